@@ -1,0 +1,156 @@
+"""Frames: the numbers of the wire, and parsing beside serializing.
+
+Standard library only: the health check speaks the opening with this file alone.
+The rules are those of ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import namedtuple
+from enum import IntEnum
+
+from netduet.wire.errors import Code, RemoteError
+
+# The health check pays for every import: no dataclasses, typing or re up here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+VERSION: Final = 1
+PORT: Final = 12345
+
+# After PNG's signature (RFC 2083 §12.11): a first byte that no UTF-8 text begins
+# with, letters, CR LF, and Ctrl-Z followed by LF, so that each way of treating
+# the stream as text breaks it visibly.
+MAGIC: Final = b"\x9eNDT\r\n\x1a\n"
+
+# length of the payload, kind, flags, reserved (zero), id
+HEADER: Final = struct.Struct("!IBBHQ")
+HEADER_SIZE: Final = HEADER.size
+FLAGS_OFFSET: Final = 5
+
+ANSWER: Final = 0x01
+
+MAX_CONTROL: Final = 64 * 1024
+"""Bytes a control payload (JSON) may have, in either direction."""
+
+
+class Kind(IntEnum):
+    """What a frame is; an answer has the kind and id of its question."""
+
+    OPEN = 1
+    ERROR = 2
+    END = 3
+    ECHO = 16
+    REPORT = 17
+    LEDGER = 18
+
+
+DATA_KINDS: Final = frozenset({Kind.ECHO})
+FEATURES: Final = {"echo": Kind.ECHO, "report": Kind.REPORT, "ledger": Kind.LEDGER}
+"""Features a server announces, with the kind that each allows the client to ask."""
+
+
+class Frame(namedtuple("Frame", ("kind", "flags", "id", "payload"))):  # noqa: PYI024 - typing costs start-up
+    """One whole frame: kind, flags and id as integers, the payload as bytes."""
+
+    __slots__ = ()
+    kind: int
+    flags: int
+    id: int
+    payload: bytes
+
+    def __str__(self) -> str:
+        """Return a line fit for a log: bounded, and safe whatever the bytes are."""
+        from netduet.wire.foreign import log_safe  # noqa: PLC0415
+
+        try:
+            kind = Kind(self.kind).name
+        except ValueError:
+            kind = f"KIND-{self.kind}"
+        answer = " answer" if self.flags & ANSWER else ""
+        shown = log_safe(self.payload, 64)
+        return f"{kind}{answer} id={self.id} {len(self.payload)} B {shown}".rstrip()
+
+
+def serialize(kind: int, payload: bytes = b"", *, flags: int = 0, id: int = 0) -> bytes:  # noqa: A002 - the field's name on the wire
+    """Return one frame as bytes."""
+    return HEADER.pack(len(payload), kind, flags, 0, id) + payload
+
+
+def parse(data: bytes, offset: int = 0) -> tuple[Frame, int] | None:
+    """Return the frame that begins at ``offset`` and where the next one begins.
+
+    None when the frame is not yet whole. Limits are the caller's: this function
+    judges nothing.
+    """
+    if len(data) - offset < HEADER_SIZE:
+        return None
+    length, kind, flags, _, frame_id = HEADER.unpack_from(data, offset)
+    end = offset + HEADER_SIZE + length
+    if len(data) < end:
+        return None
+    payload = bytes(data[offset + HEADER_SIZE : end])
+    return Frame(kind, flags, frame_id, payload), end
+
+
+def judge_header(kind: int, flags: int, reserved: int, id_: int, state: str) -> None:
+    """Raise RemoteError, naming what is wrong with a header that ``state`` refuses."""
+    if reserved:
+        raise RemoteError(
+            Code.RESERVED_BITS,
+            f"reserved bits of the header are {reserved:#06x}: must be zero",
+            {"reserved": reserved},
+            id_,
+        )
+    if flags & ~ANSWER:
+        message = f"flags {flags:#04x}: unknown"
+        raise RemoteError(Code.UNKNOWN_FLAGS, message, {"flags": flags}, id_)
+    try:
+        name = Kind(kind).name
+    except ValueError:
+        message = f"kind {kind}: unknown"
+        raise RemoteError(Code.UNKNOWN_KIND, message, {"kind": kind}, id_) from None
+    answer = " answer" if flags & ANSWER else ""
+    message = f"{name}{answer} is not allowed in state {state}"
+    facts: dict[str, int | str] = {"kind": kind, "state": state}
+    raise RemoteError(Code.OUT_OF_ORDER, message, facts, id_)
+
+
+def judge_length(length: int, kind: int, max_frame: int, id_: int) -> None:
+    """Raise RemoteError when a payload of this length is too large for its kind."""
+    limit = max_frame if kind in DATA_KINDS else MAX_CONTROL
+    if length > limit:
+        message = f"a payload of {length} bytes: at most {limit} here"
+        facts: dict[str, int | str] = {"length": length, "limit": limit}
+        raise RemoteError(Code.TOO_LARGE, message, facts, id_)
+
+
+# What makes text of a stream changes the first byte that differs in a way of its own.
+_CHANGES: Final = {
+    (1, ord("n")): "its letters became lower case",
+    (4, ord("\n")): "its CR LF became LF",
+    (5, ord("\r")): "its LF became CR LF",
+    (5, 0x1A): "its LF was dropped",
+    (6, ord("\n")): "its Ctrl-Z was dropped",
+}
+
+
+def judge_magic(received: bytes) -> None:
+    """Raise RemoteError when these bytes begin no magic, naming what was done to it.
+
+    Only the first byte that differs counts, so that the verdict is the same
+    however the bytes were split on their way.
+    """
+    if MAGIC.startswith(received):
+        return
+    pairs = enumerate(zip(received, MAGIC, strict=False))
+    broken = next(index for index, (byte, wanted) in pairs if byte != wanted)
+    change = _CHANGES.get((broken, received[broken]), "not by any text mode")
+    facts: dict[str, int | str] = {
+        "change": change,
+        "received": received[: broken + 1].hex(),
+    }
+    message = f"the magic was changed on the way: {change}"
+    raise RemoteError(Code.MAGIC_BROKEN, message, facts)

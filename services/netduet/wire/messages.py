@@ -1,0 +1,316 @@
+"""Control payloads: JSON objects, each declared once as a model.
+
+Requests are strict: an unknown field is an error that names it. Answers ignore
+fields they do not know, for a rolling update mixes versions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from netduet.wire.errors import Code, RemoteError
+from netduet.wire.foreign import log_safe
+from netduet.wire.frames import VERSION, Kind
+
+MAX_DEPTH: Final = 32
+"""How deep arrays and objects of a control payload may be nested."""
+
+MAX_DIGITS: Final = 20
+"""Digits an integer may have: 2**64 has 20, longer ones cost time (CVE-2020-10735)."""
+
+MAX_TEXT: Final = 1024
+"""Characters of any text in a control payload."""
+
+Hex128 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Count = Annotated[int, Field(ge=0, le=2**64 - 1)]
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class Open(_Request):
+    """The opening: frozen for ever; ``version`` is judged before anything else.
+
+    On the wire ``version`` is never left out.
+    """
+
+    version: Annotated[int, Field(ge=1, le=65535)] = VERSION
+    nonce: Hex128
+
+
+class Endpoint(_Answer):
+    """One end of a connection, as the one who says it sees it."""
+
+    address: Text
+    port: Annotated[int, Field(ge=0, le=65535)]
+
+
+class LimitsNotice(_Answer):
+    """The limits a server announces; sizes in bytes, times in seconds."""
+
+    max_frame: Count
+    idle: Seconds
+    frame: Seconds
+
+
+class Welcome(_Answer):
+    """The answer to the opening."""
+
+    version: int
+    nonce: Hex128
+    service: Text
+    instance: Text
+    boot_id: Hex128
+    conn_id: Hex128
+    software: Text
+    features: list[Text]
+    limits: LimitsNotice
+    peer: Endpoint
+    local: Endpoint
+
+
+class Failure(_Answer):
+    """What an ERROR frame says: the breach, in a code, in words, in numbers."""
+
+    code: Text
+    message: Text
+    facts: dict[Text, int | Text] = {}
+
+    @classmethod
+    def of(cls, error: RemoteError) -> Failure:
+        """Say what this error is, in texts of bounded length."""
+        facts = {
+            name: fact[:MAX_TEXT] if isinstance(fact, str) else fact
+            for name, fact in error.facts.items()
+        }
+        return cls(code=error.code, message=error.message[:MAX_TEXT], facts=facts)
+
+
+class ReportQuestion(_Request):
+    """Asks for the server's evidence about this connection."""
+
+
+class LedgerQuestion(_Request):
+    """Asks how a recent connection went."""
+
+    conn_id: Hex128
+
+
+class LedgerEntry(_Answer):
+    """How one connection went, as the server saw it. Times in seconds."""
+
+    conn_id: Hex128
+    peer: Endpoint
+    opened_at: Seconds
+    duration: Seconds
+    bytes_received: Count
+    bytes_sent: Count
+    frames_received: Count
+    frames_sent: Count
+    ended: Text | None
+    ended_by: Text | None
+
+
+class LedgerAnswer(_Answer):
+    """The entry, or none when this instance never had it or no longer has it."""
+
+    instance: Text
+    entry: LedgerEntry | None
+
+
+class TcpInfo(_Answer):
+    """The kernel's view of a connection (tcp(7), TCP_INFO). Times in microseconds."""
+
+    state: Text
+    rtt: Count
+    rttvar: Count
+    snd_mss: Count
+    rcv_mss: Count
+    advmss: Count
+    pmtu: Count
+    unacked: Count
+    retrans: Count
+    total_retrans: Count
+    lost: Count
+    notsent_bytes: Count
+    bytes_acked: Count
+    bytes_received: Count
+    bytes_retrans: Count
+
+
+class ListenerReport(_Answer):
+    """What the listening socket itself lost (SO_MEMINFO), not the namespace."""
+
+    drops: Count | None
+    backlog: Count | None
+
+
+class HostReport(_Answer):
+    """What the server knows of its own starvation since it started. Seconds."""
+
+    stalls: Count
+    stalled: Seconds
+    throttled: Seconds | None
+    cpu_pressure: Seconds | None
+
+
+class Report(_Answer):
+    """The server's evidence about this connection, its listener and itself."""
+
+    instance: Text
+    connection: TcpInfo | None
+    listener: ListenerReport
+    host: HostReport
+
+
+Message = TypeVar("Message", bound=BaseModel)
+
+
+def encode(message: BaseModel) -> bytes:
+    """Return the message as UTF-8 JSON."""
+    return message.model_dump_json().encode()
+
+
+def decode(model: type[Message], payload: bytes, frame_id: int = 0) -> Message:
+    """Return the payload as a message.
+
+    Raises:
+        RemoteError: the payload is no JSON object, or not this message; says
+            which field and why, never a parser's own words alone.
+
+    """
+    fields = _parse(payload, frame_id)
+    if model in (Open, Welcome):
+        _judge_version(fields, frame_id)
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = log_safe(".".join(map(str, first["loc"])).encode(), 64)
+        unknown = first["type"] == "extra_forbidden"
+        code = Code.UNKNOWN_FIELD if unknown else Code.BAD_MESSAGE
+        reason = "unknown field" if unknown else first["msg"]
+        raise RemoteError(
+            code, f"{model.__name__}: {field}: {reason}", {"field": field}, frame_id
+        ) from None
+
+
+def _judge_version(fields: dict[str, Any], frame_id: int) -> None:
+    version = fields.get("version")
+    if version is None:
+        message = "Open: version: Field required"
+        raise RemoteError(Code.BAD_MESSAGE, message, {"field": "version"}, frame_id)
+    if type(version) is int and version != VERSION:
+        raise RemoteError(
+            Code.UNKNOWN_VERSION,
+            f"version {version} is unknown: this side speaks {VERSION}",
+            {"version": version, "supported": VERSION},
+            frame_id,
+        )
+
+
+class _FormError(ValueError):
+    """JSON of a form that a control payload may not have."""
+
+
+def _parse(payload: bytes, frame_id: int) -> dict[str, Any]:
+    """Return the object that the payload is; what JSON leaves open is refused.
+
+    RFC 8259 lets parsers differ on doubled keys, on lone surrogates, on numbers
+    beyond their range and on depth (§4, §6, §8.2, §9): two ends must not.
+    """
+    try:
+        value = json.loads(
+            payload.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_bounded_int,
+            parse_float=_finite_float,
+        )
+        return _fit(payload, value)
+    except UnicodeDecodeError:
+        problem = "not UTF-8"
+    except RecursionError:
+        problem = _TOO_DEEP
+    except _FormError as error:
+        problem = str(error)
+    except ValueError as error:
+        problem = f"not JSON: {log_safe(str(error).encode(), 128)}"
+    raise RemoteError(Code.BAD_MESSAGE, f"control payload: {problem}", {}, frame_id)
+
+
+_TOO_DEEP: Final = f"nested more than {MAX_DEPTH} deep"
+
+
+def _fit(payload: bytes, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _FormError("not an object")
+    if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH:
+        _judge_depth(value)
+    if b"\\u" in payload:  # a lone surrogate can only come in by an escape
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise _FormError("a lone surrogate is no text") from None
+    return value
+
+
+def _judge_depth(value: object) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = inner
+    if any(isinstance(item, dict | list) for item in level):
+        raise _FormError(_TOO_DEEP)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _FormError("a key stands twice in one object")
+    return fields
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _FormError(f"{name} is no number")
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits.lstrip("-")) > MAX_DIGITS:
+        raise _FormError(f"an integer of more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _finite_float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise _FormError("a number out of range")
+    return value
+
+
+QUESTIONS: Final[dict[int, type[BaseModel]]] = {
+    Kind.OPEN: Open,
+    Kind.REPORT: ReportQuestion,
+    Kind.LEDGER: LedgerQuestion,
+}
+ANSWERS: Final[dict[int, type[BaseModel]]] = {
+    Kind.OPEN: Welcome,
+    Kind.REPORT: Report,
+    Kind.LEDGER: LedgerAnswer,
+}

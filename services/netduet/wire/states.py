@@ -1,0 +1,114 @@
+"""The states of a connection as a table, what each accepts, and its bounds.
+
+House rules: every change of state is a row of ``TRANSITIONS``, and every kind of
+frame that is allowed somewhere is in ``ACCEPTED``. The diagrams of
+``docs/protocol.md`` show this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from netduet.wire.frames import ANSWER, Kind
+
+
+class Role(Enum):
+    """Which end this is."""
+
+    CLIENT = auto()
+    SERVER = auto()
+
+
+class State(Enum):
+    """Where a connection stands."""
+
+    START = auto()
+    GREETED = auto()
+    FOREIGN = auto()
+    OPENING = auto()
+    OPEN = auto()
+    LINGER = auto()
+    CLOSED = auto()
+
+
+class Input(Enum):
+    """What can move a connection from one state to another."""
+
+    TEXT = auto()
+    MAGIC = auto()
+    OPENED = auto()
+    END = auto()
+    EOF = auto()
+    FAULT = auto()
+    EXPIRED = auto()
+
+
+TRANSITIONS: Final = {
+    State.START: {
+        Input.TEXT: State.GREETED,
+        Input.MAGIC: State.OPENING,
+        Input.EOF: State.CLOSED,
+        Input.EXPIRED: State.LINGER,
+    },
+    State.GREETED: {
+        Input.EOF: State.CLOSED,
+        Input.EXPIRED: State.CLOSED,
+    },
+    State.FOREIGN: {
+        Input.EOF: State.CLOSED,
+    },
+    State.OPENING: {
+        Input.TEXT: State.FOREIGN,
+        Input.OPENED: State.OPEN,
+        Input.EOF: State.CLOSED,
+        Input.FAULT: State.LINGER,
+        Input.EXPIRED: State.LINGER,
+    },
+    State.OPEN: {
+        Input.END: State.LINGER,
+        Input.EOF: State.CLOSED,
+        Input.FAULT: State.LINGER,
+        Input.EXPIRED: State.LINGER,
+    },
+    State.LINGER: {
+        Input.EOF: State.CLOSED,
+        Input.EXPIRED: State.CLOSED,
+    },
+    State.CLOSED: {},
+}
+
+ACCEPTED: Final = {
+    (Role.SERVER, State.OPENING): frozenset({(Kind.OPEN, 0)}),
+    (Role.SERVER, State.OPEN): frozenset(
+        {(Kind.ECHO, 0), (Kind.REPORT, 0), (Kind.LEDGER, 0), (Kind.END, 0)}
+    ),
+    (Role.CLIENT, State.OPENING): frozenset({(Kind.OPEN, ANSWER), (Kind.ERROR, 0)}),
+    (Role.CLIENT, State.OPEN): frozenset(
+        {
+            (Kind.ECHO, ANSWER),
+            (Kind.REPORT, ANSWER),
+            (Kind.LEDGER, ANSWER),
+            (Kind.END, ANSWER),
+            (Kind.ERROR, 0),
+        }
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one connection: sizes in bytes, times in seconds."""
+
+    max_frame: int = 1024 * 1024
+    max_text: int = 1024
+    max_questions: int = 1000
+    first_byte: float = 10.0
+    opening: float = 5.0
+    frame: float = 10.0
+    idle: float = 60.0
+    linger: float = 2.0
+    linger_bytes: int = 4 * 1024 * 1024
+    plain_linger: float = 30.0
+    plain_linger_bytes: int = 16 * 1024 * 1024

@@ -1,0 +1,350 @@
+"""One connection: its deadlines, its counters, its bounds, and misuse of its API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from netduet.wire import frames
+from netduet.wire.connection import SEND_EOF, Connection
+from netduet.wire.errors import Code, LocalError, RemoteError
+from netduet.wire.events import Asked, EchoReceived, EndReceived, Event
+from netduet.wire.frames import ANSWER, MAGIC, Kind
+from netduet.wire.messages import ReportQuestion
+from netduet.wire.states import Limits, Role, State
+from tests.unit.wire.vectors import ANSWERS, OPENING, Peer, load, raw
+
+STREAMS = {row["name"]: raw(row["in"]) for row in load("streams")}
+OPENED, WELCOMED = STREAMS["an opening"], STREAMS["a welcome"]
+LIMITS = Limits()
+HALF = frames.serialize(Kind.ECHO, b"hello")[:-2]
+ECHO = frames.serialize(Kind.ECHO, b"hello")
+
+
+def server(**limits: float) -> Peer:
+    """Return a server whose client has opened at time 0."""
+    peer = Peer(Role.SERVER, Limits(**limits))  # type: ignore[arg-type]
+    peer.feed(OPENED)
+    return peer
+
+
+def names(peer: Peer) -> list[str]:
+    """Return the names of the events so far."""
+    return [event["event"] for event in peer.told]
+
+
+# Deadlines
+
+
+def test_first_byte_deadline_counts_from_the_accept() -> None:
+    """A server waits for the first byte for as long as the limit says."""
+    connection = Connection(Role.SERVER, LIMITS, 100.0)
+    assert connection.deadline == 110.0
+    assert connection.expire(109.9) == []
+    assert connection.state is State.START
+
+
+def test_opening_deadline_is_a_total() -> None:
+    """A byte now and then does not extend the time for the opening."""
+    peer = Peer(Role.SERVER)
+    for second, byte in enumerate(OPENED[:40]):
+        peer.feed(bytes([byte]), now=3.0 + second / 10)
+    assert peer.connection.deadline == 8.0
+    peer.expire(8.0)
+    assert peer.told == [{"event": "Expired", "limit": "opening"}]
+
+
+def test_frame_deadline_is_a_total() -> None:
+    """A byte now and then does not extend the time for a frame once begun."""
+    peer = server()
+    for second, byte in enumerate(HALF):
+        peer.feed(bytes([byte]), now=20.0 + second / 10)
+    assert peer.connection.deadline == 30.0
+
+
+def test_frame_deadline_is_each_frames_own() -> None:
+    """A frame that ends lets the next one begin its own time, in the same read."""
+    peer = server()
+    peer.feed(HALF, now=20.0)
+    peer.feed(ECHO[len(HALF) :] + ECHO[:3], now=25.0)
+    assert peer.connection.deadline == 35.0
+
+
+def test_header_completed_does_not_restart_the_frame() -> None:
+    """A frame has begun with the first byte of its header, not with its last."""
+    peer = server()
+    peer.feed(ECHO[:3], now=20.0)
+    peer.feed(ECHO[3:18], now=25.0)
+    assert peer.connection.deadline == 30.0
+
+
+@pytest.mark.parametrize("data", [ECHO, ECHO * 3, ECHO * 40])
+def test_idle_deadline_counts_from_the_last_frame(data: bytes) -> None:
+    """Each whole frame lets the idle time begin anew."""
+    peer = server()
+    peer.feed(data[:7], now=30.0)
+    peer.feed(data[7:], now=31.0)
+    assert peer.connection.deadline == 91.0
+    peer.feed(data, now=32.0)
+    assert peer.connection.deadline == 92.0
+
+
+def test_linger_is_a_total() -> None:
+    """What comes after the end of sending does not extend the wait."""
+    peer = server()
+    peer.feed(frames.serialize(Kind.END), now=10.0)
+    for second in range(1, 20):
+        peer.feed(b"x", now=10.0 + second / 10)
+    assert peer.connection.deadline == 12.0
+    peer.expire(12.0)
+    assert peer.connection.state is State.CLOSED
+    assert peer.connection.deadline is None
+
+
+def test_client_waits_with_clocks_of_its_own_until_it_opens() -> None:
+    """A client has no deadline before its opening, and its limits' after it."""
+    peer = Peer(Role.CLIENT, opens=False)
+    assert peer.connection.deadline is None
+    assert peer.connection.expire(1e9) == []
+    peer.connection.open(OPENING, 7.0)
+    assert peer.connection.deadline == 12.0
+    peer.feed(WELCOMED, now=8.0)
+    assert peer.connection.deadline == 68.0
+
+
+def test_stranger_has_no_deadline() -> None:
+    """What a stranger says takes as long as the client's own clocks allow."""
+    peer = Peer(Role.CLIENT)
+    peer.feed(b"220 ready\r\n")
+    assert peer.connection.deadline is None
+
+
+def test_own_deafness_is_not_the_peers_lateness() -> None:
+    """A time in which this side did not read moves the deadlines on (P-43)."""
+    peer = server()
+    peer.feed(HALF, now=20.0)
+    peer.connection.postpone(7.0)
+    assert peer.connection.deadline == 37.0
+    peer.feed(b"l", now=36.0)
+    assert peer.connection.deadline == 37.0
+    peer.expire(36.9)
+    assert "Expired" not in names(peer)
+    peer.feed(b"o", now=36.95)
+    assert peer.connection.deadline == 96.95
+
+
+# Bounds
+
+
+def test_small_frame_limit_holds_below_the_control_limit() -> None:
+    """A max_frame under 64 KiB binds ECHO alone or in a run, not control frames."""
+    for data in (
+        frames.serialize(Kind.ECHO, bytes(101)),
+        frames.serialize(Kind.ECHO, bytes(100)) * 2
+        + frames.serialize(Kind.ECHO, bytes(101)),
+    ):
+        peer = server(max_frame=100)
+        peer.feed(data)
+        assert peer.told[-1]["code"] == "too_large"
+    peer = server(max_frame=1)
+    question = frames.serialize(Kind.REPORT, b" " * 500 + b"{}")
+    peer.feed(question)
+    assert names(peer)[-1] == "Asked"
+
+
+def test_largest_frame_passes_and_one_byte_more_does_not() -> None:
+    """The limit of a payload is inclusive, in one piece and in many."""
+    data = frames.serialize(Kind.ECHO, bytes(100_000))
+    peer = server(max_frame=100_000)
+    peer.feed(data)
+    for at in range(0, len(data), 4096):
+        peer.feed(data[at : at + 4096])
+    assert peer.told[-1]["frames"] == 2
+    peer = server(max_frame=99_999)
+    peer.feed(data[:16])
+    assert peer.told[-1]["code"] == "too_large"
+
+
+def test_plain_text_is_kept_up_to_one_byte_more() -> None:
+    """What is kept of plain text shows whether there was more of it."""
+    peer = Peer(Role.SERVER, Limits(max_text=4))
+    peer.feed(b"abc")
+    peer.feed(b"defgh")
+    assert peer.connection.text == b"abcde"
+
+
+def test_buffer_is_let_go_at_the_end() -> None:
+    """A frame that never came whole is not held while the connection lingers."""
+    peer = server()
+    peer.feed(frames.serialize(Kind.ECHO, bytes(90_000))[:-1])
+    assert len(peer.connection._buffer) > 90_000
+    error = RemoteError(Code.DRAINING, "the server is shutting down")
+    peer.connection.refuse(error, 0.0)
+    assert len(peer.connection._buffer) == 0
+
+
+# Order and counters
+
+
+def test_late_answer_comes_before_the_end() -> None:
+    """What was asked before an END is answered before it, in one go."""
+    connection = server().connection
+    data = frames.serialize(Kind.REPORT, b"{}", id=5) + frames.serialize(Kind.END)
+    events = connection.receive_data(data, 0.0)
+    assert [type(event) for event in events] == [Asked, EndReceived]
+    connection.answer(Kind.REPORT, ANSWERS[Kind.REPORT], 5)
+    answer, last, end = connection.data_to_send()
+    assert frames.parse(bytes(answer))[0].id == 5  # type: ignore[index]
+    assert last == frames.serialize(Kind.END, flags=ANSWER)
+    assert end == SEND_EOF
+
+
+def test_answer_after_the_end_is_silent() -> None:
+    """An answer that is ready only after the sending ended goes nowhere."""
+    connection = server().connection
+    events: list[Event] = connection.receive_data(ECHO, 0.0)
+    connection.receive_data(frames.serialize(Kind.END), 0.0)
+    connection.data_to_send()
+    sent = connection.bytes_sent
+    echo = events[0]
+    assert isinstance(echo, EchoReceived)
+    connection.echo(echo)
+    connection.answer(Kind.REPORT, ANSWERS[Kind.REPORT], 5)
+    assert connection.data_to_send() == []
+    assert connection.bytes_sent == sent
+
+
+def test_counters_count_what_was_carried() -> None:
+    """Bytes are those of the stream, frames the whole ones, each way (P-48)."""
+    peer = server()
+    mixed = b"".join(frames.serialize(Kind.ECHO, bytes(n)) for n in range(9))
+    peer.feed(ECHO)
+    peer.feed(ECHO * 20)
+    peer.feed(mixed + HALF)
+    connection = peer.connection
+    assert connection.frames_received == 1 + 1 + 20 + 9
+    assert connection.frames_sent == connection.frames_received
+    assert connection.bytes_received == len(OPENED + ECHO * 21 + mixed + HALF)
+    assert connection.bytes_sent == len(peer.sent)
+
+
+def test_refusal_names_the_frame_and_the_limit() -> None:
+    """A refused opening hears why, with its own id, and nothing was opened."""
+    error = RemoteError(Code.TOO_MANY_CONNECTIONS, "no more", {"limit": 3})
+    peer = Peer(Role.SERVER, refusal=error)
+    peer.feed(STREAMS["an opening with an id"])
+    assert names(peer) == ["PeerFailed"]
+    client = Peer(Role.CLIENT)
+    client.feed(peer.sent)
+    assert client.told[0]["id"] == 7
+    assert client.told[0]["message"].facts == {"limit": 3}
+
+
+def test_refuse_ends_a_half_opening_too() -> None:
+    """A drain ends a connection whose opening has begun, with the magic first."""
+    peer = Peer(Role.SERVER)
+    peer.feed(OPENED[:20])
+    peer.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0)
+    peer.flush()
+    assert peer.sent.startswith(MAGIC)
+    assert peer.ended
+
+
+def test_refuse_leaves_a_plain_peer_alone() -> None:
+    """A drain adds nothing to a greeting."""
+    peer = Peer(Role.SERVER)
+    peer.feed(b"Hello, server!")
+    peer.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0)
+    peer.flush()
+    assert peer.sent == b"Hello, client!"
+
+
+def test_error_of_any_length_fits() -> None:
+    """An error of ours with overlong texts is cut, not refused by our own model."""
+    peer = server()
+    error = RemoteError(Code.DRAINING, "x" * 5000, {"why": "y" * 5000})
+    peer.connection.refuse(error, 0.0)
+    peer.flush()
+    client = Peer(Role.CLIENT)
+    client.feed(peer.sent)
+    assert len(client.told[-1]["message"].message) == 1024
+
+
+def test_empty_greeting_still_ends() -> None:
+    """A greeting of no bytes is no end of sending by itself, and the end follows."""
+    connection = Connection(Role.SERVER, LIMITS, 0.0)
+    connection.receive_data(b"x", 0.0)
+    assert connection.data_to_send() == [SEND_EOF]
+
+
+def test_no_data_means_nothing() -> None:
+    """An empty read neither greets nor opens nor begins a frame."""
+    for peer in (Peer(Role.SERVER), Peer(Role.CLIENT), server()):
+        before = peer.outcome
+        deadline = peer.connection.deadline
+        peer.feed(b"", now=3.0)
+        assert peer.outcome == before
+        assert peer.connection.deadline == deadline
+
+
+def test_stranger_who_speaks_first_stays_one() -> None:
+    """A banner that comes before our opening is plain, and so is all behind it."""
+    peer = Peer(Role.CLIENT, opens=False)
+    peer.feed(b"220 ")
+    peer.connection.open(OPENING, 0.0)
+    peer.feed(MAGIC)
+    assert peer.connection.state is State.FOREIGN
+    assert peer.told == [{"event": "PlainReceived", "data": b"220 " + MAGIC}]
+
+
+def test_end_is_said_once() -> None:
+    """A second end() adds nothing."""
+    peer = Peer(Role.CLIENT)
+    peer.feed(WELCOMED)
+    before = len(peer.sent)
+    peer.connection.end()
+    peer.connection.end()
+    peer.flush()
+    assert len(peer.sent) - before == frames.HEADER_SIZE
+
+
+# Misuse
+
+
+def test_misuse_is_a_local_error() -> None:
+    """What only a defect of ours explains raises LocalError, and sends nothing."""
+    client, fresh = Peer(Role.CLIENT), Peer(Role.CLIENT, opens=False)
+    client.feed(WELCOMED)
+    client.connection.end()
+    opened, plain = server(), Peer(Role.SERVER)
+    plain.feed(b"x")
+    ask = ReportQuestion()
+    answer = ANSWERS[Kind.REPORT]
+    misuses: list[Callable[[], None]] = [
+        lambda: opened.connection.open(OPENING, 0.0),
+        lambda: opened.connection.ask(Kind.REPORT, ask, 1),
+        lambda: opened.connection.end(),
+        lambda: opened.connection.say(b"x"),
+        lambda: opened.connection.answer(Kind.ECHO, bytes(2**20 + 1), 1),
+        lambda: plain.connection.answer(Kind.REPORT, answer, 1),
+        lambda: Peer(Role.SERVER).connection.answer(Kind.REPORT, answer, 1),
+        lambda: client.connection.open(OPENING, 0.0),
+        lambda: client.connection.ask(Kind.REPORT, ask, 1),
+        lambda: client.connection.answer(Kind.REPORT, answer, 1),
+        lambda: fresh.connection.ask(Kind.REPORT, ask, 1),
+        lambda: fresh.connection.end(),
+        lambda: fresh.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0),
+    ]
+    for misuse in misuses:
+        with pytest.raises(LocalError):
+            misuse()
+    assert fresh.connection.data_to_send() == opened.connection.data_to_send() == []
+
+
+def test_saying_after_the_end_is_a_local_error() -> None:
+    """A client whose server has ended, and that has ended too, can say no more."""
+    peer = Peer(Role.CLIENT, opens=False)
+    peer.eof()
+    with pytest.raises(LocalError):
+        peer.connection.say(b"x")

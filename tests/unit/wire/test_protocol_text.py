@@ -1,0 +1,153 @@
+"""The specification's tables and diagrams against the declarations."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from netduet.wire import datagrams, frames, messages
+from netduet.wire.errors import Code
+from netduet.wire.frames import ANSWER, DATA_KINDS, FEATURES, Kind
+from netduet.wire.messages import LimitsNotice, Welcome
+from netduet.wire.states import ACCEPTED, TRANSITIONS, Input, Limits, Role, State
+from tests.unit.wire.vectors import load
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "docs" / "protocol.md").read_text()
+UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024**2}
+
+
+def table(first: str) -> list[list[str]]:
+    """Return the rows of the table whose first column is headed so."""
+    lines = iter(TEXT.splitlines())
+    for line in lines:
+        if line.startswith(f"| {first} |"):
+            break
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().strip("`") for cell in line.strip("|").split("|")])
+    assert rows
+    return rows
+
+
+def diagrams() -> list[set[tuple[State, Input, State]]]:
+    """Return the transitions that each diagram shows."""
+    blocks = re.findall(r"```mermaid\n(.*?)```", TEXT, re.DOTALL)
+    return [
+        {
+            (State[begin], Input[cause.upper()], State[end])
+            for begin, end, cause in re.findall(r"(\w+) --> (\w+): (\w+)", block)
+        }
+        for block in blocks
+    ]
+
+
+def test_rules_are_numbered() -> None:
+    """The rules are P-1, P-2, … without a gap, and the text says how many."""
+    numbers = [
+        int(number) for number in re.findall(r"^- \*\*P-(\d+)\*\*", TEXT, re.MULTILINE)
+    ]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert f"P-1 to P-{len(numbers)};" in TEXT
+
+
+def test_cited_rules_exist() -> None:
+    """Whatever rule a vector names is in the text."""
+    rules = set(re.findall(r"\*\*(P-\d+)\*\*", TEXT))
+    names = ("frames", "streams", "datagrams", "transcripts")
+    rows = [row for name in names for row in load(name)]
+    rows += [row for part in load("messages").values() for row in part]
+    assert {row["rule"] for row in rows} - rules == set()
+
+
+def test_diagrams_show_all_transitions() -> None:
+    """The two diagrams together are the table of states, and nothing else."""
+    declared = {
+        (begin, cause, end)
+        for begin, causes in TRANSITIONS.items()
+        for cause, end in causes.items()
+    }
+    shown = diagrams()
+    assert len(shown) == len(Role)
+    assert set.union(*shown) == declared
+
+
+def test_kinds_table() -> None:
+    """Numbers, names, payloads and features of the kinds are those declared."""
+    rows = {row[1]: row for row in table("kind")}
+    assert {name: int(row[0]) for name, row in rows.items()} == {
+        kind.name: kind.value for kind in Kind
+    }
+    assert {row[4]: Kind[name] for name, row in rows.items() if row[4] != "–"} == (
+        FEATURES
+    )
+    assert {Kind[name] for name, row in rows.items() if row[2] == "any bytes"} == (
+        DATA_KINDS
+    )
+    assert {Kind[name] for name, row in rows.items() if row[2] == "JSON"} == set(
+        messages.QUESTIONS
+    )
+
+
+def test_header_table() -> None:
+    """Offsets and sizes of the header's fields are those of the struct."""
+    rows = [(int(row[0]), int(row[1])) for row in table("offset")]
+    formats = {1: "B", 2: "H", 4: "I", 8: "Q"}
+    assert "!" + "".join(formats[size] for _, size in rows) == frames.HEADER.format
+    ends = [offset + size for offset, size in rows]
+    assert [0, *ends] == [*(offset for offset, _ in rows), frames.HEADER_SIZE]
+
+
+def test_codes_table() -> None:
+    """The error codes are those declared, in their order."""
+    assert [row[0] for row in table("code")] == list(Code)
+
+
+def test_accepted_table() -> None:
+    """What each end takes in each state is what the declaration says."""
+    shown = {}
+    for end, state, names in table("end"):
+        pairs = set()
+        for name in names.split(", "):
+            kind, _, answer = name.partition(" ")
+            pairs.add((Kind[kind], ANSWER if answer else 0))
+        shown[Role[end.upper()], State[state]] = pairs
+    assert shown == ACCEPTED
+
+
+def test_limits_table() -> None:
+    """Names and defaults of the limits are those declared."""
+    shown = {}
+    for name, default, *_ in table("limit"):
+        number, _, unit = default.partition(" ")
+        shown[name] = int(number) * UNITS[unit]
+    assert shown == {field.name: field.default for field in fields(Limits)}
+    assert all(name in shown for name in LimitsNotice.model_fields)
+
+
+def test_welcome_table() -> None:
+    """The fields of the welcome are those of the message, in their order."""
+    assert [row[0] for row in table("field")] == list(Welcome.model_fields)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        " ".join(f"{byte:02x}" for byte in frames.MAGIC),
+        f"port, {frames.PORT},",
+        f"version {frames.VERSION}\n",
+        f"{frames.MAX_CONTROL:,} for every other kind",
+        f"more than {messages.MAX_DIGITS} digits",
+        f"more than {messages.MAX_DEPTH} levels",
+        f"opening to {datagrams.OPENING_SIZE:,} bytes",
+    ],
+)
+def test_numbers_in_the_text(said: str) -> None:
+    """Numbers that the rules name are those of the code."""
+    assert said in TEXT

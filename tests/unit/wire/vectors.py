@@ -1,0 +1,194 @@
+"""The vectors as Python values, and a peer that runs a connection through them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from netduet.wire import messages
+from netduet.wire.connection import SEND_EOF, Connection
+from netduet.wire.errors import Code, RemoteError
+from netduet.wire.events import Asked, EchoReceived, Event, OpenReceived
+from netduet.wire.frames import Kind
+from netduet.wire.messages import Open
+from netduet.wire.states import Limits, Role, State
+
+FOLDER = Path(__file__).parents[2] / "vectors"
+GREETING = b"Hello, client!"
+
+Vector = dict[str, Any]
+Told = dict[str, Any]
+
+
+def load(name: str) -> Any:
+    """Return the content of a vector file."""
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def raw(pieces: Iterable[Any]) -> bytes:
+    """Return the bytes that a list of pieces stands for, without the end."""
+    return b"".join(_piece(piece) for piece in pieces if piece != "EOF")
+
+
+def _piece(piece: Any) -> bytes:
+    if isinstance(piece, str):
+        return bytes.fromhex(piece)
+    if "text" in piece:
+        return str(piece["text"]).encode()
+    return bytes.fromhex(piece["repeat"]) * int(piece["times"])
+
+
+def _answers() -> dict[Kind, BaseModel]:
+    valid = {row["name"]: row for row in load("messages")["valid"]}
+
+    def message(name: str) -> BaseModel:
+        row = valid[name]
+        model: type[BaseModel] = getattr(messages, row["model"])
+        return messages.decode(model, row["text"].encode())
+
+    return {
+        Kind.OPEN: message("a welcome"),
+        Kind.REPORT: message("a report of little"),
+        Kind.LEDGER: message("no entry"),
+    }
+
+
+ANSWERS = _answers()
+OPENING = messages.decode(
+    Open, b'{"version":1,"nonce":"00112233445566778899aabbccddeeff"}'
+)
+
+
+class Peer:
+    """One end: keeps what its connection tells and sends; answers as all vectors do."""
+
+    def __init__(
+        self,
+        role: Role,
+        limits: Limits | None = None,
+        refusal: RemoteError | None = None,
+        *,
+        opens: bool = True,
+        made_of: type[Connection] = Connection,
+    ) -> None:
+        """Start at time 0; a client opens unless told otherwise."""
+        self.connection = made_of(
+            role, limits or Limits(), 0.0, greeting=GREETING, refusal=refusal
+        )
+        self.told: list[Told] = []
+        self.sent = b""
+        self.ended = False
+        if role is Role.CLIENT and opens:
+            self.connection.open(OPENING, 0.0)
+            self.flush()
+
+    def feed(self, data: bytes, now: float = 0.0) -> None:
+        """Receive bytes."""
+        self._take(self.connection.receive_data(data, now))
+
+    def eof(self, now: float = 0.0) -> None:
+        """Receive an end of stream."""
+        self._take(self.connection.receive_eof(now))
+
+    def expire(self, now: float) -> None:
+        """Look at the deadline."""
+        self._take(self.connection.expire(now))
+
+    def flush(self) -> None:
+        """Send what is to be sent."""
+        out = self.connection.data_to_send()
+        assert not (out and self.ended), "sending after the end of sending"
+        assert SEND_EOF not in out[:-1], "the end of sending is the last item"
+        self.ended = self.ended or (bool(out) and out[-1] == SEND_EOF)
+        self.sent += b"".join(out)
+
+    @property
+    def outcome(self) -> tuple[list[Told], bytes, bool, State]:
+        """All that an observer sees."""
+        return self.told, self.sent, self.ended, self.connection.state
+
+    def _take(self, events: list[Event]) -> None:
+        server = self.connection.role is Role.SERVER
+        for event in events:
+            self._tell(event)
+            match event:
+                case EchoReceived() if server:
+                    self.connection.echo(event)
+                case OpenReceived(_, frame_id):
+                    self.connection.answer(Kind.OPEN, ANSWERS[Kind.OPEN], frame_id)
+                case Asked(kind, _, frame_id):
+                    self.connection.answer(kind, ANSWERS[kind], frame_id)
+        self.flush()
+
+    def _tell(self, event: Event) -> None:
+        told = tell(event)
+        last = self.told[-1] if self.told else {"event": ""}
+        if told["event"] == last["event"] == "EchoReceived":
+            last["frames"] += told["frames"]
+            last["run"] += told["run"]
+        elif told["event"] == last["event"] == "PlainReceived":
+            last["data"] += told["data"]
+        else:
+            self.told.append(told)
+
+
+def tell(event: Event) -> Told:
+    """Return an event in the vectors' terms; bytes stay bytes."""
+    told: Told = {"event": type(event).__name__}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        match field.name, value:
+            case "error", RemoteError():
+                told |= {"code": str(value.code), "facts": value.facts}
+            case "message", BaseModel():
+                told["message"] = value
+            case "kind", Kind():
+                told["kind"] = value.name
+            case (("size" | "starts"), _):
+                pass
+            case _:
+                told[field.name] = value
+    if isinstance(event, EchoReceived):
+        told["frames"] = event.count
+    return told
+
+
+def matches(told: Told, expected: Told) -> bool:
+    """Tell whether an event says all that the vector expects of it."""
+    known = dict(told)
+    if "data" in known:
+        known["text"] = known["data"].decode()
+    if "message" in known:
+        known |= known["message"].model_dump()
+        if told["event"] == "OpenReceived":
+            known["id"] = told["id"]
+    return all(known.get(name) == value for name, value in expected.items())
+
+
+def peer_of(vector: Vector, made_of: type[Connection] = Connection) -> Peer:
+    """Return the end that a stream vector is about."""
+    refusal = vector.get("refusal")
+    error = None
+    if refusal is not None:
+        error = RemoteError(Code(refusal["code"]), refusal["message"], refusal["facts"])
+    limits = Limits(**vector.get("limits", {}))
+    return Peer(Role[vector["role"].upper()], limits, error, made_of=made_of)
+
+
+def finish(peer: Peer, vector: Vector) -> Peer:
+    """Do what a vector has behind its bytes: an end of stream, a look at the clock."""
+    if vector.get("eof"):
+        peer.eof()
+    if "expire" in vector:
+        peer.expire(vector["expire"])
+    return peer
+
+
+def splits(size: int) -> Iterator[int]:
+    """Yield where to cut so many bytes in two: everywhere, or at up to 300 places."""
+    yield from range(1, size, max(1, size // 300))
