@@ -1,0 +1,71 @@
+"""Quantities as a person types them: times and sizes."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MINUTE: Final = 60.0
+HOUR: Final = 60 * MINUTE
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(ms|s|m|h)?")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, None: 1.0}
+_SIZE = re.compile(r"([0-9]{1,15})\s*(?:([kKmMgG])(i?))?[bB]?")
+_POWERS: Final = {None: 0, "k": 1, "m": 2, "g": 3}
+
+
+def parse_duration(value: object) -> object:
+    """Return seconds for ``500ms``, ``30s``, ``2m``, ``1h`` or a bare number.
+
+    What is not text is returned as it is, for the model to judge.
+
+    Raises:
+        ValueError: it is text, and none of these.
+
+    """
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a time such as 500ms, 30s or 2m")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_size(value: object) -> object:
+    """Return bytes for ``64KiB``, ``1MiB``, ``10kB`` or a bare number (IEC 80000-13).
+
+    What is not text is returned as it is, for the model to judge.
+
+    Raises:
+        ValueError: it is text, and none of these.
+
+    """
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a size such as 4096, 64KiB or 1MiB")
+    base = 1024 if match[3] else 1000
+    power = _POWERS[match[2].lower() if match[2] else None]
+    return int(match[1]) * int(base**power)
+
+
+def show_duration(seconds: float) -> str:
+    """Return a time as a person types it."""
+    if seconds and seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    for unit, length in (("h", HOUR), ("m", MINUTE)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def show_size(size: int) -> str:
+    """Return a size as a person types it."""
+    for unit, length in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if size and size % length == 0:
+            return f"{size // length}{unit}"
+    return str(size)

@@ -1,0 +1,78 @@
+"""A settings model of every kind of field, and a place that holds no settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import pytest
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from netduet.configuration import (
+    Duration,
+    Settings,
+    SettingsError,
+    Size,
+    Surroundings,
+    Words,
+    contradiction,
+    load,
+)
+
+
+class Sample(Settings):
+    """Settings of every kind."""
+
+    model_config = SettingsConfigDict(env_prefix="NETDUET_SAMPLE_")
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 12_345
+    """Port."""
+
+    most: int = 10
+    """Not less than port, when the port is below a hundred."""
+
+    wait: Annotated[Duration, Field(gt=0, le=90)] = 2.0
+    """Time."""
+
+    room: Annotated[Size, Field(ge=1024)] = 4096
+    """Size."""
+
+    words: Words = ()
+    """Words."""
+
+    mode: Literal["plain", "framed"] = "plain"
+    """Mode."""
+
+    active: bool = False
+    """Switch."""
+
+    name: Annotated[str, Field(min_length=1, max_length=8)] = "netduet"
+    """Name."""
+
+    token: Annotated[SecretStr, Field(min_length=4)] | None = None
+    """Secret."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.most < self.port < 100:
+            raise contradiction("port", "must not exceed", "most")
+        return self
+
+
+def nowhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Surroundings:
+    """Take all settings away; return where a test may put some."""
+    for name in list(os.environ):
+        if name.upper().startswith("NETDUET_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(folder)
+    (folder / "secrets").mkdir()
+    return Surroundings(folder / ".env", folder / "secrets")
+
+
+def lines_of(around: Surroundings, **flags: object) -> list[str]:
+    """Return what is said about settings that cannot be used."""
+    with pytest.raises(SettingsError) as caught:
+        load(Sample, flags, around)
+    return caught.value.lines
