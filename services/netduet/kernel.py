@@ -1,0 +1,227 @@
+"""What the kernel knows: of a connection, of a listener, of the CPU we are given.
+
+Everything here works for an ordinary user without capabilities. What a kernel
+does not tell is None, never zero.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+# include/net/tcp_states.h
+_TCP_STATES: Final = (
+    "UNKNOWN",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "NEW_SYN_RECV",
+)
+
+# struct tcp_info, include/uapi/linux/tcp.h: 8 bytes of small fields, 24 u32,
+# then u64 and u32 fields that the kernel appended over the years.
+_TCP_INFO: Final = struct.Struct("=8B24I4Q6I4Q2I2Q")
+_TCP_INFO_FIELDS: Final = {
+    "snd_mss": 10,
+    "rcv_mss": 11,
+    "unacked": 12,
+    "lost": 14,
+    "retrans": 15,
+    "pmtu": 21,
+    "rtt": 23,
+    "rttvar": 24,
+    "advmss": 27,
+    "total_retrans": 31,
+    "bytes_acked": 34,
+    "bytes_received": 35,
+    "notsent_bytes": 38,
+    "bytes_retrans": 49,
+}
+
+_SO_ATTACH_FILTER: Final = 26
+_SO_MEMINFO: Final = 55
+_MEMINFO: Final = struct.Struct("=9I")
+_MEMINFO_DROPS: Final = 8
+
+
+def tcp_info(descriptor: int) -> dict[str, int | str] | None:
+    """Return the kernel's view of a TCP connection (tcp(7), TCP_INFO).
+
+    Times are in microseconds, sizes in bytes, ``state`` is a name of RFC 9293.
+    None when the descriptor is no TCP socket any more.
+    """
+    size = _TCP_INFO.size
+    data = _option(descriptor, socket.IPPROTO_TCP, socket.TCP_INFO, size)
+    if data is None:
+        return None
+    values = _TCP_INFO.unpack(data.ljust(size, b"\0"))
+    info: dict[str, int | str] = {
+        name: values[index] for name, index in _TCP_INFO_FIELDS.items()
+    }
+    state = values[0]
+    info["state"] = _TCP_STATES[state] if state < len(_TCP_STATES) else str(state)
+    return info
+
+
+def bytes_acked(descriptor: int) -> int:
+    """Return how many bytes the peer has acknowledged; 0 when that is not known."""
+    info = tcp_info(descriptor)
+    acked = 0 if info is None else info["bytes_acked"]
+    return acked if isinstance(acked, int) else 0
+
+
+def listener_drops(descriptor: int) -> int | None:
+    """Return how many connections this listening socket itself has dropped.
+
+    SO_MEMINFO counts one socket (sock_diag(7), SK_MEMINFO_DROPS), unlike
+    /proc/net/netstat, which counts the whole network namespace.
+    """
+    data = _option(descriptor, socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+    if data is None or len(data) < _MEMINFO.size:
+        return None
+    drops: int = _MEMINFO.unpack(data)[_MEMINFO_DROPS]
+    return drops
+
+
+def accept_queue(descriptor: int) -> int | None:
+    """Return how many connections of a listening socket wait to be accepted.
+
+    For a listener ``tcpi_unacked`` is the length of its accept queue
+    (net/ipv4/tcp.c, tcp_get_info).
+    """
+    info = tcp_info(descriptor)
+    if info is None or info["state"] != "LISTEN":
+        return None
+    waiting = info["unacked"]
+    return waiting if isinstance(waiting, int) else None
+
+
+def ignore_new_connections(descriptor: int) -> bool:
+    """Have a listening socket drop new SYNs, and finish the handshakes it has begun.
+
+    Whoever comes now sends its SYN again a second later, to a closed port or to a
+    successor: a close of the listener then resets nobody who believes to be
+    connected. False when the kernel cannot (socket(7), SO_ATTACH_FILTER).
+    """
+    # bpf(2), classic: byte 13 of the TCP header holds the flags (RFC 9293 §3.1).
+    code = b"".join(
+        struct.pack("=HBBI", *step)
+        for step in (
+            (0x30, 0, 0, 13),  # ldb [13]
+            (0x54, 0, 0, 0x12),  # and SYN|ACK
+            (0x15, 0, 1, 0x02),  # SYN alone?
+            (0x06, 0, 0, 0),  # drop
+            (0x06, 0, 0, 0xFFFFFFFF),  # keep
+        )
+    )
+    program = ctypes.create_string_buffer(code)
+    value = struct.pack("@HP", len(code) // 8, ctypes.addressof(program))
+    try:
+        with _borrowed(descriptor) as same:
+            same.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+    except OSError:
+        return False
+    return True
+
+
+def reset_on_close(descriptor: int) -> None:
+    """Make the close of this socket a reset (socket(7), SO_LINGER with zero).
+
+    Raises:
+        OSError: the descriptor is no socket.
+
+    """
+    with _borrowed(descriptor) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
+
+
+def _option(descriptor: int, level: int, name: int, size: int) -> bytes | None:
+    try:
+        with _borrowed(descriptor) as same:
+            return same.getsockopt(level, name, size)
+    except OSError:
+        # Closed meanwhile, or a kernel without the option: "not known" is the
+        # documented answer, and there is no failure of the network to report.
+        return None
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """Lend a descriptor as a socket: event loops hand out no more than its number.
+
+    No duplicate: this has to work when no descriptor is free.
+    """
+    if descriptor < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    same = socket.socket(fileno=descriptor)
+    try:
+        yield same
+    finally:
+        same.detach()
+
+
+def throttled_seconds() -> float | None:
+    """Return for how long this cgroup's CPU limit has held us back; None if unknown.
+
+    ``cpu.stat`` of cgroup v2 (throttled_usec) or v1 (throttled_time, ns).
+    """
+    for path, field, unit in (
+        (_cgroup_v2() / "cpu.stat", "throttled_usec", 1e-6),
+        (Path("/sys/fs/cgroup/cpu.stat"), "throttled_usec", 1e-6),
+        (Path("/sys/fs/cgroup/cpu/cpu.stat"), "throttled_time", 1e-9),
+        (Path("/sys/fs/cgroup/cpu,cpuacct/cpu.stat"), "throttled_time", 1e-9),
+    ):
+        for line in _lines(path):
+            name, _, value = line.partition(" ")
+            if name == field:
+                return int(value) * unit
+    return None
+
+
+def cpu_pressure_seconds() -> float | None:
+    """Return for how long some task waited for a CPU since boot; None if unknown.
+
+    The ``some`` total of /proc/pressure/cpu (Linux, Documentation/accounting/psi).
+    """
+    for line in _lines(Path("/proc/pressure/cpu")):
+        if line.startswith("some ") and "total=" in line:
+            return int(line.rpartition("total=")[2]) * 1e-6
+    return None
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open descriptors to the hard one; return the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return 2**31 if hard == resource.RLIM_INFINITY else hard
+
+
+def _cgroup_v2() -> Path:
+    for line in _lines(Path("/proc/self/cgroup")):
+        if line.startswith("0::"):
+            return Path("/sys/fs/cgroup") / line[4:]
+    return Path("/sys/fs/cgroup")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except (OSError, ValueError):
+        return []  # absent in many containers: the callers answer None
