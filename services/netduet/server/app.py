@@ -1,0 +1,221 @@
+"""The server: wires everything, heeds signals, drains."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from netduet import __version__, kernel, logs
+from netduet.server.admission import Admission
+from netduet.server.behaviours import Behaviours, Identity, new_id
+from netduet.server.counters import Counters
+from netduet.server.datagrams import DatagramEndpoint
+from netduet.server.ledger import Ledger
+from netduet.server.listener import BindError, Listener, Sockets, bind
+from netduet.server.records import Records
+from netduet.server.session import Session, Shared
+from netduet.stalls import StallWatch
+from netduet.wire.states import Limits
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from netduet.server.settings import ServerSettings
+
+LOOK: Final = 0.05
+"""Seconds between two looks at the connections that a drain waits for."""
+
+_QUEUE_PATIENCE: Final = 1.0
+"""Seconds to empty the accept queues while new connections still come in."""
+
+_LAST_TURNS: Final = 100
+
+_LOBBY_PATIENCE: Final = 1.0
+"""Seconds a refused peer has to say what it speaks, so that it hears why."""
+
+
+def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status.
+
+    0 after a drain, 2 when the address cannot be listened on. ``ignored`` names
+    environment variables that look like settings and are Kubernetes' own.
+    """
+    instance = settings.instance or socket.gethostname()
+    writer = logs.start(
+        sys.stdout.fileno(),
+        level=settings.log_level,
+        style=settings.log_format,
+        queue=settings.log_queue,
+        fields={
+            "service.name": settings.service,
+            "service.instance.id": instance,
+            "service.version": __version__,
+        },
+    )
+    log = logs.logger()
+    try:
+        if ignored:
+            log.info("settings.ignored", **{"netduet.names": list(ignored)})
+        sockets = bind(settings.host, settings.port, udp=settings.udp)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            logs.attach(runner.get_loop())
+            runner.run(Server(settings, instance, log).run(sockets))
+    except BindError as error:
+        print(f"netduet: {error}", file=sys.stderr)
+        return 2
+    finally:
+        writer.close()
+    return 0
+
+
+class Server:
+    """One server process: what it is made of, and its life from start to stop."""
+
+    def __init__(
+        self, settings: ServerSettings, instance: str, log: FilteringBoundLogger
+    ) -> None:
+        """Wire the parts together; nothing runs yet."""
+        limits = _limits(settings)
+        self._settings = settings
+        self._log = log
+        self._counters = Counters()
+        self._stalls = StallWatch()
+        admission = Admission(
+            settings.max_connections,
+            settings.max_connections_per_client or settings.max_connections,
+            kernel.raise_descriptor_limit(),
+        )
+        ledger = Ledger(settings.ledger_size)
+        identity = Identity(settings.service, instance, new_id())
+        self._shared = Shared(
+            limits=limits,
+            refusal_limits=dataclasses.replace(
+                limits,
+                first_byte=min(limits.first_byte, _LOBBY_PATIENCE),
+                opening=min(limits.opening, _LOBBY_PATIENCE),
+                plain_linger=min(limits.plain_linger, _LOBBY_PATIENCE),
+            ),
+            greeting=settings.greeting.encode(),
+            write_buffer=settings.write_buffer,
+            write_timeout=settings.write_timeout,
+            behaviours=Behaviours(identity, limits, ledger, self._stalls),
+            ledger=ledger,
+            admission=admission,
+            counters=self._counters,
+            records=Records(log, self._counters, admission),
+            sessions=set(),
+        )
+        self._stop = asyncio.Event()
+        self._leave = asyncio.Event()
+
+    async def run(self, sockets: Sockets) -> None:
+        """Listen, serve until a signal, drain."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        listener = Listener(sockets.tcp, self._accept)
+        endpoints = [
+            DatagramEndpoint(sock, self._shared.behaviours, self._counters)
+            for sock in sockets.udp
+        ]
+        async with self._stalls:
+            await listener.start(self._settings.backlog)
+            for endpoint in endpoints:
+                endpoint.start(loop)
+            self._say_listening(sockets)
+            await self._stop.wait()
+            self._log.info(
+                "server.draining", **{"netduet.open": len(self._shared.sessions)}
+            )
+            await _wait(self._leave, self._settings.shutdown_delay)
+            await listener.stop(0.0 if self._leave.is_set() else _QUEUE_PATIENCE)
+            for endpoint in endpoints:
+                endpoint.stop(loop)
+            await self._drain(loop)
+            self._say_stopped()
+
+    def stop(self) -> None:
+        """Drain, as at the first signal; called again, leave at once."""
+        if self._stop.is_set():
+            self._leave.set()
+        self._stop.set()
+
+    def _accept(self, descriptor: int | None) -> Session:
+        return Session(self._shared, descriptor)
+
+    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let what is in flight finish in time; reset and count the rest."""
+        sessions = self._shared.sessions
+        until = loop.time() + self._settings.drain_timeout
+        while sessions and loop.time() < until and not self._leave.is_set():
+            for session in [one for one in sessions if one.quiet]:
+                self._counters.drained += session.ended is None
+                session.drain()
+            await _wait(self._leave, LOOK)
+        for session in list(sessions):
+            session.reset()
+            self._counters.reset += 1
+        for _ in range(_LAST_TURNS):  # the loop reports each loss in its next turns
+            if not sessions:
+                break
+            await asyncio.sleep(0)
+
+    def _say_listening(self, sockets: Sockets) -> None:
+        for sock in (*sockets.tcp, *sockets.udp):
+            address = sock.getsockname()[0]
+            udp = sock.type == socket.SOCK_DGRAM
+            self._log.info(
+                "server.listening",
+                **{
+                    "server.address": address,
+                    "server.port": sockets.port,
+                    "network.transport": "udp" if udp else "tcp",
+                    "network.type": "ipv6" if ":" in address else "ipv4",
+                },
+            )
+        for family in dict.fromkeys(sockets.absent):
+            self._log.warning("server.family_absent", **{"netduet.family": family})
+        self._log.info(
+            "server.ready",
+            **{"netduet.max_connections": self._shared.admission.total},
+        )
+
+    def _say_stopped(self) -> None:
+        counters = self._counters
+        self._log.info(
+            "server.stopped",
+            **{
+                f"netduet.{name}": getattr(counters, name)
+                for name in counters.__slots__
+            },
+        )
+
+
+def _limits(settings: ServerSettings) -> Limits:
+    return Limits(
+        max_frame=settings.max_frame_size,
+        max_text=settings.max_plain_text,
+        first_byte=settings.first_byte_timeout,
+        opening=settings.opening_timeout,
+        frame=settings.frame_timeout,
+        idle=settings.idle_timeout,
+        linger=settings.linger,
+        linger_bytes=settings.linger_bytes,
+        plain_linger=settings.plain_linger,
+        plain_linger_bytes=settings.plain_linger_bytes,
+    )
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, but no longer than that."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

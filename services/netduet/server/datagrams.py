@@ -1,0 +1,114 @@
+"""The UDP side: one socket a family, answered from the address that was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+from netduet.server.behaviours import Address, Behaviours, new_id
+from netduet.wire import datagrams
+from netduet.wire.errors import RemoteError
+from netduet.wire.frames import Kind
+from netduet.wire.messages import Open, decode
+
+if TYPE_CHECKING:
+    from netduet.server.counters import Counters
+
+_BATCH: Final = 64
+"""Datagrams taken in one turn of the loop, so that TCP gets its turn too."""
+
+_LARGEST: Final = 65_535
+_IN_PKTINFO: Final = struct.Struct("=I4s4s")  # ip(7): ifindex, spec_dst, addr
+_IN6_PKTINFO: Final = struct.Struct("=16sI")  # ipv6(7): addr, ifindex
+_IP_PKTINFO: Final = 8  # socket.IP_PKTINFO has a name only from Python 3.14 on
+
+Ancillary = list[tuple[int, int, bytes]]
+
+
+class DatagramEndpoint:
+    """Answers the datagrams of one socket.
+
+    The destination of each datagram is taken from its packet information and is
+    the source of the answer: on a host with several addresses the kernel would
+    else choose one, and the asker would not know it.
+    """
+
+    def __init__(
+        self, sock: socket.socket, behaviours: Behaviours, counters: Counters
+    ) -> None:
+        """Take over a bound, non-blocking socket."""
+        self._sock = sock
+        self._behaviours = behaviours
+        self._counters = counters
+        self._port: int = sock.getsockname()[1]
+        if sock.family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer from now on."""
+        loop.add_reader(self._sock.fileno(), self._readable)
+
+    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what is queued, then close the socket."""
+        loop.remove_reader(self._sock.fileno())
+        self._readable()
+        self._sock.close()
+
+    def _readable(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                data, ancillary, flags, peer = self._sock.recvmsg(_LARGEST, 128)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._counters.datagrams_failed += 1
+                return
+            if flags & socket.MSG_TRUNC:
+                self._counters.datagrams_ignored += 1
+                continue
+            local, source = _destination(ancillary)
+            answer = self._answer(data, (peer[0], peer[1]), (local, self._port))
+            if answer is None:
+                self._counters.datagrams_ignored += 1
+                continue
+            try:
+                self._sock.sendmsg([answer], source, 0, peer)
+            except OSError:
+                # A full buffer, or a peer that no route leads to: UDP may lose.
+                self._counters.datagrams_failed += 1
+            else:
+                self._counters.datagrams_answered += 1
+
+    def _answer(self, data: bytes, peer: Address, local: Address) -> bytes | None:
+        room = len(data)
+        try:
+            frame = datagrams.parse_question(data)
+            if frame is None:
+                return None
+            if frame.kind == Kind.ECHO:
+                return datagrams.answer(Kind.ECHO, frame.payload, frame.id, room)
+            opening = decode(Open, frame.payload, frame.id)
+        except RemoteError as error:
+            return datagrams.failure(error, room)
+        welcome = self._behaviours.welcome(opening, new_id(), peer, local)
+        return datagrams.answer(Kind.OPEN, welcome, frame.id, room)
+
+
+def _destination(ancillary: Ancillary) -> tuple[str, Ancillary]:
+    """Return the address that was asked, and what makes it the answer's source."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            _, local, _ = _IN_PKTINFO.unpack(data)
+            source = _IN_PKTINFO.pack(0, local, bytes(4))
+            return socket.inet_ntop(socket.AF_INET, local), [(level, kind, source)]
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            address, interface = _IN6_PKTINFO.unpack(data)
+            # Only a link-local address needs its interface (RFC 4007).
+            link_local = address[:2] == b"\xfe\x80"
+            source = _IN6_PKTINFO.pack(address, interface if link_local else 0)
+            return socket.inet_ntop(socket.AF_INET6, address), [(level, kind, source)]
+    return "", []

@@ -1,0 +1,324 @@
+"""The server's life: start, signals, drain, end; and a process that was stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from netduet.wire.frames import Kind, serialize
+from tests.integration.conftest import ServeCommand, StartServer
+from tests.integration.peer import (
+    GREETING,
+    HELLO,
+    Peer,
+    connect,
+    greet,
+    opening,
+    rest,
+)
+from tests.integration.running import PATIENCE, Command
+
+
+@dataclass
+class Load:
+    """Clients that talk to a server again and again, and what became of each try."""
+
+    port: int
+    fates: Counter[str] = field(default_factory=Counter)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _warm: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start four plain and four framed clients; return when all have had answers."""
+        for name, client in (("plain", self._plain), ("framed", self._framed)) * 4:
+            thread = threading.Thread(target=self._repeat, args=(name, client))
+            thread.start()
+            self._threads.append(thread)
+        assert self._warm.wait(PATIENCE)
+
+    def join(self) -> None:
+        """Wait until each client was refused: nobody listens any more."""
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        self._over.set()
+
+    def _repeat(self, name: str, client: Callable[[socket.socket], None]) -> None:
+        while not self._over.is_set():
+            try:
+                sock = connect(self.port)
+            except ConnectionRefusedError:
+                return
+            with sock:
+                try:
+                    client(sock)
+                except (OSError, EOFError) as error:
+                    self.fates[f"{name}: {error!r}"] += 1
+                else:
+                    self.fates["answered"] += 1
+            if self.fates["answered"] > 200:
+                self._warm.set()
+
+    def _plain(self, sock: socket.socket) -> None:
+        sock.sendall(HELLO)
+        if sock.recv(1024) != GREETING:
+            raise EOFError("no greeting")
+
+    def _framed(self, sock: socket.socket) -> None:
+        sock.sendall(opening() + serialize(Kind.ECHO, b"x" * 100) * 3)
+        sock.sendall(serialize(Kind.END))
+        answer = rest(sock)
+        if answer.count(b"x" * 100) != 3:
+            raise EOFError(f"answered {answer!r}")
+
+
+@pytest.mark.parametrize("delay", ["0", "300ms"])
+def test_sigterm_under_load_answers_all_it_accepted(
+    serve_command: ServeCommand, delay: str
+) -> None:
+    """Under a load of both dialects SIGTERM loses nobody who was connected."""
+    server = serve_command(shutdown_delay=delay)
+    load = Load(server.port)
+    load.start()
+    begin = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    status = server.finish()
+    seconds = time.monotonic() - begin
+    load.join()
+    assert status == 0
+    assert seconds < 5
+    assert set(load.fates) == {"answered"}
+    [stopped] = server.of("server.stopped")
+    assert stopped["netduet.reset"] == 0
+    assert stopped["netduet.accepted"] >= load.fates["answered"]
+
+
+def test_queue_is_emptied_before_the_listener_closes(
+    serve_command: ServeCommand,
+) -> None:
+    """Connections that wait to be accepted when SIGTERM comes are all answered."""
+    server = serve_command(backlog=1024)
+    server.process.send_signal(signal.SIGSTOP)
+    socks = [connect(server.port) for _ in range(500)]
+    for sock in socks:
+        sock.sendall(HELLO)
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGCONT)
+    answers = Counter(rest(sock) for sock in socks)
+    for sock in socks:
+        sock.close()
+    assert answers == {GREETING: 500}
+    assert server.finish() == 0
+
+
+async def test_session_accepted_last_is_served(start_server: StartServer) -> None:
+    """A connection that waits in the queue when the stop comes is accepted and answered."""
+    for _ in range(10):
+        running = await start_server(drain_timeout=5.0)
+        with connect(running.port) as sock:
+            sock.sendall(HELLO)
+            sock.shutdown(socket.SHUT_WR)
+            await running.stop()
+            assert rest(sock) == GREETING
+        assert len(running.lines.of("connection.closed")) == 1
+
+
+def test_shutdown_delay_goes_on_accepting(serve_command: ServeCommand) -> None:
+    """During the delay new clients are served; afterwards they are refused."""
+    server = serve_command(shutdown_delay="500ms")
+    begin = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    server.wait("server.draining")
+    while True:
+        try:
+            assert greet(server.port) == GREETING
+        except ConnectionRefusedError:
+            break
+    assert 0.5 <= time.monotonic() - begin < 3
+    assert server.finish() == 0
+
+
+def test_idle_peers_hear_of_the_drain(serve_command: ServeCommand) -> None:
+    """Idle framed peers are told ``draining``; the server need not wait for them."""
+    server = serve_command(drain_timeout="20s")
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(server.port)) for _ in range(10)]
+        silent = stack.enter_context(connect(server.port))
+        begin = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert {peer.error()["code"] for peer in peers} == {"draining"}
+        assert rest(silent) == b""
+    assert server.finish() == 0
+    assert time.monotonic() - begin < 5
+    [stopped] = server.of("server.stopped")
+    assert (stopped["netduet.drained"], stopped["netduet.reset"]) == (11, 0)
+    ends = {line["netduet.ended"] for line in server.of("connection.closed")}
+    assert ends == {"drained"}
+
+
+def test_busy_peers_are_waited_for(serve_command: ServeCommand) -> None:
+    """A peer that goes on asking during the drain goes on being answered."""
+    server = serve_command(drain_timeout="2s")
+    with Peer(server.port) as peer:
+        server.process.send_signal(signal.SIGTERM)
+        server.wait("server.draining")
+        begin = time.monotonic()
+        while time.monotonic() < begin + 1.2:
+            assert peer.echo(b"x" * 1000) == b"x" * 1000
+        peer.end()
+    assert server.finish() == 0
+    [stopped] = server.of("server.stopped")
+    assert (stopped["netduet.drained"], stopped["netduet.reset"]) == (0, 0)
+
+
+def test_client_that_never_closes_delays_the_end_but_shortly(
+    serve_command: ServeCommand,
+) -> None:
+    """A greeted client that stays connected without a word is not waited for long."""
+    server = serve_command(drain_timeout="20s")
+    with connect(server.port) as sock:
+        sock.sendall(HELLO)
+        assert rest(sock) == GREETING
+        begin = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begin < 4
+
+
+def test_stuck_peers_are_reset_and_counted(serve_command: ServeCommand) -> None:
+    """Whoever does not finish within the drain's time is reset on purpose."""
+    server = serve_command(drain_timeout="500ms")
+    with Peer(server.port) as peer:
+        stuffing = serialize(Kind.ECHO, bytes(100_000))
+        peer.sock.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                peer.sock.sendall(stuffing)
+        with Peer(server.port) as reader:  # last: a peer silent for long is drained
+            begin = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            assert server.finish() == 0
+            assert time.monotonic() - begin < 4
+            with pytest.raises(ConnectionError):
+                rest(reader.sock)
+    [stopped] = server.of("server.stopped")
+    assert stopped["netduet.reset"] == 2
+
+
+def test_second_signal_leaves_at_once(serve_command: ServeCommand) -> None:
+    """A second SIGTERM ends the waiting, whatever is still open."""
+    server = serve_command(shutdown_delay="30s", drain_timeout="30s")
+    with Peer(server.port) as peer:
+        server.process.send_signal(signal.SIGTERM)
+        server.wait("server.draining")
+        begin = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begin < 2
+        with pytest.raises(ConnectionError):
+            rest(peer.sock)
+    assert server.of("server.stopped")
+
+
+def test_sigint_is_heeded_too(serve_command: ServeCommand) -> None:
+    """Ctrl-C ends the server as SIGTERM does, without a traceback."""
+    server = serve_command()
+    assert server.stop(signal.SIGINT) == 0
+    assert server.said() == ""
+
+
+def serve_in_vain(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that cannot serve; return what it said."""
+    return subprocess.run(
+        [sys.executable, "-m", "netduet", "serve", *words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_port_taken_is_told_in_a_line(serve_command: ServeCommand) -> None:
+    """A port that is taken gives one line that names it, and exit status 2."""
+    server = serve_command()
+    done = serve_in_vain("--host", "127.0.0.1", "--port", str(server.port))
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert str(server.port) in line
+    assert "stop it or take another port" in line
+
+
+def test_address_of_another_host_is_told_in_a_line() -> None:
+    """An address that this host does not have gives one line, and exit status 2."""
+    done = serve_in_vain("--host", "192.0.2.1", "--port", "0")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "192.0.2.1" in line
+
+
+def test_port_zero_is_one_port_everywhere(serve_command: ServeCommand) -> None:
+    """Any free port is the same one for TCP and UDP, IPv4 and IPv6."""
+    server = serve_command(host="")
+    lines = server.of("server.listening")
+    assert {line["server.port"] for line in lines} == {server.port}
+    found = {(line["network.transport"], line["network.type"]) for line in lines}
+    assert found == {(t, f) for t in ("tcp", "udp") for f in ("ipv4", "ipv6")}
+    assert greet(server.port) == GREETING
+    with connect(server.port, "::1") as sock:
+        sock.sendall(HELLO)
+        assert rest(sock) == GREETING
+    line = server.closed(2)
+    assert {one["network.type"] for one in server.of("connection.closed")} == {
+        "ipv4",
+        "ipv6",
+    }
+    assert line["network.transport"] == "tcp"
+
+
+def _stop_for(command: Command, seconds: float) -> None:
+    """Stop the process, and let it go on after a while; the while is the subject."""
+    command.process.send_signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    command.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("seconds", [0.55, 1.5])
+def test_stopped_server_blames_nobody(
+    serve_command: ServeCommand, seconds: float
+) -> None:
+    """A server that did not run for longer than its deadlines drops nobody who had spoken."""
+    server = serve_command(
+        first_byte_timeout="500ms",
+        opening_timeout="500ms",
+        frame_timeout="500ms",
+        idle_timeout="500ms",
+    )
+    hello = opening()
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connect(server.port)) for _ in range(30)]
+        begun = [stack.enter_context(connect(server.port)) for _ in range(30)]
+        framed = [stack.enter_context(Peer(server.port)) for _ in range(30)]
+        for sock in begun:
+            sock.sendall(hello[:20])
+        halves = serialize(Kind.ECHO, b"x" * 100)
+        for peer in framed:
+            peer.sock.sendall(halves[:50])
+        server.process.send_signal(signal.SIGSTOP)
+        for sock in silent:
+            sock.sendall(HELLO)
+        for sock in begun:
+            sock.sendall(hello[20:])
+        for peer in framed:
+            peer.sock.sendall(halves[50:])
+        _stop_for(server, seconds)
+        assert {rest(sock) for sock in silent} == {GREETING}
+        assert all(b"conn_id" in sock.recv(4096) for sock in begun)
+        assert {peer.receive().payload for peer in framed} == {b"x" * 100}

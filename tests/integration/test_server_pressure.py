@@ -1,0 +1,217 @@
+"""Peers that do not read, and peers that read slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from netduet.wire.frames import Kind, serialize
+from tests.integration.conftest import ServeCommand, StartServer
+from tests.integration.peer import Peer, opening, reset
+from tests.integration.running import Command, until
+
+KIB = 1024
+READ = 256 * KIB
+"""Bytes that either loop reads at once, and that may come on top of the buffer."""
+
+ECHOES = serialize(Kind.ECHO, bytes(8000)) * 32
+
+
+def fill(sock: socket.socket) -> int:
+    """Send echoes and read nothing until no more is taken; return the bytes sent."""
+    sock.setblocking(False)
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        # Three looks without room: the far end has ceased to read.
+        while select.select([], [sock], [], 0.15)[1]:
+            sent += sock.send(ECHOES[sent % len(ECHOES) :])
+    return sent
+
+
+def stuck(port: int) -> socket.socket:
+    """Return a connection whose peer has a small window and reads nothing.
+
+    Small segments, as on a real path: on loopback's the kernel buffers megabytes.
+    """
+    sock = socket.socket()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * KIB)
+    sock.settimeout(10)
+    sock.connect(("127.0.0.1", port))
+    sock.sendall(opening())
+    return sock
+
+
+def memory(command: Command) -> int:
+    """Return the resident memory of a server process, in bytes."""
+    pages = Path(f"/proc/{command.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def was_reset(sock: socket.socket) -> bool:
+    """Wait for the end of a connection, without reading; tell whether it was a reset."""
+    poller = select.poll()
+    poller.register(sock, 0)  # POLLHUP and POLLERR alone: a FIN gives neither
+    return bool(poller.poll(10_000))
+
+
+async def test_buffer_is_bounded(start_server: StartServer) -> None:
+    """For a peer that does not read, no more waits than the buffer and one read."""
+    running = await start_server(write_buffer=64 * KIB)
+    with stuck(running.port) as sock:
+        sent = await asyncio.to_thread(fill, sock)
+        [session] = running.server._shared.sessions
+        waiting = session._transport.get_write_buffer_size()
+        assert 64 * KIB < waiting <= 64 * KIB + READ
+        assert session.connection.bytes_received < sent
+        reset(sock)
+
+
+def test_hundred_stuck_peers_harm_nobody(serve_command: ServeCommand) -> None:
+    """A hundred peers that do not read cost bounded memory, and are reset in time."""
+    server = serve_command(write_timeout="1s", write_buffer="64KiB")
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(Peer(server.port))
+        other.echo(b"warm")
+        before = memory(server)
+        socks = [stack.enter_context(stuck(server.port)) for _ in range(100)]
+        for sock in socks:
+            sock.setblocking(False)
+        sent = dict.fromkeys(socks, 0)
+        most, slowest = before, 0.0
+        begin = time.monotonic()
+        while time.monotonic() < begin + 1:
+            for sock in socks:
+                with contextlib.suppress(BlockingIOError, ConnectionError):
+                    sent[sock] += sock.send(ECHOES[sent[sock] % len(ECHOES) :])
+            asked = time.monotonic()
+            assert other.echo(b"x" * 64) == b"x" * 64
+            slowest = max(slowest, time.monotonic() - asked)
+            most = max(most, memory(server))
+        assert most - before < 100 * (64 * KIB + READ)
+        assert slowest < 0.5
+        assert all(was_reset(sock) for sock in socks)
+        assert time.monotonic() - begin < 6
+        assert other.echo(b"unharmed") == b"unharmed"
+        server.closed(100)
+        lines = server.of("connection.closed")
+        assert {line["netduet.ended"] for line in lines} == {"limit.write"}
+
+
+async def test_stuck_peer_is_reset_in_time(start_server: StartServer) -> None:
+    """A peer that reads nothing for the write timeout is reset, not much later."""
+    running = await start_server(write_timeout=0.5)
+    with stuck(running.port) as sock:
+        await asyncio.to_thread(fill, sock)
+        line = await running.closed()
+        assert (line["netduet.ended"], line["netduet.ended_by"]) == (
+            "limit.write",
+            "server",
+        )
+        assert 0.5 <= line["netduet.duration_s"] < 3
+        assert await asyncio.to_thread(was_reset, sock)
+
+
+def read_slowly(sock: socket.socket) -> int:
+    """Read to the end of stream, a window now and then; return the bytes read."""
+    sock.settimeout(10)
+    received = 0
+    while piece := sock.recv(64 * KIB):
+        received += len(piece)
+        time.sleep(0.002)  # what this client does, not what the test waits for
+    return received
+
+
+WAYS = {
+    "end, paused": (serialize(Kind.END), 64 * KIB),
+    "end, all read": (serialize(Kind.END), 64 * KIB * KIB),
+    "fin, paused": (b"", 64 * KIB),
+    "fin, all read": (b"", 64 * KIB * KIB),
+}
+"""How a client ends, and what the server holds for it: it reads on until that is full."""
+
+
+def say(sock: socket.socket, count: int, last: bytes) -> None:
+    """Send many echo requests, then the end of the stream."""
+    with contextlib.suppress(ConnectionError):
+        sock.sendall(ECHOES * count + last)
+        if not last:
+            sock.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize(("last", "room"), WAYS.values(), ids=WAYS)
+async def test_slow_reader_gets_everything(
+    start_server: StartServer, last: bytes, room: int
+) -> None:
+    """No limit cuts a peer that reads slowly: not before its END or FIN, not after."""
+    running = await start_server(
+        write_timeout=0.4, frame_timeout=0.3, linger=0.1, write_buffer=room
+    )
+
+    def talk() -> tuple[int, float]:
+        begin = time.monotonic()
+        with stuck(running.port) as sock:
+            sender = threading.Thread(target=say, args=(sock, 16, last))
+            sender.start()
+            received = read_slowly(sock)
+            sender.join()
+            return received, time.monotonic() - begin
+
+    received, seconds = await asyncio.to_thread(talk)
+    assert received > 16 * len(ECHOES)
+    assert seconds > 2 * 0.4
+    line = await running.closed()
+    assert line["netduet.ended"] == ("end" if last else "eof")
+    assert received == line["netduet.bytes_sent"]
+
+
+async def test_frame_is_not_late_while_nobody_listens(
+    start_server: StartServer,
+) -> None:
+    """The time in which the server did not read is not counted against a begun frame."""
+    running = await start_server(frame_timeout=0.5, write_timeout=5.0)
+    frame = serialize(Kind.ECHO, bytes(8000))
+    piece = frame[100:] + frame[:100]  # each ends inside a frame
+
+    with stuck(running.port) as sock:
+        sent = sock.send(frame[:100])
+        await until(lambda: bool(running.server._shared.sessions))
+        [session] = running.server._shared.sessions
+        opened = len(opening())
+        while session._paused_at is None:
+            sent += await asyncio.to_thread(sock.send, piece)
+            await until(lambda: session.connection.bytes_received == opened + sent)  # noqa: B023
+        await asyncio.sleep(0.6)  # longer than a frame may take
+
+        def rest_of_it() -> bytes:
+            answers = b""
+            while not answers.endswith(frame[16:]) or len(answers) < sent - 100:
+                answers += sock.recv(64 * KIB)
+            select.select([sock], [], [], 0.25)  # after this pause it is not late yet
+            sock.sendall(frame[100:])
+            return sock.recv(64 * KIB)
+
+        answer = await asyncio.to_thread(rest_of_it)
+        assert answer[4] == Kind.ECHO
+
+
+@pytest.mark.parametrize(("last", "room"), WAYS.values(), ids=WAYS)
+async def test_stuck_peer_cannot_hold_a_close_open(
+    start_server: StartServer, last: bytes, room: int
+) -> None:
+    """A peer that ends its sending and reads nothing is reset as well."""
+    running = await start_server(write_timeout=0.3, linger=0.1, write_buffer=room)
+    with stuck(running.port) as sock:
+        await asyncio.to_thread(say, sock, 8, last)
+        line = await running.closed()
+        assert 0.3 <= line["netduet.duration_s"] < 3
+        assert running.server._counters.limits == {"write": 1}
+        assert await asyncio.to_thread(was_reset, sock)

@@ -1,0 +1,57 @@
+"""Who is let in: the arithmetic of the bounds."""
+
+from __future__ import annotations
+
+from netduet.server.admission import LOBBY, RESERVED, Admission, Admitted
+
+PLENTY = 100_000
+
+
+def test_total_bounds_all_together() -> None:
+    """Beyond the bound in all each one is refused, and beyond the lobby turned away."""
+    admission = Admission(2, 2, PLENTY)
+    outcomes = [admission.enter(f"192.0.2.{number}") for number in range(2 + LOBBY + 1)]
+    assert outcomes[:2] == [Admitted.SERVED] * 2
+    assert set(outcomes[2:-1]) == {Admitted.REFUSED_TOTAL}
+    assert outcomes[-1] is Admitted.TURNED_AWAY
+
+
+def test_one_client_is_bounded_and_others_are_not() -> None:
+    """A client's own bound refuses that client alone, and has a lobby of its own."""
+    admission = Admission(1000, 1, PLENTY)
+    assert admission.enter("192.0.2.1") is Admitted.SERVED
+    for _ in range(LOBBY):
+        assert admission.enter("192.0.2.1") is Admitted.REFUSED_CLIENT
+    assert admission.enter("192.0.2.1") is Admitted.TURNED_AWAY
+    assert admission.enter("192.0.2.2") is Admitted.SERVED
+
+
+def test_place_is_free_when_someone_leaves() -> None:
+    """Each leave makes room for one, and nothing is remembered of who left."""
+    admission = Admission(1, 1, PLENTY)
+    for number in range(1000):
+        address = f"2001:db8::{number:x}"
+        assert admission.enter(address) is Admitted.SERVED
+        admission.leave(address)
+    assert admission.open == 0
+    assert admission._by_client == {}
+
+
+def test_refused_ones_are_counted_until_they_leave() -> None:
+    """A place in the lobby is one of those that must be left."""
+    admission = Admission(1, 1, PLENTY)
+    admission.enter("192.0.2.1")
+    admission.enter("192.0.2.1")
+    admission.leave("192.0.2.1")
+    assert admission.enter("192.0.2.1") is Admitted.REFUSED_TOTAL
+    admission.leave("192.0.2.1")
+    admission.leave("192.0.2.1")
+    assert admission.enter("192.0.2.1") is Admitted.SERVED
+
+
+def test_few_descriptors_lower_the_bound() -> None:
+    """The lobby and what the process itself needs always fit below the limit."""
+    admission = Admission(10_000, 10_000, 1024)
+    assert admission.total == admission.per_client == 1024 - LOBBY - RESERVED
+    assert Admission(100, 100, 1024).total == 100
+    assert Admission(10_000, 10_000, 16).total == 1

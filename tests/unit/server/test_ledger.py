@@ -1,0 +1,82 @@
+"""The ledger: live entries, frozen ones, and the bound."""
+
+from __future__ import annotations
+
+import json
+
+from netduet.server.ledger import Entry, Ledger
+from netduet.wire.connection import Connection
+from netduet.wire.frames import MAGIC, Kind, serialize
+from netduet.wire.messages import encode
+from netduet.wire.states import Limits, Role
+
+
+def entry(number: int, connection: Connection | None = None) -> Entry:
+    """Return an entry that was opened at 100 s."""
+    return Entry(
+        f"{number:032x}", ("192.0.2.1", 1024), 1_700_000_000.0, 100.0, connection
+    )
+
+
+def connection() -> Connection:
+    """Return a connection that has received an opening."""
+    alive = Connection(Role.SERVER, Limits(), 0.0)
+    opening = b'{"version":1,"nonce":"%s"}' % (b"0" * 32)
+    alive.receive_data(MAGIC + serialize(Kind.OPEN, opening), 0.0)
+    return alive
+
+
+def test_oldest_is_forgotten_first() -> None:
+    """The ledger keeps as many as it may, the latest ones."""
+    ledger = Ledger(3)
+    for number in range(10):
+        ledger.add(entry(number))
+    assert len(ledger) == 3
+    kept = [number for number in range(10) if ledger.find(f"{number:032x}")]
+    assert kept == [7, 8, 9]
+
+
+def test_unknown_connection_is_none() -> None:
+    """What never was here is not found."""
+    assert Ledger(3).find("f" * 32) is None
+
+
+def test_live_entry_follows_its_connection() -> None:
+    """While the connection lives its counters are those of the entry."""
+    alive = connection()
+    live = entry(1, alive)
+    before = live.message(100.5)
+    assert (before.bytes_received, before.frames_received) == (alive.bytes_received, 1)
+    assert (before.ended, before.duration) == (None, 0.5)
+    alive.receive_data(serialize(Kind.ECHO, b"x"), 1.0)
+    assert live.message(101.0).frames_received == 2
+
+
+def test_closed_entry_keeps_what_it_was() -> None:
+    """A close freezes counters, time and cause, and lets the connection go."""
+    alive = connection()
+    closed = entry(1, alive)
+    closed.close(102.5, "reset", "client")
+    alive.receive_data(serialize(Kind.ECHO, b"x"), 3.0)
+    message = closed.message(1000.0)
+    assert closed.connection is None
+    assert (message.ended, message.ended_by) == ("reset", "client")
+    assert message.duration == 2.5
+    assert message.frames_received == 1
+
+
+def test_message_tells_all_of_an_entry() -> None:
+    """What a peer is told has every field, in plain JSON."""
+    told = json.loads(encode(entry(1).message(100.0)))
+    assert told == {
+        "conn_id": f"{1:032x}",
+        "peer": {"address": "192.0.2.1", "port": 1024},
+        "opened_at": 1_700_000_000.0,
+        "duration": 0.0,
+        "bytes_received": 0,
+        "bytes_sent": 0,
+        "frames_received": 0,
+        "frames_sent": 0,
+        "ended": None,
+        "ended_by": None,
+    }

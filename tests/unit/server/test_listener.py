@@ -1,0 +1,140 @@
+"""Binding: one port for all, and what is said when it cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+
+import pytest
+
+from netduet import kernel
+from netduet.server import listener
+from netduet.server.listener import BindError, Listener, bind
+
+
+def test_every_address_shares_one_free_port() -> None:
+    """Port 0 gives the same port for TCP and UDP, IPv4 and IPv6."""
+    sockets = bind("", 0, udp=True)
+    try:
+        names = [sock.getsockname()[:2] for sock in (*sockets.tcp, *sockets.udp)]
+        expected = [("0.0.0.0", sockets.port), ("::", sockets.port)] * 2
+        assert names == expected
+        assert sockets.absent == []
+    finally:
+        sockets.close()
+
+
+def test_one_host_is_one_family() -> None:
+    """An IPv4 address is listened on by IPv4 alone, and nothing counts as absent."""
+    sockets = bind("127.0.0.1", 0, udp=False)
+    assert [sock.family for sock in sockets.tcp] == [socket.AF_INET]
+    assert (sockets.udp, sockets.absent) == ([], [])
+    sockets.close()
+
+
+def test_host_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that lacks a family serves the other one, and the lack is known."""
+    bind_one = listener._bind_one
+
+    def without_ipv6(
+        family: socket.AddressFamily, kind: socket.SocketKind, address: str, port: int
+    ) -> socket.socket:
+        if family is socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return bind_one(family, kind, address, port)
+
+    monkeypatch.setattr(listener, "_bind_one", without_ipv6)
+    sockets = bind("", 0, udp=True)
+    assert [sock.family for sock in (*sockets.tcp, *sockets.udp)] == [
+        socket.AF_INET
+    ] * 2
+    assert sockets.absent == ["AF_INET6"]
+    sockets.close()
+
+
+def test_host_without_any_family_cannot_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no family can be had the server says so."""
+
+    def nothing(*_: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(listener, "_bind_one", nothing)
+    with pytest.raises(BindError, match="every address, port 7"):
+        bind("", 7, udp=True)
+
+
+@pytest.mark.parametrize("udp_is_taken", [False, True])
+def test_taken_port_is_named(*, udp_is_taken: bool) -> None:
+    """A port that is taken, for TCP or for UDP, is named with a remedy; nothing is left."""
+    kind = socket.SOCK_DGRAM if udp_is_taken else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as holder:
+        holder.bind(("127.0.0.1", 0))
+        if not udp_is_taken:
+            holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(BindError, match=f"127.0.0.1, port {port}: something else"):
+            bind("127.0.0.1", port, udp=True)
+
+
+def test_free_port_is_sought_until_it_is_free_everywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With port 0, a port whose UDP side is taken is given up for another."""
+    bind_one = listener._bind_one
+    refused: list[int] = []
+
+    def first_udp_is_taken(
+        family: socket.AddressFamily, kind: socket.SocketKind, address: str, port: int
+    ) -> socket.socket:
+        if kind is socket.SOCK_DGRAM and not refused:
+            refused.append(port)
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        return bind_one(family, kind, address, port)
+
+    monkeypatch.setattr(listener, "_bind_one", first_udp_is_taken)
+    sockets = bind("127.0.0.1", 0, udp=True)
+    assert refused
+    assert {sock.getsockname()[1] for sock in (*sockets.tcp, *sockets.udp)} == {
+        sockets.port
+    }
+    sockets.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("192.0.2.1", "192.0.2.1, port 0: this host has no such address"),
+        ("no-such-name.invalid", "this name has no address here"),
+    ],
+)
+def test_address_that_is_not_here_is_named(host: str, words: str) -> None:
+    """An address of another host, or a name without one, is told in a line."""
+    with pytest.raises(BindError, match=words):
+        bind(host, 0, udp=True)
+
+
+async def test_second_to_listen_hears_it_in_words() -> None:
+    """Two may bind a port before either listens: the second one is told like any other."""
+    first = bind("127.0.0.1", 0, udp=False)
+    second = bind("127.0.0.1", first.port, udp=False)
+    first.tcp[0].listen()
+    with pytest.raises(BindError, match=f"127.0.0.1, port {first.port}: something"):
+        await Listener(second.tcp, lambda _: pytest.fail("accepted")).start(8)
+    first.close()
+    second.close()
+
+
+async def test_listener_that_stops_holds_off_new_connections() -> None:
+    """A stopping listener lets nobody connect whom it would then have to reset."""
+    sockets = bind("127.0.0.1", 0, udp=False)
+    [sock] = sockets.tcp
+    sock.listen()
+    assert kernel.ignore_new_connections(sock.fileno())
+    with socket.socket() as client:
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            await asyncio.to_thread(client.connect, ("127.0.0.1", sockets.port))
+    assert kernel.accept_queue(sock.fileno()) == 0
+    sockets.close()
