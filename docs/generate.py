@@ -1,0 +1,110 @@
+"""Writes what is generated from declarations; with --check, only compares.
+
+Each declaration is the truth, and these files show it: .env.example, the
+configuration reference, the environment entries of docker-compose.yml, the page
+of all checks and failures, the list of log events, the schema of the report.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from netduet import logs, reference
+from netduet.client.checks import CHECKS
+from netduet.client.failures import CATALOGUE, SIDES
+from netduet.client.report.jsondoc import Report
+from netduet.client.settings import ClientSettings
+from netduet.server.settings import ServerSettings
+
+ROOT = Path(__file__).parents[1]
+MODELS = (ServerSettings, ClientSettings)
+BEGIN, END = "      # generated: make docs\n", "      # end of what is generated\n"
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Yield each generated file with what it must hold."""
+    yield ROOT / ".env.example", reference.env(MODELS)
+    yield ROOT / "docs/configuration.md", reference.markdown(MODELS)
+    yield ROOT / "docs/checks.md", checks()
+    yield ROOT / "docs/logs.md", events()
+    schema = json.dumps(Report.model_json_schema(), indent=2)
+    yield ROOT / "docs/report.schema.json", schema + "\n"
+    yield ROOT / "docker-compose.yml", compose()
+
+
+def checks() -> str:
+    """Return the page of checks and of classes of failure."""
+    parts = [
+        "# Checks and what they find\n\n",
+        "Generated from the declarations by `make docs`; a test compares.\n",
+        "`netduet explain CLASS` prints the same about one class.\n\n",
+        "| check | question | needs |\n|---|---|---|\n",
+    ]
+    for check in CHECKS:
+        needs = ", ".join(check.needs)
+        parts.append(f"| `{check.name}` | {check.question} | {needs} |\n")
+    for failure in CATALOGUE.values():
+        parts.append(f"\n## {failure.name}\n\n**{failure.title}.** {failure.meaning}\n")
+        parts.append(f"\nWhere: {failure.where} ({SIDES[failure.where]}).\n")
+        parts.append("\nLikeliest causes:\n\n")
+        parts += [f"{n}. {cause}\n" for n, cause in enumerate(failure.causes, 1)]
+        parts.append("\nTry next:\n\n")
+        parts += [f"{n}. {step}\n" for n, step in enumerate(failure.next, 1)]
+    return "".join(parts)
+
+
+def events() -> str:
+    """Return the page of log events."""
+    parts = [
+        "# Log events\n\n",
+        "Generated from the declarations by `make docs`; a test compares.\n\n",
+        "One JSON object a line: `timestamp` (UTC, RFC 3339), `level`, `event`, then\n",
+        "fields named after OpenTelemetry's semantic conventions, and our own under\n",
+        "`netduet.`.\nThe server logs to stdout; the client to stderr.\n\n",
+        "| event | meaning |\n|---|---|\n",
+    ]
+    parts += [f"| `{name}` | {meaning} |\n" for name, meaning in logs.EVENTS.items()]
+    return "".join(parts)
+
+
+def compose() -> str:
+    """Return docker-compose.yml with each half's environment entries renewed."""
+    parts = (ROOT / "docker-compose.yml").read_text().split(BEGIN)
+    halves = [parts[0]]
+    for part, model in zip(parts[1:], MODELS, strict=True):
+        _, _, rest = part.partition(END)
+        halves.append(f"{entries(model)}{END}{rest}")
+    return BEGIN.join(halves)
+
+
+def entries(model: type[ServerSettings | ClientSettings]) -> str:
+    """Return a half's entries; the client of the pair checks the server beside it."""
+    lines = []
+    for field in model.model_fields:
+        name = model.variable(field)
+        default = "server:12345" if name == "NETDUET_CLIENT_TARGET" else ""
+        # The port inside is the one that compose publishes and the client asks.
+        value = "" if name == "NETDUET_SERVER_PORT" else f"${{{name}:-{default}}}"
+        lines.append(f'      {name}: "{value}"\n')
+    return "".join(lines)
+
+
+def main() -> int:
+    """Write or compare; return the exit status."""
+    stale = []
+    for path, text in files():
+        if path.exists() and path.read_text() == text:
+            continue
+        stale.append(str(path.relative_to(ROOT)))
+        if "--check" not in sys.argv:
+            path.write_text(text)
+    for name in stale:
+        print(f"{name}: {'differs: make docs' if '--check' in sys.argv else 'written'}")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

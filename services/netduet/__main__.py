@@ -1,0 +1,117 @@
+"""The command ``netduet``: runs one command line, and tells what went wrong in a line.
+
+Light on purpose: what a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from io import TextIOWrapper
+from typing import Final
+
+USAGE: Final = 2
+"""Exit status of bad usage and bad settings."""
+
+INTERRUPTED: Final = 3
+"""Exit status when there is no verdict: interrupted, unheard, or a defect of ours."""
+
+
+def main() -> int:
+    """Run the command line; return its exit status."""
+    words = sys.argv[1:]
+    _keep_streams()
+    # As PID 1, Python ignores SIGTERM without a handler; the loops bring their own.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 0 if words[:1] == ["serve"] else INTERRUPTED
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        return _complain(error)
+    return status
+
+
+def _run(words: list[str]) -> int:
+    from netduet import commands  # noqa: PLC0415
+
+    # The usual command lines need no parser.
+    if words == ["serve"]:
+        commands.require("serve")
+        return commands.serve({})
+    if words[:1] == ["check"] and not any(word.startswith("-") for word in words):
+        commands.require("check")
+        return commands.check(words[1:], {})
+    return commands.parse(words)
+
+
+def _complain(error: Exception) -> int:
+    from netduet.commands import UsageError  # noqa: PLC0415
+    from netduet.configuration import SettingsError  # noqa: PLC0415
+
+    match error:
+        case SettingsError():
+            return _say(error.lines, USAGE)
+        case UsageError():
+            return _say([str(error)], USAGE)
+        case BrokenPipeError():  # whoever read our words has left: say no more
+            _forget_stdout()
+            return INTERRUPTED
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO, filename=None):
+            _forget_stdout()
+            line = f"standard output cannot be written: {error.strerror}"
+            return _say([line], INTERRUPTED)
+    said = " ".join(str(error).split())
+    place = _place(error)
+    line = f"a defect, please report it: {type(error).__name__}: {said}{place}"
+    return _say([line], INTERRUPTED)
+
+
+def _place(error: Exception) -> str:
+    """Return where an exception was raised, in brackets."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    path = trace.tb_frame.f_code.co_filename
+    return f" ({path.rpartition('/')[2]}:{trace.tb_lineno})"
+
+
+def _say(lines: list[str], status: int) -> int:
+    for line in lines:
+        print(f"netduet: {line}", file=sys.stderr)
+    return status
+
+
+def _keep_streams() -> None:
+    """Give closed standard streams a place, and words that cannot be encoded a form.
+
+    Else a socket takes the number of a closed stream, and words end up in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest free number is this one
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _forget_stdout() -> None:
+    """Let nothing more be written to stdout: whoever read it has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""The checks, in the order in which each stands on those before it.
+
+A check is one module with one declaration: a name, the question it answers, the
+checks it needs, how it measures (sockets and clocks) and how it judges (pure).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from netduet.client.checks import identity, name, path, reach
+from netduet.client.checks.declaration import Check
+
+CHECKS: Final[tuple[Check[Any], ...]] = (
+    name.CHECK,
+    reach.CHECK,
+    identity.CHECK,
+    path.CHECK,
+)

@@ -1,0 +1,201 @@
+"""Does the right netduet answer, at each address?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from netduet.client.checks.declaration import Check, Context
+from netduet.client.checks.reach import Reach
+from netduet.client.conversation import Opening, converse
+from netduet.client.dial import Address, Cause, classify, connect
+from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.wire.errors import Code
+from netduet.wire.foreign import escape, log_safe, recognise
+
+SHOWN: Final = 80
+"""Bytes of a stranger's talk that are shown."""
+
+_NAMES: Final = {"http": "HTTP", "tls": "TLS", "ssh": "SSH", "proxy": "PROXY protocol"}
+
+_BY_CODE: Final = {
+    Code.MAGIC_BROKEN: "identity.mangled",
+    Code.TOO_MANY_CONNECTIONS: "identity.busy",
+    Code.DRAINING: "identity.draining",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an opening at one address."""
+
+    address: Address
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The answers, and the service that was expected ("" for any)."""
+
+    answers: tuple[Answer, ...]
+    expected: str
+
+    @property
+    def known(self) -> tuple[Answer, ...]:
+        """Those that a netduet gave."""
+        return tuple(one for one in self.answers if one.opening.welcome is not None)
+
+
+async def measure(context: Context) -> Identity:
+    """Open a framed connection to each address that accepts, side by side."""
+    alive = context.earlier(Reach).alive
+    answers = await asyncio.gather(*(_open(context, one.address) for one in alive))
+    return Identity(tuple(answers), context.expect_service)
+
+
+async def _open(context: Context, address: Address) -> Answer:
+    dialled = await connect(address, context.patience.connect)
+    if dialled.sock is None:
+        opening = Opening(
+            cause=dialled.cause,
+            detail=dialled.detail,
+            begin=dialled.begin,
+            end=dialled.end,
+        )
+        return Answer(address, opening)
+    try:
+        conversation = await converse(dialled.sock)
+    except OSError as error:
+        cause, detail = classify(error)
+        opening = Opening(
+            cause=cause, detail=detail, begin=dialled.begin, end=dialled.end
+        )
+        return Answer(address, opening)
+    try:
+        opening = await conversation.open(context.patience.answer)
+        await conversation.end(min(1.0, context.patience.answer))
+    finally:
+        conversation.close()
+    return Answer(address, opening)
+
+
+def judge(identity: Identity) -> Judgement:
+    """Tell a netduet of the right service from all that may answer instead."""
+    findings = []
+    for one in identity.answers:
+        finding = _judge_one(one, identity.expected)
+        if finding is not None:
+            findings.append(finding)
+    good = identity.known
+    summary = "; ".join(_told(one) for one in good[:3]) or "no netduet answers"
+    instances = {
+        one.opening.welcome.boot_id for one in good if one.opening.welcome is not None
+    }
+    figures: Figures = {
+        "asked": len(identity.answers),
+        "answered": len(good),
+        "instances": len(instances),
+    }
+    return Judgement(summary, tuple(findings), (), figures, blocks=not good)
+
+
+def _told(one: Answer) -> str:
+    welcome = one.opening.welcome
+    if welcome is None:
+        return f"{one.address} does not"
+    return (
+        f'netduet "{escape(welcome.service)}", instance {escape(welcome.instance)}, '
+        f"answered at {one.address} in {one.opening.seconds * 1000:.1f} ms"
+    )
+
+
+def _judge_one(one: Answer, expected: str) -> Finding | None:
+    opening = one.opening
+    if opening.own_socket:
+        seen = f"{one.address}: both ends of the connection are this very socket"
+        return Finding("identity.self", seen)
+    if opening.welcome is not None:
+        return _judge_service(one, expected)
+    if opening.foreign:
+        return _judge_foreign(one)
+    if opening.refused is not None or opening.broken is not None:
+        return _judge_error(one)
+    if opening.closed:
+        seen = f"{one.address} accepted, and closed without an answer"
+        return Finding("identity.closed", seen, _sent(opening))
+    if opening.cause is Cause.RESET:
+        seen = f"{one.address} accepted, and reset without an answer"
+        return Finding("identity.reset", seen, _sent(opening))
+    if opening.cause is Cause.TIMEOUT:
+        seen = f"{one.address} accepted, and did not answer in {opening.seconds:.1f} s"
+        missed = Window(opening.begin, opening.end)
+        figures: Figures = {"sent": opening.sent, "acked": opening.acked}
+        return Finding("identity.silent", seen, _sent(opening), figures, missed=missed)
+    seen = f"{one.address}: {opening.detail}"
+    return Finding("path.broken", seen, ((Side.CLIENT, opening.detail),))
+
+
+def _judge_service(one: Answer, expected: str) -> Finding | None:
+    welcome = one.opening.welcome
+    if welcome is None or not expected or welcome.service == expected:
+        return None
+    seen = (
+        f'{one.address} is a netduet of the service "{escape(welcome.service)}", '
+        f'and "{escape(expected)}" was expected'
+    )
+    said = f"instance {escape(welcome.instance)}, {escape(welcome.software)}"
+    return Finding("identity.other_service", seen, ((Side.SERVER, said),))
+
+
+def _judge_foreign(one: Answer) -> Finding:
+    data = one.opening.foreign
+    shown = log_safe(data, SHOWN)
+    said = ((Side.SERVER, f'its first bytes: "{shown}"'),)
+    if data.startswith(b"Hello, client!"):
+        seen = f"{one.address} answers with the plain greeting alone"
+        return Finding("identity.plain", seen, said)
+    protocol = recognise(data)
+    what = f"speaks {_NAMES[protocol]}" if protocol else "speaks something unknown"
+    seen = f'{one.address} {what}, not netduet: "{shown}"'
+    return Finding("identity.stranger", seen, said, {"protocol": protocol})
+
+
+def _judge_error(one: Answer) -> Finding:
+    refused, broken = one.opening.refused, one.opening.broken
+    if refused is not None:
+        code, message, side = refused.code, escape(refused.message), Side.SERVER
+    elif broken is not None:
+        code, message, side = broken.code.value, escape(broken.message), Side.CLIENT
+    else:  # the caller has seen that one of the two is there
+        raise AssertionError
+    known = {known.value: name for known, name in _BY_CODE.items()}
+    failure = known.get(code, "identity.protocol")
+    if broken is not None and broken.code is Code.OUT_OF_ORDER:
+        seen = f"{one.address} sends our own opening back: it is an echo service"
+        return Finding("identity.stranger", seen, ((side, message),))
+    whose = "the server says" if side is Side.SERVER else "its answer breaks a rule"
+    seen = f"{one.address}: {whose}: {message}"
+    where = None
+    if failure == "identity.mangled":
+        where = "path →" if side is Side.SERVER else "path ←"
+    return Finding(failure, seen, ((side, f"{escape(code)}: {message}"),), where=where)
+
+
+def _sent(opening: Opening) -> tuple[tuple[Side, str], ...]:
+    if opening.acked is None:
+        said = f"{opening.sent} bytes were sent; then the connection was gone"
+    else:
+        said = (
+            f"{opening.sent} bytes were sent, and the kernel at the other end "
+            f"has acknowledged {min(opening.acked, opening.sent)} of them"
+        )
+    return (
+        (Side.CLIENT, said),
+        (Side.SERVER, "the far end's evidence could not be had: it did not answer"),
+    )
+
+
+CHECK: Final = Check(
+    "identity", "Does the right netduet answer there?", ("reach",), measure, judge
+)

@@ -1,0 +1,178 @@
+"""Does the name resolve, at once and always?
+
+``getaddrinfo`` judges: it is what every program uses. Next to it A and AAAA are
+asked separately, several times, as evidence: a query that is lost now and then,
+a family that answers late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from netduet.client.checks.declaration import Check, Context
+from netduet.client.dial import Cause, Resolution, in_thread, resolve
+from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+
+REPEATS: Final = 3
+SLOW: Final = 1.0
+"""Seconds from which a look-up is remarked on: resolvers retry after 2.5 or 5 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One DNS query: what came of it, and the seconds it took."""
+
+    record: str
+    answer: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What was measured. ``queries`` is empty for an address, and without DNS."""
+
+    host: str
+    literal: bool
+    resolution: Resolution
+    queries: tuple[Query, ...]
+
+
+async def measure(context: Context) -> Name:
+    """Resolve, and ask for each record type beside it."""
+    host, patience = context.target.host, context.patience.resolve
+    literal = _is_literal(host)
+    evidence = asyncio.gather(
+        *(_ask(host, record, patience) for record in (() if literal else ("A", "AAAA")))
+    )
+    resolution = await resolve(host, context.target.port, context.family, patience)
+    queries = tuple(query for found in await evidence for query in found)
+    return Name(host, literal, resolution, queries)
+
+
+async def _ask(host: str, record: str, patience: float) -> list[Query]:
+    """Ask several times, in a thread of its own, within the patience in all."""
+    queries: list[Query] = []
+
+    def ask() -> None:
+        import dns.exception  # noqa: PLC0415 - 60 ms of import, for names alone
+        import dns.resolver  # noqa: PLC0415
+
+        until = time.monotonic() + patience
+        try:
+            resolver = dns.resolver.Resolver()
+        except dns.exception.DNSException as error:  # no resolv.conf: not a fault
+            queries.append(Query(record, type(error).__name__, 0.0))
+            return
+        for _ in range(REPEATS):
+            begin = time.monotonic()
+            if begin >= until:
+                return
+            try:
+                answer = resolver.resolve(
+                    host,
+                    record,
+                    lifetime=until - begin,
+                    search=True,
+                    raise_on_no_answer=False,
+                )
+                said = f"{len(answer.rrset or ())} records"
+            except dns.resolver.NXDOMAIN:
+                said = "no such name"
+            except dns.exception.Timeout:
+                said = "no answer"
+            except dns.exception.DNSException as error:
+                said = type(error).__name__
+            queries.append(Query(record, said, time.monotonic() - begin))
+
+    try:
+        async with asyncio.timeout(patience + 0.1):
+            await in_thread(ask)
+    except TimeoutError:
+        queries.append(Query(record, "no answer", patience))
+    return queries
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def judge(name: Name) -> Judgement:
+    """Judge by getaddrinfo; tell what the single queries add."""
+    resolution = name.resolution
+    figures: Figures = {
+        "resolve_seconds": round(resolution.seconds, 6),
+        "addresses": len(resolution.addresses),
+    }
+    if resolution.cause is not None:
+        return Judgement(
+            f"{name.host} could not be resolved",
+            (_finding(name, resolution),),
+            figures=figures,
+            blocks=True,
+        )
+    addresses = ", ".join(address.host for address in resolution.addresses)
+    if name.literal:
+        return Judgement(f"{addresses} is an address: nothing to resolve")
+    took = _milliseconds(resolution.seconds)
+    summary = f"{name.host} is {addresses}, found in {took}"
+    return Judgement(summary, remarks=tuple(_remarks(name)), figures=figures)
+
+
+def _finding(name: Name, resolution: Resolution) -> Finding:
+    evidence = tuple((Side.CLIENT, line) for line in _told(name.queries))
+    evidence += ((Side.CLIENT, f"getaddrinfo: {resolution.detail}"),)
+    if resolution.cause is Cause.TIMEOUT:
+        return Finding(
+            "name.timeout",
+            f"no answer about {name.host} within {resolution.seconds:.1f} s",
+            evidence,
+            missed=Window(resolution.begin, resolution.end),
+        )
+    if resolution.cause is Cause.NOT_FOUND:
+        seen = f"{name.host} is not known to this host's resolver"
+        return Finding("name.not_found", seen, evidence)
+    seen = f"resolving {name.host} failed: {resolution.detail}"
+    return Finding("name.failed", seen, evidence)
+
+
+def _remarks(name: Name) -> list[str]:
+    remarks = []
+    if name.resolution.seconds >= SLOW:
+        remarks.append(
+            f"resolving took {name.resolution.seconds:.1f} s: a query was lost or "
+            "its server is slow; resolvers ask again after 2.5 or 5 s"
+        )
+    late = [query for query in name.queries if query.seconds >= SLOW]
+    if late:
+        remarks.append(
+            f"{len(late)} of {len(name.queries)} single DNS queries took "
+            f"{SLOW:g} s or more: " + "; ".join(_told(tuple(late)))
+        )
+    answers = {query.answer for query in name.queries}
+    if answers == {"no such name"}:
+        remarks.append("DNS does not know the name; /etc/hosts or another source does")
+    return remarks
+
+
+def _told(queries: tuple[Query, ...]) -> list[str]:
+    return [
+        f"{query.record} query: {query.answer} in {_milliseconds(query.seconds)}"
+        for query in queries
+    ]
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
+
+
+CHECK: Final = Check(
+    "name", "Does the name resolve, at once and always?", (), measure, judge
+)

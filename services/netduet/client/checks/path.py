@@ -1,0 +1,223 @@
+"""What lies between: whom does the server see, and what fits through?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from netduet.client.checks.declaration import Check, Context
+from netduet.client.checks.identity import Identity
+from netduet.client.conversation import Opening, converse
+from netduet.client.dial import Address, Cause, Dialled, classify, connect
+from netduet.client.evidence import ledger_entry
+from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.wire.foreign import escape
+from netduet.wire.messages import LedgerEntry, Report
+
+MOST: Final = 8
+"""Addresses whose path is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to one address, as both ends see it.
+
+    ``missing`` says why the far end's record of the connection could not be had.
+    """
+
+    address: Address
+    opening: Opening
+    local: tuple[str, int] | None = None
+    ours: dict[str, int | str] | None = None
+    theirs: Report | None = None
+    entry: LedgerEntry | None = None
+    missing: str = ""
+    sent: int = 0
+    received: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The ways that were looked at."""
+
+    ways: tuple[Way, ...]
+
+
+async def measure(context: Context) -> Path:
+    """Open a further connection to each netduet, and ask both ends about it."""
+    known = context.earlier(Identity).known[:MOST]
+    ways = await asyncio.gather(*(_look(context, one.address) for one in known))
+    return Path(tuple(ways))
+
+
+async def _look(context: Context, address: Address) -> Way:
+    patience = context.patience
+    dialled = await connect(address, patience.connect)
+    if dialled.sock is None:
+        return Way(address, _failed(dialled.cause, dialled.detail, dialled))
+    try:
+        conversation = await converse(dialled.sock)
+    except OSError as error:
+        return Way(address, _failed(*classify(error), dialled))
+    try:
+        local = conversation.local()
+        opening = await conversation.open(patience.answer)
+        if opening.welcome is None:
+            return Way(address, opening, local)
+        theirs = await conversation.report(patience.answer)
+        ours = conversation.info()
+        await conversation.end(patience.answer)
+        sent = conversation.connection.bytes_sent
+        received = conversation.connection.bytes_received
+    finally:
+        conversation.close()
+    entry, missing = await ledger_entry(address, opening.welcome, patience)
+    return Way(address, opening, local, ours, theirs, entry, missing, sent, received)
+
+
+def _failed(cause: Cause | None, detail: str, dialled: Dialled) -> Opening:
+    return Opening(cause=cause, detail=detail, begin=dialled.begin, end=dialled.end)
+
+
+def judge(path: Path) -> Judgement:
+    """Compare what both ends say; what differs is a remark, no fault by itself."""
+    findings, remarks, parts = [], [], []
+    figures: Figures = {}
+    for way in path.ways:
+        if way.opening.welcome is None:
+            findings.append(_broken(way))
+            continue
+        parts.append(_told(way))
+        remarks += _remarks(way)
+        figures |= _figures(way)
+    summary = "; ".join(parts[:3]) or "no way could be looked at"
+    return Judgement(summary, tuple(findings), tuple(dict.fromkeys(remarks)), figures)
+
+
+def _broken(way: Way) -> Finding:
+    opening = way.opening
+    what = opening.detail or ("closed at once" if opening.closed else "another answer")
+    missed = None
+    if opening.cause is Cause.TIMEOUT:
+        missed = Window(opening.begin, opening.end)
+    seen = f"{way.address}: a further connection failed: {what}"
+    said = f"after {opening.seconds:.1f} s: {what}"
+    return Finding("path.broken", seen, ((Side.CLIENT, said),), missed=missed)
+
+
+def _seen_as(way: Way) -> tuple[str, int]:
+    welcome = way.opening.welcome
+    return ("", 0) if welcome is None else (welcome.peer.address, welcome.peer.port)
+
+
+def _told(way: Way) -> str:
+    seen = _seen_as(way)
+    if way.local is not None and seen == way.local:
+        who = f"the server sees this client as itself, {way.local[0]}"
+    else:
+        who = f"the server sees this client as {escape(seen[0])}:{seen[1]}"
+    mss = _mss(way)
+    if mss is None:
+        return who
+    up, down, pmtu = mss
+    same = f"{up} both ways" if up == down else f"{up} up, {down} down"
+    return f"{who}; MSS {same}, path MTU {pmtu}"
+
+
+def _mss(way: Way) -> tuple[int, int, int] | None:
+    """Return the segment sizes up and down, and the path MTU our kernel assumes."""
+    if way.ours is None or way.theirs is None or way.theirs.connection is None:
+        return None
+    up, pmtu = way.ours["snd_mss"], way.ours["pmtu"]
+    if not isinstance(up, int) or not isinstance(pmtu, int):
+        return None
+    return up, way.theirs.connection.snd_mss, pmtu
+
+
+def _remarks(way: Way) -> list[str]:
+    remarks = []
+    seen, local = _seen_as(way), way.local
+    if local is not None and seen[0] != local[0]:
+        remarks.append(
+            f"the server sees {escape(seen[0])}, not this client's {local[0]}: "
+            "source NAT or a proxy lies between; lists of allowed addresses and "
+            "limits per address act on that address"
+        )
+    elif local is not None and seen[1] != local[1]:
+        remarks.append(
+            f"the server sees port {seen[1]}, not this client's {local[1]}: "
+            "a NAT or proxy lies between"
+        )
+    there = way.opening.welcome.local if way.opening.welcome is not None else None
+    if there is not None and there.address != way.address.host.partition("%")[0]:
+        remarks.append(
+            f"the server was asked at {way.address} and answers from "
+            f"{escape(there.address)}:{there.port}: a published port, virtual "
+            "address or proxy lies between"
+        )
+    mss = _mss(way)
+    if mss is not None and mss[0] != mss[1]:
+        remarks.append(
+            f"segments are at most {mss[0]} bytes up and {mss[1]} down: "
+            "the two ends' MTUs differ, or something clamps one direction"
+        )
+    remarks += _ledger_remarks(way)
+    remarks += _host_remarks(way)
+    return remarks
+
+
+def _ledger_remarks(way: Way) -> list[str]:
+    entry = way.entry
+    if entry is None:
+        return [f"the far end's record could not be had: {way.missing}"]
+    if (entry.bytes_received, entry.bytes_sent) == (way.sent, way.received):
+        return []
+    differs = (
+        f"this end sent {way.sent} and received {way.received} bytes, the server "
+        f"received {entry.bytes_received} and sent {entry.bytes_sent}"
+    )
+    return [differs]
+
+
+def _host_remarks(way: Way) -> list[str]:
+    remarks = []
+    if way.theirs is None:
+        return ["the server did not report its own view of the connection"]
+    drops = way.theirs.listener.drops
+    if drops:
+        remarks.append(
+            f"the server's listening socket has dropped {drops} packets since it started"
+        )
+    throttled = way.theirs.host.throttled
+    if throttled:
+        remarks.append(
+            "the server was held back by its CPU limit for "
+            f"{throttled:.1f} s since it started"
+        )
+    return remarks
+
+
+def _figures(way: Way) -> Figures:
+    figures: Figures = {"peer_address": escape(_seen_as(way)[0])}
+    for side, info in (
+        ("client", way.ours),
+        (
+            "server",
+            way.theirs.connection.model_dump()
+            if way.theirs is not None and way.theirs.connection is not None
+            else None,
+        ),
+    ):
+        for key in ("rtt", "snd_mss", "pmtu", "total_retrans"):
+            figures[f"{side}_{key}"] = None if info is None else info[key]
+    return figures
+
+
+CHECK: Final = Check(
+    "path",
+    "Whom does the server see, and what fits through?",
+    ("identity",),
+    measure,
+    judge,
+)

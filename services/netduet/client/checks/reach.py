@@ -1,0 +1,140 @@
+"""Does each address accept connections?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from netduet.client.checks.declaration import Check, Context
+from netduet.client.checks.name import Name
+from netduet.client.dial import Cause, Dialled, connect
+from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+
+MOST: Final = 64
+"""Addresses that are tried; a name with more is remarked on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What came of a connection to each address; their sockets are closed."""
+
+    tried: tuple[Dialled, ...]
+    left_out: int
+
+    @property
+    def alive(self) -> tuple[Dialled, ...]:
+        """Those that accepted."""
+        return tuple(one for one in self.tried if one.cause is None)
+
+
+async def measure(context: Context) -> Reach:
+    """Connect to all addresses side by side, and close again."""
+    addresses = context.earlier(Name).resolution.addresses
+    tried = await asyncio.gather(
+        *(connect(one, context.patience.connect) for one in addresses[:MOST])
+    )
+    for one in tried:
+        if one.sock is not None:
+            one.sock.close()
+    return Reach(tuple(tried), max(0, len(addresses) - MOST))
+
+
+def judge(reach: Reach) -> Judgement:
+    """Judge each address; a family without a route here is nobody's fault."""
+    alive = reach.alive
+    routed = [one for one in reach.tried if one.cause is not Cause.NO_ROUTE]
+    dead = [one for one in routed if one.cause is not None]
+    remarks = _remarks(reach)
+    figures: Figures = {
+        "tried": len(reach.tried),
+        "accepted": len(alive),
+        "lost_syns": sum(one.lost_syns for one in reach.tried),
+    }
+    if not routed:
+        why = f"this host has no route to {_listed(list(reach.tried))}"
+        return Judgement("", (), remarks, figures, skipped=why, blocks=True)
+    summary = _summary(list(alive), dead)
+    if not dead:
+        return Judgement(summary, (), remarks, figures)
+    if not alive:
+        finding = _dead(dead)
+        return Judgement(summary, (finding,), remarks, figures, blocks=True)
+    seen = f"{len(dead)} of {len(routed)} addresses do not accept: {_listed(dead)}"
+    evidence = tuple((Side.CLIENT, _told(one)) for one in routed)
+    # That another address works proves the probe: no stall explains this one away
+    # unless all that it showed is silence.
+    missed = _window(dead)
+    partial = Finding("reach.partial", seen, evidence, missed=missed)
+    return Judgement(summary, (partial,), remarks, figures)
+
+
+def _dead(dead: list[Dialled]) -> Finding:
+    """Return the finding when no address accepts: the class is the first one's."""
+    first = dead[0]
+    name = {
+        Cause.REFUSED: "reach.refused",
+        Cause.TIMEOUT: "reach.timeout",
+        Cause.UNREACHABLE: "reach.unreachable",
+        Cause.RESET: "reach.reset",
+    }.get(first.cause or Cause.OTHER, "reach.other")
+    evidence = tuple((Side.CLIENT, _told(one)) for one in dead)
+    figures: Figures = {"lost_syns": sum(one.lost_syns for one in dead)}
+    seen = f"no address accepts: {_listed(dead)}"
+    if len(dead) == 1:
+        seen = _told(first)
+    return Finding(name, seen, evidence, figures, missed=_window(dead))
+
+
+def _window(dead: list[Dialled]) -> Window | None:
+    """Return the missed deadline when silence is all there was, else None."""
+    if any(one.cause is not Cause.TIMEOUT for one in dead):
+        return None
+    return Window(min(one.begin for one in dead), max(one.end for one in dead))
+
+
+def _told(one: Dialled) -> str:
+    took = f"{one.seconds * 1000:.1f} ms"
+    if one.cause is None:
+        return f"{one.address} accepted in {took}"
+    if one.cause is Cause.TIMEOUT:
+        syns = one.lost_syns + 1
+        return f"{one.address}: {syns} SYNs in {one.seconds:.1f} s, and no answer"
+    return f"{one.address}: {one.detail}, after {took}"
+
+
+def _summary(alive: list[Dialled], dead: list[Dialled]) -> str:
+    parts = [_told(one) for one in alive[:3]]
+    if len(alive) > len(parts):
+        parts.append(f"and {len(alive) - len(parts)} more")
+    if dead:
+        parts.append(f"no connection to {_listed(dead)}")
+    return "; ".join(parts)
+
+
+def _listed(some: list[Dialled]) -> str:
+    return ", ".join(str(one.address) for one in some)
+
+
+def _remarks(reach: Reach) -> tuple[str, ...]:
+    remarks = []
+    no_route = [one for one in reach.tried if one.cause is Cause.NO_ROUTE]
+    if no_route and len(no_route) < len(reach.tried):
+        families = ", ".join(sorted({one.address.version for one in no_route}))
+        remarks.append(
+            f"{families} not tried: this host has no route to {_listed(no_route)}"
+        )
+    remarks += [
+        f"{one.address}: {one.lost_syns} SYNs were lost before it accepted, "
+        f"after {one.seconds:.1f} s: the network loses packets"
+        for one in reach.alive
+        if one.lost_syns
+    ]
+    if reach.left_out:
+        remarks.append(f"{reach.left_out} further addresses were not tried")
+    return tuple(remarks)
+
+
+CHECK: Final = Check(
+    "reach", "Does each address accept connections?", ("name",), measure, judge
+)

@@ -1,0 +1,288 @@
+"""The client's end of a framed connection: socket to wire, with deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
+
+from netduet import kernel
+from netduet.client.dial import Cause, classify
+from netduet.wire.connection import SEND_EOF, Connection
+from netduet.wire.events import (
+    Answered,
+    EofReceived,
+    ErrorReceived,
+    Event,
+    PeerFailed,
+    PlainReceived,
+    WelcomeReceived,
+)
+from netduet.wire.frames import Kind
+from netduet.wire.messages import (
+    Failure,
+    LedgerAnswer,
+    LedgerQuestion,
+    Open,
+    Report,
+    ReportQuestion,
+    Welcome,
+)
+from netduet.wire.states import Limits, Role, State
+
+if TYPE_CHECKING:
+    import socket
+
+    from pydantic import BaseModel
+
+    from netduet.wire.errors import RemoteError
+
+FIRST_BYTES: Final = 256
+"""How much of a stranger's talk is kept."""
+
+_SETTLE: Final = 0.2
+"""Seconds in which a stranger may finish the sentence that it began."""
+
+_LATE: Final = 0.25
+_GRACE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What came of an opening: exactly one of the first five, or ``closed``.
+
+    ``acked`` is how many of the ``sent`` bytes the far kernel has taken, None
+    when this kernel does not say. Times are monotonic seconds.
+    """
+
+    welcome: Welcome | None = None
+    foreign: bytes = b""
+    refused: Failure | None = None
+    broken: RemoteError | None = None
+    cause: Cause | None = None
+    closed: bool = False
+    detail: str = ""
+    sent: int = 0
+    acked: int | None = None
+    own_socket: bool = False
+    begin: float = 0.0
+    end: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.begin
+
+
+class Conversation(asyncio.Protocol):
+    """One framed connection. Made by ``converse``; ``close`` it in any case."""
+
+    def __init__(self) -> None:
+        """Prepare; the loop calls the rest."""
+        self.connection = Connection(Role.CLIENT, Limits(), 0.0)
+        self.lost: BaseException | None = None
+        self.gone = False
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._question = 0
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; wake who waits."""
+        self._events += self.connection.receive_data(data, time.monotonic())
+        self._flush()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """Take the end of the server's sending; our side stays open."""
+        self._events += self.connection.receive_eof(time.monotonic())
+        self._wake()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Remember how it ended."""
+        self.lost = exc
+        self.gone = True
+        self._wake()
+
+    # What a check calls
+
+    async def open(self, patience: float) -> Opening:
+        """Open, and wait for the welcome or for whatever comes instead."""
+        begin = time.monotonic()
+        nonce = secrets.token_hex(16)
+        peer = self._transport.get_extra_info("peername")
+        own = self._transport.get_extra_info("sockname")
+        self.connection.open(Open(nonce=nonce), begin)
+        self._flush()
+        event = await self._next(patience)
+        opening = await self._understand(event, nonce)
+        return _completed(
+            opening,
+            sent=self.connection.bytes_sent,
+            acked=self._acked(),
+            own_socket=peer == own,
+            begin=begin,
+        )
+
+    async def report(self, patience: float) -> Report | None:
+        """Ask for the server's evidence about this connection; None if it stays away."""
+        answer = await self._ask(Kind.REPORT, ReportQuestion(), patience)
+        return cast("Report | None", answer)
+
+    async def ledger(self, conn_id: str, patience: float) -> LedgerAnswer | None:
+        """Ask how another connection went; None if no answer comes."""
+        question = LedgerQuestion(conn_id=conn_id)
+        answer = await self._ask(Kind.LEDGER, question, patience)
+        return cast("LedgerAnswer | None", answer)
+
+    async def end(self, patience: float) -> bool:
+        """End the stream by an END frame; tell whether the server ended its own."""
+        if self.connection.state is not State.OPEN or self.gone:
+            return False
+        self.connection.end()
+        self._flush()
+        until = time.monotonic() + patience
+        while (left := until - time.monotonic()) > 0:
+            event = await self._next(left)
+            if event is None or isinstance(event, EofReceived):
+                return event is not None
+        return False
+
+    def info(self) -> dict[str, int | str] | None:
+        """Return this kernel's view of the connection."""
+        if self.gone:
+            return None
+        return kernel.tcp_info(self._transport.get_extra_info("socket").fileno())
+
+    def local(self) -> tuple[str, int]:
+        """Return our own address and port."""
+        name = self._transport.get_extra_info("sockname")
+        return name[0], name[1]
+
+    def close(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    # Parts
+
+    async def _ask(
+        self, kind: Kind, question: BaseModel, patience: float
+    ) -> BaseModel | None:
+        if self.connection.state is not State.OPEN or self.gone:
+            return None
+        self._question += 1
+        self.connection.ask(kind, question, self._question)
+        self._flush()
+        until = time.monotonic() + patience
+        while (left := until - time.monotonic()) > 0:
+            event = await self._next(left)
+            match event:
+                case Answered(_, message, frame_id) if frame_id == self._question:
+                    return message
+                case None | EofReceived() | ErrorReceived() | PeerFailed():
+                    return None
+        return None
+
+    async def _understand(self, event: Event | None, nonce: str) -> Opening:
+        match event:
+            case WelcomeReceived(message) if message.nonce == nonce:
+                return Opening(welcome=message)
+            case WelcomeReceived():
+                return Opening(foreign=b"", detail="the nonce is not ours", closed=True)
+            case PlainReceived(data):
+                return Opening(foreign=await self._gather(data))
+            case ErrorReceived(message):
+                return Opening(refused=message)
+            case PeerFailed(error):
+                return Opening(broken=error)
+            case EofReceived():
+                return Opening(closed=True)
+        if self.gone:
+            if self.lost is None:
+                return Opening(closed=True)
+            cause, detail = classify(self.lost)
+            return Opening(cause=cause, detail=detail)
+        return Opening(cause=Cause.TIMEOUT, detail="no answer in time")
+
+    async def _gather(self, first: bytes) -> bytes:
+        """Let a stranger finish: a banner or an error page comes in pieces."""
+        data = first
+        until = time.monotonic() + _SETTLE
+        while len(data) < FIRST_BYTES and (left := until - time.monotonic()) > 0:
+            event = await self._next(left)
+            if not isinstance(event, PlainReceived):
+                break
+            data += event.data
+        return data[:FIRST_BYTES]
+
+    async def _next(self, patience: float) -> Event | None:
+        """Return the next event; None when time is up or the connection is gone."""
+        until = time.monotonic() + patience
+        while not self._events and not self.gone:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(until - time.monotonic()):
+                    await self._waiter
+            except TimeoutError:
+                # Late ourselves: what came meanwhile is read before it is judged.
+                if time.monotonic() - until < _LATE:
+                    break
+                until = time.monotonic() + _GRACE
+            finally:
+                self._waiter = None
+        return self._events.popleft() if self._events else None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _flush(self) -> None:
+        for data in self.connection.data_to_send():
+            if self._transport.is_closing():
+                return
+            if data == SEND_EOF:
+                self._transport.write_eof()
+            else:
+                self._transport.write(data)
+
+    def _acked(self) -> int | None:
+        info = self.info()
+        if info is None:
+            return None
+        acked = info["bytes_acked"]
+        # The SYN counts as one byte (RFC 9293 §3.4).
+        return max(0, acked - 1) if isinstance(acked, int) else None
+
+
+def _completed(
+    opening: Opening, *, sent: int, acked: int | None, own_socket: bool, begin: float
+) -> Opening:
+    return replace(
+        opening,
+        sent=sent,
+        acked=acked,
+        own_socket=own_socket,
+        begin=begin,
+        end=time.monotonic(),
+    )
+
+
+async def converse(sock: socket.socket) -> Conversation:
+    """Return a conversation over a connected socket, which it then owns.
+
+    Raises:
+        OSError: the connection is gone already.
+
+    """
+    loop = asyncio.get_running_loop()
+    _, conversation = await loop.create_connection(Conversation, sock=sock)
+    return conversation

@@ -1,0 +1,317 @@
+"""What is known about each class of failure: the one place of that knowledge.
+
+``netduet explain``, ``docs/checks.md`` and every report are made from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+CLIENT: Final = "client"
+SERVER: Final = "server"
+INTERMEDIARY: Final = "intermediary"
+FORTH: Final = "path →"
+BACK: Final = "path ←"
+UNKNOWN: Final = "unknown"
+
+SIDES: Final = {
+    CLIENT: "this end",
+    SERVER: "the server's end",
+    INTERMEDIARY: "something in between",
+    FORTH: "the path to the server",
+    BACK: "the path back from the server",
+    UNKNOWN: "cannot be told from here",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A class of failure: what it is, where it sits, its causes, the next thing to try.
+
+    ``causes`` are ordered, the likeliest first.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    where: str
+    causes: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+_ALL: Final = (
+    Failure(
+        "name.not_found",
+        "the name does not exist",
+        "The resolver of this host answered, and knows no address of the name.",
+        CLIENT,
+        (
+            "the name is misspelt, or belongs to a service that is not running",
+            "client and server are not on a network that they share",
+            "the name needs its domain or namespace (service.namespace in Kubernetes)",
+        ),
+        (
+            "check that the server runs, and under which name: docker ps, kubectl get svc",
+            "check that both are on one network: docker network inspect NETWORK",
+            "try the server's address instead of its name",
+        ),
+    ),
+    Failure(
+        "name.timeout",
+        "the resolver does not answer",
+        "No answer about the name came in time: neither an address nor a refusal.",
+        UNKNOWN,
+        (
+            "the DNS server in /etc/resolv.conf is down or cannot be reached",
+            "a firewall drops DNS (UDP and TCP port 53)",
+        ),
+        (
+            "look at /etc/resolv.conf, and ask its server directly",
+            "try the server's address instead of its name",
+        ),
+    ),
+    Failure(
+        "name.failed",
+        "the name could not be resolved",
+        "The resolver reported a failure of its own.",
+        UNKNOWN,
+        (
+            "the DNS server answers SERVFAIL or REFUSED: its own upstream is broken",
+            "no DNS server is configured on this host",
+        ),
+        ("look at /etc/resolv.conf, and ask its server directly",),
+    ),
+    Failure(
+        "reach.refused",
+        "the connection is refused",
+        "The host answered each connection attempt with a reset: nothing listens there.",
+        SERVER,
+        (
+            "the server is not running, or has not started to listen yet",
+            "it listens on another port, or on 127.0.0.1 alone",
+            "a firewall rejects with a reset (REJECT --reject-with tcp-reset)",
+        ),
+        (
+            "look whether the server runs and what it listens on: docker logs, ss -tln",
+            "compare the port asked with the port listened on",
+        ),
+    ),
+    Failure(
+        "reach.timeout",
+        "connection attempts vanish",
+        "Connection attempts were sent again and again, and nothing came back at all.",
+        UNKNOWN,
+        (
+            "a firewall, security group or network policy drops them",
+            "the address is stale: a container or host that is gone",
+            "the answers are lost on the way back (asymmetric routing)",
+        ),
+        (
+            "check the firewalls and network policies between the two",
+            "check that the address is the server's present one",
+            "capture on the server (tcpdump tcp port PORT): do SYNs arrive?",
+        ),
+    ),
+    Failure(
+        "reach.unreachable",
+        "the host cannot be reached",
+        "A router, or this host itself, reports that the address leads nowhere.",
+        INTERMEDIARY,
+        (
+            "nothing has the address (no answer to ARP): the container or host is gone",
+            "no route leads there, or a firewall rejects with an ICMP error",
+        ),
+        (
+            "check that the address is the server's present one",
+            "check the routes: ip route get ADDRESS",
+        ),
+    ),
+    Failure(
+        "reach.reset",
+        "the connection is reset while it is made",
+        "The attempt was neither refused nor accepted, but cut.",
+        INTERMEDIARY,
+        ("a firewall or proxy between the two cuts new connections",),
+        ("check the firewalls and proxies between the two",),
+    ),
+    Failure(
+        "reach.other",
+        "no connection can be made",
+        "The kernel of this host reported an error that has no class of its own.",
+        CLIENT,
+        ("see the error's name in the evidence",),
+        ("look the error's name up: errno(3), connect(2)",),
+    ),
+    Failure(
+        "reach.partial",
+        "some addresses of the name are dead",
+        "The name has several addresses; some accept connections and some do not.",
+        UNKNOWN,
+        (
+            "the name still lists a server that is gone",
+            "one replica is down, or does not listen on this family of addresses",
+            "AAAA records exist, but the server listens on IPv4 alone (or the reverse)",
+        ),
+        (
+            "compare the addresses of the name with the servers that run",
+            "restart or remove the dead one; a client that picks it waits or fails",
+        ),
+    ),
+    Failure(
+        "identity.silent",
+        "the connection is accepted and nobody answers",
+        "The kernel at the other end took the connection and the request, and no answer came.",
+        UNKNOWN,
+        (
+            "the server is frozen: paused, stopped, deadlocked, out of CPU or memory",
+            "a proxy, sidecar or balancer in front accepts for a server that is dead",
+            "the answers are lost on the way back",
+        ),
+        (
+            "look whether the server runs: docker ps (paused?), its logs, its CPU",
+            "ask the server's own address, past any proxy or balancer",
+        ),
+    ),
+    Failure(
+        "identity.closed",
+        "the connection is accepted and closed at once",
+        "The connection was ended without a single byte of an answer.",
+        INTERMEDIARY,
+        (
+            "a proxy or balancer (docker-proxy, sidecar) accepts for a server that is dead",
+            "the server closes what it does not understand: it is no netduet",
+            "the server is at its limit of connections",
+        ),
+        (
+            "ask the server's own address, past any proxy or published port",
+            "look at the server's logs",
+        ),
+    ),
+    Failure(
+        "identity.reset",
+        "the connection is accepted and reset",
+        "The connection was cut by a reset without a single byte of an answer.",
+        INTERMEDIARY,
+        (
+            "a proxy or balancer (docker-proxy, sidecar) accepts for a server that is dead",
+            "the server crashed or was killed while it answered",
+            "a firewall cuts connections that carry data it does not know",
+        ),
+        (
+            "ask the server's own address, past any proxy or published port",
+            "look at the server's logs",
+        ),
+    ),
+    Failure(
+        "identity.stranger",
+        "something else answers",
+        "Whoever listens there speaks, but is no netduet.",
+        SERVER,
+        (
+            "another service has this name or port",
+            "a stale address now belongs to somebody else",
+        ),
+        (
+            "check which service the name and port belong to",
+            "netduet hello HOST:PORT holds the plain conversation with any server",
+        ),
+    ),
+    Failure(
+        "identity.plain",
+        "a plain server answers",
+        "The answer is the plain greeting: the server knows no framed protocol.",
+        SERVER,
+        (
+            "the server is the plain ancestor of netduet, or a script like it",
+            "a middlebox changed the first byte of the request on the way",
+        ),
+        (
+            "netduet hello HOST:PORT holds the plain conversation with it",
+            "run the image netduet-server there",
+        ),
+    ),
+    Failure(
+        "identity.mangled",
+        "bytes are changed on the way",
+        "The protocol's signature arrived changed in the way that text conversion does it.",
+        INTERMEDIARY,
+        ("a proxy or tunnel treats the stream as text and converts line ends",),
+        ("switch the proxy or tunnel to binary, or take another way",),
+    ),
+    Failure(
+        "identity.other_service",
+        "a netduet of another service answers",
+        "The server names a service that is not the one expected.",
+        SERVER,
+        (
+            "the name or address leads to another deployment",
+            "the expectation is wrong (--expect-service)",
+        ),
+        (
+            "compare NETDUET_SERVER_SERVICE there with NETDUET_CLIENT_EXPECT_SERVICE here",
+        ),
+    ),
+    Failure(
+        "identity.self",
+        "the client talks to itself",
+        "Both ends of the connection are the same socket (a TCP simultaneous open).",
+        CLIENT,
+        (
+            "the port lies in this host's ephemeral range and nothing listens on it",
+            "the target is an address of this very host by mistake",
+        ),
+        ("check the target, and take a port outside net.ipv4.ip_local_port_range",),
+    ),
+    Failure(
+        "identity.busy",
+        "the server refuses for lack of room",
+        "The server answered that its limit of connections is reached.",
+        SERVER,
+        (
+            "clients hold more connections than NETDUET_SERVER_MAX_CONNECTIONS allows",
+            "many clients share one address (NAT), and the limit per client is low",
+        ),
+        ("raise the limit, or find out who holds the connections: ss -tn",),
+    ),
+    Failure(
+        "identity.draining",
+        "the server is shutting down",
+        "The server answered that it takes no new work.",
+        SERVER,
+        ("it is being stopped or replaced: a balancer still sends clients to it",),
+        ("try again; if it lasts, compare the balancer's targets with what runs",),
+    ),
+    Failure(
+        "identity.protocol",
+        "the two ends do not understand each other",
+        "One end broke a rule of the protocol, and says which.",
+        UNKNOWN,
+        (
+            "the two are of versions that do not fit",
+            "something on the way changes, cuts or injects bytes",
+        ),
+        ("compare the versions: netduet --version at both ends",),
+    ),
+    Failure(
+        "path.broken",
+        "a further connection fails",
+        "One connection worked, and the next one to the same address did not.",
+        UNKNOWN,
+        (
+            "several servers stand behind the address, and one of them is broken",
+            "the network loses or limits connections",
+        ),
+        ("run the check again, several times: is it every other time?",),
+    ),
+    Failure(
+        "check.defect",
+        "the check itself failed",
+        "The check raised an error that is no finding about the network.",
+        CLIENT,
+        ("a defect of netduet",),
+        ("report it, with the log that this command writes to stderr",),
+    ),
+)
+
+CATALOGUE: Final = {failure.name: failure for failure in _ALL}

@@ -1,0 +1,145 @@
+"""A verdict in words, for people: pure text, 80 columns, no colour codes of its own.
+
+A line is a list of styled pieces; ``plain`` joins them, and the terminal's
+writer in ``terminal`` colours them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.failures import CATALOGUE, SIDES, Failure
+from netduet.client.verdict import Finding, Outcome, Result, Side, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+WIDTH: Final = 80
+_OUTCOME: Final = 12
+_CHECK: Final = 9
+
+Line = tuple[tuple[str, str], ...]
+"""Pieces of a line: style (an outcome's name, ``strong``, ``faint`` or "") and text."""
+
+_SAID_BY: Final = {Side.CLIENT: "this end", Side.SERVER: "far end"}
+
+
+def plain(line: Line) -> str:
+    """Return a line without its styles."""
+    return "".join(text for _, text in line).rstrip()
+
+
+def heading(target: str) -> Iterator[Line]:
+    """Yield what stands above the checks of a target."""
+    yield (("strong", f"{target}"),)
+
+
+def result(one: Result) -> Iterator[Line]:
+    """Yield a check's line, and its remarks."""
+    head = f"  {one.outcome.value:<{_OUTCOME}} "
+    indent = " " * (len(head) + _CHECK)
+    lines = _wrap(one.summary or one.question, len(indent)) or [""]
+    yield (
+        ("", "  "),
+        (one.outcome.value, f"{one.outcome.value:<{_OUTCOME}} "),
+        ("strong", f"{one.check:<{_CHECK}}"),
+        ("", lines[0]),
+    )
+    for line in lines[1:]:
+        yield (("", indent + line),)
+    for remark in one.remarks:
+        for number, line in enumerate(_wrap(remark, len(indent) + 6)):
+            yield (("faint", indent + ("note: " if number == 0 else " " * 6) + line),)
+
+
+def verdict(one: Verdict) -> Iterator[Line]:
+    """Yield the verdict of a target: in a word, then all that is known of the root."""
+    yield ()
+    yield from _sentence(one)
+    if one.root is not None and one.root_check is not None:
+        yield from _finding(one.root)
+    if one.follows:
+        names = " and ".join(one.follows)
+        yield from _labelled("follows", f"{names}: not judged on their own", ())
+    others = [
+        finding
+        for result_ in one.results
+        for finding in result_.findings
+        if finding is not one.root
+    ]
+    for finding in others:
+        yield from _labelled("also", f"{finding.failure}: {finding.seen}", ())
+
+
+def overall(verdicts: Sequence[Verdict]) -> Iterator[Line]:
+    """Yield one line over several targets."""
+    counts: dict[str, int] = {}
+    for one in verdicts:
+        counts[one.outcome.value] = counts.get(one.outcome.value, 0) + 1
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    yield ()
+    yield (("strong", f"{len(verdicts)} targets: {told}"),)
+
+
+def explanation(failure: Failure) -> Iterator[Line]:
+    """Yield all that is known of a class of failure."""
+    yield (("strong", failure.name), ("", f": {failure.title}"))
+    yield ()
+    for line in textwrap.wrap(failure.meaning, WIDTH):
+        yield (("", line),)
+    yield ()
+    yield from _knowledge(failure, failure.where)
+
+
+def _sentence(one: Verdict) -> Iterator[Line]:
+    target = one.target
+    match one.outcome:
+        case Outcome.PASS:
+            said = f"the network between here and {target} works"
+        case Outcome.FAIL if one.root is not None:
+            said = f"{CATALOGUE[one.root.failure].title} ({one.root.failure})"
+        case Outcome.SKIP:
+            said = f"nothing about {target} could be judged"
+        case _ if one.interrupted:
+            said = f"stopped before all checks of {target} were done"
+        case _:
+            said = f"{target} could not be judged: see below"
+    label = f"{one.outcome.value}: "
+    lines = textwrap.wrap(said, WIDTH - len(label))
+    yield ((one.outcome.value, label), ("strong", lines[0]))
+    for line in lines[1:]:
+        yield (("strong", " " * len(label) + line),)
+
+
+def _finding(finding: Finding) -> Iterator[Line]:
+    failure = CATALOGUE[finding.failure]
+    yield from _labelled("seen", finding.seen, ())
+    for side, text in finding.evidence:
+        yield from _labelled(_SAID_BY[side], text, ())
+    yield from _knowledge(failure, finding.where or failure.where)
+
+
+def _knowledge(failure: Failure, where: str) -> Iterator[Line]:
+    yield from _labelled("where", f"{where} ({SIDES[where]})", ())
+    yield from _labelled("likely", failure.causes[0], failure.causes[1:])
+    yield from _labelled("try next", failure.next[0], failure.next[1:])
+
+
+def _labelled(label: str, first: str, others: Sequence[str]) -> Iterator[Line]:
+    """Yield a labelled text; more than one is numbered, the likeliest first."""
+    indent = 12
+    texts = [first, *others]
+    for number, text in enumerate(texts, 1):
+        head = f"  {label}" if number == 1 else ""
+        mark = f"{number}. " if len(texts) > 1 else ""
+        for index, line in enumerate(_wrap(text, indent + len(mark))):
+            before = head.ljust(indent) if index == 0 else " " * indent
+            shown = mark if index == 0 else " " * len(mark)
+            yield (("faint", before), ("", shown + line))
+
+
+def _wrap(text: str, indent: int) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH - indent, break_long_words=True, break_on_hyphens=False
+    )

@@ -1,0 +1,80 @@
+"""The client's settings: one declaration each. Read by ``client.app`` alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import SettingsConfigDict
+
+from netduet.client.target import parse_target
+from netduet.configuration import Duration, Settings, Words
+from netduet.quantities import HOUR
+
+_PORT = 12_345
+
+Seconds = Annotated[Duration, Field(gt=0, le=HOUR)]
+
+
+def _parsable(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        parse_target(word, _PORT)
+    return words
+
+
+def _anything(value: object) -> object:
+    return "" if value == "*" else value
+
+
+class ClientSettings(Settings):
+    """Settings of ``netduet check`` and ``netduet hello``."""
+
+    model_config = SettingsConfigDict(env_prefix="NETDUET_CLIENT_")
+
+    target: Annotated[
+        Words, AfterValidator(_parsable), Field(json_schema_extra={"flag": "TARGET…"})
+    ] = ()
+    """Targets to check when the command line names none: host, host:port or [v6]:port, separated by commas or spaces."""
+
+    port: Annotated[int, Field(ge=1, le=65_535)] = _PORT
+    """Port of a target that names none."""
+
+    expect_service: Annotated[
+        str,
+        BeforeValidator(_anything),
+        Field(max_length=128, json_schema_extra={"empty": "*"}),
+    ] = "netduet"
+    """Service that must answer; `*` accepts any."""
+
+    family: Literal["any", "4", "6"] = "any"
+    """Addresses to use: IPv4 alone, IPv6 alone, or any."""
+
+    profile: Literal["quick"] = "quick"
+    """How much to check."""
+
+    resolve_timeout: Seconds = 5.0
+    """Time a name has to resolve."""
+
+    connect_timeout: Seconds = 5.0
+    """Time each address has to accept a connection."""
+
+    answer_timeout: Seconds = 3.0
+    """Time a server has to answer."""
+
+    greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, server!"
+    """What `hello` says, in UTF-8."""
+
+    json_report: Annotated[bool, Field(json_schema_extra={"flag": "--json"})] = False
+    """Print one JSON document instead of words (schema: docs/report.schema.json)."""
+
+    color: Literal["auto", "always", "never"] = "auto"
+    """Colour in words; auto is on a terminal only, and NO_COLOR is honoured."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """Least severe level that is logged, on stderr."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """JSON lines or coloured text; auto is text on a terminal only."""
+
+    log_queue: Annotated[int, Field(ge=16, le=1_000_000)] = 8192
+    """Log lines that may wait for a slow reader; further ones are dropped and counted."""

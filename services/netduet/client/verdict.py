@@ -1,0 +1,226 @@
+"""From findings to a verdict. Pure: no socket, no clock, no words for people.
+
+A check judges its own measurement (``Judgement``); this file says what that is
+worth given how the probe itself fared, which finding is the root of the others,
+and what the exit status is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+Figures = dict[str, int | float | str | bool | None]
+
+STARVED: Final = 0.5
+"""Share of a missed deadline that must have been our own stall to excuse it."""
+
+
+class Outcome(StrEnum):
+    """What a check came to."""
+
+    PASS = "PASS"  # noqa: S105 - no password
+    FAIL = "FAIL"
+    SKIP = "SKIP"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Side(StrEnum):
+    """Who saw a piece of evidence."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A deadline that was missed: monotonic seconds from its begin to its end."""
+
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    ``failure`` is its class in ``failures.CATALOGUE``; ``seen`` says in a sentence
+    what was observed; ``where`` overrides the class's usual side; ``missed`` is
+    set when all that was observed is lateness or absence, which a starved probe
+    would observe too.
+    """
+
+    failure: str
+    seen: str
+    evidence: tuple[tuple[Side, str], ...] = ()
+    figures: Figures = field(default_factory=dict)
+    where: str | None = None
+    missed: Window | None = None
+    outcome: Outcome = Outcome.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a check makes of its measurement.
+
+    ``blocks`` means that the checks which need this one have nothing to go on.
+    """
+
+    summary: str
+    findings: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+    figures: Figures = field(default_factory=dict)
+    skipped: str | None = None
+    blocks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A check that is done. ``follows`` names the check that made it impossible."""
+
+    check: str
+    question: str
+    outcome: Outcome
+    summary: str
+    seconds: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+    figures: Figures = field(default_factory=dict)
+    blocks: bool = False
+    follows: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Starvation:
+    """How the probe itself fared, in seconds; ``throttled`` None where unknown."""
+
+    stalls: int
+    stalled: float
+    throttled: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All checks of one target: the one root finding, and what follows from it."""
+
+    target: str
+    outcome: Outcome
+    results: tuple[Result, ...]
+    root: Finding | None
+    root_check: str | None
+    follows: tuple[str, ...]
+    interrupted: bool = False
+
+
+def weigh(finding: Finding, stalled: Callable[[float, float], float]) -> Finding:
+    """Return the finding, INCONCLUSIVE when our own stalls could explain it.
+
+    Args:
+        finding: what the check found.
+        stalled: for how many seconds between two instants we did not run.
+
+    """
+    missed = finding.missed
+    if missed is None:
+        return finding
+    lost = stalled(missed.begin, missed.end)
+    length = missed.end - missed.begin
+    if length <= 0 or lost < STARVED * length:
+        return finding
+    said = (
+        f"this client itself did not run for {lost:.1f} s "
+        f"of the {length:.1f} s it waited: its own starvation may be all there is"
+    )
+    return replace(
+        finding,
+        outcome=Outcome.INCONCLUSIVE,
+        evidence=(*finding.evidence, (Side.CLIENT, said)),
+    )
+
+
+def result(
+    check: str,
+    question: str,
+    judgement: Judgement,
+    seconds: float,
+    stalled: Callable[[float, float], float],
+) -> Result:
+    """Return what a judgement comes to, once our own starvation is weighed."""
+    findings = tuple(weigh(finding, stalled) for finding in judgement.findings)
+    outcomes = {finding.outcome for finding in findings}
+    if Outcome.FAIL in outcomes:
+        outcome = Outcome.FAIL
+    elif Outcome.INCONCLUSIVE in outcomes:
+        outcome = Outcome.INCONCLUSIVE
+    elif judgement.skipped is not None:
+        outcome = Outcome.SKIP
+    else:
+        outcome = Outcome.PASS
+    return Result(
+        check,
+        question,
+        outcome,
+        judgement.skipped or judgement.summary,
+        seconds,
+        findings,
+        judgement.remarks,
+        judgement.figures,
+        judgement.blocks,
+    )
+
+
+def following(check: str, question: str, cause: str) -> Result:
+    """Return the result of a check that another one made impossible."""
+    why = f"nothing to go on: follows from {cause}"
+    return Result(check, question, Outcome.SKIP, why, blocks=True, follows=cause)
+
+
+def conclude(
+    target: str, results: Sequence[Result], *, interrupted: bool = False
+) -> Verdict:
+    """Return the verdict over all checks of a target.
+
+    The root is the first FAIL in the order of the checks (each stands on those
+    before it), or the first INCONCLUSIVE when nothing failed.
+    """
+    outcomes = {one.outcome for one in results}
+    root = root_check = None
+    for wanted in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        for one in results:
+            if one.outcome is wanted and root is None:
+                root = next(f for f in one.findings if f.outcome is wanted)
+                root_check = one.check
+    follows = tuple(
+        one.check
+        for one in results
+        if root_check is not None and one.check != root_check
+        if one.follows is not None or one.outcome is Outcome.FAIL
+    )
+    if Outcome.FAIL in outcomes:
+        outcome = Outcome.FAIL
+    elif interrupted or Outcome.INCONCLUSIVE in outcomes:
+        outcome = Outcome.INCONCLUSIVE
+    elif Outcome.PASS in outcomes and not _undone(results):
+        outcome = Outcome.PASS
+    else:
+        outcome = Outcome.SKIP
+    return Verdict(
+        target, outcome, tuple(results), root, root_check, follows, interrupted
+    )
+
+
+def _undone(results: Sequence[Result]) -> bool:
+    """Tell whether a check was skipped that others needed: nothing is then proven."""
+    return any(one.outcome is Outcome.SKIP and one.blocks for one in results)
+
+
+def exit_status(verdicts: Sequence[Verdict]) -> int:
+    """Return the exit status: 1 (a check failed) over 3 (no verdict) over 0."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if Outcome.FAIL in outcomes:
+        return 1
+    if outcomes == {Outcome.PASS}:
+        return 0
+    return 3

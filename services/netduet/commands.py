@@ -1,0 +1,441 @@
+"""The commands, and their flags, which are made from the settings models.
+
+The parser is imported when there is something to parse: it is a fifth of the time
+to the first packet. A command imports its half when it runs, for an image may hold
+only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from inspect import Parameter as Slot
+from inspect import Signature
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+
+from netduet import __version__
+from netduet.configuration import (
+    Loaded,
+    Settings,
+    SettingsError,
+    flag,
+    load,
+    show,
+    typed,
+    unit,
+)
+
+if TYPE_CHECKING:
+    from cyclopts import App
+    from pydantic.fields import FieldInfo
+
+    from netduet.client.settings import ClientSettings
+    from netduet.client.target import Target
+    from netduet.server.settings import ServerSettings
+
+Flags = Mapping[str, object]
+
+HALVES: Final = {
+    "serve": "server",
+    "check": "client",
+    "hello": "client",
+    "explain": "client",
+}
+"""The half that a command needs."""
+
+_SUMMARIES: Final = {
+    "serve": """Answer on one port, TCP and UDP, until SIGTERM.
+
+    Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or address.""",
+    "check": """Check the network to each TARGET, and say what is wrong with it.
+
+    Exit status: 0 passed, 1 a check failed, 2 bad usage or settings, 3 inconclusive
+    or interrupted.""",
+    "hello": """Hold the plain conversation with any server, and print what came back.
+
+    Exit status: 0 answered, 1 no answer, 2 bad usage or settings.""",
+    "explain": """Explain a class of failure; without CLASS, list them all.""",
+}
+_USAGE: Final = {
+    "serve": "netduet serve [FLAGS]",
+    "check": "netduet check [FLAGS] TARGET…",
+    "hello": "netduet hello [FLAGS] TARGET",
+    "explain": "netduet explain [CLASS]",
+}
+_FORMS: Final = "host, host:port or \\[v6]:port"
+_SHORT: Final = {"json_report": "-J", "port": "-p"}
+_HELLO: Final = frozenset(
+    ("port", "family", "greeting", "resolve_timeout", "connect_timeout")
+) | {"answer_timeout"}
+
+
+class UsageError(Exception):
+    """A command line that means nothing; the message is one line."""
+
+
+def serve(flags: Flags) -> int:
+    """Serve until a signal; return the exit status.
+
+    Raises:
+        SettingsError: the settings cannot be used.
+
+    """
+    loaded = load(_server_settings(), flags)
+    from netduet.server.app import serve as run  # noqa: PLC0415
+
+    return run(loaded.settings, loaded.ignored)
+
+
+def check(words: Sequence[str], flags: Flags) -> int:
+    """Check each target, or those of the settings; return the exit status.
+
+    Raises:
+        SettingsError: the settings or a target cannot be used.
+
+    """
+    loaded = load(_client_settings(), flags)
+    targets = _targets(loaded.settings, words)
+    from netduet.client.app import check as run  # noqa: PLC0415
+
+    return run(loaded.settings, targets, loaded.ignored)
+
+
+def hello(word: str, flags: Flags) -> int:
+    """Greet one server; return the exit status.
+
+    Raises:
+        SettingsError: the settings or the target cannot be used.
+
+    """
+    loaded = load(_client_settings(), flags)
+    [target] = _targets(loaded.settings, [word])
+    from netduet.client.app import hello as run  # noqa: PLC0415
+
+    return run(loaded.settings, target)
+
+
+def explain(name: str | None = None) -> int:
+    """Tell what is known about a class of failure; return the exit status."""
+    from netduet.client.app import explain as run  # noqa: PLC0415
+
+    return run(name)
+
+
+def config_show() -> int:
+    """Print each setting's effective value, and where it came from."""
+    for model in _models():
+        loaded: Loaded[Settings] = load(model)
+        lines = []
+        for field, info in model.model_fields.items():
+            value = show(info, getattr(loaded.settings, field))
+            source = loaded.sources.get(field)
+            origin = "default" if source is None else source.kind
+            if source is not None and source.kind == "secret":
+                origin = source.name
+            text = f"{model.variable(field)}={typed(value) if value else ''}"
+            lines.append((text, origin))
+        width = max(len(text) for text, _ in lines)
+        for text, origin in lines:
+            print(f"{text:<{width}}  # {origin}")
+        for name in loaded.ignored:
+            print(f"# {name} is set aside: Kubernetes wrote it")
+    return 0
+
+
+def config_check() -> int:
+    """Judge the settings in the environment and in .env, without running anything."""
+    from netduet.reference import judge  # noqa: PLC0415
+
+    problems = judge(_models())
+    if problems:
+        raise SettingsError(problems)
+    print("settings are valid")
+    return 0
+
+
+def config_reference(form: str) -> int:
+    """Print every setting: as a page, as .env.example, or as compose's environment."""
+    from netduet import reference  # noqa: PLC0415
+
+    print(reference.RENDERERS[form](_models()), end="")
+    return 0
+
+
+def require(command: str) -> None:
+    """Make sure that this image holds the half that a command needs.
+
+    Raises:
+        UsageError: it does not.
+
+    """
+    half = HALVES.get(command)
+    if half is not None and not _holds(half):
+        other = "client" if half == "server" else "server"
+        raise UsageError(
+            f"this image holds only the {other} half; "
+            f"`{command}` needs the netduet-{half} image"
+        )
+
+
+def parse(words: Sequence[str]) -> int:
+    """Parse a command line and run its command; return the exit status.
+
+    Raises:
+        SettingsError: the settings or a target cannot be used.
+        UsageError: the words mean nothing.
+
+    """
+    from cyclopts import CycloptsError  # noqa: PLC0415
+    from cyclopts.exceptions import UnusedCliTokensError  # noqa: PLC0415
+
+    command = next((word for word in words if not word.startswith("-")), "")
+    require(command)
+    try:
+        status = _application(command)(
+            words,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        if isinstance(error, UnusedCliTokensError):
+            reason = f"unexpected {' '.join(map(repr, error.unused_tokens or ()))}"
+        else:
+            reason = " ".join(str(error).split()).removesuffix(".")
+        known = command in HALVES or command == "config"
+        help_of = f"netduet {command}" if known else "netduet"
+        raise UsageError(f"{reason} (see {help_of} --help)") from None
+    return status if isinstance(status, int) else 0
+
+
+def _application(chosen: str) -> App:
+    """Return the parser; only the chosen command has its flags."""
+    from cyclopts import App, Parameter  # noqa: PLC0415
+
+    app = App(
+        name="netduet",
+        help="Prove a network: one end answers, the other asks and says what is wrong.",
+        version=__version__,
+        version_flags=["--version", "-V"],
+        help_format="markdown",
+    )
+    for command, half in HALVES.items():
+        here = _holds(half)
+        summary = _SUMMARIES[command]
+        app.command(
+            _flagged(command) if command == chosen else lambda: 0,
+            name=command,
+            help=summary if here else f"(in the image netduet-{half})",
+            usage=_USAGE[command],
+            help_epilogue=_epilogue(command),
+        )
+    config = App(name="config", help="Show, check or describe the settings.")
+    config.command(config_show, name="show")
+    config.command(config_check, name="check")
+
+    form = Parameter(name="--format", help="What for.", show_default=True)
+    forms = Annotated[Literal["markdown", "env", "compose"], form]
+    config.command(
+        _signed(
+            lambda *, form="markdown": config_reference(form),
+            [Slot("form", Slot.KEYWORD_ONLY, default="markdown", annotation=forms)],
+        ),
+        name="reference",
+        help=config_reference.__doc__,
+    )
+    app.command(config)
+    return app
+
+
+def _flagged(command: str) -> Callable[..., int]:
+    """Return a command as a function with one keyword a flag."""
+    if command == "explain":
+        return _signed(
+            lambda name=None: explain(name),
+            [
+                _positional(
+                    "name", "Class as a report names it: reach.refused.", "CLASS"
+                )
+            ],
+        )
+    if command == "serve":
+        model: type[Settings] = _server_settings()
+        fields = set(model.model_fields)
+        return _signed(lambda **flags: serve(flags), _slots(model, fields))
+    model = _client_settings()
+    if command == "hello":
+        word = _positional("word", f"Whom to greet: {_FORMS}.", "TARGET", needed=True)
+        return _signed(
+            lambda word, **flags: hello(word, _family(flags)),
+            [word, *_slots(model, _HELLO)],
+        )
+    words = _positional("words", f"What to check: {_FORMS}.", "TARGET", many=True)
+    fields = set(model.model_fields) - {"target", "greeting"}
+    return _signed(
+        lambda *words, **flags: check(words, _family(flags)),
+        [words, *_slots(model, fields)],
+    )
+
+
+def _signed(function: Callable[..., int], slots: Iterable[Slot]) -> Callable[..., int]:
+    slots = list(slots)
+    function.__signature__ = Signature(slots)  # type: ignore[attr-defined]
+    function.__annotations__ = {slot.name: slot.annotation for slot in slots}
+    return function
+
+
+def _positional(
+    name: str, told: str, metavar: str, *, many: bool = False, needed: bool = False
+) -> Slot:
+    from cyclopts import Parameter  # noqa: PLC0415
+
+    told_as = Parameter(name=metavar, help=told, show_default=False)
+    if many:
+        return Slot(name, Slot.VAR_POSITIONAL, annotation=Annotated[str, told_as])
+    return Slot(
+        name,
+        Slot.POSITIONAL_ONLY,
+        default=Slot.empty if needed else None,
+        annotation=Annotated[str if needed else str | None, told_as],
+    )
+
+
+def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator[Slot]:
+    """Yield a keyword for each field.
+
+    Values stay text here: ``configuration.load`` judges them, so that a bad one
+    is told in the same words whichever source it came from.
+    """
+    from cyclopts import Group, Parameter  # noqa: PLC0415
+
+    groups = {
+        name: Group.create_ordered(name)
+        for name in ("Flags", "Limits", "Times", "Logs")
+    }
+    for field, info in model.model_fields.items():
+        if field not in fields:
+            continue
+        names = [flag(model, field)]
+        if field in _SHORT:
+            names.append(_SHORT[field])
+        default = show(info, info.default)
+        told = info.description
+        if names[0] != "--" + field.replace("_", "-"):
+            told = f"{told} Its variable is {model.variable(field)}."
+        described = Parameter(
+            name=names,
+            help=told,
+            show_default=default or False,
+            negative=f"--no-{names[0][2:]}" if info.annotation is bool else "",
+            metavar=_metavar(info),
+            group=groups[_group(field, info)],
+            allow_leading_hyphen=False,
+        )
+        kind = bool if info.annotation is bool else str
+        yield _keyword(field, kind, described)
+        if field == "family":
+            for number in "46":
+                same = f"The same as --family {number}."
+                short = Parameter(
+                    name=f"-{number}", help=same, negative="", group=groups["Flags"]
+                )
+                yield _keyword(f"ipv{number}", bool, short)
+
+
+def _keyword(name: str, kind: type, described: Any) -> Slot:
+    annotation = Annotated[kind | None, described]  # type: ignore[valid-type]
+    return Slot(name, Slot.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _family(flags: Mapping[str, Any]) -> Flags:
+    """Return flags with -4 and -6 made into a family.
+
+    Raises:
+        UsageError: they contradict.
+
+    """
+    rest = dict(flags)
+    short = {number for number in "46" if rest.pop(f"ipv{number}", False)}
+    asked = short | ({rest["family"]} if rest.get("family") else set())
+    if short and len(asked) > 1:
+        raise UsageError("-4, -6 and --family: give one of them")
+    return rest | {"family": short.pop()} if short else rest
+
+
+def _metavar(info: FieldInfo) -> str:
+    """Return what stands for a value in the help of a flag."""
+    choices = get_args(info.annotation)
+    if get_origin(info.annotation) is Literal:
+        return "|".join(choices)
+    number = info.annotation is int or int in choices
+    return {"time": "TIME", "size": "SIZE"}.get(
+        unit(info) or "", "NUMBER" if number else "TEXT"
+    )
+
+
+def _group(field: str, info: FieldInfo) -> str:
+    if field.startswith("log_"):
+        return "Logs"
+    if unit(info) == "time":
+        return "Times"
+    return (
+        "Limits"
+        if _metavar(info) in {"SIZE", "NUMBER"} and field != "port"
+        else "Flags"
+    )
+
+
+def _epilogue(command: str) -> str:
+    half = HALVES[command].upper()
+    if command == "explain":
+        return ""
+    example = "max-frame-size" if half == "SERVER" else "answer-timeout"
+    variable = f"NETDUET_{half}_{example.upper().replace('-', '_')}"
+    return (
+        f"Each flag is a variable too, in the environment or in .env: --{example} is "
+        f"{variable}. Times are written 500ms, 30s or 2m, sizes 64KiB or 1MiB. "
+        "`netduet config show` prints what is in force."
+    )
+
+
+def _holds(half: str) -> bool:
+    return find_spec(f"netduet.{half}") is not None
+
+
+def _server_settings() -> type[ServerSettings]:
+    from netduet.server.settings import ServerSettings  # noqa: PLC0415
+
+    return ServerSettings
+
+
+def _client_settings() -> type[ClientSettings]:
+    from netduet.client.settings import ClientSettings  # noqa: PLC0415
+
+    return ClientSettings
+
+
+def _models() -> list[type[Settings]]:
+    """Return the settings of the halves that this image holds."""
+    models: list[type[Settings]] = []
+    if _holds("server"):
+        models.append(_server_settings())
+    if _holds("client"):
+        models.append(_client_settings())
+    return models
+
+
+def _targets(settings: ClientSettings, words: Sequence[str]) -> tuple[Target, ...]:
+    from netduet.client.target import parse_target  # noqa: PLC0415
+
+    problems, targets = [], []
+    for word in words or settings.target:
+        try:
+            targets.append(parse_target(word, settings.port))
+        except ValueError as error:
+            problems.append(str(error))
+    if not targets and not problems:
+        variable = settings.variable("target")
+        problems.append(f"no target: name one (host:port), or set {variable}")
+    if problems:
+        raise SettingsError(problems)
+    return tuple(targets)
