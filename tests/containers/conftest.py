@@ -1,0 +1,71 @@
+"""The engine, the images, and a stage for each test.
+
+No test here is ever skipped: without an engine each of them fails and says so.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import DockerException
+from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
+
+from tests.containers.stage import Images, Stage
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """Return the engine; remove by their label whatever the tests left behind."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        pytest.fail(
+            f"no container engine answers, so NO container test ran: {error}",
+            pytrace=False,
+        )
+    yield client
+    mine = {"label": f"{LABEL_SESSION_ID}={SESSION_ID}"}
+    for container in client.containers.list(all=True, filters=mine):
+        container.remove(force=True, v=True)
+    for network in client.networks.list(filters=mine):
+        network.remove()
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def images(engine: docker.DockerClient) -> Images:
+    """Build both images as ``make up`` does, and find the Python they stand on."""
+    built = subprocess.run(
+        ["make", "--no-print-directory", "images"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    base = subprocess.run(
+        [ROOT / "deploy/base-image/resolve"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    images = Images("netduet-server", "netduet-client", base.stdout.split()[0])
+    for name in (images.server, images.client, images.python):
+        engine.images.get(name)
+    return images
+
+
+@pytest.fixture
+def stage(images: Images) -> Iterator[Stage]:
+    """Return a stage that is cleared when the test is over."""
+    with Stage(images) as one:
+        yield one

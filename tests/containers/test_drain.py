@@ -1,0 +1,63 @@
+"""SIGTERM to a server that is busy: nothing that it accepted is lost."""
+
+from __future__ import annotations
+
+import json
+
+from tests.containers.stage import PORT, Stage, inside
+
+# Eight plain clients without pause until the server is gone: a connect that is
+# refused, or whose name is gone, ends one; an accepted connection without its
+# answer is counted as lost.
+STORM = f"""
+import json, socket, threading
+address = socket.gethostbyname("server")
+answered, lost, started = [0] * 8, [], threading.Barrier(9)
+def run(mine):
+    started.wait(30)
+    while True:
+        try:
+            sock = socket.create_connection((address, {PORT}), 5)
+        except OSError:
+            return
+        with sock:
+            try:
+                sock.sendall(b"Hello, server!")
+                answer = sock.recv(1024)
+            except OSError as error:
+                lost.append(repr(error))
+                return
+        if answer != b"Hello, client!":
+            lost.append(repr(answer))
+            return
+        answered[mine] += 1
+threads = [threading.Thread(target=run, args=(mine,)) for mine in range(8)]
+for thread in threads:
+    thread.start()
+started.wait(30)
+print("storm", flush=True)
+for thread in threads:
+    thread.join()
+print(json.dumps({{"answered": sum(answered), "lost": lost}}), flush=True)
+"""
+
+
+def test_stopped_under_load_answers_what_it_accepted(stage: Stage) -> None:
+    """The server leaves within the grace period, with 0; no accepted peer is lost."""
+    network = stage.network()
+    server = stage.server(network)
+    storm = stage.python(network, STORM)
+    said = inside(storm).logs(stream=True, follow=True)
+    assert next(said) == b"storm\n"
+    # The storm is at full strength once the server has answered some hundreds.
+    while server.get_logs()[0].count(b"connection.closed") < 500:
+        pass
+    inside(server).stop(timeout=10)
+    state = inside(server).wait()
+    assert state["StatusCode"] == 0
+    assert storm.wait() == 0
+    counted = json.loads(b"".join(said))
+    stopped = json.loads(server.get_logs()[0].splitlines()[-1])
+    assert stopped["event"] == "server.stopped"
+    assert counted["answered"] >= 500
+    assert counted["lost"] == [], stopped

@@ -1,0 +1,134 @@
+"""What a person types: make up, make down, and what they see when it cannot work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.containers.stage import Images
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A copy of the project, under a compose project and a port of its own."""
+
+    folder: Path
+    project: str
+    port: int
+
+    def make(self, target: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run make as a person would, without what this suite was started with."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("NETDUET_", "MAKE", "MFLAGS", "VIRTUAL_ENV"))
+        }
+        mine = {
+            "COMPOSE_PROJECT_NAME": self.project,
+            "NETDUET_PUBLISH_PORT": str(self.port),
+        }
+        return subprocess.run(
+            ["make", "--no-print-directory", target],
+            cwd=self.folder,
+            env={**kept, **mine, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
+@pytest.fixture
+def clone(images: Images, tmp_path: Path) -> Iterator[Clone]:
+    """Copy the files of the project that git knows; take everything down after."""
+    assert images
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    one = Clone(tmp_path, f"netduet-test-{uuid.uuid4().hex[:8]}", port)
+    yield one
+    one.make("down")
+
+
+def test_up_prints_the_verdict_and_down_removes_all(
+    clone: Clone, engine: docker.DockerClient
+) -> None:
+    """Make up ends with the verdict and its status; make down leaves nothing."""
+    mine = {"label": f"com.docker.compose.project={clone.project}"}
+    up = clone.make("up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert "PASS" in up.stdout.splitlines()[-1] or "PASS" in up.stdout
+    [server] = engine.containers.list(filters=mine)
+    assert server.labels["com.docker.compose.service"] == "server"
+    with socket.create_connection(("127.0.0.1", clone.port), 5) as plain:
+        plain.sendall(b"Hello, server!")
+        assert plain.recv(1024) == b"Hello, client!"
+    down = clone.make("down")
+    assert down.returncode == 0, down.stdout + down.stderr
+    assert engine.containers.list(all=True, filters=mine) == []
+    assert engine.networks.list(filters=mine) == []
+
+
+def test_up_refuses_a_misspelt_setting(clone: Clone) -> None:
+    """A name in .env that no setting has is said in one line, before anything runs."""
+    (clone.folder / ".env").write_text("NETDUET_SERVER_PROT=1\n")
+    up = clone.make("up")
+    assert up.returncode == 2
+    assert "NETDUET_SERVER_PROT" in up.stderr
+    assert "NETDUET_SERVER_PORT" in up.stderr
+    assert "Traceback" not in up.stderr
+
+
+def test_up_says_that_the_port_is_taken(clone: Clone) -> None:
+    """A published port that something else holds is named, with the remedy."""
+    with socket.create_server(("127.0.0.1", clone.port)):
+        up = clone.make("up")
+    assert up.returncode != 0
+    assert str(clone.port) in up.stderr
+    assert "NETDUET_PUBLISH_PORT" in up.stderr
+    assert "Traceback" not in up.stdout + up.stderr
+
+
+def test_up_without_an_engine_runs_two_processes(clone: Clone) -> None:
+    """With no engine the pair runs on loopback, and says that it tested no container."""
+    up = clone.make("up", DOCKER_HOST="unix:///nonexistent.sock", CI="")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert "containers NOT tested" in up.stdout
+    assert "PASS" in up.stdout
+
+
+def test_up_without_an_engine_is_an_error_in_ci(clone: Clone) -> None:
+    """With CI set a missing engine is never papered over."""
+    up = clone.make("up", DOCKER_HOST="unix:///nonexistent.sock", CI="true")
+    assert up.returncode != 0
+    assert "engine" in up.stderr
+
+
+def test_run_needs_no_engine(clone: Clone) -> None:
+    """Make run is the same pair as two processes: a verdict, and nothing left."""
+    run = clone.make("run", DOCKER_HOST="unix:///nonexistent.sock")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "PASS" in run.stdout

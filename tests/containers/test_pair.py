@@ -1,0 +1,185 @@
+"""The pair on a healthy network: the verdict, the logs, the hardening."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+
+from netduet.logs import EVENTS
+from tests.containers.stage import PORT, Finished, Stage, address, inside
+
+SECOND = 1_000_000_000
+
+# Printed from inside a container, by the interpreter it runs with.
+ASK_INSIDE = """
+import json, os, pathlib
+status = dict(
+    line.split(":\\t", 1)
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines()
+    if ":\\t" in line
+)
+def writable(path):
+    try:
+        (pathlib.Path(path) / "probe").touch()
+        return True
+    except OSError:
+        return False
+print(json.dumps({
+    "uid": os.getuid(),
+    "gid": os.getgid(),
+    "capabilities": [status["CapPrm"], status["CapEff"], status["CapBnd"]],
+    "no_new_privileges": status["NoNewPrivs"].strip(),
+    "writable": [path for path in ("/", "/app", "/tmp", "/var") if writable(path)],
+}))
+"""
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    """Return log lines, each checked to be one conforming JSON object."""
+    found = []
+    for line in text.splitlines():
+        fields = json.loads(line)
+        assert isinstance(fields, dict)
+        assert fields["event"] in EVENTS
+        assert fields["level"] in ("debug", "info", "warning", "error", "critical")
+        written = datetime.fromisoformat(str(fields["timestamp"]))
+        assert written.utcoffset() == timedelta(0)
+        assert fields["service.name"]
+        assert fields["service.instance.id"]
+        found.append(fields)
+    return found
+
+
+def passed(result: Finished) -> bool:
+    """Tell whether a check passed, by its words and by its status."""
+    assert result.status == 0, result.out + result.err
+    return "PASS" in result.out and "FAIL" not in result.out
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv4+ipv6"])
+def test_pair_on_a_fresh_network_passes(stage: Stage, *, ipv6: bool) -> None:
+    """On a network that works the verdict is PASS, and the exit status 0."""
+    network = stage.network(ipv6=ipv6)
+    stage.server(network)
+    assert passed(stage.client(network, "check", "server"))
+
+
+def test_pair_over_ipv6_alone_passes(stage: Stage) -> None:
+    """A target that is an IPv6 address is reached and judged like any other."""
+    network = stage.network(ipv6=True)
+    server = stage.server(network)
+    target = f"[{address(server, network, '6')}]:{PORT}"
+    assert passed(stage.client(network, "check", target))
+
+
+def test_server_is_healthy_in_seconds(stage: Stage) -> None:
+    """The health check of the image says healthy as soon as the server answers."""
+    check = {
+        "test": ["CMD", "netduet-healthcheck"],
+        "interval": SECOND // 4,
+        "timeout": 3 * SECOND,
+        "retries": 20,
+    }
+    server = stage.server(stage.network(), healthcheck=check)
+    wrapped = inside(server)
+    for _ in range(100):
+        wrapped.reload()
+        if wrapped.attrs["State"]["Health"]["Status"] == "healthy":
+            break
+        wrapped.exec_run(["netduet-healthcheck"])
+    assert wrapped.attrs["State"]["Health"]["Status"] == "healthy"
+
+
+def test_image_declares_a_health_check(stage: Stage) -> None:
+    """The server's image checks itself without a shell; orchestrators rely on it."""
+    wrapped = inside(stage.server(stage.network()))
+    declared = wrapped.attrs["Config"]["Healthcheck"]["Test"]
+    assert declared[0] == "CMD"
+    assert "netduet-healthcheck" in declared[-1]
+
+
+def test_every_log_line_conforms(stage: Stage) -> None:
+    """Both containers write JSON lines alone, with known events and common fields."""
+    network = stage.network()
+    server = stage.server(network, env={"NETDUET_SERVER_LOG_LEVEL": "debug"})
+    client = stage.client(
+        network, "check", "server", env={"NETDUET_CLIENT_LOG_LEVEL": "debug"}
+    )
+    stage.client(network, "hello", "server")
+    inside(server).stop(timeout=20)
+    out, err = server.get_logs()
+    assert err == b""
+    events = [fields["event"] for fields in lines(out.decode())]
+    assert {"server.ready", "connection.closed", "server.stopped"} <= set(events)
+    assert lines(client.err)
+
+
+@pytest.mark.parametrize("half", ["server", "client"])
+def test_image_runs_without_any_privilege(stage: Stage, half: str) -> None:
+    """From inside: a numeric user, no capability, nothing that can be written."""
+    image = stage.images.server if half == "server" else stage.images.client
+    asked = stage.start(
+        image,
+        entrypoint=["python3", "-c", ASK_INSIDE],
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges:true"],
+    )
+    assert asked.wait() == 0, asked.get_logs()
+    answer = json.loads(asked.get_logs()[0])
+    assert answer == {
+        "uid": 65532,
+        "gid": 65532,
+        "capabilities": ["0" * 16] * 3,
+        "no_new_privileges": "1",
+        "writable": [],
+    }
+
+
+@pytest.mark.parametrize("half", ["server", "client"])
+def test_image_holds_its_own_half_alone(stage: Stage, half: str) -> None:
+    """A command of the other half says which image has it, in a line, and exits 2."""
+    image, words = (
+        (stage.images.server, ["check", "server"])
+        if half == "server"
+        else (stage.images.client, ["serve"])
+    )
+    asked = stage.start(image, command=words)
+    assert asked.wait() == 2
+    out, err = asked.get_logs()
+    assert out == b""
+    assert err.count(b"\n") == 1
+    assert b"netduet-client" in err or b"netduet-server" in err
+
+
+def test_service_links_of_kubernetes_do_no_harm(stage: Stage) -> None:
+    """Variables that Kubernetes injects for a service of our name are set aside."""
+    links = {}
+    for prefix in ("NETDUET_SERVER", "NETDUET_CLIENT"):
+        links |= {
+            f"{prefix}_SERVICE_HOST": "198.18.0.9",
+            f"{prefix}_SERVICE_PORT": "12345",
+            f"{prefix}_SERVICE_PORT_TCP": "12345",
+            f"{prefix}_PORT": "tcp://198.18.0.9:12345",
+            f"{prefix}_PORT_12345_TCP": "tcp://198.18.0.9:12345",
+            f"{prefix}_PORT_12345_TCP_PROTO": "tcp",
+            f"{prefix}_PORT_12345_TCP_PORT": "12345",
+            f"{prefix}_PORT_12345_TCP_ADDR": "198.18.0.9",
+        }
+    network = stage.network()
+    server = stage.server(network, env=links)
+    assert passed(stage.client(network, "check", "server", env=links))
+    said = lines(server.get_logs()[0].decode())
+    assert [fields["event"] for fields in said].count("settings.ignored") == 1
+
+
+def test_several_targets_are_each_judged(stage: Stage) -> None:
+    """With two targets, one of them absent, both are reported and the worst counts."""
+    network = stage.network()
+    stage.server(network, alias="here")
+    result = stage.client(network, "check", "here", "nowhere")
+    assert result.status == 1, result.out
+    assert "here" in result.out
+    assert "nowhere" in result.out

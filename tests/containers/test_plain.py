@@ -1,0 +1,86 @@
+"""The plain conversation between containers, with scripts as plain as they come."""
+
+from __future__ import annotations
+
+from tests.containers.stage import PORT, Stage, inside
+
+# The plainest client there is, once and again.
+PLAINEST = f"""
+import socket
+def hello():
+    with socket.create_connection(("server", {PORT}), 10) as sock:
+        sock.sendall(b"Hello, server!")
+        return sock.recv(1024)
+"""
+IN_A_ROW = f"""{PLAINEST}
+print(sum(hello() == b"Hello, client!" for _ in range(1000)))
+"""
+AT_ONCE = f"""{PLAINEST}
+from concurrent.futures import ThreadPoolExecutor
+import threading
+barrier = threading.Barrier(200)
+def one(_):
+    barrier.wait(30)
+    return hello()
+with ThreadPoolExecutor(200) as pool:
+    print(list(pool.map(one, range(200))).count(b"Hello, client!"))
+"""
+
+# The plainest server: it reads once, answers, closes.
+ONE_SHOT = f"""
+import socket
+listener = socket.create_server(("", {PORT}))
+print("listening", flush=True)
+sock, _ = listener.accept()
+print(sock.recv(1024).decode(), flush=True)
+sock.sendall(b"Hello, client!")
+sock.close()
+"""
+
+# Starts the server with a log pipe that nobody reads.
+READER_STOPPED = """
+import os, subprocess, sys
+reader, writer = os.pipe()
+sys.exit(subprocess.run(["netduet", "serve"], stdout=writer).returncode)
+"""
+
+
+def test_plain_client_is_answered_a_thousand_times(stage: Stage) -> None:
+    """A plain socket client in a third container gets each of 1,000 answers."""
+    network = stage.network()
+    stage.server(network)
+    third = stage.python(network, IN_A_ROW)
+    assert third.wait() == 0, third.get_logs()
+    assert third.get_logs()[0] == b"1000\n"
+
+
+def test_plain_clients_are_answered_at_once(stage: Stage) -> None:
+    """Two hundred plain clients that connect in the same moment are all answered."""
+    network = stage.network()
+    stage.server(network)
+    third = stage.python(network, AT_ONCE)
+    assert third.wait() == 0, third.get_logs()
+    assert third.get_logs()[0] == b"200\n"
+
+
+def test_our_client_talks_to_a_plain_server(stage: Stage) -> None:
+    """``netduet hello`` holds the plain conversation with a one-shot server."""
+    network = stage.network()
+    plain = stage.python(network, ONE_SHOT, alias="server")
+    for piece in inside(plain).logs(stream=True, follow=True):
+        if b"listening" in piece:
+            break
+    result = stage.client(network, "hello", "server")
+    assert result.status == 0, result.err
+    assert "Hello, client!" in result.out
+    assert plain.wait() == 0
+    assert plain.get_logs()[0] == b"listening\nHello, server!\n"
+
+
+def test_service_does_not_notice_that_nobody_reads_its_log(stage: Stage) -> None:
+    """With a full log pipe and no reader, peers are answered as if nothing were."""
+    network = stage.network()
+    stage.server(network, entrypoint=["python3", "-c", READER_STOPPED], init=True)
+    third = stage.python(network, IN_A_ROW)
+    assert third.wait() == 0, third.get_logs()
+    assert third.get_logs()[0] == b"1000\n"
