@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import json
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -106,11 +107,12 @@ class Stage:
     def start(
         self, image: str, network: Network | None = None, **options: Any
     ) -> DockerContainer:
-        """Start a container. ``alias``, ``command``, ``env`` and ``wait`` are ours."""
+        """Start a container. ``alias``, ``command``, ``env``, ``ports``, ``wait`` are ours."""
         container = DockerContainer(image)
         alias = options.pop("alias", None)
         command = options.pop("command", None)
         wait = options.pop("wait", None)
+        container.ports.update(options.pop("ports", {}))
         if network is not None:
             container.with_network(network)
             if alias is not None:
@@ -172,6 +174,22 @@ def finish(container: DockerContainer) -> Finished:
     status = container.wait()
     out, err = container.get_logs()
     return Finished(status, out.decode(), err.decode())
+
+
+def wait_for(container: DockerContainer, word: str) -> None:
+    """Read what a container prints until the word is there."""
+    said = b""
+    command = ["docker", "logs", "--follow", container.get_container_id()]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as logs:
+        assert logs.stdout is not None
+        for line in logs.stdout:
+            said += line
+            if word.encode() in said:
+                logs.kill()
+                return
+    raise AssertionError(said.decode())
 
 
 def inside(container: DockerContainer) -> Container:

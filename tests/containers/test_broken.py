@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from testcontainers.core.container import DockerContainer
-
-from tests.containers.stage import PORT, Finished, Stage, finish, inside
+from tests.containers.stage import PORT, Finished, Stage, finish, inside, wait_for
 
 SILENT = "import signal; signal.pause()"
 STRANGER = f"""
@@ -112,20 +110,10 @@ def test_client_told_to_stop_is_inconclusive(stage: Stage) -> None:
             "server",
             env={"NETDUET_CLIENT_ANSWER_TIMEOUT": "60s"},
         )
-        _wait_for(client, "reach")
+        wait_for(client, "reach")
         inside(client).kill("SIGTERM")
         result = finish(client)
     finally:
         inside(server).unpause()
     assert result.status == 3, result.out + result.err
     assert "INCONCLUSIVE" in result.out
-
-
-def _wait_for(client: DockerContainer, word: str) -> None:
-    """Read what the client prints until a line has the word."""
-    said = b""
-    for piece in inside(client).logs(stream=True, follow=True, stderr=False):
-        said += piece
-        if word.encode() in said:
-            return
-    raise AssertionError(said.decode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.containers.stage import PORT, Stage, inside
+from tests.containers.stage import PORT, Stage, wait_for
 
 # The plainest client there is, once and again.
 PLAINEST = f"""
@@ -67,9 +67,7 @@ def test_our_client_talks_to_a_plain_server(stage: Stage) -> None:
     """``netduet hello`` holds the plain conversation with a one-shot server."""
     network = stage.network()
     plain = stage.python(network, ONE_SHOT, alias="server")
-    for piece in inside(plain).logs(stream=True, follow=True):
-        if b"listening" in piece:
-            break
+    wait_for(plain, "listening")
     result = stage.client(network, "hello", "server")
     assert result.status == 0, result.err
     assert "Hello, client!" in result.out

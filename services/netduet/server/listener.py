@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Callable
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 _TRIES: Final = 16
 """Ports tried when any free one will do: it must be free in every family."""
 
-_HANDSHAKE: Final = 0.1
-"""Seconds from a SYN that was heard to the end of its handshake, on most paths."""
+_HANDSHAKE: Final = 0.25
+"""Seconds from a SYN that was heard to the end of its handshake, on most paths.
 
-_LOOK: Final = 0.005
+The peer's first retransmission is in it (200 ms, Linux's TCP_RTO_MIN).
+"""
+
+_HOLD: Final = 0.05
 """Seconds between two looks at the accept queues."""
 
 _NO_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
@@ -161,18 +165,46 @@ class Listener:
     async def stop(self, patience: float) -> None:
         """Accept what already waits in the accept queues, then close the listeners.
 
-        A close resets what is in the queue and what is about to come to it: new
+        A close resets what is in the queue and what is about to come to it. So new
         connections are held off, and the queue must have been empty for as long as
-        a handshake takes. ``patience`` bounds all of it, in seconds.
+        a handshake takes whose last segment was lost. ``patience`` bounds all of
+        it, in seconds.
         """
-        loop = asyncio.get_running_loop()
-        begin = busy = now = loop.time()
-        for sock in self._sockets if patience else ():
-            kernel.ignore_new_connections(sock.fileno())
-        while now < begin + patience and now < busy + _HANDSHAKE:
-            await asyncio.sleep(_LOOK)
-            now = loop.time()
-            if any(kernel.accept_queue(sock.fileno()) for sock in self._sockets):
-                busy = now
+        held = [sock.dup() for sock in self._sockets]
         for server in self._servers:
             server.close()
+        loop = asyncio.get_running_loop()
+        begin = busy = now = loop.time()
+        for sock in held if patience else ():
+            _hold_off(sock)
+        while now < begin + patience and now < busy + _HANDSHAKE:
+            await asyncio.sleep(_HOLD)
+            now = loop.time()
+            if await self._empty(held):
+                busy = now
+        for sock in held:
+            sock.close()
+
+    async def _empty(self, held: list[socket.socket]) -> int:
+        """Accept all that waits; return how many that were."""
+        accepted = []
+        for sock in held:
+            with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+                while True:
+                    accepted.append(sock.accept()[0])
+        loop = asyncio.get_running_loop()
+        for sock in accepted:
+            sock.setblocking(False)
+            await loop.connect_accepted_socket(partial(self._accept, None), sock)
+        return len(accepted)
+
+
+def _hold_off(sock: socket.socket) -> None:
+    """Have a listening socket drop new SYNs: they come again, to a closed port.
+
+    Where a kernel keeps the filter that does it to the privileged, a backlog of
+    zero does nearly the same: one connection that waits makes the queue full
+    (listen(2); net/ipv4/tcp_input.c, tcp_conn_request).
+    """
+    if not kernel.ignore_new_connections(sock.fileno()):
+        sock.listen(0)
