@@ -17,6 +17,7 @@ _SIGNATURES = (
         re.compile(
             rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|TRACE|PATCH|CONNECT) \S+ HTTP/\d"
             rb"|HTTP/\d|PRI \* HTTP/2"
+            rb"|\s*<(?i:!DOCTYPE html|html)[\s>]"  # HTTP/0.9: a page, no status line
             rb"|\x00\x00[\x00-\xff]\x04\x00\x00\x00\x00\x00"  # HTTP/2 SETTINGS first
         ),
     ),
