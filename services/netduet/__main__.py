@@ -30,6 +30,8 @@ def main() -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 0 if words[:1] == ["serve"] else INTERRUPTED
+    except SystemExit:  # rich ends so, with status 1, when whoever read us has left
+        return INTERRUPTED
     except Exception as error:
         if sys.flags.dev_mode:
             raise

@@ -96,7 +96,11 @@ def check(words: Sequence[str], flags: Flags) -> int:
     loaded = load(_client_settings(), flags)
     targets = _targets(loaded.settings, words)
     from netduet.client.app import check as run  # noqa: PLC0415
+    from netduet.client.app import unusable  # noqa: PLC0415
 
+    problems = unusable(loaded.settings)
+    if problems:
+        raise SettingsError(problems)
     return run(loaded.settings, targets, loaded.ignored)
 
 
@@ -368,19 +372,24 @@ def _metavar(info: FieldInfo) -> str:
     if get_origin(info.annotation) is Literal:
         return "|".join(choices)
     number = info.annotation is int or int in choices
-    return {"time": "TIME", "size": "SIZE"}.get(
-        unit(info) or "", "NUMBER" if number else "TEXT"
-    )
+    named = {
+        "time": "TIME",
+        "times": "TIME,…",
+        "size": "SIZE",
+        "share": "SHARE",
+        "list": "NAME,…",
+    }
+    return named.get(unit(info) or "", "NUMBER" if number else "TEXT")
 
 
 def _group(field: str, info: FieldInfo) -> str:
     if field.startswith("log_"):
         return "Logs"
-    if unit(info) == "time":
+    if unit(info) in {"time", "times"}:
         return "Times"
     return (
         "Limits"
-        if _metavar(info) in {"SIZE", "NUMBER"} and field != "port"
+        if _metavar(info) in {"SIZE", "NUMBER", "SHARE"} and field != "port"
         else "Flags"
     )
 

@@ -19,7 +19,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import NoDecode
 
-from netduet.quantities import parse_duration, parse_size, show_duration, show_size
+from netduet.quantities import (
+    parse_duration,
+    parse_durations,
+    parse_share,
+    parse_size,
+    show_duration,
+    show_share,
+    show_size,
+)
 from netduet.sources import (
     DOTENV,
     PREFIX,
@@ -40,7 +48,9 @@ __all__ = [
     "PREFIX",
     "TOOLING",
     "Duration",
+    "Durations",
     "Loaded",
+    "Percent",
     "Settings",
     "SettingsError",
     "Size",
@@ -81,6 +91,15 @@ Duration = Annotated[
 ]
 Size = Annotated[
     int, BeforeValidator(parse_size), Field(json_schema_extra={"unit": "size"})
+]
+Durations = Annotated[
+    tuple[float, ...],
+    NoDecode,
+    BeforeValidator(parse_durations),
+    Field(json_schema_extra={"unit": "times"}),
+]
+Percent = Annotated[
+    float, BeforeValidator(parse_share), Field(json_schema_extra={"unit": "share"})
 ]
 Words = Annotated[
     tuple[str, ...],
@@ -174,16 +193,21 @@ def _lines(
     return lines
 
 
+_BOUNDS: Final = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
 def _remedy(problem: ErrorDetails, info: FieldInfo) -> str:
     """Return what would be right, in a person's words and units."""
     facts = problem.get("ctx", {})
+    if problem["type"] in _BOUNDS:
+        relation, fact = _BOUNDS[problem["type"]]
+        return f"must be {relation} {show(info, facts[fact])}"
     match problem["type"]:
-        case "greater_than":
-            return f"must be more than {show(info, facts['gt'])}"
-        case "greater_than_equal":
-            return f"must be at least {show(info, facts['ge'])}"
-        case "less_than_equal":
-            return f"must be at most {show(info, facts['le'])}"
         case "int_parsing" | "int_parsing_size":
             return "must be a whole number"
         case "bool_parsing":
@@ -212,7 +236,7 @@ def is_secret(info: FieldInfo) -> bool:
 
 
 def unit(info: FieldInfo) -> str | None:
-    """Return ``time``, ``size`` or ``list`` for a quantity, else None."""
+    """Return what a declared quantity is: time, times, size, share, list; or None."""
     return _extra(info, "unit")
 
 
@@ -246,6 +270,9 @@ def show(info: FieldInfo, value: object) -> str:
         return show_duration(value)
     if kind == "size" and isinstance(value, int):
         return show_size(value)
+    if kind == "share" and isinstance(value, float | int):
+        return show_share(value)
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        shown = map(show_duration if kind == "times" else str, value)
+        return ",".join(shown)
     return str(value).lower() if isinstance(value, bool) else str(value)

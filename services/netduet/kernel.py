@@ -213,6 +213,21 @@ def raise_descriptor_limit() -> int:
     return 2**31 if hard == resource.RLIM_INFINITY else hard
 
 
+def socket_limits() -> tuple[int, int, int]:
+    """Return what bounds this process's sockets.
+
+    That is how many descriptors it may open, and the bytes of the receive and the
+    send buffer that a new UDP socket gets (socket(7), rmem_default, wmem_default).
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sizes = [
+            sock.getsockopt(socket.SOL_SOCKET, name)
+            for name in (socket.SO_RCVBUF, socket.SO_SNDBUF)
+        ]
+    return soft, sizes[0], sizes[1]
+
+
 def _cgroup_v2() -> Path:
     for line in _lines(Path("/proc/self/cgroup")):
         if line.startswith("0::"):

@@ -160,10 +160,10 @@ def _common(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
 
 def _render(_: WrappedLogger, __: str, event: EventDict) -> bytes:
     try:
-        line = orjson.dumps(event, default=repr, option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(event, default=_repr, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a lone surrogate, an integer beyond 64 bits
         line = orjson.dumps(
-            _plain(event), default=repr, option=orjson.OPT_APPEND_NEWLINE
+            _plain(event), default=_repr, option=orjson.OPT_APPEND_NEWLINE
         )
     if line.isascii():
         return line if b"\x7f" not in line else line.replace(b"\x7f", b"\\u007f")
@@ -194,7 +194,19 @@ def _plain(value: object) -> object:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return hex(value)
-    return value if isinstance(value, int | float | None) else _plain(repr(value))
+    return value if isinstance(value, int | float | None) else _plain(_repr(value))
+
+
+def _repr(value: object) -> str:
+    return _text(repr, value)
+
+
+def _text(form: Callable[[object], str], value: object) -> str:
+    """Return a value as text; that it has none must not harm whoever logs it."""
+    try:
+        return form(value)
+    except Exception as error:  # noqa: BLE001 - code of others, which may do anything
+        return f"<{type(value).__qualname__}: {type(error).__name__} for a text>"
 
 
 def _console(*, colors: bool) -> Callable[[WrappedLogger, str, EventDict], bytes]:
@@ -205,7 +217,7 @@ def _console(*, colors: bool) -> Callable[[WrappedLogger, str, EventDict], bytes
 
     def console(log: WrappedLogger, level: str, event: EventDict) -> bytes:
         safe: EventDict = {
-            name: _visible(value if isinstance(value, str) else repr(value))
+            name: _visible(value if isinstance(value, str) else _repr(value))
             for name, value in event.items()
         }
         line = render(log, level, safe)
@@ -221,7 +233,8 @@ class _Foreign(logging.Handler):
         try:
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001 - arguments that do not fit, and worse
-            message = f"{record.msg!r} ({type(error).__name__}: {error})"
+            reason = f"{type(error).__name__}: {_text(str, error)}"
+            message = f"{_repr(record.msg)} ({reason})"
         fields: dict[str, Any] = {
             "netduet.logger": record.name,
             "netduet.message": message[:_LONGEST],
@@ -240,7 +253,7 @@ def exception_fields(error: BaseException | None) -> dict[str, Any]:
     frames = traceback.StackSummary.extract(walked, lookup_lines=False)[-_FRAMES:]
     return {
         "exception.type": type(error).__qualname__,
-        "exception.message": str(error)[:_LONGEST],
+        "exception.message": _text(str, error)[:_LONGEST],
         "exception.stacktrace": [
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames
         ],
@@ -257,6 +270,12 @@ def _loop_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     _say_exception(context.get("exception"), str(context.get("message", "")))
 
 
+def _thread_exception(told: threading.ExceptHookArgs) -> None:
+    if told.exc_type is not SystemExit:  # sys.exit in a thread is its end, no defect
+        name = told.thread.name if told.thread else ""
+        _say_exception(told.exc_value, f"in thread {name}")
+
+
 def _say_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
     message: Warning | str,
     category: type[Warning],
@@ -270,7 +289,7 @@ def _say_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
         "runtime.warning",
         **{
             "netduet.category": category.__name__,
-            "netduet.message": str(message)[:_LONGEST],
+            "netduet.message": _text(str, message)[:_LONGEST],
             "code.file.path": filename,
             "code.line.number": lineno,
         },
@@ -295,9 +314,7 @@ def _catch_the_rest(level: str) -> Callable[[], None]:
     sys.unraisablehook = lambda told: _say_exception(
         told.exc_value, told.err_msg or "unraisable"
     )
-    threading.excepthook = lambda told: _say_exception(
-        told.exc_value, f"in thread {told.thread.name if told.thread else ''}"
-    )
+    threading.excepthook = _thread_exception
 
     def undo() -> None:
         root.handlers[:] = before[0]

@@ -139,8 +139,9 @@ class LogWriter:
                     continue
                 # Whoever read has left (EPIPE): from here on, lines count as lost.
                 self._size = 0
-                self._drop(len(self._lines))
-                self._lines.clear()
+                while self._lines:  # one by one, for some are put at this moment
+                    self._lines.popleft()
+                    self._drop(1)
                 return False
         return True
 

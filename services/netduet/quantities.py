@@ -14,6 +14,7 @@ GIB: Final = 1024 * MIB
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(ms|s|m|h)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, None: 1.0}
 _SIZE = re.compile(r"([0-9]{1,15})\s*(?:([kKmMgG])(i?))?[bB]?")
+_SHARE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(%)?")
 _POWERS: Final = {None: 0, "k": 1, "m": 2, "g": 3}
 
 
@@ -51,6 +52,42 @@ def parse_size(value: object) -> object:
     base = 1024 if match[3] else 1000
     power = _POWERS[match[2].lower() if match[2] else None]
     return int(match[1]) * int(base**power)
+
+
+def parse_share(value: object) -> object:
+    """Return a share for ``2%``, ``0.5 %`` or a bare number such as 0.02.
+
+    What is not text is returned as it is, for the model to judge.
+
+    Raises:
+        ValueError: it is text, and none of these.
+
+    """
+    if not isinstance(value, str):
+        return value
+    match = _SHARE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a share such as 2% or 0.02")
+    return float(match[1]) / (100 if match[2] else 1)
+
+
+def parse_durations(value: object) -> object:
+    """Return a tuple of seconds for times separated by commas or spaces.
+
+    What is not text is returned as it is, for the model to judge.
+
+    Raises:
+        ValueError: one of them is no time.
+
+    """
+    if not isinstance(value, str):
+        return value
+    return tuple(parse_duration(word) for word in re.split(r"[,\s]+", value) if word)
+
+
+def show_share(share: float) -> str:
+    """Return a share as a person types it."""
+    return f"{share * 100:g}%"
 
 
 def show_duration(seconds: float) -> str:

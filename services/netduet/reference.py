@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
 
 from netduet.configuration import (
@@ -96,7 +96,13 @@ RENDERERS: Final[dict[str, Callable[[Models], str]]] = {
 
 def kind(info: FieldInfo) -> str:
     """Return what a value of a field may be, in words."""
-    special = {"time": "time", "size": "size", "list": "list of words"}
+    special = {
+        "time": "time",
+        "times": "list of times",
+        "size": "size",
+        "share": "share",
+        "list": "list of words",
+    }
     annotation = info.annotation
     choices = get_args(annotation)
     if get_origin(annotation) is Literal:
@@ -117,6 +123,8 @@ def _bounds(info: FieldInfo) -> Iterator[str]:
                 yield f"at least {show(info, least)}"
             case Gt(gt=least):
                 yield f"more than {show(info, least)}"
+            case Lt(lt=most):
+                yield f"less than {show(info, most)}"
             case Le(le=most):
                 yield f"at most {show(info, most)}"
             case MaxLen(max_length=most):

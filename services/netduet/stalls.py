@@ -24,6 +24,10 @@ THRESHOLD: Final = 0.05
 
 _KEPT: Final = 1024
 
+_SAMPLE: Final = 1.0
+_WINDOW: Final = 30
+"""Samples of the CPU limit that are kept: seconds that ``lately`` looks back on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stall:
@@ -31,6 +35,15 @@ class Stall:
 
     begin: float
     end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """How this process fared in its last ``window`` seconds; None where unknown."""
+
+    window: float
+    stalled: float
+    throttled: float | None
 
 
 class StallWatch:
@@ -46,6 +59,7 @@ class StallWatch:
         self._recent: deque[Stall] = deque(maxlen=_KEPT)
         self._throttled_before = kernel.throttled_seconds()
         self._pressure_before = kernel.cpu_pressure_seconds()
+        self._samples: deque[tuple[float, float | None]] = deque(maxlen=_WINDOW)
         self._timer: asyncio.TimerHandle | None = None
         self._looked = 0.0
 
@@ -76,8 +90,23 @@ class StallWatch:
         """Return for how long some task waited for a CPU since the watch was made."""
         return _since(kernel.cpu_pressure_seconds(), self._pressure_before)
 
+    def lately(self) -> Lately:
+        """Return how much of the last seconds this process could not run."""
+        now = time.monotonic()
+        self._sample(now)
+        first, before = self._samples[0]
+        stalled = self.stalled(first, now)
+        throttled = _since(self._samples[-1][1], before)
+        return Lately(now - first, stalled, throttled)
+
+    def _sample(self, now: float) -> None:
+        """Remember how long a CPU limit has held us back so far, once a second."""
+        if not self._samples or now >= self._samples[-1][0] + _SAMPLE:
+            self._samples.append((now, kernel.throttled_seconds()))
+
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._record(time.monotonic())
+        self._sample(self._looked)
         self._timer = loop.call_later(INTERVAL, self._look, loop)
 
     def _record(self, now: float) -> None:

@@ -6,11 +6,13 @@ import asyncio
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from netduet import __version__, logs
+from netduet import __version__, kernel, logs
+from netduet.client.checks import CHECKS
 from netduet.client.checks.declaration import Context, Patience
 from netduet.client.failures import CATALOGUE
 from netduet.client.report import words
@@ -55,6 +57,22 @@ def check(
         log_writer.close()
 
 
+def unusable(settings: ClientSettings) -> list[str]:
+    """Return a line for each setting that only now is seen to be unusable."""
+    known = [check.name for check in CHECKS]
+    lines = [
+        f"check {name!r}: there is none of this name; the checks are {', '.join(known)}"
+        for name in settings.checks
+        if name not in known
+    ]
+    if settings.junit:
+        try:
+            Path(settings.junit).touch()
+        except OSError as error:
+            lines.append(f"junit {settings.junit}: cannot be written: {error.strerror}")
+    return lines
+
+
 def hello(settings: ClientSettings, target: Target) -> int:
     """Hold the plain conversation; return 0 when something came back, else 1."""
     from netduet.client.hello import say_hello  # noqa: PLC0415
@@ -95,29 +113,50 @@ async def _check(settings: ClientSettings, targets: tuple[Target, ...]) -> int:
     async with StallWatch() as stalls:
         told_to_stop = False
         for number, target in enumerate(targets):
-            context = Context(
-                target,
-                _FAMILIES[settings.family],
-                settings.expect_service,
-                _patience(settings),
-            )
+            context = _context(settings, target)
             if settings.json_report:
-                battery = Battery(context, stalls, lambda _: None)
+                battery = Battery(context, stalls, lambda _: None, settings.checks)
             else:
                 if number:
                     tell([()])
                 tell(words.heading(str(target)))
-                battery = Battery(context, stalls, lambda one: tell(words.result(one)))
+                battery = Battery(
+                    context,
+                    stalls,
+                    lambda one: tell(words.result(one)),
+                    settings.checks,
+                )
             if not told_to_stop:
-                told_to_stop = await _until_told(_ran(battery), 1) == 1
+                told_to_stop = await _until_told(_ran(battery, settings), 1) == 1
             verdicts.append(_conclude(battery, settings, tell))
         _finish(settings, verdicts, stalls, tell)
     return exit_status(verdicts)
 
 
-async def _ran(battery: Battery) -> int:
-    await battery.run()
+async def _ran(battery: Battery, settings: ClientSettings) -> int:
+    if settings.json_report or not sys.stdout.isatty():
+        await battery.run()
+        return 0
+    from netduet.client.report.terminal import progress  # noqa: PLC0415
+
+    shown = asyncio.create_task(progress(lambda: battery.running))
+    try:
+        await battery.run()
+    finally:
+        shown.cancel()
     return 0
+
+
+def _context(settings: ClientSettings, target: Target) -> Context:
+    return Context(
+        target,
+        _FAMILIES[settings.family],
+        settings.expect_service,
+        _patience(settings),
+        settings.profile,
+        settings.max_loss,
+        settings.idle_rungs,
+    )
 
 
 def _conclude(battery: Battery, settings: ClientSettings, tell: Tell) -> Verdict:
@@ -140,10 +179,16 @@ def _finish(
     stalls: StallWatch,
     tell: Tell,
 ) -> None:
+    if settings.junit:
+        from netduet.client.report import junit  # noqa: PLC0415
+
+        Path(settings.junit).write_text(junit.document(verdicts), "utf-8")
     if settings.json_report:
         from netduet.client.report.jsondoc import document  # noqa: PLC0415
 
-        starvation = Starvation(stalls.count, stalls.total, stalls.throttled())
+        starvation = Starvation(
+            stalls.count, stalls.total, stalls.throttled(), *kernel.socket_limits()
+        )
         sys.stdout.write(document(verdicts, starvation))
         sys.stdout.flush()
     elif len(verdicts) > 1:

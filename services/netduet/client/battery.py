@@ -1,23 +1,29 @@
-"""Runs the checks of a target in order, and concludes."""
+"""Runs the checks of a target, those side by side that do not disturb each other."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netduet import logs
 from netduet.client.checks import CHECKS
+from netduet.client.checks.reach import Reach
+from netduet.client.evidence import fares
 from netduet.client.verdict import (
     Finding,
     Judgement,
+    Outcome,
     Result,
     Side,
     Verdict,
     conclude,
     following,
     result,
+    weigh,
 )
+from netduet.wire.foreign import escape
 
 if TYPE_CHECKING:
     from typing import Any
@@ -31,41 +37,69 @@ Tell = Callable[[Result], None]
 class Battery:
     """The checks of one target. After ``run``, or in the middle of it, ``verdict``."""
 
-    def __init__(self, context: Context, stalls: StallWatch, tell: Tell) -> None:
-        """Prepare; ``tell`` is called with each result as it comes."""
+    def __init__(
+        self,
+        context: Context,
+        stalls: StallWatch,
+        tell: Tell,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        """Prepare; ``tell`` is called with each result as it comes, in their order.
+
+        ``names`` are the checks to run, with those that they need; none means all.
+        """
         self._context = context
         self._stalls = stalls
         self._tell = tell
+        self._chosen = _with_needs(names)
         self._results: list[Result] = []
-        self._finished = False
+        self._running: dict[str, float] = {}
+        self._path = asyncio.Lock()
+
+    @property
+    def running(self) -> dict[str, float]:
+        """The checks under way, with the monotonic second at which each began."""
+        return dict(self._running)
 
     async def run(self) -> None:
         """Run all checks; one whose ground is gone is skipped and says so."""
-        for check in CHECKS:
-            blocked = next(
-                (
-                    one.follows or one.check
-                    for one in self._results
-                    if one.check in check.needs and one.blocks
-                ),
-                None,
-            )
-            if blocked is not None:
-                done = following(check.name, check.question, blocked)
-            else:
-                done = await self._one(check)
-            self._results.append(done)
-            self._log(done)
-            self._tell(done)
-        self._finished = True
+        tasks: dict[str, asyncio.Task[Result]] = {}
+        try:
+            for check in self._chosen:
+                needs = [tasks[name] for name in check.needs if name in tasks]
+                tasks[check.name] = asyncio.create_task(self._turn(check, needs))
+            for task in tasks.values():
+                self._take(await task)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            for task in list(tasks.values())[len(self._results) :]:
+                if not task.cancelled():  # done, and not yet told: so was its like
+                    self._take(task.result())
 
     def verdict(self) -> Verdict:
         """Return what is known so far; interrupted when a check is still to come."""
+        interrupted = len(self._results) < len(self._chosen)
         target = str(self._context.target)
-        return conclude(target, self._results, interrupted=not self._finished)
+        return conclude(target, self._results, interrupted=interrupted)
+
+    async def _turn(
+        self, check: Check[Any], needs: list[asyncio.Task[Result]]
+    ) -> Result:
+        """Wait for the checks that this one needs, and for the path to be quiet."""
+        before = [await asyncio.shield(one) for one in needs]
+        blocked = next((one for one in before if one.blocks), None)
+        if blocked is not None:
+            cause = blocked.follows or blocked.check
+            return following(check.name, check.question, cause)
+        if not check.heavy:
+            return await self._one(check)
+        async with self._path:
+            return await self._one(check)
 
     async def _one(self, check: Check[Any]) -> Result:
-        begin = time.monotonic()
+        begin = self._running[check.name] = time.monotonic()
         try:
             measurement = await check.measure(self._context)
             self._context.measured[type(measurement)] = measurement
@@ -73,14 +107,29 @@ class Battery:
         except Exception as error:  # noqa: BLE001 - a defect of ours ends one check, not the report
             fields = logs.exception_fields(error)
             logs.logger().error("runtime.exception", **fields)
-            said = f"{type(error).__name__}: {error}"
+            said = escape(f"{type(error).__name__}: {error}")
             defect = Finding("check.defect", said, ((Side.CLIENT, said),))
             judgement = Judgement("the check itself failed", (defect,), blocks=True)
+        finally:
+            del self._running[check.name]
         seconds = time.monotonic() - begin
         stalled = self._stalls.stalled
-        return result(check.name, check.question, judgement, seconds, stalled)
+        theirs = None
+        if any(self._asks_for_excuse(finding) for finding in judgement.findings):
+            reach = self._context.measured.get(Reach)
+            alive = reach.alive if isinstance(reach, Reach) else ()
+            addresses = [one.address for one in alive]
+            theirs = await fares(addresses, self._context.patience)
+        return result(check.name, check.question, judgement, seconds, stalled, theirs)
 
-    def _log(self, done: Result) -> None:
+    def _asks_for_excuse(self, finding: Finding) -> bool:
+        """Tell whether a finding stands unless the server was starved."""
+        if finding.missed is None:
+            return False
+        return weigh(finding, self._stalls.stalled).outcome is Outcome.FAIL
+
+    def _take(self, done: Result) -> None:
+        self._results.append(done)
         fields: dict[str, Any] = {
             "server.address": self._context.target.host,
             "server.port": self._context.target.port,
@@ -91,3 +140,13 @@ class Battery:
         if done.findings:
             fields["error.type"] = done.findings[0].failure
         logs.logger().info("check.finished", **fields)
+        self._tell(done)
+
+
+def _with_needs(names: tuple[str, ...]) -> tuple[Check[Any], ...]:
+    """Return the checks of these names and those they need, in their order."""
+    wanted = set(names) or {check.name for check in CHECKS}
+    for check in reversed(CHECKS):
+        if check.name in wanted:
+            wanted.update(check.needs)
+    return tuple(check for check in CHECKS if check.name in wanted)

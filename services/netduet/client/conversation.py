@@ -6,14 +6,18 @@ import asyncio
 import secrets
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from netduet import kernel
-from netduet.client.dial import Cause, classify
+from netduet.client.dial import Address, Cause, Dialled, classify, connect
 from netduet.wire.connection import SEND_EOF, Connection
+from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
     Answered,
+    DataReceived,
     EofReceived,
     ErrorReceived,
     Event,
@@ -21,9 +25,12 @@ from netduet.wire.events import (
     PlainReceived,
     WelcomeReceived,
 )
+from netduet.wire.foreign import escape
 from netduet.wire.frames import Kind
 from netduet.wire.messages import (
     Failure,
+    Inspection,
+    InspectQuestion,
     LedgerAnswer,
     LedgerQuestion,
     Open,
@@ -38,7 +45,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from netduet.wire.errors import RemoteError
+    from netduet.client.checks.declaration import Patience
+
+Message = TypeVar("Message", bound="BaseModel")
 
 FIRST_BYTES: Final = 256
 """How much of a stranger's talk is kept."""
@@ -55,7 +64,8 @@ class Opening:
     """What came of an opening: exactly one of the first five, or ``closed``.
 
     ``acked`` is how many of the ``sent`` bytes the far kernel has taken, None
-    when this kernel does not say. Times are monotonic seconds.
+    when this kernel does not say; ``accepted`` False when not even a connection was
+    made. Times are monotonic seconds.
     """
 
     welcome: Welcome | None = None
@@ -67,6 +77,7 @@ class Opening:
     detail: str = ""
     sent: int = 0
     acked: int | None = None
+    accepted: bool = True
     own_socket: bool = False
     begin: float = 0.0
     end: float = 0.0
@@ -77,6 +88,18 @@ class Opening:
         return self.end - self.begin
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a connection ended under a question.
+
+    ``how`` is ``eof``, ``error`` (the server said why), ``broken`` (its bytes broke
+    a rule) or the word of a ``dial.Cause``: ``reset`` above all.
+    """
+
+    how: str
+    detail: str
+
+
 class Conversation(asyncio.Protocol):
     """One framed connection. Made by ``converse``; ``close`` it in any case."""
 
@@ -85,6 +108,9 @@ class Conversation(asyncio.Protocol):
         self.connection = Connection(Role.CLIENT, Limits(), 0.0)
         self.lost: BaseException | None = None
         self.gone = False
+        self.ending: Ending | None = None
+        self.welcome: Welcome
+        """What the opening was answered with; not there before."""
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._question = 0
@@ -92,8 +118,11 @@ class Conversation(asyncio.Protocol):
     # What the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, and who talks to whom."""
         self._transport = cast("asyncio.Transport", transport)
+        # Kept: uvloop knows neither once the connection is gone.
+        self._own = transport.get_extra_info("sockname")
+        self._peer = transport.get_extra_info("peername")
 
     def data_received(self, data: bytes) -> None:
         """Take what came; wake who waits."""
@@ -119,30 +148,83 @@ class Conversation(asyncio.Protocol):
         """Open, and wait for the welcome or for whatever comes instead."""
         begin = time.monotonic()
         nonce = secrets.token_hex(16)
-        peer = self._transport.get_extra_info("peername")
-        own = self._transport.get_extra_info("sockname")
-        self.connection.open(Open(nonce=nonce), begin)
-        self._flush()
+        if self.connection.state is State.START and not self.gone:
+            # Else the far end was done before we could speak.
+            self.connection.open(Open(nonce=nonce), begin)
+            self._flush()
         event = await self._next(patience)
         opening = await self._understand(event, nonce)
         return _completed(
             opening,
             sent=self.connection.bytes_sent,
             acked=self._acked(),
-            own_socket=peer == own,
+            own_socket=self._peer == self._own,
             begin=begin,
         )
 
     async def report(self, patience: float) -> Report | None:
         """Ask for the server's evidence about this connection; None if it stays away."""
-        answer = await self._ask(Kind.REPORT, ReportQuestion(), patience)
-        return cast("Report | None", answer)
+        return await self._ask(Kind.REPORT, ReportQuestion(), Report, patience)
 
     async def ledger(self, conn_id: str, patience: float) -> LedgerAnswer | None:
         """Ask how another connection went; None if no answer comes."""
         question = LedgerQuestion(conn_id=conn_id)
-        answer = await self._ask(Kind.LEDGER, question, patience)
-        return cast("LedgerAnswer | None", answer)
+        return await self._ask(Kind.LEDGER, question, LedgerAnswer, patience)
+
+    async def inspect(self, conn_id: str, patience: float) -> Inspection | None:
+        """Ask how another connection stands, and how the server fares; None if not."""
+        question = InspectQuestion(conn_id=conn_id)
+        return await self._ask(Kind.INSPECT, question, Inspection, patience)
+
+    def send(self, kind: Kind, question: BaseModel | bytes) -> int:
+        """Ask, in one write; return the question's number, for ``answer``.
+
+        A connection that has ended meanwhile takes the question, and answers none.
+        """
+        self._question += 1
+        if self.connection.state is State.OPEN and not self.gone:
+            self.connection.ask(kind, question, self._question)
+            self._flush()
+        return self._question
+
+    async def answer(self, number: int, patience: float) -> BaseModel | bytes | None:
+        """Return the answer to a question: a message, or data; None if none came.
+
+        None comes when the time is up, and can be asked for again; or when the
+        connection has ended, and then ``ending`` says how.
+        """
+        until = time.monotonic() + patience
+        while self.ending is None:
+            event = await self._next(until - time.monotonic())
+            match event:
+                case Answered(_, message, frame_id) if frame_id == number:
+                    return message
+                case DataReceived(_, payload, frame_id) if frame_id == number:
+                    return payload
+                case None if not self.gone:
+                    return None
+            self.ending = self._ended_by(event)
+        return None
+
+    def end_sending(self) -> None:
+        """End our sending by the end of stream alone; the server may still answer."""
+        if self.connection.state is State.OPEN and not self.gone:
+            self.connection.end_sending()
+            self._flush()
+
+    def push(self, data: bytes) -> None:
+        """Send bytes that mean nothing, whatever the protocol's state."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def set_option(self, level: int, name: int, value: int) -> None:
+        """Set an option of the socket.
+
+        Raises:
+            OSError: the kernel refuses it.
+
+        """
+        self._transport.get_extra_info("socket").setsockopt(level, name, value)
 
     async def end(self, patience: float) -> bool:
         """End the stream by an END frame; tell whether the server ended its own."""
@@ -165,8 +247,7 @@ class Conversation(asyncio.Protocol):
 
     def local(self) -> tuple[str, int]:
         """Return our own address and port."""
-        name = self._transport.get_extra_info("sockname")
-        return name[0], name[1]
+        return self._own[0], self._own[1]
 
     def close(self) -> None:
         """Close at once."""
@@ -175,29 +256,36 @@ class Conversation(asyncio.Protocol):
     # Parts
 
     async def _ask(
-        self, kind: Kind, question: BaseModel, patience: float
-    ) -> BaseModel | None:
-        if self.connection.state is not State.OPEN or self.gone:
+        self, kind: Kind, question: BaseModel, model: type[Message], patience: float
+    ) -> Message | None:
+        if self.connection.state is not State.OPEN:
             return None
-        self._question += 1
-        self.connection.ask(kind, question, self._question)
-        self._flush()
-        until = time.monotonic() + patience
-        while (left := until - time.monotonic()) > 0:
-            event = await self._next(left)
-            match event:
-                case Answered(_, message, frame_id) if frame_id == self._question:
-                    return message
-                case None | EofReceived() | ErrorReceived() | PeerFailed():
-                    return None
+        answer = await self.answer(self.send(kind, question), patience)
+        return answer if isinstance(answer, model) else None
+
+    def _ended_by(self, event: Event | None) -> Ending | None:
+        match event:
+            case EofReceived():
+                return Ending("eof", "the server ended its sending")
+            case ErrorReceived(message):
+                return Ending("error", escape(f"{message.code}: {message.message}"))
+            case PeerFailed(error):
+                return Ending("broken", escape(error.message))
+            case None if self.lost is not None:
+                cause, detail = classify(self.lost)
+                return Ending(cause.value, detail)
+            case None:
+                return Ending("eof", "the connection was closed")
         return None
 
     async def _understand(self, event: Event | None, nonce: str) -> Opening:
         match event:
             case WelcomeReceived(message) if message.nonce == nonce:
+                self.welcome = message
                 return Opening(welcome=message)
             case WelcomeReceived():
-                return Opening(foreign=b"", detail="the nonce is not ours", closed=True)
+                said = "the answer carries a nonce that is not ours"
+                return Opening(broken=RemoteError(Code.BAD_MESSAGE, said))
             case PlainReceived(data):
                 return Opening(foreign=await self._gather(data))
             case ErrorReceived(message):
@@ -286,3 +374,39 @@ async def converse(sock: socket.socket) -> Conversation:
     loop = asyncio.get_running_loop()
     _, conversation = await loop.create_connection(Conversation, sock=sock)
     return conversation
+
+
+@asynccontextmanager
+async def meeting(
+    address: Address, patience: Patience
+) -> AsyncIterator[tuple[Opening, Conversation | None]]:
+    """Connect, open, and close in the end; never raises by itself.
+
+    Gives what came of the opening, and a conversation where it was welcomed.
+    """
+    dialled = await connect(address, patience.connect)
+    conversation = None
+    if dialled.sock is None:
+        opening = _failed(dialled, dialled.cause, dialled.detail)
+    else:
+        try:
+            conversation = await converse(dialled.sock)
+        except OSError as error:
+            opening = _failed(dialled, *classify(error))
+    try:
+        if conversation is not None:
+            opening = await conversation.open(patience.answer)
+        yield opening, conversation if opening.welcome is not None else None
+    finally:
+        if conversation is not None:
+            conversation.close()
+
+
+def _failed(dialled: Dialled, cause: Cause | None, detail: str) -> Opening:
+    return Opening(
+        cause=cause,
+        detail=detail,
+        accepted=dialled.sock is not None,
+        begin=dialled.begin,
+        end=dialled.end,
+    )

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from netduet.client.target import parse_target
-from netduet.configuration import Duration, Settings, Words
+from netduet.configuration import Duration, Durations, Percent, Settings, Words
 from netduet.quantities import HOUR
 
 _PORT = 12_345
@@ -49,8 +49,17 @@ class ClientSettings(Settings):
     family: Literal["any", "4", "6"] = "any"
     """Addresses to use: IPv4 alone, IPv6 alone, or any."""
 
-    profile: Literal["quick"] = "quick"
-    """How much to check."""
+    profile: Literal["quick", "full", "soak"] = "quick"
+    """How much to check: quick takes seconds, full about two minutes, soak hours."""
+
+    checks: Words = ()
+    """Checks to run, by name, with those that they need; empty runs all of them."""
+
+    max_loss: Annotated[Percent, Field(ge=0, lt=1)] = 0.02
+    """Share of datagrams that may be lost without a failure."""
+
+    idle_rungs: Durations = ()
+    """Times of silence that the check `idle` tries; empty takes those of the profile."""
 
     resolve_timeout: Seconds = 5.0
     """Time a name has to resolve."""
@@ -66,6 +75,9 @@ class ClientSettings(Settings):
 
     json_report: Annotated[bool, Field(json_schema_extra={"flag": "--json"})] = False
     """Print one JSON document instead of words (schema: docs/report.schema.json)."""
+
+    junit: str = ""
+    """File to which a JUnit report is written besides; empty writes none."""
 
     color: Literal["auto", "always", "never"] = "auto"
     """Colour in words; auto is on a terminal only, and NO_COLOR is honoured."""

@@ -61,6 +61,8 @@ def parse_target(text: str, default_port: int) -> Target:
 def _ipv6(text: str, host: str) -> str:
     try:
         ipaddress.IPv6Address(host)
+        if not host.isprintable() or " " in host:  # in the scope, which may be any
+            raise ValueError(host)  # noqa: TRY301
     except ValueError:
         raise _bad(text, f"{host!r} is no IPv6 address; {FORMS}") from None
     return host

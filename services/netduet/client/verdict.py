@@ -94,11 +94,27 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Starvation:
-    """How the probe itself fared, in seconds; ``throttled`` None where unknown."""
+    """How the probe itself fared, in seconds; None where unknown.
+
+    ``descriptors`` is how many files it may open, ``receive_buffer`` and
+    ``send_buffer`` what the kernel gives a new UDP socket, in bytes.
+    """
 
     stalls: int
     stalled: float
     throttled: float | None
+    descriptors: int = 0
+    receive_buffer: int = 0
+    send_buffer: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fares:
+    """How a server fared in its last ``window`` seconds: ``lost`` of them, at least."""
+
+    instance: str
+    window: float
+    lost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,41 +130,54 @@ class Verdict:
     interrupted: bool = False
 
 
-def weigh(finding: Finding, stalled: Callable[[float, float], float]) -> Finding:
-    """Return the finding, INCONCLUSIVE when our own stalls could explain it.
+def weigh(
+    finding: Finding,
+    stalled: Callable[[float, float], float],
+    theirs: Fares | None = None,
+) -> Finding:
+    """Return the finding, INCONCLUSIVE when an end's own stalls could explain it.
 
     Args:
         finding: what the check found.
         stalled: for how many seconds between two instants we did not run.
+        theirs: how the server fares, where it could be asked.
 
     """
     missed = finding.missed
-    if missed is None:
+    if missed is None or finding.outcome is not Outcome.FAIL:
         return finding
-    lost = stalled(missed.begin, missed.end)
     length = missed.end - missed.begin
-    if length <= 0 or lost < STARVED * length:
-        return finding
-    said = (
-        f"this client itself did not run for {lost:.1f} s "
-        f"of the {length:.1f} s it waited: its own starvation may be all there is"
-    )
-    return replace(
-        finding,
-        outcome=Outcome.INCONCLUSIVE,
-        evidence=(*finding.evidence, (Side.CLIENT, said)),
-    )
+    lost = stalled(missed.begin, missed.end)
+    if length > 0 and lost >= STARVED * length:
+        said = (
+            f"this client itself did not run for {lost:.1f} s "
+            f"of the {length:.1f} s it waited: its own starvation may be all there is"
+        )
+        return _excused(finding, Side.CLIENT, said)
+    if theirs is not None and length > 0 and theirs.lost >= STARVED * length:
+        said = (
+            f"instance {theirs.instance} itself could not run for {theirs.lost:.1f} s "
+            f"of its last {theirs.window:.1f} s: its starvation may be all there is"
+        )
+        return _excused(finding, Side.SERVER, said)
+    return finding
 
 
-def result(
+def _excused(finding: Finding, side: Side, said: str) -> Finding:
+    evidence = (*finding.evidence, (side, said))
+    return replace(finding, outcome=Outcome.INCONCLUSIVE, evidence=evidence)
+
+
+def result(  # noqa: PLR0917
     check: str,
     question: str,
     judgement: Judgement,
     seconds: float,
     stalled: Callable[[float, float], float],
+    theirs: Fares | None = None,
 ) -> Result:
-    """Return what a judgement comes to, once our own starvation is weighed."""
-    findings = tuple(weigh(finding, stalled) for finding in judgement.findings)
+    """Return what a judgement comes to, once the ends' own starvation is weighed."""
+    findings = tuple(weigh(finding, stalled, theirs) for finding in judgement.findings)
     outcomes = {finding.outcome for finding in findings}
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL

@@ -16,6 +16,7 @@ from netduet.server.admission import Admission
 from netduet.server.behaviours import Behaviours, Identity, new_id
 from netduet.server.counters import Counters
 from netduet.server.datagrams import DatagramEndpoint
+from netduet.server.flows import Flows
 from netduet.server.ledger import Ledger
 from netduet.server.listener import BindError, Listener, Sockets, bind
 from netduet.server.records import Records
@@ -120,8 +121,9 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         listener = Listener(sockets.tcp, self._accept)
+        flows = Flows()
         endpoints = [
-            DatagramEndpoint(sock, self._shared.behaviours, self._counters)
+            DatagramEndpoint(sock, self._shared.behaviours, self._counters, flows)
             for sock in sockets.udp
         ]
         async with self._stalls:
@@ -205,6 +207,7 @@ def _limits(settings: ServerSettings) -> Limits:
         opening=settings.opening_timeout,
         frame=settings.frame_timeout,
         idle=settings.idle_timeout,
+        hold=settings.hold_timeout,
         linger=settings.linger,
         linger_bytes=settings.linger_bytes,
         plain_linger=settings.plain_linger,

@@ -13,16 +13,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from netduet import __version__, kernel
+from netduet.wire import patterns
+from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import FEATURES, VERSION, Kind
 from netduet.wire.messages import (
+    CloseQuestion,
     Endpoint,
+    HoldAnswer,
+    HoldQuestion,
     HostReport,
+    Inspection,
+    InspectQuestion,
     LedgerAnswer,
     LedgerQuestion,
     LimitsNotice,
     ListenerReport,
     Open,
     Report,
+    SinkAnswer,
+    SourceQuestion,
     TcpInfo,
     Welcome,
 )
@@ -68,14 +77,25 @@ class Behaviours:
         self._ledger = ledger
         self._stalls = stalls
         self._limits = LimitsNotice(
-            max_frame=limits.max_frame, idle=limits.idle, frame=limits.frame
+            max_frame=limits.max_frame,
+            idle=limits.idle,
+            frame=limits.frame,
+            hold=limits.hold,
         )
         self._features = sorted(FEATURES)
         self._host_read_at = -_HOST_AGE
-        self.answers: dict[Kind, Callable[[BaseModel, Asker], BaseModel]] = {
+        self.answers: dict[Kind, Callable[[BaseModel, Asker], BaseModel | bytes]] = {
             Kind.REPORT: self._report,
             Kind.LEDGER: self._find,
+            Kind.SOURCE: self._source,
+            Kind.HOLD: self._hold,
+            Kind.CLOSE: self._close,
+            Kind.INSPECT: self._inspect,
         }
+        """What answers each control question; data, where that is what it asks for.
+
+        Raise RemoteError for a question that asks for more than the limits allow.
+        """
 
     def welcome(
         self, message: Open, conn_id: str, peer: Address, local: Address
@@ -119,6 +139,52 @@ class Behaviours:
                 cpu_pressure=self._stalls.cpu_pressure(),
             )
         return self._host
+
+    def sink(self, payload: bytes) -> SinkAnswer:
+        """Answer a SINK: what of it arrived."""
+        changed_at = patterns.changed_at(payload)
+        return SinkAnswer(received=len(payload), changed_at=changed_at)
+
+    def _source(self, question: BaseModel, _asker: Asker) -> bytes:
+        asked = cast("SourceQuestion", question)
+        return self._pattern(asked.size, asked.seed)
+
+    def _hold(self, question: BaseModel, _asker: Asker) -> HoldAnswer:
+        self._allow("seconds", cast("HoldQuestion", question).seconds)
+        return HoldAnswer(spoke=False)
+
+    def _close(self, question: BaseModel, _asker: Asker) -> bytes:
+        asked = cast("CloseQuestion", question)
+        self._allow("delay", asked.delay)
+        return self._pattern(asked.size, asked.seed)
+
+    def _allow(self, field: str, seconds: float) -> None:
+        limit = self._limits.hold or 0.0
+        if seconds > limit:
+            message = f"{field} of {seconds:g} s: at most {limit:g} here"
+            facts: dict[str, int | str] = {"field": field, "limit": int(limit)}
+            raise RemoteError(Code.BAD_MESSAGE, message, facts)
+
+    def _pattern(self, size: int, seed: int) -> bytes:
+        if size > self._limits.max_frame:
+            limit = self._limits.max_frame
+            message = f"a pattern of {size} bytes: at most {limit} here"
+            raise RemoteError(Code.TOO_LARGE, message, {"length": size, "limit": limit})
+        return patterns.make(size, seed)
+
+    def _inspect(self, question: BaseModel, _asker: Asker) -> Inspection:
+        entry = self._ledger.find(cast("InspectQuestion", question).conn_id)
+        info = None
+        if entry is not None and entry.descriptor is not None:
+            info = kernel.tcp_info(entry.descriptor())
+        lately = self._stalls.lately()
+        return Inspection(
+            instance=self.identity.instance,
+            connection=None if info is None else TcpInfo.model_validate(info),
+            window=lately.window,
+            stalled=lately.stalled,
+            throttled=lately.throttled,
+        )
 
     def _find(self, question: BaseModel, _asker: Asker) -> LedgerAnswer:
         # The wire has decoded the question by its kind.

@@ -8,13 +8,14 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from netduet.server.behaviours import Address, Behaviours, new_id
-from netduet.wire import datagrams
+from netduet.wire import counts, datagrams
 from netduet.wire.errors import RemoteError
-from netduet.wire.frames import Kind
+from netduet.wire.frames import Frame, Kind
 from netduet.wire.messages import Open, decode
 
 if TYPE_CHECKING:
     from netduet.server.counters import Counters
+    from netduet.server.flows import Flows
 
 _BATCH: Final = 64
 """Datagrams taken in one turn of the loop, so that TCP gets its turn too."""
@@ -36,9 +37,14 @@ class DatagramEndpoint:
     """
 
     def __init__(
-        self, sock: socket.socket, behaviours: Behaviours, counters: Counters
+        self,
+        sock: socket.socket,
+        behaviours: Behaviours,
+        counters: Counters,
+        flows: Flows,
     ) -> None:
         """Take over a bound, non-blocking socket."""
+        self._flows = flows
         self._sock = sock
         self._behaviours = behaviours
         self._counters = counters
@@ -91,11 +97,20 @@ class DatagramEndpoint:
                 return None
             if frame.kind == Kind.ECHO:
                 return datagrams.answer(Kind.ECHO, frame.payload, frame.id, room)
+            if frame.kind == Kind.COUNT:
+                return self._count(frame, peer, room)
             opening = decode(Open, frame.payload, frame.id)
         except RemoteError as error:
             return datagrams.failure(error, room)
         welcome = self._behaviours.welcome(opening, new_id(), peer, local)
         return datagrams.answer(Kind.OPEN, welcome, frame.id, room)
+
+    def _count(self, frame: Frame, peer: Address, room: int) -> bytes | None:
+        """Count a datagram of a flow; what could not be answered is not counted."""
+        question = counts.parse_question(frame.payload, frame.id)
+        length = len(frame.payload)
+        answer = self._flows.answer(peer, question, length, length)
+        return datagrams.answer(Kind.COUNT, answer, frame.id, room)
 
 
 def _destination(ancillary: Ancillary) -> tuple[str, Ancillary]:

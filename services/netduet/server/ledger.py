@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ class Entry:
     """One connection. ``opened_at`` is Unix time, ``opened`` and ``closed`` monotonic.
 
     While ``connection`` is there its counters are live; ``close`` freezes them.
+    ``descriptor`` gives the socket's, for the kernel's view of it.
     """
 
     conn_id: str
@@ -24,6 +26,7 @@ class Entry:
     opened_at: float
     opened: float
     connection: Connection | None
+    descriptor: Callable[[], int] | None = None
     closed: float | None = None
     ended: str | None = None
     ended_by: str | None = None
@@ -43,7 +46,7 @@ class Entry:
     def close(self, now: float, ended: str, ended_by: str) -> None:
         """Freeze the entry: how the connection ended, and by whom."""
         self.read()
-        self.connection = None
+        self.connection = self.descriptor = None
         self.closed = now
         self.ended = ended
         self.ended_by = ended_by

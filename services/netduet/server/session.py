@@ -20,6 +20,7 @@ from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
     Asked,
+    DataReceived,
     EchoReceived,
     EndReceived,
     EofReceived,
@@ -29,9 +30,13 @@ from netduet.wire.events import (
     OpenReceived,
     PeerFailed,
 )
+from netduet.wire.frames import Kind
+from netduet.wire.messages import CloseQuestion, HoldAnswer, HoldQuestion
 from netduet.wire.states import Limits, Role, State
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from netduet.server.counters import Counters
     from netduet.server.records import Records
 
@@ -71,11 +76,13 @@ class Session(asyncio.Protocol):
         "_acked",
         "_due",
         "_entry",
+        "_farewell",
         "_heard",
         "_moved_at",
         "_overdue",
         "_paused_at",
         "_shared",
+        "_speaker",
         "_timer",
         "_transport",
         "admitted",
@@ -95,6 +102,8 @@ class Session(asyncio.Protocol):
         self._shared = shared
         self._entry: Entry | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._speaker: asyncio.TimerHandle | None = None
+        self._farewell: tuple[float, BaseModel | bytes, int] | None = None
         self._due = 0.0
         self._heard = 0.0
         self._paused_at: float | None = None
@@ -178,6 +187,8 @@ class Session(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._speaker is not None:
+            self._speaker.cancel()
         if exc is not None:
             self.error = self.error or exc
             self._end("reset", "client")
@@ -238,15 +249,19 @@ class Session(asyncio.Protocol):
                 )
                 self.connection.welcome(welcome, frame_id)
             case Asked(kind, message, frame_id):
-                asker = Asker(self._descriptor(), self.listener)
-                answer = shared.behaviours.answers[kind](message, asker)
-                self.connection.answer(kind, answer, frame_id)
+                self._answer(kind, message, frame_id)
+            case DataReceived(kind, payload, frame_id):
+                arrived = shared.behaviours.sink(payload)
+                self.connection.answer(kind, arrived, frame_id)
             case Greeted():
                 self._end("greeted", "server")
             case EndReceived():
                 self._end("end", "client")
             case EofReceived():
                 self._end("eof", "client")
+                if self._farewell is not None:
+                    delay, answer, frame_id = self._farewell
+                    self._later(delay, answer, Kind.CLOSE, frame_id)
             case PeerFailed(error):
                 self.error = error
                 self._end("error", "server")
@@ -257,9 +272,63 @@ class Session(asyncio.Protocol):
             case _:  # only a client's connection emits the others
                 pass
 
+    def _answer(self, kind: Kind, message: BaseModel, frame_id: int) -> None:
+        connection, now = self.connection, self._heard
+        asker = Asker(self._descriptor(), self.listener)
+        try:
+            answer = self._shared.behaviours.answers[kind](message, asker)
+        except RemoteError as error:
+            error.frame_id = frame_id
+            self.error = error
+            self._end("error", "server")
+            connection.refuse(error, now)
+            return
+        match message:
+            case CloseQuestion(how="reset"):
+                self._end("asked.reset", "server")
+                self._reset()
+            case CloseQuestion(how="finish"):
+                self._end("asked.finish", "server")
+                connection.answer(kind, answer, frame_id)
+                connection.finish(now)
+            case CloseQuestion():
+                self._end("asked.after_eof", "client")
+                self._farewell = (message.delay, answer, frame_id)
+            case HoldQuestion(seconds=seconds, speak=speak):
+                connection.answer(kind, answer, frame_id)
+                connection.hold(seconds, now)
+                if speak:
+                    spoken = HoldAnswer(spoke=True)
+                    self._later(seconds, spoken, kind, frame_id)
+            case _:
+                connection.answer(kind, answer, frame_id)
+
+    def _later(
+        self, delay: float, answer: BaseModel | bytes, kind: Kind, frame_id: int
+    ) -> None:
+        """Give an answer after a delay; the last one asked for counts."""
+
+        def give() -> None:
+            now = self.loop.time()
+            if self._transport.is_closing():
+                return
+            self.connection.answer(kind, answer, frame_id)
+            if self.connection.state is State.PARTED:
+                self.connection.part()
+            self._flush(now)
+
+        if self._speaker is not None:
+            self._speaker.cancel()
+        self._speaker = self.loop.call_later(delay, give)
+
     def _open(self) -> None:
         self._entry = Entry(
-            new_id(), self.peer, time.time(), self.began, self.connection
+            new_id(),
+            self.peer,
+            time.time(),
+            self.began,
+            self.connection,
+            self._descriptor,
         )
         self._shared.ledger.add(self._entry)
 

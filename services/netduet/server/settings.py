@@ -68,6 +68,9 @@ class ServerSettings(Settings):
     idle_timeout: Seconds = 60.0
     """Time an open framed connection may stay silent."""
 
+    hold_timeout: Seconds = 2 * HOUR
+    """Longest time for which a client may have a silent connection held."""
+
     write_timeout: Seconds = 10.0
     """Time a client may read nothing at all while answers wait for it."""
 

@@ -24,41 +24,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, cast
 
-from pydantic import BaseModel
-
 from netduet.wire import echoes, frames, lateness
 from netduet.wire.echoes import PEEK
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
-    Answered,
     Asked,
     EchoReceived,
-    EndReceived,
     EofReceived,
-    ErrorReceived,
     Event,
     Expired,
     Greeted,
-    OpenReceived,
     PlainReceived,
-    WelcomeReceived,
 )
 from netduet.wire.frames import ANSWER, HEADER, HEADER_SIZE, MAGIC, Kind
-from netduet.wire.messages import (
-    ANSWERS,
-    QUESTIONS,
-    Failure,
-    Open,
-    Welcome,
-    decode,
-)
-from netduet.wire.outgoing import SEND_EOF, Outgoing
-from netduet.wire.states import ACCEPTED, Input, Limits, Role, State
+from netduet.wire.incoming import Incoming
+from netduet.wire.messages import HoldQuestion
+from netduet.wire.outgoing import SEND_EOF
+from netduet.wire.states import Input, Limits, Role, State
 
 __all__ = ["SEND_EOF", "Connection"]
 
+_DEAF: Final = frozenset({State.PARTING, State.PARTED, State.LINGER, State.CLOSED})
+"""States in which bytes mean nothing any more."""
 
-class Connection(Outgoing):
+
+class Connection(Incoming):
     """The protocol of one TCP connection, for either end.
 
     Feed it with ``receive_data``, ``receive_eof`` and, when ``deadline`` has
@@ -67,7 +57,6 @@ class Connection(Outgoing):
     """
 
     __slots__ = (
-        "_accepted",
         "_awaited",
         "_begun",
         "_buffer",
@@ -80,8 +69,6 @@ class Connection(Outgoing):
         "frames_received",
         "greeting",
         "lingered",
-        "questions",
-        "refusal",
         "text",
     )
 
@@ -105,19 +92,16 @@ class Connection(Outgoing):
                 (a plain peer is greeted all the same).
 
         """
-        super().__init__(role, limits)
+        super().__init__(role, limits, refusal)
         self.greeting = greeting
-        self.refusal = refusal
         self.text = bytearray()
         self.lingered = 0
-        self.questions = 0
         self.bytes_received = 0
         self.frames_received = 0
         # A client waits with clocks of its own until it has opened.
         if role is Role.SERVER:
             self.deadline = now + limits.first_byte
         self._intake = _INTAKE[State.START]
-        self._accepted = ACCEPTED[role, State.OPENING]
         self._awaited = MAGIC
         self._buffer = bytearray()
         self._wanted = HEADER_SIZE
@@ -148,10 +132,11 @@ class Connection(Outgoing):
 
     def receive_eof(self, now: float) -> list[Event]:
         """Take the end of the peer's sending."""
-        if self.state is State.CLOSED:
+        state = self.state
+        if state in (State.PARTED, State.CLOSED):
             return []
         events: list[Event] = []
-        if self.state is State.START and self.role is Role.SERVER:
+        if state is State.START and self.role is Role.SERVER:
             self.plain = True
             self._send(self.greeting)
             events.append(Greeted())
@@ -162,6 +147,9 @@ class Connection(Outgoing):
             error = RemoteError(Code.TRUNCATED, message, facts)
             events.append(self._fail(error, now))
         self._move(Input.EOF)
+        if self.state is State.PARTED:
+            self.deadline = now + self._parting + self.limits.linger
+            return [EofReceived()]
         self._end_sending()
         self.deadline = None
         events.append(EofReceived())
@@ -287,8 +275,11 @@ class Connection(Outgoing):
                     offset = taken = offset + wanted
                     self.frames_received += 1
                     events.append(self._control(kind, flags, frame_id, payload))
-                    if self.state is State.LINGER:
-                        self._linger(now)
+                    if self.state is not State.OPEN:  # nothing is meant any more
+                        if self.state is State.PARTING:
+                            self.deadline = now + self.limits.frame
+                        else:
+                            self._linger(now)
                         events += self._discard(end - offset)
                         return events
                 wanted = HEADER_SIZE
@@ -297,6 +288,10 @@ class Connection(Outgoing):
             events += self._discard(end - taken)
             return events
         self._keep(data[offset:], wanted, now, begins=offset > 0)
+        if offset == end and type(events[-1]) is Asked:
+            question = events[-1].message
+            if isinstance(question, HoldQuestion):  # nothing came behind it yet
+                self.deadline = now + question.seconds + self._idle
         return events
 
     def _keep(self, rest: bytes, wanted: int, now: float, *, begins: bool) -> None:
@@ -324,63 +319,6 @@ class Connection(Outgoing):
         self.deadline = None
         return [Expired("plain_linger_bytes" if self.plain else "linger_bytes")]
 
-    # What a frame means
-
-    def _judge(
-        self, length: int, kind: int, flags: int, reserved: int, frame_id: int
-    ) -> None:
-        """Raise RemoteError when this header is not allowed here and now."""
-        if (kind, flags) not in self._accepted or reserved:
-            frames.judge_header(kind, flags, reserved, frame_id, self.state.name)
-        frames.judge_length(length, kind, self.limits.max_frame, frame_id)
-
-    def _control(self, kind: int, flags: int, frame_id: int, payload: bytes) -> Event:
-        if kind == Kind.END:
-            return self._take_end(flags, frame_id, payload)
-        if kind == Kind.ERROR:
-            failure = decode(Failure, payload, frame_id)
-            self._move(Input.FAULT)
-            return ErrorReceived(failure, frame_id)
-        self.questions += 1
-        if self.questions > self.limits.max_questions:
-            raise RemoteError(
-                Code.TOO_MANY_QUESTIONS,
-                f"more than {self.limits.max_questions} control frames",
-                {"limit": self.limits.max_questions},
-                frame_id,
-            )
-        models = ANSWERS if flags & ANSWER else QUESTIONS
-        message = decode(models[kind], payload, frame_id)
-        if kind == Kind.OPEN:
-            return self._opened(message, frame_id)
-        if flags & ANSWER:
-            return Answered(Kind(kind), message, frame_id)
-        return Asked(Kind(kind), message, frame_id)
-
-    def _opened(self, message: BaseModel, frame_id: int) -> Event:
-        refusal = self.refusal
-        if refusal is not None:
-            raise RemoteError(refusal.code, refusal.message, refusal.facts, frame_id)
-        self._move(Input.OPENED)
-        self._accepted = ACCEPTED[self.role, State.OPEN]
-        if self.role is Role.SERVER:
-            self._send(MAGIC)
-            return OpenReceived(cast("Open", message), frame_id)
-        return WelcomeReceived(cast("Welcome", message))
-
-    def _take_end(self, flags: int, frame_id: int, payload: bytes) -> Event:
-        if payload:
-            facts: dict[str, int | str] = {"length": len(payload)}
-            message = "END has no payload"
-            raise RemoteError(Code.BAD_MESSAGE, message, facts, frame_id)
-        if flags & ANSWER and not self._end_sent:
-            frames.judge_header(Kind.END, flags, 0, frame_id, self.state.name)
-        self._move(Input.END)
-        if self.role is Role.SERVER:
-            last = frames.serialize(Kind.END, flags=ANSWER, id=frame_id)
-            self._end_sending(last)
-        return EndReceived()
-
     # Small parts
 
     def _inside(self) -> bool:
@@ -399,7 +337,7 @@ class Connection(Outgoing):
         self._intake = _INTAKE[self.state]
         still = self.state is State.OPEN
         self._largest = HEADER_SIZE + self.limits.max_frame if still else 0
-        if self.state in (State.LINGER, State.CLOSED):
+        if self.state in _DEAF:
             self._buffer = bytearray()
 
 
@@ -409,6 +347,8 @@ _INTAKE: Final[dict[State, Callable[[Connection, bytes, float], list[Event]]]] =
     State.FOREIGN: Connection._take_foreign,
     State.OPENING: Connection._take_opening,
     State.OPEN: Connection._take_pieces,
+    State.PARTING: Connection._take_linger,
+    State.PARTED: Connection._take_closed,
     State.LINGER: Connection._take_linger,
     State.CLOSED: Connection._take_closed,
 }

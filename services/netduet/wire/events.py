@@ -77,6 +77,15 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class DataReceived:
+    """Data of a kind other than ECHO: a client's SINK, a server's SOURCE or CLOSE."""
+
+    kind: Kind
+    payload: bytes
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndReceived:
     """The peer's stream ended by an END frame."""
 
@@ -119,6 +128,7 @@ Event = (
     | EchoReceived
     | Asked
     | Answered
+    | DataReceived
     | EndReceived
     | ErrorReceived
     | PeerFailed

@@ -45,10 +45,36 @@ class Kind(IntEnum):
     ECHO = 16
     REPORT = 17
     LEDGER = 18
+    SINK = 19
+    SOURCE = 20
+    HOLD = 21
+    CLOSE = 22
+    INSPECT = 23
+    COUNT = 24
 
 
-DATA_KINDS: Final = frozenset({Kind.ECHO})
-FEATURES: Final = {"echo": Kind.ECHO, "report": Kind.REPORT, "ledger": Kind.LEDGER}
+DATA: Final = frozenset(
+    {
+        (Kind.ECHO, 0),
+        (Kind.ECHO, ANSWER),
+        (Kind.SINK, 0),
+        (Kind.SOURCE, ANSWER),
+        (Kind.CLOSE, ANSWER),
+    }
+)
+"""Frames whose payload is data, by kind and flags; all others carry JSON or nothing."""
+
+FEATURES: Final = {
+    "echo": Kind.ECHO,
+    "report": Kind.REPORT,
+    "ledger": Kind.LEDGER,
+    "sink": Kind.SINK,
+    "source": Kind.SOURCE,
+    "hold": Kind.HOLD,
+    "close": Kind.CLOSE,
+    "inspect": Kind.INSPECT,
+    "count": Kind.COUNT,
+}
 """Features a server announces, with the kind that each allows the client to ask."""
 
 
@@ -118,9 +144,9 @@ def judge_header(kind: int, flags: int, reserved: int, id_: int, state: str) -> 
     raise RemoteError(Code.OUT_OF_ORDER, message, facts, id_)
 
 
-def judge_length(length: int, kind: int, max_frame: int, id_: int) -> None:
+def judge_length(length: int, kind: int, flags: int, max_frame: int, id_: int) -> None:
     """Raise RemoteError when a payload of this length is too large for its kind."""
-    limit = max_frame if kind in DATA_KINDS else MAX_CONTROL
+    limit = max_frame if (kind, flags) in DATA else MAX_CONTROL
     if length > limit:
         message = f"a payload of {length} bytes: at most {limit} here"
         facts: dict[str, int | str] = {"length": length, "limit": limit}

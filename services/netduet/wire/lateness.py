@@ -21,6 +21,8 @@ def judge(
     """
     if state is State.START:
         return "first_byte", None
+    if state is State.PARTING:  # the end of stream that CLOSE waits for
+        return "frame", None
     if state not in (State.OPENING, State.OPEN):
         return ("plain_linger" if plain else "linger"), None
     if state is State.OPEN and not begun:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -62,6 +62,7 @@ class LimitsNotice(_Answer):
     max_frame: Count
     idle: Seconds
     frame: Seconds
+    hold: Seconds | None = None
 
 
 class Welcome(_Answer):
@@ -172,6 +173,65 @@ class Report(_Answer):
     connection: TcpInfo | None
     listener: ListenerReport
     host: HostReport
+
+
+class SinkAnswer(_Answer):
+    """What arrived of a SINK; ``changed_at`` is the first byte that differs, or None."""
+
+    received: Count
+    changed_at: Count | None
+
+
+class SourceQuestion(_Request):
+    """Asks for a pattern of ``size`` bytes: see ``wire.patterns``."""
+
+    size: Count
+    seed: Count
+
+
+class HoldQuestion(_Request):
+    """Asks to keep a silent connection; with ``speak`` the server ends the silence."""
+
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    speak: bool
+
+
+class HoldAnswer(_Answer):
+    """Said at once with ``spoke`` false, and again, with true, when time is up."""
+
+    spoke: bool
+
+
+class CloseQuestion(_Request):
+    """Asks for an end of the connection: see ``docs/protocol.md``, section 12.
+
+    ``delay`` seconds pass between the client's end of stream and the answer, a
+    pattern of ``size`` bytes.
+    """
+
+    how: Literal["finish", "reset", "after_eof"]
+    delay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    size: Count
+    seed: Count
+
+
+class InspectQuestion(_Request):
+    """Asks for the kernel's present view of another connection."""
+
+    conn_id: Hex128
+
+
+class Inspection(_Answer):
+    """The view (None when the connection is gone), and how the server itself fares.
+
+    ``stalled`` and ``throttled`` are seconds of the last ``window`` seconds.
+    """
+
+    instance: Text
+    connection: TcpInfo | None
+    window: Seconds
+    stalled: Seconds
+    throttled: Seconds | None
 
 
 Message = TypeVar("Message", bound=BaseModel)
@@ -308,9 +368,16 @@ QUESTIONS: Final[dict[int, type[BaseModel]]] = {
     Kind.OPEN: Open,
     Kind.REPORT: ReportQuestion,
     Kind.LEDGER: LedgerQuestion,
+    Kind.SOURCE: SourceQuestion,
+    Kind.HOLD: HoldQuestion,
+    Kind.CLOSE: CloseQuestion,
+    Kind.INSPECT: InspectQuestion,
 }
 ANSWERS: Final[dict[int, type[BaseModel]]] = {
     Kind.OPEN: Welcome,
     Kind.REPORT: Report,
     Kind.LEDGER: LedgerAnswer,
+    Kind.SINK: SinkAnswer,
+    Kind.HOLD: HoldAnswer,
+    Kind.INSPECT: Inspection,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from pydantic import BaseModel
@@ -30,6 +31,7 @@ class Outgoing:
         "_ended",
         "_ending",
         "_out",
+        "_owing",
         "bytes_sent",
         "deadline",
         "frames_sent",
@@ -48,17 +50,31 @@ class Outgoing:
         self.bytes_sent = 0
         self.frames_sent = 0
         self._out: list[bytes | bytearray] = []
+        # Answers not made yet, each behind what was to be sent before it.
+        self._owing: list[tuple[list[bytes | bytearray], Callable[[], bytes]]] = []
         self._end_sent = False
         self._ending: list[bytes] | None = None
         self._ended = False
+
+    @property
+    def owed(self) -> int:
+        """How many promised answers have not been made yet."""
+        return len(self._owing)
 
     def data_to_send(self) -> list[bytes | bytearray]:
         """Return the bytes to send; SEND_EOF as the last one ends the sending.
 
         Call it once all events have been handled: the end of the sending (an
         END or ERROR frame, SEND_EOF) comes after the answers to what came before.
+        It makes one promised answer at most: while more are ``owed``, call it
+        again when there is room for one.
         """
         out = self._out
+        if self._owing:
+            out = self._redeem()
+            if self._owing:
+                return out
+            out += self._out
         self._out = []
         if self._ending is not None and not self._ended:
             self._ended = True
@@ -88,17 +104,37 @@ class Outgoing:
 
     def answer(self, kind: Kind, payload: BaseModel | bytes, frame_id: int) -> None:
         """Server: answer a question; silent when our sending has ended meanwhile."""
-        self._demand(Role.SERVER)
-        if self.plain or self.state in (State.START, State.OPENING):
-            raise LocalError(f"nothing to answer in {self.state.name}")
+        self._demand_opened()
         if not self._ended:
             self._send_frame(self._encoded(kind, payload, ANSWER, frame_id))
+
+    def promise(self, kind: Kind, make: Callable[[], bytes], frame_id: int) -> None:
+        """Server: answer with data that is made only when it can leave.
+
+        A peer who asks for much and does not read then costs no memory.
+        """
+        self._demand_opened()
+        if not self._ended:
+            self._owing.append(
+                (
+                    self._out,
+                    lambda: self._encoded(kind, make(), ANSWER, frame_id),
+                )
+            )
+            self._out = []
 
     def refuse(self, error: RemoteError, now: float) -> None:
         """Server: end an open connection with an error of ours (drain, a limit)."""
         self._demand(Role.SERVER)
         if self.state in (State.OPENING, State.OPEN):
             self._fail(error, now)
+
+    def part(self) -> None:
+        """Server: end the connection, whose other side has ended already."""
+        self._demand(Role.SERVER, State.PARTED)
+        self._move(Input.END)
+        self._end_sending()
+        self.deadline = None
 
     # What a client sends
 
@@ -131,6 +167,12 @@ class Outgoing:
             self._end_sent = True
             self._send_frame(frames.serialize(Kind.END))
 
+    def end_sending(self) -> None:
+        """Client: end the sending by the end of stream alone, as CLOSE is about."""
+        self._demand(Role.CLIENT, State.OPEN)
+        self._end_sent = True
+        self._end_sending()
+
     # Ways to end
 
     def _fail(self, error: RemoteError, now: float) -> PeerFailed:
@@ -158,6 +200,15 @@ class Outgoing:
 
     # Small parts
 
+    def _redeem(self) -> list[bytes | bytearray]:
+        """Make the next promised answer; return it behind what goes before it."""
+        out, make = self._owing.pop(0)
+        frame = make()
+        self.bytes_sent += len(frame)
+        self.frames_sent += 1
+        out.append(frame)
+        return out
+
     def _stranger(self) -> None:
         self.plain = True
         self._move(Input.TEXT)
@@ -171,11 +222,17 @@ class Outgoing:
             wanted = f"{role.name} in {state.name if state else 'any state'}"
             raise LocalError(f"{self.role.name} in {self.state.name}: needs {wanted}")
 
+    def _demand_opened(self) -> None:
+        self._demand(Role.SERVER)
+        if self.plain or self.state in (State.START, State.OPENING):
+            raise LocalError(f"nothing to answer in {self.state.name}")
+
     def _encoded(
         self, kind: Kind, payload: BaseModel | bytes, flags: int, frame_id: int
     ) -> bytes:
         data = payload if isinstance(payload, bytes) else encode(payload)
-        limit = self.limits.max_frame if kind in frames.DATA_KINDS else MAX_CONTROL
+        is_data = (kind, flags) in frames.DATA
+        limit = self.limits.max_frame if is_data else MAX_CONTROL
         if len(data) > limit:
             raise LocalError(f"{kind.name} of {len(data)} bytes: at most {limit}")
         return frames.serialize(kind, data, flags=flags, id=frame_id)

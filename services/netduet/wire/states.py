@@ -29,6 +29,8 @@ class State(Enum):
     FOREIGN = auto()
     OPENING = auto()
     OPEN = auto()
+    PARTING = auto()
+    PARTED = auto()
     LINGER = auto()
     CLOSED = auto()
 
@@ -39,6 +41,7 @@ class Input(Enum):
     TEXT = auto()
     MAGIC = auto()
     OPENED = auto()
+    PART = auto()
     END = auto()
     EOF = auto()
     FAULT = auto()
@@ -67,10 +70,20 @@ TRANSITIONS: Final = {
         Input.EXPIRED: State.LINGER,
     },
     State.OPEN: {
+        Input.PART: State.PARTING,
         Input.END: State.LINGER,
         Input.EOF: State.CLOSED,
         Input.FAULT: State.LINGER,
         Input.EXPIRED: State.LINGER,
+    },
+    State.PARTING: {
+        Input.END: State.LINGER,
+        Input.EOF: State.PARTED,
+        Input.EXPIRED: State.CLOSED,
+    },
+    State.PARTED: {
+        Input.END: State.CLOSED,
+        Input.EXPIRED: State.CLOSED,
     },
     State.LINGER: {
         Input.EOF: State.CLOSED,
@@ -82,17 +95,14 @@ TRANSITIONS: Final = {
 ACCEPTED: Final = {
     (Role.SERVER, State.OPENING): frozenset({(Kind.OPEN, 0)}),
     (Role.SERVER, State.OPEN): frozenset(
-        {(Kind.ECHO, 0), (Kind.REPORT, 0), (Kind.LEDGER, 0), (Kind.END, 0)}
+        {(kind, 0) for kind in Kind}
+        - {(kind, 0) for kind in (Kind.OPEN, Kind.ERROR, Kind.COUNT)}
     ),
     (Role.CLIENT, State.OPENING): frozenset({(Kind.OPEN, ANSWER), (Kind.ERROR, 0)}),
     (Role.CLIENT, State.OPEN): frozenset(
-        {
-            (Kind.ECHO, ANSWER),
-            (Kind.REPORT, ANSWER),
-            (Kind.LEDGER, ANSWER),
-            (Kind.END, ANSWER),
-            (Kind.ERROR, 0),
-        }
+        {(kind, ANSWER) for kind in Kind}
+        - {(kind, ANSWER) for kind in (Kind.OPEN, Kind.ERROR, Kind.COUNT)}
+        | {(Kind.ERROR, 0)}
     ),
 }
 
@@ -108,6 +118,7 @@ class Limits:
     opening: float = 5.0
     frame: float = 10.0
     idle: float = 60.0
+    hold: float = 7200.0
     linger: float = 2.0
     linger_bytes: int = 4 * 1024 * 1024
     plain_linger: float = 30.0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from netduet.wire import datagrams, frames, messages
+from netduet.wire import counts, datagrams, frames, messages
 from netduet.wire.errors import Code
-from netduet.wire.frames import ANSWER, DATA_KINDS, FEATURES, Kind
+from netduet.wire.frames import ANSWER, DATA, FEATURES, Kind
 from netduet.wire.messages import LimitsNotice, Welcome
 from netduet.wire.states import ACCEPTED, TRANSITIONS, Input, Limits, Role, State
 from tests.unit.wire.vectors import load
@@ -87,12 +87,15 @@ def test_kinds_table() -> None:
     assert {row[4]: Kind[name] for name, row in rows.items() if row[4] != "–"} == (
         FEATURES
     )
-    assert {Kind[name] for name, row in rows.items() if row[2] == "any bytes"} == (
-        DATA_KINDS
-    )
-    assert {Kind[name] for name, row in rows.items() if row[2] == "JSON"} == set(
-        messages.QUESTIONS
-    )
+    for column, flags, models in (
+        (2, 0, messages.QUESTIONS),
+        (3, ANSWER, messages.ANSWERS),
+    ):
+        said = {Kind[name]: row[column] for name, row in rows.items()}
+        raw = {(kind, flags) for kind in said if said[kind].endswith(" bytes")}
+        assert raw == {pair for pair in DATA if pair[1] == flags}
+        spoken = {kind for kind in said if said[kind] == "JSON"} - {Kind.ERROR}
+        assert spoken == set(models)
 
 
 def test_header_table() -> None:
@@ -142,7 +145,9 @@ def test_welcome_table() -> None:
         " ".join(f"{byte:02x}" for byte in frames.MAGIC),
         f"port, {frames.PORT},",
         f"version {frames.VERSION}\n",
-        f"{frames.MAX_CONTROL:,} for every other kind",
+        f"every other one {frames.MAX_CONTROL:,}",
+        f"the answer's size, {counts.ANSWER_SIZE} bytes",
+        f"below {counts.MAX_SEQUENCE:,}",
         f"more than {messages.MAX_DIGITS} digits",
         f"more than {messages.MAX_DEPTH} levels",
         f"opening to {datagrams.OPENING_SIZE:,} bytes",

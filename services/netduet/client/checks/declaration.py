@@ -25,12 +25,19 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a check may use: the target, the bounds, what was measured before it."""
+    """What a check may use: the target, the bounds, what was measured before it.
+
+    ``max_loss`` is the share of datagrams that may be lost; ``rungs`` are times of
+    silence in seconds, empty for those of the profile.
+    """
 
     target: Target
     family: socket.AddressFamily
     expect_service: str
     patience: Patience
+    profile: str = "quick"
+    max_loss: float = 0.02
+    rungs: tuple[float, ...] = ()
     measured: dict[type, object] = field(default_factory=dict)
 
     def earlier(self, kind: type[Measurement]) -> Measurement:
@@ -45,10 +52,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Measurement]):
-    """A check; ``needs`` names those without which it has nothing to go on."""
+    """A check; ``needs`` names those without which it has nothing to go on.
+
+    One that fills the path is ``heavy``: no two of these run at the same time.
+    """
 
     name: str
     question: str
     needs: tuple[str, ...]
     measure: Callable[[Context], Awaitable[Measurement]]
     judge: Callable[[Measurement], Judgement]
+    heavy: bool = False

@@ -8,11 +8,12 @@ from typing import Final
 
 from netduet.client.checks.declaration import Check, Context
 from netduet.client.checks.reach import Reach
-from netduet.client.conversation import Opening, converse
-from netduet.client.dial import Address, Cause, classify, connect
+from netduet.client.conversation import Opening, meeting
+from netduet.client.dial import Address, Cause
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.errors import Code
 from netduet.wire.foreign import escape, log_safe, recognise
+from netduet.wire.frames import Kind
 
 SHOWN: Final = 80
 """Bytes of a stranger's talk that are shown."""
@@ -55,28 +56,9 @@ async def measure(context: Context) -> Identity:
 
 
 async def _open(context: Context, address: Address) -> Answer:
-    dialled = await connect(address, context.patience.connect)
-    if dialled.sock is None:
-        opening = Opening(
-            cause=dialled.cause,
-            detail=dialled.detail,
-            begin=dialled.begin,
-            end=dialled.end,
-        )
-        return Answer(address, opening)
-    try:
-        conversation = await converse(dialled.sock)
-    except OSError as error:
-        cause, detail = classify(error)
-        opening = Opening(
-            cause=cause, detail=detail, begin=dialled.begin, end=dialled.end
-        )
-        return Answer(address, opening)
-    try:
-        opening = await conversation.open(context.patience.answer)
-        await conversation.end(min(1.0, context.patience.answer))
-    finally:
-        conversation.close()
+    async with meeting(address, context.patience) as (opening, conversation):
+        if conversation is not None:
+            await conversation.end(min(1.0, context.patience.answer))
     return Answer(address, opening)
 
 
@@ -112,6 +94,8 @@ def _told(one: Answer) -> str:
 
 def _judge_one(one: Answer, expected: str) -> Finding | None:
     opening = one.opening
+    if not opening.accepted:
+        return _judge_refused(one)
     if opening.own_socket:
         seen = f"{one.address}: both ends of the connection are this very socket"
         return Finding("identity.self", seen)
@@ -134,6 +118,17 @@ def _judge_one(one: Answer, expected: str) -> Finding | None:
         return Finding("identity.silent", seen, _sent(opening), figures, missed=missed)
     seen = f"{one.address}: {opening.detail}"
     return Finding("path.broken", seen, ((Side.CLIENT, opening.detail),))
+
+
+def _judge_refused(one: Answer) -> Finding:
+    """Judge a connection that was not even accepted, at an address that had accepted."""
+    opening = one.opening
+    missed = None
+    if opening.cause is Cause.TIMEOUT:
+        missed = Window(opening.begin, opening.end)
+    seen = f"{one.address} had accepted, and now does not: {opening.detail}"
+    said = f"after {opening.seconds:.1f} s: {opening.detail}"
+    return Finding("path.broken", seen, ((Side.CLIENT, said),), missed=missed)
 
 
 def _judge_service(one: Answer, expected: str) -> Finding | None:
@@ -171,7 +166,8 @@ def _judge_error(one: Answer) -> Finding:
         raise AssertionError
     known = {known.value: name for known, name in _BY_CODE.items()}
     failure = known.get(code, "identity.protocol")
-    if broken is not None and broken.code is Code.OUT_OF_ORDER:
+    echoed = broken is not None and broken.facts.get("kind") == Kind.OPEN
+    if echoed and code == Code.OUT_OF_ORDER:
         seen = f"{one.address} sends our own opening back: it is an echo service"
         return Finding("identity.stranger", seen, ((side, message),))
     whose = "the server says" if side is Side.SERVER else "its answer breaks a rule"

@@ -8,8 +8,8 @@ from typing import Final
 
 from netduet.client.checks.declaration import Check, Context
 from netduet.client.checks.identity import Identity
-from netduet.client.conversation import Opening, converse
-from netduet.client.dial import Address, Cause, Dialled, classify, connect
+from netduet.client.conversation import Opening, meeting
+from netduet.client.dial import Address, Cause
 from netduet.client.evidence import ledger_entry
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.foreign import escape
@@ -53,31 +53,18 @@ async def measure(context: Context) -> Path:
 
 async def _look(context: Context, address: Address) -> Way:
     patience = context.patience
-    dialled = await connect(address, patience.connect)
-    if dialled.sock is None:
-        return Way(address, _failed(dialled.cause, dialled.detail, dialled))
-    try:
-        conversation = await converse(dialled.sock)
-    except OSError as error:
-        return Way(address, _failed(*classify(error), dialled))
-    try:
+    async with meeting(address, patience) as (opening, conversation):
+        if conversation is None:
+            return Way(address, opening)
         local = conversation.local()
-        opening = await conversation.open(patience.answer)
-        if opening.welcome is None:
-            return Way(address, opening, local)
         theirs = await conversation.report(patience.answer)
         ours = conversation.info()
         await conversation.end(patience.answer)
         sent = conversation.connection.bytes_sent
         received = conversation.connection.bytes_received
-    finally:
-        conversation.close()
-    entry, missing = await ledger_entry(address, opening.welcome, patience)
+        welcome = conversation.welcome
+    entry, missing = await ledger_entry(address, welcome, patience)
     return Way(address, opening, local, ours, theirs, entry, missing, sent, received)
-
-
-def _failed(cause: Cause | None, detail: str, dialled: Dialled) -> Opening:
-    return Opening(cause=cause, detail=detail, begin=dialled.begin, end=dialled.end)
 
 
 def judge(path: Path) -> Judgement:

@@ -96,6 +96,11 @@ class ProbePart(_Part):
     stalled_seconds: float
     throttled_seconds: float | None
     """Held back by a CPU limit; null where the system does not tell."""
+    descriptors: int
+    """Files that the client may open."""
+    receive_buffer: int
+    send_buffer: int
+    """Bytes of a new UDP socket's buffers."""
 
 
 class Report(_Part):
@@ -123,6 +128,9 @@ def document(verdicts: Sequence[Verdict], starvation: Starvation) -> str:
             stalls=starvation.stalls,
             stalled_seconds=round(starvation.stalled, 6),
             throttled_seconds=starvation.throttled,
+            descriptors=starvation.descriptors,
+            receive_buffer=starvation.receive_buffer,
+            send_buffer=starvation.send_buffer,
         ),
     )
     return report.model_dump_json(by_alias=True, indent=2) + "\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -18,6 +20,11 @@ _STYLES: Final = {
     "faint": "dim",
     "": "",
 }
+
+
+_PROGRESS: Final = 0.5
+_CLEAR: Final = "\x1b[K"
+"""Erases to the end of the line (ECMA-48, EL)."""
 
 
 def writer(color: str) -> Callable[[Iterable[Line]], None]:
@@ -35,6 +42,26 @@ def writer(color: str) -> Callable[[Iterable[Line]], None]:
     return _coloured() if wanted else _plain
 
 
+async def progress(running: Callable[[], dict[str, float]]) -> None:
+    """Show which checks are under way, and for how long, until cancelled.
+
+    The line is taken away before anything else is written: it never stays.
+    """
+    try:
+        while True:
+            await asyncio.sleep(_PROGRESS)
+            now = time.monotonic()
+            told = ", ".join(
+                f"{name} {now - begin:.0f} s" for name, begin in running().items()
+            )
+            if told:
+                sys.stdout.write(f"  … {told}{_CLEAR}\r")
+                sys.stdout.flush()
+    finally:
+        sys.stdout.write(_CLEAR)
+        sys.stdout.flush()
+
+
 def _plain(lines: Iterable[Line]) -> None:
     for line in lines:
         sys.stdout.write(plain(line) + "\n")
@@ -45,7 +72,14 @@ def _coloured() -> Callable[[Iterable[Line]], None]:
     from rich.console import Console  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(force_terminal=True, highlight=False, soft_wrap=True)
+    # Whether to colour is decided: rich does not ask NO_COLOR and TERM once more.
+    console = Console(
+        force_terminal=True,
+        color_system="standard",
+        no_color=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
     def write(lines: Iterable[Line]) -> None:
         for line in lines:

@@ -58,18 +58,13 @@ def verdict(one: Verdict) -> Iterator[Line]:
     yield ()
     yield from _sentence(one)
     if one.root is not None and one.root_check is not None:
-        yield from _finding(one.root)
+        yield from finding(one.root)
     if one.follows:
         names = " and ".join(one.follows)
         yield from _labelled("follows", f"{names}: not judged on their own", ())
-    others = [
-        finding
-        for result_ in one.results
-        for finding in result_.findings
-        if finding is not one.root
-    ]
-    for finding in others:
-        yield from _labelled("also", f"{finding.failure}: {finding.seen}", ())
+    for other in (found for done in one.results for found in done.findings):
+        if other is not one.root:
+            yield from _labelled("also", f"{other.failure}: {other.seen}", ())
 
 
 def overall(verdicts: Sequence[Verdict]) -> Iterator[Line]:
@@ -112,12 +107,13 @@ def _sentence(one: Verdict) -> Iterator[Line]:
         yield (("strong", " " * len(label) + line),)
 
 
-def _finding(finding: Finding) -> Iterator[Line]:
-    failure = CATALOGUE[finding.failure]
-    yield from _labelled("seen", finding.seen, ())
-    for side, text in finding.evidence:
+def finding(one: Finding) -> Iterator[Line]:
+    """Yield what was seen, both ends' evidence, and what is known of its class."""
+    failure = CATALOGUE[one.failure]
+    yield from _labelled("seen", one.seen, ())
+    for side, text in one.evidence:
         yield from _labelled(_SAID_BY[side], text, ())
-    yield from _knowledge(failure, finding.where or failure.where)
+    yield from _knowledge(failure, one.where or failure.where)
 
 
 def _knowledge(failure: Failure, where: str) -> Iterator[Line]:

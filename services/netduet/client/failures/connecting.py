@@ -1,46 +1,18 @@
-"""What is known about each class of failure: the one place of that knowledge.
-
-``netduet explain``, ``docs/checks.md`` and every report are made from it.
-"""
+"""Classes of failure of getting through at all: name, reach, identity, path."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-CLIENT: Final = "client"
-SERVER: Final = "server"
-INTERMEDIARY: Final = "intermediary"
-FORTH: Final = "path →"
-BACK: Final = "path ←"
-UNKNOWN: Final = "unknown"
+from netduet.client.failures.declaration import (
+    CLIENT,
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+    Failure,
+)
 
-SIDES: Final = {
-    CLIENT: "this end",
-    SERVER: "the server's end",
-    INTERMEDIARY: "something in between",
-    FORTH: "the path to the server",
-    BACK: "the path back from the server",
-    UNKNOWN: "cannot be told from here",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A class of failure: what it is, where it sits, its causes, the next thing to try.
-
-    ``causes`` are ordered, the likeliest first.
-    """
-
-    name: str
-    title: str
-    meaning: str
-    where: str
-    causes: tuple[str, ...]
-    next: tuple[str, ...]
-
-
-_ALL: Final = (
+CONNECTING: Final = (
     Failure(
         "name.not_found",
         "the name does not exist",
@@ -313,5 +285,3 @@ _ALL: Final = (
         ("report it, with the log that this command writes to stderr",),
     ),
 )
-
-CATALOGUE: Final = {failure.name: failure for failure in _ALL}

@@ -1,0 +1,19 @@
+"""What is known about each class of failure: the one place of that knowledge.
+
+``netduet explain``, ``docs/checks.md`` and every report are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.failures.carrying import CARRYING
+from netduet.client.failures.connecting import CONNECTING
+from netduet.client.failures.declaration import SIDES, Failure
+from netduet.client.failures.lasting import LASTING
+
+__all__ = ["CATALOGUE", "SIDES", "Failure"]
+
+CATALOGUE: Final = {
+    failure.name: failure for failure in (*CONNECTING, *CARRYING, *LASTING)
+}

@@ -1,0 +1,85 @@
+"""Verdicts as JUnit XML: a suite for each target, a case for each check.
+
+The form is the one that CI systems read (testsuites, testsuite, testcase with
+failure, error or skipped). FAIL is a failure; INCONCLUSIVE is an error, for
+nothing was shown either way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree as ET
+
+from netduet.client.report import words
+from netduet.client.verdict import Outcome, Result, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ELEMENTS: Final = {
+    Outcome.FAIL: "failure",
+    Outcome.INCONCLUSIVE: "error",
+    Outcome.SKIP: "skipped",
+}
+_COUNTED: Final = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+
+
+def document(verdicts: Sequence[Verdict]) -> str:
+    """Return the document as text, ended by a line break."""
+    root = ET.Element("testsuites", name="netduet")
+    for one in verdicts:
+        _suite(root, one)
+    ET.indent(root)
+    text = ET.tostring(root, encoding="unicode", xml_declaration=False)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _suite(root: ET.Element, one: Verdict) -> None:
+    cases = one.results
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=f"netduet {one.target}",
+        tests=str(len(cases) + one.interrupted),
+        time=f"{sum(result.seconds for result in cases):.3f}",
+    )
+    elements = [_ELEMENTS.get(result.outcome) for result in cases]
+    elements += ["error"] * one.interrupted
+    for element, attribute in _COUNTED.items():
+        suite.set(attribute, str(elements.count(element)))
+    for result in cases:
+        _case(suite, one, result)
+    if one.interrupted:
+        case = ET.SubElement(
+            suite, "testcase", classname=one.target, name="the checks still to come"
+        )
+        said = "interrupted before all checks were done"
+        ET.SubElement(case, "error", message=said, type="INCONCLUSIVE")
+
+
+def _case(suite: ET.Element, verdict: Verdict, result: Result) -> None:
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        classname=verdict.target,
+        name=result.check,
+        time=f"{result.seconds:.3f}",
+    )
+    element = _ELEMENTS.get(result.outcome)
+    if element is not None:
+        first = next(iter(result.findings), None)
+        message = result.summary if first is None else first.seen
+        kind = "" if first is None else first.failure
+        told = ET.SubElement(case, element, message=message, type=kind)
+        told.text = _text(result)
+    out = ET.SubElement(case, "system-out")
+    out.text = "\n".join((result.summary, *result.remarks))
+
+
+def _text(result: Result) -> str:
+    lines = (
+        words.plain(line)
+        for finding in result.findings
+        for line in words.finding(finding)
+    )
+    return "\n".join(lines)

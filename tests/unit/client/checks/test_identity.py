@@ -1,0 +1,301 @@
+"""Judging who answered at each address."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+
+import pytest
+
+from netduet.client.checks.identity import SHOWN, Answer, Identity, judge
+from netduet.client.conversation import Opening
+from netduet.client.dial import Address, Cause
+from netduet.client.verdict import Finding, Side, Window
+from netduet.wire.errors import Code, RemoteError
+from netduet.wire.messages import Failure
+from tests.unit.client.far_end import NASTY, welcome
+
+ONE = Address(socket.AF_INET, "192.0.2.1", 80)
+TWO = Address(socket.AF_INET6, "2001:db8::1", 80)
+
+
+def opening(**fields: object) -> Opening:
+    """Return what came of an opening of 80 bytes that took from 10 s to 13 s."""
+    known = {"sent": 80, "acked": 80, "begin": 10.0, "end": 13.0}
+    return Opening(**(known | fields))  # type: ignore[arg-type]
+
+
+def found(**fields: object) -> Finding:
+    """Return the one finding about the only address."""
+    answers = (Answer(ONE, opening(**fields)),)
+    [finding] = judge(Identity(answers, "")).findings
+    return finding
+
+
+def refused(code: str, message: str = "says why") -> Failure:
+    """Return what an ERROR frame of the server says."""
+    return Failure(code=code, message=message)
+
+
+ECHOED = RemoteError(Code.OUT_OF_ORDER, "OPEN", {"kind": 1, "state": "OPENING"})
+EARLY = RemoteError(Code.OUT_OF_ORDER, "END answer", {"kind": 3, "state": "OPENING"})
+BROKEN = RemoteError(Code.TOO_LARGE, "a payload of 9 bytes: at most 8 here")
+MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a clerk")
+
+
+@pytest.mark.parametrize(
+    ("fields", "failure", "where", "seen"),
+    [
+        (
+            {"own_socket": True, "broken": ECHOED},
+            "identity.self",
+            None,
+            ": both ends of the connection are this very socket",
+        ),
+        (
+            {"foreign": b"Hello, client!"},
+            "identity.plain",
+            None,
+            " answers with the plain greeting alone",
+        ),
+        (
+            {"foreign": b"HTTP/1.1 400 Bad Request\r\n"},
+            "identity.stranger",
+            None,
+            r' speaks HTTP, not netduet: "HTTP/1.1 400 Bad Request\r\n"',
+        ),
+        (
+            {"foreign": b"SSH-2.0-x"},
+            "identity.stranger",
+            None,
+            ' speaks SSH, not netduet: "SSH-2.0-x"',
+        ),
+        (
+            {"foreign": b"\x15\x03\x01\x00\x02\x02\x46"},
+            "identity.stranger",
+            None,
+            r' speaks TLS, not netduet: "\x15\x03\x01\x00\x02\x02F"',
+        ),
+        (
+            {"foreign": b"220 mail"},
+            "identity.stranger",
+            None,
+            ' speaks something unknown, not netduet: "220 mail"',
+        ),
+        (
+            {"broken": ECHOED},
+            "identity.stranger",
+            None,
+            " sends our own opening back: it is an echo service",
+        ),
+        (
+            {"broken": EARLY},
+            "identity.protocol",
+            None,
+            ": its answer breaks a rule: END answer",
+        ),
+        (
+            {"broken": BROKEN},
+            "identity.protocol",
+            None,
+            ": its answer breaks a rule: a payload of 9 bytes: at most 8 here",
+        ),
+        (
+            {"broken": MANGLED},
+            "identity.mangled",
+            "path ←",
+            ": its answer breaks a rule: the magic was changed on the way: by a clerk",
+        ),
+        (
+            {"refused": refused("magic_broken")},
+            "identity.mangled",
+            "path →",
+            ": the server says: says why",
+        ),
+        (
+            {"refused": refused("too_many_connections")},
+            "identity.busy",
+            None,
+            ": the server says: says why",
+        ),
+        (
+            {"refused": refused("draining")},
+            "identity.draining",
+            None,
+            ": the server says: says why",
+        ),
+        (
+            {"refused": refused("unknown_version")},
+            "identity.protocol",
+            None,
+            ": the server says: says why",
+        ),
+        (
+            {"refused": refused("a code of tomorrow")},
+            "identity.protocol",
+            None,
+            ": the server says: says why",
+        ),
+        (
+            {"closed": True},
+            "identity.closed",
+            None,
+            " accepted, and closed without an answer",
+        ),
+        (
+            {"cause": Cause.RESET},
+            "identity.reset",
+            None,
+            " accepted, and reset without an answer",
+        ),
+        (
+            {"cause": Cause.TIMEOUT},
+            "identity.silent",
+            None,
+            " accepted, and did not answer in 3.0 s",
+        ),
+        (
+            {"cause": Cause.UNREACHABLE, "detail": "EHOSTUNREACH: No route to host"},
+            "path.broken",
+            None,
+            ": EHOSTUNREACH: No route to host",
+        ),
+    ],
+)
+def test_who_is_no_netduet_is_told_by_what_it_does(
+    fields: dict[str, object], failure: str, where: str | None, seen: str
+) -> None:
+    """Each way not to be welcomed has its class, and the direction where one is proven."""
+    finding = found(**fields)
+    assert (finding.failure, finding.where) == (failure, where)
+    assert finding.seen == f"{ONE}{seen}"
+
+
+def test_silence_alone_can_be_excused() -> None:
+    """A starved client may miss an answer, but makes up neither a reset nor an end."""
+    assert found(cause=Cause.TIMEOUT).missed == Window(10.0, 13.0)
+    assert found(cause=Cause.RESET).missed is None
+    assert found(closed=True).missed is None
+
+
+@pytest.mark.parametrize(
+    ("acked", "said"),
+    [
+        (
+            80,
+            (
+                "80 bytes were sent, and the kernel at the other end "
+                "has acknowledged 80 of them"
+            ),
+        ),
+        (
+            0,
+            (
+                "80 bytes were sent, and the kernel at the other end "
+                "has acknowledged 0 of them"
+            ),
+        ),
+        (
+            81,  # our FIN counts as one
+            (
+                "80 bytes were sent, and the kernel at the other end "
+                "has acknowledged 80 of them"
+            ),
+        ),
+        (None, "80 bytes were sent; then the connection was gone"),
+    ],
+)
+def test_silence_tells_whether_the_request_arrived(
+    acked: int | None, said: str
+) -> None:
+    """Whether the far kernel took the request is evidence, and so is that no more is known."""
+    assert found(cause=Cause.TIMEOUT, acked=acked).evidence == (
+        (Side.CLIENT, said),
+        (Side.SERVER, "the far end's evidence could not be had: it did not answer"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cause", "missed"),
+    [(Cause.TIMEOUT, Window(10.0, 13.0)), (Cause.REFUSED, None)],
+)
+def test_connection_that_is_not_accepted_again_is_not_said_to_be(
+    cause: Cause, missed: Window | None
+) -> None:
+    """Who had accepted once and now does not is a broken path, and no silent server."""
+    made = opening(cause=cause, detail="EX: said so", sent=0, acked=None)
+    answer = Answer(ONE, dataclasses.replace(made, accepted=False))
+    [finding] = judge(Identity((answer,), "")).findings
+    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    assert finding.seen == f"{ONE} had accepted, and now does not: EX: said so"
+
+
+def test_netduet_of_the_expected_service_passes() -> None:
+    """The service, the instance and the time are told, and nothing is blocked."""
+    answer = Answer(ONE, opening(welcome=welcome()))
+    judgement = judge(Identity((answer,), "netduet"))
+    assert judgement.summary == (
+        'netduet "netduet", instance here, answered at 192.0.2.1:80 in 3000.0 ms'
+    )
+    assert (judgement.findings, judgement.blocks) == ((), False)
+    assert judgement.figures == {"asked": 1, "answered": 1, "instances": 1}
+
+
+def test_netduet_of_another_service_is_a_failure_that_blocks_nothing() -> None:
+    """What is expected and what answers are both named; the way to it can still be looked at."""
+    answer = Answer(ONE, opening(welcome=welcome(service="other")))
+    judgement = judge(Identity((answer,), "mine"))
+    [finding] = judgement.findings
+    assert (finding.failure, judgement.blocks) == ("identity.other_service", False)
+    assert finding.seen == (
+        '192.0.2.1:80 is a netduet of the service "other", and "mine" was expected'
+    )
+    assert finding.evidence == ((Side.SERVER, "instance here, netduet/1"),)
+    assert judge(Identity((answer,), "")).findings == ()
+
+
+def test_nobody_who_answers_blocks() -> None:
+    """Without any netduet there is nothing to look at further."""
+    judgement = judge(Identity((Answer(ONE, opening(closed=True)),), ""))
+    assert (judgement.summary, judgement.blocks) == ("no netduet answers", True)
+
+
+def test_each_address_is_judged_and_instances_are_counted() -> None:
+    """One bad address fails beside good ones; who answers twice is one instance."""
+    answers = (
+        Answer(ONE, opening(welcome=welcome(boot_id="1" * 32))),
+        Answer(TWO, opening(welcome=welcome(boot_id="1" * 32))),
+        Answer(TWO, opening(welcome=welcome(boot_id="2" * 32))),
+        Answer(TWO, opening(closed=True)),
+    )
+    judgement = judge(Identity(answers, ""))
+    assert [one.failure for one in judgement.findings] == ["identity.closed"]
+    assert judgement.figures == {"asked": 4, "answered": 3, "instances": 2}
+    assert not judgement.blocks
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"welcome": welcome(service=NASTY, instance=NASTY, software=NASTY)},
+        {"foreign": NASTY.encode()},
+        {"foreign": b"HTTP/1.1 " + NASTY.encode()},
+        {"foreign": b"\xff\xfe" + NASTY.encode()},
+        {"refused": Failure(code=NASTY, message=NASTY)},
+        {"broken": RemoteError(Code.BAD_MESSAGE, NASTY)},
+    ],
+)
+def test_nothing_of_the_wire_reaches_words_unescaped(
+    fields: dict[str, object],
+) -> None:
+    """No peer moves a cursor, breaks a line or turns the direction of writing."""
+    judgement = judge(Identity((Answer(ONE, opening(**fields)),), "mine"))
+    [finding] = judgement.findings
+    said = [judgement.summary, finding.seen, *(text for _, text in finding.evidence)]
+    assert all(text.isprintable() for text in said)
+    assert any(r"\x1b[31mred\n\u202egnp" in text for text in said)
+
+
+def test_much_talk_of_a_stranger_is_cut() -> None:
+    """Who talks without end fills no report, and the cut is visible."""
+    assert found(foreign=b"x" * 256).seen.endswith(f'"{"x" * SHOWN}…"')

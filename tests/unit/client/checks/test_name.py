@@ -1,0 +1,164 @@
+"""Judging how a name resolved; and asking, without ever hanging."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.name import CHECK, Name, Query, judge, measure
+from netduet.client.dial import Address, Cause, Resolution
+from netduet.client.target import Target
+from netduet.client.verdict import Side, Window
+
+FOUND = (
+    Address(socket.AF_INET, "192.0.2.1", 80),
+    Address(socket.AF_INET6, "2001:db8::1", 80),
+)
+
+
+def name(
+    cause: Cause | None = None,
+    detail: str = "",
+    seconds: float = 0.25,
+    queries: tuple[Query, ...] = (),
+) -> Name:
+    """Return the measurement of a look-up that began at 10 s."""
+    addresses = FOUND if cause is None else ()
+    resolution = Resolution(addresses, cause, detail, 10.0, 10.0 + seconds)
+    return Name("server", literal=False, resolution=resolution, queries=queries)
+
+
+def test_name_that_resolves_passes() -> None:
+    """The addresses and the time are told; nothing is found and nothing blocked."""
+    judgement = judge(name())
+    assert judgement.summary == ("server is 192.0.2.1, 2001:db8::1, found in 250.0 ms")
+    assert (judgement.findings, judgement.remarks, judgement.blocks) == ((), (), False)
+    assert judgement.figures == {"resolve_seconds": 0.25, "addresses": 2}
+
+
+@pytest.mark.parametrize(
+    ("cause", "failure", "seen"),
+    [
+        (
+            Cause.NOT_FOUND,
+            "name.not_found",
+            "server is not known to this host's resolver",
+        ),
+        (Cause.TIMEOUT, "name.timeout", "no answer about server within 0.2 s"),
+        (Cause.OTHER, "name.failed", "resolving server failed: the detail"),
+    ],
+)
+def test_name_that_does_not_resolve_blocks(
+    cause: Cause, failure: str, seen: str
+) -> None:
+    """Each way not to resolve has its class, and leaves the others nothing to go on."""
+    judgement = judge(name(cause, "the detail"))
+    [finding] = judgement.findings
+    assert (finding.failure, finding.seen, judgement.blocks) == (failure, seen, True)
+    assert finding.evidence[-1] == (Side.CLIENT, "getaddrinfo: the detail")
+    assert judgement.summary == "server could not be resolved"
+
+
+@pytest.mark.parametrize(
+    ("cause", "missed"),
+    [
+        (Cause.TIMEOUT, Window(10.0, 10.25)),
+        (Cause.NOT_FOUND, None),
+        (Cause.OTHER, None),
+    ],
+)
+def test_only_silence_can_be_excused(cause: Cause, missed: Window | None) -> None:
+    """An answer, even a refusal, was heard: a starved client did not make it up."""
+    [finding] = judge(name(cause)).findings
+    assert finding.missed == missed
+
+
+def test_single_queries_are_evidence() -> None:
+    """What each record type was answered stands before what getaddrinfo said."""
+    queries = (Query("A", "no answer", 2.0), Query("AAAA", "0 records", 0.01))
+    [finding] = judge(name(Cause.TIMEOUT, "late", queries=queries)).findings
+    assert [said for _, said in finding.evidence] == [
+        "A query: no answer in 2000.0 ms",
+        "AAAA query: 0 records in 10.0 ms",
+        "getaddrinfo: late",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("measured", "remarks"),
+    [
+        (name(seconds=0.5, queries=(Query("A", "1 records", 0.99),)), ()),
+        (
+            name(seconds=2.5),
+            (
+                (
+                    "resolving took 2.5 s: a query was lost or its server is slow; "
+                    "resolvers ask again after 2.5 or 5 s"
+                ),
+            ),
+        ),
+        (
+            name(queries=(Query("A", "1 records", 0.1), Query("AAAA", "late", 1.5))),
+            (
+                (
+                    "1 of 2 single DNS queries took 1 s or more: "
+                    "AAAA query: late in 1500.0 ms"
+                ),
+            ),
+        ),
+        (
+            name(queries=(Query("A", "no such name", 0.1),) * 2),
+            ("DNS does not know the name; /etc/hosts or another source does",),
+        ),
+        (
+            name(
+                queries=(Query("A", "no such name", 0.1), Query("A", "1 records", 0.1))
+            ),
+            (),
+        ),
+    ],
+)
+def test_what_is_slow_or_odd_is_remarked_on(
+    measured: Name, remarks: tuple[str, ...]
+) -> None:
+    """A name that resolves passes, and what may trouble others is said beside it."""
+    judgement = judge(measured)
+    assert (judgement.remarks, judgement.findings) == (remarks, ())
+
+
+def test_name_that_fails_has_no_remark() -> None:
+    """When the name failed, its queries are evidence and not said twice."""
+    queries = (Query("A", "no such name", 3.0),)
+    assert judge(name(Cause.NOT_FOUND, queries=queries)).remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "family"),
+    [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)],
+)
+async def test_address_is_not_asked_about(
+    host: str, family: socket.AddressFamily
+) -> None:
+    """An address has nothing to resolve: it is taken as it is, and no DNS is asked."""
+    patience = Patience(5.0, 5.0, 5.0)
+    context = Context(Target(host, 80), socket.AF_UNSPEC, "", patience)
+    measured = await measure(context)
+    assert measured.resolution.addresses == (Address(family, host, 80),)
+    assert measured.queries == ()
+    assert judge(measured).summary == f"{host} is an address: nothing to resolve"
+
+
+async def test_name_is_given_up_when_patience_is_over() -> None:
+    """A look-up that takes longer than it may is a missed deadline, not a wait."""
+    patience = Patience(0.0, 5.0, 5.0)
+    context = Context(Target("name.invalid", 80), socket.AF_UNSPEC, "", patience)
+    [finding] = judge(await measure(context)).findings
+    assert finding.failure == "name.timeout"
+    assert finding.missed is not None
+
+
+def test_name_needs_no_other_check() -> None:
+    """It is the first: nothing before it can take its ground."""
+    assert (CHECK.name, CHECK.needs) == ("name", ())

@@ -1,0 +1,238 @@
+"""Judging what both ends say about the way between them."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from netduet.client.checks.path import Path, Way, judge
+from netduet.client.conversation import Opening
+from netduet.client.dial import Address, Cause
+from netduet.client.verdict import Judgement, Side, Window
+from tests.unit.client.far_end import NASTY, entry, report, welcome
+
+THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
+HERE = ("192.0.2.1", 40000)
+OURS: dict[str, int | str] = {
+    "snd_mss": 1448,
+    "pmtu": 1500,
+    "rtt": 250,
+    "total_retrans": 0,
+}
+
+
+def way(**fields: object) -> Way:
+    """Return a way about which both ends agree, its fields changed as told."""
+    known: dict[str, object] = {
+        "address": THERE,
+        "opening": Opening(welcome=welcome()),
+        "local": HERE,
+        "ours": OURS,
+        "theirs": report(),
+        "entry": entry(bytes_received=100, bytes_sent=200),
+        "sent": 100,
+        "received": 200,
+    }
+    return Way(**(known | fields))  # type: ignore[arg-type]
+
+
+def seen_as(address: str, port: int) -> Opening:
+    """Return an opening whose server saw the client as this."""
+    return Opening(welcome=welcome(peer={"address": address, "port": port}))
+
+
+def answered_from(address: str) -> Opening:
+    """Return an opening whose server says that it is this."""
+    return Opening(welcome=welcome(local={"address": address, "port": 12345}))
+
+
+def judged(**fields: object) -> Judgement:
+    """Judge the only way."""
+    return judge(Path((way(**fields),)))
+
+
+def test_ends_that_agree_pass_without_a_remark() -> None:
+    """Where both ends say the same there is nothing to say but what fits through."""
+    assert judged() == Judgement(
+        "the server sees this client as itself, 192.0.2.1; "
+        "MSS 1448 both ways, path MTU 1500",
+        figures={
+            "peer_address": "192.0.2.1",
+            "client_rtt": 250,
+            "client_snd_mss": 1448,
+            "client_pmtu": 1500,
+            "client_total_retrans": 0,
+            "server_rtt": 0,
+            "server_snd_mss": 1448,
+            "server_pmtu": 0,
+            "server_total_retrans": 0,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "remark"),
+    [
+        (
+            {"opening": seen_as("203.0.113.9", 40000)},
+            (
+                "the server sees 203.0.113.9, not this client's 192.0.2.1: source NAT or "
+                "a proxy lies between; lists of allowed addresses and limits per address "
+                "act on that address"
+            ),
+        ),
+        (
+            {"opening": seen_as("192.0.2.1", 50000)},
+            (
+                "the server sees port 50000, not this client's 40000: "
+                "a NAT or proxy lies between"
+            ),
+        ),
+        (
+            {"opening": answered_from("10.0.0.9")},
+            (
+                "the server was asked at 192.0.2.2:12345 and answers from 10.0.0.9:12345: "
+                "a published port, virtual address or proxy lies between"
+            ),
+        ),
+        (
+            {"theirs": report(snd_mss=1380)},
+            (
+                "segments are at most 1448 bytes up and 1380 down: "
+                "the two ends' MTUs differ, or something clamps one direction"
+            ),
+        ),
+        (
+            {"sent": 99},
+            (
+                "this end sent 99 and received 200 bytes, the server received 100 "
+                "and sent 200"
+            ),
+        ),
+        (
+            {"received": 201},
+            (
+                "this end sent 100 and received 201 bytes, the server received 100 "
+                "and sent 200"
+            ),
+        ),
+        (
+            {"entry": None, "missing": "only other instances answered"},
+            "the far end's record could not be had: only other instances answered",
+        ),
+        (
+            {"theirs": None},
+            "the server did not report its own view of the connection",
+        ),
+        (
+            {"theirs": report(drops=3)},
+            "the server's listening socket has dropped 3 packets since it started",
+        ),
+        (
+            {"theirs": report(throttled=1.25)},
+            "the server was held back by its CPU limit for 1.2 s since it started",
+        ),
+    ],
+)
+def test_what_differs_is_a_remark_and_no_fault(
+    fields: dict[str, object], remark: str
+) -> None:
+    """Each difference between the ends is said in words, and fails nothing."""
+    judgement = judged(**fields)
+    assert judgement.remarks == (remark,)
+    assert (judgement.findings, judgement.blocks) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "summary"),
+    [
+        (
+            {"opening": seen_as("203.0.113.9", 50000)},
+            (
+                "the server sees this client as 203.0.113.9:50000; "
+                "MSS 1448 both ways, path MTU 1500"
+            ),
+        ),
+        (
+            {"theirs": report(snd_mss=1380)},
+            (
+                "the server sees this client as itself, 192.0.2.1; "
+                "MSS 1448 up, 1380 down, path MTU 1500"
+            ),
+        ),
+        ({"ours": None}, "the server sees this client as itself, 192.0.2.1"),
+        ({"theirs": None}, "the server sees this client as itself, 192.0.2.1"),
+    ],
+)
+def test_summary_tells_who_is_seen_and_what_fits(
+    fields: dict[str, object], summary: str
+) -> None:
+    """The segment sizes are told when both kernels said theirs, and left out when not."""
+    assert judged(**fields).summary == summary
+
+
+def test_throttling_that_is_not_known_is_not_said() -> None:
+    """A server that cannot tell whether it was held back is not accused."""
+    assert judged(theirs=report(throttled=None)).remarks == ()
+
+
+def test_figures_that_are_not_known_are_null() -> None:
+    """What a kernel did not say is None in the figures, never zero."""
+    figures = judged(ours=None, theirs=None).figures
+    known = {key: value for key, value in figures.items() if value is not None}
+    assert known == {"peer_address": "192.0.2.1"}
+    assert len(figures) == 9
+
+
+@pytest.mark.parametrize(
+    ("opening", "what", "missed"),
+    [
+        (
+            Opening(cause=Cause.TIMEOUT, detail="no answer in time", begin=1, end=4),
+            "no answer in time",
+            Window(1, 4),
+        ),
+        (
+            Opening(cause=Cause.REFUSED, detail="ECONNREFUSED: x", begin=1, end=4),
+            "ECONNREFUSED: x",
+            None,
+        ),
+        (Opening(closed=True, begin=1, end=4), "closed at once", None),
+        (Opening(foreign=b"?", begin=1, end=4), "another answer", None),
+    ],
+)
+def test_further_connection_that_fails_is_found(
+    opening: Opening, what: str, missed: Window | None
+) -> None:
+    """What worked once and not twice is a failure; only silence can be excused."""
+    judgement = judge(Path((Way(THERE, opening),)))
+    [finding] = judgement.findings
+    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    assert finding.seen == f"{THERE}: a further connection failed: {what}"
+    assert finding.evidence == ((Side.CLIENT, f"after 3.0 s: {what}"),)
+    assert judgement.summary == "no way could be looked at"
+
+
+def test_same_remark_of_many_ways_is_said_once() -> None:
+    """A server behind several addresses is not said to drop packets several times."""
+    judgement = judge(Path((way(theirs=report(drops=3)),) * 4))
+    assert len(judgement.remarks) == 1
+    assert judgement.summary.count("the server sees") == 3
+
+
+def test_good_way_beside_a_broken_one_is_told() -> None:
+    """One further connection that fails does not hide what the others showed."""
+    judgement = judge(Path((Way(THERE, Opening(closed=True)), way())))
+    assert [one.failure for one in judgement.findings] == ["path.broken"]
+    assert judgement.summary.startswith("the server sees this client as itself")
+
+
+def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
+    """What a server calls the two ends is shown, and moves no cursor."""
+    told = {"address": NASTY, "port": 1}
+    judgement = judged(opening=Opening(welcome=welcome(peer=told, local=told)))
+    figures = [str(value) for value in judgement.figures.values()]
+    said = [judgement.summary, *judgement.remarks, *figures]
+    assert all(text.isprintable() for text in said)
+    assert sum(r"\x1b[31mred\n\u202egnp" in text for text in said) == 4

@@ -1,0 +1,191 @@
+"""Judging connection attempts; and making them, side by side."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.name import Name
+from netduet.client.checks.reach import MOST, Reach, judge, measure
+from netduet.client.dial import Address, Cause, Dialled, Resolution
+from netduet.client.target import Target
+from netduet.client.verdict import Finding, Judgement, Side, Window
+from tests.unit.client.far_end import FarEnd
+
+ONE = Address(socket.AF_INET, "192.0.2.1", 80)
+TWO = Address(socket.AF_INET, "192.0.2.2", 80)
+SIX = Address(socket.AF_INET6, "2001:db8::1", 80)
+
+
+def dialled(
+    address: Address = ONE,
+    cause: Cause | None = None,
+    detail: str = "",
+    *,
+    lost: int = 0,
+    begin: float = 10.0,
+    end: float = 10.5,
+) -> Dialled:
+    """Return what came of an attempt; without a cause it was accepted."""
+    return Dialled(address, None, cause, detail, lost, begin, end)
+
+
+def judged(*tried: Dialled) -> Judgement:
+    """Judge these attempts, all that the name had."""
+    return judge(Reach(tried, 0))
+
+
+def found(*tried: Dialled) -> Finding:
+    """Return the one finding about these attempts."""
+    [finding] = judged(*tried).findings
+    return finding
+
+
+def test_address_that_accepts_passes() -> None:
+    """One that accepts is told with its time, and nothing is found."""
+    assert judged(dialled()) == Judgement(
+        "192.0.2.1:80 accepted in 500.0 ms",
+        figures={"tried": 1, "accepted": 1, "lost_syns": 0},
+    )
+
+
+@pytest.mark.parametrize(
+    ("cause", "failure"),
+    [
+        (Cause.REFUSED, "reach.refused"),
+        (Cause.TIMEOUT, "reach.timeout"),
+        (Cause.UNREACHABLE, "reach.unreachable"),
+        (Cause.RESET, "reach.reset"),
+        (Cause.OTHER, "reach.other"),
+    ],
+)
+def test_address_that_does_not_accept_blocks(cause: Cause, failure: str) -> None:
+    """Each way not to be accepted has its class, and leaves the others no ground."""
+    judgement = judged(dialled(cause=cause, detail="EX: said so"))
+    [finding] = judgement.findings
+    assert (finding.failure, judgement.blocks) == (failure, True)
+    assert judgement.summary == "no connection to 192.0.2.1:80"
+    assert finding.evidence == ((Side.CLIENT, finding.seen),)
+
+
+@pytest.mark.parametrize(
+    ("one", "seen"),
+    [
+        (
+            dialled(SIX, Cause.REFUSED, "ECONNREFUSED: Connection refused"),
+            "[2001:db8::1]:80: ECONNREFUSED: Connection refused, after 500.0 ms",
+        ),
+        (
+            dialled(ONE, Cause.TIMEOUT, lost=2, end=15.0),
+            "192.0.2.1:80: 3 SYNs in 5.0 s, and no answer",
+        ),
+    ],
+)
+def test_single_address_is_told_in_full(one: Dialled, seen: str) -> None:
+    """What was observed is said with the error's own name, or the SYNs that were sent."""
+    assert found(one).seen == seen
+
+
+def test_class_of_many_dead_addresses_is_that_of_the_first() -> None:
+    """The first address is the one programs try first; each is in the evidence."""
+    finding = found(
+        dialled(ONE, Cause.REFUSED, "no"), dialled(TWO, Cause.TIMEOUT, lost=4)
+    )
+    assert finding.failure == "reach.refused"
+    assert finding.seen == "no address accepts: 192.0.2.1:80, 192.0.2.2:80"
+    assert len(finding.evidence) == 2
+    assert finding.figures == {"lost_syns": 4}
+
+
+@pytest.mark.parametrize(
+    ("tried", "missed"),
+    [
+        ([dialled(cause=Cause.TIMEOUT)], Window(10.0, 10.5)),
+        (
+            [
+                dialled(ONE, Cause.TIMEOUT, begin=9.0),
+                dialled(TWO, Cause.TIMEOUT, end=16.0),
+            ],
+            Window(9.0, 16.0),
+        ),
+        ([dialled(ONE, Cause.TIMEOUT), dialled(TWO, Cause.REFUSED)], None),
+        ([dialled(cause=Cause.REFUSED)], None),
+        ([dialled(ONE), dialled(TWO, Cause.TIMEOUT)], Window(10.0, 10.5)),
+        ([dialled(ONE), dialled(TWO, Cause.REFUSED)], None),
+    ],
+)
+def test_only_silence_can_be_excused(
+    tried: list[Dialled], missed: Window | None
+) -> None:
+    """The deadline counts as missed when silence was all that dead addresses showed."""
+    assert found(*tried).missed == missed
+
+
+def test_some_dead_addresses_are_a_failure_that_blocks_nothing() -> None:
+    """The dead are found, the others can still be asked, and all are evidence."""
+    judgement = judged(dialled(ONE), dialled(TWO, Cause.REFUSED, "ECONNREFUSED"))
+    [finding] = judgement.findings
+    assert (finding.failure, judgement.blocks) == ("reach.partial", False)
+    assert finding.seen == "1 of 2 addresses do not accept: 192.0.2.2:80"
+    assert len(finding.evidence) == 2
+    assert judgement.summary == (
+        "192.0.2.1:80 accepted in 500.0 ms; no connection to 192.0.2.2:80"
+    )
+
+
+def test_family_without_a_route_is_nobodys_fault() -> None:
+    """An address of a family that this host lacks is remarked on, and not judged."""
+    judgement = judged(dialled(ONE), dialled(SIX, Cause.NO_ROUTE))
+    assert judgement.findings == ()
+    assert judgement.remarks == (
+        "IPv6 not tried: this host has no route to [2001:db8::1]:80",
+    )
+
+
+def test_no_route_at_all_is_skipped_and_blocks() -> None:
+    """Where nothing could be tried nothing is judged, and there is no ground to go on."""
+    judgement = judged(dialled(SIX, Cause.NO_ROUTE))
+    assert (judgement.findings, judgement.blocks) == ((), True)
+    assert judgement.skipped == "this host has no route to [2001:db8::1]:80"
+    assert judgement.remarks == ()
+
+
+def test_dead_address_beside_one_without_a_route_is_all_dead() -> None:
+    """A family that could not be tried does not make the others partial."""
+    tried = dialled(ONE, Cause.REFUSED, "no"), dialled(SIX, Cause.NO_ROUTE)
+    assert found(*tried).failure == "reach.refused"
+
+
+def test_lost_syns_before_success_are_remarked_on() -> None:
+    """A connection that took a second attempt works, and tells of a loss."""
+    judgement = judged(dialled(lost=1, end=11.0))
+    assert judgement.remarks == (
+        (
+            "192.0.2.1:80: 1 SYNs were lost before it accepted, after 1.0 s: "
+            "the network loses packets"
+        ),
+    )
+    assert judgement.figures["lost_syns"] == 1
+
+
+def test_many_addresses_are_told_in_short() -> None:
+    """Three are named, the others counted; those beyond the bound are remarked on."""
+    judgement = judge(Reach((dialled(),) * 5, 7))
+    assert judgement.summary.endswith("accepted in 500.0 ms; and 2 more")
+    assert judgement.remarks == ("7 further addresses were not tried",)
+
+
+async def test_each_address_is_tried_within_a_bound() -> None:
+    """All addresses are connected to, up to the bound, and every socket is closed."""
+    async with FarEnd(*[lambda taken: taken.waits()] * MOST) as far:
+        found_ = (far.address,) * (MOST + 3)
+        resolution = Resolution(found_, None, "", 0.0, 0.0)
+        context = Context(
+            Target("server", 80), socket.AF_UNSPEC, "", Patience(5.0, 5.0, 5.0)
+        )
+        context.measured[Name] = Name("server", False, resolution, ())
+        reach = await measure(context)
+    assert (len(reach.alive), reach.left_out) == (MOST, 3)
+    assert all(one.sock is None or one.sock.fileno() == -1 for one in reach.tried)

@@ -1,0 +1,205 @@
+"""Far ends of few means: a listener on loopback, a thread, the frames' own file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self
+
+from pydantic import BaseModel
+
+from netduet.client.conversation import Conversation, converse
+from netduet.client.dial import Address, connect
+from netduet.wire.frames import ANSWER, HEADER, HEADER_SIZE, MAGIC, Frame, serialize
+from netduet.wire.messages import (
+    HostReport,
+    LedgerEntry,
+    ListenerReport,
+    Report,
+    TcpInfo,
+    Welcome,
+    encode,
+)
+from tests.integration.peer import rest
+from tests.integration.running import PATIENCE, until
+
+NASTY = "\x1b[31mred\n\u202egnp"
+"""A terminal's escape sequence, a line break, a change of writing direction."""
+
+_WELCOME: dict[str, object] = {
+    "version": 1,
+    "nonce": "0" * 32,
+    "service": "netduet",
+    "instance": "here",
+    "boot_id": "b" * 32,
+    "conn_id": "c" * 32,
+    "software": "netduet/1",
+    "features": ["echo", "ledger", "report"],
+    "limits": {"max_frame": 1024, "idle": 60.0, "frame": 10.0},
+    "peer": {"address": "192.0.2.1", "port": 40000},
+    "local": {"address": "192.0.2.2", "port": 12345},
+}
+
+_ENTRY: dict[str, object] = {
+    "conn_id": "c" * 32,
+    "peer": {"address": "192.0.2.1", "port": 40000},
+    "opened_at": 1.0,
+    "duration": 0.5,
+    "bytes_received": 100,
+    "bytes_sent": 200,
+    "frames_received": 3,
+    "frames_sent": 3,
+    "ended": "end",
+    "ended_by": "client",
+}
+
+Script = Callable[["Taken"], object]
+
+
+def welcome(**fields: object) -> Welcome:
+    """Return a welcome, its fields changed as told."""
+    return Welcome.model_validate(_WELCOME | fields)
+
+
+def entry(**fields: object) -> LedgerEntry:
+    """Return how a connection went, its fields changed as told."""
+    return LedgerEntry.model_validate(_ENTRY | fields)
+
+
+def report(
+    *, drops: int = 0, throttled: float | None = 0.0, **connection: int
+) -> Report:
+    """Return a server's evidence; ``connection`` is what its kernel says."""
+    counts = dict.fromkeys(set(TcpInfo.model_fields) - {"state"}, 0)
+    return Report(
+        instance="here",
+        connection=TcpInfo.model_validate(
+            counts | {"state": "ESTABLISHED", "snd_mss": 1448} | connection
+        ),
+        listener=ListenerReport(drops=drops, backlog=0),
+        host=HostReport(stalls=0, stalled=0.0, throttled=throttled, cpu_pressure=None),
+    )
+
+
+class Taken:
+    """A connection as its far end sees it: blocking, and never for long."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take it."""
+        self.sock = sock
+        sock.settimeout(PATIENCE)
+
+    def opening(self) -> str:
+        """Read the opening; return its nonce."""
+        assert self._exactly(len(MAGIC)) == MAGIC
+        nonce: str = json.loads(self.frame().payload)["nonce"]
+        return nonce
+
+    def welcomes(self, **fields: object) -> None:
+        """Read the opening, and welcome who sent it."""
+        message = welcome(**({"nonce": self.opening()} | fields))
+        self.sock.sendall(MAGIC)
+        self.answers(1, message, 0)
+
+    def answers(self, kind: int, message: BaseModel, number: int) -> None:
+        """Answer a question."""
+        self.sock.sendall(serialize(kind, encode(message), flags=ANSWER, id=number))
+
+    def frame(self) -> Frame:
+        """Read a frame."""
+        length, kind, flags, _, number = HEADER.unpack(self._exactly(HEADER_SIZE))
+        return Frame(kind, flags, number, self._exactly(length))
+
+    def waits(self) -> None:
+        """Say nothing until the client has left."""
+        rest(self.sock)
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            piece = self.sock.recv(size - len(data))
+            if not piece:
+                raise ConnectionError("the client has left")
+            data += piece
+        return data
+
+
+class FarEnd:
+    """Listens on loopback; each connection is met by the next of its scripts."""
+
+    def __init__(self, *scripts: Script) -> None:
+        """Listen; nobody is met before the context is entered."""
+        self._scripts = scripts
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._meet)
+        self._failed: Exception | None = None
+        self.met = 0
+        self.address = Address(
+            socket.AF_INET, "127.0.0.1", self._listener.getsockname()[1]
+        )
+
+    async def __aenter__(self) -> Self:
+        """Begin to meet."""
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Meet nobody any more; raise what a script has raised."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        # Not here: a client's last words are still for the loop to send.
+        await asyncio.to_thread(self._thread.join, PATIENCE)
+        self._listener.close()
+        if self._failed is not None and error is None:
+            raise self._failed
+
+    def _meet(self) -> None:
+        for script in self._scripts:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:  # shut down: not all scripts were needed
+                return
+            self.met += 1
+            try:
+                # A client that has heard enough leaves by a reset.
+                with sock, contextlib.suppress(ConnectionError):
+                    script(Taken(sock))
+            except Exception as failure:  # noqa: BLE001 - raised where the test is
+                self._failed = failure
+                return
+
+
+@contextlib.asynccontextmanager
+async def talking(sock: socket.socket) -> AsyncIterator[Conversation]:
+    """Hold a conversation over a socket; it is gone afterwards."""
+    conversation = await converse(sock)
+    try:
+        yield conversation
+    finally:
+        conversation.close()
+        await until(lambda: conversation.gone)
+
+
+@contextlib.asynccontextmanager
+async def meeting(script: Script) -> AsyncIterator[Conversation]:
+    """Hold a conversation with a far end that does as told."""
+    async with FarEnd(script) as far:
+        dialled = await connect(far.address, PATIENCE)
+        assert dialled.sock is not None
+        async with talking(dialled.sock) as conversation:
+            yield conversation
+
+
+def welcomes(taken: Taken) -> None:
+    """Be a far end that welcomes, and asks and answers no more."""
+    taken.welcomes()
+    taken.waits()

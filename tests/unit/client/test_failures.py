@@ -1,0 +1,80 @@
+"""The catalogue of failures: complete, and fit to be read aloud."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from netduet import client
+from netduet.client.checks import CHECKS
+from netduet.client.failures import CATALOGUE, SIDES, Failure
+
+SOURCES = Path(client.__path__[0])
+
+
+def given() -> set[str]:
+    """Return the classes that the checks and the battery name in their source."""
+    text = "".join(path.read_text() for path in SOURCES.glob("checks/*.py"))
+    text += (SOURCES / "battery.py").read_text()
+    prefixes = "|".join([*(check.name for check in CHECKS), "check"])
+    found = re.findall(rf'"((?:{prefixes})\.[a-z_]+)"', text)
+    return set(found) - {"check.finished"}  # an event of the log
+
+
+def test_every_class_that_is_given_is_known_and_every_known_one_is_given() -> None:
+    """No check finds what cannot be explained, and nothing is explained in vain."""
+    assert given() == set(CATALOGUE)
+
+
+def test_names_begin_with_their_check() -> None:
+    """A class says by its name which check finds it."""
+    checks = {check.name for check in CHECKS} | {"check"}
+    assert {name.partition(".")[0] for name in CATALOGUE} == checks
+
+
+@pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda one: one.name)
+def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
+    """Each class has a known side, a meaning that is a sentence, causes and a next step."""
+    assert failure.where in SIDES
+    assert failure.meaning.endswith(".")
+    assert failure.meaning[0].isupper()
+    assert not failure.title.endswith(".")
+    for texts in (failure.causes, failure.next):
+        assert texts
+        assert len(set(texts)) == len(texts)
+        assert all(text and text == text.strip() for text in texts)
+        assert all(text.isprintable() for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("name.not_found", "client"),
+        ("name.timeout", "unknown"),
+        ("name.failed", "unknown"),
+        ("reach.refused", "server"),
+        ("reach.timeout", "unknown"),
+        ("reach.unreachable", "intermediary"),
+        ("reach.reset", "intermediary"),
+        ("reach.other", "client"),
+        ("reach.partial", "unknown"),
+        ("identity.silent", "unknown"),
+        ("identity.closed", "intermediary"),
+        ("identity.reset", "intermediary"),
+        ("identity.stranger", "server"),
+        ("identity.plain", "server"),
+        ("identity.mangled", "intermediary"),
+        ("identity.other_service", "server"),
+        ("identity.self", "client"),
+        ("identity.busy", "server"),
+        ("identity.draining", "server"),
+        ("identity.protocol", "unknown"),
+        ("path.broken", "unknown"),
+        ("check.defect", "client"),
+    ],
+)
+def test_failure_sits_where_its_evidence_points(name: str, where: str) -> None:
+    """Only what the evidence proves is blamed on a side; silence alone blames nobody."""
+    assert CATALOGUE[name].where == where

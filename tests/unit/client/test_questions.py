@@ -1,0 +1,156 @@
+"""Questions on a framed connection, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from netduet.wire.frames import ANSWER, Kind, serialize
+from netduet.wire.messages import Failure, LedgerAnswer, encode
+from tests.integration.peer import reset
+from tests.integration.running import PATIENCE, until
+from tests.unit.client.far_end import (
+    Script,
+    Taken,
+    entry,
+    meeting,
+    report,
+    welcomes,
+)
+
+BRIEF = 0.05
+"""How long to wait for what does not come."""
+
+
+async def test_questions_are_answered() -> None:
+    """The report and the ledger's entry are what the far end says."""
+    theirs, answer = report(drops=3), LedgerAnswer(instance="here", entry=entry())
+
+    def script(taken: Taken) -> None:
+        taken.welcomes()
+        question = taken.frame()
+        assert question.kind == Kind.REPORT
+        taken.answers(Kind.REPORT, theirs, question.id)
+        question = taken.frame()
+        assert b'"conn_id":"' + b"c" * 32 in question.payload
+        taken.answers(Kind.LEDGER, answer, question.id)
+        taken.waits()
+
+    async with meeting(script) as conversation:
+        await conversation.open(PATIENCE)
+        assert await conversation.report(PATIENCE) == theirs
+        assert await conversation.ledger("c" * 32, PATIENCE) == answer
+
+
+async def test_answer_to_another_question_is_passed_over() -> None:
+    """Only the answer with the question's own number counts."""
+    wrong, right = report(drops=1), report(drops=2)
+
+    def script(taken: Taken) -> None:
+        taken.welcomes()
+        question = taken.frame()
+        taken.answers(Kind.REPORT, wrong, question.id + 1)
+        taken.answers(Kind.REPORT, right, question.id)
+        taken.waits()
+
+    async with meeting(script) as conversation:
+        await conversation.open(PATIENCE)
+        assert await conversation.report(PATIENCE) == right
+
+
+def asked_then(then: Callable[[Taken], object]) -> Script:
+    """Return a far end that welcomes, reads one question, and does this."""
+
+    def script(taken: Taken) -> None:
+        taken.welcomes()
+        taken.frame()
+        then(taken)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("script", "patience"),
+    [
+        (asked_then(lambda _: None), PATIENCE),
+        (asked_then(lambda taken: reset(taken.sock)), PATIENCE),
+        (asked_then(lambda taken: taken.waits()), BRIEF),
+        (
+            asked_then(lambda taken: taken.sock.sendall(serialize(99))),
+            PATIENCE,
+        ),
+        (
+            asked_then(
+                lambda taken: taken.sock.sendall(
+                    serialize(Kind.ERROR, encode(Failure(code="idle", message="late")))
+                )
+            ),
+            PATIENCE,
+        ),
+    ],
+    ids=["end", "reset", "silence", "breach", "error"],
+)
+async def test_question_without_an_answer_is_none(
+    script: Script, patience: float
+) -> None:
+    """However a far end fails to answer, who asked hears of none and goes on."""
+    async with meeting(script) as conversation:
+        assert (await conversation.open(PATIENCE)).welcome is not None
+        assert await conversation.report(patience) is None
+
+
+def stranger(taken: Taken) -> None:
+    """Speak no frames."""
+    taken.opening()
+    taken.sock.sendall(b"stranger")
+    taken.waits()
+
+
+async def test_nothing_is_asked_of_who_did_not_welcome() -> None:
+    """A conversation that was never opened asks and ends nothing, and waits for nothing."""
+    async with meeting(stranger) as conversation:
+        await conversation.open(PATIENCE)
+        sent = conversation.connection.bytes_sent
+        assert await conversation.report(PATIENCE) is None
+        assert await conversation.end(PATIENCE) is False
+        assert conversation.connection.bytes_sent == sent
+
+
+# The end
+
+
+@pytest.mark.parametrize(("answered", "patience"), [(True, PATIENCE), (False, BRIEF)])
+async def test_end_tells_whether_the_far_end_ended(
+    answered: bool,
+    patience: float,
+) -> None:
+    """The stream has ended well when the far end has ended its own."""
+
+    def script(taken: Taken) -> None:
+        taken.welcomes()
+        assert taken.frame().kind == Kind.END
+        if answered:
+            taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
+        else:
+            taken.waits()
+
+    async with meeting(script) as conversation:
+        await conversation.open(PATIENCE)
+        assert await conversation.end(patience) is answered
+
+
+async def test_kernel_tells_of_a_connection_until_it_is_gone() -> None:
+    """While it lives its figures are had; afterwards there are none, and no error."""
+    async with meeting(welcomes) as one:
+        await one.open(PATIENCE)
+        info = one.info()
+        assert info is not None
+        assert info["state"] == "ESTABLISHED"
+        host, port = one.local()
+        assert host == "127.0.0.1"
+        one.close()
+        await until(lambda: one.gone)
+        assert one.info() is None
+        assert one.local() == (host, port)
+        assert await one.report(PATIENCE) is None
