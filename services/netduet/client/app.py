@@ -16,7 +16,7 @@ from netduet.client.checks import CHECKS
 from netduet.client.checks.declaration import Context, Patience
 from netduet.client.failures import CATALOGUE
 from netduet.client.report import words
-from netduet.client.report.terminal import writer
+from netduet.client.report.terminal import erasable, writer
 from netduet.client.verdict import Starvation, Verdict, exit_status
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ async def _check(settings: ClientSettings, targets: tuple[Target, ...]) -> int:
 
 
 async def _ran(battery: Battery, settings: ClientSettings) -> int:
-    if settings.json_report or not sys.stdout.isatty():
+    if settings.json_report or not erasable():
         await battery.run()
         return 0
     from netduet.client.report.terminal import progress  # noqa: PLC0415

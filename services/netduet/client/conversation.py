@@ -249,6 +249,12 @@ class Conversation(asyncio.Protocol):
         """Return our own address and port."""
         return self._own[0], self._own[1]
 
+    def reset(self) -> None:
+        """Reset the connection."""
+        if not self._transport.is_closing():
+            kernel.reset_on_close(self._transport.get_extra_info("socket").fileno())
+            self._transport.abort()
+
     def close(self) -> None:
         """Close at once."""
         self._transport.abort()

@@ -6,6 +6,7 @@ The errno is the product here: every failure keeps its name.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -30,6 +31,7 @@ class Cause(StrEnum):
     NO_ROUTE = "no_route"
     RESET = "reset"
     NOT_FOUND = "not_found"
+    NO_FAMILY = "no_family"
     OTHER = "other"
 
 
@@ -46,7 +48,11 @@ _BY_ERRNO: Final = {
 }
 
 _NO_SUCH_NAME: Final = frozenset(
-    {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+    {
+        socket.EAI_NONAME,
+        getattr(socket, "EAI_NODATA", socket.EAI_NONAME),
+        getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME),
+    }
 )
 
 
@@ -149,7 +155,7 @@ async def in_thread(call: Callable[[], Result]) -> Result:
             value = call()
         except Exception as error:  # noqa: BLE001 - handed to whoever waits
             method, value = future.set_exception, error
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(settle, method, value)
 
     threading.Thread(target=run, daemon=True, name="resolver").start()
@@ -172,7 +178,14 @@ async def resolve(
             found = await in_thread(ask)
     except (OSError, UnicodeError) as error:
         cause, detail = classify(error)
-        return Resolution((), cause, detail, begin, time.monotonic())
+        end = time.monotonic()
+        if cause is Cause.NOT_FOUND and family is not socket.AF_UNSPEC:
+            left = patience - (end - begin)
+            other = await resolve(host, port, socket.AF_UNSPEC, left)
+            if other.addresses:
+                cause = Cause.NO_FAMILY
+                detail += f"; it has {', '.join(one.host for one in other.addresses)}"
+        return Resolution((), cause, detail, begin, end)
     addresses = tuple(
         dict.fromkeys(
             Address(one[0], one[4][0], port, one[4][3] if len(one[4]) > 2 else 0)  # noqa: PLR2004
@@ -213,6 +226,10 @@ async def connect(address: Address, patience: float) -> Dialled:
             lost = lost_syns(sock)
             sock.close()
         return Dialled(address, None, cause, detail, lost, begin, end)
+    except BaseException:  # told to stop: nobody else knows of the socket
+        if sock is not None:
+            sock.close()
+        raise
     end = time.monotonic()
     return Dialled(address, sock, None, "", lost_syns(sock), begin, end)
 

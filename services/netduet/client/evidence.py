@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from netduet.client.conversation import meeting
 from netduet.client.dial import Address
@@ -19,14 +19,37 @@ from netduet.client.verdict import Fares
 from netduet.wire.foreign import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from netduet.client.checks.declaration import Patience
-    from netduet.wire.messages import LedgerEntry, Welcome
+    from netduet.client.conversation import Conversation
+    from netduet.wire.messages import (
+        Inspection,
+        LedgerAnswer,
+        LedgerEntry,
+        TcpInfo,
+        Welcome,
+    )
+
+Answer = TypeVar("Answer")
 
 TRIES: Final = 4
 
 _PATIENTLY: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """What the server knows of a connection: its record, and its kernel's view now.
+
+    ``missing`` says why there is no record; ``found`` whether the same instance
+    was there to be asked at all.
+    """
+
+    entry: LedgerEntry | None = None
+    view: TcpInfo | None = None
+    missing: str = ""
+    found: bool = True
 
 
 async def ledger_entry(
@@ -40,11 +63,80 @@ async def ledger_entry(
         patience: how long to wait.
 
     """
+
+    async def ask(conversation: Conversation) -> LedgerAnswer | None:
+        answer = await conversation.ledger(welcome.conn_id, patience.answer)
+        await conversation.end(patience.answer)
+        return answer
+
+    answer, why = await _same_instance(address, welcome, patience, ask)
+    if answer is not None and answer.entry is None:
+        return None, "the instance no longer remembers the connection"
+    return None if answer is None else answer.entry, why
+
+
+async def present_view(
+    address: Address, welcome: Welcome, patience: Patience
+) -> tuple[TcpInfo | None, str]:
+    """Return how a connection stands for the server's kernel now, as ``ledger_entry``."""
+    if "inspect" not in welcome.features:
+        return None, "the server is of a version that does not tell"
+
+    async def ask(conversation: Conversation) -> Inspection | None:
+        answer = await conversation.inspect(welcome.conn_id, patience.answer)
+        await conversation.end(patience.answer)
+        return answer
+
+    answer, why = await _same_instance(address, welcome, patience, ask)
+    if answer is not None and answer.connection is None:
+        return None, "the instance no longer has the connection"
+    return None if answer is None else answer.connection, why
+
+
+async def far_end(address: Address, welcome: Welcome, patience: Patience) -> Far:
+    """Return all that the server knows of a connection, asked as ``ledger_entry`` is."""
+
+    async def ask(
+        conversation: Conversation,
+    ) -> tuple[LedgerAnswer | None, Inspection | None]:
+        record = await conversation.ledger(welcome.conn_id, patience.answer)
+        view = None
+        if "inspect" in welcome.features:
+            view = await conversation.inspect(welcome.conn_id, patience.answer)
+        await conversation.end(patience.answer)
+        return record, view
+
+    told, why = await _same_instance(address, welcome, patience, ask)
+    if told is None:
+        return Far(missing=why, found=False)
+    record, inspection = told
+    view = None if inspection is None else inspection.connection
+    if record is None:
+        return Far(None, view, "the instance did not answer the question")
+    if record.entry is None:
+        return Far(None, view, "the instance no longer remembers the connection")
+    return Far(record.entry, view)
+
+
+async def _same_instance(
+    address: Address,
+    welcome: Welcome,
+    patience: Patience,
+    ask: Callable[[Conversation], Awaitable[Answer | None]],
+) -> tuple[Answer | None, str]:
+    """Ask the instance that welcomed; return its answer, or None and why there is none."""
     why = "no instance answered"
     for place in (*[address] * TRIES, *_direct(welcome)):
-        entry, why, same = await _ask(place, welcome, patience)
-        if same:
-            return entry, why
+        async with meeting(place, patience) as (opening, conversation):
+            if conversation is None:
+                said = opening.detail or "was not welcomed"
+                why = f"a second connection to {place}: {said}"
+            elif conversation.welcome.boot_id != welcome.boot_id:
+                why = "only other instances answered"
+            elif (answer := await ask(conversation)) is None:
+                return None, "the instance did not answer the question"
+            else:
+                return answer, ""
     return None, why
 
 
@@ -59,25 +151,6 @@ def _direct(welcome: Welcome) -> tuple[Address, ...]:
         return ()
     family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004
     return (Address(family, said, port),)
-
-
-async def _ask(
-    address: Address, welcome: Welcome, patience: Patience
-) -> tuple[LedgerEntry | None, str, bool]:
-    """Ask once: the entry, why there is none, and whether it was the same instance."""
-    async with meeting(address, patience) as (opening, conversation):
-        if conversation is None:
-            why = opening.detail or "was not welcomed"
-            return None, f"a second connection to {address}: {why}", False
-        if conversation.welcome.boot_id != welcome.boot_id:
-            return None, "only other instances answered", False
-        answer = await conversation.ledger(welcome.conn_id, patience.answer)
-        await conversation.end(patience.answer)
-    if answer is None:
-        return None, "the instance did not answer the question", True
-    if answer.entry is None:
-        return None, "the instance no longer remembers the connection", True
-    return answer.entry, "", True
 
 
 async def fares(addresses: Sequence[Address], patience: Patience) -> Fares | None:

@@ -224,8 +224,7 @@ def conclude(
     follows = tuple(
         one.check
         for one in results
-        if root_check is not None and one.check != root_check
-        if one.follows is not None or one.outcome is Outcome.FAIL
+        if root_check is not None and one.follows is not None
     )
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from netduet.client import battery
@@ -33,7 +32,6 @@ def log() -> Iterator[Log]:
     """Return what is logged meanwhile."""
     with capture_logs() as lines:
         yield lines
-    structlog.reset_defaults()
 
 
 def check(name: str, judgement: Judgement, *needs: str) -> Check[Any]:
@@ -212,6 +210,61 @@ async def test_battery_that_is_stopped_knows_what_it_has(
     assert (verdict.outcome, verdict.interrupted) == (Outcome.INCONCLUSIVE, True)
     assert [one.check for one in verdict.results] == ["one"]
     assert len(log) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "ran"),
+    [
+        ((), ["one", "two", "three", "other"]),
+        (("two",), ["one", "two"]),
+        (("three",), ["one", "two", "three"]),
+        (("other", "one"), ["one", "other"]),
+    ],
+)
+async def test_checks_that_are_chosen_bring_those_they_need(
+    monkeypatch: pytest.MonkeyPatch, log: Log, names: tuple[str, ...], ran: list[str]
+) -> None:
+    """Whoever names a check gets it with its ground, in order, and nothing else."""
+    checks = (
+        check("one", GOOD),
+        check("two", GOOD, "one"),
+        check("three", GOOD, "two"),
+        check("other", GOOD),
+    )
+    monkeypatch.setattr(battery, "CHECKS", checks)
+    async with StallWatch() as stalls:
+        made = Battery(context(), stalls, lambda _: None, names)
+        await made.run()
+    assert [one.check for one in made.verdict().results] == ran
+    assert not made.verdict().interrupted
+    assert len(log) == len(ran)
+
+
+@pytest.mark.parametrize(("heavy", "most"), [(False, 2), (True, 1)])
+async def test_only_checks_that_fill_the_path_wait_for_each_other(
+    run: Callable[..., Any],
+    log: Log,
+    heavy: bool,
+    most: int,
+) -> None:
+    """Light checks run side by side, heavy ones never; all are told in their order."""
+    under_way: set[str] = set()
+    seen: list[int] = []
+
+    def passing(name: str) -> Check[Any]:
+        async def measure(_: Context) -> int:
+            under_way.add(name)
+            await asyncio.sleep(0)  # whoever may run too, has begun
+            seen.append(len(under_way))
+            under_way.discard(name)
+            return 0
+
+        return Check(name, "?", (), measure, lambda _: GOOD, heavy=heavy)
+
+    _, told = await run(passing("one"), passing("two"))
+    assert max(seen) == most
+    assert [one.check for one in told] == ["one", "two"]
+    assert len(log) == 2
 
 
 def test_each_check_stands_on_those_before_it() -> None:

@@ -80,15 +80,19 @@ async def test_stranger_is_heard_up_to_a_bound() -> None:
 
 async def test_banner_that_comes_in_pieces_before_we_speak_is_heard_whole() -> None:
     """A server that speaks first is a stranger, and all its words count."""
+    heard = threading.Event()
 
     def speaks_first(taken: Taken) -> None:
         taken.sock.sendall(b"220 ")
+        assert heard.wait(PATIENCE)
         taken.sock.sendall(b"mail\r\n")
         taken.waits()
 
-    opening = await opened(
-        speaks_first, before=lambda one: one.connection.bytes_received == 10
-    )
+    async with meeting(speaks_first) as conversation:
+        await until(lambda: conversation.connection.bytes_received == 4)
+        heard.set()
+        await until(lambda: conversation.connection.bytes_received == 10)
+        opening = await conversation.open(PATIENCE)
     assert opening.foreign == b"220 mail\r\n"
 
 

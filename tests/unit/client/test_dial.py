@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import socket
 import threading
@@ -259,3 +260,28 @@ def test_address_is_shown_as_typed_and_given_as_the_kernel_takes_it(
         sockaddr,
         version,
     )
+
+
+async def test_address_of_another_family_is_told_from_a_name_that_is_unknown() -> None:
+    """A name that has addresses, but none of the family asked for, does exist."""
+    found = await resolve("::1", 80, socket.AF_INET, PATIENCE)
+    assert found.cause is Cause.NO_FAMILY
+    assert "::1" in found.detail
+
+
+async def test_connect_that_is_cancelled_leaves_no_socket() -> None:
+    """Told to stop while it waits, a connection attempt closes what it opened.
+
+    A socket that is left open is a warning when it is collected, and so an error.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        name = full.getsockname()
+        with socket.create_connection(name):  # the queue has no more room
+            connecting = connect(Address(socket.AF_INET, *name), PATIENCE)
+            task = asyncio.ensure_future(connecting)
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert task.cancelled()
+            del task, connecting
+            gc.collect()

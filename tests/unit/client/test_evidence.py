@@ -8,9 +8,10 @@ import pytest
 
 from netduet.client.checks.declaration import Patience
 from netduet.client.dial import Address
-from netduet.client.evidence import TRIES, ledger_entry
+from netduet.client.evidence import TRIES, fares, ledger_entry
+from netduet.client.verdict import Fares
 from netduet.wire.frames import ANSWER, Kind, serialize
-from netduet.wire.messages import LedgerAnswer, LedgerEntry
+from netduet.wire.messages import Inspection, LedgerAnswer, LedgerEntry
 from tests.integration.running import PATIENCE
 from tests.unit.client.far_end import (
     NASTY,
@@ -142,3 +143,45 @@ async def test_second_connection_that_is_refused_is_told() -> None:
     assert why == (
         f"a second connection to 127.0.0.1:{port}: ECONNREFUSED: Connection refused"
     )
+
+
+def faring(stalled: float, throttled: float | None, instance: str = "here") -> Script:
+    """Return a server that fared like this in its last ten seconds."""
+
+    def script(taken: Taken) -> None:
+        taken.welcomes(features=["inspect"])
+        question = taken.frame()
+        assert question.kind == Kind.INSPECT
+        told = Inspection(
+            instance=instance,
+            connection=None,
+            window=10.0,
+            stalled=stalled,
+            throttled=throttled,
+        )
+        taken.answers(Kind.INSPECT, told, question.id)
+        taken.waits()
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("scripts", "expected"),
+    [
+        ([faring(2.0, None)], Fares("here", 10.0, 2.0)),
+        ([faring(2.0, 3.0)], Fares("here", 10.0, 3.0)),
+        (
+            [faring(1.0, 0.0), plain, faring(4.0, 0.0, NASTY)],
+            Fares(r"\x1b[31mred\n\u202egnp", 10.0, 4.0),
+        ),
+        ([plain], None),
+        ([welcomes], None),  # it does not offer to be inspected
+        ([], None),
+    ],
+)
+async def test_worst_off_of_the_servers_tells_how_it_fares(
+    scripts: list[Script], expected: Fares | None
+) -> None:
+    """Stalled or throttled, the longer counts; who does not say is passed over."""
+    async with FarEnd(*scripts) as far:
+        assert await fares([far.address] * len(scripts), PATIENT) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netduet.client.verdict import (
+    Fares,
     Finding,
     Judgement,
     Outcome,
@@ -95,6 +96,28 @@ def test_deadline_of_no_length_is_not_excused() -> None:
     assert weigh(finding, always).outcome is FAIL
 
 
+@pytest.mark.parametrize(
+    ("lost", "outcome"), [(0.0, FAIL), (1.9, FAIL), (2.0, INCONCLUSIVE)]
+)
+def test_server_that_was_starved_excuses_lateness_too(
+    lost: float, outcome: Outcome
+) -> None:
+    """What the server says of its own starvation counts like ours, and is told."""
+    weighed = weigh(LATE, never, Fares("there", 10.0, lost))
+    assert weighed.outcome is outcome
+    said = (
+        f"instance there itself could not run for {lost:.1f} s of its last 10.0 s: "
+        "its starvation may be all there is"
+    )
+    excused = outcome is INCONCLUSIVE
+    assert weighed.evidence == (((Side.SERVER, said),) if excused else ())
+
+
+def test_server_that_was_starved_does_not_excuse_what_was_seen() -> None:
+    """A refusal is a fact, however badly the server fared."""
+    assert weigh(WRONG, never, Fares("there", 10.0, 10.0)) is WRONG
+
+
 # What a check comes to
 
 
@@ -152,7 +175,7 @@ BLOCKED = [
         ([done("name", SKIP)], SKIP, None, ()),
         ([], SKIP, None, ()),
         (BLOCKED, FAIL, "name", ("reach", "path")),
-        ([done("name", FAIL), done("reach", FAIL)], FAIL, "name", ("reach",)),
+        ([done("name", FAIL), done("reach", FAIL)], FAIL, "name", ()),
         ([done("name", INCONCLUSIVE), done("reach", FAIL)], FAIL, "reach", ()),
         ([done("name", PASS), done("reach", INCONCLUSIVE)], INCONCLUSIVE, "reach", ()),
         (

@@ -139,6 +139,9 @@ def _finding(name: Name, resolution: Resolution) -> Finding:
     if resolution.cause is Cause.NOT_FOUND:
         seen = f"{name.host} is not known to this host's resolver"
         return Finding("name.not_found", seen, evidence)
+    if resolution.cause is Cause.NO_FAMILY:
+        seen = f"{name.host} has addresses, but none of the family that was asked for"
+        return Finding("name.family", seen, evidence)
     seen = f"resolving {name.host} failed: {resolution.detail}"
     return Finding("name.failed", seen, evidence)
 

@@ -56,7 +56,8 @@ async def _look(context: Context, address: Address) -> Way:
     async with meeting(address, patience) as (opening, conversation):
         if conversation is None:
             return Way(address, opening)
-        local = conversation.local()
+        host, port = conversation.local()
+        local = host.partition("%")[0], port
         theirs = await conversation.report(patience.answer)
         ours = conversation.info()
         await conversation.end(patience.answer)
@@ -71,13 +72,14 @@ def judge(path: Path) -> Judgement:
     """Compare what both ends say; what differs is a remark, no fault by itself."""
     findings, remarks, parts = [], [], []
     figures: Figures = {}
-    for way in path.ways:
+    for number, way in enumerate(path.ways, 1):
         if way.opening.welcome is None:
             findings.append(_broken(way))
             continue
         parts.append(_told(way))
         remarks += _remarks(way)
-        figures |= _figures(way)
+        prefix = f"{number}." if number > 1 else ""
+        figures |= {f"{prefix}{name}": one for name, one in _figures(way).items()}
     summary = "; ".join(parts[:3]) or "no way could be looked at"
     return Judgement(summary, tuple(findings), tuple(dict.fromkeys(remarks)), figures)
 
@@ -85,6 +87,10 @@ def judge(path: Path) -> Judgement:
 def _broken(way: Way) -> Finding:
     opening = way.opening
     what = opening.detail or ("closed at once" if opening.closed else "another answer")
+    if opening.refused is not None:
+        what = f"the server says: {escape(opening.refused.message)}"
+    elif opening.broken is not None:
+        what = f"its answer breaks a rule: {escape(opening.broken.message)}"
     missed = None
     if opening.cause is Cause.TIMEOUT:
         missed = Window(opening.begin, opening.end)
@@ -95,7 +101,15 @@ def _broken(way: Way) -> Finding:
 
 def _seen_as(way: Way) -> tuple[str, int]:
     welcome = way.opening.welcome
-    return ("", 0) if welcome is None else (welcome.peer.address, welcome.peer.port)
+    if welcome is None:
+        return "", 0
+    return welcome.peer.address.partition("%")[0], welcome.peer.port
+
+
+def _endpoint(host: str, port: int) -> str:
+    """Return an address that a peer named, with its port, as a person types it."""
+    shown = escape(host)
+    return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
 
 def _told(way: Way) -> str:
@@ -103,7 +117,7 @@ def _told(way: Way) -> str:
     if way.local is not None and seen == way.local:
         who = f"the server sees this client as itself, {way.local[0]}"
     else:
-        who = f"the server sees this client as {escape(seen[0])}:{seen[1]}"
+        who = f"the server sees this client as {_endpoint(*seen)}"
     mss = _mss(way)
     if mss is None:
         return who
@@ -137,10 +151,13 @@ def _remarks(way: Way) -> list[str]:
             "a NAT or proxy lies between"
         )
     there = way.opening.welcome.local if way.opening.welcome is not None else None
-    if there is not None and there.address != way.address.host.partition("%")[0]:
+    if (
+        there is not None
+        and there.address.partition("%")[0] != way.address.host.partition("%")[0]
+    ):
         remarks.append(
             f"the server was asked at {way.address} and answers from "
-            f"{escape(there.address)}:{there.port}: a published port, virtual "
+            f"{_endpoint(there.address, there.port)}: a published port, virtual "
             "address or proxy lies between"
         )
     mss = _mss(way)

@@ -8,7 +8,7 @@ from typing import Final
 
 from netduet.client.checks.declaration import Check, Context
 from netduet.client.checks.name import Name
-from netduet.client.dial import Cause, Dialled, connect
+from netduet.client.dial import Address, Cause, Dialled, connect
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 
 MOST: Final = 64
@@ -32,12 +32,16 @@ async def measure(context: Context) -> Reach:
     """Connect to all addresses side by side, and close again."""
     addresses = context.earlier(Name).resolution.addresses
     tried = await asyncio.gather(
-        *(connect(one, context.patience.connect) for one in addresses[:MOST])
+        *(_try(one, context.patience.connect) for one in addresses[:MOST])
     )
-    for one in tried:
-        if one.sock is not None:
-            one.sock.close()
     return Reach(tuple(tried), max(0, len(addresses) - MOST))
+
+
+async def _try(address: Address, patience: float) -> Dialled:
+    dialled = await connect(address, patience)
+    if dialled.sock is not None:
+        dialled.sock.close()
+    return dialled
 
 
 def judge(reach: Reach) -> Judgement:

@@ -44,6 +44,17 @@ CONNECTING: Final = (
         ),
     ),
     Failure(
+        "name.family",
+        "the name has no address of that family",
+        "The name exists and has addresses, but none of the family that was asked for.",
+        CLIENT,
+        (
+            "the setting asks for IPv4 or IPv6 alone, and the server has only the other",
+            "the network between the two has no IPv6 (or no IPv4)",
+        ),
+        ("leave --family out, or give the server an address of that family",),
+    ),
+    Failure(
         "name.failed",
         "the name could not be resolved",
         "The resolver reported a failure of its own.",
@@ -102,9 +113,12 @@ CONNECTING: Final = (
     Failure(
         "reach.reset",
         "the connection is reset while it is made",
-        "The attempt was neither refused nor accepted, but cut.",
+        "The attempt was not refused, but cut: while it was made, or as soon as it was.",
         INTERMEDIARY,
-        ("a firewall or proxy between the two cuts new connections",),
+        (
+            "a firewall or proxy between the two cuts new connections",
+            "the server accepts and resets at once: it is at a limit, or crashes",
+        ),
         ("check the firewalls and proxies between the two",),
     ),
     Failure(

@@ -34,12 +34,14 @@ def writer(color: str) -> Callable[[Iterable[Line]], None]:
     where NO_COLOR (no-color.org) is unset; rich is imported only then.
     """
     wanted = color == "always" or (
-        color == "auto"
-        and sys.stdout.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
+        color == "auto" and erasable() and not os.environ.get("NO_COLOR")
     )
     return _coloured() if wanted else _plain
+
+
+def erasable() -> bool:
+    """Tell whether stdout is a terminal that heeds escape sequences."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 async def progress(running: Callable[[], dict[str, float]]) -> None:

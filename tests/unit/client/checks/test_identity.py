@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+from typing import Any
 
 import pytest
 
@@ -285,9 +286,7 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
         {"broken": RemoteError(Code.BAD_MESSAGE, NASTY)},
     ],
 )
-def test_nothing_of_the_wire_reaches_words_unescaped(
-    fields: dict[str, object],
-) -> None:
+def test_nothing_of_the_wire_reaches_words_unescaped(fields: dict[str, Any]) -> None:
     """No peer moves a cursor, breaks a line or turns the direction of writing."""
     judgement = judge(Identity((Answer(ONE, opening(**fields)),), "mine"))
     [finding] = judgement.findings

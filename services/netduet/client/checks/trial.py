@@ -1,0 +1,305 @@
+"""One trial of a size: a connection of its own, so many bytes, what became of them.
+
+A size is that of a frame, header included: what goes to TCP in one write.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Self
+
+from netduet.client.conversation import Conversation, meeting
+from netduet.client.dial import Address, Cause
+from netduet.client.evidence import present_view
+from netduet.client.verdict import Window
+from netduet.wire import patterns
+from netduet.wire.frames import HEADER_SIZE, Kind
+from netduet.wire.messages import SinkAnswer, SourceQuestion
+from netduet.wire.states import Limits
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from netduet.client.checks.declaration import Patience
+    from netduet.wire.messages import TcpInfo
+
+PATIENCE: Final = 1.8
+"""Seconds without progress after which a trial has stalled.
+
+A kernel sends again after 200 ms at the earliest, then after 400, then 800 more: a
+packet must have been lost four times for random loss to look like a stall.
+"""
+
+BRIEF: Final = 1.0
+"""The same where the stall is known and its limit is searched: lost three times."""
+
+LONGEST: Final = 8.0
+"""Seconds a trial may take that does make progress."""
+
+_LOOK: Final = 0.1
+_ROUND_TRIPS: Final = 4
+"""Round trips of patience besides: the kernel's own times grow with them."""
+
+_MOST_ROUND_TRIPS: Final = 2.0
+_FRAME_SHARE: Final = 0.8
+"""Share of the server's limit on a frame's time that a trial may use up."""
+
+_ORDINARY: Final = 1448
+"""What a full packet carries where no kernel says it."""
+
+
+class Direction(StrEnum):
+    """Whose bytes they are: the client's go up, the server's come down."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Fate(StrEnum):
+    """What became of a trial."""
+
+    PASSED = "passed"
+    CHANGED = "changed"
+    STALLED = "stalled"
+    SLOW = "slow"
+    ENDED = "ended"
+    UNOPENED = "unopened"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What the sender's kernel says of a connection (TCP_INFO)."""
+
+    snd_mss: int
+    pmtu: int
+    unacked: int = 0
+    notsent: int = 0
+    retransmits: int = 0
+    acked: int = 0
+
+    @classmethod
+    def of(cls, info: Mapping[str, int | str] | None) -> Self | None:
+        """Return it from what a kernel said, if that said anything."""
+        if info is None:
+            return None
+        names = ("snd_mss", "pmtu", "unacked", "notsent_bytes", "total_retrans")
+        return cls(*(int(info[name]) for name in (*names, "bytes_acked")))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to try: a direction, and a size, None for exactly one full packet.
+
+    ``one_packet``: a size that would need a second one is cut to a full one.
+    """
+
+    direction: Direction
+    size: int | None = None
+    one_packet: bool = False
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial.
+
+    ``before`` and ``after`` are the sender's kernel's view; ``arrived`` is how many
+    of the bytes the receiver's kernel has, None when it could not be asked;
+    ``missing`` says why the server's kernel could not. ``window`` is the time in
+    which nothing moved, or all of it. ``changed_at`` counts from the payload's begin.
+    """
+
+    plan: Plan
+    size: int
+    fate: Fate
+    window: Window
+    before: Sender | None = None
+    after: Sender | None = None
+    arrived: int | None = None
+    changed_at: int | None = None
+    detail: str = ""
+    missing: str = ""
+    cause: Cause | None = None
+
+    @property
+    def through(self) -> bool:
+        """Whether all of it arrived, whatever it looked like."""
+        return self.fate in (Fate.PASSED, Fate.CHANGED)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was one packet, as long as the sender's kernel makes them."""
+        return self.plan.size is None
+
+    @property
+    def single(self) -> bool:
+        """Whether it fitted into one packet."""
+        return self.before is not None and self.size <= self.before.snd_mss
+
+    @property
+    def retransmits(self) -> int:
+        """How many packets the sender sent again during it."""
+        if self.before is None or self.after is None:
+            return 0
+        return max(0, self.after.retransmits - self.before.retransmits)
+
+
+async def carry(address: Address, patience: Patience, plan: Plan) -> Trial:
+    """Try a size on a new connection; never raises by itself."""
+    async with meeting(address, patience) as (opening, conversation):
+        if conversation is None:
+            window = Window(opening.begin, opening.end)
+            what = opening.detail or "it was accepted, and not welcomed"
+            size = plan.size or 0
+            return Trial(
+                plan, size, Fate.UNOPENED, window, detail=what, cause=opening.cause
+            )
+        trial = await _Passage(address, patience, plan, conversation).run()
+        if trial.through:
+            await conversation.end(patience.answer)
+    return trial
+
+
+class _Passage:
+    """A trial under way, on the connection that was opened for it."""
+
+    def __init__(
+        self,
+        address: Address,
+        patience: Patience,
+        plan: Plan,
+        conversation: Conversation,
+    ) -> None:
+        """Bind what it is made of."""
+        self._address = address
+        self._patience = patience
+        self._plan = plan
+        self._conversation = conversation
+        self._up = plan.direction is Direction.UP
+        self._own = Sender.of(conversation.info())
+
+    async def run(self) -> Trial:
+        """Send or have sent, and wait as long as there is progress."""
+        conversation = self._conversation
+        before = self._own if self._up else await self._reported()
+        size = self._size(before)
+        seed = secrets.randbits(8 * patterns.SEED_SIZE)
+        payload = patterns.make(size - HEADER_SIZE, seed)
+        sent = conversation.connection.bytes_sent
+        received = conversation.connection.bytes_received
+        if self._up:
+            number = conversation.send(Kind.SINK, payload)
+        else:
+            question = SourceQuestion(size=len(payload), seed=seed)
+            number = conversation.send(Kind.SOURCE, question)
+        answer, fate, window = await self._wait(number)
+        changed_at = _changed_at(answer, payload)
+        if changed_at is not None:
+            fate = Fate.CHANGED
+        after, view, missing = await self._afterwards(fate)
+        if self._up:
+            arrived = None if view is None else max(0, view.bytes_received - sent)
+        else:
+            arrived = conversation.connection.bytes_received - received
+        ending = conversation.ending
+        return Trial(
+            self._plan,
+            size,
+            fate,
+            window,
+            before,
+            after,
+            arrived,
+            changed_at,
+            "" if ending is None else ending.detail,
+            missing,
+        )
+
+    def _size(self, before: Sender | None) -> int:
+        known = before or self._own
+        full = _ORDINARY if known is None else known.snd_mss
+        size = self._plan.size or full
+        if self._plan.one_packet:
+            size = min(size, full)
+        # Where a server takes less than a full packet, so much is tried.
+        most = min(self._conversation.welcome.limits.max_frame, Limits().max_frame)
+        return min(size, HEADER_SIZE + most)
+
+    async def _wait(self, number: int) -> tuple[BaseModel | bytes | None, Fate, Window]:
+        """Wait for the answer; give up when nothing has moved in so many looks.
+
+        Looks are counted, not seconds: whoever is starved looks less often, and has
+        longer.
+        """
+        conversation = self._conversation
+        begin = moved = time.monotonic()
+        patience = BRIEF if self._plan.brief else PATIENCE
+        patience += min(_ROUND_TRIPS * self._round_trip(), _MOST_ROUND_TRIPS)
+        longest = min(LONGEST, _FRAME_SHARE * conversation.welcome.limits.frame)
+        last, idle = self._progress(), 0
+        while True:
+            answer = await conversation.answer(number, _LOOK)
+            now = time.monotonic()
+            if answer is not None:
+                return answer, Fate.PASSED, Window(begin, now)
+            if conversation.ending is not None:
+                return None, Fate.ENDED, Window(begin, now)
+            progress = self._progress()
+            if progress != last:
+                last, moved, idle = progress, now, 0
+            else:
+                idle += 1
+            if idle * _LOOK >= patience:
+                return None, Fate.STALLED, Window(moved, now)
+            if now - begin >= longest:
+                return None, Fate.SLOW, Window(begin, now)
+
+    def _round_trip(self) -> float:
+        info = self._conversation.info()
+        return 0.0 if info is None else int(info["rtt"]) / 1e6
+
+    def _progress(self) -> int:
+        """Return a number that changes when something moves, and keep our own view."""
+        self._own = Sender.of(self._conversation.info()) or self._own
+        acked = self._own.acked if self._up and self._own is not None else 0
+        return acked + self._conversation.connection.bytes_received
+
+    async def _afterwards(
+        self, fate: Fate
+    ) -> tuple[Sender | None, TcpInfo | None, str]:
+        """Return the sender's view, and the server's kernel's when it was asked."""
+        self._progress()
+        own = self._own if self._up else None
+        if fate in (Fate.PASSED, Fate.CHANGED):
+            if self._up or self._plan.brief:
+                return own, None, ""
+            return await self._reported(), None, ""
+        if self._plan.brief or fate is Fate.ENDED:
+            return own, None, ""
+        welcome = self._conversation.welcome
+        view, missing = await present_view(self._address, welcome, self._patience)
+        if not self._up and view is not None:
+            own = Sender.of(view.model_dump())
+        return own, view, missing
+
+    async def _reported(self) -> Sender | None:
+        """Return the server's kernel's view of this very connection."""
+        report = await self._conversation.report(self._patience.answer)
+        if report is None or report.connection is None:
+            return None
+        return Sender.of(report.connection.model_dump())
+
+
+def _changed_at(answer: BaseModel | bytes | None, payload: bytes) -> int | None:
+    """Return where the first byte stands that did not arrive as it was sent."""
+    if isinstance(answer, SinkAnswer):
+        return answer.changed_at
+    if not isinstance(answer, bytes) or answer == payload:
+        return None
+    pairs = enumerate(zip(answer, payload, strict=False))
+    shorter = min(len(answer), len(payload))
+    return next((at for at, (one, other) in pairs if one != other), shorter)

@@ -1,0 +1,104 @@
+"""The client's checks against a real server on loopback."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from structlog.testing import capture_logs
+
+from netduet.client.battery import Battery
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.path import Path
+from netduet.client.conversation import converse
+from netduet.client.dial import Address, connect
+from netduet.client.evidence import ledger_entry
+from netduet.client.target import Target
+from netduet.client.verdict import Outcome, Verdict
+from netduet.stalls import StallWatch
+from tests.integration.conftest import StartServer
+from tests.integration.peer import Peer
+from tests.integration.running import PATIENCE
+
+PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+
+
+def context(port: int, service: str = "") -> Context:
+    """Return what checks of a server on loopback may use."""
+    return Context(Target("127.0.0.1", port), socket.AF_UNSPEC, service, PATIENT)
+
+
+async def check(given: Context) -> Verdict:
+    """Run all checks; return the verdict."""
+    with capture_logs():
+        async with StallWatch() as stalls:
+            battery = Battery(given, stalls, lambda _: None)
+            await battery.run()
+    return battery.verdict()
+
+
+async def test_both_ends_count_the_same(start_server: StartServer) -> None:
+    """What this end sent and received is what the server's ledger says of it."""
+    running = await start_server()
+    address = Address(socket.AF_INET, "127.0.0.1", running.port)
+    dialled = await connect(address, PATIENCE)
+    assert dialled.sock is not None
+    conversation = await converse(dialled.sock)
+    opening = await conversation.open(PATIENCE)
+    assert opening.welcome is not None
+    report = await conversation.report(PATIENCE)
+    assert report is not None
+    assert report.connection is not None
+    local = conversation.local()
+    assert await conversation.end(PATIENCE)
+    conversation.close()
+
+    entry, why = await ledger_entry(address, opening.welcome, PATIENT)
+    assert (why, entry is not None) == ("", True)
+    assert entry is not None
+    assert (entry.bytes_received, entry.bytes_sent) == (
+        conversation.connection.bytes_sent,
+        conversation.connection.bytes_received,
+    )
+    assert (entry.ended, entry.ended_by) == ("end", "client")
+    assert (entry.peer.address, entry.peer.port) == local
+
+
+async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
+    """On loopback the two ends agree, and nothing is remarked on the way between."""
+    running = await start_server(service="mine")
+    given = context(running.port, "mine")
+    verdict = await check(given)
+    assert [one.outcome for one in verdict.results] == [Outcome.PASS] * 4
+    assert verdict.outcome is Outcome.PASS
+    [way] = given.earlier(Path).ways
+    assert way.missing == ""
+    differing = [
+        remark
+        for remark in verdict.results[-1].remarks
+        if "held back by its CPU limit" not in remark  # a busy machine's own matter
+    ]
+    assert differing == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken", "failure"),
+    [
+        ({"service": "other"}, False, "identity.other_service"),
+        ({"service": "mine", "max_connections": 1}, True, "identity.busy"),
+    ],
+)
+async def test_server_that_is_not_right_is_found(
+    start_server: StartServer,
+    settings: dict[str, object],
+    taken: bool,
+    failure: str,
+) -> None:
+    """A server of another service, or without room for us, is found as what it is."""
+    running = await start_server(**settings)
+    held = Peer(running.port) if taken else None
+    verdict = await check(context(running.port, "mine"))
+    if held is not None:
+        held.sock.close()
+    assert verdict.root is not None
+    assert verdict.root.failure == failure
