@@ -1,7 +1,7 @@
 # Everything a person types. Each target makes what it needs, the virtual
 # environment included.
 .DEFAULT_GOAL := help
-.PHONY: help up down run logs images base test lint types arch docs lock clean
+.PHONY: help up down run logs images base test lab lint types arch docs lock clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -29,6 +29,9 @@ base: ## Make the base image from Debian packages, as root, once
 
 test: $(READY) ## Run every test; container tests need an engine, and never skip
 	@$(BIN)/python -m pytest tests
+
+lab: $(READY) ## Judge netduet on networks broken on purpose, write docs/lab.md
+	@$(BIN)/python -m tests.lab
 
 lint: $(READY) ## Judge style and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -53,7 +53,7 @@ _SUMMARIES: Final = {
     or interrupted.""",
     "hello": """Hold the plain conversation with any server, and print what came back.
 
-    Exit status: 0 answered, 1 no answer, 2 bad usage or settings.""",
+    Exit status: 0 answered, 1 no answer, 2 bad usage or settings, 3 interrupted.""",
     "explain": """Explain a class of failure; without CLASS, list them all.""",
 }
 _USAGE: Final = {
@@ -237,7 +237,11 @@ def _application(chosen: str) -> App:
     config.command(config_show, name="show")
     config.command(config_check, name="check")
 
-    form = Parameter(name="--format", help="What for.", show_default=True)
+    form = Parameter(
+        name="--format",
+        help="A page, a .env file, or the entries of a compose file.",
+        show_default=True,
+    )
     forms = Annotated[Literal["markdown", "env", "compose"], form]
     config.command(
         _signed(

@@ -213,7 +213,8 @@ def _remedy(problem: ErrorDetails, info: FieldInfo) -> str:
         case "bool_parsing":
             return "must be true or false"
         case "literal_error":
-            return f"must be {' or '.join(map(str, get_args(info.annotation)))}"
+            *others, last = map(str, get_args(info.annotation))
+            return f"must be {', '.join(others)} or {last}"
         case "string_too_long" | "too_long":
             return f"must have at most {facts['max_length']} characters"
         case "string_too_short" | "too_short":

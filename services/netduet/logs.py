@@ -15,6 +15,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import orjson
@@ -74,6 +75,7 @@ EVENTS: Final = {
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FRAMES: Final = 20
+_CAUSES: Final = 5
 _LONGEST: Final = 2048
 
 _current: LogWriter | None = None
@@ -251,13 +253,33 @@ def exception_fields(error: BaseException | None) -> dict[str, Any]:
         return {}
     walked = traceback.walk_tb(error.__traceback__)
     frames = traceback.StackSummary.extract(walked, lookup_lines=False)[-_FRAMES:]
-    return {
+    fields = {
         "exception.type": type(error).__qualname__,
         "exception.message": _text(str, error)[:_LONGEST],
         "exception.stacktrace": [
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames
         ],
     }
+    causes = list(islice(_causes(error), _CAUSES))
+    if causes:
+        fields["netduet.causes"] = [
+            f"{type(cause).__qualname__}: {_text(str, cause)}"[:_LONGEST]
+            for cause in causes
+        ]
+    return fields
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield what an exception came from, and what a group of them holds."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield one
+            yield from _causes(one)
+    behind = None if error.__suppress_context__ else error.__context__
+    cause = error.__cause__ or behind
+    if cause is not None:
+        yield cause
+        yield from _causes(cause)
 
 
 def _say_exception(error: BaseException | None, message: str) -> None:
@@ -312,7 +334,8 @@ def _catch_the_rest(level: str) -> Callable[[], None]:
     warnings.showwarning = _say_warning
     sys.excepthook = lambda _, error, __: _say_exception(error, "unhandled")
     sys.unraisablehook = lambda told: _say_exception(
-        told.exc_value, told.err_msg or "unraisable"
+        told.exc_value,
+        f"{told.err_msg or 'unraisable'}, in {type(told.object).__qualname__}",
     )
     threading.excepthook = _thread_exception
 

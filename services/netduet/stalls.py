@@ -28,6 +28,9 @@ _SAMPLE: Final = 1.0
 _WINDOW: Final = 30
 """Samples of the CPU limit that are kept: seconds that ``lately`` looks back on."""
 
+_FRESH: Final = 0.1
+"""Seconds for which a reading of the CPU limit serves all who ask: it costs two files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stall:
@@ -60,6 +63,7 @@ class StallWatch:
         self._throttled_before = kernel.throttled_seconds()
         self._pressure_before = kernel.cpu_pressure_seconds()
         self._samples: deque[tuple[float, float | None]] = deque(maxlen=_WINDOW)
+        self._latest: tuple[float, float | None] = (-_SAMPLE, None)
         self._timer: asyncio.TimerHandle | None = None
         self._looked = 0.0
 
@@ -94,15 +98,17 @@ class StallWatch:
         """Return how much of the last seconds this process could not run."""
         now = time.monotonic()
         self._sample(now)
+        if now >= self._latest[0] + _FRESH:
+            self._latest = (now, kernel.throttled_seconds())
         first, before = self._samples[0]
-        stalled = self.stalled(first, now)
-        throttled = _since(self._samples[-1][1], before)
-        return Lately(now - first, stalled, throttled)
+        throttled = _since(self._latest[1], before)
+        return Lately(now - first, self.stalled(first, now), throttled)
 
     def _sample(self, now: float) -> None:
         """Remember how long a CPU limit has held us back so far, once a second."""
         if not self._samples or now >= self._samples[-1][0] + _SAMPLE:
-            self._samples.append((now, kernel.throttled_seconds()))
+            self._latest = (now, kernel.throttled_seconds())
+            self._samples.append(self._latest)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._record(time.monotonic())

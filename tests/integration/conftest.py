@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -12,7 +13,7 @@ import pytest_asyncio
 from netduet.server.app import Server
 from netduet.server.listener import bind
 from netduet.server.settings import ServerSettings
-from tests.integration.running import PATIENCE, Command, Lines, Running
+from tests.integration.running import PATIENCE, Command, Lines, Netduet, Running
 
 
 class StartServer(Protocol):
@@ -80,3 +81,10 @@ def serve_command() -> Iterator[ServeCommand]:
     yield serve
     for command in started:
         command.close()
+
+
+@pytest.fixture
+def netduet(tmp_path: Path) -> Iterator[Netduet]:
+    """Run the command where no settings are but those that the test gives."""
+    with Netduet(tmp_path) as command:
+        yield command

@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, Self
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
@@ -196,3 +197,63 @@ def _clean(environment: os._Environ[str]) -> dict[str, str]:
         for name, value in environment.items()
         if not name.startswith("NETDUET_")
     }
+
+
+class Netduet:
+    """Any command of ``netduet`` as a process of its own.
+
+    It runs in a folder of the test's own and with the variables that are given,
+    and no others: neither a .env nor the environment of a person matters.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Say in which folder; a test may put a .env there."""
+        self.folder = folder
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what is still running."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
+
+    def start(
+        self,
+        *words: str,
+        env: dict[str, str] | None = None,
+        stdout: int | IO[Any] = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
+        """Start a command line."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "netduet", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            cwd=self.folder,
+            env=env or {},
+        )
+        self._started.append(process)
+        return process
+
+    def run(
+        self,
+        *words: str,
+        env: dict[str, str] | None = None,
+        stdout: int | IO[Any] = subprocess.PIPE,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command line to its end."""
+        return self.finish(self.start(*words, env=env, stdout=stdout))
+
+    def finish(
+        self, process: subprocess.Popen[str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Wait for the end of a command; return what it said."""
+        out, err = process.communicate(timeout=PATIENCE * 3)
+        return subprocess.CompletedProcess(
+            process.args, process.returncode, out or "", err
+        )

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from netduet import kernel
-from netduet.stalls import INTERVAL, THRESHOLD, StallWatch
+from netduet.stalls import INTERVAL, THRESHOLD, Stall, StallWatch
 
 
 async def test_blocked_loop_is_seen() -> None:
@@ -79,3 +79,64 @@ async def test_watch_that_is_over_counts_no_more() -> None:
     time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
     await asyncio.sleep(0)
     assert watch.count == 0
+
+
+async def test_lately_tells_of_the_window_alone() -> None:
+    """A stall of just now is told, with the time that was looked back on."""
+    async with StallWatch() as watch:
+        begin = time.monotonic()
+        time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
+        lately = watch.lately()
+        assert 0.2 < lately.stalled <= lately.window
+        assert 0.3 <= lately.window <= time.monotonic() - begin + 0.1
+
+
+def test_lately_of_a_watch_that_has_not_begun_is_nothing() -> None:
+    """Without a look back there is no window, and nothing is claimed of it."""
+    assert StallWatch().lately().window == 0
+
+
+def test_lately_looks_back_half_a_minute_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What lies before the window counts no more, whoever caused it."""
+    clock = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    monkeypatch.setattr(kernel, "throttled_seconds", lambda: clock * 0.25)
+    watch = StallWatch()
+    for clock in range(100):
+        watch._sample(clock)
+    watch._recent.extend([Stall(10.0, 20.0), Stall(65.0, 80.0), Stall(98.0, 99.0)])
+    watch._looked = clock
+    lately = watch.lately()
+    assert lately.window == 29
+    assert lately.stalled == (80 - 70) + (99 - 98)
+    assert lately.throttled == 29 * 0.25
+
+
+def test_lately_counts_throttling_up_to_this_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a CPU limit took since the last sample is told, however short ago."""
+    clock, throttled = 50.0, 1.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    monkeypatch.setattr(kernel, "throttled_seconds", lambda: throttled)
+    watch = StallWatch()
+    watch._looked = clock
+    watch._sample(clock)
+    clock, throttled = 50.5, 1.25
+    assert watch.lately().throttled == 0.25
+
+
+def test_lately_reads_the_limit_once_for_a_burst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many who ask at once cost one reading."""
+    readings: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: 50.0)
+    monkeypatch.setattr(kernel, "throttled_seconds", lambda: readings.append(1))
+    watch = StallWatch()
+    readings.clear()
+    for _ in range(1000):
+        assert watch.lately().throttled is None
+    assert len(readings) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import difflib
 import signal
 import socket
 import sys
@@ -16,8 +18,8 @@ from netduet.client.checks import CHECKS
 from netduet.client.checks.declaration import Context, Patience
 from netduet.client.failures import CATALOGUE
 from netduet.client.report import words
-from netduet.client.report.terminal import erasable, writer
-from netduet.client.verdict import Starvation, Verdict, exit_status
+from netduet.client.report.terminal import Progress, erasable, writer
+from netduet.client.verdict import Result, Starvation, Verdict, exit_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -36,6 +38,9 @@ _FAMILIES: Final = {
 }
 
 
+_INTERRUPTED: Final = 3
+
+
 def check(
     settings: ClientSettings,
     targets: tuple[Target, ...],
@@ -49,7 +54,8 @@ def check(
     log_writer = _start_logs(settings)
     try:
         if ignored:
-            logs.logger().info("settings.ignored", **{"netduet.names": list(ignored)})
+            names = {"netduet.names": list(ignored)}
+            logs.logger().warning("settings.ignored", **names)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             logs.attach(runner.get_loop())
             return runner.run(_check(settings, targets))
@@ -74,15 +80,27 @@ def unusable(settings: ClientSettings) -> list[str]:
 
 
 def hello(settings: ClientSettings, target: Target) -> int:
-    """Hold the plain conversation; return 0 when something came back, else 1."""
+    """Hold the plain conversation; return 0 when something came back, else 1.
+
+    3 when a signal came first.
+    """
     from netduet.client.hello import say_hello  # noqa: PLC0415
 
     patience = _patience(settings)
     family = _FAMILIES[settings.family]
+
+    async def run() -> int:
+        status = _INTERRUPTED
+
+        async def talk() -> None:
+            nonlocal status
+            status = await say_hello(target, settings.greeting, family, patience)
+
+        await Until().told(talk())
+        return status
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(
-            _until_told(say_hello(target, settings.greeting, family, patience), 1)
-        )
+        return runner.run(run())
 
 
 def explain(name: str | None) -> int:
@@ -97,8 +115,9 @@ def explain(name: str | None) -> int:
         return 0
     failure = CATALOGUE.get(name)
     if failure is None:
-        known = ", ".join(CATALOGUE)
-        print(f"netduet: explain {name!r}: the classes are {known}", file=sys.stderr)
+        close = difflib.get_close_matches(name, CATALOGUE, 1)
+        remedy = f"did you mean {close[0]}?" if close else "`netduet explain` lists all"
+        print(f"netduet: explain {name!r}: no such class; {remedy}", file=sys.stderr)
         return 2
     tell(words.explanation(failure))
     return 0
@@ -108,43 +127,47 @@ async def _check(settings: ClientSettings, targets: tuple[Target, ...]) -> int:
     from netduet.client.battery import Battery  # noqa: PLC0415 - after the first words
     from netduet.stalls import StallWatch  # noqa: PLC0415
 
-    tell = writer(settings.color)
+    tell: Tell = _silent if settings.json_report else writer(settings.color)
     verdicts: list[Verdict] = []
+    until = Until()
+    progress = Progress() if erasable() and not settings.json_report else None
+
+    def result(one: Result) -> None:
+        if progress is not None:
+            progress.clear()
+        tell(words.result(one))
+
     async with StallWatch() as stalls:
-        told_to_stop = False
         for number, target in enumerate(targets):
-            context = _context(settings, target)
-            if settings.json_report:
-                battery = Battery(context, stalls, lambda _: None, settings.checks)
-            else:
-                if number:
-                    tell([()])
-                tell(words.heading(str(target)))
-                battery = Battery(
-                    context,
-                    stalls,
-                    lambda one: tell(words.result(one)),
-                    settings.checks,
-                )
-            if not told_to_stop:
-                told_to_stop = await _until_told(_ran(battery, settings), 1) == 1
-            verdicts.append(_conclude(battery, settings, tell))
+            if number:
+                tell([()])
+            tell(words.heading(str(target)))
+            battery = Battery(
+                _context(settings, target),
+                stalls,
+                result,
+                settings.checks,
+            )
+            await until.told(_ran(battery, progress))
+            verdicts.append(_conclude(battery, tell))
         _finish(settings, verdicts, stalls, tell)
     return exit_status(verdicts)
 
 
-async def _ran(battery: Battery, settings: ClientSettings) -> int:
-    if settings.json_report or not erasable():
-        await battery.run()
-        return 0
-    from netduet.client.report.terminal import progress  # noqa: PLC0415
+def _silent(_: Iterable[words.Line]) -> None:
+    """Tell nothing: the report is one document, at the end."""
 
-    shown = asyncio.create_task(progress(lambda: battery.running))
+
+async def _ran(battery: Battery, progress: Progress | None) -> None:
+    if progress is None:
+        await battery.run()
+        return
+    shown = asyncio.create_task(progress.show(lambda: battery.running))
     try:
         await battery.run()
     finally:
         shown.cancel()
-    return 0
+        await asyncio.gather(shown, return_exceptions=True)
 
 
 def _context(settings: ClientSettings, target: Target) -> Context:
@@ -159,10 +182,9 @@ def _context(settings: ClientSettings, target: Target) -> Context:
     )
 
 
-def _conclude(battery: Battery, settings: ClientSettings, tell: Tell) -> Verdict:
+def _conclude(battery: Battery, tell: Tell) -> Verdict:
     verdict = battery.verdict()
-    if not settings.json_report:
-        tell(words.verdict(verdict))
+    tell(words.verdict(verdict))
     fields = {
         "netduet.target": verdict.target,
         "netduet.outcome": verdict.outcome.value,
@@ -195,20 +217,33 @@ def _finish(
         tell(words.overall(verdicts))
 
 
-async def _until_told(work: Coroutine[None, None, int], status: int) -> int:
-    """Run the work; return ``status`` when SIGTERM or SIGINT comes before its end.
+class Until:
+    """Runs work until SIGTERM or SIGINT; whatever is still to run then, does not.
 
     The handlers are needed even by a one-shot command: as PID 1 of a container,
     Python ignores SIGTERM without one.
     """
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return status
+
+    def __init__(self) -> None:
+        """Heed both signals from now on."""
+        self.stopped = False
+        self._task: asyncio.Task[None] | None = None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+
+    async def told(self, work: Coroutine[None, None, None]) -> None:
+        """Run the work, to its end or until a signal comes."""
+        self._task = asyncio.ensure_future(work)
+        if self.stopped:
+            self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    def _stop(self) -> None:
+        self.stopped = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 def _patience(settings: ClientSettings) -> Patience:

@@ -412,7 +412,7 @@ def _failed(dialled: Dialled, cause: Cause | None, detail: str) -> Opening:
     return Opening(
         cause=cause,
         detail=detail,
-        accepted=dialled.sock is not None,
+        accepted=dialled.sock is not None or cause is Cause.RESET,
         begin=dialled.begin,
         end=dialled.end,
     )

@@ -33,12 +33,12 @@ async def say_hello(
     """
     resolution = await resolve(target.host, target.port, family, patience.resolve)
     if resolution.cause is not None:
-        return _complain(f"{target.host}: {resolution.cause}: {resolution.detail}")
+        return _complain(f"{target.host}: {resolution.detail}")
     problems = []
     for address in resolution.addresses:
         dialled = await connect(address, patience.connect)
         if dialled.sock is None:
-            problems.append(f"{address}: {dialled.cause}: {dialled.detail}")
+            problems.append(f"{address}: {dialled.detail}")
             continue
         with dialled.sock as sock:
             return await _talk(sock, address, greeting, patience.answer)
@@ -49,8 +49,8 @@ async def _talk(
     sock: socket.socket, address: Address, greeting: str, patience: float
 ) -> int:
     loop = asyncio.get_running_loop()
-    begin = time.monotonic()
-    answer, ended = b"", "closed without an answer"
+    begin = heard = time.monotonic()
+    answer, ended, still = b"", "closed without an answer", ""
     try:
         async with asyncio.timeout(patience):
             await loop.sock_sendall(sock, greeting.encode())
@@ -59,15 +59,18 @@ async def _talk(
                 if not piece:
                     break
                 answer += piece
+                heard = time.monotonic()
     except TimeoutError:
-        ended = f"no answer within {patience:g} s, and the connection is still open"
+        still = "; the connection is still open"
+        ended = f"no answer within {patience:g} s{still}"
     except OSError as error:
         ended = classify(error)[1]
     if not answer:
         return _complain(f"{address}: connected, then: {ended}")
-    took = (time.monotonic() - begin) * 1000
+    took = (heard - begin) * 1000
     print(log_safe(answer, _SHOWN))
-    print(f"{len(answer)} bytes from {address} in {took:.1f} ms", file=sys.stderr)
+    said = f"{len(answer)} bytes from {address} in {took:.1f} ms{still}"
+    print(said, file=sys.stderr)
     return 0
 
 

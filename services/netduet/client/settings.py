@@ -88,5 +88,5 @@ class ClientSettings(Settings):
     log_format: Literal["auto", "json", "console"] = "auto"
     """JSON lines or coloured text; auto is text on a terminal only."""
 
-    log_queue: Annotated[int, Field(ge=16, le=1_000_000)] = 8192
+    log_queue: Annotated[int, Field(ge=128, le=1_000_000)] = 8192
     """Log lines that may wait for a slow reader; further ones are dropped and counted."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
+from netduet.wire.errors import Code, RemoteError
+
 LOBBY: Final = 64
 """Connections beyond the bounds that are still told why they are refused."""
 
@@ -57,3 +59,16 @@ class Admission:
             self._by_client[address] = left
         else:
             del self._by_client[address]
+
+    def refusal(self, admitted: Admitted) -> RemoteError | None:
+        """Return what a framed peer is told that is not served; None when it is."""
+        if admitted is Admitted.SERVED:
+            return None
+        mine = admitted is Admitted.REFUSED_CLIENT
+        limit = self.per_client if mine else self.total
+        whose = "from this address" if mine else "in all"
+        return RemoteError(
+            Code.TOO_MANY_CONNECTIONS,
+            f"{limit} connections {whose} are open: no more are served",
+            {"limit": limit},
+        )

@@ -20,7 +20,8 @@ from netduet.server.flows import Flows
 from netduet.server.ledger import Ledger
 from netduet.server.listener import BindError, Listener, Sockets, bind
 from netduet.server.records import Records
-from netduet.server.session import Session, Shared
+from netduet.server.session import Session
+from netduet.server.shared import Shared
 from netduet.stalls import StallWatch
 from netduet.wire.states import Limits
 

@@ -1,7 +1,8 @@
 """What a peer may ask for, and what it is answered.
 
-Each kind of control question has one row in ``Behaviours.answers``; a new one is
-a function here, a model in ``wire.messages`` and a feature in ``wire.frames``.
+Each kind of control question that is answered at once has one row in
+``Behaviours.answers``; a new one is a function here, a model in ``wire.messages``
+and a feature in ``wire.frames``. What takes time is in ``requests``.
 """
 
 from __future__ import annotations
@@ -14,13 +15,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 from netduet import __version__, kernel
 from netduet.wire import patterns
-from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import FEATURES, VERSION, Kind
 from netduet.wire.messages import (
-    CloseQuestion,
     Endpoint,
-    HoldAnswer,
-    HoldQuestion,
     HostReport,
     Inspection,
     InspectQuestion,
@@ -31,7 +28,6 @@ from netduet.wire.messages import (
     Open,
     Report,
     SinkAnswer,
-    SourceQuestion,
     TcpInfo,
     Welcome,
 )
@@ -84,18 +80,12 @@ class Behaviours:
         )
         self._features = sorted(FEATURES)
         self._host_read_at = -_HOST_AGE
-        self.answers: dict[Kind, Callable[[BaseModel, Asker], BaseModel | bytes]] = {
+        self.answers: dict[Kind, Callable[[BaseModel, Asker], BaseModel]] = {
             Kind.REPORT: self._report,
             Kind.LEDGER: self._find,
-            Kind.SOURCE: self._source,
-            Kind.HOLD: self._hold,
-            Kind.CLOSE: self._close,
             Kind.INSPECT: self._inspect,
         }
-        """What answers each control question; data, where that is what it asks for.
-
-        Raise RemoteError for a question that asks for more than the limits allow.
-        """
+        """What answers each control question that is answered at once."""
 
     def welcome(
         self, message: Open, conn_id: str, peer: Address, local: Address
@@ -144,33 +134,6 @@ class Behaviours:
         """Answer a SINK: what of it arrived."""
         changed_at = patterns.changed_at(payload)
         return SinkAnswer(received=len(payload), changed_at=changed_at)
-
-    def _source(self, question: BaseModel, _asker: Asker) -> bytes:
-        asked = cast("SourceQuestion", question)
-        return self._pattern(asked.size, asked.seed)
-
-    def _hold(self, question: BaseModel, _asker: Asker) -> HoldAnswer:
-        self._allow("seconds", cast("HoldQuestion", question).seconds)
-        return HoldAnswer(spoke=False)
-
-    def _close(self, question: BaseModel, _asker: Asker) -> bytes:
-        asked = cast("CloseQuestion", question)
-        self._allow("delay", asked.delay)
-        return self._pattern(asked.size, asked.seed)
-
-    def _allow(self, field: str, seconds: float) -> None:
-        limit = self._limits.hold or 0.0
-        if seconds > limit:
-            message = f"{field} of {seconds:g} s: at most {limit:g} here"
-            facts: dict[str, int | str] = {"field": field, "limit": int(limit)}
-            raise RemoteError(Code.BAD_MESSAGE, message, facts)
-
-    def _pattern(self, size: int, seed: int) -> bytes:
-        if size > self._limits.max_frame:
-            limit = self._limits.max_frame
-            message = f"a pattern of {size} bytes: at most {limit} here"
-            raise RemoteError(Code.TOO_LARGE, message, {"length": size, "limit": limit})
-        return patterns.make(size, seed)
 
     def _inspect(self, question: BaseModel, _asker: Asker) -> Inspection:
         entry = self._ledger.find(cast("InspectQuestion", question).conn_id)

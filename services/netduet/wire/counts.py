@@ -36,6 +36,11 @@ class CountFlag(IntFlag):
 
 PLAIN: Final = CountFlag(0)
 
+# A flag's own ~ leaves out the bits that have no name: the ones that are refused.
+_FLAGS: Final = int(CountFlag.SHORT | CountFlag.QUERY)
+
+_FULL: Final = 2**32 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class CountQuestion:
@@ -53,7 +58,10 @@ class CountQuestion:
 
 @dataclass(frozen=True, slots=True)
 class CountAnswer:
-    """The server's tally of the flow when it answered; ``number`` counts its answers."""
+    """The server's tally of the flow when it answered; ``number`` counts its answers.
+
+    A number that no longer fits stays at the largest one.
+    """
 
     flow: int
     sequence: int
@@ -72,9 +80,9 @@ class CountAnswer:
             self.sequence,
             self.flags,
             self.received,
-            self.duplicated,
+            min(self.duplicated, _FULL),
             self.reordered,
-            self.number,
+            min(self.number, _FULL),
             self.size,
         )
         return head.ljust(size, b"\0")
@@ -122,7 +130,7 @@ def parse_question(payload: bytes, frame_id: int) -> CountQuestion:
         message = f"COUNT has at least {ANSWER_SIZE} bytes: room for its answer"
         raise RemoteError(Code.BAD_MESSAGE, message, facts, frame_id)
     flow, sequence, flags = _QUESTION.unpack_from(payload)
-    if sequence >= MAX_SEQUENCE or flags & ~(CountFlag.SHORT | CountFlag.QUERY):
+    if sequence >= MAX_SEQUENCE or flags & ~_FLAGS:
         message = f"COUNT: sequence {sequence} or flags {flags:#04x} are out of range"
         raise RemoteError(Code.BAD_MESSAGE, message, {}, frame_id)
     return CountQuestion(flow, sequence, CountFlag(flags))
@@ -133,4 +141,4 @@ def parse_answer(payload: bytes) -> CountAnswer | None:
     if len(payload) < ANSWER_SIZE:
         return None
     flow, sequence, flags, *tally = _ANSWER.unpack_from(payload)
-    return CountAnswer(flow, sequence, CountFlag(flags & 3), *tally)
+    return CountAnswer(flow, sequence, CountFlag(flags & _FLAGS), *tally)

@@ -57,7 +57,6 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("reach.refused", "server"),
         ("reach.timeout", "unknown"),
         ("reach.unreachable", "intermediary"),
-        ("reach.reset", "intermediary"),
         ("reach.other", "client"),
         ("reach.partial", "unknown"),
         ("identity.silent", "unknown"),

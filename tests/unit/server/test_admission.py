@@ -55,3 +55,16 @@ def test_few_descriptors_lower_the_bound() -> None:
     assert admission.total == admission.per_client == 1024 - LOBBY - RESERVED
     assert Admission(100, 100, 1024).total == 100
     assert Admission(10_000, 10_000, 16).total == 1
+
+
+def test_refusal_says_which_bound_was_reached() -> None:
+    """Who is served is told nothing; the others, how many are, and whose bound it is."""
+    admission = Admission(5, 2, PLENTY)
+    assert admission.refusal(Admitted.SERVED) is None
+    mine = admission.refusal(Admitted.REFUSED_CLIENT)
+    total = admission.refusal(Admitted.REFUSED_TOTAL)
+    assert mine is not None
+    assert total is not None
+    assert (mine.facts, total.facts) == ({"limit": 2}, {"limit": 5})
+    assert "from this address" in mine.message
+    assert "in all" in total.message

@@ -65,6 +65,15 @@ def test_closed_entry_keeps_what_it_was() -> None:
     assert message.frames_received == 1
 
 
+def test_closed_entry_lends_no_descriptor() -> None:
+    """The number of a socket that is closed may be another one's already."""
+    live = entry(1, connection())
+    live.descriptor = lambda: 7
+    assert live.descriptor() == 7
+    live.close(102.5, "eof", "client")
+    assert live.descriptor is None
+
+
 def test_message_tells_all_of_an_entry() -> None:
     """What a peer is told has every field, in plain JSON."""
     told = json.loads(encode(entry(1).message(100.0)))

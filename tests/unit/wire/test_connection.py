@@ -20,6 +20,10 @@ OPENED, WELCOMED = STREAMS["an opening"], STREAMS["a welcome"]
 LIMITS = Limits()
 HALF = frames.serialize(Kind.ECHO, b"hello")[:-2]
 ECHO = frames.serialize(Kind.ECHO, b"hello")
+HOLD = frames.serialize(Kind.HOLD, b'{"seconds":500.0,"speak":false}')
+CLOSE = frames.serialize(
+    Kind.CLOSE, b'{"how":"after_eof","delay":3.0,"size":3,"seed":0}', id=9
+)
 
 
 def server(**limits: float) -> Peer:
@@ -134,6 +138,54 @@ def test_own_deafness_is_not_the_peers_lateness() -> None:
     assert peer.connection.deadline == 96.95
 
 
+@pytest.mark.parametrize("behind", [b"", ECHO[:3], ECHO])
+def test_hold_lasts_until_something_comes(behind: bytes) -> None:
+    """A silence is held until a byte comes, in the same read or in a later one."""
+    for apart in (False, True):
+        peer = server()
+        peer.feed(HOLD if apart else HOLD + behind, now=20.0)
+        if apart:
+            assert peer.connection.deadline == 20.0 + 500 + 60
+            peer.feed(behind, now=20.0)
+        expected = {0: 580.0, 3: 30.0, len(ECHO): 80.0}[len(behind)]
+        assert peer.connection.deadline == expected
+
+
+def test_hold_that_came_in_pieces_counts_from_its_last_byte() -> None:
+    """The time held begins when the whole question is there."""
+    peer = server()
+    peer.feed(HOLD[:20], now=20.0)
+    peer.feed(HOLD[20:], now=25.0)
+    assert peer.connection.deadline == 25.0 + 500 + 60
+
+
+def test_small_echo_ends_a_hold() -> None:
+    """The shortest way through a read knows that the silence is over."""
+    peer = server()
+    peer.feed(HOLD, now=20.0)
+    peer.feed(ECHO, now=30.0)
+    peer.feed(ECHO, now=31.0)
+    assert peer.connection.deadline == 91.0
+
+
+def test_close_waits_a_frames_time_then_its_delay() -> None:
+    """An end after the client's own is awaited, then made, within bounds (P-60)."""
+    peer = server()
+    peer.feed(CLOSE, now=20.0)
+    peer.feed(b"x", now=25.0)
+    assert (peer.connection.state, peer.connection.deadline) == (State.PARTING, 30.0)
+    peer.eof(now=26.0)
+    assert peer.connection.state is State.PARTED
+    assert peer.connection.deadline == 26.0 + 3 + 2
+    peer.connection.answer(Kind.CLOSE, b"bye", 9)
+    peer.connection.part()
+    assert peer.connection.data_to_send() == [
+        frames.serialize(Kind.CLOSE, b"bye", flags=ANSWER, id=9),
+        SEND_EOF,
+    ]
+    assert (peer.connection.state, peer.connection.deadline) == (State.CLOSED, None)
+
+
 # Bounds
 
 
@@ -213,6 +265,46 @@ def test_answer_after_the_end_is_silent() -> None:
     connection.answer(Kind.REPORT, ANSWERS[Kind.REPORT], 5)
     assert connection.data_to_send() == []
     assert connection.bytes_sent == sent
+
+
+def test_promised_answers_are_made_one_at_a_time() -> None:
+    """Each promise is kept when it is its turn, between what is before and behind."""
+    connection = server().connection
+    made: list[int] = []
+
+    def make(number: int) -> bytes:
+        made.append(number)
+        return bytes([number])
+
+    for event in connection.receive_data(ECHO + frames.serialize(Kind.END), 0.0):
+        if isinstance(event, EchoReceived):
+            connection.promise(Kind.SOURCE, lambda: make(1), 1)
+            connection.echo(event)
+            connection.promise(Kind.SOURCE, lambda: make(2), 2)
+            connection.answer(Kind.REPORT, ANSWERS[Kind.REPORT], 5)
+    before = connection.bytes_sent
+    assert (connection.owed, made) == (2, [])
+    first = connection.data_to_send()
+    assert (connection.owed, made) == (1, [1])
+    assert connection.bytes_sent == before + 17
+    then = connection.data_to_send()
+    assert (connection.owed, made) == (0, [1, 2])
+    parsed = [frames.parse(bytes(one)) for one in (*first, *then[:-1])]
+    kinds = [one[0].kind for one in parsed if one is not None]
+    assert kinds == [Kind.SOURCE, Kind.ECHO, Kind.SOURCE, Kind.REPORT, Kind.END]
+    assert then[-1] == SEND_EOF
+    assert connection.frames_sent == 1 + len(kinds)
+    assert connection.data_to_send() == []
+
+
+def test_promise_after_the_end_is_silent() -> None:
+    """What is promised only after the sending ended is never made."""
+    connection = server().connection
+    connection.receive_data(frames.serialize(Kind.END), 0.0)
+    connection.data_to_send()
+    connection.promise(Kind.SOURCE, lambda: pytest.fail("made"), 1)
+    assert connection.owed == 0
+    assert connection.data_to_send() == []
 
 
 def test_counters_count_what_was_carried() -> None:
@@ -334,6 +426,12 @@ def test_misuse_is_a_local_error() -> None:
         lambda: client.connection.answer(Kind.REPORT, answer, 1),
         lambda: fresh.connection.ask(Kind.REPORT, ask, 1),
         lambda: fresh.connection.end(),
+        lambda: opened.connection.part(),
+        lambda: opened.connection.end_sending(),
+        lambda: plain.connection.promise(Kind.SOURCE, bytes, 1),
+        lambda: client.connection.promise(Kind.SOURCE, bytes, 1),
+        lambda: fresh.connection.end_sending(),
+        lambda: client.connection.part(),
         lambda: fresh.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0),
     ]
     for misuse in misuses:

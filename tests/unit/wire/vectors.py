@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from netduet.wire import messages
+from netduet.wire import messages, patterns
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.errors import Code, RemoteError
-from netduet.wire.events import Asked, EchoReceived, Event, OpenReceived
+from netduet.wire.events import (
+    Asked,
+    DataReceived,
+    EchoReceived,
+    EofReceived,
+    Event,
+    OpenReceived,
+)
 from netduet.wire.frames import Kind
-from netduet.wire.messages import Open
+from netduet.wire.messages import CloseQuestion, Open, SinkAnswer, SourceQuestion
 from netduet.wire.states import Limits, Role, State
 
 FOLDER = Path(__file__).parents[2] / "vectors"
@@ -55,6 +63,8 @@ def _answers() -> dict[Kind, BaseModel]:
         Kind.OPEN: message("a welcome"),
         Kind.REPORT: message("a report of little"),
         Kind.LEDGER: message("no entry"),
+        Kind.HOLD: message("a silence held"),
+        Kind.INSPECT: message("an inspection of little"),
     }
 
 
@@ -83,6 +93,7 @@ class Peer:
         self.told: list[Told] = []
         self.sent = b""
         self.ended = False
+        self._closing: tuple[CloseQuestion, int] | None = None
         if role is Role.CLIENT and opens:
             self.connection.open(OPENING, 0.0)
             self.flush()
@@ -101,11 +112,14 @@ class Peer:
 
     def flush(self) -> None:
         """Send what is to be sent."""
-        out = self.connection.data_to_send()
-        assert not (out and self.ended), "sending after the end of sending"
-        assert SEND_EOF not in out[:-1], "the end of sending is the last item"
-        self.ended = self.ended or (bool(out) and out[-1] == SEND_EOF)
-        self.sent += b"".join(out)
+        owed = True
+        while owed:
+            out = self.connection.data_to_send()
+            owed = self.connection.owed > 0
+            assert not (out and self.ended), "sending after the end of sending"
+            assert SEND_EOF not in out[:-1], "the end of sending is the last item"
+            self.ended = self.ended or (bool(out) and out[-1] == SEND_EOF)
+            self.sent += b"".join(out)
 
     @property
     def outcome(self) -> tuple[list[Told], bytes, bool, State]:
@@ -121,9 +135,38 @@ class Peer:
                     self.connection.echo(event)
                 case OpenReceived(_, frame_id):
                     self.connection.answer(Kind.OPEN, ANSWERS[Kind.OPEN], frame_id)
-                case Asked(kind, _, frame_id):
-                    self.connection.answer(kind, ANSWERS[kind], frame_id)
+                case Asked():
+                    self._answer(event)
+                case DataReceived(Kind.SINK, payload, frame_id) if server:
+                    at = patterns.changed_at(payload)
+                    arrived = SinkAnswer(received=len(payload), changed_at=at)
+                    self.connection.answer(Kind.SINK, arrived, frame_id)
+                case EofReceived():
+                    self._part()
         self.flush()
+
+    def _answer(self, asked: Asked) -> None:
+        match asked.message:
+            case SourceQuestion(size=size, seed=seed):
+                make = partial(patterns.make, size, seed)
+                self.connection.promise(asked.kind, make, asked.id)
+            case CloseQuestion(how="finish", size=size, seed=seed):
+                pattern = patterns.make(size, seed)
+                self.connection.answer(asked.kind, pattern, asked.id)
+            case CloseQuestion() as question:
+                self._closing = (question, asked.id)
+            case _:
+                self.connection.answer(asked.kind, ANSWERS[asked.kind], asked.id)
+
+    def _part(self) -> None:
+        """Make the end that was asked for, if it is to come at once."""
+        if self.connection.state is not State.PARTED or self._closing is None:
+            return
+        question, frame_id = self._closing
+        if question.how == "after_eof" and question.delay == 0:
+            pattern = patterns.make(question.size, question.seed)
+            self.connection.answer(Kind.CLOSE, pattern, frame_id)
+            self.connection.part()
 
     def _tell(self, event: Event) -> None:
         told = tell(event)
@@ -163,6 +206,8 @@ def matches(told: Told, expected: Told) -> bool:
     known = dict(told)
     if "data" in known:
         known["text"] = known["data"].decode()
+    if "payload" in known:
+        known["payload"] = known["payload"].hex()
     if "message" in known:
         known |= known["message"].model_dump()
         if told["event"] == "OpenReceived":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from netduet.client.checks import identity, name, path, reach
+from netduet.client.checks import close, identity, idle, name, path, reach, size, udp
 from netduet.client.checks.declaration import Check
 
 CHECKS: Final[tuple[Check[Any], ...]] = (
@@ -16,4 +16,8 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     reach.CHECK,
     identity.CHECK,
     path.CHECK,
+    size.CHECK,
+    udp.CHECK,
+    idle.CHECK,
+    close.CHECK,
 )

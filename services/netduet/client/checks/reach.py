@@ -15,6 +15,9 @@ MOST: Final = 64
 """Addresses that are tried; a name with more is remarked on."""
 
 
+_ACCEPTED: Final = (None, Cause.RESET)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """What came of a connection to each address; their sockets are closed."""
@@ -24,8 +27,11 @@ class Reach:
 
     @property
     def alive(self) -> tuple[Dialled, ...]:
-        """Those that accepted."""
-        return tuple(one for one in self.tried if one.cause is None)
+        """Those that accepted; one that was then reset at once did accept.
+
+        A reset instead of an acceptance is ECONNREFUSED (RFC 9293 §3.10.7.3).
+        """
+        return tuple(one for one in self.tried if one.cause in _ACCEPTED)
 
 
 async def measure(context: Context) -> Reach:
@@ -48,7 +54,7 @@ def judge(reach: Reach) -> Judgement:
     """Judge each address; a family without a route here is nobody's fault."""
     alive = reach.alive
     routed = [one for one in reach.tried if one.cause is not Cause.NO_ROUTE]
-    dead = [one for one in routed if one.cause is not None]
+    dead = [one for one in routed if one.cause not in _ACCEPTED]
     remarks = _remarks(reach)
     figures: Figures = {
         "tried": len(reach.tried),
@@ -80,7 +86,6 @@ def _dead(dead: list[Dialled]) -> Finding:
         Cause.REFUSED: "reach.refused",
         Cause.TIMEOUT: "reach.timeout",
         Cause.UNREACHABLE: "reach.unreachable",
-        Cause.RESET: "reach.reset",
     }.get(first.cause or Cause.OTHER, "reach.other")
     evidence = tuple((Side.CLIENT, _told(one)) for one in dead)
     figures: Figures = {"lost_syns": sum(one.lost_syns for one in dead)}
@@ -101,6 +106,8 @@ def _told(one: Dialled) -> str:
     took = f"{one.seconds * 1000:.1f} ms"
     if one.cause is None:
         return f"{one.address} accepted in {took}"
+    if one.cause is Cause.RESET:
+        return f"{one.address} accepted, and reset at once, after {took}"
     if one.cause is Cause.TIMEOUT:
         syns = one.lost_syns + 1
         return f"{one.address}: {syns} SYNs in {one.seconds:.1f} s, and no answer"

@@ -65,12 +65,16 @@ async def _course(context: Context, answer: Answer) -> Course:
 async def search(try_one: Carry, direction: Direction) -> tuple[Trial, ...]:
     """Return the trials that it takes to know what gets through one way."""
     full = Plan(direction)
-    first = await try_one(full)
+    trials = [await try_one(full)]
+    if trials[0].fate is Fate.UNOPENED:
+        trials.append(await try_one(full))
+    first = trials[-1]
     if first.fate is Fate.UNOPENED:
-        return first, await try_one(full)
+        return tuple(trials)
     if first.through:
-        return first, *await _repeated(try_one, [Plan(direction, n) for n in LARGER])
-    trials = [first, *await _below(try_one, direction, first.size)]
+        larger = [Plan(direction, size) for size in LARGER]
+        return (*trials, *await _repeated(try_one, larger))
+    trials += await _below(try_one, direction, first.size)
     if any(one.whole and one.through for one in trials):
         # The first was lost, no more: what failed beside it counts once as well.
         failed = [Plan(direction, one.size) for one in trials if _failed_larger(one)]
@@ -94,10 +98,10 @@ async def _below(try_one: Carry, direction: Direction, size: int) -> list[Trial]
     """Try a full packet again, larger amounts, and what less gets through."""
     plans = [Plan(direction)] * _AGAIN
     plans += [Plan(direction, larger, brief=True) for larger in LARGER]
-    low, high = FLOOR - 1, size
+    low, high = FLOOR, size
+    sizes = [FLOOR, *_between(low, high, _SIDE_BY_SIDE - 1)]
     trials: list[Trial] = []
     for _ in range(_ROUNDS):
-        sizes = between(low, high, _SIDE_BY_SIDE)
         plans += [Plan(direction, one, one_packet=True, brief=True) for one in sizes]
         trials += await _together(try_one, plans)
         plans = []
@@ -108,7 +112,30 @@ async def _below(try_one: Carry, direction: Direction, size: int) -> list[Trial]
         if not passed:
             break
         low = max(passed)
-        high = min(one.size for one in (*trials, _wall(size)) if _stops(one, low))
-        if high - low <= 1:
+        stalled = [one.size for one in packets if not one.through and one.size > low]
+        high = min(stalled, default=high)
+        sizes = _between(low, high, _SIDE_BY_SIDE)
+        if not sizes:
             break
     return trials
+
+
+def _between(low: int, high: int, count: int) -> list[int]:
+    """Return so many sizes evenly between two, the ends excluded; the least first."""
+    step = max(1.0, (high - low) / (count + 1))
+    sizes = (low + max(1, round(number * step)) for number in range(1, count + 1))
+    return sorted({size for size in sizes if size < high})
+
+
+async def _together(try_one: Carry, plans: Iterable[Plan]) -> list[Trial]:
+    return await asyncio.gather(*(try_one(plan) for plan in plans))
+
+
+CHECK: Final = Check(
+    "size",
+    "Does everything get through, whatever its size?",
+    ("identity",),
+    measure,
+    judge,
+    heavy=True,
+)

@@ -5,18 +5,22 @@ A size is that of a frame, header included: what goes to TCP in one write.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from netduet.client.conversation import Conversation, meeting
+from netduet.client.conversation import Conversation, Opening, meeting
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import present_view
 from netduet.client.verdict import Window
 from netduet.wire import patterns
+from netduet.wire.foreign import escape
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import SinkAnswer, SourceQuestion
 from netduet.wire.states import Limits
@@ -37,7 +41,7 @@ packet must have been lost four times for random loss to look like a stall.
 BRIEF: Final = 1.0
 """The same where the stall is known and its limit is searched: lost three times."""
 
-LONGEST: Final = 8.0
+LONGEST: Final = 5.0
 """Seconds a trial may take that does make progress."""
 
 _LOOK: Final = 0.1
@@ -47,6 +51,9 @@ _ROUND_TRIPS: Final = 4
 _MOST_ROUND_TRIPS: Final = 2.0
 _FRAME_SHARE: Final = 0.8
 """Share of the server's limit on a frame's time that a trial may use up."""
+
+_FORERUNNER: Final = HEADER_SIZE
+"""Bytes of the empty answer that comes before the one that is asked for."""
 
 _ORDINARY: Final = 1448
 """What a full packet carries where no kernel says it."""
@@ -153,10 +160,13 @@ async def carry(address: Address, patience: Patience, plan: Plan) -> Trial:
     async with meeting(address, patience) as (opening, conversation):
         if conversation is None:
             window = Window(opening.begin, opening.end)
-            what = opening.detail or "it was accepted, and not welcomed"
-            size = plan.size or 0
             return Trial(
-                plan, size, Fate.UNOPENED, window, detail=what, cause=opening.cause
+                plan,
+                plan.size or 0,
+                Fate.UNOPENED,
+                window,
+                detail=_unwelcome(opening),
+                cause=opening.cause,
             )
         trial = await _Passage(address, patience, plan, conversation).run()
         if trial.through:
@@ -191,11 +201,7 @@ class _Passage:
         payload = patterns.make(size - HEADER_SIZE, seed)
         sent = conversation.connection.bytes_sent
         received = conversation.connection.bytes_received
-        if self._up:
-            number = conversation.send(Kind.SINK, payload)
-        else:
-            question = SourceQuestion(size=len(payload), seed=seed)
-            number = conversation.send(Kind.SOURCE, question)
+        number = self._ask(payload, seed)
         answer, fate, window = await self._wait(number)
         changed_at = _changed_at(answer, payload)
         if changed_at is not None:
@@ -204,7 +210,8 @@ class _Passage:
         if self._up:
             arrived = None if view is None else max(0, view.bytes_received - sent)
         else:
-            arrived = conversation.connection.bytes_received - received
+            received += _FORERUNNER
+            arrived = max(0, conversation.connection.bytes_received - received)
         ending = conversation.ending
         return Trial(
             self._plan,
@@ -218,6 +225,23 @@ class _Passage:
             "" if ending is None else ending.detail,
             missing,
         )
+
+    def _ask(self, payload: bytes, seed: int) -> int:
+        """Send the bytes or ask for them, so that no acknowledgement travels in them.
+
+        If one did, and was lost with them, its own sender would send again; who gets
+        that twice says so in an option, by which the next packet is too long, is cut
+        in two, and passes a virtual link as one that is not looked at.
+        """
+        conversation = self._conversation
+        if self._up:
+            with contextlib.suppress(OSError):  # gone already: the answer will tell
+                conversation.set_option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            return conversation.send(Kind.SINK, payload)
+        # Both leave in one packet, and the first answer acknowledges both.
+        conversation.send(Kind.SOURCE, SourceQuestion(size=0, seed=0))
+        question = SourceQuestion(size=len(payload), seed=seed)
+        return conversation.send(Kind.SOURCE, question)
 
     def _size(self, before: Sender | None) -> int:
         known = before or self._own
@@ -281,7 +305,12 @@ class _Passage:
         if self._plan.brief or fate is Fate.ENDED:
             return own, None, ""
         welcome = self._conversation.welcome
-        view, missing = await present_view(self._address, welcome, self._patience)
+        view, missing = None, "no answer in time"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.answer):
+                view, missing = await present_view(
+                    self._address, welcome, self._patience
+                )
         if not self._up and view is not None:
             own = Sender.of(view.model_dump())
         return own, view, missing
@@ -292,6 +321,14 @@ class _Passage:
         if report is None or report.connection is None:
             return None
         return Sender.of(report.connection.model_dump())
+
+
+def _unwelcome(opening: Opening) -> str:
+    if opening.refused is not None:
+        return f"the server says: {escape(opening.refused.message)}"
+    if opening.broken is not None:
+        return f"its answer breaks a rule: {escape(opening.broken.message)}"
+    return opening.detail or "it was accepted, and not welcomed"
 
 
 def _changed_at(answer: BaseModel | bytes | None, payload: bytes) -> int | None:

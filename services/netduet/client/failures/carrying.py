@@ -4,6 +4,236 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.failures.declaration import Failure
+from netduet.client.failures.declaration import (
+    CLIENT,
+    FORTH,
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+    Failure,
+)
 
-CARRYING: Final[tuple[Failure, ...]] = ()
+CARRYING: Final = (
+    Failure(
+        "size.black_hole",
+        "large packets vanish",
+        "Packets above a certain length are dropped and their sender is not told (an MTU "
+        "black hole): connections open, small exchanges work, large ones hang.",
+        FORTH,
+        (
+            (
+                "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel, "
+                "PPPoE), and a firewall drops the ICMP message that would say so"
+            ),
+            "the two ends of one link have different MTUs",
+            "a firewall or a broken device drops packets by their length",
+        ),
+        (
+            (
+                "set the MTU named above where both ends are attached: ip link set DEVICE "
+                "mtu N, or the option com.docker.network.driver.mtu of the network"
+            ),
+            "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
+            (
+                "have a router on the way clamp TCP's segments: iptables -t mangle "
+                "-A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"
+            ),
+            "find the router at which it happens: tracepath -n ADDRESS",
+        ),
+    ),
+    Failure(
+        "size.stalled",
+        "a transfer stops on the way",
+        "Connections open and carry a little; at some size the bytes stop, and this is "
+        "not how packets vanish that are too long.",
+        UNKNOWN,
+        (
+            (
+                "a proxy, tunnel or firewall on the way takes the bytes and stops handing "
+                "them on"
+            ),
+            "so many packets are lost that TCP does not get through",
+            "the program at the receiving end hangs, or is starved of CPU",
+        ),
+        (
+            "ask the server's own address, past any proxy or balancer",
+            "run the check again: does it stop at the same size?",
+            "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
+        ),
+    ),
+    Failure(
+        "size.cut",
+        "connections end while they carry data",
+        "A connection that opened, or the next one, was ended before all of it had arrived, "
+        "more than once in a row.",
+        INTERMEDIARY,
+        (
+            (
+                "a proxy or firewall cuts connections that carry more than it allows, or what "
+                "it does not know"
+            ),
+            "the server is being stopped, or crashes",
+        ),
+        (
+            "look at the server's log: who ended the connection there, and how?",
+            "ask the server's own address, past any proxy or balancer",
+        ),
+    ),
+    Failure(
+        "size.changed",
+        "data arrives changed",
+        "What arrived is not what was sent, though TCP's checksum is right: it was "
+        "changed on purpose, or by something that computes the checksum anew.",
+        INTERMEDIARY,
+        (
+            (
+                "a proxy, tunnel or firewall on the way rewrites what it carries (text "
+                "conversion, content filters, address translation of old protocols)"
+            ),
+            "a network card or a virtual switch with broken memory or offloading",
+        ),
+        (
+            "compare checksums at both ends of each hop, or take the hops away by turns",
+            (
+                "switch offloading off at both ends and try again: ethtool -K DEVICE "
+                "tx off rx off gso off gro off"
+            ),
+        ),
+    ),
+    Failure(
+        "udp.silent",
+        "datagrams vanish",
+        "Connections work; datagrams to the same address were sent several times, and "
+        "neither an answer nor an ICMP error came back.",
+        UNKNOWN,
+        (
+            "a firewall, security group or network policy lets TCP through and drops UDP",
+            "the answers are dropped on the way back (a firewall that knows no UDP flows)",
+            "a balancer or published port in front carries TCP alone",
+        ),
+        (
+            "check the rules for UDP on the port, in both directions",
+            "look whether the port is published for UDP too: docker port, PORT:PORT/udp",
+            "capture on the server (tcpdump udp port PORT): do the datagrams arrive?",
+        ),
+    ),
+    Failure(
+        "udp.rejected",
+        "datagrams are refused",
+        "An ICMP error, or this host's own kernel, refused the datagrams; connections to "
+        "the same address work.",
+        INTERMEDIARY,
+        (
+            "nothing listens for datagrams there: the server was started with udp=false",
+            "a firewall rejects UDP (REJECT)",
+            "the port is published for TCP alone",
+        ),
+        (
+            "look what listens on the server: ss -uln; NETDUET_SERVER_UDP",
+            "check the rules for UDP on the host that sent the ICMP error",
+        ),
+    ),
+    Failure(
+        "udp.stranger",
+        "another program answers datagrams",
+        "Connections reach the right server, datagrams to the same address another one.",
+        SERVER,
+        (
+            "another program has the port for UDP (ports of TCP and UDP are not one)",
+            "a balancer leads TCP and UDP to different places",
+        ),
+        ("look what listens on the server for UDP: ss -ulnp",),
+    ),
+    Failure(
+        "udp.unsent",
+        "this end sends too few datagrams",
+        "So few datagrams left this host in time that nothing is known of the network.",
+        CLIENT,
+        (
+            "this host is short of CPU, or a CPU limit holds this process back",
+            "this host's own sending queue is full, or its firewall drops datagrams",
+        ),
+        ("run the check again on a host that is less busy",),
+    ),
+    Failure(
+        "udp.loss",
+        "datagrams are lost",
+        "More datagrams were lost on one way than may be, as both ends counted them, and "
+        "chance does not explain it.",
+        INTERMEDIARY,
+        (
+            "a link on the way is overloaded, or limited to a rate",
+            "a bad cable, radio link or network card",
+            (
+                "the receiving end's buffer overflows: it is short of CPU "
+                "(the server's UDP socket: ss -uanm, netstat -su)"
+            ),
+        ),
+        (
+            "run the check again with --profile full, in quiet and in busy hours",
+            "look for drops on each interface of the way: ip -s link, tc -s qdisc",
+        ),
+    ),
+    Failure(
+        "udp.duplicated",
+        "datagrams come several times",
+        "A large part of the datagrams arrived more than once.",
+        INTERMEDIARY,
+        (
+            "the network has a loop, or a bond that sends on all its links",
+            "a switch or a virtual network mirrors traffic to the receiver itself",
+        ),
+        ("capture at the receiver: do the copies come from different MAC addresses?",),
+    ),
+    Failure(
+        "udp.reordered",
+        "datagrams come out of order",
+        "A large part of the datagrams arrived behind one that was sent later.",
+        INTERMEDIARY,
+        (
+            "packets are spread over several links one by one, not flow by flow",
+            "a device on the way handles one flow on several processors",
+        ),
+        (
+            "have links chosen by addresses and ports (layer3+4), not in turn (round-robin)",
+        ),
+    ),
+    Failure(
+        "udp.black_hole",
+        "large datagrams vanish",
+        "Datagrams above a certain length are dropped and their sender is not told, while "
+        "small ones pass (an MTU black hole).",
+        INTERMEDIARY,
+        (
+            (
+                "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel), "
+                "and the ICMP message that would say so is dropped"
+            ),
+            "the two ends of one link have different MTUs",
+            "a firewall or a broken device drops datagrams by their length",
+        ),
+        (
+            "set the MTU named above where both ends are attached",
+            "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
+            "find the router at which it happens: tracepath -n ADDRESS",
+        ),
+    ),
+    Failure(
+        "udp.fragments",
+        "fragments are dropped",
+        "Datagrams that fit into one packet pass; larger ones, which travel in fragments, "
+        "never arrive.",
+        INTERMEDIARY,
+        (
+            "a firewall, balancer or cloud network drops fragments on purpose",
+            (
+                "a balancer sends the fragments of one datagram to different places: "
+                "only the first one has ports"
+            ),
+        ),
+        (
+            "let fragments pass, or put them together on the way (conntrack does)",
+            "keep datagrams small: DNS over UDP at 1232 bytes, tunnels with a lower MTU",
+        ),
+    ),
+)

@@ -111,17 +111,6 @@ CONNECTING: Final = (
         ),
     ),
     Failure(
-        "reach.reset",
-        "the connection is reset while it is made",
-        "The attempt was not refused, but cut: while it was made, or as soon as it was.",
-        INTERMEDIARY,
-        (
-            "a firewall or proxy between the two cuts new connections",
-            "the server accepts and resets at once: it is at a limit, or crashes",
-        ),
-        ("check the firewalls and proxies between the two",),
-    ),
-    Failure(
         "reach.other",
         "no connection can be made",
         "The kernel of this host reported an error that has no class of its own.",

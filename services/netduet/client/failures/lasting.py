@@ -4,6 +4,168 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.failures.declaration import Failure
+from netduet.client.failures.declaration import INTERMEDIARY, SERVER, Failure
 
-LASTING: Final[tuple[Failure, ...]] = ()
+_KEEP_ALIVE: Final = (
+    "switch TCP keep-alive on in the application, at an interval well below the timer: "
+    "SO_KEEPALIVE with TCP_KEEPIDLE; the kernel's own 2 hours are too long"
+)
+_RAISE: Final = "raise the timer of what lies between, if it is yours"
+_DIRECT: Final = "ask the server's own address, past any proxy or balancer"
+
+LASTING: Final[tuple[Failure, ...]] = (
+    Failure(
+        "idle.reset",
+        "silent connections are reset",
+        "A connection that nobody used for a while was reset, and neither end had done so.",
+        INTERMEDIARY,
+        (
+            "a balancer, NAT or firewall forgets connections, and resets whoever then sends",
+            "a proxy resets both its sides when its timer of silence is up",
+        ),
+        (_KEEP_ALIVE, _RAISE, "find out whose timer it is: --idle-rungs around it"),
+    ),
+    Failure(
+        "idle.closed",
+        "silent connections are closed",
+        "A connection that nobody used for a while was closed, and neither end had done so.",
+        INTERMEDIARY,
+        (
+            "a proxy or balancer closes both its sides when its timer of silence is up",
+            "a sidecar of a service mesh does",
+        ),
+        (
+            "have the application itself send now and then: a proxy counts no keep-alive",
+            _RAISE,
+        ),
+    ),
+    Failure(
+        "idle.silent",
+        "silent connections die, and nobody is told",
+        "After a silence what was sent on a connection went nowhere: no answer, no reset.",
+        INTERMEDIARY,
+        (
+            "a NAT or firewall forgets connections, and drops what belongs to none it knows",
+            "IPVS (Docker Swarm's virtual addresses) does after 15 minutes",
+            "a balancer forgets them, as Azure's does unless told to send resets",
+        ),
+        (
+            _KEEP_ALIVE,
+            _RAISE,
+            "set TCP_USER_TIMEOUT, or the application waits for a quarter of an hour",
+        ),
+    ),
+    Failure(
+        "idle.interrupted",
+        "silent connections could not be held to the end",
+        "The server itself ended them, or is gone: that says nothing about the network.",
+        SERVER,
+        (
+            "the server was stopped or restarted meanwhile",
+            "the server is at its limit of connections",
+        ),
+        ("run the check again while the server stays up",),
+    ),
+    Failure(
+        "close.half_close",
+        "data does not pass once one side has ended its sending",
+        "One end had said all that it had to say, and what the other sent then was lost.",
+        INTERMEDIARY,
+        (
+            "a proxy on the way closes both directions as soon as one has ended",
+            "a NAT or balancer forgets half-closed connections early: IPVS after 60 s",
+        ),
+        (
+            _DIRECT,
+            "have the proxy carry half-closed connections (nginx: proxy_half_close on)",
+            "have the application say the end in its own protocol instead of by FIN",
+        ),
+    ),
+    Failure(
+        "close.answer_cut",
+        "answers are cut short at the end of a connection",
+        "The server sent all of its answer and ended properly; only a part of it came.",
+        INTERMEDIARY,
+        (
+            "a proxy closes a side before it has passed on all that it has read",
+            "a proxy closes a socket with bytes unread, which resets the connection",
+        ),
+        (
+            _DIRECT,
+            "update the proxy, or look for its timers of half-closed connections",
+        ),
+    ),
+    Failure(
+        "close.answer_changed",
+        "an answer's bytes are changed on the way",
+        "The answer came whole, and bytes of it differ from what the server sent.",
+        INTERMEDIARY,
+        (
+            "broken hardware or checksum offload changes bytes",
+            "a proxy or tunnel changes what it carries",
+        ),
+        ("run the check size, which tells where and how much", _DIRECT),
+    ),
+    Failure(
+        "close.fin_changed",
+        "a proper end does not arrive as one",
+        "One end ended its sending properly; the other saw a reset instead, or nothing.",
+        INTERMEDIARY,
+        (
+            "a proxy on the way does not pass on an end of sending",
+            "a proxy or firewall ends connections by resets, to be rid of them sooner",
+        ),
+        (
+            _DIRECT,
+            "do not wait for an end of stream without a time limit",
+        ),
+    ),
+    Failure(
+        "close.reset_hidden",
+        "a reset arrives as a proper end",
+        "One end cut the connection; for the other it ended as if all had been said: "
+        "half a transfer then looks like a whole one.",
+        INTERMEDIARY,
+        ("a proxy on the way closes properly, whatever way its other side has ended",),
+        (
+            "tell the end of a message by its length or a mark, never by the end of stream",
+            _DIRECT,
+        ),
+    ),
+    Failure(
+        "close.reset_lost",
+        "a reset does not arrive",
+        "The server cut the connection, and this end was never told.",
+        INTERMEDIARY,
+        (
+            "a firewall drops resets, or all that belongs to no connection it knows",
+            "a proxy on the way keeps its side open",
+        ),
+        (
+            "let resets pass in the firewalls on the way",
+            "do not wait for an answer without a time limit",
+        ),
+    ),
+    Failure(
+        "close.reset_forged",
+        "something in between resets connections",
+        "Each end was told that the other had reset the connection, and neither had.",
+        INTERMEDIARY,
+        (
+            "a firewall or intrusion prevention system cuts connections it does not like",
+            "a proxy resets both its sides as soon as one has ended its sending",
+        ),
+        ("look at the logs of firewalls and proxies on the way", _DIRECT),
+    ),
+    Failure(
+        "close.interrupted",
+        "connections could not be ended as they were to be",
+        "The server itself ended or refused them: that says nothing about the network.",
+        SERVER,
+        (
+            "the server was stopped or restarted meanwhile",
+            "the server is at its limit of connections",
+        ),
+        ("run the check again while the server stays up",),
+    ),
+)

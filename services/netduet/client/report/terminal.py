@@ -44,24 +44,37 @@ def erasable() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-async def progress(running: Callable[[], dict[str, float]]) -> None:
-    """Show which checks are under way, and for how long, until cancelled.
+class Progress:
+    """A line that says which checks are under way, and is gone before any other."""
 
-    The line is taken away before anything else is written: it never stays.
-    """
-    try:
-        while True:
-            await asyncio.sleep(_PROGRESS)
-            now = time.monotonic()
-            told = ", ".join(
-                f"{name} {now - begin:.0f} s" for name, begin in running().items()
-            )
-            if told:
-                sys.stdout.write(f"  … {told}{_CLEAR}\r")
-                sys.stdout.flush()
-    finally:
-        sys.stdout.write(_CLEAR)
-        sys.stdout.flush()
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        self._shown = False
+
+    async def show(self, running: Callable[[], dict[str, float]]) -> None:
+        """Show what runs, and since when (monotonic seconds), until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(_PROGRESS)
+                now = time.monotonic()
+                told = ", ".join(
+                    f"{name} {now - begin:.0f} s" for name, begin in running().items()
+                )
+                if told:
+                    width = os.get_terminal_size(sys.stdout.fileno()).columns
+                    line = f"  … {told}"[: width - 1]
+                    sys.stdout.write(f"{line}{_CLEAR}\r")
+                    sys.stdout.flush()
+                    self._shown = True
+        finally:
+            self.clear()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stdout.write(_CLEAR)
+            sys.stdout.flush()
+            self._shown = False
 
 
 def _plain(lines: Iterable[Line]) -> None:

@@ -57,7 +57,6 @@ def test_address_that_accepts_passes() -> None:
         (Cause.REFUSED, "reach.refused"),
         (Cause.TIMEOUT, "reach.timeout"),
         (Cause.UNREACHABLE, "reach.unreachable"),
-        (Cause.RESET, "reach.reset"),
         (Cause.OTHER, "reach.other"),
     ],
 )

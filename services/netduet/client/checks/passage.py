@@ -1,0 +1,413 @@
+"""What the trials of sizes tell: findings, remarks, figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from netduet.client.checks.holes import (
+    FAILED,
+    at_the_server,
+    full_length,
+    held_here,
+    is_hole,
+    largest_passed,
+    least_stalled,
+    obstacle,
+    resent,
+)
+from netduet.client.checks.trial import Direction, Fate, Sender, Trial
+from netduet.client.dial import Address, Cause
+from netduet.client.failures.declaration import BACK, FORTH, SERVER
+from netduet.client.verdict import Figures, Finding, Judgement, Side
+from netduet.wire.frames import HEADER_SIZE
+
+_WHERE: Final = {Direction.UP: FORTH, Direction.DOWN: BACK}
+_TO: Final = {Direction.UP: "to the server", Direction.DOWN: "from the server"}
+_SENDER: Final = {Direction.UP: Side.CLIENT, Direction.DOWN: Side.SERVER}
+_RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
+
+_SOME: Final = 3
+_SHARE: Final = 0.005
+"""Packets that must be sent again to be told: a kernel probes with one by itself."""
+
+_PROBED: Final = 3
+"""Retransmissions after which a kernel tries shorter packets (tcp_mtu_probing)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The trials to one address and back; ``lacking`` are features it does not offer."""
+
+    address: Address
+    up: tuple[Trial, ...] = ()
+    down: tuple[Trial, ...] = ()
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def ways(self) -> tuple[tuple[Direction, tuple[Trial, ...]], ...]:
+        """Both directions with their trials."""
+        return (Direction.UP, self.up), (Direction.DOWN, self.down)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The courses that were looked at."""
+
+    courses: tuple[Course, ...]
+
+
+def judge(size: Size) -> Judgement:
+    """Tell a black hole from a stall of another kind, changed bytes, a cut, and loss."""
+    able = [course for course in size.courses if not course.lacking]
+    if not able:
+        return Judgement("", skipped=_lacking(size.courses))
+    findings: list[Finding] = []
+    remarks: list[str] = []
+    figures: Figures = {}
+    for number, course in enumerate(able, 1):
+        prefix = f"{number}." if number > 1 else ""
+        for direction, trials in course.ways:
+            found = _findings(course.address, direction, trials)
+            findings += found
+            remarks += _remarks(direction, trials, found)
+            told = _figures(direction, trials)
+            figures |= {f"{prefix}{name}": one for name, one in told.items()}
+    unable = [course for course in size.courses if course.lacking]
+    if unable:
+        remarks.append(_lacking(unable))
+    kept = tuple(dict.fromkeys(remarks))
+    return Judgement(_summary(able), _merged(findings), kept, figures)
+
+
+def _lacking(courses: Sequence[Course]) -> str:
+    names = " and ".join(dict.fromkeys(name for one in courses for name in one.lacking))
+    where = ", ".join(str(one.address) for one in courses)
+    return f"the server at {where} is of a version that does not offer {names}"
+
+
+def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Return each kind of finding once, the others of its kind told beside it."""
+    kinds: dict[tuple[str, str | None], list[Finding]] = {}
+    for one in findings:
+        kinds.setdefault((one.failure, one.where), []).append(one)
+    return tuple(
+        replace(first, seen="; ".join(one.seen for one in (first, *others)))
+        for first, *others in kinds.values()
+    )
+
+
+# What is wrong one way
+
+
+def _findings(
+    address: Address, direction: Direction, trials: tuple[Trial, ...]
+) -> list[Finding]:
+    findings = []
+    changed = next((one for one in trials if one.fate is Fate.CHANGED), None)
+    if changed is not None:
+        findings.append(_changed(address, direction, changed))
+    failed = obstacle(trials)
+    if not failed:
+        return findings
+    last = failed[-1]
+    if last.whole and is_hole(trials):
+        findings.append(_black_hole(address, direction, trials))
+    elif last.fate is Fate.STALLED:
+        findings.append(_stalled(address, direction, failed, trials))
+    else:
+        findings.append(_cut(address, direction, last))
+    return findings
+
+
+def _black_hole(
+    address: Address, direction: Direction, trials: tuple[Trial, ...]
+) -> Finding:
+    stalled = least_stalled(trials)
+    passed = largest_passed(trials)
+    mtu = None if passed is None else full_length(address, passed)
+    to = _TO[direction]
+    said = f"{address}: packets {to} that carry {stalled:,} bytes or more vanish"
+    if passed is not None and mtu is not None:
+        said += (
+            f" without a word, those with up to {passed.size:,} arrive: "
+            f"set the MTU to {mtu:,} or less at both ends"
+        )
+    last = [one for one in trials if one.whole and one.after is not None][-1]
+    figures = _sender_figures(direction, last) | {
+        "passed": None if passed is None else passed.size,
+        "stalled": stalled,
+        "mtu": mtu,
+    }
+    return Finding(
+        "size.black_hole",
+        said,
+        _evidence(direction, last),
+        figures,
+        where=_WHERE[direction],
+    )
+
+
+def _stalled(
+    address: Address,
+    direction: Direction,
+    failed: list[Trial],
+    trials: tuple[Trial, ...],
+) -> Finding:
+    last = next((one for one in reversed(failed) if one.after), failed[-1])
+    passed = max((one.size for one in trials if one.through), default=0)
+    awaited = at_the_server(last)
+    if awaited and direction is Direction.UP:
+        said = f"{address}: {last.size:,} bytes reach the server and are not answered"
+    elif awaited:
+        said = f"{address}: the server does not send the {last.size:,} bytes asked for"
+    else:
+        said = f"{address}: {last.size:,} bytes {_TO[direction]} do not arrive"
+        if last.arrived:
+            said += f" whole, {last.arrived:,} of them do"
+    said += f", then nothing moves for {_seconds(last):.1f} s"
+    if passed:
+        said += f"; {passed:,} bytes did arrive"
+    figures = _sender_figures(direction, last) | {
+        "passed": passed or None,
+        "stalled": last.size,
+        "arrived": last.arrived,
+    }
+    return Finding(
+        "size.stalled",
+        said,
+        _evidence(direction, last),
+        figures,
+        where=SERVER if awaited else _WHERE[direction],
+        # What a kernel sent in vain was not late because a program was.
+        missed=None if resent(last) else last.window,
+    )
+
+
+def _cut(address: Address, direction: Direction, trial: Trial) -> Finding:
+    if trial.fate is Fate.UNOPENED:
+        said = f"{address}: further connections fail: {trial.detail}"
+    else:
+        said = (
+            f"{address}: the connection ends while it carries {trial.size:,} bytes "
+            f"{_TO[direction]}: {trial.detail}"
+        )
+    after = f"after {_seconds(trial):.1f} s: {trial.detail}"
+    missed = trial.window if trial.cause is Cause.TIMEOUT else None
+    return Finding(
+        "size.cut",
+        said,
+        ((Side.CLIENT, after),),
+        {"direction": direction.value, "size": trial.size},
+        where=_WHERE[direction],
+        missed=missed,
+    )
+
+
+def _changed(address: Address, direction: Direction, trial: Trial) -> Finding:
+    payload = trial.size - HEADER_SIZE
+    said = (
+        f"{address}: of {payload:,} bytes {_TO[direction]}, byte {trial.changed_at:,} "
+        "arrives as another one"
+    )
+    evidence = "it compared all of them with what the other end sent"
+    return Finding(
+        "size.changed",
+        said,
+        ((_RECEIVER[direction], evidence),),
+        {
+            "direction": direction.value,
+            "size": payload,
+            "changed_at": trial.changed_at,
+        },
+        where=_WHERE[direction],
+    )
+
+
+# Evidence
+
+
+def _seconds(trial: Trial) -> float:
+    return trial.window.end - trial.window.begin
+
+
+def _evidence(direction: Direction, trial: Trial) -> tuple[tuple[Side, str], ...]:
+    evidence = []
+    if trial.after is not None:
+        evidence.append((_SENDER[direction], _kernel_says(trial, trial.after)))
+    if trial.arrived is not None:
+        said = f"{trial.arrived:,} of these {trial.size:,} bytes have arrived"
+        evidence.append((_RECEIVER[direction], said))
+    if trial.missing:
+        said = f"the server's kernel could not be asked: {trial.missing}"
+        evidence.append((Side.CLIENT, said))
+    return tuple(evidence)
+
+
+def _kernel_says(trial: Trial, after: Sender) -> str:
+    seconds = f"{_seconds(trial):.1f} s"
+    mtu = f"it takes the path MTU for {after.pmtu:,}"
+    if resent(trial) and trial.single:
+        times = (
+            "once more" if trial.retransmits == 1 else f"{trial.retransmits} times more"
+        )
+        return (
+            f"the kernel sent the packet with {trial.size:,} bytes, and {times} in "
+            f"{seconds}, and no acknowledgement came; {mtu}"
+        )
+    if resent(trial):
+        return (
+            f"the kernel had to send packets again ({trial.retransmits}), and for "
+            f"{seconds} no acknowledgement has come for {after.unacked} of them; {mtu}"
+        )
+    if held_here(trial):
+        return (
+            f"the kernel could not send a packet with {after.notsent:,} bytes at all in "
+            f"{seconds}: its own link or its own firewall refuses it; {mtu}"
+        )
+    if after.notsent:
+        return (
+            f"{after.notsent:,} bytes wait to be sent: who takes them at the other "
+            "end of this TCP connection takes no more"
+        )
+    if after.unacked:
+        return f"{after.unacked} packets are under way, and none had to be sent again"
+    return "all that was handed to the kernel was sent and acknowledged"
+
+
+def _sender_figures(direction: Direction, trial: Trial) -> Figures:
+    figures: Figures = {
+        "direction": direction.value,
+        "seconds": round(_seconds(trial), 3),
+        "retransmits": trial.retransmits,
+    }
+    for name in ("snd_mss", "pmtu", "unacked", "notsent"):
+        figures[name] = None if trial.after is None else getattr(trial.after, name)
+    return figures
+
+
+# What is no fault
+
+
+def _remarks(
+    direction: Direction, trials: tuple[Trial, ...], found: list[Finding]
+) -> list[str]:
+    to = _TO[direction]
+    remarks = [*_about_mtu(direction, trials), *_about_speed(direction, trials)]
+    hole = any(one.failure == "size.black_hole" for one in found)
+    larger = [one.size for one in trials if one.through and not one.single]
+    if hole and larger:
+        remarks.append(
+            f"{min(larger):,} bytes {to} did get through: a virtual link hands many "
+            "packets on in one piece, past the check that one packet fails; so some "
+            "transfers work and others hang"
+        )
+    limited = [one.size for one in trials if one.size < (one.plan.size or 0)]
+    limited = [] if any(one.plan.one_packet for one in trials) else limited
+    if limited:
+        remarks.append(
+            f"more than {max(limited):,} bytes {to} were not tried: "
+            "the server takes no longer frames"
+        )
+    if not found:
+        remarks += _about_loss(direction, trials)
+    return remarks
+
+
+def _about_mtu(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+    views = [view for one in trials for view in (one.before, one.after) if view]
+    if not views or not trials[0].through:
+        return []
+    first, least = views[0], min(view.pmtu for view in views)
+    to = _TO[direction]
+    if least < first.pmtu:
+        return [
+            (
+                f"packets {to} may have {least:,} bytes, not the {first.pmtu:,} of this "
+                "link: a router said so and was heard (path MTU discovery works)"
+            )
+        ]
+    shorter = min(view.snd_mss for view in views)
+    if shorter < first.snd_mss and trials[0].retransmits >= _PROBED:
+        return [
+            (
+                f"full packets {to} got lost until the kernel made them shorter by itself "
+                f"({shorter:,} bytes): larger ones vanish without a word"
+            )
+        ]
+    return []
+
+
+def _about_speed(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+    return [
+        f"{one.size:,} bytes {_TO[direction]} were not through after "
+        f"{_seconds(one):.1f} s, and moved all the while: the path is slow"
+        for one in trials
+        if one.fate is Fate.SLOW
+    ]
+
+
+def _about_loss(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+    to = _TO[direction]
+    remarks = []
+    failed = [one for one in trials if one.fate in FAILED]
+    if failed:
+        remarks.append(
+            f"{len(failed)} of {len(trials)} trials {to} failed, and went well when "
+            "they were repeated: packets are lost"
+        )
+    again = sum(one.retransmits for one in trials if one.through)
+    sent = sum(
+        -(-one.size // one.before.snd_mss)
+        for one in trials
+        if one.through and one.before is not None
+    )
+    if again >= _SOME and again >= _SHARE * sent:
+        remarks.append(
+            f"of about {sent:,} packets {to}, {again:,} had to be sent again, "
+            "and all arrived"
+        )
+    return remarks
+
+
+def _summary(courses: Sequence[Course]) -> str:
+    told = {course.address: _told(course) for course in courses}
+    if len(set(told.values())) == 1:
+        return _told(courses[0])
+    return "; ".join(f"{address}: {text}" for address, text in told.items())
+
+
+def _told(course: Course) -> str:
+    up, down = (_told_way(trials) for _, trials in course.ways)
+    if up == down:
+        return f"{up}, both ways"
+    return f"to the server {up}; from the server {down}"
+
+
+def _told_way(trials: tuple[Trial, ...]) -> str:
+    passed = [one.size for one in trials if one.through]
+    whole = [one.size for one in trials if one.whole and one.through]
+    if whole:
+        return (
+            f"full packets ({whole[0]:,} bytes) arrive, and up to {max(passed):,} bytes"
+        )
+    longest = largest_passed(trials)
+    if longest is not None:
+        return f"packets with up to {longest.size:,} bytes arrive"
+    return "not even short packets arrive" if passed else "nothing arrives"
+
+
+def _figures(direction: Direction, trials: tuple[Trial, ...]) -> Figures:
+    first = trials[0]
+    view = first.after or first.before
+    failed = [one.size for one in trials if one.fate in FAILED]
+    return {
+        f"{direction.value}_full_packet": first.size,
+        f"{direction.value}_path_mtu": None if view is None else view.pmtu,
+        f"{direction.value}_largest_passed": max(
+            (one.size for one in trials if one.through), default=None
+        ),
+        f"{direction.value}_least_failed": min(failed, default=None),
+        f"{direction.value}_retransmits": sum(one.retransmits for one in trials),
+    }

@@ -1,0 +1,103 @@
+"""Do datagrams get through, how many are lost each way, and which sizes pass?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from netduet.client.checks.declaration import Check, Context
+from netduet.client.checks.exchange import judge_exchange
+from netduet.client.checks.identity import Answer, Identity
+from netduet.client.counted import Exchange, Knock, Plan
+from netduet.client.counting import Counter
+from netduet.client.datagrams import Datagrams
+from netduet.client.dial import classify, in_thread
+from netduet.client.verdict import Figures, Judgement
+
+MOST: Final = 4
+"""Addresses that are asked."""
+
+FEATURE: Final = "count"
+
+PLANS: Final = {
+    "quick": Plan(300, 0.002),
+    "full": Plan(2000, 0.002),
+    "soak": Plan(30_000, 0.002),
+}
+"""Datagrams of a burst, by profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Udp:
+    """What came of each address, and the share of datagrams that may be lost."""
+
+    exchanges: tuple[Exchange, ...]
+    max_loss: float
+
+
+async def measure(context: Context) -> Udp:
+    """Ask each netduet by datagrams, side by side, each in a thread."""
+    known = context.earlier(Identity).known[:MOST]
+    plan = PLANS[context.profile]
+    patience = context.patience.answer
+    exchanges = await asyncio.gather(
+        *(in_thread(partial(exchange, one, plan, patience)) for one in known)
+    )
+    return Udp(tuple(exchanges), context.max_loss)
+
+
+def exchange(answer: Answer, plan: Plan, patience: float) -> Exchange:
+    """Ask at one address: an opening, a burst, sizes."""
+    address, tcp = answer.address, answer.opening.welcome
+    try:
+        sock = Datagrams(address)
+    except OSError as error:
+        _, detail = classify(error)
+        return Exchange(address, tcp, detail=detail)
+    with sock:
+        counter = Counter(sock, patience)
+        knock = counter.knock()
+        if not _counts(answer, knock):
+            return Exchange(address, tcp, knock)
+        burst = counter.burst(plan)
+        if burst.tally is None:
+            return Exchange(address, tcp, knock, burst)
+        again = counter.boot_id()
+        return Exchange(address, tcp, knock, burst, again, counter.sizes())
+
+
+def _counts(answer: Answer, knock: Knock) -> bool:
+    """Tell whether the server that answers datagrams can count them."""
+    welcome = knock.welcome or answer.opening.welcome
+    return knock.reached and welcome is not None and FEATURE in welcome.features
+
+
+def judge(udp: Udp) -> Judgement:
+    """Judge each address by itself."""
+    told = [judge_exchange(one, udp.max_loss) for one in udp.exchanges]
+    figures: Figures = {}
+    for number, one in enumerate(told, 1):
+        prefix = f"{number}." if number > 1 else ""
+        figures |= {f"{prefix}{name}": value for name, value in one.figures.items()}
+    parts = [one.summary for one in told if one.summary]
+    skipped = [one.skipped for one in told if one.skipped]
+    remarks = [remark for one in told for remark in one.remarks]
+    return Judgement(
+        "; ".join(parts[:3]),
+        tuple(finding for one in told for finding in one.findings),
+        tuple(remarks + (skipped if parts else [])),
+        figures,
+        None if parts else "; ".join(skipped),
+    )
+
+
+CHECK: Final = Check(
+    "udp",
+    "Do datagrams get through, how many are lost, and which sizes pass?",
+    ("identity",),
+    measure,
+    judge,
+    heavy=True,
+)

@@ -1,0 +1,65 @@
+"""Well-known timers after which something in between ends or forgets a silent connection.
+
+Defaults, in seconds; each with where it is written down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_NEAR: Final = 0.03
+_NEAR_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A default that many leave as it is."""
+
+    seconds: float
+    whose: str
+
+
+KNOWN: Final = (
+    # Debian and Ubuntu, haproxy.cfg: timeout client 50000, timeout server 50000.
+    Timer(50, "HAProxy as Debian sets it up (timeout client)"),
+    # ngx_http_proxy_module, proxy_read_timeout; Elastic Load Balancing, "Connection
+    # idle timeout" of Application and Classic Load Balancers; IPVS, CLOSE_WAIT.
+    Timer(60, "nginx (proxy_read_timeout) and of an AWS ALB or Classic ELB"),
+    # Azure Load Balancer and NAT gateway, "TCP idle timeout": 4 minutes.
+    Timer(240, "an Azure load balancer or NAT gateway"),
+    # Network Load Balancer, tcp.idle_timeout.seconds; "NAT gateway basics".
+    Timer(350, "an AWS Network Load Balancer or NAT gateway"),
+    # ngx_stream_proxy_module, proxy_timeout 10m; Google Cloud, "VPC firewall rules":
+    # connections tracked are inactive after 10 minutes.
+    Timer(600, "nginx (stream proxy_timeout) and of Google Cloud's firewall"),
+    # net/netfilter/ipvs/ip_vs_proto_tcp.c, IP_VS_TCP_S_ESTABLISHED; moby#31208, #37822.
+    Timer(900, "IPVS (virtual addresses of Docker Swarm, kube-proxy in mode ipvs)"),
+    # Google Cloud NAT, --tcp-established-idle-timeout.
+    Timer(1200, "Google Cloud NAT"),
+    # Envoy, tcp_proxy idle_timeout; Cisco ASA, timeout conn 1:00:00; PAN-OS, TCP timeout.
+    Timer(3600, "Envoy (service meshes' sidecars) and of many firewalls"),
+    # kube-proxy, conntrack.tcpEstablishedTimeout 24h.
+    Timer(86_400, "conntrack as kube-proxy sets it up"),
+    # Documentation/networking/nf_conntrack-sysctl.rst, tcp_timeout_established.
+    Timer(432_000, "Linux's conntrack (NAT, stateful firewalls)"),
+)
+
+
+def between(lived: float, died: float) -> tuple[Timer, ...]:
+    """Return those that let ``lived`` seconds of silence pass, and not ``died``."""
+    return tuple(one for one in KNOWN if lived < one.seconds <= died)
+
+
+def near(seconds: float) -> tuple[Timer, ...]:
+    """Return those that end a silence after just about so long."""
+    return tuple(
+        one
+        for one in KNOWN
+        if abs(one.seconds - seconds) <= max(_NEAR_SECONDS, _NEAR * one.seconds)
+    )
+
+
+def told(timers: tuple[Timer, ...]) -> str:
+    """Return in words whose timers these are."""
+    return "; ".join(f"{one.seconds:g} s is the timer of {one.whose}" for one in timers)

@@ -1,0 +1,288 @@
+"""``netduet check`` as a process: what it makes of whoever listens, or does not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import ServeCommand
+from tests.integration.peer import Peer
+from tests.integration.running import Netduet
+from tests.integration.strangers import (
+    Manner,
+    closing,
+    converting,
+    echoing,
+    nobody,
+    resetting,
+    saying,
+    silent,
+    stranger,
+)
+
+Done = subprocess.CompletedProcess[str]
+
+CHECKS = ["name", "reach", "identity", "path"]
+"""The checks that stand on each other; all others stand on these."""
+
+SOON = "--answer-timeout=1s"
+ESCAPED = r"\r\n\x1b[31m"
+
+
+def outcomes(done: Done) -> dict[str, str]:
+    """Return what each of these checks came to, of a single target."""
+    found = re.findall(r"^  ([A-Z]+) +(\w+) ", done.stdout, re.MULTILINE)
+    return {check: outcome for outcome, check in found if check in CHECKS}
+
+
+def words(done: Done) -> str:
+    """Return what was said, each run of blanks and line breaks as one blank."""
+    return " ".join(done.stdout.split())
+
+
+def failed(done: Done, check: str) -> str:
+    """Return the class of failure, of which this check is the root."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr == ""
+    before = CHECKS[: CHECKS.index(check)]
+    after = CHECKS[len(before) + 1 :]
+    assert outcomes(done) == (
+        dict.fromkeys(before, "PASS") | {check: "FAIL"} | dict.fromkeys(after, "SKIP")
+    )
+    [found] = re.findall(r" FAIL: [^(]+ \(([a-z_.]+)\) seen ", words(done))
+    assert isinstance(found, str)
+    return found
+
+
+# A netduet
+
+
+def test_server_that_answers_passes(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """The right server passes all checks: status 0, and a verdict that names the target."""
+    server = serve_command(instance="the-one")
+    done = netduet.run("check", f"127.0.0.1:{server.port}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert outcomes(done) == dict.fromkeys(CHECKS, "PASS")
+    first, *_, last = done.stdout.splitlines()
+    assert first == f"127.0.0.1:{server.port}"
+    assert last == f"PASS: the network between here and {first} works"
+    assert "instance the-one" in words(done)
+
+
+def test_ipv6_target_in_brackets_passes(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """An IPv6 address with a port is typed in brackets, and told so."""
+    server = serve_command(host="::1")
+    done = netduet.run("check", f"[::1]:{server.port}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"[::1]:{server.port}\n")
+
+
+@pytest.mark.parametrize(
+    ("flag", "host", "other"), [("-4", "127.0.0.1", "::1"), ("-6", "::1", "127.0.0.1")]
+)
+def test_family_flag_uses_that_family_alone(
+    serve_command: ServeCommand, netduet: Netduet, flag: str, host: str, other: str
+) -> None:
+    """An address of the other family is not asked, though a server listens there."""
+    port = str(serve_command(host="").port)
+    assert netduet.run("check", flag, "-p", port, host).returncode == 0
+    done = netduet.run("check", flag, "-p", port, other)
+    assert failed(done, "name").startswith("name.")
+    assert other in words(done)
+
+
+def test_other_service_is_named(serve_command: ServeCommand, netduet: Netduet) -> None:
+    """A netduet of another service fails, both names are told; * accepts any."""
+    target = f"127.0.0.1:{serve_command(service='billing').port}"
+    done = netduet.run("check", "--expect-service", "orders", target)
+    assert done.returncode == 1
+    # There is a path to look at, whoever's it is.
+    assert outcomes(done) == dict.fromkeys(CHECKS, "PASS") | {"identity": "FAIL"}
+    assert "(identity.other_service)" in done.stdout
+    assert 'service "billing", and "orders" was expected' in words(done)
+    for expected in ("billing", "*"):
+        done = netduet.run("check", "--expect-service", expected, target)
+        assert done.returncode == 0, done.stdout
+
+
+def test_full_server_is_busy(serve_command: ServeCommand, netduet: Netduet) -> None:
+    """A server that serves as many as it may is told from one that is broken."""
+    server = serve_command(max_connections=1)
+    with Peer(server.port):
+        done = netduet.run("check", f"127.0.0.1:{server.port}")
+    assert failed(done, "identity") == "identity.busy"
+
+
+# Nobody, and somebody else
+
+
+def test_nothing_that_listens_is_refused(netduet: Netduet) -> None:
+    """A port on which nothing listens fails reach, and what stands on it is not judged."""
+    with nobody() as target:
+        done = netduet.run("check", target)
+    assert failed(done, "reach") == "reach.refused"
+    assert f"seen {target}: ECONNREFUSED" in words(done)
+
+
+def test_name_that_does_not_exist_is_the_root(netduet: Netduet) -> None:
+    """A name that does not resolve fails, and nothing else is blamed."""
+    done = netduet.run("check", "nonexistent.invalid")
+    # Where no DNS server can be asked, the resolver has no answer instead of a no.
+    assert failed(done, "name").startswith("name.")
+    assert "nothing to go on: follows from name" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("manner", "failure", "seen"),
+    [
+        (silent, "identity.silent", "accepted, and did not answer in 1."),
+        (closing, "identity.closed", "accepted, and closed without an answer"),
+        (resetting, "identity.reset", "accepted, and reset without an answer"),
+        (echoing, "identity.stranger", "it is an echo service"),
+        (saying(b"Hello, client!"), "identity.plain", "the plain greeting alone"),
+        (saying(b"\x9eNDT\n\x1a\n"), "identity.mangled", "its CR LF became LF"),
+        (saying(b"\x00\x01\x02"), "identity.stranger", "speaks something unknown"),
+    ],
+)
+def test_whoever_else_listens_is_told(
+    netduet: Netduet, manner: Manner, failure: str, seen: str
+) -> None:
+    """The kernel accepts, so reach passes; what then happens has a class and words."""
+    with stranger(manner) as peer:
+        done = netduet.run("check", SOON, peer.target)
+    assert failed(done, "identity") == failure
+    assert f"seen {peer.target}" in words(done)
+    assert seen in words(done)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said", "shown"),
+    [
+        ("HTTP", b"HTTP/1.1 400 No\r\n\x1b[31m", rf"HTTP/1.1 400 No{ESCAPED}"),
+        ("TLS", b"\x15\x03\x01\x00\x02\x02\x46", r"\x15\x03\x01\x00\x02\x02F"),
+        ("SSH", b"SSH-2.0-x\r\n\x1b[31m", rf"SSH-2.0-x{ESCAPED}"),
+        ("PROXY protocol", b"PROXY UNKNOWN\r\n\x1b[31m", rf"PROXY UNKNOWN{ESCAPED}"),
+        ("something unknown", b"\xff\x80caf\xc3\xa9\x07", r"\xff\x80café\x07"),
+    ],
+)
+def test_strange_protocol_is_recognised_and_its_bytes_are_escaped(
+    netduet: Netduet, protocol: str, said: bytes, shown: str
+) -> None:
+    """What a stranger says is shown, and does nothing to the terminal it is shown on."""
+    with stranger(saying(said)) as peer:
+        done = netduet.run("check", peer.target)
+    assert failed(done, "identity") == "identity.stranger"
+    assert f"{peer.target} speaks {protocol}, not netduet" in words(done)
+    assert f'far end its first bytes: "{shown}"' in words(done)
+    assert all(line.isprintable() for line in done.stdout.split("\n"))
+
+
+def test_proxy_that_converts_text_is_found_on_the_way_there(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """A server that got the signature changed says so: it is the path there."""
+    with stranger(converting(serve_command().port)) as peer:
+        done = netduet.run("check", peer.target)
+    assert failed(done, "identity") == "identity.mangled"
+    assert "where path → (the path to the server)" in words(done)
+
+
+# Several targets, and those of the settings
+
+
+def test_worst_of_several_targets_counts(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """Each target has its verdict; one that fails makes the status 1, whatever its place."""
+    good = f"127.0.0.1:{serve_command().port}"
+    with nobody() as bad:
+        for targets in ([good, bad], [bad, good]):
+            done = netduet.run("check", *targets)
+            assert done.returncode == 1
+            heads = [line for line in done.stdout.splitlines() if line in targets]
+            assert heads == targets
+            last = done.stdout.splitlines()[-1]
+            assert last.startswith("2 targets: ")
+            assert set(last.removeprefix("2 targets: ").split(", ")) == {
+                "1 PASS",
+                "1 FAIL",
+            }
+    done = netduet.run("check", good, good)
+    assert done.returncode == 0
+    assert done.stdout.endswith("\n2 targets: 2 PASS\n")
+
+
+def test_targets_come_from_the_variable(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """The variable may list several targets; those that are typed count instead."""
+    good = f"127.0.0.1:{serve_command().port}"
+    with nobody() as bad:
+        done = netduet.run("check", env={"NETDUET_CLIENT_TARGET": f"{good}, {bad}"})
+        assert done.returncode == 1
+        assert done.stdout.endswith("\n2 targets: 1 PASS, 1 FAIL\n")
+        done = netduet.run("check", good, env={"NETDUET_CLIENT_TARGET": bad})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bad not in done.stdout
+
+
+def test_no_target_is_told_in_a_line(netduet: Netduet) -> None:
+    """Without a target there is nothing to check: status 2, and both ways to name one."""
+    done = netduet.run("check")
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert "host:port" in line
+    assert "NETDUET_CLIENT_TARGET" in line
+
+
+# Signals
+
+
+def interrupted(netduet: Netduet, number: int, *words: str) -> tuple[Done, list[str]]:
+    """Send a signal while a silent peer is waited for; another target is still to come."""
+    with stranger(silent) as peer, nobody() as other:
+        targets = [peer.target, other]
+        process = netduet.start("check", "--answer-timeout=1h", *words, *targets)
+        with contextlib.ExitStack() as stack:
+            stack.callback(process.kill)  # else the peer would wait for its client
+            peer.spoken_to()
+            process.send_signal(number)
+            done = netduet.finish(process)
+    assert (done.returncode, done.stderr) == (3, "")
+    return done, targets
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_gives_a_verdict_that_is_none(netduet: Netduet, number: int) -> None:
+    """What is known is told, the verdict says that it was stopped, and the status is 3."""
+    done, targets = interrupted(netduet, number)
+    said = words(done)
+    assert "PASS reach" in said
+    for target in targets:
+        stopped = f"INCONCLUSIVE: stopped before all checks of {target} were done"
+        assert stopped in said
+    assert "PASS:" not in said
+    assert said.endswith("2 targets: 2 INCONCLUSIVE")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_leaves_a_whole_document(netduet: Netduet, number: int) -> None:
+    """The document tells of each target that it was interrupted, and after which checks."""
+    done, targets = interrupted(netduet, number, "--json")
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert (document["outcome"], document["exit_status"]) == ("INCONCLUSIVE", 3)
+    told = {
+        one["target"]: (one["interrupted"], [check["name"] for check in one["checks"]])
+        for one in document["targets"]
+    }
+    assert told == {targets[0]: (True, ["name", "reach"]), targets[1]: (True, [])}

@@ -1,0 +1,122 @@
+"""Ending connections: a real server, and proxies that make something else of an end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from netduet.client.battery import Battery
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.endings import Close, Way
+from netduet.client.target import Target
+from netduet.client.verdict import Outcome, Result
+from netduet.stalls import StallWatch
+from tests.integration.conftest import StartServer
+from tests.integration.proxies import (
+    answer_cutting,
+    end_hardening,
+    end_swallowing,
+    faithful,
+    half_close_breaking,
+    reset_hiding,
+    standing,
+)
+from tests.integration.running import PATIENCE
+from tests.integration.strangers import Manner
+
+PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+BRIEF = Patience(PATIENCE, PATIENCE, 1.0)
+"""How long is waited for what never comes."""
+
+
+async def check(port: int, patience: Patience = PATIENT) -> tuple[Result, Close]:
+    """Run the check, with those that it needs; return what came of it."""
+    target = Target("127.0.0.1", port)
+    context = Context(target, socket.AF_UNSPEC, "", patience)
+    async with StallWatch() as stalls:
+        battery = Battery(context, stalls, lambda _: None, ("close",))
+        await battery.run()
+    return battery.verdict().results[-1], context.earlier(Close)
+
+
+async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
+    """With nothing in between each end arrives, and both ends' records agree."""
+    running = await start_server()
+    result, close = await check(running.port)
+    assert (result.outcome, result.remarks) == (Outcome.PASS, ())
+    [place] = close.places
+    recorded = {
+        one.way: (one.far.entry.ended, one.far.entry.ended_by)
+        for one in place.ends
+        if one.far.entry is not None
+    }
+    assert recorded.pop(Way.FINISH) in {(None, None), ("asked.finish", "server")}
+    assert recorded == {
+        Way.AT_ONCE: ("asked.after_eof", "client"),
+        Way.PAUSED: ("asked.after_eof", "client"),
+        Way.RESET: ("asked.reset", "server"),
+        Way.OWN_RESET: ("reset", "client"),
+    }
+    [finish] = [one for one in place.ends if one.way is Way.FINISH]
+    assert finish.far.entry is not None
+    assert finish.far.entry.bytes_received == finish.sent
+    assert finish.pushed > 0
+
+
+async def test_small_frames_of_a_server_are_heeded(start_server: StartServer) -> None:
+    """A server that takes small frames alone is asked for small answers."""
+    running = await start_server(max_frame_size=1024)
+    result, close = await check(running.port)
+    assert result.outcome is Outcome.PASS
+    sizes = {one.size for one in close.places[0].ends if one.size}
+    assert sizes == {1024}
+
+
+async def test_faithful_proxy_passes(start_server: StartServer) -> None:
+    """What passes on each end as what it is is not blamed."""
+    running = await start_server()
+    async with standing(faithful(running.port)) as port:
+        result, _ = await check(port)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+
+
+@pytest.mark.parametrize(
+    ("manner", "failure", "ways"),
+    [
+        (half_close_breaking, "close.half_close", {"at_once", "paused", "finish"}),
+        (
+            lambda port: answer_cutting(port, 1000),
+            "close.answer_cut",
+            {"at_once", "paused"},
+        ),
+        (reset_hiding, "close.reset_hidden", {"reset", "own_reset"}),
+        (end_hardening, "close.fin_changed", {"at_once", "paused", "finish"}),
+    ],
+)
+async def test_proxy_that_makes_something_else_of_an_end_is_found(
+    start_server: StartServer,
+    manner: Callable[[int], Manner],
+    failure: str,
+    ways: set[str],
+) -> None:
+    """What it does is told, by which ends it shows, and that it sits in between."""
+    running = await start_server()
+    async with standing(manner(running.port)) as port:
+        result, _ = await check(port)
+    assert result.outcome is Outcome.FAIL
+    found = {one.failure: one for one in result.findings}
+    assert set(str(found[failure].figures["ends"]).split()) == ways
+    assert found[failure].where is None
+    assert set(found) <= {failure, "close.reset_hidden"}
+
+
+async def test_proxy_that_swallows_an_end_is_found(start_server: StartServer) -> None:
+    """Our end was acknowledged, and the server's kernel never had it: that is proof."""
+    running = await start_server(frame_timeout=4.0)
+    async with standing(end_swallowing(running.port)) as port:
+        result, _ = await check(port, BRIEF)
+    finding = next(one for one in result.findings if one.failure == "close.fin_changed")
+    assert (finding.where, finding.missed) == (None, None)
+    assert "the server never came to know" in finding.seen

@@ -1,0 +1,238 @@
+"""How ``netduet check`` tells: words or a document on stdout, logs on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import jsonschema
+import pytest
+
+from tests.integration.conftest import ServeCommand
+from tests.integration.running import PATIENCE, Netduet
+from tests.integration.strangers import closing, nobody, saying, silent, stranger
+
+ROOT = Path(__file__).parents[2]
+SCHEMA: dict[str, Any] = json.loads((ROOT / "docs/report.schema.json").read_text())
+RED, ESCAPE = "\x1b[1;31m", "\x1b"
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the one document that was printed, which is valid and has the status."""
+    assert done.stderr == ""
+    assert done.stdout.endswith("}\n")
+    found: dict[str, Any] = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    assert found["exit_status"] == done.returncode
+    return found
+
+
+# One document
+
+
+def test_document_of_a_server_that_answers_is_valid(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """A pass is a document too: each check with its question and figures, no root."""
+    target = f"127.0.0.1:{serve_command().port}"
+    found = document(netduet.run("check", "--json", target))
+    assert (found["outcome"], found["exit_status"]) == ("PASS", 0)
+    [one] = found["targets"]
+    assert (one["target"], one["root"], one["interrupted"]) == (target, None, False)
+    outcomes = {check["name"]: check["outcome"] for check in one["checks"]}
+    assert outcomes.pop("idle") == "SKIP"  # quick holds no connections
+    assert set(outcomes.values()) == {"PASS"}
+    figures = {check["name"]: check["figures"] for check in one["checks"]}
+    assert figures["path"]["peer_address"] == "127.0.0.1"
+
+
+def test_document_of_a_failure_carries_all_that_is_known_of_it(
+    netduet: Netduet,
+) -> None:
+    """The root has its class, what was seen, likely causes and what to try."""
+    with nobody() as target:
+        found = document(netduet.run("check", "--json", target))
+    assert (found["outcome"], found["exit_status"]) == ("FAIL", 1)
+    [one] = found["targets"]
+    assert (one["root_check"], one["root"]["class"]) == ("reach", "reach.refused")
+    assert target in one["root"]["seen"]
+    assert one["root"]["causes"]
+    assert one["root"]["next"]
+    assert one["follows"][:2] == ["identity", "path"]
+    assert one["checks"][2]["follows_from"] == "reach"
+
+
+def test_document_of_several_targets_is_one(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """Several targets make one document, in their order; the worst of them counts."""
+    good = f"127.0.0.1:{serve_command().port}"
+    with nobody() as refused, stranger(closing) as peer:
+        targets = [good, refused, peer.target]
+        found = document(netduet.run("check", "-J", *targets))
+    assert found["exit_status"] == 1
+    assert [one["target"] for one in found["targets"]] == targets
+    assert [one["outcome"] for one in found["targets"]] == ["PASS", "FAIL", "FAIL"]
+
+
+def test_document_shows_bytes_of_a_stranger_escaped(netduet: Netduet) -> None:
+    """What a stranger says stays within its string, and is safe to print."""
+    with stranger(saying(b'"},\r\n\x1b[31m\xff')) as peer:
+        found = document(netduet.run("check", "--json", peer.target))
+    seen = found["targets"][0]["root"]["seen"]
+    assert seen.endswith(r'""},\r\n\x1b[31m\xff"')
+
+
+# Two streams
+
+
+def test_logs_are_json_lines_on_stderr(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """With logs at info, stdout holds what it always holds, and stderr an object a line."""
+    target = f"127.0.0.1:{serve_command().port}"
+    done = netduet.run("check", "--json", "--log-level", "info", target)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["outcome"] == "PASS"
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    checks = [line["netduet.check"] for line in lines[:-1]]
+    assert checks[:4] == ["name", "reach", "identity", "path"]
+    assert {line["event"] for line in lines[:-1]} == {"check.finished"}
+    assert lines[-1]["event"] == "verdict.reached"
+    assert lines[-1]["netduet.outcome"] == "PASS"
+
+
+def test_failure_is_logged_by_its_class(netduet: Netduet) -> None:
+    """The class that the words name is a field of the log."""
+    with nobody() as target:
+        done = netduet.run("check", target, env={"NETDUET_CLIENT_LOG_LEVEL": "info"})
+    verdict = json.loads(done.stderr.splitlines()[-1])
+    assert verdict["error.type"] == "reach.refused"
+    assert "(reach.refused)" in done.stdout
+
+
+# Colour
+
+
+def on_a_terminal(
+    netduet: Netduet, *words: str, env: dict[str, str] | None = None
+) -> str:
+    """Run with a terminal as stdout; return what it was sent."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb") as screen, os.fdopen(theirs, "wb") as terminal:
+        process = netduet.start(*words, stdout=terminal, env=env)
+        terminal.close()
+        said = b""
+        with contextlib.suppress(OSError):  # EIO: the far side is closed
+            while piece := screen.read1(65536):
+                said += piece
+        netduet.finish(process)
+    return said.decode()
+
+
+def test_terminal_is_coloured_unless_told_otherwise(netduet: Netduet) -> None:
+    """Colour on a terminal; none for NO_COLOR or --color never."""
+    with nobody() as target:
+        check = ("check", target)
+        assert RED in on_a_terminal(netduet, *check, env={"TERM": "xterm"})
+        for plain in (
+            on_a_terminal(netduet, *check, env={"TERM": "xterm", "NO_COLOR": "1"}),
+            on_a_terminal(netduet, *check, "--color", "never", env={"TERM": "xterm"}),
+        ):
+            assert "FAIL: the connection is refused" in plain
+            assert re.search(r"\x1b\[[0-9;]*m", plain) is None
+
+
+def test_dumb_terminal_gets_no_escape_sequence(netduet: Netduet) -> None:
+    """A terminal that cannot erase is shown no progress, for it could not be taken away."""
+    with stranger(silent) as peer:
+        words = ("check", "--answer-timeout=1s", peer.target)
+        assert ESCAPE in on_a_terminal(netduet, *words, env={"TERM": "xterm"})
+        said = on_a_terminal(netduet, *words, env={"TERM": "dumb"})
+    assert "(identity.silent)" in said
+    assert ESCAPE not in said
+
+
+def test_pipe_is_plain_unless_colour_is_asked_for(netduet: Netduet) -> None:
+    """No colour in a pipe; --color always is heeded even there, and over NO_COLOR."""
+    with nobody() as target:
+        assert ESCAPE not in netduet.run("check", target).stdout
+        done = netduet.run("check", "--color=always", target, env={"NO_COLOR": "1"})
+    assert RED in done.stdout
+
+
+# Nobody reads
+
+
+@contextlib.contextmanager
+def unread() -> Iterator[IO[bytes]]:
+    """Yield a pipe whose reader has left, as ``| head -0`` leaves it."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        yield pipe
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check",),
+        ("check", "--json"),
+        ("check", "--color", "always"),
+        ("explain",),
+        ("config", "show"),
+        ("config", "reference"),
+        ("--help",),
+        ("--version",),
+    ],
+)
+def test_reader_that_has_left_is_no_failure_of_a_check(
+    netduet: Netduet, words: tuple[str, ...]
+) -> None:
+    """A verdict that nobody heard is none: status 3 (1 is a failed check), no traceback."""
+    with unread() as pipe, nobody() as target:
+        done = netduet.run(*words, stdout=pipe, env={"NETDUET_CLIENT_TARGET": target})
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--color", "always")])
+def test_full_disk_is_told_in_a_line(netduet: Netduet, words: tuple[str, ...]) -> None:
+    """A verdict that cannot be written is none, and the reason is said."""
+    with Path("/dev/full").open("wb") as full, nobody() as target:
+        done = netduet.run("check", *words, target, stdout=full)
+    assert done.returncode == 3
+    [line] = done.stderr.splitlines()
+    assert line.startswith("netduet: standard output cannot be written: ")
+
+
+def test_closed_stdout_keeps_words_out_of_sockets(netduet: Netduet) -> None:
+    """Without a stdout, no socket takes its number: the peer hears the protocol alone."""
+    with stranger(closing) as peer:
+        command = [sys.executable, "-m", "netduet", "check", peer.target]
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command],
+            cwd=netduet.folder,
+            env={},
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE * 3,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (1, b"")
+        assert peer.heard.startswith(b"\x9eNDT\r\n\x1a\n")
+        assert peer.target.encode() not in peer.heard
+
+
+def test_stdout_without_unicode_shows_what_it_can(netduet: Netduet) -> None:
+    """A stream that cannot hold a character gets its number, not a traceback."""
+    with stranger(saying("안녕".encode())) as peer:
+        done = netduet.run("check", peer.target, env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (1, "")
+    assert r"\uc548\ub155" in done.stdout

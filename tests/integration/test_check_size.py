@@ -1,0 +1,209 @@
+"""The check of sizes against a real server on loopback, and proxies at fault."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from netduet.client.battery import Battery
+from netduet.client.checks import trial
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.target import Target
+from netduet.client.verdict import Finding, Outcome, Result
+from netduet.stalls import StallWatch
+from tests.integration.conftest import ServeCommand, StartServer
+from tests.integration.peer import connect
+from tests.integration.running import PATIENCE
+from tests.integration.strangers import Manner, stranger
+
+PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+
+Carry = Callable[[int, bytes], bytes | None]
+"""From the bytes carried before and new ones to what goes on; None stops reading."""
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a trial up sooner: on loopback nothing is lost and has to be sent again."""
+    monkeypatch.setattr(trial, "PATIENCE", 0.6)
+    monkeypatch.setattr(trial, "BRIEF", 0.4)
+
+
+async def size(port: int) -> Result:
+    """Check the sizes of a server on loopback; return what came of it."""
+    with capture_logs():
+        async with StallWatch() as stalls:
+            target = Target("127.0.0.1", port)
+            given = Context(target, socket.AF_UNSPEC, "", PATIENT)
+            battery = Battery(given, stalls, lambda _: None, ("size",))
+            await battery.run()
+    [result] = [one for one in battery.verdict().results if one.check == "size"]
+    return result
+
+
+def whole(_: int, data: bytes) -> bytes:
+    """Carry all."""
+    return data
+
+
+def changing(at: int) -> Carry:
+    """Change one bit of one byte."""
+
+    def carry(before: int, data: bytes) -> bytes:
+        if not before <= at < before + len(data):
+            return data
+        changed = bytearray(data)
+        changed[at - before] ^= 1
+        return bytes(changed)
+
+    return carry
+
+
+def deaf(after: int) -> Carry:
+    """Read no more after so many bytes."""
+
+    def carry(before: int, data: bytes) -> bytes | None:
+        return data if before < after else None
+
+    return carry
+
+
+def swallowing(after: int) -> Carry:
+    """Read on, and carry no more than so many bytes."""
+
+    def carry(before: int, data: bytes) -> bytes:
+        return data[: max(0, after - before)]
+
+    return carry
+
+
+def ending(after: int) -> Carry:
+    """Raise after so many bytes, so that the proxy closes both ways."""
+
+    def carry(before: int, data: bytes) -> bytes:
+        if before >= after:
+            raise ConnectionError("enough")
+        return data
+
+    return carry
+
+
+def proxy(port: int, up: Carry = whole, down: Carry = whole) -> Manner:
+    """Pass on what comes both ways, in these manners."""
+
+    def manner(client: socket.socket) -> None:
+        with connect(port) as server:
+            ways = {client.fileno(): (client, server, up)}
+            ways[server.fileno()] = (server, client, down)
+            carried = dict.fromkeys(ways, 0)
+            poll = select.poll()
+            for descriptor in ways:
+                poll.register(descriptor, select.POLLIN)
+            reading = len(ways)
+            while reading:
+                for descriptor, event in poll.poll(PATIENCE * 2000):
+                    source, target, carry = ways[descriptor]
+                    if not event & select.POLLIN:  # reset, also where nobody reads
+                        return
+                    data = source.recv(65536)
+                    out = carry(carried[descriptor], data) if data else None
+                    carried[descriptor] += len(data)
+                    if out is None:
+                        poll.modify(descriptor, 0)
+                    else:
+                        target.sendall(out)
+                    if not data:
+                        reading -= 1
+                        target.shutdown(socket.SHUT_WR)
+
+    return manner
+
+
+@contextlib.contextmanager
+def behind(manner: Manner) -> Iterator[int]:
+    """Give the port of a proxy."""
+    with stranger(manner) as one:
+        yield one.port
+
+
+def only(result: Result) -> Finding:
+    """Return the only finding."""
+    [finding] = result.findings
+    return finding
+
+
+async def test_sound_path_passes(serve_command: ServeCommand) -> None:
+    """All sizes arrive unchanged both ways, and the figures say what was tried."""
+    result = await size(serve_command().port)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+    assert result.summary.endswith("and up to 1,048,576 bytes, both ways")
+    assert result.figures["up_largest_passed"] == 1048576
+    assert result.figures["down_largest_passed"] == 1048576
+
+
+async def test_sound_proxy_passes(serve_command: ServeCommand) -> None:
+    """A proxy that carries all is no fault."""
+    with behind(proxy(serve_command().port)) as port:
+        result = await size(port)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+
+
+async def test_server_of_small_frames_passes(start_server: StartServer) -> None:
+    """What a server does not take is not tried, and that is told."""
+    result = await size((await start_server(max_frame_size=2048)).port)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+    assert result.figures["up_largest_passed"] == 2048 + 16
+    assert "more than 2,064 bytes to the server were not tried" in result.remarks[0]
+
+
+@pytest.mark.parametrize(("way", "where"), [("up", "path →"), ("down", "path ←")])
+async def test_changed_byte_is_found_where_it_was_changed(
+    serve_command: ServeCommand, way: str, where: str
+) -> None:
+    """One bit of one byte is enough, and the direction and the place are told."""
+    with behind(proxy(serve_command().port, **{way: changing(20_000)})) as port:
+        finding = only(await size(port))
+    assert (finding.failure, finding.where) == ("size.changed", where)
+    changed_at = finding.figures["changed_at"]
+    assert isinstance(changed_at, int)
+    assert 18_000 < changed_at < 20_000  # what came before it: openings, headers
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("way", "manner", "limit", "where"),
+    [
+        ("up", deaf, 300_000, "path →"),
+        ("up", swallowing, 300_000, "path →"),
+        ("up", swallowing, 20_000, "path →"),
+        ("down", deaf, 20_000, "path ←"),
+        ("down", deaf, 300_000, "path ←"),
+        ("down", swallowing, 300_000, "path ←"),
+    ],
+)
+async def test_proxy_that_stops_is_no_black_hole(
+    serve_command: ServeCommand,
+    way: str,
+    manner: Callable[[int], Carry],
+    limit: int,
+    where: str,
+) -> None:
+    """The sender's kernel was acknowledged all or told to wait: it is no matter of length."""
+    with behind(proxy(serve_command().port, **{way: manner(limit)})) as port:
+        finding = only(await size(port))
+    assert (finding.failure, finding.where) == ("size.stalled", where)
+    assert finding.missed is not None
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_proxy_that_closes_is_told(serve_command: ServeCommand, way: str) -> None:
+    """A connection that ends under a size each time is cut."""
+    with behind(proxy(serve_command().port, **{way: ending(100_000)})) as port:
+        finding = only(await size(port))
+    assert finding.failure == "size.cut"
+    assert "1,048,576 bytes" in finding.seen

@@ -1,0 +1,280 @@
+"""The command line: help, what is wrong with one in a line, and the settings."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netduet import __version__
+from netduet.client.failures import CATALOGUE
+from netduet.client.settings import ClientSettings
+from netduet.configuration import Settings, flag
+from netduet.server.settings import ServerSettings
+from tests.integration.running import PATIENCE, Netduet
+from tests.integration.strangers import nobody
+
+ROOT = Path(__file__).parents[2]
+HALVES = (ServerSettings, ClientSettings)
+SAID_BY_HELLO = {
+    "--port",
+    "--family",
+    "--greeting",
+    "--resolve-timeout",
+    "--connect-timeout",
+    "--answer-timeout",
+}
+
+
+def flags_of(model: type[Settings], *besides: str) -> set[str]:
+    """Return the flags of a half's settings, but for some fields."""
+    return {flag(model, field) for field in model.model_fields if field not in besides}
+
+
+def refused(
+    netduet: Netduet, *words: str, env: dict[str, str] | None = None
+) -> list[str]:
+    """Return the lines in which a command line is refused: status 2, nothing done."""
+    done = netduet.run(*words, env=env)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    lines = done.stderr.splitlines()
+    assert all(line.startswith("netduet: ") for line in lines)
+    return [line.removeprefix("netduet: ") for line in lines]
+
+
+# Help
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("serve", flags_of(ServerSettings)),
+        ("check", flags_of(ClientSettings, "target", "greeting") | {"-4", "-6"}),
+        ("hello", SAID_BY_HELLO | {"-4", "-6"}),
+        ("explain", set()),
+    ],
+)
+def test_help_of_a_command_names_each_of_its_flags(
+    netduet: Netduet, command: str, flags: set[str]
+) -> None:
+    """Every setting that a command heeds is in its help, and no other."""
+    done = netduet.run(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: netduet {command} ")
+    boxed = " ".join(re.findall("^│ (-.*?)(?:  |$)", done.stdout, re.MULTILINE))
+    told = {word for word in boxed.split() if re.fullmatch("--?[a-z0-9-]+", word)}
+    short = {"-p", "-J"}
+    negative = {f"--no-{one.removeprefix('--')}" for one in flags}
+    assert flags == told - short - negative
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ()])
+def test_help_names_each_command(netduet: Netduet, words: tuple[str, ...]) -> None:
+    """The first thing that a new person types says what there is."""
+    done = netduet.run(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    for command in ("check", "config", "explain", "hello", "serve"):
+        assert re.search(rf"^│ {command} +[A-Z]", done.stdout, re.MULTILINE)
+
+
+def test_version_is_told(netduet: Netduet) -> None:
+    """The version alone, for a script to read."""
+    for word in ("--version", "-V"):
+        done = netduet.run(word)
+        assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
+
+
+# What means nothing
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("chekc", 'Did you mean "check"?'),
+        ("check --prot 1 x", "Did you mean --port?"),
+        ("check --port", "--port requires an argument"),
+        ("check --json=maybe x", '"maybe"'),
+        ("check -4 -6 x", "-4, -6 and --family: give one of them"),
+        ("check -4 --family 6 x", "-4, -6 and --family: give one of them"),
+        ("hello", "TARGET requires an argument"),
+        ("hello a b", "unexpected 'b'"),
+        ("serve now", "unexpected 'now'"),
+        ("config shwo", 'Did you mean "show"?'),
+        ("config reference --format toml", "markdown"),
+        ("explain reach.refuse", "did you mean reach.refused?"),
+        # Values: what was given, and what would be right.
+        ("check --port abc x", "--port abc: must be a whole number"),
+        ("check --port 99999 x", "--port 99999: must be at most 65535"),
+        ("check --answer-timeout soon x", "--answer-timeout soon: must be a time such"),
+        ("check --family 5 x", "--family 5: must be any, 4 or 6"),
+        ("hello --greeting= x", "--greeting '': must not be empty"),
+        ("serve --max-frame-size big", "--max-frame-size big: must be a size such"),
+        # Targets.
+        ("check http://x", "target 'http://x': a target is host, host:port or [v6]"),
+        ("check x:0", "target 'x:0': the port must be a number from 1 to 65535"),
+        ("hello [::1", "target '[::1': an IPv6 target is [address] or [address]:port"),
+    ],
+)
+def test_line_that_means_nothing_is_refused_in_a_line(
+    netduet: Netduet, line: str, said: str
+) -> None:
+    """One line that says what is wrong and what would be right, and status 2."""
+    [told] = refused(netduet, *line.split())
+    assert said in told
+
+
+def test_bad_values_are_a_line_each(netduet: Netduet) -> None:
+    """All that is wrong is told at once, whichever source it came from."""
+    (netduet.folder / ".env").write_text("NETDUET_CLIENT_COLOR=red\n")
+    variables = {"NETDUET_CLIENT_CONNECT_TIMEOUT": "0s"}
+    assert set(refused(netduet, "check", "--port", "0", "x", env=variables)) == {
+        "--port 0: must be at least 1",
+        "NETDUET_CLIENT_CONNECT_TIMEOUT=0s: must be more than 0s",
+        ".env: NETDUET_CLIENT_COLOR=red: must be auto, always or never",
+    }
+
+
+def test_bad_targets_are_a_line_each(netduet: Netduet) -> None:
+    """Nothing is checked when one of several targets means nothing."""
+    with nobody() as target:
+        lines = refused(netduet, "check", target, "a:b", "c/d")
+    assert [line.partition(": ")[0] for line in lines] == [
+        "target 'a:b'",
+        "target 'c/d'",
+    ]
+
+
+@pytest.mark.parametrize("command", [("serve",), ("check", "x"), ("hello", "x")])
+def test_misspelt_variable_is_refused_with_the_nearest_name(
+    netduet: Netduet, command: tuple[str, ...]
+) -> None:
+    """A setting that would be ignored silently is told instead."""
+    half = "SERVER" if command == ("serve",) else "CLIENT"
+    [line] = refused(netduet, *command, env={f"NETDUET_{half}_PROT": "1"})
+    assert line == (
+        f"NETDUET_{half}_PROT: no setting has this name: "
+        f"did you mean NETDUET_{half}_PORT?"
+    )
+
+
+def test_links_of_kubernetes_are_set_aside_and_logged(netduet: Netduet) -> None:
+    """A Service with our name brings variables like ours: no settings, and one log line."""
+    links = {
+        "NETDUET_CLIENT_PORT": "tcp://10.0.0.1:12345",
+        "NETDUET_CLIENT_SERVICE_HOST": "10.0.0.1",
+        "NETDUET_CLIENT_PORT_12345_TCP_ADDR": "10.0.0.1",
+    }
+    with nobody() as target:
+        done = netduet.run("check", "--log-level=info", target, env=links)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    [line] = [line for line in lines if line["event"] == "settings.ignored"]
+    assert line["netduet.names"] == sorted(links)
+    assert "(reach.refused)" in done.stdout
+    assert done.returncode == 1
+
+
+# config
+
+
+def test_show_tells_each_value_and_its_source(netduet: Netduet) -> None:
+    """One line a setting, as it can be typed, and where it came from."""
+    (netduet.folder / ".env").write_text("NETDUET_SERVER_LINGER=500ms\n")
+    variables = {
+        "NETDUET_CLIENT_TARGET": "a b:1",
+        "NETDUET_SERVER_SERVICE_HOST": "10.0.0.1",
+    }
+    done = netduet.run("config", "show", env=variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = re.findall(r"^(\w+)=(.*?) +# ([\w.]+)$", done.stdout, re.MULTILINE)
+    shown = {name: (value, origin) for name, value, origin in lines}
+    names = [model.variable(field) for model in HALVES for field in model.model_fields]
+    assert list(shown) == names
+    assert shown["NETDUET_CLIENT_TARGET"] == ("a,b:1", "environment")
+    assert shown["NETDUET_SERVER_LINGER"] == ("500ms", ".env")
+    assert shown["NETDUET_SERVER_PORT"] == ("12345", "default")
+    aside = "# NETDUET_SERVER_SERVICE_HOST is set aside: Kubernetes wrote it"
+    assert aside in done.stdout.splitlines()
+
+
+def test_check_of_good_settings_says_so(netduet: Netduet) -> None:
+    """Settings that can be used give a line and status 0; those of compose are known."""
+    (netduet.folder / ".env").write_text("NETDUET_PUBLISH_PORT=1\nOTHER=1\n")
+    done = netduet.run("config", "check", env={"NETDUET_CLIENT_TARGET": "server"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "settings are valid\n"
+
+
+def test_check_tells_all_that_is_wrong_with_both_halves(netduet: Netduet) -> None:
+    """Bad values, misspelt names, and names of no half, each in a line."""
+    (netduet.folder / ".env").write_text("NETDUET_PUBLISH_PROT=1\n")
+    variables = {
+        "NETDUET_SERVER_PORT": "99999",
+        "NETDUET_CLIENT_TARGT": "server",
+        "NETDUET_CLINT_PORT": "1",
+        "NETDUET_ELSE": "1",
+    }
+    meant = "did you mean NETDUET"
+    assert set(refused(netduet, "config", "check", env=variables)) == {
+        "NETDUET_SERVER_PORT=99999: must be at most 65535",
+        f"NETDUET_CLIENT_TARGT: no setting has this name: {meant}_CLIENT_TARGET?",
+        f"NETDUET_CLINT_PORT: nobody reads this name: {meant}_CLIENT_PORT?",
+        "NETDUET_ELSE: nobody reads this name; see docs/configuration.md",
+        f".env: NETDUET_PUBLISH_PROT: nobody reads this name: {meant}_PUBLISH_PORT?",
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ("markdown", r"^\| `(NETDUET_(?:SERVER|CLIENT)_\w+)` \| `"),
+        ("env", r"^# (NETDUET_(?:SERVER|CLIENT)_\w+)="),
+        ("compose", r"^(NETDUET_(?:SERVER|CLIENT)_\w+): \$\{\1:-\}$"),
+    ],
+)
+def test_reference_has_a_line_for_each_setting(
+    netduet: Netduet, form: str, pattern: str
+) -> None:
+    """Each form names every setting of both halves, in its order and once."""
+    done = netduet.run("config", "reference", "--format", form)
+    assert (done.returncode, done.stderr) == (0, "")
+    names = [model.variable(field) for model in HALVES for field in model.model_fields]
+    assert re.findall(pattern, done.stdout, re.MULTILINE) == names
+
+
+# explain, and what is generated
+
+
+def test_explain_lists_each_class(netduet: Netduet) -> None:
+    """One line a class: its name and its title."""
+    done = netduet.run("explain")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [re.split(" {2,}", line) for line in done.stdout.splitlines()]
+    assert lines == [[one.name, one.title] for one in CATALOGUE.values()]
+
+
+def test_explain_tells_all_of_a_class(netduet: Netduet) -> None:
+    """The title, the meaning, the side, each cause and each thing to try, in 80 columns."""
+    done = netduet.run("explain", "reach.timeout")
+    assert (done.returncode, done.stderr) == (0, "")
+    failure = CATALOGUE["reach.timeout"]
+    said = " ".join(done.stdout.split())
+    for text in (failure.title, failure.meaning, *failure.causes, *failure.next):
+        assert text in said
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_pages_are_what_the_declarations_say() -> None:
+    """Changed checks, classes, log events or fields change their pages: make docs."""
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 3,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,754 @@
+"""What a test may ask for: patterns, silences held, ends of all kinds, inspections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import select
+import socket
+import time
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from netduet.server.session import Session
+from netduet.wire import patterns
+from netduet.wire.frames import ANSWER, HEADER_SIZE, Kind, serialize
+from netduet.wire.states import State
+from tests.integration.conftest import StartServer
+from tests.integration.peer import Peer, connect, opening, reset, rest
+from tests.integration.running import Running, until
+
+MIB = 1024 * 1024
+KIB = 1024
+
+
+def question(kind: Kind, number: int = 7, **fields: object) -> bytes:
+    """Return the frame of a control question."""
+    return serialize(kind, json.dumps(fields).encode(), id=number)
+
+
+def source(size: int, seed: int = 5, number: int = 7) -> bytes:
+    """Return a question for a pattern."""
+    return question(Kind.SOURCE, number, size=size, seed=seed)
+
+
+def close(
+    how: str, delay: float = 0.0, size: int = 0, seed: int = 5, number: int = 9
+) -> bytes:
+    """Return a question for an end of the connection."""
+    return question(Kind.CLOSE, number, how=how, delay=delay, size=size, seed=seed)
+
+
+def hold(seconds: float, *, speak: bool = False, number: int = 7) -> bytes:
+    """Return a question for a silence."""
+    return question(Kind.HOLD, number, seconds=seconds, speak=speak)
+
+
+def ledger(running: Running, conn_id: str) -> dict[str, Any]:
+    """Return what the server remembers of a connection, asked over another one."""
+    with Peer(running.port) as peer:
+        entry: dict[str, Any] = peer.ask(Kind.LEDGER, conn_id=conn_id)["entry"]
+        return entry
+
+
+def only(running: Running) -> Session:
+    """Return the server's only connection."""
+    [session] = running.server._shared.sessions
+    return session
+
+
+# SINK and SOURCE
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 9, 70_000, MIB])
+async def test_sink_that_arrives_whole_is_said_to_be(
+    start_server: StartServer, size: int
+) -> None:
+    """A pattern of any size is found unchanged, with all its bytes."""
+    running = await start_server()
+
+    def talk() -> dict[str, Any]:
+        sink = serialize(Kind.SINK, patterns.make(size, 5), id=7)
+        with Peer(running.port) as peer, peer.sending(sink):
+            return peer.message(Kind.SINK)
+
+    told = await asyncio.to_thread(talk)
+    assert told == {"received": size, "changed_at": None}
+
+
+@pytest.mark.parametrize("at", [8, 9, 4095, 99_999])
+async def test_sink_that_was_changed_is_named_by_its_byte(
+    start_server: StartServer, at: int
+) -> None:
+    """The first byte that a middlebox changed is told."""
+    running = await start_server()
+    data = bytearray(patterns.make(100_000, 5))
+    data[at] ^= 1
+    data[-1] ^= 2
+
+    def talk() -> dict[str, Any]:
+        sink = serialize(Kind.SINK, bytes(data), id=7)
+        with Peer(running.port) as peer, peer.sending(sink):
+            return peer.message(Kind.SINK)
+
+    assert (await asyncio.to_thread(talk))["changed_at"] == at
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 9, MIB])
+async def test_source_is_answered_with_its_pattern(
+    start_server: StartServer, size: int
+) -> None:
+    """A pattern of any size up to the largest frame comes, with its question's id."""
+    running = await start_server()
+
+    def talk() -> None:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(source(size, 2**64 - 1, 77))
+            frame = peer.receive()
+            assert (frame.kind, frame.flags, frame.id) == (Kind.SOURCE, ANSWER, 77)
+            assert frame.payload == patterns.make(size, 2**64 - 1)
+            peer.end()
+
+    await asyncio.to_thread(talk)
+    line = await running.closed()
+    assert line["netduet.ended"] == "end"
+    assert line["netduet.frames_sent"] == 3
+
+
+@pytest.mark.parametrize("split", [False, True])
+async def test_source_too_large_is_refused_behind_what_came_before(
+    start_server: StartServer, *, split: bool
+) -> None:
+    """One byte more than a frame holds is a breach; what follows it is dropped."""
+    running = await start_server()
+    echo = serialize(Kind.ECHO, b"x", id=1)
+
+    def talk() -> dict[str, Any]:
+        with Peer(running.port) as peer:
+            if split:
+                for piece in (echo, source(8), source(MIB + 1)):
+                    peer.sock.sendall(piece)
+                    if piece != source(MIB + 1):
+                        answers.append(peer.receive().kind)
+                with contextlib.suppress(ConnectionError):
+                    peer.sock.sendall(echo)
+            else:
+                peer.sock.sendall(echo + source(8) + source(MIB + 1) + echo)
+                answers.extend(peer.receive().kind for _ in range(2))
+            return peer.error()
+
+    answers: list[int] = []
+    failure = await asyncio.to_thread(talk)
+    assert answers == [Kind.ECHO, Kind.SOURCE]
+    assert failure["code"] == "too_large"
+    assert failure["facts"] == {"length": MIB + 1, "limit": MIB}
+
+
+async def test_smaller_frames_bound_sources_and_sinks(
+    start_server: StartServer,
+) -> None:
+    """The server's own bound holds for patterns both ways."""
+    running = await start_server(max_frame_size=2000)
+
+    def talk() -> list[str]:
+        codes = []
+        for sent in (
+            source(2001),
+            serialize(Kind.SINK, bytes(2001)),
+            close("finish", size=2001),
+        ):
+            with Peer(running.port) as peer:
+                peer.sock.sendall(source(2000))
+                assert len(peer.receive().payload) == 2000
+                peer.sock.sendall(sent)
+                codes.append(peer.error()["code"])
+        return codes
+
+    assert await asyncio.to_thread(talk) == ["too_large"] * 3
+
+
+async def test_pipelined_sources_all_come_in_order(start_server: StartServer) -> None:
+    """Sources asked at once come one behind the other, with what stands between."""
+    running = await start_server(write_buffer=64 * KIB, linger=0.2, frame_timeout=0.3)
+    echo = serialize(Kind.ECHO, b"x", id=1)
+    asked = b"".join(source(MIB, seed, seed) + echo for seed in range(40))
+
+    def talk() -> None:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(asked + serialize(Kind.END, id=3))
+            for seed in range(40):
+                frame = peer.receive()
+                assert (frame.kind, frame.id) == (Kind.SOURCE, seed)
+                assert frame.payload == patterns.make(MIB, seed)
+                assert peer.receive().payload == b"x"
+            assert peer.receive().kind == Kind.END
+            assert rest(peer.sock) == b""
+
+    await asyncio.to_thread(talk)
+    line = await running.closed()
+    assert line["netduet.ended"] == "end"
+    assert line["netduet.frames_sent"] == line["netduet.frames_received"] == 82
+
+
+async def test_thousand_sources_for_a_peer_that_does_not_read_cost_one(
+    start_server: StartServer,
+) -> None:
+    """Answers are made when they can leave: no more waits than the buffer and one."""
+    running = await start_server(write_buffer=64 * KIB)
+
+    def ask() -> socket.socket:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * KIB)
+        sock.settimeout(10)
+        sock.connect(("127.0.0.1", running.port))
+        sock.sendall(opening() + source(MIB) * 999)
+        return sock
+
+    tracemalloc.start()
+    try:
+        sock = await asyncio.to_thread(ask)
+        await until(lambda: bool(running.server._shared.sessions))
+        session = only(running)
+        await until(lambda: session._full)
+        for _ in range(20):  # turns of the loop, in which nothing more is made
+            await asyncio.sleep(0)
+        waiting = session._transport.get_write_buffer_size()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert session.connection.questions == 1000
+    assert session.connection.owed > 900
+    assert 64 * KIB < waiting <= 64 * KIB + MIB + HEADER_SIZE + KIB
+    assert peak < 8 * MIB
+    reset(sock)
+    assert (await running.closed())["netduet.ended"] == "reset"
+
+
+async def test_stuck_peer_that_asked_for_sources_is_reset(
+    start_server: StartServer,
+) -> None:
+    """The write timeout holds for answers that are owed, too."""
+    running = await start_server(write_timeout=0.3, write_buffer=64 * KIB)
+    with await asyncio.to_thread(connect, running.port) as sock:
+        sock.sendall(opening() + source(MIB) * 900)
+        line = await running.closed()
+        assert line["netduet.ended"] == "limit.write"
+        assert line["netduet.bytes_sent"] < 100 * MIB
+
+
+async def test_other_peers_are_served_while_one_asks_for_much(
+    start_server: StartServer,
+) -> None:
+    """Who asks for a hundred sources and reads them keeps nobody else waiting for all."""
+    running = await start_server()
+
+    def talk() -> int:
+        with Peer(running.port) as busy, Peer(running.port) as other:
+            busy.sock.sendall(source(MIB) * 100)
+            busy.receive()
+            assert other.echo(b"now") == b"now"
+            owed = max(one.connection.owed for one in running.server._shared.sessions)
+            for _ in range(99):
+                busy.receive()
+            return owed
+
+    assert await asyncio.to_thread(talk) > 50
+
+
+# HOLD
+
+
+async def test_held_silence_is_ended_by_the_client(start_server: StartServer) -> None:
+    """A connection held lives on beyond the idle time, and answers then."""
+    running = await start_server(idle_timeout=0.3)
+
+    def talk() -> float:
+        with Peer(running.port) as peer:
+            begin = time.monotonic()
+            peer.sock.sendall(hold(1.0))
+            assert peer.message(Kind.HOLD) == {"spoke": False}
+            # Silence is the subject; nothing may come in it.
+            assert select.select([peer.sock], [], [], 0.9)[0] == []
+            assert peer.echo(b"there?") == b"there?"
+            silent = time.monotonic() - begin
+            assert peer.error()["code"] == "idle"  # that ended the time held
+            return silent
+
+    assert await asyncio.to_thread(talk) >= 0.9
+    assert (await running.closed())["netduet.ended"] == "limit.idle"
+
+
+async def test_held_silence_is_ended_by_the_server(start_server: StartServer) -> None:
+    """When the time is up the server speaks, with the id of the question."""
+    running = await start_server(idle_timeout=0.3)
+
+    def talk() -> tuple[float, float]:
+        with Peer(running.port) as peer:
+            begin = time.monotonic()
+            peer.sock.sendall(hold(0.8, speak=True, number=5))
+            first, second = peer.receive(), peer.receive()
+            spoke = time.monotonic() - begin
+            assert (first.id, second.id) == (5, 5)
+            assert json.loads(first.payload) == {"spoke": False}
+            assert json.loads(second.payload) == {"spoke": True}
+            assert peer.echo(b"x") == b"x"
+            assert peer.error()["code"] == "idle"
+            return spoke, time.monotonic() - begin
+
+    spoke, ended = await asyncio.to_thread(talk)
+    assert spoke >= 0.8
+    assert ended >= 0.8 + 0.3
+
+
+async def test_held_silence_is_not_endless(start_server: StartServer) -> None:
+    """Beyond the time held, and the idle time more, the connection is idle."""
+    running = await start_server(idle_timeout=0.3)
+
+    def talk() -> float:
+        with Peer(running.port) as peer:
+            begin = time.monotonic()
+            peer.sock.sendall(hold(0.5))
+            peer.message(Kind.HOLD)
+            assert peer.error()["code"] == "idle"
+            return time.monotonic() - begin
+
+    assert await asyncio.to_thread(talk) >= 0.5 + 0.3
+
+
+async def test_each_hold_gets_its_second_answer(start_server: StartServer) -> None:
+    """Silences asked for side by side are each broken in their own time."""
+    running = await start_server()
+
+    def talk() -> list[tuple[int, bool]]:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(
+                hold(0.4, speak=True, number=1)
+                + hold(0.2, speak=True, number=2)
+                + hold(9.0, speak=True, number=3)
+            )
+            told = []
+            for _ in range(5):
+                frame = peer.receive()
+                told.append((frame.id, json.loads(frame.payload)["spoke"]))
+            peer.end()  # the third one is cancelled
+            return told
+
+    told = await asyncio.to_thread(talk)
+    assert told == [(1, False), (2, False), (3, False), (2, True), (1, True)]
+    line = await running.closed()
+    assert line["netduet.ended"] == "end"
+
+
+@pytest.mark.parametrize("behind", [b"", serialize(Kind.ECHO, b"x") * 3])
+async def test_silence_beyond_the_limit_is_refused(
+    start_server: StartServer, behind: bytes
+) -> None:
+    """A client may ask for no more than the welcome announced."""
+    running = await start_server(hold_timeout=5.0)
+
+    def talk() -> dict[str, Any]:
+        with Peer(running.port) as peer:
+            assert peer.welcome["limits"]["hold"] == 5.0
+            peer.sock.sendall(hold(5.0))
+            assert peer.message(Kind.HOLD) == {"spoke": False}
+            peer.sock.sendall(hold(5.01) + behind)
+            return peer.error()
+
+    failure = await asyncio.to_thread(talk)
+    assert (failure["code"], failure["facts"]) == ("bad_message", {"field": "seconds"})
+    assert (await running.closed())["error.type"] == "bad_message"
+
+
+async def test_begun_frame_is_late_though_a_silence_is_held(
+    start_server: StartServer,
+) -> None:
+    """The byte behind a HOLD ends it, in the same segment too: its frame has begun."""
+    running = await start_server(frame_timeout=0.3)
+
+    def talk() -> dict[str, Any]:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(hold(60.0) + b"\0")
+            peer.message(Kind.HOLD)
+            return peer.error()
+
+    assert (await asyncio.to_thread(talk))["code"] == "too_slow"
+
+
+# CLOSE
+
+BEHIND = serialize(Kind.ECHO, b"x" * 100) * 50 + source(100) + serialize(Kind.END)
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("behind", [b"", BEHIND, BEHIND[:-3]])
+async def test_finish_is_answered_then_the_server_ends(
+    start_server: StartServer, behind: bytes, *, split: bool
+) -> None:
+    """The server ends first, and drops what stands behind the question (P-9, P-58)."""
+    running = await start_server()
+
+    def talk() -> str:
+        with Peer(running.port) as peer:
+            before = serialize(Kind.ECHO, b"first", id=1)
+            if split:
+                peer.sock.sendall(before)
+                assert peer.receive().payload == b"first"
+                peer.sock.sendall(close("finish", size=1000))
+                assert peer.receive().payload == patterns.make(1000, 5)
+                peer.sock.sendall(behind)
+            else:
+                peer.sock.sendall(before + close("finish", size=1000) + behind)
+                assert peer.receive().payload == b"first"
+                frame = peer.receive()
+                assert (frame.kind, frame.flags, frame.id) == (Kind.CLOSE, ANSWER, 9)
+                assert frame.payload == patterns.make(1000, 5)
+            assert rest(peer.sock) == b""
+            peer.sock.sendall(b"still open this way")
+            return str(peer.welcome["conn_id"])
+
+    conn_id = await asyncio.to_thread(talk)
+    line = await running.closed()
+    entry = await asyncio.to_thread(ledger, running, conn_id)
+    assert (entry["ended"], entry["ended_by"]) == ("asked.finish", "server")
+    assert (line["netduet.ended"], line["netduet.ended_by"]) == (
+        "asked.finish",
+        "server",
+    )
+    assert entry["frames_received"] == 3
+    sent = len(close("finish", size=1000) + behind) + len(b"still open this way")
+    assert entry["bytes_received"] == len(opening()) + HEADER_SIZE + 5 + sent
+
+
+async def test_finish_of_a_client_that_stays_is_aborted_in_time(
+    start_server: StartServer,
+) -> None:
+    """A client that does not end is waited for as after any end of the server's."""
+    running = await start_server(linger=0.3)
+    peer = Peer(running.port)
+
+    def talk() -> None:
+        peer.open()
+        peer.sock.sendall(close("finish"))
+        assert peer.receive().payload == b""
+        assert rest(peer.sock) == b""
+
+    with peer.sock:
+        await asyncio.to_thread(talk)
+        assert (await running.closed())["netduet.ended"] == "asked.finish"
+    assert running.server._counters.limits == {"linger": 1}
+
+
+@pytest.mark.parametrize("bound", [0, 4000])
+async def test_too_much_behind_a_finish_breaks_nothing(
+    start_server: StartServer, bound: int
+) -> None:
+    """More than is dropped, in the question's own segment, ends it as later bytes do."""
+    running = await start_server(linger_bytes=bound)
+
+    def talk() -> None:
+        with Peer(running.port) as peer, contextlib.suppress(ConnectionError):
+            peer.sock.sendall(close("finish", size=10) + bytes(bound + 1))
+            assert peer.receive().payload == patterns.make(10, 5)
+            rest(peer.sock)
+
+    await asyncio.to_thread(talk)
+    assert (await running.closed())["netduet.ended"] == "asked.finish"
+    assert running.server._counters.limits == {"linger_bytes": 1}
+
+
+@pytest.mark.parametrize("before", [b"", serialize(Kind.ECHO, b"x" * 1000) * 3])
+@pytest.mark.parametrize("behind", [b"", BEHIND])
+async def test_reset_is_a_reset(
+    start_server: StartServer, before: bytes, behind: bytes
+) -> None:
+    """The connection is reset without an answer; what was asked before had one."""
+    running = await start_server()
+
+    def talk() -> str:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(before + close("reset", size=5) + behind)
+            for _ in range(3 if before else 0):
+                assert peer.receive().payload == b"x" * 1000
+            with pytest.raises(ConnectionResetError):
+                rest(peer.sock)
+            return str(peer.welcome["conn_id"])
+
+    conn_id = await asyncio.to_thread(talk)
+    await running.closed()
+    entry = await asyncio.to_thread(ledger, running, conn_id)
+    assert (entry["ended"], entry["ended_by"]) == ("asked.reset", "server")
+
+
+async def test_reset_comes_behind_the_sources_asked_before_it(
+    start_server: StartServer,
+) -> None:
+    """Large answers that are owed are sent before the reset that was asked behind them."""
+    running = await start_server()
+
+    def talk() -> None:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(source(MIB, 1) + source(MIB, 2) + close("reset"))
+            with pytest.raises(ConnectionResetError):  # it destroys what is on its way
+                rest(peer.sock)
+
+    await asyncio.to_thread(talk)
+    line = await running.closed()
+    assert line["netduet.ended"] == "asked.reset"
+    assert line["netduet.frames_sent"] == 3
+
+
+@pytest.mark.parametrize(
+    ("delay", "size"), [(0.0, 0), (0.0, 9), (0.4, 50_000), (0.2, MIB)]
+)
+async def test_half_close_is_answered_behind_the_clients_end(
+    start_server: StartServer, delay: float, size: int
+) -> None:
+    """The answer comes after the client's FIN and the delay, never before it."""
+    running = await start_server()
+
+    def talk() -> tuple[str, int, float]:
+        with Peer(running.port) as peer:
+            asked = close("after_eof", delay, size)
+            peer.sock.sendall(asked)
+            assert select.select([peer.sock], [], [], 0.2)[0] == []
+            begin = time.monotonic()
+            peer.sock.shutdown(socket.SHUT_WR)
+            frame = peer.receive()
+            waited = time.monotonic() - begin
+            assert (frame.kind, frame.flags, frame.id) == (Kind.CLOSE, ANSWER, 9)
+            assert frame.payload == patterns.make(size, 5)
+            assert rest(peer.sock) == b""
+            return peer.welcome["conn_id"], len(asked), waited
+
+    conn_id, asked, waited = await asyncio.to_thread(talk)
+    assert waited >= delay
+    line = await running.closed()
+    entry = await asyncio.to_thread(ledger, running, conn_id)
+    assert (entry["ended"], entry["ended_by"]) == ("asked.after_eof", "client")
+    assert entry["bytes_received"] == len(opening()) + asked
+    assert entry["bytes_sent"] == line["netduet.bytes_sent"]
+    assert entry["frames_sent"] == 2
+
+
+@pytest.mark.parametrize("fin", [False, True])
+async def test_frames_behind_an_awaited_end_are_dropped(
+    start_server: StartServer, *, fin: bool
+) -> None:
+    """Nothing is answered behind the question, with or without the FIN in one go."""
+    running = await start_server()
+
+    def talk() -> None:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(close("after_eof", 0.0, 9) + BEHIND[:-3])
+            if not fin:
+                assert select.select([peer.sock], [], [], 0.2)[0] == []
+            peer.sock.shutdown(socket.SHUT_WR)
+            assert peer.receive().payload == patterns.make(9, 5)
+            assert rest(peer.sock) == b""
+
+    await asyncio.to_thread(talk)
+    line = await running.closed()
+    assert line["netduet.ended"] == "asked.after_eof"
+    assert line["netduet.frames_received"] == 2
+
+
+async def test_awaited_end_that_does_not_come_is_a_limit(
+    start_server: StartServer,
+) -> None:
+    """A client that asked to be waited for and does not end is aborted, and so told."""
+    running = await start_server(frame_timeout=0.3)
+
+    def talk() -> str:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(close("after_eof", 0.0, 9))
+            with contextlib.suppress(ConnectionResetError):
+                assert rest(peer.sock) == b""
+            return str(peer.welcome["conn_id"])
+
+    conn_id = await asyncio.to_thread(talk)
+    line = await running.closed()
+    assert (line["netduet.ended"], line["netduet.ended_by"]) == (
+        "limit.frame",
+        "server",
+    )
+    entry = await asyncio.to_thread(ledger, running, conn_id)
+    assert entry["ended"] == "limit.frame"
+
+
+async def test_awaited_end_may_be_a_reset_of_the_clients(
+    start_server: StartServer,
+) -> None:
+    """A client that resets instead of ending did not end as it asked."""
+    running = await start_server()
+
+    def talk() -> None:
+        peer = Peer(running.port)
+        peer.open()
+        peer.sock.sendall(close("after_eof", 0.0, 9))
+        reset(peer.sock)
+
+    await asyncio.to_thread(talk)
+    line = await running.closed()
+    assert (line["netduet.ended"], line["netduet.ended_by"]) == ("reset", "client")
+
+
+async def test_delay_beyond_the_limit_is_refused(start_server: StartServer) -> None:
+    """A delay, too, is at most what was announced; the error arrives."""
+    running = await start_server(hold_timeout=5.0)
+
+    def talk() -> dict[str, Any]:
+        with Peer(running.port) as peer:
+            peer.sock.sendall(close("after_eof", 5.5) + BEHIND)
+            return peer.error()
+
+    failure = await asyncio.to_thread(talk)
+    assert (failure["code"], failure["facts"]) == ("bad_message", {"field": "delay"})
+
+
+async def test_delayed_answer_costs_nothing_while_it_waits(
+    start_server: StartServer,
+) -> None:
+    """The pattern of a late answer is made when it is sent, not when it is asked for."""
+    running = await start_server()
+
+    def ask() -> list[Peer]:
+        peers = [Peer(running.port) for _ in range(20)]
+        for peer in peers:
+            peer.open()
+            peer.sock.sendall(close("after_eof", 60.0, MIB))
+            peer.sock.shutdown(socket.SHUT_WR)
+        return peers
+
+    tracemalloc.start()
+    try:
+        peers = await asyncio.to_thread(ask)
+        sessions = running.server._shared.sessions
+        await until(
+            lambda: [one.connection.state for one in sessions] == [State.PARTED] * 20
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * MIB
+    for peer in peers:
+        peer.sock.close()
+
+
+# INSPECT
+
+
+async def test_inspect_shows_another_connection(start_server: StartServer) -> None:
+    """The kernel's view of a connection that lives is told over another one."""
+    running = await start_server()
+
+    def talk() -> tuple[dict[str, Any], dict[str, Any]]:
+        with Peer(running.port) as first, Peer(running.port) as second:
+            first.echo(bytes(50_000))
+            seen = second.ask(Kind.INSPECT, conn_id=first.welcome["conn_id"])
+            return seen, second.ask(Kind.INSPECT, conn_id=second.welcome["conn_id"])
+
+    seen, own = await asyncio.to_thread(talk)
+    assert seen["instance"] == "here"
+    assert seen["connection"]["state"] == "ESTABLISHED"
+    assert 50_000 < seen["connection"]["bytes_received"] < 51_000
+    assert own["connection"]["bytes_received"] < 1_000
+    assert 0 <= seen["stalled"] <= seen["window"] <= 31
+
+
+async def test_inspect_of_none_is_none(start_server: StartServer) -> None:
+    """A connection that is gone, or never was here, has no view."""
+    running = await start_server()
+
+    def leave() -> str:
+        with Peer(running.port) as gone:
+            gone.end()
+            return str(gone.welcome["conn_id"])
+
+    def look(conn_id: str) -> list[object]:
+        with Peer(running.port) as peer:
+            asked = (conn_id, "0" * 32)
+            return [peer.ask(Kind.INSPECT, conn_id=one)["connection"] for one in asked]
+
+    gone = await asyncio.to_thread(leave)
+    await running.closed()
+    assert await asyncio.to_thread(look, gone) == [None, None]
+
+
+async def test_inspect_shows_what_a_stuck_connection_has_in_flight(
+    start_server: StartServer,
+) -> None:
+    """Bytes that a peer does not read are seen as waiting, from beside it."""
+    running = await start_server()
+
+    def talk() -> dict[str, Any]:
+        with Peer(running.port) as stuck, Peer(running.port) as other:
+            stuck.sock.sendall(source(MIB) * 20)
+            select.select([stuck.sock], [], [], 10)
+            seen: dict[str, Any] = {}
+            while not seen.get("notsent_bytes"):
+                conn_id = stuck.welcome["conn_id"]
+                seen = other.ask(Kind.INSPECT, conn_id=conn_id)["connection"]
+            return seen
+
+    assert (await asyncio.to_thread(talk))["notsent_bytes"] > 0
+
+
+# Draining
+
+
+async def test_held_connection_is_told_of_a_drain(start_server: StartServer) -> None:
+    """Who is held in silence hears at once that the server leaves."""
+    running = await start_server(drain_timeout=5.0)
+    peer = Peer(running.port)
+    await asyncio.to_thread(peer.open)
+    peer.sock.sendall(hold(3600.0, speak=True))
+    assert await asyncio.to_thread(peer.message, Kind.HOLD) == {"spoke": False}
+    stopping = asyncio.create_task(running.stop())
+    failure = await asyncio.to_thread(peer.error)
+    peer.sock.close()
+    await stopping
+    assert failure["code"] == "draining"
+
+
+async def test_drain_waits_for_answers_that_are_owed(
+    start_server: StartServer,
+) -> None:
+    """What was asked for before a drain is still answered by a server that has time."""
+    running = await start_server(drain_timeout=8.0)
+    peer = Peer(running.port)
+    await asyncio.to_thread(peer.open)
+    peer.sock.sendall(source(MIB) * 20)
+    assert len((await asyncio.to_thread(peer.receive)).payload) == MIB
+    stopping = asyncio.create_task(running.stop())
+
+    def read() -> list[int]:
+        sizes = [len(peer.receive().payload) for _ in range(19)]
+        assert peer.error()["code"] == "draining"
+        peer.sock.close()
+        return sizes
+
+    assert await asyncio.to_thread(read) == [MIB] * 19
+    await stopping
+
+
+async def test_connection_that_is_owed_answers_is_not_quiet(
+    start_server: StartServer,
+) -> None:
+    """Between two answers nothing waits in the transport, and a drain waits still."""
+    running = await start_server()
+    peer = Peer(running.port)
+    await asyncio.to_thread(peer.open)
+    session = only(running)
+    peer.sock.sendall(source(100) * 900 + serialize(Kind.END))
+    async with asyncio.timeout(10):
+        while not session.connection.owed:
+            await asyncio.sleep(0)
+    session._heard -= 5  # as if these were many more
+    assert session._transport.get_write_buffer_size() == 0
+    assert not session.quiet
+    await asyncio.to_thread(rest, peer.sock)
+    peer.sock.close()
+    assert (await running.closed())["netduet.ended"] == "end"

@@ -1,0 +1,319 @@
+"""What a network can be like: each function is named after a condition.
+
+A condition is lines for the tools that bring it about. Packets are dropped,
+changed and refused in the router, on their way out of it (``-o``), and never in
+the sender's own OUTPUT chain: there, the sender's kernel would know. On its way
+out, a packet is met once, also where it takes the detour through the TUN router.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Final, Literal
+
+PORT: Final = 12345
+UP: Final = "to_server"
+"""The way from the client to the server: the router's link that leads there."""
+DOWN: Final = "to_client"
+"""The way back."""
+
+Way = Literal["to_server", "to_client"]
+Line = tuple[Literal["client", "router", "server"], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the router's packet filter."""
+
+    table: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Rules and queues (lines for ``tc``) of the router; lines for ``ip``, settings."""
+
+    ipv4: tuple[Rule, ...] = ()
+    ipv6: tuple[Rule, ...] = ()
+    links: tuple[Line, ...] = ()
+    settings: tuple[Line, ...] = ()
+    queues: tuple[str, ...] = ()
+
+
+def _forward(match: str, action: str, action6: str = "") -> Condition:
+    return Condition(
+        ipv4=(Rule("filter", f"-A FORWARD {match} -j {action}"),),
+        ipv6=(Rule("filter", f"-A FORWARD {match} -j {action6 or action}"),),
+    )
+
+
+# Blocked, rejected, lost
+
+
+def dropped(protocol: str = "tcp", way: Way = UP) -> Condition:
+    """Drop all that goes this way."""
+    return _forward(f"-o {way} -p {protocol}", "DROP")
+
+
+def reset(way: Way = UP) -> Condition:
+    """Answer TCP with a reset, as a firewall that rejects does."""
+    return _forward(f"-o {way} -p tcp", "REJECT --reject-with tcp-reset")
+
+
+def prohibited(protocol: str = "tcp", way: Way = UP) -> Condition:
+    """Answer with the ICMP error of an administrator's prohibition."""
+    return _forward(
+        f"-o {way} -p {protocol}",
+        "REJECT --reject-with icmp-host-prohibited",
+        "REJECT --reject-with icmp6-adm-prohibited",
+    )
+
+
+def port_unreachable(way: Way = UP) -> Condition:
+    """Answer datagrams with ICMP port unreachable."""
+    return _forward(
+        f"-o {way} -p udp",
+        "REJECT --reject-with icmp-port-unreachable",
+        "REJECT --reject-with icmp6-port-unreachable",
+    )
+
+
+def lost(share: float, way: Way, protocol: str = "all") -> Condition:
+    """Lose packets at random."""
+    match = f"-o {way} -p {protocol} -m statistic --mode random --probability {share}"
+    return _forward(match, "DROP")
+
+
+def every_nth_lost(nth: int, way: Way, protocol: str = "all") -> Condition:
+    """Lose every nth packet."""
+    nth_of = f"-m statistic --mode nth --every {nth} --packet 0"
+    return _forward(f"-o {way} -p {protocol} {nth_of}", "DROP")
+
+
+def rate_limited(packets: int, way: Way, protocol: str = "udp") -> Condition:
+    """Drop what exceeds so many packets a second."""
+    limit = f"--hashlimit-above {packets}/sec --hashlimit-burst {packets}"
+    name = f"--hashlimit-name {protocol}_{way}"
+    return _forward(f"-o {way} -p {protocol} -m hashlimit {limit} {name}", "DROP")
+
+
+def text_cut(text: str, way: Way = UP) -> Condition:
+    """Drop packets that contain a text, as a firewall that reads along does."""
+    return _forward(f'-o {way} -m string --algo bm --string "{text}"', "DROP")
+
+
+def fragments_dropped(way: Way) -> Condition:
+    """Drop fragments. Not beside NAT or conntrack, which put them together first."""
+    return Condition(
+        ipv4=(Rule("filter", f"-A FORWARD -o {way} -f -j DROP"),),
+        ipv6=(Rule("filter", f"-A FORWARD -o {way} -m frag -j DROP"),),
+    )
+
+
+# Sizes
+
+
+def real_packets() -> Condition:
+    """Send no packet larger than the MTU into a link.
+
+    A veth pair carries super-packets of up to 64 KiB past every check of length;
+    a cable does not.
+    """
+    return Condition(
+        links=tuple(
+            (role, "link set eth0 gso_max_segs 1") for role in ("client", "server")
+        )
+    )
+
+
+def mtu(size: int) -> Condition:
+    """Agree on this MTU on all links."""
+    return Condition(
+        links=(
+            ("client", f"link set eth0 mtu {size}"),
+            ("router", f"link set to_client mtu {size}"),
+            ("router", f"link set to_server mtu {size}"),
+            ("server", f"link set eth0 mtu {size}"),
+        )
+    )
+
+
+def narrow_route(size: int, way: Way) -> Condition:
+    """Have a smaller MTU on the route this way, and say so by ICMP: all is well."""
+    four, six = ("198.18.2.0", "2001:db8:2::") if way == UP else _CLIENT_SIDE
+    return Condition(
+        links=(
+            ("router", f"route replace {four}/24 dev {way} mtu lock {size}"),
+            ("router", f"route add {six}/64 dev {way} metric 1 mtu lock {size}"),
+        )
+    )
+
+
+_CLIENT_SIDE: Final = ("198.18.1.0", "2001:db8:1::")
+
+
+def too_big_unsaid() -> Condition:
+    """Never say that a packet was too big (the router's own ICMP is dropped)."""
+    return Condition(
+        ipv4=(
+            Rule(
+                "filter", "-A OUTPUT -p icmp --icmp-type fragmentation-needed -j DROP"
+            ),
+        ),
+        ipv6=(
+            Rule("filter", "-A OUTPUT -p icmpv6 --icmpv6-type packet-too-big -j DROP"),
+        ),
+    )
+
+
+def longer_dropped(size: int, way: Way, protocol: str = "all") -> Condition:
+    """Drop packets longer than this; real only beside ``real_packets``."""
+    match = f"-o {way} -p {protocol} -m length --length {size + 1}:65535"
+    return _forward(match, "DROP")
+
+
+def mismatched_link(size: int, way: Way) -> Condition:
+    """Have the router's end of the sender's link at a smaller MTU than the sender's.
+
+    What is longer is dropped by the link without a word, but for super-packets, which
+    pass (``real_packets``), and a link lets 4 bytes more through, for a VLAN. The router sends full size back all the same: else path
+    MTU discovery that way lowers the segment size of later connections both ways, and
+    the hole is there for the first ones only.
+    """
+    device: Way = DOWN if way == UP else UP
+    link: Line = ("router", f"link set {device} mtu {size}")
+    return Condition(links=(link, *narrow_route(1500, device).links))
+
+
+def mss_clamped(size: int) -> Condition:
+    """Lower the segment size that both ends agree on."""
+    clamp = f"-A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss {size}"
+    return Condition(ipv4=(Rule("mangle", clamp),), ipv6=(Rule("mangle", clamp),))
+
+
+def slow(megabits: int, way: Way, queue_ms: int = 200) -> Condition:
+    """Have a slow link this way, with a queue of so many milliseconds."""
+    bucket = f"rate {megabits}mbit burst 16kb latency {queue_ms}ms"
+    return Condition(queues=(f"qdisc add dev {way} root tbf {bucket}",))
+
+
+# Translation
+
+
+def source_nat() -> Condition:
+    """Hide the client behind the router's address."""
+    rule = Rule("nat", f"-A POSTROUTING -o {UP} -j MASQUERADE")
+    return Condition(ipv4=(rule,), ipv6=(rule,))
+
+
+def published_port() -> Condition:
+    """Lead the router's port to the server, as an engine publishes one."""
+
+    def rules(router: str, server: str) -> tuple[Rule, ...]:
+        return tuple(
+            Rule(
+                "nat",
+                f"-A PREROUTING -d {router} -p {protocol} --dport {PORT} "
+                f"-j DNAT --to-destination {server}:{PORT}",
+            )
+            for protocol in ("tcp", "udp")
+        )
+
+    return Condition(
+        ipv4=rules("198.18.1.1", "198.18.2.2"),
+        ipv6=rules("2001:db8:1::1", "[2001:db8:2::2]"),
+    )
+
+
+def balanced(servers: tuple[str, ...]) -> Condition:
+    """Lead each new connection to the next server, as a cluster's virtual address."""
+    return Condition(
+        ipv4=tuple(
+            Rule(
+                "nat",
+                f"-A PREROUTING -i {DOWN} -p {protocol} --dport {PORT} "
+                f"-m statistic --mode nth --every {len(servers) - number} --packet 0 "
+                f"-j DNAT --to-destination {server}:{PORT}",
+            )
+            for protocol in ("tcp", "udp")
+            for number, server in enumerate(servers)
+        )
+    )
+
+
+def through_proxy() -> Condition:
+    """Lead TCP, unasked, through the router's own port, where a proxy listens."""
+    rule = Rule(
+        "nat", f"-A PREROUTING -i {DOWN} -p tcp --dport {PORT} -j REDIRECT --to {PORT}"
+    )
+    return Condition(ipv4=(rule,), ipv6=(rule,))
+
+
+# Memory of connections
+
+
+def idle_forgotten(seconds: int, *, told: bool) -> Condition:
+    """Forget a connection that is idle; then drop its packets, or ``told``, reset it.
+
+    Only whoever sends first is told: the other end is left in silence.
+    """
+    timers = (
+        f"net.netfilter.nf_conntrack_tcp_timeout_established={seconds}",
+        "net.netfilter.nf_conntrack_tcp_loose=0",
+    )
+    action = "REJECT --reject-with tcp-reset" if told else "DROP"
+    unknown = _forward("-p tcp -m conntrack --ctstate INVALID", action)
+    settings: tuple[Line, ...] = tuple(("router", timer) for timer in timers)
+    return dataclasses.replace(unknown, settings=settings)
+
+
+# The ends themselves
+
+
+def bridged() -> Condition:
+    """Have both ends on one bridge, as containers of one network: nobody routes.
+
+    What the router alone can do (FORWARD, NAT, MTUs of its routes) is without effect.
+    """
+    lines = [
+        "link add bridge type bridge",
+        "link set bridge up",
+        "link set to_client master bridge",
+        "link set to_server master bridge",
+        "addr del 198.18.1.1/24 dev to_client",
+        "addr add 198.18.1.1/24 dev bridge",
+    ]
+    return Condition(
+        links=(
+            *(("router", line) for line in lines),
+            ("client", "route add 198.18.2.0/24 dev eth0"),
+            ("client", "route add 2001:db8:2::/64 dev eth0"),
+            ("server", "route add 198.18.1.0/24 dev eth0"),
+            ("server", "route add 2001:db8:1::/64 dev eth0"),
+        )
+    )
+
+
+def no_ipv6() -> Condition:
+    """Have no IPv6 at the client's end."""
+    return Condition(
+        links=(
+            ("client", "route del default via 2001:db8:1::1"),
+            ("client", "addr del 2001:db8:1::2/64 dev eth0"),
+        )
+    )
+
+
+def own_port_alone() -> Condition:
+    """Leave the client one port to connect from: the very one that it connects to.
+
+    A connection to an address of its own then meets itself. No TIME_WAIT, or the
+    second one would find the port taken.
+    """
+    return Condition(
+        settings=(
+            ("client", f"net.ipv4.ip_local_port_range={PORT} {PORT}"),
+            ("client", "net.ipv4.tcp_max_tw_buckets=0"),
+        )
+    )

@@ -1,0 +1,123 @@
+"""What a verdict must say about a network, and what is wrong with one that does not.
+
+Pure: a report (what ``netduet check --json`` printed) goes in, complaints come out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+Report = dict[str, Any]
+
+VERDICT: Final = "verdict"
+"""Where a complaint stands that is about no single check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the verdict must be. All that it does not allow is wrong.
+
+    ``failures`` are the classes that the root finding may have, ``where`` its side,
+    ``check`` the check that must find it; ``remarks`` are (check, words that one of
+    its remarks must contain); ``may`` are classes that may be found besides, or not.
+    """
+
+    outcomes: tuple[str, ...]
+    failures: tuple[str, ...] = ()
+    where: str = ""
+    check: str = ""
+    remarks: tuple[tuple[str, str], ...] = ()
+    may: tuple[str, ...] = ()
+
+
+def fails(
+    failure: str | tuple[str, ...],
+    where: str,
+    *,
+    check: str = "",
+    remarks: tuple[tuple[str, str], ...] = (),
+    may: tuple[str, ...] = (),
+) -> Expected:
+    """Expect this root finding; its check is the class's first word unless named.
+
+    Several classes: where a race decides which of them it is.
+    """
+    failures = (failure,) if isinstance(failure, str) else failure
+    by = check or failures[0].partition(".")[0]
+    return Expected(("FAIL",), failures, where, by, remarks, may)
+
+
+def passes(*remarks: tuple[str, str], may: tuple[str, ...] = ()) -> Expected:
+    """Expect a PASS, with these remarks."""
+    return Expected(("PASS",), remarks=remarks, may=may)
+
+
+def never_fails() -> Expected:
+    """Expect a PASS, or that no verdict can be had; never a FAIL."""
+    return Expected(("PASS", "INCONCLUSIVE"))
+
+
+def cells(report: Report) -> dict[str, str]:
+    """Return for each check what it came to: its classes of failure, or its outcome."""
+    return {
+        check["name"]: _cell(check["outcome"], check["findings"])
+        for check in report["targets"][0]["checks"]
+    }
+
+
+def _cell(outcome: str, findings: list[dict[str, Any]]) -> str:
+    classes = " ".join(dict.fromkeys(one["class"] for one in findings))
+    if outcome == "INCONCLUSIVE":
+        return f"INCONCLUSIVE ({classes})"
+    return classes if outcome == "FAIL" else outcome
+
+
+def complaints(expected: Expected, report: Report) -> dict[str, str]:
+    """Return what is wrong, by check; empty when the verdict is right."""
+    target = report["targets"][0]
+    wrong: dict[str, str] = {}
+    if target["outcome"] not in expected.outcomes:
+        wanted = " or ".join(expected.outcomes)
+        wrong[VERDICT] = f"{target['outcome']} instead of {wanted}"
+    if expected.failures:
+        wrong |= _about_root(expected, target)
+    for check in target["checks"]:
+        said = _about_check(expected, check)
+        if said:
+            wrong.setdefault(check["name"], said)
+    for name, words in expected.remarks:
+        remarks = [
+            remark
+            for one in target["checks"]
+            if one["name"] == name
+            for remark in one["remarks"]
+        ]
+        if not any(words in remark for remark in remarks):
+            wrong.setdefault(name, f"no remark says {words!r}: {remarks}")
+    return wrong
+
+
+def _about_root(expected: Expected, target: dict[str, Any]) -> dict[str, str]:
+    root = target["root"]
+    wanted = [(expected.check, one, expected.where) for one in expected.failures]
+    if root is None or root["outcome"] != "FAIL":
+        return {expected.check: f"{' or '.join(expected.failures)} was not found"}
+    found = (target["root_check"], root["class"], root["where"])
+    if found in wanted:
+        return {}
+    said = "root is {}: {} at {}, instead of {}: {} at {}"
+    return {expected.check: said.format(*found, *wanted[0])}
+
+
+def _about_check(expected: Expected, check: dict[str, Any]) -> str:
+    """Judge a check by itself: everything found must be expected or allowed."""
+    allowed = {*expected.failures, *expected.may}
+    if check["outcome"] == "INCONCLUSIVE" and "INCONCLUSIVE" in expected.outcomes:
+        return ""
+    odd = [one["class"] for one in check["findings"] if one["class"] not in allowed]
+    if odd:
+        return f"{check['outcome']} by {', '.join(dict.fromkeys(odd))}"
+    if check["outcome"] == "INCONCLUSIVE":
+        return "INCONCLUSIVE"
+    return ""

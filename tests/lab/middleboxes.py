@@ -1,0 +1,282 @@
+"""Small proxies that are at fault, and strangers in the server's place.
+
+A manner is what one does with an accepted connection; both its sockets are closed
+when it returns. Each speaks bytes and knows nothing of netduet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Final
+
+from tests.lab.conditions import PORT
+from tests.lab.resident import bound
+
+Dial = Callable[[], Awaitable[socket.socket]]
+"""Connects to the next server."""
+Manner = Callable[[socket.socket, Dial], Awaitable[None]]
+Change = Callable[[bytes], bytes]
+
+_CHUNK: Final = 65536
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+
+
+class Middlebox:
+    """Listens on both families, and treats each connection in its manner."""
+
+    def __init__(self, manner: Manner, servers: tuple[str, ...]) -> None:
+        """Have these servers (addresses) behind it; connections take turns."""
+        self._manner = manner
+        self._servers = {
+            family: itertools.cycle(
+                [one for one in servers if (":" in one) == (family == socket.AF_INET6)]
+            )
+            for family in (socket.AF_INET, socket.AF_INET6)
+        }
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Serve in the running loop."""
+        for host in ("0.0.0.0", "::"):
+            self._spawn(self._accept(bound(socket.SOCK_STREAM, host, PORT)))
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listener:
+            while True:
+                client, _ = await loop.sock_accept(listener)
+                self._spawn(self._treat(client))
+
+    async def _treat(self, client: socket.socket) -> None:
+        with contextlib.ExitStack() as sockets:
+            sockets.enter_context(client)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+            async def dial() -> socket.socket:
+                server = socket.socket(client.family)
+                sockets.enter_context(server)
+                server.setblocking(False)
+                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                address = next(self._servers[client.family])
+                await asyncio.get_running_loop().sock_connect(server, (address, PORT))
+                return server
+
+            with contextlib.suppress(OSError):
+                await self._manner(client, dial)
+
+
+# Proxies
+
+
+async def faithful(client: socket.socket, dial: Dial) -> None:
+    """Pass on bytes, each end of sending and each reset as what they are."""
+    await _relay(client, await dial())
+
+
+def mangling(*, up: bool) -> Manner:
+    """Take one way's bytes for text, and turn each CR LF into LF."""
+
+    def convert(data: bytes) -> bytes:
+        return data.replace(b"\r\n", b"\n")
+
+    async def manner(client: socket.socket, dial: Dial) -> None:
+        server = await dial()
+        await _relay(
+            client, server, up=convert if up else bytes, down=bytes if up else convert
+        )
+
+    return manner
+
+
+async def half_close_breaking(client: socket.socket, dial: Dial) -> None:
+    """Close both ways once either end has ended its sending."""
+    server = await dial()
+    with _resets_carried(client, server):
+        await _first_of(_pump(client, server), _pump(server, client))
+
+
+def answer_cutting(limit: int) -> Manner:
+    """Carry the asker's end of sending, and at most so many bytes of answer after it."""
+
+    async def manner(client: socket.socket, dial: Dial) -> None:
+        server = await dial()
+        asked = asyncio.Event()
+
+        async def up() -> None:
+            await _pump(client, server)
+            asked.set()
+
+        async def down() -> None:
+            loop = asyncio.get_running_loop()
+            left = limit
+            while left > 0 and (data := await loop.sock_recv(server, _CHUNK)):
+                if asked.is_set():
+                    data, left = data[:left], left - len(data)
+                await loop.sock_sendall(client, data)
+            if not asked.is_set():  # the server ended first: nothing to cut
+                _end_sending(client)
+
+        with _resets_carried(client, server):
+            await _both(up(), down())
+
+    return manner
+
+
+async def reset_hiding(client: socket.socket, dial: Dial) -> None:
+    """Turn each reset into a proper end."""
+    server = await dial()
+    with contextlib.suppress(ConnectionError):
+        await _both(_pump(client, server), _pump(server, client))
+
+
+def idle_cutting(seconds: float, how: str) -> Manner:
+    """End idle connections: by ``reset``, by ``fin``, or by ``silence``, forgetting them.
+
+    A proxy that falls silent still acknowledges at its own end; a router that
+    forgets does not (``conditions.idle_forgotten``).
+    """
+
+    async def manner(client: socket.socket, dial: Dial) -> None:
+        server = await dial()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds) as limit:
+
+                def seen(data: bytes) -> bytes:
+                    limit.reschedule(loop.time() + seconds)
+                    return data
+
+                await _relay(client, server, up=seen, down=seen)
+        except TimeoutError:
+            if how == "reset":
+                _reset(client)
+                _reset(server)
+            elif how == "silence":
+                await loop.create_future()
+
+    return manner
+
+
+# Proxies whose server is dead
+
+
+async def silent(client: socket.socket, _: Dial) -> None:
+    """Accept, read and say nothing, for a server that hangs."""
+    while await asyncio.get_running_loop().sock_recv(client, _CHUNK):
+        pass
+
+
+async def closing(client: socket.socket, _: Dial) -> None:
+    """Accept, read what is asked, and end without a word."""
+    await asyncio.get_running_loop().sock_recv(client, _CHUNK)
+    _end_sending(client)
+    await silent(client, _)
+
+
+async def resetting(client: socket.socket, _: Dial) -> None:
+    """Accept, read what is asked, and reset."""
+    await asyncio.get_running_loop().sock_recv(client, _CHUNK)
+    _reset(client)
+
+
+async def resetting_at_once(client: socket.socket, _: Dial) -> None:
+    """Accept, and reset before anything is asked."""
+    _reset(client)
+
+
+# Strangers
+
+
+async def web(client: socket.socket, _: Dial) -> None:
+    """Be a web server that is asked something odd."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_recv(client, _CHUNK)
+    said = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    await loop.sock_sendall(client, said)
+    _end_sending(client)
+    await silent(client, _)
+
+
+async def shell(client: socket.socket, _: Dial) -> None:
+    """Be a server that speaks first."""
+    await asyncio.get_running_loop().sock_sendall(client, b"SSH-2.0-OpenSSH_10.0\r\n")
+    await silent(client, _)
+
+
+# What they are made of
+
+
+async def _relay(
+    client: socket.socket,
+    server: socket.socket,
+    up: Change = bytes,
+    down: Change = bytes,
+) -> None:
+    with _resets_carried(client, server):
+        await _both(_pump(client, server, up), _pump(server, client, down))
+
+
+@contextlib.contextmanager
+def _resets_carried(client: socket.socket, server: socket.socket) -> Iterator[None]:
+    """Have a reset at one end be one at the other, too."""
+    try:
+        yield
+    except ConnectionError:
+        _reset(client)
+        _reset(server)
+
+
+async def _pump(
+    source: socket.socket, sink: socket.socket, change: Change = bytes
+) -> None:
+    """Carry bytes one way, and then the end of sending."""
+    loop = asyncio.get_running_loop()
+    while data := await loop.sock_recv(source, _CHUNK):
+        await loop.sock_sendall(sink, change(data))
+    _end_sending(sink)
+
+
+async def _both(*pumps: Awaitable[None]) -> None:
+    """Wait for all; the first error ends them."""
+    tasks = [asyncio.ensure_future(pump) for pump in pumps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        await _cancelled(tasks)
+
+
+async def _first_of(*pumps: Awaitable[None]) -> None:
+    """Wait for one, which ends the others; an error of it is raised."""
+    tasks = [asyncio.ensure_future(pump) for pump in pumps]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _cancelled(tasks)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> None:
+    """End what still reads or writes, before its socket is closed."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _end_sending(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it is gone already
+        sock.shutdown(socket.SHUT_WR)
+
+
+def _reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

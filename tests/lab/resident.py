@@ -1,0 +1,83 @@
+"""An event loop that lives in a network namespace, in a thread of this process.
+
+A socket belongs to the namespace of the thread that makes it. So a name server or
+a proxy of a network costs a thread and no process, and is ready once it is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+
+PATIENCE = 10.0
+
+Settle = Callable[[], Awaitable[None]]
+"""Opens what it listens on, starts tasks in the loop, and returns."""
+
+
+@contextlib.contextmanager
+def resident(namespace: str, settle: Settle) -> Iterator[None]:
+    """Have this live in the namespace (a file of /run/netns) until the end."""
+    one = _Resident(namespace, settle)
+    one.thread.start()
+    try:
+        if not one.settled.wait(PATIENCE):
+            raise TimeoutError(f"nothing settled in {namespace}")
+        if one.error is not None:
+            raise one.error
+        yield
+    finally:
+        one.leave()
+
+
+class _Resident:
+    def __init__(self, namespace: str, settle: Settle) -> None:
+        self.settled = threading.Event()
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._live, daemon=True, name=namespace)
+        self._namespace = namespace
+        self._settle = settle
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = asyncio.Event()
+
+    def leave(self) -> None:
+        """End the loop, its tasks and the thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._over.set)
+        self.thread.join(PATIENCE)
+
+    def _live(self) -> None:
+        try:
+            with open(self._namespace, "rb") as file:  # noqa: PTH123 - a descriptor is wanted
+                # This thread alone; Python 3.12, which the lab's image has.
+                os.setns(file.fileno(), os.CLONE_NEWNET)
+            asyncio.run(self._stay())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            self.error = error
+        finally:
+            self.settled.set()
+
+    async def _stay(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._settle()
+        self.settled.set()
+        await self._over.wait()
+
+
+def bound(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+    """Return a socket for a loop: of the address's family alone, and listening if TCP."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family is socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.setblocking(False)
+    sock.bind((host, port))
+    if kind is socket.SOCK_STREAM:
+        sock.listen(128)
+    return sock

@@ -1,0 +1,252 @@
+"""Inside the lab's container: makes networks, lets netduet judge them, judges it.
+
+Prints one JSON line a network, in the order in which they are done. Arguments:
+names, or nothing for all of NETWORKS; ``--representative``; ``--at-once N`` side by
+side; ``--load N`` processes that burn CPU meanwhile; ``--repeat N`` times each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import concurrent.futures
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import netduet
+from tests.lab.conditions import Condition, through_proxy
+from tests.lab.expectation import VERDICT, Report, cells, complaints
+from tests.lab.middleboxes import Middlebox
+from tests.lab.nameserver import NameServer
+from tests.lab.networks import ALL, NETWORKS, Network
+from tests.lab.resident import resident
+from tests.lab.topology import OTHERS4, ROUTER4, SERVER4, SERVER6, Place, topology
+from tests.lab.tunrouter import DEVICE, READY, arguments
+
+Process = subprocess.Popen[bytes]
+
+AT_ONCE: Final = 3
+"""Networks side by side: most of a check is waiting, and two cores are enough."""
+
+_PATIENCE: Final = 20.0
+_PERIOD: Final = 0.1
+_SHARE: Final = 0.05
+
+
+def main() -> None:
+    """Run the networks that are asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--representative", action="store_true")
+    parser.add_argument("--at-once", type=int, default=AT_ONCE)
+    parser.add_argument("--load", type=int, default=0)
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("names", nargs="*")
+    asked = parser.parse_args()
+    # An engine mounts it read-only for all that are not privileged.
+    subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
+    # Once, or each client and server would compile the project for itself.
+    compileall.compile_dir(Path(netduet.__file__).parent, quiet=2)
+    networks = asked.repeat * [ALL[name] for name in asked.names] or [
+        one for one in NETWORKS if one.representative or not asked.representative
+    ]
+    # The slow ones first, so that none is left alone at the end.
+    networks.sort(key=lambda one: bool(one.starved), reverse=True)
+    with contextlib.ExitStack() as stack:
+        for _ in range(asked.load):
+            burning = [sys.executable, "-c", "while True: pass"]
+            stack.enter_context(_process(burning))
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(asked.at_once))
+        running = [pool.submit(examine, one, n) for n, one in enumerate(networks)]
+        for done in concurrent.futures.as_completed(running):
+            print(json.dumps(done.result()), flush=True)
+
+
+def examine(network: Network, number: int) -> dict[str, Any]:
+    """Make a network, check it, remove it; return what came of it. Never raises."""
+    begin = time.monotonic()
+    result: dict[str, Any] = {"network": network.name, "cells": {}, "wrong": {}}
+    result["kernel"] = platform.release()
+    try:
+        with contextlib.ExitStack() as stack:
+            place = stack.enter_context(topology(number, _conditions(network)))
+            result["made_seconds"] = round(time.monotonic() - begin, 3)
+            _inhabit(stack, network, place)
+            report, said = _check(network, place)
+        result["report"] = report
+        result["said"] = said[-4000:]
+        if not report:
+            result["wrong"] = {VERDICT: f"netduet printed no report: {said[-1000:]}"}
+        else:
+            result["cells"] = cells(report)
+            if network.expect is not None:
+                result["wrong"] = complaints(network.expect, report)
+    except Exception:  # noqa: BLE001 - told with the network that it befell
+        result["wrong"] = {VERDICT: f"the lab itself failed: {traceback.format_exc()}"}
+    result["seconds"] = round(time.monotonic() - begin, 3)
+    return result
+
+
+def _conditions(network: Network) -> tuple[Condition, ...]:
+    if network.proxy is None:
+        return network.conditions
+    return (*network.conditions, through_proxy())
+
+
+def _inhabit(stack: contextlib.ExitStack, network: Network, place: Place) -> None:
+    """Start all that lives in a network; return when it listens."""
+    servers = (SERVER4, *OTHERS4)[: network.servers]
+
+    async def in_router() -> None:
+        await NameServer.open(network.names, ROUTER4)
+        if network.proxy is not None:
+            await Middlebox(network.proxy, (*servers, SERVER6)).open()
+
+    stack.enter_context(resident(place.path("router"), in_router))
+    if network.weather is not None:
+        stack.enter_context(_tun_router(place, arguments(*network.weather)))
+    if callable(network.server):
+        stranger = Middlebox(network.server, ())
+        stack.enter_context(resident(place.path("server"), stranger.open))
+    elif network.server is not None:
+        _serve(stack, place, network.server, servers, network.starved == "server")
+
+
+def _serve(
+    stack: contextlib.ExitStack,
+    place: Place,
+    flags: tuple[str, ...],
+    addresses: tuple[str, ...],
+    starved: bool,
+) -> None:
+    """Start the servers; one alone listens on every address."""
+    several = len(addresses) > 1
+    started = []
+    for number, address in enumerate(addresses, 1):
+        own = ["--instance", f"lab-{number}", *(["--host", address] * several)]
+        words = [sys.executable, "-m", "netduet", "serve", *own, *flags]
+        started.append(stack.enter_context(_process(place.as_nobody("server", *words))))
+    for server in started:
+        _wait_for(server, b'"server.ready"')
+        if starved:
+            stack.enter_context(_starving(server))
+
+
+def _check(network: Network, place: Place) -> tuple[Report, str]:
+    """Run the client to its end; return its report ({} without one), and stderr."""
+    command = [sys.executable, "-m", "netduet", "check", "--json", *network.flags]
+    line = place.as_nobody("client", *command, network.target)
+    with (
+        _process(line, stderr=subprocess.PIPE) as client,
+        contextlib.ExitStack() as stack,
+    ):
+        if network.starved == "client":
+            stack.enter_context(_starving(client))
+        try:
+            out, said = client.communicate(timeout=network.seconds)
+        except subprocess.TimeoutExpired:
+            return {}, f"no verdict in {network.seconds:g} s"
+    report: Report = json.loads(out) if out else {}
+    return report, said.decode(errors="replace").strip()
+
+
+@contextlib.contextmanager
+def _process(command: list[str], stderr: int | None = None) -> Iterator[Process]:
+    """Run a process, with no more than it needs to know; end it at the end."""
+    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE if stderr is None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=environment,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(_PATIENCE)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _wait_for(process: Process, word: bytes) -> None:
+    """Read what a process prints until the word is there; afterwards, drop the rest."""
+    assert process.stdout is not None
+    timer = threading.Timer(_PATIENCE, process.kill)
+    timer.start()
+    try:
+        for line in process.stdout:
+            if word in line:
+                break
+        else:
+            raise RuntimeError(f"{process.args!r} ended, or took over {_PATIENCE} s")
+    finally:
+        timer.cancel()
+    threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
+
+
+def _drain(pipe: IO[bytes]) -> None:
+    """Keep a pipe from filling up."""
+    with contextlib.suppress(ValueError, OSError):  # closed under its reader
+        while pipe.read1(65536):  # type: ignore[attr-defined]  # a buffered reader has it
+            pass
+
+
+@contextlib.contextmanager
+def _tun_router(place: Place, words: list[str]) -> Iterator[None]:
+    """Lead all that is forwarded through a router in user space."""
+    name = place.namespace("router")
+    lines = [
+        f"tuntap add mode tun name {DEVICE}",
+        f"link set {DEVICE} up txqueuelen 5000",
+    ]
+    for family in ("-4", "-6"):
+        lines += [f"{family} route add default dev {DEVICE} table 100"]
+        lines += [
+            f"{family} rule add iif {device} lookup 100"
+            for device in ("to_client", "to_server")
+        ]
+    command = [sys.executable, "-m", "tests.lab.tunrouter", *words]
+    with _process(place.command("router", *command)) as process:
+        for line in lines:
+            subprocess.run(
+                ["ip", "-n", name, *line.split()], check=True, timeout=_PATIENCE
+            )
+        _wait_for(process, READY.encode())
+        yield
+
+
+@contextlib.contextmanager
+def _starving(process: Process) -> Iterator[None]:
+    """Let a process run 5 ms of each 100, as a limit of 5 % of a CPU does."""
+    over = threading.Event()
+
+    def cycle() -> None:
+        while not over.wait(_PERIOD * _SHARE):
+            process.send_signal(signal.SIGSTOP)
+            over.wait(_PERIOD * (1 - _SHARE))
+            process.send_signal(signal.SIGCONT)
+
+    thread = threading.Thread(target=cycle, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()

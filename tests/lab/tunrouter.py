@@ -1,0 +1,181 @@
+"""A router in user space on a TUN device, for what the kernel here cannot do.
+
+Delay, jitter, loss, reordering, duplication, a byte of a TCP payload changed and
+its checksum mended. One process a network; it ends with its input.
+
+    python -m tests.lab.tunrouter '{"delay": 0.05}' '{"delay": 0.05}'    (up, down)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import heapq
+import json
+import os
+import random
+import select
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from typing import Final
+
+DEVICE: Final = "tun0"
+READY: Final = "ready"
+
+_SET_INTERFACE: Final = 0x400454CA
+_TUN_WITHOUT_INFORMATION: Final = 0x1001
+_LONGEST: Final = 65535
+_AT_ONCE: Final = 64
+_TCP, _UDP = 6, 17
+_CLIENT4: Final = bytes((198, 18, 1))
+_CLIENT6: Final = bytes.fromhex("20010db80001")
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What befalls packets one way. Times in seconds, the others are shares.
+
+    ``protocol`` (tcp or udp) confines all but delay and jitter to its packets.
+    ``held`` packets are overtaken by those of the next ``hold`` seconds.
+    ``changed`` are TCP segments of at least ``changed_from`` bytes of payload.
+    """
+
+    delay: float = 0.0
+    jitter: float = 0.0
+    lost: float = 0.0
+    duplicated: float = 0.0
+    held: float = 0.0
+    hold: float = 0.02
+    changed: float = 0.0
+    changed_from: int = 1000
+    protocol: str = ""
+
+
+class Queue:
+    """Packets on their way, the next due first."""
+
+    def __init__(self, seed: int) -> None:
+        """Begin; the same seed meets the same packets with the same weather."""
+        self._random = random.Random(seed)
+        self._heap: list[tuple[float, int, bytes]] = []
+        self._count = 0
+        self._last = 0.0
+
+    def take(self, packet: bytes, weather: Weather, now: float) -> None:
+        """Decide what becomes of a packet."""
+        chance = self._random.random
+        protocol, start = _transport(packet)
+        number = {"tcp": _TCP, "udp": _UDP}.get(weather.protocol, protocol)
+        mine = protocol == number
+        if mine and chance() < weather.lost:
+            return
+        if protocol == _TCP and chance() < weather.changed:
+            packet = changed(packet, start, weather.changed_from)
+        due = now + weather.delay + weather.jitter * chance()
+        if mine and chance() < weather.held:
+            self._put(due + weather.hold, packet)
+            return
+        # Jitter alone never lets one packet overtake another.
+        due = self._last = max(due, self._last)
+        self._put(due, packet)
+        if mine and chance() < weather.duplicated:
+            self._put(due, packet)
+
+    def due(self, now: float) -> bytes | None:
+        """Return the next packet whose time has come."""
+        if self._heap and self._heap[0][0] <= now:
+            return heapq.heappop(self._heap)[2]
+        return None
+
+    def wait(self, now: float) -> float | None:
+        """Return the seconds until the next one, None when there is none."""
+        return max(0.0, self._heap[0][0] - now) if self._heap else None
+
+    def _put(self, due: float, packet: bytes) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (due, self._count, packet))
+
+
+def goes_down(packet: bytes) -> bool:
+    """Tell whether a packet is on its way to the client."""
+    if packet[0] >> 4 == 4:
+        return packet[16:19] == _CLIENT4
+    return packet[24:30] == _CLIENT6
+
+
+def _transport(packet: bytes) -> tuple[int, int]:
+    """Return the protocol of a packet and where its header begins.
+
+    Later fragments of UDP count as UDP; IPv6 extension headers as themselves.
+    """
+    if packet[0] >> 4 == 4:
+        return packet[9], (packet[0] & 0x0F) * 4
+    return packet[6], 40
+
+
+def changed(packet: bytes, start: int, least: int) -> bytes:
+    """Return a TCP packet with a bit changed in mid-payload and the checksum mended."""
+    payload = start + (packet[start + 12] >> 4) * 4
+    if len(packet) - payload < least:
+        return packet
+    result = bytearray(packet)
+    # In a word of its own, at an even distance from the header, as checksums count.
+    at = payload + (len(packet) - payload) // 2
+    at -= (at - start) % 2
+    old = struct.unpack_from("!H", result, at)[0]
+    new = old ^ 0x0020
+    struct.pack_into("!H", result, at, new)
+    field = start + 16
+    total = (
+        (~struct.unpack_from("!H", result, field)[0] & 0xFFFF) + (~old & 0xFFFF) + new
+    )
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    struct.pack_into("!H", result, field, ~total & 0xFFFF)
+    return bytes(result)
+
+
+def route(up: Weather, down: Weather) -> None:
+    """Carry packets until standard input ends."""
+    tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    named = struct.pack("16sH22x", DEVICE.encode(), _TUN_WITHOUT_INFORMATION)
+    fcntl.ioctl(tun, _SET_INTERFACE, named)
+    print(READY, flush=True)
+    queues = ((Queue(1), up), (Queue(2), down))
+    clock, stdin = time.monotonic, sys.stdin.fileno()
+    while True:
+        now = clock()
+        waits = [wait for queue, _ in queues if (wait := queue.wait(now)) is not None]
+        ready, _, _ = select.select([tun, stdin], [], [], min(waits, default=None))
+        if stdin in ready:
+            return
+        now = clock()
+        if tun in ready:
+            for packet in _read(tun):
+                queue, weather = queues[goes_down(packet)]
+                queue.take(packet, weather, now)
+        for queue, _ in queues:
+            while (due := queue.due(now)) is not None:
+                os.write(tun, due)
+
+
+def _read(tun: int) -> list[bytes]:
+    """Return the packets that are there, a bounded number of them."""
+    packets: list[bytes] = []
+    try:
+        while len(packets) < _AT_ONCE:
+            packets.append(os.read(tun, _LONGEST))
+    except BlockingIOError:
+        pass
+    return packets
+
+
+def arguments(up: Weather, down: Weather) -> list[str]:
+    """Return what to put on the command line."""
+    return [json.dumps(dataclasses.asdict(one)) for one in (up, down)]
+
+
+if __name__ == "__main__":
+    route(*(Weather(**json.loads(word)) for word in sys.argv[1:3]))

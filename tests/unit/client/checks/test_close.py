@@ -1,0 +1,487 @@
+"""Judging ends of connections: what arrived of them, and whose hand was in it."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from netduet.client.checks.close import judge
+from netduet.client.conversation import Ending, Opening
+from netduet.client.dial import Address, Cause
+from netduet.client.endings import Close, End, Endings, Way
+from netduet.client.evidence import Far
+from netduet.client.verdict import Finding, Judgement, Outcome, Side, Window
+from netduet.wire.messages import Failure, TcpInfo
+from tests.unit.client.far_end import NASTY, entry, report, welcome
+
+THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
+US, THEM = Side.CLIENT, Side.SERVER
+WELCOMED = Opening(welcome=welcome())
+WAITED = Window(1, 4)
+EOF = Ending("eof", "the server ended its sending")
+CUT = Ending("broken", "the stream ended inside a frame")
+RESET = Ending("reset", "ECONNRESET: Connection reset by peer")
+DRAINED = Ending("error", "draining: the server is shutting down")
+ASKED = Far(entry(ended="asked.after_eof", ended_by="client", bytes_received=900))
+FINISHED = Far(entry(ended="asked.finish", ended_by="server", bytes_received=900))
+DID_RESET = Far(entry(ended="asked.reset", ended_by="server"))
+BY_US = Far(entry(ended="reset", ended_by="client"))
+MISSING = Far(missing="only other instances answered", found=False)
+
+
+def state(name: str, retrans: int = 0) -> dict[str, int | str]:
+    """Return our kernel's view of a connection in this state."""
+    return {"state": name, "total_retrans": retrans}
+
+
+def still_open(name: str) -> Far:
+    """Return what the server knows of a connection that is in this state there."""
+    told = report().connection
+    assert told is not None
+    view = TcpInfo.model_validate(told.model_dump() | {"state": name})
+    return Far(entry(ended=None, ended_by=None), view)
+
+
+GOOD: dict[Way, dict[str, object]] = {
+    Way.AT_ONCE: {"size": 500, "answered": 500, "ending": EOF, "far": ASKED},
+    Way.PAUSED: {
+        "size": 500,
+        "answered": 500,
+        "ending": EOF,
+        "far": ASKED,
+        "pause": 2.0,
+    },
+    Way.FINISH: {
+        "size": 500,
+        "answered": 500,
+        "ending": EOF,
+        "far": FINISHED,
+        "pushed": 800,
+        "sent": 900,
+        "ours": state("CLOSE_WAIT"),
+    },
+    Way.RESET: {"ending": RESET, "far": DID_RESET},
+    Way.OWN_RESET: {"far": BY_US},
+}
+
+
+def end(way: Way, **fields: object) -> End:
+    """Return an end that arrived as what it is, its fields changed as told."""
+    known: dict[str, object] = {"opening": WELCOMED, "waited": WAITED}
+    return End(way, **(known | GOOD[way] | fields))  # type: ignore[arg-type]
+
+
+def judged(**changed: dict[str, object]) -> Judgement:
+    """Judge all ends of an address, those that are named changed as told."""
+    ends = tuple(end(way, **changed.get(way.value, {})) for way in Way)
+    return judge(Close((Endings(THERE, able=True, ends=ends),)))
+
+
+def found(way: Way, **fields: object) -> Finding:
+    """Return the only finding when one end is changed as told."""
+    [finding] = judged(**{way.value: fields}).findings
+    return finding
+
+
+def test_ends_that_arrive_as_what_they_are_pass() -> None:
+    """Where each end arrives there is nothing to find, and nothing to remark."""
+    assert judged() == Judgement(
+        "answers arrive whole after an end of sending, at once and after 2 s; "
+        "ends and resets arrive as what they are",
+        figures=dict.fromkeys([way.value for way in Way], "as it was"),
+    )
+
+
+CASES: list[tuple[Way, dict[str, object], str, str | None]] = [
+    # After our end of sending.
+    (Way.AT_ONCE, {"answered": 0}, "close.half_close", None),
+    (Way.AT_ONCE, {"answered": 0, "ending": RESET}, "close.half_close", None),
+    (Way.AT_ONCE, {"answered": 0, "ending": None}, "close.half_close", "unknown"),
+    (
+        Way.AT_ONCE,
+        {"answered": 0, "ending": None, "far": still_open("CLOSE_WAIT")},
+        "close.half_close",
+        "unknown",
+    ),
+    (Way.AT_ONCE, {"answered": 0, "far": MISSING}, "close.half_close", "unknown"),
+    (
+        Way.AT_ONCE,
+        {"answered": 0, "ending": RESET, "far": BY_US},
+        "close.reset_forged",
+        None,
+    ),
+    (Way.AT_ONCE, {"answered": 499, "ending": CUT}, "close.answer_cut", None),
+    (Way.AT_ONCE, {"answered": 1, "ending": RESET}, "close.answer_cut", None),
+    (Way.AT_ONCE, {"answered": 1, "ending": None}, "close.answer_cut", "unknown"),
+    (Way.PAUSED, {"changed": True}, "close.answer_changed", None),
+    (Way.PAUSED, {"ending": RESET}, "close.fin_changed", None),
+    (Way.PAUSED, {"ending": None}, "close.fin_changed", "unknown"),
+    (
+        Way.PAUSED,
+        {"ending": None, "ours": state("FIN_WAIT2")},
+        "close.fin_changed",
+        None,
+    ),
+    (
+        Way.PAUSED,
+        {"ending": None, "ours": state("TIME_WAIT")},
+        "close.fin_changed",
+        "unknown",
+    ),
+    # Our own end of sending, lost on its way.
+    (
+        Way.AT_ONCE,
+        {
+            "answered": 0,
+            "ending": None,
+            "far": still_open("ESTABLISHED"),
+            "ours": state("FIN_WAIT2"),
+        },
+        "close.fin_changed",
+        None,
+    ),
+    (
+        Way.AT_ONCE,
+        {
+            "answered": 0,
+            "ending": None,
+            "far": still_open("ESTABLISHED"),
+            "ours": state("FIN_WAIT1", 3),
+        },
+        "close.fin_changed",
+        None,
+    ),
+    (
+        Way.AT_ONCE,
+        {
+            "answered": 0,
+            "ending": None,
+            "far": still_open("ESTABLISHED"),
+            "ours": state("FIN_WAIT1"),
+        },
+        "close.fin_changed",
+        "unknown",
+    ),
+    # The server's end of sending.
+    (Way.FINISH, {"answered": 0}, "close.answer_cut", None),
+    (Way.FINISH, {"answered": 9, "ending": CUT}, "close.answer_cut", None),
+    (Way.FINISH, {"ending": RESET, "pushed": 0}, "close.fin_changed", None),
+    (Way.FINISH, {"sent": 901}, "close.half_close", "unknown"),
+    (Way.FINISH, {"sent": 901, "ours": None}, "close.half_close", None),
+    # Resets.
+    (Way.RESET, {"ending": EOF}, "close.reset_hidden", None),
+    (Way.RESET, {"ending": CUT}, "close.reset_hidden", None),
+    (Way.RESET, {"ending": None}, "close.reset_lost", "unknown"),
+    (
+        Way.RESET,
+        {"ending": None, "ours": state("ESTABLISHED")},
+        "close.reset_lost",
+        None,
+    ),
+    (
+        Way.OWN_RESET,
+        {"far": Far(entry(ended="eof", ended_by="client"))},
+        "close.reset_hidden",
+        "path →",
+    ),
+]
+
+
+@pytest.mark.parametrize(("way", "fields", "failure", "where"), CASES)
+def test_end_that_arrives_as_another_has_a_class_and_a_place(
+    way: Way, fields: dict[str, object], failure: str, where: str | None
+) -> None:
+    """Each end may arrive in wrong ways; where nothing is proven, no place is blamed."""
+    finding = found(way, **fields)
+    assert (finding.failure, finding.where) == (failure, where)
+    assert finding.outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("way", "fields", "missed"),
+    [
+        (Way.AT_ONCE, {"answered": 0, "ending": None}, WAITED),
+        (Way.AT_ONCE, {"answered": 0}, None),
+        (Way.AT_ONCE, {"answered": 7, "ending": None}, WAITED),
+        (Way.PAUSED, {"ending": None}, WAITED),
+        (Way.PAUSED, {"ending": None, "ours": state("FIN_WAIT2")}, None),
+        (Way.FINISH, {"sent": 901}, WAITED),
+        (Way.FINISH, {"sent": 901, "ours": None}, None),
+        (Way.RESET, {"ending": None}, WAITED),
+        (Way.RESET, {"ending": None, "ours": state("ESTABLISHED")}, None),
+        (Way.RESET, {"ending": EOF}, None),
+    ],
+)
+def test_absence_alone_may_be_excused(
+    way: Way, fields: dict[str, object], missed: Window | None
+) -> None:
+    """What did not come may be late, unless a kernel says that it never came."""
+    assert found(way, **fields).missed == missed
+
+
+@pytest.mark.parametrize(
+    ("way", "fields", "seen"),
+    [
+        (
+            Way.AT_ONCE,
+            {"answered": 0},
+            ("this end ended its sending; then an end of stream instead of the answer"),
+        ),
+        (
+            Way.AT_ONCE,
+            {"answered": 100, "ending": CUT},
+            (
+                "this end ended its sending; of the answer 100 of 500 bytes came, "
+                "then an end of stream"
+            ),
+        ),
+        (
+            Way.AT_ONCE,
+            {"answered": 0, "ending": RESET, "far": BY_US},
+            (
+                "this end ended its sending; then each end was told that the other had "
+                "reset, and neither had"
+            ),
+        ),
+        (
+            Way.AT_ONCE,
+            {"answered": 0, "ending": None, "far": still_open("ESTABLISHED")},
+            "this end ended its sending, and the server never came to know",
+        ),
+        (
+            Way.FINISH,
+            {"sent": 1000},
+            (
+                "the server answered and ended its sending; of 800 bytes sent to it "
+                "afterwards 700 arrived"
+            ),
+        ),
+        (
+            Way.FINISH,
+            {"ending": RESET, "pushed": 0},
+            (
+                "the answer came whole, and then reset (ECONNRESET: Connection reset by "
+                "peer) instead of the end"
+            ),
+        ),
+        (
+            Way.RESET,
+            {"ending": EOF},
+            "the server reset the connection, and an end of stream came instead",
+        ),
+        (
+            Way.OWN_RESET,
+            {"far": Far(entry(ended="eof", ended_by="client"))},
+            "this end reset the connection, and for the server it ended properly",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_in_words(
+    way: Way, fields: dict[str, object], seen: str
+) -> None:
+    """A sentence says who did what, and what came of it."""
+    assert found(way, **fields).seen == f"192.0.2.2:12345: {seen}"
+
+
+def test_pause_that_alone_is_fatal_is_told() -> None:
+    """Where the answer comes at once and not later, something forgets in between."""
+    finding = found(Way.PAUSED, answered=0, ending=RESET)
+    assert finding.seen.endswith(
+        " (when it paused for 2 s; without a pause all is well)"
+    )
+
+
+def test_ends_that_fail_alike_are_one_finding() -> None:
+    """One cause is told once, with the evidence of both ends of each connection."""
+    judgement = judged(
+        at_once={"answered": 0},
+        paused={"answered": 0, "far": MISSING},
+        finish={"sent": 1700, "ours": None},
+    )
+    [finding] = judgement.findings
+    assert finding.figures["ends"] == "at_once paused finish"
+    assert finding.where is None
+    assert finding.evidence == (
+        (
+            US,
+            "this end ended its sending: 0 of 500 bytes came, then an end of stream",
+        ),
+        (
+            THEM,
+            (
+                "the same one: it had this end's end of sending, and answered; "
+                "received 900 and sent 200 bytes"
+            ),
+        ),
+        (
+            US,
+            (
+                "this end ended its sending, answer after 2 s: 0 of 500 bytes came, "
+                "then an end of stream"
+            ),
+        ),
+        (
+            THEM,
+            (
+                "the same one: the server's record could not be had: "
+                "only other instances answered"
+            ),
+        ),
+        (
+            US,
+            (
+                "the server answered and ended its sending: 500 of 500 bytes came, "
+                "then an end of stream; 800 bytes were sent after it"
+            ),
+        ),
+        (
+            THEM,
+            (
+                "the same one: it answered and ended its sending, as it was asked to; "
+                "received 900 and sent 200 bytes"
+            ),
+        ),
+    )
+    assert judgement.summary == "3 of 5 ends do not arrive as what they are"
+
+
+@pytest.mark.parametrize(
+    ("far", "said"),
+    [
+        (
+            still_open("CLOSE_WAIT"),
+            "still open (CLOSE_WAIT), received 100 and sent 200",
+        ),
+        (
+            Far(entry(ended=None, ended_by=None)),
+            "still open, received 100 and sent 200",
+        ),
+        (BY_US, "ended by this end: a reset; received 100 and sent 200"),
+        (
+            Far(entry(ended="limit.linger", ended_by="server")),
+            "ended by the server: limit.linger; received 100 and sent 200",
+        ),
+    ],
+)
+def test_server_s_record_is_told(far: Far, said: str) -> None:
+    """Who ended the connection by the server's record stands beside what came here."""
+    finding = found(Way.AT_ONCE, answered=0, far=far)
+    assert finding.evidence[1] == (THEM, f"the same one: {said} bytes")
+
+
+# What is no fault of the network, or another check's
+
+
+@pytest.mark.parametrize(
+    ("way", "fields"),
+    [
+        (Way.AT_ONCE, {"ending": DRAINED, "answered": 0}),
+        (Way.RESET, {"ending": DRAINED}),
+        (
+            Way.OWN_RESET,
+            {"far": Far(entry(ended="drained", ended_by="server"))},
+        ),
+        (
+            Way.FINISH,
+            {"opening": Opening(refused=Failure(code="draining", message="bye"))},
+        ),
+    ],
+)
+def test_server_that_ends_by_itself_is_no_middlebox(
+    way: Way, fields: dict[str, object]
+) -> None:
+    """A server that shuts down meanwhile says nothing about the network."""
+    finding = found(way, **fields)
+    assert (finding.failure, finding.where) == ("close.interrupted", "server")
+    assert finding.outcome is Outcome.INCONCLUSIVE
+
+
+def test_data_that_does_not_even_pass_before_is_another_check_s_matter() -> None:
+    """Where large answers never come, an end of sending is not to blame."""
+    why = "500 bytes from the server do not arrive"
+    judgement = judged(
+        at_once={"unready": why, "answered": 0, "ending": None},
+        paused={"unready": why, "answered": 0, "ending": None},
+        finish={"unready": why, "answered": 0, "ending": None},
+    )
+    assert judgement.skipped == (
+        "not judged, for data does not even pass while both ends are open "
+        f"({why}): that is for the check size to tell"
+    )
+    assert (judgement.findings, judgement.blocks) == ((), True)
+    assert judgement.figures["at_once"] is None
+    assert judgement.figures["reset"] == "as it was"
+
+
+def test_reset_is_judged_where_data_does_not_pass() -> None:
+    """What needs no data is judged all the same."""
+    judgement = judged(at_once={"unready": "x"}, reset={"ending": EOF})
+    assert [one.failure for one in judgement.findings] == ["close.reset_hidden"]
+    assert judgement.skipped is None
+
+
+def test_server_that_cannot_be_asked_is_skipped() -> None:
+    """An older server is no fault of the network."""
+    judgement = judge(Close((Endings(THERE, able=False),)))
+    assert judgement.skipped == (
+        "the server is of a version that cannot be asked for ends"
+    )
+    assert (judgement.findings, judgement.blocks) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("opening", "what", "missed"),
+    [
+        (
+            Opening(cause=Cause.TIMEOUT, detail="late", begin=2, end=5),
+            "late",
+            Window(2, 5),
+        ),
+        (Opening(closed=True), "closed at once", None),
+        (Opening(foreign=b"?"), "another answer", None),
+    ],
+)
+def test_connection_that_cannot_be_made_is_found(
+    opening: Opening, what: str, missed: Window | None
+) -> None:
+    """What worked once and not again is a failure; only silence can be excused."""
+    finding = found(Way.AT_ONCE, opening=opening, waited=None)
+    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
+
+
+def test_own_reset_that_is_not_heard_of_is_remarked() -> None:
+    """A reset is sent once and may be lost: that alone is no fault."""
+    judgement = judged(own_reset={"far": still_open("ESTABLISHED")})
+    assert judgement.findings == ()
+    assert judgement.remarks == ("the server has not heard of this end's reset yet",)
+
+
+def test_record_that_is_missing_blames_nobody() -> None:
+    """Where all went well here, a record that cannot be had is no fault."""
+    missing: dict[str, dict[str, object]] = {way.value: {"far": MISSING} for way in Way}
+    assert judged(**missing).findings == ()
+
+
+def test_several_addresses_have_findings_and_figures_of_their_own() -> None:
+    """What is wrong at one address does not hide what is at the other."""
+    good = Endings(THERE, able=True, ends=tuple(end(way) for way in Way))
+    bad = Endings(THERE, able=True, ends=(end(Way.RESET, ending=EOF),))
+    judgement = judge(Close((good, bad)))
+    assert [one.failure for one in judgement.findings] == ["close.reset_hidden"]
+    assert judgement.figures["reset"] == "as it was"
+    assert judgement.figures["2.reset"] == "close.reset_hidden"
+
+
+def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
+    """What a server says moves no cursor."""
+    far = Far(entry(ended=NASTY, ended_by="server"))
+    refused = Opening(refused=Failure(code=NASTY, message=NASTY))
+    for finding in (
+        found(Way.AT_ONCE, answered=0, far=far),
+        found(Way.OWN_RESET, far=far),
+        found(Way.FINISH, opening=refused),
+    ):
+        said = [finding.seen, *(text for _, text in finding.evidence)]
+        assert all(text.isprintable() for text in said)

@@ -1,0 +1,583 @@
+"""Judging connections that were held in silence: who died, when, how, by whose hand."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from netduet.client import timers
+from netduet.client.checks.idle import judge
+from netduet.client.conversation import Ending, Opening
+from netduet.client.dial import Address, Cause
+from netduet.client.evidence import Far
+from netduet.client.silence import FULL, RUNGS, Fate, Held, Idle, Ladder, Plan, plans
+from netduet.client.verdict import (
+    Finding,
+    Judgement,
+    Outcome,
+    Result,
+    Side,
+    Window,
+    conclude,
+)
+from netduet.wire.messages import Failure, TcpInfo
+from tests.unit.client.far_end import NASTY, entry, report, welcome
+
+THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
+US, THEM = Side.CLIENT, Side.SERVER
+WELCOMED = Opening(welcome=welcome())
+WAITED = Window(8, 11)
+RESET = Ending("reset", "ECONNRESET: Connection reset by peer")
+EOF = Ending("eof", "the server ended its sending")
+DRAINED = Ending("error", "draining: the server is shutting down")
+OPEN = Far(entry(ended=None, ended_by=None, bytes_received=126))
+RESET_THERE = Far(entry(ended="reset", ended_by="client", duration=8.0))
+CLOSED_THERE = Far(entry(ended="eof", ended_by="client", duration=8.0))
+GONE = Far(missing="only other instances answered", found=False)
+
+
+def ours(**fields: int | str) -> dict[str, int | str]:
+    """Return our kernel's view of a connection that is well, its fields changed."""
+    known: dict[str, int | str] = {
+        "state": "ESTABLISHED",
+        "unacked": 0,
+        "bytes_acked": 145,
+        "bytes_received": 500,
+    }
+    return known | fields
+
+
+def view(**fields: int) -> TcpInfo:
+    """Return the server's kernel's view of a connection that is well."""
+    known = {"bytes_acked": 501, "bytes_received": 144}
+    told = report(**(known | fields)).connection
+    assert told is not None
+    return told
+
+
+def held(
+    rung: float, waker: Side, keepalive: int | None = None, **fields: object
+) -> Held:
+    """Return a connection that nobody answered on, its fields changed as told."""
+    known: dict[str, object] = {
+        "plan": Plan(rung, waker, keepalive),
+        "opening": WELCOMED,
+        "waited": WAITED,
+        "sent": 144,
+        "ours": ours(),
+        "far": OPEN,
+    }
+    return Held(**(known | fields))  # type: ignore[arg-type]
+
+
+def lived(rung: float, keepalive: int | None = None) -> list[Held]:
+    """Return two connections that lived, whichever end woke them."""
+    return [held(rung, waker, keepalive, answered=True) for waker in (US, THEM)]
+
+
+def judged(*connections: Held, **fields: object) -> Judgement:
+    """Judge the connections of one address."""
+    known: dict[str, object] = {"holds": True, "limit": 7200.0, "held": connections}
+    ladder = Ladder(THERE, **(known | fields))  # type: ignore[arg-type]
+    return judge(Idle((2, 8), (ladder,)))
+
+
+def found(*connections: Held) -> Finding:
+    """Return the only finding about connections of 8 s, beside those of 2 s that live."""
+    [finding] = judged(*lived(2), *connections).findings
+    return finding
+
+
+# Fates
+
+UNHEARD = {"ours": ours(unacked=1), "retrans": 4}
+ERROR = Failure(code="too_many_connections", message="full")
+
+
+@pytest.mark.parametrize(
+    ("fields", "fate"),
+    [
+        ({"answered": True}, Fate.LIVED),
+        ({"ending": RESET}, Fate.RESET),
+        ({"ending": RESET, "far": GONE}, Fate.RESET),
+        ({"ending": EOF}, Fate.CLOSED),
+        ({"ending": Ending("broken", "a frame")}, Fate.CLOSED),
+        ({}, Fate.SILENT),
+        ({"ending": Ending("timeout", "ETIMEDOUT")}, Fate.SILENT),
+        ({"far": RESET_THERE}, Fate.RESET),
+        ({"far": CLOSED_THERE}, Fate.CLOSED),
+        ({"far": Far(entry(ended="limit.idle", ended_by="server"))}, Fate.SILENT),
+        (
+            {
+                "far": Far(entry(ended="limit.idle", ended_by="server")),
+                "ending": RESET,
+            },
+            Fate.ENDED,
+        ),
+        ({"far": Far(entry(ended="drained", ended_by="server"))}, Fate.ENDED),
+        ({"ending": DRAINED}, Fate.ENDED),
+        ({"opening": Opening(refused=ERROR)}, Fate.ENDED),
+        ({"opening": Opening(cause=Cause.TIMEOUT)}, Fate.UNHELD),
+        ({"refused": "asked to hold it: no answer in time"}, Fate.UNHELD),
+    ],
+)
+def test_fate_is_told_from_what_both_ends_say(
+    fields: dict[str, object], fate: Fate
+) -> None:
+    """What this end did not see, the server's record may; its own ends are no death."""
+    assert held(8, US, **fields).fate is fate
+
+
+# All is well
+
+
+def test_connections_that_live_pass() -> None:
+    """Where all live there is nothing to find, and the longest silence is told."""
+    assert judged(*lived(2), *lived(8), *lived(2, 1), *lived(8, 2)) == Judgement(
+        "connections idle for 2 s and 8 s live",
+        figures={
+            "longest_lived": 8,
+            "shortest_died": None,
+            "keepalive_longest_lived": 8,
+            "keepalive_shortest_died": None,
+        },
+    )
+
+
+def test_profile_quick_holds_none_and_does_not_spoil_the_verdict() -> None:
+    """A check that was not asked for is skipped, and the others may still pass."""
+    judgement = judge(Idle(RUNGS["quick"]))
+    assert judgement.skipped == (
+        "profile quick holds no idle connections: --profile full"
+    )
+    results = [
+        Result("path", "?", Outcome.PASS, ""),
+        Result("idle", "?", Outcome.SKIP, "", blocks=judgement.blocks),
+    ]
+    assert conclude("server:80", results).outcome is Outcome.PASS
+
+
+def test_longer_profile_holds_what_the_shorter_one_does() -> None:
+    """A timer that soak finds can be told from a shorter one."""
+    assert FULL == RUNGS["full"] == (30, 65, 125)
+    assert RUNGS["soak"] == (*FULL, 305, 360, 610, 910, 3700)
+
+
+def test_plans_wake_from_either_end_and_keep_alive_where_probes_fit() -> None:
+    """Probes come well within the silence, once a minute at most."""
+    intervals = {one.rung: one.keepalive for one in plans([1, 2, 8, 360])}
+    assert intervals == {1: None, 2: 1, 8: 2, 360: 60}
+    assert len(plans([1])) == 2
+    assert set(plans([8])) == {
+        Plan(8, waker, keepalive) for waker in (US, THEM) for keepalive in (None, 2)
+    }
+
+
+# Deaths
+
+
+@pytest.mark.parametrize(
+    ("by_us", "by_them", "failure", "where"),
+    [
+        ({"ending": RESET}, {"far": RESET_THERE}, "idle.reset", None),
+        ({"ending": RESET}, {}, "idle.reset", None),
+        ({"ending": EOF}, {"ending": EOF}, "idle.closed", None),
+        (UNHEARD, {"far": CLOSED_THERE}, "idle.closed", None),
+        (UNHEARD, {}, "idle.silent", None),
+        (
+            {},
+            {"far": Far(OPEN.entry, view(unacked=1, total_retrans=3))},
+            "idle.silent",
+            None,
+        ),
+        ({"far": Far(OPEN.entry, view(bytes_received=126))}, {}, "idle.silent", None),
+        (
+            {},
+            {"far": Far(OPEN.entry, view()), "ours": ours(bytes_received=480)},
+            "idle.silent",
+            None,
+        ),
+        ({"far": Far(OPEN.entry, view())}, {}, "idle.silent", "unknown"),
+        ({}, {}, "idle.silent", "unknown"),
+        (
+            {"ending": RESET, "far": Far(missing="the instance no longer remembers")},
+            {},
+            "idle.reset",
+            None,
+        ),
+    ],
+)
+def test_way_to_die_has_a_class_and_a_place(
+    by_us: dict[str, object],
+    by_them: dict[str, object],
+    failure: str,
+    where: str | None,
+) -> None:
+    """A reset beats an end beats silence; only what the kernels prove has a place."""
+    finding = found(held(8, US, **by_us), held(8, THEM, **by_them))
+    assert (finding.failure, finding.where) == (failure, where)
+    assert finding.outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("fields", "missed"),
+    [
+        ({}, WAITED),
+        (UNHEARD, None),
+        ({"ending": RESET}, None),
+        ({"far": Far(OPEN.entry, view(bytes_received=126))}, None),
+    ],
+)
+def test_silence_alone_may_be_excused(
+    fields: dict[str, object], missed: Window | None
+) -> None:
+    """What did not come may be late; what a kernel sent again and again is lost."""
+    finding = found(held(8, US, **fields), held(8, THEM, answered=True))
+    assert finding.missed == missed
+
+
+def test_forgotten_connections_are_told_in_words() -> None:
+    """Which silence they outlive, which kills, whether keep-alive saves, whose timer."""
+    judgement = judged(
+        *lived(305),
+        held(360, US, ending=RESET, far=OPEN),
+        held(
+            360, THEM, far=Far(entry(ended="reset", ended_by="client", duration=360.0))
+        ),
+        *lived(360, 60),
+    )
+    [finding] = judgement.findings
+    assert finding.seen == (
+        "192.0.2.2:12345: connections idle for 360 s are reset; those idle for 305 s "
+        "live; with keep-alive every 60 s they live; the timer is between 305 s and "
+        "360 s: 350 s is the timer of an AWS Network Load Balancer or NAT gateway"
+    )
+    assert finding.evidence == (
+        (US, "woken by this end after 360 s: ECONNRESET: Connection reset by peer"),
+        (THEM, "the same one: still open, 126 of 144 bytes arrived"),
+        (US, "woken by the server after 360 s: nothing came in 3.0 s"),
+        (
+            THEM,
+            (
+                "the same one: reset by this end, says its record; "
+                "this end did no such thing"
+            ),
+        ),
+    )
+    assert finding.figures == {
+        "lived": 305,
+        "died": 360,
+        "woken_by_client": "reset",
+        "woken_by_server": "reset",
+        "client_unacked": 0,
+        "client_retrans": 0,
+        "keepalive": 60,
+        "keepalive_lives": True,
+        "known_timer": 350,
+    }
+    assert judgement.summary == "connections idle for 305 s live, idle for 360 s die"
+    assert judgement.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({}, "no answer in 3.0 s, though what was sent was acknowledged"),
+        (
+            UNHEARD,
+            "no answer in 3.0 s, and nothing was acknowledged, though sent again 4 times",
+        ),
+        ({"ours": None}, "nothing came in 3.0 s"),
+        ({"ending": EOF}, "an end of stream came"),
+        (
+            {"ending": Ending("timeout", "ETIMEDOUT: x")},
+            "ETIMEDOUT: x",
+        ),
+    ],
+)
+def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> None:
+    """Silence is told apart: acknowledged, or sent again and again."""
+    finding = found(held(8, US, **fields))
+    assert finding.evidence[0] == (US, f"woken by this end after 8 s: {line}")
+
+
+@pytest.mark.parametrize(
+    ("far", "line"),
+    [
+        (
+            Far(OPEN.entry, view(unacked=1, total_retrans=3)),
+            (
+                "still open, 126 of 144 bytes arrived; what it sent was not "
+                "acknowledged, though sent again 3 times"
+            ),
+        ),
+        (
+            CLOSED_THERE,
+            "closed by this end, says its record; this end did no such thing",
+        ),
+        (
+            Far(entry(ended="limit.idle", ended_by="server")),
+            "ended by the server: limit.idle",
+        ),
+        (
+            Far(missing="the instance did not answer the question"),
+            (
+                "the server's record could not be had: "
+                "the instance did not answer the question"
+            ),
+        ),
+    ],
+)
+def test_what_the_server_saw_is_evidence(far: Far, line: str) -> None:
+    """The server's record stands beside what this end saw; or why there is none."""
+    finding = found(held(8, US, far=far))
+    assert finding.evidence[1] == (THEM, f"the same one: {line}")
+
+
+def test_moment_of_the_end_gives_the_timer_away() -> None:
+    """A connection that ends in its silence says after how long."""
+    finding = found(held(125, THEM, far=CLOSED_THERE))
+    assert finding.seen.endswith(
+        "; the timer is 8.0 s: it is none of the well-known ones"
+    )
+    finding = found(held(125, US, ending=EOF, after=60.2, waited=None))
+    assert "the timer is 60.2 s: 60 s is the timer of nginx" in finding.seen
+    assert finding.evidence[0] == (
+        US,
+        "to be woken by this end: an end of stream came, after 60.2 s of silence",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "words", "lives"),
+    [
+        (lived(8, 2), "with keep-alive every 2 s they live", True),
+        (
+            [held(8, US, 2, ending=RESET), held(8, THEM, 2, answered=True)],
+            "with keep-alive every 2 s they die too",
+            False,
+        ),
+        ([], "those idle for 2 s live; the timer is between", None),
+    ],
+)
+def test_whether_keep_alive_saves_is_told(
+    kept: list[Held], words: str, lives: bool | None
+) -> None:
+    """What helps is the first thing that a person wants to know."""
+    finding = found(held(8, US, ending=RESET), held(8, THEM, ending=RESET), *kept)
+    assert words in finding.seen
+    assert finding.figures["keepalive_lives"] is lives
+
+
+def test_keep_alive_that_kills_is_found() -> None:
+    """Where only those with keep-alive die, that is the finding."""
+    judgement = judged(*lived(8), held(8, US, 2, ending=RESET), *lived(2, 1))
+    [finding] = judgement.findings
+    assert finding.failure == "idle.reset"
+    assert judgement.remarks == ("only those die that are held with keep-alive",)
+
+
+@pytest.mark.parametrize(
+    ("waker", "dies", "lives"),
+    [(US, "this end", "the server"), (THEM, "the server", "this end")],
+)
+def test_death_by_one_waker_alone_is_remarked(
+    waker: Side, dies: str, lives: str
+) -> None:
+    """Where it matters who speaks first, a person is told."""
+    other = THEM if waker is US else US
+    judgement = judged(held(8, waker, ending=RESET), held(8, other, answered=True))
+    assert judgement.remarks == (
+        f"only those die that {dies} wakes; those that {lives} wakes live",
+    )
+
+
+def test_longer_silence_that_is_outlived_is_remarked() -> None:
+    """Where the longer one lives, no timer of silence is the cause."""
+    judgement = judged(
+        held(2, US, ending=RESET), held(2, THEM, ending=RESET), *lived(8)
+    )
+    assert judgement.remarks == (
+        "those idle for 8 s live: it is no mere timer of silence",
+    )
+    assert "the timer is below 2 s" in judgement.findings[0].seen
+
+
+# What is no middlebox's doing
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"ending": DRAINED}, "draining: the server is shutting down"),
+        ({"opening": Opening(refused=ERROR)}, "too_many_connections: full"),
+        (
+            {
+                "ending": EOF,
+                "far": Far(entry(ended="limit.idle", ended_by="server")),
+            },
+            "limit.idle",
+        ),
+    ],
+)
+def test_end_by_the_server_is_no_middlebox(fields: dict[str, object], why: str) -> None:
+    """A server that shuts down, is full or loses patience says nothing of the network."""
+    finding = found(held(8, US, **fields), held(8, THEM, **fields))
+    assert finding.failure == "idle.interrupted"
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert finding.evidence == ((THEM, why),)
+    assert finding.seen == (
+        "192.0.2.2:12345: connections to be idle for 8 s were ended by the server "
+        f"itself: {why}"
+    )
+
+
+def test_one_end_by_the_server_does_not_hide_the_other_connection() -> None:
+    """A rung of which one connection tells enough is judged by that one."""
+    assert (
+        judged(held(8, US, answered=True), held(8, THEM, ending=DRAINED)).findings == ()
+    )
+    finding = found(held(8, US, ending=RESET), held(8, THEM, ending=DRAINED))
+    assert finding.failure == "idle.reset"
+
+
+def test_server_that_is_gone_leaves_it_open() -> None:
+    """A server that cannot be asked any more may have ended them itself."""
+    finding = found(held(8, US, ending=RESET, far=GONE), held(8, THEM, far=GONE))
+    assert (finding.failure, finding.where) == ("idle.interrupted", "unknown")
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert finding.seen.endswith("is not there any more to be asked")
+
+
+def test_rung_beyond_the_server_s_limit_is_not_tried_and_told() -> None:
+    """Our own limit never looks like a middlebox's."""
+    judgement = judged(*lived(2), limit=10.0, beyond=(8.0, 30.0))
+    assert judgement.findings == ()
+    assert judgement.remarks == (
+        (
+            "not tried: 8 s and 30 s, for the server holds a silent connection for no "
+            "more than 10 s (its hold timeout)"
+        ),
+    )
+    judgement = judged(limit=10.0, beyond=(8.0, 30.0))
+    assert judgement.skipped is not None
+    assert judgement.skipped.startswith("not tried: 8 s and 30 s")
+    assert judgement.blocks is False
+
+
+def test_server_that_cannot_hold_is_skipped() -> None:
+    """An older server is no fault of the network."""
+    judgement = judged(holds=False)
+    assert judgement.skipped == (
+        "the server is of a version that holds no idle connections"
+    )
+    assert (judgement.findings, judgement.blocks) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "what", "missed"),
+    [
+        (
+            {"opening": Opening(cause=Cause.TIMEOUT, detail="late", begin=1, end=4)},
+            "late",
+            Window(1, 4),
+        ),
+        ({"opening": Opening(closed=True)}, "closed at once", None),
+        ({"opening": Opening(foreign=b"?")}, "another answer", None),
+        (
+            {"refused": "asked to hold it: no answer in time"},
+            "asked to hold it: no answer in time",
+            WAITED,
+        ),
+        (
+            {"refused": "asked to hold it: x", "ending": RESET},
+            "asked to hold it: x",
+            None,
+        ),
+    ],
+)
+def test_connection_that_cannot_be_held_is_found(
+    fields: dict[str, object], what: str, missed: Window | None
+) -> None:
+    """What worked once and not again is a failure; only silence can be excused."""
+    waited = WAITED if "refused" in fields else None
+    finding = found(held(8, US, **({"waited": waited} | fields)))
+    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
+
+
+def test_kernel_without_keep_alive_is_remarked() -> None:
+    """What this host cannot do is said, and blamed on nobody."""
+    refused = held(8, US, 2, waited=None, refused="keep-alive could not be set: EPERM")
+    judgement = judged(*lived(8), refused)
+    assert judgement.findings == ()
+    assert judgement.remarks == (
+        "none was held with keep-alive: keep-alive could not be set: EPERM",
+    )
+
+
+def test_nothing_that_could_be_judged_proves_nothing() -> None:
+    """Without a word on any rung the verdict is no PASS."""
+    judgement = judge(Idle((2,), ()))
+    assert judgement.skipped == "no connection could be held"
+    assert judgement.blocks
+
+
+def test_several_addresses_have_figures_of_their_own() -> None:
+    """What was found at the second address does not hide the first one's."""
+    good = Ladder(THERE, holds=True, held=tuple(lived(8)))
+    bad = Ladder(THERE, holds=True, held=(held(8, US, ending=RESET),))
+    judgement = judge(Idle((8,), (good, bad)))
+    assert (
+        judgement.figures["longest_lived"],
+        judgement.figures["2.shortest_died"],
+    ) == (
+        8,
+        8,
+    )
+    assert len(judgement.findings) == 1
+
+
+def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
+    """What a server calls an end moves no cursor."""
+    nasty = Far(entry(ended=NASTY, ended_by="server"))
+    refused = Opening(refused=Failure(code=NASTY, message=NASTY))
+    silent = found(held(8, US, far=nasty))
+    ended = found(held(8, US, opening=refused))
+    said = [text for one in (silent, ended) for _, text in one.evidence]
+    assert len(said) == 3
+    assert all(text.isprintable() for text in (*said, ended.seen))
+
+
+# Timers
+
+
+@pytest.mark.parametrize(
+    ("last", "died", "seconds"),
+    [
+        (30, 65, [50, 60]),
+        (65, 125, []),
+        (125, 305, [240]),
+        (305, 360, [350]),
+        (360, 610, [600]),
+        (610, 910, [900]),
+        (910, 3700, [1200, 3600]),
+        (0, 30, []),
+    ],
+)
+def test_known_timers_lie_between_rungs(
+    last: float, died: float, seconds: list[float]
+) -> None:
+    """Each rung of the profiles ends just beyond a timer that is well known."""
+    assert [one.seconds for one in timers.between(last, died)] == seconds
+
+
+@pytest.mark.parametrize(
+    ("cut", "seconds"), [(60.4, [60]), (61.5, [60]), (63.0, []), (351.0, [350])]
+)
+def test_timer_is_known_by_the_moment_of_the_end(
+    cut: float, seconds: list[float]
+) -> None:
+    """An end that comes a moment after a known timer is that timer's."""
+    assert [one.seconds for one in timers.near(cut)] == seconds

@@ -1,0 +1,620 @@
+"""Which sizes are tried, and what is made of those that get through or do not."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from netduet.client.checks.passage import Course, Size, judge
+from netduet.client.checks.size import FLOOR, LARGER, search
+from netduet.client.checks.trial import Direction, Fate, Plan, Sender, Trial
+from netduet.client.dial import Address, Cause
+from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+
+UP, DOWN = Direction
+THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
+THERE6 = Address(socket.AF_INET6, "2001:db8::2", 12345)
+BEFORE = Sender(snd_mss=1448, pmtu=1500, acked=100)
+ALL_SENT = Sender(snd_mss=1448, pmtu=1500, acked=2000)
+IN_VAIN = Sender(snd_mss=1448, pmtu=1500, unacked=1, retransmits=4, acked=100)
+HELD = Sender(snd_mss=1448, pmtu=1500, notsent=1448, acked=100)
+WINDOW = Window(10.0, 11.9)
+STALLED, PASSED = Fate.STALLED, Fate.PASSED
+
+
+def whole(direction: Direction, fate: Fate = PASSED, **fields: object) -> Trial:
+    """Return the trial of a full packet, its fields changed as told."""
+    return trial(Plan(direction), 1448, fate, **fields)
+
+
+def packet(direction: Direction, size: int, fate: Fate = PASSED) -> Trial:
+    """Return the trial of one packet in search of the limit."""
+    plan = Plan(direction, size, one_packet=True, brief=True)
+    return trial(plan, size, fate, after=None)
+
+
+def amount(
+    direction: Direction, size: int, fate: Fate = PASSED, **fields: object
+) -> Trial:
+    """Return the trial of many packets."""
+    return trial(Plan(direction, size), size, fate, **fields)
+
+
+def trial(plan: Plan, size: int, fate: Fate, **fields: object) -> Trial:
+    """Return a trial; one that stalled did so without the sender's fault."""
+    known: dict[str, object] = {"before": BEFORE, "after": ALL_SENT}
+    return Trial(plan, size, fate, WINDOW, **(known | fields))  # type: ignore[arg-type]
+
+
+def well(direction: Direction) -> tuple[Trial, ...]:
+    """Return the trials of a direction that has no fault."""
+    return (whole(direction), *(amount(direction, size) for size in LARGER))
+
+
+def hole(
+    direction: Direction, after: Sender | None = IN_VAIN, limit: int = 1348
+) -> tuple[Trial, ...]:
+    """Return the trials of a direction where packets above a limit stall."""
+    return (
+        *[whole(direction, STALLED, after=after, arrived=0)] * 3,
+        *(amount(direction, size, STALLED) for size in LARGER),
+        packet(direction, limit),
+        packet(direction, limit + 1, STALLED),
+        packet(direction, 300),
+        packet(direction, 1400, STALLED),
+    )
+
+
+def judged(
+    up: tuple[Trial, ...] | None = None, down: tuple[Trial, ...] | None = None
+) -> Judgement:
+    """Judge the only course; a direction that is not told is without fault."""
+    return judge(Size((Course(THERE, up or well(UP), down or well(DOWN)),)))
+
+
+def way(direction: Direction, trials: tuple[Trial, ...]) -> Judgement:
+    """Judge one direction."""
+    return judged(trials) if direction is UP else judged(down=trials)
+
+
+def only(judgement: Judgement) -> Finding:
+    """Return the only finding."""
+    [finding] = judgement.findings
+    return finding
+
+
+# A path without fault
+
+
+def test_all_sizes_that_arrive_pass_without_a_remark() -> None:
+    """Where full packets and large amounts arrive, that is said, and nothing else."""
+    figures: Figures = {
+        f"{way}_{name}": value
+        for way in ("up", "down")
+        for name, value in {
+            "full_packet": 1448,
+            "path_mtu": 1500,
+            "largest_passed": 1048576,
+            "least_failed": None,
+            "retransmits": 0,
+        }.items()
+    }
+    assert judged() == Judgement(
+        "full packets (1,448 bytes) arrive, and up to 1,048,576 bytes, both ways",
+        figures=figures,
+    )
+
+
+def test_addresses_that_differ_are_told_apart() -> None:
+    """Courses of one kind are told once, others each with its address."""
+    good, bad = (
+        Course(THERE, well(UP), well(DOWN)),
+        Course(THERE6, hole(UP), well(DOWN)),
+    )
+    assert "192.0.2.2" not in judge(Size((good, replace(good, address=THERE6)))).summary
+    summary = judge(Size((good, bad))).summary
+    assert summary.startswith("192.0.2.2:12345: full packets (1,448 bytes) arrive")
+    assert "[2001:db8::2]:12345: to the server packets with up to 1,348" in summary
+
+
+def test_figures_of_further_addresses_are_numbered() -> None:
+    """Each course has its figures, those of the first without a number."""
+    course = Course(THERE, well(UP), well(DOWN))
+    figures = judge(Size((course, course))).figures
+    assert figures["up_full_packet"] == figures["2.up_full_packet"] == 1448
+
+
+# A black hole
+
+
+@pytest.mark.parametrize(
+    ("direction", "after", "side", "said", "receiver"),
+    [
+        (
+            UP,
+            IN_VAIN,
+            Side.CLIENT,
+            (
+                "the kernel sent the packet with 1,448 bytes, and 4 times more in 1.9 s, "
+                "and no acknowledgement came; it takes the path MTU for 1,500"
+            ),
+            Side.SERVER,
+        ),
+        (
+            DOWN,
+            IN_VAIN,
+            Side.SERVER,
+            (
+                "the kernel sent the packet with 1,448 bytes, and 4 times more in 1.9 s, "
+                "and no acknowledgement came; it takes the path MTU for 1,500"
+            ),
+            Side.CLIENT,
+        ),
+        (
+            UP,
+            HELD,
+            Side.CLIENT,
+            (
+                "the kernel could not send a packet with 1,448 bytes at all in 1.9 s: its "
+                "own link or its own firewall refuses it; it takes the path MTU for 1,500"
+            ),
+            Side.SERVER,
+        ),
+    ],
+)
+def test_length_that_vanishes_is_a_black_hole(
+    direction: Direction,
+    after: Sender,
+    side: Side,
+    said: str,
+    receiver: Side,
+) -> None:
+    """The sender's kernel proves it, so no starvation excuses it; the MTU to set is told."""
+    finding = only(way(direction, hole(direction, after)))
+    to = "to" if direction is UP else "from"
+    assert finding == Finding(
+        "size.black_hole",
+        f"192.0.2.2:12345: packets {to} the server that carry 1,349 bytes or more "
+        "vanish without a word, those with up to 1,348 arrive: set the MTU to 1,400 or "
+        "less at both ends",
+        ((side, said), (receiver, "0 of these 1,448 bytes have arrived")),
+        {
+            "direction": direction.value,
+            "seconds": 1.9,
+            "retransmits": after.retransmits,
+            "snd_mss": 1448,
+            "pmtu": 1500,
+            "unacked": after.unacked,
+            "notsent": after.notsent,
+            "passed": 1348,
+            "stalled": 1349,
+            "mtu": 1400,
+        },
+        "path →" if direction is UP else "path ←",
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "snd_mss", "pmtu", "mtu"),
+    [
+        (THERE, 1448, 1500, 1400),
+        (THERE, 1460, 1500, 1388),  # no timestamps
+        (THERE6, 1428, 1500, 1420),
+        (THERE, 1448, 9000, 1400),  # the peer takes less than the path
+        (THERE6, 1448, 9000, 1420),
+        (THERE, 1500, 1500, 1400),
+    ],
+)
+def test_mtu_to_set_counts_the_headers_in_use(
+    address: Address, snd_mss: int, pmtu: int, mtu: int
+) -> None:
+    """It is the payload that passed and its headers, whatever segment size was agreed."""
+    view = Sender(snd_mss=snd_mss, pmtu=pmtu)
+    trials = tuple(
+        replace(one, before=view) if one.through else one for one in hole(UP)
+    )
+    finding = only(judge(Size((Course(address, trials, well(DOWN)),))))
+    assert finding.figures["mtu"] == mtu
+
+
+def test_hole_without_a_size_that_passes_names_no_mtu() -> None:
+    """Where not even the shortest packet passes, there is nothing to advise."""
+    trials = tuple(one for one in hole(UP) if not one.through)
+    finding = only(judged((*trials, packet(UP, FLOOR, STALLED))))
+    assert finding.failure == "size.black_hole"
+    assert finding.seen.endswith(f"that carry {FLOOR} bytes or more vanish")
+    assert (finding.figures["passed"], finding.figures["mtu"]) == (None, None)
+
+
+def test_amounts_that_pass_a_hole_are_told() -> None:
+    """Many packets in one piece may pass where one packet stalls: it is a remark."""
+    trials = tuple(one for one in hole(UP) if one.single)
+    judgement = judged((*trials, amount(UP, 4096), amount(UP, 65536)))
+    assert only(judgement).failure == "size.black_hole"
+    [remark] = judgement.remarks
+    assert remark.startswith(
+        "4,096 bytes to the server did get through: a virtual link"
+    )
+
+
+def test_hole_both_ways_is_two_findings() -> None:
+    """Each direction is a fault of its own, the way there first."""
+    findings = judged(hole(UP), hole(DOWN, limit=1200)).findings
+    assert [one.where for one in findings] == ["path →", "path ←"]
+    assert [one.figures["mtu"] for one in findings] == [1400, 1252]
+
+
+def test_hole_at_several_addresses_is_one_finding() -> None:
+    """The same fault is found once, and each address is named in it."""
+    courses = tuple(Course(one, hole(UP), well(DOWN)) for one in (THERE, THERE6))
+    seen = only(judge(Size(courses))).seen
+    assert seen.startswith("192.0.2.2:12345: packets")
+    assert "; [2001:db8::2]:12345: packets" in seen
+
+
+def test_segments_cut_shorter_meanwhile_are_measured_as_they_are() -> None:
+    """A size that no longer fits into one packet tells nothing about a packet."""
+    short = Sender(snd_mss=1000, pmtu=1500)
+    two = replace(packet(UP, 1400), before=short)
+    finding = only(judged((*hole(UP), two)))
+    assert finding.figures["passed"] == 1348
+
+
+# What is no black hole
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        ALL_SENT,
+        Sender(snd_mss=1448, pmtu=1500, unacked=1),  # nothing sent again
+        Sender(snd_mss=1448, pmtu=1500, retransmits=3),  # acknowledged in the end
+        Sender(snd_mss=1448, pmtu=1500, notsent=1000),  # the rest of a full window
+    ],
+)
+@pytest.mark.parametrize("direction", Direction)
+def test_stall_without_the_senders_word_is_another_fault(
+    direction: Direction, after: Sender
+) -> None:
+    """A proxy that stops or a peer that does not read is no hole, and might be late."""
+    finding = only(way(direction, hole(direction, after)))
+    assert (finding.failure, finding.missed) == ("size.stalled", WINDOW)
+
+
+def test_stall_whose_sender_could_not_be_asked_is_no_hole() -> None:
+    """Without the far kernel's view nothing is proven, and it is said why."""
+    why = "only other instances answered"
+    trials = tuple(replace(one, missing=why) for one in hole(DOWN, None))
+    finding = only(judged(down=trials))
+    assert (finding.failure, finding.missed) == ("size.stalled", WINDOW)
+    said = f"the server's kernel could not be asked: {why}"
+    assert (Side.CLIENT, said) in finding.evidence
+
+
+def test_one_kernel_that_was_not_in_vain_outweighs_the_others() -> None:
+    """Every trial of a full packet whose sender could be asked must bear the hole out."""
+    acknowledged = whole(UP, STALLED, after=ALL_SENT)
+    assert only(judged((*hole(UP), acknowledged))).failure == "size.stalled"
+
+
+def test_stalls_at_random_are_no_hole() -> None:
+    """Where short packets stall and longer ones pass, it is not their length; one may."""
+    odd = packet(UP, 400, STALLED)
+    assert only(judged((*hole(UP), odd))).failure == "size.black_hole"
+    finding = only(judged((*hole(UP), odd, odd)))
+    assert (finding.failure, finding.where, finding.missed) == (
+        "size.stalled",
+        "path →",
+        None,
+    )
+
+
+@pytest.mark.parametrize("fate", [STALLED, Fate.ENDED, Fate.UNOPENED])
+@pytest.mark.parametrize(
+    "trials",
+    [
+        (whole, whole, lambda way, _=None: amount(way, 4096)),
+        (lambda way, *fate: amount(way, 4096, *fate), lambda way: amount(way, 4096)),
+    ],
+)
+def test_trial_that_fails_once_is_lost_and_no_more(
+    fate: Fate, trials: tuple[Callable[..., Trial], ...]
+) -> None:
+    """What went well when it was repeated is a remark: packets get lost."""
+    first, *others = trials
+    made = (first(UP, fate), *(one(UP) for one in others), whole(UP))
+    judgement = judged(made)
+    assert judgement.findings == ()
+    assert judgement.remarks == (
+        (
+            f"1 of {len(made)} trials to the server failed, and went well when they were "
+            "repeated: packets are lost"
+        ),
+    )
+
+
+# Other faults
+
+
+@pytest.mark.parametrize(
+    ("direction", "after", "arrived", "where", "missed"),
+    [
+        (UP, ALL_SENT, 9000, "path →", WINDOW),
+        (UP, ALL_SENT, None, "path →", WINDOW),
+        (UP, ALL_SENT, 65536, "server", WINDOW),  # its kernel has it all
+        (UP, IN_VAIN, 9000, "path →", None),
+        (DOWN, Sender(1448, 1500, acked=70000), 9000, "path ←", WINDOW),
+        (DOWN, Sender(1448, 1500, acked=900), 0, "server", WINDOW),  # never handed over
+        (DOWN, replace(IN_VAIN, notsent=65000), 9000, "path ←", None),
+        (DOWN, None, 9000, "path ←", WINDOW),
+    ],
+)
+def test_amount_that_stops_twice_is_a_stalled_transfer(
+    direction: Direction,
+    after: Sender | None,
+    arrived: int | None,
+    where: str,
+    missed: Window | None,
+) -> None:
+    """Only what a kernel sent in vain is no lateness; who was awaited is told."""
+    stopped = amount(direction, 65536, STALLED, after=after, arrived=arrived)
+    trials = (whole(direction), amount(direction, 4096), stopped, stopped)
+    finding = only(way(direction, trials))
+    assert (finding.failure, finding.where, finding.missed) == (
+        "size.stalled",
+        where,
+        missed,
+    )
+    assert "65,536 bytes" in finding.seen
+    assert finding.seen.endswith("then nothing moves for 1.9 s; 4,096 bytes did arrive")
+    assert ("whole, 9,000 of them do" in finding.seen) == (arrived == 9000)
+    assert finding.figures["passed"] == 4096
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (ALL_SENT, "all that was handed to the kernel was sent and acknowledged"),
+        (
+            replace(ALL_SENT, notsent=5000),
+            (
+                "5,000 bytes wait to be sent: who takes them at the other end of this "
+                "TCP connection takes no more"
+            ),
+        ),
+        (
+            replace(ALL_SENT, unacked=2),
+            "2 packets are under way, and none had to be sent again",
+        ),
+        (
+            replace(ALL_SENT, unacked=2, retransmits=7),
+            (
+                "the kernel had to send packets again (7), and for 1.9 s no "
+                "acknowledgement has come for 2 of them; it takes the path MTU for 1,500"
+            ),
+        ),
+    ],
+)
+def test_stalled_transfer_shows_what_the_sender_knows(after: Sender, said: str) -> None:
+    """The sender's kernel tells whether it waits, has sent all, or is not heard."""
+    stopped = amount(UP, 65536, STALLED, after=after)
+    finding = only(judged((whole(UP), stopped, stopped)))
+    assert finding.evidence == ((Side.CLIENT, said),)
+
+
+def test_connection_that_ends_twice_is_cut() -> None:
+    """An end in the middle is no lateness: it is told with the connection's last word."""
+    ended = amount(UP, 4096, Fate.ENDED, after=None, detail="ECONNRESET: reset")
+    finding = only(judged((whole(UP), ended, ended)))
+    assert (finding.failure, finding.where, finding.missed) == (
+        "size.cut",
+        "path →",
+        None,
+    )
+    assert finding.seen == (
+        "192.0.2.2:12345: the connection ends while it carries 4,096 bytes to the "
+        "server: ECONNRESET: reset"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cause", "missed"), [(Cause.TIMEOUT, WINDOW), (Cause.REFUSED, None)]
+)
+def test_further_connections_that_fail_are_cut(
+    cause: Cause, missed: Window | None
+) -> None:
+    """Where no trial can even begin, that is the finding; only silence can be excused."""
+    closed = trial(
+        Plan(UP), 0, Fate.UNOPENED, before=None, after=None, detail="why", cause=cause
+    )
+    finding = only(judged((closed, closed)))
+    assert (finding.failure, finding.missed) == ("size.cut", missed)
+    assert finding.seen == "192.0.2.2:12345: further connections fail: why"
+
+
+@pytest.mark.parametrize(
+    ("direction", "side", "where"),
+    [(UP, Side.SERVER, "path →"), (DOWN, Side.CLIENT, "path ←")],
+)
+def test_changed_byte_is_found_at_once(
+    direction: Direction, side: Side, where: str
+) -> None:
+    """One changed byte is proof, without a second trial, and stands beside other faults."""
+    changed = amount(direction, 4096, Fate.CHANGED, changed_at=1234)
+    finding = only(way(direction, (whole(direction), changed)))
+    assert (finding.failure, finding.where) == ("size.changed", where)
+    assert "of 4,080 bytes" in finding.seen
+    assert "byte 1,234 arrives as another one" in finding.seen
+    assert [one for one, _ in finding.evidence] == [side]
+    both = way(direction, (*hole(direction), changed)).findings
+    assert [one.failure for one in both] == ["size.changed", "size.black_hole"]
+
+
+# What is no fault
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_path_mtu_discovery_that_works_is_a_remark(direction: Direction) -> None:
+    """A smaller path MTU that the kernel learned, while all arrived, is as it should be."""
+    learned = replace(ALL_SENT, pmtu=1400, snd_mss=1348, retransmits=1)
+    judgement = way(direction, (whole(direction, after=learned), *well(direction)[1:]))
+    assert judgement.findings == ()
+    [remark] = judgement.remarks
+    assert remark.endswith(
+        "the server may have 1,400 bytes, not the 1,500 of this link: a router said so "
+        "and was heard (path MTU discovery works)"
+    )
+
+
+def test_kernel_that_finds_a_hole_by_itself_is_a_remark() -> None:
+    """A kernel that sends shorter packets after losses hides a hole, and this is told."""
+    shorter = replace(ALL_SENT, snd_mss=1024, retransmits=3)
+    [remark, *_] = judged((whole(UP, after=shorter), *well(UP)[1:])).remarks
+    assert "until the kernel made them shorter by itself (1,024 bytes)" in remark
+
+
+def test_slow_transfer_is_a_remark() -> None:
+    """An amount that moves all the while and is not through in time is no fault."""
+    slow = amount(DOWN, 1048576, Fate.SLOW)
+    judgement = judged(down=(*well(DOWN)[:3], slow))
+    assert judgement.findings == ()
+    assert judgement.remarks == (
+        (
+            "1,048,576 bytes from the server were not through after 1.9 s, and moved all the "
+            "while: the path is slow"
+        ),
+    )
+
+
+@pytest.mark.parametrize(("again", "told"), [(1, False), (2, False), (3, True)])
+def test_packets_that_are_sent_again_are_a_remark(again: int, told: bool) -> None:
+    """Loss that TCP repaired is told, but for what a kernel probes with anyway."""
+    repaired = amount(UP, 65536, after=replace(ALL_SENT, retransmits=again))
+    remarks = judged((whole(UP), repaired)).remarks
+    said = "of about 47 packets to the server, 3 had to be sent again, and all arrived"
+    assert remarks == ((said,) if told else ())
+
+
+def test_sizes_that_the_server_does_not_take_are_told() -> None:
+    """A server of small frames bounds what can be tried; that is no fault."""
+    limited = [trial(Plan(UP, size), 1040, PASSED) for size in LARGER]
+    judgement = judged((replace(whole(UP), size=1040), *limited))
+    assert judgement.findings == ()
+    assert judgement.remarks == (
+        (
+            "more than 1,040 bytes to the server were not tried: "
+            "the server takes no longer frames"
+        ),
+    )
+
+
+def test_old_server_is_skipped() -> None:
+    """A server that offers neither sink nor source cannot be judged, and is not accused."""
+    judgement = judge(Size((Course(THERE, lacking=("sink", "source")),)))
+    why = (
+        "the server at 192.0.2.2:12345 is of a version that does not offer "
+        "sink and source"
+    )
+    assert judgement == Judgement("", skipped=why)
+
+
+def test_old_server_beside_a_new_one_is_a_remark() -> None:
+    """In a rolling update the new one is judged, and the old one named."""
+    good = Course(THERE, well(UP), well(DOWN))
+    judgement = judge(Size((good, Course(THERE6, lacking=("source",)))))
+    assert judgement.skipped is None
+    assert judgement.remarks == (
+        "the server at [2001:db8::2]:12345 is of a version that does not offer source",
+    )
+
+
+# Which sizes are tried
+
+
+class Network:
+    """What a path does with each plan; ``limit`` is the longest packet that passes."""
+
+    def __init__(self, limit: int, mss: int = 1448) -> None:
+        """Begin with nothing tried."""
+        self.limit = limit
+        self.mss = mss
+        self.plans: list[Plan] = []
+        self.script: list[Fate] = []
+
+    async def try_one(self, plan: Plan) -> Trial:
+        """Let a size pass or not; what stands in the script comes first."""
+        self.plans.append(plan)
+        size = plan.size or self.mss
+        fate = PASSED if min(size, self.mss) <= self.limit else STALLED
+        if self.script:
+            fate = self.script.pop(0)
+        before = Sender(self.mss, self.mss + 52)
+        return Trial(plan, size, fate, WINDOW, before, IN_VAIN)
+
+
+async def test_sound_path_takes_one_trial_a_size() -> None:
+    """Where a full packet passes, each larger size is tried once, and none below."""
+    network = Network(1448)
+    trials = await search(network.try_one, UP)
+    assert [one.plan.size for one in trials] == [None, *LARGER]
+    assert all(one.plan.direction is UP for one in trials)
+
+
+@pytest.mark.parametrize("mss", [536, 1448, 8948, 65483])
+@pytest.mark.parametrize("share", [0.38, 0.5, 0.931, 0.9999])
+async def test_limit_is_found_to_the_byte(mss: int, share: float) -> None:
+    """The search ends between two sizes that are neighbours, in few trials."""
+    limit = int(mss * share)
+    network = Network(limit, mss)
+    trials = [one for one in await search(network.try_one, DOWN) if one.single]
+    assert max(one.size for one in trials if one.through) == limit
+    assert min(one.size for one in trials if not one.through) == limit + 1
+    assert len(network.plans) <= 60
+
+
+async def test_full_packet_is_tried_again_before_it_counts() -> None:
+    """A hole is not believed on the word of one connection."""
+    network = Network(1348)
+    trials = await search(network.try_one, UP)
+    assert [one.fate for one in trials if one.whole] == [STALLED] * 3
+    assert not any(one.plan.brief for one in trials if one.whole)
+
+
+async def test_path_that_carries_nothing_ends_the_search() -> None:
+    """Where not even the shortest packet passes, no further round is begun."""
+    network = Network(FLOOR - 1)
+    trials = await search(network.try_one, UP)
+    packets = [one.size for one in trials if one.plan.one_packet]
+    assert min(packets) == FLOOR
+    assert len(trials) <= 20
+
+
+async def test_packet_lost_once_ends_the_search() -> None:
+    """When the repetition passes, what failed beside it is tried again, patiently."""
+    network = Network(1448)
+    network.script = [STALLED, PASSED, PASSED, PASSED, STALLED]
+    trials = await search(network.try_one, UP)
+    assert len([one for one in trials if one.plan.one_packet]) <= 11
+    assert trials[-1].plan == Plan(UP, LARGER[1])
+    assert judge(Size((Course(THERE, trials, well(DOWN)),))).findings == ()
+
+
+@pytest.mark.parametrize("fate", [STALLED, Fate.ENDED, Fate.UNOPENED])
+async def test_amount_that_fails_is_tried_twice(fate: Fate) -> None:
+    """A larger size that fails is repeated; one that is slow or changed is not."""
+    network = Network(1448)
+    network.script = [PASSED, Fate.SLOW, Fate.CHANGED, fate]
+    trials = await search(network.try_one, UP)
+    assert [one.plan.size for one in trials] == [None, *LARGER, LARGER[2]]
+
+
+async def test_connection_that_is_not_made_is_tried_twice() -> None:
+    """One opening that fails is made again; after two there is nothing to try."""
+    network = Network(1448)
+    network.script = [Fate.UNOPENED]
+    assert len(await search(network.try_one, UP)) == 2 + len(LARGER)
+    network.script = [Fate.UNOPENED] * 2
+    assert len(await search(network.try_one, UP)) == 2
