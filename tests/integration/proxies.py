@@ -41,11 +41,16 @@ class Pair:
         return self.server if sock is self.client else self.client
 
     def carry(
-        self, patience: float | None = None, *, until_end: bool = False
+        self,
+        patience: float | None = None,
+        *,
+        until_end: bool = False,
+        largest: int = _CHUNK,
     ) -> socket.socket | None:
         """Carry bytes and ends of sending; return who ended, None when all is silent.
 
-        With ``until_end`` the first end is not carried, but returned.
+        With ``until_end`` the first end is not carried, but returned; what is larger
+        than ``largest`` is not carried either, and ends it.
         """
         open_sides = [self.client, self.server]
         while open_sides:
@@ -54,6 +59,8 @@ class Pair:
                 return None
             for sock in ready:
                 data = sock.recv(_CHUNK)
+                if len(data) > largest:
+                    return sock
                 if data:
                     self.other(sock).sendall(data)
                     continue
@@ -140,9 +147,44 @@ def end_swallowing(port: int) -> Manner:
 
     def manner(client: socket.socket) -> None:
         with connect(port) as server:
+            source, sink = client, server
             if Pair(client, server).carry(until_end=True) is client:
-                while data := server.recv(_CHUNK):
-                    client.sendall(data)
+                source, sink = server, client
+            else:
+                end(client)
+            while data := source.recv(_CHUNK):
+                sink.sendall(data)
+
+    return manner
+
+
+def reset_holding(port: int) -> Manner:
+    """Lose the server's reset, and send one when the client speaks again."""
+
+    def manner(client: socket.socket) -> None:
+        with connect(port) as server:
+            try:
+                Pair(client, server).carry()
+            except ConnectionError:
+                client.recv(1)
+                reset(client)
+                reset(server)
+
+    return manner
+
+
+def large_swallowing(port: int) -> Manner:
+    """Swallow all that comes once a larger answer has come, as a hole does."""
+
+    def manner(client: socket.socket) -> None:
+        with connect(port) as server:
+            pair = Pair(client, server)
+            try:
+                pair.carry(largest=2048)
+                while client.recv(_CHUNK):
+                    pass
+            except ConnectionError:
+                pair.reset()
 
     return manner
 

@@ -20,7 +20,9 @@ from tests.integration.proxies import (
     end_swallowing,
     faithful,
     half_close_breaking,
+    large_swallowing,
     reset_hiding,
+    reset_holding,
     standing,
 )
 from tests.integration.running import PATIENCE
@@ -114,9 +116,28 @@ async def test_proxy_that_makes_something_else_of_an_end_is_found(
 
 async def test_proxy_that_swallows_an_end_is_found(start_server: StartServer) -> None:
     """Our end was acknowledged, and the server's kernel never had it: that is proof."""
-    running = await start_server(frame_timeout=4.0)
+    running = await start_server(frame_timeout=4.0, idle_timeout=4.0)
     async with standing(end_swallowing(running.port)) as port:
         result, _ = await check(port, BRIEF)
     finding = next(one for one in result.findings if one.failure == "close.fin_changed")
     assert (finding.where, finding.missed) == (None, None)
     assert "the server never came to know" in finding.seen
+
+
+async def test_reset_that_is_lost_once_is_no_fault(start_server: StartServer) -> None:
+    """Nobody sends a lost reset again: a byte more has the far kernel send another one."""
+    running = await start_server()
+    async with standing(reset_holding(running.port)) as port:
+        result, _ = await check(port, BRIEF)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+
+
+async def test_path_that_large_answers_do_not_pass_is_not_judged(
+    start_server: StartServer,
+) -> None:
+    """Where data does not even pass before, no end is blamed, and nothing is proven."""
+    running = await start_server()
+    async with standing(large_swallowing(running.port)) as port:
+        result, _ = await check(port, BRIEF)
+    assert (result.outcome, result.blocks) == (Outcome.SKIP, True)
+    assert "data does not even pass while both ends are open" in result.summary

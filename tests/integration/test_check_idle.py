@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from netduet.client.battery import Battery
 from netduet.client.checks.declaration import Context, Patience
-from netduet.client.dial import Address
 from netduet.client.silence import Idle, Plan, hold
 from netduet.client.target import Target
 from netduet.client.verdict import Outcome, Result, Side
 from netduet.stalls import StallWatch
+from netduet.wire.frames import Kind
+from netduet.wire.messages import HoldAnswer
 from tests.integration.conftest import StartServer
+from tests.integration.peer import Peer
 from tests.integration.proxies import IDLE, faithful, idle_cutting, standing
 from tests.integration.running import PATIENCE, Running, until
+from tests.unit.client.far_end import FarEnd, Taken
 
 SHORT, LONG = IDLE / 10, IDLE * 3
 PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
 BRIEF = Patience(PATIENCE, PATIENCE, 1.0)
 """How long is waited for what never comes."""
+
+HASTY = Patience(PATIENCE, PATIENCE, 0.2)
 
 
 async def check(port: int, *rungs: float, patience: Patience = BRIEF) -> Result:
@@ -113,47 +119,65 @@ async def test_server_that_shuts_down_meanwhile_is_no_middlebox(
 
 def held(running: Running) -> int:
     """Return how many connections are established to a server of this host."""
-    return sum(one[3] == "01" for one in _rows() if _port(one[1]) == running.port)
+    return len(timers(running.port))
 
 
-@pytest.mark.parametrize(("keepalive", "timers"), [(None, {False}), (1, {False, True})])
-async def test_probes_are_off_at_both_ends_unless_asked_for(
-    start_server: StartServer, keepalive: int | None, timers: set[bool]
-) -> None:
-    """A held connection is silent: no kernel has a timer of probes; or ours alone has."""
-    running = await start_server()
-    address = Address(socket.AF_INET, "127.0.0.1", running.port)
-    plan = Plan(60.0, Side.CLIENT, keepalive)
-    task = asyncio.create_task(hold(PATIENT, address, plan))
-    await until(lambda: quiet(running) == timers)
-    ours = [one for one in _rows() if _port(one[2]) == running.port and one[3] == "01"]
-    assert {one[5][:2] == "02" for one in ours} == {keepalive is not None}
-    task.cancel()
-    await asyncio.wait({task})
+def timers(port: int) -> list[tuple[str, float]]:
+    """Return the timers of the established connections with this local port.
 
-
-def quiet(running: Running) -> set[bool]:
-    """Return whether either end of the held connection has a timer of probes.
-
-    Empty until all that was sent is acknowledged (proc_net_tcp.rst).
+    Each is its kind and the seconds that are left (proc_net_tcp.rst).
     """
-    rows = [
-        one
-        for one in _rows()
-        if running.port in (_port(one[1]), _port(one[2])) and one[3] == "01"
-    ]
-    if len(rows) != 2 or any(one[5][:2] == "01" for one in rows):
-        return set()
-    return {one[5][:2] == "02" for one in rows}
+    found = []
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, _, timer, *_ = line.split()
+        if state == "01" and int(local.rpartition(":")[2], 16) == port:
+            kind, _, ticks = timer.partition(":")
+            found.append((kind, int(ticks, 16) / 100))
+    return found
 
 
-def _rows() -> list[list[str]]:
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return [line.split() for line in lines]
+NONE, SENDS_AGAIN, PROBES = "00", "01", "02"
 
 
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2], 16)
+def settled(port: int) -> tuple[str, float]:
+    """Return the timer of the only connection, once all that it sent is acknowledged."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        [timer] = timers(port)
+        if timer[0] != SENDS_AGAIN:
+            return timer
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("keepalive", [None, 2])
+async def test_client_probes_only_when_it_is_told_to(keepalive: int | None) -> None:
+    """A held connection is silent, unless probes are asked for: then they come soon."""
+    found: list[tuple[str, float]] = []
+
+    def script(taken: Taken) -> None:
+        taken.welcomes(features=["hold"])
+        question = taken.frame()
+        assert question.kind == Kind.HOLD
+        taken.answers(Kind.HOLD, HoldAnswer(spoke=False), question.id)
+        found.append(settled(taken.sock.getpeername()[1]))
+
+    async with FarEnd(script) as far:
+        await hold(HASTY, far.address, Plan(60.0, Side.CLIENT, keepalive))
+    [(kind, seconds)] = found
+    assert kind == (NONE if keepalive is None else PROBES)
+    assert seconds <= (keepalive or 0)
+
+
+async def test_server_never_probes(start_server: StartServer) -> None:
+    """Its end of a held connection is silent too."""
+    running = await start_server()
+
+    def ask() -> tuple[str, float]:
+        with Peer(running.port) as peer:
+            assert peer.ask(Kind.HOLD, seconds=60.0, speak=False) == {"spoke": False}
+            return settled(running.port)
+
+    assert await asyncio.to_thread(ask) == (NONE, 0.0)
 
 
 async def test_quick_profile_is_silent_about_silence(start_server: StartServer) -> None:

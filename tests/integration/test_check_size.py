@@ -93,42 +93,45 @@ def ending(after: int) -> Carry:
     return carry
 
 
-def proxy(port: int, up: Carry = whole, down: Carry = whole) -> Manner:
-    """Pass on what comes both ways, in these manners."""
+def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Manner:
+    """Pass on what comes both ways, in these manners, until it is over."""
 
     def manner(client: socket.socket) -> None:
-        with connect(port) as server:
+        with connect(port) as server, contextlib.suppress(OSError):
             ways = {client.fileno(): (client, server, up)}
             ways[server.fileno()] = (server, client, down)
             carried = dict.fromkeys(ways, 0)
             poll = select.poll()
-            for descriptor in ways:
+            for descriptor in (*ways, over.fileno()):
                 poll.register(descriptor, select.POLLIN)
-            reading = len(ways)
-            while reading:
-                for descriptor, event in poll.poll(PATIENCE * 2000):
-                    source, target, carry = ways[descriptor]
-                    if not event & select.POLLIN:  # reset, also where nobody reads
+            while True:
+                for descriptor, event in poll.poll(PATIENCE * 1000):
+                    if descriptor not in ways or not event & select.POLLIN:
                         return
+                    source, target, carry = ways[descriptor]
                     data = source.recv(65536)
-                    out = carry(carried[descriptor], data) if data else None
+                    out = carry(carried[descriptor], data) if data else b""
                     carried[descriptor] += len(data)
                     if out is None:
                         poll.modify(descriptor, 0)
-                    else:
+                    elif data:
                         target.sendall(out)
-                    if not data:
-                        reading -= 1
+                    else:
+                        poll.unregister(descriptor)
                         target.shutdown(socket.SHUT_WR)
 
     return manner
 
 
 @contextlib.contextmanager
-def behind(manner: Manner) -> Iterator[int]:
-    """Give the port of a proxy."""
-    with stranger(manner) as one:
-        yield one.port
+def behind(port: int, up: Carry = whole, down: Carry = whole) -> Iterator[int]:
+    """Give the port of a proxy before this port."""
+    over, told = socket.socketpair()
+    with over, told, stranger(proxy(port, over, up, down)) as one:
+        try:
+            yield one.port
+        finally:
+            told.shutdown(socket.SHUT_WR)
 
 
 def only(result: Result) -> Finding:
@@ -148,7 +151,7 @@ async def test_sound_path_passes(serve_command: ServeCommand) -> None:
 
 async def test_sound_proxy_passes(serve_command: ServeCommand) -> None:
     """A proxy that carries all is no fault."""
-    with behind(proxy(serve_command().port)) as port:
+    with behind(serve_command().port) as port:
         result = await size(port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
 
@@ -166,7 +169,7 @@ async def test_changed_byte_is_found_where_it_was_changed(
     serve_command: ServeCommand, way: str, where: str
 ) -> None:
     """One bit of one byte is enough, and the direction and the place are told."""
-    with behind(proxy(serve_command().port, **{way: changing(20_000)})) as port:
+    with behind(serve_command().port, **{way: changing(20_000)}) as port:
         finding = only(await size(port))
     assert (finding.failure, finding.where) == ("size.changed", where)
     changed_at = finding.figures["changed_at"]
@@ -194,7 +197,7 @@ async def test_proxy_that_stops_is_no_black_hole(
     where: str,
 ) -> None:
     """The sender's kernel was acknowledged all or told to wait: it is no matter of length."""
-    with behind(proxy(serve_command().port, **{way: manner(limit)})) as port:
+    with behind(serve_command().port, **{way: manner(limit)}) as port:
         finding = only(await size(port))
     assert (finding.failure, finding.where) == ("size.stalled", where)
     assert finding.missed is not None
@@ -203,7 +206,7 @@ async def test_proxy_that_stops_is_no_black_hole(
 @pytest.mark.parametrize("way", ["up", "down"])
 async def test_proxy_that_closes_is_told(serve_command: ServeCommand, way: str) -> None:
     """A connection that ends under a size each time is cut."""
-    with behind(proxy(serve_command().port, **{way: ending(100_000)})) as port:
+    with behind(serve_command().port, **{way: ending(100_000)}) as port:
         finding = only(await size(port))
     assert finding.failure == "size.cut"
     assert "1,048,576 bytes" in finding.seen

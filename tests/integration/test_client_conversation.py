@@ -69,13 +69,14 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
     running = await start_server(service="mine")
     given = context(running.port, "mine")
     verdict = await check(given)
-    assert [one.outcome for one in verdict.results] == [Outcome.PASS] * 4
+    assert {one.outcome for one in verdict.results} <= {Outcome.PASS, Outcome.SKIP}
     assert verdict.outcome is Outcome.PASS
+    [path] = [one for one in verdict.results if one.check == "path"]
     [way] = given.earlier(Path).ways
     assert way.missing == ""
     differing = [
         remark
-        for remark in verdict.results[-1].remarks
+        for remark in path.remarks
         if "held back by its CPU limit" not in remark  # a busy machine's own matter
     ]
     assert differing == []

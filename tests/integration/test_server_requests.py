@@ -23,6 +23,8 @@ from tests.integration.running import Running, until
 
 MIB = 1024 * 1024
 KIB = 1024
+CLOCK = 0.05
+"""Seconds by which a loop's clock, read once a turn, may lag when a timer is set."""
 
 
 def question(kind: Kind, number: int = 7, **fields: object) -> bytes:
@@ -227,6 +229,31 @@ async def test_thousand_sources_for_a_peer_that_does_not_read_cost_one(
     assert (await running.closed())["netduet.ended"] == "reset"
 
 
+async def test_silences_broken_meanwhile_wait_behind_what_is_owed(
+    start_server: StartServer,
+) -> None:
+    """A word of the server's own makes no answer leave before there is room."""
+    running = await start_server(write_buffer=64 * KIB)
+    asked = b"".join(hold(0.1, speak=True, number=1) for _ in range(50))
+
+    def read(peer: Peer) -> list[bool]:
+        kinds = [peer.receive().kind for _ in range(50 + 60)]
+        assert kinds == [Kind.HOLD] * 50 + [Kind.SOURCE] * 60
+        return [peer.message(Kind.HOLD)["spoke"] for _ in range(50)]
+
+    peer = Peer(running.port)
+    await asyncio.to_thread(peer.open)
+    session = only(running)
+    peer.sock.sendall(asked + source(MIB) * 60)
+    await until(lambda: session._full and session._requests is not None)
+    assert session._requests is not None
+    await until(lambda: not session._requests._timers)  # type: ignore[union-attr]
+    assert session.connection.owed > 30
+    assert session._transport.get_write_buffer_size() <= 64 * KIB + MIB + 4 * KIB
+    assert await asyncio.to_thread(read, peer) == [True] * 50
+    peer.sock.close()
+
+
 async def test_stuck_peer_that_asked_for_sources_is_reset(
     start_server: StartServer,
 ) -> None:
@@ -299,7 +326,7 @@ async def test_held_silence_is_ended_by_the_server(start_server: StartServer) ->
             return spoke, time.monotonic() - begin
 
     spoke, ended = await asyncio.to_thread(talk)
-    assert spoke >= 0.8
+    assert spoke >= 0.8 - CLOCK
     assert ended >= 0.8 + 0.3
 
 
@@ -524,7 +551,7 @@ async def test_half_close_is_answered_behind_the_clients_end(
             return peer.welcome["conn_id"], len(asked), waited
 
     conn_id, asked, waited = await asyncio.to_thread(talk)
-    assert waited >= delay
+    assert waited >= delay - CLOCK
     line = await running.closed()
     entry = await asyncio.to_thread(ledger, running, conn_id)
     assert (entry["ended"], entry["ended_by"]) == ("asked.after_eof", "client")
@@ -744,7 +771,7 @@ async def test_connection_that_is_owed_answers_is_not_quiet(
     session = only(running)
     peer.sock.sendall(source(100) * 900 + serialize(Kind.END))
     async with asyncio.timeout(10):
-        while not session.connection.owed:
+        while not session.connection.owed:  # noqa: ASYNC110 - seen between two turns
             await asyncio.sleep(0)
     session._heard -= 5  # as if these were many more
     assert session._transport.get_write_buffer_size() == 0

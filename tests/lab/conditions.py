@@ -103,6 +103,11 @@ def text_cut(text: str, way: Way = UP) -> Condition:
     return _forward(f'-o {way} -m string --algo bm --string "{text}"', "DROP")
 
 
+def flagged_dropped(flag: Literal["FIN", "RST"], way: Way) -> Condition:
+    """Drop the segments that end a connection in this manner."""
+    return _forward(f"-o {way} -p tcp --tcp-flags {flag} {flag}", "DROP")
+
+
 def fragments_dropped(way: Way) -> Condition:
     """Drop fragments. Not beside NAT or conntrack, which put them together first."""
     return Condition(

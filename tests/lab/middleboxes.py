@@ -132,6 +132,19 @@ def answer_cutting(limit: int) -> Manner:
     return manner
 
 
+async def end_swallowing(client: socket.socket, dial: Dial) -> None:
+    """Never tell the server that the client has ended its sending."""
+    server = await dial()
+    loop = asyncio.get_running_loop()
+
+    async def up() -> None:
+        while data := await loop.sock_recv(client, _CHUNK):
+            await loop.sock_sendall(server, data)
+        await loop.create_future()
+
+    await _both(up(), _pump(server, client))
+
+
 async def reset_hiding(client: socket.socket, dial: Dial) -> None:
     """Turn each reset into a proper end."""
     server = await dial()

@@ -41,6 +41,7 @@ from tests.lab.conditions import (
     bridged,
     dropped,
     every_nth_lost,
+    flagged_dropped,
     fragments_dropped,
     idle_forgotten,
     longer_dropped,
@@ -76,6 +77,8 @@ from tests.lab.tunrouter import Weather
 
 V4: Final = ("-4",)
 V6: Final = ("-6",)
+IDLE: Final = ("-4", "--checks", "idle", "--idle-rungs", "2s,8s")
+"""Connections are held for less and for more than the 5 s of the timers here."""
 UDP: Final = ("--checks", "udp")
 WAYS: Final = (("up", UP, "path →"), ("down", DOWN, "path ←"))
 
@@ -101,19 +104,29 @@ class Network:
 
 
 def _hole(way: str, how: str, family: str) -> Network:
-    """Return a network with an MTU black hole of 1,400 bytes, made in one of three ways."""
+    """Return a network with an MTU black hole of 1,400 bytes, made in one of four ways."""
     direction: Final = UP if way == "up" else DOWN
     made = {
         "route": (narrow_route(1400, direction), too_big_unsaid(), real_packets()),
         "rule": (longer_dropped(1400, direction), real_packets()),
+        # Many packets in one piece pass a mismatched link of virtual devices.
         "link": (mismatched_link(1400, direction),),
+        "cable": (mismatched_link(1400, direction), real_packets()),
     }[how]
+    remark = (("size", "a virtual link hands many packets on in one piece"),)
     return Network(
         f"hole-{how}-{way}-v{family}",
         f"packets over 1,400 bytes vanish on the way {way}, by {how}, IPv{family}",
-        None,
+        fails(
+            "size.black_hole",
+            "path →" if way == "up" else "path ←",
+            remarks=remark if how == "link" else (),
+            may=("udp.black_hole",),
+        ),
         conditions=made,
         flags=(f"-{family}",),
+        representative=f"{how}-{way}-v{family}"
+        in ("route-down-v4", "rule-up-v6", "link-up-v4"),
     )
 
 
@@ -186,7 +199,7 @@ NETWORKS: Final = (
     Network(
         "pmtu-discovery",
         "the route has a smaller MTU both ways, and says so",
-        passes(),
+        passes(("size", "path MTU discovery works")),
         conditions=(narrow_route(1400, UP), narrow_route(1400, DOWN)),
     ),
     Network(
@@ -481,6 +494,140 @@ NETWORKS: Final = (
         conditions=(narrow_route(1400, UP), narrow_route(1400, DOWN)),
         flags=UDP,
     ),
+    # Sizes
+    *(
+        _hole(way, how, family)
+        for how in ("route", "rule", "link", "cable")
+        for way in ("up", "down")
+        for family in ("4", "6")
+    ),
+    Network(
+        "hole-both-ways",
+        "packets over 1,400 bytes vanish both ways",
+        fails("size.black_hole", "path →", may=("udp.black_hole",)),
+        conditions=(
+            longer_dropped(1400, UP),
+            longer_dropped(1400, DOWN),
+            real_packets(),
+        ),
+        flags=V4,
+    ),
+    Network(
+        "hole-jumbo-down",
+        "the ends agree on an MTU of 9,000, and packets over 1,500 bytes vanish, down",
+        fails("size.black_hole", "path ←", may=("udp.black_hole",)),
+        conditions=(mtu(9000), longer_dropped(1500, DOWN), real_packets()),
+        flags=V4,
+    ),
+    Network(
+        "hole-lossy-up",
+        "packets over 1,400 bytes vanish on the way up, and 1 % of all both ways",
+        fails("size.black_hole", "path →", may=("udp.black_hole",)),
+        conditions=(
+            longer_dropped(1400, UP),
+            real_packets(),
+            lost(0.01, UP),
+            lost(0.01, DOWN),
+        ),
+        flags=V4,
+    ),
+    *(
+        Network(
+            f"changed-{way}",
+            f"a bit of every 20th long TCP segment is changed, {way}",
+            fails("size.changed", where, may=("close.answer_changed",)),
+            weather=(
+                Weather(changed=0.05 if way == "up" else 0.0),
+                Weather(changed=0.05 if way == "down" else 0.0),
+            ),
+            representative=way == "down",
+        )
+        for way, _, where in WAYS
+    ),
+    # Silence
+    Network("idle-healthy", "nothing forgets idle connections", passes(), flags=IDLE),
+    Network(
+        "idle-forgotten",
+        "a router forgets idle connections after 5 s, and drops their packets",
+        fails("idle.silent", "intermediary"),
+        conditions=(idle_forgotten(5, told=False),),
+        flags=IDLE,
+        representative=True,
+    ),
+    Network(
+        "idle-forgotten-reset",
+        "a router forgets idle connections after 5 s, and resets whoever sends",
+        fails("idle.reset", "intermediary"),
+        conditions=(idle_forgotten(5, told=True),),
+        flags=IDLE,
+        representative=True,
+    ),
+    Network(
+        "idle-forgotten-nat",
+        "a router that hides the client forgets idle connections after 5 s",
+        # The server's own words lead to the router, which resets what it knows not.
+        fails(("idle.reset", "idle.silent"), "intermediary"),
+        conditions=(source_nat(), idle_forgotten(5, told=False)),
+        flags=IDLE,
+    ),
+    *(
+        Network(
+            f"idle-proxy-{how}",
+            f"a proxy ends idle connections after 5 s by {how}",
+            fails(failure, "intermediary"),
+            proxy=middleboxes.idle_cutting(5, how),
+            flags=IDLE,
+            representative=how == "fin",
+        )
+        for how, failure in (
+            ("reset", "idle.reset"),
+            ("fin", "idle.closed"),
+            ("silence", "idle.silent"),
+        )
+    ),
+    # Ends
+    Network(
+        "half-close-broken",
+        "a proxy closes both ways at the first end of sending",
+        fails("close.half_close", "intermediary"),
+        proxy=middleboxes.half_close_breaking,
+        representative=True,
+    ),
+    Network(
+        "answer-cut",
+        "a proxy carries 1,000 bytes of answer after the asker's end of sending",
+        fails("close.answer_cut", "intermediary"),
+        proxy=middleboxes.answer_cutting(1000),
+        representative=True,
+    ),
+    Network(
+        "reset-hidden",
+        "a proxy turns resets into proper ends",
+        fails("close.reset_hidden", "intermediary"),
+        proxy=middleboxes.reset_hiding,
+        representative=True,
+    ),
+    Network(
+        "reset-dropped",
+        "a firewall drops resets on the way back",
+        fails("close.reset_lost", "intermediary"),
+        conditions=(flagged_dropped("RST", DOWN),),
+    ),
+    Network(
+        "fin-swallowed",
+        "a proxy never tells the server that the client has ended its sending",
+        fails("close.fin_changed", "intermediary", may=("close.reset_hidden",)),
+        proxy=middleboxes.end_swallowing,
+    ),
+    *(
+        Network(
+            f"fin-dropped-{way}",
+            f"a firewall drops ends of sending on the way {way}",
+            fails("close.fin_changed", "intermediary"),
+            conditions=(flagged_dropped("FIN", direction),),
+        )
+        for way, direction, _ in WAYS
+    ),
     # Starved
     Network(
         "starved-client",
@@ -497,65 +644,7 @@ NETWORKS: Final = (
     ),
 )
 
-PREPARED: Final = (
-    *(
-        _hole(way, how, family)
-        for how in ("route", "rule", "link")
-        for way in ("up", "down")
-        for family in ("4", "6")
-    ),
-    Network(
-        "idle-forgotten",
-        "a router forgets idle connections after 5 s, and drops their packets",
-        None,
-        (idle_forgotten(5, told=False),),
-    ),
-    Network(
-        "idle-forgotten-reset",
-        "a router forgets idle connections after 5 s, and resets whoever sends",
-        None,
-        (idle_forgotten(5, told=True),),
-    ),
-    *(
-        Network(
-            f"idle-proxy-{how}",
-            f"a proxy ends idle connections after 5 s by {how}",
-            None,
-            proxy=middleboxes.idle_cutting(5, how),
-        )
-        for how in ("reset", "fin", "silence")
-    ),
-    Network(
-        "half-close-broken",
-        "a proxy closes both ways at the first end of sending",
-        None,
-        proxy=middleboxes.half_close_breaking,
-    ),
-    Network(
-        "answer-cut",
-        "a proxy carries 1,000 bytes of answer after the asker's end of sending",
-        None,
-        proxy=middleboxes.answer_cutting(1000),
-    ),
-    Network(
-        "reset-hidden",
-        "a proxy turns resets into proper ends",
-        None,
-        proxy=middleboxes.reset_hiding,
-    ),
-    *(
-        Network(
-            f"changed-{way}",
-            f"a bit of every 20th long TCP segment is changed, {way}",
-            None,
-            weather=(
-                Weather(changed=0.05 if way == "up" else 0.0),
-                Weather(changed=0.05 if way == "down" else 0.0),
-            ),
-        )
-        for way in ("up", "down")
-    ),
-)
+PREPARED: Final[tuple[Network, ...]] = ()
 
 ALL: Final = {network.name: network for network in (*NETWORKS, *PREPARED)}
 assert len(ALL) == len(NETWORKS) + len(PREPARED), "a name is taken twice"

@@ -15,6 +15,9 @@ from netduet.wire.messages import Failure, Welcome
 SMALL: Final = 200
 """Bytes of a small datagram: no path has an MTU that it would not fit."""
 
+ROW: Final = 8
+"""Datagrams one behind the other without an answer, from which on chance is not it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -57,7 +60,9 @@ class Burst:
     ``tally`` is the server's last word, None when it could not be had; ``mixed``:
     the answers cannot all be of one tally. ``answered``, ``doubled`` and
     ``reordered`` count answers here, ``dropped`` those that this end's kernel had no
-    room for (None: it does not say); ``late`` is by how much the latest left late.
+    room for (None: it does not say); ``sending`` is how many seconds it took to send
+    them, ``late`` by how much the latest left late. ``in_a_row`` are those without an
+    answer that were sent one behind the other, ROW or more, in ``row_seconds`` in all.
     """
 
     planned: int
@@ -65,11 +70,15 @@ class Burst:
     size: int = SMALL
     unsent: int = 0
     error: str = ""
+    sending: float = 0.0
     late: float = 0.0
     answered: int = 0
     doubled: int = 0
     reordered: int = 0
     dropped: int | None = 0
+    in_a_row: int = 0
+    row_begin: float = 0.0
+    row_seconds: float = 0.0
     tally: CountAnswer | None = None
     mixed: bool = False
     begin: float = 0.0

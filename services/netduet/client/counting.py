@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.counted import SMALL, Burst, Flow, Knock, Plan, Sizes, Trial
+from netduet.client.got import Got, rows
 from netduet.client.knocking import Knocking
 from netduet.wire import datagrams
 from netduet.wire.counts import (
@@ -20,7 +20,6 @@ from netduet.wire.counts import (
     CountAnswer,
     CountFlag,
     CountQuestion,
-    Tally,
     parse_answer,
 )
 from netduet.wire.errors import RemoteError
@@ -48,6 +47,7 @@ _QUIET: Final = 0.1
 """Seconds without an answer after which no more are waited for, beside 2 round trips."""
 
 _LONGEST: Final = 2.0
+_DRAINS: Final = 50
 _QUERIES: Final = 20
 _AT_ONCE: Final = 16
 _EACH: Final = 3
@@ -57,40 +57,13 @@ _MOST: Final = 8
 """Answers to each datagram of a burst beyond which they cannot be the server's."""
 
 
-@dataclass(slots=True)
-class _Got:
-    """The answers of a flow so far."""
-
-    numbers: dict[int, int] = field(default_factory=dict)
-    sequences: set[int] = field(default_factory=set)
-    tally: Tally = field(default_factory=Tally)
-    last: CountAnswer | None = None
-    highest: int = 0
-    mixed: bool = False
-
-    def take(self, answer: CountAnswer, most: int) -> None:
-        """Count an answer; the server counts its own from one on."""
-        if answer.flags & CountFlag.QUERY:
-            if self.last is None or answer.received >= self.last.received:
-                self.last = answer
-            return
-        number, sequence = answer.number, answer.sequence
-        if not 0 < number <= most or self.numbers.get(number, sequence) != sequence:
-            self.mixed = True  # two servers, or one that has forgotten the flow
-            return
-        self.numbers[number] = sequence
-        self.sequences.add(answer.sequence)
-        self.highest = max(self.highest, answer.received)
-        self.tally.take(number - 1)
-
-
 class _Sending:
     """A flow of questions of one size under way."""
 
     def __init__(self, sock: Datagrams, size: int) -> None:
         self._sock, self._size = sock, size
         self._sent = self._kept = 0
-        self.flow, self.got = _new_flow(), _Got()
+        self.flow, self.got = _new_flow(), Got()
         self.error = ""
 
     def send(self) -> None:
@@ -163,39 +136,45 @@ class Counter:
         What could not be sent in time is not caught up with: a burst in a burst
         might overflow a queue that an even flow passes.
         """
-        flow, got = _new_flow(), _Got()
-        sent = unsent = 0
+        flow, got = _new_flow(), Got(_MOST * plan.count)
+        unsent, sent = 0, dict[int, float]()
         late, errors = 0.0, ""
         before = self._sock.dropped
         begin = due = time.monotonic()
         until = begin + _PATIENTLY * plan.count * plan.gap + 1.0
         for sequence in range(plan.count):
             while (left := due - time.monotonic()) > 0:
-                self._take(left, {flow: got}, _MOST * plan.count)
+                self._take(left, {flow: got})
             now = time.monotonic()
             if now > until:
                 break
             late = max(late, now - due)
             error = self._sock.send(_question(flow, sequence, SMALL))
             errors = errors or error
-            sent, unsent = sent + (not error), unsent + bool(error)
+            unsent += bool(error)
+            if not error:
+                sent[sequence] = now
             due = max(due + plan.gap, now)
-        self._settle(
-            {flow: got}, lambda: len(got.sequences) == sent, _MOST * plan.count
-        )
+        sending = time.monotonic() - begin
+        self._settle({flow: got}, lambda: len(got.sequences) == len(sent))
         self._query({flow: got})
+        in_a_row, row_begin, row_seconds = rows(sent, got.sequences)
         return Burst(
             plan.count,
-            sent,
+            len(sent),
             unsent=unsent,
             error=errors,
+            sending=sending,
             late=late,
             answered=got.tally.received,
             doubled=got.tally.duplicated,
             reordered=got.tally.reordered,
             dropped=_since(self._sock.dropped, before),
-            tally=got.last,
-            mixed=got.mixed or _contradicts(got),
+            in_a_row=in_a_row,
+            row_begin=row_begin,
+            row_seconds=row_seconds,
+            tally=got.final,
+            mixed=got.contradicts,
             begin=begin,
             end=time.monotonic(),
         )
@@ -273,7 +252,7 @@ class Counter:
 
     def _pass(self, sizes: list[int], flags: CountFlag) -> set[int]:
         """Return which of the sizes pass, each tried several times."""
-        flow, got = _new_flow(), _Got()
+        flow, got = _new_flow(), Got()
         for number in range(_EACH * len(sizes)):
             size = sizes[number % len(sizes)]
             self._sock.send(_question(flow, number, size, flags))
@@ -283,9 +262,8 @@ class Counter:
 
     def _settle(
         self,
-        got: dict[int, _Got],
+        got: dict[int, Got],
         done: Callable[[], bool],
-        most: int = 1000,
         wait: float = 0.0,
     ) -> None:
         """Take what still comes, until all is there or nothing has come for a while."""
@@ -293,17 +271,19 @@ class Counter:
         end = time.monotonic() + _LONGEST + quiet
         until = time.monotonic() + quiet
         while not done() and (left := min(until, end) - time.monotonic()) > 0:
-            if self._take(left, got, most) and not wait:
+            if self._take(left, got) and not wait:
                 until = time.monotonic() + quiet
-        self._take(0.0, got, most)  # what waits here was not lost, however late we are
+        for _ in range(_DRAINS):  # what waits here was not lost, however late we are
+            if not self._take(0.0, got):
+                break
 
-    def _space(self, seconds: float, got: dict[int, _Got]) -> None:
+    def _space(self, seconds: float, got: dict[int, Got]) -> None:
         """Take what comes until so many seconds have passed."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._take(left, got)
 
-    def _query(self, got: dict[int, _Got]) -> None:
+    def _query(self, got: dict[int, Got]) -> None:
         """Ask for the tallies, again and again until they are there."""
         until = time.monotonic() + self._patience
         wait = self._pause
@@ -320,12 +300,12 @@ class Counter:
             )
             wait = min(1.3 * wait, max(0.0, until - time.monotonic()) + 0.01)
 
-    def _take(self, seconds: float, got: dict[int, _Got], most: int = 1000) -> int:
+    def _take(self, seconds: float, got: dict[int, Got]) -> int:
         """Take what comes within so many seconds; return how many were of these flows."""
         taken = 0
         for answer in _answers(self._sock.wait(seconds)):
             if answer.flow in got:
-                got[answer.flow].take(answer, most)
+                got[answer.flow].take(answer)
                 taken += 1
         return taken
 
@@ -349,14 +329,6 @@ def _answers(arrived: list[bytes]) -> Iterator[CountAnswer]:
             answer = parse_answer(frame.payload)
             if answer is not None:
                 yield answer
-
-
-def _contradicts(got: _Got) -> bool:
-    """Tell whether the last tally knows less than answers before it did."""
-    if got.last is None:
-        return False
-    numbers = max(got.numbers, default=0)
-    return got.last.number < numbers or got.last.received < got.highest
 
 
 def _since(now: int | None, before: int | None) -> int | None:

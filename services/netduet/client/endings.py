@@ -151,16 +151,22 @@ async def _end(patience: Patience, address: Address, end: End) -> End:
             end = await _be_reset(patience, conversation, end)
         else:
             end = await _be_answered(patience, conversation, end)
-        if end.way is Way.FINISH and end.ending is not None and end.ending.how == "eof":
-            conversation.push(bytes(PUSHED))
-            sent = conversation.connection.bytes_sent + PUSHED
-            end = replace(end, pushed=PUSHED, sent=sent)
-            done = partial(_arrived, sent)
         if end.unready:
             return end
+        if end.way is Way.FINISH and end.ending is not None and end.ending.how == "eof":
+            end = _push(conversation, end)
+            done = partial(_arrived, end.sent)
         # While our end still stands: a close would be told to the server.
         far = await _settled(patience, address, conversation.welcome, done)
+        if end.pushed and end.waited is not None:
+            end = replace(end, waited=Window(end.waited.end, time.monotonic()))
         return replace(end, ours=conversation.info(), far=far)
+
+
+def _push(conversation: Conversation, end: End) -> End:
+    """Send on, though the server has ended its sending."""
+    conversation.push(bytes(PUSHED))
+    return replace(end, pushed=PUSHED, sent=conversation.connection.bytes_sent + PUSHED)
 
 
 async def _be_answered(patience: Patience, conversation: Conversation, end: End) -> End:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Final
 
 DOUBT: Final = 1e-4
 """How often a bound may be wrong: it holds with a confidence of 99.99 %."""
 
 _HALVINGS: Final = 50
+_NEGLIGIBLE: Final = 1e-12
 
 
 def at_least(count: int, of: int, doubt: float = DOUBT) -> float:
@@ -20,7 +20,15 @@ def at_least(count: int, of: int, doubt: float = DOUBT) -> float:
     """
     if count <= 0:
         return 0.0
-    return _solve(lambda share: _tail(count, of, share) < doubt)
+    # At the seen share itself about half of all counts are as high.
+    low, high = 0.0, count / of
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _tail(count, of, middle) < doubt:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def at_most(count: int, of: int, doubt: float = DOUBT) -> float:
@@ -38,28 +46,13 @@ def by_chance(passed: int, beside: int, failed: int) -> float:
     return math.comb(beside, passed) / math.comb(beside + failed, passed)
 
 
-def _solve(too_low: Callable[[float], bool]) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if too_low(middle):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 def _tail(count: int, of: int, share: float) -> float:
-    """Return the probability that a binomial variable is ``count`` or more."""
-    if count <= of * share:  # sum the shorter side
-        return 1.0 - _sum(range(count - 1, -1, -1), of, share)
-    return _sum(range(count, of + 1), of, share)
+    """Return the probability that a binomial variable is ``count`` or more.
 
-
-def _sum(numbers: range, of: int, share: float) -> float:
-    """Sum probabilities that fall from the first on, until they no longer count."""
+    For shares below ``count / of``: its terms then fall from the first one on.
+    """
     total = 0.0
-    for number in numbers:
+    for number in range(count, of + 1):
         term = math.exp(
             math.lgamma(of + 1)
             - math.lgamma(number + 1)
@@ -68,6 +61,6 @@ def _sum(numbers: range, of: int, share: float) -> float:
             + (of - number) * math.log1p(-share)
         )
         total += term
-        if term <= total * 1e-12:
+        if term <= total * _NEGLIGIBLE:
             break
     return total

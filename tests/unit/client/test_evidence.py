@@ -8,10 +8,10 @@ import pytest
 
 from netduet.client.checks.declaration import Patience
 from netduet.client.dial import Address
-from netduet.client.evidence import TRIES, fares, ledger_entry
+from netduet.client.evidence import TRIES, fares, ledger_entry, present_view
 from netduet.client.verdict import Fares
 from netduet.wire.frames import ANSWER, Kind, serialize
-from netduet.wire.messages import Inspection, LedgerAnswer, LedgerEntry
+from netduet.wire.messages import Inspection, LedgerAnswer, LedgerEntry, TcpInfo
 from tests.integration.running import PATIENCE
 from tests.unit.client.far_end import (
     NASTY,
@@ -19,6 +19,7 @@ from tests.unit.client.far_end import (
     Script,
     Taken,
     entry,
+    report,
     welcome,
     welcomes,
 )
@@ -185,3 +186,45 @@ async def test_worst_off_of_the_servers_tells_how_it_fares(
     """Stalled or throttled, the longer counts; who does not say is passed over."""
     async with FarEnd(*scripts) as far:
         assert await fares([far.address] * len(scripts), PATIENT) == expected
+
+
+def inspected(view: TcpInfo | None) -> Script:
+    """Return the same instance, whose kernel has this to say of the connection."""
+
+    def script(taken: Taken) -> None:
+        taken.welcomes(features=["inspect"])
+        question = taken.frame()
+        assert question.kind == Kind.INSPECT
+        assert b"c" * 32 in question.payload
+        told = Inspection(
+            instance="here", connection=view, window=1.0, stalled=0.0, throttled=None
+        )
+        taken.answers(Kind.INSPECT, told, question.id)
+        assert taken.frame().kind == Kind.END
+        taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("view", "why"),
+    [
+        (report(unacked=3).connection, ""),
+        (None, "the instance no longer has the connection"),
+    ],
+)
+async def test_same_instance_shows_its_kernels_present_view(
+    view: TcpInfo | None, why: str
+) -> None:
+    """Other instances are passed over; a connection that is gone is said to be."""
+    met = welcome(features=["inspect"])
+    async with FarEnd(other, inspected(view)) as far:
+        assert await present_view(far.address, met, PATIENT) == (view, why)
+
+
+async def test_server_that_cannot_be_inspected_is_not_asked() -> None:
+    """An old version has no such view, and no connection is spent on it."""
+    async with FarEnd(other) as far:
+        view, why = await present_view(far.address, welcome(features=[]), PATIENT)
+    assert (view, why) == (None, "the server is of a version that does not tell")
+    assert far.met == 0

@@ -110,7 +110,11 @@ def _findings(one: Exchange, burst: Burst, max_loss: float) -> Iterator[Finding]
 
 def _unsent(one: Exchange, burst: Burst) -> Finding:
     """Say that too little was measured: no verdict about the network."""
-    why = f"they did not leave ({burst.error})" if burst.error else "it did not run often enough"
+    why = (
+        f"they did not leave ({burst.error})"
+        if burst.error
+        else "it did not run often enough"
+    )
     seen = (
         f"{one.address}: this end itself sent only {burst.sent} of {burst.planned} "
         f"datagrams, because {why}"
@@ -132,17 +136,36 @@ def _loss(one: Exchange, burst: Burst, way: Way, max_loss: float) -> Finding:
         "at_most": round(at_most(way.lost, way.sent), 6),
         "allowed": max_loss,
     }
-    # Neither end loses an answer by being late: it waits in a buffer, whose overflow
-    # is counted. A question may wait in vain at a server that does not run.
-    explained = way.where == FORTH or burst.dropped is None
-    missed = Window(burst.begin, burst.end) if explained else None
-    return Finding("udp.loss", seen, _counted(burst), figures, way.where, missed)
+    evidence = _counted(burst)
+    if burst.in_a_row:
+        said = (
+            f"{burst.in_a_row} datagrams that were sent one behind the other, in "
+            f"{burst.row_seconds:.2f} s in all, have no answer"
+        )
+        evidence = (*evidence, (Side.CLIENT, said))
+    missed = _missed(burst, way, max_loss)
+    return Finding("udp.loss", seen, evidence, figures, way.where, missed)
+
+
+def _missed(burst: Burst, way: Way, max_loss: float) -> Window | None:
+    """Return when an end's stall would explain the loss; None where none would.
+
+    A server that does not run loses questions when its buffer is full: all of them,
+    in a row, until it runs again. Answers wait in this end's buffer, whose overflow is
+    counted.
+    """
+    if way.where == BACK:
+        return Window(burst.begin, burst.end) if burst.dropped is None else None
+    row = min(burst.in_a_row, way.lost)
+    if at_least(way.lost - row, way.sent - row) > max_loss:
+        return None
+    return Window(burst.row_begin, burst.row_begin + burst.row_seconds)
 
 
 def _sent(burst: Burst) -> tuple[Side, str]:
     return Side.CLIENT, (
         f"sent {burst.sent} datagrams of {burst.size} bytes in "
-        f"{burst.end - burst.begin:.1f} s, each at its time or at most "
+        f"{burst.sending:.1f} s, each at its time or at most "
         f"{burst.late * 1000:.0f} ms later"
     )
 
@@ -228,6 +251,7 @@ def _figures(burst: Burst) -> Figures:
         "unsent": burst.unsent,
         "send_late_ms": round(burst.late * 1000, 3),
         "dropped_here": burst.dropped,
+        "lost_in_a_row": burst.in_a_row,
     }
     for name, way in zip(("up", "down"), ways(burst), strict=False):
         figures |= {

@@ -51,17 +51,18 @@ def judge(close: Close) -> Judgement:
     """Compare how each connection was ended with how that arrived."""
     told = [_judge(place) for place in close.places]
     parts = [one.summary for one in told if one.summary]
-    skipped = [one for one in told if one.skipped]
+    findings = tuple(finding for one in told for finding in one.findings)
+    skipped = next((one.skipped for one in told if one.skipped), None)
     figures: Figures = {}
     for number, one in enumerate(told, 1):
         prefix = f"{number}." if number > 1 else ""
         figures |= {f"{prefix}{name}": value for name, value in one.figures.items()}
     return Judgement(
         "; ".join(dict.fromkeys(parts)),
-        tuple(finding for one in told for finding in one.findings),
+        findings,
         tuple(dict.fromkeys(remark for one in told for remark in one.remarks)),
         figures,
-        next((one.skipped for one in skipped), None),
+        None if findings else skipped,
         blocks=any(one.blocks for one in told),
     )
 
@@ -96,7 +97,7 @@ def _judge(place: Endings) -> Judgement:
             f"({unready}): that is for the check size to tell"
         )
     return Judgement(
-        _summary(place, faults),
+        "" if skipped else _summary(place, faults),
         tuple(findings),
         tuple(remarks),
         figures,
@@ -228,7 +229,7 @@ def _judge_pushed(one: End) -> Fault | None:
         f"{_DID[one.way]}; of {one.pushed} bytes sent to it afterwards "
         f"{arrived} arrived"
     )
-    return Fault("close.half_close", what, sure=one.ours is None)
+    return Fault("close.half_close", what, sure=entry.ended is not None)
 
 
 def _judge_reset(one: End) -> Fault | None:

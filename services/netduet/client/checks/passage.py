@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from netduet.client.checks.asides import TO, asides
 from netduet.client.checks.holes import (
     FAILED,
     at_the_server,
@@ -24,16 +25,8 @@ from netduet.client.verdict import Figures, Finding, Judgement, Side
 from netduet.wire.frames import HEADER_SIZE
 
 _WHERE: Final = {Direction.UP: FORTH, Direction.DOWN: BACK}
-_TO: Final = {Direction.UP: "to the server", Direction.DOWN: "from the server"}
 _SENDER: Final = {Direction.UP: Side.CLIENT, Direction.DOWN: Side.SERVER}
 _RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
-
-_SOME: Final = 3
-_SHARE: Final = 0.005
-"""Packets that must be sent again to be told: a kernel probes with one by itself."""
-
-_PROBED: Final = 3
-"""Retransmissions after which a kernel tries shorter packets (tcp_mtu_probing)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,8 @@ def judge(size: Size) -> Judgement:
         for direction, trials in course.ways:
             found = _findings(course.address, direction, trials)
             findings += found
-            remarks += _remarks(direction, trials, found)
+            faults = {one.failure for one in found}
+            remarks += asides(direction, trials, faults)
             told = _figures(direction, trials)
             figures |= {f"{prefix}{name}": one for name, one in told.items()}
     unable = [course for course in size.courses if course.lacking]
@@ -127,7 +121,7 @@ def _black_hole(
     stalled = least_stalled(trials)
     passed = largest_passed(trials)
     mtu = None if passed is None else full_length(address, passed)
-    to = _TO[direction]
+    to = TO[direction]
     said = f"{address}: packets {to} that carry {stalled:,} bytes or more vanish"
     if passed is not None and mtu is not None:
         said += (
@@ -163,10 +157,10 @@ def _stalled(
     elif awaited:
         said = f"{address}: the server does not send the {last.size:,} bytes asked for"
     else:
-        said = f"{address}: {last.size:,} bytes {_TO[direction]} do not arrive"
+        said = f"{address}: {last.size:,} bytes {TO[direction]} do not arrive"
         if last.arrived:
             said += f" whole, {last.arrived:,} of them do"
-    said += f", then nothing moves for {_seconds(last):.1f} s"
+    said += f", then nothing moves for {last.seconds:.1f} s"
     if passed:
         said += f"; {passed:,} bytes did arrive"
     figures = _sender_figures(direction, last) | {
@@ -191,9 +185,9 @@ def _cut(address: Address, direction: Direction, trial: Trial) -> Finding:
     else:
         said = (
             f"{address}: the connection ends while it carries {trial.size:,} bytes "
-            f"{_TO[direction]}: {trial.detail}"
+            f"{TO[direction]}: {trial.detail}"
         )
-    after = f"after {_seconds(trial):.1f} s: {trial.detail}"
+    after = f"after {trial.seconds:.1f} s: {trial.detail}"
     missed = trial.window if trial.cause is Cause.TIMEOUT else None
     return Finding(
         "size.cut",
@@ -208,7 +202,7 @@ def _cut(address: Address, direction: Direction, trial: Trial) -> Finding:
 def _changed(address: Address, direction: Direction, trial: Trial) -> Finding:
     payload = trial.size - HEADER_SIZE
     said = (
-        f"{address}: of {payload:,} bytes {_TO[direction]}, byte {trial.changed_at:,} "
+        f"{address}: of {payload:,} bytes {TO[direction]}, byte {trial.changed_at:,} "
         "arrives as another one"
     )
     evidence = "it compared all of them with what the other end sent"
@@ -228,10 +222,6 @@ def _changed(address: Address, direction: Direction, trial: Trial) -> Finding:
 # Evidence
 
 
-def _seconds(trial: Trial) -> float:
-    return trial.window.end - trial.window.begin
-
-
 def _evidence(direction: Direction, trial: Trial) -> tuple[tuple[Side, str], ...]:
     evidence = []
     if trial.after is not None:
@@ -246,7 +236,7 @@ def _evidence(direction: Direction, trial: Trial) -> tuple[tuple[Side, str], ...
 
 
 def _kernel_says(trial: Trial, after: Sender) -> str:
-    seconds = f"{_seconds(trial):.1f} s"
+    seconds = f"{trial.seconds:.1f} s"
     mtu = f"it takes the path MTU for {after.pmtu:,}"
     if resent(trial) and trial.single:
         times = (
@@ -279,7 +269,7 @@ def _kernel_says(trial: Trial, after: Sender) -> str:
 def _sender_figures(direction: Direction, trial: Trial) -> Figures:
     figures: Figures = {
         "direction": direction.value,
-        "seconds": round(_seconds(trial), 3),
+        "seconds": round(trial.seconds, 3),
         "retransmits": trial.retransmits,
     }
     for name in ("snd_mss", "pmtu", "unacked", "notsent"):
@@ -287,88 +277,7 @@ def _sender_figures(direction: Direction, trial: Trial) -> Figures:
     return figures
 
 
-# What is no fault
-
-
-def _remarks(
-    direction: Direction, trials: tuple[Trial, ...], found: list[Finding]
-) -> list[str]:
-    to = _TO[direction]
-    remarks = [*_about_mtu(direction, trials), *_about_speed(direction, trials)]
-    hole = any(one.failure == "size.black_hole" for one in found)
-    larger = [one.size for one in trials if one.through and not one.single]
-    if hole and larger:
-        remarks.append(
-            f"{min(larger):,} bytes {to} did get through: a virtual link hands many "
-            "packets on in one piece, past the check that one packet fails; so some "
-            "transfers work and others hang"
-        )
-    limited = [one.size for one in trials if one.size < (one.plan.size or 0)]
-    limited = [] if any(one.plan.one_packet for one in trials) else limited
-    if limited:
-        remarks.append(
-            f"more than {max(limited):,} bytes {to} were not tried: "
-            "the server takes no longer frames"
-        )
-    if not found:
-        remarks += _about_loss(direction, trials)
-    return remarks
-
-
-def _about_mtu(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
-    views = [view for one in trials for view in (one.before, one.after) if view]
-    if not views or not trials[0].through:
-        return []
-    first, least = views[0], min(view.pmtu for view in views)
-    to = _TO[direction]
-    if least < first.pmtu:
-        return [
-            (
-                f"packets {to} may have {least:,} bytes, not the {first.pmtu:,} of this "
-                "link: a router said so and was heard (path MTU discovery works)"
-            )
-        ]
-    shorter = min(view.snd_mss for view in views)
-    if shorter < first.snd_mss and trials[0].retransmits >= _PROBED:
-        return [
-            (
-                f"full packets {to} got lost until the kernel made them shorter by itself "
-                f"({shorter:,} bytes): larger ones vanish without a word"
-            )
-        ]
-    return []
-
-
-def _about_speed(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
-    return [
-        f"{one.size:,} bytes {_TO[direction]} were not through after "
-        f"{_seconds(one):.1f} s, and moved all the while: the path is slow"
-        for one in trials
-        if one.fate is Fate.SLOW
-    ]
-
-
-def _about_loss(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
-    to = _TO[direction]
-    remarks = []
-    failed = [one for one in trials if one.fate in FAILED]
-    if failed:
-        remarks.append(
-            f"{len(failed)} of {len(trials)} trials {to} failed, and went well when "
-            "they were repeated: packets are lost"
-        )
-    again = sum(one.retransmits for one in trials if one.through)
-    sent = sum(
-        -(-one.size // one.before.snd_mss)
-        for one in trials
-        if one.through and one.before is not None
-    )
-    if again >= _SOME and again >= _SHARE * sent:
-        remarks.append(
-            f"of about {sent:,} packets {to}, {again:,} had to be sent again, "
-            "and all arrived"
-        )
-    return remarks
+# The whole
 
 
 def _summary(courses: Sequence[Course]) -> str:

@@ -44,6 +44,9 @@ BRIEF: Final = 1.0
 LONGEST: Final = 5.0
 """Seconds a trial may take that does make progress."""
 
+_AFTERWARDS: Final = 1.0
+"""Seconds for what is asked of a connection when its bytes have arrived."""
+
 _LOOK: Final = 0.1
 _ROUND_TRIPS: Final = 4
 """Round trips of patience besides: the kernel's own times grow with them."""
@@ -133,6 +136,11 @@ class Trial:
     cause: Cause | None = None
 
     @property
+    def seconds(self) -> float:
+        """How long it was waited for in vain, or in all."""
+        return self.window.end - self.window.begin
+
+    @property
     def through(self) -> bool:
         """Whether all of it arrived, whatever it looked like."""
         return self.fate in (Fate.PASSED, Fate.CHANGED)
@@ -170,7 +178,7 @@ async def carry(address: Address, patience: Patience, plan: Plan) -> Trial:
             )
         trial = await _Passage(address, patience, plan, conversation).run()
         if trial.through:
-            await conversation.end(patience.answer)
+            await conversation.end(min(_AFTERWARDS, patience.answer))
     return trial
 
 
@@ -195,7 +203,8 @@ class _Passage:
     async def run(self) -> Trial:
         """Send or have sent, and wait as long as there is progress."""
         conversation = self._conversation
-        before = self._own if self._up else await self._reported()
+        answer_in = self._patience.answer
+        before = self._own if self._up else await self._reported(answer_in)
         size = self._size(before)
         seed = secrets.randbits(8 * patterns.SEED_SIZE)
         payload = patterns.make(size - HEADER_SIZE, seed)
@@ -301,7 +310,8 @@ class _Passage:
         if fate in (Fate.PASSED, Fate.CHANGED):
             if self._up or self._plan.brief:
                 return own, None, ""
-            return await self._reported(), None, ""
+            short = min(_AFTERWARDS, self._patience.answer)
+            return await self._reported(short), None, ""
         if self._plan.brief or fate is Fate.ENDED:
             return own, None, ""
         welcome = self._conversation.welcome
@@ -315,9 +325,9 @@ class _Passage:
             own = Sender.of(view.model_dump())
         return own, view, missing
 
-    async def _reported(self) -> Sender | None:
+    async def _reported(self, patience: float) -> Sender | None:
         """Return the server's kernel's view of this very connection."""
-        report = await self._conversation.report(self._patience.answer)
+        report = await self._conversation.report(patience)
         if report is None or report.connection is None:
             return None
         return Sender.of(report.connection.model_dump())

@@ -167,8 +167,13 @@ CASES: list[tuple[Way, dict[str, object], str, str | None]] = [
     (Way.FINISH, {"answered": 0}, "close.answer_cut", None),
     (Way.FINISH, {"answered": 9, "ending": CUT}, "close.answer_cut", None),
     (Way.FINISH, {"ending": RESET, "pushed": 0}, "close.fin_changed", None),
-    (Way.FINISH, {"sent": 901}, "close.half_close", "unknown"),
-    (Way.FINISH, {"sent": 901, "ours": None}, "close.half_close", None),
+    (Way.FINISH, {"sent": 901}, "close.half_close", None),
+    (
+        Way.FINISH,
+        {"sent": 901, "far": still_open("FIN_WAIT2")},
+        "close.half_close",
+        "unknown",
+    ),
     # Resets.
     (Way.RESET, {"ending": EOF}, "close.reset_hidden", None),
     (Way.RESET, {"ending": CUT}, "close.reset_hidden", None),
@@ -206,8 +211,8 @@ def test_end_that_arrives_as_another_has_a_class_and_a_place(
         (Way.AT_ONCE, {"answered": 7, "ending": None}, WAITED),
         (Way.PAUSED, {"ending": None}, WAITED),
         (Way.PAUSED, {"ending": None, "ours": state("FIN_WAIT2")}, None),
-        (Way.FINISH, {"sent": 901}, WAITED),
-        (Way.FINISH, {"sent": 901, "ours": None}, None),
+        (Way.FINISH, {"sent": 901}, None),
+        (Way.FINISH, {"sent": 901, "far": still_open("FIN_WAIT2")}, WAITED),
         (Way.RESET, {"ending": None}, WAITED),
         (Way.RESET, {"ending": None, "ours": state("ESTABLISHED")}, None),
         (Way.RESET, {"ending": EOF}, None),
@@ -297,10 +302,11 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
     judgement = judged(
         at_once={"answered": 0},
         paused={"answered": 0, "far": MISSING},
-        finish={"sent": 1700, "ours": None},
+        finish={"sent": 1700},
     )
     [finding] = judgement.findings
     assert finding.figures["ends"] == "at_once paused finish"
+    assert finding.seen.endswith("then an end of stream instead of the answer")
     assert finding.where is None
     assert finding.evidence == (
         (
@@ -419,6 +425,16 @@ def test_reset_is_judged_where_data_does_not_pass() -> None:
     judgement = judged(at_once={"unready": "x"}, reset={"ending": EOF})
     assert [one.failure for one in judgement.findings] == ["close.reset_hidden"]
     assert judgement.skipped is None
+
+
+def test_address_that_is_not_judged_does_not_hide_a_finding_at_another() -> None:
+    """What was found stands, and nothing is said of what was not judged."""
+    unready = end(Way.AT_ONCE, unready="x")
+    first = Endings(THERE, able=True, ends=(unready,))
+    second = Endings(THERE, able=True, ends=(end(Way.RESET, ending=EOF),))
+    judgement = judge(Close((first, second)))
+    assert (len(judgement.findings), judgement.skipped) == (1, None)
+    assert judgement.summary == "1 of 1 ends do not arrive as what they are"
 
 
 def test_server_that_cannot_be_asked_is_skipped() -> None:

@@ -57,7 +57,7 @@ def view(**fields: int) -> TcpInfo:
 
 
 def held(
-    rung: float, waker: Side, keepalive: int | None = None, **fields: object
+    rung: float, waker: Side, keepalive: int | None = None, /, **fields: object
 ) -> Held:
     """Return a connection that nobody answered on, its fields changed as told."""
     known: dict[str, object] = {
@@ -391,6 +391,8 @@ def test_death_by_one_waker_alone_is_remarked(
     assert judgement.remarks == (
         f"only those die that {dies} wakes; those that {lives} wakes live",
     )
+    assert judgement.summary == "connections idle for 8 s die"
+    assert judgement.figures["longest_lived"] is None
 
 
 def test_longer_silence_that_is_outlived_is_remarked() -> None:
@@ -564,6 +566,8 @@ def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
         (610, 910, [900]),
         (910, 3700, [1200, 3600]),
         (0, 30, []),
+        (50, 60, [60]),
+        (60, 65, []),
     ],
 )
 def test_known_timers_lie_between_rungs(

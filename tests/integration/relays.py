@@ -1,0 +1,145 @@
+"""Relays of datagrams with one fault each: a thread between a client and a server."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from netduet.wire import datagrams
+from netduet.wire.counts import CountFlag, parse_answer
+from netduet.wire.frames import Kind
+
+Fault = Callable[[int, bytes], list[bytes]]
+"""What becomes of a datagram, by its number on this way: what is handed on for it."""
+
+
+class Relay:
+    """Hands datagrams on between one client and a server on loopback.
+
+    Without a server's port it answers by itself: what ``up`` hands on goes back.
+    """
+
+    def __init__(self, port: int | None, up: Fault, down: Fault) -> None:
+        """Bind, and begin."""
+        self._back: socket.socket | None = None
+        self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._front.bind(("127.0.0.1", 0))
+        self.port: int = self._front.getsockname()[1]
+        if port is not None:
+            self._back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._back.connect(("127.0.0.1", port))
+        self._up, self._down = up, down
+        self._end, self._ended = socket.socketpair()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._end.close()
+        self._thread.join()
+        for sock in (self._front, self._back, self._ended):
+            if sock is not None:
+                sock.close()
+
+    def _run(self) -> None:
+        sockets = [self._front, self._ended, *([self._back] if self._back else [])]
+        client, ups, downs = None, 0, 0
+        while self._ended not in (ready := select.select(sockets, [], [])[0]):
+            if self._front in ready:
+                data, client = self._front.recvfrom(65_535)
+                for one in self._up(ups, data):
+                    self._to_server(one, client)
+                ups += 1
+            if self._back is not None and self._back in ready:
+                data = self._back.recv(65_535)
+                for one in self._down(downs, data):
+                    self._front.sendto(one, client)
+                downs += 1
+
+    def _to_server(self, data: bytes, client: tuple[str, int]) -> None:
+        if self._back is None:
+            self._front.sendto(data, client)
+        else:
+            self._back.send(data)
+
+
+def faithful(_: int, data: bytes) -> list[bytes]:
+    """Hand on all there is."""
+    return [data]
+
+
+def swallowing(_number: int, _data: bytes) -> list[bytes]:
+    """Hand on nothing."""
+    return []
+
+
+def every_tenth_dropped(number: int, data: bytes) -> list[bytes]:
+    """Lose a tenth."""
+    return [] if number % 10 == 9 else [data]
+
+
+def every_tenth_doubled(number: int, data: bytes) -> list[bytes]:
+    """Hand a tenth on twice."""
+    return [data, data] if number % 10 == 9 else [data]
+
+
+def all_doubled(_: int, data: bytes) -> list[bytes]:
+    """Hand everything on twice."""
+    return [data, data]
+
+
+def every_tenth_held() -> Fault:
+    """Return a fault: a tenth is handed on behind the next one."""
+    held: list[bytes] = []
+
+    def fault(number: int, data: bytes) -> list[bytes]:
+        if number % 10 == 9:
+            held.append(data)
+            return []
+        late, held[:] = held[:], []
+        return [data, *late]
+
+    return fault
+
+
+def held_until_asked() -> Fault:
+    """Return a fault: answers are held until the first one that tells a tally."""
+    held: list[bytes] = []
+    asked = False
+
+    def fault(_: int, data: bytes) -> list[bytes]:
+        nonlocal asked
+        frame = datagrams.parse(data)
+        answer = None if frame is None else parse_answer(frame.payload)
+        if frame is None or frame.kind != Kind.COUNT or answer is None:
+            return [data]
+        asked = asked or bool(answer.flags & CountFlag.QUERY)
+        if not asked:
+            held.append(data)
+            return []
+        late, held[:] = held[:], []
+        return [*late, data]
+
+    return fault
+
+
+def only_up_to(size: int) -> Fault:
+    """Return a fault: what is longer vanishes."""
+    return lambda _, data: [data] if len(data) <= size else []
+
+
+def until(number: int) -> Fault:
+    """Return a fault: from this number on, nothing passes."""
+    return lambda n, data: [data] if n < number else []
+
+
+@contextmanager
+def relay(
+    port: int | None, up: Fault = faithful, down: Fault = faithful
+) -> Iterator[int]:
+    """Run a relay to a server's port; give the port to ask."""
+    with closing(Relay(port, up, down)) as one:
+        yield one.port

@@ -1,0 +1,295 @@
+"""The check ``udp`` against a real server, through relays with one fault each."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import closing
+
+import pytest
+
+from netduet.client.checks.identity import Answer
+from netduet.client.checks.udp import FEATURE, Udp, exchange, judge
+from netduet.client.conversation import Opening
+from netduet.client.counted import Exchange, Plan
+from netduet.client.dial import Address
+from netduet.client.verdict import Judgement
+from netduet.wire import datagrams
+from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
+from netduet.wire.messages import Open, decode, encode
+from tests.integration.conftest import StartServer
+from tests.integration.relays import (
+    Fault,
+    all_doubled,
+    every_tenth_doubled,
+    every_tenth_dropped,
+    every_tenth_held,
+    faithful,
+    held_until_asked,
+    only_up_to,
+    relay,
+    swallowing,
+    until,
+)
+from tests.unit.client.far_end import welcome
+
+PLAN = Plan(300, 0.001)
+PATIENCE = 3.0
+"""Seconds for an answer: as long as a machine under load may take for one."""
+
+
+async def ask(port: int, patience: float = PATIENCE, plan: Plan = PLAN) -> Exchange:
+    """Ask at a port of loopback where, over TCP, a netduet was met."""
+    address = Address(socket.AF_INET, "127.0.0.1", port)
+    answer = Answer(address, Opening(welcome=welcome(features=[FEATURE])))
+    return await asyncio.to_thread(exchange, answer, plan, patience)
+
+
+def judged(one: Exchange) -> Judgement:
+    """Judge what came of it."""
+    return judge(Udp((one,), 0.02))
+
+
+def found(judgement: Judgement) -> list[tuple[str, str | None]]:
+    """Return the classes that were found, and where."""
+    return [(one.failure, one.where) for one in judgement.findings]
+
+
+async def test_good_server_loses_nothing(start_server: StartServer) -> None:
+    """On loopback all datagrams come back, and the largest there is passes whole."""
+    running = await start_server()
+    judgement = judged(await ask(running.port))
+    assert found(judgement) == []
+    told = {name: judgement.figures[name] for name in ("up_lost", "down_lost")}
+    assert told == {"up_lost": 0, "down_lost": 0}
+    assert (
+        judgement.figures["up_largest"] == judgement.figures["down_largest"] == 65_507
+    )
+    assert judgement.figures["up_fragments"] is None
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "where"),
+    [
+        (every_tenth_dropped, faithful, "path →"),
+        (faithful, every_tenth_dropped, "path ←"),
+    ],
+)
+async def test_loss_is_found_on_the_way_it_is_on(
+    start_server: StartServer, up: Fault, down: Fault, where: str
+) -> None:
+    """A tenth lost one way is a failure of that way, and the other way is clean."""
+    running = await start_server()
+    with relay(running.port, up, down) as port:
+        judgement = judged(await ask(port))
+    assert found(judgement) == [("udp.loss", where)]
+    figures = judgement.figures
+    lost = {"path →": figures["up_lost"], "path ←": figures["down_lost"]}
+    assert lost.pop(where) in range(28, 33)
+    assert set(lost.values()) == {0}
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "figure", "words"),
+    [
+        (every_tenth_doubled, faithful, "up_duplicated", "came more than once on the"),
+        (
+            faithful,
+            every_tenth_doubled,
+            "down_duplicated",
+            "came more than once on the",
+        ),
+        (
+            every_tenth_held(),
+            faithful,
+            "up_reordered",
+            "came behind a later one on the",
+        ),
+        (
+            faithful,
+            every_tenth_held(),
+            "down_reordered",
+            "came behind a later one on the",
+        ),
+    ],
+)
+async def test_copies_and_disorder_are_remarked_on_by_way(
+    start_server: StartServer, up: Fault, down: Fault, figure: str, words: str
+) -> None:
+    """A tenth doubled or late is no failure; it is counted on the way it happens."""
+    running = await start_server()
+    with relay(running.port, up, down) as port:
+        judgement = judged(await ask(port))
+    assert found(judgement) == []
+    counts = {
+        name: value
+        for name, value in judgement.figures.items()
+        if name.endswith(("_duplicated", "_reordered"))
+    }
+    assert counts.pop(figure) in range(28, 33)
+    assert set(counts.values()) == {0}
+    assert any(words in remark for remark in judgement.remarks)
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "where"),
+    [(all_doubled, faithful, "path →"), (faithful, all_doubled, "path ←")],
+)
+async def test_everything_doubled_is_a_failure(
+    start_server: StartServer, up: Fault, down: Fault, where: str
+) -> None:
+    """A network that copies all datagrams is broken, though none is lost."""
+    running = await start_server()
+    with relay(running.port, up, down) as port:
+        judgement = judged(await ask(port))
+    assert found(judgement) == [("udp.duplicated", where)]
+
+
+async def test_outage_is_told_by_its_length(start_server: StartServer) -> None:
+    """Datagrams lost one behind the other are counted apart from scattered ones."""
+    running = await start_server()
+
+    def outage(number: int, data: bytes) -> list[bytes]:
+        return [] if 100 <= number < 160 or number % 100 == 0 < number else [data]
+
+    with relay(running.port, outage) as port:
+        judgement = judged(await ask(port))
+    [finding] = judgement.findings
+    assert (finding.failure, finding.where) == ("udp.loss", "path →")
+    assert judgement.figures["lost_in_a_row"] == 60
+    assert finding.missed is not None
+
+
+async def test_answers_that_come_late_are_not_lost(start_server: StartServer) -> None:
+    """What arrives only behind the burst is counted, however many they are."""
+    running = await start_server()
+    with relay(running.port, faithful, held_until_asked()) as port:
+        judgement = judged(await ask(port, plan=Plan(1200, 0.0005)))
+    assert found(judgement) == []
+    assert judgement.figures["down_lost"] == 0
+    assert not any("cannot be counted" in remark for remark in judgement.remarks)
+
+
+@pytest.mark.parametrize(
+    ("up", "down"), [(swallowing, faithful), (faithful, swallowing)]
+)
+async def test_silence_is_told_as_silence(
+    start_server: StartServer, up: Fault, down: Fault
+) -> None:
+    """Where nothing comes back the side is not known, and stalls may excuse it."""
+    running = await start_server()
+    with relay(running.port, up, down) as port:
+        one = await ask(port, 0.5)
+    judgement = judged(one)
+    assert found(judgement) == [("udp.silent", None)]
+    assert judgement.findings[0].missed is not None
+    assert one.knock.openings == 4
+
+
+async def test_one_lost_opening_is_no_failure(start_server: StartServer) -> None:
+    """The opening is sent again, and the remark says so."""
+    running = await start_server()
+    with relay(running.port, lambda n, data: [data] if n else []) as port:
+        judgement = judged(await ask(port))
+    assert found(judgement) == []
+    assert any("had to be sent 2 times" in remark for remark in judgement.remarks)
+
+
+async def test_way_that_closes_after_a_while_is_told(
+    start_server: StartServer,
+) -> None:
+    """What was answered at first and then no more is no loss by chance."""
+    running = await start_server()
+    with relay(running.port, until(100)) as port:
+        judgement = judged(await ask(port, 0.5))
+    assert found(judgement) == [("udp.silent", None)]
+    assert "were answered at first" in judgement.findings[0].seen
+
+
+async def test_udp_switched_off_is_refused_by_the_server(
+    start_server: StartServer,
+) -> None:
+    """The ICMP error of the server's own kernel is told as the server's."""
+    running = await start_server(udp=False)
+    judgement = judged(await ask(running.port))
+    assert found(judgement) == [("udp.rejected", "server")]
+    assert judgement.findings[0].figures["icmp_from"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("limit", "where", "figure"),
+    [
+        (2000, "path →", "up_largest"),
+        (2000, "path ←", "down_largest"),
+        (600, "path →", "up_largest"),
+    ],
+)
+async def test_sizes_that_vanish_are_found_to_the_byte(
+    start_server: StartServer, limit: int, where: str, figure: str
+) -> None:
+    """A black hole has a way and a limit, even one below the size of an opening."""
+    running = await start_server()
+    broken = only_up_to(limit)
+    up, down = (broken, faithful) if where == "path →" else (faithful, broken)
+    with relay(running.port, up, down) as port:
+        judgement = judged(await ask(port, 0.5))
+    assert found(judgement) == [("udp.black_hole", where)]
+    assert judgement.figures[figure] == limit
+
+
+def answering(instance: str) -> Fault:
+    """Return a server of few means: it welcomes, and answers nothing else."""
+
+    def fault(_: int, data: bytes) -> list[bytes]:
+        frame = datagrams.parse(data)
+        assert frame is not None
+        if frame.kind != Kind.OPEN:
+            return []
+        nonce = decode(Open, frame.payload).nonce
+        message = welcome(nonce=nonce, instance=instance, features=["echo"])
+        return [MAGIC + serialize(Kind.OPEN, encode(message), flags=ANSWER)]
+
+    return fault
+
+
+async def test_server_that_cannot_count_is_only_reached() -> None:
+    """An older server passes for being there, and what was not looked at is said."""
+    with relay(None, answering("old")) as port:
+        judgement = judged(await ask(port))
+    assert found(judgement) == []
+    assert judgement.summary.endswith("answers datagrams")
+    assert "neither loss nor sizes were looked at" in judgement.remarks[-1]
+
+
+async def test_echo_of_our_own_question_is_a_stranger() -> None:
+    """What sends back what it gets is no netduet."""
+    with relay(None) as port:
+        judgement = judged(await ask(port, 0.5))
+    assert found(judgement) == [("udp.stranger", None)]
+
+
+async def test_two_servers_behind_a_port_are_not_taken_for_loss(
+    start_server: StartServer,
+) -> None:
+    """Where datagrams of one socket reach servers by turns, loss cannot be counted."""
+    one, other = await start_server(), await start_server()
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as second:
+        second.connect(("127.0.0.1", other.port))
+        second.settimeout(PATIENCE)
+        answers: list[bytes] = []
+
+        def by_turns(number: int, data: bytes) -> list[bytes]:
+            if number % 2 == 0:
+                return [data]
+            second.send(data)
+            answers.append(second.recv(65_535))
+            return []
+
+        def with_the_others(_: int, data: bytes) -> list[bytes]:
+            others, answers[:] = answers[:], []
+            return [*others, data]
+
+        with relay(one.port, by_turns, with_the_others) as port:
+            judgement = judged(await ask(port, 1.0))
+    assert found(judgement) == []
+    assert any("cannot be counted" in remark for remark in judgement.remarks)

@@ -1,0 +1,584 @@
+"""Judging what datagrams did: tables of measurements, no network."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+
+import pytest
+
+from netduet.client.checks.burst import GROSS
+from netduet.client.checks.passing import vanished
+from netduet.client.checks.udp import Udp, judge
+from netduet.client.counted import Burst, Exchange, Flow, Knock, Sizes, Trial
+from netduet.client.datagrams import Notice
+from netduet.client.dial import Address
+from netduet.client.verdict import Judgement, Outcome, Side, Window
+from netduet.wire.counts import PLAIN, CountAnswer
+from netduet.wire.messages import Failure
+from tests.unit.client.far_end import NASTY, welcome
+
+THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
+KNOCK = Knock(1, welcome(), round_trip=0.0005, begin=1, end=2)
+LEFT = Knock(4, begin=1, end=4)
+
+
+def tally(**fields: int) -> CountAnswer:
+    """Return the server's last word on a burst of 300 that all arrived."""
+    counts = {"received": 300, "duplicated": 0, "reordered": 0, "number": 300}
+    return CountAnswer(1, 0, PLAIN, **(counts | fields), size=33)
+
+
+def burst(**fields: object) -> Burst:
+    """Return a burst that nothing befell, its fields changed as told."""
+    good = Burst(300, 300, answered=300, tally=tally(), sending=0.6, begin=2, end=3)
+    return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
+
+
+def passing(size: int = 1472) -> Trial:
+    """Return a trial whose first datagram was answered."""
+    return Trial(size, Flow(1, 1))
+
+
+def trial(flow: Flow, beside: Flow | None = None, size: int = 1472) -> Trial:
+    """Return a trial that had to send many."""
+    return Trial(size, flow, beside or Flow(16, 16, 16, 16))
+
+
+UP_GONE = trial(Flow(19, 0, 0, 0))
+DOWN_GONE = trial(Flow(19, 0, 19, 19))
+
+
+def sizes(**fields: object) -> Sizes:
+    """Return sizes that all pass, changed as told."""
+    good = Sizes(28, 1500, 1500, passing(), fragments=passing(4000))
+    return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
+
+
+def exchange(**fields: object) -> Exchange:
+    """Return an exchange that nothing befell, its fields changed as told."""
+    good = Exchange(THERE, welcome(), KNOCK, burst(), welcome().boot_id, sizes())
+    return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
+
+
+def judged(max_loss: float = 0.02, **fields: object) -> Judgement:
+    """Judge the only exchange."""
+    return judge(Udp((exchange(**fields),), max_loss))
+
+
+def found(judgement: Judgement) -> list[tuple[str, str | None]]:
+    """Return the classes that were found, and where."""
+    return [(one.failure, one.where) for one in judgement.findings]
+
+
+def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
+    """Where all that was sent came back there is nothing to say but what passed."""
+    assert judged() == Judgement(
+        "300 datagrams to 192.0.2.2:12345 and back, none lost, "
+        "up to 1472 bytes pass whole both ways, and fragments do",
+        figures={
+            "round_trip_ms": 0.5,
+            "planned": 300,
+            "unsent": 0,
+            "send_late_ms": 0.0,
+            "dropped_here": 0,
+            "lost_in_a_row": 0,
+            "up_sent": 300,
+            "up_received": 300,
+            "up_lost": 0,
+            "up_duplicated": 0,
+            "up_reordered": 0,
+            "down_sent": 300,
+            "down_received": 300,
+            "down_lost": 0,
+            "down_duplicated": 0,
+            "down_reordered": 0,
+            "interface_mtu": 1500,
+            "path_mtu": 1500,
+            "up_largest": 1472,
+            "down_largest": 1472,
+            "up_fragments": True,
+            "down_fragments": True,
+        },
+    )
+
+
+# Whether anything answers
+
+
+@pytest.mark.parametrize(
+    ("knock", "failure", "where", "words"),
+    [
+        (LEFT, "udp.silent", None, "4 openings by datagram in 3.0 s, and no answer"),
+        (
+            Knock(2, notices=(Notice("ECONNREFUSED", "192.0.2.2"),)),
+            "udp.rejected",
+            "server",
+            "refused by ICMP (ECONNREFUSED, port unreachable), by the address itself",
+        ),
+        (
+            Knock(2, notices=(Notice("EHOSTUNREACH", "198.51.100.1"),)),
+            "udp.rejected",
+            "intermediary",
+            "by 198.51.100.1, which is not the address asked",
+        ),
+        (
+            Knock(2, notices=(Notice("ECONNREFUSED"),)),
+            "udp.rejected",
+            "unknown",
+            "this kernel does not say by whom",
+        ),
+        (
+            Knock(2, error="EPERM"),
+            "udp.rejected",
+            "client",
+            "this host itself lets no datagram out: EPERM",
+        ),
+        (
+            Knock(1, foreign=b"\x1b[31m", notices=(Notice("ECONNREFUSED"),)),
+            "udp.stranger",
+            None,
+            r'is no netduet: "\x1b[31m"',
+        ),
+    ],
+)
+def test_what_does_not_answer_is_told_for_what_it_is(
+    knock: Knock, failure: str, where: str | None, words: str
+) -> None:
+    """Refusal is told apart from silence, and whose it is where the kernel knows."""
+    judgement = judged(knock=knock, burst=None, sizes=None)
+    assert found(judgement) == [(failure, where)]
+    assert words in judgement.findings[0].seen
+
+
+def test_only_silence_can_be_excused() -> None:
+    """A refusal was received: no stall explains it away."""
+    silent = judged(knock=LEFT, burst=None, sizes=None)
+    refused = Knock(2, notices=(Notice("ECONNREFUSED", "192.0.2.2"),), begin=1, end=2)
+    rejected = judged(knock=refused, burst=None, sizes=None)
+    assert silent.findings[0].missed == Window(1, 4)
+    assert rejected.findings[0].missed is None
+
+
+def test_another_service_for_datagrams_is_a_failure() -> None:
+    """TCP and UDP of one address that lead to different services are a fault."""
+    knock = dataclasses.replace(KNOCK, welcome=welcome(service="shop"))
+    judgement = judged(knock=knock, again=None)
+    assert found(judgement) == [("udp.stranger", None)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "remark"),
+    [
+        (
+            {
+                "knock": dataclasses.replace(KNOCK, welcome=welcome(boot_id="d" * 32)),
+                "again": "d" * 32,
+            },
+            (
+                "connections reach instance here, datagrams here: "
+                "several servers share the address"
+            ),
+        ),
+        (
+            {"knock": dataclasses.replace(KNOCK, openings=3)},
+            "the opening by datagram had to be sent 3 times",
+        ),
+        (
+            {
+                "knock": Knock(1, refused=Failure(code="draining", message="no more")),
+            },
+            "the server says: no more",
+        ),
+        (
+            {"burst": None, "sizes": None},
+            (
+                "the server is of a version that counts no datagrams: "
+                "neither loss nor sizes were looked at"
+            ),
+        ),
+        (
+            {"again": "e" * 32},
+            (
+                "the datagrams of one socket were answered by several servers, or by one "
+                "that started anew: what was lost cannot be counted"
+            ),
+        ),
+        (
+            {"burst": burst(mixed=True)},
+            (
+                "the datagrams of one socket were answered by several servers, or by one "
+                "that started anew: what was lost cannot be counted"
+            ),
+        ),
+        (
+            {
+                "burst": burst(
+                    sent=200, tally=tally(received=200, number=200), answered=200
+                )
+            },
+            "this end itself sent 200 of 300 datagrams: it did not run often enough",
+        ),
+        (
+            {
+                "burst": burst(
+                    sent=299,
+                    unsent=1,
+                    error="ENOBUFS",
+                    tally=tally(received=299, number=299),
+                    answered=299,
+                )
+            },
+            "this end itself sent 299 of 300 datagrams: ENOBUFS",
+        ),
+        (
+            {"burst": burst(answered=250, dropped=50)},
+            (
+                "50 answers arrived and found no room in this end's own buffer: "
+                "they do not count as lost"
+            ),
+        ),
+        (
+            {"burst": burst(tally=tally(received=298, number=298), answered=298)},
+            (
+                "2 of 300 datagrams (0.7 %) were lost on the way to the server: between "
+                "0 % and 4.6 % with 99.99 % confidence; --profile full sends more of "
+                "them, and can say more"
+            ),
+        ),
+        (
+            {"burst": burst(reordered=15)},
+            "15 of 300 datagrams (5 %) came behind a later one on the way back",
+        ),
+        (
+            {"burst": burst(tally=tally(duplicated=3))},
+            "3 of 300 datagrams (1 %) came more than once on the way to the server",
+        ),
+        (
+            {"sizes": sizes(mtu=1400, whole=passing(1372))},
+            "the path MTU is 1400, the interface's 1500: this host knew already",
+        ),
+        (
+            {
+                "sizes": sizes(
+                    mtu=1400,
+                    whole=passing(1372),
+                    told=(Notice("EMSGSIZE", "198.51.100.1", 1400),),
+                )
+            },
+            (
+                "the path MTU is 1400, the interface's 1500: ICMP from 198.51.100.1 said "
+                "so, as it should"
+            ),
+        ),
+        (
+            {"sizes": sizes(whole=trial(Flow(19, 0, 0, 0), Flow(16, 2, 2, 2)))},
+            (
+                "whether datagrams of 1472 bytes pass could not be told: none did, nor "
+                "enough small ones"
+            ),
+        ),
+    ],
+)
+def test_what_is_no_fault_is_a_remark(fields: dict[str, object], remark: str) -> None:
+    """Each is said in words, with the address, and fails nothing."""
+    judgement = judged(**fields)
+    assert (judgement.remarks, judgement.findings) == ((f"{THERE}: {remark}",), ())
+
+
+# A burst
+
+
+@pytest.mark.parametrize(
+    ("lost", "fails"), [(0, False), (17, False), (18, True), (300, True)]
+)
+def test_loss_fails_only_beyond_chance(lost: int, fails: bool) -> None:
+    """Of 300 datagrams 18 must be lost to prove that more than 2 % are, each way."""
+    kept = 300 - lost
+    up = judged(burst=burst(tally=tally(received=kept, number=kept), answered=kept))
+    down = judged(burst=burst(answered=kept))
+    assert found(up) == ([("udp.loss", "path →")] if fails else [])
+    assert found(down) == ([("udp.loss", "path ←")] if fails else [])
+
+
+def test_share_that_may_be_lost_is_the_callers() -> None:
+    """What is lost is measured against what was allowed."""
+    half = burst(answered=150)
+    assert found(judged(0.6, burst=half)) == []
+    assert found(judged(0.3, burst=half)) == [("udp.loss", "path ←")]
+    assert found(judged(0.0, burst=burst(answered=299))) == [("udp.loss", "path ←")]
+
+
+def test_loss_has_evidence_of_both_ends() -> None:
+    """The finding says what each end counted, and how sure it is."""
+    lossy = burst(tally=tally(received=270, number=270), answered=270, late=0.004)
+    [finding] = judged(burst=lossy).findings
+    assert finding.seen == (
+        "192.0.2.2:12345: 30 of 300 datagrams (10 %) were lost on the way to the "
+        "server: between 4.7 % and 17.9 % with 99.99 % confidence; 2 % may be lost"
+    )
+    assert finding.evidence == (
+        (
+            Side.CLIENT,
+            (
+                "sent 300 datagrams of 200 bytes in 0.6 s, each at its time or at most "
+                "4 ms later"
+            ),
+        ),
+        (
+            Side.SERVER,
+            (
+                "received 270 different ones, 0 of them again, 0 behind a later one; "
+                "gave 270 answers"
+            ),
+        ),
+        (
+            Side.CLIENT,
+            (
+                "received 270 different answers, 0 of them again, 0 behind a later one; "
+                "its own buffer dropped none"
+            ),
+        ),
+    )
+    assert (finding.figures["lost"], finding.figures["share"]) == (30, 0.1)
+
+
+def test_own_drops_are_no_loss_of_the_network() -> None:
+    """Answers that found no room at this end are not lost on the way."""
+    judgement = judged(burst=burst(answered=200, dropped=90))
+    assert judgement.findings == ()
+    assert judgement.figures["down_lost"] == 10
+
+
+@pytest.mark.parametrize(
+    ("fields", "missed"),
+    [
+        ({"tally": tally(received=200, number=200), "answered": 200}, None),
+        (
+            {
+                "tally": tally(received=200, number=200),
+                "answered": 200,
+                "in_a_row": 98,
+                "row_begin": 2.5,
+                "row_seconds": 0.25,
+            },
+            Window(2.5, 2.75),
+        ),
+        (
+            {
+                "tally": tally(received=200, number=200),
+                "answered": 200,
+                "in_a_row": 60,
+                "row_begin": 2.5,
+                "row_seconds": 0.25,
+            },
+            None,
+        ),
+        ({"answered": 200}, None),
+        ({"answered": 200, "dropped": None}, Window(2, 3)),
+    ],
+)
+def test_loss_that_no_stall_explains_is_not_excused(
+    fields: dict[str, object], missed: Window | None
+) -> None:
+    """A stalled server loses questions in a row; no stall loses an answer unseen."""
+    [finding] = judged(burst=burst(**fields)).findings
+    assert (finding.failure, finding.missed) == ("udp.loss", missed)
+
+
+@pytest.mark.parametrize(
+    ("fields", "failure", "where"),
+    [
+        ({"tally": tally(duplicated=300)}, "udp.duplicated", "path →"),
+        ({"tally": tally(duplicated=900)}, "udp.duplicated", "path →"),
+        ({"doubled": 150}, "udp.duplicated", "path ←"),
+        ({"tally": tally(reordered=150)}, "udp.reordered", "path →"),
+        ({"reordered": 150}, "udp.reordered", "path ←"),
+    ],
+)
+def test_gross_disorder_is_a_failure(
+    fields: dict[str, object], failure: str, where: str
+) -> None:
+    """Half of all datagrams doubled or overtaken is no accident."""
+    judgement = judged(burst=burst(**fields))
+    assert found(judgement) == [(failure, where)]
+    assert judgement.remarks == ()
+
+
+def test_disorder_below_gross_is_a_remark() -> None:
+    """What might be a quarter by chance is not called gross."""
+    judgement = judged(burst=burst(reordered=int(GROSS * 300)))
+    assert (len(judgement.findings), len(judgement.remarks)) == (0, 1)
+
+
+def test_burst_without_a_tally_is_silence_behind_an_answer() -> None:
+    """What was answered at first, and then no more, is told as that."""
+    judgement = judged(burst=burst(tally=None, answered=90), again=None, sizes=None)
+    [finding] = judgement.findings
+    assert (finding.failure, finding.missed) == ("udp.silent", Window(2, 3))
+    assert "300 more were sent, 90 of them answered, and then none" in finding.seen
+    assert "up_lost" not in judgement.figures
+
+
+def test_few_datagrams_are_no_verdict() -> None:
+    """An end that could hardly send proves nothing, and says so."""
+    few = burst(sent=20, tally=tally(received=20, number=20), answered=20)
+    [finding] = judged(burst=few).findings
+    assert (finding.failure, finding.outcome) == ("udp.unsent", Outcome.INCONCLUSIVE)
+    assert "only 20 of 300" in finding.seen
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("one", "where"),
+    [
+        (None, None),
+        (passing(), None),
+        (UP_GONE, "path →"),
+        (DOWN_GONE, "path ←"),
+        (trial(Flow(19, 1, 1, 1)), None),
+        (trial(Flow(19, 0, 0, 0), Flow(16, 8, 8, 8)), None),
+        (trial(Flow(19, 0, 0, 0), Flow(16, 12, 12, 12)), "path →"),
+        (trial(Flow(19, 0, 2, 2)), None),
+        (trial(Flow(19, 0, 9, 9)), "path ←"),
+        (trial(Flow(19, 0)), None),
+        (trial(Flow(19, 0, 0, 0), Flow(16, 16)), None),
+    ],
+)
+def test_size_vanishes_only_where_small_ones_pass(
+    one: Trial | None, where: str | None
+) -> None:
+    """A lossy way is no black hole: chance must be ruled out, on the way it is said of."""
+    assert vanished(one) == where
+
+
+@pytest.mark.parametrize(
+    ("fields", "where", "passes", "mtu"),
+    [
+        (
+            {"whole": UP_GONE, "back": passing(1372), "up": 1372, "fragments": None},
+            "path →",
+            1372,
+            1400,
+        ),
+        (
+            {"whole": DOWN_GONE, "down": 1372, "fragments": None},
+            "path ←",
+            1372,
+            1400,
+        ),
+    ],
+)
+def test_black_hole_has_a_way_and_a_limit(
+    fields: dict[str, object], where: str, passes: int, mtu: int
+) -> None:
+    """The finding names the way, the largest that passes, and the MTU to set."""
+    [finding] = judged(sizes=sizes(**fields)).findings
+    assert (finding.failure, finding.where) == ("udp.black_hole", where)
+    assert (finding.figures["passes"], finding.figures["mtu"]) == (passes, mtu)
+    assert f"the largest that passes has {passes}: an MTU of {mtu}" in finding.seen
+    assert [side for side, _ in finding.evidence] == [
+        Side.CLIENT,
+        Side.SERVER,
+        Side.CLIENT,
+    ]
+
+
+def test_black_holes_of_both_ways_are_two_findings() -> None:
+    """What passes up may vanish on the way back, at a size of its own."""
+    both = sizes(
+        whole=UP_GONE,
+        back=trial(Flow(19, 0, 19, 19), size=1372),
+        up=1372,
+        down=1272,
+        fragments=None,
+    )
+    judgement = judged(sizes=both)
+    assert found(judgement) == [
+        ("udp.black_hole", "path →"),
+        ("udp.black_hole", "path ←"),
+    ]
+    assert judgement.figures["up_largest"] == 1372
+    assert judgement.figures["down_largest"] == 1272
+
+
+def test_link_that_refuses_a_size_is_told_by_this_kernel() -> None:
+    """Where large ones did not even leave, the evidence says so."""
+    refused = trial(Flow(19, 0, 0, 0, 19, "ENOBUFS"))
+    [finding] = judged(sizes=sizes(whole=refused, up=1376, fragments=None)).findings
+    assert "19 large ones did not even leave" in finding.evidence[0][1]
+
+
+@pytest.mark.parametrize(
+    ("fragments", "where"),
+    [
+        (trial(Flow(19, 0, 0, 0), size=4000), "path →"),
+        (trial(Flow(19, 0, 19, 19), size=4000), "path ←"),
+    ],
+)
+def test_fragments_that_vanish_are_a_failure(fragments: Trial, where: str) -> None:
+    """Whole datagrams pass and fragments do not: on the way on which they vanish."""
+    judgement = judged(sizes=sizes(fragments=fragments))
+    assert found(judgement) == [("udp.fragments", where)]
+    assert judgement.figures["up_fragments"] is (where == "path ←")
+    assert judgement.figures["down_fragments"] is (False if where == "path ←" else None)
+
+
+def test_fragments_that_are_as_long_as_what_vanishes_are_not_blamed() -> None:
+    """In a black hole fragments vanish for their length, not for being fragments."""
+    hole = sizes(
+        whole=UP_GONE,
+        back=passing(1372),
+        up=1372,
+        fragments=trial(Flow(19, 0, 0, 0), size=4000),
+    )
+    judgement = judged(sizes=hole)
+    assert found(judgement) == [("udp.black_hole", "path →")]
+    assert "fragments vanish too" in judgement.remarks[0]
+
+
+def test_trial_that_the_kernel_refused_is_not_judged() -> None:
+    """A size that never left is neither passed nor vanished."""
+    refused = Trial(1472, Flow(1, 0, kept=1, error="EMSGSIZE"), too_large=True)
+    judgement = judged(sizes=sizes(whole=refused, fragments=None))
+    assert judgement.findings == ()
+    assert judgement.figures["up_largest"] is None
+
+
+# Several addresses
+
+
+def test_further_addresses_have_figures_of_their_own() -> None:
+    """Nothing of the first address is overwritten by the second."""
+    lossy = exchange(burst=burst(answered=150))
+    judgement = judge(Udp((exchange(), lossy), 0.02))
+    assert judgement.figures["down_lost"] == 0
+    assert judgement.figures["2.down_lost"] == 150
+    assert found(judgement) == [("udp.loss", "path ←")]
+
+
+def test_address_without_a_socket_is_skipped() -> None:
+    """Where this host can send nothing at all nothing is judged; beside others, it is said."""
+    bad = Exchange(THERE, welcome(), detail="EMFILE: Too many open files")
+    said = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
+    assert judge(Udp((bad,), 0.02)).skipped == said
+    beside = judge(Udp((bad, exchange()), 0.02))
+    assert (beside.skipped, beside.remarks) == (None, (said,))
+
+
+def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
+    """What a server calls itself is shown, and moves no cursor."""
+    knock = Knock(
+        1,
+        welcome(instance=NASTY, service=NASTY, boot_id="d" * 32),
+        Failure(code="x", message=NASTY),
+    )
+    tcp = welcome(instance=NASTY, service="mine")
+    judgement = judged(tcp=tcp, knock=knock, again=None)
+    said = [judgement.summary, *judgement.remarks]
+    for one in judgement.findings:
+        said += [one.seen, *(text for _, text in one.evidence)]
+    assert all(text.isprintable() for text in said)
+    assert sum(r"\x1b[31mred\n\u202egnp" in text for text in said) == 4
