@@ -224,7 +224,7 @@ def test_causes_are_told() -> None:
     """What an exception came from is told, and what a group of them holds."""
     try:
         try:
-            raise OSError(5, "disk")
+            raise OSError(5, "disk")  # noqa: TRY301 - what it comes from is the subject
         except OSError as error:
             raise RuntimeError("wrapped") from error
     except RuntimeError as error:

@@ -336,6 +336,12 @@ def test_trial_that_fails_once_is_lost_and_no_more(
     )
 
 
+def test_failure_that_was_not_repeated_is_no_finding() -> None:
+    """One connection alone proves nothing, whatever it showed."""
+    for alone in (whole(UP, STALLED, after=IN_VAIN), amount(UP, 4096, STALLED)):
+        assert judged((alone, packet(UP, 300))).findings == ()
+
+
 # Other faults
 
 
