@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from netduet.client.battery import Battery
+from netduet.client.checks.close.endings import Close, Way
 from netduet.client.checks.declaration import Context, Patience
-from netduet.client.endings import Close, Way
 from netduet.client.target import Target
 from netduet.client.verdict import Outcome, Result
 from netduet.stalls import StallWatch

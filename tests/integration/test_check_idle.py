@@ -11,7 +11,7 @@ import pytest
 
 from netduet.client.battery import Battery
 from netduet.client.checks.declaration import Context, Patience
-from netduet.client.silence import Idle, Plan, hold
+from netduet.client.checks.idle.silence import Idle, Plan, hold
 from netduet.client.target import Target
 from netduet.client.verdict import Outcome, Result, Side
 from netduet.stalls import StallWatch

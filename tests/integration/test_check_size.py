@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from netduet.client.battery import Battery
-from netduet.client.checks import trial
 from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.size import trial
 from netduet.client.target import Target
 from netduet.client.verdict import Finding, Outcome, Result
 from netduet.stalls import StallWatch

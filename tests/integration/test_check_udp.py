@@ -9,9 +9,9 @@ from contextlib import closing
 import pytest
 
 from netduet.client.checks.identity import Answer
-from netduet.client.checks.udp import FEATURE, Udp, exchange, judge
+from netduet.client.checks.udp.counted import Exchange, Plan
+from netduet.client.checks.udp.targets import FEATURE, Udp, exchange, judge
 from netduet.client.conversation import Opening
-from netduet.client.counted import Exchange, Plan
 from netduet.client.dial import Address
 from netduet.client.verdict import Judgement
 from netduet.wire import datagrams

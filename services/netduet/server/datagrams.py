@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from netduet.server.behaviours import Address, Behaviours, new_id
 from netduet.wire import counts, datagrams
 from netduet.wire.errors import RemoteError
-from netduet.wire.frames import Frame, Kind
+from netduet.wire.frames import MAGIC, Frame, Kind
 from netduet.wire.messages import Open, decode
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _BATCH: Final = 64
 """Datagrams taken in one turn of the loop, so that TCP gets its turn too."""
 
 _LARGEST: Final = 65_535
+_KIND: Final = len(MAGIC) + 4
 _IN_PKTINFO: Final = struct.Struct("=I4s4s")  # ip(7): ifindex, spec_dst, addr
 _IN6_PKTINFO: Final = struct.Struct("=16sI")  # ipv6(7): addr, ifindex
 _IP_PKTINFO: Final = 8  # socket.IP_PKTINFO has a name only from Python 3.14 on
@@ -86,6 +87,8 @@ class DatagramEndpoint:
             except OSError:
                 # A full buffer, or a peer that no route leads to: UDP may lose.
                 self._counters.datagrams_failed += 1
+                if data[_KIND] == Kind.COUNT:
+                    self._flows.take_back()
             else:
                 self._counters.datagrams_answered += 1
 

@@ -30,6 +30,7 @@ class Flows:
         """Start empty."""
         self._most = most
         self._flows: OrderedDict[tuple[Address, int], _Flow] = OrderedDict()
+        self._last: _Flow | None = None
 
     def __len__(self) -> int:
         """Return how many flows are remembered."""
@@ -57,6 +58,7 @@ class Flows:
         if not question.flags & CountFlag.QUERY:
             flow.tally.take(question.sequence)
             flow.answered += 1
+        self._last = None if question.flags & CountFlag.QUERY else flow
         answer = CountAnswer(
             question.flow,
             question.sequence,
@@ -68,3 +70,9 @@ class Flows:
             length,
         )
         return answer.serialize(0 if question.flags & CountFlag.SHORT else room)
+
+    def take_back(self) -> None:
+        """Count the answer given last as not given: it could not be sent."""
+        if self._last is not None:
+            self._last.answered -= 1
+            self._last = None

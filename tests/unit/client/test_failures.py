@@ -16,7 +16,7 @@ SOURCES = Path(client.__path__[0])
 
 def given() -> set[str]:
     """Return the classes that the checks and the battery name in their source."""
-    text = "".join(path.read_text() for path in SOURCES.glob("checks/*.py"))
+    text = "".join(path.read_text() for path in SOURCES.glob("checks/**/*.py"))
     text += (SOURCES / "battery.py").read_text()
     prefixes = "|".join([*(check.name for check in CHECKS), "check"])
     found = re.findall(rf'"((?:{prefixes})\.[a-z_]+)"', text)

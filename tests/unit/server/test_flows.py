@@ -108,3 +108,15 @@ def test_full_counter_stays_full() -> None:
     for _ in range(3):
         answer = ask(flows, 0)
     assert (answer.number, answer.duplicated) == (2**32 - 1, 2**32 - 1)
+
+
+def test_answer_that_could_not_be_sent_is_not_counted() -> None:
+    """What failed here was not lost on the way back; a query changes nothing."""
+    flows = Flows()
+    assert ask(flows, 0).number == 1
+    flows.take_back()
+    flows.take_back()
+    assert ask(flows, 1).number == 1
+    assert ask(flows, 1, flags=CountFlag.QUERY).number == 1
+    flows.take_back()
+    assert ask(flows, 2).number == 2

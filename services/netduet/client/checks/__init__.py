@@ -1,7 +1,8 @@
 """The checks, in the order in which each stands on those before it.
 
-A check is one module with one declaration: a name, the question it answers, the
-checks it needs, how it measures (sockets and clocks) and how it judges (pure).
+A check is one module (or a folder, where it is large) with one declaration: a name,
+the question it answers, the checks it needs, how it measures (sockets and clocks)
+and how it judges (pure).
 """
 
 from __future__ import annotations

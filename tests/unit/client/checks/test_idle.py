@@ -6,12 +6,21 @@ import socket
 
 import pytest
 
-from netduet.client import timers
-from netduet.client.checks.idle import judge
+from netduet.client.checks.idle import timers
+from netduet.client.checks.idle.judgement import judge
+from netduet.client.checks.idle.silence import (
+    FULL,
+    RUNGS,
+    Fate,
+    Held,
+    Idle,
+    Ladder,
+    Plan,
+    plans,
+)
 from netduet.client.conversation import Ending, Opening
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import Far
-from netduet.client.silence import FULL, RUNGS, Fate, Held, Idle, Ladder, Plan, plans
 from netduet.client.verdict import (
     Finding,
     Judgement,

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.passage import Course, Size, judge
-from netduet.client.checks.size import FLOOR, LARGER, search
-from netduet.client.checks.trial import Direction, Fate, Plan, Sender, Trial
+from netduet.client.checks.size.passage import Course, Size, judge
+from netduet.client.checks.size.search import FLOOR, LARGER, search
+from netduet.client.checks.size.trial import Direction, Fate, Plan, Sender, Trial
 from netduet.client.dial import Address, Cause
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 

@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
-from netduet.client.checks.burst import GROSS
-from netduet.client.checks.passing import vanished
-from netduet.client.checks.udp import Udp, judge
-from netduet.client.counted import Burst, Exchange, Flow, Knock, Sizes, Trial
+from netduet.client.checks.udp.burst import GROSS
+from netduet.client.checks.udp.counted import Burst, Exchange, Flow, Knock, Sizes, Trial
+from netduet.client.checks.udp.passing import vanished
+from netduet.client.checks.udp.targets import Udp, judge
 from netduet.client.datagrams import Notice
 from netduet.client.dial import Address
 from netduet.client.verdict import Judgement, Outcome, Side, Window

@@ -10,9 +10,17 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.counted import SMALL, Burst, Flow, Knock, Plan, Sizes, Trial
-from netduet.client.got import Got, rows
-from netduet.client.knocking import Knocking
+from netduet.client.checks.udp.counted import (
+    SMALL,
+    Burst,
+    Flow,
+    Knock,
+    Plan,
+    Sizes,
+    Trial,
+)
+from netduet.client.checks.udp.got import Got, rows
+from netduet.client.checks.udp.knocking import Knocking
 from netduet.wire import datagrams
 from netduet.wire.counts import (
     ANSWER_SIZE,

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from netduet.client.counted import Knock
+from netduet.client.checks.udp.counted import Knock
 from netduet.wire import datagrams
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import ANSWER, Kind

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.counted import Burst, Exchange, over_tcp
+from netduet.client.checks.udp.counted import Burst, Exchange, over_tcp
+from netduet.client.checks.udp.shares import at_least, at_most
 from netduet.client.failures.declaration import BACK, FORTH
-from netduet.client.shares import at_least, at_most
 from netduet.client.verdict import Figures, Finding, Judgement, Outcome, Side, Window
 
 GROSS: Final = 0.25

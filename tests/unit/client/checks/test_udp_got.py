@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.counted import ROW
-from netduet.client.got import Got, rows
+from netduet.client.checks.udp.counted import ROW
+from netduet.client.checks.udp.got import Got, rows
 from netduet.wire.counts import PLAIN, CountAnswer, CountFlag
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.holes import FAILED
-from netduet.client.checks.trial import Direction, Fate, Trial
+from netduet.client.checks.size.holes import FAILED
+from netduet.client.checks.size.trial import Direction, Fate, Trial
 
 TO: Final = {Direction.UP: "to the server", Direction.DOWN: "from the server"}
 """A direction, in words."""

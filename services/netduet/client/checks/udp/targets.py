@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from netduet.client.checks.declaration import Check, Context
-from netduet.client.checks.exchange import judge_exchange
+from netduet.client.checks.declaration import Context
 from netduet.client.checks.identity import Answer, Identity
-from netduet.client.counted import Exchange, Knock, Plan
-from netduet.client.counting import Counter
+from netduet.client.checks.udp.counted import Exchange, Knock, Plan
+from netduet.client.checks.udp.counting import Counter
+from netduet.client.checks.udp.exchange import judge_exchange
 from netduet.client.datagrams import Datagrams
 from netduet.client.dial import classify, in_thread
 from netduet.client.verdict import Figures, Judgement
@@ -91,13 +91,3 @@ def judge(udp: Udp) -> Judgement:
         figures,
         None if parts else "; ".join(skipped),
     )
-
-
-CHECK: Final = Check(
-    "udp",
-    "Do datagrams get through, how many are lost, and which sizes pass?",
-    ("identity",),
-    measure,
-    judge,
-    heavy=True,
-)

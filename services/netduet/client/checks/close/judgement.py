@@ -1,6 +1,6 @@
 """Do connections end as they are meant to?
 
-How they are ended is in ``client.endings``; here it is judged whether each end arrived
+How they are ended is in ``endings``; here it is judged whether each end arrived
 as what it was. All of it is about the end of stream of TCP itself: under TLS, which has
 none of its own that all use, this check is to be skipped.
 """
@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.declaration import Check
+from netduet.client.checks.close.endings import Close, End, Endings, Way
 from netduet.client.dial import Address, Cause
-from netduet.client.endings import Close, End, Endings, Way, measure
 from netduet.client.verdict import (
     Figures,
     Finding,
@@ -323,12 +322,3 @@ def _recorded(one: End) -> str:
     how = {"eof": "a proper end", "reset": "a reset"}.get(entry.ended, entry.ended)
     said = told.get(entry.ended, f"ended by {by}: {escape(how)}")
     return f"{said}; {counts}"
-
-
-CHECK: Final = Check(
-    "close",
-    "Do connections end as they are meant to?",
-    ("identity",),
-    measure,
-    judge,
-)

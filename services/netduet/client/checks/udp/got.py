@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from netduet.client.counted import ROW
+from netduet.client.checks.udp.counted import ROW
 from netduet.wire.counts import CountAnswer, CountFlag, Tally
 
 

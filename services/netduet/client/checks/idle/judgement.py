@@ -1,6 +1,6 @@
 """Do connections live that nobody uses for a while?
 
-How they are held is in ``client.silence``; here it is judged: from which time on they
+How they are held is in ``silence``; here it is judged: from which time on they
 die, how, whose timer that may be, and whether keep-alive saves them.
 """
 
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from netduet.client import timers
-from netduet.client.checks.declaration import Check
+from netduet.client.checks.idle import timers
+from netduet.client.checks.idle.silence import Fate, Held, Idle, Ladder
 from netduet.client.dial import Address, Cause
-from netduet.client.silence import Fate, Held, Idle, Ladder, measure
 from netduet.client.verdict import (
     Figures,
     Finding,
@@ -361,12 +360,3 @@ def _listed(rungs: Iterable[float]) -> str:
     """Return rungs as they are spoken: 2 s, 8 s and 30 s."""
     *first, last = [f"{one:g} s" for one in rungs]
     return f"{', '.join(first)} and {last}" if first else last
-
-
-CHECK: Final = Check(
-    "idle",
-    "Do connections live that nobody uses for a while?",
-    ("identity",),
-    measure,
-    judge,
-)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.checks.asides import TO, asides
-from netduet.client.checks.holes import (
+from netduet.client.checks.size.asides import TO, asides
+from netduet.client.checks.size.holes import (
     FAILED,
     at_the_server,
     full_length,
@@ -18,7 +18,7 @@ from netduet.client.checks.holes import (
     obstacle,
     resent,
 )
-from netduet.client.checks.trial import Direction, Fate, Sender, Trial
+from netduet.client.checks.size.trial import Direction, Fate, Sender, Trial
 from netduet.client.dial import Address, Cause
 from netduet.client.failures.declaration import BACK, FORTH, SERVER
 from netduet.client.verdict import Figures, Finding, Judgement, Side

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from netduet.client.checks.burst import judge_burst
-from netduet.client.checks.passing import judge_sizes
-from netduet.client.counted import Exchange, over_tcp
+from netduet.client.checks.udp.burst import judge_burst
+from netduet.client.checks.udp.counted import Exchange, over_tcp
+from netduet.client.checks.udp.passing import judge_sizes
 from netduet.client.failures.declaration import (
     CLIENT,
     INTERMEDIARY,

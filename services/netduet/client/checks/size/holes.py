@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from netduet.client.checks.trial import Direction, Fate, Trial
+from netduet.client.checks.size.trial import Direction, Fate, Trial
 from netduet.client.dial import Address
 
 FAILED: Final = (Fate.STALLED, Fate.ENDED, Fate.UNOPENED)

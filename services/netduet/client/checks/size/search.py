@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.declaration import Check, Context
+from netduet.client.checks.declaration import Context
 from netduet.client.checks.identity import Answer, Identity
-from netduet.client.checks.passage import Course, Size, judge
-from netduet.client.checks.trial import Direction, Fate, Plan, Trial, carry
+from netduet.client.checks.size.passage import Course, Size
+from netduet.client.checks.size.trial import Direction, Fate, Plan, Trial, carry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,13 +129,3 @@ def _between(low: int, high: int, count: int) -> list[int]:
 
 async def _together(try_one: Carry, plans: Iterable[Plan]) -> list[Trial]:
     return await asyncio.gather(*(try_one(plan) for plan in plans))
-
-
-CHECK: Final = Check(
-    "size",
-    "Does everything get through, whatever its size?",
-    ("identity",),
-    measure,
-    judge,
-    heavy=True,
-)

@@ -1,0 +1,17 @@
+"""Do datagrams get through, how many are lost each way, and which sizes pass?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.checks.declaration import Check
+from netduet.client.checks.udp.targets import judge, measure
+
+CHECK: Final = Check(
+    "udp",
+    "Do datagrams get through, how many are lost, and which sizes pass?",
+    ("identity",),
+    measure,
+    judge,
+    heavy=True,
+)
