@@ -28,7 +28,8 @@ base: ## Make the base image from Debian packages, as root, once
 	@deploy/base-image/make netduet-base:trixie
 
 test: $(READY) ## Run every test; container tests need an engine, and never skip
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest -n 5 --dist loadfile tests/unit tests/integration
+	@$(BIN)/python -m pytest tests/containers tests/lab
 
 lab: $(READY) ## Judge netduet on networks broken on purpose, write docs/lab.md
 	@$(BIN)/python -m tests.lab
