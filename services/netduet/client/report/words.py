@@ -60,7 +60,8 @@ def verdict(one: Verdict) -> Iterator[Line]:
     if one.root is not None and one.root_check is not None:
         yield from finding(one.root)
     if one.follows:
-        names = " and ".join(one.follows)
+        *others, last = one.follows
+        names = f"{', '.join(others)} and {last}" if others else last
         yield from _labelled("follows", f"{names}: not judged on their own", ())
     for other in (found for done in one.results for found in done.findings):
         if other is not one.root:
