@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
@@ -236,3 +237,35 @@ def test_stdout_without_unicode_shows_what_it_can(netduet: Netduet) -> None:
         done = netduet.run("check", peer.target, env={"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (1, "")
     assert r"\uc548\ub155" in done.stdout
+
+
+def test_junit_file_is_written_beside_the_words(
+    netduet: Netduet, serve_command: ServeCommand, tmp_path: Path
+) -> None:
+    """The words and the exit status stay as they are; the file says the same."""
+    file = tmp_path / "report.xml"
+    port = serve_command().port
+    done = netduet.run(
+        "check", "--checks", "name", "--junit", str(file), f"127.0.0.1:{port}"
+    )
+    assert done.returncode == 0
+    assert "PASS" in done.stdout
+    [suite] = ET.parse(file).getroot()
+    assert [case.get("name") for case in suite] == ["name"]
+
+
+def test_junit_file_that_cannot_be_written_is_told_first(netduet: Netduet) -> None:
+    """Nobody waits for hours to hear that the report has no place."""
+    done = netduet.run("check", "--junit", "/nonexistent/report.xml", "127.0.0.1:1")
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert "/nonexistent/report.xml" in line
+
+
+def test_check_of_no_such_name_is_refused(netduet: Netduet) -> None:
+    """A name that no check has is told with those that there are."""
+    done = netduet.run("check", "--checks", "reach,sise", "127.0.0.1:1")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "'sise'" in line
+    assert "size" in line

@@ -1,0 +1,89 @@
+"""A verdict as JUnit XML: what a CI system reads of it."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from netduet.client.report.junit import document
+from netduet.client.verdict import (
+    Finding,
+    Judgement,
+    Result,
+    Side,
+    Window,
+    conclude,
+    following,
+    result,
+)
+
+REFUSED = Finding("reach.refused", "it refused", ((Side.CLIENT, "ECONNREFUSED <&>"),))
+LATE = Finding("identity.silent", "no answer", missed=Window(0.0, 1.0))
+
+
+def done(check: str, *findings: Finding, stalled: float = 0.0) -> Result:
+    """Return the result of a check that took a second and a half."""
+    judgement = Judgement("came to", findings, ("a remark",))
+    return result(check, f"Is {check} well?", judgement, 1.5, lambda *_: stalled)
+
+
+def suite(*results: Result, interrupted: bool = False) -> ET.Element:
+    """Return the one suite of a document, read back."""
+    verdict = conclude("server:80", results, interrupted=interrupted)
+    root = ET.fromstring(document([verdict]))
+    [only] = root
+    return only
+
+
+def test_suite_counts_what_came_of_its_checks() -> None:
+    """Failed, inconclusive and skipped checks are counted apart, in all the right places."""
+    told = suite(
+        done("name"),
+        done("reach", REFUSED),
+        done("identity", LATE, stalled=1.0),
+        following("path", "?", "identity"),
+    )
+    counted = {key: told.get(key) for key in ("tests", "failures", "errors", "skipped")}
+    assert counted == {"tests": "4", "failures": "1", "errors": "1", "skipped": "1"}
+    assert (told.get("name"), told.get("time")) == ("netduet server:80", "4.500")
+    assert [[child.tag for child in case] for case in told] == [
+        ["system-out"],
+        ["failure", "system-out"],
+        ["error", "system-out"],
+        ["skipped", "system-out"],
+    ]
+
+
+def test_failure_has_its_class_and_the_whole_diagnosis() -> None:
+    """Whoever reads the report in a CI system needs no other source."""
+    [case] = suite(done("reach", REFUSED))
+    failure = case.find("failure")
+    assert failure is not None
+    assert (failure.get("type"), failure.get("message")) == (
+        "reach.refused",
+        "it refused",
+    )
+    assert failure.text is not None
+    for part in ("it refused", "ECONNREFUSED <&>", "likely", "try next", "where"):
+        assert part in failure.text
+
+
+def test_remarks_are_kept() -> None:
+    """A check that passed has its summary and its remarks in its output."""
+    [case] = suite(done("name"))
+    assert case.findtext("system-out") == "came to\na remark"
+    assert case.get("classname") == "server:80"
+
+
+def test_interrupted_suite_is_in_error() -> None:
+    """What was still to come when a signal came is an error, not a silence."""
+    told = suite(done("name"), interrupted=True)
+    assert (told.get("tests"), told.get("errors")) == ("2", "1")
+    assert told[-1].find("error") is not None
+
+
+def test_skip_without_a_finding_says_why() -> None:
+    """A check that was skipped tells what it follows from."""
+    [case] = suite(following("path", "?", "identity"))
+    skipped = case.find("skipped")
+    assert skipped is not None
+    assert "identity" in str(skipped.get("message"))
