@@ -130,6 +130,25 @@ class Verdict:
     interrupted: bool = False
 
 
+def merged(told: Sequence[Judgement]) -> Judgement:
+    """Return one judgement over several places; further ones' figures are numbered.
+
+    Skipped for the first reason there is, and blocking when one of them blocks.
+    """
+    figures: Figures = {}
+    for number, one in enumerate(told, 1):
+        prefix = f"{number}." if number > 1 else ""
+        figures |= {f"{prefix}{name}": value for name, value in one.figures.items()}
+    return Judgement(
+        "; ".join(dict.fromkeys(one.summary for one in told if one.summary)),
+        tuple(finding for one in told for finding in one.findings),
+        tuple(dict.fromkeys(remark for one in told for remark in one.remarks)),
+        figures,
+        next((one.skipped for one in told if one.skipped), None),
+        blocks=any(one.blocks for one in told),
+    )
+
+
 def weigh(
     finding: Finding,
     stalled: Callable[[float, float], float],

@@ -7,7 +7,7 @@ none of its own that all use, this check is to be skipped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from netduet.client.checks.close.endings import Close, End, Endings, Way
@@ -19,6 +19,7 @@ from netduet.client.verdict import (
     Outcome,
     Side,
     Window,
+    merged,
 )
 from netduet.wire.foreign import escape
 
@@ -48,22 +49,8 @@ class Fault:
 
 def judge(close: Close) -> Judgement:
     """Compare how each connection was ended with how that arrived."""
-    told = [_judge(place) for place in close.places]
-    parts = [one.summary for one in told if one.summary]
-    findings = tuple(finding for one in told for finding in one.findings)
-    skipped = next((one.skipped for one in told if one.skipped), None)
-    figures: Figures = {}
-    for number, one in enumerate(told, 1):
-        prefix = f"{number}." if number > 1 else ""
-        figures |= {f"{prefix}{name}": value for name, value in one.figures.items()}
-    return Judgement(
-        "; ".join(dict.fromkeys(parts)),
-        findings,
-        tuple(dict.fromkeys(remark for one in told for remark in one.remarks)),
-        figures,
-        None if findings else skipped,
-        blocks=any(one.blocks for one in told),
-    )
+    told = merged([_judge(place) for place in close.places])
+    return replace(told, skipped=None) if told.findings else told
 
 
 def _judge(place: Endings) -> Judgement:

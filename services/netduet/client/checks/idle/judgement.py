@@ -7,6 +7,7 @@ die, how, whose timer that may be, and whether keep-alive saves them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from netduet.client.checks.idle import timers
@@ -19,6 +20,7 @@ from netduet.client.verdict import (
     Outcome,
     Side,
     Window,
+    merged,
 )
 from netduet.wire.foreign import escape
 
@@ -37,21 +39,14 @@ def judge(idle: Idle) -> Judgement:
     if not idle.rungs:
         said = "profile quick holds no idle connections: --profile full"
         return Judgement("", skipped=said)
-    told = [_judge(ladder) for ladder in idle.ladders]
-    parts = [one.summary for one in told if one.summary]
-    skipped = next((one.skipped for one in told if one.skipped), None)
-    figures: Figures = {}
-    for number, one in enumerate(told, 1):
-        prefix = f"{number}." if number > 1 else ""
-        figures |= {f"{prefix}{name}": value for name, value in one.figures.items()}
-    return Judgement(
-        "; ".join(dict.fromkeys(parts)),
-        tuple(finding for one in told for finding in one.findings),
-        tuple(dict.fromkeys(remark for one in told for remark in one.remarks)),
-        figures,
-        None if parts else skipped or "no connection could be held",
+    told = merged([_judge(ladder) for ladder in idle.ladders])
+    if told.summary:
+        return replace(told, skipped=None, blocks=False)
+    return replace(
+        told,
+        skipped=told.skipped or "no connection could be held",
         # It was asked for, and nothing is proven by it.
-        blocks=not parts and skipped is None,
+        blocks=told.skipped is None,
     )
 
 
