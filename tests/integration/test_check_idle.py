@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netduet.client.battery import Battery
-from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.declaration import Bounds, Context, Patience
 from netduet.client.checks.idle.silence import Idle, Plan, hold
 from netduet.client.target import Target
 from netduet.client.verdict import Outcome, Result, Side
@@ -39,7 +39,7 @@ async def check(port: int, *rungs: float, patience: Patience = BRIEF) -> Result:
         "",
         patience,
         "full",
-        rungs=rungs,
+        Bounds(idle_rungs=rungs),
     )
     async with StallWatch() as stalls:
         battery = Battery(context, stalls, lambda _: None, ("idle",))

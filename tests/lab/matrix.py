@@ -16,7 +16,7 @@ WRONG: Final = "✗"
 _HEAD: Final = """\
 # The lab
 
-Written by `make lab`: every network of [tests/lab/networks.py](../tests/lab/networks.py), made of network namespaces in one container, and what `netduet check` says of it.
+Written by `make lab`: every network of [tests/lab/networks](../tests/lab/networks/__init__.py), made of network namespaces in one container, and what `netduet check` says of it.
 Rows are networks, columns are checks; a cell is the class of failure that the check reported, or its outcome.
 {mark} marks a cell that is not what the network's declaration asks for; every finding that it does not name is wrong.
 

@@ -89,8 +89,7 @@ def examine(network: Network, number: int) -> dict[str, Any]:
             result["wrong"] = {VERDICT: f"netduet printed no report: {said[-1000:]}"}
         else:
             result["cells"] = cells(report)
-            if network.expect is not None:
-                result["wrong"] = complaints(network.expect, report)
+            result["wrong"] = complaints(network.expect, report)
     except Exception:  # noqa: BLE001 - told with the network that it befell
         result["wrong"] = {VERDICT: f"the lab itself failed: {traceback.format_exc()}"}
     result["seconds"] = round(time.monotonic() - begin, 3)

@@ -8,6 +8,7 @@ import difflib
 import signal
 import socket
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ import uvloop
 
 from netduet import __version__, kernel, logs
 from netduet.client.checks import CHECKS
-from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.declaration import Bounds, Context, Patience
 from netduet.client.failures import CATALOGUE
 from netduet.client.report import words
 from netduet.client.report.terminal import Progress, erasable, writer
@@ -177,8 +178,7 @@ def _context(settings: ClientSettings, target: Target) -> Context:
         settings.expect_service,
         _patience(settings),
         settings.profile,
-        settings.max_loss,
-        settings.idle_rungs,
+        Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)}),
     )
 
 

@@ -24,20 +24,27 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What a check may use: the target, the bounds, what was measured before it.
+class Bounds:
+    """What a person may set for single checks. Each field is the setting of its name.
 
-    ``max_loss`` is the share of datagrams that may be lost; ``rungs`` are times of
-    silence in seconds, empty for those of the profile.
+    ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
+    those of the profile).
     """
+
+    max_loss: float = 0.02
+    idle_rungs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a check may use: the target, the bounds, what was measured before it."""
 
     target: Target
     family: socket.AddressFamily
     expect_service: str
     patience: Patience
     profile: str = "quick"
-    max_loss: float = 0.02
-    rungs: tuple[float, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
     measured: dict[type, object] = field(default_factory=dict)
 
     def earlier(self, kind: type[Measurement]) -> Measurement:

@@ -160,7 +160,7 @@ class Idle:
 
 async def measure(context: Context) -> Idle:
     """Hold all connections side by side: it lasts as long as the longest silence."""
-    rungs = tuple(sorted(set(context.rungs or RUNGS[context.profile])))
+    rungs = tuple(sorted(set(context.bounds.idle_rungs or RUNGS[context.profile])))
     if not rungs:
         return Idle(())
     known = context.earlier(Identity).known[:MOST]

@@ -45,7 +45,7 @@ async def measure(context: Context) -> Udp:
     exchanges = await asyncio.gather(
         *(in_thread(partial(exchange, one, plan, patience)) for one in known)
     )
-    return Udp(tuple(exchanges), context.max_loss)
+    return Udp(tuple(exchanges), context.bounds.max_loss)
 
 
 def exchange(answer: Answer, plan: Plan, patience: float) -> Exchange:

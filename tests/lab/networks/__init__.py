@@ -1,0 +1,46 @@
+"""The networks of the lab. Each is one ``Network(...)`` of a few lines.
+
+    Network(
+        "udp-lost-up",                            its name, a row of the matrix
+        "5 % of datagrams are lost on the way to the server",
+        fails("udp.loss", "path →"),              what the verdict must say
+        conditions=(lost(0.05, UP, "udp"),),      what the network is like
+        flags=("--profile", "full"),              of `netduet check`
+    )
+
+What it must say: ``fails(CLASS, WHERE)`` (the root finding; the check is the class's
+first word, or ``check=``), ``passes(("CHECK", "words of a remark"), ...)``, or
+``never_fails()``. Every other finding is wrong, unless its class stands in ``may=``.
+What it is like:
+  conditions  functions of conditions.py: rules, MTUs, NAT, idle timers; they add up
+  weather     (up, down): Weather of tunrouter.py: delay, jitter, reordering, changes
+  proxy       a manner of middleboxes.py that all TCP passes through
+  server      flags of `netduet serve`; or a manner of a stranger; None: nothing there
+  servers     how many netduets there are (SERVER4 and OTHERS4)
+  names       what the name server.test resolves to, and how late
+  target      what is checked, if not that name
+  starved     "client" or "server" runs 5 % of the time
+  seconds     the bound on one check
+  representative   also in `make test`
+Without any of them it is healthy, routed, with IPv4 and IPv6.
+Try one:  .venv/bin/python -m tests.lab NAME...
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.lab.networks import carrying, connecting, healthy, lasting
+from tests.lab.networks.declaration import Network
+
+__all__ = ["ALL", "NETWORKS", "Network"]
+
+NETWORKS: Final = (
+    *healthy.NETWORKS,
+    *connecting.NETWORKS,
+    *carrying.NETWORKS,
+    *lasting.NETWORKS,
+)
+
+ALL: Final = {network.name: network for network in NETWORKS}
+assert len(ALL) == len(NETWORKS), "a name is taken twice"

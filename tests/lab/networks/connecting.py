@@ -1,0 +1,168 @@
+"""Names that lead nowhere, connections that are not made, strangers that answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.lab import middleboxes
+from tests.lab.conditions import (
+    DOWN,
+    UP,
+    dropped,
+    own_port_alone,
+    prohibited,
+    reset,
+)
+from tests.lab.expectation import fails
+from tests.lab.nameserver import Names
+from tests.lab.networks.declaration import Network
+from tests.lab.topology import (
+    ABSENT4,
+    CLIENT4,
+    OTHERS4,
+    SERVER4,
+)
+
+NETWORKS: Final = (
+    # Names
+    Network(
+        "name-missing",
+        "the name does not exist",
+        fails("name.not_found", "client"),
+        names=Names(()),
+        representative=True,
+    ),
+    Network(
+        "name-unanswered",
+        "the name server never answers",
+        fails("name.timeout", "unknown"),
+        names=Names((SERVER4,), delay=300.0),
+    ),
+    Network(
+        "aaaa-for-v4-only",
+        "the name has an IPv6 address, and the server listens on IPv4 alone",
+        fails("reach.partial", "unknown"),
+        server=("--host", "0.0.0.0"),
+        representative=True,
+    ),
+    Network(
+        "one-of-three-dead",
+        "one of the name's three addresses leads nowhere",
+        fails("reach.partial", "unknown"),
+        names=Names((SERVER4, OTHERS4[0], ABSENT4)),
+    ),
+    # Connections
+    Network(
+        "refused",
+        "nothing listens there",
+        fails("reach.refused", "server"),
+        server=None,
+        representative=True,
+    ),
+    Network(
+        "firewall-reset",
+        "a firewall rejects with a reset",
+        fails("reach.refused", "server"),
+        conditions=(reset(),),
+    ),
+    Network(
+        "firewall-prohibited",
+        "a firewall rejects with an ICMP error",
+        fails("reach.unreachable", "intermediary"),
+        conditions=(prohibited(),),
+        names=Names((SERVER4,)),
+    ),
+    Network(
+        "dropped-up",
+        "TCP is dropped on the way to the server",
+        fails("reach.timeout", "unknown"),
+        conditions=(dropped("tcp", UP),),
+        representative=True,
+    ),
+    Network(
+        "dropped-down",
+        "TCP is dropped on the way back",
+        fails("reach.timeout", "unknown"),
+        conditions=(dropped("tcp", DOWN),),
+    ),
+    Network(
+        "gone",
+        "the only address leads nowhere",
+        fails("reach.unreachable", "intermediary"),
+        names=Names((ABSENT4,)),
+    ),
+    # Who answers
+    Network(
+        "proxy-dead-silent",
+        "a proxy accepts for a server that hangs",
+        fails("identity.silent", "unknown"),
+        proxy=middleboxes.silent,
+        representative=True,
+    ),
+    Network(
+        "proxy-dead-app",
+        "a proxy accepts, finds its server dead, and gives up",
+        fails(("identity.closed", "identity.reset"), "intermediary"),
+        proxy=middleboxes.faithful,
+        server=None,
+        representative=True,
+    ),
+    Network(
+        "proxy-dead-closing",
+        "a proxy accepts for a dead server, and closes",
+        fails("identity.closed", "intermediary"),
+        proxy=middleboxes.closing,
+    ),
+    Network(
+        "proxy-dead-resetting",
+        "a proxy accepts for a dead server, and resets",
+        fails("identity.reset", "intermediary"),
+        proxy=middleboxes.resetting,
+    ),
+    Network(
+        "proxy-dead-resetting-at-once",
+        "a proxy accepts for a dead server, and resets before it is asked",
+        fails("identity.reset", "intermediary"),
+        proxy=middleboxes.resetting_at_once,
+    ),
+    Network(
+        "stranger-web",
+        "a web server has the name",
+        fails("identity.stranger", "server"),
+        server=middleboxes.web,
+        representative=True,
+    ),
+    Network(
+        "stranger-shell",
+        "a server that speaks first has the name",
+        fails("identity.stranger", "server"),
+        server=middleboxes.shell,
+    ),
+    Network(
+        "other-service",
+        "a netduet of another service has the name",
+        fails("identity.other_service", "server"),
+        server=("--service", "billing"),
+    ),
+    Network(
+        "itself",
+        "the name is the client's own address, and the connection meets itself",
+        fails("identity.self", "client"),
+        conditions=(own_port_alone(),),
+        names=Names((CLIENT4,)),
+        server=None,
+    ),
+    Network(
+        "mangled-up",
+        "a proxy turns CR LF into LF on the way to the server",
+        fails("identity.mangled", "path →"),
+        proxy=middleboxes.mangling(up=True),
+        representative=True,
+    ),
+    Network(
+        "mangled-down",
+        "a proxy turns CR LF into LF on the way back",
+        fails("identity.mangled", "path ←"),
+        proxy=middleboxes.mangling(up=False),
+    ),
+)

@@ -1,0 +1,47 @@
+"""What a network of the lab is, and what several of them are declared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.lab.conditions import (
+    DOWN,
+    UP,
+    Condition,
+)
+from tests.lab.expectation import Expected
+from tests.lab.middleboxes import Manner
+from tests.lab.nameserver import NAME, Names
+from tests.lab.topology import (
+    SERVER4,
+    SERVER6,
+)
+from tests.lab.tunrouter import Weather
+
+V4: Final = ("-4",)
+V6: Final = ("-6",)
+IDLE: Final = ("-4", "--checks", "idle", "--idle-rungs", "2s,8s")
+"""Connections are held for less and for more than the 5 s of the timers here."""
+UDP: Final = ("--checks", "udp")
+WAYS: Final = (("up", UP, "path →"), ("down", DOWN, "path ←"))
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One network; see the head of the package."""
+
+    name: str
+    what: str
+    expect: Expected
+    conditions: tuple[Condition, ...] = ()
+    weather: tuple[Weather, Weather] | None = None
+    proxy: Manner | None = None
+    server: tuple[str, ...] | Manner | None = ()
+    servers: int = 1
+    names: Names = field(default=Names((SERVER4, SERVER6)))
+    target: str = NAME
+    flags: tuple[str, ...] = ()
+    starved: str = ""
+    seconds: float = 60.0
+    representative: bool = False

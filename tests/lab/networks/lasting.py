@@ -1,0 +1,102 @@
+"""Connections that do not last, and ends that do not arrive as they were meant."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.lab import middleboxes
+from tests.lab.conditions import (
+    DOWN,
+    flagged_dropped,
+    idle_forgotten,
+    source_nat,
+)
+from tests.lab.expectation import fails, passes
+from tests.lab.networks.declaration import IDLE, WAYS, Network
+
+NETWORKS: Final = (
+    # Silence
+    Network("idle-healthy", "nothing forgets idle connections", passes(), flags=IDLE),
+    Network(
+        "idle-forgotten",
+        "a router forgets idle connections after 5 s, and drops their packets",
+        fails("idle.silent", "intermediary"),
+        conditions=(idle_forgotten(5, told=False),),
+        flags=IDLE,
+        representative=True,
+    ),
+    Network(
+        "idle-forgotten-reset",
+        "a router forgets idle connections after 5 s, and resets whoever sends",
+        fails("idle.reset", "intermediary"),
+        conditions=(idle_forgotten(5, told=True),),
+        flags=IDLE,
+        representative=True,
+    ),
+    Network(
+        "idle-forgotten-nat",
+        "a router that hides the client forgets idle connections after 5 s",
+        # The server's own words lead to the router, which resets what it knows not.
+        fails(("idle.reset", "idle.silent"), "intermediary"),
+        conditions=(source_nat(), idle_forgotten(5, told=False)),
+        flags=IDLE,
+    ),
+    *(
+        Network(
+            f"idle-proxy-{how}",
+            f"a proxy ends idle connections after 5 s by {how}",
+            fails(failure, "intermediary"),
+            proxy=middleboxes.idle_cutting(5, how),
+            flags=IDLE,
+            representative=how == "fin",
+        )
+        for how, failure in (
+            ("reset", "idle.reset"),
+            ("fin", "idle.closed"),
+            ("silence", "idle.silent"),
+        )
+    ),
+    # Ends
+    Network(
+        "half-close-broken",
+        "a proxy closes both ways at the first end of sending",
+        fails("close.half_close", "intermediary"),
+        proxy=middleboxes.half_close_breaking,
+        representative=True,
+    ),
+    Network(
+        "answer-cut",
+        "a proxy carries 1,000 bytes of answer after the asker's end of sending",
+        fails("close.answer_cut", "intermediary"),
+        proxy=middleboxes.answer_cutting(1000),
+        representative=True,
+    ),
+    Network(
+        "reset-hidden",
+        "a proxy turns resets into proper ends",
+        fails("close.reset_hidden", "intermediary"),
+        proxy=middleboxes.reset_hiding,
+        representative=True,
+    ),
+    Network(
+        "reset-dropped",
+        "a firewall drops resets on the way back",
+        fails("close.reset_lost", "intermediary"),
+        conditions=(flagged_dropped("RST", DOWN),),
+    ),
+    Network(
+        "fin-swallowed",
+        "a proxy never tells the server that the client has ended its sending",
+        fails("close.fin_changed", "intermediary", may=("close.reset_hidden",)),
+        proxy=middleboxes.end_swallowing,
+    ),
+    *(
+        Network(
+            f"fin-dropped-{way}",
+            f"a firewall drops ends of sending on the way {way}",
+            fails("close.fin_changed", "intermediary"),
+            conditions=(flagged_dropped("FIN", direction),),
+        )
+        for way, direction, _ in WAYS
+    ),
+)
