@@ -86,8 +86,8 @@ def bytes_acked(descriptor: int) -> int:
     return acked if isinstance(acked, int) else 0
 
 
-def listener_drops(descriptor: int) -> int | None:
-    """Return how many connections this listening socket itself has dropped.
+def socket_drops(descriptor: int) -> int | None:
+    """Return how many connections (or datagrams) this very socket has had no room for.
 
     SO_MEMINFO counts one socket (sock_diag(7), SK_MEMINFO_DROPS), unlike
     /proc/net/netstat, which counts the whole network namespace.

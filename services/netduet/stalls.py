@@ -94,15 +94,17 @@ class StallWatch:
         """Return for how long some task waited for a CPU since the watch was made."""
         return _since(kernel.cpu_pressure_seconds(), self._pressure_before)
 
-    def lately(self) -> Lately:
-        """Return how much of the last seconds this process could not run."""
+    def lately(self, seconds: float = _WINDOW) -> Lately:
+        """Return how much of the last ``seconds`` this process could not run."""
         now = time.monotonic()
         self._sample(now)
         if now >= self._latest[0] + _FRESH:
             self._latest = (now, kernel.throttled_seconds())
-        first, before = self._samples[0]
-        throttled = _since(self._latest[1], before)
-        return Lately(now - first, self.stalled(first, now), throttled)
+        begin = max(self._samples[0][0], now - seconds)
+        # Samples are a second apart: what is counted too little shows as stalls.
+        inside = (limit for at, limit in self._samples if at >= begin)
+        throttled = _since(self._latest[1], next(inside, self._latest[1]))
+        return Lately(now - begin, self.stalled(begin, now), throttled)
 
     def _sample(self, now: float) -> None:
         """Remember how long a CPU limit has held us back so far, once a second."""

@@ -89,6 +89,27 @@ async def test_flow_is_counted(start_server: StartServer, host: str) -> None:
     assert {answer.size for answer in answers} == {60}
 
 
+async def test_what_finds_no_room_is_told(start_server: StartServer) -> None:
+    """Datagrams that came while the server did not run, and found no room, are counted."""
+    running = await start_server()
+
+    def last(client: Asker) -> CountAnswer:
+        client.send(0, flags=CountFlag.QUERY)
+        while not (answer := client.receive()[0]).flags & CountFlag.QUERY:
+            pass
+        return answer
+
+    with asker(running.port) as client:
+        client.send(0)
+        first = await asyncio.to_thread(client.receive)
+        for sequence in range(1, 3000):  # nobody reads: the server's loop is this one
+            client.send(sequence, size=1200)
+        answer = await asyncio.to_thread(last, client)
+    assert first[0].dropped == 0
+    assert answer.received < 3000
+    assert answer.dropped == 3000 - answer.received
+
+
 async def test_long_flow_in_any_order_is_counted(start_server: StartServer) -> None:
     """Thousands of datagrams, mixed and some twice, are each counted as they are."""
     running = await start_server()

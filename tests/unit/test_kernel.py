@@ -88,7 +88,7 @@ def test_nothing_is_known_of_what_is_no_socket() -> None:
     with Path("/dev/null").open() as file:
         for descriptor in (closed, -1, file.fileno()):
             assert kernel.tcp_info(descriptor) is None
-            assert kernel.listener_drops(descriptor) is None
+            assert kernel.socket_drops(descriptor) is None
             assert kernel.accept_queue(descriptor) is None
             assert kernel.bytes_acked(descriptor) == 0
             assert kernel.ignore_new_connections(descriptor) is False
@@ -120,10 +120,10 @@ def test_drops_are_those_of_one_listener() -> None:
         for client in clients:
             client.setblocking(False)
             client.connect_ex(full.getsockname())
-        drops = kernel.listener_drops(full.fileno())
+        drops = kernel.socket_drops(full.fileno())
         assert drops is not None
         assert drops >= 4
-        assert kernel.listener_drops(other.fileno()) == 0
+        assert kernel.socket_drops(other.fileno()) == 0
         for client in clients:
             client.close()
 

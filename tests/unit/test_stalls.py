@@ -8,7 +8,7 @@ import time
 import pytest
 
 from netduet import kernel
-from netduet.stalls import INTERVAL, THRESHOLD, Stall, StallWatch
+from netduet.stalls import INTERVAL, THRESHOLD, Lately, Stall, StallWatch
 
 
 async def test_blocked_loop_is_seen() -> None:
@@ -112,6 +112,9 @@ def test_lately_looks_back_half_a_minute_at_most(
     assert lately.window == 29
     assert lately.stalled == (80 - 70) + (99 - 98)
     assert lately.throttled == 29 * 0.25
+    asked = watch.lately(5)
+    assert (asked.window, asked.stalled, asked.throttled) == (5, 99 - 98, 5 * 0.25)
+    assert watch.lately(0) == Lately(0, 0, 0)
 
 
 def test_lately_counts_throttling_up_to_this_moment(

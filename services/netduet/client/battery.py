@@ -115,17 +115,20 @@ class Battery:
         seconds = time.monotonic() - begin
         stalled = self._stalls.stalled
         theirs = None
-        if any(self._asks_for_excuse(finding) for finding in judgement.findings):
+        missed = [
+            finding.missed.begin
+            for finding in judgement.findings
+            if finding.missed is not None and self._stands(finding)
+        ]
+        if missed:
             reach = self._context.measured.get(Reach)
             alive = reach.alive if isinstance(reach, Reach) else ()
             addresses = [one.address for one in alive]
-            theirs = await fares(addresses, self._context.patience)
+            theirs = await fares(addresses, self._context.patience, min(missed))
         return result(check.name, check.question, judgement, seconds, stalled, theirs)
 
-    def _asks_for_excuse(self, finding: Finding) -> bool:
+    def _stands(self, finding: Finding) -> bool:
         """Tell whether a finding stands unless the server was starved."""
-        if finding.missed is None:
-            return False
         return weigh(finding, self._stalls.stalled).outcome is Outcome.FAIL
 
     def _take(self, done: Result) -> None:

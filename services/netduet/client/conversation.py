@@ -171,9 +171,14 @@ class Conversation(asyncio.Protocol):
         question = LedgerQuestion(conn_id=conn_id)
         return await self._ask(Kind.LEDGER, question, LedgerAnswer, patience)
 
-    async def inspect(self, conn_id: str, patience: float) -> Inspection | None:
-        """Ask how another connection stands, and how the server fares; None if not."""
-        question = InspectQuestion(conn_id=conn_id)
+    async def inspect(
+        self, conn_id: str, patience: float, window: float | None = None
+    ) -> Inspection | None:
+        """Ask how another connection stands, and how the server fares; None if not.
+
+        ``window`` is how many seconds the server is to look back on.
+        """
+        question = InspectQuestion(conn_id=conn_id, window=window)
         return await self._ask(Kind.INSPECT, question, Inspection, patience)
 
     def send(self, kind: Kind, question: BaseModel | bytes) -> int:

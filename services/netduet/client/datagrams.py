@@ -87,7 +87,7 @@ class Datagrams:
             raise
         self._poll = select.poll()
         self._poll.register(self._sock, select.POLLIN)
-        self._drops_before = kernel.listener_drops(self._sock.fileno())
+        self._drops_before = kernel.socket_drops(self._sock.fileno())
         self.notices: list[Notice] = []
         """The ICMP errors so far, a bounded number of them."""
 
@@ -134,7 +134,7 @@ class Datagrams:
         SO_MEMINFO holds the very counter that SO_RXQ_OVFL sends along with the next
         datagram (sk_drops), without a next datagram.
         """
-        now = kernel.listener_drops(self._sock.fileno())
+        now = kernel.socket_drops(self._sock.fileno())
         if now is None or self._drops_before is None:
             return None
         return now - self._drops_before

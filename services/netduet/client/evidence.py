@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -153,22 +154,27 @@ def _direct(welcome: Welcome) -> tuple[Address, ...]:
     return (Address(family, said, port),)
 
 
-async def fares(addresses: Sequence[Address], patience: Patience) -> Fares | None:
-    """Return how the worst off of the servers at these addresses fares.
+async def fares(
+    addresses: Sequence[Address], patience: Patience, since: float
+) -> Fares | None:
+    """Return how the worst off of the servers at these addresses has fared.
 
-    None when none of them says so in time: a starved server has thrice as long.
+    ``since`` is a monotonic second. None when none of them says so in time: a starved server has thrice as long.
     """
     long = replace(patience, answer=_PATIENTLY * patience.answer)
-    asked = await asyncio.gather(*(_fares(one, long) for one in addresses[:TRIES]))
+    asked = await asyncio.gather(
+        *(_fares(one, long, since) for one in addresses[:TRIES])
+    )
     return max(filter(None, asked), key=lambda one: one.lost, default=None)
 
 
-async def _fares(address: Address, patience: Patience) -> Fares | None:
+async def _fares(address: Address, patience: Patience, since: float) -> Fares | None:
     async with meeting(address, patience) as (_, conversation):
         if conversation is None or "inspect" not in conversation.welcome.features:
             return None
         conn_id = conversation.welcome.conn_id
-        answer = await conversation.inspect(conn_id, patience.answer)
+        window = time.monotonic() - since
+        answer = await conversation.inspect(conn_id, patience.answer, window)
     if answer is None:
         return None
     lost = max(answer.stalled, answer.throttled or 0.0)

@@ -109,7 +109,7 @@ class Behaviours:
         info = kernel.tcp_info(asker.descriptor)
         drops = backlog = None
         if asker.listener is not None:
-            drops = kernel.listener_drops(asker.listener)
+            drops = kernel.socket_drops(asker.listener)
             backlog = kernel.accept_queue(asker.listener)
         return Report(
             instance=self.identity.instance,
@@ -136,11 +136,13 @@ class Behaviours:
         return SinkAnswer(received=len(payload), changed_at=changed_at)
 
     def _inspect(self, question: BaseModel, _asker: Asker) -> Inspection:
-        entry = self._ledger.find(cast("InspectQuestion", question).conn_id)
+        asked = cast("InspectQuestion", question)
+        entry = self._ledger.find(asked.conn_id)
         info = None
         if entry is not None and entry.descriptor is not None:
             info = kernel.tcp_info(entry.descriptor())
-        lately = self._stalls.lately()
+        window = asked.window
+        lately = self._stalls.lately(*(() if window is None else (window,)))
         return Inspection(
             instance=self.identity.instance,
             connection=None if info is None else TcpInfo.model_validate(info),

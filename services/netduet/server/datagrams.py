@@ -7,6 +7,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
+from netduet import kernel
 from netduet.server.behaviours import Address, Behaviours, new_id
 from netduet.wire import counts, datagrams
 from netduet.wire.errors import RemoteError
@@ -112,7 +113,9 @@ class DatagramEndpoint:
         """Count a datagram of a flow; what could not be answered is not counted."""
         question = counts.parse_question(frame.payload, frame.id)
         length = len(frame.payload)
-        answer = self._flows.answer(peer, question, length, length)
+        # Read now: what had no room before this datagram came is in it.
+        dropped = kernel.socket_drops(self._sock.fileno())
+        answer = self._flows.answer(peer, question, length, length, dropped)
         return datagrams.answer(Kind.COUNT, answer, frame.id, room)
 
 

@@ -19,6 +19,7 @@ Address = tuple[str, int]
 
 @dataclass(slots=True)
 class _Flow:
+    dropped_before: int | None
     tally: Tally = field(default_factory=Tally)
     answered: int = 0
 
@@ -37,7 +38,12 @@ class Flows:
         return len(self._flows)
 
     def answer(
-        self, peer: Address, question: CountQuestion, length: int, room: int
+        self,
+        peer: Address,
+        question: CountQuestion,
+        length: int,
+        room: int,
+        dropped: int | None = None,
     ) -> bytes:
         """Count a question; return the payload that answers it.
 
@@ -46,12 +52,13 @@ class Flows:
             question: what is asked.
             length: bytes of its payload.
             room: bytes of the answer's payload, unless a short one is asked for.
+            dropped: datagrams that the socket has had no room for; None if unknown.
 
         """
         key = (peer, question.flow)
         flow = self._flows.get(key)
         if flow is None:
-            flow = self._flows[key] = _Flow()
+            flow = self._flows[key] = _Flow(dropped)
             if len(self._flows) > self._most:
                 self._flows.popitem(last=False)
         self._flows.move_to_end(key)
@@ -68,6 +75,9 @@ class Flows:
             flow.tally.reordered,
             flow.answered,
             length,
+            None
+            if dropped is None or flow.dropped_before is None
+            else (dropped - flow.dropped_before) % 2**32,
         )
         return answer.serialize(0 if question.flags & CountFlag.SHORT else room)
 

@@ -8,7 +8,7 @@ reordered on either way (RFC 7680, RFC 4737, RFC 5560), however much was lost.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import Final
 
@@ -18,7 +18,7 @@ MAX_SEQUENCE: Final = 65_536
 """Datagrams of one flow that are counted: a bit each."""
 
 _QUESTION: Final = struct.Struct("!QIB")  # flow, sequence, flags
-_ANSWER: Final = struct.Struct("!QIBIIIII")
+_ANSWER: Final = struct.Struct("!QIBIIIIII")
 
 QUESTION_SIZE: Final = _QUESTION.size
 ANSWER_SIZE: Final = _ANSWER.size
@@ -72,6 +72,9 @@ class CountAnswer:
     number: int
     size: int
     """Bytes of the question's payload as they arrived."""
+    dropped: int | None = None
+    """Datagrams, of whoever, that the server's socket had no room for since the flow
+    began; None when the server's kernel does not say."""
 
     def serialize(self, size: int = 0) -> bytes:
         """Return the payload, filled up with zeros to ``size`` bytes."""
@@ -84,6 +87,7 @@ class CountAnswer:
             self.reordered,
             min(self.number, _FULL),
             self.size,
+            _FULL if self.dropped is None else min(self.dropped, _FULL - 1),
         )
         return head.ljust(size, b"\0")
 
@@ -141,4 +145,5 @@ def parse_answer(payload: bytes) -> CountAnswer | None:
     if len(payload) < ANSWER_SIZE:
         return None
     flow, sequence, flags, *tally = _ANSWER.unpack_from(payload)
-    return CountAnswer(flow, sequence, CountFlag(flags & _FLAGS), *tally)
+    answer = CountAnswer(flow, sequence, CountFlag(flags & _FLAGS), *tally)
+    return answer if answer.dropped != _FULL else replace(answer, dropped=None)

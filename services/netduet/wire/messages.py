@@ -216,9 +216,13 @@ class CloseQuestion(_Request):
 
 
 class InspectQuestion(_Request):
-    """Asks for the kernel's present view of another connection."""
+    """Asks for the kernel's present view of another connection.
+
+    ``window`` is how many seconds are to be looked back on; the server remembers 30.
+    """
 
     conn_id: Hex128
+    window: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class Inspection(_Answer):

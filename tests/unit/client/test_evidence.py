@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
@@ -11,7 +12,14 @@ from netduet.client.dial import Address
 from netduet.client.evidence import TRIES, fares, ledger_entry, present_view
 from netduet.client.verdict import Fares
 from netduet.wire.frames import ANSWER, Kind, serialize
-from netduet.wire.messages import Inspection, LedgerAnswer, LedgerEntry, TcpInfo
+from netduet.wire.messages import (
+    Inspection,
+    InspectQuestion,
+    LedgerAnswer,
+    LedgerEntry,
+    TcpInfo,
+    decode,
+)
 from tests.integration.running import PATIENCE
 from tests.unit.client.far_end import (
     NASTY,
@@ -26,6 +34,9 @@ from tests.unit.client.far_end import (
 
 PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
 BRIEF = Patience(PATIENCE, PATIENCE, 0.05)
+
+AGE = 7.0
+"""Seconds since the window began that a server is asked about."""
 
 
 def answers(found: LedgerEntry | None) -> Script:
@@ -153,6 +164,8 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
         taken.welcomes(features=["inspect"])
         question = taken.frame()
         assert question.kind == Kind.INSPECT
+        asked = decode(InspectQuestion, question.payload)
+        assert asked.window == pytest.approx(AGE, abs=1)
         told = Inspection(
             instance=instance,
             connection=None,
@@ -185,7 +198,10 @@ async def test_worst_off_of_the_servers_tells_how_it_fares(
 ) -> None:
     """Stalled or throttled, the longer counts; who does not say is passed over."""
     async with FarEnd(*scripts) as far:
-        assert await fares([far.address] * len(scripts), PATIENT) == expected
+        assert (
+            await fares([far.address] * len(scripts), PATIENT, time.monotonic() - AGE)
+            == expected
+        )
 
 
 def inspected(view: TcpInfo | None) -> Script:

@@ -200,7 +200,7 @@ def _said(frame: Frame) -> bytes:
         return frame.payload
     question = counts.parse_question(frame.payload, frame.id)
     size = len(frame.payload)
-    return Flows().answer(("192.0.2.1", 1024), question, size, size)
+    return Flows().answer(("192.0.2.1", 1024), question, size, size, dropped=0)
 
 
 @named(TRANSCRIPTS)

@@ -164,14 +164,25 @@ CARRYING: Final = (
         (
             "a link on the way is overloaded, or limited to a rate",
             "a bad cable, radio link or network card",
-            (
-                "the receiving end's buffer overflows: it is short of CPU "
-                "(the server's UDP socket: ss -uanm, netstat -su)"
-            ),
         ),
         (
             "run the check again with --profile full, in quiet and in busy hours",
             "look for drops on each interface of the way: ip -s link, tc -s qdisc",
+        ),
+    ),
+    Failure(
+        "udp.overflow",
+        "an end does not keep up with the datagrams that arrive",
+        "Datagrams came through the network, and the end that was to take them let its "
+        "buffer overflow: nothing is known of the network.",
+        UNKNOWN,
+        (
+            "that end is short of CPU, or a CPU limit holds it back",
+            "others send it more than it can take",
+        ),
+        (
+            "give that end more CPU, and run the check again",
+            "look at its sockets' drops: ss -uanm (d), nstat -az UdpRcvbufErrors",
         ),
     ),
     Failure(

@@ -23,10 +23,10 @@ KNOCK = Knock(1, welcome(), round_trip=0.0005, begin=1, end=2)
 LEFT = Knock(4, begin=1, end=4)
 
 
-def tally(**fields: int) -> CountAnswer:
+def tally(**fields: int | None) -> CountAnswer:
     """Return the server's last word on a burst of 300 that all arrived."""
-    counts = {"received": 300, "duplicated": 0, "reordered": 0, "number": 300}
-    return CountAnswer(1, 0, PLAIN, **(counts | fields), size=33)
+    good = CountAnswer(1, 0, PLAIN, 300, 0, 0, 300, size=37, dropped=0)
+    return dataclasses.replace(good, **fields)
 
 
 def burst(**fields: object) -> Burst:
@@ -81,16 +81,17 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
             "planned": 300,
             "unsent": 0,
             "send_late_ms": 0.0,
-            "dropped_here": 0,
             "lost_in_a_row": 0,
             "up_sent": 300,
             "up_received": 300,
             "up_lost": 0,
+            "up_dropped": 0,
             "up_duplicated": 0,
             "up_reordered": 0,
             "down_sent": 300,
             "down_received": 300,
             "down_lost": 0,
+            "down_dropped": 0,
             "down_duplicated": 0,
             "down_reordered": 0,
             "interface_mtu": 1500,
@@ -234,8 +235,15 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         (
             {"burst": burst(answered=250, dropped=50)},
             (
-                "50 answers arrived and found no room in this end's own buffer: "
-                "they do not count as lost"
+                "50 of 300 datagrams (16.7 %) arrived on the way back and found no room "
+                "in this end's own buffer: they do not count as lost"
+            ),
+        ),
+        (
+            {"burst": burst(tally=tally(received=250, dropped=60), answered=300)},
+            (
+                "50 of 300 datagrams (16.7 %) arrived on the way to the server and found "
+                "no room in the server's buffer: they do not count as lost"
             ),
         ),
         (
@@ -329,7 +337,7 @@ def test_loss_has_evidence_of_both_ends() -> None:
             Side.SERVER,
             (
                 "received 270 different ones, 0 of them again, 0 behind a later one; "
-                "gave 270 answers"
+                "gave 270 answers; its own buffer dropped none"
             ),
         ),
         (
@@ -343,20 +351,50 @@ def test_loss_has_evidence_of_both_ends() -> None:
     assert (finding.figures["lost"], finding.figures["share"]) == (30, 0.1)
 
 
-def test_own_drops_are_no_loss_of_the_network() -> None:
-    """Answers that found no room at this end are not lost on the way."""
-    judgement = judged(burst=burst(answered=200, dropped=90))
-    assert judgement.findings == ()
-    assert judgement.figures["down_lost"] == 10
+@pytest.mark.parametrize(
+    ("fields", "way", "where"),
+    [
+        ({"answered": 200, "dropped": 95}, "down", "client"),
+        ({"tally": tally(received=200, dropped=95)}, "up", "server"),
+    ],
+)
+def test_drops_of_an_end_are_no_loss_of_the_network(
+    fields: dict[str, object], way: str, where: str
+) -> None:
+    """What found no room at an end was not lost on the way: no verdict about it."""
+    judgement = judged(burst=burst(**fields))
+    [finding] = judgement.findings
+    assert (finding.failure, finding.where) == ("udp.overflow", where)
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    lost = judgement.figures[f"{way}_lost"], judgement.figures[f"{way}_dropped"]
+    assert lost == (5, 95)
+
+
+def test_loss_beyond_what_an_end_dropped_is_the_networks() -> None:
+    """Drops of an end excuse as many datagrams as they are, and no more."""
+    judgement = judged(burst=burst(tally=tally(received=150, dropped=90)))
+    assert found(judgement) == [("udp.loss", "path →")]
+    assert judgement.findings[0].figures["lost"] == 60
 
 
 @pytest.mark.parametrize(
     ("fields", "missed"),
     [
         ({"tally": tally(received=200, number=200), "answered": 200}, None),
+        ({"tally": tally(received=200, number=200, dropped=None)}, None),
         (
             {
                 "tally": tally(received=200, number=200),
+                "answered": 200,
+                "in_a_row": 98,
+                "row_begin": 2.5,
+                "row_seconds": 0.25,
+            },
+            None,
+        ),
+        (
+            {
+                "tally": tally(received=200, number=200, dropped=None),
                 "answered": 200,
                 "in_a_row": 98,
                 "row_begin": 2.5,
@@ -366,7 +404,7 @@ def test_own_drops_are_no_loss_of_the_network() -> None:
         ),
         (
             {
-                "tally": tally(received=200, number=200),
+                "tally": tally(received=200, number=200, dropped=None),
                 "answered": 200,
                 "in_a_row": 60,
                 "row_begin": 2.5,

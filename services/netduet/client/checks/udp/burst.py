@@ -8,7 +8,7 @@ from typing import Final
 
 from netduet.client.checks.udp.counted import Burst, Exchange, over_tcp
 from netduet.client.checks.udp.shares import at_least, at_most
-from netduet.client.failures.declaration import BACK, FORTH
+from netduet.client.failures.declaration import BACK, CLIENT, FORTH, SERVER
 from netduet.client.verdict import Figures, Finding, Judgement, Outcome, Side, Window
 
 GROSS: Final = 0.25
@@ -25,12 +25,17 @@ _TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What one direction of a burst came to."""
+    """What one direction of a burst came to.
+
+    ``dropped`` arrived at the receiver and found no room there (None: not known);
+    they are not ``lost``.
+    """
 
     where: str
     sent: int
     received: int
     lost: int
+    dropped: int | None
     duplicated: int
     reordered: int
 
@@ -53,12 +58,11 @@ def ways(burst: Burst) -> tuple[Way, ...]:
     tally = burst.tally
     if tally is None or burst.mixed:
         return ()
-    dropped = burst.dropped or 0
     up = Way(
         FORTH,
         burst.sent,
         tally.received,
-        max(0, burst.sent - tally.received),
+        *_apart(burst.sent - tally.received, tally.dropped),
         tally.duplicated,
         tally.reordered,
     )
@@ -66,11 +70,18 @@ def ways(burst: Burst) -> tuple[Way, ...]:
         BACK,
         tally.number,
         burst.answered,
-        max(0, tally.number - burst.answered - dropped),
+        *_apart(tally.number - burst.answered, burst.dropped),
         burst.doubled,
         burst.reordered,
     )
     return up, down
+
+
+def _apart(missing: int, dropped: int | None) -> tuple[int, int | None]:
+    """Tell what the network lost from what the receiver had no room for."""
+    missing = max(0, missing)
+    full = None if dropped is None else min(dropped, missing)
+    return missing - (full or 0), full
 
 
 def _several(one: Exchange, burst: Burst) -> bool:
@@ -94,9 +105,10 @@ def _findings(one: Exchange, burst: Burst, max_loss: float) -> Iterator[Finding]
     if _several(one, burst):
         return
     for way in ways(burst):
-        share = at_least(way.lost, way.sent)
-        if share > max_loss:
+        if at_least(way.lost, way.sent) > max_loss:
             yield _loss(one, burst, way, max_loss)
+        elif (way.dropped or 0) > GROSS * way.sent:
+            yield _overflow(one, burst, way)
         for failure, count, what in (
             ("udp.duplicated", way.duplicated, "came more than once"),
             ("udp.reordered", way.reordered, "came behind a later one"),
@@ -121,6 +133,19 @@ def _unsent(one: Exchange, burst: Burst) -> Finding:
     )
     inconclusive = Outcome.INCONCLUSIVE
     return Finding("udp.unsent", seen, (_sent(burst),), outcome=inconclusive)
+
+
+def _overflow(one: Exchange, burst: Burst, way: Way) -> Finding:
+    """Say that an end could not keep up: no verdict about the network."""
+    receiver = SERVER if way.where == FORTH else CLIENT
+    seen = (
+        f"{one.address}: {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
+        "and found no room, for who was to take them did not run"
+    )
+    inconclusive = Outcome.INCONCLUSIVE
+    return Finding(
+        "udp.overflow", seen, _counted(burst), {}, receiver, outcome=inconclusive
+    )
 
 
 def _loss(one: Exchange, burst: Burst, way: Way, max_loss: float) -> Finding:
@@ -150,12 +175,14 @@ def _loss(one: Exchange, burst: Burst, way: Way, max_loss: float) -> Finding:
 def _missed(burst: Burst, way: Way, max_loss: float) -> Window | None:
     """Return when an end's stall would explain the loss; None where none would.
 
-    A server that does not run loses questions when its buffer is full: all of them,
-    in a row, until it runs again. Answers wait in this end's buffer, whose overflow is
-    counted.
+    An end that does not run loses what comes when its buffer is full, and kernels
+    count that. Where one does not: a server so loses all questions in a row, until it
+    runs again.
     """
+    if way.dropped is not None:
+        return None
     if way.where == BACK:
-        return Window(burst.begin, burst.end) if burst.dropped is None else None
+        return Window(burst.begin, burst.end)
     row = min(burst.in_a_row, way.lost)
     if at_least(way.lost - row, way.sent - row) > max_loss:
         return None
@@ -177,19 +204,21 @@ def _counted(burst: Burst) -> tuple[tuple[Side, str], ...]:
         return (_sent(burst),)
     theirs = (
         f"received {tally.received} different ones, {tally.duplicated} of them again, "
-        f"{tally.reordered} behind a later one; gave {tally.number} answers"
+        f"{tally.reordered} behind a later one; gave {tally.number} answers; "
+        f"{_dropped(tally.dropped)}"
     )
     mine = (
         f"received {burst.answered} different answers, {burst.doubled} of them again, "
-        f"{burst.reordered} behind a later one; {_dropped(burst)}"
+        f"{burst.reordered} behind a later one; "
+        f"{_dropped(burst.dropped)}"
     )
     return _sent(burst), (Side.SERVER, theirs), (Side.CLIENT, mine)
 
 
-def _dropped(burst: Burst) -> str:
-    if burst.dropped is None:
-        return "whether its own buffer overflowed, this kernel does not say"
-    return f"its own buffer dropped {burst.dropped or 'none'}"
+def _dropped(count: int | None) -> str:
+    if count is None:
+        return "whether its own buffer overflowed, its kernel does not say"
+    return f"its own buffer dropped {count or 'none'}"
 
 
 def _remarks(one: Exchange, burst: Burst, max_loss: float) -> Iterator[str]:
@@ -198,11 +227,6 @@ def _remarks(one: Exchange, burst: Burst, max_loss: float) -> Iterator[str]:
         yield (
             f"{one.address}: this end itself sent {burst.sent} of {burst.planned} "
             f"datagrams{why}"
-        )
-    if burst.dropped:
-        yield (
-            f"{one.address}: {burst.dropped} answers arrived and found no room in this "
-            "end's own buffer: they do not count as lost"
         )
     if burst.tally is not None and _several(one, burst):
         yield (
@@ -216,6 +240,12 @@ def _remarks(one: Exchange, burst: Burst, max_loss: float) -> Iterator[str]:
 
 def _way_remarks(one: Exchange, way: Way, max_loss: float) -> Iterator[str]:
     place = f"{one.address}:"
+    if 0 < (way.dropped or 0) <= GROSS * way.sent:
+        whose = "the server's" if way.where == FORTH else "this end's own"
+        yield (
+            f"{place} {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} and "
+            f"found no room in {whose} buffer: they do not count as lost"
+        )
     if way.lost and at_least(way.lost, way.sent) <= max_loss:
         said = f"{place} {_of(way.lost, way.sent)} were lost {_TO[way.where]}"
         more = ""
@@ -250,7 +280,6 @@ def _figures(burst: Burst) -> Figures:
         "planned": burst.planned,
         "unsent": burst.unsent,
         "send_late_ms": round(burst.late * 1000, 3),
-        "dropped_here": burst.dropped,
         "lost_in_a_row": burst.in_a_row,
     }
     for name, way in zip(("up", "down"), ways(burst), strict=False):
@@ -258,6 +287,7 @@ def _figures(burst: Burst) -> Figures:
             f"{name}_sent": way.sent,
             f"{name}_received": way.received,
             f"{name}_lost": way.lost,
+            f"{name}_dropped": way.dropped,
             f"{name}_duplicated": way.duplicated,
             f"{name}_reordered": way.reordered,
         }

@@ -1,0 +1,44 @@
+"""The pair held back by a limit of the CPU, as an orchestrator sets one."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.containers.stage import Finished, Stage, inside
+
+TENTH: Final = {"cpu_period": 100_000, "cpu_quota": 10_000}
+"""A tenth of a CPU: cgroups then hold a busy process back for 90 of each 100 ms."""
+
+
+def checks(result: Finished) -> dict[str, dict[str, Any]]:
+    """Return the checks of the only target, by name."""
+    [target] = result.document["targets"]
+    return {check["name"]: check for check in target["checks"]}
+
+
+def test_client_that_a_limit_holds_back_calls_nothing_broken(stage: Stage) -> None:
+    """It says for how long it was held back, and fails no healthy network."""
+    network = stage.network()
+    stage.server(network)
+    result = stage.client(network, "check", "--json", "server", **TENTH)
+    assert result.document["probe"]["throttled_seconds"] > 0
+    assert "FAIL" not in {check["outcome"] for check in checks(result).values()}
+
+
+def test_server_that_a_limit_holds_back_is_not_called_broken(stage: Stage) -> None:
+    """Its lateness is its own: no check of a healthy network fails."""
+    network = stage.network()
+    inside(stage.server(network)).update(**TENTH)
+    result = stage.client(network, "check", "--json", "server")
+    assert "FAIL" not in {check["outcome"] for check in checks(result).values()}
+
+
+def test_fault_is_named_though_a_limit_holds_the_server_back(stage: Stage) -> None:
+    """What starvation does not explain stands: datagrams are refused."""
+    network = stage.network()
+    server = stage.server(network, env={"NETDUET_SERVER_UDP": "false"})
+    inside(server).update(**TENTH)
+    result = stage.client(network, "check", "--json", "server")
+    assert [one["class"] for one in checks(result)["udp"]["findings"]] == [
+        "udp.rejected"
+    ]
