@@ -218,13 +218,13 @@ class Duet:
                 why = f"ended with status {wrapped.attrs['State']['ExitCode']}"
                 break
             try:
-                code, said = server.exec(["netduet-healthcheck"])
-            except docker.errors.APIError:  # it has just ended: the next look tells
-                code, said = 1, b""
-            if code == 0:
+                asked = server.exec(["netduet-healthcheck"])
+            except docker.errors.APIError:  # it has just ended
+                continue
+            if asked.exit_code == 0:
                 return
             if time.monotonic() > end:
-                told = said.decode(errors="replace").strip()
+                told = asked.output.decode(errors="replace").strip()
                 why = f"does not answer after {self._ready_timeout:g} s: {told}"
                 break
             time.sleep(_POLL)
