@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import docker
 import pytest
@@ -35,13 +36,15 @@ def test_pair_is_played_and_leaves_nothing(
 ) -> None:
     """A check passes in all that it is asked, and no container stays."""
     network = stage.network()
-    here = {"network": network.name}
+    here: dict[str, Any] = {"network": network.name}
     with Duet(network) as duet:
         report = duet.check("quick", checks=("size", "close"))
         report.assert_ok()
         assert list(report.checks) == [*SOON, "size", "close"]
         assert str(report).startswith(f"{duet.address}\n  PASS         name ")
         assert "connection.closed" in duet.server_log()
+        with pytest.raises(DuetError, match="started already"):
+            duet.start()
         [server] = engine.containers.list(all=True, filters=here)
         assert server.labels[LABEL_SESSION_ID] == SESSION_ID
     assert engine.containers.list(all=True, filters=here) == []
@@ -54,7 +57,7 @@ def test_test_that_fails_leaves_nothing(
     network = stage.network()
     with pytest.raises(KeyboardInterrupt), Duet(network):
         raise KeyboardInterrupt
-    here = {"network": network.name}
+    here: dict[str, Any] = {"network": network.name}
     assert engine.containers.list(all=True, filters=here) == []
 
 

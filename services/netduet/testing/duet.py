@@ -119,9 +119,12 @@ class Duet:
         """Start the server, and return when it answers.
 
         Raises:
-            DuetError: no engine, network or image, or the server does not answer.
+            DuetError: no engine, network or image, the server does not answer, or it
+                is started already.
 
         """
+        if self._server is not None:
+            raise DuetError("the pair is started already")
         try:
             self._start()
         except BaseException:
@@ -217,19 +220,25 @@ class Duet:
             if wrapped.status != "running":
                 why = f"ended with status {wrapped.attrs['State']['ExitCode']}"
                 break
-            try:
-                asked = server.exec(["netduet-healthcheck"])
-            except docker.errors.APIError:  # it has just ended
-                continue
-            if asked.exit_code == 0:
+            problem = _problem(server)
+            if problem is None:
                 return
             if time.monotonic() > end:
-                told = asked.output.decode(errors="replace").strip()
-                why = f"does not answer after {self._ready_timeout:g} s: {told}"
+                why = f"does not answer after {self._ready_timeout:g} s: {problem}"
                 break
             time.sleep(_POLL)
         last = "\n".join(engine.said(server).splitlines()[-_LAST_LINES:])
         raise DuetError(f"the server {why}\n{last}")
+
+
+def _problem(server: DockerContainer) -> str | None:
+    """Return what its health check says against a server; None when it answers."""
+    try:
+        asked = server.exec(["netduet-healthcheck"])
+    except docker.errors.APIError as error:  # it has just ended, or cannot be asked
+        return str(error)
+    said = asked.output.decode(errors="replace").strip()
+    return said or "unhealthy" if asked.exit_code else None
 
 
 def _given(model: type[Model], values: Mapping[str, object]) -> Model:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
+from netduet.client.settings import ClientSettings
 from netduet.testing import Duet, DuetError
+from netduet.testing.duet import _environment, _given
 from netduet.testing.engine import Image
 
 
@@ -55,6 +57,31 @@ def test_environment_of_the_test_is_no_setting(monkeypatch: pytest.MonkeyPatch) 
 def test_stopping_what_was_not_started_is_harmless() -> None:
     """A fixture may always stop what it has."""
     Duet("net").stop()
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables"),
+    [
+        ({}, {}),
+        ({"checks": ("size", "close")}, {"CHECKS": "size,close"}),
+        ({"checks": "size close"}, {"CHECKS": "size,close"}),
+        ({"answer_timeout": 0.5}, {"ANSWER_TIMEOUT": "500ms"}),
+        ({"idle_rungs": [1, 90]}, {"IDLE_RUNGS": "1s,90s"}),
+        ({"max_loss": 0.05, "family": "4"}, {"MAX_LOSS": "5%", "FAMILY": "4"}),
+        ({"expect_service": "*"}, {"EXPECT_SERVICE": "*"}),
+        ({"expect_service": ""}, {"EXPECT_SERVICE": "*"}),
+    ],
+)
+def test_settings_reach_the_container_as_its_variables(
+    settings: dict[str, object], variables: dict[str, str]
+) -> None:
+    """Typed values become what a person would type; what was not given stays out."""
+    model = _given(ClientSettings, settings)
+    assert _environment(model) == {
+        f"NETDUET_CLIENT_{name}": value for name, value in variables.items()
+    }
+    as_text = {name.lower(): value for name, value in variables.items()}
+    assert _given(ClientSettings, as_text) == model
 
 
 def test_image_is_the_argument_or_the_variable_or_ours(
