@@ -13,7 +13,8 @@ from asyncio import StreamReader, StreamWriter
 HOST, PORT = sys.argv[1].split(":")
 UNTIL = asyncio.FIRST_COMPLETED if "hasty" in sys.argv else asyncio.FIRST_EXCEPTION
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: closing resets
-carried = set()  # asyncio itself would forget a connection of which one way has ended
+# asyncio itself forgets a connection of which one way has ended.
+carried: set[object] = set()
 
 
 async def carry(reader: StreamReader, writer: StreamWriter) -> None:
