@@ -46,6 +46,7 @@ from netduet.sources import (
 __all__ = [
     "DOTENV",
     "PREFIX",
+    "TESTING",
     "TOOLING",
     "Duration",
     "Durations",
@@ -60,6 +61,7 @@ __all__ = [
     "contradiction",
     "dotenv",
     "flag",
+    "given",
     "is_secret",
     "load",
     "nearest",
@@ -74,6 +76,12 @@ TOOLING: Final = {
     "NETDUET_BUILDER_IMAGE": "the image in which their dependencies are installed",
 }
 """Variables with our prefix that compose and make read; no service does."""
+
+TESTING: Final = {
+    "NETDUET_TESTING_SERVER_IMAGE": "the server's image, instead of `netduet-server`",
+    "NETDUET_TESTING_CLIENT_IMAGE": "the client's image, instead of `netduet-client`",
+}
+"""Variables with our prefix that ``netduet.testing`` reads; no service does."""
 
 _MASK: Final = "********"
 _LONGEST: Final = 200
@@ -162,19 +170,45 @@ def load(
     return Loaded(settings, sources, tuple(links))
 
 
+def given(model: type[Model], values: Mapping[str, object]) -> Model:
+    """Return settings made of arguments alone, whatever the environment says.
+
+    Args:
+        model: the half's settings.
+        values: by field, typed or as text.
+
+    Raises:
+        SettingsError: a value is bad, a name unknown, or two contradict.
+
+    """
+    known = set(model.model_fields)
+    unknown = [
+        f"{name}: no setting has this name{nearest(name, known)}"
+        for name in values
+        if name not in known
+    ]
+    if unknown:
+        raise SettingsError(unknown)
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        sources = {name: Source("argument", name) for name in values}
+        raise SettingsError(_lines(model, error, dict(values), sources)) from None
+
+
 def _lines(
     model: type[Settings],
     error: ValidationError,
     values: dict[str, object],
     sources: dict[str, Source],
 ) -> list[str]:
-    def given(field: str) -> str:
+    def said(field: str) -> str:
         info = model.model_fields[field]
         source = sources.get(field)
         if source is None:
             return f"{model.variable(field)}={show(info, info.default)}, the default"
         value = values[field]
-        text = " ".join(value) if isinstance(value, tuple) else str(value)
+        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         if len(text) > _LONGEST:
             text = f"{text[:_LONGEST]}…"
         return source.says(_MASK if is_secret(info) else typed(text))
@@ -183,12 +217,12 @@ def _lines(
     for problem in error.errors(include_url=False, include_input=False):
         facts = problem.get("ctx", {})
         if problem["type"] == _CONTRADICTION:
-            mine, other = given(facts["field"]), given(facts["other"])
+            mine, other = said(facts["field"]), said(facts["other"])
             lines.append(f"{mine}: {facts['relation']} {other}")
         else:
             field = str(problem["loc"][0])
             lines.append(
-                f"{given(field)}: {_remedy(problem, model.model_fields[field])}"
+                f"{said(field)}: {_remedy(problem, model.model_fields[field])}"
             )
     return lines
 

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from netduet.configuration import (
     DOTENV,
     PREFIX,
+    TESTING,
     TOOLING,
     Settings,
     SettingsError,
@@ -60,6 +61,9 @@ def markdown(models: Models) -> str:
             )
     parts.append("\n## Compose and make\n\n| variable | meaning |\n|---|---|\n")
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in TOOLING.items()]
+    parts.append("\n## In tests\n\nThe environment alone, for [netduet.testing]")
+    parts.append("(testing.md).\n\n| variable | meaning |\n|---|---|\n")
+    parts += [f"| `{name}` | {meaning} |\n" for name, meaning in TESTING.items()]
     return "".join(parts)
 
 
@@ -139,7 +143,7 @@ def judge(models: Models) -> list[str]:
     Besides each half's own names, a name with our prefix that nobody reads.
     """
     problems = []
-    known = set(TOOLING)
+    known = {*TOOLING, *TESTING}
     for model in models:
         known |= {model.variable(field) for field in model.model_fields}
         try:

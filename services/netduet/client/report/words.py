@@ -13,7 +13,9 @@ from netduet.client.failures import CATALOGUE, SIDES, Failure
 from netduet.client.verdict import Finding, Outcome, Result, Side, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    Known = Mapping[str, Failure]
 
 WIDTH: Final = 80
 _OUTCOME: Final = 12
@@ -53,12 +55,28 @@ def result(one: Result) -> Iterator[Line]:
             yield (("faint", indent + ("note: " if number == 0 else " " * 6) + line),)
 
 
-def verdict(one: Verdict) -> Iterator[Line]:
-    """Yield the verdict of a target: in a word, then all that is known of the root."""
+def everything(verdicts: Sequence[Verdict], known: Known = CATALOGUE) -> Iterator[Line]:
+    """Yield all that a person reads of a run, as it is told while it goes on."""
+    for number, one in enumerate(verdicts):
+        if number:
+            yield ()
+        yield from heading(one.target)
+        for done in one.results:
+            yield from result(done)
+        yield from verdict(one, known)
+    if len(verdicts) > 1:
+        yield from overall(verdicts)
+
+
+def verdict(one: Verdict, known: Known = CATALOGUE) -> Iterator[Line]:
+    """Yield the verdict of a target: in a word, then all that is known of the root.
+
+    ``known`` tells of the classes of failure that were found.
+    """
     yield ()
-    yield from _sentence(one)
+    yield from _sentence(one, known)
     if one.root is not None and one.root_check is not None:
-        yield from finding(one.root)
+        yield from finding(one.root, known)
     if one.follows:
         *others, last = one.follows
         names = f"{', '.join(others)} and {last}" if others else last
@@ -88,13 +106,13 @@ def explanation(failure: Failure) -> Iterator[Line]:
     yield from _knowledge(failure, failure.where)
 
 
-def _sentence(one: Verdict) -> Iterator[Line]:
+def _sentence(one: Verdict, known: Known) -> Iterator[Line]:
     target = one.target
     match one.outcome:
         case Outcome.PASS:
             said = f"the network between here and {target} works"
         case Outcome.FAIL if one.root is not None:
-            said = f"{CATALOGUE[one.root.failure].title} ({one.root.failure})"
+            said = f"{known[one.root.failure].title} ({one.root.failure})"
         case Outcome.SKIP:
             said = f"nothing about {target} could be judged"
         case _ if one.interrupted:
@@ -108,9 +126,9 @@ def _sentence(one: Verdict) -> Iterator[Line]:
         yield (("strong", " " * len(label) + line),)
 
 
-def finding(one: Finding) -> Iterator[Line]:
+def finding(one: Finding, known: Known = CATALOGUE) -> Iterator[Line]:
     """Yield what was seen, both ends' evidence, and what is known of its class."""
-    failure = CATALOGUE[one.failure]
+    failure = known[one.failure]
     yield from _labelled("seen", one.seen, ())
     for side, text in one.evidence:
         yield from _labelled(_SAID_BY[side], text, ())

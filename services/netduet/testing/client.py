@@ -1,0 +1,74 @@
+"""A client's end: its report, or one plain error that says why there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from requests.exceptions import RequestException
+
+from netduet.testing.engine import DuetError, plainly
+from netduet.testing.report import Report
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+    from testcontainers.core.container import DockerContainer
+
+_GRACE: Final = 5.0
+"""Seconds that a client has, once told to stop, to say what it knows."""
+
+_USAGE: Final = 2
+_KILLED: Final = 137
+
+
+def ended(client: DockerContainer, timeout: float, asked: tuple[str, ...]) -> Report:
+    """Return the report of a client that is under way.
+
+    Args:
+        client: its container.
+        timeout: seconds until it is told to stop.
+        asked: the checks that were asked for by name.
+
+    Raises:
+        DuetError: it does not end in time, or ends without a report.
+
+    """
+    container = client.get_wrapped_container()
+    with plainly("the client's end cannot be had"):
+        status = _status(container, timeout)
+        if status is None:
+            container.kill("SIGTERM")  # it then reports what is known so far
+            _status(container, _GRACE)
+        out, err = client.get_logs()
+    if status is None:
+        known = _known(out, asked) or err.decode(errors="replace").strip()
+        raise DuetError(f"the client did not end within {timeout:g} s\n{known}")
+    try:
+        return Report.read(out, asked)
+    except ValueError as error:
+        said = err.decode(errors="replace").strip()
+        if status == _USAGE:
+            raise DuetError(f"the client refuses what it was asked: {said}") from None
+        killed = " (killed: out of memory?)" if status == _KILLED else ""
+        why = f"\n{error}" if out else ""
+        raise DuetError(
+            f"the client ended with status {status}{killed} and without a report that "
+            f"can be read\n{said}{why}"
+        ) from None
+
+
+def _known(out: bytes, asked: tuple[str, ...]) -> str:
+    try:
+        return str(Report.read(out, asked))
+    except ValueError:
+        return ""
+
+
+def _status(container: Container, timeout: float) -> int | None:
+    """Wait for the end; return the exit status, None when it does not come in time."""
+    try:
+        return int(container.wait(timeout=timeout)["StatusCode"])
+    except RequestException:  # which one depends on the way to the engine
+        container.reload()
+        if container.status == "running":
+            return None
+        return int(container.attrs["State"]["ExitCode"])

@@ -1,0 +1,267 @@
+"""Both containers of the pair, played by a test.
+
+In testcontainers' idiom: a context manager, or ``start`` and ``stop``. Containers
+carry testcontainers' labels, so that its reaper finds them; their names are the
+engine's, so that any number of pairs stand side by side.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+import docker.errors
+
+from netduet.client.settings import ClientSettings
+from netduet.configuration import Settings, SettingsError, given, show
+from netduet.server.settings import ServerSettings
+from netduet.testing import engine
+from netduet.testing.client import ended
+from netduet.testing.engine import DuetError, Image, Named, plainly
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.docker_client import DockerClient
+
+    from netduet.testing.report import Report
+
+Model = TypeVar("Model", bound=Settings)
+
+_TIMEOUTS: Final = {"quick": 60.0, "full": 600.0, "soak": 24 * 3600.0}
+"""Seconds that a client has to its end: several times what its profile takes."""
+
+_OURS: Final = frozenset(
+    ("target", "profile", "json_report", "junit", "color", "greeting")
+)
+"""Settings of the client that are arguments of ``check``, or mean nothing to it."""
+
+_POLL: Final = 0.1
+_LAST_LINES: Final = 20
+_NOT_STARTED: Final = "the pair is not started: use it in a with block"
+
+
+class Duet:
+    """A server that runs, and a client for each check that is asked of it."""
+
+    def __init__(
+        self,
+        network: Named | str,
+        *,
+        client_network: Named | str | None = None,
+        alias: str | None = None,
+        server_settings: Mapping[str, object] | None = None,
+        server_image: str | None = None,
+        client_image: str | None = None,
+        ready_timeout: float = 30.0,
+    ) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            network: the server's network, and the client's when it has none of its
+                own: testcontainers' Network, docker-py's, a name or an id.
+            client_network: the client's network, when what is tested stands between.
+            alias: the server's name on its network; without one, a unique one.
+            server_settings: as ``netduet serve`` has them, by their names.
+            server_image: instead of NETDUET_TESTING_SERVER_IMAGE or netduet-server.
+            client_image: instead of NETDUET_TESTING_CLIENT_IMAGE or netduet-client.
+            ready_timeout: seconds that the server has until it answers.
+
+        Raises:
+            DuetError: a setting of the server is unknown, or its value bad.
+
+        """
+        self._network = network
+        self._client_network = network if client_network is None else client_network
+        self.alias = alias or f"netduet-{uuid.uuid4().hex[:8]}"
+        self._settings = _given(ServerSettings, server_settings or {})
+        self._server_image = Image.of("server", server_image)
+        self._client_image = Image.of("client", client_image)
+        self._ready_timeout = ready_timeout
+        self._engine: DockerClient | None = None
+        self._server: DockerContainer | None = None
+        self._client_on = ""
+
+    @property
+    def address(self) -> str:
+        """``alias:port``, by which the server is reached on its network."""
+        return f"{self.alias}:{self._settings.port}"
+
+    @property
+    def server(self) -> DockerContainer:
+        """The server's container, for tests that pause or stop it.
+
+        Raises:
+            DuetError: it is not started.
+
+        """
+        if self._server is None:
+            raise DuetError(_NOT_STARTED)
+        return self._server
+
+    def __enter__(self) -> Self:
+        """Start the server."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove all that was started."""
+        self.stop()
+
+    def start(self) -> Self:
+        """Start the server, and return when it answers.
+
+        Raises:
+            DuetError: no engine, network or image, the server does not answer, or it
+                is started already.
+
+        """
+        if self._server is not None:
+            raise DuetError("the pair is started already")
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Remove the server; harmless when there is none."""
+        server, self._server = self._server, None
+        client, self._engine = self._engine, None
+        try:
+            if server is not None:
+                engine.remove(server)
+        finally:
+            if client is not None:
+                client.client.close()
+
+    def check(
+        self,
+        profile: str = "quick",
+        target: str | None = None,
+        *,
+        timeout: float | None = None,
+        **settings: object,
+    ) -> Report:
+        """Run a client to its end, and return what it reports.
+
+        Args:
+            profile: ``quick`` takes seconds, ``full`` about two minutes, ``soak`` hours.
+            target: ``host:port`` as the client is to ask it, such as a proxy's; without
+                one, the server itself.
+            timeout: seconds that the client has; without it, what the profile allows.
+            settings: as ``netduet check`` has them, by their names: ``checks=("size",
+                "close")``, ``answer_timeout="5s"``. The service that is expected is
+                the server's unless it is given.
+
+        Raises:
+            DuetError: a setting is unknown or bad, or the client made no report.
+
+        """
+        for name in sorted(_OURS & set(settings)):
+            raise DuetError(f"{name}: no setting of a check in a test")
+        if self._server is None:
+            raise DuetError(_NOT_STARTED)
+        asked = {"expect_service": self._settings.service, **settings}
+        asked |= {"profile": profile, "target": target or self.address}
+        values = _given(ClientSettings, asked)
+        env = _environment(values) | {"NETDUET_CLIENT_JSON_REPORT": "true"}
+        client = engine.container(
+            self._client_image, self._client_on, env, command=("check",)
+        )
+        try:
+            with plainly("the client could not be started"):
+                client.start()
+            patience = _TIMEOUTS[profile] if timeout is None else timeout
+            return ended(client, patience, values.checks)
+        finally:
+            engine.remove(client)
+
+    def server_log(self) -> str:
+        """Return what the server has logged so far: a JSON object a line.
+
+        Raises:
+            DuetError: it is not started.
+
+        """
+        return engine.said(self.server)
+
+    def _start(self) -> None:
+        self._engine = found = engine.connect()
+        on = engine.network_name(found, self._network)
+        self._client_on = engine.network_name(found, self._client_network)
+        for image in (self._server_image, self._client_image):
+            engine.require(found, image)
+        self._server = engine.container(
+            self._server_image,
+            on,
+            _environment(self._settings),
+            aliases=(self.alias,),
+            command=("serve",),
+        )
+        with plainly("the server could not be started"):
+            self._server.start()
+            self._await(self._server)
+
+    def _await(self, server: DockerContainer) -> None:
+        """Wait until the server answers; its end is told at once."""
+        wrapped = server.get_wrapped_container()
+        end = time.monotonic() + self._ready_timeout
+        while True:
+            wrapped.reload()
+            if wrapped.status != "running":
+                why = f"ended with status {wrapped.attrs['State']['ExitCode']}"
+                break
+            problem = _problem(server)
+            if problem is None:
+                return
+            if time.monotonic() > end:
+                why = f"does not answer after {self._ready_timeout:g} s: {problem}"
+                break
+            time.sleep(_POLL)
+        last = "\n".join(engine.said(server).splitlines()[-_LAST_LINES:])
+        raise DuetError(f"the server {why}\n{last}")
+
+
+def _problem(server: DockerContainer) -> str | None:
+    """Return what its health check says against a server; None when it answers."""
+    try:
+        asked = server.exec(["netduet-healthcheck"])
+    except docker.errors.APIError as error:  # it has just ended, or cannot be asked
+        return str(error)
+    said = asked.output.decode(errors="replace").strip()
+    return said or "unhealthy" if asked.exit_code else None
+
+
+def _given(model: type[Model], values: Mapping[str, object]) -> Model:
+    """Return settings made of these values alone.
+
+    Raises:
+        DuetError: one is unknown or bad; the message says what would be right.
+
+    """
+    try:
+        return given(model, values)
+    except SettingsError as error:
+        raise DuetError(str(error)) from None
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return what was given of settings as a container's variables.
+
+    An image of another version may not know the others.
+    """
+    fields = type(settings).model_fields
+    shown = {
+        settings.variable(field): show(fields[field], getattr(settings, field))
+        for field in sorted(settings.model_fields_set)
+    }
+    return {name: value for name, value in shown.items() if value}

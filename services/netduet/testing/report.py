@@ -1,0 +1,151 @@
+"""What a check came to, typed, with the assertions that a test makes of it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Self
+
+from pydantic import PrivateAttr
+
+from netduet.client.failures import CATALOGUE
+from netduet.client.report import jsondoc, reading, words
+from netduet.client.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netduet.client.report.jsondoc import CheckPart, FindingPart
+
+
+class InconclusiveError(AssertionError):
+    """Nothing was shown either way: no PASS, and no FAIL of the network."""
+
+
+class Report(jsondoc.Report):
+    """What `netduet check --json` printed; ``str`` of it is what a person reads.
+
+    Its fields are those of docs/report.schema.json. Times are seconds, sizes bytes.
+    """
+
+    _asked: tuple[str, ...] = PrivateAttr(default=())
+
+    @classmethod
+    def read(cls, text: str | bytes, asked: Iterable[str] = ()) -> Self:
+        """Return the report that a client printed; fields of a later one are ignored.
+
+        ``asked`` are the checks that were asked for by name.
+
+        Raises:
+            ValueError: the text is no report, or one of another schema version.
+
+        """
+        report = cls.model_validate_json(text, extra="ignore")
+        if report.schema_version != jsondoc.SCHEMA_VERSION:
+            raise ValueError(
+                f"a report of schema version {report.schema_version}, "
+                f"and this is netduet.testing for version {jsondoc.SCHEMA_VERSION}: "
+                "take the image and the package of one version"
+            )
+        report._asked = tuple(asked)
+        return report
+
+    @property
+    def checks(self) -> dict[str, CheckPart]:
+        """The checks of the target, by name, in their order."""
+        return {one.name: one for target in self.targets for one in target.checks}
+
+    @property
+    def root(self) -> FindingPart | None:
+        """The one finding that the others follow from; None when nothing was found."""
+        return next((one.root for one in self.targets if one.root is not None), None)
+
+    @property
+    def failures(self) -> list[FindingPart]:
+        """All that is wrong, in the order of the checks."""
+        return [one for one in self._findings() if one.outcome is Outcome.FAIL]
+
+    def __str__(self) -> str:
+        """Return what a person reads on a terminal, without colours."""
+        verdicts = reading.verdicts(self)
+        lines = words.everything(verdicts, reading.known(self))
+        return "\n".join(words.plain(line) for line in lines)
+
+    def assert_ok(self) -> None:
+        """Pass when the network works, and all checks that were asked for were made.
+
+        Raises:
+            InconclusiveError: it could not be told; the message says what to do about it.
+            AssertionError: it does not; the message is the diagnosis.
+
+        """
+        __tracebackhide__ = True
+        if self.outcome is Outcome.FAIL:
+            raise AssertionError(self._diagnosis())
+        if self.outcome is not Outcome.PASS:
+            raise InconclusiveError(self._inconclusive())
+        for name in self._asked:
+            one = self.checks.get(name)
+            if one is not None and one.outcome is Outcome.SKIP:
+                raise InconclusiveError(
+                    f"the check {name} was asked for, and was not made: "
+                    f"{one.summary}\n\n{self}"
+                )
+
+    def assert_fails(self, failure: str) -> FindingPart:
+        """Pass when a finding of this class was made; return the first such finding.
+
+        For tests that break something on purpose: ``size.black_hole``.
+
+        Raises:
+            InconclusiveError: it, or whether it is there, could not be told.
+            AssertionError: it was not found; the message says what was instead.
+            ValueError: there is no such class.
+
+        """
+        __tracebackhide__ = True
+        for one in self.failures:
+            if one.failure == failure:
+                return one
+        if failure not in CATALOGUE:
+            close = difflib.get_close_matches(failure, CATALOGUE, 1)
+            remedy = f"did you mean {close[0]}?" if close else "see docs/checks.md"
+            raise ValueError(
+                f"{failure!r}: no class of failure has this name: {remedy}"
+            )
+        if self.outcome is Outcome.INCONCLUSIVE:
+            raise InconclusiveError(f"{failure} expected: {self._inconclusive()}")
+        found = ", ".join(dict.fromkeys(one.failure for one in self.failures))
+        instead = f"only {found} was found" if found else "nothing was found"
+        raise AssertionError(f"{failure} expected, and {instead}\n\n{self}")
+
+    def _findings(self) -> list[FindingPart]:
+        return [
+            finding
+            for target in self.targets
+            for check in target.checks
+            for finding in check.findings
+        ]
+
+    def _diagnosis(self) -> str:
+        """Return the verdict first, for a test's summary shows the first line alone."""
+        known = reading.known(self)
+        parts = []
+        for one in reading.verdicts(self):
+            lines = [words.plain(line) for line in words.verdict(one, known)]
+            parts.append("\n".join(lines).strip("\n"))
+            done = (line for result in one.results for line in words.result(result))
+            told = [*words.heading(one.target), *done]
+            parts.append("\n".join(words.plain(line) for line in told))
+        return "\n\n".join(parts)
+
+    def _inconclusive(self) -> str:
+        if any(one.interrupted for one in self.targets):
+            advice = "the client was stopped before its end: run it again"
+        elif self._findings():
+            advice = (
+                "an end could itself not run while it waited, or nothing can be told "
+                "from here: run it again with CPU to spare, with fewer tests at once"
+            )
+        else:
+            advice = "a check that others stand on was skipped: its line says why"
+        return f"INCONCLUSIVE, which is no PASS: {advice}\n\n{self._diagnosis()}"

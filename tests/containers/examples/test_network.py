@@ -1,0 +1,11 @@
+"""The smallest example: a network between two containers."""
+
+from testcontainers.core.network import Network
+
+from netduet.testing import Duet
+
+
+def test_network_works() -> None:
+    """All that the pair asks in seconds passes between two containers."""
+    with Network() as network, Duet(network) as duet:
+        duet.check("quick").assert_ok()

@@ -1,0 +1,53 @@
+"""An example: a user's own TCP proxy under test, between the two halves of netduet."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+from netduet.testing import Duet
+
+PROXY = Path(__file__).with_name("tcp_proxy.py")
+TCP = ("name", "reach", "identity", "path", "size", "close")  # it carries no UDP
+
+
+@contextmanager
+def behind_proxy(*options: str) -> Iterator[Duet]:
+    """Run the pair on two networks, and the proxy on both: it is the one way between."""
+    with (
+        Network() as front,
+        Network() as back,
+        Duet(back, client_network=front) as duet,
+        proxy(duet, front, *options) as one,
+    ):
+        back.connect(one.get_container_id())
+        yield duet
+
+
+def proxy(duet: Duet, front: Network, *options: str) -> DockerContainer:
+    """Return the proxy's container, where clients find it as ``proxy``."""
+    return (
+        DockerContainer("netduet-client")  # your proxy's own image stands here
+        .with_kwargs(entrypoint=["python3", "/proxy.py"])
+        .with_copy_into_container(PROXY, "/proxy.py")
+        .with_command([duet.address, *options])
+        .with_network(front)
+        .with_network_aliases("proxy")
+        .waiting_for(LogMessageWaitStrategy("listening"))
+    )
+
+
+def test_proxy_carries_all_that_tcp_does() -> None:
+    """Full packets, a megabyte, half-closed connections, ends and resets: all pass."""
+    with behind_proxy() as duet:
+        duet.check("quick", target="proxy:9000", checks=TCP).assert_ok()
+
+
+def test_hasty_proxy_is_found_out() -> None:
+    """A proxy that closes both sides at the first end of sending loses answers."""
+    with behind_proxy("hasty") as duet:
+        report = duet.check("quick", target="proxy:9000", checks=TCP)
+    report.assert_fails("close.half_close")

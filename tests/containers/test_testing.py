@@ -1,0 +1,209 @@
+"""``netduet.testing`` on the real engine: what it starts, says, and leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
+from testcontainers.core.network import Network
+
+from netduet.testing import Duet, DuetError
+from netduet.testing.client import ended
+from netduet.testing.engine import Image, connect, require
+from tests.containers.stage import Images, Stage, inside
+
+SOON = ("name", "reach", "identity")
+ONE = {"service": "one", "port": 8080}
+NOWHERE = (
+    "image 'netduet-nowhere' is not there: build it by `make images` in netduet's "
+    "repository, or name another one in NETDUET_TESTING_X_IMAGE"
+)
+
+
+@pytest.fixture(scope="module")
+def pair(images: Images) -> Iterator[Duet]:
+    """Return one pair for all tests that ask it in vain."""
+    assert images
+    with Network() as network, Duet(network) as one:
+        yield one
+
+
+def test_pair_is_played_and_leaves_nothing(
+    stage: Stage, engine: docker.DockerClient
+) -> None:
+    """A check passes in all that it is asked, and no container stays."""
+    network = stage.network()
+    here: dict[str, Any] = {"network": network.name}
+    with Duet(network) as duet:
+        report = duet.check("quick", checks=("size", "close"))
+        report.assert_ok()
+        assert list(report.checks) == [*SOON, "size", "close"]
+        assert str(report).startswith(f"{duet.address}\n  PASS         name ")
+        assert "connection.closed" in duet.server_log()
+        with pytest.raises(DuetError, match="started already"):
+            duet.start()
+        [server] = engine.containers.list(all=True, filters=here)
+        assert server.labels[LABEL_SESSION_ID] == SESSION_ID
+    assert engine.containers.list(all=True, filters=here) == []
+
+
+def test_test_that_fails_leaves_nothing(
+    stage: Stage, engine: docker.DockerClient
+) -> None:
+    """Whatever a test raises, the server is removed."""
+    network = stage.network()
+    with pytest.raises(KeyboardInterrupt), Duet(network):
+        raise KeyboardInterrupt
+    here: dict[str, Any] = {"network": network.name}
+    assert engine.containers.list(all=True, filters=here) == []
+
+
+def test_network_may_be_a_name_or_an_id(
+    stage: Stage, engine: docker.DockerClient
+) -> None:
+    """Who made a network without testcontainers names it; pairs stand side by side."""
+    network = stage.network()
+    assert network.id is not None
+    found = engine.networks.get(network.id)
+    with (
+        Duet(network.id, client_network=network.name, server_settings=ONE) as one,
+        Duet(found, alias="two", server_settings={"service": "two"}) as two,
+    ):
+        one.check(checks=SOON).assert_ok()
+        report = one.check(target=two.address, checks=SOON)
+    assert two.address == "two:12345"
+    assert "two" in report.assert_fails("identity.other_service").seen
+
+
+def test_fault_that_a_test_makes_is_found(stage: Stage) -> None:
+    """The server's container may be paused: the diagnosis is that nobody answers."""
+    with Duet(stage.network()) as duet:
+        inside(duet.server).pause()
+        report = duet.check(checks=SOON, answer_timeout="500ms")
+    report.assert_fails("identity.silent")
+    with pytest.raises(AssertionError, match="FAIL: the connection is accepted and"):
+        report.assert_ok()
+
+
+def test_client_that_does_not_end_in_time_says_what_it_knows(stage: Stage) -> None:
+    """It is told to stop, and what it had found until then is in the error."""
+    with Duet(stage.network()) as duet:
+        inside(duet.server).pause()
+        with pytest.raises(DuetError) as caught:
+            duet.check(checks=SOON, answer_timeout=60.0, timeout=3.0)
+    told = str(caught.value)
+    assert told.startswith("the client did not end within 3 s\n")
+    assert "PASS         reach" in told
+    assert "INCONCLUSIVE: stopped before all checks" in told
+
+
+def test_server_that_does_not_start_shows_its_last_words(stage: Stage) -> None:
+    """Its exit status and the end of its log say why."""
+    duet = Duet(stage.network(), server_settings={"host": "192.0.2.1"})
+    with pytest.raises(DuetError, match="the server ended with status 2\n") as caught:
+        duet.start()
+    assert "192.0.2.1" in str(caught.value)
+
+
+def test_server_that_does_not_answer_shows_its_last_words(stage: Stage) -> None:
+    """What the health check says, and the end of the log, are in the error."""
+    # It then takes a free port, of which its health check does not know.
+    duet = Duet(stage.network(), server_settings={"port": 0}, ready_timeout=4.0)
+    with pytest.raises(DuetError, match=r"not answer after 4 s: unhealthy") as caught:
+        duet.start()
+    assert "server.listening" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("exit('broken')", "status 1 and without a report that can be read\nbroken"),
+        ("print('{}')", "status 0 and without a report that can be read\n"),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            "status 137 (killed: out of memory?) and without a report",
+        ),
+    ],
+)
+def test_client_that_breaks_shows_its_last_words(
+    stage: Stage, program: str, said: str
+) -> None:
+    """A client without a report is never a verdict: its status and stderr are told."""
+    client = stage.python(None, program)
+    with pytest.raises(DuetError) as caught:
+        ended(client, 30.0, ())
+    assert str(caught.value).startswith(f"the client ended with {said}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"chekcs": ("size",)},
+            "chekcs: no setting has this name: did you mean checks",
+        ),
+        ({"profile": "fast"}, "profile=fast: must be quick, full or soak"),
+        ({"target": "a:b"}, "target=a:b: target 'a:b': the port must be a number"),
+        ({"answer_timeout": 0}, "answer_timeout=0: must be more than 0s"),
+        ({"junit": "x"}, "junit: no setting of a check in a test"),
+        (
+            {"checks": "siz"},
+            "the client refuses what it was asked: netduet: check 'siz'",
+        ),
+    ],
+)
+def test_check_that_cannot_be_asked_is_named(
+    pair: Duet, settings: dict[str, object], said: str
+) -> None:
+    """One line says which setting, what value, and what would be right."""
+    with pytest.raises(DuetError) as caught:
+        pair.check(**settings)  # type: ignore[arg-type]
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ("netduet-nowhere", "network 'netduet-nowhere': there is none: make it first"),
+        ("bridge", "network 'bridge' is the engine's own, and resolves no names"),
+    ],
+)
+@pytest.mark.usefixtures("images")
+def test_network_that_cannot_be_used_is_named(network: str, said: str) -> None:
+    """One line says which network, and how to make one."""
+    with pytest.raises(DuetError) as caught:
+        Duet(network).start()
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (
+            Image("netduet-nowhere", ours=True, variable="NETDUET_TESTING_X_IMAGE"),
+            NOWHERE,
+        ),
+        (
+            Image("127.0.0.1:9/nowhere:1", ours=False, variable="X"),
+            "image '127.0.0.1:9/nowhere:1' is not there, and cannot be pulled: ",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("engine")
+def test_image_that_is_missing_is_named(image: Image, said: str) -> None:
+    """One line says which image, and how it is built; one of ours is never pulled."""
+    with pytest.raises(DuetError) as caught:
+        require(connect(), image)
+    assert str(caught.value).startswith(said)
+
+
+def test_image_of_the_other_half_says_which_it_is(stage: Stage) -> None:
+    """Who exchanges the images is told by the image itself."""
+    with (
+        Duet(stage.network(), client_image=stage.images.server) as duet,
+        pytest.raises(DuetError, match="holds only the server half"),
+    ):
+        duet.check()

@@ -1,0 +1,26 @@
+"""What the pages show is code that runs: each snippet stands in an example."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = "\n".join(
+    one.read_text() for one in (ROOT / "tests/containers/examples").glob("test_*.py")
+)
+IN_A_FUNCTION = " " * 4
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/testing.md"])
+def test_snippet_stands_in_an_example_that_runs(page: str) -> None:
+    """Each part of a snippet about the pair in tests is one of an example, verbatim."""
+    snippets = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    ours = [one for one in snippets if "duet" in one]
+    assert ours
+    for part in "\n\n".join(ours).split("\n\n"):
+        indented = textwrap.indent(part, IN_A_FUNCTION)
+        assert part in EXAMPLES or indented in EXAMPLES

@@ -1,0 +1,214 @@
+"""The typed report: what is read from a client, and what its assertions say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from netduet.client.failures import CATALOGUE
+from netduet.client.report import words
+from netduet.client.report.jsondoc import document
+from netduet.client.verdict import (
+    Finding,
+    Judgement,
+    Outcome,
+    Result,
+    Side,
+    Starvation,
+    Verdict,
+    conclude,
+    following,
+    result,
+)
+from netduet.testing import InconclusiveError, Report
+
+CALM = Starvation(0, 0.0, None)
+REFUSED = Finding(
+    "reach.refused",
+    "192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms",
+    ((Side.CLIENT, "it was tried once"), (Side.SERVER, "nothing was said")),
+    {"lost_syns": 2},
+)
+HIDDEN = Finding("close.reset_hidden", "it ended properly", where="path →")
+LATE = Finding("identity.silent", "nobody answered", outcome=Outcome.INCONCLUSIVE)
+
+
+def done(check: str, *findings: Finding, skipped: str | None = None) -> Result:
+    """Return the result of a check that found these."""
+    judgement = Judgement(
+        "came to", findings, ("odd",), {"n": 1.5}, skipped, blocks=skipped == "blocks"
+    )
+    return result(check, "Is it?", judgement, 0.1, lambda *_: 0.0)
+
+
+PASSED = conclude("a:1", [done("name"), done("size")])
+PARTLY = conclude("a:1", [done("name"), done("idle", skipped="none are held")])
+REFUSES = conclude(
+    "b:1", [done("name"), done("reach", REFUSED), following("path", "?", "reach")]
+)
+TWO = conclude("b:1", [done("reach", REFUSED), done("close", HIDDEN)])
+STARVED = conclude("c:1", [done("name"), done("identity", LATE)])
+SKIPPED = conclude("d:1", [done("reach", skipped="blocks")])
+STOPPED = conclude("e:1", [done("name")], interrupted=True)
+ALL = (PASSED, PARTLY, REFUSES, TWO, STARVED, SKIPPED, STOPPED)
+
+
+def read(*verdicts: Verdict, asked: tuple[str, ...] = ()) -> Report:
+    """Return the report of a client that came to these."""
+    return Report.read(document(verdicts, CALM), asked)
+
+
+def printed(*verdicts: Verdict) -> str:
+    """Return what the client prints of these on a terminal."""
+    return "\n".join(words.plain(line) for line in words.everything(verdicts))
+
+
+@pytest.mark.parametrize("verdicts", [*([one] for one in ALL), ALL])
+def test_report_reads_as_the_client_prints_it(verdicts: list[Verdict]) -> None:
+    """The words of a report that was written down and read are those of the client."""
+    assert str(read(*verdicts)) == printed(*verdicts)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_report_of_each_class_reads_as_the_client_prints_it(name: str) -> None:
+    """Nothing that is known of a class is lost on the way through the document."""
+    verdict = conclude("a:1", [done("x", Finding(name, "seen"))])
+    assert str(read(verdict)) == printed(verdict)
+
+
+def test_report_is_typed() -> None:
+    """A test asks for checks by name, for findings by class, for figures by name."""
+    report = read(TWO)
+    assert report.outcome is Outcome.FAIL
+    assert report.root is not None
+    assert (report.root.failure, report.root.where) == ("reach.refused", "server")
+    assert report.checks["close"].outcome is Outcome.FAIL
+    assert report.checks["close"].figures == {"n": 1.5}
+    assert [one.failure for one in report.failures] == [
+        "reach.refused",
+        "close.reset_hidden",
+    ]
+    assert read(PASSED).root is None
+    assert read(STARVED).failures == []
+
+
+def test_class_that_is_not_known_here_is_told_by_the_report_itself() -> None:
+    """A client of a later version may know more: its own words are enough."""
+    text = document([REFUSES], CALM).replace("reach.refused", "reach.brand_new")
+    report = Report.read(
+        text.replace('"schema_version"', '"later": 1, "schema_version"')
+    )
+    assert str(report) == printed(REFUSES).replace("reach.refused", "reach.brand_new")
+    assert report.assert_fails("reach.brand_new").seen == REFUSED.seen
+
+
+def test_report_of_another_schema_version_is_refused() -> None:
+    """What the fields of another schema mean is not guessed."""
+    other = json.loads(document([PASSED], CALM)) | {"schema_version": 99}
+    with pytest.raises(ValueError, match="schema version 99") as caught:
+        Report.read(json.dumps(other))
+    assert "of one version" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "PASS", "{}", "[]", b"\xff"])
+def test_text_that_is_no_report_is_refused(text: str | bytes) -> None:
+    """What a client that broke has printed is never taken for a report."""
+    with pytest.raises(ValueError):  # noqa: PT011 - the words are pydantic's
+        Report.read(text)
+
+
+def test_network_that_works_is_ok() -> None:
+    """A pass is a pass, also when a check was skipped that nobody asked for by name."""
+    read(PASSED).assert_ok()
+    read(PASSED, asked=("name", "size")).assert_ok()
+    read(PARTLY).assert_ok()
+
+
+def test_failure_is_the_diagnosis() -> None:
+    """The message is the verdict with all that is known, then the checks."""
+    with pytest.raises(AssertionError) as caught:
+        read(REFUSES).assert_ok()
+    assert not isinstance(caught.value, InconclusiveError)
+    assert (
+        str(caught.value)
+        == """\
+FAIL: the connection is refused (reach.refused)
+  seen      192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
+  this end  it was tried once
+  far end   nothing was said
+  where     server (the server's end)
+  likely    1. the server is not running, or has not started to listen yet
+            2. it listens on another port, or on 127.0.0.1 alone
+            3. a firewall rejects with a reset (REJECT --reject-with tcp-reset)
+  try next  1. look whether the server runs and what it listens on: docker logs,
+               ss -tln
+            2. compare the port asked with the port listened on
+  follows   path: not judged on their own
+
+b:1
+  PASS         name     came to
+                        note: odd
+  FAIL         reach    came to
+                        note: odd
+  SKIP         path     nothing to go on: follows from reach"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "asked", "said"),
+    [
+        (STARVED, (), "INCONCLUSIVE, which is no PASS: an end could itself not run"),
+        (SKIPPED, (), "INCONCLUSIVE, which is no PASS: a check that others stand on"),
+        (STOPPED, (), "INCONCLUSIVE, which is no PASS: the client was stopped"),
+        (PARTLY, ("idle",), "the check idle was asked for, and was not made: none are"),
+    ],
+)
+def test_what_is_no_pass_is_not_ok(
+    verdict: Verdict, asked: tuple[str, ...], said: str
+) -> None:
+    """Where nothing was shown either way the message says so, and what to do."""
+    with pytest.raises(InconclusiveError) as caught:
+        read(verdict, asked=asked).assert_ok()
+    assert str(caught.value).startswith(said)
+
+
+def test_fault_that_was_expected_is_returned() -> None:
+    """A test that breaks something looks further into what was found."""
+    found = read(TWO).assert_fails("close.reset_hidden")
+    assert (found.seen, found.where) == ("it ended properly", "path →")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "failure", "said"),
+    [
+        (PASSED, "size.black_hole", "size.black_hole expected, and nothing was found"),
+        (
+            TWO,
+            "size.black_hole",
+            "size.black_hole expected, and only reach.refused, close.reset_hidden was",
+        ),
+    ],
+)
+def test_fault_that_was_not_found_fails(
+    verdict: Verdict, failure: str, said: str
+) -> None:
+    """The message says what was found instead."""
+    with pytest.raises(AssertionError) as caught:
+        read(verdict).assert_fails(failure)
+    assert not isinstance(caught.value, InconclusiveError)
+    assert str(caught.value).startswith(said)
+    assert printed(verdict) in str(caught.value)
+
+
+@pytest.mark.parametrize("verdict", [STARVED, SKIPPED, STOPPED])
+def test_fault_that_could_not_be_told_is_inconclusive(verdict: Verdict) -> None:
+    """A starved test neither confirms the fault nor denies it."""
+    with pytest.raises(InconclusiveError, match=r"identity\.silent expected: INCONCL"):
+        read(verdict).assert_fails("identity.silent")
+
+
+def test_class_that_is_none_is_a_mistake_of_the_test() -> None:
+    """A misspelt class would never be found: the nearest one is named."""
+    with pytest.raises(ValueError, match=r"did you mean size\.black_hole"):
+        read(PASSED).assert_fails("size.blackhole")
