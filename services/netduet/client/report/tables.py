@@ -46,7 +46,7 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         yield (
             ("", "  "),
             ("strong", _cut(row.target, name).ljust(name)),
-            ("", f" expected {row.expected:<{expected}}, found "),
+            ("", f" expected {row.expected + ',':<{expected + 1}} found "),
             ("", f"{_cut(text, found):<{found}}  "),
             (style, mark),
         )

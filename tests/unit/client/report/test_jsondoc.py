@@ -133,6 +133,7 @@ def test_check_is_told_with_its_remarks_and_figures() -> None:
             "findings": [],
             "figures": {"n": 1.5},
             "follows_from": None,
+            "earlier": None,
         }
     ]
 

@@ -122,16 +122,16 @@ def test_result_is_a_line_with_outcome_check_and_summary() -> None:
         *words.result(following("identity", "?", "reach")),
     ]
     assert [plain(line) for line in lines] == [
-        "  PASS         name     what it came to",
-        "  FAIL         reach    what it came to",
-        "  SKIP         identity nothing to go on: follows from reach",
+        "  PASS         name      what it came to",
+        "  FAIL         reach     what it came to",
+        "  SKIP         identity  nothing to go on: follows from reach",
     ]
 
 
 def test_check_without_a_summary_shows_its_question() -> None:
     """A line never ends where its text should be."""
     one = Result("name", "What is asked?", Outcome.PASS, "")
-    assert plain(next(words.result(one))) == "  PASS         name     What is asked?"
+    assert plain(next(words.result(one))) == "  PASS         name      What is asked?"
 
 
 def test_long_summary_and_remarks_stay_in_their_column() -> None:
@@ -139,9 +139,9 @@ def test_long_summary_and_remarks_stay_in_their_column() -> None:
     one = Result("name", "?", Outcome.PASS, "word " * 20, remarks=("note " * 20,))
     lines = [plain(line) for line in words.result(one)]
     assert len(lines) == 4
-    assert lines[1].startswith(" " * 24 + "word")
-    assert lines[2].startswith(" " * 24 + "note: note")
-    assert lines[3].startswith(" " * 30 + "note")
+    assert lines[1].startswith(" " * 25 + "word")
+    assert lines[2].startswith(" " * 25 + "note: note")
+    assert lines[3].startswith(" " * 31 + "note")
 
 
 def test_outcome_is_styled_by_its_name() -> None:

@@ -59,6 +59,8 @@ def judge(isolation: Isolation) -> Judgement:
         "datagrams": sum(one.udp.sent for one in doors),
     }
     summary = _listed(_told(one) for one in opened or doors)
+    if unproven is not None and not opened:
+        summary = "whether it is blocked cannot be told"
     if opened:
         remarks = tuple(_beside(isolation))
         return Judgement(summary, (_open(opened),), remarks, figures)
