@@ -172,12 +172,12 @@ def explain(name: str | None) -> int:
 async def _check(
     settings: ClientSettings, targets: tuple[Target, ...], resume: Resume | None
 ) -> int:
+    until = Until()  # before all that takes time: a signal gives a verdict from now on
     from netduet.client.battery import Battery  # noqa: PLC0415 - after the first words
     from netduet.stalls import StallWatch  # noqa: PLC0415
 
     tell: Tell = _silent if settings.json_report else writer(settings.color)
     verdicts: dict[int, Verdict] = {}
-    until = Until()
     progress = Progress() if erasable() and not settings.json_report else None
 
     def result(one: Result) -> None:

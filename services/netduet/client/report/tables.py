@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.truth import truth
+from netduet.client.truth import Truth, truth
 from netduet.client.verdict import Outcome, Result, Verdict
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _MARKS: Final = {True: ("PASS", "✓"), False: ("FAIL", "✗"), None: ("INCONCLUSIVE", "?")}
 _SHORT: Final = {Outcome.SKIP: "–", Outcome.INCONCLUSIVE: "?"}
 _GAP: Final = "  "
+_ROOM: Final = 30
+"""Columns that a target and what was found have at least, in a line."""
+
 _LEAST: Final = 20
 """Columns that a target has at least, where it needs them."""
 
@@ -33,23 +36,34 @@ def tables(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
 
 
 def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
-    """Yield a line for each target: what was expected, what was found, a mark."""
+    """Yield for each target what was expected, what was found, and a mark.
+
+    A line each, or two where a terminal is too narrow for that.
+    """
     rows = [truth(one) for one in verdicts]
     said = [f"{row.found} ({row.how})" if row.how else row.found for row in rows]
-    expected = max(len(row.expected) for row in rows)
-    fixed = len("  " + " expected " + ", found " + "  ✓") + expected
-    room = max(width - fixed, _LEAST)
+    expected = max(len(row.expected) for row in rows) + 1
+    room = width - len("   expected  found   ✓") - expected
+    if room < _ROOM:
+        for row, text in zip(rows, said, strict=True):
+            yield from _in_two_lines(row, text, width)
+        return
     found = min(max(map(len, said)), room - min(_targets_width(verdicts), room // 2))
     name = min(_targets_width(verdicts), room - found)
     for row, text in zip(rows, said, strict=True):
-        style, mark = _MARKS[row.holds]
         yield (
-            ("", "  "),
+            ("", _GAP),
             ("strong", _cut(row.target, name).ljust(name)),
-            ("", f" expected {row.expected + ',':<{expected + 1}} found "),
+            ("", f" expected {row.expected + ',':<{expected}} found "),
             ("", f"{_cut(text, found):<{found}}  "),
-            (style, mark),
+            _MARKS[row.holds],
         )
+
+
+def _in_two_lines(row: Truth, said: str, width: int) -> Iterator[Line]:
+    target = _cut(row.target, width - 4)
+    yield (("", _GAP), _MARKS[row.holds], ("strong", f" {target}"))
+    yield (("", _cut(f"    expected {row.expected}, found {said}", width)),)
 
 
 def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
