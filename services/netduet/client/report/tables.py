@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.target import Expect
 from netduet.client.truth import Truth, truth
 from netduet.client.verdict import Outcome, Result, Verdict
 
@@ -68,7 +69,9 @@ def _in_two_lines(row: Truth, said: str, width: int) -> Iterator[Line]:
 
 def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     """Yield targets in rows, checks in columns: PASS, a class of failure, or a mark."""
-    checks = list(dict.fromkeys(one.check for row in verdicts for one in row.results))
+    # The few checks of targets that ought to be blocked come first, to stand together.
+    few_first = sorted(verdicts, key=lambda one: one.expected is Expect.OPEN)
+    checks = list(dict.fromkeys(one.check for row in few_first for one in row.results))
     cells = [
         {one.check: (one.outcome.value, _cell(one)) for one in row.results}
         for row in verdicts

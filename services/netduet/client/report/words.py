@@ -99,7 +99,9 @@ def resumable(path: str, trouble: str) -> Iterator[Line]:
     if trouble:
         said = f"what is done could not all be kept in {path}: {trouble}"
     yield ()
-    for line in textwrap.wrap(said, WIDTH):
+    # A path stays in one piece: it is there to be copied.
+    lines = textwrap.wrap(said, WIDTH, break_long_words=False, break_on_hyphens=False)
+    for line in lines:
         yield (("", line),)
 
 

@@ -73,10 +73,10 @@ def test_narrow_terminal_has_the_truth_in_two_lines() -> None:
 def test_matrix_has_a_row_a_target_and_a_column_a_check() -> None:
     """A cell is the class without the check's name, an outcome, or nothing."""
     assert lines(APP, GONE, DB) == [
-        "           name  reach      udp   isolation",
-        "  app:80   PASS  PASS       loss",
-        "  gone:1   PASS  ? timeout  –",
-        "  db:5432  PASS                   PASS",
+        "           name  isolation  reach      udp",
+        "  app:80   PASS             PASS       loss",
+        "  gone:1   PASS             ? timeout  –",
+        "  db:5432  PASS  PASS",
         "  – was skipped, ? is inconclusive",
     ]
 
@@ -102,7 +102,7 @@ def test_columns_that_do_not_fit_follow_below_with_the_targets() -> None:
     told = lines(APP, GONE, DB, width=40)
     assert [line.split()[0] for line in told if line][:8] == [
         *("name", "app:80", "gone:1", "db:5432"),
-        *("isolation", "app:80", "gone:1", "db:5432"),
+        *("udp", "app:80", "gone:1", "db:5432"),
     ]
 
 
