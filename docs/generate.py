@@ -31,7 +31,7 @@ MANNERS = """
 
 `TARGET=blocked` (`db:5432=blocked`, `[2001:db8::1]:53=blocked`) passes only when the target cannot be reached; `--expect blocked` says so of all targets, and `TARGET=open` excepts one.
 Of such a target `name` and `isolation` run, and nothing else; `--checks` chooses among the checks of the others.
-TCP and UDP are both tried, at each address, for as long as `--connect-timeout` and `--answer-timeout` say.
+TCP and UDP are both tried, at each address, TCP for as long as `--connect-timeout` says, UDP for the longer of that and `--answer-timeout`.
 
 | what came back | it is called |
 |---|---|

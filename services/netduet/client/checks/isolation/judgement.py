@@ -57,6 +57,8 @@ def judge(isolation: Isolation) -> Judgement:
         "open": len(opened),
         "syns": sum(one.tcp.sent for one in doors),
         "datagrams": sum(one.udp.sent for one in doors),
+        "tcp_seconds": max((round(one.tcp.seconds, 6) for one in doors), default=0.0),
+        "udp_seconds": max((round(one.udp.seconds, 6) for one in doors), default=0.0),
     }
     summary = _listed(_told(one) for one in opened or doors)
     if unproven is not None and not opened:

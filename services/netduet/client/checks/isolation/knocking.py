@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from netduet import kernel
 from netduet.client.checks.isolation.doors import (
     Door,
     Isolation,
@@ -54,9 +55,12 @@ async def measure(context: Context) -> Isolation:
 
 
 async def _door(address: Address, patience: Patience) -> Door:
+    # A router that finds no host says so after 3 s, and then not of every packet
+    # (RFC 4861 §10, RFC 1812 §4.3.2.8): both knocks listen for as long as one may.
+    long = max(patience.connect, patience.answer)
     tcp, udp = await asyncio.gather(
         in_thread(partial(knock_tcp, address, patience.connect)),
-        in_thread(partial(knock_udp, address, patience.answer)),
+        in_thread(partial(knock_udp, address, long)),
     )
     opening: Opening | None = None
     if tcp.manner is Manner.OPEN:
@@ -111,11 +115,15 @@ def _connected(
     while True:
         left = until - time.monotonic()
         events = poll.poll(math.ceil(max(0.0, left) * 1000))
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         told = [one for one in error_queue(sock, address.family) if not one.local]
         notices += [
             Notice(one.error, one.offender, one.mtu, one.kind, one.code) for one in told
         ]
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        # Emptying the queue takes the error along (net/core/skbuff.c,
+        # sock_dequeue_err_skb); the state still tells that it was the end.
+        if told and not error and _state(sock) == "CLOSE":
+            error = errno.EHOSTUNREACH
         if error:
             return error
         if any(event & select.POLLOUT for _, event in events) and _is_connected(sock):
@@ -124,6 +132,11 @@ def _connected(
             return errno.ETIMEDOUT
         if events and not told:  # nothing new, and it would wake us again at once
             time.sleep(min(0.01, left))
+
+
+def _state(sock: socket.socket) -> int | str | None:
+    info = kernel.tcp_info(sock.fileno())
+    return None if info is None else info["state"]
 
 
 def _is_connected(sock: socket.socket) -> bool:
