@@ -148,5 +148,6 @@ NETWORKS: Final = (
         conditions=(dropped("all"),),
         target=BLOCKED,
         starved="client",
+        seconds=120,
     ),
 )
