@@ -24,6 +24,42 @@ MODELS = (ServerSettings, ClientSettings)
 BEGIN, END = "      # generated: make docs\n", "      # end of what is generated\n"
 
 
+MANNERS = """
+`tls` is the place of a check to come: it is skipped, and a verdict stands without it.
+
+## Targets that ought to be blocked
+
+`TARGET=blocked` (`db:5432=blocked`, `[2001:db8::1]:53=blocked`) passes only when the target cannot be reached; `--expect blocked` says so of all targets, and `TARGET=open` excepts one.
+Of such a target `name` and `isolation` run, and nothing else; `--checks` chooses among the checks of the others.
+TCP and UDP are both tried, at each address, TCP for as long as `--connect-timeout` says, UDP for the longer of that and `--answer-timeout`.
+
+| what came back | it is called |
+|---|---|
+| an acceptance, a reset after it, any datagram | open: `isolation.open` |
+| nothing | dropped |
+| a reset instead of an acceptance | rejected: by a firewall, or by a host where nothing listens; from outside the two look the same |
+| ICMP: prohibited, port unreachable, host unreachable | rejected, by whom the kernel names; the host itself, or a router that finds no host, prove no firewall, and a remark says so |
+| nothing was sent: this host has no route there | no route |
+
+Nothing is proven, and the verdict is INCONCLUSIVE, when the name has no address (misspelt, or known on other networks alone: give the address), when this client has no route to anywhere or could not run while it waited, and when there was time for a single SYN only.
+Silence is also what a client hears that is not connected: a target beside it that is open is the control. Those are checked first; without one a remark asks.
+A service that is no netduet would not answer our datagrams: about UDP, silence says less than about TCP.
+
+## Several targets
+
+Below the verdicts stand a truth table (expected against found) and a matrix (targets, checks; PASS, or the class of failure without the check's name), no wider than the terminal.
+The JSON report has `expected`, `found` and `how` for each target; JUnit has a suite for each target and a case for each check.
+
+## A run that is interrupted
+
+SIGINT (Ctrl-C) and SIGTERM end a run with all that is known, what is done and what is missing, and status 3.
+`--resume FILE` keeps the result of each check as it is done: the same command goes on from there, and shows them with their time.
+Measured anew is what other checks stand on (`name`, `reach`, `identity`), what had no verdict, and a check that was under way.
+A file of other targets, another profile, version, family, service or bound is refused with status 2, and so is a file that is not netduet's: neither is written to.
+The file is removed when all is done, like the part of a file that `rsync --partial-dir` keeps: the same command then asks everything anew.
+"""
+
+
 def files() -> Iterator[tuple[Path, str]]:
     """Yield each generated file with what it must hold."""
     yield ROOT / ".env.example", reference.env(MODELS)
@@ -46,6 +82,7 @@ def checks() -> str:
     for check in CHECKS:
         needs = ", ".join(check.needs)
         parts.append(f"| `{check.name}` | {check.question} | {needs} |\n")
+    parts.append(MANNERS)
     for failure in CATALOGUE.values():
         parts.append(f"\n## {failure.name}\n\n**{failure.title}.** {failure.meaning}\n")
         parts.append(f"\nWhere: {failure.where} ({SIDES[failure.where]}).\n")

@@ -29,7 +29,9 @@ def main() -> int:
         status = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 0 if words[:1] == ["serve"] else INTERRUPTED
+        if words[:1] == ["serve"]:
+            return 0
+        return _say(["stopped by a signal before there was a verdict"], INTERRUPTED)
     except SystemExit:  # rich ends so, with status 1, when whoever read us has left
         return INTERRUPTED
     except Exception as error:

@@ -98,7 +98,7 @@ def check(words: Sequence[str], flags: Flags) -> int:
     from netduet.client.app import check as run  # noqa: PLC0415
     from netduet.client.app import unusable  # noqa: PLC0415
 
-    problems = unusable(loaded.settings)
+    problems = unusable(loaded.settings, targets)
     if problems:
         raise SettingsError(problems)
     return run(loaded.settings, targets, loaded.ignored)
@@ -112,6 +112,8 @@ def hello(word: str, flags: Flags) -> int:
 
     """
     loaded = load(_client_settings(), flags)
+    if "=" in word:
+        raise UsageError(f"target {word!r}: hello expects nothing: leave the = away")
     [target] = _targets(loaded.settings, [word])
     from netduet.client.app import hello as run  # noqa: PLC0415
 
@@ -277,7 +279,11 @@ def _flagged(command: str) -> Callable[..., int]:
             lambda word, **flags: hello(word, _family(flags)),
             [word, *_slots(model, _HELLO)],
         )
-    words = _positional("words", f"What to check: {_FORMS}.", "TARGET", many=True)
+    told = (
+        f"What to check: {_FORMS}. With =blocked behind it (db:5432=blocked) it passes "
+        "only when it cannot be reached; =open is the contrary of --expect blocked."
+    )
+    words = _positional("words", told, "TARGET", many=True)
     fields = set(model.model_fields) - {"target", "greeting"}
     return _signed(
         lambda *words, **flags: check(words, _family(flags)),
@@ -438,12 +444,13 @@ def _models() -> list[type[Settings]]:
 
 
 def _targets(settings: ClientSettings, words: Sequence[str]) -> tuple[Target, ...]:
-    from netduet.client.target import parse_target  # noqa: PLC0415
+    from netduet.client.target import Expect, parse_target  # noqa: PLC0415
 
+    expect = Expect(settings.expect)
     problems, targets = [], []
     for word in words or settings.target:
         try:
-            targets.append(parse_target(word, settings.port))
+            targets.append(parse_target(word, settings.port, expect))
         except ValueError as error:
             problems.append(str(error))
     if not targets and not problems:

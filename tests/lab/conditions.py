@@ -79,6 +79,12 @@ def port_unreachable(way: Way = UP) -> Condition:
     )
 
 
+def address_dropped(address: str, way: Way = UP) -> Condition:
+    """Drop all that goes to one IPv4 address."""
+    rule = Rule("filter", f"-A FORWARD -o {way} -d {address} -j DROP")
+    return Condition(ipv4=(rule,))
+
+
 def lost(share: float, way: Way, protocol: str = "all") -> Condition:
     """Lose packets at random."""
     match = f"-o {way} -p {protocol} -m statistic --mode random --probability {share}"
@@ -308,6 +314,11 @@ def no_ipv6() -> Condition:
             ("client", "addr del 2001:db8:1::2/64 dev eth0"),
         )
     )
+
+
+def unplugged() -> Condition:
+    """Have the client's link down: it has no route to anywhere."""
+    return Condition(links=(("client", "link set eth0 down"),))
 
 
 def own_port_alone() -> Condition:

@@ -20,7 +20,8 @@ class Expected:
 
     ``failures`` are the classes that the root finding may have, ``where`` its side,
     ``check`` the check that must find it; ``remarks`` are (check, words that one of
-    its remarks must contain); ``may`` are classes that may be found besides, or not.
+    its remarks, or its summary, must contain); ``may`` are classes that may be found
+    besides, or not.
     """
 
     outcomes: tuple[str, ...]
@@ -53,6 +54,11 @@ def passes(*remarks: tuple[str, str], may: tuple[str, ...] = ()) -> Expected:
     return Expected(("PASS",), remarks=remarks, may=may)
 
 
+def proves_nothing(*remarks: tuple[str, str]) -> Expected:
+    """Expect that no verdict can be had, with these remarks."""
+    return Expected(("INCONCLUSIVE",), remarks=remarks)
+
+
 def never_fails() -> Expected:
     """Expect a PASS, or that no verdict can be had; never a FAIL."""
     return Expected(("PASS", "INCONCLUSIVE"))
@@ -73,9 +79,9 @@ def _cell(outcome: str, findings: list[dict[str, Any]]) -> str:
     return classes if outcome == "FAIL" else outcome
 
 
-def complaints(expected: Expected, report: Report) -> dict[str, str]:
-    """Return what is wrong, by check; empty when the verdict is right."""
-    target = report["targets"][0]
+def complaints(expected: Expected, report: Report, number: int = 0) -> dict[str, str]:
+    """Return what is wrong about a target, by check; empty when the verdict is right."""
+    target = report["targets"][number]
     wrong: dict[str, str] = {}
     if target["outcome"] not in expected.outcomes:
         wanted = " or ".join(expected.outcomes)
@@ -91,7 +97,7 @@ def complaints(expected: Expected, report: Report) -> dict[str, str]:
             remark
             for one in target["checks"]
             if one["name"] == name
-            for remark in one["remarks"]
+            for remark in (one["summary"], *one["remarks"])
         ]
         if not any(words in remark for remark in remarks):
             wrong.setdefault(name, f"no remark says {words!r}: {remarks}")

@@ -90,6 +90,10 @@ def examine(network: Network, number: int) -> dict[str, Any]:
         else:
             result["cells"] = cells(report)
             result["wrong"] = complaints(network.expect, report)
+            for place_in_line, (target, expect) in enumerate(network.also, 1):
+                about = complaints(expect, report, place_in_line)
+                wrong = {check: f"{target}: {what}" for check, what in about.items()}
+                result["wrong"] = wrong | result["wrong"]
     except Exception:  # noqa: BLE001 - told with the network that it befell
         result["wrong"] = {VERDICT: f"the lab itself failed: {traceback.format_exc()}"}
     result["seconds"] = round(time.monotonic() - begin, 3)
@@ -144,7 +148,8 @@ def _serve(
 def _check(network: Network, place: Place) -> tuple[Report, str]:
     """Run the client to its end; return its report ({} without one), and stderr."""
     command = [sys.executable, "-m", "netduet", "check", "--json", *network.flags]
-    line = place.as_nobody("client", *command, network.target)
+    further = [target for target, _ in network.also]
+    line = place.as_nobody("client", *command, network.target, *further)
     with (
         _process(line, stderr=subprocess.PIPE) as client,
         contextlib.ExitStack() as stack,

@@ -19,13 +19,17 @@ from netduet.client.checks import CHECKS
 from netduet.client.checks.declaration import Bounds, Context, Patience
 from netduet.client.failures import CATALOGUE
 from netduet.client.report import words
-from netduet.client.report.terminal import Progress, erasable, writer
+from netduet.client.report.tables import tables
+from netduet.client.report.terminal import Progress, columns, erasable, writer
+from netduet.client.target import Expect
+from netduet.client.truth import truth
 from netduet.client.verdict import Result, Starvation, Verdict, exit_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from netduet.client.battery import Battery
+    from netduet.client.resume import Resume
     from netduet.client.settings import ClientSettings
     from netduet.client.target import Target
     from netduet.stalls import StallWatch
@@ -40,6 +44,7 @@ _FAMILIES: Final = {
 
 
 _INTERRUPTED: Final = 3
+_UNUSABLE: Final = 2
 
 
 def check(
@@ -49,9 +54,15 @@ def check(
 ) -> int:
     """Check each target and tell the verdict; return the exit status.
 
-    0 passed, 1 a check failed, 3 inconclusive, all skipped or interrupted.
-    ``ignored`` names variables that look like settings and are Kubernetes' own.
+    0 passed, 1 a check failed, 2 the file of ``resume`` cannot be used, 3
+    inconclusive, all skipped or interrupted. ``ignored`` names variables that look
+    like settings and are Kubernetes' own.
     """
+    try:
+        resume = _resume(settings, targets)
+    except ValueError as error:
+        print(f"netduet: {error}", file=sys.stderr)
+        return _UNUSABLE
     log_writer = _start_logs(settings)
     try:
         if ignored:
@@ -59,12 +70,37 @@ def check(
             logs.logger().warning("settings.ignored", **names)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             logs.attach(runner.get_loop())
-            return runner.run(_check(settings, targets))
+            return runner.run(_check(settings, targets, resume))
     finally:
         log_writer.close()
 
 
-def unusable(settings: ClientSettings) -> list[str]:
+def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Resume | None:
+    """Return what an earlier run has done, None when nothing is to be kept.
+
+    Raises:
+        ValueError: the file cannot be used; the message is a line.
+
+    """
+    if not settings.resume:
+        return None
+    from netduet.client.resume import Resume  # noqa: PLC0415
+
+    same = (
+        "profile",
+        "family",
+        "expect_service",
+        *(one.name for one in fields(Bounds)),
+    )
+    run = {
+        "version": __version__,
+        "targets": " ".join(f"{one}={one.expect.value}" for one in targets),
+        **{name.replace("_", "-"): str(getattr(settings, name)) for name in same},
+    }
+    return Resume(Path(settings.resume), run)
+
+
+def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list[str]:
     """Return a line for each setting that only now is seen to be unusable."""
     known = [check.name for check in CHECKS]
     lines = [
@@ -72,6 +108,15 @@ def unusable(settings: ClientSettings) -> list[str]:
         for name in settings.checks
         if name not in known
     ]
+    judging = [one for one in CHECKS if Expect.OPEN in one.judges]
+    if settings.checks and not lines:
+        none = not {one.name for one in judging} & set(settings.checks)
+        lines += [
+            f"checks {','.join(settings.checks)}: none of them judges {one}, which is "
+            f"expected to be open; expect it to be blocked: {one}=blocked"
+            for one in targets
+            if none and one.expect is Expect.OPEN
+        ]
     if settings.junit:
         try:
             Path(settings.junit).touch()
@@ -124,13 +169,15 @@ def explain(name: str | None) -> int:
     return 0
 
 
-async def _check(settings: ClientSettings, targets: tuple[Target, ...]) -> int:
+async def _check(
+    settings: ClientSettings, targets: tuple[Target, ...], resume: Resume | None
+) -> int:
+    until = Until()  # before all that takes time: a signal gives a verdict from now on
     from netduet.client.battery import Battery  # noqa: PLC0415 - after the first words
     from netduet.stalls import StallWatch  # noqa: PLC0415
 
     tell: Tell = _silent if settings.json_report else writer(settings.color)
-    verdicts: list[Verdict] = []
-    until = Until()
+    verdicts: dict[int, Verdict] = {}
     progress = Progress() if erasable() and not settings.json_report else None
 
     def result(one: Result) -> None:
@@ -139,20 +186,40 @@ async def _check(settings: ClientSettings, targets: tuple[Target, ...]) -> int:
         tell(words.result(one))
 
     async with StallWatch() as stalls:
-        for number, target in enumerate(targets):
-            if number:
+        for number in _turns(targets):
+            if verdicts:
                 tell([()])
-            tell(words.heading(str(target)))
+            tell(words.heading(str(targets[number])))
             battery = Battery(
-                _context(settings, target),
+                _context(settings, targets[number], _control(verdicts.values())),
                 stalls,
                 result,
                 settings.checks,
+                None if resume is None else resume.part(number),
             )
             await until.told(_ran(battery, progress))
-            verdicts.append(_conclude(battery, tell))
-        _finish(settings, verdicts, stalls, tell)
-    return exit_status(verdicts)
+            verdicts[number] = _conclude(battery, tell)
+        in_order = [verdicts[number] for number in range(len(targets))]
+        if resume is not None and not any(one.interrupted for one in in_order):
+            resume.complete()
+        _finish(settings, in_order, stalls, tell, resume)
+    return exit_status(in_order)
+
+
+def _turns(targets: tuple[Target, ...]) -> list[int]:
+    """Return the order of the targets: those that ought to be open come first.
+
+    One that is reached is the control of those that ought to be blocked: it proves
+    that this client is connected.
+    """
+    numbers = range(len(targets))
+    return sorted(numbers, key=lambda one: targets[one].expect is Expect.BLOCKED)
+
+
+def _control(verdicts: Iterable[Verdict]) -> str:
+    """Return a target that was reached, "" when none was."""
+    rows = map(truth, verdicts)
+    return next((row.target for row in rows if row.found == "open"), "")
 
 
 def _silent(_: Iterable[words.Line]) -> None:
@@ -171,7 +238,7 @@ async def _ran(battery: Battery, progress: Progress | None) -> None:
         await asyncio.gather(shown, return_exceptions=True)
 
 
-def _context(settings: ClientSettings, target: Target) -> Context:
+def _context(settings: ClientSettings, target: Target, control: str) -> Context:
     return Context(
         target,
         _FAMILIES[settings.family],
@@ -179,6 +246,7 @@ def _context(settings: ClientSettings, target: Target) -> Context:
         _patience(settings),
         settings.profile,
         Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)}),
+        control=control,
     )
 
 
@@ -200,6 +268,7 @@ def _finish(
     verdicts: list[Verdict],
     stalls: StallWatch,
     tell: Tell,
+    resume: Resume | None,
 ) -> None:
     if settings.junit:
         from netduet.client.report import junit  # noqa: PLC0415
@@ -213,7 +282,14 @@ def _finish(
         )
         sys.stdout.write(document(verdicts, starvation))
         sys.stdout.flush()
-    elif len(verdicts) > 1:
+        return
+    if any(one.interrupted for one in verdicts):
+        if resume is not None:
+            tell(words.resumable(resume.path, resume.trouble))
+        elif settings.profile != "quick":
+            tell(words.resumable("", ""))
+    if len(verdicts) > 1:
+        tell(tables(verdicts, columns()))
         tell(words.overall(verdicts))
 
 

@@ -11,6 +11,7 @@ from netduet import logs
 from netduet.client.checks import CHECKS
 from netduet.client.checks.reach import Reach
 from netduet.client.evidence import fares
+from netduet.client.target import Expect
 from netduet.client.verdict import (
     Finding,
     Judgement,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from netduet.client.checks.declaration import Check, Context
+    from netduet.client.resume import Part
     from netduet.stalls import StallWatch
 
 Tell = Callable[[Result], None]
@@ -43,15 +45,19 @@ class Battery:
         stalls: StallWatch,
         tell: Tell,
         names: tuple[str, ...] = (),
+        kept: Part | None = None,
     ) -> None:
         """Prepare; ``tell`` is called with each result as it comes, in their order.
 
         ``names`` are the checks to run, with those that they need; none means all.
+        ``kept`` has what an interrupted run had done, and keeps what this one does.
         """
         self._context = context
         self._stalls = stalls
         self._tell = tell
-        self._chosen = _with_needs(names)
+        self._kept = kept
+        self._earlier = {} if kept is None else kept.earlier
+        self._chosen = _with_needs(names, context.target.expect)
         self._results: list[Result] = []
         self._running: dict[str, float] = {}
         self._path = asyncio.Lock()
@@ -80,23 +86,36 @@ class Battery:
 
     def verdict(self) -> Verdict:
         """Return what is known so far; interrupted when a check is still to come."""
-        interrupted = len(self._results) < len(self._chosen)
-        target = str(self._context.target)
-        return conclude(target, self._results, interrupted=interrupted)
+        done = {one.check for one in self._results}
+        missing = [one.name for one in self._chosen if one.name not in done]
+        target = self._context.target
+        return conclude(
+            str(target),
+            self._results,
+            interrupted=bool(missing),
+            expected=target.expect,
+            missing=missing,
+        )
 
     async def _turn(
         self, check: Check[Any], needs: list[asyncio.Task[Result]]
     ) -> Result:
         """Wait for the checks that this one needs, and for the path to be quiet."""
+        if check.name in self._earlier:
+            return self._earlier[check.name]
         before = [await asyncio.shield(one) for one in needs]
         blocked = next((one for one in before if one.blocks), None)
         if blocked is not None:
             cause = blocked.follows or blocked.check
             return following(check.name, check.question, cause)
         if not check.heavy:
-            return await self._one(check)
-        async with self._path:
-            return await self._one(check)
+            done = await self._one(check)
+        else:
+            async with self._path:
+                done = await self._one(check)
+        if self._kept is not None:
+            self._kept.keep(done)
+        return done
 
     async def _one(self, check: Check[Any]) -> Result:
         begin = self._running[check.name] = time.monotonic()
@@ -146,10 +165,17 @@ class Battery:
         self._tell(done)
 
 
-def _with_needs(names: tuple[str, ...]) -> tuple[Check[Any], ...]:
-    """Return the checks of these names and those they need, in their order."""
-    wanted = set(names) or {check.name for check in CHECKS}
-    for check in reversed(CHECKS):
+def _with_needs(names: tuple[str, ...], expect: Expect) -> tuple[Check[Any], ...]:
+    """Return the checks of these names and those they need, in their order.
+
+    Of those alone that judge targets of which this is expected. One that is expected
+    to be blocked is judged by all of them, whatever the names: they are few, and the
+    names choose among what can be asked over a path.
+    """
+    judging = [check for check in CHECKS if expect in check.judges]
+    wanted = set(names) if expect is Expect.OPEN else set()
+    wanted = wanted or {check.name for check in judging}
+    for check in reversed(judging):
         if check.name in wanted:
             wanted.update(check.needs)
-    return tuple(check for check in CHECKS if check.name in wanted)
+    return tuple(check for check in judging if check.name in wanted)

@@ -57,12 +57,15 @@ class Notice:
     """An ICMP error about a datagram of ours.
 
     ``error`` is the errno's name; ``offender`` who sent it, "" when the kernel does
-    not say; ``mtu`` is what it asks for when a datagram was too large, else 0.
+    not say; ``mtu`` is what it asks for when a datagram was too large, else 0;
+    ``kind`` and ``code`` are the message's type and code, 0 when not known.
     """
 
     error: str
     offender: str = ""
     mtu: int = 0
+    kind: int = 0
+    code: int = 0
 
 
 class Datagrams:
@@ -80,7 +83,7 @@ class Datagrams:
         try:
             self._sock.setblocking(False)
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            self._sock.setsockopt(_LEVEL[family], _RECVERR[family], 1)
+            hear_errors(self._sock, family)
             self._sock.connect(address.sockaddr)
         except OSError:
             self._sock.close()
@@ -188,23 +191,13 @@ class Datagrams:
     def _keep(self, told: list[_Queued]) -> None:
         room = _NOTICES - len(self.notices)
         self.notices += [
-            Notice(one.error, one.offender, one.mtu) for one in told if not one.local
+            Notice(one.error, one.offender, one.mtu, one.kind, one.code)
+            for one in told
+            if not one.local
         ][:room]
 
     def _queue(self) -> list[_Queued]:
-        """Empty the error queue."""
-        told = []
-        for _ in range(_BATCH):
-            try:
-                _, ancillary, _, _ = self._sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
-            except OSError:
-                break
-            told += [
-                extended_error(data)
-                for level, kind, data in ancillary
-                if (level, kind) == (_LEVEL[self._family], _RECVERR[self._family])
-            ]
-        return told
+        return error_queue(self._sock, self._family)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,16 +206,38 @@ class _Queued:
     offender: str
     mtu: int
     local: bool
+    kind: int = 0
+    code: int = 0
+
+
+def hear_errors(sock: socket.socket, family: socket.AddressFamily) -> None:
+    """Have the kernel keep the ICMP errors about a socket's packets (ip(7), IP_RECVERR)."""
+    sock.setsockopt(_LEVEL[family], _RECVERR[family], 1)
+
+
+def error_queue(sock: socket.socket, family: socket.AddressFamily) -> list[_Queued]:
+    """Empty the error queue of a socket, and return what was in it."""
+    told = []
+    for _ in range(_BATCH):
+        try:
+            _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+        except OSError:
+            break
+        told += [
+            extended_error(data)
+            for level, kind, data in ancillary
+            if (level, kind) == (_LEVEL[family], _RECVERR[family])
+        ]
+    return told
 
 
 def extended_error(data: bytes) -> _Queued:
     """Return what a message of the error queue says (ip(7), IP_RECVERR)."""
-    number, origin, _, _, _, info, _ = _EXTENDED.unpack_from(data)
+    number, origin, kind, code, _, info, _ = _EXTENDED.unpack_from(data)
     name = errno.errorcode.get(number, str(number))
     mtu = info if number == errno.EMSGSIZE else 0
-    return _Queued(
-        name, _offender(data[_EXTENDED.size :]), mtu, origin == _ORIGIN_LOCAL
-    )
+    offender = _offender(data[_EXTENDED.size :])
+    return _Queued(name, offender, mtu, origin == _ORIGIN_LOCAL, kind, code)
 
 
 def _offender(sockaddr: bytes) -> str:

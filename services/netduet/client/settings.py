@@ -34,10 +34,13 @@ class ClientSettings(Settings):
     target: Annotated[
         Words, AfterValidator(_parsable), Field(json_schema_extra={"flag": "TARGET…"})
     ] = ()
-    """Targets to check when the command line names none: host, host:port or [v6]:port, separated by commas or spaces."""
+    """Targets to check when the command line names none: host, host:port or [v6]:port, separated by commas or spaces; each may end in =open or =blocked, what is expected of it."""
 
     port: Annotated[int, Field(ge=1, le=65_535)] = _PORT
     """Port of a target that names none."""
+
+    expect: Literal["open", "blocked"] = "open"
+    """What is expected of a target that does not say so itself: open must be reached, blocked must not."""
 
     expect_service: Annotated[
         str,
@@ -78,6 +81,9 @@ class ClientSettings(Settings):
 
     junit: str = ""
     """File to which a JUnit report is written besides; empty writes none."""
+
+    resume: str = ""
+    """File that keeps what is done: an interrupted run with the same targets and profile goes on from there. Removed when all is done; empty keeps nothing."""
 
     color: Literal["auto", "always", "never"] = "auto"
     """Colour in words; auto is on a terminal only, and NO_COLOR is honoured."""

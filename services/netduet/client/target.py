@@ -1,9 +1,15 @@
-"""A target as a person types it: ``host``, ``host:port`` or ``[v6]:port``."""
+"""A target as a person types it: ``host``, ``host:port`` or ``[v6]:port``.
+
+``=open`` or ``=blocked`` may follow: what is expected of it. No name (RFC 1123
+§2.1), address or port holds a ``=``; the scope of an IPv6 address may, which is why
+only what follows the bracket counts there.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 FORMS: Final = "a target is host, host:port or [v6]:port"
@@ -14,12 +20,20 @@ _LONGEST_NAME: Final = 253  # RFC 1035, section 2.3.4, as text
 _LONGEST_LABEL: Final = 63
 
 
+class Expect(StrEnum):
+    """What is expected of a target: that it can be reached, or that it cannot."""
+
+    OPEN = "open"
+    BLOCKED = "blocked"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host (a name, or an address without brackets) and a port."""
+    """A host (a name, or an address without brackets), a port, what is expected."""
 
     host: str
     port: int
+    expect: Expect = Expect.OPEN
 
     def __str__(self) -> str:
         """Return it as a person types it."""
@@ -27,7 +41,9 @@ class Target:
         return f"{host}:{self.port}"
 
 
-def parse_target(text: str, default_port: int) -> Target:
+def parse_target(
+    text: str, default_port: int, default_expect: Expect = Expect.OPEN
+) -> Target:
     """Return the target that the text means.
 
     Raises:
@@ -35,15 +51,36 @@ def parse_target(text: str, default_port: int) -> Target:
 
     """
     text = text.strip()
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
+    place, expect = _expectation(text, default_expect)
+    host, port = _place(text, place, default_port)
+    return Target(host, port, expect)
+
+
+def _expectation(text: str, default: Expect) -> tuple[str, Expect]:
+    """Return the text without what is expected of the target, and that."""
+    bracket = text.rfind("]") + 1
+    place, equals, word = text[bracket:].partition("=")
+    if not equals:
+        return text, default
+    try:
+        return text[:bracket] + place, Expect(word)
+    except ValueError:
+        raise _bad(
+            text, f"what is expected follows the =: open or blocked, not {word!r}"
+        ) from None
+
+
+def _place(text: str, place: str, default_port: int) -> tuple[str, int]:
+    """Return the host and the port that the place means; ``text`` is all that was typed."""
+    if place.startswith("["):
+        host, bracket, rest = place[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise _bad(text, "an IPv6 target is [address] or [address]:port")
-        return Target(_ipv6(text, host), _port(text, rest, default_port))
-    if text.count(":") > 1 and "/" not in text:  # bare IPv6: no port can follow it
-        return Target(_ipv6(text, text), default_port)
-    host, colon, port = text.partition(":")
-    odd = any(not char.isprintable() or char in " /@?#[]" for char in text)
+        return _ipv6(text, host), _port(text, rest, default_port)
+    if place.count(":") > 1 and "/" not in place:  # bare IPv6: no port can follow it
+        return _ipv6(text, place), default_port
+    host, colon, port = place.partition(":")
+    odd = any(not char.isprintable() or char in " /@?#[]" for char in place)
     if odd or not host or host.startswith("-"):
         raise _bad(text, FORMS)
     labels = host.removesuffix(".").split(".")
@@ -55,7 +92,7 @@ def parse_target(text: str, default_port: int) -> Target:
             f"a name has at most {_LONGEST_NAME} characters, and between its dots "
             f"1 to {_LONGEST_LABEL}",
         )
-    return Target(host, _port(text, colon + port, default_port))
+    return host, _port(text, colon + port, default_port)
 
 
 def _ipv6(text: str, host: str) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from netduet.client.target import Expect
+
 Figures = dict[str, int | float | str | bool | None]
 
 STARVED: Final = 0.5
@@ -66,6 +68,8 @@ class Judgement:
     """What a check makes of its measurement.
 
     ``blocks`` means that the checks which need this one have nothing to go on.
+    ``absence`` is the reverse of a finding with ``missed``: it stands only when the
+    probe itself did not run through that window, for what passes by silence alone.
     """
 
     summary: str
@@ -74,11 +78,15 @@ class Judgement:
     figures: Figures = field(default_factory=dict)
     skipped: str | None = None
     blocks: bool = False
+    absence: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A check that is done. ``follows`` names the check that made it impossible."""
+    """A check that is done. ``follows`` names the check that made it impossible.
+
+    ``earlier`` is when an interrupted run measured it (RFC 3339), "" for this run.
+    """
 
     check: str
     question: str
@@ -90,6 +98,7 @@ class Result:
     figures: Figures = field(default_factory=dict)
     blocks: bool = False
     follows: str | None = None
+    earlier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +128,10 @@ class Fares:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All checks of one target: the one root finding, and what follows from it."""
+    """All checks of one target: the one root finding, and what follows from it.
+
+    ``missing`` are the checks that were still to come when it was interrupted.
+    """
 
     target: str
     outcome: Outcome
@@ -128,6 +140,8 @@ class Verdict:
     root_check: str | None
     follows: tuple[str, ...]
     interrupted: bool = False
+    expected: Expect = Expect.OPEN
+    missing: tuple[str, ...] = ()
 
 
 def merged(told: Sequence[Judgement]) -> Judgement:
@@ -146,6 +160,7 @@ def merged(told: Sequence[Judgement]) -> Judgement:
         figures,
         next((one.skipped for one in told if one.skipped), None),
         blocks=any(one.blocks for one in told),
+        absence=next((one.absence for one in told if one.absence), None),
     )
 
 
@@ -166,12 +181,9 @@ def weigh(
     if missed is None or finding.outcome is not Outcome.FAIL:
         return finding
     length = missed.end - missed.begin
-    lost = stalled(missed.begin, missed.end)
-    if length > 0 and lost >= STARVED * length:
-        said = (
-            f"this client itself did not run for {lost:.1f} s "
-            f"of the {length:.1f} s it waited: its own starvation may be all there is"
-        )
+    starved = _starved(missed, stalled)
+    if starved:
+        said = f"{starved}: its own starvation may be all there is"
         return _excused(finding, Side.CLIENT, said)
     if theirs is not None and length > 0 and theirs.lost >= STARVED * length:
         said = (
@@ -180,6 +192,29 @@ def weigh(
         )
         return _excused(finding, Side.SERVER, said)
     return finding
+
+
+def _starved(window: Window, stalled: Callable[[float, float], float]) -> str:
+    """Return for how long this client did not run, where that was too long, else ""."""
+    length = window.end - window.begin
+    lost = stalled(window.begin, window.end)
+    if length <= 0 or lost < STARVED * length:
+        return ""
+    return (
+        f"this client itself did not run for {lost:.1f} s "
+        f"of the {length:.1f} s it waited"
+    )
+
+
+def _absent(
+    absence: Finding | None, stalled: Callable[[float, float], float]
+) -> tuple[Finding, ...]:
+    """Return the finding that silence proves nothing, when this client did not run."""
+    if absence is None or absence.missed is None:
+        return ()
+    starved = _starved(absence.missed, stalled)
+    said = f"{starved}: it may have missed an answer"
+    return (_excused(absence, Side.CLIENT, said),) if starved else ()
 
 
 def _excused(finding: Finding, side: Side, said: str) -> Finding:
@@ -197,6 +232,7 @@ def result(  # noqa: PLR0917
 ) -> Result:
     """Return what a judgement comes to, once the ends' own starvation is weighed."""
     findings = tuple(weigh(finding, stalled, theirs) for finding in judgement.findings)
+    findings += _absent(judgement.absence, stalled)
     outcomes = {finding.outcome for finding in findings}
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
@@ -226,7 +262,12 @@ def following(check: str, question: str, cause: str) -> Result:
 
 
 def conclude(
-    target: str, results: Sequence[Result], *, interrupted: bool = False
+    target: str,
+    results: Sequence[Result],
+    *,
+    interrupted: bool = False,
+    expected: Expect = Expect.OPEN,
+    missing: Sequence[str] = (),
 ) -> Verdict:
     """Return the verdict over all checks of a target.
 
@@ -254,7 +295,15 @@ def conclude(
     else:
         outcome = Outcome.SKIP
     return Verdict(
-        target, outcome, tuple(results), root, root_check, follows, interrupted
+        target,
+        outcome,
+        tuple(results),
+        root,
+        root_check,
+        follows,
+        interrupted,
+        expected,
+        tuple(missing),
     )
 
 

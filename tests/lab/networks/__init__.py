@@ -10,7 +10,7 @@
 
 What it must say: ``fails(CLASS, WHERE)`` (the root finding; the check is the class's
 first word, or ``check=``), ``passes(("CHECK", "words of a remark"), ...)``, or
-``never_fails()``. Every other finding is wrong, unless its class stands in ``may=``.
+``never_fails()``, ``proves_nothing()``. Every other finding is wrong, unless its class stands in ``may=``.
 What it is like:
   conditions  functions of conditions.py: rules, MTUs, NAT, idle timers; they add up
   weather     (up, down): Weather of tunrouter.py: delay, jitter, reordering, changes
@@ -19,6 +19,7 @@ What it is like:
   servers     how many netduets there are (SERVER4 and OTHERS4)
   names       what the name server.test resolves to, and how late
   target      what is checked, if not that name
+  also        further targets of the same command, each with what it must say
   starved     "client" or "server" runs 5 % of the time
   seconds     the bound on one check
   representative   also in `make test`
@@ -30,7 +31,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.lab.networks import carrying, connecting, healthy, lasting
+from tests.lab.networks import carrying, connecting, healthy, isolation, lasting
 from tests.lab.networks.declaration import Network
 
 __all__ = ["ALL", "NETWORKS", "Network"]
@@ -40,6 +41,7 @@ NETWORKS: Final = (
     *connecting.NETWORKS,
     *carrying.NETWORKS,
     *lasting.NETWORKS,
+    *isolation.NETWORKS,
 )
 
 ALL: Final = {network.name: network for network in NETWORKS}

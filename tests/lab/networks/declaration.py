@@ -41,6 +41,7 @@ class Network:
     servers: int = 1
     names: Names = field(default=Names((SERVER4, SERVER6)))
     target: str = NAME
+    also: tuple[tuple[str, Expected], ...] = ()
     flags: tuple[str, ...] = ()
     starved: str = ""
     seconds: float = 60.0

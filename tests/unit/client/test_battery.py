@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from netduet.client import battery
+from netduet.client import resume as resume_
 from netduet.client.battery import Battery
 from netduet.client.checks import CHECKS
 from netduet.client.checks.declaration import Check, Context, Patience
-from netduet.client.target import Target
+from netduet.client.resume import Resume
+from netduet.client.target import Expect, Target
 from netduet.client.verdict import Finding, Judgement, Outcome, Result, Window
 from netduet.stalls import StallWatch
 from tests.unit.client.far_end import NASTY
@@ -209,6 +213,7 @@ async def test_battery_that_is_stopped_knows_what_it_has(
     verdict = made.verdict()
     assert (verdict.outcome, verdict.interrupted) == (Outcome.INCONCLUSIVE, True)
     assert [one.check for one in verdict.results] == ["one"]
+    assert verdict.missing == ("two",)
     assert len(log) == 1
 
 
@@ -238,6 +243,60 @@ async def test_checks_that_are_chosen_bring_those_they_need(
     assert [one.check for one in made.verdict().results] == ran
     assert not made.verdict().interrupted
     assert len(log) == len(ran)
+
+
+@pytest.mark.parametrize(
+    ("expect", "names", "ran"),
+    [
+        (Expect.OPEN, (), ["both", "open"]),
+        (Expect.OPEN, ("shut", "open"), ["both", "open"]),
+        (Expect.BLOCKED, (), ["both", "shut"]),
+        (Expect.BLOCKED, ("open",), ["both", "shut"]),
+    ],
+)
+async def test_checks_are_those_that_judge_what_is_expected(
+    monkeypatch: pytest.MonkeyPatch,
+    log: Log,
+    expect: Expect,
+    names: tuple[str, ...],
+    ran: list[str],
+) -> None:
+    """What ought to be blocked has checks of its own, which no choice of names takes away."""
+    checks = (
+        replace(check("both", GOOD), judges=tuple(Expect)),
+        check("open", GOOD, "both"),
+        replace(check("shut", GOOD, "both"), judges=(Expect.BLOCKED,)),
+    )
+    monkeypatch.setattr(battery, "CHECKS", checks)
+    given = replace(context(), target=Target("server", 80, expect))
+    async with StallWatch() as stalls:
+        made = Battery(given, stalls, lambda _: None, names)
+        await made.run()
+    verdict = made.verdict()
+    assert [one.check for one in verdict.results] == ran
+    assert (verdict.expected, verdict.missing) == (expect, ())
+    assert len(log) == len(ran)
+
+
+async def test_what_an_interrupted_run_had_is_told_and_not_measured(
+    monkeypatch: pytest.MonkeyPatch, log: Log, tmp_path: Path
+) -> None:
+    """Its ground is measured anew; what is new is kept as soon as it is there."""
+    checks = (check("one", GOOD), check("two", GOOD, "one"), check("size", GOOD, "one"))
+    monkeypatch.setattr(battery, "CHECKS", checks)
+    monkeypatch.setattr(resume_, "CHECKS", checks)
+    finding = Finding("reach.refused", "s")
+    earlier = Result("two", "?", Outcome.FAIL, "as it was", findings=(finding,))
+    Resume(tmp_path / "run", {}).keep(0, earlier)
+    resume = Resume(tmp_path / "run", {})
+    told: list[Result] = []
+    async with StallWatch() as stalls:
+        made = Battery(context(), stalls, told.append, (), resume.part(0))
+        await made.run()
+    assert [one.summary for one in told] == ["good", "as it was", "good"]
+    assert [bool(one.earlier) for one in told] == [False, True, False]
+    assert {"two", "size"} <= Resume(tmp_path / "run", {}).part(0).earlier.keys()
+    assert len(log) == 3
 
 
 @pytest.mark.parametrize(("heavy", "most"), [(False, 2), (True, 1)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.target import Target, parse_target
+from netduet.client.target import Expect, Target, parse_target
 
 LONGEST_LABEL = "a" * 63
 LONGEST_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
@@ -36,6 +36,45 @@ LONGEST_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
 def test_target_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
     """Each form means a host, without its brackets, and a port, the default or its own."""
     assert parse_target(text, 12345) == Target(host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "default", "target"),
+    [
+        ("db:5432=blocked", Expect.OPEN, Target("db", 5432, Expect.BLOCKED)),
+        ("db=blocked", Expect.OPEN, Target("db", 12345, Expect.BLOCKED)),
+        ("db:5432", Expect.BLOCKED, Target("db", 5432, Expect.BLOCKED)),
+        ("db=open", Expect.BLOCKED, Target("db", 12345, Expect.OPEN)),
+        ("::1=blocked", Expect.OPEN, Target("::1", 12345, Expect.BLOCKED)),
+        ("[::1]:53=blocked", Expect.OPEN, Target("::1", 53, Expect.BLOCKED)),
+        ("[::1]=blocked", Expect.OPEN, Target("::1", 12345, Expect.BLOCKED)),
+        ("[fe80::1%a=b]:53", Expect.OPEN, Target("fe80::1%a=b", 53)),
+        (
+            "[fe80::1%a=b]:53=blocked",
+            Expect.OPEN,
+            Target("fe80::1%a=b", 53, Expect.BLOCKED),
+        ),
+    ],
+)
+def test_target_may_end_in_what_is_expected(
+    text: str, default: Expect, target: Target
+) -> None:
+    """What follows the last = counts over the setting, and is no part of the place."""
+    assert parse_target(text, 12345, default) == target
+    assert "=" not in str(target).partition("]")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [("db:1=", ""), ("db:1=shut", "shut"), ("a=b=open", "b=open")]
+)
+def test_expectation_that_is_none_is_told_with_those_that_are(
+    text: str, word: str
+) -> None:
+    """A misspelt word is never taken for the default."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its words are judged
+        parse_target(text, 12345)
+    why = f"what is expected follows the =: open or blocked, not {word!r}"
+    assert str(caught.value) == f"target {text!r}: {why}"
 
 
 FORMS = "a target is host, host:port or [v6]:port"

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from netduet.client.target import Expect, Target
+
 if TYPE_CHECKING:
-    from netduet.client.target import Target
     from netduet.client.verdict import Judgement
 
 Measurement = TypeVar("Measurement")
@@ -37,7 +38,10 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a check may use: the target, the bounds, what was measured before it."""
+    """What a check may use: the target, the bounds, what was measured before it.
+
+    ``control`` is another target that was reached from here before, "" for none.
+    """
 
     target: Target
     family: socket.AddressFamily
@@ -46,6 +50,7 @@ class Context:
     profile: str = "quick"
     bounds: Bounds = field(default_factory=Bounds)
     measured: dict[type, object] = field(default_factory=dict)
+    control: str = ""
 
     def earlier(self, kind: type[Measurement]) -> Measurement:
         """Return the measurement of a check that this one needs.
@@ -62,6 +67,7 @@ class Check(Generic[Measurement]):
     """A check; ``needs`` names those without which it has nothing to go on.
 
     One that fills the path is ``heavy``: no two of these run at the same time.
+    ``judges`` says of which targets it has anything to say, by what is expected of them.
     """
 
     name: str
@@ -70,3 +76,4 @@ class Check(Generic[Measurement]):
     measure: Callable[[Context], Awaitable[Measurement]]
     judge: Callable[[Measurement], Judgement]
     heavy: bool = False
+    judges: tuple[Expect, ...] = (Expect.OPEN,)

@@ -10,16 +10,30 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from netduet.client.checks.declaration import Check, Context
 from netduet.client.dial import Cause, Resolution, in_thread, resolve
-from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.target import Expect
+from netduet.client.verdict import (
+    Figures,
+    Finding,
+    Judgement,
+    Outcome,
+    Side,
+    Window,
+)
 
 REPEATS: Final = 3
 SLOW: Final = 1.0
 """Seconds from which a look-up is remarked on: resolvers retry after 2.5 or 5 s."""
+
+
+_UNPROVEN: Final = (
+    "a name without an address says nothing of what is blocked: it may be misspelt, "
+    "or unknown on this client's networks alone; expect its address to be blocked"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,7 @@ class Name:
     literal: bool
     resolution: Resolution
     queries: tuple[Query, ...]
+    expect: Expect = Expect.OPEN
 
 
 async def measure(context: Context) -> Name:
@@ -50,7 +65,7 @@ async def measure(context: Context) -> Name:
     )
     resolution = await resolve(host, context.target.port, context.family, patience)
     queries = tuple(query for found in await evidence for query in found)
-    return Name(host, literal, resolution, queries)
+    return Name(host, literal, resolution, queries, context.target.expect)
 
 
 async def _ask(host: str, record: str, patience: float) -> list[Query]:
@@ -112,10 +127,16 @@ def judge(name: Name) -> Judgement:
         "addresses": len(resolution.addresses),
     }
     if resolution.cause is not None:
+        finding = _finding(name, resolution)
+        remarks: tuple[str, ...] = ()
+        if name.expect is Expect.BLOCKED:
+            finding = replace(finding, outcome=Outcome.INCONCLUSIVE)
+            remarks = (_UNPROVEN,)
         return Judgement(
             f"{name.host} could not be resolved",
-            (_finding(name, resolution),),
-            figures=figures,
+            (finding,),
+            remarks,
+            figures,
             blocks=True,
         )
     addresses = ", ".join(address.host for address in resolution.addresses)
@@ -177,5 +198,10 @@ def _milliseconds(seconds: float) -> str:
 
 
 CHECK: Final = Check(
-    "name", "Does the name resolve, at once and always?", (), measure, judge
+    "name",
+    "Does the name resolve, at once and always?",
+    (),
+    measure,
+    judge,
+    judges=(Expect.OPEN, Expect.BLOCKED),
 )

@@ -10,10 +10,11 @@ from typing import Final
 from netduet.client.failures.carrying import CARRYING
 from netduet.client.failures.connecting import CONNECTING
 from netduet.client.failures.declaration import SIDES, Failure
+from netduet.client.failures.isolation import ISOLATION
 from netduet.client.failures.lasting import LASTING
 
 __all__ = ["CATALOGUE", "SIDES", "Failure"]
 
 CATALOGUE: Final = {
-    failure.name: failure for failure in (*CONNECTING, *CARRYING, *LASTING)
+    failure.name: failure for failure in (*CONNECTING, *CARRYING, *LASTING, *ISOLATION)
 }

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from netduet import __version__
 from netduet.client.failures import CATALOGUE
+from netduet.client.target import Expect
+from netduet.client.truth import Found, truth
 from netduet.client.verdict import (
     Finding,
     Outcome,
@@ -75,14 +77,22 @@ class CheckPart(_Part):
     figures: dict[str, Figure]
     follows_from: str | None
     """The check whose failure left this one nothing to go on."""
+    earlier: str | None
+    """When an interrupted run measured it; null for this run."""
 
 
 class TargetPart(_Part):
     """All checks of one target; `root` is the one finding the others follow from."""
 
     target: str
+    expected: Expect
+    found: Found
+    how: str
+    """How it is blocked, or what is wrong with it, in a few words."""
     outcome: Outcome
     interrupted: bool
+    missing: list[str]
+    """The checks that were still to come when it was interrupted."""
     root: FindingPart | None
     root_check: str | None
     follows: list[str]
@@ -137,10 +147,15 @@ def document(verdicts: Sequence[Verdict], starvation: Starvation) -> str:
 
 
 def _target(one: Verdict) -> TargetPart:
+    row = truth(one)
     return TargetPart(
         target=one.target,
+        expected=row.expected,
+        found=row.found,
+        how=row.how,
         outcome=one.outcome,
         interrupted=one.interrupted,
+        missing=list(one.missing),
         root=None if one.root is None else _finding(one.root),
         root_check=one.root_check,
         follows=list(one.follows),
@@ -159,6 +174,7 @@ def _check(one: Result) -> CheckPart:
         findings=[_finding(finding) for finding in one.findings],
         figures=one.figures,
         follows_from=one.follows,
+        earlier=one.earlier or None,
     )
 
 

@@ -73,7 +73,8 @@ def _case(suite: ET.Element, verdict: Verdict, result: Result) -> None:
         told = ET.SubElement(case, element, message=message, type=kind)
         told.text = _text(result)
     out = ET.SubElement(case, "system-out")
-    out.text = "\n".join((result.summary, *result.remarks))
+    when = (f"from an interrupted run, {result.earlier}",) if result.earlier else ()
+    out.text = "\n".join((result.summary, *when, *result.remarks))
 
 
 def _text(result: Result) -> str:

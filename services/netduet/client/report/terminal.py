@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from netduet.client.report.words import Line, plain
+from netduet.client.report.words import WIDTH, Line, plain
 
 _STYLES: Final = {
     "PASS": "bold green",
@@ -23,6 +23,7 @@ _STYLES: Final = {
 
 
 _PROGRESS: Final = 0.5
+_NARROWEST: Final = 40
 _CLEAR: Final = "\x1b[K"
 """Erases to the end of the line (ECMA-48, EL)."""
 
@@ -37,6 +38,13 @@ def writer(color: str) -> Callable[[Iterable[Line]], None]:
         color == "auto" and erasable() and not os.environ.get("NO_COLOR")
     )
     return _coloured() if wanted else _plain
+
+
+def columns() -> int:
+    """Return how many columns there are: of the terminal, or as many as words take."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(_NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH)
 
 
 def erasable() -> bool:

@@ -10,6 +10,8 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.failures import CATALOGUE, SIDES, Failure
+from netduet.client.target import Expect
+from netduet.client.truth import truth
 from netduet.client.verdict import Finding, Outcome, Result, Side, Verdict
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 80
 _OUTCOME: Final = 12
-_CHECK: Final = 9
+_CHECK: Final = 10
 
 Line = tuple[tuple[str, str], ...]
 """Pieces of a line: style (an outcome's name, ``strong``, ``faint`` or "") and text."""
@@ -42,15 +44,19 @@ def result(one: Result) -> Iterator[Line]:
     head = f"  {one.outcome.value:<{_OUTCOME}} "
     indent = " " * (len(head) + _CHECK)
     lines = _wrap(one.summary or one.question, len(indent)) or [""]
+    # What was left out, and holds nothing else up, does not ask for attention.
+    aside = one.outcome is Outcome.SKIP and not one.blocks
+    text, name = ("faint", "faint") if aside else ("", "strong")
     yield (
         ("", "  "),
         (one.outcome.value, f"{one.outcome.value:<{_OUTCOME}} "),
-        ("strong", f"{one.check:<{_CHECK}}"),
-        ("", lines[0]),
+        (name, f"{one.check:<{_CHECK}}"),
+        (text, lines[0]),
     )
     for line in lines[1:]:
-        yield (("", indent + line),)
-    for remark in one.remarks:
+        yield ((text, indent + line),)
+    when = (f"from an interrupted run, {one.earlier}",) if one.earlier else ()
+    for remark in (*when, *one.remarks):
         for number, line in enumerate(_wrap(remark, len(indent) + 6)):
             yield (("faint", indent + ("note: " if number == 0 else " " * 6) + line),)
 
@@ -81,6 +87,10 @@ def verdict(one: Verdict, known: Known = CATALOGUE) -> Iterator[Line]:
         *others, last = one.follows
         names = f"{', '.join(others)} and {last}" if others else last
         yield from _labelled("follows", f"{names}: not judged on their own", ())
+    if one.missing:
+        done = ", ".join(result.check for result in one.results)
+        yield from _labelled("done", done or "none of its checks", ())
+        yield from _labelled("missing", ", ".join(one.missing), ())
     for other in (found for done in one.results for found in done.findings):
         if other is not one.root:
             yield from _labelled("also", f"{other.failure}: {other.seen}", ())
@@ -96,6 +106,23 @@ def overall(verdicts: Sequence[Verdict]) -> Iterator[Line]:
     yield (("strong", f"{len(verdicts)} targets: {told}"),)
 
 
+def resumable(path: str, trouble: str) -> Iterator[Line]:
+    """Yield how an interrupted run can go on; ``path`` is "" when nothing was kept."""
+    said = (
+        f"the same command goes on from here: what is done is kept in {path}"
+        if path
+        else "the next run begins anew; with --resume FILE, what is done is kept, and "
+        "the same command goes on from there"
+    )
+    if trouble:
+        said = f"what is done could not all be kept in {path}: {trouble}"
+    yield ()
+    # A path stays in one piece: it is there to be copied.
+    lines = textwrap.wrap(said, WIDTH, break_long_words=False, break_on_hyphens=False)
+    for line in lines:
+        yield (("", line),)
+
+
 def explanation(failure: Failure) -> Iterator[Line]:
     """Yield all that is known of a class of failure."""
     yield (("strong", failure.name), ("", f": {failure.title}"))
@@ -109,6 +136,9 @@ def explanation(failure: Failure) -> Iterator[Line]:
 def _sentence(one: Verdict, known: Known) -> Iterator[Line]:
     target = one.target
     match one.outcome:
+        case Outcome.PASS if one.expected is Expect.BLOCKED:
+            how = truth(one).how
+            said = f"{target} is blocked, as expected" + (f": {how}" if how else "")
         case Outcome.PASS:
             said = f"the network between here and {target} works"
         case Outcome.FAIL if one.root is not None:

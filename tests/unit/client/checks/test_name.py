@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
 from netduet.client.checks.declaration import Context, Patience
 from netduet.client.checks.name import CHECK, Name, Query, judge, measure
 from netduet.client.dial import Address, Cause, Resolution
-from netduet.client.target import Target
-from netduet.client.verdict import Side, Window
+from netduet.client.target import Expect, Target
+from netduet.client.verdict import Outcome, Side, Window
 
 FOUND = (
     Address(socket.AF_INET, "192.0.2.1", 80),
@@ -162,3 +163,12 @@ async def test_name_is_given_up_when_patience_is_over() -> None:
 def test_name_needs_no_other_check() -> None:
     """It is the first: nothing before it can take its ground."""
     assert (CHECK.name, CHECK.needs) == ("name", ())
+
+
+@pytest.mark.parametrize("cause", [Cause.NOT_FOUND, Cause.TIMEOUT, Cause.OTHER])
+def test_name_without_an_address_is_no_block(cause: Cause) -> None:
+    """Of a target that ought to be blocked, nothing is proven by a name that is not there."""
+    judgement = judge(replace(name(cause), expect=Expect.BLOCKED))
+    assert [one.outcome for one in judgement.findings] == [Outcome.INCONCLUSIVE]
+    assert judgement.blocks
+    assert "expect its address to be blocked" in judgement.remarks[0]

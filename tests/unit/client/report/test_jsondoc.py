@@ -12,7 +12,9 @@ import pytest
 from netduet import __version__
 from netduet.client.failures import CATALOGUE
 from netduet.client.report.jsondoc import document
+from netduet.client.target import Expect
 from netduet.client.verdict import (
+    Figures,
     Finding,
     Judgement,
     Result,
@@ -133,8 +135,32 @@ def test_check_is_told_with_its_remarks_and_figures() -> None:
             "findings": [],
             "figures": {"n": 1.5},
             "follows_from": None,
+            "earlier": None,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("figures", "found", "how"),
+    [
+        ({"found": "blocked", "how": "dropped"}, "blocked", "dropped"),
+        ({"found": "open", "how": "open"}, "open", ""),
+    ],
+)
+def test_target_is_told_with_what_was_expected_and_found(
+    figures: Figures, found: str, how: str
+) -> None:
+    """The truth table is there for a program, a row in each target."""
+    one = conclude(
+        "db:1", [done("isolation", figures=figures)], expected=Expect.BLOCKED
+    )
+    [target] = read(one)["targets"]
+    assert (target["expected"], target["found"], target["how"]) == (
+        "blocked",
+        found,
+        how,
+    )
+    assert target["missing"] == []
 
 
 def test_check_without_ground_names_its_cause() -> None:

@@ -7,6 +7,7 @@ import pytest
 from netduet.client.failures import CATALOGUE, Failure
 from netduet.client.report import words
 from netduet.client.report.words import WIDTH, plain
+from netduet.client.target import Expect
 from netduet.client.verdict import (
     Finding,
     Judgement,
@@ -114,6 +115,51 @@ def test_other_findings_are_told_below_the_root() -> None:
     assert not any(line.startswith("  follows") for line in told)
 
 
+def test_block_that_was_expected_is_no_working_network() -> None:
+    """A pass says how it is blocked, and nothing of a network that works."""
+    judgement = Judgement("s", figures={"found": "blocked", "how": "dropped"})
+    one = result("isolation", "?", judgement, 0.1, lambda *_: 0.0)
+    concluded = conclude("db:1", [one], expected=Expect.BLOCKED)
+    told = [plain(line) for line in words.verdict(concluded)]
+    assert told == ["", "PASS: db:1 is blocked, as expected: dropped"]
+
+
+def test_interrupted_verdict_says_what_is_done_and_what_is_missing() -> None:
+    """Whoever stops knows what was had, also when nothing was."""
+    for results, before in (([done("name")], "name"), ([], "none of its checks")):
+        concluded = conclude(
+            "a:1", results, interrupted=True, missing=["reach", "path"]
+        )
+        told = [plain(line) for line in words.verdict(concluded)]
+        assert told[-2:] == [f"  done      {before}", "  missing   reach, path"]
+
+
+@pytest.mark.parametrize(
+    ("path", "trouble", "said"),
+    [
+        ("/tmp/a-run", "", "what is done is kept in /tmp/a-run"),
+        ("", "", "with --resume FILE"),
+        (
+            "/tmp/a-run",
+            "No space left",
+            "could not all be kept in /tmp/a-run: No space",
+        ),
+    ],
+)
+def test_interrupted_run_says_how_to_go_on(path: str, trouble: str, said: str) -> None:
+    """The file, or the setting, or why there is none."""
+    lines = [plain(line) for line in words.resumable(path, trouble)]
+    assert said in " ".join(lines)
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_result_of_an_interrupted_run_is_told_with_its_time() -> None:
+    """Nobody takes what was measured before for what is so now."""
+    one = Result("udp", "?", Outcome.PASS, "s", earlier="2026-01-02T03:04:05Z")
+    [_, note] = [plain(line) for line in words.result(one)]
+    assert note.strip() == "note: from an interrupted run, 2026-01-02T03:04:05Z"
+
+
 def test_result_is_a_line_with_outcome_check_and_summary() -> None:
     """The columns of all checks stand below each other."""
     lines = [
@@ -122,16 +168,16 @@ def test_result_is_a_line_with_outcome_check_and_summary() -> None:
         *words.result(following("identity", "?", "reach")),
     ]
     assert [plain(line) for line in lines] == [
-        "  PASS         name     what it came to",
-        "  FAIL         reach    what it came to",
-        "  SKIP         identity nothing to go on: follows from reach",
+        "  PASS         name      what it came to",
+        "  FAIL         reach     what it came to",
+        "  SKIP         identity  nothing to go on: follows from reach",
     ]
 
 
 def test_check_without_a_summary_shows_its_question() -> None:
     """A line never ends where its text should be."""
     one = Result("name", "What is asked?", Outcome.PASS, "")
-    assert plain(next(words.result(one))) == "  PASS         name     What is asked?"
+    assert plain(next(words.result(one))) == "  PASS         name      What is asked?"
 
 
 def test_long_summary_and_remarks_stay_in_their_column() -> None:
@@ -139,9 +185,9 @@ def test_long_summary_and_remarks_stay_in_their_column() -> None:
     one = Result("name", "?", Outcome.PASS, "word " * 20, remarks=("note " * 20,))
     lines = [plain(line) for line in words.result(one)]
     assert len(lines) == 4
-    assert lines[1].startswith(" " * 24 + "word")
-    assert lines[2].startswith(" " * 24 + "note: note")
-    assert lines[3].startswith(" " * 30 + "note")
+    assert lines[1].startswith(" " * 25 + "word")
+    assert lines[2].startswith(" " * 25 + "note: note")
+    assert lines[3].startswith(" " * 31 + "note")
 
 
 def test_outcome_is_styled_by_its_name() -> None:

@@ -1,0 +1,139 @@
+"""Several targets at a glance: a truth table, and a matrix of targets and checks.
+
+Pure: lines for ``words``, no wider than asked. Columns that do not fit beside each
+other follow below, with the targets once more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.target import Expect
+from netduet.client.truth import Truth, truth
+from netduet.client.verdict import Outcome, Result, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from netduet.client.report.words import Line
+
+_MARKS: Final = {True: ("PASS", "✓"), False: ("FAIL", "✗"), None: ("INCONCLUSIVE", "?")}
+_SHORT: Final = {Outcome.SKIP: "–", Outcome.INCONCLUSIVE: "?"}
+_GAP: Final = "  "
+_ROOM: Final = 30
+"""Columns that a target and what was found have at least, in a line."""
+
+_LEAST: Final = 20
+"""Columns that a target has at least, where it needs them."""
+
+
+def tables(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
+    """Yield the truth table, then the matrix; nothing for a single target."""
+    if len(verdicts) > 1:
+        yield ()
+        yield from truths(verdicts, width)
+        yield ()
+        yield from matrix(verdicts, width)
+
+
+def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
+    """Yield for each target what was expected, what was found, and a mark.
+
+    A line each, or two where a terminal is too narrow for that.
+    """
+    rows = [truth(one) for one in verdicts]
+    said = [f"{row.found} ({row.how})" if row.how else row.found for row in rows]
+    expected = max(len(row.expected) for row in rows) + 1
+    room = width - len("   expected  found   ✓") - expected
+    if room < _ROOM:
+        for row, text in zip(rows, said, strict=True):
+            yield from _in_two_lines(row, text, width)
+        return
+    found = min(max(map(len, said)), room - min(_targets_width(verdicts), room // 2))
+    name = min(_targets_width(verdicts), room - found)
+    for row, text in zip(rows, said, strict=True):
+        yield (
+            ("", _GAP),
+            ("strong", _cut(row.target, name).ljust(name)),
+            ("", f" expected {row.expected + ',':<{expected}} found "),
+            ("", f"{_cut(text, found):<{found}}  "),
+            _MARKS[row.holds],
+        )
+
+
+def _in_two_lines(row: Truth, said: str, width: int) -> Iterator[Line]:
+    target = _cut(row.target, width - 4)
+    yield (("", _GAP), _MARKS[row.holds], ("strong", f" {target}"))
+    yield (("", _cut(f"    expected {row.expected}, found {said}", width)),)
+
+
+def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
+    """Yield targets in rows, checks in columns: PASS, a class of failure, or a mark."""
+    # The few checks of targets that ought to be blocked come first, to stand together.
+    few_first = sorted(verdicts, key=lambda one: one.expected is Expect.OPEN)
+    checks = list(dict.fromkeys(one.check for row in few_first for one in row.results))
+    cells = [
+        {one.check: (one.outcome.value, _cell(one)) for one in row.results}
+        for row in verdicts
+    ]
+    first = min(_targets_width(verdicts), max(_LEAST, width // 3))
+    room = max(1, width - len(_GAP) - first)
+    widths = {
+        check: min(
+            room - len(_GAP),
+            max(len(check), *(len(row.get(check, ("", ""))[1]) for row in cells)),
+        )
+        for check in checks
+    }
+    for number, band in enumerate(_bands(checks, widths, room)):
+        if number:
+            yield ()
+        heads = "".join(
+            _GAP + _cut(one, widths[one]).ljust(widths[one]) for one in band
+        )
+        yield (("faint", _GAP + " " * first + heads),)
+        for verdict, row in zip(verdicts, cells, strict=True):
+            name = _cut(verdict.target, first).ljust(first)
+            line: list[tuple[str, str]] = [("strong", _GAP + name)]
+            for check in band:
+                style, text = row.get(check, ("", ""))
+                shown = _cut(text, widths[check]).ljust(widths[check])
+                line += [("", _GAP), (style, shown)]
+            yield tuple(line)
+    if any(one.outcome in _SHORT for row in verdicts for one in row.results):
+        yield (("faint", f"{_GAP}– was skipped, ? is inconclusive"),)
+
+
+def _cell(one: Result) -> str:
+    """Return the class of the first finding, without the check's own name."""
+    finding = next((each for each in one.findings if each.outcome is one.outcome), None)
+    said = "" if finding is None else finding.failure.removeprefix(f"{one.check}.")
+    if one.outcome is Outcome.FAIL:
+        return said or one.outcome.value
+    mark = _SHORT.get(one.outcome, one.outcome.value)
+    return f"{mark} {said}".rstrip()
+
+
+def _bands(
+    checks: Sequence[str], widths: dict[str, int], room: int
+) -> Iterator[list[str]]:
+    """Yield the checks that fit beside each other, in turn."""
+    band: list[str] = []
+    taken = 0
+    for check in checks:
+        needed = len(_GAP) + widths[check]
+        if band and taken + needed > room:
+            yield band
+            band, taken = [], 0
+        band.append(check)
+        taken += needed
+    if band:
+        yield band
+
+
+def _targets_width(verdicts: Sequence[Verdict]) -> int:
+    return max(len(one.target) for one in verdicts)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"

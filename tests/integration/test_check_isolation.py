@@ -1,0 +1,192 @@
+"""Targets that ought to be blocked, and several targets, as a person meets them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from netduet.client.checks.isolation.doors import Manner
+from netduet.client.checks.isolation.knocking import has_routes, knock_tcp, knock_udp
+from netduet.client.dial import Address
+from tests.integration.conftest import ServeCommand, StartServer
+from tests.integration.running import Netduet
+from tests.integration.strangers import nobody, saying, stranger
+
+Done = subprocess.CompletedProcess[str]
+
+
+def words(done: Done) -> str:
+    """Return what was said, each run of blanks and line breaks as one blank."""
+    return " ".join(done.stdout.split())
+
+
+# One target
+
+
+def test_open_target_that_ought_to_be_blocked_fails(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """Status 1, the class, who answers, and no check that needs a path."""
+    target = f"127.0.0.1:{serve_command(instance='the-one').port}"
+    done = netduet.run("check", f"{target}=blocked")
+    assert (done.returncode, done.stderr) == (1, "")
+    said = words(done)
+    assert f"{target} is open: TCP connects" in said
+    assert "instance the-one, answers; UDP is answered too" in said
+    assert "(isolation.open)" in said
+    checks = re.findall(r"^  [A-Z]+ +([a-z]+) ", done.stdout, re.MULTILINE)
+    assert checks == ["name", "isolation"]
+
+
+def test_stranger_that_answers_is_shown(netduet: Netduet) -> None:
+    """Whoever it is that can be reached, it is told who."""
+    with stranger(saying(b"SSH-2.0-OpenSSH_9\r\n")) as peer:
+        done = netduet.run("check", "--expect", "blocked", peer.target)
+    assert done.returncode == 1
+    assert "speaks SSH" in words(done)
+
+
+@pytest.mark.parametrize("words_", [("{}=blocked",), ("--expect=blocked", "{}")])
+def test_refused_target_passes_with_its_doubt(
+    netduet: Netduet, words_: tuple[str, ...]
+) -> None:
+    """A refusal is a block; that the host itself says so is a remark."""
+    with nobody() as target:
+        done = netduet.run("check", *(word.format(target) for word in words_))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "TCP is rejected (reset)" in words(done)
+    assert "no firewall on the way is proven" in words(done)
+    assert done.stdout.endswith(f"PASS: {target} is blocked, as expected: rejected\n")
+
+
+def test_name_that_does_not_exist_proves_nothing(netduet: Netduet) -> None:
+    """A misspelt name must not pass for a block: status 3."""
+    done = netduet.run("check", "nonexistent.invalid=blocked")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "a name without an address says nothing" in words(done)
+    assert "INCONCLUSIVE: nonexistent.invalid:12345 could not be judged" in words(done)
+
+
+def test_expectation_that_is_none_is_told_in_a_line(netduet: Netduet) -> None:
+    """Status 2, and what would be right."""
+    for done in (
+        netduet.run("check", "127.0.0.1:1=shut"),
+        netduet.run("check", "127.0.0.1:1", "--expect=shut"),
+        netduet.run("check", "--checks=isolation", "127.0.0.1:1"),
+        netduet.run("hello", "127.0.0.1:1=blocked"),
+    ):
+        assert (done.returncode, done.stdout) == (2, "")
+        [line] = done.stderr.splitlines()
+        assert re.search(r"open or blocked|=blocked|leave the = away", line)
+
+
+# Several targets
+
+
+def test_truth_table_and_matrix_stand_below_the_verdicts(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """What ought to be open is checked first, and told in the order that was typed."""
+    good = f"127.0.0.1:{serve_command().port}"
+    with nobody() as gone:
+        env = {"NETDUET_CLIENT_TARGET": f"{gone}=blocked {good}"}
+        done = netduet.run("check", "--checks=identity", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line in {good, gone}] == [good, gone]
+    wide = max(len(good), len(gone))
+    assert lines[-8:] == [
+        f"  {gone:<{wide}} expected blocked, found blocked (rejected)  ✓",
+        f"  {good:<{wide}} expected open,    found open                ✓",
+        "",
+        f"  {'':<{wide}}  name  isolation  reach  identity",
+        f"  {gone:<{wide}}  PASS  PASS",
+        f"  {good:<{wide}}  PASS             PASS   PASS",
+        "",
+        "2 targets: 2 PASS",
+    ]
+
+
+def test_document_and_junit_tell_both(
+    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+) -> None:
+    """JSON has expected and found of each target; JUnit a suite, and a case a check."""
+    file = tmp_path / "report.xml"
+    good = f"127.0.0.1:{serve_command().port}"
+    with nobody() as gone:
+        flags = ("--json", "--checks=reach", "--junit", str(file))
+        done = netduet.run("check", *flags, f"{good}=blocked", gone)
+    assert done.returncode == 1
+    told = [
+        (one["target"], one["expected"], one["found"], one["how"])
+        for one in json.loads(done.stdout)["targets"]
+    ]
+    assert told == [
+        (good, "blocked", "open", "isolation.open"),
+        (gone, "open", "not reached", "reach.refused"),
+    ]
+    suites = [
+        [case.get("name") for case in suite] for suite in ET.parse(file).getroot()
+    ]
+    assert suites == [["name", "isolation"], ["name", "reach"]]
+
+
+# Knocking
+
+
+def loopback(port: int, host: str = "127.0.0.1") -> Address:
+    """Return a port of a loopback address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return Address(family, host, port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_server_is_open_for_both(start_server: StartServer, host: str) -> None:
+    """A netduet answers a connection and a datagram."""
+    address = loopback((await start_server(host=host)).port, host)
+    tcp = await asyncio.to_thread(knock_tcp, address, 5.0)
+    udp = await asyncio.to_thread(knock_udp, address, 5.0)
+    assert (tcp.manner, udp.manner) == (Manner.OPEN, Manner.OPEN)
+    assert udp.detail.startswith("instance ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_port_where_nothing_listens_refuses_both(host: str) -> None:
+    """A reset, and an ICMP error with its sender."""
+    with socket.socket(loopback(0, host).family) as taken:
+        taken.bind((host, 0))
+        address = loopback(taken.getsockname()[1], host)
+        tcp, udp = knock_tcp(address, 5.0), knock_udp(address, 5.0)
+    assert (tcp.manner, tcp.sent) == (Manner.RESET, 1)
+    assert (udp.manner, udp.offender) == (Manner.PORT, host)
+
+
+def test_silent_datagrams_are_dropped() -> None:
+    """A socket that never answers is silence, after several datagrams."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        udp = knock_udp(loopback(silent.getsockname()[1]), 0.3)
+    assert (udp.manner, udp.sent) == (Manner.DROPPED, 4)
+
+
+def test_full_accept_queue_is_dropped() -> None:
+    """A listener that takes no more is silence by TCP: the kernel drops the SYN."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = loopback(full.getsockname()[1])
+        taken = [socket.create_connection(address.sockaddr)]
+        tcp = knock_tcp(address, 0.2)
+        for sock in taken:
+            sock.close()
+    assert (tcp.manner, tcp.sent) == (Manner.DROPPED, 1)
+
+
+def test_own_routes_are_seen() -> None:
+    """Whether there is a route is read from the kernel, and never raises."""
+    assert has_routes() in {True, False}

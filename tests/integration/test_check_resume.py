@@ -1,0 +1,141 @@
+"""A run that is interrupted, and one that goes on from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import ServeCommand
+from tests.integration.running import PATIENCE, Netduet
+
+LONG = ("--profile=full", "--idle-rungs=1h", "--checks=path,idle")
+SHORT = ("--profile=full", "--idle-rungs=1h", "--checks=path")
+
+Done = subprocess.CompletedProcess[str]
+
+
+def kept(file: Path) -> list[str]:
+    """Return the checks whose results the file holds."""
+    if not file.exists():
+        return []
+    return [one["result"]["check"] for one in json.loads(file.read_text())["done"]]
+
+
+def interrupted(netduet: Netduet, file: Path, *words: str) -> Done:
+    """Run until a first result is kept, then send a SIGINT."""
+    process = netduet.start("check", *words, "--resume", str(file))
+    until = time.monotonic() + PATIENCE
+    while not kept(file) and process.poll() is None:
+        assert time.monotonic() < until, "nothing was kept"
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    return netduet.finish(process)
+
+
+def words_of(done: Done) -> str:
+    """Return what was said, each run of blanks and line breaks as one blank."""
+    return " ".join(done.stdout.split())
+
+
+def test_interrupted_run_goes_on(
+    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+) -> None:
+    """What is done is told with its time, not measured again; complete, the file is gone."""
+    target = f"127.0.0.1:{serve_command().port}"
+    file = tmp_path / "run"
+    done = interrupted(netduet, file, *LONG, target)
+    assert (done.returncode, done.stderr) == (3, "")
+    said = words_of(done)
+    assert "done name, reach, identity, path missing idle" in said
+    assert f"the same command goes on from here: what is done is kept in {file}" in said
+    assert kept(file) == ["path"]
+
+    done = netduet.run("check", *SHORT, "--resume", str(file), target)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "note: from an interrupted run, 20" in words_of(done)
+    assert words_of(done).count("from an interrupted run") == 1
+    assert not file.exists()
+
+
+def test_document_tells_what_is_from_before_and_what_is_missing(
+    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+) -> None:
+    """A machine sees the same: missing checks, and the time of earlier results."""
+    target = f"127.0.0.1:{serve_command().port}"
+    file = tmp_path / "run"
+    done = interrupted(netduet, file, *LONG, "--json", target)
+    [one] = json.loads(done.stdout)["targets"]
+    assert (one["interrupted"], one["missing"]) == (True, ["idle"])
+    done = netduet.run("check", *SHORT, "--json", "--resume", str(file), target)
+    [one] = json.loads(done.stdout)["targets"]
+    earlier = {check["name"]: check["earlier"] for check in one["checks"]}
+    assert earlier.pop("path").endswith("Z")
+    assert set(earlier.values()) == {None}
+
+
+def test_file_of_another_run_is_refused_in_a_line(
+    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+) -> None:
+    """Another profile, another target, another expectation: status 2, and nothing is asked."""
+    target = f"127.0.0.1:{serve_command().port}"
+    file = tmp_path / "run"
+    interrupted(netduet, file, *LONG, target)
+    before = file.read_bytes()
+    for words in (
+        ("--profile=soak", "--idle-rungs=1h", target),
+        ("--profile=full", "--idle-rungs=1h", f"{target}=blocked"),
+        ("--profile=full", "--idle-rungs=1h", target, target),
+        ("--profile=full", "--idle-rungs=2h", target),
+    ):
+        done = netduet.run("check", *words, "--resume", str(file))
+        assert (done.returncode, done.stdout) == (2, "")
+        [line] = done.stderr.splitlines()
+        assert f"resume {file}: is of another run: its " in line
+    assert file.read_bytes() == before
+
+
+def test_interrupted_run_that_kept_nothing_says_how_it_could(
+    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+) -> None:
+    """Who runs for long, and stops, hears of the setting; quick is short enough."""
+    server = serve_command()
+    process = netduet.start("check", *LONG, f"127.0.0.1:{server.port}")
+    server.closed(2)
+    process.send_signal(signal.SIGTERM)
+    done = netduet.finish(process)
+    assert done.returncode == 3
+    assert "with --resume FILE" in words_of(done)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("command", "status"), [("check", 3), ("hello", 3), ("serve", 0)]
+)
+def test_signal_before_all_else_is_told_in_a_line(
+    number: signal.Signals, command: str, status: int
+) -> None:
+    """A signal while the command is still being read leaves a line, not silence."""
+    program = (
+        "import os, sys, netduet.__main__ as main\n"
+        f"main._run = lambda words: os.kill(os.getpid(), {int(number)})\n"
+        f"sys.argv = ['netduet', '{command}', 'server']\n"
+        "sys.exit(main.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        timeout=PATIENCE,
+        text=True,
+        check=False,
+    )
+    line = "netduet: stopped by a signal before there was a verdict\n"
+    expected = (status, "", line if status else "")
+    assert (done.returncode, done.stdout, done.stderr) == expected

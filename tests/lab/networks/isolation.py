@@ -1,0 +1,153 @@
+"""Targets that ought to be blocked: those that are, in every manner, and those not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.lab.conditions import (
+    address_dropped,
+    dropped,
+    port_unreachable,
+    prohibited,
+    reset,
+    unplugged,
+)
+from tests.lab.expectation import fails, never_fails, passes, proves_nothing
+from tests.lab.nameserver import NAME, Names
+from tests.lab.networks.declaration import Network
+from tests.lab.topology import ABSENT4, OTHERS4, ROUTER4, SERVER4
+
+BLOCKED: Final = f"{NAME}=blocked"
+_UNSURE: Final = ("isolation", "is this client connected at all?")
+
+NETWORKS: Final = (
+    # Open
+    Network(
+        "isolation-open",
+        "nothing blocks what ought to be blocked",
+        fails("isolation.open", "intermediary"),
+        target=BLOCKED,
+    ),
+    Network(
+        "isolation-open-tcp",
+        "UDP alone is dropped",
+        fails("isolation.open", "intermediary"),
+        conditions=(dropped("udp"),),
+        target=BLOCKED,
+    ),
+    Network(
+        "isolation-open-udp",
+        "TCP alone is dropped",
+        fails("isolation.open", "intermediary"),
+        conditions=(dropped("tcp"),),
+        target=BLOCKED,
+        representative=True,
+    ),
+    Network(
+        "isolation-open-v6",
+        "the rules name IPv4 alone",
+        fails("isolation.open", "intermediary"),
+        conditions=(address_dropped(SERVER4),),
+        target=BLOCKED,
+    ),
+    # Blocked
+    Network(
+        "isolation-dropped",
+        "TCP and UDP are dropped, as they ought to be",
+        passes(("isolation", "TCP and UDP are dropped"), _UNSURE),
+        conditions=(dropped("all"),),
+        target=BLOCKED,
+    ),
+    Network(
+        "isolation-reset",
+        "TCP is rejected by a reset, UDP by ICMP",
+        passes(
+            (
+                "isolation",
+                f"TCP is rejected (reset), UDP is rejected (ICMP port unreachable from {ROUTER4})",
+            ),
+            ("isolation", "the two look the same"),
+        ),
+        conditions=(reset(), port_unreachable()),
+        target=BLOCKED,
+    ),
+    Network(
+        "isolation-prohibited",
+        "both are rejected by an ICMP prohibition",
+        passes(
+            ("isolation", f"TCP and UDP are rejected (ICMP prohibited from {ROUTER4})"),
+            ("isolation", "rejected (ICMP prohibited from 2001:db8:1::1)"),
+        ),
+        conditions=(prohibited("all"),),
+        target=BLOCKED,
+        representative=True,
+    ),
+    Network(
+        "isolation-mixed",
+        "TCP is dropped, UDP is rejected",
+        passes(("isolation", "TCP is dropped, UDP is rejected (ICMP port unreachable")),
+        conditions=(dropped("tcp"), port_unreachable()),
+        target=BLOCKED,
+    ),
+    Network(
+        "isolation-truth",
+        "one of two servers is open and one blocked, as they ought to be",
+        passes(
+            ("isolation", "TCP and UDP are dropped"),
+            ("isolation", f"{OTHERS4[0]}:12345 was reached from here"),
+        ),
+        conditions=(address_dropped(SERVER4),),
+        servers=2,
+        target=f"{SERVER4}=blocked",
+        also=((OTHERS4[0], passes()),),
+        representative=True,
+    ),
+    Network(
+        "isolation-truth-swapped",
+        "the one that ought to be open is blocked, and the other way round",
+        fails("isolation.open", "intermediary"),
+        conditions=(address_dropped(OTHERS4[0]),),
+        servers=2,
+        target=f"{SERVER4}=blocked",
+        also=((OTHERS4[0], fails("reach.timeout", "unknown")),),
+    ),
+    # Not there at all
+    Network(
+        "isolation-refused",
+        "nothing listens where it ought to be blocked",
+        passes(("isolation", "no firewall on the way is proven")),
+        server=None,
+        target=BLOCKED,
+    ),
+    Network(
+        "isolation-absent",
+        "nothing has the address that ought to be blocked",
+        passes(("isolation", f"{ROUTER4} says that the host cannot be reached")),
+        names=Names((ABSENT4,)),
+        target=BLOCKED,
+    ),
+    # Nothing is proven
+    Network(
+        "isolation-no-name",
+        "what ought to be blocked has no address",
+        proves_nothing(("name", "a name without an address says nothing")),
+        names=Names(()),
+        target=BLOCKED,
+    ),
+    Network(
+        "isolation-no-network",
+        "the client has no network",
+        proves_nothing(),
+        conditions=(unplugged(),),
+        target=f"{SERVER4}=blocked",
+    ),
+    Network(
+        "isolation-starved-client",
+        "the client runs 5 % of the time, and what ought to be blocked is",
+        never_fails(),
+        conditions=(dropped("all"),),
+        target=BLOCKED,
+        starved="client",
+        seconds=120,
+    ),
+)

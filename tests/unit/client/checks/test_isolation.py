@@ -1,0 +1,260 @@
+"""Judging targets that ought to be blocked: in which manner, and what it proves."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+
+from netduet.client.checks.isolation.doors import (
+    Door,
+    Isolation,
+    Knock,
+    Manner,
+    manner,
+)
+from netduet.client.checks.isolation.judgement import judge
+from netduet.client.conversation import Opening
+from netduet.client.datagrams import Notice
+from netduet.client.dial import Address, Cause
+from netduet.client.verdict import Judgement, Outcome, Result, result
+from tests.unit.client.far_end import welcome
+
+ONE = Address(socket.AF_INET, "192.0.2.1", 80)
+TWO = Address(socket.AF_INET, "192.0.2.2", 80)
+SIX = Address(socket.AF_INET6, "2001:db8::1", 80)
+OWN = "198.51.100.7"
+ROUTER = "198.51.100.1"
+
+DROPPED = Knock(Manner.DROPPED, sent=3, begin=10.0, end=15.0)
+RESET = Knock(Manner.RESET, sent=1, detail="ECONNREFUSED", begin=10.0, end=10.1)
+ACCEPTED = Knock(Manner.OPEN, sent=1, begin=10.0, end=10.01)
+PROHIBITED = Knock(Manner.PROHIBITED, ROUTER, 1, "EHOSTUNREACH", 10.0, 10.1)
+PORT = Knock(Manner.PORT, ROUTER, 1, "ECONNREFUSED", 10.0, 10.1)
+NO_ROUTE = Knock(Manner.NO_ROUTE)
+NETDUET = Opening(welcome=welcome(service="orders", instance="a"))
+
+
+def door(
+    tcp: Knock, udp: Knock, address: Address = ONE, opening: Opening | None = None
+) -> Door:
+    """Return what came of knocking at an address."""
+    return Door(address, tcp, udp, OWN, opening)
+
+
+def judged(*doors: Door, control: str = "app:80", routes: bool = True) -> Judgement:
+    """Judge these addresses."""
+    return judge(Isolation(doors, 0, routes, control))
+
+
+def weighed(judgement: Judgement, stalled: float) -> Result:
+    """Return the result for a client that did not run for so many seconds."""
+    return result("isolation", "?", judgement, 5.0, lambda *_: stalled)
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "code", "expected"),
+    [
+        (socket.AF_INET, 3, 0, Manner.HOST),
+        (socket.AF_INET, 3, 1, Manner.HOST),
+        (socket.AF_INET, 3, 3, Manner.PORT),
+        (socket.AF_INET, 3, 9, Manner.PROHIBITED),
+        (socket.AF_INET, 3, 10, Manner.PROHIBITED),
+        (socket.AF_INET, 3, 13, Manner.PROHIBITED),
+        (socket.AF_INET, 11, 0, Manner.OTHER),
+        (socket.AF_INET6, 1, 0, Manner.HOST),
+        (socket.AF_INET6, 1, 1, Manner.PROHIBITED),
+        (socket.AF_INET6, 1, 3, Manner.HOST),
+        (socket.AF_INET6, 1, 4, Manner.PORT),
+        (socket.AF_INET6, 3, 0, Manner.OTHER),
+    ],
+)
+def test_icmp_error_is_told_by_its_type_and_code(
+    family: socket.AddressFamily, kind: int, code: int, expected: Manner
+) -> None:
+    """The two families number the same things differently."""
+    assert manner(family, Notice("EHOSTUNREACH", ROUTER, 0, kind, code)) is expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ECONNREFUSED, Manner.PORT),
+        (errno.EHOSTUNREACH, Manner.HOST),
+        (errno.EACCES, Manner.PROHIBITED),
+        (errno.EINVAL, Manner.OTHER),
+    ],
+)
+def test_error_alone_tells_less(number: int, expected: Manner) -> None:
+    """A kernel that does not tell the message tells an error, which is taken instead."""
+    assert manner(socket.AF_INET, Notice(errno.errorcode[number])) is expected
+
+
+@pytest.mark.parametrize(
+    ("tcp", "udp", "said", "how"),
+    [
+        (DROPPED, DROPPED, "TCP and UDP are dropped", "dropped"),
+        (
+            DROPPED,
+            PORT,
+            f"TCP is dropped, UDP is rejected (ICMP port unreachable from {ROUTER})",
+            "TCP dropped, UDP rejected",
+        ),
+        (
+            RESET,
+            DROPPED,
+            "TCP is rejected (reset), UDP is dropped",
+            "TCP rejected, UDP dropped",
+        ),
+        (
+            PROHIBITED,
+            PROHIBITED,
+            f"TCP and UDP are rejected (ICMP prohibited from {ROUTER})",
+            "rejected",
+        ),
+        (NO_ROUTE, NO_ROUTE, "this host has no route there", "no route"),
+    ],
+)
+def test_blocked_target_passes_and_says_how(
+    tcp: Knock, udp: Knock, said: str, how: str
+) -> None:
+    """Each manner of blocking has its words, for both protocols."""
+    found = judged(door(tcp, udp))
+    assert found.summary == f"192.0.2.1:80 is blocked: {said}"
+    assert found.findings == ()
+    assert (found.figures["found"], found.figures["how"]) == ("blocked", how)
+    assert weighed(found, 0.0).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (
+            door(ACCEPTED, ACCEPTED, opening=NETDUET),
+            'netduet "orders", instance a, answers; UDP is answered too',
+        ),
+        (
+            door(ACCEPTED, DROPPED, opening=Opening(foreign=b"SSH-2.0-x\r\n")),
+            'who answers speaks SSH: "SSH-2.0-x\\r\\n"; UDP is dropped',
+        ),
+        (
+            door(ACCEPTED, DROPPED, opening=Opening(cause=Cause.TIMEOUT)),
+            "whoever accepts says nothing; UDP is dropped",
+        ),
+        (
+            door(DROPPED, Knock(Manner.OPEN, sent=2, detail="instance a")),
+            "datagrams are answered, by instance a; TCP is dropped",
+        ),
+    ],
+)
+def test_open_target_fails_and_says_who_answers(one: Door, said: str) -> None:
+    """TCP or UDP, either is enough; a healthy neighbour does not excuse it."""
+    found = judged(one, door(DROPPED, DROPPED, TWO))
+    [finding] = found.findings
+    assert finding.failure == "isolation.open"
+    alone = "" if one.opening else " for UDP alone"
+    connects = "TCP connects in 10.0 ms; " if one.opening else ""
+    assert finding.seen == f"192.0.2.1:80 is open{alone}: {connects}{said}"
+    assert found.figures["found"] == "open"
+    assert "192.0.2.2:80 is blocked: TCP and UDP are dropped" in found.remarks[0]
+    # No stall explains an answer away.
+    assert weighed(found, 5.0).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    "opening", [Opening(closed=True), Opening(cause=Cause.RESET)], ids=["end", "reset"]
+)
+def test_acceptance_without_a_word_may_be_a_proxys(opening: Opening) -> None:
+    """A proxy that accepts, and blocks then, is named as what it may be."""
+    found = judged(door(ACCEPTED, DROPPED, opening=opening))
+    assert [one.failure for one in found.findings] == ["isolation.open"]
+    assert "may be a proxy on the way" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (door(RESET, DROPPED), "the two look the same"),
+        (door(RESET, Knock(Manner.PORT, "192.0.2.1", 1)), "nothing listens there"),
+        (
+            door(Knock(Manner.HOST, ROUTER, 1), DROPPED),
+            f"{ROUTER} says that the host cannot be reached",
+        ),
+        (
+            door(Knock(Manner.HOST, OWN, 1), DROPPED),
+            "this host says that the host cannot be reached",
+        ),
+        (door(DROPPED, DROPPED), "silence says less of UDP than of TCP"),
+    ],
+)
+def test_what_else_it_may_be_is_remarked(one: Door, words: str) -> None:
+    """A block that may be none is still a pass, with what it leaves open."""
+    found = judged(one)
+    assert found.findings == ()
+    assert words in found.remarks[0]
+
+
+def test_prohibition_leaves_nothing_open() -> None:
+    """What a router says it prohibits needs no remark, nor a control."""
+    assert judged(door(PROHIBITED, PROHIBITED), control="").remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "asks"),
+    [
+        (door(DROPPED, DROPPED), True),
+        (door(NO_ROUTE, NO_ROUTE), True),
+        (door(Knock(Manner.HOST, OWN, 1), DROPPED), True),
+        (door(RESET, DROPPED), False),
+        (door(DROPPED, PORT), False),
+    ],
+)
+def test_silence_asks_for_a_control(one: Door, asks: bool) -> None:
+    """A refusal from elsewhere proves that the client is connected; silence does not."""
+    alone = " ".join(judged(one, control="").remarks)
+    beside = " ".join(judged(one, control="app:80").remarks)
+    assert ("is this client connected at all?" in alone) is asks
+    assert ("app:80 was reached from here" in beside) is asks
+
+
+def test_client_without_any_route_proves_nothing() -> None:
+    """To a client without a network everything is blocked."""
+    found = judged(
+        door(NO_ROUTE, NO_ROUTE), door(NO_ROUTE, NO_ROUTE, SIX), routes=False
+    )
+    done = weighed(found, 0.0)
+    assert (done.outcome, done.findings[0].failure) == (
+        Outcome.INCONCLUSIVE,
+        "isolation.unproven",
+    )
+    assert found.figures["found"] == "unknown"
+    assert found.summary == "whether it is blocked cannot be told"
+
+
+def test_single_syn_proves_nothing() -> None:
+    """One lost packet looks like a block."""
+    once = Knock(Manner.DROPPED, sent=1, begin=10.0, end=10.5)
+    done = weighed(judged(door(once, DROPPED)), 0.0)
+    assert done.outcome is Outcome.INCONCLUSIVE
+    assert "1 SYN in 0.5 s" in done.findings[0].seen
+
+
+def test_host_that_could_not_ask_proves_nothing() -> None:
+    """An error of this host's own is no block."""
+    failed = Knock(Manner.OTHER, detail="EMFILE")
+    done = weighed(judged(door(failed, failed)), 0.0)
+    assert done.outcome is Outcome.INCONCLUSIVE
+    assert "EMFILE" in done.findings[0].seen
+
+
+@pytest.mark.parametrize(
+    ("stalled", "outcome"), [(2.4, Outcome.PASS), (2.5, Outcome.INCONCLUSIVE)]
+)
+def test_silence_that_a_starved_client_heard_proves_nothing(
+    stalled: float, outcome: Outcome
+) -> None:
+    """Who did not run for half of the time may have missed an answer."""
+    done = weighed(judged(door(DROPPED, DROPPED)), stalled)
+    assert done.outcome is outcome
+    assert weighed(judged(door(RESET, PORT)), stalled).outcome is Outcome.PASS

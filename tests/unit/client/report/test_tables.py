@@ -1,0 +1,111 @@
+"""Several targets at a glance, within the width of a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from netduet.client.report.tables import matrix, tables, truths
+from netduet.client.report.words import plain
+from netduet.client.target import Expect
+from netduet.client.verdict import (
+    Finding,
+    Judgement,
+    Outcome,
+    Result,
+    Verdict,
+    conclude,
+    following,
+    result,
+)
+
+
+def done(check: str, *findings: Finding, **figures: int | str) -> Result:
+    """Return the result of a check."""
+    judgement = Judgement("s", findings, figures=dict(figures))
+    return result(check, "?", judgement, 0.1, lambda *_: 0.0)
+
+
+APP = conclude(
+    "app:80",
+    [done("name"), done("reach", accepted=1), done("udp", Finding("udp.loss", "s"))],
+)
+DB = conclude(
+    "db:5432",
+    [done("name"), done("isolation", found="blocked", how="dropped")],
+    expected=Expect.BLOCKED,
+)
+GONE = conclude(
+    "gone:1",
+    [
+        done("name"),
+        done("reach", Finding("reach.timeout", "s", outcome=Outcome.INCONCLUSIVE)),
+        following("udp", "?", "reach"),
+    ],
+)
+LONG = conclude(
+    f"{'long.' * 40}example:5432", [done("name"), done("reach", accepted=1)]
+)
+
+
+def lines(*verdicts: Verdict, width: int = 80) -> list[str]:
+    """Return the matrix as plain lines."""
+    return [plain(line) for line in matrix(verdicts, width)]
+
+
+def test_truth_table_sets_found_against_expected() -> None:
+    """A line a target, its columns below each other, and a mark at its end."""
+    assert [plain(line) for line in truths([APP, DB], 80)] == [
+        "  app:80  expected open,    found open (udp.loss)    ✗",
+        "  db:5432 expected blocked, found blocked (dropped)  ✓",
+    ]
+
+
+def test_narrow_terminal_has_the_truth_in_two_lines() -> None:
+    """What does not fit beside the target stands below it."""
+    assert [plain(line) for line in truths([APP, DB], 40)] == [
+        "  ✗ app:80",
+        "    expected open, found open (udp.loss)",
+        "  ✓ db:5432",
+        "    expected blocked, found blocked (dr…",
+    ]
+
+
+def test_matrix_has_a_row_a_target_and_a_column_a_check() -> None:
+    """A cell is the class without the check's name, an outcome, or nothing."""
+    assert lines(APP, GONE, DB) == [
+        "           name  isolation  reach      udp",
+        "  app:80   PASS             PASS       loss",
+        "  gone:1   PASS             ? timeout  –",
+        "  db:5432  PASS  PASS",
+        "  – was skipped, ? is inconclusive",
+    ]
+
+
+def test_class_of_another_check_keeps_its_whole_name() -> None:
+    """Only its own check's name is left out."""
+    verdict = conclude("a:1", [done("identity", Finding("path.broken", "s"))])
+    assert "path.broken" in lines(verdict)[1]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """Long names are cut, and columns that do not fit follow below."""
+    told = [plain(line) for line in tables([APP, DB, GONE, LONG], width)]
+    assert max(map(len, told)) <= width
+    for check in ("name", "reach", "udp", "isolation"):
+        assert any(check in line for line in told)
+    assert any("long." in line and "…" in line for line in told) or width == 200
+
+
+def test_columns_that_do_not_fit_follow_below_with_the_targets() -> None:
+    """Each band begins with the targets again."""
+    told = lines(APP, GONE, DB, width=40)
+    assert [line.split()[0] for line in told if line][:8] == [
+        *("name", "app:80", "gone:1", "db:5432"),
+        *("udp", "app:80", "gone:1", "db:5432"),
+    ]
+
+
+def test_single_target_has_no_table() -> None:
+    """Its verdict has said all there is."""
+    assert list(tables([APP], 80)) == []
