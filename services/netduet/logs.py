@@ -57,6 +57,7 @@ __all__ = [
 
 EVENTS: Final = {
     "server.listening": "A socket is bound and answers.",
+    "admin.listening": "The admin port is bound and answers.",
     "server.family_absent": "This host has no such address family; the others serve.",
     "server.ready": "All sockets answer.",
     "server.limit_reached": "A bound on connections refuses some; once a period.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -65,9 +67,14 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
         if ignored:
             log.info("settings.ignored", **{"netduet.names": list(ignored)})
         sockets = bind(settings.host, settings.port, udp=settings.udp)
+        admin = None
+        if settings.admin_port:
+            admin = bind(settings.admin_host, settings.admin_port, udp=False)
+            # Only who wants it pays for it, and before the loop runs, or it stalls.
+            import netduet.admin  # noqa: F401, PLC0415
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             logs.attach(runner.get_loop())
-            runner.run(Server(settings, instance, log).run(sockets))
+            runner.run(Server(settings, instance, log).run(sockets, admin))
     except BindError as error:
         print(f"netduet: {error}", file=sys.stderr)
         return 2
@@ -113,11 +120,13 @@ class Server:
             records=Records(log, self._counters, admission),
             sessions=set(),
         )
+        self._identity = identity
+        self._listens = False
         self._stop = asyncio.Event()
         self._leave = asyncio.Event()
 
-    async def run(self, sockets: Sockets) -> None:
-        """Listen, serve until a signal, drain."""
+    async def run(self, sockets: Sockets, admin: Sockets | None = None) -> None:
+        """Listen, serve until a signal, drain; the admin port answers all the while."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -127,10 +136,11 @@ class Server:
             DatagramEndpoint(sock, self._shared.behaviours, self._counters, flows)
             for sock in sockets.udp
         ]
-        async with self._stalls:
+        async with self._stalls, self._admin(admin, sockets):
             await listener.start(self._settings.backlog)
             for endpoint in endpoints:
                 endpoint.start(loop)
+            self._listens = True
             self._say_listening(sockets)
             await self._stop.wait()
             self._log.info(
@@ -148,6 +158,37 @@ class Server:
         if self._stop.is_set():
             self._leave.set()
         self._stop.set()
+
+    @contextlib.asynccontextmanager
+    async def _admin(
+        self, admin: Sockets | None, sockets: Sockets
+    ) -> AsyncIterator[None]:
+        """Serve the admin port, if there is one."""
+        if admin is None:
+            yield
+            return
+        from netduet.admin import Page, admin_port, metrics, probe, version  # noqa: PLC0415
+        from netduet.server.metrics import ServerMetrics  # noqa: PLC0415
+
+        identity = self._identity
+        counted = ServerMetrics(self._shared, self._stalls, sockets, identity)
+        pages: dict[str, Page] = {
+            "/livez": probe(lambda: True, "the loop turns", ""),
+            "/readyz": probe(self._ready, "listening", "not listening, or draining"),
+            "/metrics": metrics(counted),
+            "/version": version(identity.service, identity.instance),
+        }
+        async with admin_port(admin.tcp, pages):
+            for sock in admin.tcp:
+                where = {"server.address": sock.getsockname()[0]}
+                self._log.info(
+                    "admin.listening", **where, **{"server.port": admin.port}
+                )
+            yield
+
+    def _ready(self) -> bool:
+        """Tell whether new work is welcome: no more from the first signal on."""
+        return self._listens and not self._stop.is_set()
 
     def _accept(self, descriptor: int | None) -> Session:
         return Session(self._shared, descriptor)
@@ -196,6 +237,7 @@ class Server:
             **{
                 f"netduet.{name}": getattr(counters, name)
                 for name in counters.__slots__
+                if name != "ended"  # the sum of plain and framed ones tells it
             },
         )
 

@@ -14,6 +14,7 @@ class Counters:
         "datagrams_failed",
         "datagrams_ignored",
         "drained",
+        "ended",
         "framed",
         "frames_received",
         "frames_sent",
@@ -40,6 +41,8 @@ class Counters:
         self.datagrams_answered = 0
         self.datagrams_ignored = 0
         self.datagrams_failed = 0
+        self.ended: dict[tuple[str, str, str], int] = {}
+        """Connections served, by dialect, how they ended, and by whom."""
         self.limits: dict[str, int] = {}
 
     def limit(self, name: str) -> None:

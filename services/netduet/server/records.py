@@ -47,6 +47,8 @@ class Records:
         elif session.conn_id is not None:
             counters.framed += 1
         fields = _fields(session)
+        how = (fields["netduet.dialect"], session.ended or "", session.ended_by or "")
+        counters.ended[how] = counters.ended.get(how, 0) + 1
         if _is_health_check(session):
             self._log.debug("connection.closed", **fields)
         else:

@@ -29,6 +29,12 @@ class ServerSettings(Settings):
     udp: bool = True
     """Whether to answer datagrams too."""
 
+    admin_host: str = "127.0.0.1"
+    """Address that the admin port listens on; empty is every address."""
+
+    admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Port of /livez, /readyz, /metrics and /version, over HTTP; 0 opens none."""
+
     service: Annotated[str, Field(min_length=1, max_length=128)] = "netduet"
     """Name of the service, which a client compares with the one it expects."""
 

@@ -1,0 +1,160 @@
+"""The admin port: probes, metrics and the version over HTTP, in the process's own loop.
+
+In the same loop on purpose: a loop that does not turn answers no ``/livez``. A page
+is made when it is asked for; anything but the pages is a 404.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import uvicorn
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from netduet import __version__
+from netduet.wire.frames import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    Scope = Mapping[str, Any]
+    Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_TEXT: Final = "text/plain; charset=utf-8"
+_READS: Final = ("GET", "HEAD")
+_AT_ONCE: Final = 16
+"""Requests under way at once; one more is told 503."""
+_KEEP_ALIVE: Final = 5
+_LARGEST: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a page comes to: the status, the type and the bytes of its body."""
+
+    status: int
+    body: bytes
+    type: str = _TEXT
+
+
+Page = Callable[[str], Answer]
+"""Makes a page; given what the asker accepts (RFC 9110, section 12.5.1)."""
+
+
+def metrics(collector: Collector) -> Page:
+    """Return the page of a collector's metrics, the process's own beside them."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+
+    def page(accept: str) -> Answer:
+        encode, kind = choose_encoder(accept)
+        return Answer(200, encode(registry), kind)
+
+    return page
+
+
+def probe(holds: Callable[[], bool], yes: str, no: str) -> Page:
+    """Return the page of a probe: 200 while something holds, else 503."""
+    return lambda _: Answer(200, _line(yes)) if holds() else Answer(503, _line(no))
+
+
+def version(service: str, instance: str) -> Page:
+    """Return the page that says what runs here, in JSON."""
+    facts = {"version": __version__, "service": service, "instance": instance}
+    body = orjson.dumps(facts | {"protocol": VERSION}) + b"\n"
+    return lambda _: Answer(200, body, "application/json")
+
+
+@contextlib.asynccontextmanager
+async def admin_port(
+    sockets: list[socket.socket], pages: Mapping[str, Page]
+) -> AsyncIterator[None]:
+    """Serve the pages, by their paths, on listening sockets; close them in the end."""
+    config = uvicorn.Config(
+        _Application(pages),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        http="h11",
+        server_header=False,
+        limit_concurrency=_AT_ONCE,
+        timeout_keep_alive=_KEEP_ALIVE,
+        h11_max_incomplete_event_size=_LARGEST,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Uvicorn(config)
+    running = asyncio.create_task(server.serve(sockets=sockets))
+    try:
+        await server.ready.wait()
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.gather(running, return_exceptions=True)
+        for sock in sockets:
+            sock.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells when it listens, and heeds no signals."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and tell so; or that it cannot."""
+        try:
+            await super().startup(sockets)
+        finally:
+            self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to those who drain: uvicorn would replace their handlers."""
+        yield
+
+
+class _Application:
+    """A bare ASGI application (ASGI specification, HTTP)."""
+
+    def __init__(self, pages: Mapping[str, Page]) -> None:
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        page = self._pages.get(scope["path"])
+        if page is None:
+            answer = Answer(404, _line(f"there is {', '.join(self._pages)}"))
+        elif scope["method"] not in _READS:
+            answer = Answer(405, _line("GET or HEAD"))
+        else:
+            answer = page(_accepted(scope))
+        length = str(len(answer.body)).encode()
+        headers = [(b"content-type", answer.type.encode()), (b"content-length", length)]
+        if answer.status == 405:  # noqa: PLR2004 - RFC 9110 §15.5.6 asks for it
+            headers.append((b"allow", ", ".join(_READS).encode()))
+        start = {"type": "http.response.start", "status": answer.status}
+        await send(start | {"headers": headers})
+        body = b"" if scope["method"] == "HEAD" else answer.body
+        await send({"type": "http.response.body", "body": body})
+
+
+def _accepted(scope: Scope) -> str:
+    found = (value for name, value in scope["headers"] if name == b"accept")
+    return b",".join(found).decode("latin-1")
+
+
+def _line(text: str) -> bytes:
+    return f"{text}\n".encode()

@@ -1,0 +1,152 @@
+"""The server's metrics: its plain counters, read when somebody asks.
+
+Names and units follow Prometheus's conventions; every label has few values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from netduet import __version__, kernel
+
+if TYPE_CHECKING:
+    from netduet.server.behaviours import Identity
+    from netduet.server.listener import Sockets
+    from netduet.server.session import Session
+    from netduet.server.shared import Shared
+    from netduet.stalls import StallWatch
+
+
+class ServerMetrics(Collector):
+    """Everything that a server counts, as Prometheus reads it."""
+
+    def __init__(
+        self, shared: Shared, stalls: StallWatch, sockets: Sockets, identity: Identity
+    ) -> None:
+        """Bind what is counted."""
+        self._shared = shared
+        self._stalls = stalls
+        self._sockets = sockets
+        self._identity = identity
+
+    def collect(self) -> Iterator[Metric]:
+        """Read all counters now."""
+        yield self._build()
+        yield from self._connections()
+        yield from self._traffic()
+        yield from self._starvation()
+
+    def _build(self) -> Metric:
+        identity = self._identity
+        labels = {
+            "version": __version__,
+            "service": identity.service,
+            "instance_name": identity.instance,
+        }
+        build = GaugeMetricFamily(
+            "netduet_build_info", "What runs here; always 1.", labels=list(labels)
+        )
+        build.add_metric(list(labels.values()), 1)
+        return build
+
+    def _connections(self) -> Iterator[Metric]:
+        shared = self._shared
+        counters = shared.counters
+        yield _gauge(
+            "netduet_connections", "Connections open now.", shared.admission.open
+        )
+        yield _gauge(
+            "netduet_connections_limit",
+            "Connections that may be open at once.",
+            shared.admission.total,
+        )
+        ended = CounterMetricFamily(
+            "netduet_connections_ended",
+            "Connections that were served and have ended.",
+            labels=["dialect", "ended", "by"],
+        )
+        for labels, count in counters.ended.items():
+            ended.add_metric(labels, count)
+        yield ended
+        refused = CounterMetricFamily(
+            "netduet_connections_refused",
+            "Connections that a limit refused: told why, or reset.",
+            labels=["how"],
+        )
+        refused.add_metric(["told"], counters.refused)
+        refused.add_metric(["reset"], counters.turned_away)
+        yield refused
+        limits = CounterMetricFamily(
+            "netduet_limits_reached",
+            "Connections that a limit of time or size ended.",
+            labels=["limit"],
+        )
+        for limit, count in counters.limits.items():
+            limits.add_metric([limit], count)
+        yield limits
+
+    def _traffic(self) -> Iterator[Metric]:
+        counters = self._shared.counters
+        for name in ("bytes", "frames"):
+            for direction in ("received", "sent"):
+                field = f"{name}_{direction}"
+                open_now = (getattr(one.connection, field) for one in self._open())
+                total = getattr(counters, field) + sum(open_now)
+                said = f"{name.capitalize()} {direction} over TCP."
+                yield _counter(f"netduet_{direction}_{name}", said, total)
+        datagrams = CounterMetricFamily(
+            "netduet_datagrams",
+            "Datagrams received, by what became of them.",
+            labels=["result"],
+        )
+        datagrams.add_metric(["answered"], counters.datagrams_answered)
+        datagrams.add_metric(["ignored"], counters.datagrams_ignored)
+        datagrams.add_metric(["failed"], counters.datagrams_failed)
+        yield datagrams
+        dropped = CounterMetricFamily(
+            "netduet_socket_drops",
+            "Connections and datagrams that the listening sockets had no room for.",
+            labels=["transport"],
+        )
+        for transport, sockets in (
+            ("tcp", self._sockets.tcp),
+            ("udp", self._sockets.udp),
+        ):
+            drops = [kernel.socket_drops(sock.fileno()) for sock in sockets]
+            known = [one for one in drops if one is not None]
+            if known:
+                dropped.add_metric([transport], sum(known))
+        yield dropped
+
+    def _open(self) -> Iterator[Session]:
+        yield from self._shared.sessions
+
+    def _starvation(self) -> Iterator[Metric]:
+        stalls = self._stalls
+        yield _counter(
+            "netduet_stalls", "Times that the event loop could not run.", stalls.count
+        )
+        yield _counter(
+            "netduet_stalled_seconds",
+            "Seconds for which the event loop could not run.",
+            stalls.total,
+        )
+        throttled = stalls.throttled()
+        if throttled is not None:
+            yield _counter(
+                "netduet_throttled_seconds",
+                "Seconds for which a CPU limit held this process back.",
+                throttled,
+            )
+
+
+def _counter(name: str, said: str, value: float) -> Metric:
+    return CounterMetricFamily(name, said, value=value)
+
+
+def _gauge(name: str, said: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, said, value=value)

@@ -1,0 +1,191 @@
+"""The admin port of a real server, asked over HTTP as a probe or Prometheus does."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from netduet import __version__
+from tests.integration.conftest import ServeCommand
+from tests.integration.peer import GREETING, Peer, connect, greet
+from tests.integration.running import PATIENCE, Command
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+PLAIN = "text/plain"
+
+Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer over HTTP."""
+
+    status: int
+    type: str
+    body: str
+
+
+def free_port() -> int:
+    """Return a port that nothing had a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@dataclass
+class Observed:
+    """A server with its admin port."""
+
+    command: Command
+    port: int
+
+    def get(self, path: str, accept: str = "*/*", method: str = "GET") -> Got:
+        """Ask for a page."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE)
+        try:
+            connection.request(method, path, headers={"Accept": accept})
+            answer = connection.getresponse()
+            kind = answer.getheader("content-type", "")
+            return Got(answer.status, kind, answer.read().decode())
+        finally:
+            connection.close()
+
+    def samples(self) -> Samples:
+        """Return all metrics, by name and labels."""
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(self.get("/metrics").body)
+            for sample in family.samples
+        }
+
+
+@pytest.fixture
+def observed(serve_command: ServeCommand) -> Iterator[Callable[..., Observed]]:
+    """Start servers that have an admin port."""
+
+    def start(**settings: object) -> Observed:
+        port = free_port()
+        return Observed(serve_command(admin_port=port, **settings), port)
+
+    return start
+
+
+def named(samples: Samples, name: str, **labels: str) -> float:
+    """Return the value of one metric."""
+    return samples[name, frozenset(labels.items())]
+
+
+def test_probes_of_a_server_that_listens_are_well(
+    observed: Callable[..., Observed],
+) -> None:
+    """It lives and is ready, says what it is, and has no other page."""
+    server = observed(service="billing", instance="b1")
+    assert server.get("/livez").status == 200
+    assert server.get("/readyz").status == 200
+    assert json.loads(server.get("/version").body) == {
+        "version": __version__,
+        "protocol": 1,
+        "service": "billing",
+        "instance": "b1",
+    }
+    for path in ("/", "/metrics/", "/readyz/x", "/%00"):
+        got = server.get(path)
+        assert (got.status, got.body) == (
+            404,
+            "there is /livez, /readyz, /metrics, /version\n",
+        )
+    assert server.get("/livez", method="HEAD").body == ""
+    assert server.get("/livez", method="POST").status == 405
+
+
+def test_readiness_ends_before_the_drain_begins(
+    observed: Callable[..., Observed],
+) -> None:
+    """From SIGTERM on it is not ready, lives, and still answers whoever comes."""
+    server = observed(shutdown_delay="1h")
+    server.command.process.send_signal(signal.SIGTERM)
+    assert server.command.wait("server.draining") is not None
+    assert server.get("/readyz").status == 503
+    assert server.get("/livez").status == 200
+    assert greet(server.command.port) == GREETING
+    assert server.command.stop() == 0
+
+
+def test_metrics_are_what_happened(observed: Callable[..., Observed]) -> None:
+    """Connections by dialect and end, bytes also of those that are open, limits."""
+    server = observed(first_byte_timeout="1s")
+    greet(server.command.port)
+    with connect(server.command.port) as sock:
+        assert sock.recv(1) == b""  # it said nothing, and its time is over
+    for count in (1, 2):
+        server.command.closed(count)
+    with Peer(server.command.port) as peer:
+        peer.echo(b"x" * 100)
+        samples = server.samples()
+    ended = "netduet_connections_ended_total"
+    plain = {"dialect": "plain", "ended": "greeted", "by": "server"}
+    silent = {"dialect": "none", "ended": "limit.first_byte", "by": "server"}
+    assert named(samples, ended, **plain) == 1
+    assert named(samples, ended, **silent) == 1
+    assert named(samples, "netduet_limits_reached_total", limit="first_byte") == 1
+    assert named(samples, "netduet_connections") == 1
+    assert named(samples, "netduet_received_frames_total") == 2
+    assert named(samples, "netduet_received_bytes_total") > 100
+    assert named(samples, "netduet_socket_drops_total", transport="tcp") == 0
+
+
+def test_metrics_follow_the_conventions(observed: Callable[..., Observed]) -> None:
+    """Every metric has a help text, a name in its unit, and labels of few values."""
+    server = observed()
+    text = server.get("/metrics").body
+    families = list(text_string_to_metric_families(text))
+    ours = [one for one in families if one.name.startswith("netduet_")]
+    assert len(ours) >= 10
+    for family in ours:
+        assert family.documentation.endswith(".")
+        assert re.fullmatch(r"netduet(_[a-z]+)+", family.name)
+        assert len(family.samples) <= 3
+    assert {"process_resident_memory_bytes", "process_cpu_seconds"} <= {
+        one.name for one in families
+    }
+
+
+def test_metrics_come_in_the_format_that_is_asked_for(
+    observed: Callable[..., Observed],
+) -> None:
+    """Prometheus's own text, or OpenMetrics, which a strict parser reads."""
+    server = observed()
+    assert server.get("/metrics", PLAIN).type.startswith("text/plain; version=0.0.4")
+    got = server.get("/metrics", OPENMETRICS)
+    assert got.type.startswith("application/openmetrics-text; version=1")
+    assert list(openmetrics.text_string_to_metric_families(got.body))
+
+
+def test_admin_port_that_is_taken_is_one_clear_line(
+    serve_command: ServeCommand,
+) -> None:
+    """The server leaves with 2, and names the port and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = serve_command(admin_port=port)
+        assert server.finish() == 2
+    said = server.said()
+    assert said.count("\n") == 1
+    assert f"127.0.0.1, port {port}: something else listens there" in said
+
+
+def test_no_admin_port_unless_it_is_asked_for(serve_command: ServeCommand) -> None:
+    """By default a server has one port, and no HTTP."""
+    server = serve_command()
+    assert server.of("admin.listening") == []
+    assert server.wait("server.ready") is not None
