@@ -247,6 +247,11 @@ def balanced(servers: tuple[str, ...]) -> Condition:
     )
 
 
+def absent(address: str) -> Condition:
+    """Drop without a word what goes to an address."""
+    return _forward(f"-d {address}", "DROP")
+
+
 def through_proxy() -> Condition:
     """Lead TCP, unasked, through the router's own port, where a proxy listens."""
     rule = Rule(

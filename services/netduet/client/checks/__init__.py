@@ -9,13 +9,24 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from netduet.client.checks import close, identity, idle, name, path, reach, size, udp
+from netduet.client.checks import (
+    balance,
+    close,
+    identity,
+    idle,
+    name,
+    path,
+    reach,
+    size,
+    udp,
+)
 from netduet.client.checks.declaration import Check
 
 CHECKS: Final[tuple[Check[Any], ...]] = (
     name.CHECK,
     reach.CHECK,
     identity.CHECK,
+    balance.CHECK,
     path.CHECK,
     size.CHECK,
     udp.CHECK,
