@@ -94,11 +94,7 @@ def every_nth(nth: int, other: Manner) -> Manner:
     return manner
 
 
-async def closing(client: socket.socket, dial: Dial) -> None:
-    """Close at once, as a proxy does whose backend is dead."""
-
-
-async def speaking_http(client: socket.socket, dial: Dial) -> None:
+async def speaking_http(client: socket.socket, _: Dial) -> None:
     """Answer whatever comes as a web server does that does not understand."""
     loop = asyncio.get_running_loop()
     await loop.sock_recv(client, _CHUNK)
