@@ -248,8 +248,8 @@ def balanced(servers: tuple[str, ...]) -> Condition:
 
 
 def absent(address: str) -> Condition:
-    """Drop without a word what goes to an address."""
-    return _forward(f"-d {address}", "DROP")
+    """Drop without a word what goes to an address (IPv4)."""
+    return Condition(ipv4=(Rule("filter", f"-A FORWARD -d {address} -j DROP"),))
 
 
 def through_proxy() -> Condition:

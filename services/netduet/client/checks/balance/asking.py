@@ -124,6 +124,8 @@ async def _directly(
     known.pop("", None)
     if len(known) < 2:  # noqa: PLR2004 - nothing is balanced
         return ()
+    # An address of the name is the balancer's, whoever says that it is its own.
+    named = {one.address for one in places}
     brief = replace(
         patience,
         connect=min(_BRIEF, patience.connect),
@@ -132,7 +134,7 @@ async def _directly(
     asked = [
         (boot_id, trial.own)
         for boot_id, trial in known.items()
-        if trial.own is not None
+        if trial.own is not None and trial.own not in named
     ][:DIRECT]
     came = await asyncio.gather(*(try_once(own, brief) for _, own in asked))
     return tuple(

@@ -130,8 +130,7 @@ def _fits(count: int, one: Asked) -> str:
     dead = round(alive * share / (1 - share)) if share < 1 else 0
     if not dead:
         return ""
-    verb = "is" if dead == 1 else "are"
-    return f"; that fits {dead} of {alive + dead} backends that {verb} dead"
+    return f"; that fits {dead} dead of {alive + dead} backends"
 
 
 def _stranger(one: Asked, expected: str) -> Finding | None:
@@ -239,6 +238,8 @@ def _of_places(balance: Balance) -> list[str]:
             for one in alone
         ]
     for one in balance.places:
+        if _ghost(one) is not None:
+            continue  # the finding says it
         counts = Counter(trial.came for trial in one.trials)
         said += [
             f"{one.address}: of {len(one.trials)} connections {count} {came}"
