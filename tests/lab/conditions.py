@@ -248,8 +248,13 @@ def balanced(servers: tuple[str, ...]) -> Condition:
 
 
 def absent(address: str) -> Condition:
-    """Drop without a word what goes to an address (IPv4)."""
-    return Condition(ipv4=(Rule("filter", f"-A FORWARD -d {address} -j DROP"),))
+    """Swallow without a word what goes to an address: no card has its MAC address.
+
+    A rule of FORWARD would not do: a connection dropped there is not remembered, and
+    its next SYN is led to the next server.
+    """
+    line = f"neigh add {address} lladdr 02:00:00:00:00:99 dev to_server"
+    return Condition(links=(("router", line),))
 
 
 def through_proxy() -> Condition:

@@ -30,7 +30,7 @@ NETWORKS: Final = (
         "ghost-silent",
         "one of three backends swallows all",
         _GHOST,
-        conditions=(balanced((SERVER4, *OTHERS4)), absent(OTHERS4[1])),
+        conditions=(balanced((SERVER4, OTHERS4[0], ABSENT4)), absent(ABSENT4)),
         servers=2,
         names=_VIP,
         flags=_BALANCE,

@@ -41,7 +41,9 @@ def judge(balance: Balance) -> Judgement:
         "instances": len(known),
     }
     summary = "; ".join(_summary(one) for one in balance.places)
-    return Judgement(summary, tuple(findings), _remarks(balance, known), figures)
+    return Judgement(
+        summary, tuple(findings), _remarks(balance, known, findings), figures
+    )
 
 
 def _known(balance: Balance) -> dict[str, Trial]:
@@ -197,7 +199,9 @@ def _missing(balance: Balance, found: int) -> Finding | None:
     return Finding("balance.missing", seen, evidence, {"found": found}, missed=missed)
 
 
-def _remarks(balance: Balance, known: dict[str, Trial]) -> tuple[str, ...]:
+def _remarks(
+    balance: Balance, known: dict[str, Trial], findings: list[Finding]
+) -> tuple[str, ...]:
     said = []
     versions = sorted({escape(trial.software) for trial in known.values()})
     if len(versions) > 1:
@@ -210,7 +214,8 @@ def _remarks(balance: Balance, known: dict[str, Trial]) -> tuple[str, ...]:
         if count > 1
     ]
     said += _of_places(balance)
-    for boot_id, own, trial in balance.direct:
+    # Beside a dead backend one failure proves nothing of an instance's own address.
+    for boot_id, own, trial in () if findings else balance.direct:
         if trial.came is not Came.ANSWERED and boot_id in known:
             name = escape(known[boot_id].instance)
             said.append(
