@@ -253,6 +253,16 @@ def balanced(servers: tuple[str, ...]) -> Condition:
     )
 
 
+def absent(address: str) -> Condition:
+    """Swallow without a word what goes to an address: no card has its MAC address.
+
+    A rule of FORWARD would not do: a connection dropped there is not remembered, and
+    its next SYN is led to the next server.
+    """
+    line = f"neigh add {address} lladdr 02:00:00:00:00:99 dev to_server"
+    return Condition(links=(("router", line),))
+
+
 def through_proxy() -> Condition:
     """Lead TCP, unasked, through the router's own port, where a proxy listens."""
     rule = Rule(

@@ -83,6 +83,24 @@ async def faithful(client: socket.socket, dial: Dial) -> None:
     await _relay(client, await dial())
 
 
+def every_nth(nth: int, other: Manner) -> Manner:
+    """Treat each nth connection in another manner, and pass on the rest."""
+    turns = itertools.count(1)
+
+    async def manner(client: socket.socket, dial: Dial) -> None:
+        treat = faithful if next(turns) % nth else other
+        await treat(client, dial)
+
+    return manner
+
+
+async def speaking_http(client: socket.socket, _: Dial) -> None:
+    """Answer whatever comes as a web server does that does not understand."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_recv(client, _CHUNK)
+    await loop.sock_sendall(client, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
 def mangling(*, up: bool) -> Manner:
     """Take one way's bytes for text, and turn each CR LF into LF."""
 

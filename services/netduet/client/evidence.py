@@ -127,7 +127,7 @@ async def _same_instance(
 ) -> tuple[Answer | None, str]:
     """Ask the instance that welcomed; return its answer, or None and why there is none."""
     why = "no instance answered"
-    for place in (*[address] * TRIES, *_direct(welcome)):
+    for place in (*[address] * TRIES, *own_addresses(welcome)):
         async with meeting(place, patience) as (opening, conversation):
             if conversation is None:
                 said = opening.detail or "was not welcomed"
@@ -141,7 +141,7 @@ async def _same_instance(
     return None, why
 
 
-def _direct(welcome: Welcome) -> tuple[Address, ...]:
+def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
     """Return the address an instance says it answered from, if it is one at all."""
     said, port = welcome.local.address, welcome.local.port
     try:

@@ -64,6 +64,9 @@ class ClientSettings(Settings):
     idle_rungs: Durations = ()
     """Times of silence that the check `idle` tries; empty takes those of the profile."""
 
+    expect_instances: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Instances that must answer behind the name; 0 expects no number."""
+
     resolve_timeout: Seconds = 5.0
     """Time a name has to resolve."""
 

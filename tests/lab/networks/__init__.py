@@ -31,7 +31,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.lab.networks import carrying, connecting, healthy, isolation, lasting
+from tests.lab.networks import (
+    balancing,
+    carrying,
+    connecting,
+    healthy,
+    isolation,
+    lasting,
+)
 from tests.lab.networks.declaration import Network
 
 __all__ = ["ALL", "NETWORKS", "Network"]
@@ -42,6 +49,7 @@ NETWORKS: Final = (
     *carrying.NETWORKS,
     *lasting.NETWORKS,
     *isolation.NETWORKS,
+    *balancing.NETWORKS,
 )
 
 ALL: Final = {network.name: network for network in NETWORKS}

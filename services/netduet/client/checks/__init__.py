@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from netduet.client.checks import (
+    balance,
     close,
     identity,
     idle,
@@ -27,6 +28,7 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     name.CHECK,
     reach.CHECK,
     identity.CHECK,
+    balance.CHECK,
     path.CHECK,
     size.CHECK,
     udp.CHECK,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.failures.balance import BALANCE
 from netduet.client.failures.carrying import CARRYING
 from netduet.client.failures.connecting import CONNECTING
 from netduet.client.failures.declaration import SIDES, Failure
@@ -16,5 +17,12 @@ from netduet.client.failures.lasting import LASTING
 __all__ = ["CATALOGUE", "SIDES", "Failure"]
 
 CATALOGUE: Final = {
-    failure.name: failure for failure in (*CONNECTING, *CARRYING, *LASTING, *ISOLATION)
+    failure.name: failure
+    for failure in (
+        *CONNECTING,
+        *BALANCE,
+        *CARRYING,
+        *LASTING,
+        *ISOLATION,
+    )
 }

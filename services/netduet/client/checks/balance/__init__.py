@@ -1,0 +1,17 @@
+"""Who answers behind the name: are all backends there, alive, and used alike?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.checks.balance.asking import measure
+from netduet.client.checks.balance.judgement import judge
+from netduet.client.checks.declaration import Check
+
+CHECK: Final = Check(
+    "balance",
+    "Do all backends answer, each its share?",
+    ("identity",),
+    measure,
+    judge,
+)

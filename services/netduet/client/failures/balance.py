@@ -1,0 +1,73 @@
+"""Classes of failure of what stands behind a balancer: balance."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.failures.declaration import (
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+    Failure,
+)
+
+BALANCE: Final[tuple[Failure, ...]] = (
+    Failure(
+        "balance.ghost",
+        "some connections reach a backend that is dead",
+        "A share of connections to one address failed, while the others were answered.",
+        INTERMEDIARY,
+        (
+            "the balancer still sends to an address that nothing has any more",
+            "a backend's process is dead or its port closed, and no health check says so",
+            "a firewall lets the balancer reach only some of its backends",
+        ),
+        (
+            "compare the balancer's list of backends with those that run",
+            "give the balancer a health check that opens a connection",
+        ),
+    ),
+    Failure(
+        "balance.stranger",
+        "some connections reach another program",
+        "A share of connections was answered by something else than the service asked for.",
+        SERVER,
+        (
+            "an address in the balancer's list now belongs to another program",
+            "two services share a label, selector or name, and are balanced together",
+        ),
+        (
+            "compare the balancer's list of backends with those that should be in it",
+            "--expect-service '*' if several services are meant",
+        ),
+    ),
+    Failure(
+        "balance.uneven",
+        "one backend gets far more than its share",
+        "One instance surely gets over twice what the others get on average.",
+        INTERMEDIARY,
+        (
+            "the balancer's weights are not alike, by mistake or as for a canary",
+            "it counts open connections, and long ones hold the others back",
+            "it hashes something that hardly differs between connections",
+        ),
+        (
+            "look at the balancer's weights and at its method",
+            "ask again while nothing else uses the service",
+        ),
+    ),
+    Failure(
+        "balance.missing",
+        "fewer instances answer than expected",
+        "Many fresh connections met fewer instances than --expect-instances says.",
+        UNKNOWN,
+        (
+            "an instance does not run, or the balancer counts it as ill",
+            "the balancer is sticky: it keeps each client at one instance",
+        ),
+        (
+            "count the instances that run, and those in the balancer's list",
+            "ask with --profile full: it makes more connections",
+        ),
+    ),
+)

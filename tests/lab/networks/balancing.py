@@ -1,0 +1,83 @@
+"""Networks in which a balancer, or one of its backends, is at fault."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.lab import middleboxes
+from tests.lab.conditions import absent, balanced
+from tests.lab.expectation import fails, passes
+from tests.lab.nameserver import Names
+from tests.lab.networks.declaration import Network
+from tests.lab.topology import ABSENT4, OTHERS4, SERVER4
+
+_BALANCE: Final = ("--checks", "balance")
+_VIP: Final = Names((SERVER4,))
+_GHOST: Final = fails("balance.ghost", "intermediary")
+
+NETWORKS: Final = (
+    Network(
+        "ghost-refused",
+        "one of three backends has no process any more",
+        _GHOST,
+        conditions=(balanced((SERVER4, *OTHERS4)),),
+        servers=2,
+        names=_VIP,
+        flags=_BALANCE,
+        representative=True,
+    ),
+    Network(
+        "ghost-silent",
+        "one of three backends swallows all",
+        _GHOST,
+        conditions=(balanced((SERVER4, OTHERS4[0], ABSENT4)), absent(ABSENT4)),
+        servers=2,
+        names=_VIP,
+        flags=_BALANCE,
+    ),
+    Network(
+        "ghost-nobody",
+        "one of three backends is an address that nothing has",
+        _GHOST,
+        conditions=(balanced((SERVER4, OTHERS4[0], ABSENT4)),),
+        servers=2,
+        names=_VIP,
+        flags=_BALANCE,
+    ),
+    Network(
+        "ghost-closed",
+        "a proxy accepts, and closes each third connection: its backend is dead",
+        _GHOST,
+        proxy=middleboxes.every_nth(3, middleboxes.closing),
+        servers=2,
+        names=_VIP,
+        flags=_BALANCE,
+    ),
+    Network(
+        "hot-backend",
+        "one of three backends gets 13 of 15 connections",
+        fails("balance.uneven", "intermediary"),
+        conditions=(balanced((*(13 * (SERVER4,)), *OTHERS4)),),
+        servers=3,
+        names=_VIP,
+        flags=_BALANCE,
+        representative=True,
+    ),
+    Network(
+        "stranger-among-three",
+        "one of three backends is a web server",
+        fails("balance.stranger", "server"),
+        proxy=middleboxes.every_nth(3, middleboxes.speaking_http),
+        servers=2,
+        names=_VIP,
+        flags=_BALANCE,
+        representative=True,
+    ),
+    Network(
+        "single-server",
+        "one server alone: nothing to balance",
+        passes(),
+        names=_VIP,
+        flags=_BALANCE,
+    ),
+)

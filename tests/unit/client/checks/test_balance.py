@@ -1,0 +1,80 @@
+"""Judging what answered behind a balancer: tables of counts."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+import pytest
+
+from netduet.client.checks.balance.asking import Asked, Balance, Came, Trial
+from netduet.client.checks.balance.judgement import judge
+from netduet.client.dial import Address
+
+VIP = Address(socket.AF_INET, "192.0.2.1", 12345)
+
+
+def answers(count: int, name: str, service: str = "netduet") -> tuple[Trial, ...]:
+    """Return so many connections that one instance answered."""
+    return count * (Trial(Came.ANSWERED, f"id of {name}", name, service, "netduet 1"),)
+
+
+def failed(count: int, came: Came) -> tuple[Trial, ...]:
+    """Return so many connections that failed in one way."""
+    return count * (Trial(came, begin=1.0, end=6.0),)
+
+
+def classes(*trials: tuple[Trial, ...], instances: int = 0) -> list[str]:
+    """Return the classes found in these connections to one address."""
+    asked = Asked(VIP, tuple(one for some in trials for one in some))
+    judgement = judge(Balance((asked,), expected="netduet", instances=instances))
+    return [one.failure for one in judgement.findings]
+
+
+@pytest.mark.parametrize(
+    "came", [Came.SILENT, Came.MUTE, Came.REFUSED, Came.UNREACHABLE, Came.CLOSED]
+)
+def test_a_third_that_fails_is_a_ghost(came: Came) -> None:
+    """One dead backend of three is found, in whatever way it fails."""
+    found = classes(answers(20, "a"), answers(20, "b"), failed(20, came))
+    assert found == ["balance.ghost"]
+
+
+def test_two_late_ones_are_no_ghost() -> None:
+    """A connection or two that loss has delayed proves no dead backend."""
+    assert classes(answers(58, "a"), failed(2, Came.SILENT)) == []
+
+
+def test_silence_alone_names_its_window() -> None:
+    """What a starved client would see as well carries the deadline it missed."""
+    asked = Asked(VIP, answers(40, "a") + failed(20, Came.SILENT))
+    [finding] = judge(Balance((asked,))).findings
+    assert finding.missed is not None
+
+
+def test_a_hot_backend_is_uneven() -> None:
+    """52 of 60 to one of three is no chance."""
+    assert classes(answers(52, "a"), answers(4, "b"), answers(4, "c")) == [
+        "balance.uneven"
+    ]
+
+
+def test_random_balancing_is_never_uneven() -> None:
+    """Chance alone, over 2,000 runs of a fair balancer, is never called uneven."""
+    chance = random.Random(5)
+    for _ in range(2000):
+        names = chance.choices("abc", k=60)
+        assert classes(*(answers(names.count(one), one) for one in "abc")) == []
+
+
+def test_strangers_among_netduets() -> None:
+    """Another program, and another service, are strangers beside the right one."""
+    other = classes(answers(40, "a"), answers(20, "b", "shop"))
+    foreign = classes(answers(40, "a"), failed(20, Came.STRANGER))
+    assert other == foreign == ["balance.stranger"]
+
+
+def test_fewer_instances_than_expected_are_missing() -> None:
+    """A number is judged only where a person gave one."""
+    assert classes(answers(60, "a")) == []
+    assert classes(answers(60, "a"), instances=3) == ["balance.missing"]
