@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.lab.networks import carrying, connecting, healthy, lasting
+from tests.lab.networks import carrying, connecting, healthy, lasting, oddities
 from tests.lab.networks.declaration import Network
 
 __all__ = ["ALL", "NETWORKS", "Network"]
@@ -40,6 +40,7 @@ NETWORKS: Final = (
     *connecting.NETWORKS,
     *carrying.NETWORKS,
     *lasting.NETWORKS,
+    *oddities.NETWORKS,
 )
 
 ALL: Final = {network.name: network for network in NETWORKS}
