@@ -18,10 +18,10 @@ from netduet.configuration import (
     Loaded,
     Settings,
     SettingsError,
+    assigned,
     flag,
     load,
     show,
-    typed,
     unit,
 )
 
@@ -138,7 +138,7 @@ def config_show() -> int:
             origin = "default" if source is None else source.kind
             if source is not None and source.kind == "secret":
                 origin = source.name
-            text = f"{model.variable(field)}={typed(value) if value else ''}"
+            text = f"{model.variable(field)}={assigned(value) if value else ''}"
             lines.append((text, origin))
         width = max(len(text) for text, _ in lines)
         for text, origin in lines:

@@ -282,10 +282,28 @@ def _extra(info: FieldInfo, key: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
+_SPECIAL: Final = frozenset("#'\"\\$`")
+_QUOTE: Final = '\\"'
+
+
 def typed(text: str) -> str:
     """Return text as it can be typed: what does not print, or is blank, is quoted."""
     plain = text.isprintable() and text == text.strip() and text
     return text if plain else repr(text)
+
+
+def assigned(text: str) -> str:
+    """Return a value as it stands behind ``NAME=`` in a .env file, quoted at need.
+
+    Single quotes keep all but themselves and backslashes as they are (python-dotenv,
+    Compose); double ones are for what does not print.
+    """
+    if not text.isprintable():
+        return f'"{text.encode("unicode_escape").decode().replace(chr(34), _QUOTE)}"'
+    if text == text.strip() and not set(text) & _SPECIAL:
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def show(info: FieldInfo, value: object) -> str:

@@ -22,12 +22,17 @@ class Relay:
     Without a server's port it answers by itself: what ``up`` hands on goes back.
     """
 
-    def __init__(self, port: int | None, up: Fault, down: Fault) -> None:
-        """Bind, and begin."""
+    def __init__(
+        self, port: int | None, up: Fault, down: Fault, *, elsewhere: bool = False
+    ) -> None:
+        """Bind, and begin; answer from ``elsewhere``, or from where it was asked."""
         self._back: socket.socket | None = None
         self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._front.bind(("127.0.0.1", 0))
         self.port: int = self._front.getsockname()[1]
+        self._answering = self._front
+        if elsewhere:
+            self._answering = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         if port is not None:
             self._back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._back.connect(("127.0.0.1", port))
@@ -40,7 +45,7 @@ class Relay:
         """End the thread."""
         self._end.close()
         self._thread.join()
-        for sock in (self._front, self._back, self._ended):
+        for sock in (self._front, self._answering, self._back, self._ended):
             if sock is not None:
                 sock.close()
 
@@ -56,7 +61,7 @@ class Relay:
             if self._back is not None and self._back in ready:
                 data = self._back.recv(65_535)
                 for one in self._down(downs, data):
-                    self._front.sendto(one, client)
+                    self._answering.sendto(one, client)
                 downs += 1
 
     def _to_server(self, data: bytes, client: tuple[str, int]) -> None:
@@ -142,4 +147,11 @@ def relay(
 ) -> Iterator[int]:
     """Run a relay to a server's port; give the port to ask."""
     with closing(Relay(port, up, down)) as one:
+        yield one.port
+
+
+@contextmanager
+def answering_from_elsewhere(port: int) -> Iterator[int]:
+    """Run a relay that hands answers on from another port than the one asked."""
+    with closing(Relay(port, faithful, faithful, elsewhere=True)) as one:
         yield one.port

@@ -21,6 +21,7 @@ from tests.integration.conftest import StartServer
 from tests.integration.relays import (
     Fault,
     all_doubled,
+    answering_from_elsewhere,
     every_tenth_doubled,
     every_tenth_dropped,
     every_tenth_held,
@@ -184,6 +185,14 @@ async def test_silence_is_told_as_silence(
     assert found(judgement) == [("udp.silent", None)]
     assert judgement.findings[0].missed is not None
     assert one.knock.openings == 4
+
+
+async def test_answers_from_another_port_are_told(start_server: StartServer) -> None:
+    """A connected socket never sees them; another one does, and knows its own question."""
+    running = await start_server()
+    with answering_from_elsewhere(running.port) as port:
+        judgement = judged(await ask(port, 0.5))
+    assert found(judgement) == [("udp.misaddressed", None)]
 
 
 async def test_one_lost_opening_is_no_failure(start_server: StartServer) -> None:

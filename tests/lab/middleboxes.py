@@ -80,7 +80,7 @@ class Middlebox:
 
 async def faithful(client: socket.socket, dial: Dial) -> None:
     """Pass on bytes, each end of sending and each reset as what they are."""
-    await _relay(client, await dial())
+    await relay(client, await dial())
 
 
 def every_nth(nth: int, other: Manner) -> Manner:
@@ -109,7 +109,7 @@ def mangling(*, up: bool) -> Manner:
 
     async def manner(client: socket.socket, dial: Dial) -> None:
         server = await dial()
-        await _relay(
+        await relay(
             client, server, up=convert if up else bytes, down=bytes if up else convert
         )
 
@@ -119,8 +119,8 @@ def mangling(*, up: bool) -> Manner:
 async def half_close_breaking(client: socket.socket, dial: Dial) -> None:
     """Close both ways once either end has ended its sending."""
     server = await dial()
-    with _resets_carried(client, server):
-        await _first_of(_pump(client, server), _pump(server, client))
+    with resets_carried(client, server):
+        await _first_of(pump(client, server), pump(server, client))
 
 
 def answer_cutting(limit: int) -> Manner:
@@ -131,7 +131,7 @@ def answer_cutting(limit: int) -> Manner:
         asked = asyncio.Event()
 
         async def up() -> None:
-            await _pump(client, server)
+            await pump(client, server)
             asked.set()
 
         async def down() -> None:
@@ -142,10 +142,10 @@ def answer_cutting(limit: int) -> Manner:
                     data, left = data[:left], left - len(data)
                 await loop.sock_sendall(client, data)
             if not asked.is_set():  # the server ended first: nothing to cut
-                _end_sending(client)
+                end_sending(client)
 
-        with _resets_carried(client, server):
-            await _both(up(), down())
+        with resets_carried(client, server):
+            await both(up(), down())
 
     return manner
 
@@ -160,14 +160,14 @@ async def end_swallowing(client: socket.socket, dial: Dial) -> None:
             await loop.sock_sendall(server, data)
         await loop.create_future()
 
-    await _both(up(), _pump(server, client))
+    await both(up(), pump(server, client))
 
 
 async def reset_hiding(client: socket.socket, dial: Dial) -> None:
     """Turn each reset into a proper end."""
     server = await dial()
     with contextlib.suppress(ConnectionError):
-        await _both(_pump(client, server), _pump(server, client))
+        await both(pump(client, server), pump(server, client))
 
 
 def idle_cutting(seconds: float, how: str) -> Manner:
@@ -187,11 +187,11 @@ def idle_cutting(seconds: float, how: str) -> Manner:
                     limit.reschedule(loop.time() + seconds)
                     return data
 
-                await _relay(client, server, up=seen, down=seen)
+                await relay(client, server, up=seen, down=seen)
         except TimeoutError:
             if how == "reset":
-                _reset(client)
-                _reset(server)
+                reset(client)
+                reset(server)
             elif how == "silence":
                 await loop.create_future()
 
@@ -210,19 +210,19 @@ async def silent(client: socket.socket, _: Dial) -> None:
 async def closing(client: socket.socket, _: Dial) -> None:
     """Accept, read what is asked, and end without a word."""
     await asyncio.get_running_loop().sock_recv(client, _CHUNK)
-    _end_sending(client)
+    end_sending(client)
     await silent(client, _)
 
 
 async def resetting(client: socket.socket, _: Dial) -> None:
     """Accept, read what is asked, and reset."""
     await asyncio.get_running_loop().sock_recv(client, _CHUNK)
-    _reset(client)
+    reset(client)
 
 
 async def resetting_at_once(client: socket.socket, _: Dial) -> None:
     """Accept, and reset before anything is asked."""
-    _reset(client)
+    reset(client)
 
 
 # Strangers
@@ -234,7 +234,7 @@ async def web(client: socket.socket, _: Dial) -> None:
     await loop.sock_recv(client, _CHUNK)
     said = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     await loop.sock_sendall(client, said)
-    _end_sending(client)
+    end_sending(client)
     await silent(client, _)
 
 
@@ -247,37 +247,38 @@ async def shell(client: socket.socket, _: Dial) -> None:
 # What they are made of
 
 
-async def _relay(
+async def relay(
     client: socket.socket,
     server: socket.socket,
     up: Change = bytes,
     down: Change = bytes,
 ) -> None:
-    with _resets_carried(client, server):
-        await _both(_pump(client, server, up), _pump(server, client, down))
+    """Carry bytes both ways, changed as told, ends and resets as what they are."""
+    with resets_carried(client, server):
+        await both(pump(client, server, up), pump(server, client, down))
 
 
 @contextlib.contextmanager
-def _resets_carried(client: socket.socket, server: socket.socket) -> Iterator[None]:
+def resets_carried(client: socket.socket, server: socket.socket) -> Iterator[None]:
     """Have a reset at one end be one at the other, too."""
     try:
         yield
     except ConnectionError:
-        _reset(client)
-        _reset(server)
+        reset(client)
+        reset(server)
 
 
-async def _pump(
+async def pump(
     source: socket.socket, sink: socket.socket, change: Change = bytes
 ) -> None:
     """Carry bytes one way, and then the end of sending."""
     loop = asyncio.get_running_loop()
     while data := await loop.sock_recv(source, _CHUNK):
         await loop.sock_sendall(sink, change(data))
-    _end_sending(sink)
+    end_sending(sink)
 
 
-async def _both(*pumps: Awaitable[None]) -> None:
+async def both(*pumps: Awaitable[None]) -> None:
     """Wait for all; the first error ends them."""
     tasks = [asyncio.ensure_future(pump) for pump in pumps]
     try:
@@ -304,10 +305,12 @@ async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _end_sending(sock: socket.socket) -> None:
+def end_sending(sock: socket.socket) -> None:
+    """End one's sending, if the connection still stands."""
     with contextlib.suppress(OSError):  # it is gone already
         sock.shutdown(socket.SHUT_WR)
 
 
-def _reset(sock: socket.socket) -> None:
+def reset(sock: socket.socket) -> None:
+    """Have the socket's close be a reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

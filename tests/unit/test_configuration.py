@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from netduet import reference
 from netduet.client.settings import ClientSettings
@@ -16,6 +18,7 @@ from netduet.configuration import (
     Settings,
     Source,
     Surroundings,
+    assigned,
     load,
     show,
     typed,
@@ -274,3 +277,13 @@ def test_default_that_is_shown_can_be_typed(
     for field, info in model.model_fields.items():
         monkeypatch.setenv(model.variable(field), show(info, info.default))
     assert load(model, {}).settings == model()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", "a b", " a ", "it's", "a # b", '"q"', "back\\slash", "x\ny", 'tab\t"'],
+)
+def test_value_that_is_shown_can_be_pasted_into_dotenv(value: str) -> None:
+    """What `config show` prints is read back from a .env file as it was."""
+    line = f"NAME={assigned(value)}  # environment"
+    assert dotenv_values(stream=StringIO(line)) == {"NAME": value}

@@ -64,7 +64,8 @@ class Opening:
     """What came of an opening: exactly one of the first five, or ``closed``.
 
     ``acked`` is how many of the ``sent`` bytes the far kernel has taken, None
-    when this kernel does not say; ``accepted`` False when not even a connection was
+    when this kernel does not say; ``resent`` how many packets it sent again;
+    ``accepted`` False when not even a connection was
     made. Times are monotonic seconds.
     """
 
@@ -77,6 +78,7 @@ class Opening:
     detail: str = ""
     sent: int = 0
     acked: int | None = None
+    resent: int = 0
     accepted: bool = True
     own_socket: bool = False
     begin: float = 0.0
@@ -148,6 +150,7 @@ class Conversation(asyncio.Protocol):
         """Open, and wait for the welcome or for whatever comes instead."""
         begin = time.monotonic()
         nonce = secrets.token_hex(16)
+        before = self._resent()
         if self.connection.state is State.START and not self.gone:
             # Else the far end was done before we could speak.
             self.connection.open(Open(nonce=nonce), begin)
@@ -158,6 +161,7 @@ class Conversation(asyncio.Protocol):
             opening,
             sent=self.connection.bytes_sent,
             acked=self._acked(),
+            resent=max(0, self._resent() - before),
             own_socket=self._peer == self._own,
             begin=begin,
         )
@@ -353,6 +357,10 @@ class Conversation(asyncio.Protocol):
             else:
                 self._transport.write(data)
 
+    def _resent(self) -> int:
+        info = self.info()
+        return 0 if info is None else int(info["total_retrans"])
+
     def _acked(self) -> int | None:
         info = self.info()
         if info is None:
@@ -363,12 +371,19 @@ class Conversation(asyncio.Protocol):
 
 
 def _completed(
-    opening: Opening, *, sent: int, acked: int | None, own_socket: bool, begin: float
+    opening: Opening,
+    *,
+    sent: int,
+    acked: int | None,
+    resent: int,
+    own_socket: bool,
+    begin: float,
 ) -> Opening:
     return replace(
         opening,
         sent=sent,
         acked=acked,
+        resent=resent,
         own_socket=own_socket,
         begin=begin,
         end=time.monotonic(),

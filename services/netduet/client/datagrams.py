@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -46,6 +47,9 @@ _RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 _BATCH: Final = 512
 _NOTICES: Final = 64
 _TRIES: Final = 4
+
+_STRAYS: Final = 16
+"""Datagrams that are looked at, for one from elsewhere."""
 
 _TOLD_BY_OTHERS: Final = frozenset(
     {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
@@ -198,6 +202,31 @@ class Datagrams:
 
     def _queue(self) -> list[_Queued]:
         return error_queue(self._sock, self._family)
+
+
+def stray_answers(
+    address: Address, question: bytes, seconds: float
+) -> list[tuple[bytes, str]]:
+    """Ask once, and return what comes from elsewhere: data, and host and port.
+
+    A connected socket hears its peer alone, so another one asks, and waits in vain
+    where all is well. Never raises.
+    """
+    strays: list[tuple[bytes, str]] = []
+    until = time.monotonic() + seconds
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(address.family, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.sendto(question, address.sockaddr)
+        while len(strays) < _STRAYS and (left := until - time.monotonic()) > 0:
+            sock.settimeout(left)
+            data, source = sock.recvfrom(65_535)
+            if source[:2] != address.sockaddr[:2]:
+                host = source[0].partition("%")[0]
+                shown = f"[{host}]" if ":" in host else host
+                strays.append((data, f"{shown}:{source[1]}"))
+    return strays
 
 
 @dataclass(frozen=True, slots=True)

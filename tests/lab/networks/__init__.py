@@ -38,6 +38,7 @@ from tests.lab.networks import (
     healthy,
     isolation,
     lasting,
+    oddities,
 )
 from tests.lab.networks.declaration import Network
 
@@ -46,10 +47,11 @@ __all__ = ["ALL", "NETWORKS", "Network"]
 NETWORKS: Final = (
     *healthy.NETWORKS,
     *connecting.NETWORKS,
+    *balancing.NETWORKS,
     *carrying.NETWORKS,
     *lasting.NETWORKS,
+    *oddities.NETWORKS,
     *isolation.NETWORKS,
-    *balancing.NETWORKS,
 )
 
 ALL: Final = {network.name: network for network in NETWORKS}

@@ -13,12 +13,17 @@ from netduet.client.dial import Address, Cause
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.errors import Code
 from netduet.wire.foreign import escape, log_safe, recognise
-from netduet.wire.frames import Kind
+from netduet.wire.frames import MAGIC, Kind
 
 SHOWN: Final = 80
 """Bytes of a stranger's talk that are shown."""
 
 _NAMES: Final = {"http": "HTTP", "tls": "TLS", "ssh": "SSH", "proxy": "PROXY protocol"}
+
+_IN_VAIN: Final = 3
+"""Packets sent again from which on random loss is not it: four were lost in a row."""
+
+_BEHEADED: Final = "its first byte is lost, or another one"
 
 _BY_CODE: Final = {
     Code.MAGIC_BROKEN: "identity.mangled",
@@ -113,8 +118,19 @@ def _judge_one(one: Answer, expected: str) -> Finding | None:
         return Finding("identity.reset", seen, _sent(opening))
     if opening.cause is Cause.TIMEOUT:
         seen = f"{one.address} accepted, and did not answer in {opening.seconds:.1f} s"
-        missed = Window(opening.begin, opening.end)
-        figures: Figures = {"sent": opening.sent, "acked": opening.acked}
+        if opening.acked == 0:
+            seen = (
+                f"{one.address} accepted, and acknowledged no byte of the request in "
+                f"{opening.seconds:.1f} s: it does not arrive there, or nothing comes back"
+            )
+        # What a kernel sends again and again in vain, no starved program explains.
+        vain = opening.acked == 0 and opening.resent >= _IN_VAIN
+        missed = None if vain else Window(opening.begin, opening.end)
+        figures: Figures = {
+            "sent": opening.sent,
+            "acked": opening.acked,
+            "resent": opening.resent,
+        }
         return Finding("identity.silent", seen, _sent(opening), figures, missed=missed)
     seen = f"{one.address}: {opening.detail}"
     return Finding("path.broken", seen, ((Side.CLIENT, opening.detail),))
@@ -150,9 +166,15 @@ def _judge_foreign(one: Answer) -> Finding:
     if data.startswith(b"Hello, client!"):
         seen = f"{one.address} answers with the plain greeting alone"
         return Finding("identity.plain", seen, said)
+    begin = data.find(MAGIC[1:])
+    if begin >= 0:
+        whole = begin > 0 and data[begin - 1] == MAGIC[0]
+        what = f"{begin - 1} foreign bytes come before it" if whole else _BEHEADED
+        seen = f"{one.address}: a netduet's answer arrives changed: {what}"
+        return Finding("identity.mangled", seen, said, where="path ←")
     protocol = recognise(data)
     what = f"speaks {_NAMES[protocol]}" if protocol else "speaks something unknown"
-    seen = f'{one.address} {what}, not netduet: "{shown}"'
+    seen = f"{one.address} {what}, not netduet"
     return Finding("identity.stranger", seen, said, {"protocol": protocol})
 
 
@@ -169,7 +191,8 @@ def _judge_error(one: Answer) -> Finding:
     echoed = broken is not None and broken.facts.get("kind") == Kind.OPEN
     if echoed and code == Code.OUT_OF_ORDER:
         seen = f"{one.address} sends our own opening back: it is an echo service"
-        return Finding("identity.stranger", seen, ((side, message),))
+        told = "the first bytes that came are those that this end had sent"
+        return Finding("identity.stranger", seen, ((side, told),))
     whose = "the server says" if side is Side.SERVER else "its answer breaks a rule"
     seen = f"{one.address}: {whose}: {message}"
     where = None
@@ -179,16 +202,15 @@ def _judge_error(one: Answer) -> Finding:
 
 
 def _sent(opening: Opening) -> tuple[tuple[Side, str], ...]:
-    if opening.acked is None:
-        said = f"{opening.sent} bytes were sent; then the connection was gone"
-    else:
-        said = (
-            f"{opening.sent} bytes were sent, and the kernel at the other end "
-            f"has acknowledged {min(opening.acked, opening.sent)} of them"
-        )
+    said = f"the request, {opening.sent} bytes, was sent; no byte came back"
+    if opening.cause is Cause.TIMEOUT and opening.acked is not None:
+        acked = min(opening.acked, opening.sent)
+        said += f"; the kernel at the other end has acknowledged {acked} of them"
+        if opening.resent:
+            said += f", and they were sent again ({opening.resent})"
     return (
         (Side.CLIENT, said),
-        (Side.SERVER, "the far end's evidence could not be had: it did not answer"),
+        (Side.SERVER, "nothing is known of the far end: no netduet answered there"),
     )
 
 

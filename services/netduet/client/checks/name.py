@@ -148,7 +148,7 @@ def judge(name: Name) -> Judgement:
 
 
 def _finding(name: Name, resolution: Resolution) -> Finding:
-    evidence = tuple((Side.CLIENT, line) for line in _told(name.queries))
+    evidence = tuple((Side.CLIENT, line) for line in _grouped(name.queries))
     evidence += ((Side.CLIENT, f"getaddrinfo: {resolution.detail}"),)
     if resolution.cause is Cause.TIMEOUT:
         return Finding(
@@ -184,6 +184,23 @@ def _remarks(name: Name) -> list[str]:
     if answers == {"no such name"}:
         remarks.append("DNS does not know the name; /etc/hosts or another source does")
     return remarks
+
+
+def _grouped(queries: tuple[Query, ...]) -> list[str]:
+    """Tell those that were answered alike in one line."""
+    alike: dict[tuple[str, str], list[Query]] = {}
+    for one in queries:
+        alike.setdefault((one.record, one.answer), []).append(one)
+    lines = []
+    for (record, answer), some in alike.items():
+        longest = _milliseconds(max(one.seconds for one in some))
+        if len(some) == 1:
+            lines += _told((some[0],))
+        else:
+            lines.append(
+                f"{len(some)} {record} queries: {answer} each time, in {longest} at most"
+            )
+    return lines
 
 
 def _told(queries: tuple[Query, ...]) -> list[str]:

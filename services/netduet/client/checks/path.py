@@ -191,7 +191,8 @@ def _host_remarks(way: Way) -> list[str]:
     drops = way.theirs.listener.drops
     if drops:
         remarks.append(
-            f"the server's listening socket has dropped {drops} packets since it started"
+            f"the server's listening socket has dropped {drops} "
+            f"packet{'s' if drops > 1 else ''} since it started (openings of connections)"
         )
     throttled = way.theirs.host.throttled
     if throttled:

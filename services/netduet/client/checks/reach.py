@@ -15,6 +15,12 @@ MOST: Final = 64
 """Addresses that are tried; a name with more is remarked on."""
 
 
+_DID: Final = {
+    "reach.refused": "refuses connections",
+    "reach.timeout": "does not answer to connection attempts",
+    "reach.unreachable": "cannot be reached",
+}
+
 _ACCEPTED: Final = (None, Cause.RESET)
 
 
@@ -91,7 +97,7 @@ def _dead(dead: list[Dialled]) -> Finding:
     figures: Figures = {"lost_syns": sum(one.lost_syns for one in dead)}
     seen = f"no address accepts: {_listed(dead)}"
     if len(dead) == 1:
-        seen = _told(first)
+        seen = f"{first.address} {_DID.get(name, 'cannot be connected to')}"
     return Finding(name, seen, evidence, figures, missed=_window(dead))
 
 
@@ -109,9 +115,13 @@ def _told(one: Dialled) -> str:
     if one.cause is Cause.RESET:
         return f"{one.address} accepted, and reset at once, after {took}"
     if one.cause is Cause.TIMEOUT:
-        syns = one.lost_syns + 1
-        return f"{one.address}: {syns} SYNs in {one.seconds:.1f} s, and no answer"
+        syns = _times(one.lost_syns + 1)
+        return f"{one.address}: {syns} in {one.seconds:.1f} s, and no answer"
     return f"{one.address}: {one.detail}, after {took}"
+
+
+def _times(syns: int) -> str:
+    return f"{syns} SYN{'s' if syns > 1 else ''}"
 
 
 def _summary(alive: list[Dialled], dead: list[Dialled]) -> str:
@@ -136,8 +146,9 @@ def _remarks(reach: Reach) -> tuple[str, ...]:
             f"{families} not tried: this host has no route to {_listed(no_route)}"
         )
     remarks += [
-        f"{one.address}: {one.lost_syns} SYNs were lost before it accepted, "
-        f"after {one.seconds:.1f} s: the network loses packets"
+        f"{one.address} accepted only when {_times(one.lost_syns)} more had been sent, "
+        f"after {one.seconds:.1f} s: packets are lost, or the server or the path is slow "
+        "(a kernel sends again after 1 s)"
         for one in reach.alive
         if one.lost_syns
     ]

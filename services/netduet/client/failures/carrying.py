@@ -30,7 +30,7 @@ CARRYING: Final = (
         ),
         (
             (
-                "set the MTU named above where both ends are attached: ip link set DEVICE "
+                "set the MTU that the check names where both ends are attached: ip link set DEVICE "
                 "mtu N, or the option com.docker.network.driver.mtu of the network"
             ),
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
@@ -53,6 +53,7 @@ CARRYING: Final = (
                 "them on"
             ),
             "so many packets are lost that TCP does not get through",
+            "a firewall passes the first packets of a connection, and drops what follows",
             "the program at the receiving end hangs, or is starved of CPU",
         ),
         (
@@ -64,8 +65,8 @@ CARRYING: Final = (
     Failure(
         "size.cut",
         "connections end while they carry data",
-        "A connection that opened, or the next one, was ended before all of it had arrived, "
-        "more than once in a row.",
+        "A connection that carried data was ended before all of it had arrived, more than "
+        "once in a row.",
         INTERMEDIARY,
         (
             (
@@ -145,6 +146,22 @@ CARRYING: Final = (
         ("look what listens on the server for UDP: ss -ulnp",),
     ),
     Failure(
+        "udp.misaddressed",
+        "datagrams are answered from another address or port",
+        "An answer came, but not from where the question went: a program that has connected "
+        "its socket, and most firewalls, never see it.",
+        INTERMEDIARY,
+        (
+            "a NAT or balancer translates the questions and not the answers",
+            "the answers take another way back, past whatever translated the questions",
+        ),
+        (
+            "have the answers take the way of the questions: same NAT, same balancer",
+            "look what the NAT remembers: conntrack -L -p udp",
+            "capture on this host (tcpdump udp): from which address and port do they come?",
+        ),
+    ),
+    Failure(
         "udp.unsent",
         "this end sends too few datagrams",
         "So few datagrams left this host in time that nothing is known of the network.",
@@ -162,7 +179,10 @@ CARRYING: Final = (
         "chance does not explain it.",
         INTERMEDIARY,
         (
-            "a link on the way is overloaded, or limited to a rate",
+            (
+                "a link on the way is overloaded, or limited to a rate: this check sends 500 "
+                "datagrams of 200 bytes a second, about 1 Mbit/s"
+            ),
             "a bad cable, radio link or network card",
         ),
         (
@@ -224,7 +244,7 @@ CARRYING: Final = (
             "a firewall or a broken device drops datagrams by their length",
         ),
         (
-            "set the MTU named above where both ends are attached",
+            "set the MTU that the check names where both ends are attached",
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
             "find the router at which it happens: tracepath -n ADDRESS",
         ),

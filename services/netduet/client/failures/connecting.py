@@ -39,7 +39,7 @@ CONNECTING: Final = (
             "a firewall drops DNS (UDP and TCP port 53)",
         ),
         (
-            "look at /etc/resolv.conf, and ask its server directly",
+            "look at /etc/resolv.conf, and ask its server: nslookup NAME SERVER",
             "try the server's address instead of its name",
         ),
     ),
@@ -63,7 +63,7 @@ CONNECTING: Final = (
             "the DNS server answers SERVFAIL or REFUSED: its own upstream is broken",
             "no DNS server is configured on this host",
         ),
-        ("look at /etc/resolv.conf, and ask its server directly",),
+        ("look at /etc/resolv.conf, and ask its server: nslookup NAME SERVER",),
     ),
     Failure(
         "reach.refused",
@@ -104,10 +104,14 @@ CONNECTING: Final = (
         (
             "nothing has the address (no answer to ARP): the container or host is gone",
             "no route leads there, or a firewall rejects with an ICMP error",
+            "routers send packets round in a loop",
         ),
         (
             "check that the address is the server's present one",
-            "check the routes: ip route get ADDRESS",
+            (
+                "check the routes: ip route get ADDRESS, here and on the routers; tracepath -n "
+                "ADDRESS"
+            ),
         ),
     ),
     Failure(
@@ -127,6 +131,7 @@ CONNECTING: Final = (
             "the name still lists a server that is gone",
             "one replica is down, or does not listen on this family of addresses",
             "AAAA records exist, but the server listens on IPv4 alone (or the reverse)",
+            "one of several links on the way is dead: then it is not always the same one",
         ),
         (
             "compare the addresses of the name with the servers that run",
@@ -136,16 +141,20 @@ CONNECTING: Final = (
     Failure(
         "identity.silent",
         "the connection is accepted and nobody answers",
-        "The kernel at the other end took the connection and the request, and no answer came.",
+        "The connection was accepted, by a kernel or a proxy, and no answer to the request "
+        "came.",
         UNKNOWN,
         (
             "the server is frozen: paused, stopped, deadlocked, out of CPU or memory",
             "a proxy, sidecar or balancer in front accepts for a server that is dead",
-            "the answers are lost on the way back",
+            "a firewall lets connections open, and drops what they then carry",
+            "a proxy waits for the request to end, or everything takes very long",
         ),
         (
             "look whether the server runs: docker ps (paused?), its logs, its CPU",
             "ask the server's own address, past any proxy or balancer",
+            "wait longer: --answer-timeout 15s",
+            "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
         ),
     ),
     Failure(
@@ -195,24 +204,34 @@ CONNECTING: Final = (
     Failure(
         "identity.plain",
         "a plain server answers",
-        "The answer is the plain greeting: the server knows no framed protocol.",
-        SERVER,
+        "The answer is the plain greeting: the server knows no framed protocol, or is a "
+        "netduet that did not get the first byte of our request first.",
+        UNKNOWN,
         (
             "the server is the plain ancestor of netduet, or a script like it",
-            "a middlebox changed the first byte of the request on the way",
+            "a balancer says something of its own first (a PROXY protocol header)",
+            "a proxy or tunnel changes or swallows the first bytes",
         ),
         (
-            "netduet hello HOST:PORT holds the plain conversation with it",
-            "run the image netduet-server there",
+            "look which program runs there, and its log: docker ps, docker logs",
+            "switch the PROXY protocol off in the balancer: netduet does not speak it",
+            "ask the server's own address, past any proxy or balancer",
         ),
     ),
     Failure(
         "identity.mangled",
         "bytes are changed on the way",
-        "The protocol's signature arrived changed in the way that text conversion does it.",
+        "The protocol's signature did not arrive as it was sent: text conversion changed it, "
+        "or other bytes came before it.",
         INTERMEDIARY,
-        ("a proxy or tunnel treats the stream as text and converts line ends",),
-        ("switch the proxy or tunnel to binary, or take another way",),
+        (
+            "a proxy or tunnel treats the stream as text and converts line ends",
+            "a proxy says something of its own first: a banner, an error page",
+        ),
+        (
+            "switch the proxy or tunnel to pass bytes as they are (TCP mode, binary)",
+            "ask the server's own address, past any proxy or balancer",
+        ),
     ),
     Failure(
         "identity.other_service",
@@ -245,9 +264,10 @@ CONNECTING: Final = (
         SERVER,
         (
             "clients hold more connections than NETDUET_SERVER_MAX_CONNECTIONS allows",
+            "the limit is lower than what one check holds at a time (some dozen)",
             "many clients share one address (NAT), and the limit per client is low",
         ),
-        ("raise the limit, or find out who holds the connections: ss -tn",),
+        ("raise the limit, or find out on the server who holds them: ss -tn",),
     ),
     Failure(
         "identity.draining",
@@ -275,9 +295,21 @@ CONNECTING: Final = (
         UNKNOWN,
         (
             "several servers stand behind the address, and one of them is broken",
-            "the network loses or limits connections",
+            (
+                "a firewall or balancer limits the connections of a client, or how fast it may "
+                "open them"
+            ),
+            "the network loses many packets, or one of several links is dead",
+            "the server was stopped or restarted meanwhile",
         ),
-        ("run the check again, several times: is it every other time?",),
+        (
+            "run the check again, several times: is it every second or third time?",
+            "check each server behind the address by its own address",
+            (
+                "look for limits on the way: iptables -vnL (connlimit, hashlimit), nf_conntrack: "
+                "table full"
+            ),
+        ),
     ),
     Failure(
         "check.defect",

@@ -113,10 +113,12 @@ LASTING: Final[tuple[Failure, ...]] = (
         INTERMEDIARY,
         (
             "a proxy on the way does not pass on an end of sending",
+            "a firewall drops the packets that end a connection (FIN)",
             "a proxy or firewall ends connections by resets, to be rid of them sooner",
         ),
         (
             _DIRECT,
+            "let packets with FIN pass in the firewalls on the way",
             "do not wait for an end of stream without a time limit",
         ),
     ),

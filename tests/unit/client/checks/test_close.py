@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -311,7 +312,7 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
     assert finding.evidence == (
         (
             US,
-            "this end ended its sending: 0 of 500 bytes came, then an end of stream",
+            "ended its sending: 0 of 500 bytes came, then an end of stream",
         ),
         (
             THEM,
@@ -323,7 +324,7 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
         (
             US,
             (
-                "this end ended its sending, answer after 2 s: 0 of 500 bytes came, "
+                "ended its sending, answer after 2 s: 0 of 500 bytes came, "
                 "then an end of stream"
             ),
         ),
@@ -418,6 +419,65 @@ def test_data_that_does_not_even_pass_before_is_another_check_s_matter() -> None
     assert (judgement.findings, judgement.blocks) == ((), True)
     assert judgement.figures["at_once"] is None
     assert judgement.figures["reset"] == "as it was"
+
+
+def test_answer_that_is_still_sent_again_is_cut_by_nobody() -> None:
+    """While the server's kernel goes on trying, the rest is on its way, not cut off."""
+    far = still_open("ESTABLISHED")
+    assert far.view is not None
+    trying = far.view.model_copy(update={"retrans": 1, "unacked": 4})
+    part = {
+        "answered": 100,
+        "ending": None,
+        "ours": state("FIN_WAIT2"),
+        "far": replace(far, view=trying),
+    }
+    judgement = judged(at_once=part)
+    assert judgement.skipped == (
+        "not judged, for the server's kernel sends the answer again and again: "
+        "that is for the check size to tell"
+    )
+    assert judgement.findings == ()
+    [finding] = judged(at_once=part | {"far": far}).findings
+    assert finding.failure == "close.answer_cut"
+
+
+def test_question_that_is_still_sent_again_is_no_lost_end() -> None:
+    """Where what came before our end of sending is lost too, the end is not to blame."""
+    part = {
+        "answered": 0,
+        "ending": None,
+        "sent": 900,
+        "ours": state("FIN_WAIT1", 3) | {"bytes_acked": 800},
+        "far": still_open("ESTABLISHED"),
+    }
+    assert judged(at_once=part).skipped == (
+        "not judged, for this end's kernel sends the question again and again: "
+        "that is for the check size to tell"
+    )
+    heard = state("FIN_WAIT1", 3) | {"bytes_acked": 901}
+    assert found(Way.AT_ONCE, **part | {"ours": heard}).failure == "close.fin_changed"
+
+
+def test_data_that_comes_after_the_server_s_patience_proves_nothing() -> None:
+    """A server listens for a while after its own end: slowness is no broken half-close."""
+    done = entry(ended="asked.finish", ended_by="server", bytes_received=100)
+    lost = {"far": Far(done)}
+    assert found(Way.FINISH, **lost).failure == "close.half_close"
+    judgement = judged(finish=lost | {"late": True})
+    assert judgement.findings == ()
+    assert judgement.remarks == (
+        "the path is too slow to tell whether data passes after the server's end",
+    )
+
+
+def test_same_evidence_is_told_once() -> None:
+    """Five connections that are refused alike are one line."""
+    refused = Opening(refused=Failure(code="too_many_connections", message="full"))
+    ends = tuple(End(way, refused) for way in Way)
+    judgement = judge(Close((Endings(THERE, able=True, ends=ends),)))
+    [finding] = judgement.findings
+    assert finding.evidence == ((Side.SERVER, "it refused: full"),)
 
 
 def test_reset_is_judged_where_data_does_not_pass() -> None:

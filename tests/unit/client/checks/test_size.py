@@ -13,6 +13,8 @@ from netduet.client.checks.size.search import FLOOR, LARGER, search
 from netduet.client.checks.size.trial import Direction, Fate, Plan, Sender, Trial
 from netduet.client.dial import Address, Cause
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.wire.messages import LedgerEntry
+from tests.unit.client.far_end import entry
 
 UP, DOWN = Direction
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
@@ -78,6 +80,11 @@ def judged(
 def way(direction: Direction, trials: tuple[Trial, ...]) -> Judgement:
     """Judge one direction."""
     return judged(trials) if direction is UP else judged(down=trials)
+
+
+def record(ended: str | None, by: str | None) -> LedgerEntry:
+    """Return what the server remembers of a connection."""
+    return entry(ended=ended, ended_by=by, bytes_received=900, bytes_sent=500)
 
 
 def only(judgement: Judgement) -> Finding:
@@ -398,8 +405,9 @@ def test_amount_that_stops_twice_is_a_stalled_transfer(
         (
             replace(ALL_SENT, unacked=2, retransmits=7),
             (
-                "the kernel had to send packets again (7), and for 1.9 s no "
-                "acknowledgement has come for 2 of them; it takes the path MTU for 1,500"
+                "the kernel sent packets again (7 times); "
+                "2 are without an acknowledgement, and none came in 1.9 s; "
+                "it takes the path MTU for 1,500"
             ),
         ),
     ],
@@ -409,6 +417,85 @@ def test_stalled_transfer_shows_what_the_sender_knows(after: Sender, said: str) 
     stopped = amount(UP, 65536, STALLED, after=after)
     finding = only(judged((whole(UP), stopped, stopped)))
     assert finding.evidence == ((Side.CLIENT, said),)
+
+
+def test_bytes_that_arrive_unheard_are_a_fault_of_the_way_back() -> None:
+    """Where the receiver has more than the sender heard of, acknowledgements are lost."""
+    after = replace(ALL_SENT, unacked=2, retransmits=7)
+    one = amount(UP, 65536, STALLED, after=after, arrived=9000, unheard=3000)
+    finding = only(judged((whole(UP), one, one)))
+    assert (finding.failure, finding.where) == ("size.stalled", "path ←")
+    assert "for the acknowledgements of what arrived do not come back" in finding.seen
+    assert finding.evidence[-1] == (
+        Side.SERVER,
+        "it has acknowledged 3,000 bytes more than the sender heard",
+    )
+    within = amount(UP, 65536, STALLED, after=after, arrived=9000, unheard=1)
+    assert only(judged((whole(UP), within, within))).where == "path →"
+
+
+def test_server_is_not_blamed_for_bytes_that_it_was_never_asked_for() -> None:
+    """A request that is lost on the way up keeps the server from sending."""
+    one = amount(DOWN, 65536, STALLED, after=ALL_SENT, arrived=0)
+    assert only(judged((), (whole(DOWN), one, one))).where == "server"
+    lost = replace(one, unasked=True)
+    assert only(judged((), (whole(DOWN), lost, lost))).where == "path ←"
+
+
+@pytest.mark.parametrize(
+    ("ended", "by", "where", "said"),
+    [
+        (None, None, "intermediary", "the same connection is still open"),
+        (
+            "reset",
+            "client",
+            "intermediary",
+            "it was told that this end had reset the connection, which it had not",
+        ),
+        (
+            "limit.frame",
+            "server",
+            "server",
+            "it ended the connection itself: limit.frame",
+        ),
+    ],
+)
+def test_record_of_the_server_tells_who_cut(
+    ended: str | None, by: str | None, where: str, said: str
+) -> None:
+    """What neither end has done, something in between did."""
+    cut = amount(UP, 4096, Fate.ENDED, detail="why", record=record(ended, by))
+    finding = only(judged((whole(UP), cut, cut)))
+    assert (finding.failure, finding.where) == ("size.cut", where)
+    assert finding.evidence[-1] == (
+        Side.SERVER,
+        f"{said}; received 900 and sent 500 bytes",
+    )
+
+
+def test_stall_of_a_connection_that_ended_for_the_server_is_a_cut() -> None:
+    """An end that only one of the two was told of is no stall."""
+    cut = amount(DOWN, 4096, STALLED, after=None, record=record("reset", "client"))
+    finding = only(judged((), (whole(DOWN), cut, cut)))
+    assert (finding.failure, finding.where) == ("size.cut", "intermediary")
+    assert "for the server it has ended, and this end was never told" in finding.seen
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"),
+    [
+        ("too_many_connections", "identity.busy"),
+        ("draining", "identity.draining"),
+        ("unknown_version", "path.broken"),
+    ],
+)
+def test_refusal_of_the_server_is_no_matter_of_size(code: str, failure: str) -> None:
+    """A server that says why it serves no more is believed."""
+    closed = trial(
+        Plan(UP), 0, Fate.UNOPENED, before=None, after=None, detail="why", refused=code
+    )
+    finding = only(judged((closed, closed)))
+    assert (finding.failure, finding.where) == (failure, "server")
 
 
 def test_connection_that_ends_twice_is_cut() -> None:
@@ -429,7 +516,7 @@ def test_connection_that_ends_twice_is_cut() -> None:
 @pytest.mark.parametrize(
     ("cause", "missed"), [(Cause.TIMEOUT, WINDOW), (Cause.REFUSED, None)]
 )
-def test_further_connections_that_fail_are_cut(
+def test_further_connections_that_fail_are_no_matter_of_size(
     cause: Cause, missed: Window | None
 ) -> None:
     """Where no trial can even begin, that is the finding; only silence can be excused."""
@@ -437,8 +524,9 @@ def test_further_connections_that_fail_are_cut(
         Plan(UP), 0, Fate.UNOPENED, before=None, after=None, detail="why", cause=cause
     )
     finding = only(judged((closed, closed)))
-    assert (finding.failure, finding.missed) == ("size.cut", missed)
-    assert finding.seen == "192.0.2.2:12345: further connections fail: why"
+    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    assert finding.where == "unknown"
+    assert finding.seen == "192.0.2.2:12345: a further connection failed: why"
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,12 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
             "this kernel does not say by whom",
         ),
         (
+            Knock(4, elsewhere="192.0.2.2:4711"),
+            "udp.misaddressed",
+            None,
+            "datagrams are answered from 192.0.2.2:4711 instead",
+        ),
+        (
             Knock(2, error="EPERM"),
             "udp.rejected",
             "client",

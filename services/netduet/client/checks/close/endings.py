@@ -23,6 +23,8 @@ from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import CloseQuestion, SinkAnswer, SourceQuestion
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from netduet.wire.messages import LedgerEntry, Welcome
 
 MOST: Final = 4
@@ -45,6 +47,11 @@ FEATURES: Final = frozenset({"close", "sink", "source", "ledger"})
 _LOOK: Final = 0.1
 _SETTLE: Final = 1.5
 _FIRST: Final = 1.0
+_IN_VAIN: Final = 3
+"""Packets sent again that random loss does not explain."""
+
+_LONGEST: Final = 15.0
+"""Seconds after which an answer that still moves is waited for no more."""
 
 
 class Way(StrEnum):
@@ -67,7 +74,8 @@ class End:
     """What was seen of an end.
 
     ``unready`` says why data did not pass even while both ends were open.
-    ``answered`` is how many of the ``size`` bytes of the answer came, ``changed``
+    ``late``: what was pushed was still on its way when the server may have been done
+    waiting. ``answered`` is how many of the ``size`` bytes of the answer came, ``changed``
     whether they were others; ``pushed`` how many bytes were sent after the server's
     end, ``sent`` all bytes that this end has sent.
     """
@@ -82,6 +90,7 @@ class End:
     ending: Ending | None = None
     waited: Window | None = None
     pushed: int = 0
+    late: bool = False
     sent: int = 0
     ours: dict[str, int | str] | None = None
     far: Far = field(default_factory=Far)
@@ -154,7 +163,7 @@ async def _end(patience: Patience, address: Address, end: End) -> End:
         if end.unready:
             return end
         if end.way is Way.FINISH and end.ending is not None and end.ending.how == "eof":
-            end = _push(conversation, end)
+            end = await _push(conversation, end)
             done = partial(_arrived, end.sent)
         # While our end still stands: a close would be told to the server.
         far = await _settled(patience, address, conversation.welcome, done)
@@ -163,10 +172,26 @@ async def _end(patience: Patience, address: Address, end: End) -> End:
         return replace(end, ours=conversation.info(), far=far)
 
 
-def _push(conversation: Conversation, end: End) -> End:
-    """Send on, though the server has ended its sending."""
+async def _push(conversation: Conversation, end: End) -> End:
+    """Send on, though the server has ended its sending, and it is soon gone for good.
+
+    A server that has said all listens for two more seconds (its ``linger``): what is
+    neither acknowledged by then nor sent again in vain was slow, and proves nothing.
+    """
+    before = conversation.info()
     conversation.push(bytes(PUSHED))
-    return replace(end, pushed=PUSHED, sent=conversation.connection.bytes_sent + PUSHED)
+    until = time.monotonic() + _SETTLE
+    # What took longer may have used up the server's patience before its end came here.
+    late = end.waited is not None and end.waited.end - end.waited.begin > _FIRST
+    while not late and (info := conversation.info()) is not None:
+        again = int(info["total_retrans"])
+        again -= 0 if before is None else int(before["total_retrans"])
+        if not int(info["unacked"]) + int(info["notsent_bytes"]) or again >= _IN_VAIN:
+            break
+        late = time.monotonic() >= until
+        await asyncio.sleep(_LOOK)
+    sent = conversation.connection.bytes_sent + PUSHED
+    return replace(end, pushed=PUSHED, sent=sent, late=late)
 
 
 async def _be_answered(patience: Patience, conversation: Conversation, end: End) -> End:
@@ -190,7 +215,7 @@ async def _be_answered(patience: Patience, conversation: Conversation, end: End)
     if not finish:
         conversation.end_sending()
     begin = time.monotonic()
-    answer = await conversation.answer(number, end.pause + patience.answer)
+    answer = await _coming(conversation, number, end.pause + patience.answer)
     if answer is not None:
         await conversation.answer(number, patience.answer)
     came = conversation.connection.bytes_received - before
@@ -213,10 +238,10 @@ async def _readied(patience: Patience, conversation: Conversation, size: int) ->
     up = conversation.send(Kind.SINK, pattern)
     seed = secrets.randbits(63)
     down = conversation.send(Kind.SOURCE, SourceQuestion(size=size, seed=seed))
-    sunk = await conversation.answer(up, patience.answer)
+    sunk = await _coming(conversation, up, patience.answer)
     if not isinstance(sunk, SinkAnswer):
         return f"{pushed} bytes to the server {_why(conversation)}"
-    came = await conversation.answer(down, patience.answer)
+    came = await _coming(conversation, down, patience.answer)
     if came is None:
         return f"{size} bytes from the server {_why(conversation)}"
     if sunk.changed_at is not None or came != patterns.make(size, seed):
@@ -227,6 +252,27 @@ async def _readied(patience: Patience, conversation: Conversation, size: int) ->
 def _why(conversation: Conversation) -> str:
     ending = conversation.ending
     return "do not arrive" if ending is None else f"fail ({ending.detail})"
+
+
+async def _coming(
+    conversation: Conversation, number: int, patience: float
+) -> BaseModel | bytes | None:
+    """Return an answer, None when for so long nothing of it has moved, or it ended."""
+    until = time.monotonic() + _LONGEST
+    moved = -1
+    while (now := _moved(conversation)) != moved and time.monotonic() < until:
+        moved = now
+        answer = await conversation.answer(number, patience)
+        if answer is not None or conversation.ending is not None:
+            return answer
+    return None
+
+
+def _moved(conversation: Conversation) -> int:
+    """Return a number that grows with what is acknowledged and what comes."""
+    info = conversation.info()
+    acked = 0 if info is None else int(info["bytes_acked"])
+    return acked + conversation.connection.bytes_received
 
 
 async def _be_reset(patience: Patience, conversation: Conversation, end: End) -> End:

@@ -57,7 +57,7 @@ def _judge(place: Endings) -> Judgement:
     if not place.able:
         said = "the server is of a version that cannot be asked for ends"
         return Judgement("", skipped=said)
-    unready = next((one.unready for one in place.ends if one.unready), "")
+    unready = next(filter(None, map(_unready, place.ends)), "")
     faults = [(one, fault) for one in place.ends if (fault := _fault(one)) is not None]
     findings = []
     for failure in dict.fromkeys(fault.failure for _, fault in faults):
@@ -70,6 +70,11 @@ def _judge(place: Endings) -> Judgement:
         and one.far.entry is not None
         and one.far.entry.ended is None
     ]
+    remarks += [
+        "the path is too slow to tell whether data passes after the server's end"
+        for one in place.ends
+        if one.late
+    ]
     figures: Figures = {
         one.way.value: next(
             (fault.failure for other, fault in faults if other is one), _fine(one)
@@ -78,10 +83,7 @@ def _judge(place: Endings) -> Judgement:
     }
     skipped = None
     if unready and not findings:
-        skipped = (
-            "not judged, for data does not even pass while both ends are open "
-            f"({unready}): that is for the check size to tell"
-        )
+        skipped = f"not judged, for {unready}: that is for the check size to tell"
     return Judgement(
         "" if skipped else _summary(place, faults),
         tuple(findings),
@@ -94,7 +96,31 @@ def _judge(place: Endings) -> Judgement:
 
 
 def _fine(one: End) -> str | None:
-    return None if one.unready else "as it was"
+    return None if one.unready or _under_way(one) else "as it was"
+
+
+def _unready(one: End) -> str:
+    """Return why an end tells nothing, or ""."""
+    if one.unready:
+        return f"data does not even pass while both ends are open ({one.unready})"
+    return _under_way(one)
+
+
+def _under_way(one: End) -> str:
+    """Return why nothing can be told of an end: its bytes are still sent in vain, or "".
+
+    The kernel that has them goes on trying: nothing has cut them off.
+    """
+    view, ours = one.far.view, one.ours
+    if one.ending is not None or one.whole or view is None or ours is None:
+        return ""
+    acked = ours.get("bytes_acked")
+    # More than an end of sending: what was sent before it has not been heard of, either.
+    if isinstance(acked, int) and acked < one.sent and ours["total_retrans"]:
+        return "this end's kernel sends the question again and again"
+    if view.retrans and view.unacked:
+        return "the server's kernel sends the answer again and again"
+    return ""
 
 
 def _summary(place: Endings, faults: list[tuple[End, Fault]]) -> str:
@@ -113,7 +139,7 @@ def _fault(one: End) -> Fault | None:
     """Return what is wrong with an end, None when nothing is, or nothing is known."""
     if one.opening.welcome is None:
         return _unopened(one)
-    if one.unready:
+    if one.unready or _under_way(one):
         return None
     if one.ending is not None and one.ending.how == "error":
         what = f"the server itself ended the connection: {one.ending.detail}"
@@ -208,7 +234,7 @@ def _never_reached(one: End) -> bool:
 def _judge_pushed(one: End) -> Fault | None:
     """Judge what was sent after the server had ended its sending."""
     entry = one.far.entry
-    if not one.pushed or entry is None or entry.bytes_received >= one.sent:
+    if not one.pushed or one.late or entry is None or entry.bytes_received >= one.sent:
         return None
     arrived = max(0, one.pushed - (one.sent - entry.bytes_received))
     what = (
@@ -253,7 +279,7 @@ def _finding(address: Address, same: list[tuple[End, Fault]]) -> Finding:
         where = "unknown"
     interrupted = fault.failure == "close.interrupted"
     missed = None if sure else _wait(end)
-    evidence = tuple(line for one, _ in same for line in _evidence(one))
+    evidence = tuple(dict.fromkeys(line for one, _ in same for line in _evidence(one)))
     figures: Figures = {
         "ends": " ".join(one.way.value for one, _ in same),
         "size": end.size,
@@ -278,11 +304,14 @@ def _wait(end: End) -> Window | None:
 
 
 def _evidence(one: End) -> list[tuple[Side, str]]:
+    refused = one.opening.refused
+    if refused is not None:
+        return [(Side.SERVER, escape(f"it refused: {refused.message}"))]
     if one.opening.welcome is None:
         said = one.opening.detail or "no welcome"
         return [(Side.CLIENT, f"after {one.opening.seconds:.1f} s: {said}")]
     pause = f", answer after {one.pause:g} s" if one.pause else ""
-    here = f"{_DID[one.way]}{pause}: "
+    here = f"{_DID[one.way].removeprefix('this end ')}{pause}: "
     if one.way is Way.OWN_RESET:
         here += "nothing can be seen of it here"
     else:

@@ -14,6 +14,8 @@ _SOME: Final = 3
 _SHARE: Final = 0.005
 """Packets that must be sent again to be told: a kernel probes with one by itself."""
 
+_LOST: Final = "packets are lost"
+
 _PROBED: Final = 3
 """Retransmissions after which a kernel tries shorter packets (tcp_mtu_probing)."""
 
@@ -82,9 +84,10 @@ def _about_loss(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
     remarks = []
     failed = [one for one in trials if one.fate in FAILED]
     if failed:
+        what = failed[-1].detail or _LOST
         remarks.append(
             f"{len(failed)} of {len(trials)} trials {to} failed, and went well when "
-            "they were repeated: packets are lost"
+            f"they were repeated: {what}"
         )
     again = sum(one.retransmits for one in trials if one.through)
     sent = sum(

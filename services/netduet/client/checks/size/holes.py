@@ -24,6 +24,9 @@ _TWICE: Final = 2
 _ODD: Final = 1
 """Short packets that may stall beside longer ones that pass."""
 
+_SYN: Final = 1
+"""Bytes by which two kernels' counts may differ: a SYN counts as one, or not."""
+
 _TCP_HEADERS: Final = {socket.AF_INET: 40, socket.AF_INET6: 60}
 _OPTIONS: Final = 40
 _TIMESTAMPS: Final = 12
@@ -64,6 +67,11 @@ def _unheard(trial: Trial) -> bool:
 def resent(trial: Trial) -> bool:
     """Tell whether the sender's kernel sends again, and hears nothing."""
     return trial.after is not None and trial.after.unacked > 0 and trial.retransmits > 0
+
+
+def acknowledged_in_vain(trial: Trial) -> bool:
+    """Tell whether the bytes arrive, and it is their acknowledgements that do not."""
+    return resent(trial) and trial.unheard > _SYN
 
 
 def held_here(trial: Trial) -> bool:
@@ -122,7 +130,7 @@ def at_the_server(trial: Trial) -> bool:
     before, after = trial.before, trial.after
     if trial.plan.direction is Direction.UP:
         return trial.arrived is not None and trial.arrived >= trial.size
-    if before is None or after is None:
+    if before is None or after is None or trial.unasked:
         return False
     # Counted before the answer to REPORT left, so it is on the safe side.
     handed = after.acked + after.unacked * after.snd_mss + after.notsent - before.acked

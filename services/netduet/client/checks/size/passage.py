@@ -9,6 +9,7 @@ from typing import Final
 from netduet.client.checks.size.asides import TO, asides
 from netduet.client.checks.size.holes import (
     FAILED,
+    acknowledged_in_vain,
     at_the_server,
     full_length,
     held_here,
@@ -20,12 +21,26 @@ from netduet.client.checks.size.holes import (
 )
 from netduet.client.checks.size.trial import Direction, Fate, Sender, Trial
 from netduet.client.dial import Address, Cause
-from netduet.client.failures.declaration import BACK, FORTH, SERVER
+from netduet.client.failures.declaration import (
+    BACK,
+    FORTH,
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+)
 from netduet.client.verdict import Figures, Finding, Judgement, Side
+from netduet.wire.errors import Code
+from netduet.wire.foreign import escape
 from netduet.wire.frames import HEADER_SIZE
+from netduet.wire.messages import LedgerEntry
 
 _WHERE: Final = {Direction.UP: FORTH, Direction.DOWN: BACK}
 _SENDER: Final = {Direction.UP: Side.CLIENT, Direction.DOWN: Side.SERVER}
+_AGAINST: Final = {Direction.UP: BACK, Direction.DOWN: FORTH}
+_REFUSED: Final[dict[str, str]] = {
+    Code.TOO_MANY_CONNECTIONS: "identity.busy",
+    Code.DRAINING: "identity.draining",
+}
 _RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
 
 
@@ -87,7 +102,9 @@ def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
     for one in findings:
         kinds.setdefault((one.failure, one.where), []).append(one)
     return tuple(
-        replace(first, seen="; ".join(one.seen for one in (first, *others)))
+        replace(
+            first, seen="; ".join(dict.fromkeys(one.seen for one in (first, *others)))
+        )
         for first, *others in kinds.values()
     )
 
@@ -108,8 +125,10 @@ def _findings(
     last = failed[-1]
     if last.whole and is_hole(trials):
         findings.append(_black_hole(address, direction, trials))
-    elif last.fate is Fate.STALLED:
+    elif last.fate is Fate.STALLED and not _over_there(last):
         findings.append(_stalled(address, direction, failed, trials))
+    elif last.fate is Fate.UNOPENED:
+        findings.append(_unopened(address, last))
     else:
         findings.append(_cut(address, direction, last))
     return findings
@@ -161,6 +180,9 @@ def _stalled(
         if last.arrived:
             said += f" whole, {last.arrived:,} of them do"
     said += f", then nothing moves for {last.seconds:.1f} s"
+    deaf = acknowledged_in_vain(last)
+    if deaf:
+        said += ", for the acknowledgements of what arrived do not come back"
     if passed:
         said += f"; {passed:,} bytes did arrive"
     figures = _sender_figures(direction, last) | {
@@ -173,30 +195,71 @@ def _stalled(
         said,
         _evidence(direction, last),
         figures,
-        where=SERVER if awaited else _WHERE[direction],
+        where=SERVER if awaited else (_AGAINST if deaf else _WHERE)[direction],
         # What a kernel sent in vain was not late because a program was.
         missed=None if resent(last) else last.window,
     )
 
 
-def _cut(address: Address, direction: Direction, trial: Trial) -> Finding:
-    if trial.fate is Fate.UNOPENED:
-        said = f"{address}: further connections fail: {trial.detail}"
-    else:
-        said = (
-            f"{address}: the connection ends while it carries {trial.size:,} bytes "
-            f"{TO[direction]}: {trial.detail}"
-        )
-    after = f"after {trial.seconds:.1f} s: {trial.detail}"
+def _unopened(address: Address, trial: Trial) -> Finding:
+    """Judge connections that were not even made or welcomed: no size is to blame."""
+    side = Side.SERVER if trial.refused else Side.CLIENT
     missed = trial.window if trial.cause is Cause.TIMEOUT else None
+    return Finding(
+        _REFUSED.get(trial.refused, "path.broken"),
+        f"{address}: a further connection failed: {trial.detail}",
+        ((side, f"after {trial.seconds:.1f} s: {trial.detail}"),),
+        where=SERVER if trial.refused else UNKNOWN,
+        missed=missed,
+    )
+
+
+def _cut(address: Address, direction: Direction, trial: Trial) -> Finding:
+    said = (
+        f"{address}: the connection ends while it carries {trial.size:,} bytes "
+        f"{TO[direction]}: {_heard(trial)}"
+    )
+    after = f"after {trial.seconds:.1f} s: {_heard(trial)}"
+    evidence = [(Side.CLIENT, after)]
+    if trial.record is not None:
+        evidence.append((Side.SERVER, _recorded(trial.record)))
     return Finding(
         "size.cut",
         said,
-        ((Side.CLIENT, after),),
+        tuple(evidence),
         {"direction": direction.value, "size": trial.size},
-        where=_WHERE[direction],
-        missed=missed,
+        where=_ended_where(trial) or _WHERE[direction],
     )
+
+
+def _over_there(trial: Trial) -> bool:
+    """Tell whether the connection has ended for the server, and this end was not told."""
+    return trial.record is not None and trial.record.ended is not None
+
+
+def _heard(trial: Trial) -> str:
+    return trial.detail or "for the server it has ended, and this end was never told"
+
+
+def _ended_where(trial: Trial) -> str:
+    """Return which side ended a connection that this end did not end, "" if unknown."""
+    record = trial.record
+    if record is None:
+        return ""
+    if record.ended is not None and record.ended_by != Side.CLIENT:
+        return SERVER
+    return INTERMEDIARY  # neither end did: each holds the other for it, or has it open
+
+
+def _recorded(record: LedgerEntry) -> str:
+    counts = f"received {record.bytes_received:,} and sent {record.bytes_sent:,} bytes"
+    if record.ended is None:
+        return f"the same connection is still open; {counts}"
+    if record.ended_by != Side.CLIENT:
+        return f"it ended the connection itself: {escape(record.ended)}; {counts}"
+    did = {"reset": "reset the connection", "eof": "ended its sending"}
+    told = did.get(record.ended, f"ended the connection ({escape(record.ended)})")
+    return f"it was told that this end had {told}, which it had not; {counts}"
 
 
 def _changed(address: Address, direction: Direction, trial: Trial) -> Finding:
@@ -229,6 +292,9 @@ def _evidence(direction: Direction, trial: Trial) -> tuple[tuple[Side, str], ...
     if trial.arrived is not None:
         said = f"{trial.arrived:,} of these {trial.size:,} bytes have arrived"
         evidence.append((_RECEIVER[direction], said))
+    if trial.unheard:
+        said = f"it has acknowledged {trial.unheard:,} bytes more than the sender heard"
+        evidence.append((_RECEIVER[direction], said))
     if trial.missing:
         said = f"the server's kernel could not be asked: {trial.missing}"
         evidence.append((Side.CLIENT, said))
@@ -248,8 +314,8 @@ def _kernel_says(trial: Trial, after: Sender) -> str:
         )
     if resent(trial):
         return (
-            f"the kernel had to send packets again ({trial.retransmits}), and for "
-            f"{seconds} no acknowledgement has come for {after.unacked} of them; {mtu}"
+            f"the kernel sent packets again ({trial.retransmits} times); {after.unacked} "
+            f"are without an acknowledgement, and none came in {seconds}; {mtu}"
         )
     if held_here(trial):
         return (

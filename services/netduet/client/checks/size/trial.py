@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from netduet.client.conversation import Conversation, Opening, meeting
 from netduet.client.dial import Address, Cause
-from netduet.client.evidence import present_view
+from netduet.client.evidence import Far, far_end
 from netduet.client.verdict import Window
 from netduet.wire import patterns
 from netduet.wire.foreign import escape
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from netduet.client.checks.declaration import Patience
-    from netduet.wire.messages import TcpInfo
+    from netduet.wire.messages import LedgerEntry, TcpInfo
 
 PATIENCE: Final = 1.8
 """Seconds without progress after which a trial has stalled.
@@ -119,7 +119,10 @@ class Trial:
 
     ``before`` and ``after`` are the sender's kernel's view; ``arrived`` is how many
     of the bytes the receiver's kernel has, None when it could not be asked;
-    ``missing`` says why the server's kernel could not. ``window`` is the time in
+    ``unheard`` how many it has acknowledged in vain, for the sender has not heard it;
+    ``missing`` says why the server's kernel could not be asked; ``refused`` is the code
+    with which the server refused; ``unasked``: not even the request for the bytes has been
+    acknowledged; ``record`` is how the connection went, as the server saw it. ``window`` is the time in
     which nothing moved, or all of it. ``changed_at`` counts from the payload's begin.
     """
 
@@ -134,6 +137,10 @@ class Trial:
     detail: str = ""
     missing: str = ""
     cause: Cause | None = None
+    unheard: int = 0
+    refused: str = ""
+    unasked: bool = False
+    record: LedgerEntry | None = None
 
     @property
     def seconds(self) -> float:
@@ -175,6 +182,7 @@ async def carry(address: Address, patience: Patience, plan: Plan) -> Trial:
                 window,
                 detail=_unwelcome(opening),
                 cause=opening.cause,
+                refused="" if opening.refused is None else opening.refused.code,
             )
         trial = await _Passage(address, patience, plan, conversation).run()
         if trial.through:
@@ -215,12 +223,15 @@ class _Passage:
         changed_at = _changed_at(answer, payload)
         if changed_at is not None:
             fate = Fate.CHANGED
-        after, view, missing = await self._afterwards(fate)
+        unasked = not self._up and self._own is not None and self._own.unacked > 0
+        after, far = await self._afterwards(fate)
+        view = far.view
         if self._up:
             arrived = None if view is None else max(0, view.bytes_received - sent)
         else:
             received += _FORERUNNER
             arrived = max(0, conversation.connection.bytes_received - received)
+        unheard = self._unheard(after, view)
         ending = conversation.ending
         return Trial(
             self._plan,
@@ -232,7 +243,10 @@ class _Passage:
             arrived,
             changed_at,
             "" if ending is None else ending.detail,
-            missing,
+            "" if view or far.entry else far.missing,
+            unheard=unheard,
+            unasked=unasked,
+            record=far.entry,
         )
 
     def _ask(self, payload: bytes, seed: int) -> int:
@@ -301,29 +315,40 @@ class _Passage:
         acked = self._own.acked if self._up and self._own is not None else 0
         return acked + self._conversation.connection.bytes_received
 
-    async def _afterwards(
-        self, fate: Fate
-    ) -> tuple[Sender | None, TcpInfo | None, str]:
-        """Return the sender's view, and the server's kernel's when it was asked."""
+    async def _afterwards(self, fate: Fate) -> tuple[Sender | None, Far]:
+        """Return the sender's view, and what the server knows when it was asked."""
         self._progress()
         own = self._own if self._up else None
         if fate in (Fate.PASSED, Fate.CHANGED):
             if self._up or self._plan.brief:
-                return own, None, ""
+                return own, Far()
             short = min(_AFTERWARDS, self._patience.answer)
-            return await self._reported(short), None, ""
-        if self._plan.brief or fate is Fate.ENDED:
-            return own, None, ""
-        welcome = self._conversation.welcome
-        view, missing = None, "no answer in time"
+            return await self._reported(short), Far()
+        if self._plan.brief:
+            return own, Far()
+        far = Far(missing="no answer in time")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience.answer):
-                view, missing = await present_view(
-                    self._address, welcome, self._patience
-                )
-        if not self._up and view is not None:
-            own = Sender.of(view.model_dump())
-        return own, view, missing
+                welcome = self._conversation.welcome
+                far = await far_end(self._address, welcome, self._patience)
+        if not self._up and far.view is not None:
+            own = Sender.of(far.view.model_dump())
+        elif self._up:
+            self._progress()  # anew: an acknowledgement had the time of a question
+            own = self._own
+        return own, far
+
+    def _unheard(self, sender: Sender | None, view: TcpInfo | None) -> int:
+        """Return how many bytes the receiver has, and its sender has not heard of it.
+
+        Both kernels count from the connection's begin, the SYN as one byte at most, and
+        the receiver only what is in order, which is what it acknowledges.
+        """
+        if sender is None or view is None:
+            return 0
+        here = self._conversation.connection.bytes_received
+        arrived = view.bytes_received if self._up else here
+        return max(0, arrived - sender.acked)
 
     async def _reported(self, patience: float) -> Sender | None:
         """Return the server's kernel's view of this very connection."""

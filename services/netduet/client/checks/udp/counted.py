@@ -33,7 +33,8 @@ class Knock:
 
     ``small``: a small question was answered, whether or not an opening was;
     ``foreign``: the first thing that came and is no answer of a netduet's;
-    ``error`` is what kept one of them from leaving.
+    ``error`` is what kept one of them from leaving; ``elsewhere`` the address and port
+    that answered instead of the one that was asked.
     """
 
     openings: int = 0
@@ -43,6 +44,7 @@ class Knock:
     foreign: bytes = b""
     notices: tuple[Notice, ...] = ()
     error: str = ""
+    elsewhere: str = ""
     round_trip: float = 0.0
     begin: float = 0.0
     end: float = 0.0

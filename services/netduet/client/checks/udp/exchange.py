@@ -61,6 +61,12 @@ def _unreached(one: Exchange) -> Finding:
             f'"{log_safe(knock.foreign, _SHOWN)}"'
         )
         return Finding("udp.stranger", seen, (over_tcp(one),))
+    if knock.elsewhere:
+        seen = f"{one.address}: datagrams are answered from {knock.elsewhere} instead"
+        said = "the answer carries what this end had asked, so it is no stranger's"
+        evidence = ((Side.CLIENT, said), over_tcp(one))
+        figures: Figures = {"answered_from": knock.elsewhere}
+        return Finding("udp.misaddressed", seen, evidence, figures)
     if knock.notices:
         return _rejected(one)
     if knock.error:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from netduet.client.checks.udp.counted import Knock
+from netduet.client.datagrams import stray_answers
 from netduet.wire import datagrams
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import ANSWER, Kind
@@ -14,6 +15,7 @@ from netduet.wire.messages import Failure, Open, Welcome, decode, encode
 
 if TYPE_CHECKING:
     from netduet.client.datagrams import Datagrams
+    from netduet.client.dial import Address
 
 
 class Knocking:
@@ -91,3 +93,15 @@ class Knocking:
             begin=begin,
             end=end,
         )
+
+
+def answered_from(address: Address, seconds: float) -> str:
+    """Return which other address and port answer an opening, "" when none does."""
+    nonce = secrets.token_hex(16)
+    opening = encode(Open(nonce=nonce))
+    data = datagrams.serialize(Kind.OPEN, opening, 1, datagrams.OPENING_SIZE)
+    for said, source in stray_answers(address, data, seconds):
+        # The nonce cannot be guessed: whoever says it was asked by us.
+        if nonce.encode() in said:
+            return source
+    return ""

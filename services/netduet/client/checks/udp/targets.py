@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
+import threading
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -12,12 +14,16 @@ from netduet.client.checks.identity import Answer, Identity
 from netduet.client.checks.udp.counted import Exchange, Knock, Plan
 from netduet.client.checks.udp.counting import Counter
 from netduet.client.checks.udp.exchange import judge_exchange
+from netduet.client.checks.udp.knocking import answered_from
 from netduet.client.datagrams import Datagrams
 from netduet.client.dial import classify, in_thread
 from netduet.client.verdict import Figures, Judgement
 
 MOST: Final = 4
 """Addresses that are asked."""
+
+_STRAY: Final = 1.0
+"""Seconds in which an answer from elsewhere would come."""
 
 FEATURE: Final = "count"
 
@@ -42,14 +48,18 @@ async def measure(context: Context) -> Udp:
     known = context.earlier(Identity).known[:MOST]
     plan = PLANS[context.profile]
     patience = context.patience.answer
+    # Two bursts at a time would be twice the rate, and fill a link that carries one.
+    turn = threading.Lock()
     exchanges = await asyncio.gather(
-        *(in_thread(partial(exchange, one, plan, patience)) for one in known)
+        *(in_thread(partial(exchange, one, plan, patience, turn)) for one in known)
     )
     return Udp(tuple(exchanges), context.bounds.max_loss)
 
 
-def exchange(answer: Answer, plan: Plan, patience: float) -> Exchange:
-    """Ask at one address: an opening, a burst, sizes."""
+def exchange(
+    answer: Answer, plan: Plan, patience: float, turn: threading.Lock | None = None
+) -> Exchange:
+    """Ask at one address: an opening, a burst when it is its turn, sizes."""
     address, tcp = answer.address, answer.opening.welcome
     try:
         sock = Datagrams(address)
@@ -59,9 +69,13 @@ def exchange(answer: Answer, plan: Plan, patience: float) -> Exchange:
     with sock:
         counter = Counter(sock, patience)
         knock = counter.knock()
+        if not (knock.reached or knock.foreign or knock.error):
+            elsewhere = answered_from(address, min(_STRAY, patience))
+            knock = replace(knock, elsewhere=elsewhere)
         if not _counts(answer, knock):
             return Exchange(address, tcp, knock)
-        burst = counter.burst(plan)
+        with turn or contextlib.nullcontext():
+            burst = counter.burst(plan)
         if burst.tally is None:
             return Exchange(address, tcp, knock, burst)
         again = counter.boot_id()
