@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from netduet.client.target import parse_target
-from netduet.configuration import Duration, Durations, Percent, Settings, Words
+from netduet.configuration import Duration, Durations, Percent, Rate, Settings, Words
 from netduet.quantities import HOUR
 
 _PORT = 12_345
@@ -60,6 +60,9 @@ class ClientSettings(Settings):
 
     idle_rungs: Durations = ()
     """Times of silence that the check `idle` tries; empty takes those of the profile."""
+
+    min_rate: Annotated[Rate, Field(ge=0, le=1e15)] = 0.0
+    """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
 
     resolve_timeout: Seconds = 5.0
     """Time a name has to resolve."""

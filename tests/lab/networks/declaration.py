@@ -43,5 +43,6 @@ class Network:
     target: str = NAME
     flags: tuple[str, ...] = ()
     starved: str = ""
+    background: bool = False
     seconds: float = 60.0
     representative: bool = False

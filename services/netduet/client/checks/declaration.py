@@ -28,11 +28,12 @@ class Bounds:
     """What a person may set for single checks. Each field is the setting of its name.
 
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
-    those of the profile).
+    those of the profile), ``min_rate`` is in bit/s (0: not judged).
     """
 
     max_loss: float = 0.02
     idle_rungs: tuple[float, ...] = ()
+    min_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
