@@ -169,8 +169,8 @@ def _readable(sock: socket.socket, wait: float) -> bool:
 def _age(ancillary: list[tuple[int, int, bytes]]) -> float:
     """Return for how many seconds what was read had been there."""
     for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
-            if len(data) == _TIMESPEC.size:
-                seconds, nanoseconds = map(int, _TIMESPEC.unpack(data))
-                return time.time() - (seconds + nanoseconds / 1e9)
+        known = (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS)
+        if known and len(data) == _TIMESPEC.size:
+            seconds, nanoseconds = map(int, _TIMESPEC.unpack(data))
+            return time.time() - (seconds + nanoseconds / 1e9)
     return 0.0

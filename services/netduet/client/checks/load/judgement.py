@@ -18,7 +18,7 @@ from netduet.client.checks.load.measured import (
     Place,
     Spread,
 )
-from netduet.client.checks.load.trouble import broken, slow
+from netduet.client.checks.load.trouble import BY_NETWORK, broken, slow
 from netduet.client.checks.load.words import NAMES, milliseconds, rate
 from netduet.client.verdict import Figures, Finding, Judgement, merged
 
@@ -31,11 +31,8 @@ QUEUE_SHARE: Final = 0.5
 UNEVEN: Final = 3.0
 """How many times less one way must carry to be remarked on."""
 
-STEADY: Final = 0.05
+STEADY: Final = 0.1
 """How far the rates of a cap's slices may be from their mean, as a share."""
-
-BY_NETWORK: Final = 0.8
-"""Share of the time in which the network must have held the data up, for a cap."""
 
 BUSY: Final = 0.85
 """Share of a CPU from which on this process counts as the limit."""
@@ -144,15 +141,16 @@ def _remarks(place: Place, single: dict[Direction, Phase]) -> list[str]:
 def _cap(direction: Direction, phase: Phase) -> list[str]:
     """Remark on a rate that is as steady as only a shaper's, where no end is slow."""
     flow = phase.flows[0]
-    shares, slices, mean = flow.shares, flow.slices, flow.rate
-    if not shares or not slices or not mean or flow.spent:
+    shares, furthest, mean = flow.shares, flow.furthest, flow.rate
+    if shares is None or furthest is None or mean is None or flow.spent:
         return []
-    furthest = max(abs(one - mean) for one in slices) / mean
     if furthest > STEADY or shares[0] < BY_NETWORK or phase.cpu >= BUSY:
         return []
     return [
-        (f"{direction}: a steady {rate(mean)}, within {max(1, round(furthest * 100))} %: "
-        "so a shaper's cap looks, or a slow link")
+        (
+            f"{direction}: a steady {rate(mean)}, within {max(1, round(furthest * 100))} %: "
+            "so a shaper's cap looks, or a slow link"
+        )
     ]
 
 
@@ -171,10 +169,12 @@ def _queue(direction: Direction, phase: Phase, idle: Phase) -> list[str]:
     late = phase.lateness
     own = "" if late is None else f"; this end sent {milliseconds(late.p99)} late (p99)"
     return [
-        (f"{direction}: p99 {milliseconds(rest.p99)} idle, {milliseconds(loaded.p99)} "
-        f"under load: a queue in the {_PATH[direction]} path "
-        f"({_KERNEL[direction]} saw its round trip rise from {milliseconds(least)} to "
-        f"{milliseconds(full)}{own})")
+        (
+            f"{direction}: p99 {milliseconds(rest.p99)} idle, {milliseconds(loaded.p99)} "
+            f"under load, our own lateness left out: a queue in the {_PATH[direction]} path "
+            f"({_KERNEL[direction]} saw its round trip rise from {milliseconds(least)} to "
+            f"{milliseconds(full)}{own})"
+        )
     ]
 
 
@@ -266,6 +266,8 @@ def _flow(key: str, phase: Phase, flow: Flow) -> Figures:
     for word, value in (("rtt", flow.rtt), ("min_rtt", flow.min_rtt)):
         if value is not None:
             figures[f"{key}.{word}_ms"] = round(value * 1000, 3)
+    if flow.furthest is not None:
+        figures[f"{key}.steady_within"] = round(flow.furthest, 3)
     if flow.shares is not None:
         for word, share in zip(
             ("network", "receiver", "sender"), flow.shares, strict=True

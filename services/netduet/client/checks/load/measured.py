@@ -120,6 +120,15 @@ class Flow:
         marks = [self._at(begin + number * step) for number in range(SLICES + 1)]
         return tuple(8 * (late - early) / step for early, late in pairwise(marks))
 
+    @property
+    def furthest(self) -> float | None:
+        """How far a part's rate was from the mean, at most, as a share of it."""
+        rates = self.slices
+        mean = statistics.fmean(rates) if rates else 0.0
+        if not mean:
+            return None
+        return max(abs(one - mean) for one in rates) / mean
+
     def _at(self, instant: float) -> float:
         """Return how many bytes had arrived at an instant, between two points."""
         before = self.points[0]

@@ -46,7 +46,7 @@ PLANS: Final = {
 }
 """By profile: quick takes about a second and 48 MiB at most."""
 
-_CALM: Final = 2.0
+_CALM: Final = 1.0
 """Seconds for a queue to drain, at most, before the path is filled anew."""
 
 _LOOK: Final = 0.02
@@ -161,16 +161,16 @@ class _Course:
     ) -> list[Conversation]:
         """Open the connections of a transfer; as many as can be."""
         opened = []
-        for _ in range(max(1, self._plan.connections // ways)):
-            opening, conversation = await stack.enter_async_context(
-                meeting(self._address, self._patience)
-            )
+        count = max(1, self._plan.connections // ways)
+        met = [meeting(self._address, self._patience) for _ in range(count)]
+        for opening, conversation in await asyncio.gather(
+            *(stack.enter_async_context(one) for one in met)
+        ):
             if conversation is not None:
                 opened.append(conversation)
             elif not opened:
                 detail = opening.detail or "it was not welcomed"
                 self._skipped = f"a connection for bulk data: {detail}"
-                break
         return opened
 
     async def _calm(self) -> None:

@@ -52,9 +52,10 @@ _WARM: Final = 0.3
 """Share of the time that is not counted: TCP's slow start (RFC 5681 §3.1)."""
 
 _LOOK: Final = 0.02
-_ROUND_TRIPS: Final = 12
-_LONGEST_WARM: Final = 2.0
-_REPORTS: Final = 0.1
+_ROUND_TRIPS: Final = 8
+_LONGEST_WARM: Final = 1.0
+_REPORTS: Final = 0.05
+_LAST_WORDS: Final = 0.8
 _SEEDS: Final = 4
 _EVIDENCE: Final = 2.0
 
@@ -109,9 +110,11 @@ class Transfer:
         ]
         try:
             window = await self._watch(pumps)
-        finally:
-            self._over = True
             end = time.monotonic()
+            self._over = True
+            if window is None and not self._up:
+                await self._hear(pumps, (self._begin + end) / 2)
+        finally:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
@@ -154,6 +157,14 @@ class Transfer:
             if spent or (now >= self._begin + self._length() and self._idle == 0):
                 return None
 
+    async def _hear(self, pumps: list[asyncio.Task[None]], since: float) -> None:
+        """Have the server's last words read: they stand behind the data it owes."""
+        until = time.monotonic() + _LAST_WORDS
+        while time.monotonic() < until and not all(one.done() for one in pumps):
+            if any(one.at >= since for one in self._senders) and not self._spent:
+                return
+            await asyncio.wait(pumps, timeout=_LOOK)
+
     def _length(self) -> float:
         """Long enough for TCP to find the path's rate, within reason."""
         rtt = max((one.min_rtt for one in self._senders), default=0.0)
@@ -182,11 +193,11 @@ class Transfer:
 
     async def _pump(self, number: int, conversation: Conversation) -> None:
         """Ask on one connection, several questions at once, until told to stop."""
-        pending: deque[tuple[int, int, bytes]] = deque()
+        pending: deque[tuple[int, int, bytes, float]] = deque()
         questions = 0
         reported = 0.0
         share = len(self._conversations)
-        own = 0
+        own, last = 0, False
         while True:
             while (
                 not self._over
@@ -198,7 +209,7 @@ class Transfer:
                 now = time.monotonic()
                 if not self._up and now - reported > _REPORTS:
                     asked = conversation.send(Kind.REPORT, ReportQuestion())
-                    pending.append((asked, 0, b""))
+                    pending.append((asked, 0, b"", now))
                     reported, questions = now, questions + 1
                 seed, whole = self._patterns[questions % _SEEDS]
                 if self._up:
@@ -206,21 +217,28 @@ class Transfer:
                 else:
                     question = SourceQuestion(size=size, seed=seed)
                     asked = conversation.send(Kind.SOURCE, question)
-                pending.append((asked, size, whole))
+                pending.append((asked, size, whole, now))
                 questions += 1
                 own += size
                 self._asked += size
                 self._under_way += size
+            ended = self._over or self._spent or questions >= MOST_QUESTIONS
+            if ended and not self._up and not last:
+                last = True
+                asked = conversation.send(Kind.REPORT, ReportQuestion())
+                pending.append((asked, 0, b"", time.monotonic()))
             if not pending:
-                self._spent = True
+                self._spent = self._spent or not self._over
                 return
-            asked, size, whole = pending[0]
+            asked, size, whole, since = pending[0]
             answer = await conversation.answer(asked, _LOOK)
             if answer is not None:
                 pending.popleft()
                 own -= size
                 self._under_way -= size
-                self._take(number, answer, size, whole)
+                self._take(answer, size, whole)
+                if isinstance(answer, Report):
+                    self._hear_of(number, answer, since)
             elif conversation.ending is not None:
                 self._end(conversation)
                 return
@@ -230,18 +248,23 @@ class Transfer:
         self._spent = self._spent or self._asked >= self._extent.size
         return self._spent
 
-    def _take(
-        self, number: int, answer: BaseModel | bytes, size: int, whole: bytes
-    ) -> None:
+    def _hear_of(self, number: int, report: Report, asked: float) -> None:
+        """Keep what the server's kernel said; it was read soon after it was asked for.
+
+        The answer then stood behind the data owed: its arrival tells no time.
+        """
+        if report.connection is not None:
+            info = report.connection.model_dump()
+            sender = Sender.of(asked, number, info)
+            self._senders += [] if sender is None else [sender]
+
+    def _take(self, answer: BaseModel | bytes, size: int, whole: bytes) -> None:
         now = time.monotonic()
         match answer:
             case SinkAnswer(received=received, changed_at=changed_at):
                 self._arrived += received
                 self._events.append((now, self._arrived))
                 self._changed |= changed_at is not None or received != size
-            case Report(connection=info) if info is not None:
-                sender = Sender.of(now, number, info.model_dump())
-                self._senders += [] if sender is None else [sender]
             case bytes():
                 self._changed |= len(answer) != size or not whole.startswith(answer)
             case _:

@@ -20,4 +20,6 @@ def rate(bits: float) -> str:
 def milliseconds(seconds: float) -> str:
     """Return a time in milliseconds, as exact as it is short."""
     value = seconds * 1000
-    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"  # noqa: PLR2004 - a figure more below
+    if value >= 10:  # noqa: PLR2004 - a figure more below
+        return f"{value:.0f} ms"
+    return f"{value:.1f} ms" if value >= 1 else f"{value:.2g} ms"
