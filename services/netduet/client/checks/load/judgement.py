@@ -181,13 +181,14 @@ def _queue(direction: Direction, phase: Phase, idle: Phase) -> list[str]:
 def _settled(phase: Phase) -> Spread | None:
     """Return the echoes' times, own lateness left out, while the path was full."""
     since = phase.flows[0].settled
-    return Spread.of(
+    late = Spread.of(
         [
             one.arrived - one.sent
             for one in phase.echoes
             if one.arrived is not None and one.due >= since
         ]
     )
+    return late or phase.path_latency
 
 
 # Summary and figures

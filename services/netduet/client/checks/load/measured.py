@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SLICES: Final = 5
 """Parts of a transfer whose rates are compared, to tell a steady one."""
 
+_COUNTED: Final = 0.3
+"""Share of the time that must be left after the warm-up to tell a rate from it alone."""
+
 
 class Direction(StrEnum):
     """Whose bytes they are: the client's go up, the server's come down."""
@@ -102,11 +105,18 @@ class Flow:
 
     @property
     def rate(self) -> float | None:
-        """Bits a second after the warm-up; None where too little arrived to say."""
+        """Bits a second after the warm-up; None where too little arrived to say.
+
+        Over all of the time where its bytes were used up early: the little that came
+        after the warm-up may have come at once, and a high rate would be a guess.
+        """
         if len(self.points) < 2:  # noqa: PLR2004 - a rate has a begin and an end
             return None
         (begin, first), (end, last) = self.points[0], self.points[-1]
-        return 8 * (last - first) / (end - begin) if end > begin else None
+        whole = self.end - self.begin
+        if self.spent or end - begin < whole * _COUNTED:
+            return 8 * self.total / whole if whole > 0 else None
+        return 8 * (last - first) / (end - begin)
 
     @property
     def slices(self) -> tuple[float, ...]:

@@ -54,6 +54,12 @@ _WARM: Final = 0.3
 _LOOK: Final = 0.02
 _ROUND_TRIPS: Final = 8
 _LONGEST_WARM: Final = 1.0
+_WATCHED: Final = 0.5
+"""Share of the looks that must have been taken before the time is up."""
+
+_STARVED: Final = 3.0
+"""How many times longer a starved end may take."""
+
 _REPORTS: Final = 0.05
 _LAST_WORDS: Final = 0.8
 _SEEDS: Final = 4
@@ -100,6 +106,7 @@ class Transfer:
         self._base = sum(one.connection.bytes_received for one in conversations)
         self._progress = (-1, 0.0)
         self._idle = 0
+        self._looks = 0
 
     async def run(self, address: Address, patience: Patience) -> Flow:
         """Carry data for so long, or until it stalls; return what came of it."""
@@ -153,8 +160,9 @@ class Transfer:
                 return None
             if self._idle * _LOOK >= HALTED:
                 return Window(self._progress[1], now)
-            spent = self._spent and not self._under_way
-            if spent or (now >= self._begin + self._length() and self._idle == 0):
+            if self._spent and not self._under_way:
+                return None
+            if self._idle == 0 and self._long_enough(now):
                 return None
 
     async def _hear(self, pumps: list[asyncio.Task[None]], since: float) -> None:
@@ -165,6 +173,12 @@ class Transfer:
                 return
             await asyncio.wait(pumps, timeout=_LOOK)
 
+    def _long_enough(self, now: float) -> bool:
+        """Tell whether the time is up, and enough of it was watched."""
+        length, passed = self._length(), now - self._begin
+        watched = self._looks * _LOOK >= length * _WATCHED
+        return passed >= length and (watched or passed >= _STARVED * length)
+
     def _length(self) -> float:
         """Long enough for TCP to find the path's rate, within reason."""
         rtt = max((one.min_rtt for one in self._senders), default=0.0)
@@ -173,6 +187,7 @@ class Transfer:
 
     def _look(self, now: float) -> None:
         acked = 0
+        self._looks += 1
         for number, one in enumerate(self._conversations):
             info = one.info()
             if info is None:

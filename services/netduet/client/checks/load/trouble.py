@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from netduet.client.checks.load.measured import Direction, Flow, Halt
@@ -129,8 +130,15 @@ def _doubt(flow: Flow, min_rate: float, limit: str) -> str:
     if limit in NAMES:
         return f"{NAMES[limit]} itself was the limit, the path may carry more"
     slices = flow.slices
-    if flow.rate and slices and slices[-1] > _RISING * flow.rate:
+    if flow.spent:
+        return "its bytes were used up too soon; --profile full carries more"
+    if flow.rate and _rising(slices) and slices[-1] > _RISING * flow.rate:
         return "the rate was still rising at the end; --profile full takes longer"
     if any(one >= min_rate for one in slices):
         return "it was reached for a part of the time; --profile full takes longer"
     return ""
+
+
+def _rising(slices: tuple[float, ...]) -> bool:
+    """Tell whether each part carried more than the one before it."""
+    return bool(slices) and all(one < other for one, other in pairwise(slices))
