@@ -61,7 +61,7 @@ class ClientSettings(Settings):
     idle_rungs: Durations = ()
     """Times of silence that the check `idle` tries; empty takes those of the profile."""
 
-    min_rate: Annotated[Rate, Field(ge=0, le=1e15)] = 0.0
+    min_rate: Annotated[Rate, Field(ge=0, le=1e12)] = 0.0
     """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
 
     resolve_timeout: Seconds = 5.0

@@ -218,9 +218,21 @@ def test_changed_bytes_and_a_cut_are_found() -> None:
     ]
 
 
+def test_bytes_that_were_used_up_early_tell_no_rate_of_a_burst() -> None:
+    """A reader that wakes late finds all at once: what came then is no rate."""
+    burst = ((13.0, 0), (13.001, 12_500_000))
+    one = flow(UP, points=burst, total=12_500_000)
+    assert one.rate == pytest.approx(1e7)
+    spent = flow(UP, spent=True, total=25_000_000)
+    assert spent.rate == pytest.approx(2e7)
+    [finding] = judged(phase(spent), min_rate=50e6).findings
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "used up" in finding.evidence[-1][1]
+
+
 def test_server_that_ends_a_transfer_itself_is_no_fault_of_the_path() -> None:
     """Its own word is told, and nothing is blamed."""
-    told = judged(phase(flow(UP, refused="DRAINING: bye", points=())))
+    told = judged(phase(flow(UP, refused="DRAINING: bye", points=(), total=0)))
     assert (told.findings, told.skipped) == (
         (),
         "192.0.2.2:12345: the server ended a transfer: DRAINING: bye",

@@ -105,17 +105,19 @@ class Flow:
 
     @property
     def rate(self) -> float | None:
-        """Bits a second after the warm-up; None where too little arrived to say.
+        """Bits a second after the warm-up; None where nothing arrived.
 
         Over all of the time where its bytes were used up early: the little that came
         after the warm-up may have come at once, and a high rate would be a guess.
         """
-        if len(self.points) < 2:  # noqa: PLR2004 - a rate has a begin and an end
-            return None
-        (begin, first), (end, last) = self.points[0], self.points[-1]
         whole = self.end - self.begin
-        if self.spent or end - begin < whole * _COUNTED:
-            return 8 * self.total / whole if whole > 0 else None
+        if not self.total or whole <= 0:
+            return None
+        if not self.points or self.spent:
+            return 8 * self.total / whole
+        (begin, first), (end, last) = self.points[0], self.points[-1]
+        if end - begin < whole * _COUNTED:
+            return 8 * self.total / whole
         return 8 * (last - first) / (end - begin)
 
     @property

@@ -91,10 +91,9 @@ def slow(flow: Flow, min_rate: float, limit: str) -> Finding | None:
     seen = f"{flow.direction} {rate(reached)}, and {rate(min_rate)} must be reached"
     doubt = _doubt(flow, min_rate, limit)
     sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
-    counted = flow.points[-1][1] - flow.points[0][1]
-    seconds = flow.points[-1][0] - flow.points[0][0]
+    seconds = flow.end - flow.begin
     evidence = [
-        (receiver, f"{counted} bytes arrived in {seconds:.2f} s, after a warm-up"),
+        (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s in all"),
         (sender, f"its kernel sent {flow.retransmits} packets again"),
     ]
     if flow.shares is not None:
