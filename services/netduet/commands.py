@@ -387,6 +387,7 @@ def _metavar(info: FieldInfo) -> str:
         "times": "TIME,…",
         "size": "SIZE",
         "share": "SHARE",
+        "rate": "RATE",
         "list": "NAME,…",
     }
     return named.get(unit(info) or "", "NUMBER" if number else "TEXT")
@@ -399,7 +400,7 @@ def _group(field: str, info: FieldInfo) -> str:
         return "Times"
     return (
         "Limits"
-        if _metavar(info) in {"SIZE", "NUMBER", "SHARE"} and field != "port"
+        if _metavar(info) in {"SIZE", "NUMBER", "SHARE", "RATE"} and field != "port"
         else "Flags"
     )
 

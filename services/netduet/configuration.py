@@ -22,9 +22,11 @@ from pydantic_settings import NoDecode
 from netduet.quantities import (
     parse_duration,
     parse_durations,
+    parse_rate,
     parse_share,
     parse_size,
     show_duration,
+    show_rate,
     show_share,
     show_size,
 )
@@ -52,6 +54,7 @@ __all__ = [
     "Durations",
     "Loaded",
     "Percent",
+    "Rate",
     "Settings",
     "SettingsError",
     "Size",
@@ -108,6 +111,9 @@ Durations = Annotated[
 ]
 Percent = Annotated[
     float, BeforeValidator(parse_share), Field(json_schema_extra={"unit": "share"})
+]
+Rate = Annotated[
+    float, BeforeValidator(parse_rate), Field(json_schema_extra={"unit": "rate"})
 ]
 Words = Annotated[
     tuple[str, ...],
@@ -271,7 +277,7 @@ def is_secret(info: FieldInfo) -> bool:
 
 
 def unit(info: FieldInfo) -> str | None:
-    """Return what a declared quantity is: time, times, size, share, list; or None."""
+    """Return what a declared quantity is: time, times, size, share, rate, list; or None."""
     return _extra(info, "unit")
 
 
@@ -325,6 +331,8 @@ def show(info: FieldInfo, value: object) -> str:
         return show_size(value)
     if kind == "share" and isinstance(value, float | int):
         return show_share(value)
+    if kind == "rate" and isinstance(value, float | int):
+        return show_rate(value)
     if isinstance(value, tuple):
         shown = map(show_duration if kind == "times" else str, value)
         return ",".join(shown)

@@ -51,6 +51,11 @@ _TCP_INFO_FIELDS: Final = {
     "bytes_acked": 34,
     "bytes_received": 35,
     "notsent_bytes": 38,
+    "min_rtt": 39,
+    "delivery_rate": 42,
+    "busy_time": 43,
+    "rwnd_limited": 44,
+    "sndbuf_limited": 45,
     "bytes_retrans": 49,
 }
 
@@ -63,7 +68,8 @@ _MEMINFO_DROPS: Final = 8
 def tcp_info(descriptor: int) -> dict[str, int | str] | None:
     """Return the kernel's view of a TCP connection (tcp(7), TCP_INFO).
 
-    Times are in microseconds, sizes in bytes, ``state`` is a name of RFC 9293.
+    Times are in microseconds, sizes in bytes, ``delivery_rate`` in bytes a second,
+    ``state`` is a name of RFC 9293.
     None when the descriptor is no TCP socket any more.
     """
     size = _TCP_INFO.size

@@ -1,4 +1,4 @@
-"""Quantities as a person types them: times and sizes."""
+"""Quantities as a person types them: times, sizes, shares and rates."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(ms|s|m|h)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, None: 1.0}
 _SIZE = re.compile(r"([0-9]{1,15})\s*(?:([kKmMgG])(i?))?[bB]?")
 _SHARE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(%)?")
+_RATE = re.compile(
+    r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKmMgG])?\s*(?:[bB]it(?:/s)?|bps)?"
+)
 _POWERS: Final = {None: 0, "k": 1, "m": 2, "g": 3}
 
 
@@ -71,6 +74,24 @@ def parse_share(value: object) -> object:
     return float(match[1]) / (100 if match[2] else 1)
 
 
+def parse_rate(value: object) -> object:
+    """Return bits a second for ``10M``, ``2.5 Gbit/s`` or a bare number.
+
+    What is not text is returned as it is, for the model to judge.
+
+    Raises:
+        ValueError: it is text, and none of these.
+
+    """
+    if not isinstance(value, str):
+        return value
+    match = _RATE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a rate such as 10M, 100Mbit/s or 2.5Gbit/s")
+    power = _POWERS[match[2].lower() if match[2] else None]
+    return float(match[1]) * 1000.0**power
+
+
 def parse_durations(value: object) -> object:
     """Return a tuple of seconds for times separated by commas or spaces.
 
@@ -88,6 +109,14 @@ def parse_durations(value: object) -> object:
 def show_share(share: float) -> str:
     """Return a share as a person types it."""
     return f"{share * 100:g}%"
+
+
+def show_rate(rate: float) -> str:
+    """Return bits a second as a person types them."""
+    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
+        if rate >= size:
+            return f"{rate / size:g}{unit}"
+    return f"{rate:g}"
 
 
 def show_duration(seconds: float) -> str:

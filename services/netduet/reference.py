@@ -105,6 +105,7 @@ def kind(info: FieldInfo) -> str:
         "times": "list of times",
         "size": "size",
         "share": "share",
+        "rate": "rate",
         "list": "list of words",
     }
     annotation = info.annotation

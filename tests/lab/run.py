@@ -123,6 +123,10 @@ def _inhabit(stack: contextlib.ExitStack, network: Network, place: Place) -> Non
         stack.enter_context(resident(place.path("server"), stranger.open))
     elif network.server is not None:
         _serve(stack, place, network.server, servers, network.starved == "server")
+    if network.background:
+        busy = [sys.executable, "-m", "netduet", "check", "--checks", "load"]
+        words = [*busy, "--profile", "soak", SERVER4]
+        stack.enter_context(_process(place.as_nobody("client", *words)))
 
 
 def _serve(

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from netduet.quantities import (
     parse_duration,
+    parse_rate,
     parse_size,
     show_duration,
+    show_rate,
     show_size,
 )
 
@@ -72,10 +74,35 @@ def test_text_that_is_no_size_is_refused_with_examples(text: str) -> None:
         parse_size(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("0", 0),
+        ("9600", 9600),
+        ("10M", 1e7),
+        ("100Mbit/s", 1e8),
+        ("2.5 Gbit/s", 2.5e9),
+        ("64kbps", 64e3),
+        ("1Gbit", 1e9),
+    ],
+)
+def test_rate_is_read_in_bits_a_second(text: str, rate: float) -> None:
+    """Prefixes are powers of a thousand, as all rates of networks are."""
+    assert parse_rate(text) == rate
+    assert parse_rate(show_rate(rate)) == rate
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1", "1Mib", "1MB/s", "1T", "1e9"])
+def test_text_that_is_no_rate_is_refused_with_examples(text: str) -> None:
+    """What is no rate is told what one looks like; bytes are none."""
+    with pytest.raises(ValueError, match="must be a rate such as 10M"):
+        parse_rate(text)
+
+
 @given(st.text(max_size=12))
 def test_any_text_is_a_quantity_or_refused(text: str) -> None:
     """Nothing but ValueError comes out of reading a quantity."""
-    for parse in (parse_duration, parse_size):
+    for parse in (parse_duration, parse_size, parse_rate):
         with contextlib.suppress(ValueError):
             assert isinstance(parse(text), float | int)
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from netduet.client.target import parse_target
-from netduet.configuration import Duration, Durations, Percent, Settings, Words
+from netduet.configuration import Duration, Durations, Percent, Rate, Settings, Words
 from netduet.quantities import HOUR
 
 _PORT = 12_345
@@ -66,6 +66,8 @@ class ClientSettings(Settings):
 
     expect_instances: Annotated[int, Field(ge=0, le=1000)] = 0
     """Instances that must answer behind the name; 0 expects no number."""
+    min_rate: Annotated[Rate, Field(ge=0, le=1e12)] = 0.0
+    """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
 
     resolve_timeout: Seconds = 5.0
     """Time a name has to resolve."""

@@ -148,6 +148,11 @@ class TcpInfo(_Answer):
     bytes_acked: Count
     bytes_received: Count
     bytes_retrans: Count
+    min_rtt: Count | None = None
+    delivery_rate: Count | None = None
+    busy_time: Count | None = None
+    rwnd_limited: Count | None = None
+    sndbuf_limited: Count | None = None
 
 
 class ListenerReport(_Answer):

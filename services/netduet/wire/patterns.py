@@ -6,18 +6,30 @@ A pattern begins with its seed, 8 bytes, and goes on with SHAKE128 of them
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import shake_128
 from typing import Final
 
 SEED_SIZE: Final = 8
 
+_KEPT: Final = 16
+_KEPT_SIZE: Final = 256 * 1024
+"""Patterns that are kept, and the largest of them: a transfer uses few, often."""
+
 
 def make(size: int, seed: int) -> bytes:
     """Return a pattern of ``size`` bytes; a short one is a part of its seed."""
+    return _kept(size, seed) if size <= _KEPT_SIZE else _made(size, seed)
+
+
+def _made(size: int, seed: int) -> bytes:
     head = seed.to_bytes(SEED_SIZE, "big")
     if size <= SEED_SIZE:
         return head[:size]
     return head + shake_128(head).digest(size - SEED_SIZE)
+
+
+_kept = lru_cache(_KEPT)(_made)
 
 
 def changed_at(data: bytes) -> int | None:

@@ -21,6 +21,7 @@ What it is like:
   target      what is checked, if not that name
   also        further targets of the same command, each with what it must say
   starved     "client" or "server" runs 5 % of the time
+  background  another client of the same namespace loads the path meanwhile
   seconds     the bound on one check
   representative   also in `make test`
 Without any of them it is healthy, routed, with IPv4 and IPv6.
@@ -38,6 +39,7 @@ from tests.lab.networks import (
     healthy,
     isolation,
     lasting,
+    loaded,
     oddities,
 )
 from tests.lab.networks.declaration import Network
@@ -50,6 +52,7 @@ NETWORKS: Final = (
     *balancing.NETWORKS,
     *carrying.NETWORKS,
     *lasting.NETWORKS,
+    *loaded.NETWORKS,
     *oddities.NETWORKS,
     *isolation.NETWORKS,
 )

@@ -44,5 +44,6 @@ class Network:
     also: tuple[tuple[str, Expected], ...] = ()
     flags: tuple[str, ...] = ()
     starved: str = ""
+    background: bool = False
     seconds: float = 60.0
     representative: bool = False

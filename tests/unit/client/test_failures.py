@@ -86,6 +86,10 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("udp.reordered", "intermediary"),
         ("udp.black_hole", "intermediary"),
         ("udp.fragments", "intermediary"),
+        ("load.stalled", "unknown"),
+        ("load.slow", "intermediary"),
+        ("load.cut", "intermediary"),
+        ("load.changed", "intermediary"),
         ("check.defect", "client"),
     ],
 )

@@ -15,6 +15,7 @@ from netduet.client.checks import (
     identity,
     idle,
     isolation,
+    load,
     name,
     path,
     reach,
@@ -34,6 +35,7 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     udp.CHECK,
     idle.CHECK,
     close.CHECK,
+    load.CHECK,
     tls.CHECK,
     isolation.CHECK,
 )

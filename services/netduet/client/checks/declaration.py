@@ -29,12 +29,14 @@ class Bounds:
     """What a person may set for single checks. Each field is the setting of its name.
 
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
-    those of the profile), ``expect_instances`` a number (0: not said).
+    those of the profile), ``expect_instances`` is a number (0: not said),
+    ``min_rate`` is in bit/s (0: not judged).
     """
 
     max_loss: float = 0.02
     idle_rungs: tuple[float, ...] = ()
     expect_instances: int = 0
+    min_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from netduet.client.failures.connecting import CONNECTING
 from netduet.client.failures.declaration import SIDES, Failure
 from netduet.client.failures.isolation import ISOLATION
 from netduet.client.failures.lasting import LASTING
+from netduet.client.failures.load import LOAD
 
 __all__ = ["CATALOGUE", "SIDES", "Failure"]
 
@@ -23,6 +24,7 @@ CATALOGUE: Final = {
         *BALANCE,
         *CARRYING,
         *LASTING,
+        *LOAD,
         *ISOLATION,
     )
 }

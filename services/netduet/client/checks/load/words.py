@@ -1,0 +1,25 @@
+"""Rates and times in a person's words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+NAMES: Final = {"client": "this client", "server": "the server"}
+"""The ends, as what may be the limit of a transfer."""
+
+
+def rate(bits: float) -> str:
+    """Return bits a second, to three figures."""
+    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
+        if bits >= size:
+            value = bits / size
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"  # noqa: PLR2004 - three figures
+    return f"{bits:.0f} bit/s"
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time in milliseconds, as exact as it is short."""
+    value = seconds * 1000
+    if value >= 10:  # noqa: PLR2004 - a figure more below
+        return f"{value:.0f} ms"
+    return f"{value:.1f} ms" if value >= 1 else f"{value:.2g} ms"

@@ -1,0 +1,119 @@
+"""Loading a path: a real server, real sockets, and a relay that stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+from netduet.client.battery import Battery
+from netduet.client.checks.declaration import Bounds, Context, Patience
+from netduet.client.checks.load.measured import Load
+from netduet.client.target import Target
+from netduet.client.verdict import Outcome, Result
+from netduet.stalls import StallWatch
+from tests.integration.conftest import StartServer
+from tests.integration.running import PATIENCE
+
+PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+
+
+async def check(port: int, bounds: Bounds | None = None) -> tuple[Result, Load]:
+    """Run the check, with those that it needs; return what came of it."""
+    target = Target("127.0.0.1", port)
+    bounds = bounds or Bounds()
+    context = Context(target, socket.AF_UNSPEC, "", PATIENT, bounds=bounds)
+    async with StallWatch() as stalls:
+        battery = Battery(context, stalls, lambda _: None, ("load",))
+        await battery.run()
+    return battery.verdict().results[-1], context.earlier(Load)
+
+
+@contextlib.asynccontextmanager
+async def relay(port: int, most: int) -> AsyncIterator[int]:
+    """Carry so many bytes up on a connection, and then none, without an end."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def carry(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int | None
+    ) -> None:
+        try:
+            while data := await reader.read(65_536):
+                if left is not None:
+                    left -= len(data)
+                    if left < 0:
+                        await asyncio.sleep(PATIENCE)
+                        break
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+
+    async def accept(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        for one in (carry(reader, far_writer, most), carry(far_reader, writer, None)):
+            tasks.add(asyncio.create_task(one))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_loopback_passes_and_both_ways_are_counted(
+    start_server: StartServer,
+) -> None:
+    """Each way has a rate, evidence of its sender's kernel, and echoes with lateness."""
+    running = await start_server()
+    result, load = await check(running.port)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+    [place] = load.places
+    assert [one.name for one in place.phases] == ["idle", "up", "down"]
+    for phase in place.phases[1:]:
+        [flow] = phase.flows
+        assert flow.rate
+        assert flow.senders
+        assert not flow.changed
+        assert flow.total <= 26 * 1024 * 1024
+        assert phase.echoes
+    idle = place.phases[0]
+    assert idle.latency is not None
+    assert idle.lateness is not None
+    assert all(one.arrived is not None for one in idle.echoes)
+
+
+async def test_server_of_small_frames_is_heeded(start_server: StartServer) -> None:
+    """A server that takes small frames alone is asked for small ones."""
+    running = await start_server(max_frame_size=4096)
+    result, _ = await check(running.port)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+
+
+async def test_rate_that_cannot_be_is_not_blamed_on_loopback(
+    start_server: StartServer,
+) -> None:
+    """Where a rate is missed, the finding says by how much, each way."""
+    running = await start_server()
+    result, _ = await check(running.port, Bounds(min_rate=1e12))
+    assert {one.failure for one in result.findings} == {"load.slow"}
+    assert {one.where for one in result.findings} <= {"path →", "path ←"}
+
+
+async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
+    """Nothing moves any more, and nobody says why: that is a stall."""
+    running = await start_server()
+    async with relay(running.port, 200_000) as port:
+        result, load = await check(port)
+    [finding] = [one for one in result.findings if one.failure == "load.stalled"]
+    assert finding.missed is not None
+    assert finding.seen.startswith("up: after ")
+    assert [one.name for one in load.places[0].phases] == ["idle", "up"]

@@ -1,0 +1,262 @@
+"""Judging what a loaded path did: tables of measurements, no network."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+
+import pytest
+
+from netduet.client.checks.load.judgement import judge, limit
+from netduet.client.checks.load.measured import (
+    Direction,
+    Echo,
+    Flow,
+    Halt,
+    Load,
+    Phase,
+    Place,
+    Sender,
+    Spread,
+)
+from netduet.client.dial import Address
+from netduet.client.verdict import Judgement, Outcome, Window
+
+THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
+UP, DOWN = Direction.UP, Direction.DOWN
+BEGIN = {"idle": 0.0, UP: 10.0, DOWN: 20.0}
+
+
+def senders(
+    begin: float, *, rtt: float = 0.001, network: float = 0.95, receiver: float = 0.0
+) -> tuple[Sender, ...]:
+    """Return what one kernel said during ten seconds, in which it was never out of data.
+
+    ``network`` and ``receiver`` are the shares of the time for which it waited for them.
+    """
+    busy = network + receiver
+    return tuple(
+        Sender(begin + at, 0, rtt, 0.001, 0, busy * at, receiver * at, 0.0)
+        for at in range(11)
+    )
+
+
+def flow(direction: Direction, megabits: float = 100.0, **fields: object) -> Flow:
+    """Return a steady transfer of ten seconds, its fields changed as told."""
+    begin = BEGIN[direction]
+    step = int(megabits * 1e6 / 8 / 10)
+    points = tuple((begin + 3 + at / 10, at * step) for at in range(71))
+    good = Flow(direction, 2, begin, begin + 10, points, senders(begin), 10 * step)
+    return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
+
+
+def echoes(begin: float, latency: float, late: float = 0.0) -> tuple[Echo, ...]:
+    """Return a hundred echoes in ten seconds."""
+    dues = [begin + number / 10 for number in range(100)]
+    return tuple(
+        Echo(due, due + late, due + late + latency, due + late + latency)
+        for due in dues
+    )
+
+
+def phase(
+    one: Flow, latency: float = 0.001, late: float = 0.0, cpu: float = 0
+) -> Phase:
+    """Return the time of one transfer."""
+    asked = echoes(one.begin, latency, late)
+    return Phase(one.direction.value, one.begin, one.end, (one,), asked, cpu)
+
+
+IDLE = Phase("idle", 0, 10, (), echoes(0, 0.0004))
+
+
+def judged(*phases: Phase, min_rate: float = 0.0) -> Judgement:
+    """Return what is made of these phases after a rest."""
+    return judge(Load((Place(THERE, (IDLE, *phases)),), min_rate))
+
+
+def test_even_path_passes_with_its_rates_and_latencies() -> None:
+    """Rates each way and the percentile idle and loaded stand in the summary."""
+    told = judged(phase(flow(UP)), phase(flow(DOWN)))
+    assert told.summary == (
+        "192.0.2.2:12345: up 100 Mbit/s, down 100 Mbit/s; "
+        "p99 0.4 ms idle, 1.0 ms loaded up, 1.0 ms loaded down"
+    )
+    assert (told.findings, told.skipped) == ((), None)
+    assert told.figures["up.bit_s"] == pytest.approx(1e8)
+    assert told.figures["down.limit"] == "network"
+
+
+def test_one_way_that_carries_less_is_remarked_on() -> None:
+    """An asymmetry is told with both rates and its factor, and is no failure."""
+    told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN, 940)))
+    assert told.remarks[0] == "up 9.6 Mbit/s, down 940 Mbit/s: 97.9 times less up"
+    assert told.findings == ()
+
+
+def test_steady_rate_looks_like_a_cap_and_an_unsteady_one_does_not() -> None:
+    """A cap is named where the rate is flat and the network alone was waited for."""
+    flat, uneven = flow(UP), flow(DOWN)
+    bumps = tuple((at, int(count * (1 + at % 2))) for at, count in uneven.points)
+    uneven = dataclasses.replace(uneven, points=bumps)
+    told = judged(phase(flat), phase(uneven))
+    assert [one for one in told.remarks if "steady" in one] == [
+        "up: a steady 100 Mbit/s, within 1 %: so a shaper's cap looks, or a slow link"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("direction", "words"),
+    [(UP, "a queue in the upload path"), (DOWN, "a queue in the download path")],
+)
+def test_queue_is_named_where_kernel_and_echoes_saw_it(
+    direction: Direction, words: str
+) -> None:
+    """The way whose load raises the sender's round trip and the echoes has the queue."""
+    full = flow(direction, senders=senders(BEGIN[direction], rtt=0.18))
+    told = judged(phase(full, 0.18))
+    assert [one for one in told.remarks if words in one]
+    other = UP if direction is DOWN else DOWN
+    assert not [one for one in told.remarks if f"{other}: p99" in one]
+
+
+def test_latency_that_the_kernel_did_not_see_is_no_queue() -> None:
+    """Programs that were late delay echoes, and never the kernel's round trip."""
+    told = judged(phase(flow(UP), latency=0.2), phase(flow(DOWN), late=0.2))
+    assert not [one for one in told.remarks if "queue" in one]
+
+
+def test_kernel_alone_proves_no_queue() -> None:
+    """A round trip of bulk data that rises while echoes stay fast is no queue for others."""
+    full = flow(UP, senders=senders(BEGIN[UP], rtt=0.18))
+    told = judged(phase(full, 0.001))
+    assert not [one for one in told.remarks if "queue" in one]
+
+
+@pytest.mark.parametrize(
+    ("one", "cpu", "whose"),
+    [
+        (flow(UP), 0.1, "network"),
+        (flow(UP), 0.95, "client"),
+        (flow(UP, senders=senders(10, network=0.1, receiver=0.9)), 0.1, "server"),
+        (flow(DOWN, senders=senders(20, network=0.1, receiver=0.9)), 0.1, "client"),
+        (flow(UP, senders=senders(10, network=0.1)), 0.1, "client"),
+        (flow(DOWN, senders=senders(20, network=0.1)), 0.1, "server"),
+        (flow(DOWN, senders=()), 0.1, ""),
+    ],
+)
+def test_who_held_a_transfer_up_is_the_kernels_word(
+    one: Flow, cpu: float, whose: str
+) -> None:
+    """Data that waits for a program is not the network's doing."""
+    assert limit(phase(one, cpu=cpu), one) == whose
+    told = judged(phase(one, cpu=cpu))
+    assert bool([s for s in told.remarks if "path may carry more" in s]) == (
+        whose in {"client", "server"}
+    )
+    assert ("at least" in told.summary) == (whose in {"client", "server"})
+
+
+def test_rate_below_the_bound_fails_on_its_way() -> None:
+    """Only --min-rate makes a slow path a failure, on the way that is slow."""
+    told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN)), min_rate=50e6)
+    [finding] = told.findings
+    assert (finding.failure, finding.where) == ("load.slow", "path →")
+    assert (finding.outcome, finding.missed) == (Outcome.FAIL, None)
+    assert finding.seen == "up 9.6 Mbit/s, and 50 Mbit/s must be reached"
+
+
+def test_low_rate_is_excused_by_an_end_that_was_the_limit_or_a_rise() -> None:
+    """Where the path may carry more, there is no verdict on its rate."""
+    busy = phase(flow(UP, 9.6), cpu=0.95)
+    still = flow(DOWN, 9.6)
+    points = tuple((at, int(2 ** (at - 20) * 1000)) for at, _ in still.points)
+    rising = phase(dataclasses.replace(still, points=points))
+    told = judged(busy, rising, min_rate=50e6)
+    assert [one.outcome for one in told.findings] == 2 * [Outcome.INCONCLUSIVE]
+    said = [one.evidence[-1][1] for one in told.findings]
+    assert "this client itself was the limit" in said[0]
+    assert "still rising" in said[1]
+
+
+def test_low_rate_that_lateness_may_explain_can_be_excused() -> None:
+    """Where the network was not waited for all the time, starvation is weighed."""
+    half = flow(UP, 9.6, senders=senders(10, network=0.6))
+    [finding] = judged(phase(half), min_rate=50e6).findings
+    assert finding.missed == Window(10, 20)
+
+
+@pytest.mark.parametrize(
+    ("direction", "halt", "where"),
+    [
+        (UP, Halt(Window(12, 15), 3, 0, 4000), "path →"),
+        (DOWN, Halt(Window(12, 15), 3, 0, 4000), "path ←"),
+        (UP, Halt(Window(12, 15), 3, 0, 0), "path ←"),
+        (DOWN, Halt(Window(12, 15), 3, 0, 0), "path →"),
+        (UP, Halt(Window(12, 15), 0, 9000, 0), "server"),
+        (DOWN, Halt(Window(12, 15), 0, 9000, 0), "client"),
+        (DOWN, Halt(Window(12, 15), missing="no answer in time"), None),
+    ],
+)
+def test_stall_sits_where_both_kernels_say(
+    direction: Direction, halt: Halt, where: str | None
+) -> None:
+    """What was sent and is lacking, was taken and not acknowledged, or finds no room."""
+    told = judged(phase(flow(direction, halt=halt)))
+    [finding] = told.findings
+    assert (finding.failure, finding.where) == ("load.stalled", where)
+    assert finding.missed == Window(12, 15)
+    assert "nothing moved for 3.0 s on any of 2 connections" in finding.seen
+
+
+def test_changed_bytes_and_a_cut_are_found() -> None:
+    """Both are findings of their own, each once."""
+    told = judged(phase(flow(UP, changed=True)), phase(flow(DOWN, cut="ECONNRESET")))
+    assert [(one.failure, one.where) for one in told.findings] == [
+        ("load.changed", "path →"),
+        ("load.cut", None),
+    ]
+
+
+def test_bytes_that_were_used_up_early_tell_no_rate_of_a_burst() -> None:
+    """A reader that wakes late finds all at once: what came then is no rate."""
+    burst = ((13.0, 0), (13.001, 12_500_000))
+    one = flow(UP, points=burst, total=12_500_000)
+    assert one.rate == pytest.approx(1e7)
+    spent = flow(UP, spent=True, total=25_000_000)
+    assert spent.rate == pytest.approx(2e7)
+    [finding] = judged(phase(spent), min_rate=50e6).findings
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "used up" in finding.evidence[-1][1]
+
+
+def test_server_that_ends_a_transfer_itself_is_no_fault_of_the_path() -> None:
+    """Its own word is told, and nothing is blamed."""
+    told = judged(phase(flow(UP, refused="DRAINING: bye", points=(), total=0)))
+    assert (told.findings, told.skipped) == (
+        (),
+        "192.0.2.2:12345: the server ended a transfer: DRAINING: bye",
+    )
+
+
+def test_place_without_its_features_is_skipped() -> None:
+    """An older server is not blamed for what it does not offer."""
+    place = Place(THERE, skipped="the server does not offer sink")
+    told = judge(Load((place,)))
+    assert told.skipped == "192.0.2.2:12345: the server does not offer sink"
+
+
+def test_percentiles_are_of_nearest_rank() -> None:
+    """The 99th of a hundred is the last but one; nothing has none."""
+    spread = Spread.of([number / 100 for number in range(1, 101)])
+    assert spread == Spread(100, 0.5, 0.9, 0.99, 1.0)
+    assert Spread.of([]) is None
+
+
+def test_kernel_that_does_not_tell_all_is_not_believed_in_part() -> None:
+    """An older server's report lacks fields: then there is no evidence."""
+    told = {"rtt": 100, "min_rtt": 50, "total_retrans": 1, "busy_time": 1}
+    assert Sender.of(1.0, 0, told) is None
+    whole = told | {"rwnd_limited": 0, "sndbuf_limited": None}
+    assert Sender.of(1.0, 0, whole) is None
+    assert Sender.of(1.0, 0, whole | {"sndbuf_limited": 0}) is not None
