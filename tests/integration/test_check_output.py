@@ -68,7 +68,7 @@ def test_document_of_a_failure_carries_all_that_is_known_of_it(
     assert target in one["root"]["seen"]
     assert one["root"]["causes"]
     assert one["root"]["next"]
-    assert one["follows"][:2] == ["identity", "path"]
+    assert one["follows"][:2] == ["identity", "balance"]
     assert one["checks"][2]["follows_from"] == "reach"
 
 
@@ -89,8 +89,8 @@ def test_document_shows_bytes_of_a_stranger_escaped(netduet: Netduet) -> None:
     """What a stranger says stays within its string, and is safe to print."""
     with stranger(saying(b'"},\r\n\x1b[31m\xff')) as peer:
         found = document(netduet.run("check", "--json", peer.target))
-    seen = found["targets"][0]["root"]["seen"]
-    assert seen.endswith(r'""},\r\n\x1b[31m\xff"')
+    [said] = found["targets"][0]["root"]["evidence"]
+    assert said["text"].endswith(r'""},\r\n\x1b[31m\xff"')
 
 
 # Two streams
@@ -106,7 +106,7 @@ def test_logs_are_json_lines_on_stderr(
     assert json.loads(done.stdout)["outcome"] == "PASS"
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     checks = [line["netduet.check"] for line in lines[:-1]]
-    assert checks[:4] == ["name", "reach", "identity", "path"]
+    assert checks[:4] == ["name", "reach", "identity", "balance"]
     assert {line["event"] for line in lines[:-1]} == {"check.finished"}
     assert lines[-1]["event"] == "verdict.reached"
     assert lines[-1]["netduet.outcome"] == "PASS"

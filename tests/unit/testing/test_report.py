@@ -147,11 +147,11 @@ FAIL: the connection is refused (reach.refused)
   follows   path: not judged on their own
 
 b:1
-  PASS         name     came to
-                        note: odd
-  FAIL         reach    came to
-                        note: odd
-  SKIP         path     nothing to go on: follows from reach"""
+  PASS         name      came to
+                         note: odd
+  FAIL         reach     came to
+                         note: odd
+  SKIP         path      nothing to go on: follows from reach"""
     )
 
 
