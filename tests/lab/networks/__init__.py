@@ -20,6 +20,7 @@ What it is like:
   names       what the name server.test resolves to, and how late
   target      what is checked, if not that name
   starved     "client" or "server" runs 5 % of the time
+  rhythm      for how many seconds it then runs, and for how many it is stopped
   seconds     the bound on one check
   representative   also in `make test`
 Without any of them it is healthy, routed, with IPv4 and IPv6.
@@ -30,7 +31,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.lab.networks import carrying, connecting, healthy, lasting
+from tests.lab.networks import carrying, churning, connecting, healthy, lasting
 from tests.lab.networks.declaration import Network
 
 __all__ = ["ALL", "NETWORKS", "Network"]
@@ -40,6 +41,7 @@ NETWORKS: Final = (
     *connecting.NETWORKS,
     *carrying.NETWORKS,
     *lasting.NETWORKS,
+    *churning.NETWORKS,
 )
 
 ALL: Final = {network.name: network for network in NETWORKS}

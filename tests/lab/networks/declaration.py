@@ -43,5 +43,6 @@ class Network:
     target: str = NAME
     flags: tuple[str, ...] = ()
     starved: str = ""
+    rhythm: tuple[float, float] = (0.005, 0.095)
     seconds: float = 60.0
     representative: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.failures.carrying import CARRYING
+from netduet.client.failures.churn import CHURN
 from netduet.client.failures.connecting import CONNECTING
 from netduet.client.failures.declaration import SIDES, Failure
 from netduet.client.failures.lasting import LASTING
@@ -15,5 +16,5 @@ from netduet.client.failures.lasting import LASTING
 __all__ = ["CATALOGUE", "SIDES", "Failure"]
 
 CATALOGUE: Final = {
-    failure.name: failure for failure in (*CONNECTING, *CARRYING, *LASTING)
+    failure.name: failure for failure in (*CONNECTING, *CARRYING, *LASTING, *CHURN)
 }

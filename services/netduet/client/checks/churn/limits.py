@@ -1,0 +1,150 @@
+"""Is it a limit on new connections, or chance? Pure.
+
+A limit by rate is a token bucket: a burst passes, and from then on one connection
+each time that a token has come. Loss by chance has neither a beginning nor regular
+distances, and a balancer that leads each third connection nowhere has no beginning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from netduet.client.checks.churn.tries import Fate, Held, Run
+from netduet.client.checks.udp.shares import at_least
+
+HEAD: Final = 4
+"""Connections that must have passed at first."""
+
+_ROW: Final = 2
+"""By how many times that beginning is longer than any row of passes behind it."""
+
+_DOUBT: Final = 1e-3
+"""How often chance may make such a beginning, and how often such regular distances."""
+
+_NEAR: Final = 0.5
+"""A distance is regular that is off their mean by no more than this share of it."""
+
+_NEAR_BY_CHANCE: Final = math.exp(_NEAR - 1) - math.exp(-1 - _NEAR)
+"""Share of random (exponential) distances that are so near to their mean."""
+
+_DISTANCES: Final = 5
+"""Distances of which it can be said that they are regular."""
+
+_SHUT: Final = 10
+"""Failures that must follow where hardly any passes any more."""
+
+_HARDLY: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A limit by rate: so many at once, then ``rate`` a second; ``begin`` of failures.
+
+    ``rate`` is 0 where none passed any more.
+    """
+
+    burst: int
+    rate: float
+    begin: float
+
+
+def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
+    """Return the limit by rate that explains a run's failures, or None.
+
+    ``path_works``: an old connection worked all the while, so that what stops to
+    pass is new connections alone.
+    """
+    smooth = [one.smooth for one in run.tries]
+    if all(smooth) or not smooth:
+        return None
+    head = smooth.index(False)
+    rest = smooth[head:]
+    if head < max(HEAD, _ROW * _longest_row(rest)):
+        return None
+    if _such_a_beginning(head, len(smooth), sum(smooth)) > _DOUBT:
+        return None
+    begin = run.tries[head].at
+    passed = sorted(
+        one.at + one.connect
+        for one in run.tries[head:]
+        if one.fate is Fate.SERVED and one.connect is not None
+    )
+    if not _regular(run, head, passed):
+        few = sum(rest) <= _HARDLY * len(rest) and len(rest) >= _SHUT
+        if not (few and path_works and len(passed) <= _DISTANCES):
+            return None
+    rate = _rate(run, begin, passed)
+    return Bucket(max(1, round(head - rate * begin)), rate, begin)
+
+
+def _longest_row(smooth: Sequence[bool]) -> int:
+    longest = row = 0
+    for one in smooth:
+        row = row + 1 if one else 0
+        longest = max(longest, row)
+    return longest
+
+
+def _such_a_beginning(head: int, count: int, passed: int) -> float:
+    """Return how likely chance puts so many of the passed ones at the beginning.
+
+    If all had the same chance, any order would be as likely (hypergeometric).
+    """
+    return math.comb(count - head, passed - head) / math.comb(count, passed)
+
+
+def _regular(run: Run, head: int, passed: list[float]) -> bool:
+    """Tell whether passes (or failures, where these are fewer) are too regular.
+
+    Each place in a row had the same chance under pure loss: distances are then
+    geometric, or exponential where SYNs that were sent again come in between.
+    """
+    rest = run.tries[head:]
+    failed = [one.at for one in rest if not one.smooth]
+    events = passed if len(failed) >= len(rest) / 2 else failed
+    distances = [after - before for before, after in pairwise(events)]
+    if len(distances) < _DISTANCES:
+        return False
+    mean = sum(distances) / len(distances)
+    near = sum(abs(one - mean) <= _NEAR * mean for one in distances)
+    share = len(events) / len(rest)
+    expected = max(_NEAR_BY_CHANCE, _near_in_a_row(min(share, 1.0)))
+    return at_least(near, len(distances), _DOUBT) > expected
+
+
+def _near_in_a_row(share: float) -> float:
+    """Return how likely a geometric distance is near its mean."""
+    mean = 1 / share
+    first = max(1, math.ceil((1 - _NEAR) * mean))
+    last = math.floor((1 + _NEAR) * mean)
+    return (1 - share) ** (first - 1) - (1 - share) ** last
+
+
+def _rate(run: Run, begin: float, passed: list[float]) -> float:
+    """Return how many a second passed while there were more than could."""
+    end = run.planned * run.gap
+    during = [one for one in passed if begin <= one <= end]
+    if len(during) > _DISTANCES or not passed:
+        return len(during) / (end - begin)
+    return len(passed) / (passed[-1] - begin) if passed[-1] > begin else 0.0
+
+
+def at_once(held: Held) -> int | None:
+    """Return how many connections may be held at once, where there is a limit.
+
+    It is one when none came about beside those that were held, and all did when
+    these were released. A server that says itself that it is busy is none.
+    """
+    if not held.beside or not held.after:
+        return None
+    made_beside = any(one.boot_id for one in held.beside)
+    made_after = all(one.boot_id for one in held.after)
+    busy = any(one.fate is Fate.BUSY for one in held.beside)
+    none_sent = any(not one.sent for one in held.beside)
+    if made_beside or not made_after or busy or none_sent:
+        return None
+    return held.kept
