@@ -120,9 +120,10 @@ def count_limited(place: Place) -> Finding | None:
         f"{most} connections to {place.address} could be held at once, and no further "
         "one; when they were released, new ones passed"
     )
+    most += place.witness.lived
     how = held.beside[0]
     here = (
-        f"with {held.kept} held, {len(held.beside)} further ones "
+        f"with {held.kept} held (and {int(place.witness.lived)} to ask on), {len(held.beside)} further ones "
         f"{_SAID.get(how.fate, how.fate.value)}{f' ({how.detail})' if how.detail else ''}; "
         f"{held.alive} of the held ones lived on; "
         f"afterwards {len(held.after)} of {len(held.after)} passed"

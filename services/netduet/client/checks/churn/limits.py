@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 from typing import Final
 
 from netduet.client.checks.churn.tries import Fate, Held, Run
@@ -23,13 +24,22 @@ _ROW: Final = 2
 """By how many times that beginning is longer than any row of passes behind it."""
 
 _DOUBT: Final = 1e-3
-"""How often chance may make such a beginning, and how often such regular distances."""
+"""How often chance may put the passes at such a beginning."""
+
+_DOUBT_OF_DISTANCES: Final = 1e-2
+"""How often chance may make such distances; both together, once in 100,000 times."""
 
 _NEAR: Final = 0.5
-"""A distance is regular that is off their mean by no more than this share of it."""
+"""A distance is regular that is off their median by no more than this share of it."""
 
-_NEAR_BY_CHANCE: Final = math.exp(_NEAR - 1) - math.exp(-1 - _NEAR)
-"""Share of random (exponential) distances that are so near to their mean."""
+_NEAR_BY_CHANCE: Final = 1 / math.sqrt(3) - 1 / math.sqrt(3) ** 3
+"""Share of exponential distances that are so near to a value, whichever it is.
+
+Of mean 1, it is exp(-c / 2) - exp(-3 c / 2): at most this, at c = ln 3.
+"""
+
+_SLACK: Final = 0.25
+"""Places of a row by which a distance may be off for the clocks' sake."""
 
 _DISTANCES: Final = 5
 """Distances of which it can be said that they are regular."""
@@ -100,28 +110,30 @@ def _such_a_beginning(head: int, count: int, passed: int) -> float:
 def _regular(run: Run, head: int, passed: list[float]) -> bool:
     """Tell whether passes (or failures, where these are fewer) are too regular.
 
-    Each place in a row had the same chance under pure loss: distances are then
-    geometric, or exponential where SYNs that were sent again come in between.
+    Under pure loss each place in a row has the same chance: distances are geometric, or
+    exponential where SYNs that were sent again come in between.
     """
     rest = run.tries[head:]
     failed = [one.at for one in rest if not one.smooth]
-    events = passed if len(failed) >= len(rest) / 2 else failed
+    share = len(failed) / len(rest)
+    events = failed
+    if share >= 0.5:  # noqa: PLR2004 - the half
+        events, share = passed, 1 - share
     distances = [after - before for before, after in pairwise(events)]
     if len(distances) < _DISTANCES:
         return False
-    mean = sum(distances) / len(distances)
-    near = sum(abs(one - mean) <= _NEAR * mean for one in distances)
-    share = len(events) / len(rest)
-    expected = max(_NEAR_BY_CHANCE, _near_in_a_row(min(share, 1.0)))
-    return at_least(near, len(distances), _DOUBT) > expected
+    middle = median(distances)
+    near = sum(abs(one - middle) <= _NEAR * middle for one in distances)
+    in_a_row = _near_in_a_row(share, middle / run.gap)
+    expected = max(_NEAR_BY_CHANCE, in_a_row)
+    return at_least(near, len(distances), _DOUBT_OF_DISTANCES) > expected
 
 
-def _near_in_a_row(share: float) -> float:
-    """Return how likely a geometric distance is near its mean."""
-    mean = 1 / share
-    first = max(1, math.ceil((1 - _NEAR) * mean))
-    last = math.floor((1 + _NEAR) * mean)
-    return (1 - share) ** (first - 1) - (1 - share) ** last
+def _near_in_a_row(share: float, middle: float) -> float:
+    """Return how likely a geometric distance is near this one (in places of the row)."""
+    first = max(1, math.ceil((1 - _NEAR) * middle - _SLACK))
+    last = math.floor((1 + _NEAR) * middle + _SLACK)
+    return (1.0 - share) ** (first - 1) - (1.0 - share) ** last
 
 
 def _rate(run: Run, begin: float, passed: list[float]) -> float:
