@@ -2,8 +2,9 @@
 
 Each is a whole exchange (opening and END): a proxy accepts for servers that are
 dead, so an acceptance alone proves nothing. The server ends its sending first, so the
-TIME_WAIT (RFC 9293 §3.6.1) is at its end, where it takes no port; here the port is
-free at once, and the check does not exhaust what it measures.
+TIME_WAIT (RFC 9293 §3.6.1) is at its end, where it takes no port; here most ports are
+free at once (not where both ends cross), and the check does not exhaust what it
+measures.
 """
 
 from __future__ import annotations

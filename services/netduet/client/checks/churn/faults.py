@@ -95,11 +95,12 @@ def rate_limited(place: Place, bucket: Bucket) -> Finding:
     if bucket.rate:
         then = f"{bucket.rate:.3g} a second"
     seen = (
-        f"of connections to {place.address}, due at {run.rate:.0f} a second, about "
+        f"of connections to {place.address}, due at {run.rate:.0f} a second, "
         f"{bucket.burst} passed at once, and then {then}"
     )
     here = (
-        f"the first {sum(one.at < bucket.begin for one in run.tries)} passed; from "
+        "other connections shortly before may have had a part of those that pass at "
+        f"once; the first {sum(one.at < bucket.begin for one in run.tries)} passed; from "
         f"{bucket.begin:.2f} s on, {_outcomes(run.tries)}"
     )
     figures: Figures = {
@@ -130,7 +131,12 @@ def count_limited(place: Place) -> Finding | None:
     )
     there = _witnessed(place.witness)
     figures: Figures = {"limit_count": most}
-    return Finding("churn.count_limited", seen, ((Side.CLIENT, here), there), figures)
+    evidence = ((Side.CLIENT, here), there)
+    missed = None
+    if all(one.fate is Fate.UNANSWERED for one in held.beside):
+        ends = [one.end for one in held.beside]
+        missed = Window(held.beside[0].begin, max(ends))
+    return Finding("churn.count_limited", seen, evidence, figures, missed=missed)
 
 
 def syn_lost(place: Place, counted: Tally) -> Finding:

@@ -89,8 +89,8 @@ def _remarks(place: Place, counted: Tally) -> tuple[str, ...]:
     address = place.address
     if counted.lost and counted.countable:
         remarks.append(
-            f"{address}: {counted.lost} of {counted.syns} SYNs, or their answers, were "
-            f"lost: {told_share(counted.lost, counted.syns)}"
+            f"{address}: {counted.lost} of {counted.syns} SYNs got no answer in time and "
+            f"were sent again: {told_share(counted.lost, counted.syns)}"
         )
     for fates, said in (
         ((Fate.NEVER_MADE,), "never came about"),
@@ -165,7 +165,7 @@ def _summary(place: Place, counted: Tally) -> str:
         half, most = (1000 * histogram.percentile(times, one) for one in (0.5, 0.99))
         said += f", made in {half:.1f} ms (p50), {most:.1f} ms (p99)"
     if counted.lost and counted.countable:
-        said += f", {counted.lost} SYNs lost"
+        said += f", {counted.lost} SYN{'s' * (counted.lost > 1)} lost"
     elif counted.countable:
         said += ", no SYN lost"
     if place.held is not None:

@@ -81,7 +81,7 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
     passed = sorted(
         one.at + one.connect
         for one in run.tries[head:]
-        if one.fate is Fate.SERVED and one.connect is not None
+        if one.passed and one.connect is not None
     )
     if not _regular(run, head, passed):
         few = sum(rest) <= _HARDLY * len(rest) and len(rest) >= _SHUT

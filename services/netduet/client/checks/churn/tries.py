@@ -63,9 +63,14 @@ class Try:
     theirs: int | None = None
 
     @property
+    def passed(self) -> bool:
+        """It came about, and nobody ended it: a silence may be a starved server's."""
+        return self.fate in (Fate.SERVED, Fate.UNANSWERED)
+
+    @property
     def smooth(self) -> bool:
-        """It was served, and its first SYN was answered."""
-        return self.fate is Fate.SERVED and not self.lost
+        """It passed, and its first SYN was answered."""
+        return self.passed and not self.lost
 
     @property
     def sent(self) -> int:
