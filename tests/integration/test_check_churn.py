@@ -119,13 +119,12 @@ async def test_what_cannot_start_in_time_is_left_out(
 
 
 async def test_no_more_are_under_way_than_may_be(
-    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+    start_server: StartServer,
 ) -> None:
     """Connections that pile up are bounded; the rest is left out."""
     running = await start_server()
-    monkeypatch.setattr(pacing, "MOST", 1)
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
-    run = await Pacer(address, PATIENCE, Plan(10, 1e-9, 0, PATIENCE)).run()
+    run = await Pacer(address, PATIENCE, Plan(10, 1e-9, 0, PATIENCE, 1)).run()
     assert 0 < len(run.tries) < 10
     assert len(run.tries) + run.unstarted == 10
 

@@ -121,6 +121,10 @@ CHURN: Final = (
                 "are other packets lost too? compare the check udp; if not, look at what "
                 "treats SYNs apart: firewalls, protection against floods"
             ),
+            (
+                "run the check again with --profile full: more connections tell chance "
+                "from a limit on new ones"
+            ),
             "look at each device on the way: dmesg | grep conntrack; ip -s link",
             "capture at both ends: tcpdump 'tcp[tcpflags] & tcp-syn != 0'",
         ),

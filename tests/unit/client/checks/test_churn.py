@@ -237,6 +237,15 @@ def test_limits_by_rate_are_named(
         assert figures["limit_rate"] == pytest.approx(rate, rel=0.15)
 
 
+def test_a_large_burst_may_last_until_connections_are_held() -> None:
+    """What passes before connections are held is a part of the burst."""
+    late = bucket(1 / 3, 20, count=32, gap=0.01, told=True)
+    one = Held(late, 20, 20, True, (failed(Fate.REFUSED),), (failed(Fate.REFUSED),))
+    judgement = judged(run(), held=one)
+    assert found(judgement) == [("churn.rate_limited", None)]
+    assert judgement.findings[0].figures["limit_burst"] == 70
+
+
 def test_an_end_of_all_connections_is_a_limit_only_where_old_ones_work() -> None:
     """Without an old connection that works, it may as well be an outage."""
     one = bucket(0.01, 20)
@@ -338,7 +347,7 @@ def test_ends_before_a_welcome_are_found_whatever_this_end_fares() -> None:
     judgement = judged(run(*ended))
     assert found(judgement) == [("churn.unserved", None)]
     assert judgement.findings[0].missed is None
-    assert "25 times: closed without an answer" in judgement.findings[0].evidence[0][1]
+    assert "12 times: closed without an answer" in judgement.findings[0].evidence[0][1]
 
 
 def test_silence_alone_may_be_a_starved_end() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from netduet.client.checks.churn.limits import Bucket, at_once
+from netduet.client.checks.churn.limits import at_once, token_bucket
 from netduet.client.checks.churn.tallies import Tally, told_share
 from netduet.client.checks.churn.tries import Fate, Place, Try, Witness
 from netduet.client.verdict import Figures, Finding, Outcome, Side, Window
@@ -88,15 +88,25 @@ def accept_queue(place: Place, counted: Tally) -> Finding | None:
     return Finding("churn.accept_queue", seen, evidence, figures)
 
 
-def rate_limited(place: Place, bucket: Bucket) -> Finding:
-    """Return the finding that a bucket of tokens lets connections pass."""
-    run = place.run
+def rate_limited(place: Place) -> Finding | None:
+    """Return the finding that a bucket of tokens lets connections pass, if one does.
+
+    A large burst may last until connections are held; all before it then passed.
+    """
+    run, before = place.run, 0
+    bucket = token_bucket(run, path_works=place.witness.lived)
+    if bucket is None and place.held is not None:
+        run, before = place.held.run, sum(one.smooth for one in place.run.tries)
+        bucket = token_bucket(run, path_works=place.witness.lived)
+    if bucket is None:
+        return None
+    burst = bucket.burst + before
     then = "hardly any"
     if bucket.rate:
         then = f"{bucket.rate:.3g} a second"
     seen = (
         f"of connections to {place.address}, due at {run.rate:.0f} a second, "
-        f"{bucket.burst} passed at once, and then {then}"
+        f"{burst} passed at once, and then {then}"
     )
     here = (
         "other connections shortly before may have had a part of those that pass at "
@@ -104,7 +114,7 @@ def rate_limited(place: Place, bucket: Bucket) -> Finding:
         f"{bucket.begin:.2f} s on, {_outcomes(run.tries)}"
     )
     figures: Figures = {
-        "limit_burst": bucket.burst,
+        "limit_burst": burst,
         "limit_rate": round(bucket.rate, 3),
     }
     evidence = ((Side.CLIENT, here), _witnessed(place.witness))
@@ -126,7 +136,7 @@ def count_limited(place: Place) -> Finding | None:
     here = (
         f"with {held.kept} held (and {int(place.witness.lived)} to ask on), {len(held.beside)} further ones "
         f"{_SAID.get(how.fate, how.fate.value)}{f' ({how.detail})' if how.detail else ''}; "
-        f"{held.alive} of the held ones lived on; "
+        f"{held.alive} of the held ones lived on, and one that was asked answered; "
         f"afterwards {len(held.after)} of {len(held.after)} passed"
     )
     there = _witnessed(place.witness)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.churn import faults, histogram, limits
+from netduet.client.checks.churn import faults, histogram
 from netduet.client.checks.churn.tallies import (
     Tally,
     both_ways,
@@ -56,8 +56,7 @@ def _findings(place: Place, counted: Tally, max_loss: float) -> tuple[Finding, .
     if found:
         whole = faults.accept_queue(place, judged)
         if whole is None:
-            bucket = limits.token_bucket(place.run, path_works=place.witness.lived)
-            whole = None if bucket is None else faults.rate_limited(place, bucket)
+            whole = faults.rate_limited(place)
         if whole is not None:
             return (whole,)
     return tuple(found if held is None else [held, *found])

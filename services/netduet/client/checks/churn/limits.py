@@ -14,7 +14,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from netduet.client.checks.churn.tries import Fate, Held, Run
+from netduet.client.checks.churn.tries import STEP, Fate, Held, Run, Try
 from netduet.client.checks.udp.shares import at_least
 
 HEAD: Final = 4
@@ -27,7 +27,7 @@ _DOUBT: Final = 1e-3
 """How often chance may put the passes at such a beginning."""
 
 _DOUBT_OF_DISTANCES: Final = 1e-2
-"""How often chance may make such distances; both together, once in 100,000 times."""
+"""How often chance may make such distances; both together, about once in 100,000 times."""
 
 _NEAR: Final = 0.5
 """A distance is regular that is off their median by no more than this share of it."""
@@ -83,9 +83,13 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
         for one in run.tries[head:]
         if one.passed and one.connect is not None
     )
-    if not _regular(run, head, passed):
-        few = sum(rest) <= _HARDLY * len(rest) and len(rest) >= _SHUT
-        if not (few and path_works and len(passed) <= _DISTANCES):
+    alone = tuple(one for one in run.tries[head:] if one.at < begin + STEP)
+    early = [one for one in passed if one < begin + STEP]
+    regular = _regular(run.tries[head:], passed, run.gap)
+    # At first no SYN that is sent again comes in between.
+    if not (regular or _regular(alone, early, run.gap)):
+        hardly = sum(rest) <= _HARDLY * len(rest) and len(rest) >= _SHUT
+        if not (hardly and path_works):
             return None
     rate = _rate(run, begin, passed)
     return Bucket(max(1, round(head - rate * begin)), rate, begin)
@@ -107,13 +111,12 @@ def _such_a_beginning(head: int, count: int, passed: int) -> float:
     return math.comb(count - head, passed - head) / math.comb(count, passed)
 
 
-def _regular(run: Run, head: int, passed: list[float]) -> bool:
+def _regular(rest: Sequence[Try], passed: list[float], gap: float) -> bool:
     """Tell whether passes (or failures, where these are fewer) are too regular.
 
     Under pure loss each place in a row has the same chance: distances are geometric, or
     exponential where SYNs that were sent again come in between.
     """
-    rest = run.tries[head:]
     failed = [one.at for one in rest if not one.smooth]
     share = len(failed) / len(rest)
     events = failed
@@ -124,8 +127,9 @@ def _regular(run: Run, head: int, passed: list[float]) -> bool:
         return False
     middle = median(distances)
     near = sum(abs(one - middle) <= _NEAR * middle for one in distances)
-    in_a_row = _near_in_a_row(share, middle / run.gap)
-    expected = max(_NEAR_BY_CHANCE, in_a_row)
+    density = min(1.0, gap * len(distances) / sum(distances))
+    in_a_row = [_near_in_a_row(one, middle / gap) for one in (share, density)]
+    expected = max(_NEAR_BY_CHANCE, *in_a_row)
     return at_least(near, len(distances), _DOUBT_OF_DISTANCES) > expected
 
 
@@ -148,8 +152,8 @@ def _rate(run: Run, begin: float, passed: list[float]) -> float:
 def at_once(held: Held) -> int | None:
     """Return how many connections may be held at once, where there is a limit.
 
-    It is one when none came about beside those that were held, and all did when
-    these were released. A server that says itself that it is busy is none.
+    It is one when none came about beside those that were held and still answered, and
+    all did when these were released. A server that says itself that it is busy is none.
     """
     if not held.beside or not held.after:
         return None
@@ -157,6 +161,6 @@ def at_once(held: Held) -> int | None:
     made_after = all(one.boot_id for one in held.after)
     busy = any(one.fate is Fate.BUSY for one in held.beside)
     none_sent = any(not one.sent for one in held.beside)
-    if made_beside or not made_after or busy or none_sent:
+    if made_beside or not made_after or busy or none_sent or not held.answered:
         return None
     return held.kept

@@ -17,9 +17,6 @@ from netduet.client.dial import Address
 LATE: Final = 0.05
 """Seconds by which a connection may start late; then it is left out, and said."""
 
-MOST: Final = 400
-"""Connections under way at once, of one address; further ones are left out."""
-
 KEEPING_GAP: Final = 0.01
 """Seconds between two connections that are kept."""
 
@@ -49,14 +46,16 @@ class Pacer:
         """Make short connections at the plan's rate."""
         plan = self.plan
         short = partial(self._short, patience=plan.patience)
-        return await _paced(short, plan.count, plan.gap)
+        return await _paced(short, plan.count, plan.gap, plan.most)
 
     async def hold(self) -> Held:
         """Keep connections up to the plan's number; find out what ends that."""
+        plan = self.plan
         try:
-            run = await _paced(self._keep, self.plan.held, KEEPING_GAP)
+            run = await _paced(self._keep, plan.held, KEEPING_GAP, plan.most)
             held = Held(run, len(self.kept))
             if not stops(run):
+                await self._release()
                 return held
             beside = await self._probes()
             answered = False
@@ -67,12 +66,14 @@ class Pacer:
             await asyncio.sleep(_SETTLE)
             after = await self._probes()
             return Held(run, held.kept, alive, answered, beside, after)
-        finally:
-            await self._release()
+        except BaseException:  # told to stop: without a word to the server
+            for one in self.kept:
+                one.close()
+            raise
 
     async def _probes(self) -> tuple[Try, ...]:
         short = partial(self._short, patience=min(_PROBING, self.plan.patience))
-        return (await _paced(short, PROBES, _PROBING_GAP)).tries
+        return (await _paced(short, PROBES, _PROBING_GAP, PROBES)).tries
 
     async def _short(self, at: float, patience: float) -> Try:
         one, conversation = await attempt(self.address, at, patience, self.answering)
@@ -107,7 +108,10 @@ def stops(run: Run) -> bool:
 
 
 async def _paced(
-    one: Callable[[float], Coroutine[None, None, Try]], count: int, gap: float
+    one: Callable[[float], Coroutine[None, None, Try]],
+    count: int,
+    gap: float,
+    most: int,
 ) -> Run:
     """Start each at its time; what could not be is left out, not caught up with."""
     tasks: list[asyncio.Task[Try]] = []
@@ -123,7 +127,7 @@ async def _paced(
             due = begin + number * gap
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             behind = time.monotonic() - due
-            if behind > LATE or under_way >= MOST:
+            if behind > LATE or under_way >= most:
                 unstarted += 1
                 continue
             late = max(late, behind)

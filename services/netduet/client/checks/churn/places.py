@@ -36,10 +36,24 @@ _LOSSES: Final = 0.5
 async def measure(context: Context) -> Churn:
     """Try all addresses side by side."""
     known = [one.address for one in context.earlier(Identity).known[:MOST]]
-    plan = PLANS[context.profile]
-    plan = replace(plan, patience=min(plan.patience, context.patience.connect))
+    plan = _fitted(PLANS[context.profile], context, len(known))
     places = await asyncio.gather(*(_try(one, plan, context.patience) for one in known))
     return Churn(tuple(places), context.bounds.max_loss)
+
+
+def _fitted(plan: Plan, context: Context, places: int) -> Plan:
+    """Return the plan within what is set, and within the descriptors there are.
+
+    Half of these are for the other checks, and for all else.
+    """
+    descriptors, _, _ = kernel.socket_limits()
+    mine = descriptors // (2 * max(1, places))
+    return replace(
+        plan,
+        patience=min(plan.patience, context.patience.connect),
+        held=min(plan.held, mine // 2),
+        most=min(plan.most, mine // 2),
+    )
 
 
 async def _try(address: Address, plan: Plan, patience: Patience) -> Place:

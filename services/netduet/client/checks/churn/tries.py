@@ -83,13 +83,15 @@ class Try:
 class Plan:
     """How many connections, the seconds from one to the next, how many held at once.
 
-    ``patience`` bounds how long one is waited for.
+    ``patience`` bounds how long one is waited for, ``most`` how many are under way at
+    once; further ones are left out.
     """
 
     count: int
     gap: float
     held: int
     patience: float
+    most: int = 400
 
 
 @dataclass(frozen=True, slots=True)
