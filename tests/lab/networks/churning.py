@@ -9,6 +9,7 @@ from tests.lab.conditions import (
     lost,
     new_limited_by_count,
     new_limited_by_rate,
+    source_nat,
     syns_lost,
 )
 from tests.lab.expectation import fails, passes
@@ -85,6 +86,27 @@ NETWORKS: Final = (
             flags=CHURN,
         )
         for how, told in ACTIONS
+    ),
+    Network(
+        "new-by-rate-large-burst",
+        "70 new connections pass at once, then 1 a second; the rest is dropped",
+        fails("churn.rate_limited", "intermediary"),
+        conditions=(new_limited_by_rate("1/sec", 70, told=False),),
+        flags=CHURN,
+    ),
+    Network(
+        "syns-lost-both",
+        "20 % of SYNs and 20 % of their answers are lost",
+        fails("churn.syn_lost", "intermediary"),
+        conditions=tuple(syns_lost(0.2, direction) for _, direction, _ in WAYS),
+        flags=FULL,
+    ),
+    Network(
+        "syns-lost-nat",
+        "20 % of SYNs are lost on the way up, and the client is hidden",
+        fails("churn.syn_lost", "unknown"),
+        conditions=(source_nat(), syns_lost(0.2, WAYS[0][1])),
+        flags=CHURN,
     ),
     *(
         Network(

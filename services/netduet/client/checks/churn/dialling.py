@@ -36,7 +36,7 @@ async def attempt(
 
     Args:
         address: where to.
-        at: when it was due, for the record.
+        at: when it begins, in seconds of its run, for the record.
         connecting: seconds for the handshake.
         answering: seconds for the welcome.
 

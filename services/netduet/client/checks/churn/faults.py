@@ -95,8 +95,9 @@ def rate_limited(place: Place) -> Finding | None:
     """
     run, before = place.run, 0
     bucket = token_bucket(run, path_works=place.witness.lived)
-    if bucket is None and place.held is not None:
-        run, before = place.held.run, sum(one.smooth for one in place.run.tries)
+    quiet = all(one.smooth for one in run.tries)
+    if quiet and place.held is not None and at_once(place.held) is None:
+        before, run = len(run.tries), place.held.run
         bucket = token_bucket(run, path_works=place.witness.lived)
     if bucket is None:
         return None

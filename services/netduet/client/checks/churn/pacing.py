@@ -14,7 +14,7 @@ from netduet.client.checks.churn.tries import Held, Plan, Run, Try
 from netduet.client.conversation import Conversation
 from netduet.client.dial import Address
 
-LATE: Final = 0.05
+LATE: Final = 0.25
 """Seconds by which a connection may start late; then it is left out, and said."""
 
 KEEPING_GAP: Final = 0.01
@@ -126,13 +126,14 @@ async def _paced(
         for number in range(count):
             due = begin + number * gap
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            behind = time.monotonic() - due
+            now = time.monotonic()
+            behind = now - due
             if behind > LATE or under_way >= most:
                 unstarted += 1
                 continue
             late = max(late, behind)
             under_way += 1
-            task = asyncio.create_task(one(number * gap))
+            task = asyncio.create_task(one(now - begin))
             task.add_done_callback(done)
             tasks.append(task)
         tries = await asyncio.gather(*tasks)

@@ -40,7 +40,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One connection. ``at`` is when it was due, in seconds since the first one was.
+    """One connection. ``at`` is when it began, in seconds since the first one was due.
 
     ``begin`` and ``end`` are monotonic seconds, ``connect`` is how long the handshake
     took, None where none came about. ``lost`` is how many SYNs were sent again: by
