@@ -388,8 +388,8 @@ def test_ports_in_time_wait_are_remarked_on_before_they_run_out() -> None:
 
 
 def test_too_few_that_were_started_prove_nothing() -> None:
-    """Half of the plan is the least; below it nothing is claimed of the network."""
-    few = Run(50, GAP, tuple(served(n) for n in range(24)), 26, 0.049)
+    """A third of the plan is the least; below it nothing is claimed of the network."""
+    few = Run(50, GAP, tuple(served(n) for n in range(16)), 34, 0.049)
     judgement = judged(few)
     assert found(judgement) == [("churn.unstarted", None)]
     assert judgement.findings[0].outcome is Outcome.INCONCLUSIVE
@@ -401,7 +401,7 @@ def test_too_few_that_were_started_prove_nothing() -> None:
 
 def test_failures_of_this_host_count_as_not_started() -> None:
     """Without descriptors nothing was sent."""
-    none = [failed(Fate.NOT_TRIED, n, detail="EMFILE: Too many") for n in range(30)]
+    none = [failed(Fate.NOT_TRIED, n, detail="EMFILE: Too many") for n in range(40)]
     judgement = judged(run(*none))
     assert found(judgement) == [("churn.unstarted", None)]
     assert judgement.findings[0].evidence == ((Side.CLIENT, "EMFILE: Too many"),)

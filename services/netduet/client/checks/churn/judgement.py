@@ -16,8 +16,8 @@ from netduet.client.checks.udp.shares import at_least
 from netduet.client.verdict import Figures, Finding, Judgement, merged
 from netduet.wire.foreign import escape
 
-_STARTED: Final = 0.5
-"""Share of the planned connections of which must be started to tell anything."""
+_STARTED: Final = 1 / 3
+"""Share of the planned connections that must be started to tell anything."""
 
 _PRESSED: Final = 0.5
 """Share of this host's ports in TIME_WAIT from which on it is remarked on."""

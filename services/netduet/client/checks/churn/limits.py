@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 from typing import Final
 
@@ -21,7 +21,7 @@ HEAD: Final = 4
 """Connections that must have passed at first."""
 
 _ROW: Final = 2
-"""By how many times that beginning is longer than any row of passes behind it."""
+"""By how many times that beginning is longer than the rows of passes behind it."""
 
 _DOUBT: Final = 1e-3
 """How often chance may put the passes at such a beginning."""
@@ -73,7 +73,7 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
         return None
     head = smooth.index(False)
     rest = smooth[head:]
-    if head < max(HEAD, _ROW * _longest_row(rest)):
+    if head < max(HEAD, _ROW * _usual_row(rest)):
         return None
     if _such_a_beginning(head, len(smooth), sum(smooth)) > _DOUBT:
         return None
@@ -95,12 +95,10 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
     return Bucket(max(1, round(head - rate * begin)), rate, begin)
 
 
-def _longest_row(smooth: Sequence[bool]) -> int:
-    longest = row = 0
-    for one in smooth:
-        row = row + 1 if one else 0
-        longest = max(longest, row)
-    return longest
+def _usual_row(smooth: Sequence[bool]) -> float:
+    """Return how many pass in a row, as a rule: a stall of ours lets tokens gather."""
+    rows = [len(list(row)) for one, row in groupby(smooth) if one]
+    return median(rows) if rows else 0.0
 
 
 def _such_a_beginning(head: int, count: int, passed: int) -> float:

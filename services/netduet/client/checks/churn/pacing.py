@@ -14,7 +14,7 @@ from netduet.client.checks.churn.tries import Held, Plan, Run, Try
 from netduet.client.conversation import Conversation
 from netduet.client.dial import Address
 
-LATE: Final = 0.25
+LATE: Final = 0.1
 """Seconds by which a connection may start late; then it is left out, and said."""
 
 KEEPING_GAP: Final = 0.01
