@@ -7,9 +7,9 @@ from typing import Final
 from netduet.client.checks.churn import faults, histogram
 from netduet.client.checks.churn.tallies import (
     Tally,
-    both_ways,
     tally,
     told_share,
+    too_many,
 )
 from netduet.client.checks.churn.tries import Churn, Fate, Place, Ports, Try
 from netduet.client.checks.udp.shares import at_least
@@ -69,10 +69,8 @@ def _troubles(place: Place, judged: Tally, max_loss: float) -> list[Finding]:
     def often(some: tuple[Try, ...]) -> bool:
         return at_least(len(some), len(judged.tries)) > max_loss
 
-    if judged.countable and judged.lost:
-        share = at_least(judged.lost, judged.syns)
-        if share > both_ways(max_loss):
-            found.append(faults.syn_lost(place, judged))
+    if too_many(judged, max_loss):
+        found.append(faults.syn_lost(place, judged))
     if often(refused := judged.of(Fate.REFUSED)):
         found.append(faults.refused(place, refused))
     if often(unserved := judged.of(Fate.ENDED, Fate.UNANSWERED)):

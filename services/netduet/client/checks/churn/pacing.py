@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -29,6 +29,9 @@ _PROBING_GAP: Final = 0.3
 _PROBING: Final = 1.5
 """Seconds for each: its SYN is sent once more meanwhile."""
 
+_TROUBLE: Final = 0.2
+"""Share of the first connections from which on further ones are made."""
+
 _SETTLE: Final = 0.1
 """Seconds for whoever counts connections to see that they were ended."""
 
@@ -46,7 +49,7 @@ class Pacer:
         """Make short connections at the plan's rate."""
         plan = self.plan
         short = partial(self._short, patience=plan.patience)
-        return await _paced(short, plan.count, plan.gap, plan.most)
+        return await _paced(short, plan.count, plan.gap, plan.most, plan.longer)
 
     async def hold(self) -> Held:
         """Keep connections up to the plan's number; find out what ends that."""
@@ -107,15 +110,24 @@ def stops(run: Run) -> bool:
     return first > 0 and not any(made[first:])
 
 
+def _troubled(tasks: Sequence[asyncio.Task[Try]]) -> bool:
+    """Tell whether many have trouble; a late half may still be on its way."""
+    early = tasks[: len(tasks) // 2]
+    bad = sum(one.done() and not one.result().smooth for one in tasks)
+    bad += sum(not one.done() for one in early)
+    return bad > _TROUBLE * len(early)
+
+
 async def _paced(
     one: Callable[[float], Coroutine[None, None, Try]],
     count: int,
     gap: float,
     most: int,
+    longer: int = 0,
 ) -> Run:
     """Start each at its time; what could not be is left out, not caught up with."""
     tasks: list[asyncio.Task[Try]] = []
-    unstarted, late, under_way = 0, 0.0, 0
+    planned, unstarted, late, under_way = 0, 0, 0.0, 0
 
     def done(_: object) -> None:
         nonlocal under_way
@@ -123,7 +135,10 @@ async def _paced(
 
     begin = time.monotonic()
     try:
-        for number in range(count):
+        for number in range(count + longer):
+            if number == count and not _troubled(tasks):
+                break
+            planned = number + 1
             due = begin + number * gap
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
@@ -141,4 +156,4 @@ async def _paced(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return Run(count, gap, tuple(tries), unstarted, late)
+    return Run(planned, gap, tuple(tries), unstarted, late)

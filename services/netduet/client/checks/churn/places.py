@@ -20,7 +20,7 @@ MOST: Final = 4
 """Addresses that are tried."""
 
 PLANS: Final = {
-    "quick": Plan(50, 1 / 50, 32, 2.3),
+    "quick": Plan(50, 1 / 50, 32, 2.3, longer=75),
     "full": Plan(1000, 1 / 100, 200, 5.0),
     "soak": Plan(6000, 1 / 100, 200, 5.0),
 }

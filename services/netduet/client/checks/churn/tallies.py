@@ -21,7 +21,8 @@ class Tally:
     """Tries, counted. ``syns`` left, ``lost`` of them were sent again.
 
     ``forth`` counts connections whose first SYN the server never had, ``back`` those
-    to which it sent its answer again; ``doubles`` are SYNs that arrived though their
+    to which it sent its answer again; ``ahead`` are the SYNs of the former that were
+    lost, ``doubles`` those of the latter: SYNs that arrived though their
     answer was lost. The server's listening socket counts these among its drops
     (net/ipv4/tcp_minisocks.c, tcp_check_req; net/ipv4/tcp_ipv4.c, tcp_v4_rcv).
     """
@@ -31,6 +32,7 @@ class Tally:
     lost: int
     forth: int
     back: int
+    ahead: int
     doubles: int
 
     def of(self, *fates: Fate) -> tuple[Try, ...]:
@@ -65,8 +67,19 @@ def tally(tries: Iterable[Try]) -> Tally:
         sum(one.lost for one in kept),
         len(told) - len(back),
         len(back),
+        sum(one.lost for one in told if not one.theirs),
         sum(one.lost for one in back),
     )
+
+
+def too_many(one: Tally, max_loss: float) -> bool:
+    """Tell whether more SYNs are lost than may be: on one way, or on both together."""
+    if not one.countable or not one.lost:
+        return False
+    each = max(one.ahead, one.doubles)
+    return at_least(each, one.syns) > max_loss or at_least(
+        one.lost, one.syns
+    ) > both_ways(max_loss)
 
 
 def both_ways(max_loss: float) -> float:

@@ -84,7 +84,8 @@ class Plan:
     """How many connections, the seconds from one to the next, how many held at once.
 
     ``patience`` bounds how long one is waited for, ``most`` how many are under way at
-    once; further ones are left out.
+    once; further ones are left out. ``longer`` are made besides where many of the first
+    have trouble: few say that there is some, and more what it is.
     """
 
     count: int
@@ -92,6 +93,7 @@ class Plan:
     held: int
     patience: float
     most: int = 400
+    longer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
