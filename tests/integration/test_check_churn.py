@@ -129,6 +129,15 @@ async def test_no_more_are_under_way_than_may_be(
     assert len(run.tries) + run.unstarted == 10
 
 
+async def test_trouble_asks_for_more_connections() -> None:
+    """Where many fail, more are made, so that it can be told what it is."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = Address(socket.AF_INET, *taken.getsockname())
+    plan = Plan(4, 0.02, 0, PATIENCE, longer=3)
+    run = await Pacer(address, PATIENCE, plan).run()
+    assert (run.planned, len(run.tries)) == (7, 7)
+
+
 async def test_a_port_where_nobody_listens_refuses() -> None:
     """A reset instead of an acceptance is no loss."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

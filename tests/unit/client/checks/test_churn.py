@@ -125,6 +125,14 @@ def test_lost_syns_are_placed_by_the_servers_own_count(
     assert judgement.findings[0].missed is None
 
 
+def test_what_is_lost_on_one_way_is_held_against_what_may_be_lost_there() -> None:
+    """A known way has its own bound; of an unknown one, both ways' bounds add up."""
+    known = [served(number, 1, 0) for number in range(12)]
+    assert found(judged(run(*known))) == [("churn.syn_lost", "path →")]
+    unknown = [served(number, 1) for number in range(12)]
+    assert found(judged(run(*unknown))) == []
+
+
 def test_syns_may_be_lost_as_often_as_was_set() -> None:
     """The bound that a person sets holds for each way."""
     lost = [served(number, 1, 0) for number in range(25)]
