@@ -89,9 +89,9 @@ NETWORKS: Final = (
     ),
     Network(
         "new-by-rate-large-burst",
-        "70 new connections pass at once, then 1 a second; the rest is dropped",
+        "60 new connections pass at once, then 6 a minute; the rest is dropped",
         fails("churn.rate_limited", "intermediary"),
-        conditions=(new_limited_by_rate("1/sec", 70, told=False),),
+        conditions=(new_limited_by_rate("6/min", 60, told=False),),
         flags=CHURN,
     ),
     Network(
@@ -115,7 +115,6 @@ NETWORKS: Final = (
             fails("churn.count_limited", "intermediary"),
             conditions=(new_limited_by_count(16, told=told),),
             flags=CHURN,
-            representative=told,
         )
         for how, told in ACTIONS
     ),
