@@ -234,6 +234,27 @@ def socket_limits() -> tuple[int, int, int]:
     return soft, sizes[0], sizes[1]
 
 
+def local_ports() -> tuple[int, int] | None:
+    """Return the first and last port of connections that this host makes.
+
+    net.ipv4.ip_local_port_range (ip(7)), for IPv6 too; None if unknown.
+    """
+    words = " ".join(_lines(Path("/proc/sys/net/ipv4/ip_local_port_range"))).split()
+    return (int(words[0]), int(words[1])) if len(words) > 1 else None
+
+
+def time_wait() -> int | None:
+    """Return how many TCP connections are in TIME_WAIT; None if unknown.
+
+    /proc/net/sockstat (proc(5)): of this network namespace, both families.
+    """
+    for line in _lines(Path("/proc/net/sockstat")):
+        words = line.split()
+        if words[:1] == ["TCP:"] and "tw" in words:
+            return int(words[words.index("tw") + 1])
+    return None
+
+
 def _cgroup_v2() -> Path:
     for line in _lines(Path("/proc/self/cgroup")):
         if line.startswith("0::"):

@@ -114,6 +114,27 @@ def flagged_dropped(flag: Literal["FIN", "RST"], way: Way) -> Condition:
     return _forward(f"-o {way} -p tcp --tcp-flags {flag} {flag}", "DROP")
 
 
+def syns_lost(share: float, way: Way) -> Condition:
+    """Lose SYNs at random; on the way back, the answers to them."""
+    flags = "SYN,ACK SYN" if way == UP else "SYN,ACK SYN,ACK"
+    chance = f"-m statistic --mode random --probability {share}"
+    return _forward(f"-o {way} -p tcp --tcp-flags {flags} {chance}", "DROP")
+
+
+def new_limited_by_rate(rate: str, burst: int, *, told: bool) -> Condition:
+    """Let so many new connections pass at once, then at a rate; ``told``: by a reset."""
+    limit = f"--hashlimit-above {rate} --hashlimit-burst {burst} --hashlimit-name new"
+    action = "REJECT --reject-with tcp-reset" if told else "DROP"
+    return _forward(f"-o {UP} -p tcp --syn -m hashlimit {limit}", action)
+
+
+def new_limited_by_count(count: int, *, told: bool) -> Condition:
+    """Let so many connections be open at once."""
+    action = "REJECT --reject-with tcp-reset" if told else "DROP"
+    limit = f"--connlimit-above {count} --connlimit-mask 0"
+    return _forward(f"-o {UP} -p tcp --syn -m connlimit {limit}", action)
+
+
 def fragments_dropped(way: Way) -> Condition:
     """Drop fragments. Not beside NAT or conntrack, which put them together first."""
     return Condition(
@@ -329,6 +350,12 @@ def no_ipv6() -> Condition:
 def unplugged() -> Condition:
     """Have the client's link down: it has no route to anywhere."""
     return Condition(links=(("client", "link set eth0 down"),))
+
+
+def few_ports(count: int) -> Condition:
+    """Leave the client so many ports to connect from."""
+    setting = f"net.ipv4.ip_local_port_range=40000 {40000 + count - 1}"
+    return Condition(settings=(("client", setting),))
 
 
 def own_port_alone() -> Condition:

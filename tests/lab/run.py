@@ -40,8 +40,6 @@ AT_ONCE: Final = 3
 """Networks side by side: most of a check is waiting, and two cores are enough."""
 
 _PATIENCE: Final = 20.0
-_PERIOD: Final = 0.1
-_SHARE: Final = 0.05
 
 
 def main() -> None:
@@ -122,7 +120,8 @@ def _inhabit(stack: contextlib.ExitStack, network: Network, place: Place) -> Non
         stranger = Middlebox(network.server, ())
         stack.enter_context(resident(place.path("server"), stranger.open))
     elif network.server is not None:
-        _serve(stack, place, network.server, servers, network.starved == "server")
+        rhythm = network.rhythm if network.starved == "server" else None
+        _serve(stack, place, network.server, servers, rhythm)
     if network.background:
         busy = [sys.executable, "-m", "netduet", "check", "--checks", "load"]
         words = [*busy, "--profile", "soak", SERVER4]
@@ -134,7 +133,7 @@ def _serve(
     place: Place,
     flags: tuple[str, ...],
     addresses: tuple[str, ...],
-    starved: bool,
+    rhythm: tuple[float, float] | None,
 ) -> None:
     """Start the servers; one alone listens on every address."""
     several = len(addresses) > 1
@@ -145,8 +144,8 @@ def _serve(
         started.append(stack.enter_context(_process(place.as_nobody("server", *words))))
     for server in started:
         _wait_for(server, b'"server.ready"')
-        if starved:
-            stack.enter_context(_starving(server))
+        if rhythm is not None:
+            stack.enter_context(_starving(server, *rhythm))
 
 
 def _check(network: Network, place: Place) -> tuple[Report, str]:
@@ -159,7 +158,7 @@ def _check(network: Network, place: Place) -> tuple[Report, str]:
         contextlib.ExitStack() as stack,
     ):
         if network.starved == "client":
-            stack.enter_context(_starving(client))
+            stack.enter_context(_starving(client, *network.rhythm))
         try:
             out, said = client.communicate(timeout=network.seconds)
         except subprocess.TimeoutExpired:
@@ -237,14 +236,14 @@ def _tun_router(place: Place, words: list[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _starving(process: Process) -> Iterator[None]:
-    """Let a process run 5 ms of each 100, as a limit of 5 % of a CPU does."""
+def _starving(process: Process, runs: float, stops: float) -> Iterator[None]:
+    """Let a process run and stop by turns, as a limit of a CPU's share does."""
     over = threading.Event()
 
     def cycle() -> None:
-        while not over.wait(_PERIOD * _SHARE):
+        while not over.wait(runs):
             process.send_signal(signal.SIGSTOP)
-            over.wait(_PERIOD * (1 - _SHARE))
+            over.wait(stops)
             process.send_signal(signal.SIGCONT)
 
     thread = threading.Thread(target=cycle, daemon=True)

@@ -196,3 +196,12 @@ def test_files_of_this_machine_are_read_without_an_error() -> None:
     for value in (kernel.throttled_seconds(), kernel.cpu_pressure_seconds()):
         assert value is None or value >= 0
     assert kernel._lines(Path("/no/such/file")) == []
+
+
+def test_ports_of_this_host_are_told() -> None:
+    """The range and the ended connections are those that the kernel shows."""
+    words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert kernel.local_ports() == (int(words[0]), int(words[1]))
+    waiting = kernel.time_wait()
+    assert waiting is not None
+    assert waiting >= 0

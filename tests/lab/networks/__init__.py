@@ -21,7 +21,11 @@ What it is like:
   target      what is checked, if not that name
   also        further targets of the same command, each with what it must say
   starved     "client" or "server" runs 5 % of the time
+<<<<<<< HEAD
   background  another client of the same namespace loads the path meanwhile
+=======
+  rhythm      for how many seconds it then runs, and for how many it is stopped
+>>>>>>> churn
   seconds     the bound on one check
   representative   also in `make test`
 Without any of them it is healthy, routed, with IPv4 and IPv6.
@@ -35,6 +39,7 @@ from typing import Final
 from tests.lab.networks import (
     balancing,
     carrying,
+    churning,
     connecting,
     healthy,
     isolation,
@@ -52,6 +57,7 @@ NETWORKS: Final = (
     *balancing.NETWORKS,
     *carrying.NETWORKS,
     *lasting.NETWORKS,
+    *churning.NETWORKS,
     *loaded.NETWORKS,
     *oddities.NETWORKS,
     *isolation.NETWORKS,

@@ -45,5 +45,6 @@ class Network:
     flags: tuple[str, ...] = ()
     starved: str = ""
     background: bool = False
+    rhythm: tuple[float, float] = (0.005, 0.095)
     seconds: float = 60.0
     representative: bool = False

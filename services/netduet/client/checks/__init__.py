@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from netduet.client.checks import (
     balance,
+    churn,
     close,
     identity,
     idle,
@@ -35,6 +36,7 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     udp.CHECK,
     idle.CHECK,
     close.CHECK,
+    churn.CHECK,
     load.CHECK,
     tls.CHECK,
     isolation.CHECK,

@@ -9,6 +9,7 @@ from typing import Final
 
 from netduet.client.failures.balance import BALANCE
 from netduet.client.failures.carrying import CARRYING
+from netduet.client.failures.churn import CHURN
 from netduet.client.failures.connecting import CONNECTING
 from netduet.client.failures.declaration import SIDES, Failure
 from netduet.client.failures.isolation import ISOLATION
@@ -24,6 +25,7 @@ CATALOGUE: Final = {
         *BALANCE,
         *CARRYING,
         *LASTING,
+        *CHURN,
         *LOAD,
         *ISOLATION,
     )

@@ -1,0 +1,147 @@
+"""Many short connections: a real server on loopback, and what may stand before it."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from dataclasses import replace
+
+import pytest
+
+from netduet.client.battery import Battery
+from netduet.client.checks.churn import pacing, places
+from netduet.client.checks.churn.pacing import Pacer
+from netduet.client.checks.churn.tries import Churn, Fate, Plan
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.dial import Address
+from netduet.client.target import Target
+from netduet.client.verdict import Outcome, Result
+from netduet.stalls import StallWatch
+from tests.integration.conftest import StartServer
+from tests.integration.proxies import faithful, standing
+from tests.integration.running import PATIENCE
+
+PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+FEW = Plan(20, 0.005, 8, 2.3)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have few connections, and none left out: a test's machine may be busy."""
+    monkeypatch.setitem(places.PLANS, "quick", FEW)
+    monkeypatch.setattr(pacing, "LATE", PATIENCE)
+
+
+async def check(port: int) -> tuple[Result, Churn]:
+    """Run the check, with those that it needs; return what came of it."""
+    target = Target("127.0.0.1", port)
+    context = Context(target, socket.AF_UNSPEC, "", PATIENT)
+    async with StallWatch() as stalls:
+        battery = Battery(context, stalls, lambda _: None, ("churn",))
+        await battery.run()
+    return battery.verdict().results[-1], context.earlier(Churn)
+
+
+async def test_all_connections_are_served_on_loopback(
+    start_server: StartServer,
+) -> None:
+    """Each one reaches the netduet, and the server counts them all to their ends."""
+    running = await start_server()
+    result, churn = await check(running.port)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+    [place] = churn.places
+    assert [one.fate for one in place.tries] == [Fate.SERVED] * 28
+    assert {one.boot_id for one in place.tries} == {place.witness.boot_id}
+    assert all(one.direct and one.counted for one in place.tries)
+    assert (place.witness.drops, place.witness.lived) == (0, True)
+    assert place.held is not None
+    assert place.held.kept == 8
+
+
+async def test_a_faithful_proxy_passes(start_server: StartServer) -> None:
+    """The server sees another peer then: what it counts is not taken for our path."""
+    running = await start_server()
+    async with standing(faithful(running.port)) as port:
+        result, churn = await check(port)
+    assert (result.outcome, result.findings) == (Outcome.PASS, ())
+    assert not any(one.direct for one in churn.places[0].tries)
+
+
+async def test_a_proxy_with_a_dead_server_behind_it_is_found(
+    start_server: StartServer,
+) -> None:
+    """Acceptance is not enough: what was accepted for a dead server is not served."""
+    running = await start_server()
+    turns, lock = itertools.count(), threading.Lock()
+    served = faithful(running.port)
+
+    def manner(client: socket.socket) -> None:
+        with lock:
+            turn = next(turns)
+        if turn < 3 or turn % 2:  # the checks before it, and the one to ask on
+            served(client)
+
+    async with standing(manner) as port:
+        result, churn = await check(port)
+    assert [one.failure for one in result.findings] == ["churn.unserved"]
+    assert {one.fate for one in churn.places[0].run.tries} == {
+        Fate.SERVED,
+        Fate.ENDED,
+    }
+
+
+async def test_the_servers_own_limit_is_told_as_its_own(
+    start_server: StartServer,
+) -> None:
+    """A server that is at its limit says so, and nobody in between is blamed."""
+    running = await start_server(max_connections_per_client=6)
+    places.PLANS["quick"] = replace(FEW, gap=0.05)
+    result, churn = await check(running.port)
+    assert result.outcome is Outcome.PASS
+    assert any("the server's own limit" in one for one in result.remarks)
+    [place] = churn.places
+    assert place.held is not None
+    assert {one.fate for one in place.held.beside} == {Fate.BUSY}
+    assert {one.fate for one in place.held.after} == {Fate.SERVED}
+
+
+async def test_what_cannot_start_in_time_is_left_out(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is caught up with: a connection that is late already is not made."""
+    running = await start_server()
+    monkeypatch.setattr(pacing, "LATE", -1.0)
+    result, churn = await check(running.port)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert [one.failure for one in result.findings] == ["churn.unstarted"]
+    assert churn.places[0].run.unstarted == 20
+
+
+async def test_no_more_are_under_way_than_may_be(
+    start_server: StartServer,
+) -> None:
+    """Connections that pile up are bounded; the rest is left out."""
+    running = await start_server()
+    address = Address(socket.AF_INET, "127.0.0.1", running.port)
+    run = await Pacer(address, PATIENCE, Plan(10, 1e-9, 0, PATIENCE, 1)).run()
+    assert 0 < len(run.tries) < 10
+    assert len(run.tries) + run.unstarted == 10
+
+
+async def test_trouble_asks_for_more_connections() -> None:
+    """Where many fail, more are made, so that it can be told what it is."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = Address(socket.AF_INET, *taken.getsockname())
+    plan = Plan(4, 0.02, 0, PATIENCE, longer=3)
+    run = await Pacer(address, PATIENCE, plan).run()
+    assert (run.planned, len(run.tries)) == (7, 7)
+
+
+async def test_a_port_where_nobody_listens_refuses() -> None:
+    """A reset instead of an acceptance is no loss."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = Address(socket.AF_INET, *taken.getsockname())
+    run = await Pacer(address, PATIENCE, Plan(3, 0.001, 0, PATIENCE)).run()
+    assert [(one.fate, one.lost) for one in run.tries] == [(Fate.REFUSED, 0)] * 3
+    assert "ECONNREFUSED" in run.tries[0].detail

@@ -1,0 +1,468 @@
+"""Judging short connections: tables of measurements, no network."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import socket
+
+import pytest
+
+from netduet.client.checks.churn import histogram, limits
+from netduet.client.checks.churn.judgement import judge
+from netduet.client.checks.churn.pacing import stops
+from netduet.client.checks.churn.tries import (
+    Churn,
+    Fate,
+    Held,
+    Place,
+    Ports,
+    Run,
+    Try,
+    Witness,
+)
+from netduet.client.dial import Address
+from netduet.client.verdict import Judgement, Outcome, Side, Window
+from tests.unit.client.far_end import NASTY
+
+THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
+BOOT = "b" * 32
+WITNESS = Witness(BOOT, "here", 0, 1, lived=True)
+PORTS = Ports(32768, 60999, 0)
+GAP = 0.02
+
+
+def served(number: int = 0, lost: int = 0, theirs: int | None = None) -> Try:
+    """Return a connection that a netduet welcomed, after so many SYNs were lost."""
+    at, took = number * GAP, 0.0005 + lost
+    return Try(Fate.SERVED, at, at, at + took, took, lost, True, "", BOOT, True, theirs)
+
+
+def failed(fate: Fate, number: int = 0, lost: int = 0, detail: str = "") -> Try:
+    """Return a connection that was not."""
+    at = number * GAP
+    made = 0.0005 if fate in (Fate.ENDED, Fate.UNANSWERED) else None
+    return Try(fate, at, at, at + 1, made, lost, detail=detail)
+
+
+def run(*tries: Try, planned: int = 50, **fields: object) -> Run:
+    """Return a run of these, and of smooth ones behind them."""
+    rest = [served(number) for number in range(len(tries), planned)]
+    one = Run(planned, GAP, (*tries, *rest))
+    return dataclasses.replace(one, **fields)  # type: ignore[arg-type]
+
+
+def held(*beside: Try, after: tuple[Try, ...] = (), kept: int = 32) -> Held:
+    """Return connections that were kept, and what was tried besides."""
+    tries = [served() for _ in range(kept)]
+    return Held(Run(32, 0.01, tuple(tries)), kept, kept, bool(beside), beside, after)
+
+
+def place(one: Run, **fields: object) -> Place:
+    """Return a place, nothing else being wrong but what is told."""
+    good = Place(THERE, one, held(), WITNESS, PORTS)
+    return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
+
+
+def judged(one: Run, max_loss: float = 0.02, **fields: object) -> Judgement:
+    """Judge the only place."""
+    return judge(Churn((place(one, **fields),), max_loss))
+
+
+def found(judgement: Judgement) -> list[tuple[str, str | None]]:
+    """Return the classes that were found, and where."""
+    return [(one.failure, one.where) for one in judgement.findings]
+
+
+def test_connections_that_nothing_befell_pass_without_a_remark() -> None:
+    """Where each SYN was answered there is nothing to say but how soon."""
+    judgement = judged(run())
+    assert (judgement.findings, judgement.remarks) == ((), ())
+    assert judgement.summary == (
+        "82 connections to 192.0.2.2:12345, at 50 a second, made in 0.5 ms (p50), "
+        "0.5 ms (p99), no SYN lost; 32 held at once"
+    )
+    told = judgement.figures
+    assert (told["tried"], told["served"], told["lost_syns"]) == (82, 82, 0)
+    assert (told["connect_p50_ms"], told["connect_to_0.5_ms"]) == (0.5, 82)
+
+
+def test_nothing_is_judged_where_no_netduet_answers() -> None:
+    """Without an address there is nothing to connect to."""
+    assert judge(Churn((), 0.02)).skipped == "no netduet to connect to"
+
+
+# SYNs
+
+
+def test_few_lost_syns_are_a_remark_with_an_interval() -> None:
+    """One lost SYN in 83 may be chance: it is said, with what it may stand for."""
+    judgement = judged(run(served(0, 1, 0)))
+    assert judgement.findings == ()
+    [remark] = judgement.remarks
+    assert "1 of 83 SYNs got no answer in time and were sent again: 1.2%" in remark
+    assert "between 0.0% and 13.3%" in remark
+
+
+@pytest.mark.parametrize(
+    ("theirs", "where"),
+    [
+        ([0] * 25, "path →"),
+        ([1] * 25, "path ←"),
+        ([0, 1] * 12, "intermediary"),
+        ([None] * 25, "unknown"),
+    ],
+)
+def test_lost_syns_are_placed_by_the_servers_own_count(
+    theirs: list[int | None], where: str
+) -> None:
+    """A server that sent its answer again had the SYN; one that did not, had not."""
+    lost = [served(number, 1, one) for number, one in enumerate(theirs)]
+    drops = sum(one or 0 for one in theirs)  # doubles are among its drops
+    witness = dataclasses.replace(WITNESS, drops=drops)
+    judgement = judged(run(*lost), witness=witness)
+    assert found(judgement) == [("churn.syn_lost", where)]
+    assert judgement.findings[0].missed is None
+
+
+def test_what_is_lost_on_one_way_is_held_against_what_may_be_lost_there() -> None:
+    """A known way has its own bound; of an unknown one, both ways' bounds add up."""
+    known = [served(number, 1, 0) for number in range(12)]
+    assert found(judged(run(*known))) == [("churn.syn_lost", "path →")]
+    unknown = [served(number, 1) for number in range(12)]
+    assert found(judged(run(*unknown))) == []
+
+
+def test_syns_may_be_lost_as_often_as_was_set() -> None:
+    """The bound that a person sets holds for each way."""
+    lost = [served(number, 1, 0) for number in range(25)]
+    assert found(judged(run(*lost), max_loss=0.2)) == []
+
+
+def test_lost_syns_of_an_unwatched_instance_are_not_put_on_the_way() -> None:
+    """Where another instance served, its listening socket may have dropped them."""
+    lost = [served(number, 1, 0) for number in range(25)]
+    other = dataclasses.replace(served(25), boot_id="c" * 32)
+    assert found(judged(run(*lost, other))) == [("churn.syn_lost", "unknown")]
+    unknown = dataclasses.replace(WITNESS, drops=None, missing="it does not tell")
+    judgement = judged(run(*lost), witness=unknown)
+    assert found(judgement) == [("churn.syn_lost", "unknown")]
+    said = "the far end's evidence could not be had: it does not tell"
+    assert (Side.SERVER, said) in judgement.findings[0].evidence
+
+
+def test_syns_that_are_sent_again_on_a_slow_path_are_not_lost() -> None:
+    """Where each answer takes over a second, nothing can be counted, and that is said."""
+    slow = [
+        dataclasses.replace(served(number, 1, 1), connect=1.4) for number in range(50)
+    ]
+    judgement = judged(run(*slow), held=None)
+    assert judgement.findings == ()
+    assert "losses cannot be counted" in judgement.remarks[0]
+
+
+# The server's queue
+
+
+def test_drops_of_the_listening_socket_are_the_servers() -> None:
+    """SYNs that arrived and were dropped there were not lost on the way."""
+    lost = [served(number, 1, 0) for number in range(25)]
+    witness = dataclasses.replace(WITNESS, drops=25, instance=NASTY)
+    judgement = judged(run(*lost), witness=witness)
+    assert found(judgement) == [("churn.accept_queue", None)]
+    assert all(text.isprintable() for _, text in judgement.findings[0].evidence)
+
+
+def test_drops_without_trouble_are_a_remark() -> None:
+    """A queue that was full for a moment harmed nobody here."""
+    judgement = judged(run(), witness=dataclasses.replace(WITNESS, drops=2))
+    assert judgement.findings == ()
+    assert "dropped 2 packets meanwhile" in judgement.remarks[0]
+
+
+def test_drops_that_explain_little_do_not_blame_the_server() -> None:
+    """Two drops do not account for 25 lost SYNs."""
+    lost = [served(number, 1, 0) for number in range(25)]
+    judgement = judged(run(*lost), witness=dataclasses.replace(WITNESS, drops=2))
+    assert found(judgement) == [("churn.syn_lost", "path →")]
+
+
+# Limits
+
+
+def bucket(
+    rate: float,
+    burst: int,
+    *,
+    count: int = 50,
+    gap: float = GAP,
+    patience: float = 2.3,
+    told: bool = False,
+) -> Run:
+    """Return what a bucket of tokens makes of connections; ``told``: by resets."""
+    waiting = [(number * gap, number, 0) for number in range(count)]
+    tries: dict[int, Try] = {}
+    tokens, before = float(burst), 0.0
+    while waiting:
+        waiting.sort()
+        now, number, lost = waiting.pop(0)
+        tokens, before = min(burst, tokens + (now - before) * rate), now
+        at = number * gap
+        if tokens >= 1:
+            tokens -= 1
+            took = now - at + 0.0005
+            tries[number] = Try(Fate.SERVED, at, connect=took, lost=lost, boot_id=BOOT)
+        elif told:
+            tries[number] = Try(Fate.REFUSED, at, detail="ECONNREFUSED")
+        elif now + 1.02 - at < patience:
+            waiting.append((now + 1.02, number, lost + 1))
+        else:
+            tries[number] = Try(Fate.NEVER_MADE, at, lost=lost)
+    return Run(count, gap, tuple(tries[number] for number in range(count)))
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize(
+    ("rate", "burst", "count", "gap"),
+    [
+        (10, 10, 50, 0.02),
+        (5, 20, 50, 0.02),
+        (1 / 3, 20, 50, 0.02),
+        (40, 50, 400, 0.01),
+        (80, 20, 400, 0.01),
+    ],
+)
+def test_limits_by_rate_are_named(
+    rate: float, burst: int, count: int, gap: float, *, told: bool
+) -> None:
+    """The burst, and the rate where it can be seen, come out of the pattern."""
+    one = bucket(rate, burst, count=count, gap=gap, told=told)
+    judgement = judged(one, held=None)
+    assert found(judgement) == [("churn.rate_limited", None)]
+    figures = judgement.findings[0].figures
+    assert figures["limit_burst"] == pytest.approx(burst, abs=2)
+    if rate >= 1:
+        assert figures["limit_rate"] == pytest.approx(rate, rel=0.15)
+
+
+def test_a_large_burst_may_last_until_connections_are_held() -> None:
+    """What passes before connections are held is a part of the burst."""
+    late = bucket(1 / 3, 20, count=32, gap=0.01, told=True)
+    one = Held(late, 20, 20, True, (failed(Fate.REFUSED),), (failed(Fate.REFUSED),))
+    judgement = judged(run(), held=one)
+    assert found(judgement) == [("churn.rate_limited", None)]
+    assert judgement.findings[0].figures["limit_burst"] == 70
+
+
+def test_an_end_of_all_connections_is_a_limit_only_where_old_ones_work() -> None:
+    """Without an old connection that works, it may as well be an outage."""
+    one = bucket(0.01, 20)
+    assert limits.token_bucket(one, path_works=True) == limits.Bucket(20, 0.0, 0.4)
+    assert limits.token_bucket(one, path_works=False) is None
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
+def test_chance_is_no_limit(share: float) -> None:
+    """SYNs lost or connections refused at random have neither beginning nor measure."""
+    chance = random.Random(share)
+    for _ in range(200):
+        tries = [
+            failed(Fate.REFUSED, n) if chance.random() < share else served(n)
+            for n in range(50)
+        ]
+        assert limits.token_bucket(run(*tries), path_works=True) is None
+
+
+@pytest.mark.parametrize("turn", ["..x", "x..", ".x", ".xx", "....x"])
+@pytest.mark.parametrize("count", [50, 1000])
+def test_a_dead_backend_in_turn_is_no_limit(turn: str, count: int) -> None:
+    """A balancer that leads each nth connection nowhere is regular from the beginning."""
+    tries = [
+        failed(Fate.REFUSED, n, detail="ECONNREFUSED")
+        if turn[n % len(turn)] == "x"
+        else served(n)
+        for n in range(count)
+    ]
+    judgement = judged(run(*tries, planned=count), held=None)
+    assert found(judgement) == [("churn.refused", None)]
+
+
+def test_a_limit_by_count_is_named() -> None:
+    """None beside those that are held, and all when they are released: that is it."""
+    beside = tuple(failed(Fate.REFUSED, detail="ECONNREFUSED") for _ in range(4))
+    one = held(*beside, after=tuple(served() for _ in range(4)), kept=15)
+    judgement = judged(run(), held=one)
+    assert found(judgement) == [("churn.count_limited", None)]
+    [finding] = judgement.findings
+    assert finding.figures == {"limit_count": 16}  # with the one that was asked on
+    assert (
+        "with 15 held (and 1 to ask on), 4 further ones were refused"
+        in finding.evidence[0][1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("beside", "after"),
+    [
+        ((served(), failed(Fate.REFUSED)), (served(), served())),
+        ((failed(Fate.REFUSED),) * 2, (served(), failed(Fate.REFUSED))),
+        ((failed(Fate.BUSY),) * 2, (served(), served())),
+        ((failed(Fate.NOT_TRIED),) * 2, (served(), served())),
+    ],
+    ids=["one-passed", "none-back", "the-server-says-so", "this-end-failed"],
+)
+def test_other_failures_beside_held_ones_are_no_limit(
+    beside: tuple[Try, ...], after: tuple[Try, ...]
+) -> None:
+    """What does not end with the release, or is somebody's word, is something else."""
+    assert limits.at_once(held(*beside, after=after)) is None
+
+
+def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
+    """A netduet that serves no more at once says so: the network is not at fault."""
+    said = "the server says: 16 connections from this address are open"
+    tries = (*(served() for _ in range(15)), *(failed(Fate.BUSY, detail=said),) * 17)
+    one = dataclasses.replace(held(), run=Run(32, 0.01, tries), kept=15)
+    judgement = judged(run(), held=one)
+    assert judgement.findings == ()
+    assert said in judgement.remarks[0]
+
+
+def test_a_server_that_turns_short_ones_away_is_at_its_limit() -> None:
+    """Its own limit is named as its own."""
+    busy = [failed(Fate.BUSY, number, detail="1 is open") for number in range(20)]
+    assert found(judged(run(*busy))) == [("churn.count_limited", "server")]
+
+
+def test_held_connections_stop_only_where_none_comes_behind_the_first_failure() -> None:
+    """One that fails among others that pass is chance."""
+    good, bad = served(), failed(Fate.REFUSED)
+    assert stops(Run(3, 0.01, (good, bad, bad)))
+    assert not stops(Run(3, 0.01, (good, bad, good)))
+    assert not stops(Run(3, 0.01, (good, good, good)))
+    assert not stops(Run(2, 0.01, (bad, bad)))
+    assert not stops(Run(0, 0.01))
+
+
+# Refused, not served
+
+
+def test_ends_before_a_welcome_are_found_whatever_this_end_fares() -> None:
+    """A connection that was ended was ended: no stall explains it away."""
+    ended = [
+        failed(Fate.ENDED, 3 * n, detail="closed without an answer") for n in range(12)
+    ]
+    judgement = judged(run(*ended))
+    assert found(judgement) == [("churn.unserved", None)]
+    assert judgement.findings[0].missed is None
+    assert "12 times: closed without an answer" in judgement.findings[0].evidence[0][1]
+
+
+def test_silence_alone_may_be_a_starved_end() -> None:
+    """What did not come in time carries the time that was waited."""
+    late = [failed(Fate.UNANSWERED, n) for n in range(25)]
+    [finding] = judged(run(*late)).findings
+    assert (finding.failure, finding.missed) == ("churn.unserved", Window(0.0, 1.48))
+
+
+def test_one_that_is_refused_is_a_remark() -> None:
+    """A server may be restarted."""
+    judgement = judged(run(failed(Fate.REFUSED, detail="ECONNREFUSED")))
+    assert judgement.findings == ()
+    assert "1 of 82 connections were refused (ECONNREFUSED)" in judgement.remarks[0]
+
+
+# This end
+
+
+def test_a_port_that_is_not_there_is_this_ends_and_first() -> None:
+    """One EADDRNOTAVAIL is enough: nothing of it is the network's."""
+    none = failed(Fate.NO_PORT, detail="EADDRNOTAVAIL: Cannot assign requested address")
+    lost = [served(number, 1, 0) for number in range(25)]
+    judgement = judged(run(none, *lost), ports=Ports(40000, 40019, 9))
+    assert found(judgement) == [("churn.ports_exhausted", None)]
+    said = "40000 to 40019: 20; 9 of its connections are in TIME_WAIT"
+    assert said in judgement.findings[0].evidence[1][1]
+    assert judgement.figures["syns"] == 106  # none left for the one without a port
+
+
+def test_ports_in_time_wait_are_remarked_on_before_they_run_out() -> None:
+    """Half of the ports taken by ended connections is a warning."""
+    judgement = judged(run(), ports=Ports(40000, 40999, 500))
+    assert judgement.findings == ()
+    assert "500 connections of this host are in TIME_WAIT" in judgement.remarks[0]
+    assert judged(run(), ports=Ports(40000, 40999, None)).remarks == ()
+    assert judged(run(), ports=None).figures["ports"] is None
+
+
+def test_too_few_that_were_started_prove_nothing() -> None:
+    """A third of the plan is the least; below it nothing is claimed of the network."""
+    few = Run(50, GAP, tuple(served(n) for n in range(16)), 34, 0.049)
+    judgement = judged(few)
+    assert found(judgement) == [("churn.unstarted", None)]
+    assert judgement.findings[0].outcome is Outcome.INCONCLUSIVE
+    enough = Run(50, GAP, tuple(served(n) for n in range(44)), 6, 0.049)
+    judgement = judged(enough)
+    assert judgement.findings == ()
+    assert "6 of 50 connections could not be started in time" in judgement.remarks[0]
+
+
+def test_failures_of_this_host_count_as_not_started() -> None:
+    """Without descriptors nothing was sent."""
+    none = [failed(Fate.NOT_TRIED, n, detail="EMFILE: Too many") for n in range(40)]
+    judgement = judged(run(*none))
+    assert found(judgement) == [("churn.unstarted", None)]
+    assert judgement.findings[0].evidence == ((Side.CLIENT, "EMFILE: Too many"),)
+
+
+# Starved servers
+
+
+def test_silent_servers_are_no_limit() -> None:
+    """Connections that come about and stay silent have passed every limit."""
+    silent = [failed(Fate.UNANSWERED, number) for number in range(20, 50)]
+    smooth = [served(number) for number in range(20)]
+    judgement = judged(run(*smooth, *silent))
+    assert found(judgement) == [("churn.unserved", None)]
+    assert judgement.findings[0].missed is not None
+
+
+def test_a_silence_beside_held_ones_may_be_a_starved_server() -> None:
+    """A limit that shows in lateness alone carries the time that was waited."""
+    beside = tuple(failed(Fate.UNANSWERED, n) for n in range(4))
+    one = held(*beside, after=(served(),))
+    [finding] = judged(run(), held=one).findings
+    assert (finding.failure, finding.missed) == (
+        "churn.count_limited",
+        Window(0.0, 1.06),
+    )
+
+
+# Times
+
+
+def test_buckets_grow_and_hold_their_upper_end() -> None:
+    """1, 2 and 5 in each decade; what is on the edge belongs to the lower bucket."""
+    told = histogram.figures([0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5])
+    buckets = {name: count for name, count in told.items() if "_to_" in name}
+    assert buckets == {
+        "connect_to_0.1_ms": 2,
+        "connect_to_0.2_ms": 1,
+        "connect_to_2_ms": 1,
+        "connect_to_1000_ms": 1,
+        "connect_to_5000_ms": 1,
+    }
+    assert (told["connect_p50_ms"], told["connect_max_ms"]) == (0.11, 3500.0)
+    assert histogram.figures([]) == {}
+
+
+def test_percentiles_are_values_that_were_seen() -> None:
+    """The smallest one that the share does not exceed."""
+    hundred = [float(n) for n in range(1, 101)]
+    assert [histogram.percentile(hundred, one) for one in (0.5, 0.9, 0.99, 1)] == [
+        50,
+        90,
+        99,
+        100,
+    ]
+    assert histogram.percentile([7.0], 0.01) == 7
