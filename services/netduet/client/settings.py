@@ -66,6 +66,10 @@ class ClientSettings(Settings):
 
     expect_instances: Annotated[int, Field(ge=0, le=1000)] = 0
     """Instances that must answer behind the name; 0 expects no number."""
+
+    max_uneven: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 2.0
+    """How many times what the others get on average one instance may get of the connections."""
+
     min_rate: Annotated[Rate, Field(ge=0, le=1e12)] = 0.0
     """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
 

@@ -75,7 +75,7 @@ NETWORKS: Final = (
     ),
     Network(
         "single-server",
-        "one server alone: nothing to balance",
+        "one server alone",
         passes(),
         names=_VIP,
         flags=_BALANCE,

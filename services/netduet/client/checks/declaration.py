@@ -30,12 +30,14 @@ class Bounds:
 
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
     those of the profile), ``expect_instances`` is a number (0: not said),
+    ``max_uneven`` how many times the others' average one of them may get,
     ``min_rate`` is in bit/s (0: not judged).
     """
 
     max_loss: float = 0.02
     idle_rungs: tuple[float, ...] = ()
     expect_instances: int = 0
+    max_uneven: float = 2.0
     min_rate: float = 0.0
 
 

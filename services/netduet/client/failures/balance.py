@@ -44,7 +44,7 @@ BALANCE: Final[tuple[Failure, ...]] = (
     Failure(
         "balance.uneven",
         "one backend gets far more than its share",
-        "One instance surely gets over twice what the others get on average.",
+        "One instance surely gets far more than the others get on average (--max-uneven).",
         INTERMEDIARY,
         (
             "the balancer's weights are not alike, by mistake or as for a canary",
@@ -53,6 +53,7 @@ BALANCE: Final[tuple[Failure, ...]] = (
         ),
         (
             "look at the balancer's weights and at its method",
+            "if it is meant so: --max-uneven with the weight that is right",
             "ask again while nothing else uses the service",
         ),
     ),

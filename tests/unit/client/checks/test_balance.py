@@ -24,10 +24,13 @@ def failed(count: int, came: Came) -> tuple[Trial, ...]:
     return count * (Trial(came, begin=1.0, end=6.0),)
 
 
-def classes(*trials: tuple[Trial, ...], instances: int = 0) -> list[str]:
+def classes(
+    *trials: tuple[Trial, ...], instances: int = 0, uneven: float = 2.0
+) -> list[str]:
     """Return the classes found in these connections to one address."""
     asked = Asked(VIP, tuple(one for some in trials for one in some))
-    judgement = judge(Balance((asked,), expected="netduet", instances=instances))
+    given = {"expected": "netduet", "instances": instances, "uneven": uneven}
+    judgement = judge(Balance((asked,), **given))  # type: ignore[arg-type]
     return [one.failure for one in judgement.findings]
 
 
@@ -57,6 +60,14 @@ def test_a_hot_backend_is_uneven() -> None:
     assert classes(answers(52, "a"), answers(4, "b"), answers(4, "c")) == [
         "balance.uneven"
     ]
+
+
+def test_weight_that_is_meant_is_not_uneven() -> None:
+    """A canary's few connections are right where a person says so, and no more."""
+    canary = answers(270, "a"), answers(30, "b")
+    assert classes(*canary) == ["balance.uneven"]
+    assert classes(*canary, uneven=9) == []
+    assert classes(answers(299, "a"), answers(1, "b"), uneven=9) == ["balance.uneven"]
 
 
 def test_random_balancing_is_never_uneven() -> None:

@@ -74,13 +74,14 @@ class Balance:
     """What was counted; ``direct`` is boot_id asked, address, what came of it.
 
     ``expected`` is the service ("" for any), ``instances`` how many must answer (0:
-    not said).
+    not said), ``uneven`` how many times the others' average one of them may get.
     """
 
     places: tuple[Asked, ...]
     direct: tuple[tuple[str, Address, Trial], ...] = ()
     expected: str = ""
     instances: int = 0
+    uneven: float = 2.0
 
 
 async def measure(context: Context) -> Balance:
@@ -92,8 +93,14 @@ async def measure(context: Context) -> Balance:
         *(_ask(one.address, each, pace, context.patience) for one in alive)
     )
     direct = await _directly(tuple(places), context.patience)
-    expected = context.expect_service
-    return Balance(tuple(places), direct, expected, context.bounds.expect_instances)
+    bounds = context.bounds
+    return Balance(
+        tuple(places),
+        direct,
+        context.expect_service,
+        bounds.expect_instances,
+        bounds.max_uneven,
+    )
 
 
 async def _ask(address: Address, count: int, pace: float, patience: Patience) -> Asked:

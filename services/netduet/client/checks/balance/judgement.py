@@ -80,14 +80,18 @@ def _summary(one: Asked) -> str:
     if len(instances) == 1 and all_answered:
         name = escape(one.trials[0].instance)
         return (
-            f"{one.address}: nothing to balance: {name} answered all "
+            f"{one.address}: one instance, {name}, answered all "
             f"{len(one.trials)} connections"
         )
     return f"{one.address}: {_shares(one.trials)}"
 
 
 def _place(one: Asked, balance: Balance) -> list[Finding]:
-    found = [_ghost(one), _stranger(one, balance.expected), _uneven(one)]
+    found = [
+        _ghost(one),
+        _stranger(one, balance.expected),
+        _uneven(one, balance.uneven),
+    ]
     return [finding for finding in found if finding is not None]
 
 
@@ -156,11 +160,11 @@ def _stranger(one: Asked, expected: str) -> Finding | None:
     return Finding("balance.stranger", seen, evidence, figures)
 
 
-def _uneven(one: Asked) -> Finding | None:
-    """Find an instance that surely gets over twice what the others get on average.
+def _uneven(one: Asked, most: float) -> Finding | None:
+    """Find an instance that surely gets over ``most`` times the others' average.
 
-    A share ``s`` is twice the mean of the others' at ``2 / (instances + 1)``. Exact,
-    and the doubt is divided by the instances, as the busiest of them is picked.
+    A share is ``most`` times the mean of the others' at ``most / (others + most)``.
+    Exact, and the doubt is divided by the instances, as the busiest of them is picked.
     """
     counts = Counter(trial.boot_id for trial in one.trials if trial.boot_id)
     several, total = len(counts), sum(counts.values())
@@ -169,12 +173,12 @@ def _uneven(one: Asked) -> Finding | None:
     if any(trial.came in _WAITED for trial in one.trials):
         return None  # who was late is not counted: the shares are not the balancer's
     [(busiest, count)] = counts.most_common(1)
-    if at_least(count, total, DOUBT / several) <= 2 / (several + 1):
+    if at_least(count, total, DOUBT / several) <= most / (several - 1 + most):
         return None
     name = next(t.instance for t in one.trials if t.boot_id == busiest)
     seen = (
-        f"{one.address}: {_shares(one.trials)}: {escape(name)} gets over twice "
-        "what the others get on average, and chance does not explain it"
+        f"{one.address}: {_shares(one.trials)}: {escape(name)} gets over "
+        f"{most:g} times what the others get on average, and chance does not explain it"
     )
     evidence = ((Side.SERVER, "each instance named itself in its answer"),)
     figures: Figures = {"most": count, "of": total, "instances": several}

@@ -1,0 +1,79 @@
+"""The check balance, against servers behind a balancer that is a proxy."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Sequence
+
+import pytest
+
+from netduet.client.battery import Battery
+from netduet.client.checks.declaration import Bounds, Context, Patience
+from netduet.client.target import Target
+from netduet.client.verdict import Result
+from netduet.stalls import StallWatch
+from tests.integration.conftest import StartServer
+from tests.integration.proxies import faithful, standing
+from tests.integration.running import PATIENCE
+from tests.integration.strangers import Manner, closing
+
+PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+
+
+def by_turns(manners: Sequence[Manner]) -> Manner:
+    """Return a manner: connections are led to each of these by turns."""
+    turns = itertools.cycle(manners)
+    return lambda sock: next(turns)(sock)
+
+
+async def check(port: int, bounds: Bounds | None = None) -> Result:
+    """Run the check, with those that it needs; return what came of it."""
+    target = Target("127.0.0.1", port)
+    context = Context(
+        target, socket.AF_UNSPEC, "netduet", PATIENT, "quick", bounds or Bounds()
+    )
+    async with StallWatch() as stalls:
+        battery = Battery(context, stalls, lambda _: None, ("balance",))
+        await battery.run()
+    return battery.verdict().results[-1]
+
+
+def found(result: Result) -> list[str]:
+    """Return the classes that the check found."""
+    return [one.failure for one in result.findings]
+
+
+async def test_instances_that_take_turns_are_even(start_server: StartServer) -> None:
+    """Three servers by turns pass, each with its share; a fourth is missed."""
+    servers = [await start_server(instance=name) for name in ("a", "b", "c")]
+    async with standing(by_turns([faithful(one.port) for one in servers])) as port:
+        result = await check(port)
+        missing = await check(port, Bounds(expect_instances=4))
+    assert found(result) == []
+    assert {"a", "b", "c"} <= set(result.summary.replace(",", "").split())
+    assert result.figures["instances"] == 3
+    assert found(missing) == ["balance.missing"]
+
+
+@pytest.mark.parametrize(
+    ("turns", "failure"),
+    [
+        ("aaaaaaaaab", "balance.uneven"),
+        ("ab-", "balance.ghost"),
+        ("abz", "balance.stranger"),
+    ],
+)
+async def test_fault_of_a_balancer_is_named(
+    start_server: StartServer, turns: str, failure: str
+) -> None:
+    """A hot backend, one that is dead, one of another service: each by its class."""
+    backends = {
+        "a": faithful((await start_server(instance="a")).port),
+        "b": faithful((await start_server(instance="b")).port),
+        "z": faithful((await start_server(instance="z", service="shop")).port),
+        "-": closing,
+    }
+    # The first one is for the checks before: identity meets a server that is right.
+    async with standing(by_turns([backends[one] for one in turns])) as port:
+        assert found(await check(port)) == [failure]
