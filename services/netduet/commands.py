@@ -1,34 +1,24 @@
-"""The commands, and their flags, which are made from the settings models.
+"""The commands: each loads its settings, imports its half when it runs, and runs it.
 
-The parser is imported when there is something to parse: it is a fifth of the time
-to the first packet. A command imports its half when it runs, for an image may hold
-only one.
+An image may hold only one half.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from inspect import Parameter as Slot
-from inspect import Signature
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Final
 
-from netduet import __version__
 from netduet.configuration import (
     Loaded,
     Settings,
     SettingsError,
     assigned,
-    flag,
     load,
     show,
-    unit,
 )
 
 if TYPE_CHECKING:
-    from cyclopts import App
-    from pydantic.fields import FieldInfo
-
     from netduet.client.settings import ClientSettings
     from netduet.client.target import Target
     from netduet.server.settings import ServerSettings
@@ -43,31 +33,6 @@ HALVES: Final = {
 }
 """The half that a command needs."""
 
-_SUMMARIES: Final = {
-    "serve": """Answer on one port, TCP and UDP, until SIGTERM.
-
-    Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or address.""",
-    "check": """Check the network to each TARGET, and say what is wrong with it.
-
-    Exit status: 0 passed, 1 a check failed, 2 bad usage or settings, 3 inconclusive
-    or interrupted.""",
-    "hello": """Hold the plain conversation with any server, and print what came back.
-
-    Exit status: 0 answered, 1 no answer, 2 bad usage or settings, 3 interrupted.""",
-    "explain": """Explain a class of failure; without CLASS, list them all.""",
-}
-_USAGE: Final = {
-    "serve": "netduet serve [FLAGS]",
-    "check": "netduet check [FLAGS] TARGET…",
-    "hello": "netduet hello [FLAGS] TARGET",
-    "explain": "netduet explain [CLASS]",
-}
-_FORMS: Final = "host, host:port or \\[v6]:port"
-_SHORT: Final = {"json_report": "-J", "port": "-p"}
-_HELLO: Final = frozenset(
-    ("port", "family", "greeting", "resolve_timeout", "connect_timeout")
-) | {"answer_timeout"}
-
 
 class UsageError(Exception):
     """A command line that means nothing; the message is one line."""
@@ -80,7 +45,7 @@ def serve(flags: Flags) -> int:
         SettingsError: the settings cannot be used.
 
     """
-    loaded = load(_server_settings(), flags)
+    loaded = load(server_settings(), flags)
     from netduet.server.app import serve as run  # noqa: PLC0415
 
     return run(loaded.settings, loaded.ignored)
@@ -93,7 +58,7 @@ def check(words: Sequence[str], flags: Flags) -> int:
         SettingsError: the settings or a target cannot be used.
 
     """
-    loaded = load(_client_settings(), flags)
+    loaded = load(client_settings(), flags)
     targets = _targets(loaded.settings, words)
     from netduet.client.app import check as run  # noqa: PLC0415
     from netduet.client.app import unusable  # noqa: PLC0415
@@ -111,7 +76,7 @@ def hello(word: str, flags: Flags) -> int:
         SettingsError: the settings or the target cannot be used.
 
     """
-    loaded = load(_client_settings(), flags)
+    loaded = load(client_settings(), flags)
     if "=" in word:
         raise UsageError(f"target {word!r}: hello expects nothing: leave the = away")
     [target] = _targets(loaded.settings, [word])
@@ -175,7 +140,7 @@ def require(command: str) -> None:
 
     """
     half = HALVES.get(command)
-    if half is not None and not _holds(half):
+    if half is not None and not holds(half):
         other = "client" if half == "server" else "server"
         raise UsageError(
             f"this image holds only the {other} half; "
@@ -183,252 +148,20 @@ def require(command: str) -> None:
         )
 
 
-def parse(words: Sequence[str]) -> int:
-    """Parse a command line and run its command; return the exit status.
-
-    Raises:
-        SettingsError: the settings or a target cannot be used.
-        UsageError: the words mean nothing.
-
-    """
-    from cyclopts import CycloptsError  # noqa: PLC0415
-    from cyclopts.exceptions import UnusedCliTokensError  # noqa: PLC0415
-
-    command = next((word for word in words if not word.startswith("-")), "")
-    require(command)
-    try:
-        status = _application(command)(
-            words,
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
-    except CycloptsError as error:
-        if isinstance(error, UnusedCliTokensError):
-            reason = f"unexpected {' '.join(map(repr, error.unused_tokens or ()))}"
-        else:
-            reason = " ".join(str(error).split()).removesuffix(".")
-        known = command in HALVES or command == "config"
-        help_of = f"netduet {command}" if known else "netduet"
-        raise UsageError(f"{reason} (see {help_of} --help)") from None
-    return status if isinstance(status, int) else 0
-
-
-def _application(chosen: str) -> App:
-    """Return the parser; only the chosen command has its flags."""
-    from cyclopts import App, Parameter  # noqa: PLC0415
-
-    app = App(
-        name="netduet",
-        help="Prove a network: one end answers, the other asks and says what is wrong.",
-        version=__version__,
-        version_flags=["--version", "-V"],
-        help_format="markdown",
-    )
-    for command, half in HALVES.items():
-        here = _holds(half)
-        summary = _SUMMARIES[command]
-        app.command(
-            _flagged(command) if command == chosen else lambda: 0,
-            name=command,
-            help=summary if here else f"(in the image netduet-{half})",
-            usage=_USAGE[command],
-            help_epilogue=_epilogue(command),
-        )
-    config = App(name="config", help="Show, check or describe the settings.")
-    config.command(config_show, name="show")
-    config.command(config_check, name="check")
-
-    form = Parameter(
-        name="--format",
-        help="A page, a .env file, or the entries of a compose file.",
-        show_default=True,
-    )
-    forms = Annotated[Literal["markdown", "env", "compose"], form]
-    config.command(
-        _signed(
-            lambda *, form="markdown": config_reference(form),
-            [Slot("form", Slot.KEYWORD_ONLY, default="markdown", annotation=forms)],
-        ),
-        name="reference",
-        help=config_reference.__doc__,
-    )
-    app.command(config)
-    return app
-
-
-def _flagged(command: str) -> Callable[..., int]:
-    """Return a command as a function with one keyword a flag."""
-    if command == "explain":
-        return _signed(
-            lambda name=None: explain(name),
-            [
-                _positional(
-                    "name", "Class as a report names it: reach.refused.", "CLASS"
-                )
-            ],
-        )
-    if command == "serve":
-        model: type[Settings] = _server_settings()
-        fields = set(model.model_fields)
-        return _signed(lambda **flags: serve(flags), _slots(model, fields))
-    model = _client_settings()
-    if command == "hello":
-        word = _positional("word", f"Whom to greet: {_FORMS}.", "TARGET", needed=True)
-        return _signed(
-            lambda word, **flags: hello(word, _family(flags)),
-            [word, *_slots(model, _HELLO)],
-        )
-    told = (
-        f"What to check: {_FORMS}. With =blocked behind it (db:5432=blocked) it passes "
-        "only when it cannot be reached; =open is the contrary of --expect blocked."
-    )
-    words = _positional("words", told, "TARGET", many=True)
-    fields = set(model.model_fields) - {"target", "greeting"}
-    return _signed(
-        lambda *words, **flags: check(words, _family(flags)),
-        [words, *_slots(model, fields)],
-    )
-
-
-def _signed(function: Callable[..., int], slots: Iterable[Slot]) -> Callable[..., int]:
-    slots = list(slots)
-    function.__signature__ = Signature(slots)  # type: ignore[attr-defined]
-    function.__annotations__ = {slot.name: slot.annotation for slot in slots}
-    return function
-
-
-def _positional(
-    name: str, told: str, metavar: str, *, many: bool = False, needed: bool = False
-) -> Slot:
-    from cyclopts import Parameter  # noqa: PLC0415
-
-    told_as = Parameter(name=metavar, help=told, show_default=False)
-    if many:
-        return Slot(name, Slot.VAR_POSITIONAL, annotation=Annotated[str, told_as])
-    return Slot(
-        name,
-        Slot.POSITIONAL_ONLY,
-        default=Slot.empty if needed else None,
-        annotation=Annotated[str if needed else str | None, told_as],
-    )
-
-
-def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator[Slot]:
-    """Yield a keyword for each field.
-
-    Values stay text here: ``configuration.load`` judges them, so that a bad one
-    is told in the same words whichever source it came from.
-    """
-    from cyclopts import Group, Parameter  # noqa: PLC0415
-
-    groups = {
-        name: Group.create_ordered(name)
-        for name in ("Flags", "Limits", "Times", "Logs")
-    }
-    for field, info in model.model_fields.items():
-        if field not in fields:
-            continue
-        names = [flag(model, field)]
-        if field in _SHORT:
-            names.append(_SHORT[field])
-        default = show(info, info.default)
-        told = info.description
-        if names[0] != "--" + field.replace("_", "-"):
-            told = f"{told} Its variable is {model.variable(field)}."
-        described = Parameter(
-            name=names,
-            help=told,
-            show_default=default or False,
-            negative=f"--no-{names[0][2:]}" if info.annotation is bool else "",
-            metavar=_metavar(info),
-            group=groups[_group(field, info)],
-            allow_leading_hyphen=False,
-        )
-        kind = bool if info.annotation is bool else str
-        yield _keyword(field, kind, described)
-        if field == "family":
-            for number in "46":
-                same = f"The same as --family {number}."
-                short = Parameter(
-                    name=f"-{number}", help=same, negative="", group=groups["Flags"]
-                )
-                yield _keyword(f"ipv{number}", bool, short)
-
-
-def _keyword(name: str, kind: type, described: Any) -> Slot:
-    annotation = Annotated[kind | None, described]  # type: ignore[valid-type]
-    return Slot(name, Slot.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _family(flags: Mapping[str, Any]) -> Flags:
-    """Return flags with -4 and -6 made into a family.
-
-    Raises:
-        UsageError: they contradict.
-
-    """
-    rest = dict(flags)
-    short = {number for number in "46" if rest.pop(f"ipv{number}", False)}
-    asked = short | ({rest["family"]} if rest.get("family") else set())
-    if short and len(asked) > 1:
-        raise UsageError("-4, -6 and --family: give one of them")
-    return rest | {"family": short.pop()} if short else rest
-
-
-def _metavar(info: FieldInfo) -> str:
-    """Return what stands for a value in the help of a flag."""
-    choices = get_args(info.annotation)
-    if get_origin(info.annotation) is Literal:
-        return "|".join(choices)
-    number = info.annotation is int or int in choices
-    named = {
-        "time": "TIME",
-        "times": "TIME,…",
-        "size": "SIZE",
-        "share": "SHARE",
-        "rate": "RATE",
-        "list": "NAME,…",
-    }
-    return named.get(unit(info) or "", "NUMBER" if number else "TEXT")
-
-
-def _group(field: str, info: FieldInfo) -> str:
-    if field.startswith("log_"):
-        return "Logs"
-    if unit(info) in {"time", "times"}:
-        return "Times"
-    return (
-        "Limits"
-        if _metavar(info) in {"SIZE", "NUMBER", "SHARE", "RATE"} and field != "port"
-        else "Flags"
-    )
-
-
-def _epilogue(command: str) -> str:
-    half = HALVES[command].upper()
-    if command == "explain":
-        return ""
-    example = "max-frame-size" if half == "SERVER" else "answer-timeout"
-    variable = f"NETDUET_{half}_{example.upper().replace('-', '_')}"
-    return (
-        f"Each flag is a variable too, in the environment or in .env: --{example} is "
-        f"{variable}. Times are written 500ms, 30s or 2m, sizes 64KiB or 1MiB. "
-        "`netduet config show` prints what is in force."
-    )
-
-
-def _holds(half: str) -> bool:
+def holds(half: str) -> bool:
+    """Tell whether this image holds a half."""
     return find_spec(f"netduet.{half}") is not None
 
 
-def _server_settings() -> type[ServerSettings]:
+def server_settings() -> type[ServerSettings]:
+    """Return the server's settings; an image of the client alone has none."""
     from netduet.server.settings import ServerSettings  # noqa: PLC0415
 
     return ServerSettings
 
 
-def _client_settings() -> type[ClientSettings]:
+def client_settings() -> type[ClientSettings]:
+    """Return the client's settings; an image of the server alone has none."""
     from netduet.client.settings import ClientSettings  # noqa: PLC0415
 
     return ClientSettings
@@ -437,10 +170,10 @@ def _client_settings() -> type[ClientSettings]:
 def _models() -> list[type[Settings]]:
     """Return the settings of the halves that this image holds."""
     models: list[type[Settings]] = []
-    if _holds("server"):
-        models.append(_server_settings())
-    if _holds("client"):
-        models.append(_client_settings())
+    if holds("server"):
+        models.append(server_settings())
+    if holds("client"):
+        models.append(client_settings())
     return models
 
 
