@@ -61,6 +61,12 @@ class ClientSettings(Settings):
     idle_rungs: Durations = ()
     """Times of silence that the check `idle` tries; empty takes those of the profile."""
 
+    max_outage: Seconds = 0.5
+    """Longest time the network may be out without a failure."""
+
+    stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
+    """Time for which the check `stream` watches; 0 takes that of the profile: 2 seconds, 20 seconds, an hour."""
+
     resolve_timeout: Seconds = 5.0
     """Time a name has to resolve."""
 

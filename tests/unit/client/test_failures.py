@@ -84,6 +84,11 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("udp.reordered", "intermediary"),
         ("udp.black_hole", "intermediary"),
         ("udp.fragments", "intermediary"),
+        ("stream.outage", "intermediary"),
+        ("stream.new_connections", "unknown"),
+        ("stream.old_connections", "intermediary"),
+        ("stream.restarted", "server"),
+        ("stream.unsent", "client"),
         ("check.defect", "client"),
     ],
 )

@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from netduet.client.checks import close, identity, idle, name, path, reach, size, udp
+from netduet.client.checks import (
+    close,
+    identity,
+    idle,
+    name,
+    path,
+    reach,
+    size,
+    stream,
+    udp,
+)
 from netduet.client.checks.declaration import Check
 
 CHECKS: Final[tuple[Check[Any], ...]] = (
@@ -21,4 +31,5 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     udp.CHECK,
     idle.CHECK,
     close.CHECK,
+    stream.CHECK,
 )

@@ -28,11 +28,13 @@ class Bounds:
     """What a person may set for single checks. Each field is the setting of its name.
 
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
-    those of the profile).
+    those of the profile), ``max_outage`` and ``stream_time`` seconds (0: of the profile).
     """
 
     max_loss: float = 0.02
     idle_rungs: tuple[float, ...] = ()
+    max_outage: float = 0.5
+    stream_time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

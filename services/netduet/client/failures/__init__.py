@@ -11,9 +11,10 @@ from netduet.client.failures.carrying import CARRYING
 from netduet.client.failures.connecting import CONNECTING
 from netduet.client.failures.declaration import SIDES, Failure
 from netduet.client.failures.lasting import LASTING
+from netduet.client.failures.stream import STREAM
 
 __all__ = ["CATALOGUE", "SIDES", "Failure"]
 
 CATALOGUE: Final = {
-    failure.name: failure for failure in (*CONNECTING, *CARRYING, *LASTING)
+    failure.name: failure for failure in (*CONNECTING, *CARRYING, *LASTING, *STREAM)
 }
