@@ -19,6 +19,7 @@ What it is like:
   servers     how many netduets there are (SERVER4 and OTHERS4)
   names       what the name server.test resolves to, and how late
   target      what is checked, if not that name
+  outage      an Outage of outages.py: begins and ends while the check `stream` runs
   starved     "client" or "server" runs 5 % of the time
   seconds     the bound on one check
   representative   also in `make test`
@@ -30,7 +31,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.lab.networks import carrying, connecting, healthy, lasting
+from tests.lab.networks import carrying, connecting, healthy, lasting, outages
 from tests.lab.networks.declaration import Network
 
 __all__ = ["ALL", "NETWORKS", "Network"]
@@ -40,6 +41,7 @@ NETWORKS: Final = (
     *connecting.NETWORKS,
     *carrying.NETWORKS,
     *lasting.NETWORKS,
+    *outages.NETWORKS,
 )
 
 ALL: Final = {network.name: network for network in NETWORKS}

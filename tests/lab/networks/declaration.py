@@ -13,6 +13,7 @@ from tests.lab.conditions import (
 from tests.lab.expectation import Expected
 from tests.lab.middleboxes import Manner
 from tests.lab.nameserver import NAME, Names
+from tests.lab.outages import Outage
 from tests.lab.topology import (
     SERVER4,
     SERVER6,
@@ -42,6 +43,7 @@ class Network:
     names: Names = field(default=Names((SERVER4, SERVER6)))
     target: str = NAME
     flags: tuple[str, ...] = ()
+    outage: Outage | None = None
     starved: str = ""
     seconds: float = 60.0
     representative: bool = False
