@@ -227,12 +227,24 @@ def test_pause_in_which_we_did_not_run_proves_nothing() -> None:
     assert found(judgement) == [("stream.old_connections", None, Outcome.INCONCLUSIVE)]
 
 
-def test_pause_in_which_the_server_did_not_run_is_weighed() -> None:
-    """Where the server's stream shows no proof that it ran, its stalls are asked for."""
-    stalls = ((105.0, 107.5),)
+def test_pause_in_which_the_server_did_not_run_proves_nothing() -> None:
+    """Its stream's times show when a server stood still, and for how long."""
+    stalls = ((105.0, 107.0),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
     judgement = judged(datagrams=datagrams, pauses=(Pause(105.0, 108.0),))
+    assert found(judgement) == [("stream.old_connections", None, Outcome.INCONCLUSIVE)]
     assert judgement.findings[0].missed == Window(105.0, 108.0)
+
+
+@pytest.mark.parametrize("ours", [0.0, 0.3])
+def test_pause_that_stalls_explain_is_a_remark(ours: float) -> None:
+    """What is left without the times in which an end did not run counts."""
+    stalls = ((105.1, 105.9 - ours),)
+    datagrams = replace(GOOD.datagrams, server_stalls=stalls)
+    pause = Pause(105.0, 106.0, stalled=ours)
+    judgement = judged(datagrams=datagrams, pauses=(pause,))
+    assert judgement.findings == ()
+    assert any("stood still for 1.00 s" in one for one in judgement.remarks)
 
 
 def test_without_datagrams_connections_tell_of_an_outage() -> None:

@@ -70,8 +70,8 @@ def sort_out(place: Place) -> Sorted:
     """Say which events belong together."""
     outages, lucky = _parted(place.outages, lambda one: outage_by_chance(place, one))
     incidents = [_with_effects(place, one) for one in _joined(outages)]
-    moved = [one for one in place.restarts if one.boots[0] != one.boots[1]]
-    known: list[Incident | Restart] = [*incidents, *moved]
+    others = [one for one in place.restarts if moved(one)]
+    known: list[Incident | Restart] = [*incidents, *others]
     closures = _apart(place.closures, known)
     pauses = _apart(place.pauses, known)
     closures, lucky_closures = _parted(
@@ -89,6 +89,21 @@ def sort_out(place: Place) -> Sorted:
         tuple(_apart(place.restarts, incidents)),
         (*lucky, *lucky_closures, *lucky_pauses),
     )
+
+
+def away(place: Place, one: Pause | Closure) -> float:
+    """Return for how many seconds of it an end did not run, for all that is known."""
+    ours = one.stalled if isinstance(one, Pause) else 0.0
+    theirs = sum(
+        max(0.0, min(one.end, upto) - max(one.begin, since))
+        for since, upto in place.datagrams.server_stalls
+    )
+    return min(one.seconds, ours + theirs)
+
+
+def moved(restart: Restart) -> bool:
+    """Tell whether another start of a server answers than before."""
+    return restart.boots[0] != restart.boots[1]
 
 
 # Chance
@@ -122,7 +137,8 @@ def pause_by_chance(place: Place, one: Pause) -> bool:
     """
     if one.broken:
         return False
-    losses = 1 + int(math.log2(one.seconds / _RETRY + 1))
+    left = one.seconds - away(place, one)
+    losses = 1 + int(math.log2(left / _RETRY + 1))
     up, down = place.datagrams.up, place.datagrams.down
     if not place.datagrams.passed:
         share = _share_by_connections(place)

@@ -10,12 +10,15 @@ from netduet.client.checks.stream.incidents import (
     HALF,
     Incident,
     Sorted,
+    away,
+    moved,
     sort_out,
 )
 from netduet.client.checks.stream.measured import Place, Stream
-from netduet.client.checks.stream.telling import figures, losses, summary
+from netduet.client.checks.stream.remarks import remarks
+from netduet.client.checks.stream.telling import figures, summary
 from netduet.client.failures.declaration import BACK
-from netduet.client.streaming.events import Closure, Outage, Pause, Restart
+from netduet.client.streaming.events import Closure, Pause, Restart
 from netduet.client.verdict import (
     Finding,
     Judgement,
@@ -42,7 +45,7 @@ def judge_place(place: Place, longest: float) -> Judgement:
     return Judgement(
         summary(place, told),
         findings,
-        tuple(_remarks(place, told, longest)),
+        tuple(remarks(place, told, longest)),
         figures(place, told),
     )
 
@@ -53,13 +56,13 @@ def _findings(place: Place, told: Sorted, longest: float) -> Iterator[Finding]:
         if one.seconds > longest:
             yield _incident(place, one)
     for restart in told.restarts:
-        if _moved(restart) and restart.end - restart.begin > longest:
+        if moved(restart) and restart.end - restart.begin > longest:
             yield _restarted(place, restart)
     for closure in told.closures:
         if closure.last - closure.begin > longest:
             yield _closed(place, closure)
     for pause in told.pauses:
-        if pause.seconds > longest or pause.broken:
+        if pause.seconds - away(place, pause) > longest or pause.broken:
             yield _paused(place, pause)
 
 
@@ -80,7 +83,7 @@ def _unsent(place: Place) -> Iterator[Finding]:
 
 
 def _incident(place: Place, one: Incident) -> Finding:
-    if one.restart is not None and _moved(one.restart):
+    if one.restart is not None and moved(one.restart):
         return _restarted(place, one.restart)
     evidence = words.losses(place, one)
     numbers: dict[str, int | float | str | bool | None] = {
@@ -120,17 +123,8 @@ def _excuse(place: Place, one: Incident) -> words.Evidence:
     return ()
 
 
-def _moved(restart: Restart) -> bool:
-    """Tell whether another start of a server answers than before."""
-    return restart.boots[0] != restart.boots[1]
-
-
 def _restarted(place: Place, one: Restart) -> Finding:
-    seen = (
-        f"{place.address}: another start of the server answers since "
-        f"{words.at(place, one.end)}; {words.seconds(one.end - one.begin)} "
-        "passed from the last datagram of the one before to the first of this one"
-    )
+    seen = words.restarted(place, one)
     said = f"the server that answers now has the boot id {escape(one.boots[1])[:8]}…"
     was = f"the one before had {escape(one.boots[0])[:8]}…"
     if one.said:
@@ -155,7 +149,7 @@ def _closed(place: Place, one: Closure) -> Finding:
         "seconds_at_least": round(one.last - one.begin, 3),
         "seconds_at_most": round(one.end - one.before, 3),
     }
-    missed = _unproven(place, one.begin, one.end)
+    missed = _unproven(place, one)
     return Finding("stream.new_connections", seen, evidence, numbers, missed=missed)
 
 
@@ -171,11 +165,12 @@ def _paused(place: Place, one: Pause) -> Finding:
     numbers = {"seconds": round(one.seconds, 3)}
     evidence = words.of_both_ends(place)
     outcome = Outcome.FAIL
-    if one.stalled >= HALF * one.seconds > 0 and not one.broken:
+    starved = away(place, one)
+    if starved >= HALF * one.seconds > 0 and not one.broken:
         outcome = Outcome.INCONCLUSIVE
-        away = f"this client itself did not run for {one.stalled:.1f} s of it"
-        evidence = (*evidence, (Side.CLIENT, away))
-    missed = None if one.broken else _unproven(place, one.begin, one.end)
+        said = f"one of the ends itself did not run for {starved:.1f} s of it"
+        evidence = (*evidence, (Side.CLIENT, said))
+    missed = None if one.broken else _unproven(place, one)
     return Finding(
         "stream.old_connections",
         seen,
@@ -186,60 +181,7 @@ def _paused(place: Place, one: Pause) -> Finding:
     )
 
 
-def _unproven(place: Place, begin: float, end: float) -> Window | None:
-    """Return the time, unless the server's own stream shows that it ran in it."""
-    told = place.datagrams
-    away = sum(
-        max(0.0, min(end, upto) - max(begin, since))
-        for since, upto in told.server_stalls
-    )
-    shown = told.passed and away < HALF * (end - begin)
-    return None if shown else Window(begin, end)
-
-
-def _remarks(place: Place, told: Sorted, longest: float) -> Iterator[str]:
-    yield from losses(place)
-    for one in told.incidents:
-        if one.seconds <= longest:
-            did = "; ".join(text for _, text in words.effects(one))
-            yield f"{words.incident(place, one)}: short enough to pass; {did}"
-    for restart in told.restarts:
-        if not _moved(restart):
-            yield (
-                f"{place.address}: the server began its stream anew "
-                f"{words.at(place, restart.end)}, for it had heard nothing for long"
-            )
-        elif restart.end - restart.begin <= longest:
-            yield _restarted(place, restart).seen
-    for closure in told.closures:
-        if closure.last - closure.begin <= longest:
-            yield (
-                f"{place.address}: {closure.failed} new connections in a row did not "
-                f"work, {words.at(place, closure.begin)}: short enough to pass"
-            )
-    for pause in told.pauses:
-        if pause.seconds <= longest and not pause.broken:
-            yield (
-                f"{place.address}: the old connection stood still for "
-                f"{words.seconds(pause.seconds)}, {words.at(place, pause.begin)}: "
-                "short enough to pass"
-            )
-    yield from _by_chance(place, told)
-
-
-def _by_chance(place: Place, told: Sorted) -> Iterator[str]:
-    """Say what looks like an outage, and may come of scattered losses alone."""
-    for one in told.chance:
-        match one:
-            case Outage():
-                what = f"{one.lost} datagrams in a row were lost"
-            case Closure():
-                what = f"{one.failed} new connections in a row did not work"
-            case Pause():
-                what = (
-                    f"the old connection stood still for {words.seconds(one.seconds)}"
-                )
-        yield (
-            f"{place.address}: {what}, {words.at(place, one.begin)}: that may come of "
-            "scattered losses; a longer --stream-time can say more"
-        )
+def _unproven(place: Place, one: Closure | Pause) -> Window | None:
+    """Return its time, unless the server's own stream shows that it ran in it."""
+    shown = place.datagrams.passed and away(place, one) < HALF * one.seconds
+    return None if shown else Window(one.begin, one.end)

@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.checks.stream.incidents import Incident
 from netduet.client.checks.stream.measured import Place
 from netduet.client.failures.declaration import BACK, FORTH, INTERMEDIARY, UNKNOWN
-from netduet.client.streaming.events import Closure, Pause
+from netduet.client.streaming.events import Closure, Pause, Restart
 from netduet.client.verdict import Side
 from netduet.wire.foreign import escape
 from netduet.wire.messages import Report
@@ -67,6 +67,15 @@ def bounds(one: Closure) -> str:
     if not one.ended:
         return f"at least {seconds(one.last - one.begin)}, until the check ended"
     return f"{seconds(one.last - one.begin)} to {seconds(one.end - one.before)}"
+
+
+def restarted(place: Place, one: Restart) -> str:
+    """Say that another start of the server answers, and for how long none did."""
+    return (
+        f"{place.address}: another start of the server answers since "
+        f"{at(place, one.end)}; {seconds(one.end - one.begin)} "
+        "passed from the last datagram of the one before to the first of this one"
+    )
 
 
 def losses(place: Place, one: Incident) -> Evidence:
