@@ -168,8 +168,10 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
     loop = asyncio.get_running_loop()
 
     class Watched(Streaming):
-        def _understand(self, answer: StreamAnswer | None, at: float) -> None:
-            super()._understand(answer, at)
+        def _understand(
+            self, answer: StreamAnswer | None, at: float, *, fair: bool
+        ) -> None:
+            super()._understand(answer, at, fair=fair)
             if self.picture.known:
                 loop.call_soon_threadsafe(began.set)
 

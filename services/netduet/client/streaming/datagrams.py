@@ -118,8 +118,11 @@ class Streaming:
         )
 
     def _take(self, seconds: float) -> None:
-        for data in self._sock.wait(seconds):
-            at = time.monotonic()
+        until = time.monotonic() + max(0.0, seconds)
+        arrived = self._sock.wait(seconds)
+        at = time.monotonic()
+        fair = self._fair and at - until < LATE
+        for data in arrived:
             try:
                 frame = datagrams.parse(data)
             except RemoteError:
@@ -127,11 +130,13 @@ class Streaming:
             if frame is None or not frame.flags & ANSWER:
                 continue
             if frame.kind == Kind.STREAM:
-                self._understand(streams.parse_answer(frame.payload), at)
+                self._understand(streams.parse_answer(frame.payload), at, fair=fair)
             elif frame.kind == Kind.ERROR:
                 self._be_refused(frame.payload)
 
-    def _understand(self, answer: streams.StreamAnswer | None, at: float) -> None:
+    def _understand(
+        self, answer: streams.StreamAnswer | None, at: float, *, fair: bool
+    ) -> None:
         if answer is None or answer.flow != self._flow:
             return
         match answer:
@@ -142,7 +147,7 @@ class Streaming:
                 self._cookie = cookie
                 self.picture.booted(boot.hex())
             case Told():
-                self.picture.take(answer, at, fair=self._fair)
+                self.picture.take(answer, at, fair=fair)
             case End(why=Why.STOPPED):
                 self._over = True
             case End(why=why):

@@ -135,10 +135,8 @@ class Picture:
 
     def sent(self, at: float) -> None:
         """Count a datagram that has just left; its number is how many left before it."""
-        if self._unheard() == _RING // 2:
-            self._edges[self._known] = self._time(
-                self._known
-            )  # before it is overwritten
+        if self._unheard() == _RING // 2:  # soon overwritten
+            self._edges[self._known] = self._time(self._known)
         self._times[self.up.sent % _RING] = at
         self.up.sent += 1
 

@@ -92,7 +92,7 @@ def sort_out(place: Place) -> Sorted:
 
 
 def away(place: Place, one: Pause | Closure) -> float:
-    """Return for how many seconds of it an end did not run, for all that is known."""
+    """Return for how many seconds of it, at most, one end or the other did not run."""
     ours = one.stalled if isinstance(one, Pause) else 0.0
     theirs = sum(
         max(0.0, min(one.end, upto) - max(one.begin, since))

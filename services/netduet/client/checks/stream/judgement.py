@@ -168,7 +168,7 @@ def _paused(place: Place, one: Pause) -> Finding:
     starved = away(place, one)
     if starved >= HALF * one.seconds > 0 and not one.broken:
         outcome = Outcome.INCONCLUSIVE
-        said = f"one of the ends itself did not run for {starved:.1f} s of it"
+        said = f"an end itself did not run for up to {starved:.1f} s of it"
         evidence = (*evidence, (Side.CLIENT, said))
     missed = None if one.broken else _unproven(place, one)
     return Finding(

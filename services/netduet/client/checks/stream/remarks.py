@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from netduet.client.checks.stream import words
-from netduet.client.checks.stream.incidents import Sorted, away, moved
+from netduet.client.checks.stream.incidents import HALF, Sorted, away, moved
 from netduet.client.checks.stream.measured import Place
 from netduet.client.checks.stream.telling import losses
 from netduet.client.streaming.events import Closure, Outage, Pause
@@ -56,7 +56,9 @@ def _of_kind(place: Place, some: Sequence[Span], why: str) -> Iterator[str]:
             what = f"the old connection stood still for {words.seconds(one.seconds)}"
             starved = away(place, one)
             if starved:
-                what += f", and for {starved:.2f} s of it an end itself did not run"
+                what += f", and for up to {starved:.2f} s of it an end did not run"
+            if starved >= HALF * one.seconds:
+                why = "the network need not be at fault"
     when = words.at(place, one.begin)
     if len(some) > 1:
         when += f", and {len(some) - 1} more times for less long"
