@@ -93,6 +93,7 @@ NETWORKS: Final = (
         "all packets are lost for 0.35 s, both ways: shorter than may be",
         passes(("stream", "short enough to pass")),
         outage=all_out(*BOTH, seconds=0.35),
-        flags=WATCHED,
+        # Rules may go late on a busy machine, and the outage then is longer.
+        flags=(*WATCHED, "--max-outage", "1s"),
     ),
 )
