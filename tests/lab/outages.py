@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from tests.lab.conditions import DOWN, PORT, UP, Way
 from tests.lab.topology import Place
@@ -24,6 +24,9 @@ _BEGUN: Final = 10
 """Datagrams that show that the stream is under way, or at least wanted."""
 
 _LATER: Final = 1.0
+_READ: Final = 0.05
+"""Seconds that a tool takes to read what it is given, or more."""
+
 _LOOK: Final = 0.05
 _PATIENCE: Final = 60.0
 
@@ -107,22 +110,58 @@ def _have(
         if over.wait(_LATER):
             return
         matches = _ports(place) if outage.old else outage.matches
-        happened.begin = _filter(place, "-I", matches)
-        over.wait(outage.seconds)
-        happened.end = _filter(place, "-D", matches)
+        with _Change(place, "-I", matches) as change:
+            happened.begin = change.make()
+        until = sum(happened.begin) / 2 + outage.seconds
+        with _Change(place, "-D", matches) as change:
+            over.wait(until - time.monotonic())
+            happened.end = change.make()
     except (OSError, subprocess.SubprocessError) as error:
         happened.failed.append(str(error))
 
 
-def _filter(place: Place, how: str, matches: tuple[str, ...]) -> tuple[float, float]:
-    """Change the rules of both families; return when it began and was done."""
-    script = "".join(f"{how} FORWARD {match} -j DROP\n" for match in matches)
-    begin = time.monotonic()
-    for tool in _FAMILIES:
-        _run(place, tool, f"*filter\n{script}COMMIT\n")
-        if tool == "iptables":
-            done = time.monotonic()
-    return begin, done
+class _Change:
+    """A change of both families' rules, by tools that wait for their last word only.
+
+    A busy machine takes long to start a process: that is over when it matters.
+    """
+
+    def __init__(self, place: Place, how: str, matches: tuple[str, ...]) -> None:
+        """Have the tools read all but the last word."""
+        lines = "".join(f"{how} FORWARD {match} -j DROP\n" for match in matches)
+        self._tools = [
+            subprocess.Popen(
+                place.command("router", f"{tool}-restore", "--noflush"),
+                stdin=subprocess.PIPE,
+                text=True,
+            )
+            for tool in _FAMILIES
+        ]
+        for tool in self._tools:
+            assert tool.stdin is not None
+            tool.stdin.write(f"*filter\n{lines}")
+            tool.stdin.flush()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave no process."""
+        for tool in self._tools:
+            tool.kill()
+            tool.communicate()
+
+    def make(self) -> tuple[float, float]:
+        """Change the rules; return when that began, and when those of IPv4 were done."""
+        time.sleep(_READ)
+        times = [time.monotonic()]
+        for tool in self._tools:
+            tool.communicate("COMMIT\n", timeout=10)
+            times.append(time.monotonic())
+            if tool.returncode:
+                raise subprocess.CalledProcessError(tool.returncode, "iptables-restore")
+        return times[0], times[1]
 
 
 def _datagrams(place: Place) -> int:
