@@ -141,6 +141,7 @@ class _Change:
             assert tool.stdin is not None
             tool.stdin.write(f"*filter\n{lines}")
             tool.stdin.flush()
+        time.sleep(_READ)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -154,7 +155,6 @@ class _Change:
 
     def make(self) -> tuple[float, float]:
         """Change the rules; return when that began, and when those of IPv4 were done."""
-        time.sleep(_READ)
         times = [time.monotonic()]
         for tool in self._tools:
             tool.communicate("COMMIT\n", timeout=10)
