@@ -22,7 +22,7 @@ _RUN_PATIENCE: Final = 3600
 Result = dict[str, Any]
 """What ``run.py`` prints of a network."""
 
-_OPTIONS: Final = (
+OPTIONS: Final = (
     # Namespaces are made and entered, /proc/sys is mounted writable.
     *("--cap-add", "SYS_ADMIN"),
     # Links, routes, packet filters, the TUN device.
@@ -58,7 +58,7 @@ def run(image: str, *words: str, label: str = "netduet.lab") -> Iterator[Result]
     """Run the container; yield what comes of each network, as it comes."""
     name = f"{IMAGE}-{uuid.uuid4().hex[:12]}"
     command = ["docker", "run", "--rm", "--name", name, "--label", label]
-    command += [*_OPTIONS, image, *words]
+    command += [*OPTIONS, image, *words]
     remove = ["docker", "rm", "-f", name]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         timer = threading.Timer(

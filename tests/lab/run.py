@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import netduet
+from tests.lab import outages
 from tests.lab.conditions import Condition, through_proxy
 from tests.lab.expectation import VERDICT, Report, cells, complaints
 from tests.lab.middleboxes import Middlebox
@@ -79,8 +80,11 @@ def examine(network: Network, number: int) -> dict[str, Any]:
         with contextlib.ExitStack() as stack:
             place = stack.enter_context(topology(number, _conditions(network)))
             result["made_seconds"] = round(time.monotonic() - begin, 3)
-            _inhabit(stack, network, place)
-            report, said = _check(network, place)
+            inhabit(stack, network, place)
+            happened = stack.enter_context(outages.during(place, network.outage))
+            report, said = check(network, place)
+            if happened.failed:
+                raise RuntimeError(f"the outage: {happened.failed}")  # noqa: TRY301 - told below
         result["report"] = report
         result["said"] = said[-4000:]
         if not report:
@@ -104,7 +108,7 @@ def _conditions(network: Network) -> tuple[Condition, ...]:
     return (*network.conditions, through_proxy())
 
 
-def _inhabit(stack: contextlib.ExitStack, network: Network, place: Place) -> None:
+def inhabit(stack: contextlib.ExitStack, network: Network, place: Place) -> None:
     """Start all that lives in a network; return when it listens."""
     servers = (SERVER4, *OTHERS4)[: network.servers]
 
@@ -148,7 +152,7 @@ def _serve(
             stack.enter_context(_starving(server, *rhythm))
 
 
-def _check(network: Network, place: Place) -> tuple[Report, str]:
+def check(network: Network, place: Place) -> tuple[Report, str]:
     """Run the client to its end; return its report ({} without one), and stderr."""
     command = [sys.executable, "-m", "netduet", "check", "--json", *network.flags]
     further = [target for target, _ in network.also]

@@ -18,6 +18,7 @@ from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
     Answered,
     DataReceived,
+    EchoReceived,
     EofReceived,
     ErrorReceived,
     Event,
@@ -212,6 +213,17 @@ class Conversation(asyncio.Protocol):
                     return payload
                 case None if not self.gone:
                     return None
+            self.ending = self._ended_by(event)
+        return None
+
+    async def echoes(self, patience: float) -> int | None:
+        """Return how many ECHO frames come back next; None as for ``answer``."""
+        if self.ending is not None:
+            return None
+        event = await self._next(patience)
+        if isinstance(event, EchoReceived):
+            return event.count
+        if event is not None or self.gone:
             self.ending = self._ended_by(event)
         return None
 

@@ -73,6 +73,12 @@ class ClientSettings(Settings):
     min_rate: Annotated[Rate, Field(ge=0, le=1e12)] = 0.0
     """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
 
+    max_outage: Seconds = 0.5
+    """Longest time the network may be out without a failure."""
+
+    stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
+    """Time for which the check `stream` watches; 0 takes that of the profile: 2 seconds, 20 seconds, an hour."""
+
     resolve_timeout: Seconds = 5.0
     """Time a name has to resolve."""
 

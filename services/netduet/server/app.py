@@ -24,6 +24,7 @@ from netduet.server.listener import BindError, Listener, Sockets, bind
 from netduet.server.records import Records
 from netduet.server.session import Session
 from netduet.server.shared import Shared
+from netduet.server.streams import Streams
 from netduet.stalls import StallWatch
 from netduet.wire.states import Limits
 
@@ -131,9 +132,10 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         listener = Listener(sockets.tcp, self._accept)
-        flows = Flows()
+        behaviours = self._shared.behaviours
+        flows, streams = Flows(), Streams(behaviours.identity.boot_id)
         endpoints = [
-            DatagramEndpoint(sock, self._shared.behaviours, self._counters, flows)
+            DatagramEndpoint(sock, behaviours, self._counters, flows, streams)
             for sock in sockets.udp
         ]
         async with self._stalls, self._admin(admin, sockets):
@@ -148,6 +150,7 @@ class Server:
             )
             await _wait(self._leave, self._settings.shutdown_delay)
             await listener.stop(0.0 if self._leave.is_set() else _QUEUE_PATIENCE)
+            streams.end()
             for endpoint in endpoints:
                 endpoint.stop(loop)
             await self._drain(loop)

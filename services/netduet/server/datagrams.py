@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 from netduet import kernel
 from netduet.server.behaviours import Address, Behaviours, new_id
-from netduet.wire import counts, datagrams
+from netduet.wire import counts, datagrams, streams
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import MAGIC, Frame, Kind
 from netduet.wire.messages import Open, decode
@@ -17,6 +18,8 @@ from netduet.wire.messages import Open, decode
 if TYPE_CHECKING:
     from netduet.server.counters import Counters
     from netduet.server.flows import Flows
+    from netduet.server.streams import Streams
+    from netduet.wire.streams import StreamAnswer
 
 _BATCH: Final = 64
 """Datagrams taken in one turn of the loop, so that TCP gets its turn too."""
@@ -26,6 +29,11 @@ _KIND: Final = len(MAGIC) + 4
 _IN_PKTINFO: Final = struct.Struct("=I4s4s")  # ip(7): ifindex, spec_dst, addr
 _IN6_PKTINFO: Final = struct.Struct("=16sI")  # ipv6(7): addr, ifindex
 _IP_PKTINFO: Final = 8  # socket.IP_PKTINFO has a name only from Python 3.14 on
+
+_STREAM: Final = bytes([Kind.STREAM])
+
+TAKEN: Final = b""
+"""No answer: a datagram of a stream, which has its own pace."""
 
 Ancillary = list[tuple[int, int, bytes]]
 
@@ -44,9 +52,11 @@ class DatagramEndpoint:
         behaviours: Behaviours,
         counters: Counters,
         flows: Flows,
+        under_way: Streams,
     ) -> None:
         """Take over a bound, non-blocking socket."""
         self._flows = flows
+        self._streams = under_way
         self._sock = sock
         self._behaviours = behaviours
         self._counters = counters
@@ -79,19 +89,29 @@ class DatagramEndpoint:
                 self._counters.datagrams_ignored += 1
                 continue
             local, source = _destination(ancillary)
-            answer = self._answer(data, (peer[0], peer[1]), (local, self._port))
+            if data[_KIND : _KIND + 1] == _STREAM:
+                answer = self._stream(data, peer, source)
+            else:
+                answer = self._answer(data, (peer[0], peer[1]), (local, self._port))
             if answer is None:
                 self._counters.datagrams_ignored += 1
-                continue
-            try:
-                self._sock.sendmsg([answer], source, 0, peer)
-            except OSError:
-                # A full buffer, or a peer that no route leads to: UDP may lose.
-                self._counters.datagrams_failed += 1
-                if data[_KIND] == Kind.COUNT:
-                    self._flows.take_back()
-            else:
-                self._counters.datagrams_answered += 1
+            elif (
+                answer is not TAKEN
+                and not self._send(answer, source, peer)
+                and data[_KIND] == Kind.COUNT
+            ):
+                self._flows.take_back()
+
+    def _send(self, answer: bytes, source: Ancillary, peer: Any) -> bool:
+        """Send from an address; tell whether it left."""
+        try:
+            self._sock.sendmsg([answer], source, 0, peer)
+        except OSError:
+            # A full buffer, or a peer that no route leads to: UDP may lose.
+            self._counters.datagrams_failed += 1
+            return False
+        self._counters.datagrams_answered += 1
+        return True
 
     def _answer(self, data: bytes, peer: Address, local: Address) -> bytes | None:
         room = len(data)
@@ -117,6 +137,27 @@ class DatagramEndpoint:
         dropped = kernel.socket_drops(self._sock.fileno())
         answer = self._flows.answer(peer, question, length, length, dropped)
         return datagrams.answer(Kind.COUNT, answer, frame.id, room)
+
+    def _stream(self, data: bytes, peer: Any, source: Ancillary) -> bytes | None:
+        """Take a datagram of a stream; return what answers it at once, or TAKEN."""
+
+        def send(told: StreamAnswer) -> bool:
+            answer = datagrams.answer(Kind.STREAM, told.serialize(), 0, streams.SIZE)
+            return answer is not None and self._send(answer, source, peer)
+
+        try:
+            frame = datagrams.parse_question(data)
+            if frame is None:
+                return None
+            question = streams.parse_question(frame.payload, frame.id)
+            told = self._streams.take(
+                question, (peer[0], peer[1]), send, time.monotonic(), frame.id
+            )
+        except RemoteError as error:
+            return datagrams.failure(error, len(data))
+        if told is None:
+            return TAKEN
+        return datagrams.answer(Kind.STREAM, told.serialize(), frame.id, len(data))
 
 
 def _destination(ancillary: Ancillary) -> tuple[str, Ancillary]:

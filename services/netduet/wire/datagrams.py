@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OPENING_SIZE: Final = 1200
 """Bytes a client pads its opening to: an answer fits, and so does any IPv6 path."""
 
-QUESTIONS: Final = frozenset({Kind.OPEN, Kind.ECHO, Kind.COUNT})
+QUESTIONS: Final = frozenset({Kind.OPEN, Kind.ECHO, Kind.COUNT, Kind.STREAM})
 _KNOWN: Final = frozenset(Kind)
 _OVERHEAD: Final = len(MAGIC) + HEADER_SIZE
 _FLAGS: Final = len(MAGIC) + FLAGS_OFFSET

@@ -51,6 +51,7 @@ class Kind(IntEnum):
     CLOSE = 22
     INSPECT = 23
     COUNT = 24
+    STREAM = 25
 
 
 DATA: Final = frozenset(
@@ -74,6 +75,7 @@ FEATURES: Final = {
     "close": Kind.CLOSE,
     "inspect": Kind.INSPECT,
     "count": Kind.COUNT,
+    "stream": Kind.STREAM,
 }
 """Features a server announces, with the kind that each allows the client to ask."""
 

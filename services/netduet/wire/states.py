@@ -92,16 +92,19 @@ TRANSITIONS: Final = {
     State.CLOSED: {},
 }
 
+DATAGRAMS: Final = frozenset({Kind.COUNT, Kind.STREAM})
+"""Kinds that no connection carries."""
+
 ACCEPTED: Final = {
     (Role.SERVER, State.OPENING): frozenset({(Kind.OPEN, 0)}),
     (Role.SERVER, State.OPEN): frozenset(
         {(kind, 0) for kind in Kind}
-        - {(kind, 0) for kind in (Kind.OPEN, Kind.ERROR, Kind.COUNT)}
+        - {(kind, 0) for kind in {Kind.OPEN, Kind.ERROR} | DATAGRAMS}
     ),
     (Role.CLIENT, State.OPENING): frozenset({(Kind.OPEN, ANSWER), (Kind.ERROR, 0)}),
     (Role.CLIENT, State.OPEN): frozenset(
         {(kind, ANSWER) for kind in Kind}
-        - {(kind, ANSWER) for kind in (Kind.OPEN, Kind.ERROR, Kind.COUNT)}
+        - {(kind, ANSWER) for kind in {Kind.OPEN, Kind.ERROR} | DATAGRAMS}
         | {(Kind.ERROR, 0)}
     ),
 }

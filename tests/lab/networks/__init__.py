@@ -19,7 +19,11 @@ What it is like:
   servers     how many netduets there are (SERVER4 and OTHERS4)
   names       what the name server.test resolves to, and how late
   target      what is checked, if not that name
+<<<<<<< HEAD
   also        further targets of the same command, each with what it must say
+=======
+  outage      an Outage of outages.py: begins and ends while the check `stream` runs
+>>>>>>> stream
   starved     "client" or "server" runs 5 % of the time
 <<<<<<< HEAD
   background  another client of the same namespace loads the path meanwhile
@@ -46,6 +50,7 @@ from tests.lab.networks import (
     lasting,
     loaded,
     oddities,
+    outages,
 )
 from tests.lab.networks.declaration import Network
 
@@ -58,6 +63,7 @@ NETWORKS: Final = (
     *carrying.NETWORKS,
     *lasting.NETWORKS,
     *churning.NETWORKS,
+    *outages.NETWORKS,
     *loaded.NETWORKS,
     *oddities.NETWORKS,
     *isolation.NETWORKS,

@@ -13,6 +13,7 @@ from tests.lab.conditions import (
 from tests.lab.expectation import Expected
 from tests.lab.middleboxes import Manner
 from tests.lab.nameserver import NAME, Names
+from tests.lab.outages import Outage
 from tests.lab.topology import (
     SERVER4,
     SERVER6,
@@ -43,6 +44,7 @@ class Network:
     target: str = NAME
     also: tuple[tuple[str, Expected], ...] = ()
     flags: tuple[str, ...] = ()
+    outage: Outage | None = None
     starved: str = ""
     background: bool = False
     rhythm: tuple[float, float] = (0.005, 0.095)

@@ -98,6 +98,11 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("churn.refused", "unknown"),
         ("churn.unserved", "unknown"),
         ("churn.unstarted", "client"),
+        ("stream.outage", "intermediary"),
+        ("stream.new_connections", "unknown"),
+        ("stream.old_connections", "intermediary"),
+        ("stream.restarted", "server"),
+        ("stream.unsent", "client"),
         ("check.defect", "client"),
     ],
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from netduet.wire import counts, datagrams, frames, messages
+from netduet.server.streams import EACH, MOST
+from netduet.wire import counts, datagrams, frames, messages, streams
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, DATA, FEATURES, Kind
 from netduet.wire.messages import LimitsNotice, Welcome
@@ -151,6 +152,12 @@ def test_welcome_table() -> None:
         f"more than {messages.MAX_DIGITS} digits",
         f"more than {messages.MAX_DEPTH} levels",
         f"opening to {datagrams.OPENING_SIZE:,} bytes",
+        f"from the client, is {streams.QUESTION_SIZE} bytes",
+        f"to the next, {streams.SHORTEST} to {streams.LONGEST})",
+        f"pads the datagram to {streams.SIZE} bytes",
+        f"at most {streams.GAPS}, and for each",
+        f"came for {streams.LEASE:.0f} seconds",
+        f"at most {MOST} streams, and at most {EACH} to one address",
     ],
 )
 def test_numbers_in_the_text(said: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from netduet.server.flows import Flows
-from netduet.wire import counts, datagrams, frames, messages, patterns
+from netduet.server.streams import Streams
+from netduet.wire import counts, datagrams, frames, messages, patterns, streams
 from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import HEADER_SIZE, MAGIC, Frame, Kind
@@ -195,9 +196,15 @@ def test_datagram(vector: Vector) -> None:
 
 
 def _said(frame: Frame) -> bytes:
-    """Return the payload that answers an ECHO, or the first COUNT there was."""
+    """Return the payload that answers an ECHO, the first COUNT there was, a STREAM."""
     if frame.kind == Kind.ECHO:
         return frame.payload
+    if frame.kind == Kind.STREAM:
+        asked = streams.parse_question(frame.payload, frame.id)
+        server = Streams("bb" * 16, bytes(32))
+        told = server.take(asked, ("192.0.2.1", 1024), lambda _: True, 0.0)
+        assert told is not None
+        return told.serialize()
     question = counts.parse_question(frame.payload, frame.id)
     size = len(frame.payload)
     return Flows().answer(("192.0.2.1", 1024), question, size, size, dropped=0)

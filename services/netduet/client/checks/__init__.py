@@ -21,6 +21,7 @@ from netduet.client.checks import (
     path,
     reach,
     size,
+    stream,
     tls,
     udp,
 )
@@ -37,6 +38,7 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     idle.CHECK,
     close.CHECK,
     churn.CHECK,
+    stream.CHECK,
     load.CHECK,
     tls.CHECK,
     isolation.CHECK,

@@ -31,7 +31,8 @@ class Bounds:
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
     those of the profile), ``expect_instances`` is a number (0: not said),
     ``max_uneven`` how many times the others' average one of them may get,
-    ``min_rate`` is in bit/s (0: not judged).
+    ``min_rate`` is in bit/s (0: not judged), ``max_outage`` and ``stream_time`` are
+    seconds (0: of the profile).
     """
 
     max_loss: float = 0.02
@@ -39,6 +40,8 @@ class Bounds:
     expect_instances: int = 0
     max_uneven: float = 2.0
     min_rate: float = 0.0
+    max_outage: float = 0.5
+    stream_time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

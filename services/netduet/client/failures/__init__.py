@@ -15,6 +15,7 @@ from netduet.client.failures.declaration import SIDES, Failure
 from netduet.client.failures.isolation import ISOLATION
 from netduet.client.failures.lasting import LASTING
 from netduet.client.failures.load import LOAD
+from netduet.client.failures.stream import STREAM
 
 __all__ = ["CATALOGUE", "SIDES", "Failure"]
 
@@ -26,6 +27,7 @@ CATALOGUE: Final = {
         *CARRYING,
         *LASTING,
         *CHURN,
+        *STREAM,
         *LOAD,
         *ISOLATION,
     )

@@ -1,0 +1,187 @@
+"""What outages mean: which are too long, whose they are, which prove nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from netduet.client.checks.stream import words
+from netduet.client.checks.stream.incidents import (
+    HALF,
+    Incident,
+    Sorted,
+    away,
+    moved,
+    sort_out,
+)
+from netduet.client.checks.stream.measured import Place, Stream
+from netduet.client.checks.stream.remarks import remarks
+from netduet.client.checks.stream.telling import figures, summary
+from netduet.client.failures.declaration import BACK
+from netduet.client.streaming.events import Closure, Pause, Restart
+from netduet.client.verdict import (
+    Finding,
+    Judgement,
+    Outcome,
+    Side,
+    Window,
+    merged,
+)
+from netduet.wire.foreign import escape
+
+ENOUGH: Final = 0.25
+"""Share of our own datagrams that must have left, or nothing is proven."""
+
+
+def judge(stream: Stream) -> Judgement:
+    """Judge each address by itself."""
+    return merged([judge_place(one, stream.max_outage) for one in stream.places])
+
+
+def judge_place(place: Place, longest: float) -> Judgement:
+    """Judge one address: outages longer than ``longest`` seconds are failures."""
+    told = sort_out(place)
+    findings = tuple(_findings(place, told, longest))
+    return Judgement(
+        summary(place, told),
+        findings,
+        tuple(remarks(place, told, longest)),
+        figures(place, told),
+    )
+
+
+def _findings(place: Place, told: Sorted, longest: float) -> Iterator[Finding]:
+    yield from _unsent(place)
+    for one in told.incidents:
+        if one.seconds > longest:
+            yield _incident(place, one)
+    for restart in told.restarts:
+        if moved(restart) and restart.end - restart.begin > longest:
+            yield _restarted(place, restart)
+    for closure in told.closures:
+        if closure.last - closure.begin > longest:
+            yield _closed(place, closure)
+    for pause in told.pauses:
+        if pause.seconds - away(place, pause) > longest or pause.broken:
+            yield _paused(place, pause)
+
+
+def _unsent(place: Place) -> Iterator[Finding]:
+    """Say that too little was measured: no verdict about the network."""
+    told = place.datagrams
+    planned = told.up.sent + told.unsent
+    if not told.passed or told.up.sent >= ENOUGH * planned:
+        return
+    why = f"({told.error})" if told.error else "because it did not run often enough"
+    seen = (
+        f"{place.address}: this end itself sent only {told.up.sent} of {planned} "
+        f"datagrams, {why}"
+    )
+    said = f"did not run for {told.stalled:.1f} s of {place.seconds:.1f} s"
+    evidence = ((Side.CLIENT, said),)
+    yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
+
+
+def _incident(place: Place, one: Incident) -> Finding:
+    if one.restart is not None and moved(one.restart):
+        return _restarted(place, one.restart)
+    evidence = words.losses(place, one)
+    numbers: dict[str, int | float | str | bool | None] = {
+        "begin": round(one.begin - place.begin, 3),
+        "seconds": round(one.seconds, 3),
+        "lost": sum(outage.lost for outage in one.outages),
+    }
+    why = _excuse(place, one)
+    outcome = Outcome.INCONCLUSIVE if why else Outcome.FAIL
+    # Where both streams show that their ends ran, no stall elsewhere excuses anything.
+    shown = one.outages and one.ended
+    missed = None if shown else Window(one.begin, one.end)
+    return Finding(
+        "stream.outage",
+        words.incident(place, one),
+        (*evidence, *why),
+        numbers,
+        one.where,
+        missed,
+        outcome,
+    )
+
+
+def _excuse(place: Place, one: Incident) -> words.Evidence:
+    """Return why an outage proves nothing about the network; nothing if it does."""
+    if one.starved >= HALF * one.seconds:
+        said = (
+            f"one of the ends itself did not run for {one.starved:.1f} s of it: "
+            "its own starvation may be all there is"
+        )
+        return ((Side.CLIENT, said),)
+    back = [outage for outage in one.outages if outage.where == BACK]
+    dropped = place.datagrams.dropped
+    if back and dropped and dropped >= HALF * max(two.lost for two in back):
+        said = f"{dropped} datagrams arrived, and this end's own buffer was full"
+        return ((Side.CLIENT, said),)
+    return ()
+
+
+def _restarted(place: Place, one: Restart) -> Finding:
+    seen = words.restarted(place, one)
+    said = f"the server that answers now has the boot id {escape(one.boots[1])[:8]}…"
+    was = f"the one before had {escape(one.boots[0])[:8]}…"
+    if one.said:
+        was += f", and took its leave: {one.said}"
+    evidence = ((Side.SERVER, was), (Side.SERVER, said))
+    length = {"seconds": round(one.end - one.begin, 3)}
+    return Finding("stream.restarted", seen, evidence, {**length})
+
+
+def _closed(place: Place, one: Closure) -> Finding:
+    seen = (
+        f"{place.address}: {one.failed} new connections in a row did not work, for "
+        f"{words.bounds(one)}, {words.at(place, one.begin)}, while what was there "
+        "went on"
+    )
+    evidence = (
+        (Side.CLIENT, f"of the last of them: {escape(one.why)}"),
+        *words.of_both_ends(place),
+    )
+    numbers: dict[str, int | float | str | bool | None] = {
+        "failed": one.failed,
+        "seconds_at_least": round(one.last - one.begin, 3),
+        "seconds_at_most": round(one.end - one.before, 3),
+    }
+    missed = _unproven(place, one)
+    return Finding("stream.new_connections", seen, evidence, numbers, missed=missed)
+
+
+def _paused(place: Place, one: Pause) -> Finding:
+    when = words.at(place, one.begin)
+    if one.broken:
+        seen = f"{place.address}: the old connection broke {when}: {escape(one.broken)}"
+    else:
+        seen = (
+            f"{place.address}: the old connection stood still for "
+            f"{words.seconds(one.seconds)}, {when}, while new ones worked"
+        )
+    numbers = {"seconds": round(one.seconds, 3)}
+    evidence = words.of_both_ends(place)
+    outcome = Outcome.FAIL
+    starved = away(place, one)
+    if starved >= HALF * one.seconds > 0 and not one.broken:
+        outcome = Outcome.INCONCLUSIVE
+        said = f"an end itself did not run for up to {starved:.1f} s of it"
+        evidence = (*evidence, (Side.CLIENT, said))
+    missed = None if one.broken else _unproven(place, one)
+    return Finding(
+        "stream.old_connections",
+        seen,
+        evidence,
+        {**numbers},
+        missed=missed,
+        outcome=outcome,
+    )
+
+
+def _unproven(place: Place, one: Closure | Pause) -> Window | None:
+    """Return its time, unless the server's own stream shows that it ran in it."""
+    shown = place.datagrams.passed and away(place, one) < HALF * one.seconds
+    return None if shown else Window(one.begin, one.end)

@@ -1,0 +1,171 @@
+"""A fresh connection each tick: when was new work possible?
+
+A connection is made, opened and ended. It works, opened, at once or not: a SYN that is
+lost is sent again after a second (RFC 6298 §2), and says nothing of the time between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.conversation import Opening, meeting
+from netduet.client.streaming.events import Closure, Tell
+
+if TYPE_CHECKING:
+    from netduet.client.checks.declaration import Patience
+    from netduet.client.dial import Address
+    from netduet.stalls import StallWatch
+
+AT_ONCE: Final = 0.8
+"""Seconds in which a connection must be done to have worked at once."""
+
+LEAST: Final = 3
+"""Connections one behind the other that must fail to be told of."""
+
+MOST: Final = 16
+"""Connections under way at once."""
+
+_STALLED: Final = 0.1
+_FAREWELL: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A fresh connection. ``void``: this end did not run, and nothing is proven."""
+
+    begin: float
+    end: float
+    why: str = ""
+    void: bool = False
+
+    @property
+    def worked(self) -> bool:
+        """It worked at once."""
+        return not self.why
+
+
+class Closures:
+    """Finds the runs of connections that did not work. Pure; ticks come in order."""
+
+    def __init__(self, tell: Tell) -> None:
+        """Say who hears of a run that is over."""
+        self.begun = 0
+        self.failed = 0
+        self.void = 0
+        self._tell = tell
+        self._run: Closure | None = None
+        self._before = 0.0
+
+    def take(self, tick: Tick) -> None:
+        """Take the next one."""
+        if tick.void:
+            self.void += 1
+            return
+        self.begun += 1
+        run = self._run
+        if tick.worked:
+            self._run, self._before = None, tick.begin
+            if run is not None and run.failed >= LEAST:
+                self._tell(replace(run, end=tick.begin, ended=True))
+            return
+        self.failed += 1
+        if run is None:
+            before = self._before or tick.begin
+            self._run = Closure(
+                tick.begin, tick.end, before, tick.begin, 1, tick.why, ended=False
+            )
+        else:
+            self._run = replace(
+                run, end=tick.end, last=tick.begin, failed=run.failed + 1
+            )
+
+    def finish(self) -> None:
+        """Tell of a run that is not over."""
+        if self._run is not None and self._run.failed >= LEAST:
+            self._tell(self._run)
+        self._run = None
+
+
+class Connections:
+    """Begins one every so often; ``closures`` has the totals."""
+
+    def __init__(
+        self,
+        address: Address,
+        patience: Patience,
+        period: float,
+        stalls: StallWatch,
+        tell: Tell,
+        *,
+        at_once: float = AT_ONCE,
+    ) -> None:
+        """Say where to, how often (in seconds), who watches us, and who hears of events.
+
+        ``at_once`` is in how many seconds a connection must be done.
+        """
+        self.closures = Closures(tell)
+        self.skipped = 0
+        self._address = address
+        self._at_once = at_once
+        self._patience = patience
+        self._period = period
+        self._stalls = stalls
+        self._pending: deque[asyncio.Task[Tick]] = deque()
+
+    async def run(self, seconds: float) -> None:
+        """Go on for so long; then wait for those under way."""
+        try:
+            await self._run(time.monotonic() + seconds)
+            for task in self._pending:
+                self.closures.take(await task)
+            self.closures.finish()
+        finally:
+            for task in self._pending:
+                task.cancel()
+            await asyncio.gather(*self._pending, return_exceptions=True)
+
+    async def _run(self, until: float) -> None:
+        due = time.monotonic()
+        while (now := time.monotonic()) < until:
+            while self._pending and self._pending[0].done():
+                self.closures.take(self._pending.popleft().result())
+            if len(self._pending) < MOST:
+                self._pending.append(asyncio.create_task(self._tick()))
+            else:
+                self.skipped += 1
+            due = max(due + self._period, now)
+            await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
+
+    async def _tick(self) -> Tick:
+        begin = time.monotonic()
+        bound = self._at_once
+        patience = replace(
+            self._patience,
+            connect=min(bound, self._patience.connect),
+            answer=min(bound, self._patience.answer),
+        )
+        async with meeting(self._address, patience) as (opening, conversation):
+            end = time.monotonic()
+            if conversation is not None:
+                # Whether ends arrive is for the check close to say.
+                await conversation.end(_FAREWELL)
+        why = _why(opening)
+        if not why and end - begin > bound:
+            why = "it took too long"
+        void = bool(why) and self._stalls.stalled(begin, end) > _STALLED
+        return Tick(begin, end, why, void)
+
+
+def _why(opening: Opening) -> str:
+    """Return why a connection did not work, "" if it did."""
+    if opening.welcome is not None:
+        return ""
+    if opening.refused is not None:
+        return f"the server said {opening.refused.code}"
+    if not opening.accepted:
+        return f"it was not made ({opening.detail})"
+    return f"it was made, and not answered ({opening.detail or 'closed'})"

@@ -1,0 +1,189 @@
+"""Streams datagrams to a server and has it stream back, by one socket.
+
+Blocking, for a thread of its own: it keeps time better there than in the event loop.
+It paces, asks for the cookie, and hands all that was sent and came to the picture.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.streaming.events import Event, Tell
+from netduet.client.streaming.picture import Picture
+from netduet.wire import datagrams, streams
+from netduet.wire.errors import RemoteError
+from netduet.wire.frames import ANSWER, Kind
+from netduet.wire.messages import Failure, decode
+from netduet.wire.streams import (
+    NO_COOKIE,
+    Challenge,
+    End,
+    StreamFlag,
+    StreamQuestion,
+    Told,
+    Why,
+)
+
+if TYPE_CHECKING:
+    from netduet.client.datagrams import Datagrams
+
+LATE: Final = 0.05
+"""Seconds behind its time from which on a datagram of ours shows that we did not run."""
+
+_SETTLE: Final = 0.25
+_QUIET: Final = 0.3
+_LONGEST: Final = 1.5
+_STOPS: Final = 5
+_KNOCK: Final = 0.1
+"""Seconds between two questions for a cookie."""
+
+
+class Streaming:
+    """One flow. ``run`` it in a thread; ``picture`` is then what came of it.
+
+    ``answered`` tells whether a cookie came, ``refused`` why the server streams not;
+    ``unsent`` counts those that did not leave, for the reason ``error`` or because this
+    end did not run, for ``stalled`` seconds in all.
+    """
+
+    def __init__(self, sock: Datagrams, period: float, tell: Tell) -> None:
+        """Say by which socket, at which pace (in seconds), and who hears of events."""
+        self.picture = Picture(period)
+        self.answered = False
+        self.refused = ""
+        self.unsent = 0
+        self.error = ""
+        self.stalled = 0.0
+        self.round_trip = 0.0
+        self._sock = sock
+        self._period = period
+        self._tell = tell
+        self._flow = secrets.randbits(64)
+        self._cookie = NO_COOKIE
+        self._boot = b""
+        self._knocked = float("-inf")
+        self._over = False
+        self._fair = True
+
+    def run(self, seconds: float, stop: threading.Event) -> None:
+        """Stream for so long, or until told to stop; then end the server's stream."""
+        due = settle = time.monotonic()
+        until = due + seconds
+        while (now := time.monotonic()) < until and not stop.is_set():
+            if now >= due:
+                self._judge_pace(now - due)
+                self._send(now)
+                due += self._period
+                if due <= now:
+                    due = now + self._period
+            if now >= settle:
+                self._settle(self.picture.settle(now))
+                settle = now + _SETTLE
+            self._take(min(due, until) - time.monotonic())
+        self._rest(stop)
+
+    # Parts
+
+    def _judge_pace(self, late: float) -> None:
+        """Count what could not be sent in its time: it is not caught up with."""
+        self._fair = late < LATE
+        if not self._fair:
+            self.stalled += late
+        if self.answered:
+            self.unsent += int(late / self._period)
+
+    def _send(self, now: float) -> None:
+        picture = self.picture
+        if self.answered:
+            error = self._ask(picture.up.sent)
+            if error:
+                self.unsent += 1
+                self.error = error
+            else:
+                picture.sent(now)
+        elif now - self._knocked >= _KNOCK:
+            self._knocked = now
+            self.error = self._ask(0) or self.error
+
+    def _ask(self, number: int, flags: StreamFlag = streams.PLAIN) -> str:
+        period = round(self._period * 1000)
+        question = StreamQuestion(self._flow, number, period, self._cookie, flags)
+        payload = question.serialize()
+        return self._sock.send(
+            datagrams.serialize(Kind.STREAM, payload, 0, streams.SIZE)
+        )
+
+    def _take(self, seconds: float) -> None:
+        until = time.monotonic() + max(0.0, seconds)
+        arrived = self._sock.wait(seconds)
+        at = time.monotonic()
+        fair = self._fair and at - until < LATE
+        for data in arrived:
+            try:
+                frame = datagrams.parse(data)
+            except RemoteError:
+                continue
+            if frame is None or not frame.flags & ANSWER:
+                continue
+            if frame.kind == Kind.STREAM:
+                self._understand(streams.parse_answer(frame.payload), at, fair=fair)
+            elif frame.kind == Kind.ERROR:
+                self._be_refused(frame.payload)
+
+    def _understand(
+        self, answer: streams.StreamAnswer | None, at: float, *, fair: bool
+    ) -> None:
+        if answer is None or answer.flow != self._flow:
+            return
+        match answer:
+            case Challenge(cookie=cookie, boot=boot):
+                if not self.answered:
+                    self.round_trip = at - self._knocked
+                self.answered = True
+                self._cookie = cookie
+                self.picture.booted(boot.hex())
+            case Told():
+                self.picture.take(answer, at, fair=fair)
+            case End(why=Why.STOPPED):
+                self._over = True
+            case End(why=why):
+                self.picture.ended(why.name.lower())
+
+    def _be_refused(self, payload: bytes) -> None:
+        try:
+            self.refused = decode(Failure, payload).message
+        except RemoteError:
+            self.refused = "an error that cannot be read"
+
+    def _settle(self, events: list[Event]) -> None:
+        for event in events:
+            self._tell(event)
+
+    def _rest(self, stop: threading.Event) -> None:
+        """Wait for what is still under way, then end the stream; tell what is left."""
+        picture = self.picture
+        begin = time.monotonic()
+        quiet = _QUIET + 2 * self.round_trip
+
+        def waiting(now: float) -> bool:
+            if picture.known >= picture.up.sent or picture.latest is None:
+                return False
+            silent = now - picture.latest > quiet
+            return now < begin + (_LONGEST + quiet if silent else quiet)
+
+        while waiting(now := time.monotonic()) and not stop.is_set():
+            self._take(self._period)
+        self._settle(picture.finish(now))
+        for _ in range(_STOPS if self.answered else 0):
+            if self._over or self._ask(picture.up.sent, StreamFlag.STOP):
+                break
+            self._until(lambda: self._over, quiet / _STOPS)
+
+    def _until(self, done: Callable[[], bool], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not done() and (left := until - time.monotonic()) > 0:
+            self._take(left)

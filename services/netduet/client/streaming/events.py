@@ -1,0 +1,92 @@
+"""What the parts of the measurement tell. Times are seconds of our monotonic clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Datagrams of one direction that were lost one behind the other.
+
+    ``where`` is the direction, or unknown; it is out from when the first lost one was
+    sent until the first one that arrived again was sent. ``slipped`` is for how long of
+    that the sender itself did not run, ``deaf`` the receiver; ``ended`` False: it was
+    still out when the measurement ended. ``precision`` is how far off begin and end may be.
+    """
+
+    where: str
+    begin: float
+    end: float
+    lost: int
+    slipped: float = 0.0
+    deaf: float = 0.0
+    ended: bool = True
+    precision: float = 0.02
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The server's stream began anew: ``begin`` is when the last of the old one came.
+
+    ``boots`` are the starts of a server before and after, in hex, the same where it
+    went on running; ``said`` is the server's word for the end of the old one.
+    """
+
+    begin: float
+    end: float
+    boots: tuple[str, str]
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """So many fresh connections begun one behind the other did not work at once.
+
+    ``begin`` and ``end`` are when the first of them was begun, and the first behind
+    them that worked; ``last`` when the last of them was. ``before`` is when the last
+    one before them was begun.
+    """
+
+    begin: float
+    end: float
+    before: float
+    last: float
+    failed: int
+    why: str
+    ended: bool = True
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The old connection stood still: from a question's sending to its late answer.
+
+    ``broken`` says how it ended, when it did not go on; ``stalled`` is for how long of
+    that this end did not run.
+    """
+
+    begin: float
+    end: float
+    broken: str = ""
+    ended: bool = True
+    stalled: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.end - self.begin
+
+
+Event = Outage | Restart | Closure | Pause
+Tell = Callable[[Event], None]

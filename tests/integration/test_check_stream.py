@@ -1,0 +1,195 @@
+"""The check ``stream`` against a real server, and its streams through broken relays."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from functools import partial
+
+import pytest
+
+from netduet.client.checks.declaration import Bounds, Context, Patience
+from netduet.client.checks.identity import Answer
+from netduet.client.checks.stream.judgement import judge
+from netduet.client.checks.stream.measured import Place, Stream
+from netduet.client.checks.stream.measuring import FEATURE, Plan, watch
+from netduet.client.conversation import Opening
+from netduet.client.datagrams import Datagrams
+from netduet.client.dial import Address
+from netduet.client.streaming.datagrams import Streaming
+from netduet.client.streaming.events import Event, Outage, Restart
+from netduet.client.target import parse_target
+from netduet.wire.streams import StreamAnswer
+from tests.integration.conftest import StartServer
+from tests.integration.relays import Fault, faithful, relay, swallowing
+from tests.unit.client.far_end import welcome
+
+PATIENCE = Patience(resolve=3.0, connect=3.0, answer=3.0)
+PLAN = Plan(1.0)
+
+
+def address(port: int) -> Address:
+    """Return a port of loopback."""
+    return Address(socket.AF_INET, "127.0.0.1", port)
+
+
+async def watched(port: int, features: tuple[str, ...] = (FEATURE,)) -> Place:
+    """Watch a port where, over TCP, a netduet was met."""
+    target = parse_target(f"127.0.0.1:{port}", port)
+    context = Context(target, socket.AF_UNSPEC, "netduet", PATIENCE, bounds=Bounds())
+    opening = Opening(welcome=welcome(features=list(features)))
+    return await watch(context, Answer(address(port), opening), PLAN)
+
+
+def streamed(
+    port: int, seconds: float, stop: threading.Event
+) -> tuple[Streaming, list[Event]]:
+    """Stream to a port for so long; return what came of it."""
+    events: list[Event] = []
+    with Datagrams(address(port)) as sock:
+        streaming = Streaming(sock, 0.02, events.append)
+        streaming.run(seconds, stop)
+    return streaming, events
+
+
+def out_from(first: int, count: int) -> Fault:
+    """Return a fault: so many from this number on are lost."""
+    return lambda n, data: [] if first <= n < first + count else [data]
+
+
+async def test_good_network_is_never_out(start_server: StartServer) -> None:
+    """On loopback nothing is lost, and every connection works."""
+    running = await start_server()
+    place = await watched(running.port)
+    judgement = judge(Stream((place,), 0.5))
+    assert judgement.findings == ()
+    assert (place.datagrams.up.lost, place.datagrams.down.lost) == (0, 0)
+    assert place.datagrams.passed
+    assert place.old.answered == place.old.asked > 0
+    assert place.old.report is not None
+    assert (place.fresh.failed, place.fresh.begun + place.fresh.void > 0) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "where"),
+    [
+        (out_from(30, 30), faithful, "path →"),
+        (faithful, out_from(30, 30), "path ←"),
+    ],
+)
+async def test_outage_is_found_on_the_way_it_is_on(
+    start_server: StartServer, up: Fault, down: Fault, where: str
+) -> None:
+    """Thirty datagrams in a row, lost one way, are an outage of that way alone."""
+    running = await start_server()
+    with relay(running.port, up, down) as port:
+        call = partial(streamed, port, 2.0, threading.Event())
+        streaming, events = await asyncio.to_thread(call)
+    found = [one for one in events if isinstance(one, Outage)]
+    assert [(one.where, one.lost, one.ended) for one in found] == [(where, 30, True)]
+    picture = streaming.picture
+    lost = {"path →": picture.up.lost, "path ←": picture.down.lost}
+    assert lost.pop(where) == 30
+    assert set(lost.values()) == {0}
+
+
+async def test_silence_that_goes_on_is_told_without_a_direction(
+    start_server: StartServer,
+) -> None:
+    """When nothing comes back any more, the end of the measurement tells so."""
+    running = await start_server()
+    with relay(running.port, faithful, out_from(20, 100_000)) as port:
+        call = partial(streamed, port, 1.0, threading.Event())
+        _, events = await asyncio.to_thread(call)
+    (one,) = [one for one in events if isinstance(one, Outage)]
+    assert (one.where, one.ended) == ("unknown", False)
+
+
+async def test_blocked_datagrams_leave_what_connections_tell(
+    start_server: StartServer,
+) -> None:
+    """Without UDP the check goes on by TCP, and says what it cannot tell."""
+    running = await start_server(udp=False)
+    place = await watched(running.port)
+    judgement = judge(Stream((place,), 0.5))
+    assert judgement.findings == ()
+    assert any("direction" in remark for remark in judgement.remarks)
+    assert not place.datagrams.passed
+
+
+async def test_server_that_cannot_stream_is_not_asked(
+    start_server: StartServer,
+) -> None:
+    """An older server is told from a network that drops datagrams."""
+    running = await start_server()
+    place = await watched(running.port, features=())
+    assert not place.datagrams.asked
+    assert any("version" in one for one in judge(Stream((place,), 0.5)).remarks)
+
+
+async def test_nothing_comes_through_and_nothing_is_claimed(
+    start_server: StartServer,
+) -> None:
+    """Where no datagram passes at all, there is no outage to tell of."""
+    running = await start_server()
+    with relay(running.port, swallowing, faithful) as port:
+        call = partial(streamed, port, 0.5, threading.Event())
+        streaming, events = await asyncio.to_thread(call)
+    assert (streaming.answered, events) == (False, [])
+
+
+async def test_stop_ends_a_stream_that_has_no_end(start_server: StartServer) -> None:
+    """A caller may stream for ever, hears events meanwhile, and stops when it likes."""
+    running = await start_server()
+    told, stop = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell(_: Event) -> None:
+        loop.call_soon_threadsafe(told.set)
+
+    def stream(port: int) -> None:
+        with Datagrams(address(port)) as sock:
+            Streaming(sock, 0.02, tell).run(float("inf"), stop)
+
+    with relay(running.port, out_from(20, 20), faithful) as port:
+        task = asyncio.create_task(asyncio.to_thread(stream, port))
+        async with asyncio.timeout(10):
+            await told.wait()
+            stop.set()
+            await task
+
+
+async def test_other_start_of_the_server_is_met(start_server: StartServer) -> None:
+    """A server that is stopped says so, and its successor is known as another one."""
+    first = await start_server()
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    began, stop = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    class Watched(Streaming):
+        def _understand(
+            self, answer: StreamAnswer | None, at: float, *, fair: bool
+        ) -> None:
+            super()._understand(answer, at, fair=fair)
+            if self.picture.known:
+                loop.call_soon_threadsafe(began.set)
+
+    def stream() -> None:
+        def tell(event: Event) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
+        with Datagrams(address(first.port)) as sock:
+            Watched(sock, 0.02, tell).run(float("inf"), stop)
+
+    task = asyncio.create_task(asyncio.to_thread(stream))
+    async with asyncio.timeout(10):
+        await began.wait()
+        await first.stop()
+        await start_server(port=first.port)
+        while not isinstance(event := await events.get(), Restart):
+            pass
+        stop.set()
+        await task
+    assert event.boots[0] != event.boots[1]
+    assert event.said == "draining"

@@ -1,0 +1,151 @@
+"""Streams of datagrams, asked for by a bare socket: who gets one, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from netduet.wire import datagrams, streams
+from netduet.wire.frames import ANSWER, Kind
+from netduet.wire.streams import (
+    NO_COOKIE,
+    SIZE,
+    Challenge,
+    End,
+    StreamAnswer,
+    StreamFlag,
+    StreamQuestion,
+    Told,
+    Why,
+)
+from tests.integration.conftest import StartServer
+from tests.integration.running import PATIENCE, Running
+
+Result = TypeVar("Result")
+
+
+class Bare:
+    """A socket that streams by hand."""
+
+    def __init__(self, port: int, flow: int = 7) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(("127.0.0.1", port))
+        self.flow = flow
+        self.cookie = NO_COOKIE
+
+    def ask(self, number: int = 0, flags: int = 0, size: int = SIZE) -> None:
+        """Send a datagram of ours."""
+        flag = StreamFlag(flags)
+        question = StreamQuestion(self.flow, number, 20, self.cookie, flag)
+        self.sock.send(datagrams.serialize(Kind.STREAM, question.serialize(), 0, size))
+
+    def next(self) -> StreamAnswer:
+        """Return the next datagram of the server's."""
+        data = self.sock.recv(2048)
+        assert len(data) <= SIZE
+        frame = datagrams.parse(data)
+        assert frame is not None
+        assert (frame.kind, frame.flags) == (Kind.STREAM, ANSWER)
+        answer = streams.parse_answer(frame.payload)
+        assert answer is not None
+        return answer
+
+    def until(self, kind: type[Result]) -> Result:
+        """Return the next one of a kind."""
+        while not isinstance(answer := self.next(), kind):
+            pass
+        return answer
+
+    def learn(self) -> None:
+        """Ask for a cookie."""
+        self.ask()
+        self.cookie = self.until(Challenge).cookie
+
+
+async def talk(running: Running, script: Callable[[Bare], Result]) -> Result:
+    """Let a socket do as told, in a thread."""
+    bare = Bare(running.port)
+    with bare.sock:
+        return await asyncio.to_thread(script, bare)
+
+
+async def test_stream_goes_on_by_itself_until_it_is_ended(
+    start_server: StartServer,
+) -> None:
+    """Once begun, the server sends at its own pace, and ends when it is asked to."""
+    running = await start_server()
+
+    def script(bare: Bare) -> list[Told]:
+        bare.learn()
+        bare.ask(0)
+        bare.ask(2)
+        told = [bare.until(Told) for _ in range(5)]
+        bare.ask(3, StreamFlag.STOP)
+        assert bare.until(End).why is Why.STOPPED
+        return told
+
+    told = await talk(running, script)
+    assert [one.number for one in told] == [0, 1, 2, 3, 4]
+    assert (told[-1].received, told[-1].gaps) == (2, ((1, 2),))
+
+
+async def test_without_its_own_cookie_nobody_gets_more_than_was_asked(
+    start_server: StartServer,
+) -> None:
+    """Each question of a forged source has one answer, a smaller one, or none."""
+    running = await start_server()
+
+    def script(bare: Bare) -> None:
+        bare.learn()
+        forged = Bare(running.port)
+        with forged.sock:
+            forged.cookie = bare.cookie
+            for _ in range(3):
+                forged.ask()
+                assert isinstance(forged.next(), Challenge)
+            forged.ask(size=0)  # too small for a challenge
+            forged.ask(flags=StreamFlag.STOP)
+            assert isinstance(forged.next(), Challenge)
+            forged.sock.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                forged.next()
+
+    await talk(running, script)
+
+
+async def test_server_that_shuts_down_says_so(start_server: StartServer) -> None:
+    """A drain ends each stream with a word."""
+    running = await start_server()
+    bare = Bare(running.port)
+    with bare.sock:
+        await asyncio.to_thread(bare.learn)
+        bare.ask(0)
+        await asyncio.to_thread(bare.until, Told)
+        await running.stop()
+        assert (await asyncio.to_thread(bare.until, End)).why is Why.DRAINING
+
+
+async def test_one_address_gets_so_many(start_server: StartServer) -> None:
+    """The seventeenth stream to one address is refused by an error."""
+    running = await start_server()
+
+    def script(bare: Bare) -> bytes:
+        for flow in range(16):
+            bare.flow, bare.cookie = flow, NO_COOKIE
+            bare.learn()
+            bare.ask(0)
+        bare.flow, bare.cookie = 99, NO_COOKIE
+        bare.learn()
+        bare.ask(0)
+        while True:
+            frame = datagrams.parse(bare.sock.recv(2048))
+            if frame is not None and frame.kind == Kind.ERROR:
+                return frame.payload
+
+    assert b"too_many_connections" in await talk(running, script)

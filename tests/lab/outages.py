@@ -1,0 +1,198 @@
+"""Outages: rules that come into force while a check is under way, and go again.
+
+They begin when the router has forwarded some datagrams of the check ``stream``, and a
+second more has passed; so such a network runs that check alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from tests.lab.conditions import DOWN, PORT, UP, Way
+from tests.lab.topology import Place
+
+_FAMILIES: Final = ("iptables", "ip6tables")
+_COUNTED: Final = f"-p udp --dport {PORT}"
+_BEGUN: Final = 10
+"""Datagrams that show that the stream is under way, or at least wanted."""
+
+_LATER: Final = 1.0
+_READ: Final = 0.05
+"""Seconds that a tool takes to read what it is given, or more."""
+
+_LOOK: Final = 0.05
+_PATIENCE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What is dropped, by matches of the router's FORWARD chain, and for how long.
+
+    ``old``: what belongs to the TCP connections that are there when it begins.
+    """
+
+    matches: tuple[str, ...] = ()
+    seconds: float = 1.5
+    old: bool = False
+
+
+@dataclass(slots=True)
+class Happened:
+    """When the rules came into force and went, between two instants each."""
+
+    begin: tuple[float, float] = (0.0, 0.0)
+    end: tuple[float, float] = (0.0, 0.0)
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted, from the middle of one to the middle of the other."""
+        return sum(self.end) / 2 - sum(self.begin) / 2
+
+    @property
+    def doubt(self) -> float:
+        """How far off that may be."""
+        spans = (self.begin, self.end)
+        return sum(after - before for before, after in spans) / 2
+
+
+def all_out(*ways: Way, seconds: float = 1.5) -> Outage:
+    """Drop all that goes these ways."""
+    return Outage(tuple(f"-o {way}" for way in ways), seconds)
+
+
+def new_out(seconds: float = 1.5) -> Outage:
+    """Drop what begins a TCP connection."""
+    return Outage((f"-o {UP} -p tcp --syn",), seconds)
+
+
+def old_out(seconds: float = 1.5) -> Outage:
+    """Drop what belongs to the TCP connections that are there."""
+    return Outage((), seconds, old=True)
+
+
+BOTH: Final = (UP, DOWN)
+
+
+@contextlib.contextmanager
+def during(place: Place, outage: Outage | None) -> Iterator[Happened]:
+    """Have an outage while the block runs, if there is one to have."""
+    happened, over = Happened(), threading.Event()
+    if outage is None:
+        yield happened
+        return
+    for tool in _FAMILIES:
+        _run(place, tool, f"*mangle\n-A FORWARD {_COUNTED}\nCOMMIT\n")
+    thread = threading.Thread(target=_have, args=(place, outage, happened, over))
+    thread.start()
+    try:
+        yield happened
+    finally:
+        over.set()
+        thread.join()
+
+
+def _have(
+    place: Place, outage: Outage, happened: Happened, over: threading.Event
+) -> None:
+    try:
+        until = time.monotonic() + _PATIENCE
+        while _datagrams(place) < _BEGUN and time.monotonic() < until:
+            if over.wait(_LOOK):
+                return
+        if over.wait(_LATER):
+            return
+        matches = _ports(place) if outage.old else outage.matches
+        with _Change(place, "-I", matches) as change:
+            happened.begin = change.make()
+        until = sum(happened.begin) / 2 + outage.seconds
+        with _Change(place, "-D", matches) as change:
+            over.wait(until - time.monotonic())
+            happened.end = change.make()
+    except (OSError, subprocess.SubprocessError) as error:
+        happened.failed.append(str(error))
+
+
+class _Change:
+    """A change of both families' rules, by tools that wait for their last word only.
+
+    A busy machine takes long to start a process: that is over when it matters.
+    """
+
+    def __init__(self, place: Place, how: str, matches: tuple[str, ...]) -> None:
+        """Have the tools read all but the last word."""
+        lines = "".join(f"{how} FORWARD {match} -j DROP\n" for match in matches)
+        self._tools = [
+            subprocess.Popen(
+                place.command("router", f"{tool}-restore", "--noflush"),
+                stdin=subprocess.PIPE,
+                text=True,
+            )
+            for tool in _FAMILIES
+        ]
+        for tool in self._tools:
+            assert tool.stdin is not None
+            tool.stdin.write(f"*filter\n{lines}")
+            tool.stdin.flush()
+        time.sleep(_READ)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave no process."""
+        for tool in self._tools:
+            tool.kill()
+            tool.communicate()
+
+    def make(self) -> tuple[float, float]:
+        """Change the rules; return when that began, and when those of IPv4 were done."""
+        times = [time.monotonic()]
+        for tool in self._tools:
+            tool.communicate("COMMIT\n", timeout=10)
+            times.append(time.monotonic())
+            if tool.returncode:
+                raise subprocess.CalledProcessError(tool.returncode, "iptables-restore")
+        return times[0], times[1]
+
+
+def _datagrams(place: Place) -> int:
+    """Return how many datagrams the router has met on their way to the server."""
+    counted = 0
+    for tool in _FAMILIES:
+        told = _output(place, "router", f"{tool}-save", "-c", "-t", "mangle")
+        counted += sum(map(int, re.findall(r"^\[(\d+):\d+\] -A", told, re.MULTILINE)))
+    return counted
+
+
+def _ports(place: Place) -> tuple[str, ...]:
+    """Return what matches the client's connections that are there now."""
+    told = _output(place, "client", "ss", "-tnH", "state", "established")
+    ports = re.findall(rf":(\d+)\s+\S+:{PORT}\b", told)
+    listed = ",".join(dict.fromkeys(ports))
+    return (f"-p tcp -m multiport --ports {listed}",)
+
+
+def _run(place: Place, tool: str, script: str) -> None:
+    subprocess.run(
+        place.command("router", f"{tool}-restore", "--noflush"),
+        input=script,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+
+
+def _output(place: Place, role: str, *words: str) -> str:
+    command = place.command("client" if role == "client" else "router", *words)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=10, check=True
+    ).stdout

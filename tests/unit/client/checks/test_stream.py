@@ -1,0 +1,322 @@
+"""Judging outages: tables of measurements, no network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from netduet.client.checks.stream.judgement import judge
+from netduet.client.checks.stream.measured import (
+    Flow,
+    Fresh,
+    Old,
+    Place,
+    Stream,
+)
+from netduet.client.dial import Address
+from netduet.client.streaming.events import Closure, Outage, Pause, Restart
+from netduet.client.streaming.picture import Counted
+from netduet.client.verdict import Judgement, Outcome, Side, Window
+from tests.unit.client.far_end import report
+
+ADDRESS = Address(2, "192.0.2.1", 12345)
+FORTH, BACK, BETWEEN, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
+
+GOOD = Place(
+    ADDRESS,
+    begin=100.0,
+    end=120.0,
+    datagrams=Flow(up=Counted(1000), down=Counted(1000)),
+    fresh=Fresh(begun=200),
+    old=Old(asked=400, answered=400, report=report()),
+)
+BLOCKED = replace(GOOD, datagrams=Flow(answered=False))
+
+
+def judged(place: Place = GOOD, max_outage: float = 0.5, **fields: Any) -> Judgement:
+    """Judge a place, its fields changed as told."""
+    return judge(Stream((replace(place, **fields),), max_outage))
+
+
+def found(judgement: Judgement) -> list[tuple[str, str | None, Outcome]]:
+    """Return the classes that were found, where, and what they come to."""
+    return [(one.failure, one.where, one.outcome) for one in judgement.findings]
+
+
+def out(where: str, seconds: float = 1.5, begin: float = 105.0, **how: Any) -> Outage:
+    """Return an outage of datagrams."""
+    lost = round(seconds / 0.02)
+    return Outage(where, begin, begin + seconds, lost, **how)
+
+
+def lost(*outages: Outage) -> Flow:
+    """Return the streams of datagrams after outages."""
+    up = sum(one.lost for one in outages if one.where == FORTH)
+    down = sum(one.lost for one in outages if one.where == BACK)
+    return Flow(up=Counted(1000, up), down=Counted(1000, down))
+
+
+def closed(seconds: float = 1.5, begin: float = 105.0, failed: int = 15) -> Closure:
+    """Return a run of fresh connections that did not work."""
+    end = begin + seconds
+    return Closure(begin, end, begin - 0.1, end - 0.1, failed, "no answer")
+
+
+def test_nothing_out_is_nothing_to_tell() -> None:
+    """A network that is never out passes, without a remark."""
+    judgement = judged()
+    assert (judgement.findings, judgement.remarks, judgement.skipped) == ((), (), None)
+    assert "never out" in judgement.summary
+    assert judgement.figures["longest_outage"] == 0.0
+    assert judgement.figures["up_sent"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("ways", "where"),
+    [((FORTH,), FORTH), ((BACK,), BACK), ((FORTH, BACK), BETWEEN)],
+)
+def test_outage_is_a_failure_of_its_direction(
+    ways: tuple[str, ...], where: str
+) -> None:
+    """One way is that path's; both at once are of something in between."""
+    outages = tuple(out(way) for way in ways)
+    judgement = judged(outages=outages, datagrams=lost(*outages))
+    assert found(judgement) == [("stream.outage", where, Outcome.FAIL)]
+    (finding,) = judgement.findings
+    assert finding.missed is None  # both streams show that their ends ran
+    assert finding.figures["seconds"] == 1.5
+    assert "1.50 s (±0.02 s), 5.0 s into the check" in finding.seen
+    assert {side for side, _ in finding.evidence} == {Side.CLIENT, Side.SERVER}
+
+
+def test_time_of_day_is_told_for_whoever_reads_other_logs() -> None:
+    """Where the clock is known, an outage is told by the time of day, in UTC."""
+    one = out(FORTH)
+    judgement = judged(outages=(one,), datagrams=lost(one), clock=86_400.0 - 105.0)
+    assert "5.0 s into the check (at 00:00:00 UTC)" in judgement.findings[0].seen
+
+
+def test_outages_of_both_ways_at_other_times_are_two() -> None:
+    """What does not coincide has two causes."""
+    outages = (out(FORTH), out(BACK, begin=110.0))
+    judgement = judged(outages=outages, datagrams=lost(*outages))
+    assert [one.where for one in judgement.findings] == [FORTH, BACK]
+
+
+def test_short_outage_is_a_remark() -> None:
+    """What is shorter than may be passes, and is told."""
+    one = out(BACK, 0.4)
+    judgement = judged(outages=(one,), datagrams=lost(one))
+    assert judgement.findings == ()
+    assert any("0.40 s" in remark for remark in judgement.remarks)
+    longer = judged(max_outage=0.3, outages=(one,), datagrams=lost(one))
+    assert found(longer) == [("stream.outage", BACK, Outcome.FAIL)]
+
+
+def test_row_that_chance_explains_is_no_outage() -> None:
+    """Where nearly half of all is lost anyway, a row of twelve comes by chance."""
+    one = out(FORTH, 0.24)
+    datagrams = Flow(up=Counted(1000, 450), down=Counted(1000))
+    judgement = judged(max_outage=0.2, outages=(one,), datagrams=datagrams)
+    assert judgement.findings == ()
+    assert any("scattered losses" in remark for remark in judgement.remarks)
+    assert judgement.figures["outages"] == 0
+
+
+def test_effects_on_connections_are_told_with_the_outage() -> None:
+    """What TCP made of it is evidence, and no failure of its own."""
+    outages = (out(FORTH),)
+    judgement = judged(
+        outages=outages,
+        datagrams=lost(*outages),
+        closures=(closed(),),
+        pauses=(Pause(105.0, 108.2),),
+    )
+    assert found(judgement) == [("stream.outage", FORTH, Outcome.FAIL)]
+    said = " ".join(text for _, text in judgement.findings[0].evidence)
+    assert "1.40 s to 1.60 s" in said
+    assert "TCP took 1.7 s longer to recover" in said
+    assert "new connections worked 1.7 s before it recovered" in said
+
+
+def test_connection_that_broke_in_an_outage_is_told_with_it() -> None:
+    """A reset in an outage belongs to it."""
+    outages = (out(FORTH),)
+    pauses = (Pause(105.5, 106.0, "ECONNRESET"),)
+    judgement = judged(outages=outages, datagrams=lost(*outages), pauses=pauses)
+    assert len(judgement.findings) == 1
+    assert any("ECONNRESET" in text for _, text in judgement.findings[0].evidence)
+
+
+@pytest.mark.parametrize("how", [{"slipped": 0.8}, {"deaf": 0.8}])
+def test_outage_in_which_an_end_did_not_run_proves_nothing(
+    how: dict[str, float],
+) -> None:
+    """Half of it without the sender or the receiver running: INCONCLUSIVE."""
+    one = out(FORTH, **how)
+    judgement = judged(outages=(one,), datagrams=lost(one))
+    assert found(judgement) == [("stream.outage", FORTH, Outcome.INCONCLUSIVE)]
+
+
+def test_own_full_buffer_is_no_outage_of_the_network() -> None:
+    """What arrived and found no room here was not lost on the way."""
+    one = out(BACK)
+    datagrams = replace(lost(one), dropped=75)
+    judgement = judged(outages=(one,), datagrams=datagrams)
+    assert found(judgement) == [("stream.outage", BACK, Outcome.INCONCLUSIVE)]
+
+
+def test_silence_to_the_end_may_be_a_starved_server() -> None:
+    """Where nothing came any more, a stall of either end would look the same."""
+    one = out(UNKNOWN, ended=False)
+    judgement = judged(outages=(one,))
+    assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
+    assert judgement.findings[0].missed == Window(105.0, 106.5)
+    assert "until the check ended" in judgement.findings[0].seen
+
+
+def test_new_connections_alone_are_a_class_of_their_own() -> None:
+    """Old ones and datagrams went on: what is out is new work."""
+    judgement = judged(closures=(closed(),), fresh=Fresh(begun=200, failed=15))
+    assert found(judgement) == [("stream.new_connections", None, Outcome.FAIL)]
+    (finding,) = judgement.findings
+    assert finding.missed is None
+    assert (
+        finding.figures["seconds_at_least"],
+        finding.figures["seconds_at_most"],
+    ) == (1.4, 1.6)
+
+
+def test_few_failed_connections_are_a_remark() -> None:
+    """A run that chance explains, or that is short, is told and passes."""
+    short = judged(closures=(closed(0.4, failed=8),), fresh=Fresh(begun=2000, failed=8))
+    assert short.findings == ()
+    assert any("short enough" in remark for remark in short.remarks)
+    lucky = judged(closures=(closed(failed=8),), fresh=Fresh(begun=20, failed=8))
+    assert lucky.findings == ()
+    assert any("scattered losses" in remark for remark in lucky.remarks)
+
+
+def test_old_connection_alone_is_a_class_of_its_own() -> None:
+    """New ones and datagrams went on: what is out is what was there."""
+    judgement = judged(pauses=(Pause(105.0, 108.1),))
+    assert found(judgement) == [("stream.old_connections", None, Outcome.FAIL)]
+    assert judgement.findings[0].missed is None
+    assert {side for side, _ in judgement.findings[0].evidence} == set(Side)
+
+
+def test_old_connection_that_breaks_alone_is_a_failure() -> None:
+    """A reset out of nowhere is no lateness: nothing excuses it."""
+    judgement = judged(pauses=(Pause(105.0, 105.1, "ECONNRESET"),))
+    assert found(judgement) == [("stream.old_connections", None, Outcome.FAIL)]
+
+
+def test_pause_that_single_losses_explain_is_a_remark() -> None:
+    """On a network that loses some anyway, TCP's back-off needs no outage."""
+    datagrams = Flow(up=Counted(1000, 30), down=Counted(1000, 30))
+    judgement = judged(datagrams=datagrams, pauses=(Pause(105.0, 105.7),))
+    assert judgement.findings == ()
+    assert any("stood still for 0.70 s" in remark for remark in judgement.remarks)
+
+
+def test_pause_in_which_we_did_not_run_proves_nothing() -> None:
+    """Our own event loop's stall delays answers too."""
+    judgement = judged(pauses=(Pause(105.0, 108.0, stalled=2.0),))
+    assert found(judgement) == [("stream.old_connections", None, Outcome.INCONCLUSIVE)]
+
+
+def test_pause_in_which_the_server_did_not_run_proves_nothing() -> None:
+    """Its stream's times show when a server stood still, and for how long."""
+    stalls = ((105.0, 107.0),)
+    datagrams = replace(GOOD.datagrams, server_stalls=stalls)
+    judgement = judged(datagrams=datagrams, pauses=(Pause(105.0, 108.0),))
+    assert found(judgement) == [("stream.old_connections", None, Outcome.INCONCLUSIVE)]
+    assert judgement.findings[0].missed == Window(105.0, 108.0)
+
+
+@pytest.mark.parametrize("ours", [0.0, 0.3])
+def test_pause_that_stalls_explain_is_a_remark(ours: float) -> None:
+    """What is left without the times in which an end did not run counts."""
+    stalls = ((105.1, 105.9 - ours),)
+    datagrams = replace(GOOD.datagrams, server_stalls=stalls)
+    pause = Pause(105.0, 106.0, stalled=ours)
+    judgement = judged(datagrams=datagrams, pauses=(pause,))
+    assert judgement.findings == ()
+    assert any("stood still for 1.00 s" in one for one in judgement.remarks)
+
+
+def test_without_datagrams_connections_tell_of_an_outage() -> None:
+    """Direction unknown, length between two bounds."""
+    judgement = judged(
+        BLOCKED,
+        closures=(closed(),),
+        pauses=(Pause(105.0, 108.0),),
+        fresh=Fresh(begun=90, failed=15),
+    )
+    assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
+    (finding,) = judgement.findings
+    assert "1.40 s to 1.60 s" in finding.seen
+    assert finding.missed is not None
+    assert any("direction" in remark for remark in judgement.remarks)
+
+
+@pytest.mark.parametrize(
+    ("datagrams", "words"),
+    [
+        (Flow(answered=False), "no answer came to any"),
+        (Flow(answered=False, notice="ECONNREFUSED"), "ECONNREFUSED"),
+        (Flow(answered=False, asked=False), "of a version"),
+        (Flow(answered=False, refused="no more"), "no more"),
+        (Flow(answered=True), "no stream came"),
+    ],
+)
+def test_why_datagrams_tell_nothing_is_said(datagrams: Flow, words: str) -> None:
+    """Without datagrams the rest is judged, and the remark says what is missing."""
+    judgement = judged(datagrams=datagrams)
+    assert judgement.findings == ()
+    assert any(words in remark for remark in judgement.remarks)
+    assert "as far as connections tell" in judgement.summary
+
+
+def test_other_start_of_the_server_is_told_as_what_it_is() -> None:
+    """The outage around a restart is the server's; what follows from it is not told."""
+    one = out(FORTH, 2.0)
+    restart = Restart(104.9, 107.0, ("aa" * 16, "bb" * 16), "draining")
+    judgement = judged(
+        outages=(one,),
+        datagrams=lost(one),
+        restarts=(restart,),
+        closures=(closed(2.0),),
+        pauses=(Pause(105.0, 105.2, "eof"),),
+    )
+    assert found(judgement) == [("stream.restarted", None, Outcome.FAIL)]
+    assert any("draining" in text for _, text in judgement.findings[0].evidence)
+
+
+def test_quick_restart_is_a_remark() -> None:
+    """An instance that takes over in time is told, and passes."""
+    restart = Restart(105.0, 105.2, ("aa" * 16, "bb" * 16))
+    judgement = judged(restarts=(restart,), pauses=(Pause(105.0, 105.2, "eof"),))
+    assert judgement.findings == ()
+    assert any("another start" in remark for remark in judgement.remarks)
+
+
+def test_end_that_hardly_sent_proves_nothing() -> None:
+    """Less than a quarter of our own datagrams: no verdict about the network."""
+    datagrams = Flow(up=Counted(100), down=Counted(900), unsent=900)
+    judgement = judged(datagrams=datagrams)
+    assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
+
+
+def test_losses_are_remarks_of_their_way() -> None:
+    """Lost, doubled and late ones are told by direction."""
+    datagrams = Flow(up=Counted(1000, lost=3, duplicated=2), down=Counted(1000, late=4))
+    remarks = " / ".join(judged(datagrams=datagrams).remarks)
+    for words in (
+        "3 of 1000 datagrams were lost, each by itself or a few in a row on the way to",
+        "2 of 1000 datagrams came more than once on the way to the server",
+        "4 of 1000 datagrams came behind a later one on the way back",
+    ):
+        assert words in remarks
