@@ -109,9 +109,12 @@ async def test_rate_that_cannot_be_is_not_blamed_on_loopback(
 
 
 async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
-    """Nothing moves any more, and nobody says why: that is a stall."""
+    """Nothing moves any more, and nobody says why: that is a stall.
+
+    More than the check `size` sends comes through before.
+    """
     running = await start_server()
-    async with relay(running.port, 200_000) as port:
+    async with relay(running.port, 1_500_000) as port:
         result, load = await check(port)
     [finding] = [one for one in result.findings if one.failure == "load.stalled"]
     assert finding.missed is not None

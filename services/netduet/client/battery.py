@@ -72,7 +72,11 @@ class Battery:
         tasks: dict[str, asyncio.Task[Result]] = {}
         try:
             for check in self._chosen:
-                needs = [tasks[name] for name in check.needs if name in tasks]
+                needs = [
+                    tasks[name]
+                    for name in (*check.needs, *check.after)
+                    if name in tasks
+                ]
                 tasks[check.name] = asyncio.create_task(self._turn(check, needs))
             for task in tasks.values():
                 self._take(await task)
@@ -100,7 +104,7 @@ class Battery:
     async def _turn(
         self, check: Check[Any], needs: list[asyncio.Task[Result]]
     ) -> Result:
-        """Wait for the checks that this one needs, and for the path to be quiet."""
+        """Wait for the checks that this one stands on, and for the path to be quiet."""
         if check.name in self._earlier:
             return self._earlier[check.name]
         before = [await asyncio.shield(one) for one in needs]

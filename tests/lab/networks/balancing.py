@@ -11,7 +11,6 @@ from tests.lab.nameserver import Names
 from tests.lab.networks.declaration import Network
 from tests.lab.topology import ABSENT4, OTHERS4, SERVER4
 
-_BALANCE: Final = ("--checks", "balance")
 _VIP: Final = Names((SERVER4,))
 _GHOST: Final = fails("balance.ghost", "intermediary")
 
@@ -23,7 +22,6 @@ NETWORKS: Final = (
         conditions=(balanced((SERVER4, *OTHERS4)),),
         servers=2,
         names=_VIP,
-        flags=_BALANCE,
         representative=True,
     ),
     Network(
@@ -33,7 +31,6 @@ NETWORKS: Final = (
         conditions=(balanced((SERVER4, OTHERS4[0], ABSENT4)), absent(ABSENT4)),
         servers=2,
         names=_VIP,
-        flags=_BALANCE,
     ),
     Network(
         "ghost-nobody",
@@ -42,7 +39,6 @@ NETWORKS: Final = (
         conditions=(balanced((SERVER4, OTHERS4[0], ABSENT4)),),
         servers=2,
         names=_VIP,
-        flags=_BALANCE,
     ),
     Network(
         "ghost-closed",
@@ -51,7 +47,6 @@ NETWORKS: Final = (
         proxy=middleboxes.every_nth(3, middleboxes.closing),
         servers=2,
         names=_VIP,
-        flags=_BALANCE,
     ),
     Network(
         "hot-backend",
@@ -60,7 +55,6 @@ NETWORKS: Final = (
         conditions=(balanced((*(13 * (SERVER4,)), *OTHERS4)),),
         servers=3,
         names=_VIP,
-        flags=_BALANCE,
         representative=True,
     ),
     Network(
@@ -70,7 +64,6 @@ NETWORKS: Final = (
         proxy=middleboxes.every_nth(3, middleboxes.speaking_http),
         servers=2,
         names=_VIP,
-        flags=_BALANCE,
         representative=True,
     ),
     Network(
@@ -78,6 +71,5 @@ NETWORKS: Final = (
         "one server alone",
         passes(),
         names=_VIP,
-        flags=_BALANCE,
     ),
 )

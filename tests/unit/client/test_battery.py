@@ -282,7 +282,7 @@ async def test_what_an_interrupted_run_had_is_told_and_not_measured(
     monkeypatch: pytest.MonkeyPatch, log: Log, tmp_path: Path
 ) -> None:
     """Its ground is measured anew; what is new is kept as soon as it is there."""
-    checks = (check("one", GOOD), check("two", GOOD, "one"), check("size", GOOD, "one"))
+    checks = (check("one", GOOD), check("two", GOOD, "one"), check("last", GOOD, "one"))
     monkeypatch.setattr(battery, "CHECKS", checks)
     monkeypatch.setattr(resume_, "CHECKS", checks)
     finding = Finding("reach.refused", "s")
@@ -295,7 +295,7 @@ async def test_what_an_interrupted_run_had_is_told_and_not_measured(
         await made.run()
     assert [one.summary for one in told] == ["good", "as it was", "good"]
     assert [bool(one.earlier) for one in told] == [False, True, False]
-    assert {"two", "size"} <= Resume(tmp_path / "run", {}).part(0).earlier.keys()
+    assert {"two", "last"} <= Resume(tmp_path / "run", {}).part(0).earlier.keys()
     assert len(log) == 3
 
 

@@ -71,7 +71,7 @@ def test_ground_and_what_has_no_verdict_is_not_kept(file: Path, one: Result) -> 
 def test_file_is_whole_at_any_time_and_nothing_else_is_left(file: Path) -> None:
     """Each result replaces the file by a longer one; complete, it is gone."""
     resume = Resume(file, RUN)
-    for number, name in enumerate(("path", "size", "udp"), 1):
+    for number, name in enumerate(("path", "close", "udp"), 1):
         resume.keep(0, done(name))
         assert len(json.loads(file.read_text())["done"]) == number
         assert [one.name for one in file.parent.iterdir()] == ["run"]
@@ -157,6 +157,6 @@ def test_file_that_can_no_longer_be_written_ends_no_run(file: Path) -> None:
     resume.keep(0, done("udp"))
     assert resume.trouble == "No such file or directory"
     file.parent.mkdir()
-    resume.keep(0, done("size"))
+    resume.keep(0, done("close"))
     assert resume.trouble == ""
-    assert list(Resume(file, RUN).part(0).earlier) == ["udp", "size"]
+    assert list(Resume(file, RUN).part(0).earlier) == ["udp", "close"]

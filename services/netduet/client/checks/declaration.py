@@ -74,6 +74,9 @@ class Context:
 class Check(Generic[Measurement]):
     """A check; ``needs`` names those without which it has nothing to go on.
 
+    ``after`` names those that it waits for where they run: when one of them blocks,
+    what this one would measure follows from it.
+
     One that fills the path is ``heavy``: no two of these run at the same time.
     ``judges`` says of which targets it has anything to say, by what is expected of them.
     """
@@ -84,4 +87,5 @@ class Check(Generic[Measurement]):
     measure: Callable[[Context], Awaitable[Measurement]]
     judge: Callable[[Measurement], Judgement]
     heavy: bool = False
+    after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)

@@ -225,4 +225,5 @@ CHECK: Final = Check(
     ("identity",),
     measure,
     judge,
+    after=("balance",),
 )

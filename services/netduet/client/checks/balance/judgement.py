@@ -16,6 +16,7 @@ TOLD: Final = 0.01
 """Share that must fail by a refusal, a reset or an end: loss makes none of these."""
 SHOWN: Final = 6
 
+_ASTRAY: Final = frozenset({"balance.ghost", "balance.stranger"})
 _WAITED: Final = frozenset({Came.SILENT, Came.MUTE})
 _GHOSTS: Final = (
     Came.SILENT,
@@ -41,9 +42,10 @@ def judge(balance: Balance) -> Judgement:
         "instances": len(known),
     }
     summary = "; ".join(_summary(one) for one in balance.places)
-    return Judgement(
-        summary, tuple(findings), _remarks(balance, known, findings), figures
-    )
+    # Where a share of connections goes elsewhere, others measure what chance brings.
+    blocks = any(one.failure in _ASTRAY for one in findings)
+    remarks = _remarks(balance, known, findings)
+    return Judgement(summary, tuple(findings), remarks, figures, blocks=blocks)
 
 
 def _known(balance: Balance) -> dict[str, Trial]:

@@ -14,4 +14,5 @@ CHECK: Final = Check(
     ("identity",),
     measure,
     judge,
+    after=("balance",),
 )

@@ -15,4 +15,5 @@ CHECK: Final = Check(
     measure,
     judge,
     heavy=True,
+    after=("balance", "size"),
 )

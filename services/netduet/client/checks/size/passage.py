@@ -87,7 +87,9 @@ def judge(size: Size) -> Judgement:
     if unable:
         remarks.append(_lacking(unable))
     kept = tuple(dict.fromkeys(remarks))
-    return Judgement(_summary(able), _merged(findings), kept, figures)
+    # A path that does not carry large packets says nothing of how much it carries.
+    blocks = bool(findings)
+    return Judgement(_summary(able), _merged(findings), kept, figures, blocks=blocks)
 
 
 def _lacking(courses: Sequence[Course]) -> str:

@@ -14,4 +14,5 @@ CHECK: Final = Check(
     measure,
     judge,
     heavy=True,
+    after=("balance",),
 )
