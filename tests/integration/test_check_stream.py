@@ -14,9 +14,9 @@ from netduet.client.checks.identity import Answer
 from netduet.client.checks.stream.judgement import judge
 from netduet.client.checks.stream.measured import Place, Stream
 from netduet.client.checks.stream.measuring import FEATURE, Plan, watch
-from netduet.client.conversation import Opening
 from netduet.client.datagrams import Datagrams
 from netduet.client.dial import Address
+from netduet.client.opening import Opening
 from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.events import Event, Outage, Restart
 from netduet.client.target import parse_target

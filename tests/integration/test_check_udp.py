@@ -11,8 +11,8 @@ import pytest
 from netduet.client.checks.identity import Answer
 from netduet.client.checks.udp.counted import Exchange, Plan
 from netduet.client.checks.udp.targets import FEATURE, Udp, exchange, judge
-from netduet.client.conversation import Opening
 from netduet.client.dial import Address
+from netduet.client.opening import Opening
 from netduet.client.verdict import Judgement
 from netduet.wire import datagrams
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize

@@ -8,28 +8,23 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from netduet import kernel
-from netduet.client.dial import Address, Cause, Dialled, classify, connect
+from netduet.client.dial import Address, classify, connect
+from netduet.client.opening import Ending, Opening, ended, opened, unopened
 from netduet.wire.connection import SEND_EOF, Connection
-from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
     Answered,
     DataReceived,
     EchoReceived,
     EofReceived,
-    ErrorReceived,
     Event,
-    PeerFailed,
     PlainReceived,
-    WelcomeReceived,
 )
-from netduet.wire.foreign import escape
 from netduet.wire.frames import Kind
 from netduet.wire.messages import (
-    Failure,
     Inspection,
     InspectQuestion,
     LedgerAnswer,
@@ -58,49 +53,6 @@ _SETTLE: Final = 0.2
 
 _LATE: Final = 0.25
 _GRACE: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What came of an opening: exactly one of the first five, or ``closed``.
-
-    ``acked`` is how many of the ``sent`` bytes the far kernel has taken, None
-    when this kernel does not say; ``resent`` how many packets it sent again;
-    ``accepted`` False when not even a connection was
-    made. Times are monotonic seconds.
-    """
-
-    welcome: Welcome | None = None
-    foreign: bytes = b""
-    refused: Failure | None = None
-    broken: RemoteError | None = None
-    cause: Cause | None = None
-    closed: bool = False
-    detail: str = ""
-    sent: int = 0
-    acked: int | None = None
-    resent: int = 0
-    accepted: bool = True
-    own_socket: bool = False
-    begin: float = 0.0
-    end: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.end - self.begin
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a connection ended under a question.
-
-    ``how`` is ``eof``, ``error`` (the server said why), ``broken`` (its bytes broke
-    a rule) or the word of a ``dial.Cause``: ``reset`` above all.
-    """
-
-    how: str
-    detail: str
 
 
 class Conversation(asyncio.Protocol):
@@ -157,14 +109,19 @@ class Conversation(asyncio.Protocol):
             self.connection.open(Open(nonce=nonce), begin)
             self._flush()
         event = await self._next(patience)
-        opening = await self._understand(event, nonce)
-        return _completed(
+        opening = opened(event, nonce, gone=self.gone, lost=self.lost)
+        if opening.welcome is not None:
+            self.welcome = opening.welcome
+        if opening.foreign:
+            opening = replace(opening, foreign=await self._gather(opening.foreign))
+        return replace(
             opening,
             sent=self.connection.bytes_sent,
             acked=self._acked(),
             resent=max(0, self._resent() - before),
             own_socket=self._peer == self._own,
             begin=begin,
+            end=time.monotonic(),
         )
 
     async def report(self, patience: float) -> Report | None:
@@ -213,7 +170,7 @@ class Conversation(asyncio.Protocol):
                     return payload
                 case None if not self.gone:
                     return None
-            self.ending = self._ended_by(event)
+            self.ending = ended(event, self.lost)
         return None
 
     async def echoes(self, patience: float) -> int | None:
@@ -224,7 +181,7 @@ class Conversation(asyncio.Protocol):
         if isinstance(event, EchoReceived):
             return event.count
         if event is not None or self.gone:
-            self.ending = self._ended_by(event)
+            self.ending = ended(event, self.lost)
         return None
 
     def end_sending(self) -> None:
@@ -290,44 +247,6 @@ class Conversation(asyncio.Protocol):
         answer = await self.answer(self.send(kind, question), patience)
         return answer if isinstance(answer, model) else None
 
-    def _ended_by(self, event: Event | None) -> Ending | None:
-        match event:
-            case EofReceived():
-                return Ending("eof", "the server ended its sending")
-            case ErrorReceived(message):
-                return Ending("error", escape(f"{message.code}: {message.message}"))
-            case PeerFailed(error):
-                return Ending("broken", escape(error.message))
-            case None if self.lost is not None:
-                cause, detail = classify(self.lost)
-                return Ending(cause.value, detail)
-            case None:
-                return Ending("eof", "the connection was closed")
-        return None
-
-    async def _understand(self, event: Event | None, nonce: str) -> Opening:
-        match event:
-            case WelcomeReceived(message) if message.nonce == nonce:
-                self.welcome = message
-                return Opening(welcome=message)
-            case WelcomeReceived():
-                said = "the answer carries a nonce that is not ours"
-                return Opening(broken=RemoteError(Code.BAD_MESSAGE, said))
-            case PlainReceived(data):
-                return Opening(foreign=await self._gather(data))
-            case ErrorReceived(message):
-                return Opening(refused=message)
-            case PeerFailed(error):
-                return Opening(broken=error)
-            case EofReceived():
-                return Opening(closed=True)
-        if self.gone:
-            if self.lost is None:
-                return Opening(closed=True)
-            cause, detail = classify(self.lost)
-            return Opening(cause=cause, detail=detail)
-        return Opening(cause=Cause.TIMEOUT, detail="no answer in time")
-
     async def _gather(self, first: bytes) -> bytes:
         """Let a stranger finish: a banner or an error page comes in pieces."""
         data = first
@@ -382,26 +301,6 @@ class Conversation(asyncio.Protocol):
         return max(0, acked - 1) if isinstance(acked, int) else None
 
 
-def _completed(
-    opening: Opening,
-    *,
-    sent: int,
-    acked: int | None,
-    resent: int,
-    own_socket: bool,
-    begin: float,
-) -> Opening:
-    return replace(
-        opening,
-        sent=sent,
-        acked=acked,
-        resent=resent,
-        own_socket=own_socket,
-        begin=begin,
-        end=time.monotonic(),
-    )
-
-
 async def converse(sock: socket.socket) -> Conversation:
     """Return a conversation over a connected socket, which it then owns.
 
@@ -425,12 +324,12 @@ async def meeting(
     dialled = await connect(address, patience.connect)
     conversation = None
     if dialled.sock is None:
-        opening = _failed(dialled, dialled.cause, dialled.detail)
+        opening = unopened(dialled, dialled.cause, dialled.detail)
     else:
         try:
             conversation = await converse(dialled.sock)
         except OSError as error:
-            opening = _failed(dialled, *classify(error))
+            opening = unopened(dialled, *classify(error))
     try:
         if conversation is not None:
             opening = await conversation.open(patience.answer)
@@ -438,13 +337,3 @@ async def meeting(
     finally:
         if conversation is not None:
             conversation.close()
-
-
-def _failed(dialled: Dialled, cause: Cause | None, detail: str) -> Opening:
-    return Opening(
-        cause=cause,
-        detail=detail,
-        accepted=dialled.sock is not None or cause is Cause.RESET,
-        begin=dialled.begin,
-        end=dialled.end,
-    )

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from netduet.client.conversation import FIRST_BYTES, Conversation, Opening
+from netduet.client.conversation import FIRST_BYTES, Conversation
 from netduet.client.dial import Cause
+from netduet.client.opening import Opening
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
 from netduet.wire.messages import Failure, encode

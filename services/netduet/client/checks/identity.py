@@ -8,8 +8,9 @@ from typing import Final
 
 from netduet.client.checks.declaration import Check, Context
 from netduet.client.checks.reach import Reach
-from netduet.client.conversation import Opening, meeting
+from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
+from netduet.client.opening import Opening
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.errors import Code
 from netduet.wire.foreign import escape, log_safe, recognise

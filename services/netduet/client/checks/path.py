@@ -8,9 +8,10 @@ from typing import Final
 
 from netduet.client.checks.declaration import Check, Context
 from netduet.client.checks.identity import Identity
-from netduet.client.conversation import Opening, meeting
+from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import ledger_entry
+from netduet.client.opening import Opening
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.foreign import escape
 from netduet.wire.messages import LedgerEntry, Report

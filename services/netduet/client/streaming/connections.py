@@ -12,7 +12,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.conversation import Opening, meeting
+from netduet.client.conversation import meeting
+from netduet.client.opening import Opening
 from netduet.client.streaming.events import Closure, Tell
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 
 from netduet.client.checks.close.endings import Close, End, Endings, Way
 from netduet.client.checks.close.judgement import judge
-from netduet.client.conversation import Ending, Opening
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import Far
+from netduet.client.opening import Ending, Opening
 from netduet.client.verdict import Finding, Judgement, Outcome, Side, Window
 from netduet.wire.messages import Failure, TcpInfo
 from tests.unit.client.far_end import NASTY, entry, report, welcome

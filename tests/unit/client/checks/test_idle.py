@@ -18,9 +18,9 @@ from netduet.client.checks.idle.silence import (
     Plan,
     plans,
 )
-from netduet.client.conversation import Ending, Opening
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import Far
+from netduet.client.opening import Ending, Opening
 from netduet.client.verdict import (
     Finding,
     Judgement,

@@ -15,9 +15,9 @@ from netduet.client.checks.isolation.doors import (
     manner,
 )
 from netduet.client.checks.isolation.judgement import judge
-from netduet.client.conversation import Opening
 from netduet.client.datagrams import Notice
 from netduet.client.dial import Address, Cause
+from netduet.client.opening import Opening
 from netduet.client.verdict import Judgement, Outcome, Result, result
 from tests.unit.client.far_end import welcome
 

@@ -7,8 +7,8 @@ import socket
 import pytest
 
 from netduet.client.checks.path import Path, Way, judge
-from netduet.client.conversation import Opening
 from netduet.client.dial import Address, Cause
+from netduet.client.opening import Opening
 from netduet.client.verdict import Judgement, Side, Window
 from tests.unit.client.far_end import NASTY, entry, report, welcome
 

@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.reach import Reach
-from netduet.client.conversation import Opening, meeting
+from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import own_addresses
+from netduet.client.opening import Opening
 from netduet.wire.errors import Code
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from typing import Final
 
 from netduet import kernel
 from netduet.client.checks.churn.tries import STEP, Fate, Try
-from netduet.client.conversation import Conversation, Opening, converse
+from netduet.client.conversation import Conversation, converse
 from netduet.client.dial import Address, Cause, classify
+from netduet.client.opening import Opening
 from netduet.wire.errors import Code
 from netduet.wire.foreign import escape
 

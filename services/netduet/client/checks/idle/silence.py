@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.declaration import Context, Patience
 from netduet.client.checks.identity import Identity
-from netduet.client.conversation import Conversation, Ending, Opening, meeting
+from netduet.client.conversation import Conversation, meeting
 from netduet.client.dial import Address, Cause, classify
 from netduet.client.evidence import Far, far_end
+from netduet.client.opening import Ending, Opening
 from netduet.client.verdict import Side, Window
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from netduet.client.conversation import Opening
 from netduet.client.datagrams import Notice
 from netduet.client.dial import Address
+from netduet.client.opening import Opening
 
 
 class Manner(StrEnum):

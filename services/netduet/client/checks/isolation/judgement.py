@@ -23,7 +23,7 @@ from netduet.wire.foreign import escape, log_safe, recognise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from netduet.client.conversation import Opening
+    from netduet.client.opening import Opening
 
 SHOWN: Final = 80
 """Bytes of a stranger's talk that are shown."""

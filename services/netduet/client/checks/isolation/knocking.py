@@ -26,9 +26,10 @@ from netduet.client.checks.isolation.doors import (
 )
 from netduet.client.checks.name import Name
 from netduet.client.checks.udp.knocking import Knocking
-from netduet.client.conversation import Opening, meeting
+from netduet.client.conversation import meeting
 from netduet.client.datagrams import Datagrams, Notice, error_queue, hear_errors
 from netduet.client.dial import Address, has_route, in_thread, lost_syns
+from netduet.client.opening import Opening
 from netduet.wire.foreign import escape
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from netduet.client.conversation import Conversation, Opening, meeting
+from netduet.client.conversation import Conversation, meeting
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import Far, far_end
+from netduet.client.opening import Opening
 from netduet.client.verdict import Window
 from netduet.wire import patterns
 from netduet.wire.foreign import escape
