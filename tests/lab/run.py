@@ -2,7 +2,8 @@
 
 Prints one JSON line a network, in the order in which they are done. Arguments:
 names, or nothing for all of NETWORKS; ``--representative``; ``--at-once N`` side by
-side; ``--load N`` processes that burn CPU meanwhile; ``--repeat N`` times each.
+side; ``--load N`` processes that burn CPU meanwhile; ``--repeat N`` times each;
+``--profile P`` of `netduet check` instead of a network's own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -40,6 +42,7 @@ Process = subprocess.Popen[bytes]
 AT_ONCE: Final = 3
 """Networks side by side: most of a check is waiting, and two cores are enough."""
 
+_LONGER: Final = 240.0
 _PATIENCE: Final = 20.0
 
 
@@ -50,6 +53,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=AT_ONCE)
     parser.add_argument("--load", type=int, default=0)
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--profile")
     parser.add_argument("names", nargs="*")
     asked = parser.parse_args()
     # An engine mounts it read-only for all that are not privileged.
@@ -59,6 +63,12 @@ def main() -> None:
     networks = asked.repeat * [ALL[name] for name in asked.names] or [
         one for one in NETWORKS if one.representative or not asked.representative
     ]
+    if asked.profile:
+        profile = ("--profile", asked.profile)
+        networks = [
+            replace(one, flags=(*one.flags, *profile), seconds=one.seconds + _LONGER)
+            for one in networks
+        ]
     # The slow ones first, so that none is left alone at the end.
     networks.sort(key=lambda one: bool(one.starved), reverse=True)
     with contextlib.ExitStack() as stack:

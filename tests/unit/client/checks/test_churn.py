@@ -187,6 +187,13 @@ def test_drops_that_explain_little_do_not_blame_the_server() -> None:
     assert found(judgement) == [("churn.syn_lost", "path →")]
 
 
+def test_drop_beside_many_lost_answers_does_not_blame_the_server() -> None:
+    """SYNs that were answered in vain are drops too: one more is no full queue."""
+    lost = [served(number, 1, 1) for number in range(25)]
+    judgement = judged(run(*lost), witness=dataclasses.replace(WITNESS, drops=26))
+    assert found(judgement) == [("churn.syn_lost", "path ←")]
+
+
 # Limits
 
 
