@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from netduet.client.checks.declaration import Check, Context
@@ -12,7 +12,7 @@ from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import ledger_entry
 from netduet.client.opening import Opening
-from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.verdict import Figures, Finding, Judgement, Side, Window, merged
 from netduet.wire.foreign import escape
 from netduet.wire.messages import LedgerEntry, Report
 
@@ -71,18 +71,14 @@ async def _look(context: Context, address: Address) -> Way:
 
 def judge(path: Path) -> Judgement:
     """Compare what both ends say; what differs is a remark, no fault by itself."""
-    findings, remarks, parts = [], [], []
-    figures: Figures = {}
-    for number, way in enumerate(path.ways, 1):
-        if way.opening.welcome is None:
-            findings.append(_broken(way))
-            continue
-        parts.append(_told(way))
-        remarks += _remarks(way)
-        prefix = f"{number}." if number > 1 else ""
-        figures |= {f"{prefix}{name}": one for name, one in _figures(way).items()}
-    summary = "; ".join(parts[:3]) or "no way could be looked at"
-    return Judgement(summary, tuple(findings), tuple(dict.fromkeys(remarks)), figures)
+    told = merged([_judge(way) for way in path.ways])
+    return replace(told, summary=told.summary or "no way could be looked at")
+
+
+def _judge(way: Way) -> Judgement:
+    if way.opening.welcome is None:
+        return Judgement("", (_broken(way),))
+    return Judgement(_told(way), (), tuple(_remarks(way)), _figures(way))
 
 
 def _broken(way: Way) -> Finding:

@@ -218,7 +218,7 @@ def test_same_remark_of_many_ways_is_said_once() -> None:
     """A server behind several addresses is not said to drop packets several times."""
     judgement = judge(Path((way(theirs=report(drops=3)),) * 4))
     assert len(judgement.remarks) == 1
-    assert judgement.summary.count("the server sees") == 3
+    assert judgement.summary.count("the server sees") == 1
 
 
 def test_good_way_beside_a_broken_one_is_told() -> None:

@@ -17,7 +17,7 @@ from netduet.client.checks.udp.exchange import judge_exchange
 from netduet.client.checks.udp.knocking import answered_from
 from netduet.client.datagrams import Datagrams
 from netduet.client.dial import classify, in_thread
-from netduet.client.verdict import Figures, Judgement
+from netduet.client.verdict import Judgement, merged
 
 MOST: Final = 4
 """Addresses that are asked."""
@@ -91,17 +91,8 @@ def _counts(answer: Answer, knock: Knock) -> bool:
 def judge(udp: Udp) -> Judgement:
     """Judge each address by itself."""
     told = [judge_exchange(one, udp.max_loss) for one in udp.exchanges]
-    figures: Figures = {}
-    for number, one in enumerate(told, 1):
-        prefix = f"{number}." if number > 1 else ""
-        figures |= {f"{prefix}{name}": value for name, value in one.figures.items()}
-    parts = [one.summary for one in told if one.summary]
-    skipped = [one.skipped for one in told if one.skipped]
-    remarks = [remark for one in told for remark in one.remarks]
-    return Judgement(
-        "; ".join(parts[:3]),
-        tuple(finding for one in told for finding in one.findings),
-        tuple(remarks + (skipped if parts else [])),
-        figures,
-        None if parts else "; ".join(skipped),
-    )
+    one = merged(told)
+    if not one.summary:
+        return one
+    skipped = tuple(place.skipped for place in told if place.skipped)
+    return replace(one, remarks=one.remarks + skipped, skipped=None)
