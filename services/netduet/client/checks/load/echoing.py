@@ -81,10 +81,16 @@ class Echoing:
         return tuple(one for one in list(self._echoes) if begin <= one.due < end)
 
     def latest(self) -> float | None:
-        """Return the latest round trip; None while the last ones are unanswered."""
-        for one in self._echoes[-1:-3:-1]:
+        """Return the latest round trip, or for how long the next one has been due.
+
+        The longer of the two counts: a queue shows by what has not come yet. None while
+        nothing at all has been answered.
+        """
+        overdue = 0.0
+        for one in reversed(self._echoes):
             if one.arrived is not None:
-                return one.arrived - one.due
+                return max(one.arrived - one.due, overdue)
+            overdue = time.monotonic() - one.due
         return None
 
     # In the thread
