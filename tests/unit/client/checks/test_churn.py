@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from netduet.client.checks.churn import histogram, limits
+from netduet.client.checks.churn import histogram, limits, places
 from netduet.client.checks.churn.judgement import judge
 from netduet.client.checks.churn.pacing import stops
 from netduet.client.checks.churn.tries import (
@@ -21,7 +21,10 @@ from netduet.client.checks.churn.tries import (
     Try,
     Witness,
 )
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.percentiles import percentile
 from netduet.client.dial import Address
+from netduet.client.target import Target
 from netduet.client.verdict import Judgement, Outcome, Side, Window
 from tests.unit.client.far_end import NASTY
 
@@ -295,6 +298,7 @@ def test_a_limit_by_count_is_named() -> None:
     assert found(judgement) == [("churn.count_limited", None)]
     [finding] = judgement.findings
     assert finding.figures == {"limit_count": 16}  # with the one that was asked on
+    assert finding.seen.startswith("16 connections to")
     assert (
         "with 15 held (and 1 to ask on), 4 further ones were refused"
         in finding.evidence[0][1]
@@ -459,10 +463,18 @@ def test_buckets_grow_and_hold_their_upper_end() -> None:
 def test_percentiles_are_values_that_were_seen() -> None:
     """The smallest one that the share does not exceed."""
     hundred = [float(n) for n in range(1, 101)]
-    assert [histogram.percentile(hundred, one) for one in (0.5, 0.9, 0.99, 1)] == [
+    assert [percentile(hundred, one) for one in (0.5, 0.9, 0.99, 1)] == [
         50,
         90,
         99,
         100,
     ]
-    assert histogram.percentile([7.0], 0.01) == 7
+    assert percentile([7.0], 0.01) == 7
+
+
+def test_each_connection_has_time_for_a_second_syn() -> None:
+    """With less, no SYN would be sent again, and none would be seen to be lost."""
+    target = Target("192.0.2.2", 12345)
+    hasty = Context(target, socket.AF_UNSPEC, "", Patience(0.5, 0.5, 0.5))
+    plan = places.fitted(places.PLANS["quick"], hasty, 1)
+    assert 1.0 < plan.patience < places.PLANS["quick"].patience

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from netduet import kernel
 from netduet.client.checks.reach import Reach
 from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
@@ -24,6 +25,7 @@ PACES: Final = {"quick": 0.008, "full": 0.02, "soak": 0.02}
 PLACES: Final = 4
 """Addresses that are asked."""
 AT_ONCE: Final = 64
+"""Connections to an address under way at once, where there are descriptors for them."""
 ENOUGH: Final = 30
 """Connections without an answer after which no more are made: they cost time."""
 DIRECT: Final = 16
@@ -105,7 +107,9 @@ async def measure(context: Context) -> Balance:
 
 
 async def _ask(address: Address, count: int, pace: float, patience: Patience) -> Asked:
-    room = asyncio.Semaphore(AT_ONCE)
+    descriptors, _, _ = kernel.socket_limits()
+    # Half of them are for the other checks, and for all else.
+    room = asyncio.Semaphore(max(1, min(AT_ONCE, descriptors // (2 * PLACES))))
     trials: list[Trial] = []
 
     async def one() -> None:

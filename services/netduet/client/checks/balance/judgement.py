@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from netduet.client.checks.balance.asking import Asked, Balance, Came, Trial
-from netduet.client.checks.udp.shares import DOUBT, at_least
+from netduet.client.checks.shares import DOUBT, at_least
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.foreign import escape
 

@@ -12,7 +12,8 @@ from netduet.client.checks.churn.tallies import (
     too_many,
 )
 from netduet.client.checks.churn.tries import Churn, Fate, Place, Ports, Try
-from netduet.client.checks.udp.shares import at_least
+from netduet.client.checks.percentiles import percentile
+from netduet.client.checks.shares import at_least
 from netduet.client.verdict import Figures, Finding, Judgement, merged
 from netduet.wire.foreign import escape
 
@@ -159,7 +160,7 @@ def _summary(place: Place, counted: Tally) -> str:
         )
     times = sorted(one.connect for one in served if one.connect is not None)
     if times:
-        half, most = (1000 * histogram.percentile(times, one) for one in (0.5, 0.99))
+        half, most = (1000 * percentile(times, one) for one in (0.5, 0.99))
         said += f", made in {half:.1f} ms (p50), {most:.1f} ms (p99)"
     if counted.lost and counted.countable:
         said += f", {counted.lost} SYN{'s' * (counted.lost > 1)} lost"

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Final
 
 from netduet.client.checks.churn.tries import STEP, Fate, Held, Run, Try
-from netduet.client.checks.udp.shares import at_least
+from netduet.client.checks.shares import at_least
 
 HEAD: Final = 4
 """Connections that must have passed at first."""

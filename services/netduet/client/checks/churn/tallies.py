@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.churn.tries import STEP, Fate, Try
-from netduet.client.checks.udp.shares import at_least, at_most
+from netduet.client.checks.shares import at_least, at_most
 
 _ONE_SIDED: Final = 0.9
 """Share of the lost SYNs from which on they are said to be lost on one way."""
