@@ -23,7 +23,10 @@ BALANCE: Final[tuple[Failure, ...]] = (
             "a firewall lets the balancer reach only some of its backends",
         ),
         (
-            "compare the balancer's list of backends with those that run",
+            (
+                "compare the balancer's list of backends with the instances that answered: "
+                "those in the list alone are the dead ones (docker ps; kubectl get endpoints)"
+            ),
             "give the balancer a health check that opens a connection",
         ),
     ),
@@ -44,7 +47,8 @@ BALANCE: Final[tuple[Failure, ...]] = (
     Failure(
         "balance.uneven",
         "one backend gets far more than its share",
-        "One instance surely gets far more than the others get on average (--max-uneven).",
+        "One instance surely gets far more connections than the others get on average "
+        "(--max-uneven): chance alone does not explain it.",
         INTERMEDIARY,
         (
             "the balancer's weights are not alike, by mistake or as for a canary",
@@ -53,7 +57,7 @@ BALANCE: Final[tuple[Failure, ...]] = (
         ),
         (
             "look at the balancer's weights and at its method",
-            "if it is meant so: --max-uneven with the weight that is right",
+            "if it is meant so: --max-uneven with how many times the others' it may get",
             "ask again while nothing else uses the service",
         ),
     ),
@@ -63,7 +67,7 @@ BALANCE: Final[tuple[Failure, ...]] = (
         "Many fresh connections met fewer instances than --expect-instances says.",
         UNKNOWN,
         (
-            "an instance does not run, or the balancer counts it as ill",
+            "an instance does not run, or the balancer's health check takes it for ill",
             "the balancer is sticky: it keeps each client at one instance",
         ),
         (

@@ -103,7 +103,10 @@ def test_few_lost_syns_are_a_remark_with_an_interval() -> None:
     judgement = judged(run(served(0, 1, 0)))
     assert judgement.findings == ()
     [remark] = judgement.remarks
-    assert "1 of 83 SYNs got no answer in time and were sent again: 1.2%" in remark
+    assert (
+        "1 of 83 attempts to connect (SYN packets) got no answer in time and were sent again: 1.2%"
+        in remark
+    )
     assert "between 0.0% and 13.3%" in remark
 
 

@@ -119,7 +119,10 @@ def _ghost(one: Asked) -> Finding | None:
     )
     evidence = (
         (Side.CLIENT, _shares(one.trials)),
-        (Side.SERVER, "no netduet saw the failed ones: there is no record of them"),
+        (
+            Side.SERVER,
+            "no netduet answered the failed ones: there is none to be asked about them",
+        ),
     )
     figures: Figures = {"failed": count, "of": total}
     missed = None

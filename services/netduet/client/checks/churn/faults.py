@@ -154,8 +154,8 @@ def count_limited(place: Place) -> Finding | None:
 def syn_lost(place: Place, counted: Tally) -> Finding:
     """Return the finding that SYNs, or their answers, are lost."""
     seen = (
-        f"{counted.lost} of {counted.syns} SYNs to {place.address}, or their answers, "
-        f"were lost: {told_share(counted.lost, counted.syns)}"
+        f"{counted.lost} of {counted.syns} attempts to connect to {place.address} (SYN "
+        f"packets), or their answers, were lost: {told_share(counted.lost, counted.syns)}"
     )
     late = max((one.connect or 0.0 for one in counted.tries), default=0.0)
     here = f"{_outcomes(counted.tries)}; the longest took {late:.1f} s to be made"

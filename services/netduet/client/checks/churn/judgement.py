@@ -87,8 +87,9 @@ def _remarks(place: Place, counted: Tally) -> tuple[str, ...]:
     address = place.address
     if counted.lost and counted.countable:
         remarks.append(
-            f"{address}: {counted.lost} of {counted.syns} SYNs got no answer in time and "
-            f"were sent again: {told_share(counted.lost, counted.syns)}"
+            f"{address}: {counted.lost} of {counted.syns} attempts to connect (SYN packets) "
+            "got no answer in time and were sent again: "
+            f"{told_share(counted.lost, counted.syns)}"
         )
     for fates, said in (
         ((Fate.NEVER_MADE,), "never came about"),

@@ -94,4 +94,4 @@ def both_ways(max_loss: float) -> float:
 def told_share(count: int, of: int) -> str:
     """Return a share with its interval."""
     low, high = at_least(count, of), at_most(count, of)
-    return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with 99.98 %)"
+    return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with a confidence of 99.98 %)"
