@@ -31,6 +31,24 @@ BALANCE: Final[tuple[Failure, ...]] = (
         ),
     ),
     Failure(
+        "balance.stopped",
+        "connections are answered at first, and then they fail",
+        "The first of many fresh connections to an address were all answered, and of those "
+        "behind them far more failed than chance explains.",
+        UNKNOWN,
+        (
+            "a firewall, balancer or protection against floods limits new connections",
+            "a table of connections on the way became full (nf_conntrack: table full)",
+            "the server or one of its backends died or was stopped meanwhile",
+        ),
+        (
+            "wait a minute and ask again: a limit lets about as many pass at first",
+            "run --checks churn, which tells a limit by rate and its numbers",
+            "look for the rule: iptables -S, nft list ruleset, on both hosts and between",
+            "look whether the servers still run, and since when (docker ps)",
+        ),
+    ),
+    Failure(
         "balance.stranger",
         "some connections reach another program",
         "A share of connections was answered by something else than the service asked for.",

@@ -66,7 +66,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All connections to one address of the name."""
+    """All connections to one address of the name, in the order in which they began."""
 
     address: Address
     trials: tuple[Trial, ...]
@@ -110,22 +110,23 @@ async def _ask(address: Address, count: int, pace: float, patience: Patience) ->
     descriptors, _, _ = kernel.socket_limits()
     # Half of them are for the other checks, and for all else.
     room = asyncio.Semaphore(max(1, min(AT_ONCE, descriptors // (2 * PLACES))))
-    trials: list[Trial] = []
+    trials: dict[int, Trial] = {}
 
-    async def one() -> None:
+    async def one(number: int) -> None:
         try:
-            trials.append(await try_once(address, patience))
+            trials[number] = await try_once(address, patience)
         finally:
             room.release()
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(count):
+        for number in range(count):
             await room.acquire()
-            if sum(trial.came in {Came.SILENT, Came.MUTE} for trial in trials) > ENOUGH:
+            waited = {Came.SILENT, Came.MUTE}
+            if sum(trial.came in waited for trial in trials.values()) > ENOUGH:
                 break
-            group.create_task(one())
+            group.create_task(one(number))
             await asyncio.sleep(pace)
-    return Asked(address, tuple(trials))
+    return Asked(address, tuple(trials[number] for number in sorted(trials)))
 
 
 async def _directly(
