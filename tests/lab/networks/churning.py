@@ -143,4 +143,19 @@ NETWORKS: Final = (
             ("minute", "20/min", 20, "reset", True, _STOPPED),
         )
     ),
+    Network(
+        "new-by-count-beside-idle",
+        "16 connections may be open at once, and the check idle ends some meanwhile",
+        fails("churn.count_limited", "intermediary"),
+        conditions=(new_limited_by_count(16, told=False),),
+        flags=(
+            "-4",
+            "--checks",
+            "idle,churn",
+            "--profile",
+            "full",
+            "--idle-rungs",
+            "11s",
+        ),
+    ),
 )

@@ -21,6 +21,7 @@ BALANCE: Final[tuple[Failure, ...]] = (
             "the balancer still sends to an address that nothing has any more",
             "a backend's process is dead or its port closed, and no health check says so",
             "a firewall lets the balancer reach only some of its backends",
+            "no backend is dead: new connections are limited, and others used the limit up",
         ),
         (
             (
@@ -28,6 +29,7 @@ BALANCE: Final[tuple[Failure, ...]] = (
                 "those in the list alone are the dead ones (docker ps; kubectl get endpoints)"
             ),
             "give the balancer a health check that opens a connection",
+            "wait a minute and ask again: do the first ones all pass then? that is a limit",
         ),
     ),
     Failure(

@@ -351,6 +351,13 @@ def test_held_connections_stop_only_where_none_comes_behind_the_first_failure() 
     assert not stops(Run(0, 0.01))
 
 
+def test_one_that_ends_elsewhere_makes_room_and_hides_no_limit() -> None:
+    """Another check may end a connection meanwhile: one more is then made."""
+    good, bad = served(), failed(Fate.NEVER_MADE, lost=2)
+    assert stops(Run(32, 0.01, (*([good] * 15), *([bad] * 10), good, *([bad] * 6))))
+    assert not stops(Run(32, 0.01, (*([good] * 15), *([bad, bad, good] * 5), bad)))
+
+
 # Refused, not served
 
 
