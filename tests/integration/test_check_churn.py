@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import select
 import socket
 import threading
 from dataclasses import replace
@@ -19,8 +21,9 @@ from netduet.client.target import Target
 from netduet.client.verdict import Outcome, Result
 from netduet.stalls import StallWatch
 from tests.integration.conftest import StartServer
-from tests.integration.proxies import faithful, standing
-from tests.integration.running import PATIENCE
+from tests.integration.peer import connect
+from tests.integration.proxies import Pair, faithful, standing
+from tests.integration.running import PATIENCE, until
 
 PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
 FEW = Plan(20, 0.005, 8, 2.3)
@@ -145,3 +148,39 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
     run = await Pacer(address, PATIENCE, Plan(3, 0.001, 0, PATIENCE)).run()
     assert [(one.fate, one.lost) for one in run.tries] == [(Fate.REFUSED, 0)] * 3
     assert "ECONNREFUSED" in run.tries[0].detail
+
+
+async def test_whoever_stops_it_does_not_wait_for_a_last_word(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that has gone silent holds up nobody who says to stop."""
+    running = await start_server()
+    monkeypatch.setitem(places.PLANS, "quick", replace(FEW, count=10_000, gap=0.02))
+    silent = threading.Event()
+    carried = itertools.count()
+    under_way = threading.Event()
+
+    def manner(client: socket.socket) -> None:
+        if next(carried) > 2:  # the check before it, and the one to ask on
+            under_way.set()
+        with connect(running.port) as server:
+            pair = Pair(client, server)
+            while True:
+                for sock in select.select([client, server], [], [])[0]:
+                    data = sock.recv(65_536)
+                    if not data:
+                        return
+                    if not silent.is_set():
+                        pair.other(sock).sendall(data)
+
+    endless = Patience(PATIENCE, PATIENCE, 3600.0)
+    async with standing(manner) as port:
+        context = Context(Target("127.0.0.1", port), socket.AF_UNSPEC, "", endless)
+        async with StallWatch() as stalls:
+            await Battery(context, stalls, lambda _: None, ("identity",)).run()
+        task = asyncio.create_task(places.measure(context))
+        await until(under_way.is_set)
+        silent.set()
+        task.cancel()
+        await until(task.done)
+    assert task.cancelled()

@@ -9,12 +9,17 @@ from collections.abc import AsyncIterator
 
 from netduet.client.battery import Battery
 from netduet.client.checks.declaration import Bounds, Context, Patience
+from netduet.client.checks.load.echoing import Echoing
 from netduet.client.checks.load.measured import Load
+from netduet.client.dial import Address
 from netduet.client.target import Target
 from netduet.client.verdict import Outcome, Result
 from netduet.stalls import StallWatch
+from netduet.wire.frames import ANSWER, Kind, serialize
 from tests.integration.conftest import StartServer
-from tests.integration.running import PATIENCE
+from tests.integration.peer import connect
+from tests.integration.proxies import standing
+from tests.integration.running import PATIENCE, until
 
 PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
 
@@ -120,3 +125,24 @@ async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
     assert finding.missed is not None
     assert finding.seen.startswith("up: after ")
     assert [one.name for one in load.places[0].phases] == ["idle", "up"]
+
+
+async def test_echo_that_nobody_asked_for_ends_the_echoes_with_a_reason(
+    start_server: StartServer,
+) -> None:
+    """Whatever comes back, the thread that asks ends in words, and not in a traceback."""
+    running = await start_server()
+
+    def manner(client: socket.socket) -> None:
+        with connect(running.port) as server:
+            server.sendall(client.recv(4096))
+            client.sendall(server.recv(65_536))
+        client.sendall(serialize(Kind.ECHO, flags=ANSWER, id=99))
+        while client.recv(65_536):
+            pass
+
+    async with standing(manner) as port:
+        address = Address(socket.AF_INET, "127.0.0.1", port)
+        with Echoing(address, 60.0, PATIENCE) as echoing:
+            await until(lambda: not echoing.alive)
+    assert "never asked for" in echoing.detail

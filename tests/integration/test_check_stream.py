@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import threading
 from functools import partial
@@ -17,9 +18,11 @@ from netduet.client.checks.stream.measuring import FEATURE, Plan, watch
 from netduet.client.datagrams import Datagrams
 from netduet.client.dial import Address
 from netduet.client.opening import Opening
+from netduet.client.streaming.connections import Connections
 from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.events import Event, Outage, Restart
 from netduet.client.target import parse_target
+from netduet.stalls import StallWatch
 from netduet.wire.streams import StreamAnswer
 from tests.integration.conftest import StartServer
 from tests.integration.relays import Fault, faithful, relay, swallowing
@@ -193,3 +196,21 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
         await task
     assert event.boots[0] != event.boots[1]
     assert event.said == "draining"
+
+
+async def test_connections_without_a_descriptor_are_not_held_against_the_network() -> (
+    None
+):
+    """What this end itself could not even try proves nothing of the way."""
+    told: list[Event] = []
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with StallWatch() as stalls:
+        fresh = Connections(address(1), PATIENCE, 0.01, stalls, told.append)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            await fresh.run(0.2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert told == []
+    assert fresh.closures.begun == 0
+    assert fresh.closures.void > 0

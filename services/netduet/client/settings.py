@@ -59,7 +59,7 @@ class ClientSettings(Settings):
     """Checks to run, by name, with those that they need; empty runs all of them."""
 
     max_loss: Annotated[Percent, Field(ge=0, lt=1)] = 0.02
-    """Share of datagrams that may be lost without a failure."""
+    """Share of packets that may be lost one way, or of short connections that may fail, without a failure."""
 
     idle_rungs: Durations = ()
     """Times of silence that the check `idle` tries; empty takes those of the profile."""
@@ -73,8 +73,8 @@ class ClientSettings(Settings):
     min_rate: Annotated[Rate, Field(ge=0, le=1e12)] = 0.0
     """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
 
-    max_outage: Seconds = 0.5
-    """Longest time the network may be out without a failure."""
+    max_outage: Annotated[Duration, Field(ge=0.2, le=HOUR)] = 0.5
+    """Longest time the network may be out without a failure; below 200ms an outage is not told from loss."""
 
     stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
     """Time for which the check `stream` watches; 0 takes that of the profile: 2 seconds, 20 seconds, an hour."""

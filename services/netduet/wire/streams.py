@@ -50,6 +50,9 @@ TOLD_SIZE: Final = _TOLD.size
 
 _FULL: Final = 2**32 - 1
 
+LAST: Final = _FULL - 1
+"""The highest number that a client may give: ``next`` of what is told follows it."""
+
 
 class StreamFlag(IntFlag):
     """What a question says besides its number."""
@@ -185,7 +188,8 @@ def parse_question(payload: bytes, frame_id: int) -> StreamQuestion:
     """Return the question that a payload is.
 
     Raises:
-        RemoteError: it is of another length, or its period or flags are out of range.
+        RemoteError: it is of another length, or its number, period or flags are out of
+            range.
 
     """
     if len(payload) != QUESTION_SIZE:
@@ -195,6 +199,9 @@ def parse_question(payload: bytes, frame_id: int) -> StreamQuestion:
     flow, sequence, period, flags, shown = _QUESTION.unpack(payload)
     if not SHORTEST <= period <= LONGEST or flags & ~int(StreamFlag.STOP):
         message = f"STREAM: period {period} or flags {flags:#04x} are out of range"
+        raise RemoteError(Code.BAD_MESSAGE, message, {}, frame_id)
+    if sequence > LAST:
+        message = f"STREAM: number {sequence} is out of range"
         raise RemoteError(Code.BAD_MESSAGE, message, {}, frame_id)
     return StreamQuestion(flow, sequence, period, shown, StreamFlag(flags))
 
@@ -216,11 +223,14 @@ def parse_answer(payload: bytes) -> StreamAnswer | None:
 
 
 def _told(payload: bytes) -> Told | None:
-    """Return what is told, unless the gaps are no sorted ranges from ``since`` on."""
+    """Return what is told, unless its numbers contradict each other.
+
+    The gaps are sorted ranges from ``since`` on, and nothing is from ``next`` on.
+    """
     flow, _, run, number, time, first, since, upto, *counts, held = _TOLD.unpack_from(
         payload
     )
-    if len(payload) != TOLD_SIZE + held * _GAP.size:
+    if len(payload) != TOLD_SIZE + held * _GAP.size or max(first, since) > upto:
         return None
     gaps = tuple(_GAP.iter_unpack(payload[TOLD_SIZE:]))
     at = since

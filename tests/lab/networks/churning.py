@@ -16,7 +16,10 @@ from tests.lab.expectation import fails, passes
 from tests.lab.networks.declaration import WAYS, Network
 
 CHURN: Final = ("-4", "--checks", "churn")
+ALL: Final = ("-4",)
 FULL: Final = (*CHURN, "--profile", "full")
+_BY_RATE: Final = fails("churn.rate_limited", "intermediary")
+_STOPPED: Final = fails("balance.stopped", "unknown")
 ACTIONS: Final = (("dropped", False), ("reset", True))
 
 NETWORKS: Final = (
@@ -124,5 +127,35 @@ NETWORKS: Final = (
         passes(("churn", "the server's own limit")),
         server=("--max-connections-per-client", "16"),
         flags=CHURN,
+    ),
+    *(
+        Network(
+            f"all-new-by-{rate}-{how}",
+            f"{burst} new connections pass at once, then {limit}: all checks; the rest is {how}",
+            expected,
+            conditions=(new_limited_by_rate(limit, burst, told=told),),
+            flags=ALL,
+        )
+        for rate, limit, burst, how, told, expected in (
+            ("rate", "10/sec", 10, "dropped", False, _BY_RATE),
+            ("rate", "10/sec", 10, "reset", True, _STOPPED),
+            ("minute", "20/min", 20, "dropped", False, _STOPPED),
+            ("minute", "20/min", 20, "reset", True, _STOPPED),
+        )
+    ),
+    Network(
+        "new-by-count-beside-idle",
+        "16 connections may be open at once, and the check idle ends some meanwhile",
+        fails("churn.count_limited", "intermediary"),
+        conditions=(new_limited_by_count(16, told=False),),
+        flags=(
+            "-4",
+            "--checks",
+            "idle,churn",
+            "--profile",
+            "full",
+            "--idle-rungs",
+            "11s",
+        ),
     ),
 )

@@ -7,9 +7,11 @@ import time
 import pytest
 
 from netduet.server.streams import Streams
+from netduet.wire import streams
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.streams import (
     COOKIE_AGE,
+    LAST,
     LEASE,
     NO_COOKIE,
     Challenge,
@@ -197,4 +199,17 @@ async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
             assert caught.value.code is Code.TOO_MANY_CONNECTIONS
             assert caught.value.facts == {"limit": 2}
     assert len(server) == 2
+    server.end()
+
+
+async def test_stream_goes_on_whatever_number_a_client_gives() -> None:
+    """The highest number that may be given is told of like any other."""
+    server = Streams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.ask(0)
+    client.ask(LAST)
+    told = await client.tellings(3)
+    assert streams.parse_answer(told[-1].serialize()) == told[-1]
+    assert told[-1].next == LAST + 1
     server.end()

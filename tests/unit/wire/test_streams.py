@@ -28,6 +28,7 @@ from netduet.wire.streams import (
 few = settings(max_examples=200, deadline=None)
 flows = st.integers(0, 2**64 - 1)
 words = st.integers(0, 2**32 - 1)
+numbers = st.integers(0, streams.LAST)
 cookies = st.binary(min_size=COOKIE_SIZE, max_size=COOKIE_SIZE)
 
 
@@ -53,7 +54,7 @@ def tellings(draw: st.DrawFn) -> Told:
 
 
 @few
-@given(flows, words, st.integers(SHORTEST, LONGEST), cookies, st.integers(0, 1))
+@given(flows, numbers, st.integers(SHORTEST, LONGEST), cookies, st.integers(0, 1))
 def test_question_round_trip(
     flow: int, sequence: int, period: int, cookie: bytes, flags: int
 ) -> None:
@@ -150,3 +151,20 @@ def test_cookie_is_of_one_client_flow_and_time(flow: int, port: int, age: int) -
     assert streams.cookie(*of) == cookie
     assert len(cookie) == COOKIE_SIZE
     assert cookie not in {streams.cookie(*one) for one in others}
+
+
+def test_number_that_none_can_follow_is_refused() -> None:
+    """What is told holds the number behind the highest, so that one has to fit."""
+    last = StreamQuestion(1, streams.LAST, 20)
+    assert streams.parse_question(last.serialize(), 1) == last
+    beyond = StreamQuestion(1, streams.LAST + 1, 20)
+    with pytest.raises(RemoteError) as caught:
+        streams.parse_question(beyond.serialize(), 1)
+    assert caught.value.code is Code.BAD_MESSAGE
+
+
+@pytest.mark.parametrize(("first", "since"), [(9, 0), (0, 9)])
+def test_telling_of_what_was_never_sent_is_not_read(first: int, since: int) -> None:
+    """Nothing a server tells of is behind the highest number that it has."""
+    told = Told(1, 2, 3, 4, first, since, 8, 5, 0, 0)
+    assert streams.parse_answer(told.serialize()) is None

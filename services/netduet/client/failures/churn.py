@@ -43,8 +43,9 @@ CHURN: Final = (
     Failure(
         "churn.accept_queue",
         "the server's listening socket drops connections",
-        "SYNs arrived at the server, and its own listening socket dropped them: the queue "
-        "of connections that wait to be accepted was full. The network carried them.",
+        "Attempts to connect (SYN packets) arrived at the server, and its own listening "
+        "socket dropped them: the queue of connections that wait until its program "
+        "accepts them was full. The network carried them.",
         SERVER,
         (
             "the server's program accepts too slowly: it is short of CPU, or blocked",
@@ -79,7 +80,7 @@ CHURN: Final = (
                 "look for the rule by its numbers: iptables -S, nft list ruleset, on both "
                 "hosts and between them"
             ),
-            "behind a NAT all clients share one address, and with it the limit",
+            "is a NAT on the way? all clients behind it share its address and the limit",
             "use connections more than once (keep-alive, pools)",
         ),
     ),
@@ -99,14 +100,19 @@ CHURN: Final = (
                 "look for the rule by its number: iptables -S, nft list ruleset; "
                 "maxconn or worker_connections of a proxy"
             ),
-            "behind a NAT all clients share one address, and with it the limit",
+            "is a NAT on the way? all clients behind it share its address and the limit",
+            (
+                "where the server itself says that it serves no more: "
+                "NETDUET_SERVER_MAX_CONNECTIONS, NETDUET_SERVER_MAX_CONNECTIONS_PER_CLIENT"
+            ),
         ),
     ),
     Failure(
         "churn.syn_lost",
         "connection attempts are lost",
-        "More SYNs, or their answers, were lost than may be, and chance does not explain "
-        "it: each one lost costs a connection a second or more.",
+        "More attempts to connect (SYN packets), or the server's answers to them, were "
+        "lost than may be (--max-loss), and chance does not explain it: each one that is "
+        "lost costs a connection a second or more.",
         INTERMEDIARY,
         (
             "a link on the way is overloaded, or loses packets of all kinds",
@@ -119,7 +125,7 @@ CHURN: Final = (
         (
             (
                 "are other packets lost too? compare the check udp; if not, look at what "
-                "treats SYNs apart: firewalls, protection against floods"
+                "treats new connections apart: firewalls, protection against floods"
             ),
             (
                 "run the check again with --profile full: more connections tell chance "
@@ -133,7 +139,7 @@ CHURN: Final = (
         "churn.refused",
         "some connections are refused",
         "The same address accepts connections and refuses others, by a reset or an ICMP "
-        "error.",
+        "error: more of them than may fail (--max-loss).",
         UNKNOWN,
         (
             "behind the address are several servers, and one of them is down",
@@ -149,7 +155,7 @@ CHURN: Final = (
         "churn.unserved",
         "some connections are made and not served",
         "Connections came about, and ended or stayed silent before a netduet answered, "
-        "while others to the same address were served.",
+        "while others to the same address were served: more than may fail (--max-loss).",
         UNKNOWN,
         (
             "a proxy or balancer accepts for several servers, and one of them is down",
@@ -170,6 +176,9 @@ CHURN: Final = (
             "this host is short of CPU, or a CPU limit holds this process back",
             "this process may open too few descriptors",
         ),
-        ("run the check again on a host that is less busy",),
+        (
+            "run the check again on a host that is less busy",
+            "let it open more files: ulimit -n; docker run --ulimit nofile=65536",
+        ),
     ),
 )

@@ -12,8 +12,8 @@ LOAD: Final[tuple[Failure, ...]] = (
     Failure(
         "load.stalled",
         "transfers stop under load",
-        "Data flowed, or was to flow, and then nothing moved for seconds on any of the "
-        "connections, though small packets had passed.",
+        "Much data was sent at once, and then nothing moved for seconds on any of the "
+        "connections, though small packets had passed before.",
         UNKNOWN,
         (
             "a shaper, policer or firewall drops all that exceeds a rate",
@@ -29,7 +29,8 @@ LOAD: Final[tuple[Failure, ...]] = (
     Failure(
         "load.slow",
         "the path carries less than it must",
-        "The rate that was reached, counted where the data arrives, is below --min-rate.",
+        "The rate that was reached, counted where the data arrives, is below what was "
+        "asked for (--min-rate).",
         INTERMEDIARY,
         (
             "a shaper or policer on the way caps the rate",
@@ -37,7 +38,7 @@ LOAD: Final[tuple[Failure, ...]] = (
             "packets are lost, and TCP slows down",
         ),
         (
-            "see whether the rate is steady (a cap) and which way it is low",
+            "see which way it is low, and whether a note says that it is steady (a cap)",
             "look for limits of rate on the way: tc, the cloud's instance type, a plan",
             _ALONE,
         ),

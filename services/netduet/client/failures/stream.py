@@ -16,7 +16,8 @@ STREAM: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.outage",
         "the network was out for a while",
-        "For longer than may be, all that was sent was lost, and then it arrived again.",
+        "For longer than it may be out (--max-outage), everything that was sent was lost, "
+        "in one direction or in both; before that it arrived.",
         INTERMEDIARY,
         (
             "a router, switch or link went over to its spare, or a route changed",
@@ -34,7 +35,8 @@ STREAM: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.new_connections",
         "for a while no new connection could be made",
-        "What was there went on, and for longer than may be no fresh connection worked.",
+        "Connections that existed went on, and for longer than may be (--max-outage) no "
+        "new one worked at once.",
         UNKNOWN,
         (
             "a firewall, NAT or host has no room for more connections (a table that is full)",
@@ -44,15 +46,15 @@ STREAM: Final[tuple[Failure, ...]] = (
         ),
         (
             "look for 'table full, dropping packet' in the kernel's log of each router",
-            "look at the server's listen queue: `ss -ltn`, `nstat TcpExtListenOverflows`",
-            "see at which number of connections it begins, and whether it comes back",
+            "look at the server's listen queue: ss -ltn, nstat -az TcpExtListenOverflows",
+            "run --checks churn --profile full: it tells a limit by rate from one by number",
         ),
     ),
     Failure(
         "stream.old_connections",
         "an old connection stood still or broke",
-        "A connection in use stood still for longer than may be, or broke, "
-        "and nothing else was out.",
+        "A connection in use stood still for longer than may be (--max-outage), or broke, "
+        "while new ones worked.",
         INTERMEDIARY,
         (
             (
@@ -71,11 +73,11 @@ STREAM: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.restarted",
         "the server went away, and another start of it answers",
-        "The server that answered was replaced by another start or instance, "
-        "and for longer than may be none did.",
+        "The server that answered was replaced by another start or instance, and for "
+        "longer than may be (--max-outage) neither of them did.",
         SERVER,
         (
-            "the server was restarted or crashed: look at its uptime and logs",
+            "the server was restarted, or crashed and was started again",
             "a rolling update, or a balancer that moved the flow to another instance",
         ),
         (
@@ -90,11 +92,13 @@ STREAM: Final[tuple[Failure, ...]] = (
         CLIENT,
         (
             "this host is overloaded, or a CPU limit holds the client back",
-            "this host's own firewall or routing lets datagrams not out",
+            "this host's own firewall or routing lets no datagrams out",
+            "this process may open too few files, or this host has no port left",
         ),
         (
             "give the client more CPU, or try again when the host is idle",
-            "look at the error that is named, if one is",
+            "look at the error that is named, if one is: nft list ruleset, ip route",
+            "see what the check churn says: it names ports and descriptors that lack",
         ),
     ),
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.conversation import meeting
+from netduet.client.dial import Cause
 from netduet.client.opening import Opening
 from netduet.client.streaming.events import Closure, Tell
 
@@ -36,7 +37,7 @@ _FAREWELL: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A fresh connection. ``void``: this end did not run, and nothing is proven."""
+    """A fresh connection. ``void``: it failed by this end itself, and proves nothing."""
 
     begin: float
     end: float
@@ -157,8 +158,13 @@ class Connections:
         why = _why(opening)
         if not why and end - begin > bound:
             why = "it took too long"
-        void = bool(why) and self._stalls.stalled(begin, end) > _STALLED
-        return Tick(begin, end, why, void)
+        ours = _ours(opening) or self._stalls.stalled(begin, end) > _STALLED
+        return Tick(begin, end, why, bool(why) and ours)
+
+
+def _ours(opening: Opening) -> bool:
+    """Tell whether this host itself had no descriptor, port or memory for it."""
+    return opening.cause is Cause.OTHER and not opening.accepted
 
 
 def _why(opening: Opening) -> str:

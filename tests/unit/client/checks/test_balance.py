@@ -27,8 +27,10 @@ def failed(count: int, came: Came) -> tuple[Trial, ...]:
 def classes(
     *trials: tuple[Trial, ...], instances: int = 0, uneven: float = 2.0
 ) -> list[str]:
-    """Return the classes found in these connections to one address."""
-    asked = Asked(VIP, tuple(one for some in trials for one in some))
+    """Return the classes found in these connections to one address, well mixed."""
+    mixed = [one for some in trials for one in some]
+    random.Random(3).shuffle(mixed)
+    asked = Asked(VIP, tuple(mixed))
     given = {"expected": "netduet", "instances": instances, "uneven": uneven}
     judgement = judge(Balance((asked,), **given))  # type: ignore[arg-type]
     return [one.failure for one in judgement.findings]
@@ -89,3 +91,26 @@ def test_fewer_instances_than_expected_are_missing() -> None:
     """A number is judged only where a person gave one."""
     assert classes(answers(60, "a")) == []
     assert classes(answers(60, "a"), instances=3) == ["balance.missing"]
+
+
+@pytest.mark.parametrize("came", [Came.SILENT, Came.REFUSED])
+def test_failures_behind_a_good_beginning_are_no_dead_backend(came: Came) -> None:
+    """A limit on new connections lets the first ones pass, and a dead backend does not."""
+    trials = answers(13, "a") + failed(20, came) + answers(4, "a") + failed(23, came)
+    judgement = judge(Balance((Asked(VIP, trials),)))
+    assert [one.failure for one in judgement.findings] == ["balance.stopped"]
+    assert "the first 13 of 60 connections were answered" in judgement.findings[0].seen
+    assert judgement.blocks
+
+
+def test_dead_backend_is_never_taken_for_an_end() -> None:
+    """A random or strict balancer before one dead of two, three or ten."""
+    chance = random.Random(11)
+    for dead in (2, 3, 10):
+        strict = [number % dead == dead - 1 for number in range(60)]
+        draws = [[chance.random() < 1 / dead for _ in strict] for _ in range(300)]
+        for fails in (strict, *draws):
+            one = failed(1, Came.REFUSED), answers(1, "a")
+            trials = tuple(one[0][0] if bad else one[1][0] for bad in fails)
+            judgement = judge(Balance((Asked(VIP, trials),)))
+            assert "balance.stopped" not in {f.failure for f in judgement.findings}

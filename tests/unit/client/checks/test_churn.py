@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from netduet.client.checks.churn import histogram, limits
+from netduet.client.checks.churn import histogram, limits, places
 from netduet.client.checks.churn.judgement import judge
 from netduet.client.checks.churn.pacing import stops
 from netduet.client.checks.churn.tries import (
@@ -21,7 +21,10 @@ from netduet.client.checks.churn.tries import (
     Try,
     Witness,
 )
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.percentiles import percentile
 from netduet.client.dial import Address
+from netduet.client.target import Target
 from netduet.client.verdict import Judgement, Outcome, Side, Window
 from tests.unit.client.far_end import NASTY
 
@@ -100,7 +103,10 @@ def test_few_lost_syns_are_a_remark_with_an_interval() -> None:
     judgement = judged(run(served(0, 1, 0)))
     assert judgement.findings == ()
     [remark] = judgement.remarks
-    assert "1 of 83 SYNs got no answer in time and were sent again: 1.2%" in remark
+    assert (
+        "1 of 83 attempts to connect (SYN packets) got no answer in time and were sent again: 1.2%"
+        in remark
+    )
     assert "between 0.0% and 13.3%" in remark
 
 
@@ -302,6 +308,7 @@ def test_a_limit_by_count_is_named() -> None:
     assert found(judgement) == [("churn.count_limited", None)]
     [finding] = judgement.findings
     assert finding.figures == {"limit_count": 16}  # with the one that was asked on
+    assert finding.seen.startswith("16 connections to")
     assert (
         "with 15 held (and 1 to ask on), 4 further ones were refused"
         in finding.evidence[0][1]
@@ -349,6 +356,13 @@ def test_held_connections_stop_only_where_none_comes_behind_the_first_failure() 
     assert not stops(Run(3, 0.01, (good, good, good)))
     assert not stops(Run(2, 0.01, (bad, bad)))
     assert not stops(Run(0, 0.01))
+
+
+def test_one_that_ends_elsewhere_makes_room_and_hides_no_limit() -> None:
+    """Another check may end a connection meanwhile: one more is then made."""
+    good, bad = served(), failed(Fate.NEVER_MADE, lost=2)
+    assert stops(Run(32, 0.01, (*([good] * 15), *([bad] * 10), good, *([bad] * 6))))
+    assert not stops(Run(32, 0.01, (*([good] * 15), *([bad, bad, good] * 5), bad)))
 
 
 # Refused, not served
@@ -466,10 +480,18 @@ def test_buckets_grow_and_hold_their_upper_end() -> None:
 def test_percentiles_are_values_that_were_seen() -> None:
     """The smallest one that the share does not exceed."""
     hundred = [float(n) for n in range(1, 101)]
-    assert [histogram.percentile(hundred, one) for one in (0.5, 0.9, 0.99, 1)] == [
+    assert [percentile(hundred, one) for one in (0.5, 0.9, 0.99, 1)] == [
         50,
         90,
         99,
         100,
     ]
-    assert histogram.percentile([7.0], 0.01) == 7
+    assert percentile([7.0], 0.01) == 7
+
+
+def test_each_connection_has_time_for_a_second_syn() -> None:
+    """With less, no SYN would be sent again, and none would be seen to be lost."""
+    target = Target("192.0.2.2", 12345)
+    hasty = Context(target, socket.AF_UNSPEC, "", Patience(0.5, 0.5, 0.5))
+    plan = places.fitted(places.PLANS["quick"], hasty, 1)
+    assert 1.0 < plan.patience < places.PLANS["quick"].patience

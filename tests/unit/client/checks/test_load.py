@@ -260,3 +260,11 @@ def test_kernel_that_does_not_tell_all_is_not_believed_in_part() -> None:
     whole = told | {"rwnd_limited": 0, "sndbuf_limited": None}
     assert Sender.of(1.0, 0, whole) is None
     assert Sender.of(1.0, 0, whole | {"sndbuf_limited": 0}) is not None
+
+
+def test_latency_that_was_not_measured_to_the_end_is_said() -> None:
+    """When the connection for echoes ends, its reason is a remark: the rates still count."""
+    place = Place(THERE, (IDLE, phase(flow(UP))), unheard="Connection reset by peer")
+    told = judge(Load((place,)))
+    assert "Connection reset by peer" in told.remarks[-1]
+    assert (told.findings, told.skipped) == ((), None)

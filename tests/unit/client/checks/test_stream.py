@@ -320,3 +320,18 @@ def test_losses_are_remarks_of_their_way() -> None:
         "4 of 1000 datagrams came behind a later one on the way back",
     ):
         assert words in remarks
+
+
+def test_connections_that_failed_by_this_end_are_said_not_to_count() -> None:
+    """What this end could not even try is a remark, and no failure of the network."""
+    judgement = judged(fresh=Fresh(begun=150, void=50))
+    assert judgement.findings == ()
+    (remark,) = judgement.remarks
+    assert "50 of 200 new connections failed by this end itself" in remark
+
+
+def test_nothing_is_proven_where_neither_datagrams_nor_connections_can_tell() -> None:
+    """Without datagrams, and with hardly a connection of this end's, nothing passes."""
+    judgement = judged(BLOCKED, fresh=Fresh(begun=20, void=180))
+    assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
+    assert judged(BLOCKED, fresh=Fresh(begun=180, void=20)).findings == ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from netduet import kernel
 from netduet.client.checks.reach import Reach
 from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
@@ -24,6 +25,7 @@ PACES: Final = {"quick": 0.008, "full": 0.02, "soak": 0.02}
 PLACES: Final = 4
 """Addresses that are asked."""
 AT_ONCE: Final = 64
+"""Connections to an address under way at once, where there are descriptors for them."""
 ENOUGH: Final = 30
 """Connections without an answer after which no more are made: they cost time."""
 DIRECT: Final = 16
@@ -64,7 +66,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All connections to one address of the name."""
+    """All connections to one address of the name, in the order in which they began."""
 
     address: Address
     trials: tuple[Trial, ...]
@@ -105,23 +107,26 @@ async def measure(context: Context) -> Balance:
 
 
 async def _ask(address: Address, count: int, pace: float, patience: Patience) -> Asked:
-    room = asyncio.Semaphore(AT_ONCE)
-    trials: list[Trial] = []
+    descriptors, _, _ = kernel.socket_limits()
+    # Half of them are for the other checks, and for all else.
+    room = asyncio.Semaphore(max(1, min(AT_ONCE, descriptors // (2 * PLACES))))
+    trials: dict[int, Trial] = {}
 
-    async def one() -> None:
+    async def one(number: int) -> None:
         try:
-            trials.append(await try_once(address, patience))
+            trials[number] = await try_once(address, patience)
         finally:
             room.release()
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(count):
+        for number in range(count):
             await room.acquire()
-            if sum(trial.came in {Came.SILENT, Came.MUTE} for trial in trials) > ENOUGH:
+            waited = {Came.SILENT, Came.MUTE}
+            if sum(trial.came in waited for trial in trials.values()) > ENOUGH:
                 break
-            group.create_task(one())
+            group.create_task(one(number))
             await asyncio.sleep(pace)
-    return Asked(address, tuple(trials))
+    return Asked(address, tuple(trials[number] for number in sorted(trials)))
 
 
 async def _directly(

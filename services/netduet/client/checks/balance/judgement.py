@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from netduet.client.checks.balance.asking import Asked, Balance, Came, Trial
-from netduet.client.checks.udp.shares import DOUBT, at_least
+from netduet.client.checks.shares import DOUBT, at_least, such_a_beginning
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.foreign import escape
 
@@ -15,8 +15,10 @@ LATE: Final = 0.05
 TOLD: Final = 0.01
 """Share that must fail by a refusal, a reset or an end: loss makes none of these."""
 SHOWN: Final = 6
+HEAD: Final = 6
+"""Connections that must have been answered at first for the rest to have stopped."""
 
-_ASTRAY: Final = frozenset({"balance.ghost", "balance.stranger"})
+_ASTRAY: Final = frozenset({"balance.ghost", "balance.stopped", "balance.stranger"})
 _WAITED: Final = frozenset({Came.SILENT, Came.MUTE})
 _GHOSTS: Final = (
     Came.SILENT,
@@ -90,15 +92,19 @@ def _summary(one: Asked) -> str:
 
 def _place(one: Asked, balance: Balance) -> list[Finding]:
     found = [
-        _ghost(one),
+        _failing(one),
         _stranger(one, balance.expected),
         _uneven(one, balance.uneven),
     ]
     return [finding for finding in found if finding is not None]
 
 
-def _ghost(one: Asked) -> Finding | None:
-    """Find a share of connections that fails while others are answered."""
+def _failing(one: Asked) -> Finding | None:
+    """Find a share of connections that fails while others are answered.
+
+    A dead backend has its share from the first connection on; a limit on new ones, or a
+    server that dies meanwhile, does not.
+    """
     counts = Counter(trial.came for trial in one.trials)
     if not counts[Came.ANSWERED]:
         return None  # no balancer's fault: reach and identity speak of it
@@ -113,22 +119,45 @@ def _ghost(one: Asked) -> Finding | None:
         return None
     count = sum(proven.values())
     how = "; ".join(f"{number} {came}" for came, number in proven.items())
-    seen = (
-        f"{one.address}: of {total} connections {count} failed, while others were "
-        f"answered: {how}{_fits(count, one)}"
+    head = _head(one)
+    name, seen = (
+        "balance.ghost",
+        (
+            f"{one.address}: of {total} connections {count} failed, while others were "
+            f"answered: {how}{_fits(count, one)}"
+        ),
     )
+    if head:
+        name, seen = (
+            "balance.stopped",
+            (
+                f"{one.address}: the first {head} of {total} connections were answered, and "
+                f"of those behind them {count} failed: {how}; a dead backend fails from the first on"
+            ),
+        )
     evidence = (
         (Side.CLIENT, _shares(one.trials)),
-        (Side.SERVER, "no netduet saw the failed ones: there is no record of them"),
+        (
+            Side.SERVER,
+            "no netduet answered the failed ones: there is none to be asked about them",
+        ),
     )
-    figures: Figures = {"failed": count, "of": total}
+    figures: Figures = {"failed": count, "of": total, "answered_at_first": head}
     missed = None
     if all(came in _WAITED for came in proven):
         late = [trial for trial in one.trials if trial.came in proven]
         missed = Window(
             min(trial.begin for trial in late), max(trial.end for trial in late)
         )
-    return Finding("balance.ghost", seen, evidence, figures, missed=missed)
+    return Finding(name, seen, evidence, figures, missed=missed)
+
+
+def _head(one: Asked) -> int:
+    """Return how many were answered before the first failure, 0 where chance may be it."""
+    well = [trial.came not in _GHOSTS for trial in one.trials]
+    head = well.index(False)
+    chance = such_a_beginning(head, len(well), sum(well))
+    return head if head >= HEAD and chance < DOUBT else 0
 
 
 def _fits(count: int, one: Asked) -> str:
@@ -249,7 +278,7 @@ def _of_places(balance: Balance) -> list[str]:
             for one in alone
         ]
     for one in balance.places:
-        if _ghost(one) is not None:
+        if _failing(one) is not None:
             continue  # the finding says it
         counts = Counter(trial.came for trial in one.trials)
         said += [

@@ -129,17 +129,18 @@ def count_limited(place: Place) -> Finding | None:
     most = None if held is None else at_once(held)
     if held is None or most is None:
         return None
+    most += place.witness.lived
     seen = (
         f"{most} connections to {place.address} could be held at once, and no further "
         "one; when they were released, new ones passed"
     )
-    most += place.witness.lived
     how = held.beside[0]
     here = (
         f"with {held.kept} held (and {int(place.witness.lived)} to ask on), {len(held.beside)} further ones "
         f"{_SAID.get(how.fate, how.fate.value)}{f' ({how.detail})' if how.detail else ''}; "
         f"{held.alive} of the held ones lived on, and one that was asked answered; "
-        f"afterwards {len(held.after)} of {len(held.after)} passed"
+        f"afterwards {len(held.after)} of {len(held.after)} passed; what other checks and "
+        "programs hold towards it meanwhile may count too"
     )
     there = _witnessed(place.witness)
     figures: Figures = {"limit_count": most}
@@ -154,8 +155,8 @@ def count_limited(place: Place) -> Finding | None:
 def syn_lost(place: Place, counted: Tally) -> Finding:
     """Return the finding that SYNs, or their answers, are lost."""
     seen = (
-        f"{counted.lost} of {counted.syns} SYNs to {place.address}, or their answers, "
-        f"were lost: {told_share(counted.lost, counted.syns)}"
+        f"{counted.lost} of {counted.syns} attempts to connect to {place.address} (SYN "
+        f"packets), or their answers, were lost: {told_share(counted.lost, counted.syns)}"
     )
     late = max((one.connect or 0.0 for one in counted.tries), default=0.0)
     here = f"{_outcomes(counted.tries)}; the longest took {late:.1f} s to be made"

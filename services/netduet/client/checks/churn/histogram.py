@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
+from netduet.client.checks.percentiles import percentile
 from netduet.client.verdict import Figures
 
 _STEPS: Final = (1, 2, 5)
 _LEAST: Final = 0.1
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value that this share of the (sorted) values do not exceed."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def figures(seconds: Sequence[float]) -> Figures:

@@ -12,7 +12,8 @@ from netduet.client.checks.churn.tallies import (
     too_many,
 )
 from netduet.client.checks.churn.tries import Churn, Fate, Place, Ports, Try
-from netduet.client.checks.udp.shares import at_least
+from netduet.client.checks.percentiles import percentile
+from netduet.client.checks.shares import at_least
 from netduet.client.verdict import Figures, Finding, Judgement, merged
 from netduet.wire.foreign import escape
 
@@ -86,8 +87,9 @@ def _remarks(place: Place, counted: Tally) -> tuple[str, ...]:
     address = place.address
     if counted.lost and counted.countable:
         remarks.append(
-            f"{address}: {counted.lost} of {counted.syns} SYNs got no answer in time and "
-            f"were sent again: {told_share(counted.lost, counted.syns)}"
+            f"{address}: {counted.lost} of {counted.syns} attempts to connect (SYN packets) "
+            "got no answer in time and were sent again: "
+            f"{told_share(counted.lost, counted.syns)}"
         )
     for fates, said in (
         ((Fate.NEVER_MADE,), "never came about"),
@@ -159,7 +161,7 @@ def _summary(place: Place, counted: Tally) -> str:
         )
     times = sorted(one.connect for one in served if one.connect is not None)
     if times:
-        half, most = (1000 * histogram.percentile(times, one) for one in (0.5, 0.99))
+        half, most = (1000 * percentile(times, one) for one in (0.5, 0.99))
         said += f", made in {half:.1f} ms (p50), {most:.1f} ms (p99)"
     if counted.lost and counted.countable:
         said += f", {counted.lost} SYN{'s' * (counted.lost > 1)} lost"

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Final
 
 from netduet.client.checks.churn.tries import STEP, Fate, Held, Run, Try
-from netduet.client.checks.udp.shares import at_least
+from netduet.client.checks.shares import at_least, such_a_beginning
 
 HEAD: Final = 4
 """Connections that must have passed at first."""
@@ -75,7 +75,7 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
     rest = smooth[head:]
     if head < max(HEAD, _ROW * _usual_row(rest)):
         return None
-    if _such_a_beginning(head, len(smooth), sum(smooth)) > _DOUBT:
+    if such_a_beginning(head, len(smooth), sum(smooth)) > _DOUBT:
         return None
     begin = run.tries[head].at
     passed = sorted(
@@ -99,14 +99,6 @@ def _usual_row(smooth: Sequence[bool]) -> float:
     """Return how many pass in a row, as a rule: a stall of ours lets tokens gather."""
     rows = [len(list(row)) for one, row in groupby(smooth) if one]
     return median(rows) if rows else 0.0
-
-
-def _such_a_beginning(head: int, count: int, passed: int) -> float:
-    """Return how likely chance puts so many of the passed ones at the beginning.
-
-    If all had the same chance, any order would be as likely (hypergeometric).
-    """
-    return math.comb(count - head, passed - head) / math.comb(count, passed)
 
 
 def _regular(rest: Sequence[Try], passed: list[float], gap: float) -> bool:

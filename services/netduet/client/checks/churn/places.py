@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from typing import Final
 
@@ -26,6 +25,10 @@ PLANS: Final = {
 }
 """By profile. Two SYNs that are lost are waited for in ``quick``, five in ``full``."""
 
+_AGAIN: Final = 1.3
+"""Seconds that each has at least, whatever is set: a SYN without an answer is sent again
+after 1 s (RFC 6298 §2.1), and else none would be seen to be lost."""
+
 _OFTEN: Final = 0.25
 """Seconds between two looks at the server's queue."""
 
@@ -36,12 +39,12 @@ _LOSSES: Final = 0.5
 async def measure(context: Context) -> Churn:
     """Try all addresses side by side."""
     known = [one.address for one in context.earlier(Identity).known[:MOST]]
-    plan = _fitted(PLANS[context.profile], context, len(known))
+    plan = fitted(PLANS[context.profile], context, len(known))
     places = await asyncio.gather(*(_try(one, plan, context.patience) for one in known))
     return Churn(tuple(places), context.bounds.max_loss)
 
 
-def _fitted(plan: Plan, context: Context, places: int) -> Plan:
+def fitted(plan: Plan, context: Context, places: int) -> Plan:
     """Return the plan within what is set, and within the descriptors there are.
 
     Half of these are for the other checks, and for all else.
@@ -50,7 +53,7 @@ def _fitted(plan: Plan, context: Context, places: int) -> Plan:
     mine = descriptors // (2 * max(1, places))
     return replace(
         plan,
-        patience=min(plan.patience, context.patience.connect),
+        patience=min(plan.patience, max(_AGAIN, context.patience.connect)),
         held=min(plan.held, mine // 2),
         most=min(plan.most, mine // 2),
     )
@@ -68,8 +71,9 @@ async def _try(address: Address, plan: Plan, patience: Patience) -> Place:
             if trouble <= _LOSSES * len(run.tries):
                 held = await pacer.hold()
             ports = _ports()
-        finally:
             witness = await watch.end()
+        finally:
+            watch.stop()
     return Place(address, run, held, witness, ports)
 
 
@@ -98,12 +102,16 @@ class _Watch:
         if self._first is not None:
             self._task = asyncio.create_task(self._go_on())
 
-    async def end(self) -> Witness:
-        """Ask for the last time; tell what changed."""
+    def stop(self) -> None:
+        """Ask no more, without a word: whoever was told to stop does not wait."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+
+    async def end(self) -> Witness:
+        """Ask for the last time; tell what changed."""
+        self.stop()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
         last = await self._ask()
         conversation, first = self._conversation, self._first
         if conversation is None or first is None:

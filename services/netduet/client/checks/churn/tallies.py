@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.churn.tries import STEP, Fate, Try
-from netduet.client.checks.udp.shares import at_least, at_most
+from netduet.client.checks.shares import at_least, at_most
 
 _ONE_SIDED: Final = 0.9
 """Share of the lost SYNs from which on they are said to be lost on one way."""
@@ -94,4 +94,4 @@ def both_ways(max_loss: float) -> float:
 def told_share(count: int, of: int) -> str:
     """Return a share with its interval."""
     low, high = at_least(count, of), at_most(count, of)
-    return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with 99.98 %)"
+    return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with a confidence of 99.98 %)"

@@ -107,7 +107,7 @@ class Echoing:
                 sock.setblocking(False)
                 self._ask(sock)
         except OSError as error:
-            self.detail = str(error)
+            self.detail = error.strerror or str(error)
 
     def _open(self, sock: socket.socket) -> None:
         connection = Connection(Role.CLIENT, Limits(), time.monotonic())
@@ -156,6 +156,8 @@ class Echoing:
             frame, offset = found
             if frame.kind != Kind.ECHO or frame.flags != ANSWER:
                 raise ConnectionError("the server ended the connection for echoes")
+            if not 0 < frame.id <= len(self._echoes):
+                raise ConnectionError("an echo came back that was never asked for")
             asked = self._echoes[frame.id - 1]
             # The kernel's clock may step: never before the question left.
             instant = max(arrived, asked.sent)

@@ -21,6 +21,7 @@ from netduet.client.checks.load.measured import (
 from netduet.client.checks.load.trouble import BY_NETWORK, broken, slow
 from netduet.client.checks.load.words import NAMES, milliseconds, rate
 from netduet.client.verdict import Figures, Finding, Judgement, merged
+from netduet.wire.foreign import escape
 
 QUEUE: Final = 0.03
 """Seconds by which a round trip must rise to be called a queue."""
@@ -73,6 +74,11 @@ def _place(place: Place, min_rate: float) -> Judgement:
         why = skipped or "too little arrived to tell a rate"
         return Judgement("", (), (), _figures(place), skipped=f"{place.address}: {why}")
     remarks = [*_remarks(place, single), *([skipped] if skipped else [])]
+    if place.unheard:
+        remarks.append(
+            "the connection that measures latency did not last, so latencies are not "
+            f"known, or in part only: {escape(place.unheard)}"
+        )
     summary = _summary(place, single)
     return Judgement(summary, _once(findings), tuple(remarks), _figures(place))
 

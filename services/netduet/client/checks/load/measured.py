@@ -5,13 +5,14 @@ Times are monotonic seconds, sizes are bytes of payload, rates are bit/s of payl
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Self
+
+from netduet.client.checks.percentiles import percentile
 
 if TYPE_CHECKING:
     from netduet.client.dial import Address
@@ -230,11 +231,8 @@ class Spread:
         if not times:
             return None
         rank = sorted(times)
-
-        def at(share: float) -> float:
-            return rank[max(0, math.ceil(share * len(rank)) - 1)]
-
-        return cls(len(rank), at(0.5), at(0.9), at(0.99), rank[-1])
+        p50, p90, p99 = (percentile(rank, share) for share in (0.5, 0.9, 0.99))
+        return cls(len(rank), p50, p90, p99, rank[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,11 +273,15 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What was measured at one address; ``skipped`` says why nothing was."""
+    """What was measured at one address; ``skipped`` says why nothing was.
+
+    ``unheard`` says why the echoes ended before their time, "" where they did not.
+    """
 
     address: Address
     phases: tuple[Phase, ...] = ()
     skipped: str = ""
+    unheard: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class _Course:
             )
             for one in self._phases
         ]
-        return Place(self._address, tuple(phases), self._skipped)
+        return Place(self._address, tuple(phases), self._skipped, self._echoing.detail)
 
     async def run(self) -> None:
         """Go through all phases; one that went wrong is the last."""

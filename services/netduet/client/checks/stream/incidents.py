@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from netduet.client.checks.shares import DOUBT, at_most
 from netduet.client.checks.stream.measured import Place
-from netduet.client.checks.udp.shares import DOUBT, at_most
 from netduet.client.failures.declaration import BACK, FORTH, INTERMEDIARY, UNKNOWN
 from netduet.client.streaming.events import Closure, Outage, Pause, Restart
 

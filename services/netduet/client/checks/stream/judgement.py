@@ -70,7 +70,10 @@ def _unsent(place: Place) -> Iterator[Finding]:
     """Say that too little was measured: no verdict about the network."""
     told = place.datagrams
     planned = told.up.sent + told.unsent
-    if not told.passed or told.up.sent >= ENOUGH * planned:
+    if not told.passed:
+        yield from _untried(place)
+        return
+    if told.up.sent >= ENOUGH * planned:
         return
     why = f"({told.error})" if told.error else "because it did not run often enough"
     seen = (
@@ -78,6 +81,21 @@ def _unsent(place: Place) -> Iterator[Finding]:
         f"datagrams, {why}"
     )
     said = f"did not run for {told.stalled:.1f} s of {place.seconds:.1f} s"
+    evidence = ((Side.CLIENT, said),)
+    yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
+
+
+def _untried(place: Place) -> Iterator[Finding]:
+    """Say so where connections alone could tell, and this end could hardly make any."""
+    fresh = place.fresh
+    tried = fresh.begun + fresh.void
+    if fresh.begun >= max(1.0, ENOUGH * tried):
+        return
+    seen = (
+        f"{place.address}: datagrams do not pass, and {fresh.void} of {tried} new "
+        "connections failed by this end itself"
+    )
+    said = "it did not run, or had no descriptor, port or memory for them"
     evidence = ((Side.CLIENT, said),)
     yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 

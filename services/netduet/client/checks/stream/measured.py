@@ -43,7 +43,10 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """The fresh connections, one each ``period`` seconds; ``void`` ones prove nothing."""
+    """The fresh connections, one each ``period`` seconds.
+
+    ``begun`` are those that prove something; ``void`` ones failed by this end itself.
+    """
 
     period: float = 0.1
     begun: int = 0

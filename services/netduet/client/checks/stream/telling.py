@@ -55,6 +55,13 @@ def losses(place: Place) -> Iterator[str]:
             f"{place.address}: a datagram took {told.lateness:.2f} s longer on the way "
             "back than the quickest: it was held up, and not lost"
         )
+    fresh = place.fresh
+    if fresh.void:
+        yield (
+            f"{place.address}: {fresh.void} of {fresh.begun + fresh.void} new connections "
+            "failed by this end itself (it did not run, or had no descriptor, port or "
+            "memory for them), and are not counted"
+        )
     if place.old.unmade:
         yield f"{place.address}: an old connection could not be had: {place.old.unmade}"
 

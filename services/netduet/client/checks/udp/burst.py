@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from netduet.client.checks.shares import at_least, at_most
 from netduet.client.checks.udp.counted import Burst, Exchange, over_tcp
-from netduet.client.checks.udp.shares import at_least, at_most
 from netduet.client.failures.declaration import BACK, CLIENT, FORTH, SERVER
 from netduet.client.verdict import Figures, Finding, Judgement, Outcome, Side, Window
 

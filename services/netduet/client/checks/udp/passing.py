@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from netduet.client.checks.shares import DOUBT, by_chance
 from netduet.client.checks.udp.counted import SMALL, Exchange, Sizes, Trial
-from netduet.client.checks.udp.shares import DOUBT, by_chance
 from netduet.client.failures.declaration import BACK, FORTH
 from netduet.client.verdict import Figures, Finding, Judgement, Side
 

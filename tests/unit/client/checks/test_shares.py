@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from netduet.client.checks.udp.shares import at_least, at_most, by_chance
+from netduet.client.checks.shares import at_least, at_most, by_chance
 
 
 def binomial(count: int, of: int, share: float) -> float:

@@ -46,6 +46,15 @@ def by_chance(passed: int, beside: int, failed: int) -> float:
     return math.comb(beside, passed) / math.comb(beside + failed, passed)
 
 
+def such_a_beginning(head: int, count: int, passed: int) -> float:
+    """Return how likely chance puts so many of the passed ones at the beginning.
+
+    Of ``count`` in a row ``passed`` did, and the first ``head`` of them all. If all had
+    the same chance, any order would be as likely (hypergeometric).
+    """
+    return math.comb(count - head, passed - head) / math.comb(count, passed)
+
+
 def _tail(count: int, of: int, share: float) -> float:
     """Return the probability that a binomial variable is ``count`` or more.
 
