@@ -58,18 +58,26 @@ class Closures:
         self.begun = 0
         self.failed = 0
         self.void = 0
+        self.longest_void = 0.0
+        """Seconds for which void ones came one behind the other, with no other that worked."""
+        self._void_since: float | None = None
         self._tell = tell
         self._run: Closure | None = None
         self._before = 0.0
 
     def take(self, tick: Tick) -> None:
         """Take the next one."""
+        run = self._run
         if tick.void:
             self.void += 1
+            if self._void_since is None:
+                self._void_since = tick.begin if run is None else run.begin
+            span = tick.begin - self._void_since
+            self.longest_void = max(self.longest_void, span)
             return
         self.begun += 1
-        run = self._run
         if tick.worked:
+            self._void_since = None
             self._run, self._before = None, tick.begin
             if run is not None and run.failed >= LEAST:
                 self._tell(replace(run, end=tick.begin, ended=True))

@@ -334,4 +334,10 @@ def test_nothing_is_proven_where_neither_datagrams_nor_connections_can_tell() ->
     """Without datagrams, and with hardly a connection of this end's, nothing passes."""
     judgement = judged(BLOCKED, fresh=Fresh(begun=20, void=180))
     assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
-    assert judged(BLOCKED, fresh=Fresh(begun=180, void=20)).findings == ()
+    fresh = Fresh(begun=180, void=20, longest_void=0.4)
+    assert judged(BLOCKED, fresh=fresh).findings == ()
+    fresh = replace(fresh, longest_void=1.4)
+    assert found(judged(BLOCKED, fresh=fresh)) == [
+        ("stream.unsent", None, Outcome.INCONCLUSIVE)
+    ]
+    assert judged(fresh=fresh).findings == ()  # the datagrams tell

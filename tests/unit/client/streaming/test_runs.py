@@ -34,6 +34,12 @@ def test_closure_is_bounded_from_both_sides() -> None:
     assert (found.begun, found.failed, found.void) == (9, 4, 1)
 
 
+def test_longest_time_that_proves_nothing_is_known() -> None:
+    """Void ones count from the first failure before them until one works."""
+    assert closures("++??++??-??-+")[1].longest_void == pytest.approx(0.4)
+    assert closures("+-??+")[1].longest_void == pytest.approx(0.2)
+
+
 def test_closure_that_has_not_ended_is_told_as_such() -> None:
     """At the end, a run that goes on is told."""
     (one,) = closures("++----")[0]

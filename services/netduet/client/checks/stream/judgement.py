@@ -51,7 +51,7 @@ def judge_place(place: Place, longest: float) -> Judgement:
 
 
 def _findings(place: Place, told: Sorted, longest: float) -> Iterator[Finding]:
-    yield from _unsent(place)
+    yield from _unsent(place, longest)
     for one in told.incidents:
         if one.seconds > longest:
             yield _incident(place, one)
@@ -66,12 +66,12 @@ def _findings(place: Place, told: Sorted, longest: float) -> Iterator[Finding]:
             yield _paused(place, pause)
 
 
-def _unsent(place: Place) -> Iterator[Finding]:
+def _unsent(place: Place, longest: float) -> Iterator[Finding]:
     """Say that too little was measured: no verdict about the network."""
     told = place.datagrams
     planned = told.up.sent + told.unsent
     if not told.passed:
-        yield from _untried(place)
+        yield from _untried(place, longest)
         return
     if told.up.sent >= ENOUGH * planned:
         return
@@ -85,11 +85,12 @@ def _unsent(place: Place) -> Iterator[Finding]:
     yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
 
-def _untried(place: Place) -> Iterator[Finding]:
-    """Say so where connections alone could tell, and this end could hardly make any."""
+def _untried(place: Place, longest: float) -> Iterator[Finding]:
+    """Say so where connections alone could tell, and this end could make none for long."""
     fresh = place.fresh
     tried = fresh.begun + fresh.void
-    if fresh.begun >= max(1.0, ENOUGH * tried):
+    enough = fresh.begun >= max(1.0, ENOUGH * tried)
+    if enough and fresh.longest_void <= longest:
         return
     seen = (
         f"{place.address}: datagrams do not pass, and {fresh.void} of {tried} new "

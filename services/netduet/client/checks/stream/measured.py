@@ -45,7 +45,8 @@ class Flow:
 class Fresh:
     """The fresh connections, one each ``period`` seconds.
 
-    ``begun`` are those that prove something; ``void`` ones failed by this end itself.
+    ``begun`` are those that prove something; ``void`` ones failed by this end itself,
+    for ``longest_void`` seconds one behind the other.
     """
 
     period: float = 0.1
@@ -53,6 +54,7 @@ class Fresh:
     failed: int = 0
     void: int = 0
     skipped: int = 0
+    longest_void: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

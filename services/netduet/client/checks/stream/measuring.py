@@ -116,7 +116,12 @@ async def watch(context: Context, answer: Answer, plan: Plan) -> Place:
         time.monotonic(),
         datagrams,
         Fresh(
-            plan.fresh, closures.begun, closures.failed, closures.void, fresh.skipped
+            plan.fresh,
+            closures.begun,
+            closures.failed,
+            closures.void,
+            fresh.skipped,
+            closures.longest_void,
         ),
         Old(
             pauses.asked,
