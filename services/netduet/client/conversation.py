@@ -329,6 +329,7 @@ async def meeting(
         try:
             conversation = await converse(dialled.sock)
         except OSError as error:
+            dialled.sock.close()
             opening = unopened(dialled, *classify(error))
     try:
         if conversation is not None:
