@@ -41,6 +41,12 @@ class ServerSettings(Settings):
     instance: Annotated[str, Field(max_length=256)] = ""
     """Name of this instance; empty takes the host's name."""
 
+    node: Annotated[str, Field(max_length=256)] = ""
+    """Name of the machine that this instance runs on, which clients show; empty says none."""
+
+    zone: Annotated[str, Field(max_length=256)] = ""
+    """Name of the zone that this instance runs in, which clients show; empty says none."""
+
     greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, client!"
     """What a plain client is answered, in UTF-8."""
 
