@@ -71,22 +71,19 @@ def test_scaled_stack_answers_with_each_of_its_servers(stack: Stack) -> None:
         assert done.status == 0, done.out
         assert instances(checks) == replicas
         node = stack.engine.info()["Name"]
-        assert (
-            f"{stack.name}_server.1." in checks["identity"]["summary"] or replicas > 3
-        )
         assert f" on {node}, answered" in checks["identity"]["summary"]
 
 
 def test_rolling_update_costs_nobody_anything(stack: Stack) -> None:
-    """All servers are replaced while somebody asks without pause: no answer is lost."""
-    stack.scale(2)
+    """The only server is replaced while somebody asks without pause: nothing is lost."""
+    stack.scale(1)
     before = ids(stack)
     storm = stack.start(
         stack.images.python, ["python3", "-c", STORM], init=True, mem_limit="256m"
     )
     until("asking", lambda: b"storm" in storm.logs())
     stack.update()
-    stack.settle(2)
+    stack.settle(1)
     storm.kill("SIGTERM")
     done = finished(storm)
     told = json.loads(done.out.splitlines()[-1])
@@ -94,7 +91,7 @@ def test_rolling_update_costs_nobody_anything(stack: Stack) -> None:
     assert told["lost"] == [], told
     assert told["answered"] > 100
     done, checks = check(stack, "server")
-    assert (done.status, instances(checks)) == (0, 2), done.out
+    assert (done.status, instances(checks)) == (0, 1), done.out
 
 
 def test_killed_task_is_replaced(stack: Stack) -> None:
