@@ -28,7 +28,7 @@ base: ## Make the base image from Debian packages, as root, once
 	@deploy/base-image/make netduet-base:trixie
 
 test: $(READY) ## Run every test; container tests need an engine, and never skip
-	@$(BIN)/python -m pytest -n 5 --dist loadfile tests/unit tests/integration
+	@$(BIN)/python -m pytest -n 5 --dist loadfile tests/unit tests/integration tests/manifests
 	@$(BIN)/python -m pytest tests/containers tests/lab
 
 lab: $(READY) ## Judge netduet on networks broken on purpose, write docs/lab.md
@@ -52,5 +52,5 @@ lock: $(READY) ## Pin the newest dependencies that are a week old, with hashes
 clean: ## Remove what the other targets made here, images apart
 	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(READY): requirements/dev.txt pyproject.toml
+$(READY): requirements/dev.txt requirements/kubectl.txt pyproject.toml
 	@deploy/venv

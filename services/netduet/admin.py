@@ -69,10 +69,11 @@ def probe(holds: Callable[[], bool], yes: str, no: str) -> Page:
     return lambda _: Answer(200, _line(yes)) if holds() else Answer(503, _line(no))
 
 
-def version(service: str, instance: str) -> Page:
-    """Return the page that says what runs here, in JSON."""
+def version(service: str, instance: str, **place: str) -> Page:
+    """Return the page that says what runs here, in JSON; and where, as far as known."""
     facts = {"version": __version__, "service": service, "instance": instance}
-    body = orjson.dumps(facts | {"protocol": VERSION}) + b"\n"
+    known = {name: value for name, value in place.items() if value}
+    body = orjson.dumps(facts | known | {"protocol": VERSION}) + b"\n"
     return lambda _: Answer(200, body, "application/json")
 
 

@@ -89,7 +89,7 @@ def test_probes_of_a_server_that_listens_are_well(
     observed: Callable[..., Observed],
 ) -> None:
     """It lives and is ready, says what it is, and has no other page."""
-    server = observed(service="billing", instance="b1")
+    server = observed(service="billing", instance="b1", node="n1", zone="z1")
     assert server.get("/livez").status == 200
     assert server.get("/readyz").status == 200
     assert json.loads(server.get("/version").body) == {
@@ -97,6 +97,8 @@ def test_probes_of_a_server_that_listens_are_well(
         "protocol": 1,
         "service": "billing",
         "instance": "b1",
+        "node": "n1",
+        "zone": "z1",
     }
     for path in ("/", "/metrics/", "/readyz/x", "/%00"):
         got = server.get(path)

@@ -61,6 +61,7 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
             "service.name": settings.service,
             "service.instance.id": instance,
             "service.version": __version__,
+            **_place(settings),
         },
     )
     log = logs.logger()
@@ -102,7 +103,9 @@ class Server:
             kernel.raise_descriptor_limit(),
         )
         ledger = Ledger(settings.ledger_size)
-        identity = Identity(settings.service, instance, new_id())
+        identity = Identity(
+            settings.service, instance, new_id(), settings.node, settings.zone
+        )
         self._shared = Shared(
             limits=limits,
             refusal_limits=dataclasses.replace(
@@ -179,7 +182,12 @@ class Server:
             "/livez": probe(lambda: True, "the loop turns", ""),
             "/readyz": probe(self._ready, "listening", "not listening, or draining"),
             "/metrics": metrics(counted),
-            "/version": version(identity.service, identity.instance),
+            "/version": version(
+                identity.service,
+                identity.instance,
+                node=identity.node,
+                zone=identity.zone,
+            ),
         }
         async with admin_port(admin.tcp, pages):
             for sock in admin.tcp:
@@ -243,6 +251,12 @@ class Server:
                 if name != "ended"  # the sum of plain and framed ones tells it
             },
         )
+
+
+def _place(settings: ServerSettings) -> dict[str, str]:
+    """Return where this instance runs, as far as it was told, as fields of logs."""
+    said = {"k8s.node.name": settings.node, "cloud.availability_zone": settings.zone}
+    return {name: value for name, value in said.items() if value}
 
 
 def _limits(settings: ServerSettings) -> Limits:

@@ -47,11 +47,13 @@ _HOST_AGE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who answers: ``boot_id`` is new at each start, 128 random bits in hex."""
+    """Who answers, and where: ``boot_id`` is new at each start, 128 random bits in hex."""
 
     service: str
     instance: str
     boot_id: str
+    node: str = ""
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Behaviours:
             limits=self._limits,
             peer=Endpoint(address=peer[0], port=peer[1]),
             local=Endpoint(address=local[0], port=local[1]),
+            node=self.identity.node,
+            zone=self.identity.zone,
         )
 
     def _report(self, _question: BaseModel, asker: Asker) -> Report:

@@ -46,6 +46,8 @@ class ServerMetrics(Collector):
             "version": __version__,
             "service": identity.service,
             "instance_name": identity.instance,
+            "node": identity.node,
+            "zone": identity.zone,
         }
         build = GaugeMetricFamily(
             "netduet_build_info", "What runs here; always 1.", labels=list(labels)

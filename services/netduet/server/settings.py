@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from netduet.configuration import Duration, Settings, Size, contradiction
@@ -13,6 +13,10 @@ from netduet.quantities import GIB, HOUR, KIB, MIB
 DAY = 24 * HOUR
 
 Seconds = Annotated[Duration, Field(gt=0, le=DAY)]
+
+
+def _anywhere(value: object) -> object:
+    return "" if value == "*" else value
 
 
 class ServerSettings(Settings):
@@ -29,8 +33,10 @@ class ServerSettings(Settings):
     udp: bool = True
     """Whether to answer datagrams too."""
 
-    admin_host: str = "127.0.0.1"
-    """Address that the admin port listens on; empty is every address."""
+    admin_host: Annotated[
+        str, BeforeValidator(_anywhere), Field(json_schema_extra={"empty": "*"})
+    ] = "127.0.0.1"
+    """Address that the admin port listens on; `*` is every address."""
 
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Port of /livez, /readyz, /metrics and /version, over HTTP; 0 opens none."""
@@ -40,6 +46,12 @@ class ServerSettings(Settings):
 
     instance: Annotated[str, Field(max_length=256)] = ""
     """Name of this instance; empty takes the host's name."""
+
+    node: Annotated[str, Field(max_length=256)] = ""
+    """Name of the machine that this instance runs on, which clients show; empty says none."""
+
+    zone: Annotated[str, Field(max_length=256)] = ""
+    """Name of the zone that this instance runs in, which clients show; empty says none."""
 
     greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, client!"
     """What a plain client is answered, in UTF-8."""

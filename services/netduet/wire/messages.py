@@ -10,7 +10,14 @@ import json
 import math
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.foreign import log_safe
@@ -66,7 +73,7 @@ class LimitsNotice(_Answer):
 
 
 class Welcome(_Answer):
-    """The answer to the opening."""
+    """The answer to the opening. Where it comes from is left out when nobody said it."""
 
     version: int
     nonce: Hex128
@@ -79,6 +86,16 @@ class Welcome(_Answer):
     limits: LimitsNotice
     peer: Endpoint
     local: Endpoint
+    node: Text = ""
+    zone: Text = ""
+
+    @model_serializer(mode="wrap")
+    def _sparing(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = rest(self)
+        for name in ("node", "zone"):
+            if not fields[name]:
+                del fields[name]
+        return fields
 
 
 class Failure(_Answer):

@@ -10,7 +10,7 @@ from netduet.client.checks.declaration import Check, Context
 from netduet.client.checks.reach import Reach
 from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
-from netduet.client.opening import Opening
+from netduet.client.opening import Opening, whereabouts
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.errors import Code
 from netduet.wire.foreign import escape, log_safe, recognise
@@ -93,7 +93,7 @@ def _told(one: Answer) -> str:
     if welcome is None:
         return f"{one.address} does not"
     return (
-        f'netduet "{escape(welcome.service)}", instance {escape(welcome.instance)}, '
+        f'netduet "{escape(welcome.service)}", instance {whereabouts(welcome)}, '
         f"answered at {one.address} in {one.opening.seconds * 1000:.1f} ms"
     )
 
@@ -156,7 +156,7 @@ def _judge_service(one: Answer, expected: str) -> Finding | None:
         f'{one.address} is a netduet of the service "{escape(welcome.service)}", '
         f'and "{escape(expected)}" was expected'
     )
-    said = f"instance {escape(welcome.instance)}, {escape(welcome.software)}"
+    said = f"instance {whereabouts(welcome)}, {escape(welcome.software)}"
     return Finding("identity.other_service", seen, ((Side.SERVER, said),))
 
 

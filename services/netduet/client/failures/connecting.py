@@ -105,9 +105,17 @@ CONNECTING: Final = (
             "nothing has the address (no answer to ARP): the container or host is gone",
             "no route leads there, or a firewall rejects with an ICMP error",
             "routers send packets round in a loop",
+            (
+                "the address is a Swarm service's virtual one, and this kernel has no IPVS, "
+                "which is what answers there"
+            ),
         ),
         (
             "check that the address is the server's present one",
+            (
+                "in a Swarm: ask tasks.SERVICE, the tasks' own addresses; if these answer, "
+                "deploy the service with endpoint_mode: dnsrr"
+            ),
             (
                 "check the routes: ip route get ADDRESS, here and on the routers; tracepath -n "
                 "ADDRESS"

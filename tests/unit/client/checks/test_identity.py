@@ -270,6 +270,21 @@ def test_netduet_of_another_service_is_a_failure_that_blocks_nothing() -> None:
     assert judge(Identity((answer,), "")).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "instance here, "),
+        ({"node": "n1"}, "instance here on n1, "),
+        ({"node": "n1", "zone": "z1"}, "instance here on n1 in z1, "),
+        ({"zone": "z1"}, "instance here in z1, "),
+    ],
+)
+def test_who_answers_is_told_with_its_place(fields: dict[str, str], said: str) -> None:
+    """Node and zone are shown where the server says them."""
+    answer = Answer(ONE, opening(welcome=welcome(**fields)))
+    assert said in judge(Identity((answer,), "")).summary
+
+
 def test_nobody_who_answers_blocks() -> None:
     """Without any netduet there is nothing to look at further."""
     judgement = judge(Identity((Answer(ONE, opening(closed=True)),), ""))
@@ -294,6 +309,7 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
     "fields",
     [
         {"welcome": welcome(service=NASTY, instance=NASTY, software=NASTY)},
+        {"welcome": welcome(node=NASTY, zone=NASTY)},
         {"foreign": NASTY.encode()},
         {"foreign": b"HTTP/1.1 " + NASTY.encode()},
         {"foreign": b"\xff\xfe" + NASTY.encode()},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.isolation.doors import Door, Isolation, Knock, Manner
 from netduet.client.dial import Cause
+from netduet.client.opening import whereabouts
 from netduet.client.verdict import (
     Figures,
     Finding,
@@ -205,7 +206,7 @@ def _who(opening: Opening) -> str:
         welcome = opening.welcome
         return (
             f'netduet "{escape(welcome.service)}", instance '
-            f"{escape(welcome.instance)}, answers"
+            f"{whereabouts(welcome)}, answers"
         )
     if opening.foreign:
         protocol = recognise(opening.foreign)

@@ -29,8 +29,7 @@ from netduet.client.checks.udp.knocking import Knocking
 from netduet.client.conversation import meeting
 from netduet.client.datagrams import Datagrams, Notice, error_queue, hear_errors
 from netduet.client.dial import Address, has_route, in_thread, lost_syns
-from netduet.client.opening import Opening
-from netduet.wire.foreign import escape
+from netduet.client.opening import Opening, whereabouts
 
 if TYPE_CHECKING:
     from netduet.client.checks.declaration import Context, Patience
@@ -179,7 +178,7 @@ def _asked(sock: Datagrams, address: Address, begin: float, patience: float) -> 
     found = knocking.found(begin, end)
     if found.reached or found.foreign:
         welcome = found.welcome
-        who = "" if welcome is None else f"instance {escape(welcome.instance)}"
+        who = "" if welcome is None else f"instance {whereabouts(welcome)}"
         return Knock(Manner.OPEN, "", knocking.left, who, begin, end)
     if found.notices:
         first = found.notices[0]

@@ -1,0 +1,57 @@
+"""Asks a Prometheus over its HTTP API, until what is waited for is there."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from testcontainers.core.container import DockerContainer
+
+PATIENCE: Final = 60.0
+_LOOK: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """One that runs: where it is asked, and its container."""
+
+    url: str
+    container: DockerContainer
+
+    def values(self, query: str) -> list[float]:
+        """Return the values that a query finds now."""
+        asked = urllib.parse.urlencode({"query": query})
+        found = self._get(f"/api/v1/query?{asked}")
+        return [float(one["value"][1]) for one in found["result"]]
+
+    def firing(self) -> dict[str, dict[str, str]]:
+        """Return the alerts that fire now: names, and their annotations."""
+        return {
+            one["labels"]["alertname"]: one["annotations"]
+            for one in self._get("/api/v1/alerts")["alerts"]
+            if one["state"] == "firing"
+        }
+
+    def until(self, what: str, holds: Callable[[Prometheus], bool]) -> None:
+        """Look again until something holds; fail, saying what, when it never does."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                if holds(self):
+                    return
+            except (urllib.error.URLError, ConnectionError):
+                pass  # it has not come up yet
+            time.sleep(_LOOK)
+        said = b"".join(self.container.get_logs()).decode(errors="replace")
+        raise AssertionError(f"never {what}; firing: {self.firing()}\n{said[-2000:]}")
+
+    def _get(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+            data: dict[str, Any] = json.load(answer)["data"]
+        return data

@@ -1,0 +1,85 @@
+"""An image with a real Prometheus and our rules, and Prometheus at work."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+import pytest
+import yaml
+from testcontainers.core.network import Network
+
+from tests.containers.prometheus.asking import Prometheus
+from tests.containers.stage import Stage
+
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "deploy/prometheus"
+
+Watching = Callable[[Network], Prometheus]
+
+
+@pytest.fixture(scope="session")
+def prometheus_image(engine: docker.DockerClient) -> str:
+    """Build the image; Debian's package is fetched once, and then stays in the cache."""
+    base = subprocess.run(
+        [ROOT / "deploy/base-image/resolve"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        tar.add(Path(__file__).with_name("Dockerfile"), "Dockerfile")
+        for path in sorted(RULES.glob("*.yaml")):
+            tar.add(path, path.name)
+    built, _ = engine.images.build(
+        fileobj=io.BytesIO(packed.getvalue()),
+        custom_context=True,
+        tag="netduet-prometheus",
+        buildargs={"BUILDER_IMAGE": base.stdout.split()[1]},
+        rm=True,
+        forcerm=True,
+    )
+    return str(built.id)
+
+
+@pytest.fixture
+def watching(prometheus_image: str, stage: Stage) -> Watching:
+    """Return what starts a Prometheus that scrapes ``server`` each second."""
+
+    def start(network: Network) -> Prometheus:
+        rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
+        for group in rules["groups"]:
+            for rule in group["rules"]:
+                rule["for"] = "1s"  # the rules as they are, with less patience
+        config = yaml.safe_load((RULES / "prometheus.yaml").read_text())
+        config["global"] = {
+            "scrape_interval": "1s",
+            "scrape_timeout": "1s",
+            "evaluation_interval": "1s",
+        }
+        config["rule_files"] = ["/tmp/rules.yaml"]
+        [job] = config["scrape_configs"]
+        del job["dns_sd_configs"]
+        job["static_configs"] = [{"targets": ["server:12346"]}]
+        run = (
+            'echo "$RULES" >/tmp/rules.yaml && echo "$CONFIG" >/tmp/prometheus.yaml '
+            "&& exec prometheus --config.file=/tmp/prometheus.yaml "
+            "--storage.tsdb.path=/tmp/data --web.listen-address=:9090"
+        )
+        container = stage.start(
+            prometheus_image,
+            network,
+            command=["sh", "-c", run],
+            env={"RULES": yaml.safe_dump(rules), "CONFIG": yaml.safe_dump(config)},
+            ports={9090: None},
+        )
+        host, port = container.get_container_host_ip(), container.get_exposed_port(9090)
+        return Prometheus(f"http://{host}:{port}", container)
+
+    return start

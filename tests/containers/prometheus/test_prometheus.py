@@ -1,0 +1,111 @@
+"""A real Prometheus scrapes a real server, until an alert fires for a fault made here."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from tests.containers.prometheus.conftest import RULES, Watching
+from tests.containers.stage import PORT, Finished, Stage, finish, inside, wait_for
+
+ADMIN = {"NETDUET_SERVER_ADMIN_HOST": "*", "NETDUET_SERVER_ADMIN_PORT": "12346"}
+
+# Three that come and stay: two too many.
+CROWD = f"""
+import socket, time
+crowd = [socket.create_connection(("server", {PORT}), 5) for _ in range(3)]
+print("crowd", flush=True)
+time.sleep(60)
+"""
+
+
+def promtool(stage: Stage, image: str, *words: str) -> Finished:
+    """Run promtool, where the rules are."""
+    return finish(stage.start(image, command=["promtool", *words]))
+
+
+def test_rules_are_what_promtool_takes(stage: Stage, prometheus_image: str) -> None:
+    """Rules and the example of a configuration are valid, and the rules' own tests pass."""
+    for words in (
+        ("check", "rules", "netduet.rules.yaml"),
+        ("check", "config", "prometheus.yaml"),
+        ("test", "rules", "netduet.rules.test.yaml"),
+    ):
+        done = promtool(stage, prometheus_image, *words)
+        assert done.status == 0, done.out + done.err
+
+
+def test_each_alert_has_a_test_in_which_it_fires() -> None:
+    """A rule that promtool never saw fire may be one that never does."""
+    rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
+    named = {rule["alert"] for one in rules["groups"] for rule in one["rules"]}
+    tested = yaml.safe_load((RULES / "netduet.rules.test.yaml").read_text())
+    fired = {
+        case["alertname"]
+        for one in tested["tests"]
+        for case in one.get("alert_rule_test", ())
+        if case["exp_alerts"]
+    }
+    assert fired == named
+
+
+def test_outage_of_a_server_is_told_and_is_over(
+    stage: Stage, watching: Watching
+) -> None:
+    """Healthy, nothing fires; paused, the server is down and gone; then it is not."""
+    network = stage.network()
+    server = stage.server(network, env=ADMIN)
+    prometheus = watching(network)
+    prometheus.until("scraped", lambda one: one.values("up") == [1])
+    checked = stage.client(network, "check", "server")
+    assert checked.status == 0, checked.out
+    ended = 'sum(netduet_connections_ended_total{dialect="framed"})'
+    prometheus.until("counted", lambda one: sum(one.values(ended)) > 0)
+    # On a busy machine it may be starved, and then that is told, and rightly.
+    assert not {"NetduetDown", "NetduetGone"} & set(prometheus.firing())
+    inside(server).pause()
+    try:
+        prometheus.until(
+            "down", lambda one: {"NetduetDown", "NetduetGone"} <= set(one.firing())
+        )
+        told = prometheus.firing()["NetduetDown"]
+        assert told["summary"] == "server:12346 of netduet cannot be scraped"
+    finally:
+        inside(server).unpause()
+    prometheus.until(
+        "up again", lambda one: not {"NetduetDown", "NetduetGone"} & set(one.firing())
+    )
+
+
+def test_limit_that_is_reached_is_told(stage: Stage, watching: Watching) -> None:
+    """A server with room for one, and a crowd of three: connections are refused."""
+    network = stage.network()
+    stage.server(network, env=ADMIN | {"NETDUET_SERVER_MAX_CONNECTIONS": "1"})
+    prometheus = watching(network)
+    none_yet = "sum(netduet_connections_refused_total)"
+    prometheus.until("scraped", lambda one: one.values(none_yet) == [0])
+    crowd = stage.python(network, CROWD)
+    wait_for(crowd, "crowd")
+    prometheus.until("refused", lambda one: "NetduetConnectionsRefused" in one.firing())
+    said = prometheus.firing()["NetduetConnectionsRefused"]["description"]
+    assert "max_connections" in said
+
+
+def test_rules_ask_for_metrics_that_are_there(stage: Stage, watching: Watching) -> None:
+    """Each metric that a rule names is one that Prometheus has of a real server."""
+    network = stage.network()
+    # Only a process with a limit of the CPU tells on every kernel how it was held back.
+    stage.server(network, env=ADMIN, cpu_period=100_000, cpu_quota=200_000)
+    prometheus = watching(network)
+    prometheus.until("scraped", lambda one: one.values("up") == [1])
+    rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
+    asked = {
+        name
+        for one in rules["groups"]
+        for rule in one["rules"]
+        for name in re.findall(r"\b(?:netduet|process)_\w+", rule["expr"])
+    }
+    assert len(asked) >= 8
+    for name in sorted(asked):
+        assert prometheus.values(f"count({name})") != [], name

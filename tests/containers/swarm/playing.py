@@ -1,0 +1,176 @@
+"""The stack on a real engine in swarm mode: deployed, scaled, updated, asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+import yaml
+from docker.models.containers import Container
+from docker.models.services import Service
+from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
+
+from tests.containers.stage import HARDENED, Finished, Images
+
+STACK: Final = Path(__file__).parents[3] / "deploy/swarm/stack.yml"
+PATIENCE: Final = 120.0
+_LOOK: Final = 0.2
+_OURS: Final = {LABEL_SESSION_ID: SESSION_ID}
+_NAMESPACE: Final = "com.docker.stack.namespace"
+_BUSY: Final = (
+    "this engine is part of a swarm already, so NO swarm test ran: they make a swarm of "
+    "their own and leave it in the end; run them on an engine that is in none"
+)
+
+
+def require_no_swarm(info: Mapping[str, Any]) -> None:
+    """Make sure that no swarm is joined, for it would be left in the end.
+
+    Raises:
+        RuntimeError: the engine is in one.
+
+    """
+    if info["Swarm"]["LocalNodeState"] != "inactive":
+        raise RuntimeError(_BUSY)
+
+
+def until(what: str, holds: Callable[[], bool]) -> None:
+    """Look again until something holds; fail, saying what, when it never does."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if holds():
+            return
+        time.sleep(_LOOK)
+    raise AssertionError(f"never {what}")
+
+
+def written(folder: Path) -> Path:
+    """Write the stack with a client that checks again and again: it cannot watch yet."""
+    stack = yaml.safe_load(STACK.read_text())
+    client = stack["services"]["client"]
+    client["command"] = ["check", "tasks.server"]
+    del client["environment"]
+    path = folder / "stack.yml"
+    path.write_text(yaml.safe_dump(stack))
+    return path
+
+
+@dataclass
+class Stack:
+    """A stack that is deployed under a name of its own."""
+
+    engine: docker.DockerClient
+    images: Images
+    file: Path
+    name: str = field(default_factory=lambda: f"netduet-{uuid.uuid4().hex[:8]}")
+
+    def deploy(self, **settings: str) -> None:
+        """Deploy as a person would, from the images that are here."""
+        env = {**os.environ, **settings}
+        command = ["docker", "stack", "deploy", "--resolve-image", "never"]
+        done = subprocess.run(
+            [*command, "-c", str(self.file), self.name],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def remove(self) -> None:
+        """Remove the stack, and wait until nothing of it is left."""
+        label = {"label": f"{_NAMESPACE}={self.name}"}
+        for service in self.engine.services.list(filters=label):
+            service.remove()
+        until("without tasks", lambda: not self.containers())
+        for network in self.engine.networks.list(filters=label):
+            until(f"removed: {network.name}", lambda one=network: _removed(one))
+
+    @property
+    def network(self) -> str:
+        """The name of the network that all of it is on."""
+        return f"{self.name}_pair"
+
+    @property
+    def server(self) -> Service:
+        """The servers, as one service."""
+        return self.engine.services.get(f"{self.name}_server")
+
+    def containers(self, service: str = "") -> list[Container]:
+        """Return the containers that run now, of one service or of all."""
+        labels = [f"{_NAMESPACE}={self.name}"]
+        if service:
+            labels.append(f"com.docker.swarm.service.name={self.name}_{service}")
+        return list(self.engine.containers.list(filters={"label": labels}))
+
+    def settle(self, replicas: int) -> None:
+        """Wait until so many servers run, healthy, and no other one is left."""
+
+        def settled() -> bool:
+            tasks = self.server.tasks({"desired-state": "running"})
+            states = [one["Status"]["State"] for one in tasks]
+            return (
+                states == ["running"] * replicas
+                and len(self.containers("server")) == replicas
+            )
+
+        until(f"{replicas} servers", settled)
+
+    def scale(self, replicas: int) -> None:
+        """Have so many servers, and wait for it."""
+        assert self.server.scale(replicas)
+        self.settle(replicas)
+
+    def update(self) -> None:
+        """Replace every server, and wait until that is done."""
+        self.server.force_update()
+
+        def state() -> str:
+            found: str = self.server.attrs.get("UpdateStatus", {}).get("State", "")
+            return found
+
+        until("under way", lambda: state() in {"updating", "completed"})
+        until("completed", lambda: state() == "completed")
+
+    def start(self, image: str, command: list[str], **options: Any) -> Container:
+        """Start a container on the stack's network, as a person joins it by hand."""
+        return self.engine.containers.run(
+            image,
+            command,
+            network=self.network,
+            detach=True,
+            labels=_OURS,
+            **options,
+        )
+
+    def client(self, *words: str) -> Finished:
+        """Run a client on the stack's network to its end."""
+        return finished(self.start(self.images.client, list(words), **HARDENED))
+
+
+def finished(container: Container) -> Finished:
+    """Wait for a container's end, remove it, return what it said."""
+    status = int(container.wait()["StatusCode"])
+    out = container.logs(stdout=True, stderr=False).decode()
+    err = container.logs(stdout=False, stderr=True).decode()
+    container.remove()
+    return Finished(status, out, err)
+
+
+def _removed(network: Any) -> bool:
+    """Remove a network as soon as nothing is on it any more."""
+    try:
+        network.remove()
+    except docker.errors.NotFound:
+        return True
+    except docker.errors.APIError:
+        return False
+    return True

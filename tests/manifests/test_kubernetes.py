@@ -1,0 +1,370 @@
+"""deploy/kubernetes: valid by the API's own schemas, hardened, and of one piece."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import kubernetes_validate
+import pytest
+import yaml
+from kubernetes_validate.utils import all_versions
+
+from netduet import __version__
+from netduet.quantities import parse_duration
+from tests.manifests.conftest import KUBERNETES, Manifest, Render
+from tests.manifests.reading import (
+    Workload,
+    chosen,
+    may_receive,
+    may_send,
+    workloads,
+)
+
+FOLDERS: Final = ("server", "check", "cron", "blocked", "mesh")
+OLDEST: Final = (1, 30)
+"""Where `sleep` of preStop is there without a feature gate."""
+VERSIONS: Final = [
+    f"{major}.{minor}"
+    for major, minor in sorted(
+        {tuple(map(int, one.split(".")[:2])) for one in all_versions()}
+    )
+    if (major, minor) >= OLDEST
+]
+SERVER: Final = ("server", "mesh")
+LABELS: Final = ("app.kubernetes.io/name", "app.kubernetes.io/component")
+PORTS: Final = [{"port": 12345, "protocol": one} for one in ("TCP", "UDP")]
+DNS: Final = {"port": 53, "protocol": "UDP"}
+HTTPS: Final = {"port": 443, "protocol": "TCP"}
+ADMIN: Final = {"port": 12346, "protocol": "TCP"}
+PENDING: Final = {"NETDUET_CLIENT_ADMIN_HOST", "NETDUET_CLIENT_ADMIN_PORT"}
+"""Settings of `watch`, as long as this half does not have them."""
+
+
+@pytest.fixture(scope="session")
+def everything(
+    render: Render, tmp_path_factory: pytest.TempPathFactory
+) -> list[Manifest]:
+    """Render all folders and the optional component at once, as an overlay would."""
+    overlay = tmp_path_factory.mktemp("overlay")
+    beside = os.path.relpath(KUBERNETES, overlay)
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{beside}/{one}" for one in FOLDERS],
+        "components": [f"{beside}/monitoring"],
+    }
+    (overlay / "kustomization.yaml").write_text(json.dumps(kustomization))
+    return render(overlay)
+
+
+def pods(manifests: list[Manifest]) -> Iterator[tuple[Workload, Manifest]]:
+    """Yield each container, with the workload that it is of."""
+    for one in workloads(manifests):
+        assert "initContainers" not in one.pod
+        for container in one.pod["containers"]:
+            yield one, container
+
+
+def labels_of(manifests: list[Manifest], name: str) -> Mapping[str, str]:
+    """Return the labels of the pods of one workload."""
+    [found] = {
+        tuple(sorted(one.labels.items()))
+        for one in workloads(manifests)
+        if one.name == name
+    }
+    return dict(found)
+
+
+def env_of(container: Manifest) -> dict[str, str]:
+    """Return a container's environment; what the cluster fills in is ``n``."""
+    return {one["name"]: one.get("value", "n") for one in container.get("env", ())}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_manifests_are_valid(everything: list[Manifest], version: str) -> None:
+    """Each object is what the API's schema of that version says, and nothing else."""
+    assert len(VERSIONS) >= 6
+    judged = [one for one in everything if "monitoring.coreos" not in one["apiVersion"]]
+    assert len(judged) == len(everything) - 1
+    for one in judged:
+        kubernetes_validate.validate(one, version, strict=True)
+
+
+def test_schemas_are_strict(everything: list[Manifest]) -> None:
+    """A misspelt field is found: the test above is one."""
+    [server] = [one for one in everything if one["kind"] == "Deployment"]
+    changed = json.loads(json.dumps(server))
+    changed["spec"]["strategy"]["rollingUpdate"]["maxUnavalable"] = 0
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(changed, VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_plain_files_are_what_is_rendered(render: Render, folder: str) -> None:
+    """But for where the images are, `kubectl apply -f` makes the same as `-k`."""
+    plain = []
+    for path in sorted((KUBERNETES / folder).glob("*.yaml")):
+        if path.name != "kustomization.yaml":
+            plain += list(yaml.safe_load_all(path.read_text()))
+    for _, container in pods(plain):
+        container["image"] += f":{__version__}"
+
+    def key(one: Manifest) -> tuple[str, str]:
+        return one["kind"], one["metadata"]["name"]
+
+    assert sorted(render(KUBERNETES / folder), key=key) == sorted(plain, key=key)
+
+
+def test_default_is_a_server_and_a_check_now_and_then(render: Render) -> None:
+    """The folder itself has what a person wants first, and no other pods."""
+    made = {(one.kind, one.name) for one in workloads(render(KUBERNETES))}
+    assert made == {("Deployment", "netduet-server"), ("CronJob", "netduet-check")}
+
+
+def test_containers_are_hardened(everything: list[Manifest]) -> None:
+    """Pod security `restricted`, and more: a read-only root, a number for a user."""
+    seen = list(pods(everything))
+    assert len(seen) == 6
+    for one, container in seen:
+        assert one.pod["securityContext"] == {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert one.pod["automountServiceAccountToken"] is False
+        assert one.pod["enableServiceLinks"] is False
+        for shared in ("hostNetwork", "hostPID", "hostIPC", "volumes"):
+            assert shared not in one.pod
+
+
+def test_resources_are_asked_for_and_the_cpu_is_not_limited(
+    everything: list[Manifest],
+) -> None:
+    """A prober that a limit holds back would lie; memory has its bound."""
+    for _, container in pods(everything):
+        resources = container["resources"]
+        assert set(resources["requests"]) == {"cpu", "memory"}
+        assert set(resources["limits"]) == {"memory"}
+
+
+def test_what_runs_for_ever_is_probed(everything: list[Manifest]) -> None:
+    """Servers by their admin port, live and ready; a client lives, and no more."""
+    for one, container in pods(everything):
+        probes = {name for name in container if name.endswith("Probe")}
+        if one.kind in ("Job", "CronJob"):
+            assert probes == set()
+            continue
+        named = {port["name"]: port["containerPort"] for port in container["ports"]}
+        half = container["name"]
+        expected = {"startupProbe", "livenessProbe"}
+        assert probes == expected | ({"readinessProbe"} if half == "server" else set())
+        for name in probes:
+            asked = container[name]["httpGet"]
+            env = env_of(container)
+            assert env[f"NETDUET_{half.upper()}_ADMIN_HOST"] == "*"
+            port = env[f"NETDUET_{half.upper()}_ADMIN_PORT"]
+            assert str(named[asked["port"]]) == port
+            assert asked["path"] in ("/livez", "/readyz")
+        assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+
+
+def test_grace_is_longer_than_all_it_has_room_for(everything: list[Manifest]) -> None:
+    """Kubernetes counts preStop into it: a kill in the drain would lose connections."""
+    seen = [
+        (one, container)
+        for one, container in pods(everything)
+        if container["name"] == "server"
+    ]
+    assert len(seen) == len(SERVER)
+    for one, container in seen:
+        env = env_of(container)
+        own = [
+            float(str(parse_duration(env[f"NETDUET_SERVER_{name}"])))
+            for name in ("SHUTDOWN_DELAY", "DRAIN_TIMEOUT")
+        ]
+        sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        probe = container["readinessProbe"]
+        unready = probe["periodSeconds"] * probe["failureThreshold"]
+        assert own[0] >= unready, "the delay is for those who ask /readyz"
+        assert one.pod["terminationGracePeriodSeconds"] >= sleep + sum(own) + 3
+
+
+def test_settings_are_settings(everything: list[Manifest]) -> None:
+    """What the environment says is what `netduet config check` takes."""
+    for _, container in pods(everything):
+        env = {
+            name: value
+            for name, value in env_of(container).items()
+            if name not in PENDING
+        }
+        done = subprocess.run(
+            [Path(sys.executable).with_name("netduet"), "config", "check"],
+            env=env,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), container
+
+
+def test_images_are_named_once(everything: list[Manifest]) -> None:
+    """In one file, with this version; each half runs its own command."""
+    component = yaml.safe_load((KUBERNETES / "images/kustomization.yaml").read_text())
+    known = {f"{one['newName']}:{one['newTag']}" for one in component["images"]}
+    assert {one["newTag"] for one in component["images"]} == {__version__}
+    assert {container["image"] for _, container in pods(everything)} == known
+    for _, container in pods(everything):
+        assert container["name"] in container["image"]
+
+
+def test_names_and_labels_are_consistent(everything: list[Manifest]) -> None:
+    """One namespace, no two objects of a name, selectors that choose their own pods."""
+    named = [(one["kind"], one["metadata"]["name"]) for one in everything]
+    # The Job and the CronJob are one check: apart by their kind.
+    assert len(named) == len(set(named))
+    for one in everything:
+        home = one["metadata"].get("namespace", one["metadata"]["name"])
+        assert home == "netduet"
+        assert one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "netduet"
+        if one["kind"] in ("Deployment", "DaemonSet"):
+            labels = one["spec"]["template"]["metadata"]["labels"]
+            assert chosen(one["spec"]["selector"], labels)
+            assert one["metadata"]["labels"] == labels
+    for workload in workloads(everything):
+        assert set(LABELS) <= set(workload.labels)
+
+
+def test_services_lead_to_ports_that_are_there(everything: list[Manifest]) -> None:
+    """Each selector chooses the pods of one workload, each port is one of theirs."""
+    services = {
+        one["metadata"]["name"]: one["spec"]
+        for one in everything
+        if one["kind"] == "Service"
+    }
+    assert set(services) == {"netduet", "netduet-each", "netduet-mesh"}
+    for spec in services.values():
+        [workload] = [
+            one
+            for one in workloads(everything)
+            if chosen({"matchLabels": spec["selector"]}, one.labels)
+        ]
+        there = {
+            (port["name"], port["protocol"]): port["containerPort"]
+            for container in workload.pod["containers"]
+            for port in container["ports"]
+        }
+        for port in spec["ports"]:
+            assert there[port["targetPort"], port["protocol"]] == port["port"]
+    assert "clusterIP" not in services["netduet"]
+    for name in ("netduet-each", "netduet-mesh"):
+        assert services[name]["clusterIP"] == "None"
+        assert services[name]["publishNotReadyAddresses"] is False
+
+
+def test_clients_ask_names_that_are_there(everything: list[Manifest]) -> None:
+    """Each target of each command is a Service's name."""
+    services = {
+        one["metadata"]["name"] for one in everything if one["kind"] == "Service"
+    }
+    asked = [
+        container["args"]
+        for _, container in pods(everything)
+        if container["name"] == "client"
+    ]
+    assert sorted(asked) == [
+        ["check", "--expect", "blocked", "netduet", "netduet-each"],
+        ["check", "netduet", "netduet-each"],
+        ["check", "netduet", "netduet-each"],
+        ["watch", "netduet-mesh"],
+    ]
+    for args in asked:
+        assert {one for one in args if one.startswith("netduet")} <= services
+
+
+def test_policies_let_clients_in_and_nobody_else(everything: list[Manifest]) -> None:
+    """Client to server alone; what the stranger sends is refused at the server."""
+    server = labels_of(everything, "netduet-server")
+    client = labels_of(everything, "netduet-check")
+    stranger = labels_of(everything, "netduet-blocked")
+    mesh = labels_of(everything, "netduet-mesh")
+    other: dict[str, str] = {}
+    for port in PORTS:
+        for sender, receiver, sent, received in (
+            (client, server, True, True),
+            (mesh, mesh, True, True),
+            (stranger, server, True, False),
+            (other, server, False, False),
+            (mesh, server, False, False),
+            (server, client, False, False),
+            (client, mesh, False, False),
+        ):
+            here, there = dict(sender), dict(receiver)
+            assert may_send(everything, here, port, there) is sent
+            assert may_receive(everything, there, port, here) is received
+    for pod in (client, stranger, mesh, other):
+        assert may_send(everything, dict(pod), DNS, {})
+        assert not may_send(everything, dict(pod), HTTPS, {})
+        assert not may_receive(everything, dict(server), ADMIN, dict(pod))
+
+
+def test_who_answers_says_where(everything: list[Manifest]) -> None:
+    """Pod, node and zone come from the cluster, not from a person."""
+    for _, container in pods(everything):
+        if container["name"] != "server":
+            continue
+        told: dict[str, Any] = {
+            one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"]
+            for one in container["env"]
+            if "valueFrom" in one
+        }
+        assert told == {
+            "NETDUET_SERVER_INSTANCE": "metadata.name",
+            "NETDUET_SERVER_NODE": "spec.nodeName",
+            "NETDUET_SERVER_ZONE": "metadata.labels['topology.kubernetes.io/zone']",
+        }
+
+
+def test_servers_survive_updates_and_drains(everything: list[Manifest]) -> None:
+    """An update takes none away before another one answers; a drain one at a time."""
+    [server] = [one for one in everything if one["kind"] == "Deployment"]
+    strategy = server["spec"]["strategy"]["rollingUpdate"]
+    assert strategy == {"maxUnavailable": 0, "maxSurge": 1}
+    [budget] = [one for one in everything if one["kind"] == "PodDisruptionBudget"]
+    assert budget["spec"]["maxUnavailable"] == 1
+    labels = server["spec"]["template"]["metadata"]["labels"]
+    assert chosen(budget["spec"]["selector"], labels)
+    spread = server["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [one["topologyKey"] for one in spread] == [
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    ]
+    assert all(chosen(one["labelSelector"], labels) for one in spread)
+
+
+def test_checks_end_with_one_verdict(everything: list[Manifest]) -> None:
+    """No second try, no end that stays away, and the verdict is the pod's message."""
+    for one in everything:
+        if one["kind"] not in ("Job", "CronJob"):
+            continue
+        spec = one["spec"]
+        spec = spec["jobTemplate"]["spec"] if one["kind"] == "CronJob" else spec
+        assert spec["backoffLimit"] == 0
+        assert spec["activeDeadlineSeconds"] <= 900
+        pod = spec["template"]["spec"]
+        assert pod["restartPolicy"] == "Never"
+        for container in pod["containers"]:
+            assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"

@@ -1,0 +1,83 @@
+"""deploy/swarm/stack.yml: what a swarm is told, without one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from netduet.quantities import parse_duration
+from tests.manifests.conftest import ROOT
+from tests.manifests.test_kubernetes import PENDING
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict[str, Any]]:
+    """Return the services of the stack."""
+    stack = yaml.safe_load((ROOT / "deploy/swarm/stack.yml").read_text())
+    found: dict[str, dict[str, Any]] = stack["services"]
+    return found
+
+
+def seconds(text: str) -> float:
+    """Return a duration in seconds."""
+    return float(str(parse_duration(text)))
+
+
+def test_services_are_hardened(services: dict[str, dict[str, Any]]) -> None:
+    """A read-only root, no capabilities, bounded logs and memory, no limit of the CPU."""
+    assert set(services) == {"server", "client"}
+    for one in services.values():
+        assert one["read_only"] is True
+        assert one["cap_drop"] == ["ALL"]
+        assert set(one["logging"]["options"]) == {"max-size", "max-file"}
+        assert set(one["deploy"]["resources"]["limits"]) == {"memory"}
+        assert "ports" not in one
+
+
+def test_grace_is_longer_than_all_it_has_room_for(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    """A kill in the drain would lose connections."""
+    env = services["server"]["environment"]
+    own = [
+        seconds(env[f"NETDUET_SERVER_{one}"])
+        for one in ("SHUTDOWN_DELAY", "DRAIN_TIMEOUT")
+    ]
+    assert seconds(services["server"]["stop_grace_period"]) >= sum(own) + 3
+
+
+def test_update_takes_none_away_before_another_one_answers(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    """Up, and back again when the new one is not well; a task says when it is."""
+    deploy = services["server"]["deploy"]
+    for way in ("update_config", "rollback_config"):
+        assert (deploy[way]["order"], deploy[way]["parallelism"]) == ("start-first", 1)
+    assert deploy["update_config"]["failure_action"] == "rollback"
+    assert services["server"]["healthcheck"]["test"] == ["CMD", "netduet-healthcheck"]
+    assert services["client"]["deploy"]["mode"] == "global"
+
+
+def test_settings_are_settings(services: dict[str, dict[str, Any]]) -> None:
+    """What the environment says is what `netduet config check` takes."""
+    for one in services.values():
+        env = {
+            name: value
+            for name, value in one["environment"].items()
+            if name not in PENDING
+        }
+        done = subprocess.run(
+            [Path(sys.executable).with_name("netduet"), "config", "check"],
+            env=env,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
