@@ -19,6 +19,7 @@ from netduet.server.behaviours import Behaviours, Identity, new_id
 from netduet.server.counters import Counters
 from netduet.server.datagrams import DatagramEndpoint
 from netduet.server.flows import Flows
+from netduet.server.lately import Lately
 from netduet.server.ledger import Ledger
 from netduet.server.listener import BindError, Listener, Sockets, bind
 from netduet.server.records import Records
@@ -118,6 +119,7 @@ class Server:
             ledger=ledger,
             admission=admission,
             counters=self._counters,
+            lately=Lately(),
             records=Records(log, self._counters, admission),
             sessions=set(),
         )
@@ -133,7 +135,7 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         listener = Listener(sockets.tcp, self._accept)
         behaviours = self._shared.behaviours
-        flows, streams = Flows(), Streams(behaviours.identity.boot_id)
+        flows, streams = Flows(), self._streams()
         endpoints = [
             DatagramEndpoint(sock, behaviours, self._counters, flows, streams)
             for sock in sockets.udp
@@ -155,6 +157,14 @@ class Server:
                 endpoint.stop(loop)
             await self._drain(loop)
             self._say_stopped()
+
+    def _streams(self) -> Streams:
+        settings = self._settings
+        return Streams(
+            self._identity.boot_id,
+            most=settings.max_streams,
+            each=min(settings.max_streams, settings.max_streams_per_client),
+        )
 
     def stop(self) -> None:
         """Drain, as at the first signal; called again, leave at once."""
