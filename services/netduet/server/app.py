@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from netduet import __version__, kernel, logs
+from netduet.binding import BindError, Sockets, bind
 from netduet.server.admission import Admission
 from netduet.server.behaviours import Behaviours, Identity, new_id
 from netduet.server.counters import Counters
@@ -21,7 +22,7 @@ from netduet.server.datagrams import DatagramEndpoint
 from netduet.server.flows import Flows
 from netduet.server.lately import Lately
 from netduet.server.ledger import Ledger
-from netduet.server.listener import BindError, Listener, Sockets, bind
+from netduet.server.listener import Listener
 from netduet.server.records import Records
 from netduet.server.session import Session
 from netduet.server.shared import Shared

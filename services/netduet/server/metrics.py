@@ -16,8 +16,8 @@ from netduet import __version__, kernel
 from netduet.server.lately import WINDOW
 
 if TYPE_CHECKING:
+    from netduet.binding import Sockets
     from netduet.server.behaviours import Identity
-    from netduet.server.listener import Sockets
     from netduet.server.session import Session
     from netduet.server.shared import Shared
     from netduet.stalls import StallWatch
