@@ -203,8 +203,8 @@ class Picture:
             lost = int((now - heard) / self.period)
             return Outage(UNKNOWN, heard, now, lost, ended=False)
         unheard, begin = self._unheard(), self._edges.get(self._known)
-        if unheard < ROW:
-            return None
+        if unheard < ROW or now - heard > max(LEAST, 3 * self.period):
+            return None  # few lacking, or soon silent too
         begin = begin or self._time(self._known)
         if now - begin < LEAST:
             return None

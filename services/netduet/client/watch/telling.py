@@ -34,16 +34,15 @@ class Telling:
     def started(self, targets: str, neighbours: int) -> None:
         """Say that the watch begins."""
         many = f"{neighbours} addresses of each" if neighbours else "all addresses"
+        how = f"at most {neighbours} addresses of each name"
         self._say(
-            "strong",
-            "WATCH",
-            f"{targets}: at most {many}" if neighbours else f"{targets}: {many}",
+            "strong", "WATCH", f"{targets}: {how if neighbours else 'all addresses'}"
         )
         self._log.info("watch.started", **{"netduet.target": targets})
 
     def added(self, address: Address, target: str) -> None:
         """Say that a peer is watched from now on."""
-        self._say("", "+", f"{address} ({target}) is watched")
+        self._say("", "+", f"{words.named(str(address), target)} is watched")
         self._log.info("peer.added", **_peer(address, target))
 
     def removed(self, address: Address, target: str) -> None:
@@ -51,7 +50,7 @@ class Telling:
         self._say(
             "",
             "-",
-            f"{address} ({target}) is watched no more: its name has other addresses",
+            f"{words.named(str(address), target)} is watched no more: its name has others",
         )
         self._log.info("peer.removed", **_peer(address, target))
 
@@ -84,7 +83,9 @@ class Telling:
     def told(self, address: Address, target: str, one: Told) -> None:
         """Say that an outage begins, or is over."""
         epoch = time.time() - time.monotonic()
-        self._write([words.told(str(address), one, time.time(), epoch)])
+        self._write(
+            [words.told(words.named(str(address), target), one, time.time(), epoch)]
+        )
         trouble = one.trouble
         fields: dict[str, object] = _peer(address, target) | {
             "netduet.outage": one.number,

@@ -30,6 +30,11 @@ def clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
+def named(peer: str, target: str) -> str:
+    """Return a peer with the name that it is watched for, if that says more."""
+    return peer if peer == target else f"{peer} ({target})"
+
+
 def line(at: float, style: str, word: str, rest: str) -> Line:
     """Return one line: when (seconds since 1970), a word, and the rest."""
     return (("faint", f"{clock(at)} "), (style, f"{word:<5} "), ("", rest))
@@ -137,7 +142,7 @@ def _rows(one: Summary) -> Iterator[Line]:
 def _row(row: Watched, now: float) -> str:
     watched = row.seconds(now)
     value = 1.0 - row.down(now) / watched if watched else None
-    text = f"{row.peer} ({row.target}): {share(value)}, {_outages(row.sum.outages, row.sum.longest)}"
+    text = f"{named(row.peer, row.target)}: {share(value)}, {_outages(row.sum.outages, row.sum.longest)}"
     if row.until is not None:
         text += ", left the name"
     elif row.standing is not None:
