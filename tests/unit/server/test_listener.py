@@ -11,8 +11,8 @@ import socket
 import pytest
 
 from netduet import kernel
-from netduet.server import listener
 from netduet.binding import BindError, bind
+from netduet.server import listener
 from netduet.server.listener import Listener
 
 

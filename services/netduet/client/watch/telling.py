@@ -33,7 +33,6 @@ class Telling:
 
     def started(self, targets: str, neighbours: int) -> None:
         """Say that the watch begins."""
-        many = f"{neighbours} addresses of each" if neighbours else "all addresses"
         how = f"at most {neighbours} addresses of each name"
         self._say(
             "strong", "WATCH", f"{targets}: {how if neighbours else 'all addresses'}"
