@@ -98,9 +98,10 @@ class Streaming:
         if now >= self._due:
             self._judge_pace(now - self._due)
             self._send(now)
-            self._due += self._period
-            if self._due <= now:
-                self._due = now + self._period
+            # What was missed is left out, and the phase is kept: many that were held
+            # up together must not go on in step.
+            missed = int((now - self._due) / self._period)
+            self._due += (1 + missed) * self._period
         if now >= self._settled + _SETTLE:
             for event in self.picture.settle(now):
                 self._tell(event)

@@ -208,8 +208,9 @@ class Picture:
         begin = begin or self._time(self._known)
         if now - begin < LEAST:
             return None
+        slipped = max(0.0, now - begin - (unheard + 1) * self.period)
         deaf = _overlap(self._stalls, begin, now)
-        return Outage(FORTH, begin, now, unheard, 0.0, deaf, ended=False)
+        return Outage(FORTH, begin, now, unheard, slipped, deaf, ended=False)
 
     # Both
 

@@ -56,6 +56,12 @@ class Signs:
     seen: bool = True
 
     @property
+    def proven(self) -> bool:
+        """Both ends ran for most of what the stream shows."""
+        one = self.stream
+        return one is None or one.slipped + one.deaf < HALF * one.seconds
+
+    @property
     def begin(self) -> float | None:
         """When the first of them began; None: all is well."""
         spans = (self.stream, self.closure, self.pause)

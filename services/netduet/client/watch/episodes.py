@@ -123,7 +123,9 @@ class Episodes:
             return [Began(self._number, trouble)]
         begin = min(standing.begin, trouble.begin)
         worse = standing.failure == "stream.old_connections"
-        self.standing = replace(trouble if worse else standing, begin=begin, end=now)
+        self.standing = replace(
+            trouble if worse else standing, begin=begin, end=now, proven=signs.proven
+        )
         return []
 
     def _close(self, now: float, totals: Totals) -> list[Told]:

@@ -180,6 +180,8 @@ class Peer:
         begin = signs.begin
         if begin is None:
             return signs
+        if self.episodes.standing is None and not signs.proven:
+            return replace(signs, stream=None)  # told when it is over, as what it is
         away = self._means.stalls.stalled(begin, now)
         return Signs() if away >= HALF * (now - begin) else signs
 
