@@ -92,7 +92,7 @@ class ClientSettings(Settings):
     """Addresses of a name that `watch` takes, always the same for this host's name; 0 takes all."""
 
     watch_interval: Annotated[Duration, Field(ge=0.02, le=1)] = 0.05
-    """Time from one datagram of a stream of `watch` to the next, each way; a fresh connection comes with every 20th, a question on the old one with every 10th."""
+    """Time from one datagram of a stream of `watch` to the next, each way; a fresh connection comes with every 20th, a question on the old one with every 10th. What takes fewer than 8 is loss, and no outage."""
 
     watch_checks_interval: Annotated[Duration, Field(ge=1, le=24 * HOUR)] = 300.0
     """Time from one turn of `watch`'s checks at a peer to the next, a fifth more or less: identity, balance, a light load."""

@@ -285,3 +285,14 @@ def test_events_without_end_are_told_in_parts() -> None:
         event = out(FORTH, 100.0 + number, 0.5)
         told += watched.look(101.0 + number, silent(), [event], GOOD)
     assert len(over(told)) >= MOST
+
+
+def test_outage_of_a_starved_end_proves_nothing_though_it_goes_on() -> None:
+    """At the end of the watch it is said to go on, and is not counted."""
+    watched = episodes()
+    starved = Outage(FORTH, 100.0, 104.0, 20, slipped=3.0, ended=False)
+    assert not Signs(starved).proven
+    watched.look(101.0, silent(), [], GOOD)
+    watched.look(104.0, Signs(starved), [], GOOD)
+    (told,) = watched.finish(104.0, left=False)
+    assert not told.trouble.proven
