@@ -11,8 +11,9 @@ import socket
 import pytest
 
 from netduet import kernel
+from netduet.binding import BindError, bind
 from netduet.server import listener
-from netduet.server.listener import BindError, Listener, bind
+from netduet.server.listener import Listener
 
 
 def test_every_address_shares_one_free_port() -> None:

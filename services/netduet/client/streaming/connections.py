@@ -57,6 +57,8 @@ class Closures:
         self.begun = 0
         self.failed = 0
         self.void = 0
+        self.why = ""
+        """Why the latest one did not work, "" where it did."""
         self._tell = tell
         self._run: Closure | None = None
         self._before = 0.0
@@ -67,6 +69,7 @@ class Closures:
             self.void += 1
             return
         self.begun += 1
+        self.why = tick.why
         run = self._run
         if tick.worked:
             self._run, self._before = None, tick.begin
@@ -84,10 +87,16 @@ class Closures:
                 run, end=tick.end, last=tick.begin, failed=run.failed + 1
             )
 
+    @property
+    def standing(self) -> Closure | None:
+        """The run that is not over."""
+        run = self._run
+        return run if run is not None and run.failed >= LEAST else None
+
     def finish(self) -> None:
         """Tell of a run that is not over."""
-        if self._run is not None and self._run.failed >= LEAST:
-            self._tell(self._run)
+        if self.standing is not None:
+            self._tell(self.standing)
         self._run = None
 
 
@@ -110,8 +119,8 @@ class Connections:
         """
         self.closures = Closures(tell)
         self.skipped = 0
+        self.at_once = at_once
         self._address = address
-        self._at_once = at_once
         self._patience = patience
         self._period = period
         self._stalls = stalls
@@ -143,7 +152,7 @@ class Connections:
 
     async def _tick(self) -> Tick:
         begin = time.monotonic()
-        bound = self._at_once
+        bound = self.at_once
         patience = replace(
             self._patience,
             connect=min(bound, self._patience.connect),
