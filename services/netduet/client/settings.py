@@ -103,8 +103,10 @@ class ClientSettings(Settings):
     watch_history: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Outages, and peers that left, that `watch` remembers singly; all are counted."""
 
-    admin_host: str = "127.0.0.1"
-    """Address that the admin port of `watch` listens on; empty is every address."""
+    admin_host: Annotated[
+        str, BeforeValidator(_anything), Field(json_schema_extra={"empty": "*"})
+    ] = "127.0.0.1"
+    """Address that the admin port of `watch` listens on; `*` is every address."""
 
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Port of /livez, /readyz, /metrics and /version of `watch`, over HTTP; 0 opens none."""
