@@ -1,0 +1,106 @@
+"""The pods of deploy/kubernetes, played on the engine: what a cluster would start.
+
+There is no cluster in a test: a pod here is a container with the user, the limits, the
+environment and the arguments of its manifest, and an alias for each Service.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+
+from tests.containers.stage import Finished, Stage, finish
+
+KUBERNETES = Path(__file__).parents[2] / "deploy/kubernetes"
+FILLED_IN = {
+    "metadata.name": "netduet-server-0",
+    "spec.nodeName": "node-1",
+    "metadata.labels['topology.kubernetes.io/zone']": "",
+}
+PROBE = """
+import sys, urllib.request
+for url in sys.argv[1:]:
+    print(urllib.request.urlopen(url, timeout=5).status)
+"""
+
+Container = dict[str, Any]
+
+
+def containers(path: str) -> dict[str, Container]:
+    """Return the containers of the first workload of a file, by name."""
+    manifest = next(iter(yaml.safe_load_all((KUBERNETES / path).read_text())))
+    found = manifest["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one for one in found}
+
+
+def play(
+    stage: Stage, one: Container, network: Network | None, **options: Any
+) -> DockerContainer:
+    """Start a container as its manifest says."""
+    env = {
+        entry["name"]: entry["value"]
+        if "value" in entry
+        else FILLED_IN[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+        for entry in one.get("env", ())
+    }
+    return stage.start(
+        one["image"],
+        network,
+        command=one.get("args"),
+        env=env,
+        user="65532:65532",
+        read_only=one["securityContext"]["readOnlyRootFilesystem"],
+        cap_drop=one["securityContext"]["capabilities"]["drop"],
+        security_opt=["no-new-privileges:true"],
+        mem_limit=one["resources"]["limits"]["memory"].replace("Mi", "m"),
+        **options,
+    )
+
+
+def probes(one: Container, host: str) -> list[str]:
+    """Return the addresses that the kubelet would ask."""
+    ports = {port["name"]: port["containerPort"] for port in one["ports"]}
+    asked = [one[name]["httpGet"] for name in one if name.endswith("Probe")]
+    return [f"http://{host}:{ports[get['port']]}{get['path']}" for get in asked]
+
+
+def served(stage: Stage, network: Network, alias: str) -> DockerContainer:
+    """Start the Deployment's pod, and wait until it answers."""
+    one = containers("server/server.yaml")["server"]
+    wait = ["netduet-healthcheck"]
+    return play(stage, one, network, alias=alias, wait=wait)
+
+
+def ask(stage: Stage, network: Network, *urls: str) -> Finished:
+    """Ask as the kubelet does: from outside the pod, over HTTP."""
+    command = ["python3", "-c", PROBE, *urls]
+    return finish(stage.start(stage.images.python, network, command=command))
+
+
+def test_server_pod_is_probed_and_checked(stage: Stage) -> None:
+    """Its probes are answered, and the Job's pod passes, and says where it was answered."""
+    network = stage.network()
+    served(stage, network, "netduet")
+    one = containers("server/server.yaml")["server"]
+    asked = ask(stage, network, *probes(one, "netduet"))
+    assert asked.out.split() == ["200"] * 3, asked.err
+    served(stage, network, "netduet-each")
+    job = containers("check/check.yaml")["client"]
+    job["env"] = [{"name": "NETDUET_CLIENT_PROFILE", "value": "quick"}]
+    done = finish(play(stage, job, network))
+    assert done.status == 0, done.out
+    assert "netduet-server-0 on node-1" in " ".join(done.out.split())
+
+
+def test_blocked_pod_fails_where_nothing_blocks(stage: Stage) -> None:
+    """No policies are enforced on this engine: the Job that proves them says so."""
+    network = stage.network()
+    served(stage, network, "netduet")
+    served(stage, network, "netduet-each")
+    done = finish(play(stage, containers("blocked/blocked.yaml")["client"], network))
+    assert done.status == 1, done.out
+    assert "isolation.open" in done.out
