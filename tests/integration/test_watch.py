@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -326,6 +327,81 @@ async def test_checks_on_the_schedule_find_what_streams_do_not(
         await until(lambda: any("identity.other_service" in line for line in said))
         assert watching.account.findings["identity.other_service"] == 1
     assert watching.account.summary(time.monotonic()).outages == 0
+
+
+class Nat(asyncio.DatagramProtocol):
+    """Hands datagrams on, each client's from a port of its own; the first client's die.
+
+    After so many datagrams none of its own come through, and none to it.
+    """
+
+    def __init__(self, server: int, after: int) -> None:
+        """Say where to, and when the first flow dies."""
+        self._server, self._after = server, after
+        self._behind: dict[object, asyncio.DatagramTransport] = {}
+        self._count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the side that clients see."""
+        self.front = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Hand a client's datagram on."""
+        task = asyncio.create_task(self._hand_on(data, addr))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def dead(self, client: object) -> bool:
+        """Tell whether this client's flow has died."""
+        self._count += 1
+        return self._count > self._after and client == next(iter(self._behind))
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for transport in (self.front, *self._behind.values()):
+            transport.close()
+
+    async def _hand_on(self, data: bytes, client: tuple[str, int]) -> None:
+        if client not in self._behind:
+            nat = self
+
+            class Back(asyncio.DatagramProtocol):
+                def datagram_received(self, data: bytes, _: object) -> None:
+                    if not nat.dead(client):
+                        nat.front.sendto(data, client)
+
+            loop = asyncio.get_running_loop()
+            server = ("127.0.0.1", self._server)
+            made, _ = await loop.create_datagram_endpoint(Back, remote_addr=server)
+            if client in self._behind:
+                made.close()
+            self._behind.setdefault(client, made)
+        if not self.dead(client):
+            self._behind[client].sendto(data)
+
+
+async def test_flow_that_leads_nowhere_is_begun_anew(start_server: StartServer) -> None:
+    """Datagrams do not pass while connections work: from another port they do."""
+    datagrams = await start_server()
+    loop = asyncio.get_running_loop()
+    _, nat = await loop.create_datagram_endpoint(
+        lambda: Nat(datagrams.port, 200), local_addr=("127.0.0.1", 0)
+    )
+    port = nat.front.get_extra_info("sockname")[1]
+    try:
+        await start_server(port=port, udp=False)
+        async with watching_of(at("127.0.0.1", port)) as (watching, said):
+            async with asyncio.timeout(4 * PATIENCE):
+                while not any("watch.stuck_flow" in one for one in said):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            (peer,) = watching.peers.values()
+            before = peer.totals().down.sent
+            await until(lambda: peer.totals().down.sent > before + 10)
+    finally:
+        nat.close()
+    summary = watching.account.summary(time.monotonic())
+    assert summary.kinds == {("watch.stuck_flow", "both"): 1}
 
 
 async def test_light_load_of_a_healthy_server(start_server: StartServer) -> None:

@@ -74,7 +74,7 @@ class ClientSettings(Settings):
     """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
 
     max_outage: Seconds = 0.5
-    """Longest time the network may be out without a failure."""
+    """Longest time the network may be out without a failure; `watch` tells of connections only what is longer."""
 
     stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
     """Time for which the check `stream` watches; 0 takes that of the profile: 2 seconds, 20 seconds, an hour."""
@@ -115,7 +115,7 @@ class ClientSettings(Settings):
     """What `hello` says, in UTF-8."""
 
     json_report: Annotated[bool, Field(json_schema_extra={"flag": "--json"})] = False
-    """Print one JSON document instead of words (schema: docs/report.schema.json)."""
+    """Print one JSON document instead of words (schema: docs/report.schema.json). `watch` prints nothing, and logs all."""
 
     junit: str = ""
     """File to which a JUnit report is written besides; empty writes none."""

@@ -107,6 +107,7 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("stream.unsent", "client"),
         ("watch.left", "server"),
         ("watch.paused", "server"),
+        ("watch.stuck_flow", "intermediary"),
         ("watch.load", "intermediary"),
         ("check.defect", "client"),
     ],

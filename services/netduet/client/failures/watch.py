@@ -48,6 +48,25 @@ WATCH: Final[tuple[Failure, ...]] = (
         ),
     ),
     Failure(
+        "watch.stuck_flow",
+        "a flow of datagrams led nowhere, and a fresh one works",
+        "Datagrams that always leave from the same port did not pass any more, one way or "
+        "both, while new connections worked; from another port they pass.",
+        INTERMEDIARY,
+        (
+            (
+                "a NAT or a balancer remembers the flow, and goes on sending it to a server "
+                "that is gone (conntrack: for as long as the flow goes on)"
+            ),
+            "one of several paths or links that flows are spread over is dead",
+        ),
+        (
+            "look for the flow: `conntrack -L -p udp`, and delete it: `conntrack -D`",
+            "have what changes the balancer's servers delete the flows to those that leave",
+            "let the application open a new socket when answers stay away",
+        ),
+    ),
+    Failure(
         "watch.load",
         "a connection does not carry a little load",
         "A fresh connection was made and greeted, and a few large questions on it did not "

@@ -234,6 +234,15 @@ def nothing_lost(
     return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
 
 
+def stuck(one: Trouble) -> Trouble:
+    """Say that datagrams were answered as soon as they left from another port."""
+    seen = (
+        f"for {one.seconds:.2f} s datagrams from one port did not pass, while new "
+        "connections worked; from another port they did"
+    )
+    return replace(one, failure="watch.stuck_flow", where=INTERMEDIARY, seen=seen)
+
+
 def left(begin: float, now: float, before: Trouble) -> Trouble:
     """Say that the name has dropped a server that had stopped to answer before."""
     seen = (

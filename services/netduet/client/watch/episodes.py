@@ -78,6 +78,7 @@ class Episodes:
         self._over: deque[Trouble] = deque(maxlen=8)
         self._turned = float("-inf")
         self._before = self._base = Totals(Counted(), Counted())
+        self._afresh = float("-inf")
         self._out: deque[tuple[float, Outage | Closure]] = deque(maxlen=MOST)
 
     def look(
@@ -100,6 +101,10 @@ class Episodes:
         ):
             told += self._close(now, totals)
         return told
+
+    def afresh(self, now: float) -> None:
+        """Note that the stream goes on from another port, for that one is answered."""
+        self._afresh = now
 
     def finish(self, now: float, *, left: bool) -> list[Told]:
         """Return what is to be told when nobody watches any more.
@@ -140,6 +145,10 @@ class Episodes:
             end = max((one.end for one in self._batch), default=standing.end)
             end = max(end, standing.end)
             found = [diagnosis.nothing_lost(standing.begin, end, totals.stalls)]
+        found = [
+            diagnosis.stuck(one) if one.begin < self._afresh <= one.end else one
+            for one in found
+        ]
         self._batch, self.standing = [], None
         self._over.extend(found)
         numbers = itertools.chain([number if standing else 0], itertools.repeat(0))

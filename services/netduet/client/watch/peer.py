@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import bisect
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.stream.incidents import HALF
 from netduet.client.datagrams import Datagrams
-from netduet.client.dial import Address, classify
+from netduet.client.dial import Address, classify, in_thread
 from netduet.client.streaming.connections import AT_ONCE, Connections
 from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.echoes import Echoes
@@ -47,6 +49,10 @@ FRESH: Final = 20
 ECHO: Final = 10
 """Datagrams of a stream for each fresh connection, and each question on the old one."""
 
+STUCK: Final = 300
+"""Datagrams without an answer, while connections work, after which others are tried."""
+
+_TRIAL: Final = 1.0
 _ROUND_TRIPS: Final = 6
 _LONGEST: Final = 3.0
 _AGAIN: Final = 10.0
@@ -77,6 +83,19 @@ class RoundTrips:
         """Count one."""
         self.counts[bisect.bisect_left(BUCKETS, seconds)] += 1
         self.sum += seconds
+
+
+def passes(address: Address, period: float) -> bool:
+    """Tell whether a stream from a new port is answered. Blocking, for a second or two.
+
+    Raises:
+        OSError: no socket, or no route.
+
+    """
+    with Datagrams(address) as sock:
+        trial = Streaming(sock, period, lambda _: None, Picture(period, RING))
+        trial.run(_TRIAL, threading.Event())
+        return trial.picture.latest is not None
 
 
 class Peer:
@@ -111,6 +130,8 @@ class Peer:
         self._begun = time.monotonic()
         self._unsaid = True
         self._unmade = ""
+        self._trial: asyncio.Task[bool] | None = None
+        self._tried_afresh = float("-inf")
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -122,9 +143,9 @@ class Peer:
 
     def close(self) -> None:
         """End the stream."""
-        if self.streaming is not None and self._sock is not None:
-            self._means.together.remove(self.streaming, self._sock)
-        self.streaming = self._sock = None
+        if self._trial is not None:
+            self._trial.cancel()
+        self._drop()
 
     def look(self, now: float) -> list[Told]:
         """Return what is to be told of it now."""
@@ -136,6 +157,7 @@ class Peer:
         totals = self.totals()  # before the events, which it has counted already
         events = [self._events.popleft() for _ in range(len(self._events))]
         signs = self._signs(now)
+        self._try_afresh(signs, now)
         if events or signs.begin is not None:
             self.troubled = now
         return self.episodes.look(now, signs, events, totals)
@@ -185,14 +207,43 @@ class Peer:
         away = self._means.stalls.stalled(begin, now)
         return Signs() if away >= HALF * (now - begin) else signs
 
-    def _stream(self) -> None:
+    def _try_afresh(self, signs: Signs, now: float) -> None:
+        """Where datagrams do not pass but connections work: see whether another port helps.
+
+        What keeps track of flows may go on sending one to a server that is gone, for as
+        long as the flow goes on.
+        """
+        one, period = signs.stream, self._means.period
+        if one is None or signs.why or now - one.begin < STUCK * period:
+            return
+        trial = self._trial
+        if trial is None:
+            if now - self._tried_afresh >= STUCK * period:
+                self._tried_afresh = now
+                work = in_thread(partial(passes, self.address, period))
+                self._trial = asyncio.create_task(work)
+        elif trial.done():
+            self._trial = None
+            if not trial.exception() and trial.result():
+                self.episodes.afresh(now)
+                picture = None if self.streaming is None else self.streaming.picture
+                self._drop()
+                self._stream(picture)
+
+    def _drop(self) -> None:
+        if self.streaming is not None and self._sock is not None:
+            self._means.together.remove(self.streaming, self._sock)
+        self.streaming = self._sock = None
+
+    def _stream(self, picture: Picture | None = None) -> None:
+        """Begin to stream, from another port than before; the picture may go on."""
         try:
             sock = Datagrams(self.address)
         except OSError as error:
             self._unmade = classify(error)[1]
             return
         period = self._means.period
-        picture = Picture(period, RING)
+        picture = picture or Picture(period, RING)
         self._sock = sock
         self.streaming = Streaming(sock, period, self._events.append, picture)
         self._means.together.add(self.streaming, sock, period)
