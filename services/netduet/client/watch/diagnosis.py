@@ -30,6 +30,12 @@ from netduet.wire.foreign import escape
 
 REFUSED: Final = "ECONNREFUSED"
 
+QUARTER: Final = 0.25
+"""Share of a pause in which an end did not run that explains it: what waited comes late."""
+
+_LEAST: Final = 0.2
+"""Seconds for which a server must have stood still to be said to have."""
+
 _AT_ONCE: Final = 1.0
 """Seconds within which the server's stream must have stopped with ours to be out too."""
 
@@ -195,7 +201,7 @@ def _connections(
         seen = f"the old connection stood still for {pause.seconds:.2f} s"
         if pause.broken:
             seen = f"the old connection broke: {escape(pause.broken)}"
-        proven = bool(pause.broken) or starved < HALF * pause.seconds
+        proven = bool(pause.broken) or starved < QUARTER * pause.seconds
         yield Trouble(
             "stream.old_connections",
             INTERMEDIARY,
@@ -225,7 +231,7 @@ def nothing_lost(
     """
     still = sum(max(0.0, min(end, upto) - max(begin, at)) for at, upto in stalls)
     seen = f"nothing came for {end - begin:.2f} s, and nothing was lost"
-    if still >= HALF * (end - begin):
+    if still >= max(_LEAST, HALF * (end - begin)):
         seen += (
             f": the server itself stood still for {still:.2f} s, as its stream shows"
         )

@@ -106,10 +106,11 @@ class Episodes:
         """Note that the stream goes on from another port, for that one is answered."""
         self._afresh = now
 
-    def finish(self, now: float, *, left: bool) -> list[Told]:
+    def finish(self, now: float, *, left: bool, away: float = 0.0) -> list[Told]:
         """Return what is to be told when nobody watches any more.
 
-        ``left``: the name has dropped the peer.
+        ``left``: the name has dropped the peer. ``away`` is for how many seconds of
+        what goes on this end did not run.
         """
         standing, self.standing = self.standing, None
         if standing is None:
@@ -117,6 +118,8 @@ class Episodes:
         over = replace(standing, end=now)
         if left:
             over = diagnosis.left(standing.begin, now, standing)
+        if away >= diagnosis.QUARTER * over.seconds:
+            over = replace(over, proven=False)
         return [Ended(self._number, over)]
 
     def _announce(self, signs: Signs, now: float) -> list[Told]:

@@ -24,7 +24,7 @@ from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.echoes import Echoes
 from netduet.client.streaming.events import Event, Pause
 from netduet.client.streaming.picture import Counted, Picture
-from netduet.client.watch.diagnosis import Signs
+from netduet.client.watch.diagnosis import QUARTER, Signs
 from netduet.client.watch.episodes import Episodes, Totals
 from netduet.client.watch.trouble import Told
 
@@ -48,6 +48,9 @@ BUCKETS: Final = (
 FRESH: Final = 20
 ECHO: Final = 10
 """Datagrams of a stream for each fresh connection, and each question on the old one."""
+
+LOOK: Final = 0.25
+"""Seconds between two looks at a peer."""
 
 STUCK: Final = 300
 """Datagrams without an answer, while connections work, after which others are tried."""
@@ -204,8 +207,10 @@ class Peer:
             return signs
         if self.episodes.standing is None and not signs.proven:
             return replace(signs, stream=None)  # told when it is over, as what it is
-        away = self._means.stalls.stalled(begin, now)
-        return Signs() if away >= HALF * (now - begin) else signs
+        share = self._means.stalls.stalled(begin, now) / max(now - begin, LOOK)
+        if share >= QUARTER:
+            signs = replace(signs, pause=None)
+        return Signs() if share >= HALF else signs
 
     def _try_afresh(self, signs: Signs, now: float) -> None:
         """Where datagrams do not pass but connections work: see whether another port helps.

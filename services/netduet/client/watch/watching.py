@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from netduet import logs
 from netduet.client.streaming.together import Together
 from netduet.client.watch.account import Account
-from netduet.client.watch.peer import Means, Peer
+from netduet.client.watch.peer import LOOK, Means, Peer
 from netduet.client.watch.rounds import Rounds
 from netduet.client.watch.trouble import Ended, Told
 from netduet.client.watch.whom import Whom
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from netduet.client.verdict import Finding
     from netduet.client.watch.telling import Telling
     from netduet.stalls import StallWatch
-
-LOOK: Final = 0.25
-"""Seconds between two looks at all peers."""
 
 _AGAIN: Final = 1.0
 
@@ -121,9 +118,14 @@ class Watching:
         for peer in self.peers.values():
             counted = self.account.peers[str(peer.address)]
             counted.standing = None
-            for one in peer.episodes.finish(now, left=False):
-                self._tell(peer, one)
+            self._tell_last(peer, now, left=False)
             peer.close()
+
+    def _tell_last(self, peer: Peer, now: float, *, left: bool) -> None:
+        standing = peer.episodes.standing
+        away = self._stalls.stalled(standing.begin, now) if standing else 0.0
+        for one in peer.episodes.finish(now, left=left, away=away):
+            self._tell(peer, one)
 
     # Names
 
@@ -162,8 +164,7 @@ class Watching:
     def _remove(self, address: Address) -> None:
         peer = self.peers.pop(address)
         now = time.monotonic()
-        for one in peer.episodes.finish(now, left=True):
-            self._tell(peer, one)
+        self._tell_last(peer, now, left=True)
         peer.close()
         for task in self._tasks.pop(address):
             task.cancel()

@@ -13,7 +13,7 @@ import hashlib
 import ipaddress
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from netduet.client.dial import Address, Cause, Resolution, has_route, resolve
 from netduet.client.target import Target
@@ -98,11 +98,7 @@ def is_own(address: Address) -> bool:
         return False
     with socket.socket(address.family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind(
-                (address.host, 0, 0, address.scope)[
-                    : 2 + 2 * (address.family is socket.AF_INET6)
-                ]
-            )
+            probe.bind(replace(address, port=0).sockaddr)
         except OSError:
             return False
     return True

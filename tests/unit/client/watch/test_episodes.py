@@ -273,6 +273,7 @@ def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
         (told,) = watched.finish(104.0, left=left)
         one = told.trouble
         assert (told.number, one.failure, one.seconds) == (1, failure, 4.0)
+        assert one.proven
         assert one.ended is left
         assert watched.finish(105.0, left=left) == []
 
@@ -296,3 +297,18 @@ def test_outage_of_a_starved_end_proves_nothing_though_it_goes_on() -> None:
     watched.look(104.0, Signs(starved), [], GOOD)
     (told,) = watched.finish(104.0, left=False)
     assert not told.trouble.proven
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    (told,) = watched.finish(104.0, left=False, away=1.0)
+    assert not told.trouble.proven
+
+
+@pytest.mark.parametrize(
+    ("stalled", "proven"), [(0.0, True), (0.3, True), (0.5, False)]
+)
+def test_old_connection_that_waited_for_a_starved_end_proves_nothing(
+    stalled: float, proven: bool
+) -> None:
+    """A quarter of a pause in which this end did not run explains all of it."""
+    (one,) = over(happened(Pause(100.0, 101.5, stalled=stalled)))
+    assert one.proven is proven
