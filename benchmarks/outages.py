@@ -1,10 +1,12 @@
-"""Outages of known length and direction, and what the check ``stream`` says of them.
+"""Outages of known length and direction, and what is said of them.
+
+By the check ``stream``, or with ``--watch`` by ``netduet watch`` as it goes on.
 
 In the lab's container, each outage in namespaces of its own: the router drops packets
 of one way or of both for 0.3 to 3 seconds, by rules that the kernel's packet filter
 takes at known instants. Printed for each: the truth, what was found, the difference.
 
-    python benchmarks/outages.py [--outages 20] [--seed 1]
+    python benchmarks/outages.py [--outages 20] [--seed 1] [--watch]
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +28,7 @@ WHERE: Final = {
     ("to_server", "to_client"): "intermediary",
 }
 SHORTEST, LONGEST = 0.3, 3.0
+Tell = Callable[[int, tuple[str, ...], float], tuple[str, float, float, float]]
 ASKED: Final = 0.1
 """Seconds that a length may be off."""
 
@@ -34,10 +38,14 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--outages", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--watch", action="store_true")
     parser.add_argument("--inside", action="store_true")
     asked = parser.parse_args()
     if asked.inside:
-        return measure(asked.outages, random.Random(asked.seed))
+        tell = by_watch if asked.watch else one
+        # What takes fewer than eight datagrams is loss to it, at 50 ms from each to the next.
+        shortest = 0.5 if asked.watch else SHORTEST
+        return measure(asked.outages, random.Random(asked.seed), tell, shortest)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from tests.lab import container  # noqa: PLC0415 - the path is set above
 
@@ -45,6 +53,7 @@ def main() -> int:
     command = ["docker", "run", "-i", "--rm", "--name", name]
     command += [*container.OPTIONS, "--entrypoint", "python", image, "-", "--inside"]
     command += ["--outages", str(asked.outages), "--seed", str(asked.seed)]
+    command += ["--watch"] if asked.watch else []
     try:
         text = Path(__file__).read_bytes()
         return subprocess.run(command, input=text, check=False).returncode
@@ -53,15 +62,15 @@ def main() -> int:
         subprocess.run(remove, capture_output=True, check=False)
 
 
-def measure(count: int, chance: random.Random) -> int:
+def measure(count: int, chance: random.Random, tell: Tell, shortest: float) -> int:
     """Have so many outages; print each, and how far off they were told."""
     subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
     errors, right = [], 0
     print("truth              ±      found              error   ", flush=True)
     for number in range(count):
         ways = chance.choice(list(WHERE))
-        seconds = round(chance.uniform(SHORTEST, LONGEST), 3)
-        where, found, truth, doubt = one(number, ways, seconds)
+        seconds = round(chance.uniform(shortest, LONGEST), 3)
+        where, found, truth, doubt = tell(number, ways, seconds)
         error = found - truth
         # On a busy machine the truth itself is known no better than that.
         good = where == WHERE[ways] and abs(error) <= max(ASKED, doubt)
@@ -108,6 +117,17 @@ def one(
     where = found["where"] if found else f"{len(findings)} findings"
     length = found["figures"]["seconds"] if found else 0.0
     return where, length, happened.seconds, happened.doubt
+
+
+def by_watch(
+    number: int, ways: tuple[str, ...], seconds: float
+) -> tuple[str, float, float, float]:
+    """Have an outage as ``one`` does, told by a watch."""
+    from tests.lab.watching import watched  # noqa: PLC0415 - there inside
+
+    told = watched(number, ways, seconds)
+    right = told.told_where == told.where
+    return WHERE[ways] if right else told.told_where, told.told, told.truth, told.doubt
 
 
 if __name__ == "__main__":

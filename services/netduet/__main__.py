@@ -29,7 +29,7 @@ def main() -> int:
         status = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        if words[:1] == ["serve"]:
+        if words[:1] in (["serve"], ["watch"]):
             return 0
         return _say(["stopped by a signal before there was a verdict"], INTERRUPTED)
     except SystemExit:  # rich ends so, with status 1, when whoever read us has left

@@ -28,6 +28,12 @@ _SUMMARIES: Final = {
 
     Exit status: 0 passed, 1 a check failed, 2 bad usage or settings, 3 inconclusive
     or interrupted.""",
+    "watch": """Watch the network to every address behind each TARGET, until SIGTERM.
+
+    Tells outages as they begin and end, and in the end what it came to. With --json,
+    log lines on stderr tell everything, and stdout stays empty.
+
+    Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or admin address.""",
     "hello": """Hold the plain conversation with any server, and print what came back.
 
     Exit status: 0 answered, 1 no answer, 2 bad usage or settings, 3 interrupted.""",
@@ -36,11 +42,18 @@ _SUMMARIES: Final = {
 _USAGE: Final = {
     "serve": "netduet serve [FLAGS]",
     "check": "netduet check [FLAGS] TARGET…",
+    "watch": "netduet watch [FLAGS] TARGET…",
     "hello": "netduet hello [FLAGS] TARGET",
     "explain": "netduet explain [CLASS]",
 }
 _FORMS: Final = "host, host:port or \\[v6]:port"
 _SHORT: Final = {"json_report": "-J", "port": "-p"}
+_WATCH: Final = frozenset(
+    ("watch_neighbours", "watch_interval", "watch_checks_interval")
+) | {"watch_resolve_interval", "watch_history", "admin_host", "admin_port"}
+_NOT_WATCHED: Final = frozenset(
+    ("profile", "checks", "expect", "max_loss", "idle_rungs", "min_rate", "stream_time")
+) | {"expect_instances", "junit", "resume"}
 _HELLO: Final = frozenset(
     ("port", "family", "greeting", "resolve_timeout", "connect_timeout")
 ) | {"answer_timeout"}
@@ -137,12 +150,20 @@ def _flagged(command: str) -> Callable[..., int]:
             lambda word, **flags: commands.hello(word, _family(flags)),
             [word, *_slots(model, _HELLO)],
         )
+    if command == "watch":
+        told = f"What to watch: {_FORMS}; every address of a name, as it changes."
+        words = _positional("words", told, "TARGET", many=True)
+        fields = set(model.model_fields) - _NOT_WATCHED - {"target", "greeting"}
+        return _signed(
+            lambda *words, **flags: commands.watch(words, _family(flags)),
+            [words, *_slots(model, fields)],
+        )
     told = (
         f"What to check: {_FORMS}. With =blocked behind it (db:5432=blocked) it passes "
         "only when it cannot be reached; =open is the contrary of --expect blocked."
     )
     words = _positional("words", told, "TARGET", many=True)
-    fields = set(model.model_fields) - {"target", "greeting"}
+    fields = set(model.model_fields) - _WATCH - {"target", "greeting"}
     return _signed(
         lambda *words, **flags: commands.check(words, _family(flags)),
         [words, *_slots(model, fields)],

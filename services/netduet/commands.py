@@ -28,6 +28,7 @@ Flags = Mapping[str, object]
 HALVES: Final = {
     "serve": "server",
     "check": "client",
+    "watch": "client",
     "hello": "client",
     "explain": "client",
 }
@@ -66,6 +67,27 @@ def check(words: Sequence[str], flags: Flags) -> int:
     problems = unusable(loaded.settings, targets)
     if problems:
         raise SettingsError(problems)
+    return run(loaded.settings, targets, loaded.ignored)
+
+
+def watch(words: Sequence[str], flags: Flags) -> int:
+    """Watch each target until a signal; return the exit status.
+
+    Raises:
+        SettingsError: the settings or a target cannot be used.
+        UsageError: a target is expected to be blocked.
+
+    """
+    loaded = load(client_settings(), flags)
+    targets = _targets(loaded.settings, words)
+    blocked = [str(one) for one in targets if one.expect.value == "blocked"]
+    if blocked:
+        raise UsageError(
+            f"target {blocked[0]}=blocked: watch tells how well what is open works; "
+            "`netduet check` judges what must be blocked"
+        )
+    from netduet.client.app import watch as run  # noqa: PLC0415
+
     return run(loaded.settings, targets, loaded.ignored)
 
 

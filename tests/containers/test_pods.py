@@ -13,7 +13,7 @@ import yaml
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from tests.containers.stage import Finished, Stage, finish
+from tests.containers.stage import Finished, Stage, finish, wait_for
 
 KUBERNETES = Path(__file__).parents[2] / "deploy/kubernetes"
 FILLED_IN = {
@@ -104,3 +104,17 @@ def test_blocked_pod_fails_where_nothing_blocks(stage: Stage) -> None:
     done = finish(play(stage, containers("blocked/blocked.yaml")["client"], network))
     assert done.status == 1, done.out
     assert "isolation.open" in done.out
+
+
+def test_mesh_pod_holds_both_halves(stage: Stage) -> None:
+    """They share one network: their ports do not collide, and both are probed."""
+    network = stage.network()
+    pod = containers("mesh/mesh.yaml")
+    wait = ["netduet-healthcheck"]
+    server = play(stage, pod["server"], network, alias="netduet-mesh", wait=wait)
+    shared = f"container:{server.get_container_id()}"
+    client = play(stage, pod["client"], None, network_mode=shared)
+    wait_for(client, "netduet-mesh:12345) is watched")
+    urls = [url for one in pod.values() for url in probes(one, "netduet-mesh")]
+    asked = ask(stage, network, *urls)
+    assert asked.out.split() == ["200"] * 5, asked.err

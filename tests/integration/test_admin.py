@@ -34,6 +34,18 @@ class Got:
     body: str
 
 
+def page(port: int, path: str, accept: str = "*/*", method: str = "GET") -> Got:
+    """Ask an admin port for a page."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, PATIENCE)
+    try:
+        connection.request(method, path, headers={"Accept": accept})
+        answer = connection.getresponse()
+        kind = answer.getheader("content-type", "")
+        return Got(answer.status, kind, answer.read().decode())
+    finally:
+        connection.close()
+
+
 def free_port() -> int:
     """Return a port that nothing had a moment ago."""
     with socket.socket() as sock:
@@ -51,14 +63,7 @@ class Observed:
 
     def get(self, path: str, accept: str = "*/*", method: str = "GET") -> Got:
         """Ask for a page."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE)
-        try:
-            connection.request(method, path, headers={"Accept": accept})
-            answer = connection.getresponse()
-            kind = answer.getheader("content-type", "")
-            return Got(answer.status, kind, answer.read().decode())
-        finally:
-            connection.close()
+        return page(self.port, path, accept, method)
 
     def samples(self) -> Samples:
         """Return all metrics, by name and labels."""
@@ -141,6 +146,7 @@ def test_metrics_are_what_happened(observed: Callable[..., Observed]) -> None:
     assert named(samples, ended, **silent) == 1
     assert named(samples, "netduet_limits_reached_total", limit="first_byte") == 1
     assert named(samples, "netduet_connections") == 1
+    assert named(samples, "netduet_clients_recently") == 1
     assert named(samples, "netduet_received_frames_total") == 2
     assert named(samples, "netduet_received_bytes_total") > 100
     assert named(samples, "netduet_socket_drops_total", transport="tcp") == 0

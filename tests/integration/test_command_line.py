@@ -48,12 +48,22 @@ def refused(
 
 # Help
 
+NOT_OF_CHECK = (
+    *("target", "greeting", "admin_host", "admin_port"),
+    *(name for name in ClientSettings.model_fields if name.startswith("watch_")),
+)
+NOT_OF_WATCH = (
+    *("target", "greeting", "profile", "checks", "expect", "max_loss", "idle_rungs"),
+    *("min_rate", "stream_time", "expect_instances", "junit", "resume"),
+)
+
 
 @pytest.mark.parametrize(
     ("command", "flags"),
     [
         ("serve", flags_of(ServerSettings)),
-        ("check", flags_of(ClientSettings, "target", "greeting") | {"-4", "-6"}),
+        ("check", flags_of(ClientSettings, *NOT_OF_CHECK) | {"-4", "-6"}),
+        ("watch", flags_of(ClientSettings, *NOT_OF_WATCH) | {"-4", "-6"}),
         ("hello", SAID_BY_HELLO | {"-4", "-6"}),
         ("explain", set()),
     ],

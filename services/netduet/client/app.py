@@ -8,7 +8,7 @@ import difflib
 import signal
 import socket
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -73,6 +73,60 @@ def check(
             return runner.run(_check(settings, targets, resume))
     finally:
         log_writer.close()
+
+
+def watch(
+    settings: ClientSettings,
+    targets: tuple[Target, ...],
+    ignored: tuple[str, ...] = (),
+) -> int:
+    """Watch the targets until a signal, then tell what it came to; return the exit status.
+
+    0 after a signal, 2 when the admin port cannot be listened on. ``ignored`` as for
+    ``check``. With ``json_report`` nothing but log lines tell, from level info on.
+    """
+    from netduet.binding import BindError, bind  # noqa: PLC0415
+    from netduet.client.watch import app as watching  # noqa: PLC0415
+    from netduet.client.watch.watching import Paces  # noqa: PLC0415
+
+    log_writer = _start_logs(settings, chatty=settings.json_report)
+    try:
+        if ignored:
+            names = {"netduet.names": list(ignored)}
+            logs.logger().warning("settings.ignored", **names)
+        admin = []
+        if settings.admin_port:
+            admin = bind(settings.admin_host, settings.admin_port, udp=False).tcp
+            import netduet.admin  # noqa: F401, PLC0415 - before the loop runs, or it stalls
+        kernel.raise_descriptor_limit()
+        write: Tell = _silent if settings.json_report else writer(settings.color)
+        wanted = watching.Wanted(
+            targets,
+            settings.watch_neighbours,
+            Paces(
+                settings.watch_interval,
+                settings.watch_checks_interval,
+                settings.watch_resolve_interval,
+            ),
+            settings.watch_history,
+        )
+
+        async def run() -> None:
+            context = _context(settings, targets[0], "")
+            # Each address has a turn of its own: how many are behind it nobody has said.
+            bounds = replace(context.bounds, expect_instances=0)
+            context = replace(context, profile="quick", bounds=bounds)
+            await watching.watch(wanted, context, write, admin, Until().told)
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            logs.attach(runner.get_loop())
+            runner.run(run())
+    except BindError as error:
+        print(f"netduet: {error}", file=sys.stderr)
+        return _UNUSABLE
+    finally:
+        log_writer.close()
+    return 0
 
 
 def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Resume | None:
@@ -328,10 +382,12 @@ def _patience(settings: ClientSettings) -> Patience:
     )
 
 
-def _start_logs(settings: ClientSettings) -> logs.LogWriter:
+def _start_logs(settings: ClientSettings, *, chatty: bool = False) -> logs.LogWriter:
+    """Begin to log; ``chatty``: what is of level info too, whatever the settings say."""
+    quiet = settings.log_level in {"warning", "error"}
     return logs.start(
         sys.stderr.fileno(),
-        level=settings.log_level,
+        level="info" if chatty and quiet else settings.log_level,
         style=settings.log_format,
         queue=settings.log_queue,
         fields={

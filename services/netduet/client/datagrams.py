@@ -104,6 +104,10 @@ class Datagrams:
 
     def __exit__(self, *_: object) -> None:
         """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
         self._sock.close()
 
     @property
@@ -163,11 +167,19 @@ class Datagrams:
                 return ""
         return "EAGAIN"
 
+    def fileno(self) -> int:
+        """Return the descriptor, for who waits for many of them."""
+        return self._sock.fileno()
+
     def wait(self, seconds: float) -> list[bytes]:
         """Return what has come, or comes next within so many seconds."""
-        arrived: list[bytes] = []
         if not self._poll.poll(math.ceil(max(0.0, seconds) * 1000)):
-            return arrived
+            return []
+        return self.take()
+
+    def take(self) -> list[bytes]:
+        """Return what has come; the errors that the kernel tells of are noted."""
+        arrived: list[bytes] = []
         for _ in range(_BATCH):
             try:
                 arrived.append(self._sock.recv(65_535))

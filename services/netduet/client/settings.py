@@ -27,7 +27,7 @@ def _anything(value: object) -> object:
 
 
 class ClientSettings(Settings):
-    """Settings of ``netduet check`` and ``netduet hello``."""
+    """Settings of ``netduet check``, ``netduet watch`` and ``netduet hello``."""
 
     model_config = SettingsConfigDict(env_prefix="NETDUET_CLIENT_")
 
@@ -74,7 +74,7 @@ class ClientSettings(Settings):
     """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
 
     max_outage: Annotated[Duration, Field(ge=0.2, le=HOUR)] = 0.5
-    """Longest time the network may be out without a failure; below 200ms an outage is not told from loss."""
+    """Longest time the network may be out without a failure; below 200ms an outage is not told from loss. `watch` tells of connections only what is longer."""
 
     stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
     """Time for which the check `stream` watches; 0 takes that of the profile: 2 seconds, 20 seconds, an hour."""
@@ -88,11 +88,34 @@ class ClientSettings(Settings):
     answer_timeout: Seconds = 3.0
     """Time a server has to answer."""
 
+    watch_neighbours: Annotated[int, Field(ge=0, le=1000)] = 8
+    """Addresses of a name that `watch` takes, always the same for this host's name; 0 takes all."""
+
+    watch_interval: Annotated[Duration, Field(ge=0.02, le=1)] = 0.05
+    """Time from one datagram of a stream of `watch` to the next, each way; a fresh connection comes with every 20th, a question on the old one with every 10th. What takes fewer than 8 is loss, and no outage."""
+
+    watch_checks_interval: Annotated[Duration, Field(ge=1, le=24 * HOUR)] = 300.0
+    """Time from one turn of `watch`'s checks at a peer to the next, a fifth more or less: identity, balance, a light load."""
+
+    watch_resolve_interval: Annotated[Duration, Field(ge=1, le=HOUR)] = 5.0
+    """Time after which `watch` looks names up again."""
+
+    watch_history: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Outages, and peers that left, that `watch` remembers singly; all are counted."""
+
+    admin_host: Annotated[
+        str, BeforeValidator(_anything), Field(json_schema_extra={"empty": "*"})
+    ] = "127.0.0.1"
+    """Address that the admin port of `watch` listens on; `*` is every address."""
+
+    admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Port of /livez, /readyz, /metrics and /version of `watch`, over HTTP; 0 opens none."""
+
     greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, server!"
     """What `hello` says, in UTF-8."""
 
     json_report: Annotated[bool, Field(json_schema_extra={"flag": "--json"})] = False
-    """Print one JSON document instead of words (schema: docs/report.schema.json)."""
+    """Print one JSON document instead of words (schema: docs/report.schema.json). `watch` prints nothing, and logs all."""
 
     junit: str = ""
     """File to which a JUnit report is written besides; empty writes none."""

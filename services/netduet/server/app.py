@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from netduet import __version__, kernel, logs
+from netduet.binding import BindError, Sockets, bind
 from netduet.server.admission import Admission
 from netduet.server.behaviours import Behaviours, Identity, new_id
 from netduet.server.counters import Counters
 from netduet.server.datagrams import DatagramEndpoint
 from netduet.server.flows import Flows
+from netduet.server.lately import Lately
 from netduet.server.ledger import Ledger
-from netduet.server.listener import BindError, Listener, Sockets, bind
+from netduet.server.listener import Listener
 from netduet.server.records import Records
 from netduet.server.session import Session
 from netduet.server.shared import Shared
@@ -121,6 +123,7 @@ class Server:
             ledger=ledger,
             admission=admission,
             counters=self._counters,
+            lately=Lately(),
             records=Records(log, self._counters, admission),
             sessions=set(),
         )
@@ -136,7 +139,7 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         listener = Listener(sockets.tcp, self._accept)
         behaviours = self._shared.behaviours
-        flows, streams = Flows(), Streams(behaviours.identity.boot_id)
+        flows, streams = Flows(), self._streams()
         endpoints = [
             DatagramEndpoint(sock, behaviours, self._counters, flows, streams)
             for sock in sockets.udp
@@ -158,6 +161,14 @@ class Server:
                 endpoint.stop(loop)
             await self._drain(loop)
             self._say_stopped()
+
+    def _streams(self) -> Streams:
+        settings = self._settings
+        return Streams(
+            self._identity.boot_id,
+            most=settings.max_streams,
+            each=min(settings.max_streams, settings.max_streams_per_client),
+        )
 
     def stop(self) -> None:
         """Drain, as at the first signal; called again, leave at once."""

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet import kernel
+from netduet.binding import BindError, reason
 
 if TYPE_CHECKING:
     from netduet.server.session import Session
-
-_TRIES: Final = 16
-"""Ports tried when any free one will do: it must be free in every family."""
 
 _HANDSHAKE: Final = 0.25
 """Seconds from a SYN that was heard to the end of its handshake, on most paths.
@@ -27,110 +23,6 @@ The peer's first retransmission is in it (200 ms, Linux's TCP_RTO_MIN).
 
 _HOLD: Final = 0.05
 """Seconds between two looks at the accept queues."""
-
-_NO_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
-
-
-class BindError(Exception):
-    """An address that cannot be listened on; the message names it and the remedy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sockets:
-    """Bound sockets, all on one port. ``absent`` names families this host lacks."""
-
-    port: int
-    tcp: list[socket.socket]
-    udp: list[socket.socket]
-    absent: list[str]
-
-    def close(self) -> None:
-        """Close all of them."""
-        for sock in (*self.tcp, *self.udp):
-            sock.close()
-
-
-def bind(host: str, port: int, *, udp: bool) -> Sockets:
-    """Bind the port on every address of the host ("" means every address there is).
-
-    Raises:
-        BindError: the host has no address here, or the port is taken or forbidden.
-
-    """
-    for left in range(_TRIES, 0, -1):
-        try:
-            return _bind_all(_addresses(host), port, udp=udp)
-        except OSError as error:
-            if port == 0 and left > 1 and error.errno == errno.EADDRINUSE:
-                continue
-            raise BindError(_reason(error, host, port)) from None
-    raise AssertionError  # the last try returned or raised
-
-
-def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    if not host:
-        return [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]  # noqa: S104 - every address is the documented default
-    found = socket.getaddrinfo(
-        host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    return list(dict.fromkeys((info[0], str(info[4][0])) for info in found))
-
-
-def _bind_all(
-    addresses: list[tuple[socket.AddressFamily, str]], port: int, *, udp: bool
-) -> Sockets:
-    sockets = Sockets(port, [], [], [])
-    kinds = [(socket.SOCK_STREAM, sockets.tcp)]
-    if udp:
-        kinds.append((socket.SOCK_DGRAM, sockets.udp))
-    try:
-        for family, address in addresses:
-            for kind, bound in kinds:
-                try:
-                    sock = _bind_one(family, kind, address, port)
-                except OSError as error:
-                    if error.errno in _NO_FAMILY and len(addresses) > 1:
-                        sockets.absent.append(family.name)
-                        break
-                    raise
-                bound.append(sock)
-                port = sock.getsockname()[1]
-    except OSError:
-        sockets.close()
-        raise
-    if not sockets.tcp:
-        raise OSError(errno.EADDRNOTAVAIL, "no family has this address")
-    return Sockets(port, sockets.tcp, sockets.udp, sockets.absent)
-
-
-def _bind_one(
-    family: socket.AddressFamily, kind: socket.SocketKind, address: str, port: int
-) -> socket.socket:
-    sock = socket.socket(family, kind)
-    try:
-        if kind is socket.SOCK_STREAM:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family is socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setblocking(False)
-        sock.bind((address, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _reason(error: OSError, host: str, port: int) -> str:
-    remedies = {
-        errno.EADDRINUSE: "something else listens there: stop it or take another port",
-        errno.EACCES: "ports below 1024 need a privilege: take a higher one",
-        errno.EADDRNOTAVAIL: "this host has no such address",
-    }
-    if isinstance(error, socket.gaierror):
-        remedy = "this name has no address here"
-    else:
-        remedy = remedies.get(error.errno or 0, error.strerror or str(error))
-    return f"cannot listen on {host or 'every address'}, port {port}: {remedy}"
 
 
 class Listener:
@@ -158,7 +50,7 @@ class Listener:
             try:
                 sock.listen(backlog)  # uvloop is silent when it cannot
             except OSError as error:
-                raise BindError(_reason(error, address, port)) from None
+                raise BindError(reason(error, address, port)) from None
             server = await loop.create_server(accept, sock=sock, backlog=backlog)
             self._servers.append(server)
 

@@ -5,6 +5,7 @@ Names and units follow Prometheus's conventions; every label has few values.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from netduet import __version__, kernel
+from netduet.server.lately import WINDOW
 
 if TYPE_CHECKING:
+    from netduet.binding import Sockets
     from netduet.server.behaviours import Identity
-    from netduet.server.listener import Sockets
     from netduet.server.session import Session
     from netduet.server.shared import Shared
     from netduet.stalls import StallWatch
@@ -65,6 +67,12 @@ class ServerMetrics(Collector):
             "netduet_connections_limit",
             "Connections that may be open at once.",
             shared.admission.total,
+        )
+        yield _gauge(
+            "netduet_clients_recently",
+            f"Client addresses that opened a framed connection in the last {WINDOW:g} "
+            "seconds; 1,024 at most.",
+            shared.lately.count(time.monotonic()),
         )
         ended = CounterMetricFamily(
             "netduet_connections_ended",

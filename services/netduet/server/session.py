@@ -226,6 +226,7 @@ class Session(Sending):
             self._descriptor,
         )
         self._shared.ledger.add(self._entry)
+        self._shared.lately.heard(self.peer[0], self.loop.time())
 
     # Timers
 

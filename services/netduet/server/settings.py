@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from netduet.configuration import Duration, Settings, Size, contradiction
 from netduet.quantities import GIB, HOUR, KIB, MIB
+from netduet.server.streams import EACH, MOST
 
 DAY = 24 * HOUR
 
@@ -64,6 +65,12 @@ class ServerSettings(Settings):
 
     backlog: Annotated[int, Field(ge=1, le=65_535)] = 1024
     """Connections that may wait to be accepted (listen(2)); the kernel's somaxconn bounds it."""
+
+    max_streams: Annotated[int, Field(ge=1, le=10_000)] = MOST
+    """Streams of datagrams at once: one for each check `stream` and each `netduet watch`."""
+
+    max_streams_per_client: Annotated[int, Field(ge=1, le=10_000)] = EACH
+    """Streams of datagrams at once per client address; behind a NAT everybody is one address."""
 
     max_frame_size: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = MIB
     """Largest payload of a frame."""

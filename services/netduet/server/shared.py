@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from netduet.server.admission import Admission
     from netduet.server.behaviours import Behaviours
     from netduet.server.counters import Counters
+    from netduet.server.lately import Lately
     from netduet.server.ledger import Ledger
     from netduet.server.records import Records
     from netduet.server.session import Session
@@ -28,5 +29,6 @@ class Shared:
     ledger: Ledger
     admission: Admission
     counters: Counters
+    lately: Lately
     records: Records
     sessions: set[Session]

@@ -18,8 +18,9 @@ from tests.containers.stage import Stage
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy/prometheus"
+SERVER = "server:12346"
 
-Watching = Callable[[Network], Prometheus]
+Watching = Callable[..., Prometheus]
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +51,9 @@ def prometheus_image(engine: docker.DockerClient) -> str:
 
 @pytest.fixture
 def watching(prometheus_image: str, stage: Stage) -> Watching:
-    """Return what starts a Prometheus that scrapes ``server`` each second."""
+    """Return what starts a Prometheus that scrapes each second, ``server`` or others."""
 
-    def start(network: Network) -> Prometheus:
+    def start(network: Network, *targets: str) -> Prometheus:
         rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
         for group in rules["groups"]:
             for rule in group["rules"]:
@@ -66,7 +67,7 @@ def watching(prometheus_image: str, stage: Stage) -> Watching:
         config["rule_files"] = ["/tmp/rules.yaml"]
         [job] = config["scrape_configs"]
         del job["dns_sd_configs"]
-        job["static_configs"] = [{"targets": ["server:12346"]}]
+        job["static_configs"] = [{"targets": list(targets or (SERVER,))}]
         run = (
             'echo "$RULES" >/tmp/rules.yaml && echo "$CONFIG" >/tmp/prometheus.yaml '
             "&& exec prometheus --config.file=/tmp/prometheus.yaml "

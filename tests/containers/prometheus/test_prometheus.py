@@ -9,6 +9,7 @@ import yaml
 from tests.containers.prometheus.conftest import RULES, Watching
 from tests.containers.stage import PORT, Finished, Stage, finish, inside, wait_for
 
+CLIENT = {"NETDUET_CLIENT_ADMIN_HOST": "*", "NETDUET_CLIENT_ADMIN_PORT": "12347"}
 ADMIN = {"NETDUET_SERVER_ADMIN_HOST": "*", "NETDUET_SERVER_ADMIN_PORT": "12346"}
 
 # Three that come and stay: two too many.
@@ -92,13 +93,31 @@ def test_limit_that_is_reached_is_told(stage: Stage, watching: Watching) -> None
     assert "max_connections" in said
 
 
+def test_outage_that_a_watch_sees_is_told(stage: Stage, watching: Watching) -> None:
+    """A peer that is paused is out; when it is back, there was an outage."""
+    network = stage.network()
+    server = stage.server(network)
+    stage.start_client(network, "watch", "server", alias="client", env=CLIENT)
+    prometheus = watching(network, "client:12347")
+    prometheus.until("watched", lambda one: one.values("netduet_peer_up") == [1])
+    inside(server).pause()
+    try:
+        prometheus.until("out", lambda one: "NetduetPeerOut" in one.firing())
+    finally:
+        inside(server).unpause()
+    prometheus.until("counted", lambda one: "NetduetOutages" in one.firing())
+    prometheus.until("back", lambda one: "NetduetPeerOut" not in one.firing())
+
+
 def test_rules_ask_for_metrics_that_are_there(stage: Stage, watching: Watching) -> None:
     """Each metric that a rule names is one that Prometheus has of a real server."""
     network = stage.network()
     # Only a process with a limit of the CPU tells on every kernel how it was held back.
     stage.server(network, env=ADMIN, cpu_period=100_000, cpu_quota=200_000)
-    prometheus = watching(network)
-    prometheus.until("scraped", lambda one: one.values("up") == [1])
+    stage.start_client(network, "watch", "server", alias="client", env=CLIENT)
+    prometheus = watching(network, "server:12346", "client:12347")
+    prometheus.until("scraped", lambda one: one.values("up") == [1, 1])
+    prometheus.until("watched", lambda one: one.values("netduet_peer_up") == [1])
     rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
     asked = {
         name
@@ -106,6 +125,7 @@ def test_rules_ask_for_metrics_that_are_there(stage: Stage, watching: Watching) 
         for rule in one["rules"]
         for name in re.findall(r"\b(?:netduet|process)_\w+", rule["expr"])
     }
-    assert len(asked) >= 8
-    for name in sorted(asked):
+    assert len(asked) >= 14
+    # Its series come with the first outage of a kind.
+    for name in sorted(asked - {"netduet_outages_total"}):
         assert prometheus.values(f"count({name})") != [], name

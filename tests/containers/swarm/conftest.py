@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from tests.containers.stage import Images
-from tests.containers.swarm.playing import Stack, require_no_swarm, written
+from tests.containers.swarm.playing import Stack, require_no_swarm
 
 _BRIDGE = "docker_gwbridge"
 
@@ -32,13 +32,9 @@ def swarm(engine: docker.DockerClient) -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="module")
-def stack(
-    swarm: docker.DockerClient,
-    images: Images,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stack]:
+def stack(swarm: docker.DockerClient, images: Images) -> Iterator[Stack]:
     """Deploy the stack with one server; remove it in the end."""
-    one = Stack(swarm, images, written(tmp_path_factory.mktemp("stack")))
+    one = Stack(swarm, images)
     try:
         one.deploy(NETDUET_REPLICAS="1")
         one.settle(1)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
-import yaml
 from docker.models.containers import Container
 from docker.models.services import Service
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
@@ -51,24 +50,12 @@ def until(what: str, holds: Callable[[], bool]) -> None:
     raise AssertionError(f"never {what}")
 
 
-def written(folder: Path) -> Path:
-    """Write the stack with a client that checks again and again: it cannot watch yet."""
-    stack = yaml.safe_load(STACK.read_text())
-    client = stack["services"]["client"]
-    client["command"] = ["check", "tasks.server"]
-    del client["environment"]
-    path = folder / "stack.yml"
-    path.write_text(yaml.safe_dump(stack))
-    return path
-
-
 @dataclass
 class Stack:
     """A stack that is deployed under a name of its own."""
 
     engine: docker.DockerClient
     images: Images
-    file: Path
     name: str = field(default_factory=lambda: f"netduet-{uuid.uuid4().hex[:8]}")
 
     def deploy(self, **settings: str) -> None:
@@ -76,7 +63,7 @@ class Stack:
         env = {**os.environ, **settings}
         command = ["docker", "stack", "deploy", "--resolve-image", "never"]
         done = subprocess.run(
-            [*command, "-c", str(self.file), self.name],
+            [*command, "-c", str(STACK), self.name],
             env=env,
             capture_output=True,
             text=True,

@@ -8,14 +8,14 @@ from typing import Any
 
 import docker
 import pytest
+from docker.models.services import Service
 
-from tests.containers.stage import PORT, Finished, Images
+from tests.containers.stage import HARDENED, PORT, Finished, Images
 from tests.containers.swarm.playing import (
     Stack,
     finished,
     require_no_swarm,
     until,
-    written,
 )
 
 pytestmark = pytest.mark.timeout(300)
@@ -56,6 +56,11 @@ def instances(checks: dict[str, Any]) -> int:
     """Return how many servers answered."""
     number: int = checks["identity"]["figures"]["instances"]
     return number
+
+
+def said(service: Service) -> bytes:
+    """Return what a service has logged."""
+    return b"".join(service.logs(stdout=True))
 
 
 def ids(stack: Stack) -> set[str]:
@@ -107,21 +112,53 @@ def test_killed_task_is_replaced(stack: Stack) -> None:
     assert (done.status, instances(checks)) == (0, 2), done.out
 
 
-def test_client_of_each_node_finds_the_network_well(stack: Stack) -> None:
-    """There is one on this node; what it logs is its verdict."""
+def test_client_of_each_node_watches(stack: Stack) -> None:
+    """There is one on this node; its log says whom it watches."""
     service = stack.engine.services.get(f"{stack.name}_client")
     assert "Global" in service.attrs["Spec"]["Mode"]
     until(
-        "judged",
-        lambda: b"PASS: the network" in b"".join(service.logs(stdout=True)),
+        "watched",
+        lambda: b":12345 (tasks.server:12345) is watched" in said(service),
     )
 
 
+def test_watch_tells_what_each_change_costs(stack: Stack) -> None:
+    """Scaling and an update cost nothing; a killed task is one outage, the server's."""
+    stack.scale(1)
+    watch = stack.start(stack.images.client, ["watch", "tasks.server"], **HARDENED)
+
+    def watched() -> int:
+        lines = watch.logs().splitlines()
+        added = sum(b") is watched" in one and b"no more" not in one for one in lines)
+        return added - sum(b"is watched no more" in one for one in lines)
+
+    for replicas in (1, 5, 2):
+        stack.scale(replicas)
+        until(f"{replicas} watched", lambda n=replicas: watched() == n)
+    before = ids(stack)
+    stack.update()
+    stack.settle(2)
+    assert not ids(stack) & before
+    until("both new ones watched", lambda: watch.logs().count(b") is watched\n") >= 7)
+    until("2 watched", lambda: watched() == 2)
+    assert b" OUT " not in watch.logs(), watch.logs().decode()
+    victim, _ = stack.containers("server")
+    victim.kill()
+    until("over", lambda: b" BACK " in watch.logs())
+    watch.kill("SIGTERM")
+    done = finished(watch)
+    assert done.status == 0
+    outages = [one for one in done.out.splitlines() if " OUT " in one]
+    assert len(outages) == 1, done.out
+    [over] = [one for one in done.out.splitlines() if " BACK " in one]
+    assert "the server's end" in over, over
+
+
 def test_virtual_address_is_shown_as_what_it_is(
-    swarm: docker.DockerClient, images: Images, tmp_path: Path
+    swarm: docker.DockerClient, images: Images
 ) -> None:
     """Without IPVS nobody answers there, and why is said; the tasks themselves do."""
-    stack = Stack(swarm, images, written(tmp_path))
+    stack = Stack(swarm, images)
     try:
         stack.deploy(NETDUET_REPLICAS="1", NETDUET_ENDPOINT_MODE="vip")
         stack.settle(1)

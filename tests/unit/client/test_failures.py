@@ -10,17 +10,19 @@ import pytest
 from netduet import client
 from netduet.client.checks import CHECKS
 from netduet.client.failures import CATALOGUE, SIDES, Failure
+from netduet.logs import EVENTS
 
 SOURCES = Path(client.__path__[0])
 
 
 def given() -> set[str]:
     """Return the classes that the checks and the battery name in their source."""
-    text = "".join(path.read_text() for path in SOURCES.glob("checks/**/*.py"))
-    text += (SOURCES / "battery.py").read_text()
-    prefixes = "|".join([*(check.name for check in CHECKS), "check"])
+    texts = [path.read_text() for path in SOURCES.glob("checks/**/*.py")]
+    texts += [path.read_text() for path in SOURCES.glob("watch/*.py")]
+    text = "".join(texts) + (SOURCES / "battery.py").read_text()
+    prefixes = "|".join([*(check.name for check in CHECKS), "check", "watch"])
     found = re.findall(rf'"((?:{prefixes})\.[a-z_]+)"', text)
-    return set(found) - {"check.finished"}  # an event of the log
+    return set(found) - set(EVENTS)
 
 
 def test_every_class_that_is_given_is_known_and_every_known_one_is_given() -> None:
@@ -30,7 +32,7 @@ def test_every_class_that_is_given_is_known_and_every_known_one_is_given() -> No
 
 def test_names_begin_with_their_check() -> None:
     """A class says by its name which check finds it."""
-    checks = {check.name for check in CHECKS} | {"check"}
+    checks = {check.name for check in CHECKS} | {"check", "watch"}
     checks -= {"tls"}  # finds nothing yet
     assert {name.partition(".")[0] for name in CATALOGUE} == checks
 
@@ -103,6 +105,10 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("stream.old_connections", "intermediary"),
         ("stream.restarted", "server"),
         ("stream.unsent", "client"),
+        ("watch.left", "server"),
+        ("watch.paused", "server"),
+        ("watch.stuck_flow", "intermediary"),
+        ("watch.load", "intermediary"),
         ("check.defect", "client"),
     ],
 )

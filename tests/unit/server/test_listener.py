@@ -10,9 +10,10 @@ import socket
 
 import pytest
 
-from netduet import kernel
+from netduet import binding, kernel
+from netduet.binding import BindError, bind
 from netduet.server import listener
-from netduet.server.listener import BindError, Listener, bind
+from netduet.server.listener import Listener
 
 
 def test_every_address_shares_one_free_port() -> None:
@@ -37,7 +38,7 @@ def test_one_host_is_one_family() -> None:
 
 def test_host_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that lacks a family serves the other one, and the lack is known."""
-    bind_one = listener._bind_one
+    bind_one = binding._bind_one
 
     def without_ipv6(
         family: socket.AddressFamily, kind: socket.SocketKind, address: str, port: int
@@ -46,7 +47,7 @@ def test_host_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
         return bind_one(family, kind, address, port)
 
-    monkeypatch.setattr(listener, "_bind_one", without_ipv6)
+    monkeypatch.setattr(binding, "_bind_one", without_ipv6)
     sockets = bind("", 0, udp=True)
     assert [sock.family for sock in (*sockets.tcp, *sockets.udp)] == [
         socket.AF_INET
@@ -61,7 +62,7 @@ def test_host_without_any_family_cannot_serve(monkeypatch: pytest.MonkeyPatch) -
     def nothing(*_: object) -> socket.socket:
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
 
-    monkeypatch.setattr(listener, "_bind_one", nothing)
+    monkeypatch.setattr(binding, "_bind_one", nothing)
     with pytest.raises(BindError, match="every address, port 7"):
         bind("", 7, udp=True)
 
@@ -83,7 +84,7 @@ def test_free_port_is_sought_until_it_is_free_everywhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With port 0, a port whose UDP side is taken is given up for another."""
-    bind_one = listener._bind_one
+    bind_one = binding._bind_one
     refused: list[int] = []
 
     def first_udp_is_taken(
@@ -94,7 +95,7 @@ def test_free_port_is_sought_until_it_is_free_everywhere(
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         return bind_one(family, kind, address, port)
 
-    monkeypatch.setattr(listener, "_bind_one", first_udp_is_taken)
+    monkeypatch.setattr(binding, "_bind_one", first_udp_is_taken)
     sockets = bind("127.0.0.1", 0, udp=True)
     assert refused
     assert {sock.getsockname()[1] for sock in (*sockets.tcp, *sockets.udp)} == {

@@ -16,6 +16,7 @@ from netduet.client.failures.isolation import ISOLATION
 from netduet.client.failures.lasting import LASTING
 from netduet.client.failures.load import LOAD
 from netduet.client.failures.stream import STREAM
+from netduet.client.failures.watch import WATCH
 
 __all__ = ["CATALOGUE", "SIDES", "Failure"]
 
@@ -30,5 +31,6 @@ CATALOGUE: Final = {
         *STREAM,
         *LOAD,
         *ISOLATION,
+        *WATCH,
     )
 }

@@ -61,6 +61,8 @@ class Closures:
         self.longest_void = 0.0
         """Seconds for which void ones came one behind the other, with no other that worked."""
         self._void_since: float | None = None
+        self.why = ""
+        """Why the latest one did not work, "" where it did."""
         self._tell = tell
         self._run: Closure | None = None
         self._before = 0.0
@@ -76,6 +78,7 @@ class Closures:
             self.longest_void = max(self.longest_void, span)
             return
         self.begun += 1
+        self.why = tick.why
         if tick.worked:
             self._void_since = None
             self._run, self._before = None, tick.begin
@@ -93,10 +96,16 @@ class Closures:
                 run, end=tick.end, last=tick.begin, failed=run.failed + 1
             )
 
+    @property
+    def standing(self) -> Closure | None:
+        """The run that is not over."""
+        run = self._run
+        return run if run is not None and run.failed >= LEAST else None
+
     def finish(self) -> None:
         """Tell of a run that is not over."""
-        if self._run is not None and self._run.failed >= LEAST:
-            self._tell(self._run)
+        if self.standing is not None:
+            self._tell(self.standing)
         self._run = None
 
 
@@ -119,8 +128,8 @@ class Connections:
         """
         self.closures = Closures(tell)
         self.skipped = 0
+        self.at_once = at_once
         self._address = address
-        self._at_once = at_once
         self._patience = patience
         self._period = period
         self._stalls = stalls
@@ -152,7 +161,7 @@ class Connections:
 
     async def _tick(self) -> Tick:
         begin = time.monotonic()
-        bound = self._at_once
+        bound = self.at_once
         patience = replace(
             self._patience,
             connect=min(bound, self._patience.connect),

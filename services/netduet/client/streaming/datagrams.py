@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.streaming.events import Event, Tell
+from netduet.client.streaming.events import Outage, Tell
 from netduet.client.streaming.picture import Picture
 from netduet.wire import datagrams, streams
 from netduet.wire.errors import RemoteError
@@ -39,7 +39,8 @@ _QUIET: Final = 0.3
 _LONGEST: Final = 1.5
 _STOPS: Final = 5
 _KNOCK: Final = 0.1
-"""Seconds between two questions for a cookie."""
+_SELDOM: Final = 2.0
+"""Seconds between two questions for a cookie, at first and after some in vain."""
 
 
 class Streaming:
@@ -50,9 +51,16 @@ class Streaming:
     end did not run, for ``stalled`` seconds in all.
     """
 
-    def __init__(self, sock: Datagrams, period: float, tell: Tell) -> None:
-        """Say by which socket, at which pace (in seconds), and who hears of events."""
-        self.picture = Picture(period)
+    def __init__(
+        self, sock: Datagrams, period: float, tell: Tell, picture: Picture | None = None
+    ) -> None:
+        """Say by which socket, at which pace (in seconds), and who hears of events.
+
+        ``picture`` is where all goes; a new one unless it is given.
+        """
+        self.picture = picture or Picture(period)
+        self.standing: Outage | None = None
+        """The outage that went on when all was settled last."""
         self.answered = False
         self.refused = ""
         self.unsent = 0
@@ -66,25 +74,60 @@ class Streaming:
         self._cookie = NO_COOKIE
         self._boot = b""
         self._knocked = float("-inf")
+        self._knocks = 0
         self._over = False
         self._fair = True
+        self._due = self._settled = 0.0
 
     def run(self, seconds: float, stop: threading.Event) -> None:
         """Stream for so long, or until told to stop; then end the server's stream."""
-        due = settle = time.monotonic()
-        until = due + seconds
+        now = time.monotonic()
+        until = now + seconds
+        self.begin(now)
         while (now := time.monotonic()) < until and not stop.is_set():
-            if now >= due:
-                self._judge_pace(now - due)
-                self._send(now)
-                due += self._period
-                if due <= now:
-                    due = now + self._period
-            if now >= settle:
-                self._settle(self.picture.settle(now))
-                settle = now + _SETTLE
+            due = self.turn(now)
             self._take(min(due, until) - time.monotonic())
         self._rest(stop)
+
+    def begin(self, at: float) -> None:
+        """Say when the first datagram is due (a monotonic second)."""
+        self._due = self._settled = at
+
+    def turn(self, now: float) -> float:
+        """Do what is due; return when the next datagram is."""
+        if now >= self._due:
+            self._judge_pace(now - self._due)
+            self._send(now)
+            # What was missed is left out, and the phase is kept: many that were held
+            # up together must not go on in step.
+            missed = int((now - self._due) / self._period)
+            self._due += (1 + missed) * self._period
+        if now >= self._settled + _SETTLE:
+            for event in self.picture.settle(now):
+                self._tell(event)
+            self.standing = self.picture.standing(now)
+            self._settled = now
+        return self._due
+
+    def hear(self, arrived: list[bytes], at: float, *, fair: bool) -> None:
+        """Take what has come; not ``fair``: it may have waited for us."""
+        for data in arrived:
+            try:
+                frame = datagrams.parse(data)
+            except RemoteError:
+                continue
+            if frame is None or not frame.flags & ANSWER:
+                continue
+            if frame.kind == Kind.STREAM:
+                answer = streams.parse_answer(frame.payload)
+                self._understand(answer, at, fair=fair and self._fair)
+            elif frame.kind == Kind.ERROR:
+                self._be_refused(frame.payload)
+
+    def leave(self) -> None:
+        """Ask the server to end its stream; nobody waits for an answer."""
+        if self.answered:
+            self._ask(self.picture.up.sent, StreamFlag.STOP)
 
     # Parts
 
@@ -105,8 +148,9 @@ class Streaming:
                 self.error = error
             else:
                 picture.sent(now)
-        elif now - self._knocked >= _KNOCK:
+        elif now - self._knocked >= min(_SELDOM, _KNOCK * 2 ** (self._knocks // 16)):
             self._knocked = now
+            self._knocks += 1
             self.error = self._ask(0) or self.error
 
     def _ask(self, number: int, flags: StreamFlag = streams.PLAIN) -> str:
@@ -121,18 +165,7 @@ class Streaming:
         until = time.monotonic() + max(0.0, seconds)
         arrived = self._sock.wait(seconds)
         at = time.monotonic()
-        fair = self._fair and at - until < LATE
-        for data in arrived:
-            try:
-                frame = datagrams.parse(data)
-            except RemoteError:
-                continue
-            if frame is None or not frame.flags & ANSWER:
-                continue
-            if frame.kind == Kind.STREAM:
-                self._understand(streams.parse_answer(frame.payload), at, fair=fair)
-            elif frame.kind == Kind.ERROR:
-                self._be_refused(frame.payload)
+        self.hear(arrived, at, fair=at - until < LATE)
 
     def _understand(
         self, answer: streams.StreamAnswer | None, at: float, *, fair: bool
@@ -147,6 +180,7 @@ class Streaming:
                 self._cookie = cookie
                 self.picture.booted(boot.hex())
             case Told():
+                self.refused = ""
                 self.picture.take(answer, at, fair=fair)
             case End(why=Why.STOPPED):
                 self._over = True
@@ -158,10 +192,6 @@ class Streaming:
             self.refused = decode(Failure, payload).message
         except RemoteError:
             self.refused = "an error that cannot be read"
-
-    def _settle(self, events: list[Event]) -> None:
-        for event in events:
-            self._tell(event)
 
     def _rest(self, stop: threading.Event) -> None:
         """Wait for what is still under way, then end the stream; tell what is left."""
@@ -177,7 +207,8 @@ class Streaming:
 
         while waiting(now := time.monotonic()) and not stop.is_set():
             self._take(self._period)
-        self._settle(picture.finish(now))
+        for event in picture.finish(now):
+            self._tell(event)
         for _ in range(_STOPS if self.answered else 0):
             if self._over or self._ask(picture.up.sent, StreamFlag.STOP):
                 break

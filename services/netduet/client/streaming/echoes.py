@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -41,11 +42,14 @@ _PAYLOAD: Final = bytes(8)
 class Pauses:
     """Finds where answers were late. Pure; they come in the order of the questions."""
 
-    def __init__(self, tell: Tell) -> None:
-        """Say who hears of a pause that is over."""
+    def __init__(
+        self, tell: Tell, round_trip: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Say who hears of a pause that is over, and of the seconds of each answer."""
         self.asked = 0
         self.answered = 0
         self._tell = tell
+        self._round_trip = round_trip
         self._sent: deque[float] = deque()
         self._quickest = float("inf")
         self._pause: Pause | None = None
@@ -66,6 +70,7 @@ class Pauses:
             sent = self._sent.popleft()
             self.answered += 1
             self._quickest = min(self._quickest, at - sent)
+            self._round_trip(at - sent)
             if at - sent <= SLOW + self._quickest:
                 self._tell_pause()
             elif self._pause is None or sent > self._pause.end:
@@ -74,11 +79,21 @@ class Pauses:
             else:
                 self._pause = replace(self._pause, end=at)
 
+    @property
+    def quickest(self) -> float:
+        """The seconds of the quickest answer; 0 before the first."""
+        return 0.0 if self._quickest == float("inf") else self._quickest
+
+    def standing(self, now: float) -> Pause | None:
+        """Return the pause that goes on, if one does."""
+        if not self._sent or now - self._sent[0] <= SLOW + self.quickest:
+            return None
+        return Pause(self._sent[0], now, ended=False)
+
     def end(self, at: float, broken: str = "") -> None:
         """End the connection: by a breach of it, or because the time is up."""
-        quickest = 0.0 if self._quickest == float("inf") else self._quickest
         begin = self._sent[0] if self._sent else at
-        late = at - begin > SLOW + quickest
+        late = at - begin > SLOW + self.quickest
         pause = self._pause
         if pause is not None and late and begin <= pause.end:
             begin, self._pause = pause.begin, None
@@ -97,10 +112,18 @@ class Echoes:
     """Keeps one connection in use; makes another when it breaks."""
 
     def __init__(
-        self, address: Address, patience: Patience, period: float, tell: Tell
+        self,
+        address: Address,
+        patience: Patience,
+        period: float,
+        tell: Tell,
+        round_trip: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Say where to, at which pace (in seconds), and who hears of events."""
-        self.pauses = Pauses(tell)
+        """Say where to, at which pace (in seconds), and who hears of events.
+
+        ``round_trip`` hears of the seconds of each answer.
+        """
+        self.pauses = Pauses(tell, round_trip)
         self.connections = 0
         self.unmade = ""
         self.report: Report | None = None

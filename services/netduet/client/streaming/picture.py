@@ -30,7 +30,9 @@ SETTLE: Final = 1.0
 STALL: Final = 0.1
 """Seconds by which a server's datagram must leave late to show that it did not run."""
 
-_RING: Final = 1 << 16
+RING: Final = 1 << 16
+"""Datagrams of which it is known when each left; of a gap before them, its begin alone."""
+
 _KEPT: Final = 4096
 _STALLS: Final = 64
 _AGE: Final = 30.0
@@ -90,9 +92,13 @@ class _Hole:
 class Picture:
     """Both directions of one flow."""
 
-    def __init__(self, period: float) -> None:
-        """Start; ``period`` is the seconds from one datagram to the next, both ways."""
+    def __init__(self, period: float, ring: int = RING) -> None:
+        """Start; ``period`` is the seconds from one datagram to the next, both ways.
+
+        ``ring`` bounds the memory: eight bytes for each datagram that it holds.
+        """
         self.period = period
+        self._ring = ring
         self.up = Counted()
         self.down = Counted()
         self.latest: float | None = None
@@ -106,7 +112,7 @@ class Picture:
         self._before = (0, 0, 0)
         self._before_up = (0, 0)
         # Up: when each left, what of them the server told last, what is settled.
-        self._times = array("d", bytes(8 * _RING))
+        self._times = array("d", bytes(8 * ring))
         self._told: Told | None = None
         self._gaps: list[Gap] = []
         self._edges: dict[int, float] = {}
@@ -135,9 +141,9 @@ class Picture:
 
     def sent(self, at: float) -> None:
         """Count a datagram that has just left; its number is how many left before it."""
-        if self._unheard() == _RING // 2:  # soon overwritten
+        if self._unheard() == self._ring // 2:  # soon overwritten
             self._edges[self._known] = self._time(self._known)
-        self._times[self.up.sent % _RING] = at
+        self._times[self.up.sent % self._ring] = at
         self.up.sent += 1
 
     def take(self, told: Told, at: float, *, fair: bool = True) -> None:
@@ -174,24 +180,37 @@ class Picture:
     def finish(self, now: float) -> list[Event]:
         """Return what is left; an outage that has not ended lasts until ``now``."""
         told = self.settle(float("inf"))
+        if self.latest is None:
+            return told
+        standing = self.standing(now)
+        if standing is not None:
+            told.append(standing)
+        unheard = self._unheard()
+        silent = standing is not None and standing.where == UNKNOWN
+        if unheard >= ROW and not silent:
+            self.up.lost += unheard
+        else:
+            self.up.untold += unheard
+        return told
+
+    def standing(self, now: float) -> Outage | None:
+        """Return the outage that goes on, as far as it can be told by now."""
         heard = self.latest
         if heard is None:
-            return told
+            return None
         if now - heard >= LEAST + ROW * self.period:
             # Down is out for certain; what of ours arrives since then nobody can tell.
             lost = int((now - heard) / self.period)
-            told.append(Outage(UNKNOWN, heard, now, lost, ended=False))
-            self.up.untold += self.up.sent - self._known
-        elif self._unheard() >= ROW:
-            begin = self._time(self._known)
-            self.up.lost += self._unheard()
-            if now - begin >= LEAST:
-                deaf = _overlap(self._stalls, begin, now)
-                lost = self._unheard()
-                told.append(Outage(FORTH, begin, now, lost, 0.0, deaf, ended=False))
-        else:
-            self.up.untold += self._unheard()
-        return told
+            return Outage(UNKNOWN, heard, now, lost, ended=False)
+        unheard, begin = self._unheard(), self._edges.get(self._known)
+        if unheard < ROW or now - heard > max(LEAST, 3 * self.period):
+            return None  # few lacking, or soon silent too
+        begin = begin or self._time(self._known)
+        if now - begin < LEAST:
+            return None
+        slipped = max(0.0, now - begin - (unheard + 1) * self.period)
+        deaf = _overlap(self._stalls, begin, now)
+        return Outage(FORTH, begin, now, unheard, slipped, deaf, ended=False)
 
     # Both
 
@@ -270,8 +289,8 @@ class Picture:
 
     def _time(self, number: int) -> float:
         """Return when a number left; for one too long ago, when the oldest known did."""
-        oldest = max(0, self.up.sent - _RING)
-        return self._times[max(number, oldest) % _RING]
+        oldest = max(0, self.up.sent - self._ring)
+        return self._times[max(number, oldest) % self._ring]
 
     def _unheard(self) -> int:
         return self.up.sent - self._known

@@ -1,0 +1,95 @@
+"""The command ``watch``: settings to a watch, its admin port, its end by a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netduet import logs
+from netduet.client.watch.telling import Telling, Write
+from netduet.client.watch.watching import Paces, Watching
+from netduet.client.watch.whom import Named, Whom
+from netduet.stalls import StallWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from netduet.client.checks.declaration import Context
+    from netduet.client.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a watch is to do. ``neighbours`` 0: all addresses of a name."""
+
+    targets: tuple[Target, ...]
+    neighbours: int
+    paces: Paces
+    history: int
+
+
+async def watch(
+    wanted: Wanted,
+    context: Context,
+    write: Write,
+    admin: list[socket.socket],
+    told: Callable[[Coroutine[None, None, None]], Coroutine[None, None, None]],
+) -> None:
+    """Watch until ``told``, which runs the work, returns; then say what it came to.
+
+    ``admin`` are listening sockets of the admin port, none for no such port.
+    """
+    telling = Telling(write)
+    whom = Whom(
+        tuple(Named(one) for one in wanted.targets),
+        socket.gethostname(),
+        wanted.neighbours,
+    )
+    async with StallWatch() as stalls:
+        watching = Watching(
+            whom, wanted.paces, context, stalls, telling=telling, history=wanted.history
+        )
+        telling.started(", ".join(map(str, wanted.targets)), wanted.neighbours)
+        state = _State()
+        async with _admin(admin, watching, stalls, state):
+            await told(watching.run())
+            state.stopping = True
+            telling.summary(watching.account.summary(time.monotonic()))
+
+
+@dataclass(slots=True)
+class _State:
+    stopping: bool = False
+
+
+@contextlib.asynccontextmanager
+async def _admin(
+    sockets: list[socket.socket], watching: Watching, stalls: StallWatch, state: _State
+) -> AsyncIterator[None]:
+    """Serve the admin port, if there is one."""
+    if not sockets:
+        yield
+        return
+    from netduet.admin import Page, admin_port, metrics, probe, version  # noqa: PLC0415
+    from netduet.client.watch.metrics import WatchMetrics  # noqa: PLC0415
+
+    pages: dict[str, Page] = {
+        "/livez": probe(lambda: True, "the loop turns", ""),
+        "/readyz": probe(
+            lambda: watching.ready and not state.stopping,
+            "watching",
+            "a name has not resolved yet, or the watch ends",
+        ),
+        "/metrics": metrics(WatchMetrics(watching, stalls)),
+        "/version": version("netduet-client", socket.gethostname()),
+    }
+    async with admin_port(sockets, pages):
+        for sock in sockets:
+            where, port = sock.getsockname()[:2]
+            fields = {"server.address": where, "server.port": port}
+            logs.logger().info("admin.listening", **fields)
+        yield

@@ -1,0 +1,258 @@
+"""What trouble is, while it goes on and when it is over, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from netduet.client.checks.stream import words
+from netduet.client.checks.stream.incidents import (
+    HALF,
+    NEAR,
+    Incident,
+    away,
+    moved,
+    sort_out,
+)
+from netduet.client.checks.stream.measured import Place
+from netduet.client.failures.declaration import (
+    BACK,
+    FORTH,
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+)
+from netduet.client.streaming.events import Closure, Outage, Pause, Restart
+from netduet.client.verdict import Side
+from netduet.client.watch.trouble import Trouble
+from netduet.wire.foreign import escape
+
+REFUSED: Final = "ECONNREFUSED"
+
+QUARTER: Final = 0.25
+"""Share of a pause in which an end did not run that explains it: what waited comes late."""
+
+_LEAST: Final = 0.2
+"""Seconds for which a server must have stood still to be said to have."""
+
+_AT_ONCE: Final = 1.0
+"""Seconds within which the server's stream must have stopped with ours to be out too."""
+
+_WAYS: Final = {
+    FORTH: "nothing arrived on the way to the server",
+    BACK: "nothing arrived on the way back from the server",
+    INTERMEDIARY: "nothing arrived either way",
+    UNKNOWN: "nothing came back",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What goes on now, by the stream, by fresh connections, by the old one.
+
+    ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
+    whether this peer has ever answered.
+    """
+
+    stream: Outage | None = None
+    closure: Closure | None = None
+    pause: Pause | None = None
+    why: str = ""
+    seen: bool = True
+
+    @property
+    def proven(self) -> bool:
+        """Both ends ran for most of what the stream shows."""
+        one = self.stream
+        return one is None or one.slipped + one.deaf < HALF * one.seconds
+
+    @property
+    def begin(self) -> float | None:
+        """When the first of them began; None: all is well."""
+        spans = (self.stream, self.closure, self.pause)
+        return min((one.begin for one in spans if one is not None), default=None)
+
+
+def provisional(signs: Signs, now: float) -> Trouble:
+    """Say what can be said while it goes on."""
+    begin = signs.begin
+    begin = now if begin is None else begin
+    refused = REFUSED in signs.why
+    stream, closure = signs.stream, signs.closure
+    if stream is not None and stream.where == FORTH:
+        seen = "nothing arrives on the way to the server; what it sends comes"
+        return _going_on("stream.outage", FORTH, begin, now, seen)
+    if stream is not None or (closure is not None and not signs.seen):
+        if refused:
+            seen = "nothing listens there: its host refuses connections"
+            return _going_on("stream.outage", SERVER, begin, now, seen)
+        seen = "nothing comes back"
+        if not signs.seen:
+            seen = "it has not answered since the watch began"
+        if signs.why:
+            seen += f"; new connections: {escape(signs.why)}"
+        elif stream is not None:
+            seen += " to datagrams; new connections have not failed so far"
+        return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+    if closure is not None:
+        seen = f"new connections do not work ({escape(closure.why)}), and what is there goes on"
+        return _going_on("stream.new_connections", UNKNOWN, begin, now, seen)
+    seen = "the old connection stands still, and new ones work"
+    return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
+
+
+def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Trouble:
+    return Trouble(failure, where, begin, now, seen, ended=False)
+
+
+def final(place: Place, tolerance: float) -> list[Trouble]:
+    """Say what all that happened comes to; nothing where chance explains it.
+
+    What connections alone had to bear counts when it is longer than ``tolerance``
+    seconds. The longest comes first.
+    """
+    told = sort_out(place)
+    found = [_incident(place, one) for one in told.incidents]
+    found += [_restarted(one) for one in told.restarts if moved(one)]
+    found += _connections(place, told.closures, told.pauses, tolerance)
+    return sorted(found, key=lambda one: -one.seconds)
+
+
+def _incident(place: Place, one: Incident) -> Trouble:
+    restart = one.restart
+    if restart is not None and moved(restart):
+        return replace(_restarted(restart), evidence=words.effects(one))
+    where = one.where
+    if where == FORTH and restart is not None and _both(one, restart):
+        where = INTERMEDIARY
+    if not one.outages:
+        return _by_connections(place, one)
+    off = max(outage.precision for outage in one.outages)
+    seen = f"{_WAYS[where]} for {one.seconds:.2f} s (±{off:.2f} s)"
+    starved = max(one.starved, 0.0)
+    proven = starved < HALF * one.seconds
+    if not proven:
+        seen += f"; for {starved:.2f} s of it an end itself did not run, so nothing is proven"
+    evidence = words.losses(place, replace(one, where=where))
+    return Trouble(
+        "stream.outage", where, one.begin, one.end, seen, evidence, proven=proven
+    )
+
+
+def _both(one: Incident, restart: Restart) -> bool:
+    """Tell whether both ways were out, though the server's old stream is not there to tell.
+
+    A server ends a stream that hears nothing for long. Had its way been open, its
+    datagrams would have come until then.
+    """
+    return restart.begin - one.begin < _AT_ONCE
+
+
+def _by_connections(place: Place, one: Incident) -> Trouble:
+    seen = (
+        "neither new connections nor the old one worked"
+        f"{_bounds(one.closure)}; datagrams, which would tell the direction, do not pass"
+    )
+    evidence = words.losses(place, one)
+    return Trouble("stream.outage", one.where, one.begin, one.end, seen, evidence)
+
+
+def _restarted(one: Restart) -> Trouble:
+    seen = (
+        f"another start of the server answers after {one.end - one.begin:.2f} s "
+        "without one"
+    )
+    if one.said:
+        seen += f"; the one before took its leave: {escape(one.said)}"
+    said = (
+        f"boot id {escape(one.boots[0])[:8]}… before, {escape(one.boots[1])[:8]}… now"
+    )
+    evidence = ((Side.SERVER, said),)
+    return Trouble("stream.restarted", SERVER, one.begin, one.end, seen, evidence)
+
+
+def _connections(
+    place: Place,
+    closures: tuple[Closure, ...],
+    pauses: tuple[Pause, ...],
+    tolerance: float,
+) -> Iterator[Trouble]:
+    for closure in closures:
+        if closure.last - closure.begin <= tolerance:
+            continue
+        also = [one for one in pauses if _meet(one, closure)]
+        where, kept = UNKNOWN, "what was there went on"
+        if also:
+            kept = "the old one did not go on either"
+        seen = (
+            f"{closure.failed} new connections in a row did not work"
+            f"{_bounds(closure)} ({escape(closure.why)}); {kept}"
+        )
+        if REFUSED in closure.why:
+            where = SERVER
+        yield Trouble("stream.new_connections", where, closure.begin, closure.end, seen)
+    for pause in pauses:
+        starved = away(place, pause)
+        if any(_meet(pause, one) for one in closures):
+            continue
+        if pause.seconds - starved <= tolerance and not pause.broken:
+            continue
+        seen = f"the old connection stood still for {pause.seconds:.2f} s"
+        if pause.broken:
+            seen = f"the old connection broke: {escape(pause.broken)}"
+        proven = bool(pause.broken) or starved < QUARTER * pause.seconds
+        yield Trouble(
+            "stream.old_connections",
+            INTERMEDIARY,
+            pause.begin,
+            pause.end,
+            f"{seen}, while new ones worked",
+            proven=proven,
+        )
+
+
+def _meet(pause: Pause, closure: Closure) -> bool:
+    return pause.begin < closure.end + NEAR and pause.end > closure.begin - NEAR
+
+
+def _bounds(closure: Closure | None) -> str:
+    if closure is None:
+        return ""
+    return f" for {words.bounds(closure)}" if closure.ended else ""
+
+
+def nothing_lost(
+    begin: float, end: float, stalls: tuple[tuple[float, float], ...]
+) -> Trouble:
+    """Say what silence was after which nothing is lacking.
+
+    ``stalls`` are the times in which the server's own stream shows that it did not run.
+    """
+    still = sum(max(0.0, min(end, upto) - max(begin, at)) for at, upto in stalls)
+    seen = f"nothing came for {end - begin:.2f} s, and nothing was lost"
+    if still >= max(_LEAST, HALF * (end - begin)):
+        seen += (
+            f": the server itself stood still for {still:.2f} s, as its stream shows"
+        )
+        return Trouble("watch.paused", SERVER, begin, end, seen)
+    seen += ": it was held up, or this end did not run; nothing is proven"
+    return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
+
+
+def stuck(one: Trouble) -> Trouble:
+    """Say that datagrams were answered as soon as they left from another port."""
+    seen = (
+        f"for {one.seconds:.2f} s datagrams from one port did not pass, while new "
+        "connections worked; from another port they did"
+    )
+    return replace(one, failure="watch.stuck_flow", where=INTERMEDIARY, seen=seen)
+
+
+def left(begin: float, now: float, before: Trouble) -> Trouble:
+    """Say that the name has dropped a server that had stopped to answer before."""
+    seen = (
+        f"its name dropped it after {now - begin:.2f} s in which it did not answer "
+        f"({before.seen})"
+    )
+    return Trouble("watch.left", SERVER, begin, now, seen)

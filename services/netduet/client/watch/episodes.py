@@ -1,0 +1,215 @@
+"""When trouble of a peer begins and is over: signs and events in, what to tell out. Pure.
+
+Signs say what goes on now, and events what has been, once it is certain. All that
+happens with no more than a little quiet in between is one episode, and is judged as
+the check ``stream`` judges, when it is over.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from netduet.client.checks.stream.measured import Flow, Fresh, Old, Place
+from netduet.client.dial import Address
+from netduet.client.failures.declaration import BACK
+from netduet.client.streaming.events import (
+    Closure,
+    Event,
+    Outage,
+    Pause,
+    Restart,
+)
+from netduet.client.streaming.picture import Counted
+from netduet.client.watch import diagnosis
+from netduet.client.watch.diagnosis import Signs
+from netduet.client.watch.trouble import Began, Ended, Told, Trouble
+
+HOLD: Final = 1.8
+"""Seconds of quiet after which an episode is over: by then what was lost is certain."""
+
+MOST: Final = 200
+"""Events of an episode; with more it is told in parts."""
+
+WINDOW: Final = 300.0
+"""Seconds, once or twice that, whose losses say what chance may bring."""
+
+One = TypeVar("One")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a peer's streams and connections have counted since the watch began."""
+
+    up: Counted
+    down: Counted
+    begun: int = 0
+    failed: int = 0
+    asked: int = 0
+    answered: int = 0
+    stalls: tuple[tuple[float, float], ...] = ()
+
+
+class Episodes:
+    """Follows one peer."""
+
+    def __init__(
+        self,
+        address: Address,
+        period: float,
+        fresh: float,
+        tolerance: float,
+        numbers: Iterator[int],
+    ) -> None:
+        """Say whom, at which paces, what connections may bear, and who numbers."""
+        self.standing: Trouble | None = None
+        """What goes on, as it was told."""
+        self._address = address
+        self._period = period
+        self._fresh = fresh
+        self._tolerance = tolerance
+        self._numbers = numbers
+        self._number = 0
+        self._batch: list[Event] = []
+        self._stirred = 0.0
+        self._over: deque[Trouble] = deque(maxlen=8)
+        self._turned = float("-inf")
+        self._before = self._base = Totals(Counted(), Counted())
+        self._afresh = float("-inf")
+        self._out: deque[tuple[float, Outage | Closure]] = deque(maxlen=MOST)
+
+    def look(
+        self, now: float, signs: Signs, events: Iterable[Event], totals: Totals
+    ) -> list[Told]:
+        """Take what is new; return what is to be told."""
+        self._turn(now, totals)
+        for event in events:
+            self._batch.append(event)
+            self._stirred = now
+            if isinstance(event, Outage | Closure):
+                self._out.append((now, event))
+        told: list[Told] = []
+        if signs.begin is not None:
+            self._stirred = now
+            told += self._announce(signs, now)
+        quiet = now - self._stirred >= HOLD
+        if (self._batch or self.standing is not None) and (
+            quiet or len(self._batch) >= MOST
+        ):
+            told += self._close(now, totals)
+        return told
+
+    def afresh(self, now: float) -> None:
+        """Note that the stream goes on from another port, for that one is answered."""
+        self._afresh = now
+
+    def finish(self, now: float, *, left: bool, away: float = 0.0) -> list[Told]:
+        """Return what is to be told when nobody watches any more.
+
+        ``left``: the name has dropped the peer. ``away`` is for how many seconds of
+        what goes on this end did not run.
+        """
+        standing, self.standing = self.standing, None
+        if standing is None:
+            return []
+        over = replace(standing, end=now)
+        if left:
+            over = diagnosis.left(standing.begin, now, standing)
+        if away >= diagnosis.QUARTER * over.seconds:
+            over = replace(over, proven=False)
+        return [Ended(self._number, over)]
+
+    def _announce(self, signs: Signs, now: float) -> list[Told]:
+        trouble = diagnosis.provisional(signs, now)
+        standing = self.standing
+        if standing is None:
+            self._number = next(self._numbers)
+            self.standing = trouble
+            return [Began(self._number, trouble)]
+        begin = min(standing.begin, trouble.begin)
+        worse = standing.failure == "stream.old_connections"
+        self.standing = replace(
+            trouble if worse else standing, begin=begin, end=now, proven=signs.proven
+        )
+        return []
+
+    def _close(self, now: float, totals: Totals) -> list[Told]:
+        place = self._place(now, totals)
+        found = [
+            one
+            for one in diagnosis.final(place, self._tolerance)
+            if not self._known(one)
+        ]
+        standing, number = self.standing, self._number
+        if not found and standing is not None:
+            end = max((one.end for one in self._batch), default=standing.end)
+            end = max(end, standing.end)
+            found = [diagnosis.nothing_lost(standing.begin, end, totals.stalls)]
+        found = [
+            diagnosis.stuck(one) if one.begin < self._afresh <= one.end else one
+            for one in found
+        ]
+        self._batch, self.standing = [], None
+        self._over.extend(found)
+        numbers = itertools.chain([number if standing else 0], itertools.repeat(0))
+        return [Ended(next(numbers), one) for one in found]
+
+    def _known(self, one: Trouble) -> bool:
+        """Tell whether it is what an outage that was told of did to the old connection."""
+        return one.failure == "stream.old_connections" and any(
+            earlier.begin - self._fresh <= one.begin <= earlier.end + self._fresh
+            for earlier in self._over
+        )
+
+    def _turn(self, now: float, totals: Totals) -> None:
+        """Let go of what was counted long ago: the streams' sums go on, so copies."""
+        if now - self._turned < WINDOW:
+            return
+        self._turned = now
+        self._base = self._before
+        up, down = replace(totals.up), replace(totals.down)
+        self._before = replace(totals, up=up, down=down)
+        while self._out and self._out[0][0] < now - 2 * WINDOW:
+            self._out.popleft()
+
+    def _place(self, now: float, totals: Totals) -> Place:
+        """Return the episode as the check ``stream`` takes it, with recent losses."""
+        out = [event for _, event in self._out]
+        lost = [one for one in out if isinstance(one, Outage)]
+        base = self._base
+        up = sum(one.lost for one in lost if one.where != BACK)
+        down = sum(one.lost for one in lost if one.where == BACK)
+        failed = sum(one.failed for one in out if isinstance(one, Closure))
+        return Place(
+            self._address,
+            min((one.begin for one in self._batch), default=now),
+            now,
+            Flow(
+                self._period,
+                up=_scattered(totals.up, base.up, up),
+                down=_scattered(totals.down, base.down, down),
+                server_stalls=totals.stalls,
+            ),
+            Fresh(
+                self._fresh,
+                totals.begun - base.begun,
+                max(0, totals.failed - base.failed - failed),
+            ),
+            Old(totals.asked - base.asked, totals.answered - base.answered),
+            _only(self._batch, Outage),
+            _only(self._batch, Restart),
+            _only(self._batch, Closure),
+            _only(self._batch, Pause),
+        )
+
+
+def _scattered(now: Counted, base: Counted, out: int) -> Counted:
+    """Return what was sent lately, and lost besides what outages took."""
+    return Counted(now.sent - base.sent, max(0, now.lost - base.lost - out))
+
+
+def _only(events: list[Event], kind: type[One]) -> tuple[One, ...]:
+    return tuple(event for event in events if isinstance(event, kind))

@@ -1,0 +1,201 @@
+"""The watch's metrics, read from plain counters when somebody asks.
+
+Names and units follow Prometheus's conventions. Each peer that is watched now is a
+value of the label ``peer``, and no other: as many as the neighbours allow.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from netduet import __version__
+from netduet.client.watch.peer import BUCKETS
+
+if TYPE_CHECKING:
+    from netduet.client.watch.watching import Watching
+    from netduet.stalls import StallWatch
+
+_PEER: Final = ("target", "peer")
+
+
+class WatchMetrics(Collector):
+    """Everything that a watch counts, as Prometheus reads it."""
+
+    def __init__(self, watching: Watching, stalls: StallWatch) -> None:
+        """Bind what is counted."""
+        self._watching = watching
+        self._stalls = stalls
+
+    def collect(self) -> Iterator[Metric]:
+        """Read all counters now."""
+        yield self._build()
+        yield from self._state()
+        yield from self._outages()
+        yield from self._datagrams()
+        yield from self._connections()
+        yield self._round_trips()
+        yield from self._starvation()
+
+    def _build(self) -> Metric:
+        labels = {
+            "version": __version__,
+            "service": "netduet-client",
+            "instance_name": socket.gethostname(),
+        }
+        build = GaugeMetricFamily(
+            "netduet_build_info", "What runs here; always 1.", labels=list(labels)
+        )
+        build.add_metric(list(labels.values()), 1)
+        return build
+
+    def _state(self) -> Iterator[Metric]:
+        watching = self._watching
+        yield GaugeMetricFamily(
+            "netduet_watched_peers", "Peers watched now.", value=len(watching.peers)
+        )
+        up = GaugeMetricFamily(
+            "netduet_peer_up",
+            "Whether a peer is well: 1, or 0 in an outage.",
+            labels=_PEER,
+        )
+        for peer in watching.peers.values():
+            well = peer.episodes.standing is None
+            up.add_metric([peer.target, str(peer.address)], float(well))
+        yield up
+        failed = GaugeMetricFamily(
+            "netduet_target_resolves",
+            "Whether a target's name resolved when it was looked up last.",
+            labels=["target"],
+        )
+        for one in watching.whom.names:
+            failed.add_metric([str(one.target)], float(not one.trouble))
+        yield failed
+
+    def _outages(self) -> Iterator[Metric]:
+        account = self._watching.account
+        labels = ["class", "direction"]
+        count = CounterMetricFamily(
+            "netduet_outages", "Outages of all peers that are over.", labels=labels
+        )
+        for kind, value in account.sum.kinds.items():
+            count.add_metric(kind, value)
+        yield count
+        seconds = CounterMetricFamily(
+            "netduet_outage_seconds",
+            "Seconds that these outages lasted.",
+            labels=labels,
+        )
+        for kind, length in account.sum.lengths.items():
+            seconds.add_metric(kind, length)
+        yield seconds
+        yield CounterMetricFamily(
+            "netduet_outages_unproven",
+            "Outages in which an end itself did not run: nothing of the network is proven.",
+            value=account.sum.unproven,
+        )
+        findings = CounterMetricFamily(
+            "netduet_findings",
+            "What the checks on a schedule found, each as often as it began.",
+            labels=["class"],
+        )
+        for failure, value in account.findings.items():
+            findings.add_metric([failure], value)
+        yield findings
+        each = CounterMetricFamily(
+            "netduet_peer_outages", "Outages of a peer that are over.", labels=_PEER
+        )
+        down = CounterMetricFamily(
+            "netduet_peer_down_seconds",
+            "Seconds in which a peer could not be had, by outages that are over.",
+            labels=_PEER,
+        )
+        for one in account.peers.values():
+            each.add_metric([one.target, one.peer], one.sum.outages)
+            down.add_metric([one.target, one.peer], one.sum.seconds)
+        yield each
+        yield down
+
+    def _datagrams(self) -> Iterator[Metric]:
+        labels = [*_PEER, "direction"]
+        sent = CounterMetricFamily(
+            "netduet_peer_datagrams",
+            "Datagrams of the streams that were sent, by direction.",
+            labels=labels,
+        )
+        lost = CounterMetricFamily(
+            "netduet_peer_datagrams_lost",
+            "Datagrams of the streams that were lost, by direction.",
+            labels=labels,
+        )
+        for peer in self._watching.peers.values():
+            totals = peer.totals()
+            for direction, way in (
+                ("to_server", totals.up),
+                ("from_server", totals.down),
+            ):
+                values = [peer.target, str(peer.address), direction]
+                sent.add_metric(values, way.sent)
+                lost.add_metric(values, way.lost)
+        yield sent
+        yield lost
+
+    def _connections(self) -> Iterator[Metric]:
+        fresh = CounterMetricFamily(
+            "netduet_peer_connections",
+            "Fresh connections: worked at once, failed, or void, for this end did not run.",
+            labels=[*_PEER, "result"],
+        )
+        for peer in self._watching.peers.values():
+            closures = peer.fresh.closures
+            for result, value in (
+                ("worked", closures.begun - closures.failed),
+                ("failed", closures.failed),
+                ("void", closures.void),
+            ):
+                fresh.add_metric([peer.target, str(peer.address), result], value)
+        yield fresh
+
+    def _round_trips(self) -> Metric:
+        histogram = HistogramMetricFamily(
+            "netduet_peer_round_trip_seconds",
+            "Round trips of small questions on the old connection.",
+            labels=_PEER,
+        )
+        bounds = [*map(str, BUCKETS), "+Inf"]
+        for peer in self._watching.peers.values():
+            counts = itertools.accumulate(peer.round_trips.counts)
+            buckets = list(zip(bounds, map(float, counts), strict=True))
+            values = [peer.target, str(peer.address)]
+            histogram.add_metric(values, buckets, peer.round_trips.sum)
+        return histogram
+
+    def _starvation(self) -> Iterator[Metric]:
+        stalls = self._stalls
+        yield CounterMetricFamily(
+            "netduet_stalls",
+            "Times that the event loop could not run.",
+            value=stalls.count,
+        )
+        yield CounterMetricFamily(
+            "netduet_stalled_seconds",
+            "Seconds for which the event loop could not run.",
+            value=stalls.total,
+        )
+        throttled = stalls.throttled()
+        if throttled is not None:
+            yield CounterMetricFamily(
+                "netduet_throttled_seconds",
+                "Seconds for which a CPU limit held this process back.",
+                value=throttled,
+            )

@@ -1,0 +1,260 @@
+"""One peer: its streams, its connections, what they say of it, what they cost.
+
+Each costs one UDP socket, one old connection, and a fresh one now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.checks.stream.incidents import HALF
+from netduet.client.datagrams import Datagrams
+from netduet.client.dial import Address, classify, in_thread
+from netduet.client.streaming.connections import AT_ONCE, Connections
+from netduet.client.streaming.datagrams import Streaming
+from netduet.client.streaming.echoes import Echoes
+from netduet.client.streaming.events import Event, Pause
+from netduet.client.streaming.picture import Counted, Picture
+from netduet.client.watch.diagnosis import QUARTER, Signs
+from netduet.client.watch.episodes import Episodes, Totals
+from netduet.client.watch.trouble import Told
+
+if TYPE_CHECKING:
+    from netduet.client.checks.declaration import Patience
+    from netduet.client.streaming.together import Together
+    from netduet.stalls import StallWatch
+
+RING: Final = 4096
+"""Datagrams of which it is known when each left: 32 KiB a peer."""
+
+EVENTS: Final = 256
+"""Events that wait for a look; there is one several times a second."""
+
+BUCKETS: Final = (
+    *(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+    *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+)
+"""Seconds up to which round trips are counted together."""
+
+FRESH: Final = 20
+ECHO: Final = 10
+"""Datagrams of a stream for each fresh connection, and each question on the old one."""
+
+LOOK: Final = 0.25
+"""Seconds between two looks at a peer."""
+
+STUCK: Final = 300
+"""Datagrams without an answer, while connections work, after which others are tried."""
+
+_TRIAL: Final = 1.0
+_ROUND_TRIPS: Final = 6
+_LONGEST: Final = 3.0
+_AGAIN: Final = 10.0
+_SILENCE: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all peers share. ``period`` is the seconds between datagrams of a stream."""
+
+    period: float
+    tolerance: float
+    patience: Patience
+    together: Together
+    stalls: StallWatch
+    numbers: Iterator[int]
+
+
+class RoundTrips:
+    """Counts round trips by their length."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.sum = 0.0
+
+    def take(self, seconds: float) -> None:
+        """Count one."""
+        self.counts[bisect.bisect_left(BUCKETS, seconds)] += 1
+        self.sum += seconds
+
+
+def passes(address: Address, period: float) -> bool:
+    """Tell whether a stream from a new port is answered. Blocking, for a second or two.
+
+    Raises:
+        OSError: no socket, or no route.
+
+    """
+    with Datagrams(address) as sock:
+        trial = Streaming(sock, period, lambda _: None, Picture(period, RING))
+        trial.run(_TRIAL, threading.Event())
+        return trial.picture.latest is not None
+
+
+class Peer:
+    """Watches one address. ``run`` it; ``look`` often; ``close`` it in the end."""
+
+    def __init__(self, address: Address, target: str, means: Means) -> None:
+        """Prepare; ``target`` is the name that it is watched for."""
+        self.address = address
+        self.target = target
+        self.round_trips = RoundTrips()
+        self.troubled = float("-inf")
+        """When it was in trouble last."""
+        self._means = means
+        self._events: deque[Event] = deque(maxlen=EVENTS)
+        period = means.period
+        self.fresh = Connections(
+            address, means.patience, FRESH * period, means.stalls, self._events.append
+        )
+        self.old = Echoes(
+            address,
+            means.patience,
+            ECHO * period,
+            self._pause,
+            self.round_trips.take,
+        )
+        self.episodes = Episodes(
+            address, period, FRESH * period, means.tolerance, means.numbers
+        )
+        self.streaming: Streaming | None = None
+        self._sock: Datagrams | None = None
+        self._tried = float("-inf")
+        self._begun = time.monotonic()
+        self._unsaid = True
+        self._unmade = ""
+        self._trial: asyncio.Task[bool] | None = None
+        self._tried_afresh = float("-inf")
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        # Else all peers would have their turns at the same time.
+        spread = random.uniform(0.0, ECHO * self._means.period)  # noqa: S311
+        await asyncio.sleep(spread)
+        forever = float("inf")
+        await asyncio.gather(self.fresh.run(forever), self.old.run(forever))
+
+    def close(self) -> None:
+        """End the stream."""
+        if self._trial is not None:
+            self._trial.cancel()
+        self._drop()
+
+    def look(self, now: float) -> list[Told]:
+        """Return what is to be told of it now."""
+        if self.streaming is None and now - self._tried > _AGAIN:
+            self._tried = now
+            self._stream()
+        bound = _ROUND_TRIPS * self.old.pauses.quickest
+        self.fresh.at_once = min(_LONGEST, max(AT_ONCE, bound))
+        totals = self.totals()  # before the events, which it has counted already
+        events = [self._events.popleft() for _ in range(len(self._events))]
+        signs = self._signs(now)
+        self._try_afresh(signs, now)
+        if events or signs.begin is not None:
+            self.troubled = now
+        return self.episodes.look(now, signs, events, totals)
+
+    def totals(self) -> Totals:
+        """Return all that was counted."""
+        closures, pauses = self.fresh.closures, self.old.pauses
+        counted = closures.begun, closures.failed, pauses.asked, pauses.answered
+        if self.streaming is None:
+            return Totals(Counted(), Counted(), *counted)
+        picture = self.streaming.picture
+        return Totals(picture.up, picture.down, *counted, picture.stalls)
+
+    def silence(self, now: float) -> str:
+        """Return, once, why its datagrams can tell nothing; "" where they can."""
+        one = self.streaming
+        if not self._unsaid or now - self._begun < _SILENCE:
+            return ""
+        if one is not None and one.picture.latest is not None:
+            return ""
+        worked = self.fresh.closures.begun > self.fresh.closures.failed
+        if not worked:
+            return ""  # nothing answers there at all
+        self._unsaid = False
+        if one is None:
+            return f"this host cannot send datagrams there ({self._unmade})"
+        if one.refused:
+            return f"the server streams no datagrams: {one.refused}"
+        return f"datagrams do not pass ({one.error or 'no answer came to any'})"
+
+    def _signs(self, now: float) -> Signs:
+        one, closures = self.streaming, self.fresh.closures
+        stream = None
+        if one is not None and not one.refused:
+            stream = one.standing
+        pause = self.old.pauses.standing(now)
+        if pause is not None and pause.seconds <= self._means.tolerance:
+            pause = None
+        passed = one is not None and one.picture.latest is not None
+        seen = passed or closures.begun > closures.failed
+        signs = Signs(stream, closures.standing, pause, closures.why, seen)
+        begin = signs.begin
+        if begin is None:
+            return signs
+        if self.episodes.standing is None and not signs.proven:
+            return replace(signs, stream=None)  # told when it is over, as what it is
+        share = self._means.stalls.stalled(begin, now) / max(now - begin, LOOK)
+        if share >= QUARTER:
+            signs = replace(signs, pause=None)
+        return Signs() if share >= HALF else signs
+
+    def _try_afresh(self, signs: Signs, now: float) -> None:
+        """Where datagrams do not pass but connections work: see whether another port helps.
+
+        What keeps track of flows may go on sending one to a server that is gone, for as
+        long as the flow goes on.
+        """
+        one, period = signs.stream, self._means.period
+        if one is None or signs.why or now - one.begin < STUCK * period:
+            return
+        trial = self._trial
+        if trial is None:
+            if now - self._tried_afresh >= STUCK * period:
+                self._tried_afresh = now
+                work = in_thread(partial(passes, self.address, period))
+                self._trial = asyncio.create_task(work)
+        elif trial.done():
+            self._trial = None
+            if not trial.exception() and trial.result():
+                self.episodes.afresh(now)
+                picture = None if self.streaming is None else self.streaming.picture
+                self._drop()
+                self._stream(picture)
+
+    def _drop(self) -> None:
+        if self.streaming is not None and self._sock is not None:
+            self._means.together.remove(self.streaming, self._sock)
+        self.streaming = self._sock = None
+
+    def _stream(self, picture: Picture | None = None) -> None:
+        """Begin to stream, from another port than before; the picture may go on."""
+        try:
+            sock = Datagrams(self.address)
+        except OSError as error:
+            self._unmade = classify(error)[1]
+            return
+        period = self._means.period
+        picture = picture or Picture(period, RING)
+        self._sock = sock
+        self.streaming = Streaming(sock, period, self._events.append, picture)
+        self._means.together.add(self.streaming, sock, period)
+
+    def _pause(self, event: Event) -> None:
+        if isinstance(event, Pause):
+            away = self._means.stalls.stalled(event.begin, event.end)
+            event = replace(event, stalled=away)
+        self._events.append(event)

@@ -1,0 +1,160 @@
+"""What a person reads while it goes on, and in the end. Pure: facts in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from netduet.client.failures import CATALOGUE
+from netduet.client.failures.declaration import SIDES
+from netduet.client.report.words import Line
+from netduet.client.watch.account import Summary, Watched
+from netduet.client.watch.trouble import DIRECTIONS, Began, Told, Trouble
+
+ROWS: Final = 20
+"""Peers that a summary lists."""
+
+_TOLD: Final = {
+    "to_server": "on the way to the server",
+    "from_server": "on the way back",
+    "both": "in between",
+    "server": "at the server's end",
+    "client": "at this end",
+    "unknown": "unknown where",
+}
+
+
+def clock(at: float) -> str:
+    """Return a time of day, UTC, from seconds since 1970."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def named(peer: str, target: str) -> str:
+    """Return a peer with the name that it is watched for, if that says more."""
+    return peer if peer == target else f"{peer} ({target})"
+
+
+def line(at: float, style: str, word: str, rest: str) -> Line:
+    """Return one line: when (seconds since 1970), a word, and the rest."""
+    return (("faint", f"{clock(at)} "), (style, f"{word:<5} "), ("", rest))
+
+
+def told(peer: str, one: Told, at: float, epoch: float) -> Line:
+    """Return the line of an outage that begins or is over.
+
+    ``epoch`` is what to add to monotonic seconds to have those since 1970.
+    """
+    trouble = one.trouble
+    if isinstance(one, Began):
+        since = clock(trouble.begin + epoch)[11:]
+        return line(
+            at, "FAIL", "OUT", f"{peer}: {trouble.seen}, since {since} (#{one.number})"
+        )
+    number = f" (#{one.number})" if one.number else ""
+    where = SIDES[trouble.where]
+    if not trouble.ended:
+        rest = (
+            f"{peer}: {trouble.seen}, for {duration(trouble.seconds)} and still{number}"
+        )
+        return line(at, "FAIL", "OUT", rest)
+    when = clock(trouble.begin + epoch)[11:]
+    rest = (
+        f"{peer}: out for {duration(trouble.seconds)} since {when}{number}: "
+        f"{trouble.seen} [{trouble.failure}; {where}]"
+    )
+    if not trouble.proven:
+        return line(at, "INCONCLUSIVE", "?", rest)
+    return line(at, "PASS", "BACK", rest)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as it is told."""
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.2f} s"
+    whole = round(seconds)
+    parts = (
+        (whole // 86400, "d"),
+        (whole // 3600 % 24, "h"),
+        (whole // 60 % 60, "min"),
+    )
+    texts = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join((*texts, f"{whole % 60} s") if whole % 60 else texts)
+
+
+def share(value: float | None) -> str:
+    """Return an availability: rounded down, or what was out would not be seen."""
+    if value is None:
+        return "unknown"
+    return f"{int(value * 100_000) / 1000:.3f} %"
+
+
+def summary(one: Summary, epoch: float) -> Iterator[Line]:
+    """Yield what a watch came to."""
+    peers = "1 peer" if one.peers == 1 else f"{one.peers} peers"
+    yield ()
+    yield (("strong", f"Watched {peers} for {duration(one.seconds)}"),)
+    if one.availability is None:
+        yield (("", "  nothing was watched for long enough to say anything"),)
+        return
+    head = (
+        f"availability {share(one.availability)}, {_outages(one.outages, one.longest)}"
+    )
+    yield (("PASS" if not one.outages else "FAIL", f"  {head}"),)
+    if one.unproven:
+        yield (
+            (
+                "faint",
+                f"  {one.unproven} more prove nothing: an end itself did not run",
+            ),
+        )
+    for (failure, direction), count in sorted(one.kinds.items(), key=lambda it: -it[1]):
+        title = CATALOGUE[failure].title
+        text = f"  {count} × {failure}, {_TOLD[direction]}: {title}"
+        yield (("", text),)
+    for failure, count in sorted(one.findings.items()):
+        title = CATALOGUE[failure].title
+        yield (("", f"  {count} × {failure}, by the checks on a schedule: {title}"),)
+    yield from _rows(one)
+    for peer, trouble in one.worst:
+        yield (("faint", f"  {_longest(peer, trouble, epoch)}"),)
+    classes = [failure for failure, _ in one.kinds]
+    if classes:
+        yield (("faint", f"  `netduet explain {classes[0]}` says what to try"),)
+
+
+def _outages(count: int, longest: float) -> str:
+    if not count:
+        return "no outage"
+    many = "1 outage" if count == 1 else f"{count} outages, the longest"
+    return f"{many} of {duration(longest)}"
+
+
+def _rows(one: Summary) -> Iterator[Line]:
+    if one.peers == 1 and not any(row.standing for row in one.rows):
+        return
+    for row in one.rows[:ROWS]:
+        yield (("", f"  {_row(row, one.now)}"),)
+    if len(one.rows) > ROWS:
+        yield (("faint", f"  and {len(one.rows) - ROWS} peers that fared better"),)
+
+
+def _row(row: Watched, now: float) -> str:
+    watched = row.seconds(now)
+    value = 1.0 - row.down(now) / watched if watched else None
+    text = f"{named(row.peer, row.target)}: {share(value)}, {_outages(row.sum.outages, row.sum.longest)}"
+    if row.until is not None:
+        text += ", left the name"
+    elif row.standing is not None:
+        text += ", out now"
+    return text
+
+
+def _longest(peer: str, trouble: Trouble, epoch: float) -> str:
+    return (
+        f"{clock(trouble.begin + epoch)} {peer}: {duration(trouble.seconds)}, "
+        f"{trouble.failure}: {trouble.seen}"
+    )
+
+
+assert set(_TOLD) == set(DIRECTIONS.values())  # noqa: S101 - two tables of one thing

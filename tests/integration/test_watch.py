@@ -1,0 +1,447 @@
+"""``netduet watch`` against real servers, which go away and come again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from netduet.client.checks.declaration import Context, Patience
+from netduet.client.datagrams import Datagrams
+from netduet.client.dial import Address
+from netduet.client.report.words import Line, plain
+from netduet.client.streaming.datagrams import Streaming
+from netduet.client.streaming.events import Event
+from netduet.client.streaming.together import Together
+from netduet.client.target import parse_target
+from netduet.client.watch.rounds import QUESTIONS, carry
+from netduet.client.watch.telling import Telling
+from netduet.client.watch.watching import Paces, Watching
+from netduet.client.watch.whom import Named, Whom
+from netduet.stalls import StallWatch
+from tests.integration.conftest import ServeCommand, StartServer
+from tests.integration.running import PATIENCE, Netduet, until
+from tests.integration.test_admin import Got, free_port, page
+from tests.unit.client.far_end import FarEnd, Taken, welcomes
+
+PATIENT = Patience(resolve=3.0, connect=3.0, answer=3.0)
+
+
+@dataclass
+class Watch:
+    """``netduet watch`` as a process; its lines are read by threads."""
+
+    process: subprocess.Popen[str]
+    admin: int = 0
+    lines: list[str] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def __post_init__(self) -> None:
+        """Begin to read."""
+        self.threads = [
+            threading.Thread(target=self._read, args=args, daemon=True)
+            for args in (
+                (self.process.stdout, self.lines),
+                (self.process.stderr, self.logged),
+            )
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def wait(self, words: str, *, logged: bool = False) -> str:
+        """Return the first line that matches, once it is there."""
+        lines = self.logged if logged else self.lines
+
+        def found() -> str | None:
+            return next((one for one in lines if re.search(words, one)), None)
+
+        with self.changed:
+            assert self.changed.wait_for(lambda: found() is not None, 3 * PATIENCE), (
+                f"no {words!r} in {self.lines} {self.logged}"
+            )
+            return found() or ""
+
+    def stop(self, number: int = signal.SIGTERM) -> str:
+        """Send a signal; return all that was said when it has left with 0."""
+        self.process.send_signal(number)
+        assert self.process.wait(PATIENCE) == 0, self.logged
+        for thread in self.threads:
+            thread.join(PATIENCE)
+        return "".join(self.lines)
+
+    def get(self, path: str) -> Got:
+        """Ask the admin port for a page."""
+        return page(self.admin, path)
+
+    def _read(self, stream: Iterator[str], lines: list[str]) -> None:
+        for line in stream:
+            with self.changed:
+                lines.append(line)
+                self.changed.notify_all()
+
+
+@pytest.fixture
+def watch(netduet: Netduet) -> Callable[..., Watch]:
+    """Start watches."""
+
+    def start(*words: str, admin: int = 0) -> Watch:
+        port = ("--admin-port", str(admin)) if admin else ()
+        return Watch(netduet.start("watch", *words, *port), admin)
+
+    return start
+
+
+def test_outage_is_told_from_begin_to_end(
+    watch: Callable[..., Watch], serve_command: ServeCommand
+) -> None:
+    """A server is killed and started again: both are told, and the summary counts it."""
+    port = free_port()
+    server = serve_command(port=port)
+    admin = free_port()
+    watching = watch(f"127.0.0.1:{port}", admin=admin)
+    watching.wait(r"\+ .*is watched")
+    samples = _until_counted(watching)
+    assert samples["netduet_peer_up"] == 1
+    server.process.send_signal(signal.SIGKILL)
+    begun = time.monotonic()
+    watching.wait(r"OUT .*\(#1\)")
+    assert _samples(watching)["netduet_peer_up"] == 0
+    server.finish()
+    serve_command(port=port)
+    line = watching.wait(r"BACK .*\(#1\)")
+    assert "stream.restarted; the server's end" in line
+    told = re.search(r"out for ([\d.]+) s", line)
+    assert told is not None
+    assert 0 < float(told[1]) <= time.monotonic() - begun
+    samples = _samples(watching)
+    assert samples["netduet_peer_up"] == 1
+    assert samples["netduet_outages_total"] == 1
+    assert samples["netduet_peer_datagrams_lost_total"] > 0
+    assert watching.get("/livez").status == watching.get("/readyz").status == 200
+    assert json.loads(watching.get("/version").body)["service"] == "netduet-client"
+    assert watching.get("/").status == 404
+    said = watching.stop()
+    assert "Watched 1 peer for" in said
+    assert re.search(r"availability \d+\.\d+ %, 1 outage of", said)
+    assert "1 × stream.restarted, at the server's end" in said
+    assert watching.logged == []
+
+
+def _samples(watching: Watch) -> dict[str, float]:
+    """Return the metrics by their names alone, those of several labels added up."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(watching.get("/metrics").body):
+        if family.name.startswith("netduet_"):
+            assert family.documentation.endswith(".")
+            for one in family.samples:
+                found[one.name] = found.get(one.name, 0) + one.value
+    return found
+
+
+def _until_counted(watching: Watch) -> dict[str, float]:
+    """Return the metrics when both streams and both kinds of connection work."""
+    end = time.monotonic() + PATIENCE
+    needed = (
+        "netduet_peer_datagrams_total",
+        "netduet_peer_connections_total",
+        "netduet_peer_round_trip_seconds_count",
+    )
+    while time.monotonic() < end:
+        samples = _samples(watching)
+        if all(samples.get(name, 0) > 5 or "connections" in name for name in needed):
+            return samples
+    raise AssertionError(samples)
+
+
+def test_logs_tell_the_same(
+    watch: Callable[..., Watch], serve_command: ServeCommand
+) -> None:
+    """With --json, lines of JSON on stderr tell all, and stdout stays empty."""
+    port = free_port()
+    server = serve_command(port=port)
+    watching = watch(f"127.0.0.1:{port}", "--json")
+    watching.wait("peer.added", logged=True)
+    server.process.send_signal(signal.SIGKILL)
+    server.finish()
+    # It was never seen, or it was: both are an outage.
+    begun = json.loads(watching.wait("outage.began", logged=True))
+    assert begun["netduet.outage"] == 1
+    assert begun["server.port"] == port
+    assert begun["error.type"].startswith("stream.")
+    assert begun["netduet.diagnosis"]
+    assert watching.stop(signal.SIGINT) == ""
+    ended = json.loads(watching.wait("outage.ended", logged=True))
+    assert ended["netduet.end"] is None  # it goes on
+    assert ended["netduet.begin"] == begun["netduet.begin"]
+    summary = json.loads(watching.wait("watch.stopped", logged=True))
+    assert summary["netduet.outages"] == 1
+    assert 0 <= summary["netduet.availability"] < 1
+
+
+def test_name_that_does_not_resolve_is_told_and_watched_for(
+    watch: Callable[..., Watch],
+) -> None:
+    """It is said once, nothing is claimed, and the watch is not ready."""
+    watching = watch("nowhere.invalid:1", admin=free_port())
+    watching.wait(r"NAME .*nowhere.invalid:1 does not resolve")
+    assert watching.get("/readyz").status == 503
+    assert watching.get("/livez").status == 200
+    assert "nothing was watched" in watching.stop()
+
+
+def test_server_that_was_never_there(watch: Callable[..., Watch]) -> None:
+    """It has not answered since the watch began, and its host refuses."""
+    watching = watch(f"127.0.0.1:{free_port()}")
+    line = watching.wait("OUT ")
+    assert "nothing listens there" in line
+    assert "and still (#1)" in watching.stop()
+
+
+def test_target_that_must_be_blocked_is_not_for_a_watch(netduet: Netduet) -> None:
+    """One line says what does that."""
+    done = netduet.run("watch", "db:1=blocked")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "netduet check" in done.stderr
+
+
+def test_admin_port_that_is_taken_is_one_clear_line(netduet: Netduet) -> None:
+    """The watch leaves with 2, and names the port and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = netduet.run("watch", "127.0.0.1:1", "--admin-port", port)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"port {port}: something else listens there" in done.stderr
+
+
+def test_watch_has_the_flags_that_mean_something_to_it(netduet: Netduet) -> None:
+    """Those of single checks are not among them, nor its own among those of check."""
+    watch = netduet.run("watch", "--help").stdout
+    check = netduet.run("check", "--help").stdout
+    assert "--watch-neighbours" in watch
+    assert "--admin-port" in watch
+    assert "--junit" not in watch
+    assert "--watch-neighbours" not in check
+    assert "--admin-port" not in check
+
+
+# Parts, in the test's own loop
+
+
+class Scripted(Whom):
+    """Chooses what the test says, whatever names say."""
+
+    async def look_up(self, *_: object) -> list[Named]:
+        """Choose anew."""
+        return []
+
+
+@contextlib.asynccontextmanager
+async def watching_of(*addresses: Address) -> AsyncIterator[tuple[Watching, list[str]]]:
+    """Watch addresses; give the watch, and what it says."""
+    said: list[str] = []
+
+    def write(lines: Iterable[Line]) -> None:
+        said.extend(plain(line) for line in lines)
+
+    target = parse_target("pair:1", 1)
+    whom = Scripted((Named(target, resolved=True),), "me", 8)
+    whom.chosen = dict.fromkeys(addresses, str(target))
+    context = Context(target, socket.AF_UNSPEC, "netduet", PATIENT)
+    async with StallWatch() as stalls:
+        paces = Paces(0.02, 1.0, 1.0)
+        watching = Watching(
+            whom, paces, context, stalls, telling=Telling(write), history=10
+        )
+        running = asyncio.create_task(watching.run())
+        try:
+            yield watching, said
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+def at(host: str, port: int) -> Address:
+    """Return an address of loopback."""
+    return Address(socket.AF_INET, host, port)
+
+
+async def test_peers_come_and_go_with_their_name(start_server: StartServer) -> None:
+    """One that appears is watched, one that leaves is dropped, and both are said."""
+    running = await start_server(host="0.0.0.0")
+    one, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    async with watching_of(one) as (watching, said):
+        await until(lambda: one in watching.peers)
+        watching.whom.chosen = {one: "pair:1", two: "pair:1"}
+        await until(lambda: two in watching.peers)
+        peer = watching.peers[two]
+        await until(lambda: peer.totals().down.sent > 3)
+        watching.whom.chosen = {two: "pair:1"}
+        await until(lambda: one not in watching.peers)
+        assert peer.totals().up.lost == 0
+    assert [line[21:].split()[:2] for line in said] == [
+        ["+", str(one)],
+        ["+", str(two)],
+        ["-", str(one)],
+    ]
+    assert watching.account.summary(time.monotonic()).outages == 0
+
+
+async def test_peer_that_leaves_in_an_outage_left_too_early(
+    start_server: StartServer,
+) -> None:
+    """A server stops, and only then its name drops it: that is told as what it is."""
+    running = await start_server()
+    one = at("127.0.0.1", running.port)
+    async with watching_of(one) as (watching, said):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.totals().down.sent > 3)
+        await running.stop()
+        await until(lambda: peer.episodes.standing is not None)
+        watching.whom.chosen = {}
+        await until(lambda: not watching.peers)
+    assert any("[watch.left; the server's end]" in line for line in said)
+    assert watching.account.summary(time.monotonic()).outages == 1
+
+
+async def test_checks_on_the_schedule_find_what_streams_do_not(
+    start_server: StartServer,
+) -> None:
+    """A server of another service answers everything, and is the wrong one."""
+    running = await start_server(service="billing")
+    one = at("127.0.0.1", running.port)
+    async with watching_of(one) as (watching, said):
+        await until(lambda: any("identity.other_service" in line for line in said))
+        assert watching.account.findings["identity.other_service"] == 1
+    assert watching.account.summary(time.monotonic()).outages == 0
+
+
+class Nat(asyncio.DatagramProtocol):
+    """Hands datagrams on, each client's from a port of its own; the first client's die.
+
+    After so many datagrams none of its own come through, and none to it.
+    """
+
+    def __init__(self, server: int, after: int) -> None:
+        """Say where to, and when the first flow dies."""
+        self._server, self._after = server, after
+        self._behind: dict[object, asyncio.DatagramTransport] = {}
+        self._count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the side that clients see."""
+        self.front = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Hand a client's datagram on."""
+        task = asyncio.create_task(self._hand_on(data, addr))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def dead(self, client: object) -> bool:
+        """Tell whether this client's flow has died."""
+        self._count += 1
+        return self._count > self._after and client == next(iter(self._behind))
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for transport in (self.front, *self._behind.values()):
+            transport.close()
+
+    async def _hand_on(self, data: bytes, client: tuple[str, int]) -> None:
+        if client not in self._behind:
+            nat = self
+
+            class Back(asyncio.DatagramProtocol):
+                def datagram_received(self, data: bytes, _: object) -> None:
+                    if not nat.dead(client):
+                        nat.front.sendto(data, client)
+
+            loop = asyncio.get_running_loop()
+            server = ("127.0.0.1", self._server)
+            made, _ = await loop.create_datagram_endpoint(Back, remote_addr=server)
+            if client in self._behind:
+                made.close()
+            self._behind.setdefault(client, made)
+        if not self.dead(client):
+            self._behind[client].sendto(data)
+
+
+async def test_flow_that_leads_nowhere_is_begun_anew(start_server: StartServer) -> None:
+    """Datagrams do not pass while connections work: from another port they do."""
+    datagrams = await start_server()
+    loop = asyncio.get_running_loop()
+    _, nat = await loop.create_datagram_endpoint(
+        lambda: Nat(datagrams.port, 200), local_addr=("127.0.0.1", 0)
+    )
+    port = nat.front.get_extra_info("sockname")[1]
+    try:
+        await start_server(port=port, udp=False)
+        async with watching_of(at("127.0.0.1", port)) as (watching, said):
+            async with asyncio.timeout(4 * PATIENCE):
+                while not any("watch.stuck_flow" in one for one in said):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            (peer,) = watching.peers.values()
+            before = peer.totals().down.sent
+            await until(lambda: peer.totals().down.sent > before + 10)
+    finally:
+        nat.close()
+    summary = watching.account.summary(time.monotonic())
+    assert summary.kinds == {("watch.stuck_flow", "both"): 1}
+
+
+async def test_light_load_of_a_healthy_server(start_server: StartServer) -> None:
+    """All comes back, and nothing is found."""
+    running = await start_server()
+    assert await carry(at("127.0.0.1", running.port), PATIENT) is None
+
+
+async def test_light_load_that_is_not_carried() -> None:
+    """A far end that welcomes, and then answers nothing or leaves."""
+
+    def leaves(taken: Taken) -> None:
+        taken.welcomes()
+        taken.frame()
+
+    for script, silence in ((welcomes, True), (leaves, False)):
+        async with FarEnd(script) as far:
+            found = await carry(far.address, Patience(3.0, 3.0, 0.1))
+        assert found is not None
+        assert found.failure == "watch.load"
+        assert f"of {QUESTIONS} questions" in found.seen
+        assert (found.missed is not None) is silence
+
+
+async def test_many_streams_share_a_thread(start_server: StartServer) -> None:
+    """Each is one stream to the server, and tells of itself alone; one more ends alone."""
+    running = await start_server(host="0.0.0.0")
+    events: list[Event] = []
+    flows = []
+    with Together() as together:
+        for number in range(1, 9):
+            sock = Datagrams(at(f"127.0.0.{number}", running.port))
+            flows.append((Streaming(sock, 0.02, events.append), sock))
+            together.add(*flows[-1], 0.02)
+        await until(lambda: all(one.picture.down.sent > 10 for one, _ in flows))
+        assert threading.active_count() < 8
+        together.remove(*flows[0])
+        await until(lambda: flows[0][1].fileno() < 0)
+        before = flows[1][0].picture.down.sent
+        await until(lambda: flows[1][0].picture.down.sent > before + 10)
+    assert all(sock.fileno() < 0 for _, sock in flows)
+    assert events == []
+    assert all(one.picture.up.lost == 0 for one, _ in flows)

@@ -1,0 +1,34 @@
+"""Real outages, made by iptables, as ``netduet watch`` tells them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+
+import pytest
+
+from tests.lab import container
+from tests.lab.watching import OUTAGES
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_outages_are_told_with_their_length_and_direction() -> None:
+    """Each way and both, within 0.1 s, or as well as the truth itself is known."""
+    name = f"netduet-watching-{uuid.uuid4().hex[:12]}"
+    command = ["docker", "run", "--rm", "--name", name, *container.OPTIONS]
+    command += ["--entrypoint", "python", container.build(), "-m", "tests.lab.watching"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    finally:
+        remove = ["docker", "rm", "-f", name]
+        subprocess.run(remove, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(told) == len(OUTAGES)
+    for one in told:
+        assert one["told_where"] == one["where"], told
+        assert abs(one["told"] - one["truth"]) <= max(0.1, one["doubt"]), told
+        assert one["began"], told
+        assert one["status"] == 0, told

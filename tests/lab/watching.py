@@ -1,0 +1,110 @@
+"""Inside the lab's container: outages of known length, as ``netduet watch`` tells them.
+
+Prints one JSON line an outage: the truth, and what was told.
+
+    python -m tests.lab.watching
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from tests.lab import outages
+from tests.lab.conditions import DOWN, UP, Way
+from tests.lab.expectation import passes
+from tests.lab.networks import Network
+from tests.lab.run import inhabit
+from tests.lab.topology import SERVER4, topology
+
+WHERE: Final[dict[tuple[Way, ...], str]] = {
+    (UP,): "to_server",
+    (DOWN,): "from_server",
+    (UP, DOWN): "both",
+}
+OUTAGES: Final = (((UP,), 0.9), ((DOWN,), 1.4), ((UP, DOWN), 2.3))
+
+_PATIENCE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An outage: what it truly was, ± ``doubt``, and what was told of it.
+
+    ``began`` is whether it was told while it went on, ``status`` that of the watch.
+    """
+
+    where: str
+    truth: float
+    doubt: float
+    told_where: str
+    told: float
+    began: bool
+    status: int
+
+
+def main() -> None:
+    """Have each outage once."""
+    subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
+    for number, (ways, seconds) in enumerate(OUTAGES):
+        print(json.dumps(asdict(watched(number, ways, seconds))), flush=True)
+
+
+def watched(number: int, ways: tuple[Way, ...], seconds: float) -> Told:
+    """Have an outage in a network of its own while a watch goes on."""
+    network = Network("outage", "", passes())
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(topology(number, ()))
+        inhabit(stack, network, place)
+        command = [sys.executable, "-m", "netduet", "watch", "--json", SERVER4]
+        process = subprocess.Popen(
+            place.as_nobody("client", *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+        )
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        timer = threading.Timer(_PATIENCE, process.kill)
+        stack.callback(timer.cancel)
+        timer.start()
+        with outages.during(place, outages.all_out(*ways, seconds=seconds)) as happened:
+            events = _until_ended(process)
+        if happened.failed:
+            raise RuntimeError(f"the outage: {happened.failed}")
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        ended = events.get("outage.ended", {})
+        return Told(
+            WHERE[ways],
+            happened.seconds,
+            happened.doubt,
+            ended.get("netduet.direction", ""),
+            ended.get("netduet.duration_s", 0.0),
+            "outage.began" in events,
+            process.returncode,
+        )
+
+
+def _until_ended(process: subprocess.Popen[bytes]) -> dict[str, dict[str, Any]]:
+    """Read what a watch logs until an outage is over; return the lines by their events."""
+    events: dict[str, dict[str, Any]] = {}
+    assert process.stderr is not None
+    for raw in process.stderr:
+        line = json.loads(raw)
+        events[line["event"]] = line
+        if line["event"] == "outage.ended":
+            break
+    return events
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""What a watch comes to: availability and outages, in numbers and in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from netduet.client.report.words import plain
+from netduet.client.watch import words
+from netduet.client.watch.account import Account, Sum
+from netduet.client.watch.trouble import DOWN, Began, Ended, Trouble
+
+
+def trouble(
+    begin: float, end: float, failure: str = "stream.outage", where: str = "path →"
+) -> Trouble:
+    """Return an outage."""
+    return Trouble(failure, where, begin, end, "nothing arrived")
+
+
+def account(*outages: Trouble) -> Account:
+    """Return the account of two peers, of which the first had outages."""
+    made = Account(0.0, history=100)
+    made.add("a", "web", 0.0)
+    made.add("b", "web", 0.0)
+    for one in outages:
+        made.ended("a", Ended(1, one))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds"),
+    [
+        ([], 0.0),
+        ([(1.0, 2.0), (5.0, 6.5)], 2.5),
+        ([(1.0, 4.0), (2.0, 3.0)], 3.0),
+        ([(1.0, 4.0), (3.0, 5.0)], 4.0),
+    ],
+)
+def test_no_second_is_out_twice(
+    spans: list[tuple[float, float]], seconds: float
+) -> None:
+    """Outages that overlap count once."""
+    total = Sum()
+    for begin, end in spans:
+        total.take(trouble(begin, end))
+    assert total.seconds == seconds
+    assert total.outages == len(spans)
+
+
+def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> None:
+    """Of two peers watched for 100 seconds, one was out for 10."""
+    one = account(trouble(10, 14), trouble(20, 26, where="path ←")).summary(100.0)
+    assert one.availability == pytest.approx(0.95)
+    assert (one.outages, one.longest, one.peers) == (2, 6, 2)
+    assert one.kinds == {
+        ("stream.outage", "to_server"): 1,
+        ("stream.outage", "from_server"): 1,
+    }
+    assert [row.peer for row in one.rows] == ["a", "b"]
+
+
+def test_what_proves_nothing_or_stops_no_work_takes_no_availability() -> None:
+    """An old connection that stands still, and what starvation explains."""
+    old = trouble(10, 20, "stream.old_connections", "intermediary")
+    starved = Trouble("stream.outage", "path →", 30, 40, "", proven=False)
+    one = account(old, starved).summary(100.0)
+    assert one.availability == 1.0
+    assert (one.outages, one.unproven) == (1, 1)
+    assert "stream.old_connections" not in DOWN
+
+
+def test_outage_that_goes_on_counts_as_far_as_it_goes() -> None:
+    """It is in the availability before it is over."""
+    made = account()
+    made.peers["a"].standing = trouble(90, 91)
+    assert made.summary(100.0).availability == pytest.approx(0.95)
+
+
+def test_own_absence_is_not_watched() -> None:
+    """The time in which this end did not run belongs to nobody."""
+    made = account()
+    made.peers["a"].away = 60.0
+    assert made.summary(100.0).watched == pytest.approx(140.0)
+
+
+def test_peer_that_left_still_counts() -> None:
+    """What it came to stays in the sum, and in a bounded list."""
+    made = account(trouble(10, 20))
+    made.remove("a", 50.0)
+    one = made.summary(100.0)
+    assert (one.watched, one.down) == (150.0, 10.0)
+    assert [row.peer for row in one.rows] == ["a", "b"]
+    for number in range(300):
+        made.add(f"c{number}", "web", 100.0)
+        made.remove(f"c{number}", 100.0)
+    assert len(made.summary(100.0).rows) <= 101
+    assert made.summary(100.0).peers == 302
+
+
+def test_history_is_bounded_and_sums_are_not() -> None:
+    """Only the latest outages are remembered singly."""
+    made = account(*(trouble(n, n + 0.5) for n in range(1000)))
+    assert len(made.history) == 100
+    assert made.summary(2000.0).outages == 1000
+
+
+def test_summary_in_words() -> None:
+    """A person reads how much, how often, how long, what, where, and what to try."""
+    made = account(trouble(10, 11.5), trouble(20, 20.3))
+    made.findings["balance.ghost"] += 1
+    lines = [plain(line) for line in words.summary(made.summary(3700.0), 0.0)]
+    assert lines[1] == "Watched 2 peers for 1 h 1 min 40 s"
+    assert lines[2] == "  availability 99.975 %, 2 outages, the longest of 1.50 s"
+    text = "\n".join(lines)
+    assert "2 × stream.outage, on the way to the server" in text
+    assert "1 × balance.ghost" in text
+    assert "a (web): 99.951 %, 2 outages, the longest of 1.50 s" in text
+    assert "b (web): 100.000 %, no outage" in text
+    assert "netduet explain stream.outage" in text
+
+
+def test_summary_of_a_watch_that_saw_nothing() -> None:
+    """It says so, and claims nothing."""
+    lines = [plain(line) for line in words.summary(Account(0.0, 10).summary(3.0), 0.0)]
+    assert lines[1] == "Watched 0 peers for 3.00 s"
+    assert "nothing was watched" in lines[2]
+
+
+def test_availability_is_never_rounded_up() -> None:
+    """A second of a year is seen as less than all."""
+    assert words.share(1.0) == "100.000 %"
+    assert words.share(1 - 1 / 31_536_000) == "99.999 %"
+
+
+def test_lines_of_an_outage() -> None:
+    """When, whom, how long, what, the class and the side."""
+    going = Trouble(
+        "stream.outage", "unknown", 10, 11, "nothing comes back", ended=False
+    )
+    line = plain(words.told("a", Began(3, going), 11.0, 0.0))
+    assert line == (
+        "1970-01-01 00:00:11Z OUT   a: nothing comes back, since 00:00:10Z (#3)"
+    )
+    line = plain(words.told("a", Ended(3, trouble(10, 12)), 14.0, 0.0))
+    assert line == (
+        "1970-01-01 00:00:14Z BACK  a: out for 2.00 s since 00:00:10Z (#3): nothing "
+        "arrived [stream.outage; the path to the server]"
+    )
+    line = plain(words.told("a", Ended(3, going), 14.0, 0.0))
+    assert "and still (#3)" in line

@@ -1,0 +1,314 @@
+"""When an outage begins and ends, and what it was: tables of signs and events."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from netduet.client.dial import Address
+from netduet.client.streaming.events import Closure, Event, Outage, Pause, Restart
+from netduet.client.streaming.picture import Counted
+from netduet.client.watch.diagnosis import Signs
+from netduet.client.watch.episodes import HOLD, MOST, WINDOW, Episodes, Totals
+from netduet.client.watch.trouble import Began, Ended, Told, Trouble
+
+ADDRESS = Address(2, "192.0.2.1", 12345)
+FORTH, BACK, BOTH, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
+SERVER = "server"
+LATER = HOLD + 0.1
+WELL = Signs()
+GOOD = Totals(Counted(10_000), Counted(10_000), 500, 0, 1000, 1000)
+
+
+def episodes() -> Episodes:
+    """Return those of a peer that was well until second 100."""
+    made = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    assert made.look(0.0, WELL, [], Totals(Counted(), Counted())) == []
+    return made
+
+
+def out(where: str, begin: float = 100.0, seconds: float = 2.0) -> Outage:
+    """Return an outage of the streams."""
+    return Outage(where, begin, begin + seconds, round(seconds / 0.05), precision=0.05)
+
+
+def silent(begin: float = 100.0, now: float = 101.0) -> Signs:
+    """Return that nothing comes back."""
+    return Signs(Outage(UNKNOWN, begin, now, 20, ended=False))
+
+
+def happened(*events: Event, signs: Signs | None = None) -> list[Told]:
+    """Return what is told when signs are there from 100 to 102, and events after them."""
+    watched = episodes()
+    told: list[Told] = []
+    now = 100.5
+    while now < 102.0:
+        told += watched.look(now, signs or WELL, [], GOOD)
+        now += 0.25
+    told += watched.look(103.0, WELL, events, lost(*events))
+    for step in range(1, 12):
+        told += watched.look(103.0 + step / 4, WELL, [], lost(*events))
+    return told
+
+
+def lost(*events: Event) -> Totals:
+    """Return what is counted after outages."""
+    outages = [one for one in events if isinstance(one, Outage)]
+    up = sum(one.lost for one in outages if one.where == FORTH)
+    down = sum(one.lost for one in outages if one.where == BACK)
+    failed = sum(one.failed for one in events if isinstance(one, Closure))
+    return Totals(Counted(10_100, up), Counted(10_100, down), 510, failed)
+
+
+def over(told: list[Told]) -> list[Trouble]:
+    """Return what is told to be over."""
+    return [one.trouble for one in told if isinstance(one, Ended)]
+
+
+def test_peer_that_is_well_is_not_told_of() -> None:
+    """Nothing happens, and nothing is told."""
+    assert happened() == []
+
+
+@pytest.mark.parametrize(
+    ("events", "failure", "where", "seconds"),
+    [
+        ((out(FORTH),), "stream.outage", FORTH, 2.0),
+        ((out(BACK),), "stream.outage", BACK, 2.0),
+        ((out(FORTH), out(BACK)), "stream.outage", BOTH, 2.0),
+        (
+            (out(FORTH), Restart(100.0, 102.2, ("aa", "bb"))),
+            "stream.restarted",
+            SERVER,
+            2.2,
+        ),
+        # The server gave its old stream up: had its way been open, it would have come.
+        ((out(FORTH), Restart(100.0, 102.2, ("aa", "aa"))), "stream.outage", BOTH, 2.0),
+        (
+            (out(FORTH, seconds=70), Restart(160.0, 170.2, ("aa", "aa"), "lease")),
+            "stream.outage",
+            FORTH,
+            70.0,
+        ),
+    ],
+)
+def test_outage_is_told_when_it_begins_and_when_it_ends(
+    events: tuple[Event, ...], failure: str, where: str, seconds: float
+) -> None:
+    """Once each, with one number; the direction comes with the end."""
+    told = happened(*events, signs=silent())
+    assert [(type(one), one.number) for one in told] == [(Began, 1), (Ended, 1)]
+    assert told[0].trouble.where == UNKNOWN
+    (one,) = over(told)
+    assert (one.failure, one.where) == (failure, where)
+    assert one.seconds == pytest.approx(seconds)
+    assert one.proven
+
+
+def test_short_outage_is_told_when_it_is_over() -> None:
+    """One that was never seen while it went on has no number."""
+    told = happened(out(BACK, seconds=0.5))
+    assert [(type(one), one.number) for one in told] == [(Ended, 0)]
+    assert "on the way back" in told[0].trouble.seen
+
+
+def test_two_outages_of_one_episode_are_two() -> None:
+    """The longest takes the number that was told; each has its own length."""
+    told = happened(out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0))
+    ended = [one for one in told if isinstance(one, Ended)]
+    assert [(one.number, round(one.trouble.seconds, 2)) for one in ended] == [
+        (1, 1.0),
+        (0, 0.6),
+    ]
+
+
+def test_losses_that_chance_explains_are_no_outage() -> None:
+    """Where a third of all is lost, eight in a row are nothing special."""
+    watched = episodes()
+    row = Outage(FORTH, 100.0, 100.4, 8, precision=0.05)
+    bad = replace(GOOD, up=Counted(10_000, 3500))
+    told = watched.look(103.0, WELL, [row], bad)
+    told += watched.look(103.0 + LATER, WELL, [], bad)
+    assert told == []
+
+
+def test_earlier_outages_are_no_loss_that_chance_may_repeat() -> None:
+    """However much an outage took, the next short one is told."""
+    watched = episodes()
+    long = out(FORTH, 100.0, 250.0)
+    totals = replace(GOOD, up=Counted(10_000, long.lost))
+    told = watched.look(352.0, WELL, [long], totals)
+    told += watched.look(352.0 + LATER, WELL, [], totals)
+    short = Outage(FORTH, 360.0, 360.5, 10, precision=0.05)
+    totals = replace(GOOD, up=Counted(10_200, long.lost + 10))
+    told += watched.look(362.0, WELL, [short], totals)
+    told += watched.look(362.0 + LATER, WELL, [], totals)
+    assert [one.lost for one in (long, short)] == [5000, 10]
+    assert [round(one.seconds, 1) for one in over(told)] == [250.0, 0.5]
+
+
+def test_losses_of_long_ago_excuse_nothing() -> None:
+    """After twice the window only what is lost now counts."""
+    watched = episodes()
+    lossy = replace(GOOD, up=Counted(10_000, 3500))
+    for turn in range(1, 4):
+        watched.look(turn * WINDOW, WELL, [], lossy)
+    now = 3 * WINDOW + 10
+    row = Outage(FORTH, now - 3, now - 2.4, 12, precision=0.05)
+    totals = replace(lossy, up=Counted(16_000, 3512))
+    watched.look(now, WELL, [row], totals)
+    assert len(over(watched.look(now + LATER, WELL, [], totals))) == 1
+
+
+def test_starved_end_proves_nothing() -> None:
+    """An outage for most of which an end did not run is told, and not counted."""
+    starved = replace(out(FORTH), slipped=1.5)
+    (one,) = over(happened(starved, signs=silent()))
+    assert not one.proven
+    assert "did not run" in one.seen
+
+
+def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
+    """Nothing was lost; the server's own stream tells that it did not run."""
+    watched = episodes()
+    still = replace(GOOD, stalls=((100.0, 101.9),))
+    told = watched.look(101.0, silent(), [], GOOD)
+    told += watched.look(102.0, silent(now=102.0), [], GOOD)
+    told += watched.look(102.0 + LATER, WELL, [], still)
+    (one,) = over(told)
+    assert (one.failure, one.where, one.proven) == ("watch.paused", SERVER, True)
+
+
+def test_silence_that_nothing_explains_proves_nothing() -> None:
+    """Nothing was lost, and nobody shows that he stood still."""
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    (one,) = over(watched.look(101.0 + LATER, WELL, [], GOOD))
+    assert (one.where, one.proven) == (UNKNOWN, False)
+
+
+def test_connections_alone_can_be_out() -> None:
+    """New ones, or the old one, while the streams go on."""
+    closure = Closure(100.0, 105.0, 99.0, 104.0, 5, "ETIMEDOUT")
+    (one,) = over(happened(closure))
+    assert (one.failure, one.where) == ("stream.new_connections", UNKNOWN)
+    (one,) = over(happened(Pause(100.0, 101.5)))
+    assert (one.failure, one.where) == ("stream.old_connections", BOTH)
+    (one,) = over(happened(Pause(100.0, 100.1, "ECONNRESET")))
+    assert "broke" in one.seen
+    assert happened(Pause(100.0, 100.4)) == []
+
+
+def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
+    """What an outage did to it is told with the outage, though TCP takes longer."""
+    watched = episodes()
+    outage = out(FORTH)
+    told = watched.look(103.2, WELL, [outage], lost(outage))
+    told += watched.look(103.2 + LATER, WELL, [], lost(outage))
+    assert len(over(told)) == 1
+    late = Pause(100.1, 120.0)
+    told = watched.look(120.0, WELL, [late], lost(outage))
+    assert told + watched.look(120.0 + LATER, WELL, [], lost(outage)) == []
+
+
+@pytest.mark.parametrize(
+    ("signs", "failure", "where", "words"),
+    [
+        (silent(), "stream.outage", UNKNOWN, "nothing comes back"),
+        (
+            Signs(Outage(FORTH, 100.0, 101.0, 20, ended=False)),
+            "stream.outage",
+            FORTH,
+            "what it sends comes",
+        ),
+        (
+            replace(silent(), why="it was not made (ECONNREFUSED: Connection refused)"),
+            "stream.outage",
+            SERVER,
+            "refuses connections",
+        ),
+        (
+            Signs(closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x"), seen=False),
+            "stream.outage",
+            UNKNOWN,
+            "not answered since the watch began",
+        ),
+        (
+            Signs(closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x")),
+            "stream.new_connections",
+            UNKNOWN,
+            "new connections do not work (x)",
+        ),
+        (
+            Signs(pause=Pause(100.0, 101.0, ended=False)),
+            "stream.old_connections",
+            BOTH,
+            "stands still",
+        ),
+    ],
+)
+def test_what_begins_is_told_as_far_as_it_is_known(
+    signs: Signs, failure: str, where: str, words: str
+) -> None:
+    """Silence alone blames nobody; what proves more says more."""
+    (told,) = episodes().look(101.0, signs, [], GOOD)
+    one = told.trouble
+    assert isinstance(told, Began)
+    assert (one.failure, one.where, one.ended, one.begin) == (
+        failure,
+        where,
+        False,
+        100.0,
+    )
+    assert words in one.seen
+
+
+def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
+    """Its name dropped it late; at the end of the watch the outage just goes on."""
+    for left, failure in ((True, "watch.left"), (False, "stream.outage")):
+        watched = episodes()
+        watched.look(101.0, silent(), [], GOOD)
+        (told,) = watched.finish(104.0, left=left)
+        one = told.trouble
+        assert (told.number, one.failure, one.seconds) == (1, failure, 4.0)
+        assert one.proven
+        assert one.ended is left
+        assert watched.finish(105.0, left=left) == []
+
+
+def test_events_without_end_are_told_in_parts() -> None:
+    """Memory is bounded, however restless a network is."""
+    watched = episodes()
+    told: list[Told] = []
+    for number in range(2 * MOST):
+        event = out(FORTH, 100.0 + number, 0.5)
+        told += watched.look(101.0 + number, silent(), [event], GOOD)
+    assert len(over(told)) >= MOST
+
+
+def test_outage_of_a_starved_end_proves_nothing_though_it_goes_on() -> None:
+    """At the end of the watch it is said to go on, and is not counted."""
+    watched = episodes()
+    starved = Outage(FORTH, 100.0, 104.0, 20, slipped=3.0, ended=False)
+    assert not Signs(starved).proven
+    watched.look(101.0, silent(), [], GOOD)
+    watched.look(104.0, Signs(starved), [], GOOD)
+    (told,) = watched.finish(104.0, left=False)
+    assert not told.trouble.proven
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    (told,) = watched.finish(104.0, left=False, away=1.0)
+    assert not told.trouble.proven
+
+
+@pytest.mark.parametrize(
+    ("stalled", "proven"), [(0.0, True), (0.3, True), (0.5, False)]
+)
+def test_old_connection_that_waited_for_a_starved_end_proves_nothing(
+    stalled: float, proven: bool
+) -> None:
+    """A quarter of a pause in which this end did not run explains all of it."""
+    (one,) = over(happened(Pause(100.0, 101.5, stalled=stalled)))
+    assert one.proven is proven
