@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import random
 import re
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics import parser as openmetrics
@@ -47,11 +50,19 @@ def page(port: int, path: str, accept: str = "*/*", method: str = "GET") -> Got:
 
 
 def free_port() -> int:
-    """Return a port that nothing had a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that nothing had a moment ago, and that no connection is given.
+
+    Those above are handed out to connections of other tests at any time.
+    """
+    least = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
+    for _ in range(100):
+        port = random.randrange(10_000, int(least))
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                sock = stack.enter_context(socket.socket(type=kind))
+                sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @dataclass

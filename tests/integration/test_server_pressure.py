@@ -69,10 +69,9 @@ async def test_buffer_is_bounded(start_server: StartServer) -> None:
     with stuck(running.port) as sock:
         sent = await asyncio.to_thread(fill, sock)
         [session] = running.server._shared.sessions
-        # On a busy machine the server may have paused for longer than ``fill`` looks.
-        while (waiting := session._transport.get_write_buffer_size()) <= 64 * KIB:
-            sent += await asyncio.to_thread(fill, sock)
-        assert 64 * KIB < waiting <= 64 * KIB + READ
+        waiting = session._transport.get_write_buffer_size()
+        # The kernel may have taken some more since; from a quarter on it is read again.
+        assert 16 * KIB < waiting <= 64 * KIB + READ
         assert session.connection.bytes_received < sent
         reset(sock)
 

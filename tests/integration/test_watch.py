@@ -386,7 +386,7 @@ async def test_flow_that_leads_nowhere_is_begun_anew(start_server: StartServer) 
     datagrams = await start_server()
     loop = asyncio.get_running_loop()
     _, nat = await loop.create_datagram_endpoint(
-        lambda: Nat(datagrams.port, 200), local_addr=("127.0.0.1", 0)
+        lambda: Nat(datagrams.port, 200), local_addr=("127.0.0.1", free_port())
     )
     port = nat.front.get_extra_info("sockname")[1]
     try:

@@ -143,15 +143,19 @@ class Conversation(asyncio.Protocol):
         question = InspectQuestion(conn_id=conn_id, window=window)
         return await self._ask(Kind.INSPECT, question, Inspection, patience)
 
-    def send(self, kind: Kind, question: BaseModel | bytes) -> int:
+    def send(
+        self, kind: Kind, question: BaseModel | bytes, *, more: bool = False
+    ) -> int:
         """Ask, in one write; return the question's number, for ``answer``.
 
+        With ``more`` it waits, and leaves in one write with the next question.
         A connection that has ended meanwhile takes the question, and answers none.
         """
         self._question += 1
         if self.connection.state is State.OPEN and not self.gone:
             self.connection.ask(kind, question, self._question)
-            self._flush()
+            if not more:
+                self._flush()
         return self._question
 
     async def answer(self, number: int, patience: float) -> BaseModel | bytes | None:
@@ -280,13 +284,12 @@ class Conversation(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _flush(self) -> None:
-        for data in self.connection.data_to_send():
-            if self._transport.is_closing():
-                return
-            if data == SEND_EOF:
-                self._transport.write_eof()
-            else:
-                self._transport.write(data)
+        out = self.connection.data_to_send()
+        if not out or self._transport.is_closing():
+            return
+        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if out[-1] == SEND_EOF:
+            self._transport.write_eof()
 
     def _resent(self) -> int:
         info = self.info()

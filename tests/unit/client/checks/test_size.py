@@ -137,6 +137,24 @@ def test_figures_of_further_addresses_are_numbered() -> None:
 # A black hole
 
 
+@pytest.mark.parametrize("direction", Direction)
+def test_packet_that_its_kernel_could_not_send_was_not_lost_by_chance(
+    direction: Direction,
+) -> None:
+    """Others of its length that got through were cut in two: the hole stands."""
+    trials = (
+        whole(direction, STALLED, after=HELD, arrived=0),
+        *[whole(direction)] * 2,
+        *(amount(direction, size) for size in LARGER),
+        packet(direction, 1348),
+        packet(direction, 1349, STALLED),
+        packet(direction, 1440),
+        packet(direction, 1448),
+    )
+    finding = only(way(direction, trials))
+    assert (finding.failure, finding.figures["stalled"]) == ("size.black_hole", 1448)
+
+
 @pytest.mark.parametrize(
     ("direction", "after", "side", "said", "receiver"),
     [

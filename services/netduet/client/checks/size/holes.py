@@ -24,6 +24,7 @@ _TWICE: Final = 2
 _ODD: Final = 1
 """Short packets that may stall beside longer ones that pass."""
 
+_ANY: Final = 1 << 32
 _SYN: Final = 1
 """Bytes by which two kernels' counts may differ: a SYN counts as one, or not."""
 
@@ -35,8 +36,12 @@ _TIMESTAMPS: Final = 12
 def obstacle(trials: tuple[Trial, ...]) -> list[Trial]:
     """Return the trials of the least amount that failed each time, twice at least.
 
-    Where it is a full packet, the rest was only tried to find the limit.
+    Where it is a full packet, the rest was only tried to find the limit. One that its
+    own kernel could not send was not lost by chance, whatever became of others.
     """
+    held = [one for one in trials if one.whole and held_here(one)]
+    if held:
+        return held
     amounts: dict[int, list[Trial]] = {}
     for one in trials:
         if not one.plan.one_packet:
@@ -51,7 +56,11 @@ def is_hole(trials: tuple[Trial, ...]) -> bool:
     """Tell whether a length is the limit, and the sender's kernel bears it out."""
     stalled = [one for one in trials if one.whole and one.fate is Fate.STALLED]
     seen = [one for one in stalled if one.after is not None]
-    if len(stalled) < _TWICE or not seen or not all(map(_unheard, seen)):
+    if any(map(held_here, stalled)):
+        seen = [one for one in seen if held_here(one)]
+    elif len(stalled) < _TWICE:
+        return False
+    if not seen or not all(map(_unheard, seen)):
         return False
     # Where short ones stall and longer ones pass, it is not the length that decides.
     passed = largest_passed(trials)
@@ -94,8 +103,15 @@ def _stalls_below(trial: Trial, passed: Trial | None) -> bool:
 
 
 def largest_passed(trials: Iterable[Trial]) -> Trial | None:
-    """Return the trial of the longest single packet that arrived."""
-    passed = (one for one in trials if one.single and one.through)
+    """Return the trial of the longest single packet that arrived.
+
+    One as long as what its kernel could not send got through in two pieces: a packet
+    that needs room for an option is cut (see ``_ask`` in ``trial``), and a virtual link
+    then does not look at it.
+    """
+    tried = tuple(trials)
+    held = min((one.size for one in tried if held_here(one)), default=_ANY)
+    passed = (one for one in tried if one.single and one.through and one.size < held)
     return max(passed, key=lambda one: one.size, default=None)
 
 

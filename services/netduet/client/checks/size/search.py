@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.declaration import Context
 from netduet.client.checks.identity import Answer, Identity
+from netduet.client.checks.size.holes import held_here
 from netduet.client.checks.size.passage import Course, Size
 from netduet.client.checks.size.trial import Direction, Fate, Plan, Trial, carry
 
@@ -74,8 +75,8 @@ async def search(try_one: Carry, direction: Direction) -> tuple[Trial, ...]:
     if first.through:
         larger = [Plan(direction, size) for size in LARGER]
         return (*trials, *await _repeated(try_one, larger))
-    trials += await _below(try_one, direction, first.size)
-    if any(one.whole and one.through for one in trials):
+    trials += await _below(try_one, direction, first)
+    if _passes_again(trials):
         # The first was lost, no more: what failed beside it counts once as well.
         failed = [Plan(direction, one.size) for one in trials if _failed_larger(one)]
         trials += await _together(try_one, failed)
@@ -94,18 +95,25 @@ async def _repeated(try_one: Carry, plans: list[Plan]) -> list[Trial]:
     return [*trials, *await _together(try_one, failed)]
 
 
-async def _below(try_one: Carry, direction: Direction, size: int) -> list[Trial]:
+def _passes_again(trials: list[Trial]) -> bool:
+    """Tell whether a full packet that failed was lost by chance, as others pass."""
+    return any(one.whole and one.through for one in trials) and not any(
+        map(held_here, trials)
+    )
+
+
+async def _below(try_one: Carry, direction: Direction, first: Trial) -> list[Trial]:
     """Try a full packet again, larger amounts, and what less gets through."""
     plans = [Plan(direction)] * _AGAIN
     plans += [Plan(direction, larger, brief=True) for larger in LARGER]
-    low, high = FLOOR, size
+    low, high = FLOOR, first.size
     sizes = [FLOOR, *_between(low, high, _SIDE_BY_SIDE - 1)]
     trials: list[Trial] = []
     for _ in range(_ROUNDS):
         plans += [Plan(direction, one, one_packet=True, brief=True) for one in sizes]
         trials += await _together(try_one, plans)
         plans = []
-        if any(one.whole and one.through for one in trials):
+        if _passes_again([first, *trials]):
             break
         packets = [one for one in trials if one.plan.one_packet]
         passed = [one.size for one in packets if one.through]

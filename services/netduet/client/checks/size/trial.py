@@ -263,7 +263,7 @@ class _Passage:
                 conversation.set_option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             return conversation.send(Kind.SINK, payload)
         # Both leave in one packet, and the first answer acknowledges both.
-        conversation.send(Kind.SOURCE, SourceQuestion(size=0, seed=0))
+        conversation.send(Kind.SOURCE, SourceQuestion(size=0, seed=0), more=True)
         question = SourceQuestion(size=len(payload), seed=seed)
         return conversation.send(Kind.SOURCE, question)
 
