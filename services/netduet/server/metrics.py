@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from netduet import __version__, kernel
+from netduet import kernel
 from netduet.server.lately import WINDOW
+from netduet.vitals import build_info, starvation
 
 if TYPE_CHECKING:
     from netduet.binding import Sockets
@@ -37,25 +38,16 @@ class ServerMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read all counters now."""
-        yield self._build()
+        identity = self._identity
+        yield build_info(
+            identity.service,
+            identity.instance,
+            node=identity.node,
+            zone=identity.zone,
+        )
         yield from self._connections()
         yield from self._traffic()
-        yield from self._starvation()
-
-    def _build(self) -> Metric:
-        identity = self._identity
-        labels = {
-            "version": __version__,
-            "service": identity.service,
-            "instance_name": identity.instance,
-            "node": identity.node,
-            "zone": identity.zone,
-        }
-        build = GaugeMetricFamily(
-            "netduet_build_info", "What runs here; always 1.", labels=list(labels)
-        )
-        build.add_metric(list(labels.values()), 1)
-        return build
+        yield from starvation(self._stalls)
 
     def _connections(self) -> Iterator[Metric]:
         shared = self._shared
@@ -134,24 +126,6 @@ class ServerMetrics(Collector):
 
     def _open(self) -> Iterator[Session]:
         yield from self._shared.sessions
-
-    def _starvation(self) -> Iterator[Metric]:
-        stalls = self._stalls
-        yield _counter(
-            "netduet_stalls", "Times that the event loop could not run.", stalls.count
-        )
-        yield _counter(
-            "netduet_stalled_seconds",
-            "Seconds for which the event loop could not run.",
-            stalls.total,
-        )
-        throttled = stalls.throttled()
-        if throttled is not None:
-            yield _counter(
-                "netduet_throttled_seconds",
-                "Seconds for which a CPU limit held this process back.",
-                throttled,
-            )
 
 
 def _counter(name: str, said: str, value: float) -> Metric:

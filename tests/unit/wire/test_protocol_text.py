@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netduet.server.streams import EACH, MOST
-from netduet.wire import counts, datagrams, frames, messages, streams
+from netduet.wire import counts, datagrams, frames, messages, streams, strictjson
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, DATA, FEATURES, Kind
 from netduet.wire.messages import LimitsNotice, Welcome
@@ -149,8 +149,8 @@ def test_welcome_table() -> None:
         f"every other one {frames.MAX_CONTROL:,}",
         f"the answer's size, {counts.ANSWER_SIZE} bytes",
         f"below {counts.MAX_SEQUENCE:,}",
-        f"more than {messages.MAX_DIGITS} digits",
-        f"more than {messages.MAX_DEPTH} levels",
+        f"more than {strictjson.MAX_DIGITS} digits",
+        f"more than {strictjson.MAX_DEPTH} levels",
         f"opening to {datagrams.OPENING_SIZE:,} bytes",
         f"from the client, is {streams.QUESTION_SIZE} bytes",
         f"to the next, {streams.SHORTEST} to {streams.LONGEST})",

@@ -19,8 +19,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from netduet import __version__
 from netduet.client.watch.peer import BUCKETS
+from netduet.vitals import build_info, starvation
 
 if TYPE_CHECKING:
     from netduet.client.watch.watching import Watching
@@ -39,25 +39,13 @@ class WatchMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read all counters now."""
-        yield self._build()
+        yield build_info("netduet-client", socket.gethostname())
         yield from self._state()
         yield from self._outages()
         yield from self._datagrams()
         yield from self._connections()
         yield self._round_trips()
-        yield from self._starvation()
-
-    def _build(self) -> Metric:
-        labels = {
-            "version": __version__,
-            "service": "netduet-client",
-            "instance_name": socket.gethostname(),
-        }
-        build = GaugeMetricFamily(
-            "netduet_build_info", "What runs here; always 1.", labels=list(labels)
-        )
-        build.add_metric(list(labels.values()), 1)
-        return build
+        yield from starvation(self._stalls)
 
     def _state(self) -> Iterator[Metric]:
         watching = self._watching
@@ -179,23 +167,3 @@ class WatchMetrics(Collector):
             values = [peer.target, str(peer.address)]
             histogram.add_metric(values, buckets, peer.round_trips.sum)
         return histogram
-
-    def _starvation(self) -> Iterator[Metric]:
-        stalls = self._stalls
-        yield CounterMetricFamily(
-            "netduet_stalls",
-            "Times that the event loop could not run.",
-            value=stalls.count,
-        )
-        yield CounterMetricFamily(
-            "netduet_stalled_seconds",
-            "Seconds for which the event loop could not run.",
-            value=stalls.total,
-        )
-        throttled = stalls.throttled()
-        if throttled is not None:
-            yield CounterMetricFamily(
-                "netduet_throttled_seconds",
-                "Seconds for which a CPU limit held this process back.",
-                value=throttled,
-            )
