@@ -6,6 +6,7 @@ import asyncio
 import resource
 import socket
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -72,6 +73,32 @@ async def test_good_network_is_never_out(start_server: StartServer) -> None:
     assert place.old.answered == place.old.asked > 0
     assert place.old.report is not None
     assert (place.fresh.failed, place.fresh.begun + place.fresh.void > 0) == (0, True)
+
+
+async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> None:
+    """What has come meanwhile waits to be read: silence is told by who was in time."""
+    running = await start_server()
+
+    def stream() -> tuple[Outage | None, Outage | None]:
+        with Datagrams(address(running.port)) as sock:
+            streaming = Streaming(sock, 0.02, lambda _: None)
+            due = time.monotonic()
+            streaming.begin(due)
+            while streaming.picture.latest is None:
+                due = streaming.turn(time.monotonic())
+                streaming.hear(sock.wait(0.02), time.monotonic(), fair=True)
+            due = streaming.picture.latest + 2.0
+            streaming.begin(due)
+            for _ in range(20):
+                due = streaming.turn(due)
+            in_time = streaming.standing
+            streaming.turn(due + 1.0)
+            return in_time, streaming.standing
+
+    in_time, late = await asyncio.to_thread(stream)
+    assert in_time is not None
+    assert in_time.where == "unknown"
+    assert late is None
 
 
 @pytest.mark.parametrize(

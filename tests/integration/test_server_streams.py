@@ -95,6 +95,33 @@ async def test_stream_goes_on_by_itself_until_it_is_ended(
     assert (told[-1].received, told[-1].gaps) == (2, ((1, 2),))
 
 
+async def test_what_the_servers_socket_had_no_room_for_is_told(
+    start_server: StartServer,
+) -> None:
+    """Its loop does not turn while datagrams come: the socket drops, and counts them."""
+    running = await start_server()
+    first = Bare(running.port)
+    with first.sock:
+        await asyncio.to_thread(first.learn)
+        first.ask(0)
+        before = await asyncio.to_thread(first.until, Told)
+        for number in range(1, 3000):  # nobody reads: the server's loop is this one
+            first.ask(number)
+
+        def last() -> tuple[int, int]:
+            assert before.dropped is not None
+            while True:
+                told = first.until(Told)
+                assert told.dropped is not None
+                dropped = told.dropped - before.dropped
+                if told.received + dropped >= 3000:  # it has read all that is there
+                    return told.received + dropped, dropped
+
+        known, count = await asyncio.to_thread(last)
+    assert known == 3000
+    assert count > 0
+
+
 async def test_without_its_own_cookie_nobody_gets_more_than_was_asked(
     start_server: StartServer,
 ) -> None:

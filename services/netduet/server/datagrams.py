@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netduet import kernel
 from netduet.server.behaviours import Address, Behaviours, new_id
+from netduet.server.streams import Way
 from netduet.wire import counts, datagrams, streams
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import MAGIC, Frame, Kind
@@ -134,9 +135,11 @@ class DatagramEndpoint:
         question = counts.parse_question(frame.payload, frame.id)
         length = len(frame.payload)
         # Read now: what had no room before this datagram came is in it.
-        dropped = kernel.socket_drops(self._sock.fileno())
-        answer = self._flows.answer(peer, question, length, length, dropped)
+        answer = self._flows.answer(peer, question, length, length, self._drops())
         return datagrams.answer(Kind.COUNT, answer, frame.id, room)
+
+    def _drops(self) -> int | None:
+        return kernel.socket_drops(self._sock.fileno())
 
     def _stream(self, data: bytes, peer: Any, source: Ancillary) -> bytes | None:
         """Take a datagram of a stream; return what answers it at once, or TAKEN."""
@@ -150,9 +153,8 @@ class DatagramEndpoint:
             if frame is None:
                 return None
             question = streams.parse_question(frame.payload, frame.id)
-            told = self._streams.take(
-                question, (peer[0], peer[1]), send, time.monotonic(), frame.id
-            )
+            way = Way((peer[0], peer[1]), send, self._drops)
+            told = self._streams.take(question, way, time.monotonic(), frame.id)
         except RemoteError as error:
             return datagrams.failure(error, len(data))
         if told is None:

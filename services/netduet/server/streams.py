@@ -33,16 +33,25 @@ EACH: Final = 16
 """Streams at once to one address; behind a NAT everybody is one address."""
 
 Address = tuple[str, int]
-Send = Callable[[StreamAnswer], bool]
-"""Sends to where a question came from; False when it could not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a question came from: ``send`` sends there, and tells whether that left.
+
+    ``drops`` tells how many datagrams the socket has had no room for, None if unknown.
+    """
+
+    peer: Address
+    send: Callable[[StreamAnswer], bool]
+    drops: Callable[[], int | None]
 
 
 @dataclass(slots=True)
 class _Stream:
     flow: int
-    peer: Address
+    way: Way
     cookie: bytes
-    send: Send
     period: float
     begin: float
     due: float
@@ -67,6 +76,7 @@ class _Stream:
             arrived.duplicated,
             arrived.late,
             arrived.newest(GAPS),
+            self.way.drops(),
         )
 
 
@@ -95,8 +105,7 @@ class Streams:
     def take(
         self,
         question: StreamQuestion,
-        peer: Address,
-        send: Send,
+        way: Way,
         now: float,
         frame_id: int = 0,
     ) -> StreamAnswer | None:
@@ -104,8 +113,7 @@ class Streams:
 
         Args:
             question: the datagram.
-            peer: where it came from.
-            send: sends there.
+            way: where it came from.
             now: monotonic seconds.
             frame_id: for an error.
 
@@ -115,10 +123,12 @@ class Streams:
         """
         stream = self._streams.get(question.flow)
         # The cookie of a stream holds for as long as the stream and the address do.
-        known = stream is not None and stream.peer == peer
+        known = stream is not None and stream.way.peer == way.peer
         if not (known and hmac.compare_digest(stream.cookie, question.cookie)):  # type: ignore[union-attr]  # known
             age = int(now // COOKIE_AGE)
-            made = [self._cookie(peer, question.flow, age - back) for back in (0, 1)]
+            made = [
+                self._cookie(way.peer, question.flow, age - back) for back in (0, 1)
+            ]
             if not any(hmac.compare_digest(one, question.cookie) for one in made):
                 return Challenge(question.flow, made[0], self._boot)
         if question.flags & StreamFlag.STOP:
@@ -128,8 +138,8 @@ class Streams:
         if self._over:
             return End(question.flow, Why.DRAINING)
         if stream is None:
-            stream = self._begin(question, peer, send, now, frame_id)
-        stream.peer, stream.cookie, stream.send = peer, question.cookie, send
+            stream = self._begin(question, way, now, frame_id)
+        stream.way, stream.cookie = way, question.cookie
         stream.period = question.period / 1000
         stream.until = now + LEASE
         stream.arrived.take(question.sequence)
@@ -147,12 +157,11 @@ class Streams:
     def _begin(
         self,
         question: StreamQuestion,
-        peer: Address,
-        send: Send,
+        way: Way,
         now: float,
         frame_id: int,
     ) -> _Stream:
-        theirs = sum(one.peer[0] == peer[0] for one in self._streams.values())
+        theirs = sum(one.way.peer[0] == way.peer[0] for one in self._streams.values())
         if len(self._streams) >= self._most or theirs >= self._each:
             limit = self._most if len(self._streams) >= self._most else self._each
             message = f"{limit} streams are under way: no more"
@@ -160,9 +169,8 @@ class Streams:
             raise RemoteError(Code.TOO_MANY_CONNECTIONS, message, facts, frame_id)
         stream = _Stream(
             question.flow,
-            peer,
+            way,
             question.cookie,
-            send,
             question.period / 1000,
             begin=now,
             due=now,
@@ -182,7 +190,7 @@ class Streams:
             return
         if now >= stream.due:
             # One that does not leave takes no number: it is not for the network to lose.
-            stream.number += stream.send(stream.told(now))
+            stream.number += stream.way.send(stream.told(now))
             stream.due += stream.period
             if stream.due <= now:
                 stream.due = now + stream.period
@@ -193,7 +201,7 @@ class Streams:
 
     def _end(self, stream: _Stream, why: Why) -> None:
         self._forget(stream)
-        stream.send(End(stream.flow, why))
+        stream.way.send(End(stream.flow, why))
 
     def _forget(self, stream: _Stream) -> None:
         if stream.timer is not None:

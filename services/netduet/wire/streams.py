@@ -41,7 +41,7 @@ NO_COOKIE: Final = bytes(COOKIE_SIZE)
 _QUESTION: Final = struct.Struct("!QIHB16s")  # flow, sequence, period, flags, cookie
 _HEAD: Final = struct.Struct("!QB")  # flow, what it is
 _CHALLENGE: Final = struct.Struct("!QB16s16s")  # and cookie, boot
-_TOLD: Final = struct.Struct("!QBIIQIIIIIIB")
+_TOLD: Final = struct.Struct("!QBIIQIIIIIIIB")
 _END: Final = struct.Struct("!QBB")  # and why
 _GAP: Final = struct.Struct("!II")
 
@@ -121,7 +121,9 @@ class Told:
     sent of it, from 0; ``time`` is its clock since the begin, in microseconds. The
     rest is about what the client sent: ``first`` is the lowest number that came,
     ``next`` follows the highest, and from ``since`` on ``gaps`` are all there are.
-    A number that no longer fits stays at the largest one.
+    ``dropped`` are datagrams, of whoever, that the server's socket has had no room for
+    since it was made, a counter that begins again at 2³² - 1; None when its kernel does
+    not say. Another number that no longer fits stays at the largest one.
     """
 
     flow: int
@@ -135,6 +137,7 @@ class Told:
     duplicated: int
     late: int
     gaps: tuple[Gap, ...] = ()
+    dropped: int | None = None
 
     def serialize(self) -> bytes:
         """Return the payload."""
@@ -149,6 +152,7 @@ class Told:
             self.since,
             self.next,
             *(min(one, _FULL) for one in numbers),
+            _FULL if self.dropped is None else self.dropped % _FULL,
             len(self.gaps),
         )
         return head + b"".join(_GAP.pack(*gap) for gap in self.gaps)
@@ -227,8 +231,8 @@ def _told(payload: bytes) -> Told | None:
 
     The gaps are sorted ranges from ``since`` on, and nothing is from ``next`` on.
     """
-    flow, _, run, number, time, first, since, upto, *counts, held = _TOLD.unpack_from(
-        payload
+    flow, _, run, number, time, first, since, upto, *counts, dropped, held = (
+        _TOLD.unpack_from(payload)
     )
     if len(payload) != TOLD_SIZE + held * _GAP.size or max(first, since) > upto:
         return None
@@ -240,5 +244,16 @@ def _told(payload: bytes) -> Told | None:
         at = end
     received, duplicated, late = counts
     return Told(
-        flow, run, number, time, first, since, upto, received, duplicated, late, gaps
+        flow,
+        run,
+        number,
+        time,
+        first,
+        since,
+        upto,
+        received,
+        duplicated,
+        late,
+        gaps,
+        dropped if dropped != _FULL else None,
     )

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from netduet.server.streams import Streams
+from netduet.server.streams import Streams, Way
 from netduet.wire import streams
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.streams import (
@@ -39,6 +39,7 @@ class Client:
         self.cookie = NO_COOKIE
         self.got: list[StreamAnswer] = []
         self.works = True
+        self.dropped: int | None = None
         self.tried = 0
 
     def ask(
@@ -46,9 +47,8 @@ class Client:
     ) -> StreamAnswer | None:
         """Ask; return what is answered at once."""
         question = StreamQuestion(self.flow, number, 20, self.cookie, StreamFlag(flags))
-        return self.server.take(
-            question, self.peer, self._send, time.monotonic() + later
-        )
+        way = Way(self.peer, self._send, lambda: self.dropped)
+        return self.server.take(question, way, time.monotonic() + later)
 
     def learn(self, later: float = 0.0) -> None:
         """Ask for a cookie."""
@@ -102,6 +102,21 @@ async def test_cookie_begins_a_stream_that_goes_on_by_itself() -> None:
     }
     assert [one.time for one in told] == sorted(one.time for one in told)
     assert len({one.run for one in told}) == 1
+    server.end()
+
+
+async def test_each_datagram_tells_what_the_socket_had_no_room_for_by_then() -> None:
+    """The counter is read for each; where the kernel does not say, neither do they."""
+    server = Streams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.ask(0)
+    told = await client.tellings(1)
+    assert told[-1].dropped is None
+    client.dropped = 8
+    before = len(client.told)
+    told = await client.tellings(before + 1)
+    assert told[-1].dropped == 8
     server.end()
 
 

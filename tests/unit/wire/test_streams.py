@@ -50,6 +50,7 @@ def tellings(draw: st.DrawFn) -> Told:
         gaps.duplicated,
         gaps.late,
         gaps.newest(GAPS),
+        draw(st.none() | st.integers(0, 2**32 - 2)),
     )
 
 
@@ -107,6 +108,23 @@ def test_numbers_that_no_longer_fit_stay_at_the_largest() -> None:
     read = streams.parse_answer(told.serialize())
     assert isinstance(read, Told)
     assert (read.received, read.duplicated, read.late) == (2**32 - 1,) * 3
+
+
+@pytest.mark.parametrize(
+    ("dropped", "read"), [(0, 0), (7, 7), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0)]
+)
+def test_counter_of_drops_begins_again(dropped: int, read: int) -> None:
+    """The largest number means that nobody knows, so it is never counted up to."""
+    told = Told(1, 2, 3, 4, 0, 0, 9, 5, 0, 0, (), dropped)
+    again = streams.parse_answer(told.serialize())
+    assert isinstance(again, Told)
+    assert again.dropped == read
+
+
+def test_drops_that_nobody_knows_are_told_as_such() -> None:
+    """It is no zero."""
+    told = Told(1, 2, 3, 4, 0, 0, 9, 5, 0, 0)
+    assert streams.parse_answer(told.serialize()) == told
 
 
 @few

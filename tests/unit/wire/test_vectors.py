@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from netduet.server.flows import Flows
-from netduet.server.streams import Streams
+from netduet.server.streams import Streams, Way
 from netduet.wire import counts, datagrams, frames, messages, patterns, streams
 from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
@@ -202,7 +202,8 @@ def _said(frame: Frame) -> bytes:
     if frame.kind == Kind.STREAM:
         asked = streams.parse_question(frame.payload, frame.id)
         server = Streams("bb" * 16, bytes(32))
-        told = server.take(asked, ("192.0.2.1", 1024), lambda _: True, 0.0)
+        way = Way(("192.0.2.1", 1024), lambda _: True, lambda: 0)
+        told = server.take(asked, way, 0.0)
         assert told is not None
         return told.serialize()
     question = counts.parse_question(frame.payload, frame.id)

@@ -103,9 +103,11 @@ class Streaming:
             missed = int((now - self._due) / self._period)
             self._due += (1 + missed) * self._period
         if now >= self._settled + _SETTLE:
+            self.picture.dropped(self._sock.dropped, now)
             for event in self.picture.settle(now):
                 self._tell(event)
-            self.standing = self.picture.standing(now)
+            # Who comes late has not heard yet what waits for it.
+            self.standing = self.picture.standing(now) if self._fair else None
             self._settled = now
         return self._due
 
@@ -207,6 +209,7 @@ class Streaming:
 
         while waiting(now := time.monotonic()) and not stop.is_set():
             self._take(self._period)
+        picture.dropped(self._sock.dropped, now)
         for event in picture.finish(now):
             self._tell(event)
         for _ in range(_STOPS if self.answered else 0):

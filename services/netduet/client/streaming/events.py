@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -12,8 +12,10 @@ class Outage:
 
     ``where`` is the direction, or unknown; it is out from when the first lost one was
     sent until the first one that arrived again was sent. ``slipped`` is for how long of
-    that the sender itself did not run, ``deaf`` the receiver; ``ended`` False: it was
-    still out when the measurement ended. ``precision`` is how far off begin and end may be.
+    that the sender itself did not run, ``deaf`` the receiver; ``dropped`` are datagrams,
+    of whoever, that the receiver's own socket had no room for meanwhile; ``ended`` False:
+    it was still out when the measurement ended. ``precision`` is how far off begin and
+    end may be.
     """
 
     where: str
@@ -24,6 +26,7 @@ class Outage:
     deaf: float = 0.0
     ended: bool = True
     precision: float = 0.02
+    dropped: int = 0
 
     @property
     def seconds(self) -> float:
@@ -90,3 +93,8 @@ class Pause:
 
 Event = Outage | Restart | Closure | Pause
 Tell = Callable[[Event], None]
+
+
+def covered(spans: Iterable[tuple[float, float]], begin: float, end: float) -> float:
+    """Return how many seconds of a time the spans cover."""
+    return sum(max(0.0, min(end, upto) - max(begin, at)) for at, upto in spans)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.failures.declaration import BACK, FORTH, UNKNOWN
-from netduet.client.streaming.events import Event, Outage, Restart
+from netduet.client.streaming.drops import Drops
+from netduet.client.streaming.events import Event, Outage, Restart, covered
 from netduet.wire.gaps import Gap, Gaps
 from netduet.wire.streams import Told
 
@@ -123,6 +124,9 @@ class Picture:
         self._offset = Offset()
         self._before_number = 0.0  # when the highest was sent, on the server's clock
         self._stalls: deque[tuple[float, float]] = deque(maxlen=_STALLS)
+        # What the sockets themselves had no room for.
+        self._drops_up = Drops()
+        self._drops_down = Drops()
 
     @property
     def stalls(self) -> tuple[tuple[float, float], ...]:
@@ -138,6 +142,10 @@ class Picture:
     def ended(self, said: str) -> None:
         """Learn that the server has ended its stream, and its word for why."""
         self._said = said
+
+    def dropped(self, total: int | None, at: float) -> None:
+        """Learn how many datagrams our own socket has had no room for so far."""
+        self._drops_down.read(total, at)
 
     def sent(self, at: float) -> None:
         """Count a datagram that has just left; its number is how many left before it."""
@@ -209,8 +217,11 @@ class Picture:
         if now - begin < LEAST:
             return None
         slipped = max(0.0, now - begin - (unheard + 1) * self.period)
-        deaf = _overlap(self._stalls, begin, now)
-        return Outage(FORTH, begin, now, unheard, slipped, deaf, ended=False)
+        deaf = covered(self._stalls, begin, now)
+        dropped = self._drops_up.between(begin, now + SETTLE)
+        return Outage(
+            FORTH, begin, now, unheard, slipped, deaf, ended=False, dropped=dropped
+        )
 
     # Both
 
@@ -225,6 +236,7 @@ class Picture:
             self._count_down()
         self._said, self._told_boot = "", self._boot
         self._arrived, self._offset = Gaps(_KEPT, 0), Offset()
+        self._drops_up.anew()
         self._before_number = -self.period
         self._holes.clear()
         self._before = (self.down.sent, self.down.duplicated, self.down.late)
@@ -272,7 +284,7 @@ class Picture:
             since = self._edges.get(begin) or self._time(begin)
             if end - begin >= ROW and after - since >= LEAST:
                 slipped = max(0.0, after - since - (end - begin) * self.period)
-                deaf = _overlap(self._stalls, since, after)
+                deaf = covered(self._stalls, since, after)
                 self._out.append(
                     Outage(
                         FORTH,
@@ -282,6 +294,7 @@ class Picture:
                         slipped,
                         deaf,
                         precision=self.period,
+                        dropped=self._drops_up.between(since, after + SETTLE),
                     )
                 )
         for begin in [one for one in self._edges if one < self._settled]:
@@ -310,6 +323,7 @@ class Picture:
             elif theirs - before > self.period + STALL:
                 self._stalls.append((before + self.period + offset, theirs + offset))
             self._before_number = theirs
+            self._drops_up.read(told.dropped, theirs + offset)
             if fair:
                 self.lateness = max(self.lateness, at - theirs - offset)
         self._count_down()
@@ -343,10 +357,8 @@ class Picture:
                 end - begin,
                 slipped,
                 precision=self.period,
+                dropped=self._drops_down.between(
+                    since + offset, after + offset + SETTLE
+                ),
             )
         )
-
-
-def _overlap(spans: deque[tuple[float, float]], begin: float, end: float) -> float:
-    """Return how much of a time the spans cover."""
-    return sum(max(0.0, min(end, upto) - max(begin, at)) for at, upto in spans)

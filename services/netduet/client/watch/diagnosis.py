@@ -13,6 +13,7 @@ from netduet.client.checks.stream.incidents import (
     Incident,
     away,
     moved,
+    overflowed,
     sort_out,
 )
 from netduet.client.checks.stream.measured import Place
@@ -23,7 +24,7 @@ from netduet.client.failures.declaration import (
     SERVER,
     UNKNOWN,
 )
-from netduet.client.streaming.events import Closure, Outage, Pause, Restart
+from netduet.client.streaming.events import Closure, Outage, Pause, Restart, covered
 from netduet.client.verdict import Side
 from netduet.client.watch.trouble import Trouble
 from netduet.wire.foreign import escape
@@ -63,15 +64,30 @@ class Signs:
 
     @property
     def proven(self) -> bool:
-        """Both ends ran for most of what the stream shows."""
+        """Both ends ran, and had room, for most of what the stream shows."""
         one = self.stream
-        return one is None or one.slipped + one.deaf < HALF * one.seconds
+        if one is None:
+            return True
+        return one.slipped + one.deaf < HALF * one.seconds and not overflowed(one)
 
     @property
     def begin(self) -> float | None:
         """When the first of them began; None: all is well."""
         spans = (self.stream, self.closure, self.pause)
         return min((one.begin for one in spans if one is not None), default=None)
+
+
+def excused(signs: Signs, ours: float, theirs: float, seconds: float) -> Signs:
+    """Return the signs without what an end that did not run explains.
+
+    In ``seconds`` since they began this end did not run for ``ours``, and the server,
+    as its stream shows, for ``theirs``.
+    """
+    if ours >= HALF * seconds:
+        return Signs()
+    if ours + theirs >= QUARTER * seconds:
+        return replace(signs, pause=None)
+    return signs
 
 
 def provisional(signs: Signs, now: float) -> Trouble:
@@ -103,7 +119,8 @@ def provisional(signs: Signs, now: float) -> Trouble:
 
 
 def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Trouble:
-    return Trouble(failure, where, begin, now, seen, ended=False)
+    # The stream's thread may have seen it begin after the look's time was taken.
+    return Trouble(failure, where, begin, max(begin, now), seen, ended=False)
 
 
 def final(place: Place, tolerance: float) -> list[Trouble]:
@@ -134,7 +151,11 @@ def _incident(place: Place, one: Incident) -> Trouble:
     proven = starved < HALF * one.seconds
     if not proven:
         seen += f"; for {starved:.2f} s of it an end itself did not run, so nothing is proven"
-    evidence = words.losses(place, replace(one, where=where))
+    elif one.overflows:
+        proven = False
+        seen += "; an end's own buffer was full meanwhile, so nothing is proven"
+    told = replace(one, where=where)
+    evidence = (*words.losses(place, told), *words.overflows(told))
     return Trouble(
         "stream.outage", where, one.begin, one.end, seen, evidence, proven=proven
     )
@@ -229,7 +250,7 @@ def nothing_lost(
 
     ``stalls`` are the times in which the server's own stream shows that it did not run.
     """
-    still = sum(max(0.0, min(end, upto) - max(begin, at)) for at, upto in stalls)
+    still = covered(stalls, begin, end)
     seen = f"nothing came for {end - begin:.2f} s, and nothing was lost"
     if still >= max(_LEAST, HALF * (end - begin)):
         seen += (

@@ -16,15 +16,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.stream.incidents import HALF
 from netduet.client.datagrams import Datagrams
 from netduet.client.dial import Address, classify, in_thread
 from netduet.client.streaming.connections import AT_ONCE, Connections
 from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.echoes import Echoes
-from netduet.client.streaming.events import Event, Pause
+from netduet.client.streaming.events import Event, Pause, covered
 from netduet.client.streaming.picture import Counted, Picture
-from netduet.client.watch.diagnosis import QUARTER, Signs
+from netduet.client.watch.diagnosis import Signs, excused
 from netduet.client.watch.episodes import Episodes, Totals
 from netduet.client.watch.trouble import Told
 
@@ -207,10 +206,10 @@ class Peer:
             return signs
         if self.episodes.standing is None and not signs.proven:
             return replace(signs, stream=None)  # told when it is over, as what it is
-        share = self._means.stalls.stalled(begin, now) / max(now - begin, LOOK)
-        if share >= QUARTER:
-            signs = replace(signs, pause=None)
-        return Signs() if share >= HALF else signs
+        stalls = () if one is None else one.picture.stalls
+        theirs = covered(stalls, begin, now)
+        ours = self._means.stalls.stalled(begin, now)
+        return excused(signs, ours, theirs, max(now - begin, LOOK))
 
     def _try_afresh(self, signs: Signs, now: float) -> None:
         """Where datagrams do not pass but connections work: see whether another port helps.

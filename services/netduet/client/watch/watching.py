@@ -84,7 +84,7 @@ class Watching:
             names = asyncio.create_task(self._follow_names())
             try:
                 while True:
-                    self._look(time.monotonic())
+                    self._look()
                     if names.done():
                         await names  # it never ends but by a defect
                     await asyncio.sleep(LOOK)
@@ -96,8 +96,9 @@ class Watching:
                     task.cancel()
                 await asyncio.gather(names, *tasks, return_exceptions=True)
 
-    def _look(self, now: float) -> None:
+    def _look(self) -> None:
         for address, peer in self.peers.items():
+            now = time.monotonic()
             for one in peer.look(now):
                 self._tell(peer, one)
             why = peer.silence(now)

@@ -160,12 +160,22 @@ def test_outage_in_which_an_end_did_not_run_proves_nothing(
     assert found(judgement) == [("stream.outage", FORTH, Outcome.INCONCLUSIVE)]
 
 
-def test_own_full_buffer_is_no_outage_of_the_network() -> None:
-    """What arrived and found no room here was not lost on the way."""
-    one = out(BACK)
-    datagrams = replace(lost(one), dropped=75)
-    judgement = judged(outages=(one,), datagrams=datagrams)
-    assert found(judgement) == [("stream.outage", BACK, Outcome.INCONCLUSIVE)]
+@pytest.mark.parametrize(
+    ("where", "side"), [(FORTH, Side.SERVER), (BACK, Side.CLIENT)], ids=["up", "down"]
+)
+def test_full_buffer_of_an_end_is_no_outage_of_the_network(
+    where: str, side: Side
+) -> None:
+    """What arrived and found no room in the receiver's socket was not lost on the way."""
+    one = out(where, dropped=75)
+    judgement = judged(outages=(one,), datagrams=lost(one))
+    assert found(judgement) == [("stream.outage", where, Outcome.INCONCLUSIVE)]
+    (said,) = (text for by, text in judgement.findings[0].evidence if "full" in text)
+    assert (side, said) in judgement.findings[0].evidence
+    few = out(where, dropped=37)
+    assert found(judged(outages=(few,), datagrams=lost(few))) == [
+        ("stream.outage", where, Outcome.FAIL)
+    ]
 
 
 def test_silence_to_the_end_may_be_a_starved_server() -> None:

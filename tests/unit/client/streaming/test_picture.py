@@ -25,6 +25,7 @@ class Network:
         self.picture = Picture(PERIOD)
         self.picture.booted("a")
         self.now = 100.0
+        self.dropped: int | None = 0
         self.events: list[object] = []
         self.server()
 
@@ -76,6 +77,7 @@ class Network:
             arrived.duplicated,
             arrived.late,
             arrived.newest(GAPS),
+            self.dropped,
         )
 
     def finish(self) -> list[object]:
@@ -112,6 +114,59 @@ def test_outage_is_told_with_its_direction_and_length(
     counted = network.picture.up if way == "up" else network.picture.down
     other = network.picture.down if way == "up" else network.picture.up
     assert (counted.lost, other.lost) == (lost, 0)
+
+
+def test_what_the_server_had_no_room_for_is_told_of_the_outage() -> None:
+    """Its counter grew meanwhile; what it had counted before and counts later is not it."""
+    network = Network()
+    network.dropped = 1000
+    network.ticks(50)
+    network.dropped += 30
+    network.ticks(100)
+    for _ in range(40):
+        network.dropped += 2
+        network.tick(up=False)
+    network.ticks(100)
+    network.dropped += 500
+    network.ticks(100)
+    (one,) = network.outages
+    assert (one.where, one.lost, one.dropped) == ("path →", 40, 80)
+
+
+def test_what_this_end_had_no_room_for_is_told_of_the_outage() -> None:
+    """Our own socket's counter, read now and then."""
+    network = Network()
+    for count in (9, 9):
+        network.picture.dropped(count, network.now)
+        network.ticks(50)
+    network.ticks(40, down=False)
+    network.picture.dropped(50, network.now)
+    network.ticks(100)
+    (one,) = network.outages
+    assert (one.where, one.lost, one.dropped) == ("path ←", 40, 41)
+
+
+def test_another_server_counts_its_drops_anew() -> None:
+    """A higher count than that of the one before is no growth."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(40, up=False)
+    network.server(run=2)
+    network.dropped = 5000
+    network.ticks(10)
+    network.ticks(100)
+    assert [one.dropped for one in network.outages] == [0] * len(network.outages)
+
+
+def test_drops_that_nobody_knows_excuse_nothing() -> None:
+    """A kernel that does not say."""
+    network = Network()
+    network.dropped = None
+    network.ticks(50)
+    network.ticks(40, up=False)
+    network.ticks(100)
+    (one,) = network.outages
+    assert one.dropped == 0
 
 
 def test_outage_of_both_ways_is_told_for_each() -> None:

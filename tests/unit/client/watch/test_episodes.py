@@ -10,7 +10,7 @@ import pytest
 from netduet.client.dial import Address
 from netduet.client.streaming.events import Closure, Event, Outage, Pause, Restart
 from netduet.client.streaming.picture import Counted
-from netduet.client.watch.diagnosis import Signs
+from netduet.client.watch.diagnosis import Signs, excused
 from netduet.client.watch.episodes import HOLD, MOST, WINDOW, Episodes, Totals
 from netduet.client.watch.trouble import Began, Ended, Told, Trouble
 
@@ -168,6 +168,33 @@ def test_starved_end_proves_nothing() -> None:
     (one,) = over(happened(starved, signs=silent()))
     assert not one.proven
     assert "did not run" in one.seen
+
+
+@pytest.mark.parametrize("where", [FORTH, BACK])
+def test_full_buffer_of_an_end_proves_nothing(where: str) -> None:
+    """What arrived, and found no room in the receiver's socket, the network did not lose."""
+    (one,) = over(happened(replace(out(where), dropped=1000), signs=silent()))
+    assert not one.proven
+    assert "buffer was full" in one.seen
+    assert any("of whoever" in text for _, text in one.evidence)
+
+
+def test_what_an_end_that_did_not_run_explains_is_no_sign() -> None:
+    """A quarter of a pause, by both ends together; of all else half, by this end."""
+    pause = Pause(100.0, 104.0, ended=False)
+    stream = Outage(FORTH, 100.0, 104.0, 80, ended=False)
+    signs = Signs(stream, pause=pause)
+    assert excused(signs, 0.4, 0.5, 4.0) == signs
+    assert excused(signs, 0.5, 0.5, 4.0) == Signs(stream)
+    assert excused(signs, 0.0, 1.0, 4.0) == Signs(stream)
+    assert excused(signs, 1.9, 4.0, 4.0) == Signs(stream)
+    assert excused(signs, 2.0, 0.0, 4.0) == Signs()
+
+
+def test_outage_is_not_told_while_a_full_buffer_may_be_all_of_it() -> None:
+    """It is told when it is over, as what it is."""
+    overflow = Outage(FORTH, 100.0, 101.0, 20, dropped=15, ended=False)
+    assert not Signs(overflow).proven
 
 
 def test_server_that_stood_still_is_no_outage_of_the_network() -> None:

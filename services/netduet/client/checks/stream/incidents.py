@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from netduet.client.checks.shares import DOUBT, at_most
 from netduet.client.checks.stream.measured import Place
 from netduet.client.failures.declaration import BACK, FORTH, INTERMEDIARY, UNKNOWN
-from netduet.client.streaming.events import Closure, Outage, Pause, Restart
+from netduet.client.streaming.events import Closure, Outage, Pause, Restart, covered
 
 NEAR: Final = 0.3
 """Seconds from one event to another that belong together."""
@@ -50,6 +50,11 @@ class Incident:
     def starved(self) -> float:
         """For how many seconds of it an end did not run."""
         return max((one.slipped + one.deaf for one in self.outages), default=0.0)
+
+    @property
+    def overflows(self) -> tuple[Outage, ...]:
+        """Those whose losses the receiver's own full buffer may be all of."""
+        return tuple(one for one in self.outages if overflowed(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +96,15 @@ def sort_out(place: Place) -> Sorted:
     )
 
 
+def overflowed(one: Outage) -> bool:
+    """Tell whether the receiver's own socket had no room for as many as were lost, or half."""
+    return one.dropped >= HALF * one.lost > 0
+
+
 def away(place: Place, one: Pause | Closure) -> float:
     """Return for how many seconds of it, at most, one end or the other did not run."""
     ours = one.stalled if isinstance(one, Pause) else 0.0
-    theirs = sum(
-        max(0.0, min(one.end, upto) - max(one.begin, since))
-        for since, upto in place.datagrams.server_stalls
-    )
+    theirs = covered(place.datagrams.server_stalls, one.begin, one.end)
     return min(one.seconds, ours + theirs)
 
 

@@ -17,7 +17,6 @@ from netduet.client.checks.stream.incidents import (
 from netduet.client.checks.stream.measured import Place, Stream
 from netduet.client.checks.stream.remarks import remarks
 from netduet.client.checks.stream.telling import figures, summary
-from netduet.client.failures.declaration import BACK
 from netduet.client.streaming.events import Closure, Pause, Restart
 from netduet.client.verdict import (
     Finding,
@@ -110,7 +109,7 @@ def _incident(place: Place, one: Incident) -> Finding:
         "seconds": round(one.seconds, 3),
         "lost": sum(outage.lost for outage in one.outages),
     }
-    why = _excuse(place, one)
+    why = _excuse(one)
     outcome = Outcome.INCONCLUSIVE if why else Outcome.FAIL
     # Where both streams show that their ends ran, no stall elsewhere excuses anything.
     shown = one.outages and one.ended
@@ -126,7 +125,7 @@ def _incident(place: Place, one: Incident) -> Finding:
     )
 
 
-def _excuse(place: Place, one: Incident) -> words.Evidence:
+def _excuse(one: Incident) -> words.Evidence:
     """Return why an outage proves nothing about the network; nothing if it does."""
     if one.starved >= HALF * one.seconds:
         said = (
@@ -134,12 +133,7 @@ def _excuse(place: Place, one: Incident) -> words.Evidence:
             "its own starvation may be all there is"
         )
         return ((Side.CLIENT, said),)
-    back = [outage for outage in one.outages if outage.where == BACK]
-    dropped = place.datagrams.dropped
-    if back and dropped and dropped >= HALF * max(two.lost for two in back):
-        said = f"{dropped} datagrams arrived, and this end's own buffer was full"
-        return ((Side.CLIENT, said),)
-    return ()
+    return words.overflows(one)
 
 
 def _restarted(place: Place, one: Restart) -> Finding:

@@ -117,6 +117,20 @@ def losses(place: Place, one: Incident) -> Evidence:
     return (*told, *effects(one))
 
 
+def overflows(one: Incident) -> Evidence:
+    """Return for which datagrams an end itself had no room; nothing if for too few."""
+    return tuple(
+        (
+            Side.SERVER if outage.where == FORTH else Side.CLIENT,
+            (
+                f"{outage.dropped} datagrams, of whoever, arrived meanwhile, and its own "
+                "socket's buffer was full"
+            ),
+        )
+        for outage in one.overflows
+    )
+
+
 def effects(one: Incident) -> Evidence:
     """Return what an outage did to connections."""
     closure, pause = one.closure, one.pause
