@@ -180,7 +180,7 @@ def test_logs_tell_the_same(
     begun = json.loads(watching.wait("outage.began", logged=True))
     assert begun["netduet.outage"] == 1
     assert begun["server.port"] == port
-    assert begun["error.type"].startswith("stream.")
+    assert begun["error.type"] in ("watch.unmet", "watch.refused", "stream.outage")
     assert begun["netduet.diagnosis"]
     assert watching.stop(signal.SIGINT) == ""
     ended = json.loads(watching.wait("outage.ended", logged=True))
@@ -203,11 +203,26 @@ def test_name_that_does_not_resolve_is_told_and_watched_for(
 
 
 def test_server_that_was_never_there(watch: Callable[..., Watch]) -> None:
-    """It has not answered since the watch began, and its host refuses."""
+    """No netduet has answered there yet, and its host refuses."""
     watching = watch(f"127.0.0.1:{free_port()}")
     line = watching.wait("OUT ")
-    assert "nothing listens there" in line
-    assert "and still (#1)" in watching.stop()
+    assert "no netduet has answered there yet" in line
+    assert "ECONNREFUSED" in line
+    said = watching.stop()
+    assert "and still (#1)" in said
+    assert "1 × watch.unmet, at the server's end" in said
+
+
+def test_server_that_comes_after_the_watch(
+    watch: Callable[..., Watch], serve_command: ServeCommand
+) -> None:
+    """It is met in the end, and was no outage of the network."""
+    port = free_port()
+    watching = watch(f"127.0.0.1:{port}")
+    watching.wait("OUT ")
+    serve_command(port=port)
+    assert "it answered for the first time" in watching.wait("BACK ")
+    assert "1 × watch.unmet" in watching.stop()
 
 
 def test_target_that_must_be_blocked_is_not_for_a_watch(netduet: Netduet) -> None:

@@ -106,6 +106,8 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("stream.restarted", "server"),
         ("stream.unsent", "client"),
         ("watch.left", "server"),
+        ("watch.unmet", "unknown"),
+        ("watch.refused", "server"),
         ("watch.paused", "server"),
         ("watch.stuck_flow", "intermediary"),
         ("watch.load", "intermediary"),

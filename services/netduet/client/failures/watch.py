@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.failures.declaration import INTERMEDIARY, SERVER, Failure
+from netduet.client.failures.declaration import (
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+    Failure,
+)
 
 WATCH: Final[tuple[Failure, ...]] = (
     Failure(
@@ -24,6 +29,41 @@ WATCH: Final[tuple[Failure, ...]] = (
                 "NETDUET_SERVER_SHUTDOWN_DELAY, or a preStop hook"
             ),
             "look at the server's log for server.draining and server.stopped",
+        ),
+    ),
+    Failure(
+        "watch.unmet",
+        "no netduet has answered there yet",
+        "Since the watch began no netduet has answered at this address: whether the network "
+        "is out, or nobody is there, was never seen to be otherwise.",
+        UNKNOWN,
+        (
+            "the server has not started yet, or listens on another port",
+            "something else listens there",
+            "the path has been out since before the watch began, or a firewall blocks it",
+        ),
+        (
+            "run `netduet check` against the same address: it tells these apart",
+            "look whether the target is the right one, and its server runs",
+        ),
+    ),
+    Failure(
+        "watch.refused",
+        "nothing listens where the server was",
+        "A server that had answered answers no more, and its host refuses connections.",
+        SERVER,
+        (
+            "the server stopped or crashed, and its host goes on",
+            "it is being replaced, and the new one does not listen yet",
+            "a firewall on the way rejects, in the server's name",
+        ),
+        (
+            "look whether the server runs, and at its log: did it drain, or break off?",
+            "have the new server listen before the old one leaves (start-first, maxUnavailable: 0)",
+            (
+                "if it runs: look for who rejects, from further away (tcpdump 'tcp[tcpflags] "
+                "& tcp-rst != 0')"
+            ),
         ),
     ),
     Failure(

@@ -31,6 +31,8 @@ from netduet.wire.foreign import escape
 
 REFUSED: Final = "ECONNREFUSED"
 
+UNMET: Final = "watch.unmet"
+
 QUARTER: Final = 0.25
 """Share of a pause in which an end did not run that explains it: what waited comes late."""
 
@@ -99,20 +101,25 @@ def provisional(signs: Signs, now: float) -> Trouble:
     if stream is not None and stream.where == FORTH:
         seen = "nothing arrives on the way to the server; what it sends comes"
         return _going_on("stream.outage", FORTH, begin, now, seen)
-    if stream is not None or (closure is not None and not signs.seen):
+    if closure is not None and not signs.seen:
+        where = SERVER if refused else UNKNOWN
+        seen = f"no netduet has answered there yet: {escape(closure.why)}"
+        return _going_on(UNMET, where, begin, now, seen)
+    if stream is not None:
         if refused:
-            seen = "nothing listens there: its host refuses connections"
-            return _going_on("stream.outage", SERVER, begin, now, seen)
+            seen = "nothing listens there any more: its host refuses connections"
+            return _going_on("watch.refused", SERVER, begin, now, seen)
         seen = "nothing comes back"
-        if not signs.seen:
-            seen = "it has not answered since the watch began"
         if signs.why:
             seen += f"; new connections: {escape(signs.why)}"
-        elif stream is not None:
+        else:
             seen += " to datagrams; new connections have not failed so far"
         return _going_on("stream.outage", UNKNOWN, begin, now, seen)
     if closure is not None:
-        seen = f"new connections do not work ({escape(closure.why)}), and what is there goes on"
+        kept = "what is there goes on"
+        if signs.pause is not None:
+            kept = "the old one stands still"
+        seen = f"new connections do not work ({escape(closure.why)}), and {kept}"
         return _going_on("stream.new_connections", UNKNOWN, begin, now, seen)
     seen = "the old connection stands still, and new ones work"
     return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
@@ -241,6 +248,12 @@ def _bounds(closure: Closure | None) -> str:
     if closure is None:
         return ""
     return f" for {words.bounds(closure)}" if closure.ended else ""
+
+
+def met(one: Trouble, end: float) -> Trouble:
+    """Say that a netduet that had never answered does now."""
+    seen = f"it answered for the first time {end - one.begin:.2f} s after it was asked"
+    return replace(one, end=end, seen=seen, ended=True)
 
 
 def nothing_lost(

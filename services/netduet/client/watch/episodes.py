@@ -144,6 +144,9 @@ class Episodes:
             if not self._known(one)
         ]
         standing, number = self.standing, self._number
+        if standing is not None and standing.failure == diagnosis.UNMET:
+            end = max((one.end for one in self._batch), default=standing.end)
+            found = [diagnosis.met(standing, max(end, standing.end))]
         if not found and standing is not None:
             end = max((one.end for one in self._batch), default=standing.end)
             end = max(end, standing.end)

@@ -27,7 +27,13 @@ DIRECTIONS: Final = {
 
 DOWN: Final = frozenset(
     ("stream.outage", "stream.restarted", "stream.new_connections")
-) | {"watch.left", "watch.paused", "watch.stuck_flow"}
+) | {
+    "watch.left",
+    "watch.paused",
+    "watch.refused",
+    "watch.stuck_flow",
+    "watch.unmet",
+}
 """Classes in which new work was not possible: they count against availability."""
 
 Evidence = tuple[tuple[Side, str], ...]

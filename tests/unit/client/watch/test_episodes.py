@@ -240,6 +240,19 @@ def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
     assert told + watched.look(120.0 + LATER, WELL, [], lost(outage)) == []
 
 
+def test_who_had_never_answered_is_met_in_the_end() -> None:
+    """Nothing was there before that could have gone on, or be out."""
+    watched = episodes()
+    closure = Closure(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
+    told = watched.look(103.0, Signs(closure=closure, seen=False), [], GOOD)
+    over_now = replace(closure, end=104.0, last=103.0, ended=True)
+    told += watched.look(104.2, WELL, [over_now], GOOD)
+    told += watched.look(104.2 + LATER, WELL, [], GOOD)
+    (one,) = over(told)
+    assert (one.failure, one.begin, one.end) == ("watch.unmet", 100.0, 104.0)
+    assert one.seen == "it answered for the first time 4.00 s after it was asked"
+
+
 @pytest.mark.parametrize(
     ("signs", "failure", "where", "words"),
     [
@@ -252,21 +265,30 @@ def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
         ),
         (
             replace(silent(), why="it was not made (ECONNREFUSED: Connection refused)"),
-            "stream.outage",
+            "watch.refused",
             SERVER,
             "refuses connections",
         ),
         (
             Signs(closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x"), seen=False),
-            "stream.outage",
+            "watch.unmet",
             UNKNOWN,
-            "not answered since the watch began",
+            "no netduet has answered there yet: x",
         ),
         (
             Signs(closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x")),
             "stream.new_connections",
             UNKNOWN,
             "new connections do not work (x)",
+        ),
+        (
+            Signs(
+                closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x"),
+                pause=Pause(100.0, 103.0, ended=False),
+            ),
+            "stream.new_connections",
+            UNKNOWN,
+            "new connections do not work (x), and the old one stands still",
         ),
         (
             Signs(pause=Pause(100.0, 101.0, ended=False)),
