@@ -11,6 +11,7 @@ from netduet.client.checks.declaration import Patience
 from netduet.client.dial import Address
 from netduet.client.evidence import TRIES, fares, ledger_entry, present_view
 from netduet.client.verdict import Fares
+from netduet.client.whereabouts import Whereabouts
 from netduet.wire.frames import ANSWER, Kind, serialize
 from netduet.wire.messages import (
     Inspection,
@@ -182,11 +183,11 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
 @pytest.mark.parametrize(
     ("scripts", "expected"),
     [
-        ([faring(2.0, None)], Fares("here", 10.0, 2.0)),
-        ([faring(2.0, 3.0)], Fares("here", 10.0, 3.0)),
+        ([faring(2.0, None)], Fares(Whereabouts("here"), 10.0, 2.0)),
+        ([faring(2.0, 3.0)], Fares(Whereabouts("here"), 10.0, 3.0)),
         (
             [faring(1.0, 0.0), plain, faring(4.0, 0.0, NASTY)],
-            Fares(r"\x1b[31mred\n\u202egnp", 10.0, 4.0),
+            Fares(Whereabouts(r"\x1b[31mred\n\u202egnp"), 10.0, 4.0),
         ),
         ([plain], None),
         ([welcomes], None),  # it does not offer to be inspected

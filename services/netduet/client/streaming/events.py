@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from netduet.wire.messages import Welcome
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -90,3 +92,4 @@ class Pause:
 
 Event = Outage | Restart | Closure | Pause
 Tell = Callable[[Event], None]
+Met = Callable[[Welcome], None]
