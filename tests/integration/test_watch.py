@@ -27,10 +27,13 @@ from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.events import Event
 from netduet.client.streaming.together import Together
 from netduet.client.target import parse_target
+from netduet.client.watch.episodes import HOLD
+from netduet.client.watch.known import CALM
 from netduet.client.watch.rounds import QUESTIONS, carry
 from netduet.client.watch.telling import Telling
 from netduet.client.watch.watching import Paces, Watching
 from netduet.client.watch.whom import Named, Whom
+from netduet.client.whereabouts import Whereabouts
 from netduet.stalls import StallWatch
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.proxies import faithful, standing
@@ -447,6 +450,44 @@ async def test_outage_that_stands_when_the_name_drops_the_server(
         await until(lambda: two not in watching.peers)
     assert any("[watch.left; the server's end]" in line for line in said)
     assert watching.account.summary(time.monotonic()).outages == 1
+
+
+async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
+    start_server: StartServer,
+) -> None:
+    """Others are chosen instead, and the name still has it: nobody took it out too late."""
+    running = await start_server()
+    one = at("127.0.0.1", running.port)
+    async with watching_of(one) as (watching, said):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.totals().down.sent > 3)
+        await running.stop()
+        await until(lambda: peer.episodes.standing is not None)
+        watching.whom.names[0].addresses = (one,)
+        watching.whom.chosen = {}
+        await until(lambda: not watching.peers)
+    assert not any("watch.left" in line for line in said)
+    assert watching.account.summary(time.monotonic()).outages == 1
+
+
+async def test_who_it_is_waits_for_the_end_of_an_outage(
+    start_server: StartServer,
+) -> None:
+    """Who answers meanwhile is not whom the outage is of."""
+    running = await start_server(instance="web-1")
+    one = at("127.0.0.1", running.port)
+    async with watching_of(one) as (watching, _):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.who is not None)
+    now = peer.troubled = time.monotonic()
+    other = Whereabouts("web-2")
+    peer.known.take(other, now - CALM)
+    assert peer.news(now + 1.0) == ()
+    assert peer.who == Whereabouts("web-1")
+    assert peer.news(now + HOLD) == (other,)
+    assert peer.who == other
 
 
 async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -> None:

@@ -118,7 +118,7 @@ class Peer:
         self.lapsed = False
         """Its name has it no more, and it is watched while it answers."""
         self.gone = False
-        """Trouble of it began after that: its end is none of the network's business."""
+        """It is in trouble since: it ends, which is none of the network's business."""
         self.known = Known()
         self._means = means
         self._events: deque[Event] = deque(maxlen=EVENTS)

@@ -107,7 +107,7 @@ class Watching:
                 self._tell(peer, one)
             if peer.gone:
                 self.whom.forget(address)
-                self._remove(address, "its name had dropped it before")
+                self._remove(address, "its name has dropped it")
                 continue
             why = peer.silence(now)
             if why:
@@ -152,8 +152,6 @@ class Watching:
                 self._telling.lookup(one)
             for address, peer in list(self.peers.items()):
                 peer.lapsed = address in whom.lapsed
-                if peer.lapsed and peer.episodes.standing is not None:
-                    whom.forget(address)
                 if address not in whom.chosen:
                     self._remove(address, "its name has others")
             for address, target in whom.chosen.items():

@@ -299,6 +299,10 @@ def test_a_dead_backend_in_turn_is_no_limit(turn: str, count: int) -> None:
     ]
     judgement = judged(run(*tries, planned=count), held=None)
     assert found(judgement) == [("churn.refused", None)]
+    assert (
+        "instance here on node-1 in zone-b answered"
+        in (judgement.findings[0].evidence[1][1])
+    )
 
 
 def test_a_limit_by_count_is_named() -> None:
