@@ -223,12 +223,14 @@ def test_logs_tell_the_same(
     """With --json, lines of JSON on stderr tell all, and stdout stays empty."""
     port = free_port()
     server = serve_command(port=port, instance="web-1", node="n1")
-    watching = watch(f"127.0.0.1:{port}", "--json", "--node", "n0")
+    words = (f"127.0.0.1:{port}", "--json", "--node", "n0")
+    watching = watch(*words, admin=free_port())
     watching.wait("peer.added", logged=True)
     known = json.loads(watching.wait("peer.identified", logged=True))
     assert known["netduet.peer.instance"] == "web-1"
     assert known["netduet.peer.node"] == "n1"
     assert "netduet.peer.zone" not in known
+    _until_counted(watching)
     server.process.send_signal(signal.SIGKILL)
     server.finish()
     begun = json.loads(watching.wait("outage.began", logged=True))

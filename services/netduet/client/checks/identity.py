@@ -21,7 +21,9 @@ from netduet.wire.frames import MAGIC, Kind
 SHOWN: Final = 80
 """Bytes of a stranger's talk that are shown."""
 
-_SHOWN: Final = 3
+_NAMED: Final = 3
+"""Servers that are named; all are counted."""
+
 _NAMES: Final = {"http": "HTTP", "tls": "TLS", "ssh": "SSH", "proxy": "PROXY protocol"}
 
 _IN_VAIN: Final = 3
@@ -79,7 +81,7 @@ def judge(identity: Identity) -> Judgement:
         if finding is not None:
             findings.append(finding)
     good = identity.known
-    summary = "; ".join(_told(one) for one in good[:_SHOWN]) or "no netduet answers"
+    summary = "; ".join(_told(one) for one in good[:_NAMED]) or "no netduet answers"
     instances = {
         one.opening.welcome.boot_id for one in good if one.opening.welcome is not None
     }
@@ -87,7 +89,7 @@ def judge(identity: Identity) -> Judgement:
         "asked": len(identity.answers),
         "answered": len(good),
         "instances": len(instances),
-        **_who(good[:_SHOWN]),
+        **_who(good[:_NAMED]),
     }
     return Judgement(summary, tuple(findings), (), figures, blocks=not good)
 

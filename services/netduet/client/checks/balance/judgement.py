@@ -241,9 +241,9 @@ def _remarks(
     versions = sorted({escape(trial.software) for trial in known.values()})
     if len(versions) > 1:
         said.append(f"the instances are of several versions: {', '.join(versions)}")
-    names = Counter(trial.who for trial in known.values())
+    names = Counter(trial.instance for trial in known.values())
     said += [
-        f"{name} is the name of {count} processes: it was restarted "
+        f"{escape(name)} is the name of {count} processes: it was restarted "
         "meanwhile, or several containers have one name"
         for name, count in names.items()
         if count > 1
