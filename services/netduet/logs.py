@@ -52,6 +52,7 @@ __all__ = [
     "attach",
     "exception_fields",
     "logger",
+    "place",
     "start",
 ]
 
@@ -70,7 +71,8 @@ EVENTS: Final = {
     "watch.started": "A watch begins.",
     "watch.stopped": "A watch is over: availability, outages, findings.",
     "peer.added": "An address behind a name is watched from now on.",
-    "peer.removed": "An address is watched no more: its name has others.",
+    "peer.identified": "A peer says which instance it is, and where, or another than before.",
+    "peer.removed": "An address is watched no more: its name has dropped it.",
     "peer.without_datagrams": "Datagrams to a peer do not pass: connections alone tell.",
     "outage.began": "A peer is out, as far as can be told by now.",
     "outage.ended": "An outage is over: length, direction, class, diagnosis.",
@@ -94,6 +96,12 @@ _current: LogWriter | None = None
 
 
 _bound: dict[str, object] = {}
+
+
+def place(node: str, zone: str) -> dict[str, str]:
+    """Return where this process runs, as far as it was told, as fields of every line."""
+    said = {"k8s.node.name": node, "cloud.availability_zone": zone}
+    return {name: value for name, value in said.items() if value}
 
 
 def start(

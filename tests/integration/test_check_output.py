@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,33 @@ def test_document_of_a_server_that_answers_is_valid(
     assert set(outcomes.values()) == {"PASS"}
     figures = {check["name"]: check["figures"] for check in one["checks"]}
     assert figures["path"]["peer_address"] == "127.0.0.1"
+
+
+def test_who_answers_and_who_asks_is_told_with_its_node(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """In the document, in the words of a verdict, and in each line of the log."""
+    port = serve_command(instance="web-2", node="node-2", zone="eu-1b").port
+    mine = ("--node", "node-1", "--zone", "eu-1a", "--log-level", "info")
+    only = ("--checks", "identity,balance,udp,churn", f"127.0.0.1:{port}")
+    done = netduet.run("check", "--json", *mine, *only)
+    report = json.loads(done.stdout)
+    asked = report["probe"]
+    assert (asked["node"], asked["zone"]) == ("node-1", "eu-1a")
+    assert asked["instance"] == socket.gethostname()
+    checks = {one["name"]: one for one in report["targets"][0]["checks"]}
+    figures = checks["identity"]["figures"]
+    assert [figures[one] for one in ("instance", "node", "zone")] == [
+        *("web-2", "node-2", "eu-1b")
+    ]
+    assert checks["churn"]["figures"]["listener_node"] == "node-2"
+    assert "one instance, web-2 (node-2, eu-1b)," in checks["balance"]["summary"]
+    for line in map(json.loads, done.stderr.splitlines()):
+        assert line["k8s.node.name"] == "node-1"
+        assert line["cloud.availability_zone"] == "eu-1a"
+    said = " ".join(netduet.run("check", *mine[:4], *only).stdout.split())
+    assert f"works asked by {socket.gethostname()} on node-1 in eu-1a" in said
+    assert "instance web-2 on node-2 in eu-1b" in said
 
 
 def test_document_of_a_failure_carries_all_that_is_known_of_it(

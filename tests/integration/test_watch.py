@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import re
 import signal
@@ -20,18 +21,22 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from netduet.client.checks.declaration import Context, Patience
 from netduet.client.datagrams import Datagrams
-from netduet.client.dial import Address
+from netduet.client.dial import Address, Resolution
 from netduet.client.report.words import Line, plain
 from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.events import Event
 from netduet.client.streaming.together import Together
 from netduet.client.target import parse_target
+from netduet.client.watch.episodes import HOLD
+from netduet.client.watch.known import CALM
 from netduet.client.watch.rounds import QUESTIONS, carry
 from netduet.client.watch.telling import Telling
 from netduet.client.watch.watching import Paces, Watching
 from netduet.client.watch.whom import Named, Whom
+from netduet.client.whereabouts import Whereabouts
 from netduet.stalls import StallWatch
 from tests.integration.conftest import ServeCommand, StartServer
+from tests.integration.proxies import faithful, standing
 from tests.integration.running import PATIENCE, Netduet, until
 from tests.integration.test_admin import Got, free_port, page
 from tests.unit.client.far_end import FarEnd, Taken, welcomes
@@ -140,6 +145,52 @@ def test_outage_is_told_from_begin_to_end(
     assert watching.logged == []
 
 
+def test_who_a_peer_is_is_told_and_who_takes_its_place(
+    watch: Callable[..., Watch], serve_command: ServeCommand
+) -> None:
+    """Instance, node and zone, in lines and metrics; an outage is of who was there."""
+    port = free_port()
+    server = serve_command(port=port, instance="web-1", node="n1", zone="z")
+    watching = watch(
+        *("--node", "n0", "--zone", "z", f"127.0.0.1:{port}"), admin=free_port()
+    )
+    watching.wait("WATCH .*: at most 8 addresses of each name, from n0 in z")
+    watching.wait(rf"IS    127.0.0.1:{port} is instance web-1 on n1 in z")
+    [labels] = _labels(watching, "netduet_peer_info")
+    assert labels == {
+        "target": f"127.0.0.1:{port}",
+        "peer": f"127.0.0.1:{port}",
+        "instance_name": "web-1",
+        "node": "n1",
+        "zone": "z",
+    }
+    [labels] = _labels(watching, "netduet_build_info")
+    assert (labels["node"], labels["zone"]) == ("n0", "z")
+    _until_counted(watching)
+    server.process.send_signal(signal.SIGKILL)
+    watching.wait(rf"OUT   127.0.0.1:{port} \(web-1 on n1 in z\): ")
+    server.finish()
+    serve_command(port=port, instance="web-2", node="n2")
+    watching.wait(rf"BACK  127.0.0.1:{port} \(web-1 on n1 in z\): ")
+    watching.wait(rf"IS    127.0.0.1:{port} is instance web-2 on n2$")
+    [labels] = _labels(watching, "netduet_peer_info")
+    assert (labels["instance_name"], labels["node"], labels["zone"]) == (
+        *("web-2", "n2"),
+        "",
+    )
+    said = watching.stop()
+    words = [line[21:].split()[0] for line in said.splitlines() if line[19:20] == "Z"]
+    assert words == ["WATCH", "+", "IS", "OUT", "BACK", "IS"], said
+
+
+def _labels(watching: Watch, name: str) -> list[dict[str, str]]:
+    """Return the labels of each value of a metric, which are 1."""
+    families = text_string_to_metric_families(watching.get("/metrics").body)
+    samples = [one for family in families for one in family.samples if one.name == name]
+    assert {one.value for one in samples} == {1}
+    return [one.labels for one in samples]
+
+
 def _samples(watching: Watch) -> dict[str, float]:
     """Return the metrics by their names alone, those of several labels added up."""
     found: dict[str, float] = {}
@@ -171,16 +222,23 @@ def test_logs_tell_the_same(
 ) -> None:
     """With --json, lines of JSON on stderr tell all, and stdout stays empty."""
     port = free_port()
-    server = serve_command(port=port)
-    watching = watch(f"127.0.0.1:{port}", "--json")
+    server = serve_command(port=port, instance="web-1", node="n1")
+    words = (f"127.0.0.1:{port}", "--json", "--node", "n0")
+    watching = watch(*words, admin=free_port())
     watching.wait("peer.added", logged=True)
+    known = json.loads(watching.wait("peer.identified", logged=True))
+    assert known["netduet.peer.instance"] == "web-1"
+    assert known["netduet.peer.node"] == "n1"
+    assert "netduet.peer.zone" not in known
+    _until_counted(watching)
     server.process.send_signal(signal.SIGKILL)
     server.finish()
-    # It was never seen, or it was: both are an outage.
     begun = json.loads(watching.wait("outage.began", logged=True))
+    assert begun["k8s.node.name"] == "n0"
     assert begun["netduet.outage"] == 1
     assert begun["server.port"] == port
-    assert begun["error.type"] in ("watch.unmet", "watch.refused", "stream.outage")
+    assert begun["error.type"] in ("watch.refused", "stream.outage")
+    assert begun["netduet.peer.node"] == "n1"
     assert begun["netduet.diagnosis"]
     assert watching.stop(signal.SIGINT) == ""
     ended = json.loads(watching.wait("outage.ended", logged=True))
@@ -263,17 +321,32 @@ class Scripted(Whom):
         return []
 
 
+@dataclass
+class Answered(Whom):
+    """Looks names up at nobody's: takes the next of these answers, the last for ever."""
+
+    script: list[tuple[Address, ...]] = field(default_factory=list)
+
+    async def look_up(self, *_: object) -> list[Named]:
+        """Take an answer as a resolver's."""
+        some = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return self.take([Resolution(some, None, "", 0.0, 0.0)], time.monotonic())
+
+
 @contextlib.asynccontextmanager
-async def watching_of(*addresses: Address) -> AsyncIterator[tuple[Watching, list[str]]]:
-    """Watch addresses; give the watch, and what it says."""
+async def watching_of(
+    *addresses: Address, whom: Whom | None = None
+) -> AsyncIterator[tuple[Watching, list[str]]]:
+    """Watch addresses, or whom else; give the watch, and what it says."""
     said: list[str] = []
 
     def write(lines: Iterable[Line]) -> None:
         said.extend(plain(line) for line in lines)
 
     target = parse_target("pair:1", 1)
-    whom = Scripted((Named(target, resolved=True),), "me", 8)
-    whom.chosen = dict.fromkeys(addresses, str(target))
+    if whom is None:
+        whom = Scripted((Named(target, resolved=True),), "me", 8)
+        whom.chosen = dict.fromkeys(addresses, str(target))
     context = Context(target, socket.AF_UNSPEC, "netduet", PATIENT)
     async with StallWatch() as stalls:
         paces = Paces(0.02, 1.0, 1.0)
@@ -306,7 +379,7 @@ async def test_peers_come_and_go_with_their_name(start_server: StartServer) -> N
         watching.whom.chosen = {two: "pair:1"}
         await until(lambda: one not in watching.peers)
         assert peer.totals().up.lost == 0
-    assert [line[21:].split()[:2] for line in said] == [
+    assert [line[21:].split()[:2] for line in said if "is instance" not in line] == [
         ["+", str(one)],
         ["+", str(two)],
         ["-", str(one)],
@@ -330,6 +403,131 @@ async def test_peer_that_leaves_in_an_outage_left_too_early(
         await until(lambda: not watching.peers)
     assert any("[watch.left; the server's end]" in line for line in said)
     assert watching.account.summary(time.monotonic()).outages == 1
+
+
+def answered(*script: tuple[Address, ...]) -> Answered:
+    """Return whom a resolver that says this would have watched."""
+    return Answered((Named(parse_target("pair:1", 1)),), "me", 8, script=list(script))
+
+
+async def test_address_that_look_ups_lack_is_watched_while_it_answers(
+    start_server: StartServer,
+) -> None:
+    """A resolver that gives one of two in turn: nobody comes or goes."""
+    running = await start_server(host="0.0.0.0")
+    one, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    whom = answered((one,), (two,), (one,), (two,))
+    async with watching_of(whom=whom) as (watching, said):
+        await until(lambda: set(watching.peers) == {one, two})
+        begun = dict(watching.peers)
+        await until(lambda: len(whom.script) == 1 and set(whom.lapsed) == {one})
+        before = begun[one].totals().down.sent
+        await until(lambda: begun[one].totals().down.sent > before + 10)
+        assert watching.peers == begun
+        assert not any(line[21:22] == "-" for line in said)
+
+
+async def test_server_that_its_name_dropped_leaves_without_an_outage(
+    start_server: StartServer,
+) -> None:
+    """A pod that is taken away leaves the name first and ends afterwards."""
+    stays, leaves = await start_server(), await start_server()
+    one, two = at("127.0.0.1", stays.port), at("127.0.0.1", leaves.port)
+    whom = answered((one, two))
+    async with watching_of(whom=whom) as (watching, said):
+        await until(lambda: len(watching.peers) == 2)
+        peer = watching.peers[two]
+        await until(lambda: peer.totals().down.sent > 3 and peer.who is not None)
+        whom.script = [(one,)]
+        await until(lambda: peer.lapsed)
+        await leaves.stop()
+        await until(lambda: two not in watching.peers)
+        whom.script = [(one,)]
+        assert two not in whom.chosen
+    assert sum(line[21:22] == "-" for line in said) == 1
+    assert not any(word in line for word in ("OUT", "BACK", "?") for line in said)
+    summary = watching.account.summary(time.monotonic())
+    assert (summary.outages, summary.unproven) == (0, 0)
+
+
+async def test_outage_that_stands_when_the_name_drops_the_server(
+    start_server: StartServer,
+) -> None:
+    """It stopped first, and left its name afterwards: that is told, and it leaves at once."""
+    stays, leaves = await start_server(), await start_server()
+    one, two = at("127.0.0.1", stays.port), at("127.0.0.1", leaves.port)
+    whom = answered((one, two))
+    async with watching_of(whom=whom) as (watching, said):
+        await until(lambda: len(watching.peers) == 2)
+        peer = watching.peers[two]
+        await until(lambda: peer.totals().down.sent > 3)
+        await leaves.stop()
+        await until(lambda: peer.episodes.standing is not None)
+        whom.script = [(one,)]
+        await until(lambda: two not in watching.peers)
+    assert any("[watch.left; the server's end]" in line for line in said)
+    assert watching.account.summary(time.monotonic()).outages == 1
+
+
+async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
+    start_server: StartServer,
+) -> None:
+    """Others are chosen instead, and the name still has it: nobody took it out too late."""
+    running = await start_server()
+    one = at("127.0.0.1", running.port)
+    async with watching_of(one) as (watching, said):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.totals().down.sent > 3)
+        await running.stop()
+        await until(lambda: peer.episodes.standing is not None)
+        watching.whom.names[0].addresses = (one,)
+        watching.whom.chosen = {}
+        await until(lambda: not watching.peers)
+    assert not any("watch.left" in line for line in said)
+    assert watching.account.summary(time.monotonic()).outages == 1
+
+
+async def test_who_it_is_waits_for_the_end_of_an_outage(
+    start_server: StartServer,
+) -> None:
+    """Who answers meanwhile is not whom the outage is of."""
+    running = await start_server(instance="web-1")
+    one = at("127.0.0.1", running.port)
+    async with watching_of(one) as (watching, _):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.who is not None)
+    now = peer.troubled = time.monotonic()
+    other = Whereabouts("web-2")
+    peer.known.take(other, now - CALM)
+    assert peer.news(now + 1.0) == ()
+    assert peer.who == Whereabouts("web-1")
+    assert peer.news(now + HOLD) == (other,)
+    assert peer.who == other
+
+
+async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -> None:
+    """Each connection reaches another instance: a line says so, and no peer is named."""
+    behind = [
+        await start_server(instance=name, node=f"n-{name}", udp=False) for name in "abc"
+    ]
+    turns = itertools.cycle([faithful(one.port) for one in behind])
+
+    def by_turns(client: socket.socket) -> None:
+        next(turns)(client)
+
+    async with (
+        standing(by_turns) as port,
+        watching_of(at("127.0.0.1", port)) as (watching, said),
+    ):
+        several = re.compile(r"IS .* is several instances, among them ")
+        await until(lambda: any(map(several.search, said)))
+        (peer,) = watching.peers.values()
+        assert peer.who is None
+        before = peer.fresh.closures.begun
+        await until(lambda: peer.fresh.closures.begun > before + 6)
+    assert sum(line[21:23] == "IS" for line in said) == 2
 
 
 async def test_checks_on_the_schedule_find_what_streams_do_not(

@@ -314,21 +314,30 @@ def test_policies_let_clients_in_and_nobody_else(everything: list[Manifest]) -> 
         assert not may_receive(everything, dict(server), ADMIN, dict(pod))
 
 
-def test_who_answers_says_where(everything: list[Manifest]) -> None:
-    """Pod, node and zone come from the cluster, not from a person."""
+def test_who_answers_and_who_asks_says_where(everything: list[Manifest]) -> None:
+    """Pod, node and zone come from the cluster, not from a person.
+
+    A client's instance is its host's name, which is the pod's.
+    """
+    zone = "metadata.labels['topology.kubernetes.io/zone']"
+    expected = {
+        "server": {
+            "NETDUET_SERVER_INSTANCE": "metadata.name",
+            "NETDUET_SERVER_NODE": "spec.nodeName",
+            "NETDUET_SERVER_ZONE": zone,
+        },
+        "client": {
+            "NETDUET_CLIENT_NODE": "spec.nodeName",
+            "NETDUET_CLIENT_ZONE": zone,
+        },
+    }
     for _, container in pods(everything):
-        if container["name"] != "server":
-            continue
         told: dict[str, Any] = {
             one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"]
             for one in container["env"]
             if "valueFrom" in one
         }
-        assert told == {
-            "NETDUET_SERVER_INSTANCE": "metadata.name",
-            "NETDUET_SERVER_NODE": "spec.nodeName",
-            "NETDUET_SERVER_ZONE": "metadata.labels['topology.kubernetes.io/zone']",
-        }
+        assert told == expected[container["name"]]
 
 
 def test_servers_survive_updates_and_drains(everything: list[Manifest]) -> None:

@@ -21,9 +21,10 @@ from netduet.client.failures import CATALOGUE
 from netduet.client.report import words
 from netduet.client.report.tables import tables
 from netduet.client.report.terminal import Progress, columns, erasable, writer
-from netduet.client.target import Expect
+from netduet.client.target import Expect, turns
 from netduet.client.truth import truth
 from netduet.client.verdict import Result, Starvation, Verdict, exit_status
+from netduet.client.whereabouts import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from netduet.client.resume import Resume
     from netduet.client.settings import ClientSettings
     from netduet.client.target import Target
+    from netduet.client.whereabouts import Whereabouts
     from netduet.stalls import StallWatch
 
     Tell = Callable[[Iterable[words.Line]], None]
@@ -101,6 +103,7 @@ def watch(
         kernel.raise_descriptor_limit()
         write: Tell = _silent if settings.json_report else writer(settings.color)
         wanted = watching.Wanted(
+            _asker(settings),
             targets,
             settings.watch_neighbours,
             Paces(
@@ -240,7 +243,7 @@ async def _check(
         tell(words.result(one))
 
     async with StallWatch() as stalls:
-        for number in _turns(targets):
+        for number in turns(targets):
             if verdicts:
                 tell([()])
             tell(words.heading(str(targets[number])))
@@ -252,22 +255,12 @@ async def _check(
                 None if resume is None else resume.part(number),
             )
             await until.told(_ran(battery, progress))
-            verdicts[number] = _conclude(battery, tell)
+            verdicts[number] = _conclude(battery, tell, _asker(settings))
         in_order = [verdicts[number] for number in range(len(targets))]
         if resume is not None and not any(one.interrupted for one in in_order):
             resume.complete()
         _finish(settings, in_order, stalls, tell, resume)
     return exit_status(in_order)
-
-
-def _turns(targets: tuple[Target, ...]) -> list[int]:
-    """Return the order of the targets: those that ought to be open come first.
-
-    One that is reached is the control of those that ought to be blocked: it proves
-    that this client is connected.
-    """
-    numbers = range(len(targets))
-    return sorted(numbers, key=lambda one: targets[one].expect is Expect.BLOCKED)
 
 
 def _control(verdicts: Iterable[Verdict]) -> str:
@@ -304,8 +297,13 @@ def _context(settings: ClientSettings, target: Target, control: str) -> Context:
     )
 
 
-def _conclude(battery: Battery, tell: Tell) -> Verdict:
-    verdict = battery.verdict()
+def _asker(settings: ClientSettings) -> Whereabouts:
+    """Return which client this is, and where."""
+    return named(socket.gethostname(), settings.node, settings.zone)
+
+
+def _conclude(battery: Battery, tell: Tell, asker: Whereabouts) -> Verdict:
+    verdict = replace(battery.verdict(), asked_by=str(asker) if asker.place else "")
     tell(words.verdict(verdict))
     fields = {
         "netduet.target": verdict.target,
@@ -334,7 +332,7 @@ def _finish(
         starvation = Starvation(
             stalls.count, stalls.total, stalls.throttled(), *kernel.socket_limits()
         )
-        sys.stdout.write(document(verdicts, starvation))
+        sys.stdout.write(document(verdicts, starvation, _asker(settings)))
         sys.stdout.flush()
         return
     if any(one.interrupted for one in verdicts):
@@ -394,5 +392,6 @@ def _start_logs(settings: ClientSettings, *, chatty: bool = False) -> logs.LogWr
             "service.name": "netduet-client",
             "service.instance.id": socket.gethostname(),
             "service.version": __version__,
+            **logs.place(settings.node, settings.zone),
         },
     )

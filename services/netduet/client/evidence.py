@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from netduet.client.conversation import meeting
 from netduet.client.dial import Address
 from netduet.client.verdict import Fares
-from netduet.wire.foreign import escape
+from netduet.client.whereabouts import named
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -172,10 +172,11 @@ async def _fares(address: Address, patience: Patience, since: float) -> Fares | 
     async with meeting(address, patience) as (_, conversation):
         if conversation is None or "inspect" not in conversation.welcome.features:
             return None
-        conn_id = conversation.welcome.conn_id
+        welcome = conversation.welcome
         window = time.monotonic() - since
-        answer = await conversation.inspect(conn_id, patience.answer, window)
+        answer = await conversation.inspect(welcome.conn_id, patience.answer, window)
     if answer is None:
         return None
     lost = max(answer.stalled, answer.throttled or 0.0)
-    return Fares(escape(answer.instance), answer.window, lost)
+    who = named(answer.instance, welcome.node, welcome.zone)
+    return Fares(who, answer.window, lost)

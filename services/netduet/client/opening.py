@@ -127,13 +127,3 @@ def ended(event: Event | None, lost: BaseException | None) -> Ending | None:
         case None:
             return Ending("eof", "the connection was closed")
     return None
-
-
-def whereabouts(welcome: Welcome) -> str:
-    """Return the instance's name, and its node and zone when it says them, log-safe."""
-    said = escape(welcome.instance)
-    if welcome.node:
-        said += f" on {escape(welcome.node)}"
-    if welcome.zone:
-        said += f" in {escape(welcome.zone)}"
-    return said

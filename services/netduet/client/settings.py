@@ -111,6 +111,12 @@ class ClientSettings(Settings):
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Port of /livez, /readyz, /metrics and /version of `watch`, over HTTP; 0 opens none."""
 
+    node: Annotated[str, Field(max_length=256)] = ""
+    """Name of the machine that this client runs on, which verdicts and logs show; empty says none."""
+
+    zone: Annotated[str, Field(max_length=256)] = ""
+    """Name of the zone that this client runs in, which verdicts and logs show; empty says none."""
+
     greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, server!"
     """What `hello` says, in UTF-8."""
 

@@ -8,6 +8,7 @@ only what follows the bracket counts there.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -120,3 +121,13 @@ def _port(text: str, suffix: str, default: int) -> int:
 
 def _bad(text: str, why: str) -> ValueError:
     return ValueError(f"target {text!r}: {why}")
+
+
+def turns(targets: Sequence[Target]) -> list[int]:
+    """Return the order of the targets: those that ought to be open come first.
+
+    One that is reached is the control of those that ought to be blocked: it proves
+    that this client is connected.
+    """
+    numbers = range(len(targets))
+    return sorted(numbers, key=lambda one: targets[one].expect is Expect.BLOCKED)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from netduet.client.target import Expect
+from netduet.client.whereabouts import Whereabouts
 
 Figures = dict[str, int | float | str | bool | None]
 
@@ -121,7 +122,7 @@ class Starvation:
 class Fares:
     """How a server fared in its last ``window`` seconds: ``lost`` of them, at least."""
 
-    instance: str
+    who: Whereabouts
     window: float
     lost: float
 
@@ -130,7 +131,8 @@ class Fares:
 class Verdict:
     """All checks of one target: the one root finding, and what follows from it.
 
-    ``missing`` are the checks that were still to come when it was interrupted.
+    ``missing`` are the checks that were still to come when it was interrupted;
+    ``asked_by`` says which client's it is, and where that runs, "" where nobody said it.
     """
 
     target: str
@@ -142,6 +144,7 @@ class Verdict:
     interrupted: bool = False
     expected: Expect = Expect.OPEN
     missing: tuple[str, ...] = ()
+    asked_by: str = ""
 
 
 def merged(told: Sequence[Judgement]) -> Judgement:
@@ -187,7 +190,7 @@ def weigh(
         return _excused(finding, Side.CLIENT, said)
     if theirs is not None and length > 0 and theirs.lost >= STARVED * length:
         said = (
-            f"instance {theirs.instance} itself could not run for {theirs.lost:.1f} s "
+            f"instance {theirs.who} itself could not run for {theirs.lost:.1f} s "
             f"of its last {theirs.window:.1f} s: its starvation may be all there is"
         )
         return _excused(finding, Side.SERVER, said)

@@ -63,7 +63,7 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
             "service.name": settings.service,
             "service.instance.id": instance,
             "service.version": __version__,
-            **_place(settings),
+            **logs.place(settings.node, settings.zone),
         },
     )
     log = logs.logger()
@@ -262,12 +262,6 @@ class Server:
                 if name != "ended"  # the sum of plain and framed ones tells it
             },
         )
-
-
-def _place(settings: ServerSettings) -> dict[str, str]:
-    """Return where this instance runs, as far as it was told, as fields of logs."""
-    said = {"k8s.node.name": settings.node, "cloud.availability_zone": settings.zone}
-    return {name: value for name, value in said.items() if value}
 
 
 def _limits(settings: ServerSettings) -> Limits:

@@ -11,6 +11,7 @@ from netduet.client.checks.declaration import Patience
 from netduet.client.dial import Address
 from netduet.client.evidence import TRIES, fares, ledger_entry, present_view
 from netduet.client.verdict import Fares
+from netduet.client.whereabouts import Whereabouts
 from netduet.wire.frames import ANSWER, Kind, serialize
 from netduet.wire.messages import (
     Inspection,
@@ -161,7 +162,7 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
     """Return a server that fared like this in its last ten seconds."""
 
     def script(taken: Taken) -> None:
-        taken.welcomes(features=["inspect"])
+        taken.welcomes(features=["inspect"], node="n1", zone="z")
         question = taken.frame()
         assert question.kind == Kind.INSPECT
         asked = decode(InspectQuestion, question.payload)
@@ -182,11 +183,11 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
 @pytest.mark.parametrize(
     ("scripts", "expected"),
     [
-        ([faring(2.0, None)], Fares("here", 10.0, 2.0)),
-        ([faring(2.0, 3.0)], Fares("here", 10.0, 3.0)),
+        ([faring(2.0, None)], Fares(Whereabouts("here", "n1", "z"), 10.0, 2.0)),
+        ([faring(2.0, 3.0)], Fares(Whereabouts("here", "n1", "z"), 10.0, 3.0)),
         (
             [faring(1.0, 0.0), plain, faring(4.0, 0.0, NASTY)],
-            Fares(r"\x1b[31mred\n\u202egnp", 10.0, 4.0),
+            Fares(Whereabouts(r"\x1b[31mred\n\u202egnp", "n1", "z"), 10.0, 4.0),
         ),
         ([plain], None),
         ([welcomes], None),  # it does not offer to be inspected
@@ -208,7 +209,7 @@ def inspected(view: TcpInfo | None) -> Script:
     """Return the same instance, whose kernel has this to say of the connection."""
 
     def script(taken: Taken) -> None:
-        taken.welcomes(features=["inspect"])
+        taken.welcomes(features=["inspect"], node="n1", zone="z")
         question = taken.frame()
         assert question.kind == Kind.INSPECT
         assert b"c" * 32 in question.payload

@@ -19,6 +19,7 @@ from netduet.client.verdict import (
     result,
     weigh,
 )
+from netduet.client.whereabouts import Whereabouts
 
 PASS, FAIL, SKIP, INCONCLUSIVE = Outcome
 
@@ -103,10 +104,10 @@ def test_server_that_was_starved_excuses_lateness_too(
     lost: float, outcome: Outcome
 ) -> None:
     """What the server says of its own starvation counts like ours, and is told."""
-    weighed = weigh(LATE, never, Fares("there", 10.0, lost))
+    weighed = weigh(LATE, never, Fares(Whereabouts("there", "node-1", "b"), 10.0, lost))
     assert weighed.outcome is outcome
     said = (
-        f"instance there itself could not run for {lost:.1f} s of its last 10.0 s: "
+        f"instance there on node-1 in b itself could not run for {lost:.1f} s of its last 10.0 s: "
         "its starvation may be all there is"
     )
     excused = outcome is INCONCLUSIVE
@@ -115,7 +116,7 @@ def test_server_that_was_starved_excuses_lateness_too(
 
 def test_server_that_was_starved_does_not_excuse_what_was_seen() -> None:
     """A refusal is a fact, however badly the server fared."""
-    assert weigh(WRONG, never, Fares("there", 10.0, 10.0)) is WRONG
+    assert weigh(WRONG, never, Fares(Whereabouts("there"), 10.0, 10.0)) is WRONG
 
 
 # What a check comes to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from netduet.client.verdict import (
     following,
     result,
 )
+from netduet.client.whereabouts import Whereabouts
 from netduet.testing import InconclusiveError, Report
 
 CALM = Starvation(0, 0.0, None)
@@ -68,6 +70,22 @@ def printed(*verdicts: Verdict) -> str:
 def test_report_reads_as_the_client_prints_it(verdicts: list[Verdict]) -> None:
     """The words of a report that was written down and read are those of the client."""
     assert str(read(*verdicts)) == printed(*verdicts)
+
+
+def test_report_says_who_asked_as_the_client_does() -> None:
+    """The client's node is in the document once, and in each of its verdicts."""
+    asker = Whereabouts("web-2", "node-1", "eu-1b")
+    text = document([PASSED, REFUSES], CALM, asker)
+    told = [replace(one, asked_by=str(asker)) for one in (PASSED, REFUSES)]
+    assert str(Report.read(text)) == printed(*told)
+
+
+def test_report_of_a_client_that_does_not_say_who_it_is() -> None:
+    """One of before is read as well."""
+    older = json.loads(document([PASSED], CALM))
+    for name in ("instance", "node", "zone"):
+        del older["probe"][name]
+    assert str(Report.read(json.dumps(older))) == printed(PASSED)
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,14 +11,18 @@ from netduet.client.checks.declaration import Check, Context
 from netduet.client.checks.reach import Reach
 from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
-from netduet.client.opening import Opening, whereabouts
+from netduet.client.opening import Opening
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.whereabouts import whereabouts
 from netduet.wire.errors import Code
 from netduet.wire.foreign import escape, log_safe, recognise
 from netduet.wire.frames import MAGIC, Kind
 
 SHOWN: Final = 80
 """Bytes of a stranger's talk that are shown."""
+
+_NAMED: Final = 3
+"""Servers that are named; all are counted."""
 
 _NAMES: Final = {"http": "HTTP", "tls": "TLS", "ssh": "SSH", "proxy": "PROXY protocol"}
 
@@ -76,7 +81,7 @@ def judge(identity: Identity) -> Judgement:
         if finding is not None:
             findings.append(finding)
     good = identity.known
-    summary = "; ".join(_told(one) for one in good[:3]) or "no netduet answers"
+    summary = "; ".join(_told(one) for one in good[:_NAMED]) or "no netduet answers"
     instances = {
         one.opening.welcome.boot_id for one in good if one.opening.welcome is not None
     }
@@ -84,8 +89,24 @@ def judge(identity: Identity) -> Judgement:
         "asked": len(identity.answers),
         "answered": len(good),
         "instances": len(instances),
+        **_who(good[:_NAMED]),
     }
     return Judgement(summary, tuple(findings), (), figures, blocks=not good)
+
+
+def _who(answers: Sequence[Answer]) -> Figures:
+    """Return who answered, and where it is; further ones are numbered."""
+    figures: Figures = {}
+    for number, one in enumerate(answers, 1):
+        if one.opening.welcome is not None:
+            prefix = f"{number}." if number > 1 else ""
+            who = whereabouts(one.opening.welcome)
+            figures |= {
+                f"{prefix}instance": who.instance,
+                f"{prefix}node": who.node or None,
+                f"{prefix}zone": who.zone or None,
+            }
+    return figures
 
 
 def _told(one: Answer) -> str:

@@ -22,6 +22,7 @@ from netduet.client.verdict import (
     Verdict,
     exit_status,
 )
+from netduet.client.whereabouts import UNSAID, Whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,12 @@ class TargetPart(_Part):
 
 
 class ProbePart(_Part):
-    """How the client itself fared: seconds in which it could not run."""
+    """The client: who and where it is, and for how many seconds it could not run."""
+
+    instance: str = ""
+    """Its host's name: in a cluster, the pod's or the task's."""
+    node: str = ""
+    zone: str = ""
 
     stalls: int
     stalled_seconds: float
@@ -124,8 +130,12 @@ class Report(_Part):
     probe: ProbePart
 
 
-def document(verdicts: Sequence[Verdict], starvation: Starvation) -> str:
-    """Return the document as text, ended by a line break."""
+def document(
+    verdicts: Sequence[Verdict],
+    starvation: Starvation,
+    asker: Whereabouts = UNSAID,
+) -> str:
+    """Return the document as text, ended by a line break; ``asker`` is this client."""
     status = exit_status(verdicts)
     outcome = {0: Outcome.PASS, 1: Outcome.FAIL}.get(status, Outcome.INCONCLUSIVE)
     report = Report(
@@ -135,6 +145,9 @@ def document(verdicts: Sequence[Verdict], starvation: Starvation) -> str:
         exit_status=status,
         targets=[_target(one) for one in verdicts],
         probe=ProbePart(
+            instance=asker.instance,
+            node=asker.node,
+            zone=asker.zone,
             stalls=starvation.stalls,
             stalled_seconds=round(starvation.stalled, 6),
             throttled_seconds=starvation.throttled,

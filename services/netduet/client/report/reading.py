@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netduet.client.failures import Failure
 from netduet.client.report.jsondoc import CheckPart, FindingPart, Report, TargetPart
 from netduet.client.verdict import Finding, Result, Verdict
+from netduet.client.whereabouts import Whereabouts
 
 
 def verdicts(report: Report) -> tuple[Verdict, ...]:
     """Return the verdicts that the report tells of."""
-    return tuple(_verdict(one) for one in report.targets)
+    probe = report.probe
+    asker = Whereabouts(probe.instance, probe.node, probe.zone)
+    asked_by = str(asker) if asker.place else ""
+    return tuple(replace(_verdict(one), asked_by=asked_by) for one in report.targets)
 
 
 def known(report: Report) -> dict[str, Failure]:

@@ -81,6 +81,8 @@ def verdict(one: Verdict, known: Known = CATALOGUE) -> Iterator[Line]:
     """
     yield ()
     yield from _sentence(one, known)
+    if one.asked_by:
+        yield from _labelled("asked by", one.asked_by, ())
     if one.root is not None and one.root_check is not None:
         yield from finding(one.root, known)
     if one.follows:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.conversation import meeting
 from netduet.client.dial import Cause
 from netduet.client.opening import Opening
-from netduet.client.streaming.events import Closure, Tell
+from netduet.client.streaming.events import Closure, Met, Tell
 
 if TYPE_CHECKING:
     from netduet.client.checks.declaration import Patience
@@ -121,10 +121,12 @@ class Connections:
         tell: Tell,
         *,
         at_once: float = AT_ONCE,
+        met: Met = lambda _: None,
     ) -> None:
         """Say where to, how often (in seconds), who watches us, and who hears of events.
 
-        ``at_once`` is in how many seconds a connection must be done.
+        ``at_once`` is in how many seconds a connection must be done; ``met`` hears who
+        welcomed it.
         """
         self.closures = Closures(tell)
         self.skipped = 0
@@ -133,6 +135,7 @@ class Connections:
         self._patience = patience
         self._period = period
         self._stalls = stalls
+        self._met = met
         self._pending: deque[asyncio.Task[Tick]] = deque()
 
     async def run(self, seconds: float) -> None:
@@ -170,6 +173,7 @@ class Connections:
         async with meeting(self._address, patience) as (opening, conversation):
             end = time.monotonic()
             if conversation is not None:
+                self._met(conversation.welcome)
                 # Whether ends arrive is for the check close to say.
                 await conversation.end(_FAREWELL)
         why = _why(opening)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.conversation import Conversation, meeting
-from netduet.client.streaming.events import Pause, Tell
+from netduet.client.streaming.events import Met, Pause, Tell
 from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
@@ -118,10 +118,12 @@ class Echoes:
         period: float,
         tell: Tell,
         round_trip: Callable[[float], None] = lambda _: None,
+        *,
+        met: Met = lambda _: None,
     ) -> None:
         """Say where to, at which pace (in seconds), and who hears of events.
 
-        ``round_trip`` hears of the seconds of each answer.
+        ``round_trip`` hears of the seconds of each answer, ``met`` who welcomed.
         """
         self.pauses = Pauses(tell, round_trip)
         self.connections = 0
@@ -133,6 +135,7 @@ class Echoes:
         self._address = address
         self._patience = patience
         self._period = period
+        self._met = met
 
     async def run(self, seconds: float) -> None:
         """Go on for so long."""
@@ -143,6 +146,7 @@ class Echoes:
                     self.unmade = opening.detail or "it was not welcomed"
                 else:
                     self.connections += 1
+                    self._met(talk.welcome)
                     await self._talk(talk, until)
             left = until - time.monotonic()
             if left > 0:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from netduet.wire.messages import Welcome
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -93,6 +95,7 @@ class Pause:
 
 Event = Outage | Restart | Closure | Pause
 Tell = Callable[[Event], None]
+Met = Callable[[Welcome], None]
 
 
 def covered(spans: Iterable[tuple[float, float]], begin: float, end: float) -> float:

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from netduet.client.watch.trouble import DOWN, Ended, Trouble
+from netduet.client.whereabouts import Whereabouts
 
 
 @dataclass(slots=True)
@@ -43,15 +44,26 @@ class Sum:
 
 @dataclass(slots=True)
 class Watched:
-    """One peer: ``until`` is None while it is watched; ``away`` is for how long we were."""
+    """One peer: ``until`` is None while it is watched; ``away`` is for how long we were.
+
+    ``who`` is the instance that answers there, None where that is not known, or several
+    do; ``who_since`` when that was said.
+    """
 
     peer: str
     target: str
     since: float
     until: float | None = None
     away: float = 0.0
+    who: Whereabouts | None = None
+    who_since: float = 0.0
     sum: Sum = field(default_factory=Sum)
     standing: Trouble | None = None
+
+    def named(self, who: Whereabouts | None, now: float) -> None:
+        """Take who it is by now."""
+        if who != self.who:
+            self.who, self.who_since = who, now
 
     def seconds(self, now: float) -> float:
         """Return for how long it was watched, while this end ran."""
@@ -68,8 +80,20 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """An outage that is over: of whom, and who that was when it began."""
+
+    peer: str
+    who: Whereabouts | None
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """The whole watch. ``rows`` are peers, the worst first; ``worst`` the longest outages."""
+    """The whole watch. ``rows`` are peers, the worst first; ``worst`` the longest outages.
+
+    ``history`` is all that is remembered singly, and is whole from ``whole`` on.
+    """
 
     seconds: float
     peers: int
@@ -81,8 +105,10 @@ class Summary:
     kinds: dict[tuple[str, str], int]
     findings: dict[str, int]
     rows: tuple[Watched, ...]
-    worst: tuple[tuple[str, Trouble], ...]
+    worst: tuple[Past, ...]
     now: float
+    history: tuple[Past, ...] = ()
+    whole: float = float("-inf")
 
     @property
     def availability(self) -> float | None:
@@ -101,7 +127,9 @@ class Account:
         self.findings: Counter[str] = Counter()
         """What the checks on a schedule found, by class."""
         self.seen = 0
-        self.history: deque[tuple[str, Trouble]] = deque(maxlen=history)
+        self.history: deque[Past] = deque(maxlen=history)
+        self.whole = float("-inf")
+        """When the latest outage ended that is remembered no more."""
         self._left: deque[Watched] = deque(maxlen=history)
         self._gone_watched = self._gone_down = 0.0
 
@@ -121,15 +149,18 @@ class Account:
 
     def ended(self, peer: str, one: Ended) -> None:
         """Count an outage that is over, or is as good as over."""
-        self.peers[peer].sum.take(one.trouble)
+        watched, history = self.peers[peer], self.history
+        watched.sum.take(one.trouble)
         self.sum.take(one.trouble)
-        self.history.append((peer, one.trouble))
+        if len(history) == history.maxlen:
+            self.whole = max(self.whole, history[0].trouble.end)
+        history.append(Past(peer, watched.who, one.trouble))
 
     def summary(self, now: float) -> Summary:
         """Return what it comes to by now."""
         rows = [*self.peers.values(), *self._left]
         rows.sort(key=lambda one: (-one.down(now), -one.sum.outages, one.peer))
-        proven = [one for one in self.history if one[1].proven]
+        proven = [one for one in self.history if one.trouble.proven]
         present = self.peers.values()
         return Summary(
             now - self.begin,
@@ -142,6 +173,8 @@ class Account:
             dict(self.sum.kinds),
             dict(self.findings),
             tuple(rows),
-            tuple(sorted(proven, key=lambda one: -one[1].seconds)[:5]),
+            tuple(sorted(proven, key=lambda one: -one.trouble.seconds)[:5]),
             now,
+            tuple(self.history),
+            self.whole,
         )

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
     from netduet.client.checks.declaration import Context
     from netduet.client.target import Target
+    from netduet.client.whereabouts import Whereabouts
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a watch is to do. ``neighbours`` 0: all addresses of a name."""
+    """What a watch is to do, and who does it. ``neighbours`` 0: all addresses of a name."""
 
+    asker: Whereabouts
     targets: tuple[Target, ...]
     neighbours: int
     paces: Paces
@@ -46,16 +48,17 @@ async def watch(
     telling = Telling(write)
     whom = Whom(
         tuple(Named(one) for one in wanted.targets),
-        socket.gethostname(),
+        wanted.asker.instance,
         wanted.neighbours,
     )
     async with StallWatch() as stalls:
         watching = Watching(
             whom, wanted.paces, context, stalls, telling=telling, history=wanted.history
         )
-        telling.started(", ".join(map(str, wanted.targets)), wanted.neighbours)
+        targets = ", ".join(map(str, wanted.targets))
+        telling.started(targets, wanted.neighbours, wanted.asker.place)
         state = _State()
-        async with _admin(admin, watching, stalls, state):
+        async with _admin(admin, watching, stalls, state, wanted.asker):
             await told(watching.run())
             state.stopping = True
             telling.summary(watching.account.summary(time.monotonic()))
@@ -68,7 +71,11 @@ class _State:
 
 @contextlib.asynccontextmanager
 async def _admin(
-    sockets: list[socket.socket], watching: Watching, stalls: StallWatch, state: _State
+    sockets: list[socket.socket],
+    watching: Watching,
+    stalls: StallWatch,
+    state: _State,
+    asker: Whereabouts,
 ) -> AsyncIterator[None]:
     """Serve the admin port, if there is one."""
     if not sockets:
@@ -84,8 +91,8 @@ async def _admin(
             "watching",
             "a name has not resolved yet, or the watch ends",
         ),
-        "/metrics": metrics(WatchMetrics(watching, stalls)),
-        "/version": version("netduet-client", socket.gethostname()),
+        "/metrics": metrics(WatchMetrics(watching, stalls, asker)),
+        "/version": version("netduet-client", asker.instance),
     }
     async with admin_port(sockets, pages):
         for sock in sockets:

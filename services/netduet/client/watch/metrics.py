@@ -7,7 +7,6 @@ value of the label ``peer``, and no other: as many as the neighbours allow.
 from __future__ import annotations
 
 import itertools
-import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -20,10 +19,12 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from netduet.client.watch.peer import BUCKETS
+from netduet.client.whereabouts import UNSAID
 from netduet.vitals import build_info, starvation
 
 if TYPE_CHECKING:
     from netduet.client.watch.watching import Watching
+    from netduet.client.whereabouts import Whereabouts
     from netduet.stalls import StallWatch
 
 _PEER: Final = ("target", "peer")
@@ -32,14 +33,18 @@ _PEER: Final = ("target", "peer")
 class WatchMetrics(Collector):
     """Everything that a watch counts, as Prometheus reads it."""
 
-    def __init__(self, watching: Watching, stalls: StallWatch) -> None:
-        """Bind what is counted."""
+    def __init__(
+        self, watching: Watching, stalls: StallWatch, asker: Whereabouts
+    ) -> None:
+        """Bind what is counted, and who it is that counts."""
         self._watching = watching
         self._stalls = stalls
+        self._asker = asker
 
     def collect(self) -> Iterator[Metric]:
         """Read all counters now."""
-        yield build_info("netduet-client", socket.gethostname())
+        me = self._asker
+        yield build_info("netduet-client", me.instance, node=me.node, zone=me.zone)
         yield from self._state()
         yield from self._outages()
         yield from self._datagrams()
@@ -61,6 +66,7 @@ class WatchMetrics(Collector):
             well = peer.episodes.standing is None
             up.add_metric([peer.target, str(peer.address)], float(well))
         yield up
+        yield self._who()
         failed = GaugeMetricFamily(
             "netduet_target_resolves",
             "Whether a target's name resolved when it was looked up last.",
@@ -69,6 +75,20 @@ class WatchMetrics(Collector):
         for one in watching.whom.names:
             failed.add_metric([str(one.target)], float(not one.trouble))
         yield failed
+
+    def _who(self) -> Metric:
+        """Tell of each peer who it is: one series each, or joins would lose some."""
+        info = GaugeMetricFamily(
+            "netduet_peer_info",
+            "The instance that a peer is, and where; empty where that is not known, or "
+            "where several answer. Always 1.",
+            labels=[*_PEER, "instance_name", "node", "zone"],
+        )
+        for peer in self._watching.peers.values():
+            who = peer.who or UNSAID
+            named = [who.instance, who.node, who.zone]
+            info.add_metric([peer.target, str(peer.address), *named], 1)
+        return info
 
     def _outages(self) -> Iterator[Metric]:
         account = self._watching.account

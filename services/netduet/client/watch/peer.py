@@ -24,13 +24,17 @@ from netduet.client.streaming.echoes import Echoes
 from netduet.client.streaming.events import Event, Pause, covered
 from netduet.client.streaming.picture import Counted, Picture
 from netduet.client.watch.diagnosis import Signs, excused
-from netduet.client.watch.episodes import Episodes, Totals
+from netduet.client.watch.episodes import HOLD, Episodes, Totals
+from netduet.client.watch.known import Known
 from netduet.client.watch.trouble import Told
+from netduet.client.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from netduet.client.checks.declaration import Patience
     from netduet.client.streaming.together import Together
+    from netduet.client.whereabouts import Whereabouts
     from netduet.stalls import StallWatch
+    from netduet.wire.messages import Welcome
 
 RING: Final = 4096
 """Datagrams of which it is known when each left: 32 KiB a peer."""
@@ -110,11 +114,21 @@ class Peer:
         self.round_trips = RoundTrips()
         self.troubled = float("-inf")
         """When it was in trouble last."""
+        self.lapsed = False
+        """Its name has it no more, and it is watched while it answers."""
+        self.gone = False
+        """It is in trouble since: it ends, which is none of the network's business."""
+        self.known = Known()
         self._means = means
         self._events: deque[Event] = deque(maxlen=EVENTS)
         period = means.period
         self.fresh = Connections(
-            address, means.patience, FRESH * period, means.stalls, self._events.append
+            address,
+            means.patience,
+            FRESH * period,
+            means.stalls,
+            self._events.append,
+            met=self._meet,
         )
         self.old = Echoes(
             address,
@@ -122,6 +136,7 @@ class Peer:
             ECHO * period,
             self._pause,
             self.round_trips.take,
+            met=self._meet,
         )
         self.episodes = Episodes(
             address, period, FRESH * period, means.tolerance, means.numbers
@@ -159,10 +174,22 @@ class Peer:
         totals = self.totals()  # before the events, which it has counted already
         events = [self._events.popleft() for _ in range(len(self._events))]
         signs = self._signs(now)
-        self._try_afresh(signs, now)
         if events or signs.begin is not None:
             self.troubled = now
+            if self.lapsed:
+                self.gone = True
+                return []
+        self._try_afresh(signs, now)
         return self.episodes.look(now, signs, events, totals)
+
+    @property
+    def who(self) -> Whereabouts | None:
+        """The instance that answers there; None: not known, or several do."""
+        return self.known.who
+
+    def news(self, now: float) -> tuple[Whereabouts, ...]:
+        """Return who it is, when that is new: nothing until an outage has been told of."""
+        return self.known.news(now) if now - self.troubled >= HOLD else ()
 
     def totals(self) -> Totals:
         """Return all that was counted."""
@@ -251,6 +278,9 @@ class Peer:
         self._sock = sock
         self.streaming = Streaming(sock, period, self._events.append, picture)
         self._means.together.add(self.streaming, sock, period)
+
+    def _meet(self, welcome: Welcome) -> None:
+        self.known.take(whereabouts(welcome), time.monotonic())
 
     def _pause(self, event: Event) -> None:
         if isinstance(event, Pause):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,10 @@ from netduet.client.watch.trouble import Began, Told
 from netduet.wire.foreign import escape
 
 if TYPE_CHECKING:
-    from netduet.client.dial import Address
     from netduet.client.verdict import Finding
+    from netduet.client.watch.peer import Peer
     from netduet.client.watch.whom import Named
+    from netduet.client.whereabouts import Whereabouts
 
 Write = Callable[[Iterable[Line]], None]
 
@@ -31,36 +32,39 @@ class Telling:
         self._write = write
         self._log = logs.logger()
 
-    def started(self, targets: str, neighbours: int) -> None:
-        """Say that the watch begins."""
+    def started(self, targets: str, neighbours: int, place: str) -> None:
+        """Say that the watch begins; ``place`` is from where, "" where nobody said it."""
         how = f"at most {neighbours} addresses of each name"
-        self._say(
-            "strong", "WATCH", f"{targets}: {how if neighbours else 'all addresses'}"
-        )
+        rest = f"{targets}: {how if neighbours else 'all addresses'}"
+        self._say("strong", "WATCH", f"{rest}, from {place}" if place else rest)
         self._log.info("watch.started", **{"netduet.target": targets})
 
-    def added(self, address: Address, target: str) -> None:
+    def added(self, peer: Peer) -> None:
         """Say that a peer is watched from now on."""
-        self._say("", "+", f"{words.named(str(address), target)} is watched")
-        self._log.info("peer.added", **_peer(address, target))
+        self._say("", "+", f"{_named(peer)} is watched")
+        self._log.info("peer.added", **_peer(peer))
 
-    def removed(self, address: Address, target: str) -> None:
+    def identified(self, peer: Peer, who: Sequence[Whereabouts]) -> None:
+        """Say who it is, or that several answer there."""
+        self._say("", "IS", words.identified(str(peer.address), who))
+        fields = _peer(peer)
+        if len(who) > 1:
+            fields["netduet.peer.instances"] = [str(one) for one in who]
+        self._log.info("peer.identified", **fields)
+
+    def removed(self, peer: Peer, why: str) -> None:
         """Say that a peer is watched no more."""
-        self._say(
-            "",
-            "-",
-            f"{words.named(str(address), target)} is watched no more: its name has others",
-        )
-        self._log.info("peer.removed", **_peer(address, target))
+        self._say("", "-", f"{_named(peer)} is watched no more: {why}")
+        self._log.info("peer.removed", **_peer(peer), **{"netduet.diagnosis": why})
 
-    def silent(self, address: Address, target: str, why: str) -> None:
+    def silent(self, peer: Peer, why: str) -> None:
         """Say that only connections tell of this peer."""
         rest = (
-            f"{address}: {why}; its outages are told by connections alone, "
+            f"{_named(peer)}: {why}; its outages are told by connections alone, "
             "less exactly and without a direction"
         )
         self._say("INCONCLUSIVE", "note", rest)
-        fields = _peer(address, target) | {"netduet.diagnosis": escape(why)}
+        fields = _peer(peer) | {"netduet.diagnosis": escape(why)}
         self._log.warning("peer.without_datagrams", **fields)
 
     def lookup(self, named: Named) -> None:
@@ -79,14 +83,12 @@ class Telling:
             self._say("PASS", "NAME", f"{target} resolves again")
             self._log.info("lookup.recovered", **fields)
 
-    def told(self, address: Address, target: str, one: Told) -> None:
+    def told(self, peer: Peer, one: Told) -> None:
         """Say that an outage begins, or is over."""
         epoch = time.time() - time.monotonic()
-        self._write(
-            [words.told(words.named(str(address), target), one, time.time(), epoch)]
-        )
+        self._write([words.told(_named(peer), one, time.time(), epoch)])
         trouble = one.trouble
-        fields: dict[str, object] = _peer(address, target) | {
+        fields: dict[str, object] = _peer(peer) | {
             "netduet.outage": one.number,
             "error.type": trouble.failure,
             "netduet.direction": trouble.direction,
@@ -106,11 +108,13 @@ class Telling:
         }
         self._log.info("outage.ended", **fields)
 
-    def found(self, address: Address, target: str, one: Finding) -> None:
+    def found(self, peer: Peer, one: Finding) -> None:
         """Say that a check on the schedule finds something that it did not before."""
         title = CATALOGUE[one.failure].title
-        self._say("FAIL", "FOUND", f"{address}: {title} [{one.failure}]: {one.seen}")
-        fields = _peer(address, target) | {
+        self._say(
+            "FAIL", "FOUND", f"{_named(peer)}: {title} [{one.failure}]: {one.seen}"
+        )
+        fields = _peer(peer) | {
             "error.type": one.failure,
             "netduet.diagnosis": one.seen,
             "netduet.evidence": [
@@ -119,11 +123,11 @@ class Telling:
         }
         self._log.info("finding.began", **fields)
 
-    def found_no_more(self, address: Address, target: str, failure: str) -> None:
+    def found_no_more(self, peer: Peer, failure: str) -> None:
         """Say that a check on the schedule finds something no more."""
         title = CATALOGUE[failure].title
-        self._say("PASS", "GONE", f"{address}: no longer: {title} [{failure}]")
-        fields = _peer(address, target) | {"error.type": failure}
+        self._say("PASS", "GONE", f"{_named(peer)}: no longer: {title} [{failure}]")
+        fields = _peer(peer) | {"error.type": failure}
         self._log.info("finding.ended", **fields)
 
     def summary(self, one: Summary) -> None:
@@ -153,12 +157,21 @@ class Telling:
         self._write([words.line(time.time(), style, word, rest)])
 
 
-def _peer(address: Address, target: str) -> dict[str, object]:
-    return {
-        "server.address": address.host,
-        "server.port": address.port,
-        "netduet.target": target,
+def _named(peer: Peer) -> str:
+    return words.named(str(peer.address), peer.target, peer.who)
+
+
+def _peer(peer: Peer) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "server.address": peer.address.host,
+        "server.port": peer.address.port,
+        "netduet.target": peer.target,
     }
+    if peer.who is not None:
+        for name in ("instance", "node", "zone"):
+            if said := getattr(peer.who, name):
+                fields[f"netduet.peer.{name}"] = said
+    return fields
 
 
 def _rfc3339(at: float) -> str:

@@ -15,7 +15,7 @@ from netduet.client.watch.account import Account
 from netduet.client.watch.peer import LOOK, Means, Peer
 from netduet.client.watch.rounds import Rounds
 from netduet.client.watch.trouble import Ended, Told
-from netduet.client.watch.whom import Whom
+from netduet.client.watch.whom import LAPSE, Whom
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -97,21 +97,34 @@ class Watching:
                 await asyncio.gather(names, *tasks, return_exceptions=True)
 
     def _look(self) -> None:
-        for address, peer in self.peers.items():
+        for address in self.whom.overdue(time.monotonic()):
+            self.whom.forget(address)
+            self._remove(
+                address, f"its name has lacked it for {LAPSE / 60:.0f} minutes"
+            )
+        for address, peer in list(self.peers.items()):
             now = time.monotonic()
             for one in peer.look(now):
                 self._tell(peer, one)
+            if peer.gone:
+                self.whom.forget(address)
+                self._remove(address, "its name has dropped it")
+                continue
             why = peer.silence(now)
             if why:
-                self._telling.silent(address, peer.target, why)
+                self._telling.silent(peer, why)
             counted = self.account.peers[str(address)]
+            who = peer.news(now)
+            if who:
+                counted.named(peer.who, now)
+                self._telling.identified(peer, who)
             counted.standing = peer.episodes.standing
             counted.away = self._stalls.total - self._stalled_before[address]
 
     def _tell(self, peer: Peer, one: Told) -> None:
         if isinstance(one, Ended):
             self.account.ended(str(peer.address), one)
-        self._telling.told(peer.address, peer.target, one)
+        self._telling.told(peer, one)
 
     def _finish(self) -> None:
         """Tell of what goes on while the watch ends."""
@@ -138,8 +151,10 @@ class Watching:
             changed = await whom.look_up(context.family, context.patience.resolve)
             for one in changed:
                 self._telling.lookup(one)
-            for address in [one for one in self.peers if one not in whom.chosen]:
-                self._remove(address)
+            for address, peer in list(self.peers.items()):
+                peer.lapsed = address in whom.lapsed
+                if address not in whom.chosen:
+                    self._remove(address, "its name has others")
             for address, target in whom.chosen.items():
                 if address not in self.peers:
                     self._add(address, target)
@@ -151,10 +166,14 @@ class Watching:
         self.account.add(str(address), target, time.monotonic())
         self._stalled_before[address] = self._stalls.total
         self._findings[address] = set()
-        self._telling.added(address, target)
+        self._telling.added(peer)
         checks = self._rounds.run(
             address,
-            lambda since: peer.troubled < since and peer.episodes.standing is None,
+            lambda since: (
+                peer.troubled < since
+                and peer.episodes.standing is None
+                and not peer.lapsed
+            ),
             partial(self._found, peer),
         )
         self._tasks[address] = [
@@ -162,16 +181,16 @@ class Watching:
             asyncio.create_task(_guarded(checks)),
         ]
 
-    def _remove(self, address: Address) -> None:
+    def _remove(self, address: Address, why: str) -> None:
         peer = self.peers.pop(address)
         now = time.monotonic()
-        self._tell_last(peer, now, left=True)
+        self._tell_last(peer, now, left=not self.whom.has(address))
         peer.close()
         for task in self._tasks.pop(address):
             task.cancel()
         del self._findings[address], self._stalled_before[address]
         self.account.remove(str(address), now)
-        self._telling.removed(address, peer.target)
+        self._telling.removed(peer, why)
 
     # Checks on a schedule
 
@@ -181,11 +200,11 @@ class Watching:
             return  # it has left meanwhile
         now = {one.failure: one for one in findings}
         for failure in sorted(known - now.keys()):
-            self._telling.found_no_more(peer.address, peer.target, failure)
+            self._telling.found_no_more(peer, failure)
         for failure, one in now.items():
             if failure not in known:
                 self.account.findings[failure] += 1
-                self._telling.found(peer.address, peer.target, one)
+                self._telling.found(peer, one)
         self._findings[peer.address] = set(now)
 
 

@@ -4,6 +4,9 @@ In a cluster of n where everybody watched everybody, there would be n² watches.
 rendezvous hashing (Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit
 Rates", 1998) each client takes a few, always the same ones, and when one comes or
 goes only 1/n of the choices change.
+
+Many resolvers give some of many addresses, and others the next time: one that an answer
+lacks need not be gone. It stays for a while, as long as nothing is wrong with it.
 """
 
 from __future__ import annotations
@@ -12,11 +15,18 @@ import asyncio
 import hashlib
 import ipaddress
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from netduet.client.dial import Address, Cause, Resolution, has_route, resolve
 from netduet.client.target import Target
+
+LAPSE: Final = 300.0
+"""Seconds for which an address stays that no answer has: a resolver that gives 8 of 100 in
+turn, others each 20 s, has given all of them within 250 s.
+"""
 
 
 def choose(addresses: Iterable[Address], me: str, most: int) -> tuple[Address, ...]:
@@ -56,12 +66,17 @@ class Named:
 
 @dataclass(slots=True)
 class Whom:
-    """All targets. ``chosen`` are the addresses to watch, each with its target's name."""
+    """All targets. ``chosen`` are the addresses to watch, each with its target's name.
+
+    ``lapsed`` are those of them that no name has any more, and the monotonic second of
+    the first answer without.
+    """
 
     names: tuple[Named, ...]
     me: str
     most: int
     chosen: dict[Address, str] = field(default_factory=dict)
+    lapsed: dict[Address, float] = field(default_factory=dict)
 
     async def look_up(
         self, family: socket.AddressFamily, patience: float
@@ -71,18 +86,50 @@ class Whom:
             resolve(one.target.host, one.target.port, family, patience)
             for one in self.names
         )
-        answers = await asyncio.gather(*asked)
+        return self.take(await asyncio.gather(*asked), time.monotonic())
+
+    def take(self, answers: Sequence[Resolution], now: float) -> list[Named]:
+        """Take an answer for each name, and choose; return as ``look_up`` does.
+
+        Those that were chosen are chosen among with those that the names have now: what
+        a resolver gives in turns comes to the same few.
+        """
         changed = [
             one
             for one, answer in zip(self.names, answers, strict=True)
             if one.take(answer)
         ]
+        present = {address for one in self.names for address in one.addresses}
         chosen: dict[Address, str] = {}
         for one in self.names:
-            for address in choose(_others(one.addresses), self.me, self.most):
-                chosen.setdefault(address, str(one.target))
+            target = str(one.target)
+            kept = [
+                address
+                for address, name in self.chosen.items()
+                if name == target and address not in present
+            ]
+            for address in choose(_others((*one.addresses, *kept)), self.me, self.most):
+                chosen.setdefault(address, target)
         self.chosen = chosen
+        self.lapsed = {
+            address: self.lapsed.get(address, now)
+            for address in chosen
+            if address not in present
+        }
         return changed
+
+    def has(self, address: Address) -> bool:
+        """Tell whether a name has it, by the latest answer."""
+        return any(address in one.addresses for one in self.names)
+
+    def overdue(self, now: float) -> list[Address]:
+        """Return those that no name has had for too long."""
+        return [one for one, since in self.lapsed.items() if now - since >= LAPSE]
+
+    def forget(self, address: Address) -> None:
+        """Choose it no more, until a name has it again."""
+        self.chosen.pop(address, None)
+        self.lapsed.pop(address, None)
 
 
 def _others(addresses: tuple[Address, ...]) -> tuple[Address, ...]:

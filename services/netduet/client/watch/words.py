@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from netduet.client.failures import CATALOGUE
 from netduet.client.failures.declaration import SIDES
 from netduet.client.report.words import Line
-from netduet.client.watch.account import Summary, Watched
-from netduet.client.watch.trouble import DIRECTIONS, Began, Told, Trouble
+from netduet.client.watch.account import Past, Summary, Watched
+from netduet.client.watch.nodes import Shared, shared
+from netduet.client.watch.trouble import DIRECTIONS, Began, Told
+from netduet.client.whereabouts import Whereabouts
 
 ROWS: Final = 20
 """Peers that a summary lists."""
+
+GROUPS: Final = 3
+"""Times when several peers were out together that it tells of."""
 
 _TOLD: Final = {
     "to_server": "on the way to the server",
@@ -30,9 +35,18 @@ def clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def named(peer: str, target: str) -> str:
-    """Return a peer with the name that it is watched for, if that says more."""
-    return peer if peer == target else f"{peer} ({target})"
+def named(peer: str, target: str, who: Whereabouts | None = None) -> str:
+    """Return a peer with who it is; until that is known, with the name that has it."""
+    more = target if who is None else str(who)
+    return peer if peer == more else f"{peer} ({more})"
+
+
+def identified(peer: str, who: Sequence[Whereabouts]) -> str:
+    """Say who answers: one, or some of several."""
+    if len(who) == 1:
+        return f"{peer} is instance {who[0]}"
+    some = ", ".join(one.brief for one in who)
+    return f"{peer} is several instances, among them {some}"
 
 
 def line(at: float, style: str, word: str, rest: str) -> Line:
@@ -116,8 +130,14 @@ def summary(one: Summary, epoch: float) -> Iterator[Line]:
         title = CATALOGUE[failure].title
         yield (("", f"  {count} × {failure}, by the checks on a schedule: {title}"),)
     yield from _rows(one)
-    for peer, trouble in one.worst:
-        yield (("faint", f"  {_longest(peer, trouble, epoch)}"),)
+    for past in one.worst:
+        yield (("faint", f"  {_longest(past, epoch)}"),)
+    for together in _most(shared(one.history, one.rows, one.whole)):
+        text = (
+            f"{clock(together.begin + epoch)} {together.peers} peers were out together, "
+            f"all on {together.node}; none on another node was"
+        )
+        yield (("", f"  {text}"),)
     classes = [failure for failure, _ in one.kinds]
     if classes:
         yield (("faint", f"  `netduet explain {classes[0]}` says what to try"),)
@@ -142,7 +162,7 @@ def _rows(one: Summary) -> Iterator[Line]:
 def _row(row: Watched, now: float) -> str:
     watched = row.seconds(now)
     value = 1.0 - row.down(now) / watched if watched else None
-    text = f"{named(row.peer, row.target)}: {share(value)}, {_outages(row.sum.outages, row.sum.longest)}"
+    text = f"{named(row.peer, row.target, row.who)}: {share(value)}, {_outages(row.sum.outages, row.sum.longest)}"
     if row.until is not None:
         text += ", left the name"
     elif row.standing is not None:
@@ -150,7 +170,14 @@ def _row(row: Watched, now: float) -> str:
     return text
 
 
-def _longest(peer: str, trouble: Trouble, epoch: float) -> str:
+def _most(groups: Iterable[Shared]) -> list[Shared]:
+    """Return those of the most peers, the latest first where several have as many."""
+    return sorted(groups, key=lambda one: (-one.peers, -one.begin))[:GROUPS]
+
+
+def _longest(past: Past, epoch: float) -> str:
+    trouble = past.trouble
+    peer = named(past.peer, past.peer, past.who)
     return (
         f"{clock(trouble.begin + epoch)} {peer}: {duration(trouble.seconds)}, "
         f"{trouble.failure}: {trouble.seen}"

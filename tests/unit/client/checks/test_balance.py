@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,17 @@ def test_a_hot_backend_is_uneven() -> None:
     assert classes(answers(52, "a"), answers(4, "b"), answers(4, "c")) == [
         "balance.uneven"
     ]
+
+
+def test_instances_are_told_with_their_nodes() -> None:
+    """A hot backend, and one that is the only one: where they run is told, if it is known."""
+    hot = replace(answers(1, "a")[0], node="n1", zone="z")
+    cold = replace(answers(1, "b")[0], node="n2")
+    trials = 52 * (hot,) + 4 * (cold,) + answers(4, "c")
+    [finding] = judge(Balance((Asked(VIP, trials),))).findings
+    assert "a (n1, z) answered 52 of 60, b (n2) 4, c 4: a (n1, z) gets" in finding.seen
+    alone = judge(Balance((Asked(VIP, 60 * (hot,)),)))
+    assert "one instance, a (n1, z), answered all" in alone.summary
 
 
 def test_weight_that_is_meant_is_not_uneven() -> None:

@@ -26,11 +26,12 @@ from netduet.client.checks.percentiles import percentile
 from netduet.client.dial import Address
 from netduet.client.target import Target
 from netduet.client.verdict import Judgement, Outcome, Side, Window
+from netduet.client.whereabouts import Whereabouts, named
 from tests.unit.client.far_end import NASTY
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 BOOT = "b" * 32
-WITNESS = Witness(BOOT, "here", 0, 1, lived=True)
+WITNESS = Witness(BOOT, Whereabouts("here", "node-1", "zone-b"), 0, 1, lived=True)
 PORTS = Ports(32768, 60999, 0)
 GAP = 0.02
 
@@ -173,7 +174,7 @@ def test_syns_that_are_sent_again_on_a_slow_path_are_not_lost() -> None:
 def test_drops_of_the_listening_socket_are_the_servers() -> None:
     """SYNs that arrived and were dropped there were not lost on the way."""
     lost = [served(number, 1, 0) for number in range(25)]
-    witness = dataclasses.replace(WITNESS, drops=25, instance=NASTY)
+    witness = dataclasses.replace(WITNESS, drops=25, who=named(NASTY, "", NASTY))
     judgement = judged(run(*lost), witness=witness)
     assert found(judgement) == [("churn.accept_queue", None)]
     assert all(text.isprintable() for _, text in judgement.findings[0].evidence)
@@ -298,6 +299,10 @@ def test_a_dead_backend_in_turn_is_no_limit(turn: str, count: int) -> None:
     ]
     judgement = judged(run(*tries, planned=count), held=None)
     assert found(judgement) == [("churn.refused", None)]
+    assert (
+        "instance here on node-1 in zone-b answered"
+        in (judgement.findings[0].evidence[1][1])
+    )
 
 
 def test_a_limit_by_count_is_named() -> None:

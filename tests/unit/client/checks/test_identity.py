@@ -254,7 +254,14 @@ def test_netduet_of_the_expected_service_passes() -> None:
         'netduet "netduet", instance here, answered at 192.0.2.1:80 in 3000.0 ms'
     )
     assert (judgement.findings, judgement.blocks) == ((), False)
-    assert judgement.figures == {"asked": 1, "answered": 1, "instances": 1}
+    assert judgement.figures == {
+        "asked": 1,
+        "answered": 1,
+        "instances": 1,
+        "instance": "here",
+        "node": None,
+        "zone": None,
+    }
 
 
 def test_netduet_of_another_service_is_a_failure_that_blocks_nothing() -> None:
@@ -296,12 +303,25 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
     answers = (
         Answer(ONE, opening(welcome=welcome(boot_id="1" * 32))),
         Answer(TWO, opening(welcome=welcome(boot_id="1" * 32))),
-        Answer(TWO, opening(welcome=welcome(boot_id="2" * 32))),
+        Answer(TWO, opening(welcome=welcome(boot_id="2" * 32, node="n", zone="z"))),
         Answer(TWO, opening(closed=True)),
     )
     judgement = judge(Identity(answers, ""))
     assert [one.failure for one in judgement.findings] == ["identity.closed"]
-    assert judgement.figures == {"asked": 4, "answered": 3, "instances": 2}
+    assert judgement.figures == {
+        "asked": 4,
+        "answered": 3,
+        "instances": 2,
+        "instance": "here",
+        "node": None,
+        "zone": None,
+        "2.instance": "here",
+        "2.node": None,
+        "2.zone": None,
+        "3.instance": "here",
+        "3.node": "n",
+        "3.zone": "z",
+    }
     assert not judgement.blocks
 
 

@@ -179,11 +179,13 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
     [
         (
             {
-                "knock": dataclasses.replace(KNOCK, welcome=welcome(boot_id="d" * 32)),
+                "knock": dataclasses.replace(
+                    KNOCK, welcome=welcome(boot_id="d" * 32, node="n2", zone="z")
+                ),
                 "again": "d" * 32,
             },
             (
-                "connections reach instance here, datagrams here: "
+                "connections reach instance here, datagrams here on n2 in z: "
                 "several servers share the address"
             ),
         ),

@@ -26,6 +26,7 @@ from netduet.client.verdict import (
     following,
     result,
 )
+from netduet.client.whereabouts import UNSAID, Whereabouts
 
 SCHEMA = json.loads((Path(__file__).parents[4] / "docs/report.schema.json").read_text())
 CALM = Starvation(0, 0.0, None)
@@ -57,9 +58,11 @@ LATE = conclude(
 STOPPED = conclude("e:1", [], interrupted=True)
 
 
-def read(*verdicts: Verdict, starvation: Starvation = CALM) -> dict[str, Any]:
+def read(
+    *verdicts: Verdict, starvation: Starvation = CALM, asker: Whereabouts = UNSAID
+) -> dict[str, Any]:
     """Return the document, which its schema accepts."""
-    text = document(verdicts, starvation)
+    text = document(verdicts, starvation, asker)
     assert text.endswith("}\n")
     report: dict[str, Any] = json.loads(text)
     jsonschema.Draft202012Validator(SCHEMA).validate(report)
@@ -184,11 +187,16 @@ def test_interrupted_target_says_so() -> None:
 
 @pytest.mark.parametrize("throttled", [None, 0.0, 1.25])
 def test_probe_tells_how_it_fared(throttled: float | None) -> None:
-    """The client's own starvation is in each report; what is not known is null."""
+    """Who the client is, and its own starvation; what is not known is null or empty."""
     report = read(
-        PASSED, starvation=Starvation(2, 0.12345678, throttled, 1024, 2048, 4096)
+        PASSED,
+        starvation=Starvation(2, 0.12345678, throttled, 1024, 2048, 4096),
+        asker=Whereabouts("web-2", "node-1"),
     )
     assert report["probe"] == {
+        "instance": "web-2",
+        "node": "node-1",
+        "zone": "",
         "stalls": 2,
         "stalled_seconds": 0.123457,
         "descriptors": 1024,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netduet.client.failures import CATALOGUE, Failure
@@ -97,6 +99,19 @@ def test_verdict_is_one_sentence(
 def test_verdict_that_passed_says_no_more() -> None:
     """Nothing follows a verdict about which there is nothing to do."""
     assert len(verdict(done("name"))) == 2
+
+
+@pytest.mark.parametrize("results", [(done("name"),), (done("reach", REFUSED),)])
+def test_verdict_says_who_asked_where_that_is_known(
+    results: tuple[Result, ...],
+) -> None:
+    """Whatever it is, it stands for the node that it was asked from."""
+    one = conclude("server:80", results)
+    told = replace(one, asked_by="web-2 on node-1 in eu-1b")
+    lines = [plain(line) for line in words.verdict(told)]
+    assert "  asked by  web-2 on node-1 in eu-1b" in lines
+    lines.remove("  asked by  web-2 on node-1 in eu-1b")
+    assert lines == [plain(line) for line in words.verdict(one)]
 
 
 def test_side_of_the_evidence_counts_over_that_of_the_class() -> None:

@@ -8,6 +8,7 @@ from netduet.client.report.words import plain
 from netduet.client.watch import words
 from netduet.client.watch.account import Account, Sum
 from netduet.client.watch.trouble import DOWN, Began, Ended, Trouble
+from netduet.client.whereabouts import Whereabouts
 
 
 def trouble(
@@ -148,3 +149,19 @@ def test_lines_of_an_outage() -> None:
     )
     line = plain(words.told("a", Ended(3, going), 14.0, 0.0))
     assert "and still (#3)" in line
+
+
+def test_peer_is_told_with_who_it_is() -> None:
+    """Until that is known, and behind a balancer, with the name that has it."""
+    one, two = Whereabouts("a", "node-2", "eu-1b"), Whereabouts("b")
+    assert words.named("10.0.0.1:1", "web:1") == "10.0.0.1:1 (web:1)"
+    assert words.named("10.0.0.1:1", "10.0.0.1:1") == "10.0.0.1:1"
+    assert (
+        words.named("10.0.0.1:1", "web:1", one) == "10.0.0.1:1 (a on node-2 in eu-1b)"
+    )
+    assert words.identified("10.0.0.1:1", [one]) == (
+        "10.0.0.1:1 is instance a on node-2 in eu-1b"
+    )
+    assert words.identified("10.0.0.1:1", [one, two]) == (
+        "10.0.0.1:1 is several instances, among them a (node-2, eu-1b), b"
+    )

@@ -13,6 +13,7 @@ from netduet.client.conversation import meeting
 from netduet.client.dial import Address, Cause
 from netduet.client.evidence import own_addresses
 from netduet.client.opening import Opening
+from netduet.client.whereabouts import named
 from netduet.wire.errors import Code
 
 if TYPE_CHECKING:
@@ -62,6 +63,13 @@ class Trial:
     own: Address | None = None
     begin: float = 0.0
     end: float = 0.0
+    node: str = ""
+    zone: str = ""
+
+    @property
+    def who(self) -> str:
+        """The instance, and where it is, as lists show it."""
+        return named(self.instance, self.node, self.zone).brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,8 @@ def _counted(opening: Opening) -> Trial:
         own,
         begin,
         end,
+        welcome.node,
+        welcome.zone,
     )
 
 

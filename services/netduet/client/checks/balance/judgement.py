@@ -67,7 +67,7 @@ def _other(trial: Trial, expected: str) -> bool:
 def _shares(trials: tuple[Trial, ...]) -> str:
     """Say who answered how many: "lab-1 answered 52 of 60, lab-2 4"."""
     counts = Counter(trial.boot_id for trial in trials if trial.boot_id)
-    names = {trial.boot_id: escape(trial.instance) for trial in trials}
+    names = {trial.boot_id: trial.who for trial in trials}
     parts = [f"{names[key]} {count}" for key, count in counts.most_common(SHOWN)]
     if not parts:
         return f"none of {len(trials)} was answered"
@@ -82,7 +82,7 @@ def _summary(one: Asked) -> str:
     instances = {trial.boot_id for trial in one.trials if trial.boot_id}
     all_answered = all(trial.came is Came.ANSWERED for trial in one.trials)
     if len(instances) == 1 and all_answered:
-        name = escape(one.trials[0].instance)
+        name = one.trials[0].who
         return (
             f"{one.address}: one instance, {name}, answered all "
             f"{len(one.trials)} connections"
@@ -206,9 +206,9 @@ def _uneven(one: Asked, most: float) -> Finding | None:
     [(busiest, count)] = counts.most_common(1)
     if at_least(count, total, DOUBT / several) <= most / (several - 1 + most):
         return None
-    name = next(t.instance for t in one.trials if t.boot_id == busiest)
+    name = next(t.who for t in one.trials if t.boot_id == busiest)
     seen = (
-        f"{one.address}: {_shares(one.trials)}: {escape(name)} gets over "
+        f"{one.address}: {_shares(one.trials)}: {name} gets over "
         f"{most:g} times what the others get on average, and chance does not explain it"
     )
     evidence = ((Side.SERVER, "each instance named itself in its answer"),)
@@ -252,7 +252,7 @@ def _remarks(
     # Beside a dead backend one failure proves nothing of an instance's own address.
     for boot_id, own, trial in () if findings else balance.direct:
         if trial.came is not Came.ANSWERED and boot_id in known:
-            name = escape(known[boot_id].instance)
+            name = known[boot_id].who
             said.append(
                 f"{name} answers through the balancer, and not at its own address {own}"
             )

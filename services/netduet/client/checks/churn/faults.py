@@ -9,7 +9,6 @@ from netduet.client.checks.churn.limits import at_once, token_bucket
 from netduet.client.checks.churn.tallies import Tally, told_share
 from netduet.client.checks.churn.tries import Fate, Place, Try, Witness
 from netduet.client.verdict import Figures, Finding, Outcome, Side, Window
-from netduet.wire.foreign import escape
 
 _EXPLAINED: Final = 0.5
 """Share of the trouble that the listening socket's drops must account for."""
@@ -81,7 +80,7 @@ def accept_queue(place: Place, counted: Tally) -> Finding | None:
     )
     here = f"{counted.lost} of {counted.syns} SYNs had to be sent again; {_outcomes(counted.tries)}"
     there = (
-        f"instance {escape(place.witness.instance)}: {drops} dropped (SO_MEMINFO); at "
+        f"instance {place.witness.who}: {drops} dropped (SO_MEMINFO); at "
         f"most {place.witness.waiting} were seen to wait in its queue"
     )
     figures: Figures = {"listener_drops": drops, "lost_syns": counted.lost}
@@ -243,7 +242,6 @@ def _outcomes(tries: tuple[Try, ...]) -> str:
 
 def _witnessed(witness: Witness) -> tuple[Side, str]:
     """Return what an old connection says of the server meanwhile."""
-    name = escape(witness.instance)
     if witness.missing:
         return (
             Side.SERVER,
@@ -252,7 +250,7 @@ def _witnessed(witness: Witness) -> tuple[Side, str]:
     return (
         Side.SERVER,
         (
-            f"on an old connection, instance {name} answered all the while: its "
+            f"on an old connection, instance {witness.who} answered all the while: its "
             f"listening socket dropped {witness.drops}"
         ),
     )

@@ -15,7 +15,6 @@ from netduet.client.checks.churn.tries import Churn, Fate, Place, Ports, Try
 from netduet.client.checks.percentiles import percentile
 from netduet.client.checks.shares import at_least
 from netduet.client.verdict import Figures, Finding, Judgement, merged
-from netduet.wire.foreign import escape
 
 _STARTED: Final = 1 / 3
 """Share of the planned connections that must be started to tell anything."""
@@ -191,7 +190,9 @@ def _figures(place: Place, counted: Tally) -> Figures:
         "lost_syns_counted": all(one.counted for one in counted.tries),
         "instances": len({one.boot_id for one in counted.tries if one.boot_id}),
         "held": None if held is None else held.kept,
-        "listener_instance": escape(place.witness.instance),
+        "listener_instance": place.witness.who.instance,
+        "listener_node": place.witness.who.node or None,
+        "listener_zone": place.witness.who.zone or None,
         "listener_drops": place.witness.drops,
         "listener_queue": place.witness.waiting,
         "ports": None if ports is None else ports.count,

@@ -13,6 +13,7 @@ from netduet.client.checks.declaration import Context, Patience
 from netduet.client.checks.identity import Identity
 from netduet.client.conversation import Conversation, meeting
 from netduet.client.dial import Address
+from netduet.client.whereabouts import whereabouts
 from netduet.wire.messages import Report
 
 MOST: Final = 4
@@ -118,7 +119,7 @@ class _Watch:
             return Witness(missing=self._why)
         await conversation.end(self._patience)
         welcome = conversation.welcome
-        one = Witness(welcome.boot_id, welcome.instance, None, self._most)
+        one = Witness(welcome.boot_id, whereabouts(welcome), None, self._most)
         if last is None:
             return replace(one, missing="the connection to ask on was lost meanwhile")
         before, after = first.listener.drops, last.listener.drops

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from netduet.client.dial import Address
+from netduet.client.whereabouts import UNSAID, Whereabouts
 
 STEP: Final = 0.9
 """Seconds of connecting from which on a SYN was surely sent again.
@@ -143,7 +144,7 @@ class Witness:
     """
 
     boot_id: str = ""
-    instance: str = ""
+    who: Whereabouts = UNSAID
     drops: int | None = None
     waiting: int = 0
     lived: bool = False

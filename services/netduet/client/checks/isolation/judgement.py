@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.isolation.doors import Door, Isolation, Knock, Manner
 from netduet.client.dial import Cause
-from netduet.client.opening import whereabouts
 from netduet.client.verdict import (
     Figures,
     Finding,
@@ -19,6 +18,7 @@ from netduet.client.verdict import (
     Side,
     Window,
 )
+from netduet.client.whereabouts import whereabouts
 from netduet.wire.foreign import escape, log_safe, recognise
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from netduet.client.checks.udp.knocking import Knocking
 from netduet.client.conversation import meeting
 from netduet.client.datagrams import Datagrams, Notice, error_queue, hear_errors
 from netduet.client.dial import Address, has_route, in_thread, lost_syns
-from netduet.client.opening import Opening, whereabouts
+from netduet.client.opening import Opening
+from netduet.client.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from netduet.client.checks.declaration import Context, Patience

@@ -8,8 +8,8 @@ from typing import Final
 from netduet.client.datagrams import Notice
 from netduet.client.dial import Address
 from netduet.client.verdict import Side
+from netduet.client.whereabouts import whereabouts
 from netduet.wire.counts import CountAnswer
-from netduet.wire.foreign import escape
 from netduet.wire.messages import Failure, Welcome
 
 SMALL: Final = 200
@@ -156,5 +156,5 @@ class Exchange:
 
 def over_tcp(one: Exchange) -> tuple[Side, str]:
     """Return the evidence that the server itself is there."""
-    name = escape(one.tcp.instance) if one.tcp is not None else "unknown"
+    name = whereabouts(one.tcp) if one.tcp is not None else "unknown"
     return Side.SERVER, f"over TCP, instance {name} answers at the same address"

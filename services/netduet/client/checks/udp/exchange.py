@@ -15,6 +15,7 @@ from netduet.client.failures.declaration import (
     UNKNOWN,
 )
 from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.whereabouts import whereabouts
 from netduet.wire.foreign import escape, log_safe
 
 _SHOWN: Final = 80
@@ -121,8 +122,8 @@ def _about_opening(one: Exchange) -> Iterator[str]:
     tcp, udp = one.tcp, knock.welcome
     if udp is not None and tcp is not None and tcp.boot_id != udp.boot_id:
         yield (
-            f"{one.address}: connections reach instance {escape(tcp.instance)}, "
-            f"datagrams {escape(udp.instance)}: several servers share the address"
+            f"{one.address}: connections reach instance {whereabouts(tcp)}, "
+            f"datagrams {whereabouts(udp)}: several servers share the address"
         )
     if udp is not None and knock.openings > 1:
         yield (

@@ -1,0 +1,59 @@
+"""Which peers were out together, and whether one node is all that they share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from netduet.client.watch.account import Past, Watched
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Peers that were out together, all on one node: how many, and since when."""
+
+    node: str
+    peers: int
+    begin: float
+
+
+def shared(
+    history: Iterable[Past], rows: Sequence[Watched], whole: float
+) -> Iterator[Shared]:
+    """Yield when peers of one node were out together, and nobody else was.
+
+    Only what is certain: each of them said its node, both ends of each ran, and a peer
+    that was known to be on another node was watched all the while. ``whole`` is the
+    monotonic second from which on the history has all that was.
+    """
+    for group in _together(history):
+        begin = min(one.trouble.begin for one in group)
+        end = max(one.trouble.end for one in group)
+        nodes = {"" if one.who is None else one.who.node for one in group}
+        peers = len({one.peer for one in group})
+        certain = begin > whole and all(one.trouble.proven for one in group)
+        if peers > 1 and len(nodes) == 1 and "" not in nodes and certain:
+            [node] = nodes
+            if any(_elsewhere(row, node, begin, end) for row in rows):
+                yield Shared(node, peers, begin)
+
+
+def _together(history: Iterable[Past]) -> Iterator[list[Past]]:
+    """Yield what overlaps, each group once."""
+    group: list[Past] = []
+    end = float("-inf")
+    for one in sorted(history, key=lambda one: one.trouble.begin):
+        if group and one.trouble.begin >= end:
+            yield group
+            group = []
+        group.append(one)
+        end = max(end, one.trouble.end)
+    if group:
+        yield group
+
+
+def _elsewhere(row: Watched, node: str, begin: float, end: float) -> bool:
+    """Tell whether a peer was watched all that time, and is on another node."""
+    if row.who is None or row.who.node in {"", node}:
+        return False
+    return row.who_since <= begin and (row.until is None or row.until >= end)
