@@ -19,17 +19,11 @@ What it is like:
   servers     how many netduets there are (SERVER4 and OTHERS4)
   names       what the name server.test resolves to, and how late
   target      what is checked, if not that name
-<<<<<<< HEAD
   also        further targets of the same command, each with what it must say
-=======
   outage      an Outage of outages.py: begins and ends while the check `stream` runs
->>>>>>> stream
   starved     "client" or "server" runs 5 % of the time
-<<<<<<< HEAD
   background  another client of the same namespace loads the path meanwhile
-=======
   rhythm      for how many seconds it then runs, and for how many it is stopped
->>>>>>> churn
   seconds     the bound on one check
   representative   also in `make test`
 Without any of them it is healthy, routed, with IPv4 and IPv6.
