@@ -74,6 +74,7 @@ EVENTS: Final = {
     "peer.identified": "A peer says which instance it is, and where, or another than before.",
     "peer.removed": "An address is watched no more: its name has dropped it.",
     "peer.without_datagrams": "Datagrams to a peer do not pass: connections alone tell.",
+    "watch.alone": "All peers are out at once: what they share, this end above all, is.",
     "outage.began": "A peer is out, as far as can be told by now.",
     "outage.ended": "An outage is over: length, direction, class, diagnosis.",
     "finding.began": "A check on the watch's schedule finds something new.",

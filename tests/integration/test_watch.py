@@ -283,6 +283,27 @@ def test_server_that_comes_after_the_watch(
     assert "1 × watch.unmet" in watching.stop()
 
 
+def test_all_peers_at_once_is_said(
+    watch: Callable[..., Watch], serve_command: ServeCommand
+) -> None:
+    """Three hosts fall silent together: what they share is looked at first."""
+    port = free_port()
+    server = serve_command(port=port, host="0.0.0.0")
+    watching = watch(*(f"127.0.0.{host}:{port}" for host in (1, 2, 3)))
+    for host in (1, 2, 3):
+        watching.wait(rf"IS .*127\.0\.0\.{host}:")
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        line = watching.wait("ALL ")
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    assert "all 3 peers are out at once" in line
+    assert "what they share, this end" in line
+    for number in (1, 2, 3):
+        watching.wait(rf"BACK .*\(#{number}\)")
+    assert watching.stop().count("ALL ") == 1
+
+
 def test_target_that_must_be_blocked_is_not_for_a_watch(netduet: Netduet) -> None:
     """One line says what does that."""
     done = netduet.run("watch", "db:1=blocked")

@@ -37,6 +37,11 @@ class Known:
         self._several = False
         self._lately: dict[Whereabouts, None] = {}
 
+    @property
+    def met(self) -> bool:
+        """Somebody has answered there."""
+        return self._latest is not None
+
     def take(self, who: Whereabouts, now: float) -> None:
         """Take who welcomed a connection, at a monotonic second."""
         if self._several and now - self._changed >= SETTLED:

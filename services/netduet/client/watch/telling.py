@@ -108,6 +108,12 @@ class Telling:
         }
         self._log.info("outage.ended", **fields)
 
+    def alone(self, peers: int, begin: float) -> None:
+        """Say that no peer can be reached, since a monotonic second."""
+        epoch = time.time() - time.monotonic()
+        self._say("FAIL", "ALL", words.alone(peers, begin + epoch))
+        self._log.warning("watch.alone", **{"netduet.peers": peers})
+
     def found(self, peer: Peer, one: Finding) -> None:
         """Say that a check on the schedule finds something that it did not before."""
         title = CATALOGUE[one.failure].title

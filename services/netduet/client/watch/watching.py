@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from netduet import logs
 from netduet.client.streaming.together import Together
 from netduet.client.watch.account import Account
+from netduet.client.watch.alone import alone
 from netduet.client.watch.peer import LOOK, Means, Peer
 from netduet.client.watch.rounds import Rounds
 from netduet.client.watch.trouble import Ended, Told
@@ -72,6 +73,7 @@ class Watching:
         self._tasks: dict[Address, list[asyncio.Task[None]]] = {}
         self._findings: dict[Address, set[str]] = {}
         self._stalled_before: dict[Address, float] = {}
+        self._alone = False
 
     @property
     def ready(self) -> bool:
@@ -120,6 +122,15 @@ class Watching:
                 self._telling.identified(peer, who)
             counted.standing = peer.episodes.standing
             counted.away = self._stalls.total - self._stalled_before[address]
+        self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        """Say, once, when no peer can be reached any more."""
+        met = [one for one in self.peers.values() if one.known.met]
+        begin = alone([(one.address, one.episodes.standing) for one in met])
+        if begin is not None and not self._alone:
+            self._telling.alone(len(met), begin)
+        self._alone = begin is not None
 
     def _tell(self, peer: Peer, one: Told) -> None:
         if isinstance(one, Ended):

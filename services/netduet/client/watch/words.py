@@ -20,6 +20,8 @@ ROWS: Final = 20
 GROUPS: Final = 3
 """Times when several peers were out together that it tells of."""
 
+_SHARED: Final = "what they share, this end: its link, its node, its firewall or policy"
+
 _TOLD: Final = {
     "to_server": "on the way to the server",
     "from_server": "on the way back",
@@ -82,6 +84,12 @@ def told(peer: str, one: Told, at: float, epoch: float) -> Line:
     return line(at, "PASS", "BACK", rest)
 
 
+def alone(peers: int, since: float) -> str:
+    """Return that no peer can be reached, since so many seconds after 1970."""
+    when = clock(since)[11:]
+    return f"all {peers} peers are out at once, since {when}: look first at {_SHARED}"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time as it is told."""
     if seconds < 60:  # noqa: PLR2004 - a minute
@@ -133,11 +141,7 @@ def summary(one: Summary, epoch: float) -> Iterator[Line]:
     for past in one.worst:
         yield (("faint", f"  {_longest(past, epoch)}"),)
     for together in _most(shared(one.history, one.rows, one.whole)):
-        text = (
-            f"{clock(together.begin + epoch)} {together.peers} peers were out together, "
-            f"all on {together.node}; none on another node was"
-        )
-        yield (("", f"  {text}"),)
+        yield (("", f"  {clock(together.begin + epoch)} {_shared(together)}"),)
     classes = [failure for failure, _ in one.kinds]
     if classes:
         yield (("faint", f"  `netduet explain {classes[0]}` says what to try"),)
@@ -168,6 +172,12 @@ def _row(row: Watched, now: float) -> str:
     elif row.standing is not None:
         text += ", out now"
     return text
+
+
+def _shared(one: Shared) -> str:
+    if not one.node:
+        return f"all {one.peers} peers were out at once: look first at {_SHARED}"
+    return f"{one.peers} peers were out together, all on {one.node}; none on another node was"
 
 
 def _most(groups: Iterable[Shared]) -> list[Shared]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netduet.client.report.words import plain
@@ -41,6 +43,57 @@ def test_peers_of_one_node_that_were_out_together() -> None:
     """Two of three overlap, and the one on another node was well."""
     outages = ("a", out(10, 20)), ("b", out(12, 19)), ("c", out(50, 60))
     assert told(account(), *outages) == [Shared("n1", 2, 10)]
+
+
+THREE = {"1.1.1.1:1": "n1", "1.1.1.2:1": "n2", "1.1.1.3:1": ""}
+"""Peers on three hosts."""
+
+ALL = [
+    ("1.1.1.1:1", out(10, 20)),
+    ("1.1.1.2:1", out(12, 19)),
+    ("1.1.1.3:1", out(11, 30)),
+]
+
+
+def test_all_peers_that_were_out_at_once() -> None:
+    """What they share is who watched them."""
+    assert told(account(**THREE), *ALL) == [Shared("", 3, 10)]
+    made = account(**THREE)
+    for peer, one in ALL:
+        made.ended(peer, Ended(0, one))
+    said = [plain(line) for line in words.summary(made.summary(1000.0), 0.0)]
+    assert any("all 3 peers were out at once" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("peers", "outages"),
+    [
+        ({**THREE, "1.1.1.4:1": ""}, ALL),
+        (dict(list(THREE.items())[:2]), ALL[:2]),
+        ({"1.1.1.1:1": "", "1.1.1.1:2": "", "1.1.1.1:3": ""}, None),
+        (THREE, [*ALL[:2], (ALL[2][0], out(19, 30))]),
+        (THREE, [*ALL[:2], (ALL[2][0], out(11, 30, proven=False))]),
+        (
+            THREE,
+            [*ALL[:2], (ALL[2][0], replace(out(11, 30), failure="stream.restarted"))],
+        ),
+    ],
+    ids=[
+        "another was well",
+        "two may be so by chance",
+        "one host",
+        "never all at one time",
+        "one end did not run",
+        "one was reached, and restarted",
+    ],
+)
+def test_this_end_is_not_suspected(
+    peers: dict[str, str], outages: list[tuple[str, Trouble]] | None
+) -> None:
+    """Not all of them, or not at once, or not for the network."""
+    if outages is None:
+        outages = [(peer, one) for peer, (_, one) in zip(peers, ALL, strict=True)]
+    assert [one for one in told(account(**peers), *outages) if not one.node] == []
 
 
 @pytest.mark.parametrize(

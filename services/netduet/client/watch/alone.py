@@ -1,0 +1,36 @@
+"""Whether all peers are out at once: what they share is at fault then. Pure.
+
+This end is shared by all of them: its link, its node's network, the policy on what
+leaves there. That a network ends here is seen by nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from netduet.client.dial import Address
+from netduet.client.watch.trouble import Trouble
+
+LEAST: Final = 3
+"""Hosts that must be out at once: two may be so by chance, or share a switch."""
+
+NETWORK: Final = frozenset({"stream.outage", "stream.new_connections"})
+"""Classes in which packets stay away. Who refuses, or restarts, is reached."""
+
+
+def alone(standing: Collection[tuple[Address, Trouble | None]]) -> float | None:
+    """Return since when none of the peers can be reached; None where one can.
+
+    Args:
+        standing: each peer's address, and its trouble, None where it is well; without
+            those that have never answered.
+
+    """
+    hosts = {address.host for address, _ in standing}
+    troubles = [one for _, one in standing if one is not None]
+    if len(hosts) < LEAST or len(troubles) < len(standing):
+        return None
+    if not all(one.failure in NETWORK and one.proven for one in troubles):
+        return None
+    return max(one.begin for one in troubles)
