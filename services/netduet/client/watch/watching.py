@@ -142,8 +142,18 @@ class Watching:
             for address, target in whom.chosen.items():
                 if address not in self.peers:
                     self._add(address, target)
-            wait = begin + self._paces.names - time.monotonic()
-            await asyncio.sleep(max(_AGAIN, wait))
+            await self._until_next(begin + self._paces.names)
+
+    async def _until_next(self, due: float) -> None:
+        """Wait for the next look-up; while a peer is out, only for a moment.
+
+        Its name may have dropped it, and how long it had the address is told.
+        """
+        await asyncio.sleep(_AGAIN)
+        while (left := due - time.monotonic()) > 0 and not any(
+            peer.episodes.standing for peer in self.peers.values()
+        ):
+            await asyncio.sleep(min(LOOK, left))
 
     def _add(self, address: Address, target: str) -> None:
         peer = self.peers[address] = Peer(address, target, self._means)

@@ -213,6 +213,53 @@ def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
     assert told + watched.look(120.0 + LATER, WELL, [], lost(outage)) == []
 
 
+def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
+    """TCP may take as long again: datagrams and new connections show that it is back."""
+    watched = episodes()
+    told = watched.look(101.0, silent(), [], GOOD)
+    outage = out(BOTH, 100.0, 20.0)
+    lacking = lost(outage)
+    late = Pause(100.1, 121.0, ended=False)
+    told += watched.look(121.0, Signs(pause=late), [outage], lacking)
+    still = Signs(pause=replace(late, end=121.0 + LATER))
+    told += watched.look(121.0 + LATER, still, [], lacking)
+    assert [type(one) for one in told] == [Began, Ended]
+    (one,) = over(told)
+    assert one.seconds == pytest.approx(20.0)
+    assert "the old connection has not recovered yet" in [text for _, text in one.evidence]
+    told = watched.look(130.0, Signs(pause=replace(late, end=130.0)), [], lacking)
+    told += watched.look(140.0, WELL, [Pause(100.1, 139.0)], lacking)
+    told += watched.look(140.0 + LATER, WELL, [], lacking)
+    assert told == []
+    assert watched.standing is None
+
+
+def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
+    """One that stands still since long after an outage is trouble of its own."""
+    watched = episodes()
+    outage = out(FORTH)
+    told = watched.look(103.2, WELL, [outage], lost(outage))
+    told += watched.look(103.2 + LATER, WELL, [], lost(outage))
+    pause = Pause(110.0, 112.0, ended=False)
+    (told_now,) = watched.look(112.0, Signs(pause=pause), [], lost(outage))
+    assert isinstance(told_now, Began)
+    assert told_now.trouble.failure == "stream.old_connections"
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None:
+    """New connections had not failed when it began, and have when it is told again."""
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    refused = replace(silent(now=104.0), why="it was not made (EHOSTUNREACH)")
+    watched.look(104.0, refused, [], GOOD)
+    recovers = Signs(closure=Closure(100.5, 105.0, 99.5, 104.5, 5, "x"))
+    watched.look(105.0, recovers, [], GOOD)
+    (told,) = watched.finish(105.0, left=left)
+    assert "new connections: it was not made (EHOSTUNREACH)" in told.trouble.seen
+    assert "have not failed" not in told.trouble.seen
+
+
 @pytest.mark.parametrize(
     ("signs", "failure", "where", "words"),
     [
