@@ -249,8 +249,10 @@ class Scripted(Whom):
 
 
 @contextlib.asynccontextmanager
-async def watching_of(*addresses: Address) -> AsyncIterator[tuple[Watching, list[str]]]:
-    """Watch addresses; give the watch, and what it says."""
+async def watching_of(
+    *addresses: Address, names: float = 1.0
+) -> AsyncIterator[tuple[Watching, list[str]]]:
+    """Watch addresses; give the watch, and what it says; look up each ``names`` seconds."""
     said: list[str] = []
 
     def write(lines: Iterable[Line]) -> None:
@@ -261,7 +263,7 @@ async def watching_of(*addresses: Address) -> AsyncIterator[tuple[Watching, list
     whom.chosen = dict.fromkeys(addresses, str(target))
     context = Context(target, socket.AF_UNSPEC, "netduet", PATIENT)
     async with StallWatch() as stalls:
-        paces = Paces(0.02, 1.0, 1.0)
+        paces = Paces(0.02, 1.0, names)
         watching = Watching(
             whom, paces, context, stalls, telling=Telling(write), history=10
         )
@@ -315,6 +317,41 @@ async def test_peer_that_leaves_in_an_outage_left_too_early(
         await until(lambda: not watching.peers)
     assert any("[watch.left; the server's end]" in line for line in said)
     assert watching.account.summary(time.monotonic()).outages == 1
+
+
+async def test_name_is_looked_up_soon_while_a_peer_is_out(
+    start_server: StartServer,
+) -> None:
+    """However seldom it is looked up else: the name may have dropped who is out."""
+    running = await start_server()
+    one = at("127.0.0.1", running.port)
+    async with watching_of(one, names=3600.0) as (watching, said):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.totals().down.sent > 3)
+        watching.whom.chosen = {}
+        await running.stop()
+        await until(lambda: not watching.peers)
+    assert any(" LEFT " in line and "watch.left" in line for line in said)
+    assert not any(" BACK " in line for line in said)
+
+
+async def test_old_connection_is_not_blamed_before_new_ones_were_tried(
+    start_server: StartServer,
+) -> None:
+    """The old one stands still at once; whether new ones work is seen a little later."""
+    running = await start_server()
+    async with watching_of(at("127.0.0.1", running.port)) as (watching, _):
+        await until(lambda: len(watching.peers) == 1)
+        (peer,) = watching.peers.values()
+        await until(lambda: peer.fresh.closures.worked > 0)
+        now = time.monotonic()
+        pauses = peer.old.pauses
+        pauses._sent.appendleft(now - 1.0)
+        peer.fresh.closures.worked = now - 2.0
+        assert peer._signs(now).pause is None
+        peer.fresh.closures.worked = now - 0.5
+        assert peer._signs(now).pause is not None
 
 
 async def test_checks_on_the_schedule_find_what_streams_do_not(

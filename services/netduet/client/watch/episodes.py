@@ -149,8 +149,8 @@ class Episodes:
         pause, self._late = signs.pause, None
         if pause is None or signs.stream is not None or signs.closure is not None:
             return signs
-        outages = _only(self._batch, Outage)
-        if not any(self._near(pause.begin, one) for one in (*outages, *self._over)):
+        outages: list[Outage | Trouble] = [*_only(self._batch, Outage), *self._over]
+        if not any(self._near(pause.begin, one) for one in outages):
             return signs
         self._late = pause
         return replace(signs, pause=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class Watching:
         self._tasks: dict[Address, list[asyncio.Task[None]]] = {}
         self._findings: dict[Address, set[str]] = {}
         self._stalled_before: dict[Address, float] = {}
+        self._trouble = asyncio.Event()
+        """Set while a peer is out."""
 
     @property
     def ready(self) -> bool:
@@ -106,6 +109,10 @@ class Watching:
             counted = self.account.peers[str(address)]
             counted.standing = peer.episodes.standing
             counted.away = self._stalls.total - self._stalled_before[address]
+        if any(peer.episodes.standing for peer in self.peers.values()):
+            self._trouble.set()
+        else:
+            self._trouble.clear()
 
     def _tell(self, peer: Peer, one: Told) -> None:
         if isinstance(one, Ended):
@@ -150,10 +157,9 @@ class Watching:
         Its name may have dropped it, and how long it had the address is told.
         """
         await asyncio.sleep(_AGAIN)
-        while (left := due - time.monotonic()) > 0 and not any(
-            peer.episodes.standing for peer in self.peers.values()
-        ):
-            await asyncio.sleep(min(LOOK, left))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(due - time.monotonic()):
+                await self._trouble.wait()
 
     def _add(self, address: Address, target: str) -> None:
         peer = self.peers[address] = Peer(address, target, self._means)

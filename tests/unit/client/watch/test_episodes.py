@@ -226,7 +226,9 @@ def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
     assert [type(one) for one in told] == [Began, Ended]
     (one,) = over(told)
     assert one.seconds == pytest.approx(20.0)
-    assert "the old connection has not recovered yet" in [text for _, text in one.evidence]
+    assert "the old connection has not recovered yet" in [
+        text for _, text in one.evidence
+    ]
     told = watched.look(130.0, Signs(pause=replace(late, end=130.0)), [], lacking)
     told += watched.look(140.0, WELL, [Pause(100.1, 139.0)], lacking)
     told += watched.look(140.0 + LATER, WELL, [], lacking)
