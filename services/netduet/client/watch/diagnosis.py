@@ -240,6 +240,26 @@ def nothing_lost(
     return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
 
 
+def answers_at_last(standing: Trouble, closures: tuple[Closure, ...]) -> Trouble:
+    """Say that a peer answers that had not since the watch began.
+
+    Datagrams count what is lost only from the first answer on, so connections tell.
+    """
+    end = max((one.end for one in closures), default=standing.end)
+    failed = sum(one.failed for one in closures)
+    seen = "it answers for the first time since the watch began"
+    if failed:
+        seen += f"; {failed} new connections in a row did not work"
+    return Trouble(
+        "stream.outage",
+        standing.where,
+        standing.begin,
+        end,
+        seen,
+        proven=standing.proven,
+    )
+
+
 def stuck(one: Trouble) -> Trouble:
     """Say that datagrams were answered as soon as they left from another port."""
     seen = (

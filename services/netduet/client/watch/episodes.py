@@ -79,6 +79,8 @@ class Episodes:
         self._turned = float("-inf")
         self._before = self._base = Totals(Counted(), Counted())
         self._afresh = float("-inf")
+        self._unseen = False
+        """The peer had never answered when what goes on began."""
         self._late: Pause | None = None
         """What the old connection still suffers from an outage that is over."""
         self._out: deque[tuple[float, Outage | Closure]] = deque(maxlen=MOST)
@@ -129,6 +131,7 @@ class Episodes:
         trouble = diagnosis.provisional(signs, now)
         standing = self.standing
         if standing is None:
+            self._unseen = not signs.seen
             self._number = next(self._numbers)
             self.standing = trouble
             return [Began(self._number, trouble)]
@@ -166,7 +169,10 @@ class Episodes:
             if not self._known(one)
         ]
         standing, number = self.standing, self._number
-        if not found and standing is not None:
+        if self._unseen and standing is not None:
+            first = diagnosis.answers_at_last(standing, _only(self._batch, Closure))
+            found = [first, *(one for one in found if one.begin >= first.end)]
+        elif not found and standing is not None:
             end = max((one.end for one in self._batch), default=standing.end)
             end = max(end, standing.end)
             found = [diagnosis.nothing_lost(standing.begin, end, totals.stalls)]

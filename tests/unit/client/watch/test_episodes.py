@@ -236,6 +236,26 @@ def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
     assert watched.standing is None
 
 
+def test_peer_that_answers_at_last_was_out_until_then() -> None:
+    """Nothing of it was counted before, so chance is no excuse, nor is starvation."""
+    none = Totals(Counted(), Counted())
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    closure = Closure(100.0, 120.0, 100.0, 119.0, 20, "no answer in time")
+    signs = Signs(closure=replace(closure, ended=False), seen=False)
+    told = watched.look(103.0, signs, [], none)
+    after = Totals(Counted(), Counted(), 21, 20)
+    told += watched.look(120.5, WELL, [closure], after)
+    told += watched.look(120.5 + LATER, WELL, [], after)
+    assert [(type(one), one.number) for one in told] == [(Began, 1), (Ended, 1)]
+    (one,) = over(told)
+    assert (one.failure, one.where, one.proven) == ("stream.outage", UNKNOWN, True)
+    assert one.seconds == pytest.approx(20.0)
+    assert one.seen == (
+        "it answers for the first time since the watch began; "
+        "20 new connections in a row did not work"
+    )
+
+
 def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
     """One that stands still since long after an outage is trouble of its own."""
     watched = episodes()
