@@ -336,6 +336,23 @@ async def test_name_is_looked_up_soon_while_a_peer_is_out(
     assert not any(" BACK " in line for line in said)
 
 
+async def test_server_that_is_gone_without_datagrams_is_one_outage(
+    serve_command: ServeCommand,
+) -> None:
+    """Its old connection breaks first, and new ones fail later: both are one."""
+    server = serve_command(udp="false")
+    one = at("127.0.0.1", server.port)
+    async with watching_of(one) as (watching, said):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.old.connections and peer.totals().begun > 1)
+        server.process.send_signal(signal.SIGKILL)
+        await until(lambda: peer.episodes.standing is not None)
+    server.finish()
+    assert not any("goes on" in line or " BACK " in line for line in said), said
+    assert watching.account.summary(time.monotonic()).outages == 1
+
+
 async def test_old_connection_is_not_blamed_before_new_ones_were_tried(
     start_server: StartServer,
 ) -> None:

@@ -125,6 +125,8 @@ class Echoes:
         """
         self.pauses = Pauses(tell, round_trip)
         self.connections = 0
+        self.broken = False
+        """The last one is gone, and none has been made since."""
         self.unmade = ""
         self.report: Report | None = None
         """What the server said of the connection in the end."""
@@ -143,7 +145,9 @@ class Echoes:
                     self.unmade = opening.detail or "it was not welcomed"
                 else:
                     self.connections += 1
+                    self.broken = False
                     await self._talk(talk, until)
+                    self.broken = True
             left = until - time.monotonic()
             if left > 0:
                 await asyncio.sleep(min(left, _AGAIN))

@@ -52,7 +52,8 @@ class Signs:
     """What goes on now, by the stream, by fresh connections, by the old one.
 
     ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
-    whether this peer has ever answered.
+    whether this peer has ever answered. ``gone``: no datagrams pass that could tell,
+    and the old connection broke and could not be made again.
     """
 
     stream: Outage | None = None
@@ -60,6 +61,7 @@ class Signs:
     pause: Pause | None = None
     why: str = ""
     seen: bool = True
+    gone: bool = False
 
     @property
     def proven(self) -> bool:
@@ -95,6 +97,10 @@ def provisional(signs: Signs, now: float) -> Trouble:
         elif stream is not None:
             seen += " to datagrams; new connections have not failed so far"
         return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+    if closure is not None and signs.gone:
+        where = SERVER if refused else UNKNOWN
+        seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
+        return _going_on("stream.outage", where, begin, now, seen)
     if closure is not None:
         seen = f"new connections do not work ({escape(closure.why)}), and what is there goes on"
         return _going_on("stream.new_connections", UNKNOWN, begin, now, seen)
@@ -191,7 +197,10 @@ def _connections(
         )
         if REFUSED in closure.why:
             where = SERVER
-        yield Trouble("stream.new_connections", where, closure.begin, closure.end, seen)
+        failure = "stream.new_connections"
+        if also and not place.datagrams.passed:
+            failure = "stream.outage"  # and nothing tells which way
+        yield Trouble(failure, where, closure.begin, closure.end, seen)
     for pause in pauses:
         starved = away(place, pause)
         if any(_meet(pause, one) for one in closures):
@@ -213,6 +222,8 @@ def _connections(
 
 
 def _meet(pause: Pause, closure: Closure) -> bool:
+    if pause.broken and closure.before <= pause.end <= closure.end:
+        return True
     return pause.begin < closure.end + NEAR and pause.end > closure.begin - NEAR
 
 

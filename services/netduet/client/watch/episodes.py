@@ -100,6 +100,8 @@ class Episodes:
         if signs.begin is not None:
             self._stirred = now
             told += self._announce(signs, now)
+        elif signs.gone and self._batch:
+            self._stirred = now  # whether new ones can be made is yet to be seen
         quiet = now - self._stirred >= HOLD
         if (self._batch or self.standing is not None) and (
             quiet or len(self._batch) >= MOST

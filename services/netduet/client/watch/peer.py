@@ -204,7 +204,8 @@ class Peer:
             pause = None  # too short; or who knows whether new ones work
         passed = one is not None and one.picture.latest is not None
         seen = passed or closures.begun > closures.failed
-        signs = Signs(stream, closures.standing, pause, closures.why, seen)
+        gone = self.old.broken and not passed
+        signs = Signs(stream, closures.standing, pause, closures.why, seen, gone)
         begin = signs.begin
         if begin is None:
             return signs

@@ -256,6 +256,28 @@ def test_peer_that_answers_at_last_was_out_until_then() -> None:
     )
 
 
+def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
+    """Without datagrams a server's end shows by connections: the old one's first."""
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    before = Totals(Counted(), Counted(), 500, 0, 1000, 1000)
+    told = watched.look(0.0, WELL, [], before)
+    broke = Pause(100.0, 100.0, "the server ended its sending")
+    gone = Signs(gone=True)
+    told += watched.look(100.2, gone, [broke], before)
+    told += watched.look(100.2 + LATER, gone, [], before)
+    assert told == []
+    closure = Closure(100.6, 110.6, 99.6, 109.6, 10, "no answer in time")
+    out_now = replace(gone, closure=replace(closure, ended=False))
+    (told_now,) = watched.look(103.6, out_now, [], before)
+    assert told_now.trouble.failure == "stream.outage"
+    assert "and the old one broke" in told_now.trouble.seen
+    after = Totals(Counted(), Counted(), 511, 10, 1000, 1000)
+    watched.look(111.0, WELL, [closure], after)
+    (one,) = over(watched.look(111.0 + LATER, WELL, [], after))
+    assert (one.failure, one.where) == ("stream.outage", UNKNOWN)
+    assert "the old one did not go on either" in one.seen
+
+
 def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
     """One that stands still since long after an outage is trouble of its own."""
     watched = episodes()
