@@ -320,18 +320,19 @@ async def test_peer_that_leaves_in_an_outage_left_too_early(
 
 
 async def test_name_is_looked_up_soon_while_a_peer_is_out(
-    start_server: StartServer,
+    serve_command: ServeCommand,
 ) -> None:
     """However seldom it is looked up else: the name may have dropped who is out."""
-    running = await start_server()
-    one = at("127.0.0.1", running.port)
+    server = serve_command()
+    one = at("127.0.0.1", server.port)
     async with watching_of(one, names=3600.0) as (watching, said):
         await until(lambda: one in watching.peers)
         peer = watching.peers[one]
         await until(lambda: peer.totals().down.sent > 3)
         watching.whom.chosen = {}
-        await running.stop()
+        server.process.send_signal(signal.SIGKILL)
         await until(lambda: not watching.peers)
+    server.finish()
     assert any(" LEFT " in line and "watch.left" in line for line in said)
     assert not any(" BACK " in line for line in said)
 
