@@ -18,9 +18,11 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from netduet import __version__
+from netduet.wire.streams import NO_COOKIE
 from tests.integration.conftest import ServeCommand
 from tests.integration.peer import GREETING, Peer, connect, greet
 from tests.integration.running import PATIENCE, Command
+from tests.integration.test_server_streams import Bare
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PLAIN = "text/plain"
@@ -161,6 +163,32 @@ def test_metrics_are_what_happened(observed: Callable[..., Observed]) -> None:
     assert named(samples, "netduet_received_frames_total") == 2
     assert named(samples, "netduet_received_bytes_total") > 100
     assert named(samples, "netduet_socket_drops_total", transport="tcp") == 0
+
+
+def test_metrics_tell_of_streams(observed: Callable[..., Observed]) -> None:
+    """How many are under way, how many may be, and how often there was no room."""
+    server = observed(max_streams=2)
+
+    def streams() -> list[float]:
+        samples = server.samples()
+        refused = "netduet_stream_requests_refused_total"
+        return [
+            named(samples, "netduet_streams"),
+            named(samples, "netduet_streams_limit"),
+            named(samples, refused, limit="total"),
+            named(samples, refused, limit="client"),
+        ]
+
+    assert streams() == [0, 2, 0, 0]
+    bare = Bare(server.command.port)
+    with bare.sock:
+        for flow in (1, 2, 3):
+            bare.flow, bare.cookie = flow, NO_COOKIE
+            bare.learn()
+            bare.ask(0)
+        while b"too_many_connections" not in bare.sock.recv(2048):
+            pass
+        assert streams() == [2, 2, 1, 0]
 
 
 def test_metrics_follow_the_conventions(observed: Callable[..., Observed]) -> None:

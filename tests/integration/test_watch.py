@@ -279,7 +279,7 @@ def test_server_that_comes_after_the_watch(
     watching = watch(f"127.0.0.1:{port}")
     watching.wait("OUT ")
     serve_command(port=port)
-    assert "it answered for the first time" in watching.wait("BACK ")
+    assert "it answers for the first time" in watching.wait("BACK ")
     assert "1 × watch.unmet" in watching.stop()
 
 
@@ -356,9 +356,9 @@ class Answered(Whom):
 
 @contextlib.asynccontextmanager
 async def watching_of(
-    *addresses: Address, whom: Whom | None = None
+    *addresses: Address, whom: Whom | None = None, names: float = 1.0
 ) -> AsyncIterator[tuple[Watching, list[str]]]:
-    """Watch addresses, or whom else; give the watch, and what it says."""
+    """Watch addresses, or whom else; give the watch, and what it says; look up each ``names`` seconds."""
     said: list[str] = []
 
     def write(lines: Iterable[Line]) -> None:
@@ -370,7 +370,7 @@ async def watching_of(
         whom.chosen = dict.fromkeys(addresses, str(target))
     context = Context(target, socket.AF_UNSPEC, "netduet", PATIENT)
     async with StallWatch() as stalls:
-        paces = Paces(0.02, 1.0, 1.0)
+        paces = Paces(0.02, 1.0, names)
         watching = Watching(
             whom, paces, context, stalls, telling=Telling(write), history=10
         )
@@ -549,6 +549,59 @@ async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -
         before = peer.fresh.closures.begun
         await until(lambda: peer.fresh.closures.begun > before + 6)
     assert sum(line[21:23] == "IS" for line in said) == 2
+
+
+async def test_name_is_looked_up_soon_while_a_peer_is_out(
+    serve_command: ServeCommand,
+) -> None:
+    """However seldom it is looked up else: the name may have dropped who is out."""
+    server = serve_command()
+    one = at("127.0.0.1", server.port)
+    async with watching_of(one, names=3600.0) as (watching, said):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.totals().down.sent > 3)
+        watching.whom.chosen = {}
+        server.process.send_signal(signal.SIGKILL)
+        await until(lambda: not watching.peers)
+    server.finish()
+    assert any(" LEFT " in line and "watch.left" in line for line in said)
+    assert not any(" BACK " in line for line in said)
+
+
+async def test_server_that_is_gone_without_datagrams_is_one_outage(
+    serve_command: ServeCommand,
+) -> None:
+    """Its old connection breaks first, and new ones fail later: both are one."""
+    server = serve_command(udp="false")
+    one = at("127.0.0.1", server.port)
+    async with watching_of(one) as (watching, said):
+        await until(lambda: one in watching.peers)
+        peer = watching.peers[one]
+        await until(lambda: peer.old.connections and peer.totals().begun > 1)
+        server.process.send_signal(signal.SIGKILL)
+        await until(lambda: peer.episodes.standing is not None)
+    server.finish()
+    assert not any("goes on" in line or " BACK " in line for line in said), said
+    assert watching.account.summary(time.monotonic()).outages == 1
+
+
+async def test_old_connection_is_not_blamed_before_new_ones_were_tried(
+    start_server: StartServer,
+) -> None:
+    """The old one stands still at once; whether new ones work is seen a little later."""
+    running = await start_server()
+    async with watching_of(at("127.0.0.1", running.port)) as (watching, _):
+        await until(lambda: len(watching.peers) == 1)
+        (peer,) = watching.peers.values()
+        await until(lambda: peer.fresh.closures.worked > 0)
+        now = time.monotonic()
+        pauses = peer.old.pauses
+        pauses._sent.appendleft(now - 1.0)
+        peer.fresh.closures.worked = now - 2.0
+        assert peer._signs(now).pause is None
+        peer.fresh.closures.worked = now - 0.5
+        assert peer._signs(now).pause is not None
 
 
 async def test_checks_on_the_schedule_find_what_streams_do_not(

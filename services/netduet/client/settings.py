@@ -98,7 +98,7 @@ class ClientSettings(Settings):
     """Time from one turn of `watch`'s checks at a peer to the next, a fifth more or less: identity, balance, a light load."""
 
     watch_resolve_interval: Annotated[Duration, Field(ge=1, le=HOUR)] = 5.0
-    """Time after which `watch` looks names up again."""
+    """Time after which `watch` looks names up again; a second in the first minute of an outage."""
 
     watch_history: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Outages, and peers that left, that `watch` remembers singly; all are counted."""

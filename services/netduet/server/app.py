@@ -128,6 +128,11 @@ class Server:
             sessions=set(),
         )
         self._identity = identity
+        self._streams = Streams(
+            identity.boot_id,
+            most=settings.max_streams,
+            each=min(settings.max_streams, settings.max_streams_per_client),
+        )
         self._listens = False
         self._stop = asyncio.Event()
         self._leave = asyncio.Event()
@@ -139,9 +144,9 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         listener = Listener(sockets.tcp, self._accept)
         behaviours = self._shared.behaviours
-        flows, streams = Flows(), self._streams()
+        flows = Flows()
         endpoints = [
-            DatagramEndpoint(sock, behaviours, self._counters, flows, streams)
+            DatagramEndpoint(sock, behaviours, self._counters, flows, self._streams)
             for sock in sockets.udp
         ]
         async with self._stalls, self._admin(admin, sockets):
@@ -156,19 +161,11 @@ class Server:
             )
             await _wait(self._leave, self._settings.shutdown_delay)
             await listener.stop(0.0 if self._leave.is_set() else _QUEUE_PATIENCE)
-            streams.end()
+            self._streams.end()
             for endpoint in endpoints:
                 endpoint.stop(loop)
             await self._drain(loop)
             self._say_stopped()
-
-    def _streams(self) -> Streams:
-        settings = self._settings
-        return Streams(
-            self._identity.boot_id,
-            most=settings.max_streams,
-            each=min(settings.max_streams, settings.max_streams_per_client),
-        )
 
     def stop(self) -> None:
         """Drain, as at the first signal; called again, leave at once."""
@@ -188,7 +185,9 @@ class Server:
         from netduet.server.metrics import ServerMetrics  # noqa: PLC0415
 
         identity = self._identity
-        counted = ServerMetrics(self._shared, self._stalls, sockets, identity)
+        counted = ServerMetrics(
+            self._shared, self._streams, self._stalls, sockets, identity
+        )
         pages: dict[str, Page] = {
             "/livez": probe(lambda: True, "the loop turns", ""),
             "/readyz": probe(self._ready, "listening", "not listening, or draining"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from netduet.server.behaviours import Identity
     from netduet.server.session import Session
     from netduet.server.shared import Shared
+    from netduet.server.streams import Streams
     from netduet.stalls import StallWatch
 
 
@@ -28,10 +29,16 @@ class ServerMetrics(Collector):
     """Everything that a server counts, as Prometheus reads it."""
 
     def __init__(
-        self, shared: Shared, stalls: StallWatch, sockets: Sockets, identity: Identity
+        self,
+        shared: Shared,
+        streams: Streams,
+        stalls: StallWatch,
+        sockets: Sockets,
+        identity: Identity,
     ) -> None:
         """Bind what is counted."""
         self._shared = shared
+        self._streams = streams
         self._stalls = stalls
         self._sockets = sockets
         self._identity = identity
@@ -46,6 +53,7 @@ class ServerMetrics(Collector):
             zone=identity.zone,
         )
         yield from self._connections()
+        yield from self._datagram_streams()
         yield from self._traffic()
         yield from starvation(self._stalls)
 
@@ -90,6 +98,26 @@ class ServerMetrics(Collector):
         for limit, count in counters.limits.items():
             limits.add_metric([limit], count)
         yield limits
+
+    def _datagram_streams(self) -> Iterator[Metric]:
+        streams = self._streams
+        yield _gauge(
+            "netduet_streams", "Streams of datagrams under way now.", len(streams)
+        )
+        yield _gauge(
+            "netduet_streams_limit",
+            "Streams of datagrams that may be under way at once.",
+            streams.most,
+        )
+        refused = CounterMetricFamily(
+            "netduet_stream_requests_refused",
+            "Datagrams that asked for a stream and found no room, by the limit; a client "
+            "asks again with each.",
+            labels=["limit"],
+        )
+        for limit, count in streams.refused.items():
+            refused.add_metric([limit], count)
+        yield refused
 
     def _traffic(self) -> Iterator[Metric]:
         counters = self._shared.counters

@@ -93,7 +93,10 @@ class Streams:
         """Start with none; ``secret`` is for tests, and random otherwise."""
         self._boot = bytes.fromhex(boot_id)
         self._secret = secret or secrets.token_bytes(32)
-        self._most = most
+        self.most = most
+        """How many there may be at once."""
+        self.refused = {"total": 0, "client": 0}
+        """How often there was no room, by the limit: all streams, or one address's."""
         self._each = each
         self._streams: dict[int, _Stream] = {}
         self._over = False
@@ -162,8 +165,10 @@ class Streams:
         frame_id: int,
     ) -> _Stream:
         theirs = sum(one.way.peer[0] == way.peer[0] for one in self._streams.values())
-        if len(self._streams) >= self._most or theirs >= self._each:
-            limit = self._most if len(self._streams) >= self._most else self._each
+        full = len(self._streams) >= self.most
+        if full or theirs >= self._each:
+            self.refused["total" if full else "client"] += 1
+            limit = self.most if full else self._each
             message = f"{limit} streams are under way: no more"
             facts: dict[str, int | str] = {"limit": limit}
             raise RemoteError(Code.TOO_MANY_CONNECTIONS, message, facts, frame_id)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
-from docker.models.services import Service
+from docker.models.containers import Container
 
 from tests.containers.stage import HARDENED, PORT, Finished, Images
 from tests.containers.swarm.playing import (
@@ -58,14 +62,22 @@ def instances(checks: dict[str, Any]) -> int:
     return number
 
 
-def said(service: Service) -> bytes:
-    """Return what a service has logged."""
-    return b"".join(service.logs(stdout=True))
-
-
 def ids(stack: Stack) -> set[str]:
     """Return the servers' containers."""
     return {str(one.id) for one in stack.containers("server")}
+
+
+def test_deployed_stack_is_watched_from_the_first_moment(stack: Stack) -> None:
+    """The node's client says whom it watches, and in the end that nothing was lost."""
+    service = stack.engine.services.get(f"{stack.name}_client")
+    assert "Global" in service.attrs["Spec"]["Mode"]
+    [client] = stack.containers("client")
+    until("watched", lambda: b" (tasks.server:12345) is watched\n" in client.logs())
+    client.kill("SIGTERM")
+    assert client.wait()["StatusCode"] == 0
+    said = client.logs(stderr=False).decode()
+    assert "Watched 1 peer for" in said
+    assert "availability 100.000 %, no outage" in said
 
 
 def test_scaled_stack_answers_with_each_of_its_servers(stack: Stack) -> None:
@@ -112,46 +124,94 @@ def test_killed_task_is_replaced(stack: Stack) -> None:
     assert (done.status, instances(checks)) == (0, 2), done.out
 
 
-def test_client_of_each_node_watches(stack: Stack) -> None:
-    """There is one on this node; its log says whom it watches."""
-    service = stack.engine.services.get(f"{stack.name}_client")
-    assert "Global" in service.attrs["Spec"]["Mode"]
-    until(
-        "watched",
-        lambda: b":12345 (tasks.server:12345) is watched" in said(service),
-    )
+@contextmanager
+def watch(stack: Stack, *words: str) -> Iterator[Watch]:
+    """Watch the servers by hand."""
+    command = ["watch", "tasks.server", *words]
+    container = stack.start(stack.images.client, command, **HARDENED)
+    try:
+        yield Watch(container)
+    finally:
+        container.remove(force=True)
 
 
-def test_watch_tells_what_each_change_costs(stack: Stack) -> None:
-    """Scaling and an update cost nothing; a killed task is one outage, the server's."""
+@dataclass
+class Watch:
+    """A client that watches; what it says is told in the end."""
+
+    container: Container
+
+    def watches(self, number: int) -> None:
+        """Wait until it watches so many."""
+
+        def said() -> bool:
+            text = self.container.logs(stderr=False).decode()
+            added = len(re.findall(r"\+ .* is watched\n", text))
+            return added - text.count(" is watched no more") == number
+
+        until(f"{number} watched", said)
+
+    def told(self) -> str:
+        """End it; return all that it said."""
+        self.container.kill("SIGTERM")
+        assert self.container.wait()["StatusCode"] == 0
+        return self.container.logs(stderr=False).decode()
+
+
+def assert_nothing_lost(said: str, peers: int) -> None:
+    """Make sure that so many were watched, and that none was ever out."""
+    assert f"Watched {peers} peers for" in said, said
+    assert "availability 100.000 %, no outage" in said, said
+    assert not re.search(r" (OUT|BACK|LEFT|\?) ", said), said
+    assert " × " not in said, said
+
+
+def test_watch_tells_that_scaling_costs_nothing(stack: Stack) -> None:
+    """One, five, two: those that come are watched, those that go took their leave."""
     stack.scale(1)
-    watch = stack.start(stack.images.client, ["watch", "tasks.server"], **HARDENED)
+    with watch(stack) as watching:
+        for replicas in (1, 5, 2):
+            stack.scale(replicas)
+            watching.watches(replicas)
+        said = watching.told()
+    assert_nothing_lost(said, 5)
+    assert said.count(", left the name") == 3
 
-    def watched() -> int:
-        lines = watch.logs().splitlines()
-        added = sum(b") is watched" in one and b"no more" not in one for one in lines)
-        return added - sum(b"is watched no more" in one for one in lines)
 
-    for replicas in (1, 5, 2):
-        stack.scale(replicas)
-        until(f"{replicas} watched", lambda n=replicas: watched() == n)
+def test_watch_tells_that_a_rolling_update_costs_nothing(stack: Stack) -> None:
+    """Both are others afterwards, and neither was gone before its name dropped it."""
+    stack.scale(2)
     before = ids(stack)
-    stack.update()
-    stack.settle(2)
-    assert not ids(stack) & before
-    until("both new ones watched", lambda: watch.logs().count(b") is watched\n") >= 7)
-    until("2 watched", lambda: watched() == 2)
-    assert b" OUT " not in watch.logs(), watch.logs().decode()
-    victim, _ = stack.containers("server")
-    victim.kill()
-    until("over", lambda: b" BACK " in watch.logs())
-    watch.kill("SIGTERM")
-    done = finished(watch)
-    assert done.status == 0
-    outages = [one for one in done.out.splitlines() if " OUT " in one]
-    assert len(outages) == 1, done.out
-    [over] = [one for one in done.out.splitlines() if " BACK " in one]
-    assert "the server's end" in over, over
+    with watch(stack) as watching:
+        watching.watches(2)
+        stack.update()
+        stack.settle(2)
+        assert not ids(stack) & before
+        until("all watched", lambda: watching.container.logs().count(b"no more") == 2)
+        watching.watches(2)
+        said = watching.told()
+    assert_nothing_lost(said, 4)
+    assert said.count(", left the name") == 2
+
+
+def test_watch_tells_of_a_task_that_is_killed(stack: Stack) -> None:
+    """One outage of one server, at its end; the other one's availability is whole."""
+    stack.scale(2)
+    # It looks names up by itself when one is out; by chance it would have just before.
+    with watch(stack, "--watch-resolve-interval", "1h") as watching:
+        watching.watches(2)
+        victim, _ = stack.containers("server")
+        victim.kill()
+        until("over", lambda: b" LEFT " in watching.container.logs())
+        said = watching.told()
+    assert len(re.findall(r" OUT .*\(#1\)\n", said)) == 1, said
+    assert "[watch.left; the server's end]" in said
+    assert " BACK " not in said
+    found = re.search(r"availability ([\d.]+) %, 1 outage of", said)
+    assert found is not None, said
+    assert 0 < float(found[1]) < 100
+    assert "1 × watch.left, at the server's end" in said
+    assert len(re.findall(r"12345\): 100\.000 %, no outage\n", said)) == 1, said
 
 
 def test_virtual_address_is_shown_as_what_it_is(

@@ -214,6 +214,7 @@ async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
             assert caught.value.code is Code.TOO_MANY_CONNECTIONS
             assert caught.value.facts == {"limit": 2}
     assert len(server) == 2
+    assert server.refused == {"total": int(most == 2), "client": int(each == 2)}
     server.end()
 
 

@@ -65,7 +65,8 @@ class Closures:
         """Why the latest one did not work, "" where it did."""
         self._tell = tell
         self._run: Closure | None = None
-        self._before = 0.0
+        self.worked = 0.0
+        """When the latest that worked was begun; 0 before the first."""
 
     def take(self, tick: Tick) -> None:
         """Take the next one."""
@@ -81,13 +82,13 @@ class Closures:
         self.why = tick.why
         if tick.worked:
             self._void_since = None
-            self._run, self._before = None, tick.begin
+            self._run, self.worked = None, tick.begin
             if run is not None and run.failed >= LEAST:
                 self._tell(replace(run, end=tick.begin, ended=True))
             return
         self.failed += 1
         if run is None:
-            before = self._before or tick.begin
+            before = self.worked or tick.begin
             self._run = Closure(
                 tick.begin, tick.end, before, tick.begin, 1, tick.why, ended=False
             )

@@ -127,6 +127,8 @@ class Echoes:
         """
         self.pauses = Pauses(tell, round_trip)
         self.connections = 0
+        self.broken = False
+        """The last one is gone, and none has been made since."""
         self.unmade = ""
         self.report: Report | None = None
         """What the server said of the connection in the end."""
@@ -147,7 +149,9 @@ class Echoes:
                 else:
                     self.connections += 1
                     self._met(talk.welcome)
+                    self.broken = False
                     await self._talk(talk, until)
+                    self.broken = True
             left = until - time.monotonic()
             if left > 0:
                 await asyncio.sleep(min(left, _AGAIN))

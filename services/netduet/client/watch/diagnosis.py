@@ -55,7 +55,8 @@ class Signs:
     """What goes on now, by the stream, by fresh connections, by the old one.
 
     ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
-    whether this peer has ever answered.
+    whether this peer has ever answered. ``gone``: no datagrams pass that could tell,
+    and the old connection broke and could not be made again.
     """
 
     stream: Outage | None = None
@@ -63,6 +64,7 @@ class Signs:
     pause: Pause | None = None
     why: str = ""
     seen: bool = True
+    gone: bool = False
 
     @property
     def proven(self) -> bool:
@@ -114,6 +116,11 @@ def provisional(signs: Signs, now: float) -> Trouble:
             seen += f"; new connections: {escape(signs.why)}"
         else:
             seen += " to datagrams; new connections have not failed so far"
+        return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+    if closure is not None and signs.gone:
+        seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
+        if refused:
+            return _going_on("watch.refused", SERVER, begin, now, seen)
         return _going_on("stream.outage", UNKNOWN, begin, now, seen)
     if closure is not None:
         kept = "what is there goes on"
@@ -219,7 +226,10 @@ def _connections(
         )
         if REFUSED in closure.why:
             where = SERVER
-        yield Trouble("stream.new_connections", where, closure.begin, closure.end, seen)
+        failure = "stream.new_connections"
+        if also and not place.datagrams.passed:
+            failure = "stream.outage"  # and nothing tells which way
+        yield Trouble(failure, where, closure.begin, closure.end, seen)
     for pause in pauses:
         starved = away(place, pause)
         if any(_meet(pause, one) for one in closures):
@@ -241,6 +251,8 @@ def _connections(
 
 
 def _meet(pause: Pause, closure: Closure) -> bool:
+    if pause.broken and closure.before <= pause.end <= closure.end:
+        return True
     return pause.begin < closure.end + NEAR and pause.end > closure.begin - NEAR
 
 
@@ -248,12 +260,6 @@ def _bounds(closure: Closure | None) -> str:
     if closure is None:
         return ""
     return f" for {words.bounds(closure)}" if closure.ended else ""
-
-
-def met(one: Trouble, end: float) -> Trouble:
-    """Say that a netduet that had never answered does now."""
-    seen = f"it answered for the first time {end - one.begin:.2f} s after it was asked"
-    return replace(one, end=end, seen=seen, ended=True)
 
 
 def nothing_lost(
@@ -272,6 +278,20 @@ def nothing_lost(
         return Trouble("watch.paused", SERVER, begin, end, seen)
     seen += ": it was held up, or this end did not run; nothing is proven"
     return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
+
+
+def answers_at_last(standing: Trouble, closures: tuple[Closure, ...]) -> Trouble:
+    """Say that a peer answers that had not since the watch began.
+
+    Datagrams count what is lost only from the first answer on, so connections tell.
+    """
+    end = max((one.end for one in closures), default=standing.end)
+    failed = sum(one.failed for one in closures)
+    seen = "it answers for the first time since the watch began"
+    if failed:
+        seen += f"; {failed} new connections in a row did not work"
+    where, begin, proven = standing.where, standing.begin, standing.proven
+    return Trouble(UNMET, where, begin, end, seen, proven=proven)
 
 
 def stuck(one: Trouble) -> Trouble:

@@ -79,6 +79,10 @@ class Episodes:
         self._turned = float("-inf")
         self._before = self._base = Totals(Counted(), Counted())
         self._afresh = float("-inf")
+        self._unseen = False
+        """The peer had never answered when what goes on began."""
+        self._late: Pause | None = None
+        """What the old connection still suffers from an outage that is over."""
         self._out: deque[tuple[float, Outage | Closure]] = deque(maxlen=MOST)
 
     def look(
@@ -91,10 +95,13 @@ class Episodes:
             self._stirred = now
             if isinstance(event, Outage | Closure):
                 self._out.append((now, event))
+        signs = self._settled(signs)
         told: list[Told] = []
         if signs.begin is not None:
             self._stirred = now
             told += self._announce(signs, now)
+        elif signs.gone and self._batch:
+            self._stirred = now  # whether new ones can be made is yet to be seen
         quiet = now - self._stirred >= HOLD
         if (self._batch or self.standing is not None) and (
             quiet or len(self._batch) >= MOST
@@ -126,15 +133,35 @@ class Episodes:
         trouble = diagnosis.provisional(signs, now)
         standing = self.standing
         if standing is None:
+            self._unseen = not signs.seen
             self._number = next(self._numbers)
             self.standing = trouble
             return [Began(self._number, trouble)]
         begin = min(standing.begin, trouble.begin)
-        worse = standing.failure == "stream.old_connections"
+        as_bad = trouble.failure in {standing.failure, "stream.outage", "watch.refused"}
+        latest = as_bad or standing.failure == "stream.old_connections"
         self.standing = replace(
-            trouble if worse else standing, begin=begin, end=now, proven=signs.proven
+            trouble if latest else standing, begin=begin, end=now, proven=signs.proven
         )
         return []
+
+    def _settled(self, signs: Signs) -> Signs:
+        """Return the signs without a pause that an outage left behind.
+
+        TCP's back-off stretches an outage to twice its length for the old connection:
+        when datagrams arrive and new connections work, the peer is back.
+        """
+        pause, self._late = signs.pause, None
+        if pause is None or signs.stream is not None or signs.closure is not None:
+            return signs
+        outages: list[Outage | Trouble] = [*_only(self._batch, Outage), *self._over]
+        if not any(self._near(pause.begin, one) for one in outages):
+            return signs
+        self._late = pause
+        return replace(signs, pause=None)
+
+    def _near(self, at: float, one: Outage | Trouble) -> bool:
+        return one.begin - self._fresh <= at <= one.end + self._fresh
 
     def _close(self, now: float, totals: Totals) -> list[Told]:
         place = self._place(now, totals)
@@ -144,10 +171,10 @@ class Episodes:
             if not self._known(one)
         ]
         standing, number = self.standing, self._number
-        if standing is not None and standing.failure == diagnosis.UNMET:
-            end = max((one.end for one in self._batch), default=standing.end)
-            found = [diagnosis.met(standing, max(end, standing.end))]
-        if not found and standing is not None:
+        if self._unseen and standing is not None:
+            first = diagnosis.answers_at_last(standing, _only(self._batch, Closure))
+            found = [first, *(one for one in found if one.begin >= first.end)]
+        elif not found and standing is not None:
             end = max((one.end for one in self._batch), default=standing.end)
             end = max(end, standing.end)
             found = [diagnosis.nothing_lost(standing.begin, end, totals.stalls)]
@@ -163,8 +190,7 @@ class Episodes:
     def _known(self, one: Trouble) -> bool:
         """Tell whether it is what an outage that was told of did to the old connection."""
         return one.failure == "stream.old_connections" and any(
-            earlier.begin - self._fresh <= one.begin <= earlier.end + self._fresh
-            for earlier in self._over
+            self._near(one.begin, earlier) for earlier in self._over
         )
 
     def _turn(self, now: float, totals: Totals) -> None:
@@ -183,6 +209,7 @@ class Episodes:
         out = [event for _, event in self._out]
         lost = [one for one in out if isinstance(one, Outage)]
         base = self._base
+        pauses = _only(self._batch, Pause)
         up = sum(one.lost for one in lost if one.where != BACK)
         down = sum(one.lost for one in lost if one.where == BACK)
         failed = sum(one.failed for one in out if isinstance(one, Closure))
@@ -205,7 +232,7 @@ class Episodes:
             _only(self._batch, Outage),
             _only(self._batch, Restart),
             _only(self._batch, Closure),
-            _only(self._batch, Pause),
+            pauses if self._late is None else (*pauses, self._late),
         )
 
 

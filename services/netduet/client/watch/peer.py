@@ -223,11 +223,15 @@ class Peer:
         if one is not None and not one.refused:
             stream = one.standing
         pause = self.old.pauses.standing(now)
-        if pause is not None and pause.seconds <= self._means.tolerance:
-            pause = None
+        if pause is not None and (
+            pause.seconds <= self._means.tolerance
+            or (stream is None and closures.worked < pause.begin)
+        ):
+            pause = None  # too short; or who knows whether new ones work
         passed = one is not None and one.picture.latest is not None
         seen = passed or closures.begun > closures.failed
-        signs = Signs(stream, closures.standing, pause, closures.why, seen)
+        gone = self.old.broken and not passed
+        signs = Signs(stream, closures.standing, pause, closures.why, seen, gone)
         begin = signs.begin
         if begin is None:
             return signs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from netduet.stalls import StallWatch
 
 _AGAIN: Final = 1.0
+
+_SOON: Final = 60.0
+"""Seconds of an outage in which names are looked up each second: one that drops who is
+out does so by then, and a resolver is not to be asked so often for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Watching:
         self._findings: dict[Address, set[str]] = {}
         self._stalled_before: dict[Address, float] = {}
         self._alone = False
+        self._trouble = asyncio.Event()
+        """Set while a peer is out, and has not been for long."""
 
     @property
     def ready(self) -> bool:
@@ -122,6 +129,12 @@ class Watching:
                 self._telling.identified(peer, who)
             counted.standing = peer.episodes.standing
             counted.away = self._stalls.total - self._stalled_before[address]
+        standing = [peer.episodes.standing for peer in self.peers.values()]
+        now = time.monotonic()
+        if any(one is not None and now - one.begin < _SOON for one in standing):
+            self._trouble.set()
+        else:
+            self._trouble.clear()
         self._look_at_all()
 
     def _look_at_all(self) -> None:
@@ -169,8 +182,17 @@ class Watching:
             for address, target in whom.chosen.items():
                 if address not in self.peers:
                     self._add(address, target)
-            wait = begin + self._paces.names - time.monotonic()
-            await asyncio.sleep(max(_AGAIN, wait))
+            await self._until_next(begin + self._paces.names)
+
+    async def _until_next(self, due: float) -> None:
+        """Wait for the next look-up; while a peer is out, only for a moment.
+
+        Its name may have dropped it, and how long it had the address is told.
+        """
+        await asyncio.sleep(_AGAIN)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(due - time.monotonic()):
+                await self._trouble.wait()
 
     def _add(self, address: Address, target: str) -> None:
         peer = self.peers[address] = Peer(address, target, self._means)

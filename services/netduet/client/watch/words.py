@@ -81,6 +81,8 @@ def told(peer: str, one: Told, at: float, epoch: float) -> Line:
     )
     if not trouble.proven:
         return line(at, "INCONCLUSIVE", "?", rest)
+    if trouble.failure == "watch.left":
+        return line(at, "FAIL", "LEFT", rest)
     return line(at, "PASS", "BACK", rest)
 
 

@@ -240,17 +240,95 @@ def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
     assert told + watched.look(120.0 + LATER, WELL, [], lost(outage)) == []
 
 
-def test_who_had_never_answered_is_met_in_the_end() -> None:
-    """Nothing was there before that could have gone on, or be out."""
+def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
+    """TCP may take as long again: datagrams and new connections show that it is back."""
     watched = episodes()
-    closure = Closure(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
-    told = watched.look(103.0, Signs(closure=closure, seen=False), [], GOOD)
-    over_now = replace(closure, end=104.0, last=103.0, ended=True)
-    told += watched.look(104.2, WELL, [over_now], GOOD)
-    told += watched.look(104.2 + LATER, WELL, [], GOOD)
+    told = watched.look(101.0, silent(), [], GOOD)
+    outage = out(BOTH, 100.0, 20.0)
+    lacking = lost(outage)
+    late = Pause(100.1, 121.0, ended=False)
+    told += watched.look(121.0, Signs(pause=late), [outage], lacking)
+    still = Signs(pause=replace(late, end=121.0 + LATER))
+    told += watched.look(121.0 + LATER, still, [], lacking)
+    assert [type(one) for one in told] == [Began, Ended]
     (one,) = over(told)
-    assert (one.failure, one.begin, one.end) == ("watch.unmet", 100.0, 104.0)
-    assert one.seen == "it answered for the first time 4.00 s after it was asked"
+    assert one.seconds == pytest.approx(20.0)
+    assert "the old connection has not recovered yet" in [
+        text for _, text in one.evidence
+    ]
+    told = watched.look(130.0, Signs(pause=replace(late, end=130.0)), [], lacking)
+    told += watched.look(140.0, WELL, [Pause(100.1, 139.0)], lacking)
+    told += watched.look(140.0 + LATER, WELL, [], lacking)
+    assert told == []
+    assert watched.standing is None
+
+
+def test_peer_that_answers_at_last_was_out_until_then() -> None:
+    """Nothing of it was counted before, so chance is no excuse, nor is starvation."""
+    none = Totals(Counted(), Counted())
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    closure = Closure(100.0, 120.0, 100.0, 119.0, 20, "no answer in time")
+    signs = Signs(closure=replace(closure, ended=False), seen=False)
+    told = watched.look(103.0, signs, [], none)
+    after = Totals(Counted(), Counted(), 21, 20)
+    told += watched.look(120.5, WELL, [closure], after)
+    told += watched.look(120.5 + LATER, WELL, [], after)
+    assert [(type(one), one.number) for one in told] == [(Began, 1), (Ended, 1)]
+    (one,) = over(told)
+    assert (one.failure, one.where, one.proven) == ("watch.unmet", UNKNOWN, True)
+    assert one.seconds == pytest.approx(20.0)
+    assert one.seen == (
+        "it answers for the first time since the watch began; "
+        "20 new connections in a row did not work"
+    )
+
+
+def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
+    """Without datagrams a server's end shows by connections: the old one's first."""
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    before = Totals(Counted(), Counted(), 500, 0, 1000, 1000)
+    told = watched.look(0.0, WELL, [], before)
+    broke = Pause(100.0, 100.0, "the server ended its sending")
+    gone = Signs(gone=True)
+    told += watched.look(100.2, gone, [broke], before)
+    told += watched.look(100.2 + LATER, gone, [], before)
+    assert told == []
+    closure = Closure(100.6, 110.6, 99.6, 109.6, 10, "no answer in time")
+    out_now = replace(gone, closure=replace(closure, ended=False))
+    (told_now,) = watched.look(103.6, out_now, [], before)
+    assert told_now.trouble.failure == "stream.outage"
+    assert "and the old one broke" in told_now.trouble.seen
+    after = Totals(Counted(), Counted(), 511, 10, 1000, 1000)
+    watched.look(111.0, WELL, [closure], after)
+    (one,) = over(watched.look(111.0 + LATER, WELL, [], after))
+    assert (one.failure, one.where) == ("stream.outage", UNKNOWN)
+    assert "the old one did not go on either" in one.seen
+
+
+def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
+    """One that stands still since long after an outage is trouble of its own."""
+    watched = episodes()
+    outage = out(FORTH)
+    told = watched.look(103.2, WELL, [outage], lost(outage))
+    told += watched.look(103.2 + LATER, WELL, [], lost(outage))
+    pause = Pause(110.0, 112.0, ended=False)
+    (told_now,) = watched.look(112.0, Signs(pause=pause), [], lost(outage))
+    assert isinstance(told_now, Began)
+    assert told_now.trouble.failure == "stream.old_connections"
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None:
+    """New connections had not failed when it began, and have when it is told again."""
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    refused = replace(silent(now=104.0), why="it was not made (EHOSTUNREACH)")
+    watched.look(104.0, refused, [], GOOD)
+    recovers = Signs(closure=Closure(100.5, 105.0, 99.5, 104.5, 5, "x"))
+    watched.look(105.0, recovers, [], GOOD)
+    (told,) = watched.finish(105.0, left=left)
+    assert "new connections: it was not made (EHOSTUNREACH)" in told.trouble.seen
+    assert "have not failed" not in told.trouble.seen
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def effects(one: Incident) -> Evidence:
     elif pause.broken:
         told.append(f"the old connection broke: {escape(pause.broken)}")
     elif not pause.ended:
-        told.append("the old connection had not recovered when the check ended")
+        told.append("the old connection has not recovered yet")
     else:
         told.append(_recovery(one, pause))
     return tuple((Side.CLIENT, text) for text in told)
