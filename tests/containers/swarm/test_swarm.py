@@ -113,13 +113,19 @@ def test_killed_task_is_replaced(stack: Stack) -> None:
 
 
 def test_client_of_each_node_watches(stack: Stack) -> None:
-    """There is one on this node; its log says whom it watches."""
+    """There is one on this node; its log says from where, whom it watches, and where they are."""
     service = stack.engine.services.get(f"{stack.name}_client")
     assert "Global" in service.attrs["Spec"]["Mode"]
     until(
         "watched",
         lambda: b":12345 (tasks.server:12345) is watched" in said(service),
     )
+    node = stack.engine.info()["Name"]
+    until(
+        "named",
+        lambda: f" on {node}" in said(service).decode().partition(" is instance ")[2],
+    )
+    assert f", from {node}" in said(service).decode()
 
 
 def test_watch_tells_what_each_change_costs(stack: Stack) -> None:
