@@ -6,6 +6,7 @@ environment and the arguments of its manifest, and an alias for each Service.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,13 @@ def test_server_pod_is_probed_and_checked(stage: Stage) -> None:
     assert asked.out.split() == ["200"] * 3, asked.err
     served(stage, network, "netduet-each")
     job = containers("check/check.yaml")["client"]
-    job["env"] = [{"name": "NETDUET_CLIENT_PROFILE", "value": "quick"}]
+    [profile] = [one for one in job["env"] if one["name"].endswith("_PROFILE")]
+    profile["value"] = "quick"
     done = finish(play(stage, job, network))
     assert done.status == 0, done.out
-    assert "netduet-server-0 on node-1" in " ".join(done.out.split())
+    said = " ".join(done.out.split())
+    assert "instance netduet-server-0 on node-1" in said
+    assert re.search(r"asked by \S+ on node-1", said)
 
 
 def test_blocked_pod_fails_where_nothing_blocks(stage: Stage) -> None:
@@ -114,7 +118,8 @@ def test_mesh_pod_holds_both_halves(stage: Stage) -> None:
     server = play(stage, pod["server"], network, alias="netduet-mesh", wait=wait)
     shared = f"container:{server.get_container_id()}"
     client = play(stage, pod["client"], None, network_mode=shared)
-    wait_for(client, "netduet-mesh:12345) is watched")
+    wait_for(client, "at most 8 addresses of each name, from node-1")
+    wait_for(client, "is instance netduet-server-0 on node-1")
     urls = [url for one in pod.values() for url in probes(one, "netduet-mesh")]
     asked = ask(stage, network, *urls)
     assert asked.out.split() == ["200"] * 5, asked.err

@@ -171,7 +171,8 @@ def test_who_a_peer_is_is_told_and_who_takes_its_place(
     watching.wait(rf"OUT   127.0.0.1:{port} \(web-1 on n1 in z\): ")
     server.finish()
     serve_command(port=port, instance="web-2", node="n2")
-    watching.wait(rf"BACK  127.0.0.1:{port} \(web-1 on n1 in z\): ")
+    # Not proven, where this machine itself did not run for much of it.
+    watching.wait(rf"(BACK|\?) +127.0.0.1:{port} \(web-1 on n1 in z\): .*\(#1\)")
     watching.wait(rf"IS    127.0.0.1:{port} is instance web-2 on n2$")
     [labels] = _labels(watching, "netduet_peer_info")
     assert (labels["instance_name"], labels["node"], labels["zone"]) == (
@@ -180,7 +181,14 @@ def test_who_a_peer_is_is_told_and_who_takes_its_place(
     )
     said = watching.stop()
     words = [line[21:].split()[0] for line in said.splitlines() if line[19:20] == "Z"]
-    assert words == ["WATCH", "+", "IS", "OUT", "BACK", "IS"], said
+    ends = {"BACK", "?"}
+    assert [one for one in words if one not in ends] == [
+        "WATCH",
+        "+",
+        "IS",
+        "OUT",
+        "IS",
+    ]
 
 
 def _labels(watching: Watch, name: str) -> list[dict[str, str]]:
@@ -423,7 +431,13 @@ async def test_peer_that_leaves_in_an_outage_left_too_early(
         watching.whom.chosen = {}
         await until(lambda: not watching.peers)
     assert any("[watch.left; the server's end]" in line for line in said)
-    assert watching.account.summary(time.monotonic()).outages == 1
+    assert told_once(watching)
+
+
+def told_once(watching: Watching) -> bool:
+    """Tell whether there was one outage; none is proven where this machine stood still."""
+    summary = watching.account.summary(time.monotonic())
+    return summary.outages + summary.unproven == 1
 
 
 def answered(*script: tuple[Address, ...]) -> Answered:
@@ -465,10 +479,30 @@ async def test_server_that_its_name_dropped_leaves_without_an_outage(
         await until(lambda: two not in watching.peers)
         whom.script = [(one,)]
         assert two not in whom.chosen
-    assert sum(line[21:22] == "-" for line in said) == 1
-    assert not any(word in line for word in ("OUT", "BACK", "?") for line in said)
-    summary = watching.account.summary(time.monotonic())
-    assert (summary.outages, summary.unproven) == (0, 0)
+    told = [line[21:].split()[0] for line in said if f" {two} " in line]
+    assert told == ["+", "IS", "-"]
+    assert watching.account.summary(time.monotonic()).outages == 0
+
+
+async def test_own_stall_makes_no_peer_leave(serve_command: ServeCommand) -> None:
+    """What this end missed because it did not run says nothing of a peer that lapsed."""
+    running = serve_command(host="0.0.0.0")
+    one, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    whom = answered((one, two))
+    async with watching_of(whom=whom) as (watching, _):
+        await until(lambda: len(watching.peers) == 2)
+        peer = watching.peers[two]
+        await until(lambda: peer.old.pauses.answered > 3)
+        whom.script = [(one,)]
+        await until(lambda: peer.lapsed)
+        before = peer.troubled
+        async with asyncio.timeout(PATIENCE):
+            while not peer.old.pauses.waiting:  # noqa: ASYNC110 - seen in that very turn
+                await asyncio.sleep(0)
+        time.sleep(1.0)  # noqa: ASYNC251 - the loop stands still: that is the fault
+        await until(lambda: peer.troubled > before)
+        assert not peer.gone
+        assert watching.peers[two] is peer
 
 
 async def test_outage_that_stands_when_the_name_drops_the_server(
@@ -487,7 +521,7 @@ async def test_outage_that_stands_when_the_name_drops_the_server(
         whom.script = [(one,)]
         await until(lambda: two not in watching.peers)
     assert any("[watch.left; the server's end]" in line for line in said)
-    assert watching.account.summary(time.monotonic()).outages == 1
+    assert told_once(watching)
 
 
 async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
@@ -506,7 +540,7 @@ async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
         watching.whom.chosen = {}
         await until(lambda: not watching.peers)
     assert not any("watch.left" in line for line in said)
-    assert watching.account.summary(time.monotonic()).outages == 1
+    assert told_once(watching)
 
 
 async def test_who_it_is_waits_for_the_end_of_an_outage(

@@ -89,7 +89,7 @@ class ClientSettings(Settings):
     """Time a server has to answer."""
 
     watch_neighbours: Annotated[int, Field(ge=0, le=1000)] = 8
-    """Addresses of a name that `watch` takes, always the same for this host's name; 0 takes all."""
+    """Addresses of a name that `watch` takes, always the same for this node's name, or this host's; 0 takes all."""
 
     watch_interval: Annotated[Duration, Field(ge=0.02, le=1)] = 0.05
     """Time from one datagram of a stream of `watch` to the next, each way; a fresh connection comes with every 20th, a question on the old one with every 10th. What takes fewer than 8 is loss, and no outage."""

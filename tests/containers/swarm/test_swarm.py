@@ -68,16 +68,19 @@ def ids(stack: Stack) -> set[str]:
 
 
 def test_deployed_stack_is_watched_from_the_first_moment(stack: Stack) -> None:
-    """The node's client says whom it watches, and in the end that nothing was lost."""
+    """The node's client says whom it watches and from where, and that nothing was lost."""
     service = stack.engine.services.get(f"{stack.name}_client")
     assert "Global" in service.attrs["Spec"]["Mode"]
     [client] = stack.containers("client")
+    node = stack.engine.info()["Name"]
     until("watched", lambda: b" (tasks.server:12345) is watched\n" in client.logs())
+    until("named", lambda: f" on {node}\n".encode() in client.logs())
     client.kill("SIGTERM")
     assert client.wait()["StatusCode"] == 0
     said = client.logs(stderr=False).decode()
     assert "Watched 1 peer for" in said
     assert "availability 100.000 %, no outage" in said
+    assert f", from {node}\n" in said
 
 
 def test_scaled_stack_answers_with_each_of_its_servers(stack: Stack) -> None:

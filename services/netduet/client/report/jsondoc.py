@@ -104,7 +104,7 @@ class ProbePart(_Part):
     """The client: who and where it is, and for how many seconds it could not run."""
 
     instance: str = ""
-    """Its host's name: in a cluster, the pod's or the task's."""
+    """Its host's name: in Kubernetes the pod's, in other containers their id."""
     node: str = ""
     zone: str = ""
 

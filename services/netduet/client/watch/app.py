@@ -48,7 +48,8 @@ async def watch(
     telling = Telling(write)
     whom = Whom(
         tuple(Named(one) for one in wanted.targets),
-        wanted.asker.instance,
+        # A node's name outlives the container on it: choices do not change with each.
+        wanted.asker.node or wanted.asker.instance,
         wanted.neighbours,
     )
     async with StallWatch() as stalls:

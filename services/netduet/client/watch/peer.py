@@ -176,7 +176,7 @@ class Peer:
         signs = self._signs(now)
         if events or signs.begin is not None:
             self.troubled = now
-            if self.lapsed:
+            if self.lapsed and not self._ours(signs, events):
                 self.gone = True
                 return []
         self._try_afresh(signs, now)
@@ -241,6 +241,14 @@ class Peer:
         theirs = covered(stalls, begin, now)
         ours = self._means.stalls.stalled(begin, now)
         return excused(signs, ours, theirs, max(now - begin, LOOK))
+
+    def _ours(self, signs: Signs, events: list[Event]) -> bool:
+        """Tell whether it may all come from this end, which did not run meanwhile."""
+        stalled = self._means.stalls.stalled
+        return signs.begin is None and all(
+            stalled(one.begin, one.end) >= QUARTER * (one.end - one.begin)
+            for one in events
+        )
 
     def _try_afresh(self, signs: Signs, now: float) -> None:
         """Where datagrams do not pass but connections work: see whether another port helps.
