@@ -21,6 +21,9 @@ _HANDSHAKE: Final = 0.25
 The peer's first retransmission is in it (200 ms, Linux's TCP_RTO_MIN).
 """
 
+_TURNS: Final = 2
+"""Turns of asyncio's loop from an accept to the begin of its connection."""
+
 _HOLD: Final = 0.05
 """Seconds between two looks at the accept queues."""
 
@@ -62,10 +65,12 @@ class Listener:
         a handshake takes whose last segment was lost. ``patience`` bounds all of
         it, in seconds.
         """
+        loop = asyncio.get_running_loop()
         held = [sock.dup() for sock in self._sockets]
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            await self._take_accepted(loop)
         for server in self._servers:
             server.close()
-        loop = asyncio.get_running_loop()
         begin = busy = now = loop.time()
         for sock in held if patience else ():
             _hold_off(sock)
@@ -76,6 +81,17 @@ class Listener:
                 busy = now
         for sock in held:
             sock.close()
+
+    async def _take_accepted(self, loop: asyncio.SelectorEventLoop) -> None:
+        """Accept no more, and let those begin that were accepted in this very turn.
+
+        asyncio's server, once closed, forgets them (an assertion in Server._attach, in
+        a task of its own); uvloop's does not.
+        """
+        for sock in self._sockets:
+            loop.remove_reader(sock)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     async def _empty(self, held: list[socket.socket]) -> int:
         """Accept all that waits; return how many that were."""

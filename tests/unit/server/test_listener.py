@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import socket
+from typing import cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from netduet import binding, kernel
 from netduet.binding import BindError, bind
 from netduet.server import listener
 from netduet.server.listener import Listener
+from netduet.server.session import Session
 
 
 def test_every_address_shares_one_free_port() -> None:
@@ -126,6 +128,31 @@ async def test_second_to_listen_hears_it_in_words() -> None:
         await Listener(second.tcp, lambda _: pytest.fail("accepted")).start(8)
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_connection_accepted_in_the_turn_of_the_stop_begins(turns: int) -> None:
+    """However far the accept has come when the listener is told to stop."""
+    begun: list[asyncio.BaseTransport] = []
+
+    class Accepted(asyncio.Protocol):
+        """A session that does nothing."""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            """Count it."""
+            begun.append(transport)
+
+    sockets = bind("127.0.0.1", 0, udp=False)
+    listening = Listener(sockets.tcp, lambda _: cast("Session", Accepted()))
+    await listening.start(8)
+    with socket.create_connection(("127.0.0.1", sockets.port)):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await listening.stop(1.0)
+    assert len(begun) == 1
+    for transport in begun:
+        transport.close()
+    await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("filtered", [True, False])

@@ -23,7 +23,7 @@ from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.echoes import Echoes
 from netduet.client.streaming.events import Event, Pause, covered
 from netduet.client.streaming.picture import Counted, Picture
-from netduet.client.watch.diagnosis import Signs, excused
+from netduet.client.watch.diagnosis import QUARTER, Signs, excused
 from netduet.client.watch.episodes import HOLD, Episodes, Totals
 from netduet.client.watch.known import Known
 from netduet.client.watch.trouble import Told
