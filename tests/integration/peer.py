@@ -19,9 +19,9 @@ HELLO = b"Hello, server!"
 GREETING = b"Hello, client!"
 
 
-def connect(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """Connect; whatever then takes too long raises TimeoutError."""
-    return socket.create_connection((host, port), PATIENCE)
+def connect(port: int, host: str = "127.0.0.1", source: str = "") -> socket.socket:
+    """Connect, from an address; whatever then takes too long raises TimeoutError."""
+    return socket.create_connection((host, port), PATIENCE, (source, 0))
 
 
 def greet(port: int, text: bytes = HELLO) -> bytes:
@@ -54,9 +54,9 @@ def opening(**fields: object) -> bytes:
 class Peer:
     """A framed client."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        """Connect."""
-        self.sock = connect(port, host)
+    def __init__(self, port: int, host: str = "127.0.0.1", source: str = "") -> None:
+        """Connect, from an address."""
+        self.sock = connect(port, host, source)
         self.welcome: dict[str, Any] = {}
 
     def __enter__(self) -> Self:

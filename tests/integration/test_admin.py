@@ -159,10 +159,22 @@ def test_metrics_are_what_happened(observed: Callable[..., Observed]) -> None:
     assert named(samples, ended, **silent) == 1
     assert named(samples, "netduet_limits_reached_total", limit="first_byte") == 1
     assert named(samples, "netduet_connections") == 1
-    assert named(samples, "netduet_clients_recently") == 1
     assert named(samples, "netduet_received_frames_total") == 2
     assert named(samples, "netduet_received_bytes_total") > 100
     assert named(samples, "netduet_socket_drops_total", transport="tcp") == 0
+
+
+def test_clients_that_came_lately_are_others(observed: Callable[..., Observed]) -> None:
+    """A health check of this very host shows nobody that it can be reached."""
+    server = observed()
+    clients = "netduet_clients_recently"
+    with Peer(server.command.port):
+        assert named(server.samples(), clients) == 0
+        with (
+            Peer(server.command.port, source="127.0.0.2"),
+            Peer(server.command.port, source="127.0.0.3"),
+        ):
+            assert named(server.samples(), clients) == 2
 
 
 def test_metrics_tell_of_streams(observed: Callable[..., Observed]) -> None:

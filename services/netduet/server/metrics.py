@@ -70,8 +70,8 @@ class ServerMetrics(Collector):
         )
         yield _gauge(
             "netduet_clients_recently",
-            f"Client addresses that opened a framed connection in the last {WINDOW:g} "
-            "seconds; 1,024 at most.",
+            "Client addresses, other than this host's own, that opened a framed connection "
+            f"in the last {WINDOW:g} seconds; 1,024 at most.",
             shared.lately.count(time.monotonic()),
         )
         ended = CounterMetricFamily(

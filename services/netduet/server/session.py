@@ -226,7 +226,8 @@ class Session(Sending):
             self._descriptor,
         )
         self._shared.ledger.add(self._entry)
-        self._shared.lately.heard(self.peer[0], self.loop.time())
+        if self.peer[0] != self.local[0]:  # not from this very host: its health check
+            self._shared.lately.heard(self.peer[0], self.loop.time())
 
     # Timers
 
