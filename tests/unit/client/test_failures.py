@@ -108,6 +108,7 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("watch.left", "server"),
         ("watch.unmet", "unknown"),
         ("watch.refused", "server"),
+        ("watch.datagrams", "intermediary"),
         ("watch.paused", "server"),
         ("watch.stuck_flow", "intermediary"),
         ("watch.load", "intermediary"),

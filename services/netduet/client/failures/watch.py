@@ -67,6 +67,22 @@ WATCH: Final[tuple[Failure, ...]] = (
         ),
     ),
     Failure(
+        "watch.datagrams",
+        "datagrams stay away, and connections work",
+        "For a while no datagram passed, one way or both, and connections, old and new, "
+        "worked all the while.",
+        INTERMEDIARY,
+        (
+            "a firewall, security group or network policy lets TCP through and drops UDP",
+            "a limit of UDP by rate, or a quality of service that drops it first",
+            "a table of UDP flows (NAT, conntrack) that is full",
+        ),
+        (
+            "allow UDP on the server's port, both ways, and look who changed a rule then",
+            "run `netduet check --checks udp` against the same address: it tells sizes and rates",
+        ),
+    ),
+    Failure(
         "watch.paused",
         "a server stood still",
         "For a while nothing came from a server, and afterwards nothing was lacking: what "

@@ -32,6 +32,7 @@ from netduet.wire.foreign import escape
 REFUSED: Final = "ECONNREFUSED"
 
 UNMET: Final = "watch.unmet"
+DATAGRAMS: Final = "watch.datagrams"
 
 QUARTER: Final = 0.25
 """Share of a pause in which an end did not run that explains it: what waited comes late."""
@@ -50,12 +51,19 @@ _WAYS: Final = {
 }
 
 
+_DATAGRAMS: Final = {
+    FORTH: "no datagrams arrive on the way to the server",
+    UNKNOWN: "no datagrams come back",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Signs:
     """What goes on now, by the stream, by fresh connections, by the old one.
 
     ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
-    whether this peer has ever answered. ``gone``: no datagrams pass that could tell,
+    whether this peer has ever answered; ``worked`` whether a connection begun since
+    datagrams stay away worked. ``gone``: no datagrams pass that could tell,
     and the old connection broke and could not be made again.
     """
 
@@ -65,6 +73,7 @@ class Signs:
     why: str = ""
     seen: bool = True
     gone: bool = False
+    worked: bool = False
 
     @property
     def proven(self) -> bool:
@@ -98,38 +107,51 @@ def provisional(signs: Signs, now: float) -> Trouble:
     """Say what can be said while it goes on."""
     begin = signs.begin
     begin = now if begin is None else begin
-    refused = REFUSED in signs.why
-    stream, closure = signs.stream, signs.closure
-    if stream is not None and stream.where == FORTH:
+    closure = signs.closure
+    if signs.stream is not None and (signs.seen or closure is None):
+        return _by_stream(signs, signs.stream, begin, now)
+    if closure is not None:
+        return _by_new_ones(signs, closure, begin, now)
+    seen = "the old connection stands still, and new ones work"
+    return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
+
+
+def _by_stream(signs: Signs, stream: Outage, begin: float, now: float) -> Trouble:
+    """Say what it is that no datagrams come."""
+    where = stream.where
+    if signs.worked:
+        seen = f"{_DATAGRAMS[where]}; connections work"
+        return _going_on(DATAGRAMS, where, begin, now, seen)
+    if where == FORTH:
         seen = "nothing arrives on the way to the server; what it sends comes"
         return _going_on("stream.outage", FORTH, begin, now, seen)
-    if closure is not None and not signs.seen:
+    if REFUSED in signs.why:
+        seen = "nothing listens there any more: its host refuses connections"
+        return _going_on("watch.refused", SERVER, begin, now, seen)
+    seen = "nothing comes back"
+    if signs.why:
+        seen += f"; new connections: {escape(signs.why)}"
+    else:
+        seen += " to datagrams; new connections have not failed so far"
+    return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+
+
+def _by_new_ones(signs: Signs, closure: Closure, begin: float, now: float) -> Trouble:
+    """Say what it is that new connections do not work."""
+    refused = REFUSED in signs.why
+    if not signs.seen:
         where = SERVER if refused else UNKNOWN
         seen = f"no netduet has answered there yet: {escape(closure.why)}"
         return _going_on(UNMET, where, begin, now, seen)
-    if stream is not None:
-        if refused:
-            seen = "nothing listens there any more: its host refuses connections"
-            return _going_on("watch.refused", SERVER, begin, now, seen)
-        seen = "nothing comes back"
-        if signs.why:
-            seen += f"; new connections: {escape(signs.why)}"
-        else:
-            seen += " to datagrams; new connections have not failed so far"
-        return _going_on("stream.outage", UNKNOWN, begin, now, seen)
-    if closure is not None and signs.gone:
-        seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
+    seen = f"new connections do not work ({escape(closure.why)}), and "
+    if signs.gone:
+        seen += "the old one broke"
         if refused:
             return _going_on("watch.refused", SERVER, begin, now, seen)
         return _going_on("stream.outage", UNKNOWN, begin, now, seen)
-    if closure is not None:
-        kept = "what is there goes on"
-        if signs.pause is not None:
-            kept = "the old one stands still"
-        seen = f"new connections do not work ({escape(closure.why)}), and {kept}"
-        return _going_on("stream.new_connections", UNKNOWN, begin, now, seen)
-    seen = "the old connection stands still, and new ones work"
-    return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
+    still = signs.pause is not None
+    seen += "the old one stands still" if still else "what is there goes on"
+    return _going_on("stream.new_connections", UNKNOWN, begin, now, seen)
 
 
 def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Trouble:
@@ -170,9 +192,22 @@ def _incident(place: Place, one: Incident) -> Trouble:
         seen += "; an end's own buffer was full meanwhile, so nothing is proven"
     told = replace(one, where=where)
     evidence = (*words.losses(place, told), *words.overflows(told))
-    return Trouble(
-        "stream.outage", where, one.begin, one.end, seen, evidence, proven=proven
-    )
+    failure = "stream.outage"
+    if proven and _connections_went_on(place, one):
+        failure = DATAGRAMS
+        seen += ", of datagrams alone: connections worked all the while"
+    return Trouble(failure, where, one.begin, one.end, seen, evidence, proven=proven)
+
+
+def _connections_went_on(place: Place, one: Incident) -> bool:
+    """Tell whether it was long enough for connections to show it, and none did.
+
+    On the old one there are two questions in the time from one fresh one to the next.
+    """
+    shown = one.closure is not None or one.pause is not None
+    long = one.seconds >= 2 * place.fresh.period
+    tried = place.old.answered > 0 and place.fresh.begun > place.fresh.failed
+    return long and tried and not shown
 
 
 def _both(one: Incident, restart: Restart) -> bool:

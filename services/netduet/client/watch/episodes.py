@@ -138,8 +138,9 @@ class Episodes:
             self.standing = trouble
             return [Began(self._number, trouble)]
         begin = min(standing.begin, trouble.begin)
-        as_bad = trouble.failure in {standing.failure, "stream.outage", "watch.refused"}
-        latest = as_bad or standing.failure == "stream.old_connections"
+        told = {standing.failure, "stream.outage", "watch.refused", diagnosis.DATAGRAMS}
+        least = {"stream.old_connections", diagnosis.DATAGRAMS}
+        latest = trouble.failure in told or standing.failure in least
         self.standing = replace(
             trouble if latest else standing, begin=begin, end=now, proven=signs.proven
         )

@@ -231,7 +231,11 @@ class Peer:
         passed = one is not None and one.picture.latest is not None
         seen = passed or closures.begun > closures.failed
         gone = self.old.broken and not passed
-        signs = Signs(stream, closures.standing, pause, closures.why, seen, gone)
+        worked = stream is not None and closures.worked > stream.begin
+        worked = worked and not closures.why
+        signs = Signs(
+            stream, closures.standing, pause, closures.why, seen, gone, worked
+        )
         begin = signs.begin
         if begin is None:
             return signs

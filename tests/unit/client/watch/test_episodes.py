@@ -331,6 +331,45 @@ def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None
     assert "have not failed" not in told.trouble.seen
 
 
+def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
+    """Old and new connections had time to show it, and did not."""
+    outage = out(FORTH, 100.0, 4.0)
+    watched = episodes()
+    worked = replace(lost(outage), begun=100, asked=200, answered=200)
+    told = watched.look(101.0, silent(), [], worked)
+    told += watched.look(102.0, replace(silent(), worked=True), [], worked)
+    assert watched.standing is not None
+    assert watched.standing.failure == "watch.datagrams"
+    told += watched.look(104.5, WELL, [outage], worked)
+    told += watched.look(104.5 + LATER, WELL, [], worked)
+    (one,) = over(told)
+    assert (one.failure, one.where) == ("watch.datagrams", FORTH)
+    assert "of datagrams alone" in one.seen
+
+
+@pytest.mark.parametrize(
+    ("seconds", "event", "answered"),
+    [
+        (1.0, None, 200),
+        (4.0, Pause(100.2, 104.4), 200),
+        (4.0, Closure(100.2, 104.1, 99.0, 103.2, 4, "x"), 200),
+        (4.0, None, 0),
+    ],
+    ids=["too short", "the old one stood", "new ones failed", "there was no old one"],
+)
+def test_outage_of_more_than_datagrams(
+    seconds: float, event: Event | None, answered: int
+) -> None:
+    """Connections showed it, or could not have."""
+    outage = out(FORTH, 100.0, seconds)
+    watched = episodes()
+    totals = replace(lost(outage), begun=100, asked=200, answered=answered)
+    events = [outage] if event is None else [outage, event]
+    told = watched.look(104.5, WELL, events, totals)
+    told += watched.look(104.5 + LATER, WELL, [], totals)
+    assert over(told)[0].failure == "stream.outage"
+
+
 @pytest.mark.parametrize(
     ("signs", "failure", "where", "words"),
     [
@@ -358,6 +397,18 @@ def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None
             "stream.new_connections",
             UNKNOWN,
             "new connections do not work (x)",
+        ),
+        (
+            replace(silent(), worked=True),
+            "watch.datagrams",
+            UNKNOWN,
+            "no datagrams come back; connections work",
+        ),
+        (
+            Signs(Outage(FORTH, 100.0, 101.0, 20, ended=False), worked=True),
+            "watch.datagrams",
+            FORTH,
+            "on the way to the server; connections work",
         ),
         (
             Signs(
