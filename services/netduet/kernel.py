@@ -93,7 +93,7 @@ def bytes_acked(descriptor: int) -> int:
 
 
 def socket_drops(descriptor: int) -> int | None:
-    """Return how many connections (or datagrams) this very socket has had no room for.
+    """Return how many datagrams this very socket has had no room for; None if unknown.
 
     SO_MEMINFO counts one socket (sock_diag(7), SK_MEMINFO_DROPS), unlike
     /proc/net/netstat, which counts the whole network namespace.
@@ -103,6 +103,34 @@ def socket_drops(descriptor: int) -> int | None:
         return None
     drops: int = _MEMINFO.unpack(data)[_MEMINFO_DROPS]
     return drops
+
+
+def openings_dropped(descriptor: int, before: int | None) -> int | None:
+    """Return how many openings of connections a listening socket has dropped.
+
+    Its own counter has more: a SYN that came again for its answer was lost, a RST for a
+    connection that is gone (net/ipv4/tcp_minisocks.c, tcp_check_req; tcp_input.c,
+    tcp_rcv_state_process). ListenDrops has openings alone, but those of the whole
+    network namespace. So it is the lesser of both; ``before`` is what ``listen_drops``
+    was when the socket was made. None if unknown.
+    """
+    own = socket_drops(descriptor)
+    if not own:
+        return own
+    now = listen_drops()
+    return None if before is None or now is None else min(own, now - before)
+
+
+def listen_drops() -> int | None:
+    """Return how many openings this network namespace has dropped; None if unknown.
+
+    TcpExt ListenDrops of /proc/net/netstat (Linux, networking/snmp_counter.rst).
+    """
+    rows = [line.split() for line in _lines(Path("/proc/net/netstat"))]
+    for names, values in zip(rows[::2], rows[1::2], strict=False):
+        if names[:1] == ["TcpExt:"] and "ListenDrops" in names:
+            return int(values[names.index("ListenDrops")])
+    return None
 
 
 def accept_queue(descriptor: int) -> int | None:

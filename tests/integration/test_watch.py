@@ -416,24 +416,6 @@ async def test_peers_come_and_go_with_their_name(start_server: StartServer) -> N
     assert watching.account.summary(time.monotonic()).outages == 0
 
 
-async def test_peer_that_leaves_in_an_outage_left_too_early(
-    start_server: StartServer,
-) -> None:
-    """A server stops, and only then its name drops it: that is told as what it is."""
-    running = await start_server()
-    one = at("127.0.0.1", running.port)
-    async with watching_of(one) as (watching, said):
-        await until(lambda: one in watching.peers)
-        peer = watching.peers[one]
-        await until(lambda: peer.totals().down.sent > 3)
-        await running.stop()
-        await until(lambda: peer.episodes.standing is not None)
-        watching.whom.chosen = {}
-        await until(lambda: not watching.peers)
-    assert any("[watch.left; the server's end]" in line for line in said)
-    assert told_once(watching)
-
-
 def told_once(watching: Watching) -> bool:
     """Tell whether there was one outage; none is proven where this machine stood still."""
     summary = watching.account.summary(time.monotonic())

@@ -89,6 +89,7 @@ def test_nothing_is_known_of_what_is_no_socket() -> None:
         for descriptor in (closed, -1, file.fileno()):
             assert kernel.tcp_info(descriptor) is None
             assert kernel.socket_drops(descriptor) is None
+            assert kernel.openings_dropped(descriptor, 0) is None
             assert kernel.accept_queue(descriptor) is None
             assert kernel.bytes_acked(descriptor) == 0
             assert kernel.ignore_new_connections(descriptor) is False
@@ -111,7 +112,12 @@ def test_accept_queue_counts_who_waits() -> None:
 
 
 def test_drops_are_those_of_one_listener() -> None:
-    """Connections beyond the backlog are counted at the socket that dropped them."""
+    """Connections beyond the backlog are counted at the socket that dropped them.
+
+    What the socket alone counted, and its network namespace did not, was no opening.
+    """
+    before = kernel.listen_drops()
+    assert before is not None
     with (
         socket.create_server(("127.0.0.1", 0), backlog=1) as full,
         socket.create_server(("127.0.0.1", 0), backlog=8) as other,
@@ -124,6 +130,18 @@ def test_drops_are_those_of_one_listener() -> None:
         assert drops is not None
         assert drops >= 4
         assert kernel.socket_drops(other.fileno()) == 0
+        openings = kernel.openings_dropped(full.fileno(), before)
+        assert openings is not None
+        assert openings >= 4
+        after = kernel.listen_drops()
+        since = kernel.openings_dropped(full.fileno(), after)
+        now = kernel.listen_drops()
+        assert after is not None
+        assert since is not None
+        assert now is not None
+        assert since <= now - after
+        assert kernel.openings_dropped(full.fileno(), None) is None
+        assert kernel.openings_dropped(other.fileno(), None) == 0
         for client in clients:
             client.close()
 

@@ -82,6 +82,8 @@ class Behaviours:
         )
         self._features = sorted(FEATURES)
         self._host_read_at = -_HOST_AGE
+        self.listen_drops_before = kernel.listen_drops()
+        """Of the network namespace, before this server listened."""
         self.answers: dict[Kind, Callable[[BaseModel, Asker], BaseModel]] = {
             Kind.REPORT: self._report,
             Kind.LEDGER: self._find,
@@ -113,7 +115,7 @@ class Behaviours:
         info = kernel.tcp_info(asker.descriptor)
         drops = backlog = None
         if asker.listener is not None:
-            drops = kernel.socket_drops(asker.listener)
+            drops = kernel.openings_dropped(asker.listener, self.listen_drops_before)
             backlog = kernel.accept_queue(asker.listener)
         return Report(
             instance=self.identity.instance,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -139,14 +140,16 @@ class ServerMetrics(Collector):
         yield datagrams
         dropped = CounterMetricFamily(
             "netduet_socket_drops",
-            "Connections and datagrams that the listening sockets had no room for.",
+            "Openings of connections, and datagrams, that the sockets had no room for.",
             labels=["transport"],
         )
-        for transport, sockets in (
-            ("tcp", self._sockets.tcp),
-            ("udp", self._sockets.udp),
+        before = self._shared.behaviours.listen_drops_before
+        openings = partial(kernel.openings_dropped, before=before)
+        for transport, sockets, read in (
+            ("tcp", self._sockets.tcp, openings),
+            ("udp", self._sockets.udp, kernel.socket_drops),
         ):
-            drops = [kernel.socket_drops(sock.fileno()) for sock in sockets]
+            drops = [read(sock.fileno()) for sock in sockets]
             known = [one for one in drops if one is not None]
             if known:
                 dropped.add_metric([transport], sum(known))

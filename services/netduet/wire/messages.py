@@ -166,7 +166,7 @@ class TcpInfo(_Answer):
 
 
 class ListenerReport(_Answer):
-    """What the listening socket itself lost (SO_MEMINFO), not the namespace."""
+    """Openings that the listening socket has dropped, and those that wait in its queue."""
 
     drops: Count | None
     backlog: Count | None

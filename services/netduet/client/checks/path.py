@@ -189,7 +189,7 @@ def _host_remarks(way: Way) -> list[str]:
     if drops:
         remarks.append(
             f"the server's listening socket has dropped {drops} "
-            f"packet{'s' if drops > 1 else ''} since it started (openings of connections)"
+            f"opening{'s' if drops > 1 else ''} of connections since it started"
         )
     throttled = way.theirs.host.throttled
     if throttled:

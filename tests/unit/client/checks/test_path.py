@@ -127,7 +127,7 @@ def test_ends_that_agree_pass_without_a_remark() -> None:
         ),
         (
             {"theirs": report(drops=3)},
-            "the server's listening socket has dropped 3 packets since it started (openings of connections)",
+            "the server's listening socket has dropped 3 openings of connections since it started",
         ),
         (
             {"theirs": report(throttled=1.25)},

@@ -66,21 +66,20 @@ def accept_queue(place: Place, counted: Tally) -> Finding | None:
     say nothing of the others.
     """
     drops = place.witness.drops
-    if drops is None:
+    if not drops:
         return None
-    drops -= counted.doubles
     ended = counted.of(Fate.ENDED, Fate.UNANSWERED)
     trouble = counted.lost - counted.doubles + len(ended)
     # Beside many answers that were lost, a drop or two more explain nothing.
     if drops <= counted.doubles or drops < _EXPLAINED * trouble:
         return None
     seen = (
-        f"the server's listening socket dropped {drops} packets while "
+        f"the server's listening socket dropped {drops} openings while "
         f"{len(counted.tries)} connections to {place.address} were made"
     )
     here = f"{counted.lost} of {counted.syns} SYNs had to be sent again; {_outcomes(counted.tries)}"
     there = (
-        f"instance {place.witness.who}: {drops} dropped (SO_MEMINFO); at "
+        f"instance {place.witness.who}: {drops} dropped (ListenDrops); at "
         f"most {place.witness.waiting} were seen to wait in its queue"
     )
     figures: Figures = {"listener_drops": drops, "lost_syns": counted.lost}

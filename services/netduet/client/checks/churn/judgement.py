@@ -100,10 +100,10 @@ def _remarks(place: Place, counted: Tally) -> tuple[str, ...]:
             of = len(counted.tries)
             why = f" ({found[0].detail})" if found[0].detail else ""
             remarks.append(f"{address}: {len(found)} of {of} connections {said}{why}")
-    drops = (place.witness.drops or 0) - counted.doubles
-    if drops > 0:
+    drops = place.witness.drops
+    if drops:
         remarks.append(
-            f"{address}: the server's listening socket dropped {drops} packets "
+            f"{address}: the server's listening socket dropped {drops} openings "
             "meanwhile: its queue of connections was full for moments"
         )
     return tuple(remarks)

@@ -23,8 +23,7 @@ class Tally:
     ``forth`` counts connections whose first SYN the server never had, ``back`` those
     to which it sent its answer again; ``ahead`` are the SYNs of the former that were
     lost, ``doubles`` those of the latter: SYNs that arrived though their
-    answer was lost. The server's listening socket counts these among its drops
-    (net/ipv4/tcp_minisocks.c, tcp_check_req; net/ipv4/tcp_ipv4.c, tcp_v4_rcv).
+    answer was lost.
     """
 
     tries: tuple[Try, ...]
