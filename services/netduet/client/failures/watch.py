@@ -70,13 +70,14 @@ WATCH: Final[tuple[Failure, ...]] = (
         "watch.paused",
         "a server stood still",
         "For a while nothing came from a server, and afterwards nothing was lacking: what "
-        "was sent had waited, and was not lost.",
+        "was sent had waited, and was not lost, or was not sent at all.",
         SERVER,
         (
             (
                 "the server's process or its whole host was frozen: no CPU, a CPU limit, a "
                 "snapshot or a move of its virtual machine"
             ),
+            "a firewall on the server's own host let nothing out for so long",
             "something in between held packets up for so long, and delivered all of them",
         ),
         (

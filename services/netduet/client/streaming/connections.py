@@ -37,12 +37,16 @@ _FAREWELL: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A fresh connection. ``void``: it failed by this end itself, and proves nothing."""
+    """A fresh connection. ``void``: it failed by this end itself, and proves nothing.
+
+    ``turned_away``: something answered, and it was no welcome.
+    """
 
     begin: float
     end: float
     why: str = ""
     void: bool = False
+    turned_away: bool = False
 
     @property
     def worked(self) -> bool:
@@ -90,11 +94,22 @@ class Closures:
         if run is None:
             before = self.worked or tick.begin
             self._run = Closure(
-                tick.begin, tick.end, before, tick.begin, 1, tick.why, ended=False
+                tick.begin,
+                tick.end,
+                before,
+                tick.begin,
+                1,
+                tick.why,
+                ended=False,
+                turned_away=tick.turned_away,
             )
         else:
             self._run = replace(
-                run, end=tick.end, last=tick.begin, failed=run.failed + 1
+                run,
+                end=tick.end,
+                last=tick.begin,
+                failed=run.failed + 1,
+                turned_away=run.turned_away or tick.turned_away,
             )
 
     @property
@@ -181,12 +196,19 @@ class Connections:
         if not why and end - begin > bound:
             why = "it took too long"
         ours = _ours(opening) or self._stalls.stalled(begin, end) > _STALLED
-        return Tick(begin, end, why, bool(why) and ours)
+        return Tick(begin, end, why, bool(why) and ours, _turned_away(opening))
 
 
 def _ours(opening: Opening) -> bool:
     """Tell whether this host itself had no descriptor, port or memory for it."""
     return opening.cause is Cause.OTHER and not opening.accepted
+
+
+def _turned_away(opening: Opening) -> bool:
+    """Tell whether something answered, and not as a server does that is well."""
+    if opening.welcome is not None:
+        return False
+    return opening.closed or opening.cause in {None, Cause.REFUSED, Cause.RESET}
 
 
 def _why(opening: Opening) -> str:
@@ -195,6 +217,10 @@ def _why(opening: Opening) -> str:
         return ""
     if opening.refused is not None:
         return f"the server said {opening.refused.code}"
+    if opening.foreign or opening.broken is not None:
+        return "something else than a netduet server answered"
     if not opening.accepted:
-        return f"it was not made ({opening.detail})"
-    return f"it was made, and not answered ({opening.detail or 'closed'})"
+        return opening.detail
+    if opening.closed:
+        return "accepted, and closed without an answer"
+    return f"accepted, and not answered: {opening.detail}"

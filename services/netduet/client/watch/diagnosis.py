@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,6 +21,7 @@ from netduet.client.checks.stream.incidents import (
 from netduet.client.checks.stream.measured import Place
 from netduet.client.failures.declaration import (
     BACK,
+    CLIENT,
     FORTH,
     INTERMEDIARY,
     SERVER,
@@ -39,8 +42,13 @@ QUARTER: Final = 0.25
 _LEAST: Final = 0.2
 """Seconds for which a server must have stood still to be said to have."""
 
+_RAN: Final = 2
+"""New connections that it answered in the silence: one may have come after it."""
+
 _AT_ONCE: Final = 1.0
 """Seconds within which the server's stream must have stopped with ours to be out too."""
+
+Spans = tuple[Closure | Pause, ...]
 
 _WAYS: Final = {
     FORTH: "nothing arrived on the way to the server",
@@ -50,13 +58,17 @@ _WAYS: Final = {
 }
 
 
+_WITHHELD: Final = "this end itself cannot send there"
+
+
 @dataclass(frozen=True, slots=True)
 class Signs:
     """What goes on now, by the stream, by fresh connections, by the old one.
 
     ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
     whether this peer has ever answered. ``gone``: no datagrams pass that could tell,
-    and the old connection broke and could not be made again.
+    and the old connection broke and could not be made again. ``withheld`` is why our
+    own kernel sends nothing there, "" where it does.
     """
 
     stream: Outage | None = None
@@ -65,6 +77,7 @@ class Signs:
     why: str = ""
     seen: bool = True
     gone: bool = False
+    withheld: str = ""
 
     @property
     def proven(self) -> bool:
@@ -108,15 +121,7 @@ def provisional(signs: Signs, now: float) -> Trouble:
         seen = f"no netduet has answered there yet: {escape(closure.why)}"
         return _going_on(UNMET, where, begin, now, seen)
     if stream is not None:
-        if refused:
-            seen = "nothing listens there any more: its host refuses connections"
-            return _going_on("watch.refused", SERVER, begin, now, seen)
-        seen = "nothing comes back"
-        if signs.why:
-            seen += f"; new connections: {escape(signs.why)}"
-        else:
-            seen += " to datagrams; new connections have not failed so far"
-        return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+        return _silence(signs, begin, now)
     if closure is not None and signs.gone:
         seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
         if refused:
@@ -130,6 +135,28 @@ def provisional(signs: Signs, now: float) -> Trouble:
         return _going_on("stream.new_connections", UNKNOWN, begin, now, seen)
     seen = "the old connection stands still, and new ones work"
     return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
+
+
+def _silence(signs: Signs, begin: float, now: float) -> Trouble:
+    """Say what it is that no datagrams come."""
+    if signs.withheld:
+        seen = f"{_WITHHELD} now ({_spelt(signs.withheld)}), and nothing comes"
+        return _going_on("stream.outage", CLIENT, begin, now, seen)
+    if REFUSED in signs.why:
+        seen = "nothing listens there any more: its host refuses connections"
+        return _going_on("watch.refused", SERVER, begin, now, seen)
+    seen = "nothing comes back"
+    if signs.why:
+        seen += f"; new connections: {escape(signs.why)}"
+    else:
+        seen += " to datagrams; new connections have not failed so far"
+    return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+
+
+def _spelt(code: str) -> str:
+    """Return an error's name with the kernel's words for it."""
+    number = getattr(errno, code, None)
+    return code if number is None else f"{code}: {os.strerror(number)}"
 
 
 def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Trouble:
@@ -153,26 +180,45 @@ def final(place: Place, tolerance: float) -> list[Trouble]:
 def _incident(place: Place, one: Incident) -> Trouble:
     restart = one.restart
     if restart is not None and moved(restart):
-        return replace(_restarted(restart), evidence=words.effects(one))
+        again = _restarted(restart)
+        seen = again.seen
+        if one.closure is not None:
+            seen += f"; new connections: {escape(one.closure.why)}"
+        return replace(again, seen=seen, evidence=words.effects(one))
     where = one.where
     if where == FORTH and restart is not None and _both(one, restart):
         where = INTERMEDIARY
     if not one.outages:
         return _by_connections(place, one)
     off = max(outage.precision for outage in one.outages)
-    seen = f"{_WAYS[where]} for {one.seconds:.2f} s (±{off:.2f} s)"
+    flow = place.datagrams
+    if covered(flow.withheld, one.begin, one.end) >= HALF * one.seconds:
+        where = CLIENT
+        seen = f"{_WITHHELD} then ({_spelt(flow.error)}), and nothing came"
+    else:
+        seen = _WAYS[where]
+    seen += f" for {one.seconds:.2f} s (±{off:.2f} s)"
     starved = max(one.starved, 0.0)
     proven = starved < HALF * one.seconds
     if not proven:
-        seen += f"; for {starved:.2f} s of it an end itself did not run, so nothing is proven"
+        seen += f"; for {starved:.2f} s of it {_starved(one)} itself did not run, so nothing is proven"
     elif one.overflows:
         proven = False
         seen += "; an end's own buffer was full meanwhile, so nothing is proven"
+    elif one.closure is not None and one.closure.turned_away:
+        seen += f"; new connections: {escape(one.closure.why)}"
     told = replace(one, where=where)
     evidence = (*words.losses(place, told), *words.overflows(told))
     return Trouble(
         "stream.outage", where, one.begin, one.end, seen, evidence, proven=proven
     )
+
+
+def _starved(one: Incident) -> str:
+    """Say which end it was that did not run for the longest."""
+    ours = max(it.deaf if it.where == BACK else it.slipped for it in one.outages)
+    theirs = max(it.slipped if it.where == BACK else it.deaf for it in one.outages)
+    return "the server" if theirs > ours else "this end"
 
 
 def _both(one: Incident, restart: Restart) -> bool:
@@ -245,9 +291,17 @@ def _connections(
             INTERMEDIARY,
             pause.begin,
             pause.end,
-            f"{seen}, while new ones worked",
+            f"{seen}, {_beside(pause, place.closures)}",
             proven=proven,
         )
+
+
+def _beside(pause: Pause, closures: tuple[Closure, ...]) -> str:
+    """Say what new connections did meanwhile."""
+    failed = sum(one.failed for one in closures if _meet(pause, one))
+    if not failed:
+        return "while new ones worked"
+    return f"and {failed} new ones in a row did not work"
 
 
 def _meet(pause: Pause, closure: Closure) -> bool:
@@ -263,21 +317,56 @@ def _bounds(closure: Closure | None) -> str:
 
 
 def nothing_lost(
-    begin: float, end: float, stalls: tuple[tuple[float, float], ...]
+    begin: float,
+    end: float,
+    stalls: tuple[tuple[float, float], ...],
+    worked: int,
 ) -> Trouble:
     """Say what silence was after which nothing is lacking.
 
-    ``stalls`` are the times in which the server's own stream shows that it did not run.
+    ``stalls`` are the times in which the server's own stream shows that it sent
+    nothing; ``worked`` is how many new connections it answered in the silence.
     """
-    still = covered(stalls, begin, end)
-    seen = f"nothing came for {end - begin:.2f} s, and nothing was lost"
-    if still >= max(_LEAST, HALF * (end - begin)):
-        seen += (
-            f": the server itself stood still for {still:.2f} s, as its stream shows"
+    spans = [(at, upto) for at, upto in stalls if at < end and upto > begin]
+    still = covered(spans, begin, end)
+    if still < max(_LEAST, HALF * (end - begin)):
+        seen = (
+            f"nothing came for {end - begin:.2f} s, and nothing was lost: it was held "
+            "up, or this end did not run; nothing is proven"
         )
-        return Trouble("watch.paused", SERVER, begin, end, seen)
-    seen += ": it was held up, or this end did not run; nothing is proven"
-    return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
+        return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
+    # It was noticed later than it began, and seen to be over later than it was.
+    begin = max(begin, min(at for at, _ in spans))
+    end = min(end, max(upto for _, upto in spans))
+    seen = f"the server itself sent no datagrams for {still:.2f} s, as its stream shows"
+    if worked >= _RAN:
+        seen += (
+            f", and answered {worked} new connections meanwhile: something on its own "
+            "host let none out"
+        )
+        return Trouble("stream.outage", SERVER, begin, end, seen)
+    seen += ": it stood still, or its own host let nothing out"
+    return Trouble("watch.paused", SERVER, begin, end, seen)
+
+
+def by_chance(
+    standing: Trouble, end: float, outages: tuple[Outage, ...], others: Spans
+) -> Trouble:
+    """Say that what was told as trouble may come by chance, or was too short.
+
+    ``outages`` and ``others`` (of connections) are what happened.
+    """
+    told = [f"{one.lost} datagrams in a row were lost" for one in outages[:1]]
+    for one in others:
+        if isinstance(one, Closure):
+            why = escape(one.why)
+            told.append(f"{one.failed} new connections in a row did not work ({why})")
+            break
+    if not told:
+        still = max(one.seconds for one in others)
+        told.append(f"the old connection stood still for {still:.2f} s")
+    seen = f"{' and '.join(told)}: the loss that there is may do so by chance"
+    return replace(standing, end=end, seen=seen, proven=False, ended=True)
 
 
 def answers_at_last(standing: Trouble, closures: tuple[Closure, ...]) -> Trouble:

@@ -197,8 +197,9 @@ class Peer:
         counted = closures.begun, closures.failed, pauses.asked, pauses.answered
         if self.streaming is None:
             return Totals(Counted(), Counted(), *counted)
-        picture = self.streaming.picture
-        return Totals(picture.up, picture.down, *counted, picture.stalls)
+        one = self.streaming
+        up, down, stalls = one.picture.up, one.picture.down, one.picture.stalls
+        return Totals(up, down, *counted, stalls, one.withheld, one.error)
 
     def silence(self, now: float) -> str:
         """Return, once, why its datagrams can tell nothing; "" where they can."""
@@ -231,7 +232,12 @@ class Peer:
         passed = one is not None and one.picture.latest is not None
         seen = passed or closures.begun > closures.failed
         gone = self.old.broken and not passed
-        signs = Signs(stream, closures.standing, pause, closures.why, seen, gone)
+        withheld = ""
+        if one is not None and any(upto > now - LOOK for _, upto in one.withheld[-1:]):
+            withheld = one.error
+        signs = Signs(
+            stream, closures.standing, pause, closures.why, seen, gone, withheld
+        )
         begin = signs.begin
         if begin is None:
             return signs

@@ -76,6 +76,14 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
+class Learnt:
+    """Trouble that goes on, and of which more is known than when it began."""
+
+    number: int
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """Trouble that is over. ``number`` 0: it was too short to be told before."""
 
@@ -83,4 +91,4 @@ class Ended:
     trouble: Trouble
 
 
-Told = Began | Ended
+Told = Began | Learnt | Ended
