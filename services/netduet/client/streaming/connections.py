@@ -39,7 +39,7 @@ _FAREWELL: Final = 0.3
 class Tick:
     """A fresh connection. ``void``: it failed by this end itself, and proves nothing.
 
-    ``turned_away``: something answered, and it was no welcome.
+    ``turned_away``: something answered, and it was no welcome, or there was no route.
     """
 
     begin: float
@@ -67,6 +67,8 @@ class Closures:
         self._void_since: float | None = None
         self.why = ""
         """Why the latest one did not work, "" where it did."""
+        self.least = LEAST
+        """From how many on a run that is over is told of."""
         self._tell = tell
         self._run: Closure | None = None
         self.worked = 0.0
@@ -87,7 +89,7 @@ class Closures:
         if tick.worked:
             self._void_since = None
             self._run, self.worked = None, tick.begin
-            if run is not None and run.failed >= LEAST:
+            if run is not None and run.failed >= self.least:
                 self._tell(replace(run, end=tick.begin, ended=True))
             return
         self.failed += 1
@@ -205,10 +207,11 @@ def _ours(opening: Opening) -> bool:
 
 
 def _turned_away(opening: Opening) -> bool:
-    """Tell whether something answered, and not as a server does that is well."""
+    """Tell whether something answered, and not as a server does, or nothing could leave."""
     if opening.welcome is not None:
         return False
-    return opening.closed or opening.cause in {None, Cause.REFUSED, Cause.RESET}
+    told = {None, Cause.REFUSED, Cause.RESET, Cause.NO_ROUTE}
+    return opening.closed or opening.cause in told
 
 
 def _why(opening: Opening) -> str:

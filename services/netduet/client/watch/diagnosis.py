@@ -19,6 +19,7 @@ from netduet.client.checks.stream.incidents import (
     sort_out,
 )
 from netduet.client.checks.stream.measured import Place
+from netduet.client.dial import UNROUTED
 from netduet.client.failures.declaration import (
     BACK,
     CLIENT,
@@ -29,26 +30,16 @@ from netduet.client.failures.declaration import (
 )
 from netduet.client.streaming.events import Closure, Outage, Pause, Restart, covered
 from netduet.client.verdict import Side
-from netduet.client.watch.trouble import Trouble
+from netduet.client.watch.trouble import UNMET, Trouble
 from netduet.wire.foreign import escape
 
 REFUSED: Final = "ECONNREFUSED"
 
-UNMET: Final = "watch.unmet"
-
 QUARTER: Final = 0.25
 """Share of a pause in which an end did not run that explains it: what waited comes late."""
 
-_LEAST: Final = 0.2
-"""Seconds for which a server must have stood still to be said to have."""
-
-_RAN: Final = 2
-"""New connections that it answered in the silence: one may have come after it."""
-
 _AT_ONCE: Final = 1.0
 """Seconds within which the server's stream must have stopped with ours to be out too."""
-
-Spans = tuple[Closure | Pause, ...]
 
 _WAYS: Final = {
     FORTH: "nothing arrived on the way to the server",
@@ -58,7 +49,7 @@ _WAYS: Final = {
 }
 
 
-_WITHHELD: Final = "this end itself cannot send there"
+_WITHHELD: Final = "this end itself could not send there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,32 +98,34 @@ def excused(signs: Signs, ours: float, theirs: float, seconds: float) -> Signs:
     return signs
 
 
-def provisional(signs: Signs, now: float) -> Trouble:
-    """Say what can be said while it goes on."""
+def provisional(signs: Signs, now: float, *, shaken: bool = False) -> Trouble:
+    """Say what can be said while it goes on.
+
+    ``shaken``: the old connection has stood still or broken lately.
+    """
     begin = signs.begin
     begin = now if begin is None else begin
-    refused = REFUSED in signs.why
+    where = _blamed(signs.why)
     stream, closure = signs.stream, signs.closure
-    if stream is not None and stream.where == FORTH:
+    if stream is not None and stream.where == FORTH and not signs.withheld:
         seen = "nothing arrives on the way to the server; what it sends comes"
         return _going_on("stream.outage", FORTH, begin, now, seen)
     if closure is not None and not signs.seen:
-        where = SERVER if refused else UNKNOWN
         seen = f"no netduet has answered there yet: {escape(closure.why)}"
         return _going_on(UNMET, where, begin, now, seen)
     if stream is not None:
         return _silence(signs, begin, now)
     if closure is not None and signs.gone:
         seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
-        if refused:
-            return _going_on("watch.refused", SERVER, begin, now, seen)
-        return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+        failure = "watch.refused" if where == SERVER else "stream.outage"
+        return _going_on(failure, where, begin, now, seen)
     if closure is not None:
-        kept = "what is there goes on"
+        seen = f"new connections do not work ({escape(closure.why)})"
         if signs.pause is not None:
-            kept = "the old one stands still"
-        seen = f"new connections do not work ({escape(closure.why)}), and {kept}"
-        return _going_on("stream.new_connections", UNKNOWN, begin, now, seen)
+            seen += ", and the old one stands still"
+        elif not shaken:
+            seen += ", and what is there goes on"
+        return _going_on("stream.new_connections", where, begin, now, seen)
     seen = "the old connection stands still, and new ones work"
     return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
 
@@ -140,7 +133,7 @@ def provisional(signs: Signs, now: float) -> Trouble:
 def _silence(signs: Signs, begin: float, now: float) -> Trouble:
     """Say what it is that no datagrams come."""
     if signs.withheld:
-        seen = f"{_WITHHELD} now ({_spelt(signs.withheld)}), and nothing comes"
+        seen = f"this end itself cannot send there ({_spelt(signs.withheld)})"
         return _going_on("stream.outage", CLIENT, begin, now, seen)
     if REFUSED in signs.why:
         seen = "nothing listens there any more: its host refuses connections"
@@ -150,7 +143,14 @@ def _silence(signs: Signs, begin: float, now: float) -> Trouble:
         seen += f"; new connections: {escape(signs.why)}"
     else:
         seen += " to datagrams; new connections have not failed so far"
-    return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+    return _going_on("stream.outage", _blamed(signs.why), begin, now, seen)
+
+
+def _blamed(why: str) -> str:
+    """Return at which end it is that a connection failed so; unknown for silence."""
+    if REFUSED in why:
+        return SERVER
+    return CLIENT if why == UNROUTED else UNKNOWN
 
 
 def _spelt(code: str) -> str:
@@ -194,7 +194,7 @@ def _incident(place: Place, one: Incident) -> Trouble:
     flow = place.datagrams
     if covered(flow.withheld, one.begin, one.end) >= HALF * one.seconds:
         where = CLIENT
-        seen = f"{_WITHHELD} then ({_spelt(flow.error)}), and nothing came"
+        seen = f"{_WITHHELD} ({_spelt(flow.error)})"
     else:
         seen = _WAYS[where]
     seen += f" for {one.seconds:.2f} s (±{off:.2f} s)"
@@ -208,7 +208,10 @@ def _incident(place: Place, one: Incident) -> Trouble:
     elif one.closure is not None and one.closure.turned_away:
         seen += f"; new connections: {escape(one.closure.why)}"
     told = replace(one, where=where)
-    evidence = (*words.losses(place, told), *words.overflows(told))
+    if where == CLIENT:
+        evidence = ((Side.CLIENT, "its own kernel let none out"), *words.effects(one))
+    else:
+        evidence = (*words.losses(place, told), *words.overflows(told))
     return Trouble(
         "stream.outage", where, one.begin, one.end, seen, evidence, proven=proven
     )
@@ -231,12 +234,14 @@ def _both(one: Incident, restart: Restart) -> bool:
 
 
 def _by_connections(place: Place, one: Incident) -> Trouble:
+    why = "" if one.closure is None else f" ({escape(one.closure.why)})"
     seen = (
         "neither new connections nor the old one worked"
-        f"{_bounds(one.closure)}; datagrams, which would tell the direction, do not pass"
+        f"{_bounds(one.closure)}{why}; datagrams, which would tell the direction, do not pass"
     )
     evidence = words.losses(place, one)
-    return Trouble("stream.outage", one.where, one.begin, one.end, seen, evidence)
+    where = one.where if one.closure is None else _blamed(one.closure.why)
+    return Trouble("stream.outage", where, one.begin, one.end, seen, evidence)
 
 
 def _restarted(one: Restart) -> Trouble:
@@ -263,15 +268,13 @@ def _connections(
         if closure.last - closure.begin <= tolerance:
             continue
         also = [one for one in pauses if _meet(one, closure)]
-        where, kept = UNKNOWN, "what was there went on"
+        where, kept = _blamed(closure.why), "what was there went on"
         if also:
             kept = "the old one did not go on either"
         seen = (
             f"{closure.failed} new connections in a row did not work"
             f"{_bounds(closure)} ({escape(closure.why)}); {kept}"
         )
-        if REFUSED in closure.why:
-            where = SERVER
         failure = "stream.new_connections"
         if also and not place.datagrams.passed:
             failure = "stream.outage"  # and nothing tells which way
@@ -314,88 +317,3 @@ def _bounds(closure: Closure | None) -> str:
     if closure is None:
         return ""
     return f" for {words.bounds(closure)}" if closure.ended else ""
-
-
-def nothing_lost(
-    begin: float,
-    end: float,
-    stalls: tuple[tuple[float, float], ...],
-    worked: int,
-) -> Trouble:
-    """Say what silence was after which nothing is lacking.
-
-    ``stalls`` are the times in which the server's own stream shows that it sent
-    nothing; ``worked`` is how many new connections it answered in the silence.
-    """
-    spans = [(at, upto) for at, upto in stalls if at < end and upto > begin]
-    still = covered(spans, begin, end)
-    if still < max(_LEAST, HALF * (end - begin)):
-        seen = (
-            f"nothing came for {end - begin:.2f} s, and nothing was lost: it was held "
-            "up, or this end did not run; nothing is proven"
-        )
-        return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
-    # It was noticed later than it began, and seen to be over later than it was.
-    begin = max(begin, min(at for at, _ in spans))
-    end = min(end, max(upto for _, upto in spans))
-    seen = f"the server itself sent no datagrams for {still:.2f} s, as its stream shows"
-    if worked >= _RAN:
-        seen += (
-            f", and answered {worked} new connections meanwhile: something on its own "
-            "host let none out"
-        )
-        return Trouble("stream.outage", SERVER, begin, end, seen)
-    seen += ": it stood still, or its own host let nothing out"
-    return Trouble("watch.paused", SERVER, begin, end, seen)
-
-
-def by_chance(
-    standing: Trouble, end: float, outages: tuple[Outage, ...], others: Spans
-) -> Trouble:
-    """Say that what was told as trouble may come by chance, or was too short.
-
-    ``outages`` and ``others`` (of connections) are what happened.
-    """
-    told = [f"{one.lost} datagrams in a row were lost" for one in outages[:1]]
-    for one in others:
-        if isinstance(one, Closure):
-            why = escape(one.why)
-            told.append(f"{one.failed} new connections in a row did not work ({why})")
-            break
-    if not told:
-        still = max(one.seconds for one in others)
-        told.append(f"the old connection stood still for {still:.2f} s")
-    seen = f"{' and '.join(told)}: the loss that there is may do so by chance"
-    return replace(standing, end=end, seen=seen, proven=False, ended=True)
-
-
-def answers_at_last(standing: Trouble, closures: tuple[Closure, ...]) -> Trouble:
-    """Say that a peer answers that had not since the watch began.
-
-    Datagrams count what is lost only from the first answer on, so connections tell.
-    """
-    end = max((one.end for one in closures), default=standing.end)
-    failed = sum(one.failed for one in closures)
-    seen = "it answers for the first time since the watch began"
-    if failed:
-        seen += f"; {failed} new connections in a row did not work"
-    where, begin, proven = standing.where, standing.begin, standing.proven
-    return Trouble(UNMET, where, begin, end, seen, proven=proven)
-
-
-def stuck(one: Trouble) -> Trouble:
-    """Say that datagrams were answered as soon as they left from another port."""
-    seen = (
-        f"for {one.seconds:.2f} s datagrams from one port did not pass, while new "
-        "connections worked; from another port they did"
-    )
-    return replace(one, failure="watch.stuck_flow", where=INTERMEDIARY, seen=seen)
-
-
-def left(begin: float, now: float, before: Trouble) -> Trouble:
-    """Say that the name has dropped a server that had stopped to answer before."""
-    seen = (
-        f"its name dropped it after {now - begin:.2f} s in which it did not answer "
-        f"({before.seen})"
-    )
-    return Trouble("watch.left", SERVER, begin, now, seen)

@@ -24,14 +24,14 @@ from netduet.client.streaming.events import (
     Restart,
 )
 from netduet.client.streaming.picture import Counted
-from netduet.client.watch import diagnosis
+from netduet.client.watch import conclusions, diagnosis
 from netduet.client.watch.diagnosis import Signs
 from netduet.client.watch.trouble import Began, Ended, Learnt, Told, Trouble
 
 HOLD: Final = 1.8
 """Seconds of quiet after which an episode is over: by then what was lost is certain."""
 
-LATER: Final = (3.0, 30.0)
+LATER: Final = (5.0, 30.0)
 """Seconds of trouble after which is told what has been learnt of it since, if it differs."""
 
 MOST: Final = 200
@@ -95,6 +95,8 @@ class Episodes:
         """The peer had never answered when what goes on began."""
         self._silent: int | None = None
         """How many new connections had worked when the streams fell silent."""
+        self._mute = False
+        """The streams have been silent in this episode."""
         self._answered = 0
         """How many worked in the latest silence."""
         self._late: Pause | None = None
@@ -112,6 +114,7 @@ class Episodes:
             if isinstance(event, Outage | Closure):
                 self._out.append((now, event))
         signs = self._settled(signs)
+        self._mute = self._mute or signs.stream is not None
         if signs.stream is None:
             self._silent = None
         elif self._silent is None:
@@ -146,13 +149,14 @@ class Episodes:
             return []
         over = replace(standing, end=now)
         if left:
-            over = diagnosis.left(standing.begin, now, standing)
+            over = conclusions.left(standing.begin, now, standing)
         if away >= diagnosis.QUARTER * over.seconds:
             over = replace(over, proven=False)
         return [Ended(self._number, over)]
 
     def _announce(self, signs: Signs, now: float) -> list[Told]:
-        trouble = diagnosis.provisional(signs, now)
+        shaken = any(isinstance(one, Pause) for one in self._batch)
+        trouble = diagnosis.provisional(signs, now, shaken=shaken)
         standing = self.standing
         if standing is None:
             self._unseen = not signs.seen
@@ -167,7 +171,9 @@ class Episodes:
             trouble if latest else standing, begin=begin, end=now, proven=signs.proven
         )
         due = sum(one.seconds >= later for later in LATER)
-        if len(self._said) > due:
+        # What is over shows for a moment as what it is not.
+        lasts = standing.seen == one.seen
+        if len(self._said) > due or not lasts:
             return []
         news = one.seen != self._said[-1]
         self._said += [one.seen] * (1 + due - len(self._said))
@@ -200,17 +206,19 @@ class Episodes:
         ]
         standing, number = self.standing, self._number
         if self._unseen and standing is not None:
-            first = diagnosis.answers_at_last(standing, _only(self._batch, Closure))
+            first = conclusions.answers_at_last(standing, _only(self._batch, Closure))
             found = [first, *(one for one in found if one.begin >= first.end)]
         elif not found and standing is not None:
             end = max((one.end for one in self._batch), default=standing.end)
             end = max(end, standing.end)
             found = [self._unfounded(standing, end, totals)]
+        elif self._mute and standing is not None:
+            found = self._still(standing, found, totals)
         found = [
-            diagnosis.stuck(one) if one.begin < self._afresh <= one.end else one
+            conclusions.stuck(one) if one.begin < self._afresh <= one.end else one
             for one in found
         ]
-        self._batch, self.standing = [], None
+        self._batch, self.standing, self._mute = [], None, False
         self._over.extend(found)
         numbers = itertools.chain([number if standing else 0], itertools.repeat(0))
         return [Ended(next(numbers), one) for one in found]
@@ -219,12 +227,22 @@ class Episodes:
         """Say what it was that was told, and in the end was none of the network's."""
         outages = _only(self._batch, Outage)
         closures, pauses = _only(self._batch, Closure), _only(self._batch, Pause)
-        others: diagnosis.Spans = (*closures, *pauses)
+        others: conclusions.Spans = (*closures, *pauses)
         silent = standing.failure in {"stream.outage", "watch.refused"}
         if outages or (others and not silent):
-            return diagnosis.by_chance(standing, end, outages, others)
+            return conclusions.by_chance(standing, end, outages, others)
         begin, answered = standing.begin, self._answered
-        return diagnosis.nothing_lost(begin, end, totals.stalls, answered)
+        return conclusions.nothing_lost(begin, end, totals.stalls, answered)
+
+    def _still(
+        self, standing: Trouble, found: list[Trouble], totals: Totals
+    ) -> list[Trouble]:
+        """Return what was found, unless its server was silent all the while: then that."""
+        if any(isinstance(one, Outage | Restart) for one in self._batch):
+            return found
+        begin, end = standing.begin, max(one.end for one in found)
+        still = conclusions.nothing_lost(begin, end, totals.stalls, self._answered)
+        return [still] if still.proven else found
 
     def _known(self, one: Trouble) -> bool:
         """Tell whether it is what an outage that was told of did to the old connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ class Telling:
         """Say where words go; without ``words`` nobody reads them, and logs warn."""
         self._write = write
         self._log = logs.logger()
-        self._warn = self._log.info if words else self._log.warning
+        self._bad = logging.INFO if words else logging.WARNING
 
     def started(self, targets: Sequence[str], neighbours: int, place: str) -> None:
         """Say that the watch begins; ``place`` is from where, "" where nobody said it."""
@@ -66,7 +67,7 @@ class Telling:
         )
         self._say("INCONCLUSIVE", "note", rest)
         fields = _peer(peer) | {"netduet.diagnosis": escape(why)}
-        self._warn("peer.without_datagrams", **fields)
+        self._log.log(self._bad, "peer.without_datagrams", **fields)
 
     def lookup(self, named: Named) -> None:
         """Say that a name resolves no more, or again."""
@@ -79,7 +80,7 @@ class Telling:
             self._say("FAIL", "NAME", rest)
             cause = "" if named.cause is None else named.cause.value
             fields |= {"error.type": cause, "error.message": escape(named.trouble)}
-            self._warn("lookup.failed", **fields)
+            self._log.log(self._bad, "lookup.failed", **fields)
         else:
             self._say("PASS", "NAME", f"{target} resolves again")
             self._log.info("lookup.recovered", **fields)
@@ -123,7 +124,7 @@ class Telling:
         """Say that no peer can be reached, since a monotonic second."""
         epoch = time.time() - time.monotonic()
         self._say("FAIL", "ALL", words.alone(peers, begin + epoch))
-        self._warn("watch.alone", **{"netduet.peers": peers})
+        self._log.log(self._bad, "watch.alone", **{"netduet.peers": peers})
 
     def found(self, peer: Peer, one: Finding) -> None:
         """Say that a check on the schedule finds something that it did not before."""

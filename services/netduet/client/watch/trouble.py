@@ -25,6 +25,8 @@ DIRECTIONS: Final = {
 }
 """The sides as metrics and logs name them."""
 
+UNMET: Final = "watch.unmet"
+
 DOWN: Final = frozenset(
     ("stream.outage", "stream.restarted", "stream.new_connections")
 ) | {
@@ -32,7 +34,7 @@ DOWN: Final = frozenset(
     "watch.paused",
     "watch.refused",
     "watch.stuck_flow",
-    "watch.unmet",
+    UNMET,
 }
 """Classes in which new work was not possible: they count against availability."""
 

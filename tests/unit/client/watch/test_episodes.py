@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.dial import Address
+from netduet.client.dial import UNROUTED, Address
 from netduet.client.streaming.events import Closure, Event, Outage, Pause, Restart
 from netduet.client.streaming.picture import Counted
 from netduet.client.watch.diagnosis import Signs, excused
@@ -452,7 +452,7 @@ def test_what_is_learnt_of_trouble_is_told_once() -> None:
     assert [type(one) for one in told] == [Began, Learnt]
     assert "have not failed so far" in told[0].trouble.seen
     assert told[1].trouble.failure == "watch.refused"
-    assert told[1].trouble.seconds == pytest.approx(3.0)
+    assert told[1].trouble.seconds == pytest.approx(5.0)
 
 
 def test_trouble_of_which_nothing_is_learnt_is_told_as_it_begins_alone() -> None:
@@ -508,7 +508,7 @@ def test_connections_that_chance_may_fail_are_told_as_that() -> None:
     assert (one.failure, one.proven) == ("stream.new_connections", False)
     assert one.seen == (
         "3 new connections in a row did not work (no answer in time): "
-        "the loss that there is may do so by chance"
+        "so few may be by chance, so nothing is proven"
     )
 
 
@@ -529,3 +529,45 @@ def test_outage_says_how_new_connections_were_turned_away() -> None:
     closure = Closure(100.0, 102.5, 99.0, 102.0, 3, why, turned_away=True)
     (one,) = over(happened(out(FORTH), closure, signs=silent()))
     assert one.seen.endswith(f"; new connections: {why}")
+
+
+def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
+    """It may have been made again by the time in which new ones have failed often enough."""
+    closure = Closure(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
+    watched = episodes()
+    watched.look(100.5, WELL, [Pause(100.0, 100.0, "ECONNRESET")], GOOD)
+    (told,) = watched.look(103.0, Signs(closure=closure), [], GOOD)
+    assert told.trouble.seen == "new connections do not work (x)"
+
+
+def test_server_that_was_silent_all_the_while_explains_its_connections() -> None:
+    """That they stood still, too, is no trouble of its own."""
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    still = replace(GOOD, stalls=((100.0, 103.0),))
+    pause = Pause(100.0, 104.0)
+    watched.look(104.0, WELL, [pause], still)
+    (one,) = over(watched.look(104.0 + LATER, WELL, [], still))
+    assert (one.failure, one.end, one.proven) == ("watch.paused", 103.0, True)
+
+
+@pytest.mark.parametrize(
+    ("why", "where"),
+    [
+        (UNROUTED, "client"),
+        ("ECONNREFUSED: Connection refused", SERVER),
+        ("no answer in time", UNKNOWN),
+    ],
+)
+def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) -> None:
+    """Without datagrams: no route is this end's, a refusal the server's."""
+    none = Totals(Counted(), Counted(), 500, 0, 1000, 1000)
+    closure = Closure(100.0, 104.0, 99.0, 103.0, 4, why)
+    pause = Pause(100.0, 104.2)
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    watched.look(0.0, WELL, [], none)
+    after = replace(none, begun=504, failed=4)
+    watched.look(104.5, WELL, [closure, pause], after)
+    (one,) = over(watched.look(104.5 + LATER, WELL, [], after))
+    assert (one.failure, one.where) == ("stream.outage", where)
+    assert why in one.seen

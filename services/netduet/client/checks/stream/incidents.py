@@ -21,6 +21,11 @@ HALF: Final = 0.5
 _PACKETS: Final = 4
 """Packets on which a connection hangs: SYN, its answer, the question, its answer."""
 
+_DOUBT: Final = 0.01
+"""How often the bound of the loss may be wrong where two kinds must fail at one time:
+both the time before would have to be lucky, and then the row unlucky.
+"""
+
 _RETRY: Final = 0.2
 """Seconds until TCP sends a lost segment again, at first; then twice that, and so on."""
 
@@ -160,7 +165,7 @@ def both_by_chance(place: Place, one: Incident) -> bool:
         return False
     if closure.turned_away or pause.broken:
         return False
-    share = _share_by_connections(place)
+    share = _share_by_connections(place, _DOUBT)
     connection = 1.0 - (1.0 - share) ** 2
     beginnings = max(1, place.fresh.begun)
     row = connection**closure.failed * share ** _losses(place, pause)
@@ -196,7 +201,7 @@ def _share_by_datagrams(place: Place) -> float:
     return at_most(min(max(0, lost), max(1, sent)), max(1, sent))
 
 
-def _share_by_connections(place: Place) -> float:
+def _share_by_connections(place: Place, doubt: float = DOUBT) -> float:
     """Return how many packets may be lost, by the fresh connections that worked.
 
     Each of them needs two packets at the least, its SYN and the answer to it.
@@ -204,7 +209,7 @@ def _share_by_connections(place: Place) -> float:
     out = sum(one.failed for one in place.closures)
     begun = max(1, place.fresh.begun - out)
     failed = min(max(0, place.fresh.failed - out), begun)
-    return 1.0 - math.sqrt(1.0 - at_most(failed, begun))
+    return 1.0 - math.sqrt(1.0 - at_most(failed, begun, doubt))
 
 
 def _likely(lost: int, sent: int, row: int) -> bool:
