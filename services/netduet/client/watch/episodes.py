@@ -175,7 +175,7 @@ class Episodes:
         lasts = standing.seen == one.seen
         if len(self._said) > due or not lasts:
             return []
-        news = one.seen != self._said[-1]
+        news = not self._said[-1].startswith(one.seen)
         self._said += [one.seen] * (1 + due - len(self._said))
         return [Learnt(self._number, one)] if news else []
 

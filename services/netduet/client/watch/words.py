@@ -197,10 +197,16 @@ def _outages(count: int, longest: float) -> str:
 def _rows(one: Summary) -> Iterator[Line]:
     if one.peers == 1 and not any(row.standing for row in one.rows):
         return
-    for row in one.rows[:ROWS]:
+    rows = one.rows
+    if len(rows) > ROWS:
+        rows = tuple(row for row in rows[:ROWS] if row.sum.outages or row.standing)
+    for row in rows:
         yield (("", f"  {_row(row, one.now)}"),)
-    if len(one.rows) > ROWS:
-        yield (("faint", f"  and {len(one.rows) - ROWS} peers that fared better"),)
+    rest = len(one.rows) - len(rows)
+    if rest and one.rows[len(rows)].sum.outages:
+        yield (("faint", f"  and {rest} peers that fared no worse"),)
+    elif rest:
+        yield (("faint", f"  {rest} peers: no outage"),)
 
 
 def _row(row: Watched, now: float) -> str:

@@ -210,3 +210,18 @@ def test_hint_is_of_the_most_frequent_class() -> None:
     made = account(trouble(10, 11, "watch.paused", "server"), *often)
     *_, hint = words.summary(made.summary(100.0), 0.0)
     assert "`netduet explain stream.outage`" in plain(hint)
+
+
+def test_of_many_peers_those_without_an_outage_are_counted_alone() -> None:
+    """Twenty lines that say nothing are not read."""
+    made = account(trouble(10, 14))
+    for number in range(300):
+        made.add(f"c{number}", "web", 0.0)
+    lines = [plain(line) for line in words.summary(made.summary(100.0), 0.0)]
+    assert "  a (web): 96.000 %, 1 outage of 4.00 s" in lines
+    assert "  301 peers: no outage" in lines
+    assert not [line for line in lines if "c1" in line]
+    for number in range(300):
+        made.ended(f"c{number}", Ended(0, trouble(10, 11)))
+    lines = [plain(line) for line in words.summary(made.summary(100.0), 0.0)]
+    assert "  and 282 peers that fared no worse" in lines
