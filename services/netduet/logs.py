@@ -81,7 +81,7 @@ EVENTS: Final = {
     "finding.began": "A check on the watch's schedule finds something new.",
     "finding.ended": "A check on the schedule finds something no more.",
     "lookup.failed": "A name does not resolve; its last addresses are kept.",
-    "lookup.recovered": "A name resolves again.",
+    "lookup.recovered": "A name resolves, and did not before.",
     "logs.dropped": "Lines were lost, because nobody read what was written.",
     "runtime.warning": "A warning of Python or of a library.",
     "runtime.message": "A record of the standard library's logging.",

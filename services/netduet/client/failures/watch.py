@@ -68,7 +68,7 @@ WATCH: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "watch.paused",
-        "a server stood still",
+        "a server was silent for a while",
         "For a while nothing came from a server, and afterwards nothing was lacking: what "
         "was sent had waited, and was not lost, or was not sent at all.",
         SERVER,
@@ -86,6 +86,7 @@ WATCH: Final[tuple[Failure, ...]] = (
                 "netduet_throttled_seconds_total"
             ),
             "leave CPU limits away from what has to answer in time",
+            "look at the firewall of the server's host: did its rules change at that time?",
         ),
     ),
     Failure(

@@ -82,7 +82,7 @@ class Telling:
             fields |= {"error.type": cause, "error.message": escape(named.trouble)}
             self._log.log(self._bad, "lookup.failed", **fields)
         else:
-            self._say("PASS", "NAME", f"{target} resolves again")
+            self._say("PASS", "NAME", f"{target} resolves now")
             self._log.info("lookup.recovered", **fields)
 
     def told(self, look: Sequence[tuple[Peer, Told]]) -> None:
