@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from tests.lab.conditions import DOWN, PORT, UP, Way
-from tests.lab.topology import Place
+from tests.lab.topology import Place, Role
 
 _FAMILIES: Final = ("iptables", "ip6tables")
 _COUNTED: Final = f"-p udp --dport {PORT}"
@@ -35,12 +35,15 @@ _PATIENCE: Final = 60.0
 class Outage:
     """What is dropped, by matches of the router's FORWARD chain, and for how long.
 
-    ``old``: what belongs to the TCP connections that are there when it begins.
+    ``old``: what belongs to the TCP connections that are there when it begins. ``role``
+    and ``chain`` are for what is dropped elsewhere.
     """
 
     matches: tuple[str, ...] = ()
     seconds: float = 1.5
     old: bool = False
+    role: Role = "router"
+    chain: str = "FORWARD"
 
 
 @dataclass(slots=True)
@@ -78,6 +81,11 @@ def old_out(seconds: float = 1.5) -> Outage:
     return Outage((), seconds, old=True)
 
 
+def own_out(seconds: float = 1.5) -> Outage:
+    """Let the client's own host send nothing: its kernel says so to who tries."""
+    return Outage(("",), seconds, role="client", chain="OUTPUT")
+
+
 BOTH: Final = (UP, DOWN)
 
 
@@ -110,10 +118,10 @@ def _have(
         if over.wait(_LATER):
             return
         matches = _ports(place) if outage.old else outage.matches
-        with _Change(place, "-I", matches) as change:
+        with _Change(place, outage, "-I", matches) as change:
             happened.begin = change.make()
         until = sum(happened.begin) / 2 + outage.seconds
-        with _Change(place, "-D", matches) as change:
+        with _Change(place, outage, "-D", matches) as change:
             over.wait(until - time.monotonic())
             happened.end = change.make()
     except (OSError, subprocess.SubprocessError) as error:
@@ -126,12 +134,15 @@ class _Change:
     A busy machine takes long to start a process: that is over when it matters.
     """
 
-    def __init__(self, place: Place, how: str, matches: tuple[str, ...]) -> None:
+    def __init__(
+        self, place: Place, outage: Outage, how: str, matches: tuple[str, ...]
+    ) -> None:
         """Have the tools read all but the last word."""
-        lines = "".join(f"{how} FORWARD {match} -j DROP\n" for match in matches)
+        rule = f"{how} {outage.chain}"
+        lines = "".join(f"{rule} {match} -j DROP\n" for match in matches)
         self._tools = [
             subprocess.Popen(
-                place.command("router", f"{tool}-restore", "--noflush"),
+                place.command(outage.role, f"{tool}-restore", "--noflush"),
                 stdin=subprocess.PIPE,
                 text=True,
             )

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_outages_are_told_with_their_length_and_direction() -> None:
-    """Each way and both, within 0.1 s, or as well as the truth itself is known."""
+    """Each way, both, and this end, within 0.1 s, or as well as the truth is known."""
     name = f"netduet-watching-{uuid.uuid4().hex[:12]}"
     command = ["docker", "run", "--rm", "--name", name, *container.OPTIONS]
     command += ["--entrypoint", "python", container.build(), "-m", "tests.lab.watching"]

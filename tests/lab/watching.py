@@ -28,8 +28,11 @@ WHERE: Final[dict[tuple[Way, ...], str]] = {
     (UP,): "to_server",
     (DOWN,): "from_server",
     (UP, DOWN): "both",
+    (): "client",
 }
-OUTAGES: Final = (((UP,), 0.9), ((DOWN,), 1.4), ((UP, DOWN), 2.3))
+OUTAGES: Final = (((UP,), 0.9), ((DOWN,), 1.4), ((UP, DOWN), 2.3), ((), 1.7))
+"""Which ways are out, and for how long; none: this end's own host sends nothing."""
+
 
 _PATIENCE: Final = 60.0
 
@@ -76,7 +79,10 @@ def watched(number: int, ways: tuple[Way, ...], seconds: float) -> Told:
         timer = threading.Timer(_PATIENCE, process.kill)
         stack.callback(timer.cancel)
         timer.start()
-        with outages.during(place, outages.all_out(*ways, seconds=seconds)) as happened:
+        outage = outages.all_out(*ways, seconds=seconds)
+        if not ways:
+            outage = outages.own_out(seconds)
+        with outages.during(place, outage) as happened:
             events = _until_ended(process)
         if happened.failed:
             raise RuntimeError(f"the outage: {happened.failed}")

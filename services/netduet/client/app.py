@@ -112,6 +112,7 @@ def watch(
                 settings.watch_resolve_interval,
             ),
             settings.watch_history,
+            words=not settings.json_report,
         )
 
         async def run() -> None:

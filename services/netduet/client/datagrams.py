@@ -156,16 +156,18 @@ class Datagrams:
 
     def send(self, data: bytes) -> str:
         """Send; return "" or the name of the error that kept it from leaving."""
+        name = ""
         for _ in range(_TRIES):
             try:
                 self._sock.send(data)
             except OSError as error:
+                name = errno.errorcode.get(error.errno or 0, str(error.errno))
                 # An ICMP error about an earlier one: this one has not been tried.
                 if not self._note(error):
-                    return errno.errorcode.get(error.errno or 0, str(error.errno))
+                    break
             else:
                 return ""
-        return "EAGAIN"
+        return name  # without a route each try says the same
 
     def fileno(self) -> int:
         """Return the descriptor, for who waits for many of them."""

@@ -22,6 +22,9 @@ from netduet import kernel
 Result = TypeVar("Result")
 
 
+UNROUTED: Final = "this host has no route there"
+
+
 class Cause(StrEnum):
     """Why a name or an address could not be had."""
 
@@ -210,7 +213,7 @@ async def connect(address: Address, patience: float) -> Dialled:
     """Make one connection; never raises. The socket is the caller's to close."""
     begin = time.monotonic()
     if not has_route(address):
-        detail = "this host has no route there"
+        detail = UNROUTED
         return Dialled(address, None, Cause.NO_ROUTE, detail, 0, begin, begin)
     sock = None
     try:

@@ -178,7 +178,7 @@ def test_watch_tells_that_scaling_costs_nothing(stack: Stack) -> None:
             watching.watches(replicas)
         said = watching.told()
     assert_nothing_lost(said, 5)
-    assert said.count(", left the name") == 3
+    assert said.count(", watched no more") == 3
 
 
 def test_watch_tells_that_a_rolling_update_costs_nothing(stack: Stack) -> None:
@@ -194,7 +194,7 @@ def test_watch_tells_that_a_rolling_update_costs_nothing(stack: Stack) -> None:
         watching.watches(2)
         said = watching.told()
     assert_nothing_lost(said, 4)
-    assert said.count(", left the name") == 2
+    assert said.count(", watched no more") == 2
 
 
 def test_watch_tells_of_a_task_that_is_killed(stack: Stack) -> None:

@@ -24,10 +24,12 @@ STREAM: Final[tuple[Failure, ...]] = (
             "a firewall, NAT or virtual network was loaded with new rules, or restarted",
             "a link went down and up again: a loose cable, Wi-Fi that changes its station",
             "one way only: a link or route that only this direction takes, or a queue that overflows",
+            "at one end: its own link or route was gone, or its own firewall let nothing out",
         ),
         (
             "look for what changed at that time in the logs of what lies between the two",
             "one way only: follow that direction's path, for the two may differ",
+            "at one end: `ip link`, `ip route` and its firewall's rules (`nft list ruleset`) there",
             "run again with a longer --stream-time, to see whether it comes back, and when",
             "raise --max-outage if the application can wait for so long",
         ),

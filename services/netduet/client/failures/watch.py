@@ -84,15 +84,16 @@ WATCH: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "watch.paused",
-        "a server stood still",
+        "a server was silent for a while",
         "For a while nothing came from a server, and afterwards nothing was lacking: what "
-        "was sent had waited, and was not lost.",
+        "was sent had waited, and was not lost, or was not sent at all.",
         SERVER,
         (
             (
                 "the server's process or its whole host was frozen: no CPU, a CPU limit, a "
                 "snapshot or a move of its virtual machine"
             ),
+            "a firewall on the server's own host let nothing out for so long",
             "something in between held packets up for so long, and delivered all of them",
         ),
         (
@@ -101,6 +102,7 @@ WATCH: Final[tuple[Failure, ...]] = (
                 "netduet_throttled_seconds_total"
             ),
             "leave CPU limits away from what has to answer in time",
+            "look at the firewall of the server's host: did its rules change at that time?",
         ),
     ),
     Failure(

@@ -37,12 +37,16 @@ _FAREWELL: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A fresh connection. ``void``: it failed by this end itself, and proves nothing."""
+    """A fresh connection. ``void``: it failed by this end itself, and proves nothing.
+
+    ``turned_away``: something answered, and it was no welcome, or there was no route.
+    """
 
     begin: float
     end: float
     why: str = ""
     void: bool = False
+    turned_away: bool = False
 
     @property
     def worked(self) -> bool:
@@ -63,6 +67,8 @@ class Closures:
         self._void_since: float | None = None
         self.why = ""
         """Why the latest one did not work, "" where it did."""
+        self.least = LEAST
+        """From how many on a run that is over is told of."""
         self._tell = tell
         self._run: Closure | None = None
         self.worked = 0.0
@@ -83,18 +89,29 @@ class Closures:
         if tick.worked:
             self._void_since = None
             self._run, self.worked = None, tick.begin
-            if run is not None and run.failed >= LEAST:
+            if run is not None and run.failed >= self.least:
                 self._tell(replace(run, end=tick.begin, ended=True))
             return
         self.failed += 1
         if run is None:
             before = self.worked or tick.begin
             self._run = Closure(
-                tick.begin, tick.end, before, tick.begin, 1, tick.why, ended=False
+                tick.begin,
+                tick.end,
+                before,
+                tick.begin,
+                1,
+                tick.why,
+                ended=False,
+                turned_away=tick.turned_away,
             )
         else:
             self._run = replace(
-                run, end=tick.end, last=tick.begin, failed=run.failed + 1
+                run,
+                end=tick.end,
+                last=tick.begin,
+                failed=run.failed + 1,
+                turned_away=run.turned_away or tick.turned_away,
             )
 
     @property
@@ -181,12 +198,20 @@ class Connections:
         if not why and end - begin > bound:
             why = "it took too long"
         ours = _ours(opening) or self._stalls.stalled(begin, end) > _STALLED
-        return Tick(begin, end, why, bool(why) and ours)
+        return Tick(begin, end, why, bool(why) and ours, _turned_away(opening))
 
 
 def _ours(opening: Opening) -> bool:
     """Tell whether this host itself had no descriptor, port or memory for it."""
     return opening.cause is Cause.OTHER and not opening.accepted
+
+
+def _turned_away(opening: Opening) -> bool:
+    """Tell whether something answered, and not as a server does, or nothing could leave."""
+    if opening.welcome is not None:
+        return False
+    told = {None, Cause.REFUSED, Cause.RESET, Cause.NO_ROUTE}
+    return opening.closed or opening.cause in told
 
 
 def _why(opening: Opening) -> str:
@@ -195,6 +220,10 @@ def _why(opening: Opening) -> str:
         return ""
     if opening.refused is not None:
         return f"the server said {opening.refused.code}"
+    if opening.foreign or opening.broken is not None:
+        return "something else than a netduet server answered"
     if not opening.accepted:
-        return f"it was not made ({opening.detail})"
-    return f"it was made, and not answered ({opening.detail or 'closed'})"
+        return opening.detail
+    if opening.closed:
+        return "accepted, and closed without an answer"
+    return f"accepted, and not answered: {opening.detail}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,10 @@ _SETTLE: Final = 0.25
 _QUIET: Final = 0.3
 _LONGEST: Final = 1.5
 _STOPS: Final = 5
+_SPANS: Final = 64
+_OWN: Final = ("EACCES", "EADDRNOTAVAIL", "ENETDOWN", "ENETUNREACH", "EPERM")
+"""Errors by which our own kernel does not send. Others may tell of an earlier datagram."""
+
 _KNOCK: Final = 0.1
 _SELDOM: Final = 2.0
 """Seconds between two questions for a cookie, at first and after some in vain."""
@@ -65,6 +70,7 @@ class Streaming:
         self.refused = ""
         self.unsent = 0
         self.error = ""
+        self._withheld: deque[tuple[float, float]] = deque(maxlen=_SPANS)
         self.stalled = 0.0
         self.round_trip = 0.0
         self._sock = sock
@@ -78,6 +84,11 @@ class Streaming:
         self._over = False
         self._fair = True
         self._due = self._settled = 0.0
+
+    @property
+    def withheld(self) -> tuple[tuple[float, float], ...]:
+        """The latest times in which our own kernel did not send, for the reason ``error``."""
+        return tuple(self._withheld)
 
     def run(self, seconds: float, stop: threading.Event) -> None:
         """Stream for so long, or until told to stop; then end the server's stream."""
@@ -148,12 +159,20 @@ class Streaming:
             if error:
                 self.unsent += 1
                 self.error = error
+                if error.startswith(_OWN):
+                    self._withhold(now)
             else:
                 picture.sent(now)
         elif now - self._knocked >= min(_SELDOM, _KNOCK * 2 ** (self._knocks // 16)):
             self._knocked = now
             self._knocks += 1
             self.error = self._ask(0) or self.error
+
+    def _withhold(self, now: float) -> None:
+        spans, begin = self._withheld, now
+        if spans and now - spans[-1][1] <= self._period:
+            begin, _ = spans.pop()
+        spans.append((begin, now + self._period))
 
     def _ask(self, number: int, flags: StreamFlag = streams.PLAIN) -> str:
         period = round(self._period * 1000)

@@ -56,7 +56,8 @@ class Closure:
 
     ``begin`` and ``end`` are when the first of them was begun, and the first behind
     them that worked; ``last`` when the last of them was. ``before`` is when the last
-    one before them was begun.
+    one before them was begun. ``turned_away``: one of them was refused, had
+    no route, or was answered by something else, which no loss does.
     """
 
     begin: float
@@ -66,6 +67,7 @@ class Closure:
     failed: int
     why: str
     ended: bool = True
+    turned_away: bool = False
 
     @property
     def seconds(self) -> float:

@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a watch is to do, and who does it. ``neighbours`` 0: all addresses of a name."""
+    """What a watch is to do, and who does it. ``neighbours`` 0: all addresses of a name.
+
+    ``words`` False: nothing but log lines tell.
+    """
 
     asker: Whereabouts
     targets: tuple[Target, ...]
     neighbours: int
     paces: Paces
     history: int
+    words: bool = True
 
 
 async def watch(
@@ -45,7 +49,7 @@ async def watch(
 
     ``admin`` are listening sockets of the admin port, none for no such port.
     """
-    telling = Telling(write)
+    telling = Telling(write, words=wanted.words)
     whom = Whom(
         tuple(Named(one) for one in wanted.targets),
         # A node's name outlives the container on it: choices do not change with each.
@@ -56,7 +60,7 @@ async def watch(
         watching = Watching(
             whom, wanted.paces, context, stalls, telling=telling, history=wanted.history
         )
-        targets = ", ".join(map(str, wanted.targets))
+        targets = [str(one) for one in wanted.targets]
         telling.started(targets, wanted.neighbours, wanted.asker.place)
         state = _State()
         async with _admin(admin, watching, stalls, state, wanted.asker):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,8 +19,10 @@ from netduet.client.checks.stream.incidents import (
     sort_out,
 )
 from netduet.client.checks.stream.measured import Place
+from netduet.client.dial import UNROUTED
 from netduet.client.failures.declaration import (
     BACK,
+    CLIENT,
     FORTH,
     INTERMEDIARY,
     SERVER,
@@ -26,19 +30,15 @@ from netduet.client.failures.declaration import (
 )
 from netduet.client.streaming.events import Closure, Outage, Pause, Restart, covered
 from netduet.client.verdict import Side
-from netduet.client.watch.trouble import Trouble
+from netduet.client.watch.trouble import UNMET, Trouble
 from netduet.wire.foreign import escape
 
 REFUSED: Final = "ECONNREFUSED"
 
-UNMET: Final = "watch.unmet"
 DATAGRAMS: Final = "watch.datagrams"
 
 QUARTER: Final = 0.25
 """Share of a pause in which an end did not run that explains it: what waited comes late."""
-
-_LEAST: Final = 0.2
-"""Seconds for which a server must have stood still to be said to have."""
 
 _AT_ONCE: Final = 1.0
 """Seconds within which the server's stream must have stopped with ours to be out too."""
@@ -55,6 +55,7 @@ _DATAGRAMS: Final = {
     FORTH: "no datagrams arrive on the way to the server",
     UNKNOWN: "no datagrams come back",
 }
+_WITHHELD: Final = "this end itself could not send there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Signs:
     ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
     whether this peer has ever answered; ``worked`` whether a connection begun since
     datagrams stay away worked. ``gone``: no datagrams pass that could tell,
-    and the old connection broke and could not be made again.
+    and the old connection broke and could not be made again. ``withheld`` is why our
+    own kernel sends nothing there, "" where it does.
     """
 
     stream: Outage | None = None
@@ -73,6 +75,7 @@ class Signs:
     why: str = ""
     seen: bool = True
     gone: bool = False
+    withheld: str = ""
     worked: bool = False
 
     @property
@@ -103,28 +106,46 @@ def excused(signs: Signs, ours: float, theirs: float, seconds: float) -> Signs:
     return signs
 
 
-def provisional(signs: Signs, now: float) -> Trouble:
-    """Say what can be said while it goes on."""
+def provisional(signs: Signs, now: float, *, shaken: bool = False) -> Trouble:
+    """Say what can be said while it goes on.
+
+    ``shaken``: the old connection has stood still or broken lately.
+    """
     begin = signs.begin
     begin = now if begin is None else begin
-    closure = signs.closure
-    if signs.stream is not None and (signs.seen or closure is None):
-        return _by_stream(signs, signs.stream, begin, now)
+    where = _blamed(signs.why)
+    stream, closure = signs.stream, signs.closure
+    if stream is not None and signs.worked:
+        seen = f"{_DATAGRAMS[stream.where]}; connections work"
+        return _going_on(DATAGRAMS, stream.where, begin, now, seen)
+    if stream is not None and stream.where == FORTH and not signs.withheld:
+        seen = "nothing arrives on the way to the server; what it sends comes"
+        return _going_on("stream.outage", FORTH, begin, now, seen)
+    if closure is not None and not signs.seen:
+        seen = f"no netduet has answered there yet: {escape(closure.why)}"
+        return _going_on(UNMET, where, begin, now, seen)
+    if stream is not None:
+        return _silence(signs, begin, now)
+    if closure is not None and signs.gone:
+        seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
+        failure = "watch.refused" if where == SERVER else "stream.outage"
+        return _going_on(failure, where, begin, now, seen)
     if closure is not None:
-        return _by_new_ones(signs, closure, begin, now)
+        seen = f"new connections do not work ({escape(closure.why)})"
+        if signs.pause is not None:
+            seen += ", and the old one stands still"
+        elif not shaken:
+            seen += ", and what is there goes on"
+        return _going_on("stream.new_connections", where, begin, now, seen)
     seen = "the old connection stands still, and new ones work"
     return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
 
 
-def _by_stream(signs: Signs, stream: Outage, begin: float, now: float) -> Trouble:
+def _silence(signs: Signs, begin: float, now: float) -> Trouble:
     """Say what it is that no datagrams come."""
-    where = stream.where
-    if signs.worked:
-        seen = f"{_DATAGRAMS[where]}; connections work"
-        return _going_on(DATAGRAMS, where, begin, now, seen)
-    if where == FORTH:
-        seen = "nothing arrives on the way to the server; what it sends comes"
-        return _going_on("stream.outage", FORTH, begin, now, seen)
+    if signs.withheld:
+        seen = f"this end itself cannot send there ({_spelt(signs.withheld)})"
+        return _going_on("stream.outage", CLIENT, begin, now, seen)
     if REFUSED in signs.why:
         seen = "nothing listens there any more: its host refuses connections"
         return _going_on("watch.refused", SERVER, begin, now, seen)
@@ -133,25 +154,20 @@ def _by_stream(signs: Signs, stream: Outage, begin: float, now: float) -> Troubl
         seen += f"; new connections: {escape(signs.why)}"
     else:
         seen += " to datagrams; new connections have not failed so far"
-    return _going_on("stream.outage", UNKNOWN, begin, now, seen)
+    return _going_on("stream.outage", _blamed(signs.why), begin, now, seen)
 
 
-def _by_new_ones(signs: Signs, closure: Closure, begin: float, now: float) -> Trouble:
-    """Say what it is that new connections do not work."""
-    refused = REFUSED in signs.why
-    if not signs.seen:
-        where = SERVER if refused else UNKNOWN
-        seen = f"no netduet has answered there yet: {escape(closure.why)}"
-        return _going_on(UNMET, where, begin, now, seen)
-    seen = f"new connections do not work ({escape(closure.why)}), and "
-    if signs.gone:
-        seen += "the old one broke"
-        if refused:
-            return _going_on("watch.refused", SERVER, begin, now, seen)
-        return _going_on("stream.outage", UNKNOWN, begin, now, seen)
-    still = signs.pause is not None
-    seen += "the old one stands still" if still else "what is there goes on"
-    return _going_on("stream.new_connections", UNKNOWN, begin, now, seen)
+def _blamed(why: str) -> str:
+    """Return at which end it is that a connection failed so; unknown for silence."""
+    if REFUSED in why:
+        return SERVER
+    return CLIENT if why == UNROUTED else UNKNOWN
+
+
+def _spelt(code: str) -> str:
+    """Return an error's name with the kernel's words for it."""
+    number = getattr(errno, code, None)
+    return code if number is None else f"{code}: {os.strerror(number)}"
 
 
 def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Trouble:
@@ -175,28 +191,47 @@ def final(place: Place, tolerance: float) -> list[Trouble]:
 def _incident(place: Place, one: Incident) -> Trouble:
     restart = one.restart
     if restart is not None and moved(restart):
-        return replace(_restarted(restart), evidence=words.effects(one))
+        again = _restarted(restart)
+        seen = again.seen
+        if one.closure is not None:
+            seen += f"; new connections: {escape(one.closure.why)}"
+        return replace(again, seen=seen, evidence=words.effects(one))
+    if not one.outages:
+        return _by_connections(place, one)
     where = one.where
     if where == FORTH and restart is not None and _both(one, restart):
         where = INTERMEDIARY
-    if not one.outages:
-        return _by_connections(place, one)
-    off = max(outage.precision for outage in one.outages)
-    seen = f"{_WAYS[where]} for {one.seconds:.2f} s (±{off:.2f} s)"
-    starved = max(one.starved, 0.0)
-    proven = starved < HALF * one.seconds
-    if not proven:
-        seen += f"; for {starved:.2f} s of it an end itself did not run, so nothing is proven"
-    elif one.overflows:
-        proven = False
-        seen += "; an end's own buffer was full meanwhile, so nothing is proven"
+    flow = place.datagrams
+    if covered(flow.withheld, one.begin, one.end) >= HALF * one.seconds:
+        seen = _lasted(f"{_WITHHELD} ({_spelt(flow.error)})", one)
+        evidence = ((Side.CLIENT, "its own kernel let none out"), *words.effects(one))
+        return Trouble("stream.outage", CLIENT, one.begin, one.end, seen, evidence)
     told = replace(one, where=where)
     evidence = (*words.losses(place, told), *words.overflows(told))
-    failure = "stream.outage"
-    if proven and _connections_went_on(place, one):
+    seen, failure = _lasted(_WAYS[where], one), "stream.outage"
+    doubt = _doubt(one)
+    if doubt:
+        seen += f"; {doubt}, so nothing is proven"
+    elif one.closure is not None and one.closure.turned_away:
+        seen += f"; new connections: {escape(one.closure.why)}"
+    elif _connections_went_on(place, one):
         failure = DATAGRAMS
         seen += ", of datagrams alone: connections worked all the while"
+    proven = not doubt
     return Trouble(failure, where, one.begin, one.end, seen, evidence, proven=proven)
+
+
+def _lasted(seen: str, one: Incident) -> str:
+    off = max(outage.precision for outage in one.outages)
+    return f"{seen} for {one.seconds:.2f} s (±{off:.2f} s)"
+
+
+def _doubt(one: Incident) -> str:
+    """Return why an outage proves nothing of the network; "" if it does."""
+    starved = max(one.starved, 0.0)
+    if starved >= HALF * one.seconds:
+        return f"for {starved:.2f} s of it {_starved(one)} itself did not run"
+    return "an end's own buffer was full meanwhile" if one.overflows else ""
 
 
 def _connections_went_on(place: Place, one: Incident) -> bool:
@@ -210,6 +245,13 @@ def _connections_went_on(place: Place, one: Incident) -> bool:
     return long and tried and not shown
 
 
+def _starved(one: Incident) -> str:
+    """Say which end it was that did not run for the longest."""
+    ours = max(it.deaf if it.where == BACK else it.slipped for it in one.outages)
+    theirs = max(it.slipped if it.where == BACK else it.deaf for it in one.outages)
+    return "the server" if theirs > ours else "this end"
+
+
 def _both(one: Incident, restart: Restart) -> bool:
     """Tell whether both ways were out, though the server's old stream is not there to tell.
 
@@ -220,12 +262,14 @@ def _both(one: Incident, restart: Restart) -> bool:
 
 
 def _by_connections(place: Place, one: Incident) -> Trouble:
+    why = "" if one.closure is None else f" ({escape(one.closure.why)})"
     seen = (
         "neither new connections nor the old one worked"
-        f"{_bounds(one.closure)}; datagrams, which would tell the direction, do not pass"
+        f"{_bounds(one.closure)}{why}; datagrams, which would tell the direction, do not pass"
     )
     evidence = words.losses(place, one)
-    return Trouble("stream.outage", one.where, one.begin, one.end, seen, evidence)
+    where = one.where if one.closure is None else _blamed(one.closure.why)
+    return Trouble("stream.outage", where, one.begin, one.end, seen, evidence)
 
 
 def _restarted(one: Restart) -> Trouble:
@@ -252,15 +296,13 @@ def _connections(
         if closure.last - closure.begin <= tolerance:
             continue
         also = [one for one in pauses if _meet(one, closure)]
-        where, kept = UNKNOWN, "what was there went on"
+        where, kept = _blamed(closure.why), "what was there went on"
         if also:
             kept = "the old one did not go on either"
         seen = (
             f"{closure.failed} new connections in a row did not work"
             f"{_bounds(closure)} ({escape(closure.why)}); {kept}"
         )
-        if REFUSED in closure.why:
-            where = SERVER
         failure = "stream.new_connections"
         if also and not place.datagrams.passed:
             failure = "stream.outage"  # and nothing tells which way
@@ -280,9 +322,17 @@ def _connections(
             INTERMEDIARY,
             pause.begin,
             pause.end,
-            f"{seen}, while new ones worked",
+            f"{seen}, {_beside(pause, place.closures)}",
             proven=proven,
         )
+
+
+def _beside(pause: Pause, closures: tuple[Closure, ...]) -> str:
+    """Say what new connections did meanwhile."""
+    failed = sum(one.failed for one in closures if _meet(pause, one))
+    if not failed:
+        return "while new ones worked"
+    return f"and {failed} new ones in a row did not work"
 
 
 def _meet(pause: Pause, closure: Closure) -> bool:
@@ -295,53 +345,3 @@ def _bounds(closure: Closure | None) -> str:
     if closure is None:
         return ""
     return f" for {words.bounds(closure)}" if closure.ended else ""
-
-
-def nothing_lost(
-    begin: float, end: float, stalls: tuple[tuple[float, float], ...]
-) -> Trouble:
-    """Say what silence was after which nothing is lacking.
-
-    ``stalls`` are the times in which the server's own stream shows that it did not run.
-    """
-    still = covered(stalls, begin, end)
-    seen = f"nothing came for {end - begin:.2f} s, and nothing was lost"
-    if still >= max(_LEAST, HALF * (end - begin)):
-        seen += (
-            f": the server itself stood still for {still:.2f} s, as its stream shows"
-        )
-        return Trouble("watch.paused", SERVER, begin, end, seen)
-    seen += ": it was held up, or this end did not run; nothing is proven"
-    return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
-
-
-def answers_at_last(standing: Trouble, closures: tuple[Closure, ...]) -> Trouble:
-    """Say that a peer answers that had not since the watch began.
-
-    Datagrams count what is lost only from the first answer on, so connections tell.
-    """
-    end = max((one.end for one in closures), default=standing.end)
-    failed = sum(one.failed for one in closures)
-    seen = "it answers for the first time since the watch began"
-    if failed:
-        seen += f"; {failed} new connections in a row did not work"
-    where, begin, proven = standing.where, standing.begin, standing.proven
-    return Trouble(UNMET, where, begin, end, seen, proven=proven)
-
-
-def stuck(one: Trouble) -> Trouble:
-    """Say that datagrams were answered as soon as they left from another port."""
-    seen = (
-        f"for {one.seconds:.2f} s datagrams from one port did not pass, while new "
-        "connections worked; from another port they did"
-    )
-    return replace(one, failure="watch.stuck_flow", where=INTERMEDIARY, seen=seen)
-
-
-def left(begin: float, now: float, before: Trouble) -> Trouble:
-    """Say that the name has dropped a server that had stopped to answer before."""
-    seen = (
-        f"its name dropped it after {now - begin:.2f} s in which it did not answer "
-        f"({before.seen})"
-    )
-    return Trouble("watch.left", SERVER, begin, now, seen)

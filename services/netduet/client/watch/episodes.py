@@ -24,12 +24,15 @@ from netduet.client.streaming.events import (
     Restart,
 )
 from netduet.client.streaming.picture import Counted
-from netduet.client.watch import diagnosis
+from netduet.client.watch import conclusions, diagnosis
 from netduet.client.watch.diagnosis import Signs
-from netduet.client.watch.trouble import Began, Ended, Told, Trouble
+from netduet.client.watch.trouble import Began, Ended, Learnt, Told, Trouble
 
 HOLD: Final = 1.8
 """Seconds of quiet after which an episode is over: by then what was lost is certain."""
+
+LATER: Final = (5.0, 30.0)
+"""Seconds of trouble after which is told what has been learnt of it since, if it differs."""
 
 MOST: Final = 200
 """Events of an episode; with more it is told in parts."""
@@ -51,6 +54,13 @@ class Totals:
     asked: int = 0
     answered: int = 0
     stalls: tuple[tuple[float, float], ...] = ()
+    withheld: tuple[tuple[float, float], ...] = ()
+    error: str = ""
+
+    @property
+    def worked(self) -> int:
+        """How many fresh connections worked."""
+        return self.begun - self.failed
 
 
 class Episodes:
@@ -73,6 +83,8 @@ class Episodes:
         self._tolerance = tolerance
         self._numbers = numbers
         self._number = 0
+        self._said: list[str] = []
+        """What was told of the trouble that goes on: when it began, and later."""
         self._batch: list[Event] = []
         self._stirred = 0.0
         self._over: deque[Trouble] = deque(maxlen=8)
@@ -81,6 +93,12 @@ class Episodes:
         self._afresh = float("-inf")
         self._unseen = False
         """The peer had never answered when what goes on began."""
+        self._silent: int | None = None
+        """How many new connections had worked when the streams fell silent."""
+        self._mute = False
+        """The streams have been silent in this episode."""
+        self._answered = 0
+        """How many worked in the latest silence."""
         self._late: Pause | None = None
         """What the old connection still suffers from an outage that is over."""
         self._out: deque[tuple[float, Outage | Closure]] = deque(maxlen=MOST)
@@ -96,6 +114,13 @@ class Episodes:
             if isinstance(event, Outage | Closure):
                 self._out.append((now, event))
         signs = self._settled(signs)
+        self._mute = self._mute or signs.stream is not None
+        if signs.stream is None:
+            self._silent = None
+        elif self._silent is None:
+            self._silent, self._answered = totals.worked, 0
+        else:
+            self._answered = totals.worked - self._silent
         told: list[Told] = []
         if signs.begin is not None:
             self._stirred = now
@@ -124,27 +149,36 @@ class Episodes:
             return []
         over = replace(standing, end=now)
         if left:
-            over = diagnosis.left(standing.begin, now, standing)
+            over = conclusions.left(standing.begin, now, standing)
         if away >= diagnosis.QUARTER * over.seconds:
             over = replace(over, proven=False)
         return [Ended(self._number, over)]
 
     def _announce(self, signs: Signs, now: float) -> list[Told]:
-        trouble = diagnosis.provisional(signs, now)
+        shaken = any(isinstance(one, Pause) for one in self._batch)
+        trouble = diagnosis.provisional(signs, now, shaken=shaken)
         standing = self.standing
         if standing is None:
             self._unseen = not signs.seen
             self._number = next(self._numbers)
             self.standing = trouble
+            self._said = [trouble.seen]
             return [Began(self._number, trouble)]
         begin = min(standing.begin, trouble.begin)
         told = {standing.failure, "stream.outage", "watch.refused", diagnosis.DATAGRAMS}
         least = {"stream.old_connections", diagnosis.DATAGRAMS}
         latest = trouble.failure in told or standing.failure in least
-        self.standing = replace(
+        self.standing = one = replace(
             trouble if latest else standing, begin=begin, end=now, proven=signs.proven
         )
-        return []
+        due = sum(one.seconds >= later for later in LATER)
+        # What is over shows for a moment as what it is not.
+        lasts = standing.seen == one.seen
+        if len(self._said) > due or not lasts:
+            return []
+        news = not self._said[-1].startswith(one.seen)
+        self._said += [one.seen] * (1 + due - len(self._said))
+        return [Learnt(self._number, one)] if news else []
 
     def _settled(self, signs: Signs) -> Signs:
         """Return the signs without a pause that an outage left behind.
@@ -173,20 +207,43 @@ class Episodes:
         ]
         standing, number = self.standing, self._number
         if self._unseen and standing is not None:
-            first = diagnosis.answers_at_last(standing, _only(self._batch, Closure))
+            first = conclusions.answers_at_last(standing, _only(self._batch, Closure))
             found = [first, *(one for one in found if one.begin >= first.end)]
         elif not found and standing is not None:
             end = max((one.end for one in self._batch), default=standing.end)
             end = max(end, standing.end)
-            found = [diagnosis.nothing_lost(standing.begin, end, totals.stalls)]
+            found = [self._unfounded(standing, end, totals)]
+        elif self._mute and standing is not None:
+            found = self._still(standing, found, totals)
         found = [
-            diagnosis.stuck(one) if one.begin < self._afresh <= one.end else one
+            conclusions.stuck(one) if one.begin < self._afresh <= one.end else one
             for one in found
         ]
-        self._batch, self.standing = [], None
+        self._batch, self.standing, self._mute = [], None, False
         self._over.extend(found)
         numbers = itertools.chain([number if standing else 0], itertools.repeat(0))
         return [Ended(next(numbers), one) for one in found]
+
+    def _unfounded(self, standing: Trouble, end: float, totals: Totals) -> Trouble:
+        """Say what it was that was told, and in the end was none of the network's."""
+        outages = _only(self._batch, Outage)
+        closures, pauses = _only(self._batch, Closure), _only(self._batch, Pause)
+        others: conclusions.Spans = (*closures, *pauses)
+        silent = standing.failure in {"stream.outage", "watch.refused"}
+        if outages or (others and not silent):
+            return conclusions.by_chance(standing, end, outages, others)
+        begin, answered = standing.begin, self._answered
+        return conclusions.nothing_lost(begin, end, totals.stalls, answered)
+
+    def _still(
+        self, standing: Trouble, found: list[Trouble], totals: Totals
+    ) -> list[Trouble]:
+        """Return what was found, unless its server was silent all the while: then that."""
+        if any(isinstance(one, Outage | Restart) for one in self._batch):
+            return found
+        begin, end = standing.begin, max(one.end for one in found)
+        still = conclusions.nothing_lost(begin, end, totals.stalls, self._answered)
+        return [still] if still.proven else found
 
     def _known(self, one: Trouble) -> bool:
         """Tell whether it is what an outage that was told of did to the old connection."""
@@ -222,7 +279,9 @@ class Episodes:
                 self._period,
                 up=_scattered(totals.up, base.up, up),
                 down=_scattered(totals.down, base.down, down),
+                error=totals.error,
                 server_stalls=totals.stalls,
+                withheld=totals.withheld,
             ),
             Fresh(
                 self._fresh,

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.datagrams import Datagrams
 from netduet.client.dial import Address, classify, in_thread
-from netduet.client.streaming.connections import AT_ONCE, Connections
+from netduet.client.failures.declaration import FORTH
+from netduet.client.streaming.connections import AT_ONCE, LEAST, Connections
 from netduet.client.streaming.datagrams import Streaming
 from netduet.client.streaming.echoes import Echoes
-from netduet.client.streaming.events import Event, Pause, covered
-from netduet.client.streaming.picture import Counted, Picture
+from netduet.client.streaming.events import Event, Outage, Pause, covered
+from netduet.client.streaming.picture import ROW, Counted, Picture
 from netduet.client.watch.diagnosis import QUARTER, Signs, excused
 from netduet.client.watch.episodes import HOLD, Episodes, Totals
 from netduet.client.watch.known import Known
@@ -57,6 +58,11 @@ LOOK: Final = 0.25
 
 STUCK: Final = 300
 """Datagrams without an answer, while connections work, after which others are tried."""
+
+TOGETHER: Final = 2
+"""New connections behind one another that are told of where no datagrams pass: with the
+old one's pause so few may prove an outage.
+"""
 
 _TRIAL: Final = 1.0
 _ROUND_TRIPS: Final = 6
@@ -143,6 +149,7 @@ class Peer:
         )
         self.streaming: Streaming | None = None
         self._sock: Datagrams | None = None
+        self._told_held = float("-inf")
         self._tried = float("-inf")
         self._begun = time.monotonic()
         self._unsaid = True
@@ -197,8 +204,9 @@ class Peer:
         counted = closures.begun, closures.failed, pauses.asked, pauses.answered
         if self.streaming is None:
             return Totals(Counted(), Counted(), *counted)
-        picture = self.streaming.picture
-        return Totals(picture.up, picture.down, *counted, picture.stalls)
+        one = self.streaming
+        up, down, stalls = one.picture.up, one.picture.down, one.picture.stalls
+        return Totals(up, down, *counted, stalls, one.withheld, one.error)
 
     def silence(self, now: float) -> str:
         """Return, once, why its datagrams can tell nothing; "" where they can."""
@@ -225,16 +233,24 @@ class Peer:
         pause = self.old.pauses.standing(now)
         if pause is not None and (
             pause.seconds <= self._means.tolerance
-            or (stream is None and closures.worked < pause.begin)
+            or (
+                stream is None
+                and closures.standing is None
+                and closures.worked < pause.begin
+            )
         ):
             pause = None  # too short; or who knows whether new ones work
         passed = one is not None and one.picture.latest is not None
+        closures.least = LEAST if passed else TOGETHER
         seen = passed or closures.begun > closures.failed
         gone = self.old.broken and not passed
         worked = stream is not None and closures.worked > stream.begin
         worked = worked and not closures.why
+        withheld, held = "", self._held(now)
+        if one is not None and held is not None:
+            withheld, stream = one.error, stream or held
         signs = Signs(
-            stream, closures.standing, pause, closures.why, seen, gone, worked
+            stream, closures.standing, pause, closures.why, seen, gone, withheld, worked
         )
         begin = signs.begin
         if begin is None:
@@ -245,6 +261,30 @@ class Peer:
         theirs = covered(stalls, begin, now)
         ours = self._means.stalls.stalled(begin, now)
         return excused(signs, ours, theirs, max(now - begin, LOOK))
+
+    def _held(self, now: float) -> Outage | None:
+        """Return the outage that this end itself is, when its kernel sends nothing.
+
+        Those that are over are told of: what was never sent is lost to nobody's count.
+        """
+        one, period = self.streaming, self._means.period
+        if one is None:
+            return None
+        spans = [it for it in one.withheld if it[0] > self._told_held]
+        outages = [
+            Outage(FORTH, begin, end, round((end - begin) / period), precision=period)
+            for begin, end in spans
+            if end - begin >= ROW * period
+        ]
+        if not outages:
+            return None
+        *over, last = outages
+        if last.end < now - LOOK:
+            over.append(last)
+        for it in over:
+            self._told_held = it.begin
+            self._events.append(it)
+        return None if last in over else replace(last, end=now, ended=False)
 
     def _ours(self, signs: Signs, events: list[Event]) -> bool:
         """Tell whether it may all come from this end, which did not run meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from netduet.client.failures import CATALOGUE
 from netduet.client.report.words import Line
 from netduet.client.watch import words
 from netduet.client.watch.account import Summary
-from netduet.client.watch.trouble import Began, Told
+from netduet.client.watch.trouble import Began, Learnt, Told
 from netduet.wire.foreign import escape
 
 if TYPE_CHECKING:
@@ -27,17 +28,18 @@ Write = Callable[[Iterable[Line]], None]
 class Telling:
     """Says everything once, to people and to whoever collects logs."""
 
-    def __init__(self, write: Write) -> None:
-        """Say where words go."""
+    def __init__(self, write: Write, *, words: bool = True) -> None:
+        """Say where words go; without ``words`` nobody reads them, and logs warn."""
         self._write = write
         self._log = logs.logger()
+        self._bad = logging.INFO if words else logging.WARNING
 
-    def started(self, targets: str, neighbours: int, place: str) -> None:
+    def started(self, targets: Sequence[str], neighbours: int, place: str) -> None:
         """Say that the watch begins; ``place`` is from where, "" where nobody said it."""
         how = f"at most {neighbours} addresses of each name"
-        rest = f"{targets}: {how if neighbours else 'all addresses'}"
+        rest = f"{words.some(targets)}: {how if neighbours else 'all addresses'}"
         self._say("strong", "WATCH", f"{rest}, from {place}" if place else rest)
-        self._log.info("watch.started", **{"netduet.target": targets})
+        self._log.info("watch.started", **{"netduet.target": ", ".join(targets)})
 
     def added(self, peer: Peer) -> None:
         """Say that a peer is watched from now on."""
@@ -65,7 +67,7 @@ class Telling:
         )
         self._say("INCONCLUSIVE", "note", rest)
         fields = _peer(peer) | {"netduet.diagnosis": escape(why)}
-        self._log.warning("peer.without_datagrams", **fields)
+        self._log.log(self._bad, "peer.without_datagrams", **fields)
 
     def lookup(self, named: Named) -> None:
         """Say that a name resolves no more, or again."""
@@ -78,15 +80,21 @@ class Telling:
             self._say("FAIL", "NAME", rest)
             cause = "" if named.cause is None else named.cause.value
             fields |= {"error.type": cause, "error.message": escape(named.trouble)}
-            self._log.warning("lookup.failed", **fields)
+            self._log.log(self._bad, "lookup.failed", **fields)
         else:
-            self._say("PASS", "NAME", f"{target} resolves again")
+            self._say("PASS", "NAME", f"{target} resolves now")
             self._log.info("lookup.recovered", **fields)
 
-    def told(self, peer: Peer, one: Told) -> None:
-        """Say that an outage begins, or is over."""
-        epoch = time.time() - time.monotonic()
-        self._write([words.told(_named(peer), one, time.time(), epoch)])
+    def told(self, look: Sequence[tuple[Peer, Told]]) -> None:
+        """Say which outages begin, go on or are over, by one look at all peers."""
+        now = time.time()
+        epoch = now - time.monotonic()
+        named = [(_named(peer), one) for peer, one in look]
+        self._write(words.all_told(named, now, epoch))
+        for peer, one in look:
+            self._log_told(peer, one, epoch)
+
+    def _log_told(self, peer: Peer, one: Told, epoch: float) -> None:
         trouble = one.trouble
         fields: dict[str, object] = _peer(peer) | {
             "netduet.outage": one.number,
@@ -97,6 +105,10 @@ class Telling:
         }
         if isinstance(one, Began):
             self._log.info("outage.began", **fields)
+            return
+        if isinstance(one, Learnt):
+            fields["netduet.duration_s"] = round(trouble.seconds, 3)
+            self._log.info("outage.learnt", **fields)
             return
         fields |= {
             "netduet.end": _rfc3339(trouble.end + epoch) if trouble.ended else None,
@@ -112,7 +124,7 @@ class Telling:
         """Say that no peer can be reached, since a monotonic second."""
         epoch = time.time() - time.monotonic()
         self._say("FAIL", "ALL", words.alone(peers, begin + epoch))
-        self._log.warning("watch.alone", **{"netduet.peers": peers})
+        self._log.log(self._bad, "watch.alone", **{"netduet.peers": peers})
 
     def found(self, peer: Peer, one: Finding) -> None:
         """Say that a check on the schedule finds something that it did not before."""
@@ -132,7 +144,7 @@ class Telling:
     def found_no_more(self, peer: Peer, failure: str) -> None:
         """Say that a check on the schedule finds something no more."""
         title = CATALOGUE[failure].title
-        self._say("PASS", "GONE", f"{_named(peer)}: no longer: {title} [{failure}]")
+        self._say("PASS", "CLEAR", f"{_named(peer)}: no longer: {title} [{failure}]")
         fields = _peer(peer) | {"error.type": failure}
         self._log.info("finding.ended", **fields)
 

@@ -25,6 +25,8 @@ DIRECTIONS: Final = {
 }
 """The sides as metrics and logs name them."""
 
+UNMET: Final = "watch.unmet"
+
 DOWN: Final = frozenset(
     ("stream.outage", "stream.restarted", "stream.new_connections")
 ) | {
@@ -32,7 +34,7 @@ DOWN: Final = frozenset(
     "watch.paused",
     "watch.refused",
     "watch.stuck_flow",
-    "watch.unmet",
+    UNMET,
 }
 """Classes in which new work was not possible: they count against availability."""
 
@@ -76,6 +78,14 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
+class Learnt:
+    """Trouble that goes on, and of which more is known than when it began."""
+
+    number: int
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """Trouble that is over. ``number`` 0: it was too short to be told before."""
 
@@ -83,4 +93,4 @@ class Ended:
     trouble: Trouble
 
 
-Told = Began | Ended
+Told = Began | Learnt | Ended

@@ -111,10 +111,12 @@ class Watching:
             self._remove(
                 address, f"its name has lacked it for {LAPSE / 60:.0f} minutes"
             )
+        told: list[tuple[Peer, Told]] = []
+        for peer in self.peers.values():
+            told += ((peer, one) for one in peer.look(time.monotonic()))
+        self._tell(told)
         for address, peer in list(self.peers.items()):
             now = time.monotonic()
-            for one in peer.look(now):
-                self._tell(peer, one)
             if peer.gone:
                 self.whom.forget(address)
                 self._remove(address, "its name has dropped it")
@@ -145,25 +147,29 @@ class Watching:
             self._telling.alone(len(met), begin)
         self._alone = begin is not None
 
-    def _tell(self, peer: Peer, one: Told) -> None:
-        if isinstance(one, Ended):
-            self.account.ended(str(peer.address), one)
-        self._telling.told(peer, one)
+    def _tell(self, told: list[tuple[Peer, Told]]) -> None:
+        for peer, one in told:
+            if isinstance(one, Ended):
+                self.account.ended(str(peer.address), one)
+        if told:
+            self._telling.told(told)
 
     def _finish(self) -> None:
         """Tell of what goes on while the watch ends."""
         now = time.monotonic()
+        told: list[tuple[Peer, Told]] = []
         for peer in self.peers.values():
             counted = self.account.peers[str(peer.address)]
             counted.standing = None
-            self._tell_last(peer, now, left=False)
+            told += self._last(peer, now, left=False)
             peer.close()
+        self._tell(told)
 
-    def _tell_last(self, peer: Peer, now: float, *, left: bool) -> None:
+    def _last(self, peer: Peer, now: float, *, left: bool) -> list[tuple[Peer, Told]]:
         standing = peer.episodes.standing
         away = self._stalls.stalled(standing.begin, now) if standing else 0.0
-        for one in peer.episodes.finish(now, left=left, away=away):
-            self._tell(peer, one)
+        over = peer.episodes.finish(now, left=left, away=away)
+        return [(peer, one) for one in over]
 
     # Names
 
@@ -178,7 +184,7 @@ class Watching:
             for address, peer in list(self.peers.items()):
                 peer.lapsed = address in whom.lapsed
                 if address not in whom.chosen:
-                    self._remove(address, "its name has others")
+                    self._remove(address, "others of its name are, instead")
             for address, target in whom.chosen.items():
                 if address not in self.peers:
                     self._add(address, target)
@@ -217,7 +223,7 @@ class Watching:
     def _remove(self, address: Address, why: str) -> None:
         peer = self.peers.pop(address)
         now = time.monotonic()
-        self._tell_last(peer, now, left=not self.whom.has(address))
+        self._tell(self._last(peer, now, left=not self.whom.has(address)))
         peer.close()
         for task in self._tasks.pop(address):
             task.cancel()

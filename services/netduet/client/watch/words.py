@@ -11,7 +11,7 @@ from netduet.client.failures.declaration import SIDES
 from netduet.client.report.words import Line
 from netduet.client.watch.account import Past, Summary, Watched
 from netduet.client.watch.nodes import Shared, shared
-from netduet.client.watch.trouble import DIRECTIONS, Began, Told
+from netduet.client.watch.trouble import DIRECTIONS, Began, Learnt, Told
 from netduet.client.whereabouts import Whereabouts
 
 ROWS: Final = 20
@@ -19,6 +19,14 @@ ROWS: Final = 20
 
 GROUPS: Final = 3
 """Times when several peers were out together that it tells of."""
+
+ALIKE: Final = 5
+"""Peers that may each have a line for what many suffer alike; more share one."""
+
+NAMES: Final = 3
+"""Names that stand for many."""
+
+_MOMENT: Final = 0.005
 
 _SHARED: Final = "what they share, this end: its link, its node, its firewall or policy"
 
@@ -56,8 +64,33 @@ def line(at: float, style: str, word: str, rest: str) -> Line:
     return (("faint", f"{clock(at)} "), (style, f"{word:<5} "), ("", rest))
 
 
+def some(names: Sequence[str], most: int = NAMES) -> str:
+    """Return names, of very many only the first."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def all_told(
+    look: Sequence[tuple[str, Told]], at: float, epoch: float
+) -> Iterator[Line]:
+    """Yield the lines of what one look at all peers brought: of many alike, one."""
+    groups: dict[tuple[object, ...], list[tuple[str, Told]]] = {}
+    for peer, one in look:
+        trouble = one.trouble
+        key = type(one), trouble.failure, trouble.where, trouble.proven, trouble.ended
+        groups.setdefault(key, []).append((peer, one))
+    for group in groups.values():
+        if len(group) <= ALIKE:
+            yield from (told(peer, one, at, epoch) for peer, one in group)
+            continue
+        _, longest = max(group, key=lambda it: it[1].trouble.seconds)
+        names = some([peer for peer, _ in group])
+        peers = f"{len(group)} peers alike ({names}), the longest"
+        yield told(peers, longest, at, epoch)
+
+
 def told(peer: str, one: Told, at: float, epoch: float) -> Line:
-    """Return the line of an outage that begins or is over.
+    """Return the line of an outage that begins, goes on or is over.
 
     ``epoch`` is what to add to monotonic seconds to have those since 1970.
     """
@@ -69,7 +102,7 @@ def told(peer: str, one: Told, at: float, epoch: float) -> Line:
         )
     number = f" (#{one.number})" if one.number else ""
     where = SIDES[trouble.where]
-    if not trouble.ended:
+    if isinstance(one, Learnt) or not trouble.ended:
         rest = (
             f"{peer}: {trouble.seen}, for {duration(trouble.seconds)} and still{number}"
         )
@@ -94,6 +127,8 @@ def alone(peers: int, since: float) -> str:
 
 def duration(seconds: float) -> str:
     """Return a length of time as it is told."""
+    if seconds < _MOMENT:
+        return "a moment"
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds:.2f} s"
     whole = round(seconds)
@@ -129,7 +164,10 @@ def summary(one: Summary, epoch: float) -> Iterator[Line]:
         yield (
             (
                 "faint",
-                f"  {one.unproven} more prove nothing: an end itself did not run",
+                (
+                    f"  {one.unproven} more prove nothing: an end itself did not run, "
+                    "or chance explains them"
+                ),
             ),
         )
     for (failure, direction), count in sorted(one.kinds.items(), key=lambda it: -it[1]):
@@ -144,9 +182,9 @@ def summary(one: Summary, epoch: float) -> Iterator[Line]:
         yield (("faint", f"  {_longest(past, epoch)}"),)
     for together in _most(shared(one.history, one.rows, one.whole)):
         yield (("", f"  {clock(together.begin + epoch)} {_shared(together)}"),)
-    classes = [failure for failure, _ in one.kinds]
-    if classes:
-        yield (("faint", f"  `netduet explain {classes[0]}` says what to try"),)
+    if one.kinds:
+        most, _ = max(one.kinds, key=lambda kind: one.kinds[kind])
+        yield (("faint", f"  `netduet explain {most}` says what to try"),)
 
 
 def _outages(count: int, longest: float) -> str:
@@ -159,10 +197,16 @@ def _outages(count: int, longest: float) -> str:
 def _rows(one: Summary) -> Iterator[Line]:
     if one.peers == 1 and not any(row.standing for row in one.rows):
         return
-    for row in one.rows[:ROWS]:
+    rows = one.rows
+    if len(rows) > ROWS:
+        rows = tuple(row for row in rows[:ROWS] if row.sum.outages or row.standing)
+    for row in rows:
         yield (("", f"  {_row(row, one.now)}"),)
-    if len(one.rows) > ROWS:
-        yield (("faint", f"  and {len(one.rows) - ROWS} peers that fared better"),)
+    rest = len(one.rows) - len(rows)
+    if rest and one.rows[len(rows)].sum.outages:
+        yield (("faint", f"  and {rest} peers that fared no worse"),)
+    elif rest:
+        yield (("faint", f"  {rest} peers: no outage"),)
 
 
 def _row(row: Watched, now: float) -> str:
@@ -170,7 +214,7 @@ def _row(row: Watched, now: float) -> str:
     value = 1.0 - row.down(now) / watched if watched else None
     text = f"{named(row.peer, row.target, row.who)}: {share(value)}, {_outages(row.sum.outages, row.sum.longest)}"
     if row.until is not None:
-        text += ", left the name"
+        text += ", watched no more"
     elif row.standing is not None:
         text += ", out now"
     return text

@@ -204,9 +204,46 @@ def test_few_failed_connections_are_a_remark() -> None:
     short = judged(closures=(closed(0.4, failed=8),), fresh=Fresh(begun=2000, failed=8))
     assert short.findings == ()
     assert any("short enough" in remark for remark in short.remarks)
-    lucky = judged(closures=(closed(failed=8),), fresh=Fresh(begun=20, failed=8))
+    lossy = Flow(up=Counted(1000, 300), down=Counted(1000, 300))
+    lucky = judged(
+        closures=(closed(failed=8),),
+        fresh=Fresh(begun=20, failed=8),
+        datagrams=lossy,
+    )
     assert lucky.findings == ()
     assert any("scattered losses" in remark for remark in lucky.remarks)
+
+
+def test_loss_that_datagrams_do_not_have_excuses_no_connection() -> None:
+    """A few in a row are told as soon as datagrams show that next to nothing is lost."""
+    few = Fresh(begun=20, failed=4)
+    for flow, told in ((GOOD.datagrams, 1), (BLOCKED.datagrams, 0)):
+        judgement = judged(closures=(closed(failed=4),), fresh=few, datagrams=flow)
+        classes = [one.failure for one in judgement.findings]
+        assert classes.count("stream.new_connections") == told
+
+
+def test_connections_that_were_turned_away_are_no_chance() -> None:
+    """No loss refuses a connection, however few were made before."""
+    refused = replace(closed(failed=3), turned_away=True)
+    for flow in (GOOD.datagrams, BLOCKED.datagrams):
+        judgement = judged(
+            closures=(refused,), fresh=Fresh(begun=4, failed=3), datagrams=flow
+        )
+        classes = [one.failure for one in judgement.findings]
+        assert classes.count("stream.new_connections") == 1
+
+
+def test_new_and_old_connections_together_prove_what_neither_does_alone() -> None:
+    """Without datagrams, and after few connections, an outage shows by both at once."""
+    few = Fresh(begun=50, failed=3)
+    closure, pause = closed(3.0, failed=3), Pause(105.0, 108.2)
+    for closures, pauses, classes in (
+        ((closure,), (pause,), ["stream.outage"]),
+        ((closure,), (), []),
+    ):
+        judgement = judged(BLOCKED, fresh=few, closures=closures, pauses=pauses)
+        assert [one.failure for one in judgement.findings] == classes
 
 
 def test_old_connection_alone_is_a_class_of_its_own() -> None:

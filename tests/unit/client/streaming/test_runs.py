@@ -27,6 +27,19 @@ def test_few_failures_are_no_closure(pattern: str) -> None:
     assert closures(pattern)[0] == []
 
 
+def test_fewer_failures_are_told_where_that_is_asked_for() -> None:
+    """A run of two is told when it is over, and is still none that stands."""
+    told: list[Event] = []
+    found = Closures(told.append)
+    found.least = 2
+    for at, why in enumerate(["", "out", "out", ""]):
+        assert found.standing is None
+        found.take(Tick(at, at + 0.5, why, turned_away=at == 2))
+    (one,) = told
+    assert isinstance(one, Closure)
+    assert (one.failed, one.turned_away) == (2, True)
+
+
 def test_closure_is_bounded_from_both_sides() -> None:
     """It is told when one works again, between the begins around it."""
     told, found = closures("++---?-+++", finish=False)

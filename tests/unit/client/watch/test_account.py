@@ -7,7 +7,7 @@ import pytest
 from netduet.client.report.words import plain
 from netduet.client.watch import words
 from netduet.client.watch.account import Account, Sum
-from netduet.client.watch.trouble import DOWN, Began, Ended, Trouble
+from netduet.client.watch.trouble import DOWN, Began, Ended, Learnt, Told, Trouble
 from netduet.client.whereabouts import Whereabouts
 
 
@@ -165,3 +165,63 @@ def test_peer_is_told_with_who_it_is() -> None:
     assert words.identified("10.0.0.1:1", [one, two]) == (
         "10.0.0.1:1 is several instances, among them a (node-2, eu-1b), b"
     )
+
+
+def look(*outages: Trouble) -> list[str]:
+    """Return the lines of one look, in which each of so many peers had an outage."""
+    told = [(f"peer-{n}", Ended(n, one)) for n, one in enumerate(outages, start=1)]
+    return [plain(line) for line in words.all_told(told, 0.0, 0.0)]
+
+
+def test_many_peers_that_suffer_alike_share_a_line() -> None:
+    """Hundreds of peers must not say the same hundreds of times."""
+    few = [trouble(10, 11)] * words.ALIKE
+    assert len(look(*few)) == words.ALIKE
+    other = trouble(10, 12, where="path ←")
+    many = [trouble(10, 11 + n / 100) for n in range(300)]
+    shared, single = look(*many, other)
+    assert "BACK  300 peers alike (peer-1, peer-2, peer-3 and 297 more), the" in shared
+    assert "out for 3.99 s" in shared
+    assert "BACK  peer-301: out for 2.00 s" in single
+
+
+def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
+    """For how long it has been is said, and that it is not over."""
+    one: Told = Learnt(7, Trouble("watch.refused", "server", 10, 13, "refused"))
+    said = plain(words.told("peer", one, 0.0, 0.0))
+    assert said.endswith("OUT   peer: refused, for 3.00 s and still (#7)")
+
+
+def test_names_of_very_many_are_few() -> None:
+    """A line stays a line."""
+    names = [str(number) for number in range(300)]
+    assert words.some(names) == "0, 1, 2 and 297 more"
+    assert words.some(names[:3]) == "0, 1, 2"
+
+
+def test_what_took_no_time_took_a_moment() -> None:
+    """An old connection that breaks is not out for 0.00 s."""
+    assert words.duration(0.0) == "a moment"
+
+
+def test_hint_is_of_the_most_frequent_class() -> None:
+    """It is what one wants explained first."""
+    often = [trouble(n, n + 0.5) for n in range(20, 23)]
+    made = account(trouble(10, 11, "watch.paused", "server"), *often)
+    *_, hint = words.summary(made.summary(100.0), 0.0)
+    assert "`netduet explain stream.outage`" in plain(hint)
+
+
+def test_of_many_peers_those_without_an_outage_are_counted_alone() -> None:
+    """Twenty lines that say nothing are not read."""
+    made = account(trouble(10, 14))
+    for number in range(300):
+        made.add(f"c{number}", "web", 0.0)
+    lines = [plain(line) for line in words.summary(made.summary(100.0), 0.0)]
+    assert "  a (web): 96.000 %, 1 outage of 4.00 s" in lines
+    assert "  301 peers: no outage" in lines
+    assert not [line for line in lines if "c1" in line]
+    for number in range(300):
+        made.ended(f"c{number}", Ended(0, trouble(10, 11)))
+    lines = [plain(line) for line in words.summary(made.summary(100.0), 0.0)]
+    assert "  and 282 peers that fared no worse" in lines

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.dial import Address
+from netduet.client.dial import UNROUTED, Address
 from netduet.client.streaming.events import Closure, Event, Outage, Pause, Restart
 from netduet.client.streaming.picture import Counted
 from netduet.client.watch.diagnosis import Signs, excused
 from netduet.client.watch.episodes import HOLD, MOST, WINDOW, Episodes, Totals
-from netduet.client.watch.trouble import Began, Ended, Told, Trouble
+from netduet.client.watch.trouble import Began, Ended, Learnt, Told, Trouble
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
 FORTH, BACK, BOTH, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
@@ -322,12 +322,12 @@ def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None
     """New connections had not failed when it began, and have when it is told again."""
     watched = episodes()
     watched.look(101.0, silent(), [], GOOD)
-    refused = replace(silent(now=104.0), why="it was not made (EHOSTUNREACH)")
+    refused = replace(silent(now=104.0), why="(EHOSTUNREACH)")
     watched.look(104.0, refused, [], GOOD)
     recovers = Signs(closure=Closure(100.5, 105.0, 99.5, 104.5, 5, "x"))
     watched.look(105.0, recovers, [], GOOD)
     (told,) = watched.finish(105.0, left=left)
-    assert "new connections: it was not made (EHOSTUNREACH)" in told.trouble.seen
+    assert "new connections: (EHOSTUNREACH)" in told.trouble.seen
     assert "have not failed" not in told.trouble.seen
 
 
@@ -381,7 +381,7 @@ def test_outage_of_more_than_datagrams(
             "what it sends comes",
         ),
         (
-            replace(silent(), why="it was not made (ECONNREFUSED: Connection refused)"),
+            replace(silent(), why="(ECONNREFUSED: Connection refused)"),
             "watch.refused",
             SERVER,
             "refuses connections",
@@ -490,3 +490,135 @@ def test_old_connection_that_waited_for_a_starved_end_proves_nothing(
     """A quarter of a pause in which this end did not run explains all of it."""
     (one,) = over(happened(Pause(100.0, 101.5, stalled=stalled)))
     assert one.proven is proven
+
+
+def test_what_is_learnt_of_trouble_is_told_once() -> None:
+    """A second after it began little is known; long trouble must not stay told so."""
+    watched = episodes()
+    told = watched.look(101.0, silent(), [], GOOD)
+    for step in range(1, 200):
+        now = 101.0 + step / 4
+        why = "" if now < 102.0 else "ECONNREFUSED: Connection refused"
+        told += watched.look(now, replace(silent(now=now), why=why), [], GOOD)
+    assert [type(one) for one in told] == [Began, Learnt]
+    assert "have not failed so far" in told[0].trouble.seen
+    assert told[1].trouble.failure == "watch.refused"
+    assert told[1].trouble.seconds == pytest.approx(5.0)
+
+
+def test_trouble_of_which_nothing_is_learnt_is_told_as_it_begins_alone() -> None:
+    """The same words twice are noise."""
+    watched = episodes()
+    told = watched.look(101.0, silent(), [], GOOD)
+    for step in range(1, 200):
+        now = 101.0 + step / 4
+        told += watched.look(now, silent(now=now), [], GOOD)
+    assert [type(one) for one in told] == [Began]
+
+
+def test_end_that_cannot_send_itself_is_named() -> None:
+    """Our own link is down: the outage is at this end, whatever comes back or does not."""
+    signs = replace(silent(), withheld="ENETUNREACH")
+    watched = episodes()
+    (began,) = watched.look(101.0, signs, [], GOOD)
+    assert began.trouble.where == "client"
+    assert "ENETUNREACH: Network is unreachable" in began.trouble.seen
+    outage = out(BACK)
+    totals = replace(lost(outage), withheld=((100.0, 102.0),), error="ENETUNREACH")
+    watched.look(103.0, WELL, [outage], totals)
+    (one,) = over(watched.look(103.0 + LATER, WELL, [], totals))
+    assert (one.failure, one.where, one.direction, one.proven) == (
+        *("stream.outage", "client", "client"),
+        True,
+    )
+
+
+def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -> None:
+    """New connections worked: its own host lets no datagrams out."""
+    watched = episodes()
+    told: list[Told] = []
+    for second in range(1, 9):
+        totals = replace(GOOD, begun=GOOD.begun + second)
+        told += watched.look(100.0 + second, silent(now=100.0 + second), [], totals)
+    still = replace(totals, stalls=((100.1, 107.9),))
+    (one,) = over(watched.look(108.0 + LATER, WELL, [], still))
+    assert (one.failure, one.where, one.proven) == ("stream.outage", SERVER, True)
+    assert "answered 7 new connections" in one.seen
+    assert (one.begin, one.end) == (100.1, 107.9)
+
+
+def test_connections_that_chance_may_fail_are_told_as_that() -> None:
+    """They failed: that nothing was lost would be untrue."""
+    lossy = Totals(Counted(10_000, 3000), Counted(10_000, 3000), 60, 20)
+    closure = Closure(100.0, 103.5, 99.0, 102.0, 3, "no answer in time")
+    watched = episodes()
+    standing = Signs(closure=replace(closure, ended=False))
+    watched.look(103.0, standing, [], lossy)
+    watched.look(103.5, WELL, [closure], lossy)
+    (one,) = over(watched.look(103.5 + LATER, WELL, [], lossy))
+    assert (one.failure, one.proven) == ("stream.new_connections", False)
+    assert one.seen == (
+        "3 new connections in a row did not work (no answer in time): "
+        "so few may be by chance, so nothing is proven"
+    )
+
+
+def test_end_that_did_not_run_is_named() -> None:
+    """Whose fault it may be is the first thing that one asks."""
+    for outage, end in (
+        (replace(out(FORTH), slipped=1.5), "this end"),
+        (replace(out(FORTH), deaf=1.5), "the server"),
+        (replace(out(BACK), slipped=1.5), "the server"),
+    ):
+        (one,) = over(happened(outage, signs=silent()))
+        assert f"{end} itself did not run" in one.seen
+
+
+def test_outage_says_how_new_connections_were_turned_away() -> None:
+    """A firewall that rejects, or another program there, is told by its answer."""
+    why = "ECONNREFUSED: Connection refused"
+    closure = Closure(100.0, 102.5, 99.0, 102.0, 3, why, turned_away=True)
+    (one,) = over(happened(out(FORTH), closure, signs=silent()))
+    assert one.seen.endswith(f"; new connections: {why}")
+
+
+def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
+    """It may have been made again by the time in which new ones have failed often enough."""
+    closure = Closure(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
+    watched = episodes()
+    watched.look(100.5, WELL, [Pause(100.0, 100.0, "ECONNRESET")], GOOD)
+    (told,) = watched.look(103.0, Signs(closure=closure), [], GOOD)
+    assert told.trouble.seen == "new connections do not work (x)"
+
+
+def test_server_that_was_silent_all_the_while_explains_its_connections() -> None:
+    """That they stood still, too, is no trouble of its own."""
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    still = replace(GOOD, stalls=((100.0, 103.0),))
+    pause = Pause(100.0, 104.0)
+    watched.look(104.0, WELL, [pause], still)
+    (one,) = over(watched.look(104.0 + LATER, WELL, [], still))
+    assert (one.failure, one.end, one.proven) == ("watch.paused", 103.0, True)
+
+
+@pytest.mark.parametrize(
+    ("why", "where"),
+    [
+        (UNROUTED, "client"),
+        ("ECONNREFUSED: Connection refused", SERVER),
+        ("no answer in time", UNKNOWN),
+    ],
+)
+def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) -> None:
+    """Without datagrams: no route is this end's, a refusal the server's."""
+    none = Totals(Counted(), Counted(), 500, 0, 1000, 1000)
+    closure = Closure(100.0, 104.0, 99.0, 103.0, 4, why)
+    pause = Pause(100.0, 104.2)
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    watched.look(0.0, WELL, [], none)
+    after = replace(none, begun=504, failed=4)
+    watched.look(104.5, WELL, [closure, pause], after)
+    (one,) = over(watched.look(104.5 + LATER, WELL, [], after))
+    assert (one.failure, one.where) == ("stream.outage", where)
+    assert why in one.seen

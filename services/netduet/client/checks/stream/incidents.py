@@ -18,6 +18,14 @@ NEAR: Final = 0.3
 HALF: Final = 0.5
 """Share of an outage in which an end did not run that excuses the network."""
 
+_PACKETS: Final = 4
+"""Packets on which a connection hangs: SYN, its answer, the question, its answer."""
+
+_DOUBT: Final = 0.01
+"""How often the bound of the loss may be wrong where two kinds must fail at one time:
+both the time before would have to be lucky, and then the row unlucky.
+"""
+
 _RETRY: Final = 0.2
 """Seconds until TCP sends a lost segment again, at first; then twice that, and so on."""
 
@@ -79,13 +87,18 @@ def sort_out(place: Place) -> Sorted:
     known: list[Incident | Restart] = [*incidents, *others]
     closures = _apart(place.closures, known)
     pauses = _apart(place.pauses, known)
+    if not place.datagrams.passed:
+        # Both kinds at once: together they may prove what neither does alone.
+        told = [
+            one
+            for one in _by_connections(closures, pauses)
+            if not both_by_chance(place, one)
+        ]
+        incidents += told
+        closures, pauses = _apart(closures, told), _apart(pauses, told)
     closures, lucky_closures = _parted(
         closures, lambda one: closure_by_chance(place, one)
     )
-    if not place.datagrams.passed:
-        told = _by_connections(closures, pauses)
-        incidents += told
-        closures, pauses = _apart(closures, told), _apart(pauses, told)
     pauses, lucky_pauses = _parted(pauses, lambda one: pause_by_chance(place, one))
     return Sorted(
         tuple(sorted(incidents, key=lambda one: one.begin)),
@@ -130,10 +143,33 @@ def outage_by_chance(place: Place, one: Outage) -> bool:
 
 
 def closure_by_chance(place: Place, one: Closure) -> bool:
-    """Tell whether so many connections may fail by chance, as the others do."""
+    """Tell whether so many connections may fail by chance, as the others do.
+
+    Loss turns nobody away. And where datagrams pass, as much as they lose bounds what
+    connections lose by chance, too: four packets must not be lost for one to work at once.
+    """
+    if one.turned_away:
+        return False
     fresh = place.fresh
-    failed, begun = fresh.failed - one.failed, fresh.begun - one.failed
-    return _likely(max(0, failed), max(1, begun), one.failed)
+    begun = max(1, fresh.begun - one.failed)
+    share = at_most(min(max(0, fresh.failed - one.failed), begun), begun)
+    if place.datagrams.passed:
+        share = min(share, 1.0 - (1.0 - _share_by_datagrams(place)) ** _PACKETS)
+    return (begun + one.failed) * share**one.failed > DOUBT
+
+
+def both_by_chance(place: Place, one: Incident) -> bool:
+    """Tell whether chance may have new connections and the old one fail at one time."""
+    closure, pause = one.closure, one.pause
+    if closure is None or pause is None:
+        return False
+    if closure.turned_away or pause.broken:
+        return False
+    share = _share_by_connections(place, _DOUBT)
+    connection = 1.0 - (1.0 - share) ** 2
+    beginnings = max(1, place.fresh.begun)
+    row = connection**closure.failed * share ** _losses(place, pause)
+    return beginnings * row > DOUBT
 
 
 def pause_by_chance(place: Place, one: Pause) -> bool:
@@ -144,19 +180,28 @@ def pause_by_chance(place: Place, one: Pause) -> bool:
     """
     if one.broken:
         return False
-    left = one.seconds - away(place, one)
-    losses = 1 + int(math.log2(left / _RETRY + 1))
-    up, down = place.datagrams.up, place.datagrams.down
-    if not place.datagrams.passed:
-        share = _share_by_connections(place)
+    if place.datagrams.passed:
+        share = _share_by_datagrams(place)
     else:
-        out = sum(outage.lost for outage in place.outages)
-        lost, sent = up.lost + down.lost - out, up.sent + down.sent - out
-        share = at_most(min(max(0, lost), max(1, sent)), max(1, sent))
-    return 2 * max(1, place.old.asked) * share**losses > DOUBT
+        share = _share_by_connections(place)
+    return 2 * max(1, place.old.asked) * share ** _losses(place, one) > DOUBT
 
 
-def _share_by_connections(place: Place) -> float:
+def _losses(place: Place, one: Pause) -> int:
+    """Return how many packets behind one another must be lost for so long a pause."""
+    left = one.seconds - away(place, one)
+    return 1 + int(math.log2(left / _RETRY + 1))
+
+
+def _share_by_datagrams(place: Place) -> float:
+    """Return how many packets may be lost, by the datagrams that no outage took."""
+    up, down = place.datagrams.up, place.datagrams.down
+    out = sum(outage.lost for outage in place.outages)
+    lost, sent = up.lost + down.lost - out, up.sent + down.sent - out
+    return at_most(min(max(0, lost), max(1, sent)), max(1, sent))
+
+
+def _share_by_connections(place: Place, doubt: float = DOUBT) -> float:
     """Return how many packets may be lost, by the fresh connections that worked.
 
     Each of them needs two packets at the least, its SYN and the answer to it.
@@ -164,7 +209,7 @@ def _share_by_connections(place: Place) -> float:
     out = sum(one.failed for one in place.closures)
     begun = max(1, place.fresh.begun - out)
     failed = min(max(0, place.fresh.failed - out), begun)
-    return 1.0 - math.sqrt(1.0 - at_most(failed, begun))
+    return 1.0 - math.sqrt(1.0 - at_most(failed, begun, doubt))
 
 
 def _likely(lost: int, sent: int, row: int) -> bool:

@@ -17,7 +17,8 @@ class Flow:
     ``asked`` False: the server cannot stream. ``answered`` False: none came through;
     ``refused`` is the server's word for not streaming. ``unsent`` of ours did not
     leave, ``dropped`` found no room in this end's buffer (None: not known);
-    ``server_stalls`` are when the server's stream shows that it did not run.
+    ``server_stalls`` are when the server's stream shows that it did not run, and
+    ``withheld`` when this end's own kernel sent nothing, for the reason ``error``.
     """
 
     period: float = 0.02
@@ -34,6 +35,7 @@ class Flow:
     dropped: int | None = 0
     lateness: float = 0.0
     server_stalls: tuple[tuple[float, float], ...] = ()
+    withheld: tuple[tuple[float, float], ...] = ()
 
     @property
     def passed(self) -> bool:
