@@ -115,7 +115,7 @@ def provisional(signs: Signs, now: float, *, shaken: bool = False) -> Trouble:
     begin = now if begin is None else begin
     where = _blamed(signs.why)
     stream, closure = signs.stream, signs.closure
-    if stream is not None and signs.worked:
+    if stream is not None and signs.worked and not signs.withheld:
         seen = f"{_DATAGRAMS[stream.where]}; connections work"
         return _going_on(DATAGRAMS, stream.where, begin, now, seen)
     if stream is not None and stream.where == FORTH and not signs.withheld:

@@ -411,6 +411,12 @@ def test_outage_of_more_than_datagrams(
             "on the way to the server; connections work",
         ),
         (
+            replace(silent(), worked=True, withheld="EPERM"),
+            "stream.outage",
+            "client",
+            "this end itself cannot send there (EPERM",
+        ),
+        (
             Signs(
                 closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x"),
                 pause=Pause(100.0, 103.0, ended=False),
