@@ -7,7 +7,6 @@ the check ``stream`` judges, when it is over.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +32,12 @@ HOLD: Final = 1.8
 
 LATER: Final = (5.0, 30.0)
 """Seconds of trouble after which is told what has been learnt of it since, if it differs."""
+
+RESTLESS: Final = 20.0
+SOON: Final = 1.0
+"""Seconds after which an episode is long, and then is over with less quiet: a peer that
+comes and goes every few seconds is told of while it does.
+"""
 
 MOST: Final = 200
 """Events of an episode; with more it is told in parts."""
@@ -86,7 +91,7 @@ class Episodes:
         self._said: list[str] = []
         """What was told of the trouble that goes on: when it began, and later."""
         self._batch: list[Event] = []
-        self._stirred = 0.0
+        self._stirred = self._opened = 0.0
         self._over: deque[Trouble] = deque(maxlen=8)
         self._turned = float("-inf")
         self._before = self._base = Totals(Counted(), Counted())
@@ -127,7 +132,10 @@ class Episodes:
             told += self._announce(signs, now)
         elif signs.gone and self._batch:
             self._stirred = now  # whether new ones can be made is yet to be seen
-        quiet = now - self._stirred >= HOLD
+        if not self._batch and self.standing is None:
+            self._opened = now
+        hold = HOLD if now - self._opened < RESTLESS else SOON
+        quiet = now - self._stirred >= hold
         if (self._batch or self.standing is not None) and (
             quiet or len(self._batch) >= MOST
         ):
@@ -219,9 +227,14 @@ class Episodes:
             for one in found
         ]
         self._batch, self.standing, self._mute = [], None, False
+        self._opened = now
         self._over.extend(found)
-        numbers = itertools.chain([number if standing else 0], itertools.repeat(0))
-        return [Ended(next(numbers), one) for one in found]
+        found.sort(key=lambda one: one.begin)
+        if standing is None:
+            return [Ended(0, one) for one in found]
+        begin = standing.begin
+        told = min(found, key=lambda one: abs(one.begin - begin))
+        return [Ended(number if one is told else 0, one) for one in found]
 
     def _unfounded(self, standing: Trouble, end: float, totals: Totals) -> Trouble:
         """Say what it was that was told, and in the end was none of the network's."""
