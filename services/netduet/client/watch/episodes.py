@@ -33,10 +33,9 @@ HOLD: Final = 1.8
 LATER: Final = (5.0, 30.0)
 """Seconds of trouble after which is told what has been learnt of it since, if it differs."""
 
-RESTLESS: Final = 20.0
-SOON: Final = 1.0
-"""Seconds after which an episode is long, and then is over with less quiet: a peer that
-comes and goes every few seconds is told of while it does.
+APART: Final = 1.25
+"""Seconds between an end and a begin that make two episodes: who comes and goes every few
+seconds is never quiet for long, and what was lost is certain by then, too.
 """
 
 MOST: Final = 200
@@ -91,7 +90,9 @@ class Episodes:
         self._said: list[str] = []
         """What was told of the trouble that goes on: when it began, and later."""
         self._batch: list[Event] = []
-        self._stirred = self._opened = 0.0
+        self._stirred = 0.0
+        self._clear = True
+        """Nothing went on at the last look."""
         self._over: deque[Trouble] = deque(maxlen=8)
         self._turned = float("-inf")
         self._before = self._base = Totals(Counted(), Counted())
@@ -119,6 +120,11 @@ class Episodes:
             if isinstance(event, Outage | Closure):
                 self._out.append((now, event))
         signs = self._settled(signs)
+        told: list[Told] = []
+        begin = signs.begin
+        if begin is not None and self._clear:
+            told += self._part(begin - APART, now, totals)
+        self._clear = begin is None
         self._mute = self._mute or signs.stream is not None
         if signs.stream is None:
             self._silent = None
@@ -126,20 +132,27 @@ class Episodes:
             self._silent, self._answered = totals.worked, 0
         else:
             self._answered = totals.worked - self._silent
-        told: list[Told] = []
         if signs.begin is not None:
             self._stirred = now
             told += self._announce(signs, now)
         elif signs.gone and self._batch:
             self._stirred = now  # whether new ones can be made is yet to be seen
-        if not self._batch and self.standing is None:
-            self._opened = now
-        hold = HOLD if now - self._opened < RESTLESS else SOON
-        quiet = now - self._stirred >= hold
+        quiet = now - self._stirred >= HOLD
         if (self._batch or self.standing is not None) and (
             quiet or len(self._batch) >= MOST
         ):
             told += self._close(now, totals)
+        return told
+
+    def _part(self, at: float, now: float, totals: Totals) -> list[Told]:
+        """End the episode that was over by then, if one was, as another has begun."""
+        earlier = [one for one in self._batch if one.end <= at]
+        later = [one for one in self._batch if one.end > at]
+        if not earlier or any(one.begin <= at for one in later):
+            return []
+        self._batch = earlier
+        told = self._close(now, totals)
+        self._batch = later
         return told
 
     def afresh(self, now: float) -> None:
@@ -227,7 +240,6 @@ class Episodes:
             for one in found
         ]
         self._batch, self.standing, self._mute = [], None, False
-        self._opened = now
         self._over.extend(found)
         found.sort(key=lambda one: one.begin)
         if standing is None:

@@ -579,10 +579,14 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
     told: list[Told] = []
     for step in range(240):
         now = 100.0 + step / 4
-        turn, since = divmod(now - 100.0, 2.5)
-        begin = 100.0 + 2.5 * turn
+        turn, since = divmod(now - 100.0, 3.0)
+        begin = 100.0 + 3 * turn
         signs = silent(begin, now) if 0.5 < since < 1.5 else WELL
-        events = [Restart(begin, begin + 1.5, ("aa", "bb"))] if since == 1.5 else []
+        events: list[Event] = []
+        if since == 0.0:  # before the streams' silence can be told
+            events = [Pause(begin, begin, "the server ended its sending")]
+        elif since == 1.5:
+            events = [Restart(begin, begin + 1.5, ("aa", "bb"))]
         told += watched.look(now, signs, events, GOOD)
     ended = [one for one in told if isinstance(one, Ended)]
     assert len(ended) >= 12
