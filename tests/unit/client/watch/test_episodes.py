@@ -592,3 +592,16 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
     assert len(ended) >= 12
     begins = [one.trouble.begin for one in ended]
     assert begins == sorted(begins)
+
+
+def test_what_shows_for_a_moment_is_not_told_as_learnt() -> None:
+    """A server that wakes has not read yet what came: that is no loss on the way to it."""
+    watched = episodes()
+    told: list[Told] = []
+    for step in range(4, 20):
+        now = 100.0 + step / 4
+        told += watched.look(now, silent(now=now), [], GOOD)
+    waking = Outage(FORTH, 100.0, 105.0, 100, ended=False)
+    told += watched.look(105.0, Signs(waking), [], GOOD)
+    told += watched.look(105.25, WELL, [], GOOD)
+    assert [type(one) for one in told] == [Began]
