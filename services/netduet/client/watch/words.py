@@ -161,11 +161,12 @@ def summary(one: Summary, epoch: float) -> Iterator[Line]:
     )
     yield (("PASS" if not one.outages else "FAIL", f"  {head}"),)
     if one.unproven:
+        proves = "proves" if one.unproven == 1 else "prove"
         yield (
             (
                 "faint",
                 (
-                    f"  {one.unproven} more prove nothing: an end itself did not run, "
+                    f"  {one.unproven} more {proves} nothing: an end itself did not run, "
                     "or chance explains them"
                 ),
             ),
