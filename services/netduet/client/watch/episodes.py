@@ -7,7 +7,6 @@ the check ``stream`` judges, when it is over.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +32,11 @@ HOLD: Final = 1.8
 
 LATER: Final = (5.0, 30.0)
 """Seconds of trouble after which is told what has been learnt of it since, if it differs."""
+
+APART: Final = 1.25
+"""Seconds between an end and a begin that make two episodes: who comes and goes every few
+seconds is never quiet for long, and what was lost is certain by then, too.
+"""
 
 MOST: Final = 200
 """Events of an episode; with more it is told in parts."""
@@ -87,6 +91,8 @@ class Episodes:
         """What was told of the trouble that goes on: when it began, and later."""
         self._batch: list[Event] = []
         self._stirred = 0.0
+        self._clear = True
+        """Nothing went on at the last look."""
         self._over: deque[Trouble] = deque(maxlen=8)
         self._turned = float("-inf")
         self._before = self._base = Totals(Counted(), Counted())
@@ -114,6 +120,11 @@ class Episodes:
             if isinstance(event, Outage | Closure):
                 self._out.append((now, event))
         signs = self._settled(signs)
+        told: list[Told] = []
+        begin = signs.begin
+        if begin is not None and self._clear:
+            told += self._part(begin - APART, now, totals)
+        self._clear = begin is None
         self._mute = self._mute or signs.stream is not None
         if signs.stream is None:
             self._silent = None
@@ -121,7 +132,6 @@ class Episodes:
             self._silent, self._answered = totals.worked, 0
         else:
             self._answered = totals.worked - self._silent
-        told: list[Told] = []
         if signs.begin is not None:
             self._stirred = now
             told += self._announce(signs, now)
@@ -132,6 +142,17 @@ class Episodes:
             quiet or len(self._batch) >= MOST
         ):
             told += self._close(now, totals)
+        return told
+
+    def _part(self, at: float, now: float, totals: Totals) -> list[Told]:
+        """End the episode that was over by then, if one was, as another has begun."""
+        earlier = [one for one in self._batch if one.end <= at]
+        later = [one for one in self._batch if one.end > at]
+        if not earlier or any(one.begin <= at for one in later):
+            return []
+        self._batch = earlier
+        told = self._close(now, totals)
+        self._batch = later
         return told
 
     def afresh(self, now: float) -> None:
@@ -221,8 +242,12 @@ class Episodes:
         ]
         self._batch, self.standing, self._mute = [], None, False
         self._over.extend(found)
-        numbers = itertools.chain([number if standing else 0], itertools.repeat(0))
-        return [Ended(next(numbers), one) for one in found]
+        found.sort(key=lambda one: one.begin)
+        if standing is None:
+            return [Ended(0, one) for one in found]
+        begin = standing.begin
+        told = min(found, key=lambda one: abs(one.begin - begin))
+        return [Ended(number if one is told else 0, one) for one in found]
 
     def _unfounded(self, standing: Trouble, end: float, totals: Totals) -> Trouble:
         """Say what it was that was told, and in the end was none of the network's."""

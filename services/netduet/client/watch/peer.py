@@ -242,7 +242,7 @@ class Peer:
             pause = None  # too short; or who knows whether new ones work
         passed = one is not None and one.picture.latest is not None
         closures.least = LEAST if passed else TOGETHER
-        seen = passed or closures.begun > closures.failed
+        seen = passed or self.known.met or closures.begun > closures.failed
         gone = self.old.broken and not passed
         worked = stream is not None and closures.worked > stream.begin
         worked = worked and not closures.why

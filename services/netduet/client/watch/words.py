@@ -80,13 +80,13 @@ def all_told(
         key = type(one), trouble.failure, trouble.where, trouble.proven, trouble.ended
         groups.setdefault(key, []).append((peer, one))
     for group in groups.values():
-        if len(group) <= ALIKE:
+        peers = list(dict.fromkeys(peer for peer, _ in group))
+        if len(peers) <= ALIKE:
             yield from (told(peer, one, at, epoch) for peer, one in group)
             continue
         _, longest = max(group, key=lambda it: it[1].trouble.seconds)
-        names = some([peer for peer, _ in group])
-        peers = f"{len(group)} peers alike ({names}), the longest"
-        yield told(peers, longest, at, epoch)
+        all_of_them = f"{len(peers)} peers alike ({some(peers)}), the longest"
+        yield told(all_of_them, longest, at, epoch)
 
 
 def told(peer: str, one: Told, at: float, epoch: float) -> Line:
@@ -161,11 +161,12 @@ def summary(one: Summary, epoch: float) -> Iterator[Line]:
     )
     yield (("PASS" if not one.outages else "FAIL", f"  {head}"),)
     if one.unproven:
+        proves = "proves" if one.unproven == 1 else "prove"
         yield (
             (
                 "faint",
                 (
-                    f"  {one.unproven} more prove nothing: an end itself did not run, "
+                    f"  {one.unproven} more {proves} nothing: an end itself did not run, "
                     "or chance explains them"
                 ),
             ),

@@ -183,6 +183,8 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
     assert "BACK  300 peers alike (peer-1, peer-2, peer-3 and 297 more), the" in shared
     assert "out for 3.99 s" in shared
     assert "BACK  peer-301: out for 2.00 s" in single
+    one_alone = [("peer", Ended(0, one)) for one in many]
+    assert len(list(words.all_told(one_alone, 0.0, 0.0))) == len(many)
 
 
 def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:

@@ -115,12 +115,12 @@ def test_short_outage_is_told_when_it_is_over() -> None:
 
 
 def test_two_outages_of_one_episode_are_two() -> None:
-    """The longest takes the number that was told; each has its own length."""
+    """In their order; the one that was told to begin keeps its number."""
     told = happened(out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0))
     ended = [one for one in told if isinstance(one, Ended)]
     assert [(one.number, round(one.trouble.seconds, 2)) for one in ended] == [
-        (1, 1.0),
-        (0, 0.6),
+        (1, 0.6),
+        (0, 1.0),
     ]
 
 
@@ -628,3 +628,37 @@ def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) 
     (one,) = over(watched.look(104.5 + LATER, WELL, [], after))
     assert (one.failure, one.where) == ("stream.outage", where)
     assert why in one.seen
+
+
+def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
+    """Something happens all the time, and it is never quiet for long."""
+    watched = episodes()
+    told: list[Told] = []
+    for step in range(240):
+        now = 100.0 + step / 4
+        turn, since = divmod(now - 100.0, 3.0)
+        begin = 100.0 + 3 * turn
+        signs = silent(begin, now) if 0.5 < since < 1.5 else WELL
+        events: list[Event] = []
+        if since == 0.0:  # before the streams' silence can be told
+            events = [Pause(begin, begin, "the server ended its sending")]
+        elif since == 1.5:
+            events = [Restart(begin, begin + 1.5, ("aa", "bb"))]
+        told += watched.look(now, signs, events, GOOD)
+    ended = [one for one in told if isinstance(one, Ended)]
+    assert len(ended) >= 12
+    begins = [one.trouble.begin for one in ended]
+    assert begins == sorted(begins)
+
+
+def test_what_shows_for_a_moment_is_not_told_as_learnt() -> None:
+    """A server that wakes has not read yet what came: that is no loss on the way to it."""
+    watched = episodes()
+    told: list[Told] = []
+    for step in range(4, 20):
+        now = 100.0 + step / 4
+        told += watched.look(now, silent(now=now), [], GOOD)
+    waking = Outage(FORTH, 100.0, 105.0, 100, ended=False)
+    told += watched.look(105.0, Signs(waking), [], GOOD)
+    told += watched.look(105.25, WELL, [], GOOD)
+    assert [type(one) for one in told] == [Began]
