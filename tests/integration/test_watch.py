@@ -308,7 +308,7 @@ def test_all_peers_at_once_is_said(
     assert "all 3 peers are out at once" in line
     assert "what they share, this end" in line
     for number in (1, 2, 3):
-        watching.wait(rf"BACK .*\(#{number}\)")
+        watching.wait(rf"BACK .*\(#{number}\).*\[watch\.paused; the server's end\]")
     assert watching.stop().count("ALL ") == 1
 
 

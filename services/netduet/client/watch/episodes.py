@@ -254,7 +254,8 @@ class Episodes:
         outages = _only(self._batch, Outage)
         closures, pauses = _only(self._batch, Closure), _only(self._batch, Pause)
         others: conclusions.Spans = (*closures, *pauses)
-        silent = standing.failure in {"stream.outage", "watch.refused"}
+        silences = {"stream.outage", "watch.refused", diagnosis.DATAGRAMS}
+        silent = standing.failure in silences
         if outages or (others and not silent):
             return conclusions.by_chance(standing, end, outages, others)
         begin, answered = standing.begin, self._answered

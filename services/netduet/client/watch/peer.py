@@ -69,6 +69,7 @@ _ROUND_TRIPS: Final = 6
 _LONGEST: Final = 3.0
 _AGAIN: Final = 10.0
 _SILENCE: Final = 10.0
+_SURE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ class Peer:
         self.streaming: Streaming | None = None
         self._sock: Datagrams | None = None
         self._told_held = float("-inf")
+        self._worked_at: float | None = None
         self._tried = float("-inf")
         self._begun = time.monotonic()
         self._unsaid = True
@@ -244,8 +246,7 @@ class Peer:
         closures.least = LEAST if passed else TOGETHER
         seen = passed or self.known.met or closures.begun > closures.failed
         gone = self.old.broken and not passed
-        worked = stream is not None and closures.worked > stream.begin
-        worked = worked and not closures.why
+        worked = self._worked(stream, now)
         withheld, held = "", self._held(now)
         if one is not None and held is not None:
             withheld, stream = one.error, stream or held
@@ -285,6 +286,18 @@ class Peer:
             self._told_held = it.begin
             self._events.append(it)
         return None if last in over else replace(last, end=now, ended=False)
+
+    def _worked(self, stream: Outage | None, now: float) -> bool:
+        """Tell whether connections work while datagrams stay away.
+
+        One that waited for a server to go on is done before its datagrams come.
+        """
+        closures = self.fresh.closures
+        if stream is None or closures.why:
+            self._worked_at = None
+        elif self._worked_at is None and closures.worked > stream.begin:
+            self._worked_at = now
+        return self._worked_at is not None and now - self._worked_at >= _SURE
 
     def _ours(self, signs: Signs, events: list[Event]) -> bool:
         """Tell whether it may all come from this end, which did not run meanwhile."""

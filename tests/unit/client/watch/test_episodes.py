@@ -208,6 +208,18 @@ def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
     assert (one.failure, one.where, one.proven) == ("watch.paused", SERVER, True)
 
 
+def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
+    """One was done before its datagrams came, and the old one was late: still the server."""
+    watched = episodes()
+    still = replace(GOOD, stalls=((100.0, 101.9),))
+    worked = replace(silent(now=102.0), worked=True)
+    told = watched.look(101.0, silent(), [], GOOD)
+    told += watched.look(102.0, worked, [Pause(100.3, 102.0)], GOOD)
+    told += watched.look(102.0 + LATER, WELL, [], still)
+    (one,) = over(told)
+    assert (one.failure, one.where, one.proven) == ("watch.paused", SERVER, True)
+
+
 def test_silence_that_nothing_explains_proves_nothing() -> None:
     """Nothing was lost, and nobody shows that he stood still."""
     watched = episodes()
