@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from tests.integration.peer import (
     reset,
     rest,
 )
-from tests.integration.running import PATIENCE
+from tests.integration.running import PATIENCE, until
 
 
 def failure_of(answer: bytes) -> dict[str, Any]:
@@ -258,14 +259,16 @@ async def test_beyond_the_lobby_connections_are_reset(
     """When those who wait to hear why they are refused are too many, no more may."""
     running = await start_server(max_connections=1)
 
-    def talk() -> list[str]:
-        with contextlib.ExitStack() as stack:
-            served = stack.enter_context(Peer(running.port))
-            crowd = crowd_of(running.port, LOBBY + 10)
-            served.echo(b"so that the server has seen them all")
-            return [fate(sock) for sock in crowd]
+    def fates_of(crowd: list[socket.socket | None]) -> list[str]:
+        return [fate(sock) for sock in crowd]
 
-    fates = await asyncio.to_thread(talk)
+    with contextlib.ExitStack() as stack:
+        open_peer = partial(stack.enter_context, Peer(running.port))
+        await asyncio.to_thread(open_peer)
+        crowd = await asyncio.to_thread(crowd_of, running.port, LOBBY + 10)
+        counters = running.server._counters
+        await until(lambda: counters.accepted == 1 + LOBBY + 10)
+        fates = await asyncio.to_thread(fates_of, crowd)
     assert fates == ["greeted"] * LOBBY + ["reset"] * 10
     assert len(running.lines.of("server.limit_reached")) == 1
 

@@ -97,7 +97,8 @@ def test_hundred_stuck_peers_harm_nobody(serve_command: ServeCommand) -> None:
             assert other.echo(b"x" * 64) == b"x" * 64
             slowest = max(slowest, time.monotonic() - asked)
             most = max(most, memory(server))
-        assert most - before < 100 * (64 * KIB + READ)
+        # What the peers' buffers may hold, and some for the interpreter's own.
+        assert most - before < 100 * (64 * KIB + READ) + 8 * 1024 * KIB
         assert slowest < 0.5
         assert all(was_reset(sock) for sock in socks)
         assert time.monotonic() - begin < 6
