@@ -6,7 +6,7 @@ leaves there. That a network ends here is seen by nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from netduet.client.dial import Address
@@ -27,10 +27,15 @@ def alone(standing: Collection[tuple[Address, Trouble | None]]) -> float | None:
             those that have never answered.
 
     """
-    hosts = {address.host for address, _ in standing}
     troubles = [one for _, one in standing if one is not None]
-    if len(hosts) < LEAST or len(troubles) < len(standing):
-        return None
-    if not all(one.failure in NETWORK and one.proven for one in troubles):
+    hosts = (address.host for address, _ in standing)
+    if len(troubles) < len(standing) or not cut_off(hosts, troubles):
         return None
     return max(one.begin for one in troubles)
+
+
+def cut_off(hosts: Iterable[str], troubles: Iterable[Trouble]) -> bool:
+    """Tell whether troubles of so many hosts, at one time, point at what they share."""
+    return len(set(hosts)) >= LEAST and all(
+        one.failure in NETWORK and one.proven for one in troubles
+    )

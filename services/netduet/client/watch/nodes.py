@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from netduet.client.watch.account import Past, Watched
-from netduet.client.watch.alone import LEAST, NETWORK
+from netduet.client.watch.alone import cut_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,8 @@ def _everybody(group: Sequence[Past], rows: Sequence[Watched]) -> bool:
     out = {one.peer: one.trouble for one in group}
     begin = max(one.begin for one in out.values())
     end = min(one.end for one in out.values())
-    hosts = {peer.rpartition(":")[0] for peer in out}
-    if len(hosts) < LEAST or begin >= end:
-        return False
-    if not all(one.failure in NETWORK for one in out.values()):
+    hosts = (peer.rpartition(":")[0] for peer in out)
+    if begin >= end or not cut_off(hosts, out.values()):
         return False
     watched = (one for one in rows if one.since <= begin)
     return all(
