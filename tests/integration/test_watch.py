@@ -37,7 +37,7 @@ from netduet.client.whereabouts import Whereabouts
 from netduet.stalls import StallWatch
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.proxies import faithful, standing
-from tests.integration.running import PATIENCE, Netduet, until
+from tests.integration.running import PATIENCE, Netduet, Running, until
 from tests.integration.test_admin import Got, free_port, page
 from tests.unit.client.far_end import FarEnd, Taken, welcomes
 
@@ -427,6 +427,19 @@ def answered(*script: tuple[Address, ...]) -> Answered:
     return Answered((Named(parse_target("pair:1", 1)),), "me", 8, script=list(script))
 
 
+@contextlib.asynccontextmanager
+async def two_of_a_name(
+    first: Running, second: Running
+) -> AsyncIterator[tuple[Watching, list[str], Answered]]:
+    """Watch two servers of one name; begin when the second one's stream is there."""
+    one, two = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
+    whom = answered((one, two))
+    async with watching_of(whom=whom) as (watching, said):
+        await until(lambda: len(watching.peers) == 2)
+        await until(lambda: watching.peers[two].totals().down.sent > 3)
+        yield watching, said, whom
+
+
 async def test_address_that_look_ups_lack_is_watched_while_it_answers(
     start_server: StartServer,
 ) -> None:
@@ -449,12 +462,10 @@ async def test_server_that_its_name_dropped_leaves_without_an_outage(
 ) -> None:
     """A pod that is taken away leaves the name first and ends afterwards."""
     stays, leaves = await start_server(), await start_server()
-    one, two = at("127.0.0.1", stays.port), at("127.0.0.1", leaves.port)
-    whom = answered((one, two))
-    async with watching_of(whom=whom) as (watching, said):
-        await until(lambda: len(watching.peers) == 2)
+    async with two_of_a_name(stays, leaves) as (watching, said, whom):
+        one, two = whom.script[0]
         peer = watching.peers[two]
-        await until(lambda: peer.totals().down.sent > 3 and peer.who is not None)
+        await until(lambda: peer.who is not None)
         whom.script = [(one,)]
         await until(lambda: peer.lapsed)
         await leaves.stop()
@@ -492,12 +503,9 @@ async def test_outage_that_stands_when_the_name_drops_the_server(
 ) -> None:
     """It stopped first, and left its name afterwards: that is told, and it leaves at once."""
     stays, leaves = await start_server(), await start_server()
-    one, two = at("127.0.0.1", stays.port), at("127.0.0.1", leaves.port)
-    whom = answered((one, two))
-    async with watching_of(whom=whom) as (watching, said):
-        await until(lambda: len(watching.peers) == 2)
+    async with two_of_a_name(stays, leaves) as (watching, said, whom):
+        one, two = whom.script[0]
         peer = watching.peers[two]
-        await until(lambda: peer.totals().down.sent > 3)
         await leaves.stop()
         await until(lambda: peer.episodes.standing is not None)
         whom.script = [(one,)]
