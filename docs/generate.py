@@ -12,11 +12,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from netduet import logs, reference
+from netduet.cli import settings_reference
 from netduet.client.checks import CHECKS
 from netduet.client.failures import CATALOGUE, SIDES
-from netduet.client.report.jsondoc import Report
+from netduet.client.report.json_report import Report
 from netduet.client.settings import ClientSettings
+from netduet.runtime import logs
 from netduet.server.settings import ServerSettings
 
 ROOT = Path(__file__).parents[1]
@@ -62,8 +63,8 @@ The file is removed when all is done, like the part of a file that `rsync --part
 
 def files() -> Iterator[tuple[Path, str]]:
     """Yield each generated file with what it must hold."""
-    yield ROOT / ".env.example", reference.env(MODELS)
-    yield ROOT / "docs/configuration.md", reference.markdown(MODELS)
+    yield ROOT / ".env.example", settings_reference.env(MODELS)
+    yield ROOT / "docs/configuration.md", settings_reference.markdown(MODELS)
     yield ROOT / "docs/checks.md", checks()
     yield ROOT / "docs/logs.md", events()
     schema = json.dumps(Report.model_json_schema(), indent=2)

@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _run(words: list[str]) -> int:
-    from netduet import commands  # noqa: PLC0415
+    from netduet.cli import commands  # noqa: PLC0415
 
     # The usual command lines need no parser.
     if words == ["serve"]:
@@ -51,14 +51,14 @@ def _run(words: list[str]) -> int:
     if words[:1] == ["check"] and not any(word.startswith("-") for word in words):
         commands.require("check")
         return commands.check(words[1:], {})
-    from netduet.commandline import parse  # noqa: PLC0415 - a fifth of the time to the first packet
+    from netduet.cli.parser import parse  # noqa: PLC0415 - a fifth of the time to the first packet
 
     return parse(words)
 
 
 def _complain(error: Exception) -> int:
-    from netduet.commands import UsageError  # noqa: PLC0415
-    from netduet.configuration import SettingsError  # noqa: PLC0415
+    from netduet.cli.commands import UsageError  # noqa: PLC0415
+    from netduet.config.load import SettingsError  # noqa: PLC0415
 
     match error:
         case SettingsError():

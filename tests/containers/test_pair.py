@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from netduet.logs import EVENTS
+from netduet.runtime.logs import EVENTS
 from tests.containers.stage import PORT, Finished, Stage, address, inside
 
 SECOND = 1_000_000_000

@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 import pytest_asyncio
 
-from netduet.binding import bind
+from netduet.net.bind import bind
 from netduet.server.app import Server
 from netduet.server.settings import ServerSettings
 from tests.integration.running import PATIENCE, Command, Lines, Netduet, Running

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from netduet.wire import datagrams
-from netduet.wire.counts import CountFlag, parse_answer
+from netduet.wire import datagram
 from netduet.wire.frames import Kind
+from netduet.wire.udp_count import CountFlag, parse_answer
 
 Fault = Callable[[int, bytes], list[bytes]]
 """What becomes of a datagram, by its number on this way: what is handed on for it."""
@@ -117,7 +117,7 @@ def held_until_asked() -> Fault:
 
     def fault(_: int, data: bytes) -> list[bytes]:
         nonlocal asked
-        frame = datagrams.parse(data)
+        frame = datagram.parse(data)
         answer = None if frame is None else parse_answer(frame.payload)
         if frame is None or frame.kind != Kind.COUNT or answer is None:
             return [data]

@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from netduet import logs
+from netduet.runtime import logs
 from netduet.server.app import Server
 
 PATIENCE = 10.0

@@ -18,7 +18,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from netduet import __version__
-from netduet.wire.streams import NO_COOKIE
+from netduet.wire.udp_stream import NO_COOKIE
 from tests.integration.conftest import ServeCommand
 from tests.integration.peer import GREETING, Peer, connect, greet
 from tests.integration.running import PATIENCE, Command

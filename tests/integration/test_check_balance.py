@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from netduet.client.battery import Battery
-from netduet.client.checks.declaration import Bounds, Context, Patience
-from netduet.client.target import Target
-from netduet.client.verdict import Result
-from netduet.stalls import StallWatch
+from netduet.client.checks.base import Bounds, Context, Patience
+from netduet.client.checks.runner import Battery
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Result
+from netduet.runtime.stall_monitor import StallWatch
 from tests.integration.conftest import StartServer
 from tests.integration.proxies import faithful, standing
 from tests.integration.running import PATIENCE

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.battery import Battery
-from netduet.client.checks.churn import pacing, places
-from netduet.client.checks.churn.pacing import Pacer
-from netduet.client.checks.churn.tries import Churn, Fate, Plan
-from netduet.client.checks.declaration import Context, Patience
-from netduet.client.dial import Address
-from netduet.client.target import Target
-from netduet.client.verdict import Outcome, Result
-from netduet.stalls import StallWatch
+from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.churn import measure, pacer
+from netduet.client.checks.churn.pacer import Pacer
+from netduet.client.checks.churn.results import Churn, Fate, Plan
+from netduet.client.checks.runner import Battery
+from netduet.client.net.dial import Address
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Outcome, Result
+from netduet.runtime.stall_monitor import StallWatch
 from tests.integration.conftest import StartServer
 from tests.integration.peer import connect
 from tests.integration.proxies import Pair, faithful, standing
@@ -32,8 +32,8 @@ FEW = Plan(20, 0.005, 8, 2.3)
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have few connections, and none left out: a test's machine may be busy."""
-    monkeypatch.setitem(places.PLANS, "quick", FEW)
-    monkeypatch.setattr(pacing, "LATE", PATIENCE)
+    monkeypatch.setitem(measure.PLANS, "quick", FEW)
+    monkeypatch.setattr(pacer, "LATE", PATIENCE)
 
 
 async def check(port: int) -> tuple[Result, Churn]:
@@ -99,7 +99,7 @@ async def test_the_servers_own_limit_is_told_as_its_own(
 ) -> None:
     """A server that is at its limit says so, and nobody in between is blamed."""
     running = await start_server(max_connections_per_client=6)
-    places.PLANS["quick"] = replace(FEW, gap=0.05)
+    measure.PLANS["quick"] = replace(FEW, gap=0.05)
     result, churn = await check(running.port)
     assert result.outcome is Outcome.PASS
     assert any("the server's own limit" in one for one in result.remarks)
@@ -114,7 +114,7 @@ async def test_what_cannot_start_in_time_is_left_out(
 ) -> None:
     """Nothing is caught up with: a connection that is late already is not made."""
     running = await start_server()
-    monkeypatch.setattr(pacing, "LATE", -1.0)
+    monkeypatch.setattr(pacer, "LATE", -1.0)
     result, churn = await check(running.port)
     assert result.outcome is Outcome.INCONCLUSIVE
     assert [one.failure for one in result.findings] == ["churn.unstarted"]
@@ -155,7 +155,7 @@ async def test_whoever_stops_it_does_not_wait_for_a_last_word(
 ) -> None:
     """A network that has gone silent holds up nobody who says to stop."""
     running = await start_server()
-    monkeypatch.setitem(places.PLANS, "quick", replace(FEW, count=10_000, gap=0.02))
+    monkeypatch.setitem(measure.PLANS, "quick", replace(FEW, count=10_000, gap=0.02))
     silent = threading.Event()
     carried = itertools.count()
     under_way = threading.Event()
@@ -178,7 +178,7 @@ async def test_whoever_stops_it_does_not_wait_for_a_last_word(
         context = Context(Target("127.0.0.1", port), socket.AF_UNSPEC, "", endless)
         async with StallWatch() as stalls:
             await Battery(context, stalls, lambda _: None, ("identity",)).run()
-        task = asyncio.create_task(places.measure(context))
+        task = asyncio.create_task(measure.measure(context))
         await until(under_way.is_set)
         silent.set()
         task.cancel()

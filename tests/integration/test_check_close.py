@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from netduet.client.battery import Battery
-from netduet.client.checks.close.endings import Close, Way
-from netduet.client.checks.declaration import Context, Patience
-from netduet.client.target import Target
-from netduet.client.verdict import Outcome, Result
-from netduet.stalls import StallWatch
+from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.close.measure import Close, Way
+from netduet.client.checks.runner import Battery
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Outcome, Result
+from netduet.runtime.stall_monitor import StallWatch
 from tests.integration.conftest import StartServer
 from tests.integration.proxies import (
     answer_cutting,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from netduet.client.battery import Battery
-from netduet.client.checks.declaration import Bounds, Context, Patience
-from netduet.client.checks.idle.silence import Idle, Plan, hold
-from netduet.client.target import Target
-from netduet.client.verdict import Outcome, Result, Side
-from netduet.stalls import StallWatch
+from netduet.client.checks.base import Bounds, Context, Patience
+from netduet.client.checks.idle.measure import Idle, Plan, hold
+from netduet.client.checks.runner import Battery
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Outcome, Result, Side
+from netduet.runtime.stall_monitor import StallWatch
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldAnswer
 from tests.integration.conftest import StartServer

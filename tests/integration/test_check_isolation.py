@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from netduet.client.checks.isolation.doors import Manner
-from netduet.client.checks.isolation.knocking import has_routes, knock_tcp, knock_udp
-from netduet.client.dial import Address
+from netduet.client.checks.isolation.measure import has_routes, knock_tcp, knock_udp
+from netduet.client.checks.isolation.results import Manner
+from netduet.client.net.dial import Address
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.running import Netduet
 from tests.integration.strangers import nobody, saying, stranger

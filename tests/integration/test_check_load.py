@@ -7,14 +7,14 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-from netduet.client.battery import Battery
-from netduet.client.checks.declaration import Bounds, Context, Patience
-from netduet.client.checks.load.echoing import Echoing
-from netduet.client.checks.load.measured import Load
-from netduet.client.dial import Address
-from netduet.client.target import Target
-from netduet.client.verdict import Outcome, Result
-from netduet.stalls import StallWatch
+from netduet.client.checks.base import Bounds, Context, Patience
+from netduet.client.checks.load.latency_probe import Echoing
+from netduet.client.checks.load.results import Load
+from netduet.client.checks.runner import Battery
+from netduet.client.net.dial import Address
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Outcome, Result
+from netduet.runtime.stall_monitor import StallWatch
 from netduet.wire.frames import ANSWER, Kind, serialize
 from tests.integration.conftest import StartServer
 from tests.integration.peer import connect

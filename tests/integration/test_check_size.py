@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from netduet.client.battery import Battery
-from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.runner import Battery
 from netduet.client.checks.size import trial
-from netduet.client.target import Target
-from netduet.client.verdict import Finding, Outcome, Result
-from netduet.stalls import StallWatch
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Finding, Outcome, Result
+from netduet.runtime.stall_monitor import StallWatch
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.peer import connect
 from tests.integration.running import PATIENCE

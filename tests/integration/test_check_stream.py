@@ -11,20 +11,20 @@ from functools import partial
 
 import pytest
 
-from netduet.client.checks.declaration import Bounds, Context, Patience
+from netduet.client.checks.base import Bounds, Context, Patience
 from netduet.client.checks.identity import Answer
-from netduet.client.checks.stream.judgement import judge
-from netduet.client.checks.stream.measured import Place, Stream
-from netduet.client.checks.stream.measuring import FEATURE, Plan, watch
-from netduet.client.datagrams import Datagrams
-from netduet.client.dial import Address
-from netduet.client.opening import Opening
-from netduet.client.streaming.connections import Connections
-from netduet.client.streaming.datagrams import Streaming
-from netduet.client.streaming.events import Event, Outage, Restart
-from netduet.client.target import parse_target
-from netduet.stalls import StallWatch
-from netduet.wire.streams import StreamAnswer
+from netduet.client.checks.stream.judge import judge
+from netduet.client.checks.stream.measure import FEATURE, Plan, watch
+from netduet.client.net.dial import Address
+from netduet.client.net.handshake import Opening
+from netduet.client.net.udp_socket import Datagrams
+from netduet.client.outages.connect_probe import Connections
+from netduet.client.outages.events import Event, Outage, Restart
+from netduet.client.outages.observations import Place, Stream
+from netduet.client.outages.udp_probe import Streaming
+from netduet.client.results.target import parse_target
+from netduet.runtime.stall_monitor import StallWatch
+from netduet.wire.udp_stream import StreamAnswer
 from tests.integration.conftest import StartServer
 from tests.integration.relays import Fault, faithful, relay, swallowing
 from tests.unit.client.far_end import welcome

@@ -9,12 +9,13 @@ from contextlib import closing
 import pytest
 
 from netduet.client.checks.identity import Answer
-from netduet.client.checks.udp.counted import Exchange, Plan
-from netduet.client.checks.udp.targets import FEATURE, Udp, exchange, judge
-from netduet.client.dial import Address
-from netduet.client.opening import Opening
-from netduet.client.verdict import Judgement
-from netduet.wire import datagrams
+from netduet.client.checks.udp.judge import judge
+from netduet.client.checks.udp.measure import FEATURE, exchange
+from netduet.client.checks.udp.results import Exchange, Plan, Udp
+from netduet.client.net.dial import Address
+from netduet.client.net.handshake import Opening
+from netduet.client.results.verdict import Judgement
+from netduet.wire import datagram
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
 from netduet.wire.messages import Open, decode, encode
 from tests.integration.conftest import StartServer
@@ -250,7 +251,7 @@ def answering(instance: str) -> Fault:
     """Return a server of few means: it welcomes, and answers nothing else."""
 
     def fault(_: int, data: bytes) -> list[bytes]:
-        frame = datagrams.parse(data)
+        frame = datagram.parse(data)
         assert frame is not None
         if frame.kind != Kind.OPEN:
             return []

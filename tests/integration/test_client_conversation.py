@@ -7,15 +7,15 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from netduet.client.battery import Battery
-from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.base import Context, Patience
 from netduet.client.checks.path import Path
-from netduet.client.conversation import converse
-from netduet.client.dial import Address, connect
-from netduet.client.evidence import ledger_entry
-from netduet.client.target import Target
-from netduet.client.verdict import Outcome, Verdict
-from netduet.stalls import StallWatch
+from netduet.client.checks.runner import Battery
+from netduet.client.net.dial import Address, connect
+from netduet.client.net.framed_connection import converse
+from netduet.client.net.server_evidence import ledger_entry
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Outcome, Verdict
+from netduet.runtime.stall_monitor import StallWatch
 from tests.integration.conftest import StartServer
 from tests.integration.peer import Peer
 from tests.integration.running import PATIENCE

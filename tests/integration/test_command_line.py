@@ -13,7 +13,7 @@ import pytest
 from netduet import __version__
 from netduet.client.failures import CATALOGUE
 from netduet.client.settings import ClientSettings
-from netduet.configuration import Settings, flag
+from netduet.config.load import Settings, flag
 from netduet.server.settings import ServerSettings
 from tests.integration.running import PATIENCE, Netduet
 from tests.integration.strangers import nobody

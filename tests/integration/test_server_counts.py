@@ -11,16 +11,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from netduet.wire import counts, datagrams
-from netduet.wire.counts import ANSWER_SIZE, CountAnswer, CountFlag, CountQuestion
+from netduet.wire import datagram, udp_count
 from netduet.wire.frames import ANSWER, HEADER_SIZE, MAGIC, Kind
+from netduet.wire.udp_count import ANSWER_SIZE, CountAnswer, CountFlag, CountQuestion
 from tests.integration.conftest import StartServer
 from tests.integration.peer import Peer
 from tests.integration.running import PATIENCE
 from tests.integration.test_server_datagrams import parts
 
 OVERHEAD = len(MAGIC) + HEADER_SIZE
-ECHO = datagrams.serialize(Kind.ECHO, b"done", 0)
+ECHO = datagram.serialize(Kind.ECHO, b"done", 0)
 
 
 class Asker:
@@ -38,13 +38,13 @@ class Asker:
     ) -> int:
         """Send a question whose payload has this size; return the datagram's bytes."""
         question = CountQuestion(flow, sequence, CountFlag(flags)).serialize(size)
-        return self.sock.send(datagrams.serialize(Kind.COUNT, question, sequence))
+        return self.sock.send(datagram.serialize(Kind.COUNT, question, sequence))
 
     def receive(self) -> tuple[CountAnswer, int]:
         """Return the next answer, and the bytes of its datagram."""
         data = self.sock.recv(65_536)
         kind, flags, number, payload = parts(data)
-        answer = counts.parse_answer(payload)
+        answer = udp_count.parse_answer(payload)
         assert answer is not None
         assert (kind, flags, number) == (Kind.COUNT, ANSWER, answer.sequence)
         return answer, len(data)
@@ -217,7 +217,7 @@ async def test_breach_is_answered_where_the_error_fits(
 
     def talk(room: int) -> tuple[int, bytes]:
         with asker(running.port) as client:
-            client.sock.send(datagrams.serialize(Kind.COUNT, payload, 5, room))
+            client.sock.send(datagram.serialize(Kind.COUNT, payload, 5, room))
             client.sock.send(ECHO)  # loopback keeps the order
             data = client.sock.recv(65_536)
             return len(data), data
@@ -240,7 +240,7 @@ async def test_breach_is_not_counted(start_server: StartServer) -> None:
         with asker(running.port) as client:
             client.ask(1)
             refused = CountQuestion(1, 2).serialize(ANSWER_SIZE - 1)
-            client.sock.send(datagrams.serialize(Kind.COUNT, refused, 5))
+            client.sock.send(datagram.serialize(Kind.COUNT, refused, 5))
             return tally(client.ask(0, flags=CountFlag.QUERY))
 
     assert await asyncio.to_thread(talk) == (1, 0, 0, 1)

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netduet import __version__, logs
+from netduet import __version__
+from netduet.runtime import logs
 from tests.integration.conftest import ServeCommand
 from tests.integration.peer import GREETING, Peer, connect, greet, reset
 from tests.integration.running import PATIENCE, Line

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from netduet.server.session import Session
-from netduet.wire import patterns
+from netduet.server.tcp_connection import Session
+from netduet.wire import payload_pattern
 from netduet.wire.frames import ANSWER, HEADER_SIZE, Kind, serialize
-from netduet.wire.states import State
+from netduet.wire.state_machine import State
 from tests.integration.conftest import StartServer
 from tests.integration.peer import Peer, connect, opening, reset, rest
 from tests.integration.running import Running, until
@@ -73,7 +73,7 @@ async def test_sink_that_arrives_whole_is_said_to_be(
     running = await start_server()
 
     def talk() -> dict[str, Any]:
-        sink = serialize(Kind.SINK, patterns.make(size, 5), id=7)
+        sink = serialize(Kind.SINK, payload_pattern.make(size, 5), id=7)
         with Peer(running.port) as peer, peer.sending(sink):
             return peer.message(Kind.SINK)
 
@@ -87,7 +87,7 @@ async def test_sink_that_was_changed_is_named_by_its_byte(
 ) -> None:
     """The first byte that a middlebox changed is told."""
     running = await start_server()
-    data = bytearray(patterns.make(100_000, 5))
+    data = bytearray(payload_pattern.make(100_000, 5))
     data[at] ^= 1
     data[-1] ^= 2
 
@@ -111,7 +111,7 @@ async def test_source_is_answered_with_its_pattern(
             peer.sock.sendall(source(size, 2**64 - 1, 77))
             frame = peer.receive()
             assert (frame.kind, frame.flags, frame.id) == (Kind.SOURCE, ANSWER, 77)
-            assert frame.payload == patterns.make(size, 2**64 - 1)
+            assert frame.payload == payload_pattern.make(size, 2**64 - 1)
             peer.end()
 
     await asyncio.to_thread(talk)
@@ -184,7 +184,7 @@ async def test_pipelined_sources_all_come_in_order(start_server: StartServer) ->
             for seed in range(40):
                 frame = peer.receive()
                 assert (frame.kind, frame.id) == (Kind.SOURCE, seed)
-                assert frame.payload == patterns.make(MIB, seed)
+                assert frame.payload == payload_pattern.make(MIB, seed)
                 assert peer.receive().payload == b"x"
             assert peer.receive().kind == Kind.END
             assert rest(peer.sock) == b""
@@ -424,14 +424,14 @@ async def test_finish_is_answered_then_the_server_ends(
                 peer.sock.sendall(before)
                 assert peer.receive().payload == b"first"
                 peer.sock.sendall(close("finish", size=1000))
-                assert peer.receive().payload == patterns.make(1000, 5)
+                assert peer.receive().payload == payload_pattern.make(1000, 5)
                 peer.sock.sendall(behind)
             else:
                 peer.sock.sendall(before + close("finish", size=1000) + behind)
                 assert peer.receive().payload == b"first"
                 frame = peer.receive()
                 assert (frame.kind, frame.flags, frame.id) == (Kind.CLOSE, ANSWER, 9)
-                assert frame.payload == patterns.make(1000, 5)
+                assert frame.payload == payload_pattern.make(1000, 5)
             assert rest(peer.sock) == b""
             peer.sock.sendall(b"still open this way")
             return str(peer.welcome["conn_id"])
@@ -478,7 +478,7 @@ async def test_too_much_behind_a_finish_breaks_nothing(
     def talk() -> None:
         with Peer(running.port) as peer, contextlib.suppress(ConnectionError):
             peer.sock.sendall(close("finish", size=10) + bytes(bound + 1))
-            assert peer.receive().payload == patterns.make(10, 5)
+            assert peer.receive().payload == payload_pattern.make(10, 5)
             rest(peer.sock)
 
     await asyncio.to_thread(talk)
@@ -546,7 +546,7 @@ async def test_half_close_is_answered_behind_the_clients_end(
             frame = peer.receive()
             waited = time.monotonic() - begin
             assert (frame.kind, frame.flags, frame.id) == (Kind.CLOSE, ANSWER, 9)
-            assert frame.payload == patterns.make(size, 5)
+            assert frame.payload == payload_pattern.make(size, 5)
             assert rest(peer.sock) == b""
             return peer.welcome["conn_id"], len(asked), waited
 
@@ -573,7 +573,7 @@ async def test_frames_behind_an_awaited_end_are_dropped(
             if not fin:
                 assert select.select([peer.sock], [], [], 0.2)[0] == []
             peer.sock.shutdown(socket.SHUT_WR)
-            assert peer.receive().payload == patterns.make(9, 5)
+            assert peer.receive().payload == payload_pattern.make(9, 5)
             assert rest(peer.sock) == b""
 
     await asyncio.to_thread(talk)

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from netduet.wire import datagrams, streams
+from netduet.wire import datagram, udp_stream
 from netduet.wire.frames import ANSWER, Kind
-from netduet.wire.streams import (
+from netduet.wire.udp_stream import (
     NO_COOKIE,
     SIZE,
     Challenge,
@@ -43,16 +43,16 @@ class Bare:
         """Send a datagram of ours."""
         flag = StreamFlag(flags)
         question = StreamQuestion(self.flow, number, 20, self.cookie, flag)
-        self.sock.send(datagrams.serialize(Kind.STREAM, question.serialize(), 0, size))
+        self.sock.send(datagram.serialize(Kind.STREAM, question.serialize(), 0, size))
 
     def next(self) -> StreamAnswer:
         """Return the next datagram of the server's."""
         data = self.sock.recv(2048)
         assert len(data) <= SIZE
-        frame = datagrams.parse(data)
+        frame = datagram.parse(data)
         assert frame is not None
         assert (frame.kind, frame.flags) == (Kind.STREAM, ANSWER)
-        answer = streams.parse_answer(frame.payload)
+        answer = udp_stream.parse_answer(frame.payload)
         assert answer is not None
         return answer
 
@@ -171,7 +171,7 @@ async def test_one_address_gets_so_many(start_server: StartServer) -> None:
         bare.learn()
         bare.ask(0)
         while True:
-            frame = datagrams.parse(bare.sock.recv(2048))
+            frame = datagram.parse(bare.sock.recv(2048))
             if frame is not None and frame.kind == Kind.ERROR:
                 return frame.payload
 

@@ -19,22 +19,22 @@ from typing import cast
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from netduet.client.checks.declaration import Context, Patience
-from netduet.client.datagrams import Datagrams
-from netduet.client.dial import Address, Resolution
-from netduet.client.report.words import Line, plain
-from netduet.client.streaming.datagrams import Streaming
-from netduet.client.streaming.events import Event
-from netduet.client.streaming.together import Together
-from netduet.client.target import parse_target
-from netduet.client.watch.episodes import HOLD
-from netduet.client.watch.known import CALM
-from netduet.client.watch.rounds import QUESTIONS, carry
-from netduet.client.watch.telling import Telling
-from netduet.client.watch.watching import Paces, Watching
-from netduet.client.watch.whom import Named, Whom
-from netduet.client.whereabouts import Whereabouts
-from netduet.stalls import StallWatch
+from netduet.client.checks.base import Context, Patience
+from netduet.client.net.dial import Address, Resolution
+from netduet.client.net.udp_socket import Datagrams
+from netduet.client.outages.events import Event
+from netduet.client.outages.udp_probe import Streaming
+from netduet.client.outages.udp_scheduler import Together
+from netduet.client.report.text import Line, plain
+from netduet.client.results.instance import Whereabouts
+from netduet.client.results.target import parse_target
+from netduet.client.watch.discovery import Named, Whom
+from netduet.client.watch.monitor import Paces, Watching
+from netduet.client.watch.notifier import Telling
+from netduet.client.watch.outage_tracker import HOLD
+from netduet.client.watch.peer_identity import CALM
+from netduet.client.watch.scheduled_checks import QUESTIONS, carry
+from netduet.runtime.stall_monitor import StallWatch
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.proxies import faithful, standing
 from tests.integration.running import PATIENCE, Netduet, Running, until

@@ -16,7 +16,7 @@ import yaml
 from kubernetes_validate.utils import all_versions
 
 from netduet import __version__
-from netduet.quantities import parse_duration
+from netduet.config.units import parse_duration
 from tests.manifests.conftest import KUBERNETES, Manifest, Render
 from tests.manifests.reading import (
     Workload,

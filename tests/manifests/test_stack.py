@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from netduet.quantities import parse_duration
+from netduet.config.units import parse_duration
 from tests.manifests.conftest import ROOT
 
 

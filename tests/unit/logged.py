@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from netduet import logs
+from netduet.runtime import logs
 
 FIELDS = {"service.name": "sample", "service.instance.id": "서버-1"}
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from netduet.logwriter import LogWriter
+from netduet.runtime.log_writer import LogWriter
 
 PATIENCE = 10.0
 QUEUE = 10

@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from netduet.configuration import (
+from netduet.config.load import (
     Duration,
     Settings,
     SettingsError,

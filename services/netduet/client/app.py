@@ -14,29 +14,31 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from netduet import __version__, kernel, logs
+from netduet import __version__
 from netduet.client.checks import CHECKS
-from netduet.client.checks.declaration import Bounds, Context, Patience
+from netduet.client.checks.base import Bounds, Context, Patience
 from netduet.client.failures import CATALOGUE
-from netduet.client.report import words
+from netduet.client.report import text
 from netduet.client.report.tables import tables
 from netduet.client.report.terminal import Progress, columns, erasable, writer
-from netduet.client.target import Expect, turns
-from netduet.client.truth import truth
-from netduet.client.verdict import Result, Starvation, Verdict, exit_status
-from netduet.client.whereabouts import named
+from netduet.client.results.expectation import truth
+from netduet.client.results.instance import named
+from netduet.client.results.target import Expect, turns
+from netduet.client.results.verdict import Result, Starvation, Verdict, exit_status
+from netduet.net import kernel
+from netduet.runtime import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from netduet.client.battery import Battery
-    from netduet.client.resume import Resume
+    from netduet.client.checks.checkpoint import Resume
+    from netduet.client.checks.runner import Battery
+    from netduet.client.results.instance import Whereabouts
+    from netduet.client.results.target import Target
     from netduet.client.settings import ClientSettings
-    from netduet.client.target import Target
-    from netduet.client.whereabouts import Whereabouts
-    from netduet.stalls import StallWatch
+    from netduet.runtime.stall_monitor import StallWatch
 
-    Tell = Callable[[Iterable[words.Line]], None]
+    Tell = Callable[[Iterable[text.Line]], None]
 
 _FAMILIES: Final = {
     "any": socket.AF_UNSPEC,
@@ -87,9 +89,9 @@ def watch(
     0 after a signal, 2 when the admin port cannot be listened on. ``ignored`` as for
     ``check``. With ``json_report`` nothing but log lines tell, from level info on.
     """
-    from netduet.binding import BindError, bind  # noqa: PLC0415
     from netduet.client.watch import app as watching  # noqa: PLC0415
-    from netduet.client.watch.watching import Paces  # noqa: PLC0415
+    from netduet.client.watch.monitor import Paces  # noqa: PLC0415
+    from netduet.net.bind import BindError, bind  # noqa: PLC0415
 
     log_writer = _start_logs(settings, chatty=settings.json_report)
     try:
@@ -99,7 +101,7 @@ def watch(
         admin = []
         if settings.admin_port:
             admin = bind(settings.admin_host, settings.admin_port, udp=False).tcp
-            import netduet.admin  # noqa: F401, PLC0415 - before the loop runs, or it stalls
+            import netduet.runtime.admin_http  # noqa: F401, PLC0415 - before the loop runs, or it stalls
         kernel.raise_descriptor_limit()
         write: Tell = _silent if settings.json_report else writer(settings.color)
         wanted = watching.Wanted(
@@ -142,7 +144,7 @@ def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Resume | N
     """
     if not settings.resume:
         return None
-    from netduet.client.resume import Resume  # noqa: PLC0415
+    from netduet.client.checks.checkpoint import Resume  # noqa: PLC0415
 
     same = (
         "profile",
@@ -223,7 +225,7 @@ def explain(name: str | None) -> int:
         remedy = f"did you mean {close[0]}?" if close else "`netduet explain` lists all"
         print(f"netduet: explain {name!r}: no such class; {remedy}", file=sys.stderr)
         return 2
-    tell(words.explanation(failure))
+    tell(text.explanation(failure))
     return 0
 
 
@@ -231,8 +233,8 @@ async def _check(
     settings: ClientSettings, targets: tuple[Target, ...], resume: Resume | None
 ) -> int:
     until = Until()  # before all that takes time: a signal gives a verdict from now on
-    from netduet.client.battery import Battery  # noqa: PLC0415 - after the first words
-    from netduet.stalls import StallWatch  # noqa: PLC0415
+    from netduet.client.checks.runner import Battery  # noqa: PLC0415 - after the first words
+    from netduet.runtime.stall_monitor import StallWatch  # noqa: PLC0415
 
     tell: Tell = _silent if settings.json_report else writer(settings.color)
     verdicts: dict[int, Verdict] = {}
@@ -241,13 +243,13 @@ async def _check(
     def result(one: Result) -> None:
         if progress is not None:
             progress.clear()
-        tell(words.result(one))
+        tell(text.result(one))
 
     async with StallWatch() as stalls:
         for number in turns(targets):
             if verdicts:
                 tell([()])
-            tell(words.heading(str(targets[number])))
+            tell(text.heading(str(targets[number])))
             battery = Battery(
                 _context(settings, targets[number], _control(verdicts.values())),
                 stalls,
@@ -270,7 +272,7 @@ def _control(verdicts: Iterable[Verdict]) -> str:
     return next((row.target for row in rows if row.found == "open"), "")
 
 
-def _silent(_: Iterable[words.Line]) -> None:
+def _silent(_: Iterable[text.Line]) -> None:
     """Tell nothing: the report is one document, at the end."""
 
 
@@ -305,7 +307,7 @@ def _asker(settings: ClientSettings) -> Whereabouts:
 
 def _conclude(battery: Battery, tell: Tell, asker: Whereabouts) -> Verdict:
     verdict = replace(battery.verdict(), asked_by=str(asker) if asker.place else "")
-    tell(words.verdict(verdict))
+    tell(text.verdict(verdict))
     fields = {
         "netduet.target": verdict.target,
         "netduet.outcome": verdict.outcome.value,
@@ -328,7 +330,7 @@ def _finish(
 
         Path(settings.junit).write_text(junit.document(verdicts), "utf-8")
     if settings.json_report:
-        from netduet.client.report.jsondoc import document  # noqa: PLC0415
+        from netduet.client.report.json_report import document  # noqa: PLC0415
 
         starvation = Starvation(
             stalls.count, stalls.total, stalls.throttled(), *kernel.socket_limits()
@@ -338,12 +340,12 @@ def _finish(
         return
     if any(one.interrupted for one in verdicts):
         if resume is not None:
-            tell(words.resumable(resume.path, resume.trouble))
+            tell(text.resumable(resume.path, resume.trouble))
         elif settings.profile != "quick":
-            tell(words.resumable("", ""))
+            tell(text.resumable("", ""))
     if len(verdicts) > 1:
         tell(tables(verdicts, columns()))
-        tell(words.overall(verdicts))
+        tell(text.overall(verdicts))
 
 
 class Until:

@@ -7,14 +7,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.dial import Address, classify, connect, resolve
-from netduet.wire.foreign import log_safe
+from netduet.client.net.dial import Address, classify, connect, resolve
+from netduet.wire.untrusted import log_safe
 
 if TYPE_CHECKING:
     import socket
 
-    from netduet.client.checks.declaration import Patience
-    from netduet.client.target import Target
+    from netduet.client.checks.base import Patience
+    from netduet.client.results.target import Target
 
 MOST: Final = 64 * 1024
 """Bytes of an answer that are read."""

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from netduet.client.target import parse_target
-from netduet.configuration import Duration, Durations, Percent, Rate, Settings, Words
-from netduet.quantities import HOUR
+from netduet.client.results.target import parse_target
+from netduet.config.load import Duration, Durations, Percent, Rate, Settings, Words
+from netduet.config.units import HOUR
 
 _PORT = 12_345
 

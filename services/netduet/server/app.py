@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from netduet import __version__, kernel, logs
-from netduet.binding import BindError, Sockets, bind
+from netduet import __version__
+from netduet.net import kernel
+from netduet.net.bind import BindError, Sockets, bind
+from netduet.runtime import logs
+from netduet.runtime.stall_monitor import StallWatch
+from netduet.server.access_log import Records
 from netduet.server.admission import Admission
-from netduet.server.behaviours import Behaviours, Identity, new_id
+from netduet.server.context import Shared
 from netduet.server.counters import Counters
-from netduet.server.datagrams import DatagramEndpoint
-from netduet.server.flows import Flows
-from netduet.server.lately import Lately
+from netduet.server.handlers import Behaviours, Identity, new_id
 from netduet.server.ledger import Ledger
 from netduet.server.listener import Listener
-from netduet.server.records import Records
-from netduet.server.session import Session
-from netduet.server.shared import Shared
-from netduet.server.streams import Streams
-from netduet.stalls import StallWatch
-from netduet.wire.states import Limits
+from netduet.server.recent_clients import Lately
+from netduet.server.tcp_connection import Session
+from netduet.server.udp_endpoint import DatagramEndpoint
+from netduet.server.udp_flow_counters import Flows
+from netduet.server.udp_streams import Streams
+from netduet.wire.state_machine import Limits
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -75,7 +77,7 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
         if settings.admin_port:
             admin = bind(settings.admin_host, settings.admin_port, udp=False)
             # Only who wants it pays for it, and before the loop runs, or it stalls.
-            import netduet.admin  # noqa: F401, PLC0415
+            import netduet.runtime.admin_http  # noqa: F401, PLC0415
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             logs.attach(runner.get_loop())
             runner.run(Server(settings, instance, log).run(sockets, admin))
@@ -181,7 +183,7 @@ class Server:
         if admin is None:
             yield
             return
-        from netduet.admin import Page, admin_port, metrics, probe, version  # noqa: PLC0415
+        from netduet.runtime.admin_http import Page, admin_port, metrics, probe, version  # noqa: PLC0415
         from netduet.server.metrics import ServerMetrics  # noqa: PLC0415
 
         identity = self._identity

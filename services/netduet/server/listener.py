@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet import kernel
-from netduet.binding import BindError, reason
+from netduet.net import kernel
+from netduet.net.bind import BindError, reason
 
 if TYPE_CHECKING:
-    from netduet.server.session import Session
+    from netduet.server.tcp_connection import Session
 
 _HANDSHAKE: Final = 0.25
 """Seconds from a SYN that was heard to the end of its handshake, on most paths.

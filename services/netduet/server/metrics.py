@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from netduet import kernel
-from netduet.server.lately import WINDOW
-from netduet.vitals import build_info, starvation
+from netduet.net import kernel
+from netduet.runtime.process_metrics import build_info, starvation
+from netduet.server.recent_clients import WINDOW
 
 if TYPE_CHECKING:
-    from netduet.binding import Sockets
-    from netduet.server.behaviours import Identity
-    from netduet.server.session import Session
-    from netduet.server.shared import Shared
-    from netduet.server.streams import Streams
-    from netduet.stalls import StallWatch
+    from netduet.net.bind import Sockets
+    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.server.context import Shared
+    from netduet.server.handlers import Identity
+    from netduet.server.tcp_connection import Session
+    from netduet.server.udp_streams import Streams
 
 
 class ServerMetrics(Collector):

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from netduet.configuration import Duration, Settings, Size, contradiction
-from netduet.quantities import GIB, HOUR, KIB, MIB
-from netduet.server.streams import EACH, MOST
+from netduet.config.load import Duration, Settings, Size, contradiction
+from netduet.config.units import GIB, HOUR, KIB, MIB
+from netduet.server.udp_streams import EACH, MOST
 
 DAY = 24 * HOUR
 

@@ -4,8 +4,8 @@
 an example: docs/testing.md.
 """
 
-from netduet.client.report.jsondoc import CheckPart, FindingPart, TargetPart
-from netduet.client.verdict import Outcome
+from netduet.client.report.json_report import CheckPart, FindingPart, TargetPart
+from netduet.client.results.verdict import Outcome
 from netduet.testing.duet import Duet
 from netduet.testing.engine import DuetError
 from netduet.testing.report import InconclusiveError, Report

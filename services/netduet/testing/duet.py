@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 import docker.errors
 
 from netduet.client.settings import ClientSettings
-from netduet.configuration import Settings, SettingsError, given, show
+from netduet.config.load import Settings, SettingsError, given, show
 from netduet.server.settings import ServerSettings
 from netduet.testing import engine
 from netduet.testing.client import ended

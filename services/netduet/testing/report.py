@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Self
 from pydantic import PrivateAttr
 
 from netduet.client.failures import CATALOGUE
-from netduet.client.report import jsondoc, reading, words
-from netduet.client.verdict import Outcome
+from netduet.client.report import json_reader, json_report, text
+from netduet.client.results.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from netduet.client.report.jsondoc import CheckPart, FindingPart
+    from netduet.client.report.json_report import CheckPart, FindingPart
 
 
 class InconclusiveError(AssertionError):
     """Nothing was shown either way: no PASS, and no FAIL of the network."""
 
 
-class Report(jsondoc.Report):
+class Report(json_report.Report):
     """What `netduet check --json` printed; ``str`` of it is what a person reads.
 
     Its fields are those of docs/report.schema.json. Times are seconds, sizes bytes.
@@ -40,10 +40,10 @@ class Report(jsondoc.Report):
 
         """
         report = cls.model_validate_json(text, extra="ignore")
-        if report.schema_version != jsondoc.SCHEMA_VERSION:
+        if report.schema_version != json_report.SCHEMA_VERSION:
             raise ValueError(
                 f"a report of schema version {report.schema_version}, "
-                f"and this is netduet.testing for version {jsondoc.SCHEMA_VERSION}: "
+                f"and this is netduet.testing for version {json_report.SCHEMA_VERSION}: "
                 "take the image and the package of one version"
             )
         report._asked = tuple(asked)
@@ -66,9 +66,9 @@ class Report(jsondoc.Report):
 
     def __str__(self) -> str:
         """Return what a person reads on a terminal, without colours."""
-        verdicts = reading.verdicts(self)
-        lines = words.everything(verdicts, reading.known(self))
-        return "\n".join(words.plain(line) for line in lines)
+        verdicts = json_reader.verdicts(self)
+        lines = text.everything(verdicts, json_reader.known(self))
+        return "\n".join(text.plain(line) for line in lines)
 
     def assert_ok(self) -> None:
         """Pass when the network works, and all checks that were asked for were made.
@@ -128,14 +128,14 @@ class Report(jsondoc.Report):
 
     def _diagnosis(self) -> str:
         """Return the verdict first, for a test's summary shows the first line alone."""
-        known = reading.known(self)
+        known = json_reader.known(self)
         parts = []
-        for one in reading.verdicts(self):
-            lines = [words.plain(line) for line in words.verdict(one, known)]
+        for one in json_reader.verdicts(self):
+            lines = [text.plain(line) for line in text.verdict(one, known)]
             parts.append("\n".join(lines).strip("\n"))
-            done = (line for result in one.results for line in words.result(result))
-            told = [*words.heading(one.target), *done]
-            parts.append("\n".join(words.plain(line) for line in told))
+            done = (line for result in one.results for line in text.result(result))
+            told = [*text.heading(one.target), *done]
+            parts.append("\n".join(text.plain(line) for line in told))
         return "\n\n".join(parts)
 
     def _inconclusive(self) -> str:

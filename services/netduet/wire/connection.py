@@ -24,8 +24,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, cast
 
-from netduet.wire import echoes, frames, lateness
-from netduet.wire.echoes import PEEK
+from netduet.wire import echo, frames, timeouts
+from netduet.wire.echo import PEEK
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
     Asked,
@@ -37,10 +37,10 @@ from netduet.wire.events import (
     PlainReceived,
 )
 from netduet.wire.frames import ANSWER, HEADER, HEADER_SIZE, MAGIC, Kind
-from netduet.wire.incoming import Incoming
 from netduet.wire.messages import HoldQuestion
-from netduet.wire.outgoing import SEND_EOF
-from netduet.wire.states import Input, Limits, Role, State
+from netduet.wire.receiver import Incoming
+from netduet.wire.sender import SEND_EOF
+from netduet.wire.state_machine import Input, Limits, Role, State
 
 __all__ = ["SEND_EOF", "Connection"]
 
@@ -107,7 +107,7 @@ class Connection(Incoming):
         self._wanted = HEADER_SIZE
         self._begun: float | None = None
         # What the hot path reads:
-        self._echo = echoes.word(0 if role is Role.SERVER else ANSWER)
+        self._echo = echo.word(0 if role is Role.SERVER else ANSWER)
         self._idle = limits.idle
         self._largest = 0  # bytes of the largest frame, while the connection is OPEN
 
@@ -162,7 +162,7 @@ class Connection(Incoming):
         """
         if self.deadline is None or now < self.deadline:
             return []
-        name, error = lateness.judge(
+        name, error = timeouts.judge(
             self.state,
             self.limits,
             self._progress(),
@@ -266,10 +266,10 @@ class Connection(Incoming):
                 if end - offset < wanted:
                     break
                 if kind == Kind.ECHO:
-                    echo = echoes.take(data, offset, wanted, self.limits.max_frame)
-                    self.frames_received += echo.count
-                    events.append(echo)
-                    offset += len(echo.run)
+                    echoes = echo.take(data, offset, wanted, self.limits.max_frame)
+                    self.frames_received += echoes.count
+                    events.append(echoes)
+                    offset += len(echoes.run)
                 else:
                     payload = data[taken : offset + wanted]
                     offset = taken = offset + wanted

@@ -91,7 +91,7 @@ class Frame(namedtuple("Frame", ("kind", "flags", "id", "payload"))):  # noqa: P
 
     def __str__(self) -> str:
         """Return a line fit for a log: bounded, and safe whatever the bytes are."""
-        from netduet.wire.foreign import log_safe  # noqa: PLC0415
+        from netduet.wire.untrusted import log_safe  # noqa: PLC0415
 
         try:
             kind = Kind(self.kind).name

@@ -18,9 +18,9 @@ from pydantic import (
 )
 
 from netduet.wire.errors import Code, RemoteError
-from netduet.wire.foreign import log_safe
 from netduet.wire.frames import VERSION, Kind
-from netduet.wire.strictjson import parse_object
+from netduet.wire.strict_json import parse_object
+from netduet.wire.untrusted import log_safe
 
 MAX_TEXT: Final = 1024
 """Characters of any text in a control payload."""

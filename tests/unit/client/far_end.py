@@ -13,8 +13,8 @@ from typing import Self
 
 from pydantic import BaseModel
 
-from netduet.client.conversation import Conversation, converse
-from netduet.client.dial import Address, connect
+from netduet.client.net.dial import Address, connect
+from netduet.client.net.framed_connection import Conversation, converse
 from netduet.wire.frames import ANSWER, HEADER, HEADER_SIZE, MAGIC, Frame, serialize
 from netduet.wire.messages import (
     HostReport,

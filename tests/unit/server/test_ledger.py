@@ -8,7 +8,7 @@ from netduet.server.ledger import Entry, Ledger
 from netduet.wire.connection import Connection
 from netduet.wire.frames import MAGIC, Kind, serialize
 from netduet.wire.messages import encode
-from netduet.wire.states import Limits, Role
+from netduet.wire.state_machine import Limits, Role
 
 
 def entry(number: int, connection: Connection | None = None) -> Entry:

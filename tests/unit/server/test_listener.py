@@ -11,11 +11,12 @@ from typing import cast
 
 import pytest
 
-from netduet import binding, kernel
-from netduet.binding import BindError, bind
+import netduet.net.bind as binding
+from netduet.net import kernel
+from netduet.net.bind import BindError, bind
 from netduet.server import listener
 from netduet.server.listener import Listener
-from netduet.server.session import Session
+from netduet.server.tcp_connection import Session
 
 
 def test_every_address_shares_one_free_port() -> None:

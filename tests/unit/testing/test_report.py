@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.failures import CATALOGUE
-from netduet.client.report import words
-from netduet.client.report.jsondoc import document
-from netduet.client.verdict import (
+from netduet.client.report import text
+from netduet.client.report.json_report import document
+from netduet.client.results.instance import Whereabouts
+from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
@@ -22,7 +23,6 @@ from netduet.client.verdict import (
     following,
     result,
 )
-from netduet.client.whereabouts import Whereabouts
 from netduet.testing import InconclusiveError, Report
 
 CALM = Starvation(0, 0.0, None)
@@ -63,7 +63,7 @@ def read(*verdicts: Verdict, asked: tuple[str, ...] = ()) -> Report:
 
 def printed(*verdicts: Verdict) -> str:
     """Return what the client prints of these on a terminal."""
-    return "\n".join(words.plain(line) for line in words.everything(verdicts))
+    return "\n".join(text.plain(line) for line in text.everything(verdicts))
 
 
 @pytest.mark.parametrize("verdicts", [*([one] for one in ALL), ALL])

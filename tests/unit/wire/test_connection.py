@@ -12,7 +12,7 @@ from netduet.wire.errors import Code, LocalError, RemoteError
 from netduet.wire.events import Asked, EchoReceived, EndReceived, Event
 from netduet.wire.frames import ANSWER, MAGIC, Kind
 from netduet.wire.messages import ReportQuestion
-from netduet.wire.states import Limits, Role, State
+from netduet.wire.state_machine import Limits, Role, State
 from tests.unit.wire.vectors import ANSWERS, OPENING, Peer, load, raw
 
 STREAMS = {row["name"]: raw(row["in"]) for row in load("streams")}

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netduet.server.flows import Flows
-from netduet.wire import counts, datagrams, echoes, frames, messages, patterns
+from netduet.server.udp_flow_counters import Flows
+from netduet.wire import datagram, echo, frames, messages, payload_pattern, udp_count
 from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import Asked, EchoReceived
@@ -30,7 +30,7 @@ from netduet.wire.messages import (
     SinkAnswer,
     SourceQuestion,
 )
-from netduet.wire.states import Limits, Role, State
+from netduet.wire.state_machine import Limits, Role, State
 from tests.unit.wire.vectors import ANSWERS as ANSWERED
 from tests.unit.wire.vectors import Peer, load, raw
 
@@ -118,7 +118,7 @@ answer_frames = st.builds(
 )
 data_frames = st.builds(
     lambda pair, size, flipped: frames.serialize(
-        pair[0], changed(patterns.make(size, 7), flipped), flags=pair[1], id=7
+        pair[0], changed(payload_pattern.make(size, 7), flipped), flags=pair[1], id=7
     ),
     st.sampled_from(sorted(frames.DATA)),
     st.integers(0, 40),
@@ -301,7 +301,7 @@ def test_opening_round_trip(nonce: str) -> None:
             st.binary(max_size=40) | st.integers(0, 999).map(bytes),
         ),
         st.builds(
-            lambda payload, pad: datagrams.serialize(Kind.COUNT, payload, 7, pad),
+            lambda payload, pad: datagram.serialize(Kind.COUNT, payload, 7, pad),
             st.binary(max_size=60),
             st.sampled_from([0, 250]),
         ),
@@ -310,18 +310,18 @@ def test_opening_round_trip(nonce: str) -> None:
 def test_any_datagram_is_answered_smaller_or_not(data: bytes) -> None:
     """Any datagram is a question, dropped or a breach, and no answer is larger."""
     try:
-        frame = datagrams.parse_question(data)
+        frame = datagram.parse_question(data)
         if frame is None:
             return
         said = frame.payload
         if frame.kind == Kind.COUNT:
-            question = counts.parse_question(said, frame.id)
+            question = udp_count.parse_question(said, frame.id)
             said = Flows().answer(("192.0.2.1", 1), question, len(said), len(said))
-        answer = datagrams.answer(Kind(frame.kind), said, frame.id, len(data))
+        answer = datagram.answer(Kind(frame.kind), said, frame.id, len(data))
     except RemoteError as error:
-        answer = datagrams.failure(error, len(data))
+        answer = datagram.failure(error, len(data))
     assert answer is None or len(answer) <= len(data)
-    assert answer is None or datagrams.parse_question(answer) is None
+    assert answer is None or datagram.parse_question(answer) is None
 
 
 @few
@@ -364,26 +364,27 @@ def lines_run(work: Callable[[], object]) -> int:
     return count
 
 
-def echo(size: int) -> bytes:
+def echo_frame(size: int) -> bytes:
     """Return an ECHO frame with so long a payload."""
     return frames.serialize(Kind.ECHO, bytes(size))
 
 
 REPORT = frames.serialize(Kind.REPORT, b"{}")
-SINK = frames.serialize(Kind.SINK, patterns.make(9, 7))
+SINK = frames.serialize(Kind.SINK, payload_pattern.make(9, 7))
 SOURCE = frames.serialize(Kind.SOURCE, b'{"size":9,"seed":7}')
 HOLD = frames.serialize(Kind.HOLD, b'{"seconds":5.0,"speak":false}')
 SHAPES = {
-    "equal": echo(8),
+    "equal": echo_frame(8),
     "sinks": SINK,
-    "sources and holds with echoes between": SOURCE + echo(3) + HOLD,
-    "alternating": echo(0) + echo(1),
-    "runs just long enough to be compared by columns": echo(0) * 8 + echo(1) * 8,
-    "runs a little too short": echo(0) * 7 + echo(1) * 7,
-    "long, then short": echo(0) * 70 + echo(3),
-    "growing": b"".join(map(echo, range(30))),
-    "with questions between": echo(0) * 9 + REPORT,
-    "frames inside payloads": echo(16 * 5)[:16] + echo(0) * 5,
+    "sources and holds with echoes between": SOURCE + echo_frame(3) + HOLD,
+    "alternating": echo_frame(0) + echo_frame(1),
+    "runs just long enough to be compared by columns": echo_frame(0) * 8
+    + echo_frame(1) * 8,
+    "runs a little too short": echo_frame(0) * 7 + echo_frame(1) * 7,
+    "long, then short": echo_frame(0) * 70 + echo_frame(3),
+    "growing": b"".join(map(echo_frame, range(30))),
+    "with questions between": echo_frame(0) * 9 + REPORT,
+    "frames inside payloads": echo_frame(16 * 5)[:16] + echo_frame(0) * 5,
 }
 
 
@@ -440,7 +441,7 @@ def test_bytes_sliced_are_bounded(shape: bytes) -> None:
         length, kind, *_ = HEADER.unpack_from(data, at)
         size = HEADER_SIZE + length
         if kind == Kind.ECHO:
-            at += len(echoes.take(data, at, size, 1024).run)
+            at += len(echo.take(data, at, size, 1024).run)
         else:
             at += size
     assert at == len(data)
@@ -462,7 +463,7 @@ class Handing(Connection):
 def test_bytes_looked_at_are_bounded(step: int, payload: int) -> None:
     """However a frame is cut, its bytes are looked through at most three times."""
     peer = Peer(Role.SERVER, made_of=Handing)
-    data = OPENED + echo(payload) * (3 if payload > 1000 else 50)
+    data = OPENED + echo_frame(payload) * (3 if payload > 1000 else 50)
     for at in range(0, len(data), step):
         peer.feed(data[at : at + step])
     assert peer.connection.frames_received > 3

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from netduet.server.streams import EACH, MOST
-from netduet.wire import counts, datagrams, frames, messages, streams, strictjson
+from netduet.server.udp_streams import EACH, MOST
+from netduet.wire import datagram, frames, messages, strict_json, udp_count, udp_stream
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, DATA, FEATURES, Kind
 from netduet.wire.messages import LimitsNotice, Welcome
-from netduet.wire.states import ACCEPTED, TRANSITIONS, Input, Limits, Role, State
+from netduet.wire.state_machine import ACCEPTED, TRANSITIONS, Input, Limits, Role, State
 from tests.unit.wire.vectors import load
 
 ROOT = Path(__file__).parents[3]
@@ -147,16 +147,16 @@ def test_welcome_table() -> None:
         f"port, {frames.PORT},",
         f"version {frames.VERSION}\n",
         f"every other one {frames.MAX_CONTROL:,}",
-        f"the answer's size, {counts.ANSWER_SIZE} bytes",
-        f"below {counts.MAX_SEQUENCE:,}",
-        f"more than {strictjson.MAX_DIGITS} digits",
-        f"more than {strictjson.MAX_DEPTH} levels",
-        f"opening to {datagrams.OPENING_SIZE:,} bytes",
-        f"from the client, is {streams.QUESTION_SIZE} bytes",
-        f"to the next, {streams.SHORTEST} to {streams.LONGEST})",
-        f"pads the datagram to {streams.SIZE} bytes",
-        f"at most {streams.GAPS}, and for each",
-        f"came for {streams.LEASE:.0f} seconds",
+        f"the answer's size, {udp_count.ANSWER_SIZE} bytes",
+        f"below {udp_count.MAX_SEQUENCE:,}",
+        f"more than {strict_json.MAX_DIGITS} digits",
+        f"more than {strict_json.MAX_DEPTH} levels",
+        f"opening to {datagram.OPENING_SIZE:,} bytes",
+        f"from the client, is {udp_stream.QUESTION_SIZE} bytes",
+        f"to the next, {udp_stream.SHORTEST} to {udp_stream.LONGEST})",
+        f"pads the datagram to {udp_stream.SIZE} bytes",
+        f"at most {udp_stream.GAPS}, and for each",
+        f"came for {udp_stream.LEASE:.0f} seconds",
         f"at most {MOST} streams, and at most {EACH} to one address",
     ],
 )

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from netduet.server.flows import Flows
-from netduet.server.streams import Streams, Way
-from netduet.wire import counts, datagrams, frames, messages, patterns, streams
+from netduet.server.udp_flow_counters import Flows
+from netduet.server.udp_streams import Streams, Way
+from netduet.wire import (
+    datagram,
+    frames,
+    messages,
+    payload_pattern,
+    udp_count,
+    udp_stream,
+)
 from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import HEADER_SIZE, MAGIC, Frame, Kind
@@ -22,7 +29,7 @@ from netduet.wire.messages import (
     ReportQuestion,
     SourceQuestion,
 )
-from netduet.wire.states import TRANSITIONS, Input, Role, State
+from netduet.wire.state_machine import TRANSITIONS, Input, Role, State
 from tests.unit.wire.vectors import (
     OPENING,
     Peer,
@@ -178,14 +185,14 @@ def test_datagram(vector: Vector) -> None:
     data = raw(vector["in"])
     answer = code = None
     try:
-        frame = datagrams.parse_question(data)
+        frame = datagram.parse_question(data)
         assert (frame is None) == vector.get("dropped", False)
         if frame is not None and frame.kind != Kind.OPEN:
             kind = Kind(frame.kind)
-            answer = datagrams.answer(kind, _said(frame), frame.id, len(data))
+            answer = datagram.answer(kind, _said(frame), frame.id, len(data))
     except RemoteError as error:
         code = error.code
-        answer = datagrams.failure(error, len(data))
+        answer = datagram.failure(error, len(data))
     else:
         if frame is not None:
             wanted = vector["frame"]
@@ -200,13 +207,13 @@ def _said(frame: Frame) -> bytes:
     if frame.kind == Kind.ECHO:
         return frame.payload
     if frame.kind == Kind.STREAM:
-        asked = streams.parse_question(frame.payload, frame.id)
+        asked = udp_stream.parse_question(frame.payload, frame.id)
         server = Streams("bb" * 16, bytes(32))
         way = Way(("192.0.2.1", 1024), lambda _: True, lambda: 0)
         told = server.take(asked, way, 0.0)
         assert told is not None
         return told.serialize()
-    question = counts.parse_question(frame.payload, frame.id)
+    question = udp_count.parse_question(frame.payload, frame.id)
     size = len(frame.payload)
     return Flows().answer(("192.0.2.1", 1024), question, size, size, dropped=0)
 
@@ -259,7 +266,7 @@ QUESTIONS: dict[str, tuple[Kind, BaseModel | bytes]] = {
     "echo": (Kind.ECHO, b"hi"),
     "report": (Kind.REPORT, ReportQuestion()),
     "ledger": (Kind.LEDGER, LedgerQuestion(conn_id="c" * 32)),
-    "sink": (Kind.SINK, patterns.make(12, 0x0102030405060708)),
+    "sink": (Kind.SINK, payload_pattern.make(12, 0x0102030405060708)),
     "source": (Kind.SOURCE, SourceQuestion(size=9, seed=7)),
     "hold": (Kind.HOLD, HoldQuestion(seconds=5.0, speak=False)),
     "inspect": (Kind.INSPECT, InspectQuestion(conn_id="c" * 32)),

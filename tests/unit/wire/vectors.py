@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from netduet.wire import messages, patterns
+from netduet.wire import messages, payload_pattern
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
@@ -24,7 +24,7 @@ from netduet.wire.events import (
 )
 from netduet.wire.frames import Kind
 from netduet.wire.messages import CloseQuestion, Open, SinkAnswer, SourceQuestion
-from netduet.wire.states import Limits, Role, State
+from netduet.wire.state_machine import Limits, Role, State
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 GREETING = b"Hello, client!"
@@ -138,7 +138,7 @@ class Peer:
                 case Asked():
                     self._answer(event)
                 case DataReceived(Kind.SINK, payload, frame_id) if server:
-                    at = patterns.changed_at(payload)
+                    at = payload_pattern.changed_at(payload)
                     arrived = SinkAnswer(received=len(payload), changed_at=at)
                     self.connection.answer(Kind.SINK, arrived, frame_id)
                 case EofReceived():
@@ -148,10 +148,10 @@ class Peer:
     def _answer(self, asked: Asked) -> None:
         match asked.message:
             case SourceQuestion(size=size, seed=seed):
-                make = partial(patterns.make, size, seed)
+                make = partial(payload_pattern.make, size, seed)
                 self.connection.promise(asked.kind, make, asked.id)
             case CloseQuestion(how="finish", size=size, seed=seed):
-                pattern = patterns.make(size, seed)
+                pattern = payload_pattern.make(size, seed)
                 self.connection.answer(asked.kind, pattern, asked.id)
             case CloseQuestion() as question:
                 self._closing = (question, asked.id)
@@ -164,7 +164,7 @@ class Peer:
             return
         question, frame_id = self._closing
         if question.how == "after_eof" and question.delay == 0:
-            pattern = patterns.make(question.size, question.seed)
+            pattern = payload_pattern.make(question.size, question.seed)
             self.connection.answer(Kind.CLOSE, pattern, frame_id)
             self.connection.part()
 

@@ -25,7 +25,7 @@ from netduet.client.checks import (
     tls,
     udp,
 )
-from netduet.client.checks.declaration import Check
+from netduet.client.checks.base import Check
 
 CHECKS: Final[tuple[Check[Any], ...]] = (
     name.CHECK,

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.declaration import Check, Context
+from netduet.client.checks.base import Check, Context
 from netduet.client.checks.reach import Reach
-from netduet.client.conversation import meeting
-from netduet.client.dial import Address, Cause
-from netduet.client.opening import Opening
-from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
-from netduet.client.whereabouts import whereabouts
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.framed_connection import meeting
+from netduet.client.net.handshake import Opening
+from netduet.client.results.instance import whereabouts
+from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.errors import Code
-from netduet.wire.foreign import escape, log_safe, recognise
 from netduet.wire.frames import MAGIC, Kind
+from netduet.wire.untrusted import escape, log_safe, recognise
 
 SHOWN: Final = 80
 """Bytes of a stranger's talk that are shown."""

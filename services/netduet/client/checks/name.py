@@ -13,10 +13,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.checks.declaration import Check, Context
-from netduet.client.dial import Cause, Resolution, in_thread, resolve
-from netduet.client.target import Expect
-from netduet.client.verdict import (
+from netduet.client.checks.base import Check, Context
+from netduet.client.net.dial import Cause, Resolution, in_thread, resolve
+from netduet.client.results.target import Expect
+from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,

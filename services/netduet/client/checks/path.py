@@ -6,15 +6,22 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.checks.declaration import Check, Context
+from netduet.client.checks.base import Check, Context
 from netduet.client.checks.identity import Identity
-from netduet.client.conversation import meeting
-from netduet.client.dial import Address, Cause
-from netduet.client.evidence import ledger_entry
-from netduet.client.opening import Opening
-from netduet.client.verdict import Figures, Finding, Judgement, Side, Window, merged
-from netduet.wire.foreign import escape
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.framed_connection import meeting
+from netduet.client.net.handshake import Opening
+from netduet.client.net.server_evidence import ledger_entry
+from netduet.client.results.verdict import (
+    Figures,
+    Finding,
+    Judgement,
+    Side,
+    Window,
+    merged,
+)
 from netduet.wire.messages import LedgerEntry, Report
+from netduet.wire.untrusted import escape
 
 MOST: Final = 8
 """Addresses whose path is looked at."""

@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.declaration import Check, Context
+from netduet.client.checks.base import Check, Context
 from netduet.client.checks.name import Name
-from netduet.client.dial import Address, Cause, Dialled, connect
-from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.net.dial import Address, Cause, Dialled, connect
+from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
 
 MOST: Final = 64
 """Addresses that are tried; a name with more is remarked on."""

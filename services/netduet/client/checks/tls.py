@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.declaration import Check, Context
-from netduet.client.verdict import Judgement
+from netduet.client.checks.base import Check, Context
+from netduet.client.results.verdict import Judgement
 
 _WHY: Final = "netduet speaks no TLS yet: no certificate is judged"
 

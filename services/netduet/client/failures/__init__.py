@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.failures.balance import BALANCE
+from netduet.client.checks.balance.failures import BALANCE
+from netduet.client.checks.churn.failures import CHURN
+from netduet.client.checks.isolation.failures import ISOLATION
+from netduet.client.checks.load.failures import LOAD
+from netduet.client.checks.stream.failures import STREAM
 from netduet.client.failures.carrying import CARRYING
-from netduet.client.failures.churn import CHURN
 from netduet.client.failures.connecting import CONNECTING
-from netduet.client.failures.declaration import SIDES, Failure
-from netduet.client.failures.isolation import ISOLATION
 from netduet.client.failures.lasting import LASTING
-from netduet.client.failures.load import LOAD
-from netduet.client.failures.stream import STREAM
-from netduet.client.failures.watch import WATCH
+from netduet.client.results.failure import SIDES, Failure
+from netduet.client.watch.failures import WATCH
 
 __all__ = ["CATALOGUE", "SIDES", "Failure"]
 

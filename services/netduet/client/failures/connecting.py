@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.failures.declaration import (
+from netduet.client.results.failure import (
     CLIENT,
     INTERMEDIARY,
     SERVER,

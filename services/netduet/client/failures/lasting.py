@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.failures.declaration import INTERMEDIARY, SERVER, Failure
+from netduet.client.results.failure import INTERMEDIARY, SERVER, Failure
 
 _KEEP_ALIVE: Final = (
     "switch TCP keep-alive on in the application, at an interval well below the timer: "

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
-from netduet.client.report import words
-from netduet.client.verdict import Outcome, Result, Verdict
+from netduet.client.report import text
+from netduet.client.results.verdict import Outcome, Result, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,8 +79,8 @@ def _case(suite: ET.Element, verdict: Verdict, result: Result) -> None:
 
 def _text(result: Result) -> str:
     lines = (
-        words.plain(line)
+        text.plain(line)
         for finding in result.findings
-        for line in words.finding(finding)
+        for line in text.finding(finding)
     )
     return "\n".join(lines)

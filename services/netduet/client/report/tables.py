@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.target import Expect
-from netduet.client.truth import Truth, truth
-from netduet.client.verdict import Outcome, Result, Verdict
+from netduet.client.results.expectation import Truth, truth
+from netduet.client.results.target import Expect
+from netduet.client.results.verdict import Outcome, Result, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from netduet.client.report.words import Line
+    from netduet.client.report.text import Line
 
 _MARKS: Final = {True: ("PASS", "✓"), False: ("FAIL", "✗"), None: ("INCONCLUSIVE", "?")}
 _SHORT: Final = {Outcome.SKIP: "–", Outcome.INCONCLUSIVE: "?"}

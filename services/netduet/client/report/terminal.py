@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from netduet.client.report.words import WIDTH, Line, plain
+from netduet.client.report.text import WIDTH, Line, plain
 
 _STYLES: Final = {
     "PASS": "bold green",

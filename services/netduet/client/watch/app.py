@@ -9,18 +9,18 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netduet import logs
-from netduet.client.watch.telling import Telling, Write
-from netduet.client.watch.watching import Paces, Watching
-from netduet.client.watch.whom import Named, Whom
-from netduet.stalls import StallWatch
+from netduet.client.watch.discovery import Named, Whom
+from netduet.client.watch.monitor import Paces, Watching
+from netduet.client.watch.notifier import Telling, Write
+from netduet.runtime import logs
+from netduet.runtime.stall_monitor import StallWatch
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from netduet.client.checks.declaration import Context
-    from netduet.client.target import Target
-    from netduet.client.whereabouts import Whereabouts
+    from netduet.client.checks.base import Context
+    from netduet.client.results.instance import Whereabouts
+    from netduet.client.results.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ async def _admin(
     if not sockets:
         yield
         return
-    from netduet.admin import Page, admin_port, metrics, probe, version  # noqa: PLC0415
     from netduet.client.watch.metrics import WatchMetrics  # noqa: PLC0415
+    from netduet.runtime.admin_http import Page, admin_port, metrics, probe, version  # noqa: PLC0415
 
     pages: dict[str, Page] = {
         "/livez": probe(lambda: True, "the loop turns", ""),

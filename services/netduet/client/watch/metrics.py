@@ -18,14 +18,14 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from netduet.client.results.instance import UNSAID
 from netduet.client.watch.peer import BUCKETS
-from netduet.client.whereabouts import UNSAID
-from netduet.vitals import build_info, starvation
+from netduet.runtime.process_metrics import build_info, starvation
 
 if TYPE_CHECKING:
-    from netduet.client.watch.watching import Watching
-    from netduet.client.whereabouts import Whereabouts
-    from netduet.stalls import StallWatch
+    from netduet.client.results.instance import Whereabouts
+    from netduet.client.watch.monitor import Watching
+    from netduet.runtime.stall_monitor import StallWatch
 
 _PEER: Final = ("target", "peer")
 

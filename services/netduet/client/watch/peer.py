@@ -16,25 +16,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.datagrams import Datagrams
-from netduet.client.dial import Address, classify, in_thread
-from netduet.client.failures.declaration import FORTH
-from netduet.client.streaming.connections import AT_ONCE, LEAST, Connections
-from netduet.client.streaming.datagrams import Streaming
-from netduet.client.streaming.echoes import Echoes
-from netduet.client.streaming.events import Event, Outage, Pause, covered
-from netduet.client.streaming.picture import ROW, Counted, Picture
-from netduet.client.watch.diagnosis import QUARTER, Signs, excused
-from netduet.client.watch.episodes import HOLD, Episodes, Totals
-from netduet.client.watch.known import Known
-from netduet.client.watch.trouble import Told
-from netduet.client.whereabouts import whereabouts
+from netduet.client.net.dial import Address, classify, in_thread
+from netduet.client.net.udp_socket import Datagrams
+from netduet.client.outages.classify import QUARTER, Signs, excused
+from netduet.client.outages.connect_probe import AT_ONCE, LEAST, Connections
+from netduet.client.outages.events import Event, Outage, Pause, covered
+from netduet.client.outages.keepalive_probe import Echoes
+from netduet.client.outages.loss_tracker import ROW, Counted, Picture
+from netduet.client.outages.outage import Told
+from netduet.client.outages.udp_probe import Streaming
+from netduet.client.results.failure import FORTH
+from netduet.client.results.instance import whereabouts
+from netduet.client.watch.outage_tracker import HOLD, Episodes, Totals
+from netduet.client.watch.peer_identity import Known
 
 if TYPE_CHECKING:
-    from netduet.client.checks.declaration import Patience
-    from netduet.client.streaming.together import Together
-    from netduet.client.whereabouts import Whereabouts
-    from netduet.stalls import StallWatch
+    from netduet.client.checks.base import Patience
+    from netduet.client.outages.udp_scheduler import Together
+    from netduet.client.results.instance import Whereabouts
+    from netduet.runtime.stall_monitor import StallWatch
     from netduet.wire.messages import Welcome
 
 RING: Final = 4096

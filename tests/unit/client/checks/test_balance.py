@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.balance.asking import Asked, Balance, Came, Trial
-from netduet.client.checks.balance.judgement import judge
-from netduet.client.dial import Address
+from netduet.client.checks.balance.judge import judge
+from netduet.client.checks.balance.measure import Asked, Balance, Came, Trial
+from netduet.client.net.dial import Address
 
 VIP = Address(socket.AF_INET, "192.0.2.1", 12345)
 

@@ -8,10 +8,11 @@ import socket
 
 import pytest
 
-from netduet.client.checks.churn import histogram, limits, places
-from netduet.client.checks.churn.judgement import judge
-from netduet.client.checks.churn.pacing import stops
-from netduet.client.checks.churn.tries import (
+from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.churn import limit_detection, measure
+from netduet.client.checks.churn.judge import judge
+from netduet.client.checks.churn.pacer import stops
+from netduet.client.checks.churn.results import (
     Churn,
     Fate,
     Held,
@@ -21,12 +22,12 @@ from netduet.client.checks.churn.tries import (
     Try,
     Witness,
 )
-from netduet.client.checks.declaration import Context, Patience
-from netduet.client.checks.percentiles import percentile
-from netduet.client.dial import Address
-from netduet.client.target import Target
-from netduet.client.verdict import Judgement, Outcome, Side, Window
-from netduet.client.whereabouts import Whereabouts, named
+from netduet.client.net.dial import Address
+from netduet.client.results.instance import Whereabouts, named
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Judgement, Outcome, Side, Window
+from netduet.client.stats import histogram
+from netduet.client.stats.percentiles import percentile
 from tests.unit.client.far_end import NASTY
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
@@ -269,8 +270,10 @@ def test_a_large_burst_may_last_until_connections_are_held() -> None:
 def test_an_end_of_all_connections_is_a_limit_only_where_old_ones_work() -> None:
     """Without an old connection that works, it may as well be an outage."""
     one = bucket(0.01, 20)
-    assert limits.token_bucket(one, path_works=True) == limits.Bucket(20, 0.0, 0.4)
-    assert limits.token_bucket(one, path_works=False) is None
+    assert limit_detection.token_bucket(one, path_works=True) == limit_detection.Bucket(
+        20, 0.0, 0.4
+    )
+    assert limit_detection.token_bucket(one, path_works=False) is None
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
@@ -282,7 +285,7 @@ def test_chance_is_no_limit(share: float) -> None:
             failed(Fate.REFUSED, n) if chance.random() < share else served(n)
             for n in range(50)
         ]
-        assert limits.token_bucket(run(*tries), path_works=True) is None
+        assert limit_detection.token_bucket(run(*tries), path_works=True) is None
 
 
 @pytest.mark.parametrize("turn", ["..x", "x..", ".x", ".xx", "....x"])
@@ -332,7 +335,7 @@ def test_other_failures_beside_held_ones_are_no_limit(
     beside: tuple[Try, ...], after: tuple[Try, ...]
 ) -> None:
     """What does not end with the release, or is somebody's word, is something else."""
-    assert limits.at_once(held(*beside, after=after)) is None
+    assert limit_detection.at_once(held(*beside, after=after)) is None
 
 
 def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
@@ -496,5 +499,5 @@ def test_each_connection_has_time_for_a_second_syn() -> None:
     """With less, no SYN would be sent again, and none would be seen to be lost."""
     target = Target("192.0.2.2", 12345)
     hasty = Context(target, socket.AF_UNSPEC, "", Patience(0.5, 0.5, 0.5))
-    plan = places.fitted(places.PLANS["quick"], hasty, 1)
-    assert 1.0 < plan.patience < places.PLANS["quick"].patience
+    plan = measure.fitted(measure.PLANS["quick"], hasty, 1)
+    assert 1.0 < plan.patience < measure.PLANS["quick"].patience

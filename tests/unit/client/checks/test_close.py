@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.close.endings import Close, End, Endings, Way
-from netduet.client.checks.close.judgement import judge
-from netduet.client.dial import Address, Cause
-from netduet.client.evidence import Far
-from netduet.client.opening import Ending, Opening
-from netduet.client.verdict import Finding, Judgement, Outcome, Side, Window
+from netduet.client.checks.close.judge import judge
+from netduet.client.checks.close.measure import Close, End, Endings, Way
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.handshake import Ending, Opening
+from netduet.client.net.server_evidence import Far
+from netduet.client.results.verdict import Finding, Judgement, Outcome, Side, Window
 from netduet.wire.messages import Failure, TcpInfo
 from tests.unit.client.far_end import NASTY, entry, report, welcome
 

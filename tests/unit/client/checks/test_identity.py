@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from netduet.client.checks.identity import SHOWN, Answer, Identity, judge
-from netduet.client.dial import Address, Cause
-from netduet.client.opening import Opening
-from netduet.client.verdict import Finding, Side, Window
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.handshake import Opening
+from netduet.client.results.verdict import Finding, Side, Window
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC
 from netduet.wire.messages import Failure

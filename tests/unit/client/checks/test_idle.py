@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from netduet.client.checks.idle import timers
-from netduet.client.checks.idle.judgement import judge
-from netduet.client.checks.idle.silence import (
+from netduet.client.checks.idle import known_timers
+from netduet.client.checks.idle.judge import judge
+from netduet.client.checks.idle.measure import (
     FULL,
     RUNGS,
     Fate,
@@ -18,10 +18,10 @@ from netduet.client.checks.idle.silence import (
     Plan,
     plans,
 )
-from netduet.client.dial import Address, Cause
-from netduet.client.evidence import Far
-from netduet.client.opening import Ending, Opening
-from netduet.client.verdict import (
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.handshake import Ending, Opening
+from netduet.client.net.server_evidence import Far
+from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
@@ -583,7 +583,7 @@ def test_known_timers_lie_between_rungs(
     last: float, died: float, seconds: list[float]
 ) -> None:
     """Each rung of the profiles ends just beyond a timer that is well known."""
-    assert [one.seconds for one in timers.between(last, died)] == seconds
+    assert [one.seconds for one in known_timers.between(last, died)] == seconds
 
 
 @pytest.mark.parametrize(
@@ -593,4 +593,4 @@ def test_timer_is_known_by_the_moment_of_the_end(
     cut: float, seconds: list[float]
 ) -> None:
     """An end that comes a moment after a known timer is that timer's."""
-    assert [one.seconds for one in timers.near(cut)] == seconds
+    assert [one.seconds for one in known_timers.near(cut)] == seconds

@@ -7,18 +7,18 @@ import socket
 
 import pytest
 
-from netduet.client.checks.isolation.doors import (
+from netduet.client.checks.isolation.judge import judge
+from netduet.client.checks.isolation.results import (
     Door,
     Isolation,
     Knock,
     Manner,
     manner,
 )
-from netduet.client.checks.isolation.judgement import judge
-from netduet.client.datagrams import Notice
-from netduet.client.dial import Address, Cause
-from netduet.client.opening import Opening
-from netduet.client.verdict import Judgement, Outcome, Result, result
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.handshake import Opening
+from netduet.client.net.udp_socket import Notice
+from netduet.client.results.verdict import Judgement, Outcome, Result, result
 from tests.unit.client.far_end import welcome
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from netduet.client.checks.load.judgement import judge, limit
-from netduet.client.checks.load.measured import (
+from netduet.client.checks.load.judge import judge, limit
+from netduet.client.checks.load.results import (
     Direction,
     Echo,
     Flow,
@@ -19,8 +19,8 @@ from netduet.client.checks.load.measured import (
     Sender,
     Spread,
 )
-from netduet.client.dial import Address
-from netduet.client.verdict import Judgement, Outcome, Window
+from netduet.client.net.dial import Address
+from netduet.client.results.verdict import Judgement, Outcome, Window
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 UP, DOWN = Direction.UP, Direction.DOWN

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.base import Context, Patience
 from netduet.client.checks.name import CHECK, Name, Query, judge, measure
-from netduet.client.dial import Address, Cause, Resolution
-from netduet.client.target import Expect, Target
-from netduet.client.verdict import Outcome, Side, Window
+from netduet.client.net.dial import Address, Cause, Resolution
+from netduet.client.results.target import Expect, Target
+from netduet.client.results.verdict import Outcome, Side, Window
 
 FOUND = (
     Address(socket.AF_INET, "192.0.2.1", 80),

@@ -7,9 +7,9 @@ import socket
 import pytest
 
 from netduet.client.checks.path import Path, Way, judge
-from netduet.client.dial import Address, Cause
-from netduet.client.opening import Opening
-from netduet.client.verdict import Judgement, Side, Window
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.handshake import Opening
+from netduet.client.results.verdict import Judgement, Side, Window
 from tests.unit.client.far_end import NASTY, entry, report, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)

@@ -6,12 +6,12 @@ import socket
 
 import pytest
 
-from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.base import Context, Patience
 from netduet.client.checks.name import Name
 from netduet.client.checks.reach import MOST, Reach, judge, measure
-from netduet.client.dial import Address, Cause, Dialled, Resolution
-from netduet.client.target import Target
-from netduet.client.verdict import Finding, Judgement, Side, Window
+from netduet.client.net.dial import Address, Cause, Dialled, Resolution
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Finding, Judgement, Side, Window
 from tests.unit.client.far_end import FarEnd
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)

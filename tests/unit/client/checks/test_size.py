@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.size.passage import Course, Size, judge
-from netduet.client.checks.size.search import FLOOR, LARGER, search
+from netduet.client.checks.size.judge import Course, Size, judge
+from netduet.client.checks.size.measure import FLOOR, LARGER, search
 from netduet.client.checks.size.trial import Direction, Fate, Plan, Sender, Trial
-from netduet.client.dial import Address, Cause
-from netduet.client.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.net.dial import Address, Cause
+from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.messages import LedgerEntry
 from tests.unit.client.far_end import entry
 

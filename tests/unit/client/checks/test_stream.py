@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from netduet.client.checks.stream.judgement import judge
-from netduet.client.checks.stream.measured import (
+from netduet.client.checks.stream.judge import judge
+from netduet.client.net.dial import Address
+from netduet.client.outages.events import Closure, Outage, Pause, Restart
+from netduet.client.outages.loss_tracker import Counted
+from netduet.client.outages.observations import (
     Flow,
     Fresh,
     Old,
     Place,
     Stream,
 )
-from netduet.client.dial import Address
-from netduet.client.streaming.events import Closure, Outage, Pause, Restart
-from netduet.client.streaming.picture import Counted
-from netduet.client.verdict import Judgement, Outcome, Side, Window
+from netduet.client.results.verdict import Judgement, Outcome, Side, Window
 from tests.unit.client.far_end import report
 
 ADDRESS = Address(2, "192.0.2.1", 12345)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 
 from netduet.client.checks import CHECKS
-from netduet.client.checks.declaration import Context, Patience
+from netduet.client.checks.base import Context, Patience
 from netduet.client.checks.tls import CHECK, judge, measure
-from netduet.client.report import words
-from netduet.client.target import Target
-from netduet.client.verdict import Judgement, Outcome, Result, conclude, result
+from netduet.client.report import text
+from netduet.client.results.target import Target
+from netduet.client.results.verdict import Judgement, Outcome, Result, conclude, result
 
 
 async def test_tls_is_skipped_and_a_pass_stands_without_it() -> None:
@@ -22,8 +22,8 @@ async def test_tls_is_skipped_and_a_pass_stands_without_it() -> None:
     name = result("name", "?", Judgement("good"), 0.0, lambda *_: 0.0)
     assert (done.outcome, done.blocks) == (Outcome.SKIP, False)
     assert conclude("server:80", [name, done]).outcome is Outcome.PASS
-    [line] = words.result(done)
-    assert "no TLS yet" in words.plain(line)
+    [line] = text.result(done)
+    assert "no TLS yet" in text.plain(line)
     assert {style for style, text in line if text.strip()} == {"SKIP", "faint"}
 
 
@@ -34,5 +34,5 @@ def test_nothing_stands_on_tls() -> None:
 
 def test_check_that_is_skipped_and_blocks_is_no_aside() -> None:
     """One that others stand on asks for attention."""
-    line = next(words.result(Result("reach", "?", Outcome.SKIP, "no", blocks=True)))
+    line = next(text.result(Result("reach", "?", Outcome.SKIP, "no", blocks=True)))
     assert ("strong", "reach     ") in line

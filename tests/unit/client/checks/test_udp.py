@@ -7,15 +7,23 @@ import socket
 
 import pytest
 
-from netduet.client.checks.udp.burst import GROSS
-from netduet.client.checks.udp.counted import Burst, Exchange, Flow, Knock, Sizes, Trial
-from netduet.client.checks.udp.passing import vanished
-from netduet.client.checks.udp.targets import Udp, judge
-from netduet.client.datagrams import Notice
-from netduet.client.dial import Address
-from netduet.client.verdict import Judgement, Outcome, Side, Window
-from netduet.wire.counts import PLAIN, CountAnswer
+from netduet.client.checks.udp.judge import judge
+from netduet.client.checks.udp.judge_loss import GROSS
+from netduet.client.checks.udp.judge_sizes import vanished
+from netduet.client.checks.udp.results import (
+    Burst,
+    Exchange,
+    Flow,
+    Knock,
+    Sizes,
+    Trial,
+    Udp,
+)
+from netduet.client.net.dial import Address
+from netduet.client.net.udp_socket import Notice
+from netduet.client.results.verdict import Judgement, Outcome, Side, Window
 from netduet.wire.messages import Failure
+from netduet.wire.udp_count import PLAIN, CountAnswer
 from tests.unit.client.far_end import NASTY, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)

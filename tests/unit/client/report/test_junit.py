@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from netduet.client.report.junit import document
-from netduet.client.verdict import (
+from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Result,

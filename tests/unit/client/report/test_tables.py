@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from netduet.client.report.tables import matrix, tables, truths
-from netduet.client.report.words import plain
-from netduet.client.target import Expect
-from netduet.client.verdict import (
+from netduet.client.report.text import plain
+from netduet.client.results.target import Expect
+from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,

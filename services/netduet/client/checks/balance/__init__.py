@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.balance.asking import measure
-from netduet.client.checks.balance.judgement import judge
-from netduet.client.checks.declaration import Check
+from netduet.client.checks.balance import judge, measure
+from netduet.client.checks.base import Check
 
 CHECK: Final = Check(
     "balance",
     "Do all backends answer, each its share?",
     ("identity",),
-    measure,
-    judge,
+    measure.measure,
+    judge.judge,
 )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.churn.judgement import judge
-from netduet.client.checks.churn.places import measure
-from netduet.client.checks.declaration import Check
+from netduet.client.checks.base import Check
+from netduet.client.checks.churn import judge, measure
 
 CHECK: Final = Check(
     "churn",
     "Can short connections be made at a rate, and many be held at once?",
     ("identity",),
-    measure,
-    judge,
+    measure.measure,
+    judge.judge,
     heavy=True,
     after=("balance",),
 )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.close.endings import measure
-from netduet.client.checks.close.judgement import judge
-from netduet.client.checks.declaration import Check
+from netduet.client.checks.base import Check
+from netduet.client.checks.close import judge, measure
 
 CHECK: Final = Check(
     "close",
     "Do connections end as they are meant to?",
     ("identity",),
-    measure,
-    judge,
+    measure.measure,
+    judge.judge,
     after=("balance",),
 )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.declaration import Check
-from netduet.client.checks.idle.judgement import judge
-from netduet.client.checks.idle.silence import measure
+from netduet.client.checks.base import Check
+from netduet.client.checks.idle import judge, measure
 
 CHECK: Final = Check(
     "idle",
     "Do connections live that nobody uses for a while?",
     ("identity",),
-    measure,
-    judge,
+    measure.measure,
+    judge.judge,
     after=("balance",),
 )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.declaration import Check
-from netduet.client.checks.isolation.judgement import judge
-from netduet.client.checks.isolation.knocking import measure
-from netduet.client.target import Expect
+from netduet.client.checks.base import Check
+from netduet.client.checks.isolation import judge, measure
+from netduet.client.results.target import Expect
 
 CHECK: Final = Check(
     "isolation",
     "Is the target blocked, as expected, and how?",
     ("name",),
-    measure,
-    judge,
+    measure.measure,
+    judge.judge,
     judges=(Expect.BLOCKED,),
 )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.declaration import Check
-from netduet.client.checks.load.judgement import judge
-from netduet.client.checks.load.phases import measure
+from netduet.client.checks.base import Check
+from netduet.client.checks.load import judge, measure
 
 CHECK: Final = Check(
     "load",
     "How much does the path carry, and how does that delay others?",
     ("identity",),
-    measure,
-    judge,
+    measure.measure,
+    judge.judge,
     heavy=True,
     after=("balance", "size"),
 )

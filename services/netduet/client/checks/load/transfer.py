@@ -17,20 +17,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.load.measured import Direction, Flow, Halt, Sender
-from netduet.client.evidence import present_view
-from netduet.client.verdict import Window
-from netduet.wire import patterns
+from netduet.client.checks.load.results import Direction, Flow, Halt, Sender
+from netduet.client.net.server_evidence import present_view
+from netduet.client.results.verdict import Window
+from netduet.wire import payload_pattern
 from netduet.wire.frames import Kind
 from netduet.wire.messages import Report, ReportQuestion, SinkAnswer, SourceQuestion
-from netduet.wire.states import Limits
+from netduet.wire.state_machine import Limits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.client.checks.declaration import Patience
-    from netduet.client.conversation import Conversation
-    from netduet.client.dial import Address
+    from netduet.client.checks.base import Patience
+    from netduet.client.net.dial import Address
+    from netduet.client.net.framed_connection import Conversation
 
 LEAST: Final = 16 * 1024
 LARGEST: Final = 256 * 1024
@@ -88,8 +88,8 @@ class Transfer:
         self._conversations = conversations
         self._extent = extent
         self._up = direction is Direction.UP
-        seeds = [secrets.randbits(8 * patterns.SEED_SIZE) for _ in range(_SEEDS)]
-        self._patterns = [(seed, patterns.make(LARGEST, seed)) for seed in seeds]
+        seeds = [secrets.randbits(8 * payload_pattern.SEED_SIZE) for _ in range(_SEEDS)]
+        self._patterns = [(seed, payload_pattern.make(LARGEST, seed)) for seed in seeds]
         self._largest = min(
             LARGEST, *(one.welcome.limits.max_frame for one in conversations)
         )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.declaration import Check
-from netduet.client.checks.size.passage import judge
-from netduet.client.checks.size.search import measure
+from netduet.client.checks.base import Check
+from netduet.client.checks.size import judge, measure
 
 CHECK: Final = Check(
     "size",
     "Does everything get through, whatever its size?",
     ("identity",),
-    measure,
-    judge,
+    measure.measure,
+    judge.judge,
     heavy=True,
     after=("balance",),
 )

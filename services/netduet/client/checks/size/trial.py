@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from netduet.client.conversation import Conversation, meeting
-from netduet.client.dial import Address, Cause
-from netduet.client.evidence import Far, far_end
-from netduet.client.opening import Opening
-from netduet.client.verdict import Window
-from netduet.wire import patterns
-from netduet.wire.foreign import escape
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.framed_connection import Conversation, meeting
+from netduet.client.net.handshake import Opening
+from netduet.client.net.server_evidence import Far, far_end
+from netduet.client.results.verdict import Window
+from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import SinkAnswer, SourceQuestion
-from netduet.wire.states import Limits
+from netduet.wire.state_machine import Limits
+from netduet.wire.untrusted import escape
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.client.checks.declaration import Patience
+    from netduet.client.checks.base import Patience
     from netduet.wire.messages import LedgerEntry, TcpInfo
 
 PATIENCE: Final = 1.8
@@ -215,8 +215,8 @@ class _Passage:
         answer_in = self._patience.answer
         before = self._own if self._up else await self._reported(answer_in)
         size = self._size(before)
-        seed = secrets.randbits(8 * patterns.SEED_SIZE)
-        payload = patterns.make(size - HEADER_SIZE, seed)
+        seed = secrets.randbits(8 * payload_pattern.SEED_SIZE)
+        payload = payload_pattern.make(size - HEADER_SIZE, seed)
         sent = conversation.connection.bytes_sent
         received = conversation.connection.bytes_received
         number = self._ask(payload, seed)

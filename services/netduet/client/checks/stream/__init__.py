@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.declaration import Check
-from netduet.client.checks.stream.judgement import judge
-from netduet.client.checks.stream.measuring import measure
+from netduet.client.checks.base import Check
+from netduet.client.checks.stream import judge, measure
 
 CHECK: Final = Check(
     "stream",
     "Is the network ever out, for how long, and which way?",
     ("identity",),
-    measure,
-    judge,
+    measure.measure,
+    judge.judge,
     heavy=True,
     after=("balance",),
 )

@@ -1,0 +1,217 @@
+"""The commands: each loads its settings, imports its half when it runs, and runs it.
+
+An image may hold only one half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from netduet.config.load import (
+    Loaded,
+    Settings,
+    SettingsError,
+    assigned,
+    load,
+    show,
+)
+
+if TYPE_CHECKING:
+    from netduet.client.results.target import Target
+    from netduet.client.settings import ClientSettings
+    from netduet.server.settings import ServerSettings
+
+Flags = Mapping[str, object]
+
+HALVES: Final = {
+    "serve": "server",
+    "check": "client",
+    "watch": "client",
+    "hello": "client",
+    "explain": "client",
+}
+"""The half that a command needs."""
+
+
+class UsageError(Exception):
+    """A command line that means nothing; the message is one line."""
+
+
+def serve(flags: Flags) -> int:
+    """Serve until a signal; return the exit status.
+
+    Raises:
+        SettingsError: the settings cannot be used.
+
+    """
+    loaded = load(server_settings(), flags)
+    from netduet.server.app import serve as run  # noqa: PLC0415
+
+    return run(loaded.settings, loaded.ignored)
+
+
+def check(words: Sequence[str], flags: Flags) -> int:
+    """Check each target, or those of the settings; return the exit status.
+
+    Raises:
+        SettingsError: the settings or a target cannot be used.
+
+    """
+    loaded = load(client_settings(), flags)
+    targets = _targets(loaded.settings, words)
+    from netduet.client.app import check as run  # noqa: PLC0415
+    from netduet.client.app import unusable  # noqa: PLC0415
+
+    problems = unusable(loaded.settings, targets)
+    if problems:
+        raise SettingsError(problems)
+    return run(loaded.settings, targets, loaded.ignored)
+
+
+def watch(words: Sequence[str], flags: Flags) -> int:
+    """Watch each target until a signal; return the exit status.
+
+    Raises:
+        SettingsError: the settings or a target cannot be used.
+        UsageError: a target is expected to be blocked.
+
+    """
+    loaded = load(client_settings(), flags)
+    targets = _targets(loaded.settings, words)
+    blocked = [str(one) for one in targets if one.expect.value == "blocked"]
+    if blocked:
+        raise UsageError(
+            f"target {blocked[0]}=blocked: watch tells how well what is open works; "
+            "`netduet check` judges what must be blocked"
+        )
+    from netduet.client.app import watch as run  # noqa: PLC0415
+
+    return run(loaded.settings, targets, loaded.ignored)
+
+
+def hello(word: str, flags: Flags) -> int:
+    """Greet one server; return the exit status.
+
+    Raises:
+        SettingsError: the settings or the target cannot be used.
+
+    """
+    loaded = load(client_settings(), flags)
+    if "=" in word:
+        raise UsageError(f"target {word!r}: hello expects nothing: leave the = away")
+    [target] = _targets(loaded.settings, [word])
+    from netduet.client.app import hello as run  # noqa: PLC0415
+
+    return run(loaded.settings, target)
+
+
+def explain(name: str | None = None) -> int:
+    """Tell what is known about a class of failure; return the exit status."""
+    from netduet.client.app import explain as run  # noqa: PLC0415
+
+    return run(name)
+
+
+def config_show() -> int:
+    """Print each setting's effective value, and where it came from."""
+    for model in _models():
+        loaded: Loaded[Settings] = load(model)
+        lines = []
+        for field, info in model.model_fields.items():
+            value = show(info, getattr(loaded.settings, field))
+            source = loaded.sources.get(field)
+            origin = "default" if source is None else source.kind
+            if source is not None and source.kind == "secret":
+                origin = source.name
+            text = f"{model.variable(field)}={assigned(value) if value else ''}"
+            lines.append((text, origin))
+        width = max(len(text) for text, _ in lines)
+        for text, origin in lines:
+            print(f"{text:<{width}}  # {origin}")
+        for name in loaded.ignored:
+            print(f"# {name} is set aside: Kubernetes wrote it")
+    return 0
+
+
+def config_check() -> int:
+    """Judge the settings in the environment and in .env, without running anything."""
+    from netduet.cli.settings_reference import judge  # noqa: PLC0415
+
+    problems = judge(_models())
+    if problems:
+        raise SettingsError(problems)
+    print("settings are valid")
+    return 0
+
+
+def config_reference(form: str) -> int:
+    """Print every setting: as a page, as .env.example, or as compose's environment."""
+    from netduet.cli import settings_reference  # noqa: PLC0415
+
+    print(settings_reference.RENDERERS[form](_models()), end="")
+    return 0
+
+
+def require(command: str) -> None:
+    """Make sure that this image holds the half that a command needs.
+
+    Raises:
+        UsageError: it does not.
+
+    """
+    half = HALVES.get(command)
+    if half is not None and not holds(half):
+        other = "client" if half == "server" else "server"
+        raise UsageError(
+            f"this image holds only the {other} half; "
+            f"`{command}` needs the netduet-{half} image"
+        )
+
+
+def holds(half: str) -> bool:
+    """Tell whether this image holds a half."""
+    return find_spec(f"netduet.{half}") is not None
+
+
+def server_settings() -> type[ServerSettings]:
+    """Return the server's settings; an image of the client alone has none."""
+    from netduet.server.settings import ServerSettings  # noqa: PLC0415
+
+    return ServerSettings
+
+
+def client_settings() -> type[ClientSettings]:
+    """Return the client's settings; an image of the server alone has none."""
+    from netduet.client.settings import ClientSettings  # noqa: PLC0415
+
+    return ClientSettings
+
+
+def _models() -> list[type[Settings]]:
+    """Return the settings of the halves that this image holds."""
+    models: list[type[Settings]] = []
+    if holds("server"):
+        models.append(server_settings())
+    if holds("client"):
+        models.append(client_settings())
+    return models
+
+
+def _targets(settings: ClientSettings, words: Sequence[str]) -> tuple[Target, ...]:
+    from netduet.client.results.target import Expect, parse_target  # noqa: PLC0415
+
+    expect = Expect(settings.expect)
+    problems, targets = [], []
+    for word in words or settings.target:
+        try:
+            targets.append(parse_target(word, settings.port, expect))
+        except ValueError as error:
+            problems.append(str(error))
+    if not targets and not problems:
+        variable = settings.variable("target")
+        problems.append(f"no target: name one (host:port), or set {variable}")
+    if problems:
+        raise SettingsError(problems)
+    return tuple(targets)

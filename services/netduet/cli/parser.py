@@ -1,0 +1,294 @@
+"""The command line: flags and help made from the settings models.
+
+Imported only when there is something to parse, for the parser is slow to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from inspect import Parameter as Slot
+from inspect import Signature
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.exceptions import UnusedCliTokensError
+
+from netduet import __version__
+from netduet.cli import commands
+from netduet.cli.commands import HALVES, Flags, UsageError
+from netduet.config.load import Settings, flag, show, unit
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+_SUMMARIES: Final = {
+    "serve": """Answer on one port, TCP and UDP, until SIGTERM.
+
+    Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or address.""",
+    "check": """Check the network to each TARGET, and say what is wrong with it.
+
+    Exit status: 0 passed, 1 a check failed, 2 bad usage or settings, 3 inconclusive
+    or interrupted.""",
+    "watch": """Watch the network to every address behind each TARGET, until SIGTERM.
+
+    Tells outages as they begin and end, and in the end what it came to. With --json,
+    log lines on stderr tell everything, and stdout stays empty.
+
+    Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or admin address.""",
+    "hello": """Hold the plain conversation with any server, and print what came back.
+
+    Exit status: 0 answered, 1 no answer, 2 bad usage or settings, 3 interrupted.""",
+    "explain": """Explain a class of failure; without CLASS, list them all.""",
+}
+_USAGE: Final = {
+    "serve": "netduet serve [FLAGS]",
+    "check": "netduet check [FLAGS] TARGET…",
+    "watch": "netduet watch [FLAGS] TARGET…",
+    "hello": "netduet hello [FLAGS] TARGET",
+    "explain": "netduet explain [CLASS]",
+}
+_FORMS: Final = "host, host:port or \\[v6]:port"
+_SHORT: Final = {"json_report": "-J", "port": "-p"}
+_WATCH: Final = frozenset(
+    ("watch_neighbours", "watch_interval", "watch_checks_interval")
+) | {"watch_resolve_interval", "watch_history", "admin_host", "admin_port"}
+_NOT_WATCHED: Final = frozenset(
+    ("profile", "checks", "expect", "max_loss", "idle_rungs", "min_rate", "stream_time")
+) | {"expect_instances", "junit", "resume"}
+_HELLO: Final = frozenset(
+    ("port", "family", "greeting", "resolve_timeout", "connect_timeout")
+) | {"answer_timeout"}
+
+
+def parse(words: Sequence[str]) -> int:
+    """Parse a command line and run its command; return the exit status.
+
+    Raises:
+        SettingsError: the settings or a target cannot be used.
+        UsageError: the words mean nothing.
+
+    """
+    command = next((word for word in words if not word.startswith("-")), "")
+    commands.require(command)
+    try:
+        status = _application(command)(
+            words,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        if isinstance(error, UnusedCliTokensError):
+            reason = f"unexpected {' '.join(map(repr, error.unused_tokens or ()))}"
+        else:
+            reason = " ".join(str(error).split()).removesuffix(".")
+        known = command in HALVES or command == "config"
+        help_of = f"netduet {command}" if known else "netduet"
+        raise UsageError(f"{reason} (see {help_of} --help)") from None
+    return status if isinstance(status, int) else 0
+
+
+def _application(chosen: str) -> App:
+    """Return the parser; only the chosen command has its flags."""
+    app = App(
+        name="netduet",
+        help="Prove a network: one end answers, the other asks and says what is wrong.",
+        version=__version__,
+        version_flags=["--version", "-V"],
+        help_format="markdown",
+    )
+    for command, half in HALVES.items():
+        here = commands.holds(half)
+        summary = _SUMMARIES[command]
+        app.command(
+            _flagged(command) if command == chosen else lambda: 0,
+            name=command,
+            help=summary if here else f"(in the image netduet-{half})",
+            usage=_USAGE[command],
+            help_epilogue=_epilogue(command),
+        )
+    config = App(name="config", help="Show, check or describe the settings.")
+    config.command(commands.config_show, name="show")
+    config.command(commands.config_check, name="check")
+
+    form = Parameter(
+        name="--format",
+        help="A page, a .env file, or the entries of a compose file.",
+        show_default=True,
+    )
+    forms = Annotated[Literal["markdown", "env", "compose"], form]
+    config.command(
+        _signed(
+            lambda *, form="markdown": commands.config_reference(form),
+            [Slot("form", Slot.KEYWORD_ONLY, default="markdown", annotation=forms)],
+        ),
+        name="reference",
+        help=commands.config_reference.__doc__,
+    )
+    app.command(config)
+    return app
+
+
+def _flagged(command: str) -> Callable[..., int]:
+    """Return a command as a function with one keyword a flag."""
+    if command == "explain":
+        return _signed(
+            lambda name=None: commands.explain(name),
+            [
+                _positional(
+                    "name", "Class as a report names it: reach.refused.", "CLASS"
+                )
+            ],
+        )
+    if command == "serve":
+        model: type[Settings] = commands.server_settings()
+        fields = set(model.model_fields)
+        return _signed(lambda **flags: commands.serve(flags), _slots(model, fields))
+    model = commands.client_settings()
+    if command == "hello":
+        word = _positional("word", f"Whom to greet: {_FORMS}.", "TARGET", needed=True)
+        return _signed(
+            lambda word, **flags: commands.hello(word, _family(flags)),
+            [word, *_slots(model, _HELLO)],
+        )
+    if command == "watch":
+        told = f"What to watch: {_FORMS}; every address of a name, as it changes."
+        words = _positional("words", told, "TARGET", many=True)
+        fields = set(model.model_fields) - _NOT_WATCHED - {"target", "greeting"}
+        return _signed(
+            lambda *words, **flags: commands.watch(words, _family(flags)),
+            [words, *_slots(model, fields)],
+        )
+    told = (
+        f"What to check: {_FORMS}. With =blocked behind it (db:5432=blocked) it passes "
+        "only when it cannot be reached; =open is the contrary of --expect blocked."
+    )
+    words = _positional("words", told, "TARGET", many=True)
+    fields = set(model.model_fields) - _WATCH - {"target", "greeting"}
+    return _signed(
+        lambda *words, **flags: commands.check(words, _family(flags)),
+        [words, *_slots(model, fields)],
+    )
+
+
+def _signed(function: Callable[..., int], slots: Iterable[Slot]) -> Callable[..., int]:
+    slots = list(slots)
+    function.__signature__ = Signature(slots)  # type: ignore[attr-defined]
+    function.__annotations__ = {slot.name: slot.annotation for slot in slots}
+    return function
+
+
+def _positional(
+    name: str, told: str, metavar: str, *, many: bool = False, needed: bool = False
+) -> Slot:
+    told_as = Parameter(name=metavar, help=told, show_default=False)
+    if many:
+        return Slot(name, Slot.VAR_POSITIONAL, annotation=Annotated[str, told_as])
+    return Slot(
+        name,
+        Slot.POSITIONAL_ONLY,
+        default=Slot.empty if needed else None,
+        annotation=Annotated[str if needed else str | None, told_as],
+    )
+
+
+def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator[Slot]:
+    """Yield a keyword for each field.
+
+    Values stay text here: ``configuration.load`` judges them, so that a bad one
+    is told in the same words whichever source it came from.
+    """
+    groups = {
+        name: Group.create_ordered(name)
+        for name in ("Flags", "Limits", "Times", "Logs")
+    }
+    for field, info in model.model_fields.items():
+        if field not in fields:
+            continue
+        names = [flag(model, field)]
+        if field in _SHORT:
+            names.append(_SHORT[field])
+        default = show(info, info.default)
+        told = info.description
+        if names[0] != "--" + field.replace("_", "-"):
+            told = f"{told} Its variable is {model.variable(field)}."
+        described = Parameter(
+            name=names,
+            help=told,
+            show_default=default or False,
+            negative=f"--no-{names[0][2:]}" if info.annotation is bool else "",
+            metavar=_metavar(info),
+            group=groups[_group(field, info)],
+            allow_leading_hyphen=False,
+        )
+        kind = bool if info.annotation is bool else str
+        yield _keyword(field, kind, described)
+        if field == "family":
+            for number in "46":
+                same = f"The same as --family {number}."
+                short = Parameter(
+                    name=f"-{number}", help=same, negative="", group=groups["Flags"]
+                )
+                yield _keyword(f"ipv{number}", bool, short)
+
+
+def _keyword(name: str, kind: type, described: Any) -> Slot:
+    annotation = Annotated[kind | None, described]  # type: ignore[valid-type]
+    return Slot(name, Slot.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _family(flags: Mapping[str, Any]) -> Flags:
+    """Return flags with -4 and -6 made into a family.
+
+    Raises:
+        UsageError: they contradict.
+
+    """
+    rest = dict(flags)
+    short = {number for number in "46" if rest.pop(f"ipv{number}", False)}
+    asked = short | ({rest["family"]} if rest.get("family") else set())
+    if short and len(asked) > 1:
+        raise UsageError("-4, -6 and --family: give one of them")
+    return rest | {"family": short.pop()} if short else rest
+
+
+def _metavar(info: FieldInfo) -> str:
+    """Return what stands for a value in the help of a flag."""
+    choices = get_args(info.annotation)
+    if get_origin(info.annotation) is Literal:
+        return "|".join(choices)
+    number = info.annotation in {int, float} or int in choices
+    named = {
+        "time": "TIME",
+        "times": "TIME,…",
+        "size": "SIZE",
+        "share": "SHARE",
+        "rate": "RATE",
+        "list": "NAME,…",
+    }
+    return named.get(unit(info) or "", "NUMBER" if number else "TEXT")
+
+
+def _group(field: str, info: FieldInfo) -> str:
+    if field.startswith("log_"):
+        return "Logs"
+    if unit(info) in {"time", "times"}:
+        return "Times"
+    return (
+        "Limits"
+        if _metavar(info) in {"SIZE", "NUMBER", "SHARE", "RATE"} and field != "port"
+        else "Flags"
+    )
+
+
+def _epilogue(command: str) -> str:
+    half = HALVES[command].upper()
+    if command == "explain":
+        return ""
+    example = "max-frame-size" if half == "SERVER" else "answer-timeout"
+    variable = f"NETDUET_{half}_{example.upper().replace('-', '_')}"
+    return (
+        f"Each flag is a variable too, in the environment or in .env: --{example} is "
+        f"{variable}. Times are written 500ms, 30s or 2m, sizes 64KiB or 1MiB. "
+        "`netduet config show` prints what is in force."
+    )

@@ -1,0 +1,289 @@
+"""What the counts of a balancer say. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from netduet.client.checks.balance.measure import Asked, Balance, Came, Trial
+from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.stats.proportions import DOUBT, at_least, such_a_beginning
+from netduet.wire.untrusted import escape
+
+LATE: Final = 0.05
+"""Share of silent connections that loss alone, with SYNs sent again, never reaches."""
+TOLD: Final = 0.01
+"""Share that must fail by a refusal, a reset or an end: loss makes none of these."""
+SHOWN: Final = 6
+HEAD: Final = 6
+"""Connections that must have been answered at first for the rest to have stopped."""
+
+_ASTRAY: Final = frozenset({"balance.ghost", "balance.stopped", "balance.stranger"})
+_WAITED: Final = frozenset({Came.SILENT, Came.MUTE})
+_GHOSTS: Final = (
+    Came.SILENT,
+    Came.MUTE,
+    Came.REFUSED,
+    Came.UNREACHABLE,
+    Came.RESET,
+    Came.CLOSED,
+)
+
+
+def judge(balance: Balance) -> Judgement:
+    """Judge each address by itself, and the instances of all of them together."""
+    known = _known(balance)
+    findings = [one for place in balance.places for one in _place(place, balance)]
+    missing = _missing(balance, len(known))
+    if missing is not None:
+        findings.append(missing)
+    trials = [trial for one in balance.places for trial in one.trials]
+    figures: Figures = {
+        "connections": len(trials),
+        "answered": sum(trial.came is Came.ANSWERED for trial in trials),
+        "instances": len(known),
+    }
+    summary = "; ".join(_summary(one) for one in balance.places)
+    # Where a share of connections goes elsewhere, others measure what chance brings.
+    blocks = any(one.failure in _ASTRAY for one in findings)
+    remarks = _remarks(balance, known, findings)
+    return Judgement(summary, tuple(findings), remarks, figures, blocks=blocks)
+
+
+def _known(balance: Balance) -> dict[str, Trial]:
+    """Return one connection of each instance of the right service, by its boot_id."""
+    return {
+        trial.boot_id: trial
+        for one in balance.places
+        for trial in one.trials
+        if trial.boot_id and not _other(trial, balance.expected)
+    }
+
+
+def _other(trial: Trial, expected: str) -> bool:
+    return bool(trial.service and expected and trial.service != expected)
+
+
+def _shares(trials: tuple[Trial, ...]) -> str:
+    """Say who answered how many: "lab-1 answered 52 of 60, lab-2 4"."""
+    counts = Counter(trial.boot_id for trial in trials if trial.boot_id)
+    names = {trial.boot_id: trial.who for trial in trials}
+    parts = [f"{names[key]} {count}" for key, count in counts.most_common(SHOWN)]
+    if not parts:
+        return f"none of {len(trials)} was answered"
+    name, _, count = parts[0].rpartition(" ")
+    parts[0] = f"{name} answered {count} of {len(trials)}"
+    if len(counts) > SHOWN:
+        parts.append(f"and {len(counts) - SHOWN} more instances")
+    return ", ".join(parts)
+
+
+def _summary(one: Asked) -> str:
+    instances = {trial.boot_id for trial in one.trials if trial.boot_id}
+    all_answered = all(trial.came is Came.ANSWERED for trial in one.trials)
+    if len(instances) == 1 and all_answered:
+        name = one.trials[0].who
+        return (
+            f"{one.address}: one instance, {name}, answered all "
+            f"{len(one.trials)} connections"
+        )
+    return f"{one.address}: {_shares(one.trials)}"
+
+
+def _place(one: Asked, balance: Balance) -> list[Finding]:
+    found = [
+        _failing(one),
+        _stranger(one, balance.expected),
+        _uneven(one, balance.uneven),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+def _failing(one: Asked) -> Finding | None:
+    """Find a share of connections that fails while others are answered.
+
+    A dead backend has its share from the first connection on; a limit on new ones, or a
+    server that dies meanwhile, does not.
+    """
+    counts = Counter(trial.came for trial in one.trials)
+    if not counts[Came.ANSWERED]:
+        return None  # no balancer's fault: reach and identity speak of it
+    total = len(one.trials)
+    failed = {came: counts[came] for came in _GHOSTS if counts[came]}
+    proven = {
+        came: count
+        for came, count in failed.items()
+        if at_least(count, total) > (LATE if came in _WAITED else TOLD)
+    }
+    if not proven:
+        return None
+    count = sum(proven.values())
+    how = "; ".join(f"{number} {came}" for came, number in proven.items())
+    head = _head(one)
+    name, seen = (
+        "balance.ghost",
+        (
+            f"{one.address}: of {total} connections {count} failed, while others were "
+            f"answered: {how}{_fits(count, one)}"
+        ),
+    )
+    if head:
+        name, seen = (
+            "balance.stopped",
+            (
+                f"{one.address}: the first {head} of {total} connections were answered, and "
+                f"of those behind them {count} failed: {how}; a dead backend fails from the first on"
+            ),
+        )
+    evidence = (
+        (Side.CLIENT, _shares(one.trials)),
+        (
+            Side.SERVER,
+            "no netduet answered the failed ones: there is none to be asked about them",
+        ),
+    )
+    figures: Figures = {"failed": count, "of": total, "answered_at_first": head}
+    missed = None
+    if all(came in _WAITED for came in proven):
+        late = [trial for trial in one.trials if trial.came in proven]
+        missed = Window(
+            min(trial.begin for trial in late), max(trial.end for trial in late)
+        )
+    return Finding(name, seen, evidence, figures, missed=missed)
+
+
+def _head(one: Asked) -> int:
+    """Return how many were answered before the first failure, 0 where chance may be it."""
+    well = [trial.came not in _GHOSTS for trial in one.trials]
+    head = well.index(False)
+    chance = such_a_beginning(head, len(well), sum(well))
+    return head if head >= HEAD and chance < DOUBT else 0
+
+
+def _fits(count: int, one: Asked) -> str:
+    """Say what the share fits: so many dead beside those that answered."""
+    alive = len({trial.boot_id for trial in one.trials if trial.boot_id})
+    share = count / len(one.trials)
+    dead = round(alive * share / (1 - share)) if share < 1 else 0
+    if not dead:
+        return ""
+    return f"; that fits {dead} dead of {alive + dead} backends"
+
+
+def _stranger(one: Asked, expected: str) -> Finding | None:
+    foreign = sum(trial.came is Came.STRANGER for trial in one.trials)
+    others = [trial for trial in one.trials if _other(trial, expected)]
+    right = sum(trial.came is Came.ANSWERED for trial in one.trials) - len(others)
+    if not right or not (foreign or others):
+        return None  # all are strangers: identity speaks of it
+    parts = []
+    if foreign:
+        parts.append(f"{foreign} were answered by something that is no netduet")
+    if others:
+        services = ", ".join(sorted({f'"{escape(trial.service)}"' for trial in others}))
+        parts.append(
+            f"{len(others)} by a netduet of the service {services}, "
+            f'and "{escape(expected)}" was expected'
+        )
+    seen = f"{one.address}: of {len(one.trials)} connections {'; '.join(parts)}"
+    evidence = ((Side.CLIENT, _shares(one.trials)),)
+    figures: Figures = {"foreign": foreign, "other_service": len(others)}
+    return Finding("balance.stranger", seen, evidence, figures)
+
+
+def _uneven(one: Asked, most: float) -> Finding | None:
+    """Find an instance that surely gets over ``most`` times the others' average.
+
+    A share is ``most`` times the mean of the others' at ``most / (others + most)``.
+    Exact, and the doubt is divided by the instances, as the busiest of them is picked.
+    """
+    counts = Counter(trial.boot_id for trial in one.trials if trial.boot_id)
+    several, total = len(counts), sum(counts.values())
+    if several < 2:  # noqa: PLR2004 - one alone cannot be uneven
+        return None
+    if any(trial.came in _WAITED for trial in one.trials):
+        return None  # who was late is not counted: the shares are not the balancer's
+    [(busiest, count)] = counts.most_common(1)
+    if at_least(count, total, DOUBT / several) <= most / (several - 1 + most):
+        return None
+    name = next(t.who for t in one.trials if t.boot_id == busiest)
+    seen = (
+        f"{one.address}: {_shares(one.trials)}: {name} gets over "
+        f"{most:g} times what the others get on average, and chance does not explain it"
+    )
+    evidence = ((Side.SERVER, "each instance named itself in its answer"),)
+    figures: Figures = {"most": count, "of": total, "instances": several}
+    return Finding("balance.uneven", seen, evidence, figures)
+
+
+def _missing(balance: Balance, found: int) -> Finding | None:
+    if not balance.instances or found >= balance.instances:
+        return None
+    trials = [trial for one in balance.places for trial in one.trials]
+    seen = (
+        f"{found} instances answered {len(trials)} connections, "
+        f"and {balance.instances} were expected"
+    )
+    evidence = tuple(
+        (Side.CLIENT, f"{one.address}: {_shares(one.trials)}") for one in balance.places
+    )
+    late = [trial for trial in trials if trial.came in _WAITED]
+    missed = None
+    if late:
+        missed = Window(min(t.begin for t in late), max(t.end for t in late))
+    return Finding("balance.missing", seen, evidence, {"found": found}, missed=missed)
+
+
+def _remarks(
+    balance: Balance, known: dict[str, Trial], findings: list[Finding]
+) -> tuple[str, ...]:
+    said = []
+    versions = sorted({escape(trial.software) for trial in known.values()})
+    if len(versions) > 1:
+        said.append(f"the instances are of several versions: {', '.join(versions)}")
+    names = Counter(trial.instance for trial in known.values())
+    said += [
+        f"{escape(name)} is the name of {count} processes: it was restarted "
+        "meanwhile, or several containers have one name"
+        for name, count in names.items()
+        if count > 1
+    ]
+    said += _of_places(balance)
+    # Beside a dead backend one failure proves nothing of an instance's own address.
+    for boot_id, own, trial in () if findings else balance.direct:
+        if trial.came is not Came.ANSWERED and boot_id in known:
+            name = known[boot_id].who
+            said.append(
+                f"{name} answers through the balancer, and not at its own address {own}"
+            )
+    return tuple(said)
+
+
+def _of_places(balance: Balance) -> list[str]:
+    said = []
+    at = [{t.boot_id for t in one.trials if t.boot_id} for one in balance.places]
+    every = set().union(*at)
+    alone = [
+        one for one, seen in zip(balance.places, at, strict=True) if len(seen) == 1
+    ]
+    if len(every) > 1 and len(alone) == len(at):
+        said.append(
+            f"the name itself balances: {len(at)} addresses, each with one instance "
+            "(or a balancer that keeps this client at one)"
+        )
+    elif len(every) > 1:
+        said += [
+            f"{one.address}: one instance answers all, and the name has others: "
+            "a balancer that is sticky, or no balancer"
+            for one in alone
+        ]
+    for one in balance.places:
+        if _failing(one) is not None:
+            continue  # the finding says it
+        counts = Counter(trial.came for trial in one.trials)
+        said += [
+            f"{one.address}: of {len(one.trials)} connections {count} {came}"
+            for came, count in counts.items()
+            if came not in {Came.ANSWERED, Came.STRANGER}
+        ]
+    return said

@@ -1,0 +1,91 @@
+"""What a check is, and what it is given."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from netduet.client.results.target import Expect, Target
+
+if TYPE_CHECKING:
+    from netduet.client.results.verdict import Judgement
+
+Measurement = TypeVar("Measurement")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds."""
+
+    resolve: float
+    connect: float
+    answer: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a person may set for single checks. Each field is the setting of its name.
+
+    ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
+    those of the profile), ``expect_instances`` is a number (0: not said),
+    ``max_uneven`` how many times the others' average one of them may get,
+    ``min_rate`` is in bit/s (0: not judged), ``max_outage`` and ``stream_time`` are
+    seconds (0: of the profile).
+    """
+
+    max_loss: float = 0.02
+    idle_rungs: tuple[float, ...] = ()
+    expect_instances: int = 0
+    max_uneven: float = 2.0
+    min_rate: float = 0.0
+    max_outage: float = 0.5
+    stream_time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a check may use: the target, the bounds, what was measured before it.
+
+    ``control`` is another target that was reached from here before, "" for none.
+    """
+
+    target: Target
+    family: socket.AddressFamily
+    expect_service: str
+    patience: Patience
+    profile: str = "quick"
+    bounds: Bounds = field(default_factory=Bounds)
+    measured: dict[type, object] = field(default_factory=dict)
+    control: str = ""
+
+    def earlier(self, kind: type[Measurement]) -> Measurement:
+        """Return the measurement of a check that this one needs.
+
+        Raises:
+            KeyError: that check did not run: a defect of the order of checks.
+
+        """
+        return cast("Measurement", self.measured[kind])
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[Measurement]):
+    """A check; ``needs`` names those without which it has nothing to go on.
+
+    ``after`` names those that it waits for where they run: when one of them blocks,
+    what this one would measure follows from it.
+
+    One that fills the path is ``heavy``: no two of these run at the same time.
+    ``judges`` says of which targets it has anything to say, by what is expected of them.
+    """
+
+    name: str
+    question: str
+    needs: tuple[str, ...]
+    measure: Callable[[Context], Awaitable[Measurement]]
+    judge: Callable[[Measurement], Judgement]
+    heavy: bool = False
+    after: tuple[str, ...] = ()
+    judges: tuple[Expect, ...] = (Expect.OPEN,)

@@ -1,0 +1,188 @@
+"""What an interrupted run has done, in a file, for the run that goes on from there.
+
+The file is written anew after each check, beside the old one, and takes its place
+in one step (rename(2)): whenever the run ends, a whole file is there. It is a
+by-product, like the part of a file that rsync --partial-dir keeps: a run that is
+complete removes it, so that the same command asks everything anew the next time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from netduet.client.checks import CHECKS
+from netduet.client.failures import CATALOGUE
+from netduet.client.results.verdict import Outcome, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST: Final = 16 * 1024 * 1024
+"""Bytes of a file that is read at all."""
+
+_DONE: Final = frozenset({Outcome.PASS, Outcome.FAIL})
+_GROUND: Final = frozenset(need for check in CHECKS for need in check.needs)
+
+
+class Done(BaseModel):
+    """A check that is done: of the target of this number, when (RFC 3339)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: int
+    at: str
+    result: Result
+
+
+class Record(BaseModel):
+    """The file. ``run`` is all that the next run must have in common with this one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["netduet resume"] = "netduet resume"
+    run: dict[str, str]
+    done: tuple[Done, ...] = ()
+
+
+class Resume:
+    """What is done, as the file has it and as it grows."""
+
+    def __init__(self, path: Path, run: Mapping[str, str]) -> None:
+        """Read the file, or begin one.
+
+        Raises:
+            ValueError: it cannot be read or written, or is of another run; the
+                message says what to do, in a line.
+
+        """
+        self._path = path
+        self._record = Record(run=dict(run))
+        self.trouble = ""
+        """Why the file could not be written, when it could not."""
+        text = self._text()
+        if text.strip():
+            self._record = self._checked(text)
+        self._write()
+        if self.trouble:
+            raise self._bad(f"cannot be written: {self.trouble}")
+
+    @property
+    def path(self) -> str:
+        """The name of the file."""
+        return str(self._path)
+
+    def part(self, target: int) -> Part:
+        """Return what is done of the target of this number."""
+        done = self._record.done
+        earlier = {one.result.check: one.result for one in done if one.target == target}
+        return Part(self, target, earlier)
+
+    def keep(self, target: int, result: Result) -> None:
+        """Remember a result that is worth it; never raises.
+
+        What other checks stand on is always measured anew, and so is what had no
+        verdict.
+        """
+        if result.outcome not in _DONE or result.check in _GROUND:
+            return
+        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        done = Done(target=target, at=at, result=result)
+        self._record = Record(run=self._record.run, done=(*self._record.done, done))
+        self._write()
+
+    def complete(self) -> None:
+        """Remove the file: nothing is left to go on with."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+    def _text(self) -> str:
+        try:
+            if not self._path.exists():
+                return ""
+            if not self._path.is_file() or self._path.stat().st_size > LARGEST:
+                raise self._foreign()
+            return self._path.read_text("utf-8")
+        except OSError as error:
+            raise self._bad(f"cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise self._foreign() from None
+
+    def _checked(self, text: str) -> Record:
+        try:
+            record = Record.model_validate_json(text)
+        except ValidationError:
+            raise self._foreign() from None
+        other = {
+            name: (theirs, ours)
+            for name, ours in self._record.run.items()
+            if (theirs := record.run.get(name, "none")) != ours
+        }
+        if other:
+            [(name, (theirs, ours)), *_] = other.items()
+            raise self._bad(
+                f"is of another run: its {name} is {theirs}, not {ours}; "
+                "remove it, or name another file"
+            )
+        known = {check.name for check in CHECKS}
+        for one in record.done:
+            classes = {finding.failure for finding in one.result.findings}
+            if one.result.check not in known or not classes <= CATALOGUE.keys():
+                raise self._foreign()
+        return Record(
+            run=record.run,
+            done=tuple(
+                one.model_copy(update={"result": _marked(one)}) for one in record.done
+            ),
+        )
+
+    def _write(self) -> None:
+        """Put the new file in the place of the old one; remember why that failed."""
+        text = self._record.model_dump_json(indent=1) + "\n"
+        name = ""
+        try:
+            number, name = tempfile.mkstemp(
+                prefix=f".{self._path.name}.", dir=self._path.parent
+            )
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                # No fsync: it would hold up what is being measured meanwhile.
+                file.write(text)
+            Path(name).replace(self._path)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+            if name:
+                with contextlib.suppress(OSError):
+                    Path(name).unlink()
+        else:
+            self.trouble = ""
+
+    def _foreign(self) -> ValueError:
+        return self._bad("holds no run of netduet's; name another file")
+
+    def _bad(self, why: str) -> ValueError:
+        return ValueError(f"resume {self._path}: {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is done of one target: ``earlier`` are the results of before, by check."""
+
+    resume: Resume
+    target: int
+    earlier: Mapping[str, Result]
+
+    def keep(self, result: Result) -> None:
+        """Remember a result of this run."""
+        self.resume.keep(self.target, result)
+
+
+def _marked(one: Done) -> Result:
+    """Return a result that says when it was had."""
+    return replace(one.result, earlier=one.at)

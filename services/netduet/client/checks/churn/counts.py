@@ -1,0 +1,96 @@
+"""What the tries of one place add up to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from netduet.client.checks.churn.results import STEP, Fate, Try
+from netduet.client.stats.proportions import at_least, at_most
+
+_ONE_SIDED: Final = 0.9
+"""Share of the lost SYNs from which on they are said to be lost on one way."""
+
+_FEW: Final = 4
+"""Connections with a lost SYN that tell too little of the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Tries, counted. ``syns`` left, ``lost`` of them were sent again.
+
+    ``forth`` counts connections whose first SYN the server never had, ``back`` those
+    to which it sent its answer again; ``ahead`` are the SYNs of the former that were
+    lost, ``doubles`` those of the latter: SYNs that arrived though their
+    answer was lost.
+    """
+
+    tries: tuple[Try, ...]
+    syns: int
+    lost: int
+    forth: int
+    back: int
+    ahead: int
+    doubles: int
+
+    def of(self, *fates: Fate) -> tuple[Try, ...]:
+        """Return those of these fates."""
+        return tuple(one for one in self.tries if one.fate in fates)
+
+    @property
+    def where(self) -> str:
+        """Where SYNs are lost, as the server's kernel tells."""
+        if self.forth + self.back < _FEW:
+            return "unknown"
+        share = self.forth / (self.forth + self.back)
+        if share >= _ONE_SIDED:
+            return "path →"
+        return "path ←" if share <= 1 - _ONE_SIDED else "intermediary"
+
+    @property
+    def countable(self) -> bool:
+        """A SYN that is sent again was lost: an answer takes no second to come."""
+        times = [one.connect for one in self.tries if one.connect is not None]
+        return not times or min(times) < STEP
+
+
+def tally(tries: Iterable[Try]) -> Tally:
+    """Count."""
+    kept = tuple(tries)
+    told = [one for one in kept if one.lost and one.theirs is not None]
+    back = [one for one in told if one.theirs]
+    return Tally(
+        kept,
+        sum(one.sent for one in kept),
+        sum(one.lost for one in kept),
+        len(told) - len(back),
+        len(back),
+        sum(one.lost for one in told if not one.theirs),
+        sum(one.lost for one in back),
+    )
+
+
+def too_many(one: Tally, max_loss: float) -> bool:
+    """Tell whether more SYNs are lost than may be: on one way, or on both together."""
+    if not one.countable or not one.lost:
+        return False
+    each = max(one.ahead, one.doubles)
+    return at_least(each, one.syns) > max_loss or at_least(
+        one.lost, one.syns
+    ) > both_ways(max_loss)
+
+
+def both_ways(max_loss: float) -> float:
+    """Return the share of SYNs that may be lost, they or their answers.
+
+    One that is sent again may have been lost on either way, and on each of them the
+    share that is set may be lost.
+    """
+    return 1 - (1 - max_loss) ** 2
+
+
+def told_share(count: int, of: int) -> str:
+    """Return a share with its interval."""
+    low, high = at_least(count, of), at_most(count, of)
+    return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with a confidence of 99.98 %)"

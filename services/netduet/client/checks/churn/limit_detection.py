@@ -1,0 +1,156 @@
+"""Is it a limit on new connections, or chance? Pure.
+
+A limit by rate is a token bucket: a burst passes, and from then on one connection
+each time that a token has come. Loss by chance has neither a beginning nor regular
+distances, and a balancer that leads each third connection nowhere has no beginning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from statistics import median
+from typing import Final
+
+from netduet.client.checks.churn.results import STEP, Fate, Held, Run, Try
+from netduet.client.stats.proportions import at_least, such_a_beginning
+
+HEAD: Final = 4
+"""Connections that must have passed at first."""
+
+_ROW: Final = 2
+"""By how many times that beginning is longer than the rows of passes behind it."""
+
+_DOUBT: Final = 1e-3
+"""How often chance may put the passes at such a beginning."""
+
+_DOUBT_OF_DISTANCES: Final = 1e-2
+"""How often chance may make such distances; both together, about once in 100,000 times."""
+
+_NEAR: Final = 0.5
+"""A distance is regular that is off their median by no more than this share of it."""
+
+_NEAR_BY_CHANCE: Final = 1 / math.sqrt(3) - 1 / math.sqrt(3) ** 3
+"""Share of exponential distances that are so near to a value, whichever it is.
+
+Of mean 1, it is exp(-c / 2) - exp(-3 c / 2): at most this, at c = ln 3.
+"""
+
+_SLACK: Final = 0.25
+"""Places of a row by which a distance may be off for the clocks' sake."""
+
+_DISTANCES: Final = 5
+"""Distances of which it can be said that they are regular."""
+
+_SHUT: Final = 10
+"""Failures that must follow where hardly any passes any more."""
+
+_HARDLY: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A limit by rate: so many at once, then ``rate`` a second; ``begin`` of failures.
+
+    ``rate`` is 0 where none passed any more.
+    """
+
+    burst: int
+    rate: float
+    begin: float
+
+
+def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
+    """Return the limit by rate that explains a run's failures, or None.
+
+    ``path_works``: an old connection worked all the while, so that what stops to
+    pass is new connections alone.
+    """
+    smooth = [one.smooth for one in run.tries]
+    if all(smooth) or not smooth:
+        return None
+    head = smooth.index(False)
+    rest = smooth[head:]
+    if head < max(HEAD, _ROW * _usual_row(rest)):
+        return None
+    if such_a_beginning(head, len(smooth), sum(smooth)) > _DOUBT:
+        return None
+    begin = run.tries[head].at
+    passed = sorted(
+        one.at + one.connect
+        for one in run.tries[head:]
+        if one.passed and one.connect is not None
+    )
+    alone = tuple(one for one in run.tries[head:] if one.at < begin + STEP)
+    early = [one for one in passed if one < begin + STEP]
+    regular = _regular(run.tries[head:], passed, run.gap)
+    # At first no SYN that is sent again comes in between.
+    if not (regular or _regular(alone, early, run.gap)):
+        hardly = sum(rest) <= _HARDLY * len(rest) and len(rest) >= _SHUT
+        if not (hardly and path_works):
+            return None
+    rate = _rate(run, begin, passed)
+    return Bucket(max(1, round(head - rate * begin)), rate, begin)
+
+
+def _usual_row(smooth: Sequence[bool]) -> float:
+    """Return how many pass in a row, as a rule: a stall of ours lets tokens gather."""
+    rows = [len(list(row)) for one, row in groupby(smooth) if one]
+    return median(rows) if rows else 0.0
+
+
+def _regular(rest: Sequence[Try], passed: list[float], gap: float) -> bool:
+    """Tell whether passes (or failures, where these are fewer) are too regular.
+
+    Under pure loss each place in a row has the same chance: distances are geometric, or
+    exponential where SYNs that were sent again come in between.
+    """
+    failed = [one.at for one in rest if not one.smooth]
+    share = len(failed) / len(rest)
+    events = failed
+    if share >= 0.5:  # noqa: PLR2004 - the half
+        events, share = passed, 1 - share
+    distances = [after - before for before, after in pairwise(events)]
+    if len(distances) < _DISTANCES:
+        return False
+    middle = median(distances)
+    near = sum(abs(one - middle) <= _NEAR * middle for one in distances)
+    density = min(1.0, gap * len(distances) / sum(distances))
+    in_a_row = [_near_in_a_row(one, middle / gap) for one in (share, density)]
+    expected = max(_NEAR_BY_CHANCE, *in_a_row)
+    return at_least(near, len(distances), _DOUBT_OF_DISTANCES) > expected
+
+
+def _near_in_a_row(share: float, middle: float) -> float:
+    """Return how likely a geometric distance is near this one (in places of the row)."""
+    first = max(1, math.ceil((1 - _NEAR) * middle - _SLACK))
+    last = math.floor((1 + _NEAR) * middle + _SLACK)
+    return (1.0 - share) ** (first - 1) - (1.0 - share) ** last
+
+
+def _rate(run: Run, begin: float, passed: list[float]) -> float:
+    """Return how many a second passed while there were more than could."""
+    end = run.planned * run.gap
+    during = [one for one in passed if begin <= one <= end]
+    if len(during) > _DISTANCES or not passed:
+        return len(during) / (end - begin)
+    return len(passed) / (passed[-1] - begin) if passed[-1] > begin else 0.0
+
+
+def at_once(held: Held) -> int | None:
+    """Return how many connections may be held at once, where there is a limit.
+
+    It is one when none came about beside those that were held and still answered, and
+    all did when these were released. A server that says itself that it is busy is none.
+    """
+    if not held.beside or not held.after:
+        return None
+    made_beside = any(one.boot_id for one in held.beside)
+    made_after = all(one.boot_id for one in held.after)
+    busy = any(one.fate is Fate.BUSY for one in held.beside)
+    none_sent = any(not one.sent for one in held.beside)
+    if made_beside or not made_after or busy or none_sent or not held.answered:
+        return None
+    return held.kept

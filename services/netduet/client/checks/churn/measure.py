@@ -1,0 +1,146 @@
+"""Short connections to each address, and what the server says of them meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.churn.pacer import Pacer
+from netduet.client.checks.churn.results import Churn, Place, Plan, Ports, Witness
+from netduet.client.checks.identity import Identity
+from netduet.client.net.dial import Address
+from netduet.client.net.framed_connection import Conversation, meeting
+from netduet.client.results.instance import whereabouts
+from netduet.net import kernel
+from netduet.wire.messages import Report
+
+MOST: Final = 4
+"""Addresses that are tried."""
+
+PLANS: Final = {
+    "quick": Plan(50, 1 / 50, 32, 2.3, longer=75),
+    "full": Plan(1000, 1 / 100, 200, 5.0),
+    "soak": Plan(6000, 1 / 100, 200, 5.0),
+}
+"""By profile. Two SYNs that are lost are waited for in ``quick``, five in ``full``."""
+
+_AGAIN: Final = 1.3
+"""Seconds that each has at least, whatever is set: a SYN without an answer is sent again
+after 1 s (RFC 6298 §2.1), and else none would be seen to be lost."""
+
+_OFTEN: Final = 0.25
+"""Seconds between two looks at the server's queue."""
+
+_LOSSES: Final = 0.5
+"""Share of connections with trouble above which none are held besides."""
+
+
+async def measure(context: Context) -> Churn:
+    """Try all addresses side by side."""
+    known = [one.address for one in context.earlier(Identity).known[:MOST]]
+    plan = fitted(PLANS[context.profile], context, len(known))
+    places = await asyncio.gather(*(_try(one, plan, context.patience) for one in known))
+    return Churn(tuple(places), context.bounds.max_loss)
+
+
+def fitted(plan: Plan, context: Context, places: int) -> Plan:
+    """Return the plan within what is set, and within the descriptors there are.
+
+    Half of these are for the other checks, and for all else.
+    """
+    descriptors, _, _ = kernel.socket_limits()
+    mine = descriptors // (2 * max(1, places))
+    return replace(
+        plan,
+        patience=min(plan.patience, max(_AGAIN, context.patience.connect)),
+        held=min(plan.held, mine // 2),
+        most=min(plan.most, mine // 2),
+    )
+
+
+async def _try(address: Address, plan: Plan, patience: Patience) -> Place:
+    async with meeting(address, patience) as (opening, conversation):
+        watch = _Watch(conversation, patience.answer, opening.detail)
+        await watch.begin()
+        pacer = Pacer(address, patience.answer, plan)
+        try:
+            run = await pacer.run()
+            held = None
+            trouble = sum(not one.smooth for one in run.tries)
+            if trouble <= _LOSSES * len(run.tries):
+                held = await pacer.hold()
+            ports = _ports()
+            witness = await watch.end()
+        finally:
+            watch.stop()
+    return Place(address, run, held, witness, ports)
+
+
+class _Watch:
+    """One connection that is open all the while, so that one instance is asked.
+
+    To ask on a new connection, before and after, could reach two instances behind a
+    balancer; or none, where new connections are what does not work.
+    """
+
+    def __init__(
+        self, conversation: Conversation | None, patience: float, why: str
+    ) -> None:
+        """Watch on this conversation, where there is one."""
+        self._conversation = conversation
+        self._patience = patience
+        self._why = why or "a connection to ask on was not welcomed"
+        self._first: Report | None = None
+        self._last: Report | None = None
+        self._most = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Ask for the first time, and go on asking."""
+        self._first = await self._ask()
+        if self._first is not None:
+            self._task = asyncio.create_task(self._go_on())
+
+    def stop(self) -> None:
+        """Ask no more, without a word: whoever was told to stop does not wait."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def end(self) -> Witness:
+        """Ask for the last time; tell what changed."""
+        self.stop()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+        last = await self._ask()
+        conversation, first = self._conversation, self._first
+        if conversation is None or first is None:
+            return Witness(missing=self._why)
+        await conversation.end(self._patience)
+        welcome = conversation.welcome
+        one = Witness(welcome.boot_id, whereabouts(welcome), None, self._most)
+        if last is None:
+            return replace(one, missing="the connection to ask on was lost meanwhile")
+        before, after = first.listener.drops, last.listener.drops
+        if before is None or after is None:
+            missing = "its kernel does not tell what the listening socket dropped"
+            return replace(one, lived=True, missing=missing)
+        return replace(one, drops=after - before, waiting=self._most, lived=True)
+
+    async def _go_on(self) -> None:
+        while await self._ask() is not None:  # noqa: ASYNC110 - the server is asked, no flag
+            await asyncio.sleep(_OFTEN)
+
+    async def _ask(self) -> Report | None:
+        if self._conversation is None:
+            return None
+        report = await self._conversation.report(self._patience)
+        if report is not None:
+            self._most = max(self._most, report.listener.backlog or 0)
+        return report
+
+
+def _ports() -> Ports | None:
+    span = kernel.local_ports()
+    return None if span is None else Ports(*span, kernel.time_wait())

@@ -1,0 +1,189 @@
+"""What is measured of short connections: each try, how they were paced, both ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from netduet.client.net.dial import Address
+from netduet.client.results.instance import UNSAID, Whereabouts
+
+STEP: Final = 0.9
+"""Seconds of connecting from which on a SYN was surely sent again.
+
+A first SYN is sent again after 1 s (RFC 6298 §2.1), a little is left for clocks. How
+often it was cannot be told from the time: the steps are those of
+tcp_syn_linear_timeouts and more.
+"""
+
+
+class Fate(StrEnum):
+    """What became of a connection."""
+
+    SERVED = "served"
+    """A netduet welcomed it."""
+    NEVER_MADE = "never made"
+    """No answer to any SYN in time."""
+    REFUSED = "refused"
+    """A reset or an ICMP error instead of an acceptance."""
+    ENDED = "ended"
+    """It was made, and ended (or another program spoke) before a welcome."""
+    UNANSWERED = "unanswered"
+    """It was made, and nothing came in time."""
+    BUSY = "busy"
+    """The server itself said that it serves no more at once."""
+    NO_PORT = "no port"
+    """This host has no free port for it: nothing was sent."""
+    NOT_TRIED = "not tried"
+    """This host failed in another way (descriptors, memory): nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One connection. ``at`` is when it began, in seconds since the first one was due.
+
+    ``begin`` and ``end`` are monotonic seconds, ``connect`` is how long the handshake
+    took, None where none came about. ``lost`` is how many SYNs were sent again: by
+    TCP_INFO (``counted``), or at least so many by the time. ``theirs`` is how often the
+    server sent its answer to the SYN again (its TCP_INFO; asked for only where a SYN
+    was lost); None where that is not known, or the server's connection may be
+    another than ours (``direct`` False: it sees another peer than our own socket).
+    """
+
+    fate: Fate
+    at: float = 0.0
+    begin: float = 0.0
+    end: float = 0.0
+    connect: float | None = None
+    lost: int = 0
+    counted: bool = True
+    detail: str = ""
+    boot_id: str = ""
+    direct: bool = False
+    theirs: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        """It came about, and nobody ended it: a silence may be a starved server's."""
+        return self.fate in (Fate.SERVED, Fate.UNANSWERED)
+
+    @property
+    def smooth(self) -> bool:
+        """It passed, and its first SYN was answered."""
+        return self.passed and not self.lost
+
+    @property
+    def sent(self) -> int:
+        """How many SYNs left."""
+        silent = (Fate.NO_PORT, Fate.NOT_TRIED)
+        return 0 if self.fate in silent else self.lost + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many connections, the seconds from one to the next, how many held at once.
+
+    ``patience`` bounds how long one is waited for, ``most`` how many are under way at
+    once; further ones are left out. ``longer`` are made besides where many of the first
+    have trouble: few say that there is some, and more what it is.
+    """
+
+    count: int
+    gap: float
+    held: int
+    patience: float
+    most: int = 400
+    longer: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Connections that were due one after the other, whatever came of those before.
+
+    ``unstarted`` could not be started in time and were left out; ``late`` is by how
+    many seconds the latest of the others was.
+    """
+
+    planned: int
+    gap: float
+    tries: tuple[Try, ...] = ()
+    unstarted: int = 0
+    late: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """How many a second were due."""
+        return 1 / self.gap
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Connections that were kept, to see how many there may be at once.
+
+    Where the last ones failed: ``alive`` of the ``kept`` ones still lived when
+    ``beside`` was tried once more and failed, and ``after`` came when they had been
+    released. ``answered``: one of the kept answered a question meanwhile.
+    """
+
+    run: Run
+    kept: int = 0
+    alive: int = 0
+    answered: bool = False
+    beside: tuple[Try, ...] = ()
+    after: tuple[Try, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A connection that was open all the while: what the server said on it.
+
+    ``drops`` is what the listening socket that accepted it dropped meanwhile, None
+    where that is not known; ``waiting`` the most connections seen in its queue.
+    ``lived``: it still answered at the end.
+    """
+
+    boot_id: str = ""
+    who: Whereabouts = UNSAID
+    drops: int | None = None
+    waiting: int = 0
+    lived: bool = False
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of this host for connections of its own, and those in TIME_WAIT."""
+
+    low: int
+    high: int
+    time_wait: int | None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.high - self.low + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What came of one address."""
+
+    address: Address
+    run: Run
+    held: Held | None = None
+    witness: Witness = field(default_factory=Witness)
+    ports: Ports | None = None
+
+    @property
+    def tries(self) -> tuple[Try, ...]:
+        """All but those that were made to find a limit out."""
+        return self.run.tries + (() if self.held is None else self.held.run.tries)
+
+
+@dataclass(frozen=True, slots=True)
+class Churn:
+    """All addresses, and the share of packets that may be lost one way."""
+
+    places: tuple[Place, ...]
+    max_loss: float

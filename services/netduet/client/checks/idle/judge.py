@@ -1,0 +1,357 @@
+"""Do connections live that nobody uses for a while?
+
+How they are held is in ``silence``; here it is judged: from which time on they
+die, how, whose timer that may be, and whether keep-alive saves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from netduet.client.checks.idle import known_timers
+from netduet.client.checks.idle.measure import Fate, Held, Idle, Ladder
+from netduet.client.net.dial import Address, Cause
+from netduet.client.results.verdict import (
+    Figures,
+    Finding,
+    Judgement,
+    Outcome,
+    Side,
+    Window,
+    merged,
+)
+from netduet.wire.untrusted import escape
+
+_DEATHS: Final = {
+    Fate.RESET: ("idle.reset", "are reset"),
+    Fate.CLOSED: ("idle.closed", "are closed"),
+    Fate.SILENT: ("idle.silent", "carry nothing any more, and nobody is told"),
+}
+"""Ways to die, the most telling first: their class, and what is said of them."""
+
+_WAKERS: Final = {Side.CLIENT: "this end", Side.SERVER: "the server"}
+
+
+def judge(idle: Idle) -> Judgement:
+    """Find the silence from which on connections die, how, and whose timer it may be."""
+    if not idle.rungs:
+        said = "profile quick holds no idle connections: --profile full"
+        return Judgement("", skipped=said)
+    told = merged([_judge(ladder) for ladder in idle.ladders])
+    if told.summary:
+        return replace(told, skipped=None, blocks=False)
+    return replace(
+        told,
+        skipped=told.skipped or "no connection could be held",
+        # It was asked for, and nothing is proven by it.
+        blocks=told.skipped is None,
+    )
+
+
+def _judge(ladder: Ladder) -> Judgement:
+    """Judge the ladder of one address; the summary is empty when no rung was judged."""
+    if not ladder.holds:
+        said = "the server is of a version that holds no idle connections"
+        return Judgement("", skipped=said)
+    remarks = _beyond(ladder)
+    if not ladder.held:
+        return Judgement("", skipped="; ".join(remarks))
+    plain, kept = _sets(ladder)
+    lived, died = _rungs(plain)
+    kept_lived, kept_died = _rungs(kept)
+    findings = _broken(ladder)
+    if died:
+        findings.append(_finding(ladder.address, plain, kept))
+    elif kept_died:
+        findings.append(_finding(ladder.address, kept, ()))
+        remarks.append("only those die that are held with keep-alive")
+    findings += _undecided(ladder)
+    remarks += _unkept(kept) + _remarks(plain, lived, died)
+    figures: Figures = {
+        "longest_lived": max(lived, default=None),
+        "shortest_died": min(died, default=None),
+        "keepalive_longest_lived": max(kept_lived, default=None),
+        "keepalive_shortest_died": min(kept_died, default=None),
+    }
+    parts = [f"idle for {_listed(lived)} live"] if lived else []
+    parts += [f"idle for {_listed(died)} die"] if died else []
+    summary = f"connections {', '.join(parts)}" if parts else ""
+    return Judgement(summary, tuple(findings), tuple(remarks), figures)
+
+
+def _beyond(ladder: Ladder) -> list[str]:
+    if not ladder.beyond:
+        return []
+    said = (
+        f"not tried: {_listed(ladder.beyond)}, for the server holds a silent "
+        f"connection for no more than {ladder.limit:g} s (its hold timeout)"
+    )
+    return [said]
+
+
+def _sets(ladder: Ladder) -> tuple[tuple[Held, ...], tuple[Held, ...]]:
+    """Return the connections held without keep-alive, and those with."""
+    plain = tuple(one for one in ladder.held if one.plan.keepalive is None)
+    return plain, tuple(one for one in ladder.held if one not in plain)
+
+
+def _rungs(held: Iterable[Held]) -> tuple[list[float], list[float]]:
+    """Return the rungs at which all lived that could be judged, and those where one died."""
+    died = {one.plan.rung for one in held if one.fate in _DEATHS}
+    lived = {one.plan.rung for one in held if one.fate is Fate.LIVED}
+    return sorted(lived - died), sorted(died)
+
+
+def _finding(
+    address: Address, held: tuple[Held, ...], kept: tuple[Held, ...]
+) -> Finding:
+    """Tell how those of the shortest deadly silence died, and what saves them."""
+    lived, died = _rungs(held)
+    rung = died[0]
+    last = max((one for one in lived if one < rung), default=0.0)
+    dead = [one for one in held if one.plan.rung == rung and one.fate in _DEATHS]
+    fate = next(one for one in _DEATHS if any(held.fate is one for held in dead))
+    failure, verb = _DEATHS[fate]
+    beside = [one for one in kept if one.plan.rung == rung]
+    parts = [f"{address}: connections idle for {rung:g} s {verb}"]
+    if last:
+        parts.append(f"those idle for {last:g} s live")
+    saved = _saved(beside)
+    if saved is not None:
+        does = "they live" if saved else "they die too"
+        parts.append(f"with keep-alive every {beside[0].plan.keepalive} s {does}")
+    timer, culprits = _timer(last, rung, dead)
+    figures = _figures(dead, last, rung) | {
+        "keepalive": beside[0].plan.keepalive if beside else None,
+        "keepalive_lives": saved,
+        "known_timer": culprits[0].seconds if culprits else None,
+    }
+    seen = f"{'; '.join(parts)}; {timer}"
+    evidence = tuple(
+        line
+        for one in (*dead, *(one for one in beside if one.fate in _DEATHS))
+        for line in _evidence(one)
+    )
+    if not any(one.far.found for one in dead):
+        seen += "; the server that held them is not there any more to be asked"
+        return Finding(
+            "idle.interrupted",
+            seen,
+            evidence,
+            figures,
+            where="unknown",
+            outcome=Outcome.INCONCLUSIVE,
+        )
+    sure = fate is not Fate.SILENT or any(one.unheard or one.swallowed for one in dead)
+    recorded = any(one.far.entry is not None for one in dead)
+    where = None if sure and recorded else "unknown"
+    return Finding(
+        failure,
+        seen,
+        evidence,
+        figures,
+        where,
+        missed=None if sure else _wait(dead),
+    )
+
+
+def _wait(dead: list[Held]) -> Window | None:
+    return next((one.waited for one in dead if one.waited is not None), None)
+
+
+def _saved(kept: Iterable[Held]) -> bool | None:
+    """Tell whether keep-alive saved them; None when that was not tried."""
+    fates = {one.fate for one in kept}
+    if fates & set(_DEATHS):
+        return False
+    return True if Fate.LIVED in fates else None
+
+
+def _timer(
+    last: float, rung: float, dead: list[Held]
+) -> tuple[str, tuple[known_timers.Timer, ...]]:
+    """Return what is known of the timer, in words, and whose it may be."""
+    cut = min(_cuts(dead), default=None)
+    if cut is not None:
+        culprits = known_timers.near(cut)
+        said = f"the timer is {cut:.1f} s"
+    else:
+        culprits = known_timers.between(last, rung)
+        below = (
+            f"is between {last:g} s and {rung:g} s" if last else f"is below {rung:g} s"
+        )
+        said = f"the timer {below}"
+    whose = known_timers.told(culprits) or "it is none of the well-known ones"
+    return f"{said}: {whose}", culprits
+
+
+def _cuts(dead: list[Held]) -> list[float]:
+    """Return how long silences lasted that were ended before anybody spoke."""
+    cuts = [one.after for one in dead if one.after is not None]
+    for one in dead:
+        entry = one.far.entry
+        early = 0.9 * one.plan.rung
+        if one.fate is Fate.SILENT or entry is None or entry.ended is None:
+            continue
+        if entry.duration < early:
+            cuts.append(entry.duration)
+    return cuts
+
+
+def _figures(dead: list[Held], last: float, rung: float) -> Figures:
+    fates = {one.plan.waker: one.fate.value for one in dead}
+    figures: Figures = {
+        "lived": last or None,
+        "died": rung,
+        "woken_by_client": fates.get(Side.CLIENT, Fate.LIVED.value),
+        "woken_by_server": fates.get(Side.SERVER, Fate.LIVED.value),
+    }
+    for one in dead:
+        ours, view = one.ours, one.far.view
+        if one.plan.waker is Side.CLIENT and ours is not None:
+            figures |= {
+                "client_unacked": ours["unacked"],
+                "client_retrans": one.retrans,
+            }
+        if one.plan.waker is Side.SERVER and view is not None:
+            figures |= {
+                "server_unacked": view.unacked,
+                "server_retrans": view.total_retrans,
+            }
+    return figures
+
+
+def _evidence(one: Held) -> list[tuple[Side, str]]:
+    waker = f"woken by {_WAKERS[one.plan.waker]}"
+    kept = "" if one.plan.keepalive is None else ", with keep-alive"
+    head = f"{waker} after {one.plan.rung:g} s{kept}"
+    if one.after is not None:
+        head = f"to be {waker}{kept}"
+    return [
+        (Side.CLIENT, f"{head}: {_seen_here(one)}"),
+        (Side.SERVER, f"the same one: {_seen_there(one)}"),
+    ]
+
+
+def _seen_here(one: Held) -> str:
+    if one.ending is not None:
+        when = "" if one.after is None else f", after {one.after:.1f} s of silence"
+        ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
+        return f"{ended.get(one.ending.how, one.ending.detail)}{when}"
+    waited = 0.0 if one.waited is None else one.waited.end - one.waited.begin
+    if one.plan.waker is Side.SERVER or one.ours is None:
+        return f"nothing came in {waited:.1f} s"
+    unacked = one.ours["unacked"]
+    if not unacked:
+        return f"no answer in {waited:.1f} s, though what was sent was acknowledged"
+    return (
+        f"no answer in {waited:.1f} s, and nothing was acknowledged, "
+        f"though sent again {one.retrans} times"
+    )
+
+
+def _seen_there(one: Held) -> str:
+    entry, view = one.far.entry, one.far.view
+    if entry is None:
+        return f"the server's record could not be had: {one.far.missing}"
+    if entry.ended is None:
+        said = f"still open, {entry.bytes_received} of {one.sent} bytes arrived"
+        if view is not None and view.unacked:
+            said += (
+                "; what it sent was not acknowledged, "
+                f"though sent again {view.total_retrans} times"
+            )
+        return said
+    if entry.ended_by == Side.CLIENT:
+        how = {"reset": "reset", "eof": "closed"}.get(entry.ended, "ended")
+        return f"{how} by this end, says its record; this end did no such thing"
+    return f"ended by the server: {escape(entry.ended)}"
+
+
+def _broken(ladder: Ladder) -> list[Finding]:
+    """Find connections that could not be made or not be asked, the first of them."""
+    for one in ladder.held:
+        opening = one.opening
+        if one.fate is not Fate.UNHELD or (one.refused and one.waited is None):
+            continue
+        what = one.refused or opening.detail
+        what = what or ("closed at once" if opening.closed else "another answer")
+        missed = one.waited if one.ending is None else None
+        if opening.cause is Cause.TIMEOUT:
+            missed = Window(opening.begin, opening.end)
+        seen = f"{ladder.address}: a further connection failed: {what}"
+        said = ((Side.CLIENT, what),)
+        return [Finding("path.broken", seen, said, missed=missed)]
+    return []
+
+
+def _undecided(ladder: Ladder) -> list[Finding]:
+    """Find rungs of which nothing is known, for the server itself ended them."""
+    judged = {
+        one.plan.rung
+        for one in ladder.held
+        if one.fate in _DEATHS or one.fate is Fate.LIVED
+    }
+    ended = [
+        one
+        for one in ladder.held
+        if one.fate is Fate.ENDED and one.plan.rung not in judged
+    ]
+    if not ended:
+        return []
+    rungs = sorted({one.plan.rung for one in ended})
+    seen = (
+        f"{ladder.address}: connections to be idle for {_listed(rungs)} were ended "
+        f"by the server itself: {_reason(ended[0])}"
+    )
+    return [
+        Finding(
+            "idle.interrupted",
+            seen,
+            ((Side.SERVER, _reason(ended[0])),),
+            outcome=Outcome.INCONCLUSIVE,
+        )
+    ]
+
+
+def _reason(one: Held) -> str:
+    if one.opening.refused is not None:
+        return escape(f"{one.opening.refused.code}: {one.opening.refused.message}")
+    if one.ending is not None and one.ending.how == "error":
+        return one.ending.detail
+    entry = one.far.entry
+    return "" if entry is None else escape(entry.ended or "")
+
+
+def _unkept(kept: tuple[Held, ...]) -> list[str]:
+    refused = {one.refused for one in kept if one.refused and one.waited is None}
+    return [f"none was held with keep-alive: {why}" for why in sorted(refused)]
+
+
+def _remarks(
+    plain: tuple[Held, ...], lived: list[float], died: list[float]
+) -> list[str]:
+    if not died:
+        return []
+    remarks = []
+    first = {one.plan.waker: one.fate for one in plain if one.plan.rung == died[0]}
+    for waker, other in ((Side.CLIENT, Side.SERVER), (Side.SERVER, Side.CLIENT)):
+        if first.get(waker) in _DEATHS and first.get(other) is Fate.LIVED:
+            remarks.append(
+                f"only those die that {_WAKERS[waker]} wakes; "
+                f"those that {_WAKERS[other]} wakes live"
+            )
+    longer = [one for one in lived if one > died[0]]
+    if longer:
+        remarks.append(
+            f"those idle for {_listed(longer)} live: it is no mere timer of silence"
+        )
+    return remarks
+
+
+def _listed(rungs: Iterable[float]) -> str:
+    """Return rungs as they are spoken: 2 s, 8 s and 30 s."""
+    *first, last = [f"{one:g} s" for one in rungs]
+    return f"{', '.join(first)} and {last}" if first else last

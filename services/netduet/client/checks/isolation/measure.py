@@ -1,0 +1,218 @@
+"""Knocks at a port by TCP and UDP, and hears every answer and every ICMP error.
+
+In threads, by plain sockets: uvloop takes an error queue that is not empty for a
+broken descriptor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import select
+import socket
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.checks.isolation.results import (
+    Door,
+    Isolation,
+    Knock,
+    Manner,
+    manner,
+)
+from netduet.client.checks.name import Name
+from netduet.client.checks.udp.opening import Knocking
+from netduet.client.net.dial import Address, has_route, in_thread, lost_syns
+from netduet.client.net.framed_connection import meeting
+from netduet.client.net.handshake import Opening
+from netduet.client.net.udp_socket import Datagrams, Notice, error_queue, hear_errors
+from netduet.client.results.instance import whereabouts
+from netduet.net import kernel
+
+if TYPE_CHECKING:
+    from netduet.client.checks.base import Context, Patience
+
+MOST: Final = 16
+"""Addresses that are knocked at."""
+
+_AGAIN: Final = (0.0, 0.2, 0.6, 1.4, 2.4)
+"""Seconds after which a datagram is sent once more."""
+
+_ROUTES4: Final = Path("/proc/net/route")
+_ROUTES6: Final = Path("/proc/net/ipv6_route")
+
+
+async def measure(context: Context) -> Isolation:
+    """Knock at all addresses side by side."""
+    addresses = context.earlier(Name).resolution.addresses
+    doors = await asyncio.gather(
+        *(_door(one, context.patience) for one in addresses[:MOST])
+    )
+    left_out = max(0, len(addresses) - MOST)
+    return Isolation(tuple(doors), left_out, has_routes(), context.control)
+
+
+async def _door(address: Address, patience: Patience) -> Door:
+    # A router that finds no host says so after 3 s, and then not of every packet
+    # (RFC 4861 §10, RFC 1812 §4.3.2.8): both knocks listen for as long as one may.
+    long = max(patience.connect, patience.answer)
+    tcp, udp = await asyncio.gather(
+        in_thread(partial(knock_tcp, address, patience.connect)),
+        in_thread(partial(knock_udp, address, long)),
+    )
+    opening: Opening | None = None
+    if tcp.manner is Manner.OPEN:
+        async with meeting(address, patience) as (opening, conversation):
+            if conversation is not None:
+                await conversation.end(min(1.0, patience.answer))
+    return Door(address, tcp, udp, own_address(address), opening)
+
+
+def knock_tcp(address: Address, patience: float) -> Knock:
+    """Connect, and close at once where that works; never raises."""
+    begin = time.monotonic()
+    if not has_route(address):
+        return Knock(Manner.NO_ROUTE, begin=begin, end=begin)
+    try:
+        with socket.socket(address.family, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)
+            hear_errors(sock, address.family)
+            error = sock.connect_ex(address.sockaddr)
+            notices: list[Notice] = []
+            if error == errno.EINPROGRESS:
+                error = _connected(sock, address, begin + patience, notices)
+            sent = lost_syns(sock) + 1
+    except OSError as failed:
+        error, notices, sent = failed.errno or 0, [], 0
+    end = time.monotonic()
+    name = errno.errorcode.get(error, str(error))
+    if error == 0:
+        return Knock(Manner.OPEN, "", sent, "", begin, end)
+    if notices:
+        last = notices[-1]
+        found = manner(address.family, last)
+        return Knock(found, last.offender, sent, last.error, begin, end)
+    known = {
+        errno.ETIMEDOUT: Manner.DROPPED,
+        errno.ECONNREFUSED: Manner.RESET,
+        errno.ECONNRESET: Manner.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
+    }
+    found = known.get(error) or manner(address.family, Notice(name))
+    return Knock(found, "", sent, name, begin, end)
+
+
+def _connected(
+    sock: socket.socket, address: Address, until: float, notices: list[Notice]
+) -> int:
+    """Wait for a connection to be made; return 0 or the number of its error.
+
+    An ICMP error that does not end the attempt (tcp(7)) is noted, and waiting goes on.
+    """
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    while True:
+        left = until - time.monotonic()
+        events = poll.poll(math.ceil(max(0.0, left) * 1000))
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        told = [one for one in error_queue(sock, address.family) if not one.local]
+        notices += [
+            Notice(one.error, one.offender, one.mtu, one.kind, one.code) for one in told
+        ]
+        # Emptying the queue takes the error along (net/core/skbuff.c,
+        # sock_dequeue_err_skb); the state still tells that it was the end.
+        if told and not error and _state(sock) == "CLOSE":
+            error = errno.EHOSTUNREACH
+        if error:
+            return error
+        if any(event & select.POLLOUT for _, event in events) and _is_connected(sock):
+            return 0
+        if left <= 0:
+            return errno.ETIMEDOUT
+        if events and not told:  # nothing new, and it would wake us again at once
+            time.sleep(min(0.01, left))
+
+
+def _state(sock: socket.socket) -> int | str | None:
+    info = kernel.tcp_info(sock.fileno())
+    return None if info is None else info["state"]
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def knock_udp(address: Address, patience: float) -> Knock:
+    """Ask by datagrams as a netduet is asked, until something comes; never raises."""
+    begin = time.monotonic()
+    try:
+        with Datagrams(address) as sock:
+            return _asked(sock, address, begin, patience)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        absent = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+        found = Manner.NO_ROUTE if error.errno in absent else Manner.OTHER
+        return Knock(found, "", 0, name, begin, time.monotonic())
+
+
+def _asked(sock: Datagrams, address: Address, begin: float, patience: float) -> Knock:
+    knocking = Knocking(sock)
+    for number, after in enumerate(_AGAIN):
+        if after >= patience:
+            break
+        knocking.ask(small=True)
+        until = begin + min(patience, (*_AGAIN, patience)[number + 1])
+        while (left := until - time.monotonic()) > 0:
+            arrived = sock.wait(left)
+            knocking.take(arrived)
+            if arrived or sock.notices:
+                break
+        if arrived or sock.notices:
+            break
+    end = time.monotonic()
+    found = knocking.found(begin, end)
+    if found.reached or found.foreign:
+        welcome = found.welcome
+        who = "" if welcome is None else f"instance {whereabouts(welcome)}"
+        return Knock(Manner.OPEN, "", knocking.left, who, begin, end)
+    if found.notices:
+        first = found.notices[0]
+        said = manner(address.family, first)
+        return Knock(said, first.offender, knocking.left, first.error, begin, end)
+    if not knocking.left:
+        return Knock(Manner.OTHER, "", 0, found.error, begin, end)
+    return Knock(Manner.DROPPED, "", knocking.left, "", begin, end)
+
+
+def own_address(address: Address) -> str:
+    """Return the address that this host asks from, "" without a route."""
+    try:
+        with socket.socket(address.family, socket.SOCK_DGRAM) as sock:
+            sock.connect(address.sockaddr)
+            own: str = sock.getsockname()[0]
+    except OSError:
+        return ""
+    return own
+
+
+def has_routes() -> bool:
+    """Tell whether this host has a route to anywhere but itself; True if unknown."""
+    try:
+        four = _ROUTES4.read_text().splitlines()[1:]
+    except OSError:
+        return True
+    try:
+        six = _ROUTES6.read_text().splitlines()
+    except OSError:  # a kernel without IPv6
+        six = []
+    # The destination comes first, 32 digits; the interface last (proc_net(5)).
+    far = [one for one in six if not one.startswith(("fe80", "ff"))]
+    return any(line.split()[0] != "lo" for line in four if line.strip()) or any(
+        line.split()[-1] != "lo" for line in far if line.strip()
+    )

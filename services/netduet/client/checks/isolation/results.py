@@ -1,0 +1,118 @@
+"""What came of knocking at a port that ought to be blocked, by TCP and by UDP."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from netduet.client.net.dial import Address
+from netduet.client.net.handshake import Opening
+from netduet.client.net.udp_socket import Notice
+
+
+class Manner(StrEnum):
+    """How a knock was answered, or not."""
+
+    OPEN = "open"
+    DROPPED = "dropped"
+    RESET = "reset"
+    PROHIBITED = "prohibited"
+    PORT = "port unreachable"
+    HOST = "unreachable"
+    NO_ROUTE = "no route"
+    OTHER = "failed"
+
+
+# RFC 792, RFC 1122 §3.2.2.1 and RFC 1812 §5.2.7.1 (type 3); RFC 4443 §3.1 (type 1).
+_UNREACHABLE: Final = {socket.AF_INET: 3, socket.AF_INET6: 1}
+_BY_CODE: Final = {
+    socket.AF_INET: {3: Manner.PORT}
+    | dict.fromkeys((2, 9, 10, 13), Manner.PROHIBITED)
+    | dict.fromkeys((0, 1, 5, 6, 7, 11, 12), Manner.HOST),
+    socket.AF_INET6: {4: Manner.PORT}
+    | dict.fromkeys((1, 5, 6), Manner.PROHIBITED)
+    | dict.fromkeys((0, 3), Manner.HOST),
+}
+# A kernel that does not tell the message itself tells the error that it makes of it.
+_BY_ERROR: Final = {
+    errno.errorcode[errno.ECONNREFUSED]: Manner.PORT,
+    errno.errorcode[errno.EHOSTUNREACH]: Manner.HOST,
+    errno.errorcode[errno.ENETUNREACH]: Manner.HOST,
+    errno.errorcode[errno.EACCES]: Manner.PROHIBITED,
+}
+
+
+def manner(family: socket.AddressFamily, notice: Notice) -> Manner:
+    """Return what an ICMP error says."""
+    if notice.kind == _UNREACHABLE[family]:
+        return _BY_CODE[family].get(notice.code, Manner.OTHER)
+    if notice.kind:
+        return Manner.OTHER
+    return _BY_ERROR.get(notice.error, Manner.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What came of one protocol. Times are monotonic seconds.
+
+    ``sent`` is how many SYNs or datagrams left; ``offender`` whoever sent the ICMP
+    error, "" where nobody did or the kernel does not say; ``detail`` the error's name,
+    or who answers.
+    """
+
+    manner: Manner
+    offender: str = ""
+    sent: int = 0
+    detail: str = ""
+    begin: float = 0.0
+    end: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A port of one address. ``own`` is the address that this host asks from.
+
+    ``opening`` is what came of an opening where TCP is open.
+    """
+
+    address: Address
+    tcp: Knock
+    udp: Knock
+    own: str = ""
+    opening: Opening | None = None
+
+    @property
+    def open(self) -> bool:
+        """One of the two gets through."""
+        return Manner.OPEN in {self.tcp.manner, self.udp.manner}
+
+    @property
+    def answered(self) -> bool:
+        """Something that is not this host itself has answered, if only to refuse."""
+        silent = {Manner.DROPPED, Manner.NO_ROUTE, Manner.OTHER}
+        return any(
+            one.manner not in silent and (not self.own or one.offender != self.own)
+            for one in (self.tcp, self.udp)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """All addresses of a target that ought to be blocked.
+
+    ``routes``: this host has a route to anywhere but itself; ``control`` is another
+    target that was reached from here, "" for none.
+    """
+
+    doors: tuple[Door, ...]
+    left_out: int = 0
+    routes: bool = True
+    control: str = ""

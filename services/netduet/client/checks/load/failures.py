@@ -1,0 +1,74 @@
+"""Classes of failure of a path that is filled: load."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.results.failure import INTERMEDIARY, UNKNOWN, Failure
+
+_ALONE: Final = "run --checks load --profile full while nothing else uses the path"
+
+LOAD: Final[tuple[Failure, ...]] = (
+    Failure(
+        "load.stalled",
+        "transfers stop under load",
+        "Much data was sent at once, and then nothing moved for seconds on any of the "
+        "connections, though small packets had passed before.",
+        UNKNOWN,
+        (
+            "a shaper, policer or firewall drops all that exceeds a rate",
+            "a link on the way failed, or its queue is full of other traffic",
+            "a packet size that the path swallows: the check size finds those",
+        ),
+        (
+            "look at the check size first: what it finds explains this",
+            "look at the drop counters of the interfaces and shapers on the way",
+            _ALONE,
+        ),
+    ),
+    Failure(
+        "load.slow",
+        "the path carries less than it must",
+        "The rate that was reached, counted where the data arrives, is below what was "
+        "asked for (--min-rate).",
+        INTERMEDIARY,
+        (
+            "a shaper or policer on the way caps the rate",
+            "a link on the way is slow, or others use it",
+            "packets are lost, and TCP slows down",
+        ),
+        (
+            "see which way it is low, and whether a note says that it is steady (a cap)",
+            "look for limits of rate on the way: tc, the cloud's instance type, a plan",
+            _ALONE,
+        ),
+    ),
+    Failure(
+        "load.cut",
+        "connections end under load",
+        "A connection that carried bulk data ended, and the server did not say that it did so.",
+        INTERMEDIARY,
+        (
+            "a proxy, balancer or firewall ends connections that carry much",
+            "the server was stopped or killed meanwhile",
+        ),
+        (
+            "look at the logs of proxies and firewalls on the way",
+            "ask the server's own address, past any proxy or balancer",
+        ),
+    ),
+    Failure(
+        "load.changed",
+        "bulk data is changed on the way",
+        "Bytes of a transfer differ from those that were sent.",
+        INTERMEDIARY,
+        (
+            "broken hardware or checksum offload changes bytes",
+            "a proxy or tunnel changes what it carries",
+        ),
+        (
+            "switch checksum offload off at one end after the other (ethtool -K)",
+            "run the check size, which tells where and how much",
+        ),
+    ),
+)

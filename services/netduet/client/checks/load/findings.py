@@ -1,0 +1,143 @@
+"""What is wrong with a transfer: stalled, cut, changed, slower than it must be. Pure."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+from netduet.client.checks.load.format import NAMES, rate
+from netduet.client.checks.load.results import Direction, Flow, Halt
+from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
+from netduet.client.results.verdict import Figures, Finding, Outcome, Side, Window
+
+_WAY: Final = {Direction.UP: FORTH, Direction.DOWN: BACK}
+_BACK: Final = {Direction.UP: BACK, Direction.DOWN: FORTH}
+_SENDER: Final = {Direction.UP: Side.CLIENT, Direction.DOWN: Side.SERVER}
+_RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
+_AT: Final = {Side.CLIENT: CLIENT, Side.SERVER: SERVER}
+
+BY_NETWORK: Final = 0.8
+"""Share of the time in which the network must have held the data up, for a cap."""
+
+_RISING: Final = 1.5
+"""By how much the last part of a transfer must exceed the mean to be rising still: in slow
+start (RFC 5681 §3.1) the last fifth carries twice the mean and more."""
+
+
+def broken(flow: Flow) -> list[Finding]:
+    """Return what ended a transfer, or was wrong with its bytes."""
+    findings = []
+    if flow.changed:
+        seen = f"{flow.direction}: bytes of the transfer arrived changed"
+        told = f"what arrived differs from what was sent; {flow.total} bytes in all"
+        said = ((_RECEIVER[flow.direction], told),)
+        findings.append(Finding("load.changed", seen, said, where=_WAY[flow.direction]))
+    if flow.cut:
+        seen = (
+            f"{flow.direction}: a connection ended after {flow.end - flow.begin:.1f} s "
+            f"and {flow.total} bytes: {flow.cut}"
+        )
+        findings.append(Finding("load.cut", seen, ((Side.CLIENT, flow.cut),)))
+    if flow.halt is not None:
+        findings.append(_stalled(flow, flow.halt))
+    return findings
+
+
+def _stalled(flow: Flow, halt: Halt) -> Finding:
+    window = halt.window
+    before = f"after {flow.total} bytes" if flow.total else "from the start"
+    seen = (
+        f"{flow.direction}: {before}, nothing moved for "
+        f"{window.end - window.begin:.1f} s on any of {flow.connections} connections"
+    )
+    sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
+    evidence = [(sender, f"its kernel sent {flow.retransmits} packets again")]
+    if halt.unacked is not None:
+        said = f"{halt.unacked} packets are under way without an acknowledgement"
+        evidence.append((sender, said))
+    if halt.lacking is not None:
+        evidence.append((receiver, f"its kernel lacks {halt.lacking} bytes of them"))
+    if halt.missing:
+        said = f"the far end's evidence could not be had: {halt.missing}"
+        evidence.append((Side.SERVER, said))
+    figures: Figures = {
+        "unacked": halt.unacked,
+        "unsent": halt.unsent,
+        "lacking": halt.lacking,
+    }
+    where = _where(flow, halt)
+    name = "load.stalled"
+    return Finding(name, seen, tuple(evidence), figures, where=where, missed=window)
+
+
+def _where(flow: Flow, halt: Halt) -> str | None:
+    """Return the side at which a transfer has stalled, where both kernels prove it."""
+    if halt.unacked is None or halt.unsent is None or halt.lacking is None:
+        return None
+    if halt.lacking:
+        return _WAY[flow.direction]
+    if halt.unacked:
+        return _BACK[flow.direction]
+    if halt.unsent:  # all was taken, and there is no room for more
+        return _AT[_RECEIVER[flow.direction]]
+    return None
+
+
+def slow(flow: Flow, min_rate: float, limit: str) -> Finding | None:
+    """Return that a rate is too low; no verdict where it may not be the path's."""
+    reached = flow.rate
+    if reached is None or reached >= min_rate:
+        return None
+    seen = f"{flow.direction} {rate(reached)}, and {rate(min_rate)} must be reached"
+    doubt = _doubt(flow, min_rate, limit)
+    sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
+    seconds = flow.end - flow.begin
+    evidence = [
+        (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s in all"),
+        (sender, f"its kernel sent {flow.retransmits} packets again"),
+    ]
+    if flow.shares is not None:
+        network, by_receiver, by_sender = (round(one * 100) for one in flow.shares)
+        said = (
+            f"its kernel waited {network} % of the time for the network, {by_receiver} % "
+            f"for the receiver, {by_sender} % for the sending program"
+        )
+        evidence.append((sender, said))
+    if doubt:
+        evidence.append((Side.CLIENT, f"no verdict: {doubt}"))
+    return Finding(
+        "load.slow",
+        seen,
+        tuple(evidence),
+        {"bit_s": round(reached), "min_rate": round(min_rate)},
+        _WAY[flow.direction],
+        None if _by_network(flow) else Window(flow.begin, flow.end),
+        Outcome.INCONCLUSIVE if doubt else Outcome.FAIL,
+    )
+
+
+def _by_network(flow: Flow) -> bool:
+    """Tell whether it was the network that the sender's kernel waited for.
+
+    Then there was always more to send, and no program's lateness explains the rate.
+    """
+    return flow.shares is not None and flow.shares[0] >= BY_NETWORK
+
+
+def _doubt(flow: Flow, min_rate: float, limit: str) -> str:
+    """Return why a low rate proves nothing about the path, "" if it does."""
+    if limit in NAMES:
+        return f"{NAMES[limit]} itself was the limit, the path may carry more"
+    slices = flow.slices
+    if flow.spent:
+        return "its bytes were used up too soon; --profile full carries more"
+    if flow.rate and _rising(slices) and slices[-1] > _RISING * flow.rate:
+        return "the rate was still rising at the end; --profile full takes longer"
+    if any(one >= min_rate for one in slices):
+        return "it was reached for a part of the time; --profile full takes longer"
+    return ""
+
+
+def _rising(slices: tuple[float, ...]) -> bool:
+    """Tell whether each part carried more than the one before it."""
+    return bool(slices) and all(one < other for one, other in pairwise(slices))

@@ -1,0 +1,184 @@
+"""Small questions at fixed times, in a thread and on a connection of their own.
+
+Open loop: each leaves at its time whether or not the one before it is answered, and
+its round trip counts from when it was due, so that a stall delays every one that was
+due in it (coordinated omission: G. Tene, "How NOT to Measure Latency"). The kernel
+says when an answer arrived (SO_TIMESTAMPNS, Documentation/networking/timestamping.rst),
+so that a reader who is late makes no latency; how late the sender was is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import select
+import socket
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+from netduet.client.checks.load.results import Echo
+from netduet.wire.connection import Connection
+from netduet.wire.events import WelcomeReceived
+from netduet.wire.frames import ANSWER, Kind, parse, serialize
+from netduet.wire.messages import Open
+from netduet.wire.state_machine import Limits, Role
+
+if TYPE_CHECKING:
+    from netduet.client.net.dial import Address
+
+_SO_TIMESTAMPNS: Final = 35
+_TIMESPEC: Final = struct.Struct("@ll")
+_PAYLOAD: Final = bytes(range(16))
+_MOST: Final = 50_000
+"""Questions that are asked at most."""
+
+_SELECTABLE: Final = 1024
+"""Descriptors below this can be waited for by select(2)."""
+
+_READ: Final = 65_536
+_AFTERWARDS: Final = 1.0
+"""Seconds that the last answers have."""
+
+
+class Echoing:
+    """Echoes of one address, as a context: asked from its begin to its end."""
+
+    def __init__(self, address: Address, interval: float, patience: float) -> None:
+        """Prepare; one question each ``interval`` seconds."""
+        self._address = address
+        self._interval = interval
+        self._patience = patience
+        self._over = threading.Event()
+        self._echoes: list[Echo] = []
+        self._unread = b""
+        self.detail = ""
+        """Why it ended before its time."""
+        self._thread = threading.Thread(target=self._run, daemon=True, name="echoing")
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End; whoever needs the last answers waits with ``finish``."""
+        self._over.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still asks."""
+        return self._thread.is_alive()
+
+    def finish(self) -> None:
+        """Have the last answers read, and the thread ended; blocks for that long."""
+        self._over.set()
+        self._thread.join(self._patience + 2 * _AFTERWARDS)
+
+    def between(self, begin: float, end: float) -> tuple[Echo, ...]:
+        """Return those that were due between two instants."""
+        return tuple(one for one in list(self._echoes) if begin <= one.due < end)
+
+    def latest(self) -> float | None:
+        """Return the latest round trip, or for how long the next one has been due.
+
+        The longer of the two counts: a queue shows by what has not come yet. None while
+        nothing at all has been answered.
+        """
+        overdue = 0.0
+        for one in reversed(self._echoes):
+            if one.arrived is not None:
+                return max(one.arrived - one.due, overdue)
+            overdue = time.monotonic() - one.due
+        return None
+
+    # In the thread
+
+    def _run(self) -> None:
+        try:
+            with socket.create_connection(
+                self._address.sockaddr[:2], self._patience
+            ) as sock:
+                self._open(sock)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with contextlib.suppress(OSError):  # then our own clock has to do
+                    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+                sock.setblocking(False)
+                self._ask(sock)
+        except OSError as error:
+            self.detail = error.strerror or str(error)
+
+    def _open(self, sock: socket.socket) -> None:
+        connection = Connection(Role.CLIENT, Limits(), time.monotonic())
+        connection.open(Open(nonce=secrets.token_hex(16)), time.monotonic())
+        sock.sendall(b"".join(connection.data_to_send()))
+        while True:
+            data = sock.recv(_READ)
+            events = connection.receive_data(data, time.monotonic()) if data else []
+            if any(isinstance(one, WelcomeReceived) for one in events):
+                return
+            if events or not data:
+                raise ConnectionError("the connection for echoes was not welcomed")
+
+    def _ask(self, sock: socket.socket) -> None:
+        """Ask at each due time, and read in between."""
+        due = time.monotonic()
+        until = None
+        while until is None or time.monotonic() < until:
+            now = time.monotonic()
+            if until is None and self._over.is_set():
+                until = now + _AFTERWARDS
+            if until is None and now >= due and len(self._echoes) < _MOST:
+                self._echoes.append(Echo(due, now))
+                sock.send(serialize(Kind.ECHO, _PAYLOAD, id=len(self._echoes)))
+                due += self._interval
+            elif until is not None and self._all_answered():
+                return
+            wait = max(0.0, min(due - time.monotonic(), self._interval))
+            if until is not None:
+                wait = self._interval
+            if _readable(sock, wait):
+                self._read(sock)
+
+    def _all_answered(self) -> bool:
+        return not self._echoes or self._echoes[-1].arrived is not None
+
+    def _read(self, sock: socket.socket) -> None:
+        data, ancillary, _, _ = sock.recvmsg(_READ, 128)
+        read = time.monotonic()
+        if not data:
+            raise ConnectionError("the connection for echoes was ended")
+        arrived = read - max(0.0, _age(ancillary))
+        self._unread += data
+        offset = 0
+        while (found := parse(self._unread, offset)) is not None:
+            frame, offset = found
+            if frame.kind != Kind.ECHO or frame.flags != ANSWER:
+                raise ConnectionError("the server ended the connection for echoes")
+            if not 0 < frame.id <= len(self._echoes):
+                raise ConnectionError("an echo came back that was never asked for")
+            asked = self._echoes[frame.id - 1]
+            # The kernel's clock may step: never before the question left.
+            instant = max(arrived, asked.sent)
+            self._echoes[frame.id - 1] = Echo(asked.due, asked.sent, instant, read)
+        self._unread = self._unread[offset:]
+
+
+def _readable(sock: socket.socket, wait: float) -> bool:
+    """Wait for data; poll(2) waits whole milliseconds, which is too coarse here."""
+    if sock.fileno() < _SELECTABLE:
+        return bool(select.select([sock], [], [], wait)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(wait * 1000))
+
+
+def _age(ancillary: list[tuple[int, int, bytes]]) -> float:
+    """Return for how many seconds what was read had been there."""
+    for level, kind, data in ancillary:
+        known = (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS)
+        if known and len(data) == _TIMESPEC.size:
+            seconds, nanoseconds = map(int, _TIMESPEC.unpack(data))
+            return time.time() - (seconds + nanoseconds / 1e9)
+    return 0.0

@@ -1,0 +1,292 @@
+"""What the check ``load`` measures: flows of bulk data, echoes meanwhile.
+
+Times are monotonic seconds, sizes are bytes of payload, rates are bit/s of payload.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, Self
+
+from netduet.client.stats.percentiles import percentile
+
+if TYPE_CHECKING:
+    from netduet.client.net.dial import Address
+    from netduet.client.results.verdict import Window
+
+SLICES: Final = 5
+"""Parts of a transfer whose rates are compared, to tell a steady one."""
+
+_COUNTED: Final = 0.3
+"""Share of the time that must be left after the warm-up to tell a rate from it alone."""
+
+
+class Direction(StrEnum):
+    """Whose bytes they are: the client's go up, the server's come down."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What the sender's kernel says of a connection (TCP_INFO), at an instant.
+
+    Times are in seconds. ``busy`` is for how long data was under way or waited, and
+    of that, ``by_receiver`` the receiver's window held it up, ``by_buffer`` the
+    sender's own buffer did (include/uapi/linux/tcp.h, tcpi_busy_time and the next two).
+    """
+
+    at: float
+    connection: int
+    rtt: float
+    min_rtt: float
+    retransmits: int
+    busy: float
+    by_receiver: float
+    by_buffer: float
+
+    @classmethod
+    def of(
+        cls, at: float, connection: int, info: Mapping[str, int | str | None] | None
+    ) -> Self | None:
+        """Return it from what a kernel said; None where it did not say all of it."""
+        if info is None:
+            return None
+        names = ("min_rtt", "busy_time", "rwnd_limited", "sndbuf_limited")
+        told = [info.get(name) for name in ("rtt", *names)]
+        times = [one / 1e6 for one in told if isinstance(one, int)]
+        resent = info.get("total_retrans")
+        if len(times) < len(told) or not isinstance(resent, int):
+            return None
+        rtt, least, busy, by_receiver, by_buffer = times
+        return cls(at, connection, rtt, least, resent, busy, by_receiver, by_buffer)
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Nothing moved in this window; what both kernels said of it afterwards.
+
+    ``unacked`` of the sender's bytes were not acknowledged, ``lacking`` of them had
+    not arrived at the receiver's kernel, ``unsent`` waited for room; None: not known.
+    """
+
+    window: Window
+    unacked: int | None = None
+    unsent: int | None = None
+    lacking: int | None = None
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A transfer one way, over several connections.
+
+    ``points`` are (instant, bytes that had arrived by then), from the end of the
+    warm-up on; ``total`` counts the warm-up too. ``spent``: it ended because its
+    bytes were used up. ``refused`` is what the server said where it ended it.
+    """
+
+    direction: Direction
+    connections: int
+    begin: float
+    end: float
+    points: tuple[tuple[float, int], ...] = ()
+    senders: tuple[Sender, ...] = ()
+    total: int = 0
+    spent: bool = False
+    changed: bool = False
+    cut: str = ""
+    refused: str = ""
+    halt: Halt | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Bits a second after the warm-up; None where nothing arrived.
+
+        Over all of the time where its bytes were used up early: the little that came
+        after the warm-up may have come at once, and a high rate would be a guess.
+        """
+        whole = self.end - self.begin
+        if not self.total or whole <= 0:
+            return None
+        if not self.points or self.spent:
+            return 8 * self.total / whole
+        (begin, first), (end, last) = self.points[0], self.points[-1]
+        if end - begin < whole * _COUNTED:
+            return 8 * self.total / whole
+        return 8 * (last - first) / (end - begin)
+
+    @property
+    def slices(self) -> tuple[float, ...]:
+        """The rates of equal parts of the time; empty where they cannot be told apart."""
+        if len(self.points) <= 2 * SLICES:
+            return ()
+        begin, end = self.points[0][0], self.points[-1][0]
+        step = (end - begin) / SLICES
+        if step <= 0:
+            return ()
+        marks = [self._at(begin + number * step) for number in range(SLICES + 1)]
+        return tuple(8 * (late - early) / step for early, late in pairwise(marks))
+
+    @property
+    def furthest(self) -> float | None:
+        """How far a part's rate was from the mean, at most, as a share of it."""
+        rates = self.slices
+        mean = statistics.fmean(rates) if rates else 0.0
+        if not mean:
+            return None
+        return max(abs(one - mean) for one in rates) / mean
+
+    def _at(self, instant: float) -> float:
+        """Return how many bytes had arrived at an instant, between two points."""
+        before = self.points[0]
+        for point in self.points:
+            if point[0] >= instant:
+                span = point[0] - before[0]
+                share = (instant - before[0]) / span if span > 0 else 1.0
+                return before[1] + share * (point[1] - before[1])
+            before = point
+        return before[1]
+
+    @property
+    def rtt(self) -> float | None:
+        """The median of what the sender's kernel said while the path was full."""
+        late = [one.rtt for one in self.senders if one.at >= self.settled]
+        return statistics.median(late) if late else None
+
+    @property
+    def min_rtt(self) -> float | None:
+        """The least round trip that the sender's kernel ever saw."""
+        return min((one.min_rtt for one in self.senders), default=None)
+
+    @property
+    def settled(self) -> float:
+        """The instant from which the path is taken to be full: half of the time."""
+        return (self.begin + self.end) / 2
+
+    @property
+    def retransmits(self) -> int:
+        """Packets that the sender's kernel sent again."""
+        last = {one.connection: one.retransmits for one in self.senders}
+        return sum(last.values())
+
+    @property
+    def shares(self) -> tuple[float, float, float] | None:
+        """Shares of the time in which (network, receiver, sender) held the data up."""
+        first: dict[int, Sender] = {}
+        last: dict[int, Sender] = {}
+        for one in self.senders:
+            first.setdefault(one.connection, one)
+            last[one.connection] = one
+        span = sum(last[key].at - one.at for key, one in first.items())
+        if span <= 0:
+            return None
+        pairs = [(one, last[key]) for key, one in first.items()]
+        busy = sum(end.busy - begin.busy for begin, end in pairs)
+        receiver = sum(end.by_receiver - begin.by_receiver for begin, end in pairs)
+        buffer = sum(end.by_buffer - begin.by_buffer for begin, end in pairs)
+        network = busy - receiver - buffer
+        return (
+            _share(network, span),
+            _share(receiver, span),
+            _share(span - busy + buffer, span),
+        )
+
+
+def _share(part: float, whole: float) -> float:
+    return min(1.0, max(0.0, part / whole))
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A small question: when it was due, left, and when its answer arrived and was read.
+
+    ``arrived`` is the kernel's time where it gives one. None: no answer came.
+    """
+
+    due: float
+    sent: float
+    arrived: float | None = None
+    read: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Percentiles of some times."""
+
+    count: int
+    p50: float
+    p90: float
+    p99: float
+    most: float
+
+    @classmethod
+    def of(cls, times: Sequence[float]) -> Self | None:
+        """Return them by nearest rank; None of nothing."""
+        if not times:
+            return None
+        rank = sorted(times)
+        p50, p90, p99 = (percentile(rank, share) for share in (0.5, 0.9, 0.99))
+        return cls(len(rank), p50, p90, p99, rank[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A time of the check, with the echoes that were due in it.
+
+    ``cpu`` is the share of one CPU that this process used.
+    """
+
+    name: str
+    begin: float
+    end: float
+    flows: tuple[Flow, ...] = ()
+    echoes: tuple[Echo, ...] = ()
+    cpu: float = 0.0
+
+    @property
+    def latency(self) -> Spread | None:
+        """From the due time to the arrival: a stall delays all that were due in it."""
+        times = [
+            one.arrived - one.due for one in self.echoes if one.arrived is not None
+        ]
+        return Spread.of(times)
+
+    @property
+    def lateness(self) -> Spread | None:
+        """By how much this end itself sent too late: the part that is our own."""
+        return Spread.of([max(0.0, one.sent - one.due) for one in self.echoes])
+
+    @property
+    def path_latency(self) -> Spread | None:
+        """From the sending to the arrival: without our own lateness."""
+        times = [
+            one.arrived - one.sent for one in self.echoes if one.arrived is not None
+        ]
+        return Spread.of(times)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What was measured at one address; ``skipped`` says why nothing was.
+
+    ``unheard`` says why the echoes ended before their time, "" where they did not.
+    """
+
+    address: Address
+    phases: tuple[Phase, ...] = ()
+    skipped: str = ""
+    unheard: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The places, and the rate that each way must reach (0: any)."""
+
+    places: tuple[Place, ...]
+    min_rate: float = 0.0

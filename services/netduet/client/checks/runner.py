@@ -1,0 +1,185 @@
+"""Runs the checks of a target, those side by side that do not disturb each other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from netduet.client.checks import CHECKS
+from netduet.client.checks.reach import Reach
+from netduet.client.net.server_evidence import fares
+from netduet.client.results.target import Expect
+from netduet.client.results.verdict import (
+    Finding,
+    Judgement,
+    Outcome,
+    Result,
+    Side,
+    Verdict,
+    conclude,
+    following,
+    result,
+    weigh,
+)
+from netduet.runtime import logs
+from netduet.wire.untrusted import escape
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from netduet.client.checks.base import Check, Context
+    from netduet.client.checks.checkpoint import Part
+    from netduet.runtime.stall_monitor import StallWatch
+
+Tell = Callable[[Result], None]
+
+
+class Battery:
+    """The checks of one target. After ``run``, or in the middle of it, ``verdict``."""
+
+    def __init__(
+        self,
+        context: Context,
+        stalls: StallWatch,
+        tell: Tell,
+        names: tuple[str, ...] = (),
+        kept: Part | None = None,
+    ) -> None:
+        """Prepare; ``tell`` is called with each result as it comes, in their order.
+
+        ``names`` are the checks to run, with those that they need; none means all.
+        ``kept`` has what an interrupted run had done, and keeps what this one does.
+        """
+        self._context = context
+        self._stalls = stalls
+        self._tell = tell
+        self._kept = kept
+        self._earlier = {} if kept is None else kept.earlier
+        self._chosen = _with_needs(names, context.target.expect)
+        self._results: list[Result] = []
+        self._running: dict[str, float] = {}
+        self._path = asyncio.Lock()
+
+    @property
+    def running(self) -> dict[str, float]:
+        """The checks under way, with the monotonic second at which each began."""
+        return dict(self._running)
+
+    async def run(self) -> None:
+        """Run all checks; one whose ground is gone is skipped and says so."""
+        tasks: dict[str, asyncio.Task[Result]] = {}
+        try:
+            for check in self._chosen:
+                needs = [
+                    tasks[name]
+                    for name in (*check.needs, *check.after)
+                    if name in tasks
+                ]
+                tasks[check.name] = asyncio.create_task(self._turn(check, needs))
+            for task in tasks.values():
+                self._take(await task)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            for task in list(tasks.values())[len(self._results) :]:
+                if not task.cancelled():  # done, and not yet told: so was its like
+                    self._take(task.result())
+
+    def verdict(self) -> Verdict:
+        """Return what is known so far; interrupted when a check is still to come."""
+        done = {one.check for one in self._results}
+        missing = [one.name for one in self._chosen if one.name not in done]
+        target = self._context.target
+        return conclude(
+            str(target),
+            self._results,
+            interrupted=bool(missing),
+            expected=target.expect,
+            missing=missing,
+        )
+
+    async def _turn(
+        self, check: Check[Any], needs: list[asyncio.Task[Result]]
+    ) -> Result:
+        """Wait for the checks that this one stands on, and for the path to be quiet."""
+        if check.name in self._earlier:
+            return self._earlier[check.name]
+        before = [await asyncio.shield(one) for one in needs]
+        blocked = next((one for one in before if one.blocks), None)
+        if blocked is not None:
+            cause = blocked.follows or blocked.check
+            return following(check.name, check.question, cause)
+        if not check.heavy:
+            done = await self._one(check)
+        else:
+            async with self._path:
+                done = await self._one(check)
+        if self._kept is not None:
+            self._kept.keep(done)
+        return done
+
+    async def _one(self, check: Check[Any]) -> Result:
+        begin = self._running[check.name] = time.monotonic()
+        try:
+            measurement = await check.measure(self._context)
+            self._context.measured[type(measurement)] = measurement
+            judgement = check.judge(measurement)
+        except Exception as error:  # noqa: BLE001 - a defect of ours ends one check, not the report
+            fields = logs.exception_fields(error)
+            logs.logger().error("runtime.exception", **fields)
+            said = escape(f"{type(error).__name__}: {error}")
+            defect = Finding("check.defect", said, ((Side.CLIENT, said),))
+            judgement = Judgement("the check itself failed", (defect,), blocks=True)
+        finally:
+            del self._running[check.name]
+        seconds = time.monotonic() - begin
+        stalled = self._stalls.stalled
+        theirs = None
+        missed = [
+            finding.missed.begin
+            for finding in judgement.findings
+            if finding.missed is not None and self._stands(finding)
+        ]
+        if missed:
+            reach = self._context.measured.get(Reach)
+            alive = reach.alive if isinstance(reach, Reach) else ()
+            addresses = [one.address for one in alive]
+            theirs = await fares(addresses, self._context.patience, min(missed))
+        return result(check.name, check.question, judgement, seconds, stalled, theirs)
+
+    def _stands(self, finding: Finding) -> bool:
+        """Tell whether a finding stands unless the server was starved."""
+        return weigh(finding, self._stalls.stalled).outcome is Outcome.FAIL
+
+    def _take(self, done: Result) -> None:
+        self._results.append(done)
+        fields: dict[str, Any] = {
+            "server.address": self._context.target.host,
+            "server.port": self._context.target.port,
+            "netduet.check": done.check,
+            "netduet.outcome": done.outcome.value,
+            "netduet.duration_s": round(done.seconds, 6),
+        }
+        if done.findings:
+            fields["error.type"] = done.findings[0].failure
+        logs.logger().info("check.finished", **fields)
+        self._tell(done)
+
+
+def _with_needs(names: tuple[str, ...], expect: Expect) -> tuple[Check[Any], ...]:
+    """Return the checks of these names and those they need, in their order.
+
+    Of those alone that judge targets of which this is expected. One that is expected
+    to be blocked is judged by all of them, whatever the names: they are few, and the
+    names choose among what can be asked over a path.
+    """
+    judging = [check for check in CHECKS if expect in check.judges]
+    wanted = set(names) if expect is Expect.OPEN else set()
+    wanted = wanted or {check.name for check in judging}
+    for check in reversed(judging):
+        if check.name in wanted:
+            wanted.update(check.needs)
+    return tuple(check for check in judging if check.name in wanted)

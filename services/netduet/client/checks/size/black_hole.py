@@ -1,0 +1,153 @@
+"""Where does it end: at a length, or at something else? What trials prove. Pure.
+
+The signature of an MTU black hole is the sender's: its kernel sends a packet again
+and again and none is acknowledged, or it cannot hand the packet on at all (a drop
+on this very host shows no retransmission). The receiver's program has no part in
+it: a kernel acknowledges also for a program that is frozen. So this evidence
+stands, however starved either end is; every other stall might be mere lateness.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+from netduet.client.checks.size.trial import Direction, Fate, Trial
+from netduet.client.net.dial import Address
+
+FAILED: Final = (Fate.STALLED, Fate.ENDED, Fate.UNOPENED)
+
+_TWICE: Final = 2
+"""Connections on which a size must fail: one alone may be lost at random."""
+
+_ODD: Final = 1
+"""Short packets that may stall beside longer ones that pass."""
+
+_ANY: Final = 1 << 32
+_SYN: Final = 1
+"""Bytes by which two kernels' counts may differ: a SYN counts as one, or not."""
+
+_TCP_HEADERS: Final = {socket.AF_INET: 40, socket.AF_INET6: 60}
+_OPTIONS: Final = 40
+_TIMESTAMPS: Final = 12
+
+
+def obstacle(trials: tuple[Trial, ...]) -> list[Trial]:
+    """Return the trials of the least amount that failed each time, twice at least.
+
+    Where it is a full packet, the rest was only tried to find the limit. One that its
+    own kernel could not send was not lost by chance, whatever became of others.
+    """
+    held = [one for one in trials if one.whole and held_here(one)]
+    if held:
+        return held
+    amounts: dict[int, list[Trial]] = {}
+    for one in trials:
+        if not one.plan.one_packet:
+            amounts.setdefault(one.plan.size or 0, []).append(one)
+    for _, tried in sorted(amounts.items()):
+        if len(tried) >= _TWICE and all(one.fate in FAILED for one in tried):
+            return tried
+    return []
+
+
+def is_hole(trials: tuple[Trial, ...]) -> bool:
+    """Tell whether a length is the limit, and the sender's kernel bears it out."""
+    stalled = [one for one in trials if one.whole and one.fate is Fate.STALLED]
+    seen = [one for one in stalled if one.after is not None]
+    if any(map(held_here, stalled)):
+        seen = [one for one in seen if held_here(one)]
+    elif len(stalled) < _TWICE:
+        return False
+    if not seen or not all(map(_unheard, seen)):
+        return False
+    # Where short ones stall and longer ones pass, it is not the length that decides.
+    passed = largest_passed(trials)
+    odd = [one for one in trials if _stalls_below(one, passed)]
+    return len(odd) <= _ODD
+
+
+def _unheard(trial: Trial) -> bool:
+    """Tell whether the sender's kernel has tried in vain (see the head of this file)."""
+    return resent(trial) or held_here(trial)
+
+
+def resent(trial: Trial) -> bool:
+    """Tell whether the sender's kernel sends again, and hears nothing."""
+    return trial.after is not None and trial.after.unacked > 0 and trial.retransmits > 0
+
+
+def acknowledged_in_vain(trial: Trial) -> bool:
+    """Tell whether the bytes arrive, and it is their acknowledgements that do not."""
+    return resent(trial) and trial.unheard > _SYN
+
+
+def held_here(trial: Trial) -> bool:
+    """Tell whether a packet could not leave at all.
+
+    What a peer's full window holds back is another matter: more than one packet, or
+    the rest of one.
+    """
+    after = trial.after
+    return trial.single and after is not None and after.notsent >= trial.size
+
+
+def _stalls_below(trial: Trial, passed: Trial | None) -> bool:
+    return (
+        trial.single
+        and trial.fate is Fate.STALLED
+        and passed is not None
+        and trial.size < passed.size
+    )
+
+
+def largest_passed(trials: Iterable[Trial]) -> Trial | None:
+    """Return the trial of the longest single packet that arrived.
+
+    One as long as what its kernel could not send got through in two pieces: a packet
+    that needs room for an option is cut (see ``_ask`` in ``trial``), and a virtual link
+    then does not look at it.
+    """
+    tried = tuple(trials)
+    held = min((one.size for one in tried if held_here(one)), default=_ANY)
+    passed = (one for one in tried if one.single and one.through and one.size < held)
+    return max(passed, key=lambda one: one.size, default=None)
+
+
+def least_stalled(trials: Iterable[Trial]) -> int:
+    """Return the least size of one packet above all that passed, and that stalled."""
+    passed = largest_passed(trials)
+    low = 0 if passed is None else passed.size
+    return min(
+        one.size
+        for one in trials
+        if (one.single or one.whole) and one.fate is Fate.STALLED and one.size > low
+    )
+
+
+def full_length(address: Address, passed: Trial) -> int | None:
+    """Return how long the packet was that carried this: the payload and all headers.
+
+    The kernel's path MTU less its segment size are the headers in use, unless the
+    peer or something on the way had it take smaller segments than the path allows.
+    """
+    if passed.before is None:
+        return None
+    least = _TCP_HEADERS[address.family]
+    headers = passed.before.pmtu - passed.before.snd_mss
+    if not least <= headers <= least + _OPTIONS:
+        headers = least + _TIMESTAMPS
+    return passed.size + headers
+
+
+def at_the_server(trial: Trial) -> bool:
+    """Tell whether the server's kernel shows that its own program is what is awaited."""
+    before, after = trial.before, trial.after
+    if trial.plan.direction is Direction.UP:
+        return trial.arrived is not None and trial.arrived >= trial.size
+    if before is None or after is None or trial.unasked:
+        return False
+    # Counted before the answer to REPORT left, so it is on the safe side.
+    handed = after.acked + after.unacked * after.snd_mss + after.notsent - before.acked
+    return handed < trial.size

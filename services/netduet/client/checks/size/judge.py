@@ -1,0 +1,390 @@
+"""What the trials of sizes tell: findings, remarks, figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from netduet.client.checks.size.black_hole import (
+    FAILED,
+    acknowledged_in_vain,
+    at_the_server,
+    full_length,
+    held_here,
+    is_hole,
+    largest_passed,
+    least_stalled,
+    obstacle,
+    resent,
+)
+from netduet.client.checks.size.notes import TO, asides
+from netduet.client.checks.size.trial import Direction, Fate, Sender, Trial
+from netduet.client.net.dial import Address, Cause
+from netduet.client.results.failure import (
+    BACK,
+    FORTH,
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+)
+from netduet.client.results.verdict import Figures, Finding, Judgement, Side
+from netduet.wire.errors import Code
+from netduet.wire.frames import HEADER_SIZE
+from netduet.wire.messages import LedgerEntry
+from netduet.wire.untrusted import escape
+
+_WHERE: Final = {Direction.UP: FORTH, Direction.DOWN: BACK}
+_SENDER: Final = {Direction.UP: Side.CLIENT, Direction.DOWN: Side.SERVER}
+_AGAINST: Final = {Direction.UP: BACK, Direction.DOWN: FORTH}
+_REFUSED: Final[dict[str, str]] = {
+    Code.TOO_MANY_CONNECTIONS: "identity.busy",
+    Code.DRAINING: "identity.draining",
+}
+_RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The trials to one address and back; ``lacking`` are features it does not offer."""
+
+    address: Address
+    up: tuple[Trial, ...] = ()
+    down: tuple[Trial, ...] = ()
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def ways(self) -> tuple[tuple[Direction, tuple[Trial, ...]], ...]:
+        """Both directions with their trials."""
+        return (Direction.UP, self.up), (Direction.DOWN, self.down)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The courses that were looked at."""
+
+    courses: tuple[Course, ...]
+
+
+def judge(size: Size) -> Judgement:
+    """Tell a black hole from a stall of another kind, changed bytes, a cut, and loss."""
+    able = [course for course in size.courses if not course.lacking]
+    if not able:
+        return Judgement("", skipped=_lacking(size.courses))
+    findings: list[Finding] = []
+    remarks: list[str] = []
+    figures: Figures = {}
+    for number, course in enumerate(able, 1):
+        prefix = f"{number}." if number > 1 else ""
+        for direction, trials in course.ways:
+            found = _findings(course.address, direction, trials)
+            findings += found
+            faults = {one.failure for one in found}
+            remarks += asides(direction, trials, faults)
+            told = _figures(direction, trials)
+            figures |= {f"{prefix}{name}": one for name, one in told.items()}
+    unable = [course for course in size.courses if course.lacking]
+    if unable:
+        remarks.append(_lacking(unable))
+    kept = tuple(dict.fromkeys(remarks))
+    # A path that does not carry large packets says nothing of how much it carries.
+    blocks = bool(findings)
+    return Judgement(_summary(able), _merged(findings), kept, figures, blocks=blocks)
+
+
+def _lacking(courses: Sequence[Course]) -> str:
+    names = " and ".join(dict.fromkeys(name for one in courses for name in one.lacking))
+    where = ", ".join(str(one.address) for one in courses)
+    return f"the server at {where} is of a version that does not offer {names}"
+
+
+def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Return each kind of finding once, the others of its kind told beside it."""
+    kinds: dict[tuple[str, str | None], list[Finding]] = {}
+    for one in findings:
+        kinds.setdefault((one.failure, one.where), []).append(one)
+    return tuple(
+        replace(
+            first, seen="; ".join(dict.fromkeys(one.seen for one in (first, *others)))
+        )
+        for first, *others in kinds.values()
+    )
+
+
+# What is wrong one way
+
+
+def _findings(
+    address: Address, direction: Direction, trials: tuple[Trial, ...]
+) -> list[Finding]:
+    findings = []
+    changed = next((one for one in trials if one.fate is Fate.CHANGED), None)
+    if changed is not None:
+        findings.append(_changed(address, direction, changed))
+    failed = obstacle(trials)
+    if not failed:
+        return findings
+    last = failed[-1]
+    if last.whole and is_hole(trials):
+        findings.append(_black_hole(address, direction, trials))
+    elif last.fate is Fate.STALLED and not _over_there(last):
+        findings.append(_stalled(address, direction, failed, trials))
+    elif last.fate is Fate.UNOPENED:
+        findings.append(_unopened(address, last))
+    else:
+        findings.append(_cut(address, direction, last))
+    return findings
+
+
+def _black_hole(
+    address: Address, direction: Direction, trials: tuple[Trial, ...]
+) -> Finding:
+    stalled = least_stalled(trials)
+    passed = largest_passed(trials)
+    mtu = None if passed is None else full_length(address, passed)
+    to = TO[direction]
+    said = f"{address}: packets {to} that carry {stalled:,} bytes or more vanish"
+    if passed is not None and mtu is not None:
+        said += (
+            f" without a word, those with up to {passed.size:,} arrive: "
+            f"set the MTU to {mtu:,} or less at both ends"
+        )
+    last = [one for one in trials if one.whole and one.after is not None][-1]
+    figures = _sender_figures(direction, last) | {
+        "passed": None if passed is None else passed.size,
+        "stalled": stalled,
+        "mtu": mtu,
+    }
+    return Finding(
+        "size.black_hole",
+        said,
+        _evidence(direction, last),
+        figures,
+        where=_WHERE[direction],
+    )
+
+
+def _stalled(
+    address: Address,
+    direction: Direction,
+    failed: list[Trial],
+    trials: tuple[Trial, ...],
+) -> Finding:
+    last = next((one for one in reversed(failed) if one.after), failed[-1])
+    passed = max((one.size for one in trials if one.through), default=0)
+    awaited = at_the_server(last)
+    if awaited and direction is Direction.UP:
+        said = f"{address}: {last.size:,} bytes reach the server and are not answered"
+    elif awaited:
+        said = f"{address}: the server does not send the {last.size:,} bytes asked for"
+    else:
+        said = f"{address}: {last.size:,} bytes {TO[direction]} do not arrive"
+        if last.arrived:
+            said += f" whole, {last.arrived:,} of them do"
+    said += f", then nothing moves for {last.seconds:.1f} s"
+    deaf = acknowledged_in_vain(last)
+    if deaf:
+        said += ", for the acknowledgements of what arrived do not come back"
+    if passed:
+        said += f"; {passed:,} bytes did arrive"
+    figures = _sender_figures(direction, last) | {
+        "passed": passed or None,
+        "stalled": last.size,
+        "arrived": last.arrived,
+    }
+    return Finding(
+        "size.stalled",
+        said,
+        _evidence(direction, last),
+        figures,
+        where=SERVER if awaited else (_AGAINST if deaf else _WHERE)[direction],
+        # What a kernel sent in vain was not late because a program was.
+        missed=None if resent(last) else last.window,
+    )
+
+
+def _unopened(address: Address, trial: Trial) -> Finding:
+    """Judge connections that were not even made or welcomed: no size is to blame."""
+    side = Side.SERVER if trial.refused else Side.CLIENT
+    missed = trial.window if trial.cause is Cause.TIMEOUT else None
+    return Finding(
+        _REFUSED.get(trial.refused, "path.broken"),
+        f"{address}: a further connection failed: {trial.detail}",
+        ((side, f"after {trial.seconds:.1f} s: {trial.detail}"),),
+        where=SERVER if trial.refused else UNKNOWN,
+        missed=missed,
+    )
+
+
+def _cut(address: Address, direction: Direction, trial: Trial) -> Finding:
+    said = (
+        f"{address}: the connection ends while it carries {trial.size:,} bytes "
+        f"{TO[direction]}: {_heard(trial)}"
+    )
+    after = f"after {trial.seconds:.1f} s: {_heard(trial)}"
+    evidence = [(Side.CLIENT, after)]
+    if trial.record is not None:
+        evidence.append((Side.SERVER, _recorded(trial.record)))
+    return Finding(
+        "size.cut",
+        said,
+        tuple(evidence),
+        {"direction": direction.value, "size": trial.size},
+        where=_ended_where(trial) or _WHERE[direction],
+    )
+
+
+def _over_there(trial: Trial) -> bool:
+    """Tell whether the connection has ended for the server, and this end was not told."""
+    return trial.record is not None and trial.record.ended is not None
+
+
+def _heard(trial: Trial) -> str:
+    return trial.detail or "for the server it has ended, and this end was never told"
+
+
+def _ended_where(trial: Trial) -> str:
+    """Return which side ended a connection that this end did not end, "" if unknown."""
+    record = trial.record
+    if record is None:
+        return ""
+    if record.ended is not None and record.ended_by != Side.CLIENT:
+        return SERVER
+    return INTERMEDIARY  # neither end did: each holds the other for it, or has it open
+
+
+def _recorded(record: LedgerEntry) -> str:
+    counts = f"received {record.bytes_received:,} and sent {record.bytes_sent:,} bytes"
+    if record.ended is None:
+        return f"the same connection is still open; {counts}"
+    if record.ended_by != Side.CLIENT:
+        return f"it ended the connection itself: {escape(record.ended)}; {counts}"
+    did = {"reset": "reset the connection", "eof": "ended its sending"}
+    told = did.get(record.ended, f"ended the connection ({escape(record.ended)})")
+    return f"it was told that this end had {told}, which it had not; {counts}"
+
+
+def _changed(address: Address, direction: Direction, trial: Trial) -> Finding:
+    payload = trial.size - HEADER_SIZE
+    said = (
+        f"{address}: of {payload:,} bytes {TO[direction]}, byte {trial.changed_at:,} "
+        "arrives as another one"
+    )
+    evidence = "it compared all of them with what the other end sent"
+    return Finding(
+        "size.changed",
+        said,
+        ((_RECEIVER[direction], evidence),),
+        {
+            "direction": direction.value,
+            "size": payload,
+            "changed_at": trial.changed_at,
+        },
+        where=_WHERE[direction],
+    )
+
+
+# Evidence
+
+
+def _evidence(direction: Direction, trial: Trial) -> tuple[tuple[Side, str], ...]:
+    evidence = []
+    if trial.after is not None:
+        evidence.append((_SENDER[direction], _kernel_says(trial, trial.after)))
+    if trial.arrived is not None:
+        said = f"{trial.arrived:,} of these {trial.size:,} bytes have arrived"
+        evidence.append((_RECEIVER[direction], said))
+    if trial.unheard:
+        said = f"it has acknowledged {trial.unheard:,} bytes more than the sender heard"
+        evidence.append((_RECEIVER[direction], said))
+    if trial.missing:
+        said = f"the server's kernel could not be asked: {trial.missing}"
+        evidence.append((Side.CLIENT, said))
+    return tuple(evidence)
+
+
+def _kernel_says(trial: Trial, after: Sender) -> str:
+    seconds = f"{trial.seconds:.1f} s"
+    mtu = f"it takes the path MTU for {after.pmtu:,}"
+    if resent(trial) and trial.single:
+        times = (
+            "once more" if trial.retransmits == 1 else f"{trial.retransmits} times more"
+        )
+        return (
+            f"the kernel sent the packet with {trial.size:,} bytes, and {times} in "
+            f"{seconds}, and no acknowledgement came; {mtu}"
+        )
+    if resent(trial):
+        return (
+            f"the kernel sent packets again ({trial.retransmits} times); {after.unacked} "
+            f"are without an acknowledgement, and none came in {seconds}; {mtu}"
+        )
+    if held_here(trial):
+        return (
+            f"the kernel could not send a packet with {after.notsent:,} bytes at all in "
+            f"{seconds}: its own link or its own firewall refuses it; {mtu}"
+        )
+    if after.notsent:
+        return (
+            f"{after.notsent:,} bytes wait to be sent: who takes them at the other "
+            "end of this TCP connection takes no more"
+        )
+    if after.unacked:
+        return f"{after.unacked} packets are under way, and none had to be sent again"
+    return "all that was handed to the kernel was sent and acknowledged"
+
+
+def _sender_figures(direction: Direction, trial: Trial) -> Figures:
+    figures: Figures = {
+        "direction": direction.value,
+        "seconds": round(trial.seconds, 3),
+        "retransmits": trial.retransmits,
+    }
+    for name in ("snd_mss", "pmtu", "unacked", "notsent"):
+        figures[name] = None if trial.after is None else getattr(trial.after, name)
+    return figures
+
+
+# The whole
+
+
+def _summary(courses: Sequence[Course]) -> str:
+    told = {course.address: _told(course) for course in courses}
+    if len(set(told.values())) == 1:
+        return _told(courses[0])
+    return "; ".join(f"{address}: {text}" for address, text in told.items())
+
+
+def _told(course: Course) -> str:
+    up, down = (_told_way(trials) for _, trials in course.ways)
+    if up == down:
+        return f"{up}, both ways"
+    return f"to the server {up}; from the server {down}"
+
+
+def _told_way(trials: tuple[Trial, ...]) -> str:
+    passed = [one.size for one in trials if one.through]
+    whole = [one.size for one in trials if one.whole and one.through]
+    if whole:
+        return (
+            f"full packets ({whole[0]:,} bytes) arrive, and up to {max(passed):,} bytes"
+        )
+    longest = largest_passed(trials)
+    if longest is not None:
+        return f"packets with up to {longest.size:,} bytes arrive"
+    return "not even short packets arrive" if passed else "nothing arrives"
+
+
+def _figures(direction: Direction, trials: tuple[Trial, ...]) -> Figures:
+    first = trials[0]
+    view = first.after or first.before
+    failed = [one.size for one in trials if one.fate in FAILED]
+    return {
+        f"{direction.value}_full_packet": first.size,
+        f"{direction.value}_path_mtu": None if view is None else view.pmtu,
+        f"{direction.value}_largest_passed": max(
+            (one.size for one in trials if one.through), default=None
+        ),
+        f"{direction.value}_least_failed": min(failed, default=None),
+        f"{direction.value}_retransmits": sum(one.retransmits for one in trials),
+    }

@@ -1,0 +1,139 @@
+"""Does everything get through, whatever its size? Which sizes are tried, and when.
+
+First a single packet as long as the sender's kernel makes them. Where that stalls,
+the limit is searched below it. Amounts of many packets prove nothing about one: a
+virtual link hands them on in one piece, past the checks of length that a packet of
+1,400 bytes fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.checks.base import Context
+from netduet.client.checks.identity import Answer, Identity
+from netduet.client.checks.size.black_hole import held_here
+from netduet.client.checks.size.judge import Course, Size
+from netduet.client.checks.size.trial import Direction, Fate, Plan, Trial, carry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Carry = Callable[[Plan], Awaitable[Trial]]
+
+MOST: Final = 4
+"""Addresses whose passage is looked at."""
+
+LARGER: Final = (4 * 1024, 64 * 1024, 1024 * 1024)
+"""Sizes of many packets."""
+
+FLOOR: Final = 200
+"""The least size at which the limit is searched."""
+
+NEEDED: Final = ("sink", "source")
+
+_AGAIN: Final = 2
+"""Full packets that are tried again when the first has stalled."""
+
+_SIDE_BY_SIDE: Final = 11
+"""Sizes that are tried at the same time: three rounds find one of 1,500."""
+
+_ROUNDS: Final = 5
+
+
+async def measure(context: Context) -> Size:
+    """Try sizes to each netduet and back, both at the same time."""
+    known = context.earlier(Identity).known[:MOST]
+    return Size(tuple(await asyncio.gather(*(_course(context, one) for one in known))))
+
+
+async def _course(context: Context, answer: Answer) -> Course:
+    address, welcome = answer.address, answer.opening.welcome
+    features = [] if welcome is None else welcome.features
+    lacking = tuple(name for name in NEEDED if name not in features)
+    if lacking:
+        return Course(address, lacking=lacking)
+    try_one = partial(carry, address, context.patience)
+    up, down = await asyncio.gather(
+        *(search(try_one, direction) for direction in Direction)
+    )
+    return Course(address, up, down)
+
+
+async def search(try_one: Carry, direction: Direction) -> tuple[Trial, ...]:
+    """Return the trials that it takes to know what gets through one way."""
+    full = Plan(direction)
+    trials = [await try_one(full)]
+    if trials[0].fate is Fate.UNOPENED:
+        trials.append(await try_one(full))
+    first = trials[-1]
+    if first.fate is Fate.UNOPENED:
+        return tuple(trials)
+    if first.through:
+        larger = [Plan(direction, size) for size in LARGER]
+        return (*trials, *await _repeated(try_one, larger))
+    trials += await _below(try_one, direction, first)
+    if _passes_again(trials):
+        # The first was lost, no more: what failed beside it counts once as well.
+        failed = [Plan(direction, one.size) for one in trials if _failed_larger(one)]
+        trials += await _together(try_one, failed)
+    return tuple(trials)
+
+
+def _failed_larger(trial: Trial) -> bool:
+    return not (trial.through or trial.whole or trial.plan.one_packet)
+
+
+async def _repeated(try_one: Carry, plans: list[Plan]) -> list[Trial]:
+    """Try all at the same time, and those that fail a second time."""
+    trials = await _together(try_one, plans)
+    doubtful = (Fate.STALLED, Fate.ENDED, Fate.UNOPENED)
+    failed = [one.plan for one in trials if one.fate in doubtful]
+    return [*trials, *await _together(try_one, failed)]
+
+
+def _passes_again(trials: list[Trial]) -> bool:
+    """Tell whether a full packet that failed was lost by chance, as others pass."""
+    return any(one.whole and one.through for one in trials) and not any(
+        map(held_here, trials)
+    )
+
+
+async def _below(try_one: Carry, direction: Direction, first: Trial) -> list[Trial]:
+    """Try a full packet again, larger amounts, and what less gets through."""
+    plans = [Plan(direction)] * _AGAIN
+    plans += [Plan(direction, larger, brief=True) for larger in LARGER]
+    low, high = FLOOR, first.size
+    sizes = [FLOOR, *_between(low, high, _SIDE_BY_SIDE - 1)]
+    trials: list[Trial] = []
+    for _ in range(_ROUNDS):
+        plans += [Plan(direction, one, one_packet=True, brief=True) for one in sizes]
+        trials += await _together(try_one, plans)
+        plans = []
+        if _passes_again([first, *trials]):
+            break
+        packets = [one for one in trials if one.plan.one_packet]
+        passed = [one.size for one in packets if one.through]
+        if not passed:
+            break
+        low = max(passed)
+        stalled = [one.size for one in packets if not one.through and one.size > low]
+        high = min(stalled, default=high)
+        sizes = _between(low, high, _SIDE_BY_SIDE)
+        if not sizes:
+            break
+    return trials
+
+
+def _between(low: int, high: int, count: int) -> list[int]:
+    """Return so many sizes evenly between two, the ends excluded; the least first."""
+    step = max(1.0, (high - low) / (count + 1))
+    sizes = (low + max(1, round(number * step)) for number in range(1, count + 1))
+    return sorted({size for size in sizes if size < high})
+
+
+async def _together(try_one: Carry, plans: Iterable[Plan]) -> list[Trial]:
+    return await asyncio.gather(*(try_one(plan) for plan in plans))

@@ -1,0 +1,103 @@
+"""What the trials of sizes tell that is no fault. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.checks.size.black_hole import FAILED
+from netduet.client.checks.size.trial import Direction, Fate, Trial
+
+TO: Final = {Direction.UP: "to the server", Direction.DOWN: "from the server"}
+"""A direction, in words."""
+
+_SOME: Final = 3
+_SHARE: Final = 0.005
+"""Packets that must be sent again to be told: a kernel probes with one by itself."""
+
+_LOST: Final = "packets are lost"
+
+_PROBED: Final = 3
+"""Retransmissions after which a kernel tries shorter packets (tcp_mtu_probing)."""
+
+
+def asides(
+    direction: Direction, trials: tuple[Trial, ...], faults: set[str]
+) -> list[str]:
+    """Return what is to be told of a direction besides its faults, their classes."""
+    to = TO[direction]
+    remarks = [*_about_mtu(direction, trials), *_about_speed(direction, trials)]
+    hole = "size.black_hole" in faults
+    larger = [one.size for one in trials if one.through and not one.single]
+    if hole and larger:
+        remarks.append(
+            f"{min(larger):,} bytes {to} did get through: a virtual link hands many "
+            "packets on in one piece, past the check that one packet fails; so some "
+            "transfers work and others hang"
+        )
+    limited = [one.size for one in trials if one.size < (one.plan.size or 0)]
+    limited = [] if any(one.plan.one_packet for one in trials) else limited
+    if limited:
+        remarks.append(
+            f"more than {max(limited):,} bytes {to} were not tried: "
+            "the server takes no longer frames"
+        )
+    if not faults:
+        remarks += _about_loss(direction, trials)
+    return remarks
+
+
+def _about_mtu(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+    views = [view for one in trials for view in (one.before, one.after) if view]
+    if not views or not trials[0].through:
+        return []
+    first, least = views[0], min(view.pmtu for view in views)
+    to = TO[direction]
+    if least < first.pmtu:
+        return [
+            (
+                f"packets {to} may have {least:,} bytes, not the {first.pmtu:,} of this "
+                "link: a router said so and was heard (path MTU discovery works)"
+            )
+        ]
+    shorter = min(view.snd_mss for view in views)
+    if shorter < first.snd_mss and trials[0].retransmits >= _PROBED:
+        return [
+            (
+                f"full packets {to} got lost until the kernel made them shorter by itself "
+                f"({shorter:,} bytes): larger ones vanish without a word"
+            )
+        ]
+    return []
+
+
+def _about_speed(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+    return [
+        f"{one.size:,} bytes {TO[direction]} were not through after "
+        f"{one.seconds:.1f} s, and moved all the while: the path is slow"
+        for one in trials
+        if one.fate is Fate.SLOW
+    ]
+
+
+def _about_loss(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+    to = TO[direction]
+    remarks = []
+    failed = [one for one in trials if one.fate in FAILED]
+    if failed:
+        what = failed[-1].detail or _LOST
+        remarks.append(
+            f"{len(failed)} of {len(trials)} trials {to} failed, and went well when "
+            f"they were repeated: {what}"
+        )
+    again = sum(one.retransmits for one in trials if one.through)
+    sent = sum(
+        -(-one.size // one.before.snd_mss)
+        for one in trials
+        if one.through and one.before is not None
+    )
+    if again >= _SOME and again >= _SHARE * sent:
+        remarks.append(
+            f"of about {sent:,} packets {to}, {again:,} had to be sent again, "
+            "and all arrived"
+        )
+    return remarks

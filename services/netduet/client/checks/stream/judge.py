@@ -1,0 +1,200 @@
+"""What outages mean: which are too long, whose they are, which prove nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from netduet.client.checks.stream.notes import remarks
+from netduet.client.checks.stream.summary import figures, summary
+from netduet.client.outages import describe
+from netduet.client.outages.correlate import (
+    HALF,
+    Incident,
+    Sorted,
+    away,
+    moved,
+    sort_out,
+)
+from netduet.client.outages.events import Closure, Pause, Restart
+from netduet.client.outages.observations import Place, Stream
+from netduet.client.results.verdict import (
+    Finding,
+    Judgement,
+    Outcome,
+    Side,
+    Window,
+    merged,
+)
+from netduet.wire.untrusted import escape
+
+ENOUGH: Final = 0.25
+"""Share of our own datagrams that must have left, or nothing is proven."""
+
+
+def judge(stream: Stream) -> Judgement:
+    """Judge each address by itself."""
+    return merged([judge_place(one, stream.max_outage) for one in stream.places])
+
+
+def judge_place(place: Place, longest: float) -> Judgement:
+    """Judge one address: outages longer than ``longest`` seconds are failures."""
+    told = sort_out(place)
+    findings = tuple(_findings(place, told, longest))
+    return Judgement(
+        summary(place, told),
+        findings,
+        tuple(remarks(place, told, longest)),
+        figures(place, told),
+    )
+
+
+def _findings(place: Place, told: Sorted, longest: float) -> Iterator[Finding]:
+    yield from _unsent(place, longest)
+    for one in told.incidents:
+        if one.seconds > longest:
+            yield _incident(place, one)
+    for restart in told.restarts:
+        if moved(restart) and restart.end - restart.begin > longest:
+            yield _restarted(place, restart)
+    for closure in told.closures:
+        if closure.last - closure.begin > longest:
+            yield _closed(place, closure)
+    for pause in told.pauses:
+        if pause.seconds - away(place, pause) > longest or pause.broken:
+            yield _paused(place, pause)
+
+
+def _unsent(place: Place, longest: float) -> Iterator[Finding]:
+    """Say that too little was measured: no verdict about the network."""
+    told = place.datagrams
+    planned = told.up.sent + told.unsent
+    if not told.passed:
+        yield from _untried(place, longest)
+        return
+    if told.up.sent >= ENOUGH * planned:
+        return
+    why = f"({told.error})" if told.error else "because it did not run often enough"
+    seen = (
+        f"{place.address}: this end itself sent only {told.up.sent} of {planned} "
+        f"datagrams, {why}"
+    )
+    said = f"did not run for {told.stalled:.1f} s of {place.seconds:.1f} s"
+    evidence = ((Side.CLIENT, said),)
+    yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
+
+
+def _untried(place: Place, longest: float) -> Iterator[Finding]:
+    """Say so where connections alone could tell, and this end could make none for long."""
+    fresh = place.fresh
+    tried = fresh.begun + fresh.void
+    enough = fresh.begun >= max(1.0, ENOUGH * tried)
+    if enough and fresh.longest_void <= longest:
+        return
+    seen = (
+        f"{place.address}: datagrams do not pass, and {fresh.void} of {tried} new "
+        "connections failed by this end itself"
+    )
+    said = "it did not run, or had no descriptor, port or memory for them"
+    evidence = ((Side.CLIENT, said),)
+    yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
+
+
+def _incident(place: Place, one: Incident) -> Finding:
+    if one.restart is not None and moved(one.restart):
+        return _restarted(place, one.restart)
+    evidence = describe.losses(place, one)
+    numbers: dict[str, int | float | str | bool | None] = {
+        "begin": round(one.begin - place.begin, 3),
+        "seconds": round(one.seconds, 3),
+        "lost": sum(outage.lost for outage in one.outages),
+    }
+    why = _excuse(one)
+    outcome = Outcome.INCONCLUSIVE if why else Outcome.FAIL
+    # Where both streams show that their ends ran, no stall elsewhere excuses anything.
+    shown = one.outages and one.ended
+    missed = None if shown else Window(one.begin, one.end)
+    return Finding(
+        "stream.outage",
+        describe.incident(place, one),
+        (*evidence, *why),
+        numbers,
+        one.where,
+        missed,
+        outcome,
+    )
+
+
+def _excuse(one: Incident) -> describe.Evidence:
+    """Return why an outage proves nothing about the network; nothing if it does."""
+    if one.starved >= HALF * one.seconds:
+        said = (
+            f"one of the ends itself did not run for {one.starved:.1f} s of it: "
+            "its own starvation may be all there is"
+        )
+        return ((Side.CLIENT, said),)
+    return describe.overflows(one)
+
+
+def _restarted(place: Place, one: Restart) -> Finding:
+    seen = describe.restarted(place, one)
+    said = f"the server that answers now has the boot id {escape(one.boots[1])[:8]}…"
+    was = f"the one before had {escape(one.boots[0])[:8]}…"
+    if one.said:
+        was += f", and took its leave: {one.said}"
+    evidence = ((Side.SERVER, was), (Side.SERVER, said))
+    length = {"seconds": round(one.end - one.begin, 3)}
+    return Finding("stream.restarted", seen, evidence, {**length})
+
+
+def _closed(place: Place, one: Closure) -> Finding:
+    seen = (
+        f"{place.address}: {one.failed} new connections in a row did not work, for "
+        f"{describe.bounds(one)}, {describe.at(place, one.begin)}, while what was there "
+        "went on"
+    )
+    evidence = (
+        (Side.CLIENT, f"of the last of them: {escape(one.why)}"),
+        *describe.of_both_ends(place),
+    )
+    numbers: dict[str, int | float | str | bool | None] = {
+        "failed": one.failed,
+        "seconds_at_least": round(one.last - one.begin, 3),
+        "seconds_at_most": round(one.end - one.before, 3),
+    }
+    missed = _unproven(place, one)
+    return Finding("stream.new_connections", seen, evidence, numbers, missed=missed)
+
+
+def _paused(place: Place, one: Pause) -> Finding:
+    when = describe.at(place, one.begin)
+    if one.broken:
+        seen = f"{place.address}: the old connection broke {when}: {escape(one.broken)}"
+    else:
+        seen = (
+            f"{place.address}: the old connection stood still for "
+            f"{describe.seconds(one.seconds)}, {when}, while new ones worked"
+        )
+    numbers = {"seconds": round(one.seconds, 3)}
+    evidence = describe.of_both_ends(place)
+    outcome = Outcome.FAIL
+    starved = away(place, one)
+    if starved >= HALF * one.seconds > 0 and not one.broken:
+        outcome = Outcome.INCONCLUSIVE
+        said = f"an end itself did not run for up to {starved:.1f} s of it"
+        evidence = (*evidence, (Side.CLIENT, said))
+    missed = None if one.broken else _unproven(place, one)
+    return Finding(
+        "stream.old_connections",
+        seen,
+        evidence,
+        {**numbers},
+        missed=missed,
+        outcome=outcome,
+    )
+
+
+def _unproven(place: Place, one: Closure | Pause) -> Window | None:
+    """Return its time, unless the server's own stream shows that it ran in it."""
+    shown = place.datagrams.passed and away(place, one) < HALF * one.seconds
+    return None if shown else Window(one.begin, one.end)

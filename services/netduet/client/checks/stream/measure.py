@@ -1,0 +1,183 @@
+"""Watches each address for a time: two streams of datagrams, fresh connections, an old one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, TypeVar
+
+from netduet.client.checks.base import Context
+from netduet.client.checks.identity import Answer, Identity
+from netduet.client.net.dial import classify, in_thread
+from netduet.client.net.udp_socket import Datagrams
+from netduet.client.outages.connect_probe import AT_ONCE, Connections
+from netduet.client.outages.events import (
+    Closure,
+    Event,
+    Outage,
+    Pause,
+    Restart,
+    Tell,
+)
+from netduet.client.outages.keepalive_probe import Echoes
+from netduet.client.outages.observations import (
+    Flow,
+    Fresh,
+    Old,
+    Place,
+    Stream,
+)
+from netduet.client.outages.udp_probe import Streaming
+from netduet.runtime.stall_monitor import StallWatch
+
+MOST: Final = 4
+"""Addresses that are watched."""
+
+FEATURE: Final = "stream"
+
+KEPT: Final = 1000
+"""Events that are kept of each address."""
+
+_ROUND_TRIPS: Final = 6
+_LONGEST: Final = 3.0
+
+One = TypeVar("One")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """For how long, and how often: seconds from one to the next of each kind."""
+
+    seconds: float
+    datagram: float = 0.02
+    fresh: float = 0.1
+    echo: float = 0.05
+
+
+PLANS: Final = {
+    "quick": Plan(2.0),
+    "full": Plan(20.0),
+    "soak": Plan(3600.0, fresh=0.2),
+}
+
+
+async def measure(context: Context) -> Stream:
+    """Watch all addresses at which a netduet answers, side by side."""
+    known = context.earlier(Identity).known[:MOST]
+    plan = PLANS[context.profile]
+    if context.bounds.stream_time:
+        plan = replace(plan, seconds=context.bounds.stream_time)
+    places = await asyncio.gather(*(watch(context, one, plan) for one in known))
+    return Stream(tuple(places), context.bounds.max_outage)
+
+
+async def watch(context: Context, answer: Answer, plan: Plan) -> Place:
+    """Watch one address."""
+    address, patience = answer.address, context.patience
+    welcome = answer.opening.welcome
+    asked = welcome is not None and FEATURE in welcome.features
+    events: list[Event] = []
+    begin = time.monotonic()
+
+    def tell(event: Event) -> None:  # also by the thread: a list takes both
+        if len(events) < KEPT:
+            events.append(event)
+
+    async with StallWatch() as stalls:
+
+        def tell_pause(event: Event) -> None:
+            if isinstance(event, Pause):
+                away = stalls.stalled(event.begin, event.end)
+                event = replace(event, stalled=away)
+            tell(event)
+
+        at_once = max(AT_ONCE, _ROUND_TRIPS * answer.opening.seconds)
+        fresh = Connections(
+            address,
+            patience,
+            plan.fresh,
+            stalls,
+            tell,
+            at_once=min(at_once, _LONGEST),
+        )
+        echoes = Echoes(address, patience, plan.echo, tell_pause)
+        datagrams, _, _ = await asyncio.gather(
+            _streamed(answer, plan, tell) if asked else _unasked(),
+            fresh.run(plan.seconds),
+            echoes.run(plan.seconds),
+        )
+    closures, pauses = fresh.closures, echoes.pauses
+    return Place(
+        address,
+        begin,
+        time.monotonic(),
+        datagrams,
+        Fresh(
+            plan.fresh,
+            closures.begun,
+            closures.failed,
+            closures.void,
+            fresh.skipped,
+            closures.longest_void,
+        ),
+        Old(
+            pauses.asked,
+            pauses.answered,
+            echoes.connections,
+            echoes.unmade,
+            echoes.sent_again,
+            echoes.report,
+        ),
+        _only(events, Outage),
+        _only(events, Restart),
+        _only(events, Closure),
+        _only(events, Pause),
+        time.time() - time.monotonic(),
+    )
+
+
+async def _unasked() -> Flow:
+    return Flow(asked=False, answered=False)
+
+
+async def _streamed(answer: Answer, plan: Plan, tell: Tell) -> Flow:
+    """Stream in a thread, which ends when this is cancelled."""
+    stop = threading.Event()
+    try:
+        return await in_thread(partial(_stream, answer, plan, tell, stop))
+    finally:
+        stop.set()
+
+
+def _stream(answer: Answer, plan: Plan, tell: Tell, stop: threading.Event) -> Flow:
+    try:
+        sock = Datagrams(answer.address)
+    except OSError as error:
+        return Flow(answered=False, error=classify(error)[1])
+    with sock:
+        streaming = Streaming(sock, plan.datagram, tell)
+        streaming.run(plan.seconds, stop)
+        picture = streaming.picture
+        notices = sock.notices
+        return Flow(
+            plan.datagram,
+            answered=streaming.answered,
+            refused=streaming.refused,
+            error=streaming.error,
+            notice=notices[0].error if notices else "",
+            round_trip=streaming.round_trip,
+            up=picture.up,
+            down=picture.down,
+            unsent=streaming.unsent,
+            stalled=streaming.stalled,
+            dropped=sock.dropped,
+            lateness=picture.lateness,
+            server_stalls=picture.stalls,
+        )
+
+
+def _only(events: list[Event], kind: type[One]) -> tuple[One, ...]:
+    return tuple(event for event in events if isinstance(event, kind))

@@ -1,0 +1,65 @@
+"""What is worth a remark, and is no failure. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from netduet.client.checks.stream.summary import losses
+from netduet.client.outages import describe
+from netduet.client.outages.correlate import HALF, Sorted, away, moved
+from netduet.client.outages.events import Closure, Outage, Pause
+from netduet.client.outages.observations import Place
+
+Span = Outage | Closure | Pause
+
+_PASSES = "short enough to pass"
+_CHANCE = "that may come of scattered losses; a longer --stream-time can say more"
+
+
+def remarks(place: Place, told: Sorted, longest: float) -> Iterator[str]:
+    """Return the remarks, those of one kind in one."""
+    yield from losses(place)
+    for one in told.incidents:
+        if one.seconds <= longest:
+            did = "; ".join(text for _, text in describe.effects(one))
+            yield f"{describe.incident(place, one)}: {_PASSES}; {did}"
+    for restart in told.restarts:
+        if not moved(restart):
+            yield (
+                f"{place.address}: the server began its stream anew "
+                f"{describe.at(place, restart.end)}, for it had heard nothing for long"
+            )
+        elif restart.end - restart.begin <= longest:
+            yield describe.restarted(place, restart)
+    closures = [one for one in told.closures if one.last - one.begin <= longest]
+    pauses = [
+        one
+        for one in told.pauses
+        if one.seconds - away(place, one) <= longest and not one.broken
+    ]
+    for some, why in ((closures, _PASSES), (pauses, _PASSES), (told.chance, _CHANCE)):
+        for kind in (Outage, Closure, Pause):
+            yield from _of_kind(place, [one for one in some if type(one) is kind], why)
+
+
+def _of_kind(place: Place, some: Sequence[Span], why: str) -> Iterator[str]:
+    """Tell of the longest of some events of one kind, and how many there were."""
+    if not some:
+        return
+    one = max(some, key=lambda one: one.seconds)
+    match one:
+        case Outage():
+            what = f"{one.lost} datagrams in a row were lost"
+        case Closure():
+            what = f"{one.failed} new connections in a row did not work"
+        case Pause():
+            what = f"the old connection stood still for {describe.seconds(one.seconds)}"
+            starved = away(place, one)
+            if starved:
+                what += f", and for up to {starved:.2f} s of it an end did not run"
+            if starved >= HALF * one.seconds:
+                why = "the network need not be at fault"
+    when = describe.at(place, one.begin)
+    if len(some) > 1:
+        when += f", and {len(some) - 1} more times for less long"
+    yield f"{place.address}: {what}, {when}: {why}"

@@ -1,0 +1,125 @@
+"""The summary, the remarks on loss and the figures of an address. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from netduet.client.outages.correlate import Sorted
+from netduet.client.outages.loss_tracker import Counted
+from netduet.client.outages.observations import Place
+from netduet.client.results.failure import BACK, FORTH
+from netduet.client.results.verdict import Figures
+
+SLOW: Final = 0.3
+"""Seconds beyond the quickest one that a datagram takes, which are worth a remark."""
+
+
+def summary(place: Place, told: Sorted) -> str:
+    """Return what came of it in a line."""
+    datagrams, fresh = place.datagrams, place.fresh
+    many = f"{place.seconds:.0f} s with {place.address}: "
+    if told.incidents:
+        longest = max(told.incidents, key=lambda one: one.seconds)
+        count = len(told.incidents)
+        times = "once" if count == 1 else f"{count} times"
+        many += f"out {times}, for up to {longest.seconds:.2f} s"
+    elif datagrams.passed:
+        many += (
+            f"{datagrams.up.sent} datagrams there and {datagrams.down.sent} back, "
+            "never out"
+        )
+    else:
+        many += "never out, as far as connections tell"
+    return f"{many}; {fresh.begun - fresh.failed} of {fresh.begun} new connections worked at once"
+
+
+def losses(place: Place) -> Iterator[str]:
+    """Say what datagrams cannot tell, and what was lost, doubled or late each way."""
+    told = place.datagrams
+    yield from _silence(place)
+    for way, to, counted in (
+        (FORTH, "on the way to the server", told.up),
+        (BACK, "on the way back", told.down),
+    ):
+        out = sum(one.lost for one in place.outages if one.where == way)
+        for count, what in (
+            (counted.lost - out, "were lost, each by itself or a few in a row"),
+            (counted.duplicated, "came more than once"),
+            (counted.late, "came behind a later one"),
+        ):
+            if told.passed and count > 0:
+                yield f"{place.address}: {count} of {counted.sent} datagrams {what} {to}"
+    if told.lateness > SLOW:
+        yield (
+            f"{place.address}: a datagram took {told.lateness:.2f} s longer on the way "
+            "back than the quickest: it was held up, and not lost"
+        )
+    fresh = place.fresh
+    if fresh.void:
+        yield (
+            f"{place.address}: {fresh.void} of {fresh.begun + fresh.void} new connections "
+            "failed by this end itself (it did not run, or had no descriptor, port or "
+            "memory for them), and are not counted"
+        )
+    if place.old.unmade:
+        yield f"{place.address}: an old connection could not be had: {place.old.unmade}"
+
+
+def _silence(place: Place) -> Iterator[str]:
+    told = place.datagrams
+    if told.passed:
+        return
+    if not told.asked:
+        why = "the server is of a version that does not stream datagrams"
+    elif told.refused:
+        why = f"the server streams no datagrams: {told.refused}"
+    elif told.answered:
+        why = "datagrams were answered at first, and no stream came"
+    elif told.error or told.notice:
+        why = f"datagrams do not pass ({told.error or told.notice})"
+    else:
+        why = "datagrams do not pass: no answer came to any"
+    yield (
+        f"{place.address}: {why}; so the direction of an outage cannot be told, and its "
+        f"length only by the new connections, one each {place.fresh.period * 1000:.0f} ms"
+    )
+
+
+def figures(place: Place, told: Sorted) -> Figures:
+    """Return the numbers."""
+    datagrams, fresh = place.datagrams, place.fresh
+    found: Figures = {
+        "seconds": round(place.seconds, 1),
+        "outages": len(told.incidents),
+        "longest_outage": round(
+            max((one.seconds for one in told.incidents), default=0.0), 3
+        ),
+        "new_connections": fresh.begun,
+        "new_failed": fresh.failed,
+        "new_void": fresh.void,
+        "old_asked": place.old.asked,
+        "old_answered": place.old.answered,
+        "old_longest_pause": round(
+            max((one.seconds for one in place.pauses), default=0.0), 3
+        ),
+    }
+    if datagrams.passed:
+        for name, way in (("up", datagrams.up), ("down", datagrams.down)):
+            found |= _counted(name, way)
+        found |= {
+            "unsent": datagrams.unsent,
+            "dropped_here": datagrams.dropped,
+            "latest_ms": round(datagrams.lateness * 1000, 1),
+        }
+    return found
+
+
+def _counted(name: str, way: Counted) -> Figures:
+    return {
+        f"{name}_sent": way.sent,
+        f"{name}_lost": way.lost,
+        f"{name}_duplicated": way.duplicated,
+        f"{name}_late": way.late,
+        f"{name}_untold": way.untold,
+    }

@@ -1,0 +1,317 @@
+"""What a burst of datagrams tells: loss, copies and order, each way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from netduet.client.checks.udp.results import Burst, Exchange, over_tcp
+from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
+from netduet.client.results.verdict import (
+    Figures,
+    Finding,
+    Judgement,
+    Outcome,
+    Side,
+    Window,
+)
+from netduet.client.stats.proportions import at_least, at_most
+
+GROSS: Final = 0.25
+"""Share of datagrams that come twice, or out of order, from which on it is a failure."""
+
+FEW: Final = 1000
+"""Datagrams below which little is proven: more are advised where some were lost."""
+
+ENOUGH: Final = 0.25
+"""Share of the planned datagrams that must have left, or nothing is proven."""
+
+_TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What one direction of a burst came to.
+
+    ``dropped`` arrived at the receiver and found no room there (None: not known);
+    they are not ``lost``.
+    """
+
+    where: str
+    sent: int
+    received: int
+    lost: int
+    dropped: int | None
+    duplicated: int
+    reordered: int
+
+
+def judge_burst(one: Exchange, max_loss: float) -> Judgement:
+    """Judge each direction by itself: what is lost for certain, and what may be."""
+    burst = one.burst
+    if burst is None:
+        return Judgement("")
+    return Judgement(
+        _told(one, burst),
+        tuple(_findings(one, burst, max_loss)),
+        tuple(_remarks(one, burst, max_loss)),
+        _figures(burst),
+    )
+
+
+def ways(burst: Burst) -> tuple[Way, ...]:
+    """Return what each direction came to; nothing when the counts prove nothing."""
+    tally = burst.tally
+    if tally is None or burst.mixed:
+        return ()
+    up = Way(
+        FORTH,
+        burst.sent,
+        tally.received,
+        *_apart(burst.sent - tally.received, tally.dropped),
+        tally.duplicated,
+        tally.reordered,
+    )
+    down = Way(
+        BACK,
+        tally.number,
+        burst.answered,
+        *_apart(tally.number - burst.answered, burst.dropped),
+        burst.doubled,
+        burst.reordered,
+    )
+    return up, down
+
+
+def _apart(missing: int, dropped: int | None) -> tuple[int, int | None]:
+    """Tell what the network lost from what the receiver had no room for."""
+    missing = max(0, missing)
+    full = None if dropped is None else min(dropped, missing)
+    return missing - (full or 0), full
+
+
+def _several(one: Exchange, burst: Burst) -> bool:
+    """Tell whether one socket's datagrams reached several servers, or no one tally."""
+    welcome = one.knock.welcome
+    moved = welcome is not None and one.again not in {None, welcome.boot_id}
+    return burst.mixed or moved
+
+
+def _findings(one: Exchange, burst: Burst, max_loss: float) -> Iterator[Finding]:
+    if burst.tally is None:
+        seen = (
+            f"{one.address}: datagrams were answered at first; {burst.sent} more were "
+            f"sent, {burst.answered} of them answered, and then none any more"
+        )
+        missed = Window(burst.begin, burst.end)
+        evidence = (_sent(burst), over_tcp(one))
+        yield Finding("udp.silent", seen, evidence, missed=missed)
+    if burst.sent < ENOUGH * burst.planned:
+        yield _unsent(one, burst)
+    if _several(one, burst):
+        return
+    for way in ways(burst):
+        if at_least(way.lost, way.sent) > max_loss:
+            yield _loss(one, burst, way, max_loss)
+        elif (way.dropped or 0) > GROSS * way.sent:
+            yield _overflow(one, burst, way)
+        for failure, count, what in (
+            ("udp.duplicated", way.duplicated, "came more than once"),
+            ("udp.reordered", way.reordered, "came behind a later one"),
+        ):
+            if at_least(min(count, way.received), way.received) > GROSS:
+                seen = (
+                    f"{one.address}: {_of(count, way.received)} {what} {_TO[way.where]}"
+                )
+                yield Finding(failure, seen, _counted(burst), {}, way.where)
+
+
+def _unsent(one: Exchange, burst: Burst) -> Finding:
+    """Say that too little was measured: no verdict about the network."""
+    why = (
+        f"they did not leave ({burst.error})"
+        if burst.error
+        else "it did not run often enough"
+    )
+    seen = (
+        f"{one.address}: this end itself sent only {burst.sent} of {burst.planned} "
+        f"datagrams, because {why}"
+    )
+    inconclusive = Outcome.INCONCLUSIVE
+    return Finding("udp.unsent", seen, (_sent(burst),), outcome=inconclusive)
+
+
+def _overflow(one: Exchange, burst: Burst, way: Way) -> Finding:
+    """Say that an end could not keep up: no verdict about the network."""
+    receiver = SERVER if way.where == FORTH else CLIENT
+    seen = (
+        f"{one.address}: {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
+        "and found no room, for who was to take them did not run"
+    )
+    inconclusive = Outcome.INCONCLUSIVE
+    return Finding(
+        "udp.overflow", seen, _counted(burst), {}, receiver, outcome=inconclusive
+    )
+
+
+def _loss(one: Exchange, burst: Burst, way: Way, max_loss: float) -> Finding:
+    seen = (
+        f"{one.address}: {_of(way.lost, way.sent)} were lost {_TO[way.where]}: "
+        f"{_bounds(way)}; {_percent(max_loss)} may be lost"
+    )
+    figures: Figures = {
+        "sent": way.sent,
+        "lost": way.lost,
+        "share": round(way.lost / way.sent, 6),
+        "at_least": round(at_least(way.lost, way.sent), 6),
+        "at_most": round(at_most(way.lost, way.sent), 6),
+        "allowed": max_loss,
+    }
+    evidence = _counted(burst)
+    if burst.in_a_row:
+        said = (
+            f"{burst.in_a_row} datagrams that were sent one behind the other, in "
+            f"{burst.row_seconds:.2f} s in all, have no answer"
+        )
+        evidence = (*evidence, (Side.CLIENT, said))
+    missed = _missed(burst, way, max_loss)
+    return Finding("udp.loss", seen, evidence, figures, way.where, missed)
+
+
+def _missed(burst: Burst, way: Way, max_loss: float) -> Window | None:
+    """Return when an end's stall would explain the loss; None where none would.
+
+    An end that does not run loses what comes when its buffer is full, and kernels
+    count that. Where one does not: a server so loses all questions in a row, until it
+    runs again.
+    """
+    if way.dropped is not None:
+        return None
+    if way.where == BACK:
+        return Window(burst.begin, burst.end)
+    row = min(burst.in_a_row, way.lost)
+    if at_least(way.lost - row, way.sent - row) > max_loss:
+        return None
+    return Window(burst.row_begin, burst.row_begin + burst.row_seconds)
+
+
+def _sent(burst: Burst) -> tuple[Side, str]:
+    return Side.CLIENT, (
+        f"sent {burst.sent} datagrams of {burst.size} bytes in "
+        f"{burst.sending:.1f} s, each at its time or at most "
+        f"{burst.late * 1000:.0f} ms later"
+    )
+
+
+def _counted(burst: Burst) -> tuple[tuple[Side, str], ...]:
+    """Return what each end counted."""
+    tally = burst.tally
+    if tally is None:
+        return (_sent(burst),)
+    theirs = (
+        f"received {tally.received} different ones, {tally.duplicated} of them again, "
+        f"{tally.reordered} behind a later one; gave {tally.number} answers; "
+        f"{_dropped(tally.dropped)}"
+    )
+    mine = (
+        f"received {burst.answered} different answers, {burst.doubled} of them again, "
+        f"{burst.reordered} behind a later one; "
+        f"{_dropped(burst.dropped)}"
+    )
+    return _sent(burst), (Side.SERVER, theirs), (Side.CLIENT, mine)
+
+
+def _dropped(count: int | None) -> str:
+    if count is None:
+        return "whether its own buffer overflowed, its kernel does not say"
+    return f"its own buffer dropped {count or 'none'}"
+
+
+def _remarks(one: Exchange, burst: Burst, max_loss: float) -> Iterator[str]:
+    if ENOUGH * burst.planned <= burst.sent < burst.planned:
+        why = f": {burst.error}" if burst.error else ": it did not run often enough"
+        yield (
+            f"{one.address}: this end itself sent {burst.sent} of {burst.planned} "
+            f"datagrams{why}"
+        )
+    if burst.tally is not None and _several(one, burst):
+        yield (
+            f"{one.address}: the datagrams of one socket were answered by several "
+            "servers, or by one that started anew: what was lost cannot be counted"
+        )
+        return
+    for way in ways(burst):
+        yield from _way_remarks(one, way, max_loss)
+
+
+def _way_remarks(one: Exchange, way: Way, max_loss: float) -> Iterator[str]:
+    place = f"{one.address}:"
+    if 0 < (way.dropped or 0) <= GROSS * way.sent:
+        whose = "the server's" if way.where == FORTH else "this end's own"
+        yield (
+            f"{place} {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} and "
+            f"found no room in {whose} buffer: they do not count as lost"
+        )
+    if way.lost and at_least(way.lost, way.sent) <= max_loss:
+        said = f"{place} {_of(way.lost, way.sent)} were lost {_TO[way.where]}"
+        more = ""
+        if way.sent < FEW and at_most(way.lost, way.sent) > max_loss:
+            more = "; --profile full sends more of them, and can say more"
+        yield f"{said}: {_bounds(way)}{more}"
+    for count, what in (
+        (way.duplicated, "came more than once"),
+        (way.reordered, "came behind a later one"),
+    ):
+        if count and at_least(min(count, way.received), way.received) <= GROSS:
+            yield f"{place} {_of(count, way.received)} {what} {_TO[way.where]}"
+
+
+def _told(one: Exchange, burst: Burst) -> str:
+    told = f"{burst.sent} datagrams to {one.address}"
+    up_and_down = () if _several(one, burst) else ways(burst)
+    if not up_and_down:
+        return told
+    up, down = up_and_down
+    if not up.lost and not down.lost:
+        return f"{told} and back, none lost"
+    return f"{told}: {_lost(up)} there, {_lost(down)} back"
+
+
+def _lost(way: Way) -> str:
+    return f"{_percent(way.lost / way.sent)} lost" if way.lost else "none lost"
+
+
+def _figures(burst: Burst) -> Figures:
+    figures: Figures = {
+        "planned": burst.planned,
+        "unsent": burst.unsent,
+        "send_late_ms": round(burst.late * 1000, 3),
+        "lost_in_a_row": burst.in_a_row,
+    }
+    for name, way in zip(("up", "down"), ways(burst), strict=False):
+        figures |= {
+            f"{name}_sent": way.sent,
+            f"{name}_received": way.received,
+            f"{name}_lost": way.lost,
+            f"{name}_dropped": way.dropped,
+            f"{name}_duplicated": way.duplicated,
+            f"{name}_reordered": way.reordered,
+        }
+    return figures
+
+
+# Words
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count} of {total} datagrams ({_percent(count / max(1, total))})"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %".replace(".0 %", " %")
+
+
+def _bounds(way: Way) -> str:
+    low, high = at_least(way.lost, way.sent), at_most(way.lost, way.sent)
+    return f"between {_percent(low)} and {_percent(high)} with 99.99 % confidence"

@@ -1,0 +1,192 @@
+"""Which sizes of datagrams pass, whole and in fragments. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from netduet.client.checks.udp.results import SMALL, Exchange, Sizes, Trial
+from netduet.client.results.failure import BACK, FORTH
+from netduet.client.results.verdict import Figures, Finding, Judgement, Side
+from netduet.client.stats.proportions import DOUBT, by_chance
+
+_TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
+_NEAR: Final = "small ones sent in between arrive"
+
+
+def judge_sizes(one: Exchange) -> Judgement:
+    """Tell sizes that vanish from those that are merely too large, and from loss."""
+    sizes = one.sizes
+    if sizes is None:
+        return Judgement("")
+    return Judgement(
+        ", ".join(_told(sizes)),
+        tuple(_findings(one, sizes)),
+        tuple(_remarks(one, sizes)),
+        _figures(sizes),
+    )
+
+
+def vanished(trial: Trial | None) -> str | None:
+    """Return on which way datagrams of this size vanish while small ones pass."""
+    if trial is None or trial.beside is None:
+        return None
+    flow, beside = trial.flow, trial.beside
+    if None in {flow.arrived, flow.given, beside.arrived, beside.given}:
+        return None
+    if not flow.arrived:
+        chance = by_chance(beside.arrived or 0, beside.sent, flow.sent)
+        return FORTH if chance < DOUBT else None
+    if not flow.returned:
+        chance = by_chance(beside.returned, beside.given or 0, flow.given or 0)
+        return BACK if chance < DOUBT else None
+    return None
+
+
+def _holes(sizes: Sizes) -> dict[str, tuple[Trial, int | None]]:
+    """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
+    holes: dict[str, tuple[Trial, int | None]] = {}
+    for trial in (sizes.whole, sizes.back):
+        way = vanished(trial)
+        if trial is not None and way is not None:
+            holes[way] = (trial, sizes.up if way == FORTH else sizes.down)
+    return holes
+
+
+def _findings(one: Exchange, sizes: Sizes) -> Iterator[Finding]:
+    holes = _holes(sizes)
+    for where, (trial, largest) in holes.items():
+        yield _hole(one, sizes, where, trial, largest)
+    fragments, lost = sizes.fragments, vanished(sizes.fragments)
+    if fragments is not None and lost is not None and lost not in holes:
+        seen = (
+            f"{one.address}: datagrams of {fragments.size} bytes, which travel in "
+            f"fragments, vanish {_TO[lost]}; {_NEAR}"
+        )
+        figures: Figures = {"size": fragments.size}
+        yield Finding("udp.fragments", seen, _tried(fragments), figures, lost)
+
+
+def _hole(
+    one: Exchange, sizes: Sizes, where: str, trial: Trial, largest: int | None
+) -> Finding:
+    headers = sizes.headers
+    limit = "" if largest is None else f", the largest that passes has {largest}"
+    mtu = "" if largest is None else f": an MTU of {largest + headers}"
+    seen = (
+        f"{one.address}: datagrams of {trial.size} bytes that may not be fragmented "
+        f"vanish {_TO[where]}{limit}{mtu}; {_NEAR}, and nobody says why"
+    )
+    figures: Figures = {
+        "vanishes": trial.size,
+        "passes": largest,
+        "mtu": None if largest is None else largest + headers,
+        "interface_mtu": sizes.interface_mtu,
+    }
+    return Finding("udp.black_hole", seen, _tried(trial), figures, where)
+
+
+def _tried(trial: Trial) -> tuple[tuple[Side, str], ...]:
+    """Return what each end saw of a trial."""
+    flow, beside = trial.flow, trial.beside
+    if beside is None:
+        return ()
+    sent = f"sent {flow.sent} of {trial.size} bytes, and {beside.sent} of {SMALL} bytes"
+    if flow.kept:
+        sent += (
+            f"; {flow.kept} large ones did not even leave: the link itself refuses them "
+            f"({flow.error})"
+        )
+    theirs = (
+        f"received {flow.arrived} of the large ones, and {beside.arrived} small ones"
+    )
+    back = f"got {flow.returned} large answers back, and {beside.returned} small ones"
+    return (Side.CLIENT, sent), (Side.SERVER, theirs), (Side.CLIENT, back)
+
+
+def _remarks(one: Exchange, sizes: Sizes) -> Iterator[str]:
+    mtu, interface = sizes.mtu, sizes.interface_mtu
+    if mtu is not None and interface is not None and mtu < interface:
+        teller = next((told.offender for told in reversed(sizes.told)), None)
+        said = (
+            "this host knew already"
+            if teller is None
+            else f"ICMP from {teller or 'a router'} said so, as it should"
+        )
+        yield (
+            f"{one.address}: the path MTU is {mtu}, the interface's {interface}: {said}"
+        )
+    holes = _holes(sizes)
+    where = vanished(sizes.fragments)
+    if where is not None and where in holes:
+        yield (
+            f"{one.address}: fragments vanish too {_TO[where]}: "
+            "each is as long as what vanishes whole"
+        )
+    for trial, what in (
+        (sizes.whole, "datagrams of"),
+        (sizes.fragments, "fragments of datagrams of"),
+    ):
+        if _undecided(trial) and trial is not None:
+            yield (
+                f"{one.address}: whether {what} {trial.size} bytes pass could not be "
+                "told: none did, nor enough small ones"
+            )
+
+
+def _undecided(trial: Trial | None) -> bool:
+    """Tell whether nothing came back, and nothing can be made of it."""
+    if trial is None or trial.beside is None or trial.flow.returned:
+        return False
+    return vanished(trial) is None
+
+
+def passed(trial: Trial | None) -> tuple[bool | None, bool | None]:
+    """Return whether a size passes up, and down; None where it is not known."""
+    if trial is None:
+        return None, None
+    if trial.flow.returned:
+        return True, True
+    way = vanished(trial)
+    if way == FORTH:
+        return False, None
+    return (True, False) if way == BACK else (None, None)
+
+
+def _largest(sizes: Sizes) -> tuple[int | None, int | None]:
+    """Return the largest datagram that passes whole, up and down."""
+    up, down = passed(sizes.whole)
+    size = sizes.whole.size
+    back = sizes.back.size if sizes.back is not None else None
+    upward = size if up else sizes.up
+    if down:
+        return upward, size
+    if sizes.back is not None and passed(sizes.back)[1]:
+        return upward, back
+    return upward, sizes.down
+
+
+def _told(sizes: Sizes) -> Iterator[str]:
+    up, down = _largest(sizes)
+    if up is None and down is None:
+        return
+    if up == down:
+        yield f"up to {up} bytes pass whole both ways"
+    else:
+        there, back = (size or "an unknown size" for size in (up, down))
+        yield f"up to {there} bytes pass whole there, {back} back"
+    if passed(sizes.fragments) == (True, True):
+        yield "and fragments do"
+
+
+def _figures(sizes: Sizes) -> Figures:
+    up, down = _largest(sizes)
+    there, back = passed(sizes.fragments)
+    return {
+        "interface_mtu": sizes.interface_mtu,
+        "path_mtu": sizes.mtu,
+        "up_largest": up,
+        "down_largest": down,
+        "up_fragments": there,
+        "down_fragments": back,
+    }

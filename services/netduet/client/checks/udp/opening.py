@@ -1,0 +1,107 @@
+"""Openings by datagram under way, and what comes back instead of an answer."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from netduet.client.checks.udp.results import Knock
+from netduet.client.net.udp_socket import stray_answers
+from netduet.wire import datagram
+from netduet.wire.errors import RemoteError
+from netduet.wire.frames import ANSWER, Kind
+from netduet.wire.messages import Failure, Open, Welcome, decode, encode
+
+if TYPE_CHECKING:
+    from netduet.client.net.dial import Address
+    from netduet.client.net.udp_socket import Datagrams
+
+
+class Knocking:
+    """Openings under way."""
+
+    def __init__(self, sock: Datagrams) -> None:
+        self._sock = sock
+        self._asked: dict[str, float] = {}
+        self._token = secrets.token_bytes(16)
+        self._openings = 0
+        self._small = False
+        self._foreign = b""
+        self._error = ""
+        self._round_trip = 0.0
+        self.left = 0
+        """How many questions this kernel took."""
+        self.welcome: Welcome | None = None
+        self.refused: Failure | None = None
+
+    @property
+    def done(self) -> bool:
+        """An opening has been answered."""
+        return self.welcome is not None or self.refused is not None
+
+    def ask(self, *, small: bool) -> None:
+        """Open once more."""
+        nonce = secrets.token_hex(16)
+        opening = encode(Open(nonce=nonce))
+        self._asked[nonce] = time.monotonic()
+        self._openings += 1
+        size = datagram.OPENING_SIZE
+        data = datagram.serialize(Kind.OPEN, opening, 1, size)
+        self._send(data)
+        if small:
+            self._send(datagram.serialize(Kind.ECHO, self._token, 2))
+
+    def _send(self, data: bytes) -> None:
+        error = self._sock.send(data)
+        self._error = error or self._error
+        self.left += not error
+
+    def take(self, arrived: list[bytes]) -> None:
+        """Understand what came."""
+        for data in arrived:
+            try:
+                frame = datagram.parse(data)
+                if frame is None or not frame.flags & ANSWER:
+                    self._foreign = self._foreign or data
+                elif frame.kind == Kind.OPEN:
+                    self._welcomed(decode(Welcome, frame.payload))
+                elif frame.kind == Kind.ERROR:
+                    self.refused = decode(Failure, frame.payload)
+                elif frame.kind == Kind.ECHO and frame.payload == self._token:
+                    self._small = True
+            except RemoteError:
+                self._foreign = self._foreign or data
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        asked = self._asked.get(welcome.nonce)
+        if asked is not None:
+            self._round_trip = time.monotonic() - asked
+            self.welcome = welcome
+
+    def found(self, begin: float, end: float) -> Knock:
+        """Return what came of it."""
+        return Knock(
+            self._openings,
+            self.welcome,
+            self.refused,
+            small=self._small,
+            foreign=self._foreign,
+            notices=tuple(self._sock.notices),
+            error=self._error,
+            round_trip=self._round_trip,
+            begin=begin,
+            end=end,
+        )
+
+
+def answered_from(address: Address, seconds: float) -> str:
+    """Return which other address and port answer an opening, "" when none does."""
+    nonce = secrets.token_hex(16)
+    opening = encode(Open(nonce=nonce))
+    data = datagram.serialize(Kind.OPEN, opening, 1, datagram.OPENING_SIZE)
+    for said, source in stray_answers(address, data, seconds):
+        # The nonce cannot be guessed: whoever says it was asked by us.
+        if nonce.encode() in said:
+            return source
+    return ""

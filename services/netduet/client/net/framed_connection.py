@@ -1,0 +1,343 @@
+"""The client's end of a framed connection: socket to wire, with deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from netduet.client.net.dial import Address, classify, connect
+from netduet.client.net.handshake import Ending, Opening, ended, opened, unopened
+from netduet.net import kernel
+from netduet.wire.connection import SEND_EOF, Connection
+from netduet.wire.events import (
+    Answered,
+    DataReceived,
+    EchoReceived,
+    EofReceived,
+    Event,
+    PlainReceived,
+)
+from netduet.wire.frames import Kind
+from netduet.wire.messages import (
+    Inspection,
+    InspectQuestion,
+    LedgerAnswer,
+    LedgerQuestion,
+    Open,
+    Report,
+    ReportQuestion,
+    Welcome,
+)
+from netduet.wire.state_machine import Limits, Role, State
+
+if TYPE_CHECKING:
+    import socket
+
+    from pydantic import BaseModel
+
+    from netduet.client.checks.base import Patience
+
+Message = TypeVar("Message", bound="BaseModel")
+
+FIRST_BYTES: Final = 256
+"""How much of a stranger's talk is kept."""
+
+_SETTLE: Final = 0.2
+"""Seconds in which a stranger may finish the sentence that it began."""
+
+_LATE: Final = 0.25
+_GRACE: Final = 0.1
+
+
+class Conversation(asyncio.Protocol):
+    """One framed connection. Made by ``converse``; ``close`` it in any case."""
+
+    def __init__(self) -> None:
+        """Prepare; the loop calls the rest."""
+        self.connection = Connection(Role.CLIENT, Limits(), 0.0)
+        self.lost: BaseException | None = None
+        self.gone = False
+        self.ending: Ending | None = None
+        self.welcome: Welcome
+        """What the opening was answered with; not there before."""
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._question = 0
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport, and who talks to whom."""
+        self._transport = cast("asyncio.Transport", transport)
+        # Kept: uvloop knows neither once the connection is gone.
+        self._own = transport.get_extra_info("sockname")
+        self._peer = transport.get_extra_info("peername")
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; wake who waits."""
+        self._events += self.connection.receive_data(data, time.monotonic())
+        self._flush()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """Take the end of the server's sending; our side stays open."""
+        self._events += self.connection.receive_eof(time.monotonic())
+        self._wake()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Remember how it ended."""
+        self.lost = exc
+        self.gone = True
+        self._wake()
+
+    # What a check calls
+
+    async def open(self, patience: float) -> Opening:
+        """Open, and wait for the welcome or for whatever comes instead."""
+        begin = time.monotonic()
+        nonce = secrets.token_hex(16)
+        before = self._resent()
+        if self.connection.state is State.START and not self.gone:
+            # Else the far end was done before we could speak.
+            self.connection.open(Open(nonce=nonce), begin)
+            self._flush()
+        event = await self._next(patience)
+        opening = opened(event, nonce, gone=self.gone, lost=self.lost)
+        if opening.welcome is not None:
+            self.welcome = opening.welcome
+        if opening.foreign:
+            opening = replace(opening, foreign=await self._gather(opening.foreign))
+        return replace(
+            opening,
+            sent=self.connection.bytes_sent,
+            acked=self._acked(),
+            resent=max(0, self._resent() - before),
+            own_socket=self._peer == self._own,
+            begin=begin,
+            end=time.monotonic(),
+        )
+
+    async def report(self, patience: float) -> Report | None:
+        """Ask for the server's evidence about this connection; None if it stays away."""
+        return await self._ask(Kind.REPORT, ReportQuestion(), Report, patience)
+
+    async def ledger(self, conn_id: str, patience: float) -> LedgerAnswer | None:
+        """Ask how another connection went; None if no answer comes."""
+        question = LedgerQuestion(conn_id=conn_id)
+        return await self._ask(Kind.LEDGER, question, LedgerAnswer, patience)
+
+    async def inspect(
+        self, conn_id: str, patience: float, window: float | None = None
+    ) -> Inspection | None:
+        """Ask how another connection stands, and how the server fares; None if not.
+
+        ``window`` is how many seconds the server is to look back on.
+        """
+        question = InspectQuestion(conn_id=conn_id, window=window)
+        return await self._ask(Kind.INSPECT, question, Inspection, patience)
+
+    def send(
+        self, kind: Kind, question: BaseModel | bytes, *, more: bool = False
+    ) -> int:
+        """Ask, in one write; return the question's number, for ``answer``.
+
+        With ``more`` it waits, and leaves in one write with the next question.
+        A connection that has ended meanwhile takes the question, and answers none.
+        """
+        self._question += 1
+        if self.connection.state is State.OPEN and not self.gone:
+            self.connection.ask(kind, question, self._question)
+            if not more:
+                self._flush()
+        return self._question
+
+    async def answer(self, number: int, patience: float) -> BaseModel | bytes | None:
+        """Return the answer to a question: a message, or data; None if none came.
+
+        None comes when the time is up, and can be asked for again; or when the
+        connection has ended, and then ``ending`` says how.
+        """
+        until = time.monotonic() + patience
+        while self.ending is None:
+            event = await self._next(until - time.monotonic())
+            match event:
+                case Answered(_, message, frame_id) if frame_id == number:
+                    return message
+                case DataReceived(_, payload, frame_id) if frame_id == number:
+                    return payload
+                case None if not self.gone:
+                    return None
+            self.ending = ended(event, self.lost)
+        return None
+
+    async def echoes(self, patience: float) -> int | None:
+        """Return how many ECHO frames come back next; None as for ``answer``."""
+        if self.ending is not None:
+            return None
+        event = await self._next(patience)
+        if isinstance(event, EchoReceived):
+            return event.count
+        if event is not None or self.gone:
+            self.ending = ended(event, self.lost)
+        return None
+
+    def end_sending(self) -> None:
+        """End our sending by the end of stream alone; the server may still answer."""
+        if self.connection.state is State.OPEN and not self.gone:
+            self.connection.end_sending()
+            self._flush()
+
+    def push(self, data: bytes) -> None:
+        """Send bytes that mean nothing, whatever the protocol's state."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def set_option(self, level: int, name: int, value: int) -> None:
+        """Set an option of the socket.
+
+        Raises:
+            OSError: the kernel refuses it.
+
+        """
+        self._transport.get_extra_info("socket").setsockopt(level, name, value)
+
+    async def end(self, patience: float) -> bool:
+        """End the stream by an END frame; tell whether the server ended its own."""
+        if self.connection.state is not State.OPEN or self.gone:
+            return False
+        self.connection.end()
+        self._flush()
+        until = time.monotonic() + patience
+        while (left := until - time.monotonic()) > 0:
+            event = await self._next(left)
+            if event is None or isinstance(event, EofReceived):
+                return event is not None
+        return False
+
+    def info(self) -> dict[str, int | str] | None:
+        """Return this kernel's view of the connection."""
+        if self.gone:
+            return None
+        return kernel.tcp_info(self._transport.get_extra_info("socket").fileno())
+
+    def local(self) -> tuple[str, int]:
+        """Return our own address and port."""
+        return self._own[0], self._own[1]
+
+    def reset(self) -> None:
+        """Reset the connection."""
+        if not self._transport.is_closing():
+            kernel.reset_on_close(self._transport.get_extra_info("socket").fileno())
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    # Parts
+
+    async def _ask(
+        self, kind: Kind, question: BaseModel, model: type[Message], patience: float
+    ) -> Message | None:
+        if self.connection.state is not State.OPEN:
+            return None
+        answer = await self.answer(self.send(kind, question), patience)
+        return answer if isinstance(answer, model) else None
+
+    async def _gather(self, first: bytes) -> bytes:
+        """Let a stranger finish: a banner or an error page comes in pieces."""
+        data = first
+        until = time.monotonic() + _SETTLE
+        while len(data) < FIRST_BYTES and (left := until - time.monotonic()) > 0:
+            event = await self._next(left)
+            if not isinstance(event, PlainReceived):
+                break
+            data += event.data
+        return data[:FIRST_BYTES]
+
+    async def _next(self, patience: float) -> Event | None:
+        """Return the next event; None when time is up or the connection is gone."""
+        until = time.monotonic() + patience
+        while not self._events and not self.gone:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(until - time.monotonic()):
+                    await self._waiter
+            except TimeoutError:
+                # Late ourselves: what came meanwhile is read before it is judged.
+                if time.monotonic() - until < _LATE:
+                    break
+                until = time.monotonic() + _GRACE
+            finally:
+                self._waiter = None
+        return self._events.popleft() if self._events else None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _flush(self) -> None:
+        out = self.connection.data_to_send()
+        if not out or self._transport.is_closing():
+            return
+        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if out[-1] == SEND_EOF:
+            self._transport.write_eof()
+
+    def _resent(self) -> int:
+        info = self.info()
+        return 0 if info is None else int(info["total_retrans"])
+
+    def _acked(self) -> int | None:
+        info = self.info()
+        if info is None:
+            return None
+        acked = info["bytes_acked"]
+        # The SYN counts as one byte (RFC 9293 §3.4).
+        return max(0, acked - 1) if isinstance(acked, int) else None
+
+
+async def converse(sock: socket.socket) -> Conversation:
+    """Return a conversation over a connected socket, which it then owns.
+
+    Raises:
+        OSError: the connection is gone already.
+
+    """
+    loop = asyncio.get_running_loop()
+    _, conversation = await loop.create_connection(Conversation, sock=sock)
+    return conversation
+
+
+@asynccontextmanager
+async def meeting(
+    address: Address, patience: Patience
+) -> AsyncIterator[tuple[Opening, Conversation | None]]:
+    """Connect, open, and close in the end; never raises by itself.
+
+    Gives what came of the opening, and a conversation where it was welcomed.
+    """
+    dialled = await connect(address, patience.connect)
+    conversation = None
+    if dialled.sock is None:
+        opening = unopened(dialled, dialled.cause, dialled.detail)
+    else:
+        try:
+            conversation = await converse(dialled.sock)
+        except OSError as error:
+            dialled.sock.close()
+            opening = unopened(dialled, *classify(error))
+    try:
+        if conversation is not None:
+            opening = await conversation.open(patience.answer)
+        yield opening, conversation if opening.welcome is not None else None
+    finally:
+        if conversation is not None:
+            conversation.close()

@@ -1,0 +1,129 @@
+"""What came of an opening, and how a connection ended. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netduet.client.net.dial import Cause, Dialled, classify
+from netduet.wire.errors import Code, RemoteError
+from netduet.wire.events import (
+    EofReceived,
+    ErrorReceived,
+    Event,
+    PeerFailed,
+    PlainReceived,
+    WelcomeReceived,
+)
+from netduet.wire.messages import Failure, Welcome
+from netduet.wire.untrusted import escape
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What came of an opening: exactly one of the first five, or ``closed``.
+
+    ``acked`` is how many of the ``sent`` bytes the far kernel has taken, None
+    when this kernel does not say; ``resent`` how many packets it sent again;
+    ``accepted`` False when not even a connection was
+    made. Times are monotonic seconds.
+    """
+
+    welcome: Welcome | None = None
+    foreign: bytes = b""
+    refused: Failure | None = None
+    broken: RemoteError | None = None
+    cause: Cause | None = None
+    closed: bool = False
+    detail: str = ""
+    sent: int = 0
+    acked: int | None = None
+    resent: int = 0
+    accepted: bool = True
+    own_socket: bool = False
+    begin: float = 0.0
+    end: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a connection ended under a question.
+
+    ``how`` is ``eof``, ``error`` (the server said why), ``broken`` (its bytes broke
+    a rule) or the word of a ``dial.Cause``: ``reset`` above all.
+    """
+
+    how: str
+    detail: str
+
+
+def opened(
+    event: Event | None, nonce: str, *, gone: bool, lost: BaseException | None
+) -> Opening:
+    """Return what came of an opening.
+
+    Args:
+        event: the first one that came, None when none did in time.
+        nonce: what the welcome has to repeat.
+        gone: whether the connection has ended.
+        lost: the error that it ended by.
+
+    """
+    match event:
+        case WelcomeReceived(message) if message.nonce == nonce:
+            return Opening(welcome=message)
+        case WelcomeReceived():
+            said = "the answer carries a nonce that is not ours"
+            return Opening(broken=RemoteError(Code.BAD_MESSAGE, said))
+        case PlainReceived(data):
+            return Opening(foreign=data)
+        case ErrorReceived(message):
+            return Opening(refused=message)
+        case PeerFailed(error):
+            return Opening(broken=error)
+        case EofReceived():
+            return Opening(closed=True)
+    if gone and lost is None:
+        return Opening(closed=True)
+    if gone and lost is not None:
+        cause, detail = classify(lost)
+        return Opening(cause=cause, detail=detail)
+    return Opening(cause=Cause.TIMEOUT, detail="no answer in time")
+
+
+def unopened(dialled: Dialled, cause: Cause | None, detail: str) -> Opening:
+    """Return what came of a connection that could not even be asked."""
+    return Opening(
+        cause=cause,
+        detail=detail,
+        accepted=dialled.sock is not None or cause is Cause.RESET,
+        begin=dialled.begin,
+        end=dialled.end,
+    )
+
+
+def ended(event: Event | None, lost: BaseException | None) -> Ending | None:
+    """Return the end that an event is, None for one that is none.
+
+    Args:
+        event: what came, None when the connection is gone.
+        lost: the error that it ended by.
+
+    """
+    match event:
+        case EofReceived():
+            return Ending("eof", "the server ended its sending")
+        case ErrorReceived(message):
+            return Ending("error", escape(f"{message.code}: {message.message}"))
+        case PeerFailed(error):
+            return Ending("broken", escape(error.message))
+        case None if lost is not None:
+            cause, detail = classify(lost)
+            return Ending(cause.value, detail)
+        case None:
+            return Ending("eof", "the connection was closed")
+    return None

@@ -1,0 +1,182 @@
+"""The far end's evidence, asked for over a second connection.
+
+Behind a balancer a second connection may reach another instance: it is tried
+again, a bounded number of times, until the same instance answers, then at the
+address that the instance itself answered from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from netduet.client.net.dial import Address
+from netduet.client.net.framed_connection import meeting
+from netduet.client.results.instance import named
+from netduet.client.results.verdict import Fares
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from netduet.client.checks.base import Patience
+    from netduet.client.net.framed_connection import Conversation
+    from netduet.wire.messages import (
+        Inspection,
+        LedgerAnswer,
+        LedgerEntry,
+        TcpInfo,
+        Welcome,
+    )
+
+Answer = TypeVar("Answer")
+
+TRIES: Final = 4
+
+_PATIENTLY: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """What the server knows of a connection: its record, and its kernel's view now.
+
+    ``missing`` says why there is no record; ``found`` whether the same instance
+    was there to be asked at all.
+    """
+
+    entry: LedgerEntry | None = None
+    view: TcpInfo | None = None
+    missing: str = ""
+    found: bool = True
+
+
+async def ledger_entry(
+    address: Address, welcome: Welcome, patience: Patience
+) -> tuple[LedgerEntry | None, str]:
+    """Return how the server saw a connection, or None and why it cannot be had.
+
+    Args:
+        address: where the connection was made to.
+        welcome: what it was welcomed with.
+        patience: how long to wait.
+
+    """
+
+    async def ask(conversation: Conversation) -> LedgerAnswer | None:
+        answer = await conversation.ledger(welcome.conn_id, patience.answer)
+        await conversation.end(patience.answer)
+        return answer
+
+    answer, why = await _same_instance(address, welcome, patience, ask)
+    if answer is not None and answer.entry is None:
+        return None, "the instance no longer remembers the connection"
+    return None if answer is None else answer.entry, why
+
+
+async def present_view(
+    address: Address, welcome: Welcome, patience: Patience
+) -> tuple[TcpInfo | None, str]:
+    """Return how a connection stands for the server's kernel now, as ``ledger_entry``."""
+    if "inspect" not in welcome.features:
+        return None, "the server is of a version that does not tell"
+
+    async def ask(conversation: Conversation) -> Inspection | None:
+        answer = await conversation.inspect(welcome.conn_id, patience.answer)
+        await conversation.end(patience.answer)
+        return answer
+
+    answer, why = await _same_instance(address, welcome, patience, ask)
+    if answer is not None and answer.connection is None:
+        return None, "the instance no longer has the connection"
+    return None if answer is None else answer.connection, why
+
+
+async def far_end(address: Address, welcome: Welcome, patience: Patience) -> Far:
+    """Return all that the server knows of a connection, asked as ``ledger_entry`` is."""
+
+    async def ask(
+        conversation: Conversation,
+    ) -> tuple[LedgerAnswer | None, Inspection | None]:
+        record = await conversation.ledger(welcome.conn_id, patience.answer)
+        view = None
+        if "inspect" in welcome.features:
+            view = await conversation.inspect(welcome.conn_id, patience.answer)
+        await conversation.end(patience.answer)
+        return record, view
+
+    told, why = await _same_instance(address, welcome, patience, ask)
+    if told is None:
+        return Far(missing=why, found=False)
+    record, inspection = told
+    view = None if inspection is None else inspection.connection
+    if record is None:
+        return Far(None, view, "the instance did not answer the question")
+    if record.entry is None:
+        return Far(None, view, "the instance no longer remembers the connection")
+    return Far(record.entry, view)
+
+
+async def _same_instance(
+    address: Address,
+    welcome: Welcome,
+    patience: Patience,
+    ask: Callable[[Conversation], Awaitable[Answer | None]],
+) -> tuple[Answer | None, str]:
+    """Ask the instance that welcomed; return its answer, or None and why there is none."""
+    why = "no instance answered"
+    for place in (*[address] * TRIES, *own_addresses(welcome)):
+        async with meeting(place, patience) as (opening, conversation):
+            if conversation is None:
+                said = opening.detail or "was not welcomed"
+                why = f"a second connection to {place}: {said}"
+            elif conversation.welcome.boot_id != welcome.boot_id:
+                why = "only other instances answered"
+            elif (answer := await ask(conversation)) is None:
+                return None, "the instance did not answer the question"
+            else:
+                return answer, ""
+    return None, why
+
+
+def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
+    """Return the address an instance says it answered from, if it is one at all."""
+    said, port = welcome.local.address, welcome.local.port
+    try:
+        version = ipaddress.ip_address(said).version
+    except ValueError:  # the text of a peer: never resolved, never shown as it is
+        return ()
+    if "%" in said or not port:
+        return ()
+    family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004
+    return (Address(family, said, port),)
+
+
+async def fares(
+    addresses: Sequence[Address], patience: Patience, since: float
+) -> Fares | None:
+    """Return how the worst off of the servers at these addresses has fared.
+
+    ``since`` is a monotonic second. None when none of them says so in time: a starved server has thrice as long.
+    """
+    long = replace(patience, answer=_PATIENTLY * patience.answer)
+    asked = await asyncio.gather(
+        *(_fares(one, long, since) for one in addresses[:TRIES])
+    )
+    return max(filter(None, asked), key=lambda one: one.lost, default=None)
+
+
+async def _fares(address: Address, patience: Patience, since: float) -> Fares | None:
+    async with meeting(address, patience) as (_, conversation):
+        if conversation is None or "inspect" not in conversation.welcome.features:
+            return None
+        welcome = conversation.welcome
+        window = time.monotonic() - since
+        answer = await conversation.inspect(welcome.conn_id, patience.answer, window)
+    if answer is None:
+        return None
+    lost = max(answer.stalled, answer.throttled or 0.0)
+    who = named(answer.instance, welcome.node, welcome.zone)
+    return Fares(who, answer.window, lost)

@@ -1,0 +1,292 @@
+"""A connected UDP socket, and all that its kernel tells: answers, ICMP errors, drops.
+
+Blocking, for a thread of its own: a burst keeps time better there than in the event
+loop, and uvloop takes an error queue that is not empty for a broken descriptor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import select
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from netduet.net import kernel
+
+if TYPE_CHECKING:
+    from netduet.client.net.dial import Address
+
+LARGEST: Final = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
+"""The most bytes that a datagram carries, by family."""
+
+HEADERS: Final = {socket.AF_INET: 28, socket.AF_INET6: 48}
+"""Bytes of the headers of IP and UDP, without options."""
+
+# linux/in.h, linux/in6.h: socket has names for none of them before Python 3.14.
+_MTU_DISCOVER: Final = {socket.AF_INET: 10, socket.AF_INET6: 23}
+_MTU: Final = {socket.AF_INET: 14, socket.AF_INET6: 24}
+_RECVERR: Final = {socket.AF_INET: 11, socket.AF_INET6: 25}
+_LEVEL: Final = {
+    socket.AF_INET: socket.IPPROTO_IP,
+    socket.AF_INET6: socket.IPPROTO_IPV6,
+}
+_FRAGMENT, _FORBID, _FORBID_UP_TO_DEVICE = 0, 2, 3  # IP_PMTUDISC_DONT, _DO, _PROBE
+
+# linux/errqueue.h, struct sock_extended_err: errno, origin, type, code, pad, info, data;
+# the address of whoever sent the ICMP message stands behind it.
+_EXTENDED: Final = struct.Struct("=IBBBBII")
+_ORIGIN_LOCAL: Final = 1
+
+_RECEIVE_BUFFER: Final = 4 * 1024 * 1024
+_BATCH: Final = 512
+_NOTICES: Final = 64
+_TRIES: Final = 4
+
+_STRAYS: Final = 16
+"""Datagrams that are looked at, for one from elsewhere."""
+
+_TOLD_BY_OTHERS: Final = frozenset(
+    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An ICMP error about a datagram of ours.
+
+    ``error`` is the errno's name; ``offender`` who sent it, "" when the kernel does
+    not say; ``mtu`` is what it asks for when a datagram was too large, else 0;
+    ``kind`` and ``code`` are the message's type and code, 0 when not known.
+    """
+
+    error: str
+    offender: str = ""
+    mtu: int = 0
+    kind: int = 0
+    code: int = 0
+
+
+class Datagrams:
+    """One connected socket. Use as a context manager."""
+
+    def __init__(self, address: Address) -> None:
+        """Connect; nothing is sent.
+
+        Raises:
+            OSError: no socket, or no route.
+
+        """
+        family = self._family = address.family
+        self._sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._sock.setblocking(False)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            hear_errors(self._sock, family)
+            self._sock.connect(address.sockaddr)
+        except OSError:
+            self._sock.close()
+            raise
+        self._poll = select.poll()
+        self._poll.register(self._sock, select.POLLIN)
+        self._drops_before = kernel.socket_drops(self._sock.fileno())
+        self.notices: list[Notice] = []
+        """The ICMP errors so far, a bounded number of them."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+    @property
+    def headers(self) -> int:
+        """Bytes that IP and UDP add to each datagram."""
+        return HEADERS[self._family]
+
+    @property
+    def mtu(self) -> int | None:
+        """The path MTU that the kernel assumes; None when it does not say."""
+        try:
+            return self._sock.getsockopt(_LEVEL[self._family], _MTU[self._family])
+        except OSError:
+            return None
+
+    @property
+    def interface_mtu(self) -> int | None:
+        """The MTU of the interface that leads there; None when it cannot be had.
+
+        Nothing is sent: a datagram that must not be larger than the interface's MTU,
+        and is, comes back through the error queue with that MTU.
+        """
+        known = self.mtu
+        if known is not None and known >= LARGEST[self._family] + self.headers:
+            return known  # loopback: no datagram is too large for it
+        self._discover(_FORBID_UP_TO_DEVICE)
+        with contextlib.suppress(OSError):
+            self._sock.send(bytes(LARGEST[self._family]))
+        return next((one.mtu for one in self._queue() if one.mtu), None)
+
+    @property
+    def dropped(self) -> int | None:
+        """Datagrams that this socket itself had no room for; None when not known.
+
+        SO_MEMINFO holds the very counter that SO_RXQ_OVFL sends along with the next
+        datagram (sk_drops), without a next datagram.
+        """
+        now = kernel.socket_drops(self._sock.fileno())
+        if now is None or self._drops_before is None:
+            return None
+        return now - self._drops_before
+
+    def fragment(self, *, allowed: bool) -> None:
+        """Let datagrams travel in fragments, or forbid it to all on the way."""
+        self._discover(_FRAGMENT if allowed else _FORBID)
+
+    def send(self, data: bytes) -> str:
+        """Send; return "" or the name of the error that kept it from leaving."""
+        name = ""
+        for _ in range(_TRIES):
+            try:
+                self._sock.send(data)
+            except OSError as error:
+                name = errno.errorcode.get(error.errno or 0, str(error.errno))
+                # An ICMP error about an earlier one: this one has not been tried.
+                if not self._note(error):
+                    break
+            else:
+                return ""
+        return name  # without a route each try says the same
+
+    def fileno(self) -> int:
+        """Return the descriptor, for who waits for many of them."""
+        return self._sock.fileno()
+
+    def wait(self, seconds: float) -> list[bytes]:
+        """Return what has come, or comes next within so many seconds."""
+        if not self._poll.poll(math.ceil(max(0.0, seconds) * 1000)):
+            return []
+        return self.take()
+
+    def take(self) -> list[bytes]:
+        """Return what has come; the errors that the kernel tells of are noted."""
+        arrived: list[bytes] = []
+        for _ in range(_BATCH):
+            try:
+                arrived.append(self._sock.recv(65_535))
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._note(error)
+        if not arrived:
+            self._keep(self._queue())  # else it would wake us again at once
+        return arrived
+
+    def _discover(self, how: int) -> None:
+        self._sock.setsockopt(_LEVEL[self._family], _MTU_DISCOVER[self._family], how)
+
+    def _note(self, error: OSError) -> bool:
+        """Remember what the error queue holds; tell whether others caused the error."""
+        told = [one for one in self._queue() if not one.local]
+        self._keep(told)
+        if not told and error.errno in _TOLD_BY_OTHERS:
+            # A kernel without an error queue tells the error alone.
+            self._keep([_Queued(errno.errorcode[error.errno], "", 0, local=False)])
+            return True
+        return bool(told)
+
+    def _keep(self, told: list[_Queued]) -> None:
+        room = _NOTICES - len(self.notices)
+        self.notices += [
+            Notice(one.error, one.offender, one.mtu, one.kind, one.code)
+            for one in told
+            if not one.local
+        ][:room]
+
+    def _queue(self) -> list[_Queued]:
+        return error_queue(self._sock, self._family)
+
+
+def stray_answers(
+    address: Address, question: bytes, seconds: float
+) -> list[tuple[bytes, str]]:
+    """Ask once, and return what comes from elsewhere: data, and host and port.
+
+    A connected socket hears its peer alone, so another one asks, and waits in vain
+    where all is well. Never raises.
+    """
+    strays: list[tuple[bytes, str]] = []
+    until = time.monotonic() + seconds
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(address.family, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.sendto(question, address.sockaddr)
+        while len(strays) < _STRAYS and (left := until - time.monotonic()) > 0:
+            sock.settimeout(left)
+            data, source = sock.recvfrom(65_535)
+            if source[:2] != address.sockaddr[:2]:
+                host = source[0].partition("%")[0]
+                shown = f"[{host}]" if ":" in host else host
+                strays.append((data, f"{shown}:{source[1]}"))
+    return strays
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    error: str
+    offender: str
+    mtu: int
+    local: bool
+    kind: int = 0
+    code: int = 0
+
+
+def hear_errors(sock: socket.socket, family: socket.AddressFamily) -> None:
+    """Have the kernel keep the ICMP errors about a socket's packets (ip(7), IP_RECVERR)."""
+    sock.setsockopt(_LEVEL[family], _RECVERR[family], 1)
+
+
+def error_queue(sock: socket.socket, family: socket.AddressFamily) -> list[_Queued]:
+    """Empty the error queue of a socket, and return what was in it."""
+    told = []
+    for _ in range(_BATCH):
+        try:
+            _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+        except OSError:
+            break
+        told += [
+            extended_error(data)
+            for level, kind, data in ancillary
+            if (level, kind) == (_LEVEL[family], _RECVERR[family])
+        ]
+    return told
+
+
+def extended_error(data: bytes) -> _Queued:
+    """Return what a message of the error queue says (ip(7), IP_RECVERR)."""
+    number, origin, kind, code, _, info, _ = _EXTENDED.unpack_from(data)
+    name = errno.errorcode.get(number, str(number))
+    mtu = info if number == errno.EMSGSIZE else 0
+    offender = _offender(data[_EXTENDED.size :])
+    return _Queued(name, offender, mtu, origin == _ORIGIN_LOCAL, kind, code)
+
+
+def _offender(sockaddr: bytes) -> str:
+    family = int.from_bytes(sockaddr[:2], sys.byteorder)
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, sockaddr[4:8])
+    if family == socket.AF_INET6:
+        return socket.inet_ntop(socket.AF_INET6, sockaddr[8:24])
+    return ""

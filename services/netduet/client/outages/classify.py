@@ -1,0 +1,350 @@
+"""What trouble is, while it goes on and when it is over, in words. Pure."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from netduet.client.net.dial import UNROUTED
+from netduet.client.outages import describe
+from netduet.client.outages.correlate import (
+    HALF,
+    NEAR,
+    Incident,
+    away,
+    moved,
+    overflowed,
+    sort_out,
+)
+from netduet.client.outages.events import Closure, Outage, Pause, Restart, covered
+from netduet.client.outages.observations import Place
+from netduet.client.outages.outage import UNMET, Trouble
+from netduet.client.results.failure import (
+    BACK,
+    CLIENT,
+    FORTH,
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+)
+from netduet.client.results.verdict import Side
+from netduet.wire.untrusted import escape
+
+REFUSED: Final = "ECONNREFUSED"
+
+DATAGRAMS: Final = "watch.datagrams"
+
+QUARTER: Final = 0.25
+"""Share of a pause in which an end did not run that explains it: what waited comes late."""
+
+_AT_ONCE: Final = 1.0
+"""Seconds within which the server's stream must have stopped with ours to be out too."""
+
+_WAYS: Final = {
+    FORTH: "nothing arrived on the way to the server",
+    BACK: "nothing arrived on the way back from the server",
+    INTERMEDIARY: "nothing arrived either way",
+    UNKNOWN: "nothing came back",
+}
+
+
+_DATAGRAMS: Final = {
+    FORTH: "no datagrams arrive on the way to the server",
+    UNKNOWN: "no datagrams come back",
+}
+_WITHHELD: Final = "this end itself could not send there"
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What goes on now, by the stream, by fresh connections, by the old one.
+
+    ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
+    whether this peer has ever answered; ``worked`` whether a connection begun since
+    datagrams stay away worked. ``gone``: no datagrams pass that could tell,
+    and the old connection broke and could not be made again. ``withheld`` is why our
+    own kernel sends nothing there, "" where it does.
+    """
+
+    stream: Outage | None = None
+    closure: Closure | None = None
+    pause: Pause | None = None
+    why: str = ""
+    seen: bool = True
+    gone: bool = False
+    withheld: str = ""
+    worked: bool = False
+
+    @property
+    def proven(self) -> bool:
+        """Both ends ran, and had room, for most of what the stream shows."""
+        one = self.stream
+        if one is None:
+            return True
+        return one.slipped + one.deaf < HALF * one.seconds and not overflowed(one)
+
+    @property
+    def begin(self) -> float | None:
+        """When the first of them began; None: all is well."""
+        spans = (self.stream, self.closure, self.pause)
+        return min((one.begin for one in spans if one is not None), default=None)
+
+
+def excused(signs: Signs, ours: float, theirs: float, seconds: float) -> Signs:
+    """Return the signs without what an end that did not run explains.
+
+    In ``seconds`` since they began this end did not run for ``ours``, and the server,
+    as its stream shows, for ``theirs``.
+    """
+    if ours >= HALF * seconds:
+        return Signs()
+    if ours + theirs >= QUARTER * seconds:
+        return replace(signs, pause=None)
+    return signs
+
+
+def provisional(signs: Signs, now: float, *, shaken: bool = False) -> Trouble:
+    """Say what can be said while it goes on.
+
+    ``shaken``: the old connection has stood still or broken lately.
+    """
+    begin = signs.begin
+    begin = now if begin is None else begin
+    where = _blamed(signs.why)
+    stream, closure = signs.stream, signs.closure
+    if stream is not None and signs.worked and not signs.withheld:
+        seen = f"{_DATAGRAMS[stream.where]}; connections work"
+        return _going_on(DATAGRAMS, stream.where, begin, now, seen)
+    if stream is not None and stream.where == FORTH and not signs.withheld:
+        seen = "nothing arrives on the way to the server; what it sends comes"
+        return _going_on("stream.outage", FORTH, begin, now, seen)
+    if closure is not None and not signs.seen:
+        seen = f"no netduet has answered there yet: {escape(closure.why)}"
+        return _going_on(UNMET, where, begin, now, seen)
+    if stream is not None:
+        return _silence(signs, begin, now)
+    if closure is not None and signs.gone:
+        seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
+        failure = "watch.refused" if where == SERVER else "stream.outage"
+        return _going_on(failure, where, begin, now, seen)
+    if closure is not None:
+        seen = f"new connections do not work ({escape(closure.why)})"
+        if signs.pause is not None:
+            seen += ", and the old one stands still"
+        elif not shaken:
+            seen += ", and what is there goes on"
+        return _going_on("stream.new_connections", where, begin, now, seen)
+    seen = "the old connection stands still, and new ones work"
+    return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
+
+
+def _silence(signs: Signs, begin: float, now: float) -> Trouble:
+    """Say what it is that no datagrams come."""
+    if signs.withheld:
+        seen = f"this end itself cannot send there ({_spelt(signs.withheld)})"
+        return _going_on("stream.outage", CLIENT, begin, now, seen)
+    if REFUSED in signs.why:
+        seen = "nothing listens there any more: its host refuses connections"
+        return _going_on("watch.refused", SERVER, begin, now, seen)
+    seen = "nothing comes back"
+    if signs.why:
+        seen += f"; new connections: {escape(signs.why)}"
+    else:
+        seen += " to datagrams; new connections have not failed so far"
+    return _going_on("stream.outage", _blamed(signs.why), begin, now, seen)
+
+
+def _blamed(why: str) -> str:
+    """Return at which end it is that a connection failed so; unknown for silence."""
+    if REFUSED in why:
+        return SERVER
+    return CLIENT if why == UNROUTED else UNKNOWN
+
+
+def _spelt(code: str) -> str:
+    """Return an error's name with the kernel's words for it."""
+    number = getattr(errno, code, None)
+    return code if number is None else f"{code}: {os.strerror(number)}"
+
+
+def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Trouble:
+    # The stream's thread may have seen it begin after the look's time was taken.
+    return Trouble(failure, where, begin, max(begin, now), seen, ended=False)
+
+
+def final(place: Place, tolerance: float) -> list[Trouble]:
+    """Say what all that happened comes to; nothing where chance explains it.
+
+    What connections alone had to bear counts when it is longer than ``tolerance``
+    seconds. The longest comes first.
+    """
+    told = sort_out(place)
+    found = [_incident(place, one) for one in told.incidents]
+    found += [_restarted(one) for one in told.restarts if moved(one)]
+    found += _connections(place, told.closures, told.pauses, tolerance)
+    return sorted(found, key=lambda one: -one.seconds)
+
+
+def _incident(place: Place, one: Incident) -> Trouble:
+    restart = one.restart
+    if restart is not None and moved(restart):
+        again = _restarted(restart)
+        seen = again.seen
+        if one.closure is not None:
+            seen += f"; new connections: {escape(one.closure.why)}"
+        return replace(again, seen=seen, evidence=describe.effects(one))
+    if not one.outages:
+        return _by_connections(place, one)
+    where = one.where
+    if where == FORTH and restart is not None and _both(one, restart):
+        where = INTERMEDIARY
+    flow = place.datagrams
+    if covered(flow.withheld, one.begin, one.end) >= HALF * one.seconds:
+        seen = _lasted(f"{_WITHHELD} ({_spelt(flow.error)})", one)
+        evidence = (
+            (Side.CLIENT, "its own kernel let none out"),
+            *describe.effects(one),
+        )
+        return Trouble("stream.outage", CLIENT, one.begin, one.end, seen, evidence)
+    told = replace(one, where=where)
+    evidence = (*describe.losses(place, told), *describe.overflows(told))
+    seen, failure = _lasted(_WAYS[where], one), "stream.outage"
+    doubt = _doubt(one)
+    if doubt:
+        seen += f"; {doubt}, so nothing is proven"
+    elif one.closure is not None and one.closure.turned_away:
+        seen += f"; new connections: {escape(one.closure.why)}"
+    elif _connections_went_on(place, one):
+        failure = DATAGRAMS
+        seen += ", of datagrams alone: connections worked all the while"
+    proven = not doubt
+    return Trouble(failure, where, one.begin, one.end, seen, evidence, proven=proven)
+
+
+def _lasted(seen: str, one: Incident) -> str:
+    off = max(outage.precision for outage in one.outages)
+    return f"{seen} for {one.seconds:.2f} s (±{off:.2f} s)"
+
+
+def _doubt(one: Incident) -> str:
+    """Return why an outage proves nothing of the network; "" if it does."""
+    starved = max(one.starved, 0.0)
+    if starved >= HALF * one.seconds:
+        return f"for {starved:.2f} s of it {_starved(one)} itself did not run"
+    return "an end's own buffer was full meanwhile" if one.overflows else ""
+
+
+def _connections_went_on(place: Place, one: Incident) -> bool:
+    """Tell whether it was long enough for connections to show it, and none did.
+
+    On the old one there are two questions in the time from one fresh one to the next.
+    """
+    shown = one.closure is not None or one.pause is not None
+    long = one.seconds >= 2 * place.fresh.period
+    tried = place.old.answered > 0 and place.fresh.begun > place.fresh.failed
+    return long and tried and not shown
+
+
+def _starved(one: Incident) -> str:
+    """Say which end it was that did not run for the longest."""
+    ours = max(it.deaf if it.where == BACK else it.slipped for it in one.outages)
+    theirs = max(it.slipped if it.where == BACK else it.deaf for it in one.outages)
+    return "the server" if theirs > ours else "this end"
+
+
+def _both(one: Incident, restart: Restart) -> bool:
+    """Tell whether both ways were out, though the server's old stream is not there to tell.
+
+    A server ends a stream that hears nothing for long. Had its way been open, its
+    datagrams would have come until then.
+    """
+    return restart.begin - one.begin < _AT_ONCE
+
+
+def _by_connections(place: Place, one: Incident) -> Trouble:
+    why = "" if one.closure is None else f" ({escape(one.closure.why)})"
+    seen = (
+        "neither new connections nor the old one worked"
+        f"{_bounds(one.closure)}{why}; datagrams, which would tell the direction, do not pass"
+    )
+    evidence = describe.losses(place, one)
+    where = one.where if one.closure is None else _blamed(one.closure.why)
+    return Trouble("stream.outage", where, one.begin, one.end, seen, evidence)
+
+
+def _restarted(one: Restart) -> Trouble:
+    seen = (
+        f"another start of the server answers after {one.end - one.begin:.2f} s "
+        "without one"
+    )
+    if one.said:
+        seen += f"; the one before took its leave: {escape(one.said)}"
+    said = (
+        f"boot id {escape(one.boots[0])[:8]}… before, {escape(one.boots[1])[:8]}… now"
+    )
+    evidence = ((Side.SERVER, said),)
+    return Trouble("stream.restarted", SERVER, one.begin, one.end, seen, evidence)
+
+
+def _connections(
+    place: Place,
+    closures: tuple[Closure, ...],
+    pauses: tuple[Pause, ...],
+    tolerance: float,
+) -> Iterator[Trouble]:
+    for closure in closures:
+        if closure.last - closure.begin <= tolerance:
+            continue
+        also = [one for one in pauses if _meet(one, closure)]
+        where, kept = _blamed(closure.why), "what was there went on"
+        if also:
+            kept = "the old one did not go on either"
+        seen = (
+            f"{closure.failed} new connections in a row did not work"
+            f"{_bounds(closure)} ({escape(closure.why)}); {kept}"
+        )
+        failure = "stream.new_connections"
+        if also and not place.datagrams.passed:
+            failure = "stream.outage"  # and nothing tells which way
+        yield Trouble(failure, where, closure.begin, closure.end, seen)
+    for pause in pauses:
+        starved = away(place, pause)
+        if any(_meet(pause, one) for one in closures):
+            continue
+        if pause.seconds - starved <= tolerance and not pause.broken:
+            continue
+        seen = f"the old connection stood still for {pause.seconds:.2f} s"
+        if pause.broken:
+            seen = f"the old connection broke: {escape(pause.broken)}"
+        proven = bool(pause.broken) or starved < QUARTER * pause.seconds
+        yield Trouble(
+            "stream.old_connections",
+            INTERMEDIARY,
+            pause.begin,
+            pause.end,
+            f"{seen}, {_beside(pause, place.closures)}",
+            proven=proven,
+        )
+
+
+def _beside(pause: Pause, closures: tuple[Closure, ...]) -> str:
+    """Say what new connections did meanwhile."""
+    failed = sum(one.failed for one in closures if _meet(pause, one))
+    if not failed:
+        return "while new ones worked"
+    return f"and {failed} new ones in a row did not work"
+
+
+def _meet(pause: Pause, closure: Closure) -> bool:
+    if pause.broken and closure.before <= pause.end <= closure.end:
+        return True
+    return pause.begin < closure.end + NEAR and pause.end > closure.begin - NEAR
+
+
+def _bounds(closure: Closure | None) -> str:
+    if closure is None:
+        return ""
+    return f" for {describe.bounds(closure)}" if closure.ended else ""

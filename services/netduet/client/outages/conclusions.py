@@ -1,0 +1,105 @@
+"""What trouble was that the streams and connections alone do not explain. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from netduet.client.outages.correlate import HALF
+from netduet.client.outages.events import Closure, Outage, Pause, covered
+from netduet.client.outages.outage import UNMET, Trouble
+from netduet.client.results.failure import INTERMEDIARY, SERVER, UNKNOWN
+from netduet.wire.untrusted import escape
+
+Spans = tuple[Closure | Pause, ...]
+
+_LEAST: Final = 0.2
+"""Seconds for which a server must have stood still to be said to have."""
+
+_RAN: Final = 2
+"""New connections that it answered in the silence: one may have come after it."""
+
+
+def nothing_lost(
+    begin: float,
+    end: float,
+    stalls: tuple[tuple[float, float], ...],
+    worked: int,
+) -> Trouble:
+    """Say what silence was after which nothing is lacking.
+
+    ``stalls`` are the times in which the server's own stream shows that it sent
+    nothing; ``worked`` is how many new connections it answered in the silence.
+    """
+    spans = [(at, upto) for at, upto in stalls if at < end and upto > begin]
+    still = covered(spans, begin, end)
+    if still < max(_LEAST, HALF * (end - begin)):
+        seen = (
+            f"nothing came for {end - begin:.2f} s, and nothing was lost: it was held "
+            "up, or this end did not run; nothing is proven"
+        )
+        return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
+    # It was noticed later than it began, and seen to be over later than it was.
+    begin = max(begin, min(at for at, _ in spans))
+    end = min(end, max(upto for _, upto in spans))
+    seen = f"the server itself sent no datagrams for {still:.2f} s, as its stream shows"
+    if worked >= _RAN:
+        seen += (
+            f", and answered {worked} new connections meanwhile: something on its own "
+            "host let none out"
+        )
+        return Trouble("stream.outage", SERVER, begin, end, seen)
+    seen += ": it stood still, or its own host let nothing out"
+    return Trouble("watch.paused", SERVER, begin, end, seen)
+
+
+def by_chance(
+    standing: Trouble, end: float, outages: tuple[Outage, ...], others: Spans
+) -> Trouble:
+    """Say that what was told as trouble may come by chance, or was too short.
+
+    ``outages`` and ``others`` (of connections) are what happened.
+    """
+    told = [f"{one.lost} datagrams in a row were lost" for one in outages[:1]]
+    for one in others:
+        if isinstance(one, Closure):
+            why = escape(one.why)
+            told.append(f"{one.failed} new connections in a row did not work ({why})")
+            break
+    if not told:
+        still = max(one.seconds for one in others)
+        told.append(f"the old connection stood still for {still:.2f} s")
+    seen = f"{' and '.join(told)}: so few may be by chance, so nothing is proven"
+    return replace(standing, end=end, seen=seen, proven=False, ended=True)
+
+
+def answers_at_last(standing: Trouble, closures: tuple[Closure, ...]) -> Trouble:
+    """Say that a peer answers that had not since the watch began.
+
+    Datagrams count what is lost only from the first answer on, so connections tell.
+    """
+    end = max((one.end for one in closures), default=standing.end)
+    failed = sum(one.failed for one in closures)
+    seen = "it answers for the first time since the watch began"
+    if failed:
+        seen += f"; {failed} new connections in a row did not work"
+    where, begin, proven = standing.where, standing.begin, standing.proven
+    return Trouble(UNMET, where, begin, end, seen, proven=proven)
+
+
+def stuck(one: Trouble) -> Trouble:
+    """Say that datagrams were answered as soon as they left from another port."""
+    seen = (
+        f"for {one.seconds:.2f} s datagrams from one port did not pass, while new "
+        "connections worked; from another port they did"
+    )
+    return replace(one, failure="watch.stuck_flow", where=INTERMEDIARY, seen=seen)
+
+
+def left(begin: float, now: float, before: Trouble) -> Trouble:
+    """Say that the name has dropped a server that had stopped to answer before."""
+    seen = (
+        f"its name dropped it after {now - begin:.2f} s in which it did not answer "
+        f"({before.seen})"
+    )
+    return Trouble("watch.left", SERVER, begin, now, seen)

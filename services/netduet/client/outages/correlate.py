@@ -1,0 +1,306 @@
+"""Which of the measured events belong together, and which chance explains. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from netduet.client.outages.events import Closure, Outage, Pause, Restart, covered
+from netduet.client.outages.observations import Place
+from netduet.client.results.failure import BACK, FORTH, INTERMEDIARY, UNKNOWN
+from netduet.client.stats.proportions import DOUBT, at_most
+
+NEAR: Final = 0.3
+"""Seconds from one event to another that belong together."""
+
+HALF: Final = 0.5
+"""Share of an outage in which an end did not run that excuses the network."""
+
+_PACKETS: Final = 4
+"""Packets on which a connection hangs: SYN, its answer, the question, its answer."""
+
+_DOUBT: Final = 0.01
+"""How often the bound of the loss may be wrong where two kinds must fail at one time:
+both the time before would have to be lucky, and then the row unlucky.
+"""
+
+_RETRY: Final = 0.2
+"""Seconds until TCP sends a lost segment again, at first; then twice that, and so on."""
+
+Span = TypeVar("Span", Outage, Closure, Pause, Restart)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One outage, of one direction or of both, and what it did to connections.
+
+    ``where`` is the direction; something in between when it is both at once; unknown
+    when only connections show it. ``outages`` are those of the datagrams.
+    """
+
+    where: str
+    begin: float
+    end: float
+    outages: tuple[Outage, ...] = ()
+    closure: Closure | None = None
+    pause: Pause | None = None
+    restart: Restart | None = None
+    ended: bool = True
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.end - self.begin
+
+    @property
+    def starved(self) -> float:
+        """For how many seconds of it an end did not run."""
+        return max((one.slipped + one.deaf for one in self.outages), default=0.0)
+
+    @property
+    def overflows(self) -> tuple[Outage, ...]:
+        """Those whose losses the receiver's own full buffer may be all of."""
+        return tuple(one for one in self.outages if overflowed(one))
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """All that happened at a place: incidents, and what belongs to none of them.
+
+    ``chance`` are those that as much loss as there is otherwise would explain too.
+    """
+
+    incidents: tuple[Incident, ...] = ()
+    closures: tuple[Closure, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+    chance: tuple[Outage | Closure | Pause, ...] = ()
+
+
+def sort_out(place: Place) -> Sorted:
+    """Say which events belong together."""
+    outages, lucky = _parted(place.outages, lambda one: outage_by_chance(place, one))
+    incidents = [_with_effects(place, one) for one in _joined(outages)]
+    others = [one for one in place.restarts if moved(one)]
+    known: list[Incident | Restart] = [*incidents, *others]
+    closures = _apart(place.closures, known)
+    pauses = _apart(place.pauses, known)
+    if not place.datagrams.passed:
+        # Both kinds at once: together they may prove what neither does alone.
+        told = [
+            one
+            for one in _by_connections(closures, pauses)
+            if not both_by_chance(place, one)
+        ]
+        incidents += told
+        closures, pauses = _apart(closures, told), _apart(pauses, told)
+    closures, lucky_closures = _parted(
+        closures, lambda one: closure_by_chance(place, one)
+    )
+    pauses, lucky_pauses = _parted(pauses, lambda one: pause_by_chance(place, one))
+    return Sorted(
+        tuple(sorted(incidents, key=lambda one: one.begin)),
+        tuple(closures),
+        tuple(pauses),
+        tuple(_apart(place.restarts, incidents)),
+        (*lucky, *lucky_closures, *lucky_pauses),
+    )
+
+
+def overflowed(one: Outage) -> bool:
+    """Tell whether the receiver's own socket had no room for as many as were lost, or half."""
+    return one.dropped >= HALF * one.lost > 0
+
+
+def away(place: Place, one: Pause | Closure) -> float:
+    """Return for how many seconds of it, at most, one end or the other did not run."""
+    ours = one.stalled if isinstance(one, Pause) else 0.0
+    theirs = covered(place.datagrams.server_stalls, one.begin, one.end)
+    return min(one.seconds, ours + theirs)
+
+
+def moved(restart: Restart) -> bool:
+    """Tell whether another start of a server answers than before."""
+    return restart.boots[0] != restart.boots[1]
+
+
+# Chance
+
+
+def outage_by_chance(place: Place, one: Outage) -> bool:
+    """Tell whether a row of losses may come by chance, as the others do.
+
+    The share that may be lost is bounded by what is lost besides (99.99 %), and a row
+    may begin at any datagram.
+    """
+    counted = place.datagrams.down if one.where == BACK else place.datagrams.up
+    sent, lost = counted.sent - one.lost, counted.lost - one.lost
+    if one.where == UNKNOWN:
+        sent, lost = counted.sent, counted.lost
+    return _likely(max(0, lost), max(1, sent), one.lost)
+
+
+def closure_by_chance(place: Place, one: Closure) -> bool:
+    """Tell whether so many connections may fail by chance, as the others do.
+
+    Loss turns nobody away. And where datagrams pass, as much as they lose bounds what
+    connections lose by chance, too: four packets must not be lost for one to work at once.
+    """
+    if one.turned_away:
+        return False
+    fresh = place.fresh
+    begun = max(1, fresh.begun - one.failed)
+    share = at_most(min(max(0, fresh.failed - one.failed), begun), begun)
+    if place.datagrams.passed:
+        share = min(share, 1.0 - (1.0 - _share_by_datagrams(place)) ** _PACKETS)
+    return (begun + one.failed) * share**one.failed > DOUBT
+
+
+def both_by_chance(place: Place, one: Incident) -> bool:
+    """Tell whether chance may have new connections and the old one fail at one time."""
+    closure, pause = one.closure, one.pause
+    if closure is None or pause is None:
+        return False
+    if closure.turned_away or pause.broken:
+        return False
+    share = _share_by_connections(place, _DOUBT)
+    connection = 1.0 - (1.0 - share) ** 2
+    beginnings = max(1, place.fresh.begun)
+    row = connection**closure.failed * share ** _losses(place, pause)
+    return beginnings * row > DOUBT
+
+
+def pause_by_chance(place: Place, one: Pause) -> bool:
+    """Tell whether a connection may stand still for so long because of single losses.
+
+    A segment that is lost is sent again after about 0.2 s, 0.4 s more, 0.8 s more and
+    so on (RFC 6298 §5): for a long pause, each of these must be lost too.
+    """
+    if one.broken:
+        return False
+    if place.datagrams.passed:
+        share = _share_by_datagrams(place)
+    else:
+        share = _share_by_connections(place)
+    return 2 * max(1, place.old.asked) * share ** _losses(place, one) > DOUBT
+
+
+def _losses(place: Place, one: Pause) -> int:
+    """Return how many packets behind one another must be lost for so long a pause."""
+    left = one.seconds - away(place, one)
+    return 1 + int(math.log2(left / _RETRY + 1))
+
+
+def _share_by_datagrams(place: Place) -> float:
+    """Return how many packets may be lost, by the datagrams that no outage took."""
+    up, down = place.datagrams.up, place.datagrams.down
+    out = sum(outage.lost for outage in place.outages)
+    lost, sent = up.lost + down.lost - out, up.sent + down.sent - out
+    return at_most(min(max(0, lost), max(1, sent)), max(1, sent))
+
+
+def _share_by_connections(place: Place, doubt: float = DOUBT) -> float:
+    """Return how many packets may be lost, by the fresh connections that worked.
+
+    Each of them needs two packets at the least, its SYN and the answer to it.
+    """
+    out = sum(one.failed for one in place.closures)
+    begun = max(1, place.fresh.begun - out)
+    failed = min(max(0, place.fresh.failed - out), begun)
+    return 1.0 - math.sqrt(1.0 - at_most(failed, begun, doubt))
+
+
+def _likely(lost: int, sent: int, row: int) -> bool:
+    share = at_most(min(lost, sent), sent)
+    return (sent + row) * share**row > DOUBT
+
+
+# What belongs together
+
+
+def _joined(outages: Iterable[Outage]) -> list[Incident]:
+    """Join an outage of one direction with that of the other at about the same time."""
+    ups = [one for one in outages if one.where == FORTH]
+    others = [one for one in outages if one.where != FORTH]
+    incidents = []
+    for up in ups:
+        both = next((one for one in others if _same(up, one)), None)
+        if both is None:
+            incidents.append(_incident(up.where, up))
+        else:
+            others.remove(both)
+            where = UNKNOWN if both.where == UNKNOWN else INTERMEDIARY
+            incidents.append(_incident(where, up, both))
+    return [*incidents, *(_incident(one.where, one) for one in others)]
+
+
+def _same(one: Outage, other: Outage) -> bool:
+    common = min(one.end, other.end) - max(one.begin, other.begin)
+    return common >= HALF * max(one.seconds, other.seconds)
+
+
+def _incident(where: str, *outages: Outage) -> Incident:
+    return Incident(
+        where,
+        min(one.begin for one in outages),
+        max(one.end for one in outages),
+        outages,
+        ended=all(one.ended for one in outages),
+    )
+
+
+def _with_effects(place: Place, one: Incident) -> Incident:
+    """Add the longest of what happened to connections meanwhile."""
+    return replace(
+        one,
+        closure=_longest(two for two in place.closures if _meet(one, two)),
+        pause=_longest(two for two in place.pauses if _meet(one, two)),
+        restart=_longest(two for two in place.restarts if _meet(one, two)),
+    )
+
+
+def _by_connections(
+    closures: Iterable[Closure], pauses: Iterable[Pause]
+) -> list[Incident]:
+    """Return the outages that only connections can tell of: both kinds were out."""
+    incidents = []
+    pauses = list(pauses)
+    for closure in closures:
+        pause = _longest(one for one in pauses if _meet(closure, one))
+        if pause is not None:
+            incidents.append(
+                Incident(
+                    UNKNOWN,
+                    closure.begin,
+                    closure.end,
+                    closure=closure,
+                    pause=pause,
+                    ended=closure.ended,
+                )
+            )
+    return incidents
+
+
+def _meet(
+    one: Incident | Closure | Restart, other: Outage | Closure | Pause | Restart
+) -> bool:
+    return other.begin < one.end + NEAR and other.end > one.begin - NEAR
+
+
+def _apart(some: Iterable[Span], incidents: Iterable[Incident | Restart]) -> list[Span]:
+    known = list(incidents)
+    return [one for one in some if not any(_meet(two, one) for two in known)]
+
+
+def _longest(some: Iterable[Span]) -> Span | None:
+    return max(some, key=lambda one: one.end - one.begin, default=None)
+
+
+def _parted(
+    some: Iterable[Span], belongs: Callable[[Span], bool]
+) -> tuple[list[Span], list[Span]]:
+    """Return those for which it is not so, and those for which it is."""
+    told = [(one, belongs(one)) for one in some]
+    return [one for one, so in told if not so], [one for one, so in told if so]

@@ -1,0 +1,96 @@
+"""What is told of a peer: trouble that begins, and what it was when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from netduet.client.results.failure import (
+    BACK,
+    CLIENT,
+    FORTH,
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+)
+from netduet.client.results.verdict import Side
+
+DIRECTIONS: Final = {
+    FORTH: "to_server",
+    BACK: "from_server",
+    INTERMEDIARY: "both",
+    SERVER: "server",
+    CLIENT: "client",
+    UNKNOWN: "unknown",
+}
+"""The sides as metrics and logs name them."""
+
+UNMET: Final = "watch.unmet"
+
+DOWN: Final = frozenset(
+    ("stream.outage", "stream.restarted", "stream.new_connections")
+) | {
+    "watch.left",
+    "watch.paused",
+    "watch.refused",
+    "watch.stuck_flow",
+    UNMET,
+}
+"""Classes in which new work was not possible: they count against availability."""
+
+Evidence = tuple[tuple[Side, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One outage of a peer, with monotonic seconds; ``ended`` False: it goes on.
+
+    Not ``proven``: an end itself did not run for so much of it that it says nothing of
+    the network.
+    """
+
+    failure: str
+    where: str
+    begin: float
+    end: float
+    seen: str
+    evidence: Evidence = ()
+    proven: bool = True
+    ended: bool = True
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted, or lasts by now."""
+        return self.end - self.begin
+
+    @property
+    def direction(self) -> str:
+        """Its side, as metrics and logs name it."""
+        return DIRECTIONS[self.where]
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """Trouble that goes on; ``number`` is the same when it is over."""
+
+    number: int
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """Trouble that goes on, and of which more is known than when it began."""
+
+    number: int
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Trouble that is over. ``number`` 0: it was too short to be told before."""
+
+    number: int
+    trouble: Trouble
+
+
+Told = Began | Learnt | Ended

@@ -1,0 +1,206 @@
+"""A verdict as one JSON document; its schema is ``docs/report.schema.json``.
+
+Fields may be added within a schema version, never removed or changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from netduet import __version__
+from netduet.client.failures import CATALOGUE
+from netduet.client.results.expectation import Found, truth
+from netduet.client.results.instance import UNSAID, Whereabouts
+from netduet.client.results.target import Expect
+from netduet.client.results.verdict import (
+    Finding,
+    Outcome,
+    Result,
+    Side,
+    Starvation,
+    Verdict,
+    exit_status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA_VERSION: Final = 1
+
+Figure = int | float | str | bool | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+    )
+
+
+class EvidencePart(_Part):
+    """Something one end saw."""
+
+    side: Side
+    text: str
+
+
+class FindingPart(_Part):
+    """One thing that is wrong, with what is known about its class."""
+
+    failure: str = Field(alias="class")
+    """Class of failure; `netduet explain CLASS` tells more."""
+    outcome: Outcome
+    where: str
+    title: str
+    seen: str
+    evidence: list[EvidencePart]
+    figures: dict[str, Figure]
+    causes: list[str]
+    """The likeliest first."""
+    next: list[str]
+    """What to try, in order."""
+
+
+class CheckPart(_Part):
+    """One check of one target."""
+
+    name: str
+    question: str
+    outcome: Outcome
+    summary: str
+    seconds: float
+    remarks: list[str]
+    findings: list[FindingPart]
+    figures: dict[str, Figure]
+    follows_from: str | None
+    """The check whose failure left this one nothing to go on."""
+    earlier: str | None
+    """When an interrupted run measured it; null for this run."""
+
+
+class TargetPart(_Part):
+    """All checks of one target; `root` is the one finding the others follow from."""
+
+    target: str
+    expected: Expect
+    found: Found
+    how: str
+    """How it is blocked, or what is wrong with it, in a few words."""
+    outcome: Outcome
+    interrupted: bool
+    missing: list[str]
+    """The checks that were still to come when it was interrupted."""
+    root: FindingPart | None
+    root_check: str | None
+    follows: list[str]
+    checks: list[CheckPart]
+
+
+class ProbePart(_Part):
+    """The client: who and where it is, and for how many seconds it could not run."""
+
+    instance: str = ""
+    """Its host's name: in Kubernetes the pod's, in other containers their id."""
+    node: str = ""
+    zone: str = ""
+
+    stalls: int
+    stalled_seconds: float
+    throttled_seconds: float | None
+    """Held back by a CPU limit; null where the system does not tell."""
+    descriptors: int
+    """Files that the client may open."""
+    receive_buffer: int
+    send_buffer: int
+    """Bytes of a new UDP socket's buffers."""
+
+
+class Report(_Part):
+    """What `netduet check --json` prints."""
+
+    schema_version: int
+    netduet: str
+    outcome: Outcome
+    exit_status: int
+    targets: list[TargetPart]
+    probe: ProbePart
+
+
+def document(
+    verdicts: Sequence[Verdict],
+    starvation: Starvation,
+    asker: Whereabouts = UNSAID,
+) -> str:
+    """Return the document as text, ended by a line break; ``asker`` is this client."""
+    status = exit_status(verdicts)
+    outcome = {0: Outcome.PASS, 1: Outcome.FAIL}.get(status, Outcome.INCONCLUSIVE)
+    report = Report(
+        schema_version=SCHEMA_VERSION,
+        netduet=__version__,
+        outcome=outcome,
+        exit_status=status,
+        targets=[_target(one) for one in verdicts],
+        probe=ProbePart(
+            instance=asker.instance,
+            node=asker.node,
+            zone=asker.zone,
+            stalls=starvation.stalls,
+            stalled_seconds=round(starvation.stalled, 6),
+            throttled_seconds=starvation.throttled,
+            descriptors=starvation.descriptors,
+            receive_buffer=starvation.receive_buffer,
+            send_buffer=starvation.send_buffer,
+        ),
+    )
+    return report.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def _target(one: Verdict) -> TargetPart:
+    row = truth(one)
+    return TargetPart(
+        target=one.target,
+        expected=row.expected,
+        found=row.found,
+        how=row.how,
+        outcome=one.outcome,
+        interrupted=one.interrupted,
+        missing=list(one.missing),
+        root=None if one.root is None else _finding(one.root),
+        root_check=one.root_check,
+        follows=list(one.follows),
+        checks=[_check(result) for result in one.results],
+    )
+
+
+def _check(one: Result) -> CheckPart:
+    return CheckPart(
+        name=one.check,
+        question=one.question,
+        outcome=one.outcome,
+        summary=one.summary,
+        seconds=round(one.seconds, 6),
+        remarks=list(one.remarks),
+        findings=[_finding(finding) for finding in one.findings],
+        figures=one.figures,
+        follows_from=one.follows,
+        earlier=one.earlier or None,
+    )
+
+
+def _finding(one: Finding) -> FindingPart:
+    known = CATALOGUE[one.failure]
+    return FindingPart(
+        failure=one.failure,
+        outcome=one.outcome,
+        where=one.where or known.where,
+        title=known.title,
+        seen=one.seen,
+        evidence=[EvidencePart(side=side, text=text) for side, text in one.evidence],
+        figures=one.figures,
+        causes=list(known.causes),
+        next=list(known.next),
+    )

@@ -1,0 +1,68 @@
+"""What was expected of a target, and what was found. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from netduet.client.results.target import Expect
+from netduet.client.results.verdict import Outcome, Result, Verdict
+
+Found = Literal["open", "blocked", "not reached", "unknown"]
+
+_HOLDS: Final = {Outcome.PASS: True, Outcome.FAIL: False}
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A row of the truth table.
+
+    ``found`` is ``open``, ``blocked``, ``not reached`` or ``unknown``; ``how`` says
+    more in a few words, "" for nothing; ``holds`` is None when it cannot be told.
+    """
+
+    target: str
+    expected: Expect
+    found: Found
+    how: str
+    holds: bool | None
+
+
+def truth(verdict: Verdict) -> Truth:
+    """Return what a verdict comes to, against what was expected.
+
+    It holds when the verdict is PASS: a target that was expected to be open, and is,
+    but with a path that is broken, is not what was expected either.
+    """
+    by_name = {one.check: one for one in verdict.results}
+    found, how = (
+        _blocked(by_name.get("isolation"))
+        if verdict.expected is Expect.BLOCKED
+        else (_reached(by_name.get("reach")), "")
+    )
+    root = verdict.root
+    if root is not None and found != "blocked" and not how:
+        how = root.failure
+    elif verdict.interrupted and not how:
+        how = "interrupted"
+    return Truth(
+        verdict.target, verdict.expected, found, how, _HOLDS.get(verdict.outcome)
+    )
+
+
+def _blocked(isolation: Result | None) -> tuple[Found, str]:
+    if isolation is None or "found" not in isolation.figures:
+        return "unknown", ""
+    found = cast("Found", isolation.figures["found"])
+    how = str(isolation.figures["how"])
+    if isolation.outcome is Outcome.INCONCLUSIVE:
+        return "unknown", how
+    return found, "" if how == found else how
+
+
+def _reached(reach: Result | None) -> Found:
+    if reach is None or reach.follows is not None:
+        return "unknown"
+    if reach.figures.get("accepted"):
+        return "open"
+    return "not reached" if "accepted" in reach.figures else "unknown"

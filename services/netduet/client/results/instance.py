@@ -1,0 +1,57 @@
+"""Who somebody is, and where: an instance, its node, its zone, as far as it says. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from netduet.wire.untrusted import escape
+
+if TYPE_CHECKING:
+    from netduet.wire.messages import Welcome
+
+LONGEST: Final = 256
+"""Characters of each name that are shown: as many as the settings take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Names that are safe to show; "" where nobody said it."""
+
+    instance: str
+    node: str = ""
+    zone: str = ""
+
+    def __str__(self) -> str:
+        """Return all of it as it is told: ``web-2 on node-1 in eu-1b``."""
+        said = self.instance
+        if self.node:
+            said += f" on {self.node}"
+        if self.zone:
+            said += f" in {self.zone}"
+        return said
+
+    @property
+    def place(self) -> str:
+        """The node and the zone alone, as far as they are known: ``node-1 in eu-1b``."""
+        return " in ".join(filter(None, (self.node, self.zone)))
+
+    @property
+    def brief(self) -> str:
+        """The same for lists: ``web-2 (node-1, eu-1b)``."""
+        where = ", ".join(filter(None, (self.node, self.zone)))
+        return f"{self.instance} ({where})" if where else self.instance
+
+
+UNSAID: Final = Whereabouts("")
+"""Of somebody who has said nothing."""
+
+
+def whereabouts(welcome: Welcome) -> Whereabouts:
+    """Return what a server says of itself, made safe to show."""
+    return named(welcome.instance, welcome.node, welcome.zone)
+
+
+def named(instance: str, node: str, zone: str) -> Whereabouts:
+    """Return these names, made safe to show."""
+    return Whereabouts(*(escape(one[:LONGEST]) for one in (instance, node, zone)))

@@ -1,0 +1,325 @@
+"""From findings to a verdict. Pure: no socket, no clock, no words for people.
+
+A check judges its own measurement (``Judgement``); this file says what that is
+worth given how the probe itself fared, which finding is the root of the others,
+and what the exit status is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from netduet.client.results.instance import Whereabouts
+from netduet.client.results.target import Expect
+
+Figures = dict[str, int | float | str | bool | None]
+
+STARVED: Final = 0.5
+"""Share of a missed deadline that must have been our own stall to excuse it."""
+
+
+class Outcome(StrEnum):
+    """What a check came to."""
+
+    PASS = "PASS"  # noqa: S105 - no password
+    FAIL = "FAIL"
+    SKIP = "SKIP"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Side(StrEnum):
+    """Who saw a piece of evidence."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A deadline that was missed: monotonic seconds from its begin to its end."""
+
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    ``failure`` is its class in ``failures.CATALOGUE``; ``seen`` says in a sentence
+    what was observed; ``where`` overrides the class's usual side; ``missed`` is
+    set when all that was observed is lateness or absence, which a starved probe
+    would observe too.
+    """
+
+    failure: str
+    seen: str
+    evidence: tuple[tuple[Side, str], ...] = ()
+    figures: Figures = field(default_factory=dict)
+    where: str | None = None
+    missed: Window | None = None
+    outcome: Outcome = Outcome.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a check makes of its measurement.
+
+    ``blocks`` means that the checks which need this one have nothing to go on.
+    ``absence`` is the reverse of a finding with ``missed``: it stands only when the
+    probe itself did not run through that window, for what passes by silence alone.
+    """
+
+    summary: str
+    findings: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+    figures: Figures = field(default_factory=dict)
+    skipped: str | None = None
+    blocks: bool = False
+    absence: Finding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A check that is done. ``follows`` names the check that made it impossible.
+
+    ``earlier`` is when an interrupted run measured it (RFC 3339), "" for this run.
+    """
+
+    check: str
+    question: str
+    outcome: Outcome
+    summary: str
+    seconds: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+    figures: Figures = field(default_factory=dict)
+    blocks: bool = False
+    follows: str | None = None
+    earlier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Starvation:
+    """How the probe itself fared, in seconds; None where unknown.
+
+    ``descriptors`` is how many files it may open, ``receive_buffer`` and
+    ``send_buffer`` what the kernel gives a new UDP socket, in bytes.
+    """
+
+    stalls: int
+    stalled: float
+    throttled: float | None
+    descriptors: int = 0
+    receive_buffer: int = 0
+    send_buffer: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fares:
+    """How a server fared in its last ``window`` seconds: ``lost`` of them, at least."""
+
+    who: Whereabouts
+    window: float
+    lost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All checks of one target: the one root finding, and what follows from it.
+
+    ``missing`` are the checks that were still to come when it was interrupted;
+    ``asked_by`` says which client's it is, and where that runs, "" where nobody said it.
+    """
+
+    target: str
+    outcome: Outcome
+    results: tuple[Result, ...]
+    root: Finding | None
+    root_check: str | None
+    follows: tuple[str, ...]
+    interrupted: bool = False
+    expected: Expect = Expect.OPEN
+    missing: tuple[str, ...] = ()
+    asked_by: str = ""
+
+
+def merged(told: Sequence[Judgement]) -> Judgement:
+    """Return one judgement over several places; further ones' figures are numbered.
+
+    Skipped for the first reason there is, and blocking when one of them blocks.
+    """
+    figures: Figures = {}
+    for number, one in enumerate(told, 1):
+        prefix = f"{number}." if number > 1 else ""
+        figures |= {f"{prefix}{name}": value for name, value in one.figures.items()}
+    return Judgement(
+        "; ".join(dict.fromkeys(one.summary for one in told if one.summary)),
+        tuple(finding for one in told for finding in one.findings),
+        tuple(dict.fromkeys(remark for one in told for remark in one.remarks)),
+        figures,
+        next((one.skipped for one in told if one.skipped), None),
+        blocks=any(one.blocks for one in told),
+        absence=next((one.absence for one in told if one.absence), None),
+    )
+
+
+def weigh(
+    finding: Finding,
+    stalled: Callable[[float, float], float],
+    theirs: Fares | None = None,
+) -> Finding:
+    """Return the finding, INCONCLUSIVE when an end's own stalls could explain it.
+
+    Args:
+        finding: what the check found.
+        stalled: for how many seconds between two instants we did not run.
+        theirs: how the server fares, where it could be asked.
+
+    """
+    missed = finding.missed
+    if missed is None or finding.outcome is not Outcome.FAIL:
+        return finding
+    length = missed.end - missed.begin
+    starved = _starved(missed, stalled)
+    if starved:
+        said = f"{starved}: its own starvation may be all there is"
+        return _excused(finding, Side.CLIENT, said)
+    if theirs is not None and length > 0 and theirs.lost >= STARVED * length:
+        said = (
+            f"instance {theirs.who} itself could not run for {theirs.lost:.1f} s "
+            f"of its last {theirs.window:.1f} s: its starvation may be all there is"
+        )
+        return _excused(finding, Side.SERVER, said)
+    return finding
+
+
+def _starved(window: Window, stalled: Callable[[float, float], float]) -> str:
+    """Return for how long this client did not run, where that was too long, else ""."""
+    length = window.end - window.begin
+    lost = stalled(window.begin, window.end)
+    if length <= 0 or lost < STARVED * length:
+        return ""
+    return (
+        f"this client itself did not run for {lost:.1f} s "
+        f"of the {length:.1f} s it waited"
+    )
+
+
+def _absent(
+    absence: Finding | None, stalled: Callable[[float, float], float]
+) -> tuple[Finding, ...]:
+    """Return the finding that silence proves nothing, when this client did not run."""
+    if absence is None or absence.missed is None:
+        return ()
+    starved = _starved(absence.missed, stalled)
+    said = f"{starved}: it may have missed an answer"
+    return (_excused(absence, Side.CLIENT, said),) if starved else ()
+
+
+def _excused(finding: Finding, side: Side, said: str) -> Finding:
+    evidence = (*finding.evidence, (side, said))
+    return replace(finding, outcome=Outcome.INCONCLUSIVE, evidence=evidence)
+
+
+def result(  # noqa: PLR0917
+    check: str,
+    question: str,
+    judgement: Judgement,
+    seconds: float,
+    stalled: Callable[[float, float], float],
+    theirs: Fares | None = None,
+) -> Result:
+    """Return what a judgement comes to, once the ends' own starvation is weighed."""
+    findings = tuple(weigh(finding, stalled, theirs) for finding in judgement.findings)
+    findings += _absent(judgement.absence, stalled)
+    outcomes = {finding.outcome for finding in findings}
+    if Outcome.FAIL in outcomes:
+        outcome = Outcome.FAIL
+    elif Outcome.INCONCLUSIVE in outcomes:
+        outcome = Outcome.INCONCLUSIVE
+    elif judgement.skipped is not None:
+        outcome = Outcome.SKIP
+    else:
+        outcome = Outcome.PASS
+    return Result(
+        check,
+        question,
+        outcome,
+        judgement.skipped or judgement.summary,
+        seconds,
+        findings,
+        judgement.remarks,
+        judgement.figures,
+        judgement.blocks,
+    )
+
+
+def following(check: str, question: str, cause: str) -> Result:
+    """Return the result of a check that another one made impossible."""
+    why = f"nothing to go on: follows from {cause}"
+    return Result(check, question, Outcome.SKIP, why, blocks=True, follows=cause)
+
+
+def conclude(
+    target: str,
+    results: Sequence[Result],
+    *,
+    interrupted: bool = False,
+    expected: Expect = Expect.OPEN,
+    missing: Sequence[str] = (),
+) -> Verdict:
+    """Return the verdict over all checks of a target.
+
+    The root is the first FAIL in the order of the checks (each stands on those
+    before it), or the first INCONCLUSIVE when nothing failed.
+    """
+    outcomes = {one.outcome for one in results}
+    root = root_check = None
+    for wanted in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        for one in results:
+            if one.outcome is wanted and root is None:
+                root = next(f for f in one.findings if f.outcome is wanted)
+                root_check = one.check
+    follows = tuple(
+        one.check
+        for one in results
+        if root_check is not None and one.follows is not None
+    )
+    if Outcome.FAIL in outcomes:
+        outcome = Outcome.FAIL
+    elif interrupted or Outcome.INCONCLUSIVE in outcomes:
+        outcome = Outcome.INCONCLUSIVE
+    elif Outcome.PASS in outcomes and not _undone(results):
+        outcome = Outcome.PASS
+    else:
+        outcome = Outcome.SKIP
+    return Verdict(
+        target,
+        outcome,
+        tuple(results),
+        root,
+        root_check,
+        follows,
+        interrupted,
+        expected,
+        tuple(missing),
+    )
+
+
+def _undone(results: Sequence[Result]) -> bool:
+    """Tell whether a check was skipped that others needed: nothing is then proven."""
+    return any(one.outcome is Outcome.SKIP and one.blocks for one in results)
+
+
+def exit_status(verdicts: Sequence[Verdict]) -> int:
+    """Return the exit status: 1 (a check failed) over 3 (no verdict) over 0."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if Outcome.FAIL in outcomes:
+        return 1
+    if outcomes == {Outcome.PASS}:
+        return 0
+    return 3

@@ -1,0 +1,44 @@
+"""Times of connecting: percentiles, and a histogram whose buckets grow. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from netduet.client.results.verdict import Figures
+from netduet.client.stats.percentiles import percentile
+
+_STEPS: Final = (1, 2, 5)
+_LEAST: Final = 0.1
+
+
+def figures(seconds: Sequence[float]) -> Figures:
+    """Return p50, p90, p99 and the longest in ms, and how many fell into each bucket.
+
+    A bucket is named by its upper end, 0.1, 0.2, 0.5, 1 ms and so on; the lower end
+    is that of the one before it. Empty ones are left out.
+    """
+    if not seconds:
+        return {}
+    ordered = sorted(1000 * one for one in seconds)
+    told: Figures = {
+        f"connect_p{percent}_ms": round(percentile(ordered, percent / 100), 3)
+        for percent in (50, 90, 99)
+    }
+    told["connect_max_ms"] = round(ordered[-1], 3)
+    buckets: dict[float, int] = {}
+    for one in ordered:
+        end = _end(one)
+        buckets[end] = buckets.get(end, 0) + 1
+    told |= {f"connect_to_{end:g}_ms": count for end, count in buckets.items()}
+    return told
+
+
+def _end(milliseconds: float) -> float:
+    """Return the upper end of a value's bucket."""
+    decade = _LEAST
+    while True:
+        for step in _STEPS:
+            if milliseconds <= step * decade:
+                return step * decade
+        decade *= 10

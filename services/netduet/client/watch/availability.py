@@ -1,0 +1,180 @@
+"""What a watch comes to: availability, outages, the longest, by class and direction. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from netduet.client.outages.outage import DOWN, Ended, Trouble
+from netduet.client.results.instance import Whereabouts
+
+
+@dataclass(slots=True)
+class Sum:
+    """What troubles come to. ``unproven`` ones count nowhere else."""
+
+    outages: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0
+    unproven: int = 0
+    kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many there were, by class and direction."""
+    lengths: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Seconds of them, by class and direction."""
+    _until: float = float("-inf")
+
+    def take(self, trouble: Trouble) -> None:
+        """Count one that is over."""
+        if not trouble.proven:
+            self.unproven += 1
+            return
+        self.outages += 1
+        self.longest = max(self.longest, trouble.seconds)
+        kind = trouble.failure, trouble.direction
+        self.kinds[kind] += 1
+        self.lengths[kind] += trouble.seconds  # type: ignore[assignment]  # a Counter of floats
+        if trouble.failure in DOWN:
+            self.seconds += self.beyond(trouble)
+            self._until = max(self._until, trouble.end)
+
+    def beyond(self, trouble: Trouble) -> float:
+        """Return its seconds that no earlier one covers."""
+        return max(0.0, trouble.end - max(trouble.begin, self._until))
+
+
+@dataclass(slots=True)
+class Watched:
+    """One peer: ``until`` is None while it is watched; ``away`` is for how long we were.
+
+    ``who`` is the instance that answers there, None where that is not known, or several
+    do; ``who_since`` when that was said.
+    """
+
+    peer: str
+    target: str
+    since: float
+    until: float | None = None
+    away: float = 0.0
+    who: Whereabouts | None = None
+    who_since: float = 0.0
+    sum: Sum = field(default_factory=Sum)
+    standing: Trouble | None = None
+
+    def named(self, who: Whereabouts | None, now: float) -> None:
+        """Take who it is by now."""
+        if who != self.who:
+            self.who, self.who_since = who, now
+
+    def seconds(self, now: float) -> float:
+        """Return for how long it was watched, while this end ran."""
+        end = now if self.until is None else self.until
+        return max(0.0, end - self.since - self.away)
+
+    def down(self, now: float) -> float:
+        """Return for how long it was out, one that goes on included."""
+        down = self.sum.seconds
+        one = self.standing
+        if one is not None and one.failure in DOWN:
+            down += self.sum.beyond(Trouble("", "", one.begin, now, ""))
+        return min(down, self.seconds(now))
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An outage that is over: of whom, and who that was when it began."""
+
+    peer: str
+    who: Whereabouts | None
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The whole watch. ``rows`` are peers, the worst first; ``worst`` the longest outages.
+
+    ``history`` is all that is remembered singly, and is whole from ``whole`` on.
+    """
+
+    seconds: float
+    peers: int
+    watched: float
+    down: float
+    outages: int
+    longest: float
+    unproven: int
+    kinds: dict[tuple[str, str], int]
+    findings: dict[str, int]
+    rows: tuple[Watched, ...]
+    worst: tuple[Past, ...]
+    now: float
+    history: tuple[Past, ...] = ()
+    whole: float = float("-inf")
+
+    @property
+    def availability(self) -> float | None:
+        """The share of the time in which peers could be had; None when none was watched."""
+        return 1.0 - self.down / self.watched if self.watched > 0 else None
+
+
+class Account:
+    """Keeps count of all peers, in bounded memory."""
+
+    def __init__(self, begin: float, history: int) -> None:
+        """Say since when, and how many outages and peers that left are remembered."""
+        self.begin = begin
+        self.peers: dict[str, Watched] = {}
+        self.sum = Sum()
+        self.findings: Counter[str] = Counter()
+        """What the checks on a schedule found, by class."""
+        self.seen = 0
+        self.history: deque[Past] = deque(maxlen=history)
+        self.whole = float("-inf")
+        """When the latest outage ended that is remembered no more."""
+        self._left: deque[Watched] = deque(maxlen=history)
+        self._gone_watched = self._gone_down = 0.0
+
+    def add(self, peer: str, target: str, now: float) -> Watched:
+        """Begin to count a peer."""
+        self.seen += 1
+        watched = self.peers[peer] = Watched(peer, target, now)
+        return watched
+
+    def remove(self, peer: str, now: float) -> None:
+        """End to count a peer; what it came to stays."""
+        watched = self.peers.pop(peer)
+        watched.until, watched.standing = now, None
+        self._gone_watched += watched.seconds(now)
+        self._gone_down += watched.down(now)
+        self._left.append(watched)
+
+    def ended(self, peer: str, one: Ended) -> None:
+        """Count an outage that is over, or is as good as over."""
+        watched, history = self.peers[peer], self.history
+        watched.sum.take(one.trouble)
+        self.sum.take(one.trouble)
+        if len(history) == history.maxlen:
+            self.whole = max(self.whole, history[0].trouble.end)
+        history.append(Past(peer, watched.who, one.trouble))
+
+    def summary(self, now: float) -> Summary:
+        """Return what it comes to by now."""
+        rows = [*self.peers.values(), *self._left]
+        rows.sort(key=lambda one: (-one.down(now), -one.sum.outages, one.peer))
+        proven = [one for one in self.history if one.trouble.proven]
+        present = self.peers.values()
+        return Summary(
+            now - self.begin,
+            self.seen,
+            self._gone_watched + sum(one.seconds(now) for one in present),
+            self._gone_down + sum(one.down(now) for one in present),
+            self.sum.outages,
+            self.sum.longest,
+            self.sum.unproven,
+            dict(self.sum.kinds),
+            dict(self.findings),
+            tuple(rows),
+            tuple(sorted(proven, key=lambda one: -one.trouble.seconds)[:5]),
+            now,
+            tuple(self.history),
+            self.whole,
+        )

@@ -1,0 +1,79 @@
+"""Which peers were out together, and what they share: one node, or this end alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from netduet.client.watch.availability import Past, Watched
+from netduet.client.watch.lone_client import cut_off
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Peers that were out together: how many, and since when.
+
+    All of one node; "" where they are all that were watched.
+    """
+
+    node: str
+    peers: int
+    begin: float
+
+
+def shared(
+    history: Iterable[Past], rows: Sequence[Watched], whole: float
+) -> Iterator[Shared]:
+    """Yield when peers of one node were out together and nobody else, or all were.
+
+    Only what is certain: of a node each of them said that it is there, both ends of
+    each ran, and a peer that was known to be on another node was watched all the while.
+    ``whole`` is the monotonic second from which on the history has all that was.
+    """
+    for group in _together(history):
+        begin = min(one.trouble.begin for one in group)
+        end = max(one.trouble.end for one in group)
+        nodes = {"" if one.who is None else one.who.node for one in group}
+        peers = len({one.peer for one in group})
+        certain = begin > whole and all(one.trouble.proven for one in group)
+        if certain and _everybody(group, rows):
+            yield Shared("", peers, begin)
+        elif certain and peers > 1 and len(nodes) == 1 and "" not in nodes:
+            [node] = nodes
+            if any(_elsewhere(row, node, begin, end) for row in rows):
+                yield Shared(node, peers, begin)
+
+
+def _everybody(group: Sequence[Past], rows: Sequence[Watched]) -> bool:
+    """Tell whether all that were watched could not be reached at one time."""
+    out = {one.peer: one.trouble for one in group}
+    begin = max(one.begin for one in out.values())
+    end = min(one.end for one in out.values())
+    hosts = (peer.rpartition(":")[0] for peer in out)
+    if begin >= end or not cut_off(hosts, out.values()):
+        return False
+    watched = (one for one in rows if one.since <= begin)
+    return all(
+        one.peer in out for one in watched if one.until is None or one.until > begin
+    )
+
+
+def _together(history: Iterable[Past]) -> Iterator[list[Past]]:
+    """Yield what overlaps, each group once."""
+    group: list[Past] = []
+    end = float("-inf")
+    for one in sorted(history, key=lambda one: one.trouble.begin):
+        if group and one.trouble.begin >= end:
+            yield group
+            group = []
+        group.append(one)
+        end = max(end, one.trouble.end)
+    if group:
+        yield group
+
+
+def _elsewhere(row: Watched, node: str, begin: float, end: float) -> bool:
+    """Tell whether a peer was watched all that time, and is on another node."""
+    if row.who is None or row.who.node in {"", node}:
+        return False
+    return row.who_since <= begin and (row.until is None or row.until >= end)

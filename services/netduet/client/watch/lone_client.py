@@ -1,0 +1,41 @@
+"""Whether all peers are out at once: what they share is at fault then. Pure.
+
+This end is shared by all of them: its link, its node's network, the policy on what
+leaves there. That a network ends here is seen by nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from netduet.client.net.dial import Address
+from netduet.client.outages.outage import Trouble
+
+LEAST: Final = 3
+"""Hosts that must be out at once: two may be so by chance, or share a switch."""
+
+NETWORK: Final = frozenset({"stream.outage", "stream.new_connections"})
+"""Classes in which packets stay away. Who refuses, or restarts, is reached."""
+
+
+def alone(standing: Collection[tuple[Address, Trouble | None]]) -> float | None:
+    """Return since when none of the peers can be reached; None where one can.
+
+    Args:
+        standing: each peer's address, and its trouble, None where it is well; without
+            those that have never answered.
+
+    """
+    troubles = [one for _, one in standing if one is not None]
+    hosts = (address.host for address, _ in standing)
+    if len(troubles) < len(standing) or not cut_off(hosts, troubles):
+        return None
+    return max(one.begin for one in troubles)
+
+
+def cut_off(hosts: Iterable[str], troubles: Iterable[Trouble]) -> bool:
+    """Tell whether troubles of so many hosts, at one time, point at what they share."""
+    return len(set(hosts)) >= LEAST and all(
+        one.failure in NETWORK and one.proven for one in troubles
+    )

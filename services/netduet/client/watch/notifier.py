@@ -1,0 +1,196 @@
+"""Tells what is seen: a line in words on stdout, an event in the log; the same facts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from netduet.client.failures import CATALOGUE
+from netduet.client.outages.outage import Began, Learnt, Told
+from netduet.client.report.text import Line
+from netduet.client.watch import text
+from netduet.client.watch.availability import Summary
+from netduet.runtime import logs
+from netduet.wire.untrusted import escape
+
+if TYPE_CHECKING:
+    from netduet.client.results.instance import Whereabouts
+    from netduet.client.results.verdict import Finding
+    from netduet.client.watch.discovery import Named
+    from netduet.client.watch.peer import Peer
+
+Write = Callable[[Iterable[Line]], None]
+
+
+class Telling:
+    """Says everything once, to people and to whoever collects logs."""
+
+    def __init__(self, write: Write, *, words: bool = True) -> None:
+        """Say where words go; without ``words`` nobody reads them, and logs warn."""
+        self._write = write
+        self._log = logs.logger()
+        self._bad = logging.INFO if words else logging.WARNING
+
+    def started(self, targets: Sequence[str], neighbours: int, place: str) -> None:
+        """Say that the watch begins; ``place`` is from where, "" where nobody said it."""
+        how = f"at most {neighbours} addresses of each name"
+        rest = f"{text.some(targets)}: {how if neighbours else 'all addresses'}"
+        self._say("strong", "WATCH", f"{rest}, from {place}" if place else rest)
+        self._log.info("watch.started", **{"netduet.target": ", ".join(targets)})
+
+    def added(self, peer: Peer) -> None:
+        """Say that a peer is watched from now on."""
+        self._say("", "+", f"{_named(peer)} is watched")
+        self._log.info("peer.added", **_peer(peer))
+
+    def identified(self, peer: Peer, who: Sequence[Whereabouts]) -> None:
+        """Say who it is, or that several answer there."""
+        self._say("", "IS", text.identified(str(peer.address), who))
+        fields = _peer(peer)
+        if len(who) > 1:
+            fields["netduet.peer.instances"] = [str(one) for one in who]
+        self._log.info("peer.identified", **fields)
+
+    def removed(self, peer: Peer, why: str) -> None:
+        """Say that a peer is watched no more."""
+        self._say("", "-", f"{_named(peer)} is watched no more: {why}")
+        self._log.info("peer.removed", **_peer(peer), **{"netduet.diagnosis": why})
+
+    def silent(self, peer: Peer, why: str) -> None:
+        """Say that only connections tell of this peer."""
+        rest = (
+            f"{_named(peer)}: {why}; its outages are told by connections alone, "
+            "less exactly and without a direction"
+        )
+        self._say("INCONCLUSIVE", "note", rest)
+        fields = _peer(peer) | {"netduet.diagnosis": escape(why)}
+        self._log.log(self._bad, "peer.without_datagrams", **fields)
+
+    def lookup(self, named: Named) -> None:
+        """Say that a name resolves no more, or again."""
+        target = str(named.target)
+        fields: dict[str, object] = {"netduet.target": target}
+        if named.trouble:
+            kept = len(named.addresses)
+            rest = f"{target} does not resolve ({escape(named.trouble)})"
+            rest += f"; its {kept} last addresses are kept" if kept else ""
+            self._say("FAIL", "NAME", rest)
+            cause = "" if named.cause is None else named.cause.value
+            fields |= {"error.type": cause, "error.message": escape(named.trouble)}
+            self._log.log(self._bad, "lookup.failed", **fields)
+        else:
+            self._say("PASS", "NAME", f"{target} resolves now")
+            self._log.info("lookup.recovered", **fields)
+
+    def told(self, look: Sequence[tuple[Peer, Told]]) -> None:
+        """Say which outages begin, go on or are over, by one look at all peers."""
+        now = time.time()
+        epoch = now - time.monotonic()
+        named = [(_named(peer), one) for peer, one in look]
+        self._write(text.all_told(named, now, epoch))
+        for peer, one in look:
+            self._log_told(peer, one, epoch)
+
+    def _log_told(self, peer: Peer, one: Told, epoch: float) -> None:
+        trouble = one.trouble
+        fields: dict[str, object] = _peer(peer) | {
+            "netduet.outage": one.number,
+            "error.type": trouble.failure,
+            "netduet.direction": trouble.direction,
+            "netduet.begin": _rfc3339(trouble.begin + epoch),
+            "netduet.diagnosis": trouble.seen,
+        }
+        if isinstance(one, Began):
+            self._log.info("outage.began", **fields)
+            return
+        if isinstance(one, Learnt):
+            fields["netduet.duration_s"] = round(trouble.seconds, 3)
+            self._log.info("outage.learnt", **fields)
+            return
+        fields |= {
+            "netduet.end": _rfc3339(trouble.end + epoch) if trouble.ended else None,
+            "netduet.duration_s": round(trouble.seconds, 3),
+            "netduet.proven": trouble.proven,
+            "netduet.evidence": [
+                f"{side.value}: {text}" for side, text in trouble.evidence
+            ],
+        }
+        self._log.info("outage.ended", **fields)
+
+    def alone(self, peers: int, begin: float) -> None:
+        """Say that no peer can be reached, since a monotonic second."""
+        epoch = time.time() - time.monotonic()
+        self._say("FAIL", "ALL", text.alone(peers, begin + epoch))
+        self._log.log(self._bad, "watch.alone", **{"netduet.peers": peers})
+
+    def found(self, peer: Peer, one: Finding) -> None:
+        """Say that a check on the schedule finds something that it did not before."""
+        title = CATALOGUE[one.failure].title
+        self._say(
+            "FAIL", "FOUND", f"{_named(peer)}: {title} [{one.failure}]: {one.seen}"
+        )
+        fields = _peer(peer) | {
+            "error.type": one.failure,
+            "netduet.diagnosis": one.seen,
+            "netduet.evidence": [
+                f"{side.value}: {text}" for side, text in one.evidence
+            ],
+        }
+        self._log.info("finding.began", **fields)
+
+    def found_no_more(self, peer: Peer, failure: str) -> None:
+        """Say that a check on the schedule finds something no more."""
+        title = CATALOGUE[failure].title
+        self._say("PASS", "CLEAR", f"{_named(peer)}: no longer: {title} [{failure}]")
+        fields = _peer(peer) | {"error.type": failure}
+        self._log.info("finding.ended", **fields)
+
+    def summary(self, one: Summary) -> None:
+        """Say what it came to."""
+        self._write(text.summary(one, time.time() - time.monotonic()))
+        outages = {
+            f"{failure}/{direction}": count
+            for (failure, direction), count in one.kinds.items()
+        }
+        availability = one.availability
+        fields: dict[str, object] = {
+            "netduet.duration_s": round(one.seconds, 3),
+            "netduet.peers": one.peers,
+            "netduet.availability": None
+            if availability is None
+            else round(availability, 6),
+            "netduet.down_s": round(one.down, 3),
+            "netduet.outages": one.outages,
+            "netduet.longest_s": round(one.longest, 3),
+            "netduet.outages_by_kind": outages,
+            "netduet.findings": one.findings,
+            "netduet.unproven": one.unproven,
+        }
+        self._log.info("watch.stopped", **fields)
+
+    def _say(self, style: str, word: str, rest: str) -> None:
+        self._write([text.line(time.time(), style, word, rest)])
+
+
+def _named(peer: Peer) -> str:
+    return text.named(str(peer.address), peer.target, peer.who)
+
+
+def _peer(peer: Peer) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "server.address": peer.address.host,
+        "server.port": peer.address.port,
+        "netduet.target": peer.target,
+    }
+    if peer.who is not None:
+        for name in ("instance", "node", "zone"):
+            if said := getattr(peer.who, name):
+                fields[f"netduet.peer.{name}"] = said
+    return fields
+
+
+def _rfc3339(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"

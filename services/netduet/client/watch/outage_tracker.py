@@ -1,0 +1,331 @@
+"""When trouble of a peer begins and is over: signs and events in, what to tell out. Pure.
+
+Signs say what goes on now, and events what has been, once it is certain. All that
+happens with no more than a little quiet in between is one episode, and is judged as
+the check ``stream`` judges, when it is over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from netduet.client.net.dial import Address
+from netduet.client.outages import classify, conclusions
+from netduet.client.outages.classify import Signs
+from netduet.client.outages.events import (
+    Closure,
+    Event,
+    Outage,
+    Pause,
+    Restart,
+)
+from netduet.client.outages.loss_tracker import Counted
+from netduet.client.outages.observations import Flow, Fresh, Old, Place
+from netduet.client.outages.outage import Began, Ended, Learnt, Told, Trouble
+from netduet.client.results.failure import BACK
+
+HOLD: Final = 1.8
+"""Seconds of quiet after which an episode is over: by then what was lost is certain."""
+
+LATER: Final = (5.0, 30.0)
+"""Seconds of trouble after which is told what has been learnt of it since, if it differs."""
+
+APART: Final = 1.25
+"""Seconds between an end and a begin that make two episodes: who comes and goes every few
+seconds is never quiet for long, and what was lost is certain by then, too.
+"""
+
+MOST: Final = 200
+"""Events of an episode; with more it is told in parts."""
+
+WINDOW: Final = 300.0
+"""Seconds, once or twice that, whose losses say what chance may bring."""
+
+One = TypeVar("One")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a peer's streams and connections have counted since the watch began."""
+
+    up: Counted
+    down: Counted
+    begun: int = 0
+    failed: int = 0
+    asked: int = 0
+    answered: int = 0
+    stalls: tuple[tuple[float, float], ...] = ()
+    withheld: tuple[tuple[float, float], ...] = ()
+    error: str = ""
+
+    @property
+    def worked(self) -> int:
+        """How many fresh connections worked."""
+        return self.begun - self.failed
+
+
+class Episodes:
+    """Follows one peer."""
+
+    def __init__(
+        self,
+        address: Address,
+        period: float,
+        fresh: float,
+        tolerance: float,
+        numbers: Iterator[int],
+    ) -> None:
+        """Say whom, at which paces, what connections may bear, and who numbers."""
+        self.standing: Trouble | None = None
+        """What goes on, as it was told."""
+        self._address = address
+        self._period = period
+        self._fresh = fresh
+        self._tolerance = tolerance
+        self._numbers = numbers
+        self._number = 0
+        self._said: list[str] = []
+        """What was told of the trouble that goes on: when it began, and later."""
+        self._batch: list[Event] = []
+        self._stirred = 0.0
+        self._clear = True
+        """Nothing went on at the last look."""
+        self._over: deque[Trouble] = deque(maxlen=8)
+        self._turned = float("-inf")
+        self._before = self._base = Totals(Counted(), Counted())
+        self._afresh = float("-inf")
+        self._unseen = False
+        """The peer had never answered when what goes on began."""
+        self._silent: int | None = None
+        """How many new connections had worked when the streams fell silent."""
+        self._mute = False
+        """The streams have been silent in this episode."""
+        self._answered = 0
+        """How many worked in the latest silence."""
+        self._late: Pause | None = None
+        """What the old connection still suffers from an outage that is over."""
+        self._out: deque[tuple[float, Outage | Closure]] = deque(maxlen=MOST)
+
+    def look(
+        self, now: float, signs: Signs, events: Iterable[Event], totals: Totals
+    ) -> list[Told]:
+        """Take what is new; return what is to be told."""
+        self._turn(now, totals)
+        for event in events:
+            self._batch.append(event)
+            self._stirred = now
+            if isinstance(event, Outage | Closure):
+                self._out.append((now, event))
+        signs = self._settled(signs)
+        told: list[Told] = []
+        begin = signs.begin
+        if begin is not None and self._clear:
+            told += self._part(begin - APART, now, totals)
+        self._clear = begin is None
+        self._mute = self._mute or signs.stream is not None
+        if signs.stream is None:
+            self._silent = None
+        elif self._silent is None:
+            self._silent, self._answered = totals.worked, 0
+        else:
+            self._answered = totals.worked - self._silent
+        if signs.begin is not None:
+            self._stirred = now
+            told += self._announce(signs, now)
+        elif signs.gone and self._batch:
+            self._stirred = now  # whether new ones can be made is yet to be seen
+        quiet = now - self._stirred >= HOLD
+        if (self._batch or self.standing is not None) and (
+            quiet or len(self._batch) >= MOST
+        ):
+            told += self._close(now, totals)
+        return told
+
+    def _part(self, at: float, now: float, totals: Totals) -> list[Told]:
+        """End the episode that was over by then, if one was, as another has begun."""
+        earlier = [one for one in self._batch if one.end <= at]
+        later = [one for one in self._batch if one.end > at]
+        if not earlier or any(one.begin <= at for one in later):
+            return []
+        self._batch = earlier
+        told = self._close(now, totals)
+        self._batch = later
+        return told
+
+    def afresh(self, now: float) -> None:
+        """Note that the stream goes on from another port, for that one is answered."""
+        self._afresh = now
+
+    def finish(self, now: float, *, left: bool, away: float = 0.0) -> list[Told]:
+        """Return what is to be told when nobody watches any more.
+
+        ``left``: the name has dropped the peer. ``away`` is for how many seconds of
+        what goes on this end did not run.
+        """
+        standing, self.standing = self.standing, None
+        if standing is None:
+            return []
+        over = replace(standing, end=now)
+        if left:
+            over = conclusions.left(standing.begin, now, standing)
+        if away >= classify.QUARTER * over.seconds:
+            over = replace(over, proven=False)
+        return [Ended(self._number, over)]
+
+    def _announce(self, signs: Signs, now: float) -> list[Told]:
+        shaken = any(isinstance(one, Pause) for one in self._batch)
+        trouble = classify.provisional(signs, now, shaken=shaken)
+        standing = self.standing
+        if standing is None:
+            self._unseen = not signs.seen
+            self._number = next(self._numbers)
+            self.standing = trouble
+            self._said = [trouble.seen]
+            return [Began(self._number, trouble)]
+        begin = min(standing.begin, trouble.begin)
+        told = {standing.failure, "stream.outage", "watch.refused", classify.DATAGRAMS}
+        least = {"stream.old_connections", classify.DATAGRAMS}
+        latest = trouble.failure in told or standing.failure in least
+        self.standing = one = replace(
+            trouble if latest else standing, begin=begin, end=now, proven=signs.proven
+        )
+        due = sum(one.seconds >= later for later in LATER)
+        # What is over shows for a moment as what it is not.
+        lasts = standing.seen == one.seen
+        if len(self._said) > due or not lasts:
+            return []
+        news = not self._said[-1].startswith(one.seen)
+        self._said += [one.seen] * (1 + due - len(self._said))
+        return [Learnt(self._number, one)] if news else []
+
+    def _settled(self, signs: Signs) -> Signs:
+        """Return the signs without a pause that an outage left behind.
+
+        TCP's back-off stretches an outage to twice its length for the old connection:
+        when datagrams arrive and new connections work, the peer is back.
+        """
+        pause, self._late = signs.pause, None
+        if pause is None or signs.stream is not None or signs.closure is not None:
+            return signs
+        outages: list[Outage | Trouble] = [*_only(self._batch, Outage), *self._over]
+        if not any(self._near(pause.begin, one) for one in outages):
+            return signs
+        self._late = pause
+        return replace(signs, pause=None)
+
+    def _near(self, at: float, one: Outage | Trouble) -> bool:
+        return one.begin - self._fresh <= at <= one.end + self._fresh
+
+    def _close(self, now: float, totals: Totals) -> list[Told]:
+        place = self._place(now, totals)
+        found = [
+            one
+            for one in classify.final(place, self._tolerance)
+            if not self._known(one)
+        ]
+        standing, number = self.standing, self._number
+        if self._unseen and standing is not None:
+            first = conclusions.answers_at_last(standing, _only(self._batch, Closure))
+            found = [first, *(one for one in found if one.begin >= first.end)]
+        elif not found and standing is not None:
+            end = max((one.end for one in self._batch), default=standing.end)
+            end = max(end, standing.end)
+            found = [self._unfounded(standing, end, totals)]
+        elif self._mute and standing is not None:
+            found = self._still(standing, found, totals)
+        found = [
+            conclusions.stuck(one) if one.begin < self._afresh <= one.end else one
+            for one in found
+        ]
+        self._batch, self.standing, self._mute = [], None, False
+        self._over.extend(found)
+        found.sort(key=lambda one: one.begin)
+        if standing is None:
+            return [Ended(0, one) for one in found]
+        begin = standing.begin
+        told = min(found, key=lambda one: abs(one.begin - begin))
+        return [Ended(number if one is told else 0, one) for one in found]
+
+    def _unfounded(self, standing: Trouble, end: float, totals: Totals) -> Trouble:
+        """Say what it was that was told, and in the end was none of the network's."""
+        outages = _only(self._batch, Outage)
+        closures, pauses = _only(self._batch, Closure), _only(self._batch, Pause)
+        others: conclusions.Spans = (*closures, *pauses)
+        silences = {"stream.outage", "watch.refused", classify.DATAGRAMS}
+        silent = standing.failure in silences
+        if outages or (others and not silent):
+            return conclusions.by_chance(standing, end, outages, others)
+        begin, answered = standing.begin, self._answered
+        return conclusions.nothing_lost(begin, end, totals.stalls, answered)
+
+    def _still(
+        self, standing: Trouble, found: list[Trouble], totals: Totals
+    ) -> list[Trouble]:
+        """Return what was found, unless its server was silent all the while: then that."""
+        if any(isinstance(one, Outage | Restart) for one in self._batch):
+            return found
+        begin, end = standing.begin, max(one.end for one in found)
+        still = conclusions.nothing_lost(begin, end, totals.stalls, self._answered)
+        return [still] if still.proven else found
+
+    def _known(self, one: Trouble) -> bool:
+        """Tell whether it is what an outage that was told of did to the old connection."""
+        return one.failure == "stream.old_connections" and any(
+            self._near(one.begin, earlier) for earlier in self._over
+        )
+
+    def _turn(self, now: float, totals: Totals) -> None:
+        """Let go of what was counted long ago: the streams' sums go on, so copies."""
+        if now - self._turned < WINDOW:
+            return
+        self._turned = now
+        self._base = self._before
+        up, down = replace(totals.up), replace(totals.down)
+        self._before = replace(totals, up=up, down=down)
+        while self._out and self._out[0][0] < now - 2 * WINDOW:
+            self._out.popleft()
+
+    def _place(self, now: float, totals: Totals) -> Place:
+        """Return the episode as the check ``stream`` takes it, with recent losses."""
+        out = [event for _, event in self._out]
+        lost = [one for one in out if isinstance(one, Outage)]
+        base = self._base
+        pauses = _only(self._batch, Pause)
+        up = sum(one.lost for one in lost if one.where != BACK)
+        down = sum(one.lost for one in lost if one.where == BACK)
+        failed = sum(one.failed for one in out if isinstance(one, Closure))
+        return Place(
+            self._address,
+            min((one.begin for one in self._batch), default=now),
+            now,
+            Flow(
+                self._period,
+                up=_scattered(totals.up, base.up, up),
+                down=_scattered(totals.down, base.down, down),
+                error=totals.error,
+                server_stalls=totals.stalls,
+                withheld=totals.withheld,
+            ),
+            Fresh(
+                self._fresh,
+                totals.begun - base.begun,
+                max(0, totals.failed - base.failed - failed),
+            ),
+            Old(totals.asked - base.asked, totals.answered - base.answered),
+            _only(self._batch, Outage),
+            _only(self._batch, Restart),
+            _only(self._batch, Closure),
+            pauses if self._late is None else (*pauses, self._late),
+        )
+
+
+def _scattered(now: Counted, base: Counted, out: int) -> Counted:
+    """Return what was sent lately, and lost besides what outages took."""
+    return Counted(now.sent - base.sent, max(0, now.lost - base.lost - out))
+
+
+def _only(events: list[Event], kind: type[One]) -> tuple[One, ...]:
+    return tuple(event for event in events if isinstance(event, kind))

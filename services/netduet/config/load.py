@@ -1,0 +1,339 @@
+"""What both halves' settings have in common: sources, their order, plain errors.
+
+One declaration a setting: a field of a model in ``server.settings`` or
+``client.settings``, whose docstring is its help. From it come the flag, the
+environment variable, the line of ``.env``, the file secret and the default, in
+that order of precedence.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, Generic, TypeVar, get_args
+
+from pydantic import BeforeValidator, Field, SecretBytes, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import NoDecode
+
+from netduet.config.sources import (
+    DOTENV,
+    PREFIX,
+    Settings,
+    SettingsError,
+    Source,
+    Surroundings,
+    dotenv,
+    flag,
+    nearest,
+    read,
+    service_links,
+    unknown_names,
+)
+from netduet.config.units import (
+    parse_duration,
+    parse_durations,
+    parse_rate,
+    parse_share,
+    parse_size,
+    show_duration,
+    show_rate,
+    show_share,
+    show_size,
+)
+
+__all__ = [
+    "DOTENV",
+    "PREFIX",
+    "TESTING",
+    "TOOLING",
+    "Duration",
+    "Durations",
+    "Loaded",
+    "Percent",
+    "Rate",
+    "Settings",
+    "SettingsError",
+    "Size",
+    "Source",
+    "Surroundings",
+    "Words",
+    "contradiction",
+    "dotenv",
+    "flag",
+    "given",
+    "is_secret",
+    "load",
+    "nearest",
+    "show",
+    "typed",
+    "unit",
+]
+
+TOOLING: Final = {
+    "NETDUET_PUBLISH_PORT": "the port of this machine that compose publishes",
+    "NETDUET_PYTHON_IMAGE": "the image that both final images stand on",
+    "NETDUET_BUILDER_IMAGE": "the image in which their dependencies are installed",
+}
+"""Variables with our prefix that compose and make read; no service does."""
+
+TESTING: Final = {
+    "NETDUET_TESTING_SERVER_IMAGE": "the server's image, instead of `netduet-server`",
+    "NETDUET_TESTING_CLIENT_IMAGE": "the client's image, instead of `netduet-client`",
+}
+"""Variables with our prefix that ``netduet.testing`` reads; no service does."""
+
+_MASK: Final = "********"
+_LONGEST: Final = 200
+_CONTRADICTION: Final = "contradiction"
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(word for word in re.split(r"[,\s]+", value) if word)
+
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), Field(json_schema_extra={"unit": "time"})
+]
+Size = Annotated[
+    int, BeforeValidator(parse_size), Field(json_schema_extra={"unit": "size"})
+]
+Durations = Annotated[
+    tuple[float, ...],
+    NoDecode,
+    BeforeValidator(parse_durations),
+    Field(json_schema_extra={"unit": "times"}),
+]
+Percent = Annotated[
+    float, BeforeValidator(parse_share), Field(json_schema_extra={"unit": "share"})
+]
+Rate = Annotated[
+    float, BeforeValidator(parse_rate), Field(json_schema_extra={"unit": "rate"})
+]
+Words = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_split),
+    Field(json_schema_extra={"unit": "list"}),
+]
+
+
+Model = TypeVar("Model", bound=Settings)
+
+
+def contradiction(field: str, relation: str, other: str) -> PydanticCustomError:
+    """Return what a model raises when two fields, each right, do not go together.
+
+    ``relation`` reads between them: "must not exceed".
+    """
+    facts = {"field": field, "relation": relation, "other": other}
+    return PydanticCustomError(_CONTRADICTION, "{field} {relation} {other}", facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[Model]):
+    """Effective settings, where each value came from, and names set aside."""
+
+    settings: Model
+    sources: dict[str, Source]
+    ignored: tuple[str, ...]
+
+
+def load(
+    model: type[Model],
+    flags: Mapping[str, object] | None = None,
+    around: Surroundings = Surroundings(),  # noqa: B008 - frozen
+) -> Loaded[Model]:
+    """Read all sources and validate.
+
+    Args:
+        model: the half's settings.
+        flags: values given on the command line, by field.
+        around: where ``.env`` and the file secrets are.
+
+    Raises:
+        SettingsError: a value is bad, a name unknown, or two contradict.
+
+    """
+    links = service_links(model, os.environ)
+    unknown = list(unknown_names(model, around, links))
+    values: dict[str, object] = {}
+    sources: dict[str, Source] = {}
+    for field, source, value in read(model, flags or {}, around, links):
+        if field not in values:
+            values[field], sources[field] = value, source
+    try:
+        settings = model.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(unknown + _lines(model, error, values, sources)) from None
+    if unknown:
+        raise SettingsError(unknown)
+    return Loaded(settings, sources, tuple(links))
+
+
+def given(model: type[Model], values: Mapping[str, object]) -> Model:
+    """Return settings made of arguments alone, whatever the environment says.
+
+    Args:
+        model: the half's settings.
+        values: by field, typed or as text.
+
+    Raises:
+        SettingsError: a value is bad, a name unknown, or two contradict.
+
+    """
+    known = set(model.model_fields)
+    unknown = [
+        f"{name}: no setting has this name{nearest(name, known)}"
+        for name in values
+        if name not in known
+    ]
+    if unknown:
+        raise SettingsError(unknown)
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        sources = {name: Source("argument", name) for name in values}
+        raise SettingsError(_lines(model, error, dict(values), sources)) from None
+
+
+def _lines(
+    model: type[Settings],
+    error: ValidationError,
+    values: dict[str, object],
+    sources: dict[str, Source],
+) -> list[str]:
+    def said(field: str) -> str:
+        info = model.model_fields[field]
+        source = sources.get(field)
+        if source is None:
+            return f"{model.variable(field)}={show(info, info.default)}, the default"
+        value = values[field]
+        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}…"
+        return source.says(_MASK if is_secret(info) else typed(text))
+
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        facts = problem.get("ctx", {})
+        if problem["type"] == _CONTRADICTION:
+            mine, other = said(facts["field"]), said(facts["other"])
+            lines.append(f"{mine}: {facts['relation']} {other}")
+        else:
+            field = str(problem["loc"][0])
+            lines.append(
+                f"{said(field)}: {_remedy(problem, model.model_fields[field])}"
+            )
+    return lines
+
+
+_BOUNDS: Final = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def _remedy(problem: ErrorDetails, info: FieldInfo) -> str:
+    """Return what would be right, in a person's words and units."""
+    facts = problem.get("ctx", {})
+    if problem["type"] in _BOUNDS:
+        relation, fact = _BOUNDS[problem["type"]]
+        return f"must be {relation} {show(info, facts[fact])}"
+    match problem["type"]:
+        case "int_parsing" | "int_parsing_size":
+            return "must be a whole number"
+        case "bool_parsing":
+            return "must be true or false"
+        case "literal_error":
+            *others, last = map(str, get_args(info.annotation))
+            return f"must be {', '.join(others)} or {last}"
+        case "string_too_long" | "too_long":
+            return f"must have at most {facts['max_length']} characters"
+        case "string_too_short" | "too_short":
+            least = facts["min_length"]
+            many = f"have at least {least} characters"
+            return f"must {many if least > 1 else 'not be empty'}"
+        case "string_unicode":
+            return "must be UTF-8"
+    return problem["msg"].removeprefix("Value error, ")
+
+
+def is_secret(info: FieldInfo) -> bool:
+    """Tell whether a field's value must never be shown."""
+    kinds = [info.annotation]
+    for kind in kinds:  # SecretStr may stand in Annotated, and that in a union
+        kinds.extend(get_args(kind))
+    return not {SecretStr, SecretBytes}.isdisjoint(
+        one for one in kinds if isinstance(one, type)
+    )
+
+
+def unit(info: FieldInfo) -> str | None:
+    """Return what a declared quantity is: time, times, size, share, rate, list; or None."""
+    return _extra(info, "unit")
+
+
+def _extra(info: FieldInfo, key: str) -> str | None:
+    """Return what a declaration says of itself beyond its type and bounds."""
+    extra = info.json_schema_extra
+    found = extra.get(key) if isinstance(extra, dict) else None
+    return found if isinstance(found, str) else None
+
+
+_SPECIAL: Final = frozenset("#'\"\\$`")
+_QUOTE: Final = '\\"'
+
+
+def typed(text: str) -> str:
+    """Return text as it can be typed: what does not print, or is blank, is quoted."""
+    plain = text.isprintable() and text == text.strip() and text
+    return text if plain else repr(text)
+
+
+def assigned(text: str) -> str:
+    """Return a value as it stands behind ``NAME=`` in a .env file, quoted at need.
+
+    Single quotes keep all but themselves and backslashes as they are (python-dotenv,
+    Compose); double ones are for what does not print.
+    """
+    if not text.isprintable():
+        return f'"{text.encode("unicode_escape").decode().replace(chr(34), _QUOTE)}"'
+    if text == text.strip() and not set(text) & _SPECIAL:
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def show(info: FieldInfo, value: object) -> str:
+    """Return a value as a person would type it; a secret masked, unset empty.
+
+    Where empty text has a meaning of its own, ``empty`` of the declaration is how it
+    is typed: an empty variable is an unset one.
+    """
+    if value is None:
+        return ""
+    if value == "":
+        return _extra(info, "empty") or ""
+    if is_secret(info):
+        return _MASK
+    kind = unit(info)
+    if kind == "time" and isinstance(value, float | int):
+        return show_duration(value)
+    if kind == "size" and isinstance(value, int):
+        return show_size(value)
+    if kind == "share" and isinstance(value, float | int):
+        return show_share(value)
+    if kind == "rate" and isinstance(value, float | int):
+        return show_rate(value)
+    if isinstance(value, tuple):
+        shown = map(show_duration if kind == "times" else str, value)
+        return ",".join(shown)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,370 @@
+"""Structured logs: one JSON object a line, written by a thread of its own.
+
+Takes plain values and knows no settings. Names and fields follow OpenTelemetry's
+semantic conventions where they have one, and begin with ``netduet.`` where not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+
+import orjson
+
+
+@contextlib.contextmanager
+def _unseen(name: str) -> Iterator[None]:
+    """Hide a package from imports, unless it is there already."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+# structlog.dev, which structlog imports, takes rich wherever it is installed: 70 ms
+# of every start, for a form of traceback that is never asked for here.
+with _unseen("rich"):
+    import structlog
+
+from netduet.runtime.log_writer import LogWriter  # noqa: E402 - after what is imported apart
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+__all__ = [
+    "EVENTS",
+    "LogWriter",
+    "attach",
+    "exception_fields",
+    "logger",
+    "place",
+    "start",
+]
+
+EVENTS: Final = {
+    "server.listening": "A socket is bound and answers.",
+    "admin.listening": "The admin port is bound and answers.",
+    "server.family_absent": "This host has no such address family; the others serve.",
+    "server.ready": "All sockets answer.",
+    "server.limit_reached": "A bound on connections refuses some; once a period.",
+    "server.draining": "A signal came; no new work is taken once the delay is over.",
+    "server.stopped": "The drain is over; totals since the start.",
+    "connection.closed": "A connection is gone: how it went and who ended it.",
+    "settings.ignored": "Variables set aside: Kubernetes wrote them, not a person.",
+    "check.finished": "A check is done: its outcome, class and duration.",
+    "verdict.reached": "All checks of a target are done.",
+    "watch.started": "A watch begins.",
+    "watch.stopped": "A watch is over: availability, outages, findings.",
+    "peer.added": "An address behind a name is watched from now on.",
+    "peer.identified": "A peer says which instance it is, and where, or another than before.",
+    "peer.removed": "An address is watched no more: dropped by its name, or for others.",
+    "peer.without_datagrams": "Datagrams to a peer do not pass: connections alone tell.",
+    "watch.alone": "All peers are out at once: what they share, this end above all, is.",
+    "outage.began": "A peer is out, as far as can be told by now.",
+    "outage.learnt": "More is known of an outage that goes on.",
+    "outage.ended": "An outage is over: length, direction, class, diagnosis.",
+    "finding.began": "A check on the watch's schedule finds something new.",
+    "finding.ended": "A check on the schedule finds something no more.",
+    "lookup.failed": "A name does not resolve; its last addresses are kept.",
+    "lookup.recovered": "A name resolves, and did not before.",
+    "logs.dropped": "Lines were lost, because nobody read what was written.",
+    "runtime.warning": "A warning of Python or of a library.",
+    "runtime.message": "A record of the standard library's logging.",
+    "runtime.exception": "An exception that nothing handled; a defect of ours.",
+}
+"""Every event that is logged, with its meaning."""
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_FRAMES: Final = 20
+_CAUSES: Final = 5
+_LONGEST: Final = 2048
+
+_current: LogWriter | None = None
+
+
+_bound: dict[str, object] = {}
+
+
+def place(node: str, zone: str) -> dict[str, str]:
+    """Return where this process runs, as far as it was told, as fields of every line."""
+    said = {"k8s.node.name": node, "cloud.availability_zone": zone}
+    return {name: value for name, value in said.items() if value}
+
+
+def start(
+    descriptor: int, *, level: str, style: str, queue: int, fields: Mapping[str, object]
+) -> LogWriter:
+    """Begin to log to a descriptor.
+
+    Args:
+        descriptor: where lines go.
+        level: the least severe level: debug, info, warning or error.
+        style: ``json``, ``console``, or ``auto`` (console on a terminal only).
+        queue: how many lines may wait for a slow reader.
+        fields: what every line carries.
+
+    """
+    global _current  # noqa: PLW0603 - one writer a process
+    if _current is not None:
+        _current.close()
+    _bound.clear()
+    _bound.update(fields)
+    terminal = os.isatty(descriptor)
+    console = style == "console" or (style == "auto" and terminal)
+    render = _console(colors=terminal) if console else _render
+
+    def confess(lost: int) -> bytes:
+        dropped = {"event": "logs.dropped", "netduet.dropped": lost}
+        return render(None, "warning", _common(None, "warning", dropped))
+
+    _current = writer = LogWriter(descriptor, queue, confess, _catch_the_rest(level))
+    structlog.configure(
+        processors=[_common, render],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_: _Sink(writer),
+        cache_logger_on_first_use=False,
+    )
+    return writer
+
+
+def logger() -> FilteringBoundLogger:
+    """Return a logger; its methods take an event of ``EVENTS`` and fields."""
+    return cast("FilteringBoundLogger", structlog.get_logger().bind())
+
+
+def attach(loop: asyncio.AbstractEventLoop) -> None:
+    """Log what a loop's callbacks raise, in the same form as everything else."""
+    loop.set_exception_handler(_loop_exception)
+
+
+class _Sink:
+    """What structlog calls with a rendered line."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._put = writer.put
+
+    def msg(self, line: bytes) -> None:
+        self._put(line)
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _now() -> str:
+    seconds = time.time()
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds % 1 * 1_000_000):06d}Z"
+
+
+def _common(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
+    """Put time, level and what every line carries before the event's own fields."""
+    name = event.pop("event")
+    if name not in EVENTS:
+        msg = f"{name!r} is not in logs.EVENTS"
+        raise ValueError(msg)
+    if told := event.pop("exc_info", None):
+        error = told if isinstance(told, BaseException) else sys.exc_info()[1]
+        event.update(exception_fields(error))
+    return {"timestamp": _now(), "level": level, "event": name, **_bound, **event}
+
+
+def _render(_: WrappedLogger, __: str, event: EventDict) -> bytes:
+    try:
+        line = orjson.dumps(event, default=_repr, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a lone surrogate, an integer beyond 64 bits
+        line = orjson.dumps(
+            _plain(event), default=_repr, option=orjson.OPT_APPEND_NEWLINE
+        )
+    if line.isascii():
+        return line if b"\x7f" not in line else line.replace(b"\x7f", b"\\u007f")
+    # JSON escapes C0 alone: C1, line separators and bidi controls are left.
+    text = line[:-1].decode()
+    if text.isprintable():
+        return line
+    return _visible(text).encode() + b"\n"
+
+
+def _visible(text: str) -> str:
+    r"""Return the text with what could move a cursor or reorder words as \uNNNN."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def _plain(value: object) -> object:
+    """Return what orjson takes for a value that it does not."""
+    if isinstance(value, Mapping):
+        return {str(_plain(str(key))): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return hex(value)
+    return value if isinstance(value, int | float | None) else _plain(_repr(value))
+
+
+def _repr(value: object) -> str:
+    return _text(repr, value)
+
+
+def _text(form: Callable[[object], str], value: object) -> str:
+    """Return a value as text; that it has none must not harm whoever logs it."""
+    try:
+        return form(value)
+    except Exception as error:  # noqa: BLE001 - code of others, which may do anything
+        return f"<{type(value).__qualname__}: {type(error).__name__} for a text>"
+
+
+def _console(*, colors: bool) -> Callable[[WrappedLogger, str, EventDict], bytes]:
+    """Return a renderer for a terminal."""
+    from structlog.dev import ConsoleRenderer  # noqa: PLC0415
+
+    render = ConsoleRenderer(colors=colors and not os.environ.get("NO_COLOR"))
+
+    def console(log: WrappedLogger, level: str, event: EventDict) -> bytes:
+        safe: EventDict = {
+            name: _visible(value if isinstance(value, str) else _repr(value))
+            for name, value in event.items()
+        }
+        line = render(log, level, safe)
+        return line.encode("utf-8", "backslashreplace") + b"\n"
+
+    return console
+
+
+class _Foreign(logging.Handler):
+    """Brings records of the standard library's logging into our form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - arguments that do not fit, and worse
+            reason = f"{type(error).__name__}: {_text(str, error)}"
+            message = f"{_repr(record.msg)} ({reason})"
+        fields: dict[str, Any] = {
+            "netduet.logger": record.name,
+            "netduet.message": message[:_LONGEST],
+        }
+        if record.exc_info:
+            fields |= exception_fields(record.exc_info[1])
+        known = [level for level in _LEVELS.values() if level <= record.levelno]
+        logger().log(max(known, default=logging.DEBUG), "runtime.message", **fields)
+
+
+def exception_fields(error: BaseException | None) -> dict[str, Any]:
+    """Return an exception as fields: type, message, and frames without their locals."""
+    if error is None:
+        return {}
+    walked = traceback.walk_tb(error.__traceback__)
+    frames = traceback.StackSummary.extract(walked, lookup_lines=False)[-_FRAMES:]
+    fields = {
+        "exception.type": type(error).__qualname__,
+        "exception.message": _text(str, error)[:_LONGEST],
+        "exception.stacktrace": [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames
+        ],
+    }
+    causes = list(islice(_causes(error), _CAUSES))
+    if causes:
+        fields["netduet.causes"] = [
+            f"{type(cause).__qualname__}: {_text(str, cause)}"[:_LONGEST]
+            for cause in causes
+        ]
+    return fields
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield what an exception came from, and what a group of them holds."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield one
+            yield from _causes(one)
+    behind = None if error.__suppress_context__ else error.__context__
+    cause = error.__cause__ or behind
+    if cause is not None:
+        yield cause
+        yield from _causes(cause)
+
+
+def _say_exception(error: BaseException | None, message: str) -> None:
+    fields: dict[str, Any] = {"netduet.message": message[:_LONGEST]} if message else {}
+    fields |= exception_fields(error)
+    logger().error("runtime.exception", **fields)
+
+
+def _loop_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    _say_exception(context.get("exception"), str(context.get("message", "")))
+
+
+def _thread_exception(told: threading.ExceptHookArgs) -> None:
+    if told.exc_type is not SystemExit:  # sys.exit in a thread is its end, no defect
+        name = told.thread.name if told.thread else ""
+        _say_exception(told.exc_value, f"in thread {name}")
+
+
+def _say_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    del file, line
+    logger().warning(
+        "runtime.warning",
+        **{
+            "netduet.category": category.__name__,
+            "netduet.message": _text(str, message)[:_LONGEST],
+            "code.file.path": filename,
+            "code.line.number": lineno,
+        },
+    )
+
+
+def _catch_the_rest(level: str) -> Callable[[], None]:
+    """Route logging, warnings and unhandled exceptions here; return what undoes it."""
+    root, handler = logging.getLogger(), _Foreign()
+    before = (
+        root.handlers[:],
+        root.level,
+        warnings.showwarning,
+        sys.excepthook,
+        sys.unraisablehook,
+        threading.excepthook,
+    )
+    root.handlers[:] = [handler]
+    root.setLevel(max(_LEVELS[level], logging.INFO))
+    warnings.showwarning = _say_warning
+    sys.excepthook = lambda _, error, __: _say_exception(error, "unhandled")
+    sys.unraisablehook = lambda told: _say_exception(
+        told.exc_value,
+        f"{told.err_msg or 'unraisable'}, in {type(told.object).__qualname__}",
+    )
+    threading.excepthook = _thread_exception
+
+    def undo() -> None:
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+        warnings.showwarning = before[2]
+        sys.excepthook, sys.unraisablehook, threading.excepthook = before[3:]
+
+    return undo

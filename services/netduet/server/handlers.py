@@ -1,0 +1,173 @@
+"""What a peer may ask for, and what it is answered.
+
+Each kind of control question that is answered at once has one row in
+``Behaviours.answers``; a new one is a function here, a model in ``wire.messages``
+and a feature in ``wire.frames``. What takes time is in ``requests``.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+from netduet import __version__
+from netduet.net import kernel
+from netduet.wire import payload_pattern
+from netduet.wire.frames import FEATURES, VERSION, Kind
+from netduet.wire.messages import (
+    Endpoint,
+    HostReport,
+    Inspection,
+    InspectQuestion,
+    LedgerAnswer,
+    LedgerQuestion,
+    LimitsNotice,
+    ListenerReport,
+    Open,
+    Report,
+    SinkAnswer,
+    TcpInfo,
+    Welcome,
+)
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.server.ledger import Ledger
+    from netduet.wire.state_machine import Limits
+
+Address = tuple[str, int]
+
+_HOST_AGE: Final = 0.1
+"""Seconds for which a reading of the host serves all who ask: it costs five files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answers, and where: ``boot_id`` is new at each start, 128 random bits in hex."""
+
+    service: str
+    instance: str
+    boot_id: str
+    node: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The connection on which a question came: its descriptor, and its listener's."""
+
+    descriptor: int
+    listener: int | None
+
+
+class Behaviours:
+    """The answers of one server."""
+
+    def __init__(
+        self, identity: Identity, limits: Limits, ledger: Ledger, stalls: StallWatch
+    ) -> None:
+        """Bind what the answers are made of."""
+        self.identity = identity
+        self._ledger = ledger
+        self._stalls = stalls
+        self._limits = LimitsNotice(
+            max_frame=limits.max_frame,
+            idle=limits.idle,
+            frame=limits.frame,
+            hold=limits.hold,
+        )
+        self._features = sorted(FEATURES)
+        self._host_read_at = -_HOST_AGE
+        self.listen_drops_before = kernel.listen_drops()
+        """Of the network namespace, before this server listened."""
+        self.answers: dict[Kind, Callable[[BaseModel, Asker], BaseModel]] = {
+            Kind.REPORT: self._report,
+            Kind.LEDGER: self._find,
+            Kind.INSPECT: self._inspect,
+        }
+        """What answers each control question that is answered at once."""
+
+    def welcome(
+        self, message: Open, conn_id: str, peer: Address, local: Address
+    ) -> Welcome:
+        """Answer an opening."""
+        return Welcome(
+            version=VERSION,
+            nonce=message.nonce,
+            service=self.identity.service,
+            instance=self.identity.instance,
+            boot_id=self.identity.boot_id,
+            conn_id=conn_id,
+            software=f"netduet/{__version__}",
+            features=self._features,
+            limits=self._limits,
+            peer=Endpoint(address=peer[0], port=peer[1]),
+            local=Endpoint(address=local[0], port=local[1]),
+            node=self.identity.node,
+            zone=self.identity.zone,
+        )
+
+    def _report(self, _question: BaseModel, asker: Asker) -> Report:
+        info = kernel.tcp_info(asker.descriptor)
+        drops = backlog = None
+        if asker.listener is not None:
+            drops = kernel.openings_dropped(asker.listener, self.listen_drops_before)
+            backlog = kernel.accept_queue(asker.listener)
+        return Report(
+            instance=self.identity.instance,
+            connection=None if info is None else TcpInfo.model_validate(info),
+            listener=ListenerReport(drops=drops, backlog=backlog),
+            host=self._host_report(time.monotonic()),
+        )
+
+    def _host_report(self, now: float) -> HostReport:
+        """Read anew only now and then: a burst of questions must not stall the rest."""
+        if now >= self._host_read_at + _HOST_AGE:
+            self._host_read_at = now
+            self._host = HostReport(
+                stalls=self._stalls.count,
+                stalled=self._stalls.total,
+                throttled=self._stalls.throttled(),
+                cpu_pressure=self._stalls.cpu_pressure(),
+            )
+        return self._host
+
+    def sink(self, payload: bytes) -> SinkAnswer:
+        """Answer a SINK: what of it arrived."""
+        changed_at = payload_pattern.changed_at(payload)
+        return SinkAnswer(received=len(payload), changed_at=changed_at)
+
+    def _inspect(self, question: BaseModel, _asker: Asker) -> Inspection:
+        asked = cast("InspectQuestion", question)
+        entry = self._ledger.find(asked.conn_id)
+        info = None
+        if entry is not None and entry.descriptor is not None:
+            info = kernel.tcp_info(entry.descriptor())
+        window = asked.window
+        lately = self._stalls.lately(*(() if window is None else (window,)))
+        return Inspection(
+            instance=self.identity.instance,
+            connection=None if info is None else TcpInfo.model_validate(info),
+            window=lately.window,
+            stalled=lately.stalled,
+            throttled=lately.throttled,
+        )
+
+    def _find(self, question: BaseModel, _asker: Asker) -> LedgerAnswer:
+        # The wire has decoded the question by its kind.
+        conn_id = cast("LedgerQuestion", question).conn_id
+        entry = self._ledger.find(conn_id)
+        return LedgerAnswer(
+            instance=self.identity.instance,
+            entry=None if entry is None else entry.message(time.monotonic()),
+        )
+
+
+def new_id() -> str:
+    """Return 128 random bits in hex, for a ``conn_id`` or a ``boot_id``."""
+    return secrets.token_hex(16)

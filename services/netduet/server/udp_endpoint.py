@@ -1,0 +1,178 @@
+"""The UDP side: one socket a family, answered from the address that was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from netduet.net import kernel
+from netduet.server.handlers import Address, Behaviours, new_id
+from netduet.server.udp_streams import Way
+from netduet.wire import datagram, udp_count, udp_stream
+from netduet.wire.errors import RemoteError
+from netduet.wire.frames import MAGIC, Frame, Kind
+from netduet.wire.messages import Open, decode
+
+if TYPE_CHECKING:
+    from netduet.server.counters import Counters
+    from netduet.server.udp_flow_counters import Flows
+    from netduet.server.udp_streams import Streams
+    from netduet.wire.udp_stream import StreamAnswer
+
+_BATCH: Final = 64
+"""Datagrams taken in one turn of the loop, so that TCP gets its turn too."""
+
+_LARGEST: Final = 65_535
+_KIND: Final = len(MAGIC) + 4
+_IN_PKTINFO: Final = struct.Struct("=I4s4s")  # ip(7): ifindex, spec_dst, addr
+_IN6_PKTINFO: Final = struct.Struct("=16sI")  # ipv6(7): addr, ifindex
+_IP_PKTINFO: Final = 8  # socket.IP_PKTINFO has a name only from Python 3.14 on
+
+_STREAM: Final = bytes([Kind.STREAM])
+
+TAKEN: Final = b""
+"""No answer: a datagram of a stream, which has its own pace."""
+
+Ancillary = list[tuple[int, int, bytes]]
+
+
+class DatagramEndpoint:
+    """Answers the datagrams of one socket.
+
+    The destination of each datagram is taken from its packet information and is
+    the source of the answer: on a host with several addresses the kernel would
+    else choose one, and the asker would not know it.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        behaviours: Behaviours,
+        counters: Counters,
+        flows: Flows,
+        under_way: Streams,
+    ) -> None:
+        """Take over a bound, non-blocking socket."""
+        self._flows = flows
+        self._streams = under_way
+        self._sock = sock
+        self._behaviours = behaviours
+        self._counters = counters
+        self._port: int = sock.getsockname()[1]
+        if sock.family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer from now on."""
+        loop.add_reader(self._sock.fileno(), self._readable)
+
+    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what is queued, then close the socket."""
+        loop.remove_reader(self._sock.fileno())
+        self._readable()
+        self._sock.close()
+
+    def _readable(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                data, ancillary, flags, peer = self._sock.recvmsg(_LARGEST, 128)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._counters.datagrams_failed += 1
+                return
+            if flags & socket.MSG_TRUNC:
+                self._counters.datagrams_ignored += 1
+                continue
+            local, source = _destination(ancillary)
+            if data[_KIND : _KIND + 1] == _STREAM:
+                answer = self._stream(data, peer, source)
+            else:
+                answer = self._answer(data, (peer[0], peer[1]), (local, self._port))
+            if answer is None:
+                self._counters.datagrams_ignored += 1
+            elif (
+                answer is not TAKEN
+                and not self._send(answer, source, peer)
+                and data[_KIND] == Kind.COUNT
+            ):
+                self._flows.take_back()
+
+    def _send(self, answer: bytes, source: Ancillary, peer: Any) -> bool:
+        """Send from an address; tell whether it left."""
+        try:
+            self._sock.sendmsg([answer], source, 0, peer)
+        except OSError:
+            # A full buffer, or a peer that no route leads to: UDP may lose.
+            self._counters.datagrams_failed += 1
+            return False
+        self._counters.datagrams_answered += 1
+        return True
+
+    def _answer(self, data: bytes, peer: Address, local: Address) -> bytes | None:
+        room = len(data)
+        try:
+            frame = datagram.parse_question(data)
+            if frame is None:
+                return None
+            if frame.kind == Kind.ECHO:
+                return datagram.answer(Kind.ECHO, frame.payload, frame.id, room)
+            if frame.kind == Kind.COUNT:
+                return self._count(frame, peer, room)
+            opening = decode(Open, frame.payload, frame.id)
+        except RemoteError as error:
+            return datagram.failure(error, room)
+        welcome = self._behaviours.welcome(opening, new_id(), peer, local)
+        return datagram.answer(Kind.OPEN, welcome, frame.id, room)
+
+    def _count(self, frame: Frame, peer: Address, room: int) -> bytes | None:
+        """Count a datagram of a flow; what could not be answered is not counted."""
+        question = udp_count.parse_question(frame.payload, frame.id)
+        length = len(frame.payload)
+        # Read now: what had no room before this datagram came is in it.
+        answer = self._flows.answer(peer, question, length, length, self._drops())
+        return datagram.answer(Kind.COUNT, answer, frame.id, room)
+
+    def _drops(self) -> int | None:
+        return kernel.socket_drops(self._sock.fileno())
+
+    def _stream(self, data: bytes, peer: Any, source: Ancillary) -> bytes | None:
+        """Take a datagram of a stream; return what answers it at once, or TAKEN."""
+
+        def send(told: StreamAnswer) -> bool:
+            answer = datagram.answer(Kind.STREAM, told.serialize(), 0, udp_stream.SIZE)
+            return answer is not None and self._send(answer, source, peer)
+
+        try:
+            frame = datagram.parse_question(data)
+            if frame is None:
+                return None
+            question = udp_stream.parse_question(frame.payload, frame.id)
+            way = Way((peer[0], peer[1]), send, self._drops)
+            told = self._streams.take(question, way, time.monotonic(), frame.id)
+        except RemoteError as error:
+            return datagram.failure(error, len(data))
+        if told is None:
+            return TAKEN
+        return datagram.answer(Kind.STREAM, told.serialize(), frame.id, len(data))
+
+
+def _destination(ancillary: Ancillary) -> tuple[str, Ancillary]:
+    """Return the address that was asked, and what makes it the answer's source."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            _, local, _ = _IN_PKTINFO.unpack(data)
+            source = _IN_PKTINFO.pack(0, local, bytes(4))
+            return socket.inet_ntop(socket.AF_INET, local), [(level, kind, source)]
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            address, interface = _IN6_PKTINFO.unpack(data)
+            # Only a link-local address needs its interface (RFC 4007).
+            link_local = address[:2] == b"\xfe\x80"
+            source = _IN6_PKTINFO.pack(address, interface if link_local else 0)
+            return socket.inet_ntop(socket.AF_INET6, address), [(level, kind, source)]
+    return "", []

@@ -1,0 +1,88 @@
+"""The tallies of flows of datagrams: what has come of each, within bounds."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from netduet.wire.udp_count import CountAnswer, CountFlag, CountQuestion, Tally
+
+MOST: Final = 256
+"""Flows that are counted at once; the one that was silent for longest goes first.
+
+A tally takes at most 8 KiB, so all of them 2 MiB.
+"""
+
+Address = tuple[str, int]
+
+
+@dataclass(slots=True)
+class _Flow:
+    dropped_before: int | None
+    tally: Tally = field(default_factory=Tally)
+    answered: int = 0
+
+
+class Flows:
+    """The tallies of the latest flows, by who sends them and the flow's number."""
+
+    def __init__(self, most: int = MOST) -> None:
+        """Start empty."""
+        self._most = most
+        self._flows: OrderedDict[tuple[Address, int], _Flow] = OrderedDict()
+        self._last: _Flow | None = None
+
+    def __len__(self) -> int:
+        """Return how many flows are remembered."""
+        return len(self._flows)
+
+    def answer(
+        self,
+        peer: Address,
+        question: CountQuestion,
+        length: int,
+        room: int,
+        dropped: int | None = None,
+    ) -> bytes:
+        """Count a question; return the payload that answers it.
+
+        Args:
+            peer: who asks.
+            question: what is asked.
+            length: bytes of its payload.
+            room: bytes of the answer's payload, unless a short one is asked for.
+            dropped: datagrams that the socket has had no room for; None if unknown.
+
+        """
+        key = (peer, question.flow)
+        flow = self._flows.get(key)
+        if flow is None:
+            flow = self._flows[key] = _Flow(dropped)
+            if len(self._flows) > self._most:
+                self._flows.popitem(last=False)
+        self._flows.move_to_end(key)
+        if not question.flags & CountFlag.QUERY:
+            flow.tally.take(question.sequence)
+            flow.answered += 1
+        self._last = None if question.flags & CountFlag.QUERY else flow
+        answer = CountAnswer(
+            question.flow,
+            question.sequence,
+            question.flags,
+            flow.tally.received,
+            flow.tally.duplicated,
+            flow.tally.reordered,
+            flow.answered,
+            length,
+            None
+            if dropped is None or flow.dropped_before is None
+            else (dropped - flow.dropped_before) % 2**32,
+        )
+        return answer.serialize(0 if question.flags & CountFlag.SHORT else room)
+
+    def take_back(self) -> None:
+        """Count the answer given last as not given: it could not be sent."""
+        if self._last is not None:
+            self._last.answered -= 1
+            self._last = None

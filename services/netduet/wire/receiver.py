@@ -1,0 +1,116 @@
+"""What a frame that came in means: judged, decoded, and the state it leads to."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from pydantic import BaseModel
+
+from netduet.wire import frames, request_limits
+from netduet.wire.errors import Code, RemoteError
+from netduet.wire.events import (
+    Answered,
+    Asked,
+    DataReceived,
+    EndReceived,
+    ErrorReceived,
+    Event,
+    OpenReceived,
+    WelcomeReceived,
+)
+from netduet.wire.frames import ANSWER, MAGIC, Kind
+from netduet.wire.messages import (
+    ANSWERS,
+    QUESTIONS,
+    CloseQuestion,
+    Failure,
+    Open,
+    Welcome,
+    decode,
+)
+from netduet.wire.sender import Outgoing
+from netduet.wire.state_machine import ACCEPTED, Input, Limits, Role, State
+
+
+class Incoming(Outgoing):
+    """What one end is told, frame by frame."""
+
+    __slots__ = ("_accepted", "_parting", "questions", "refusal")
+
+    def __init__(
+        self, role: Role, limits: Limits, refusal: RemoteError | None = None
+    ) -> None:
+        super().__init__(role, limits)
+        self.refusal = refusal
+        self.questions = 0
+        self._accepted = ACCEPTED[role, State.OPENING]
+        self._parting = 0.0
+
+    def _judge(
+        self, length: int, kind: int, flags: int, reserved: int, frame_id: int
+    ) -> None:
+        """Raise RemoteError when this header is not allowed here and now."""
+        if (kind, flags) not in self._accepted or reserved:
+            frames.judge_header(kind, flags, reserved, frame_id, self.state.name)
+        frames.judge_length(length, kind, flags, self.limits.max_frame, frame_id)
+
+    def _control(self, kind: int, flags: int, frame_id: int, payload: bytes) -> Event:
+        if kind == Kind.END:
+            return self._take_end(flags, frame_id, payload)
+        if kind == Kind.ERROR:
+            failure = decode(Failure, payload, frame_id)
+            self._move(Input.FAULT)
+            return ErrorReceived(failure, frame_id)
+        self._count_question(frame_id)
+        if (kind, flags) in frames.DATA:
+            return DataReceived(Kind(kind), payload, frame_id)
+        models = ANSWERS if flags & ANSWER else QUESTIONS
+        message = decode(models[kind], payload, frame_id)
+        if kind == Kind.OPEN:
+            return self._opened(message, frame_id)
+        if flags & ANSWER:
+            return Answered(Kind(kind), message, frame_id)
+        request_limits.judge(message, self.limits, frame_id)
+        if isinstance(message, CloseQuestion):
+            self._close_asked(message)
+        return Asked(Kind(kind), message, frame_id)
+
+    def _count_question(self, frame_id: int) -> None:
+        self.questions += 1
+        limit = self.limits.max_questions
+        if self.questions > limit:
+            message = f"more than {limit} control frames"
+            facts: dict[str, int | str] = {"limit": limit}
+            raise RemoteError(Code.TOO_MANY_QUESTIONS, message, facts, frame_id)
+
+    def _opened(self, message: BaseModel, frame_id: int) -> Event:
+        refusal = self.refusal
+        if refusal is not None:
+            raise RemoteError(refusal.code, refusal.message, refusal.facts, frame_id)
+        self._move(Input.OPENED)
+        self._accepted = ACCEPTED[self.role, State.OPEN]
+        if self.role is Role.SERVER:
+            self._send(MAGIC)
+            return OpenReceived(cast("Open", message), frame_id)
+        return WelcomeReceived(cast("Welcome", message))
+
+    def _close_asked(self, message: CloseQuestion) -> None:
+        """From here on only the end of the stream means something (P-58)."""
+        self._move(Input.PART)
+        self._parting = message.delay
+        if message.how == "finish":  # the answer leaves before the end, as with END
+            self._move(Input.END)
+            self._end_sending()
+
+    def _take_end(self, flags: int, frame_id: int, payload: bytes) -> Event:
+        if payload:
+            facts: dict[str, int | str] = {"length": len(payload)}
+            message = "END has no payload"
+            raise RemoteError(Code.BAD_MESSAGE, message, facts, frame_id)
+        if flags & ANSWER and not self._end_sent:
+            frames.judge_header(Kind.END, flags, 0, frame_id, self.state.name)
+        self._move(Input.END)
+        if self.role is Role.SERVER:
+            last = frames.serialize(Kind.END, flags=ANSWER, id=frame_id)
+            self._end_sending(last)
+        return EndReceived()

@@ -1,0 +1,249 @@
+"""The sending half of a connection: its queue, its counters, and the ways to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pydantic import BaseModel
+
+from netduet.wire import echo, frames
+from netduet.wire.errors import LocalError, RemoteError
+from netduet.wire.events import EchoReceived, PeerFailed
+from netduet.wire.frames import ANSWER, FLAGS_OFFSET, MAGIC, MAX_CONTROL, Kind
+from netduet.wire.messages import Failure, Open, Welcome, encode
+from netduet.wire.state_machine import TRANSITIONS, Input, Limits, Role, State
+
+SEND_EOF: Final = b""
+"""In ``data_to_send``: end the sending side here."""
+
+
+class Outgoing:
+    """What one end sends, and the state that both halves of a connection share.
+
+    The end of the sending is kept apart from the queue: what is answered while
+    the events of one read are handled comes before an END or ERROR frame that
+    the same read gave rise to.
+    """
+
+    __slots__ = (
+        "_end_sent",
+        "_ended",
+        "_ending",
+        "_out",
+        "_owing",
+        "bytes_sent",
+        "deadline",
+        "frames_sent",
+        "limits",
+        "plain",
+        "role",
+        "state",
+    )
+
+    def __init__(self, role: Role, limits: Limits) -> None:
+        self.role = role
+        self.limits = limits
+        self.state = State.START
+        self.plain = False
+        self.deadline: float | None = None
+        self.bytes_sent = 0
+        self.frames_sent = 0
+        self._out: list[bytes | bytearray] = []
+        # Answers not made yet, each behind what was to be sent before it.
+        self._owing: list[tuple[list[bytes | bytearray], Callable[[], bytes]]] = []
+        self._end_sent = False
+        self._ending: list[bytes] | None = None
+        self._ended = False
+
+    @property
+    def owed(self) -> int:
+        """How many promised answers have not been made yet."""
+        return len(self._owing)
+
+    def data_to_send(self) -> list[bytes | bytearray]:
+        """Return the bytes to send; SEND_EOF as the last one ends the sending.
+
+        Call it once all events have been handled: the end of the sending (an
+        END or ERROR frame, SEND_EOF) comes after the answers to what came before.
+        It makes one promised answer at most: while more are ``owed``, call it
+        again when there is room for one.
+        """
+        out = self._out
+        if self._owing:
+            out = self._redeem()
+            if self._owing:
+                return out
+            out += self._out
+        self._out = []
+        if self._ending is not None and not self._ended:
+            self._ended = True
+            out += self._ending
+        return out
+
+    # What a server sends
+
+    def echo(self, event: EchoReceived) -> None:
+        """Server: mirror a run of ECHO frames; silent when our sending has ended."""
+        if self._ended:
+            return
+        answer = bytearray(event.run)
+        size = len(answer)
+        if size == event.size:
+            answer[FLAGS_OFFSET] = ANSWER
+            self.frames_sent += 1
+        else:
+            echo.mark(answer, event)
+            self.frames_sent += event.count
+        self.bytes_sent += size
+        self._out.append(answer)
+
+    def welcome(self, message: Welcome, frame_id: int) -> None:
+        """Server: answer the opening."""
+        self.answer(Kind.OPEN, message, frame_id)
+
+    def answer(self, kind: Kind, payload: BaseModel | bytes, frame_id: int) -> None:
+        """Server: answer a question; silent when our sending has ended meanwhile."""
+        self._demand_opened()
+        if not self._ended:
+            self._send_frame(self._encoded(kind, payload, ANSWER, frame_id))
+
+    def promise(self, kind: Kind, make: Callable[[], bytes], frame_id: int) -> None:
+        """Server: answer with data that is made only when it can leave.
+
+        A peer who asks for much and does not read then costs no memory.
+        """
+        self._demand_opened()
+        if not self._ended:
+            self._owing.append(
+                (
+                    self._out,
+                    lambda: self._encoded(kind, make(), ANSWER, frame_id),
+                )
+            )
+            self._out = []
+
+    def refuse(self, error: RemoteError, now: float) -> None:
+        """Server: end an open connection with an error of ours (drain, a limit)."""
+        self._demand(Role.SERVER)
+        if self.state in (State.OPENING, State.OPEN):
+            self._fail(error, now)
+
+    def part(self) -> None:
+        """Server: end the connection, whose other side has ended already."""
+        self._demand(Role.SERVER, State.PARTED)
+        self._move(Input.END)
+        self._end_sending()
+        self.deadline = None
+
+    # What a client sends
+
+    def open(self, message: Open, now: float) -> None:
+        """Client: send the magic and the opening."""
+        self._demand(Role.CLIENT, State.START)
+        self._move(Input.MAGIC)
+        self.deadline = now + self.limits.opening
+        self._send(MAGIC)
+        self._send_frame(frames.serialize(Kind.OPEN, encode(message)))
+        if self.plain:  # a stranger spoke before we did
+            self._stranger()
+
+    def ask(self, kind: Kind, payload: BaseModel | bytes, frame_id: int) -> None:
+        """Client: ask; bytes for a data kind, a message for a control kind."""
+        self._demand(Role.CLIENT, State.OPEN)
+        if self._end_sent:
+            raise LocalError("asking after END")
+        self._send_frame(self._encoded(kind, payload, 0, frame_id))
+
+    def say(self, text: bytes) -> None:
+        """Client: speak plain."""
+        self._demand(Role.CLIENT, State.START)
+        self._send(text)
+
+    def end(self) -> None:
+        """Client: say by an END frame that nothing more comes from this end."""
+        self._demand(Role.CLIENT, State.OPEN)
+        if not self._end_sent:
+            self._end_sent = True
+            self._send_frame(frames.serialize(Kind.END))
+
+    def end_sending(self) -> None:
+        """Client: end the sending by the end of stream alone, as CLOSE is about."""
+        self._demand(Role.CLIENT, State.OPEN)
+        self._end_sent = True
+        self._end_sending()
+
+    # Ways to end
+
+    def _fail(self, error: RemoteError, now: float) -> PeerFailed:
+        if self.role is Role.SERVER:
+            self._end_with_error(error)
+        self._move(Input.FAULT)
+        self._linger(now)
+        return PeerFailed(error)
+
+    def _end_with_error(self, error: RemoteError) -> None:
+        said = encode(Failure.of(error))
+        last = frames.serialize(Kind.ERROR, said, id=error.frame_id)
+        self._end_sending(last if self.bytes_sent else MAGIC + last)
+
+    def _linger(self, now: float) -> None:
+        self._end_sending()
+        self.deadline = now + self.limits.linger
+
+    def _end_sending(self, last: bytes = b"") -> None:
+        """End the sending, once; ``last`` is the frame that says so, if one does."""
+        if self._ending is None:
+            self._ending = [last, SEND_EOF] if last else [SEND_EOF]
+            self.bytes_sent += len(last)
+            self.frames_sent += bool(last)
+
+    # Small parts
+
+    def _redeem(self) -> list[bytes | bytearray]:
+        """Make the next promised answer; return it behind what goes before it."""
+        out, make = self._owing.pop(0)
+        frame = make()
+        self.bytes_sent += len(frame)
+        self.frames_sent += 1
+        out.append(frame)
+        return out
+
+    def _stranger(self) -> None:
+        self.plain = True
+        self._move(Input.TEXT)
+        self.deadline = None
+
+    def _move(self, cause: Input) -> None:
+        self.state = TRANSITIONS[self.state][cause]
+
+    def _demand(self, role: Role, state: State | None = None) -> None:
+        if self.role is not role or (state is not None and self.state is not state):
+            wanted = f"{role.name} in {state.name if state else 'any state'}"
+            raise LocalError(f"{self.role.name} in {self.state.name}: needs {wanted}")
+
+    def _demand_opened(self) -> None:
+        self._demand(Role.SERVER)
+        if self.plain or self.state in (State.START, State.OPENING):
+            raise LocalError(f"nothing to answer in {self.state.name}")
+
+    def _encoded(
+        self, kind: Kind, payload: BaseModel | bytes, flags: int, frame_id: int
+    ) -> bytes:
+        data = payload if isinstance(payload, bytes) else encode(payload)
+        is_data = (kind, flags) in frames.DATA
+        limit = self.limits.max_frame if is_data else MAX_CONTROL
+        if len(data) > limit:
+            raise LocalError(f"{kind.name} of {len(data)} bytes: at most {limit}")
+        return frames.serialize(kind, data, flags=flags, id=frame_id)
+
+    def _send_frame(self, frame: bytes) -> None:
+        self._send(frame)
+        self.frames_sent += 1
+
+    def _send(self, data: bytes) -> None:
+        if self._ended:
+            raise LocalError("sending after the end of sending")
+        if data:  # an empty item would read as SEND_EOF
+            self.bytes_sent += len(data)
+            self._out.append(data)

@@ -1,0 +1,335 @@
+"""Running the checks of a target: in order, on their ground, whatever one raises."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from netduet.client.checks import CHECKS, runner
+from netduet.client.checks import checkpoint as resume_
+from netduet.client.checks.base import Check, Context, Patience
+from netduet.client.checks.checkpoint import Resume
+from netduet.client.checks.runner import Battery
+from netduet.client.results.target import Expect, Target
+from netduet.client.results.verdict import Finding, Judgement, Outcome, Result, Window
+from netduet.runtime.stall_monitor import StallWatch
+from tests.unit.client.far_end import NASTY
+
+GOOD = Judgement("good")
+BAD = Judgement("bad", (Finding("reach.refused", "s"),), blocks=True)
+BEARABLE = Judgement("bearable", (Finding("reach.partial", "s"),))
+SKIPPED = Judgement("", skipped="no route", blocks=True)
+
+Log = list[Any]
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """Return what is logged meanwhile."""
+    with capture_logs() as lines:
+        yield lines
+
+
+def check(name: str, judgement: Judgement, *needs: str) -> Check[Any]:
+    """Return a check that measures nothing and judges this."""
+
+    async def measure(_: Context) -> int:
+        return 0
+
+    return Check(name, f"Is {name} well?", needs, measure, lambda _: judgement)
+
+
+def context() -> Context:
+    """Return what checks may use."""
+    target = Target("server", 80)
+    return Context(target, socket.AF_UNSPEC, "", Patience(1.0, 1.0, 1.0))
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Return what runs a battery of these checks; it returns the battery and what was told."""
+
+    async def run_(*checks: Check[Any]) -> tuple[Battery, list[Result]]:
+        monkeypatch.setattr(runner, "CHECKS", checks)
+        told: list[Result] = []
+        async with StallWatch() as stalls:
+            made = Battery(context(), stalls, told.append)
+            await made.run()
+        return made, told
+
+    return run_
+
+
+def outcomes(results: list[Result]) -> list[str]:
+    """Return each check's outcome, and what it follows from."""
+    return [f"{one.outcome} {one.follows or ''}".strip() for one in results]
+
+
+@pytest.mark.parametrize(
+    ("judgement", "expected"),
+    [
+        (GOOD, ["PASS", "PASS", "PASS", "PASS"]),
+        (BEARABLE, ["FAIL", "PASS", "PASS", "PASS"]),
+        (BAD, ["FAIL", "SKIP one", "SKIP one", "PASS"]),
+        (SKIPPED, ["SKIP", "SKIP one", "SKIP one", "PASS"]),
+    ],
+)
+async def test_checks_whose_ground_is_gone_follow_from_the_first_cause(
+    run: Callable[..., Any], log: Log, judgement: Judgement, expected: list[str]
+) -> None:
+    """What blocks takes along those that need it, and theirs, and nobody else."""
+    _, told = await run(
+        check("one", judgement),
+        check("two", GOOD, "one"),
+        check("three", GOOD, "two"),
+        check("other", GOOD),
+    )
+    assert outcomes(told) == expected
+    assert len(log) == 4
+
+
+async def test_results_are_told_in_order_and_concluded(
+    run: Callable[..., Any], log: Log
+) -> None:
+    """Each result is told as it comes; the verdict is over all of them."""
+    made, told = await run(check("one", GOOD), check("two", BAD, "one"))
+    verdict = made.verdict()
+    assert [one.check for one in told] == ["one", "two"]
+    assert verdict.results == tuple(told)
+    assert (verdict.target, verdict.root_check) == ("server:80", "two")
+    assert not verdict.interrupted
+    assert [line["netduet.check"] for line in log] == ["one", "two"]
+
+
+async def test_finished_check_is_logged_with_its_class(
+    run: Callable[..., Any], log: Log
+) -> None:
+    """A line has the target, the outcome and the class of the first finding."""
+    await run(check("one", BAD))
+    [line] = log
+    assert line.pop("netduet.duration_s") >= 0
+    assert line == {
+        "event": "check.finished",
+        "log_level": "info",
+        "server.address": "server",
+        "server.port": 80,
+        "netduet.check": "one",
+        "netduet.outcome": "FAIL",
+        "error.type": "reach.refused",
+    }
+
+
+async def measure_badly(_: Context) -> int:
+    """Raise, with words that came from a peer."""
+    raise RuntimeError(NASTY)
+
+
+async def measure_well(_: Context) -> int:
+    """Return what no judge can take."""
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("measure", "said"),
+    [
+        (measure_badly, r"RuntimeError: \x1b[31mred\n\u202egnp"),
+        (measure_well, "ZeroDivisionError: integer division or modulo by zero"),
+    ],
+)
+async def test_check_that_raises_is_a_defect_and_ends_no_report(
+    run: Callable[..., Any],
+    log: Log,
+    measure: Callable[[Context], Any],
+    said: str,
+) -> None:
+    """A defect of ours is a finding like another; those that need the check follow."""
+    broken = Check("one", "?", (), measure, lambda value: Judgement(str(1 // value)))
+    made, told = await run(broken, check("two", GOOD, "one"), check("other", GOOD))
+    assert outcomes(told) == ["FAIL", "SKIP one", "PASS"]
+    root = made.verdict().root
+    assert (root.failure, root.seen) == ("check.defect", said)
+    assert log[0]["event"] == "runtime.exception"
+    assert log[0]["exception.stacktrace"]
+
+
+async def test_measurement_is_there_for_those_that_need_it(
+    run: Callable[..., Any],
+    log: Log,  # noqa: ARG001 - kept off stdout
+) -> None:
+    """A check finds what an earlier one measured, by its type."""
+
+    async def measure(given: Context) -> str:
+        return f"after {given.earlier(int)}"
+
+    later = Check("two", "?", ("one",), measure, Judgement)
+    _, told = await run(check("one", GOOD), later)
+    assert told[1].summary == "after 0"
+
+
+async def test_our_own_starvation_is_weighed(log: Log) -> None:
+    """The stalls that the battery is given decide over a missed deadline."""
+
+    class Starved(StallWatch):
+        def stalled(self, begin: float, end: float) -> float:
+            return end - begin
+
+    late = Judgement("late", (Finding("name.timeout", "s", missed=Window(0.0, 4.0)),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "CHECKS", (check("one", late),))
+        made = Battery(context(), Starved(), lambda _: None)
+        await made.run()
+    assert made.verdict().outcome is Outcome.INCONCLUSIVE
+    assert log[0]["netduet.outcome"] == "INCONCLUSIVE"
+
+
+async def test_battery_that_is_stopped_knows_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    """Whoever interrupts gets a verdict over the checks that were done."""
+    begun = asyncio.Event()
+
+    async def measure(_: Context) -> int:
+        begun.set()
+        await asyncio.Event().wait()
+        return 0
+
+    endless = Check("two", "?", (), measure, lambda _: GOOD)
+    monkeypatch.setattr(runner, "CHECKS", (check("one", GOOD), endless))
+    async with StallWatch() as stalls:
+        made = Battery(context(), stalls, lambda _: None)
+        task = asyncio.create_task(made.run())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    verdict = made.verdict()
+    assert (verdict.outcome, verdict.interrupted) == (Outcome.INCONCLUSIVE, True)
+    assert [one.check for one in verdict.results] == ["one"]
+    assert verdict.missing == ("two",)
+    assert len(log) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "ran"),
+    [
+        ((), ["one", "two", "three", "other"]),
+        (("two",), ["one", "two"]),
+        (("three",), ["one", "two", "three"]),
+        (("other", "one"), ["one", "other"]),
+    ],
+)
+async def test_checks_that_are_chosen_bring_those_they_need(
+    monkeypatch: pytest.MonkeyPatch, log: Log, names: tuple[str, ...], ran: list[str]
+) -> None:
+    """Whoever names a check gets it with its ground, in order, and nothing else."""
+    checks = (
+        check("one", GOOD),
+        check("two", GOOD, "one"),
+        check("three", GOOD, "two"),
+        check("other", GOOD),
+    )
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    async with StallWatch() as stalls:
+        made = Battery(context(), stalls, lambda _: None, names)
+        await made.run()
+    assert [one.check for one in made.verdict().results] == ran
+    assert not made.verdict().interrupted
+    assert len(log) == len(ran)
+
+
+@pytest.mark.parametrize(
+    ("expect", "names", "ran"),
+    [
+        (Expect.OPEN, (), ["both", "open"]),
+        (Expect.OPEN, ("shut", "open"), ["both", "open"]),
+        (Expect.BLOCKED, (), ["both", "shut"]),
+        (Expect.BLOCKED, ("open",), ["both", "shut"]),
+    ],
+)
+async def test_checks_are_those_that_judge_what_is_expected(
+    monkeypatch: pytest.MonkeyPatch,
+    log: Log,
+    expect: Expect,
+    names: tuple[str, ...],
+    ran: list[str],
+) -> None:
+    """What ought to be blocked has checks of its own, which no choice of names takes away."""
+    checks = (
+        replace(check("both", GOOD), judges=tuple(Expect)),
+        check("open", GOOD, "both"),
+        replace(check("shut", GOOD, "both"), judges=(Expect.BLOCKED,)),
+    )
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    given = replace(context(), target=Target("server", 80, expect))
+    async with StallWatch() as stalls:
+        made = Battery(given, stalls, lambda _: None, names)
+        await made.run()
+    verdict = made.verdict()
+    assert [one.check for one in verdict.results] == ran
+    assert (verdict.expected, verdict.missing) == (expect, ())
+    assert len(log) == len(ran)
+
+
+async def test_what_an_interrupted_run_had_is_told_and_not_measured(
+    monkeypatch: pytest.MonkeyPatch, log: Log, tmp_path: Path
+) -> None:
+    """Its ground is measured anew; what is new is kept as soon as it is there."""
+    checks = (check("one", GOOD), check("two", GOOD, "one"), check("last", GOOD, "one"))
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    monkeypatch.setattr(resume_, "CHECKS", checks)
+    finding = Finding("reach.refused", "s")
+    earlier = Result("two", "?", Outcome.FAIL, "as it was", findings=(finding,))
+    Resume(tmp_path / "run", {}).keep(0, earlier)
+    resume = Resume(tmp_path / "run", {})
+    told: list[Result] = []
+    async with StallWatch() as stalls:
+        made = Battery(context(), stalls, told.append, (), resume.part(0))
+        await made.run()
+    assert [one.summary for one in told] == ["good", "as it was", "good"]
+    assert [bool(one.earlier) for one in told] == [False, True, False]
+    assert {"two", "last"} <= Resume(tmp_path / "run", {}).part(0).earlier.keys()
+    assert len(log) == 3
+
+
+@pytest.mark.parametrize(("heavy", "most"), [(False, 2), (True, 1)])
+async def test_only_checks_that_fill_the_path_wait_for_each_other(
+    run: Callable[..., Any],
+    log: Log,
+    heavy: bool,
+    most: int,
+) -> None:
+    """Light checks run side by side, heavy ones never; all are told in their order."""
+    under_way: set[str] = set()
+    seen: list[int] = []
+
+    def passing(name: str) -> Check[Any]:
+        async def measure(_: Context) -> int:
+            under_way.add(name)
+            await asyncio.sleep(0)  # whoever may run too, has begun
+            seen.append(len(under_way))
+            under_way.discard(name)
+            return 0
+
+        return Check(name, "?", (), measure, lambda _: GOOD, heavy=heavy)
+
+    _, told = await run(passing("one"), passing("two"))
+    assert max(seen) == most
+    assert [one.check for one in told] == ["one", "two"]
+    assert len(log) == 2
+
+
+def test_each_check_stands_on_those_before_it() -> None:
+    """What a check needs has run before it, and no two have one name."""
+    before: list[str] = []
+    for one in CHECKS:
+        assert set(one.needs) <= set(before)
+        assert one.question.endswith("?")
+        before.append(one.name)
+    assert len(set(before)) == len(CHECKS)

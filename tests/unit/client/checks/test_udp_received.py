@@ -1,0 +1,84 @@
+"""What is made of answers as they come, in whatever order."""
+
+from __future__ import annotations
+
+import pytest
+
+from netduet.client.checks.udp.received import Got, rows
+from netduet.client.checks.udp.results import ROW
+from netduet.wire.udp_count import PLAIN, CountAnswer, CountFlag
+
+
+def answer(sequence: int, number: int, received: int) -> CountAnswer:
+    """Return the answer to a datagram."""
+    return CountAnswer(1, sequence, PLAIN, received, 0, 0, number, 33)
+
+
+def told(received: int, number: int) -> CountAnswer:
+    """Return the answer to a question for the tally."""
+    return CountAnswer(1, 0, CountFlag.QUERY, received, 0, 0, number, 33)
+
+
+def got(*answers: CountAnswer, most: int = 1000) -> Got:
+    """Return what is known when these have come."""
+    known = Got(most)
+    for one in answers:
+        known.take(one)
+    return known
+
+
+def test_answers_are_counted_by_their_numbers() -> None:
+    """A number again is a copy of an answer; a number behind a higher one came late."""
+    known = got(answer(0, 1, 1), answer(2, 3, 3), answer(1, 2, 2), answer(2, 3, 3))
+    assert known.sequences == {0, 1, 2}
+    assert known.tally.received == 3
+    assert (known.tally.duplicated, known.tally.reordered) == (1, 1)
+    assert not known.contradicts
+
+
+def test_same_question_answered_twice_is_two_answers() -> None:
+    """A datagram doubled on its way to the server is answered twice, and both count."""
+    known = got(answer(0, 1, 1), answer(0, 2, 1))
+    assert (known.tally.received, known.sequences) == (2, {0})
+    assert not known.contradicts
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (answer(0, 1, 1), answer(1, 1, 1)),
+        (answer(0, 11, 1),),
+        (answer(0, 0, 1),),
+        (answer(0, 1, 1), told(0, 0)),
+    ],
+)
+def test_answers_of_no_one_tally_contradict(answers: tuple[CountAnswer, ...]) -> None:
+    """A number for two questions, one beyond all that was asked, a tally gone blank."""
+    assert got(*answers, most=10).contradicts
+
+
+def test_without_a_tally_there_is_no_last_word() -> None:
+    """Answers alone do not say what arrived in the end."""
+    assert got(answer(0, 1, 1)).final is None
+
+
+def test_best_tally_is_the_last_word() -> None:
+    """A tally that was overtaken by a later one, or by an answer, loses nothing."""
+    known = got(told(5, 5), told(4, 4), answer(6, 7, 6))
+    assert known.final is not None
+    assert (known.final.received, known.final.number) == (6, 7)
+    assert not known.contradicts
+
+
+def test_rows_are_what_was_lost_one_behind_the_other() -> None:
+    """Scattered losses are no row; what was never sent neither begins nor ends one."""
+    sent = {number: number / 10 for number in range(100) if number != 44}
+    row = set(range(40, 40 + ROW + 1))
+    answered = set(sent) - row - {7, 70, 72} - set(range(90, 90 + ROW - 1))
+    assert rows(sent, answered) == (ROW, 4.0, pytest.approx(0.8))
+
+
+def test_row_at_the_end_counts() -> None:
+    """A way that closed and stayed closed is a row too."""
+    sent = {number: number / 10 for number in range(20)}
+    assert rows(sent, set(range(10))) == (10, 1.0, pytest.approx(0.9))

@@ -1,0 +1,247 @@
+"""The far end's record of a connection, asked for past balancers and strangers."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from netduet.client.checks.base import Patience
+from netduet.client.net.dial import Address
+from netduet.client.net.server_evidence import TRIES, fares, ledger_entry, present_view
+from netduet.client.results.instance import Whereabouts
+from netduet.client.results.verdict import Fares
+from netduet.wire.frames import ANSWER, Kind, serialize
+from netduet.wire.messages import (
+    Inspection,
+    InspectQuestion,
+    LedgerAnswer,
+    LedgerEntry,
+    TcpInfo,
+    decode,
+)
+from tests.integration.running import PATIENCE
+from tests.unit.client.far_end import (
+    NASTY,
+    FarEnd,
+    Script,
+    Taken,
+    entry,
+    report,
+    welcome,
+    welcomes,
+)
+
+PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+BRIEF = Patience(PATIENCE, PATIENCE, 0.05)
+
+AGE = 7.0
+"""Seconds since the window began that a server is asked about."""
+
+
+def answers(found: LedgerEntry | None) -> Script:
+    """Return the same instance, which has this in its ledger."""
+
+    def script(taken: Taken) -> None:
+        taken.welcomes()
+        question = taken.frame()
+        assert question.kind == Kind.LEDGER
+        assert b"c" * 32 in question.payload
+        taken.answers(
+            Kind.LEDGER, LedgerAnswer(instance="here", entry=found), question.id
+        )
+        assert taken.frame().kind == Kind.END
+        taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
+
+    return script
+
+
+def other(taken: Taken) -> None:
+    """Be another instance behind the same address."""
+    taken.welcomes(boot_id="e" * 32)
+    taken.waits()
+
+
+def plain(taken: Taken) -> None:
+    """Be no netduet."""
+    taken.sock.sendall(b"Hello, client!")
+    taken.waits()
+
+
+async def test_same_instance_tells_what_it_saw() -> None:
+    """Its record of the connection is returned, and nothing is missing."""
+    async with FarEnd(answers(entry())) as far:
+        found = await ledger_entry(far.address, welcome(), PATIENT)
+    assert found == (entry(), "")
+
+
+@pytest.mark.parametrize("before", [[other], [plain], [other, plain, other]])
+async def test_other_instances_are_passed_over(before: list[Script]) -> None:
+    """Behind a balancer the question is asked again until the same instance answers."""
+    async with FarEnd(*before, answers(entry())) as far:
+        found, _ = await ledger_entry(far.address, welcome(), PATIENT)
+    assert found == entry()
+
+
+async def test_instance_is_asked_directly_at_last() -> None:
+    """When a balancer leads elsewhere each time, the instance's own address is asked."""
+    async with FarEnd(*[other] * TRIES) as far, FarEnd(answers(entry())) as direct:
+        host, port = direct.address.host, direct.address.port
+        met = welcome(local={"address": host, "port": port})
+        found, _ = await ledger_entry(far.address, met, PATIENT)
+    assert (found, far.met, direct.met) == (entry(), TRIES, 1)
+
+
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [
+        (NASTY, 80),
+        ("localhost", 80),
+        ("name.invalid", 80),
+        ("\0", 80),
+        ("a" * 64, 80),
+        ("fe80::1%eth0", 80),
+        ("127.0.0.1", 0),
+        ("", 80),
+    ],
+)
+async def test_text_of_a_peer_that_is_no_address_is_not_dialled(
+    address: str, port: int
+) -> None:
+    """What a server says it is, and is none, is neither resolved nor shown nor a defect."""
+    met = welcome(local={"address": address, "port": port})
+    async with FarEnd(*[other] * TRIES) as far:
+        found = await ledger_entry(far.address, met, PATIENT)
+    assert found == (None, "only other instances answered")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (answers(None), "the instance no longer remembers the connection"),
+        (
+            welcomes,
+            "the instance did not answer the question",
+        ),
+    ],
+)
+async def test_same_instance_without_an_answer_is_not_asked_again(
+    script: Script, why: str
+) -> None:
+    """Once the right instance was met, what it does not tell nobody can."""
+    async with FarEnd(*[script] * 2) as far:
+        found = await ledger_entry(far.address, welcome(), BRIEF)
+    assert found == (None, why)
+    assert far.met == 1
+
+
+async def test_stranger_in_its_place_is_told() -> None:
+    """Where no netduet welcomes any more, that is why there is no record."""
+    met = welcome(local={"address": "", "port": 0})
+    async with FarEnd(*[plain] * TRIES) as far:
+        found = await ledger_entry(far.address, met, PATIENT)
+    assert found == (None, f"a second connection to {far.address}: was not welcomed")
+
+
+async def test_second_connection_that_is_refused_is_told() -> None:
+    """A server that is gone meanwhile is named with the error of the last attempt."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        address = Address(socket.AF_INET, "127.0.0.1", port)
+        met = welcome(local={"address": "127.0.0.1", "port": port})
+        found, why = await ledger_entry(address, met, PATIENT)
+    assert found is None
+    assert why == (
+        f"a second connection to 127.0.0.1:{port}: ECONNREFUSED: Connection refused"
+    )
+
+
+def faring(stalled: float, throttled: float | None, instance: str = "here") -> Script:
+    """Return a server that fared like this in its last ten seconds."""
+
+    def script(taken: Taken) -> None:
+        taken.welcomes(features=["inspect"], node="n1", zone="z")
+        question = taken.frame()
+        assert question.kind == Kind.INSPECT
+        asked = decode(InspectQuestion, question.payload)
+        assert asked.window == pytest.approx(AGE, abs=1)
+        told = Inspection(
+            instance=instance,
+            connection=None,
+            window=10.0,
+            stalled=stalled,
+            throttled=throttled,
+        )
+        taken.answers(Kind.INSPECT, told, question.id)
+        taken.waits()
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("scripts", "expected"),
+    [
+        ([faring(2.0, None)], Fares(Whereabouts("here", "n1", "z"), 10.0, 2.0)),
+        ([faring(2.0, 3.0)], Fares(Whereabouts("here", "n1", "z"), 10.0, 3.0)),
+        (
+            [faring(1.0, 0.0), plain, faring(4.0, 0.0, NASTY)],
+            Fares(Whereabouts(r"\x1b[31mred\n\u202egnp", "n1", "z"), 10.0, 4.0),
+        ),
+        ([plain], None),
+        ([welcomes], None),  # it does not offer to be inspected
+        ([], None),
+    ],
+)
+async def test_worst_off_of_the_servers_tells_how_it_fares(
+    scripts: list[Script], expected: Fares | None
+) -> None:
+    """Stalled or throttled, the longer counts; who does not say is passed over."""
+    async with FarEnd(*scripts) as far:
+        assert (
+            await fares([far.address] * len(scripts), PATIENT, time.monotonic() - AGE)
+            == expected
+        )
+
+
+def inspected(view: TcpInfo | None) -> Script:
+    """Return the same instance, whose kernel has this to say of the connection."""
+
+    def script(taken: Taken) -> None:
+        taken.welcomes(features=["inspect"], node="n1", zone="z")
+        question = taken.frame()
+        assert question.kind == Kind.INSPECT
+        assert b"c" * 32 in question.payload
+        told = Inspection(
+            instance="here", connection=view, window=1.0, stalled=0.0, throttled=None
+        )
+        taken.answers(Kind.INSPECT, told, question.id)
+        assert taken.frame().kind == Kind.END
+        taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("view", "why"),
+    [
+        (report(unacked=3).connection, ""),
+        (None, "the instance no longer has the connection"),
+    ],
+)
+async def test_same_instance_shows_its_kernels_present_view(
+    view: TcpInfo | None, why: str
+) -> None:
+    """Other instances are passed over; a connection that is gone is said to be."""
+    met = welcome(features=["inspect"])
+    async with FarEnd(other, inspected(view)) as far:
+        assert await present_view(far.address, met, PATIENT) == (view, why)
+
+
+async def test_server_that_cannot_be_inspected_is_not_asked() -> None:
+    """An old version has no such view, and no connection is spent on it."""
+    async with FarEnd(other) as far:
+        view, why = await present_view(far.address, welcome(features=[]), PATIENT)
+    assert (view, why) == (None, "the server is of a version that does not tell")
+    assert far.met == 0

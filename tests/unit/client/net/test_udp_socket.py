@@ -1,0 +1,124 @@
+"""A connected UDP socket against sockets on loopback."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from netduet.client.net.dial import Address
+from netduet.client.net.udp_socket import Datagrams, Notice, extended_error
+from tests.integration.running import PATIENCE
+
+HOSTS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+
+
+@contextmanager
+def peer(family: socket.AddressFamily, host: str) -> Iterator[socket.socket]:
+    """Return a bound socket that never waits for long."""
+    with closing(socket.socket(family, socket.SOCK_DGRAM)) as sock:
+        sock.settimeout(PATIENCE)
+        sock.bind((host, 0))
+        yield sock
+
+
+def towards(sock: socket.socket) -> Address:
+    """Return where a socket is."""
+    host, port = sock.getsockname()[:2]
+    return Address(sock.family, host, port)
+
+
+@pytest.mark.parametrize(("family", "host"), HOSTS)
+def test_datagrams_go_and_come(family: socket.AddressFamily, host: str) -> None:
+    """What is sent arrives, and what is answered is waited for."""
+    with peer(family, host) as far, Datagrams(towards(far)) as sock:
+        assert sock.send(b"question") == ""
+        data, source = far.recvfrom(100)
+        far.sendto(b"answer", source)
+        assert (data, sock.wait(PATIENCE)) == (b"question", [b"answer"])
+        assert sock.notices == []
+
+
+@pytest.mark.parametrize(("family", "host"), HOSTS)
+def test_refusal_names_whoever_sent_it(family: socket.AddressFamily, host: str) -> None:
+    """The error queue tells the ICMP error and its sender; the next one still leaves."""
+    with peer(family, host) as far:
+        address = towards(far)
+    with Datagrams(address) as sock:
+        assert [sock.send(b"1"), sock.send(b"2")] == ["", ""]
+        assert sock.wait(PATIENCE) == []
+        kind, code = (1, 4) if ":" in host else (3, 3)  # port unreachable
+        assert set(sock.notices) == {Notice("ECONNREFUSED", host, 0, kind, code)}
+
+
+def test_waiting_ends_without_an_answer() -> None:
+    """Silence is an empty list."""
+    with peer(*HOSTS[0]) as far, Datagrams(towards(far)) as sock:
+        assert sock.wait(0.001) == []
+
+
+def test_own_buffer_that_overflows_is_counted() -> None:
+    """What this end had no room for is exactly what did not come out of its buffer."""
+    count = 5000
+    with peer(*HOSTS[0]) as far, Datagrams(towards(far)) as sock:
+        sock.send(b"")
+        _, source = far.recvfrom(1)
+        for _ in range(count):
+            far.sendto(bytes(1000), source)
+        received = 0
+        while arrived := sock.wait(0):
+            received += len(arrived)
+        dropped = sock.dropped
+    assert dropped is not None
+    assert dropped > 0
+    assert received + dropped == count
+
+
+@pytest.mark.parametrize(("family", "host"), HOSTS)
+def test_too_large_a_datagram_is_refused_and_told(
+    family: socket.AddressFamily, host: str
+) -> None:
+    """What can never be sent has the error's name, and is no word of anybody else."""
+    with peer(family, host) as far, Datagrams(towards(far)) as sock:
+        sock.fragment(allowed=False)
+        assert sock.send(bytes(65_536)) == "EMSGSIZE"
+        assert sock.notices == []
+
+
+@pytest.mark.parametrize(("family", "host"), HOSTS)
+def test_mtu_of_loopback_is_known(family: socket.AddressFamily, host: str) -> None:
+    """The kernel's path MTU and the interface's are the same where nothing is between."""
+    with peer(family, host) as far, Datagrams(towards(far)) as sock:
+        assert sock.mtu is not None
+        assert sock.interface_mtu == sock.mtu
+        far.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nothing was sent to find it out
+            far.recv(100)
+
+
+@pytest.mark.parametrize(
+    ("number", "origin", "info", "offender", "expected"),
+    [
+        (errno.ECONNREFUSED, 2, 0, "192.0.2.1", ("ECONNREFUSED", "192.0.2.1", 0)),
+        (errno.EMSGSIZE, 2, 1400, "192.0.2.9", ("EMSGSIZE", "192.0.2.9", 1400)),
+        (errno.EACCES, 3, 7, "2001:db8::1", ("EACCES", "2001:db8::1", 0)),
+        (errno.EMSGSIZE, 1, 1500, "", ("EMSGSIZE", "", 1500)),
+    ],
+)
+def test_message_of_the_error_queue_is_read(
+    number: int, origin: int, info: int, offender: str, expected: tuple[str, str, int]
+) -> None:
+    """The kernel's structure gives the error, who sent it, and the MTU it asks for."""
+    data = struct.pack("=IBBBBII", number, origin, 3, 3, 0, info, 0)
+    if ":" in offender:
+        packed = socket.inet_pton(socket.AF_INET6, offender)
+        data += struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, packed, 0)
+    elif offender:
+        data += struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(offender))
+    found = extended_error(data)
+    assert (found.error, found.offender, found.mtu) == expected
+    assert found.local is (origin == 1)

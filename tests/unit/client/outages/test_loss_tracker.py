@@ -1,0 +1,344 @@
+"""The picture of two streams: against networks that lose what is known."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netduet.client.outages.events import Outage, Restart
+from netduet.client.outages.loss_tracker import Offset, Picture
+from netduet.wire.sequence import Gaps
+from netduet.wire.udp_stream import GAPS, Told
+
+PERIOD = 0.02
+DELAY = 0.004
+THEIRS = 5000.0
+"""Seconds that the server's clock is ahead of ours, in its own way."""
+
+
+class Network:
+    """A client's and a server's stream on a clock of its own; some datagrams are lost."""
+
+    def __init__(self) -> None:
+        """Begin at 100 s."""
+        self.picture = Picture(PERIOD)
+        self.picture.booted("a")
+        self.now = 100.0
+        self.dropped: int | None = 0
+        self.events: list[object] = []
+        self.server()
+
+    def server(self, run: int = 1) -> None:
+        """Have the server begin its stream anew."""
+        self.run, self.begin, self.number = run, self.now, 0
+        self.arrived = Gaps()
+
+    def tick(
+        self,
+        *,
+        up: bool = True,
+        down: bool = True,
+        sent: bool = True,
+        gave: bool = True,
+    ) -> None:
+        """Let a period pass: each end sends, unless it does not run, or it is lost."""
+        self.now += PERIOD
+        picture = self.picture
+        if sent:
+            number = picture.up.sent
+            picture.sent(self.now)
+            if up:
+                self.arrived.take(number)
+        if gave and self.arrived.received:
+            told = self.telling()
+            self.number += 1
+            if down:
+                picture.take(told, self.now + DELAY)
+        self.events += picture.settle(self.now)
+
+    def ticks(self, count: int, **how: bool) -> None:
+        """Let so many periods pass."""
+        for _ in range(count):
+            self.tick(**how)
+
+    def telling(self) -> Told:
+        """Return what the server sends now."""
+        arrived = self.arrived
+        return Told(
+            7,
+            self.run,
+            self.number,
+            int((self.now - self.begin) * 1_000_000),
+            arrived.first,
+            arrived.since(GAPS),
+            arrived.next,
+            arrived.received,
+            arrived.duplicated,
+            arrived.late,
+            arrived.newest(GAPS),
+            self.dropped,
+        )
+
+    def finish(self) -> list[object]:
+        """Return all events, once what is under way has come."""
+        self.events += self.picture.finish(self.now + DELAY)
+        return self.events
+
+    @property
+    def outages(self) -> list[Outage]:
+        """The outages, in the order of their begin."""
+        found = [one for one in self.finish() if isinstance(one, Outage)]
+        return sorted(found, key=lambda one: one.begin)
+
+
+@pytest.mark.parametrize(
+    ("way", "where"), [("up", "path →"), ("down", "path ←")], ids=["up", "down"]
+)
+@pytest.mark.parametrize("lost", [12, 75, 500])
+def test_outage_is_told_with_its_direction_and_length(
+    way: str, where: str, lost: int
+) -> None:
+    """From the first lost one's sending to that of the first that arrived again."""
+    network = Network()
+    network.ticks(100)
+    begin = network.now + PERIOD
+    network.ticks(lost, **{way: False})
+    end = network.now + PERIOD
+    network.ticks(100)
+    (one,) = network.outages
+    assert (one.where, one.lost, one.ended) == (where, lost, True)
+    assert one.begin == pytest.approx(begin, abs=DELAY + 0.001)
+    assert one.end == pytest.approx(end, abs=DELAY + 0.001)
+    assert one.slipped == pytest.approx(0.0, abs=0.001)
+    counted = network.picture.up if way == "up" else network.picture.down
+    other = network.picture.down if way == "up" else network.picture.up
+    assert (counted.lost, other.lost) == (lost, 0)
+
+
+def test_what_the_server_had_no_room_for_is_told_of_the_outage() -> None:
+    """Its counter grew meanwhile; what it had counted before and counts later is not it."""
+    network = Network()
+    network.dropped = 1000
+    network.ticks(50)
+    network.dropped += 30
+    network.ticks(100)
+    for _ in range(40):
+        network.dropped += 2
+        network.tick(up=False)
+    network.ticks(100)
+    network.dropped += 500
+    network.ticks(100)
+    (one,) = network.outages
+    assert (one.where, one.lost, one.dropped) == ("path →", 40, 80)
+
+
+def test_what_this_end_had_no_room_for_is_told_of_the_outage() -> None:
+    """Our own socket's counter, read now and then."""
+    network = Network()
+    for count in (9, 9):
+        network.picture.dropped(count, network.now)
+        network.ticks(50)
+    network.ticks(40, down=False)
+    network.picture.dropped(50, network.now)
+    network.ticks(100)
+    (one,) = network.outages
+    assert (one.where, one.lost, one.dropped) == ("path ←", 40, 41)
+
+
+def test_another_server_counts_its_drops_anew() -> None:
+    """A higher count than that of the one before is no growth."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(40, up=False)
+    network.server(run=2)
+    network.dropped = 5000
+    network.ticks(10)
+    network.ticks(100)
+    assert [one.dropped for one in network.outages] == [0] * len(network.outages)
+
+
+def test_drops_that_nobody_knows_excuse_nothing() -> None:
+    """A kernel that does not say."""
+    network = Network()
+    network.dropped = None
+    network.ticks(50)
+    network.ticks(40, up=False)
+    network.ticks(100)
+    (one,) = network.outages
+    assert one.dropped == 0
+
+
+def test_outage_of_both_ways_is_told_for_each() -> None:
+    """What was lost both ways at once is known of both, by what comes through next."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(75, up=False, down=False)
+    network.ticks(60)
+    up, down = sorted(network.outages, key=lambda one: one.where, reverse=True)
+    assert {up.where, down.where} == {"path →", "path ←"}
+    for one in (up, down):
+        assert one.seconds == pytest.approx(75 * PERIOD, abs=0.002)
+
+
+def test_long_outage_is_told_though_nothing_is_kept_of_it() -> None:
+    """Of an outage longer than the memory of sendings, the begin is still known."""
+    network = Network()
+    network.ticks(10)
+    begin = network.now + PERIOD
+    network.ticks(70_000, up=False)
+    network.ticks(60)
+    (one,) = network.outages
+    assert (one.lost, one.begin) == (70_000, pytest.approx(begin))
+    assert one.seconds == pytest.approx(70_000 * PERIOD)
+
+
+def test_scattered_losses_are_counted_and_are_no_outage() -> None:
+    """Single losses, and a few in a row, are loss."""
+    network = Network()
+    for turn in range(60):
+        network.ticks(9)
+        network.ticks(1 + turn % 3, up=turn % 2 == 0, down=turn % 2 == 1)
+    network.ticks(9)
+    assert network.outages == []
+    up, down = network.picture.up, network.picture.down
+    assert up.lost == sum(1 + turn % 3 for turn in range(60) if turn % 2)
+    assert down.lost == sum(1 + turn % 3 for turn in range(60) if not turn % 2)
+
+
+few = settings(max_examples=60, deadline=None)
+
+
+@few
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 30), st.booleans(), st.booleans()),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_any_pattern_of_losses_is_known_in_the_end(
+    phases: list[tuple[int, bool, bool]],
+) -> None:
+    """Whatever is lost on both ways, the totals are exact when something comes again."""
+    network = Network()
+    network.ticks(5)
+    lost_up = lost_down = changes = 0
+    for count, up, down in phases:
+        network.ticks(count, up=up, down=down)
+        lost_up += 0 if up else count
+        lost_down += 0 if down else count
+        changes += 1
+    network.ticks(60)
+    outages = network.outages
+    picture = network.picture
+    assert picture.down.lost == lost_down
+    assert picture.up.lost + picture.up.untold >= lost_up >= picture.up.lost
+    if changes <= GAPS:  # no gap was forgotten while nothing came back
+        assert (picture.up.lost, picture.up.untold) == (lost_up, 0)
+    assert all(one.lost >= 8 for one in outages)
+
+
+def test_what_comes_late_is_not_lost() -> None:
+    """A datagram that is overtaken, and comes within a second, is late and no loss."""
+    network = Network()
+    network.ticks(10)
+    network.now += PERIOD
+    held = network.telling()
+    network.number += 1
+    network.ticks(20)
+    network.picture.take(held, network.now)
+    network.ticks(100)
+    assert network.outages == []
+    assert (network.picture.down.lost, network.picture.down.late) == (0, 1)
+
+
+@pytest.mark.parametrize("who", ["sent", "gave"])
+def test_end_that_did_not_run_makes_no_outage(who: str) -> None:
+    """What was never sent is not lost, however long the pause."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(100, **{who: False})
+    network.ticks(100)
+    assert network.outages == []
+    assert (network.picture.up.lost, network.picture.down.lost) == (0, 0)
+    stalled = sum(end - begin for begin, end in network.picture.stalls)
+    assert stalled == pytest.approx(2.0 if who == "gave" else 0.0, abs=0.03)
+
+
+def test_outage_in_which_the_server_did_not_run_says_so() -> None:
+    """Losses up while the server stood still may be its own: for how long is told."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(100, up=False, gave=False)
+    network.ticks(100)
+    (one,) = network.outages
+    assert one.deaf == pytest.approx(2.0, abs=0.05)
+
+
+def test_pause_of_the_sender_within_an_outage_is_told() -> None:
+    """Of 2 s without an arrival, 1.6 s were a server that sent nothing."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(10, down=False)
+    network.ticks(80, gave=False)
+    network.ticks(10, down=False)
+    network.ticks(100)
+    (one,) = network.outages
+    assert (one.lost, one.slipped) == (20, pytest.approx(1.6, abs=0.01))
+
+
+def test_outage_up_that_has_not_ended_is_told() -> None:
+    """While the server's stream tells that it gets nothing, the direction is known."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(75, up=False)
+    (one,) = network.outages
+    assert (one.where, one.lost, one.ended) == ("path →", 75, False)
+    assert one.seconds == pytest.approx(75 * PERIOD, abs=PERIOD)
+
+
+def test_silence_to_the_end_has_no_direction() -> None:
+    """When nothing comes any more, nobody tells which way is out."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(75, down=False)
+    (one,) = network.outages
+    assert (one.where, one.ended) == ("unknown", False)
+    assert network.picture.up.untold == 75
+
+
+def test_restart_is_told_with_what_was_lost_meanwhile() -> None:
+    """Another start of the server begins a new stream, and counts anew."""
+    network = Network()
+    network.ticks(50)
+    network.ticks(50, up=False, gave=False)
+    network.picture.booted("b")
+    network.server(run=2)
+    network.ticks(100)
+    events = network.finish()
+    (restart,) = [one for one in events if isinstance(one, Restart)]
+    assert restart.boots == ("a", "b")
+    assert restart.end - restart.begin == pytest.approx(51 * PERIOD, abs=0.001)
+    assert network.picture.up.lost == 50
+    assert network.picture.down.sent == 150
+
+
+def test_old_streams_datagram_does_not_count_as_new() -> None:
+    """One of the server's old stream that comes behind the new one's first is dropped."""
+    network = Network()
+    network.ticks(50)
+    stale = network.telling()
+    network.server(run=2)
+    network.ticks(50)
+    network.picture.take(stale, network.now)
+    network.ticks(60)
+    assert [type(one) for one in network.finish()] == [Restart]
+
+
+def test_offset_forgets_and_drift_does_not_add_up() -> None:
+    """The quickest of the last minute counts: a clock that drifts is followed."""
+    offset = Offset()
+    for second in range(1000):
+        offset.take(float(second), THEIRS + second * 1.0001)
+    assert offset.value == pytest.approx(THEIRS + 999 * 0.0001, abs=0.0065)

@@ -1,0 +1,207 @@
+"""The report as one JSON document, held against its published schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from netduet import __version__
+from netduet.client.failures import CATALOGUE
+from netduet.client.report.json_report import document
+from netduet.client.results.instance import UNSAID, Whereabouts
+from netduet.client.results.target import Expect
+from netduet.client.results.verdict import (
+    Figures,
+    Finding,
+    Judgement,
+    Result,
+    Side,
+    Starvation,
+    Verdict,
+    Window,
+    conclude,
+    following,
+    result,
+)
+
+SCHEMA = json.loads((Path(__file__).parents[4] / "docs/report.schema.json").read_text())
+CALM = Starvation(0, 0.0, None)
+
+REFUSED = Finding(
+    "reach.refused",
+    "refused",
+    ((Side.CLIENT, "here"), (Side.SERVER, "there")),
+    {"lost_syns": 2, "acked": None},
+)
+
+
+def done(check: str, *findings: Finding, **fields: Any) -> Result:
+    """Return the result of a check that found these, while it starved."""
+    judgement = Judgement("came to", findings, **fields)
+    return result(
+        check, "Is it?", judgement, 0.12345678, lambda begin, end: end - begin
+    )
+
+
+PASSED = conclude("a:1", [done("name", remarks=("odd",), figures={"n": 1.5})])
+FAILED = conclude(
+    "b:1", [done("name"), done("reach", REFUSED), following("path", "?", "reach")]
+)
+SKIPPED = conclude("c:1", [done("reach", skipped="no route", blocks=True)])
+LATE = conclude(
+    "d:1", [done("name", Finding("name.timeout", "s", missed=Window(0, 1)))]
+)
+STOPPED = conclude("e:1", [], interrupted=True)
+
+
+def read(
+    *verdicts: Verdict, starvation: Starvation = CALM, asker: Whereabouts = UNSAID
+) -> dict[str, Any]:
+    """Return the document, which its schema accepts."""
+    text = document(verdicts, starvation, asker)
+    assert text.endswith("}\n")
+    report: dict[str, Any] = json.loads(text)
+    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+    return report
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "outcome", "status"),
+    [
+        ([PASSED], "PASS", 0),
+        ([FAILED], "FAIL", 1),
+        ([PASSED, FAILED, SKIPPED, LATE, STOPPED], "FAIL", 1),
+        ([PASSED, SKIPPED], "INCONCLUSIVE", 3),
+        ([LATE], "INCONCLUSIVE", 3),
+        ([STOPPED], "INCONCLUSIVE", 3),
+        ([], "INCONCLUSIVE", 3),
+    ],
+)
+def test_document_fits_its_schema_whatever_the_outcome(
+    verdicts: list[Verdict], outcome: str, status: int
+) -> None:
+    """Each report is valid, and its outcome and exit status say the same."""
+    report = read(*verdicts)
+    assert (report["outcome"], report["exit_status"]) == (outcome, status)
+    assert [one["target"] for one in report["targets"]] == [
+        one.target for one in verdicts
+    ]
+
+
+def test_schema_refuses_what_is_no_report() -> None:
+    """The schema is one that can refuse: a field more, or one less, is no report."""
+    schema = jsonschema.Draft202012Validator(SCHEMA)
+    report = read(FAILED)
+    assert not schema.is_valid(report | {"more": 1})
+    del report["targets"][0]["checks"][0]["name"]
+    assert not schema.is_valid(report)
+
+
+def test_root_is_told_with_all_that_is_known_of_its_class() -> None:
+    """A program needs no catalogue of its own to act on a failure."""
+    [target] = read(FAILED)["targets"]
+    known = CATALOGUE["reach.refused"]
+    assert target["root"] == {
+        "class": "reach.refused",
+        "outcome": "FAIL",
+        "where": "server",
+        "title": known.title,
+        "seen": "refused",
+        "evidence": [
+            {"side": "client", "text": "here"},
+            {"side": "server", "text": "there"},
+        ],
+        "figures": {"lost_syns": 2, "acked": None},
+        "causes": list(known.causes),
+        "next": list(known.next),
+    }
+    assert (target["root_check"], target["follows"]) == ("reach", ["path"])
+    assert target["checks"][1]["findings"] == [target["root"]]
+
+
+def test_check_is_told_with_its_remarks_and_figures() -> None:
+    """A check that passed carries what it measured, and seconds to the microsecond."""
+    [target] = read(PASSED)["targets"]
+    assert (target["root"], target["root_check"], target["follows"]) == (None, None, [])
+    assert target["checks"] == [
+        {
+            "name": "name",
+            "question": "Is it?",
+            "outcome": "PASS",
+            "summary": "came to",
+            "seconds": 0.123457,
+            "remarks": ["odd"],
+            "findings": [],
+            "figures": {"n": 1.5},
+            "follows_from": None,
+            "earlier": None,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figures", "found", "how"),
+    [
+        ({"found": "blocked", "how": "dropped"}, "blocked", "dropped"),
+        ({"found": "open", "how": "open"}, "open", ""),
+    ],
+)
+def test_target_is_told_with_what_was_expected_and_found(
+    figures: Figures, found: str, how: str
+) -> None:
+    """The truth table is there for a program, a row in each target."""
+    one = conclude(
+        "db:1", [done("isolation", figures=figures)], expected=Expect.BLOCKED
+    )
+    [target] = read(one)["targets"]
+    assert (target["expected"], target["found"], target["how"]) == (
+        "blocked",
+        found,
+        how,
+    )
+    assert target["missing"] == []
+
+
+def test_check_without_ground_names_its_cause() -> None:
+    """A skipped check says from which one it follows."""
+    [target] = read(FAILED)["targets"]
+    assert target["checks"][2]["follows_from"] == "reach"
+
+
+def test_side_of_the_evidence_counts_over_that_of_the_class() -> None:
+    """Where a finding proves the direction, the document says that one."""
+    mangled = Finding("identity.mangled", "s", where="path ←")
+    [target] = read(conclude("a:1", [done("identity", mangled)]))["targets"]
+    assert target["root"]["where"] == "path ←"
+
+
+def test_interrupted_target_says_so() -> None:
+    """Whoever reads the document knows that checks are missing."""
+    assert read(STOPPED)["targets"][0]["interrupted"] is True
+    assert read(PASSED)["targets"][0]["interrupted"] is False
+
+
+@pytest.mark.parametrize("throttled", [None, 0.0, 1.25])
+def test_probe_tells_how_it_fared(throttled: float | None) -> None:
+    """Who the client is, and its own starvation; what is not known is null or empty."""
+    report = read(
+        PASSED,
+        starvation=Starvation(2, 0.12345678, throttled, 1024, 2048, 4096),
+        asker=Whereabouts("web-2", "node-1"),
+    )
+    assert report["probe"] == {
+        "instance": "web-2",
+        "node": "node-1",
+        "zone": "",
+        "stalls": 2,
+        "stalled_seconds": 0.123457,
+        "descriptors": 1024,
+        "receive_buffer": 2048,
+        "send_buffer": 4096,
+        "throttled_seconds": throttled,
+    }
+    assert (report["schema_version"], report["netduet"]) == (1, __version__)

@@ -1,0 +1,253 @@
+"""Verdicts in words: what a person reads, line by line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from netduet.client.failures import CATALOGUE, Failure
+from netduet.client.report import text
+from netduet.client.report.text import WIDTH, plain
+from netduet.client.results.target import Expect
+from netduet.client.results.verdict import (
+    Finding,
+    Judgement,
+    Outcome,
+    Result,
+    Side,
+    conclude,
+    following,
+    result,
+)
+
+REFUSED = Finding(
+    "reach.refused",
+    "192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms",
+    ((Side.CLIENT, "it was tried once"), (Side.SERVER, "nothing was said")),
+)
+
+
+def done(check: str, *findings: Finding, remarks: tuple[str, ...] = ()) -> Result:
+    """Return the result of a check that found these."""
+    judgement = Judgement("what it came to", findings, remarks)
+    return result(check, "What is asked?", judgement, 0.1, lambda *_: 0.0)
+
+
+def verdict(*results: Result, interrupted: bool = False) -> list[str]:
+    """Return the verdict over these results as plain lines."""
+    concluded = conclude("server:80", results, interrupted=interrupted)
+    return [plain(line) for line in text.verdict(concluded)]
+
+
+def test_failure_is_told_from_the_root_to_the_next_step() -> None:
+    """The verdict says in order what, what was seen by whom, where, why, and what to do."""
+    told = verdict(
+        done("name"), done("reach", REFUSED), following("path", "?", "reach")
+    )
+    assert (
+        "\n".join(told)
+        == """
+FAIL: the connection is refused (reach.refused)
+  seen      192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
+  this end  it was tried once
+  far end   nothing was said
+  where     server (the server's end)
+  likely    1. the server is not running, or has not started to listen yet
+            2. it listens on another port, or on 127.0.0.1 alone
+            3. a firewall rejects with a reset (REJECT --reject-with tcp-reset)
+  try next  1. look whether the server runs and what it listens on: docker logs,
+               ss -tln
+            2. compare the port asked with the port listened on
+  follows   path: not judged on their own"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("results", "interrupted", "sentence"),
+    [
+        (
+            [done("name")],
+            False,
+            "PASS: the network between here and server:80 works",
+        ),
+        ([], False, "SKIP: nothing about server:80 could be judged"),
+        (
+            [done("name")],
+            True,
+            "INCONCLUSIVE: stopped before all checks of server:80 were done",
+        ),
+        (
+            [done("name", Finding("name.timeout", "s", outcome=Outcome.INCONCLUSIVE))],
+            False,
+            "INCONCLUSIVE: server:80 could not be judged: see below",
+        ),
+        (
+            [done("reach", REFUSED)],
+            True,
+            "FAIL: the connection is refused (reach.refused)",
+        ),
+    ],
+)
+def test_verdict_is_one_sentence(
+    results: list[Result], interrupted: bool, sentence: str
+) -> None:
+    """Below an empty line the outcome comes first, then what it means."""
+    assert verdict(*results, interrupted=interrupted)[:2] == ["", sentence]
+
+
+def test_verdict_that_passed_says_no_more() -> None:
+    """Nothing follows a verdict about which there is nothing to do."""
+    assert len(verdict(done("name"))) == 2
+
+
+@pytest.mark.parametrize("results", [(done("name"),), (done("reach", REFUSED),)])
+def test_verdict_says_who_asked_where_that_is_known(
+    results: tuple[Result, ...],
+) -> None:
+    """Whatever it is, it stands for the node that it was asked from."""
+    one = conclude("server:80", results)
+    told = replace(one, asked_by="web-2 on node-1 in eu-1b")
+    lines = [plain(line) for line in text.verdict(told)]
+    assert "  asked by  web-2 on node-1 in eu-1b" in lines
+    lines.remove("  asked by  web-2 on node-1 in eu-1b")
+    assert lines == [plain(line) for line in text.verdict(one)]
+
+
+def test_side_of_the_evidence_counts_over_that_of_the_class() -> None:
+    """Where a finding proves the direction, the class's usual side is not said."""
+    mangled = Finding("identity.mangled", "s", where="path →")
+    told = verdict(done("identity", mangled))
+    assert "  where     path → (the path to the server)" in told
+
+
+def test_other_findings_are_told_below_the_root() -> None:
+    """What else was found is named with its class, each in its place."""
+    partial = Finding("reach.partial", "1 of 2 addresses do not accept")
+    closed = Finding("identity.closed", "it closed")
+    told = verdict(done("reach", partial), done("identity", closed))
+    assert told[-1] == "  also      identity.closed: it closed"
+    assert not any(line.startswith("  follows") for line in told)
+
+
+def test_block_that_was_expected_is_no_working_network() -> None:
+    """A pass says how it is blocked, and nothing of a network that works."""
+    judgement = Judgement("s", figures={"found": "blocked", "how": "dropped"})
+    one = result("isolation", "?", judgement, 0.1, lambda *_: 0.0)
+    concluded = conclude("db:1", [one], expected=Expect.BLOCKED)
+    told = [plain(line) for line in text.verdict(concluded)]
+    assert told == ["", "PASS: db:1 is blocked, as expected: dropped"]
+
+
+def test_interrupted_verdict_says_what_is_done_and_what_is_missing() -> None:
+    """Whoever stops knows what was had, also when nothing was."""
+    for results, before in (([done("name")], "name"), ([], "none of its checks")):
+        concluded = conclude(
+            "a:1", results, interrupted=True, missing=["reach", "path"]
+        )
+        told = [plain(line) for line in text.verdict(concluded)]
+        assert told[-2:] == [f"  done      {before}", "  missing   reach, path"]
+
+
+@pytest.mark.parametrize(
+    ("path", "trouble", "said"),
+    [
+        ("/tmp/a-run", "", "what is done is kept in /tmp/a-run"),
+        ("", "", "with --resume FILE"),
+        (
+            "/tmp/a-run",
+            "No space left",
+            "could not all be kept in /tmp/a-run: No space",
+        ),
+    ],
+)
+def test_interrupted_run_says_how_to_go_on(path: str, trouble: str, said: str) -> None:
+    """The file, or the setting, or why there is none."""
+    lines = [plain(line) for line in text.resumable(path, trouble)]
+    assert said in " ".join(lines)
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_result_of_an_interrupted_run_is_told_with_its_time() -> None:
+    """Nobody takes what was measured before for what is so now."""
+    one = Result("udp", "?", Outcome.PASS, "s", earlier="2026-01-02T03:04:05Z")
+    [_, note] = [plain(line) for line in text.result(one)]
+    assert note.strip() == "note: from an interrupted run, 2026-01-02T03:04:05Z"
+
+
+def test_result_is_a_line_with_outcome_check_and_summary() -> None:
+    """The columns of all checks stand below each other."""
+    lines = [
+        *text.result(done("name")),
+        *text.result(done("reach", REFUSED)),
+        *text.result(following("identity", "?", "reach")),
+    ]
+    assert [plain(line) for line in lines] == [
+        "  PASS         name      what it came to",
+        "  FAIL         reach     what it came to",
+        "  SKIP         identity  nothing to go on: follows from reach",
+    ]
+
+
+def test_check_without_a_summary_shows_its_question() -> None:
+    """A line never ends where its text should be."""
+    one = Result("name", "What is asked?", Outcome.PASS, "")
+    assert plain(next(text.result(one))) == "  PASS         name      What is asked?"
+
+
+def test_long_summary_and_remarks_stay_in_their_column() -> None:
+    """What does not fit a line goes on below its own beginning."""
+    one = Result("name", "?", Outcome.PASS, "word " * 20, remarks=("note " * 20,))
+    lines = [plain(line) for line in text.result(one)]
+    assert len(lines) == 4
+    assert lines[1].startswith(" " * 25 + "word")
+    assert lines[2].startswith(" " * 25 + "note: note")
+    assert lines[3].startswith(" " * 31 + "note")
+
+
+def test_outcome_is_styled_by_its_name() -> None:
+    """A terminal's writer knows by the style which outcome a piece shows."""
+    line = next(text.result(done("reach", REFUSED)))
+    assert [style for style, text in line if "FAIL" in text] == ["FAIL"]
+
+
+@pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda one: one.name)
+def test_explanation_fits_a_terminal_and_tells_all(failure: Failure) -> None:
+    """Each class is explained within the width, with its meaning, causes and steps."""
+    lines = [plain(line) for line in text.explanation(failure)]
+    assert lines[0] == f"{failure.name}: {failure.title}"
+    assert max(map(len, lines)) <= WIDTH
+    flowing = " ".join(" ".join(lines).split())
+    for sentence in (failure.meaning, *failure.causes, *failure.next):
+        assert sentence in flowing
+    assert f"where {failure.where} (" in flowing
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_verdict_of_each_class_fits_a_terminal(name: str) -> None:
+    """However long what was seen, no line is wider than a terminal."""
+    finding = Finding(name, "x" * 300, ((Side.SERVER, "y " * 300),))
+    lines = verdict(done(name.partition(".")[0], finding))
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_single_cause_has_no_number() -> None:
+    """Only what is a list is numbered."""
+    told = verdict(done("check", Finding("check.defect", "s")))
+    assert "  likely    a defect of netduet" in told
+
+
+def test_several_targets_are_counted_by_outcome() -> None:
+    """One line sums up how many of the targets came to what."""
+    verdicts = [
+        conclude("a", [done("name")]),
+        conclude("b", [done("reach", REFUSED)]),
+        conclude("c", [done("name")]),
+    ]
+    told = [plain(line) for line in text.overall(verdicts)]
+    assert told == ["", "3 targets: 2 PASS, 1 FAIL"]
+
+
+def test_heading_names_the_target() -> None:
+    """Above its checks stands what is checked."""
+    assert [plain(line) for line in text.heading("server:80")] == ["server:80"]

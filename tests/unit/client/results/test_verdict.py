@@ -1,0 +1,250 @@
+"""From findings to a verdict: excuses, roots, consequences, the exit status."""
+
+from __future__ import annotations
+
+import pytest
+
+from netduet.client.results.instance import Whereabouts
+from netduet.client.results.verdict import (
+    Fares,
+    Finding,
+    Judgement,
+    Outcome,
+    Result,
+    Side,
+    Verdict,
+    Window,
+    conclude,
+    exit_status,
+    following,
+    result,
+    weigh,
+)
+
+PASS, FAIL, SKIP, INCONCLUSIVE = Outcome
+
+LATE = Finding("reach.timeout", "silence", missed=Window(10.0, 14.0))
+WRONG = Finding("reach.refused", "refused")
+
+
+def never(_begin: float, _end: float) -> float:
+    """Have run all the time."""
+    return 0.0
+
+
+def always(begin: float, end: float) -> float:
+    """Have run at no time."""
+    return end - begin
+
+
+def done(
+    check: str, outcome: Outcome, *, blocks: bool = False, follows: str | None = None
+) -> Result:
+    """Return a result with the finding that its outcome needs."""
+    found = outcome in (FAIL, INCONCLUSIVE)
+    findings = (Finding(f"{check}.x", check, outcome=outcome),) if found else ()
+    return Result(
+        check, "?", outcome, "", findings=findings, blocks=blocks, follows=follows
+    )
+
+
+# What our own starvation excuses
+
+
+@pytest.mark.parametrize(
+    ("stalled", "outcome"),
+    [(0.0, FAIL), (1.9, FAIL), (2.0, INCONCLUSIVE), (4.0, INCONCLUSIVE)],
+)
+def test_lateness_is_excused_when_stalls_fill_half_of_the_deadline(
+    stalled: float, outcome: Outcome
+) -> None:
+    """A missed deadline proves nothing when this client did not run for half of it."""
+    assert weigh(LATE, lambda *_: stalled).outcome is outcome
+
+
+def test_stalls_are_looked_for_in_the_deadline_alone() -> None:
+    """The window asked about is the one that was missed."""
+    asked = []
+
+    def stalled(begin: float, end: float) -> float:
+        asked.append((begin, end))
+        return 0.0
+
+    weigh(LATE, stalled)
+    assert asked == [(10.0, 14.0)]
+
+
+def test_excuse_is_added_to_the_evidence() -> None:
+    """Whoever reads the finding is told that the client itself did not run, and how long."""
+    [said] = weigh(LATE, always).evidence
+    assert said == (
+        Side.CLIENT,
+        (
+            "this client itself did not run for 4.0 s of the 4.0 s it waited: "
+            "its own starvation may be all there is"
+        ),
+    )
+
+
+def test_what_was_seen_is_not_excused() -> None:
+    """A refusal is a fact, however badly the client fared."""
+    assert weigh(WRONG, always) is WRONG
+
+
+def test_deadline_of_no_length_is_not_excused() -> None:
+    """Where nothing was waited for, no stall can be the reason."""
+    finding = Finding("reach.timeout", "silence", missed=Window(10.0, 10.0))
+    assert weigh(finding, always).outcome is FAIL
+
+
+@pytest.mark.parametrize(
+    ("lost", "outcome"), [(0.0, FAIL), (1.9, FAIL), (2.0, INCONCLUSIVE)]
+)
+def test_server_that_was_starved_excuses_lateness_too(
+    lost: float, outcome: Outcome
+) -> None:
+    """What the server says of its own starvation counts like ours, and is told."""
+    weighed = weigh(LATE, never, Fares(Whereabouts("there", "node-1", "b"), 10.0, lost))
+    assert weighed.outcome is outcome
+    said = (
+        f"instance there on node-1 in b itself could not run for {lost:.1f} s of its last 10.0 s: "
+        "its starvation may be all there is"
+    )
+    excused = outcome is INCONCLUSIVE
+    assert weighed.evidence == (((Side.SERVER, said),) if excused else ())
+
+
+def test_server_that_was_starved_does_not_excuse_what_was_seen() -> None:
+    """A refusal is a fact, however badly the server fared."""
+    assert weigh(WRONG, never, Fares(Whereabouts("there"), 10.0, 10.0)) is WRONG
+
+
+# What a check comes to
+
+
+@pytest.mark.parametrize(
+    ("judgement", "outcome"),
+    [
+        (Judgement("good"), PASS),
+        (Judgement("good", remarks=("odd",)), PASS),
+        (Judgement("bad", (WRONG,)), FAIL),
+        (Judgement("late", (LATE,)), INCONCLUSIVE),
+        (Judgement("both", (LATE, WRONG)), FAIL),
+        (Judgement("", skipped="no route"), SKIP),
+        (Judgement("", (WRONG,), skipped="no route"), FAIL),
+    ],
+)
+def test_outcome_of_a_check_is_the_gravest_of_its_findings(
+    judgement: Judgement, outcome: Outcome
+) -> None:
+    """FAIL counts over INCONCLUSIVE, over a skip, over PASS; a remark is no fault."""
+    assert result("reach", "?", judgement, 1.0, always).outcome is outcome
+
+
+def test_result_keeps_what_was_judged() -> None:
+    """Remarks, figures, duration and the reason of a skip come through unchanged."""
+    judgement = Judgement(
+        "s", remarks=("r",), figures={"n": 1}, skipped="why", blocks=True
+    )
+    assert result("reach", "?", judgement, 1.5, never) == Result(
+        "reach", "?", SKIP, "why", 1.5, (), ("r",), {"n": 1}, blocks=True
+    )
+
+
+def test_check_without_ground_names_what_took_it() -> None:
+    """A check that cannot be made is skipped, blocks in turn, and names its cause."""
+    one = following("path", "?", "name")
+    assert (one.outcome, one.blocks, one.follows) == (SKIP, True, "name")
+    assert one.summary == "nothing to go on: follows from name"
+
+
+# The verdict
+
+BLOCKED = [
+    done("name", FAIL, blocks=True),
+    done("reach", SKIP, blocks=True, follows="name"),
+    done("path", SKIP, blocks=True, follows="name"),
+]
+
+
+@pytest.mark.parametrize(
+    ("results", "outcome", "root", "follows"),
+    [
+        ([done("name", PASS), done("reach", PASS)], PASS, None, ()),
+        ([done("name", PASS), done("reach", SKIP)], PASS, None, ()),
+        ([done("name", PASS), done("reach", SKIP, blocks=True)], SKIP, None, ()),
+        ([done("name", SKIP)], SKIP, None, ()),
+        ([], SKIP, None, ()),
+        (BLOCKED, FAIL, "name", ("reach", "path")),
+        ([done("name", FAIL), done("reach", FAIL)], FAIL, "name", ()),
+        ([done("name", INCONCLUSIVE), done("reach", FAIL)], FAIL, "reach", ()),
+        ([done("name", PASS), done("reach", INCONCLUSIVE)], INCONCLUSIVE, "reach", ()),
+        (
+            [done("name", INCONCLUSIVE), done("reach", INCONCLUSIVE)],
+            INCONCLUSIVE,
+            "name",
+            (),
+        ),
+    ],
+)
+def test_verdict_names_one_root_and_what_follows(
+    results: list[Result], outcome: Outcome, root: str | None, follows: tuple[str, ...]
+) -> None:
+    """The first failure is the root, before any doubt; the others follow from it."""
+    verdict = conclude("t", results)
+    assert (verdict.outcome, verdict.root_check, verdict.follows) == (
+        outcome,
+        root,
+        follows,
+    )
+    assert (verdict.root and verdict.root.failure) == (root and f"{root}.x")
+
+
+def test_root_is_the_finding_that_failed() -> None:
+    """Among the findings of one check, a doubtful one before it is not the root."""
+    doubtful = Finding("reach.timeout", "late", outcome=INCONCLUSIVE)
+    one = Result("reach", "?", FAIL, "", findings=(doubtful, WRONG))
+    assert conclude("t", [one]).root is WRONG
+
+
+@pytest.mark.parametrize(
+    ("results", "outcome"),
+    [
+        ([], INCONCLUSIVE),
+        ([done("name", PASS)], INCONCLUSIVE),
+        ([done("name", SKIP)], INCONCLUSIVE),
+        ([done("name", FAIL)], FAIL),
+    ],
+)
+def test_interrupted_verdict_is_no_pass(
+    results: list[Result], outcome: Outcome
+) -> None:
+    """Who was stopped has proven nothing but what had failed before."""
+    verdict = conclude("t", results, interrupted=True)
+    assert (verdict.outcome, verdict.interrupted) == (outcome, True)
+
+
+# The exit status
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ([PASS], 0),
+        ([PASS, PASS], 0),
+        ([FAIL], 1),
+        ([PASS, FAIL], 1),
+        ([INCONCLUSIVE, FAIL, PASS, SKIP], 1),
+        ([INCONCLUSIVE], 3),
+        ([PASS, INCONCLUSIVE], 3),
+        ([SKIP], 3),
+        ([PASS, SKIP], 3),
+        ([], 3),
+    ],
+)
+def test_exit_status_is_one_over_three_over_zero(
+    outcomes: list[Outcome], status: int
+) -> None:
+    """A failure is 1 whatever else there is; 0 is given when all targets passed."""
+    verdicts = [Verdict("t", one, (), None, None, ()) for one in outcomes]
+    assert exit_status(verdicts) == status

@@ -1,0 +1,124 @@
+"""The catalogue of failures: complete, and fit to be read aloud."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from netduet import client
+from netduet.client.checks import CHECKS
+from netduet.client.failures import CATALOGUE, SIDES, Failure
+from netduet.runtime.logs import EVENTS
+
+SOURCES = Path(client.__path__[0])
+
+
+def given() -> set[str]:
+    """Return the classes that checks and outages name, their declarations apart."""
+    paths = [
+        path
+        for folder in ("checks", "outages", "watch")
+        for path in SOURCES.glob(f"{folder}/**/*.py")
+        if path.name != "failures.py"
+    ]
+    text = "".join(path.read_text() for path in paths)
+    prefixes = "|".join([*(check.name for check in CHECKS), "check", "watch"])
+    found = re.findall(rf'"((?:{prefixes})\.[a-z_]+)"', text)
+    return set(found) - set(EVENTS)
+
+
+def test_every_class_that_is_given_is_known_and_every_known_one_is_given() -> None:
+    """No check finds what cannot be explained, and nothing is explained in vain."""
+    assert given() == set(CATALOGUE)
+
+
+def test_names_begin_with_their_check() -> None:
+    """A class says by its name which check finds it."""
+    checks = {check.name for check in CHECKS} | {"check", "watch"}
+    checks -= {"tls"}  # finds nothing yet
+    assert {name.partition(".")[0] for name in CATALOGUE} == checks
+
+
+@pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda one: one.name)
+def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
+    """Each class has a known side, a meaning that is a sentence, causes and a next step."""
+    assert failure.where in SIDES
+    assert failure.meaning.endswith(".")
+    assert failure.meaning[0].isupper()
+    assert not failure.title.endswith(".")
+    for texts in (failure.causes, failure.next):
+        assert texts
+        assert len(set(texts)) == len(texts)
+        assert all(text and text == text.strip() for text in texts)
+        assert all(text.isprintable() for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("name.not_found", "client"),
+        ("name.timeout", "unknown"),
+        ("name.failed", "unknown"),
+        ("reach.refused", "server"),
+        ("reach.timeout", "unknown"),
+        ("reach.unreachable", "intermediary"),
+        ("reach.other", "client"),
+        ("reach.partial", "unknown"),
+        ("identity.silent", "unknown"),
+        ("identity.closed", "intermediary"),
+        ("identity.reset", "intermediary"),
+        ("identity.stranger", "server"),
+        ("identity.plain", "unknown"),
+        ("identity.mangled", "intermediary"),
+        ("identity.other_service", "server"),
+        ("identity.self", "client"),
+        ("identity.busy", "server"),
+        ("identity.draining", "server"),
+        ("identity.protocol", "unknown"),
+        ("path.broken", "unknown"),
+        ("size.black_hole", "path →"),
+        ("size.stalled", "unknown"),
+        ("size.cut", "intermediary"),
+        ("size.changed", "intermediary"),
+        ("udp.silent", "unknown"),
+        ("udp.rejected", "intermediary"),
+        ("udp.misaddressed", "intermediary"),
+        ("udp.stranger", "server"),
+        ("udp.unsent", "client"),
+        ("udp.loss", "intermediary"),
+        ("udp.duplicated", "intermediary"),
+        ("udp.reordered", "intermediary"),
+        ("udp.black_hole", "intermediary"),
+        ("udp.fragments", "intermediary"),
+        ("load.stalled", "unknown"),
+        ("load.slow", "intermediary"),
+        ("load.cut", "intermediary"),
+        ("load.changed", "intermediary"),
+        ("churn.ports_exhausted", "client"),
+        ("churn.accept_queue", "server"),
+        ("churn.rate_limited", "intermediary"),
+        ("churn.count_limited", "intermediary"),
+        ("churn.syn_lost", "intermediary"),
+        ("churn.refused", "unknown"),
+        ("churn.unserved", "unknown"),
+        ("churn.unstarted", "client"),
+        ("stream.outage", "intermediary"),
+        ("stream.new_connections", "unknown"),
+        ("stream.old_connections", "intermediary"),
+        ("stream.restarted", "server"),
+        ("stream.unsent", "client"),
+        ("watch.left", "server"),
+        ("watch.unmet", "unknown"),
+        ("watch.refused", "server"),
+        ("watch.datagrams", "intermediary"),
+        ("watch.paused", "server"),
+        ("watch.stuck_flow", "intermediary"),
+        ("watch.load", "intermediary"),
+        ("check.defect", "client"),
+    ],
+)
+def test_failure_sits_where_its_evidence_points(name: str, where: str) -> None:
+    """Only what the evidence proves is blamed on a side; silence alone blames nobody."""
+    assert CATALOGUE[name].where == where

@@ -1,0 +1,227 @@
+"""What a watch comes to: availability and outages, in numbers and in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from netduet.client.outages.outage import DOWN, Began, Ended, Learnt, Told, Trouble
+from netduet.client.report.text import plain
+from netduet.client.results.instance import Whereabouts
+from netduet.client.watch import text
+from netduet.client.watch.availability import Account, Sum
+
+
+def trouble(
+    begin: float, end: float, failure: str = "stream.outage", where: str = "path →"
+) -> Trouble:
+    """Return an outage."""
+    return Trouble(failure, where, begin, end, "nothing arrived")
+
+
+def account(*outages: Trouble) -> Account:
+    """Return the account of two peers, of which the first had outages."""
+    made = Account(0.0, history=100)
+    made.add("a", "web", 0.0)
+    made.add("b", "web", 0.0)
+    for one in outages:
+        made.ended("a", Ended(1, one))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds"),
+    [
+        ([], 0.0),
+        ([(1.0, 2.0), (5.0, 6.5)], 2.5),
+        ([(1.0, 4.0), (2.0, 3.0)], 3.0),
+        ([(1.0, 4.0), (3.0, 5.0)], 4.0),
+    ],
+)
+def test_no_second_is_out_twice(
+    spans: list[tuple[float, float]], seconds: float
+) -> None:
+    """Outages that overlap count once."""
+    total = Sum()
+    for begin, end in spans:
+        total.take(trouble(begin, end))
+    assert total.seconds == seconds
+    assert total.outages == len(spans)
+
+
+def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> None:
+    """Of two peers watched for 100 seconds, one was out for 10."""
+    one = account(trouble(10, 14), trouble(20, 26, where="path ←")).summary(100.0)
+    assert one.availability == pytest.approx(0.95)
+    assert (one.outages, one.longest, one.peers) == (2, 6, 2)
+    assert one.kinds == {
+        ("stream.outage", "to_server"): 1,
+        ("stream.outage", "from_server"): 1,
+    }
+    assert [row.peer for row in one.rows] == ["a", "b"]
+
+
+def test_what_proves_nothing_or_stops_no_work_takes_no_availability() -> None:
+    """An old connection that stands still, and what starvation explains."""
+    old = trouble(10, 20, "stream.old_connections", "intermediary")
+    starved = Trouble("stream.outage", "path →", 30, 40, "", proven=False)
+    one = account(old, starved).summary(100.0)
+    assert one.availability == 1.0
+    assert (one.outages, one.unproven) == (1, 1)
+    assert "stream.old_connections" not in DOWN
+
+
+def test_outage_that_goes_on_counts_as_far_as_it_goes() -> None:
+    """It is in the availability before it is over."""
+    made = account()
+    made.peers["a"].standing = trouble(90, 91)
+    assert made.summary(100.0).availability == pytest.approx(0.95)
+
+
+def test_own_absence_is_not_watched() -> None:
+    """The time in which this end did not run belongs to nobody."""
+    made = account()
+    made.peers["a"].away = 60.0
+    assert made.summary(100.0).watched == pytest.approx(140.0)
+
+
+def test_peer_that_left_still_counts() -> None:
+    """What it came to stays in the sum, and in a bounded list."""
+    made = account(trouble(10, 20))
+    made.remove("a", 50.0)
+    one = made.summary(100.0)
+    assert (one.watched, one.down) == (150.0, 10.0)
+    assert [row.peer for row in one.rows] == ["a", "b"]
+    for number in range(300):
+        made.add(f"c{number}", "web", 100.0)
+        made.remove(f"c{number}", 100.0)
+    assert len(made.summary(100.0).rows) <= 101
+    assert made.summary(100.0).peers == 302
+
+
+def test_history_is_bounded_and_sums_are_not() -> None:
+    """Only the latest outages are remembered singly."""
+    made = account(*(trouble(n, n + 0.5) for n in range(1000)))
+    assert len(made.history) == 100
+    assert made.summary(2000.0).outages == 1000
+
+
+def test_summary_in_words() -> None:
+    """A person reads how much, how often, how long, what, where, and what to try."""
+    made = account(trouble(10, 11.5), trouble(20, 20.3))
+    made.findings["balance.ghost"] += 1
+    lines = [plain(line) for line in text.summary(made.summary(3700.0), 0.0)]
+    assert lines[1] == "Watched 2 peers for 1 h 1 min 40 s"
+    assert lines[2] == "  availability 99.975 %, 2 outages, the longest of 1.50 s"
+    printed = "\n".join(lines)
+    assert "2 × stream.outage, on the way to the server" in printed
+    assert "1 × balance.ghost" in printed
+    assert "a (web): 99.951 %, 2 outages, the longest of 1.50 s" in printed
+    assert "b (web): 100.000 %, no outage" in printed
+    assert "netduet explain stream.outage" in printed
+
+
+def test_summary_of_a_watch_that_saw_nothing() -> None:
+    """It says so, and claims nothing."""
+    lines = [plain(line) for line in text.summary(Account(0.0, 10).summary(3.0), 0.0)]
+    assert lines[1] == "Watched 0 peers for 3.00 s"
+    assert "nothing was watched" in lines[2]
+
+
+def test_availability_is_never_rounded_up() -> None:
+    """A second of a year is seen as less than all."""
+    assert text.share(1.0) == "100.000 %"
+    assert text.share(1 - 1 / 31_536_000) == "99.999 %"
+
+
+def test_lines_of_an_outage() -> None:
+    """When, whom, how long, what, the class and the side."""
+    going = Trouble(
+        "stream.outage", "unknown", 10, 11, "nothing comes back", ended=False
+    )
+    line = plain(text.told("a", Began(3, going), 11.0, 0.0))
+    assert line == (
+        "1970-01-01 00:00:11Z OUT   a: nothing comes back, since 00:00:10Z (#3)"
+    )
+    line = plain(text.told("a", Ended(3, trouble(10, 12)), 14.0, 0.0))
+    assert line == (
+        "1970-01-01 00:00:14Z BACK  a: out for 2.00 s since 00:00:10Z (#3): nothing "
+        "arrived [stream.outage; the path to the server]"
+    )
+    line = plain(text.told("a", Ended(3, going), 14.0, 0.0))
+    assert "and still (#3)" in line
+
+
+def test_peer_is_told_with_who_it_is() -> None:
+    """Until that is known, and behind a balancer, with the name that has it."""
+    one, two = Whereabouts("a", "node-2", "eu-1b"), Whereabouts("b")
+    assert text.named("10.0.0.1:1", "web:1") == "10.0.0.1:1 (web:1)"
+    assert text.named("10.0.0.1:1", "10.0.0.1:1") == "10.0.0.1:1"
+    assert text.named("10.0.0.1:1", "web:1", one) == "10.0.0.1:1 (a on node-2 in eu-1b)"
+    assert text.identified("10.0.0.1:1", [one]) == (
+        "10.0.0.1:1 is instance a on node-2 in eu-1b"
+    )
+    assert text.identified("10.0.0.1:1", [one, two]) == (
+        "10.0.0.1:1 is several instances, among them a (node-2, eu-1b), b"
+    )
+
+
+def look(*outages: Trouble) -> list[str]:
+    """Return the lines of one look, in which each of so many peers had an outage."""
+    told = [(f"peer-{n}", Ended(n, one)) for n, one in enumerate(outages, start=1)]
+    return [plain(line) for line in text.all_told(told, 0.0, 0.0)]
+
+
+def test_many_peers_that_suffer_alike_share_a_line() -> None:
+    """Hundreds of peers must not say the same hundreds of times."""
+    few = [trouble(10, 11)] * text.ALIKE
+    assert len(look(*few)) == text.ALIKE
+    other = trouble(10, 12, where="path ←")
+    many = [trouble(10, 11 + n / 100) for n in range(300)]
+    shared, single = look(*many, other)
+    assert "BACK  300 peers alike (peer-1, peer-2, peer-3 and 297 more), the" in shared
+    assert "out for 3.99 s" in shared
+    assert "BACK  peer-301: out for 2.00 s" in single
+    one_alone = [("peer", Ended(0, one)) for one in many]
+    assert len(list(text.all_told(one_alone, 0.0, 0.0))) == len(many)
+
+
+def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
+    """For how long it has been is said, and that it is not over."""
+    one: Told = Learnt(7, Trouble("watch.refused", "server", 10, 13, "refused"))
+    said = plain(text.told("peer", one, 0.0, 0.0))
+    assert said.endswith("OUT   peer: refused, for 3.00 s and still (#7)")
+
+
+def test_names_of_very_many_are_few() -> None:
+    """A line stays a line."""
+    names = [str(number) for number in range(300)]
+    assert text.some(names) == "0, 1, 2 and 297 more"
+    assert text.some(names[:3]) == "0, 1, 2"
+
+
+def test_what_took_no_time_took_a_moment() -> None:
+    """An old connection that breaks is not out for 0.00 s."""
+    assert text.duration(0.0) == "a moment"
+
+
+def test_hint_is_of_the_most_frequent_class() -> None:
+    """It is what one wants explained first."""
+    often = [trouble(n, n + 0.5) for n in range(20, 23)]
+    made = account(trouble(10, 11, "watch.paused", "server"), *often)
+    *_, hint = text.summary(made.summary(100.0), 0.0)
+    assert "`netduet explain stream.outage`" in plain(hint)
+
+
+def test_of_many_peers_those_without_an_outage_are_counted_alone() -> None:
+    """Twenty lines that say nothing are not read."""
+    made = account(trouble(10, 14))
+    for number in range(300):
+        made.add(f"c{number}", "web", 0.0)
+    lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
+    assert "  a (web): 96.000 %, 1 outage of 4.00 s" in lines
+    assert "  301 peers: no outage" in lines
+    assert not [line for line in lines if "c1" in line]
+    for number in range(300):
+        made.ended(f"c{number}", Ended(0, trouble(10, 11)))
+    lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
+    assert "  and 282 peers that fared no worse" in lines

@@ -1,0 +1,171 @@
+"""Peers that were out together: said only where one node is all that they share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from netduet.client.outages.outage import Ended, Trouble
+from netduet.client.report.text import plain
+from netduet.client.results.instance import Whereabouts
+from netduet.client.watch import text
+from netduet.client.watch.availability import Account, Past
+from netduet.client.watch.correlation import Shared, shared
+
+NODES = {"a": "n1", "b": "n1", "c": "n1", "d": "n2", "e": ""}
+"""Peers, and the nodes that they are on."""
+
+
+def out(begin: float, end: float, *, proven: bool = True) -> Trouble:
+    """Return an outage."""
+    where = "path →"
+    return Trouble("stream.outage", where, begin, end, "nothing came", proven=proven)
+
+
+def account(history: int = 100, met: float = 1.0, **nodes: str) -> Account:
+    """Return an account of peers that said at ``met`` where they are."""
+    made = Account(0.0, history)
+    for peer, node in (nodes or NODES).items():
+        made.add(peer, "web", 0.0).named(Whereabouts(f"web-{peer}", node), met)
+    return made
+
+
+def told(made: Account, *outages: tuple[str, Trouble]) -> list[Shared]:
+    """Return what is told of these outages, in the order in which they ended."""
+    for peer, one in outages:
+        made.ended(peer, Ended(0, one))
+    one = made.summary(1000.0)
+    return list(shared(one.history, one.rows, one.whole))
+
+
+def test_peers_of_one_node_that_were_out_together() -> None:
+    """Two of three overlap, and the one on another node was well."""
+    outages = ("a", out(10, 20)), ("b", out(12, 19)), ("c", out(50, 60))
+    assert told(account(), *outages) == [Shared("n1", 2, 10)]
+
+
+THREE = {"1.1.1.1:1": "n1", "1.1.1.2:1": "n2", "1.1.1.3:1": ""}
+"""Peers on three hosts."""
+
+ALL = [
+    ("1.1.1.1:1", out(10, 20)),
+    ("1.1.1.2:1", out(12, 19)),
+    ("1.1.1.3:1", out(11, 30)),
+]
+
+
+def test_all_peers_that_were_out_at_once() -> None:
+    """What they share is who watched them."""
+    assert told(account(**THREE), *ALL) == [Shared("", 3, 10)]
+    made = account(**THREE)
+    for peer, one in ALL:
+        made.ended(peer, Ended(0, one))
+    said = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
+    assert any("all 3 peers were out at once" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("peers", "outages"),
+    [
+        ({**THREE, "1.1.1.4:1": ""}, ALL),
+        (dict(list(THREE.items())[:2]), ALL[:2]),
+        ({"1.1.1.1:1": "", "1.1.1.1:2": "", "1.1.1.1:3": ""}, None),
+        (THREE, [*ALL[:2], (ALL[2][0], out(19, 30))]),
+        (THREE, [*ALL[:2], (ALL[2][0], out(11, 30, proven=False))]),
+        (
+            THREE,
+            [*ALL[:2], (ALL[2][0], replace(out(11, 30), failure="stream.restarted"))],
+        ),
+    ],
+    ids=[
+        "another was well",
+        "two may be so by chance",
+        "one host",
+        "never all at one time",
+        "one end did not run",
+        "one was reached, and restarted",
+    ],
+)
+def test_this_end_is_not_suspected(
+    peers: dict[str, str], outages: list[tuple[str, Trouble]] | None
+) -> None:
+    """Not all of them, or not at once, or not for the network."""
+    if outages is None:
+        outages = [(peer, one) for peer, (_, one) in zip(peers, ALL, strict=True)]
+    assert [one for one in told(account(**peers), *outages) if not one.node] == []
+
+
+@pytest.mark.parametrize(
+    "outages",
+    [
+        [("a", out(10, 20))],
+        [("a", out(10, 20)), ("b", out(20, 30))],
+        [("a", out(10, 20)), ("a", out(15, 30))],
+        [("a", out(10, 20)), ("b", out(12, 19)), ("d", out(13, 14))],
+        [("a", out(10, 20)), ("b", out(12, 19)), ("e", out(13, 14))],
+        [("a", out(10, 20)), ("b", out(12, 19, proven=False))],
+        [("a", out(10, 20)), ("b", out(12, 19)), ("d", out(13, 14, proven=False))],
+        [("a", out(10, 20)), ("d", out(19, 30)), ("b", out(29, 40))],
+    ],
+    ids=[
+        "one alone",
+        "one behind the other",
+        "one peer twice",
+        "one elsewhere too",
+        "one of an unknown node",
+        "one that proves nothing",
+        "one elsewhere that proves nothing",
+        "one elsewhere in between",
+    ],
+)
+def test_nothing_is_said_where_it_is_not_certain(
+    outages: list[tuple[str, Trouble]],
+) -> None:
+    """Nothing follows where others were out, or may have been."""
+    assert told(account(), *outages) == []
+
+
+def test_one_node_alone_shows_nothing() -> None:
+    """Somebody elsewhere must have been watched all the while, and known to be there."""
+    both = ("a", out(10, 20)), ("b", out(12, 19))
+    assert told(account(a="n1", b="n1"), *both) == []
+    assert told(account(a="n1", b="n1", d=""), *both) == []
+    assert told(account(met=15.0), *both) == []
+    made = account()
+    made.remove("d", 15.0)
+    assert told(made, *both) == []
+    made = account()
+    made.remove("d", 25.0)
+    assert told(made, *both) == [Shared("n1", 2, 10)]
+
+
+def test_history_that_is_not_whole_shows_nothing() -> None:
+    """An outage elsewhere that is remembered no more might have been at the same time."""
+    both = ("a", out(10, 20)), ("b", out(12, 21))
+    assert told(account(history=2), ("d", out(11, 19)), *both) == []
+    assert told(account(history=2), ("d", out(2, 9)), *both) == [Shared("n1", 2, 10)]
+
+
+def test_outage_is_of_who_the_peer_was() -> None:
+    """Who takes its place afterwards does not change what was."""
+    made = account()
+    made.ended("a", Ended(1, out(10, 20)))
+    made.peers["a"].named(Whereabouts("web-9", "n9"), 30.0)
+    assert made.history[0] == Past("a", Whereabouts("web-a", "n1"), out(10, 20))
+
+
+def test_summary_says_it() -> None:
+    """Peers are told with who they are, and the node that several share with a line."""
+    made = account()
+    for peer in "abc":
+        made.ended(peer, Ended(1, out(10, 20)))
+    lines = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
+    assert (
+        "  1970-01-01 00:00:10Z 3 peers were out together, all on n1; "
+        "none on another node was"
+    ) in lines
+    assert "  a (web-a on n1): 99.000 %, 1 outage of 10.00 s" in lines
+    assert any(
+        line.startswith("  1970-01-01 00:00:10Z a (web-a on n1): ") for line in lines
+    )

@@ -1,0 +1,161 @@
+"""Whom a client watches: rendezvous hashing, and names that change."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections import Counter
+
+from netduet.client.net.dial import Address, Cause, Resolution
+from netduet.client.results.target import parse_target
+from netduet.client.watch.discovery import LAPSE, Named, Whom, choose, is_own
+
+
+def addresses(count: int, first: int = 0) -> list[Address]:
+    """Return so many addresses of a network."""
+    return [
+        Address(socket.AF_INET, f"10.0.{number // 256}.{number % 256}", 12345)
+        for number in range(first, first + count)
+    ]
+
+
+def test_choice_is_the_same_whatever_the_order() -> None:
+    """Who asks twice is told the same, and others are told something else."""
+    some = addresses(50)
+    assert choose(some, "a", 8) == choose([*reversed(some), some[0]], "a", 8)
+    assert len(set(choose(some, "a", 8))) == 8
+    assert choose(some, "a", 8) != choose(some, "b", 8)
+    assert len(choose(some, "a", 0)) == 50
+    assert len(choose(some[:3], "a", 8)) == 3
+
+
+def test_address_that_comes_or_goes_moves_few_choices() -> None:
+    """Of n addresses one more takes about 1/n of all choices, and none moves between others."""
+    some = addresses(100)
+    new = addresses(1, first=100)
+    moved = 0
+    for number in range(200):
+        before = set(choose(some, f"client-{number}", 8))
+        after = set(choose([*some, *new], f"client-{number}", 8))
+        assert after - before <= set(new)
+        assert len(before - after) == len(after - before)
+        moved += len(after - before)
+    assert 0 < moved < 2 * 200 * 8 / 101
+    # What leaves is replaced, and nothing else.
+    gone = some[0]
+    for number in range(50):
+        before = set(choose(some, f"client-{number}", 8))
+        after = set(choose(some[1:], f"client-{number}", 8))
+        assert before - after <= {gone}
+
+
+def test_everybody_is_watched_by_about_as_many() -> None:
+    """Where each of n takes k of n, each has about k watchers, and hardly one has none.
+
+    Chance leaves a share of e^-k to nobody: their servers tell, by whom they see.
+    """
+    some = addresses(200)
+    watchers = Counter(
+        address for number in range(200) for address in choose(some, f"c{number}", 8)
+    )
+    assert sum(not watchers[one] for one in some) <= 2
+    assert max(watchers.values()) <= 24
+
+
+def test_name_that_does_not_resolve_keeps_its_addresses() -> None:
+    """Trouble is told when it begins and when it ends, and takes no address away."""
+    named = Named(parse_target("web:1", 1))
+    two = tuple(addresses(2))
+    assert not named.take(Resolution(two, None, "", 0.0, 0.1))
+    for told in (True, False):
+        failed = Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)
+        assert named.take(failed) is told
+        assert (named.addresses, named.trouble) == (two, "no answer in time")
+    assert named.take(Resolution(two[:1], None, "", 7.0, 7.1))
+    assert (named.addresses, named.trouble, named.resolved) == (two[:1], "", True)
+
+
+def test_loopback_is_nobodys_own() -> None:
+    """Only addresses that others could have too are left out as this host's own."""
+    assert not is_own(Address(socket.AF_INET, "127.0.0.1", 1))
+    assert not is_own(Address(socket.AF_INET6, "::1", 1))
+    assert not is_own(Address(socket.AF_INET, "192.0.2.1", 1))
+
+
+def answer(*some: Address) -> Resolution:
+    """Return what a look-up says."""
+    return Resolution(tuple(some), None, "", 0.0, 0.0)
+
+
+def whom(most: int, *names: str) -> Whom:
+    """Return who watches these names."""
+    targets = [parse_target(name, 1) for name in names or ("web",)]
+    return Whom(tuple(map(Named, targets)), "me", most)
+
+
+def test_subsets_of_a_name_come_to_the_choice_among_all() -> None:
+    """A resolver that gives 8 of 40, others each time: the same few, and never more."""
+    some = addresses(40)
+    for most, give in ((8, 8), (8, 3), (0, 8)):
+        one, chance = whom(most), random.Random(3)
+        choices = []
+        for number in range(200):
+            one.take([answer(*chance.sample(some, give))], 5.0 * number)
+            assert not one.overdue(5.0 * number)
+            assert len(one.chosen) <= (most or 40)
+            choices.append(set(one.chosen))
+        assert all(choice == set(choose(some, "me", most)) for choice in choices[100:])
+
+
+def test_address_that_no_answer_has_stays_for_a_while() -> None:
+    """From the first answer without it on; one that has it again begins anew."""
+    here, gone = addresses(2)
+    one = whom(0)
+    one.take([answer(here, gone)], 0.0)
+    assert (set(one.chosen), one.lapsed) == ({here, gone}, {})
+    one.take([answer(here)], 100.0)
+    one.take([answer(here)], 200.0)
+    assert (set(one.chosen), one.lapsed) == ({here, gone}, {gone: 100.0})
+    assert one.has(here)
+    assert not one.has(gone)
+    assert one.overdue(100.0 + LAPSE - 1) == []
+    assert one.overdue(100.0 + LAPSE) == [gone]
+    one.take([answer(here, gone)], 300.0)
+    assert one.lapsed == {}
+    one.take([answer(here)], 305.0)
+    one.forget(gone)
+    one.take([answer(here)], 310.0)
+    assert (set(one.chosen), one.lapsed) == ({here}, {})
+    one.take([answer(here, gone)], 315.0)
+    assert set(one.chosen) == {here, gone}
+
+
+def test_address_that_stays_counts_among_the_neighbours() -> None:
+    """It is one of the few by its rank, as if the name had it; never one more."""
+    first, second, third = choose(addresses(3), "me", 0)
+    one = whom(2)
+    one.take([answer(first, third)], 0.0)
+    one.take([answer(second, third)], 5.0)
+    assert (set(one.chosen), set(one.lapsed)) == ({first, second}, {first})
+    one = whom(2)
+    one.take([answer(second, third)], 0.0)
+    one.take([answer(first, second)], 5.0)
+    assert (set(one.chosen), one.lapsed) == ({first, second}, {})
+
+
+def test_failed_look_up_lets_nothing_lapse() -> None:
+    """What the name had stays, and is no older for it."""
+    some = addresses(3)
+    one = whom(0)
+    one.take([answer(*some)], 0.0)
+    one.take([Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)], 6.0)
+    assert (set(one.chosen), one.lapsed) == (set(some), {})
+
+
+def test_address_that_another_name_has_does_not_lapse() -> None:
+    """It is that name's from then on."""
+    here, both = addresses(2)
+    one = whom(0, "web", "db")
+    one.take([answer(here, both), answer(both)], 0.0)
+    one.take([answer(here), answer(both)], 5.0)
+    assert (one.chosen, one.lapsed) == ({here: "web:1", both: "db:1"}, {})

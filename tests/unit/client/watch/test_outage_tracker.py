@@ -1,0 +1,676 @@
+"""When an outage begins and ends, and what it was: tables of signs and events."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from netduet.client.net.dial import UNROUTED, Address
+from netduet.client.outages.classify import Signs, excused
+from netduet.client.outages.events import Closure, Event, Outage, Pause, Restart
+from netduet.client.outages.loss_tracker import Counted
+from netduet.client.outages.outage import Began, Ended, Learnt, Told, Trouble
+from netduet.client.watch.outage_tracker import HOLD, MOST, WINDOW, Episodes, Totals
+
+ADDRESS = Address(2, "192.0.2.1", 12345)
+FORTH, BACK, BOTH, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
+SERVER = "server"
+LATER = HOLD + 0.1
+WELL = Signs()
+GOOD = Totals(Counted(10_000), Counted(10_000), 500, 0, 1000, 1000)
+
+
+def episodes() -> Episodes:
+    """Return those of a peer that was well until second 100."""
+    made = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    assert made.look(0.0, WELL, [], Totals(Counted(), Counted())) == []
+    return made
+
+
+def out(where: str, begin: float = 100.0, seconds: float = 2.0) -> Outage:
+    """Return an outage of the streams."""
+    return Outage(where, begin, begin + seconds, round(seconds / 0.05), precision=0.05)
+
+
+def silent(begin: float = 100.0, now: float = 101.0) -> Signs:
+    """Return that nothing comes back."""
+    return Signs(Outage(UNKNOWN, begin, now, 20, ended=False))
+
+
+def happened(*events: Event, signs: Signs | None = None) -> list[Told]:
+    """Return what is told when signs are there from 100 to 102, and events after them."""
+    watched = episodes()
+    told: list[Told] = []
+    now = 100.5
+    while now < 102.0:
+        told += watched.look(now, signs or WELL, [], GOOD)
+        now += 0.25
+    told += watched.look(103.0, WELL, events, lost(*events))
+    for step in range(1, 12):
+        told += watched.look(103.0 + step / 4, WELL, [], lost(*events))
+    return told
+
+
+def lost(*events: Event) -> Totals:
+    """Return what is counted after outages."""
+    outages = [one for one in events if isinstance(one, Outage)]
+    up = sum(one.lost for one in outages if one.where == FORTH)
+    down = sum(one.lost for one in outages if one.where == BACK)
+    failed = sum(one.failed for one in events if isinstance(one, Closure))
+    return Totals(Counted(10_100, up), Counted(10_100, down), 510, failed)
+
+
+def over(told: list[Told]) -> list[Trouble]:
+    """Return what is told to be over."""
+    return [one.trouble for one in told if isinstance(one, Ended)]
+
+
+def test_peer_that_is_well_is_not_told_of() -> None:
+    """Nothing happens, and nothing is told."""
+    assert happened() == []
+
+
+@pytest.mark.parametrize(
+    ("events", "failure", "where", "seconds"),
+    [
+        ((out(FORTH),), "stream.outage", FORTH, 2.0),
+        ((out(BACK),), "stream.outage", BACK, 2.0),
+        ((out(FORTH), out(BACK)), "stream.outage", BOTH, 2.0),
+        (
+            (out(FORTH), Restart(100.0, 102.2, ("aa", "bb"))),
+            "stream.restarted",
+            SERVER,
+            2.2,
+        ),
+        # The server gave its old stream up: had its way been open, it would have come.
+        ((out(FORTH), Restart(100.0, 102.2, ("aa", "aa"))), "stream.outage", BOTH, 2.0),
+        (
+            (out(FORTH, seconds=70), Restart(160.0, 170.2, ("aa", "aa"), "lease")),
+            "stream.outage",
+            FORTH,
+            70.0,
+        ),
+    ],
+)
+def test_outage_is_told_when_it_begins_and_when_it_ends(
+    events: tuple[Event, ...], failure: str, where: str, seconds: float
+) -> None:
+    """Once each, with one number; the direction comes with the end."""
+    told = happened(*events, signs=silent())
+    assert [(type(one), one.number) for one in told] == [(Began, 1), (Ended, 1)]
+    assert told[0].trouble.where == UNKNOWN
+    (one,) = over(told)
+    assert (one.failure, one.where) == (failure, where)
+    assert one.seconds == pytest.approx(seconds)
+    assert one.proven
+
+
+def test_short_outage_is_told_when_it_is_over() -> None:
+    """One that was never seen while it went on has no number."""
+    told = happened(out(BACK, seconds=0.5))
+    assert [(type(one), one.number) for one in told] == [(Ended, 0)]
+    assert "on the way back" in told[0].trouble.seen
+
+
+def test_two_outages_of_one_episode_are_two() -> None:
+    """In their order; the one that was told to begin keeps its number."""
+    told = happened(out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0))
+    ended = [one for one in told if isinstance(one, Ended)]
+    assert [(one.number, round(one.trouble.seconds, 2)) for one in ended] == [
+        (1, 0.6),
+        (0, 1.0),
+    ]
+
+
+def test_losses_that_chance_explains_are_no_outage() -> None:
+    """Where a third of all is lost, eight in a row are nothing special."""
+    watched = episodes()
+    row = Outage(FORTH, 100.0, 100.4, 8, precision=0.05)
+    bad = replace(GOOD, up=Counted(10_000, 3500))
+    told = watched.look(103.0, WELL, [row], bad)
+    told += watched.look(103.0 + LATER, WELL, [], bad)
+    assert told == []
+
+
+def test_earlier_outages_are_no_loss_that_chance_may_repeat() -> None:
+    """However much an outage took, the next short one is told."""
+    watched = episodes()
+    long = out(FORTH, 100.0, 250.0)
+    totals = replace(GOOD, up=Counted(10_000, long.lost))
+    told = watched.look(352.0, WELL, [long], totals)
+    told += watched.look(352.0 + LATER, WELL, [], totals)
+    short = Outage(FORTH, 360.0, 360.5, 10, precision=0.05)
+    totals = replace(GOOD, up=Counted(10_200, long.lost + 10))
+    told += watched.look(362.0, WELL, [short], totals)
+    told += watched.look(362.0 + LATER, WELL, [], totals)
+    assert [one.lost for one in (long, short)] == [5000, 10]
+    assert [round(one.seconds, 1) for one in over(told)] == [250.0, 0.5]
+
+
+def test_losses_of_long_ago_excuse_nothing() -> None:
+    """After twice the window only what is lost now counts."""
+    watched = episodes()
+    lossy = replace(GOOD, up=Counted(10_000, 3500))
+    for turn in range(1, 4):
+        watched.look(turn * WINDOW, WELL, [], lossy)
+    now = 3 * WINDOW + 10
+    row = Outage(FORTH, now - 3, now - 2.4, 12, precision=0.05)
+    totals = replace(lossy, up=Counted(16_000, 3512))
+    watched.look(now, WELL, [row], totals)
+    assert len(over(watched.look(now + LATER, WELL, [], totals))) == 1
+
+
+def test_starved_end_proves_nothing() -> None:
+    """An outage for most of which an end did not run is told, and not counted."""
+    starved = replace(out(FORTH), slipped=1.5)
+    (one,) = over(happened(starved, signs=silent()))
+    assert not one.proven
+    assert "did not run" in one.seen
+
+
+@pytest.mark.parametrize("where", [FORTH, BACK])
+def test_full_buffer_of_an_end_proves_nothing(where: str) -> None:
+    """What arrived, and found no room in the receiver's socket, the network did not lose."""
+    (one,) = over(happened(replace(out(where), dropped=1000), signs=silent()))
+    assert not one.proven
+    assert "buffer was full" in one.seen
+    assert any("of whoever" in text for _, text in one.evidence)
+
+
+def test_what_an_end_that_did_not_run_explains_is_no_sign() -> None:
+    """A quarter of a pause, by both ends together; of all else half, by this end."""
+    pause = Pause(100.0, 104.0, ended=False)
+    stream = Outage(FORTH, 100.0, 104.0, 80, ended=False)
+    signs = Signs(stream, pause=pause)
+    assert excused(signs, 0.4, 0.5, 4.0) == signs
+    assert excused(signs, 0.5, 0.5, 4.0) == Signs(stream)
+    assert excused(signs, 0.0, 1.0, 4.0) == Signs(stream)
+    assert excused(signs, 1.9, 4.0, 4.0) == Signs(stream)
+    assert excused(signs, 2.0, 0.0, 4.0) == Signs()
+
+
+def test_outage_is_not_told_while_a_full_buffer_may_be_all_of_it() -> None:
+    """It is told when it is over, as what it is."""
+    overflow = Outage(FORTH, 100.0, 101.0, 20, dropped=15, ended=False)
+    assert not Signs(overflow).proven
+
+
+def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
+    """Nothing was lost; the server's own stream tells that it did not run."""
+    watched = episodes()
+    still = replace(GOOD, stalls=((100.0, 101.9),))
+    told = watched.look(101.0, silent(), [], GOOD)
+    told += watched.look(102.0, silent(now=102.0), [], GOOD)
+    told += watched.look(102.0 + LATER, WELL, [], still)
+    (one,) = over(told)
+    assert (one.failure, one.where, one.proven) == ("watch.paused", SERVER, True)
+
+
+def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
+    """One was done before its datagrams came, and the old one was late: still the server."""
+    watched = episodes()
+    still = replace(GOOD, stalls=((100.0, 101.9),))
+    worked = replace(silent(now=102.0), worked=True)
+    told = watched.look(101.0, silent(), [], GOOD)
+    told += watched.look(102.0, worked, [Pause(100.3, 102.0)], GOOD)
+    told += watched.look(102.0 + LATER, WELL, [], still)
+    (one,) = over(told)
+    assert (one.failure, one.where, one.proven) == ("watch.paused", SERVER, True)
+
+
+def test_silence_that_nothing_explains_proves_nothing() -> None:
+    """Nothing was lost, and nobody shows that he stood still."""
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    (one,) = over(watched.look(101.0 + LATER, WELL, [], GOOD))
+    assert (one.where, one.proven) == (UNKNOWN, False)
+
+
+def test_connections_alone_can_be_out() -> None:
+    """New ones, or the old one, while the streams go on."""
+    closure = Closure(100.0, 105.0, 99.0, 104.0, 5, "ETIMEDOUT")
+    (one,) = over(happened(closure))
+    assert (one.failure, one.where) == ("stream.new_connections", UNKNOWN)
+    (one,) = over(happened(Pause(100.0, 101.5)))
+    assert (one.failure, one.where) == ("stream.old_connections", BOTH)
+    (one,) = over(happened(Pause(100.0, 100.1, "ECONNRESET")))
+    assert "broke" in one.seen
+    assert happened(Pause(100.0, 100.4)) == []
+
+
+def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
+    """What an outage did to it is told with the outage, though TCP takes longer."""
+    watched = episodes()
+    outage = out(FORTH)
+    told = watched.look(103.2, WELL, [outage], lost(outage))
+    told += watched.look(103.2 + LATER, WELL, [], lost(outage))
+    assert len(over(told)) == 1
+    late = Pause(100.1, 120.0)
+    told = watched.look(120.0, WELL, [late], lost(outage))
+    assert told + watched.look(120.0 + LATER, WELL, [], lost(outage)) == []
+
+
+def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
+    """TCP may take as long again: datagrams and new connections show that it is back."""
+    watched = episodes()
+    told = watched.look(101.0, silent(), [], GOOD)
+    outage = out(BOTH, 100.0, 20.0)
+    lacking = lost(outage)
+    late = Pause(100.1, 121.0, ended=False)
+    told += watched.look(121.0, Signs(pause=late), [outage], lacking)
+    still = Signs(pause=replace(late, end=121.0 + LATER))
+    told += watched.look(121.0 + LATER, still, [], lacking)
+    assert [type(one) for one in told] == [Began, Ended]
+    (one,) = over(told)
+    assert one.seconds == pytest.approx(20.0)
+    assert "the old connection has not recovered yet" in [
+        text for _, text in one.evidence
+    ]
+    told = watched.look(130.0, Signs(pause=replace(late, end=130.0)), [], lacking)
+    told += watched.look(140.0, WELL, [Pause(100.1, 139.0)], lacking)
+    told += watched.look(140.0 + LATER, WELL, [], lacking)
+    assert told == []
+    assert watched.standing is None
+
+
+def test_peer_that_answers_at_last_was_out_until_then() -> None:
+    """Nothing of it was counted before, so chance is no excuse, nor is starvation."""
+    none = Totals(Counted(), Counted())
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    closure = Closure(100.0, 120.0, 100.0, 119.0, 20, "no answer in time")
+    signs = Signs(closure=replace(closure, ended=False), seen=False)
+    told = watched.look(103.0, signs, [], none)
+    after = Totals(Counted(), Counted(), 21, 20)
+    told += watched.look(120.5, WELL, [closure], after)
+    told += watched.look(120.5 + LATER, WELL, [], after)
+    assert [(type(one), one.number) for one in told] == [(Began, 1), (Ended, 1)]
+    (one,) = over(told)
+    assert (one.failure, one.where, one.proven) == ("watch.unmet", UNKNOWN, True)
+    assert one.seconds == pytest.approx(20.0)
+    assert one.seen == (
+        "it answers for the first time since the watch began; "
+        "20 new connections in a row did not work"
+    )
+
+
+def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
+    """Without datagrams a server's end shows by connections: the old one's first."""
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    before = Totals(Counted(), Counted(), 500, 0, 1000, 1000)
+    told = watched.look(0.0, WELL, [], before)
+    broke = Pause(100.0, 100.0, "the server ended its sending")
+    gone = Signs(gone=True)
+    told += watched.look(100.2, gone, [broke], before)
+    told += watched.look(100.2 + LATER, gone, [], before)
+    assert told == []
+    closure = Closure(100.6, 110.6, 99.6, 109.6, 10, "no answer in time")
+    out_now = replace(gone, closure=replace(closure, ended=False))
+    (told_now,) = watched.look(103.6, out_now, [], before)
+    assert told_now.trouble.failure == "stream.outage"
+    assert "and the old one broke" in told_now.trouble.seen
+    after = Totals(Counted(), Counted(), 511, 10, 1000, 1000)
+    watched.look(111.0, WELL, [closure], after)
+    (one,) = over(watched.look(111.0 + LATER, WELL, [], after))
+    assert (one.failure, one.where) == ("stream.outage", UNKNOWN)
+    assert "the old one did not go on either" in one.seen
+
+
+def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
+    """One that stands still since long after an outage is trouble of its own."""
+    watched = episodes()
+    outage = out(FORTH)
+    told = watched.look(103.2, WELL, [outage], lost(outage))
+    told += watched.look(103.2 + LATER, WELL, [], lost(outage))
+    pause = Pause(110.0, 112.0, ended=False)
+    (told_now,) = watched.look(112.0, Signs(pause=pause), [], lost(outage))
+    assert isinstance(told_now, Began)
+    assert told_now.trouble.failure == "stream.old_connections"
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None:
+    """New connections had not failed when it began, and have when it is told again."""
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    refused = replace(silent(now=104.0), why="(EHOSTUNREACH)")
+    watched.look(104.0, refused, [], GOOD)
+    recovers = Signs(closure=Closure(100.5, 105.0, 99.5, 104.5, 5, "x"))
+    watched.look(105.0, recovers, [], GOOD)
+    (told,) = watched.finish(105.0, left=left)
+    assert "new connections: (EHOSTUNREACH)" in told.trouble.seen
+    assert "have not failed" not in told.trouble.seen
+
+
+def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
+    """Old and new connections had time to show it, and did not."""
+    outage = out(FORTH, 100.0, 4.0)
+    watched = episodes()
+    worked = replace(lost(outage), begun=100, asked=200, answered=200)
+    told = watched.look(101.0, silent(), [], worked)
+    told += watched.look(102.0, replace(silent(), worked=True), [], worked)
+    assert watched.standing is not None
+    assert watched.standing.failure == "watch.datagrams"
+    told += watched.look(104.5, WELL, [outage], worked)
+    told += watched.look(104.5 + LATER, WELL, [], worked)
+    (one,) = over(told)
+    assert (one.failure, one.where) == ("watch.datagrams", FORTH)
+    assert "of datagrams alone" in one.seen
+
+
+@pytest.mark.parametrize(
+    ("seconds", "event", "answered"),
+    [
+        (1.0, None, 200),
+        (4.0, Pause(100.2, 104.4), 200),
+        (4.0, Closure(100.2, 104.1, 99.0, 103.2, 4, "x"), 200),
+        (4.0, None, 0),
+    ],
+    ids=["too short", "the old one stood", "new ones failed", "there was no old one"],
+)
+def test_outage_of_more_than_datagrams(
+    seconds: float, event: Event | None, answered: int
+) -> None:
+    """Connections showed it, or could not have."""
+    outage = out(FORTH, 100.0, seconds)
+    watched = episodes()
+    totals = replace(lost(outage), begun=100, asked=200, answered=answered)
+    events = [outage] if event is None else [outage, event]
+    told = watched.look(104.5, WELL, events, totals)
+    told += watched.look(104.5 + LATER, WELL, [], totals)
+    assert over(told)[0].failure == "stream.outage"
+
+
+@pytest.mark.parametrize(
+    ("signs", "failure", "where", "words"),
+    [
+        (silent(), "stream.outage", UNKNOWN, "nothing comes back"),
+        (
+            Signs(Outage(FORTH, 100.0, 101.0, 20, ended=False)),
+            "stream.outage",
+            FORTH,
+            "what it sends comes",
+        ),
+        (
+            replace(silent(), why="(ECONNREFUSED: Connection refused)"),
+            "watch.refused",
+            SERVER,
+            "refuses connections",
+        ),
+        (
+            Signs(closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x"), seen=False),
+            "watch.unmet",
+            UNKNOWN,
+            "no netduet has answered there yet: x",
+        ),
+        (
+            Signs(closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x")),
+            "stream.new_connections",
+            UNKNOWN,
+            "new connections do not work (x)",
+        ),
+        (
+            replace(silent(), worked=True),
+            "watch.datagrams",
+            UNKNOWN,
+            "no datagrams come back; connections work",
+        ),
+        (
+            Signs(Outage(FORTH, 100.0, 101.0, 20, ended=False), worked=True),
+            "watch.datagrams",
+            FORTH,
+            "on the way to the server; connections work",
+        ),
+        (
+            replace(silent(), worked=True, withheld="EPERM"),
+            "stream.outage",
+            "client",
+            "this end itself cannot send there (EPERM",
+        ),
+        (
+            Signs(
+                closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x"),
+                pause=Pause(100.0, 103.0, ended=False),
+            ),
+            "stream.new_connections",
+            UNKNOWN,
+            "new connections do not work (x), and the old one stands still",
+        ),
+        (
+            Signs(pause=Pause(100.0, 101.0, ended=False)),
+            "stream.old_connections",
+            BOTH,
+            "stands still",
+        ),
+    ],
+)
+def test_what_begins_is_told_as_far_as_it_is_known(
+    signs: Signs, failure: str, where: str, words: str
+) -> None:
+    """Silence alone blames nobody; what proves more says more."""
+    (told,) = episodes().look(101.0, signs, [], GOOD)
+    one = told.trouble
+    assert isinstance(told, Began)
+    assert (one.failure, one.where, one.ended, one.begin) == (
+        failure,
+        where,
+        False,
+        100.0,
+    )
+    assert words in one.seen
+
+
+def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
+    """Its name dropped it late; at the end of the watch the outage just goes on."""
+    for left, failure in ((True, "watch.left"), (False, "stream.outage")):
+        watched = episodes()
+        watched.look(101.0, silent(), [], GOOD)
+        (told,) = watched.finish(104.0, left=left)
+        one = told.trouble
+        assert (told.number, one.failure, one.seconds) == (1, failure, 4.0)
+        assert one.proven
+        assert one.ended is left
+        assert watched.finish(105.0, left=left) == []
+
+
+def test_events_without_end_are_told_in_parts() -> None:
+    """Memory is bounded, however restless a network is."""
+    watched = episodes()
+    told: list[Told] = []
+    for number in range(2 * MOST):
+        event = out(FORTH, 100.0 + number, 0.5)
+        told += watched.look(101.0 + number, silent(), [event], GOOD)
+    assert len(over(told)) >= MOST
+
+
+def test_outage_of_a_starved_end_proves_nothing_though_it_goes_on() -> None:
+    """At the end of the watch it is said to go on, and is not counted."""
+    watched = episodes()
+    starved = Outage(FORTH, 100.0, 104.0, 20, slipped=3.0, ended=False)
+    assert not Signs(starved).proven
+    watched.look(101.0, silent(), [], GOOD)
+    watched.look(104.0, Signs(starved), [], GOOD)
+    (told,) = watched.finish(104.0, left=False)
+    assert not told.trouble.proven
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    (told,) = watched.finish(104.0, left=False, away=1.0)
+    assert not told.trouble.proven
+
+
+@pytest.mark.parametrize(
+    ("stalled", "proven"), [(0.0, True), (0.3, True), (0.5, False)]
+)
+def test_old_connection_that_waited_for_a_starved_end_proves_nothing(
+    stalled: float, proven: bool
+) -> None:
+    """A quarter of a pause in which this end did not run explains all of it."""
+    (one,) = over(happened(Pause(100.0, 101.5, stalled=stalled)))
+    assert one.proven is proven
+
+
+def test_what_is_learnt_of_trouble_is_told_once() -> None:
+    """A second after it began little is known; long trouble must not stay told so."""
+    watched = episodes()
+    told = watched.look(101.0, silent(), [], GOOD)
+    for step in range(1, 200):
+        now = 101.0 + step / 4
+        why = "" if now < 102.0 else "ECONNREFUSED: Connection refused"
+        told += watched.look(now, replace(silent(now=now), why=why), [], GOOD)
+    assert [type(one) for one in told] == [Began, Learnt]
+    assert "have not failed so far" in told[0].trouble.seen
+    assert told[1].trouble.failure == "watch.refused"
+    assert told[1].trouble.seconds == pytest.approx(5.0)
+
+
+def test_trouble_of_which_nothing_is_learnt_is_told_as_it_begins_alone() -> None:
+    """The same words twice are noise."""
+    watched = episodes()
+    told = watched.look(101.0, silent(), [], GOOD)
+    for step in range(1, 200):
+        now = 101.0 + step / 4
+        told += watched.look(now, silent(now=now), [], GOOD)
+    assert [type(one) for one in told] == [Began]
+
+
+def test_end_that_cannot_send_itself_is_named() -> None:
+    """Our own link is down: the outage is at this end, whatever comes back or does not."""
+    signs = replace(silent(), withheld="ENETUNREACH")
+    watched = episodes()
+    (began,) = watched.look(101.0, signs, [], GOOD)
+    assert began.trouble.where == "client"
+    assert "ENETUNREACH: Network is unreachable" in began.trouble.seen
+    outage = out(BACK)
+    totals = replace(lost(outage), withheld=((100.0, 102.0),), error="ENETUNREACH")
+    watched.look(103.0, WELL, [outage], totals)
+    (one,) = over(watched.look(103.0 + LATER, WELL, [], totals))
+    assert (one.failure, one.where, one.direction, one.proven) == (
+        *("stream.outage", "client", "client"),
+        True,
+    )
+
+
+def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -> None:
+    """New connections worked: its own host lets no datagrams out."""
+    watched = episodes()
+    told: list[Told] = []
+    for second in range(1, 9):
+        totals = replace(GOOD, begun=GOOD.begun + second)
+        told += watched.look(100.0 + second, silent(now=100.0 + second), [], totals)
+    still = replace(totals, stalls=((100.1, 107.9),))
+    (one,) = over(watched.look(108.0 + LATER, WELL, [], still))
+    assert (one.failure, one.where, one.proven) == ("stream.outage", SERVER, True)
+    assert "answered 7 new connections" in one.seen
+    assert (one.begin, one.end) == (100.1, 107.9)
+
+
+def test_connections_that_chance_may_fail_are_told_as_that() -> None:
+    """They failed: that nothing was lost would be untrue."""
+    lossy = Totals(Counted(10_000, 3000), Counted(10_000, 3000), 60, 20)
+    closure = Closure(100.0, 103.5, 99.0, 102.0, 3, "no answer in time")
+    watched = episodes()
+    standing = Signs(closure=replace(closure, ended=False))
+    watched.look(103.0, standing, [], lossy)
+    watched.look(103.5, WELL, [closure], lossy)
+    (one,) = over(watched.look(103.5 + LATER, WELL, [], lossy))
+    assert (one.failure, one.proven) == ("stream.new_connections", False)
+    assert one.seen == (
+        "3 new connections in a row did not work (no answer in time): "
+        "so few may be by chance, so nothing is proven"
+    )
+
+
+def test_end_that_did_not_run_is_named() -> None:
+    """Whose fault it may be is the first thing that one asks."""
+    for outage, end in (
+        (replace(out(FORTH), slipped=1.5), "this end"),
+        (replace(out(FORTH), deaf=1.5), "the server"),
+        (replace(out(BACK), slipped=1.5), "the server"),
+    ):
+        (one,) = over(happened(outage, signs=silent()))
+        assert f"{end} itself did not run" in one.seen
+
+
+def test_outage_says_how_new_connections_were_turned_away() -> None:
+    """A firewall that rejects, or another program there, is told by its answer."""
+    why = "ECONNREFUSED: Connection refused"
+    closure = Closure(100.0, 102.5, 99.0, 102.0, 3, why, turned_away=True)
+    (one,) = over(happened(out(FORTH), closure, signs=silent()))
+    assert one.seen.endswith(f"; new connections: {why}")
+
+
+def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
+    """It may have been made again by the time in which new ones have failed often enough."""
+    closure = Closure(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
+    watched = episodes()
+    watched.look(100.5, WELL, [Pause(100.0, 100.0, "ECONNRESET")], GOOD)
+    (told,) = watched.look(103.0, Signs(closure=closure), [], GOOD)
+    assert told.trouble.seen == "new connections do not work (x)"
+
+
+def test_server_that_was_silent_all_the_while_explains_its_connections() -> None:
+    """That they stood still, too, is no trouble of its own."""
+    watched = episodes()
+    watched.look(101.0, silent(), [], GOOD)
+    still = replace(GOOD, stalls=((100.0, 103.0),))
+    pause = Pause(100.0, 104.0)
+    watched.look(104.0, WELL, [pause], still)
+    (one,) = over(watched.look(104.0 + LATER, WELL, [], still))
+    assert (one.failure, one.end, one.proven) == ("watch.paused", 103.0, True)
+
+
+@pytest.mark.parametrize(
+    ("why", "where"),
+    [
+        (UNROUTED, "client"),
+        ("ECONNREFUSED: Connection refused", SERVER),
+        ("no answer in time", UNKNOWN),
+    ],
+)
+def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) -> None:
+    """Without datagrams: no route is this end's, a refusal the server's."""
+    none = Totals(Counted(), Counted(), 500, 0, 1000, 1000)
+    closure = Closure(100.0, 104.0, 99.0, 103.0, 4, why)
+    pause = Pause(100.0, 104.2)
+    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    watched.look(0.0, WELL, [], none)
+    after = replace(none, begun=504, failed=4)
+    watched.look(104.5, WELL, [closure, pause], after)
+    (one,) = over(watched.look(104.5 + LATER, WELL, [], after))
+    assert (one.failure, one.where) == ("stream.outage", where)
+    assert why in one.seen
+
+
+def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
+    """Something happens all the time, and it is never quiet for long."""
+    watched = episodes()
+    told: list[Told] = []
+    for step in range(240):
+        now = 100.0 + step / 4
+        turn, since = divmod(now - 100.0, 3.0)
+        begin = 100.0 + 3 * turn
+        signs = silent(begin, now) if 0.5 < since < 1.5 else WELL
+        events: list[Event] = []
+        if since == 0.0:  # before the streams' silence can be told
+            events = [Pause(begin, begin, "the server ended its sending")]
+        elif since == 1.5:
+            events = [Restart(begin, begin + 1.5, ("aa", "bb"))]
+        told += watched.look(now, signs, events, GOOD)
+    ended = [one for one in told if isinstance(one, Ended)]
+    assert len(ended) >= 12
+    begins = [one.trouble.begin for one in ended]
+    assert begins == sorted(begins)
+
+
+def test_what_shows_for_a_moment_is_not_told_as_learnt() -> None:
+    """A server that wakes has not read yet what came: that is no loss on the way to it."""
+    watched = episodes()
+    told: list[Told] = []
+    for step in range(4, 20):
+        now = 100.0 + step / 4
+        told += watched.look(now, silent(now=now), [], GOOD)
+    waking = Outage(FORTH, 100.0, 105.0, 100, ended=False)
+    told += watched.look(105.0, Signs(waking), [], GOOD)
+    told += watched.look(105.25, WELL, [], GOOD)
+    assert [type(one) for one in told] == [Began]

@@ -1,0 +1,96 @@
+"""Who a peer is: told when it is new, and not at each connection of a balancer."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+from netduet.client.results.instance import Whereabouts
+from netduet.client.watch.peer_identity import CALM, SETTLED, SHOWN, Known
+
+A, B, C = (Whereabouts(name, f"node-{name}", "eu-1b") for name in "abc")
+
+
+class Told:
+    """Follows a peer with a connection a second, and keeps what is told of it."""
+
+    def __init__(self) -> None:
+        """Begin long after the host's start."""
+        self.known = Known()
+        self.now = 1000.0
+        self.said: list[tuple[Whereabouts, ...]] = []
+
+    def met(self, *answering: Whereabouts) -> None:
+        """Have these answer, a second apart; who looks does so more often."""
+        for one in answering:
+            self.known.take(one, self.now)
+            for _ in range(4):
+                news = self.known.news(self.now)
+                self.said += [news] if news else []
+                self.now += 0.25
+
+
+def test_first_one_is_told_at_once_and_once() -> None:
+    """Before that nothing is known."""
+    told = Told()
+    assert (told.known.news(0.0), told.known.who) == ((), None)
+    told.met(*100 * (A,))
+    assert told.said == [(A,)]
+    assert told.known.who == A
+
+
+def test_another_one_in_its_place_is_told_each_time() -> None:
+    """An update replaces a by b, and another b by c: each is told when it has stood."""
+    told = Told()
+    told.met(*70 * (A,), B)
+    assert told.known.who == A
+    told.met(*70 * (B,), *70 * (C,))
+    assert told.said == [(A,), (B,), (C,)]
+    assert told.known.who == C
+
+
+def test_one_that_comes_back_under_its_name_is_no_news() -> None:
+    """A restart is an outage's matter; who it is has not changed."""
+    told = Told()
+    told.met(A, A)
+    told.now += 50.0
+    told.met(A, A)
+    assert told.said == [(A,)]
+
+
+def test_balancer_is_told_once() -> None:
+    """Round robin, chance, or a canary: two lines at most, and nobody is taken for the peer."""
+    chance = random.Random(7)
+    many = [Whereabouts(f"web-{number}") for number in range(200)]
+    for answering in (
+        [A, B, C] * 500,
+        chance.choices([A, B, C], k=1500),
+        chance.choices([A, B], [99, 1], k=1500),
+        list(itertools.chain(many, many, many)),
+    ):
+        told = Told()
+        told.met(*answering)
+        singles = [one for one in told.said if len(one) == 1]
+        assert len(singles) == 1
+        assert len(told.said) == 2
+        assert 2 <= len(told.said[1]) <= SHOWN
+        assert told.known.who is None
+
+
+def test_balancer_that_comes_to_one_is_told_when_that_is_sure() -> None:
+    """The others were taken away: after a while the one that is left is the peer."""
+    told = Told()
+    told.met(A, B, A, B, A)
+    told.met(*(int(SETTLED) - 5) * (A,))
+    assert told.known.who is None
+    told.met(*10 * (A,))
+    assert told.said[-1] == (A,)
+    assert told.known.who == A
+
+
+def test_names_that_change_at_each_start_are_told_as_several() -> None:
+    """A server that fails at each start, under a name of its own, makes no flood."""
+    told = Told()
+    for number in range(100):
+        told.met(*(int(CALM) + 2) * (Whereabouts(f"web-{number}"),))
+    assert len(told.said) <= 3

@@ -1,0 +1,292 @@
+"""Where settings come from, which of them counts, and what is said of a bad one."""
+
+from __future__ import annotations
+
+import os
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from netduet.cli import settings_reference
+from netduet.client.settings import ClientSettings
+from netduet.config.load import (
+    TOOLING,
+    Loaded,
+    Settings,
+    Source,
+    Surroundings,
+    assigned,
+    load,
+    show,
+    typed,
+)
+from netduet.server.settings import ServerSettings
+from tests.unit.sample import Sample, lines_of, nowhere
+
+ROOT = Path(__file__).parents[3]
+HALVES = (ServerSettings, ClientSettings)
+
+
+@pytest.fixture(autouse=True)
+def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Surroundings:
+    """Start each test with no settings anywhere; return where it may put some."""
+    return nowhere(monkeypatch, tmp_path)
+
+
+# Precedence
+
+
+def test_value_comes_from_the_first_source_that_has_one(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+) -> None:
+    """Flag before environment before .env before file secret before default."""
+
+    def now(**flags: object) -> tuple[int, Source | None]:
+        loaded: Loaded[Sample] = load(Sample, flags, around)
+        return loaded.settings.port, loaded.sources.get("port")
+
+    assert now() == (12_345, None)
+    secret = around.secrets / "netduet_sample_port"
+    secret.write_text("1\n")
+    assert now() == (1, Source("secret", str(secret)))
+    around.dotenv.write_text("NETDUET_SAMPLE_PORT=2\n")
+    assert now() == (2, Source(".env", "NETDUET_SAMPLE_PORT"))
+    monkeypatch.setenv("NETDUET_SAMPLE_PORT", "3")
+    assert now() == (3, Source("environment", "NETDUET_SAMPLE_PORT"))
+    assert now(port="4") == (4, Source("flag", "--port"))
+
+
+def test_empty_value_counts_as_unset_in_every_source(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+) -> None:
+    """Compose passes what is unset as an empty variable."""
+    monkeypatch.setenv("NETDUET_SAMPLE_PORT", "")
+    around.dotenv.write_text("NETDUET_SAMPLE_PORT=\nNETDUET_SAMPLE_MODE=\n")
+    (around.secrets / "netduet_sample_port").write_text("")
+    (around.secrets / "netduet_sample_mode").write_text("framed")
+    loaded = load(Sample, {"name": None}, around)
+    assert loaded.settings == Sample(mode="framed")
+    assert set(loaded.sources) == {"mode"}
+
+
+@pytest.mark.parametrize("text", ["a,b", "a b", " a , b,", "a,\tb"])
+def test_list_is_separated_by_commas_or_spaces(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings, text: str
+) -> None:
+    """A list is no JSON."""
+    monkeypatch.setenv("NETDUET_SAMPLE_WORDS", text)
+    assert load(Sample, {}, around).settings.words == ("a", "b")
+
+
+def test_half_judges_only_its_own_prefix(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+) -> None:
+    """Both halves share one .env, and strangers may use it too."""
+    monkeypatch.setenv("NETDUET_SERVER_PROT", "1")
+    around.dotenv.write_text(
+        "NETDUET_SERVER_NOPE=1\nNETDUET_SAMPLE_PORT=5\nOTHER=x\nno assignment here\n"
+    )
+    assert load(Sample, {}, around).settings == Sample(port=5)
+
+
+# What is said of bad values
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("PORT", "abc", "must be a whole number"),
+        ("PORT", "1.5", "must be a whole number"),
+        ("PORT", "99999", "must be at most 65535"),
+        ("PORT", "-1", "must be at least 0"),
+        ("WAIT", "0s", "must be more than 0s"),
+        ("WAIT", "2m", "must be at most 90s"),
+        ("WAIT", "soon", "must be a time such as 500ms, 30s or 2m"),
+        ("ROOM", "1kB", "must be at least 1KiB"),
+        ("ROOM", "big", "must be a size such as 4096, 64KiB or 1MiB"),
+        ("MODE", "loud", "must be plain or framed"),
+        ("ACTIVE", "maybe", "must be true or false"),
+        ("NAME", "much-too-long", "must have at most 8 characters"),
+    ],
+)
+def test_bad_value_is_one_line_with_name_value_and_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+    around: Surroundings,
+    name: str,
+    value: str,
+    remedy: str,
+) -> None:
+    """The line names the variable, not a field, and says what would be right."""
+    monkeypatch.setenv(f"NETDUET_SAMPLE_{name}", value)
+    assert lines_of(around) == [f"NETDUET_SAMPLE_{name}={value}: {remedy}"]
+
+
+def test_line_names_the_source_of_the_value(around: Surroundings) -> None:
+    """A flag, a line of .env and a file secret are named as such; all at once."""
+    around.dotenv.write_text("NETDUET_SAMPLE_WAIT=soon\n")
+    secret = around.secrets / "netduet_sample_mode"
+    secret.write_text("loud\n")
+    assert [
+        "--port 99999: must be at most 65535",
+        ".env: NETDUET_SAMPLE_WAIT=soon: must be a time such as 500ms, 30s or 2m",
+        f"{secret}: loud: must be plain or framed",
+    ] == lines_of(around, port="99999")
+
+
+def test_empty_flag_is_a_value(around: Surroundings) -> None:
+    """What is typed is meant; only variables can be empty by accident."""
+    assert lines_of(around, name="") == ["--name '': must not be empty"]
+
+
+def test_contradiction_names_both_as_they_were_given(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+) -> None:
+    """Two settings, each right, that do not go together are one line."""
+    assert lines_of(around, port="11") == [
+        "--port 11: must not exceed NETDUET_SAMPLE_MOST=10, the default"
+    ]
+    monkeypatch.setenv("NETDUET_SAMPLE_MOST", "20")
+    assert lines_of(around, port="21") == [
+        "--port 21: must not exceed NETDUET_SAMPLE_MOST=20"
+    ]
+
+
+@pytest.mark.parametrize("value", ["\x1b[31mred", "1\n2", " 1x", "\u202e1"])
+def test_value_cannot_forge_a_line_or_move_a_cursor(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings, value: str
+) -> None:
+    """What does not print is quoted."""
+    monkeypatch.setenv("NETDUET_SAMPLE_PORT", value)
+    [line] = lines_of(around)
+    assert line.isprintable()
+    assert line == f"NETDUET_SAMPLE_PORT={value!r}: must be a whole number"
+
+
+def test_long_value_is_cut(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+) -> None:
+    """A line stays a line."""
+    monkeypatch.setenv("NETDUET_SAMPLE_PORT", "x" * 5000)
+    [line] = lines_of(around)
+    assert line == f"NETDUET_SAMPLE_PORT={'x' * 200}…: must be a whole number"
+
+
+def test_value_that_is_no_utf8_is_refused(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+) -> None:
+    """A variable may hold any bytes; text is UTF-8."""
+    monkeypatch.setenv("NETDUET_SAMPLE_NAME", os.fsdecode(b"caf\xe9"))
+    [line] = lines_of(around)
+    assert line.endswith(": must be UTF-8")
+    assert line.isascii()
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("kind", ["environment", ".env", "secret", "flag"])
+def test_secret_value_is_never_told(
+    monkeypatch: pytest.MonkeyPatch, around: Surroundings, kind: str
+) -> None:
+    """A secret that is too short is refused without being shown."""
+    flags: dict[str, object] = {}
+    match kind:
+        case "environment":
+            monkeypatch.setenv("NETDUET_SAMPLE_TOKEN", "xyz")
+        case ".env":
+            around.dotenv.write_text("NETDUET_SAMPLE_TOKEN=xyz\n")
+        case "secret":
+            (around.secrets / "netduet_sample_token").write_text("xyz")
+        case _:
+            flags["token"] = "xyz"
+    [line] = lines_of(around, **flags)
+    assert "xyz" not in line
+    assert "********: " in line
+
+
+def test_secret_is_masked_when_shown(around: Surroundings) -> None:
+    """The value reaches the program, and nobody's screen."""
+    (around.secrets / "netduet_sample_token").write_text("hunter2\n")
+    settings = load(Sample, {}, around).settings
+    assert settings.token is not None
+    assert settings.token.get_secret_value() == "hunter2"
+    info = Sample.model_fields["token"]
+    assert show(info, settings.token) == "********"
+    assert show(info, None) == ""
+    assert "hunter2" not in repr(settings)
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("text", ["plain", "Hello, client!", "안녕"])
+def test_text_that_prints_is_shown_as_it_is(text: str) -> None:
+    """Nothing is quoted without need."""
+    assert typed(text) == text
+
+
+def test_settings_are_frozen() -> None:
+    """Settings are values."""
+    with pytest.raises(ValueError, match="frozen"):
+        Sample().port = 1  # type: ignore[misc]
+
+
+# What is generated
+
+
+def test_env_example_is_what_the_declarations_say() -> None:
+    """Changed declarations change .env.example: make docs."""
+    assert settings_reference.env(HALVES) == (ROOT / ".env.example").read_text()
+
+
+def test_reference_is_what_the_declarations_say() -> None:
+    """Changed declarations change docs/configuration.md: make docs."""
+    assert (
+        settings_reference.markdown(HALVES)
+        == (ROOT / "docs/configuration.md").read_text()
+    )
+
+
+def test_compose_passes_every_setting_on() -> None:
+    """Each half's container gets each of its settings, empty when it is unset."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    passed = dict(re.findall(r'^ +(NETDUET_\w+): "?([^"\n]*)"?$', text, re.MULTILINE))
+    fixed = {"NETDUET_SERVER_PORT", "NETDUET_CLIENT_TARGET"}
+    for model in HALVES:
+        for field in model.model_fields:
+            name = model.variable(field)
+            assert name in passed
+            assert name in fixed or passed[name] == f"${{{name}:-}}"
+    assert set(re.findall(r"\$\{(NETDUET_\w+)", text)) <= set(passed) | set(TOOLING)
+
+
+@pytest.mark.parametrize("model", HALVES)
+def test_each_setting_is_told(model: type[Settings]) -> None:
+    """A docstring is the help, and each default passes its own bounds."""
+    for field, info in model.model_fields.items():
+        assert info.description, field
+        assert info.description.endswith("."), field
+    model()
+
+
+@pytest.mark.parametrize("model", HALVES)
+def test_default_that_is_shown_can_be_typed(
+    monkeypatch: pytest.MonkeyPatch, model: type[Settings]
+) -> None:
+    """.env.example with its comments removed sets what is set anyway."""
+    for field, info in model.model_fields.items():
+        monkeypatch.setenv(model.variable(field), show(info, info.default))
+    assert load(model, {}).settings == model()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", "a b", " a ", "it's", "a # b", '"q"', "back\\slash", "x\ny", 'tab\t"'],
+)
+def test_value_that_is_shown_can_be_pasted_into_dotenv(value: str) -> None:
+    """What `config show` prints is read back from a .env file as it was."""
+    line = f"NAME={assigned(value)}  # environment"
+    assert dotenv_values(stream=StringIO(line)) == {"NAME": value}

@@ -1,0 +1,225 @@
+"""What the kernel tells of sockets and of the CPU, asked of the real one."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netduet.net import kernel
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket, socket.socket]]:
+    """Return a listener, and both ends of a connection to it."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=8) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0] as server,
+    ):
+        yield listener, client, server
+
+
+def test_tcp_info_counts_bytes(
+    pair: tuple[socket.socket, socket.socket, socket.socket],
+) -> None:
+    """State, bytes each way and sizes are those of this connection."""
+    _, client, server = pair
+    client.sendall(bytes(5000))
+    received = 0
+    while received < 5000:
+        received += len(server.recv(8192))
+    server.sendall(b"x" * 70)
+    client.recv(100)
+    info = kernel.tcp_info(server.fileno())
+    assert info is not None
+    assert info["state"] == "ESTABLISHED"
+    assert info["bytes_received"] == 5000
+    assert info["bytes_acked"] == kernel.bytes_acked(server.fileno()) == 70
+    assert info["unacked"] == info["notsent_bytes"] == info["total_retrans"] == 0
+    assert info["pmtu"] == client.getsockopt(socket.IPPROTO_IP, 14)  # IP_MTU
+    assert 0 < int(info["rtt"]) < 1_000_000
+    assert info["snd_mss"] == server.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+
+def test_tcp_info_shows_what_is_not_sent(
+    pair: tuple[socket.socket, socket.socket, socket.socket],
+) -> None:
+    """Bytes that the peer's window has no room for are unacked or not yet sent."""
+    _, client, server = pair
+    client.setblocking(False)
+    sent = 0
+    try:
+        while True:
+            sent += client.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    info = kernel.tcp_info(client.fileno())
+    assert info is not None
+    assert int(info["notsent_bytes"]) > 0
+    assert int(info["bytes_acked"]) + int(info["notsent_bytes"]) <= sent
+    assert server.fileno() >= 0
+
+
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_state_is_named(
+    pair: tuple[socket.socket, socket.socket, socket.socket], *, half_closed: bool
+) -> None:
+    """The state has its name of RFC 9293."""
+    _, client, server = pair
+    if half_closed:
+        client.shutdown(socket.SHUT_WR)
+        server.recv(1)
+    info = kernel.tcp_info(server.fileno())
+    assert info is not None
+    assert info["state"] == ("CLOSE_WAIT" if half_closed else "ESTABLISHED")
+
+
+def test_nothing_is_known_of_what_is_no_socket() -> None:
+    """A descriptor that is closed, negative, or a file: not known, never zero."""
+    with socket.socket() as sock:
+        closed = sock.fileno()
+    with Path("/dev/null").open() as file:
+        for descriptor in (closed, -1, file.fileno()):
+            assert kernel.tcp_info(descriptor) is None
+            assert kernel.socket_drops(descriptor) is None
+            assert kernel.openings_dropped(descriptor, 0) is None
+            assert kernel.accept_queue(descriptor) is None
+            assert kernel.bytes_acked(descriptor) == 0
+            assert kernel.ignore_new_connections(descriptor) is False
+            with pytest.raises(OSError, match=r"descriptor|socket"):
+                kernel.reset_on_close(descriptor)
+        assert os.fstat(file.fileno())  # lent, not taken
+
+
+def test_accept_queue_counts_who_waits() -> None:
+    """The queue's length is that of a listening socket; nothing else has one."""
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
+        assert kernel.accept_queue(listener.fileno()) == 0
+        clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+        assert kernel.accept_queue(listener.fileno()) == 3
+        listener.accept()[0].close()
+        assert kernel.accept_queue(listener.fileno()) == 2
+        assert kernel.accept_queue(clients[0].fileno()) is None
+        for client in clients:
+            client.close()
+
+
+def test_drops_are_those_of_one_listener() -> None:
+    """Connections beyond the backlog are counted at the socket that dropped them.
+
+    What the socket alone counted, and its network namespace did not, was no opening.
+    """
+    before = kernel.listen_drops()
+    assert before is not None
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=1) as full,
+        socket.create_server(("127.0.0.1", 0), backlog=8) as other,
+    ):
+        clients = [socket.socket() for _ in range(6)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        drops = kernel.socket_drops(full.fileno())
+        assert drops is not None
+        assert drops >= 4
+        assert kernel.socket_drops(other.fileno()) == 0
+        openings = kernel.openings_dropped(full.fileno(), before)
+        assert openings is not None
+        assert openings >= 4
+        after = kernel.listen_drops()
+        since = kernel.openings_dropped(full.fileno(), after)
+        now = kernel.listen_drops()
+        assert after is not None
+        assert since is not None
+        assert now is not None
+        assert since <= now - after
+        assert kernel.openings_dropped(full.fileno(), None) is None
+        assert kernel.openings_dropped(other.fileno(), None) == 0
+        for client in clients:
+            client.close()
+
+
+def test_reset_on_close_resets(
+    pair: tuple[socket.socket, socket.socket, socket.socket],
+) -> None:
+    """The close of a marked socket is a reset; the mark itself closes nothing."""
+    _, client, server = pair
+    kernel.reset_on_close(server.fileno())
+    client.sendall(b"still open")
+    assert server.recv(100) == b"still open"
+    server.close()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
+def test_held_off_listener_finishes_what_it_began() -> None:
+    """New SYNs are dropped; who is connected or in the queue notices nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
+        with socket.create_connection(listener.getsockname()) as waiting:
+            assert kernel.ignore_new_connections(listener.fileno()) is True
+            server, _ = listener.accept()
+            with server, socket.socket() as late:
+                late.settimeout(0.1)
+                with pytest.raises(TimeoutError):
+                    late.connect(listener.getsockname())
+                waiting.sendall(b"hello")
+                assert server.recv(100) == b"hello"
+        assert kernel.accept_queue(listener.fileno()) == 0
+
+
+def test_descriptors_are_raised_to_the_hard_limit() -> None:
+    """The soft limit becomes the hard one, and is told."""
+    code = (
+        "import resource as r; from netduet.net import kernel; "
+        "r.setrlimit(r.RLIMIT_NOFILE, (100, 200)); "
+        "print(kernel.raise_descriptor_limit(), *r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["200", "200", "200"]
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] != 200
+
+
+def test_throttling_is_read_where_the_kernel_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """``cpu.stat`` of the process's own cgroup comes first, in seconds."""
+    (tmp_path / "cpu.stat").write_text("usage_usec 5\nthrottled_usec 2500000\n")
+    monkeypatch.setattr(kernel, "_cgroup_v2", lambda: tmp_path)
+    assert kernel.throttled_seconds() == 2.5
+
+
+def test_pressure_is_read_where_the_kernel_keeps_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The total of ``some`` is what counts, in seconds; without the file none."""
+    lines = ["some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000", "full total=9"]
+    monkeypatch.setattr(kernel, "_lines", lambda _: lines)
+    assert kernel.cpu_pressure_seconds() == 1.5
+    monkeypatch.setattr(kernel, "_lines", lambda _: [])
+    assert kernel.cpu_pressure_seconds() is None
+    assert kernel.throttled_seconds() is None
+
+
+def test_files_of_this_machine_are_read_without_an_error() -> None:
+    """Whatever this kernel offers is a number, or not known."""
+    for value in (kernel.throttled_seconds(), kernel.cpu_pressure_seconds()):
+        assert value is None or value >= 0
+    assert kernel._lines(Path("/no/such/file")) == []
+
+
+def test_ports_of_this_host_are_told() -> None:
+    """The range and the ended connections are those that the kernel shows."""
+    words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert kernel.local_ports() == (int(words[0]), int(words[1]))
+    waiting = kernel.time_wait()
+    assert waiting is not None
+    assert waiting >= 0

@@ -1,0 +1,259 @@
+"""The thread that writes log lines, on real pipes and devices."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.logpipe import (
+    LONG,
+    PATIENCE,
+    QUEUE,
+    Pipe,
+    confessed,
+    numbered,
+    read_all,
+    until,
+)
+
+# Whoever waits where nobody should must not hold up the others for long.
+pytestmark = pytest.mark.timeout(30)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """Open a pipe; nothing of it is left when the test is over."""
+    one = Pipe()
+    yield one
+    one.close()
+
+
+# Somebody reads
+
+
+def test_lines_come_in_order_and_all(pipe: Pipe) -> None:
+    """Of ten thousand lines, many times what a pipe holds, none is lost or moved."""
+    log = pipe.start(queue=10_000)
+    lines = numbered(10_000)
+    for line in lines:
+        log.put(line)
+    assert pipe.close_log() == b"".join(lines)
+    assert log.dropped == 0
+    assert pipe.endings == 1
+
+
+def test_lines_of_several_threads_stay_whole(pipe: Pipe) -> None:
+    """Threads that log at once lose nothing, and each keeps its order."""
+    log = pipe.start(queue=4000)
+
+    def author(name: bytes) -> None:
+        for line in numbered(1000):
+            log.put(name + line)
+
+    names = [b"a ", b"b ", b"c ", b"d "]
+    threads = [threading.Thread(target=author, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = pipe.close_log().splitlines(keepends=True)
+    assert len(lines) == 4000
+    for name in names:
+        mine = [line.removeprefix(name) for line in lines if line.startswith(name)]
+        assert mine == numbered(1000)
+
+
+def test_line_is_written_without_a_close(pipe: Pipe) -> None:
+    """Whoever waits for a line gets it, though no other one follows."""
+    log = pipe.start()
+    for line in numbered(3):  # the thread has gone back to waiting in between
+        log.put(line)
+        assert os.read(pipe.reader, 1000) == line
+
+
+def test_process_that_ends_writes_what_is_queued() -> None:
+    """A process that just ends, without a close, loses no line."""
+    code = r"""
+from netduet.runtime.log_writer import LogWriter
+log = LogWriter(1, 5000, bytes, int)
+for number in range(5000):
+    log.put(b"%d\n" % number)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=30, check=True
+    )
+    assert done.stdout == b"".join(b"%d\n" % number for number in range(5000))
+
+
+# Nobody reads
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_what_found_no_room_is_confessed_in_one_line(
+    pipe: Pipe, *, blocking: bool
+) -> None:
+    """A stalled reader makes nobody wait; it is told of the lines that it missed."""
+    os.set_blocking(pipe.writer, blocking)
+    log = pipe.start()
+    pipe.stall()
+    lines = numbered(30)
+    for line in lines:
+        log.put(line)
+    room = QUEUE - 1  # the line that is being written has a place of its own
+    assert log.dropped == 30 - room
+    expected = LONG + b"dropped %d\n" % (30 - room) + b"".join(lines[:room])
+    assert pipe.close_log() == expected
+
+
+def test_each_stall_is_confessed_by_itself(pipe: Pipe) -> None:
+    """What was said once is not said again."""
+    log = pipe.start()
+    data = b""
+    kept = b"".join(numbered(QUEUE - 1))
+    for stalls, missed in ((1, 3), (2, 5)):
+        pipe.stall()
+        for line in numbered(QUEUE - 1 + missed):
+            log.put(line)
+        while data.count(kept) < stalls:
+            data += os.read(pipe.reader, 65536)
+    data += pipe.close_log()
+    assert confessed(data) == [3, 5]
+    assert log.dropped == 8
+
+
+def test_close_does_not_wait_for_a_stalled_reader(
+    pipe: Pipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A close ends when its patience does, and says on stderr how much is lost."""
+    log = pipe.start()
+    pipe.stall()
+    for line in numbered(30):
+        log.put(line)
+    begin = time.monotonic()
+    log.close(0.2)
+    assert 0.2 <= time.monotonic() - begin < PATIENCE
+    assert pipe.endings == 1
+    assert log.dropped == 31
+    said = "netduet: 31 log lines were lost: nobody read them\n"
+    assert capfd.readouterr() == ("", said)
+
+
+def test_what_was_confessed_is_not_said_again_on_stderr(
+    pipe: Pipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Lines that the reader was told of are not reported a second time."""
+    log = pipe.start()
+    pipe.stall()
+    for line in numbered(30):
+        log.put(line)
+    assert confessed(pipe.close_log()) == [log.dropped]
+    assert capfd.readouterr() == ("", "")
+
+
+@contextlib.contextmanager
+def stderr_is(descriptor: int | None) -> Iterator[None]:
+    """Put a descriptor in the place of stderr, or nothing."""
+    kept = os.dup(2)
+    if descriptor is None:
+        os.close(2)
+    else:
+        os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_close_does_not_wait_for_stderr(pipe: Pipe, *, closed: bool) -> None:
+    """A stderr that nobody reads, or that is closed, does not hold up the end."""
+    log = pipe.start()
+    pipe.stall()
+    with stderr_is(None if closed else pipe.writer):
+        log.close(0)
+    assert log.dropped == 1
+
+
+def test_second_close_does_nothing(
+    pipe: Pipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Closing again neither waits, nor undoes anything, nor repeats what was said."""
+    log = pipe.start()
+    pipe.stall()
+    log.close(0)
+    log.close(PATIENCE * 100)
+    assert pipe.endings == 1
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_line_after_the_close_counts_as_lost(pipe: Pipe) -> None:
+    """Whoever still logs after the close does no harm and is not written."""
+    log = pipe.start()
+    log.put(b"before\n")
+    log.close(PATIENCE)
+    log.put(b"after\n")
+    os.close(pipe.writer)
+    assert read_all(pipe.reader) == b"before\n"
+    assert log.dropped == 1
+
+
+# Nothing can be written
+
+
+@pytest.mark.parametrize("stalled", [False, True])
+def test_reader_that_left_ends_the_thread(
+    pipe: Pipe, capfd: pytest.CaptureFixture[str], *, stalled: bool
+) -> None:
+    """When the reader is gone, what waits and all that follows counts as lost."""
+    log = pipe.start()
+    if stalled:
+        pipe.stall()
+    os.close(pipe.reader)
+    for line in numbered(5):
+        log.put(line)
+    until(lambda: not log._thread.is_alive())
+    for line in numbered(50):
+        log.put(line)
+    lost = 55 + stalled
+    assert log.dropped == lost  # none waits for a thread that is no more
+    log.close(PATIENCE)
+    assert log.dropped == lost
+    said = f"netduet: {lost} log lines were lost: nobody read them\n"
+    assert capfd.readouterr() == ("", said)
+
+
+def test_full_disk_is_waited_for(pipe: Pipe) -> None:
+    """Where there was no room for a while, lines go on once there is."""
+    lines = numbered(30)
+    with pipe.full_disk():
+        log = pipe.start()
+        for line in lines:
+            log.put(line)
+        until(pipe.trying)
+        assert log.dropped == 30 - QUEUE
+    data = pipe.close_log()
+    assert sum(confessed(data)) == 30 - QUEUE
+    kept = [line for line in data.splitlines(keepends=True) if line in lines]
+    assert kept == lines[:QUEUE]
+
+
+def test_full_disk_does_not_hold_up_the_close(
+    pipe: Pipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that stays full costs the lines, which are counted, and nothing else."""
+    with pipe.full_disk():
+        log = pipe.start()
+        for line in numbered(30):
+            log.put(line)
+        log.close(0.2)
+    assert log.dropped == 30
+    said = "netduet: 30 log lines were lost: nobody read them\n"
+    assert capfd.readouterr() == ("", said)

@@ -1,0 +1,145 @@
+"""The watch on the event loop's own stalls."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from netduet.net import kernel
+from netduet.runtime.stall_monitor import INTERVAL, THRESHOLD, Lately, Stall, StallWatch
+
+
+async def test_blocked_loop_is_seen() -> None:
+    """A loop that could not run for a while knows it, and for how long."""
+    async with StallWatch() as watch:
+        before = time.monotonic()
+        time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
+        after = time.monotonic()
+        await asyncio.sleep(INTERVAL)
+    assert watch.count == 1
+    assert 0.2 < watch.total < 1
+    assert 0.2 < watch.stalled(before, after) <= after - before + 0.01
+
+
+async def test_stall_is_known_before_the_next_look() -> None:
+    """Who asks right after a stall, before the loop ran again, is told of it."""
+    async with StallWatch() as watch:
+        begin = time.monotonic()
+        time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
+        assert watch.stalled(begin, time.monotonic()) > 0.1
+
+
+async def test_stall_counts_only_where_it_was() -> None:
+    """Only the part of a stall that lies in the time asked about is told."""
+    async with StallWatch() as watch:
+        time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
+        after = time.monotonic()
+        assert watch.stalled(after, after + 10) < 0.01
+        half = watch.stalled(after - 0.1, after)
+        assert 0.05 < half <= 0.1 + 0.001
+        assert watch.stalled(after - 10, after) > half
+
+
+def test_short_lateness_is_no_stall() -> None:
+    """What a timer is late by on any machine is not counted."""
+    watch = StallWatch()
+    watch._looked = 100.0
+    watch._record(100.0 + INTERVAL + THRESHOLD * 0.99)
+    assert watch.count == 0
+    watch._record(watch._looked + INTERVAL + THRESHOLD * 1.01)
+    assert (watch.count, round(watch.total, 4)) == (1, round(THRESHOLD * 1.01, 4))
+
+
+def test_memory_of_stalls_is_bounded() -> None:
+    """However many stalls there were, only the latest are remembered, and all counted."""
+    watch = StallWatch()
+    watch._looked = 0.0
+    for number in range(1, 3000):
+        watch._record(float(number))
+    assert watch.count == 2999
+    assert len(watch._recent) == 1024
+
+
+def test_only_what_happened_since_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Throttling and pressure count from the watch's begin; not known stays so."""
+    monkeypatch.setattr(kernel, "throttled_seconds", lambda: 5.0)
+    monkeypatch.setattr(kernel, "cpu_pressure_seconds", lambda: None)
+    watch = StallWatch()
+    monkeypatch.setattr(kernel, "throttled_seconds", lambda: 5.5)
+    monkeypatch.setattr(kernel, "cpu_pressure_seconds", lambda: 3.0)
+    assert (watch.throttled(), watch.cpu_pressure()) == (0.5, None)
+
+
+async def test_watch_that_is_over_counts_no_more() -> None:
+    """When its context is left nothing runs any longer."""
+    async with StallWatch() as watch:
+        pass
+    time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
+    await asyncio.sleep(0)
+    assert watch.count == 0
+
+
+async def test_lately_tells_of_the_window_alone() -> None:
+    """A stall of just now is told, with the time that was looked back on."""
+    async with StallWatch() as watch:
+        begin = time.monotonic()
+        time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
+        lately = watch.lately()
+        assert 0.2 < lately.stalled <= lately.window
+        assert 0.3 <= lately.window <= time.monotonic() - begin + 0.1
+
+
+def test_lately_of_a_watch_that_has_not_begun_is_nothing() -> None:
+    """Without a look back there is no window, and nothing is claimed of it."""
+    assert StallWatch().lately().window == 0
+
+
+def test_lately_looks_back_half_a_minute_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What lies before the window counts no more, whoever caused it."""
+    clock = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    monkeypatch.setattr(kernel, "throttled_seconds", lambda: clock * 0.25)
+    watch = StallWatch()
+    for clock in range(100):
+        watch._sample(clock)
+    watch._recent.extend([Stall(10.0, 20.0), Stall(65.0, 80.0), Stall(98.0, 99.0)])
+    watch._looked = clock
+    lately = watch.lately()
+    assert lately.window == 29
+    assert lately.stalled == (80 - 70) + (99 - 98)
+    assert lately.throttled == 29 * 0.25
+    asked = watch.lately(5)
+    assert (asked.window, asked.stalled, asked.throttled) == (5, 99 - 98, 5 * 0.25)
+    assert watch.lately(0) == Lately(0, 0, 0)
+
+
+def test_lately_counts_throttling_up_to_this_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a CPU limit took since the last sample is told, however short ago."""
+    clock, throttled = 50.0, 1.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    monkeypatch.setattr(kernel, "throttled_seconds", lambda: throttled)
+    watch = StallWatch()
+    watch._looked = clock
+    watch._sample(clock)
+    clock, throttled = 50.5, 1.25
+    assert watch.lately().throttled == 0.25
+
+
+def test_lately_reads_the_limit_once_for_a_burst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many who ask at once cost one reading."""
+    readings: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: 50.0)
+    monkeypatch.setattr(kernel, "throttled_seconds", lambda: readings.append(1))
+    watch = StallWatch()
+    readings.clear()
+    for _ in range(1000):
+        assert watch.lately().throttled is None
+    assert len(readings) == 1

@@ -1,0 +1,122 @@
+"""The tallies of flows: whose they are, what they answer, and their bound."""
+
+from __future__ import annotations
+
+from netduet.server.udp_flow_counters import MOST, Flows
+from netduet.wire import udp_count
+from netduet.wire.udp_count import ANSWER_SIZE, CountAnswer, CountFlag, CountQuestion
+
+PEER = ("192.0.2.1", 1024)
+
+
+def ask(
+    flows: Flows,
+    sequence: int,
+    *,
+    flow: int = 1,
+    flags: int = 0,
+    peer: tuple[str, int] = PEER,
+    size: int = 50,
+) -> CountAnswer:
+    """Count a datagram; return what is answered."""
+    question = CountQuestion(flow, sequence, CountFlag(flags))
+    answer = udp_count.parse_answer(flows.answer(peer, question, size, size))
+    assert answer is not None
+    return answer
+
+
+def tally(answer: CountAnswer) -> tuple[int, int, int, int]:
+    """Return how many arrived, came again, came late, and were answered."""
+    return answer.received, answer.duplicated, answer.reordered, answer.number
+
+
+def test_answer_repeats_the_question() -> None:
+    """Flow, sequence, flags and the size of the question come back with the tally."""
+    answer = ask(Flows(), 9, flow=2**64 - 1, flags=CountFlag.SHORT, size=77)
+    assert answer == CountAnswer(2**64 - 1, 9, CountFlag.SHORT, 1, 0, 0, 1, 77)
+
+
+def test_each_datagram_is_counted_once_and_answered() -> None:
+    """Duplicates and late ones are told apart from new ones."""
+    flows = Flows()
+    told = [tally(ask(flows, sequence)) for sequence in (0, 2, 1, 2, 5)]
+    assert told == [
+        (1, 0, 0, 1),
+        (2, 0, 0, 2),
+        (3, 0, 1, 3),
+        (3, 1, 1, 4),
+        (4, 1, 1, 5),
+    ]
+
+
+def test_tally_alone_changes_nothing() -> None:
+    """Who only asks for the tally is neither counted nor an answer, however often."""
+    flows = Flows()
+    ask(flows, 3)
+    for _ in range(3):
+        assert tally(ask(flows, 7, flags=CountFlag.QUERY)) == (1, 0, 0, 1)
+    assert tally(ask(flows, 7)) == (2, 0, 0, 2)
+
+
+def test_answer_is_as_long_as_the_question_unless_a_short_one_is_asked_for() -> None:
+    """Zeros fill the answer up to the room there is; SHORT leaves them out."""
+    flows = Flows()
+    for flags, size in ((0, 60), (CountFlag.SHORT, ANSWER_SIZE)):
+        question = CountQuestion(1, 0, CountFlag(flags))
+        answer = flows.answer(PEER, question, 60, 60)
+        assert len(answer) == size
+        assert not any(answer[ANSWER_SIZE:])
+
+
+def test_flows_are_told_apart_by_number_address_and_port() -> None:
+    """Nobody's datagrams count in another one's flow."""
+    flows = Flows()
+    others = [("192.0.2.1", 1025), ("192.0.2.2", 1024), ("2001:db8::1", 1024)]
+    for peer in (PEER, *others):
+        for flow in (0, 1):
+            assert tally(ask(flows, 0, flow=flow, peer=peer)) == (1, 0, 0, 1)
+    assert len(flows) == 8
+
+
+def test_flow_that_was_silent_for_longest_is_forgotten() -> None:
+    """Beyond the bound the flow that spoke last long ago begins anew."""
+    flows = Flows(3)
+    for flow in (1, 2, 3):
+        ask(flows, 0, flow=flow)
+    ask(flows, 0, flow=1, flags=CountFlag.QUERY)  # that is speaking, too
+    ask(flows, 0, flow=4)
+    assert len(flows) == 3
+    known = [ask(flows, 1, flow=flow).received for flow in (1, 3, 4)]
+    assert known == [2, 2, 2]
+    assert ask(flows, 1, flow=2).received == 1
+
+
+def test_number_of_flows_is_bounded() -> None:
+    """However many flows come, no more are remembered than the bound."""
+    flows = Flows()
+    for flow in range(3 * MOST):
+        ask(flows, 65_535, flow=flow)
+    assert len(flows) == MOST
+
+
+def test_full_counter_stays_full() -> None:
+    """A flow that was answered more often than a number holds is answered still."""
+    flows = Flows()
+    ask(flows, 0)
+    flow = flows._flows[PEER, 1]
+    flow.answered = flow.tally.duplicated = 2**32 - 2
+    for _ in range(3):
+        answer = ask(flows, 0)
+    assert (answer.number, answer.duplicated) == (2**32 - 1, 2**32 - 1)
+
+
+def test_answer_that_could_not_be_sent_is_not_counted() -> None:
+    """What failed here was not lost on the way back; a query changes nothing."""
+    flows = Flows()
+    assert ask(flows, 0).number == 1
+    flows.take_back()
+    flows.take_back()
+    assert ask(flows, 1).number == 1
+    assert ask(flows, 1, flags=CountFlag.QUERY).number == 1
+    flows.take_back()
+    assert ask(flows, 2).number == 2

@@ -1,0 +1,231 @@
+"""The streams that are under way: who gets one, how many there are, how they end."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from netduet.server.udp_streams import Streams, Way
+from netduet.wire import udp_stream
+from netduet.wire.errors import Code, RemoteError
+from netduet.wire.udp_stream import (
+    COOKIE_AGE,
+    LAST,
+    LEASE,
+    NO_COOKIE,
+    Challenge,
+    End,
+    StreamAnswer,
+    StreamFlag,
+    StreamQuestion,
+    Told,
+    Why,
+)
+from tests.integration.running import until
+
+PEER = ("192.0.2.1", 1024)
+BOOT = "ab" * 16
+
+
+class Client:
+    """Asks from one address, and keeps what is sent there."""
+
+    def __init__(
+        self, server: Streams, peer: tuple[str, int] = PEER, flow: int = 7
+    ) -> None:
+        """Ask nothing yet."""
+        self.server, self.peer, self.flow = server, peer, flow
+        self.cookie = NO_COOKIE
+        self.got: list[StreamAnswer] = []
+        self.works = True
+        self.dropped: int | None = None
+        self.tried = 0
+
+    def ask(
+        self, number: int = 0, flags: int = 0, later: float = 0.0
+    ) -> StreamAnswer | None:
+        """Ask; return what is answered at once."""
+        question = StreamQuestion(self.flow, number, 20, self.cookie, StreamFlag(flags))
+        way = Way(self.peer, self._send, lambda: self.dropped)
+        return self.server.take(question, way, time.monotonic() + later)
+
+    def learn(self, later: float = 0.0) -> None:
+        """Ask for a cookie."""
+        challenge = self.ask(later=later)
+        assert isinstance(challenge, Challenge)
+        self.cookie = challenge.cookie
+
+    async def tellings(self, count: int) -> list[Told]:
+        """Return so many datagrams of the stream, once they are there."""
+        await until(lambda: len(self.told) >= count)
+        return self.told
+
+    @property
+    def told(self) -> list[Told]:
+        """What came of the stream."""
+        return [one for one in self.got if isinstance(one, Told)]
+
+    def _send(self, answer: StreamAnswer) -> bool:
+        self.tried += 1
+        if self.works:
+            self.got.append(answer)
+        return self.works
+
+
+async def test_nobody_gets_a_stream_without_a_cookie() -> None:
+    """Without a cookie, or with another's, the answer is a challenge and nothing else."""
+    server = Streams(BOOT)
+    client, other = Client(server), Client(server, ("192.0.2.1", 1025))
+    client.learn()
+    other.cookie = client.cookie
+    assert isinstance(other.ask(), Challenge)
+    other.cookie = bytes(15) + b"\1"
+    assert isinstance(other.ask(), Challenge)
+    challenge = other.ask()
+    assert isinstance(challenge, Challenge)
+    assert challenge.boot.hex() == BOOT
+    assert (len(server), client.got, other.got) == (0, [], [])
+
+
+async def test_cookie_begins_a_stream_that_goes_on_by_itself() -> None:
+    """One valid datagram is enough: the stream goes on, and tells what came."""
+    server = Streams(BOOT)
+    client = Client(server)
+    client.learn()
+    assert client.ask(0) is None
+    assert client.ask(3) is None
+    told = await client.tellings(3)
+    assert [one.number for one in told] == list(range(len(told)))
+    assert {(one.received, one.next, one.gaps) for one in told[1:]} == {
+        (2, 4, ((1, 3),))
+    }
+    assert [one.time for one in told] == sorted(one.time for one in told)
+    assert len({one.run for one in told}) == 1
+    server.end()
+
+
+async def test_each_datagram_tells_what_the_socket_had_no_room_for_by_then() -> None:
+    """The counter is read for each; where the kernel does not say, neither do they."""
+    server = Streams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.ask(0)
+    told = await client.tellings(1)
+    assert told[-1].dropped is None
+    client.dropped = 8
+    before = len(client.told)
+    told = await client.tellings(before + 1)
+    assert told[-1].dropped == 8
+    server.end()
+
+
+async def test_what_does_not_leave_takes_no_number() -> None:
+    """A datagram that this host could not send is no loss of the network's."""
+    server = Streams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.works = False
+    client.ask(0)
+    await until(lambda: client.tried > 1)
+    client.works = True
+    told = await client.tellings(2)
+    assert [one.number for one in told[:2]] == [0, 1]
+    server.end()
+
+
+async def test_cookie_grows_old_and_a_stream_does_not() -> None:
+    """An old cookie begins nothing, and still serves the stream it began."""
+    server = Streams(BOOT)
+    client, late = Client(server), Client(server, flow=8)
+    client.learn()
+    late.learn()
+    client.ask(0)
+    old = 2 * COOKIE_AGE + 1
+    assert client.ask(1, later=old) is None
+    assert isinstance(late.ask(0, later=old), Challenge)
+    server.end()
+
+
+async def test_client_that_moved_shows_anew_that_it_receives() -> None:
+    """From another address the same flow goes on, once it has a cookie of its own."""
+    server = Streams(BOOT)
+    client, moved = Client(server), Client(server, ("198.51.100.1", 9))
+    client.learn()
+    client.ask(0)
+    (first, *_) = await client.tellings(1)
+    moved.cookie = client.cookie
+    assert isinstance(moved.ask(1), Challenge)
+    moved.learn()
+    moved.ask(2)
+    before = len(client.told)
+    (then, *_) = await moved.tellings(1)
+    assert (then.run, then.received, len(server)) == (first.run, 2, 1)
+    assert len(client.told) == before
+    server.end()
+
+
+async def test_stop_ends_a_stream_and_is_always_answered() -> None:
+    """An end that is asked for is confirmed, also again, and also without a stream."""
+    server = Streams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.ask(0)
+    for _ in range(2):
+        assert client.ask(1, StreamFlag.STOP) == End(7, Why.STOPPED)
+        assert len(server) == 0
+
+
+async def test_lease_ends_a_stream_with_a_word() -> None:
+    """A stream to somebody who says nothing any more ends."""
+    server = Streams(BOOT)
+    client = Client(server)
+    client.learn(-LEASE - 1)
+    client.ask(0, later=-LEASE - 1)
+    await until(lambda: not len(server))
+    assert client.got[-1] == End(7, Why.LEASE)
+
+
+async def test_shutdown_ends_all_with_a_word_and_begins_none() -> None:
+    """A drain tells every client, and whoever comes behind it."""
+    server = Streams(BOOT)
+    client, late = Client(server), Client(server, flow=8)
+    client.learn()
+    late.learn()
+    client.ask(0)
+    server.end()
+    assert client.got[-1] == End(7, Why.DRAINING)
+    assert late.ask(0) == End(8, Why.DRAINING)
+    assert len(server) == 0
+
+
+@pytest.mark.parametrize(("most", "each"), [(2, 9), (9, 2)])
+async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
+    """Beyond a bound a valid client is refused, and those under way go on."""
+    server = Streams(BOOT, most=most, each=each)
+    for flow in range(3):
+        client = Client(server, flow=flow)
+        client.learn()
+        if flow < 2:
+            assert client.ask(0) is None
+        else:
+            with pytest.raises(RemoteError) as caught:
+                client.ask(0)
+            assert caught.value.code is Code.TOO_MANY_CONNECTIONS
+            assert caught.value.facts == {"limit": 2}
+    assert len(server) == 2
+    assert server.refused == {"total": int(most == 2), "client": int(each == 2)}
+    server.end()
+
+
+async def test_stream_goes_on_whatever_number_a_client_gives() -> None:
+    """The highest number that may be given is told of like any other."""
+    server = Streams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.ask(0)
+    client.ask(LAST)
+    told = await client.tellings(3)
+    assert udp_stream.parse_answer(told[-1].serialize()) == told[-1]
+    assert told[-1].next == LAST + 1
+    server.end()

@@ -1,0 +1,76 @@
+"""Patterns: what they are, and where a changed one differs."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netduet.wire import payload_pattern
+
+seeds = st.integers(0, 2**64 - 1)
+few = settings(max_examples=150, deadline=None)
+
+
+def test_known_pattern() -> None:
+    """A pattern of another implementation is the same: SHAKE128 behind the seed."""
+    assert payload_pattern.make(24, 0x0102030405060708).hex() == (
+        "0102030405060708" + hashlib.shake_128(bytes(range(1, 9))).hexdigest(16)
+    )
+
+
+@pytest.mark.parametrize("size", range(9))
+def test_short_pattern_is_a_part_of_its_seed(size: int) -> None:
+    """Up to eight bytes there is nothing but the seed."""
+    assert payload_pattern.make(size, 0x0102030405060708) == bytes(range(1, 9))[:size]
+
+
+@few
+@given(st.integers(0, 3000), st.integers(0, 3000), seeds)
+def test_shorter_pattern_begins_the_longer_one(one: int, other: int, seed: int) -> None:
+    """A size never changes what stands at a place."""
+    short, long = sorted(
+        (payload_pattern.make(one, seed), payload_pattern.make(other, seed)), key=len
+    )
+    assert long.startswith(short)
+    assert {len(short), len(long)} == {one, other}
+
+
+@few
+@given(st.integers(0, 3000), seeds)
+def test_whole_pattern_is_unchanged(size: int, seed: int) -> None:
+    """What arrives as it was made differs nowhere."""
+    assert payload_pattern.changed_at(payload_pattern.make(size, seed)) is None
+
+
+@few
+@given(st.integers(9, 3000), seeds, st.lists(st.integers(8, 2999), min_size=1))
+def test_first_changed_byte_is_found(size: int, seed: int, places: list[int]) -> None:
+    """However many bytes were changed, the first one is named."""
+    broken = bytearray(payload_pattern.make(size, seed))
+    hit = {8 + (place - 8) % (size - 8) for place in places}
+    for place in hit:
+        broken[place] ^= 0xFF
+    assert payload_pattern.changed_at(bytes(broken)) == min(hit)
+
+
+@few
+@given(st.integers(24, 300), seeds, st.integers(0, 63))
+def test_changed_seed_shows_behind_it(size: int, seed: int, bit: int) -> None:
+    """A changed seed makes another pattern, which the rest of the data is not."""
+    data = (
+        payload_pattern.make(8, seed ^ 1 << bit) + payload_pattern.make(size, seed)[8:]
+    )
+    found = payload_pattern.changed_at(data)
+    assert found is not None
+    assert 8 <= found < 24
+
+
+def test_lost_byte_shows() -> None:
+    """Data that slipped by a byte differs from there on."""
+    data = payload_pattern.make(2000, 5)
+    found = payload_pattern.changed_at(data[:1000] + data[1001:])
+    assert found is not None
+    assert 1000 <= found < 1010
