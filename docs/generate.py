@@ -15,7 +15,7 @@ from pathlib import Path
 from netduet.cli import settings_reference
 from netduet.client.checks import CHECKS
 from netduet.client.failures import CATALOGUE, SIDES
-from netduet.client.report.json_report import Report
+from netduet.client.report.json_report import ReportDocument
 from netduet.client.settings import ClientSettings
 from netduet.runtime import logs
 from netduet.server.settings import ServerSettings
@@ -67,7 +67,7 @@ def files() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs/configuration.md", settings_reference.markdown(MODELS)
     yield ROOT / "docs/checks.md", checks()
     yield ROOT / "docs/logs.md", events()
-    schema = json.dumps(Report.model_json_schema(), indent=2)
+    schema = json.dumps(ReportDocument.model_json_schema(), indent=2)
     yield ROOT / "docs/report.schema.json", schema + "\n"
     yield ROOT / "docker-compose.yml", compose()
 

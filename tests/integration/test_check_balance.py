@@ -8,17 +8,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from netduet.client.checks.base import Bounds, Context, Patience
-from netduet.client.checks.runner import Battery
+from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.runner import CheckRunner
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Result
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.client.results.verdict import CheckResult
+from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
 from tests.integration.proxies import faithful, standing
 from tests.integration.running import PATIENCE
 from tests.integration.strangers import Manner, closing
 
-PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
 
 
 def by_turns(manners: Sequence[Manner]) -> Manner:
@@ -27,19 +27,19 @@ def by_turns(manners: Sequence[Manner]) -> Manner:
     return lambda sock: next(turns)(sock)
 
 
-async def check(port: int, bounds: Bounds | None = None) -> Result:
+async def check(port: int, bounds: CheckOptions | None = None) -> CheckResult:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
-    context = Context(
-        target, socket.AF_UNSPEC, "netduet", PATIENT, "quick", bounds or Bounds()
+    context = CheckContext(
+        target, socket.AF_UNSPEC, "netduet", PATIENT, "quick", bounds or CheckOptions()
     )
-    async with StallWatch() as stalls:
-        battery = Battery(context, stalls, lambda _: None, ("balance",))
+    async with StallMonitor() as stalls:
+        battery = CheckRunner(context, stalls, lambda _: None, ("balance",))
         await battery.run()
     return battery.verdict().results[-1]
 
 
-def found(result: Result) -> list[str]:
+def found(result: CheckResult) -> list[str]:
     """Return the classes that the check found."""
     return [one.failure for one in result.findings]
 
@@ -49,7 +49,7 @@ async def test_instances_that_take_turns_are_even(start_server: StartServer) -> 
     servers = [await start_server(instance=name) for name in ("a", "b", "c")]
     async with standing(by_turns([faithful(one.port) for one in servers])) as port:
         result = await check(port)
-        missing = await check(port, Bounds(expect_instances=4))
+        missing = await check(port, CheckOptions(expect_instances=4))
     assert found(result) == []
     assert {"a", "b", "c"} <= set(result.summary.replace(",", "").split())
     assert result.figures["instances"] == 3

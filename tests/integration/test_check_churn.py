@@ -11,22 +11,22 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.churn import measure, pacer
 from netduet.client.checks.churn.pacer import Pacer
-from netduet.client.checks.churn.results import Churn, Fate, Plan
-from netduet.client.checks.runner import Battery
+from netduet.client.checks.churn.results import AttemptOutcome, Churn, ChurnPlan
+from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Outcome, Result
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.client.results.verdict import CheckResult, Outcome
+from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
 from tests.integration.peer import connect
 from tests.integration.proxies import Pair, faithful, standing
 from tests.integration.running import PATIENCE, until
 
-PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
-FEW = Plan(20, 0.005, 8, 2.3)
+PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+FEW = ChurnPlan(20, 0.005, 8, 2.3)
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +36,12 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pacer, "LATE", PATIENCE)
 
 
-async def check(port: int) -> tuple[Result, Churn]:
+async def check(port: int) -> tuple[CheckResult, Churn]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
-    context = Context(target, socket.AF_UNSPEC, "", PATIENT)
-    async with StallWatch() as stalls:
-        battery = Battery(context, stalls, lambda _: None, ("churn",))
+    context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
+    async with StallMonitor() as stalls:
+        battery = CheckRunner(context, stalls, lambda _: None, ("churn",))
         await battery.run()
     return battery.verdict().results[-1], context.earlier(Churn)
 
@@ -54,7 +54,7 @@ async def test_all_connections_are_served_on_loopback(
     result, churn = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
     [place] = churn.places
-    assert [one.fate for one in place.tries] == [Fate.SERVED] * 28
+    assert [one.outcome for one in place.tries] == [AttemptOutcome.SERVED] * 28
     assert {one.boot_id for one in place.tries} == {place.witness.boot_id}
     assert all(one.direct and one.counted for one in place.tries)
     assert (place.witness.drops, place.witness.lived) == (0, True)
@@ -88,9 +88,9 @@ async def test_a_proxy_with_a_dead_server_behind_it_is_found(
     async with standing(manner) as port:
         result, churn = await check(port)
     assert [one.failure for one in result.findings] == ["churn.unserved"]
-    assert {one.fate for one in churn.places[0].run.tries} == {
-        Fate.SERVED,
-        Fate.ENDED,
+    assert {one.outcome for one in churn.places[0].run.attempts} == {
+        AttemptOutcome.SERVED,
+        AttemptOutcome.ENDED,
     }
 
 
@@ -105,8 +105,8 @@ async def test_the_servers_own_limit_is_told_as_its_own(
     assert any("the server's own limit" in one for one in result.remarks)
     [place] = churn.places
     assert place.held is not None
-    assert {one.fate for one in place.held.beside} == {Fate.BUSY}
-    assert {one.fate for one in place.held.after} == {Fate.SERVED}
+    assert {one.outcome for one in place.held.beside} == {AttemptOutcome.BUSY}
+    assert {one.outcome for one in place.held.after} == {AttemptOutcome.SERVED}
 
 
 async def test_what_cannot_start_in_time_is_left_out(
@@ -127,27 +127,29 @@ async def test_no_more_are_under_way_than_may_be(
     """Connections that pile up are bounded; the rest is left out."""
     running = await start_server()
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
-    run = await Pacer(address, PATIENCE, Plan(10, 1e-9, 0, PATIENCE, 1)).run()
-    assert 0 < len(run.tries) < 10
-    assert len(run.tries) + run.unstarted == 10
+    run = await Pacer(address, PATIENCE, ChurnPlan(10, 1e-9, 0, PATIENCE, 1)).run()
+    assert 0 < len(run.attempts) < 10
+    assert len(run.attempts) + run.unstarted == 10
 
 
 async def test_trouble_asks_for_more_connections() -> None:
     """Where many fail, more are made, so that it can be told what it is."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
-    plan = Plan(4, 0.02, 0, PATIENCE, longer=3)
+    plan = ChurnPlan(4, 0.02, 0, PATIENCE, longer=3)
     run = await Pacer(address, PATIENCE, plan).run()
-    assert (run.planned, len(run.tries)) == (7, 7)
+    assert (run.planned, len(run.attempts)) == (7, 7)
 
 
 async def test_a_port_where_nobody_listens_refuses() -> None:
     """A reset instead of an acceptance is no loss."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
-    run = await Pacer(address, PATIENCE, Plan(3, 0.001, 0, PATIENCE)).run()
-    assert [(one.fate, one.lost) for one in run.tries] == [(Fate.REFUSED, 0)] * 3
-    assert "ECONNREFUSED" in run.tries[0].detail
+    run = await Pacer(address, PATIENCE, ChurnPlan(3, 0.001, 0, PATIENCE)).run()
+    assert [(one.outcome, one.lost) for one in run.attempts] == [
+        (AttemptOutcome.REFUSED, 0)
+    ] * 3
+    assert "ECONNREFUSED" in run.attempts[0].detail
 
 
 async def test_whoever_stops_it_does_not_wait_for_a_last_word(
@@ -173,11 +175,11 @@ async def test_whoever_stops_it_does_not_wait_for_a_last_word(
                     if not silent.is_set():
                         pair.other(sock).sendall(data)
 
-    endless = Patience(PATIENCE, PATIENCE, 3600.0)
+    endless = Timeouts(PATIENCE, PATIENCE, 3600.0)
     async with standing(manner) as port:
-        context = Context(Target("127.0.0.1", port), socket.AF_UNSPEC, "", endless)
-        async with StallWatch() as stalls:
-            await Battery(context, stalls, lambda _: None, ("identity",)).run()
+        context = CheckContext(Target("127.0.0.1", port), socket.AF_UNSPEC, "", endless)
+        async with StallMonitor() as stalls:
+            await CheckRunner(context, stalls, lambda _: None, ("identity",)).run()
         task = asyncio.create_task(measure.measure(context))
         await until(under_way.is_set)
         silent.set()

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from netduet.client.checks.base import Context, Patience
-from netduet.client.checks.close.measure import Close, Way
-from netduet.client.checks.runner import Battery
+from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.close.measure import Close, CloseMethod
+from netduet.client.checks.runner import CheckRunner
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Outcome, Result
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.client.results.verdict import CheckResult, Outcome
+from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
 from tests.integration.proxies import (
     answer_cutting,
@@ -28,17 +28,17 @@ from tests.integration.proxies import (
 from tests.integration.running import PATIENCE
 from tests.integration.strangers import Manner
 
-PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
-BRIEF = Patience(PATIENCE, PATIENCE, 1.0)
+PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+BRIEF = Timeouts(PATIENCE, PATIENCE, 1.0)
 """How long is waited for what never comes."""
 
 
-async def check(port: int, patience: Patience = PATIENT) -> tuple[Result, Close]:
+async def check(port: int, patience: Timeouts = PATIENT) -> tuple[CheckResult, Close]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
-    context = Context(target, socket.AF_UNSPEC, "", patience)
-    async with StallWatch() as stalls:
-        battery = Battery(context, stalls, lambda _: None, ("close",))
+    context = CheckContext(target, socket.AF_UNSPEC, "", patience)
+    async with StallMonitor() as stalls:
+        battery = CheckRunner(context, stalls, lambda _: None, ("close",))
         await battery.run()
     return battery.verdict().results[-1], context.earlier(Close)
 
@@ -54,14 +54,17 @@ async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
         for one in place.ends
         if one.far.entry is not None
     }
-    assert recorded.pop(Way.FINISH) in {(None, None), ("asked.finish", "server")}
-    assert recorded == {
-        Way.AT_ONCE: ("asked.after_eof", "client"),
-        Way.PAUSED: ("asked.after_eof", "client"),
-        Way.RESET: ("asked.reset", "server"),
-        Way.OWN_RESET: ("reset", "client"),
+    assert recorded.pop(CloseMethod.FINISH) in {
+        (None, None),
+        ("asked.finish", "server"),
     }
-    [finish] = [one for one in place.ends if one.way is Way.FINISH]
+    assert recorded == {
+        CloseMethod.AT_ONCE: ("asked.after_eof", "client"),
+        CloseMethod.PAUSED: ("asked.after_eof", "client"),
+        CloseMethod.RESET: ("asked.reset", "server"),
+        CloseMethod.OWN_RESET: ("reset", "client"),
+    }
+    [finish] = [one for one in place.ends if one.way is CloseMethod.FINISH]
     assert finish.far.entry is not None
     assert finish.far.entry.bytes_received == finish.sent
     assert finish.pushed > 0
@@ -120,7 +123,7 @@ async def test_proxy_that_swallows_an_end_is_found(start_server: StartServer) ->
     async with standing(end_swallowing(running.port)) as port:
         result, _ = await check(port, BRIEF)
     finding = next(one for one in result.findings if one.failure == "close.fin_changed")
-    assert (finding.where, finding.missed) == (None, None)
+    assert (finding.where, finding.missed_deadline) == (None, None)
     assert "the server never came to know" in finding.seen
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from netduet.client.checks.base import Bounds, Context, Patience
-from netduet.client.checks.idle.measure import Idle, Plan, hold
-from netduet.client.checks.runner import Battery
+from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.idle.measure import HoldPlan, Idle, hold
+from netduet.client.checks.runner import CheckRunner
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Outcome, Result, Side
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.client.results.verdict import CheckResult, Outcome, Side
+from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldAnswer
 from tests.integration.conftest import StartServer
@@ -24,25 +24,25 @@ from tests.integration.running import PATIENCE, Running, until
 from tests.unit.client.far_end import FarEnd, Taken
 
 SHORT, LONG = IDLE / 10, IDLE * 3
-PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
-BRIEF = Patience(PATIENCE, PATIENCE, 1.0)
+PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+BRIEF = Timeouts(PATIENCE, PATIENCE, 1.0)
 """How long is waited for what never comes."""
 
-HASTY = Patience(PATIENCE, PATIENCE, 0.2)
+HASTY = Timeouts(PATIENCE, PATIENCE, 0.2)
 
 
-async def check(port: int, *rungs: float, patience: Patience = BRIEF) -> Result:
+async def check(port: int, *rungs: float, patience: Timeouts = BRIEF) -> CheckResult:
     """Run the check, with those that it needs; return what came of it."""
-    context = Context(
+    context = CheckContext(
         Target("127.0.0.1", port),
         socket.AF_UNSPEC,
         "",
         patience,
         "full",
-        Bounds(idle_rungs=rungs),
+        CheckOptions(idle_rungs=rungs),
     )
-    async with StallWatch() as stalls:
-        battery = Battery(context, stalls, lambda _: None, ("idle",))
+    async with StallMonitor() as stalls:
+        battery = CheckRunner(context, stalls, lambda _: None, ("idle",))
         await battery.run()
     return battery.verdict().results[-1]
 
@@ -162,7 +162,7 @@ async def test_client_probes_only_when_it_is_told_to(keepalive: int | None) -> N
         found.append(settled(taken.sock.getpeername()[1]))
 
     async with FarEnd(script) as far:
-        await hold(HASTY, far.address, Plan(60.0, Side.CLIENT, keepalive))
+        await hold(HASTY, far.address, HoldPlan(60.0, Side.CLIENT, keepalive))
     [(kind, seconds)] = found
     assert kind == (NONE if keepalive is None else PROBES)
     assert seconds <= (keepalive or 0)
@@ -184,9 +184,9 @@ async def test_quick_profile_is_silent_about_silence(start_server: StartServer) 
     """Without rungs of its own the profile quick holds nothing, and the verdict is PASS."""
     running = await start_server()
     target = Target("127.0.0.1", running.port)
-    context = Context(target, socket.AF_UNSPEC, "", PATIENT)
-    async with StallWatch() as stalls:
-        battery = Battery(context, stalls, lambda _: None, ("idle",))
+    context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
+    async with StallMonitor() as stalls:
+        battery = CheckRunner(context, stalls, lambda _: None, ("idle",))
         await battery.run()
     verdict = battery.verdict()
     assert verdict.results[-1].outcome is Outcome.SKIP

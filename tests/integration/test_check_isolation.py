@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from netduet.client.checks.isolation.measure import has_routes, knock_tcp, knock_udp
-from netduet.client.checks.isolation.results import Manner
+from netduet.client.checks.isolation.results import Response
 from netduet.client.net.dial import Address
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.running import Netduet
@@ -153,7 +153,7 @@ async def test_server_is_open_for_both(start_server: StartServer, host: str) -> 
     address = loopback((await start_server(host=host)).port, host)
     tcp = await asyncio.to_thread(knock_tcp, address, 5.0)
     udp = await asyncio.to_thread(knock_udp, address, 5.0)
-    assert (tcp.manner, udp.manner) == (Manner.OPEN, Manner.OPEN)
+    assert (tcp.response, udp.response) == (Response.OPEN, Response.OPEN)
     assert udp.detail.startswith("instance ")
 
 
@@ -164,8 +164,8 @@ def test_port_where_nothing_listens_refuses_both(host: str) -> None:
         taken.bind((host, 0))
         address = loopback(taken.getsockname()[1], host)
         tcp, udp = knock_tcp(address, 5.0), knock_udp(address, 5.0)
-    assert (tcp.manner, tcp.sent) == (Manner.RESET, 1)
-    assert (udp.manner, udp.offender) == (Manner.PORT, host)
+    assert (tcp.response, tcp.sent) == (Response.RESET, 1)
+    assert (udp.response, udp.offender) == (Response.PORT, host)
 
 
 def test_silent_datagrams_are_dropped() -> None:
@@ -173,7 +173,7 @@ def test_silent_datagrams_are_dropped() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         udp = knock_udp(loopback(silent.getsockname()[1]), 0.3)
-    assert (udp.manner, udp.sent) == (Manner.DROPPED, 4)
+    assert (udp.response, udp.sent) == (Response.DROPPED, 4)
 
 
 def test_full_accept_queue_is_dropped() -> None:
@@ -184,7 +184,7 @@ def test_full_accept_queue_is_dropped() -> None:
         tcp = knock_tcp(address, 0.2)
         for sock in taken:
             sock.close()
-    assert (tcp.manner, tcp.sent) == (Manner.DROPPED, 1)
+    assert (tcp.response, tcp.sent) == (Response.DROPPED, 1)
 
 
 def test_own_routes_are_seen() -> None:

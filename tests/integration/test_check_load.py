@@ -7,30 +7,32 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-from netduet.client.checks.base import Bounds, Context, Patience
-from netduet.client.checks.load.latency_probe import Echoing
+from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.load.latency_probe import LatencyProbe
 from netduet.client.checks.load.results import Load
-from netduet.client.checks.runner import Battery
+from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Outcome, Result
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.client.results.verdict import CheckResult, Outcome
+from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.frames import ANSWER, Kind, serialize
 from tests.integration.conftest import StartServer
 from tests.integration.peer import connect
 from tests.integration.proxies import standing
 from tests.integration.running import PATIENCE, until
 
-PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
 
 
-async def check(port: int, bounds: Bounds | None = None) -> tuple[Result, Load]:
+async def check(
+    port: int, bounds: CheckOptions | None = None
+) -> tuple[CheckResult, Load]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
-    bounds = bounds or Bounds()
-    context = Context(target, socket.AF_UNSPEC, "", PATIENT, bounds=bounds)
-    async with StallWatch() as stalls:
-        battery = Battery(context, stalls, lambda _: None, ("load",))
+    bounds = bounds or CheckOptions()
+    context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT, options=bounds)
+    async with StallMonitor() as stalls:
+        battery = CheckRunner(context, stalls, lambda _: None, ("load",))
         await battery.run()
     return battery.verdict().results[-1], context.earlier(Load)
 
@@ -108,7 +110,7 @@ async def test_rate_that_cannot_be_is_not_blamed_on_loopback(
 ) -> None:
     """Where a rate is missed, the finding says by how much, each way."""
     running = await start_server()
-    result, _ = await check(running.port, Bounds(min_rate=1e12))
+    result, _ = await check(running.port, CheckOptions(min_rate=1e12))
     assert {one.failure for one in result.findings} == {"load.slow"}
     assert {one.where for one in result.findings} <= {"path →", "path ←"}
 
@@ -122,7 +124,7 @@ async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
     async with relay(running.port, 1_500_000) as port:
         result, load = await check(port)
     [finding] = [one for one in result.findings if one.failure == "load.stalled"]
-    assert finding.missed is not None
+    assert finding.missed_deadline is not None
     assert finding.seen.startswith("up: after ")
     assert [one.name for one in load.places[0].phases] == ["idle", "up"]
 
@@ -146,6 +148,6 @@ async def test_echo_that_nobody_asked_for_ends_the_echoes_with_a_reason(
 
     async with standing(manner) as port:
         address = Address(socket.AF_INET, "127.0.0.1", port)
-        with Echoing(address, 60.0, PATIENCE) as echoing:
+        with LatencyProbe(address, 60.0, PATIENCE) as echoing:
             await until(lambda: not echoing.alive)
     assert "never asked for" in echoing.detail

@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from netduet.client.checks.base import Context, Patience
-from netduet.client.checks.runner import Battery
+from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.runner import CheckRunner
 from netduet.client.checks.size import trial
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Finding, Outcome, Result
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.client.results.verdict import CheckResult, Finding, Outcome
+from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.peer import connect
 from tests.integration.running import PATIENCE
 from tests.integration.strangers import Manner, stranger
 
-PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
 
 Carry = Callable[[int, bytes], bytes | None]
 """From the bytes carried before and new ones to what goes on; None stops reading."""
@@ -34,13 +34,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "BRIEF", 0.4)
 
 
-async def size(port: int) -> Result:
+async def size(port: int) -> CheckResult:
     """Check the sizes of a server on loopback; return what came of it."""
     with capture_logs():
-        async with StallWatch() as stalls:
+        async with StallMonitor() as stalls:
             target = Target("127.0.0.1", port)
-            given = Context(target, socket.AF_UNSPEC, "", PATIENT)
-            battery = Battery(given, stalls, lambda _: None, ("size",))
+            given = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
+            battery = CheckRunner(given, stalls, lambda _: None, ("size",))
             await battery.run()
     [result] = [one for one in battery.verdict().results if one.check == "size"]
     return result
@@ -134,7 +134,7 @@ def behind(port: int, up: Carry = whole, down: Carry = whole) -> Iterator[int]:
             told.shutdown(socket.SHUT_WR)
 
 
-def only(result: Result) -> Finding:
+def only(result: CheckResult) -> Finding:
     """Return the only finding."""
     [finding] = result.findings
     return finding
@@ -200,7 +200,7 @@ async def test_proxy_that_stops_is_no_black_hole(
     with behind(serve_command().port, **{way: manner(limit)}) as port:
         finding = only(await size(port))
     assert (finding.failure, finding.where) == ("size.stalled", where)
-    assert finding.missed is not None
+    assert finding.missed_deadline is not None
 
 
 @pytest.mark.parametrize("way", ["up", "down"])

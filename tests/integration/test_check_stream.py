@@ -11,26 +11,26 @@ from functools import partial
 
 import pytest
 
-from netduet.client.checks.base import Bounds, Context, Patience
-from netduet.client.checks.identity import Answer
+from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.identity import IdentityAnswer
 from netduet.client.checks.stream.judge import judge
-from netduet.client.checks.stream.measure import FEATURE, Plan, watch
+from netduet.client.checks.stream.measure import FEATURE, StreamPlan, watch
 from netduet.client.net.dial import Address
-from netduet.client.net.handshake import Opening
-from netduet.client.net.udp_socket import Datagrams
-from netduet.client.outages.connect_probe import Connections
-from netduet.client.outages.events import Event, Outage, Restart
-from netduet.client.outages.observations import Place, Stream
-from netduet.client.outages.udp_probe import Streaming
+from netduet.client.net.handshake import Handshake
+from netduet.client.net.udp_socket import UdpSocket
+from netduet.client.outages.connect_probe import ConnectProbe
+from netduet.client.outages.events import Event, LossRun, ServerRestart
+from netduet.client.outages.observations import Observations, Stream
+from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.target import parse_target
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.udp_stream import StreamAnswer
 from tests.integration.conftest import StartServer
 from tests.integration.relays import Fault, faithful, relay, swallowing
 from tests.unit.client.far_end import welcome
 
-PATIENCE = Patience(resolve=3.0, connect=3.0, answer=3.0)
-PLAN = Plan(1.0)
+PATIENCE = Timeouts(resolve=3.0, connect=3.0, answer=3.0)
+PLAN = StreamPlan(1.0)
 
 
 def address(port: int) -> Address:
@@ -38,21 +38,23 @@ def address(port: int) -> Address:
     return Address(socket.AF_INET, "127.0.0.1", port)
 
 
-async def watched(port: int, features: tuple[str, ...] = (FEATURE,)) -> Place:
+async def watched(port: int, features: tuple[str, ...] = (FEATURE,)) -> Observations:
     """Watch a port where, over TCP, a netduet was met."""
     target = parse_target(f"127.0.0.1:{port}", port)
-    context = Context(target, socket.AF_UNSPEC, "netduet", PATIENCE, bounds=Bounds())
-    opening = Opening(welcome=welcome(features=list(features)))
-    return await watch(context, Answer(address(port), opening), PLAN)
+    context = CheckContext(
+        target, socket.AF_UNSPEC, "netduet", PATIENCE, options=CheckOptions()
+    )
+    opening = Handshake(welcome=welcome(features=list(features)))
+    return await watch(context, IdentityAnswer(address(port), opening), PLAN)
 
 
 def streamed(
     port: int, seconds: float, stop: threading.Event
-) -> tuple[Streaming, list[Event]]:
+) -> tuple[UdpProbe, list[Event]]:
     """Stream to a port for so long; return what came of it."""
     events: list[Event] = []
-    with Datagrams(address(port)) as sock:
-        streaming = Streaming(sock, 0.02, events.append)
+    with UdpSocket(address(port)) as sock:
+        streaming = UdpProbe(sock, 0.02, events.append)
         streaming.run(seconds, stop)
     return streaming, events
 
@@ -79,9 +81,9 @@ async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> Non
     """What has come meanwhile waits to be read: silence is told by who was in time."""
     running = await start_server()
 
-    def stream() -> tuple[Outage | None, Outage | None]:
-        with Datagrams(address(running.port)) as sock:
-            streaming = Streaming(sock, 0.02, lambda _: None)
+    def stream() -> tuple[LossRun | None, LossRun | None]:
+        with UdpSocket(address(running.port)) as sock:
+            streaming = UdpProbe(sock, 0.02, lambda _: None)
             due = time.monotonic()
             streaming.begin(due)
             while streaming.picture.latest is None:
@@ -116,7 +118,7 @@ async def test_outage_is_found_on_the_way_it_is_on(
     with relay(running.port, up, down) as port:
         call = partial(streamed, port, 2.0, threading.Event())
         streaming, events = await asyncio.to_thread(call)
-    found = [one for one in events if isinstance(one, Outage)]
+    found = [one for one in events if isinstance(one, LossRun)]
     assert [(one.where, one.lost, one.ended) for one in found] == [(where, 30, True)]
     picture = streaming.picture
     lost = {"path →": picture.up.lost, "path ←": picture.down.lost}
@@ -132,7 +134,7 @@ async def test_silence_that_goes_on_is_told_without_a_direction(
     with relay(running.port, faithful, out_from(20, 100_000)) as port:
         call = partial(streamed, port, 1.0, threading.Event())
         _, events = await asyncio.to_thread(call)
-    (one,) = [one for one in events if isinstance(one, Outage)]
+    (one,) = [one for one in events if isinstance(one, LossRun)]
     assert (one.where, one.ended) == ("unknown", False)
 
 
@@ -179,8 +181,8 @@ async def test_stop_ends_a_stream_that_has_no_end(start_server: StartServer) -> 
         loop.call_soon_threadsafe(told.set)
 
     def stream(port: int) -> None:
-        with Datagrams(address(port)) as sock:
-            Streaming(sock, 0.02, tell).run(float("inf"), stop)
+        with UdpSocket(address(port)) as sock:
+            UdpProbe(sock, 0.02, tell).run(float("inf"), stop)
 
     with relay(running.port, out_from(20, 20), faithful) as port:
         task = asyncio.create_task(asyncio.to_thread(stream, port))
@@ -197,7 +199,7 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
     began, stop = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
-    class Watched(Streaming):
+    class Watched(UdpProbe):
         def _understand(
             self, answer: StreamAnswer | None, at: float, *, fair: bool
         ) -> None:
@@ -209,7 +211,7 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
         def tell(event: Event) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-        with Datagrams(address(first.port)) as sock:
+        with UdpSocket(address(first.port)) as sock:
             Watched(sock, 0.02, tell).run(float("inf"), stop)
 
     task = asyncio.create_task(asyncio.to_thread(stream))
@@ -217,7 +219,7 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
         await began.wait()
         await first.stop()
         await start_server(port=first.port)
-        while not isinstance(event := await events.get(), Restart):
+        while not isinstance(event := await events.get(), ServerRestart):
             pass
         stop.set()
         await task
@@ -231,8 +233,8 @@ async def test_connections_without_a_descriptor_are_not_held_against_the_network
     """What this end itself could not even try proves nothing of the way."""
     told: list[Event] = []
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    async with StallWatch() as stalls:
-        fresh = Connections(address(1), PATIENCE, 0.01, stalls, told.append)
+    async with StallMonitor() as stalls:
+        fresh = ConnectProbe(address(1), PATIENCE, 0.01, stalls, told.append)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             await fresh.run(0.2)

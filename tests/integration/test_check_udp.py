@@ -8,12 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from netduet.client.checks.identity import Answer
+from netduet.client.checks.identity import IdentityAnswer
 from netduet.client.checks.udp.judge import judge
 from netduet.client.checks.udp.measure import FEATURE, exchange
-from netduet.client.checks.udp.results import Exchange, Plan, Udp
+from netduet.client.checks.udp.results import BurstPlan, Udp, UdpResult
 from netduet.client.net.dial import Address
-from netduet.client.net.handshake import Opening
+from netduet.client.net.handshake import Handshake
 from netduet.client.results.verdict import Judgement
 from netduet.wire import datagram
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
@@ -35,19 +35,21 @@ from tests.integration.relays import (
 )
 from tests.unit.client.far_end import welcome
 
-PLAN = Plan(300, 0.001)
+PLAN = BurstPlan(300, 0.001)
 PATIENCE = 3.0
 """Seconds for an answer: as long as a machine under load may take for one."""
 
 
-async def ask(port: int, patience: float = PATIENCE, plan: Plan = PLAN) -> Exchange:
+async def ask(
+    port: int, patience: float = PATIENCE, plan: BurstPlan = PLAN
+) -> UdpResult:
     """Ask at a port of loopback where, over TCP, a netduet was met."""
     address = Address(socket.AF_INET, "127.0.0.1", port)
-    answer = Answer(address, Opening(welcome=welcome(features=[FEATURE])))
+    answer = IdentityAnswer(address, Handshake(welcome=welcome(features=[FEATURE])))
     return await asyncio.to_thread(exchange, answer, plan, patience)
 
 
-def judged(one: Exchange) -> Judgement:
+def judged(one: UdpResult) -> Judgement:
     """Judge what came of it."""
     return judge(Udp((one,), 0.02))
 
@@ -159,14 +161,14 @@ async def test_outage_is_told_by_its_length(start_server: StartServer) -> None:
     [finding] = judgement.findings
     assert (finding.failure, finding.where) == ("udp.loss", "path →")
     assert judgement.figures["lost_in_a_row"] == 60
-    assert finding.missed is None, "the server's socket has dropped none"
+    assert finding.missed_deadline is None, "the server's socket has dropped none"
 
 
 async def test_answers_that_come_late_are_not_lost(start_server: StartServer) -> None:
     """What arrives only behind the burst is counted, however many they are."""
     running = await start_server()
     with relay(running.port, faithful, held_until_asked()) as port:
-        judgement = judged(await ask(port, plan=Plan(1200, 0.0005)))
+        judgement = judged(await ask(port, plan=BurstPlan(1200, 0.0005)))
     assert found(judgement) == []
     assert judgement.figures["down_lost"] == 0
     assert not any("cannot be counted" in remark for remark in judgement.remarks)
@@ -184,7 +186,7 @@ async def test_silence_is_told_as_silence(
         one = await ask(port, 0.5)
     judgement = judged(one)
     assert found(judgement) == [("udp.silent", None)]
-    assert judgement.findings[0].missed is not None
+    assert judgement.findings[0].missed_deadline is not None
     assert one.knock.openings == 4
 
 

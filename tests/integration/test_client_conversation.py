@@ -7,32 +7,32 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from netduet.client.checks.base import Context, Patience
-from netduet.client.checks.path import Path
-from netduet.client.checks.runner import Battery
+from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.path import PathResults
+from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address, connect
 from netduet.client.net.framed_connection import converse
 from netduet.client.net.server_evidence import ledger_entry
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Outcome, Verdict
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
 from tests.integration.peer import Peer
 from tests.integration.running import PATIENCE
 
-PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
 
 
-def context(port: int, service: str = "") -> Context:
+def context(port: int, service: str = "") -> CheckContext:
     """Return what checks of a server on loopback may use."""
-    return Context(Target("127.0.0.1", port), socket.AF_UNSPEC, service, PATIENT)
+    return CheckContext(Target("127.0.0.1", port), socket.AF_UNSPEC, service, PATIENT)
 
 
-async def check(given: Context) -> Verdict:
+async def check(given: CheckContext) -> Verdict:
     """Run all checks; return the verdict."""
     with capture_logs():
-        async with StallWatch() as stalls:
-            battery = Battery(given, stalls, lambda _: None)
+        async with StallMonitor() as stalls:
+            battery = CheckRunner(given, stalls, lambda _: None)
             await battery.run()
     return battery.verdict()
 
@@ -72,7 +72,7 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
     assert {one.outcome for one in verdict.results} <= {Outcome.PASS, Outcome.SKIP}
     assert verdict.outcome is Outcome.PASS
     [path] = [one for one in verdict.results if one.check == "path"]
-    [way] = given.earlier(Path).ways
+    [way] = given.earlier(PathResults).ways
     assert way.missing == ""
     differing = [
         remark

@@ -86,7 +86,7 @@ async def test_any_behaviour_leaves_nothing_behind(
     assert stopped["netduet.accepted"] >= 200
     assert stopped["netduet.reset"] == 0
     shared = running.server._shared
-    assert shared.sessions == set()
+    assert shared.connections == set()
     assert (shared.admission.open, shared.admission._by_client) == (0, {})
     closed = len(running.lines.of("connection.closed"))
     refused = stopped["netduet.refused"] + stopped["netduet.turned_away"]
@@ -102,7 +102,7 @@ async def test_reset_that_was_not_yet_heard_of_raises_nothing(
     running = await start_server(first_byte_timeout=0.1)
     sock = connect(running.port)
     assert await asyncio.to_thread(greet, running.port) == GREETING
-    [session] = (one for one in running.server._shared.sessions if not one.ended)
+    [session] = (one for one in running.server._shared.connections if not one.ended)
     # The loop does not run from here on: it has not heard of the reset.
     time.sleep(0.15)  # noqa: ASYNC251
     reset(sock)

@@ -68,7 +68,7 @@ async def test_buffer_is_bounded(start_server: StartServer) -> None:
     running = await start_server(write_buffer=64 * KIB)
     with stuck(running.port) as sock:
         sent = await asyncio.to_thread(fill, sock)
-        [session] = running.server._shared.sessions
+        [session] = running.server._shared.connections
         waiting = session._transport.get_write_buffer_size()
         # The kernel may have taken some more since; from a quarter on it is read again.
         assert 16 * KIB < waiting <= 64 * KIB + READ
@@ -185,8 +185,8 @@ async def test_frame_is_not_late_while_nobody_listens(
 
     with stuck(running.port) as sock:
         sent = sock.send(frame[:100])
-        await until(lambda: bool(running.server._shared.sessions))
-        [session] = running.server._shared.sessions
+        await until(lambda: bool(running.server._shared.connections))
+        [session] = running.server._shared.connections
         opened = len(opening())
         while session._paused_at is None:
             sent += await asyncio.to_thread(sock.send, piece)

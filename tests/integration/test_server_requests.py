@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from netduet.server.tcp_connection import Session
+from netduet.server.tcp_connection import TcpConnection
 from netduet.wire import payload_pattern
 from netduet.wire.frames import ANSWER, HEADER_SIZE, Kind, serialize
 from netduet.wire.state_machine import State
@@ -56,9 +56,9 @@ def ledger(running: Running, conn_id: str) -> dict[str, Any]:
         return entry
 
 
-def only(running: Running) -> Session:
+def only(running: Running) -> TcpConnection:
     """Return the server's only connection."""
-    [session] = running.server._shared.sessions
+    [session] = running.server._shared.connections
     return session
 
 
@@ -212,7 +212,7 @@ async def test_thousand_sources_for_a_peer_that_does_not_read_cost_one(
     tracemalloc.start()
     try:
         sock = await asyncio.to_thread(ask)
-        await until(lambda: bool(running.server._shared.sessions))
+        await until(lambda: bool(running.server._shared.connections))
         session = only(running)
         await until(lambda: session._full)
         for _ in range(20):  # turns of the loop, in which nothing more is made
@@ -277,7 +277,9 @@ async def test_other_peers_are_served_while_one_asks_for_much(
             busy.sock.sendall(source(MIB) * 100)
             busy.receive()
             assert other.echo(b"now") == b"now"
-            owed = max(one.connection.owed for one in running.server._shared.sessions)
+            owed = max(
+                one.connection.owed for one in running.server._shared.connections
+            )
             for _ in range(99):
                 busy.receive()
             return owed
@@ -652,7 +654,7 @@ async def test_delayed_answer_costs_nothing_while_it_waits(
     tracemalloc.start()
     try:
         peers = await asyncio.to_thread(ask)
-        sessions = running.server._shared.sessions
+        sessions = running.server._shared.connections
         await until(
             lambda: [one.connection.state for one in sessions] == [State.PARTED] * 20
         )

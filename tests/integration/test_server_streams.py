@@ -15,12 +15,12 @@ from netduet.wire.udp_stream import (
     NO_COOKIE,
     SIZE,
     Challenge,
-    End,
+    EndReason,
     StreamAnswer,
+    StreamEnd,
     StreamFlag,
     StreamQuestion,
-    Told,
-    Why,
+    StreamStatus,
 )
 from tests.integration.conftest import StartServer
 from tests.integration.running import PATIENCE, Running
@@ -81,13 +81,13 @@ async def test_stream_goes_on_by_itself_until_it_is_ended(
     """Once begun, the server sends at its own pace, and ends when it is asked to."""
     running = await start_server()
 
-    def script(bare: Bare) -> list[Told]:
+    def script(bare: Bare) -> list[StreamStatus]:
         bare.learn()
         bare.ask(0)
         bare.ask(2)
-        told = [bare.until(Told) for _ in range(5)]
+        told = [bare.until(StreamStatus) for _ in range(5)]
         bare.ask(3, StreamFlag.STOP)
-        assert bare.until(End).why is Why.STOPPED
+        assert bare.until(StreamEnd).why is EndReason.STOPPED
         return told
 
     told = await talk(running, script)
@@ -104,14 +104,14 @@ async def test_what_the_servers_socket_had_no_room_for_is_told(
     with first.sock:
         await asyncio.to_thread(first.learn)
         first.ask(0)
-        before = await asyncio.to_thread(first.until, Told)
+        before = await asyncio.to_thread(first.until, StreamStatus)
         for number in range(1, 3000):  # nobody reads: the server's loop is this one
             first.ask(number)
 
         def last() -> tuple[int, int]:
             assert before.dropped is not None
             while True:
-                told = first.until(Told)
+                told = first.until(StreamStatus)
                 assert told.dropped is not None
                 dropped = told.dropped - before.dropped
                 if told.received + dropped >= 3000:  # it has read all that is there
@@ -153,9 +153,11 @@ async def test_server_that_shuts_down_says_so(start_server: StartServer) -> None
     with bare.sock:
         await asyncio.to_thread(bare.learn)
         bare.ask(0)
-        await asyncio.to_thread(bare.until, Told)
+        await asyncio.to_thread(bare.until, StreamStatus)
         await running.stop()
-        assert (await asyncio.to_thread(bare.until, End)).why is Why.DRAINING
+        assert (
+            await asyncio.to_thread(bare.until, StreamEnd)
+        ).why is EndReason.DRAINING
 
 
 async def test_one_address_gets_so_many(start_server: StartServer) -> None:

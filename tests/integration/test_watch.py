@@ -19,29 +19,29 @@ from typing import cast
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.net.dial import Address, Resolution
-from netduet.client.net.udp_socket import Datagrams
+from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.events import Event
-from netduet.client.outages.udp_probe import Streaming
-from netduet.client.outages.udp_scheduler import Together
+from netduet.client.outages.udp_probe import UdpProbe
+from netduet.client.outages.udp_scheduler import UdpScheduler
 from netduet.client.report.text import Line, plain
-from netduet.client.results.instance import Whereabouts
+from netduet.client.results.instance import Instance
 from netduet.client.results.target import parse_target
-from netduet.client.watch.discovery import Named, Whom
-from netduet.client.watch.monitor import Paces, Watching
-from netduet.client.watch.notifier import Telling
+from netduet.client.watch.discovery import ResolvedTarget, TargetSet
+from netduet.client.watch.monitor import Intervals, Monitor
+from netduet.client.watch.notifier import Notifier
 from netduet.client.watch.outage_tracker import HOLD
 from netduet.client.watch.peer_identity import CALM
 from netduet.client.watch.scheduled_checks import QUESTIONS, carry
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.proxies import faithful, standing
 from tests.integration.running import PATIENCE, Netduet, Running, until
 from tests.integration.test_admin import Got, free_port, page
 from tests.unit.client.far_end import FarEnd, Taken, welcomes
 
-PATIENT = Patience(resolve=3.0, connect=3.0, answer=3.0)
+PATIENT = Timeouts(resolve=3.0, connect=3.0, answer=3.0)
 
 
 @dataclass
@@ -342,21 +342,21 @@ def test_watch_has_the_flags_that_mean_something_to_it(netduet: Netduet) -> None
 # Parts, in the test's own loop
 
 
-class Scripted(Whom):
+class Scripted(TargetSet):
     """Chooses what the test says, whatever names say."""
 
-    async def look_up(self, *_: object) -> list[Named]:
+    async def look_up(self, *_: object) -> list[ResolvedTarget]:
         """Choose anew."""
         return []
 
 
 @dataclass
-class Answered(Whom):
+class Answered(TargetSet):
     """Looks names up at nobody's: takes the next of these answers, the last for ever."""
 
     script: list[tuple[Address, ...]] = field(default_factory=list)
 
-    async def look_up(self, *_: object) -> list[Named]:
+    async def look_up(self, *_: object) -> list[ResolvedTarget]:
         """Take an answer as a resolver's."""
         some = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         return self.take([Resolution(some, None, "", 0.0, 0.0)], time.monotonic())
@@ -364,8 +364,8 @@ class Answered(Whom):
 
 @contextlib.asynccontextmanager
 async def watching_of(
-    *addresses: Address, whom: Whom | None = None, names: float = 1.0
-) -> AsyncIterator[tuple[Watching, list[str]]]:
+    *addresses: Address, whom: TargetSet | None = None, names: float = 1.0
+) -> AsyncIterator[tuple[Monitor, list[str]]]:
     """Watch addresses, or whom else; give the watch, and what it says; look up each ``names`` seconds."""
     said: list[str] = []
 
@@ -374,13 +374,13 @@ async def watching_of(
 
     target = parse_target("pair:1", 1)
     if whom is None:
-        whom = Scripted((Named(target, resolved=True),), "me", 8)
+        whom = Scripted((ResolvedTarget(target, resolved=True),), "me", 8)
         whom.chosen = dict.fromkeys(addresses, str(target))
-    context = Context(target, socket.AF_UNSPEC, "netduet", PATIENT)
-    async with StallWatch() as stalls:
-        paces = Paces(0.02, 1.0, names)
-        watching = Watching(
-            whom, paces, context, stalls, telling=Telling(write), history=10
+    context = CheckContext(target, socket.AF_UNSPEC, "netduet", PATIENT)
+    async with StallMonitor() as stalls:
+        paces = Intervals(0.02, 1.0, names)
+        watching = Monitor(
+            whom, paces, context, stalls, telling=Notifier(write), history=10
         )
         running = asyncio.create_task(watching.run())
         try:
@@ -416,7 +416,7 @@ async def test_peers_come_and_go_with_their_name(start_server: StartServer) -> N
     assert watching.account.summary(time.monotonic()).outages == 0
 
 
-def told_once(watching: Watching) -> bool:
+def told_once(watching: Monitor) -> bool:
     """Tell whether there was one outage; none is proven where this machine stood still."""
     summary = watching.account.summary(time.monotonic())
     return summary.outages + summary.unproven == 1
@@ -424,13 +424,15 @@ def told_once(watching: Watching) -> bool:
 
 def answered(*script: tuple[Address, ...]) -> Answered:
     """Return whom a resolver that says this would have watched."""
-    return Answered((Named(parse_target("pair:1", 1)),), "me", 8, script=list(script))
+    return Answered(
+        (ResolvedTarget(parse_target("pair:1", 1)),), "me", 8, script=list(script)
+    )
 
 
 @contextlib.asynccontextmanager
 async def two_of_a_name(
     first: Running, second: Running
-) -> AsyncIterator[tuple[Watching, list[str], Answered]]:
+) -> AsyncIterator[tuple[Monitor, list[str], Answered]]:
     """Watch two servers of one name; begin when the second one's stream is there."""
     one, two = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
     whom = answered((one, two))
@@ -544,10 +546,10 @@ async def test_who_it_is_waits_for_the_end_of_an_outage(
         peer = watching.peers[one]
         await until(lambda: peer.who is not None)
     now = peer.troubled = time.monotonic()
-    other = Whereabouts("web-2")
+    other = Instance("web-2")
     peer.known.take(other, now - CALM)
     assert peer.news(now + 1.0) == ()
-    assert peer.who == Whereabouts("web-1")
+    assert peer.who == Instance("web-1")
     assert peer.news(now + HOLD + 0.1) == (other,)  # floats: not just HOLD
     assert peer.who == other
 
@@ -730,11 +732,11 @@ async def test_light_load_that_is_not_carried() -> None:
 
     for script, silence in ((welcomes, True), (leaves, False)):
         async with FarEnd(script) as far:
-            found = await carry(far.address, Patience(3.0, 3.0, 0.1))
+            found = await carry(far.address, Timeouts(3.0, 3.0, 0.1))
         assert found is not None
         assert found.failure == "watch.load"
         assert f"of {QUESTIONS} questions" in found.seen
-        assert (found.missed is not None) is silence
+        assert (found.missed_deadline is not None) is silence
 
 
 async def test_many_streams_share_a_thread(start_server: StartServer) -> None:
@@ -742,10 +744,10 @@ async def test_many_streams_share_a_thread(start_server: StartServer) -> None:
     running = await start_server(host="0.0.0.0")
     events: list[Event] = []
     flows = []
-    with Together() as together:
+    with UdpScheduler() as together:
         for number in range(1, 9):
-            sock = Datagrams(at(f"127.0.0.{number}", running.port))
-            flows.append((Streaming(sock, 0.02, events.append), sock))
+            sock = UdpSocket(at(f"127.0.0.{number}", running.port))
+            flows.append((UdpProbe(sock, 0.02, events.append), sock))
             together.add(*flows[-1], 0.02)
         await until(lambda: all(one.picture.down.sent > 10 for one, _ in flows))
         assert threading.active_count() < 8

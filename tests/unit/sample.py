@@ -15,7 +15,7 @@ from netduet.config.load import (
     Settings,
     SettingsError,
     Size,
-    Surroundings,
+    SourcePaths,
     Words,
     contradiction,
     load,
@@ -61,17 +61,17 @@ class Sample(Settings):
         return self
 
 
-def nowhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Surroundings:
+def nowhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> SourcePaths:
     """Take all settings away; return where a test may put some."""
     for name in list(os.environ):
         if name.upper().startswith("NETDUET_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(folder)
     (folder / "secrets").mkdir()
-    return Surroundings(folder / ".env", folder / "secrets")
+    return SourcePaths(folder / ".env", folder / "secrets")
 
 
-def lines_of(around: Surroundings, **flags: object) -> list[str]:
+def lines_of(around: SourcePaths, **flags: object) -> list[str]:
     """Return what is said about settings that cannot be used."""
     with pytest.raises(SettingsError) as caught:
         load(Sample, flags, around)

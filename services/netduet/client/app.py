@@ -16,27 +16,27 @@ import uvloop
 
 from netduet import __version__
 from netduet.client.checks import CHECKS
-from netduet.client.checks.base import Bounds, Context, Patience
+from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
 from netduet.client.failures import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.tables import tables
 from netduet.client.report.terminal import Progress, columns, erasable, writer
-from netduet.client.results.expectation import truth
-from netduet.client.results.instance import named
+from netduet.client.results.expectation import compare_expectation
+from netduet.client.results.instance import instance_named
 from netduet.client.results.target import Expect, turns
-from netduet.client.results.verdict import Result, Starvation, Verdict, exit_status
+from netduet.client.results.verdict import CheckResult, Starvation, Verdict, exit_status
 from netduet.net import kernel
 from netduet.runtime import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from netduet.client.checks.checkpoint import Resume
-    from netduet.client.checks.runner import Battery
-    from netduet.client.results.instance import Whereabouts
+    from netduet.client.checks.checkpoint import Checkpoint
+    from netduet.client.checks.runner import CheckRunner
+    from netduet.client.results.instance import Instance
     from netduet.client.results.target import Target
     from netduet.client.settings import ClientSettings
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.runtime.stall_monitor import StallMonitor
 
     Tell = Callable[[Iterable[text.Line]], None]
 
@@ -90,7 +90,7 @@ def watch(
     ``check``. With ``json_report`` nothing but log lines tell, from level info on.
     """
     from netduet.client.watch import app as watching  # noqa: PLC0415
-    from netduet.client.watch.monitor import Paces  # noqa: PLC0415
+    from netduet.client.watch.monitor import Intervals  # noqa: PLC0415
     from netduet.net.bind import BindError, bind  # noqa: PLC0415
 
     log_writer = _start_logs(settings, chatty=settings.json_report)
@@ -104,11 +104,11 @@ def watch(
             import netduet.runtime.admin_http  # noqa: F401, PLC0415 - before the loop runs, or it stalls
         kernel.raise_descriptor_limit()
         write: Tell = _silent if settings.json_report else writer(settings.color)
-        wanted = watching.Wanted(
+        wanted = watching.WatchOptions(
             _asker(settings),
             targets,
             settings.watch_neighbours,
-            Paces(
+            Intervals(
                 settings.watch_interval,
                 settings.watch_checks_interval,
                 settings.watch_resolve_interval,
@@ -120,9 +120,9 @@ def watch(
         async def run() -> None:
             context = _context(settings, targets[0], "")
             # Each address has a turn of its own: how many are behind it nobody has said.
-            bounds = replace(context.bounds, expect_instances=0)
-            context = replace(context, profile="quick", bounds=bounds)
-            await watching.watch(wanted, context, write, admin, Until().told)
+            bounds = replace(context.options, expect_instances=0)
+            context = replace(context, profile="quick", options=bounds)
+            await watching.watch(wanted, context, write, admin, SignalScope().run)
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             logs.attach(runner.get_loop())
@@ -135,7 +135,7 @@ def watch(
     return 0
 
 
-def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Resume | None:
+def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Checkpoint | None:
     """Return what an earlier run has done, None when nothing is to be kept.
 
     Raises:
@@ -144,20 +144,20 @@ def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Resume | N
     """
     if not settings.resume:
         return None
-    from netduet.client.checks.checkpoint import Resume  # noqa: PLC0415
+    from netduet.client.checks.checkpoint import Checkpoint  # noqa: PLC0415
 
     same = (
         "profile",
         "family",
         "expect_service",
-        *(one.name for one in fields(Bounds)),
+        *(one.name for one in fields(CheckOptions)),
     )
     run = {
         "version": __version__,
         "targets": " ".join(f"{one}={one.expect.value}" for one in targets),
         **{name.replace("_", "-"): str(getattr(settings, name)) for name in same},
     }
-    return Resume(Path(settings.resume), run)
+    return Checkpoint(Path(settings.resume), run)
 
 
 def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list[str]:
@@ -202,7 +202,7 @@ def hello(settings: ClientSettings, target: Target) -> int:
             nonlocal status
             status = await say_hello(target, settings.greeting, family, patience)
 
-        await Until().told(talk())
+        await SignalScope().run(talk())
         return status
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -230,34 +230,36 @@ def explain(name: str | None) -> int:
 
 
 async def _check(
-    settings: ClientSettings, targets: tuple[Target, ...], resume: Resume | None
+    settings: ClientSettings, targets: tuple[Target, ...], resume: Checkpoint | None
 ) -> int:
-    until = Until()  # before all that takes time: a signal gives a verdict from now on
-    from netduet.client.checks.runner import Battery  # noqa: PLC0415 - after the first words
-    from netduet.runtime.stall_monitor import StallWatch  # noqa: PLC0415
+    until = (
+        SignalScope()
+    )  # before all that takes time: a signal gives a verdict from now on
+    from netduet.client.checks.runner import CheckRunner  # noqa: PLC0415 - after the first words
+    from netduet.runtime.stall_monitor import StallMonitor  # noqa: PLC0415
 
     tell: Tell = _silent if settings.json_report else writer(settings.color)
     verdicts: dict[int, Verdict] = {}
     progress = Progress() if erasable() and not settings.json_report else None
 
-    def result(one: Result) -> None:
+    def result(one: CheckResult) -> None:
         if progress is not None:
             progress.clear()
         tell(text.result(one))
 
-    async with StallWatch() as stalls:
+    async with StallMonitor() as stalls:
         for number in turns(targets):
             if verdicts:
                 tell([()])
             tell(text.heading(str(targets[number])))
-            battery = Battery(
+            battery = CheckRunner(
                 _context(settings, targets[number], _control(verdicts.values())),
                 stalls,
                 result,
                 settings.checks,
                 None if resume is None else resume.part(number),
             )
-            await until.told(_ran(battery, progress))
+            await until.run(_ran(battery, progress))
             verdicts[number] = _conclude(battery, tell, _asker(settings))
         in_order = [verdicts[number] for number in range(len(targets))]
         if resume is not None and not any(one.interrupted for one in in_order):
@@ -268,7 +270,7 @@ async def _check(
 
 def _control(verdicts: Iterable[Verdict]) -> str:
     """Return a target that was reached, "" when none was."""
-    rows = map(truth, verdicts)
+    rows = map(compare_expectation, verdicts)
     return next((row.target for row in rows if row.found == "open"), "")
 
 
@@ -276,7 +278,7 @@ def _silent(_: Iterable[text.Line]) -> None:
     """Tell nothing: the report is one document, at the end."""
 
 
-async def _ran(battery: Battery, progress: Progress | None) -> None:
+async def _ran(battery: CheckRunner, progress: Progress | None) -> None:
     if progress is None:
         await battery.run()
         return
@@ -288,24 +290,26 @@ async def _ran(battery: Battery, progress: Progress | None) -> None:
         await asyncio.gather(shown, return_exceptions=True)
 
 
-def _context(settings: ClientSettings, target: Target, control: str) -> Context:
-    return Context(
+def _context(settings: ClientSettings, target: Target, control: str) -> CheckContext:
+    return CheckContext(
         target,
         _FAMILIES[settings.family],
         settings.expect_service,
         _patience(settings),
         settings.profile,
-        Bounds(**{one.name: getattr(settings, one.name) for one in fields(Bounds)}),
+        CheckOptions(
+            **{one.name: getattr(settings, one.name) for one in fields(CheckOptions)}
+        ),
         control=control,
     )
 
 
-def _asker(settings: ClientSettings) -> Whereabouts:
+def _asker(settings: ClientSettings) -> Instance:
     """Return which client this is, and where."""
-    return named(socket.gethostname(), settings.node, settings.zone)
+    return instance_named(socket.gethostname(), settings.node, settings.zone)
 
 
-def _conclude(battery: Battery, tell: Tell, asker: Whereabouts) -> Verdict:
+def _conclude(battery: CheckRunner, tell: Tell, asker: Instance) -> Verdict:
     verdict = replace(battery.verdict(), asked_by=str(asker) if asker.place else "")
     tell(text.verdict(verdict))
     fields = {
@@ -321,9 +325,9 @@ def _conclude(battery: Battery, tell: Tell, asker: Whereabouts) -> Verdict:
 def _finish(
     settings: ClientSettings,
     verdicts: list[Verdict],
-    stalls: StallWatch,
+    stalls: StallMonitor,
     tell: Tell,
-    resume: Resume | None,
+    resume: Checkpoint | None,
 ) -> None:
     if settings.junit:
         from netduet.client.report import junit  # noqa: PLC0415
@@ -348,7 +352,7 @@ def _finish(
         tell(text.overall(verdicts))
 
 
-class Until:
+class SignalScope:
     """Runs work until SIGTERM or SIGINT; whatever is still to run then, does not.
 
     The handlers are needed even by a one-shot command: as PID 1 of a container,
@@ -363,7 +367,7 @@ class Until:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
 
-    async def told(self, work: Coroutine[None, None, None]) -> None:
+    async def run(self, work: Coroutine[None, None, None]) -> None:
         """Run the work, to its end or until a signal comes."""
         self._task = asyncio.ensure_future(work)
         if self.stopped:
@@ -377,8 +381,8 @@ class Until:
             self._task.cancel()
 
 
-def _patience(settings: ClientSettings) -> Patience:
-    return Patience(
+def _patience(settings: ClientSettings) -> Timeouts:
+    return Timeouts(
         settings.resolve_timeout, settings.connect_timeout, settings.answer_timeout
     )
 

@@ -13,7 +13,7 @@ from netduet.wire.untrusted import log_safe
 if TYPE_CHECKING:
     import socket
 
-    from netduet.client.checks.base import Patience
+    from netduet.client.checks.base import Timeouts
     from netduet.client.results.target import Target
 
 MOST: Final = 64 * 1024
@@ -23,7 +23,7 @@ _SHOWN: Final = 4096
 
 
 async def say_hello(
-    target: Target, greeting: str, family: socket.AddressFamily, patience: Patience
+    target: Target, greeting: str, family: socket.AddressFamily, patience: Timeouts
 ) -> int:
     """Greet a server and print what comes back; return 0 if anything did, else 1.
 

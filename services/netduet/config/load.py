@@ -25,7 +25,7 @@ from netduet.config.sources import (
     Settings,
     SettingsError,
     Source,
-    Surroundings,
+    SourcePaths,
     dotenv,
     flag,
     nearest,
@@ -59,7 +59,7 @@ __all__ = [
     "SettingsError",
     "Size",
     "Source",
-    "Surroundings",
+    "SourcePaths",
     "Words",
     "contradiction",
     "dotenv",
@@ -147,7 +147,7 @@ class Loaded(Generic[Model]):
 def load(
     model: type[Model],
     flags: Mapping[str, object] | None = None,
-    around: Surroundings = Surroundings(),  # noqa: B008 - frozen
+    around: SourcePaths = SourcePaths(),  # noqa: B008 - frozen
 ) -> Loaded[Model]:
     """Read all sources and validate.
 

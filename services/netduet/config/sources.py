@@ -101,7 +101,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SourcePaths:
     """Where settings are looked for; a value, so that a test can give its own."""
 
     dotenv: Path = DOTENV
@@ -118,7 +118,7 @@ def flag(model: type[Settings], field: str) -> str:
 def read(
     model: type[Settings],
     flags: Mapping[str, object],
-    around: Surroundings,
+    around: SourcePaths,
     links: list[str],
 ) -> Iterator[tuple[str, Source, object]]:
     """Yield each field that is set, with its source; the first one counts.
@@ -141,7 +141,7 @@ def read(
 def _sources(
     model: type[Settings],
     flags: Mapping[str, object],
-    around: Surroundings,
+    around: SourcePaths,
     links: list[str],
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "flag", flags
@@ -157,7 +157,7 @@ def _sources(
     yield "secret", found
 
 
-def _name(model: type[Settings], kind: str, field: str, around: Surroundings) -> str:
+def _name(model: type[Settings], kind: str, field: str, around: SourcePaths) -> str:
     if kind == "flag":
         return flag(model, field)
     if kind == "secret":
@@ -204,7 +204,7 @@ def service_links(model: type[Settings], names: Mapping[str, str]) -> list[str]:
 
 
 def unknown_names(
-    model: type[Settings], around: Surroundings, links: list[str]
+    model: type[Settings], around: SourcePaths, links: list[str]
 ) -> Iterator[str]:
     """Yield a line for each name of this half's prefix that no setting has.
 

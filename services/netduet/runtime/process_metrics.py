@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from netduet import __version__
 
 if TYPE_CHECKING:
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.runtime.stall_monitor import StallMonitor
 
 
 def build_info(service: str, instance: str, **place: str) -> Metric:
@@ -24,7 +24,7 @@ def build_info(service: str, instance: str, **place: str) -> Metric:
     return build
 
 
-def starvation(stalls: StallWatch) -> Iterator[Metric]:
+def starvation(stalls: StallMonitor) -> Iterator[Metric]:
     """Give for how long this process could not run, or was held back."""
     yield CounterMetricFamily(
         "netduet_stalls", "Times that the event loop could not run.", value=stalls.count

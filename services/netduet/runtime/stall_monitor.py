@@ -41,7 +41,7 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
-class Lately:
+class RecentLoad:
     """How this process fared in its last ``window`` seconds; None where unknown."""
 
     window: float
@@ -49,7 +49,7 @@ class Lately:
     throttled: float | None
 
 
-class StallWatch:
+class StallMonitor:
     """Counts and remembers this event loop's own stalls.
 
     Times are seconds of time.monotonic. Use as an asynchronous context manager.
@@ -94,7 +94,7 @@ class StallWatch:
         """Return for how long some task waited for a CPU since the watch was made."""
         return _since(kernel.cpu_pressure_seconds(), self._pressure_before)
 
-    def lately(self, seconds: float = _WINDOW) -> Lately:
+    def recent(self, seconds: float = _WINDOW) -> RecentLoad:
         """Return how much of the last ``seconds`` this process could not run."""
         now = time.monotonic()
         self._sample(now)
@@ -104,7 +104,7 @@ class StallWatch:
         # Samples are a second apart: what is counted too little shows as stalls.
         inside = (limit for at, limit in self._samples if at >= begin)
         throttled = _since(self._latest[1], next(inside, self._latest[1]))
-        return Lately(now - begin, self.stalled(begin, now), throttled)
+        return RecentLoad(now - begin, self.stalled(begin, now), throttled)
 
     def _sample(self, now: float) -> None:
         """Remember how long a CPU limit has held us back so far, once a second."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
-from netduet.server.admission import Admission, Admitted
+from netduet.server.admission import Admission, AdmissionDecision
 from netduet.wire.errors import RemoteError
 from netduet.wire.untrusted import log_safe, recognise
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from netduet.server.counters import Counters
-    from netduet.server.tcp_connection import Session
+    from netduet.server.tcp_connection import TcpConnection
 
 PERIOD: Final = 10.0
 """Seconds between two lines about connections that a limit refused."""
 
 
-class Records:
+class AccessLog:
     """Counts and logs each session when its connection is gone; the refused in sum."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Records:
         self._refused = 0
         self._quiet_until = -PERIOD
 
-    def ended(self, session: Session) -> None:
+    def ended(self, session: TcpConnection) -> None:
         """Record a session whose connection is gone."""
         connection = session.connection
         counters = self._counters
@@ -40,7 +40,7 @@ class Records:
         counters.bytes_sent += connection.bytes_sent
         counters.frames_received += connection.frames_received
         counters.frames_sent += connection.frames_sent
-        if session.admitted is not Admitted.SERVED:
+        if session.admitted is not AdmissionDecision.SERVED:
             return
         if connection.plain:
             counters.plain += 1
@@ -54,12 +54,12 @@ class Records:
         else:
             self._log.info("connection.closed", **fields)
 
-    def refused(self, session: Session, now: float) -> None:
+    def refused(self, session: TcpConnection, now: float) -> None:
         """Say at once that a limit is reached, then only once a period, with a count.
 
         ``now`` is in seconds of any monotonic clock.
         """
-        if session.admitted is Admitted.TURNED_AWAY:
+        if session.admitted is AdmissionDecision.TURNED_AWAY:
             self._counters.turned_away += 1
         else:
             self._counters.refused += 1
@@ -80,7 +80,7 @@ class Records:
         self._refused = 0
 
 
-def _fields(session: Session) -> dict[str, Any]:
+def _fields(session: TcpConnection) -> dict[str, Any]:
     connection = session.connection
     fields: dict[str, Any] = {
         "client.address": session.peer[0],
@@ -111,7 +111,7 @@ def _fields(session: Session) -> dict[str, Any]:
     return fields
 
 
-def _dialect(session: Session) -> str:
+def _dialect(session: TcpConnection) -> str:
     if session.connection.plain:
         return "plain"
     # Nothing came, or bytes that began with the magic and went no further.
@@ -126,7 +126,7 @@ def _error(error: BaseException) -> dict[str, Any]:
     return {"error.type": type(error).__name__}
 
 
-def _is_health_check(session: Session) -> bool:
+def _is_health_check(session: TcpConnection) -> bool:
     """Tell the container's own check, every few seconds, from a peer: it asks nothing."""
     return (
         session.peer[0] in ("127.0.0.1", "::1")

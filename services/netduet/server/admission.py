@@ -19,7 +19,7 @@ RESERVED: Final = 64
 """Descriptors kept for listeners, logs, evidence and the interpreter."""
 
 
-class Admitted(Enum):
+class AdmissionDecision(Enum):
     """What becomes of a new connection."""
 
     SERVED = auto()
@@ -38,18 +38,18 @@ class Admission:
         self.open = 0
         self._by_client: dict[str, int] = {}
 
-    def enter(self, address: str) -> Admitted:
+    def enter(self, address: str) -> AdmissionDecision:
         """Count a connection in; pair every call with one of ``leave``."""
         self.open += 1
         mine = self._by_client.get(address, 0) + 1
         self._by_client[address] = mine
         if self.open > self.total + LOBBY or mine > self.per_client + LOBBY:
-            return Admitted.TURNED_AWAY
+            return AdmissionDecision.TURNED_AWAY
         if self.open > self.total:
-            return Admitted.REFUSED_TOTAL
+            return AdmissionDecision.REFUSED_TOTAL
         if mine > self.per_client:
-            return Admitted.REFUSED_CLIENT
-        return Admitted.SERVED
+            return AdmissionDecision.REFUSED_CLIENT
+        return AdmissionDecision.SERVED
 
     def leave(self, address: str) -> None:
         """Count a connection out."""
@@ -60,11 +60,11 @@ class Admission:
         else:
             del self._by_client[address]
 
-    def refusal(self, admitted: Admitted) -> RemoteError | None:
+    def refusal(self, admitted: AdmissionDecision) -> RemoteError | None:
         """Return what a framed peer is told that is not served; None when it is."""
-        if admitted is Admitted.SERVED:
+        if admitted is AdmissionDecision.SERVED:
             return None
-        mine = admitted is Admitted.REFUSED_CLIENT
+        mine = admitted is AdmissionDecision.REFUSED_CLIENT
         limit = self.per_client if mine else self.total
         whose = "from this address" if mine else "in all"
         return RemoteError(

@@ -17,19 +17,19 @@ from netduet import __version__
 from netduet.net import kernel
 from netduet.net.bind import BindError, Sockets, bind
 from netduet.runtime import logs
-from netduet.runtime.stall_monitor import StallWatch
-from netduet.server.access_log import Records
+from netduet.runtime.stall_monitor import StallMonitor
+from netduet.server.access_log import AccessLog
 from netduet.server.admission import Admission
-from netduet.server.context import Shared
+from netduet.server.context import ServerContext
 from netduet.server.counters import Counters
-from netduet.server.handlers import Behaviours, Identity, new_id
+from netduet.server.handlers import Handlers, ServerIdentity, new_id
 from netduet.server.ledger import Ledger
 from netduet.server.listener import Listener
-from netduet.server.recent_clients import Lately
-from netduet.server.tcp_connection import Session
-from netduet.server.udp_endpoint import DatagramEndpoint
-from netduet.server.udp_flow_counters import Flows
-from netduet.server.udp_streams import Streams
+from netduet.server.recent_clients import RecentClients
+from netduet.server.tcp_connection import TcpConnection
+from netduet.server.udp_endpoint import UdpEndpoint
+from netduet.server.udp_flow_counters import UdpFlowCounters
+from netduet.server.udp_streams import UdpStreams
 from netduet.wire.state_machine import Limits
 
 if TYPE_CHECKING:
@@ -100,17 +100,17 @@ class Server:
         self._settings = settings
         self._log = log
         self._counters = Counters()
-        self._stalls = StallWatch()
+        self._stalls = StallMonitor()
         admission = Admission(
             settings.max_connections,
             settings.max_connections_per_client or settings.max_connections,
             kernel.raise_descriptor_limit(),
         )
         ledger = Ledger(settings.ledger_size)
-        identity = Identity(
+        identity = ServerIdentity(
             settings.service, instance, new_id(), settings.node, settings.zone
         )
-        self._shared = Shared(
+        self._shared = ServerContext(
             limits=limits,
             refusal_limits=dataclasses.replace(
                 limits,
@@ -121,16 +121,16 @@ class Server:
             greeting=settings.greeting.encode(),
             write_buffer=settings.write_buffer,
             write_timeout=settings.write_timeout,
-            behaviours=Behaviours(identity, limits, ledger, self._stalls),
+            handlers=Handlers(identity, limits, ledger, self._stalls),
             ledger=ledger,
             admission=admission,
             counters=self._counters,
-            lately=Lately(),
-            records=Records(log, self._counters, admission),
-            sessions=set(),
+            recent_clients=RecentClients(),
+            access_log=AccessLog(log, self._counters, admission),
+            connections=set(),
         )
         self._identity = identity
-        self._streams = Streams(
+        self._streams = UdpStreams(
             identity.boot_id,
             most=settings.max_streams,
             each=min(settings.max_streams, settings.max_streams_per_client),
@@ -145,10 +145,10 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         listener = Listener(sockets.tcp, self._accept)
-        behaviours = self._shared.behaviours
-        flows = Flows()
+        behaviours = self._shared.handlers
+        flows = UdpFlowCounters()
         endpoints = [
-            DatagramEndpoint(sock, behaviours, self._counters, flows, self._streams)
+            UdpEndpoint(sock, behaviours, self._counters, flows, self._streams)
             for sock in sockets.udp
         ]
         async with self._stalls, self._admin(admin, sockets):
@@ -159,7 +159,7 @@ class Server:
             self._say_listening(sockets)
             await self._stop.wait()
             self._log.info(
-                "server.draining", **{"netduet.open": len(self._shared.sessions)}
+                "server.draining", **{"netduet.open": len(self._shared.connections)}
             )
             await _wait(self._leave, self._settings.shutdown_delay)
             await listener.stop(0.0 if self._leave.is_set() else _QUEUE_PATIENCE)
@@ -213,12 +213,12 @@ class Server:
         """Tell whether new work is welcome: no more from the first signal on."""
         return self._listens and not self._stop.is_set()
 
-    def _accept(self, descriptor: int | None) -> Session:
-        return Session(self._shared, descriptor)
+    def _accept(self, descriptor: int | None) -> TcpConnection:
+        return TcpConnection(self._shared, descriptor)
 
     async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let what is in flight finish in time; reset and count the rest."""
-        sessions = self._shared.sessions
+        sessions = self._shared.connections
         until = loop.time() + self._settings.drain_timeout
         while sessions and loop.time() < until and not self._leave.is_set():
             for session in [one for one in sessions if one.quiet]:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from netduet.server.access_log import Records
+    from netduet.server.access_log import AccessLog
     from netduet.server.admission import Admission
     from netduet.server.counters import Counters
-    from netduet.server.handlers import Behaviours
+    from netduet.server.handlers import Handlers
     from netduet.server.ledger import Ledger
-    from netduet.server.recent_clients import Lately
-    from netduet.server.tcp_connection import Session
+    from netduet.server.recent_clients import RecentClients
+    from netduet.server.tcp_connection import TcpConnection
     from netduet.wire.state_machine import Limits
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class ServerContext:
     """What all sessions of a server share. Times in seconds, sizes in bytes."""
 
     limits: Limits
@@ -25,10 +25,10 @@ class Shared:
     greeting: bytes
     write_buffer: int
     write_timeout: float
-    behaviours: Behaviours
+    handlers: Handlers
     ledger: Ledger
     admission: Admission
     counters: Counters
-    lately: Lately
-    records: Records
-    sessions: set[Session]
+    recent_clients: RecentClients
+    access_log: AccessLog
+    connections: set[TcpConnection]

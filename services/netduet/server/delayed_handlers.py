@@ -29,31 +29,31 @@ if TYPE_CHECKING:
 Request = SourceQuestion | HoldQuestion | CloseQuestion
 
 
-class Owner(Protocol):
+class RequestOwner(Protocol):
     """What requests need of the session whose they are."""
 
     loop: AbstractEventLoop
     connection: Connection
 
-    def hold_back(self) -> None:
+    def pause_reading(self) -> None:
         """Read nothing until all that is owed has left."""
 
-    def speak(self) -> None:
+    def flush(self) -> None:
         """Send what is to be sent, though nothing was read."""
 
-    def reset_when_said(self) -> None:
+    def reset_after_flush(self) -> None:
         """Reset the connection when all that is owed has left."""
 
     def end(self, how: str, by: str) -> None:
         """Say how the connection ends, and by whom; the first word counts."""
 
 
-class Requests:
+class DelayedHandlers:
     """The requests of one connection, and the timers of those that wait."""
 
     __slots__ = ("_farewell", "_owner", "_timers")
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: RequestOwner) -> None:
         """Bind to the session that is asked."""
         self._owner = owner
         self._timers: set[TimerHandle] = set()
@@ -66,7 +66,7 @@ class Requests:
             case SourceQuestion(size=size, seed=seed):
                 make = partial(payload_pattern.make, size, seed)
                 owner.connection.promise(Kind.SOURCE, make, frame_id)
-                owner.hold_back()
+                owner.pause_reading()
             case HoldQuestion(seconds=seconds, speak=speak):
                 self._spoke(frame_id, spoke=False)
                 if speak:
@@ -76,7 +76,7 @@ class Requests:
                 self._answer_close(request, frame_id)
             case CloseQuestion(how="reset"):
                 owner.end("asked.reset", "server")
-                owner.reset_when_said()
+                owner.reset_after_flush()
             case CloseQuestion():
                 self._farewell = (request, frame_id)
             case _:
@@ -101,7 +101,7 @@ class Requests:
         def due() -> None:
             self._timers.discard(timer)
             act()
-            self._owner.speak()
+            self._owner.flush()
 
         timer = self._owner.loop.call_later(delay, due)
         self._timers.add(timer)
@@ -113,7 +113,7 @@ class Requests:
         connection = self._owner.connection
         if connection.state is State.PARTED:
             self._answer_close(request, frame_id)
-            connection.part()
+            connection.half_close()
 
     def _answer_close(self, request: CloseQuestion, frame_id: int) -> None:
         pattern = payload_pattern.make(request.size, request.seed)

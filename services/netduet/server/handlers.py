@@ -27,7 +27,7 @@ from netduet.wire.messages import (
     LimitsNotice,
     ListenerReport,
     Open,
-    Report,
+    ServerReport,
     SinkAnswer,
     TcpInfo,
     Welcome,
@@ -36,7 +36,7 @@ from netduet.wire.messages import (
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.runtime.stall_monitor import StallMonitor
     from netduet.server.ledger import Ledger
     from netduet.wire.state_machine import Limits
 
@@ -47,7 +47,7 @@ _HOST_AGE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ServerIdentity:
     """Who answers, and where: ``boot_id`` is new at each start, 128 random bits in hex."""
 
     service: str
@@ -58,18 +58,22 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class RequestOrigin:
     """The connection on which a question came: its descriptor, and its listener's."""
 
     descriptor: int
     listener: int | None
 
 
-class Behaviours:
+class Handlers:
     """The answers of one server."""
 
     def __init__(
-        self, identity: Identity, limits: Limits, ledger: Ledger, stalls: StallWatch
+        self,
+        identity: ServerIdentity,
+        limits: Limits,
+        ledger: Ledger,
+        stalls: StallMonitor,
     ) -> None:
         """Bind what the answers are made of."""
         self.identity = identity
@@ -85,7 +89,7 @@ class Behaviours:
         self._host_read_at = -_HOST_AGE
         self.listen_drops_before = kernel.listen_drops()
         """Of the network namespace, before this server listened."""
-        self.answers: dict[Kind, Callable[[BaseModel, Asker], BaseModel]] = {
+        self.answers: dict[Kind, Callable[[BaseModel, RequestOrigin], BaseModel]] = {
             Kind.REPORT: self._report,
             Kind.LEDGER: self._find,
             Kind.INSPECT: self._inspect,
@@ -112,13 +116,13 @@ class Behaviours:
             zone=self.identity.zone,
         )
 
-    def _report(self, _question: BaseModel, asker: Asker) -> Report:
+    def _report(self, _question: BaseModel, asker: RequestOrigin) -> ServerReport:
         info = kernel.tcp_info(asker.descriptor)
         drops = backlog = None
         if asker.listener is not None:
             drops = kernel.openings_dropped(asker.listener, self.listen_drops_before)
             backlog = kernel.accept_queue(asker.listener)
-        return Report(
+        return ServerReport(
             instance=self.identity.instance,
             connection=None if info is None else TcpInfo.model_validate(info),
             listener=ListenerReport(drops=drops, backlog=backlog),
@@ -142,14 +146,14 @@ class Behaviours:
         changed_at = payload_pattern.changed_at(payload)
         return SinkAnswer(received=len(payload), changed_at=changed_at)
 
-    def _inspect(self, question: BaseModel, _asker: Asker) -> Inspection:
+    def _inspect(self, question: BaseModel, _asker: RequestOrigin) -> Inspection:
         asked = cast("InspectQuestion", question)
         entry = self._ledger.find(asked.conn_id)
         info = None
         if entry is not None and entry.descriptor is not None:
             info = kernel.tcp_info(entry.descriptor())
         window = asked.window
-        lately = self._stalls.lately(*(() if window is None else (window,)))
+        lately = self._stalls.recent(*(() if window is None else (window,)))
         return Inspection(
             instance=self.identity.instance,
             connection=None if info is None else TcpInfo.model_validate(info),
@@ -158,7 +162,7 @@ class Behaviours:
             throttled=lately.throttled,
         )
 
-    def _find(self, question: BaseModel, _asker: Asker) -> LedgerAnswer:
+    def _find(self, question: BaseModel, _asker: RequestOrigin) -> LedgerAnswer:
         # The wire has decoded the question by its kind.
         conn_id = cast("LedgerQuestion", question).conn_id
         entry = self._ledger.find(conn_id)

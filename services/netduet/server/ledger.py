@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Entry:
+class ConnectionEntry:
     """One connection. ``opened_at`` is Unix time, ``opened`` and ``closed`` monotonic.
 
     While ``connection`` is there its counters are live; ``close`` freezes them.
@@ -74,18 +74,18 @@ class Ledger:
     def __init__(self, size: int) -> None:
         """Start empty."""
         self._size = size
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[str, ConnectionEntry] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many connections are remembered."""
         return len(self._entries)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ConnectionEntry) -> None:
         """Remember a connection; forget the oldest one beyond the size."""
         self._entries[entry.conn_id] = entry
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
-    def find(self, conn_id: str) -> Entry | None:
+    def find(self, conn_id: str) -> ConnectionEntry | None:
         """Return the entry, or None when it was never here or is forgotten."""
         return self._entries.get(conn_id)

@@ -13,7 +13,7 @@ from netduet.net import kernel
 from netduet.net.bind import BindError, reason
 
 if TYPE_CHECKING:
-    from netduet.server.tcp_connection import Session
+    from netduet.server.tcp_connection import TcpConnection
 
 _HANDSHAKE: Final = 0.25
 """Seconds from a SYN that was heard to the end of its handshake, on most paths.
@@ -32,7 +32,9 @@ class Listener:
     """Accepts on the TCP sockets, a session for each connection."""
 
     def __init__(
-        self, sockets: list[socket.socket], accept: Callable[[int | None], Session]
+        self,
+        sockets: list[socket.socket],
+        accept: Callable[[int | None], TcpConnection],
     ) -> None:
         """Take over bound sockets; ``accept`` gets the descriptor that accepted."""
         self._sockets = sockets

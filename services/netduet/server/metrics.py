@@ -19,11 +19,11 @@ from netduet.server.recent_clients import WINDOW
 
 if TYPE_CHECKING:
     from netduet.net.bind import Sockets
-    from netduet.runtime.stall_monitor import StallWatch
-    from netduet.server.context import Shared
-    from netduet.server.handlers import Identity
-    from netduet.server.tcp_connection import Session
-    from netduet.server.udp_streams import Streams
+    from netduet.runtime.stall_monitor import StallMonitor
+    from netduet.server.context import ServerContext
+    from netduet.server.handlers import ServerIdentity
+    from netduet.server.tcp_connection import TcpConnection
+    from netduet.server.udp_streams import UdpStreams
 
 
 class ServerMetrics(Collector):
@@ -31,11 +31,11 @@ class ServerMetrics(Collector):
 
     def __init__(
         self,
-        shared: Shared,
-        streams: Streams,
-        stalls: StallWatch,
+        shared: ServerContext,
+        streams: UdpStreams,
+        stalls: StallMonitor,
         sockets: Sockets,
-        identity: Identity,
+        identity: ServerIdentity,
     ) -> None:
         """Bind what is counted."""
         self._shared = shared
@@ -73,7 +73,7 @@ class ServerMetrics(Collector):
             "netduet_clients_recently",
             "Client addresses, other than this host's own, that opened a framed connection "
             f"in the last {WINDOW:g} seconds; 1,024 at most.",
-            shared.lately.count(time.monotonic()),
+            shared.recent_clients.count(time.monotonic()),
         )
         ended = CounterMetricFamily(
             "netduet_connections_ended",
@@ -143,7 +143,7 @@ class ServerMetrics(Collector):
             "Openings of connections, and datagrams, that the sockets had no room for.",
             labels=["transport"],
         )
-        before = self._shared.behaviours.listen_drops_before
+        before = self._shared.handlers.listen_drops_before
         openings = partial(kernel.openings_dropped, before=before)
         for transport, sockets, read in (
             ("tcp", self._sockets.tcp, openings),
@@ -155,8 +155,8 @@ class ServerMetrics(Collector):
                 dropped.add_metric([transport], sum(known))
         yield dropped
 
-    def _open(self) -> Iterator[Session]:
-        yield from self._shared.sessions
+    def _open(self) -> Iterator[TcpConnection]:
+        yield from self._shared.connections
 
 
 def _counter(name: str, said: str, value: float) -> Metric:

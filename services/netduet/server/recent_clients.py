@@ -12,7 +12,7 @@ MOST: Final = 1024
 """Clients that are remembered; the one that was silent for longest goes first."""
 
 
-class Lately:
+class RecentClients:
     """When each client was heard last, by its address. Pure."""
 
     def __init__(self, most: int = MOST) -> None:

@@ -10,29 +10,29 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from netduet.server.admission import Admitted
-from netduet.server.delayed_handlers import Request, Requests
-from netduet.server.handlers import Address, Asker, new_id
-from netduet.server.ledger import Entry
-from netduet.server.write_control import Sending
+from netduet.server.admission import AdmissionDecision
+from netduet.server.delayed_handlers import DelayedHandlers, Request
+from netduet.server.handlers import Address, RequestOrigin, new_id
+from netduet.server.ledger import ConnectionEntry
+from netduet.server.write_control import WriteControl
 from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
-    Asked,
     DataReceived,
     EchoReceived,
     EndReceived,
     EofReceived,
     Event,
     Expired,
-    Greeted,
+    GreetingReceived,
     OpenReceived,
     PeerFailed,
+    RequestReceived,
 )
 from netduet.wire.state_machine import Role, State
 
 if TYPE_CHECKING:
-    from netduet.server.context import Shared
+    from netduet.server.context import ServerContext
 
 _QUIET: Final = 1.0
 """Seconds without a byte after which a drain no longer waits for a peer."""
@@ -40,7 +40,7 @@ _QUIET: Final = 1.0
 _ENDING: Final = frozenset({State.GREETED, State.LINGER})
 
 
-class Session(Sending):
+class TcpConnection(WriteControl):
     """A connection that was accepted."""
 
     __slots__ = (
@@ -54,11 +54,11 @@ class Session(Sending):
         "peer",
     )
 
-    def __init__(self, shared: Shared, listener: int | None) -> None:
+    def __init__(self, shared: ServerContext, listener: int | None) -> None:
         """Prepare; ``listener`` is the descriptor of the socket that accepts."""
         super().__init__(shared)
-        self._entry: Entry | None = None
-        self._requests: Requests | None = None
+        self._entry: ConnectionEntry | None = None
+        self._requests: DelayedHandlers | None = None
         self._heard = 0.0
         self.listener = listener
         self.began = 0.0
@@ -76,7 +76,7 @@ class Session(Sending):
         self._heard = now = self.loop.time()
         self.admitted = shared.admission.enter(self.peer[0])
         shared.counters.accepted += 1
-        shared.sessions.add(self)
+        shared.connections.add(self)
         refusal = shared.admission.refusal(self.admitted)
         self.connection = Connection(
             Role.SERVER,
@@ -87,8 +87,8 @@ class Session(Sending):
         )
         self._transport.set_write_buffer_limits(high=shared.write_buffer)
         if refusal is not None:
-            shared.records.refused(self, now)
-        if self.admitted is Admitted.TURNED_AWAY:
+            shared.access_log.refused(self, now)
+        if self.admitted is AdmissionDecision.TURNED_AWAY:
             self.end("refused", "server")
             self._reset()
         else:
@@ -128,8 +128,8 @@ class Session(Sending):
         if self._entry is not None:
             self._entry.close(time.monotonic(), self.ended or "", self.ended_by or "")
         shared.admission.leave(self.peer[0])
-        shared.sessions.discard(self)
-        shared.records.ended(self)
+        shared.connections.discard(self)
+        shared.access_log.ended(self)
 
     # What the server and its records ask
 
@@ -176,17 +176,17 @@ class Session(Sending):
         match event:
             case OpenReceived(message, frame_id):
                 self._open()
-                conn_id = cast("Entry", self._entry).conn_id
-                welcome = shared.behaviours.welcome(
+                conn_id = cast("ConnectionEntry", self._entry).conn_id
+                welcome = shared.handlers.welcome(
                     message, conn_id, self.peer, self.local
                 )
                 self.connection.welcome(welcome, frame_id)
-            case Asked():
+            case RequestReceived():
                 self._answer(event)
             case DataReceived(kind, payload, frame_id):
-                arrived = shared.behaviours.sink(payload)
+                arrived = shared.handlers.sink(payload)
                 self.connection.answer(kind, arrived, frame_id)
-            case Greeted():
+            case GreetingReceived():
                 self.end("greeted", "server")
             case EndReceived():
                 self.end("end", "client")
@@ -204,20 +204,20 @@ class Session(Sending):
             case _:  # only a client's connection emits the others
                 pass
 
-    def _answer(self, asked: Asked) -> None:
+    def _answer(self, asked: RequestReceived) -> None:
         """Answer at once what can be; the rest is a request that takes time."""
-        answers = self._shared.behaviours.answers
+        answers = self._shared.handlers.answers
         if asked.kind in answers:
-            asker = Asker(self._descriptor(), self.listener)
+            asker = RequestOrigin(self._descriptor(), self.listener)
             answer = answers[asked.kind](asked.message, asker)
             self.connection.answer(asked.kind, answer, asked.id)
             return
         if self._requests is None:
-            self._requests = Requests(self)
+            self._requests = DelayedHandlers(self)
         self._requests.take(cast("Request", asked.message), asked.id)
 
     def _open(self) -> None:
-        self._entry = Entry(
+        self._entry = ConnectionEntry(
             new_id(),
             self.peer,
             time.time(),
@@ -227,7 +227,7 @@ class Session(Sending):
         )
         self._shared.ledger.add(self._entry)
         if self.peer[0] != self.local[0]:  # not from this very host: its health check
-            self._shared.lately.heard(self.peer[0], self.loop.time())
+            self._shared.recent_clients.heard(self.peer[0], self.loop.time())
 
     # Timers
 

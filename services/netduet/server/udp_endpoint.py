@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from netduet.net import kernel
-from netduet.server.handlers import Address, Behaviours, new_id
-from netduet.server.udp_streams import Way
+from netduet.server.handlers import Address, Handlers, new_id
+from netduet.server.udp_streams import ReplyPath
 from netduet.wire import datagram, udp_count, udp_stream
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import MAGIC, Frame, Kind
@@ -18,8 +18,8 @@ from netduet.wire.messages import Open, decode
 
 if TYPE_CHECKING:
     from netduet.server.counters import Counters
-    from netduet.server.udp_flow_counters import Flows
-    from netduet.server.udp_streams import Streams
+    from netduet.server.udp_flow_counters import UdpFlowCounters
+    from netduet.server.udp_streams import UdpStreams
     from netduet.wire.udp_stream import StreamAnswer
 
 _BATCH: Final = 64
@@ -39,7 +39,7 @@ TAKEN: Final = b""
 Ancillary = list[tuple[int, int, bytes]]
 
 
-class DatagramEndpoint:
+class UdpEndpoint:
     """Answers the datagrams of one socket.
 
     The destination of each datagram is taken from its packet information and is
@@ -50,10 +50,10 @@ class DatagramEndpoint:
     def __init__(
         self,
         sock: socket.socket,
-        behaviours: Behaviours,
+        behaviours: Handlers,
         counters: Counters,
-        flows: Flows,
-        under_way: Streams,
+        flows: UdpFlowCounters,
+        under_way: UdpStreams,
     ) -> None:
         """Take over a bound, non-blocking socket."""
         self._flows = flows
@@ -153,7 +153,7 @@ class DatagramEndpoint:
             if frame is None:
                 return None
             question = udp_stream.parse_question(frame.payload, frame.id)
-            way = Way((peer[0], peer[1]), send, self._drops)
+            way = ReplyPath((peer[0], peer[1]), send, self._drops)
             told = self._streams.take(question, way, time.monotonic(), frame.id)
         except RemoteError as error:
             return datagram.failure(error, len(data))

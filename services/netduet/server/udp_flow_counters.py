@@ -18,20 +18,20 @@ Address = tuple[str, int]
 
 
 @dataclass(slots=True)
-class _Flow:
+class _FlowCounter:
     dropped_before: int | None
     tally: Tally = field(default_factory=Tally)
     answered: int = 0
 
 
-class Flows:
+class UdpFlowCounters:
     """The tallies of the latest flows, by who sends them and the flow's number."""
 
     def __init__(self, most: int = MOST) -> None:
         """Start empty."""
         self._most = most
-        self._flows: OrderedDict[tuple[Address, int], _Flow] = OrderedDict()
-        self._last: _Flow | None = None
+        self._flows: OrderedDict[tuple[Address, int], _FlowCounter] = OrderedDict()
+        self._last: _FlowCounter | None = None
 
     def __len__(self) -> int:
         """Return how many flows are remembered."""
@@ -58,7 +58,7 @@ class Flows:
         key = (peer, question.flow)
         flow = self._flows.get(key)
         if flow is None:
-            flow = self._flows[key] = _Flow(dropped)
+            flow = self._flows[key] = _FlowCounter(dropped)
             if len(self._flows) > self._most:
                 self._flows.popitem(last=False)
         self._flows.move_to_end(key)

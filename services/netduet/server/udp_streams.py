@@ -12,18 +12,18 @@ from typing import Final
 
 from netduet.wire import udp_stream
 from netduet.wire.errors import Code, RemoteError
-from netduet.wire.sequence import Gaps
+from netduet.wire.sequence import SequenceGaps
 from netduet.wire.udp_stream import (
     COOKIE_AGE,
     GAPS,
     LEASE,
     Challenge,
-    End,
+    EndReason,
     StreamAnswer,
+    StreamEnd,
     StreamFlag,
     StreamQuestion,
-    Told,
-    Why,
+    StreamStatus,
 )
 
 MOST: Final = 64
@@ -36,7 +36,7 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ReplyPath:
     """Where a question came from: ``send`` sends there, and tells whether that left.
 
     ``drops`` tells how many datagrams the socket has had no room for, None if unknown.
@@ -48,9 +48,9 @@ class Way:
 
 
 @dataclass(slots=True)
-class _Stream:
+class _UdpStream:
     flow: int
-    way: Way
+    way: ReplyPath
     cookie: bytes
     period: float
     begin: float
@@ -58,13 +58,13 @@ class _Stream:
     until: float
     run: int
     number: int = 0
-    arrived: Gaps = field(default_factory=Gaps)
+    arrived: SequenceGaps = field(default_factory=SequenceGaps)
     timer: asyncio.TimerHandle | None = None
 
-    def told(self, now: float) -> Told:
+    def told(self, now: float) -> StreamStatus:
         """Return the next datagram."""
         arrived = self.arrived
-        return Told(
+        return StreamStatus(
             self.flow,
             self.run,
             self.number,
@@ -80,7 +80,7 @@ class _Stream:
         )
 
 
-class Streams:
+class UdpStreams:
     """The streams of one server, on all its sockets."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Streams:
         self.refused = {"total": 0, "client": 0}
         """How often there was no room, by the limit: all streams, or one address's."""
         self._each = each
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, _UdpStream] = {}
         self._over = False
 
     def __len__(self) -> int:
@@ -108,7 +108,7 @@ class Streams:
     def take(
         self,
         question: StreamQuestion,
-        way: Way,
+        way: ReplyPath,
         now: float,
         frame_id: int = 0,
     ) -> StreamAnswer | None:
@@ -137,9 +137,9 @@ class Streams:
         if question.flags & StreamFlag.STOP:
             if stream is not None:
                 self._forget(stream)
-            return End(question.flow, Why.STOPPED)
+            return StreamEnd(question.flow, EndReason.STOPPED)
         if self._over:
-            return End(question.flow, Why.DRAINING)
+            return StreamEnd(question.flow, EndReason.DRAINING)
         if stream is None:
             stream = self._begin(question, way, now, frame_id)
         stream.way, stream.cookie = way, question.cookie
@@ -152,7 +152,7 @@ class Streams:
         """End all of them, and say so: the server is shutting down."""
         self._over = True
         for stream in list(self._streams.values()):
-            self._end(stream, Why.DRAINING)
+            self._end(stream, EndReason.DRAINING)
 
     def _cookie(self, peer: Address, flow: int, age: int) -> bytes:
         return udp_stream.cookie(self._secret, *peer, flow, age)
@@ -160,10 +160,10 @@ class Streams:
     def _begin(
         self,
         question: StreamQuestion,
-        way: Way,
+        way: ReplyPath,
         now: float,
         frame_id: int,
-    ) -> _Stream:
+    ) -> _UdpStream:
         theirs = sum(one.way.peer[0] == way.peer[0] for one in self._streams.values())
         full = len(self._streams) >= self.most
         if full or theirs >= self._each:
@@ -172,7 +172,7 @@ class Streams:
             message = f"{limit} streams are under way: no more"
             facts: dict[str, int | str] = {"limit": limit}
             raise RemoteError(Code.TOO_MANY_CONNECTIONS, message, facts, frame_id)
-        stream = _Stream(
+        stream = _UdpStream(
             question.flow,
             way,
             question.cookie,
@@ -187,11 +187,11 @@ class Streams:
         stream.timer = loop.call_soon(self._turn, stream)  # type: ignore[assignment]  # both can be cancelled
         return stream
 
-    def _turn(self, stream: _Stream) -> None:
+    def _turn(self, stream: _UdpStream) -> None:
         """Send the next one, if its time has come; what was missed is not caught up."""
         now = time.monotonic()
         if now > stream.until:
-            self._end(stream, Why.LEASE)
+            self._end(stream, EndReason.LEASE)
             return
         if now >= stream.due:
             # One that does not leave takes no number: it is not for the network to lose.
@@ -204,11 +204,11 @@ class Streams:
         loop = asyncio.get_running_loop()
         stream.timer = loop.call_later(delay, self._turn, stream)
 
-    def _end(self, stream: _Stream, why: Why) -> None:
+    def _end(self, stream: _UdpStream, why: EndReason) -> None:
         self._forget(stream)
-        stream.way.send(End(stream.flow, why))
+        stream.way.send(StreamEnd(stream.flow, why))
 
-    def _forget(self, stream: _Stream) -> None:
+    def _forget(self, stream: _UdpStream) -> None:
         if stream.timer is not None:
             stream.timer.cancel()
         self._streams.pop(stream.flow, None)

@@ -15,7 +15,7 @@ from netduet.wire.connection import SEND_EOF
 from netduet.wire.state_machine import State
 
 if TYPE_CHECKING:
-    from netduet.server.context import Shared
+    from netduet.server.context import ServerContext
     from netduet.wire.connection import Connection
 
 GRACE: Final = 0.1
@@ -25,7 +25,7 @@ _LOOKS: Final = 4
 """How often in a write timeout to look whether the peer reads."""
 
 
-class Sending(asyncio.Protocol):
+class WriteControl(asyncio.Protocol):
     """What leaves on one connection, and when it is judged or closed."""
 
     __slots__ = (
@@ -50,7 +50,7 @@ class Sending(asyncio.Protocol):
     connection: Connection
     loop: asyncio.AbstractEventLoop
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: ServerContext) -> None:
         self._shared = shared
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -83,21 +83,21 @@ class Sending(asyncio.Protocol):
 
     # What is said of its own accord
 
-    def hold_back(self) -> None:
+    def pause_reading(self) -> None:
         """Read nothing until all that is owed has left."""
         if self._paused_at is None:
             self._stop_reading(self.loop.time())
             self.loop.call_soon(self._go_on)
 
-    def speak(self) -> None:
+    def flush(self) -> None:
         """Send what is to be sent, though nothing was read."""
         if self._paused_at is None:
             self._flush(self.loop.time())
 
-    def reset_when_said(self) -> None:
+    def reset_after_flush(self) -> None:
         """Reset the connection when all that is owed has left."""
         self._doomed = True
-        self.hold_back()
+        self.pause_reading()
 
     def end(self, how: str, by: str) -> None:
         """Keep the first cause: what follows it is only how the end went."""

@@ -21,7 +21,7 @@ class InconclusiveError(AssertionError):
     """Nothing was shown either way: no PASS, and no FAIL of the network."""
 
 
-class Report(json_report.Report):
+class Report(json_report.ReportDocument):
     """What `netduet check --json` printed; ``str`` of it is what a person reads.
 
     Its fields are those of docs/report.schema.json. Times are seconds, sizes bytes.

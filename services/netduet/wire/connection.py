@@ -28,17 +28,17 @@ from netduet.wire import echo, frames, timeouts
 from netduet.wire.echo import PEEK
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
-    Asked,
     EchoReceived,
     EofReceived,
     Event,
     Expired,
-    Greeted,
+    GreetingReceived,
     PlainReceived,
+    RequestReceived,
 )
 from netduet.wire.frames import ANSWER, HEADER, HEADER_SIZE, MAGIC, Kind
 from netduet.wire.messages import HoldQuestion
-from netduet.wire.receiver import Incoming
+from netduet.wire.receiver import Receiver
 from netduet.wire.sender import SEND_EOF
 from netduet.wire.state_machine import Input, Limits, Role, State
 
@@ -48,7 +48,7 @@ _DEAF: Final = frozenset({State.PARTING, State.PARTED, State.LINGER, State.CLOSE
 """States in which bytes mean nothing any more."""
 
 
-class Connection(Incoming):
+class Connection(Receiver):
     """The protocol of one TCP connection, for either end.
 
     Feed it with ``receive_data``, ``receive_eof`` and, when ``deadline`` has
@@ -139,7 +139,7 @@ class Connection(Incoming):
         if state is State.START and self.role is Role.SERVER:
             self.plain = True
             self._send(self.greeting)
-            events.append(Greeted())
+            events.append(GreetingReceived())
         elif self._inside():
             what = "the opening" if self.state is State.OPENING else "a frame"
             message = f"the stream ended inside {what}"
@@ -203,7 +203,7 @@ class Connection(Incoming):
         self._send(self.greeting)
         self._end_sending()
         self.deadline = now + self.limits.plain_linger
-        return [Greeted(), *self._take_greeted(data, now)]
+        return [GreetingReceived(), *self._take_greeted(data, now)]
 
     def _take_greeted(self, data: bytes, _now: float) -> list[Event]:
         room = self.limits.max_text + 1 - len(self.text)
@@ -288,7 +288,7 @@ class Connection(Incoming):
             events += self._discard(end - taken)
             return events
         self._keep(data[offset:], wanted, now, begins=offset > 0)
-        if offset == end and type(events[-1]) is Asked:
+        if offset == end and type(events[-1]) is RequestReceived:
             question = events[-1].message
             if isinstance(question, HoldQuestion):  # nothing came behind it yet
                 self.deadline = now + question.seconds + self._idle

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from netduet.wire import frames
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import ANSWER, FLAGS_OFFSET, HEADER_SIZE, MAGIC, Frame, Kind
-from netduet.wire.messages import Failure, encode
+from netduet.wire.messages import ErrorMessage, encode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -43,7 +43,7 @@ def answer(
 
 def failure(error: RemoteError, room: int) -> bytes | None:
     """Return the ERROR datagram that answers a breach, or None when it has no room."""
-    return answer(Kind.ERROR, Failure.of(error), error.frame_id, room)
+    return answer(Kind.ERROR, ErrorMessage.of(error), error.frame_id, room)
 
 
 def parse(data: bytes) -> Frame | None:

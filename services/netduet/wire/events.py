@@ -9,11 +9,11 @@ from pydantic import BaseModel
 
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import Kind
-from netduet.wire.messages import Failure, Open, Welcome
+from netduet.wire.messages import ErrorMessage, Open, Welcome
 
 
 @dataclass(frozen=True, slots=True)
-class Greeted:
+class GreetingReceived:
     """Server: the peer speaks plain; its greeting is queued."""
 
 
@@ -59,7 +59,7 @@ class EchoReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestReceived:
     """Server: a control question of a kind; answer it with ``Connection.answer``."""
 
     kind: Kind
@@ -68,7 +68,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnswerReceived:
     """Client: the answer to a control question."""
 
     kind: Kind
@@ -97,7 +97,7 @@ class ErrorReceived:
     ``id`` is that of the frame at fault, 0 when none is.
     """
 
-    message: Failure
+    message: ErrorMessage
     id: int = 0
 
 
@@ -121,13 +121,13 @@ class Expired:
 
 
 Event = (
-    Greeted
+    GreetingReceived
     | PlainReceived
     | OpenReceived
     | WelcomeReceived
     | EchoReceived
-    | Asked
-    | Answered
+    | RequestReceived
+    | AnswerReceived
     | DataReceived
     | EndReceived
     | ErrorReceived

@@ -91,7 +91,7 @@ class Welcome(_Answer):
         return fields
 
 
-class Failure(_Answer):
+class ErrorMessage(_Answer):
     """What an ERROR frame says: the breach, in a code, in words, in numbers."""
 
     code: Text
@@ -99,7 +99,7 @@ class Failure(_Answer):
     facts: dict[Text, int | Text] = {}
 
     @classmethod
-    def of(cls, error: RemoteError) -> Failure:
+    def of(cls, error: RemoteError) -> ErrorMessage:
         """Say what this error is, in texts of bounded length."""
         facts = {
             name: fact[:MAX_TEXT] if isinstance(fact, str) else fact
@@ -181,7 +181,7 @@ class HostReport(_Answer):
     cpu_pressure: Seconds | None
 
 
-class Report(_Answer):
+class ServerReport(_Answer):
     """The server's evidence about this connection, its listener and itself."""
 
     instance: Text
@@ -310,7 +310,7 @@ QUESTIONS: Final[dict[int, type[BaseModel]]] = {
 }
 ANSWERS: Final[dict[int, type[BaseModel]]] = {
     Kind.OPEN: Welcome,
-    Kind.REPORT: Report,
+    Kind.REPORT: ServerReport,
     Kind.LEDGER: LedgerAnswer,
     Kind.SINK: SinkAnswer,
     Kind.HOLD: HoldAnswer,

@@ -9,13 +9,13 @@ from pydantic import BaseModel
 from netduet.wire import frames, request_limits
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
-    Answered,
-    Asked,
+    AnswerReceived,
     DataReceived,
     EndReceived,
     ErrorReceived,
     Event,
     OpenReceived,
+    RequestReceived,
     WelcomeReceived,
 )
 from netduet.wire.frames import ANSWER, MAGIC, Kind
@@ -23,16 +23,16 @@ from netduet.wire.messages import (
     ANSWERS,
     QUESTIONS,
     CloseQuestion,
-    Failure,
+    ErrorMessage,
     Open,
     Welcome,
     decode,
 )
-from netduet.wire.sender import Outgoing
+from netduet.wire.sender import Sender
 from netduet.wire.state_machine import ACCEPTED, Input, Limits, Role, State
 
 
-class Incoming(Outgoing):
+class Receiver(Sender):
     """What one end is told, frame by frame."""
 
     __slots__ = ("_accepted", "_parting", "questions", "refusal")
@@ -58,7 +58,7 @@ class Incoming(Outgoing):
         if kind == Kind.END:
             return self._take_end(flags, frame_id, payload)
         if kind == Kind.ERROR:
-            failure = decode(Failure, payload, frame_id)
+            failure = decode(ErrorMessage, payload, frame_id)
             self._move(Input.FAULT)
             return ErrorReceived(failure, frame_id)
         self._count_question(frame_id)
@@ -69,11 +69,11 @@ class Incoming(Outgoing):
         if kind == Kind.OPEN:
             return self._opened(message, frame_id)
         if flags & ANSWER:
-            return Answered(Kind(kind), message, frame_id)
+            return AnswerReceived(Kind(kind), message, frame_id)
         request_limits.judge(message, self.limits, frame_id)
         if isinstance(message, CloseQuestion):
             self._close_asked(message)
-        return Asked(Kind(kind), message, frame_id)
+        return RequestReceived(Kind(kind), message, frame_id)
 
     def _count_question(self, frame_id: int) -> None:
         self.questions += 1

@@ -11,14 +11,14 @@ from netduet.wire import echo, frames
 from netduet.wire.errors import LocalError, RemoteError
 from netduet.wire.events import EchoReceived, PeerFailed
 from netduet.wire.frames import ANSWER, FLAGS_OFFSET, MAGIC, MAX_CONTROL, Kind
-from netduet.wire.messages import Failure, Open, Welcome, encode
+from netduet.wire.messages import ErrorMessage, Open, Welcome, encode
 from netduet.wire.state_machine import TRANSITIONS, Input, Limits, Role, State
 
 SEND_EOF: Final = b""
 """In ``data_to_send``: end the sending side here."""
 
 
-class Outgoing:
+class Sender:
     """What one end sends, and the state that both halves of a connection share.
 
     The end of the sending is kept apart from the queue: what is answered while
@@ -71,7 +71,7 @@ class Outgoing:
         """
         out = self._out
         if self._owing:
-            out = self._redeem()
+            out = self._send_promised()
             if self._owing:
                 return out
             out += self._out
@@ -129,7 +129,7 @@ class Outgoing:
         if self.state in (State.OPENING, State.OPEN):
             self._fail(error, now)
 
-    def part(self) -> None:
+    def half_close(self) -> None:
         """Server: end the connection, whose other side has ended already."""
         self._demand(Role.SERVER, State.PARTED)
         self._move(Input.END)
@@ -183,7 +183,7 @@ class Outgoing:
         return PeerFailed(error)
 
     def _end_with_error(self, error: RemoteError) -> None:
-        said = encode(Failure.of(error))
+        said = encode(ErrorMessage.of(error))
         last = frames.serialize(Kind.ERROR, said, id=error.frame_id)
         self._end_sending(last if self.bytes_sent else MAGIC + last)
 
@@ -200,7 +200,7 @@ class Outgoing:
 
     # Small parts
 
-    def _redeem(self) -> list[bytes | bytearray]:
+    def _send_promised(self) -> list[bytes | bytearray]:
         """Make the next promised answer; return it behind what goes before it."""
         out, make = self._owing.pop(0)
         frame = make()

@@ -16,7 +16,7 @@ MOST: Final = 128
 Gap = tuple[int, int]
 
 
-class Gaps:
+class SequenceGaps:
     """Numbers that arrive in any order, from ``first`` on or from whichever comes first.
 
     ``first`` is the lowest number that has arrived, ``next`` follows the highest;

@@ -64,7 +64,7 @@ class StreamFlag(IntFlag):
 PLAIN: Final = StreamFlag(0)
 
 
-class What(IntEnum):
+class AnswerType(IntEnum):
     """What a server's datagram is."""
 
     CHALLENGE = 1
@@ -72,7 +72,7 @@ class What(IntEnum):
     END = 3
 
 
-class Why(IntEnum):
+class EndReason(IntEnum):
     """Why a stream ended."""
 
     STOPPED = 1
@@ -110,11 +110,11 @@ class Challenge:
 
     def serialize(self) -> bytes:
         """Return the payload."""
-        return _CHALLENGE.pack(self.flow, What.CHALLENGE, self.cookie, self.boot)
+        return _CHALLENGE.pack(self.flow, AnswerType.CHALLENGE, self.cookie, self.boot)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StreamStatus:
     """A datagram of the server's stream.
 
     ``run`` is new whenever the server begins a stream; ``number`` counts what it has
@@ -144,7 +144,7 @@ class Told:
         numbers = (self.received, self.duplicated, self.late)
         head = _TOLD.pack(
             self.flow,
-            What.TOLD,
+            AnswerType.TOLD,
             self.run,
             self.number,
             self.time,
@@ -159,18 +159,18 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class StreamEnd:
     """The end of a stream."""
 
     flow: int
-    why: Why
+    why: EndReason
 
     def serialize(self) -> bytes:
         """Return the payload."""
-        return _END.pack(self.flow, What.END, self.why)
+        return _END.pack(self.flow, AnswerType.END, self.why)
 
 
-StreamAnswer = Challenge | Told | End
+StreamAnswer = Challenge | StreamStatus | StreamEnd
 
 
 def cookie(secret: bytes, host: str, port: int, flow: int, age: int) -> bytes:
@@ -215,18 +215,18 @@ def parse_answer(payload: bytes) -> StreamAnswer | None:
     if len(payload) < _HEAD.size:
         return None
     flow, what = _HEAD.unpack_from(payload)
-    if what == What.CHALLENGE and len(payload) == _CHALLENGE.size:
+    if what == AnswerType.CHALLENGE and len(payload) == _CHALLENGE.size:
         _, _, shown, boot = _CHALLENGE.unpack(payload)
         return Challenge(flow, shown, boot)
-    if what == What.TOLD and len(payload) >= TOLD_SIZE:
+    if what == AnswerType.TOLD and len(payload) >= TOLD_SIZE:
         return _told(payload)
-    if what == What.END and len(payload) == _END.size:
+    if what == AnswerType.END and len(payload) == _END.size:
         why = payload[-1]
-        return End(flow, Why(why)) if why in set(Why) else None
+        return StreamEnd(flow, EndReason(why)) if why in set(EndReason) else None
     return None
 
 
-def _told(payload: bytes) -> Told | None:
+def _told(payload: bytes) -> StreamStatus | None:
     """Return what is told, unless its numbers contradict each other.
 
     The gaps are sorted ranges from ``since`` on, and nothing is from ``next`` on.
@@ -243,7 +243,7 @@ def _told(payload: bytes) -> Told | None:
             return None
         at = end
     received, duplicated, late = counts
-    return Told(
+    return StreamStatus(
         flow,
         run,
         number,

@@ -14,13 +14,13 @@ from typing import Self
 from pydantic import BaseModel
 
 from netduet.client.net.dial import Address, connect
-from netduet.client.net.framed_connection import Conversation, converse
+from netduet.client.net.framed_connection import FramedConnection, converse
 from netduet.wire.frames import ANSWER, HEADER, HEADER_SIZE, MAGIC, Frame, serialize
 from netduet.wire.messages import (
     HostReport,
     LedgerEntry,
     ListenerReport,
-    Report,
+    ServerReport,
     TcpInfo,
     Welcome,
     encode,
@@ -73,10 +73,10 @@ def entry(**fields: object) -> LedgerEntry:
 
 def report(
     *, drops: int = 0, throttled: float | None = 0.0, **connection: int
-) -> Report:
+) -> ServerReport:
     """Return a server's evidence; ``connection`` is what its kernel says."""
     counts = dict.fromkeys(set(TcpInfo.model_fields) - {"state"}, 0)
-    return Report(
+    return ServerReport(
         instance="here",
         connection=TcpInfo.model_validate(
             counts | {"state": "ESTABLISHED", "snd_mss": 1448} | connection
@@ -179,7 +179,7 @@ class FarEnd:
 
 
 @contextlib.asynccontextmanager
-async def talking(sock: socket.socket) -> AsyncIterator[Conversation]:
+async def talking(sock: socket.socket) -> AsyncIterator[FramedConnection]:
     """Hold a conversation over a socket; it is gone afterwards."""
     conversation = await converse(sock)
     try:
@@ -190,7 +190,7 @@ async def talking(sock: socket.socket) -> AsyncIterator[Conversation]:
 
 
 @contextlib.asynccontextmanager
-async def meeting(script: Script) -> AsyncIterator[Conversation]:
+async def meeting(script: Script) -> AsyncIterator[FramedConnection]:
     """Hold a conversation with a far end that does as told."""
     async with FarEnd(script) as far:
         dialled = await connect(far.address, PATIENCE)

@@ -17,7 +17,7 @@ from netduet.config.load import (
     Loaded,
     Settings,
     Source,
-    Surroundings,
+    SourcePaths,
     assigned,
     load,
     show,
@@ -31,7 +31,7 @@ HALVES = (ServerSettings, ClientSettings)
 
 
 @pytest.fixture(autouse=True)
-def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Surroundings:
+def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
     """Start each test with no settings anywhere; return where it may put some."""
     return nowhere(monkeypatch, tmp_path)
 
@@ -40,7 +40,7 @@ def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Surroundings:
 
 
 def test_value_comes_from_the_first_source_that_has_one(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """Flag before environment before .env before file secret before default."""
 
@@ -60,7 +60,7 @@ def test_value_comes_from_the_first_source_that_has_one(
 
 
 def test_empty_value_counts_as_unset_in_every_source(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """Compose passes what is unset as an empty variable."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "")
@@ -74,7 +74,7 @@ def test_empty_value_counts_as_unset_in_every_source(
 
 @pytest.mark.parametrize("text", ["a,b", "a b", " a , b,", "a,\tb"])
 def test_list_is_separated_by_commas_or_spaces(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings, text: str
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths, text: str
 ) -> None:
     """A list is no JSON."""
     monkeypatch.setenv("NETDUET_SAMPLE_WORDS", text)
@@ -82,7 +82,7 @@ def test_list_is_separated_by_commas_or_spaces(
 
 
 def test_half_judges_only_its_own_prefix(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """Both halves share one .env, and strangers may use it too."""
     monkeypatch.setenv("NETDUET_SERVER_PROT", "1")
@@ -114,7 +114,7 @@ def test_half_judges_only_its_own_prefix(
 )
 def test_bad_value_is_one_line_with_name_value_and_remedy(
     monkeypatch: pytest.MonkeyPatch,
-    around: Surroundings,
+    around: SourcePaths,
     name: str,
     value: str,
     remedy: str,
@@ -124,7 +124,7 @@ def test_bad_value_is_one_line_with_name_value_and_remedy(
     assert lines_of(around) == [f"NETDUET_SAMPLE_{name}={value}: {remedy}"]
 
 
-def test_line_names_the_source_of_the_value(around: Surroundings) -> None:
+def test_line_names_the_source_of_the_value(around: SourcePaths) -> None:
     """A flag, a line of .env and a file secret are named as such; all at once."""
     around.dotenv.write_text("NETDUET_SAMPLE_WAIT=soon\n")
     secret = around.secrets / "netduet_sample_mode"
@@ -136,13 +136,13 @@ def test_line_names_the_source_of_the_value(around: Surroundings) -> None:
     ] == lines_of(around, port="99999")
 
 
-def test_empty_flag_is_a_value(around: Surroundings) -> None:
+def test_empty_flag_is_a_value(around: SourcePaths) -> None:
     """What is typed is meant; only variables can be empty by accident."""
     assert lines_of(around, name="") == ["--name '': must not be empty"]
 
 
 def test_contradiction_names_both_as_they_were_given(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """Two settings, each right, that do not go together are one line."""
     assert lines_of(around, port="11") == [
@@ -156,7 +156,7 @@ def test_contradiction_names_both_as_they_were_given(
 
 @pytest.mark.parametrize("value", ["\x1b[31mred", "1\n2", " 1x", "\u202e1"])
 def test_value_cannot_forge_a_line_or_move_a_cursor(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings, value: str
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths, value: str
 ) -> None:
     """What does not print is quoted."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", value)
@@ -166,7 +166,7 @@ def test_value_cannot_forge_a_line_or_move_a_cursor(
 
 
 def test_long_value_is_cut(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """A line stays a line."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "x" * 5000)
@@ -175,7 +175,7 @@ def test_long_value_is_cut(
 
 
 def test_value_that_is_no_utf8_is_refused(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """A variable may hold any bytes; text is UTF-8."""
     monkeypatch.setenv("NETDUET_SAMPLE_NAME", os.fsdecode(b"caf\xe9"))
@@ -189,7 +189,7 @@ def test_value_that_is_no_utf8_is_refused(
 
 @pytest.mark.parametrize("kind", ["environment", ".env", "secret", "flag"])
 def test_secret_value_is_never_told(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings, kind: str
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths, kind: str
 ) -> None:
     """A secret that is too short is refused without being shown."""
     flags: dict[str, object] = {}
@@ -207,7 +207,7 @@ def test_secret_value_is_never_told(
     assert "********: " in line
 
 
-def test_secret_is_masked_when_shown(around: Surroundings) -> None:
+def test_secret_is_masked_when_shown(around: SourcePaths) -> None:
     """The value reaches the program, and nobody's screen."""
     (around.secrets / "netduet_sample_token").write_text("hunter2\n")
     settings = load(Sample, {}, around).settings

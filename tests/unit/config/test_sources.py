@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from netduet.config.load import Surroundings, load, nearest
+from netduet.config.load import SourcePaths, load, nearest
 from tests.unit.sample import Sample, lines_of, nowhere
 
 
 @pytest.fixture(autouse=True)
-def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Surroundings:
+def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
     """Start each test with no settings anywhere; return where it may put some."""
     return nowhere(monkeypatch, tmp_path)
 
@@ -20,7 +20,7 @@ def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Surroundings:
 
 
 def test_misspelt_variable_is_refused_with_the_nearest_name(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """pydantic-settings would ignore it in silence."""
     monkeypatch.setenv("NETDUET_SAMPLE_PROT", "1")
@@ -35,7 +35,7 @@ def test_misspelt_variable_is_refused_with_the_nearest_name(
 
 
 def test_misspelt_name_and_bad_value_are_told_together(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """Nobody has to start twice to hear of two mistakes."""
     monkeypatch.setenv("NETDUET_SAMPLE_MODES", "1")
@@ -44,7 +44,7 @@ def test_misspelt_name_and_bad_value_are_told_together(
 
 
 def test_variable_in_lower_case_is_refused(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """Two spellings of one variable would leave it open which of them counts."""
     monkeypatch.setenv("netduet_sample_port", "1")
@@ -82,7 +82,7 @@ LINKS = {
 
 
 def test_service_links_are_set_aside_and_named(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """What Kubernetes writes for a Service of our name is no setting."""
     for name, value in LINKS.items():
@@ -93,7 +93,7 @@ def test_service_links_are_set_aside_and_named(
 
 
 def test_service_link_does_not_hide_the_next_source(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """A person's port in .env counts though Kubernetes took the variable."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "tcp://10.0.0.1:12345")
@@ -102,7 +102,7 @@ def test_service_link_does_not_hide_the_next_source(
 
 
 def test_service_link_in_a_file_is_a_mistake(
-    monkeypatch: pytest.MonkeyPatch, around: Surroundings
+    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """Kubernetes writes to the environment alone."""
     monkeypatch.setenv("NETDUET_SAMPLE_SERVICE_PORT", "12345")
@@ -118,13 +118,13 @@ def test_service_link_in_a_file_is_a_mistake(
 # Sources that cannot be read
 
 
-def test_broken_line_of_ours_in_dotenv_is_refused(around: Surroundings) -> None:
+def test_broken_line_of_ours_in_dotenv_is_refused(around: SourcePaths) -> None:
     """A line of ours that sets nothing would be ignored in silence."""
     around.dotenv.write_text("A=1\nNETDUET_SAMPLE_PORT 99\n")
     assert lines_of(around) == [f"{around.dotenv}: line 2: must be NAME=value"]
 
 
-def test_file_that_is_no_utf8_is_one_line(around: Surroundings) -> None:
+def test_file_that_is_no_utf8_is_one_line(around: SourcePaths) -> None:
     """A file in another encoding is told of in a line."""
     around.dotenv.write_bytes(b"NETDUET_SAMPLE_NAME=caf\xe9\n")
     assert lines_of(around) == [f"{around.dotenv}: must be UTF-8"]
@@ -133,21 +133,21 @@ def test_file_that_is_no_utf8_is_one_line(around: Surroundings) -> None:
     assert lines_of(around) == [f"{around.secrets}: files must be UTF-8"]
 
 
-def test_secret_that_is_a_folder_is_one_line(around: Surroundings) -> None:
+def test_secret_that_is_a_folder_is_one_line(around: SourcePaths) -> None:
     """An orchestrator that mounts a folder in a file's place is told of."""
     (around.secrets / "netduet_sample_token").mkdir()
     [line] = lines_of(around)
     assert str(around.secrets / "netduet_sample_token") in line
 
 
-def test_secrets_folder_that_is_a_file_is_one_line(around: Surroundings) -> None:
+def test_secrets_folder_that_is_a_file_is_one_line(around: SourcePaths) -> None:
     """The reason is the system's own."""
     around.secrets.rmdir()
     around.secrets.write_text("")
     assert lines_of(around) == [f"{around.secrets}: cannot be read: Not a directory"]
 
 
-def test_sources_that_are_absent_are_nothing(around: Surroundings) -> None:
+def test_sources_that_are_absent_are_nothing(around: SourcePaths) -> None:
     """Neither .env nor a folder of secrets has to be there."""
     around.secrets.rmdir()
     assert load(Sample, {}, around).settings == Sample()

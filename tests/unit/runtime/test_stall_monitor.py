@@ -8,12 +8,18 @@ import time
 import pytest
 
 from netduet.net import kernel
-from netduet.runtime.stall_monitor import INTERVAL, THRESHOLD, Lately, Stall, StallWatch
+from netduet.runtime.stall_monitor import (
+    INTERVAL,
+    THRESHOLD,
+    RecentLoad,
+    Stall,
+    StallMonitor,
+)
 
 
 async def test_blocked_loop_is_seen() -> None:
     """A loop that could not run for a while knows it, and for how long."""
-    async with StallWatch() as watch:
+    async with StallMonitor() as watch:
         before = time.monotonic()
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
         after = time.monotonic()
@@ -25,7 +31,7 @@ async def test_blocked_loop_is_seen() -> None:
 
 async def test_stall_is_known_before_the_next_look() -> None:
     """Who asks right after a stall, before the loop ran again, is told of it."""
-    async with StallWatch() as watch:
+    async with StallMonitor() as watch:
         begin = time.monotonic()
         time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
         assert watch.stalled(begin, time.monotonic()) > 0.1
@@ -33,7 +39,7 @@ async def test_stall_is_known_before_the_next_look() -> None:
 
 async def test_stall_counts_only_where_it_was() -> None:
     """Only the part of a stall that lies in the time asked about is told."""
-    async with StallWatch() as watch:
+    async with StallMonitor() as watch:
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
         after = time.monotonic()
         assert watch.stalled(after, after + 10) < 0.01
@@ -44,7 +50,7 @@ async def test_stall_counts_only_where_it_was() -> None:
 
 def test_short_lateness_is_no_stall() -> None:
     """What a timer is late by on any machine is not counted."""
-    watch = StallWatch()
+    watch = StallMonitor()
     watch._looked = 100.0
     watch._record(100.0 + INTERVAL + THRESHOLD * 0.99)
     assert watch.count == 0
@@ -54,7 +60,7 @@ def test_short_lateness_is_no_stall() -> None:
 
 def test_memory_of_stalls_is_bounded() -> None:
     """However many stalls there were, only the latest are remembered, and all counted."""
-    watch = StallWatch()
+    watch = StallMonitor()
     watch._looked = 0.0
     for number in range(1, 3000):
         watch._record(float(number))
@@ -66,7 +72,7 @@ def test_only_what_happened_since_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     """Throttling and pressure count from the watch's begin; not known stays so."""
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: 5.0)
     monkeypatch.setattr(kernel, "cpu_pressure_seconds", lambda: None)
-    watch = StallWatch()
+    watch = StallMonitor()
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: 5.5)
     monkeypatch.setattr(kernel, "cpu_pressure_seconds", lambda: 3.0)
     assert (watch.throttled(), watch.cpu_pressure()) == (0.5, None)
@@ -74,7 +80,7 @@ def test_only_what_happened_since_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_watch_that_is_over_counts_no_more() -> None:
     """When its context is left nothing runs any longer."""
-    async with StallWatch() as watch:
+    async with StallMonitor() as watch:
         pass
     time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
     await asyncio.sleep(0)
@@ -83,17 +89,17 @@ async def test_watch_that_is_over_counts_no_more() -> None:
 
 async def test_lately_tells_of_the_window_alone() -> None:
     """A stall of just now is told, with the time that was looked back on."""
-    async with StallWatch() as watch:
+    async with StallMonitor() as watch:
         begin = time.monotonic()
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
-        lately = watch.lately()
+        lately = watch.recent()
         assert 0.2 < lately.stalled <= lately.window
         assert 0.3 <= lately.window <= time.monotonic() - begin + 0.1
 
 
 def test_lately_of_a_watch_that_has_not_begun_is_nothing() -> None:
     """Without a look back there is no window, and nothing is claimed of it."""
-    assert StallWatch().lately().window == 0
+    assert StallMonitor().recent().window == 0
 
 
 def test_lately_looks_back_half_a_minute_at_most(
@@ -103,18 +109,18 @@ def test_lately_looks_back_half_a_minute_at_most(
     clock = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: clock * 0.25)
-    watch = StallWatch()
+    watch = StallMonitor()
     for clock in range(100):
         watch._sample(clock)
     watch._recent.extend([Stall(10.0, 20.0), Stall(65.0, 80.0), Stall(98.0, 99.0)])
     watch._looked = clock
-    lately = watch.lately()
+    lately = watch.recent()
     assert lately.window == 29
     assert lately.stalled == (80 - 70) + (99 - 98)
     assert lately.throttled == 29 * 0.25
-    asked = watch.lately(5)
+    asked = watch.recent(5)
     assert (asked.window, asked.stalled, asked.throttled) == (5, 99 - 98, 5 * 0.25)
-    assert watch.lately(0) == Lately(0, 0, 0)
+    assert watch.recent(0) == RecentLoad(0, 0, 0)
 
 
 def test_lately_counts_throttling_up_to_this_moment(
@@ -124,11 +130,11 @@ def test_lately_counts_throttling_up_to_this_moment(
     clock, throttled = 50.0, 1.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: throttled)
-    watch = StallWatch()
+    watch = StallMonitor()
     watch._looked = clock
     watch._sample(clock)
     clock, throttled = 50.5, 1.25
-    assert watch.lately().throttled == 0.25
+    assert watch.recent().throttled == 0.25
 
 
 def test_lately_reads_the_limit_once_for_a_burst(
@@ -138,8 +144,8 @@ def test_lately_reads_the_limit_once_for_a_burst(
     readings: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: 50.0)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: readings.append(1))
-    watch = StallWatch()
+    watch = StallMonitor()
     readings.clear()
     for _ in range(1000):
-        assert watch.lately().throttled is None
+        assert watch.recent().throttled is None
     assert len(readings) == 1

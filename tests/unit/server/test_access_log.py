@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from netduet.server.access_log import PERIOD, Records
-from netduet.server.admission import Admission, Admitted
+from netduet.server.access_log import PERIOD, AccessLog
+from netduet.server.admission import Admission, AdmissionDecision
 from netduet.server.counters import Counters
-from netduet.server.tcp_connection import Session
+from netduet.server.tcp_connection import TcpConnection
 from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC, Kind, serialize
@@ -25,7 +25,7 @@ class Ended:
         self.connection = Connection(Role.SERVER, Limits(), 0.0, greeting=b"hi")
         if said:
             self.connection.receive_data(said, 0.0)
-        self.admitted = Admitted.SERVED
+        self.admitted = AdmissionDecision.SERVED
         self.peer = ("192.0.2.1", 1024)
         self.local = ("192.0.2.2", 12345)
         self.ended = "eof"
@@ -35,9 +35,9 @@ class Ended:
         self.duration = 0.123456789
         vars(self).update(facts)
 
-    def session(self) -> Session:
+    def session(self) -> TcpConnection:
         """Return it under the type that records expect."""
-        return cast("Session", self)
+        return cast("TcpConnection", self)
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def counters() -> Counters:
 
 
 @pytest.fixture
-def records(lines: Lines, counters: Counters) -> Records:
+def records(lines: Lines, counters: Counters) -> AccessLog:
     """Return records that write there."""
-    return Records(lines.logger(), counters, Admission(10, 5, 100_000))
+    return AccessLog(lines.logger(), counters, Admission(10, 5, 100_000))
 
 
 OPENING = MAGIC + serialize(Kind.OPEN, b'{"version":1,"nonce":"%s"}' % (b"0" * 32))
@@ -68,7 +68,7 @@ def last(lines: Lines) -> dict[str, Any]:
 
 
 def test_plain_session_is_one_line(
-    records: Records, lines: Lines, counters: Counters
+    records: AccessLog, lines: Lines, counters: Counters
 ) -> None:
     """A plain conversation is logged with its text, its ends and its bytes."""
     records.ended(Ended(b"Hello, server!", ended="greeted").session())
@@ -93,7 +93,7 @@ def test_plain_session_is_one_line(
 
 
 def test_framed_session_has_its_id_and_frames(
-    records: Records, lines: Lines, counters: Counters
+    records: AccessLog, lines: Lines, counters: Counters
 ) -> None:
     """A framed connection is logged with its id and its frames, and no text."""
     said = OPENING + serialize(Kind.ECHO, b"x") * 3
@@ -119,7 +119,7 @@ def test_framed_session_has_its_id_and_frames(
     ],
 )
 def test_error_is_named_by_its_kind(
-    records: Records,
+    records: AccessLog,
     lines: Lines,
     error: BaseException | None,
     fields: dict[str, str],
@@ -133,7 +133,7 @@ def test_error_is_named_by_its_kind(
 
 
 def test_connection_without_a_byte_has_no_dialect(
-    records: Records, lines: Lines, counters: Counters
+    records: AccessLog, lines: Lines, counters: Counters
 ) -> None:
     """Who said nothing spoke neither dialect."""
     records.ended(Ended().session())
@@ -152,7 +152,7 @@ def test_connection_without_a_byte_has_no_dialect(
     ],
 )
 def test_health_check_is_not_worth_a_line(
-    records: Records, lines: Lines, facts: dict[str, Any], level: str
+    records: AccessLog, lines: Lines, facts: dict[str, Any], level: str
 ) -> None:
     """The check on loopback that asks nothing is logged at debug level alone."""
     known = {
@@ -166,11 +166,11 @@ def test_health_check_is_not_worth_a_line(
 
 
 def test_refusals_are_said_once_a_period(
-    records: Records, lines: Lines, counters: Counters
+    records: AccessLog, lines: Lines, counters: Counters
 ) -> None:
     """The first refusal is said at once, the others in sum when a period is over."""
-    refused = Ended(admitted=Admitted.REFUSED_TOTAL).session()
-    away = Ended(admitted=Admitted.TURNED_AWAY).session()
+    refused = Ended(admitted=AdmissionDecision.REFUSED_TOTAL).session()
+    away = Ended(admitted=AdmissionDecision.TURNED_AWAY).session()
     for number in range(100):
         records.refused(refused if number % 2 else away, 5.0 + number * 0.01)
     assert last(lines)["netduet.refused"] == 1
@@ -181,10 +181,10 @@ def test_refusals_are_said_once_a_period(
 
 
 def test_refused_session_ends_without_a_line(
-    records: Records, lines: Lines, counters: Counters
+    records: AccessLog, lines: Lines, counters: Counters
 ) -> None:
     """A flood of refused connections fills no log, but its bytes are counted."""
-    records.ended(Ended(b"Hello", admitted=Admitted.REFUSED_TOTAL).session())
+    records.ended(Ended(b"Hello", admitted=AdmissionDecision.REFUSED_TOTAL).session())
     assert lines.all == []
     assert (counters.plain, counters.bytes_received) == (0, 5)
 

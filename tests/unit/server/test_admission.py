@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netduet.server.admission import LOBBY, RESERVED, Admission, Admitted
+from netduet.server.admission import LOBBY, RESERVED, Admission, AdmissionDecision
 
 PLENTY = 100_000
 
@@ -11,19 +11,19 @@ def test_total_bounds_all_together() -> None:
     """Beyond the bound in all each one is refused, and beyond the lobby turned away."""
     admission = Admission(2, 2, PLENTY)
     outcomes = [admission.enter(f"192.0.2.{number}") for number in range(2 + LOBBY + 1)]
-    assert outcomes[:2] == [Admitted.SERVED] * 2
-    assert set(outcomes[2:-1]) == {Admitted.REFUSED_TOTAL}
-    assert outcomes[-1] is Admitted.TURNED_AWAY
+    assert outcomes[:2] == [AdmissionDecision.SERVED] * 2
+    assert set(outcomes[2:-1]) == {AdmissionDecision.REFUSED_TOTAL}
+    assert outcomes[-1] is AdmissionDecision.TURNED_AWAY
 
 
 def test_one_client_is_bounded_and_others_are_not() -> None:
     """A client's own bound refuses that client alone, and has a lobby of its own."""
     admission = Admission(1000, 1, PLENTY)
-    assert admission.enter("192.0.2.1") is Admitted.SERVED
+    assert admission.enter("192.0.2.1") is AdmissionDecision.SERVED
     for _ in range(LOBBY):
-        assert admission.enter("192.0.2.1") is Admitted.REFUSED_CLIENT
-    assert admission.enter("192.0.2.1") is Admitted.TURNED_AWAY
-    assert admission.enter("192.0.2.2") is Admitted.SERVED
+        assert admission.enter("192.0.2.1") is AdmissionDecision.REFUSED_CLIENT
+    assert admission.enter("192.0.2.1") is AdmissionDecision.TURNED_AWAY
+    assert admission.enter("192.0.2.2") is AdmissionDecision.SERVED
 
 
 def test_place_is_free_when_someone_leaves() -> None:
@@ -31,7 +31,7 @@ def test_place_is_free_when_someone_leaves() -> None:
     admission = Admission(1, 1, PLENTY)
     for number in range(1000):
         address = f"2001:db8::{number:x}"
-        assert admission.enter(address) is Admitted.SERVED
+        assert admission.enter(address) is AdmissionDecision.SERVED
         admission.leave(address)
     assert admission.open == 0
     assert admission._by_client == {}
@@ -43,10 +43,10 @@ def test_refused_ones_are_counted_until_they_leave() -> None:
     admission.enter("192.0.2.1")
     admission.enter("192.0.2.1")
     admission.leave("192.0.2.1")
-    assert admission.enter("192.0.2.1") is Admitted.REFUSED_TOTAL
+    assert admission.enter("192.0.2.1") is AdmissionDecision.REFUSED_TOTAL
     admission.leave("192.0.2.1")
     admission.leave("192.0.2.1")
-    assert admission.enter("192.0.2.1") is Admitted.SERVED
+    assert admission.enter("192.0.2.1") is AdmissionDecision.SERVED
 
 
 def test_few_descriptors_lower_the_bound() -> None:
@@ -60,9 +60,9 @@ def test_few_descriptors_lower_the_bound() -> None:
 def test_refusal_says_which_bound_was_reached() -> None:
     """Who is served is told nothing; the others, how many are, and whose bound it is."""
     admission = Admission(5, 2, PLENTY)
-    assert admission.refusal(Admitted.SERVED) is None
-    mine = admission.refusal(Admitted.REFUSED_CLIENT)
-    total = admission.refusal(Admitted.REFUSED_TOTAL)
+    assert admission.refusal(AdmissionDecision.SERVED) is None
+    mine = admission.refusal(AdmissionDecision.REFUSED_CLIENT)
+    total = admission.refusal(AdmissionDecision.REFUSED_TOTAL)
     assert mine is not None
     assert total is not None
     assert (mine.facts, total.facts) == ({"limit": 2}, {"limit": 5})

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 
-from netduet.server.ledger import Entry, Ledger
+from netduet.server.ledger import ConnectionEntry, Ledger
 from netduet.wire.connection import Connection
 from netduet.wire.frames import MAGIC, Kind, serialize
 from netduet.wire.messages import encode
 from netduet.wire.state_machine import Limits, Role
 
 
-def entry(number: int, connection: Connection | None = None) -> Entry:
+def entry(number: int, connection: Connection | None = None) -> ConnectionEntry:
     """Return an entry that was opened at 100 s."""
-    return Entry(
+    return ConnectionEntry(
         f"{number:032x}", ("192.0.2.1", 1024), 1_700_000_000.0, 100.0, connection
     )
 

@@ -16,7 +16,7 @@ from netduet.net import kernel
 from netduet.net.bind import BindError, bind
 from netduet.server import listener
 from netduet.server.listener import Listener
-from netduet.server.tcp_connection import Session
+from netduet.server.tcp_connection import TcpConnection
 
 
 def test_every_address_shares_one_free_port() -> None:
@@ -144,7 +144,7 @@ async def test_connection_accepted_in_the_turn_of_the_stop_begins(turns: int) ->
             begun.append(transport)
 
     sockets = bind("127.0.0.1", 0, udp=False)
-    listening = Listener(sockets.tcp, lambda _: cast("Session", Accepted()))
+    listening = Listener(sockets.tcp, lambda _: cast("TcpConnection", Accepted()))
     await listening.start(8)
     with socket.create_connection(("127.0.0.1", sockets.port)):
         for _ in range(turns):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from netduet.server.recent_clients import WINDOW, Lately
+from netduet.server.recent_clients import WINDOW, RecentClients
 
 
 def test_client_counts_for_a_while_and_once() -> None:
     """It counts once however often it comes, and no more when the window is over."""
-    lately = Lately()
+    lately = RecentClients()
     lately.heard("10.0.0.1", 0.0)
     lately.heard("10.0.0.2", 1.0)
     lately.heard("10.0.0.1", 2.0)
@@ -18,7 +18,7 @@ def test_client_counts_for_a_while_and_once() -> None:
 
 def test_memory_of_clients_is_bounded() -> None:
     """The one that was silent for longest is forgotten first."""
-    lately = Lately(most=3)
+    lately = RecentClients(most=3)
     for number in range(5):
         lately.heard(f"10.0.0.{number}", float(number))
     lately.heard("10.0.0.2", 5.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netduet.server.udp_flow_counters import MOST, Flows
+from netduet.server.udp_flow_counters import MOST, UdpFlowCounters
 from netduet.wire import udp_count
 from netduet.wire.udp_count import ANSWER_SIZE, CountAnswer, CountFlag, CountQuestion
 
@@ -10,7 +10,7 @@ PEER = ("192.0.2.1", 1024)
 
 
 def ask(
-    flows: Flows,
+    flows: UdpFlowCounters,
     sequence: int,
     *,
     flow: int = 1,
@@ -32,13 +32,13 @@ def tally(answer: CountAnswer) -> tuple[int, int, int, int]:
 
 def test_answer_repeats_the_question() -> None:
     """Flow, sequence, flags and the size of the question come back with the tally."""
-    answer = ask(Flows(), 9, flow=2**64 - 1, flags=CountFlag.SHORT, size=77)
+    answer = ask(UdpFlowCounters(), 9, flow=2**64 - 1, flags=CountFlag.SHORT, size=77)
     assert answer == CountAnswer(2**64 - 1, 9, CountFlag.SHORT, 1, 0, 0, 1, 77)
 
 
 def test_each_datagram_is_counted_once_and_answered() -> None:
     """Duplicates and late ones are told apart from new ones."""
-    flows = Flows()
+    flows = UdpFlowCounters()
     told = [tally(ask(flows, sequence)) for sequence in (0, 2, 1, 2, 5)]
     assert told == [
         (1, 0, 0, 1),
@@ -51,7 +51,7 @@ def test_each_datagram_is_counted_once_and_answered() -> None:
 
 def test_tally_alone_changes_nothing() -> None:
     """Who only asks for the tally is neither counted nor an answer, however often."""
-    flows = Flows()
+    flows = UdpFlowCounters()
     ask(flows, 3)
     for _ in range(3):
         assert tally(ask(flows, 7, flags=CountFlag.QUERY)) == (1, 0, 0, 1)
@@ -60,7 +60,7 @@ def test_tally_alone_changes_nothing() -> None:
 
 def test_answer_is_as_long_as_the_question_unless_a_short_one_is_asked_for() -> None:
     """Zeros fill the answer up to the room there is; SHORT leaves them out."""
-    flows = Flows()
+    flows = UdpFlowCounters()
     for flags, size in ((0, 60), (CountFlag.SHORT, ANSWER_SIZE)):
         question = CountQuestion(1, 0, CountFlag(flags))
         answer = flows.answer(PEER, question, 60, 60)
@@ -70,7 +70,7 @@ def test_answer_is_as_long_as_the_question_unless_a_short_one_is_asked_for() -> 
 
 def test_flows_are_told_apart_by_number_address_and_port() -> None:
     """Nobody's datagrams count in another one's flow."""
-    flows = Flows()
+    flows = UdpFlowCounters()
     others = [("192.0.2.1", 1025), ("192.0.2.2", 1024), ("2001:db8::1", 1024)]
     for peer in (PEER, *others):
         for flow in (0, 1):
@@ -80,7 +80,7 @@ def test_flows_are_told_apart_by_number_address_and_port() -> None:
 
 def test_flow_that_was_silent_for_longest_is_forgotten() -> None:
     """Beyond the bound the flow that spoke last long ago begins anew."""
-    flows = Flows(3)
+    flows = UdpFlowCounters(3)
     for flow in (1, 2, 3):
         ask(flows, 0, flow=flow)
     ask(flows, 0, flow=1, flags=CountFlag.QUERY)  # that is speaking, too
@@ -93,7 +93,7 @@ def test_flow_that_was_silent_for_longest_is_forgotten() -> None:
 
 def test_number_of_flows_is_bounded() -> None:
     """However many flows come, no more are remembered than the bound."""
-    flows = Flows()
+    flows = UdpFlowCounters()
     for flow in range(3 * MOST):
         ask(flows, 65_535, flow=flow)
     assert len(flows) == MOST
@@ -101,7 +101,7 @@ def test_number_of_flows_is_bounded() -> None:
 
 def test_full_counter_stays_full() -> None:
     """A flow that was answered more often than a number holds is answered still."""
-    flows = Flows()
+    flows = UdpFlowCounters()
     ask(flows, 0)
     flow = flows._flows[PEER, 1]
     flow.answered = flow.tally.duplicated = 2**32 - 2
@@ -112,7 +112,7 @@ def test_full_counter_stays_full() -> None:
 
 def test_answer_that_could_not_be_sent_is_not_counted() -> None:
     """What failed here was not lost on the way back; a query changes nothing."""
-    flows = Flows()
+    flows = UdpFlowCounters()
     assert ask(flows, 0).number == 1
     flows.take_back()
     flows.take_back()

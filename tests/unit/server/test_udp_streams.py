@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from netduet.server.udp_streams import Streams, Way
+from netduet.server.udp_streams import ReplyPath, UdpStreams
 from netduet.wire import udp_stream
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.udp_stream import (
@@ -15,12 +15,12 @@ from netduet.wire.udp_stream import (
     LEASE,
     NO_COOKIE,
     Challenge,
-    End,
+    EndReason,
     StreamAnswer,
+    StreamEnd,
     StreamFlag,
     StreamQuestion,
-    Told,
-    Why,
+    StreamStatus,
 )
 from tests.integration.running import until
 
@@ -32,7 +32,7 @@ class Client:
     """Asks from one address, and keeps what is sent there."""
 
     def __init__(
-        self, server: Streams, peer: tuple[str, int] = PEER, flow: int = 7
+        self, server: UdpStreams, peer: tuple[str, int] = PEER, flow: int = 7
     ) -> None:
         """Ask nothing yet."""
         self.server, self.peer, self.flow = server, peer, flow
@@ -47,7 +47,7 @@ class Client:
     ) -> StreamAnswer | None:
         """Ask; return what is answered at once."""
         question = StreamQuestion(self.flow, number, 20, self.cookie, StreamFlag(flags))
-        way = Way(self.peer, self._send, lambda: self.dropped)
+        way = ReplyPath(self.peer, self._send, lambda: self.dropped)
         return self.server.take(question, way, time.monotonic() + later)
 
     def learn(self, later: float = 0.0) -> None:
@@ -56,15 +56,15 @@ class Client:
         assert isinstance(challenge, Challenge)
         self.cookie = challenge.cookie
 
-    async def tellings(self, count: int) -> list[Told]:
+    async def tellings(self, count: int) -> list[StreamStatus]:
         """Return so many datagrams of the stream, once they are there."""
         await until(lambda: len(self.told) >= count)
         return self.told
 
     @property
-    def told(self) -> list[Told]:
+    def told(self) -> list[StreamStatus]:
         """What came of the stream."""
-        return [one for one in self.got if isinstance(one, Told)]
+        return [one for one in self.got if isinstance(one, StreamStatus)]
 
     def _send(self, answer: StreamAnswer) -> bool:
         self.tried += 1
@@ -75,7 +75,7 @@ class Client:
 
 async def test_nobody_gets_a_stream_without_a_cookie() -> None:
     """Without a cookie, or with another's, the answer is a challenge and nothing else."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client, other = Client(server), Client(server, ("192.0.2.1", 1025))
     client.learn()
     other.cookie = client.cookie
@@ -90,7 +90,7 @@ async def test_nobody_gets_a_stream_without_a_cookie() -> None:
 
 async def test_cookie_begins_a_stream_that_goes_on_by_itself() -> None:
     """One valid datagram is enough: the stream goes on, and tells what came."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
     assert client.ask(0) is None
@@ -107,7 +107,7 @@ async def test_cookie_begins_a_stream_that_goes_on_by_itself() -> None:
 
 async def test_each_datagram_tells_what_the_socket_had_no_room_for_by_then() -> None:
     """The counter is read for each; where the kernel does not say, neither do they."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
     client.ask(0)
@@ -122,7 +122,7 @@ async def test_each_datagram_tells_what_the_socket_had_no_room_for_by_then() -> 
 
 async def test_what_does_not_leave_takes_no_number() -> None:
     """A datagram that this host could not send is no loss of the network's."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
     client.works = False
@@ -136,7 +136,7 @@ async def test_what_does_not_leave_takes_no_number() -> None:
 
 async def test_cookie_grows_old_and_a_stream_does_not() -> None:
     """An old cookie begins nothing, and still serves the stream it began."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client, late = Client(server), Client(server, flow=8)
     client.learn()
     late.learn()
@@ -149,7 +149,7 @@ async def test_cookie_grows_old_and_a_stream_does_not() -> None:
 
 async def test_client_that_moved_shows_anew_that_it_receives() -> None:
     """From another address the same flow goes on, once it has a cookie of its own."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client, moved = Client(server), Client(server, ("198.51.100.1", 9))
     client.learn()
     client.ask(0)
@@ -167,42 +167,42 @@ async def test_client_that_moved_shows_anew_that_it_receives() -> None:
 
 async def test_stop_ends_a_stream_and_is_always_answered() -> None:
     """An end that is asked for is confirmed, also again, and also without a stream."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
     client.ask(0)
     for _ in range(2):
-        assert client.ask(1, StreamFlag.STOP) == End(7, Why.STOPPED)
+        assert client.ask(1, StreamFlag.STOP) == StreamEnd(7, EndReason.STOPPED)
         assert len(server) == 0
 
 
 async def test_lease_ends_a_stream_with_a_word() -> None:
     """A stream to somebody who says nothing any more ends."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client = Client(server)
     client.learn(-LEASE - 1)
     client.ask(0, later=-LEASE - 1)
     await until(lambda: not len(server))
-    assert client.got[-1] == End(7, Why.LEASE)
+    assert client.got[-1] == StreamEnd(7, EndReason.LEASE)
 
 
 async def test_shutdown_ends_all_with_a_word_and_begins_none() -> None:
     """A drain tells every client, and whoever comes behind it."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client, late = Client(server), Client(server, flow=8)
     client.learn()
     late.learn()
     client.ask(0)
     server.end()
-    assert client.got[-1] == End(7, Why.DRAINING)
-    assert late.ask(0) == End(8, Why.DRAINING)
+    assert client.got[-1] == StreamEnd(7, EndReason.DRAINING)
+    assert late.ask(0) == StreamEnd(8, EndReason.DRAINING)
     assert len(server) == 0
 
 
 @pytest.mark.parametrize(("most", "each"), [(2, 9), (9, 2)])
 async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
     """Beyond a bound a valid client is refused, and those under way go on."""
-    server = Streams(BOOT, most=most, each=each)
+    server = UdpStreams(BOOT, most=most, each=each)
     for flow in range(3):
         client = Client(server, flow=flow)
         client.learn()
@@ -220,7 +220,7 @@ async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
 
 async def test_stream_goes_on_whatever_number_a_client_gives() -> None:
     """The highest number that may be given is told of like any other."""
-    server = Streams(BOOT)
+    server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
     client.ask(0)

@@ -10,18 +10,18 @@ import pytest
 from netduet.client.failures import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.json_report import document
-from netduet.client.results.instance import Whereabouts
+from netduet.client.results.instance import Instance
 from netduet.client.results.verdict import (
+    CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Result,
     Side,
     Starvation,
     Verdict,
     conclude,
-    following,
     result,
+    skipped_because_of,
 )
 from netduet.testing import InconclusiveError, Report
 
@@ -36,7 +36,7 @@ HIDDEN = Finding("close.reset_hidden", "it ended properly", where="path →")
 LATE = Finding("identity.silent", "nobody answered", outcome=Outcome.INCONCLUSIVE)
 
 
-def done(check: str, *findings: Finding, skipped: str | None = None) -> Result:
+def done(check: str, *findings: Finding, skipped: str | None = None) -> CheckResult:
     """Return the result of a check that found these."""
     judgement = Judgement(
         "came to", findings, ("odd",), {"n": 1.5}, skipped, blocks=skipped == "blocks"
@@ -47,7 +47,8 @@ def done(check: str, *findings: Finding, skipped: str | None = None) -> Result:
 PASSED = conclude("a:1", [done("name"), done("size")])
 PARTLY = conclude("a:1", [done("name"), done("idle", skipped="none are held")])
 REFUSES = conclude(
-    "b:1", [done("name"), done("reach", REFUSED), following("path", "?", "reach")]
+    "b:1",
+    [done("name"), done("reach", REFUSED), skipped_because_of("path", "?", "reach")],
 )
 TWO = conclude("b:1", [done("reach", REFUSED), done("close", HIDDEN)])
 STARVED = conclude("c:1", [done("name"), done("identity", LATE)])
@@ -74,7 +75,7 @@ def test_report_reads_as_the_client_prints_it(verdicts: list[Verdict]) -> None:
 
 def test_report_says_who_asked_as_the_client_does() -> None:
     """The client's node is in the document once, and in each of its verdicts."""
-    asker = Whereabouts("web-2", "node-1", "eu-1b")
+    asker = Instance("web-2", "node-1", "eu-1b")
     text = document([PASSED, REFUSES], CALM, asker)
     told = [replace(one, asked_by=str(asker)) for one in (PASSED, REFUSES)]
     assert str(Report.read(text)) == printed(*told)

@@ -9,7 +9,7 @@ import pytest
 from netduet.wire import frames
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.errors import Code, LocalError, RemoteError
-from netduet.wire.events import Asked, EchoReceived, EndReceived, Event
+from netduet.wire.events import EchoReceived, EndReceived, Event, RequestReceived
 from netduet.wire.frames import ANSWER, MAGIC, Kind
 from netduet.wire.messages import ReportQuestion
 from netduet.wire.state_machine import Limits, Role, State
@@ -178,7 +178,7 @@ def test_close_waits_a_frames_time_then_its_delay() -> None:
     assert peer.connection.state is State.PARTED
     assert peer.connection.deadline == 26.0 + 3 + 2
     peer.connection.answer(Kind.CLOSE, b"bye", 9)
-    peer.connection.part()
+    peer.connection.half_close()
     assert peer.connection.data_to_send() == [
         frames.serialize(Kind.CLOSE, b"bye", flags=ANSWER, id=9),
         SEND_EOF,
@@ -244,7 +244,7 @@ def test_late_answer_comes_before_the_end() -> None:
     connection = server().connection
     data = frames.serialize(Kind.REPORT, b"{}", id=5) + frames.serialize(Kind.END)
     events = connection.receive_data(data, 0.0)
-    assert [type(event) for event in events] == [Asked, EndReceived]
+    assert [type(event) for event in events] == [RequestReceived, EndReceived]
     connection.answer(Kind.REPORT, ANSWERS[Kind.REPORT], 5)
     answer, last, end = connection.data_to_send()
     assert frames.parse(bytes(answer))[0].id == 5  # type: ignore[index]
@@ -426,12 +426,12 @@ def test_misuse_is_a_local_error() -> None:
         lambda: client.connection.answer(Kind.REPORT, answer, 1),
         lambda: fresh.connection.ask(Kind.REPORT, ask, 1),
         lambda: fresh.connection.end(),
-        lambda: opened.connection.part(),
+        lambda: opened.connection.half_close(),
         lambda: opened.connection.end_sending(),
         lambda: plain.connection.promise(Kind.SOURCE, bytes, 1),
         lambda: client.connection.promise(Kind.SOURCE, bytes, 1),
         lambda: fresh.connection.end_sending(),
-        lambda: client.connection.part(),
+        lambda: client.connection.half_close(),
         lambda: fresh.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0),
     ]
     for misuse in misuses:

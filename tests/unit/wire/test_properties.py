@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netduet.server.udp_flow_counters import Flows
+from netduet.server.udp_flow_counters import UdpFlowCounters
 from netduet.wire import datagram, echo, frames, messages, payload_pattern, udp_count
 from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
-from netduet.wire.events import Asked, EchoReceived
+from netduet.wire.events import EchoReceived, RequestReceived
 from netduet.wire.frames import HEADER, HEADER_SIZE, MAGIC, Frame, Kind
 from netduet.wire.messages import (
     ANSWERS,
@@ -229,8 +229,8 @@ def test_any_payload_is_a_message_or_refused(model: type[Any], data: bytes) -> N
     """Any bytes as a payload are a message or one RemoteError, whose ERROR fits."""
     error = refusal(model, data)
     if error is not None:
-        said = messages.encode(messages.Failure.of(error))
-        assert messages.decode(messages.Failure, said).code == error.code
+        said = messages.encode(messages.ErrorMessage.of(error))
+        assert messages.decode(messages.ErrorMessage, said).code == error.code
 
 
 def refusal(model: type[Any], payload: bytes) -> RemoteError | None:
@@ -316,7 +316,9 @@ def test_any_datagram_is_answered_smaller_or_not(data: bytes) -> None:
         said = frame.payload
         if frame.kind == Kind.COUNT:
             question = udp_count.parse_question(said, frame.id)
-            said = Flows().answer(("192.0.2.1", 1), question, len(said), len(said))
+            said = UdpFlowCounters().answer(
+                ("192.0.2.1", 1), question, len(said), len(said)
+            )
         answer = datagram.answer(Kind(frame.kind), said, frame.id, len(data))
     except RemoteError as error:
         answer = datagram.failure(error, len(data))
@@ -405,7 +407,7 @@ def test_work_grows_no_faster_than_the_bytes(shape: bytes, size: int | None) -> 
                     match event:
                         case EchoReceived():
                             connection.echo(event)
-                        case Asked(Kind.SOURCE, _, frame_id):
+                        case RequestReceived(Kind.SOURCE, _, frame_id):
                             connection.promise(Kind.SOURCE, lambda: b"x", frame_id)
                 while connection.owed:
                     connection.data_to_send()

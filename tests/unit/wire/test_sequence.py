@@ -5,15 +5,17 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netduet.wire.sequence import Gap, Gaps
+from netduet.wire.sequence import Gap, SequenceGaps
 
 few = settings(max_examples=200, deadline=None)
 arrivals = st.lists(st.integers(0, 60), max_size=80)
 
 
-def taken(arrived: list[int], most: int = 1000, first: int | None = None) -> Gaps:
+def taken(
+    arrived: list[int], most: int = 1000, first: int | None = None
+) -> SequenceGaps:
     """Return the gaps after these numbers have arrived."""
-    gaps = Gaps(most, first)
+    gaps = SequenceGaps(most, first)
     for number in arrived:
         gaps.take(number)
     return gaps

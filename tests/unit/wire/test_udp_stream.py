@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from netduet.wire import datagram, udp_stream
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import Kind
-from netduet.wire.sequence import Gaps
+from netduet.wire.sequence import SequenceGaps
 from netduet.wire.udp_stream import (
     COOKIE_SIZE,
     GAPS,
@@ -18,11 +18,11 @@ from netduet.wire.udp_stream import (
     SHORTEST,
     SIZE,
     Challenge,
-    End,
+    EndReason,
+    StreamEnd,
     StreamFlag,
     StreamQuestion,
-    Told,
-    Why,
+    StreamStatus,
 )
 
 few = settings(max_examples=200, deadline=None)
@@ -33,12 +33,12 @@ cookies = st.binary(min_size=COOKIE_SIZE, max_size=COOKIE_SIZE)
 
 
 @st.composite
-def tellings(draw: st.DrawFn) -> Told:
+def tellings(draw: st.DrawFn) -> StreamStatus:
     """Return what a server tells after some numbers have arrived."""
-    gaps = Gaps()
+    gaps = SequenceGaps()
     for number in draw(st.lists(st.integers(0, 200), min_size=1, max_size=120)):
         gaps.take(number)
-    return Told(
+    return StreamStatus(
         draw(flows),
         draw(words),
         draw(words),
@@ -85,7 +85,7 @@ def test_any_payload_is_a_question_or_refused(payload: bytes) -> None:
 
 @few
 @given(tellings())
-def test_telling_round_trip(told: Told) -> None:
+def test_telling_round_trip(told: StreamStatus) -> None:
     """What a server tells is read as it was written, and fits the datagram."""
     payload = told.serialize()
     assert udp_stream.parse_answer(payload) == told
@@ -93,20 +93,20 @@ def test_telling_round_trip(told: Told) -> None:
 
 
 @few
-@given(flows, cookies, st.binary(min_size=16, max_size=16), st.sampled_from(Why))
+@given(flows, cookies, st.binary(min_size=16, max_size=16), st.sampled_from(EndReason))
 def test_challenge_and_end_round_trip(
-    flow: int, cookie: bytes, boot: bytes, why: Why
+    flow: int, cookie: bytes, boot: bytes, why: EndReason
 ) -> None:
     """A challenge and an end are read as they were written."""
-    for answer in (Challenge(flow, cookie, boot), End(flow, why)):
+    for answer in (Challenge(flow, cookie, boot), StreamEnd(flow, why)):
         assert udp_stream.parse_answer(answer.serialize()) == answer
 
 
 def test_numbers_that_no_longer_fit_stay_at_the_largest() -> None:
     """A count beyond 32 bits does not wrap."""
-    told = Told(1, 2, 3, 4, 0, 0, 9, 2**40, 2**40, 2**40)
+    told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 2**40, 2**40, 2**40)
     read = udp_stream.parse_answer(told.serialize())
-    assert isinstance(read, Told)
+    assert isinstance(read, StreamStatus)
     assert (read.received, read.duplicated, read.late) == (2**32 - 1,) * 3
 
 
@@ -115,15 +115,15 @@ def test_numbers_that_no_longer_fit_stay_at_the_largest() -> None:
 )
 def test_counter_of_drops_begins_again(dropped: int, read: int) -> None:
     """The largest number means that nobody knows, so it is never counted up to."""
-    told = Told(1, 2, 3, 4, 0, 0, 9, 5, 0, 0, (), dropped)
+    told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 5, 0, 0, (), dropped)
     again = udp_stream.parse_answer(told.serialize())
-    assert isinstance(again, Told)
+    assert isinstance(again, StreamStatus)
     assert again.dropped == read
 
 
 def test_drops_that_nobody_knows_are_told_as_such() -> None:
     """It is no zero."""
-    told = Told(1, 2, 3, 4, 0, 0, 9, 5, 0, 0)
+    told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 5, 0, 0)
     assert udp_stream.parse_answer(told.serialize()) == told
 
 
@@ -149,7 +149,7 @@ def test_gaps_that_cannot_be_are_no_answer(
     since: int, upto: int, gaps: tuple[tuple[int, int], ...]
 ) -> None:
     """Gaps are ranges, in their order, behind what is known and below the highest."""
-    told = Told(1, 2, 3, 4, 0, since, upto, 5, 0, 0, gaps)
+    told = StreamStatus(1, 2, 3, 4, 0, since, upto, 5, 0, 0, gaps)
     assert udp_stream.parse_answer(told.serialize()) is None
 
 
@@ -184,5 +184,5 @@ def test_number_that_none_can_follow_is_refused() -> None:
 @pytest.mark.parametrize(("first", "since"), [(9, 0), (0, 9)])
 def test_telling_of_what_was_never_sent_is_not_read(first: int, since: int) -> None:
     """Nothing a server tells of is behind the highest number that it has."""
-    told = Told(1, 2, 3, 4, first, since, 8, 5, 0, 0)
+    told = StreamStatus(1, 2, 3, 4, first, since, 8, 5, 0, 0)
     assert udp_stream.parse_answer(told.serialize()) is None

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from netduet.server.udp_flow_counters import Flows
-from netduet.server.udp_streams import Streams, Way
+from netduet.server.udp_flow_counters import UdpFlowCounters
+from netduet.server.udp_streams import ReplyPath, UdpStreams
 from netduet.wire import (
     datagram,
     frames,
@@ -208,14 +208,16 @@ def _said(frame: Frame) -> bytes:
         return frame.payload
     if frame.kind == Kind.STREAM:
         asked = udp_stream.parse_question(frame.payload, frame.id)
-        server = Streams("bb" * 16, bytes(32))
-        way = Way(("192.0.2.1", 1024), lambda _: True, lambda: 0)
+        server = UdpStreams("bb" * 16, bytes(32))
+        way = ReplyPath(("192.0.2.1", 1024), lambda _: True, lambda: 0)
         told = server.take(asked, way, 0.0)
         assert told is not None
         return told.serialize()
     question = udp_count.parse_question(frame.payload, frame.id)
     size = len(frame.payload)
-    return Flows().answer(("192.0.2.1", 1024), question, size, size, dropped=0)
+    return UdpFlowCounters().answer(
+        ("192.0.2.1", 1024), question, size, size, dropped=0
+    )
 
 
 @named(TRANSCRIPTS)

@@ -15,12 +15,12 @@ from netduet.wire import messages, payload_pattern
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
-    Asked,
     DataReceived,
     EchoReceived,
     EofReceived,
     Event,
     OpenReceived,
+    RequestReceived,
 )
 from netduet.wire.frames import Kind
 from netduet.wire.messages import CloseQuestion, Open, SinkAnswer, SourceQuestion
@@ -135,7 +135,7 @@ class Peer:
                     self.connection.echo(event)
                 case OpenReceived(_, frame_id):
                     self.connection.answer(Kind.OPEN, ANSWERS[Kind.OPEN], frame_id)
-                case Asked():
+                case RequestReceived():
                     self._answer(event)
                 case DataReceived(Kind.SINK, payload, frame_id) if server:
                     at = payload_pattern.changed_at(payload)
@@ -145,7 +145,7 @@ class Peer:
                     self._part()
         self.flush()
 
-    def _answer(self, asked: Asked) -> None:
+    def _answer(self, asked: RequestReceived) -> None:
         match asked.message:
             case SourceQuestion(size=size, seed=seed):
                 make = partial(payload_pattern.make, size, seed)
@@ -166,7 +166,7 @@ class Peer:
         if question.how == "after_eof" and question.delay == 0:
             pattern = payload_pattern.make(question.size, question.seed)
             self.connection.answer(Kind.CLOSE, pattern, frame_id)
-            self.connection.part()
+            self.connection.half_close()
 
     def _tell(self, event: Event) -> None:
         told = tell(event)

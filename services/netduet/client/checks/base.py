@@ -16,7 +16,7 @@ Measurement = TypeVar("Measurement")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long to wait, in seconds."""
 
     resolve: float
@@ -25,7 +25,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class CheckOptions:
     """What a person may set for single checks. Each field is the setting of its name.
 
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
@@ -45,7 +45,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class CheckContext:
     """What a check may use: the target, the bounds, what was measured before it.
 
     ``control`` is another target that was reached from here before, "" for none.
@@ -54,9 +54,9 @@ class Context:
     target: Target
     family: socket.AddressFamily
     expect_service: str
-    patience: Patience
+    timeouts: Timeouts
     profile: str = "quick"
-    bounds: Bounds = field(default_factory=Bounds)
+    options: CheckOptions = field(default_factory=CheckOptions)
     measured: dict[type, object] = field(default_factory=dict)
     control: str = ""
 
@@ -84,7 +84,7 @@ class Check(Generic[Measurement]):
     name: str
     question: str
     needs: tuple[str, ...]
-    measure: Callable[[Context], Awaitable[Measurement]]
+    measure: Callable[[CheckContext], Awaitable[Measurement]]
     judge: Callable[[Measurement], Judgement]
     heavy: bool = False
     after: tuple[str, ...] = ()

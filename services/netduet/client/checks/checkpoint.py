@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from netduet.client.checks import CHECKS
 from netduet.client.failures import CATALOGUE
-from netduet.client.results.verdict import Outcome, Result
+from netduet.client.results.verdict import CheckResult, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,14 +32,14 @@ _DONE: Final = frozenset({Outcome.PASS, Outcome.FAIL})
 _GROUND: Final = frozenset(need for check in CHECKS for need in check.needs)
 
 
-class Done(BaseModel):
+class CompletedCheck(BaseModel):
     """A check that is done: of the target of this number, when (RFC 3339)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: int
     at: str
-    result: Result
+    result: CheckResult
 
 
 class Record(BaseModel):
@@ -49,10 +49,10 @@ class Record(BaseModel):
 
     kind: Literal["netduet resume"] = "netduet resume"
     run: dict[str, str]
-    done: tuple[Done, ...] = ()
+    done: tuple[CompletedCheck, ...] = ()
 
 
-class Resume:
+class Checkpoint:
     """What is done, as the file has it and as it grows."""
 
     def __init__(self, path: Path, run: Mapping[str, str]) -> None:
@@ -79,13 +79,13 @@ class Resume:
         """The name of the file."""
         return str(self._path)
 
-    def part(self, target: int) -> Part:
+    def part(self, target: int) -> TargetCheckpoint:
         """Return what is done of the target of this number."""
         done = self._record.done
         earlier = {one.result.check: one.result for one in done if one.target == target}
-        return Part(self, target, earlier)
+        return TargetCheckpoint(self, target, earlier)
 
-    def keep(self, target: int, result: Result) -> None:
+    def keep(self, target: int, result: CheckResult) -> None:
         """Remember a result that is worth it; never raises.
 
         What other checks stand on is always measured anew, and so is what had no
@@ -94,7 +94,7 @@ class Resume:
         if result.outcome not in _DONE or result.check in _GROUND:
             return
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        done = Done(target=target, at=at, result=result)
+        done = CompletedCheck(target=target, at=at, result=result)
         self._record = Record(run=self._record.run, done=(*self._record.done, done))
         self._write()
 
@@ -171,18 +171,18 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TargetCheckpoint:
     """What is done of one target: ``earlier`` are the results of before, by check."""
 
-    resume: Resume
+    resume: Checkpoint
     target: int
-    earlier: Mapping[str, Result]
+    earlier: Mapping[str, CheckResult]
 
-    def keep(self, result: Result) -> None:
+    def keep(self, result: CheckResult) -> None:
         """Remember a result of this run."""
         self.resume.keep(self.target, result)
 
 
-def _marked(one: Done) -> Result:
+def _marked(one: CompletedCheck) -> CheckResult:
     """Return a result that says when it was had."""
     return replace(one.result, earlier=one.at)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.base import Check, Context
-from netduet.client.checks.reach import Reach
+from netduet.client.checks.base import Check, CheckContext
+from netduet.client.checks.reach import ReachResult
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.framed_connection import meeting
-from netduet.client.net.handshake import Opening
-from netduet.client.results.instance import whereabouts
+from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.handshake import Handshake
+from netduet.client.results.instance import instance_of
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
@@ -39,41 +39,41 @@ _BY_CODE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class IdentityAnswer:
     """What came of an opening at one address."""
 
     address: Address
-    opening: Opening
+    opening: Handshake
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class IdentityResult:
     """The answers, and the service that was expected ("" for any)."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[IdentityAnswer, ...]
     expected: str
 
     @property
-    def known(self) -> tuple[Answer, ...]:
+    def known(self) -> tuple[IdentityAnswer, ...]:
         """Those that a netduet gave."""
         return tuple(one for one in self.answers if one.opening.welcome is not None)
 
 
-async def measure(context: Context) -> Identity:
+async def measure(context: CheckContext) -> IdentityResult:
     """Open a framed connection to each address that accepts, side by side."""
-    alive = context.earlier(Reach).alive
+    alive = context.earlier(ReachResult).alive
     answers = await asyncio.gather(*(_open(context, one.address) for one in alive))
-    return Identity(tuple(answers), context.expect_service)
+    return IdentityResult(tuple(answers), context.expect_service)
 
 
-async def _open(context: Context, address: Address) -> Answer:
-    async with meeting(address, context.patience) as (opening, conversation):
+async def _open(context: CheckContext, address: Address) -> IdentityAnswer:
+    async with open_connection(address, context.timeouts) as (opening, conversation):
         if conversation is not None:
-            await conversation.end(min(1.0, context.patience.answer))
-    return Answer(address, opening)
+            await conversation.end(min(1.0, context.timeouts.answer))
+    return IdentityAnswer(address, opening)
 
 
-def judge(identity: Identity) -> Judgement:
+def judge(identity: IdentityResult) -> Judgement:
     """Tell a netduet of the right service from all that may answer instead."""
     findings = []
     for one in identity.answers:
@@ -94,13 +94,13 @@ def judge(identity: Identity) -> Judgement:
     return Judgement(summary, tuple(findings), (), figures, blocks=not good)
 
 
-def _who(answers: Sequence[Answer]) -> Figures:
+def _who(answers: Sequence[IdentityAnswer]) -> Figures:
     """Return who answered, and where it is; further ones are numbered."""
     figures: Figures = {}
     for number, one in enumerate(answers, 1):
         if one.opening.welcome is not None:
             prefix = f"{number}." if number > 1 else ""
-            who = whereabouts(one.opening.welcome)
+            who = instance_of(one.opening.welcome)
             figures |= {
                 f"{prefix}instance": who.instance,
                 f"{prefix}node": who.node or None,
@@ -109,17 +109,17 @@ def _who(answers: Sequence[Answer]) -> Figures:
     return figures
 
 
-def _told(one: Answer) -> str:
+def _told(one: IdentityAnswer) -> str:
     welcome = one.opening.welcome
     if welcome is None:
         return f"{one.address} does not"
     return (
-        f'netduet "{escape(welcome.service)}", instance {whereabouts(welcome)}, '
+        f'netduet "{escape(welcome.service)}", instance {instance_of(welcome)}, '
         f"answered at {one.address} in {one.opening.seconds * 1000:.1f} ms"
     )
 
 
-def _judge_one(one: Answer, expected: str) -> Finding | None:
+def _judge_one(one: IdentityAnswer, expected: str) -> Finding | None:
     opening = one.opening
     if not opening.accepted:
         return _judge_refused(one)
@@ -153,12 +153,14 @@ def _judge_one(one: Answer, expected: str) -> Finding | None:
             "acked": opening.acked,
             "resent": opening.resent,
         }
-        return Finding("identity.silent", seen, _sent(opening), figures, missed=missed)
+        return Finding(
+            "identity.silent", seen, _sent(opening), figures, missed_deadline=missed
+        )
     seen = f"{one.address}: {opening.detail}"
     return Finding("path.broken", seen, ((Side.CLIENT, opening.detail),))
 
 
-def _judge_refused(one: Answer) -> Finding:
+def _judge_refused(one: IdentityAnswer) -> Finding:
     """Judge a connection that was not even accepted, at an address that had accepted."""
     opening = one.opening
     missed = None
@@ -166,10 +168,10 @@ def _judge_refused(one: Answer) -> Finding:
         missed = Window(opening.begin, opening.end)
     seen = f"{one.address} had accepted, and now does not: {opening.detail}"
     said = f"after {opening.seconds:.1f} s: {opening.detail}"
-    return Finding("path.broken", seen, ((Side.CLIENT, said),), missed=missed)
+    return Finding("path.broken", seen, ((Side.CLIENT, said),), missed_deadline=missed)
 
 
-def _judge_service(one: Answer, expected: str) -> Finding | None:
+def _judge_service(one: IdentityAnswer, expected: str) -> Finding | None:
     welcome = one.opening.welcome
     if welcome is None or not expected or welcome.service == expected:
         return None
@@ -177,11 +179,11 @@ def _judge_service(one: Answer, expected: str) -> Finding | None:
         f'{one.address} is a netduet of the service "{escape(welcome.service)}", '
         f'and "{escape(expected)}" was expected'
     )
-    said = f"instance {whereabouts(welcome)}, {escape(welcome.software)}"
+    said = f"instance {instance_of(welcome)}, {escape(welcome.software)}"
     return Finding("identity.other_service", seen, ((Side.SERVER, said),))
 
 
-def _judge_foreign(one: Answer) -> Finding:
+def _judge_foreign(one: IdentityAnswer) -> Finding:
     data = one.opening.foreign
     shown = log_safe(data, SHOWN)
     said = ((Side.SERVER, f'its first bytes: "{shown}"'),)
@@ -200,7 +202,7 @@ def _judge_foreign(one: Answer) -> Finding:
     return Finding("identity.stranger", seen, said, {"protocol": protocol})
 
 
-def _judge_error(one: Answer) -> Finding:
+def _judge_error(one: IdentityAnswer) -> Finding:
     refused, broken = one.opening.refused, one.opening.broken
     if refused is not None:
         code, message, side = refused.code, escape(refused.message), Side.SERVER
@@ -223,7 +225,7 @@ def _judge_error(one: Answer) -> Finding:
     return Finding(failure, seen, ((side, f"{escape(code)}: {message}"),), where=where)
 
 
-def _sent(opening: Opening) -> tuple[tuple[Side, str], ...]:
+def _sent(opening: Handshake) -> tuple[tuple[Side, str], ...]:
     said = f"the request, {opening.sent} bytes, was sent; no byte came back"
     if opening.cause is Cause.TIMEOUT and opening.acked is not None:
         acked = min(opening.acked, opening.sent)

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.checks.base import Check, Context
+from netduet.client.checks.base import Check, CheckContext
 from netduet.client.net.dial import Cause, Resolution, in_thread, resolve
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
@@ -46,7 +46,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class NameResult:
     """What was measured. ``queries`` is empty for an address, and without DNS."""
 
     host: str
@@ -56,16 +56,16 @@ class Name:
     expect: Expect = Expect.OPEN
 
 
-async def measure(context: Context) -> Name:
+async def measure(context: CheckContext) -> NameResult:
     """Resolve, and ask for each record type beside it."""
-    host, patience = context.target.host, context.patience.resolve
+    host, patience = context.target.host, context.timeouts.resolve
     literal = _is_literal(host)
     evidence = asyncio.gather(
         *(_ask(host, record, patience) for record in (() if literal else ("A", "AAAA")))
     )
     resolution = await resolve(host, context.target.port, context.family, patience)
     queries = tuple(query for found in await evidence for query in found)
-    return Name(host, literal, resolution, queries, context.target.expect)
+    return NameResult(host, literal, resolution, queries, context.target.expect)
 
 
 async def _ask(host: str, record: str, patience: float) -> list[Query]:
@@ -119,7 +119,7 @@ def _is_literal(host: str) -> bool:
     return True
 
 
-def judge(name: Name) -> Judgement:
+def judge(name: NameResult) -> Judgement:
     """Judge by getaddrinfo; tell what the single queries add."""
     resolution = name.resolution
     figures: Figures = {
@@ -147,7 +147,7 @@ def judge(name: Name) -> Judgement:
     return Judgement(summary, remarks=tuple(_remarks(name)), figures=figures)
 
 
-def _finding(name: Name, resolution: Resolution) -> Finding:
+def _finding(name: NameResult, resolution: Resolution) -> Finding:
     evidence = tuple((Side.CLIENT, line) for line in _grouped(name.queries))
     evidence += ((Side.CLIENT, f"getaddrinfo: {resolution.detail}"),)
     if resolution.cause is Cause.TIMEOUT:
@@ -155,7 +155,7 @@ def _finding(name: Name, resolution: Resolution) -> Finding:
             "name.timeout",
             f"no answer about {name.host} within {resolution.seconds:.1f} s",
             evidence,
-            missed=Window(resolution.begin, resolution.end),
+            missed_deadline=Window(resolution.begin, resolution.end),
         )
     if resolution.cause is Cause.NOT_FOUND:
         seen = f"{name.host} is not known to this host's resolver"
@@ -167,7 +167,7 @@ def _finding(name: Name, resolution: Resolution) -> Finding:
     return Finding("name.failed", seen, evidence)
 
 
-def _remarks(name: Name) -> list[str]:
+def _remarks(name: NameResult) -> list[str]:
     remarks = []
     if name.resolution.seconds >= SLOW:
         remarks.append(

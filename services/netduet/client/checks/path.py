@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.checks.base import Check, Context
-from netduet.client.checks.identity import Identity
+from netduet.client.checks.base import Check, CheckContext
+from netduet.client.checks.identity import IdentityResult
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.framed_connection import meeting
-from netduet.client.net.handshake import Opening
+from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ledger_entry
 from netduet.client.results.verdict import (
     Figures,
@@ -18,9 +18,9 @@ from netduet.client.results.verdict import (
     Judgement,
     Side,
     Window,
-    merged,
+    merge_judgements,
 )
-from netduet.wire.messages import LedgerEntry, Report
+from netduet.wire.messages import LedgerEntry, ServerReport
 from netduet.wire.untrusted import escape
 
 MOST: Final = 8
@@ -28,17 +28,17 @@ MOST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PathResult:
     """The way to one address, as both ends see it.
 
     ``missing`` says why the far end's record of the connection could not be had.
     """
 
     address: Address
-    opening: Opening
+    opening: Handshake
     local: tuple[str, int] | None = None
     ours: dict[str, int | str] | None = None
-    theirs: Report | None = None
+    theirs: ServerReport | None = None
     entry: LedgerEntry | None = None
     missing: str = ""
     sent: int = 0
@@ -46,24 +46,24 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class PathResults:
     """The ways that were looked at."""
 
-    ways: tuple[Way, ...]
+    ways: tuple[PathResult, ...]
 
 
-async def measure(context: Context) -> Path:
+async def measure(context: CheckContext) -> PathResults:
     """Open a further connection to each netduet, and ask both ends about it."""
-    known = context.earlier(Identity).known[:MOST]
+    known = context.earlier(IdentityResult).known[:MOST]
     ways = await asyncio.gather(*(_look(context, one.address) for one in known))
-    return Path(tuple(ways))
+    return PathResults(tuple(ways))
 
 
-async def _look(context: Context, address: Address) -> Way:
-    patience = context.patience
-    async with meeting(address, patience) as (opening, conversation):
+async def _look(context: CheckContext, address: Address) -> PathResult:
+    patience = context.timeouts
+    async with open_connection(address, patience) as (opening, conversation):
         if conversation is None:
-            return Way(address, opening)
+            return PathResult(address, opening)
         host, port = conversation.local()
         local = host.partition("%")[0], port
         theirs = await conversation.report(patience.answer)
@@ -73,22 +73,24 @@ async def _look(context: Context, address: Address) -> Way:
         received = conversation.connection.bytes_received
         welcome = conversation.welcome
     entry, missing = await ledger_entry(address, welcome, patience)
-    return Way(address, opening, local, ours, theirs, entry, missing, sent, received)
+    return PathResult(
+        address, opening, local, ours, theirs, entry, missing, sent, received
+    )
 
 
-def judge(path: Path) -> Judgement:
+def judge(path: PathResults) -> Judgement:
     """Compare what both ends say; what differs is a remark, no fault by itself."""
-    told = merged([_judge(way) for way in path.ways])
+    told = merge_judgements([_judge(way) for way in path.ways])
     return replace(told, summary=told.summary or "no way could be looked at")
 
 
-def _judge(way: Way) -> Judgement:
+def _judge(way: PathResult) -> Judgement:
     if way.opening.welcome is None:
         return Judgement("", (_broken(way),))
     return Judgement(_told(way), (), tuple(_remarks(way)), _figures(way))
 
 
-def _broken(way: Way) -> Finding:
+def _broken(way: PathResult) -> Finding:
     opening = way.opening
     what = opening.detail or ("closed at once" if opening.closed else "another answer")
     if opening.refused is not None:
@@ -100,10 +102,10 @@ def _broken(way: Way) -> Finding:
         missed = Window(opening.begin, opening.end)
     seen = f"{way.address}: a further connection failed: {what}"
     said = f"after {opening.seconds:.1f} s: {what}"
-    return Finding("path.broken", seen, ((Side.CLIENT, said),), missed=missed)
+    return Finding("path.broken", seen, ((Side.CLIENT, said),), missed_deadline=missed)
 
 
-def _seen_as(way: Way) -> tuple[str, int]:
+def _seen_as(way: PathResult) -> tuple[str, int]:
     welcome = way.opening.welcome
     if welcome is None:
         return "", 0
@@ -116,7 +118,7 @@ def _endpoint(host: str, port: int) -> str:
     return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
 
-def _told(way: Way) -> str:
+def _told(way: PathResult) -> str:
     seen = _seen_as(way)
     if way.local is not None and seen == way.local:
         who = f"the server sees this client as itself, {way.local[0]}"
@@ -130,7 +132,7 @@ def _told(way: Way) -> str:
     return f"{who}; MSS {same}, path MTU {pmtu}"
 
 
-def _mss(way: Way) -> tuple[int, int, int] | None:
+def _mss(way: PathResult) -> tuple[int, int, int] | None:
     """Return the segment sizes up and down, and the path MTU our kernel assumes."""
     if way.ours is None or way.theirs is None or way.theirs.connection is None:
         return None
@@ -140,7 +142,7 @@ def _mss(way: Way) -> tuple[int, int, int] | None:
     return up, way.theirs.connection.snd_mss, pmtu
 
 
-def _remarks(way: Way) -> list[str]:
+def _remarks(way: PathResult) -> list[str]:
     remarks = []
     seen, local = _seen_as(way), way.local
     if local is not None and seen[0] != local[0]:
@@ -175,7 +177,7 @@ def _remarks(way: Way) -> list[str]:
     return remarks
 
 
-def _ledger_remarks(way: Way) -> list[str]:
+def _ledger_remarks(way: PathResult) -> list[str]:
     entry = way.entry
     if entry is None:
         return [f"the far end's record could not be had: {way.missing}"]
@@ -188,7 +190,7 @@ def _ledger_remarks(way: Way) -> list[str]:
     return [differs]
 
 
-def _host_remarks(way: Way) -> list[str]:
+def _host_remarks(way: PathResult) -> list[str]:
     remarks = []
     if way.theirs is None:
         return ["the server did not report its own view of the connection"]
@@ -207,7 +209,7 @@ def _host_remarks(way: Way) -> list[str]:
     return remarks
 
 
-def _figures(way: Way) -> Figures:
+def _figures(way: PathResult) -> Figures:
     figures: Figures = {"peer_address": escape(_seen_as(way)[0])}
     for side, info in (
         ("client", way.ours),

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.base import Check, Context
-from netduet.client.checks.name import Name
-from netduet.client.net.dial import Address, Cause, Dialled, connect
+from netduet.client.checks.base import Check, CheckContext
+from netduet.client.checks.name import NameResult
+from netduet.client.net.dial import Address, Cause, ConnectResult, connect
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
 
 MOST: Final = 64
@@ -25,14 +25,14 @@ _ACCEPTED: Final = (None, Cause.RESET)
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ReachResult:
     """What came of a connection to each address; their sockets are closed."""
 
-    tried: tuple[Dialled, ...]
+    tried: tuple[ConnectResult, ...]
     left_out: int
 
     @property
-    def alive(self) -> tuple[Dialled, ...]:
+    def alive(self) -> tuple[ConnectResult, ...]:
         """Those that accepted; one that was then reset at once did accept.
 
         A reset instead of an acceptance is ECONNREFUSED (RFC 9293 §3.10.7.3).
@@ -40,23 +40,23 @@ class Reach:
         return tuple(one for one in self.tried if one.cause in _ACCEPTED)
 
 
-async def measure(context: Context) -> Reach:
+async def measure(context: CheckContext) -> ReachResult:
     """Connect to all addresses side by side, and close again."""
-    addresses = context.earlier(Name).resolution.addresses
+    addresses = context.earlier(NameResult).resolution.addresses
     tried = await asyncio.gather(
-        *(_try(one, context.patience.connect) for one in addresses[:MOST])
+        *(_try(one, context.timeouts.connect) for one in addresses[:MOST])
     )
-    return Reach(tuple(tried), max(0, len(addresses) - MOST))
+    return ReachResult(tuple(tried), max(0, len(addresses) - MOST))
 
 
-async def _try(address: Address, patience: float) -> Dialled:
+async def _try(address: Address, patience: float) -> ConnectResult:
     dialled = await connect(address, patience)
     if dialled.sock is not None:
         dialled.sock.close()
     return dialled
 
 
-def judge(reach: Reach) -> Judgement:
+def judge(reach: ReachResult) -> Judgement:
     """Judge each address; a family without a route here is nobody's fault."""
     alive = reach.alive
     routed = [one for one in reach.tried if one.cause is not Cause.NO_ROUTE]
@@ -81,11 +81,11 @@ def judge(reach: Reach) -> Judgement:
     # That another address works proves the probe: no stall explains this one away
     # unless all that it showed is silence.
     missed = _window(dead)
-    partial = Finding("reach.partial", seen, evidence, missed=missed)
+    partial = Finding("reach.partial", seen, evidence, missed_deadline=missed)
     return Judgement(summary, (partial,), remarks, figures)
 
 
-def _dead(dead: list[Dialled]) -> Finding:
+def _dead(dead: list[ConnectResult]) -> Finding:
     """Return the finding when no address accepts: the class is the first one's."""
     first = dead[0]
     name = {
@@ -98,17 +98,17 @@ def _dead(dead: list[Dialled]) -> Finding:
     seen = f"no address accepts: {_listed(dead)}"
     if len(dead) == 1:
         seen = f"{first.address} {_DID.get(name, 'cannot be connected to')}"
-    return Finding(name, seen, evidence, figures, missed=_window(dead))
+    return Finding(name, seen, evidence, figures, missed_deadline=_window(dead))
 
 
-def _window(dead: list[Dialled]) -> Window | None:
+def _window(dead: list[ConnectResult]) -> Window | None:
     """Return the missed deadline when silence is all there was, else None."""
     if any(one.cause is not Cause.TIMEOUT for one in dead):
         return None
     return Window(min(one.begin for one in dead), max(one.end for one in dead))
 
 
-def _told(one: Dialled) -> str:
+def _told(one: ConnectResult) -> str:
     took = f"{one.seconds * 1000:.1f} ms"
     if one.cause is None:
         return f"{one.address} accepted in {took}"
@@ -124,7 +124,7 @@ def _times(syns: int) -> str:
     return f"{syns} SYN{'s' if syns > 1 else ''}"
 
 
-def _summary(alive: list[Dialled], dead: list[Dialled]) -> str:
+def _summary(alive: list[ConnectResult], dead: list[ConnectResult]) -> str:
     parts = [_told(one) for one in alive[:3]]
     if len(alive) > len(parts):
         parts.append(f"and {len(alive) - len(parts)} more")
@@ -133,11 +133,11 @@ def _summary(alive: list[Dialled], dead: list[Dialled]) -> str:
     return "; ".join(parts)
 
 
-def _listed(some: list[Dialled]) -> str:
+def _listed(some: list[ConnectResult]) -> str:
     return ", ".join(str(one.address) for one in some)
 
 
-def _remarks(reach: Reach) -> tuple[str, ...]:
+def _remarks(reach: ReachResult) -> tuple[str, ...]:
     remarks = []
     no_route = [one for one in reach.tried if one.cause is Cause.NO_ROUTE]
     if no_route and len(no_route) < len(reach.tried):

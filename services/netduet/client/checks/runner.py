@@ -8,20 +8,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netduet.client.checks import CHECKS
-from netduet.client.checks.reach import Reach
-from netduet.client.net.server_evidence import fares
+from netduet.client.checks.reach import ReachResult
+from netduet.client.net.server_evidence import server_health
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
+    CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Result,
     Side,
     Verdict,
     conclude,
-    following,
     result,
-    weigh,
+    skipped_because_of,
+    weigh_starvation,
 )
 from netduet.runtime import logs
 from netduet.wire.untrusted import escape
@@ -29,23 +29,23 @@ from netduet.wire.untrusted import escape
 if TYPE_CHECKING:
     from typing import Any
 
-    from netduet.client.checks.base import Check, Context
-    from netduet.client.checks.checkpoint import Part
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.client.checks.base import Check, CheckContext
+    from netduet.client.checks.checkpoint import TargetCheckpoint
+    from netduet.runtime.stall_monitor import StallMonitor
 
-Tell = Callable[[Result], None]
+Tell = Callable[[CheckResult], None]
 
 
-class Battery:
+class CheckRunner:
     """The checks of one target. After ``run``, or in the middle of it, ``verdict``."""
 
     def __init__(
         self,
-        context: Context,
-        stalls: StallWatch,
+        context: CheckContext,
+        stalls: StallMonitor,
         tell: Tell,
         names: tuple[str, ...] = (),
-        kept: Part | None = None,
+        kept: TargetCheckpoint | None = None,
     ) -> None:
         """Prepare; ``tell`` is called with each result as it comes, in their order.
 
@@ -58,7 +58,7 @@ class Battery:
         self._kept = kept
         self._earlier = {} if kept is None else kept.earlier
         self._chosen = _with_needs(names, context.target.expect)
-        self._results: list[Result] = []
+        self._results: list[CheckResult] = []
         self._running: dict[str, float] = {}
         self._path = asyncio.Lock()
 
@@ -69,7 +69,7 @@ class Battery:
 
     async def run(self) -> None:
         """Run all checks; one whose ground is gone is skipped and says so."""
-        tasks: dict[str, asyncio.Task[Result]] = {}
+        tasks: dict[str, asyncio.Task[CheckResult]] = {}
         try:
             for check in self._chosen:
                 needs = [
@@ -102,8 +102,8 @@ class Battery:
         )
 
     async def _turn(
-        self, check: Check[Any], needs: list[asyncio.Task[Result]]
-    ) -> Result:
+        self, check: Check[Any], needs: list[asyncio.Task[CheckResult]]
+    ) -> CheckResult:
         """Wait for the checks that this one stands on, and for the path to be quiet."""
         if check.name in self._earlier:
             return self._earlier[check.name]
@@ -111,7 +111,7 @@ class Battery:
         blocked = next((one for one in before if one.blocks), None)
         if blocked is not None:
             cause = blocked.follows or blocked.check
-            return following(check.name, check.question, cause)
+            return skipped_because_of(check.name, check.question, cause)
         if not check.heavy:
             done = await self._one(check)
         else:
@@ -121,7 +121,7 @@ class Battery:
             self._kept.keep(done)
         return done
 
-    async def _one(self, check: Check[Any]) -> Result:
+    async def _one(self, check: Check[Any]) -> CheckResult:
         begin = self._running[check.name] = time.monotonic()
         try:
             measurement = await check.measure(self._context)
@@ -139,22 +139,22 @@ class Battery:
         stalled = self._stalls.stalled
         theirs = None
         missed = [
-            finding.missed.begin
+            finding.missed_deadline.begin
             for finding in judgement.findings
-            if finding.missed is not None and self._stands(finding)
+            if finding.missed_deadline is not None and self._stands(finding)
         ]
         if missed:
-            reach = self._context.measured.get(Reach)
-            alive = reach.alive if isinstance(reach, Reach) else ()
+            reach = self._context.measured.get(ReachResult)
+            alive = reach.alive if isinstance(reach, ReachResult) else ()
             addresses = [one.address for one in alive]
-            theirs = await fares(addresses, self._context.patience, min(missed))
+            theirs = await server_health(addresses, self._context.timeouts, min(missed))
         return result(check.name, check.question, judgement, seconds, stalled, theirs)
 
     def _stands(self, finding: Finding) -> bool:
         """Tell whether a finding stands unless the server was starved."""
-        return weigh(finding, self._stalls.stalled).outcome is Outcome.FAIL
+        return weigh_starvation(finding, self._stalls.stalled).outcome is Outcome.FAIL
 
-    def _take(self, done: Result) -> None:
+    def _take(self, done: CheckResult) -> None:
         self._results.append(done)
         fields: dict[str, Any] = {
             "server.address": self._context.target.host,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.base import Check, Context
+from netduet.client.checks.base import Check, CheckContext
 from netduet.client.results.verdict import Judgement
 
 _WHY: Final = "netduet speaks no TLS yet: no certificate is judged"
@@ -19,7 +19,7 @@ class Tls:
     """What was measured: nothing."""
 
 
-async def measure(_: Context) -> Tls:
+async def measure(_: CheckContext) -> Tls:
     """Ask nothing."""
     return Tls()
 

@@ -103,7 +103,7 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialled:
+class ConnectResult:
     """What came of a connection attempt. Times are monotonic seconds.
 
     ``lost_syns`` counts exactly how many SYNs (or their answers) were lost
@@ -209,12 +209,12 @@ def has_route(address: Address) -> bool:
     return True
 
 
-async def connect(address: Address, patience: float) -> Dialled:
+async def connect(address: Address, patience: float) -> ConnectResult:
     """Make one connection; never raises. The socket is the caller's to close."""
     begin = time.monotonic()
     if not has_route(address):
         detail = UNROUTED
-        return Dialled(address, None, Cause.NO_ROUTE, detail, 0, begin, begin)
+        return ConnectResult(address, None, Cause.NO_ROUTE, detail, 0, begin, begin)
     sock = None
     try:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
@@ -228,13 +228,13 @@ async def connect(address: Address, patience: float) -> Dialled:
         if sock is not None:
             lost = lost_syns(sock)
             sock.close()
-        return Dialled(address, None, cause, detail, lost, begin, end)
+        return ConnectResult(address, None, cause, detail, lost, begin, end)
     except BaseException:  # told to stop: nobody else knows of the socket
         if sock is not None:
             sock.close()
         raise
     end = time.monotonic()
-    return Dialled(address, sock, None, "", lost_syns(sock), begin, end)
+    return ConnectResult(address, sock, None, "", lost_syns(sock), begin, end)
 
 
 def lost_syns(sock: socket.socket) -> int:

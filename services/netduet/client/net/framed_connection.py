@@ -12,11 +12,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from netduet.client.net.dial import Address, classify, connect
-from netduet.client.net.handshake import Ending, Opening, ended, opened, unopened
+from netduet.client.net.handshake import (
+    ConnectionEnd,
+    Handshake,
+    ended,
+    opened,
+    unopened,
+)
 from netduet.net import kernel
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.events import (
-    Answered,
+    AnswerReceived,
     DataReceived,
     EchoReceived,
     EofReceived,
@@ -30,8 +36,8 @@ from netduet.wire.messages import (
     LedgerAnswer,
     LedgerQuestion,
     Open,
-    Report,
     ReportQuestion,
+    ServerReport,
     Welcome,
 )
 from netduet.wire.state_machine import Limits, Role, State
@@ -41,7 +47,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from netduet.client.checks.base import Patience
+    from netduet.client.checks.base import Timeouts
 
 Message = TypeVar("Message", bound="BaseModel")
 
@@ -55,7 +61,7 @@ _LATE: Final = 0.25
 _GRACE: Final = 0.1
 
 
-class Conversation(asyncio.Protocol):
+class FramedConnection(asyncio.Protocol):
     """One framed connection. Made by ``converse``; ``close`` it in any case."""
 
     def __init__(self) -> None:
@@ -63,7 +69,7 @@ class Conversation(asyncio.Protocol):
         self.connection = Connection(Role.CLIENT, Limits(), 0.0)
         self.lost: BaseException | None = None
         self.gone = False
-        self.ending: Ending | None = None
+        self.ending: ConnectionEnd | None = None
         self.welcome: Welcome
         """What the opening was answered with; not there before."""
         self._events: deque[Event] = deque()
@@ -99,7 +105,7 @@ class Conversation(asyncio.Protocol):
 
     # What a check calls
 
-    async def open(self, patience: float) -> Opening:
+    async def open(self, patience: float) -> Handshake:
         """Open, and wait for the welcome or for whatever comes instead."""
         begin = time.monotonic()
         nonce = secrets.token_hex(16)
@@ -124,9 +130,9 @@ class Conversation(asyncio.Protocol):
             end=time.monotonic(),
         )
 
-    async def report(self, patience: float) -> Report | None:
+    async def report(self, patience: float) -> ServerReport | None:
         """Ask for the server's evidence about this connection; None if it stays away."""
-        return await self._ask(Kind.REPORT, ReportQuestion(), Report, patience)
+        return await self._ask(Kind.REPORT, ReportQuestion(), ServerReport, patience)
 
     async def ledger(self, conn_id: str, patience: float) -> LedgerAnswer | None:
         """Ask how another connection went; None if no answer comes."""
@@ -168,7 +174,7 @@ class Conversation(asyncio.Protocol):
         while self.ending is None:
             event = await self._next(until - time.monotonic())
             match event:
-                case Answered(_, message, frame_id) if frame_id == number:
+                case AnswerReceived(_, message, frame_id) if frame_id == number:
                     return message
                 case DataReceived(_, payload, frame_id) if frame_id == number:
                     return payload
@@ -304,7 +310,7 @@ class Conversation(asyncio.Protocol):
         return max(0, acked - 1) if isinstance(acked, int) else None
 
 
-async def converse(sock: socket.socket) -> Conversation:
+async def converse(sock: socket.socket) -> FramedConnection:
     """Return a conversation over a connected socket, which it then owns.
 
     Raises:
@@ -312,14 +318,14 @@ async def converse(sock: socket.socket) -> Conversation:
 
     """
     loop = asyncio.get_running_loop()
-    _, conversation = await loop.create_connection(Conversation, sock=sock)
+    _, conversation = await loop.create_connection(FramedConnection, sock=sock)
     return conversation
 
 
 @asynccontextmanager
-async def meeting(
-    address: Address, patience: Patience
-) -> AsyncIterator[tuple[Opening, Conversation | None]]:
+async def open_connection(
+    address: Address, patience: Timeouts
+) -> AsyncIterator[tuple[Handshake, FramedConnection | None]]:
     """Connect, open, and close in the end; never raises by itself.
 
     Gives what came of the opening, and a conversation where it was welcomed.

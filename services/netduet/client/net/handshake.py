@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netduet.client.net.dial import Cause, Dialled, classify
+from netduet.client.net.dial import Cause, ConnectResult, classify
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
     EofReceived,
@@ -14,12 +14,12 @@ from netduet.wire.events import (
     PlainReceived,
     WelcomeReceived,
 )
-from netduet.wire.messages import Failure, Welcome
+from netduet.wire.messages import ErrorMessage, Welcome
 from netduet.wire.untrusted import escape
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class Handshake:
     """What came of an opening: exactly one of the first five, or ``closed``.
 
     ``acked`` is how many of the ``sent`` bytes the far kernel has taken, None
@@ -30,7 +30,7 @@ class Opening:
 
     welcome: Welcome | None = None
     foreign: bytes = b""
-    refused: Failure | None = None
+    refused: ErrorMessage | None = None
     broken: RemoteError | None = None
     cause: Cause | None = None
     closed: bool = False
@@ -50,7 +50,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ConnectionEnd:
     """How a connection ended under a question.
 
     ``how`` is ``eof``, ``error`` (the server said why), ``broken`` (its bytes broke
@@ -63,7 +63,7 @@ class Ending:
 
 def opened(
     event: Event | None, nonce: str, *, gone: bool, lost: BaseException | None
-) -> Opening:
+) -> Handshake:
     """Return what came of an opening.
 
     Args:
@@ -75,29 +75,29 @@ def opened(
     """
     match event:
         case WelcomeReceived(message) if message.nonce == nonce:
-            return Opening(welcome=message)
+            return Handshake(welcome=message)
         case WelcomeReceived():
             said = "the answer carries a nonce that is not ours"
-            return Opening(broken=RemoteError(Code.BAD_MESSAGE, said))
+            return Handshake(broken=RemoteError(Code.BAD_MESSAGE, said))
         case PlainReceived(data):
-            return Opening(foreign=data)
+            return Handshake(foreign=data)
         case ErrorReceived(message):
-            return Opening(refused=message)
+            return Handshake(refused=message)
         case PeerFailed(error):
-            return Opening(broken=error)
+            return Handshake(broken=error)
         case EofReceived():
-            return Opening(closed=True)
+            return Handshake(closed=True)
     if gone and lost is None:
-        return Opening(closed=True)
+        return Handshake(closed=True)
     if gone and lost is not None:
         cause, detail = classify(lost)
-        return Opening(cause=cause, detail=detail)
-    return Opening(cause=Cause.TIMEOUT, detail="no answer in time")
+        return Handshake(cause=cause, detail=detail)
+    return Handshake(cause=Cause.TIMEOUT, detail="no answer in time")
 
 
-def unopened(dialled: Dialled, cause: Cause | None, detail: str) -> Opening:
+def unopened(dialled: ConnectResult, cause: Cause | None, detail: str) -> Handshake:
     """Return what came of a connection that could not even be asked."""
-    return Opening(
+    return Handshake(
         cause=cause,
         detail=detail,
         accepted=dialled.sock is not None or cause is Cause.RESET,
@@ -106,7 +106,7 @@ def unopened(dialled: Dialled, cause: Cause | None, detail: str) -> Opening:
     )
 
 
-def ended(event: Event | None, lost: BaseException | None) -> Ending | None:
+def ended(event: Event | None, lost: BaseException | None) -> ConnectionEnd | None:
     """Return the end that an event is, None for one that is none.
 
     Args:
@@ -116,14 +116,14 @@ def ended(event: Event | None, lost: BaseException | None) -> Ending | None:
     """
     match event:
         case EofReceived():
-            return Ending("eof", "the server ended its sending")
+            return ConnectionEnd("eof", "the server ended its sending")
         case ErrorReceived(message):
-            return Ending("error", escape(f"{message.code}: {message.message}"))
+            return ConnectionEnd("error", escape(f"{message.code}: {message.message}"))
         case PeerFailed(error):
-            return Ending("broken", escape(error.message))
+            return ConnectionEnd("broken", escape(error.message))
         case None if lost is not None:
             cause, detail = classify(lost)
-            return Ending(cause.value, detail)
+            return ConnectionEnd(cause.value, detail)
         case None:
-            return Ending("eof", "the connection was closed")
+            return ConnectionEnd("eof", "the connection was closed")
     return None

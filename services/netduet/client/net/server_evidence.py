@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import meeting
-from netduet.client.results.instance import named
-from netduet.client.results.verdict import Fares
+from netduet.client.net.framed_connection import open_connection
+from netduet.client.results.instance import instance_named
+from netduet.client.results.verdict import ServerHealth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from netduet.client.checks.base import Patience
-    from netduet.client.net.framed_connection import Conversation
+    from netduet.client.checks.base import Timeouts
+    from netduet.client.net.framed_connection import FramedConnection
     from netduet.wire.messages import (
         Inspection,
         LedgerAnswer,
@@ -40,7 +40,7 @@ _PATIENTLY: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Far:
+class ServerView:
     """What the server knows of a connection: its record, and its kernel's view now.
 
     ``missing`` says why there is no record; ``found`` whether the same instance
@@ -54,7 +54,7 @@ class Far:
 
 
 async def ledger_entry(
-    address: Address, welcome: Welcome, patience: Patience
+    address: Address, welcome: Welcome, patience: Timeouts
 ) -> tuple[LedgerEntry | None, str]:
     """Return how the server saw a connection, or None and why it cannot be had.
 
@@ -65,7 +65,7 @@ async def ledger_entry(
 
     """
 
-    async def ask(conversation: Conversation) -> LedgerAnswer | None:
+    async def ask(conversation: FramedConnection) -> LedgerAnswer | None:
         answer = await conversation.ledger(welcome.conn_id, patience.answer)
         await conversation.end(patience.answer)
         return answer
@@ -77,13 +77,13 @@ async def ledger_entry(
 
 
 async def present_view(
-    address: Address, welcome: Welcome, patience: Patience
+    address: Address, welcome: Welcome, patience: Timeouts
 ) -> tuple[TcpInfo | None, str]:
     """Return how a connection stands for the server's kernel now, as ``ledger_entry``."""
     if "inspect" not in welcome.features:
         return None, "the server is of a version that does not tell"
 
-    async def ask(conversation: Conversation) -> Inspection | None:
+    async def ask(conversation: FramedConnection) -> Inspection | None:
         answer = await conversation.inspect(welcome.conn_id, patience.answer)
         await conversation.end(patience.answer)
         return answer
@@ -94,11 +94,13 @@ async def present_view(
     return None if answer is None else answer.connection, why
 
 
-async def far_end(address: Address, welcome: Welcome, patience: Patience) -> Far:
+async def server_view(
+    address: Address, welcome: Welcome, patience: Timeouts
+) -> ServerView:
     """Return all that the server knows of a connection, asked as ``ledger_entry`` is."""
 
     async def ask(
-        conversation: Conversation,
+        conversation: FramedConnection,
     ) -> tuple[LedgerAnswer | None, Inspection | None]:
         record = await conversation.ledger(welcome.conn_id, patience.answer)
         view = None
@@ -109,26 +111,26 @@ async def far_end(address: Address, welcome: Welcome, patience: Patience) -> Far
 
     told, why = await _same_instance(address, welcome, patience, ask)
     if told is None:
-        return Far(missing=why, found=False)
+        return ServerView(missing=why, found=False)
     record, inspection = told
     view = None if inspection is None else inspection.connection
     if record is None:
-        return Far(None, view, "the instance did not answer the question")
+        return ServerView(None, view, "the instance did not answer the question")
     if record.entry is None:
-        return Far(None, view, "the instance no longer remembers the connection")
-    return Far(record.entry, view)
+        return ServerView(None, view, "the instance no longer remembers the connection")
+    return ServerView(record.entry, view)
 
 
 async def _same_instance(
     address: Address,
     welcome: Welcome,
-    patience: Patience,
-    ask: Callable[[Conversation], Awaitable[Answer | None]],
+    patience: Timeouts,
+    ask: Callable[[FramedConnection], Awaitable[Answer | None]],
 ) -> tuple[Answer | None, str]:
     """Ask the instance that welcomed; return its answer, or None and why there is none."""
     why = "no instance answered"
     for place in (*[address] * TRIES, *own_addresses(welcome)):
-        async with meeting(place, patience) as (opening, conversation):
+        async with open_connection(place, patience) as (opening, conversation):
             if conversation is None:
                 said = opening.detail or "was not welcomed"
                 why = f"a second connection to {place}: {said}"
@@ -154,9 +156,9 @@ def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
     return (Address(family, said, port),)
 
 
-async def fares(
-    addresses: Sequence[Address], patience: Patience, since: float
-) -> Fares | None:
+async def server_health(
+    addresses: Sequence[Address], patience: Timeouts, since: float
+) -> ServerHealth | None:
     """Return how the worst off of the servers at these addresses has fared.
 
     ``since`` is a monotonic second. None when none of them says so in time: a starved server has thrice as long.
@@ -168,8 +170,10 @@ async def fares(
     return max(filter(None, asked), key=lambda one: one.lost, default=None)
 
 
-async def _fares(address: Address, patience: Patience, since: float) -> Fares | None:
-    async with meeting(address, patience) as (_, conversation):
+async def _fares(
+    address: Address, patience: Timeouts, since: float
+) -> ServerHealth | None:
+    async with open_connection(address, patience) as (_, conversation):
         if conversation is None or "inspect" not in conversation.welcome.features:
             return None
         welcome = conversation.welcome
@@ -178,5 +182,5 @@ async def _fares(address: Address, patience: Patience, since: float) -> Fares | 
     if answer is None:
         return None
     lost = max(answer.stalled, answer.throttled or 0.0)
-    who = named(answer.instance, welcome.node, welcome.zone)
-    return Fares(who, answer.window, lost)
+    who = instance_named(answer.instance, welcome.node, welcome.zone)
+    return ServerHealth(who, answer.window, lost)

@@ -57,7 +57,7 @@ _TOLD_BY_OTHERS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class IcmpNotice:
     """An ICMP error about a datagram of ours.
 
     ``error`` is the errno's name; ``offender`` who sent it, "" when the kernel does
@@ -72,7 +72,7 @@ class Notice:
     code: int = 0
 
 
-class Datagrams:
+class UdpSocket:
     """One connected socket. Use as a context manager."""
 
     def __init__(self, address: Address) -> None:
@@ -95,7 +95,7 @@ class Datagrams:
         self._poll = select.poll()
         self._poll.register(self._sock, select.POLLIN)
         self._drops_before = kernel.socket_drops(self._sock.fileno())
-        self.notices: list[Notice] = []
+        self.notices: list[IcmpNotice] = []
         """The ICMP errors so far, a bounded number of them."""
 
     def __enter__(self) -> Self:
@@ -202,19 +202,19 @@ class Datagrams:
         self._keep(told)
         if not told and error.errno in _TOLD_BY_OTHERS:
             # A kernel without an error queue tells the error alone.
-            self._keep([_Queued(errno.errorcode[error.errno], "", 0, local=False)])
+            self._keep([_QueuedError(errno.errorcode[error.errno], "", 0, local=False)])
             return True
         return bool(told)
 
-    def _keep(self, told: list[_Queued]) -> None:
+    def _keep(self, told: list[_QueuedError]) -> None:
         room = _NOTICES - len(self.notices)
         self.notices += [
-            Notice(one.error, one.offender, one.mtu, one.kind, one.code)
+            IcmpNotice(one.error, one.offender, one.mtu, one.kind, one.code)
             for one in told
             if not one.local
         ][:room]
 
-    def _queue(self) -> list[_Queued]:
+    def _queue(self) -> list[_QueuedError]:
         return error_queue(self._sock, self._family)
 
 
@@ -244,7 +244,7 @@ def stray_answers(
 
 
 @dataclass(frozen=True, slots=True)
-class _Queued:
+class _QueuedError:
     error: str
     offender: str
     mtu: int
@@ -258,7 +258,9 @@ def hear_errors(sock: socket.socket, family: socket.AddressFamily) -> None:
     sock.setsockopt(_LEVEL[family], _RECVERR[family], 1)
 
 
-def error_queue(sock: socket.socket, family: socket.AddressFamily) -> list[_Queued]:
+def error_queue(
+    sock: socket.socket, family: socket.AddressFamily
+) -> list[_QueuedError]:
     """Empty the error queue of a socket, and return what was in it."""
     told = []
     for _ in range(_BATCH):
@@ -274,13 +276,13 @@ def error_queue(sock: socket.socket, family: socket.AddressFamily) -> list[_Queu
     return told
 
 
-def extended_error(data: bytes) -> _Queued:
+def extended_error(data: bytes) -> _QueuedError:
     """Return what a message of the error queue says (ip(7), IP_RECVERR)."""
     number, origin, kind, code, _, info, _ = _EXTENDED.unpack_from(data)
     name = errno.errorcode.get(number, str(number))
     mtu = info if number == errno.EMSGSIZE else 0
     offender = _offender(data[_EXTENDED.size :])
-    return _Queued(name, offender, mtu, origin == _ORIGIN_LOCAL, kind, code)
+    return _QueuedError(name, offender, mtu, origin == _ORIGIN_LOCAL, kind, code)
 
 
 def _offender(sockaddr: bytes) -> str:

@@ -14,14 +14,20 @@ from netduet.client.outages.correlate import (
     HALF,
     NEAR,
     Incident,
-    away,
-    moved,
+    correlate,
+    is_new_process,
     overflowed,
-    sort_out,
+    starved_seconds,
 )
-from netduet.client.outages.events import Closure, Outage, Pause, Restart, covered
-from netduet.client.outages.observations import Place
-from netduet.client.outages.outage import UNMET, Trouble
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    LossRun,
+    ServerRestart,
+    covered,
+)
+from netduet.client.outages.observations import Observations
+from netduet.client.outages.outage import UNMET, Outage
 from netduet.client.results.failure import (
     BACK,
     CLIENT,
@@ -59,7 +65,7 @@ _WITHHELD: Final = "this end itself could not send there"
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class ProbeState:
     """What goes on now, by the stream, by fresh connections, by the old one.
 
     ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
@@ -69,9 +75,9 @@ class Signs:
     own kernel sends nothing there, "" where it does.
     """
 
-    stream: Outage | None = None
-    closure: Closure | None = None
-    pause: Pause | None = None
+    stream: LossRun | None = None
+    closure: ConnectFailureRun | None = None
+    pause: ConnectionStall | None = None
     why: str = ""
     seen: bool = True
     gone: bool = False
@@ -93,20 +99,22 @@ class Signs:
         return min((one.begin for one in spans if one is not None), default=None)
 
 
-def excused(signs: Signs, ours: float, theirs: float, seconds: float) -> Signs:
+def without_starvation(
+    signs: ProbeState, ours: float, theirs: float, seconds: float
+) -> ProbeState:
     """Return the signs without what an end that did not run explains.
 
     In ``seconds`` since they began this end did not run for ``ours``, and the server,
     as its stream shows, for ``theirs``.
     """
     if ours >= HALF * seconds:
-        return Signs()
+        return ProbeState()
     if ours + theirs >= QUARTER * seconds:
         return replace(signs, pause=None)
     return signs
 
 
-def provisional(signs: Signs, now: float, *, shaken: bool = False) -> Trouble:
+def provisional(signs: ProbeState, now: float, *, shaken: bool = False) -> Outage:
     """Say what can be said while it goes on.
 
     ``shaken``: the old connection has stood still or broken lately.
@@ -141,7 +149,7 @@ def provisional(signs: Signs, now: float, *, shaken: bool = False) -> Trouble:
     return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
 
 
-def _silence(signs: Signs, begin: float, now: float) -> Trouble:
+def _silence(signs: ProbeState, begin: float, now: float) -> Outage:
     """Say what it is that no datagrams come."""
     if signs.withheld:
         seen = f"this end itself cannot send there ({_spelt(signs.withheld)})"
@@ -170,32 +178,32 @@ def _spelt(code: str) -> str:
     return code if number is None else f"{code}: {os.strerror(number)}"
 
 
-def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Trouble:
+def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Outage:
     # The stream's thread may have seen it begin after the look's time was taken.
-    return Trouble(failure, where, begin, max(begin, now), seen, ended=False)
+    return Outage(failure, where, begin, max(begin, now), seen, ended=False)
 
 
-def final(place: Place, tolerance: float) -> list[Trouble]:
+def final(place: Observations, tolerance: float) -> list[Outage]:
     """Say what all that happened comes to; nothing where chance explains it.
 
     What connections alone had to bear counts when it is longer than ``tolerance``
     seconds. The longest comes first.
     """
-    told = sort_out(place)
+    told = correlate(place)
     found = [_incident(place, one) for one in told.incidents]
-    found += [_restarted(one) for one in told.restarts if moved(one)]
+    found += [_restarted(one) for one in told.restarts if is_new_process(one)]
     found += _connections(place, told.closures, told.pauses, tolerance)
     return sorted(found, key=lambda one: -one.seconds)
 
 
-def _incident(place: Place, one: Incident) -> Trouble:
+def _incident(place: Observations, one: Incident) -> Outage:
     restart = one.restart
-    if restart is not None and moved(restart):
+    if restart is not None and is_new_process(restart):
         again = _restarted(restart)
-        seen = again.seen
+        seen = again.description
         if one.closure is not None:
             seen += f"; new connections: {escape(one.closure.why)}"
-        return replace(again, seen=seen, evidence=describe.effects(one))
+        return replace(again, description=seen, evidence=describe.effects(one))
     if not one.outages:
         return _by_connections(place, one)
     where = one.where
@@ -208,7 +216,7 @@ def _incident(place: Place, one: Incident) -> Trouble:
             (Side.CLIENT, "its own kernel let none out"),
             *describe.effects(one),
         )
-        return Trouble("stream.outage", CLIENT, one.begin, one.end, seen, evidence)
+        return Outage("stream.outage", CLIENT, one.begin, one.end, seen, evidence)
     told = replace(one, where=where)
     evidence = (*describe.losses(place, told), *describe.overflows(told))
     seen, failure = _lasted(_WAYS[where], one), "stream.outage"
@@ -221,7 +229,7 @@ def _incident(place: Place, one: Incident) -> Trouble:
         failure = DATAGRAMS
         seen += ", of datagrams alone: connections worked all the while"
     proven = not doubt
-    return Trouble(failure, where, one.begin, one.end, seen, evidence, proven=proven)
+    return Outage(failure, where, one.begin, one.end, seen, evidence, proven=proven)
 
 
 def _lasted(seen: str, one: Incident) -> str:
@@ -237,7 +245,7 @@ def _doubt(one: Incident) -> str:
     return "an end's own buffer was full meanwhile" if one.overflows else ""
 
 
-def _connections_went_on(place: Place, one: Incident) -> bool:
+def _connections_went_on(place: Observations, one: Incident) -> bool:
     """Tell whether it was long enough for connections to show it, and none did.
 
     On the old one there are two questions in the time from one fresh one to the next.
@@ -255,7 +263,7 @@ def _starved(one: Incident) -> str:
     return "the server" if theirs > ours else "this end"
 
 
-def _both(one: Incident, restart: Restart) -> bool:
+def _both(one: Incident, restart: ServerRestart) -> bool:
     """Tell whether both ways were out, though the server's old stream is not there to tell.
 
     A server ends a stream that hears nothing for long. Had its way been open, its
@@ -264,7 +272,7 @@ def _both(one: Incident, restart: Restart) -> bool:
     return restart.begin - one.begin < _AT_ONCE
 
 
-def _by_connections(place: Place, one: Incident) -> Trouble:
+def _by_connections(place: Observations, one: Incident) -> Outage:
     why = "" if one.closure is None else f" ({escape(one.closure.why)})"
     seen = (
         "neither new connections nor the old one worked"
@@ -272,10 +280,10 @@ def _by_connections(place: Place, one: Incident) -> Trouble:
     )
     evidence = describe.losses(place, one)
     where = one.where if one.closure is None else _blamed(one.closure.why)
-    return Trouble("stream.outage", where, one.begin, one.end, seen, evidence)
+    return Outage("stream.outage", where, one.begin, one.end, seen, evidence)
 
 
-def _restarted(one: Restart) -> Trouble:
+def _restarted(one: ServerRestart) -> Outage:
     seen = (
         f"another start of the server answers after {one.end - one.begin:.2f} s "
         "without one"
@@ -286,15 +294,15 @@ def _restarted(one: Restart) -> Trouble:
         f"boot id {escape(one.boots[0])[:8]}… before, {escape(one.boots[1])[:8]}… now"
     )
     evidence = ((Side.SERVER, said),)
-    return Trouble("stream.restarted", SERVER, one.begin, one.end, seen, evidence)
+    return Outage("stream.restarted", SERVER, one.begin, one.end, seen, evidence)
 
 
 def _connections(
-    place: Place,
-    closures: tuple[Closure, ...],
-    pauses: tuple[Pause, ...],
+    place: Observations,
+    closures: tuple[ConnectFailureRun, ...],
+    pauses: tuple[ConnectionStall, ...],
     tolerance: float,
-) -> Iterator[Trouble]:
+) -> Iterator[Outage]:
     for closure in closures:
         if closure.last - closure.begin <= tolerance:
             continue
@@ -309,9 +317,9 @@ def _connections(
         failure = "stream.new_connections"
         if also and not place.datagrams.passed:
             failure = "stream.outage"  # and nothing tells which way
-        yield Trouble(failure, where, closure.begin, closure.end, seen)
+        yield Outage(failure, where, closure.begin, closure.end, seen)
     for pause in pauses:
-        starved = away(place, pause)
+        starved = starved_seconds(place, pause)
         if any(_meet(pause, one) for one in closures):
             continue
         if pause.seconds - starved <= tolerance and not pause.broken:
@@ -320,7 +328,7 @@ def _connections(
         if pause.broken:
             seen = f"the old connection broke: {escape(pause.broken)}"
         proven = bool(pause.broken) or starved < QUARTER * pause.seconds
-        yield Trouble(
+        yield Outage(
             "stream.old_connections",
             INTERMEDIARY,
             pause.begin,
@@ -330,7 +338,7 @@ def _connections(
         )
 
 
-def _beside(pause: Pause, closures: tuple[Closure, ...]) -> str:
+def _beside(pause: ConnectionStall, closures: tuple[ConnectFailureRun, ...]) -> str:
     """Say what new connections did meanwhile."""
     failed = sum(one.failed for one in closures if _meet(pause, one))
     if not failed:
@@ -338,13 +346,13 @@ def _beside(pause: Pause, closures: tuple[Closure, ...]) -> str:
     return f"and {failed} new ones in a row did not work"
 
 
-def _meet(pause: Pause, closure: Closure) -> bool:
+def _meet(pause: ConnectionStall, closure: ConnectFailureRun) -> bool:
     if pause.broken and closure.before <= pause.end <= closure.end:
         return True
     return pause.begin < closure.end + NEAR and pause.end > closure.begin - NEAR
 
 
-def _bounds(closure: Closure | None) -> str:
+def _bounds(closure: ConnectFailureRun | None) -> str:
     if closure is None:
         return ""
     return f" for {describe.bounds(closure)}" if closure.ended else ""

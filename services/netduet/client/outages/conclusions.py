@@ -6,12 +6,17 @@ from dataclasses import replace
 from typing import Final
 
 from netduet.client.outages.correlate import HALF
-from netduet.client.outages.events import Closure, Outage, Pause, covered
-from netduet.client.outages.outage import UNMET, Trouble
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    LossRun,
+    covered,
+)
+from netduet.client.outages.outage import UNMET, Outage
 from netduet.client.results.failure import INTERMEDIARY, SERVER, UNKNOWN
 from netduet.wire.untrusted import escape
 
-Spans = tuple[Closure | Pause, ...]
+Spans = tuple[ConnectFailureRun | ConnectionStall, ...]
 
 _LEAST: Final = 0.2
 """Seconds for which a server must have stood still to be said to have."""
@@ -25,7 +30,7 @@ def nothing_lost(
     end: float,
     stalls: tuple[tuple[float, float], ...],
     worked: int,
-) -> Trouble:
+) -> Outage:
     """Say what silence was after which nothing is lacking.
 
     ``stalls`` are the times in which the server's own stream shows that it sent
@@ -38,7 +43,7 @@ def nothing_lost(
             f"nothing came for {end - begin:.2f} s, and nothing was lost: it was held "
             "up, or this end did not run; nothing is proven"
         )
-        return Trouble("watch.paused", UNKNOWN, begin, end, seen, proven=False)
+        return Outage("watch.paused", UNKNOWN, begin, end, seen, proven=False)
     # It was noticed later than it began, and seen to be over later than it was.
     begin = max(begin, min(at for at, _ in spans))
     end = min(end, max(upto for _, upto in spans))
@@ -48,21 +53,21 @@ def nothing_lost(
             f", and answered {worked} new connections meanwhile: something on its own "
             "host let none out"
         )
-        return Trouble("stream.outage", SERVER, begin, end, seen)
+        return Outage("stream.outage", SERVER, begin, end, seen)
     seen += ": it stood still, or its own host let nothing out"
-    return Trouble("watch.paused", SERVER, begin, end, seen)
+    return Outage("watch.paused", SERVER, begin, end, seen)
 
 
 def by_chance(
-    standing: Trouble, end: float, outages: tuple[Outage, ...], others: Spans
-) -> Trouble:
+    standing: Outage, end: float, outages: tuple[LossRun, ...], others: Spans
+) -> Outage:
     """Say that what was told as trouble may come by chance, or was too short.
 
     ``outages`` and ``others`` (of connections) are what happened.
     """
     told = [f"{one.lost} datagrams in a row were lost" for one in outages[:1]]
     for one in others:
-        if isinstance(one, Closure):
+        if isinstance(one, ConnectFailureRun):
             why = escape(one.why)
             told.append(f"{one.failed} new connections in a row did not work ({why})")
             break
@@ -70,10 +75,12 @@ def by_chance(
         still = max(one.seconds for one in others)
         told.append(f"the old connection stood still for {still:.2f} s")
     seen = f"{' and '.join(told)}: so few may be by chance, so nothing is proven"
-    return replace(standing, end=end, seen=seen, proven=False, ended=True)
+    return replace(standing, end=end, description=seen, proven=False, ended=True)
 
 
-def answers_at_last(standing: Trouble, closures: tuple[Closure, ...]) -> Trouble:
+def answers_at_last(
+    standing: Outage, closures: tuple[ConnectFailureRun, ...]
+) -> Outage:
     """Say that a peer answers that had not since the watch began.
 
     Datagrams count what is lost only from the first answer on, so connections tell.
@@ -84,22 +91,24 @@ def answers_at_last(standing: Trouble, closures: tuple[Closure, ...]) -> Trouble
     if failed:
         seen += f"; {failed} new connections in a row did not work"
     where, begin, proven = standing.where, standing.begin, standing.proven
-    return Trouble(UNMET, where, begin, end, seen, proven=proven)
+    return Outage(UNMET, where, begin, end, seen, proven=proven)
 
 
-def stuck(one: Trouble) -> Trouble:
+def stuck(one: Outage) -> Outage:
     """Say that datagrams were answered as soon as they left from another port."""
     seen = (
         f"for {one.seconds:.2f} s datagrams from one port did not pass, while new "
         "connections worked; from another port they did"
     )
-    return replace(one, failure="watch.stuck_flow", where=INTERMEDIARY, seen=seen)
+    return replace(
+        one, failure="watch.stuck_flow", where=INTERMEDIARY, description=seen
+    )
 
 
-def left(begin: float, now: float, before: Trouble) -> Trouble:
+def left(begin: float, now: float, before: Outage) -> Outage:
     """Say that the name has dropped a server that had stopped to answer before."""
     seen = (
         f"its name dropped it after {now - begin:.2f} s in which it did not answer "
-        f"({before.seen})"
+        f"({before.description})"
     )
-    return Trouble("watch.left", SERVER, begin, now, seen)
+    return Outage("watch.left", SERVER, begin, now, seen)

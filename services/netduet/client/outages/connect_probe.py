@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.dial import Cause
-from netduet.client.net.framed_connection import meeting
-from netduet.client.net.handshake import Opening
-from netduet.client.outages.events import Closure, Met, Tell
+from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.handshake import Handshake
+from netduet.client.outages.events import ConnectFailureRun, Met, Tell
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Patience
+    from netduet.client.checks.base import Timeouts
     from netduet.client.net.dial import Address
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.runtime.stall_monitor import StallMonitor
 
 AT_ONCE: Final = 0.8
 """Seconds in which a connection must be done to have worked at once."""
@@ -54,7 +54,7 @@ class Tick:
         return not self.why
 
 
-class Closures:
+class ConnectFailureTracker:
     """Finds the runs of connections that did not work. Pure; ticks come in order."""
 
     def __init__(self, tell: Tell) -> None:
@@ -70,7 +70,7 @@ class Closures:
         self.least = LEAST
         """From how many on a run that is over is told of."""
         self._tell = tell
-        self._run: Closure | None = None
+        self._run: ConnectFailureRun | None = None
         self.worked = 0.0
         """When the latest that worked was begun; 0 before the first."""
 
@@ -95,7 +95,7 @@ class Closures:
         self.failed += 1
         if run is None:
             before = self.worked or tick.begin
-            self._run = Closure(
+            self._run = ConnectFailureRun(
                 tick.begin,
                 tick.end,
                 before,
@@ -115,7 +115,7 @@ class Closures:
             )
 
     @property
-    def standing(self) -> Closure | None:
+    def standing(self) -> ConnectFailureRun | None:
         """The run that is not over."""
         run = self._run
         return run if run is not None and run.failed >= LEAST else None
@@ -127,15 +127,15 @@ class Closures:
         self._run = None
 
 
-class Connections:
+class ConnectProbe:
     """Begins one every so often; ``closures`` has the totals."""
 
     def __init__(
         self,
         address: Address,
-        patience: Patience,
+        patience: Timeouts,
         period: float,
-        stalls: StallWatch,
+        stalls: StallMonitor,
         tell: Tell,
         *,
         at_once: float = AT_ONCE,
@@ -146,7 +146,7 @@ class Connections:
         ``at_once`` is in how many seconds a connection must be done; ``met`` hears who
         welcomed it.
         """
-        self.closures = Closures(tell)
+        self.closures = ConnectFailureTracker(tell)
         self.skipped = 0
         self.at_once = at_once
         self._address = address
@@ -188,7 +188,7 @@ class Connections:
             connect=min(bound, self._patience.connect),
             answer=min(bound, self._patience.answer),
         )
-        async with meeting(self._address, patience) as (opening, conversation):
+        async with open_connection(self._address, patience) as (opening, conversation):
             end = time.monotonic()
             if conversation is not None:
                 self._met(conversation.welcome)
@@ -201,12 +201,12 @@ class Connections:
         return Tick(begin, end, why, bool(why) and ours, _turned_away(opening))
 
 
-def _ours(opening: Opening) -> bool:
+def _ours(opening: Handshake) -> bool:
     """Tell whether this host itself had no descriptor, port or memory for it."""
     return opening.cause is Cause.OTHER and not opening.accepted
 
 
-def _turned_away(opening: Opening) -> bool:
+def _turned_away(opening: Handshake) -> bool:
     """Tell whether something answered, and not as a server does, or nothing could leave."""
     if opening.welcome is not None:
         return False
@@ -214,7 +214,7 @@ def _turned_away(opening: Opening) -> bool:
     return opening.closed or opening.cause in told
 
 
-def _why(opening: Opening) -> str:
+def _why(opening: Handshake) -> str:
     """Return why a connection did not work, "" if it did."""
     if opening.welcome is not None:
         return ""

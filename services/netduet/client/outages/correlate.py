@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from netduet.client.outages.events import Closure, Outage, Pause, Restart, covered
-from netduet.client.outages.observations import Place
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    LossRun,
+    ServerRestart,
+    covered,
+)
+from netduet.client.outages.observations import Observations
 from netduet.client.results.failure import BACK, FORTH, INTERMEDIARY, UNKNOWN
-from netduet.client.stats.proportions import DOUBT, at_most
+from netduet.client.stats.proportions import DOUBT, upper_bound
 
 NEAR: Final = 0.3
 """Seconds from one event to another that belong together."""
@@ -29,7 +35,7 @@ both the time before would have to be lucky, and then the row unlucky.
 _RETRY: Final = 0.2
 """Seconds until TCP sends a lost segment again, at first; then twice that, and so on."""
 
-Span = TypeVar("Span", Outage, Closure, Pause, Restart)
+Span = TypeVar("Span", LossRun, ConnectFailureRun, ConnectionStall, ServerRestart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,10 @@ class Incident:
     where: str
     begin: float
     end: float
-    outages: tuple[Outage, ...] = ()
-    closure: Closure | None = None
-    pause: Pause | None = None
-    restart: Restart | None = None
+    outages: tuple[LossRun, ...] = ()
+    closure: ConnectFailureRun | None = None
+    pause: ConnectionStall | None = None
+    restart: ServerRestart | None = None
     ended: bool = True
 
     @property
@@ -60,31 +66,31 @@ class Incident:
         return max((one.slipped + one.deaf for one in self.outages), default=0.0)
 
     @property
-    def overflows(self) -> tuple[Outage, ...]:
+    def overflows(self) -> tuple[LossRun, ...]:
         """Those whose losses the receiver's own full buffer may be all of."""
         return tuple(one for one in self.outages if overflowed(one))
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class Correlation:
     """All that happened at a place: incidents, and what belongs to none of them.
 
     ``chance`` are those that as much loss as there is otherwise would explain too.
     """
 
     incidents: tuple[Incident, ...] = ()
-    closures: tuple[Closure, ...] = ()
-    pauses: tuple[Pause, ...] = ()
-    restarts: tuple[Restart, ...] = ()
-    chance: tuple[Outage | Closure | Pause, ...] = ()
+    closures: tuple[ConnectFailureRun, ...] = ()
+    pauses: tuple[ConnectionStall, ...] = ()
+    restarts: tuple[ServerRestart, ...] = ()
+    chance: tuple[LossRun | ConnectFailureRun | ConnectionStall, ...] = ()
 
 
-def sort_out(place: Place) -> Sorted:
+def correlate(place: Observations) -> Correlation:
     """Say which events belong together."""
     outages, lucky = _parted(place.outages, lambda one: outage_by_chance(place, one))
     incidents = [_with_effects(place, one) for one in _joined(outages)]
-    others = [one for one in place.restarts if moved(one)]
-    known: list[Incident | Restart] = [*incidents, *others]
+    others = [one for one in place.restarts if is_new_process(one)]
+    known: list[Incident | ServerRestart] = [*incidents, *others]
     closures = _apart(place.closures, known)
     pauses = _apart(place.pauses, known)
     if not place.datagrams.passed:
@@ -100,7 +106,7 @@ def sort_out(place: Place) -> Sorted:
         closures, lambda one: closure_by_chance(place, one)
     )
     pauses, lucky_pauses = _parted(pauses, lambda one: pause_by_chance(place, one))
-    return Sorted(
+    return Correlation(
         tuple(sorted(incidents, key=lambda one: one.begin)),
         tuple(closures),
         tuple(pauses),
@@ -109,19 +115,21 @@ def sort_out(place: Place) -> Sorted:
     )
 
 
-def overflowed(one: Outage) -> bool:
+def overflowed(one: LossRun) -> bool:
     """Tell whether the receiver's own socket had no room for as many as were lost, or half."""
     return one.dropped >= HALF * one.lost > 0
 
 
-def away(place: Place, one: Pause | Closure) -> float:
+def starved_seconds(
+    place: Observations, one: ConnectionStall | ConnectFailureRun
+) -> float:
     """Return for how many seconds of it, at most, one end or the other did not run."""
-    ours = one.stalled if isinstance(one, Pause) else 0.0
+    ours = one.stalled if isinstance(one, ConnectionStall) else 0.0
     theirs = covered(place.datagrams.server_stalls, one.begin, one.end)
     return min(one.seconds, ours + theirs)
 
 
-def moved(restart: Restart) -> bool:
+def is_new_process(restart: ServerRestart) -> bool:
     """Tell whether another start of a server answers than before."""
     return restart.boots[0] != restart.boots[1]
 
@@ -129,7 +137,7 @@ def moved(restart: Restart) -> bool:
 # Chance
 
 
-def outage_by_chance(place: Place, one: Outage) -> bool:
+def outage_by_chance(place: Observations, one: LossRun) -> bool:
     """Tell whether a row of losses may come by chance, as the others do.
 
     The share that may be lost is bounded by what is lost besides (99.99 %), and a row
@@ -142,7 +150,7 @@ def outage_by_chance(place: Place, one: Outage) -> bool:
     return _likely(max(0, lost), max(1, sent), one.lost)
 
 
-def closure_by_chance(place: Place, one: Closure) -> bool:
+def closure_by_chance(place: Observations, one: ConnectFailureRun) -> bool:
     """Tell whether so many connections may fail by chance, as the others do.
 
     Loss turns nobody away. And where datagrams pass, as much as they lose bounds what
@@ -152,13 +160,13 @@ def closure_by_chance(place: Place, one: Closure) -> bool:
         return False
     fresh = place.fresh
     begun = max(1, fresh.begun - one.failed)
-    share = at_most(min(max(0, fresh.failed - one.failed), begun), begun)
+    share = upper_bound(min(max(0, fresh.failed - one.failed), begun), begun)
     if place.datagrams.passed:
         share = min(share, 1.0 - (1.0 - _share_by_datagrams(place)) ** _PACKETS)
     return (begun + one.failed) * share**one.failed > DOUBT
 
 
-def both_by_chance(place: Place, one: Incident) -> bool:
+def both_by_chance(place: Observations, one: Incident) -> bool:
     """Tell whether chance may have new connections and the old one fail at one time."""
     closure, pause = one.closure, one.pause
     if closure is None or pause is None:
@@ -172,7 +180,7 @@ def both_by_chance(place: Place, one: Incident) -> bool:
     return beginnings * row > DOUBT
 
 
-def pause_by_chance(place: Place, one: Pause) -> bool:
+def pause_by_chance(place: Observations, one: ConnectionStall) -> bool:
     """Tell whether a connection may stand still for so long because of single losses.
 
     A segment that is lost is sent again after about 0.2 s, 0.4 s more, 0.8 s more and
@@ -187,21 +195,21 @@ def pause_by_chance(place: Place, one: Pause) -> bool:
     return 2 * max(1, place.old.asked) * share ** _losses(place, one) > DOUBT
 
 
-def _losses(place: Place, one: Pause) -> int:
+def _losses(place: Observations, one: ConnectionStall) -> int:
     """Return how many packets behind one another must be lost for so long a pause."""
-    left = one.seconds - away(place, one)
+    left = one.seconds - starved_seconds(place, one)
     return 1 + int(math.log2(left / _RETRY + 1))
 
 
-def _share_by_datagrams(place: Place) -> float:
+def _share_by_datagrams(place: Observations) -> float:
     """Return how many packets may be lost, by the datagrams that no outage took."""
     up, down = place.datagrams.up, place.datagrams.down
     out = sum(outage.lost for outage in place.outages)
     lost, sent = up.lost + down.lost - out, up.sent + down.sent - out
-    return at_most(min(max(0, lost), max(1, sent)), max(1, sent))
+    return upper_bound(min(max(0, lost), max(1, sent)), max(1, sent))
 
 
-def _share_by_connections(place: Place, doubt: float = DOUBT) -> float:
+def _share_by_connections(place: Observations, doubt: float = DOUBT) -> float:
     """Return how many packets may be lost, by the fresh connections that worked.
 
     Each of them needs two packets at the least, its SYN and the answer to it.
@@ -209,18 +217,18 @@ def _share_by_connections(place: Place, doubt: float = DOUBT) -> float:
     out = sum(one.failed for one in place.closures)
     begun = max(1, place.fresh.begun - out)
     failed = min(max(0, place.fresh.failed - out), begun)
-    return 1.0 - math.sqrt(1.0 - at_most(failed, begun, doubt))
+    return 1.0 - math.sqrt(1.0 - upper_bound(failed, begun, doubt))
 
 
 def _likely(lost: int, sent: int, row: int) -> bool:
-    share = at_most(min(lost, sent), sent)
+    share = upper_bound(min(lost, sent), sent)
     return (sent + row) * share**row > DOUBT
 
 
 # What belongs together
 
 
-def _joined(outages: Iterable[Outage]) -> list[Incident]:
+def _joined(outages: Iterable[LossRun]) -> list[Incident]:
     """Join an outage of one direction with that of the other at about the same time."""
     ups = [one for one in outages if one.where == FORTH]
     others = [one for one in outages if one.where != FORTH]
@@ -236,12 +244,12 @@ def _joined(outages: Iterable[Outage]) -> list[Incident]:
     return [*incidents, *(_incident(one.where, one) for one in others)]
 
 
-def _same(one: Outage, other: Outage) -> bool:
+def _same(one: LossRun, other: LossRun) -> bool:
     common = min(one.end, other.end) - max(one.begin, other.begin)
     return common >= HALF * max(one.seconds, other.seconds)
 
 
-def _incident(where: str, *outages: Outage) -> Incident:
+def _incident(where: str, *outages: LossRun) -> Incident:
     return Incident(
         where,
         min(one.begin for one in outages),
@@ -251,7 +259,7 @@ def _incident(where: str, *outages: Outage) -> Incident:
     )
 
 
-def _with_effects(place: Place, one: Incident) -> Incident:
+def _with_effects(place: Observations, one: Incident) -> Incident:
     """Add the longest of what happened to connections meanwhile."""
     return replace(
         one,
@@ -262,7 +270,7 @@ def _with_effects(place: Place, one: Incident) -> Incident:
 
 
 def _by_connections(
-    closures: Iterable[Closure], pauses: Iterable[Pause]
+    closures: Iterable[ConnectFailureRun], pauses: Iterable[ConnectionStall]
 ) -> list[Incident]:
     """Return the outages that only connections can tell of: both kinds were out."""
     incidents = []
@@ -284,12 +292,15 @@ def _by_connections(
 
 
 def _meet(
-    one: Incident | Closure | Restart, other: Outage | Closure | Pause | Restart
+    one: Incident | ConnectFailureRun | ServerRestart,
+    other: LossRun | ConnectFailureRun | ConnectionStall | ServerRestart,
 ) -> bool:
     return other.begin < one.end + NEAR and other.end > one.begin - NEAR
 
 
-def _apart(some: Iterable[Span], incidents: Iterable[Incident | Restart]) -> list[Span]:
+def _apart(
+    some: Iterable[Span], incidents: Iterable[Incident | ServerRestart]
+) -> list[Span]:
     known = list(incidents)
     return [one for one in some if not any(_meet(two, one) for two in known)]
 

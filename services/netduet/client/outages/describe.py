@@ -6,11 +6,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from netduet.client.outages.correlate import Incident
-from netduet.client.outages.events import Closure, Pause, Restart
-from netduet.client.outages.observations import Place
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    ServerRestart,
+)
+from netduet.client.outages.observations import Observations
 from netduet.client.results.failure import BACK, FORTH, INTERMEDIARY, UNKNOWN
 from netduet.client.results.verdict import Side
-from netduet.wire.messages import Report
+from netduet.wire.messages import ServerReport
 from netduet.wire.untrusted import escape
 
 Evidence = tuple[tuple[Side, str], ...]
@@ -31,7 +35,7 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s"
 
 
-def at(place: Place, instant: float) -> str:
+def at(place: Observations, instant: float) -> str:
     """Return when something happened: for how long we had watched, and the time of day."""
     told = f"{max(0.0, instant - place.begin):.1f} s into the check"
     if place.clock is None:
@@ -40,7 +44,7 @@ def at(place: Place, instant: float) -> str:
     return f"{told} (at {day:%H:%M:%S} UTC)"
 
 
-def incident(place: Place, one: Incident) -> str:
+def incident(place: Observations, one: Incident) -> str:
     """Say what was out, for how long, and since when."""
     if not one.outages:
         return _by_connections(place, one)
@@ -52,7 +56,7 @@ def incident(place: Place, one: Incident) -> str:
     return f"{place.address}: {way} {long}, {at(place, one.begin)}"
 
 
-def _by_connections(place: Place, one: Incident) -> str:
+def _by_connections(place: Observations, one: Incident) -> str:
     if one.closure is None:  # the caller's incidents have one or the other
         return f"{place.address}: out, {at(place, one.begin)}"
     return (
@@ -62,14 +66,14 @@ def _by_connections(place: Place, one: Incident) -> str:
     )
 
 
-def bounds(one: Closure) -> str:
+def bounds(one: ConnectFailureRun) -> str:
     """Return how long new connections did not work: from and to."""
     if not one.ended:
         return f"at least {seconds(one.last - one.begin)}, until the check ended"
     return f"{seconds(one.last - one.begin)} to {seconds(one.end - one.before)}"
 
 
-def restarted(place: Place, one: Restart) -> str:
+def restarted(place: Observations, one: ServerRestart) -> str:
     """Say that another start of the server answers, and for how long none did."""
     return (
         f"{place.address}: another start of the server answers since "
@@ -78,7 +82,7 @@ def restarted(place: Place, one: Restart) -> str:
     )
 
 
-def losses(place: Place, one: Incident) -> Evidence:
+def losses(place: Observations, one: Incident) -> Evidence:
     """Return what both ends say of the datagrams in an outage."""
     period = place.datagrams.period * 1000
     told: list[tuple[Side, str]] = []
@@ -154,7 +158,7 @@ def effects(one: Incident) -> Evidence:
     return tuple((Side.CLIENT, text) for text in told)
 
 
-def _recovery(one: Incident, pause: Pause) -> str:
+def _recovery(one: Incident, pause: ConnectionStall) -> str:
     said = f"the old connection stood still for {seconds(pause.seconds)}"
     longer = pause.end - one.end
     if one.outages and longer > _LESS:
@@ -166,7 +170,7 @@ def _recovery(one: Incident, pause: Pause) -> str:
     return said
 
 
-def of_both_ends(place: Place) -> Evidence:
+def of_both_ends(place: Observations) -> Evidence:
     """Return what both ends say of a time in which only TCP had trouble."""
     old, told = place.old, place.datagrams
     evidence = [
@@ -196,7 +200,7 @@ def of_both_ends(place: Place) -> Evidence:
     return tuple(evidence)
 
 
-def _reported(report: Report) -> str:
+def _reported(report: ServerReport) -> str:
     again = "an unknown number of"
     if report.connection is not None:
         again = str(report.connection.total_retrans)

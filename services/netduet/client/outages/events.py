@@ -9,7 +9,7 @@ from netduet.wire.messages import Welcome
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class LossRun:
     """Datagrams of one direction that were lost one behind the other.
 
     ``where`` is the direction, or unknown; it is out from when the first lost one was
@@ -37,7 +37,7 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
-class Restart:
+class ServerRestart:
     """The server's stream began anew: ``begin`` is when the last of the old one came.
 
     ``boots`` are the starts of a server before and after, in hex, the same where it
@@ -51,7 +51,7 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
-class Closure:
+class ConnectFailureRun:
     """So many fresh connections begun one behind the other did not work at once.
 
     ``begin`` and ``end`` are when the first of them was begun, and the first behind
@@ -76,7 +76,7 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class ConnectionStall:
     """The old connection stood still: from a question's sending to its late answer.
 
     ``broken`` says how it ended, when it did not go on; ``stalled`` is for how long of
@@ -95,7 +95,7 @@ class Pause:
         return self.end - self.begin
 
 
-Event = Outage | Restart | Closure | Pause
+Event = LossRun | ServerRestart | ConnectFailureRun | ConnectionStall
 Tell = Callable[[Event], None]
 Met = Callable[[Welcome], None]
 

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.net.framed_connection import Conversation, meeting
-from netduet.client.outages.events import Met, Pause, Tell
+from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.outages.events import ConnectionStall, Met, Tell
 from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Patience
+    from netduet.client.checks.base import Timeouts
     from netduet.client.net.dial import Address
-    from netduet.wire.messages import Report
+    from netduet.wire.messages import ServerReport
 
 SLOW: Final = 0.3
 """Seconds beyond the quickest answer from which on an answer is late.
@@ -39,7 +39,7 @@ _LAST_WORD: Final = 1.0
 _PAYLOAD: Final = bytes(8)
 
 
-class Pauses:
+class StallDetector:
     """Finds where answers were late. Pure; they come in the order of the questions."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Pauses:
         self._round_trip = round_trip
         self._sent: deque[float] = deque()
         self._quickest = float("inf")
-        self._pause: Pause | None = None
+        self._pause: ConnectionStall | None = None
 
     @property
     def waiting(self) -> int:
@@ -75,7 +75,7 @@ class Pauses:
                 self._tell_pause()
             elif self._pause is None or sent > self._pause.end:
                 self._tell_pause()
-                self._pause = Pause(sent, at)
+                self._pause = ConnectionStall(sent, at)
             else:
                 self._pause = replace(self._pause, end=at)
 
@@ -84,11 +84,11 @@ class Pauses:
         """The seconds of the quickest answer; 0 before the first."""
         return 0.0 if self._quickest == float("inf") else self._quickest
 
-    def standing(self, now: float) -> Pause | None:
+    def standing(self, now: float) -> ConnectionStall | None:
         """Return the pause that goes on, if one does."""
         if not self._sent or now - self._sent[0] <= SLOW + self.quickest:
             return None
-        return Pause(self._sent[0], now, ended=False)
+        return ConnectionStall(self._sent[0], now, ended=False)
 
     def end(self, at: float, broken: str = "") -> None:
         """End the connection: by a breach of it, or because the time is up."""
@@ -99,7 +99,7 @@ class Pauses:
             begin, self._pause = pause.begin, None
         self._tell_pause()
         if broken or late:
-            self._tell(Pause(begin, at, broken, ended=bool(broken)))
+            self._tell(ConnectionStall(begin, at, broken, ended=bool(broken)))
         self._sent.clear()
 
     def _tell_pause(self) -> None:
@@ -108,13 +108,13 @@ class Pauses:
         self._pause = None
 
 
-class Echoes:
+class KeepaliveProbe:
     """Keeps one connection in use; makes another when it breaks."""
 
     def __init__(
         self,
         address: Address,
-        patience: Patience,
+        patience: Timeouts,
         period: float,
         tell: Tell,
         round_trip: Callable[[float], None] = lambda _: None,
@@ -125,12 +125,12 @@ class Echoes:
 
         ``round_trip`` hears of the seconds of each answer, ``met`` who welcomed.
         """
-        self.pauses = Pauses(tell, round_trip)
+        self.pauses = StallDetector(tell, round_trip)
         self.connections = 0
         self.broken = False
         """The last one is gone, and none has been made since."""
         self.unmade = ""
-        self.report: Report | None = None
+        self.report: ServerReport | None = None
         """What the server said of the connection in the end."""
         self.sent_again = 0
         """Segments that our own kernel sent again."""
@@ -143,7 +143,10 @@ class Echoes:
         """Go on for so long."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            async with meeting(self._address, self._patience) as (opening, talk):
+            async with open_connection(self._address, self._patience) as (
+                opening,
+                talk,
+            ):
                 if talk is None:
                     self.unmade = opening.detail or "it was not welcomed"
                 else:
@@ -156,7 +159,7 @@ class Echoes:
             if left > 0:
                 await asyncio.sleep(min(left, _AGAIN))
 
-    async def _talk(self, talk: Conversation, until: float) -> None:
+    async def _talk(self, talk: FramedConnection, until: float) -> None:
         """Ask and take answers until the time is up or the connection ends."""
         asking = asyncio.create_task(self._ask(talk, until))
         pauses = self.pauses
@@ -182,7 +185,7 @@ class Echoes:
             self.report = await talk.report(_LAST_WORD)
             await talk.end(self._period)
 
-    async def _ask(self, talk: Conversation, until: float) -> None:
+    async def _ask(self, talk: FramedConnection, until: float) -> None:
         due = time.monotonic()
         while (now := time.monotonic()) < until:
             if self.pauses.waiting < MOST and talk.ending is None:

@@ -15,11 +15,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.outages.events import Event, Outage, Restart, covered
-from netduet.client.outages.socket_drops import Drops
+from netduet.client.outages.events import Event, LossRun, ServerRestart, covered
+from netduet.client.outages.socket_drops import SocketDrops
 from netduet.client.results.failure import BACK, FORTH, UNKNOWN
-from netduet.wire.sequence import Gap, Gaps
-from netduet.wire.udp_stream import Told
+from netduet.wire.sequence import Gap, SequenceGaps
+from netduet.wire.udp_stream import StreamStatus
 
 ROW: Final = 8
 LEAST: Final = 0.2
@@ -41,7 +41,7 @@ _RUNS: Final = 16
 
 
 @dataclass(slots=True)
-class Counted:
+class LossCounts:
     """What has become of one direction so far; ``untold`` of its datagrams nobody knows."""
 
     sent: int = 0
@@ -51,7 +51,7 @@ class Counted:
     untold: int = 0
 
 
-class Offset:
+class ClockOffset:
     """Our clock minus the server's, by the quickest datagram of the last minute.
 
     Not of all time: two clocks drift apart, by up to 0.2 s an hour.
@@ -90,7 +90,7 @@ class _Hole:
         return since, self.after - (self.gap[1] - end) * period
 
 
-class Picture:
+class LossTracker:
     """Both directions of one flow."""
 
     def __init__(self, period: float, ring: int = RING) -> None:
@@ -100,8 +100,8 @@ class Picture:
         """
         self.period = period
         self._ring = ring
-        self.up = Counted()
-        self.down = Counted()
+        self.up = LossCounts()
+        self.down = LossCounts()
         self.latest: float | None = None
         """When the last datagram of the server's stream came."""
         self.lateness = 0.0
@@ -114,19 +114,19 @@ class Picture:
         self._before_up = (0, 0)
         # Up: when each left, what of them the server told last, what is settled.
         self._times = array("d", bytes(8 * ring))
-        self._told: Told | None = None
+        self._told: StreamStatus | None = None
         self._gaps: list[Gap] = []
         self._edges: dict[int, float] = {}
         self._known = self._settled = 0
         # Down
-        self._arrived = Gaps(_KEPT, 0)
+        self._arrived = SequenceGaps(_KEPT, 0)
         self._holes: deque[_Hole] = deque(maxlen=_KEPT)
-        self._offset = Offset()
+        self._offset = ClockOffset()
         self._before_number = 0.0  # when the highest was sent, on the server's clock
         self._stalls: deque[tuple[float, float]] = deque(maxlen=_STALLS)
         # What the sockets themselves had no room for.
-        self._drops_up = Drops()
-        self._drops_down = Drops()
+        self._drops_up = SocketDrops()
+        self._drops_down = SocketDrops()
 
     @property
     def stalls(self) -> tuple[tuple[float, float], ...]:
@@ -154,7 +154,7 @@ class Picture:
         self._times[self.up.sent % self._ring] = at
         self.up.sent += 1
 
-    def take(self, told: Told, at: float, *, fair: bool = True) -> None:
+    def take(self, told: StreamStatus, at: float, *, fair: bool = True) -> None:
         """Take a datagram of the server's stream that came at a time.
 
         Not ``fair``: it may have come earlier, and waited for us.
@@ -201,7 +201,7 @@ class Picture:
             self.up.untold += unheard
         return told
 
-    def standing(self, now: float) -> Outage | None:
+    def standing(self, now: float) -> LossRun | None:
         """Return the outage that goes on, as far as it can be told by now."""
         heard = self.latest
         if heard is None:
@@ -209,7 +209,7 @@ class Picture:
         if now - heard >= LEAST + ROW * self.period:
             # Down is out for certain; what of ours arrives since then nobody can tell.
             lost = int((now - heard) / self.period)
-            return Outage(UNKNOWN, heard, now, lost, ended=False)
+            return LossRun(UNKNOWN, heard, now, lost, ended=False)
         unheard, begin = self._unheard(), self._edges.get(self._known)
         if unheard < ROW or now - heard > max(LEAST, 3 * self.period):
             return None  # few lacking, or soon silent too
@@ -219,23 +219,23 @@ class Picture:
         slipped = max(0.0, now - begin - (unheard + 1) * self.period)
         deaf = covered(self._stalls, begin, now)
         dropped = self._drops_up.between(begin, now + SETTLE)
-        return Outage(
+        return LossRun(
             FORTH, begin, now, unheard, slipped, deaf, ended=False, dropped=dropped
         )
 
     # Both
 
-    def _anew(self, told: Told, at: float) -> None:
+    def _anew(self, told: StreamStatus, at: float) -> None:
         """Begin with a new stream of the server's: the first, or one after an end."""
         self._runs.append(told.run)
         if self._told is not None:
             self._settle_down(float("inf"))
             begin = self.latest if self.latest is not None else at
             boots = (self._told_boot, self._boot)
-            self._out.append(Restart(begin, at, boots, self._said))
+            self._out.append(ServerRestart(begin, at, boots, self._said))
             self._count_down()
         self._said, self._told_boot = "", self._boot
-        self._arrived, self._offset = Gaps(_KEPT, 0), Offset()
+        self._arrived, self._offset = SequenceGaps(_KEPT, 0), ClockOffset()
         self._drops_up.anew()
         self._before_number = -self.period
         self._holes.clear()
@@ -248,7 +248,7 @@ class Picture:
 
     # Up
 
-    def _take_up(self, told: Told) -> None:
+    def _take_up(self, told: StreamStatus) -> None:
         floor = max(told.since, self._settled)
         if told.next < floor:
             return
@@ -286,7 +286,7 @@ class Picture:
                 slipped = max(0.0, after - since - (end - begin) * self.period)
                 deaf = covered(self._stalls, since, after)
                 self._out.append(
-                    Outage(
+                    LossRun(
                         FORTH,
                         since,
                         after,
@@ -310,7 +310,7 @@ class Picture:
 
     # Down
 
-    def _take_down(self, told: Told, at: float, *, fair: bool) -> None:
+    def _take_down(self, told: StreamStatus, at: float, *, fair: bool) -> None:
         theirs, number = told.time / 1_000_000, told.number
         self._offset.take(theirs, at)
         self.latest = at
@@ -350,7 +350,7 @@ class Picture:
         slipped = max(0.0, after - since - (end - begin) * self.period)
         offset = self._offset.value
         self._out.append(
-            Outage(
+            LossRun(
                 BACK,
                 since + offset,
                 after + offset,

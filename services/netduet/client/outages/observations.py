@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netduet.client.net.dial import Address
-from netduet.client.outages.events import Closure, Outage, Pause, Restart
-from netduet.client.outages.loss_tracker import Counted
-from netduet.wire.messages import Report
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    LossRun,
+    ServerRestart,
+)
+from netduet.client.outages.loss_tracker import LossCounts
+from netduet.wire.messages import ServerReport
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class DatagramObservations:
     """The streams of datagrams: ``period`` is the seconds from one to the next.
 
     ``asked`` False: the server cannot stream. ``answered`` False: none came through;
@@ -28,8 +33,8 @@ class Flow:
     error: str = ""
     notice: str = ""
     round_trip: float = 0.0
-    up: Counted = field(default_factory=Counted)
-    down: Counted = field(default_factory=Counted)
+    up: LossCounts = field(default_factory=LossCounts)
+    down: LossCounts = field(default_factory=LossCounts)
     unsent: int = 0
     stalled: float = 0.0
     dropped: int | None = 0
@@ -44,7 +49,7 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class NewConnections:
     """The fresh connections, one each ``period`` seconds.
 
     ``begun`` are those that prove something; ``void`` ones failed by this end itself,
@@ -60,7 +65,7 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
+class LongLivedConnection:
     """The old connection (``connections``, where it broke and was made again).
 
     ``sent_again`` are the segments that our kernel sent again, ``report`` what the
@@ -72,11 +77,11 @@ class Old:
     connections: int = 1
     unmade: str = ""
     sent_again: int = 0
-    report: Report | None = None
+    report: ServerReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Observations:
     """What came of one address.
 
     ``clock`` is what to add to our monotonic seconds to have those since 1970, UTC;
@@ -86,13 +91,13 @@ class Place:
     address: Address
     begin: float
     end: float
-    datagrams: Flow = field(default_factory=Flow)
-    fresh: Fresh = field(default_factory=Fresh)
-    old: Old = field(default_factory=Old)
-    outages: tuple[Outage, ...] = ()
-    restarts: tuple[Restart, ...] = ()
-    closures: tuple[Closure, ...] = ()
-    pauses: tuple[Pause, ...] = ()
+    datagrams: DatagramObservations = field(default_factory=DatagramObservations)
+    fresh: NewConnections = field(default_factory=NewConnections)
+    old: LongLivedConnection = field(default_factory=LongLivedConnection)
+    outages: tuple[LossRun, ...] = ()
+    restarts: tuple[ServerRestart, ...] = ()
+    closures: tuple[ConnectFailureRun, ...] = ()
+    pauses: tuple[ConnectionStall, ...] = ()
     clock: float | None = None
 
     @property
@@ -105,5 +110,5 @@ class Place:
 class Stream:
     """What came of each address, and the longest outage that may be, in seconds."""
 
-    places: tuple[Place, ...]
+    places: tuple[Observations, ...]
     max_outage: float

@@ -42,7 +42,7 @@ Evidence = tuple[tuple[Side, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Outage:
     """One outage of a peer, with monotonic seconds; ``ended`` False: it goes on.
 
     Not ``proven``: an end itself did not run for so much of it that it says nothing of
@@ -53,7 +53,7 @@ class Trouble:
     where: str
     begin: float
     end: float
-    seen: str
+    description: str
     evidence: Evidence = ()
     proven: bool = True
     ended: bool = True
@@ -70,27 +70,27 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
+class OutageStarted:
     """Trouble that goes on; ``number`` is the same when it is over."""
 
     number: int
-    trouble: Trouble
+    trouble: Outage
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class OutageUpdated:
     """Trouble that goes on, and of which more is known than when it began."""
 
     number: int
-    trouble: Trouble
+    trouble: Outage
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class OutageEnded:
     """Trouble that is over. ``number`` 0: it was too short to be told before."""
 
     number: int
-    trouble: Trouble
+    trouble: Outage
 
 
-Told = Began | Learnt | Ended
+OutageNotice = OutageStarted | OutageUpdated | OutageEnded

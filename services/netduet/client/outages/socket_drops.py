@@ -8,7 +8,7 @@ from typing import Final
 _SPANS: Final = 64
 
 
-class Drops:
+class SocketDrops:
     """Follows the counter of one socket."""
 
     def __init__(self) -> None:

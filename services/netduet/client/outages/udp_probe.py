@@ -13,24 +13,24 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.outages.events import Outage, Tell
-from netduet.client.outages.loss_tracker import Picture
+from netduet.client.outages.events import LossRun, Tell
+from netduet.client.outages.loss_tracker import LossTracker
 from netduet.wire import datagram, udp_stream
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import ANSWER, Kind
-from netduet.wire.messages import Failure, decode
+from netduet.wire.messages import ErrorMessage, decode
 from netduet.wire.udp_stream import (
     NO_COOKIE,
     Challenge,
-    End,
+    EndReason,
+    StreamEnd,
     StreamFlag,
     StreamQuestion,
-    Told,
-    Why,
+    StreamStatus,
 )
 
 if TYPE_CHECKING:
-    from netduet.client.net.udp_socket import Datagrams
+    from netduet.client.net.udp_socket import UdpSocket
 
 LATE: Final = 0.05
 """Seconds behind its time from which on a datagram of ours shows that we did not run."""
@@ -48,7 +48,7 @@ _SELDOM: Final = 2.0
 """Seconds between two questions for a cookie, at first and after some in vain."""
 
 
-class Streaming:
+class UdpProbe:
     """One flow. ``run`` it in a thread; ``picture`` is then what came of it.
 
     ``answered`` tells whether a cookie came, ``refused`` why the server streams not;
@@ -57,14 +57,18 @@ class Streaming:
     """
 
     def __init__(
-        self, sock: Datagrams, period: float, tell: Tell, picture: Picture | None = None
+        self,
+        sock: UdpSocket,
+        period: float,
+        tell: Tell,
+        picture: LossTracker | None = None,
     ) -> None:
         """Say by which socket, at which pace (in seconds), and who hears of events.
 
         ``picture`` is where all goes; a new one unless it is given.
         """
-        self.picture = picture or Picture(period)
-        self.standing: Outage | None = None
+        self.picture = picture or LossTracker(period)
+        self.standing: LossRun | None = None
         """The outage that went on when all was settled last."""
         self.answered = False
         self.refused = ""
@@ -200,17 +204,17 @@ class Streaming:
                 self.answered = True
                 self._cookie = cookie
                 self.picture.booted(boot.hex())
-            case Told():
+            case StreamStatus():
                 self.refused = ""
                 self.picture.take(answer, at, fair=fair)
-            case End(why=Why.STOPPED):
+            case StreamEnd(why=EndReason.STOPPED):
                 self._over = True
-            case End(why=why):
+            case StreamEnd(why=why):
                 self.picture.ended(why.name.lower())
 
     def _be_refused(self, payload: bytes) -> None:
         try:
-            self.refused = decode(Failure, payload).message
+            self.refused = decode(ErrorMessage, payload).message
         except RemoteError:
             self.refused = "an error that cannot be read"
 

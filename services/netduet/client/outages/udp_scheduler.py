@@ -15,25 +15,25 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from netduet.client.outages.udp_probe import LATE, Streaming
+from netduet.client.outages.udp_probe import LATE, UdpProbe
 
 if TYPE_CHECKING:
-    from netduet.client.net.udp_socket import Datagrams
+    from netduet.client.net.udp_socket import UdpSocket
 
 _AT_MOST: Final = 4096
 _LONGEST: Final = 1.0
 
 
-class Together:
+class UdpScheduler:
     """The streams that go on side by side. Use as a context manager."""
 
     def __init__(self) -> None:
         """Start with none."""
         self._poll = select.epoll()
-        self._due: list[tuple[float, int, Streaming]] = []
-        self._flows: dict[int, tuple[Streaming, Datagrams]] = {}
+        self._due: list[tuple[float, int, UdpProbe]] = []
+        self._flows: dict[int, tuple[UdpProbe, UdpSocket]] = {}
         self._numbers = itertools.count()
-        self._asked: list[tuple[Streaming, Datagrams, float | None]] = []
+        self._asked: list[tuple[UdpProbe, UdpSocket, float | None]] = []
         self._lock = threading.Lock()
         self._over = False
         self._ours, self._theirs = socket.socketpair()
@@ -56,15 +56,15 @@ class Together:
         self._ours.close()
         self._theirs.close()
 
-    def add(self, streaming: Streaming, sock: Datagrams, period: float) -> None:
+    def add(self, streaming: UdpProbe, sock: UdpSocket, period: float) -> None:
         """Take a stream in, to begin within a period, as chance has it."""
         self._ask(streaming, sock, random.uniform(0.0, period))  # noqa: S311 - a spread
 
-    def remove(self, streaming: Streaming, sock: Datagrams) -> None:
+    def remove(self, streaming: UdpProbe, sock: UdpSocket) -> None:
         """End a stream, and close its socket; nothing is told of it any more."""
         self._ask(streaming, sock, None)
 
-    def _ask(self, streaming: Streaming, sock: Datagrams, wait: float | None) -> None:
+    def _ask(self, streaming: UdpProbe, sock: UdpSocket, wait: float | None) -> None:
         with self._lock:
             self._asked.append((streaming, sock, wait))
         self._wake()
@@ -117,7 +117,7 @@ class Together:
             self._poll.register(sock.fileno(), select.EPOLLIN)
             heapq.heappush(self._due, (begin, next(self._numbers), streaming))
 
-    def _end(self, streaming: Streaming, sock: Datagrams) -> None:
+    def _end(self, streaming: UdpProbe, sock: UdpSocket) -> None:
         if self._flows.pop(sock.fileno(), None) is None:
             return
         streaming.leave()

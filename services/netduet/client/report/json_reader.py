@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netduet.client.failures import Failure
-from netduet.client.report.json_report import CheckPart, FindingPart, Report, TargetPart
-from netduet.client.results.instance import Whereabouts
-from netduet.client.results.verdict import Finding, Result, Verdict
+from netduet.client.report.json_report import (
+    CheckPart,
+    FindingPart,
+    ReportDocument,
+    TargetPart,
+)
+from netduet.client.results.instance import Instance
+from netduet.client.results.verdict import CheckResult, Finding, Verdict
 
 
-def verdicts(report: Report) -> tuple[Verdict, ...]:
+def verdicts(report: ReportDocument) -> tuple[Verdict, ...]:
     """Return the verdicts that the report tells of."""
     probe = report.probe
-    asker = Whereabouts(probe.instance, probe.node, probe.zone)
+    asker = Instance(probe.instance, probe.node, probe.zone)
     asked_by = str(asker) if asker.place else ""
     return tuple(replace(_verdict(one), asked_by=asked_by) for one in report.targets)
 
 
-def known(report: Report) -> dict[str, Failure]:
+def known(report: ReportDocument) -> dict[str, Failure]:
     """Return what the report itself tells of the classes of failure in it.
 
     A client of another version may know classes that this catalogue does not have.
@@ -55,8 +60,8 @@ def _verdict(one: TargetPart) -> Verdict:
     )
 
 
-def _result(one: CheckPart) -> Result:
-    return Result(
+def _result(one: CheckPart) -> CheckResult:
+    return CheckResult(
         one.name,
         one.question,
         one.outcome,

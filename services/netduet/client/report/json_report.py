@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from netduet import __version__
 from netduet.client.failures import CATALOGUE
-from netduet.client.results.expectation import Found, truth
-from netduet.client.results.instance import UNSAID, Whereabouts
+from netduet.client.results.expectation import Found, compare_expectation
+from netduet.client.results.instance import UNSAID, Instance
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
+    CheckResult,
     Finding,
     Outcome,
-    Result,
     Side,
     Starvation,
     Verdict,
@@ -119,7 +119,7 @@ class ProbePart(_Part):
     """Bytes of a new UDP socket's buffers."""
 
 
-class Report(_Part):
+class ReportDocument(_Part):
     """What `netduet check --json` prints."""
 
     schema_version: int
@@ -133,12 +133,12 @@ class Report(_Part):
 def document(
     verdicts: Sequence[Verdict],
     starvation: Starvation,
-    asker: Whereabouts = UNSAID,
+    asker: Instance = UNSAID,
 ) -> str:
     """Return the document as text, ended by a line break; ``asker`` is this client."""
     status = exit_status(verdicts)
     outcome = {0: Outcome.PASS, 1: Outcome.FAIL}.get(status, Outcome.INCONCLUSIVE)
-    report = Report(
+    report = ReportDocument(
         schema_version=SCHEMA_VERSION,
         netduet=__version__,
         outcome=outcome,
@@ -160,7 +160,7 @@ def document(
 
 
 def _target(one: Verdict) -> TargetPart:
-    row = truth(one)
+    row = compare_expectation(one)
     return TargetPart(
         target=one.target,
         expected=row.expected,
@@ -176,7 +176,7 @@ def _target(one: Verdict) -> TargetPart:
     )
 
 
-def _check(one: Result) -> CheckPart:
+def _check(one: CheckResult) -> CheckPart:
     return CheckPart(
         name=one.check,
         question=one.question,

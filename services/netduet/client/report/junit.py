@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 from netduet.client.report import text
-from netduet.client.results.verdict import Outcome, Result, Verdict
+from netduet.client.results.verdict import CheckResult, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def _suite(root: ET.Element, one: Verdict) -> None:
         ET.SubElement(case, "error", message=said, type="INCONCLUSIVE")
 
 
-def _case(suite: ET.Element, verdict: Verdict, result: Result) -> None:
+def _case(suite: ET.Element, verdict: Verdict, result: CheckResult) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
@@ -77,7 +77,7 @@ def _case(suite: ET.Element, verdict: Verdict, result: Result) -> None:
     out.text = "\n".join((result.summary, *when, *result.remarks))
 
 
-def _text(result: Result) -> str:
+def _text(result: CheckResult) -> str:
     lines = (
         text.plain(line)
         for finding in result.findings

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.results.expectation import Truth, truth
+from netduet.client.results.expectation import ExpectationResult, compare_expectation
 from netduet.client.results.target import Expect
-from netduet.client.results.verdict import Outcome, Result, Verdict
+from netduet.client.results.verdict import CheckResult, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
 
     A line each, or two where a terminal is too narrow for that.
     """
-    rows = [truth(one) for one in verdicts]
+    rows = [compare_expectation(one) for one in verdicts]
     said = [f"{row.found} ({row.how})" if row.how else row.found for row in rows]
     expected = max(len(row.expected) for row in rows) + 1
     room = width - len("   expected  found   ✓") - expected
@@ -61,7 +61,7 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         )
 
 
-def _in_two_lines(row: Truth, said: str, width: int) -> Iterator[Line]:
+def _in_two_lines(row: ExpectationResult, said: str, width: int) -> Iterator[Line]:
     target = _cut(row.target, width - 4)
     yield (("", _GAP), _MARKS[row.holds], ("strong", f" {target}"))
     yield (("", _cut(f"    expected {row.expected}, found {said}", width)),)
@@ -104,7 +104,7 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         yield (("faint", f"{_GAP}– was skipped, ? is inconclusive"),)
 
 
-def _cell(one: Result) -> str:
+def _cell(one: CheckResult) -> str:
     """Return the class of the first finding, without the check's own name."""
     finding = next((each for each in one.findings if each.outcome is one.outcome), None)
     said = "" if finding is None else finding.failure.removeprefix(f"{one.check}.")

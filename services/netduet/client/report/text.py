@@ -10,9 +10,9 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.failures import CATALOGUE, SIDES, Failure
-from netduet.client.results.expectation import truth
+from netduet.client.results.expectation import compare_expectation
 from netduet.client.results.target import Expect
-from netduet.client.results.verdict import Finding, Outcome, Result, Side, Verdict
+from netduet.client.results.verdict import CheckResult, Finding, Outcome, Side, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ def heading(target: str) -> Iterator[Line]:
     yield (("strong", f"{target}"),)
 
 
-def result(one: Result) -> Iterator[Line]:
+def result(one: CheckResult) -> Iterator[Line]:
     """Yield a check's line, and its remarks."""
     head = f"  {one.outcome.value:<{_OUTCOME}} "
     indent = " " * (len(head) + _CHECK)
@@ -139,7 +139,7 @@ def _sentence(one: Verdict, known: Known) -> Iterator[Line]:
     target = one.target
     match one.outcome:
         case Outcome.PASS if one.expected is Expect.BLOCKED:
-            how = truth(one).how
+            how = compare_expectation(one).how
             said = f"{target} is blocked, as expected" + (f": {how}" if how else "")
         case Outcome.PASS:
             said = f"the network between here and {target} works"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 from netduet.client.results.target import Expect
-from netduet.client.results.verdict import Outcome, Result, Verdict
+from netduet.client.results.verdict import CheckResult, Outcome, Verdict
 
 Found = Literal["open", "blocked", "not reached", "unknown"]
 
@@ -14,7 +14,7 @@ _HOLDS: Final = {Outcome.PASS: True, Outcome.FAIL: False}
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class ExpectationResult:
     """A row of the truth table.
 
     ``found`` is ``open``, ``blocked``, ``not reached`` or ``unknown``; ``how`` says
@@ -28,7 +28,7 @@ class Truth:
     holds: bool | None
 
 
-def truth(verdict: Verdict) -> Truth:
+def compare_expectation(verdict: Verdict) -> ExpectationResult:
     """Return what a verdict comes to, against what was expected.
 
     It holds when the verdict is PASS: a target that was expected to be open, and is,
@@ -45,12 +45,12 @@ def truth(verdict: Verdict) -> Truth:
         how = root.failure
     elif verdict.interrupted and not how:
         how = "interrupted"
-    return Truth(
+    return ExpectationResult(
         verdict.target, verdict.expected, found, how, _HOLDS.get(verdict.outcome)
     )
 
 
-def _blocked(isolation: Result | None) -> tuple[Found, str]:
+def _blocked(isolation: CheckResult | None) -> tuple[Found, str]:
     if isolation is None or "found" not in isolation.figures:
         return "unknown", ""
     found = cast("Found", isolation.figures["found"])
@@ -60,7 +60,7 @@ def _blocked(isolation: Result | None) -> tuple[Found, str]:
     return found, "" if how == found else how
 
 
-def _reached(reach: Result | None) -> Found:
+def _reached(reach: CheckResult | None) -> Found:
     if reach is None or reach.follows is not None:
         return "unknown"
     if reach.figures.get("accepted"):

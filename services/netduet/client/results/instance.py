@@ -15,7 +15,7 @@ LONGEST: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class Instance:
     """Names that are safe to show; "" where nobody said it."""
 
     instance: str
@@ -43,15 +43,15 @@ class Whereabouts:
         return f"{self.instance} ({where})" if where else self.instance
 
 
-UNSAID: Final = Whereabouts("")
+UNSAID: Final = Instance("")
 """Of somebody who has said nothing."""
 
 
-def whereabouts(welcome: Welcome) -> Whereabouts:
+def instance_of(welcome: Welcome) -> Instance:
     """Return what a server says of itself, made safe to show."""
-    return named(welcome.instance, welcome.node, welcome.zone)
+    return instance_named(welcome.instance, welcome.node, welcome.zone)
 
 
-def named(instance: str, node: str, zone: str) -> Whereabouts:
+def instance_named(instance: str, node: str, zone: str) -> Instance:
     """Return these names, made safe to show."""
-    return Whereabouts(*(escape(one[:LONGEST]) for one in (instance, node, zone)))
+    return Instance(*(escape(one[:LONGEST]) for one in (instance, node, zone)))

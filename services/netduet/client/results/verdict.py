@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from netduet.client.results.instance import Whereabouts
+from netduet.client.results.instance import Instance
 from netduet.client.results.target import Expect
 
 Figures = dict[str, int | float | str | bool | None]
@@ -60,7 +60,7 @@ class Finding:
     evidence: tuple[tuple[Side, str], ...] = ()
     figures: Figures = field(default_factory=dict)
     where: str | None = None
-    missed: Window | None = None
+    missed_deadline: Window | None = None
     outcome: Outcome = Outcome.FAIL
 
 
@@ -83,7 +83,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """A check that is done. ``follows`` names the check that made it impossible.
 
     ``earlier`` is when an interrupted run measured it (RFC 3339), "" for this run.
@@ -119,10 +119,10 @@ class Starvation:
 
 
 @dataclass(frozen=True, slots=True)
-class Fares:
+class ServerHealth:
     """How a server fared in its last ``window`` seconds: ``lost`` of them, at least."""
 
-    who: Whereabouts
+    who: Instance
     window: float
     lost: float
 
@@ -137,7 +137,7 @@ class Verdict:
 
     target: str
     outcome: Outcome
-    results: tuple[Result, ...]
+    results: tuple[CheckResult, ...]
     root: Finding | None
     root_check: str | None
     follows: tuple[str, ...]
@@ -147,7 +147,7 @@ class Verdict:
     asked_by: str = ""
 
 
-def merged(told: Sequence[Judgement]) -> Judgement:
+def merge_judgements(told: Sequence[Judgement]) -> Judgement:
     """Return one judgement over several places; further ones' figures are numbered.
 
     Skipped for the first reason there is, and blocking when one of them blocks.
@@ -167,10 +167,10 @@ def merged(told: Sequence[Judgement]) -> Judgement:
     )
 
 
-def weigh(
+def weigh_starvation(
     finding: Finding,
     stalled: Callable[[float, float], float],
-    theirs: Fares | None = None,
+    theirs: ServerHealth | None = None,
 ) -> Finding:
     """Return the finding, INCONCLUSIVE when an end's own stalls could explain it.
 
@@ -180,7 +180,7 @@ def weigh(
         theirs: how the server fares, where it could be asked.
 
     """
-    missed = finding.missed
+    missed = finding.missed_deadline
     if missed is None or finding.outcome is not Outcome.FAIL:
         return finding
     length = missed.end - missed.begin
@@ -213,9 +213,9 @@ def _absent(
     absence: Finding | None, stalled: Callable[[float, float], float]
 ) -> tuple[Finding, ...]:
     """Return the finding that silence proves nothing, when this client did not run."""
-    if absence is None or absence.missed is None:
+    if absence is None or absence.missed_deadline is None:
         return ()
-    starved = _starved(absence.missed, stalled)
+    starved = _starved(absence.missed_deadline, stalled)
     said = f"{starved}: it may have missed an answer"
     return (_excused(absence, Side.CLIENT, said),) if starved else ()
 
@@ -231,10 +231,12 @@ def result(  # noqa: PLR0917
     judgement: Judgement,
     seconds: float,
     stalled: Callable[[float, float], float],
-    theirs: Fares | None = None,
-) -> Result:
+    theirs: ServerHealth | None = None,
+) -> CheckResult:
     """Return what a judgement comes to, once the ends' own starvation is weighed."""
-    findings = tuple(weigh(finding, stalled, theirs) for finding in judgement.findings)
+    findings = tuple(
+        weigh_starvation(finding, stalled, theirs) for finding in judgement.findings
+    )
     findings += _absent(judgement.absence, stalled)
     outcomes = {finding.outcome for finding in findings}
     if Outcome.FAIL in outcomes:
@@ -245,7 +247,7 @@ def result(  # noqa: PLR0917
         outcome = Outcome.SKIP
     else:
         outcome = Outcome.PASS
-    return Result(
+    return CheckResult(
         check,
         question,
         outcome,
@@ -258,15 +260,15 @@ def result(  # noqa: PLR0917
     )
 
 
-def following(check: str, question: str, cause: str) -> Result:
+def skipped_because_of(check: str, question: str, cause: str) -> CheckResult:
     """Return the result of a check that another one made impossible."""
     why = f"nothing to go on: follows from {cause}"
-    return Result(check, question, Outcome.SKIP, why, blocks=True, follows=cause)
+    return CheckResult(check, question, Outcome.SKIP, why, blocks=True, follows=cause)
 
 
 def conclude(
     target: str,
-    results: Sequence[Result],
+    results: Sequence[CheckResult],
     *,
     interrupted: bool = False,
     expected: Expect = Expect.OPEN,
@@ -310,7 +312,7 @@ def conclude(
     )
 
 
-def _undone(results: Sequence[Result]) -> bool:
+def _undone(results: Sequence[CheckResult]) -> bool:
     """Tell whether a check was skipped that others needed: nothing is then proven."""
     return any(one.outcome is Outcome.SKIP and one.blocks for one in results)
 

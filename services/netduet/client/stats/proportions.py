@@ -12,7 +12,7 @@ _HALVINGS: Final = 50
 _NEGLIGIBLE: Final = 1e-12
 
 
-def at_least(count: int, of: int, doubt: float = DOUBT) -> float:
+def lower_bound(count: int, of: int, doubt: float = DOUBT) -> float:
     """Return the one-sided lower bound of a share, of which ``count`` ``of`` were seen.
 
     Exact (C. J. Clopper and E. S. Pearson, Biometrika 26, 1934, pp. 404-413): the
@@ -31,12 +31,12 @@ def at_least(count: int, of: int, doubt: float = DOUBT) -> float:
     return low
 
 
-def at_most(count: int, of: int, doubt: float = DOUBT) -> float:
+def upper_bound(count: int, of: int, doubt: float = DOUBT) -> float:
     """Return the one-sided upper bound: the lower one of what is not counted."""
-    return 1.0 - at_least(of - count, of, doubt)
+    return 1.0 - lower_bound(of - count, of, doubt)
 
 
-def by_chance(passed: int, beside: int, failed: int) -> float:
+def p_by_chance(passed: int, beside: int, failed: int) -> float:
     """Return how likely chance alone lets ``passed`` of the ones beside, and none, pass.
 
     Of ``failed`` ones none passed, of ``beside`` others ``passed`` did. If all had the
@@ -46,7 +46,7 @@ def by_chance(passed: int, beside: int, failed: int) -> float:
     return math.comb(beside, passed) / math.comb(beside + failed, passed)
 
 
-def such_a_beginning(head: int, count: int, passed: int) -> float:
+def p_initial_run(head: int, count: int, passed: int) -> float:
     """Return how likely chance puts so many of the passed ones at the beginning.
 
     Of ``count`` in a row ``passed`` did, and the first ``head`` of them all. If all had

@@ -9,38 +9,38 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netduet.client.watch.discovery import Named, Whom
-from netduet.client.watch.monitor import Paces, Watching
-from netduet.client.watch.notifier import Telling, Write
+from netduet.client.watch.discovery import ResolvedTarget, TargetSet
+from netduet.client.watch.monitor import Intervals, Monitor
+from netduet.client.watch.notifier import Notifier, Write
 from netduet.runtime import logs
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.runtime.stall_monitor import StallMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from netduet.client.checks.base import Context
-    from netduet.client.results.instance import Whereabouts
+    from netduet.client.checks.base import CheckContext
+    from netduet.client.results.instance import Instance
     from netduet.client.results.target import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WatchOptions:
     """What a watch is to do, and who does it. ``neighbours`` 0: all addresses of a name.
 
     ``words`` False: nothing but log lines tell.
     """
 
-    asker: Whereabouts
+    asker: Instance
     targets: tuple[Target, ...]
     neighbours: int
-    paces: Paces
+    paces: Intervals
     history: int
     words: bool = True
 
 
 async def watch(
-    wanted: Wanted,
-    context: Context,
+    wanted: WatchOptions,
+    context: CheckContext,
     write: Write,
     admin: list[socket.socket],
     told: Callable[[Coroutine[None, None, None]], Coroutine[None, None, None]],
@@ -49,15 +49,15 @@ async def watch(
 
     ``admin`` are listening sockets of the admin port, none for no such port.
     """
-    telling = Telling(write, words=wanted.words)
-    whom = Whom(
-        tuple(Named(one) for one in wanted.targets),
+    telling = Notifier(write, words=wanted.words)
+    whom = TargetSet(
+        tuple(ResolvedTarget(one) for one in wanted.targets),
         # A node's name outlives the container on it: choices do not change with each.
         wanted.asker.node or wanted.asker.instance,
         wanted.neighbours,
     )
-    async with StallWatch() as stalls:
-        watching = Watching(
+    async with StallMonitor() as stalls:
+        watching = Monitor(
             whom, wanted.paces, context, stalls, telling=telling, history=wanted.history
         )
         targets = [str(one) for one in wanted.targets]
@@ -77,10 +77,10 @@ class _State:
 @contextlib.asynccontextmanager
 async def _admin(
     sockets: list[socket.socket],
-    watching: Watching,
-    stalls: StallWatch,
+    watching: Monitor,
+    stalls: StallMonitor,
     state: _State,
-    asker: Whereabouts,
+    asker: Instance,
 ) -> AsyncIterator[None]:
     """Serve the admin port, if there is one."""
     if not sockets:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from netduet.client.outages.outage import DOWN, Ended, Trouble
-from netduet.client.results.instance import Whereabouts
+from netduet.client.outages.outage import DOWN, Outage, OutageEnded
+from netduet.client.results.instance import Instance
 
 
 @dataclass(slots=True)
-class Sum:
+class OutageTotals:
     """What troubles come to. ``unproven`` ones count nowhere else."""
 
     outages: int = 0
@@ -23,7 +23,7 @@ class Sum:
     """Seconds of them, by class and direction."""
     _until: float = float("-inf")
 
-    def take(self, trouble: Trouble) -> None:
+    def take(self, trouble: Outage) -> None:
         """Count one that is over."""
         if not trouble.proven:
             self.unproven += 1
@@ -37,13 +37,13 @@ class Sum:
             self.seconds += self.beyond(trouble)
             self._until = max(self._until, trouble.end)
 
-    def beyond(self, trouble: Trouble) -> float:
+    def beyond(self, trouble: Outage) -> float:
         """Return its seconds that no earlier one covers."""
         return max(0.0, trouble.end - max(trouble.begin, self._until))
 
 
 @dataclass(slots=True)
-class Watched:
+class PeerAvailability:
     """One peer: ``until`` is None while it is watched; ``away`` is for how long we were.
 
     ``who`` is the instance that answers there, None where that is not known, or several
@@ -55,12 +55,12 @@ class Watched:
     since: float
     until: float | None = None
     away: float = 0.0
-    who: Whereabouts | None = None
+    who: Instance | None = None
     who_since: float = 0.0
-    sum: Sum = field(default_factory=Sum)
-    standing: Trouble | None = None
+    sum: OutageTotals = field(default_factory=OutageTotals)
+    standing: Outage | None = None
 
-    def named(self, who: Whereabouts | None, now: float) -> None:
+    def named(self, who: Instance | None, now: float) -> None:
         """Take who it is by now."""
         if who != self.who:
             self.who, self.who_since = who, now
@@ -75,17 +75,17 @@ class Watched:
         down = self.sum.seconds
         one = self.standing
         if one is not None and one.failure in DOWN:
-            down += self.sum.beyond(Trouble("", "", one.begin, now, ""))
+            down += self.sum.beyond(Outage("", "", one.begin, now, ""))
         return min(down, self.seconds(now))
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class OutageRecord:
     """An outage that is over: of whom, and who that was when it began."""
 
     peer: str
-    who: Whereabouts | None
-    trouble: Trouble
+    who: Instance | None
+    trouble: Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,10 @@ class Summary:
     unproven: int
     kinds: dict[tuple[str, str], int]
     findings: dict[str, int]
-    rows: tuple[Watched, ...]
-    worst: tuple[Past, ...]
+    rows: tuple[PeerAvailability, ...]
+    worst: tuple[OutageRecord, ...]
     now: float
-    history: tuple[Past, ...] = ()
+    history: tuple[OutageRecord, ...] = ()
     whole: float = float("-inf")
 
     @property
@@ -116,27 +116,27 @@ class Summary:
         return 1.0 - self.down / self.watched if self.watched > 0 else None
 
 
-class Account:
+class AvailabilityTracker:
     """Keeps count of all peers, in bounded memory."""
 
     def __init__(self, begin: float, history: int) -> None:
         """Say since when, and how many outages and peers that left are remembered."""
         self.begin = begin
-        self.peers: dict[str, Watched] = {}
-        self.sum = Sum()
+        self.peers: dict[str, PeerAvailability] = {}
+        self.sum = OutageTotals()
         self.findings: Counter[str] = Counter()
         """What the checks on a schedule found, by class."""
         self.seen = 0
-        self.history: deque[Past] = deque(maxlen=history)
+        self.history: deque[OutageRecord] = deque(maxlen=history)
         self.whole = float("-inf")
         """When the latest outage ended that is remembered no more."""
-        self._left: deque[Watched] = deque(maxlen=history)
+        self._left: deque[PeerAvailability] = deque(maxlen=history)
         self._gone_watched = self._gone_down = 0.0
 
-    def add(self, peer: str, target: str, now: float) -> Watched:
+    def add(self, peer: str, target: str, now: float) -> PeerAvailability:
         """Begin to count a peer."""
         self.seen += 1
-        watched = self.peers[peer] = Watched(peer, target, now)
+        watched = self.peers[peer] = PeerAvailability(peer, target, now)
         return watched
 
     def remove(self, peer: str, now: float) -> None:
@@ -147,14 +147,14 @@ class Account:
         self._gone_down += watched.down(now)
         self._left.append(watched)
 
-    def ended(self, peer: str, one: Ended) -> None:
+    def ended(self, peer: str, one: OutageEnded) -> None:
         """Count an outage that is over, or is as good as over."""
         watched, history = self.peers[peer], self.history
         watched.sum.take(one.trouble)
         self.sum.take(one.trouble)
         if len(history) == history.maxlen:
             self.whole = max(self.whole, history[0].trouble.end)
-        history.append(Past(peer, watched.who, one.trouble))
+        history.append(OutageRecord(peer, watched.who, one.trouble))
 
     def summary(self, now: float) -> Summary:
         """Return what it comes to by now."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from netduet.client.watch.availability import Past, Watched
+from netduet.client.watch.availability import OutageRecord, PeerAvailability
 from netduet.client.watch.lone_client import cut_off
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class CommonCause:
     """Peers that were out together: how many, and since when.
 
     All of one node; "" where they are all that were watched.
@@ -21,9 +21,9 @@ class Shared:
     begin: float
 
 
-def shared(
-    history: Iterable[Past], rows: Sequence[Watched], whole: float
-) -> Iterator[Shared]:
+def common_cause(
+    history: Iterable[OutageRecord], rows: Sequence[PeerAvailability], whole: float
+) -> Iterator[CommonCause]:
     """Yield when peers of one node were out together and nobody else, or all were.
 
     Only what is certain: of a node each of them said that it is there, both ends of
@@ -37,14 +37,14 @@ def shared(
         peers = len({one.peer for one in group})
         certain = begin > whole and all(one.trouble.proven for one in group)
         if certain and _everybody(group, rows):
-            yield Shared("", peers, begin)
+            yield CommonCause("", peers, begin)
         elif certain and peers > 1 and len(nodes) == 1 and "" not in nodes:
             [node] = nodes
             if any(_elsewhere(row, node, begin, end) for row in rows):
-                yield Shared(node, peers, begin)
+                yield CommonCause(node, peers, begin)
 
 
-def _everybody(group: Sequence[Past], rows: Sequence[Watched]) -> bool:
+def _everybody(group: Sequence[OutageRecord], rows: Sequence[PeerAvailability]) -> bool:
     """Tell whether all that were watched could not be reached at one time."""
     out = {one.peer: one.trouble for one in group}
     begin = max(one.begin for one in out.values())
@@ -58,9 +58,9 @@ def _everybody(group: Sequence[Past], rows: Sequence[Watched]) -> bool:
     )
 
 
-def _together(history: Iterable[Past]) -> Iterator[list[Past]]:
+def _together(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]]:
     """Yield what overlaps, each group once."""
-    group: list[Past] = []
+    group: list[OutageRecord] = []
     end = float("-inf")
     for one in sorted(history, key=lambda one: one.trouble.begin):
         if group and one.trouble.begin >= end:
@@ -72,7 +72,7 @@ def _together(history: Iterable[Past]) -> Iterator[list[Past]]:
         yield group
 
 
-def _elsewhere(row: Watched, node: str, begin: float, end: float) -> bool:
+def _elsewhere(row: PeerAvailability, node: str, begin: float, end: float) -> bool:
     """Tell whether a peer was watched all that time, and is on another node."""
     if row.who is None or row.who.node in {"", node}:
         return False

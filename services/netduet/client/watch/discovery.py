@@ -41,7 +41,7 @@ def score(address: Address, me: str) -> bytes:
 
 
 @dataclass(slots=True)
-class Named:
+class ResolvedTarget:
     """A target, and the addresses that its name had when it was resolved last."""
 
     target: Target
@@ -65,14 +65,14 @@ class Named:
 
 
 @dataclass(slots=True)
-class Whom:
+class TargetSet:
     """All targets. ``chosen`` are the addresses to watch, each with its target's name.
 
     ``lapsed`` are those of them that no name has any more, and the monotonic second of
     the first answer without.
     """
 
-    names: tuple[Named, ...]
+    names: tuple[ResolvedTarget, ...]
     me: str
     most: int
     chosen: dict[Address, str] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Whom:
 
     async def look_up(
         self, family: socket.AddressFamily, patience: float
-    ) -> list[Named]:
+    ) -> list[ResolvedTarget]:
         """Resolve all names, and choose; return those whose trouble began or ended."""
         asked = (
             resolve(one.target.host, one.target.port, family, patience)
@@ -88,7 +88,7 @@ class Whom:
         )
         return self.take(await asyncio.gather(*asked), time.monotonic())
 
-    def take(self, answers: Sequence[Resolution], now: float) -> list[Named]:
+    def take(self, answers: Sequence[Resolution], now: float) -> list[ResolvedTarget]:
         """Take an answer for each name, and choose; return as ``look_up`` does.
 
         Those that were chosen are chosen among with those that the names have now: what
@@ -135,11 +135,11 @@ class Whom:
 def _others(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     """Return those that this host has a route to, without its own where others are."""
     routed = [one for one in addresses if has_route(one)] or list(addresses)
-    others = [one for one in routed if not is_own(one)]
+    others = [one for one in routed if not is_local_address(one)]
     return tuple(others or routed)
 
 
-def is_own(address: Address) -> bool:
+def is_local_address(address: Address) -> bool:
     """Tell whether an address is this host's own, other than loopback."""
     if ipaddress.ip_address(address.host.partition("%")[0]).is_loopback:
         return False

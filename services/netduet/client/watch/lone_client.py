@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from netduet.client.net.dial import Address
-from netduet.client.outages.outage import Trouble
+from netduet.client.outages.outage import Outage
 
 LEAST: Final = 3
 """Hosts that must be out at once: two may be so by chance, or share a switch."""
@@ -19,7 +19,7 @@ NETWORK: Final = frozenset({"stream.outage", "stream.new_connections"})
 """Classes in which packets stay away. Who refuses, or restarts, is reached."""
 
 
-def alone(standing: Collection[tuple[Address, Trouble | None]]) -> float | None:
+def all_peers_out(standing: Collection[tuple[Address, Outage | None]]) -> float | None:
     """Return since when none of the peers can be reached; None where one can.
 
     Args:
@@ -34,7 +34,7 @@ def alone(standing: Collection[tuple[Address, Trouble | None]]) -> float | None:
     return max(one.begin for one in troubles)
 
 
-def cut_off(hosts: Iterable[str], troubles: Iterable[Trouble]) -> bool:
+def cut_off(hosts: Iterable[str], troubles: Iterable[Outage]) -> bool:
     """Tell whether troubles of so many hosts, at one time, point at what they share."""
     return len(set(hosts)) >= LEAST and all(
         one.failure in NETWORK and one.proven for one in troubles

@@ -23,9 +23,9 @@ from netduet.client.watch.peer import BUCKETS
 from netduet.runtime.process_metrics import build_info, starvation
 
 if TYPE_CHECKING:
-    from netduet.client.results.instance import Whereabouts
-    from netduet.client.watch.monitor import Watching
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.client.results.instance import Instance
+    from netduet.client.watch.monitor import Monitor
+    from netduet.runtime.stall_monitor import StallMonitor
 
 _PEER: Final = ("target", "peer")
 
@@ -34,7 +34,7 @@ class WatchMetrics(Collector):
     """Everything that a watch counts, as Prometheus reads it."""
 
     def __init__(
-        self, watching: Watching, stalls: StallWatch, asker: Whereabouts
+        self, watching: Monitor, stalls: StallMonitor, asker: Instance
     ) -> None:
         """Bind what is counted, and who it is that counts."""
         self._watching = watching

@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.outages.outage import Ended, Told
-from netduet.client.outages.udp_scheduler import Together
-from netduet.client.watch.availability import Account
-from netduet.client.watch.discovery import LAPSE, Whom
-from netduet.client.watch.lone_client import alone
-from netduet.client.watch.peer import LOOK, Means, Peer
-from netduet.client.watch.scheduled_checks import Rounds
+from netduet.client.outages.outage import OutageEnded, OutageNotice
+from netduet.client.outages.udp_scheduler import UdpScheduler
+from netduet.client.watch.availability import AvailabilityTracker
+from netduet.client.watch.discovery import LAPSE, TargetSet
+from netduet.client.watch.lone_client import all_peers_out
+from netduet.client.watch.peer import LOOK, Peer, PeerContext
+from netduet.client.watch.scheduled_checks import ScheduledChecks
 from netduet.runtime import logs
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from netduet.client.checks.base import Context
+    from netduet.client.checks.base import CheckContext
     from netduet.client.net.dial import Address
     from netduet.client.results.verdict import Finding
-    from netduet.client.watch.notifier import Telling
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.client.watch.notifier import Notifier
+    from netduet.runtime.stall_monitor import StallMonitor
 
 _AGAIN: Final = 1.0
 
@@ -36,7 +36,7 @@ out does so by then, and a resolver is not to be asked so often for ever."""
 
 
 @dataclass(frozen=True, slots=True)
-class Paces:
+class Intervals:
     """How often, in seconds: datagrams of a stream, checks, look-ups of names."""
 
     datagram: float
@@ -44,33 +44,33 @@ class Paces:
     names: float
 
 
-class Watching:
+class Monitor:
     """A watch. ``run`` it until it is cancelled; then ``finish``."""
 
     def __init__(
         self,
-        whom: Whom,
-        paces: Paces,
-        context: Context,
-        stalls: StallWatch,
+        whom: TargetSet,
+        paces: Intervals,
+        context: CheckContext,
+        stalls: StallMonitor,
         *,
-        telling: Telling,
+        telling: Notifier,
         history: int,
     ) -> None:
         """Wire the parts together; nothing runs yet."""
         self.whom = whom
-        self.account = Account(time.monotonic(), history)
+        self.account = AvailabilityTracker(time.monotonic(), history)
         self.peers: dict[Address, Peer] = {}
         self._paces = paces
         self._context = context
         self._stalls = stalls
         self._telling = telling
-        self._together = Together()
-        self._rounds = Rounds(context, stalls, paces.checks)
-        self._means = Means(
+        self._together = UdpScheduler()
+        self._rounds = ScheduledChecks(context, stalls, paces.checks)
+        self._means = PeerContext(
             paces.datagram,
-            context.bounds.max_outage,
-            context.patience,
+            context.options.max_outage,
+            context.timeouts,
             self._together,
             stalls,
             itertools.count(1),
@@ -111,7 +111,7 @@ class Watching:
             self._remove(
                 address, f"its name has lacked it for {LAPSE / 60:.0f} minutes"
             )
-        told: list[tuple[Peer, Told]] = []
+        told: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
             told += ((peer, one) for one in peer.look(time.monotonic()))
         self._tell(told)
@@ -142,14 +142,14 @@ class Watching:
     def _look_at_all(self) -> None:
         """Say, once, when no peer can be reached any more."""
         met = [one for one in self.peers.values() if one.known.met]
-        begin = alone([(one.address, one.episodes.standing) for one in met])
+        begin = all_peers_out([(one.address, one.episodes.standing) for one in met])
         if begin is not None and not self._alone:
             self._telling.alone(len(met), begin)
         self._alone = begin is not None
 
-    def _tell(self, told: list[tuple[Peer, Told]]) -> None:
+    def _tell(self, told: list[tuple[Peer, OutageNotice]]) -> None:
         for peer, one in told:
-            if isinstance(one, Ended):
+            if isinstance(one, OutageEnded):
                 self.account.ended(str(peer.address), one)
         if told:
             self._telling.told(told)
@@ -157,7 +157,7 @@ class Watching:
     def _finish(self) -> None:
         """Tell of what goes on while the watch ends."""
         now = time.monotonic()
-        told: list[tuple[Peer, Told]] = []
+        told: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
             counted = self.account.peers[str(peer.address)]
             counted.standing = None
@@ -165,7 +165,9 @@ class Watching:
             peer.close()
         self._tell(told)
 
-    def _last(self, peer: Peer, now: float, *, left: bool) -> list[tuple[Peer, Told]]:
+    def _last(
+        self, peer: Peer, now: float, *, left: bool
+    ) -> list[tuple[Peer, OutageNotice]]:
         standing = peer.episodes.standing
         away = self._stalls.stalled(standing.begin, now) if standing else 0.0
         over = peer.episodes.finish(now, left=left, away=away)
@@ -178,7 +180,7 @@ class Watching:
         while True:
             whom = self.whom
             begin = time.monotonic()
-            changed = await whom.look_up(context.family, context.patience.resolve)
+            changed = await whom.look_up(context.family, context.timeouts.resolve)
             for one in changed:
                 self._telling.lookup(one)
             for address, peer in list(self.peers.items()):

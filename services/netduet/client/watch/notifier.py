@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from netduet.client.failures import CATALOGUE
-from netduet.client.outages.outage import Began, Learnt, Told
+from netduet.client.outages.outage import OutageNotice, OutageStarted, OutageUpdated
 from netduet.client.report.text import Line
 from netduet.client.watch import text
 from netduet.client.watch.availability import Summary
@@ -17,15 +17,15 @@ from netduet.runtime import logs
 from netduet.wire.untrusted import escape
 
 if TYPE_CHECKING:
-    from netduet.client.results.instance import Whereabouts
+    from netduet.client.results.instance import Instance
     from netduet.client.results.verdict import Finding
-    from netduet.client.watch.discovery import Named
+    from netduet.client.watch.discovery import ResolvedTarget
     from netduet.client.watch.peer import Peer
 
 Write = Callable[[Iterable[Line]], None]
 
 
-class Telling:
+class Notifier:
     """Says everything once, to people and to whoever collects logs."""
 
     def __init__(self, write: Write, *, words: bool = True) -> None:
@@ -46,7 +46,7 @@ class Telling:
         self._say("", "+", f"{_named(peer)} is watched")
         self._log.info("peer.added", **_peer(peer))
 
-    def identified(self, peer: Peer, who: Sequence[Whereabouts]) -> None:
+    def identified(self, peer: Peer, who: Sequence[Instance]) -> None:
         """Say who it is, or that several answer there."""
         self._say("", "IS", text.identified(str(peer.address), who))
         fields = _peer(peer)
@@ -69,7 +69,7 @@ class Telling:
         fields = _peer(peer) | {"netduet.diagnosis": escape(why)}
         self._log.log(self._bad, "peer.without_datagrams", **fields)
 
-    def lookup(self, named: Named) -> None:
+    def lookup(self, named: ResolvedTarget) -> None:
         """Say that a name resolves no more, or again."""
         target = str(named.target)
         fields: dict[str, object] = {"netduet.target": target}
@@ -85,7 +85,7 @@ class Telling:
             self._say("PASS", "NAME", f"{target} resolves now")
             self._log.info("lookup.recovered", **fields)
 
-    def told(self, look: Sequence[tuple[Peer, Told]]) -> None:
+    def told(self, look: Sequence[tuple[Peer, OutageNotice]]) -> None:
         """Say which outages begin, go on or are over, by one look at all peers."""
         now = time.time()
         epoch = now - time.monotonic()
@@ -94,19 +94,19 @@ class Telling:
         for peer, one in look:
             self._log_told(peer, one, epoch)
 
-    def _log_told(self, peer: Peer, one: Told, epoch: float) -> None:
+    def _log_told(self, peer: Peer, one: OutageNotice, epoch: float) -> None:
         trouble = one.trouble
         fields: dict[str, object] = _peer(peer) | {
             "netduet.outage": one.number,
             "error.type": trouble.failure,
             "netduet.direction": trouble.direction,
             "netduet.begin": _rfc3339(trouble.begin + epoch),
-            "netduet.diagnosis": trouble.seen,
+            "netduet.diagnosis": trouble.description,
         }
-        if isinstance(one, Began):
+        if isinstance(one, OutageStarted):
             self._log.info("outage.began", **fields)
             return
-        if isinstance(one, Learnt):
+        if isinstance(one, OutageUpdated):
             fields["netduet.duration_s"] = round(trouble.seconds, 3)
             self._log.info("outage.learnt", **fields)
             return

@@ -14,17 +14,28 @@ from typing import Final, TypeVar
 
 from netduet.client.net.dial import Address
 from netduet.client.outages import classify, conclusions
-from netduet.client.outages.classify import Signs
+from netduet.client.outages.classify import ProbeState
 from netduet.client.outages.events import (
-    Closure,
+    ConnectFailureRun,
+    ConnectionStall,
     Event,
-    Outage,
-    Pause,
-    Restart,
+    LossRun,
+    ServerRestart,
 )
-from netduet.client.outages.loss_tracker import Counted
-from netduet.client.outages.observations import Flow, Fresh, Old, Place
-from netduet.client.outages.outage import Began, Ended, Learnt, Told, Trouble
+from netduet.client.outages.loss_tracker import LossCounts
+from netduet.client.outages.observations import (
+    DatagramObservations,
+    LongLivedConnection,
+    NewConnections,
+    Observations,
+)
+from netduet.client.outages.outage import (
+    Outage,
+    OutageEnded,
+    OutageNotice,
+    OutageStarted,
+    OutageUpdated,
+)
 from netduet.client.results.failure import BACK
 
 HOLD: Final = 1.8
@@ -48,11 +59,11 @@ One = TypeVar("One")
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class ProbeTotals:
     """What a peer's streams and connections have counted since the watch began."""
 
-    up: Counted
-    down: Counted
+    up: LossCounts
+    down: LossCounts
     begun: int = 0
     failed: int = 0
     asked: int = 0
@@ -67,7 +78,7 @@ class Totals:
         return self.begun - self.failed
 
 
-class Episodes:
+class OutageTracker:
     """Follows one peer."""
 
     def __init__(
@@ -79,7 +90,7 @@ class Episodes:
         numbers: Iterator[int],
     ) -> None:
         """Say whom, at which paces, what connections may bear, and who numbers."""
-        self.standing: Trouble | None = None
+        self.standing: Outage | None = None
         """What goes on, as it was told."""
         self._address = address
         self._period = period
@@ -93,9 +104,9 @@ class Episodes:
         self._stirred = 0.0
         self._clear = True
         """Nothing went on at the last look."""
-        self._over: deque[Trouble] = deque(maxlen=8)
+        self._over: deque[Outage] = deque(maxlen=8)
         self._turned = float("-inf")
-        self._before = self._base = Totals(Counted(), Counted())
+        self._before = self._base = ProbeTotals(LossCounts(), LossCounts())
         self._afresh = float("-inf")
         self._unseen = False
         """The peer had never answered when what goes on began."""
@@ -105,22 +116,26 @@ class Episodes:
         """The streams have been silent in this episode."""
         self._answered = 0
         """How many worked in the latest silence."""
-        self._late: Pause | None = None
+        self._late: ConnectionStall | None = None
         """What the old connection still suffers from an outage that is over."""
-        self._out: deque[tuple[float, Outage | Closure]] = deque(maxlen=MOST)
+        self._out: deque[tuple[float, LossRun | ConnectFailureRun]] = deque(maxlen=MOST)
 
     def look(
-        self, now: float, signs: Signs, events: Iterable[Event], totals: Totals
-    ) -> list[Told]:
+        self,
+        now: float,
+        signs: ProbeState,
+        events: Iterable[Event],
+        totals: ProbeTotals,
+    ) -> list[OutageNotice]:
         """Take what is new; return what is to be told."""
         self._turn(now, totals)
         for event in events:
             self._batch.append(event)
             self._stirred = now
-            if isinstance(event, Outage | Closure):
+            if isinstance(event, LossRun | ConnectFailureRun):
                 self._out.append((now, event))
         signs = self._settled(signs)
-        told: list[Told] = []
+        told: list[OutageNotice] = []
         begin = signs.begin
         if begin is not None and self._clear:
             told += self._part(begin - APART, now, totals)
@@ -144,7 +159,7 @@ class Episodes:
             told += self._close(now, totals)
         return told
 
-    def _part(self, at: float, now: float, totals: Totals) -> list[Told]:
+    def _part(self, at: float, now: float, totals: ProbeTotals) -> list[OutageNotice]:
         """End the episode that was over by then, if one was, as another has begun."""
         earlier = [one for one in self._batch if one.end <= at]
         later = [one for one in self._batch if one.end > at]
@@ -159,7 +174,9 @@ class Episodes:
         """Note that the stream goes on from another port, for that one is answered."""
         self._afresh = now
 
-    def finish(self, now: float, *, left: bool, away: float = 0.0) -> list[Told]:
+    def finish(
+        self, now: float, *, left: bool, away: float = 0.0
+    ) -> list[OutageNotice]:
         """Return what is to be told when nobody watches any more.
 
         ``left``: the name has dropped the peer. ``away`` is for how many seconds of
@@ -173,18 +190,18 @@ class Episodes:
             over = conclusions.left(standing.begin, now, standing)
         if away >= classify.QUARTER * over.seconds:
             over = replace(over, proven=False)
-        return [Ended(self._number, over)]
+        return [OutageEnded(self._number, over)]
 
-    def _announce(self, signs: Signs, now: float) -> list[Told]:
-        shaken = any(isinstance(one, Pause) for one in self._batch)
+    def _announce(self, signs: ProbeState, now: float) -> list[OutageNotice]:
+        shaken = any(isinstance(one, ConnectionStall) for one in self._batch)
         trouble = classify.provisional(signs, now, shaken=shaken)
         standing = self.standing
         if standing is None:
             self._unseen = not signs.seen
             self._number = next(self._numbers)
             self.standing = trouble
-            self._said = [trouble.seen]
-            return [Began(self._number, trouble)]
+            self._said = [trouble.description]
+            return [OutageStarted(self._number, trouble)]
         begin = min(standing.begin, trouble.begin)
         told = {standing.failure, "stream.outage", "watch.refused", classify.DATAGRAMS}
         least = {"stream.old_connections", classify.DATAGRAMS}
@@ -194,14 +211,14 @@ class Episodes:
         )
         due = sum(one.seconds >= later for later in LATER)
         # What is over shows for a moment as what it is not.
-        lasts = standing.seen == one.seen
+        lasts = standing.description == one.description
         if len(self._said) > due or not lasts:
             return []
-        news = not self._said[-1].startswith(one.seen)
-        self._said += [one.seen] * (1 + due - len(self._said))
-        return [Learnt(self._number, one)] if news else []
+        news = not self._said[-1].startswith(one.description)
+        self._said += [one.description] * (1 + due - len(self._said))
+        return [OutageUpdated(self._number, one)] if news else []
 
-    def _settled(self, signs: Signs) -> Signs:
+    def _settled(self, signs: ProbeState) -> ProbeState:
         """Return the signs without a pause that an outage left behind.
 
         TCP's back-off stretches an outage to twice its length for the old connection:
@@ -210,16 +227,16 @@ class Episodes:
         pause, self._late = signs.pause, None
         if pause is None or signs.stream is not None or signs.closure is not None:
             return signs
-        outages: list[Outage | Trouble] = [*_only(self._batch, Outage), *self._over]
+        outages: list[LossRun | Outage] = [*_only(self._batch, LossRun), *self._over]
         if not any(self._near(pause.begin, one) for one in outages):
             return signs
         self._late = pause
         return replace(signs, pause=None)
 
-    def _near(self, at: float, one: Outage | Trouble) -> bool:
+    def _near(self, at: float, one: LossRun | Outage) -> bool:
         return one.begin - self._fresh <= at <= one.end + self._fresh
 
-    def _close(self, now: float, totals: Totals) -> list[Told]:
+    def _close(self, now: float, totals: ProbeTotals) -> list[OutageNotice]:
         place = self._place(now, totals)
         found = [
             one
@@ -228,7 +245,9 @@ class Episodes:
         ]
         standing, number = self.standing, self._number
         if self._unseen and standing is not None:
-            first = conclusions.answers_at_last(standing, _only(self._batch, Closure))
+            first = conclusions.answers_at_last(
+                standing, _only(self._batch, ConnectFailureRun)
+            )
             found = [first, *(one for one in found if one.begin >= first.end)]
         elif not found and standing is not None:
             end = max((one.end for one in self._batch), default=standing.end)
@@ -244,15 +263,18 @@ class Episodes:
         self._over.extend(found)
         found.sort(key=lambda one: one.begin)
         if standing is None:
-            return [Ended(0, one) for one in found]
+            return [OutageEnded(0, one) for one in found]
         begin = standing.begin
         told = min(found, key=lambda one: abs(one.begin - begin))
-        return [Ended(number if one is told else 0, one) for one in found]
+        return [OutageEnded(number if one is told else 0, one) for one in found]
 
-    def _unfounded(self, standing: Trouble, end: float, totals: Totals) -> Trouble:
+    def _unfounded(self, standing: Outage, end: float, totals: ProbeTotals) -> Outage:
         """Say what it was that was told, and in the end was none of the network's."""
-        outages = _only(self._batch, Outage)
-        closures, pauses = _only(self._batch, Closure), _only(self._batch, Pause)
+        outages = _only(self._batch, LossRun)
+        closures, pauses = (
+            _only(self._batch, ConnectFailureRun),
+            _only(self._batch, ConnectionStall),
+        )
         others: conclusions.Spans = (*closures, *pauses)
         silences = {"stream.outage", "watch.refused", classify.DATAGRAMS}
         silent = standing.failure in silences
@@ -262,22 +284,22 @@ class Episodes:
         return conclusions.nothing_lost(begin, end, totals.stalls, answered)
 
     def _still(
-        self, standing: Trouble, found: list[Trouble], totals: Totals
-    ) -> list[Trouble]:
+        self, standing: Outage, found: list[Outage], totals: ProbeTotals
+    ) -> list[Outage]:
         """Return what was found, unless its server was silent all the while: then that."""
-        if any(isinstance(one, Outage | Restart) for one in self._batch):
+        if any(isinstance(one, LossRun | ServerRestart) for one in self._batch):
             return found
         begin, end = standing.begin, max(one.end for one in found)
         still = conclusions.nothing_lost(begin, end, totals.stalls, self._answered)
         return [still] if still.proven else found
 
-    def _known(self, one: Trouble) -> bool:
+    def _known(self, one: Outage) -> bool:
         """Tell whether it is what an outage that was told of did to the old connection."""
         return one.failure == "stream.old_connections" and any(
             self._near(one.begin, earlier) for earlier in self._over
         )
 
-    def _turn(self, now: float, totals: Totals) -> None:
+    def _turn(self, now: float, totals: ProbeTotals) -> None:
         """Let go of what was counted long ago: the streams' sums go on, so copies."""
         if now - self._turned < WINDOW:
             return
@@ -288,20 +310,20 @@ class Episodes:
         while self._out and self._out[0][0] < now - 2 * WINDOW:
             self._out.popleft()
 
-    def _place(self, now: float, totals: Totals) -> Place:
+    def _place(self, now: float, totals: ProbeTotals) -> Observations:
         """Return the episode as the check ``stream`` takes it, with recent losses."""
         out = [event for _, event in self._out]
-        lost = [one for one in out if isinstance(one, Outage)]
+        lost = [one for one in out if isinstance(one, LossRun)]
         base = self._base
-        pauses = _only(self._batch, Pause)
+        pauses = _only(self._batch, ConnectionStall)
         up = sum(one.lost for one in lost if one.where != BACK)
         down = sum(one.lost for one in lost if one.where == BACK)
-        failed = sum(one.failed for one in out if isinstance(one, Closure))
-        return Place(
+        failed = sum(one.failed for one in out if isinstance(one, ConnectFailureRun))
+        return Observations(
             self._address,
             min((one.begin for one in self._batch), default=now),
             now,
-            Flow(
+            DatagramObservations(
                 self._period,
                 up=_scattered(totals.up, base.up, up),
                 down=_scattered(totals.down, base.down, down),
@@ -309,22 +331,24 @@ class Episodes:
                 server_stalls=totals.stalls,
                 withheld=totals.withheld,
             ),
-            Fresh(
+            NewConnections(
                 self._fresh,
                 totals.begun - base.begun,
                 max(0, totals.failed - base.failed - failed),
             ),
-            Old(totals.asked - base.asked, totals.answered - base.answered),
-            _only(self._batch, Outage),
-            _only(self._batch, Restart),
-            _only(self._batch, Closure),
+            LongLivedConnection(
+                totals.asked - base.asked, totals.answered - base.answered
+            ),
+            _only(self._batch, LossRun),
+            _only(self._batch, ServerRestart),
+            _only(self._batch, ConnectFailureRun),
             pauses if self._late is None else (*pauses, self._late),
         )
 
 
-def _scattered(now: Counted, base: Counted, out: int) -> Counted:
+def _scattered(now: LossCounts, base: LossCounts, out: int) -> LossCounts:
     """Return what was sent lately, and lost besides what outages took."""
-    return Counted(now.sent - base.sent, max(0, now.lost - base.lost - out))
+    return LossCounts(now.sent - base.sent, max(0, now.lost - base.lost - out))
 
 
 def _only(events: list[Event], kind: type[One]) -> tuple[One, ...]:

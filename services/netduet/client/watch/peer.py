@@ -17,24 +17,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.dial import Address, classify, in_thread
-from netduet.client.net.udp_socket import Datagrams
-from netduet.client.outages.classify import QUARTER, Signs, excused
-from netduet.client.outages.connect_probe import AT_ONCE, LEAST, Connections
-from netduet.client.outages.events import Event, Outage, Pause, covered
-from netduet.client.outages.keepalive_probe import Echoes
-from netduet.client.outages.loss_tracker import ROW, Counted, Picture
-from netduet.client.outages.outage import Told
-from netduet.client.outages.udp_probe import Streaming
+from netduet.client.net.udp_socket import UdpSocket
+from netduet.client.outages.classify import QUARTER, ProbeState, without_starvation
+from netduet.client.outages.connect_probe import AT_ONCE, LEAST, ConnectProbe
+from netduet.client.outages.events import ConnectionStall, Event, LossRun, covered
+from netduet.client.outages.keepalive_probe import KeepaliveProbe
+from netduet.client.outages.loss_tracker import ROW, LossCounts, LossTracker
+from netduet.client.outages.outage import OutageNotice
+from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.failure import FORTH
-from netduet.client.results.instance import whereabouts
-from netduet.client.watch.outage_tracker import HOLD, Episodes, Totals
-from netduet.client.watch.peer_identity import Known
+from netduet.client.results.instance import instance_of
+from netduet.client.watch.outage_tracker import HOLD, OutageTracker, ProbeTotals
+from netduet.client.watch.peer_identity import PeerIdentity
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Patience
-    from netduet.client.outages.udp_scheduler import Together
-    from netduet.client.results.instance import Whereabouts
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.client.checks.base import Timeouts
+    from netduet.client.outages.udp_scheduler import UdpScheduler
+    from netduet.client.results.instance import Instance
+    from netduet.runtime.stall_monitor import StallMonitor
     from netduet.wire.messages import Welcome
 
 RING: Final = 4096
@@ -73,14 +73,14 @@ _SURE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class PeerContext:
     """What all peers share. ``period`` is the seconds between datagrams of a stream."""
 
     period: float
     tolerance: float
-    patience: Patience
-    together: Together
-    stalls: StallWatch
+    patience: Timeouts
+    together: UdpScheduler
+    stalls: StallMonitor
     numbers: Iterator[int]
 
 
@@ -105,8 +105,8 @@ def passes(address: Address, period: float) -> bool:
         OSError: no socket, or no route.
 
     """
-    with Datagrams(address) as sock:
-        trial = Streaming(sock, period, lambda _: None, Picture(period, RING))
+    with UdpSocket(address) as sock:
+        trial = UdpProbe(sock, period, lambda _: None, LossTracker(period, RING))
         trial.run(_TRIAL, threading.Event())
         return trial.picture.latest is not None
 
@@ -114,7 +114,7 @@ def passes(address: Address, period: float) -> bool:
 class Peer:
     """Watches one address. ``run`` it; ``look`` often; ``close`` it in the end."""
 
-    def __init__(self, address: Address, target: str, means: Means) -> None:
+    def __init__(self, address: Address, target: str, means: PeerContext) -> None:
         """Prepare; ``target`` is the name that it is watched for."""
         self.address = address
         self.target = target
@@ -125,11 +125,11 @@ class Peer:
         """Its name has it no more, and it is watched while it answers."""
         self.gone = False
         """It is in trouble since: it ends, which is none of the network's business."""
-        self.known = Known()
+        self.known = PeerIdentity()
         self._means = means
         self._events: deque[Event] = deque(maxlen=EVENTS)
         period = means.period
-        self.fresh = Connections(
+        self.fresh = ConnectProbe(
             address,
             means.patience,
             FRESH * period,
@@ -137,7 +137,7 @@ class Peer:
             self._events.append,
             met=self._meet,
         )
-        self.old = Echoes(
+        self.old = KeepaliveProbe(
             address,
             means.patience,
             ECHO * period,
@@ -145,11 +145,11 @@ class Peer:
             self.round_trips.take,
             met=self._meet,
         )
-        self.episodes = Episodes(
+        self.episodes = OutageTracker(
             address, period, FRESH * period, means.tolerance, means.numbers
         )
-        self.streaming: Streaming | None = None
-        self._sock: Datagrams | None = None
+        self.streaming: UdpProbe | None = None
+        self._sock: UdpSocket | None = None
         self._told_held = float("-inf")
         self._worked_at: float | None = None
         self._tried = float("-inf")
@@ -173,7 +173,7 @@ class Peer:
             self._trial.cancel()
         self._drop()
 
-    def look(self, now: float) -> list[Told]:
+    def look(self, now: float) -> list[OutageNotice]:
         """Return what is to be told of it now."""
         if self.streaming is None and now - self._tried > _AGAIN:
             self._tried = now
@@ -192,23 +192,23 @@ class Peer:
         return self.episodes.look(now, signs, events, totals)
 
     @property
-    def who(self) -> Whereabouts | None:
+    def who(self) -> Instance | None:
         """The instance that answers there; None: not known, or several do."""
         return self.known.who
 
-    def news(self, now: float) -> tuple[Whereabouts, ...]:
+    def news(self, now: float) -> tuple[Instance, ...]:
         """Return who it is, when that is new: nothing until an outage has been told of."""
         return self.known.news(now) if now - self.troubled >= HOLD else ()
 
-    def totals(self) -> Totals:
+    def totals(self) -> ProbeTotals:
         """Return all that was counted."""
         closures, pauses = self.fresh.closures, self.old.pauses
         counted = closures.begun, closures.failed, pauses.asked, pauses.answered
         if self.streaming is None:
-            return Totals(Counted(), Counted(), *counted)
+            return ProbeTotals(LossCounts(), LossCounts(), *counted)
         one = self.streaming
         up, down, stalls = one.picture.up, one.picture.down, one.picture.stalls
-        return Totals(up, down, *counted, stalls, one.withheld, one.error)
+        return ProbeTotals(up, down, *counted, stalls, one.withheld, one.error)
 
     def silence(self, now: float) -> str:
         """Return, once, why its datagrams can tell nothing; "" where they can."""
@@ -227,7 +227,7 @@ class Peer:
             return f"the server streams no datagrams: {one.refused}"
         return f"datagrams do not pass ({one.error or 'no answer came to any'})"
 
-    def _signs(self, now: float) -> Signs:
+    def _signs(self, now: float) -> ProbeState:
         one, closures = self.streaming, self.fresh.closures
         stream = None
         if one is not None and not one.refused:
@@ -250,7 +250,7 @@ class Peer:
         withheld, held = "", self._held(now)
         if one is not None and held is not None:
             withheld, stream = one.error, stream or held
-        signs = Signs(
+        signs = ProbeState(
             stream, closures.standing, pause, closures.why, seen, gone, withheld, worked
         )
         begin = signs.begin
@@ -261,9 +261,9 @@ class Peer:
         stalls = () if one is None else one.picture.stalls
         theirs = covered(stalls, begin, now)
         ours = self._means.stalls.stalled(begin, now)
-        return excused(signs, ours, theirs, max(now - begin, LOOK))
+        return without_starvation(signs, ours, theirs, max(now - begin, LOOK))
 
-    def _held(self, now: float) -> Outage | None:
+    def _held(self, now: float) -> LossRun | None:
         """Return the outage that this end itself is, when its kernel sends nothing.
 
         Those that are over are told of: what was never sent is lost to nobody's count.
@@ -273,7 +273,7 @@ class Peer:
             return None
         spans = [it for it in one.withheld if it[0] > self._told_held]
         outages = [
-            Outage(FORTH, begin, end, round((end - begin) / period), precision=period)
+            LossRun(FORTH, begin, end, round((end - begin) / period), precision=period)
             for begin, end in spans
             if end - begin >= ROW * period
         ]
@@ -287,7 +287,7 @@ class Peer:
             self._events.append(it)
         return None if last in over else replace(last, end=now, ended=False)
 
-    def _worked(self, stream: Outage | None, now: float) -> bool:
+    def _worked(self, stream: LossRun | None, now: float) -> bool:
         """Tell whether connections work while datagrams stay away.
 
         One that waited for a server to go on is done before its datagrams come.
@@ -299,7 +299,7 @@ class Peer:
             self._worked_at = now
         return self._worked_at is not None and now - self._worked_at >= _SURE
 
-    def _ours(self, signs: Signs, events: list[Event]) -> bool:
+    def _ours(self, signs: ProbeState, events: list[Event]) -> bool:
         """Tell whether it may all come from this end, which did not run meanwhile."""
         stalled = self._means.stalls.stalled
         return signs.begin is None and all(
@@ -307,7 +307,7 @@ class Peer:
             for one in events
         )
 
-    def _try_afresh(self, signs: Signs, now: float) -> None:
+    def _try_afresh(self, signs: ProbeState, now: float) -> None:
         """Where datagrams do not pass but connections work: see whether another port helps.
 
         What keeps track of flows may go on sending one to a server that is gone, for as
@@ -335,24 +335,24 @@ class Peer:
             self._means.together.remove(self.streaming, self._sock)
         self.streaming = self._sock = None
 
-    def _stream(self, picture: Picture | None = None) -> None:
+    def _stream(self, picture: LossTracker | None = None) -> None:
         """Begin to stream, from another port than before; the picture may go on."""
         try:
-            sock = Datagrams(self.address)
+            sock = UdpSocket(self.address)
         except OSError as error:
             self._unmade = classify(error)[1]
             return
         period = self._means.period
-        picture = picture or Picture(period, RING)
+        picture = picture or LossTracker(period, RING)
         self._sock = sock
-        self.streaming = Streaming(sock, period, self._events.append, picture)
+        self.streaming = UdpProbe(sock, period, self._events.append, picture)
         self._means.together.add(self.streaming, sock, period)
 
     def _meet(self, welcome: Welcome) -> None:
-        self.known.take(whereabouts(welcome), time.monotonic())
+        self.known.take(instance_of(welcome), time.monotonic())
 
     def _pause(self, event: Event) -> None:
-        if isinstance(event, Pause):
+        if isinstance(event, ConnectionStall):
             away = self._means.stalls.stalled(event.begin, event.end)
             event = replace(event, stalled=away)
         self._events.append(event)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.instance import Whereabouts
+from netduet.client.results.instance import Instance
 
 SEVERAL: Final = 60.0
 """Seconds within which who answers changes twice, where several do: connections come
@@ -24,25 +24,25 @@ SHOWN: Final = 4
 """Instances of a balancer that are remembered, and told."""
 
 
-class Known:
+class PeerIdentity:
     """Follows who answers at one address."""
 
     def __init__(self) -> None:
         """Know nobody."""
-        self.who: Whereabouts | None = None
+        self.who: Instance | None = None
         """The one who answers, as it was told; None: not known, or several."""
-        self._told: tuple[Whereabouts, ...] = ()
-        self._latest: Whereabouts | None = None
+        self._told: tuple[Instance, ...] = ()
+        self._latest: Instance | None = None
         self._changed = float("-inf")
         self._several = False
-        self._lately: dict[Whereabouts, None] = {}
+        self._lately: dict[Instance, None] = {}
 
     @property
     def met(self) -> bool:
         """Somebody has answered there."""
         return self._latest is not None
 
-    def take(self, who: Whereabouts, now: float) -> None:
+    def take(self, who: Instance, now: float) -> None:
         """Take who welcomed a connection, at a monotonic second."""
         if self._several and now - self._changed >= SETTLED:
             self._several = False
@@ -56,7 +56,7 @@ class Known:
             self._changed = now
         self._latest = who
 
-    def news(self, now: float) -> tuple[Whereabouts, ...]:
+    def news(self, now: float) -> tuple[Instance, ...]:
         """Return, once, who it is: one, or some of several; () when that is told."""
         if self._latest is None:
             return ()

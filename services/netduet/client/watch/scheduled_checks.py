@@ -13,16 +13,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.runner import Battery
-from netduet.client.net.framed_connection import meeting
+from netduet.client.checks.runner import CheckRunner
+from netduet.client.net.framed_connection import open_connection
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Finding, Outcome, Result, Side, Window, weigh
+from netduet.client.results.verdict import (
+    CheckResult,
+    Finding,
+    Outcome,
+    Side,
+    Window,
+    weigh_starvation,
+)
 from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Context, Patience
+    from netduet.client.checks.base import CheckContext, Timeouts
     from netduet.client.net.dial import Address
-    from netduet.runtime.stall_monitor import StallWatch
+    from netduet.runtime.stall_monitor import StallMonitor
 
 CHECKS: Final = ("identity", "balance")
 
@@ -39,10 +46,12 @@ SIZE: Final = 16 * 1024
 _PATIENTLY: Final = 3.0
 
 
-class Rounds:
+class ScheduledChecks:
     """Gives each peer its turn."""
 
-    def __init__(self, context: Context, stalls: StallWatch, interval: float) -> None:
+    def __init__(
+        self, context: CheckContext, stalls: StallMonitor, interval: float
+    ) -> None:
         """Say what all checks share, who watches us, and the seconds between two turns."""
         self._context = context
         self._stalls = stalls
@@ -77,19 +86,21 @@ class Rounds:
         host = address.host.partition("%")[0] + scope
         target = Target(host, address.port)
         context = replace(self._context, target=target, measured={})
-        results: list[Result] = []
-        await Battery(context, self._stalls, results.append, CHECKS).run()
+        results: list[CheckResult] = []
+        await CheckRunner(context, self._stalls, results.append, CHECKS).run()
         findings = [one for result in results for one in result.findings]
         if not findings:
-            loaded = await carry(address, context.patience)
-            findings += [weigh(loaded, self._stalls.stalled)] if loaded else []
+            loaded = await carry(address, context.timeouts)
+            findings += (
+                [weigh_starvation(loaded, self._stalls.stalled)] if loaded else []
+            )
         return [one for one in findings if one.outcome is Outcome.FAIL]
 
 
-async def carry(address: Address, patience: Patience) -> Finding | None:
+async def carry(address: Address, patience: Timeouts) -> Finding | None:
     """Have a fresh connection carry a little both ways; return what is wrong with it."""
     bound = _PATIENTLY * patience.answer
-    async with meeting(address, patience) as (_, talk):
+    async with open_connection(address, patience) as (_, talk):
         if talk is None:
             return None  # for the fresh connections to tell
         begin = time.monotonic()
@@ -115,4 +126,4 @@ async def carry(address: Address, patience: Patience) -> Finding | None:
     again = info.get("total_retrans", "an unknown number of")
     said = f"{how}; this kernel sent {again} segments again"
     missed = Window(begin, end) if ending is None else None
-    return Finding("watch.load", seen, ((Side.CLIENT, said),), missed=missed)
+    return Finding("watch.load", seen, ((Side.CLIENT, said),), missed_deadline=missed)

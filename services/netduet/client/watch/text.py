@@ -7,12 +7,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from netduet.client.failures import CATALOGUE
-from netduet.client.outages.outage import DIRECTIONS, Began, Learnt, Told
+from netduet.client.outages.outage import (
+    DIRECTIONS,
+    OutageNotice,
+    OutageStarted,
+    OutageUpdated,
+)
 from netduet.client.report.text import Line
 from netduet.client.results.failure import SIDES
-from netduet.client.results.instance import Whereabouts
-from netduet.client.watch.availability import Past, Summary, Watched
-from netduet.client.watch.correlation import Shared, shared
+from netduet.client.results.instance import Instance
+from netduet.client.watch.availability import OutageRecord, PeerAvailability, Summary
+from netduet.client.watch.correlation import CommonCause, common_cause
 
 ROWS: Final = 20
 """Peers that a summary lists."""
@@ -45,13 +50,13 @@ def clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def named(peer: str, target: str, who: Whereabouts | None = None) -> str:
+def named(peer: str, target: str, who: Instance | None = None) -> str:
     """Return a peer with who it is; until that is known, with the name that has it."""
     more = target if who is None else str(who)
     return peer if peer == more else f"{peer} ({more})"
 
 
-def identified(peer: str, who: Sequence[Whereabouts]) -> str:
+def identified(peer: str, who: Sequence[Instance]) -> str:
     """Say who answers: one, or some of several."""
     if len(who) == 1:
         return f"{peer} is instance {who[0]}"
@@ -71,10 +76,10 @@ def some(names: Sequence[str], most: int = NAMES) -> str:
 
 
 def all_told(
-    look: Sequence[tuple[str, Told]], at: float, epoch: float
+    look: Sequence[tuple[str, OutageNotice]], at: float, epoch: float
 ) -> Iterator[Line]:
     """Yield the lines of what one look at all peers brought: of many alike, one."""
-    groups: dict[tuple[object, ...], list[tuple[str, Told]]] = {}
+    groups: dict[tuple[object, ...], list[tuple[str, OutageNotice]]] = {}
     for peer, one in look:
         trouble = one.trouble
         key = type(one), trouble.failure, trouble.where, trouble.proven, trouble.ended
@@ -89,28 +94,29 @@ def all_told(
         yield told(all_of_them, longest, at, epoch)
 
 
-def told(peer: str, one: Told, at: float, epoch: float) -> Line:
+def told(peer: str, one: OutageNotice, at: float, epoch: float) -> Line:
     """Return the line of an outage that begins, goes on or is over.
 
     ``epoch`` is what to add to monotonic seconds to have those since 1970.
     """
     trouble = one.trouble
-    if isinstance(one, Began):
+    if isinstance(one, OutageStarted):
         since = clock(trouble.begin + epoch)[11:]
         return line(
-            at, "FAIL", "OUT", f"{peer}: {trouble.seen}, since {since} (#{one.number})"
+            at,
+            "FAIL",
+            "OUT",
+            f"{peer}: {trouble.description}, since {since} (#{one.number})",
         )
     number = f" (#{one.number})" if one.number else ""
     where = SIDES[trouble.where]
-    if isinstance(one, Learnt) or not trouble.ended:
-        rest = (
-            f"{peer}: {trouble.seen}, for {duration(trouble.seconds)} and still{number}"
-        )
+    if isinstance(one, OutageUpdated) or not trouble.ended:
+        rest = f"{peer}: {trouble.description}, for {duration(trouble.seconds)} and still{number}"
         return line(at, "FAIL", "OUT", rest)
     when = clock(trouble.begin + epoch)[11:]
     rest = (
         f"{peer}: out for {duration(trouble.seconds)} since {when}{number}: "
-        f"{trouble.seen} [{trouble.failure}; {where}]"
+        f"{trouble.description} [{trouble.failure}; {where}]"
     )
     if not trouble.proven:
         return line(at, "INCONCLUSIVE", "?", rest)
@@ -181,7 +187,7 @@ def summary(one: Summary, epoch: float) -> Iterator[Line]:
     yield from _rows(one)
     for past in one.worst:
         yield (("faint", f"  {_longest(past, epoch)}"),)
-    for together in _most(shared(one.history, one.rows, one.whole)):
+    for together in _most(common_cause(one.history, one.rows, one.whole)):
         yield (("", f"  {clock(together.begin + epoch)} {_shared(together)}"),)
     if one.kinds:
         most, _ = max(one.kinds, key=lambda kind: one.kinds[kind])
@@ -210,7 +216,7 @@ def _rows(one: Summary) -> Iterator[Line]:
         yield (("faint", f"  {rest} peers: no outage"),)
 
 
-def _row(row: Watched, now: float) -> str:
+def _row(row: PeerAvailability, now: float) -> str:
     watched = row.seconds(now)
     value = 1.0 - row.down(now) / watched if watched else None
     text = f"{named(row.peer, row.target, row.who)}: {share(value)}, {_outages(row.sum.outages, row.sum.longest)}"
@@ -221,23 +227,23 @@ def _row(row: Watched, now: float) -> str:
     return text
 
 
-def _shared(one: Shared) -> str:
+def _shared(one: CommonCause) -> str:
     if not one.node:
         return f"all {one.peers} peers were out at once: look first at {_SHARED}"
     return f"{one.peers} peers were out together, all on {one.node}; none on another node was"
 
 
-def _most(groups: Iterable[Shared]) -> list[Shared]:
+def _most(groups: Iterable[CommonCause]) -> list[CommonCause]:
     """Return those of the most peers, the latest first where several have as many."""
     return sorted(groups, key=lambda one: (-one.peers, -one.begin))[:GROUPS]
 
 
-def _longest(past: Past, epoch: float) -> str:
+def _longest(past: OutageRecord, epoch: float) -> str:
     trouble = past.trouble
     peer = named(past.peer, past.peer, past.who)
     return (
         f"{clock(trouble.begin + epoch)} {peer}: {duration(trouble.seconds)}, "
-        f"{trouble.failure}: {trouble.seen}"
+        f"{trouble.failure}: {trouble.description}"
     )
 
 

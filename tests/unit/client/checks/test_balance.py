@@ -9,38 +9,56 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.checks.balance.judge import judge
-from netduet.client.checks.balance.measure import Asked, Balance, Came, Trial
+from netduet.client.checks.balance.measure import (
+    AddressTrials,
+    Balance,
+    BalanceTrial,
+    ConnectionOutcome,
+)
 from netduet.client.net.dial import Address
 
 VIP = Address(socket.AF_INET, "192.0.2.1", 12345)
 
 
-def answers(count: int, name: str, service: str = "netduet") -> tuple[Trial, ...]:
+def answers(
+    count: int, name: str, service: str = "netduet"
+) -> tuple[BalanceTrial, ...]:
     """Return so many connections that one instance answered."""
-    return count * (Trial(Came.ANSWERED, f"id of {name}", name, service, "netduet 1"),)
+    return count * (
+        BalanceTrial(
+            ConnectionOutcome.ANSWERED, f"id of {name}", name, service, "netduet 1"
+        ),
+    )
 
 
-def failed(count: int, came: Came) -> tuple[Trial, ...]:
+def failed(count: int, came: ConnectionOutcome) -> tuple[BalanceTrial, ...]:
     """Return so many connections that failed in one way."""
-    return count * (Trial(came, begin=1.0, end=6.0),)
+    return count * (BalanceTrial(came, begin=1.0, end=6.0),)
 
 
 def classes(
-    *trials: tuple[Trial, ...], instances: int = 0, uneven: float = 2.0
+    *trials: tuple[BalanceTrial, ...], instances: int = 0, uneven: float = 2.0
 ) -> list[str]:
     """Return the classes found in these connections to one address, well mixed."""
     mixed = [one for some in trials for one in some]
     random.Random(3).shuffle(mixed)
-    asked = Asked(VIP, tuple(mixed))
+    asked = AddressTrials(VIP, tuple(mixed))
     given = {"expected": "netduet", "instances": instances, "uneven": uneven}
     judgement = judge(Balance((asked,), **given))  # type: ignore[arg-type]
     return [one.failure for one in judgement.findings]
 
 
 @pytest.mark.parametrize(
-    "came", [Came.SILENT, Came.MUTE, Came.REFUSED, Came.UNREACHABLE, Came.CLOSED]
+    "came",
+    [
+        ConnectionOutcome.SILENT,
+        ConnectionOutcome.MUTE,
+        ConnectionOutcome.REFUSED,
+        ConnectionOutcome.UNREACHABLE,
+        ConnectionOutcome.CLOSED,
+    ],
 )
-def test_a_third_that_fails_is_a_ghost(came: Came) -> None:
+def test_a_third_that_fails_is_a_ghost(came: ConnectionOutcome) -> None:
     """One dead backend of three is found, in whatever way it fails."""
     found = classes(answers(20, "a"), answers(20, "b"), failed(20, came))
     assert found == ["balance.ghost"]
@@ -48,14 +66,14 @@ def test_a_third_that_fails_is_a_ghost(came: Came) -> None:
 
 def test_two_late_ones_are_no_ghost() -> None:
     """A connection or two that loss has delayed proves no dead backend."""
-    assert classes(answers(58, "a"), failed(2, Came.SILENT)) == []
+    assert classes(answers(58, "a"), failed(2, ConnectionOutcome.SILENT)) == []
 
 
 def test_silence_alone_names_its_window() -> None:
     """What a starved client would see as well carries the deadline it missed."""
-    asked = Asked(VIP, answers(40, "a") + failed(20, Came.SILENT))
+    asked = AddressTrials(VIP, answers(40, "a") + failed(20, ConnectionOutcome.SILENT))
     [finding] = judge(Balance((asked,))).findings
-    assert finding.missed is not None
+    assert finding.missed_deadline is not None
 
 
 def test_a_hot_backend_is_uneven() -> None:
@@ -70,9 +88,9 @@ def test_instances_are_told_with_their_nodes() -> None:
     hot = replace(answers(1, "a")[0], node="n1", zone="z")
     cold = replace(answers(1, "b")[0], node="n2")
     trials = 52 * (hot,) + 4 * (cold,) + answers(4, "c")
-    [finding] = judge(Balance((Asked(VIP, trials),))).findings
+    [finding] = judge(Balance((AddressTrials(VIP, trials),))).findings
     assert "a (n1, z) answered 52 of 60, b (n2) 4, c 4: a (n1, z) gets" in finding.seen
-    alone = judge(Balance((Asked(VIP, 60 * (hot,)),)))
+    alone = judge(Balance((AddressTrials(VIP, 60 * (hot,)),)))
     assert "one instance, a (n1, z), answered all" in alone.summary
 
 
@@ -95,7 +113,7 @@ def test_random_balancing_is_never_uneven() -> None:
 def test_strangers_among_netduets() -> None:
     """Another program, and another service, are strangers beside the right one."""
     other = classes(answers(40, "a"), answers(20, "b", "shop"))
-    foreign = classes(answers(40, "a"), failed(20, Came.STRANGER))
+    foreign = classes(answers(40, "a"), failed(20, ConnectionOutcome.STRANGER))
     assert other == foreign == ["balance.stranger"]
 
 
@@ -105,11 +123,13 @@ def test_fewer_instances_than_expected_are_missing() -> None:
     assert classes(answers(60, "a"), instances=3) == ["balance.missing"]
 
 
-@pytest.mark.parametrize("came", [Came.SILENT, Came.REFUSED])
-def test_failures_behind_a_good_beginning_are_no_dead_backend(came: Came) -> None:
+@pytest.mark.parametrize("came", [ConnectionOutcome.SILENT, ConnectionOutcome.REFUSED])
+def test_failures_behind_a_good_beginning_are_no_dead_backend(
+    came: ConnectionOutcome,
+) -> None:
     """A limit on new connections lets the first ones pass, and a dead backend does not."""
     trials = answers(13, "a") + failed(20, came) + answers(4, "a") + failed(23, came)
-    judgement = judge(Balance((Asked(VIP, trials),)))
+    judgement = judge(Balance((AddressTrials(VIP, trials),)))
     assert [one.failure for one in judgement.findings] == ["balance.stopped"]
     assert "the first 13 of 60 connections were answered" in judgement.findings[0].seen
     assert judgement.blocks
@@ -122,7 +142,7 @@ def test_dead_backend_is_never_taken_for_an_end() -> None:
         strict = [number % dead == dead - 1 for number in range(60)]
         draws = [[chance.random() < 1 / dead for _ in strict] for _ in range(300)]
         for fails in (strict, *draws):
-            one = failed(1, Came.REFUSED), answers(1, "a")
+            one = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
             trials = tuple(one[0][0] if bad else one[1][0] for bad in fails)
-            judgement = judge(Balance((Asked(VIP, trials),)))
+            judgement = judge(Balance((AddressTrials(VIP, trials),)))
             assert "balance.stopped" not in {f.failure for f in judgement.findings}

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from netduet.client.checks.checkpoint import Resume
+from netduet.client.checks.checkpoint import Checkpoint
 from netduet.client.results.verdict import (
+    CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Result,
     Window,
-    following,
     result,
+    skipped_because_of,
 )
 
 RUN = {"version": "1", "targets": "a:1=open", "profile": "soak"}
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
     return folder / "run"
 
 
-def done(check: str, *findings: Finding) -> Result:
+def done(check: str, *findings: Finding) -> CheckResult:
     """Return a result with all that a result may hold."""
     judgement = Judgement("s", findings, ("a remark",), {"lost": 1, "share": 0.5})
     return result(check, "?", judgement, 1.5, lambda *_: 0.0)
@@ -38,15 +38,17 @@ def done(check: str, *findings: Finding) -> Result:
 
 def test_what_is_kept_is_there_for_the_next_run(file: Path) -> None:
     """A result comes back whole, with the time at which it was had."""
-    good = done("udp", Finding("udp.loss", "s", missed=Window(1.0, 2.0)))
-    Resume(file, RUN).part(1).keep(good)
-    parts = Resume(file, RUN)
+    good = done("udp", Finding("udp.loss", "s", missed_deadline=Window(1.0, 2.0)))
+    Checkpoint(file, RUN).part(1).keep(good)
+    parts = Checkpoint(file, RUN)
     assert dict(parts.part(0).earlier) == {}
     [(name, back)] = parts.part(1).earlier.items()
     assert name == "udp"
     assert back.earlier.endswith("Z")
     assert (
-        Result(**{f: getattr(back, f) for f in Result.__slots__} | {"earlier": ""})
+        CheckResult(
+            **{f: getattr(back, f) for f in CheckResult.__slots__} | {"earlier": ""}
+        )
         == good
     )
 
@@ -56,21 +58,23 @@ def test_what_is_kept_is_there_for_the_next_run(file: Path) -> None:
     [
         done("reach"),
         done("identity"),
-        following("udp", "?", "reach"),
-        Result("udp", "?", Outcome.SKIP, "no"),
+        skipped_because_of("udp", "?", "reach"),
+        CheckResult("udp", "?", Outcome.SKIP, "no"),
         done("udp", Finding("udp.loss", "s", outcome=Outcome.INCONCLUSIVE)),
     ],
 )
-def test_ground_and_what_has_no_verdict_is_not_kept(file: Path, one: Result) -> None:
+def test_ground_and_what_has_no_verdict_is_not_kept(
+    file: Path, one: CheckResult
+) -> None:
     """What others stand on is measured anew, and so is what came to nothing."""
-    resume = Resume(file, RUN)
+    resume = Checkpoint(file, RUN)
     resume.keep(0, one)
-    assert dict(Resume(file, RUN).part(0).earlier) == {}
+    assert dict(Checkpoint(file, RUN).part(0).earlier) == {}
 
 
 def test_file_is_whole_at_any_time_and_nothing_else_is_left(file: Path) -> None:
     """Each result replaces the file by a longer one; complete, it is gone."""
-    resume = Resume(file, RUN)
+    resume = Checkpoint(file, RUN)
     for number, name in enumerate(("path", "close", "udp"), 1):
         resume.keep(0, done(name))
         assert len(json.loads(file.read_text())["done"]) == number
@@ -92,10 +96,10 @@ def test_file_of_another_run_is_refused_and_stays(
     file: Path, other: dict[str, str], said: str
 ) -> None:
     """The line says in what it differs, and what to do."""
-    Resume(file, RUN).keep(0, done("udp"))
+    Checkpoint(file, RUN).keep(0, done("udp"))
     before = file.read_text()
     with pytest.raises(ValueError, match="is of another run") as caught:
-        Resume(file, RUN | other)
+        Checkpoint(file, RUN | other)
     said = f"resume {file}: is of another run: {said}; remove it, or name another file"
     assert str(caught.value) == said
     assert file.read_text() == before
@@ -124,7 +128,7 @@ def test_file_of_somebody_else_is_refused_and_stays(file: Path, text: str) -> No
     """Nothing that is not ours is written over."""
     file.write_text(text)
     with pytest.raises(ValueError, match="holds no run of netduet's"):
-        Resume(file, RUN)
+        Checkpoint(file, RUN)
     assert file.read_text() == text
 
 
@@ -133,25 +137,25 @@ def test_bytes_and_folders_are_refused(file: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     for place in (file, file.parent):
         with pytest.raises(ValueError, match="holds no run of netduet's"):
-            Resume(place, RUN)
+            Checkpoint(place, RUN)
 
 
 def test_empty_file_is_a_beginning(file: Path) -> None:
     """A name that mktemp made is as good as none."""
     file.touch()
-    Resume(file, RUN).keep(0, done("udp"))
-    assert list(Resume(file, RUN).part(0).earlier) == ["udp"]
+    Checkpoint(file, RUN).keep(0, done("udp"))
+    assert list(Checkpoint(file, RUN).part(0).earlier) == ["udp"]
 
 
 def test_place_that_cannot_be_written_is_told_first(file: Path) -> None:
     """Nobody waits for hours to hear that nothing was kept."""
     with pytest.raises(ValueError, match="cannot be written: No such file"):
-        Resume(file.parent / "none/run", RUN)
+        Checkpoint(file.parent / "none/run", RUN)
 
 
 def test_file_that_can_no_longer_be_written_ends_no_run(file: Path) -> None:
     """The trouble is remembered, to be told in the end; it is over when it is over."""
-    resume = Resume(file, RUN)
+    resume = Checkpoint(file, RUN)
     file.unlink()
     file.parent.rmdir()
     resume.keep(0, done("udp"))
@@ -159,4 +163,4 @@ def test_file_that_can_no_longer_be_written_ends_no_run(file: Path) -> None:
     file.parent.mkdir()
     resume.keep(0, done("close"))
     assert resume.trouble == ""
-    assert list(Resume(file, RUN).part(0).earlier) == ["udp", "close"]
+    assert list(Checkpoint(file, RUN).part(0).earlier) == ["udp", "close"]

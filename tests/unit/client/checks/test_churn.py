@@ -8,22 +8,22 @@ import socket
 
 import pytest
 
-from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.churn import limit_detection, measure
 from netduet.client.checks.churn.judge import judge
 from netduet.client.checks.churn.pacer import stops
 from netduet.client.checks.churn.results import (
+    Attempt,
+    AttemptOutcome,
     Churn,
-    Fate,
-    Held,
-    Place,
+    ChurnResult,
+    HoldResult,
     Ports,
     Run,
-    Try,
     Witness,
 )
 from netduet.client.net.dial import Address
-from netduet.client.results.instance import Whereabouts, named
+from netduet.client.results.instance import Instance, instance_named
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Judgement, Outcome, Side, Window
 from netduet.client.stats import histogram
@@ -32,40 +32,58 @@ from tests.unit.client.far_end import NASTY
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 BOOT = "b" * 32
-WITNESS = Witness(BOOT, Whereabouts("here", "node-1", "zone-b"), 0, 1, lived=True)
+WITNESS = Witness(BOOT, Instance("here", "node-1", "zone-b"), 0, 1, lived=True)
 PORTS = Ports(32768, 60999, 0)
 GAP = 0.02
 
 
-def served(number: int = 0, lost: int = 0, theirs: int | None = None) -> Try:
+def served(number: int = 0, lost: int = 0, theirs: int | None = None) -> Attempt:
     """Return a connection that a netduet welcomed, after so many SYNs were lost."""
     at, took = number * GAP, 0.0005 + lost
-    return Try(Fate.SERVED, at, at, at + took, took, lost, True, "", BOOT, True, theirs)
+    return Attempt(
+        AttemptOutcome.SERVED,
+        at,
+        at,
+        at + took,
+        took,
+        lost,
+        True,
+        "",
+        BOOT,
+        True,
+        theirs,
+    )
 
 
-def failed(fate: Fate, number: int = 0, lost: int = 0, detail: str = "") -> Try:
+def failed(
+    fate: AttemptOutcome, number: int = 0, lost: int = 0, detail: str = ""
+) -> Attempt:
     """Return a connection that was not."""
     at = number * GAP
-    made = 0.0005 if fate in (Fate.ENDED, Fate.UNANSWERED) else None
-    return Try(fate, at, at, at + 1, made, lost, detail=detail)
+    made = 0.0005 if fate in (AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED) else None
+    return Attempt(fate, at, at, at + 1, made, lost, detail=detail)
 
 
-def run(*tries: Try, planned: int = 50, **fields: object) -> Run:
+def run(*tries: Attempt, planned: int = 50, **fields: object) -> Run:
     """Return a run of these, and of smooth ones behind them."""
     rest = [served(number) for number in range(len(tries), planned)]
     one = Run(planned, GAP, (*tries, *rest))
     return dataclasses.replace(one, **fields)  # type: ignore[arg-type]
 
 
-def held(*beside: Try, after: tuple[Try, ...] = (), kept: int = 32) -> Held:
+def held(
+    *beside: Attempt, after: tuple[Attempt, ...] = (), kept: int = 32
+) -> HoldResult:
     """Return connections that were kept, and what was tried besides."""
     tries = [served() for _ in range(kept)]
-    return Held(Run(32, 0.01, tuple(tries)), kept, kept, bool(beside), beside, after)
+    return HoldResult(
+        Run(32, 0.01, tuple(tries)), kept, kept, bool(beside), beside, after
+    )
 
 
-def place(one: Run, **fields: object) -> Place:
+def place(one: Run, **fields: object) -> ChurnResult:
     """Return a place, nothing else being wrong but what is told."""
-    good = Place(THERE, one, held(), WITNESS, PORTS)
+    good = ChurnResult(THERE, one, held(), WITNESS, PORTS)
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
@@ -128,7 +146,7 @@ def test_lost_syns_are_placed_by_the_servers_own_count(
     lost = [served(number, 1, one) for number, one in enumerate(theirs)]
     judgement = judged(run(*lost))
     assert found(judgement) == [("churn.syn_lost", where)]
-    assert judgement.findings[0].missed is None
+    assert judgement.findings[0].missed_deadline is None
 
 
 def test_what_is_lost_on_one_way_is_held_against_what_may_be_lost_there() -> None:
@@ -173,7 +191,9 @@ def test_syns_that_are_sent_again_on_a_slow_path_are_not_lost() -> None:
 def test_drops_of_the_listening_socket_are_the_servers() -> None:
     """SYNs that arrived and were dropped there were not lost on the way."""
     lost = [served(number, 1, 0) for number in range(25)]
-    witness = dataclasses.replace(WITNESS, drops=25, who=named(NASTY, "", NASTY))
+    witness = dataclasses.replace(
+        WITNESS, drops=25, who=instance_named(NASTY, "", NASTY)
+    )
     judgement = judged(run(*lost), witness=witness)
     assert found(judgement) == [("churn.accept_queue", None)]
     assert all(text.isprintable() for _, text in judgement.findings[0].evidence)
@@ -214,7 +234,7 @@ def bucket(
 ) -> Run:
     """Return what a bucket of tokens makes of connections; ``told``: by resets."""
     waiting = [(number * gap, number, 0) for number in range(count)]
-    tries: dict[int, Try] = {}
+    tries: dict[int, Attempt] = {}
     tokens, before = float(burst), 0.0
     while waiting:
         waiting.sort()
@@ -224,13 +244,15 @@ def bucket(
         if tokens >= 1:
             tokens -= 1
             took = now - at + 0.0005
-            tries[number] = Try(Fate.SERVED, at, connect=took, lost=lost, boot_id=BOOT)
+            tries[number] = Attempt(
+                AttemptOutcome.SERVED, at, connect=took, lost=lost, boot_id=BOOT
+            )
         elif told:
-            tries[number] = Try(Fate.REFUSED, at, detail="ECONNREFUSED")
+            tries[number] = Attempt(AttemptOutcome.REFUSED, at, detail="ECONNREFUSED")
         elif now + 1.02 - at < patience:
             waiting.append((now + 1.02, number, lost + 1))
         else:
-            tries[number] = Try(Fate.NEVER_MADE, at, lost=lost)
+            tries[number] = Attempt(AttemptOutcome.NEVER_MADE, at, lost=lost)
     return Run(count, gap, tuple(tries[number] for number in range(count)))
 
 
@@ -261,7 +283,14 @@ def test_limits_by_rate_are_named(
 def test_a_large_burst_may_last_until_connections_are_held() -> None:
     """What passes before connections are held is a part of the burst."""
     late = bucket(1 / 3, 20, count=32, gap=0.01, told=True)
-    one = Held(late, 20, 20, True, (failed(Fate.REFUSED),), (failed(Fate.REFUSED),))
+    one = HoldResult(
+        late,
+        20,
+        20,
+        True,
+        (failed(AttemptOutcome.REFUSED),),
+        (failed(AttemptOutcome.REFUSED),),
+    )
     judgement = judged(run(), held=one)
     assert found(judgement) == [("churn.rate_limited", None)]
     assert judgement.findings[0].figures["limit_burst"] == 70
@@ -282,7 +311,7 @@ def test_chance_is_no_limit(share: float) -> None:
     chance = random.Random(share)
     for _ in range(200):
         tries = [
-            failed(Fate.REFUSED, n) if chance.random() < share else served(n)
+            failed(AttemptOutcome.REFUSED, n) if chance.random() < share else served(n)
             for n in range(50)
         ]
         assert limit_detection.token_bucket(run(*tries), path_works=True) is None
@@ -293,7 +322,7 @@ def test_chance_is_no_limit(share: float) -> None:
 def test_a_dead_backend_in_turn_is_no_limit(turn: str, count: int) -> None:
     """A balancer that leads each nth connection nowhere is regular from the beginning."""
     tries = [
-        failed(Fate.REFUSED, n, detail="ECONNREFUSED")
+        failed(AttemptOutcome.REFUSED, n, detail="ECONNREFUSED")
         if turn[n % len(turn)] == "x"
         else served(n)
         for n in range(count)
@@ -308,7 +337,9 @@ def test_a_dead_backend_in_turn_is_no_limit(turn: str, count: int) -> None:
 
 def test_a_limit_by_count_is_named() -> None:
     """None beside those that are held, and all when they are released: that is it."""
-    beside = tuple(failed(Fate.REFUSED, detail="ECONNREFUSED") for _ in range(4))
+    beside = tuple(
+        failed(AttemptOutcome.REFUSED, detail="ECONNREFUSED") for _ in range(4)
+    )
     one = held(*beside, after=tuple(served() for _ in range(4)), kept=15)
     judgement = judged(run(), held=one)
     assert found(judgement) == [("churn.count_limited", None)]
@@ -324,15 +355,18 @@ def test_a_limit_by_count_is_named() -> None:
 @pytest.mark.parametrize(
     ("beside", "after"),
     [
-        ((served(), failed(Fate.REFUSED)), (served(), served())),
-        ((failed(Fate.REFUSED),) * 2, (served(), failed(Fate.REFUSED))),
-        ((failed(Fate.BUSY),) * 2, (served(), served())),
-        ((failed(Fate.NOT_TRIED),) * 2, (served(), served())),
+        ((served(), failed(AttemptOutcome.REFUSED)), (served(), served())),
+        (
+            (failed(AttemptOutcome.REFUSED),) * 2,
+            (served(), failed(AttemptOutcome.REFUSED)),
+        ),
+        ((failed(AttemptOutcome.BUSY),) * 2, (served(), served())),
+        ((failed(AttemptOutcome.NOT_TRIED),) * 2, (served(), served())),
     ],
     ids=["one-passed", "none-back", "the-server-says-so", "this-end-failed"],
 )
 def test_other_failures_beside_held_ones_are_no_limit(
-    beside: tuple[Try, ...], after: tuple[Try, ...]
+    beside: tuple[Attempt, ...], after: tuple[Attempt, ...]
 ) -> None:
     """What does not end with the release, or is somebody's word, is something else."""
     assert limit_detection.at_once(held(*beside, after=after)) is None
@@ -341,7 +375,10 @@ def test_other_failures_beside_held_ones_are_no_limit(
 def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
     """A netduet that serves no more at once says so: the network is not at fault."""
     said = "the server says: 16 connections from this address are open"
-    tries = (*(served() for _ in range(15)), *(failed(Fate.BUSY, detail=said),) * 17)
+    tries = (
+        *(served() for _ in range(15)),
+        *(failed(AttemptOutcome.BUSY, detail=said),) * 17,
+    )
     one = dataclasses.replace(held(), run=Run(32, 0.01, tries), kept=15)
     judgement = judged(run(), held=one)
     assert judgement.findings == ()
@@ -350,13 +387,15 @@ def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
 
 def test_a_server_that_turns_short_ones_away_is_at_its_limit() -> None:
     """Its own limit is named as its own."""
-    busy = [failed(Fate.BUSY, number, detail="1 is open") for number in range(20)]
+    busy = [
+        failed(AttemptOutcome.BUSY, number, detail="1 is open") for number in range(20)
+    ]
     assert found(judged(run(*busy))) == [("churn.count_limited", "server")]
 
 
 def test_held_connections_stop_only_where_none_comes_behind_the_first_failure() -> None:
     """One that fails among others that pass is chance."""
-    good, bad = served(), failed(Fate.REFUSED)
+    good, bad = served(), failed(AttemptOutcome.REFUSED)
     assert stops(Run(3, 0.01, (good, bad, bad)))
     assert not stops(Run(3, 0.01, (good, bad, good)))
     assert not stops(Run(3, 0.01, (good, good, good)))
@@ -366,7 +405,7 @@ def test_held_connections_stop_only_where_none_comes_behind_the_first_failure() 
 
 def test_one_that_ends_elsewhere_makes_room_and_hides_no_limit() -> None:
     """Another check may end a connection meanwhile: one more is then made."""
-    good, bad = served(), failed(Fate.NEVER_MADE, lost=2)
+    good, bad = served(), failed(AttemptOutcome.NEVER_MADE, lost=2)
     assert stops(Run(32, 0.01, (*([good] * 15), *([bad] * 10), good, *([bad] * 6))))
     assert not stops(Run(32, 0.01, (*([good] * 15), *([bad, bad, good] * 5), bad)))
 
@@ -377,24 +416,28 @@ def test_one_that_ends_elsewhere_makes_room_and_hides_no_limit() -> None:
 def test_ends_before_a_welcome_are_found_whatever_this_end_fares() -> None:
     """A connection that was ended was ended: no stall explains it away."""
     ended = [
-        failed(Fate.ENDED, 3 * n, detail="closed without an answer") for n in range(12)
+        failed(AttemptOutcome.ENDED, 3 * n, detail="closed without an answer")
+        for n in range(12)
     ]
     judgement = judged(run(*ended))
     assert found(judgement) == [("churn.unserved", None)]
-    assert judgement.findings[0].missed is None
+    assert judgement.findings[0].missed_deadline is None
     assert "12 times: closed without an answer" in judgement.findings[0].evidence[0][1]
 
 
 def test_silence_alone_may_be_a_starved_end() -> None:
     """What did not come in time carries the time that was waited."""
-    late = [failed(Fate.UNANSWERED, n) for n in range(25)]
+    late = [failed(AttemptOutcome.UNANSWERED, n) for n in range(25)]
     [finding] = judged(run(*late)).findings
-    assert (finding.failure, finding.missed) == ("churn.unserved", Window(0.0, 1.48))
+    assert (finding.failure, finding.missed_deadline) == (
+        "churn.unserved",
+        Window(0.0, 1.48),
+    )
 
 
 def test_one_that_is_refused_is_a_remark() -> None:
     """A server may be restarted."""
-    judgement = judged(run(failed(Fate.REFUSED, detail="ECONNREFUSED")))
+    judgement = judged(run(failed(AttemptOutcome.REFUSED, detail="ECONNREFUSED")))
     assert judgement.findings == ()
     assert "1 of 82 connections were refused (ECONNREFUSED)" in judgement.remarks[0]
 
@@ -404,7 +447,9 @@ def test_one_that_is_refused_is_a_remark() -> None:
 
 def test_a_port_that_is_not_there_is_this_ends_and_first() -> None:
     """One EADDRNOTAVAIL is enough: nothing of it is the network's."""
-    none = failed(Fate.NO_PORT, detail="EADDRNOTAVAIL: Cannot assign requested address")
+    none = failed(
+        AttemptOutcome.NO_PORT, detail="EADDRNOTAVAIL: Cannot assign requested address"
+    )
     lost = [served(number, 1, 0) for number in range(25)]
     judgement = judged(run(none, *lost), ports=Ports(40000, 40019, 9))
     assert found(judgement) == [("churn.ports_exhausted", None)]
@@ -436,7 +481,10 @@ def test_too_few_that_were_started_prove_nothing() -> None:
 
 def test_failures_of_this_host_count_as_not_started() -> None:
     """Without descriptors nothing was sent."""
-    none = [failed(Fate.NOT_TRIED, n, detail="EMFILE: Too many") for n in range(40)]
+    none = [
+        failed(AttemptOutcome.NOT_TRIED, n, detail="EMFILE: Too many")
+        for n in range(40)
+    ]
     judgement = judged(run(*none))
     assert found(judgement) == [("churn.unstarted", None)]
     assert judgement.findings[0].evidence == ((Side.CLIENT, "EMFILE: Too many"),)
@@ -447,19 +495,19 @@ def test_failures_of_this_host_count_as_not_started() -> None:
 
 def test_silent_servers_are_no_limit() -> None:
     """Connections that come about and stay silent have passed every limit."""
-    silent = [failed(Fate.UNANSWERED, number) for number in range(20, 50)]
+    silent = [failed(AttemptOutcome.UNANSWERED, number) for number in range(20, 50)]
     smooth = [served(number) for number in range(20)]
     judgement = judged(run(*smooth, *silent))
     assert found(judgement) == [("churn.unserved", None)]
-    assert judgement.findings[0].missed is not None
+    assert judgement.findings[0].missed_deadline is not None
 
 
 def test_a_silence_beside_held_ones_may_be_a_starved_server() -> None:
     """A limit that shows in lateness alone carries the time that was waited."""
-    beside = tuple(failed(Fate.UNANSWERED, n) for n in range(4))
+    beside = tuple(failed(AttemptOutcome.UNANSWERED, n) for n in range(4))
     one = held(*beside, after=(served(),))
     [finding] = judged(run(), held=one).findings
-    assert (finding.failure, finding.missed) == (
+    assert (finding.failure, finding.missed_deadline) == (
         "churn.count_limited",
         Window(0.0, 1.06),
     )
@@ -498,6 +546,6 @@ def test_percentiles_are_values_that_were_seen() -> None:
 def test_each_connection_has_time_for_a_second_syn() -> None:
     """With less, no SYN would be sent again, and none would be seen to be lost."""
     target = Target("192.0.2.2", 12345)
-    hasty = Context(target, socket.AF_UNSPEC, "", Patience(0.5, 0.5, 0.5))
+    hasty = CheckContext(target, socket.AF_UNSPEC, "", Timeouts(0.5, 0.5, 0.5))
     plan = measure.fitted(measure.PLANS["quick"], hasty, 1)
     assert 1.0 < plan.patience < measure.PLANS["quick"].patience

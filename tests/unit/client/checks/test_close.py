@@ -8,27 +8,36 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.checks.close.judge import judge
-from netduet.client.checks.close.measure import Close, End, Endings, Way
+from netduet.client.checks.close.measure import (
+    Close,
+    CloseMethod,
+    CloseResult,
+    CloseTrial,
+)
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.handshake import Ending, Opening
-from netduet.client.net.server_evidence import Far
+from netduet.client.net.handshake import ConnectionEnd, Handshake
+from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.verdict import Finding, Judgement, Outcome, Side, Window
-from netduet.wire.messages import Failure, TcpInfo
+from netduet.wire.messages import ErrorMessage, TcpInfo
 from tests.unit.client.far_end import NASTY, entry, report, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
-WELCOMED = Opening(welcome=welcome())
+WELCOMED = Handshake(welcome=welcome())
 WAITED = Window(1, 4)
-EOF = Ending("eof", "the server ended its sending")
-CUT = Ending("broken", "the stream ended inside a frame")
-RESET = Ending("reset", "ECONNRESET: Connection reset by peer")
-DRAINED = Ending("error", "draining: the server is shutting down")
-ASKED = Far(entry(ended="asked.after_eof", ended_by="client", bytes_received=900))
-FINISHED = Far(entry(ended="asked.finish", ended_by="server", bytes_received=900))
-DID_RESET = Far(entry(ended="asked.reset", ended_by="server"))
-BY_US = Far(entry(ended="reset", ended_by="client"))
-MISSING = Far(missing="only other instances answered", found=False)
+EOF = ConnectionEnd("eof", "the server ended its sending")
+CUT = ConnectionEnd("broken", "the stream ended inside a frame")
+RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
+DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
+ASKED = ServerView(
+    entry(ended="asked.after_eof", ended_by="client", bytes_received=900)
+)
+FINISHED = ServerView(
+    entry(ended="asked.finish", ended_by="server", bytes_received=900)
+)
+DID_RESET = ServerView(entry(ended="asked.reset", ended_by="server"))
+BY_US = ServerView(entry(ended="reset", ended_by="client"))
+MISSING = ServerView(missing="only other instances answered", found=False)
 
 
 def state(name: str, retrans: int = 0) -> dict[str, int | str]:
@@ -36,24 +45,24 @@ def state(name: str, retrans: int = 0) -> dict[str, int | str]:
     return {"state": name, "total_retrans": retrans}
 
 
-def still_open(name: str) -> Far:
+def still_open(name: str) -> ServerView:
     """Return what the server knows of a connection that is in this state there."""
     told = report().connection
     assert told is not None
     view = TcpInfo.model_validate(told.model_dump() | {"state": name})
-    return Far(entry(ended=None, ended_by=None), view)
+    return ServerView(entry(ended=None, ended_by=None), view)
 
 
-GOOD: dict[Way, dict[str, object]] = {
-    Way.AT_ONCE: {"size": 500, "answered": 500, "ending": EOF, "far": ASKED},
-    Way.PAUSED: {
+GOOD: dict[CloseMethod, dict[str, object]] = {
+    CloseMethod.AT_ONCE: {"size": 500, "answered": 500, "ending": EOF, "far": ASKED},
+    CloseMethod.PAUSED: {
         "size": 500,
         "answered": 500,
         "ending": EOF,
         "far": ASKED,
         "pause": 2.0,
     },
-    Way.FINISH: {
+    CloseMethod.FINISH: {
         "size": 500,
         "answered": 500,
         "ending": EOF,
@@ -62,24 +71,24 @@ GOOD: dict[Way, dict[str, object]] = {
         "sent": 900,
         "ours": state("CLOSE_WAIT"),
     },
-    Way.RESET: {"ending": RESET, "far": DID_RESET},
-    Way.OWN_RESET: {"far": BY_US},
+    CloseMethod.RESET: {"ending": RESET, "far": DID_RESET},
+    CloseMethod.OWN_RESET: {"far": BY_US},
 }
 
 
-def end(way: Way, **fields: object) -> End:
+def end(way: CloseMethod, **fields: object) -> CloseTrial:
     """Return an end that arrived as what it is, its fields changed as told."""
     known: dict[str, object] = {"opening": WELCOMED, "waited": WAITED}
-    return End(way, **(known | GOOD[way] | fields))  # type: ignore[arg-type]
+    return CloseTrial(way, **(known | GOOD[way] | fields))  # type: ignore[arg-type]
 
 
 def judged(**changed: dict[str, object]) -> Judgement:
     """Judge all ends of an address, those that are named changed as told."""
-    ends = tuple(end(way, **changed.get(way.value, {})) for way in Way)
-    return judge(Close((Endings(THERE, able=True, ends=ends),)))
+    ends = tuple(end(way, **changed.get(way.value, {})) for way in CloseMethod)
+    return judge(Close((CloseResult(THERE, able=True, ends=ends),)))
 
 
-def found(way: Way, **fields: object) -> Finding:
+def found(way: CloseMethod, **fields: object) -> Finding:
     """Return the only finding when one end is changed as told."""
     [finding] = judged(**{way.value: fields}).findings
     return finding
@@ -90,49 +99,64 @@ def test_ends_that_arrive_as_what_they_are_pass() -> None:
     assert judged() == Judgement(
         "answers arrive whole after an end of sending, at once and after 2 s; "
         "ends and resets arrive as what they are",
-        figures=dict.fromkeys([way.value for way in Way], "as it was"),
+        figures=dict.fromkeys([way.value for way in CloseMethod], "as it was"),
     )
 
 
-CASES: list[tuple[Way, dict[str, object], str, str | None]] = [
+CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
     # After our end of sending.
-    (Way.AT_ONCE, {"answered": 0}, "close.half_close", None),
-    (Way.AT_ONCE, {"answered": 0, "ending": RESET}, "close.half_close", None),
-    (Way.AT_ONCE, {"answered": 0, "ending": None}, "close.half_close", "unknown"),
+    (CloseMethod.AT_ONCE, {"answered": 0}, "close.half_close", None),
+    (CloseMethod.AT_ONCE, {"answered": 0, "ending": RESET}, "close.half_close", None),
     (
-        Way.AT_ONCE,
+        CloseMethod.AT_ONCE,
+        {"answered": 0, "ending": None},
+        "close.half_close",
+        "unknown",
+    ),
+    (
+        CloseMethod.AT_ONCE,
         {"answered": 0, "ending": None, "far": still_open("CLOSE_WAIT")},
         "close.half_close",
         "unknown",
     ),
-    (Way.AT_ONCE, {"answered": 0, "far": MISSING}, "close.half_close", "unknown"),
     (
-        Way.AT_ONCE,
+        CloseMethod.AT_ONCE,
+        {"answered": 0, "far": MISSING},
+        "close.half_close",
+        "unknown",
+    ),
+    (
+        CloseMethod.AT_ONCE,
         {"answered": 0, "ending": RESET, "far": BY_US},
         "close.reset_forged",
         None,
     ),
-    (Way.AT_ONCE, {"answered": 499, "ending": CUT}, "close.answer_cut", None),
-    (Way.AT_ONCE, {"answered": 1, "ending": RESET}, "close.answer_cut", None),
-    (Way.AT_ONCE, {"answered": 1, "ending": None}, "close.answer_cut", "unknown"),
-    (Way.PAUSED, {"changed": True}, "close.answer_changed", None),
-    (Way.PAUSED, {"ending": RESET}, "close.fin_changed", None),
-    (Way.PAUSED, {"ending": None}, "close.fin_changed", "unknown"),
+    (CloseMethod.AT_ONCE, {"answered": 499, "ending": CUT}, "close.answer_cut", None),
+    (CloseMethod.AT_ONCE, {"answered": 1, "ending": RESET}, "close.answer_cut", None),
     (
-        Way.PAUSED,
+        CloseMethod.AT_ONCE,
+        {"answered": 1, "ending": None},
+        "close.answer_cut",
+        "unknown",
+    ),
+    (CloseMethod.PAUSED, {"changed": True}, "close.answer_changed", None),
+    (CloseMethod.PAUSED, {"ending": RESET}, "close.fin_changed", None),
+    (CloseMethod.PAUSED, {"ending": None}, "close.fin_changed", "unknown"),
+    (
+        CloseMethod.PAUSED,
         {"ending": None, "ours": state("FIN_WAIT2")},
         "close.fin_changed",
         None,
     ),
     (
-        Way.PAUSED,
+        CloseMethod.PAUSED,
         {"ending": None, "ours": state("TIME_WAIT")},
         "close.fin_changed",
         "unknown",
     ),
     # Our own end of sending, lost on its way.
     (
-        Way.AT_ONCE,
+        CloseMethod.AT_ONCE,
         {
             "answered": 0,
             "ending": None,
@@ -143,7 +167,7 @@ CASES: list[tuple[Way, dict[str, object], str, str | None]] = [
         None,
     ),
     (
-        Way.AT_ONCE,
+        CloseMethod.AT_ONCE,
         {
             "answered": 0,
             "ending": None,
@@ -154,7 +178,7 @@ CASES: list[tuple[Way, dict[str, object], str, str | None]] = [
         None,
     ),
     (
-        Way.AT_ONCE,
+        CloseMethod.AT_ONCE,
         {
             "answered": 0,
             "ending": None,
@@ -165,29 +189,29 @@ CASES: list[tuple[Way, dict[str, object], str, str | None]] = [
         "unknown",
     ),
     # The server's end of sending.
-    (Way.FINISH, {"answered": 0}, "close.answer_cut", None),
-    (Way.FINISH, {"answered": 9, "ending": CUT}, "close.answer_cut", None),
-    (Way.FINISH, {"ending": RESET, "pushed": 0}, "close.fin_changed", None),
-    (Way.FINISH, {"sent": 901}, "close.half_close", None),
+    (CloseMethod.FINISH, {"answered": 0}, "close.answer_cut", None),
+    (CloseMethod.FINISH, {"answered": 9, "ending": CUT}, "close.answer_cut", None),
+    (CloseMethod.FINISH, {"ending": RESET, "pushed": 0}, "close.fin_changed", None),
+    (CloseMethod.FINISH, {"sent": 901}, "close.half_close", None),
     (
-        Way.FINISH,
+        CloseMethod.FINISH,
         {"sent": 901, "far": still_open("FIN_WAIT2")},
         "close.half_close",
         "unknown",
     ),
     # Resets.
-    (Way.RESET, {"ending": EOF}, "close.reset_hidden", None),
-    (Way.RESET, {"ending": CUT}, "close.reset_hidden", None),
-    (Way.RESET, {"ending": None}, "close.reset_lost", "unknown"),
+    (CloseMethod.RESET, {"ending": EOF}, "close.reset_hidden", None),
+    (CloseMethod.RESET, {"ending": CUT}, "close.reset_hidden", None),
+    (CloseMethod.RESET, {"ending": None}, "close.reset_lost", "unknown"),
     (
-        Way.RESET,
+        CloseMethod.RESET,
         {"ending": None, "ours": state("ESTABLISHED")},
         "close.reset_lost",
         None,
     ),
     (
-        Way.OWN_RESET,
-        {"far": Far(entry(ended="eof", ended_by="client"))},
+        CloseMethod.OWN_RESET,
+        {"far": ServerView(entry(ended="eof", ended_by="client"))},
         "close.reset_hidden",
         "path →",
     ),
@@ -196,7 +220,7 @@ CASES: list[tuple[Way, dict[str, object], str, str | None]] = [
 
 @pytest.mark.parametrize(("way", "fields", "failure", "where"), CASES)
 def test_end_that_arrives_as_another_has_a_class_and_a_place(
-    way: Way, fields: dict[str, object], failure: str, where: str | None
+    way: CloseMethod, fields: dict[str, object], failure: str, where: str | None
 ) -> None:
     """Each end may arrive in wrong ways; where nothing is proven, no place is blamed."""
     finding = found(way, **fields)
@@ -207,35 +231,35 @@ def test_end_that_arrives_as_another_has_a_class_and_a_place(
 @pytest.mark.parametrize(
     ("way", "fields", "missed"),
     [
-        (Way.AT_ONCE, {"answered": 0, "ending": None}, WAITED),
-        (Way.AT_ONCE, {"answered": 0}, None),
-        (Way.AT_ONCE, {"answered": 7, "ending": None}, WAITED),
-        (Way.PAUSED, {"ending": None}, WAITED),
-        (Way.PAUSED, {"ending": None, "ours": state("FIN_WAIT2")}, None),
-        (Way.FINISH, {"sent": 901}, None),
-        (Way.FINISH, {"sent": 901, "far": still_open("FIN_WAIT2")}, WAITED),
-        (Way.RESET, {"ending": None}, WAITED),
-        (Way.RESET, {"ending": None, "ours": state("ESTABLISHED")}, None),
-        (Way.RESET, {"ending": EOF}, None),
+        (CloseMethod.AT_ONCE, {"answered": 0, "ending": None}, WAITED),
+        (CloseMethod.AT_ONCE, {"answered": 0}, None),
+        (CloseMethod.AT_ONCE, {"answered": 7, "ending": None}, WAITED),
+        (CloseMethod.PAUSED, {"ending": None}, WAITED),
+        (CloseMethod.PAUSED, {"ending": None, "ours": state("FIN_WAIT2")}, None),
+        (CloseMethod.FINISH, {"sent": 901}, None),
+        (CloseMethod.FINISH, {"sent": 901, "far": still_open("FIN_WAIT2")}, WAITED),
+        (CloseMethod.RESET, {"ending": None}, WAITED),
+        (CloseMethod.RESET, {"ending": None, "ours": state("ESTABLISHED")}, None),
+        (CloseMethod.RESET, {"ending": EOF}, None),
     ],
 )
 def test_absence_alone_may_be_excused(
-    way: Way, fields: dict[str, object], missed: Window | None
+    way: CloseMethod, fields: dict[str, object], missed: Window | None
 ) -> None:
     """What did not come may be late, unless a kernel says that it never came."""
-    assert found(way, **fields).missed == missed
+    assert found(way, **fields).missed_deadline == missed
 
 
 @pytest.mark.parametrize(
     ("way", "fields", "seen"),
     [
         (
-            Way.AT_ONCE,
+            CloseMethod.AT_ONCE,
             {"answered": 0},
             ("this end ended its sending; then an end of stream instead of the answer"),
         ),
         (
-            Way.AT_ONCE,
+            CloseMethod.AT_ONCE,
             {"answered": 100, "ending": CUT},
             (
                 "this end ended its sending; of the answer 100 of 500 bytes came, "
@@ -243,7 +267,7 @@ def test_absence_alone_may_be_excused(
             ),
         ),
         (
-            Way.AT_ONCE,
+            CloseMethod.AT_ONCE,
             {"answered": 0, "ending": RESET, "far": BY_US},
             (
                 "this end ended its sending; then each end was told that the other had "
@@ -251,12 +275,12 @@ def test_absence_alone_may_be_excused(
             ),
         ),
         (
-            Way.AT_ONCE,
+            CloseMethod.AT_ONCE,
             {"answered": 0, "ending": None, "far": still_open("ESTABLISHED")},
             "this end ended its sending, and the server never came to know",
         ),
         (
-            Way.FINISH,
+            CloseMethod.FINISH,
             {"sent": 1000},
             (
                 "the server answered and ended its sending; of 800 bytes sent to it "
@@ -264,7 +288,7 @@ def test_absence_alone_may_be_excused(
             ),
         ),
         (
-            Way.FINISH,
+            CloseMethod.FINISH,
             {"ending": RESET, "pushed": 0},
             (
                 "the answer came whole, and then reset (ECONNRESET: Connection reset by "
@@ -272,19 +296,19 @@ def test_absence_alone_may_be_excused(
             ),
         ),
         (
-            Way.RESET,
+            CloseMethod.RESET,
             {"ending": EOF},
             "the server reset the connection, and an end of stream came instead",
         ),
         (
-            Way.OWN_RESET,
-            {"far": Far(entry(ended="eof", ended_by="client"))},
+            CloseMethod.OWN_RESET,
+            {"far": ServerView(entry(ended="eof", ended_by="client"))},
             "this end reset the connection, and for the server it ended properly",
         ),
     ],
 )
 def test_what_is_wrong_is_told_in_words(
-    way: Way, fields: dict[str, object], seen: str
+    way: CloseMethod, fields: dict[str, object], seen: str
 ) -> None:
     """A sentence says who did what, and what came of it."""
     assert found(way, **fields).seen == f"192.0.2.2:12345: {seen}"
@@ -292,7 +316,7 @@ def test_what_is_wrong_is_told_in_words(
 
 def test_pause_that_alone_is_fatal_is_told() -> None:
     """Where the answer comes at once and not later, something forgets in between."""
-    finding = found(Way.PAUSED, answered=0, ending=RESET)
+    finding = found(CloseMethod.PAUSED, answered=0, ending=RESET)
     assert finding.seen.endswith(
         " (when it paused for 2 s; without a pause all is well)"
     )
@@ -361,19 +385,19 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
             "still open (CLOSE_WAIT), received 100 and sent 200",
         ),
         (
-            Far(entry(ended=None, ended_by=None)),
+            ServerView(entry(ended=None, ended_by=None)),
             "still open, received 100 and sent 200",
         ),
         (BY_US, "ended by this end: a reset; received 100 and sent 200"),
         (
-            Far(entry(ended="limit.linger", ended_by="server")),
+            ServerView(entry(ended="limit.linger", ended_by="server")),
             "ended by the server: limit.linger; received 100 and sent 200",
         ),
     ],
 )
-def test_server_s_record_is_told(far: Far, said: str) -> None:
+def test_server_s_record_is_told(far: ServerView, said: str) -> None:
     """Who ended the connection by the server's record stands beside what came here."""
-    finding = found(Way.AT_ONCE, answered=0, far=far)
+    finding = found(CloseMethod.AT_ONCE, answered=0, far=far)
     assert finding.evidence[1] == (THEM, f"the same one: {said} bytes")
 
 
@@ -383,20 +407,24 @@ def test_server_s_record_is_told(far: Far, said: str) -> None:
 @pytest.mark.parametrize(
     ("way", "fields"),
     [
-        (Way.AT_ONCE, {"ending": DRAINED, "answered": 0}),
-        (Way.RESET, {"ending": DRAINED}),
+        (CloseMethod.AT_ONCE, {"ending": DRAINED, "answered": 0}),
+        (CloseMethod.RESET, {"ending": DRAINED}),
         (
-            Way.OWN_RESET,
-            {"far": Far(entry(ended="drained", ended_by="server"))},
+            CloseMethod.OWN_RESET,
+            {"far": ServerView(entry(ended="drained", ended_by="server"))},
         ),
         (
-            Way.FINISH,
-            {"opening": Opening(refused=Failure(code="draining", message="bye"))},
+            CloseMethod.FINISH,
+            {
+                "opening": Handshake(
+                    refused=ErrorMessage(code="draining", message="bye")
+                )
+            },
         ),
     ],
 )
 def test_server_that_ends_by_itself_is_no_middlebox(
-    way: Way, fields: dict[str, object]
+    way: CloseMethod, fields: dict[str, object]
 ) -> None:
     """A server that shuts down meanwhile says nothing about the network."""
     finding = found(way, **fields)
@@ -456,14 +484,17 @@ def test_question_that_is_still_sent_again_is_no_lost_end() -> None:
         "that is for the check size to tell"
     )
     heard = state("FIN_WAIT1", 3) | {"bytes_acked": 901}
-    assert found(Way.AT_ONCE, **part | {"ours": heard}).failure == "close.fin_changed"
+    assert (
+        found(CloseMethod.AT_ONCE, **part | {"ours": heard}).failure
+        == "close.fin_changed"
+    )
 
 
 def test_data_that_comes_after_the_server_s_patience_proves_nothing() -> None:
     """A server listens for a while after its own end: slowness is no broken half-close."""
     done = entry(ended="asked.finish", ended_by="server", bytes_received=100)
-    lost = {"far": Far(done)}
-    assert found(Way.FINISH, **lost).failure == "close.half_close"
+    lost = {"far": ServerView(done)}
+    assert found(CloseMethod.FINISH, **lost).failure == "close.half_close"
     judgement = judged(finish=lost | {"late": True})
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -473,9 +504,11 @@ def test_data_that_comes_after_the_server_s_patience_proves_nothing() -> None:
 
 def test_same_evidence_is_told_once() -> None:
     """Five connections that are refused alike are one line."""
-    refused = Opening(refused=Failure(code="too_many_connections", message="full"))
-    ends = tuple(End(way, refused) for way in Way)
-    judgement = judge(Close((Endings(THERE, able=True, ends=ends),)))
+    refused = Handshake(
+        refused=ErrorMessage(code="too_many_connections", message="full")
+    )
+    ends = tuple(CloseTrial(way, refused) for way in CloseMethod)
+    judgement = judge(Close((CloseResult(THERE, able=True, ends=ends),)))
     [finding] = judgement.findings
     assert finding.evidence == ((Side.SERVER, "it refused: full"),)
 
@@ -489,9 +522,9 @@ def test_reset_is_judged_where_data_does_not_pass() -> None:
 
 def test_address_that_is_not_judged_does_not_hide_a_finding_at_another() -> None:
     """What was found stands, and nothing is said of what was not judged."""
-    unready = end(Way.AT_ONCE, unready="x")
-    first = Endings(THERE, able=True, ends=(unready,))
-    second = Endings(THERE, able=True, ends=(end(Way.RESET, ending=EOF),))
+    unready = end(CloseMethod.AT_ONCE, unready="x")
+    first = CloseResult(THERE, able=True, ends=(unready,))
+    second = CloseResult(THERE, able=True, ends=(end(CloseMethod.RESET, ending=EOF),))
     judgement = judge(Close((first, second)))
     assert (len(judgement.findings), judgement.skipped) == (1, None)
     assert judgement.summary == "1 of 1 ends do not arrive as what they are"
@@ -499,7 +532,7 @@ def test_address_that_is_not_judged_does_not_hide_a_finding_at_another() -> None
 
 def test_server_that_cannot_be_asked_is_skipped() -> None:
     """An older server is no fault of the network."""
-    judgement = judge(Close((Endings(THERE, able=False),)))
+    judgement = judge(Close((CloseResult(THERE, able=False),)))
     assert judgement.skipped == (
         "the server is of a version that cannot be asked for ends"
     )
@@ -510,20 +543,20 @@ def test_server_that_cannot_be_asked_is_skipped() -> None:
     ("opening", "what", "missed"),
     [
         (
-            Opening(cause=Cause.TIMEOUT, detail="late", begin=2, end=5),
+            Handshake(cause=Cause.TIMEOUT, detail="late", begin=2, end=5),
             "late",
             Window(2, 5),
         ),
-        (Opening(closed=True), "closed at once", None),
-        (Opening(foreign=b"?"), "another answer", None),
+        (Handshake(closed=True), "closed at once", None),
+        (Handshake(foreign=b"?"), "another answer", None),
     ],
 )
 def test_connection_that_cannot_be_made_is_found(
-    opening: Opening, what: str, missed: Window | None
+    opening: Handshake, what: str, missed: Window | None
 ) -> None:
     """What worked once and not again is a failure; only silence can be excused."""
-    finding = found(Way.AT_ONCE, opening=opening, waited=None)
-    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    finding = found(CloseMethod.AT_ONCE, opening=opening, waited=None)
+    assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
 
 
@@ -536,14 +569,16 @@ def test_own_reset_that_is_not_heard_of_is_remarked() -> None:
 
 def test_record_that_is_missing_blames_nobody() -> None:
     """Where all went well here, a record that cannot be had is no fault."""
-    missing: dict[str, dict[str, object]] = {way.value: {"far": MISSING} for way in Way}
+    missing: dict[str, dict[str, object]] = {
+        way.value: {"far": MISSING} for way in CloseMethod
+    }
     assert judged(**missing).findings == ()
 
 
 def test_several_addresses_have_findings_and_figures_of_their_own() -> None:
     """What is wrong at one address does not hide what is at the other."""
-    good = Endings(THERE, able=True, ends=tuple(end(way) for way in Way))
-    bad = Endings(THERE, able=True, ends=(end(Way.RESET, ending=EOF),))
+    good = CloseResult(THERE, able=True, ends=tuple(end(way) for way in CloseMethod))
+    bad = CloseResult(THERE, able=True, ends=(end(CloseMethod.RESET, ending=EOF),))
     judgement = judge(Close((good, bad)))
     assert [one.failure for one in judgement.findings] == ["close.reset_hidden"]
     assert judgement.figures["reset"] == "as it was"
@@ -552,12 +587,12 @@ def test_several_addresses_have_findings_and_figures_of_their_own() -> None:
 
 def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
     """What a server says moves no cursor."""
-    far = Far(entry(ended=NASTY, ended_by="server"))
-    refused = Opening(refused=Failure(code=NASTY, message=NASTY))
+    far = ServerView(entry(ended=NASTY, ended_by="server"))
+    refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
     for finding in (
-        found(Way.AT_ONCE, answered=0, far=far),
-        found(Way.OWN_RESET, far=far),
-        found(Way.FINISH, opening=refused),
+        found(CloseMethod.AT_ONCE, answered=0, far=far),
+        found(CloseMethod.OWN_RESET, far=far),
+        found(CloseMethod.FINISH, opening=refused),
     ):
         said = [finding.seen, *(text for _, text in finding.evidence)]
         assert all(text.isprintable() for text in said)

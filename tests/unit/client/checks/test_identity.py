@@ -8,35 +8,35 @@ from typing import Any
 
 import pytest
 
-from netduet.client.checks.identity import SHOWN, Answer, Identity, judge
+from netduet.client.checks.identity import SHOWN, IdentityAnswer, IdentityResult, judge
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.handshake import Opening
+from netduet.client.net.handshake import Handshake
 from netduet.client.results.verdict import Finding, Side, Window
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC
-from netduet.wire.messages import Failure
+from netduet.wire.messages import ErrorMessage
 from tests.unit.client.far_end import NASTY, welcome
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)
 TWO = Address(socket.AF_INET6, "2001:db8::1", 80)
 
 
-def opening(**fields: object) -> Opening:
+def opening(**fields: object) -> Handshake:
     """Return what came of an opening of 80 bytes that took from 10 s to 13 s."""
     known = {"sent": 80, "acked": 80, "begin": 10.0, "end": 13.0}
-    return Opening(**(known | fields))  # type: ignore[arg-type]
+    return Handshake(**(known | fields))  # type: ignore[arg-type]
 
 
 def found(**fields: object) -> Finding:
     """Return the one finding about the only address."""
-    answers = (Answer(ONE, opening(**fields)),)
-    [finding] = judge(Identity(answers, "")).findings
+    answers = (IdentityAnswer(ONE, opening(**fields)),)
+    [finding] = judge(IdentityResult(answers, "")).findings
     return finding
 
 
-def refused(code: str, message: str = "says why") -> Failure:
+def refused(code: str, message: str = "says why") -> ErrorMessage:
     """Return what an ERROR frame of the server says."""
-    return Failure(code=code, message=message)
+    return ErrorMessage(code=code, message=message)
 
 
 ECHOED = RemoteError(Code.OUT_OF_ORDER, "OPEN", {"kind": 1, "state": "OPENING"})
@@ -187,9 +187,9 @@ def test_who_is_no_netduet_is_told_by_what_it_does(
 
 def test_silence_alone_can_be_excused() -> None:
     """A starved client may miss an answer, but makes up neither a reset nor an end."""
-    assert found(cause=Cause.TIMEOUT).missed == Window(10.0, 13.0)
-    assert found(cause=Cause.RESET).missed is None
-    assert found(closed=True).missed is None
+    assert found(cause=Cause.TIMEOUT).missed_deadline == Window(10.0, 13.0)
+    assert found(cause=Cause.RESET).missed_deadline is None
+    assert found(closed=True).missed_deadline is None
 
 
 @pytest.mark.parametrize(
@@ -220,9 +220,9 @@ def test_request_that_nobody_acknowledged_is_not_said_to_have_arrived() -> None:
 
 def test_request_that_a_kernel_sent_in_vain_excuses_nobody() -> None:
     """Kernels send again and acknowledge also for programs that are starved."""
-    assert found(cause=Cause.TIMEOUT, acked=0, resent=3).missed is None
-    assert found(cause=Cause.TIMEOUT, acked=0, resent=2).missed is not None
-    assert found(cause=Cause.TIMEOUT, acked=80, resent=3).missed is not None
+    assert found(cause=Cause.TIMEOUT, acked=0, resent=3).missed_deadline is None
+    assert found(cause=Cause.TIMEOUT, acked=0, resent=2).missed_deadline is not None
+    assert found(cause=Cause.TIMEOUT, acked=80, resent=3).missed_deadline is not None
 
 
 def test_count_of_acknowledged_bytes_is_no_clue_once_the_connection_is_gone() -> None:
@@ -240,16 +240,16 @@ def test_connection_that_is_not_accepted_again_is_not_said_to_be(
 ) -> None:
     """Who had accepted once and now does not is a broken path, and no silent server."""
     made = opening(cause=cause, detail="EX: said so", sent=0, acked=None)
-    answer = Answer(ONE, dataclasses.replace(made, accepted=False))
-    [finding] = judge(Identity((answer,), "")).findings
-    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    answer = IdentityAnswer(ONE, dataclasses.replace(made, accepted=False))
+    [finding] = judge(IdentityResult((answer,), "")).findings
+    assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"{ONE} had accepted, and now does not: EX: said so"
 
 
 def test_netduet_of_the_expected_service_passes() -> None:
     """The service, the instance and the time are told, and nothing is blocked."""
-    answer = Answer(ONE, opening(welcome=welcome()))
-    judgement = judge(Identity((answer,), "netduet"))
+    answer = IdentityAnswer(ONE, opening(welcome=welcome()))
+    judgement = judge(IdentityResult((answer,), "netduet"))
     assert judgement.summary == (
         'netduet "netduet", instance here, answered at 192.0.2.1:80 in 3000.0 ms'
     )
@@ -266,15 +266,15 @@ def test_netduet_of_the_expected_service_passes() -> None:
 
 def test_netduet_of_another_service_is_a_failure_that_blocks_nothing() -> None:
     """What is expected and what answers are both named; the way to it can still be looked at."""
-    answer = Answer(ONE, opening(welcome=welcome(service="other")))
-    judgement = judge(Identity((answer,), "mine"))
+    answer = IdentityAnswer(ONE, opening(welcome=welcome(service="other")))
+    judgement = judge(IdentityResult((answer,), "mine"))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("identity.other_service", False)
     assert finding.seen == (
         '192.0.2.1:80 is a netduet of the service "other", and "mine" was expected'
     )
     assert finding.evidence == ((Side.SERVER, "instance here, netduet/1"),)
-    assert judge(Identity((answer,), "")).findings == ()
+    assert judge(IdentityResult((answer,), "")).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -288,25 +288,27 @@ def test_netduet_of_another_service_is_a_failure_that_blocks_nothing() -> None:
 )
 def test_who_answers_is_told_with_its_place(fields: dict[str, str], said: str) -> None:
     """Node and zone are shown where the server says them."""
-    answer = Answer(ONE, opening(welcome=welcome(**fields)))
-    assert said in judge(Identity((answer,), "")).summary
+    answer = IdentityAnswer(ONE, opening(welcome=welcome(**fields)))
+    assert said in judge(IdentityResult((answer,), "")).summary
 
 
 def test_nobody_who_answers_blocks() -> None:
     """Without any netduet there is nothing to look at further."""
-    judgement = judge(Identity((Answer(ONE, opening(closed=True)),), ""))
+    judgement = judge(IdentityResult((IdentityAnswer(ONE, opening(closed=True)),), ""))
     assert (judgement.summary, judgement.blocks) == ("no netduet answers", True)
 
 
 def test_each_address_is_judged_and_instances_are_counted() -> None:
     """One bad address fails beside good ones; who answers twice is one instance."""
     answers = (
-        Answer(ONE, opening(welcome=welcome(boot_id="1" * 32))),
-        Answer(TWO, opening(welcome=welcome(boot_id="1" * 32))),
-        Answer(TWO, opening(welcome=welcome(boot_id="2" * 32, node="n", zone="z"))),
-        Answer(TWO, opening(closed=True)),
+        IdentityAnswer(ONE, opening(welcome=welcome(boot_id="1" * 32))),
+        IdentityAnswer(TWO, opening(welcome=welcome(boot_id="1" * 32))),
+        IdentityAnswer(
+            TWO, opening(welcome=welcome(boot_id="2" * 32, node="n", zone="z"))
+        ),
+        IdentityAnswer(TWO, opening(closed=True)),
     )
-    judgement = judge(Identity(answers, ""))
+    judgement = judge(IdentityResult(answers, ""))
     assert [one.failure for one in judgement.findings] == ["identity.closed"]
     assert judgement.figures == {
         "asked": 4,
@@ -333,15 +335,19 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
         {"foreign": NASTY.encode()},
         {"foreign": b"HTTP/1.1 " + NASTY.encode()},
         {"foreign": b"\xff\xfe" + NASTY.encode()},
-        {"refused": Failure(code=NASTY, message=NASTY)},
+        {"refused": ErrorMessage(code=NASTY, message=NASTY)},
         {"broken": RemoteError(Code.BAD_MESSAGE, NASTY)},
     ],
 )
 def test_nothing_of_the_wire_reaches_words_unescaped(fields: dict[str, Any]) -> None:
     """No peer moves a cursor, breaks a line or turns the direction of writing."""
-    judgement = judge(Identity((Answer(ONE, opening(**fields)),), "mine"))
+    judgement = judge(IdentityResult((IdentityAnswer(ONE, opening(**fields)),), "mine"))
     [finding] = judgement.findings
-    said = [judgement.summary, finding.seen, *(text for _, text in finding.evidence)]
+    said = [
+        judgement.summary,
+        finding.seen,
+        *(text for _, text in finding.evidence),
+    ]
     assert all(text.isprintable() for text in said)
     assert any(r"\x1b[31mred\n\u202egnp" in text for text in said)
 

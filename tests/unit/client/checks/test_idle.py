@@ -11,39 +11,39 @@ from netduet.client.checks.idle.judge import judge
 from netduet.client.checks.idle.measure import (
     FULL,
     RUNGS,
-    Fate,
-    Held,
+    HeldConnection,
+    HoldOutcome,
+    HoldPlan,
     Idle,
-    Ladder,
-    Plan,
+    IdleResult,
     plans,
 )
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.handshake import Ending, Opening
-from netduet.client.net.server_evidence import Far
+from netduet.client.net.handshake import ConnectionEnd, Handshake
+from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.verdict import (
+    CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Result,
     Side,
     Window,
     conclude,
 )
-from netduet.wire.messages import Failure, TcpInfo
+from netduet.wire.messages import ErrorMessage, TcpInfo
 from tests.unit.client.far_end import NASTY, entry, report, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
-WELCOMED = Opening(welcome=welcome())
+WELCOMED = Handshake(welcome=welcome())
 WAITED = Window(8, 11)
-RESET = Ending("reset", "ECONNRESET: Connection reset by peer")
-EOF = Ending("eof", "the server ended its sending")
-DRAINED = Ending("error", "draining: the server is shutting down")
-OPEN = Far(entry(ended=None, ended_by=None, bytes_received=126))
-RESET_THERE = Far(entry(ended="reset", ended_by="client", duration=8.0))
-CLOSED_THERE = Far(entry(ended="eof", ended_by="client", duration=8.0))
-GONE = Far(missing="only other instances answered", found=False)
+RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
+EOF = ConnectionEnd("eof", "the server ended its sending")
+DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
+OPEN = ServerView(entry(ended=None, ended_by=None, bytes_received=126))
+RESET_THERE = ServerView(entry(ended="reset", ended_by="client", duration=8.0))
+CLOSED_THERE = ServerView(entry(ended="eof", ended_by="client", duration=8.0))
+GONE = ServerView(missing="only other instances answered", found=False)
 
 
 def ours(**fields: int | str) -> dict[str, int | str]:
@@ -67,32 +67,32 @@ def view(**fields: int) -> TcpInfo:
 
 def held(
     rung: float, waker: Side, keepalive: int | None = None, /, **fields: object
-) -> Held:
+) -> HeldConnection:
     """Return a connection that nobody answered on, its fields changed as told."""
     known: dict[str, object] = {
-        "plan": Plan(rung, waker, keepalive),
+        "plan": HoldPlan(rung, waker, keepalive),
         "opening": WELCOMED,
         "waited": WAITED,
         "sent": 144,
         "ours": ours(),
         "far": OPEN,
     }
-    return Held(**(known | fields))  # type: ignore[arg-type]
+    return HeldConnection(**(known | fields))  # type: ignore[arg-type]
 
 
-def lived(rung: float, keepalive: int | None = None) -> list[Held]:
+def lived(rung: float, keepalive: int | None = None) -> list[HeldConnection]:
     """Return two connections that lived, whichever end woke them."""
     return [held(rung, waker, keepalive, answered=True) for waker in (US, THEM)]
 
 
-def judged(*connections: Held, **fields: object) -> Judgement:
+def judged(*connections: HeldConnection, **fields: object) -> Judgement:
     """Judge the connections of one address."""
     known: dict[str, object] = {"holds": True, "limit": 7200.0, "held": connections}
-    ladder = Ladder(THERE, **(known | fields))  # type: ignore[arg-type]
+    ladder = IdleResult(THERE, **(known | fields))  # type: ignore[arg-type]
     return judge(Idle((2, 8), (ladder,)))
 
 
-def found(*connections: Held) -> Finding:
+def found(*connections: HeldConnection) -> Finding:
     """Return the only finding about connections of 8 s, beside those of 2 s that live."""
     [finding] = judged(*lived(2), *connections).findings
     return finding
@@ -101,38 +101,44 @@ def found(*connections: Held) -> Finding:
 # Fates
 
 UNHEARD = {"ours": ours(unacked=1), "retrans": 4}
-ERROR = Failure(code="too_many_connections", message="full")
+ERROR = ErrorMessage(code="too_many_connections", message="full")
 
 
 @pytest.mark.parametrize(
     ("fields", "fate"),
     [
-        ({"answered": True}, Fate.LIVED),
-        ({"ending": RESET}, Fate.RESET),
-        ({"ending": RESET, "far": GONE}, Fate.RESET),
-        ({"ending": EOF}, Fate.CLOSED),
-        ({"ending": Ending("broken", "a frame")}, Fate.CLOSED),
-        ({}, Fate.SILENT),
-        ({"ending": Ending("timeout", "ETIMEDOUT")}, Fate.SILENT),
-        ({"far": RESET_THERE}, Fate.RESET),
-        ({"far": CLOSED_THERE}, Fate.CLOSED),
-        ({"far": Far(entry(ended="limit.idle", ended_by="server"))}, Fate.SILENT),
+        ({"answered": True}, HoldOutcome.LIVED),
+        ({"ending": RESET}, HoldOutcome.RESET),
+        ({"ending": RESET, "far": GONE}, HoldOutcome.RESET),
+        ({"ending": EOF}, HoldOutcome.CLOSED),
+        ({"ending": ConnectionEnd("broken", "a frame")}, HoldOutcome.CLOSED),
+        ({}, HoldOutcome.SILENT),
+        ({"ending": ConnectionEnd("timeout", "ETIMEDOUT")}, HoldOutcome.SILENT),
+        ({"far": RESET_THERE}, HoldOutcome.RESET),
+        ({"far": CLOSED_THERE}, HoldOutcome.CLOSED),
+        (
+            {"far": ServerView(entry(ended="limit.idle", ended_by="server"))},
+            HoldOutcome.SILENT,
+        ),
         (
             {
-                "far": Far(entry(ended="limit.idle", ended_by="server")),
+                "far": ServerView(entry(ended="limit.idle", ended_by="server")),
                 "ending": RESET,
             },
-            Fate.ENDED,
+            HoldOutcome.ENDED,
         ),
-        ({"far": Far(entry(ended="drained", ended_by="server"))}, Fate.ENDED),
-        ({"ending": DRAINED}, Fate.ENDED),
-        ({"opening": Opening(refused=ERROR)}, Fate.ENDED),
-        ({"opening": Opening(cause=Cause.TIMEOUT)}, Fate.UNHELD),
-        ({"refused": "asked to hold it: no answer in time"}, Fate.UNHELD),
+        (
+            {"far": ServerView(entry(ended="drained", ended_by="server"))},
+            HoldOutcome.ENDED,
+        ),
+        ({"ending": DRAINED}, HoldOutcome.ENDED),
+        ({"opening": Handshake(refused=ERROR)}, HoldOutcome.ENDED),
+        ({"opening": Handshake(cause=Cause.TIMEOUT)}, HoldOutcome.UNHELD),
+        ({"refused": "asked to hold it: no answer in time"}, HoldOutcome.UNHELD),
     ],
 )
 def test_fate_is_told_from_what_both_ends_say(
-    fields: dict[str, object], fate: Fate
+    fields: dict[str, object], fate: HoldOutcome
 ) -> None:
     """What this end did not see, the server's record may; its own ends are no death."""
     assert held(8, US, **fields).fate is fate
@@ -161,8 +167,8 @@ def test_profile_quick_holds_none_and_does_not_spoil_the_verdict() -> None:
         "profile quick holds no idle connections: --profile full"
     )
     results = [
-        Result("path", "?", Outcome.PASS, ""),
-        Result("idle", "?", Outcome.SKIP, "", blocks=judgement.blocks),
+        CheckResult("path", "?", Outcome.PASS, ""),
+        CheckResult("idle", "?", Outcome.SKIP, "", blocks=judgement.blocks),
     ]
     assert conclude("server:80", results).outcome is Outcome.PASS
 
@@ -179,7 +185,7 @@ def test_plans_wake_from_either_end_and_keep_alive_where_probes_fit() -> None:
     assert intervals == {1: None, 2: 1, 8: 2, 360: 60}
     assert len(plans([1])) == 2
     assert set(plans([8])) == {
-        Plan(8, waker, keepalive) for waker in (US, THEM) for keepalive in (None, 2)
+        HoldPlan(8, waker, keepalive) for waker in (US, THEM) for keepalive in (None, 2)
     }
 
 
@@ -196,21 +202,29 @@ def test_plans_wake_from_either_end_and_keep_alive_where_probes_fit() -> None:
         (UNHEARD, {}, "idle.silent", None),
         (
             {},
-            {"far": Far(OPEN.entry, view(unacked=1, total_retrans=3))},
+            {"far": ServerView(OPEN.entry, view(unacked=1, total_retrans=3))},
             "idle.silent",
             None,
         ),
-        ({"far": Far(OPEN.entry, view(bytes_received=126))}, {}, "idle.silent", None),
+        (
+            {"far": ServerView(OPEN.entry, view(bytes_received=126))},
+            {},
+            "idle.silent",
+            None,
+        ),
         (
             {},
-            {"far": Far(OPEN.entry, view()), "ours": ours(bytes_received=480)},
+            {"far": ServerView(OPEN.entry, view()), "ours": ours(bytes_received=480)},
             "idle.silent",
             None,
         ),
-        ({"far": Far(OPEN.entry, view())}, {}, "idle.silent", "unknown"),
+        ({"far": ServerView(OPEN.entry, view())}, {}, "idle.silent", "unknown"),
         ({}, {}, "idle.silent", "unknown"),
         (
-            {"ending": RESET, "far": Far(missing="the instance no longer remembers")},
+            {
+                "ending": RESET,
+                "far": ServerView(missing="the instance no longer remembers"),
+            },
             {},
             "idle.reset",
             None,
@@ -235,7 +249,7 @@ def test_way_to_die_has_a_class_and_a_place(
         ({}, WAITED),
         (UNHEARD, None),
         ({"ending": RESET}, None),
-        ({"far": Far(OPEN.entry, view(bytes_received=126))}, None),
+        ({"far": ServerView(OPEN.entry, view(bytes_received=126))}, None),
     ],
 )
 def test_silence_alone_may_be_excused(
@@ -243,7 +257,7 @@ def test_silence_alone_may_be_excused(
 ) -> None:
     """What did not come may be late; what a kernel sent again and again is lost."""
     finding = found(held(8, US, **fields), held(8, THEM, answered=True))
-    assert finding.missed == missed
+    assert finding.missed_deadline == missed
 
 
 def test_forgotten_connections_are_told_in_words() -> None:
@@ -252,7 +266,9 @@ def test_forgotten_connections_are_told_in_words() -> None:
         *lived(305),
         held(360, US, ending=RESET, far=OPEN),
         held(
-            360, THEM, far=Far(entry(ended="reset", ended_by="client", duration=360.0))
+            360,
+            THEM,
+            far=ServerView(entry(ended="reset", ended_by="client", duration=360.0)),
         ),
         *lived(360, 60),
     )
@@ -300,7 +316,7 @@ def test_forgotten_connections_are_told_in_words() -> None:
         ({"ours": None}, "nothing came in 3.0 s"),
         ({"ending": EOF}, "an end of stream came"),
         (
-            {"ending": Ending("timeout", "ETIMEDOUT: x")},
+            {"ending": ConnectionEnd("timeout", "ETIMEDOUT: x")},
             "ETIMEDOUT: x",
         ),
     ],
@@ -315,7 +331,7 @@ def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> 
     ("far", "line"),
     [
         (
-            Far(OPEN.entry, view(unacked=1, total_retrans=3)),
+            ServerView(OPEN.entry, view(unacked=1, total_retrans=3)),
             (
                 "still open, 126 of 144 bytes arrived; what it sent was not "
                 "acknowledged, though sent again 3 times"
@@ -326,11 +342,11 @@ def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> 
             "closed by this end, says its record; this end did no such thing",
         ),
         (
-            Far(entry(ended="limit.idle", ended_by="server")),
+            ServerView(entry(ended="limit.idle", ended_by="server")),
             "ended by the server: limit.idle",
         ),
         (
-            Far(missing="the instance did not answer the question"),
+            ServerView(missing="the instance did not answer the question"),
             (
                 "the server's record could not be had: "
                 "the instance did not answer the question"
@@ -338,7 +354,7 @@ def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> 
         ),
     ],
 )
-def test_what_the_server_saw_is_evidence(far: Far, line: str) -> None:
+def test_what_the_server_saw_is_evidence(far: ServerView, line: str) -> None:
     """The server's record stands beside what this end saw; or why there is none."""
     finding = found(held(8, US, far=far))
     assert finding.evidence[1] == (THEM, f"the same one: {line}")
@@ -371,7 +387,7 @@ def test_moment_of_the_end_gives_the_timer_away() -> None:
     ],
 )
 def test_whether_keep_alive_saves_is_told(
-    kept: list[Held], words: str, lives: bool | None
+    kept: list[HeldConnection], words: str, lives: bool | None
 ) -> None:
     """What helps is the first thing that a person wants to know."""
     finding = found(held(8, US, ending=RESET), held(8, THEM, ending=RESET), *kept)
@@ -422,11 +438,11 @@ def test_longer_silence_that_is_outlived_is_remarked() -> None:
     ("fields", "why"),
     [
         ({"ending": DRAINED}, "draining: the server is shutting down"),
-        ({"opening": Opening(refused=ERROR)}, "too_many_connections: full"),
+        ({"opening": Handshake(refused=ERROR)}, "too_many_connections: full"),
         (
             {
                 "ending": EOF,
-                "far": Far(entry(ended="limit.idle", ended_by="server")),
+                "far": ServerView(entry(ended="limit.idle", ended_by="server")),
             },
             "limit.idle",
         ),
@@ -490,12 +506,12 @@ def test_server_that_cannot_hold_is_skipped() -> None:
     ("fields", "what", "missed"),
     [
         (
-            {"opening": Opening(cause=Cause.TIMEOUT, detail="late", begin=1, end=4)},
+            {"opening": Handshake(cause=Cause.TIMEOUT, detail="late", begin=1, end=4)},
             "late",
             Window(1, 4),
         ),
-        ({"opening": Opening(closed=True)}, "closed at once", None),
-        ({"opening": Opening(foreign=b"?")}, "another answer", None),
+        ({"opening": Handshake(closed=True)}, "closed at once", None),
+        ({"opening": Handshake(foreign=b"?")}, "another answer", None),
         (
             {"refused": "asked to hold it: no answer in time"},
             "asked to hold it: no answer in time",
@@ -514,7 +530,7 @@ def test_connection_that_cannot_be_held_is_found(
     """What worked once and not again is a failure; only silence can be excused."""
     waited = WAITED if "refused" in fields else None
     finding = found(held(8, US, **({"waited": waited} | fields)))
-    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
 
 
@@ -537,8 +553,8 @@ def test_nothing_that_could_be_judged_proves_nothing() -> None:
 
 def test_several_addresses_have_figures_of_their_own() -> None:
     """What was found at the second address does not hide the first one's."""
-    good = Ladder(THERE, holds=True, held=tuple(lived(8)))
-    bad = Ladder(THERE, holds=True, held=(held(8, US, ending=RESET),))
+    good = IdleResult(THERE, holds=True, held=tuple(lived(8)))
+    bad = IdleResult(THERE, holds=True, held=(held(8, US, ending=RESET),))
     judgement = judge(Idle((8,), (good, bad)))
     assert (
         judgement.figures["longest_lived"],
@@ -552,8 +568,8 @@ def test_several_addresses_have_figures_of_their_own() -> None:
 
 def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
     """What a server calls an end moves no cursor."""
-    nasty = Far(entry(ended=NASTY, ended_by="server"))
-    refused = Opening(refused=Failure(code=NASTY, message=NASTY))
+    nasty = ServerView(entry(ended=NASTY, ended_by="server"))
+    refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
     silent = found(held(8, US, far=nasty))
     ended = found(held(8, US, opening=refused))
     said = [text for one in (silent, ended) for _, text in one.evidence]

@@ -9,16 +9,16 @@ import pytest
 
 from netduet.client.checks.isolation.judge import judge
 from netduet.client.checks.isolation.results import (
-    Door,
     Isolation,
-    Knock,
-    Manner,
+    PortState,
+    ProbeResult,
+    Response,
     manner,
 )
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.handshake import Opening
-from netduet.client.net.udp_socket import Notice
-from netduet.client.results.verdict import Judgement, Outcome, Result, result
+from netduet.client.net.handshake import Handshake
+from netduet.client.net.udp_socket import IcmpNotice
+from netduet.client.results.verdict import CheckResult, Judgement, Outcome, result
 from tests.unit.client.far_end import welcome
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)
@@ -27,28 +27,33 @@ SIX = Address(socket.AF_INET6, "2001:db8::1", 80)
 OWN = "198.51.100.7"
 ROUTER = "198.51.100.1"
 
-DROPPED = Knock(Manner.DROPPED, sent=3, begin=10.0, end=15.0)
-RESET = Knock(Manner.RESET, sent=1, detail="ECONNREFUSED", begin=10.0, end=10.1)
-ACCEPTED = Knock(Manner.OPEN, sent=1, begin=10.0, end=10.01)
-PROHIBITED = Knock(Manner.PROHIBITED, ROUTER, 1, "EHOSTUNREACH", 10.0, 10.1)
-PORT = Knock(Manner.PORT, ROUTER, 1, "ECONNREFUSED", 10.0, 10.1)
-NO_ROUTE = Knock(Manner.NO_ROUTE)
-NETDUET = Opening(welcome=welcome(service="orders", instance="a"))
+DROPPED = ProbeResult(Response.DROPPED, sent=3, begin=10.0, end=15.0)
+RESET = ProbeResult(Response.RESET, sent=1, detail="ECONNREFUSED", begin=10.0, end=10.1)
+ACCEPTED = ProbeResult(Response.OPEN, sent=1, begin=10.0, end=10.01)
+PROHIBITED = ProbeResult(Response.PROHIBITED, ROUTER, 1, "EHOSTUNREACH", 10.0, 10.1)
+PORT = ProbeResult(Response.PORT, ROUTER, 1, "ECONNREFUSED", 10.0, 10.1)
+NO_ROUTE = ProbeResult(Response.NO_ROUTE)
+NETDUET = Handshake(welcome=welcome(service="orders", instance="a"))
 
 
 def door(
-    tcp: Knock, udp: Knock, address: Address = ONE, opening: Opening | None = None
-) -> Door:
+    tcp: ProbeResult,
+    udp: ProbeResult,
+    address: Address = ONE,
+    opening: Handshake | None = None,
+) -> PortState:
     """Return what came of knocking at an address."""
-    return Door(address, tcp, udp, OWN, opening)
+    return PortState(address, tcp, udp, OWN, opening)
 
 
-def judged(*doors: Door, control: str = "app:80", routes: bool = True) -> Judgement:
+def judged(
+    *doors: PortState, control: str = "app:80", routes: bool = True
+) -> Judgement:
     """Judge these addresses."""
     return judge(Isolation(doors, 0, routes, control))
 
 
-def weighed(judgement: Judgement, stalled: float) -> Result:
+def weighed(judgement: Judgement, stalled: float) -> CheckResult:
     """Return the result for a client that did not run for so many seconds."""
     return result("isolation", "?", judgement, 5.0, lambda *_: stalled)
 
@@ -56,39 +61,39 @@ def weighed(judgement: Judgement, stalled: float) -> Result:
 @pytest.mark.parametrize(
     ("family", "kind", "code", "expected"),
     [
-        (socket.AF_INET, 3, 0, Manner.HOST),
-        (socket.AF_INET, 3, 1, Manner.HOST),
-        (socket.AF_INET, 3, 3, Manner.PORT),
-        (socket.AF_INET, 3, 9, Manner.PROHIBITED),
-        (socket.AF_INET, 3, 10, Manner.PROHIBITED),
-        (socket.AF_INET, 3, 13, Manner.PROHIBITED),
-        (socket.AF_INET, 11, 0, Manner.OTHER),
-        (socket.AF_INET6, 1, 0, Manner.HOST),
-        (socket.AF_INET6, 1, 1, Manner.PROHIBITED),
-        (socket.AF_INET6, 1, 3, Manner.HOST),
-        (socket.AF_INET6, 1, 4, Manner.PORT),
-        (socket.AF_INET6, 3, 0, Manner.OTHER),
+        (socket.AF_INET, 3, 0, Response.HOST),
+        (socket.AF_INET, 3, 1, Response.HOST),
+        (socket.AF_INET, 3, 3, Response.PORT),
+        (socket.AF_INET, 3, 9, Response.PROHIBITED),
+        (socket.AF_INET, 3, 10, Response.PROHIBITED),
+        (socket.AF_INET, 3, 13, Response.PROHIBITED),
+        (socket.AF_INET, 11, 0, Response.OTHER),
+        (socket.AF_INET6, 1, 0, Response.HOST),
+        (socket.AF_INET6, 1, 1, Response.PROHIBITED),
+        (socket.AF_INET6, 1, 3, Response.HOST),
+        (socket.AF_INET6, 1, 4, Response.PORT),
+        (socket.AF_INET6, 3, 0, Response.OTHER),
     ],
 )
 def test_icmp_error_is_told_by_its_type_and_code(
-    family: socket.AddressFamily, kind: int, code: int, expected: Manner
+    family: socket.AddressFamily, kind: int, code: int, expected: Response
 ) -> None:
     """The two families number the same things differently."""
-    assert manner(family, Notice("EHOSTUNREACH", ROUTER, 0, kind, code)) is expected
+    assert manner(family, IcmpNotice("EHOSTUNREACH", ROUTER, 0, kind, code)) is expected
 
 
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (errno.ECONNREFUSED, Manner.PORT),
-        (errno.EHOSTUNREACH, Manner.HOST),
-        (errno.EACCES, Manner.PROHIBITED),
-        (errno.EINVAL, Manner.OTHER),
+        (errno.ECONNREFUSED, Response.PORT),
+        (errno.EHOSTUNREACH, Response.HOST),
+        (errno.EACCES, Response.PROHIBITED),
+        (errno.EINVAL, Response.OTHER),
     ],
 )
-def test_error_alone_tells_less(number: int, expected: Manner) -> None:
+def test_error_alone_tells_less(number: int, expected: Response) -> None:
     """A kernel that does not tell the message tells an error, which is taken instead."""
-    assert manner(socket.AF_INET, Notice(errno.errorcode[number])) is expected
+    assert manner(socket.AF_INET, IcmpNotice(errno.errorcode[number])) is expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +122,7 @@ def test_error_alone_tells_less(number: int, expected: Manner) -> None:
     ],
 )
 def test_blocked_target_passes_and_says_how(
-    tcp: Knock, udp: Knock, said: str, how: str
+    tcp: ProbeResult, udp: ProbeResult, said: str, how: str
 ) -> None:
     """Each manner of blocking has its words, for both protocols."""
     found = judged(door(tcp, udp))
@@ -135,20 +140,20 @@ def test_blocked_target_passes_and_says_how(
             'netduet "orders", instance a, answers; UDP is answered too',
         ),
         (
-            door(ACCEPTED, DROPPED, opening=Opening(foreign=b"SSH-2.0-x\r\n")),
+            door(ACCEPTED, DROPPED, opening=Handshake(foreign=b"SSH-2.0-x\r\n")),
             'who answers speaks SSH: "SSH-2.0-x\\r\\n"; UDP is dropped',
         ),
         (
-            door(ACCEPTED, DROPPED, opening=Opening(cause=Cause.TIMEOUT)),
+            door(ACCEPTED, DROPPED, opening=Handshake(cause=Cause.TIMEOUT)),
             "whoever accepts says nothing; UDP is dropped",
         ),
         (
-            door(DROPPED, Knock(Manner.OPEN, sent=2, detail="instance a")),
+            door(DROPPED, ProbeResult(Response.OPEN, sent=2, detail="instance a")),
             "datagrams are answered, by instance a; TCP is dropped",
         ),
     ],
 )
-def test_open_target_fails_and_says_who_answers(one: Door, said: str) -> None:
+def test_open_target_fails_and_says_who_answers(one: PortState, said: str) -> None:
     """TCP or UDP, either is enough; a healthy neighbour does not excuse it."""
     found = judged(one, door(DROPPED, DROPPED, TWO))
     [finding] = found.findings
@@ -163,9 +168,11 @@ def test_open_target_fails_and_says_who_answers(one: Door, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "opening", [Opening(closed=True), Opening(cause=Cause.RESET)], ids=["end", "reset"]
+    "opening",
+    [Handshake(closed=True), Handshake(cause=Cause.RESET)],
+    ids=["end", "reset"],
 )
-def test_acceptance_without_a_word_may_be_a_proxys(opening: Opening) -> None:
+def test_acceptance_without_a_word_may_be_a_proxys(opening: Handshake) -> None:
     """A proxy that accepts, and blocks then, is named as what it may be."""
     found = judged(door(ACCEPTED, DROPPED, opening=opening))
     assert [one.failure for one in found.findings] == ["isolation.open"]
@@ -176,19 +183,22 @@ def test_acceptance_without_a_word_may_be_a_proxys(opening: Opening) -> None:
     ("one", "words"),
     [
         (door(RESET, DROPPED), "the two look the same"),
-        (door(RESET, Knock(Manner.PORT, "192.0.2.1", 1)), "nothing listens there"),
         (
-            door(Knock(Manner.HOST, ROUTER, 1), DROPPED),
+            door(RESET, ProbeResult(Response.PORT, "192.0.2.1", 1)),
+            "nothing listens there",
+        ),
+        (
+            door(ProbeResult(Response.HOST, ROUTER, 1), DROPPED),
             f"{ROUTER} says that the host cannot be reached",
         ),
         (
-            door(Knock(Manner.HOST, OWN, 1), DROPPED),
+            door(ProbeResult(Response.HOST, OWN, 1), DROPPED),
             "this host says that the host cannot be reached",
         ),
         (door(DROPPED, DROPPED), "silence says less of UDP than of TCP"),
     ],
 )
-def test_what_else_it_may_be_is_remarked(one: Door, words: str) -> None:
+def test_what_else_it_may_be_is_remarked(one: PortState, words: str) -> None:
     """A block that may be none is still a pass, with what it leaves open."""
     found = judged(one)
     assert found.findings == ()
@@ -205,12 +215,12 @@ def test_prohibition_leaves_nothing_open() -> None:
     [
         (door(DROPPED, DROPPED), True),
         (door(NO_ROUTE, NO_ROUTE), True),
-        (door(Knock(Manner.HOST, OWN, 1), DROPPED), True),
+        (door(ProbeResult(Response.HOST, OWN, 1), DROPPED), True),
         (door(RESET, DROPPED), False),
         (door(DROPPED, PORT), False),
     ],
 )
-def test_silence_asks_for_a_control(one: Door, asks: bool) -> None:
+def test_silence_asks_for_a_control(one: PortState, asks: bool) -> None:
     """A refusal from elsewhere proves that the client is connected; silence does not."""
     alone = " ".join(judged(one, control="").remarks)
     beside = " ".join(judged(one, control="app:80").remarks)
@@ -234,7 +244,7 @@ def test_client_without_any_route_proves_nothing() -> None:
 
 def test_single_syn_proves_nothing() -> None:
     """One lost packet looks like a block."""
-    once = Knock(Manner.DROPPED, sent=1, begin=10.0, end=10.5)
+    once = ProbeResult(Response.DROPPED, sent=1, begin=10.0, end=10.5)
     done = weighed(judged(door(once, DROPPED)), 0.0)
     assert done.outcome is Outcome.INCONCLUSIVE
     assert "1 SYN in 0.5 s" in done.findings[0].seen
@@ -242,7 +252,7 @@ def test_single_syn_proves_nothing() -> None:
 
 def test_host_that_could_not_ask_proves_nothing() -> None:
     """An error of this host's own is no block."""
-    failed = Knock(Manner.OTHER, detail="EMFILE")
+    failed = ProbeResult(Response.OTHER, detail="EMFILE")
     done = weighed(judged(door(failed, failed)), 0.0)
     assert done.outcome is Outcome.INCONCLUSIVE
     assert "EMFILE" in done.findings[0].seen

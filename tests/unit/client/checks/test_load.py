@@ -10,14 +10,14 @@ import pytest
 from netduet.client.checks.load.judge import judge, limit
 from netduet.client.checks.load.results import (
     Direction,
-    Echo,
-    Flow,
-    Halt,
+    EchoTiming,
+    LatencySpread,
     Load,
+    LoadResult,
     Phase,
-    Place,
-    Sender,
-    Spread,
+    SenderTcpInfo,
+    TransferFlow,
+    TransferStall,
 )
 from netduet.client.net.dial import Address
 from netduet.client.results.verdict import Judgement, Outcome, Window
@@ -29,38 +29,42 @@ BEGIN = {"idle": 0.0, UP: 10.0, DOWN: 20.0}
 
 def senders(
     begin: float, *, rtt: float = 0.001, network: float = 0.95, receiver: float = 0.0
-) -> tuple[Sender, ...]:
+) -> tuple[SenderTcpInfo, ...]:
     """Return what one kernel said during ten seconds, in which it was never out of data.
 
     ``network`` and ``receiver`` are the shares of the time for which it waited for them.
     """
     busy = network + receiver
     return tuple(
-        Sender(begin + at, 0, rtt, 0.001, 0, busy * at, receiver * at, 0.0)
+        SenderTcpInfo(begin + at, 0, rtt, 0.001, 0, busy * at, receiver * at, 0.0)
         for at in range(11)
     )
 
 
-def flow(direction: Direction, megabits: float = 100.0, **fields: object) -> Flow:
+def flow(
+    direction: Direction, megabits: float = 100.0, **fields: object
+) -> TransferFlow:
     """Return a steady transfer of ten seconds, its fields changed as told."""
     begin = BEGIN[direction]
     step = int(megabits * 1e6 / 8 / 10)
     points = tuple((begin + 3 + at / 10, at * step) for at in range(71))
-    good = Flow(direction, 2, begin, begin + 10, points, senders(begin), 10 * step)
+    good = TransferFlow(
+        direction, 2, begin, begin + 10, points, senders(begin), 10 * step
+    )
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
-def echoes(begin: float, latency: float, late: float = 0.0) -> tuple[Echo, ...]:
+def echoes(begin: float, latency: float, late: float = 0.0) -> tuple[EchoTiming, ...]:
     """Return a hundred echoes in ten seconds."""
     dues = [begin + number / 10 for number in range(100)]
     return tuple(
-        Echo(due, due + late, due + late + latency, due + late + latency)
+        EchoTiming(due, due + late, due + late + latency, due + late + latency)
         for due in dues
     )
 
 
 def phase(
-    one: Flow, latency: float = 0.001, late: float = 0.0, cpu: float = 0
+    one: TransferFlow, latency: float = 0.001, late: float = 0.0, cpu: float = 0
 ) -> Phase:
     """Return the time of one transfer."""
     asked = echoes(one.begin, latency, late)
@@ -72,7 +76,7 @@ IDLE = Phase("idle", 0, 10, (), echoes(0, 0.0004))
 
 def judged(*phases: Phase, min_rate: float = 0.0) -> Judgement:
     """Return what is made of these phases after a rest."""
-    return judge(Load((Place(THERE, (IDLE, *phases)),), min_rate))
+    return judge(Load((LoadResult(THERE, (IDLE, *phases)),), min_rate))
 
 
 def test_even_path_passes_with_its_rates_and_latencies() -> None:
@@ -146,7 +150,7 @@ def test_kernel_alone_proves_no_queue() -> None:
     ],
 )
 def test_who_held_a_transfer_up_is_the_kernels_word(
-    one: Flow, cpu: float, whose: str
+    one: TransferFlow, cpu: float, whose: str
 ) -> None:
     """Data that waits for a program is not the network's doing."""
     assert limit(phase(one, cpu=cpu), one) == whose
@@ -162,7 +166,7 @@ def test_rate_below_the_bound_fails_on_its_way() -> None:
     told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN)), min_rate=50e6)
     [finding] = told.findings
     assert (finding.failure, finding.where) == ("load.slow", "path →")
-    assert (finding.outcome, finding.missed) == (Outcome.FAIL, None)
+    assert (finding.outcome, finding.missed_deadline) == (Outcome.FAIL, None)
     assert finding.seen == "up 9.6 Mbit/s, and 50 Mbit/s must be reached"
 
 
@@ -183,29 +187,29 @@ def test_low_rate_that_lateness_may_explain_can_be_excused() -> None:
     """Where the network was not waited for all the time, starvation is weighed."""
     half = flow(UP, 9.6, senders=senders(10, network=0.6))
     [finding] = judged(phase(half), min_rate=50e6).findings
-    assert finding.missed == Window(10, 20)
+    assert finding.missed_deadline == Window(10, 20)
 
 
 @pytest.mark.parametrize(
     ("direction", "halt", "where"),
     [
-        (UP, Halt(Window(12, 15), 3, 0, 4000), "path →"),
-        (DOWN, Halt(Window(12, 15), 3, 0, 4000), "path ←"),
-        (UP, Halt(Window(12, 15), 3, 0, 0), "path ←"),
-        (DOWN, Halt(Window(12, 15), 3, 0, 0), "path →"),
-        (UP, Halt(Window(12, 15), 0, 9000, 0), "server"),
-        (DOWN, Halt(Window(12, 15), 0, 9000, 0), "client"),
-        (DOWN, Halt(Window(12, 15), missing="no answer in time"), None),
+        (UP, TransferStall(Window(12, 15), 3, 0, 4000), "path →"),
+        (DOWN, TransferStall(Window(12, 15), 3, 0, 4000), "path ←"),
+        (UP, TransferStall(Window(12, 15), 3, 0, 0), "path ←"),
+        (DOWN, TransferStall(Window(12, 15), 3, 0, 0), "path →"),
+        (UP, TransferStall(Window(12, 15), 0, 9000, 0), "server"),
+        (DOWN, TransferStall(Window(12, 15), 0, 9000, 0), "client"),
+        (DOWN, TransferStall(Window(12, 15), missing="no answer in time"), None),
     ],
 )
 def test_stall_sits_where_both_kernels_say(
-    direction: Direction, halt: Halt, where: str | None
+    direction: Direction, halt: TransferStall, where: str | None
 ) -> None:
     """What was sent and is lacking, was taken and not acknowledged, or finds no room."""
     told = judged(phase(flow(direction, halt=halt)))
     [finding] = told.findings
     assert (finding.failure, finding.where) == ("load.stalled", where)
-    assert finding.missed == Window(12, 15)
+    assert finding.missed_deadline == Window(12, 15)
     assert "nothing moved for 3.0 s on any of 2 connections" in finding.seen
 
 
@@ -241,30 +245,32 @@ def test_server_that_ends_a_transfer_itself_is_no_fault_of_the_path() -> None:
 
 def test_place_without_its_features_is_skipped() -> None:
     """An older server is not blamed for what it does not offer."""
-    place = Place(THERE, skipped="the server does not offer sink")
+    place = LoadResult(THERE, skipped="the server does not offer sink")
     told = judge(Load((place,)))
     assert told.skipped == "192.0.2.2:12345: the server does not offer sink"
 
 
 def test_percentiles_are_of_nearest_rank() -> None:
     """The 99th of a hundred is the last but one; nothing has none."""
-    spread = Spread.of([number / 100 for number in range(1, 101)])
-    assert spread == Spread(100, 0.5, 0.9, 0.99, 1.0)
-    assert Spread.of([]) is None
+    spread = LatencySpread.of([number / 100 for number in range(1, 101)])
+    assert spread == LatencySpread(100, 0.5, 0.9, 0.99, 1.0)
+    assert LatencySpread.of([]) is None
 
 
 def test_kernel_that_does_not_tell_all_is_not_believed_in_part() -> None:
     """An older server's report lacks fields: then there is no evidence."""
     told = {"rtt": 100, "min_rtt": 50, "total_retrans": 1, "busy_time": 1}
-    assert Sender.of(1.0, 0, told) is None
+    assert SenderTcpInfo.of(1.0, 0, told) is None
     whole = told | {"rwnd_limited": 0, "sndbuf_limited": None}
-    assert Sender.of(1.0, 0, whole) is None
-    assert Sender.of(1.0, 0, whole | {"sndbuf_limited": 0}) is not None
+    assert SenderTcpInfo.of(1.0, 0, whole) is None
+    assert SenderTcpInfo.of(1.0, 0, whole | {"sndbuf_limited": 0}) is not None
 
 
 def test_latency_that_was_not_measured_to_the_end_is_said() -> None:
     """When the connection for echoes ends, its reason is a remark: the rates still count."""
-    place = Place(THERE, (IDLE, phase(flow(UP))), unheard="Connection reset by peer")
+    place = LoadResult(
+        THERE, (IDLE, phase(flow(UP))), unheard="Connection reset by peer"
+    )
     told = judge(Load((place,)))
     assert "Connection reset by peer" in told.remarks[-1]
     assert (told.findings, told.skipped) == ((), None)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from netduet.client.checks.load.latency_probe import Echoing
-from netduet.client.checks.load.results import Echo
+from netduet.client.checks.load.latency_probe import LatencyProbe
+from netduet.client.checks.load.results import EchoTiming
 from netduet.client.net.dial import Address
 
 NOW = 1000.0
@@ -33,10 +33,10 @@ def test_latest_is_what_came_or_what_is_overdue(
 ) -> None:
     """Echoes on their way say nothing yet; one that is overdue says that it waits."""
     monkeypatch.setattr(time, "monotonic", lambda: NOW)
-    echoing = Echoing(Address(socket.AF_INET, "192.0.2.1", 12345), 0.01, 1.0)
+    echoing = LatencyProbe(Address(socket.AF_INET, "192.0.2.1", 12345), 0.01, 1.0)
     for ago, took in echoes:
         due = NOW - ago
         arrived = None if took is None else due + took
-        echoing._echoes.append(Echo(due, due, arrived, arrived))
+        echoing._echoes.append(EchoTiming(due, due, arrived, arrived))
     said = echoing.latest()
     assert said == (None if latest is None else pytest.approx(latest))

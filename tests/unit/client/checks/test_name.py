@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.base import Context, Patience
-from netduet.client.checks.name import CHECK, Name, Query, judge, measure
+from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.name import CHECK, NameResult, Query, judge, measure
 from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.results.target import Expect, Target
 from netduet.client.results.verdict import Outcome, Side, Window
@@ -24,11 +24,11 @@ def name(
     detail: str = "",
     seconds: float = 0.25,
     queries: tuple[Query, ...] = (),
-) -> Name:
+) -> NameResult:
     """Return the measurement of a look-up that began at 10 s."""
     addresses = FOUND if cause is None else ()
     resolution = Resolution(addresses, cause, detail, 10.0, 10.0 + seconds)
-    return Name("server", literal=False, resolution=resolution, queries=queries)
+    return NameResult("server", literal=False, resolution=resolution, queries=queries)
 
 
 def test_name_that_resolves_passes() -> None:
@@ -57,7 +57,11 @@ def test_name_that_does_not_resolve_blocks(
     """Each way not to resolve has its class, and leaves the others nothing to go on."""
     judgement = judge(name(cause, "the detail"))
     [finding] = judgement.findings
-    assert (finding.failure, finding.seen, judgement.blocks) == (failure, seen, True)
+    assert (finding.failure, finding.seen, judgement.blocks) == (
+        failure,
+        seen,
+        True,
+    )
     assert finding.evidence[-1] == (Side.CLIENT, "getaddrinfo: the detail")
     assert judgement.summary == "server could not be resolved"
 
@@ -73,7 +77,7 @@ def test_name_that_does_not_resolve_blocks(
 def test_only_silence_can_be_excused(cause: Cause, missed: Window | None) -> None:
     """An answer, even a refusal, was heard: a starved client did not make it up."""
     [finding] = judge(name(cause)).findings
-    assert finding.missed == missed
+    assert finding.missed_deadline == missed
 
 
 def test_single_queries_are_evidence() -> None:
@@ -122,7 +126,7 @@ def test_single_queries_are_evidence() -> None:
     ],
 )
 def test_what_is_slow_or_odd_is_remarked_on(
-    measured: Name, remarks: tuple[str, ...]
+    measured: NameResult, remarks: tuple[str, ...]
 ) -> None:
     """A name that resolves passes, and what may trouble others is said beside it."""
     judgement = judge(measured)
@@ -143,8 +147,8 @@ async def test_address_is_not_asked_about(
     host: str, family: socket.AddressFamily
 ) -> None:
     """An address has nothing to resolve: it is taken as it is, and no DNS is asked."""
-    patience = Patience(5.0, 5.0, 5.0)
-    context = Context(Target(host, 80), socket.AF_UNSPEC, "", patience)
+    patience = Timeouts(5.0, 5.0, 5.0)
+    context = CheckContext(Target(host, 80), socket.AF_UNSPEC, "", patience)
     measured = await measure(context)
     assert measured.resolution.addresses == (Address(family, host, 80),)
     assert measured.queries == ()
@@ -153,11 +157,11 @@ async def test_address_is_not_asked_about(
 
 async def test_name_is_given_up_when_patience_is_over() -> None:
     """A look-up that takes longer than it may is a missed deadline, not a wait."""
-    patience = Patience(0.0, 5.0, 5.0)
-    context = Context(Target("name.invalid", 80), socket.AF_UNSPEC, "", patience)
+    patience = Timeouts(0.0, 5.0, 5.0)
+    context = CheckContext(Target("name.invalid", 80), socket.AF_UNSPEC, "", patience)
     [finding] = judge(await measure(context)).findings
     assert finding.failure == "name.timeout"
-    assert finding.missed is not None
+    assert finding.missed_deadline is not None
 
 
 def test_name_needs_no_other_check() -> None:

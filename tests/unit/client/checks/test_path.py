@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from netduet.client.checks.path import Path, Way, judge
+from netduet.client.checks.path import PathResult, PathResults, judge
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.handshake import Opening
+from netduet.client.net.handshake import Handshake
 from netduet.client.results.verdict import Judgement, Side, Window
 from tests.unit.client.far_end import NASTY, entry, report, welcome
 
@@ -22,11 +22,11 @@ OURS: dict[str, int | str] = {
 }
 
 
-def way(**fields: object) -> Way:
+def way(**fields: object) -> PathResult:
     """Return a way about which both ends agree, its fields changed as told."""
     known: dict[str, object] = {
         "address": THERE,
-        "opening": Opening(welcome=welcome()),
+        "opening": Handshake(welcome=welcome()),
         "local": HERE,
         "ours": OURS,
         "theirs": report(),
@@ -34,22 +34,22 @@ def way(**fields: object) -> Way:
         "sent": 100,
         "received": 200,
     }
-    return Way(**(known | fields))  # type: ignore[arg-type]
+    return PathResult(**(known | fields))  # type: ignore[arg-type]
 
 
-def seen_as(address: str, port: int) -> Opening:
+def seen_as(address: str, port: int) -> Handshake:
     """Return an opening whose server saw the client as this."""
-    return Opening(welcome=welcome(peer={"address": address, "port": port}))
+    return Handshake(welcome=welcome(peer={"address": address, "port": port}))
 
 
-def answered_from(address: str) -> Opening:
+def answered_from(address: str) -> Handshake:
     """Return an opening whose server says that it is this."""
-    return Opening(welcome=welcome(local={"address": address, "port": 12345}))
+    return Handshake(welcome=welcome(local={"address": address, "port": 12345}))
 
 
 def judged(**fields: object) -> Judgement:
     """Judge the only way."""
-    return judge(Path((way(**fields),)))
+    return judge(PathResults((way(**fields),)))
 
 
 def test_ends_that_agree_pass_without_a_remark() -> None:
@@ -189,26 +189,26 @@ def test_figures_that_are_not_known_are_null() -> None:
     ("opening", "what", "missed"),
     [
         (
-            Opening(cause=Cause.TIMEOUT, detail="no answer in time", begin=1, end=4),
+            Handshake(cause=Cause.TIMEOUT, detail="no answer in time", begin=1, end=4),
             "no answer in time",
             Window(1, 4),
         ),
         (
-            Opening(cause=Cause.REFUSED, detail="ECONNREFUSED: x", begin=1, end=4),
+            Handshake(cause=Cause.REFUSED, detail="ECONNREFUSED: x", begin=1, end=4),
             "ECONNREFUSED: x",
             None,
         ),
-        (Opening(closed=True, begin=1, end=4), "closed at once", None),
-        (Opening(foreign=b"?", begin=1, end=4), "another answer", None),
+        (Handshake(closed=True, begin=1, end=4), "closed at once", None),
+        (Handshake(foreign=b"?", begin=1, end=4), "another answer", None),
     ],
 )
 def test_further_connection_that_fails_is_found(
-    opening: Opening, what: str, missed: Window | None
+    opening: Handshake, what: str, missed: Window | None
 ) -> None:
     """What worked once and not twice is a failure; only silence can be excused."""
-    judgement = judge(Path((Way(THERE, opening),)))
+    judgement = judge(PathResults((PathResult(THERE, opening),)))
     [finding] = judgement.findings
-    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"{THERE}: a further connection failed: {what}"
     assert finding.evidence == ((Side.CLIENT, f"after 3.0 s: {what}"),)
     assert judgement.summary == "no way could be looked at"
@@ -216,14 +216,14 @@ def test_further_connection_that_fails_is_found(
 
 def test_same_remark_of_many_ways_is_said_once() -> None:
     """A server behind several addresses is not said to drop packets several times."""
-    judgement = judge(Path((way(theirs=report(drops=3)),) * 4))
+    judgement = judge(PathResults((way(theirs=report(drops=3)),) * 4))
     assert len(judgement.remarks) == 1
     assert judgement.summary.count("the server sees") == 1
 
 
 def test_good_way_beside_a_broken_one_is_told() -> None:
     """One further connection that fails does not hide what the others showed."""
-    judgement = judge(Path((Way(THERE, Opening(closed=True)), way())))
+    judgement = judge(PathResults((PathResult(THERE, Handshake(closed=True)), way())))
     assert [one.failure for one in judgement.findings] == ["path.broken"]
     assert judgement.summary.startswith("the server sees this client as itself")
 
@@ -231,7 +231,7 @@ def test_good_way_beside_a_broken_one_is_told() -> None:
 def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
     """What a server calls the two ends is shown, and moves no cursor."""
     told = {"address": NASTY, "port": 1}
-    judgement = judged(opening=Opening(welcome=welcome(peer=told, local=told)))
+    judgement = judged(opening=Handshake(welcome=welcome(peer=told, local=told)))
     figures = [str(value) for value in judgement.figures.values()]
     said = [judgement.summary, *judgement.remarks, *figures]
     assert all(text.isprintable() for text in said)

@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
-from netduet.client.checks.base import Context, Patience
-from netduet.client.checks.name import Name
-from netduet.client.checks.reach import MOST, Reach, judge, measure
-from netduet.client.net.dial import Address, Cause, Dialled, Resolution
+from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.name import NameResult
+from netduet.client.checks.reach import MOST, ReachResult, judge, measure
+from netduet.client.net.dial import Address, Cause, ConnectResult, Resolution
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Finding, Judgement, Side, Window
 from tests.unit.client.far_end import FarEnd
@@ -27,17 +27,17 @@ def dialled(
     lost: int = 0,
     begin: float = 10.0,
     end: float = 10.5,
-) -> Dialled:
+) -> ConnectResult:
     """Return what came of an attempt; without a cause it was accepted."""
-    return Dialled(address, None, cause, detail, lost, begin, end)
+    return ConnectResult(address, None, cause, detail, lost, begin, end)
 
 
-def judged(*tried: Dialled) -> Judgement:
+def judged(*tried: ConnectResult) -> Judgement:
     """Judge these attempts, all that the name had."""
-    return judge(Reach(tried, 0))
+    return judge(ReachResult(tried, 0))
 
 
-def found(*tried: Dialled) -> Finding:
+def found(*tried: ConnectResult) -> Finding:
     """Return the one finding about these attempts."""
     [finding] = judged(*tried).findings
     return finding
@@ -83,7 +83,7 @@ def test_address_that_does_not_accept_blocks(cause: Cause, failure: str) -> None
         ),
     ],
 )
-def test_single_address_is_told_in_full(one: Dialled, seen: str) -> None:
+def test_single_address_is_told_in_full(one: ConnectResult, seen: str) -> None:
     """What was observed is said with the error's own name, or the SYNs that were sent."""
     assert found(one).evidence == ((Side.CLIENT, seen),)
 
@@ -117,10 +117,10 @@ def test_class_of_many_dead_addresses_is_that_of_the_first() -> None:
     ],
 )
 def test_only_silence_can_be_excused(
-    tried: list[Dialled], missed: Window | None
+    tried: list[ConnectResult], missed: Window | None
 ) -> None:
     """The deadline counts as missed when silence was all that dead addresses showed."""
-    assert found(*tried).missed == missed
+    assert found(*tried).missed_deadline == missed
 
 
 def test_some_dead_addresses_are_a_failure_that_blocks_nothing() -> None:
@@ -172,7 +172,7 @@ def test_lost_syns_before_success_are_remarked_on() -> None:
 
 def test_many_addresses_are_told_in_short() -> None:
     """Three are named, the others counted; those beyond the bound are remarked on."""
-    judgement = judge(Reach((dialled(),) * 5, 7))
+    judgement = judge(ReachResult((dialled(),) * 5, 7))
     assert judgement.summary.endswith("accepted in 500.0 ms; and 2 more")
     assert judgement.remarks == ("7 further addresses were not tried",)
 
@@ -182,10 +182,10 @@ async def test_each_address_is_tried_within_a_bound() -> None:
     async with FarEnd(*[lambda taken: taken.waits()] * MOST) as far:
         found_ = (far.address,) * (MOST + 3)
         resolution = Resolution(found_, None, "", 0.0, 0.0)
-        context = Context(
-            Target("server", 80), socket.AF_UNSPEC, "", Patience(5.0, 5.0, 5.0)
+        context = CheckContext(
+            Target("server", 80), socket.AF_UNSPEC, "", Timeouts(5.0, 5.0, 5.0)
         )
-        context.measured[Name] = Name("server", False, resolution, ())
+        context.measured[NameResult] = NameResult("server", False, resolution, ())
         reach = await measure(context)
     assert (len(reach.alive), reach.left_out) == (MOST, 3)
     assert all(one.sock is None or one.sock.fileno() == -1 for one in reach.tried)

@@ -14,12 +14,18 @@ from structlog.testing import capture_logs
 
 from netduet.client.checks import CHECKS, runner
 from netduet.client.checks import checkpoint as resume_
-from netduet.client.checks.base import Check, Context, Patience
-from netduet.client.checks.checkpoint import Resume
-from netduet.client.checks.runner import Battery
+from netduet.client.checks.base import Check, CheckContext, Timeouts
+from netduet.client.checks.checkpoint import Checkpoint
+from netduet.client.checks.runner import CheckRunner
 from netduet.client.results.target import Expect, Target
-from netduet.client.results.verdict import Finding, Judgement, Outcome, Result, Window
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.client.results.verdict import (
+    CheckResult,
+    Finding,
+    Judgement,
+    Outcome,
+    Window,
+)
+from netduet.runtime.stall_monitor import StallMonitor
 from tests.unit.client.far_end import NASTY
 
 GOOD = Judgement("good")
@@ -40,34 +46,34 @@ def log() -> Iterator[Log]:
 def check(name: str, judgement: Judgement, *needs: str) -> Check[Any]:
     """Return a check that measures nothing and judges this."""
 
-    async def measure(_: Context) -> int:
+    async def measure(_: CheckContext) -> int:
         return 0
 
     return Check(name, f"Is {name} well?", needs, measure, lambda _: judgement)
 
 
-def context() -> Context:
+def context() -> CheckContext:
     """Return what checks may use."""
     target = Target("server", 80)
-    return Context(target, socket.AF_UNSPEC, "", Patience(1.0, 1.0, 1.0))
+    return CheckContext(target, socket.AF_UNSPEC, "", Timeouts(1.0, 1.0, 1.0))
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return what runs a battery of these checks; it returns the battery and what was told."""
 
-    async def run_(*checks: Check[Any]) -> tuple[Battery, list[Result]]:
+    async def run_(*checks: Check[Any]) -> tuple[CheckRunner, list[CheckResult]]:
         monkeypatch.setattr(runner, "CHECKS", checks)
-        told: list[Result] = []
-        async with StallWatch() as stalls:
-            made = Battery(context(), stalls, told.append)
+        told: list[CheckResult] = []
+        async with StallMonitor() as stalls:
+            made = CheckRunner(context(), stalls, told.append)
             await made.run()
         return made, told
 
     return run_
 
 
-def outcomes(results: list[Result]) -> list[str]:
+def outcomes(results: list[CheckResult]) -> list[str]:
     """Return each check's outcome, and what it follows from."""
     return [f"{one.outcome} {one.follows or ''}".strip() for one in results]
 
@@ -126,12 +132,12 @@ async def test_finished_check_is_logged_with_its_class(
     }
 
 
-async def measure_badly(_: Context) -> int:
+async def measure_badly(_: CheckContext) -> int:
     """Raise, with words that came from a peer."""
     raise RuntimeError(NASTY)
 
 
-async def measure_well(_: Context) -> int:
+async def measure_well(_: CheckContext) -> int:
     """Return what no judge can take."""
     return 0
 
@@ -146,7 +152,7 @@ async def measure_well(_: Context) -> int:
 async def test_check_that_raises_is_a_defect_and_ends_no_report(
     run: Callable[..., Any],
     log: Log,
-    measure: Callable[[Context], Any],
+    measure: Callable[[CheckContext], Any],
     said: str,
 ) -> None:
     """A defect of ours is a finding like another; those that need the check follow."""
@@ -165,7 +171,7 @@ async def test_measurement_is_there_for_those_that_need_it(
 ) -> None:
     """A check finds what an earlier one measured, by its type."""
 
-    async def measure(given: Context) -> str:
+    async def measure(given: CheckContext) -> str:
         return f"after {given.earlier(int)}"
 
     later = Check("two", "?", ("one",), measure, Judgement)
@@ -176,14 +182,16 @@ async def test_measurement_is_there_for_those_that_need_it(
 async def test_our_own_starvation_is_weighed(log: Log) -> None:
     """The stalls that the battery is given decide over a missed deadline."""
 
-    class Starved(StallWatch):
+    class Starved(StallMonitor):
         def stalled(self, begin: float, end: float) -> float:
             return end - begin
 
-    late = Judgement("late", (Finding("name.timeout", "s", missed=Window(0.0, 4.0)),))
+    late = Judgement(
+        "late", (Finding("name.timeout", "s", missed_deadline=Window(0.0, 4.0)),)
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "CHECKS", (check("one", late),))
-        made = Battery(context(), Starved(), lambda _: None)
+        made = CheckRunner(context(), Starved(), lambda _: None)
         await made.run()
     assert made.verdict().outcome is Outcome.INCONCLUSIVE
     assert log[0]["netduet.outcome"] == "INCONCLUSIVE"
@@ -195,15 +203,15 @@ async def test_battery_that_is_stopped_knows_what_it_has(
     """Whoever interrupts gets a verdict over the checks that were done."""
     begun = asyncio.Event()
 
-    async def measure(_: Context) -> int:
+    async def measure(_: CheckContext) -> int:
         begun.set()
         await asyncio.Event().wait()
         return 0
 
     endless = Check("two", "?", (), measure, lambda _: GOOD)
     monkeypatch.setattr(runner, "CHECKS", (check("one", GOOD), endless))
-    async with StallWatch() as stalls:
-        made = Battery(context(), stalls, lambda _: None)
+    async with StallMonitor() as stalls:
+        made = CheckRunner(context(), stalls, lambda _: None)
         task = asyncio.create_task(made.run())
         await begun.wait()
         task.cancel()
@@ -236,8 +244,8 @@ async def test_checks_that_are_chosen_bring_those_they_need(
         check("other", GOOD),
     )
     monkeypatch.setattr(runner, "CHECKS", checks)
-    async with StallWatch() as stalls:
-        made = Battery(context(), stalls, lambda _: None, names)
+    async with StallMonitor() as stalls:
+        made = CheckRunner(context(), stalls, lambda _: None, names)
         await made.run()
     assert [one.check for one in made.verdict().results] == ran
     assert not made.verdict().interrupted
@@ -268,8 +276,8 @@ async def test_checks_are_those_that_judge_what_is_expected(
     )
     monkeypatch.setattr(runner, "CHECKS", checks)
     given = replace(context(), target=Target("server", 80, expect))
-    async with StallWatch() as stalls:
-        made = Battery(given, stalls, lambda _: None, names)
+    async with StallMonitor() as stalls:
+        made = CheckRunner(given, stalls, lambda _: None, names)
         await made.run()
     verdict = made.verdict()
     assert [one.check for one in verdict.results] == ran
@@ -285,16 +293,16 @@ async def test_what_an_interrupted_run_had_is_told_and_not_measured(
     monkeypatch.setattr(runner, "CHECKS", checks)
     monkeypatch.setattr(resume_, "CHECKS", checks)
     finding = Finding("reach.refused", "s")
-    earlier = Result("two", "?", Outcome.FAIL, "as it was", findings=(finding,))
-    Resume(tmp_path / "run", {}).keep(0, earlier)
-    resume = Resume(tmp_path / "run", {})
-    told: list[Result] = []
-    async with StallWatch() as stalls:
-        made = Battery(context(), stalls, told.append, (), resume.part(0))
+    earlier = CheckResult("two", "?", Outcome.FAIL, "as it was", findings=(finding,))
+    Checkpoint(tmp_path / "run", {}).keep(0, earlier)
+    resume = Checkpoint(tmp_path / "run", {})
+    told: list[CheckResult] = []
+    async with StallMonitor() as stalls:
+        made = CheckRunner(context(), stalls, told.append, (), resume.part(0))
         await made.run()
     assert [one.summary for one in told] == ["good", "as it was", "good"]
     assert [bool(one.earlier) for one in told] == [False, True, False]
-    assert {"two", "last"} <= Resume(tmp_path / "run", {}).part(0).earlier.keys()
+    assert {"two", "last"} <= Checkpoint(tmp_path / "run", {}).part(0).earlier.keys()
     assert len(log) == 3
 
 
@@ -310,7 +318,7 @@ async def test_only_checks_that_fill_the_path_wait_for_each_other(
     seen: list[int] = []
 
     def passing(name: str) -> Check[Any]:
-        async def measure(_: Context) -> int:
+        async def measure(_: CheckContext) -> int:
             under_way.add(name)
             await asyncio.sleep(0)  # whoever may run too, has begun
             seen.append(len(under_way))

@@ -8,9 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.size.judge import Course, Size, judge
+from netduet.client.checks.size.judge import Size, SizeResult, judge
 from netduet.client.checks.size.measure import FLOOR, LARGER, search
-from netduet.client.checks.size.trial import Direction, Fate, Plan, Sender, Trial
+from netduet.client.checks.size.trial import (
+    Direction,
+    SegmentCounters,
+    SizeTrial,
+    TrialOutcome,
+    TrialPlan,
+)
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
 from netduet.wire.messages import LedgerEntry
@@ -19,46 +25,50 @@ from tests.unit.client.far_end import entry
 UP, DOWN = Direction
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 THERE6 = Address(socket.AF_INET6, "2001:db8::2", 12345)
-BEFORE = Sender(snd_mss=1448, pmtu=1500, acked=100)
-ALL_SENT = Sender(snd_mss=1448, pmtu=1500, acked=2000)
-IN_VAIN = Sender(snd_mss=1448, pmtu=1500, unacked=1, retransmits=4, acked=100)
-HELD = Sender(snd_mss=1448, pmtu=1500, notsent=1448, acked=100)
+BEFORE = SegmentCounters(snd_mss=1448, pmtu=1500, acked=100)
+ALL_SENT = SegmentCounters(snd_mss=1448, pmtu=1500, acked=2000)
+IN_VAIN = SegmentCounters(snd_mss=1448, pmtu=1500, unacked=1, retransmits=4, acked=100)
+HELD = SegmentCounters(snd_mss=1448, pmtu=1500, notsent=1448, acked=100)
 WINDOW = Window(10.0, 11.9)
-STALLED, PASSED = Fate.STALLED, Fate.PASSED
+STALLED, PASSED = TrialOutcome.STALLED, TrialOutcome.PASSED
 
 
-def whole(direction: Direction, fate: Fate = PASSED, **fields: object) -> Trial:
+def whole(
+    direction: Direction, fate: TrialOutcome = PASSED, **fields: object
+) -> SizeTrial:
     """Return the trial of a full packet, its fields changed as told."""
-    return trial(Plan(direction), 1448, fate, **fields)
+    return trial(TrialPlan(direction), 1448, fate, **fields)
 
 
-def packet(direction: Direction, size: int, fate: Fate = PASSED) -> Trial:
+def packet(direction: Direction, size: int, fate: TrialOutcome = PASSED) -> SizeTrial:
     """Return the trial of one packet in search of the limit."""
-    plan = Plan(direction, size, one_packet=True, brief=True)
+    plan = TrialPlan(direction, size, one_packet=True, brief=True)
     return trial(plan, size, fate, after=None)
 
 
 def amount(
-    direction: Direction, size: int, fate: Fate = PASSED, **fields: object
-) -> Trial:
+    direction: Direction, size: int, fate: TrialOutcome = PASSED, **fields: object
+) -> SizeTrial:
     """Return the trial of many packets."""
-    return trial(Plan(direction, size), size, fate, **fields)
+    return trial(TrialPlan(direction, size), size, fate, **fields)
 
 
-def trial(plan: Plan, size: int, fate: Fate, **fields: object) -> Trial:
+def trial(
+    plan: TrialPlan, size: int, fate: TrialOutcome, **fields: object
+) -> SizeTrial:
     """Return a trial; one that stalled did so without the sender's fault."""
     known: dict[str, object] = {"before": BEFORE, "after": ALL_SENT}
-    return Trial(plan, size, fate, WINDOW, **(known | fields))  # type: ignore[arg-type]
+    return SizeTrial(plan, size, fate, WINDOW, **(known | fields))  # type: ignore[arg-type]
 
 
-def well(direction: Direction) -> tuple[Trial, ...]:
+def well(direction: Direction) -> tuple[SizeTrial, ...]:
     """Return the trials of a direction that has no fault."""
     return (whole(direction), *(amount(direction, size) for size in LARGER))
 
 
 def hole(
-    direction: Direction, after: Sender | None = IN_VAIN, limit: int = 1348
-) -> tuple[Trial, ...]:
+    direction: Direction, after: SegmentCounters | None = IN_VAIN, limit: int = 1348
+) -> tuple[SizeTrial, ...]:
     """Return the trials of a direction where packets above a limit stall."""
     return (
         *[whole(direction, STALLED, after=after, arrived=0)] * 3,
@@ -71,13 +81,13 @@ def hole(
 
 
 def judged(
-    up: tuple[Trial, ...] | None = None, down: tuple[Trial, ...] | None = None
+    up: tuple[SizeTrial, ...] | None = None, down: tuple[SizeTrial, ...] | None = None
 ) -> Judgement:
     """Judge the only course; a direction that is not told is without fault."""
-    return judge(Size((Course(THERE, up or well(UP), down or well(DOWN)),)))
+    return judge(Size((SizeResult(THERE, up or well(UP), down or well(DOWN)),)))
 
 
-def way(direction: Direction, trials: tuple[Trial, ...]) -> Judgement:
+def way(direction: Direction, trials: tuple[SizeTrial, ...]) -> Judgement:
     """Judge one direction."""
     return judged(trials) if direction is UP else judged(down=trials)
 
@@ -118,8 +128,8 @@ def test_all_sizes_that_arrive_pass_without_a_remark() -> None:
 def test_addresses_that_differ_are_told_apart() -> None:
     """Courses of one kind are told once, others each with its address."""
     good, bad = (
-        Course(THERE, well(UP), well(DOWN)),
-        Course(THERE6, hole(UP), well(DOWN)),
+        SizeResult(THERE, well(UP), well(DOWN)),
+        SizeResult(THERE6, hole(UP), well(DOWN)),
     )
     assert "192.0.2.2" not in judge(Size((good, replace(good, address=THERE6)))).summary
     summary = judge(Size((good, bad))).summary
@@ -129,7 +139,7 @@ def test_addresses_that_differ_are_told_apart() -> None:
 
 def test_figures_of_further_addresses_are_numbered() -> None:
     """Each course has its figures, those of the first without a number."""
-    course = Course(THERE, well(UP), well(DOWN))
+    course = SizeResult(THERE, well(UP), well(DOWN))
     figures = judge(Size((course, course))).figures
     assert figures["up_full_packet"] == figures["2.up_full_packet"] == 1448
 
@@ -192,7 +202,7 @@ def test_packet_that_its_kernel_could_not_send_was_not_lost_by_chance(
 )
 def test_length_that_vanishes_is_a_black_hole(
     direction: Direction,
-    after: Sender,
+    after: SegmentCounters,
     side: Side,
     said: str,
     receiver: Side,
@@ -237,11 +247,11 @@ def test_mtu_to_set_counts_the_headers_in_use(
     address: Address, snd_mss: int, pmtu: int, mtu: int
 ) -> None:
     """It is the payload that passed and its headers, whatever segment size was agreed."""
-    view = Sender(snd_mss=snd_mss, pmtu=pmtu)
+    view = SegmentCounters(snd_mss=snd_mss, pmtu=pmtu)
     trials = tuple(
         replace(one, before=view) if one.through else one for one in hole(UP)
     )
-    finding = only(judge(Size((Course(address, trials, well(DOWN)),))))
+    finding = only(judge(Size((SizeResult(address, trials, well(DOWN)),))))
     assert finding.figures["mtu"] == mtu
 
 
@@ -274,7 +284,7 @@ def test_hole_both_ways_is_two_findings() -> None:
 
 def test_hole_at_several_addresses_is_one_finding() -> None:
     """The same fault is found once, and each address is named in it."""
-    courses = tuple(Course(one, hole(UP), well(DOWN)) for one in (THERE, THERE6))
+    courses = tuple(SizeResult(one, hole(UP), well(DOWN)) for one in (THERE, THERE6))
     seen = only(judge(Size(courses))).seen
     assert seen.startswith("192.0.2.2:12345: packets")
     assert "; [2001:db8::2]:12345: packets" in seen
@@ -282,7 +292,7 @@ def test_hole_at_several_addresses_is_one_finding() -> None:
 
 def test_segments_cut_shorter_meanwhile_are_measured_as_they_are() -> None:
     """A size that no longer fits into one packet tells nothing about a packet."""
-    short = Sender(snd_mss=1000, pmtu=1500)
+    short = SegmentCounters(snd_mss=1000, pmtu=1500)
     two = replace(packet(UP, 1400), before=short)
     finding = only(judged((*hole(UP), two)))
     assert finding.figures["passed"] == 1348
@@ -295,18 +305,22 @@ def test_segments_cut_shorter_meanwhile_are_measured_as_they_are() -> None:
     "after",
     [
         ALL_SENT,
-        Sender(snd_mss=1448, pmtu=1500, unacked=1),  # nothing sent again
-        Sender(snd_mss=1448, pmtu=1500, retransmits=3),  # acknowledged in the end
-        Sender(snd_mss=1448, pmtu=1500, notsent=1000),  # the rest of a full window
+        SegmentCounters(snd_mss=1448, pmtu=1500, unacked=1),  # nothing sent again
+        SegmentCounters(
+            snd_mss=1448, pmtu=1500, retransmits=3
+        ),  # acknowledged in the end
+        SegmentCounters(
+            snd_mss=1448, pmtu=1500, notsent=1000
+        ),  # the rest of a full window
     ],
 )
 @pytest.mark.parametrize("direction", Direction)
 def test_stall_without_the_senders_word_is_another_fault(
-    direction: Direction, after: Sender
+    direction: Direction, after: SegmentCounters
 ) -> None:
     """A proxy that stops or a peer that does not read is no hole, and might be late."""
     finding = only(way(direction, hole(direction, after)))
-    assert (finding.failure, finding.missed) == ("size.stalled", WINDOW)
+    assert (finding.failure, finding.missed_deadline) == ("size.stalled", WINDOW)
 
 
 def test_stall_whose_sender_could_not_be_asked_is_no_hole() -> None:
@@ -314,7 +328,7 @@ def test_stall_whose_sender_could_not_be_asked_is_no_hole() -> None:
     why = "only other instances answered"
     trials = tuple(replace(one, missing=why) for one in hole(DOWN, None))
     finding = only(judged(down=trials))
-    assert (finding.failure, finding.missed) == ("size.stalled", WINDOW)
+    assert (finding.failure, finding.missed_deadline) == ("size.stalled", WINDOW)
     said = f"the server's kernel could not be asked: {why}"
     assert (Side.CLIENT, said) in finding.evidence
 
@@ -330,14 +344,14 @@ def test_stalls_at_random_are_no_hole() -> None:
     odd = packet(UP, 400, STALLED)
     assert only(judged((*hole(UP), odd))).failure == "size.black_hole"
     finding = only(judged((*hole(UP), odd, odd)))
-    assert (finding.failure, finding.where, finding.missed) == (
+    assert (finding.failure, finding.where, finding.missed_deadline) == (
         "size.stalled",
         "path →",
         None,
     )
 
 
-@pytest.mark.parametrize("fate", [STALLED, Fate.ENDED, Fate.UNOPENED])
+@pytest.mark.parametrize("fate", [STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED])
 @pytest.mark.parametrize(
     "trials",
     [
@@ -346,7 +360,7 @@ def test_stalls_at_random_are_no_hole() -> None:
     ],
 )
 def test_trial_that_fails_once_is_lost_and_no_more(
-    fate: Fate, trials: tuple[Callable[..., Trial], ...]
+    fate: TrialOutcome, trials: tuple[Callable[..., SizeTrial], ...]
 ) -> None:
     """What went well when it was repeated is a remark: packets get lost."""
     first, *others = trials
@@ -377,15 +391,21 @@ def test_failure_that_was_not_repeated_is_no_finding() -> None:
         (UP, ALL_SENT, None, "path →", WINDOW),
         (UP, ALL_SENT, 65536, "server", WINDOW),  # its kernel has it all
         (UP, IN_VAIN, 9000, "path →", None),
-        (DOWN, Sender(1448, 1500, acked=70000), 9000, "path ←", WINDOW),
-        (DOWN, Sender(1448, 1500, acked=900), 0, "server", WINDOW),  # never handed over
+        (DOWN, SegmentCounters(1448, 1500, acked=70000), 9000, "path ←", WINDOW),
+        (
+            DOWN,
+            SegmentCounters(1448, 1500, acked=900),
+            0,
+            "server",
+            WINDOW,
+        ),  # never handed over
         (DOWN, replace(IN_VAIN, notsent=65000), 9000, "path ←", None),
         (DOWN, None, 9000, "path ←", WINDOW),
     ],
 )
 def test_amount_that_stops_twice_is_a_stalled_transfer(
     direction: Direction,
-    after: Sender | None,
+    after: SegmentCounters | None,
     arrived: int | None,
     where: str,
     missed: Window | None,
@@ -394,7 +414,7 @@ def test_amount_that_stops_twice_is_a_stalled_transfer(
     stopped = amount(direction, 65536, STALLED, after=after, arrived=arrived)
     trials = (whole(direction), amount(direction, 4096), stopped, stopped)
     finding = only(way(direction, trials))
-    assert (finding.failure, finding.where, finding.missed) == (
+    assert (finding.failure, finding.where, finding.missed_deadline) == (
         "size.stalled",
         where,
         missed,
@@ -430,7 +450,9 @@ def test_amount_that_stops_twice_is_a_stalled_transfer(
         ),
     ],
 )
-def test_stalled_transfer_shows_what_the_sender_knows(after: Sender, said: str) -> None:
+def test_stalled_transfer_shows_what_the_sender_knows(
+    after: SegmentCounters, said: str
+) -> None:
     """The sender's kernel tells whether it waits, has sent all, or is not heard."""
     stopped = amount(UP, 65536, STALLED, after=after)
     finding = only(judged((whole(UP), stopped, stopped)))
@@ -482,7 +504,7 @@ def test_record_of_the_server_tells_who_cut(
     ended: str | None, by: str | None, where: str, said: str
 ) -> None:
     """What neither end has done, something in between did."""
-    cut = amount(UP, 4096, Fate.ENDED, detail="why", record=record(ended, by))
+    cut = amount(UP, 4096, TrialOutcome.ENDED, detail="why", record=record(ended, by))
     finding = only(judged((whole(UP), cut, cut)))
     assert (finding.failure, finding.where) == ("size.cut", where)
     assert finding.evidence[-1] == (
@@ -510,7 +532,13 @@ def test_stall_of_a_connection_that_ended_for_the_server_is_a_cut() -> None:
 def test_refusal_of_the_server_is_no_matter_of_size(code: str, failure: str) -> None:
     """A server that says why it serves no more is believed."""
     closed = trial(
-        Plan(UP), 0, Fate.UNOPENED, before=None, after=None, detail="why", refused=code
+        TrialPlan(UP),
+        0,
+        TrialOutcome.UNOPENED,
+        before=None,
+        after=None,
+        detail="why",
+        refused=code,
     )
     finding = only(judged((closed, closed)))
     assert (finding.failure, finding.where) == (failure, "server")
@@ -518,9 +546,9 @@ def test_refusal_of_the_server_is_no_matter_of_size(code: str, failure: str) -> 
 
 def test_connection_that_ends_twice_is_cut() -> None:
     """An end in the middle is no lateness: it is told with the connection's last word."""
-    ended = amount(UP, 4096, Fate.ENDED, after=None, detail="ECONNRESET: reset")
+    ended = amount(UP, 4096, TrialOutcome.ENDED, after=None, detail="ECONNRESET: reset")
     finding = only(judged((whole(UP), ended, ended)))
-    assert (finding.failure, finding.where, finding.missed) == (
+    assert (finding.failure, finding.where, finding.missed_deadline) == (
         "size.cut",
         "path →",
         None,
@@ -539,10 +567,16 @@ def test_further_connections_that_fail_are_no_matter_of_size(
 ) -> None:
     """Where no trial can even begin, that is the finding; only silence can be excused."""
     closed = trial(
-        Plan(UP), 0, Fate.UNOPENED, before=None, after=None, detail="why", cause=cause
+        TrialPlan(UP),
+        0,
+        TrialOutcome.UNOPENED,
+        before=None,
+        after=None,
+        detail="why",
+        cause=cause,
     )
     finding = only(judged((closed, closed)))
-    assert (finding.failure, finding.missed) == ("path.broken", missed)
+    assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.where == "unknown"
     assert finding.seen == "192.0.2.2:12345: a further connection failed: why"
 
@@ -555,7 +589,7 @@ def test_changed_byte_is_found_at_once(
     direction: Direction, side: Side, where: str
 ) -> None:
     """One changed byte is proof, without a second trial, and stands beside other faults."""
-    changed = amount(direction, 4096, Fate.CHANGED, changed_at=1234)
+    changed = amount(direction, 4096, TrialOutcome.CHANGED, changed_at=1234)
     finding = only(way(direction, (whole(direction), changed)))
     assert (finding.failure, finding.where) == ("size.changed", where)
     assert "of 4,080 bytes" in finding.seen
@@ -590,7 +624,7 @@ def test_kernel_that_finds_a_hole_by_itself_is_a_remark() -> None:
 
 def test_slow_transfer_is_a_remark() -> None:
     """An amount that moves all the while and is not through in time is no fault."""
-    slow = amount(DOWN, 1048576, Fate.SLOW)
+    slow = amount(DOWN, 1048576, TrialOutcome.SLOW)
     judgement = judged(down=(*well(DOWN)[:3], slow))
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -612,7 +646,7 @@ def test_packets_that_are_sent_again_are_a_remark(again: int, told: bool) -> Non
 
 def test_sizes_that_the_server_does_not_take_are_told() -> None:
     """A server of small frames bounds what can be tried; that is no fault."""
-    limited = [trial(Plan(UP, size), 1040, PASSED) for size in LARGER]
+    limited = [trial(TrialPlan(UP, size), 1040, PASSED) for size in LARGER]
     judgement = judged((replace(whole(UP), size=1040), *limited))
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -625,7 +659,7 @@ def test_sizes_that_the_server_does_not_take_are_told() -> None:
 
 def test_old_server_is_skipped() -> None:
     """A server that offers neither sink nor source cannot be judged, and is not accused."""
-    judgement = judge(Size((Course(THERE, lacking=("sink", "source")),)))
+    judgement = judge(Size((SizeResult(THERE, lacking=("sink", "source")),)))
     why = (
         "the server at 192.0.2.2:12345 is of a version that does not offer "
         "sink and source"
@@ -635,8 +669,8 @@ def test_old_server_is_skipped() -> None:
 
 def test_old_server_beside_a_new_one_is_a_remark() -> None:
     """In a rolling update the new one is judged, and the old one named."""
-    good = Course(THERE, well(UP), well(DOWN))
-    judgement = judge(Size((good, Course(THERE6, lacking=("source",)))))
+    good = SizeResult(THERE, well(UP), well(DOWN))
+    judgement = judge(Size((good, SizeResult(THERE6, lacking=("source",)))))
     assert judgement.skipped is None
     assert judgement.remarks == (
         "the server at [2001:db8::2]:12345 is of a version that does not offer source",
@@ -653,18 +687,18 @@ class Network:
         """Begin with nothing tried."""
         self.limit = limit
         self.mss = mss
-        self.plans: list[Plan] = []
-        self.script: list[Fate] = []
+        self.plans: list[TrialPlan] = []
+        self.script: list[TrialOutcome] = []
 
-    async def try_one(self, plan: Plan) -> Trial:
+    async def try_one(self, plan: TrialPlan) -> SizeTrial:
         """Let a size pass or not; what stands in the script comes first."""
         self.plans.append(plan)
         size = plan.size or self.mss
         fate = PASSED if min(size, self.mss) <= self.limit else STALLED
         if self.script:
             fate = self.script.pop(0)
-        before = Sender(self.mss, self.mss + 52)
-        return Trial(plan, size, fate, WINDOW, before, IN_VAIN)
+        before = SegmentCounters(self.mss, self.mss + 52)
+        return SizeTrial(plan, size, fate, WINDOW, before, IN_VAIN)
 
 
 async def test_sound_path_takes_one_trial_a_size() -> None:
@@ -691,7 +725,7 @@ async def test_full_packet_is_tried_again_before_it_counts() -> None:
     """A hole is not believed on the word of one connection."""
     network = Network(1348)
     trials = await search(network.try_one, UP)
-    assert [one.fate for one in trials if one.whole] == [STALLED] * 3
+    assert [one.outcome for one in trials if one.whole] == [STALLED] * 3
     assert not any(one.plan.brief for one in trials if one.whole)
 
 
@@ -710,15 +744,15 @@ async def test_packet_lost_once_ends_the_search() -> None:
     network.script = [STALLED, PASSED, PASSED, PASSED, STALLED]
     trials = await search(network.try_one, UP)
     assert len([one for one in trials if one.plan.one_packet]) <= 11
-    assert trials[-1].plan == Plan(UP, LARGER[1])
-    assert judge(Size((Course(THERE, trials, well(DOWN)),))).findings == ()
+    assert trials[-1].plan == TrialPlan(UP, LARGER[1])
+    assert judge(Size((SizeResult(THERE, trials, well(DOWN)),))).findings == ()
 
 
-@pytest.mark.parametrize("fate", [STALLED, Fate.ENDED, Fate.UNOPENED])
-async def test_amount_that_fails_is_tried_twice(fate: Fate) -> None:
+@pytest.mark.parametrize("fate", [STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED])
+async def test_amount_that_fails_is_tried_twice(fate: TrialOutcome) -> None:
     """A larger size that fails is repeated; one that is slow or changed is not."""
     network = Network(1448)
-    network.script = [PASSED, Fate.SLOW, Fate.CHANGED, fate]
+    network.script = [PASSED, TrialOutcome.SLOW, TrialOutcome.CHANGED, fate]
     trials = await search(network.try_one, UP)
     assert [one.plan.size for one in trials] == [None, *LARGER, LARGER[2]]
 
@@ -726,7 +760,7 @@ async def test_amount_that_fails_is_tried_twice(fate: Fate) -> None:
 async def test_connection_that_is_not_made_is_tried_twice() -> None:
     """One opening that fails is made again; after two there is nothing to try."""
     network = Network(1448)
-    network.script = [Fate.UNOPENED]
+    network.script = [TrialOutcome.UNOPENED]
     assert len(await search(network.try_one, UP)) == 2 + len(LARGER)
-    network.script = [Fate.UNOPENED] * 2
+    network.script = [TrialOutcome.UNOPENED] * 2
     assert len(await search(network.try_one, UP)) == 2

@@ -9,13 +9,18 @@ import pytest
 
 from netduet.client.checks.stream.judge import judge
 from netduet.client.net.dial import Address
-from netduet.client.outages.events import Closure, Outage, Pause, Restart
-from netduet.client.outages.loss_tracker import Counted
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    LossRun,
+    ServerRestart,
+)
+from netduet.client.outages.loss_tracker import LossCounts
 from netduet.client.outages.observations import (
-    Flow,
-    Fresh,
-    Old,
-    Place,
+    DatagramObservations,
+    LongLivedConnection,
+    NewConnections,
+    Observations,
     Stream,
 )
 from netduet.client.results.verdict import Judgement, Outcome, Side, Window
@@ -24,18 +29,20 @@ from tests.unit.client.far_end import report
 ADDRESS = Address(2, "192.0.2.1", 12345)
 FORTH, BACK, BETWEEN, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
 
-GOOD = Place(
+GOOD = Observations(
     ADDRESS,
     begin=100.0,
     end=120.0,
-    datagrams=Flow(up=Counted(1000), down=Counted(1000)),
-    fresh=Fresh(begun=200),
-    old=Old(asked=400, answered=400, report=report()),
+    datagrams=DatagramObservations(up=LossCounts(1000), down=LossCounts(1000)),
+    fresh=NewConnections(begun=200),
+    old=LongLivedConnection(asked=400, answered=400, report=report()),
 )
-BLOCKED = replace(GOOD, datagrams=Flow(answered=False))
+BLOCKED = replace(GOOD, datagrams=DatagramObservations(answered=False))
 
 
-def judged(place: Place = GOOD, max_outage: float = 0.5, **fields: Any) -> Judgement:
+def judged(
+    place: Observations = GOOD, max_outage: float = 0.5, **fields: Any
+) -> Judgement:
     """Judge a place, its fields changed as told."""
     return judge(Stream((replace(place, **fields),), max_outage))
 
@@ -45,23 +52,25 @@ def found(judgement: Judgement) -> list[tuple[str, str | None, Outcome]]:
     return [(one.failure, one.where, one.outcome) for one in judgement.findings]
 
 
-def out(where: str, seconds: float = 1.5, begin: float = 105.0, **how: Any) -> Outage:
+def out(where: str, seconds: float = 1.5, begin: float = 105.0, **how: Any) -> LossRun:
     """Return an outage of datagrams."""
     lost = round(seconds / 0.02)
-    return Outage(where, begin, begin + seconds, lost, **how)
+    return LossRun(where, begin, begin + seconds, lost, **how)
 
 
-def lost(*outages: Outage) -> Flow:
+def lost(*outages: LossRun) -> DatagramObservations:
     """Return the streams of datagrams after outages."""
     up = sum(one.lost for one in outages if one.where == FORTH)
     down = sum(one.lost for one in outages if one.where == BACK)
-    return Flow(up=Counted(1000, up), down=Counted(1000, down))
+    return DatagramObservations(up=LossCounts(1000, up), down=LossCounts(1000, down))
 
 
-def closed(seconds: float = 1.5, begin: float = 105.0, failed: int = 15) -> Closure:
+def closed(
+    seconds: float = 1.5, begin: float = 105.0, failed: int = 15
+) -> ConnectFailureRun:
     """Return a run of fresh connections that did not work."""
     end = begin + seconds
-    return Closure(begin, end, begin - 0.1, end - 0.1, failed, "no answer")
+    return ConnectFailureRun(begin, end, begin - 0.1, end - 0.1, failed, "no answer")
 
 
 def test_nothing_out_is_nothing_to_tell() -> None:
@@ -85,7 +94,7 @@ def test_outage_is_a_failure_of_its_direction(
     judgement = judged(outages=outages, datagrams=lost(*outages))
     assert found(judgement) == [("stream.outage", where, Outcome.FAIL)]
     (finding,) = judgement.findings
-    assert finding.missed is None  # both streams show that their ends ran
+    assert finding.missed_deadline is None  # both streams show that their ends ran
     assert finding.figures["seconds"] == 1.5
     assert "1.50 s (±0.02 s), 5.0 s into the check" in finding.seen
     assert {side for side, _ in finding.evidence} == {Side.CLIENT, Side.SERVER}
@@ -118,7 +127,7 @@ def test_short_outage_is_a_remark() -> None:
 def test_row_that_chance_explains_is_no_outage() -> None:
     """Where nearly half of all is lost anyway, a row of twelve comes by chance."""
     one = out(FORTH, 0.24)
-    datagrams = Flow(up=Counted(1000, 450), down=Counted(1000))
+    datagrams = DatagramObservations(up=LossCounts(1000, 450), down=LossCounts(1000))
     judgement = judged(max_outage=0.2, outages=(one,), datagrams=datagrams)
     assert judgement.findings == ()
     assert any("scattered losses" in remark for remark in judgement.remarks)
@@ -132,7 +141,7 @@ def test_effects_on_connections_are_told_with_the_outage() -> None:
         outages=outages,
         datagrams=lost(*outages),
         closures=(closed(),),
-        pauses=(Pause(105.0, 108.2),),
+        pauses=(ConnectionStall(105.0, 108.2),),
     )
     assert found(judgement) == [("stream.outage", FORTH, Outcome.FAIL)]
     said = " ".join(text for _, text in judgement.findings[0].evidence)
@@ -144,7 +153,7 @@ def test_effects_on_connections_are_told_with_the_outage() -> None:
 def test_connection_that_broke_in_an_outage_is_told_with_it() -> None:
     """A reset in an outage belongs to it."""
     outages = (out(FORTH),)
-    pauses = (Pause(105.5, 106.0, "ECONNRESET"),)
+    pauses = (ConnectionStall(105.5, 106.0, "ECONNRESET"),)
     judgement = judged(outages=outages, datagrams=lost(*outages), pauses=pauses)
     assert len(judgement.findings) == 1
     assert any("ECONNRESET" in text for _, text in judgement.findings[0].evidence)
@@ -183,16 +192,16 @@ def test_silence_to_the_end_may_be_a_starved_server() -> None:
     one = out(UNKNOWN, ended=False)
     judgement = judged(outages=(one,))
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
-    assert judgement.findings[0].missed == Window(105.0, 106.5)
+    assert judgement.findings[0].missed_deadline == Window(105.0, 106.5)
     assert "until the check ended" in judgement.findings[0].seen
 
 
 def test_new_connections_alone_are_a_class_of_their_own() -> None:
     """Old ones and datagrams went on: what is out is new work."""
-    judgement = judged(closures=(closed(),), fresh=Fresh(begun=200, failed=15))
+    judgement = judged(closures=(closed(),), fresh=NewConnections(begun=200, failed=15))
     assert found(judgement) == [("stream.new_connections", None, Outcome.FAIL)]
     (finding,) = judgement.findings
-    assert finding.missed is None
+    assert finding.missed_deadline is None
     assert (
         finding.figures["seconds_at_least"],
         finding.figures["seconds_at_most"],
@@ -201,13 +210,15 @@ def test_new_connections_alone_are_a_class_of_their_own() -> None:
 
 def test_few_failed_connections_are_a_remark() -> None:
     """A run that chance explains, or that is short, is told and passes."""
-    short = judged(closures=(closed(0.4, failed=8),), fresh=Fresh(begun=2000, failed=8))
+    short = judged(
+        closures=(closed(0.4, failed=8),), fresh=NewConnections(begun=2000, failed=8)
+    )
     assert short.findings == ()
     assert any("short enough" in remark for remark in short.remarks)
-    lossy = Flow(up=Counted(1000, 300), down=Counted(1000, 300))
+    lossy = DatagramObservations(up=LossCounts(1000, 300), down=LossCounts(1000, 300))
     lucky = judged(
         closures=(closed(failed=8),),
-        fresh=Fresh(begun=20, failed=8),
+        fresh=NewConnections(begun=20, failed=8),
         datagrams=lossy,
     )
     assert lucky.findings == ()
@@ -216,7 +227,7 @@ def test_few_failed_connections_are_a_remark() -> None:
 
 def test_loss_that_datagrams_do_not_have_excuses_no_connection() -> None:
     """A few in a row are told as soon as datagrams show that next to nothing is lost."""
-    few = Fresh(begun=20, failed=4)
+    few = NewConnections(begun=20, failed=4)
     for flow, told in ((GOOD.datagrams, 1), (BLOCKED.datagrams, 0)):
         judgement = judged(closures=(closed(failed=4),), fresh=few, datagrams=flow)
         classes = [one.failure for one in judgement.findings]
@@ -228,7 +239,7 @@ def test_connections_that_were_turned_away_are_no_chance() -> None:
     refused = replace(closed(failed=3), turned_away=True)
     for flow in (GOOD.datagrams, BLOCKED.datagrams):
         judgement = judged(
-            closures=(refused,), fresh=Fresh(begun=4, failed=3), datagrams=flow
+            closures=(refused,), fresh=NewConnections(begun=4, failed=3), datagrams=flow
         )
         classes = [one.failure for one in judgement.findings]
         assert classes.count("stream.new_connections") == 1
@@ -236,8 +247,8 @@ def test_connections_that_were_turned_away_are_no_chance() -> None:
 
 def test_new_and_old_connections_together_prove_what_neither_does_alone() -> None:
     """Without datagrams, and after few connections, an outage shows by both at once."""
-    few = Fresh(begun=50, failed=3)
-    closure, pause = closed(3.0, failed=3), Pause(105.0, 108.2)
+    few = NewConnections(begun=50, failed=3)
+    closure, pause = closed(3.0, failed=3), ConnectionStall(105.0, 108.2)
     for closures, pauses, classes in (
         ((closure,), (pause,), ["stream.outage"]),
         ((closure,), (), []),
@@ -248,29 +259,29 @@ def test_new_and_old_connections_together_prove_what_neither_does_alone() -> Non
 
 def test_old_connection_alone_is_a_class_of_its_own() -> None:
     """New ones and datagrams went on: what is out is what was there."""
-    judgement = judged(pauses=(Pause(105.0, 108.1),))
+    judgement = judged(pauses=(ConnectionStall(105.0, 108.1),))
     assert found(judgement) == [("stream.old_connections", None, Outcome.FAIL)]
-    assert judgement.findings[0].missed is None
+    assert judgement.findings[0].missed_deadline is None
     assert {side for side, _ in judgement.findings[0].evidence} == set(Side)
 
 
 def test_old_connection_that_breaks_alone_is_a_failure() -> None:
     """A reset out of nowhere is no lateness: nothing excuses it."""
-    judgement = judged(pauses=(Pause(105.0, 105.1, "ECONNRESET"),))
+    judgement = judged(pauses=(ConnectionStall(105.0, 105.1, "ECONNRESET"),))
     assert found(judgement) == [("stream.old_connections", None, Outcome.FAIL)]
 
 
 def test_pause_that_single_losses_explain_is_a_remark() -> None:
     """On a network that loses some anyway, TCP's back-off needs no outage."""
-    datagrams = Flow(up=Counted(1000, 30), down=Counted(1000, 30))
-    judgement = judged(datagrams=datagrams, pauses=(Pause(105.0, 105.7),))
+    datagrams = DatagramObservations(up=LossCounts(1000, 30), down=LossCounts(1000, 30))
+    judgement = judged(datagrams=datagrams, pauses=(ConnectionStall(105.0, 105.7),))
     assert judgement.findings == ()
     assert any("stood still for 0.70 s" in remark for remark in judgement.remarks)
 
 
 def test_pause_in_which_we_did_not_run_proves_nothing() -> None:
     """Our own event loop's stall delays answers too."""
-    judgement = judged(pauses=(Pause(105.0, 108.0, stalled=2.0),))
+    judgement = judged(pauses=(ConnectionStall(105.0, 108.0, stalled=2.0),))
     assert found(judgement) == [("stream.old_connections", None, Outcome.INCONCLUSIVE)]
 
 
@@ -278,9 +289,9 @@ def test_pause_in_which_the_server_did_not_run_proves_nothing() -> None:
     """Its stream's times show when a server stood still, and for how long."""
     stalls = ((105.0, 107.0),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
-    judgement = judged(datagrams=datagrams, pauses=(Pause(105.0, 108.0),))
+    judgement = judged(datagrams=datagrams, pauses=(ConnectionStall(105.0, 108.0),))
     assert found(judgement) == [("stream.old_connections", None, Outcome.INCONCLUSIVE)]
-    assert judgement.findings[0].missed == Window(105.0, 108.0)
+    assert judgement.findings[0].missed_deadline == Window(105.0, 108.0)
 
 
 @pytest.mark.parametrize("ours", [0.0, 0.3])
@@ -288,7 +299,7 @@ def test_pause_that_stalls_explain_is_a_remark(ours: float) -> None:
     """What is left without the times in which an end did not run counts."""
     stalls = ((105.1, 105.9 - ours),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
-    pause = Pause(105.0, 106.0, stalled=ours)
+    pause = ConnectionStall(105.0, 106.0, stalled=ours)
     judgement = judged(datagrams=datagrams, pauses=(pause,))
     assert judgement.findings == ()
     assert any("stood still for 1.00 s" in one for one in judgement.remarks)
@@ -299,27 +310,29 @@ def test_without_datagrams_connections_tell_of_an_outage() -> None:
     judgement = judged(
         BLOCKED,
         closures=(closed(),),
-        pauses=(Pause(105.0, 108.0),),
-        fresh=Fresh(begun=90, failed=15),
+        pauses=(ConnectionStall(105.0, 108.0),),
+        fresh=NewConnections(begun=90, failed=15),
     )
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
     (finding,) = judgement.findings
     assert "1.40 s to 1.60 s" in finding.seen
-    assert finding.missed is not None
+    assert finding.missed_deadline is not None
     assert any("direction" in remark for remark in judgement.remarks)
 
 
 @pytest.mark.parametrize(
     ("datagrams", "words"),
     [
-        (Flow(answered=False), "no answer came to any"),
-        (Flow(answered=False, notice="ECONNREFUSED"), "ECONNREFUSED"),
-        (Flow(answered=False, asked=False), "of a version"),
-        (Flow(answered=False, refused="no more"), "no more"),
-        (Flow(answered=True), "no stream came"),
+        (DatagramObservations(answered=False), "no answer came to any"),
+        (DatagramObservations(answered=False, notice="ECONNREFUSED"), "ECONNREFUSED"),
+        (DatagramObservations(answered=False, asked=False), "of a version"),
+        (DatagramObservations(answered=False, refused="no more"), "no more"),
+        (DatagramObservations(answered=True), "no stream came"),
     ],
 )
-def test_why_datagrams_tell_nothing_is_said(datagrams: Flow, words: str) -> None:
+def test_why_datagrams_tell_nothing_is_said(
+    datagrams: DatagramObservations, words: str
+) -> None:
     """Without datagrams the rest is judged, and the remark says what is missing."""
     judgement = judged(datagrams=datagrams)
     assert judgement.findings == ()
@@ -330,13 +343,13 @@ def test_why_datagrams_tell_nothing_is_said(datagrams: Flow, words: str) -> None
 def test_other_start_of_the_server_is_told_as_what_it_is() -> None:
     """The outage around a restart is the server's; what follows from it is not told."""
     one = out(FORTH, 2.0)
-    restart = Restart(104.9, 107.0, ("aa" * 16, "bb" * 16), "draining")
+    restart = ServerRestart(104.9, 107.0, ("aa" * 16, "bb" * 16), "draining")
     judgement = judged(
         outages=(one,),
         datagrams=lost(one),
         restarts=(restart,),
         closures=(closed(2.0),),
-        pauses=(Pause(105.0, 105.2, "eof"),),
+        pauses=(ConnectionStall(105.0, 105.2, "eof"),),
     )
     assert found(judgement) == [("stream.restarted", None, Outcome.FAIL)]
     assert any("draining" in text for _, text in judgement.findings[0].evidence)
@@ -344,22 +357,28 @@ def test_other_start_of_the_server_is_told_as_what_it_is() -> None:
 
 def test_quick_restart_is_a_remark() -> None:
     """An instance that takes over in time is told, and passes."""
-    restart = Restart(105.0, 105.2, ("aa" * 16, "bb" * 16))
-    judgement = judged(restarts=(restart,), pauses=(Pause(105.0, 105.2, "eof"),))
+    restart = ServerRestart(105.0, 105.2, ("aa" * 16, "bb" * 16))
+    judgement = judged(
+        restarts=(restart,), pauses=(ConnectionStall(105.0, 105.2, "eof"),)
+    )
     assert judgement.findings == ()
     assert any("another start" in remark for remark in judgement.remarks)
 
 
 def test_end_that_hardly_sent_proves_nothing() -> None:
     """Less than a quarter of our own datagrams: no verdict about the network."""
-    datagrams = Flow(up=Counted(100), down=Counted(900), unsent=900)
+    datagrams = DatagramObservations(
+        up=LossCounts(100), down=LossCounts(900), unsent=900
+    )
     judgement = judged(datagrams=datagrams)
     assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
 
 
 def test_losses_are_remarks_of_their_way() -> None:
     """Lost, doubled and late ones are told by direction."""
-    datagrams = Flow(up=Counted(1000, lost=3, duplicated=2), down=Counted(1000, late=4))
+    datagrams = DatagramObservations(
+        up=LossCounts(1000, lost=3, duplicated=2), down=LossCounts(1000, late=4)
+    )
     remarks = " / ".join(judged(datagrams=datagrams).remarks)
     for words in (
         "3 of 1000 datagrams were lost, each by itself or a few in a row on the way to",
@@ -371,7 +390,7 @@ def test_losses_are_remarks_of_their_way() -> None:
 
 def test_connections_that_failed_by_this_end_are_said_not_to_count() -> None:
     """What this end could not even try is a remark, and no failure of the network."""
-    judgement = judged(fresh=Fresh(begun=150, void=50))
+    judgement = judged(fresh=NewConnections(begun=150, void=50))
     assert judgement.findings == ()
     (remark,) = judgement.remarks
     assert "50 of 200 new connections failed by this end itself" in remark
@@ -379,9 +398,9 @@ def test_connections_that_failed_by_this_end_are_said_not_to_count() -> None:
 
 def test_nothing_is_proven_where_neither_datagrams_nor_connections_can_tell() -> None:
     """Without datagrams, and with hardly a connection of this end's, nothing passes."""
-    judgement = judged(BLOCKED, fresh=Fresh(begun=20, void=180))
+    judgement = judged(BLOCKED, fresh=NewConnections(begun=20, void=180))
     assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
-    fresh = Fresh(begun=180, void=20, longest_void=0.4)
+    fresh = NewConnections(begun=180, void=20, longest_void=0.4)
     assert judged(BLOCKED, fresh=fresh).findings == ()
     fresh = replace(fresh, longest_void=1.4)
     assert found(judged(BLOCKED, fresh=fresh)) == [

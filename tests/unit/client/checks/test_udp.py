@@ -12,23 +12,23 @@ from netduet.client.checks.udp.judge_loss import GROSS
 from netduet.client.checks.udp.judge_sizes import vanished
 from netduet.client.checks.udp.results import (
     Burst,
-    Exchange,
-    Flow,
-    Knock,
+    DatagramFlow,
+    DatagramTrial,
     Sizes,
-    Trial,
     Udp,
+    UdpOpeningResult,
+    UdpResult,
 )
 from netduet.client.net.dial import Address
-from netduet.client.net.udp_socket import Notice
+from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.verdict import Judgement, Outcome, Side, Window
-from netduet.wire.messages import Failure
+from netduet.wire.messages import ErrorMessage
 from netduet.wire.udp_count import PLAIN, CountAnswer
 from tests.unit.client.far_end import NASTY, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
-KNOCK = Knock(1, welcome(), round_trip=0.0005, begin=1, end=2)
-LEFT = Knock(4, begin=1, end=4)
+KNOCK = UdpOpeningResult(1, welcome(), round_trip=0.0005, begin=1, end=2)
+LEFT = UdpOpeningResult(4, begin=1, end=4)
 
 
 def tally(**fields: int | None) -> CountAnswer:
@@ -43,18 +43,20 @@ def burst(**fields: object) -> Burst:
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
-def passing(size: int = 1472) -> Trial:
+def passing(size: int = 1472) -> DatagramTrial:
     """Return a trial whose first datagram was answered."""
-    return Trial(size, Flow(1, 1))
+    return DatagramTrial(size, DatagramFlow(1, 1))
 
 
-def trial(flow: Flow, beside: Flow | None = None, size: int = 1472) -> Trial:
+def trial(
+    flow: DatagramFlow, beside: DatagramFlow | None = None, size: int = 1472
+) -> DatagramTrial:
     """Return a trial that had to send many."""
-    return Trial(size, flow, beside or Flow(16, 16, 16, 16))
+    return DatagramTrial(size, flow, beside or DatagramFlow(16, 16, 16, 16))
 
 
-UP_GONE = trial(Flow(19, 0, 0, 0))
-DOWN_GONE = trial(Flow(19, 0, 19, 19))
+UP_GONE = trial(DatagramFlow(19, 0, 0, 0))
+DOWN_GONE = trial(DatagramFlow(19, 0, 19, 19))
 
 
 def sizes(**fields: object) -> Sizes:
@@ -63,9 +65,9 @@ def sizes(**fields: object) -> Sizes:
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
-def exchange(**fields: object) -> Exchange:
+def exchange(**fields: object) -> UdpResult:
     """Return an exchange that nothing befell, its fields changed as told."""
-    good = Exchange(THERE, welcome(), KNOCK, burst(), welcome().boot_id, sizes())
+    good = UdpResult(THERE, welcome(), KNOCK, burst(), welcome().boot_id, sizes())
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
@@ -120,37 +122,39 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
     [
         (LEFT, "udp.silent", None, "4 openings by datagram in 3.0 s, and no answer"),
         (
-            Knock(2, notices=(Notice("ECONNREFUSED", "192.0.2.2"),)),
+            UdpOpeningResult(2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),)),
             "udp.rejected",
             "server",
             "refused by ICMP (ECONNREFUSED, port unreachable), by the address itself",
         ),
         (
-            Knock(2, notices=(Notice("EHOSTUNREACH", "198.51.100.1"),)),
+            UdpOpeningResult(2, notices=(IcmpNotice("EHOSTUNREACH", "198.51.100.1"),)),
             "udp.rejected",
             "intermediary",
             "by 198.51.100.1, which is not the address asked",
         ),
         (
-            Knock(2, notices=(Notice("ECONNREFUSED"),)),
+            UdpOpeningResult(2, notices=(IcmpNotice("ECONNREFUSED"),)),
             "udp.rejected",
             "unknown",
             "this kernel does not say by whom",
         ),
         (
-            Knock(4, elsewhere="192.0.2.2:4711"),
+            UdpOpeningResult(4, elsewhere="192.0.2.2:4711"),
             "udp.misaddressed",
             None,
             "datagrams are answered from 192.0.2.2:4711 instead",
         ),
         (
-            Knock(2, error="EPERM"),
+            UdpOpeningResult(2, error="EPERM"),
             "udp.rejected",
             "client",
             "this host itself lets no datagram out: EPERM",
         ),
         (
-            Knock(1, foreign=b"\x1b[31m", notices=(Notice("ECONNREFUSED"),)),
+            UdpOpeningResult(
+                1, foreign=b"\x1b[31m", notices=(IcmpNotice("ECONNREFUSED"),)
+            ),
             "udp.stranger",
             None,
             r'is no netduet: "\x1b[31m"',
@@ -158,7 +162,7 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
     ],
 )
 def test_what_does_not_answer_is_told_for_what_it_is(
-    knock: Knock, failure: str, where: str | None, words: str
+    knock: UdpOpeningResult, failure: str, where: str | None, words: str
 ) -> None:
     """Refusal is told apart from silence, and whose it is where the kernel knows."""
     judgement = judged(knock=knock, burst=None, sizes=None)
@@ -169,10 +173,12 @@ def test_what_does_not_answer_is_told_for_what_it_is(
 def test_only_silence_can_be_excused() -> None:
     """A refusal was received: no stall explains it away."""
     silent = judged(knock=LEFT, burst=None, sizes=None)
-    refused = Knock(2, notices=(Notice("ECONNREFUSED", "192.0.2.2"),), begin=1, end=2)
+    refused = UdpOpeningResult(
+        2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),), begin=1, end=2
+    )
     rejected = judged(knock=refused, burst=None, sizes=None)
-    assert silent.findings[0].missed == Window(1, 4)
-    assert rejected.findings[0].missed is None
+    assert silent.findings[0].missed_deadline == Window(1, 4)
+    assert rejected.findings[0].missed_deadline is None
 
 
 def test_another_service_for_datagrams_is_a_failure() -> None:
@@ -203,7 +209,9 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         ),
         (
             {
-                "knock": Knock(1, refused=Failure(code="draining", message="no more")),
+                "knock": UdpOpeningResult(
+                    1, refused=ErrorMessage(code="draining", message="no more")
+                ),
             },
             "the server says: no more",
         ),
@@ -287,7 +295,7 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
                 "sizes": sizes(
                     mtu=1400,
                     whole=passing(1372),
-                    told=(Notice("EMSGSIZE", "198.51.100.1", 1400),),
+                    told=(IcmpNotice("EMSGSIZE", "198.51.100.1", 1400),),
                 )
             },
             (
@@ -296,7 +304,11 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
             ),
         ),
         (
-            {"sizes": sizes(whole=trial(Flow(19, 0, 0, 0), Flow(16, 2, 2, 2)))},
+            {
+                "sizes": sizes(
+                    whole=trial(DatagramFlow(19, 0, 0, 0), DatagramFlow(16, 2, 2, 2))
+                )
+            },
             (
                 "whether datagrams of 1472 bytes pass could not be told: none did, nor "
                 "enough small ones"
@@ -437,7 +449,7 @@ def test_loss_that_no_stall_explains_is_not_excused(
 ) -> None:
     """A stalled server loses questions in a row; no stall loses an answer unseen."""
     [finding] = judged(burst=burst(**fields)).findings
-    assert (finding.failure, finding.missed) == ("udp.loss", missed)
+    assert (finding.failure, finding.missed_deadline) == ("udp.loss", missed)
 
 
 @pytest.mark.parametrize(
@@ -469,7 +481,7 @@ def test_burst_without_a_tally_is_silence_behind_an_answer() -> None:
     """What was answered at first, and then no more, is told as that."""
     judgement = judged(burst=burst(tally=None, answered=90), again=None, sizes=None)
     [finding] = judgement.findings
-    assert (finding.failure, finding.missed) == ("udp.silent", Window(2, 3))
+    assert (finding.failure, finding.missed_deadline) == ("udp.silent", Window(2, 3))
     assert "300 more were sent, 90 of them answered, and then none" in finding.seen
     assert "up_lost" not in judgement.figures
 
@@ -492,17 +504,17 @@ def test_few_datagrams_are_no_verdict() -> None:
         (passing(), None),
         (UP_GONE, "path →"),
         (DOWN_GONE, "path ←"),
-        (trial(Flow(19, 1, 1, 1)), None),
-        (trial(Flow(19, 0, 0, 0), Flow(16, 8, 8, 8)), None),
-        (trial(Flow(19, 0, 0, 0), Flow(16, 12, 12, 12)), "path →"),
-        (trial(Flow(19, 0, 2, 2)), None),
-        (trial(Flow(19, 0, 9, 9)), "path ←"),
-        (trial(Flow(19, 0)), None),
-        (trial(Flow(19, 0, 0, 0), Flow(16, 16)), None),
+        (trial(DatagramFlow(19, 1, 1, 1)), None),
+        (trial(DatagramFlow(19, 0, 0, 0), DatagramFlow(16, 8, 8, 8)), None),
+        (trial(DatagramFlow(19, 0, 0, 0), DatagramFlow(16, 12, 12, 12)), "path →"),
+        (trial(DatagramFlow(19, 0, 2, 2)), None),
+        (trial(DatagramFlow(19, 0, 9, 9)), "path ←"),
+        (trial(DatagramFlow(19, 0)), None),
+        (trial(DatagramFlow(19, 0, 0, 0), DatagramFlow(16, 16)), None),
     ],
 )
 def test_size_vanishes_only_where_small_ones_pass(
-    one: Trial | None, where: str | None
+    one: DatagramTrial | None, where: str | None
 ) -> None:
     """A lossy way is no black hole: chance must be ruled out, on the way it is said of."""
     assert vanished(one) == where
@@ -544,7 +556,7 @@ def test_black_holes_of_both_ways_are_two_findings() -> None:
     """What passes up may vanish on the way back, at a size of its own."""
     both = sizes(
         whole=UP_GONE,
-        back=trial(Flow(19, 0, 19, 19), size=1372),
+        back=trial(DatagramFlow(19, 0, 19, 19), size=1372),
         up=1372,
         down=1272,
         fragments=None,
@@ -560,7 +572,7 @@ def test_black_holes_of_both_ways_are_two_findings() -> None:
 
 def test_link_that_refuses_a_size_is_told_by_this_kernel() -> None:
     """Where large ones did not even leave, the evidence says so."""
-    refused = trial(Flow(19, 0, 0, 0, 19, "ENOBUFS"))
+    refused = trial(DatagramFlow(19, 0, 0, 0, 19, "ENOBUFS"))
     [finding] = judged(sizes=sizes(whole=refused, up=1376, fragments=None)).findings
     assert "19 large ones did not even leave" in finding.evidence[0][1]
 
@@ -568,11 +580,13 @@ def test_link_that_refuses_a_size_is_told_by_this_kernel() -> None:
 @pytest.mark.parametrize(
     ("fragments", "where"),
     [
-        (trial(Flow(19, 0, 0, 0), size=4000), "path →"),
-        (trial(Flow(19, 0, 19, 19), size=4000), "path ←"),
+        (trial(DatagramFlow(19, 0, 0, 0), size=4000), "path →"),
+        (trial(DatagramFlow(19, 0, 19, 19), size=4000), "path ←"),
     ],
 )
-def test_fragments_that_vanish_are_a_failure(fragments: Trial, where: str) -> None:
+def test_fragments_that_vanish_are_a_failure(
+    fragments: DatagramTrial, where: str
+) -> None:
     """Whole datagrams pass and fragments do not: on the way on which they vanish."""
     judgement = judged(sizes=sizes(fragments=fragments))
     assert found(judgement) == [("udp.fragments", where)]
@@ -586,7 +600,7 @@ def test_fragments_that_are_as_long_as_what_vanishes_are_not_blamed() -> None:
         whole=UP_GONE,
         back=passing(1372),
         up=1372,
-        fragments=trial(Flow(19, 0, 0, 0), size=4000),
+        fragments=trial(DatagramFlow(19, 0, 0, 0), size=4000),
     )
     judgement = judged(sizes=hole)
     assert found(judgement) == [("udp.black_hole", "path →")]
@@ -595,7 +609,9 @@ def test_fragments_that_are_as_long_as_what_vanishes_are_not_blamed() -> None:
 
 def test_trial_that_the_kernel_refused_is_not_judged() -> None:
     """A size that never left is neither passed nor vanished."""
-    refused = Trial(1472, Flow(1, 0, kept=1, error="EMSGSIZE"), too_large=True)
+    refused = DatagramTrial(
+        1472, DatagramFlow(1, 0, kept=1, error="EMSGSIZE"), too_large=True
+    )
     judgement = judged(sizes=sizes(whole=refused, fragments=None))
     assert judgement.findings == ()
     assert judgement.figures["up_largest"] is None
@@ -615,7 +631,7 @@ def test_further_addresses_have_figures_of_their_own() -> None:
 
 def test_address_without_a_socket_is_skipped() -> None:
     """Where this host can send nothing at all nothing is judged; beside others, it is said."""
-    bad = Exchange(THERE, welcome(), detail="EMFILE: Too many open files")
+    bad = UdpResult(THERE, welcome(), detail="EMFILE: Too many open files")
     said = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
     assert judge(Udp((bad,), 0.02)).skipped == said
     beside = judge(Udp((bad, exchange()), 0.02))
@@ -624,10 +640,10 @@ def test_address_without_a_socket_is_skipped() -> None:
 
 def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
     """What a server calls itself is shown, and moves no cursor."""
-    knock = Knock(
+    knock = UdpOpeningResult(
         1,
         welcome(instance=NASTY, service=NASTY, boot_id="d" * 32),
-        Failure(code="x", message=NASTY),
+        ErrorMessage(code="x", message=NASTY),
     )
     tcp = welcome(instance=NASTY, service="mine")
     judgement = judged(tcp=tcp, knock=knock, again=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.checks.udp.received import Got, rows
+from netduet.client.checks.udp.received import ReceivedAnswers, rows
 from netduet.client.checks.udp.results import ROW
 from netduet.wire.udp_count import PLAIN, CountAnswer, CountFlag
 
@@ -19,9 +19,9 @@ def told(received: int, number: int) -> CountAnswer:
     return CountAnswer(1, 0, CountFlag.QUERY, received, 0, 0, number, 33)
 
 
-def got(*answers: CountAnswer, most: int = 1000) -> Got:
+def got(*answers: CountAnswer, most: int = 1000) -> ReceivedAnswers:
     """Return what is known when these have come."""
-    known = Got(most)
+    known = ReceivedAnswers(most)
     for one in answers:
         known.take(one)
     return known

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from netduet.client.net.dial import Cause
-from netduet.client.net.framed_connection import FIRST_BYTES, Conversation
-from netduet.client.net.handshake import Opening
+from netduet.client.net.framed_connection import FIRST_BYTES, FramedConnection
+from netduet.client.net.handshake import Handshake
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
-from netduet.wire.messages import Failure, encode
+from netduet.wire.messages import ErrorMessage, encode
 from netduet.wire.state_machine import State
 from tests.integration.peer import reset
 from tests.integration.running import PATIENCE, until
@@ -26,8 +26,8 @@ BRIEF = 0.05
 async def opened(
     script: Script,
     patience: float = PATIENCE,
-    before: Callable[[Conversation], bool] = lambda _: True,
-) -> Opening:
+    before: Callable[[FramedConnection], bool] = lambda _: True,
+) -> Handshake:
     """Open, once something is so before; return what came of it."""
     async with meeting(script) as conversation:
         await until(lambda: before(conversation))
@@ -45,7 +45,7 @@ def says(data: bytes) -> Script:
     return script
 
 
-def ended(conversation: Conversation) -> bool:
+def ended(conversation: FramedConnection) -> bool:
     """Tell whether the far end's end of stream has been read."""
     return conversation.connection.state is State.CLOSED
 
@@ -154,7 +154,7 @@ async def test_silence_ends_with_patience() -> None:
 
 async def test_refusal_is_heard() -> None:
     """A server's ERROR frame is kept with its code and its words."""
-    failure = Failure(code="draining", message="going")
+    failure = ErrorMessage(code="draining", message="going")
     opening = await opened(says(MAGIC + serialize(Kind.ERROR, encode(failure))))
     assert opening.refused == failure
 

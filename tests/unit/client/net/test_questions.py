@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from netduet.wire.frames import ANSWER, Kind, serialize
-from netduet.wire.messages import Failure, LedgerAnswer, encode
+from netduet.wire.messages import ErrorMessage, LedgerAnswer, encode
 from tests.integration.peer import reset
 from tests.integration.running import PATIENCE, until
 from tests.unit.client.far_end import (
@@ -83,7 +83,9 @@ def asked_then(then: Callable[[Taken], object]) -> Script:
         (
             asked_then(
                 lambda taken: taken.sock.sendall(
-                    serialize(Kind.ERROR, encode(Failure(code="idle", message="late")))
+                    serialize(
+                        Kind.ERROR, encode(ErrorMessage(code="idle", message="late"))
+                    )
                 )
             ),
             PATIENCE,

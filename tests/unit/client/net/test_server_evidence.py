@@ -7,11 +7,16 @@ import time
 
 import pytest
 
-from netduet.client.checks.base import Patience
+from netduet.client.checks.base import Timeouts
 from netduet.client.net.dial import Address
-from netduet.client.net.server_evidence import TRIES, fares, ledger_entry, present_view
-from netduet.client.results.instance import Whereabouts
-from netduet.client.results.verdict import Fares
+from netduet.client.net.server_evidence import (
+    TRIES,
+    ledger_entry,
+    present_view,
+    server_health,
+)
+from netduet.client.results.instance import Instance
+from netduet.client.results.verdict import ServerHealth
 from netduet.wire.frames import ANSWER, Kind, serialize
 from netduet.wire.messages import (
     Inspection,
@@ -33,8 +38,8 @@ from tests.unit.client.far_end import (
     welcomes,
 )
 
-PATIENT = Patience(PATIENCE, PATIENCE, PATIENCE)
-BRIEF = Patience(PATIENCE, PATIENCE, 0.05)
+PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+BRIEF = Timeouts(PATIENCE, PATIENCE, 0.05)
 
 AGE = 7.0
 """Seconds since the window began that a server is asked about."""
@@ -183,11 +188,11 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
 @pytest.mark.parametrize(
     ("scripts", "expected"),
     [
-        ([faring(2.0, None)], Fares(Whereabouts("here", "n1", "z"), 10.0, 2.0)),
-        ([faring(2.0, 3.0)], Fares(Whereabouts("here", "n1", "z"), 10.0, 3.0)),
+        ([faring(2.0, None)], ServerHealth(Instance("here", "n1", "z"), 10.0, 2.0)),
+        ([faring(2.0, 3.0)], ServerHealth(Instance("here", "n1", "z"), 10.0, 3.0)),
         (
             [faring(1.0, 0.0), plain, faring(4.0, 0.0, NASTY)],
-            Fares(Whereabouts(r"\x1b[31mred\n\u202egnp", "n1", "z"), 10.0, 4.0),
+            ServerHealth(Instance(r"\x1b[31mred\n\u202egnp", "n1", "z"), 10.0, 4.0),
         ),
         ([plain], None),
         ([welcomes], None),  # it does not offer to be inspected
@@ -195,12 +200,14 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
     ],
 )
 async def test_worst_off_of_the_servers_tells_how_it_fares(
-    scripts: list[Script], expected: Fares | None
+    scripts: list[Script], expected: ServerHealth | None
 ) -> None:
     """Stalled or throttled, the longer counts; who does not say is passed over."""
     async with FarEnd(*scripts) as far:
         assert (
-            await fares([far.address] * len(scripts), PATIENT, time.monotonic() - AGE)
+            await server_health(
+                [far.address] * len(scripts), PATIENT, time.monotonic() - AGE
+            )
             == expected
         )
 

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from netduet.client.net.dial import Address
-from netduet.client.net.udp_socket import Datagrams, Notice, extended_error
+from netduet.client.net.udp_socket import IcmpNotice, UdpSocket, extended_error
 from tests.integration.running import PATIENCE
 
 HOSTS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
@@ -35,7 +35,7 @@ def towards(sock: socket.socket) -> Address:
 @pytest.mark.parametrize(("family", "host"), HOSTS)
 def test_datagrams_go_and_come(family: socket.AddressFamily, host: str) -> None:
     """What is sent arrives, and what is answered is waited for."""
-    with peer(family, host) as far, Datagrams(towards(far)) as sock:
+    with peer(family, host) as far, UdpSocket(towards(far)) as sock:
         assert sock.send(b"question") == ""
         data, source = far.recvfrom(100)
         far.sendto(b"answer", source)
@@ -48,23 +48,23 @@ def test_refusal_names_whoever_sent_it(family: socket.AddressFamily, host: str) 
     """The error queue tells the ICMP error and its sender; the next one still leaves."""
     with peer(family, host) as far:
         address = towards(far)
-    with Datagrams(address) as sock:
+    with UdpSocket(address) as sock:
         assert [sock.send(b"1"), sock.send(b"2")] == ["", ""]
         assert sock.wait(PATIENCE) == []
         kind, code = (1, 4) if ":" in host else (3, 3)  # port unreachable
-        assert set(sock.notices) == {Notice("ECONNREFUSED", host, 0, kind, code)}
+        assert set(sock.notices) == {IcmpNotice("ECONNREFUSED", host, 0, kind, code)}
 
 
 def test_waiting_ends_without_an_answer() -> None:
     """Silence is an empty list."""
-    with peer(*HOSTS[0]) as far, Datagrams(towards(far)) as sock:
+    with peer(*HOSTS[0]) as far, UdpSocket(towards(far)) as sock:
         assert sock.wait(0.001) == []
 
 
 def test_own_buffer_that_overflows_is_counted() -> None:
     """What this end had no room for is exactly what did not come out of its buffer."""
     count = 5000
-    with peer(*HOSTS[0]) as far, Datagrams(towards(far)) as sock:
+    with peer(*HOSTS[0]) as far, UdpSocket(towards(far)) as sock:
         sock.send(b"")
         _, source = far.recvfrom(1)
         for _ in range(count):
@@ -83,7 +83,7 @@ def test_too_large_a_datagram_is_refused_and_told(
     family: socket.AddressFamily, host: str
 ) -> None:
     """What can never be sent has the error's name, and is no word of anybody else."""
-    with peer(family, host) as far, Datagrams(towards(far)) as sock:
+    with peer(family, host) as far, UdpSocket(towards(far)) as sock:
         sock.fragment(allowed=False)
         assert sock.send(bytes(65_536)) == "EMSGSIZE"
         assert sock.notices == []
@@ -92,7 +92,7 @@ def test_too_large_a_datagram_is_refused_and_told(
 @pytest.mark.parametrize(("family", "host"), HOSTS)
 def test_mtu_of_loopback_is_known(family: socket.AddressFamily, host: str) -> None:
     """The kernel's path MTU and the interface's are the same where nothing is between."""
-    with peer(family, host) as far, Datagrams(towards(far)) as sock:
+    with peer(family, host) as far, UdpSocket(towards(far)) as sock:
         assert sock.mtu is not None
         assert sock.interface_mtu == sock.mtu
         far.setblocking(False)

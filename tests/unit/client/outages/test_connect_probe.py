@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.outages.connect_probe import Closures, Tick
-from netduet.client.outages.events import Closure, Event, Pause
-from netduet.client.outages.keepalive_probe import Pauses
+from netduet.client.outages.connect_probe import ConnectFailureTracker, Tick
+from netduet.client.outages.events import ConnectFailureRun, ConnectionStall, Event
+from netduet.client.outages.keepalive_probe import StallDetector
 
 
-def closures(pattern: str, *, finish: bool = True) -> tuple[list[Event], Closures]:
+def closures(
+    pattern: str, *, finish: bool = True
+) -> tuple[list[Event], ConnectFailureTracker]:
     """Return what is told of ticks each 0.1 s: ``+`` works, ``-`` not, ``?`` is void."""
     told: list[Event] = []
-    found = Closures(told.append)
+    found = ConnectFailureTracker(told.append)
     for at, one in enumerate(pattern):
         why = "" if one == "+" else "out"
         found.take(Tick(at / 10, at / 10 + 0.8, why, one == "?"))
@@ -30,20 +32,20 @@ def test_few_failures_are_no_closure(pattern: str) -> None:
 def test_fewer_failures_are_told_where_that_is_asked_for() -> None:
     """A run of two is told when it is over, and is still none that stands."""
     told: list[Event] = []
-    found = Closures(told.append)
+    found = ConnectFailureTracker(told.append)
     found.least = 2
     for at, why in enumerate(["", "out", "out", ""]):
         assert found.standing is None
         found.take(Tick(at, at + 0.5, why, turned_away=at == 2))
     (one,) = told
-    assert isinstance(one, Closure)
+    assert isinstance(one, ConnectFailureRun)
     assert (one.failed, one.turned_away) == (2, True)
 
 
 def test_closure_is_bounded_from_both_sides() -> None:
     """It is told when one works again, between the begins around it."""
     told, found = closures("++---?-+++", finish=False)
-    assert told == [Closure(0.2, pytest.approx(0.7), 0.1, 0.6, 4, "out")]
+    assert told == [ConnectFailureRun(0.2, pytest.approx(0.7), 0.1, 0.6, 4, "out")]
     assert (found.begun, found.failed, found.void) == (9, 4, 1)
 
 
@@ -56,7 +58,7 @@ def test_longest_time_that_proves_nothing_is_known() -> None:
 def test_closure_that_has_not_ended_is_told_as_such() -> None:
     """At the end, a run that goes on is told."""
     (one,) = closures("++----")[0]
-    assert isinstance(one, Closure)
+    assert isinstance(one, ConnectFailureRun)
     assert (one.failed, one.ended, one.last) == (4, False, 0.5)
 
 
@@ -66,7 +68,7 @@ def pauses(delays: dict[int, float], count: int = 60) -> list[Event]:
     Answers come in the order of the questions, as TCP has it.
     """
     told: list[Event] = []
-    found = Pauses(told.append)
+    found = StallDetector(told.append)
     sent = [number * 0.05 for number in range(count)]
     answered, latest = [], 0.0
     for number, at in enumerate(sent):
@@ -91,7 +93,7 @@ def test_connection_that_answers_has_no_pause() -> None:
 def test_pause_lasts_from_the_oldest_question_to_its_answer() -> None:
     """Those behind it, late for the same reason, belong to the same pause."""
     (one,) = pauses({20: 1.5})
-    assert one == Pause(pytest.approx(1.0), pytest.approx(2.5))
+    assert one == ConnectionStall(pytest.approx(1.0), pytest.approx(2.5))
 
 
 def test_pauses_apart_are_told_apart() -> None:
@@ -106,19 +108,19 @@ def test_pauses_apart_are_told_apart() -> None:
 def test_connection_that_breaks_is_told() -> None:
     """How it ended is told, and since when nothing had been answered."""
     told: list[Event] = []
-    found = Pauses(told.append)
+    found = StallDetector(told.append)
     found.ask(1.0)
     found.take(1, 1.01)
     found.ask(2.0)
     found.end(2.1, "reset")
-    assert told == [Pause(2.0, 2.1, "reset")]
+    assert told == [ConnectionStall(2.0, 2.1, "reset")]
     assert found.waiting == 0
 
 
 def test_pause_that_has_not_ended_is_told_as_such() -> None:
     """A question without an answer in the end, for long, is a pause that goes on."""
     told: list[Event] = []
-    found = Pauses(told.append)
+    found = StallDetector(told.append)
     found.ask(1.0)
     found.end(2.0)
-    assert told == [Pause(1.0, 2.0, ended=False)]
+    assert told == [ConnectionStall(1.0, 2.0, ended=False)]

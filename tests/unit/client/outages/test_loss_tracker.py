@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netduet.client.outages.events import Outage, Restart
-from netduet.client.outages.loss_tracker import Offset, Picture
-from netduet.wire.sequence import Gaps
-from netduet.wire.udp_stream import GAPS, Told
+from netduet.client.outages.events import LossRun, ServerRestart
+from netduet.client.outages.loss_tracker import ClockOffset, LossTracker
+from netduet.wire.sequence import SequenceGaps
+from netduet.wire.udp_stream import GAPS, StreamStatus
 
 PERIOD = 0.02
 DELAY = 0.004
@@ -22,7 +22,7 @@ class Network:
 
     def __init__(self) -> None:
         """Begin at 100 s."""
-        self.picture = Picture(PERIOD)
+        self.picture = LossTracker(PERIOD)
         self.picture.booted("a")
         self.now = 100.0
         self.dropped: int | None = 0
@@ -32,7 +32,7 @@ class Network:
     def server(self, run: int = 1) -> None:
         """Have the server begin its stream anew."""
         self.run, self.begin, self.number = run, self.now, 0
-        self.arrived = Gaps()
+        self.arrived = SequenceGaps()
 
     def tick(
         self,
@@ -62,10 +62,10 @@ class Network:
         for _ in range(count):
             self.tick(**how)
 
-    def telling(self) -> Told:
+    def telling(self) -> StreamStatus:
         """Return what the server sends now."""
         arrived = self.arrived
-        return Told(
+        return StreamStatus(
             7,
             self.run,
             self.number,
@@ -86,9 +86,9 @@ class Network:
         return self.events
 
     @property
-    def outages(self) -> list[Outage]:
+    def outages(self) -> list[LossRun]:
         """The outages, in the order of their begin."""
-        found = [one for one in self.finish() if isinstance(one, Outage)]
+        found = [one for one in self.finish() if isinstance(one, LossRun)]
         return sorted(found, key=lambda one: one.begin)
 
 
@@ -317,7 +317,7 @@ def test_restart_is_told_with_what_was_lost_meanwhile() -> None:
     network.server(run=2)
     network.ticks(100)
     events = network.finish()
-    (restart,) = [one for one in events if isinstance(one, Restart)]
+    (restart,) = [one for one in events if isinstance(one, ServerRestart)]
     assert restart.boots == ("a", "b")
     assert restart.end - restart.begin == pytest.approx(51 * PERIOD, abs=0.001)
     assert network.picture.up.lost == 50
@@ -333,12 +333,12 @@ def test_old_streams_datagram_does_not_count_as_new() -> None:
     network.ticks(50)
     network.picture.take(stale, network.now)
     network.ticks(60)
-    assert [type(one) for one in network.finish()] == [Restart]
+    assert [type(one) for one in network.finish()] == [ServerRestart]
 
 
 def test_offset_forgets_and_drift_does_not_add_up() -> None:
     """The quickest of the last minute counts: a clock that drifts is followed."""
-    offset = Offset()
+    offset = ClockOffset()
     for second in range(1000):
         offset.take(float(second), THEIRS + second * 1.0001)
     assert offset.value == pytest.approx(THEIRS + 999 * 0.0001, abs=0.0065)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from netduet.client.outages.socket_drops import Drops
+from netduet.client.outages.socket_drops import SocketDrops
 
 
 def test_growth_belongs_to_all_the_time_since_the_reading_before() -> None:
     """When exactly it was nobody knows: all times that touch it may have had it."""
-    drops = Drops()
+    drops = SocketDrops()
     for total, at in ((7, 1.0), (7, 2.0), (12, 3.0), (12, 4.0)):
         drops.read(total, at)
     assert drops.between(2.9, 3.5) == 5
@@ -18,7 +18,7 @@ def test_growth_belongs_to_all_the_time_since_the_reading_before() -> None:
 
 def test_first_reading_is_no_growth() -> None:
     """What was counted before is none of ours; nor is another socket's counter."""
-    drops = Drops()
+    drops = SocketDrops()
     drops.read(1000, 1.0)
     drops.read(None, 2.0)
     drops.read(1001, 3.0)

@@ -12,20 +12,20 @@ import pytest
 from netduet import __version__
 from netduet.client.failures import CATALOGUE
 from netduet.client.report.json_report import document
-from netduet.client.results.instance import UNSAID, Whereabouts
+from netduet.client.results.instance import UNSAID, Instance
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
+    CheckResult,
     Figures,
     Finding,
     Judgement,
-    Result,
     Side,
     Starvation,
     Verdict,
     Window,
     conclude,
-    following,
     result,
+    skipped_because_of,
 )
 
 SCHEMA = json.loads((Path(__file__).parents[4] / "docs/report.schema.json").read_text())
@@ -39,7 +39,7 @@ REFUSED = Finding(
 )
 
 
-def done(check: str, *findings: Finding, **fields: Any) -> Result:
+def done(check: str, *findings: Finding, **fields: Any) -> CheckResult:
     """Return the result of a check that found these, while it starved."""
     judgement = Judgement("came to", findings, **fields)
     return result(
@@ -49,17 +49,18 @@ def done(check: str, *findings: Finding, **fields: Any) -> Result:
 
 PASSED = conclude("a:1", [done("name", remarks=("odd",), figures={"n": 1.5})])
 FAILED = conclude(
-    "b:1", [done("name"), done("reach", REFUSED), following("path", "?", "reach")]
+    "b:1",
+    [done("name"), done("reach", REFUSED), skipped_because_of("path", "?", "reach")],
 )
 SKIPPED = conclude("c:1", [done("reach", skipped="no route", blocks=True)])
 LATE = conclude(
-    "d:1", [done("name", Finding("name.timeout", "s", missed=Window(0, 1)))]
+    "d:1", [done("name", Finding("name.timeout", "s", missed_deadline=Window(0, 1)))]
 )
 STOPPED = conclude("e:1", [], interrupted=True)
 
 
 def read(
-    *verdicts: Verdict, starvation: Starvation = CALM, asker: Whereabouts = UNSAID
+    *verdicts: Verdict, starvation: Starvation = CALM, asker: Instance = UNSAID
 ) -> dict[str, Any]:
     """Return the document, which its schema accepts."""
     text = document(verdicts, starvation, asker)
@@ -191,7 +192,7 @@ def test_probe_tells_how_it_fared(throttled: float | None) -> None:
     report = read(
         PASSED,
         starvation=Starvation(2, 0.12345678, throttled, 1024, 2048, 4096),
-        asker=Whereabouts("web-2", "node-1"),
+        asker=Instance("web-2", "node-1"),
     )
     assert report["probe"] == {
         "instance": "web-2",

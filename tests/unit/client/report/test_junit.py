@@ -6,27 +6,27 @@ from xml.etree import ElementTree as ET
 
 from netduet.client.report.junit import document
 from netduet.client.results.verdict import (
+    CheckResult,
     Finding,
     Judgement,
-    Result,
     Side,
     Window,
     conclude,
-    following,
     result,
+    skipped_because_of,
 )
 
 REFUSED = Finding("reach.refused", "it refused", ((Side.CLIENT, "ECONNREFUSED <&>"),))
-LATE = Finding("identity.silent", "no answer", missed=Window(0.0, 1.0))
+LATE = Finding("identity.silent", "no answer", missed_deadline=Window(0.0, 1.0))
 
 
-def done(check: str, *findings: Finding, stalled: float = 0.0) -> Result:
+def done(check: str, *findings: Finding, stalled: float = 0.0) -> CheckResult:
     """Return the result of a check that took a second and a half."""
     judgement = Judgement("came to", findings, ("a remark",))
     return result(check, f"Is {check} well?", judgement, 1.5, lambda *_: stalled)
 
 
-def suite(*results: Result, interrupted: bool = False) -> ET.Element:
+def suite(*results: CheckResult, interrupted: bool = False) -> ET.Element:
     """Return the one suite of a document, read back."""
     verdict = conclude("server:80", results, interrupted=interrupted)
     root = ET.fromstring(document([verdict]))
@@ -40,7 +40,7 @@ def test_suite_counts_what_came_of_its_checks() -> None:
         done("name"),
         done("reach", REFUSED),
         done("identity", LATE, stalled=1.0),
-        following("path", "?", "identity"),
+        skipped_because_of("path", "?", "identity"),
     )
     counted = {key: told.get(key) for key in ("tests", "failures", "errors", "skipped")}
     assert counted == {"tests": "4", "failures": "1", "errors": "1", "skipped": "1"}
@@ -83,7 +83,7 @@ def test_interrupted_suite_is_in_error() -> None:
 
 def test_skip_without_a_finding_says_why() -> None:
     """A check that was skipped tells what it follows from."""
-    [case] = suite(following("path", "?", "identity"))
+    [case] = suite(skipped_because_of("path", "?", "identity"))
     skipped = case.find("skipped")
     assert skipped is not None
     assert "identity" in str(skipped.get("message"))

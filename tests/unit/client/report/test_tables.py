@@ -8,18 +8,18 @@ from netduet.client.report.tables import matrix, tables, truths
 from netduet.client.report.text import plain
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
+    CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Result,
     Verdict,
     conclude,
-    following,
     result,
+    skipped_because_of,
 )
 
 
-def done(check: str, *findings: Finding, **figures: int | str) -> Result:
+def done(check: str, *findings: Finding, **figures: int | str) -> CheckResult:
     """Return the result of a check."""
     judgement = Judgement("s", findings, figures=dict(figures))
     return result(check, "?", judgement, 0.1, lambda *_: 0.0)
@@ -39,7 +39,7 @@ GONE = conclude(
     [
         done("name"),
         done("reach", Finding("reach.timeout", "s", outcome=Outcome.INCONCLUSIVE)),
-        following("udp", "?", "reach"),
+        skipped_because_of("udp", "?", "reach"),
     ],
 )
 LONG = conclude(

@@ -11,14 +11,14 @@ from netduet.client.report import text
 from netduet.client.report.text import WIDTH, plain
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
+    CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Result,
     Side,
     conclude,
-    following,
     result,
+    skipped_because_of,
 )
 
 REFUSED = Finding(
@@ -28,13 +28,13 @@ REFUSED = Finding(
 )
 
 
-def done(check: str, *findings: Finding, remarks: tuple[str, ...] = ()) -> Result:
+def done(check: str, *findings: Finding, remarks: tuple[str, ...] = ()) -> CheckResult:
     """Return the result of a check that found these."""
     judgement = Judgement("what it came to", findings, remarks)
     return result(check, "What is asked?", judgement, 0.1, lambda *_: 0.0)
 
 
-def verdict(*results: Result, interrupted: bool = False) -> list[str]:
+def verdict(*results: CheckResult, interrupted: bool = False) -> list[str]:
     """Return the verdict over these results as plain lines."""
     concluded = conclude("server:80", results, interrupted=interrupted)
     return [plain(line) for line in text.verdict(concluded)]
@@ -43,7 +43,7 @@ def verdict(*results: Result, interrupted: bool = False) -> list[str]:
 def test_failure_is_told_from_the_root_to_the_next_step() -> None:
     """The verdict says in order what, what was seen by whom, where, why, and what to do."""
     told = verdict(
-        done("name"), done("reach", REFUSED), following("path", "?", "reach")
+        done("name"), done("reach", REFUSED), skipped_because_of("path", "?", "reach")
     )
     assert (
         "\n".join(told)
@@ -90,7 +90,7 @@ FAIL: the connection is refused (reach.refused)
     ],
 )
 def test_verdict_is_one_sentence(
-    results: list[Result], interrupted: bool, sentence: str
+    results: list[CheckResult], interrupted: bool, sentence: str
 ) -> None:
     """Below an empty line the outcome comes first, then what it means."""
     assert verdict(*results, interrupted=interrupted)[:2] == ["", sentence]
@@ -103,7 +103,7 @@ def test_verdict_that_passed_says_no_more() -> None:
 
 @pytest.mark.parametrize("results", [(done("name"),), (done("reach", REFUSED),)])
 def test_verdict_says_who_asked_where_that_is_known(
-    results: tuple[Result, ...],
+    results: tuple[CheckResult, ...],
 ) -> None:
     """Whatever it is, it stands for the node that it was asked from."""
     one = conclude("server:80", results)
@@ -170,7 +170,7 @@ def test_interrupted_run_says_how_to_go_on(path: str, trouble: str, said: str) -
 
 def test_result_of_an_interrupted_run_is_told_with_its_time() -> None:
     """Nobody takes what was measured before for what is so now."""
-    one = Result("udp", "?", Outcome.PASS, "s", earlier="2026-01-02T03:04:05Z")
+    one = CheckResult("udp", "?", Outcome.PASS, "s", earlier="2026-01-02T03:04:05Z")
     [_, note] = [plain(line) for line in text.result(one)]
     assert note.strip() == "note: from an interrupted run, 2026-01-02T03:04:05Z"
 
@@ -180,7 +180,7 @@ def test_result_is_a_line_with_outcome_check_and_summary() -> None:
     lines = [
         *text.result(done("name")),
         *text.result(done("reach", REFUSED)),
-        *text.result(following("identity", "?", "reach")),
+        *text.result(skipped_because_of("identity", "?", "reach")),
     ]
     assert [plain(line) for line in lines] == [
         "  PASS         name      what it came to",
@@ -191,13 +191,13 @@ def test_result_is_a_line_with_outcome_check_and_summary() -> None:
 
 def test_check_without_a_summary_shows_its_question() -> None:
     """A line never ends where its text should be."""
-    one = Result("name", "What is asked?", Outcome.PASS, "")
+    one = CheckResult("name", "What is asked?", Outcome.PASS, "")
     assert plain(next(text.result(one))) == "  PASS         name      What is asked?"
 
 
 def test_long_summary_and_remarks_stay_in_their_column() -> None:
     """What does not fit a line goes on below its own beginning."""
-    one = Result("name", "?", Outcome.PASS, "word " * 20, remarks=("note " * 20,))
+    one = CheckResult("name", "?", Outcome.PASS, "word " * 20, remarks=("note " * 20,))
     lines = [plain(line) for line in text.result(one)]
     assert len(lines) == 4
     assert lines[1].startswith(" " * 25 + "word")

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.results.expectation import Truth, truth
+from netduet.client.results.expectation import ExpectationResult, compare_expectation
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
+    CheckResult,
     Figures,
     Finding,
     Judgement,
     Outcome,
-    Result,
     conclude,
-    following,
     result,
+    skipped_because_of,
 )
 
 
-def done(check: str, *findings: Finding, figures: Figures | None = None) -> Result:
+def done(check: str, *findings: Finding, figures: Figures | None = None) -> CheckResult:
     """Return the result of a check."""
     judgement = Judgement("s", findings, figures=figures or {})
     return result(check, "?", judgement, 0.1, lambda *_: 0.0)
 
 
-def isolation(found: str, how: str, *findings: Finding) -> Result:
+def isolation(found: str, how: str, *findings: Finding) -> CheckResult:
     """Return the result of isolation with these figures."""
     return done("isolation", *findings, figures={"found": found, "how": how})
 
@@ -46,7 +46,7 @@ LOSS = Finding("udp.loss", "s")
             Expect.OPEN,
             [
                 done("name", Finding("name.not_found", "s")),
-                following("reach", "?", "name"),
+                skipped_because_of("reach", "?", "name"),
             ],
             "unknown",
             "name.not_found",
@@ -78,14 +78,16 @@ LOSS = Finding("udp.loss", "s")
     ],
 )
 def test_row_says_what_was_found_and_whether_it_holds(
-    expect: Expect, results: list[Result], found: str, how: str, holds: bool | None
+    expect: Expect, results: list[CheckResult], found: str, how: str, holds: bool | None
 ) -> None:
     """It holds when the verdict is a pass; how it fell short is said in a word."""
-    row = truth(conclude("db:1", results, expected=expect))
+    row = compare_expectation(conclude("db:1", results, expected=expect))
     assert (row.found, row.how, row.holds) == (found, how, holds)
 
 
 def test_target_that_was_interrupted_is_told_so() -> None:
     """Nothing is claimed about a target whose checks were still to come."""
     verdict = conclude("db:1", [], interrupted=True, missing=["name"])
-    assert truth(verdict) == Truth("db:1", Expect.OPEN, "unknown", "interrupted", None)
+    assert compare_expectation(verdict) == ExpectationResult(
+        "db:1", Expect.OPEN, "unknown", "interrupted", None
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.results.instance import LONGEST, UNSAID, named, whereabouts
+from netduet.client.results.instance import LONGEST, UNSAID, instance_named, instance_of
 from tests.unit.client.far_end import NASTY, welcome
 
 
@@ -26,13 +26,13 @@ def test_only_what_was_said_is_told(
     node: str, zone: str, said: str, brief: str, place: str
 ) -> None:
     """No word stands for a node or a zone that nobody named."""
-    who = whereabouts(welcome(instance="web-2", node=node, zone=zone))
+    who = instance_of(welcome(instance="web-2", node=node, zone=zone))
     assert (str(who), who.brief, who.place) == (said, brief, place)
 
 
 def test_names_of_a_stranger_are_safe_and_short() -> None:
     """A far end may call itself anything."""
-    who = named(NASTY, NASTY, "z" * 1000)
+    who = instance_named(NASTY, NASTY, "z" * 1000)
     assert str(who).isprintable()
     assert who.zone == "z" * LONGEST
     assert str(UNSAID) == ""

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.results.instance import Whereabouts
+from netduet.client.results.instance import Instance
 from netduet.client.results.verdict import (
-    Fares,
+    CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Result,
+    ServerHealth,
     Side,
     Verdict,
     Window,
     conclude,
     exit_status,
-    following,
     result,
-    weigh,
+    skipped_because_of,
+    weigh_starvation,
 )
 
 PASS, FAIL, SKIP, INCONCLUSIVE = Outcome
 
-LATE = Finding("reach.timeout", "silence", missed=Window(10.0, 14.0))
+LATE = Finding("reach.timeout", "silence", missed_deadline=Window(10.0, 14.0))
 WRONG = Finding("reach.refused", "refused")
 
 
@@ -39,11 +39,11 @@ def always(begin: float, end: float) -> float:
 
 def done(
     check: str, outcome: Outcome, *, blocks: bool = False, follows: str | None = None
-) -> Result:
+) -> CheckResult:
     """Return a result with the finding that its outcome needs."""
     found = outcome in (FAIL, INCONCLUSIVE)
     findings = (Finding(f"{check}.x", check, outcome=outcome),) if found else ()
-    return Result(
+    return CheckResult(
         check, "?", outcome, "", findings=findings, blocks=blocks, follows=follows
     )
 
@@ -59,7 +59,7 @@ def test_lateness_is_excused_when_stalls_fill_half_of_the_deadline(
     stalled: float, outcome: Outcome
 ) -> None:
     """A missed deadline proves nothing when this client did not run for half of it."""
-    assert weigh(LATE, lambda *_: stalled).outcome is outcome
+    assert weigh_starvation(LATE, lambda *_: stalled).outcome is outcome
 
 
 def test_stalls_are_looked_for_in_the_deadline_alone() -> None:
@@ -70,13 +70,13 @@ def test_stalls_are_looked_for_in_the_deadline_alone() -> None:
         asked.append((begin, end))
         return 0.0
 
-    weigh(LATE, stalled)
+    weigh_starvation(LATE, stalled)
     assert asked == [(10.0, 14.0)]
 
 
 def test_excuse_is_added_to_the_evidence() -> None:
     """Whoever reads the finding is told that the client itself did not run, and how long."""
-    [said] = weigh(LATE, always).evidence
+    [said] = weigh_starvation(LATE, always).evidence
     assert said == (
         Side.CLIENT,
         (
@@ -88,13 +88,13 @@ def test_excuse_is_added_to_the_evidence() -> None:
 
 def test_what_was_seen_is_not_excused() -> None:
     """A refusal is a fact, however badly the client fared."""
-    assert weigh(WRONG, always) is WRONG
+    assert weigh_starvation(WRONG, always) is WRONG
 
 
 def test_deadline_of_no_length_is_not_excused() -> None:
     """Where nothing was waited for, no stall can be the reason."""
-    finding = Finding("reach.timeout", "silence", missed=Window(10.0, 10.0))
-    assert weigh(finding, always).outcome is FAIL
+    finding = Finding("reach.timeout", "silence", missed_deadline=Window(10.0, 10.0))
+    assert weigh_starvation(finding, always).outcome is FAIL
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def test_server_that_was_starved_excuses_lateness_too(
     lost: float, outcome: Outcome
 ) -> None:
     """What the server says of its own starvation counts like ours, and is told."""
-    weighed = weigh(LATE, never, Fares(Whereabouts("there", "node-1", "b"), 10.0, lost))
+    weighed = weigh_starvation(
+        LATE, never, ServerHealth(Instance("there", "node-1", "b"), 10.0, lost)
+    )
     assert weighed.outcome is outcome
     said = (
         f"instance there on node-1 in b itself could not run for {lost:.1f} s of its last 10.0 s: "
@@ -116,7 +118,10 @@ def test_server_that_was_starved_excuses_lateness_too(
 
 def test_server_that_was_starved_does_not_excuse_what_was_seen() -> None:
     """A refusal is a fact, however badly the server fared."""
-    assert weigh(WRONG, never, Fares(Whereabouts("there"), 10.0, 10.0)) is WRONG
+    assert (
+        weigh_starvation(WRONG, never, ServerHealth(Instance("there"), 10.0, 10.0))
+        is WRONG
+    )
 
 
 # What a check comes to
@@ -146,14 +151,14 @@ def test_result_keeps_what_was_judged() -> None:
     judgement = Judgement(
         "s", remarks=("r",), figures={"n": 1}, skipped="why", blocks=True
     )
-    assert result("reach", "?", judgement, 1.5, never) == Result(
+    assert result("reach", "?", judgement, 1.5, never) == CheckResult(
         "reach", "?", SKIP, "why", 1.5, (), ("r",), {"n": 1}, blocks=True
     )
 
 
 def test_check_without_ground_names_what_took_it() -> None:
     """A check that cannot be made is skipped, blocks in turn, and names its cause."""
-    one = following("path", "?", "name")
+    one = skipped_because_of("path", "?", "name")
     assert (one.outcome, one.blocks, one.follows) == (SKIP, True, "name")
     assert one.summary == "nothing to go on: follows from name"
 
@@ -188,7 +193,10 @@ BLOCKED = [
     ],
 )
 def test_verdict_names_one_root_and_what_follows(
-    results: list[Result], outcome: Outcome, root: str | None, follows: tuple[str, ...]
+    results: list[CheckResult],
+    outcome: Outcome,
+    root: str | None,
+    follows: tuple[str, ...],
 ) -> None:
     """The first failure is the root, before any doubt; the others follow from it."""
     verdict = conclude("t", results)
@@ -203,7 +211,7 @@ def test_verdict_names_one_root_and_what_follows(
 def test_root_is_the_finding_that_failed() -> None:
     """Among the findings of one check, a doubtful one before it is not the root."""
     doubtful = Finding("reach.timeout", "late", outcome=INCONCLUSIVE)
-    one = Result("reach", "?", FAIL, "", findings=(doubtful, WRONG))
+    one = CheckResult("reach", "?", FAIL, "", findings=(doubtful, WRONG))
     assert conclude("t", [one]).root is WRONG
 
 
@@ -217,7 +225,7 @@ def test_root_is_the_finding_that_failed() -> None:
     ],
 )
 def test_interrupted_verdict_is_no_pass(
-    results: list[Result], outcome: Outcome
+    results: list[CheckResult], outcome: Outcome
 ) -> None:
     """Who was stopped has proven nothing but what had failed before."""
     verdict = conclude("t", results, interrupted=True)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from netduet.client.stats.proportions import at_least, at_most, by_chance
+from netduet.client.stats.proportions import lower_bound, p_by_chance, upper_bound
 
 
 def binomial(count: int, of: int, share: float) -> float:
@@ -29,33 +29,33 @@ def test_bounds_are_those_of_the_tables(
     count: int, of: int, low: float, high: float
 ) -> None:
     """The bounds are Clopper's and Pearson's."""
-    found = (at_least(count, of, 0.025), at_most(count, of, 0.025))
+    found = (lower_bound(count, of, 0.025), upper_bound(count, of, 0.025))
     assert found == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize(("count", "of"), [(1, 300), (30, 300), (150, 300), (299, 300)])
 def test_bound_is_where_chance_runs_out(count: int, of: int) -> None:
     """At the lower bound so many, or more, come about once in 10,000 times."""
-    low = at_least(count, of)
+    low = lower_bound(count, of)
     tail = sum(binomial(number, of, low) for number in range(count, of + 1))
     assert tail == pytest.approx(1e-4, rel=1e-6)
 
 
 def test_many_are_bounded_as_exactly_as_few() -> None:
     """The bounds of a long burst surround its share, and lie close to it."""
-    low, high = at_least(1500, 30_000), at_most(1500, 30_000)
+    low, high = lower_bound(1500, 30_000), upper_bound(1500, 30_000)
     assert (round(low, 4), round(high, 4)) == (0.0454, 0.0548)
 
 
 @pytest.mark.parametrize(("lost", "fails"), [(17, False), (18, True)])
 def test_share_of_300_is_proven_from_18_on(lost: int, fails: bool) -> None:
     """Of 300 datagrams, 18 must be lost to prove that more than 2 % are."""
-    assert (at_least(lost, 300) > 0.02) is fails
+    assert (lower_bound(lost, 300) > 0.02) is fails
 
 
 def test_nothing_of_nothing_proves_nothing() -> None:
     """Without any datagram the share may be anything."""
-    assert (at_least(0, 0), at_most(0, 0)) == (0.0, 1.0)
+    assert (lower_bound(0, 0), upper_bound(0, 0)) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_chance_that_only_the_ones_beside_pass(
     passed: int, beside: int, failed: int, chance: float
 ) -> None:
     """It is one over the ways to choose the ones that passed among all."""
-    assert by_chance(passed, beside, failed) == pytest.approx(chance)
+    assert p_by_chance(passed, beside, failed) == pytest.approx(chance)

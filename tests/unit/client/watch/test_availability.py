@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.outages.outage import DOWN, Began, Ended, Learnt, Told, Trouble
+from netduet.client.outages.outage import (
+    DOWN,
+    Outage,
+    OutageEnded,
+    OutageNotice,
+    OutageStarted,
+    OutageUpdated,
+)
 from netduet.client.report.text import plain
-from netduet.client.results.instance import Whereabouts
+from netduet.client.results.instance import Instance
 from netduet.client.watch import text
-from netduet.client.watch.availability import Account, Sum
+from netduet.client.watch.availability import AvailabilityTracker, OutageTotals
 
 
 def trouble(
     begin: float, end: float, failure: str = "stream.outage", where: str = "path →"
-) -> Trouble:
+) -> Outage:
     """Return an outage."""
-    return Trouble(failure, where, begin, end, "nothing arrived")
+    return Outage(failure, where, begin, end, "nothing arrived")
 
 
-def account(*outages: Trouble) -> Account:
+def account(*outages: Outage) -> AvailabilityTracker:
     """Return the account of two peers, of which the first had outages."""
-    made = Account(0.0, history=100)
+    made = AvailabilityTracker(0.0, history=100)
     made.add("a", "web", 0.0)
     made.add("b", "web", 0.0)
     for one in outages:
-        made.ended("a", Ended(1, one))
+        made.ended("a", OutageEnded(1, one))
     return made
 
 
@@ -41,7 +48,7 @@ def test_no_second_is_out_twice(
     spans: list[tuple[float, float]], seconds: float
 ) -> None:
     """Outages that overlap count once."""
-    total = Sum()
+    total = OutageTotals()
     for begin, end in spans:
         total.take(trouble(begin, end))
     assert total.seconds == seconds
@@ -63,7 +70,7 @@ def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> 
 def test_what_proves_nothing_or_stops_no_work_takes_no_availability() -> None:
     """An old connection that stands still, and what starvation explains."""
     old = trouble(10, 20, "stream.old_connections", "intermediary")
-    starved = Trouble("stream.outage", "path →", 30, 40, "", proven=False)
+    starved = Outage("stream.outage", "path →", 30, 40, "", proven=False)
     one = account(old, starved).summary(100.0)
     assert one.availability == 1.0
     assert (one.outages, one.unproven) == (1, 1)
@@ -122,7 +129,10 @@ def test_summary_in_words() -> None:
 
 def test_summary_of_a_watch_that_saw_nothing() -> None:
     """It says so, and claims nothing."""
-    lines = [plain(line) for line in text.summary(Account(0.0, 10).summary(3.0), 0.0)]
+    lines = [
+        plain(line)
+        for line in text.summary(AvailabilityTracker(0.0, 10).summary(3.0), 0.0)
+    ]
     assert lines[1] == "Watched 0 peers for 3.00 s"
     assert "nothing was watched" in lines[2]
 
@@ -135,25 +145,25 @@ def test_availability_is_never_rounded_up() -> None:
 
 def test_lines_of_an_outage() -> None:
     """When, whom, how long, what, the class and the side."""
-    going = Trouble(
+    going = Outage(
         "stream.outage", "unknown", 10, 11, "nothing comes back", ended=False
     )
-    line = plain(text.told("a", Began(3, going), 11.0, 0.0))
+    line = plain(text.told("a", OutageStarted(3, going), 11.0, 0.0))
     assert line == (
         "1970-01-01 00:00:11Z OUT   a: nothing comes back, since 00:00:10Z (#3)"
     )
-    line = plain(text.told("a", Ended(3, trouble(10, 12)), 14.0, 0.0))
+    line = plain(text.told("a", OutageEnded(3, trouble(10, 12)), 14.0, 0.0))
     assert line == (
         "1970-01-01 00:00:14Z BACK  a: out for 2.00 s since 00:00:10Z (#3): nothing "
         "arrived [stream.outage; the path to the server]"
     )
-    line = plain(text.told("a", Ended(3, going), 14.0, 0.0))
+    line = plain(text.told("a", OutageEnded(3, going), 14.0, 0.0))
     assert "and still (#3)" in line
 
 
 def test_peer_is_told_with_who_it_is() -> None:
     """Until that is known, and behind a balancer, with the name that has it."""
-    one, two = Whereabouts("a", "node-2", "eu-1b"), Whereabouts("b")
+    one, two = Instance("a", "node-2", "eu-1b"), Instance("b")
     assert text.named("10.0.0.1:1", "web:1") == "10.0.0.1:1 (web:1)"
     assert text.named("10.0.0.1:1", "10.0.0.1:1") == "10.0.0.1:1"
     assert text.named("10.0.0.1:1", "web:1", one) == "10.0.0.1:1 (a on node-2 in eu-1b)"
@@ -165,9 +175,11 @@ def test_peer_is_told_with_who_it_is() -> None:
     )
 
 
-def look(*outages: Trouble) -> list[str]:
+def look(*outages: Outage) -> list[str]:
     """Return the lines of one look, in which each of so many peers had an outage."""
-    told = [(f"peer-{n}", Ended(n, one)) for n, one in enumerate(outages, start=1)]
+    told = [
+        (f"peer-{n}", OutageEnded(n, one)) for n, one in enumerate(outages, start=1)
+    ]
     return [plain(line) for line in text.all_told(told, 0.0, 0.0)]
 
 
@@ -181,13 +193,15 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
     assert "BACK  300 peers alike (peer-1, peer-2, peer-3 and 297 more), the" in shared
     assert "out for 3.99 s" in shared
     assert "BACK  peer-301: out for 2.00 s" in single
-    one_alone = [("peer", Ended(0, one)) for one in many]
+    one_alone = [("peer", OutageEnded(0, one)) for one in many]
     assert len(list(text.all_told(one_alone, 0.0, 0.0))) == len(many)
 
 
 def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
     """For how long it has been is said, and that it is not over."""
-    one: Told = Learnt(7, Trouble("watch.refused", "server", 10, 13, "refused"))
+    one: OutageNotice = OutageUpdated(
+        7, Outage("watch.refused", "server", 10, 13, "refused")
+    )
     said = plain(text.told("peer", one, 0.0, 0.0))
     assert said.endswith("OUT   peer: refused, for 3.00 s and still (#7)")
 
@@ -222,6 +236,6 @@ def test_of_many_peers_those_without_an_outage_are_counted_alone() -> None:
     assert "  301 peers: no outage" in lines
     assert not [line for line in lines if "c1" in line]
     for number in range(300):
-        made.ended(f"c{number}", Ended(0, trouble(10, 11)))
+        made.ended(f"c{number}", OutageEnded(0, trouble(10, 11)))
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
     assert "  and 282 peers that fared no worse" in lines

@@ -6,43 +6,43 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.outages.outage import Ended, Trouble
+from netduet.client.outages.outage import Outage, OutageEnded
 from netduet.client.report.text import plain
-from netduet.client.results.instance import Whereabouts
+from netduet.client.results.instance import Instance
 from netduet.client.watch import text
-from netduet.client.watch.availability import Account, Past
-from netduet.client.watch.correlation import Shared, shared
+from netduet.client.watch.availability import AvailabilityTracker, OutageRecord
+from netduet.client.watch.correlation import CommonCause, common_cause
 
 NODES = {"a": "n1", "b": "n1", "c": "n1", "d": "n2", "e": ""}
 """Peers, and the nodes that they are on."""
 
 
-def out(begin: float, end: float, *, proven: bool = True) -> Trouble:
+def out(begin: float, end: float, *, proven: bool = True) -> Outage:
     """Return an outage."""
     where = "path →"
-    return Trouble("stream.outage", where, begin, end, "nothing came", proven=proven)
+    return Outage("stream.outage", where, begin, end, "nothing came", proven=proven)
 
 
-def account(history: int = 100, met: float = 1.0, **nodes: str) -> Account:
+def account(history: int = 100, met: float = 1.0, **nodes: str) -> AvailabilityTracker:
     """Return an account of peers that said at ``met`` where they are."""
-    made = Account(0.0, history)
+    made = AvailabilityTracker(0.0, history)
     for peer, node in (nodes or NODES).items():
-        made.add(peer, "web", 0.0).named(Whereabouts(f"web-{peer}", node), met)
+        made.add(peer, "web", 0.0).named(Instance(f"web-{peer}", node), met)
     return made
 
 
-def told(made: Account, *outages: tuple[str, Trouble]) -> list[Shared]:
+def told(made: AvailabilityTracker, *outages: tuple[str, Outage]) -> list[CommonCause]:
     """Return what is told of these outages, in the order in which they ended."""
     for peer, one in outages:
-        made.ended(peer, Ended(0, one))
+        made.ended(peer, OutageEnded(0, one))
     one = made.summary(1000.0)
-    return list(shared(one.history, one.rows, one.whole))
+    return list(common_cause(one.history, one.rows, one.whole))
 
 
 def test_peers_of_one_node_that_were_out_together() -> None:
     """Two of three overlap, and the one on another node was well."""
     outages = ("a", out(10, 20)), ("b", out(12, 19)), ("c", out(50, 60))
-    assert told(account(), *outages) == [Shared("n1", 2, 10)]
+    assert told(account(), *outages) == [CommonCause("n1", 2, 10)]
 
 
 THREE = {"1.1.1.1:1": "n1", "1.1.1.2:1": "n2", "1.1.1.3:1": ""}
@@ -57,10 +57,10 @@ ALL = [
 
 def test_all_peers_that_were_out_at_once() -> None:
     """What they share is who watched them."""
-    assert told(account(**THREE), *ALL) == [Shared("", 3, 10)]
+    assert told(account(**THREE), *ALL) == [CommonCause("", 3, 10)]
     made = account(**THREE)
     for peer, one in ALL:
-        made.ended(peer, Ended(0, one))
+        made.ended(peer, OutageEnded(0, one))
     said = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
     assert any("all 3 peers were out at once" in line for line in said)
 
@@ -88,7 +88,7 @@ def test_all_peers_that_were_out_at_once() -> None:
     ],
 )
 def test_this_end_is_not_suspected(
-    peers: dict[str, str], outages: list[tuple[str, Trouble]] | None
+    peers: dict[str, str], outages: list[tuple[str, Outage]] | None
 ) -> None:
     """Not all of them, or not at once, or not for the network."""
     if outages is None:
@@ -120,7 +120,7 @@ def test_this_end_is_not_suspected(
     ],
 )
 def test_nothing_is_said_where_it_is_not_certain(
-    outages: list[tuple[str, Trouble]],
+    outages: list[tuple[str, Outage]],
 ) -> None:
     """Nothing follows where others were out, or may have been."""
     assert told(account(), *outages) == []
@@ -137,29 +137,31 @@ def test_one_node_alone_shows_nothing() -> None:
     assert told(made, *both) == []
     made = account()
     made.remove("d", 25.0)
-    assert told(made, *both) == [Shared("n1", 2, 10)]
+    assert told(made, *both) == [CommonCause("n1", 2, 10)]
 
 
 def test_history_that_is_not_whole_shows_nothing() -> None:
     """An outage elsewhere that is remembered no more might have been at the same time."""
     both = ("a", out(10, 20)), ("b", out(12, 21))
     assert told(account(history=2), ("d", out(11, 19)), *both) == []
-    assert told(account(history=2), ("d", out(2, 9)), *both) == [Shared("n1", 2, 10)]
+    assert told(account(history=2), ("d", out(2, 9)), *both) == [
+        CommonCause("n1", 2, 10)
+    ]
 
 
 def test_outage_is_of_who_the_peer_was() -> None:
     """Who takes its place afterwards does not change what was."""
     made = account()
-    made.ended("a", Ended(1, out(10, 20)))
-    made.peers["a"].named(Whereabouts("web-9", "n9"), 30.0)
-    assert made.history[0] == Past("a", Whereabouts("web-a", "n1"), out(10, 20))
+    made.ended("a", OutageEnded(1, out(10, 20)))
+    made.peers["a"].named(Instance("web-9", "n9"), 30.0)
+    assert made.history[0] == OutageRecord("a", Instance("web-a", "n1"), out(10, 20))
 
 
 def test_summary_says_it() -> None:
     """Peers are told with who they are, and the node that several share with a line."""
     made = account()
     for peer in "abc":
-        made.ended(peer, Ended(1, out(10, 20)))
+        made.ended(peer, OutageEnded(1, out(10, 20)))
     lines = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
     assert (
         "  1970-01-01 00:00:10Z 3 peers were out together, all on n1; "

@@ -8,7 +8,13 @@ from collections import Counter
 
 from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.results.target import parse_target
-from netduet.client.watch.discovery import LAPSE, Named, Whom, choose, is_own
+from netduet.client.watch.discovery import (
+    LAPSE,
+    ResolvedTarget,
+    TargetSet,
+    choose,
+    is_local_address,
+)
 
 
 def addresses(count: int, first: int = 0) -> list[Address]:
@@ -64,7 +70,7 @@ def test_everybody_is_watched_by_about_as_many() -> None:
 
 def test_name_that_does_not_resolve_keeps_its_addresses() -> None:
     """Trouble is told when it begins and when it ends, and takes no address away."""
-    named = Named(parse_target("web:1", 1))
+    named = ResolvedTarget(parse_target("web:1", 1))
     two = tuple(addresses(2))
     assert not named.take(Resolution(two, None, "", 0.0, 0.1))
     for told in (True, False):
@@ -77,9 +83,9 @@ def test_name_that_does_not_resolve_keeps_its_addresses() -> None:
 
 def test_loopback_is_nobodys_own() -> None:
     """Only addresses that others could have too are left out as this host's own."""
-    assert not is_own(Address(socket.AF_INET, "127.0.0.1", 1))
-    assert not is_own(Address(socket.AF_INET6, "::1", 1))
-    assert not is_own(Address(socket.AF_INET, "192.0.2.1", 1))
+    assert not is_local_address(Address(socket.AF_INET, "127.0.0.1", 1))
+    assert not is_local_address(Address(socket.AF_INET6, "::1", 1))
+    assert not is_local_address(Address(socket.AF_INET, "192.0.2.1", 1))
 
 
 def answer(*some: Address) -> Resolution:
@@ -87,10 +93,10 @@ def answer(*some: Address) -> Resolution:
     return Resolution(tuple(some), None, "", 0.0, 0.0)
 
 
-def whom(most: int, *names: str) -> Whom:
+def whom(most: int, *names: str) -> TargetSet:
     """Return who watches these names."""
     targets = [parse_target(name, 1) for name in names or ("web",)]
-    return Whom(tuple(map(Named, targets)), "me", most)
+    return TargetSet(tuple(map(ResolvedTarget, targets)), "me", most)
 
 
 def test_subsets_of_a_name_come_to_the_choice_among_all() -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.net.dial import Address
-from netduet.client.outages.outage import Trouble
-from netduet.client.watch.lone_client import alone
+from netduet.client.outages.outage import Outage
+from netduet.client.watch.lone_client import all_peers_out
 
-OUT = Trouble("stream.outage", "unknown", 100.0, 101.0, "nothing comes back")
+OUT = Outage("stream.outage", "unknown", 100.0, 101.0, "nothing comes back")
 LATER = replace(OUT, begin=100.5)
 
 
@@ -21,7 +21,7 @@ def at(host: int, port: int = 1) -> Address:
 
 def test_all_of_three_are_out() -> None:
     """Since the last of them is."""
-    assert alone([(at(1), OUT), (at(2), LATER), (at(3), OUT)]) == 100.5
+    assert all_peers_out([(at(1), OUT), (at(2), LATER), (at(3), OUT)]) == 100.5
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_all_of_three_are_out() -> None:
     ids=["nobody", "two", "one host", "one is well", "one refuses", "one is unproven"],
 )
 def test_somebody_is_reached_or_too_few_are_known(
-    standing: list[tuple[Address, Trouble | None]],
+    standing: list[tuple[Address, Outage | None]],
 ) -> None:
     """Then this end is not suspected."""
-    assert alone(standing) is None
+    assert all_peers_out(standing) is None

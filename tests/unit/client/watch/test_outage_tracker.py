@@ -8,41 +8,59 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.net.dial import UNROUTED, Address
-from netduet.client.outages.classify import Signs, excused
-from netduet.client.outages.events import Closure, Event, Outage, Pause, Restart
-from netduet.client.outages.loss_tracker import Counted
-from netduet.client.outages.outage import Began, Ended, Learnt, Told, Trouble
-from netduet.client.watch.outage_tracker import HOLD, MOST, WINDOW, Episodes, Totals
+from netduet.client.outages.classify import ProbeState, without_starvation
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    Event,
+    LossRun,
+    ServerRestart,
+)
+from netduet.client.outages.loss_tracker import LossCounts
+from netduet.client.outages.outage import (
+    Outage,
+    OutageEnded,
+    OutageNotice,
+    OutageStarted,
+    OutageUpdated,
+)
+from netduet.client.watch.outage_tracker import (
+    HOLD,
+    MOST,
+    WINDOW,
+    OutageTracker,
+    ProbeTotals,
+)
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
 FORTH, BACK, BOTH, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
 SERVER = "server"
 LATER = HOLD + 0.1
-WELL = Signs()
-GOOD = Totals(Counted(10_000), Counted(10_000), 500, 0, 1000, 1000)
+WELL = ProbeState()
+GOOD = ProbeTotals(LossCounts(10_000), LossCounts(10_000), 500, 0, 1000, 1000)
 
 
-def episodes() -> Episodes:
+def episodes() -> OutageTracker:
     """Return those of a peer that was well until second 100."""
-    made = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
-    assert made.look(0.0, WELL, [], Totals(Counted(), Counted())) == []
+    made = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    assert made.look(0.0, WELL, [], ProbeTotals(LossCounts(), LossCounts())) == []
     return made
 
 
-def out(where: str, begin: float = 100.0, seconds: float = 2.0) -> Outage:
+def out(where: str, begin: float = 100.0, seconds: float = 2.0) -> LossRun:
     """Return an outage of the streams."""
-    return Outage(where, begin, begin + seconds, round(seconds / 0.05), precision=0.05)
+    return LossRun(where, begin, begin + seconds, round(seconds / 0.05), precision=0.05)
 
 
-def silent(begin: float = 100.0, now: float = 101.0) -> Signs:
+def silent(begin: float = 100.0, now: float = 101.0) -> ProbeState:
     """Return that nothing comes back."""
-    return Signs(Outage(UNKNOWN, begin, now, 20, ended=False))
+    return ProbeState(LossRun(UNKNOWN, begin, now, 20, ended=False))
 
 
-def happened(*events: Event, signs: Signs | None = None) -> list[Told]:
+def happened(*events: Event, signs: ProbeState | None = None) -> list[OutageNotice]:
     """Return what is told when signs are there from 100 to 102, and events after them."""
     watched = episodes()
-    told: list[Told] = []
+    told: list[OutageNotice] = []
     now = 100.5
     while now < 102.0:
         told += watched.look(now, signs or WELL, [], GOOD)
@@ -53,18 +71,18 @@ def happened(*events: Event, signs: Signs | None = None) -> list[Told]:
     return told
 
 
-def lost(*events: Event) -> Totals:
+def lost(*events: Event) -> ProbeTotals:
     """Return what is counted after outages."""
-    outages = [one for one in events if isinstance(one, Outage)]
+    outages = [one for one in events if isinstance(one, LossRun)]
     up = sum(one.lost for one in outages if one.where == FORTH)
     down = sum(one.lost for one in outages if one.where == BACK)
-    failed = sum(one.failed for one in events if isinstance(one, Closure))
-    return Totals(Counted(10_100, up), Counted(10_100, down), 510, failed)
+    failed = sum(one.failed for one in events if isinstance(one, ConnectFailureRun))
+    return ProbeTotals(LossCounts(10_100, up), LossCounts(10_100, down), 510, failed)
 
 
-def over(told: list[Told]) -> list[Trouble]:
+def over(told: list[OutageNotice]) -> list[Outage]:
     """Return what is told to be over."""
-    return [one.trouble for one in told if isinstance(one, Ended)]
+    return [one.trouble for one in told if isinstance(one, OutageEnded)]
 
 
 def test_peer_that_is_well_is_not_told_of() -> None:
@@ -79,15 +97,23 @@ def test_peer_that_is_well_is_not_told_of() -> None:
         ((out(BACK),), "stream.outage", BACK, 2.0),
         ((out(FORTH), out(BACK)), "stream.outage", BOTH, 2.0),
         (
-            (out(FORTH), Restart(100.0, 102.2, ("aa", "bb"))),
+            (out(FORTH), ServerRestart(100.0, 102.2, ("aa", "bb"))),
             "stream.restarted",
             SERVER,
             2.2,
         ),
         # The server gave its old stream up: had its way been open, it would have come.
-        ((out(FORTH), Restart(100.0, 102.2, ("aa", "aa"))), "stream.outage", BOTH, 2.0),
         (
-            (out(FORTH, seconds=70), Restart(160.0, 170.2, ("aa", "aa"), "lease")),
+            (out(FORTH), ServerRestart(100.0, 102.2, ("aa", "aa"))),
+            "stream.outage",
+            BOTH,
+            2.0,
+        ),
+        (
+            (
+                out(FORTH, seconds=70),
+                ServerRestart(160.0, 170.2, ("aa", "aa"), "lease"),
+            ),
             "stream.outage",
             FORTH,
             70.0,
@@ -99,7 +125,10 @@ def test_outage_is_told_when_it_begins_and_when_it_ends(
 ) -> None:
     """Once each, with one number; the direction comes with the end."""
     told = happened(*events, signs=silent())
-    assert [(type(one), one.number) for one in told] == [(Began, 1), (Ended, 1)]
+    assert [(type(one), one.number) for one in told] == [
+        (OutageStarted, 1),
+        (OutageEnded, 1),
+    ]
     assert told[0].trouble.where == UNKNOWN
     (one,) = over(told)
     assert (one.failure, one.where) == (failure, where)
@@ -110,14 +139,14 @@ def test_outage_is_told_when_it_begins_and_when_it_ends(
 def test_short_outage_is_told_when_it_is_over() -> None:
     """One that was never seen while it went on has no number."""
     told = happened(out(BACK, seconds=0.5))
-    assert [(type(one), one.number) for one in told] == [(Ended, 0)]
-    assert "on the way back" in told[0].trouble.seen
+    assert [(type(one), one.number) for one in told] == [(OutageEnded, 0)]
+    assert "on the way back" in told[0].trouble.description
 
 
 def test_two_outages_of_one_episode_are_two() -> None:
     """In their order; the one that was told to begin keeps its number."""
     told = happened(out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0))
-    ended = [one for one in told if isinstance(one, Ended)]
+    ended = [one for one in told if isinstance(one, OutageEnded)]
     assert [(one.number, round(one.trouble.seconds, 2)) for one in ended] == [
         (1, 0.6),
         (0, 1.0),
@@ -127,8 +156,8 @@ def test_two_outages_of_one_episode_are_two() -> None:
 def test_losses_that_chance_explains_are_no_outage() -> None:
     """Where a third of all is lost, eight in a row are nothing special."""
     watched = episodes()
-    row = Outage(FORTH, 100.0, 100.4, 8, precision=0.05)
-    bad = replace(GOOD, up=Counted(10_000, 3500))
+    row = LossRun(FORTH, 100.0, 100.4, 8, precision=0.05)
+    bad = replace(GOOD, up=LossCounts(10_000, 3500))
     told = watched.look(103.0, WELL, [row], bad)
     told += watched.look(103.0 + LATER, WELL, [], bad)
     assert told == []
@@ -138,11 +167,11 @@ def test_earlier_outages_are_no_loss_that_chance_may_repeat() -> None:
     """However much an outage took, the next short one is told."""
     watched = episodes()
     long = out(FORTH, 100.0, 250.0)
-    totals = replace(GOOD, up=Counted(10_000, long.lost))
+    totals = replace(GOOD, up=LossCounts(10_000, long.lost))
     told = watched.look(352.0, WELL, [long], totals)
     told += watched.look(352.0 + LATER, WELL, [], totals)
-    short = Outage(FORTH, 360.0, 360.5, 10, precision=0.05)
-    totals = replace(GOOD, up=Counted(10_200, long.lost + 10))
+    short = LossRun(FORTH, 360.0, 360.5, 10, precision=0.05)
+    totals = replace(GOOD, up=LossCounts(10_200, long.lost + 10))
     told += watched.look(362.0, WELL, [short], totals)
     told += watched.look(362.0 + LATER, WELL, [], totals)
     assert [one.lost for one in (long, short)] == [5000, 10]
@@ -152,12 +181,12 @@ def test_earlier_outages_are_no_loss_that_chance_may_repeat() -> None:
 def test_losses_of_long_ago_excuse_nothing() -> None:
     """After twice the window only what is lost now counts."""
     watched = episodes()
-    lossy = replace(GOOD, up=Counted(10_000, 3500))
+    lossy = replace(GOOD, up=LossCounts(10_000, 3500))
     for turn in range(1, 4):
         watched.look(turn * WINDOW, WELL, [], lossy)
     now = 3 * WINDOW + 10
-    row = Outage(FORTH, now - 3, now - 2.4, 12, precision=0.05)
-    totals = replace(lossy, up=Counted(16_000, 3512))
+    row = LossRun(FORTH, now - 3, now - 2.4, 12, precision=0.05)
+    totals = replace(lossy, up=LossCounts(16_000, 3512))
     watched.look(now, WELL, [row], totals)
     assert len(over(watched.look(now + LATER, WELL, [], totals))) == 1
 
@@ -167,7 +196,7 @@ def test_starved_end_proves_nothing() -> None:
     starved = replace(out(FORTH), slipped=1.5)
     (one,) = over(happened(starved, signs=silent()))
     assert not one.proven
-    assert "did not run" in one.seen
+    assert "did not run" in one.description
 
 
 @pytest.mark.parametrize("where", [FORTH, BACK])
@@ -175,26 +204,26 @@ def test_full_buffer_of_an_end_proves_nothing(where: str) -> None:
     """What arrived, and found no room in the receiver's socket, the network did not lose."""
     (one,) = over(happened(replace(out(where), dropped=1000), signs=silent()))
     assert not one.proven
-    assert "buffer was full" in one.seen
+    assert "buffer was full" in one.description
     assert any("of whoever" in text for _, text in one.evidence)
 
 
 def test_what_an_end_that_did_not_run_explains_is_no_sign() -> None:
     """A quarter of a pause, by both ends together; of all else half, by this end."""
-    pause = Pause(100.0, 104.0, ended=False)
-    stream = Outage(FORTH, 100.0, 104.0, 80, ended=False)
-    signs = Signs(stream, pause=pause)
-    assert excused(signs, 0.4, 0.5, 4.0) == signs
-    assert excused(signs, 0.5, 0.5, 4.0) == Signs(stream)
-    assert excused(signs, 0.0, 1.0, 4.0) == Signs(stream)
-    assert excused(signs, 1.9, 4.0, 4.0) == Signs(stream)
-    assert excused(signs, 2.0, 0.0, 4.0) == Signs()
+    pause = ConnectionStall(100.0, 104.0, ended=False)
+    stream = LossRun(FORTH, 100.0, 104.0, 80, ended=False)
+    signs = ProbeState(stream, pause=pause)
+    assert without_starvation(signs, 0.4, 0.5, 4.0) == signs
+    assert without_starvation(signs, 0.5, 0.5, 4.0) == ProbeState(stream)
+    assert without_starvation(signs, 0.0, 1.0, 4.0) == ProbeState(stream)
+    assert without_starvation(signs, 1.9, 4.0, 4.0) == ProbeState(stream)
+    assert without_starvation(signs, 2.0, 0.0, 4.0) == ProbeState()
 
 
 def test_outage_is_not_told_while_a_full_buffer_may_be_all_of_it() -> None:
     """It is told when it is over, as what it is."""
-    overflow = Outage(FORTH, 100.0, 101.0, 20, dropped=15, ended=False)
-    assert not Signs(overflow).proven
+    overflow = LossRun(FORTH, 100.0, 101.0, 20, dropped=15, ended=False)
+    assert not ProbeState(overflow).proven
 
 
 def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
@@ -214,7 +243,7 @@ def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
     still = replace(GOOD, stalls=((100.0, 101.9),))
     worked = replace(silent(now=102.0), worked=True)
     told = watched.look(101.0, silent(), [], GOOD)
-    told += watched.look(102.0, worked, [Pause(100.3, 102.0)], GOOD)
+    told += watched.look(102.0, worked, [ConnectionStall(100.3, 102.0)], GOOD)
     told += watched.look(102.0 + LATER, WELL, [], still)
     (one,) = over(told)
     assert (one.failure, one.where, one.proven) == ("watch.paused", SERVER, True)
@@ -230,14 +259,14 @@ def test_silence_that_nothing_explains_proves_nothing() -> None:
 
 def test_connections_alone_can_be_out() -> None:
     """New ones, or the old one, while the streams go on."""
-    closure = Closure(100.0, 105.0, 99.0, 104.0, 5, "ETIMEDOUT")
+    closure = ConnectFailureRun(100.0, 105.0, 99.0, 104.0, 5, "ETIMEDOUT")
     (one,) = over(happened(closure))
     assert (one.failure, one.where) == ("stream.new_connections", UNKNOWN)
-    (one,) = over(happened(Pause(100.0, 101.5)))
+    (one,) = over(happened(ConnectionStall(100.0, 101.5)))
     assert (one.failure, one.where) == ("stream.old_connections", BOTH)
-    (one,) = over(happened(Pause(100.0, 100.1, "ECONNRESET")))
-    assert "broke" in one.seen
-    assert happened(Pause(100.0, 100.4)) == []
+    (one,) = over(happened(ConnectionStall(100.0, 100.1, "ECONNRESET")))
+    assert "broke" in one.description
+    assert happened(ConnectionStall(100.0, 100.4)) == []
 
 
 def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
@@ -247,7 +276,7 @@ def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
     told = watched.look(103.2, WELL, [outage], lost(outage))
     told += watched.look(103.2 + LATER, WELL, [], lost(outage))
     assert len(over(told)) == 1
-    late = Pause(100.1, 120.0)
+    late = ConnectionStall(100.1, 120.0)
     told = watched.look(120.0, WELL, [late], lost(outage))
     assert told + watched.look(120.0 + LATER, WELL, [], lost(outage)) == []
 
@@ -258,18 +287,18 @@ def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
     told = watched.look(101.0, silent(), [], GOOD)
     outage = out(BOTH, 100.0, 20.0)
     lacking = lost(outage)
-    late = Pause(100.1, 121.0, ended=False)
-    told += watched.look(121.0, Signs(pause=late), [outage], lacking)
-    still = Signs(pause=replace(late, end=121.0 + LATER))
+    late = ConnectionStall(100.1, 121.0, ended=False)
+    told += watched.look(121.0, ProbeState(pause=late), [outage], lacking)
+    still = ProbeState(pause=replace(late, end=121.0 + LATER))
     told += watched.look(121.0 + LATER, still, [], lacking)
-    assert [type(one) for one in told] == [Began, Ended]
+    assert [type(one) for one in told] == [OutageStarted, OutageEnded]
     (one,) = over(told)
     assert one.seconds == pytest.approx(20.0)
     assert "the old connection has not recovered yet" in [
         text for _, text in one.evidence
     ]
-    told = watched.look(130.0, Signs(pause=replace(late, end=130.0)), [], lacking)
-    told += watched.look(140.0, WELL, [Pause(100.1, 139.0)], lacking)
+    told = watched.look(130.0, ProbeState(pause=replace(late, end=130.0)), [], lacking)
+    told += watched.look(140.0, WELL, [ConnectionStall(100.1, 139.0)], lacking)
     told += watched.look(140.0 + LATER, WELL, [], lacking)
     assert told == []
     assert watched.standing is None
@@ -277,19 +306,22 @@ def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
 
 def test_peer_that_answers_at_last_was_out_until_then() -> None:
     """Nothing of it was counted before, so chance is no excuse, nor is starvation."""
-    none = Totals(Counted(), Counted())
-    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
-    closure = Closure(100.0, 120.0, 100.0, 119.0, 20, "no answer in time")
-    signs = Signs(closure=replace(closure, ended=False), seen=False)
+    none = ProbeTotals(LossCounts(), LossCounts())
+    watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no answer in time")
+    signs = ProbeState(closure=replace(closure, ended=False), seen=False)
     told = watched.look(103.0, signs, [], none)
-    after = Totals(Counted(), Counted(), 21, 20)
+    after = ProbeTotals(LossCounts(), LossCounts(), 21, 20)
     told += watched.look(120.5, WELL, [closure], after)
     told += watched.look(120.5 + LATER, WELL, [], after)
-    assert [(type(one), one.number) for one in told] == [(Began, 1), (Ended, 1)]
+    assert [(type(one), one.number) for one in told] == [
+        (OutageStarted, 1),
+        (OutageEnded, 1),
+    ]
     (one,) = over(told)
     assert (one.failure, one.where, one.proven) == ("watch.unmet", UNKNOWN, True)
     assert one.seconds == pytest.approx(20.0)
-    assert one.seen == (
+    assert one.description == (
         "it answers for the first time since the watch began; "
         "20 new connections in a row did not work"
     )
@@ -297,24 +329,24 @@ def test_peer_that_answers_at_last_was_out_until_then() -> None:
 
 def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
     """Without datagrams a server's end shows by connections: the old one's first."""
-    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
-    before = Totals(Counted(), Counted(), 500, 0, 1000, 1000)
+    watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    before = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
     told = watched.look(0.0, WELL, [], before)
-    broke = Pause(100.0, 100.0, "the server ended its sending")
-    gone = Signs(gone=True)
+    broke = ConnectionStall(100.0, 100.0, "the server ended its sending")
+    gone = ProbeState(gone=True)
     told += watched.look(100.2, gone, [broke], before)
     told += watched.look(100.2 + LATER, gone, [], before)
     assert told == []
-    closure = Closure(100.6, 110.6, 99.6, 109.6, 10, "no answer in time")
+    closure = ConnectFailureRun(100.6, 110.6, 99.6, 109.6, 10, "no answer in time")
     out_now = replace(gone, closure=replace(closure, ended=False))
     (told_now,) = watched.look(103.6, out_now, [], before)
     assert told_now.trouble.failure == "stream.outage"
-    assert "and the old one broke" in told_now.trouble.seen
-    after = Totals(Counted(), Counted(), 511, 10, 1000, 1000)
+    assert "and the old one broke" in told_now.trouble.description
+    after = ProbeTotals(LossCounts(), LossCounts(), 511, 10, 1000, 1000)
     watched.look(111.0, WELL, [closure], after)
     (one,) = over(watched.look(111.0 + LATER, WELL, [], after))
     assert (one.failure, one.where) == ("stream.outage", UNKNOWN)
-    assert "the old one did not go on either" in one.seen
+    assert "the old one did not go on either" in one.description
 
 
 def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
@@ -323,9 +355,9 @@ def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
     outage = out(FORTH)
     told = watched.look(103.2, WELL, [outage], lost(outage))
     told += watched.look(103.2 + LATER, WELL, [], lost(outage))
-    pause = Pause(110.0, 112.0, ended=False)
-    (told_now,) = watched.look(112.0, Signs(pause=pause), [], lost(outage))
-    assert isinstance(told_now, Began)
+    pause = ConnectionStall(110.0, 112.0, ended=False)
+    (told_now,) = watched.look(112.0, ProbeState(pause=pause), [], lost(outage))
+    assert isinstance(told_now, OutageStarted)
     assert told_now.trouble.failure == "stream.old_connections"
 
 
@@ -336,11 +368,11 @@ def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None
     watched.look(101.0, silent(), [], GOOD)
     refused = replace(silent(now=104.0), why="(EHOSTUNREACH)")
     watched.look(104.0, refused, [], GOOD)
-    recovers = Signs(closure=Closure(100.5, 105.0, 99.5, 104.5, 5, "x"))
+    recovers = ProbeState(closure=ConnectFailureRun(100.5, 105.0, 99.5, 104.5, 5, "x"))
     watched.look(105.0, recovers, [], GOOD)
     (told,) = watched.finish(105.0, left=left)
-    assert "new connections: (EHOSTUNREACH)" in told.trouble.seen
-    assert "have not failed" not in told.trouble.seen
+    assert "new connections: (EHOSTUNREACH)" in told.trouble.description
+    assert "have not failed" not in told.trouble.description
 
 
 def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
@@ -356,15 +388,15 @@ def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
     told += watched.look(104.5 + LATER, WELL, [], worked)
     (one,) = over(told)
     assert (one.failure, one.where) == ("watch.datagrams", FORTH)
-    assert "of datagrams alone" in one.seen
+    assert "of datagrams alone" in one.description
 
 
 @pytest.mark.parametrize(
     ("seconds", "event", "answered"),
     [
         (1.0, None, 200),
-        (4.0, Pause(100.2, 104.4), 200),
-        (4.0, Closure(100.2, 104.1, 99.0, 103.2, 4, "x"), 200),
+        (4.0, ConnectionStall(100.2, 104.4), 200),
+        (4.0, ConnectFailureRun(100.2, 104.1, 99.0, 103.2, 4, "x"), 200),
         (4.0, None, 0),
     ],
     ids=["too short", "the old one stood", "new ones failed", "there was no old one"],
@@ -387,7 +419,7 @@ def test_outage_of_more_than_datagrams(
     [
         (silent(), "stream.outage", UNKNOWN, "nothing comes back"),
         (
-            Signs(Outage(FORTH, 100.0, 101.0, 20, ended=False)),
+            ProbeState(LossRun(FORTH, 100.0, 101.0, 20, ended=False)),
             "stream.outage",
             FORTH,
             "what it sends comes",
@@ -399,13 +431,15 @@ def test_outage_of_more_than_datagrams(
             "refuses connections",
         ),
         (
-            Signs(closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x"), seen=False),
+            ProbeState(
+                closure=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x"), seen=False
+            ),
             "watch.unmet",
             UNKNOWN,
             "no netduet has answered there yet: x",
         ),
         (
-            Signs(closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x")),
+            ProbeState(closure=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x")),
             "stream.new_connections",
             UNKNOWN,
             "new connections do not work (x)",
@@ -417,7 +451,7 @@ def test_outage_of_more_than_datagrams(
             "no datagrams come back; connections work",
         ),
         (
-            Signs(Outage(FORTH, 100.0, 101.0, 20, ended=False), worked=True),
+            ProbeState(LossRun(FORTH, 100.0, 101.0, 20, ended=False), worked=True),
             "watch.datagrams",
             FORTH,
             "on the way to the server; connections work",
@@ -429,16 +463,16 @@ def test_outage_of_more_than_datagrams(
             "this end itself cannot send there (EPERM",
         ),
         (
-            Signs(
-                closure=Closure(100.0, 103.0, 99.0, 102.0, 3, "x"),
-                pause=Pause(100.0, 103.0, ended=False),
+            ProbeState(
+                closure=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x"),
+                pause=ConnectionStall(100.0, 103.0, ended=False),
             ),
             "stream.new_connections",
             UNKNOWN,
             "new connections do not work (x), and the old one stands still",
         ),
         (
-            Signs(pause=Pause(100.0, 101.0, ended=False)),
+            ProbeState(pause=ConnectionStall(100.0, 101.0, ended=False)),
             "stream.old_connections",
             BOTH,
             "stands still",
@@ -446,19 +480,19 @@ def test_outage_of_more_than_datagrams(
     ],
 )
 def test_what_begins_is_told_as_far_as_it_is_known(
-    signs: Signs, failure: str, where: str, words: str
+    signs: ProbeState, failure: str, where: str, words: str
 ) -> None:
     """Silence alone blames nobody; what proves more says more."""
     (told,) = episodes().look(101.0, signs, [], GOOD)
     one = told.trouble
-    assert isinstance(told, Began)
+    assert isinstance(told, OutageStarted)
     assert (one.failure, one.where, one.ended, one.begin) == (
         failure,
         where,
         False,
         100.0,
     )
-    assert words in one.seen
+    assert words in one.description
 
 
 def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
@@ -477,7 +511,7 @@ def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
 def test_events_without_end_are_told_in_parts() -> None:
     """Memory is bounded, however restless a network is."""
     watched = episodes()
-    told: list[Told] = []
+    told: list[OutageNotice] = []
     for number in range(2 * MOST):
         event = out(FORTH, 100.0 + number, 0.5)
         told += watched.look(101.0 + number, silent(), [event], GOOD)
@@ -487,10 +521,10 @@ def test_events_without_end_are_told_in_parts() -> None:
 def test_outage_of_a_starved_end_proves_nothing_though_it_goes_on() -> None:
     """At the end of the watch it is said to go on, and is not counted."""
     watched = episodes()
-    starved = Outage(FORTH, 100.0, 104.0, 20, slipped=3.0, ended=False)
-    assert not Signs(starved).proven
+    starved = LossRun(FORTH, 100.0, 104.0, 20, slipped=3.0, ended=False)
+    assert not ProbeState(starved).proven
     watched.look(101.0, silent(), [], GOOD)
-    watched.look(104.0, Signs(starved), [], GOOD)
+    watched.look(104.0, ProbeState(starved), [], GOOD)
     (told,) = watched.finish(104.0, left=False)
     assert not told.trouble.proven
     watched = episodes()
@@ -506,7 +540,7 @@ def test_old_connection_that_waited_for_a_starved_end_proves_nothing(
     stalled: float, proven: bool
 ) -> None:
     """A quarter of a pause in which this end did not run explains all of it."""
-    (one,) = over(happened(Pause(100.0, 101.5, stalled=stalled)))
+    (one,) = over(happened(ConnectionStall(100.0, 101.5, stalled=stalled)))
     assert one.proven is proven
 
 
@@ -518,8 +552,8 @@ def test_what_is_learnt_of_trouble_is_told_once() -> None:
         now = 101.0 + step / 4
         why = "" if now < 102.0 else "ECONNREFUSED: Connection refused"
         told += watched.look(now, replace(silent(now=now), why=why), [], GOOD)
-    assert [type(one) for one in told] == [Began, Learnt]
-    assert "have not failed so far" in told[0].trouble.seen
+    assert [type(one) for one in told] == [OutageStarted, OutageUpdated]
+    assert "have not failed so far" in told[0].trouble.description
     assert told[1].trouble.failure == "watch.refused"
     assert told[1].trouble.seconds == pytest.approx(5.0)
 
@@ -531,7 +565,7 @@ def test_trouble_of_which_nothing_is_learnt_is_told_as_it_begins_alone() -> None
     for step in range(1, 200):
         now = 101.0 + step / 4
         told += watched.look(now, silent(now=now), [], GOOD)
-    assert [type(one) for one in told] == [Began]
+    assert [type(one) for one in told] == [OutageStarted]
 
 
 def test_end_that_cannot_send_itself_is_named() -> None:
@@ -540,7 +574,7 @@ def test_end_that_cannot_send_itself_is_named() -> None:
     watched = episodes()
     (began,) = watched.look(101.0, signs, [], GOOD)
     assert began.trouble.where == "client"
-    assert "ENETUNREACH: Network is unreachable" in began.trouble.seen
+    assert "ENETUNREACH: Network is unreachable" in began.trouble.description
     outage = out(BACK)
     totals = replace(lost(outage), withheld=((100.0, 102.0),), error="ENETUNREACH")
     watched.look(103.0, WELL, [outage], totals)
@@ -554,28 +588,28 @@ def test_end_that_cannot_send_itself_is_named() -> None:
 def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -> None:
     """New connections worked: its own host lets no datagrams out."""
     watched = episodes()
-    told: list[Told] = []
+    told: list[OutageNotice] = []
     for second in range(1, 9):
         totals = replace(GOOD, begun=GOOD.begun + second)
         told += watched.look(100.0 + second, silent(now=100.0 + second), [], totals)
     still = replace(totals, stalls=((100.1, 107.9),))
     (one,) = over(watched.look(108.0 + LATER, WELL, [], still))
     assert (one.failure, one.where, one.proven) == ("stream.outage", SERVER, True)
-    assert "answered 7 new connections" in one.seen
+    assert "answered 7 new connections" in one.description
     assert (one.begin, one.end) == (100.1, 107.9)
 
 
 def test_connections_that_chance_may_fail_are_told_as_that() -> None:
     """They failed: that nothing was lost would be untrue."""
-    lossy = Totals(Counted(10_000, 3000), Counted(10_000, 3000), 60, 20)
-    closure = Closure(100.0, 103.5, 99.0, 102.0, 3, "no answer in time")
+    lossy = ProbeTotals(LossCounts(10_000, 3000), LossCounts(10_000, 3000), 60, 20)
+    closure = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no answer in time")
     watched = episodes()
-    standing = Signs(closure=replace(closure, ended=False))
+    standing = ProbeState(closure=replace(closure, ended=False))
     watched.look(103.0, standing, [], lossy)
     watched.look(103.5, WELL, [closure], lossy)
     (one,) = over(watched.look(103.5 + LATER, WELL, [], lossy))
     assert (one.failure, one.proven) == ("stream.new_connections", False)
-    assert one.seen == (
+    assert one.description == (
         "3 new connections in a row did not work (no answer in time): "
         "so few may be by chance, so nothing is proven"
     )
@@ -589,24 +623,24 @@ def test_end_that_did_not_run_is_named() -> None:
         (replace(out(BACK), slipped=1.5), "the server"),
     ):
         (one,) = over(happened(outage, signs=silent()))
-        assert f"{end} itself did not run" in one.seen
+        assert f"{end} itself did not run" in one.description
 
 
 def test_outage_says_how_new_connections_were_turned_away() -> None:
     """A firewall that rejects, or another program there, is told by its answer."""
     why = "ECONNREFUSED: Connection refused"
-    closure = Closure(100.0, 102.5, 99.0, 102.0, 3, why, turned_away=True)
+    closure = ConnectFailureRun(100.0, 102.5, 99.0, 102.0, 3, why, turned_away=True)
     (one,) = over(happened(out(FORTH), closure, signs=silent()))
-    assert one.seen.endswith(f"; new connections: {why}")
+    assert one.description.endswith(f"; new connections: {why}")
 
 
 def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
     """It may have been made again by the time in which new ones have failed often enough."""
-    closure = Closure(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
+    closure = ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
     watched = episodes()
-    watched.look(100.5, WELL, [Pause(100.0, 100.0, "ECONNRESET")], GOOD)
-    (told,) = watched.look(103.0, Signs(closure=closure), [], GOOD)
-    assert told.trouble.seen == "new connections do not work (x)"
+    watched.look(100.5, WELL, [ConnectionStall(100.0, 100.0, "ECONNRESET")], GOOD)
+    (told,) = watched.look(103.0, ProbeState(closure=closure), [], GOOD)
+    assert told.trouble.description == "new connections do not work (x)"
 
 
 def test_server_that_was_silent_all_the_while_explains_its_connections() -> None:
@@ -614,7 +648,7 @@ def test_server_that_was_silent_all_the_while_explains_its_connections() -> None
     watched = episodes()
     watched.look(101.0, silent(), [], GOOD)
     still = replace(GOOD, stalls=((100.0, 103.0),))
-    pause = Pause(100.0, 104.0)
+    pause = ConnectionStall(100.0, 104.0)
     watched.look(104.0, WELL, [pause], still)
     (one,) = over(watched.look(104.0 + LATER, WELL, [], still))
     assert (one.failure, one.end, one.proven) == ("watch.paused", 103.0, True)
@@ -630,22 +664,22 @@ def test_server_that_was_silent_all_the_while_explains_its_connections() -> None
 )
 def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) -> None:
     """Without datagrams: no route is this end's, a refusal the server's."""
-    none = Totals(Counted(), Counted(), 500, 0, 1000, 1000)
-    closure = Closure(100.0, 104.0, 99.0, 103.0, 4, why)
-    pause = Pause(100.0, 104.2)
-    watched = Episodes(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
+    none = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
+    closure = ConnectFailureRun(100.0, 104.0, 99.0, 103.0, 4, why)
+    pause = ConnectionStall(100.0, 104.2)
+    watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     watched.look(0.0, WELL, [], none)
     after = replace(none, begun=504, failed=4)
     watched.look(104.5, WELL, [closure, pause], after)
     (one,) = over(watched.look(104.5 + LATER, WELL, [], after))
     assert (one.failure, one.where) == ("stream.outage", where)
-    assert why in one.seen
+    assert why in one.description
 
 
 def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
     """Something happens all the time, and it is never quiet for long."""
     watched = episodes()
-    told: list[Told] = []
+    told: list[OutageNotice] = []
     for step in range(240):
         now = 100.0 + step / 4
         turn, since = divmod(now - 100.0, 3.0)
@@ -653,11 +687,11 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
         signs = silent(begin, now) if 0.5 < since < 1.5 else WELL
         events: list[Event] = []
         if since == 0.0:  # before the streams' silence can be told
-            events = [Pause(begin, begin, "the server ended its sending")]
+            events = [ConnectionStall(begin, begin, "the server ended its sending")]
         elif since == 1.5:
-            events = [Restart(begin, begin + 1.5, ("aa", "bb"))]
+            events = [ServerRestart(begin, begin + 1.5, ("aa", "bb"))]
         told += watched.look(now, signs, events, GOOD)
-    ended = [one for one in told if isinstance(one, Ended)]
+    ended = [one for one in told if isinstance(one, OutageEnded)]
     assert len(ended) >= 12
     begins = [one.trouble.begin for one in ended]
     assert begins == sorted(begins)
@@ -666,11 +700,11 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
 def test_what_shows_for_a_moment_is_not_told_as_learnt() -> None:
     """A server that wakes has not read yet what came: that is no loss on the way to it."""
     watched = episodes()
-    told: list[Told] = []
+    told: list[OutageNotice] = []
     for step in range(4, 20):
         now = 100.0 + step / 4
         told += watched.look(now, silent(now=now), [], GOOD)
-    waking = Outage(FORTH, 100.0, 105.0, 100, ended=False)
-    told += watched.look(105.0, Signs(waking), [], GOOD)
+    waking = LossRun(FORTH, 100.0, 105.0, 100, ended=False)
+    told += watched.look(105.0, ProbeState(waking), [], GOOD)
     told += watched.look(105.25, WELL, [], GOOD)
-    assert [type(one) for one in told] == [Began]
+    assert [type(one) for one in told] == [OutageStarted]

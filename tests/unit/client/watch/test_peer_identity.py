@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import random
 
-from netduet.client.results.instance import Whereabouts
-from netduet.client.watch.peer_identity import CALM, SETTLED, SHOWN, Known
+from netduet.client.results.instance import Instance
+from netduet.client.watch.peer_identity import CALM, SETTLED, SHOWN, PeerIdentity
 
-A, B, C = (Whereabouts(name, f"node-{name}", "eu-1b") for name in "abc")
+A, B, C = (Instance(name, f"node-{name}", "eu-1b") for name in "abc")
 
 
 class Told:
@@ -16,11 +16,11 @@ class Told:
 
     def __init__(self) -> None:
         """Begin long after the host's start."""
-        self.known = Known()
+        self.known = PeerIdentity()
         self.now = 1000.0
-        self.said: list[tuple[Whereabouts, ...]] = []
+        self.said: list[tuple[Instance, ...]] = []
 
-    def met(self, *answering: Whereabouts) -> None:
+    def met(self, *answering: Instance) -> None:
         """Have these answer, a second apart; who looks does so more often."""
         for one in answering:
             self.known.take(one, self.now)
@@ -61,7 +61,7 @@ def test_one_that_comes_back_under_its_name_is_no_news() -> None:
 def test_balancer_is_told_once() -> None:
     """Round robin, chance, or a canary: two lines at most, and nobody is taken for the peer."""
     chance = random.Random(7)
-    many = [Whereabouts(f"web-{number}") for number in range(200)]
+    many = [Instance(f"web-{number}") for number in range(200)]
     for answering in (
         [A, B, C] * 500,
         chance.choices([A, B, C], k=1500),
@@ -92,5 +92,5 @@ def test_names_that_change_at_each_start_are_told_as_several() -> None:
     """A server that fails at each start, under a name of its own, makes no flood."""
     told = Told()
     for number in range(100):
-        told.met(*(int(CALM) + 2) * (Whereabouts(f"web-{number}"),))
+        told.met(*(int(CALM) + 2) * (Instance(f"web-{number}"),))
     assert len(told.said) <= 3

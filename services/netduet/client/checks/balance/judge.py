@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from netduet.client.checks.balance.measure import Asked, Balance, Came, Trial
+from netduet.client.checks.balance.measure import (
+    AddressTrials,
+    Balance,
+    BalanceTrial,
+    ConnectionOutcome,
+)
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
-from netduet.client.stats.proportions import DOUBT, at_least, such_a_beginning
+from netduet.client.stats.proportions import DOUBT, lower_bound, p_initial_run
 from netduet.wire.untrusted import escape
 
 LATE: Final = 0.05
@@ -19,14 +24,14 @@ HEAD: Final = 6
 """Connections that must have been answered at first for the rest to have stopped."""
 
 _ASTRAY: Final = frozenset({"balance.ghost", "balance.stopped", "balance.stranger"})
-_WAITED: Final = frozenset({Came.SILENT, Came.MUTE})
+_WAITED: Final = frozenset({ConnectionOutcome.SILENT, ConnectionOutcome.MUTE})
 _GHOSTS: Final = (
-    Came.SILENT,
-    Came.MUTE,
-    Came.REFUSED,
-    Came.UNREACHABLE,
-    Came.RESET,
-    Came.CLOSED,
+    ConnectionOutcome.SILENT,
+    ConnectionOutcome.MUTE,
+    ConnectionOutcome.REFUSED,
+    ConnectionOutcome.UNREACHABLE,
+    ConnectionOutcome.RESET,
+    ConnectionOutcome.CLOSED,
 )
 
 
@@ -40,7 +45,9 @@ def judge(balance: Balance) -> Judgement:
     trials = [trial for one in balance.places for trial in one.trials]
     figures: Figures = {
         "connections": len(trials),
-        "answered": sum(trial.came is Came.ANSWERED for trial in trials),
+        "answered": sum(
+            trial.outcome is ConnectionOutcome.ANSWERED for trial in trials
+        ),
         "instances": len(known),
     }
     summary = "; ".join(_summary(one) for one in balance.places)
@@ -50,7 +57,7 @@ def judge(balance: Balance) -> Judgement:
     return Judgement(summary, tuple(findings), remarks, figures, blocks=blocks)
 
 
-def _known(balance: Balance) -> dict[str, Trial]:
+def _known(balance: Balance) -> dict[str, BalanceTrial]:
     """Return one connection of each instance of the right service, by its boot_id."""
     return {
         trial.boot_id: trial
@@ -60,11 +67,11 @@ def _known(balance: Balance) -> dict[str, Trial]:
     }
 
 
-def _other(trial: Trial, expected: str) -> bool:
+def _other(trial: BalanceTrial, expected: str) -> bool:
     return bool(trial.service and expected and trial.service != expected)
 
 
-def _shares(trials: tuple[Trial, ...]) -> str:
+def _shares(trials: tuple[BalanceTrial, ...]) -> str:
     """Say who answered how many: "lab-1 answered 52 of 60, lab-2 4"."""
     counts = Counter(trial.boot_id for trial in trials if trial.boot_id)
     names = {trial.boot_id: trial.who for trial in trials}
@@ -78,9 +85,11 @@ def _shares(trials: tuple[Trial, ...]) -> str:
     return ", ".join(parts)
 
 
-def _summary(one: Asked) -> str:
+def _summary(one: AddressTrials) -> str:
     instances = {trial.boot_id for trial in one.trials if trial.boot_id}
-    all_answered = all(trial.came is Came.ANSWERED for trial in one.trials)
+    all_answered = all(
+        trial.outcome is ConnectionOutcome.ANSWERED for trial in one.trials
+    )
     if len(instances) == 1 and all_answered:
         name = one.trials[0].who
         return (
@@ -90,7 +99,7 @@ def _summary(one: Asked) -> str:
     return f"{one.address}: {_shares(one.trials)}"
 
 
-def _place(one: Asked, balance: Balance) -> list[Finding]:
+def _place(one: AddressTrials, balance: Balance) -> list[Finding]:
     found = [
         _failing(one),
         _stranger(one, balance.expected),
@@ -99,21 +108,21 @@ def _place(one: Asked, balance: Balance) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
-def _failing(one: Asked) -> Finding | None:
+def _failing(one: AddressTrials) -> Finding | None:
     """Find a share of connections that fails while others are answered.
 
     A dead backend has its share from the first connection on; a limit on new ones, or a
     server that dies meanwhile, does not.
     """
-    counts = Counter(trial.came for trial in one.trials)
-    if not counts[Came.ANSWERED]:
+    counts = Counter(trial.outcome for trial in one.trials)
+    if not counts[ConnectionOutcome.ANSWERED]:
         return None  # no balancer's fault: reach and identity speak of it
     total = len(one.trials)
     failed = {came: counts[came] for came in _GHOSTS if counts[came]}
     proven = {
         came: count
         for came, count in failed.items()
-        if at_least(count, total) > (LATE if came in _WAITED else TOLD)
+        if lower_bound(count, total) > (LATE if came in _WAITED else TOLD)
     }
     if not proven:
         return None
@@ -145,22 +154,22 @@ def _failing(one: Asked) -> Finding | None:
     figures: Figures = {"failed": count, "of": total, "answered_at_first": head}
     missed = None
     if all(came in _WAITED for came in proven):
-        late = [trial for trial in one.trials if trial.came in proven]
+        late = [trial for trial in one.trials if trial.outcome in proven]
         missed = Window(
             min(trial.begin for trial in late), max(trial.end for trial in late)
         )
-    return Finding(name, seen, evidence, figures, missed=missed)
+    return Finding(name, seen, evidence, figures, missed_deadline=missed)
 
 
-def _head(one: Asked) -> int:
+def _head(one: AddressTrials) -> int:
     """Return how many were answered before the first failure, 0 where chance may be it."""
-    well = [trial.came not in _GHOSTS for trial in one.trials]
+    well = [trial.outcome not in _GHOSTS for trial in one.trials]
     head = well.index(False)
-    chance = such_a_beginning(head, len(well), sum(well))
+    chance = p_initial_run(head, len(well), sum(well))
     return head if head >= HEAD and chance < DOUBT else 0
 
 
-def _fits(count: int, one: Asked) -> str:
+def _fits(count: int, one: AddressTrials) -> str:
     """Say what the share fits: so many dead beside those that answered."""
     alive = len({trial.boot_id for trial in one.trials if trial.boot_id})
     share = count / len(one.trials)
@@ -170,10 +179,12 @@ def _fits(count: int, one: Asked) -> str:
     return f"; that fits {dead} dead of {alive + dead} backends"
 
 
-def _stranger(one: Asked, expected: str) -> Finding | None:
-    foreign = sum(trial.came is Came.STRANGER for trial in one.trials)
+def _stranger(one: AddressTrials, expected: str) -> Finding | None:
+    foreign = sum(trial.outcome is ConnectionOutcome.STRANGER for trial in one.trials)
     others = [trial for trial in one.trials if _other(trial, expected)]
-    right = sum(trial.came is Came.ANSWERED for trial in one.trials) - len(others)
+    right = sum(
+        trial.outcome is ConnectionOutcome.ANSWERED for trial in one.trials
+    ) - len(others)
     if not right or not (foreign or others):
         return None  # all are strangers: identity speaks of it
     parts = []
@@ -191,7 +202,7 @@ def _stranger(one: Asked, expected: str) -> Finding | None:
     return Finding("balance.stranger", seen, evidence, figures)
 
 
-def _uneven(one: Asked, most: float) -> Finding | None:
+def _uneven(one: AddressTrials, most: float) -> Finding | None:
     """Find an instance that surely gets over ``most`` times the others' average.
 
     A share is ``most`` times the mean of the others' at ``most / (others + most)``.
@@ -201,10 +212,10 @@ def _uneven(one: Asked, most: float) -> Finding | None:
     several, total = len(counts), sum(counts.values())
     if several < 2:  # noqa: PLR2004 - one alone cannot be uneven
         return None
-    if any(trial.came in _WAITED for trial in one.trials):
+    if any(trial.outcome in _WAITED for trial in one.trials):
         return None  # who was late is not counted: the shares are not the balancer's
     [(busiest, count)] = counts.most_common(1)
-    if at_least(count, total, DOUBT / several) <= most / (several - 1 + most):
+    if lower_bound(count, total, DOUBT / several) <= most / (several - 1 + most):
         return None
     name = next(t.who for t in one.trials if t.boot_id == busiest)
     seen = (
@@ -227,15 +238,17 @@ def _missing(balance: Balance, found: int) -> Finding | None:
     evidence = tuple(
         (Side.CLIENT, f"{one.address}: {_shares(one.trials)}") for one in balance.places
     )
-    late = [trial for trial in trials if trial.came in _WAITED]
+    late = [trial for trial in trials if trial.outcome in _WAITED]
     missed = None
     if late:
         missed = Window(min(t.begin for t in late), max(t.end for t in late))
-    return Finding("balance.missing", seen, evidence, {"found": found}, missed=missed)
+    return Finding(
+        "balance.missing", seen, evidence, {"found": found}, missed_deadline=missed
+    )
 
 
 def _remarks(
-    balance: Balance, known: dict[str, Trial], findings: list[Finding]
+    balance: Balance, known: dict[str, BalanceTrial], findings: list[Finding]
 ) -> tuple[str, ...]:
     said = []
     versions = sorted({escape(trial.software) for trial in known.values()})
@@ -251,7 +264,7 @@ def _remarks(
     said += _of_places(balance)
     # Beside a dead backend one failure proves nothing of an instance's own address.
     for boot_id, own, trial in () if findings else balance.direct:
-        if trial.came is not Came.ANSWERED and boot_id in known:
+        if trial.outcome is not ConnectionOutcome.ANSWERED and boot_id in known:
             name = known[boot_id].who
             said.append(
                 f"{name} answers through the balancer, and not at its own address {own}"
@@ -280,10 +293,10 @@ def _of_places(balance: Balance) -> list[str]:
     for one in balance.places:
         if _failing(one) is not None:
             continue  # the finding says it
-        counts = Counter(trial.came for trial in one.trials)
+        counts = Counter(trial.outcome for trial in one.trials)
         said += [
             f"{one.address}: of {len(one.trials)} connections {count} {came}"
             for came, count in counts.items()
-            if came not in {Came.ANSWERED, Came.STRANGER}
+            if came not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.STRANGER}
         ]
     return said

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.reach import Reach
+from netduet.client.checks.reach import ReachResult
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.framed_connection import meeting
-from netduet.client.net.handshake import Opening
+from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import own_addresses
-from netduet.client.results.instance import named
+from netduet.client.results.instance import instance_named
 from netduet.net import kernel
 from netduet.wire.errors import Code
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Context, Patience
+    from netduet.client.checks.base import CheckContext, Timeouts
 
 ASKED: Final = {"quick": 60, "full": 300, "soak": 300}
 """Connections of a profile, shared between the addresses."""
@@ -36,7 +36,7 @@ _BRIEF: Final = 1.0
 _BUSY: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.value})
 
 
-class Came(StrEnum):
+class ConnectionOutcome(StrEnum):
     """What came of a connection, in the words that are shown."""
 
     ANSWERED = "answered"
@@ -52,10 +52,10 @@ class Came(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class BalanceTrial:
     """One connection; the texts are a netduet's own, "" without one."""
 
-    came: Came
+    outcome: ConnectionOutcome
     boot_id: str = ""
     instance: str = ""
     service: str = ""
@@ -69,15 +69,15 @@ class Trial:
     @property
     def who(self) -> str:
         """The instance, and where it is, as lists show it."""
-        return named(self.instance, self.node, self.zone).brief
+        return instance_named(self.instance, self.node, self.zone).brief
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AddressTrials:
     """All connections to one address of the name, in the order in which they began."""
 
     address: Address
-    trials: tuple[Trial, ...]
+    trials: tuple[BalanceTrial, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +88,23 @@ class Balance:
     not said), ``uneven`` how many times the others' average one of them may get.
     """
 
-    places: tuple[Asked, ...]
-    direct: tuple[tuple[str, Address, Trial], ...] = ()
+    places: tuple[AddressTrials, ...]
+    direct: tuple[tuple[str, Address, BalanceTrial], ...] = ()
     expected: str = ""
     instances: int = 0
     uneven: float = 2.0
 
 
-async def measure(context: Context) -> Balance:
+async def measure(context: CheckContext) -> Balance:
     """Ask each address side by side, then each instance at its own address."""
-    alive = context.earlier(Reach).alive[:PLACES]
+    alive = context.earlier(ReachResult).alive[:PLACES]
     each = ASKED[context.profile] // max(1, len(alive))
     pace = PACES[context.profile] * max(1, len(alive))
     places = await asyncio.gather(
-        *(_ask(one.address, each, pace, context.patience) for one in alive)
+        *(_ask(one.address, each, pace, context.timeouts) for one in alive)
     )
-    direct = await _directly(tuple(places), context.patience)
-    bounds = context.bounds
+    direct = await _directly(tuple(places), context.timeouts)
+    bounds = context.options
     return Balance(
         tuple(places),
         direct,
@@ -114,11 +114,13 @@ async def measure(context: Context) -> Balance:
     )
 
 
-async def _ask(address: Address, count: int, pace: float, patience: Patience) -> Asked:
+async def _ask(
+    address: Address, count: int, pace: float, patience: Timeouts
+) -> AddressTrials:
     descriptors, _, _ = kernel.socket_limits()
     # Half of them are for the other checks, and for all else.
     room = asyncio.Semaphore(max(1, min(AT_ONCE, descriptors // (2 * PLACES))))
-    trials: dict[int, Trial] = {}
+    trials: dict[int, BalanceTrial] = {}
 
     async def one(number: int) -> None:
         try:
@@ -129,17 +131,17 @@ async def _ask(address: Address, count: int, pace: float, patience: Patience) ->
     async with asyncio.TaskGroup() as group:
         for number in range(count):
             await room.acquire()
-            waited = {Came.SILENT, Came.MUTE}
-            if sum(trial.came in waited for trial in trials.values()) > ENOUGH:
+            waited = {ConnectionOutcome.SILENT, ConnectionOutcome.MUTE}
+            if sum(trial.outcome in waited for trial in trials.values()) > ENOUGH:
                 break
             group.create_task(one(number))
             await asyncio.sleep(pace)
-    return Asked(address, tuple(trials[number] for number in sorted(trials)))
+    return AddressTrials(address, tuple(trials[number] for number in sorted(trials)))
 
 
 async def _directly(
-    places: tuple[Asked, ...], patience: Patience
-) -> tuple[tuple[str, Address, Trial], ...]:
+    places: tuple[AddressTrials, ...], patience: Timeouts
+) -> tuple[tuple[str, Address, BalanceTrial], ...]:
     """Ask each of several instances where it says that it answered from."""
     known = {trial.boot_id: trial for one in places for trial in one.trials}
     known.pop("", None)
@@ -163,22 +165,22 @@ async def _directly(
     )
 
 
-async def try_once(address: Address, patience: Patience) -> Trial:
+async def try_once(address: Address, patience: Timeouts) -> BalanceTrial:
     """Open one connection, and end it at once."""
-    async with meeting(address, patience) as (opening, conversation):
+    async with open_connection(address, patience) as (opening, conversation):
         if conversation is not None:
             await conversation.end(min(1.0, patience.answer))
     return _counted(opening)
 
 
-def _counted(opening: Opening) -> Trial:
+def _counted(opening: Handshake) -> BalanceTrial:
     begin, end = opening.begin, opening.end
     welcome = opening.welcome
     if welcome is None:
-        return Trial(_failed(opening), begin=begin, end=end)
+        return BalanceTrial(_failed(opening), begin=begin, end=end)
     own = next(iter(own_addresses(welcome)), None)
-    return Trial(
-        Came.ANSWERED,
+    return BalanceTrial(
+        ConnectionOutcome.ANSWERED,
         welcome.boot_id,
         welcome.instance,
         welcome.service,
@@ -191,18 +193,22 @@ def _counted(opening: Opening) -> Trial:
     )
 
 
-def _failed(opening: Opening) -> Came:
+def _failed(opening: Handshake) -> ConnectionOutcome:
     if opening.refused is not None:
-        return Came.BUSY if opening.refused.code in _BUSY else Came.OTHER
+        return (
+            ConnectionOutcome.BUSY
+            if opening.refused.code in _BUSY
+            else ConnectionOutcome.OTHER
+        )
     if opening.foreign:
-        return Came.STRANGER
+        return ConnectionOutcome.STRANGER
     if opening.closed:
-        return Came.CLOSED
+        return ConnectionOutcome.CLOSED
     if opening.cause is Cause.TIMEOUT:
-        return Came.MUTE if opening.accepted else Came.SILENT
+        return ConnectionOutcome.MUTE if opening.accepted else ConnectionOutcome.SILENT
     by_cause = {
-        Cause.REFUSED: Came.REFUSED,
-        Cause.UNREACHABLE: Came.UNREACHABLE,
-        Cause.RESET: Came.RESET,
+        Cause.REFUSED: ConnectionOutcome.REFUSED,
+        Cause.UNREACHABLE: ConnectionOutcome.UNREACHABLE,
+        Cause.RESET: ConnectionOutcome.RESET,
     }
-    return by_cause.get(opening.cause or Cause.OTHER, Came.OTHER)
+    return by_cause.get(opening.cause or Cause.OTHER, ConnectionOutcome.OTHER)

@@ -16,10 +16,10 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from netduet.client.checks.churn.results import STEP, Fate, Try
+from netduet.client.checks.churn.results import STEP, Attempt, AttemptOutcome
 from netduet.client.net.dial import Address, Cause, classify
-from netduet.client.net.framed_connection import Conversation, converse
-from netduet.client.net.handshake import Opening
+from netduet.client.net.framed_connection import FramedConnection, converse
+from netduet.client.net.handshake import Handshake
 from netduet.net import kernel
 from netduet.wire.errors import Code
 from netduet.wire.untrusted import escape
@@ -32,7 +32,7 @@ _HERE: Final = frozenset({Cause.OTHER, Cause.NO_ROUTE})
 
 async def attempt(
     address: Address, at: float, connecting: float, answering: float
-) -> tuple[Try, Conversation | None]:
+) -> tuple[Attempt, FramedConnection | None]:
     """Make a connection; return what came of it, and it, where it was welcomed.
 
     Args:
@@ -47,7 +47,7 @@ async def attempt(
         sock = socket.socket(address.family, socket.SOCK_STREAM)
     except OSError as error:
         _, detail = classify(error)
-        return Try(Fate.NOT_TRIED, at, begin, begin, detail=detail), None
+        return Attempt(AttemptOutcome.NOT_TRIED, at, begin, begin, detail=detail), None
     conversation = None
     welcomed = False
     try:
@@ -58,7 +58,7 @@ async def attempt(
             conversation = await converse(sock)
         except OSError as error:
             _, detail = classify(error)
-            return replace(one, fate=Fate.ENDED, detail=detail), None
+            return replace(one, outcome=AttemptOutcome.ENDED, detail=detail), None
         opening = await conversation.open(answering)
         one = _opened(one, opening, conversation)
         if opening.welcome is None:
@@ -76,7 +76,7 @@ async def attempt(
     return one, conversation
 
 
-async def part(conversation: Conversation) -> None:
+async def part(conversation: FramedConnection) -> None:
     """End a connection properly."""
     try:
         await conversation.end(_ENDING)
@@ -86,7 +86,7 @@ async def part(conversation: Conversation) -> None:
 
 async def _connect(
     sock: socket.socket, address: Address, at: float, begin: float, patience: float
-) -> Try:
+) -> Attempt:
     """Connect; the kernel's word counts, not how soon this process could look."""
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
@@ -105,20 +105,20 @@ async def _connect(
     made = made or (info is not None and info["state"] == "ESTABLISHED")
     if made:
         took = end - begin
-        return Try(Fate.SERVED, at, begin, end, took, lost, counted)
+        return Attempt(AttemptOutcome.SERVED, at, begin, end, took, lost, counted)
     if error is None:
-        return Try(Fate.NEVER_MADE, at, begin, end, None, lost, counted)
+        return Attempt(AttemptOutcome.NEVER_MADE, at, begin, end, None, lost, counted)
     cause, detail = classify(error)
     fate = _fate(error, cause)
-    return Try(fate, at, begin, end, None, lost, counted, detail)
+    return Attempt(fate, at, begin, end, None, lost, counted, detail)
 
 
-def _fate(error: BaseException, cause: Cause) -> Fate:
+def _fate(error: BaseException, cause: Cause) -> AttemptOutcome:
     if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
-        return Fate.NO_PORT
+        return AttemptOutcome.NO_PORT
     if cause is Cause.TIMEOUT:
-        return Fate.NEVER_MADE
-    return Fate.NOT_TRIED if cause in _HERE else Fate.REFUSED
+        return AttemptOutcome.NEVER_MADE
+    return AttemptOutcome.NOT_TRIED if cause in _HERE else AttemptOutcome.REFUSED
 
 
 def _lost(info: dict[str, int | str] | None, took: float) -> tuple[int, bool]:
@@ -129,7 +129,9 @@ def _lost(info: dict[str, int | str] | None, took: float) -> tuple[int, bool]:
     return int(took >= STEP), False
 
 
-def _opened(one: Try, opening: Opening, conversation: Conversation) -> Try:
+def _opened(
+    one: Attempt, opening: Handshake, conversation: FramedConnection
+) -> Attempt:
     welcome = opening.welcome
     if welcome is not None:
         seen = (welcome.peer.address.partition("%")[0], welcome.peer.port)
@@ -139,15 +141,17 @@ def _opened(one: Try, opening: Opening, conversation: Conversation) -> Try:
     end = opening.end
     if opening.refused is not None:
         busy = opening.refused.code == Code.TOO_MANY_CONNECTIONS
-        fate = Fate.BUSY if busy else Fate.ENDED
+        fate = AttemptOutcome.BUSY if busy else AttemptOutcome.ENDED
         said = f"the server says: {escape(opening.refused.message)}"
-        return replace(one, fate=fate, end=end, detail=said)
+        return replace(one, outcome=fate, end=end, detail=said)
     if opening.cause is Cause.TIMEOUT:
-        return replace(one, fate=Fate.UNANSWERED, end=end, detail="no answer in time")
+        return replace(
+            one, outcome=AttemptOutcome.UNANSWERED, end=end, detail="no answer in time"
+        )
     if opening.closed:
         said = "closed without an answer"
     elif opening.foreign:
         said = "another program answers"
     else:
         said = opening.detail or "the answer breaks a rule"
-    return replace(one, fate=Fate.ENDED, end=end, detail=said)
+    return replace(one, outcome=AttemptOutcome.ENDED, end=end, detail=said)

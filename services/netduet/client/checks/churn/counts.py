@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.churn.results import STEP, Fate, Try
-from netduet.client.stats.proportions import at_least, at_most
+from netduet.client.checks.churn.results import STEP, Attempt, AttemptOutcome
+from netduet.client.stats.proportions import lower_bound, upper_bound
 
 _ONE_SIDED: Final = 0.9
 """Share of the lost SYNs from which on they are said to be lost on one way."""
@@ -17,7 +17,7 @@ _FEW: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ConnectionCounts:
     """Tries, counted. ``syns`` left, ``lost`` of them were sent again.
 
     ``forth`` counts connections whose first SYN the server never had, ``back`` those
@@ -26,7 +26,7 @@ class Tally:
     answer was lost.
     """
 
-    tries: tuple[Try, ...]
+    tries: tuple[Attempt, ...]
     syns: int
     lost: int
     forth: int
@@ -34,9 +34,9 @@ class Tally:
     ahead: int
     doubles: int
 
-    def of(self, *fates: Fate) -> tuple[Try, ...]:
+    def of(self, *fates: AttemptOutcome) -> tuple[Attempt, ...]:
         """Return those of these fates."""
-        return tuple(one for one in self.tries if one.fate in fates)
+        return tuple(one for one in self.tries if one.outcome in fates)
 
     @property
     def where(self) -> str:
@@ -55,12 +55,12 @@ class Tally:
         return not times or min(times) < STEP
 
 
-def tally(tries: Iterable[Try]) -> Tally:
+def tally(tries: Iterable[Attempt]) -> ConnectionCounts:
     """Count."""
     kept = tuple(tries)
     told = [one for one in kept if one.lost and one.theirs is not None]
     back = [one for one in told if one.theirs]
-    return Tally(
+    return ConnectionCounts(
         kept,
         sum(one.sent for one in kept),
         sum(one.lost for one in kept),
@@ -71,12 +71,12 @@ def tally(tries: Iterable[Try]) -> Tally:
     )
 
 
-def too_many(one: Tally, max_loss: float) -> bool:
+def too_many(one: ConnectionCounts, max_loss: float) -> bool:
     """Tell whether more SYNs are lost than may be: on one way, or on both together."""
     if not one.countable or not one.lost:
         return False
     each = max(one.ahead, one.doubles)
-    return at_least(each, one.syns) > max_loss or at_least(
+    return lower_bound(each, one.syns) > max_loss or lower_bound(
         one.lost, one.syns
     ) > both_ways(max_loss)
 
@@ -92,5 +92,5 @@ def both_ways(max_loss: float) -> float:
 
 def told_share(count: int, of: int) -> str:
     """Return a share with its interval."""
-    low, high = at_least(count, of), at_most(count, of)
+    low, high = lower_bound(count, of), upper_bound(count, of)
     return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with a confidence of 99.98 %)"

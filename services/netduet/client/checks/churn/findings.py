@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from netduet.client.checks.churn.counts import Tally, told_share
+from netduet.client.checks.churn.counts import ConnectionCounts, told_share
 from netduet.client.checks.churn.limit_detection import at_once, token_bucket
-from netduet.client.checks.churn.results import Fate, Place, Try, Witness
+from netduet.client.checks.churn.results import (
+    Attempt,
+    AttemptOutcome,
+    ChurnResult,
+    Witness,
+)
 from netduet.client.results.verdict import Figures, Finding, Outcome, Side, Window
 
 _EXPLAINED: Final = 0.5
 """Share of the trouble that the listening socket's drops must account for."""
 
 _SAID: Final = {
-    Fate.NEVER_MADE: "had no answer",
-    Fate.REFUSED: "were refused",
-    Fate.ENDED: "were made and ended",
-    Fate.UNANSWERED: "were made and not answered",
-    Fate.BUSY: "were turned away by the server",
+    AttemptOutcome.NEVER_MADE: "had no answer",
+    AttemptOutcome.REFUSED: "were refused",
+    AttemptOutcome.ENDED: "were made and ended",
+    AttemptOutcome.UNANSWERED: "were made and not answered",
+    AttemptOutcome.BUSY: "were turned away by the server",
 }
 
 
-def ports(place: Place, counted: Tally) -> Finding:
+def ports(place: ChurnResult, counted: ConnectionCounts) -> Finding:
     """Return the finding that this host has no port left."""
-    none, made = counted.of(Fate.NO_PORT), counted.of(Fate.SERVED)
+    none, made = counted.of(AttemptOutcome.NO_PORT), counted.of(AttemptOutcome.SERVED)
     seen = (
         f"{len(none)} of {len(counted.tries)} connections to {place.address} could not "
         f"even be tried: {none[0].detail}"
@@ -42,14 +47,14 @@ def ports(place: Place, counted: Tally) -> Finding:
     return Finding("churn.ports_exhausted", seen, tuple(evidence))
 
 
-def unstarted(place: Place, counted: Tally, started: int) -> Finding:
+def unstarted(place: ChurnResult, counted: ConnectionCounts, started: int) -> Finding:
     """Return the finding that this end did not do its part."""
     run = place.run
     seen = (
         f"of {run.planned} connections to {place.address}, due at {run.rate:.0f} a "
         f"second, {started} could be started in time"
     )
-    failed = counted.of(Fate.NOT_TRIED)
+    failed = counted.of(AttemptOutcome.NOT_TRIED)
     why = failed[0].detail if failed else f"the latest began {run.late:.3f} s late"
     return Finding(
         "churn.unstarted",
@@ -59,7 +64,7 @@ def unstarted(place: Place, counted: Tally, started: int) -> Finding:
     )
 
 
-def accept_queue(place: Place, counted: Tally) -> Finding | None:
+def accept_queue(place: ChurnResult, counted: ConnectionCounts) -> Finding | None:
     """Return the finding that the server's own listener drops, where it explains most.
 
     Only for an instance whose listener was watched: behind a balancer the drops of one
@@ -68,7 +73,7 @@ def accept_queue(place: Place, counted: Tally) -> Finding | None:
     drops = place.witness.drops
     if not drops:
         return None
-    ended = counted.of(Fate.ENDED, Fate.UNANSWERED)
+    ended = counted.of(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)
     trouble = counted.lost - counted.doubles + len(ended)
     # Beside many answers that were lost, a drop or two more explain nothing.
     if drops <= counted.doubles or drops < _EXPLAINED * trouble:
@@ -87,16 +92,16 @@ def accept_queue(place: Place, counted: Tally) -> Finding | None:
     return Finding("churn.accept_queue", seen, evidence, figures)
 
 
-def rate_limited(place: Place) -> Finding | None:
+def rate_limited(place: ChurnResult) -> Finding | None:
     """Return the finding that a bucket of tokens lets connections pass, if one does.
 
     A large burst may last until connections are held; all before it then passed.
     """
     run, before = place.run, 0
     bucket = token_bucket(run, path_works=place.witness.lived)
-    quiet = all(one.smooth for one in run.tries)
+    quiet = all(one.smooth for one in run.attempts)
     if quiet and place.held is not None and at_once(place.held) is None:
-        before, run = len(run.tries), place.held.run
+        before, run = len(run.attempts), place.held.run
         bucket = token_bucket(run, path_works=place.witness.lived)
     if bucket is None:
         return None
@@ -110,8 +115,8 @@ def rate_limited(place: Place) -> Finding | None:
     )
     here = (
         "other connections shortly before may have had a part of those that pass at "
-        f"once; the first {sum(one.at < bucket.begin for one in run.tries)} passed; from "
-        f"{bucket.begin:.2f} s on, {_outcomes(run.tries)}"
+        f"once; the first {sum(one.at < bucket.begin for one in run.attempts)} passed; from "
+        f"{bucket.begin:.2f} s on, {_outcomes(run.attempts)}"
     )
     figures: Figures = {
         "limit_burst": burst,
@@ -121,7 +126,7 @@ def rate_limited(place: Place) -> Finding | None:
     return Finding("churn.rate_limited", seen, evidence, figures)
 
 
-def count_limited(place: Place) -> Finding | None:
+def count_limited(place: ChurnResult) -> Finding | None:
     """Return the finding that so many connections are the most, where they are."""
     held = place.held
     most = None if held is None else at_once(held)
@@ -135,7 +140,7 @@ def count_limited(place: Place) -> Finding | None:
     how = held.beside[0]
     here = (
         f"with {held.kept} held (and {int(place.witness.lived)} to ask on), {len(held.beside)} further ones "
-        f"{_SAID.get(how.fate, how.fate.value)}{f' ({how.detail})' if how.detail else ''}; "
+        f"{_SAID.get(how.outcome, how.outcome.value)}{f' ({how.detail})' if how.detail else ''}; "
         f"{held.alive} of the held ones lived on, and one that was asked answered; "
         f"afterwards {len(held.after)} of {len(held.after)} passed; what other checks and "
         "programs hold towards it meanwhile may count too"
@@ -144,13 +149,15 @@ def count_limited(place: Place) -> Finding | None:
     figures: Figures = {"limit_count": most}
     evidence = ((Side.CLIENT, here), there)
     missed = None
-    if all(one.fate is Fate.UNANSWERED for one in held.beside):
+    if all(one.outcome is AttemptOutcome.UNANSWERED for one in held.beside):
         ends = [one.end for one in held.beside]
         missed = Window(held.beside[0].begin, max(ends))
-    return Finding("churn.count_limited", seen, evidence, figures, missed=missed)
+    return Finding(
+        "churn.count_limited", seen, evidence, figures, missed_deadline=missed
+    )
 
 
-def syn_lost(place: Place, counted: Tally) -> Finding:
+def syn_lost(place: ChurnResult, counted: ConnectionCounts) -> Finding:
     """Return the finding that SYNs, or their answers, are lost."""
     seen = (
         f"{counted.lost} of {counted.syns} attempts to connect to {place.address} (SYN "
@@ -183,26 +190,26 @@ def syn_lost(place: Place, counted: Tally) -> Finding:
     return Finding("churn.syn_lost", seen, tuple(evidence), figures, where=where)
 
 
-def _watched(place: Place) -> bool:
+def _watched(place: ChurnResult) -> bool:
     """Tell whether the drops of every instance that served are known."""
     met = {one.boot_id for one in place.tries if one.boot_id}
     return place.witness.drops is not None and met <= {place.witness.boot_id}
 
 
-def refused(place: Place, found: tuple[Try, ...]) -> Finding:
+def refused(place: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
     """Return the finding that the address refuses some."""
     return _some("churn.refused", "were refused", place, found, None)
 
 
-def unserved(place: Place, found: tuple[Try, ...]) -> Finding:
+def unserved(place: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
     """Return the finding that some came about in vain."""
     missed = None
-    if all(one.fate is Fate.UNANSWERED for one in found):
+    if all(one.outcome is AttemptOutcome.UNANSWERED for one in found):
         missed = Window(min(one.begin for one in found), max(one.end for one in found))
     return _some("churn.unserved", "were made and not served", place, found, missed)
 
 
-def busy(place: Place, found: tuple[Try, ...]) -> Finding:
+def busy(place: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
     """Return the finding that the server itself is at its limit, few as ours are."""
     seen = (
         f"the server turned {len(found)} of {len(place.tries)} connections to "
@@ -213,7 +220,11 @@ def busy(place: Place, found: tuple[Try, ...]) -> Finding:
 
 
 def _some(
-    failure: str, said: str, place: Place, found: tuple[Try, ...], missed: Window | None
+    failure: str,
+    said: str,
+    place: ChurnResult,
+    found: tuple[Attempt, ...],
+    missed: Window | None,
 ) -> Finding:
     tries = place.tries
     share = told_share(len(found), len(tries))
@@ -226,14 +237,14 @@ def _some(
         (Side.CLIENT, f"{_outcomes(tries)}; {why}"),
         _witnessed(place.witness),
     )
-    return Finding(failure, seen, evidence, missed=missed)
+    return Finding(failure, seen, evidence, missed_deadline=missed)
 
 
-def _outcomes(tries: tuple[Try, ...]) -> str:
-    counts = Counter(one.fate for one in tries)
-    parts = [f"{counts[Fate.SERVED]} of {len(tries)} were served"]
+def _outcomes(tries: tuple[Attempt, ...]) -> str:
+    counts = Counter(one.outcome for one in tries)
+    parts = [f"{counts[AttemptOutcome.SERVED]} of {len(tries)} were served"]
     parts += [f"{counts[fate]} {said}" for fate, said in _SAID.items() if counts[fate]]
-    again = sum(one.fate is Fate.SERVED and one.lost > 0 for one in tries)
+    again = sum(one.outcome is AttemptOutcome.SERVED and one.lost > 0 for one in tries)
     if again:
         parts[0] += f" ({again} of them late)"
     return ", ".join(parts)

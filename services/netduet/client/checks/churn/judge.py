@@ -6,16 +6,22 @@ from typing import Final
 
 from netduet.client.checks.churn import findings
 from netduet.client.checks.churn.counts import (
-    Tally,
+    ConnectionCounts,
     tally,
     told_share,
     too_many,
 )
-from netduet.client.checks.churn.results import Churn, Fate, Place, Ports, Try
-from netduet.client.results.verdict import Figures, Finding, Judgement, merged
+from netduet.client.checks.churn.results import (
+    Attempt,
+    AttemptOutcome,
+    Churn,
+    ChurnResult,
+    Ports,
+)
+from netduet.client.results.verdict import Figures, Finding, Judgement, merge_judgements
 from netduet.client.stats import histogram
 from netduet.client.stats.percentiles import percentile
-from netduet.client.stats.proportions import at_least
+from netduet.client.stats.proportions import lower_bound
 
 _STARTED: Final = 1 / 3
 """Share of the planned connections that must be started to tell anything."""
@@ -28,10 +34,10 @@ def judge(churn: Churn) -> Judgement:
     """Judge each address by itself."""
     if not churn.places:
         return Judgement("", skipped="no netduet to connect to")
-    return merged([_judge_place(one, churn.max_loss) for one in churn.places])
+    return merge_judgements([_judge_place(one, churn.max_loss) for one in churn.places])
 
 
-def _judge_place(place: Place, max_loss: float) -> Judgement:
+def _judge_place(place: ChurnResult, max_loss: float) -> Judgement:
     counted = tally(place.tries)
     findings = _findings(place, counted, max_loss)
     remarks = () if findings else _remarks(place, counted)
@@ -43,16 +49,18 @@ def _judge_place(place: Place, max_loss: float) -> Judgement:
     )
 
 
-def _findings(place: Place, counted: Tally, max_loss: float) -> tuple[Finding, ...]:
+def _findings(
+    place: ChurnResult, counted: ConnectionCounts, max_loss: float
+) -> tuple[Finding, ...]:
     """Return what is wrong: what is at this end first, then what explains the most."""
-    if counted.of(Fate.NO_PORT):
+    if counted.of(AttemptOutcome.NO_PORT):
         return (findings.ports(place, counted),)
-    started = len(place.run.tries) - len(counted.of(Fate.NOT_TRIED))
+    started = len(place.run.attempts) - len(counted.of(AttemptOutcome.NOT_TRIED))
     if started < _STARTED * place.run.planned:
         return (findings.unstarted(place, counted, started),)
     held = findings.count_limited(place)
     # Beside held connections none passes: that is told by itself.
-    judged = counted if held is None else tally(place.run.tries)
+    judged = counted if held is None else tally(place.run.attempts)
     found = _troubles(place, judged, max_loss)
     if found:
         whole = findings.accept_queue(place, judged)
@@ -63,25 +71,27 @@ def _findings(place: Place, counted: Tally, max_loss: float) -> tuple[Finding, .
     return tuple(found if held is None else [held, *found])
 
 
-def _troubles(place: Place, judged: Tally, max_loss: float) -> list[Finding]:
+def _troubles(
+    place: ChurnResult, judged: ConnectionCounts, max_loss: float
+) -> list[Finding]:
     """Return what goes wrong too often for chance."""
     found = []
 
-    def often(some: tuple[Try, ...]) -> bool:
-        return at_least(len(some), len(judged.tries)) > max_loss
+    def often(some: tuple[Attempt, ...]) -> bool:
+        return lower_bound(len(some), len(judged.tries)) > max_loss
 
     if too_many(judged, max_loss):
         found.append(findings.syn_lost(place, judged))
-    if often(refused := judged.of(Fate.REFUSED)):
+    if often(refused := judged.of(AttemptOutcome.REFUSED)):
         found.append(findings.refused(place, refused))
-    if often(unserved := judged.of(Fate.ENDED, Fate.UNANSWERED)):
+    if often(unserved := judged.of(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)):
         found.append(findings.unserved(place, unserved))
-    if often(busy := tally(place.run.tries).of(Fate.BUSY)):
+    if often(busy := tally(place.run.attempts).of(AttemptOutcome.BUSY)):
         found.append(findings.busy(place, busy))
     return found
 
 
-def _remarks(place: Place, counted: Tally) -> tuple[str, ...]:
+def _remarks(place: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     """Return what is not as it should be, and less than a failure."""
     remarks = []
     address = place.address
@@ -92,9 +102,9 @@ def _remarks(place: Place, counted: Tally) -> tuple[str, ...]:
             f"{told_share(counted.lost, counted.syns)}"
         )
     for fates, said in (
-        ((Fate.NEVER_MADE,), "never came about"),
-        ((Fate.REFUSED,), "were refused"),
-        ((Fate.ENDED, Fate.UNANSWERED), "were made and not served"),
+        ((AttemptOutcome.NEVER_MADE,), "never came about"),
+        ((AttemptOutcome.REFUSED,), "were refused"),
+        ((AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED), "were made and not served"),
     ):
         found = counted.of(*fates)
         if found:
@@ -110,7 +120,7 @@ def _remarks(place: Place, counted: Tally) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _always_remarked(place: Place, counted: Tally) -> tuple[str, ...]:
+def _always_remarked(place: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     """Return what a person must know to read the numbers, whatever was found."""
     remarks = []
     run, address = place.run, place.address
@@ -124,7 +134,7 @@ def _always_remarked(place: Place, counted: Tally) -> tuple[str, ...]:
             f"{address}: an answer takes so long here that SYNs are sent again though "
             "none was lost: losses cannot be counted"
         )
-    busy = counted.of(Fate.BUSY)
+    busy = counted.of(AttemptOutcome.BUSY)
     if busy:
         remarks.append(
             f"{address}: {busy[0].detail} (the server's own limit, which is no fault of "
@@ -148,8 +158,8 @@ def _pressure(ports: Ports | None) -> list[str]:
     ]
 
 
-def _summary(place: Place, counted: Tally) -> str:
-    served = counted.of(Fate.SERVED)
+def _summary(place: ChurnResult, counted: ConnectionCounts) -> str:
+    served = counted.of(AttemptOutcome.SERVED)
     run = place.run
     said = (
         f"{len(served)} of {len(counted.tries)} connections to {place.address} served, "
@@ -172,7 +182,7 @@ def _summary(place: Place, counted: Tally) -> str:
     return said
 
 
-def _figures(place: Place, counted: Tally) -> Figures:
+def _figures(place: ChurnResult, counted: ConnectionCounts) -> Figures:
     run, held, ports = place.run, place.held, place.ports
     told: Figures = {
         "planned": run.planned,
@@ -180,12 +190,12 @@ def _figures(place: Place, counted: Tally) -> Figures:
         "unstarted": run.unstarted,
         "start_late_ms": round(1000 * run.late, 3),
         "tried": len(counted.tries),
-        "served": len(counted.of(Fate.SERVED)),
-        "never_made": len(counted.of(Fate.NEVER_MADE)),
-        "refused": len(counted.of(Fate.REFUSED)),
-        "unserved": len(counted.of(Fate.ENDED, Fate.UNANSWERED)),
-        "busy": len(counted.of(Fate.BUSY)),
-        "no_port": len(counted.of(Fate.NO_PORT)),
+        "served": len(counted.of(AttemptOutcome.SERVED)),
+        "never_made": len(counted.of(AttemptOutcome.NEVER_MADE)),
+        "refused": len(counted.of(AttemptOutcome.REFUSED)),
+        "unserved": len(counted.of(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)),
+        "busy": len(counted.of(AttemptOutcome.BUSY)),
+        "no_port": len(counted.of(AttemptOutcome.NO_PORT)),
         "syns": counted.syns,
         "lost_syns": counted.lost,
         "lost_syns_counted": all(one.counted for one in counted.tries),

@@ -14,8 +14,14 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import Final
 
-from netduet.client.checks.churn.results import STEP, Fate, Held, Run, Try
-from netduet.client.stats.proportions import at_least, such_a_beginning
+from netduet.client.checks.churn.results import (
+    STEP,
+    Attempt,
+    AttemptOutcome,
+    HoldResult,
+    Run,
+)
+from netduet.client.stats.proportions import lower_bound, p_initial_run
 
 HEAD: Final = 4
 """Connections that must have passed at first."""
@@ -68,24 +74,24 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
     ``path_works``: an old connection worked all the while, so that what stops to
     pass is new connections alone.
     """
-    smooth = [one.smooth for one in run.tries]
+    smooth = [one.smooth for one in run.attempts]
     if all(smooth) or not smooth:
         return None
     head = smooth.index(False)
     rest = smooth[head:]
     if head < max(HEAD, _ROW * _usual_row(rest)):
         return None
-    if such_a_beginning(head, len(smooth), sum(smooth)) > _DOUBT:
+    if p_initial_run(head, len(smooth), sum(smooth)) > _DOUBT:
         return None
-    begin = run.tries[head].at
+    begin = run.attempts[head].at
     passed = sorted(
         one.at + one.connect
-        for one in run.tries[head:]
+        for one in run.attempts[head:]
         if one.passed and one.connect is not None
     )
-    alone = tuple(one for one in run.tries[head:] if one.at < begin + STEP)
+    alone = tuple(one for one in run.attempts[head:] if one.at < begin + STEP)
     early = [one for one in passed if one < begin + STEP]
-    regular = _regular(run.tries[head:], passed, run.gap)
+    regular = _regular(run.attempts[head:], passed, run.gap)
     # At first no SYN that is sent again comes in between.
     if not (regular or _regular(alone, early, run.gap)):
         hardly = sum(rest) <= _HARDLY * len(rest) and len(rest) >= _SHUT
@@ -101,7 +107,7 @@ def _usual_row(smooth: Sequence[bool]) -> float:
     return median(rows) if rows else 0.0
 
 
-def _regular(rest: Sequence[Try], passed: list[float], gap: float) -> bool:
+def _regular(rest: Sequence[Attempt], passed: list[float], gap: float) -> bool:
     """Tell whether passes (or failures, where these are fewer) are too regular.
 
     Under pure loss each place in a row has the same chance: distances are geometric, or
@@ -120,7 +126,7 @@ def _regular(rest: Sequence[Try], passed: list[float], gap: float) -> bool:
     density = min(1.0, gap * len(distances) / sum(distances))
     in_a_row = [_near_in_a_row(one, middle / gap) for one in (share, density)]
     expected = max(_NEAR_BY_CHANCE, *in_a_row)
-    return at_least(near, len(distances), _DOUBT_OF_DISTANCES) > expected
+    return lower_bound(near, len(distances), _DOUBT_OF_DISTANCES) > expected
 
 
 def _near_in_a_row(share: float, middle: float) -> float:
@@ -139,7 +145,7 @@ def _rate(run: Run, begin: float, passed: list[float]) -> float:
     return len(passed) / (passed[-1] - begin) if passed[-1] > begin else 0.0
 
 
-def at_once(held: Held) -> int | None:
+def at_once(held: HoldResult) -> int | None:
     """Return how many connections may be held at once, where there is a limit.
 
     It is one when none came about beside those that were held and still answered, and
@@ -149,7 +155,7 @@ def at_once(held: Held) -> int | None:
         return None
     made_beside = any(one.boot_id for one in held.beside)
     made_after = all(one.boot_id for one in held.after)
-    busy = any(one.fate is Fate.BUSY for one in held.beside)
+    busy = any(one.outcome is AttemptOutcome.BUSY for one in held.beside)
     none_sent = any(not one.sent for one in held.beside)
     if made_beside or not made_after or busy or none_sent or not held.answered:
         return None

@@ -6,23 +6,29 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from netduet.client.checks.base import Context, Patience
+from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.churn.pacer import Pacer
-from netduet.client.checks.churn.results import Churn, Place, Plan, Ports, Witness
-from netduet.client.checks.identity import Identity
+from netduet.client.checks.churn.results import (
+    Churn,
+    ChurnPlan,
+    ChurnResult,
+    Ports,
+    Witness,
+)
+from netduet.client.checks.identity import IdentityResult
 from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import Conversation, meeting
-from netduet.client.results.instance import whereabouts
+from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.results.instance import instance_of
 from netduet.net import kernel
-from netduet.wire.messages import Report
+from netduet.wire.messages import ServerReport
 
 MOST: Final = 4
 """Addresses that are tried."""
 
 PLANS: Final = {
-    "quick": Plan(50, 1 / 50, 32, 2.3, longer=75),
-    "full": Plan(1000, 1 / 100, 200, 5.0),
-    "soak": Plan(6000, 1 / 100, 200, 5.0),
+    "quick": ChurnPlan(50, 1 / 50, 32, 2.3, longer=75),
+    "full": ChurnPlan(1000, 1 / 100, 200, 5.0),
+    "soak": ChurnPlan(6000, 1 / 100, 200, 5.0),
 }
 """By profile. Two SYNs that are lost are waited for in ``quick``, five in ``full``."""
 
@@ -37,15 +43,15 @@ _LOSSES: Final = 0.5
 """Share of connections with trouble above which none are held besides."""
 
 
-async def measure(context: Context) -> Churn:
+async def measure(context: CheckContext) -> Churn:
     """Try all addresses side by side."""
-    known = [one.address for one in context.earlier(Identity).known[:MOST]]
+    known = [one.address for one in context.earlier(IdentityResult).known[:MOST]]
     plan = fitted(PLANS[context.profile], context, len(known))
-    places = await asyncio.gather(*(_try(one, plan, context.patience) for one in known))
-    return Churn(tuple(places), context.bounds.max_loss)
+    places = await asyncio.gather(*(_try(one, plan, context.timeouts) for one in known))
+    return Churn(tuple(places), context.options.max_loss)
 
 
-def fitted(plan: Plan, context: Context, places: int) -> Plan:
+def fitted(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
     """Return the plan within what is set, and within the descriptors there are.
 
     Half of these are for the other checks, and for all else.
@@ -54,31 +60,31 @@ def fitted(plan: Plan, context: Context, places: int) -> Plan:
     mine = descriptors // (2 * max(1, places))
     return replace(
         plan,
-        patience=min(plan.patience, max(_AGAIN, context.patience.connect)),
+        patience=min(plan.patience, max(_AGAIN, context.timeouts.connect)),
         held=min(plan.held, mine // 2),
         most=min(plan.most, mine // 2),
     )
 
 
-async def _try(address: Address, plan: Plan, patience: Patience) -> Place:
-    async with meeting(address, patience) as (opening, conversation):
-        watch = _Watch(conversation, patience.answer, opening.detail)
+async def _try(address: Address, plan: ChurnPlan, patience: Timeouts) -> ChurnResult:
+    async with open_connection(address, patience) as (opening, conversation):
+        watch = _WitnessWatch(conversation, patience.answer, opening.detail)
         await watch.begin()
         pacer = Pacer(address, patience.answer, plan)
         try:
             run = await pacer.run()
             held = None
-            trouble = sum(not one.smooth for one in run.tries)
-            if trouble <= _LOSSES * len(run.tries):
+            trouble = sum(not one.smooth for one in run.attempts)
+            if trouble <= _LOSSES * len(run.attempts):
                 held = await pacer.hold()
             ports = _ports()
             witness = await watch.end()
         finally:
             watch.stop()
-    return Place(address, run, held, witness, ports)
+    return ChurnResult(address, run, held, witness, ports)
 
 
-class _Watch:
+class _WitnessWatch:
     """One connection that is open all the while, so that one instance is asked.
 
     To ask on a new connection, before and after, could reach two instances behind a
@@ -86,14 +92,14 @@ class _Watch:
     """
 
     def __init__(
-        self, conversation: Conversation | None, patience: float, why: str
+        self, conversation: FramedConnection | None, patience: float, why: str
     ) -> None:
         """Watch on this conversation, where there is one."""
         self._conversation = conversation
         self._patience = patience
         self._why = why or "a connection to ask on was not welcomed"
-        self._first: Report | None = None
-        self._last: Report | None = None
+        self._first: ServerReport | None = None
+        self._last: ServerReport | None = None
         self._most = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -119,7 +125,7 @@ class _Watch:
             return Witness(missing=self._why)
         await conversation.end(self._patience)
         welcome = conversation.welcome
-        one = Witness(welcome.boot_id, whereabouts(welcome), None, self._most)
+        one = Witness(welcome.boot_id, instance_of(welcome), None, self._most)
         if last is None:
             return replace(one, missing="the connection to ask on was lost meanwhile")
         before, after = first.listener.drops, last.listener.drops
@@ -132,7 +138,7 @@ class _Watch:
         while await self._ask() is not None:  # noqa: ASYNC110 - the server is asked, no flag
             await asyncio.sleep(_OFTEN)
 
-    async def _ask(self) -> Report | None:
+    async def _ask(self) -> ServerReport | None:
         if self._conversation is None:
             return None
         report = await self._conversation.report(self._patience)

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Final
 
 from netduet.client.checks.churn.attempt import attempt, part
-from netduet.client.checks.churn.results import Held, Plan, Run, Try
+from netduet.client.checks.churn.results import Attempt, ChurnPlan, HoldResult, Run
 from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import Conversation
+from netduet.client.net.framed_connection import FramedConnection
 
 LATE: Final = 0.1
 """Seconds by which a connection may start late; then it is left out, and said."""
@@ -45,8 +45,8 @@ class Pacer:
 
     address: Address
     answering: float
-    plan: Plan
-    kept: list[Conversation] = field(default_factory=list)
+    plan: ChurnPlan
+    kept: list[FramedConnection] = field(default_factory=list)
 
     async def run(self) -> Run:
         """Make short connections at the plan's rate."""
@@ -54,12 +54,12 @@ class Pacer:
         short = partial(self._short, patience=plan.patience)
         return await _paced(short, plan.count, plan.gap, plan.most, plan.longer)
 
-    async def hold(self) -> Held:
+    async def hold(self) -> HoldResult:
         """Keep connections up to the plan's number; find out what ends that."""
         plan = self.plan
         try:
             run = await _paced(self._keep, plan.held, KEEPING_GAP, plan.most)
-            held = Held(run, len(self.kept))
+            held = HoldResult(run, len(self.kept))
             if not stops(run):
                 await self._release()
                 return held
@@ -71,23 +71,23 @@ class Pacer:
             await self._release()
             await asyncio.sleep(_SETTLE)
             after = await self._probes()
-            return Held(run, held.kept, alive, answered, beside, after)
+            return HoldResult(run, held.kept, alive, answered, beside, after)
         except BaseException:  # told to stop: without a word to the server
             for one in self.kept:
                 one.close()
             raise
 
-    async def _probes(self) -> tuple[Try, ...]:
+    async def _probes(self) -> tuple[Attempt, ...]:
         short = partial(self._short, patience=min(_PROBING, self.plan.patience))
-        return (await _paced(short, PROBES, _PROBING_GAP, PROBES)).tries
+        return (await _paced(short, PROBES, _PROBING_GAP, PROBES)).attempts
 
-    async def _short(self, at: float, patience: float) -> Try:
+    async def _short(self, at: float, patience: float) -> Attempt:
         one, conversation = await attempt(self.address, at, patience, self.answering)
         if conversation is not None:
             await part(conversation)
         return one
 
-    async def _keep(self, at: float) -> Try:
+    async def _keep(self, at: float) -> Attempt:
         patience = self.plan.patience
         one, conversation = await attempt(self.address, at, patience, self.answering)
         if conversation is not None:
@@ -110,7 +110,7 @@ def stops(run: Run) -> bool:
     Where another one ends elsewhere meanwhile, as those of the check idle do, it makes
     room for one more.
     """
-    made = [one.boot_id != "" for one in run.tries]
+    made = [one.boot_id != "" for one in run.attempts]
     if not made or made[-1]:
         return False
     first = made.index(False)
@@ -118,7 +118,7 @@ def stops(run: Run) -> bool:
     return first > 0 and sum(behind) <= _HARDLY * len(behind)
 
 
-def _troubled(tasks: Sequence[asyncio.Task[Try]]) -> bool:
+def _troubled(tasks: Sequence[asyncio.Task[Attempt]]) -> bool:
     """Tell whether many have trouble; a late half may still be on its way."""
     early = tasks[: len(tasks) // 2]
     bad = sum(one.done() and not one.result().smooth for one in tasks)
@@ -127,14 +127,14 @@ def _troubled(tasks: Sequence[asyncio.Task[Try]]) -> bool:
 
 
 async def _paced(
-    one: Callable[[float], Coroutine[None, None, Try]],
+    one: Callable[[float], Coroutine[None, None, Attempt]],
     count: int,
     gap: float,
     most: int,
     longer: int = 0,
 ) -> Run:
     """Start each at its time; what could not be is left out, not caught up with."""
-    tasks: list[asyncio.Task[Try]] = []
+    tasks: list[asyncio.Task[Attempt]] = []
     planned, unstarted, late, under_way = 0, 0, 0.0, 0
 
     def done(_: object) -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from netduet.client.net.dial import Address
-from netduet.client.results.instance import UNSAID, Whereabouts
+from netduet.client.results.instance import UNSAID, Instance
 
 STEP: Final = 0.9
 """Seconds of connecting from which on a SYN was surely sent again.
@@ -18,7 +18,7 @@ tcp_syn_linear_timeouts and more.
 """
 
 
-class Fate(StrEnum):
+class AttemptOutcome(StrEnum):
     """What became of a connection."""
 
     SERVED = "served"
@@ -40,7 +40,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """One connection. ``at`` is when it began, in seconds since the first one was due.
 
     ``begin`` and ``end`` are monotonic seconds, ``connect`` is how long the handshake
@@ -51,7 +51,7 @@ class Try:
     another than ours (``direct`` False: it sees another peer than our own socket).
     """
 
-    fate: Fate
+    outcome: AttemptOutcome
     at: float = 0.0
     begin: float = 0.0
     end: float = 0.0
@@ -66,7 +66,7 @@ class Try:
     @property
     def passed(self) -> bool:
         """It came about, and nobody ended it: a silence may be a starved server's."""
-        return self.fate in (Fate.SERVED, Fate.UNANSWERED)
+        return self.outcome in (AttemptOutcome.SERVED, AttemptOutcome.UNANSWERED)
 
     @property
     def smooth(self) -> bool:
@@ -76,12 +76,12 @@ class Try:
     @property
     def sent(self) -> int:
         """How many SYNs left."""
-        silent = (Fate.NO_PORT, Fate.NOT_TRIED)
-        return 0 if self.fate in silent else self.lost + 1
+        silent = (AttemptOutcome.NO_PORT, AttemptOutcome.NOT_TRIED)
+        return 0 if self.outcome in silent else self.lost + 1
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ChurnPlan:
     """How many connections, the seconds from one to the next, how many held at once.
 
     ``patience`` bounds how long one is waited for, ``most`` how many are under way at
@@ -107,7 +107,7 @@ class Run:
 
     planned: int
     gap: float
-    tries: tuple[Try, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
     unstarted: int = 0
     late: float = 0.0
 
@@ -118,7 +118,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HoldResult:
     """Connections that were kept, to see how many there may be at once.
 
     Where the last ones failed: ``alive`` of the ``kept`` ones still lived when
@@ -130,8 +130,8 @@ class Held:
     kept: int = 0
     alive: int = 0
     answered: bool = False
-    beside: tuple[Try, ...] = ()
-    after: tuple[Try, ...] = ()
+    beside: tuple[Attempt, ...] = ()
+    after: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Witness:
     """
 
     boot_id: str = ""
-    who: Whereabouts = UNSAID
+    who: Instance = UNSAID
     drops: int | None = None
     waiting: int = 0
     lived: bool = False
@@ -166,24 +166,24 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChurnResult:
     """What came of one address."""
 
     address: Address
     run: Run
-    held: Held | None = None
+    held: HoldResult | None = None
     witness: Witness = field(default_factory=Witness)
     ports: Ports | None = None
 
     @property
-    def tries(self) -> tuple[Try, ...]:
+    def tries(self) -> tuple[Attempt, ...]:
         """All but those that were made to find a limit out."""
-        return self.run.tries + (() if self.held is None else self.held.run.tries)
+        return self.run.attempts + (() if self.held is None else self.held.run.attempts)
 
 
 @dataclass(frozen=True, slots=True)
 class Churn:
     """All addresses, and the share of packets that may be lost one way."""
 
-    places: tuple[Place, ...]
+    places: tuple[ChurnResult, ...]
     max_loss: float

@@ -10,7 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.checks.close.measure import Close, End, Endings, Way
+from netduet.client.checks.close.measure import (
+    Close,
+    CloseMethod,
+    CloseResult,
+    CloseTrial,
+)
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.verdict import (
     Figures,
@@ -19,16 +24,16 @@ from netduet.client.results.verdict import (
     Outcome,
     Side,
     Window,
-    merged,
+    merge_judgements,
 )
 from netduet.wire.untrusted import escape
 
 _DID: Final = {
-    Way.AT_ONCE: "this end ended its sending",
-    Way.PAUSED: "this end ended its sending",
-    Way.FINISH: "the server answered and ended its sending",
-    Way.RESET: "the server reset the connection",
-    Way.OWN_RESET: "this end reset the connection",
+    CloseMethod.AT_ONCE: "this end ended its sending",
+    CloseMethod.PAUSED: "this end ended its sending",
+    CloseMethod.FINISH: "the server answered and ended its sending",
+    CloseMethod.RESET: "the server reset the connection",
+    CloseMethod.OWN_RESET: "this end reset the connection",
 }
 _OPEN: Final = ("ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2")
 """States of an end that has not heard of the other's end (RFC 9293 §3.3.2)."""
@@ -49,11 +54,11 @@ class Fault:
 
 def judge(close: Close) -> Judgement:
     """Compare how each connection was ended with how that arrived."""
-    told = merged([_judge(place) for place in close.places])
+    told = merge_judgements([_judge(place) for place in close.places])
     return replace(told, skipped=None) if told.findings else told
 
 
-def _judge(place: Endings) -> Judgement:
+def _judge(place: CloseResult) -> Judgement:
     if not place.able:
         said = "the server is of a version that cannot be asked for ends"
         return Judgement("", skipped=said)
@@ -66,7 +71,7 @@ def _judge(place: Endings) -> Judgement:
     remarks = [
         "the server has not heard of this end's reset yet"
         for one in place.ends
-        if one.way is Way.OWN_RESET
+        if one.way is CloseMethod.OWN_RESET
         and one.far.entry is not None
         and one.far.entry.ended is None
     ]
@@ -95,18 +100,18 @@ def _judge(place: Endings) -> Judgement:
     )
 
 
-def _fine(one: End) -> str | None:
+def _fine(one: CloseTrial) -> str | None:
     return None if one.unready or _under_way(one) else "as it was"
 
 
-def _unready(one: End) -> str:
+def _unready(one: CloseTrial) -> str:
     """Return why an end tells nothing, or ""."""
     if one.unready:
         return f"data does not even pass while both ends are open ({one.unready})"
     return _under_way(one)
 
 
-def _under_way(one: End) -> str:
+def _under_way(one: CloseTrial) -> str:
     """Return why nothing can be told of an end: its bytes are still sent in vain, or "".
 
     The kernel that has them goes on trying: nothing has cut them off.
@@ -123,11 +128,11 @@ def _under_way(one: End) -> str:
     return ""
 
 
-def _summary(place: Endings, faults: list[tuple[End, Fault]]) -> str:
+def _summary(place: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
     wrong = {one.way for one, _ in faults}
     if wrong:
         return f"{len(wrong)} of {len(place.ends)} ends do not arrive as what they are"
-    pauses = [one.pause for one in place.ends if one.way is Way.PAUSED]
+    pauses = [one.pause for one in place.ends if one.way is CloseMethod.PAUSED]
     after = "".join(f" and after {pause:g} s" for pause in pauses)
     return (
         f"answers arrive whole after an end of sending, at once{after}; "
@@ -135,7 +140,7 @@ def _summary(place: Endings, faults: list[tuple[End, Fault]]) -> str:
     )
 
 
-def _fault(one: End) -> Fault | None:
+def _fault(one: CloseTrial) -> Fault | None:
     """Return what is wrong with an end, None when nothing is, or nothing is known."""
     if one.opening.welcome is None:
         return _unopened(one)
@@ -144,14 +149,14 @@ def _fault(one: End) -> Fault | None:
     if one.ending is not None and one.ending.how == "error":
         what = f"the server itself ended the connection: {one.ending.detail}"
         return Fault("close.interrupted", what)
-    if one.way is Way.RESET:
+    if one.way is CloseMethod.RESET:
         return _judge_reset(one)
-    if one.way is Way.OWN_RESET:
+    if one.way is CloseMethod.OWN_RESET:
         return _judge_own_reset(one)
     return _judge_answer(one) or _judge_pushed(one)
 
 
-def _unopened(one: End) -> Fault:
+def _unopened(one: CloseTrial) -> Fault:
     opening = one.opening
     if opening.refused is not None:
         said = escape(f"{opening.refused.code}: {opening.refused.message}")
@@ -161,7 +166,7 @@ def _unopened(one: End) -> Fault:
     return Fault("path.broken", f"a further connection failed: {what}", sure, "unknown")
 
 
-def _judge_answer(one: End) -> Fault | None:
+def _judge_answer(one: CloseTrial) -> Fault | None:
     """Judge an answer at the end of a connection, and the end of sending behind it."""
     did, how = _DID[one.way], "" if one.ending is None else one.ending.how
     if one.changed:
@@ -181,7 +186,7 @@ def _judge_answer(one: End) -> Fault | None:
             f"{did}; then each end was told that the other had reset, and neither had"
         )
         return Fault("close.reset_forged", what)
-    if one.answered or one.way is Way.FINISH:
+    if one.answered or one.way is CloseMethod.FINISH:
         what = f"{did}; of the answer {one.answered} of {one.size} bytes came, then "
         return Fault("close.answer_cut", what + _ended(one), sure=bool(how))
     if not how and _unfinished(one):
@@ -191,14 +196,14 @@ def _judge_answer(one: End) -> Fault | None:
     return Fault("close.half_close", what, sure=bool(how))
 
 
-def _ended(one: End) -> str:
+def _ended(one: CloseTrial) -> str:
     if one.ending is None:
         return "nothing more"
     said = {"eof": "an end of stream", "broken": "an end of stream"}
     return said.get(one.ending.how, f"{one.ending.how} ({one.ending.detail})")
 
 
-def _reset_there(one: End) -> bool:
+def _reset_there(one: CloseTrial) -> bool:
     """Tell whether the server's record says that this end reset, which it did not."""
     entry = one.far.entry
     return (
@@ -206,13 +211,13 @@ def _reset_there(one: End) -> bool:
     )
 
 
-def _unfinished(one: End) -> bool:
+def _unfinished(one: CloseTrial) -> bool:
     """Tell whether the server's kernel knows nothing of our end of sending."""
     view = one.far.view
     return view is not None and view.state == "ESTABLISHED"
 
 
-def _fin_unheard(one: End) -> bool:
+def _fin_unheard(one: CloseTrial) -> bool:
     """Tell whether the kernels prove that our end of sending was lost on the way.
 
     Something else has acknowledged it, or it was sent again and again.
@@ -224,14 +229,14 @@ def _fin_unheard(one: End) -> bool:
     return one.ours["state"] == "FIN_WAIT2"
 
 
-def _never_reached(one: End) -> bool:
+def _never_reached(one: CloseTrial) -> bool:
     """Tell whether the server did its part, and even our kernel knows nothing of it."""
     entry, ours = one.far.entry, one.ours
     done = entry is not None and (entry.ended or "").startswith("asked.")
     return done and ours is not None and ours["state"] in _OPEN
 
 
-def _judge_pushed(one: End) -> Fault | None:
+def _judge_pushed(one: CloseTrial) -> Fault | None:
     """Judge what was sent after the server had ended its sending."""
     entry = one.far.entry
     if not one.pushed or one.late or entry is None or entry.bytes_received >= one.sent:
@@ -244,7 +249,7 @@ def _judge_pushed(one: End) -> Fault | None:
     return Fault("close.half_close", what, sure=entry.ended is not None)
 
 
-def _judge_reset(one: End) -> Fault | None:
+def _judge_reset(one: CloseTrial) -> Fault | None:
     if one.ending is None:
         what = f"{_DID[one.way]}, and nothing came"
         return Fault("close.reset_lost", what, sure=_never_reached(one))
@@ -254,7 +259,7 @@ def _judge_reset(one: End) -> Fault | None:
     return Fault("close.reset_hidden", what)
 
 
-def _judge_own_reset(one: End) -> Fault | None:
+def _judge_own_reset(one: CloseTrial) -> Fault | None:
     entry = one.far.entry
     if entry is None or entry.ended is None or entry.ended == "reset":
         return None
@@ -265,11 +270,11 @@ def _judge_own_reset(one: End) -> Fault | None:
     return Fault("close.reset_hidden", what, where="path →")
 
 
-def _finding(address: Address, same: list[tuple[End, Fault]]) -> Finding:
+def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
     """Return a finding of one class, with the evidence of all ends that show it."""
     end, fault = same[0]
     seen = f"{address}: {fault.what}"
-    pauses = [one.pause for one, _ in same if one.way is Way.PAUSED]
+    pauses = [one.pause for one, _ in same if one.way is CloseMethod.PAUSED]
     if pauses and len(same) == 1:
         seen += f" (when it paused for {pauses[0]:g} s; without a pause all is well)"
     where = fault.where
@@ -297,13 +302,13 @@ def _finding(address: Address, same: list[tuple[End, Fault]]) -> Finding:
     )
 
 
-def _wait(end: End) -> Window | None:
+def _wait(end: CloseTrial) -> Window | None:
     if end.waited is not None:
         return end.waited
     return Window(end.opening.begin, end.opening.end)
 
 
-def _evidence(one: End) -> list[tuple[Side, str]]:
+def _evidence(one: CloseTrial) -> list[tuple[Side, str]]:
     refused = one.opening.refused
     if refused is not None:
         return [(Side.SERVER, escape(f"it refused: {refused.message}"))]
@@ -312,7 +317,7 @@ def _evidence(one: End) -> list[tuple[Side, str]]:
         return [(Side.CLIENT, f"after {one.opening.seconds:.1f} s: {said}")]
     pause = f", answer after {one.pause:g} s" if one.pause else ""
     here = f"{_DID[one.way].removeprefix('this end ')}{pause}: "
-    if one.way is Way.OWN_RESET:
+    if one.way is CloseMethod.OWN_RESET:
         here += "nothing can be seen of it here"
     else:
         came = f"{one.answered} of {one.size} bytes came, then " if one.size else ""
@@ -321,7 +326,7 @@ def _evidence(one: End) -> list[tuple[Side, str]]:
     return [(Side.CLIENT, here), (Side.SERVER, f"the same one: {_recorded(one)}")]
 
 
-def _recorded(one: End) -> str:
+def _recorded(one: CloseTrial) -> str:
     entry, view = one.far.entry, one.far.view
     if entry is None:
         return f"the server's record could not be had: {one.far.missing}"

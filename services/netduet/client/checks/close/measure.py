@@ -11,12 +11,12 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.base import Context, Patience
-from netduet.client.checks.identity import Identity
+from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.identity import IdentityResult
 from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import Conversation, meeting
-from netduet.client.net.handshake import Ending, Opening
-from netduet.client.net.server_evidence import Far, far_end
+from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.handshake import ConnectionEnd, Handshake
+from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.results.verdict import Window
 from netduet.config.units import KIB
 from netduet.wire import payload_pattern
@@ -55,7 +55,7 @@ _LONGEST: Final = 15.0
 """Seconds after which an answer that still moves is waited for no more."""
 
 
-class Way(StrEnum):
+class CloseMethod(StrEnum):
     """How a connection is ended."""
 
     AT_ONCE = "at_once"
@@ -71,7 +71,7 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class CloseTrial:
     """What was seen of an end.
 
     ``unready`` says why data did not pass even while both ends were open.
@@ -81,20 +81,20 @@ class End:
     end, ``sent`` all bytes that this end has sent.
     """
 
-    way: Way
-    opening: Opening
+    way: CloseMethod
+    opening: Handshake
     pause: float = 0.0
     unready: str = ""
     size: int = 0
     answered: int = 0
     changed: bool = False
-    ending: Ending | None = None
+    ending: ConnectionEnd | None = None
     waited: Window | None = None
     pushed: int = 0
     late: bool = False
     sent: int = 0
     ours: dict[str, int | str] | None = None
-    far: Far = field(default_factory=Far)
+    far: ServerView = field(default_factory=ServerView)
 
     @property
     def whole(self) -> bool:
@@ -103,24 +103,24 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Endings:
+class CloseResult:
     """The ends at one address; none when the server cannot be asked for them."""
 
     address: Address
     able: bool
-    ends: tuple[End, ...] = ()
+    ends: tuple[CloseTrial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
     """What was measured, by address."""
 
-    places: tuple[Endings, ...]
+    places: tuple[CloseResult, ...]
 
 
-async def measure(context: Context) -> Close:
+async def measure(context: CheckContext) -> Close:
     """End connections side by side, each in another way."""
-    known = context.earlier(Identity).known[:MOST]
+    known = context.earlier(IdentityResult).known[:MOST]
     places = await asyncio.gather(
         *(
             _end_all(context, one.address, one.opening.welcome)
@@ -131,39 +131,45 @@ async def measure(context: Context) -> Close:
     return Close(tuple(places))
 
 
-async def _end_all(context: Context, address: Address, welcome: Welcome) -> Endings:
+async def _end_all(
+    context: CheckContext, address: Address, welcome: Welcome
+) -> CloseResult:
     if FEATURES - set(welcome.features):
-        return Endings(address, able=False)
+        return CloseResult(address, able=False)
     limit = welcome.limits.hold
     pause = PAUSES[context.profile]
     pause = pause if limit is None else min(pause, limit)
-    patience = context.patience
+    patience = context.timeouts
     ends = await asyncio.gather(
-        _end(patience, address, End(Way.AT_ONCE, Opening())),
-        _end(patience, address, End(Way.PAUSED, Opening(), pause)),
-        _end(patience, address, End(Way.FINISH, Opening())),
-        _end(patience, address, End(Way.RESET, Opening())),
-        _end(patience, address, End(Way.OWN_RESET, Opening())),
+        _end(patience, address, CloseTrial(CloseMethod.AT_ONCE, Handshake())),
+        _end(patience, address, CloseTrial(CloseMethod.PAUSED, Handshake(), pause)),
+        _end(patience, address, CloseTrial(CloseMethod.FINISH, Handshake())),
+        _end(patience, address, CloseTrial(CloseMethod.RESET, Handshake())),
+        _end(patience, address, CloseTrial(CloseMethod.OWN_RESET, Handshake())),
     )
-    return Endings(address, able=True, ends=ends)
+    return CloseResult(address, able=True, ends=ends)
 
 
-async def _end(patience: Patience, address: Address, end: End) -> End:
-    async with meeting(address, patience) as (opening, conversation):
+async def _end(patience: Timeouts, address: Address, end: CloseTrial) -> CloseTrial:
+    async with open_connection(address, patience) as (opening, conversation):
         end = replace(end, opening=opening)
         if conversation is None:
             return end
         done: Callable[[LedgerEntry], bool] = _said
-        if end.way is Way.OWN_RESET:
+        if end.way is CloseMethod.OWN_RESET:
             conversation.reset()
             done = _over
-        elif end.way is Way.RESET:
+        elif end.way is CloseMethod.RESET:
             end = await _be_reset(patience, conversation, end)
         else:
             end = await _be_answered(patience, conversation, end)
         if end.unready:
             return end
-        if end.way is Way.FINISH and end.ending is not None and end.ending.how == "eof":
+        if (
+            end.way is CloseMethod.FINISH
+            and end.ending is not None
+            and end.ending.how == "eof"
+        ):
             end = await _push(conversation, end)
             done = partial(_arrived, end.sent)
         # While our end still stands: a close would be told to the server.
@@ -173,7 +179,7 @@ async def _end(patience: Patience, address: Address, end: End) -> End:
         return replace(end, ours=conversation.info(), far=far)
 
 
-async def _push(conversation: Conversation, end: End) -> End:
+async def _push(conversation: FramedConnection, end: CloseTrial) -> CloseTrial:
     """Send on, though the server has ended its sending, and it is soon gone for good.
 
     A server that has said all listens for two more seconds (its ``linger``): what is
@@ -195,7 +201,9 @@ async def _push(conversation: Conversation, end: End) -> End:
     return replace(end, pushed=PUSHED, sent=sent, late=late)
 
 
-async def _be_answered(patience: Patience, conversation: Conversation, end: End) -> End:
+async def _be_answered(
+    patience: Timeouts, conversation: FramedConnection, end: CloseTrial
+) -> CloseTrial:
     """Have a pattern sent as the connection ends; wait for it, and for the end."""
     limit = conversation.welcome.limits.max_frame
     size, seed = min(SIZE, limit), secrets.randbits(63)
@@ -203,7 +211,7 @@ async def _be_answered(patience: Patience, conversation: Conversation, end: End)
     if unready:
         return replace(end, unready=unready, ending=conversation.ending)
     before = conversation.connection.bytes_received
-    finish = end.way is Way.FINISH
+    finish = end.way is CloseMethod.FINISH
     number = conversation.send(
         Kind.CLOSE,
         CloseQuestion(
@@ -232,7 +240,9 @@ async def _be_answered(patience: Patience, conversation: Conversation, end: End)
     )
 
 
-async def _readied(patience: Patience, conversation: Conversation, size: int) -> str:
+async def _readied(
+    patience: Timeouts, conversation: FramedConnection, size: int
+) -> str:
     """Return why as much data does not even pass while both ends are open, or ""."""
     pushed = min(PUSHED, size)
     pattern = payload_pattern.make(pushed, secrets.randbits(63))
@@ -250,13 +260,13 @@ async def _readied(patience: Patience, conversation: Conversation, size: int) ->
     return ""
 
 
-def _why(conversation: Conversation) -> str:
+def _why(conversation: FramedConnection) -> str:
     ending = conversation.ending
     return "do not arrive" if ending is None else f"fail ({ending.detail})"
 
 
 async def _coming(
-    conversation: Conversation, number: int, patience: float
+    conversation: FramedConnection, number: int, patience: float
 ) -> BaseModel | bytes | None:
     """Return an answer, None when for so long nothing of it has moved, or it ended."""
     until = time.monotonic() + _LONGEST
@@ -269,14 +279,16 @@ async def _coming(
     return None
 
 
-def _moved(conversation: Conversation) -> int:
+def _moved(conversation: FramedConnection) -> int:
     """Return a number that grows with what is acknowledged and what comes."""
     info = conversation.info()
     acked = 0 if info is None else int(info["bytes_acked"])
     return acked + conversation.connection.bytes_received
 
 
-async def _be_reset(patience: Patience, conversation: Conversation, end: End) -> End:
+async def _be_reset(
+    patience: Timeouts, conversation: FramedConnection, end: CloseTrial
+) -> CloseTrial:
     """Have the server reset the connection.
 
     Nobody sends a lost reset again; but a byte to where no connection is any more
@@ -294,15 +306,15 @@ async def _be_reset(patience: Patience, conversation: Conversation, end: End) ->
 
 
 async def _settled(
-    patience: Patience,
+    patience: Timeouts,
     address: Address,
     welcome: Welcome,
     done: Callable[[LedgerEntry], bool],
-) -> Far:
+) -> ServerView:
     """Ask for the server's record, again for a while until it says that it is done."""
     until = time.monotonic() + _SETTLE
     while True:
-        far = await far_end(address, welcome, patience)
+        far = await server_view(address, welcome, patience)
         if far.entry is None or done(far.entry) or time.monotonic() >= until:
             return far
         await asyncio.sleep(_LOOK)

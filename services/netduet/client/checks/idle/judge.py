@@ -11,7 +11,12 @@ from dataclasses import replace
 from typing import Final
 
 from netduet.client.checks.idle import known_timers
-from netduet.client.checks.idle.measure import Fate, Held, Idle, Ladder
+from netduet.client.checks.idle.measure import (
+    HeldConnection,
+    HoldOutcome,
+    Idle,
+    IdleResult,
+)
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.verdict import (
     Figures,
@@ -20,14 +25,14 @@ from netduet.client.results.verdict import (
     Outcome,
     Side,
     Window,
-    merged,
+    merge_judgements,
 )
 from netduet.wire.untrusted import escape
 
 _DEATHS: Final = {
-    Fate.RESET: ("idle.reset", "are reset"),
-    Fate.CLOSED: ("idle.closed", "are closed"),
-    Fate.SILENT: ("idle.silent", "carry nothing any more, and nobody is told"),
+    HoldOutcome.RESET: ("idle.reset", "are reset"),
+    HoldOutcome.CLOSED: ("idle.closed", "are closed"),
+    HoldOutcome.SILENT: ("idle.silent", "carry nothing any more, and nobody is told"),
 }
 """Ways to die, the most telling first: their class, and what is said of them."""
 
@@ -39,7 +44,7 @@ def judge(idle: Idle) -> Judgement:
     if not idle.rungs:
         said = "profile quick holds no idle connections: --profile full"
         return Judgement("", skipped=said)
-    told = merged([_judge(ladder) for ladder in idle.ladders])
+    told = merge_judgements([_judge(ladder) for ladder in idle.ladders])
     if told.summary:
         return replace(told, skipped=None, blocks=False)
     return replace(
@@ -50,7 +55,7 @@ def judge(idle: Idle) -> Judgement:
     )
 
 
-def _judge(ladder: Ladder) -> Judgement:
+def _judge(ladder: IdleResult) -> Judgement:
     """Judge the ladder of one address; the summary is empty when no rung was judged."""
     if not ladder.holds:
         said = "the server is of a version that holds no idle connections"
@@ -81,7 +86,7 @@ def _judge(ladder: Ladder) -> Judgement:
     return Judgement(summary, tuple(findings), tuple(remarks), figures)
 
 
-def _beyond(ladder: Ladder) -> list[str]:
+def _beyond(ladder: IdleResult) -> list[str]:
     if not ladder.beyond:
         return []
     said = (
@@ -91,21 +96,23 @@ def _beyond(ladder: Ladder) -> list[str]:
     return [said]
 
 
-def _sets(ladder: Ladder) -> tuple[tuple[Held, ...], tuple[Held, ...]]:
+def _sets(
+    ladder: IdleResult,
+) -> tuple[tuple[HeldConnection, ...], tuple[HeldConnection, ...]]:
     """Return the connections held without keep-alive, and those with."""
     plain = tuple(one for one in ladder.held if one.plan.keepalive is None)
     return plain, tuple(one for one in ladder.held if one not in plain)
 
 
-def _rungs(held: Iterable[Held]) -> tuple[list[float], list[float]]:
+def _rungs(held: Iterable[HeldConnection]) -> tuple[list[float], list[float]]:
     """Return the rungs at which all lived that could be judged, and those where one died."""
     died = {one.plan.rung for one in held if one.fate in _DEATHS}
-    lived = {one.plan.rung for one in held if one.fate is Fate.LIVED}
+    lived = {one.plan.rung for one in held if one.fate is HoldOutcome.LIVED}
     return sorted(lived - died), sorted(died)
 
 
 def _finding(
-    address: Address, held: tuple[Held, ...], kept: tuple[Held, ...]
+    address: Address, held: tuple[HeldConnection, ...], kept: tuple[HeldConnection, ...]
 ) -> Finding:
     """Tell how those of the shortest deadly silence died, and what saves them."""
     lived, died = _rungs(held)
@@ -144,7 +151,9 @@ def _finding(
             where="unknown",
             outcome=Outcome.INCONCLUSIVE,
         )
-    sure = fate is not Fate.SILENT or any(one.unheard or one.swallowed for one in dead)
+    sure = fate is not HoldOutcome.SILENT or any(
+        one.unheard or one.swallowed for one in dead
+    )
     recorded = any(one.far.entry is not None for one in dead)
     where = None if sure and recorded else "unknown"
     return Finding(
@@ -153,24 +162,24 @@ def _finding(
         evidence,
         figures,
         where,
-        missed=None if sure else _wait(dead),
+        missed_deadline=None if sure else _wait(dead),
     )
 
 
-def _wait(dead: list[Held]) -> Window | None:
+def _wait(dead: list[HeldConnection]) -> Window | None:
     return next((one.waited for one in dead if one.waited is not None), None)
 
 
-def _saved(kept: Iterable[Held]) -> bool | None:
+def _saved(kept: Iterable[HeldConnection]) -> bool | None:
     """Tell whether keep-alive saved them; None when that was not tried."""
     fates = {one.fate for one in kept}
     if fates & set(_DEATHS):
         return False
-    return True if Fate.LIVED in fates else None
+    return True if HoldOutcome.LIVED in fates else None
 
 
 def _timer(
-    last: float, rung: float, dead: list[Held]
+    last: float, rung: float, dead: list[HeldConnection]
 ) -> tuple[str, tuple[known_timers.Timer, ...]]:
     """Return what is known of the timer, in words, and whose it may be."""
     cut = min(_cuts(dead), default=None)
@@ -187,26 +196,26 @@ def _timer(
     return f"{said}: {whose}", culprits
 
 
-def _cuts(dead: list[Held]) -> list[float]:
+def _cuts(dead: list[HeldConnection]) -> list[float]:
     """Return how long silences lasted that were ended before anybody spoke."""
     cuts = [one.after for one in dead if one.after is not None]
     for one in dead:
         entry = one.far.entry
         early = 0.9 * one.plan.rung
-        if one.fate is Fate.SILENT or entry is None or entry.ended is None:
+        if one.fate is HoldOutcome.SILENT or entry is None or entry.ended is None:
             continue
         if entry.duration < early:
             cuts.append(entry.duration)
     return cuts
 
 
-def _figures(dead: list[Held], last: float, rung: float) -> Figures:
+def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
     fates = {one.plan.waker: one.fate.value for one in dead}
     figures: Figures = {
         "lived": last or None,
         "died": rung,
-        "woken_by_client": fates.get(Side.CLIENT, Fate.LIVED.value),
-        "woken_by_server": fates.get(Side.SERVER, Fate.LIVED.value),
+        "woken_by_client": fates.get(Side.CLIENT, HoldOutcome.LIVED.value),
+        "woken_by_server": fates.get(Side.SERVER, HoldOutcome.LIVED.value),
     }
     for one in dead:
         ours, view = one.ours, one.far.view
@@ -223,7 +232,7 @@ def _figures(dead: list[Held], last: float, rung: float) -> Figures:
     return figures
 
 
-def _evidence(one: Held) -> list[tuple[Side, str]]:
+def _evidence(one: HeldConnection) -> list[tuple[Side, str]]:
     waker = f"woken by {_WAKERS[one.plan.waker]}"
     kept = "" if one.plan.keepalive is None else ", with keep-alive"
     head = f"{waker} after {one.plan.rung:g} s{kept}"
@@ -235,7 +244,7 @@ def _evidence(one: Held) -> list[tuple[Side, str]]:
     ]
 
 
-def _seen_here(one: Held) -> str:
+def _seen_here(one: HeldConnection) -> str:
     if one.ending is not None:
         when = "" if one.after is None else f", after {one.after:.1f} s of silence"
         ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
@@ -252,7 +261,7 @@ def _seen_here(one: Held) -> str:
     )
 
 
-def _seen_there(one: Held) -> str:
+def _seen_there(one: HeldConnection) -> str:
     entry, view = one.far.entry, one.far.view
     if entry is None:
         return f"the server's record could not be had: {one.far.missing}"
@@ -270,11 +279,11 @@ def _seen_there(one: Held) -> str:
     return f"ended by the server: {escape(entry.ended)}"
 
 
-def _broken(ladder: Ladder) -> list[Finding]:
+def _broken(ladder: IdleResult) -> list[Finding]:
     """Find connections that could not be made or not be asked, the first of them."""
     for one in ladder.held:
         opening = one.opening
-        if one.fate is not Fate.UNHELD or (one.refused and one.waited is None):
+        if one.fate is not HoldOutcome.UNHELD or (one.refused and one.waited is None):
             continue
         what = one.refused or opening.detail
         what = what or ("closed at once" if opening.closed else "another answer")
@@ -283,21 +292,21 @@ def _broken(ladder: Ladder) -> list[Finding]:
             missed = Window(opening.begin, opening.end)
         seen = f"{ladder.address}: a further connection failed: {what}"
         said = ((Side.CLIENT, what),)
-        return [Finding("path.broken", seen, said, missed=missed)]
+        return [Finding("path.broken", seen, said, missed_deadline=missed)]
     return []
 
 
-def _undecided(ladder: Ladder) -> list[Finding]:
+def _undecided(ladder: IdleResult) -> list[Finding]:
     """Find rungs of which nothing is known, for the server itself ended them."""
     judged = {
         one.plan.rung
         for one in ladder.held
-        if one.fate in _DEATHS or one.fate is Fate.LIVED
+        if one.fate in _DEATHS or one.fate is HoldOutcome.LIVED
     }
     ended = [
         one
         for one in ladder.held
-        if one.fate is Fate.ENDED and one.plan.rung not in judged
+        if one.fate is HoldOutcome.ENDED and one.plan.rung not in judged
     ]
     if not ended:
         return []
@@ -316,7 +325,7 @@ def _undecided(ladder: Ladder) -> list[Finding]:
     ]
 
 
-def _reason(one: Held) -> str:
+def _reason(one: HeldConnection) -> str:
     if one.opening.refused is not None:
         return escape(f"{one.opening.refused.code}: {one.opening.refused.message}")
     if one.ending is not None and one.ending.how == "error":
@@ -325,20 +334,20 @@ def _reason(one: Held) -> str:
     return "" if entry is None else escape(entry.ended or "")
 
 
-def _unkept(kept: tuple[Held, ...]) -> list[str]:
+def _unkept(kept: tuple[HeldConnection, ...]) -> list[str]:
     refused = {one.refused for one in kept if one.refused and one.waited is None}
     return [f"none was held with keep-alive: {why}" for why in sorted(refused)]
 
 
 def _remarks(
-    plain: tuple[Held, ...], lived: list[float], died: list[float]
+    plain: tuple[HeldConnection, ...], lived: list[float], died: list[float]
 ) -> list[str]:
     if not died:
         return []
     remarks = []
     first = {one.plan.waker: one.fate for one in plain if one.plan.rung == died[0]}
     for waker, other in ((Side.CLIENT, Side.SERVER), (Side.SERVER, Side.CLIENT)):
-        if first.get(waker) in _DEATHS and first.get(other) is Fate.LIVED:
+        if first.get(waker) in _DEATHS and first.get(other) is HoldOutcome.LIVED:
             remarks.append(
                 f"only those die that {_WAKERS[waker]} wakes; "
                 f"those that {_WAKERS[other]} wakes live"

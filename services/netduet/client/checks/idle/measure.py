@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.base import Context, Patience
-from netduet.client.checks.identity import Identity
+from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.identity import IdentityResult
 from netduet.client.net.dial import Address, Cause, classify
-from netduet.client.net.framed_connection import Conversation, meeting
-from netduet.client.net.handshake import Ending, Opening
-from netduet.client.net.server_evidence import Far, far_end
+from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.handshake import ConnectionEnd, Handshake
+from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.results.verdict import Side, Window
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
@@ -49,7 +49,7 @@ _PROBES: Final = 4
 _WAKERS: Final = (Side.CLIENT, Side.SERVER)
 
 
-class Fate(StrEnum):
+class HoldOutcome(StrEnum):
     """What became of a connection."""
 
     LIVED = "lived"
@@ -62,7 +62,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class HoldPlan:
     """A silence of ``rung`` seconds; ``keepalive`` is the interval of its probes."""
 
     rung: float
@@ -71,7 +71,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldConnection:
     """A connection that was held; or was not, and then ``refused`` may say why.
 
     ``after`` is how long the silence lasted when it ended before its time; ``waited``
@@ -79,40 +79,40 @@ class Held:
     ``retrans`` how many segments it sent again meanwhile.
     """
 
-    plan: Plan
-    opening: Opening
+    plan: HoldPlan
+    opening: Handshake
     refused: str = ""
     answered: bool = False
-    ending: Ending | None = None
+    ending: ConnectionEnd | None = None
     after: float | None = None
     waited: Window | None = None
     sent: int = 0
     received: int = 0
     ours: dict[str, int | str] | None = None
     retrans: int = 0
-    far: Far = field(default_factory=Far)
+    far: ServerView = field(default_factory=ServerView)
 
     @property
-    def fate(self) -> Fate:
+    def fate(self) -> HoldOutcome:
         """What became of it; an end that the server made itself is no middlebox's."""
         how = "" if self.ending is None else self.ending.how
         entry = self.far.entry
         by_server = entry is not None and entry.ended_by == Side.SERVER
         if self.answered:
-            return Fate.LIVED
+            return HoldOutcome.LIVED
         if self.opening.refused is not None or how == "error":
-            return Fate.ENDED
+            return HoldOutcome.ENDED
         if self.opening.welcome is None or self.refused:
-            return Fate.UNHELD
+            return HoldOutcome.UNHELD
         if entry is not None and entry.ended == "drained":
-            return Fate.ENDED
+            return HoldOutcome.ENDED
         if how in (Cause.RESET, "eof", "broken"):
             if by_server:
-                return Fate.ENDED
-            return Fate.RESET if how == Cause.RESET else Fate.CLOSED
+                return HoldOutcome.ENDED
+            return HoldOutcome.RESET if how == Cause.RESET else HoldOutcome.CLOSED
         if entry is not None and entry.ended is not None and not by_server:
-            return Fate.RESET if entry.ended == "reset" else Fate.CLOSED
-        return Fate.SILENT
+            return HoldOutcome.RESET if entry.ended == "reset" else HoldOutcome.CLOSED
+        return HoldOutcome.SILENT
 
     @property
     def unheard(self) -> bool:
@@ -141,14 +141,14 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class IdleResult:
     """What was held at one address; ``beyond`` are the rungs above what it holds."""
 
     address: Address
     holds: bool
     limit: float | None = None
     beyond: tuple[float, ...] = ()
-    held: tuple[Held, ...] = ()
+    held: tuple[HeldConnection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +156,18 @@ class Idle:
     """The ladders of the addresses, with the rungs that were asked for."""
 
     rungs: tuple[float, ...]
-    ladders: tuple[Ladder, ...] = ()
+    ladders: tuple[IdleResult, ...] = ()
 
 
-async def measure(context: Context) -> Idle:
+async def measure(context: CheckContext) -> Idle:
     """Hold all connections side by side: it lasts as long as the longest silence."""
-    rungs = tuple(sorted(set(context.bounds.idle_rungs or RUNGS[context.profile])))
+    rungs = tuple(sorted(set(context.options.idle_rungs or RUNGS[context.profile])))
     if not rungs:
         return Idle(())
-    known = context.earlier(Identity).known[:MOST]
+    known = context.earlier(IdentityResult).known[:MOST]
     ladders = await asyncio.gather(
         *(
-            _climb(context.patience, one.address, one.opening.welcome, rungs)
+            _climb(context.timeouts, one.address, one.opening.welcome, rungs)
             for one in known
             if one.opening.welcome is not None
         )
@@ -176,33 +176,33 @@ async def measure(context: Context) -> Idle:
 
 
 async def _climb(
-    patience: Patience, address: Address, welcome: Welcome, rungs: tuple[float, ...]
-) -> Ladder:
+    patience: Timeouts, address: Address, welcome: Welcome, rungs: tuple[float, ...]
+) -> IdleResult:
     if "hold" not in welcome.features:
-        return Ladder(address, holds=False)
+        return IdleResult(address, holds=False)
     limit = welcome.limits.hold
     within = [one for one in rungs if limit is None or one + MARGIN <= limit]
     held = await asyncio.gather(
         *(hold(patience, address, plan) for plan in plans(within))
     )
     beyond = tuple(one for one in rungs if one not in within)
-    return Ladder(address, holds=True, limit=limit, beyond=beyond, held=tuple(held))
+    return IdleResult(address, holds=True, limit=limit, beyond=beyond, held=tuple(held))
 
 
-def plans(rungs: Iterable[float]) -> list[Plan]:
+def plans(rungs: Iterable[float]) -> list[HoldPlan]:
     """Return what to hold: with keep-alive where its probes fit into the silence."""
     found = []
     for rung in rungs:
         interval = max(1, int(min(rung / _PROBES, _KEEPALIVE)))
         for keepalive in (None, interval if interval < rung else None):
-            found += [Plan(rung, waker, keepalive) for waker in _WAKERS]
+            found += [HoldPlan(rung, waker, keepalive) for waker in _WAKERS]
     return list(dict.fromkeys(found))
 
 
-async def hold(patience: Patience, address: Address, plan: Plan) -> Held:
+async def hold(patience: Timeouts, address: Address, plan: HoldPlan) -> HeldConnection:
     """Hold one connection as planned, and see what becomes of it."""
-    async with meeting(address, patience) as (opening, conversation):
-        held = Held(plan, opening)
+    async with open_connection(address, patience) as (opening, conversation):
+        held = HeldConnection(plan, opening)
         if conversation is None:
             return held
         try:
@@ -215,11 +215,13 @@ async def hold(patience: Patience, address: Address, plan: Plan) -> Held:
             await conversation.end(patience.answer)
             return held
         # While our end still stands: a close would be told to the server.
-        far = await far_end(address, conversation.welcome, patience)
+        far = await server_view(address, conversation.welcome, patience)
     return replace(held, far=far)
 
 
-async def _wake(patience: Patience, conversation: Conversation, held: Held) -> Held:
+async def _wake(
+    patience: Timeouts, conversation: FramedConnection, held: HeldConnection
+) -> HeldConnection:
     """Be silent, then have one end speak; return what came of it."""
     rung, speak = held.plan.rung, held.plan.waker is Side.SERVER
     question = HoldQuestion(seconds=rung if speak else rung + MARGIN, speak=speak)
@@ -255,7 +257,7 @@ async def _wake(patience: Patience, conversation: Conversation, held: Held) -> H
     )
 
 
-def _set_keepalive(conversation: Conversation, interval: int | None) -> None:
+def _set_keepalive(conversation: FramedConnection, interval: int | None) -> None:
     on = interval is not None
     conversation.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(on))
     if interval is not None:
@@ -267,7 +269,7 @@ def _set_keepalive(conversation: Conversation, interval: int | None) -> None:
             conversation.set_option(socket.IPPROTO_TCP, name, value)
 
 
-def _retransmitted(conversation: Conversation) -> int:
+def _retransmitted(conversation: FramedConnection) -> int:
     info = conversation.info()
     return 0 if info is None else _number(info["total_retrans"])
 

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.isolation.results import Door, Isolation, Knock, Manner
+from netduet.client.checks.isolation.results import (
+    Isolation,
+    PortState,
+    ProbeResult,
+    Response,
+)
 from netduet.client.net.dial import Cause
-from netduet.client.results.instance import whereabouts
+from netduet.client.results.instance import instance_of
 from netduet.client.results.verdict import (
     Figures,
     Finding,
@@ -24,7 +29,7 @@ from netduet.wire.untrusted import escape, log_safe, recognise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from netduet.client.net.handshake import Opening
+    from netduet.client.net.handshake import Handshake
 
 SHOWN: Final = 80
 """Bytes of a stranger's talk that are shown."""
@@ -35,14 +40,14 @@ ENOUGH: Final = 2
 _LISTED: Final = 3
 
 _HOW: Final = {
-    Manner.OPEN: "open",
-    Manner.DROPPED: "dropped",
-    Manner.RESET: "rejected",
-    Manner.PROHIBITED: "rejected",
-    Manner.PORT: "rejected",
-    Manner.HOST: "unreachable",
-    Manner.NO_ROUTE: "no route",
-    Manner.OTHER: "failed",
+    Response.OPEN: "open",
+    Response.DROPPED: "dropped",
+    Response.RESET: "rejected",
+    Response.PROHIBITED: "rejected",
+    Response.PORT: "rejected",
+    Response.HOST: "unreachable",
+    Response.NO_ROUTE: "no route",
+    Response.OTHER: "failed",
 }
 
 
@@ -80,7 +85,7 @@ def judge(isolation: Isolation) -> Judgement:
 # Findings
 
 
-def _open(opened: Sequence[Door]) -> Finding:
+def _open(opened: Sequence[PortState]) -> Finding:
     evidence: list[tuple[Side, str]] = []
     for one in opened[:_LISTED]:
         evidence.append((Side.CLIENT, f"{one.address}: TCP {_detailed(one.tcp)}"))
@@ -93,17 +98,21 @@ def _open(opened: Sequence[Door]) -> Finding:
 def _unproven(isolation: Isolation) -> Finding | None:
     """Return why nothing is proven, None when something is."""
     doors = isolation.doors
-    if not isolation.routes and all(one.tcp.manner is Manner.NO_ROUTE for one in doors):
+    if not isolation.routes and all(
+        one.tcp.response is Response.NO_ROUTE for one in doors
+    ):
         seen = "this client has no route to anywhere: to it, everything is blocked"
     elif meagre := [
-        one for one in doors if one.tcp.manner is Manner.DROPPED and _meagre(one.tcp)
+        one
+        for one in doors
+        if one.tcp.response is Response.DROPPED and _meagre(one.tcp)
     ]:
         first = meagre[0]
         seen = (
             f"{first.address}: {_counted(first.tcp.sent, 'SYN')} in "
             f"{first.tcp.seconds:.1f} s: one lost packet would look the same"
         )
-    elif failed := [one for one in doors if one.tcp.manner is Manner.OTHER]:
+    elif failed := [one for one in doors if one.tcp.response is Response.OTHER]:
         first = failed[0]
         seen = f"{first.address}: this host could not ask: {first.tcp.detail}"
     else:
@@ -115,98 +124,98 @@ def _unproven(isolation: Isolation) -> Finding | None:
     return Finding("isolation.unproven", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
 
-def _meagre(tcp: Knock) -> bool:
+def _meagre(tcp: ProbeResult) -> bool:
     return tcp.sent < ENOUGH
 
 
-def _absence(doors: Sequence[Door]) -> Finding | None:
+def _absence(doors: Sequence[PortState]) -> Finding | None:
     """Return what stands should this client not have run while it waited in vain."""
     silent = [
         knock
         for one in doors
         for knock in (one.tcp, one.udp)
-        if knock.manner is Manner.DROPPED
+        if knock.response is Response.DROPPED
     ]
     if not silent:
         return None
     window = Window(min(one.begin for one in silent), max(one.end for one in silent))
     seen = "nothing was heard, by a client that was itself held up"
-    return Finding("isolation.unproven", seen, missed=window)
+    return Finding("isolation.unproven", seen, missed_deadline=window)
 
 
 # Words
 
 
-def _told(one: Door) -> str:
+def _told(one: PortState) -> str:
     """Return how a door stands, in a sentence."""
     tcp, udp = one.tcp, one.udp
     if one.open:
         said = [f"{one.address} is open"]
-        if tcp.manner is Manner.OPEN:
+        if tcp.response is Response.OPEN:
             said.append(f"TCP connects in {tcp.seconds * 1000:.1f} ms")
         if one.opening is not None:
             said.append(_who(one.opening))
-        if udp.manner is Manner.OPEN and tcp.manner is Manner.OPEN:
+        if udp.response is Response.OPEN and tcp.response is Response.OPEN:
             said.append("UDP is answered too")
-        elif udp.manner is Manner.OPEN:
+        elif udp.response is Response.OPEN:
             by = f", by {udp.detail}" if udp.detail else ""
             said[0] += " for UDP alone"
             said.append(f"datagrams are answered{by}; TCP is {_manner(tcp)}")
         else:
             said.append(f"UDP is {_manner(udp)}")
         return f"{said[0]}: {'; '.join(said[1:])}"
-    if Manner.NO_ROUTE is tcp.manner:
+    if Response.NO_ROUTE is tcp.response:
         return f"{one.address} is blocked: this host has no route there"
-    if (tcp.manner, tcp.offender) == (udp.manner, udp.offender):
+    if (tcp.response, tcp.offender) == (udp.response, udp.offender):
         return f"{one.address} is blocked: TCP and UDP are {_manner(tcp)}"
     return f"{one.address} is blocked: TCP is {_manner(tcp)}, UDP is {_manner(udp)}"
 
 
-def _manner(one: Knock) -> str:
+def _manner(one: ProbeResult) -> str:
     by = f" from {one.offender}" if one.offender else ""
-    match one.manner:
-        case Manner.RESET:
+    match one.response:
+        case Response.RESET:
             return "rejected (reset)"
-        case Manner.PROHIBITED:
+        case Response.PROHIBITED:
             return f"rejected (ICMP prohibited{by})"
-        case Manner.PORT:
+        case Response.PORT:
             return f"rejected (ICMP port unreachable{by})"
-        case Manner.HOST:
+        case Response.HOST:
             return f"rejected (ICMP host unreachable{by})"
-        case Manner.NO_ROUTE:
+        case Response.NO_ROUTE:
             return "without a route from here"
-        case Manner.OTHER:
+        case Response.OTHER:
             return f"kept back by this host ({one.detail})"
-    return one.manner.value
+    return one.response.value
 
 
-def _detailed(one: Knock) -> str:
-    match one.manner:
-        case Manner.OPEN:
+def _detailed(one: ProbeResult) -> str:
+    match one.response:
+        case Response.OPEN:
             return f"was answered after {one.seconds * 1000:.1f} ms"
-        case Manner.DROPPED:
+        case Response.DROPPED:
             return f"got no answer in {one.seconds:.1f} s ({one.sent} were sent)"
-        case Manner.NO_ROUTE:
+        case Response.NO_ROUTE:
             return "was not tried: this host has no route there"
     return f"is {_manner(one)}, after {one.seconds * 1000:.1f} ms"
 
 
-def _how(doors: Sequence[Door]) -> str:
+def _how(doors: Sequence[PortState]) -> str:
     """Return in two or three words how it is blocked, or what of it is open."""
-    ways = {(_HOW[one.tcp.manner], _HOW[one.udp.manner]) for one in doors}
+    ways = {(_HOW[one.tcp.response], _HOW[one.udp.response]) for one in doors}
     if len(ways) > 1:
         return "its addresses differ"
     [(tcp, udp)] = ways or {("", "")}
     return tcp if tcp == udp else f"TCP {tcp}, UDP {udp}"
 
 
-def _who(opening: Opening) -> str:
+def _who(opening: Handshake) -> str:
     """Return who answers an opening, as far as can be told."""
     if opening.welcome is not None:
         welcome = opening.welcome
         return (
             f'netduet "{escape(welcome.service)}", instance '
-            f"{whereabouts(welcome)}, answers"
+            f"{instance_of(welcome)}, answers"
         )
     if opening.foreign:
         protocol = recognise(opening.foreign)
@@ -260,29 +269,29 @@ def _beside(isolation: Isolation) -> Iterable[str]:
     yield from _left_out(isolation)
 
 
-def _ambiguous(one: Door) -> str:
+def _ambiguous(one: PortState) -> str:
     """Return what else than a block it may be, "" when nothing else is likely."""
     tcp, udp = one.tcp, one.udp
     knocks = (tcp, udp)
-    told = next((k for k in knocks if k.manner is Manner.PORT and k.offender), None)
+    told = next((k for k in knocks if k.response is Response.PORT and k.offender), None)
     if told is not None and told.offender == one.address.host:
         return (
             "the ICMP error comes from the host itself: it is reached, and nothing "
             "listens there; no firewall on the way is proven"
         )
-    if any(k.manner is Manner.HOST for k in knocks):
-        by = next((k.offender for k in knocks if k.manner is Manner.HOST), "")
+    if any(k.response is Response.HOST for k in knocks):
+        by = next((k.offender for k in knocks if k.response is Response.HOST), "")
         who = "this host" if by and by == one.own else by or "a router"
         return (
             f"{who} says that the host cannot be reached: nothing may have the "
             "address at all, and then no firewall is proven"
         )
-    if tcp.manner is Manner.RESET:
+    if tcp.response is Response.RESET:
         return (
             "a reset comes from a firewall that rejects, or from the host itself, "
             "where nothing listens: from here the two look the same"
         )
-    if udp.manner is Manner.DROPPED:
+    if udp.response is Response.DROPPED:
         return (
             "silence says less of UDP than of TCP: a service that is no netduet "
             "would not have answered these datagrams either"

@@ -17,23 +17,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.isolation.results import (
-    Door,
     Isolation,
-    Knock,
-    Manner,
+    PortState,
+    ProbeResult,
+    Response,
     manner,
 )
-from netduet.client.checks.name import Name
-from netduet.client.checks.udp.opening import Knocking
+from netduet.client.checks.name import NameResult
+from netduet.client.checks.udp.opening import UdpOpening
 from netduet.client.net.dial import Address, has_route, in_thread, lost_syns
-from netduet.client.net.framed_connection import meeting
-from netduet.client.net.handshake import Opening
-from netduet.client.net.udp_socket import Datagrams, Notice, error_queue, hear_errors
-from netduet.client.results.instance import whereabouts
+from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.handshake import Handshake
+from netduet.client.net.udp_socket import (
+    IcmpNotice,
+    UdpSocket,
+    error_queue,
+    hear_errors,
+)
+from netduet.client.results.instance import instance_of
 from netduet.net import kernel
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Context, Patience
+    from netduet.client.checks.base import CheckContext, Timeouts
 
 MOST: Final = 16
 """Addresses that are knocked at."""
@@ -45,17 +50,17 @@ _ROUTES4: Final = Path("/proc/net/route")
 _ROUTES6: Final = Path("/proc/net/ipv6_route")
 
 
-async def measure(context: Context) -> Isolation:
+async def measure(context: CheckContext) -> Isolation:
     """Knock at all addresses side by side."""
-    addresses = context.earlier(Name).resolution.addresses
+    addresses = context.earlier(NameResult).resolution.addresses
     doors = await asyncio.gather(
-        *(_door(one, context.patience) for one in addresses[:MOST])
+        *(_door(one, context.timeouts) for one in addresses[:MOST])
     )
     left_out = max(0, len(addresses) - MOST)
     return Isolation(tuple(doors), left_out, has_routes(), context.control)
 
 
-async def _door(address: Address, patience: Patience) -> Door:
+async def _door(address: Address, patience: Timeouts) -> PortState:
     # A router that finds no host says so after 3 s, and then not of every packet
     # (RFC 4861 §10, RFC 1812 §4.3.2.8): both knocks listen for as long as one may.
     long = max(patience.connect, patience.answer)
@@ -63,25 +68,25 @@ async def _door(address: Address, patience: Patience) -> Door:
         in_thread(partial(knock_tcp, address, patience.connect)),
         in_thread(partial(knock_udp, address, long)),
     )
-    opening: Opening | None = None
-    if tcp.manner is Manner.OPEN:
-        async with meeting(address, patience) as (opening, conversation):
+    opening: Handshake | None = None
+    if tcp.response is Response.OPEN:
+        async with open_connection(address, patience) as (opening, conversation):
             if conversation is not None:
                 await conversation.end(min(1.0, patience.answer))
-    return Door(address, tcp, udp, own_address(address), opening)
+    return PortState(address, tcp, udp, own_address(address), opening)
 
 
-def knock_tcp(address: Address, patience: float) -> Knock:
+def knock_tcp(address: Address, patience: float) -> ProbeResult:
     """Connect, and close at once where that works; never raises."""
     begin = time.monotonic()
     if not has_route(address):
-        return Knock(Manner.NO_ROUTE, begin=begin, end=begin)
+        return ProbeResult(Response.NO_ROUTE, begin=begin, end=begin)
     try:
         with socket.socket(address.family, socket.SOCK_STREAM) as sock:
             sock.setblocking(False)
             hear_errors(sock, address.family)
             error = sock.connect_ex(address.sockaddr)
-            notices: list[Notice] = []
+            notices: list[IcmpNotice] = []
             if error == errno.EINPROGRESS:
                 error = _connected(sock, address, begin + patience, notices)
             sent = lost_syns(sock) + 1
@@ -90,22 +95,22 @@ def knock_tcp(address: Address, patience: float) -> Knock:
     end = time.monotonic()
     name = errno.errorcode.get(error, str(error))
     if error == 0:
-        return Knock(Manner.OPEN, "", sent, "", begin, end)
+        return ProbeResult(Response.OPEN, "", sent, "", begin, end)
     if notices:
         last = notices[-1]
         found = manner(address.family, last)
-        return Knock(found, last.offender, sent, last.error, begin, end)
+        return ProbeResult(found, last.offender, sent, last.error, begin, end)
     known = {
-        errno.ETIMEDOUT: Manner.DROPPED,
-        errno.ECONNREFUSED: Manner.RESET,
-        errno.ECONNRESET: Manner.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
+        errno.ETIMEDOUT: Response.DROPPED,
+        errno.ECONNREFUSED: Response.RESET,
+        errno.ECONNRESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
     }
-    found = known.get(error) or manner(address.family, Notice(name))
-    return Knock(found, "", sent, name, begin, end)
+    found = known.get(error) or manner(address.family, IcmpNotice(name))
+    return ProbeResult(found, "", sent, name, begin, end)
 
 
 def _connected(
-    sock: socket.socket, address: Address, until: float, notices: list[Notice]
+    sock: socket.socket, address: Address, until: float, notices: list[IcmpNotice]
 ) -> int:
     """Wait for a connection to be made; return 0 or the number of its error.
 
@@ -119,7 +124,8 @@ def _connected(
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         told = [one for one in error_queue(sock, address.family) if not one.local]
         notices += [
-            Notice(one.error, one.offender, one.mtu, one.kind, one.code) for one in told
+            IcmpNotice(one.error, one.offender, one.mtu, one.kind, one.code)
+            for one in told
         ]
         # Emptying the queue takes the error along (net/core/skbuff.c,
         # sock_dequeue_err_skb); the state still tells that it was the end.
@@ -148,21 +154,23 @@ def _is_connected(sock: socket.socket) -> bool:
     return True
 
 
-def knock_udp(address: Address, patience: float) -> Knock:
+def knock_udp(address: Address, patience: float) -> ProbeResult:
     """Ask by datagrams as a netduet is asked, until something comes; never raises."""
     begin = time.monotonic()
     try:
-        with Datagrams(address) as sock:
+        with UdpSocket(address) as sock:
             return _asked(sock, address, begin, patience)
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, str(error.errno))
         absent = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-        found = Manner.NO_ROUTE if error.errno in absent else Manner.OTHER
-        return Knock(found, "", 0, name, begin, time.monotonic())
+        found = Response.NO_ROUTE if error.errno in absent else Response.OTHER
+        return ProbeResult(found, "", 0, name, begin, time.monotonic())
 
 
-def _asked(sock: Datagrams, address: Address, begin: float, patience: float) -> Knock:
-    knocking = Knocking(sock)
+def _asked(
+    sock: UdpSocket, address: Address, begin: float, patience: float
+) -> ProbeResult:
+    knocking = UdpOpening(sock)
     for number, after in enumerate(_AGAIN):
         if after >= patience:
             break
@@ -179,15 +187,15 @@ def _asked(sock: Datagrams, address: Address, begin: float, patience: float) -> 
     found = knocking.found(begin, end)
     if found.reached or found.foreign:
         welcome = found.welcome
-        who = "" if welcome is None else f"instance {whereabouts(welcome)}"
-        return Knock(Manner.OPEN, "", knocking.left, who, begin, end)
+        who = "" if welcome is None else f"instance {instance_of(welcome)}"
+        return ProbeResult(Response.OPEN, "", knocking.left, who, begin, end)
     if found.notices:
         first = found.notices[0]
         said = manner(address.family, first)
-        return Knock(said, first.offender, knocking.left, first.error, begin, end)
+        return ProbeResult(said, first.offender, knocking.left, first.error, begin, end)
     if not knocking.left:
-        return Knock(Manner.OTHER, "", 0, found.error, begin, end)
-    return Knock(Manner.DROPPED, "", knocking.left, "", begin, end)
+        return ProbeResult(Response.OTHER, "", 0, found.error, begin, end)
+    return ProbeResult(Response.DROPPED, "", knocking.left, "", begin, end)
 
 
 def own_address(address: Address) -> str:

@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import Final
 
 from netduet.client.net.dial import Address
-from netduet.client.net.handshake import Opening
-from netduet.client.net.udp_socket import Notice
+from netduet.client.net.handshake import Handshake
+from netduet.client.net.udp_socket import IcmpNotice
 
 
-class Manner(StrEnum):
+class Response(StrEnum):
     """How a knock was answered, or not."""
 
     OPEN = "open"
@@ -29,33 +29,33 @@ class Manner(StrEnum):
 # RFC 792, RFC 1122 §3.2.2.1 and RFC 1812 §5.2.7.1 (type 3); RFC 4443 §3.1 (type 1).
 _UNREACHABLE: Final = {socket.AF_INET: 3, socket.AF_INET6: 1}
 _BY_CODE: Final = {
-    socket.AF_INET: {3: Manner.PORT}
-    | dict.fromkeys((2, 9, 10, 13), Manner.PROHIBITED)
-    | dict.fromkeys((0, 1, 5, 6, 7, 11, 12), Manner.HOST),
-    socket.AF_INET6: {4: Manner.PORT}
-    | dict.fromkeys((1, 5, 6), Manner.PROHIBITED)
-    | dict.fromkeys((0, 3), Manner.HOST),
+    socket.AF_INET: {3: Response.PORT}
+    | dict.fromkeys((2, 9, 10, 13), Response.PROHIBITED)
+    | dict.fromkeys((0, 1, 5, 6, 7, 11, 12), Response.HOST),
+    socket.AF_INET6: {4: Response.PORT}
+    | dict.fromkeys((1, 5, 6), Response.PROHIBITED)
+    | dict.fromkeys((0, 3), Response.HOST),
 }
 # A kernel that does not tell the message itself tells the error that it makes of it.
 _BY_ERROR: Final = {
-    errno.errorcode[errno.ECONNREFUSED]: Manner.PORT,
-    errno.errorcode[errno.EHOSTUNREACH]: Manner.HOST,
-    errno.errorcode[errno.ENETUNREACH]: Manner.HOST,
-    errno.errorcode[errno.EACCES]: Manner.PROHIBITED,
+    errno.errorcode[errno.ECONNREFUSED]: Response.PORT,
+    errno.errorcode[errno.EHOSTUNREACH]: Response.HOST,
+    errno.errorcode[errno.ENETUNREACH]: Response.HOST,
+    errno.errorcode[errno.EACCES]: Response.PROHIBITED,
 }
 
 
-def manner(family: socket.AddressFamily, notice: Notice) -> Manner:
+def manner(family: socket.AddressFamily, notice: IcmpNotice) -> Response:
     """Return what an ICMP error says."""
     if notice.kind == _UNREACHABLE[family]:
-        return _BY_CODE[family].get(notice.code, Manner.OTHER)
+        return _BY_CODE[family].get(notice.code, Response.OTHER)
     if notice.kind:
-        return Manner.OTHER
-    return _BY_ERROR.get(notice.error, Manner.OTHER)
+        return Response.OTHER
+    return _BY_ERROR.get(notice.error, Response.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class ProbeResult:
     """What came of one protocol. Times are monotonic seconds.
 
     ``sent`` is how many SYNs or datagrams left; ``offender`` whoever sent the ICMP
@@ -63,7 +63,7 @@ class Knock:
     or who answers.
     """
 
-    manner: Manner
+    response: Response
     offender: str = ""
     sent: int = 0
     detail: str = ""
@@ -77,29 +77,29 @@ class Knock:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class PortState:
     """A port of one address. ``own`` is the address that this host asks from.
 
     ``opening`` is what came of an opening where TCP is open.
     """
 
     address: Address
-    tcp: Knock
-    udp: Knock
+    tcp: ProbeResult
+    udp: ProbeResult
     own: str = ""
-    opening: Opening | None = None
+    opening: Handshake | None = None
 
     @property
     def open(self) -> bool:
         """One of the two gets through."""
-        return Manner.OPEN in {self.tcp.manner, self.udp.manner}
+        return Response.OPEN in {self.tcp.response, self.udp.response}
 
     @property
     def answered(self) -> bool:
         """Something that is not this host itself has answered, if only to refuse."""
-        silent = {Manner.DROPPED, Manner.NO_ROUTE, Manner.OTHER}
+        silent = {Response.DROPPED, Response.NO_ROUTE, Response.OTHER}
         return any(
-            one.manner not in silent and (not self.own or one.offender != self.own)
+            one.response not in silent and (not self.own or one.offender != self.own)
             for one in (self.tcp, self.udp)
         )
 
@@ -112,7 +112,7 @@ class Isolation:
     target that was reached from here, "" for none.
     """
 
-    doors: tuple[Door, ...]
+    doors: tuple[PortState, ...]
     left_out: int = 0
     routes: bool = True
     control: str = ""

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from netduet.client.checks.load.format import NAMES, rate
-from netduet.client.checks.load.results import Direction, Flow, Halt
+from netduet.client.checks.load.results import Direction, TransferFlow, TransferStall
 from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
 from netduet.client.results.verdict import Figures, Finding, Outcome, Side, Window
 
@@ -24,7 +24,7 @@ _RISING: Final = 1.5
 start (RFC 5681 §3.1) the last fifth carries twice the mean and more."""
 
 
-def broken(flow: Flow) -> list[Finding]:
+def broken(flow: TransferFlow) -> list[Finding]:
     """Return what ended a transfer, or was wrong with its bytes."""
     findings = []
     if flow.changed:
@@ -43,7 +43,7 @@ def broken(flow: Flow) -> list[Finding]:
     return findings
 
 
-def _stalled(flow: Flow, halt: Halt) -> Finding:
+def _stalled(flow: TransferFlow, halt: TransferStall) -> Finding:
     window = halt.window
     before = f"after {flow.total} bytes" if flow.total else "from the start"
     seen = (
@@ -67,10 +67,12 @@ def _stalled(flow: Flow, halt: Halt) -> Finding:
     }
     where = _where(flow, halt)
     name = "load.stalled"
-    return Finding(name, seen, tuple(evidence), figures, where=where, missed=window)
+    return Finding(
+        name, seen, tuple(evidence), figures, where=where, missed_deadline=window
+    )
 
 
-def _where(flow: Flow, halt: Halt) -> str | None:
+def _where(flow: TransferFlow, halt: TransferStall) -> str | None:
     """Return the side at which a transfer has stalled, where both kernels prove it."""
     if halt.unacked is None or halt.unsent is None or halt.lacking is None:
         return None
@@ -83,7 +85,7 @@ def _where(flow: Flow, halt: Halt) -> str | None:
     return None
 
 
-def slow(flow: Flow, min_rate: float, limit: str) -> Finding | None:
+def slow(flow: TransferFlow, min_rate: float, limit: str) -> Finding | None:
     """Return that a rate is too low; no verdict where it may not be the path's."""
     reached = flow.rate
     if reached is None or reached >= min_rate:
@@ -116,7 +118,7 @@ def slow(flow: Flow, min_rate: float, limit: str) -> Finding | None:
     )
 
 
-def _by_network(flow: Flow) -> bool:
+def _by_network(flow: TransferFlow) -> bool:
     """Tell whether it was the network that the sender's kernel waited for.
 
     Then there was always more to send, and no program's lateness explains the rate.
@@ -124,7 +126,7 @@ def _by_network(flow: Flow) -> bool:
     return flow.shares is not None and flow.shares[0] >= BY_NETWORK
 
 
-def _doubt(flow: Flow, min_rate: float, limit: str) -> str:
+def _doubt(flow: TransferFlow, min_rate: float, limit: str) -> str:
     """Return why a low rate proves nothing about the path, "" if it does."""
     if limit in NAMES:
         return f"{NAMES[limit]} itself was the limit, the path may carry more"

@@ -14,13 +14,13 @@ from netduet.client.checks.load.findings import BY_NETWORK, broken, slow
 from netduet.client.checks.load.format import NAMES, milliseconds, rate
 from netduet.client.checks.load.results import (
     Direction,
-    Flow,
+    LatencySpread,
     Load,
+    LoadResult,
     Phase,
-    Place,
-    Spread,
+    TransferFlow,
 )
-from netduet.client.results.verdict import Figures, Finding, Judgement, merged
+from netduet.client.results.verdict import Figures, Finding, Judgement, merge_judgements
 from netduet.wire.untrusted import escape
 
 QUEUE: Final = 0.03
@@ -47,10 +47,10 @@ _PATH: Final = {Direction.UP: "upload", Direction.DOWN: "download"}
 
 def judge(load: Load) -> Judgement:
     """Judge each address by itself."""
-    return merged([_place(one, load.min_rate) for one in load.places])
+    return merge_judgements([_place(one, load.min_rate) for one in load.places])
 
 
-def _place(place: Place, min_rate: float) -> Judgement:
+def _place(place: LoadResult, min_rate: float) -> Judgement:
     single = {
         one.flows[0].direction: one for one in place.phases if one.name in _SINGLE
     }
@@ -97,7 +97,7 @@ def _once(findings: list[Finding]) -> tuple[Finding, ...]:
 # What limited a transfer
 
 
-def limit(phase: Phase, flow: Flow) -> str:
+def limit(phase: Phase, flow: TransferFlow) -> str:
     """Return who held a transfer up: client, server, network, or "" where unknown."""
     if phase.cpu >= BUSY:
         return "client"
@@ -114,7 +114,7 @@ def limit(phase: Phase, flow: Flow) -> str:
 # Remarks
 
 
-def _remarks(place: Place, single: dict[Direction, Phase]) -> list[str]:
+def _remarks(place: LoadResult, single: dict[Direction, Phase]) -> list[str]:
     remarks = []
     rates = {one: phase.flows[0].rate for one, phase in single.items()}
     up, down = rates.get(Direction.UP), rates.get(Direction.DOWN)
@@ -184,10 +184,10 @@ def _queue(direction: Direction, phase: Phase, idle: Phase) -> list[str]:
     ]
 
 
-def _settled(phase: Phase) -> Spread | None:
+def _settled(phase: Phase) -> LatencySpread | None:
     """Return the echoes' times, own lateness left out, while the path was full."""
     since = phase.flows[0].settled
-    late = Spread.of(
+    late = LatencySpread.of(
         [
             one.arrived - one.sent
             for one in phase.echoes
@@ -200,7 +200,7 @@ def _settled(phase: Phase) -> Spread | None:
 # Summary and figures
 
 
-def _summary(place: Place, single: dict[Direction, Phase]) -> str:
+def _summary(place: LoadResult, single: dict[Direction, Phase]) -> str:
     parts = []
     for direction, phase in single.items():
         flow = phase.flows[0]
@@ -227,12 +227,12 @@ def _summary(place: Place, single: dict[Direction, Phase]) -> str:
     return f"{place.address}: {said}"
 
 
-def _latencies(place: Place) -> list[tuple[str, Spread | None]]:
+def _latencies(place: LoadResult) -> list[tuple[str, LatencySpread | None]]:
     words = {"idle": "idle", "up": "loaded up", "down": "loaded down", "both": "both"}
     return [(words[one.name], one.latency) for one in place.phases]
 
 
-def _figures(place: Place) -> Figures:
+def _figures(place: LoadResult) -> Figures:
     figures: Figures = {}
     for phase in place.phases:
         name = phase.name
@@ -247,7 +247,7 @@ def _figures(place: Place) -> Figures:
     return figures
 
 
-def _spread(name: str, spread: Spread | None) -> Figures:
+def _spread(name: str, spread: LatencySpread | None) -> Figures:
     if spread is None:
         return {}
     return {
@@ -261,7 +261,7 @@ def _spread(name: str, spread: Spread | None) -> Figures:
     }
 
 
-def _flow(key: str, phase: Phase, flow: Flow) -> Figures:
+def _flow(key: str, phase: Phase, flow: TransferFlow) -> Figures:
     figures: Figures = {
         f"{key}.bit_s": None if flow.rate is None else round(flow.rate),
         f"{key}.bytes": flow.total,

@@ -18,7 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from netduet.client.checks.load.results import Echo
+from netduet.client.checks.load.results import EchoTiming
 from netduet.wire.connection import Connection
 from netduet.wire.events import WelcomeReceived
 from netduet.wire.frames import ANSWER, Kind, parse, serialize
@@ -42,7 +42,7 @@ _AFTERWARDS: Final = 1.0
 """Seconds that the last answers have."""
 
 
-class Echoing:
+class LatencyProbe:
     """Echoes of one address, as a context: asked from its begin to its end."""
 
     def __init__(self, address: Address, interval: float, patience: float) -> None:
@@ -51,7 +51,7 @@ class Echoing:
         self._interval = interval
         self._patience = patience
         self._over = threading.Event()
-        self._echoes: list[Echo] = []
+        self._echoes: list[EchoTiming] = []
         self._unread = b""
         self.detail = ""
         """Why it ended before its time."""
@@ -76,7 +76,7 @@ class Echoing:
         self._over.set()
         self._thread.join(self._patience + 2 * _AFTERWARDS)
 
-    def between(self, begin: float, end: float) -> tuple[Echo, ...]:
+    def between(self, begin: float, end: float) -> tuple[EchoTiming, ...]:
         """Return those that were due between two instants."""
         return tuple(one for one in list(self._echoes) if begin <= one.due < end)
 
@@ -130,7 +130,7 @@ class Echoing:
             if until is None and self._over.is_set():
                 until = now + _AFTERWARDS
             if until is None and now >= due and len(self._echoes) < _MOST:
-                self._echoes.append(Echo(due, now))
+                self._echoes.append(EchoTiming(due, now))
                 sock.send(serialize(Kind.ECHO, _PAYLOAD, id=len(self._echoes)))
                 due += self._interval
             elif until is not None and self._all_answered():
@@ -161,7 +161,9 @@ class Echoing:
             asked = self._echoes[frame.id - 1]
             # The kernel's clock may step: never before the question left.
             instant = max(arrived, asked.sent)
-            self._echoes[frame.id - 1] = Echo(asked.due, asked.sent, instant, read)
+            self._echoes[frame.id - 1] = EchoTiming(
+                asked.due, asked.sent, instant, read
+            )
         self._unread = self._unread[offset:]
 
 

@@ -12,37 +12,52 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.identity import Identity
-from netduet.client.checks.load.latency_probe import Echoing
-from netduet.client.checks.load.results import Direction, Flow, Load, Phase, Place
-from netduet.client.checks.load.transfer import Extent, Transfer
+from netduet.client.checks.identity import IdentityResult
+from netduet.client.checks.load.latency_probe import LatencyProbe
+from netduet.client.checks.load.results import (
+    Direction,
+    Load,
+    LoadResult,
+    Phase,
+    TransferFlow,
+)
+from netduet.client.checks.load.transfer import Transfer, TransferExtent
 from netduet.client.net.dial import Address, in_thread
-from netduet.client.net.framed_connection import Conversation, meeting
+from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.config.units import MIB
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Context, Patience
-    from netduet.client.checks.identity import Answer
+    from netduet.client.checks.base import CheckContext, Timeouts
+    from netduet.client.checks.identity import IdentityAnswer
 
 FEATURES: Final = ("echo", "report", "sink", "source")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadPlan:
     """What to do: seconds of rest, extents of transfers, seconds between echoes."""
 
     rest: float
-    each: Extent
-    both: Extent | None
+    each: TransferExtent
+    both: TransferExtent | None
     connections: int
     interval: float
     addresses: int
 
 
 PLANS: Final = {
-    "quick": Plan(0.25, Extent(0.4, 24 * MIB), None, 2, 0.01, 1),
-    "full": Plan(2.0, Extent(4.0, 512 * MIB), Extent(3.0, 256 * MIB), 4, 0.02, 1),
-    "soak": Plan(10.0, Extent(20.0, 2048 * MIB), Extent(20.0, 1024 * MIB), 4, 0.02, 2),
+    "quick": LoadPlan(0.25, TransferExtent(0.4, 24 * MIB), None, 2, 0.01, 1),
+    "full": LoadPlan(
+        2.0, TransferExtent(4.0, 512 * MIB), TransferExtent(3.0, 256 * MIB), 4, 0.02, 1
+    ),
+    "soak": LoadPlan(
+        10.0,
+        TransferExtent(20.0, 2048 * MIB),
+        TransferExtent(20.0, 1024 * MIB),
+        4,
+        0.02,
+        2,
+    ),
 }
 """By profile: quick takes about a second and 48 MiB at most."""
 
@@ -53,35 +68,39 @@ _LOOK: Final = 0.02
 _NEAR: Final = 0.005
 
 
-async def measure(context: Context) -> Load:
+async def measure(context: CheckContext) -> Load:
     """Load one address after the other: side by side they would share the path."""
     plan = PLANS[context.profile]
     places = [
-        await _at(context.patience, one, plan)
-        for one in context.earlier(Identity).known[: plan.addresses]
+        await _at(context.timeouts, one, plan)
+        for one in context.earlier(IdentityResult).known[: plan.addresses]
     ]
-    return Load(tuple(places), context.bounds.min_rate)
+    return Load(tuple(places), context.options.min_rate)
 
 
-async def _at(patience: Patience, answer: Answer, plan: Plan) -> Place:
+async def _at(patience: Timeouts, answer: IdentityAnswer, plan: LoadPlan) -> LoadResult:
     address, welcome = answer.address, answer.opening.welcome
     offered = () if welcome is None else welcome.features
     lacking = [name for name in FEATURES if name not in offered]
     if lacking:
         said = f"the server does not offer {' and '.join(lacking)}"
-        return Place(address, skipped=said)
-    with Echoing(address, plan.interval, patience.answer) as echoing:
-        course = _Course(address, patience, plan, echoing)
+        return LoadResult(address, skipped=said)
+    with LatencyProbe(address, plan.interval, patience.answer) as echoing:
+        course = _LoadRun(address, patience, plan, echoing)
         await course.run()
         await in_thread(echoing.finish)
         return course.place()
 
 
-class _Course:
+class _LoadRun:
     """The phases at one address."""
 
     def __init__(
-        self, address: Address, patience: Patience, plan: Plan, echoing: Echoing
+        self,
+        address: Address,
+        patience: Timeouts,
+        plan: LoadPlan,
+        echoing: LatencyProbe,
     ) -> None:
         """Prepare."""
         self._address = address
@@ -91,7 +110,7 @@ class _Course:
         self._phases: list[Phase] = []
         self._skipped = ""
 
-    def place(self) -> Place:
+    def place(self) -> LoadResult:
         """Return what was measured, with the echoes of each phase."""
         phases = [
             Phase(
@@ -104,13 +123,15 @@ class _Course:
             )
             for one in self._phases
         ]
-        return Place(self._address, tuple(phases), self._skipped, self._echoing.detail)
+        return LoadResult(
+            self._address, tuple(phases), self._skipped, self._echoing.detail
+        )
 
     async def run(self) -> None:
         """Go through all phases; one that went wrong is the last."""
         plan = self._plan
         await self._rest()
-        steps: list[tuple[tuple[Direction, ...], Extent]]
+        steps: list[tuple[tuple[Direction, ...], TransferExtent]]
         steps = [((Direction.UP,), plan.each), ((Direction.DOWN,), plan.each)]
         if plan.both is not None:
             steps.append(((Direction.UP, Direction.DOWN), plan.both))
@@ -130,13 +151,15 @@ class _Course:
         self._add("idle", begin, used, ())
 
     def _add(
-        self, name: str, begin: float, used: float, flows: tuple[Flow, ...]
+        self, name: str, begin: float, used: float, flows: tuple[TransferFlow, ...]
     ) -> None:
         end = time.monotonic()
         cpu = (time.process_time() - used) / max(_LOOK, end - begin)
         self._phases.append(Phase(name, begin, end, flows, cpu=cpu))
 
-    async def _phase(self, directions: tuple[Direction, ...], extent: Extent) -> bool:
+    async def _phase(
+        self, directions: tuple[Direction, ...], extent: TransferExtent
+    ) -> bool:
         """Fill the path these ways; tell whether all went as it should."""
         await self._calm()
         async with contextlib.AsyncExitStack() as stack:
@@ -158,11 +181,11 @@ class _Course:
 
     async def _open(
         self, stack: contextlib.AsyncExitStack, ways: int
-    ) -> list[Conversation]:
+    ) -> list[FramedConnection]:
         """Open the connections of a transfer; as many as can be."""
         opened = []
         count = max(1, self._plan.connections // ways)
-        met = [meeting(self._address, self._patience) for _ in range(count)]
+        met = [open_connection(self._address, self._patience) for _ in range(count)]
         for opening, conversation in await asyncio.gather(
             *(stack.enter_async_context(one) for one in met)
         ):

@@ -33,7 +33,7 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class SenderTcpInfo:
     """What the sender's kernel says of a connection (TCP_INFO), at an instant.
 
     Times are in seconds. ``busy`` is for how long data was under way or waited, and
@@ -68,7 +68,7 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class TransferStall:
     """Nothing moved in this window; what both kernels said of it afterwards.
 
     ``unacked`` of the sender's bytes were not acknowledged, ``lacking`` of them had
@@ -83,7 +83,7 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class TransferFlow:
     """A transfer one way, over several connections.
 
     ``points`` are (instant, bytes that had arrived by then), from the end of the
@@ -96,13 +96,13 @@ class Flow:
     begin: float
     end: float
     points: tuple[tuple[float, int], ...] = ()
-    senders: tuple[Sender, ...] = ()
+    senders: tuple[SenderTcpInfo, ...] = ()
     total: int = 0
     spent: bool = False
     changed: bool = False
     cut: str = ""
     refused: str = ""
-    halt: Halt | None = None
+    halt: TransferStall | None = None
 
     @property
     def rate(self) -> float | None:
@@ -178,8 +178,8 @@ class Flow:
     @property
     def shares(self) -> tuple[float, float, float] | None:
         """Shares of the time in which (network, receiver, sender) held the data up."""
-        first: dict[int, Sender] = {}
-        last: dict[int, Sender] = {}
+        first: dict[int, SenderTcpInfo] = {}
+        last: dict[int, SenderTcpInfo] = {}
         for one in self.senders:
             first.setdefault(one.connection, one)
             last[one.connection] = one
@@ -203,7 +203,7 @@ def _share(part: float, whole: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Echo:
+class EchoTiming:
     """A small question: when it was due, left, and when its answer arrived and was read.
 
     ``arrived`` is the kernel's time where it gives one. None: no answer came.
@@ -216,7 +216,7 @@ class Echo:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class LatencySpread:
     """Percentiles of some times."""
 
     count: int
@@ -245,34 +245,34 @@ class Phase:
     name: str
     begin: float
     end: float
-    flows: tuple[Flow, ...] = ()
-    echoes: tuple[Echo, ...] = ()
+    flows: tuple[TransferFlow, ...] = ()
+    echoes: tuple[EchoTiming, ...] = ()
     cpu: float = 0.0
 
     @property
-    def latency(self) -> Spread | None:
+    def latency(self) -> LatencySpread | None:
         """From the due time to the arrival: a stall delays all that were due in it."""
         times = [
             one.arrived - one.due for one in self.echoes if one.arrived is not None
         ]
-        return Spread.of(times)
+        return LatencySpread.of(times)
 
     @property
-    def lateness(self) -> Spread | None:
+    def lateness(self) -> LatencySpread | None:
         """By how much this end itself sent too late: the part that is our own."""
-        return Spread.of([max(0.0, one.sent - one.due) for one in self.echoes])
+        return LatencySpread.of([max(0.0, one.sent - one.due) for one in self.echoes])
 
     @property
-    def path_latency(self) -> Spread | None:
+    def path_latency(self) -> LatencySpread | None:
         """From the sending to the arrival: without our own lateness."""
         times = [
             one.arrived - one.sent for one in self.echoes if one.arrived is not None
         ]
-        return Spread.of(times)
+        return LatencySpread.of(times)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LoadResult:
     """What was measured at one address; ``skipped`` says why nothing was.
 
     ``unheard`` says why the echoes ended before their time, "" where they did not.
@@ -288,5 +288,5 @@ class Place:
 class Load:
     """The places, and the rate that each way must reach (0: any)."""
 
-    places: tuple[Place, ...]
+    places: tuple[LoadResult, ...]
     min_rate: float = 0.0

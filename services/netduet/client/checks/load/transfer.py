@@ -17,20 +17,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.load.results import Direction, Flow, Halt, Sender
+from netduet.client.checks.load.results import (
+    Direction,
+    SenderTcpInfo,
+    TransferFlow,
+    TransferStall,
+)
 from netduet.client.net.server_evidence import present_view
 from netduet.client.results.verdict import Window
 from netduet.wire import payload_pattern
 from netduet.wire.frames import Kind
-from netduet.wire.messages import Report, ReportQuestion, SinkAnswer, SourceQuestion
+from netduet.wire.messages import (
+    ReportQuestion,
+    ServerReport,
+    SinkAnswer,
+    SourceQuestion,
+)
 from netduet.wire.state_machine import Limits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.client.checks.base import Patience
+    from netduet.client.checks.base import Timeouts
     from netduet.client.net.dial import Address
-    from netduet.client.net.framed_connection import Conversation
+    from netduet.client.net.framed_connection import FramedConnection
 
 LEAST: Final = 16 * 1024
 LARGEST: Final = 256 * 1024
@@ -67,7 +77,7 @@ _EVIDENCE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class TransferExtent:
     """For how many seconds a transfer lasts, and how many bytes, at most."""
 
     seconds: float
@@ -80,8 +90,8 @@ class Transfer:
     def __init__(
         self,
         direction: Direction,
-        conversations: Sequence[Conversation],
-        extent: Extent,
+        conversations: Sequence[FramedConnection],
+        extent: TransferExtent,
     ) -> None:
         """Prepare."""
         self._direction = direction
@@ -97,7 +107,7 @@ class Transfer:
         self._asked = 0
         self._under_way = 0
         self._events: list[tuple[float, int]] = []
-        self._senders: list[Sender] = []
+        self._senders: list[SenderTcpInfo] = []
         self._over = False
         self._spent = False
         self._changed = False
@@ -108,7 +118,7 @@ class Transfer:
         self._idle = 0
         self._looks = 0
 
-    async def run(self, address: Address, patience: Patience) -> Flow:
+    async def run(self, address: Address, patience: Timeouts) -> TransferFlow:
         """Carry data for so long, or until it stalls; return what came of it."""
         self._begin = time.monotonic()
         pumps = [
@@ -130,7 +140,7 @@ class Transfer:
             halt = await self._explain(window, address, patience)
         for one in self._conversations:
             one.reset()  # what waits in our buffers must not disturb what comes next
-        return Flow(
+        return TransferFlow(
             self._direction,
             len(self._conversations),
             self._begin,
@@ -193,7 +203,7 @@ class Transfer:
             if info is None:
                 continue
             if self._up:
-                sender = Sender.of(now, number, info)
+                sender = SenderTcpInfo.of(now, number, info)
                 self._senders += [] if sender is None else [sender]
                 acked += int(info["bytes_acked"])
         received = sum(one.connection.bytes_received for one in self._conversations)
@@ -206,7 +216,7 @@ class Transfer:
         else:
             self._progress, self._idle = (moved, now), 0
 
-    async def _pump(self, number: int, conversation: Conversation) -> None:
+    async def _pump(self, number: int, conversation: FramedConnection) -> None:
         """Ask on one connection, several questions at once, until told to stop."""
         pending: deque[tuple[int, int, bytes, float]] = deque()
         questions = 0
@@ -252,7 +262,7 @@ class Transfer:
                 own -= size
                 self._under_way -= size
                 self._take(answer, size, whole)
-                if isinstance(answer, Report):
+                if isinstance(answer, ServerReport):
                     self._hear_of(number, answer, since)
             elif conversation.ending is not None:
                 self._end(conversation)
@@ -263,14 +273,14 @@ class Transfer:
         self._spent = self._spent or self._asked >= self._extent.size
         return self._spent
 
-    def _hear_of(self, number: int, report: Report, asked: float) -> None:
+    def _hear_of(self, number: int, report: ServerReport, asked: float) -> None:
         """Keep what the server's kernel said; it was read soon after it was asked for.
 
         The answer then stood behind the data owed: its arrival tells no time.
         """
         if report.connection is not None:
             info = report.connection.model_dump()
-            sender = Sender.of(asked, number, info)
+            sender = SenderTcpInfo.of(asked, number, info)
             self._senders += [] if sender is None else [sender]
 
     def _take(self, answer: BaseModel | bytes, size: int, whole: bytes) -> None:
@@ -285,7 +295,7 @@ class Transfer:
             case _:
                 pass
 
-    def _end(self, conversation: Conversation) -> None:
+    def _end(self, conversation: FramedConnection) -> None:
         ending = conversation.ending
         if ending is None or self._over:
             return
@@ -321,8 +331,8 @@ class Transfer:
     # Stalled
 
     async def _explain(
-        self, window: Window, address: Address, patience: Patience
-    ) -> Halt:
+        self, window: Window, address: Address, patience: Timeouts
+    ) -> TransferStall:
         """Ask both kernels what became of a transfer in which nothing moves."""
         first = self._conversations[0]
         view, missing = None, "no answer in time"
@@ -332,7 +342,7 @@ class Transfer:
         ours = first.info()
         if view is None or ours is None:
             unacked = None if ours is None else int(ours["unacked"])
-            return Halt(window, unacked if self._up else None, missing=missing)
+            return TransferStall(window, unacked if self._up else None, missing=missing)
         mine = {key: int(value) for key, value in ours.items() if key != "state"}
         if self._up:
             # The SYN counts as one byte (RFC 9293 §3.4).
@@ -346,4 +356,4 @@ class Transfer:
         lacking = max(0, sent - arrived) if unacked else 0
         if arrived > acked:
             lacking = 0  # it did arrive: its acknowledgements did not
-        return Halt(window, unacked, unsent, lacking)
+        return TransferStall(window, unacked, unsent, lacking)

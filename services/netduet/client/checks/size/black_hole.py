@@ -13,10 +13,10 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from netduet.client.checks.size.trial import Direction, Fate, Trial
+from netduet.client.checks.size.trial import Direction, SizeTrial, TrialOutcome
 from netduet.client.net.dial import Address
 
-FAILED: Final = (Fate.STALLED, Fate.ENDED, Fate.UNOPENED)
+FAILED: Final = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
 
 _TWICE: Final = 2
 """Connections on which a size must fail: one alone may be lost at random."""
@@ -33,7 +33,7 @@ _OPTIONS: Final = 40
 _TIMESTAMPS: Final = 12
 
 
-def obstacle(trials: tuple[Trial, ...]) -> list[Trial]:
+def obstacle(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
     """Return the trials of the least amount that failed each time, twice at least.
 
     Where it is a full packet, the rest was only tried to find the limit. One that its
@@ -42,19 +42,21 @@ def obstacle(trials: tuple[Trial, ...]) -> list[Trial]:
     held = [one for one in trials if one.whole and held_here(one)]
     if held:
         return held
-    amounts: dict[int, list[Trial]] = {}
+    amounts: dict[int, list[SizeTrial]] = {}
     for one in trials:
         if not one.plan.one_packet:
             amounts.setdefault(one.plan.size or 0, []).append(one)
     for _, tried in sorted(amounts.items()):
-        if len(tried) >= _TWICE and all(one.fate in FAILED for one in tried):
+        if len(tried) >= _TWICE and all(one.outcome in FAILED for one in tried):
             return tried
     return []
 
 
-def is_hole(trials: tuple[Trial, ...]) -> bool:
+def is_hole(trials: tuple[SizeTrial, ...]) -> bool:
     """Tell whether a length is the limit, and the sender's kernel bears it out."""
-    stalled = [one for one in trials if one.whole and one.fate is Fate.STALLED]
+    stalled = [
+        one for one in trials if one.whole and one.outcome is TrialOutcome.STALLED
+    ]
     seen = [one for one in stalled if one.after is not None]
     if any(map(held_here, stalled)):
         seen = [one for one in seen if held_here(one)]
@@ -68,22 +70,22 @@ def is_hole(trials: tuple[Trial, ...]) -> bool:
     return len(odd) <= _ODD
 
 
-def _unheard(trial: Trial) -> bool:
+def _unheard(trial: SizeTrial) -> bool:
     """Tell whether the sender's kernel has tried in vain (see the head of this file)."""
     return resent(trial) or held_here(trial)
 
 
-def resent(trial: Trial) -> bool:
+def resent(trial: SizeTrial) -> bool:
     """Tell whether the sender's kernel sends again, and hears nothing."""
     return trial.after is not None and trial.after.unacked > 0 and trial.retransmits > 0
 
 
-def acknowledged_in_vain(trial: Trial) -> bool:
+def acknowledged_in_vain(trial: SizeTrial) -> bool:
     """Tell whether the bytes arrive, and it is their acknowledgements that do not."""
     return resent(trial) and trial.unheard > _SYN
 
 
-def held_here(trial: Trial) -> bool:
+def held_here(trial: SizeTrial) -> bool:
     """Tell whether a packet could not leave at all.
 
     What a peer's full window holds back is another matter: more than one packet, or
@@ -93,16 +95,16 @@ def held_here(trial: Trial) -> bool:
     return trial.single and after is not None and after.notsent >= trial.size
 
 
-def _stalls_below(trial: Trial, passed: Trial | None) -> bool:
+def _stalls_below(trial: SizeTrial, passed: SizeTrial | None) -> bool:
     return (
         trial.single
-        and trial.fate is Fate.STALLED
+        and trial.outcome is TrialOutcome.STALLED
         and passed is not None
         and trial.size < passed.size
     )
 
 
-def largest_passed(trials: Iterable[Trial]) -> Trial | None:
+def largest_passed(trials: Iterable[SizeTrial]) -> SizeTrial | None:
     """Return the trial of the longest single packet that arrived.
 
     One as long as what its kernel could not send got through in two pieces: a packet
@@ -115,18 +117,20 @@ def largest_passed(trials: Iterable[Trial]) -> Trial | None:
     return max(passed, key=lambda one: one.size, default=None)
 
 
-def least_stalled(trials: Iterable[Trial]) -> int:
+def least_stalled(trials: Iterable[SizeTrial]) -> int:
     """Return the least size of one packet above all that passed, and that stalled."""
     passed = largest_passed(trials)
     low = 0 if passed is None else passed.size
     return min(
         one.size
         for one in trials
-        if (one.single or one.whole) and one.fate is Fate.STALLED and one.size > low
+        if (one.single or one.whole)
+        and one.outcome is TrialOutcome.STALLED
+        and one.size > low
     )
 
 
-def full_length(address: Address, passed: Trial) -> int | None:
+def full_length(address: Address, passed: SizeTrial) -> int | None:
     """Return how long the packet was that carried this: the payload and all headers.
 
     The kernel's path MTU less its segment size are the headers in use, unless the
@@ -141,7 +145,7 @@ def full_length(address: Address, passed: Trial) -> int | None:
     return passed.size + headers
 
 
-def at_the_server(trial: Trial) -> bool:
+def at_the_server(trial: SizeTrial) -> bool:
     """Tell whether the server's kernel shows that its own program is what is awaited."""
     before, after = trial.before, trial.after
     if trial.plan.direction is Direction.UP:

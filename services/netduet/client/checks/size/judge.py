@@ -18,8 +18,13 @@ from netduet.client.checks.size.black_hole import (
     obstacle,
     resent,
 )
-from netduet.client.checks.size.notes import TO, asides
-from netduet.client.checks.size.trial import Direction, Fate, Sender, Trial
+from netduet.client.checks.size.notes import TO, notes
+from netduet.client.checks.size.trial import (
+    Direction,
+    SegmentCounters,
+    SizeTrial,
+    TrialOutcome,
+)
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.failure import (
     BACK,
@@ -45,16 +50,16 @@ _RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class SizeResult:
     """The trials to one address and back; ``lacking`` are features it does not offer."""
 
     address: Address
-    up: tuple[Trial, ...] = ()
-    down: tuple[Trial, ...] = ()
+    up: tuple[SizeTrial, ...] = ()
+    down: tuple[SizeTrial, ...] = ()
     lacking: tuple[str, ...] = ()
 
     @property
-    def ways(self) -> tuple[tuple[Direction, tuple[Trial, ...]], ...]:
+    def ways(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:
         """Both directions with their trials."""
         return (Direction.UP, self.up), (Direction.DOWN, self.down)
 
@@ -63,7 +68,7 @@ class Course:
 class Size:
     """The courses that were looked at."""
 
-    courses: tuple[Course, ...]
+    courses: tuple[SizeResult, ...]
 
 
 def judge(size: Size) -> Judgement:
@@ -80,7 +85,7 @@ def judge(size: Size) -> Judgement:
             found = _findings(course.address, direction, trials)
             findings += found
             faults = {one.failure for one in found}
-            remarks += asides(direction, trials, faults)
+            remarks += notes(direction, trials, faults)
             told = _figures(direction, trials)
             figures |= {f"{prefix}{name}": one for name, one in told.items()}
     unable = [course for course in size.courses if course.lacking]
@@ -92,7 +97,7 @@ def judge(size: Size) -> Judgement:
     return Judgement(_summary(able), _merged(findings), kept, figures, blocks=blocks)
 
 
-def _lacking(courses: Sequence[Course]) -> str:
+def _lacking(courses: Sequence[SizeResult]) -> str:
     names = " and ".join(dict.fromkeys(name for one in courses for name in one.lacking))
     where = ", ".join(str(one.address) for one in courses)
     return f"the server at {where} is of a version that does not offer {names}"
@@ -105,7 +110,8 @@ def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
         kinds.setdefault((one.failure, one.where), []).append(one)
     return tuple(
         replace(
-            first, seen="; ".join(dict.fromkeys(one.seen for one in (first, *others)))
+            first,
+            seen="; ".join(dict.fromkeys(one.seen for one in (first, *others))),
         )
         for first, *others in kinds.values()
     )
@@ -115,10 +121,10 @@ def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def _findings(
-    address: Address, direction: Direction, trials: tuple[Trial, ...]
+    address: Address, direction: Direction, trials: tuple[SizeTrial, ...]
 ) -> list[Finding]:
     findings = []
-    changed = next((one for one in trials if one.fate is Fate.CHANGED), None)
+    changed = next((one for one in trials if one.outcome is TrialOutcome.CHANGED), None)
     if changed is not None:
         findings.append(_changed(address, direction, changed))
     failed = obstacle(trials)
@@ -127,9 +133,9 @@ def _findings(
     last = failed[-1]
     if last.whole and is_hole(trials):
         findings.append(_black_hole(address, direction, trials))
-    elif last.fate is Fate.STALLED and not _over_there(last):
+    elif last.outcome is TrialOutcome.STALLED and not _over_there(last):
         findings.append(_stalled(address, direction, failed, trials))
-    elif last.fate is Fate.UNOPENED:
+    elif last.outcome is TrialOutcome.UNOPENED:
         findings.append(_unopened(address, last))
     else:
         findings.append(_cut(address, direction, last))
@@ -137,7 +143,7 @@ def _findings(
 
 
 def _black_hole(
-    address: Address, direction: Direction, trials: tuple[Trial, ...]
+    address: Address, direction: Direction, trials: tuple[SizeTrial, ...]
 ) -> Finding:
     stalled = least_stalled(trials)
     passed = largest_passed(trials)
@@ -167,8 +173,8 @@ def _black_hole(
 def _stalled(
     address: Address,
     direction: Direction,
-    failed: list[Trial],
-    trials: tuple[Trial, ...],
+    failed: list[SizeTrial],
+    trials: tuple[SizeTrial, ...],
 ) -> Finding:
     last = next((one for one in reversed(failed) if one.after), failed[-1])
     passed = max((one.size for one in trials if one.through), default=0)
@@ -199,11 +205,11 @@ def _stalled(
         figures,
         where=SERVER if awaited else (_AGAINST if deaf else _WHERE)[direction],
         # What a kernel sent in vain was not late because a program was.
-        missed=None if resent(last) else last.window,
+        missed_deadline=None if resent(last) else last.window,
     )
 
 
-def _unopened(address: Address, trial: Trial) -> Finding:
+def _unopened(address: Address, trial: SizeTrial) -> Finding:
     """Judge connections that were not even made or welcomed: no size is to blame."""
     side = Side.SERVER if trial.refused else Side.CLIENT
     missed = trial.window if trial.cause is Cause.TIMEOUT else None
@@ -212,11 +218,11 @@ def _unopened(address: Address, trial: Trial) -> Finding:
         f"{address}: a further connection failed: {trial.detail}",
         ((side, f"after {trial.seconds:.1f} s: {trial.detail}"),),
         where=SERVER if trial.refused else UNKNOWN,
-        missed=missed,
+        missed_deadline=missed,
     )
 
 
-def _cut(address: Address, direction: Direction, trial: Trial) -> Finding:
+def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     said = (
         f"{address}: the connection ends while it carries {trial.size:,} bytes "
         f"{TO[direction]}: {_heard(trial)}"
@@ -234,16 +240,16 @@ def _cut(address: Address, direction: Direction, trial: Trial) -> Finding:
     )
 
 
-def _over_there(trial: Trial) -> bool:
+def _over_there(trial: SizeTrial) -> bool:
     """Tell whether the connection has ended for the server, and this end was not told."""
     return trial.record is not None and trial.record.ended is not None
 
 
-def _heard(trial: Trial) -> str:
+def _heard(trial: SizeTrial) -> str:
     return trial.detail or "for the server it has ended, and this end was never told"
 
 
-def _ended_where(trial: Trial) -> str:
+def _ended_where(trial: SizeTrial) -> str:
     """Return which side ended a connection that this end did not end, "" if unknown."""
     record = trial.record
     if record is None:
@@ -264,7 +270,7 @@ def _recorded(record: LedgerEntry) -> str:
     return f"it was told that this end had {told}, which it had not; {counts}"
 
 
-def _changed(address: Address, direction: Direction, trial: Trial) -> Finding:
+def _changed(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     payload = trial.size - HEADER_SIZE
     said = (
         f"{address}: of {payload:,} bytes {TO[direction]}, byte {trial.changed_at:,} "
@@ -287,7 +293,7 @@ def _changed(address: Address, direction: Direction, trial: Trial) -> Finding:
 # Evidence
 
 
-def _evidence(direction: Direction, trial: Trial) -> tuple[tuple[Side, str], ...]:
+def _evidence(direction: Direction, trial: SizeTrial) -> tuple[tuple[Side, str], ...]:
     evidence = []
     if trial.after is not None:
         evidence.append((_SENDER[direction], _kernel_says(trial, trial.after)))
@@ -303,7 +309,7 @@ def _evidence(direction: Direction, trial: Trial) -> tuple[tuple[Side, str], ...
     return tuple(evidence)
 
 
-def _kernel_says(trial: Trial, after: Sender) -> str:
+def _kernel_says(trial: SizeTrial, after: SegmentCounters) -> str:
     seconds = f"{trial.seconds:.1f} s"
     mtu = f"it takes the path MTU for {after.pmtu:,}"
     if resent(trial) and trial.single:
@@ -334,7 +340,7 @@ def _kernel_says(trial: Trial, after: Sender) -> str:
     return "all that was handed to the kernel was sent and acknowledged"
 
 
-def _sender_figures(direction: Direction, trial: Trial) -> Figures:
+def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
     figures: Figures = {
         "direction": direction.value,
         "seconds": round(trial.seconds, 3),
@@ -348,21 +354,21 @@ def _sender_figures(direction: Direction, trial: Trial) -> Figures:
 # The whole
 
 
-def _summary(courses: Sequence[Course]) -> str:
+def _summary(courses: Sequence[SizeResult]) -> str:
     told = {course.address: _told(course) for course in courses}
     if len(set(told.values())) == 1:
         return _told(courses[0])
     return "; ".join(f"{address}: {text}" for address, text in told.items())
 
 
-def _told(course: Course) -> str:
+def _told(course: SizeResult) -> str:
     up, down = (_told_way(trials) for _, trials in course.ways)
     if up == down:
         return f"{up}, both ways"
     return f"to the server {up}; from the server {down}"
 
 
-def _told_way(trials: tuple[Trial, ...]) -> str:
+def _told_way(trials: tuple[SizeTrial, ...]) -> str:
     passed = [one.size for one in trials if one.through]
     whole = [one.size for one in trials if one.whole and one.through]
     if whole:
@@ -375,10 +381,10 @@ def _told_way(trials: tuple[Trial, ...]) -> str:
     return "not even short packets arrive" if passed else "nothing arrives"
 
 
-def _figures(direction: Direction, trials: tuple[Trial, ...]) -> Figures:
+def _figures(direction: Direction, trials: tuple[SizeTrial, ...]) -> Figures:
     first = trials[0]
     view = first.after or first.before
-    failed = [one.size for one in trials if one.fate in FAILED]
+    failed = [one.size for one in trials if one.outcome in FAILED]
     return {
         f"{direction.value}_full_packet": first.size,
         f"{direction.value}_path_mtu": None if view is None else view.pmtu,

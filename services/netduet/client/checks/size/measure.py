@@ -13,16 +13,22 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.base import Context
-from netduet.client.checks.identity import Answer, Identity
+from netduet.client.checks.base import CheckContext
+from netduet.client.checks.identity import IdentityAnswer, IdentityResult
 from netduet.client.checks.size.black_hole import held_here
-from netduet.client.checks.size.judge import Course, Size
-from netduet.client.checks.size.trial import Direction, Fate, Plan, Trial, carry
+from netduet.client.checks.size.judge import Size, SizeResult
+from netduet.client.checks.size.trial import (
+    Direction,
+    SizeTrial,
+    TrialOutcome,
+    TrialPlan,
+    carry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    Carry = Callable[[Plan], Awaitable[Trial]]
+    Carry = Callable[[TrialPlan], Awaitable[SizeTrial]]
 
 MOST: Final = 4
 """Addresses whose passage is looked at."""
@@ -44,73 +50,79 @@ _SIDE_BY_SIDE: Final = 11
 _ROUNDS: Final = 5
 
 
-async def measure(context: Context) -> Size:
+async def measure(context: CheckContext) -> Size:
     """Try sizes to each netduet and back, both at the same time."""
-    known = context.earlier(Identity).known[:MOST]
+    known = context.earlier(IdentityResult).known[:MOST]
     return Size(tuple(await asyncio.gather(*(_course(context, one) for one in known))))
 
 
-async def _course(context: Context, answer: Answer) -> Course:
+async def _course(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
     address, welcome = answer.address, answer.opening.welcome
     features = [] if welcome is None else welcome.features
     lacking = tuple(name for name in NEEDED if name not in features)
     if lacking:
-        return Course(address, lacking=lacking)
-    try_one = partial(carry, address, context.patience)
+        return SizeResult(address, lacking=lacking)
+    try_one = partial(carry, address, context.timeouts)
     up, down = await asyncio.gather(
         *(search(try_one, direction) for direction in Direction)
     )
-    return Course(address, up, down)
+    return SizeResult(address, up, down)
 
 
-async def search(try_one: Carry, direction: Direction) -> tuple[Trial, ...]:
+async def search(try_one: Carry, direction: Direction) -> tuple[SizeTrial, ...]:
     """Return the trials that it takes to know what gets through one way."""
-    full = Plan(direction)
+    full = TrialPlan(direction)
     trials = [await try_one(full)]
-    if trials[0].fate is Fate.UNOPENED:
+    if trials[0].outcome is TrialOutcome.UNOPENED:
         trials.append(await try_one(full))
     first = trials[-1]
-    if first.fate is Fate.UNOPENED:
+    if first.outcome is TrialOutcome.UNOPENED:
         return tuple(trials)
     if first.through:
-        larger = [Plan(direction, size) for size in LARGER]
+        larger = [TrialPlan(direction, size) for size in LARGER]
         return (*trials, *await _repeated(try_one, larger))
     trials += await _below(try_one, direction, first)
     if _passes_again(trials):
         # The first was lost, no more: what failed beside it counts once as well.
-        failed = [Plan(direction, one.size) for one in trials if _failed_larger(one)]
+        failed = [
+            TrialPlan(direction, one.size) for one in trials if _failed_larger(one)
+        ]
         trials += await _together(try_one, failed)
     return tuple(trials)
 
 
-def _failed_larger(trial: Trial) -> bool:
+def _failed_larger(trial: SizeTrial) -> bool:
     return not (trial.through or trial.whole or trial.plan.one_packet)
 
 
-async def _repeated(try_one: Carry, plans: list[Plan]) -> list[Trial]:
+async def _repeated(try_one: Carry, plans: list[TrialPlan]) -> list[SizeTrial]:
     """Try all at the same time, and those that fail a second time."""
     trials = await _together(try_one, plans)
-    doubtful = (Fate.STALLED, Fate.ENDED, Fate.UNOPENED)
-    failed = [one.plan for one in trials if one.fate in doubtful]
+    doubtful = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
+    failed = [one.plan for one in trials if one.outcome in doubtful]
     return [*trials, *await _together(try_one, failed)]
 
 
-def _passes_again(trials: list[Trial]) -> bool:
+def _passes_again(trials: list[SizeTrial]) -> bool:
     """Tell whether a full packet that failed was lost by chance, as others pass."""
     return any(one.whole and one.through for one in trials) and not any(
         map(held_here, trials)
     )
 
 
-async def _below(try_one: Carry, direction: Direction, first: Trial) -> list[Trial]:
+async def _below(
+    try_one: Carry, direction: Direction, first: SizeTrial
+) -> list[SizeTrial]:
     """Try a full packet again, larger amounts, and what less gets through."""
-    plans = [Plan(direction)] * _AGAIN
-    plans += [Plan(direction, larger, brief=True) for larger in LARGER]
+    plans = [TrialPlan(direction)] * _AGAIN
+    plans += [TrialPlan(direction, larger, brief=True) for larger in LARGER]
     low, high = FLOOR, first.size
     sizes = [FLOOR, *_between(low, high, _SIDE_BY_SIDE - 1)]
-    trials: list[Trial] = []
+    trials: list[SizeTrial] = []
     for _ in range(_ROUNDS):
-        plans += [Plan(direction, one, one_packet=True, brief=True) for one in sizes]
+        plans += [
+            TrialPlan(direction, one, one_packet=True, brief=True) for one in sizes
+        ]
         trials += await _together(try_one, plans)
         plans = []
         if _passes_again([first, *trials]):
@@ -135,5 +147,5 @@ def _between(low: int, high: int, count: int) -> list[int]:
     return sorted({size for size in sizes if size < high})
 
 
-async def _together(try_one: Carry, plans: Iterable[Plan]) -> list[Trial]:
+async def _together(try_one: Carry, plans: Iterable[TrialPlan]) -> list[SizeTrial]:
     return await asyncio.gather(*(try_one(plan) for plan in plans))

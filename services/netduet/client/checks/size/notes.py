@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.size.black_hole import FAILED
-from netduet.client.checks.size.trial import Direction, Fate, Trial
+from netduet.client.checks.size.trial import Direction, SizeTrial, TrialOutcome
 
 TO: Final = {Direction.UP: "to the server", Direction.DOWN: "from the server"}
 """A direction, in words."""
@@ -20,8 +20,8 @@ _PROBED: Final = 3
 """Retransmissions after which a kernel tries shorter packets (tcp_mtu_probing)."""
 
 
-def asides(
-    direction: Direction, trials: tuple[Trial, ...], faults: set[str]
+def notes(
+    direction: Direction, trials: tuple[SizeTrial, ...], faults: set[str]
 ) -> list[str]:
     """Return what is to be told of a direction besides its faults, their classes."""
     to = TO[direction]
@@ -46,7 +46,7 @@ def asides(
     return remarks
 
 
-def _about_mtu(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+def _about_mtu(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     views = [view for one in trials for view in (one.before, one.after) if view]
     if not views or not trials[0].through:
         return []
@@ -70,19 +70,19 @@ def _about_mtu(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
     return []
 
 
-def _about_speed(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+def _about_speed(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     return [
         f"{one.size:,} bytes {TO[direction]} were not through after "
         f"{one.seconds:.1f} s, and moved all the while: the path is slow"
         for one in trials
-        if one.fate is Fate.SLOW
+        if one.outcome is TrialOutcome.SLOW
     ]
 
 
-def _about_loss(direction: Direction, trials: tuple[Trial, ...]) -> list[str]:
+def _about_loss(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     to = TO[direction]
     remarks = []
-    failed = [one for one in trials if one.fate in FAILED]
+    failed = [one for one in trials if one.outcome in FAILED]
     if failed:
         what = failed[-1].detail or _LOST
         remarks.append(

@@ -16,9 +16,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.framed_connection import Conversation, meeting
-from netduet.client.net.handshake import Opening
-from netduet.client.net.server_evidence import Far, far_end
+from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.handshake import Handshake
+from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.results.verdict import Window
 from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
@@ -29,7 +29,7 @@ from netduet.wire.untrusted import escape
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.client.checks.base import Patience
+    from netduet.client.checks.base import Timeouts
     from netduet.wire.messages import LedgerEntry, TcpInfo
 
 PATIENCE: Final = 1.8
@@ -70,7 +70,7 @@ class Direction(StrEnum):
     DOWN = "down"
 
 
-class Fate(StrEnum):
+class TrialOutcome(StrEnum):
     """What became of a trial."""
 
     PASSED = "passed"
@@ -82,7 +82,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class SegmentCounters:
     """What the sender's kernel says of a connection (TCP_INFO)."""
 
     snd_mss: int
@@ -102,7 +102,7 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrialPlan:
     """What to try: a direction, and a size, None for exactly one full packet.
 
     ``one_packet``: a size that would need a second one is cut to a full one.
@@ -115,7 +115,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SizeTrial:
     """One trial.
 
     ``before`` and ``after`` are the sender's kernel's view; ``arrived`` is how many
@@ -127,12 +127,12 @@ class Trial:
     which nothing moved, or all of it. ``changed_at`` counts from the payload's begin.
     """
 
-    plan: Plan
+    plan: TrialPlan
     size: int
-    fate: Fate
+    outcome: TrialOutcome
     window: Window
-    before: Sender | None = None
-    after: Sender | None = None
+    before: SegmentCounters | None = None
+    after: SegmentCounters | None = None
     arrived: int | None = None
     changed_at: int | None = None
     detail: str = ""
@@ -151,7 +151,7 @@ class Trial:
     @property
     def through(self) -> bool:
         """Whether all of it arrived, whatever it looked like."""
-        return self.fate in (Fate.PASSED, Fate.CHANGED)
+        return self.outcome in (TrialOutcome.PASSED, TrialOutcome.CHANGED)
 
     @property
     def whole(self) -> bool:
@@ -171,35 +171,35 @@ class Trial:
         return max(0, self.after.retransmits - self.before.retransmits)
 
 
-async def carry(address: Address, patience: Patience, plan: Plan) -> Trial:
+async def carry(address: Address, patience: Timeouts, plan: TrialPlan) -> SizeTrial:
     """Try a size on a new connection; never raises by itself."""
-    async with meeting(address, patience) as (opening, conversation):
+    async with open_connection(address, patience) as (opening, conversation):
         if conversation is None:
             window = Window(opening.begin, opening.end)
-            return Trial(
+            return SizeTrial(
                 plan,
                 plan.size or 0,
-                Fate.UNOPENED,
+                TrialOutcome.UNOPENED,
                 window,
                 detail=_unwelcome(opening),
                 cause=opening.cause,
                 refused="" if opening.refused is None else opening.refused.code,
             )
-        trial = await _Passage(address, patience, plan, conversation).run()
+        trial = await _TrialRunner(address, patience, plan, conversation).run()
         if trial.through:
             await conversation.end(min(_AFTERWARDS, patience.answer))
     return trial
 
 
-class _Passage:
+class _TrialRunner:
     """A trial under way, on the connection that was opened for it."""
 
     def __init__(
         self,
         address: Address,
-        patience: Patience,
-        plan: Plan,
-        conversation: Conversation,
+        patience: Timeouts,
+        plan: TrialPlan,
+        conversation: FramedConnection,
     ) -> None:
         """Bind what it is made of."""
         self._address = address
@@ -207,9 +207,9 @@ class _Passage:
         self._plan = plan
         self._conversation = conversation
         self._up = plan.direction is Direction.UP
-        self._own = Sender.of(conversation.info())
+        self._own = SegmentCounters.of(conversation.info())
 
-    async def run(self) -> Trial:
+    async def run(self) -> SizeTrial:
         """Send or have sent, and wait as long as there is progress."""
         conversation = self._conversation
         answer_in = self._patience.answer
@@ -223,7 +223,7 @@ class _Passage:
         answer, fate, window = await self._wait(number)
         changed_at = _changed_at(answer, payload)
         if changed_at is not None:
-            fate = Fate.CHANGED
+            fate = TrialOutcome.CHANGED
         unasked = not self._up and self._own is not None and self._own.unacked > 0
         after, far = await self._afterwards(fate)
         view = far.view
@@ -234,7 +234,7 @@ class _Passage:
             arrived = max(0, conversation.connection.bytes_received - received)
         unheard = self._unheard(after, view)
         ending = conversation.ending
-        return Trial(
+        return SizeTrial(
             self._plan,
             size,
             fate,
@@ -267,7 +267,7 @@ class _Passage:
         question = SourceQuestion(size=len(payload), seed=seed)
         return conversation.send(Kind.SOURCE, question)
 
-    def _size(self, before: Sender | None) -> int:
+    def _size(self, before: SegmentCounters | None) -> int:
         known = before or self._own
         full = _ORDINARY if known is None else known.snd_mss
         size = self._plan.size or full
@@ -277,7 +277,9 @@ class _Passage:
         most = min(self._conversation.welcome.limits.max_frame, Limits().max_frame)
         return min(size, HEADER_SIZE + most)
 
-    async def _wait(self, number: int) -> tuple[BaseModel | bytes | None, Fate, Window]:
+    async def _wait(
+        self, number: int
+    ) -> tuple[BaseModel | bytes | None, TrialOutcome, Window]:
         """Wait for the answer; give up when nothing has moved in so many looks.
 
         Looks are counted, not seconds: whoever is starved looks less often, and has
@@ -293,18 +295,18 @@ class _Passage:
             answer = await conversation.answer(number, _LOOK)
             now = time.monotonic()
             if answer is not None:
-                return answer, Fate.PASSED, Window(begin, now)
+                return answer, TrialOutcome.PASSED, Window(begin, now)
             if conversation.ending is not None:
-                return None, Fate.ENDED, Window(begin, now)
+                return None, TrialOutcome.ENDED, Window(begin, now)
             progress = self._progress()
             if progress != last:
                 last, moved, idle = progress, now, 0
             else:
                 idle += 1
             if idle * _LOOK >= patience:
-                return None, Fate.STALLED, Window(moved, now)
+                return None, TrialOutcome.STALLED, Window(moved, now)
             if now - begin >= longest:
-                return None, Fate.SLOW, Window(begin, now)
+                return None, TrialOutcome.SLOW, Window(begin, now)
 
     def _round_trip(self) -> float:
         info = self._conversation.info()
@@ -312,34 +314,36 @@ class _Passage:
 
     def _progress(self) -> int:
         """Return a number that changes when something moves, and keep our own view."""
-        self._own = Sender.of(self._conversation.info()) or self._own
+        self._own = SegmentCounters.of(self._conversation.info()) or self._own
         acked = self._own.acked if self._up and self._own is not None else 0
         return acked + self._conversation.connection.bytes_received
 
-    async def _afterwards(self, fate: Fate) -> tuple[Sender | None, Far]:
+    async def _afterwards(
+        self, fate: TrialOutcome
+    ) -> tuple[SegmentCounters | None, ServerView]:
         """Return the sender's view, and what the server knows when it was asked."""
         self._progress()
         own = self._own if self._up else None
-        if fate in (Fate.PASSED, Fate.CHANGED):
+        if fate in (TrialOutcome.PASSED, TrialOutcome.CHANGED):
             if self._up or self._plan.brief:
-                return own, Far()
+                return own, ServerView()
             short = min(_AFTERWARDS, self._patience.answer)
-            return await self._reported(short), Far()
+            return await self._reported(short), ServerView()
         if self._plan.brief:
-            return own, Far()
-        far = Far(missing="no answer in time")
+            return own, ServerView()
+        far = ServerView(missing="no answer in time")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience.answer):
                 welcome = self._conversation.welcome
-                far = await far_end(self._address, welcome, self._patience)
+                far = await server_view(self._address, welcome, self._patience)
         if not self._up and far.view is not None:
-            own = Sender.of(far.view.model_dump())
+            own = SegmentCounters.of(far.view.model_dump())
         elif self._up:
             self._progress()  # anew: an acknowledgement had the time of a question
             own = self._own
         return own, far
 
-    def _unheard(self, sender: Sender | None, view: TcpInfo | None) -> int:
+    def _unheard(self, sender: SegmentCounters | None, view: TcpInfo | None) -> int:
         """Return how many bytes the receiver has, and its sender has not heard of it.
 
         Both kernels count from the connection's begin, the SYN as one byte at most, and
@@ -351,15 +355,15 @@ class _Passage:
         arrived = view.bytes_received if self._up else here
         return max(0, arrived - sender.acked)
 
-    async def _reported(self, patience: float) -> Sender | None:
+    async def _reported(self, patience: float) -> SegmentCounters | None:
         """Return the server's kernel's view of this very connection."""
         report = await self._conversation.report(patience)
         if report is None or report.connection is None:
             return None
-        return Sender.of(report.connection.model_dump())
+        return SegmentCounters.of(report.connection.model_dump())
 
 
-def _unwelcome(opening: Opening) -> str:
+def _unwelcome(opening: Handshake) -> str:
     if opening.refused is not None:
         return f"the server says: {escape(opening.refused.message)}"
     if opening.broken is not None:

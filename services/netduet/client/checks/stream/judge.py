@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from netduet.client.checks.stream.notes import remarks
+from netduet.client.checks.stream.notes import notes
 from netduet.client.checks.stream.summary import figures, summary
 from netduet.client.outages import describe
 from netduet.client.outages.correlate import (
     HALF,
+    Correlation,
     Incident,
-    Sorted,
-    away,
-    moved,
-    sort_out,
+    correlate,
+    is_new_process,
+    starved_seconds,
 )
-from netduet.client.outages.events import Closure, Pause, Restart
-from netduet.client.outages.observations import Place, Stream
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    ServerRestart,
+)
+from netduet.client.outages.observations import Observations, Stream
 from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
     Side,
     Window,
-    merged,
+    merge_judgements,
 )
 from netduet.wire.untrusted import escape
 
@@ -34,38 +38,42 @@ ENOUGH: Final = 0.25
 
 def judge(stream: Stream) -> Judgement:
     """Judge each address by itself."""
-    return merged([judge_place(one, stream.max_outage) for one in stream.places])
+    return merge_judgements(
+        [judge_place(one, stream.max_outage) for one in stream.places]
+    )
 
 
-def judge_place(place: Place, longest: float) -> Judgement:
+def judge_place(place: Observations, longest: float) -> Judgement:
     """Judge one address: outages longer than ``longest`` seconds are failures."""
-    told = sort_out(place)
+    told = correlate(place)
     findings = tuple(_findings(place, told, longest))
     return Judgement(
         summary(place, told),
         findings,
-        tuple(remarks(place, told, longest)),
+        tuple(notes(place, told, longest)),
         figures(place, told),
     )
 
 
-def _findings(place: Place, told: Sorted, longest: float) -> Iterator[Finding]:
+def _findings(
+    place: Observations, told: Correlation, longest: float
+) -> Iterator[Finding]:
     yield from _unsent(place, longest)
     for one in told.incidents:
         if one.seconds > longest:
             yield _incident(place, one)
     for restart in told.restarts:
-        if moved(restart) and restart.end - restart.begin > longest:
+        if is_new_process(restart) and restart.end - restart.begin > longest:
             yield _restarted(place, restart)
     for closure in told.closures:
         if closure.last - closure.begin > longest:
             yield _closed(place, closure)
     for pause in told.pauses:
-        if pause.seconds - away(place, pause) > longest or pause.broken:
+        if pause.seconds - starved_seconds(place, pause) > longest or pause.broken:
             yield _paused(place, pause)
 
 
-def _unsent(place: Place, longest: float) -> Iterator[Finding]:
+def _unsent(place: Observations, longest: float) -> Iterator[Finding]:
     """Say that too little was measured: no verdict about the network."""
     told = place.datagrams
     planned = told.up.sent + told.unsent
@@ -84,7 +92,7 @@ def _unsent(place: Place, longest: float) -> Iterator[Finding]:
     yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
 
-def _untried(place: Place, longest: float) -> Iterator[Finding]:
+def _untried(place: Observations, longest: float) -> Iterator[Finding]:
     """Say so where connections alone could tell, and this end could make none for long."""
     fresh = place.fresh
     tried = fresh.begun + fresh.void
@@ -100,8 +108,8 @@ def _untried(place: Place, longest: float) -> Iterator[Finding]:
     yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
 
-def _incident(place: Place, one: Incident) -> Finding:
-    if one.restart is not None and moved(one.restart):
+def _incident(place: Observations, one: Incident) -> Finding:
+    if one.restart is not None and is_new_process(one.restart):
         return _restarted(place, one.restart)
     evidence = describe.losses(place, one)
     numbers: dict[str, int | float | str | bool | None] = {
@@ -136,7 +144,7 @@ def _excuse(one: Incident) -> describe.Evidence:
     return describe.overflows(one)
 
 
-def _restarted(place: Place, one: Restart) -> Finding:
+def _restarted(place: Observations, one: ServerRestart) -> Finding:
     seen = describe.restarted(place, one)
     said = f"the server that answers now has the boot id {escape(one.boots[1])[:8]}…"
     was = f"the one before had {escape(one.boots[0])[:8]}…"
@@ -147,7 +155,7 @@ def _restarted(place: Place, one: Restart) -> Finding:
     return Finding("stream.restarted", seen, evidence, {**length})
 
 
-def _closed(place: Place, one: Closure) -> Finding:
+def _closed(place: Observations, one: ConnectFailureRun) -> Finding:
     seen = (
         f"{place.address}: {one.failed} new connections in a row did not work, for "
         f"{describe.bounds(one)}, {describe.at(place, one.begin)}, while what was there "
@@ -163,10 +171,12 @@ def _closed(place: Place, one: Closure) -> Finding:
         "seconds_at_most": round(one.end - one.before, 3),
     }
     missed = _unproven(place, one)
-    return Finding("stream.new_connections", seen, evidence, numbers, missed=missed)
+    return Finding(
+        "stream.new_connections", seen, evidence, numbers, missed_deadline=missed
+    )
 
 
-def _paused(place: Place, one: Pause) -> Finding:
+def _paused(place: Observations, one: ConnectionStall) -> Finding:
     when = describe.at(place, one.begin)
     if one.broken:
         seen = f"{place.address}: the old connection broke {when}: {escape(one.broken)}"
@@ -178,7 +188,7 @@ def _paused(place: Place, one: Pause) -> Finding:
     numbers = {"seconds": round(one.seconds, 3)}
     evidence = describe.of_both_ends(place)
     outcome = Outcome.FAIL
-    starved = away(place, one)
+    starved = starved_seconds(place, one)
     if starved >= HALF * one.seconds > 0 and not one.broken:
         outcome = Outcome.INCONCLUSIVE
         said = f"an end itself did not run for up to {starved:.1f} s of it"
@@ -189,12 +199,14 @@ def _paused(place: Place, one: Pause) -> Finding:
         seen,
         evidence,
         {**numbers},
-        missed=missed,
+        missed_deadline=missed,
         outcome=outcome,
     )
 
 
-def _unproven(place: Place, one: Closure | Pause) -> Window | None:
+def _unproven(
+    place: Observations, one: ConnectFailureRun | ConnectionStall
+) -> Window | None:
     """Return its time, unless the server's own stream shows that it ran in it."""
-    shown = place.datagrams.passed and away(place, one) < HALF * one.seconds
+    shown = place.datagrams.passed and starved_seconds(place, one) < HALF * one.seconds
     return None if shown else Window(one.begin, one.end)

@@ -9,29 +9,29 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from netduet.client.checks.base import Context
-from netduet.client.checks.identity import Answer, Identity
+from netduet.client.checks.base import CheckContext
+from netduet.client.checks.identity import IdentityAnswer, IdentityResult
 from netduet.client.net.dial import classify, in_thread
-from netduet.client.net.udp_socket import Datagrams
-from netduet.client.outages.connect_probe import AT_ONCE, Connections
+from netduet.client.net.udp_socket import UdpSocket
+from netduet.client.outages.connect_probe import AT_ONCE, ConnectProbe
 from netduet.client.outages.events import (
-    Closure,
+    ConnectFailureRun,
+    ConnectionStall,
     Event,
-    Outage,
-    Pause,
-    Restart,
+    LossRun,
+    ServerRestart,
     Tell,
 )
-from netduet.client.outages.keepalive_probe import Echoes
+from netduet.client.outages.keepalive_probe import KeepaliveProbe
 from netduet.client.outages.observations import (
-    Flow,
-    Fresh,
-    Old,
-    Place,
+    DatagramObservations,
+    LongLivedConnection,
+    NewConnections,
+    Observations,
     Stream,
 )
-from netduet.client.outages.udp_probe import Streaming
-from netduet.runtime.stall_monitor import StallWatch
+from netduet.client.outages.udp_probe import UdpProbe
+from netduet.runtime.stall_monitor import StallMonitor
 
 MOST: Final = 4
 """Addresses that are watched."""
@@ -48,7 +48,7 @@ One = TypeVar("One")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StreamPlan:
     """For how long, and how often: seconds from one to the next of each kind."""
 
     seconds: float
@@ -58,25 +58,27 @@ class Plan:
 
 
 PLANS: Final = {
-    "quick": Plan(2.0),
-    "full": Plan(20.0),
-    "soak": Plan(3600.0, fresh=0.2),
+    "quick": StreamPlan(2.0),
+    "full": StreamPlan(20.0),
+    "soak": StreamPlan(3600.0, fresh=0.2),
 }
 
 
-async def measure(context: Context) -> Stream:
+async def measure(context: CheckContext) -> Stream:
     """Watch all addresses at which a netduet answers, side by side."""
-    known = context.earlier(Identity).known[:MOST]
+    known = context.earlier(IdentityResult).known[:MOST]
     plan = PLANS[context.profile]
-    if context.bounds.stream_time:
-        plan = replace(plan, seconds=context.bounds.stream_time)
+    if context.options.stream_time:
+        plan = replace(plan, seconds=context.options.stream_time)
     places = await asyncio.gather(*(watch(context, one, plan) for one in known))
-    return Stream(tuple(places), context.bounds.max_outage)
+    return Stream(tuple(places), context.options.max_outage)
 
 
-async def watch(context: Context, answer: Answer, plan: Plan) -> Place:
+async def watch(
+    context: CheckContext, answer: IdentityAnswer, plan: StreamPlan
+) -> Observations:
     """Watch one address."""
-    address, patience = answer.address, context.patience
+    address, patience = answer.address, context.timeouts
     welcome = answer.opening.welcome
     asked = welcome is not None and FEATURE in welcome.features
     events: list[Event] = []
@@ -86,16 +88,16 @@ async def watch(context: Context, answer: Answer, plan: Plan) -> Place:
         if len(events) < KEPT:
             events.append(event)
 
-    async with StallWatch() as stalls:
+    async with StallMonitor() as stalls:
 
         def tell_pause(event: Event) -> None:
-            if isinstance(event, Pause):
+            if isinstance(event, ConnectionStall):
                 away = stalls.stalled(event.begin, event.end)
                 event = replace(event, stalled=away)
             tell(event)
 
         at_once = max(AT_ONCE, _ROUND_TRIPS * answer.opening.seconds)
-        fresh = Connections(
+        fresh = ConnectProbe(
             address,
             patience,
             plan.fresh,
@@ -103,19 +105,19 @@ async def watch(context: Context, answer: Answer, plan: Plan) -> Place:
             tell,
             at_once=min(at_once, _LONGEST),
         )
-        echoes = Echoes(address, patience, plan.echo, tell_pause)
+        echoes = KeepaliveProbe(address, patience, plan.echo, tell_pause)
         datagrams, _, _ = await asyncio.gather(
             _streamed(answer, plan, tell) if asked else _unasked(),
             fresh.run(plan.seconds),
             echoes.run(plan.seconds),
         )
     closures, pauses = fresh.closures, echoes.pauses
-    return Place(
+    return Observations(
         address,
         begin,
         time.monotonic(),
         datagrams,
-        Fresh(
+        NewConnections(
             plan.fresh,
             closures.begun,
             closures.failed,
@@ -123,7 +125,7 @@ async def watch(context: Context, answer: Answer, plan: Plan) -> Place:
             fresh.skipped,
             closures.longest_void,
         ),
-        Old(
+        LongLivedConnection(
             pauses.asked,
             pauses.answered,
             echoes.connections,
@@ -131,19 +133,21 @@ async def watch(context: Context, answer: Answer, plan: Plan) -> Place:
             echoes.sent_again,
             echoes.report,
         ),
-        _only(events, Outage),
-        _only(events, Restart),
-        _only(events, Closure),
-        _only(events, Pause),
+        _only(events, LossRun),
+        _only(events, ServerRestart),
+        _only(events, ConnectFailureRun),
+        _only(events, ConnectionStall),
         time.time() - time.monotonic(),
     )
 
 
-async def _unasked() -> Flow:
-    return Flow(asked=False, answered=False)
+async def _unasked() -> DatagramObservations:
+    return DatagramObservations(asked=False, answered=False)
 
 
-async def _streamed(answer: Answer, plan: Plan, tell: Tell) -> Flow:
+async def _streamed(
+    answer: IdentityAnswer, plan: StreamPlan, tell: Tell
+) -> DatagramObservations:
     """Stream in a thread, which ends when this is cancelled."""
     stop = threading.Event()
     try:
@@ -152,17 +156,19 @@ async def _streamed(answer: Answer, plan: Plan, tell: Tell) -> Flow:
         stop.set()
 
 
-def _stream(answer: Answer, plan: Plan, tell: Tell, stop: threading.Event) -> Flow:
+def _stream(
+    answer: IdentityAnswer, plan: StreamPlan, tell: Tell, stop: threading.Event
+) -> DatagramObservations:
     try:
-        sock = Datagrams(answer.address)
+        sock = UdpSocket(answer.address)
     except OSError as error:
-        return Flow(answered=False, error=classify(error)[1])
+        return DatagramObservations(answered=False, error=classify(error)[1])
     with sock:
-        streaming = Streaming(sock, plan.datagram, tell)
+        streaming = UdpProbe(sock, plan.datagram, tell)
         streaming.run(plan.seconds, stop)
         picture = streaming.picture
         notices = sock.notices
-        return Flow(
+        return DatagramObservations(
             plan.datagram,
             answered=streaming.answered,
             refused=streaming.refused,

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Sequence
 
 from netduet.client.checks.stream.summary import losses
 from netduet.client.outages import describe
-from netduet.client.outages.correlate import HALF, Sorted, away, moved
-from netduet.client.outages.events import Closure, Outage, Pause
-from netduet.client.outages.observations import Place
+from netduet.client.outages.correlate import (
+    HALF,
+    Correlation,
+    is_new_process,
+    starved_seconds,
+)
+from netduet.client.outages.events import ConnectFailureRun, ConnectionStall, LossRun
+from netduet.client.outages.observations import Observations
 
-Span = Outage | Closure | Pause
+Span = LossRun | ConnectFailureRun | ConnectionStall
 
 _PASSES = "short enough to pass"
 _CHANCE = "that may come of scattered losses; a longer --stream-time can say more"
 
 
-def remarks(place: Place, told: Sorted, longest: float) -> Iterator[str]:
+def notes(place: Observations, told: Correlation, longest: float) -> Iterator[str]:
     """Return the remarks, those of one kind in one."""
     yield from losses(place)
     for one in told.incidents:
@@ -24,7 +29,7 @@ def remarks(place: Place, told: Sorted, longest: float) -> Iterator[str]:
             did = "; ".join(text for _, text in describe.effects(one))
             yield f"{describe.incident(place, one)}: {_PASSES}; {did}"
     for restart in told.restarts:
-        if not moved(restart):
+        if not is_new_process(restart):
             yield (
                 f"{place.address}: the server began its stream anew "
                 f"{describe.at(place, restart.end)}, for it had heard nothing for long"
@@ -35,26 +40,26 @@ def remarks(place: Place, told: Sorted, longest: float) -> Iterator[str]:
     pauses = [
         one
         for one in told.pauses
-        if one.seconds - away(place, one) <= longest and not one.broken
+        if one.seconds - starved_seconds(place, one) <= longest and not one.broken
     ]
     for some, why in ((closures, _PASSES), (pauses, _PASSES), (told.chance, _CHANCE)):
-        for kind in (Outage, Closure, Pause):
+        for kind in (LossRun, ConnectFailureRun, ConnectionStall):
             yield from _of_kind(place, [one for one in some if type(one) is kind], why)
 
 
-def _of_kind(place: Place, some: Sequence[Span], why: str) -> Iterator[str]:
+def _of_kind(place: Observations, some: Sequence[Span], why: str) -> Iterator[str]:
     """Tell of the longest of some events of one kind, and how many there were."""
     if not some:
         return
     one = max(some, key=lambda one: one.seconds)
     match one:
-        case Outage():
+        case LossRun():
             what = f"{one.lost} datagrams in a row were lost"
-        case Closure():
+        case ConnectFailureRun():
             what = f"{one.failed} new connections in a row did not work"
-        case Pause():
+        case ConnectionStall():
             what = f"the old connection stood still for {describe.seconds(one.seconds)}"
-            starved = away(place, one)
+            starved = starved_seconds(place, one)
             if starved:
                 what += f", and for up to {starved:.2f} s of it an end did not run"
             if starved >= HALF * one.seconds:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from netduet.client.outages.correlate import Sorted
-from netduet.client.outages.loss_tracker import Counted
-from netduet.client.outages.observations import Place
+from netduet.client.outages.correlate import Correlation
+from netduet.client.outages.loss_tracker import LossCounts
+from netduet.client.outages.observations import Observations
 from netduet.client.results.failure import BACK, FORTH
 from netduet.client.results.verdict import Figures
 
@@ -15,7 +15,7 @@ SLOW: Final = 0.3
 """Seconds beyond the quickest one that a datagram takes, which are worth a remark."""
 
 
-def summary(place: Place, told: Sorted) -> str:
+def summary(place: Observations, told: Correlation) -> str:
     """Return what came of it in a line."""
     datagrams, fresh = place.datagrams, place.fresh
     many = f"{place.seconds:.0f} s with {place.address}: "
@@ -34,7 +34,7 @@ def summary(place: Place, told: Sorted) -> str:
     return f"{many}; {fresh.begun - fresh.failed} of {fresh.begun} new connections worked at once"
 
 
-def losses(place: Place) -> Iterator[str]:
+def losses(place: Observations) -> Iterator[str]:
     """Say what datagrams cannot tell, and what was lost, doubled or late each way."""
     told = place.datagrams
     yield from _silence(place)
@@ -66,7 +66,7 @@ def losses(place: Place) -> Iterator[str]:
         yield f"{place.address}: an old connection could not be had: {place.old.unmade}"
 
 
-def _silence(place: Place) -> Iterator[str]:
+def _silence(place: Observations) -> Iterator[str]:
     told = place.datagrams
     if told.passed:
         return
@@ -86,7 +86,7 @@ def _silence(place: Place) -> Iterator[str]:
     )
 
 
-def figures(place: Place, told: Sorted) -> Figures:
+def figures(place: Observations, told: Correlation) -> Figures:
     """Return the numbers."""
     datagrams, fresh = place.datagrams, place.fresh
     found: Figures = {
@@ -115,7 +115,7 @@ def figures(place: Place, told: Sorted) -> Figures:
     return found
 
 
-def _counted(name: str, way: Counted) -> Figures:
+def _counted(name: str, way: LossCounts) -> Figures:
     return {
         f"{name}_sent": way.sent,
         f"{name}_lost": way.lost,

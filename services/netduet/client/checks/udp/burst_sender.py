@@ -10,16 +10,16 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.udp.opening import Knocking
-from netduet.client.checks.udp.received import Got, rows
+from netduet.client.checks.udp.opening import UdpOpening
+from netduet.client.checks.udp.received import ReceivedAnswers, rows
 from netduet.client.checks.udp.results import (
     SMALL,
     Burst,
-    Flow,
-    Knock,
-    Plan,
+    BurstPlan,
+    DatagramFlow,
+    DatagramTrial,
     Sizes,
-    Trial,
+    UdpOpeningResult,
 )
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
@@ -36,7 +36,7 @@ from netduet.wire.udp_count import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from netduet.client.net.udp_socket import Datagrams
+    from netduet.client.net.udp_socket import UdpSocket
 
 OVERHEAD: Final = len(MAGIC) + HEADER_SIZE
 LEAST: Final = OVERHEAD + ANSWER_SIZE
@@ -68,10 +68,10 @@ _MOST: Final = 8
 class _Sending:
     """A flow of questions of one size under way."""
 
-    def __init__(self, sock: Datagrams, size: int) -> None:
+    def __init__(self, sock: UdpSocket, size: int) -> None:
         self._sock, self._size = sock, size
         self._sent = self._kept = 0
-        self.flow, self.got = _new_flow(), Got()
+        self.flow, self.got = _new_flow(), ReceivedAnswers()
         self.error = ""
 
     def send(self) -> None:
@@ -81,10 +81,10 @@ class _Sending:
         self._sent += 1
         self._kept += bool(error)
 
-    def result(self) -> Flow:
+    def result(self) -> DatagramFlow:
         """Return how it went."""
         last = self.got.last
-        return Flow(
+        return DatagramFlow(
             self._sent,
             self.got.tally.received,
             None if last is None else last.received,
@@ -94,20 +94,20 @@ class _Sending:
         )
 
 
-class Counter:
+class UdpProber:
     """Asks one server by one socket."""
 
-    def __init__(self, sock: Datagrams, patience: float) -> None:
+    def __init__(self, sock: UdpSocket, patience: float) -> None:
         """Say by which socket, and how long a server has to answer."""
         self._sock = sock
         self._patience = patience
         self._pause = 0.05
         self._quiet = _QUIET
 
-    def knock(self) -> Knock:
+    def knock(self) -> UdpOpeningResult:
         """Open, a few times with growing waits; later times, ask something small too."""
         begin = time.monotonic()
-        knock = Knocking(self._sock)
+        knock = UdpOpening(self._sock)
         unit = self._patience / (2**_OPENINGS - 1)
         told = 0
         for number in range(_OPENINGS):
@@ -128,7 +128,7 @@ class Counter:
 
     def boot_id(self) -> str | None:
         """Return which instance answers an opening now; None when none does."""
-        knock = Knocking(self._sock)
+        knock = UdpOpening(self._sock)
         for number in range(_OPENINGS):
             knock.ask(small=False)
             until = time.monotonic() + self._pause * 2**number
@@ -138,13 +138,13 @@ class Counter:
                 return knock.welcome.boot_id
         return None
 
-    def burst(self, plan: Plan) -> Burst:
+    def burst(self, plan: BurstPlan) -> Burst:
         """Send numbered datagrams, each at its time, and count what comes back.
 
         What could not be sent in time is not caught up with: a burst in a burst
         might overflow a queue that an even flow passes.
         """
-        flow, got = _new_flow(), Got(_MOST * plan.count)
+        flow, got = _new_flow(), ReceivedAnswers(_MOST * plan.count)
         unsent, sent = 0, dict[int, float]()
         late, errors = 0.0, ""
         before = self._sock.dropped
@@ -211,7 +211,7 @@ class Counter:
 
     # Parts
 
-    def _largest(self) -> tuple[int | None, Trial]:
+    def _largest(self) -> tuple[int | None, DatagramTrial]:
         """Try the largest datagram that this kernel sends whole, as long as it learns."""
         for _ in range(_ROUNDS):
             mtu = self._sock.mtu
@@ -221,7 +221,7 @@ class Counter:
                 break
         return mtu, trial
 
-    def _try(self, size: int) -> Trial:
+    def _try(self, size: int) -> DatagramTrial:
         """Send datagrams of a size until one is answered, else many with small ones."""
         large, small = _Sending(self._sock, size), _Sending(self._sock, SMALL)
         got = {one.flow: one.got for one in (large, small)}
@@ -235,16 +235,16 @@ class Counter:
                     wait=self._pause * 2**number,
                 )
             if large.got.sequences:
-                return Trial(size, large.result())
+                return DatagramTrial(size, large.result())
             if large.error == "EMSGSIZE" or self._sock.mtu != known:
-                return Trial(size, large.result(), too_large=True)
+                return DatagramTrial(size, large.result(), too_large=True)
         for _ in range(BESIDE):
             for one in (large, small):
                 one.send()
                 self._space(_SPACING, got)
         self._settle(got, lambda: False)
         self._query(got)
-        return Trial(size, large.result(), beside=small.result())
+        return DatagramTrial(size, large.result(), beside=small.result())
 
     def _search(self, high: int, flags: CountFlag) -> int:
         """Return the largest size that passes below one that does not."""
@@ -260,7 +260,7 @@ class Counter:
 
     def _pass(self, sizes: list[int], flags: CountFlag) -> set[int]:
         """Return which of the sizes pass, each tried several times."""
-        flow, got = _new_flow(), Got()
+        flow, got = _new_flow(), ReceivedAnswers()
         for number in range(_EACH * len(sizes)):
             size = sizes[number % len(sizes)]
             self._sock.send(_question(flow, number, size, flags))
@@ -270,7 +270,7 @@ class Counter:
 
     def _settle(
         self,
-        got: dict[int, Got],
+        got: dict[int, ReceivedAnswers],
         done: Callable[[], bool],
         wait: float = 0.0,
     ) -> None:
@@ -285,13 +285,13 @@ class Counter:
             if not self._take(0.0, got):
                 break
 
-    def _space(self, seconds: float, got: dict[int, Got]) -> None:
+    def _space(self, seconds: float, got: dict[int, ReceivedAnswers]) -> None:
         """Take what comes until so many seconds have passed."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._take(left, got)
 
-    def _query(self, got: dict[int, Got]) -> None:
+    def _query(self, got: dict[int, ReceivedAnswers]) -> None:
         """Ask for the tallies, again and again until they are there."""
         until = time.monotonic() + self._patience
         wait = self._pause
@@ -308,7 +308,7 @@ class Counter:
             )
             wait = min(1.3 * wait, max(0.0, until - time.monotonic()) + 0.01)
 
-    def _take(self, seconds: float, got: dict[int, Got]) -> int:
+    def _take(self, seconds: float, got: dict[int, ReceivedAnswers]) -> int:
         """Take what comes within so many seconds; return how many were of these flows."""
         taken = 0
         for answer in _answers(self._sock.wait(seconds)):

@@ -8,21 +8,21 @@ from typing import Final
 
 from netduet.client.checks.udp.judge_loss import judge_burst
 from netduet.client.checks.udp.judge_sizes import judge_sizes
-from netduet.client.checks.udp.results import Exchange, Udp, over_tcp
+from netduet.client.checks.udp.results import Udp, UdpResult, over_tcp
 from netduet.client.results.failure import (
     CLIENT,
     INTERMEDIARY,
     SERVER,
     UNKNOWN,
 )
-from netduet.client.results.instance import whereabouts
+from netduet.client.results.instance import instance_of
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
     Side,
     Window,
-    merged,
+    merge_judgements,
 )
 from netduet.wire.untrusted import escape, log_safe
 
@@ -40,14 +40,14 @@ _KINDS: Final = {
 def judge(udp: Udp) -> Judgement:
     """Judge each address by itself."""
     told = [judge_exchange(one, udp.max_loss) for one in udp.exchanges]
-    one = merged(told)
+    one = merge_judgements(told)
     if not one.summary:
         return one
     skipped = tuple(place.skipped for place in told if place.skipped)
     return replace(one, remarks=one.remarks + skipped, skipped=None)
 
 
-def judge_exchange(one: Exchange, max_loss: float) -> Judgement:
+def judge_exchange(one: UdpResult, max_loss: float) -> Judgement:
     """Judge reachability, then loss, then sizes, as far as each was measured."""
     if one.detail:
         said = f"{one.address}: no datagram could be sent: {one.detail}"
@@ -72,7 +72,7 @@ def judge_exchange(one: Exchange, max_loss: float) -> Judgement:
     )
 
 
-def _unreached(one: Exchange) -> Finding:
+def _unreached(one: UdpResult) -> Finding:
     knock = one.knock
     if knock.foreign:
         seen = (
@@ -102,11 +102,11 @@ def _unreached(one: Exchange) -> Finding:
         "udp.silent",
         seen,
         ((Side.CLIENT, said), over_tcp(one)),
-        missed=Window(knock.begin, knock.end),
+        missed_deadline=Window(knock.begin, knock.end),
     )
 
 
-def _rejected(one: Exchange) -> Finding:
+def _rejected(one: UdpResult) -> Finding:
     """Say who refused: the ICMP error's sender is known where the kernel tells."""
     first = one.knock.notices[0]
     kind = _KINDS.get(first.error, "")
@@ -124,7 +124,7 @@ def _rejected(one: Exchange) -> Finding:
     return Finding("udp.rejected", seen, evidence, figures, where)
 
 
-def _strange(one: Exchange) -> Iterator[Finding]:
+def _strange(one: UdpResult) -> Iterator[Finding]:
     tcp, udp = one.tcp, one.knock.welcome
     if tcp is None or udp is None or tcp.service == udp.service:
         return
@@ -135,13 +135,13 @@ def _strange(one: Exchange) -> Iterator[Finding]:
     yield Finding("udp.stranger", seen, (over_tcp(one),))
 
 
-def _about_opening(one: Exchange) -> Iterator[str]:
+def _about_opening(one: UdpResult) -> Iterator[str]:
     knock = one.knock
     tcp, udp = one.tcp, knock.welcome
     if udp is not None and tcp is not None and tcp.boot_id != udp.boot_id:
         yield (
-            f"{one.address}: connections reach instance {whereabouts(tcp)}, "
-            f"datagrams {whereabouts(udp)}: several servers share the address"
+            f"{one.address}: connections reach instance {instance_of(tcp)}, "
+            f"datagrams {instance_of(udp)}: several servers share the address"
         )
     if udp is not None and knock.openings > 1:
         yield (

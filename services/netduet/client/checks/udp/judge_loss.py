@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.udp.results import Burst, Exchange, over_tcp
+from netduet.client.checks.udp.results import Burst, UdpResult, over_tcp
 from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
 from netduet.client.results.verdict import (
     Figures,
@@ -16,7 +16,7 @@ from netduet.client.results.verdict import (
     Side,
     Window,
 )
-from netduet.client.stats.proportions import at_least, at_most
+from netduet.client.stats.proportions import lower_bound, upper_bound
 
 GROSS: Final = 0.25
 """Share of datagrams that come twice, or out of order, from which on it is a failure."""
@@ -31,7 +31,7 @@ _TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DirectionCounts:
     """What one direction of a burst came to.
 
     ``dropped`` arrived at the receiver and found no room there (None: not known);
@@ -47,7 +47,7 @@ class Way:
     reordered: int
 
 
-def judge_burst(one: Exchange, max_loss: float) -> Judgement:
+def judge_burst(one: UdpResult, max_loss: float) -> Judgement:
     """Judge each direction by itself: what is lost for certain, and what may be."""
     burst = one.burst
     if burst is None:
@@ -60,12 +60,12 @@ def judge_burst(one: Exchange, max_loss: float) -> Judgement:
     )
 
 
-def ways(burst: Burst) -> tuple[Way, ...]:
+def ways(burst: Burst) -> tuple[DirectionCounts, ...]:
     """Return what each direction came to; nothing when the counts prove nothing."""
     tally = burst.tally
     if tally is None or burst.mixed:
         return ()
-    up = Way(
+    up = DirectionCounts(
         FORTH,
         burst.sent,
         tally.received,
@@ -73,7 +73,7 @@ def ways(burst: Burst) -> tuple[Way, ...]:
         tally.duplicated,
         tally.reordered,
     )
-    down = Way(
+    down = DirectionCounts(
         BACK,
         tally.number,
         burst.answered,
@@ -91,14 +91,14 @@ def _apart(missing: int, dropped: int | None) -> tuple[int, int | None]:
     return missing - (full or 0), full
 
 
-def _several(one: Exchange, burst: Burst) -> bool:
+def _several(one: UdpResult, burst: Burst) -> bool:
     """Tell whether one socket's datagrams reached several servers, or no one tally."""
     welcome = one.knock.welcome
     moved = welcome is not None and one.again not in {None, welcome.boot_id}
     return burst.mixed or moved
 
 
-def _findings(one: Exchange, burst: Burst, max_loss: float) -> Iterator[Finding]:
+def _findings(one: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
     if burst.tally is None:
         seen = (
             f"{one.address}: datagrams were answered at first; {burst.sent} more were "
@@ -106,13 +106,13 @@ def _findings(one: Exchange, burst: Burst, max_loss: float) -> Iterator[Finding]
         )
         missed = Window(burst.begin, burst.end)
         evidence = (_sent(burst), over_tcp(one))
-        yield Finding("udp.silent", seen, evidence, missed=missed)
+        yield Finding("udp.silent", seen, evidence, missed_deadline=missed)
     if burst.sent < ENOUGH * burst.planned:
         yield _unsent(one, burst)
     if _several(one, burst):
         return
     for way in ways(burst):
-        if at_least(way.lost, way.sent) > max_loss:
+        if lower_bound(way.lost, way.sent) > max_loss:
             yield _loss(one, burst, way, max_loss)
         elif (way.dropped or 0) > GROSS * way.sent:
             yield _overflow(one, burst, way)
@@ -120,14 +120,14 @@ def _findings(one: Exchange, burst: Burst, max_loss: float) -> Iterator[Finding]
             ("udp.duplicated", way.duplicated, "came more than once"),
             ("udp.reordered", way.reordered, "came behind a later one"),
         ):
-            if at_least(min(count, way.received), way.received) > GROSS:
+            if lower_bound(min(count, way.received), way.received) > GROSS:
                 seen = (
                     f"{one.address}: {_of(count, way.received)} {what} {_TO[way.where]}"
                 )
                 yield Finding(failure, seen, _counted(burst), {}, way.where)
 
 
-def _unsent(one: Exchange, burst: Burst) -> Finding:
+def _unsent(one: UdpResult, burst: Burst) -> Finding:
     """Say that too little was measured: no verdict about the network."""
     why = (
         f"they did not leave ({burst.error})"
@@ -142,7 +142,7 @@ def _unsent(one: Exchange, burst: Burst) -> Finding:
     return Finding("udp.unsent", seen, (_sent(burst),), outcome=inconclusive)
 
 
-def _overflow(one: Exchange, burst: Burst, way: Way) -> Finding:
+def _overflow(one: UdpResult, burst: Burst, way: DirectionCounts) -> Finding:
     """Say that an end could not keep up: no verdict about the network."""
     receiver = SERVER if way.where == FORTH else CLIENT
     seen = (
@@ -155,7 +155,9 @@ def _overflow(one: Exchange, burst: Burst, way: Way) -> Finding:
     )
 
 
-def _loss(one: Exchange, burst: Burst, way: Way, max_loss: float) -> Finding:
+def _loss(
+    one: UdpResult, burst: Burst, way: DirectionCounts, max_loss: float
+) -> Finding:
     seen = (
         f"{one.address}: {_of(way.lost, way.sent)} were lost {_TO[way.where]}: "
         f"{_bounds(way)}; {_percent(max_loss)} may be lost"
@@ -164,8 +166,8 @@ def _loss(one: Exchange, burst: Burst, way: Way, max_loss: float) -> Finding:
         "sent": way.sent,
         "lost": way.lost,
         "share": round(way.lost / way.sent, 6),
-        "at_least": round(at_least(way.lost, way.sent), 6),
-        "at_most": round(at_most(way.lost, way.sent), 6),
+        "at_least": round(lower_bound(way.lost, way.sent), 6),
+        "at_most": round(upper_bound(way.lost, way.sent), 6),
         "allowed": max_loss,
     }
     evidence = _counted(burst)
@@ -179,7 +181,7 @@ def _loss(one: Exchange, burst: Burst, way: Way, max_loss: float) -> Finding:
     return Finding("udp.loss", seen, evidence, figures, way.where, missed)
 
 
-def _missed(burst: Burst, way: Way, max_loss: float) -> Window | None:
+def _missed(burst: Burst, way: DirectionCounts, max_loss: float) -> Window | None:
     """Return when an end's stall would explain the loss; None where none would.
 
     An end that does not run loses what comes when its buffer is full, and kernels
@@ -191,7 +193,7 @@ def _missed(burst: Burst, way: Way, max_loss: float) -> Window | None:
     if way.where == BACK:
         return Window(burst.begin, burst.end)
     row = min(burst.in_a_row, way.lost)
-    if at_least(way.lost - row, way.sent - row) > max_loss:
+    if lower_bound(way.lost - row, way.sent - row) > max_loss:
         return None
     return Window(burst.row_begin, burst.row_begin + burst.row_seconds)
 
@@ -228,7 +230,7 @@ def _dropped(count: int | None) -> str:
     return f"its own buffer dropped {count or 'none'}"
 
 
-def _remarks(one: Exchange, burst: Burst, max_loss: float) -> Iterator[str]:
+def _remarks(one: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
     if ENOUGH * burst.planned <= burst.sent < burst.planned:
         why = f": {burst.error}" if burst.error else ": it did not run often enough"
         yield (
@@ -245,7 +247,9 @@ def _remarks(one: Exchange, burst: Burst, max_loss: float) -> Iterator[str]:
         yield from _way_remarks(one, way, max_loss)
 
 
-def _way_remarks(one: Exchange, way: Way, max_loss: float) -> Iterator[str]:
+def _way_remarks(
+    one: UdpResult, way: DirectionCounts, max_loss: float
+) -> Iterator[str]:
     place = f"{one.address}:"
     if 0 < (way.dropped or 0) <= GROSS * way.sent:
         whose = "the server's" if way.where == FORTH else "this end's own"
@@ -253,21 +257,21 @@ def _way_remarks(one: Exchange, way: Way, max_loss: float) -> Iterator[str]:
             f"{place} {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} and "
             f"found no room in {whose} buffer: they do not count as lost"
         )
-    if way.lost and at_least(way.lost, way.sent) <= max_loss:
+    if way.lost and lower_bound(way.lost, way.sent) <= max_loss:
         said = f"{place} {_of(way.lost, way.sent)} were lost {_TO[way.where]}"
         more = ""
-        if way.sent < FEW and at_most(way.lost, way.sent) > max_loss:
+        if way.sent < FEW and upper_bound(way.lost, way.sent) > max_loss:
             more = "; --profile full sends more of them, and can say more"
         yield f"{said}: {_bounds(way)}{more}"
     for count, what in (
         (way.duplicated, "came more than once"),
         (way.reordered, "came behind a later one"),
     ):
-        if count and at_least(min(count, way.received), way.received) <= GROSS:
+        if count and lower_bound(min(count, way.received), way.received) <= GROSS:
             yield f"{place} {_of(count, way.received)} {what} {_TO[way.where]}"
 
 
-def _told(one: Exchange, burst: Burst) -> str:
+def _told(one: UdpResult, burst: Burst) -> str:
     told = f"{burst.sent} datagrams to {one.address}"
     up_and_down = () if _several(one, burst) else ways(burst)
     if not up_and_down:
@@ -278,7 +282,7 @@ def _told(one: Exchange, burst: Burst) -> str:
     return f"{told}: {_lost(up)} there, {_lost(down)} back"
 
 
-def _lost(way: Way) -> str:
+def _lost(way: DirectionCounts) -> str:
     return f"{_percent(way.lost / way.sent)} lost" if way.lost else "none lost"
 
 
@@ -312,6 +316,6 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f} %".replace(".0 %", " %")
 
 
-def _bounds(way: Way) -> str:
-    low, high = at_least(way.lost, way.sent), at_most(way.lost, way.sent)
+def _bounds(way: DirectionCounts) -> str:
+    low, high = lower_bound(way.lost, way.sent), upper_bound(way.lost, way.sent)
     return f"between {_percent(low)} and {_percent(high)} with 99.99 % confidence"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from netduet.client.checks.udp.results import SMALL, Exchange, Sizes, Trial
+from netduet.client.checks.udp.results import SMALL, DatagramTrial, Sizes, UdpResult
 from netduet.client.results.failure import BACK, FORTH
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side
-from netduet.client.stats.proportions import DOUBT, by_chance
+from netduet.client.stats.proportions import DOUBT, p_by_chance
 
 _TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
 _NEAR: Final = "small ones sent in between arrive"
 
 
-def judge_sizes(one: Exchange) -> Judgement:
+def judge_sizes(one: UdpResult) -> Judgement:
     """Tell sizes that vanish from those that are merely too large, and from loss."""
     sizes = one.sizes
     if sizes is None:
@@ -27,7 +27,7 @@ def judge_sizes(one: Exchange) -> Judgement:
     )
 
 
-def vanished(trial: Trial | None) -> str | None:
+def vanished(trial: DatagramTrial | None) -> str | None:
     """Return on which way datagrams of this size vanish while small ones pass."""
     if trial is None or trial.beside is None:
         return None
@@ -35,17 +35,17 @@ def vanished(trial: Trial | None) -> str | None:
     if None in {flow.arrived, flow.given, beside.arrived, beside.given}:
         return None
     if not flow.arrived:
-        chance = by_chance(beside.arrived or 0, beside.sent, flow.sent)
+        chance = p_by_chance(beside.arrived or 0, beside.sent, flow.sent)
         return FORTH if chance < DOUBT else None
     if not flow.returned:
-        chance = by_chance(beside.returned, beside.given or 0, flow.given or 0)
+        chance = p_by_chance(beside.returned, beside.given or 0, flow.given or 0)
         return BACK if chance < DOUBT else None
     return None
 
 
-def _holes(sizes: Sizes) -> dict[str, tuple[Trial, int | None]]:
+def _holes(sizes: Sizes) -> dict[str, tuple[DatagramTrial, int | None]]:
     """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
-    holes: dict[str, tuple[Trial, int | None]] = {}
+    holes: dict[str, tuple[DatagramTrial, int | None]] = {}
     for trial in (sizes.whole, sizes.back):
         way = vanished(trial)
         if trial is not None and way is not None:
@@ -53,7 +53,7 @@ def _holes(sizes: Sizes) -> dict[str, tuple[Trial, int | None]]:
     return holes
 
 
-def _findings(one: Exchange, sizes: Sizes) -> Iterator[Finding]:
+def _findings(one: UdpResult, sizes: Sizes) -> Iterator[Finding]:
     holes = _holes(sizes)
     for where, (trial, largest) in holes.items():
         yield _hole(one, sizes, where, trial, largest)
@@ -68,7 +68,7 @@ def _findings(one: Exchange, sizes: Sizes) -> Iterator[Finding]:
 
 
 def _hole(
-    one: Exchange, sizes: Sizes, where: str, trial: Trial, largest: int | None
+    one: UdpResult, sizes: Sizes, where: str, trial: DatagramTrial, largest: int | None
 ) -> Finding:
     headers = sizes.headers
     limit = "" if largest is None else f", the largest that passes has {largest}"
@@ -86,7 +86,7 @@ def _hole(
     return Finding("udp.black_hole", seen, _tried(trial), figures, where)
 
 
-def _tried(trial: Trial) -> tuple[tuple[Side, str], ...]:
+def _tried(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
     """Return what each end saw of a trial."""
     flow, beside = trial.flow, trial.beside
     if beside is None:
@@ -104,7 +104,7 @@ def _tried(trial: Trial) -> tuple[tuple[Side, str], ...]:
     return (Side.CLIENT, sent), (Side.SERVER, theirs), (Side.CLIENT, back)
 
 
-def _remarks(one: Exchange, sizes: Sizes) -> Iterator[str]:
+def _remarks(one: UdpResult, sizes: Sizes) -> Iterator[str]:
     mtu, interface = sizes.mtu, sizes.interface_mtu
     if mtu is not None and interface is not None and mtu < interface:
         teller = next((told.offender for told in reversed(sizes.told)), None)
@@ -134,14 +134,14 @@ def _remarks(one: Exchange, sizes: Sizes) -> Iterator[str]:
             )
 
 
-def _undecided(trial: Trial | None) -> bool:
+def _undecided(trial: DatagramTrial | None) -> bool:
     """Tell whether nothing came back, and nothing can be made of it."""
     if trial is None or trial.beside is None or trial.flow.returned:
         return False
     return vanished(trial) is None
 
 
-def passed(trial: Trial | None) -> tuple[bool | None, bool | None]:
+def passed(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
     """Return whether a size passes up, and down; None where it is not known."""
     if trial is None:
         return None, None

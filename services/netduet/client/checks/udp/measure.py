@@ -9,13 +9,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from netduet.client.checks.base import Context
-from netduet.client.checks.identity import Answer, Identity
-from netduet.client.checks.udp.burst_sender import Counter
+from netduet.client.checks.base import CheckContext
+from netduet.client.checks.identity import IdentityAnswer, IdentityResult
+from netduet.client.checks.udp.burst_sender import UdpProber
 from netduet.client.checks.udp.opening import answered_from
-from netduet.client.checks.udp.results import Exchange, Knock, Plan, Udp
+from netduet.client.checks.udp.results import (
+    BurstPlan,
+    Udp,
+    UdpOpeningResult,
+    UdpResult,
+)
 from netduet.client.net.dial import classify, in_thread
-from netduet.client.net.udp_socket import Datagrams
+from netduet.client.net.udp_socket import UdpSocket
 
 MOST: Final = 4
 """Addresses that are asked."""
@@ -26,53 +31,56 @@ _STRAY: Final = 1.0
 FEATURE: Final = "count"
 
 PLANS: Final = {
-    "quick": Plan(300, 0.002),
-    "full": Plan(2000, 0.002),
-    "soak": Plan(30_000, 0.002),
+    "quick": BurstPlan(300, 0.002),
+    "full": BurstPlan(2000, 0.002),
+    "soak": BurstPlan(30_000, 0.002),
 }
 """Datagrams of a burst, by profile."""
 
 
-async def measure(context: Context) -> Udp:
+async def measure(context: CheckContext) -> Udp:
     """Ask each netduet by datagrams, side by side, each in a thread."""
-    known = context.earlier(Identity).known[:MOST]
+    known = context.earlier(IdentityResult).known[:MOST]
     plan = PLANS[context.profile]
-    patience = context.patience.answer
+    patience = context.timeouts.answer
     # Two bursts at a time would be twice the rate, and fill a link that carries one.
     turn = threading.Lock()
     exchanges = await asyncio.gather(
         *(in_thread(partial(exchange, one, plan, patience, turn)) for one in known)
     )
-    return Udp(tuple(exchanges), context.bounds.max_loss)
+    return Udp(tuple(exchanges), context.options.max_loss)
 
 
 def exchange(
-    answer: Answer, plan: Plan, patience: float, turn: threading.Lock | None = None
-) -> Exchange:
+    answer: IdentityAnswer,
+    plan: BurstPlan,
+    patience: float,
+    turn: threading.Lock | None = None,
+) -> UdpResult:
     """Ask at one address: an opening, a burst when it is its turn, sizes."""
     address, tcp = answer.address, answer.opening.welcome
     try:
-        sock = Datagrams(address)
+        sock = UdpSocket(address)
     except OSError as error:
         _, detail = classify(error)
-        return Exchange(address, tcp, detail=detail)
+        return UdpResult(address, tcp, detail=detail)
     with sock:
-        counter = Counter(sock, patience)
+        counter = UdpProber(sock, patience)
         knock = counter.knock()
         if not (knock.reached or knock.foreign or knock.error):
             elsewhere = answered_from(address, min(_STRAY, patience))
             knock = replace(knock, elsewhere=elsewhere)
         if not _counts(answer, knock):
-            return Exchange(address, tcp, knock)
+            return UdpResult(address, tcp, knock)
         with turn or contextlib.nullcontext():
             burst = counter.burst(plan)
         if burst.tally is None:
-            return Exchange(address, tcp, knock, burst)
+            return UdpResult(address, tcp, knock, burst)
         again = counter.boot_id()
-        return Exchange(address, tcp, knock, burst, again, counter.sizes())
+        return UdpResult(address, tcp, knock, burst, again, counter.sizes())
 
 
-def _counts(answer: Answer, knock: Knock) -> bool:
+def _counts(answer: IdentityAnswer, knock: UdpOpeningResult) -> bool:
     """Tell whether the server that answers datagrams can count them."""
     welcome = knock.welcome or answer.opening.welcome
     return knock.reached and welcome is not None and FEATURE in welcome.features

@@ -6,22 +6,22 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from netduet.client.checks.udp.results import Knock
+from netduet.client.checks.udp.results import UdpOpeningResult
 from netduet.client.net.udp_socket import stray_answers
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import ANSWER, Kind
-from netduet.wire.messages import Failure, Open, Welcome, decode, encode
+from netduet.wire.messages import ErrorMessage, Open, Welcome, decode, encode
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
-    from netduet.client.net.udp_socket import Datagrams
+    from netduet.client.net.udp_socket import UdpSocket
 
 
-class Knocking:
+class UdpOpening:
     """Openings under way."""
 
-    def __init__(self, sock: Datagrams) -> None:
+    def __init__(self, sock: UdpSocket) -> None:
         self._sock = sock
         self._asked: dict[str, float] = {}
         self._token = secrets.token_bytes(16)
@@ -33,7 +33,7 @@ class Knocking:
         self.left = 0
         """How many questions this kernel took."""
         self.welcome: Welcome | None = None
-        self.refused: Failure | None = None
+        self.refused: ErrorMessage | None = None
 
     @property
     def done(self) -> bool:
@@ -67,7 +67,7 @@ class Knocking:
                 elif frame.kind == Kind.OPEN:
                     self._welcomed(decode(Welcome, frame.payload))
                 elif frame.kind == Kind.ERROR:
-                    self.refused = decode(Failure, frame.payload)
+                    self.refused = decode(ErrorMessage, frame.payload)
                 elif frame.kind == Kind.ECHO and frame.payload == self._token:
                     self._small = True
             except RemoteError:
@@ -79,9 +79,9 @@ class Knocking:
             self._round_trip = time.monotonic() - asked
             self.welcome = welcome
 
-    def found(self, begin: float, end: float) -> Knock:
+    def found(self, begin: float, end: float) -> UdpOpeningResult:
         """Return what came of it."""
-        return Knock(
+        return UdpOpeningResult(
             self._openings,
             self.welcome,
             self.refused,

@@ -9,7 +9,7 @@ from netduet.wire.udp_count import CountAnswer, CountFlag, Tally
 
 
 @dataclass(slots=True)
-class Got:
+class ReceivedAnswers:
     """The answers of a flow so far; ``most`` is the highest number one may have."""
 
     most: int = 1000

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from netduet.client.net.dial import Address
-from netduet.client.net.udp_socket import Notice
-from netduet.client.results.instance import whereabouts
+from netduet.client.net.udp_socket import IcmpNotice
+from netduet.client.results.instance import instance_of
 from netduet.client.results.verdict import Side
-from netduet.wire.messages import Failure, Welcome
+from netduet.wire.messages import ErrorMessage, Welcome
 from netduet.wire.udp_count import CountAnswer
 
 SMALL: Final = 200
@@ -20,7 +20,7 @@ ROW: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BurstPlan:
     """A burst: how many datagrams, and the seconds from one to the next."""
 
     count: int
@@ -28,7 +28,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class UdpOpeningResult:
     """What came of the openings. Times are monotonic seconds.
 
     ``small``: a small question was answered, whether or not an opening was;
@@ -39,10 +39,10 @@ class Knock:
 
     openings: int = 0
     welcome: Welcome | None = None
-    refused: Failure | None = None
+    refused: ErrorMessage | None = None
     small: bool = False
     foreign: bytes = b""
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[IcmpNotice, ...] = ()
     error: str = ""
     elsewhere: str = ""
     round_trip: float = 0.0
@@ -88,7 +88,7 @@ class Burst:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class DatagramFlow:
     """A flow of questions of one size: how many were sent, arrived, came back.
 
     ``arrived`` and ``given`` (answers) are the server's word, None without one;
@@ -104,7 +104,7 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class DatagramTrial:
     """Whether datagrams of a size pass; ``beside`` are small ones sent in between.
 
     Without ``beside``: the first ones were answered, and all is well. ``too_large``:
@@ -112,8 +112,8 @@ class Trial:
     """
 
     size: int
-    flow: Flow
-    beside: Flow | None = None
+    flow: DatagramFlow
+    beside: DatagramFlow | None = None
     too_large: bool = False
 
 
@@ -129,16 +129,16 @@ class Sizes:
     headers: int
     interface_mtu: int | None
     mtu: int | None
-    whole: Trial
-    back: Trial | None = None
+    whole: DatagramTrial
+    back: DatagramTrial | None = None
     up: int | None = None
     down: int | None = None
-    told: tuple[Notice, ...] = ()
-    fragments: Trial | None = None
+    told: tuple[IcmpNotice, ...] = ()
+    fragments: DatagramTrial | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class UdpResult:
     """What came of one address.
 
     ``tcp`` is what a connection there was welcomed with; ``again`` the instance that
@@ -147,16 +147,16 @@ class Exchange:
 
     address: Address
     tcp: Welcome | None
-    knock: Knock = field(default_factory=Knock)
+    knock: UdpOpeningResult = field(default_factory=UdpOpeningResult)
     burst: Burst | None = None
     again: str | None = None
     sizes: Sizes | None = None
     detail: str = ""
 
 
-def over_tcp(one: Exchange) -> tuple[Side, str]:
+def over_tcp(one: UdpResult) -> tuple[Side, str]:
     """Return the evidence that the server itself is there."""
-    name = whereabouts(one.tcp) if one.tcp is not None else "unknown"
+    name = instance_of(one.tcp) if one.tcp is not None else "unknown"
     return Side.SERVER, f"over TCP, instance {name} answers at the same address"
 
 
@@ -164,5 +164,5 @@ def over_tcp(one: Exchange) -> tuple[Side, str]:
 class Udp:
     """What came of each address, and the share of datagrams that may be lost."""
 
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[UdpResult, ...]
     max_loss: float
