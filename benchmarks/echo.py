@@ -132,7 +132,7 @@ def measure(port: int, count: int, seconds: float, *, framed: bool) -> float:
         poller.register(sock, select.EPOLLIN)
         sock.sendall(REQUEST)
     size, expected = len(REQUEST), ANSWERED if framed else REQUEST
-    answers, begin, end = 0, 0.0, time.perf_counter() + WARM_UP
+    answers, start, end = 0, 0.0, time.perf_counter() + WARM_UP
     while True:
         for descriptor, _ in poller.poll(5):
             sock = socks[descriptor]
@@ -143,12 +143,12 @@ def measure(port: int, count: int, seconds: float, *, framed: bool) -> float:
         now = time.perf_counter()
         if now < end:
             continue
-        if begin:
+        if start:
             break
-        answers, begin, end = 0, now, now + seconds
+        answers, start, end = 0, now, now + seconds
     for sock in socks.values():
         sock.close()
-    return answers / (now - begin)
+    return answers / (now - start)
 
 
 def asked(port: int, count: int, seconds: float, *, framed: bool) -> float:

@@ -54,14 +54,14 @@ def pump() -> float:
                 threading.Thread(target=send, args=(sender,)),
                 threading.Thread(target=take, args=(number, taker)),
             ]
-    begin = time.monotonic()
+    start = time.monotonic()
     for thread in threads:
         thread.start()
     over.wait(SECONDS)
     over.set()
     for thread in threads:
         thread.join(_PATIENCE)
-    return 8 * sum(carried) / (time.monotonic() - begin)
+    return 8 * sum(carried) / (time.monotonic() - start)
 
 
 def check(port: int) -> dict[str, float]:

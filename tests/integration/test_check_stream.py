@@ -74,7 +74,7 @@ async def test_good_network_is_never_out(start_server: StartServer) -> None:
     assert place.datagrams.passed
     assert place.old.answered == place.old.asked > 0
     assert place.old.report is not None
-    assert (place.fresh.failed, place.fresh.begun + place.fresh.void > 0) == (0, True)
+    assert (place.fresh.failed, place.fresh.started + place.fresh.void > 0) == (0, True)
 
 
 async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> None:
@@ -85,12 +85,12 @@ async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> Non
         with UdpSocket(address(running.port)) as sock:
             streaming = UdpProbe(sock, 0.02, lambda _: None)
             due = time.monotonic()
-            streaming.begin(due)
+            streaming.start(due)
             while streaming.picture.latest is None:
                 due = streaming.turn(time.monotonic())
                 streaming.hear(sock.wait(0.02), time.monotonic(), fair=True)
             due = streaming.picture.latest + 2.0
-            streaming.begin(due)
+            streaming.start(due)
             for _ in range(20):
                 due = streaming.turn(due)
             in_time = streaming.standing
@@ -196,7 +196,7 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
     """A server that is stopped says so, and its successor is known as another one."""
     first = await start_server()
     events: asyncio.Queue[Event] = asyncio.Queue()
-    began, stop = asyncio.Event(), threading.Event()
+    started, stop = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
     class Watched(UdpProbe):
@@ -205,7 +205,7 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
         ) -> None:
             super()._understand(answer, at, fair=fair)
             if self.picture.known:
-                loop.call_soon_threadsafe(began.set)
+                loop.call_soon_threadsafe(started.set)
 
     def stream() -> None:
         def tell(event: Event) -> None:
@@ -216,7 +216,7 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
 
     task = asyncio.create_task(asyncio.to_thread(stream))
     async with asyncio.timeout(10):
-        await began.wait()
+        await started.wait()
         await first.stop()
         await start_server(port=first.port)
         while not isinstance(event := await events.get(), ServerRestart):
@@ -241,5 +241,5 @@ async def test_connections_without_a_descriptor_are_not_held_against_the_network
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert told == []
-    assert fresh.closures.begun == 0
+    assert fresh.closures.started == 0
     assert fresh.closures.void > 0

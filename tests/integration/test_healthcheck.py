@@ -91,12 +91,12 @@ def test_frozen_server_is_unhealthy(serve_command: ServeCommand) -> None:
     """A server whose kernel accepts and whose process does not run is found out."""
     server = serve_command()
     server.process.send_signal(signal.SIGSTOP)
-    begin = time.monotonic()
+    start = time.monotonic()
     status, words = run(port=server.port)
     server.process.send_signal(signal.SIGCONT)
     assert status == 1
     assert "TimeoutError" in words
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - start < 5
 
 
 def test_full_server_is_healthy(serve_command: ServeCommand) -> None:

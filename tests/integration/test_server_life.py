@@ -90,10 +90,10 @@ def test_sigterm_under_load_answers_all_it_accepted(
     server = serve_command(shutdown_delay=delay)
     load = Load(server.port)
     load.start()
-    begin = time.monotonic()
+    start = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     status = server.finish()
-    seconds = time.monotonic() - begin
+    seconds = time.monotonic() - start
     load.join()
     assert status == 0
     assert seconds < 5
@@ -136,7 +136,7 @@ async def test_session_accepted_last_is_served(start_server: StartServer) -> Non
 def test_shutdown_delay_goes_on_accepting(serve_command: ServeCommand) -> None:
     """During the delay new clients are served; afterwards they are refused."""
     server = serve_command(shutdown_delay="500ms")
-    begin = time.monotonic()
+    start = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     server.wait("server.draining")
     while True:
@@ -144,7 +144,7 @@ def test_shutdown_delay_goes_on_accepting(serve_command: ServeCommand) -> None:
             assert greet(server.port) == GREETING
         except ConnectionRefusedError:
             break
-    assert 0.5 <= time.monotonic() - begin < 3
+    assert 0.5 <= time.monotonic() - start < 3
     assert server.finish() == 0
 
 
@@ -154,12 +154,12 @@ def test_idle_peers_hear_of_the_drain(serve_command: ServeCommand) -> None:
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(Peer(server.port)) for _ in range(10)]
         silent = stack.enter_context(connect(server.port))
-        begin = time.monotonic()
+        start = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert {peer.error()["code"] for peer in peers} == {"draining"}
         assert rest(silent) == b""
     assert server.finish() == 0
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - start < 5
     [stopped] = server.of("server.stopped")
     assert (stopped["netduet.drained"], stopped["netduet.reset"]) == (11, 0)
     ends = {line["netduet.ended"] for line in server.of("connection.closed")}
@@ -172,8 +172,8 @@ def test_busy_peers_are_waited_for(serve_command: ServeCommand) -> None:
     with Peer(server.port) as peer:
         server.process.send_signal(signal.SIGTERM)
         server.wait("server.draining")
-        begin = time.monotonic()
-        while time.monotonic() < begin + 1.2:
+        start = time.monotonic()
+        while time.monotonic() < start + 1.2:
             assert peer.echo(b"x" * 1000) == b"x" * 1000
         peer.end()
     assert server.finish() == 0
@@ -189,9 +189,9 @@ def test_client_that_never_closes_delays_the_end_but_shortly(
     with connect(server.port) as sock:
         sock.sendall(HELLO)
         assert rest(sock) == GREETING
-        begin = time.monotonic()
+        start = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begin < 4
+        assert time.monotonic() - start < 4
 
 
 def test_stuck_peers_are_reset_and_counted(serve_command: ServeCommand) -> None:
@@ -204,10 +204,10 @@ def test_stuck_peers_are_reset_and_counted(serve_command: ServeCommand) -> None:
             while True:
                 peer.sock.sendall(stuffing)
         with Peer(server.port) as reader:  # last: a peer silent for long is drained
-            begin = time.monotonic()
+            start = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             assert server.finish() == 0
-            assert time.monotonic() - begin < 4
+            assert time.monotonic() - start < 4
             with pytest.raises(ConnectionError):
                 rest(reader.sock)
     [stopped] = server.of("server.stopped")
@@ -220,9 +220,9 @@ def test_second_signal_leaves_at_once(serve_command: ServeCommand) -> None:
     with Peer(server.port) as peer:
         server.process.send_signal(signal.SIGTERM)
         server.wait("server.draining")
-        begin = time.monotonic()
+        start = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - start < 2
         with pytest.raises(ConnectionError):
             rest(peer.sock)
     assert server.of("server.stopped")
@@ -304,9 +304,9 @@ def test_stopped_server_blames_nobody(
     hello = opening()
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(connect(server.port)) for _ in range(30)]
-        begun = [stack.enter_context(connect(server.port)) for _ in range(30)]
+        started = [stack.enter_context(connect(server.port)) for _ in range(30)]
         framed = [stack.enter_context(Peer(server.port)) for _ in range(30)]
-        for sock in begun:
+        for sock in started:
             sock.sendall(hello[:20])
         halves = serialize(Kind.ECHO, b"x" * 100)
         for peer in framed:
@@ -314,11 +314,11 @@ def test_stopped_server_blames_nobody(
         server.process.send_signal(signal.SIGSTOP)
         for sock in silent:
             sock.sendall(HELLO)
-        for sock in begun:
+        for sock in started:
             sock.sendall(hello[20:])
         for peer in framed:
             peer.sock.sendall(halves[50:])
         _stop_for(server, seconds)
         assert {rest(sock) for sock in silent} == {GREETING}
-        assert all(b"conn_id" in sock.recv(4096) for sock in begun)
+        assert all(b"conn_id" in sock.recv(4096) for sock in started)
         assert {peer.receive().payload for peer in framed} == {b"x" * 100}

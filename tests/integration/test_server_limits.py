@@ -90,9 +90,9 @@ async def test_dribbled_opening_is_too_slow(start_server: StartServer) -> None:
 
     def talk() -> tuple[dict[str, Any], float]:
         with connect(running.port) as sock:
-            begin = time.monotonic()
+            start = time.monotonic()
             dribble(sock, opening(padding="x" * 500))
-            return failure_of(rest(sock)), time.monotonic() - begin
+            return failure_of(rest(sock)), time.monotonic() - start
 
     failure, seconds = await asyncio.to_thread(talk)
     assert failure["code"] == "too_slow"
@@ -107,9 +107,9 @@ async def test_dribbled_frame_is_too_slow(start_server: StartServer) -> None:
 
     def talk() -> tuple[dict[str, Any], float]:
         with Peer(running.port) as peer:
-            begin = time.monotonic()
+            start = time.monotonic()
             dribble(peer.sock, serialize(Kind.ECHO, bytes(1000)))
-            return peer.error(), time.monotonic() - begin
+            return peer.error(), time.monotonic() - start
 
     failure, seconds = await asyncio.to_thread(talk)
     assert failure["code"] == "too_slow"
@@ -277,9 +277,9 @@ async def test_refused_peers_do_not_stay(start_server: StartServer) -> None:
     """A refused peer that says nothing leaves the lobby soon."""
     running = await start_server(max_connections=1)
     sock, other = connect(running.port), connect(running.port)
-    begin = time.monotonic()
+    start = time.monotonic()
     assert await asyncio.to_thread(rest, other) == b""
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - start < 3
     sock.close()
     other.close()
 

@@ -76,12 +76,12 @@ async def test_dribble_beyond_the_linger_is_cut(start_server: StartServer) -> No
 
     def dribble() -> tuple[bytes, float]:
         with connect(running.port) as sock:
-            begin = time.monotonic()
+            start = time.monotonic()
             with contextlib.suppress(ConnectionError):
-                while time.monotonic() < begin + 5:
+                while time.monotonic() < start + 5:
                     sock.sendall(b"x")
                     time.sleep(0.02)
-            return sock.recv(1024), time.monotonic() - begin
+            return sock.recv(1024), time.monotonic() - start
 
     answer, seconds = await asyncio.to_thread(dribble)
     assert answer == GREETING

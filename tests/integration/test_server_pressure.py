@@ -88,8 +88,8 @@ def test_hundred_stuck_peers_harm_nobody(serve_command: ServeCommand) -> None:
             sock.setblocking(False)
         sent = dict.fromkeys(socks, 0)
         most, slowest = before, 0.0
-        begin = time.monotonic()
-        while time.monotonic() < begin + 1:
+        start = time.monotonic()
+        while time.monotonic() < start + 1:
             for sock in socks:
                 with contextlib.suppress(BlockingIOError, ConnectionError):
                     sent[sock] += sock.send(ECHOES[sent[sock] % len(ECHOES) :])
@@ -101,7 +101,7 @@ def test_hundred_stuck_peers_harm_nobody(serve_command: ServeCommand) -> None:
         assert most - before < 100 * (64 * KIB + READ) + 8 * 1024 * KIB
         assert slowest < 0.5
         assert all(was_reset(sock) for sock in socks)
-        assert time.monotonic() - begin < 6
+        assert time.monotonic() - start < 6
         assert other.echo(b"unharmed") == b"unharmed"
         server.closed(100)
         lines = server.of("connection.closed")
@@ -159,13 +159,13 @@ async def test_slow_reader_gets_everything(
     )
 
     def talk() -> tuple[int, float]:
-        begin = time.monotonic()
+        start = time.monotonic()
         with stuck(running.port) as sock:
             sender = threading.Thread(target=say, args=(sock, 16, last))
             sender.start()
             received = read_slowly(sock)
             sender.join()
-            return received, time.monotonic() - begin
+            return received, time.monotonic() - start
 
     received, seconds = await asyncio.to_thread(talk)
     assert received > 16 * len(ECHOES)

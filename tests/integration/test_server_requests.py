@@ -296,13 +296,13 @@ async def test_held_silence_is_ended_by_the_client(start_server: StartServer) ->
 
     def talk() -> float:
         with Peer(running.port) as peer:
-            begin = time.monotonic()
+            start = time.monotonic()
             peer.sock.sendall(hold(1.0))
             assert peer.message(Kind.HOLD) == {"spoke": False}
             # Silence is the subject; nothing may come in it.
             assert select.select([peer.sock], [], [], 0.9)[0] == []
             assert peer.echo(b"there?") == b"there?"
-            silent = time.monotonic() - begin
+            silent = time.monotonic() - start
             assert peer.error()["code"] == "idle"  # that ended the time held
             return silent
 
@@ -316,16 +316,16 @@ async def test_held_silence_is_ended_by_the_server(start_server: StartServer) ->
 
     def talk() -> tuple[float, float]:
         with Peer(running.port) as peer:
-            begin = time.monotonic()
+            start = time.monotonic()
             peer.sock.sendall(hold(0.8, speak=True, number=5))
             first, second = peer.receive(), peer.receive()
-            spoke = time.monotonic() - begin
+            spoke = time.monotonic() - start
             assert (first.id, second.id) == (5, 5)
             assert json.loads(first.payload) == {"spoke": False}
             assert json.loads(second.payload) == {"spoke": True}
             assert peer.echo(b"x") == b"x"
             assert peer.error()["code"] == "idle"
-            return spoke, time.monotonic() - begin
+            return spoke, time.monotonic() - start
 
     spoke, ended = await asyncio.to_thread(talk)
     assert spoke >= 0.8 - CLOCK
@@ -338,11 +338,11 @@ async def test_held_silence_is_not_endless(start_server: StartServer) -> None:
 
     def talk() -> float:
         with Peer(running.port) as peer:
-            begin = time.monotonic()
+            start = time.monotonic()
             peer.sock.sendall(hold(0.5))
             peer.message(Kind.HOLD)
             assert peer.error()["code"] == "idle"
-            return time.monotonic() - begin
+            return time.monotonic() - start
 
     assert await asyncio.to_thread(talk) >= 0.5 + 0.3
 
@@ -543,10 +543,10 @@ async def test_half_close_is_answered_behind_the_clients_end(
             asked = close("after_eof", delay, size)
             peer.sock.sendall(asked)
             assert select.select([peer.sock], [], [], 0.2)[0] == []
-            begin = time.monotonic()
+            start = time.monotonic()
             peer.sock.shutdown(socket.SHUT_WR)
             frame = peer.receive()
-            waited = time.monotonic() - begin
+            waited = time.monotonic() - start
             assert (frame.kind, frame.flags, frame.id) == (Kind.CLOSE, ANSWER, 9)
             assert frame.payload == payload_pattern.make(size, 5)
             assert rest(peer.sock) == b""

@@ -121,7 +121,7 @@ def test_outage_is_told_from_begin_to_end(
     samples = _until_counted(watching)
     assert samples["netduet_peer_up"] == 1
     server.process.send_signal(signal.SIGKILL)
-    begun = time.monotonic()
+    started = time.monotonic()
     watching.wait(r"OUT .*\(#1\)")
     assert _samples(watching)["netduet_peer_up"] == 0
     server.finish()
@@ -130,7 +130,7 @@ def test_outage_is_told_from_begin_to_end(
     assert "stream.restarted; the server's end" in line
     told = re.search(r"out for ([\d.]+) s", line)
     assert told is not None
-    assert 0 < float(told[1]) <= time.monotonic() - begun
+    assert 0 < float(told[1]) <= time.monotonic() - started
     samples = _samples(watching)
     assert samples["netduet_peer_up"] == 1
     assert samples["netduet_outages_total"] == 1
@@ -241,17 +241,17 @@ def test_logs_tell_the_same(
     _until_counted(watching)
     server.process.send_signal(signal.SIGKILL)
     server.finish()
-    begun = json.loads(watching.wait("outage.began", logged=True))
-    assert begun["k8s.node.name"] == "n0"
-    assert begun["netduet.outage"] == 1
-    assert begun["server.port"] == port
-    assert begun["error.type"] in ("watch.refused", "stream.outage")
-    assert begun["netduet.peer.node"] == "n1"
-    assert begun["netduet.diagnosis"]
+    started = json.loads(watching.wait("outage.began", logged=True))
+    assert started["k8s.node.name"] == "n0"
+    assert started["netduet.outage"] == 1
+    assert started["server.port"] == port
+    assert started["error.type"] in ("watch.refused", "stream.outage")
+    assert started["netduet.peer.node"] == "n1"
+    assert started["netduet.diagnosis"]
     assert watching.stop(signal.SIGINT) == ""
     ended = json.loads(watching.wait("outage.ended", logged=True))
     assert ended["netduet.end"] is None  # it goes on
-    assert ended["netduet.begin"] == begun["netduet.begin"]
+    assert ended["netduet.begin"] == started["netduet.begin"]
     summary = json.loads(watching.wait("watch.stopped", logged=True))
     assert summary["netduet.outages"] == 1
     assert 0 <= summary["netduet.availability"] < 1
@@ -451,11 +451,11 @@ async def test_address_that_look_ups_lack_is_watched_while_it_answers(
     whom = answered((one,), (two,), (one,), (two,))
     async with watching_of(whom=whom) as (watching, said):
         await until(lambda: set(watching.peers) == {one, two})
-        begun = dict(watching.peers)
+        started = dict(watching.peers)
         await until(lambda: len(whom.script) == 1 and set(whom.lapsed) == {one})
-        before = begun[one].totals().down.sent
-        await until(lambda: begun[one].totals().down.sent > before + 10)
-        assert watching.peers == begun
+        before = started[one].totals().down.sent
+        await until(lambda: started[one].totals().down.sent > before + 10)
+        assert watching.peers == started
         assert not any(line[21:22] == "-" for line in said)
 
 
@@ -572,8 +572,8 @@ async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -
         await until(lambda: any(map(several.search, said)))
         (peer,) = watching.peers.values()
         assert peer.who is None
-        before = peer.fresh.closures.begun
-        await until(lambda: peer.fresh.closures.begun > before + 6)
+        before = peer.fresh.closures.started
+        await until(lambda: peer.fresh.closures.started > before + 6)
     assert sum(line[21:23] == "IS" for line in said) == 2
 
 
@@ -604,7 +604,7 @@ async def test_server_that_is_gone_without_datagrams_is_one_outage(
     async with watching_of(one) as (watching, said):
         await until(lambda: one in watching.peers)
         peer = watching.peers[one]
-        await until(lambda: peer.old.connections and peer.totals().begun > 1)
+        await until(lambda: peer.old.connections and peer.totals().started > 1)
         server.process.send_signal(signal.SIGKILL)
         await until(lambda: peer.episodes.standing is not None)
     server.finish()

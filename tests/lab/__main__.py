@@ -19,12 +19,12 @@ PAGE: Final = container.ROOT / "docs/lab.md"
 def main(words: list[str]) -> int:
     """Run what the command line asks for."""
     image = container.build()
-    begin = time.monotonic()
+    start = time.monotonic()
     results = []
     for result in container.run(image, *words):
         results.append(result)
         _tell(result, fully=bool(words))
-    seconds = time.monotonic() - begin
+    seconds = time.monotonic() - start
     wrong = [one for one in results if one["wrong"]]
     if not words:
         page = matrix.page(results, seconds, datetime.now(UTC).date())

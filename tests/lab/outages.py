@@ -50,19 +50,19 @@ class Outage:
 class Happened:
     """When the rules came into force and went, between two instants each."""
 
-    begin: tuple[float, float] = (0.0, 0.0)
+    start: tuple[float, float] = (0.0, 0.0)
     end: tuple[float, float] = (0.0, 0.0)
     failed: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
         """How long it lasted, from the middle of one to the middle of the other."""
-        return sum(self.end) / 2 - sum(self.begin) / 2
+        return sum(self.end) / 2 - sum(self.start) / 2
 
     @property
     def doubt(self) -> float:
         """How far off that may be."""
-        spans = (self.begin, self.end)
+        spans = (self.start, self.end)
         return sum(after - before for before, after in spans) / 2
 
 
@@ -119,8 +119,8 @@ def _have(
             return
         matches = _ports(place) if outage.old else outage.matches
         with _Change(place, outage, "-I", matches) as change:
-            happened.begin = change.make()
-        until = sum(happened.begin) / 2 + outage.seconds
+            happened.start = change.make()
+        until = sum(happened.start) / 2 + outage.seconds
         with _Change(place, outage, "-D", matches) as change:
             over.wait(until - time.monotonic())
             happened.end = change.make()

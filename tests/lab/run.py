@@ -83,13 +83,13 @@ def main() -> None:
 
 def examine(network: Network, number: int) -> dict[str, Any]:
     """Make a network, check it, remove it; return what came of it. Never raises."""
-    begin = time.monotonic()
+    start = time.monotonic()
     result: dict[str, Any] = {"network": network.name, "cells": {}, "wrong": {}}
     result["kernel"] = platform.release()
     try:
         with contextlib.ExitStack() as stack:
             place = stack.enter_context(topology(number, _conditions(network)))
-            result["made_seconds"] = round(time.monotonic() - begin, 3)
+            result["made_seconds"] = round(time.monotonic() - start, 3)
             inhabit(stack, network, place)
             happened = stack.enter_context(outages.during(place, network.outage))
             report, said = check(network, place)
@@ -108,7 +108,7 @@ def examine(network: Network, number: int) -> dict[str, Any]:
                 result["wrong"] = wrong | result["wrong"]
     except Exception:  # noqa: BLE001 - told with the network that it befell
         result["wrong"] = {VERDICT: f"the lab itself failed: {traceback.format_exc()}"}
-    result["seconds"] = round(time.monotonic() - begin, 3)
+    result["seconds"] = round(time.monotonic() - start, 3)
     return result
 
 

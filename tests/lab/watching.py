@@ -49,7 +49,7 @@ class Told:
     doubt: float
     told_where: str
     told: float
-    began: bool
+    started: bool
     status: int
 
 

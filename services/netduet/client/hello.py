@@ -49,7 +49,7 @@ async def _talk(
     sock: socket.socket, address: Address, greeting: str, patience: float
 ) -> int:
     loop = asyncio.get_running_loop()
-    begin = heard = time.monotonic()
+    start = heard = time.monotonic()
     answer, ended, still = b"", "closed without an answer", ""
     try:
         async with asyncio.timeout(patience):
@@ -67,7 +67,7 @@ async def _talk(
         ended = classify(error)[1]
     if not answer:
         return _complain(f"{address}: connected, then: {ended}")
-    took = (heard - begin) * 1000
+    took = (heard - start) * 1000
     print(log_safe(answer, _SHOWN))
     said = f"{len(answer)} bytes from {address} in {took:.1f} ms{still}"
     print(said, file=sys.stderr)

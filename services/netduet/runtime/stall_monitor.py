@@ -36,7 +36,7 @@ _FRESH: Final = 0.1
 class Stall:
     """The loop did not run from ``begin`` to ``end`` (monotonic seconds)."""
 
-    begin: float
+    start: float
     end: float
 
 
@@ -78,11 +78,11 @@ class StallMonitor:
         if self._timer is not None:
             self._timer.cancel()
 
-    def stalled(self, begin: float, end: float) -> float:
+    def stalled(self, start: float, end: float) -> float:
         """Return for how many seconds between two instants the loop did not run."""
         self._record(time.monotonic())
         return sum(
-            max(0.0, min(end, stall.end) - max(begin, stall.begin))
+            max(0.0, min(end, stall.end) - max(start, stall.start))
             for stall in self._recent
         )
 
@@ -100,11 +100,11 @@ class StallMonitor:
         self._sample(now)
         if now >= self._latest[0] + _FRESH:
             self._latest = (now, kernel.throttled_seconds())
-        begin = max(self._samples[0][0], now - seconds)
+        start = max(self._samples[0][0], now - seconds)
         # Samples are a second apart: what is counted too little shows as stalls.
-        inside = (limit for at, limit in self._samples if at >= begin)
+        inside = (limit for at, limit in self._samples if at >= start)
         throttled = _since(self._latest[1], next(inside, self._latest[1]))
-        return RecentLoad(now - begin, self.stalled(begin, now), throttled)
+        return RecentLoad(now - start, self.stalled(start, now), throttled)
 
     def _sample(self, now: float) -> None:
         """Remember how long a CPU limit has held us back so far, once a second."""

@@ -73,10 +73,10 @@ class Listener:
             await self._take_accepted(loop)
         for server in self._servers:
             server.close()
-        begin = busy = now = loop.time()
+        start = busy = now = loop.time()
         for sock in held if patience else ():
             _hold_off(sock)
-        while now < begin + patience and now < busy + _HANDSHAKE:
+        while now < start + patience and now < busy + _HANDSHAKE:
             await asyncio.sleep(_HOLD)
             now = loop.time()
             if await self._empty(held):

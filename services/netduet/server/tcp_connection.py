@@ -48,10 +48,10 @@ class TcpConnection(WriteControl):
         "_heard",
         "_requests",
         "admitted",
-        "began",
         "listener",
         "local",
         "peer",
+        "started",
     )
 
     def __init__(self, shared: ServerContext, listener: int | None) -> None:
@@ -61,7 +61,7 @@ class TcpConnection(WriteControl):
         self._requests: DelayedHandlers | None = None
         self._heard = 0.0
         self.listener = listener
-        self.began = 0.0
+        self.started = 0.0
 
     # What the loop calls
 
@@ -72,7 +72,7 @@ class TcpConnection(WriteControl):
         self.loop = asyncio.get_running_loop()
         self.peer = _address(transport.get_extra_info("peername"))
         self.local = _address(transport.get_extra_info("sockname"))
-        self.began = time.monotonic()
+        self.started = time.monotonic()
         self._heard = now = self.loop.time()
         self.admitted = shared.admission.enter(self.peer[0])
         shared.counters.accepted += 1
@@ -141,7 +141,7 @@ class TcpConnection(WriteControl):
     @property
     def duration(self) -> float:
         """Seconds since the connection was accepted."""
-        return time.monotonic() - self.began
+        return time.monotonic() - self.started
 
     @property
     def quiet(self) -> bool:
@@ -221,7 +221,7 @@ class TcpConnection(WriteControl):
             new_id(),
             self.peer,
             time.time(),
-            self.began,
+            self.started,
             self.connection,
             self._descriptor,
         )

@@ -53,7 +53,7 @@ class _UdpStream:
     way: ReplyPath
     cookie: bytes
     period: float
-    begin: float
+    start: float
     due: float
     until: float
     run: int
@@ -68,7 +68,7 @@ class _UdpStream:
             self.flow,
             self.run,
             self.number,
-            int((now - self.begin) * 1_000_000),
+            int((now - self.start) * 1_000_000),
             arrived.first,
             arrived.since(GAPS),
             arrived.next,
@@ -141,7 +141,7 @@ class UdpStreams:
         if self._over:
             return StreamEnd(question.flow, EndReason.DRAINING)
         if stream is None:
-            stream = self._begin(question, way, now, frame_id)
+            stream = self._start(question, way, now, frame_id)
         stream.way, stream.cookie = way, question.cookie
         stream.period = question.period / 1000
         stream.until = now + LEASE
@@ -157,7 +157,7 @@ class UdpStreams:
     def _cookie(self, peer: Address, flow: int, age: int) -> bytes:
         return udp_stream.cookie(self._secret, *peer, flow, age)
 
-    def _begin(
+    def _start(
         self,
         question: StreamQuestion,
         way: ReplyPath,
@@ -177,7 +177,7 @@ class UdpStreams:
             way,
             question.cookie,
             question.period / 1000,
-            begin=now,
+            start=now,
             due=now,
             until=now + LEASE,
             run=secrets.randbits(32),

@@ -58,12 +58,12 @@ class Connection(Receiver):
 
     __slots__ = (
         "_awaited",
-        "_begun",
         "_buffer",
         "_echo",
         "_idle",
         "_intake",
         "_largest",
+        "_started",
         "_wanted",
         "bytes_received",
         "frames_received",
@@ -105,7 +105,7 @@ class Connection(Receiver):
         self._awaited = MAGIC
         self._buffer = bytearray()
         self._wanted = HEADER_SIZE
-        self._begun: float | None = None
+        self._started: float | None = None
         # What the hot path reads:
         self._echo = echo.word(0 if role is Role.SERVER else ANSWER)
         self._idle = limits.idle
@@ -167,7 +167,7 @@ class Connection(Receiver):
             self.limits,
             self._progress(),
             plain=self.plain,
-            begun=self._begun is not None,
+            started=self._started is not None,
         )
         self._move(Input.EXPIRED)
         if self.state is State.LINGER:
@@ -185,8 +185,8 @@ class Connection(Receiver):
         """
         if self.deadline is not None:
             self.deadline += seconds
-        if self._begun is not None:
-            self._begun += seconds
+        if self._started is not None:
+            self._started += seconds
 
     # How each state takes bytes; what comes is never empty
 
@@ -302,12 +302,12 @@ class Connection(Receiver):
         if self.state is State.OPENING:
             return
         if not rest:
-            self._begun = None
+            self._started = None
             self.deadline = now + self._idle
             return
-        if begins or self._begun is None:
-            self._begun = now
-        self.deadline = self._begun + self.limits.frame
+        if begins or self._started is None:
+            self._started = now
+        self.deadline = self._started + self.limits.frame
 
     def _discard(self, size: int) -> list[Event]:
         self.lingered += size

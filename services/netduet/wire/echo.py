@@ -56,11 +56,11 @@ def _uniform(data: bytes, offset: int, size: int, whole: int) -> int:
     count = 1
     chunk = _FIRST_CHUNK
     while count < whole:
-        begin = offset + count * size
+        start = offset + count * size
         tried = matched = min(chunk, whole - count)
-        stop = begin + tried * size
+        stop = start + tried * size
         for column in range(_SHARED.size):
-            cells = data[begin + column : stop : size]
+            cells = data[start + column : stop : size]
             wanted = first[column : column + 1]
             if cells != wanted * tried:
                 matched = min(matched, tried - len(cells.lstrip(wanted)))
@@ -74,7 +74,7 @@ def _uniform(data: bytes, offset: int, size: int, whole: int) -> int:
 def _walk(data: bytes, offset: int, max_frame: int) -> EchoReceived:
     """Take frames of any sizes, one by one."""
     end = len(data)
-    begin = at = offset
+    start = at = offset
     length, first = PEEK(data, at)
     found = first
     starts: list[int] = []
@@ -83,12 +83,12 @@ def _walk(data: bytes, offset: int, max_frame: int) -> EchoReceived:
         after = at + HEADER_SIZE + length
         if after > end:
             break
-        append(at - begin)
+        append(at - start)
         at = after
         if end - at < HEADER_SIZE:
             break
         length, found = PEEK(data, at)
-    return EchoReceived(data[begin:at], 0, starts)
+    return EchoReceived(data[start:at], 0, starts)
 
 
 def mark(answer: bytearray, event: EchoReceived) -> None:

@@ -75,8 +75,8 @@ class SequenceGaps:
         """Forget what is below a number; return the gaps that were, cut there."""
         gone = []
         while self._begins and self._begins[0] < below:
-            begin, end = self._begins[0], self._ends[0]
-            gone.append((begin, min(end, below)))
+            start, end = self._begins[0], self._ends[0]
+            gone.append((start, min(end, below)))
             if end > below:
                 self._begins[0] = below
                 break
@@ -101,15 +101,15 @@ class SequenceGaps:
             return
         self.late += 1
         self.received += 1
-        begin, end = self._begins[at], self._ends[at]
+        start, end = self._begins[at], self._ends[at]
         del self._begins[at], self._ends[at]
         self._insert(at, number + 1, end)
-        self._insert(at, begin, number)
+        self._insert(at, start, number)
 
-    def _insert(self, at: int, begin: int, end: int) -> None:
-        if begin >= end:
+    def _insert(self, at: int, start: int, end: int) -> None:
+        if start >= end:
             return
-        self._begins.insert(at, begin)
+        self._begins.insert(at, start)
         self._ends.insert(at, end)
         if len(self._begins) > self._most:
             self.floor = self._ends[0]

@@ -7,7 +7,7 @@ from netduet.wire.state_machine import Limits, State
 
 
 def judge(
-    state: State, limits: Limits, received: int, *, plain: bool, begun: bool
+    state: State, limits: Limits, received: int, *, plain: bool, started: bool
 ) -> tuple[str, RemoteError | None]:
     """Return the name of the limit, and the error that tells the peer, if one does.
 
@@ -16,7 +16,7 @@ def judge(
         limits: its bounds.
         received: bytes of the opening or frame that did come.
         plain: whether it speaks plain.
-        begun: whether a frame had begun.
+        started: whether a frame had begun.
 
     """
     if state is State.START:
@@ -25,7 +25,7 @@ def judge(
         return "frame", None
     if state not in (State.OPENING, State.OPEN):
         return ("plain_linger" if plain else "linger"), None
-    if state is State.OPEN and not begun:
+    if state is State.OPEN and not started:
         return "idle", RemoteError(Code.IDLE, f"nothing came for {limits.idle:g} s")
     if state is State.OPENING:
         name, message = "opening", f"no whole opening within {limits.opening:g} s"

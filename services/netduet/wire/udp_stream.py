@@ -238,8 +238,8 @@ def _told(payload: bytes) -> StreamStatus | None:
         return None
     gaps = tuple(_GAP.iter_unpack(payload[TOLD_SIZE:]))
     at = since
-    for begin, end in gaps:
-        if not at <= begin < end < upto:
+    for start, end in gaps:
+        if not at <= start < end < upto:
             return None
         at = end
     received, duplicated, late = counts

@@ -30,7 +30,7 @@ import json, signal, socket, time
 ended, answered, lost, longest = [], 0, [], 0.0
 signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
 while not ended:
-    begin = time.monotonic()
+    start = time.monotonic()
     try:
         with socket.create_connection(("server", {PORT}), 5) as sock:
             sock.sendall(b"Hello, server!")
@@ -42,7 +42,7 @@ while not ended:
             print("storm", flush=True)
     except OSError as error:
         lost.append(repr(error))
-    longest = max(longest, time.monotonic() - begin)
+    longest = max(longest, time.monotonic() - start)
     time.sleep(0.005)
 print(json.dumps({{"answered": answered, "lost": lost[:9], "longest": longest}}))
 """

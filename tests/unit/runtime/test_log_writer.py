@@ -136,9 +136,9 @@ def test_close_does_not_wait_for_a_stalled_reader(
     pipe.stall()
     for line in numbered(30):
         log.put(line)
-    begin = time.monotonic()
+    start = time.monotonic()
     log.close(0.2)
-    assert 0.2 <= time.monotonic() - begin < PATIENCE
+    assert 0.2 <= time.monotonic() - start < PATIENCE
     assert pipe.endings == 1
     assert log.dropped == 31
     said = "netduet: 31 log lines were lost: nobody read them\n"

@@ -32,9 +32,9 @@ async def test_blocked_loop_is_seen() -> None:
 async def test_stall_is_known_before_the_next_look() -> None:
     """Who asks right after a stall, before the loop ran again, is told of it."""
     async with StallMonitor() as watch:
-        begin = time.monotonic()
+        start = time.monotonic()
         time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
-        assert watch.stalled(begin, time.monotonic()) > 0.1
+        assert watch.stalled(start, time.monotonic()) > 0.1
 
 
 async def test_stall_counts_only_where_it_was() -> None:
@@ -90,11 +90,11 @@ async def test_watch_that_is_over_counts_no_more() -> None:
 async def test_lately_tells_of_the_window_alone() -> None:
     """A stall of just now is told, with the time that was looked back on."""
     async with StallMonitor() as watch:
-        begin = time.monotonic()
+        start = time.monotonic()
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
         lately = watch.recent()
         assert 0.2 < lately.stalled <= lately.window
-        assert 0.3 <= lately.window <= time.monotonic() - begin + 0.1
+        assert 0.3 <= lately.window <= time.monotonic() - start + 0.1
 
 
 def test_lately_of_a_watch_that_has_not_begun_is_nothing() -> None:

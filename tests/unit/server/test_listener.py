@@ -134,14 +134,14 @@ async def test_second_to_listen_hears_it_in_words() -> None:
 @pytest.mark.parametrize("turns", range(6))
 async def test_connection_accepted_in_the_turn_of_the_stop_begins(turns: int) -> None:
     """However far the accept has come when the listener is told to stop."""
-    begun: list[asyncio.BaseTransport] = []
+    started: list[asyncio.BaseTransport] = []
 
     class Accepted(asyncio.Protocol):
         """A session that does nothing."""
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             """Count it."""
-            begun.append(transport)
+            started.append(transport)
 
     sockets = bind("127.0.0.1", 0, udp=False)
     listening = Listener(sockets.tcp, lambda _: cast("TcpConnection", Accepted()))
@@ -150,8 +150,8 @@ async def test_connection_accepted_in_the_turn_of_the_stop_begins(turns: int) ->
         for _ in range(turns):
             await asyncio.sleep(0)
         await listening.stop(1.0)
-    assert len(begun) == 1
-    for transport in begun:
+    assert len(started) == 1
+    for transport in started:
         transport.close()
     await asyncio.sleep(0)
 

@@ -202,7 +202,7 @@ def test_small_frame_limit_holds_below_the_control_limit() -> None:
     peer = server(max_frame=1)
     question = frames.serialize(Kind.REPORT, b" " * 500 + b"{}")
     peer.feed(question)
-    assert names(peer)[-1] == "Asked"
+    assert names(peer)[-1] == "RequestReceived"
 
 
 def test_largest_frame_passes_and_one_byte_more_does_not() -> None:

@@ -332,15 +332,15 @@ def test_echo_mirrors_each_frame(data: bytes, places: list[int]) -> None:
     """Whatever the sizes, each ECHO comes back with its id, its payload and a flag."""
     peer = Peer(Role.SERVER)
     peer.feed(OPENED)
-    begin = len(peer.sent)
+    start = len(peer.sent)
     for piece in pieces(data, places):
         peer.feed(piece)
     at, wanted = 0, b""
     while (found := frames.parse(data, at)) and found[0].flags == 0:
         frame, at = found
         wanted += frames.serialize(frame.kind, frame.payload, flags=1, id=frame.id)
-    assert peer.sent[begin:].startswith(wanted)
-    assert (len(peer.sent) - begin == len(wanted)) == (at == len(data))
+    assert peer.sent[start:].startswith(wanted)
+    assert (len(peer.sent) - start == len(wanted)) == (at == len(data))
 
 
 # Linear work, without a clock: lines run, bytes sliced, bytes handed on

@@ -42,8 +42,8 @@ def diagrams() -> list[set[tuple[State, Input, State]]]:
     blocks = re.findall(r"```mermaid\n(.*?)```", TEXT, re.DOTALL)
     return [
         {
-            (State[begin], Input[cause.upper()], State[end])
-            for begin, end, cause in re.findall(r"(\w+) --> (\w+): (\w+)", block)
+            (State[start], Input[cause.upper()], State[end])
+            for start, end, cause in re.findall(r"(\w+) --> (\w+): (\w+)", block)
         }
         for block in blocks
     ]
@@ -70,8 +70,8 @@ def test_cited_rules_exist() -> None:
 def test_diagrams_show_all_transitions() -> None:
     """The two diagrams together are the table of states, and nothing else."""
     declared = {
-        (begin, cause, end)
-        for begin, causes in TRANSITIONS.items()
+        (start, cause, end)
+        for start, causes in TRANSITIONS.items()
         for cause, end in causes.items()
     }
     shown = diagrams()

@@ -21,10 +21,10 @@ def taken(
     return gaps
 
 
-def missing(arrived: list[int], begin: int) -> tuple[Gap, ...]:
+def missing(arrived: list[int], start: int) -> tuple[Gap, ...]:
     """Return the ranges between ``begin`` and the highest that are not there."""
     seen, ranges = set(arrived), list[Gap]()
-    for number in range(begin, max(seen, default=begin)):
+    for number in range(start, max(seen, default=start)):
         if number in seen:
             continue
         if ranges and ranges[-1][1] == number:
@@ -68,8 +68,8 @@ def test_a_bound_forgets_the_oldest_and_says_from_where_it_knows(
     kept = gaps.newest(1000)
     assert len(kept) <= most
     true = missing(arrived, min(arrived, default=0))
-    lacking = {number for begin, end in true for number in range(begin, end)}
-    shown = {number for begin, end in kept for number in range(begin, end)}
+    lacking = {number for start, end in true for number in range(start, end)}
+    shown = {number for first, last in kept for number in range(first, last)}
     assert lacking >= {number for number in shown if number >= gaps.floor} == shown
 
 

@@ -141,7 +141,7 @@ def test_stream_ending_anywhere(vector: Vector) -> None:
         told, _, ended, state = peer.outcome
         expected = ["EofReceived"]
         if was is State.START:
-            expected.insert(0, "Greeted")
+            expected.insert(0, "GreetingReceived")
         if was in (State.OPENING, State.OPEN) and _inside(data[:cut]):
             expected.insert(0, "PeerFailed")
             assert told[before]["code"] == "truncated"
@@ -321,7 +321,7 @@ def test_greeting_decided_at_each_prefix(cut: int) -> None:
     peer.feed(b"Hello, server!"[:cut])
     peer.feed(b"Hello, server!"[cut:])
     told, sent, ended, state = peer.outcome
-    assert told == [{"event": "Greeted"}]
+    assert told == [{"event": "GreetingReceived"}]
     assert (sent, ended, state) == (b"Hello, client!", True, State.GREETED)
     assert peer.connection.text == b"Hello, server!"
 

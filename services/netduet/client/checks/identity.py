@@ -147,7 +147,7 @@ def _judge_one(one: IdentityAnswer, expected: str) -> Finding | None:
             )
         # What a kernel sends again and again in vain, no starved program explains.
         vain = opening.acked == 0 and opening.resent >= _IN_VAIN
-        missed = None if vain else Window(opening.begin, opening.end)
+        missed = None if vain else Window(opening.start, opening.end)
         figures: Figures = {
             "sent": opening.sent,
             "acked": opening.acked,
@@ -165,7 +165,7 @@ def _judge_refused(one: IdentityAnswer) -> Finding:
     opening = one.opening
     missed = None
     if opening.cause is Cause.TIMEOUT:
-        missed = Window(opening.begin, opening.end)
+        missed = Window(opening.start, opening.end)
     seen = f"{one.address} had accepted, and now does not: {opening.detail}"
     said = f"after {opening.seconds:.1f} s: {opening.detail}"
     return Finding("path.broken", seen, ((Side.CLIENT, said),), missed_deadline=missed)
@@ -190,10 +190,10 @@ def _judge_foreign(one: IdentityAnswer) -> Finding:
     if data.startswith(b"Hello, client!"):
         seen = f"{one.address} answers with the plain greeting alone"
         return Finding("identity.plain", seen, said)
-    begin = data.find(MAGIC[1:])
-    if begin >= 0:
-        whole = begin > 0 and data[begin - 1] == MAGIC[0]
-        what = f"{begin - 1} foreign bytes come before it" if whole else _BEHEADED
+    start = data.find(MAGIC[1:])
+    if start >= 0:
+        whole = start > 0 and data[start - 1] == MAGIC[0]
+        what = f"{start - 1} foreign bytes come before it" if whole else _BEHEADED
         seen = f"{one.address}: a netduet's answer arrives changed: {what}"
         return Finding("identity.mangled", seen, said, where="path ←")
     protocol = recognise(data)

@@ -83,14 +83,14 @@ async def _ask(host: str, record: str, patience: float) -> list[Query]:
             queries.append(Query(record, type(error).__name__, 0.0))
             return
         for _ in range(REPEATS):
-            begin = time.monotonic()
-            if begin >= until:
+            start = time.monotonic()
+            if start >= until:
                 return
             try:
                 answer = resolver.resolve(
                     host,
                     record,
-                    lifetime=until - begin,
+                    lifetime=until - start,
                     search=True,
                     raise_on_no_answer=False,
                 )
@@ -101,7 +101,7 @@ async def _ask(host: str, record: str, patience: float) -> list[Query]:
                 said = "no answer"
             except dns.exception.DNSException as error:
                 said = type(error).__name__
-            queries.append(Query(record, said, time.monotonic() - begin))
+            queries.append(Query(record, said, time.monotonic() - start))
 
     try:
         async with asyncio.timeout(patience + 0.1):
@@ -155,7 +155,7 @@ def _finding(name: NameResult, resolution: Resolution) -> Finding:
             "name.timeout",
             f"no answer about {name.host} within {resolution.seconds:.1f} s",
             evidence,
-            missed_deadline=Window(resolution.begin, resolution.end),
+            missed_deadline=Window(resolution.start, resolution.end),
         )
     if resolution.cause is Cause.NOT_FOUND:
         seen = f"{name.host} is not known to this host's resolver"

@@ -99,7 +99,7 @@ def _broken(way: PathResult) -> Finding:
         what = f"its answer breaks a rule: {escape(opening.broken.message)}"
     missed = None
     if opening.cause is Cause.TIMEOUT:
-        missed = Window(opening.begin, opening.end)
+        missed = Window(opening.start, opening.end)
     seen = f"{way.address}: a further connection failed: {what}"
     said = f"after {opening.seconds:.1f} s: {what}"
     return Finding("path.broken", seen, ((Side.CLIENT, said),), missed_deadline=missed)

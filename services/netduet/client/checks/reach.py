@@ -105,7 +105,7 @@ def _window(dead: list[ConnectResult]) -> Window | None:
     """Return the missed deadline when silence is all there was, else None."""
     if any(one.cause is not Cause.TIMEOUT for one in dead):
         return None
-    return Window(min(one.begin for one in dead), max(one.end for one in dead))
+    return Window(min(one.start for one in dead), max(one.end for one in dead))
 
 
 def _told(one: ConnectResult) -> str:

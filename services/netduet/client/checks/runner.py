@@ -122,7 +122,7 @@ class CheckRunner:
         return done
 
     async def _one(self, check: Check[Any]) -> CheckResult:
-        begin = self._running[check.name] = time.monotonic()
+        start = self._running[check.name] = time.monotonic()
         try:
             measurement = await check.measure(self._context)
             self._context.measured[type(measurement)] = measurement
@@ -135,11 +135,11 @@ class CheckRunner:
             judgement = Judgement("the check itself failed", (defect,), blocks=True)
         finally:
             del self._running[check.name]
-        seconds = time.monotonic() - begin
+        seconds = time.monotonic() - start
         stalled = self._stalls.stalled
         theirs = None
         missed = [
-            finding.missed_deadline.begin
+            finding.missed_deadline.start
             for finding in judgement.findings
             if finding.missed_deadline is not None and self._stands(finding)
         ]

@@ -93,13 +93,13 @@ class Resolution:
     addresses: tuple[Address, ...]
     cause: Cause | None
     detail: str
-    begin: float
+    start: float
     end: float
 
     @property
     def seconds(self) -> float:
         """How long it took."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,13 @@ class ConnectResult:
     cause: Cause | None
     detail: str
     lost_syns: int
-    begin: float
+    start: float
     end: float
 
     @property
     def seconds(self) -> float:
         """How long it took."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 def classify(error: BaseException) -> tuple[Cause, str]:
@@ -169,7 +169,7 @@ async def resolve(
     host: str, port: int, family: socket.AddressFamily, patience: float
 ) -> Resolution:
     """Resolve a name as every program on this host does; never raises."""
-    begin = time.monotonic()
+    start = time.monotonic()
 
     def ask() -> list[Any]:
         # Without AI_ADDRCONFIG: an address of a family that this host lacks is
@@ -183,19 +183,19 @@ async def resolve(
         cause, detail = classify(error)
         end = time.monotonic()
         if cause is Cause.NOT_FOUND and family is not socket.AF_UNSPEC:
-            left = patience - (end - begin)
+            left = patience - (end - start)
             other = await resolve(host, port, socket.AF_UNSPEC, left)
             if other.addresses:
                 cause = Cause.NO_FAMILY
                 detail += f"; it has {', '.join(one.host for one in other.addresses)}"
-        return Resolution((), cause, detail, begin, end)
+        return Resolution((), cause, detail, start, end)
     addresses = tuple(
         dict.fromkeys(
             Address(one[0], one[4][0], port, one[4][3] if len(one[4]) > 2 else 0)  # noqa: PLR2004
             for one in found
         )
     )
-    return Resolution(addresses, None, "", begin, time.monotonic())
+    return Resolution(addresses, None, "", start, time.monotonic())
 
 
 def has_route(address: Address) -> bool:
@@ -211,10 +211,10 @@ def has_route(address: Address) -> bool:
 
 async def connect(address: Address, patience: float) -> ConnectResult:
     """Make one connection; never raises. The socket is the caller's to close."""
-    begin = time.monotonic()
+    start = time.monotonic()
     if not has_route(address):
         detail = UNROUTED
-        return ConnectResult(address, None, Cause.NO_ROUTE, detail, 0, begin, begin)
+        return ConnectResult(address, None, Cause.NO_ROUTE, detail, 0, start, start)
     sock = None
     try:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
@@ -228,13 +228,13 @@ async def connect(address: Address, patience: float) -> ConnectResult:
         if sock is not None:
             lost = lost_syns(sock)
             sock.close()
-        return ConnectResult(address, None, cause, detail, lost, begin, end)
+        return ConnectResult(address, None, cause, detail, lost, start, end)
     except BaseException:  # told to stop: nobody else knows of the socket
         if sock is not None:
             sock.close()
         raise
     end = time.monotonic()
-    return ConnectResult(address, sock, None, "", lost_syns(sock), begin, end)
+    return ConnectResult(address, sock, None, "", lost_syns(sock), start, end)
 
 
 def lost_syns(sock: socket.socket) -> int:

@@ -107,12 +107,12 @@ class FramedConnection(asyncio.Protocol):
 
     async def open(self, patience: float) -> Handshake:
         """Open, and wait for the welcome or for whatever comes instead."""
-        begin = time.monotonic()
+        start = time.monotonic()
         nonce = secrets.token_hex(16)
         before = self._resent()
         if self.connection.state is State.START and not self.gone:
             # Else the far end was done before we could speak.
-            self.connection.open(Open(nonce=nonce), begin)
+            self.connection.open(Open(nonce=nonce), start)
             self._flush()
         event = await self._next(patience)
         opening = opened(event, nonce, gone=self.gone, lost=self.lost)
@@ -126,7 +126,7 @@ class FramedConnection(asyncio.Protocol):
             acked=self._acked(),
             resent=max(0, self._resent() - before),
             own_socket=self._peer == self._own,
-            begin=begin,
+            start=start,
             end=time.monotonic(),
         )
 

@@ -40,13 +40,13 @@ class Handshake:
     resent: int = 0
     accepted: bool = True
     own_socket: bool = False
-    begin: float = 0.0
+    start: float = 0.0
     end: float = 0.0
 
     @property
     def seconds(self) -> float:
         """How long it took."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def unopened(dialled: ConnectResult, cause: Cause | None, detail: str) -> Handsh
         cause=cause,
         detail=detail,
         accepted=dialled.sock is not None or cause is Cause.RESET,
-        begin=dialled.begin,
+        start=dialled.start,
         end=dialled.end,
     )
 

@@ -93,10 +93,10 @@ class ProbeState:
         return one.slipped + one.deaf < HALF * one.seconds and not overflowed(one)
 
     @property
-    def begin(self) -> float | None:
+    def start(self) -> float | None:
         """When the first of them began; None: all is well."""
         spans = (self.stream, self.closure, self.pause)
-        return min((one.begin for one in spans if one is not None), default=None)
+        return min((one.start for one in spans if one is not None), default=None)
 
 
 def without_starvation(
@@ -119,50 +119,50 @@ def provisional(signs: ProbeState, now: float, *, shaken: bool = False) -> Outag
 
     ``shaken``: the old connection has stood still or broken lately.
     """
-    begin = signs.begin
-    begin = now if begin is None else begin
+    start = signs.start
+    start = now if start is None else start
     where = _blamed(signs.why)
     stream, closure = signs.stream, signs.closure
     if stream is not None and signs.worked and not signs.withheld:
         seen = f"{_DATAGRAMS[stream.where]}; connections work"
-        return _going_on(DATAGRAMS, stream.where, begin, now, seen)
+        return _going_on(DATAGRAMS, stream.where, start, now, seen)
     if stream is not None and stream.where == FORTH and not signs.withheld:
         seen = "nothing arrives on the way to the server; what it sends comes"
-        return _going_on("stream.outage", FORTH, begin, now, seen)
+        return _going_on("stream.outage", FORTH, start, now, seen)
     if closure is not None and not signs.seen:
         seen = f"no netduet has answered there yet: {escape(closure.why)}"
-        return _going_on(UNMET, where, begin, now, seen)
+        return _going_on(UNMET, where, start, now, seen)
     if stream is not None:
-        return _silence(signs, begin, now)
+        return _silence(signs, start, now)
     if closure is not None and signs.gone:
         seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
         failure = "watch.refused" if where == SERVER else "stream.outage"
-        return _going_on(failure, where, begin, now, seen)
+        return _going_on(failure, where, start, now, seen)
     if closure is not None:
         seen = f"new connections do not work ({escape(closure.why)})"
         if signs.pause is not None:
             seen += ", and the old one stands still"
         elif not shaken:
             seen += ", and what is there goes on"
-        return _going_on("stream.new_connections", where, begin, now, seen)
+        return _going_on("stream.new_connections", where, start, now, seen)
     seen = "the old connection stands still, and new ones work"
-    return _going_on("stream.old_connections", INTERMEDIARY, begin, now, seen)
+    return _going_on("stream.old_connections", INTERMEDIARY, start, now, seen)
 
 
-def _silence(signs: ProbeState, begin: float, now: float) -> Outage:
+def _silence(signs: ProbeState, start: float, now: float) -> Outage:
     """Say what it is that no datagrams come."""
     if signs.withheld:
         seen = f"this end itself cannot send there ({_spelt(signs.withheld)})"
-        return _going_on("stream.outage", CLIENT, begin, now, seen)
+        return _going_on("stream.outage", CLIENT, start, now, seen)
     if REFUSED in signs.why:
         seen = "nothing listens there any more: its host refuses connections"
-        return _going_on("watch.refused", SERVER, begin, now, seen)
+        return _going_on("watch.refused", SERVER, start, now, seen)
     seen = "nothing comes back"
     if signs.why:
         seen += f"; new connections: {escape(signs.why)}"
     else:
         seen += " to datagrams; new connections have not failed so far"
-    return _going_on("stream.outage", _blamed(signs.why), begin, now, seen)
+    return _going_on("stream.outage", _blamed(signs.why), start, now, seen)
 
 
 def _blamed(why: str) -> str:
@@ -178,9 +178,9 @@ def _spelt(code: str) -> str:
     return code if number is None else f"{code}: {os.strerror(number)}"
 
 
-def _going_on(failure: str, where: str, begin: float, now: float, seen: str) -> Outage:
+def _going_on(failure: str, where: str, start: float, now: float, seen: str) -> Outage:
     # The stream's thread may have seen it begin after the look's time was taken.
-    return Outage(failure, where, begin, max(begin, now), seen, ended=False)
+    return Outage(failure, where, start, max(start, now), seen, ended=False)
 
 
 def final(place: Observations, tolerance: float) -> list[Outage]:
@@ -210,13 +210,13 @@ def _incident(place: Observations, one: Incident) -> Outage:
     if where == FORTH and restart is not None and _both(one, restart):
         where = INTERMEDIARY
     flow = place.datagrams
-    if covered(flow.withheld, one.begin, one.end) >= HALF * one.seconds:
+    if covered(flow.withheld, one.start, one.end) >= HALF * one.seconds:
         seen = _lasted(f"{_WITHHELD} ({_spelt(flow.error)})", one)
         evidence = (
             (Side.CLIENT, "its own kernel let none out"),
             *describe.effects(one),
         )
-        return Outage("stream.outage", CLIENT, one.begin, one.end, seen, evidence)
+        return Outage("stream.outage", CLIENT, one.start, one.end, seen, evidence)
     told = replace(one, where=where)
     evidence = (*describe.losses(place, told), *describe.overflows(told))
     seen, failure = _lasted(_WAYS[where], one), "stream.outage"
@@ -229,7 +229,7 @@ def _incident(place: Observations, one: Incident) -> Outage:
         failure = DATAGRAMS
         seen += ", of datagrams alone: connections worked all the while"
     proven = not doubt
-    return Outage(failure, where, one.begin, one.end, seen, evidence, proven=proven)
+    return Outage(failure, where, one.start, one.end, seen, evidence, proven=proven)
 
 
 def _lasted(seen: str, one: Incident) -> str:
@@ -252,7 +252,7 @@ def _connections_went_on(place: Observations, one: Incident) -> bool:
     """
     shown = one.closure is not None or one.pause is not None
     long = one.seconds >= 2 * place.fresh.period
-    tried = place.old.answered > 0 and place.fresh.begun > place.fresh.failed
+    tried = place.old.answered > 0 and place.fresh.started > place.fresh.failed
     return long and tried and not shown
 
 
@@ -269,7 +269,7 @@ def _both(one: Incident, restart: ServerRestart) -> bool:
     A server ends a stream that hears nothing for long. Had its way been open, its
     datagrams would have come until then.
     """
-    return restart.begin - one.begin < _AT_ONCE
+    return restart.start - one.start < _AT_ONCE
 
 
 def _by_connections(place: Observations, one: Incident) -> Outage:
@@ -280,12 +280,12 @@ def _by_connections(place: Observations, one: Incident) -> Outage:
     )
     evidence = describe.losses(place, one)
     where = one.where if one.closure is None else _blamed(one.closure.why)
-    return Outage("stream.outage", where, one.begin, one.end, seen, evidence)
+    return Outage("stream.outage", where, one.start, one.end, seen, evidence)
 
 
 def _restarted(one: ServerRestart) -> Outage:
     seen = (
-        f"another start of the server answers after {one.end - one.begin:.2f} s "
+        f"another start of the server answers after {one.end - one.start:.2f} s "
         "without one"
     )
     if one.said:
@@ -294,7 +294,7 @@ def _restarted(one: ServerRestart) -> Outage:
         f"boot id {escape(one.boots[0])[:8]}… before, {escape(one.boots[1])[:8]}… now"
     )
     evidence = ((Side.SERVER, said),)
-    return Outage("stream.restarted", SERVER, one.begin, one.end, seen, evidence)
+    return Outage("stream.restarted", SERVER, one.start, one.end, seen, evidence)
 
 
 def _connections(
@@ -304,7 +304,7 @@ def _connections(
     tolerance: float,
 ) -> Iterator[Outage]:
     for closure in closures:
-        if closure.last - closure.begin <= tolerance:
+        if closure.last - closure.start <= tolerance:
             continue
         also = [one for one in pauses if _meet(one, closure)]
         where, kept = _blamed(closure.why), "what was there went on"
@@ -317,7 +317,7 @@ def _connections(
         failure = "stream.new_connections"
         if also and not place.datagrams.passed:
             failure = "stream.outage"  # and nothing tells which way
-        yield Outage(failure, where, closure.begin, closure.end, seen)
+        yield Outage(failure, where, closure.start, closure.end, seen)
     for pause in pauses:
         starved = starved_seconds(place, pause)
         if any(_meet(pause, one) for one in closures):
@@ -331,7 +331,7 @@ def _connections(
         yield Outage(
             "stream.old_connections",
             INTERMEDIARY,
-            pause.begin,
+            pause.start,
             pause.end,
             f"{seen}, {_beside(pause, place.closures)}",
             proven=proven,
@@ -349,7 +349,7 @@ def _beside(pause: ConnectionStall, closures: tuple[ConnectFailureRun, ...]) -> 
 def _meet(pause: ConnectionStall, closure: ConnectFailureRun) -> bool:
     if pause.broken and closure.before <= pause.end <= closure.end:
         return True
-    return pause.begin < closure.end + NEAR and pause.end > closure.begin - NEAR
+    return pause.start < closure.end + NEAR and pause.end > closure.start - NEAR
 
 
 def _bounds(closure: ConnectFailureRun | None) -> str:

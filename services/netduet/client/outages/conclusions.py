@@ -26,7 +26,7 @@ _RAN: Final = 2
 
 
 def nothing_lost(
-    begin: float,
+    start: float,
     end: float,
     stalls: tuple[tuple[float, float], ...],
     worked: int,
@@ -36,16 +36,16 @@ def nothing_lost(
     ``stalls`` are the times in which the server's own stream shows that it sent
     nothing; ``worked`` is how many new connections it answered in the silence.
     """
-    spans = [(at, upto) for at, upto in stalls if at < end and upto > begin]
-    still = covered(spans, begin, end)
-    if still < max(_LEAST, HALF * (end - begin)):
+    spans = [(at, upto) for at, upto in stalls if at < end and upto > start]
+    still = covered(spans, start, end)
+    if still < max(_LEAST, HALF * (end - start)):
         seen = (
-            f"nothing came for {end - begin:.2f} s, and nothing was lost: it was held "
+            f"nothing came for {end - start:.2f} s, and nothing was lost: it was held "
             "up, or this end did not run; nothing is proven"
         )
-        return Outage("watch.paused", UNKNOWN, begin, end, seen, proven=False)
+        return Outage("watch.paused", UNKNOWN, start, end, seen, proven=False)
     # It was noticed later than it began, and seen to be over later than it was.
-    begin = max(begin, min(at for at, _ in spans))
+    start = max(start, min(at for at, _ in spans))
     end = min(end, max(upto for _, upto in spans))
     seen = f"the server itself sent no datagrams for {still:.2f} s, as its stream shows"
     if worked >= _RAN:
@@ -53,9 +53,9 @@ def nothing_lost(
             f", and answered {worked} new connections meanwhile: something on its own "
             "host let none out"
         )
-        return Outage("stream.outage", SERVER, begin, end, seen)
+        return Outage("stream.outage", SERVER, start, end, seen)
     seen += ": it stood still, or its own host let nothing out"
-    return Outage("watch.paused", SERVER, begin, end, seen)
+    return Outage("watch.paused", SERVER, start, end, seen)
 
 
 def by_chance(
@@ -90,8 +90,8 @@ def answers_at_last(
     seen = "it answers for the first time since the watch began"
     if failed:
         seen += f"; {failed} new connections in a row did not work"
-    where, begin, proven = standing.where, standing.begin, standing.proven
-    return Outage(UNMET, where, begin, end, seen, proven=proven)
+    where, start, proven = standing.where, standing.start, standing.proven
+    return Outage(UNMET, where, start, end, seen, proven=proven)
 
 
 def stuck(one: Outage) -> Outage:
@@ -105,10 +105,10 @@ def stuck(one: Outage) -> Outage:
     )
 
 
-def left(begin: float, now: float, before: Outage) -> Outage:
+def left(start: float, now: float, before: Outage) -> Outage:
     """Say that the name has dropped a server that had stopped to answer before."""
     seen = (
-        f"its name dropped it after {now - begin:.2f} s in which it did not answer "
+        f"its name dropped it after {now - start:.2f} s in which it did not answer "
         f"({before.description})"
     )
-    return Outage("watch.left", SERVER, begin, now, seen)
+    return Outage("watch.left", SERVER, start, now, seen)

@@ -42,7 +42,7 @@ class Tick:
     ``turned_away``: something answered, and it was no welcome, or there was no route.
     """
 
-    begin: float
+    start: float
     end: float
     why: str = ""
     void: bool = False
@@ -59,7 +59,7 @@ class ConnectFailureTracker:
 
     def __init__(self, tell: Tell) -> None:
         """Say who hears of a run that is over."""
-        self.begun = 0
+        self.started = 0
         self.failed = 0
         self.void = 0
         self.longest_void = 0.0
@@ -80,26 +80,26 @@ class ConnectFailureTracker:
         if tick.void:
             self.void += 1
             if self._void_since is None:
-                self._void_since = tick.begin if run is None else run.begin
-            span = tick.begin - self._void_since
+                self._void_since = tick.start if run is None else run.start
+            span = tick.start - self._void_since
             self.longest_void = max(self.longest_void, span)
             return
-        self.begun += 1
+        self.started += 1
         self.why = tick.why
         if tick.worked:
             self._void_since = None
-            self._run, self.worked = None, tick.begin
+            self._run, self.worked = None, tick.start
             if run is not None and run.failed >= self.least:
-                self._tell(replace(run, end=tick.begin, ended=True))
+                self._tell(replace(run, end=tick.start, ended=True))
             return
         self.failed += 1
         if run is None:
-            before = self.worked or tick.begin
+            before = self.worked or tick.start
             self._run = ConnectFailureRun(
-                tick.begin,
+                tick.start,
                 tick.end,
                 before,
-                tick.begin,
+                tick.start,
                 1,
                 tick.why,
                 ended=False,
@@ -109,7 +109,7 @@ class ConnectFailureTracker:
             self._run = replace(
                 run,
                 end=tick.end,
-                last=tick.begin,
+                last=tick.start,
                 failed=run.failed + 1,
                 turned_away=run.turned_away or tick.turned_away,
             )
@@ -181,7 +181,7 @@ class ConnectProbe:
             await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
 
     async def _tick(self) -> Tick:
-        begin = time.monotonic()
+        start = time.monotonic()
         bound = self.at_once
         patience = replace(
             self._patience,
@@ -195,10 +195,10 @@ class ConnectProbe:
                 # Whether ends arrive is for the check close to say.
                 await conversation.end(_FAREWELL)
         why = _why(opening)
-        if not why and end - begin > bound:
+        if not why and end - start > bound:
             why = "it took too long"
-        ours = _ours(opening) or self._stalls.stalled(begin, end) > _STALLED
-        return Tick(begin, end, why, bool(why) and ours, _turned_away(opening))
+        ours = _ours(opening) or self._stalls.stalled(start, end) > _STALLED
+        return Tick(start, end, why, bool(why) and ours, _turned_away(opening))
 
 
 def _ours(opening: Handshake) -> bool:

@@ -47,7 +47,7 @@ class Incident:
     """
 
     where: str
-    begin: float
+    start: float
     end: float
     outages: tuple[LossRun, ...] = ()
     closure: ConnectFailureRun | None = None
@@ -58,7 +58,7 @@ class Incident:
     @property
     def seconds(self) -> float:
         """How long it lasted."""
-        return self.end - self.begin
+        return self.end - self.start
 
     @property
     def starved(self) -> float:
@@ -107,7 +107,7 @@ def correlate(place: Observations) -> Correlation:
     )
     pauses, lucky_pauses = _parted(pauses, lambda one: pause_by_chance(place, one))
     return Correlation(
-        tuple(sorted(incidents, key=lambda one: one.begin)),
+        tuple(sorted(incidents, key=lambda one: one.start)),
         tuple(closures),
         tuple(pauses),
         tuple(_apart(place.restarts, incidents)),
@@ -125,7 +125,7 @@ def starved_seconds(
 ) -> float:
     """Return for how many seconds of it, at most, one end or the other did not run."""
     ours = one.stalled if isinstance(one, ConnectionStall) else 0.0
-    theirs = covered(place.datagrams.server_stalls, one.begin, one.end)
+    theirs = covered(place.datagrams.server_stalls, one.start, one.end)
     return min(one.seconds, ours + theirs)
 
 
@@ -159,11 +159,11 @@ def closure_by_chance(place: Observations, one: ConnectFailureRun) -> bool:
     if one.turned_away:
         return False
     fresh = place.fresh
-    begun = max(1, fresh.begun - one.failed)
-    share = upper_bound(min(max(0, fresh.failed - one.failed), begun), begun)
+    started = max(1, fresh.started - one.failed)
+    share = upper_bound(min(max(0, fresh.failed - one.failed), started), started)
     if place.datagrams.passed:
         share = min(share, 1.0 - (1.0 - _share_by_datagrams(place)) ** _PACKETS)
-    return (begun + one.failed) * share**one.failed > DOUBT
+    return (started + one.failed) * share**one.failed > DOUBT
 
 
 def both_by_chance(place: Observations, one: Incident) -> bool:
@@ -175,7 +175,7 @@ def both_by_chance(place: Observations, one: Incident) -> bool:
         return False
     share = _share_by_connections(place, _DOUBT)
     connection = 1.0 - (1.0 - share) ** 2
-    beginnings = max(1, place.fresh.begun)
+    beginnings = max(1, place.fresh.started)
     row = connection**closure.failed * share ** _losses(place, pause)
     return beginnings * row > DOUBT
 
@@ -215,9 +215,9 @@ def _share_by_connections(place: Observations, doubt: float = DOUBT) -> float:
     Each of them needs two packets at the least, its SYN and the answer to it.
     """
     out = sum(one.failed for one in place.closures)
-    begun = max(1, place.fresh.begun - out)
-    failed = min(max(0, place.fresh.failed - out), begun)
-    return 1.0 - math.sqrt(1.0 - upper_bound(failed, begun, doubt))
+    started = max(1, place.fresh.started - out)
+    failed = min(max(0, place.fresh.failed - out), started)
+    return 1.0 - math.sqrt(1.0 - upper_bound(failed, started, doubt))
 
 
 def _likely(lost: int, sent: int, row: int) -> bool:
@@ -245,14 +245,14 @@ def _joined(outages: Iterable[LossRun]) -> list[Incident]:
 
 
 def _same(one: LossRun, other: LossRun) -> bool:
-    common = min(one.end, other.end) - max(one.begin, other.begin)
+    common = min(one.end, other.end) - max(one.start, other.start)
     return common >= HALF * max(one.seconds, other.seconds)
 
 
 def _incident(where: str, *outages: LossRun) -> Incident:
     return Incident(
         where,
-        min(one.begin for one in outages),
+        min(one.start for one in outages),
         max(one.end for one in outages),
         outages,
         ended=all(one.ended for one in outages),
@@ -281,7 +281,7 @@ def _by_connections(
             incidents.append(
                 Incident(
                     UNKNOWN,
-                    closure.begin,
+                    closure.start,
                     closure.end,
                     closure=closure,
                     pause=pause,
@@ -295,7 +295,7 @@ def _meet(
     one: Incident | ConnectFailureRun | ServerRestart,
     other: LossRun | ConnectFailureRun | ConnectionStall | ServerRestart,
 ) -> bool:
-    return other.begin < one.end + NEAR and other.end > one.begin - NEAR
+    return other.start < one.end + NEAR and other.end > one.start - NEAR
 
 
 def _apart(
@@ -306,7 +306,7 @@ def _apart(
 
 
 def _longest(some: Iterable[Span]) -> Span | None:
-    return max(some, key=lambda one: one.end - one.begin, default=None)
+    return max(some, key=lambda one: one.end - one.start, default=None)
 
 
 def _parted(

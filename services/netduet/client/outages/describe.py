@@ -37,7 +37,7 @@ def seconds(value: float) -> str:
 
 def at(place: Observations, instant: float) -> str:
     """Return when something happened: for how long we had watched, and the time of day."""
-    told = f"{max(0.0, instant - place.begin):.1f} s into the check"
+    told = f"{max(0.0, instant - place.start):.1f} s into the check"
     if place.clock is None:
         return told
     day = datetime.fromtimestamp(instant + place.clock, UTC)
@@ -53,15 +53,15 @@ def incident(place: Observations, one: Incident) -> str:
     long = f"for {seconds(one.seconds)} (±{seconds(off)})"
     if not one.ended:
         long = f"for {seconds(one.seconds)}, until the check ended"
-    return f"{place.address}: {way} {long}, {at(place, one.begin)}"
+    return f"{place.address}: {way} {long}, {at(place, one.start)}"
 
 
 def _by_connections(place: Observations, one: Incident) -> str:
     if one.closure is None:  # the caller's incidents have one or the other
-        return f"{place.address}: out, {at(place, one.begin)}"
+        return f"{place.address}: out, {at(place, one.start)}"
     return (
         f"{place.address}: neither new connections nor the old one worked "
-        f"for {bounds(one.closure)}, {at(place, one.begin)}; datagrams, "
+        f"for {bounds(one.closure)}, {at(place, one.start)}; datagrams, "
         "which would tell the direction, do not pass here"
     )
 
@@ -69,15 +69,15 @@ def _by_connections(place: Observations, one: Incident) -> str:
 def bounds(one: ConnectFailureRun) -> str:
     """Return how long new connections did not work: from and to."""
     if not one.ended:
-        return f"at least {seconds(one.last - one.begin)}, until the check ended"
-    return f"{seconds(one.last - one.begin)} to {seconds(one.end - one.before)}"
+        return f"at least {seconds(one.last - one.start)}, until the check ended"
+    return f"{seconds(one.last - one.start)} to {seconds(one.end - one.before)}"
 
 
 def restarted(place: Observations, one: ServerRestart) -> str:
     """Say that another start of the server answers, and for how long none did."""
     return (
         f"{place.address}: another start of the server answers since "
-        f"{at(place, one.end)}; {seconds(one.end - one.begin)} "
+        f"{at(place, one.end)}; {seconds(one.end - one.start)} "
         "passed from the last datagram of the one before to the first of this one"
     )
 

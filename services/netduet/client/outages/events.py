@@ -16,12 +16,12 @@ class LossRun:
     sent until the first one that arrived again was sent. ``slipped`` is for how long of
     that the sender itself did not run, ``deaf`` the receiver; ``dropped`` are datagrams,
     of whoever, that the receiver's own socket had no room for meanwhile; ``ended`` False:
-    it was still out when the measurement ended. ``precision`` is how far off begin and
+    it was still out when the measurement ended. ``precision`` is how far off start and
     end may be.
     """
 
     where: str
-    begin: float
+    start: float
     end: float
     lost: int
     slipped: float = 0.0
@@ -33,7 +33,7 @@ class LossRun:
     @property
     def seconds(self) -> float:
         """How long it lasted."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ServerRestart:
     went on running; ``said`` is the server's word for the end of the old one.
     """
 
-    begin: float
+    start: float
     end: float
     boots: tuple[str, str]
     said: str = ""
@@ -54,13 +54,13 @@ class ServerRestart:
 class ConnectFailureRun:
     """So many fresh connections begun one behind the other did not work at once.
 
-    ``begin`` and ``end`` are when the first of them was begun, and the first behind
+    ``start`` and ``end`` are when the first of them was begun, and the first behind
     them that worked; ``last`` when the last of them was. ``before`` is when the last
     one before them was begun. ``turned_away``: one of them was refused, had
     no route, or was answered by something else, which no loss does.
     """
 
-    begin: float
+    start: float
     end: float
     before: float
     last: float
@@ -72,7 +72,7 @@ class ConnectFailureRun:
     @property
     def seconds(self) -> float:
         """How long it lasted."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class ConnectionStall:
     that this end did not run.
     """
 
-    begin: float
+    start: float
     end: float
     broken: str = ""
     ended: bool = True
@@ -92,7 +92,7 @@ class ConnectionStall:
     @property
     def seconds(self) -> float:
         """How long it lasted."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 Event = LossRun | ServerRestart | ConnectFailureRun | ConnectionStall
@@ -100,6 +100,6 @@ Tell = Callable[[Event], None]
 Met = Callable[[Welcome], None]
 
 
-def covered(spans: Iterable[tuple[float, float]], begin: float, end: float) -> float:
+def covered(spans: Iterable[tuple[float, float]], start: float, end: float) -> float:
     """Return how many seconds of a time the spans cover."""
-    return sum(max(0.0, min(end, upto) - max(begin, at)) for at, upto in spans)
+    return sum(max(0.0, min(end, upto) - max(start, at)) for at, upto in spans)

@@ -92,14 +92,14 @@ class StallDetector:
 
     def end(self, at: float, broken: str = "") -> None:
         """End the connection: by a breach of it, or because the time is up."""
-        begin = self._sent[0] if self._sent else at
-        late = at - begin > SLOW + self.quickest
+        start = self._sent[0] if self._sent else at
+        late = at - start > SLOW + self.quickest
         pause = self._pause
-        if pause is not None and late and begin <= pause.end:
-            begin, self._pause = pause.begin, None
+        if pause is not None and late and start <= pause.end:
+            start, self._pause = pause.start, None
         self._tell_pause()
         if broken or late:
-            self._tell(ConnectionStall(begin, at, broken, ended=bool(broken)))
+            self._tell(ConnectionStall(start, at, broken, ended=bool(broken)))
         self._sent.clear()
 
     def _tell_pause(self) -> None:

@@ -84,9 +84,9 @@ class _Hole:
     after: float
     arrived: float
 
-    def span(self, begin: int, end: int, period: float) -> tuple[float, float]:
+    def span(self, start: int, end: int, period: float) -> tuple[float, float]:
         """Return when two of its numbers were sent: at the earliest, at the latest."""
-        since = self.before + (begin - self.gap[0] + 1) * period
+        since = self.before + (start - self.gap[0] + 1) * period
         return since, self.after - (self.gap[1] - end) * period
 
 
@@ -210,17 +210,17 @@ class LossTracker:
             # Down is out for certain; what of ours arrives since then nobody can tell.
             lost = int((now - heard) / self.period)
             return LossRun(UNKNOWN, heard, now, lost, ended=False)
-        unheard, begin = self._unheard(), self._edges.get(self._known)
+        unheard, start = self._unheard(), self._edges.get(self._known)
         if unheard < ROW or now - heard > max(LEAST, 3 * self.period):
             return None  # few lacking, or soon silent too
-        begin = begin or self._time(self._known)
-        if now - begin < LEAST:
+        start = start or self._time(self._known)
+        if now - start < LEAST:
             return None
-        slipped = max(0.0, now - begin - (unheard + 1) * self.period)
-        deaf = covered(self._stalls, begin, now)
-        dropped = self._drops_up.between(begin, now + SETTLE)
+        slipped = max(0.0, now - start - (unheard + 1) * self.period)
+        deaf = covered(self._stalls, start, now)
+        dropped = self._drops_up.between(start, now + SETTLE)
         return LossRun(
-            FORTH, begin, now, unheard, slipped, deaf, ended=False, dropped=dropped
+            FORTH, start, now, unheard, slipped, deaf, ended=False, dropped=dropped
         )
 
     # Both
@@ -230,9 +230,9 @@ class LossTracker:
         self._runs.append(told.run)
         if self._told is not None:
             self._settle_down(float("inf"))
-            begin = self.latest if self.latest is not None else at
+            start = self.latest if self.latest is not None else at
             boots = (self._told_boot, self._boot)
-            self._out.append(ServerRestart(begin, at, boots, self._said))
+            self._out.append(ServerRestart(start, at, boots, self._said))
             self._count_down()
         self._said, self._told_boot = "", self._boot
         self._arrived, self._offset = SequenceGaps(_KEPT, 0), ClockOffset()
@@ -252,13 +252,13 @@ class LossTracker:
         floor = max(told.since, self._settled)
         if told.next < floor:
             return
-        kept = [(begin, min(end, floor)) for begin, end in self._gaps if begin < floor]
+        kept = [(start, min(end, floor)) for start, end in self._gaps if start < floor]
         self.up.untold += max(0, told.since - max(self._known, self._settled))
         self._gaps = kept
         known = self._known
-        for begin, end in told.gaps:
+        for since, end in told.gaps:
             if end > floor:
-                self._lack((max(begin, floor), end))
+                self._lack((max(since, floor), end))
         self._known = max(known, told.next)
         self.up.duplicated = self._before_up[0] + told.duplicated
         self.up.late = self._before_up[1] + told.late
@@ -266,39 +266,39 @@ class LossTracker:
     def _lack(self, gap: Gap) -> None:
         """Note a gap; of a long one, when it began is kept apart from the ring."""
         self._gaps.append(gap)
-        begin, end = gap
-        if end - begin >= ROW and begin not in self._edges:
-            self._edges[begin] = self._time(begin)
+        start, end = gap
+        if end - start >= ROW and start not in self._edges:
+            self._edges[start] = self._time(start)
 
     def _settle_up(self, now: float) -> None:
         """Count the gaps whose ends were sent long enough ago."""
         certain = self._known
         while self._gaps and self._gaps[0][1] < certain:
-            begin, end = self._gaps[0]
+            start, end = self._gaps[0]
             after = self._time(end)
             if after + SETTLE > now:
                 break
             del self._gaps[0]
             self._settled = end
-            self.up.lost += end - begin
-            since = self._edges.get(begin) or self._time(begin)
-            if end - begin >= ROW and after - since >= LEAST:
-                slipped = max(0.0, after - since - (end - begin) * self.period)
+            self.up.lost += end - start
+            since = self._edges.get(start) or self._time(start)
+            if end - start >= ROW and after - since >= LEAST:
+                slipped = max(0.0, after - since - (end - start) * self.period)
                 deaf = covered(self._stalls, since, after)
                 self._out.append(
                     LossRun(
                         FORTH,
                         since,
                         after,
-                        end - begin,
+                        end - start,
                         slipped,
                         deaf,
                         precision=self.period,
                         dropped=self._drops_up.between(since, after + SETTLE),
                     )
                 )
-        for begin in [one for one in self._edges if one < self._settled]:
-            del self._edges[begin]
+        for start in [one for one in self._edges if one < self._settled]:
+            del self._edges[start]
 
     def _time(self, number: int) -> float:
         """Return when a number left; for one too long ago, when the oldest known did."""
@@ -339,22 +339,22 @@ class LossTracker:
         """Count what of the holes is still missing, once they are old enough."""
         while self._holes and self._holes[0].arrived + SETTLE <= now:
             hole = self._holes.popleft()
-            for begin, end in self._arrived.forget(hole.gap[1]):
-                self.down.lost += end - begin
-                self._take_hole(hole, begin, end)
+            for start, end in self._arrived.forget(hole.gap[1]):
+                self.down.lost += end - start
+                self._take_hole(hole, start, end)
 
-    def _take_hole(self, hole: _Hole, begin: int, end: int) -> None:
-        since, after = hole.span(begin, end, self.period)
-        if end - begin < ROW or after - since < LEAST:
+    def _take_hole(self, hole: _Hole, start: int, end: int) -> None:
+        since, after = hole.span(start, end, self.period)
+        if end - start < ROW or after - since < LEAST:
             return
-        slipped = max(0.0, after - since - (end - begin) * self.period)
+        slipped = max(0.0, after - since - (end - start) * self.period)
         offset = self._offset.value
         self._out.append(
             LossRun(
                 BACK,
                 since + offset,
                 after + offset,
-                end - begin,
+                end - start,
                 slipped,
                 precision=self.period,
                 dropped=self._drops_down.between(

@@ -52,12 +52,12 @@ class DatagramObservations:
 class NewConnections:
     """The fresh connections, one each ``period`` seconds.
 
-    ``begun`` are those that prove something; ``void`` ones failed by this end itself,
+    ``started`` are those that prove something; ``void`` ones failed by this end itself,
     for ``longest_void`` seconds one behind the other.
     """
 
     period: float = 0.1
-    begun: int = 0
+    started: int = 0
     failed: int = 0
     void: int = 0
     skipped: int = 0
@@ -89,7 +89,7 @@ class Observations:
     """
 
     address: Address
-    begin: float
+    start: float
     end: float
     datagrams: DatagramObservations = field(default_factory=DatagramObservations)
     fresh: NewConnections = field(default_factory=NewConnections)
@@ -103,7 +103,7 @@ class Observations:
     @property
     def seconds(self) -> float:
         """How long it was watched."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)

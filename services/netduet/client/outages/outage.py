@@ -51,7 +51,7 @@ class Outage:
 
     failure: str
     where: str
-    begin: float
+    start: float
     end: float
     description: str
     evidence: Evidence = ()
@@ -61,7 +61,7 @@ class Outage:
     @property
     def seconds(self) -> float:
         """How long it lasted, or lasts by now."""
-        return self.end - self.begin
+        return self.end - self.start
 
     @property
     def direction(self) -> str:

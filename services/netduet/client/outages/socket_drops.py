@@ -28,8 +28,8 @@ class SocketDrops:
         """Begin with another counter; what the one before told stays."""
         self._last = None
 
-    def between(self, begin: float, end: float) -> int:
+    def between(self, start: float, end: float) -> int:
         """Return how many there may have been in a time: in all readings that touch it."""
         return sum(
-            count for since, upto, count in self._spans if upto > begin and since < end
+            count for since, upto, count in self._spans if upto > start and since < end
         )

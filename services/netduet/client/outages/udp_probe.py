@@ -98,13 +98,13 @@ class UdpProbe:
         """Stream for so long, or until told to stop; then end the server's stream."""
         now = time.monotonic()
         until = now + seconds
-        self.begin(now)
+        self.start(now)
         while (now := time.monotonic()) < until and not stop.is_set():
             due = self.turn(now)
             self._take(min(due, until) - time.monotonic())
         self._rest(stop)
 
-    def begin(self, at: float) -> None:
+    def start(self, at: float) -> None:
         """Say when the first datagram is due (a monotonic second)."""
         self._due = self._settled = at
 
@@ -173,10 +173,10 @@ class UdpProbe:
             self.error = self._ask(0) or self.error
 
     def _withhold(self, now: float) -> None:
-        spans, begin = self._withheld, now
+        spans, start = self._withheld, now
         if spans and now - spans[-1][1] <= self._period:
-            begin, _ = spans.pop()
-        spans.append((begin, now + self._period))
+            start, _ = spans.pop()
+        spans.append((start, now + self._period))
 
     def _ask(self, number: int, flags: StreamFlag = udp_stream.PLAIN) -> str:
         period = round(self._period * 1000)
@@ -221,14 +221,14 @@ class UdpProbe:
     def _rest(self, stop: threading.Event) -> None:
         """Wait for what is still under way, then end the stream; tell what is left."""
         picture = self.picture
-        begin = time.monotonic()
+        start = time.monotonic()
         quiet = _QUIET + 2 * self.round_trip
 
         def waiting(now: float) -> bool:
             if picture.known >= picture.up.sent or picture.latest is None:
                 return False
             silent = now - picture.latest > quiet
-            return now < begin + (_LONGEST + quiet if silent else quiet)
+            return now < start + (_LONGEST + quiet if silent else quiet)
 
         while waiting(now := time.monotonic()) and not stop.is_set():
             self._take(self._period)

@@ -111,11 +111,11 @@ class UdpScheduler:
             if wait is None:
                 self._end(streaming, sock)
                 continue
-            begin = time.monotonic() + wait
-            streaming.begin(begin)
+            start = time.monotonic() + wait
+            streaming.start(start)
             self._flows[sock.fileno()] = streaming, sock
             self._poll.register(sock.fileno(), select.EPOLLIN)
-            heapq.heappush(self._due, (begin, next(self._numbers), streaming))
+            heapq.heappush(self._due, (start, next(self._numbers), streaming))
 
     def _end(self, streaming: UdpProbe, sock: UdpSocket) -> None:
         if self._flows.pop(sock.fileno(), None) is None:

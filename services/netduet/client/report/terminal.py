@@ -66,7 +66,7 @@ class Progress:
                 await asyncio.sleep(_PROGRESS)
                 now = time.monotonic()
                 told = ", ".join(
-                    f"{name} {now - begin:.0f} s" for name, begin in running().items()
+                    f"{name} {now - start:.0f} s" for name, start in running().items()
                 )
                 if told:
                     width = os.get_terminal_size(sys.stdout.fileno()).columns

@@ -41,7 +41,7 @@ class Side(StrEnum):
 class Window:
     """A deadline that was missed: monotonic seconds from its begin to its end."""
 
-    begin: float
+    start: float
     end: float
 
 
@@ -183,7 +183,7 @@ def weigh_starvation(
     missed = finding.missed_deadline
     if missed is None or finding.outcome is not Outcome.FAIL:
         return finding
-    length = missed.end - missed.begin
+    length = missed.end - missed.start
     starved = _starved(missed, stalled)
     if starved:
         said = f"{starved}: its own starvation may be all there is"
@@ -199,8 +199,8 @@ def weigh_starvation(
 
 def _starved(window: Window, stalled: Callable[[float, float], float]) -> str:
     """Return for how long this client did not run, where that was too long, else ""."""
-    length = window.end - window.begin
-    lost = stalled(window.begin, window.end)
+    length = window.end - window.start
+    lost = stalled(window.start, window.end)
     if length <= 0 or lost < STARVED * length:
         return ""
     return (

@@ -39,7 +39,7 @@ class OutageTotals:
 
     def beyond(self, trouble: Outage) -> float:
         """Return its seconds that no earlier one covers."""
-        return max(0.0, trouble.end - max(trouble.begin, self._until))
+        return max(0.0, trouble.end - max(trouble.start, self._until))
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class PeerAvailability:
         down = self.sum.seconds
         one = self.standing
         if one is not None and one.failure in DOWN:
-            down += self.sum.beyond(Outage("", "", one.begin, now, ""))
+            down += self.sum.beyond(Outage("", "", one.start, now, ""))
         return min(down, self.seconds(now))
 
 
@@ -119,9 +119,9 @@ class Summary:
 class AvailabilityTracker:
     """Keeps count of all peers, in bounded memory."""
 
-    def __init__(self, begin: float, history: int) -> None:
+    def __init__(self, start: float, history: int) -> None:
         """Say since when, and how many outages and peers that left are remembered."""
-        self.begin = begin
+        self.start = start
         self.peers: dict[str, PeerAvailability] = {}
         self.sum = OutageTotals()
         self.findings: Counter[str] = Counter()
@@ -163,7 +163,7 @@ class AvailabilityTracker:
         proven = [one for one in self.history if one.trouble.proven]
         present = self.peers.values()
         return Summary(
-            now - self.begin,
+            now - self.start,
             self.seen,
             self._gone_watched + sum(one.seconds(now) for one in present),
             self._gone_down + sum(one.down(now) for one in present),

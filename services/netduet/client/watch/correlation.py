@@ -18,7 +18,7 @@ class CommonCause:
 
     node: str
     peers: int
-    begin: float
+    start: float
 
 
 def common_cause(
@@ -31,30 +31,30 @@ def common_cause(
     ``whole`` is the monotonic second from which on the history has all that was.
     """
     for group in _together(history):
-        begin = min(one.trouble.begin for one in group)
+        start = min(one.trouble.start for one in group)
         end = max(one.trouble.end for one in group)
         nodes = {"" if one.who is None else one.who.node for one in group}
         peers = len({one.peer for one in group})
-        certain = begin > whole and all(one.trouble.proven for one in group)
+        certain = start > whole and all(one.trouble.proven for one in group)
         if certain and _everybody(group, rows):
-            yield CommonCause("", peers, begin)
+            yield CommonCause("", peers, start)
         elif certain and peers > 1 and len(nodes) == 1 and "" not in nodes:
             [node] = nodes
-            if any(_elsewhere(row, node, begin, end) for row in rows):
-                yield CommonCause(node, peers, begin)
+            if any(_elsewhere(row, node, start, end) for row in rows):
+                yield CommonCause(node, peers, start)
 
 
 def _everybody(group: Sequence[OutageRecord], rows: Sequence[PeerAvailability]) -> bool:
     """Tell whether all that were watched could not be reached at one time."""
     out = {one.peer: one.trouble for one in group}
-    begin = max(one.begin for one in out.values())
+    start = max(one.start for one in out.values())
     end = min(one.end for one in out.values())
     hosts = (peer.rpartition(":")[0] for peer in out)
-    if begin >= end or not cut_off(hosts, out.values()):
+    if start >= end or not cut_off(hosts, out.values()):
         return False
-    watched = (one for one in rows if one.since <= begin)
+    watched = (one for one in rows if one.since <= start)
     return all(
-        one.peer in out for one in watched if one.until is None or one.until > begin
+        one.peer in out for one in watched if one.until is None or one.until > start
     )
 
 
@@ -62,8 +62,8 @@ def _together(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]]:
     """Yield what overlaps, each group once."""
     group: list[OutageRecord] = []
     end = float("-inf")
-    for one in sorted(history, key=lambda one: one.trouble.begin):
-        if group and one.trouble.begin >= end:
+    for one in sorted(history, key=lambda one: one.trouble.start):
+        if group and one.trouble.start >= end:
             yield group
             group = []
         group.append(one)
@@ -72,8 +72,8 @@ def _together(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]]:
         yield group
 
 
-def _elsewhere(row: PeerAvailability, node: str, begin: float, end: float) -> bool:
+def _elsewhere(row: PeerAvailability, node: str, start: float, end: float) -> bool:
     """Tell whether a peer was watched all that time, and is on another node."""
     if row.who is None or row.who.node in {"", node}:
         return False
-    return row.who_since <= begin and (row.until is None or row.until >= end)
+    return row.who_since <= start and (row.until is None or row.until >= end)

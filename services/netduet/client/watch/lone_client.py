@@ -31,7 +31,7 @@ def all_peers_out(standing: Collection[tuple[Address, Outage | None]]) -> float 
     hosts = (address.host for address, _ in standing)
     if len(troubles) < len(standing) or not cut_off(hosts, troubles):
         return None
-    return max(one.begin for one in troubles)
+    return max(one.start for one in troubles)
 
 
 def cut_off(hosts: Iterable[str], troubles: Iterable[Outage]) -> bool:

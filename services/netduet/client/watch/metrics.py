@@ -167,7 +167,7 @@ class WatchMetrics(Collector):
         for peer in self._watching.peers.values():
             closures = peer.fresh.closures
             for result, value in (
-                ("worked", closures.begun - closures.failed),
+                ("worked", closures.started - closures.failed),
                 ("failed", closures.failed),
                 ("void", closures.void),
             ):

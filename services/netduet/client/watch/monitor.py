@@ -133,7 +133,7 @@ class Monitor:
             counted.away = self._stalls.total - self._stalled_before[address]
         standing = [peer.episodes.standing for peer in self.peers.values()]
         now = time.monotonic()
-        if any(one is not None and now - one.begin < _SOON for one in standing):
+        if any(one is not None and now - one.start < _SOON for one in standing):
             self._trouble.set()
         else:
             self._trouble.clear()
@@ -142,10 +142,10 @@ class Monitor:
     def _look_at_all(self) -> None:
         """Say, once, when no peer can be reached any more."""
         met = [one for one in self.peers.values() if one.known.met]
-        begin = all_peers_out([(one.address, one.episodes.standing) for one in met])
-        if begin is not None and not self._alone:
-            self._telling.alone(len(met), begin)
-        self._alone = begin is not None
+        start = all_peers_out([(one.address, one.episodes.standing) for one in met])
+        if start is not None and not self._alone:
+            self._telling.alone(len(met), start)
+        self._alone = start is not None
 
     def _tell(self, told: list[tuple[Peer, OutageNotice]]) -> None:
         for peer, one in told:
@@ -169,7 +169,7 @@ class Monitor:
         self, peer: Peer, now: float, *, left: bool
     ) -> list[tuple[Peer, OutageNotice]]:
         standing = peer.episodes.standing
-        away = self._stalls.stalled(standing.begin, now) if standing else 0.0
+        away = self._stalls.stalled(standing.start, now) if standing else 0.0
         over = peer.episodes.finish(now, left=left, away=away)
         return [(peer, one) for one in over]
 
@@ -179,7 +179,7 @@ class Monitor:
         context = self._context
         while True:
             whom = self.whom
-            begin = time.monotonic()
+            start = time.monotonic()
             changed = await whom.look_up(context.family, context.timeouts.resolve)
             for one in changed:
                 self._telling.lookup(one)
@@ -190,7 +190,7 @@ class Monitor:
             for address, target in whom.chosen.items():
                 if address not in self.peers:
                     self._add(address, target)
-            await self._until_next(begin + self._paces.names)
+            await self._until_next(start + self._paces.names)
 
     async def _until_next(self, due: float) -> None:
         """Wait for the next look-up; while a peer is out, only for a moment.

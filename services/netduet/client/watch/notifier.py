@@ -100,7 +100,7 @@ class Notifier:
             "netduet.outage": one.number,
             "error.type": trouble.failure,
             "netduet.direction": trouble.direction,
-            "netduet.begin": _rfc3339(trouble.begin + epoch),
+            "netduet.begin": _rfc3339(trouble.start + epoch),
             "netduet.diagnosis": trouble.description,
         }
         if isinstance(one, OutageStarted):
@@ -120,10 +120,10 @@ class Notifier:
         }
         self._log.info("outage.ended", **fields)
 
-    def alone(self, peers: int, begin: float) -> None:
+    def alone(self, peers: int, start: float) -> None:
         """Say that no peer can be reached, since a monotonic second."""
         epoch = time.time() - time.monotonic()
-        self._say("FAIL", "ALL", text.alone(peers, begin + epoch))
+        self._say("FAIL", "ALL", text.alone(peers, start + epoch))
         self._log.log(self._bad, "watch.alone", **{"netduet.peers": peers})
 
     def found(self, peer: Peer, one: Finding) -> None:

@@ -64,7 +64,7 @@ class ProbeTotals:
 
     up: LossCounts
     down: LossCounts
-    begun: int = 0
+    started: int = 0
     failed: int = 0
     asked: int = 0
     answered: int = 0
@@ -75,7 +75,7 @@ class ProbeTotals:
     @property
     def worked(self) -> int:
         """How many fresh connections worked."""
-        return self.begun - self.failed
+        return self.started - self.failed
 
 
 class OutageTracker:
@@ -136,10 +136,10 @@ class OutageTracker:
                 self._out.append((now, event))
         signs = self._settled(signs)
         told: list[OutageNotice] = []
-        begin = signs.begin
-        if begin is not None and self._clear:
-            told += self._part(begin - APART, now, totals)
-        self._clear = begin is None
+        start = signs.start
+        if start is not None and self._clear:
+            told += self._part(start - APART, now, totals)
+        self._clear = start is None
         self._mute = self._mute or signs.stream is not None
         if signs.stream is None:
             self._silent = None
@@ -147,7 +147,7 @@ class OutageTracker:
             self._silent, self._answered = totals.worked, 0
         else:
             self._answered = totals.worked - self._silent
-        if signs.begin is not None:
+        if signs.start is not None:
             self._stirred = now
             told += self._announce(signs, now)
         elif signs.gone and self._batch:
@@ -163,7 +163,7 @@ class OutageTracker:
         """End the episode that was over by then, if one was, as another has begun."""
         earlier = [one for one in self._batch if one.end <= at]
         later = [one for one in self._batch if one.end > at]
-        if not earlier or any(one.begin <= at for one in later):
+        if not earlier or any(one.start <= at for one in later):
             return []
         self._batch = earlier
         told = self._close(now, totals)
@@ -187,7 +187,7 @@ class OutageTracker:
             return []
         over = replace(standing, end=now)
         if left:
-            over = conclusions.left(standing.begin, now, standing)
+            over = conclusions.left(standing.start, now, standing)
         if away >= classify.QUARTER * over.seconds:
             over = replace(over, proven=False)
         return [OutageEnded(self._number, over)]
@@ -202,12 +202,12 @@ class OutageTracker:
             self.standing = trouble
             self._said = [trouble.description]
             return [OutageStarted(self._number, trouble)]
-        begin = min(standing.begin, trouble.begin)
+        start = min(standing.start, trouble.start)
         told = {standing.failure, "stream.outage", "watch.refused", classify.DATAGRAMS}
         least = {"stream.old_connections", classify.DATAGRAMS}
         latest = trouble.failure in told or standing.failure in least
         self.standing = one = replace(
-            trouble if latest else standing, begin=begin, end=now, proven=signs.proven
+            trouble if latest else standing, start=start, end=now, proven=signs.proven
         )
         due = sum(one.seconds >= later for later in LATER)
         # What is over shows for a moment as what it is not.
@@ -228,13 +228,13 @@ class OutageTracker:
         if pause is None or signs.stream is not None or signs.closure is not None:
             return signs
         outages: list[LossRun | Outage] = [*_only(self._batch, LossRun), *self._over]
-        if not any(self._near(pause.begin, one) for one in outages):
+        if not any(self._near(pause.start, one) for one in outages):
             return signs
         self._late = pause
         return replace(signs, pause=None)
 
     def _near(self, at: float, one: LossRun | Outage) -> bool:
-        return one.begin - self._fresh <= at <= one.end + self._fresh
+        return one.start - self._fresh <= at <= one.end + self._fresh
 
     def _close(self, now: float, totals: ProbeTotals) -> list[OutageNotice]:
         place = self._place(now, totals)
@@ -248,7 +248,7 @@ class OutageTracker:
             first = conclusions.answers_at_last(
                 standing, _only(self._batch, ConnectFailureRun)
             )
-            found = [first, *(one for one in found if one.begin >= first.end)]
+            found = [first, *(one for one in found if one.start >= first.end)]
         elif not found and standing is not None:
             end = max((one.end for one in self._batch), default=standing.end)
             end = max(end, standing.end)
@@ -256,16 +256,16 @@ class OutageTracker:
         elif self._mute and standing is not None:
             found = self._still(standing, found, totals)
         found = [
-            conclusions.stuck(one) if one.begin < self._afresh <= one.end else one
+            conclusions.stuck(one) if one.start < self._afresh <= one.end else one
             for one in found
         ]
         self._batch, self.standing, self._mute = [], None, False
         self._over.extend(found)
-        found.sort(key=lambda one: one.begin)
+        found.sort(key=lambda one: one.start)
         if standing is None:
             return [OutageEnded(0, one) for one in found]
-        begin = standing.begin
-        told = min(found, key=lambda one: abs(one.begin - begin))
+        start = standing.start
+        told = min(found, key=lambda one: abs(one.start - start))
         return [OutageEnded(number if one is told else 0, one) for one in found]
 
     def _unfounded(self, standing: Outage, end: float, totals: ProbeTotals) -> Outage:
@@ -280,8 +280,8 @@ class OutageTracker:
         silent = standing.failure in silences
         if outages or (others and not silent):
             return conclusions.by_chance(standing, end, outages, others)
-        begin, answered = standing.begin, self._answered
-        return conclusions.nothing_lost(begin, end, totals.stalls, answered)
+        start, answered = standing.start, self._answered
+        return conclusions.nothing_lost(start, end, totals.stalls, answered)
 
     def _still(
         self, standing: Outage, found: list[Outage], totals: ProbeTotals
@@ -289,14 +289,14 @@ class OutageTracker:
         """Return what was found, unless its server was silent all the while: then that."""
         if any(isinstance(one, LossRun | ServerRestart) for one in self._batch):
             return found
-        begin, end = standing.begin, max(one.end for one in found)
-        still = conclusions.nothing_lost(begin, end, totals.stalls, self._answered)
+        start, end = standing.start, max(one.end for one in found)
+        still = conclusions.nothing_lost(start, end, totals.stalls, self._answered)
         return [still] if still.proven else found
 
     def _known(self, one: Outage) -> bool:
         """Tell whether it is what an outage that was told of did to the old connection."""
         return one.failure == "stream.old_connections" and any(
-            self._near(one.begin, earlier) for earlier in self._over
+            self._near(one.start, earlier) for earlier in self._over
         )
 
     def _turn(self, now: float, totals: ProbeTotals) -> None:
@@ -321,7 +321,7 @@ class OutageTracker:
         failed = sum(one.failed for one in out if isinstance(one, ConnectFailureRun))
         return Observations(
             self._address,
-            min((one.begin for one in self._batch), default=now),
+            min((one.start for one in self._batch), default=now),
             now,
             DatagramObservations(
                 self._period,
@@ -333,7 +333,7 @@ class OutageTracker:
             ),
             NewConnections(
                 self._fresh,
-                totals.begun - base.begun,
+                totals.started - base.started,
                 max(0, totals.failed - base.failed - failed),
             ),
             LongLivedConnection(

@@ -153,7 +153,7 @@ class Peer:
         self._told_held = float("-inf")
         self._worked_at: float | None = None
         self._tried = float("-inf")
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self._unsaid = True
         self._unmade = ""
         self._trial: asyncio.Task[bool] | None = None
@@ -183,7 +183,7 @@ class Peer:
         totals = self.totals()  # before the events, which it has counted already
         events = [self._events.popleft() for _ in range(len(self._events))]
         signs = self._signs(now)
-        if events or signs.begin is not None:
+        if events or signs.start is not None:
             self.troubled = now
             if self.lapsed and not self._ours(signs, events):
                 self.gone = True
@@ -203,7 +203,7 @@ class Peer:
     def totals(self) -> ProbeTotals:
         """Return all that was counted."""
         closures, pauses = self.fresh.closures, self.old.pauses
-        counted = closures.begun, closures.failed, pauses.asked, pauses.answered
+        counted = closures.started, closures.failed, pauses.asked, pauses.answered
         if self.streaming is None:
             return ProbeTotals(LossCounts(), LossCounts(), *counted)
         one = self.streaming
@@ -213,11 +213,11 @@ class Peer:
     def silence(self, now: float) -> str:
         """Return, once, why its datagrams can tell nothing; "" where they can."""
         one = self.streaming
-        if not self._unsaid or now - self._begun < _SILENCE:
+        if not self._unsaid or now - self._started < _SILENCE:
             return ""
         if one is not None and one.picture.latest is not None:
             return ""
-        worked = self.fresh.closures.begun > self.fresh.closures.failed
+        worked = self.fresh.closures.started > self.fresh.closures.failed
         if not worked:
             return ""  # nothing answers there at all
         self._unsaid = False
@@ -238,13 +238,13 @@ class Peer:
             or (
                 stream is None
                 and closures.standing is None
-                and closures.worked < pause.begin
+                and closures.worked < pause.start
             )
         ):
             pause = None  # too short; or who knows whether new ones work
         passed = one is not None and one.picture.latest is not None
         closures.least = LEAST if passed else TOGETHER
-        seen = passed or self.known.met or closures.begun > closures.failed
+        seen = passed or self.known.met or closures.started > closures.failed
         gone = self.old.broken and not passed
         worked = self._worked(stream, now)
         withheld, held = "", self._held(now)
@@ -253,15 +253,15 @@ class Peer:
         signs = ProbeState(
             stream, closures.standing, pause, closures.why, seen, gone, withheld, worked
         )
-        begin = signs.begin
-        if begin is None:
+        start = signs.start
+        if start is None:
             return signs
         if self.episodes.standing is None and not signs.proven:
             return replace(signs, stream=None)  # told when it is over, as what it is
         stalls = () if one is None else one.picture.stalls
-        theirs = covered(stalls, begin, now)
-        ours = self._means.stalls.stalled(begin, now)
-        return without_starvation(signs, ours, theirs, max(now - begin, LOOK))
+        theirs = covered(stalls, start, now)
+        ours = self._means.stalls.stalled(start, now)
+        return without_starvation(signs, ours, theirs, max(now - start, LOOK))
 
     def _held(self, now: float) -> LossRun | None:
         """Return the outage that this end itself is, when its kernel sends nothing.
@@ -273,9 +273,9 @@ class Peer:
             return None
         spans = [it for it in one.withheld if it[0] > self._told_held]
         outages = [
-            LossRun(FORTH, begin, end, round((end - begin) / period), precision=period)
-            for begin, end in spans
-            if end - begin >= ROW * period
+            LossRun(FORTH, start, end, round((end - start) / period), precision=period)
+            for start, end in spans
+            if end - start >= ROW * period
         ]
         if not outages:
             return None
@@ -283,7 +283,7 @@ class Peer:
         if last.end < now - LOOK:
             over.append(last)
         for it in over:
-            self._told_held = it.begin
+            self._told_held = it.start
             self._events.append(it)
         return None if last in over else replace(last, end=now, ended=False)
 
@@ -295,15 +295,15 @@ class Peer:
         closures = self.fresh.closures
         if stream is None or closures.why:
             self._worked_at = None
-        elif self._worked_at is None and closures.worked > stream.begin:
+        elif self._worked_at is None and closures.worked > stream.start:
             self._worked_at = now
         return self._worked_at is not None and now - self._worked_at >= _SURE
 
     def _ours(self, signs: ProbeState, events: list[Event]) -> bool:
         """Tell whether it may all come from this end, which did not run meanwhile."""
         stalled = self._means.stalls.stalled
-        return signs.begin is None and all(
-            stalled(one.begin, one.end) >= QUARTER * (one.end - one.begin)
+        return signs.start is None and all(
+            stalled(one.start, one.end) >= QUARTER * (one.end - one.start)
             for one in events
         )
 
@@ -314,7 +314,7 @@ class Peer:
         long as the flow goes on.
         """
         one, period = signs.stream, self._means.period
-        if one is None or signs.why or now - one.begin < STUCK * period:
+        if one is None or signs.why or now - one.start < STUCK * period:
             return
         trial = self._trial
         if trial is None:
@@ -353,6 +353,6 @@ class Peer:
 
     def _pause(self, event: Event) -> None:
         if isinstance(event, ConnectionStall):
-            away = self._means.stalls.stalled(event.begin, event.end)
+            away = self._means.stalls.stalled(event.start, event.end)
             event = replace(event, stalled=away)
         self._events.append(event)

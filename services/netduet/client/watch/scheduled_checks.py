@@ -74,11 +74,11 @@ class ScheduledChecks:
             await asyncio.sleep(self._interval * wait)
             wait = random.uniform(1.0 - JITTER, 1.0 + JITTER)  # noqa: S311
             async with self._room:
-                begin = time.monotonic()
-                if not well(begin):
+                start = time.monotonic()
+                if not well(start):
                     continue
                 findings = await self._turn(address)
-                if well(begin):
+                if well(start):
                     found(findings)
 
     async def _turn(self, address: Address) -> list[Finding]:
@@ -103,12 +103,12 @@ async def carry(address: Address, patience: Timeouts) -> Finding | None:
     async with open_connection(address, patience) as (_, talk):
         if talk is None:
             return None  # for the fresh connections to tell
-        begin = time.monotonic()
+        start = time.monotonic()
         size = min(SIZE, talk.welcome.limits.max_frame)
         for _ in range(QUESTIONS):
             talk.send(Kind.ECHO, bytes(size))
         back = 0
-        while back < QUESTIONS and (left := begin + bound - time.monotonic()) > 0:
+        while back < QUESTIONS and (left := start + bound - time.monotonic()) > 0:
             back += await talk.echoes(left) or 0
             if talk.ending is not None:
                 break
@@ -120,10 +120,10 @@ async def carry(address: Address, patience: Timeouts) -> Finding | None:
         return None
     seen = (
         f"{address}: of {QUESTIONS} questions of {size} bytes, sent at once, {back} came "
-        f"back in {end - begin:.1f} s"
+        f"back in {end - start:.1f} s"
     )
     how = "the connection stood" if ending is None else ending.detail
     again = info.get("total_retrans", "an unknown number of")
     said = f"{how}; this kernel sent {again} segments again"
-    missed = Window(begin, end) if ending is None else None
+    missed = Window(start, end) if ending is None else None
     return Finding("watch.load", seen, ((Side.CLIENT, said),), missed_deadline=missed)

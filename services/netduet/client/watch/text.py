@@ -101,7 +101,7 @@ def told(peer: str, one: OutageNotice, at: float, epoch: float) -> Line:
     """
     trouble = one.trouble
     if isinstance(one, OutageStarted):
-        since = clock(trouble.begin + epoch)[11:]
+        since = clock(trouble.start + epoch)[11:]
         return line(
             at,
             "FAIL",
@@ -113,7 +113,7 @@ def told(peer: str, one: OutageNotice, at: float, epoch: float) -> Line:
     if isinstance(one, OutageUpdated) or not trouble.ended:
         rest = f"{peer}: {trouble.description}, for {duration(trouble.seconds)} and still{number}"
         return line(at, "FAIL", "OUT", rest)
-    when = clock(trouble.begin + epoch)[11:]
+    when = clock(trouble.start + epoch)[11:]
     rest = (
         f"{peer}: out for {duration(trouble.seconds)} since {when}{number}: "
         f"{trouble.description} [{trouble.failure}; {where}]"
@@ -188,7 +188,7 @@ def summary(one: Summary, epoch: float) -> Iterator[Line]:
     for past in one.worst:
         yield (("faint", f"  {_longest(past, epoch)}"),)
     for together in _most(common_cause(one.history, one.rows, one.whole)):
-        yield (("", f"  {clock(together.begin + epoch)} {_shared(together)}"),)
+        yield (("", f"  {clock(together.start + epoch)} {_shared(together)}"),)
     if one.kinds:
         most, _ = max(one.kinds, key=lambda kind: one.kinds[kind])
         yield (("faint", f"  `netduet explain {most}` says what to try"),)
@@ -235,14 +235,14 @@ def _shared(one: CommonCause) -> str:
 
 def _most(groups: Iterable[CommonCause]) -> list[CommonCause]:
     """Return those of the most peers, the latest first where several have as many."""
-    return sorted(groups, key=lambda one: (-one.peers, -one.begin))[:GROUPS]
+    return sorted(groups, key=lambda one: (-one.peers, -one.start))[:GROUPS]
 
 
 def _longest(past: OutageRecord, epoch: float) -> str:
     trouble = past.trouble
     peer = named(past.peer, past.peer, past.who)
     return (
-        f"{clock(trouble.begin + epoch)} {peer}: {duration(trouble.seconds)}, "
+        f"{clock(trouble.start + epoch)} {peer}: {duration(trouble.seconds)}, "
         f"{trouble.failure}: {trouble.description}"
     )
 

@@ -33,7 +33,7 @@ def answers(
 
 def failed(count: int, came: ConnectionOutcome) -> tuple[BalanceTrial, ...]:
     """Return so many connections that failed in one way."""
-    return count * (BalanceTrial(came, begin=1.0, end=6.0),)
+    return count * (BalanceTrial(came, start=1.0, end=6.0),)
 
 
 def classes(

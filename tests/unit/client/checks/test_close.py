@@ -543,7 +543,7 @@ def test_server_that_cannot_be_asked_is_skipped() -> None:
     ("opening", "what", "missed"),
     [
         (
-            Handshake(cause=Cause.TIMEOUT, detail="late", begin=2, end=5),
+            Handshake(cause=Cause.TIMEOUT, detail="late", start=2, end=5),
             "late",
             Window(2, 5),
         ),

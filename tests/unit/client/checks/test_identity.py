@@ -23,7 +23,7 @@ TWO = Address(socket.AF_INET6, "2001:db8::1", 80)
 
 def opening(**fields: object) -> Handshake:
     """Return what came of an opening of 80 bytes that took from 10 s to 13 s."""
-    known = {"sent": 80, "acked": 80, "begin": 10.0, "end": 13.0}
+    known = {"sent": 80, "acked": 80, "start": 10.0, "end": 13.0}
     return Handshake(**(known | fields))  # type: ignore[arg-type]
 
 

@@ -506,7 +506,7 @@ def test_server_that_cannot_hold_is_skipped() -> None:
     ("fields", "what", "missed"),
     [
         (
-            {"opening": Handshake(cause=Cause.TIMEOUT, detail="late", begin=1, end=4)},
+            {"opening": Handshake(cause=Cause.TIMEOUT, detail="late", start=1, end=4)},
             "late",
             Window(1, 4),
         ),

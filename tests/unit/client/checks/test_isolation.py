@@ -27,9 +27,9 @@ SIX = Address(socket.AF_INET6, "2001:db8::1", 80)
 OWN = "198.51.100.7"
 ROUTER = "198.51.100.1"
 
-DROPPED = ProbeResult(Response.DROPPED, sent=3, begin=10.0, end=15.0)
-RESET = ProbeResult(Response.RESET, sent=1, detail="ECONNREFUSED", begin=10.0, end=10.1)
-ACCEPTED = ProbeResult(Response.OPEN, sent=1, begin=10.0, end=10.01)
+DROPPED = ProbeResult(Response.DROPPED, sent=3, start=10.0, end=15.0)
+RESET = ProbeResult(Response.RESET, sent=1, detail="ECONNREFUSED", start=10.0, end=10.1)
+ACCEPTED = ProbeResult(Response.OPEN, sent=1, start=10.0, end=10.01)
 PROHIBITED = ProbeResult(Response.PROHIBITED, ROUTER, 1, "EHOSTUNREACH", 10.0, 10.1)
 PORT = ProbeResult(Response.PORT, ROUTER, 1, "ECONNREFUSED", 10.0, 10.1)
 NO_ROUTE = ProbeResult(Response.NO_ROUTE)
@@ -244,7 +244,7 @@ def test_client_without_any_route_proves_nothing() -> None:
 
 def test_single_syn_proves_nothing() -> None:
     """One lost packet looks like a block."""
-    once = ProbeResult(Response.DROPPED, sent=1, begin=10.0, end=10.5)
+    once = ProbeResult(Response.DROPPED, sent=1, start=10.0, end=10.5)
     done = weighed(judged(door(once, DROPPED)), 0.0)
     assert done.outcome is Outcome.INCONCLUSIVE
     assert "1 SYN in 0.5 s" in done.findings[0].seen

@@ -28,7 +28,7 @@ BEGIN = {"idle": 0.0, UP: 10.0, DOWN: 20.0}
 
 
 def senders(
-    begin: float, *, rtt: float = 0.001, network: float = 0.95, receiver: float = 0.0
+    start: float, *, rtt: float = 0.001, network: float = 0.95, receiver: float = 0.0
 ) -> tuple[SenderTcpInfo, ...]:
     """Return what one kernel said during ten seconds, in which it was never out of data.
 
@@ -36,7 +36,7 @@ def senders(
     """
     busy = network + receiver
     return tuple(
-        SenderTcpInfo(begin + at, 0, rtt, 0.001, 0, busy * at, receiver * at, 0.0)
+        SenderTcpInfo(start + at, 0, rtt, 0.001, 0, busy * at, receiver * at, 0.0)
         for at in range(11)
     )
 
@@ -45,18 +45,18 @@ def flow(
     direction: Direction, megabits: float = 100.0, **fields: object
 ) -> TransferFlow:
     """Return a steady transfer of ten seconds, its fields changed as told."""
-    begin = BEGIN[direction]
+    start = BEGIN[direction]
     step = int(megabits * 1e6 / 8 / 10)
-    points = tuple((begin + 3 + at / 10, at * step) for at in range(71))
+    points = tuple((start + 3 + at / 10, at * step) for at in range(71))
     good = TransferFlow(
-        direction, 2, begin, begin + 10, points, senders(begin), 10 * step
+        direction, 2, start, start + 10, points, senders(start), 10 * step
     )
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
-def echoes(begin: float, latency: float, late: float = 0.0) -> tuple[EchoTiming, ...]:
+def echoes(start: float, latency: float, late: float = 0.0) -> tuple[EchoTiming, ...]:
     """Return a hundred echoes in ten seconds."""
-    dues = [begin + number / 10 for number in range(100)]
+    dues = [start + number / 10 for number in range(100)]
     return tuple(
         EchoTiming(due, due + late, due + late + latency, due + late + latency)
         for due in dues
@@ -67,8 +67,8 @@ def phase(
     one: TransferFlow, latency: float = 0.001, late: float = 0.0, cpu: float = 0
 ) -> Phase:
     """Return the time of one transfer."""
-    asked = echoes(one.begin, latency, late)
-    return Phase(one.direction.value, one.begin, one.end, (one,), asked, cpu)
+    asked = echoes(one.start, latency, late)
+    return Phase(one.direction.value, one.start, one.end, (one,), asked, cpu)
 
 
 IDLE = Phase("idle", 0, 10, (), echoes(0, 0.0004))

@@ -189,17 +189,17 @@ def test_figures_that_are_not_known_are_null() -> None:
     ("opening", "what", "missed"),
     [
         (
-            Handshake(cause=Cause.TIMEOUT, detail="no answer in time", begin=1, end=4),
+            Handshake(cause=Cause.TIMEOUT, detail="no answer in time", start=1, end=4),
             "no answer in time",
             Window(1, 4),
         ),
         (
-            Handshake(cause=Cause.REFUSED, detail="ECONNREFUSED: x", begin=1, end=4),
+            Handshake(cause=Cause.REFUSED, detail="ECONNREFUSED: x", start=1, end=4),
             "ECONNREFUSED: x",
             None,
         ),
-        (Handshake(closed=True, begin=1, end=4), "closed at once", None),
-        (Handshake(foreign=b"?", begin=1, end=4), "another answer", None),
+        (Handshake(closed=True, start=1, end=4), "closed at once", None),
+        (Handshake(foreign=b"?", start=1, end=4), "another answer", None),
     ],
 )
 def test_further_connection_that_fails_is_found(

@@ -25,11 +25,11 @@ def dialled(
     detail: str = "",
     *,
     lost: int = 0,
-    begin: float = 10.0,
+    start: float = 10.0,
     end: float = 10.5,
 ) -> ConnectResult:
     """Return what came of an attempt; without a cause it was accepted."""
-    return ConnectResult(address, None, cause, detail, lost, begin, end)
+    return ConnectResult(address, None, cause, detail, lost, start, end)
 
 
 def judged(*tried: ConnectResult) -> Judgement:
@@ -105,7 +105,7 @@ def test_class_of_many_dead_addresses_is_that_of_the_first() -> None:
         ([dialled(cause=Cause.TIMEOUT)], Window(10.0, 10.5)),
         (
             [
-                dialled(ONE, Cause.TIMEOUT, begin=9.0),
+                dialled(ONE, Cause.TIMEOUT, start=9.0),
                 dialled(TWO, Cause.TIMEOUT, end=16.0),
             ],
             Window(9.0, 16.0),

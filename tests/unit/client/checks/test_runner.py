@@ -183,8 +183,8 @@ async def test_our_own_starvation_is_weighed(log: Log) -> None:
     """The stalls that the battery is given decide over a missed deadline."""
 
     class Starved(StallMonitor):
-        def stalled(self, begin: float, end: float) -> float:
-            return end - begin
+        def stalled(self, start: float, end: float) -> float:
+            return end - start
 
     late = Judgement(
         "late", (Finding("name.timeout", "s", missed_deadline=Window(0.0, 4.0)),)
@@ -201,10 +201,10 @@ async def test_battery_that_is_stopped_knows_what_it_has(
     monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     """Whoever interrupts gets a verdict over the checks that were done."""
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     async def measure(_: CheckContext) -> int:
-        begun.set()
+        started.set()
         await asyncio.Event().wait()
         return 0
 
@@ -213,7 +213,7 @@ async def test_battery_that_is_stopped_knows_what_it_has(
     async with StallMonitor() as stalls:
         made = CheckRunner(context(), stalls, lambda _: None)
         task = asyncio.create_task(made.run())
-        await begun.wait()
+        await started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

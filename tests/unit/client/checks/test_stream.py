@@ -31,10 +31,10 @@ FORTH, BACK, BETWEEN, UNKNOWN = "path →", "path ←", "intermediary", "unknown
 
 GOOD = Observations(
     ADDRESS,
-    begin=100.0,
+    start=100.0,
     end=120.0,
     datagrams=DatagramObservations(up=LossCounts(1000), down=LossCounts(1000)),
-    fresh=NewConnections(begun=200),
+    fresh=NewConnections(started=200),
     old=LongLivedConnection(asked=400, answered=400, report=report()),
 )
 BLOCKED = replace(GOOD, datagrams=DatagramObservations(answered=False))
@@ -52,10 +52,10 @@ def found(judgement: Judgement) -> list[tuple[str, str | None, Outcome]]:
     return [(one.failure, one.where, one.outcome) for one in judgement.findings]
 
 
-def out(where: str, seconds: float = 1.5, begin: float = 105.0, **how: Any) -> LossRun:
+def out(where: str, seconds: float = 1.5, start: float = 105.0, **how: Any) -> LossRun:
     """Return an outage of datagrams."""
     lost = round(seconds / 0.02)
-    return LossRun(where, begin, begin + seconds, lost, **how)
+    return LossRun(where, start, start + seconds, lost, **how)
 
 
 def lost(*outages: LossRun) -> DatagramObservations:
@@ -66,11 +66,11 @@ def lost(*outages: LossRun) -> DatagramObservations:
 
 
 def closed(
-    seconds: float = 1.5, begin: float = 105.0, failed: int = 15
+    seconds: float = 1.5, start: float = 105.0, failed: int = 15
 ) -> ConnectFailureRun:
     """Return a run of fresh connections that did not work."""
-    end = begin + seconds
-    return ConnectFailureRun(begin, end, begin - 0.1, end - 0.1, failed, "no answer")
+    end = start + seconds
+    return ConnectFailureRun(start, end, start - 0.1, end - 0.1, failed, "no answer")
 
 
 def test_nothing_out_is_nothing_to_tell() -> None:
@@ -109,7 +109,7 @@ def test_time_of_day_is_told_for_whoever_reads_other_logs() -> None:
 
 def test_outages_of_both_ways_at_other_times_are_two() -> None:
     """What does not coincide has two causes."""
-    outages = (out(FORTH), out(BACK, begin=110.0))
+    outages = (out(FORTH), out(BACK, start=110.0))
     judgement = judged(outages=outages, datagrams=lost(*outages))
     assert [one.where for one in judgement.findings] == [FORTH, BACK]
 
@@ -198,7 +198,9 @@ def test_silence_to_the_end_may_be_a_starved_server() -> None:
 
 def test_new_connections_alone_are_a_class_of_their_own() -> None:
     """Old ones and datagrams went on: what is out is new work."""
-    judgement = judged(closures=(closed(),), fresh=NewConnections(begun=200, failed=15))
+    judgement = judged(
+        closures=(closed(),), fresh=NewConnections(started=200, failed=15)
+    )
     assert found(judgement) == [("stream.new_connections", None, Outcome.FAIL)]
     (finding,) = judgement.findings
     assert finding.missed_deadline is None
@@ -211,14 +213,14 @@ def test_new_connections_alone_are_a_class_of_their_own() -> None:
 def test_few_failed_connections_are_a_remark() -> None:
     """A run that chance explains, or that is short, is told and passes."""
     short = judged(
-        closures=(closed(0.4, failed=8),), fresh=NewConnections(begun=2000, failed=8)
+        closures=(closed(0.4, failed=8),), fresh=NewConnections(started=2000, failed=8)
     )
     assert short.findings == ()
     assert any("short enough" in remark for remark in short.remarks)
     lossy = DatagramObservations(up=LossCounts(1000, 300), down=LossCounts(1000, 300))
     lucky = judged(
         closures=(closed(failed=8),),
-        fresh=NewConnections(begun=20, failed=8),
+        fresh=NewConnections(started=20, failed=8),
         datagrams=lossy,
     )
     assert lucky.findings == ()
@@ -227,7 +229,7 @@ def test_few_failed_connections_are_a_remark() -> None:
 
 def test_loss_that_datagrams_do_not_have_excuses_no_connection() -> None:
     """A few in a row are told as soon as datagrams show that next to nothing is lost."""
-    few = NewConnections(begun=20, failed=4)
+    few = NewConnections(started=20, failed=4)
     for flow, told in ((GOOD.datagrams, 1), (BLOCKED.datagrams, 0)):
         judgement = judged(closures=(closed(failed=4),), fresh=few, datagrams=flow)
         classes = [one.failure for one in judgement.findings]
@@ -239,7 +241,9 @@ def test_connections_that_were_turned_away_are_no_chance() -> None:
     refused = replace(closed(failed=3), turned_away=True)
     for flow in (GOOD.datagrams, BLOCKED.datagrams):
         judgement = judged(
-            closures=(refused,), fresh=NewConnections(begun=4, failed=3), datagrams=flow
+            closures=(refused,),
+            fresh=NewConnections(started=4, failed=3),
+            datagrams=flow,
         )
         classes = [one.failure for one in judgement.findings]
         assert classes.count("stream.new_connections") == 1
@@ -247,7 +251,7 @@ def test_connections_that_were_turned_away_are_no_chance() -> None:
 
 def test_new_and_old_connections_together_prove_what_neither_does_alone() -> None:
     """Without datagrams, and after few connections, an outage shows by both at once."""
-    few = NewConnections(begun=50, failed=3)
+    few = NewConnections(started=50, failed=3)
     closure, pause = closed(3.0, failed=3), ConnectionStall(105.0, 108.2)
     for closures, pauses, classes in (
         ((closure,), (pause,), ["stream.outage"]),
@@ -311,7 +315,7 @@ def test_without_datagrams_connections_tell_of_an_outage() -> None:
         BLOCKED,
         closures=(closed(),),
         pauses=(ConnectionStall(105.0, 108.0),),
-        fresh=NewConnections(begun=90, failed=15),
+        fresh=NewConnections(started=90, failed=15),
     )
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
     (finding,) = judgement.findings
@@ -390,7 +394,7 @@ def test_losses_are_remarks_of_their_way() -> None:
 
 def test_connections_that_failed_by_this_end_are_said_not_to_count() -> None:
     """What this end could not even try is a remark, and no failure of the network."""
-    judgement = judged(fresh=NewConnections(begun=150, void=50))
+    judgement = judged(fresh=NewConnections(started=150, void=50))
     assert judgement.findings == ()
     (remark,) = judgement.remarks
     assert "50 of 200 new connections failed by this end itself" in remark
@@ -398,9 +402,9 @@ def test_connections_that_failed_by_this_end_are_said_not_to_count() -> None:
 
 def test_nothing_is_proven_where_neither_datagrams_nor_connections_can_tell() -> None:
     """Without datagrams, and with hardly a connection of this end's, nothing passes."""
-    judgement = judged(BLOCKED, fresh=NewConnections(begun=20, void=180))
+    judgement = judged(BLOCKED, fresh=NewConnections(started=20, void=180))
     assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
-    fresh = NewConnections(begun=180, void=20, longest_void=0.4)
+    fresh = NewConnections(started=180, void=20, longest_void=0.4)
     assert judged(BLOCKED, fresh=fresh).findings == ()
     fresh = replace(fresh, longest_void=1.4)
     assert found(judged(BLOCKED, fresh=fresh)) == [

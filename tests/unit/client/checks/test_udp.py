@@ -27,8 +27,8 @@ from netduet.wire.udp_count import PLAIN, CountAnswer
 from tests.unit.client.far_end import NASTY, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
-KNOCK = UdpOpeningResult(1, welcome(), round_trip=0.0005, begin=1, end=2)
-LEFT = UdpOpeningResult(4, begin=1, end=4)
+KNOCK = UdpOpeningResult(1, welcome(), round_trip=0.0005, start=1, end=2)
+LEFT = UdpOpeningResult(4, start=1, end=4)
 
 
 def tally(**fields: int | None) -> CountAnswer:
@@ -39,7 +39,7 @@ def tally(**fields: int | None) -> CountAnswer:
 
 def burst(**fields: object) -> Burst:
     """Return a burst that nothing befell, its fields changed as told."""
-    good = Burst(300, 300, answered=300, tally=tally(), sending=0.6, begin=2, end=3)
+    good = Burst(300, 300, answered=300, tally=tally(), sending=0.6, start=2, end=3)
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
@@ -174,7 +174,7 @@ def test_only_silence_can_be_excused() -> None:
     """A refusal was received: no stall explains it away."""
     silent = judged(knock=LEFT, burst=None, sizes=None)
     refused = UdpOpeningResult(
-        2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),), begin=1, end=2
+        2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),), start=1, end=2
     )
     rejected = judged(knock=refused, burst=None, sizes=None)
     assert silent.findings[0].missed_deadline == Window(1, 4)

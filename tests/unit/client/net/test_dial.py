@@ -177,7 +177,7 @@ async def test_look_up_that_takes_too_long_is_a_timeout() -> None:
     """When patience is over the resolution says so, from its begin to its end."""
     found = await resolve("name.invalid", 80, socket.AF_UNSPEC, 0.0)
     assert (found.addresses, found.cause) == ((), Cause.TIMEOUT)
-    assert found.begin <= found.end
+    assert found.start <= found.end
 
 
 # Connections

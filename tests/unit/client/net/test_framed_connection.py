@@ -60,7 +60,7 @@ async def test_netduet_welcomes() -> None:
     assert opening.welcome.service == "netduet"
     assert opening.acked == opening.sent > len(MAGIC)
     assert not opening.own_socket
-    assert opening.seconds == opening.end - opening.begin >= 0
+    assert opening.seconds == opening.end - opening.start >= 0
 
 
 async def test_welcome_of_somebody_else_is_a_breach() -> None:

@@ -46,7 +46,7 @@ def test_closure_is_bounded_from_both_sides() -> None:
     """It is told when one works again, between the begins around it."""
     told, found = closures("++---?-+++", finish=False)
     assert told == [ConnectFailureRun(0.2, pytest.approx(0.7), 0.1, 0.6, 4, "out")]
-    assert (found.begun, found.failed, found.void) == (9, 4, 1)
+    assert (found.started, found.failed, found.void) == (9, 4, 1)
 
 
 def test_longest_time_that_proves_nothing_is_known() -> None:
@@ -99,7 +99,7 @@ def test_pause_lasts_from_the_oldest_question_to_its_answer() -> None:
 def test_pauses_apart_are_told_apart() -> None:
     """What was answered in time in between ends a pause."""
     told = pauses({5: 0.6, 40: 0.5})
-    assert [(one.begin, one.end) for one in told] == [
+    assert [(one.start, one.end) for one in told] == [
         (pytest.approx(0.25), pytest.approx(0.85)),
         (pytest.approx(2.0), pytest.approx(2.5)),
     ]

@@ -31,7 +31,7 @@ class Network:
 
     def server(self, run: int = 1) -> None:
         """Have the server begin its stream anew."""
-        self.run, self.begin, self.number = run, self.now, 0
+        self.run, self.start, self.number = run, self.now, 0
         self.arrived = SequenceGaps()
 
     def tick(
@@ -69,7 +69,7 @@ class Network:
             7,
             self.run,
             self.number,
-            int((self.now - self.begin) * 1_000_000),
+            int((self.now - self.start) * 1_000_000),
             arrived.first,
             arrived.since(GAPS),
             arrived.next,
@@ -89,7 +89,7 @@ class Network:
     def outages(self) -> list[LossRun]:
         """The outages, in the order of their begin."""
         found = [one for one in self.finish() if isinstance(one, LossRun)]
-        return sorted(found, key=lambda one: one.begin)
+        return sorted(found, key=lambda one: one.start)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_outage_is_told_with_its_direction_and_length(
     """From the first lost one's sending to that of the first that arrived again."""
     network = Network()
     network.ticks(100)
-    begin = network.now + PERIOD
+    start = network.now + PERIOD
     network.ticks(lost, **{way: False})
     end = network.now + PERIOD
     network.ticks(100)
     (one,) = network.outages
     assert (one.where, one.lost, one.ended) == (where, lost, True)
-    assert one.begin == pytest.approx(begin, abs=DELAY + 0.001)
+    assert one.start == pytest.approx(start, abs=DELAY + 0.001)
     assert one.end == pytest.approx(end, abs=DELAY + 0.001)
     assert one.slipped == pytest.approx(0.0, abs=0.001)
     counted = network.picture.up if way == "up" else network.picture.down
@@ -185,11 +185,11 @@ def test_long_outage_is_told_though_nothing_is_kept_of_it() -> None:
     """Of an outage longer than the memory of sendings, the begin is still known."""
     network = Network()
     network.ticks(10)
-    begin = network.now + PERIOD
+    start = network.now + PERIOD
     network.ticks(70_000, up=False)
     network.ticks(60)
     (one,) = network.outages
-    assert (one.lost, one.begin) == (70_000, pytest.approx(begin))
+    assert (one.lost, one.start) == (70_000, pytest.approx(start))
     assert one.seconds == pytest.approx(70_000 * PERIOD)
 
 
@@ -262,7 +262,7 @@ def test_end_that_did_not_run_makes_no_outage(who: str) -> None:
     network.ticks(100)
     assert network.outages == []
     assert (network.picture.up.lost, network.picture.down.lost) == (0, 0)
-    stalled = sum(end - begin for begin, end in network.picture.stalls)
+    stalled = sum(end - start for start, end in network.picture.stalls)
     assert stalled == pytest.approx(2.0 if who == "gave" else 0.0, abs=0.03)
 
 
@@ -319,7 +319,7 @@ def test_restart_is_told_with_what_was_lost_meanwhile() -> None:
     events = network.finish()
     (restart,) = [one for one in events if isinstance(one, ServerRestart)]
     assert restart.boots == ("a", "b")
-    assert restart.end - restart.begin == pytest.approx(51 * PERIOD, abs=0.001)
+    assert restart.end - restart.start == pytest.approx(51 * PERIOD, abs=0.001)
     assert network.picture.up.lost == 50
     assert network.picture.down.sent == 150
 

@@ -43,7 +43,7 @@ def done(check: str, *findings: Finding, **fields: Any) -> CheckResult:
     """Return the result of a check that found these, while it starved."""
     judgement = Judgement("came to", findings, **fields)
     return result(
-        check, "Is it?", judgement, 0.12345678, lambda begin, end: end - begin
+        check, "Is it?", judgement, 0.12345678, lambda start, end: end - start
     )
 
 

@@ -27,14 +27,14 @@ LATE = Finding("reach.timeout", "silence", missed_deadline=Window(10.0, 14.0))
 WRONG = Finding("reach.refused", "refused")
 
 
-def never(_begin: float, _end: float) -> float:
+def never(_start: float, _end: float) -> float:
     """Have run all the time."""
     return 0.0
 
 
-def always(begin: float, end: float) -> float:
+def always(start: float, end: float) -> float:
     """Have run at no time."""
-    return end - begin
+    return end - start
 
 
 def done(
@@ -66,8 +66,8 @@ def test_stalls_are_looked_for_in_the_deadline_alone() -> None:
     """The window asked about is the one that was missed."""
     asked = []
 
-    def stalled(begin: float, end: float) -> float:
-        asked.append((begin, end))
+    def stalled(start: float, end: float) -> float:
+        asked.append((start, end))
         return 0.0
 
     weigh_starvation(LATE, stalled)

@@ -19,10 +19,10 @@ from netduet.client.watch.availability import AvailabilityTracker, OutageTotals
 
 
 def trouble(
-    begin: float, end: float, failure: str = "stream.outage", where: str = "path →"
+    start: float, end: float, failure: str = "stream.outage", where: str = "path →"
 ) -> Outage:
     """Return an outage."""
-    return Outage(failure, where, begin, end, "nothing arrived")
+    return Outage(failure, where, start, end, "nothing arrived")
 
 
 def account(*outages: Outage) -> AvailabilityTracker:
@@ -49,8 +49,8 @@ def test_no_second_is_out_twice(
 ) -> None:
     """Outages that overlap count once."""
     total = OutageTotals()
-    for begin, end in spans:
-        total.take(trouble(begin, end))
+    for start, end in spans:
+        total.take(trouble(start, end))
     assert total.seconds == seconds
     assert total.outages == len(spans)
 

@@ -17,10 +17,10 @@ NODES = {"a": "n1", "b": "n1", "c": "n1", "d": "n2", "e": ""}
 """Peers, and the nodes that they are on."""
 
 
-def out(begin: float, end: float, *, proven: bool = True) -> Outage:
+def out(start: float, end: float, *, proven: bool = True) -> Outage:
     """Return an outage."""
     where = "path →"
-    return Outage("stream.outage", where, begin, end, "nothing came", proven=proven)
+    return Outage("stream.outage", where, start, end, "nothing came", proven=proven)
 
 
 def account(history: int = 100, met: float = 1.0, **nodes: str) -> AvailabilityTracker:

@@ -11,7 +11,7 @@ from netduet.client.outages.outage import Outage
 from netduet.client.watch.lone_client import all_peers_out
 
 OUT = Outage("stream.outage", "unknown", 100.0, 101.0, "nothing comes back")
-LATER = replace(OUT, begin=100.5)
+LATER = replace(OUT, start=100.5)
 
 
 def at(host: int, port: int = 1) -> Address:

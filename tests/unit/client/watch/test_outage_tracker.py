@@ -47,14 +47,14 @@ def episodes() -> OutageTracker:
     return made
 
 
-def out(where: str, begin: float = 100.0, seconds: float = 2.0) -> LossRun:
+def out(where: str, start: float = 100.0, seconds: float = 2.0) -> LossRun:
     """Return an outage of the streams."""
-    return LossRun(where, begin, begin + seconds, round(seconds / 0.05), precision=0.05)
+    return LossRun(where, start, start + seconds, round(seconds / 0.05), precision=0.05)
 
 
-def silent(begin: float = 100.0, now: float = 101.0) -> ProbeState:
+def silent(start: float = 100.0, now: float = 101.0) -> ProbeState:
     """Return that nothing comes back."""
-    return ProbeState(LossRun(UNKNOWN, begin, now, 20, ended=False))
+    return ProbeState(LossRun(UNKNOWN, start, now, 20, ended=False))
 
 
 def happened(*events: Event, signs: ProbeState | None = None) -> list[OutageNotice]:
@@ -379,7 +379,7 @@ def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
     """Old and new connections had time to show it, and did not."""
     outage = out(FORTH, 100.0, 4.0)
     watched = episodes()
-    worked = replace(lost(outage), begun=100, asked=200, answered=200)
+    worked = replace(lost(outage), started=100, asked=200, answered=200)
     told = watched.look(101.0, silent(), [], worked)
     told += watched.look(102.0, replace(silent(), worked=True), [], worked)
     assert watched.standing is not None
@@ -407,7 +407,7 @@ def test_outage_of_more_than_datagrams(
     """Connections showed it, or could not have."""
     outage = out(FORTH, 100.0, seconds)
     watched = episodes()
-    totals = replace(lost(outage), begun=100, asked=200, answered=answered)
+    totals = replace(lost(outage), started=100, asked=200, answered=answered)
     events = [outage] if event is None else [outage, event]
     told = watched.look(104.5, WELL, events, totals)
     told += watched.look(104.5 + LATER, WELL, [], totals)
@@ -486,7 +486,7 @@ def test_what_begins_is_told_as_far_as_it_is_known(
     (told,) = episodes().look(101.0, signs, [], GOOD)
     one = told.trouble
     assert isinstance(told, OutageStarted)
-    assert (one.failure, one.where, one.ended, one.begin) == (
+    assert (one.failure, one.where, one.ended, one.start) == (
         failure,
         where,
         False,
@@ -572,9 +572,9 @@ def test_end_that_cannot_send_itself_is_named() -> None:
     """Our own link is down: the outage is at this end, whatever comes back or does not."""
     signs = replace(silent(), withheld="ENETUNREACH")
     watched = episodes()
-    (began,) = watched.look(101.0, signs, [], GOOD)
-    assert began.trouble.where == "client"
-    assert "ENETUNREACH: Network is unreachable" in began.trouble.description
+    (started,) = watched.look(101.0, signs, [], GOOD)
+    assert started.trouble.where == "client"
+    assert "ENETUNREACH: Network is unreachable" in started.trouble.description
     outage = out(BACK)
     totals = replace(lost(outage), withheld=((100.0, 102.0),), error="ENETUNREACH")
     watched.look(103.0, WELL, [outage], totals)
@@ -590,13 +590,13 @@ def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -
     watched = episodes()
     told: list[OutageNotice] = []
     for second in range(1, 9):
-        totals = replace(GOOD, begun=GOOD.begun + second)
+        totals = replace(GOOD, started=GOOD.started + second)
         told += watched.look(100.0 + second, silent(now=100.0 + second), [], totals)
     still = replace(totals, stalls=((100.1, 107.9),))
     (one,) = over(watched.look(108.0 + LATER, WELL, [], still))
     assert (one.failure, one.where, one.proven) == ("stream.outage", SERVER, True)
     assert "answered 7 new connections" in one.description
-    assert (one.begin, one.end) == (100.1, 107.9)
+    assert (one.start, one.end) == (100.1, 107.9)
 
 
 def test_connections_that_chance_may_fail_are_told_as_that() -> None:
@@ -669,7 +669,7 @@ def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) 
     pause = ConnectionStall(100.0, 104.2)
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     watched.look(0.0, WELL, [], none)
-    after = replace(none, begun=504, failed=4)
+    after = replace(none, started=504, failed=4)
     watched.look(104.5, WELL, [closure, pause], after)
     (one,) = over(watched.look(104.5 + LATER, WELL, [], after))
     assert (one.failure, one.where) == ("stream.outage", where)
@@ -683,17 +683,17 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
     for step in range(240):
         now = 100.0 + step / 4
         turn, since = divmod(now - 100.0, 3.0)
-        begin = 100.0 + 3 * turn
-        signs = silent(begin, now) if 0.5 < since < 1.5 else WELL
+        start = 100.0 + 3 * turn
+        signs = silent(start, now) if 0.5 < since < 1.5 else WELL
         events: list[Event] = []
         if since == 0.0:  # before the streams' silence can be told
-            events = [ConnectionStall(begin, begin, "the server ended its sending")]
+            events = [ConnectionStall(start, start, "the server ended its sending")]
         elif since == 1.5:
-            events = [ServerRestart(begin, begin + 1.5, ("aa", "bb"))]
+            events = [ServerRestart(start, start + 1.5, ("aa", "bb"))]
         told += watched.look(now, signs, events, GOOD)
     ended = [one for one in told if isinstance(one, OutageEnded)]
     assert len(ended) >= 12
-    begins = [one.trouble.begin for one in ended]
+    begins = [one.trouble.start for one in ended]
     assert begins == sorted(begins)
 
 

@@ -156,7 +156,7 @@ def _failing(one: AddressTrials) -> Finding | None:
     if all(came in _WAITED for came in proven):
         late = [trial for trial in one.trials if trial.outcome in proven]
         missed = Window(
-            min(trial.begin for trial in late), max(trial.end for trial in late)
+            min(trial.start for trial in late), max(trial.end for trial in late)
         )
     return Finding(name, seen, evidence, figures, missed_deadline=missed)
 
@@ -241,7 +241,7 @@ def _missing(balance: Balance, found: int) -> Finding | None:
     late = [trial for trial in trials if trial.outcome in _WAITED]
     missed = None
     if late:
-        missed = Window(min(t.begin for t in late), max(t.end for t in late))
+        missed = Window(min(t.start for t in late), max(t.end for t in late))
     return Finding(
         "balance.missing", seen, evidence, {"found": found}, missed_deadline=missed
     )

@@ -61,7 +61,7 @@ class BalanceTrial:
     service: str = ""
     software: str = ""
     own: Address | None = None
-    begin: float = 0.0
+    start: float = 0.0
     end: float = 0.0
     node: str = ""
     zone: str = ""
@@ -174,10 +174,10 @@ async def try_once(address: Address, patience: Timeouts) -> BalanceTrial:
 
 
 def _counted(opening: Handshake) -> BalanceTrial:
-    begin, end = opening.begin, opening.end
+    start, end = opening.start, opening.end
     welcome = opening.welcome
     if welcome is None:
-        return BalanceTrial(_failed(opening), begin=begin, end=end)
+        return BalanceTrial(_failed(opening), start=start, end=end)
     own = next(iter(own_addresses(welcome)), None)
     return BalanceTrial(
         ConnectionOutcome.ANSWERED,
@@ -186,7 +186,7 @@ def _counted(opening: Handshake) -> BalanceTrial:
         welcome.service,
         welcome.software,
         own,
-        begin,
+        start,
         end,
         welcome.node,
         welcome.zone,

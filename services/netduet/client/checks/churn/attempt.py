@@ -42,16 +42,16 @@ async def attempt(
         answering: seconds for the welcome.
 
     """
-    begin = time.monotonic()
+    start = time.monotonic()
     try:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
     except OSError as error:
         _, detail = classify(error)
-        return Attempt(AttemptOutcome.NOT_TRIED, at, begin, begin, detail=detail), None
+        return Attempt(AttemptOutcome.NOT_TRIED, at, start, start, detail=detail), None
     conversation = None
     welcomed = False
     try:
-        one = await _connect(sock, address, at, begin, connecting)
+        one = await _connect(sock, address, at, start, connecting)
         if one.connect is None:
             return one, None
         try:
@@ -85,7 +85,7 @@ async def part(conversation: FramedConnection) -> None:
 
 
 async def _connect(
-    sock: socket.socket, address: Address, at: float, begin: float, patience: float
+    sock: socket.socket, address: Address, at: float, start: float, patience: float
 ) -> Attempt:
     """Connect; the kernel's word counts, not how soon this process could look."""
     sock.setblocking(False)
@@ -99,18 +99,18 @@ async def _connect(
             await asyncio.gather(waiting, return_exceptions=True)
     end = time.monotonic()
     info = kernel.tcp_info(sock.fileno())
-    lost, counted = _lost(info, end - begin)
+    lost, counted = _lost(info, end - start)
     error = None if waiting.cancelled() else waiting.exception()
     made = error is None and not waiting.cancelled()
     made = made or (info is not None and info["state"] == "ESTABLISHED")
     if made:
-        took = end - begin
-        return Attempt(AttemptOutcome.SERVED, at, begin, end, took, lost, counted)
+        took = end - start
+        return Attempt(AttemptOutcome.SERVED, at, start, end, took, lost, counted)
     if error is None:
-        return Attempt(AttemptOutcome.NEVER_MADE, at, begin, end, None, lost, counted)
+        return Attempt(AttemptOutcome.NEVER_MADE, at, start, end, None, lost, counted)
     cause, detail = classify(error)
     fate = _fate(error, cause)
-    return Attempt(fate, at, begin, end, None, lost, counted, detail)
+    return Attempt(fate, at, start, end, None, lost, counted, detail)
 
 
 def _fate(error: BaseException, cause: Cause) -> AttemptOutcome:

@@ -115,8 +115,8 @@ def rate_limited(place: ChurnResult) -> Finding | None:
     )
     here = (
         "other connections shortly before may have had a part of those that pass at "
-        f"once; the first {sum(one.at < bucket.begin for one in run.attempts)} passed; from "
-        f"{bucket.begin:.2f} s on, {_outcomes(run.attempts)}"
+        f"once; the first {sum(one.at < bucket.start for one in run.attempts)} passed; from "
+        f"{bucket.start:.2f} s on, {_outcomes(run.attempts)}"
     )
     figures: Figures = {
         "limit_burst": burst,
@@ -151,7 +151,7 @@ def count_limited(place: ChurnResult) -> Finding | None:
     missed = None
     if all(one.outcome is AttemptOutcome.UNANSWERED for one in held.beside):
         ends = [one.end for one in held.beside]
-        missed = Window(held.beside[0].begin, max(ends))
+        missed = Window(held.beside[0].start, max(ends))
     return Finding(
         "churn.count_limited", seen, evidence, figures, missed_deadline=missed
     )
@@ -205,7 +205,7 @@ def unserved(place: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
     """Return the finding that some came about in vain."""
     missed = None
     if all(one.outcome is AttemptOutcome.UNANSWERED for one in found):
-        missed = Window(min(one.begin for one in found), max(one.end for one in found))
+        missed = Window(min(one.start for one in found), max(one.end for one in found))
     return _some("churn.unserved", "were made and not served", place, found, missed)
 
 

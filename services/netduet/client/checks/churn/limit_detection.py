@@ -65,7 +65,7 @@ class Bucket:
 
     burst: int
     rate: float
-    begin: float
+    start: float
 
 
 def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
@@ -83,22 +83,22 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
         return None
     if p_initial_run(head, len(smooth), sum(smooth)) > _DOUBT:
         return None
-    begin = run.attempts[head].at
+    start = run.attempts[head].at
     passed = sorted(
         one.at + one.connect
         for one in run.attempts[head:]
         if one.passed and one.connect is not None
     )
-    alone = tuple(one for one in run.attempts[head:] if one.at < begin + STEP)
-    early = [one for one in passed if one < begin + STEP]
+    alone = tuple(one for one in run.attempts[head:] if one.at < start + STEP)
+    early = [one for one in passed if one < start + STEP]
     regular = _regular(run.attempts[head:], passed, run.gap)
     # At first no SYN that is sent again comes in between.
     if not (regular or _regular(alone, early, run.gap)):
         hardly = sum(rest) <= _HARDLY * len(rest) and len(rest) >= _SHUT
         if not (hardly and path_works):
             return None
-    rate = _rate(run, begin, passed)
-    return Bucket(max(1, round(head - rate * begin)), rate, begin)
+    rate = _rate(run, start, passed)
+    return Bucket(max(1, round(head - rate * start)), rate, start)
 
 
 def _usual_row(smooth: Sequence[bool]) -> float:
@@ -136,13 +136,13 @@ def _near_in_a_row(share: float, middle: float) -> float:
     return (1.0 - share) ** (first - 1) - (1.0 - share) ** last
 
 
-def _rate(run: Run, begin: float, passed: list[float]) -> float:
+def _rate(run: Run, start: float, passed: list[float]) -> float:
     """Return how many a second passed while there were more than could."""
     end = run.planned * run.gap
-    during = [one for one in passed if begin <= one <= end]
+    during = [one for one in passed if start <= one <= end]
     if len(during) > _DISTANCES or not passed:
-        return len(during) / (end - begin)
-    return len(passed) / (passed[-1] - begin) if passed[-1] > begin else 0.0
+        return len(during) / (end - start)
+    return len(passed) / (passed[-1] - start) if passed[-1] > start else 0.0
 
 
 def at_once(held: HoldResult) -> int | None:

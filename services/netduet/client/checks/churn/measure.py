@@ -69,7 +69,7 @@ def fitted(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
 async def _try(address: Address, plan: ChurnPlan, patience: Timeouts) -> ChurnResult:
     async with open_connection(address, patience) as (opening, conversation):
         watch = _WitnessWatch(conversation, patience.answer, opening.detail)
-        await watch.begin()
+        await watch.start()
         pacer = Pacer(address, patience.answer, plan)
         try:
             run = await pacer.run()
@@ -103,7 +103,7 @@ class _WitnessWatch:
         self._most = 0
         self._task: asyncio.Task[None] | None = None
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         """Ask for the first time, and go on asking."""
         self._first = await self._ask()
         if self._first is not None:

@@ -141,13 +141,13 @@ async def _paced(
         nonlocal under_way
         under_way -= 1
 
-    begin = time.monotonic()
+    start = time.monotonic()
     try:
         for number in range(count + longer):
             if number == count and not _troubled(tasks):
                 break
             planned = number + 1
-            due = begin + number * gap
+            due = start + number * gap
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
             behind = now - due
@@ -156,7 +156,7 @@ async def _paced(
                 continue
             late = max(late, behind)
             under_way += 1
-            task = asyncio.create_task(one(now - begin))
+            task = asyncio.create_task(one(now - start))
             task.add_done_callback(done)
             tasks.append(task)
         tries = await asyncio.gather(*tasks)

@@ -43,7 +43,7 @@ class AttemptOutcome(StrEnum):
 class Attempt:
     """One connection. ``at`` is when it began, in seconds since the first one was due.
 
-    ``begin`` and ``end`` are monotonic seconds, ``connect`` is how long the handshake
+    ``start`` and ``end`` are monotonic seconds, ``connect`` is how long the handshake
     took, None where none came about. ``lost`` is how many SYNs were sent again: by
     TCP_INFO (``counted``), or at least so many by the time. ``theirs`` is how often the
     server sent its answer to the SYN again (its TCP_INFO; asked for only where a SYN
@@ -53,7 +53,7 @@ class Attempt:
 
     outcome: AttemptOutcome
     at: float = 0.0
-    begin: float = 0.0
+    start: float = 0.0
     end: float = 0.0
     connect: float | None = None
     lost: int = 0

@@ -305,7 +305,7 @@ def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
 def _wait(end: CloseTrial) -> Window | None:
     if end.waited is not None:
         return end.waited
-    return Window(end.opening.begin, end.opening.end)
+    return Window(end.opening.start, end.opening.end)
 
 
 def _evidence(one: CloseTrial) -> list[tuple[Side, str]]:

@@ -189,7 +189,7 @@ async def _push(conversation: FramedConnection, end: CloseTrial) -> CloseTrial:
     conversation.push(bytes(PUSHED))
     until = time.monotonic() + _SETTLE
     # What took longer may have used up the server's patience before its end came here.
-    late = end.waited is not None and end.waited.end - end.waited.begin > _FIRST
+    late = end.waited is not None and end.waited.end - end.waited.start > _FIRST
     while not late and (info := conversation.info()) is not None:
         again = int(info["total_retrans"])
         again -= 0 if before is None else int(before["total_retrans"])
@@ -223,7 +223,7 @@ async def _be_answered(
     )
     if not finish:
         conversation.end_sending()
-    begin = time.monotonic()
+    start = time.monotonic()
     answer = await _coming(conversation, number, end.pause + patience.answer)
     if answer is not None:
         await conversation.answer(number, patience.answer)
@@ -235,7 +235,7 @@ async def _be_answered(
         answered=min(size, max(0, came - HEADER_SIZE)),
         changed=changed,
         ending=conversation.ending,
-        waited=Window(begin, time.monotonic()),
+        waited=Window(start, time.monotonic()),
         sent=conversation.connection.bytes_sent,
     )
 
@@ -295,13 +295,13 @@ async def _be_reset(
     makes the server's kernel send another one.
     """
     question = CloseQuestion(how="reset", delay=0.0, size=0, seed=0)
-    begin = time.monotonic()
+    start = time.monotonic()
     number = conversation.send(Kind.CLOSE, question)
     await conversation.answer(number, min(_FIRST, patience.answer))
     if conversation.ending is None:
         conversation.push(b"\0")
         await conversation.answer(number, patience.answer)
-    waited = Window(begin, time.monotonic())
+    waited = Window(start, time.monotonic())
     return replace(end, ending=conversation.ending, waited=waited)
 
 

@@ -249,7 +249,7 @@ def _seen_here(one: HeldConnection) -> str:
         when = "" if one.after is None else f", after {one.after:.1f} s of silence"
         ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
         return f"{ended.get(one.ending.how, one.ending.detail)}{when}"
-    waited = 0.0 if one.waited is None else one.waited.end - one.waited.begin
+    waited = 0.0 if one.waited is None else one.waited.end - one.waited.start
     if one.plan.waker is Side.SERVER or one.ours is None:
         return f"nothing came in {waited:.1f} s"
     unacked = one.ours["unacked"]
@@ -289,7 +289,7 @@ def _broken(ladder: IdleResult) -> list[Finding]:
         what = what or ("closed at once" if opening.closed else "another answer")
         missed = one.waited if one.ending is None else None
         if opening.cause is Cause.TIMEOUT:
-            missed = Window(opening.begin, opening.end)
+            missed = Window(opening.start, opening.end)
         seen = f"{ladder.address}: a further connection failed: {what}"
         said = ((Side.CLIENT, what),)
         return [Finding("path.broken", seen, said, missed_deadline=missed)]

@@ -236,7 +236,7 @@ async def _wake(
             ending=ending,
             waited=Window(asked, time.monotonic()),
         )
-    began, woke, retrans = time.monotonic(), None, _retransmitted(conversation)
+    started, woke, retrans = time.monotonic(), None, _retransmitted(conversation)
     spoke = await conversation.answer(number, rung)
     if spoke is None and conversation.ending is None:
         woke = time.monotonic()
@@ -248,7 +248,7 @@ async def _wake(
         held,
         answered=spoke is not None,
         ending=conversation.ending,
-        after=time.monotonic() - began if woke is None else None,
+        after=time.monotonic() - started if woke is None else None,
         waited=None if woke is None else Window(woke, time.monotonic()),
         sent=conversation.connection.bytes_sent,
         received=conversation.connection.bytes_received,

@@ -138,7 +138,7 @@ def _absence(doors: Sequence[PortState]) -> Finding | None:
     ]
     if not silent:
         return None
-    window = Window(min(one.begin for one in silent), max(one.end for one in silent))
+    window = Window(min(one.start for one in silent), max(one.end for one in silent))
     seen = "nothing was heard, by a client that was itself held up"
     return Finding("isolation.unproven", seen, missed_deadline=window)
 

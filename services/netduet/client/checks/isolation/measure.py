@@ -78,9 +78,9 @@ async def _door(address: Address, patience: Timeouts) -> PortState:
 
 def knock_tcp(address: Address, patience: float) -> ProbeResult:
     """Connect, and close at once where that works; never raises."""
-    begin = time.monotonic()
+    start = time.monotonic()
     if not has_route(address):
-        return ProbeResult(Response.NO_ROUTE, begin=begin, end=begin)
+        return ProbeResult(Response.NO_ROUTE, start=start, end=start)
     try:
         with socket.socket(address.family, socket.SOCK_STREAM) as sock:
             sock.setblocking(False)
@@ -88,25 +88,25 @@ def knock_tcp(address: Address, patience: float) -> ProbeResult:
             error = sock.connect_ex(address.sockaddr)
             notices: list[IcmpNotice] = []
             if error == errno.EINPROGRESS:
-                error = _connected(sock, address, begin + patience, notices)
+                error = _connected(sock, address, start + patience, notices)
             sent = lost_syns(sock) + 1
     except OSError as failed:
         error, notices, sent = failed.errno or 0, [], 0
     end = time.monotonic()
     name = errno.errorcode.get(error, str(error))
     if error == 0:
-        return ProbeResult(Response.OPEN, "", sent, "", begin, end)
+        return ProbeResult(Response.OPEN, "", sent, "", start, end)
     if notices:
         last = notices[-1]
         found = manner(address.family, last)
-        return ProbeResult(found, last.offender, sent, last.error, begin, end)
+        return ProbeResult(found, last.offender, sent, last.error, start, end)
     known = {
         errno.ETIMEDOUT: Response.DROPPED,
         errno.ECONNREFUSED: Response.RESET,
         errno.ECONNRESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
     }
     found = known.get(error) or manner(address.family, IcmpNotice(name))
-    return ProbeResult(found, "", sent, name, begin, end)
+    return ProbeResult(found, "", sent, name, start, end)
 
 
 def _connected(
@@ -156,26 +156,26 @@ def _is_connected(sock: socket.socket) -> bool:
 
 def knock_udp(address: Address, patience: float) -> ProbeResult:
     """Ask by datagrams as a netduet is asked, until something comes; never raises."""
-    begin = time.monotonic()
+    start = time.monotonic()
     try:
         with UdpSocket(address) as sock:
-            return _asked(sock, address, begin, patience)
+            return _asked(sock, address, start, patience)
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, str(error.errno))
         absent = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
         found = Response.NO_ROUTE if error.errno in absent else Response.OTHER
-        return ProbeResult(found, "", 0, name, begin, time.monotonic())
+        return ProbeResult(found, "", 0, name, start, time.monotonic())
 
 
 def _asked(
-    sock: UdpSocket, address: Address, begin: float, patience: float
+    sock: UdpSocket, address: Address, start: float, patience: float
 ) -> ProbeResult:
     knocking = UdpOpening(sock)
     for number, after in enumerate(_AGAIN):
         if after >= patience:
             break
         knocking.ask(small=True)
-        until = begin + min(patience, (*_AGAIN, patience)[number + 1])
+        until = start + min(patience, (*_AGAIN, patience)[number + 1])
         while (left := until - time.monotonic()) > 0:
             arrived = sock.wait(left)
             knocking.take(arrived)
@@ -184,18 +184,18 @@ def _asked(
         if arrived or sock.notices:
             break
     end = time.monotonic()
-    found = knocking.found(begin, end)
+    found = knocking.found(start, end)
     if found.reached or found.foreign:
         welcome = found.welcome
         who = "" if welcome is None else f"instance {instance_of(welcome)}"
-        return ProbeResult(Response.OPEN, "", knocking.left, who, begin, end)
+        return ProbeResult(Response.OPEN, "", knocking.left, who, start, end)
     if found.notices:
         first = found.notices[0]
         said = manner(address.family, first)
-        return ProbeResult(said, first.offender, knocking.left, first.error, begin, end)
+        return ProbeResult(said, first.offender, knocking.left, first.error, start, end)
     if not knocking.left:
-        return ProbeResult(Response.OTHER, "", 0, found.error, begin, end)
-    return ProbeResult(Response.DROPPED, "", knocking.left, "", begin, end)
+        return ProbeResult(Response.OTHER, "", 0, found.error, start, end)
+    return ProbeResult(Response.DROPPED, "", knocking.left, "", start, end)
 
 
 def own_address(address: Address) -> str:

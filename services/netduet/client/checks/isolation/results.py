@@ -67,13 +67,13 @@ class ProbeResult:
     offender: str = ""
     sent: int = 0
     detail: str = ""
-    begin: float = 0.0
+    start: float = 0.0
     end: float = 0.0
 
     @property
     def seconds(self) -> float:
         """How long it took."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)

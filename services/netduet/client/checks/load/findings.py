@@ -34,7 +34,7 @@ def broken(flow: TransferFlow) -> list[Finding]:
         findings.append(Finding("load.changed", seen, said, where=_WAY[flow.direction]))
     if flow.cut:
         seen = (
-            f"{flow.direction}: a connection ended after {flow.end - flow.begin:.1f} s "
+            f"{flow.direction}: a connection ended after {flow.end - flow.start:.1f} s "
             f"and {flow.total} bytes: {flow.cut}"
         )
         findings.append(Finding("load.cut", seen, ((Side.CLIENT, flow.cut),)))
@@ -48,7 +48,7 @@ def _stalled(flow: TransferFlow, halt: TransferStall) -> Finding:
     before = f"after {flow.total} bytes" if flow.total else "from the start"
     seen = (
         f"{flow.direction}: {before}, nothing moved for "
-        f"{window.end - window.begin:.1f} s on any of {flow.connections} connections"
+        f"{window.end - window.start:.1f} s on any of {flow.connections} connections"
     )
     sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
     evidence = [(sender, f"its kernel sent {flow.retransmits} packets again")]
@@ -93,7 +93,7 @@ def slow(flow: TransferFlow, min_rate: float, limit: str) -> Finding | None:
     seen = f"{flow.direction} {rate(reached)}, and {rate(min_rate)} must be reached"
     doubt = _doubt(flow, min_rate, limit)
     sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
-    seconds = flow.end - flow.begin
+    seconds = flow.end - flow.start
     evidence = [
         (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s in all"),
         (sender, f"its kernel sent {flow.retransmits} packets again"),
@@ -113,7 +113,7 @@ def slow(flow: TransferFlow, min_rate: float, limit: str) -> Finding | None:
         tuple(evidence),
         {"bit_s": round(reached), "min_rate": round(min_rate)},
         _WAY[flow.direction],
-        None if _by_network(flow) else Window(flow.begin, flow.end),
+        None if _by_network(flow) else Window(flow.start, flow.end),
         Outcome.INCONCLUSIVE if doubt else Outcome.FAIL,
     )
 

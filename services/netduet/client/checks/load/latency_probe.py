@@ -76,9 +76,9 @@ class LatencyProbe:
         self._over.set()
         self._thread.join(self._patience + 2 * _AFTERWARDS)
 
-    def between(self, begin: float, end: float) -> tuple[EchoTiming, ...]:
+    def between(self, start: float, end: float) -> tuple[EchoTiming, ...]:
         """Return those that were due between two instants."""
-        return tuple(one for one in list(self._echoes) if begin <= one.due < end)
+        return tuple(one for one in list(self._echoes) if start <= one.due < end)
 
     def latest(self) -> float | None:
         """Return the latest round trip, or for how long the next one has been due.

@@ -115,10 +115,10 @@ class _LoadRun:
         phases = [
             Phase(
                 one.name,
-                one.begin,
+                one.start,
                 one.end,
                 one.flows,
-                self._echoing.between(one.begin, one.end),
+                self._echoing.between(one.start, one.end),
                 one.cpu,
             )
             for one in self._phases
@@ -140,22 +140,22 @@ class _LoadRun:
                 return
 
     async def _rest(self) -> None:
-        begin, used = time.monotonic(), time.process_time()
-        until = begin + self._patience.answer
+        start, used = time.monotonic(), time.process_time()
+        until = start + self._patience.answer
         while self._echoing.latest() is None and self._echoing.alive:
             if time.monotonic() >= until:
                 break
             await asyncio.sleep(_LOOK)
-        begin = time.monotonic()
+        start = time.monotonic()
         await asyncio.sleep(self._plan.rest)
-        self._add("idle", begin, used, ())
+        self._add("idle", start, used, ())
 
     def _add(
-        self, name: str, begin: float, used: float, flows: tuple[TransferFlow, ...]
+        self, name: str, start: float, used: float, flows: tuple[TransferFlow, ...]
     ) -> None:
         end = time.monotonic()
-        cpu = (time.process_time() - used) / max(_LOOK, end - begin)
-        self._phases.append(Phase(name, begin, end, flows, cpu=cpu))
+        cpu = (time.process_time() - used) / max(_LOOK, end - start)
+        self._phases.append(Phase(name, start, end, flows, cpu=cpu))
 
     async def _phase(
         self, directions: tuple[Direction, ...], extent: TransferExtent
@@ -169,14 +169,14 @@ class _LoadRun:
                 if not conversations:
                     return False
                 transfers.append(Transfer(direction, conversations, extent))
-            begin, used = time.monotonic(), time.process_time()
+            start, used = time.monotonic(), time.process_time()
             flows = await asyncio.gather(
                 *(one.run(self._address, self._patience) for one in transfers)
             )
             end = max(one.end for one in flows)
             name = "both" if len(flows) > 1 else directions[0].value
-            cpu = (time.process_time() - used) / max(_LOOK, time.monotonic() - begin)
-            self._phases.append(Phase(name, begin, end, tuple(flows), cpu=cpu))
+            cpu = (time.process_time() - used) / max(_LOOK, time.monotonic() - start)
+            self._phases.append(Phase(name, start, end, tuple(flows), cpu=cpu))
         return all(not (one.halt or one.cut or one.refused) for one in flows)
 
     async def _open(
@@ -199,7 +199,7 @@ class _LoadRun:
     async def _calm(self) -> None:
         """Wait until what the last phase left behind has drained."""
         idle = self._phases[0]
-        echoes = self._echoing.between(idle.begin, idle.end)
+        echoes = self._echoing.between(idle.start, idle.end)
         times = sorted(one.arrived - one.due for one in echoes if one.arrived)
         usual = times[len(times) * 9 // 10] if times else 0.0
         until = time.monotonic() + _CALM

@@ -93,7 +93,7 @@ class TransferFlow:
 
     direction: Direction
     connections: int
-    begin: float
+    start: float
     end: float
     points: tuple[tuple[float, int], ...] = ()
     senders: tuple[SenderTcpInfo, ...] = ()
@@ -111,26 +111,26 @@ class TransferFlow:
         Over all of the time where its bytes were used up early: the little that came
         after the warm-up may have come at once, and a high rate would be a guess.
         """
-        whole = self.end - self.begin
+        whole = self.end - self.start
         if not self.total or whole <= 0:
             return None
         if not self.points or self.spent:
             return 8 * self.total / whole
-        (begin, first), (end, last) = self.points[0], self.points[-1]
-        if end - begin < whole * _COUNTED:
+        (start, first), (end, last) = self.points[0], self.points[-1]
+        if end - start < whole * _COUNTED:
             return 8 * self.total / whole
-        return 8 * (last - first) / (end - begin)
+        return 8 * (last - first) / (end - start)
 
     @property
     def slices(self) -> tuple[float, ...]:
         """The rates of equal parts of the time; empty where they cannot be told apart."""
         if len(self.points) <= 2 * SLICES:
             return ()
-        begin, end = self.points[0][0], self.points[-1][0]
-        step = (end - begin) / SLICES
+        start, end = self.points[0][0], self.points[-1][0]
+        step = (end - start) / SLICES
         if step <= 0:
             return ()
-        marks = [self._at(begin + number * step) for number in range(SLICES + 1)]
+        marks = [self._at(start + number * step) for number in range(SLICES + 1)]
         return tuple(8 * (late - early) / step for early, late in pairwise(marks))
 
     @property
@@ -167,7 +167,7 @@ class TransferFlow:
     @property
     def settled(self) -> float:
         """The instant from which the path is taken to be full: half of the time."""
-        return (self.begin + self.end) / 2
+        return (self.start + self.end) / 2
 
     @property
     def retransmits(self) -> int:
@@ -187,9 +187,9 @@ class TransferFlow:
         if span <= 0:
             return None
         pairs = [(one, last[key]) for key, one in first.items()]
-        busy = sum(end.busy - begin.busy for begin, end in pairs)
-        receiver = sum(end.by_receiver - begin.by_receiver for begin, end in pairs)
-        buffer = sum(end.by_buffer - begin.by_buffer for begin, end in pairs)
+        busy = sum(end.busy - start.busy for start, end in pairs)
+        receiver = sum(last.by_receiver - first.by_receiver for first, last in pairs)
+        buffer = sum(last.by_buffer - first.by_buffer for first, last in pairs)
         network = busy - receiver - buffer
         return (
             _share(network, span),
@@ -243,7 +243,7 @@ class Phase:
     """
 
     name: str
-    begin: float
+    start: float
     end: float
     flows: tuple[TransferFlow, ...] = ()
     echoes: tuple[EchoTiming, ...] = ()

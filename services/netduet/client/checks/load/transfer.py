@@ -120,7 +120,7 @@ class Transfer:
 
     async def run(self, address: Address, patience: Timeouts) -> TransferFlow:
         """Carry data for so long, or until it stalls; return what came of it."""
-        self._begin = time.monotonic()
+        self._start = time.monotonic()
         pumps = [
             asyncio.create_task(self._pump(number, one))
             for number, one in enumerate(self._conversations)
@@ -130,7 +130,7 @@ class Transfer:
             end = time.monotonic()
             self._over = True
             if window is None and not self._up:
-                await self._hear(pumps, (self._begin + end) / 2)
+                await self._hear(pumps, (self._start + end) / 2)
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -143,7 +143,7 @@ class Transfer:
         return TransferFlow(
             self._direction,
             len(self._conversations),
-            self._begin,
+            self._start,
             end,
             tuple(self._counted(end)),
             tuple(self._senders),
@@ -185,7 +185,7 @@ class Transfer:
 
     def _long_enough(self, now: float) -> bool:
         """Tell whether the time is up, and enough of it was watched."""
-        length, passed = self._length(), now - self._begin
+        length, passed = self._length(), now - self._start
         watched = self._looks * _LOOK >= length * _WATCHED
         return passed >= length and (watched or passed >= _STARVED * length)
 
@@ -308,9 +308,9 @@ class Transfer:
         """Bytes a second, of late."""
         if len(self._events) < 2:  # noqa: PLR2004 - a rate has a begin and an end
             return 0.0
-        begin, before = self._events[max(0, len(self._events) - 20)]
+        start, before = self._events[max(0, len(self._events) - 20)]
         end, after = self._events[-1]
-        return (after - before) / max(_LOOK, end - begin)
+        return (after - before) / max(_LOOK, end - start)
 
     def _frame(self) -> int:
         """Return a power of two: few patterns are then made, and often used."""
@@ -324,7 +324,7 @@ class Transfer:
 
     def _counted(self, end: float) -> Iterator[tuple[float, int]]:
         """Give what arrived after the warm-up."""
-        warm = self._begin + _WARM * (end - self._begin)
+        warm = self._start + _WARM * (end - self._start)
         late = [event for event in self._events if event[0] >= warm]
         yield from late
 

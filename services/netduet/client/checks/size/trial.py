@@ -146,7 +146,7 @@ class SizeTrial:
     @property
     def seconds(self) -> float:
         """How long it was waited for in vain, or in all."""
-        return self.window.end - self.window.begin
+        return self.window.end - self.window.start
 
     @property
     def through(self) -> bool:
@@ -175,7 +175,7 @@ async def carry(address: Address, patience: Timeouts, plan: TrialPlan) -> SizeTr
     """Try a size on a new connection; never raises by itself."""
     async with open_connection(address, patience) as (opening, conversation):
         if conversation is None:
-            window = Window(opening.begin, opening.end)
+            window = Window(opening.start, opening.end)
             return SizeTrial(
                 plan,
                 plan.size or 0,
@@ -286,7 +286,7 @@ class _TrialRunner:
         longer.
         """
         conversation = self._conversation
-        begin = moved = time.monotonic()
+        start = moved = time.monotonic()
         patience = BRIEF if self._plan.brief else PATIENCE
         patience += min(_ROUND_TRIPS * self._round_trip(), _MOST_ROUND_TRIPS)
         longest = min(LONGEST, _FRAME_SHARE * conversation.welcome.limits.frame)
@@ -295,9 +295,9 @@ class _TrialRunner:
             answer = await conversation.answer(number, _LOOK)
             now = time.monotonic()
             if answer is not None:
-                return answer, TrialOutcome.PASSED, Window(begin, now)
+                return answer, TrialOutcome.PASSED, Window(start, now)
             if conversation.ending is not None:
-                return None, TrialOutcome.ENDED, Window(begin, now)
+                return None, TrialOutcome.ENDED, Window(start, now)
             progress = self._progress()
             if progress != last:
                 last, moved, idle = progress, now, 0
@@ -305,8 +305,8 @@ class _TrialRunner:
                 idle += 1
             if idle * _LOOK >= patience:
                 return None, TrialOutcome.STALLED, Window(moved, now)
-            if now - begin >= longest:
-                return None, TrialOutcome.SLOW, Window(begin, now)
+            if now - start >= longest:
+                return None, TrialOutcome.SLOW, Window(start, now)
 
     def _round_trip(self) -> float:
         info = self._conversation.info()

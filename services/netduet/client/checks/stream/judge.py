@@ -63,10 +63,10 @@ def _findings(
         if one.seconds > longest:
             yield _incident(place, one)
     for restart in told.restarts:
-        if is_new_process(restart) and restart.end - restart.begin > longest:
+        if is_new_process(restart) and restart.end - restart.start > longest:
             yield _restarted(place, restart)
     for closure in told.closures:
-        if closure.last - closure.begin > longest:
+        if closure.last - closure.start > longest:
             yield _closed(place, closure)
     for pause in told.pauses:
         if pause.seconds - starved_seconds(place, pause) > longest or pause.broken:
@@ -95,8 +95,8 @@ def _unsent(place: Observations, longest: float) -> Iterator[Finding]:
 def _untried(place: Observations, longest: float) -> Iterator[Finding]:
     """Say so where connections alone could tell, and this end could make none for long."""
     fresh = place.fresh
-    tried = fresh.begun + fresh.void
-    enough = fresh.begun >= max(1.0, ENOUGH * tried)
+    tried = fresh.started + fresh.void
+    enough = fresh.started >= max(1.0, ENOUGH * tried)
     if enough and fresh.longest_void <= longest:
         return
     seen = (
@@ -113,7 +113,7 @@ def _incident(place: Observations, one: Incident) -> Finding:
         return _restarted(place, one.restart)
     evidence = describe.losses(place, one)
     numbers: dict[str, int | float | str | bool | None] = {
-        "begin": round(one.begin - place.begin, 3),
+        "begin": round(one.start - place.start, 3),
         "seconds": round(one.seconds, 3),
         "lost": sum(outage.lost for outage in one.outages),
     }
@@ -121,7 +121,7 @@ def _incident(place: Observations, one: Incident) -> Finding:
     outcome = Outcome.INCONCLUSIVE if why else Outcome.FAIL
     # Where both streams show that their ends ran, no stall elsewhere excuses anything.
     shown = one.outages and one.ended
-    missed = None if shown else Window(one.begin, one.end)
+    missed = None if shown else Window(one.start, one.end)
     return Finding(
         "stream.outage",
         describe.incident(place, one),
@@ -151,14 +151,14 @@ def _restarted(place: Observations, one: ServerRestart) -> Finding:
     if one.said:
         was += f", and took its leave: {one.said}"
     evidence = ((Side.SERVER, was), (Side.SERVER, said))
-    length = {"seconds": round(one.end - one.begin, 3)}
+    length = {"seconds": round(one.end - one.start, 3)}
     return Finding("stream.restarted", seen, evidence, {**length})
 
 
 def _closed(place: Observations, one: ConnectFailureRun) -> Finding:
     seen = (
         f"{place.address}: {one.failed} new connections in a row did not work, for "
-        f"{describe.bounds(one)}, {describe.at(place, one.begin)}, while what was there "
+        f"{describe.bounds(one)}, {describe.at(place, one.start)}, while what was there "
         "went on"
     )
     evidence = (
@@ -167,7 +167,7 @@ def _closed(place: Observations, one: ConnectFailureRun) -> Finding:
     )
     numbers: dict[str, int | float | str | bool | None] = {
         "failed": one.failed,
-        "seconds_at_least": round(one.last - one.begin, 3),
+        "seconds_at_least": round(one.last - one.start, 3),
         "seconds_at_most": round(one.end - one.before, 3),
     }
     missed = _unproven(place, one)
@@ -177,7 +177,7 @@ def _closed(place: Observations, one: ConnectFailureRun) -> Finding:
 
 
 def _paused(place: Observations, one: ConnectionStall) -> Finding:
-    when = describe.at(place, one.begin)
+    when = describe.at(place, one.start)
     if one.broken:
         seen = f"{place.address}: the old connection broke {when}: {escape(one.broken)}"
     else:
@@ -209,4 +209,4 @@ def _unproven(
 ) -> Window | None:
     """Return its time, unless the server's own stream shows that it ran in it."""
     shown = place.datagrams.passed and starved_seconds(place, one) < HALF * one.seconds
-    return None if shown else Window(one.begin, one.end)
+    return None if shown else Window(one.start, one.end)

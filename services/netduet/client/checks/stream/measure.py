@@ -82,7 +82,7 @@ async def watch(
     welcome = answer.opening.welcome
     asked = welcome is not None and FEATURE in welcome.features
     events: list[Event] = []
-    begin = time.monotonic()
+    start = time.monotonic()
 
     def tell(event: Event) -> None:  # also by the thread: a list takes both
         if len(events) < KEPT:
@@ -92,7 +92,7 @@ async def watch(
 
         def tell_pause(event: Event) -> None:
             if isinstance(event, ConnectionStall):
-                away = stalls.stalled(event.begin, event.end)
+                away = stalls.stalled(event.start, event.end)
                 event = replace(event, stalled=away)
             tell(event)
 
@@ -114,12 +114,12 @@ async def watch(
     closures, pauses = fresh.closures, echoes.pauses
     return Observations(
         address,
-        begin,
+        start,
         time.monotonic(),
         datagrams,
         NewConnections(
             plan.fresh,
-            closures.begun,
+            closures.started,
             closures.failed,
             closures.void,
             fresh.skipped,

@@ -34,9 +34,9 @@ def notes(place: Observations, told: Correlation, longest: float) -> Iterator[st
                 f"{place.address}: the server began its stream anew "
                 f"{describe.at(place, restart.end)}, for it had heard nothing for long"
             )
-        elif restart.end - restart.begin <= longest:
+        elif restart.end - restart.start <= longest:
             yield describe.restarted(place, restart)
-    closures = [one for one in told.closures if one.last - one.begin <= longest]
+    closures = [one for one in told.closures if one.last - one.start <= longest]
     pauses = [
         one
         for one in told.pauses
@@ -64,7 +64,7 @@ def _of_kind(place: Observations, some: Sequence[Span], why: str) -> Iterator[st
                 what += f", and for up to {starved:.2f} s of it an end did not run"
             if starved >= HALF * one.seconds:
                 why = "the network need not be at fault"
-    when = describe.at(place, one.begin)
+    when = describe.at(place, one.start)
     if len(some) > 1:
         when += f", and {len(some) - 1} more times for less long"
     yield f"{place.address}: {what}, {when}: {why}"

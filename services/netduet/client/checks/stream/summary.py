@@ -31,7 +31,7 @@ def summary(place: Observations, told: Correlation) -> str:
         )
     else:
         many += "never out, as far as connections tell"
-    return f"{many}; {fresh.begun - fresh.failed} of {fresh.begun} new connections worked at once"
+    return f"{many}; {fresh.started - fresh.failed} of {fresh.started} new connections worked at once"
 
 
 def losses(place: Observations) -> Iterator[str]:
@@ -58,7 +58,7 @@ def losses(place: Observations) -> Iterator[str]:
     fresh = place.fresh
     if fresh.void:
         yield (
-            f"{place.address}: {fresh.void} of {fresh.begun + fresh.void} new connections "
+            f"{place.address}: {fresh.void} of {fresh.started + fresh.void} new connections "
             "failed by this end itself (it did not run, or had no descriptor, port or "
             "memory for them), and are not counted"
         )
@@ -95,7 +95,7 @@ def figures(place: Observations, told: Correlation) -> Figures:
         "longest_outage": round(
             max((one.seconds for one in told.incidents), default=0.0), 3
         ),
-        "new_connections": fresh.begun,
+        "new_connections": fresh.started,
         "new_failed": fresh.failed,
         "new_void": fresh.void,
         "old_asked": place.old.asked,

@@ -106,7 +106,7 @@ class UdpProber:
 
     def knock(self) -> UdpOpeningResult:
         """Open, a few times with growing waits; later times, ask something small too."""
-        begin = time.monotonic()
+        start = time.monotonic()
         knock = UdpOpening(self._sock)
         unit = self._patience / (2**_OPENINGS - 1)
         told = 0
@@ -121,7 +121,7 @@ class UdpProber:
                     until = min(until, time.monotonic() + self._pause)
             if knock.done or (number and (told or not knock.left)):
                 break
-        found = knock.found(begin, time.monotonic())
+        found = knock.found(start, time.monotonic())
         self._pause = max(self._pause, 2 * found.round_trip)
         self._quiet = _QUIET + 2 * found.round_trip
         return found
@@ -148,8 +148,8 @@ class UdpProber:
         unsent, sent = 0, dict[int, float]()
         late, errors = 0.0, ""
         before = self._sock.dropped
-        begin = due = time.monotonic()
-        until = begin + _PATIENTLY * plan.count * plan.gap + 1.0
+        start = due = time.monotonic()
+        until = start + _PATIENTLY * plan.count * plan.gap + 1.0
         for sequence in range(plan.count):
             while (left := due - time.monotonic()) > 0:
                 self._take(left, {flow: got})
@@ -163,7 +163,7 @@ class UdpProber:
             if not error:
                 sent[sequence] = now
             due = max(due + plan.gap, now)
-        sending = time.monotonic() - begin
+        sending = time.monotonic() - start
         self._settle({flow: got}, lambda: len(got.sequences) == len(sent))
         self._query({flow: got})
         in_a_row, row_begin, row_seconds = rows(sent, got.sequences)
@@ -183,7 +183,7 @@ class UdpProber:
             row_seconds=row_seconds,
             tally=got.final,
             mixed=got.contradicts,
-            begin=begin,
+            start=start,
             end=time.monotonic(),
         )
 

@@ -92,7 +92,7 @@ def _unreached(one: UdpResult) -> Finding:
         seen = f"{one.address}: this host itself lets no datagram out: {knock.error}"
         said = f"{knock.openings} openings; the last error was {knock.error}"
         return Finding("udp.rejected", seen, ((Side.CLIENT, said),), where=CLIENT)
-    seconds = knock.end - knock.begin
+    seconds = knock.end - knock.start
     seen = (
         f"{one.address}: {knock.openings} openings by datagram in {seconds:.1f} s, "
         "and no answer"
@@ -102,7 +102,7 @@ def _unreached(one: UdpResult) -> Finding:
         "udp.silent",
         seen,
         ((Side.CLIENT, said), over_tcp(one)),
-        missed_deadline=Window(knock.begin, knock.end),
+        missed_deadline=Window(knock.start, knock.end),
     )
 
 

@@ -104,7 +104,7 @@ def _findings(one: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding
             f"{one.address}: datagrams were answered at first; {burst.sent} more were "
             f"sent, {burst.answered} of them answered, and then none any more"
         )
-        missed = Window(burst.begin, burst.end)
+        missed = Window(burst.start, burst.end)
         evidence = (_sent(burst), over_tcp(one))
         yield Finding("udp.silent", seen, evidence, missed_deadline=missed)
     if burst.sent < ENOUGH * burst.planned:
@@ -191,7 +191,7 @@ def _missed(burst: Burst, way: DirectionCounts, max_loss: float) -> Window | Non
     if way.dropped is not None:
         return None
     if way.where == BACK:
-        return Window(burst.begin, burst.end)
+        return Window(burst.start, burst.end)
     row = min(burst.in_a_row, way.lost)
     if lower_bound(way.lost - row, way.sent - row) > max_loss:
         return None

@@ -79,7 +79,7 @@ class UdpOpening:
             self._round_trip = time.monotonic() - asked
             self.welcome = welcome
 
-    def found(self, begin: float, end: float) -> UdpOpeningResult:
+    def found(self, start: float, end: float) -> UdpOpeningResult:
         """Return what came of it."""
         return UdpOpeningResult(
             self._openings,
@@ -90,7 +90,7 @@ class UdpOpening:
             notices=tuple(self._sock.notices),
             error=self._error,
             round_trip=self._round_trip,
-            begin=begin,
+            start=start,
             end=end,
         )
 

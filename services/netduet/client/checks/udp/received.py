@@ -62,7 +62,7 @@ def rows(sent: dict[int, float], answered: set[int]) -> tuple[int, float, float]
         answered: those that were answered.
 
     """
-    count, begin, seconds = 0, 0.0, 0.0
+    count, start, seconds = 0, 0.0, 0.0
     row: list[float] = []
     for sequence, at in (*sent.items(), (None, 0.0)):
         if sequence is not None and sequence not in answered:
@@ -70,7 +70,7 @@ def rows(sent: dict[int, float], answered: set[int]) -> tuple[int, float, float]
             continue
         if len(row) >= ROW:
             count += len(row)
-            begin = begin or row[0]
+            start = start or row[0]
             seconds += row[-1] - row[0]
         row = []
-    return count, begin, seconds
+    return count, start, seconds

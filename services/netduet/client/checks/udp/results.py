@@ -46,7 +46,7 @@ class UdpOpeningResult:
     error: str = ""
     elsewhere: str = ""
     round_trip: float = 0.0
-    begin: float = 0.0
+    start: float = 0.0
     end: float = 0.0
 
     @property
@@ -83,7 +83,7 @@ class Burst:
     row_seconds: float = 0.0
     tally: CountAnswer | None = None
     mixed: bool = False
-    begin: float = 0.0
+    start: float = 0.0
     end: float = 0.0
 
 
