@@ -39,41 +39,41 @@ def containers(path: str) -> dict[str, Container]:
 
 
 def play(
-    stage: Stage, one: Container, network: Network | None, **options: Any
+    stage: Stage, container: Container, network: Network | None, **options: Any
 ) -> DockerContainer:
     """Start a container as its manifest says."""
     env = {
         entry["name"]: entry["value"]
         if "value" in entry
         else FILLED_IN[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-        for entry in one.get("env", ())
+        for entry in container.get("env", ())
     }
     return stage.start(
-        one["image"],
+        container["image"],
         network,
-        command=one.get("args"),
+        command=container.get("args"),
         env=env,
         user="65532:65532",
-        read_only=one["securityContext"]["readOnlyRootFilesystem"],
-        cap_drop=one["securityContext"]["capabilities"]["drop"],
+        read_only=container["securityContext"]["readOnlyRootFilesystem"],
+        cap_drop=container["securityContext"]["capabilities"]["drop"],
         security_opt=["no-new-privileges:true"],
-        mem_limit=one["resources"]["limits"]["memory"].replace("Mi", "m"),
+        mem_limit=container["resources"]["limits"]["memory"].replace("Mi", "m"),
         **options,
     )
 
 
-def probes(one: Container, host: str) -> list[str]:
+def probes(container: Container, host: str) -> list[str]:
     """Return the addresses that the kubelet would ask."""
-    ports = {port["name"]: port["containerPort"] for port in one["ports"]}
-    asked = [one[name]["httpGet"] for name in one if name.endswith("Probe")]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    asked = [container[name]["httpGet"] for name in container if name.endswith("Probe")]
     return [f"http://{host}:{ports[get['port']]}{get['path']}" for get in asked]
 
 
 def served(stage: Stage, network: Network, alias: str) -> DockerContainer:
     """Start the Deployment's pod, and wait until it answers."""
-    one = containers("server/server.yaml")["server"]
+    container = containers("server/server.yaml")["server"]
     wait = ["netduet-healthcheck"]
-    return play(stage, one, network, alias=alias, wait=wait)
+    return play(stage, container, network, alias=alias, wait=wait)
 
 
 def ask(stage: Stage, network: Network, *urls: str) -> Finished:
@@ -86,8 +86,8 @@ def test_server_pod_is_probed_and_checked(stage: Stage) -> None:
     """Its probes are answered, and the Job's pod passes, and says where it was answered."""
     network = stage.network()
     served(stage, network, "netduet")
-    one = containers("server/server.yaml")["server"]
-    asked = ask(stage, network, *probes(one, "netduet"))
+    container = containers("server/server.yaml")["server"]
+    asked = ask(stage, network, *probes(container, "netduet"))
     assert asked.out.split() == ["200"] * 3, asked.err
     served(stage, network, "netduet-each")
     job = containers("check/check.yaml")["client"]
@@ -120,6 +120,8 @@ def test_mesh_pod_holds_both_halves(stage: Stage) -> None:
     client = play(stage, pod["client"], None, network_mode=shared)
     wait_for(client, "at most 8 addresses of each name, from node-1")
     wait_for(client, "is instance netduet-server-0 on node-1")
-    urls = [url for one in pod.values() for url in probes(one, "netduet-mesh")]
+    urls = [
+        url for container in pod.values() for url in probes(container, "netduet-mesh")
+    ]
     asked = ask(stage, network, *urls)
     assert asked.out.split() == ["200"] * 5, asked.err

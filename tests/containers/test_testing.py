@@ -27,8 +27,8 @@ NOWHERE = (
 def pair(images: Images) -> Iterator[Duet]:
     """Return one pair for all tests that ask it in vain."""
     assert images
-    with Network() as network, Duet(network) as one:
-        yield one
+    with Network() as network, Duet(network) as duet:
+        yield duet
 
 
 def test_pair_is_played_and_leaves_nothing(
@@ -69,11 +69,11 @@ def test_network_may_be_a_name_or_an_id(
     assert network.id is not None
     found = engine.networks.get(network.id)
     with (
-        Duet(network.id, client_network=network.name, server_settings=ONE) as one,
+        Duet(network.id, client_network=network.name, server_settings=ONE) as duet,
         Duet(found, alias="two", server_settings={"service": "two"}) as two,
     ):
-        one.check(checks=SOON).assert_ok()
-        report = one.check(target=two.address, checks=SOON)
+        duet.check(checks=SOON).assert_ok()
+        report = duet.check(target=two.address, checks=SOON)
     assert two.address == "two:12345"
     assert "two" in report.assert_fails("identity.other_service").seen
 

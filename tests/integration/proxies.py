@@ -21,12 +21,12 @@ _CHUNK = 65536
 @contextlib.asynccontextmanager
 async def standing(manner: Manner) -> AsyncIterator[int]:
     """Return the port of a proxy; the server may live in the test's own loop."""
-    one = Stranger(manner, "127.0.0.1")
+    stranger = Stranger(manner, "127.0.0.1")
     try:
-        yield one.port
+        yield stranger.port
     finally:
         # Not here: what it still carries is for the loop to send.
-        await asyncio.to_thread(one.close)
+        await asyncio.to_thread(stranger.close)
 
 
 @dataclass

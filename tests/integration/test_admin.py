@@ -208,14 +208,14 @@ def test_metrics_follow_the_conventions(observed: Callable[..., Observed]) -> No
     server = observed()
     text = server.get("/metrics").body
     families = list(text_string_to_metric_families(text))
-    ours = [one for one in families if one.name.startswith("netduet_")]
+    ours = [metric for metric in families if metric.name.startswith("netduet_")]
     assert len(ours) >= 10
     for family in ours:
         assert family.documentation.endswith(".")
         assert re.fullmatch(r"netduet(_[a-z]+)+", family.name)
         assert len(family.samples) <= 3
     assert {"process_resident_memory_bytes", "process_cpu_seconds"} <= {
-        one.name for one in families
+        metric.name for metric in families
     }
 
 

@@ -41,13 +41,15 @@ async def check(port: int, bounds: CheckOptions | None = None) -> CheckResult:
 
 def found(result: CheckResult) -> list[str]:
     """Return the classes that the check found."""
-    return [one.failure for one in result.findings]
+    return [finding.failure for finding in result.findings]
 
 
 async def test_instances_that_take_turns_are_even(start_server: StartServer) -> None:
     """Three servers by turns pass, each with its share; a fourth is missed."""
     servers = [await start_server(instance=name) for name in ("a", "b", "c")]
-    async with standing(by_turns([faithful(one.port) for one in servers])) as port:
+    async with standing(
+        by_turns([faithful(running.port) for running in servers])
+    ) as port:
         result = await check(port)
         missing = await check(port, CheckOptions(expect_instances=4))
     assert found(result) == []

@@ -54,9 +54,9 @@ async def test_all_connections_are_served_on_loopback(
     result, churn = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
     [place] = churn.places
-    assert [one.outcome for one in place.tries] == [AttemptOutcome.SERVED] * 28
-    assert {one.boot_id for one in place.tries} == {place.witness.boot_id}
-    assert all(one.direct and one.counted for one in place.tries)
+    assert [attempt.outcome for attempt in place.tries] == [AttemptOutcome.SERVED] * 28
+    assert {attempt.boot_id for attempt in place.tries} == {place.witness.boot_id}
+    assert all(attempt.direct and attempt.counted for attempt in place.tries)
     assert (place.witness.drops, place.witness.lived) == (0, True)
     assert place.held is not None
     assert place.held.kept == 8
@@ -68,7 +68,7 @@ async def test_a_faithful_proxy_passes(start_server: StartServer) -> None:
     async with standing(faithful(running.port)) as port:
         result, churn = await check(port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    assert not any(one.direct for one in churn.places[0].tries)
+    assert not any(attempt.direct for attempt in churn.places[0].tries)
 
 
 async def test_a_proxy_with_a_dead_server_behind_it_is_found(
@@ -87,8 +87,8 @@ async def test_a_proxy_with_a_dead_server_behind_it_is_found(
 
     async with standing(manner) as port:
         result, churn = await check(port)
-    assert [one.failure for one in result.findings] == ["churn.unserved"]
-    assert {one.outcome for one in churn.places[0].run.attempts} == {
+    assert [finding.failure for finding in result.findings] == ["churn.unserved"]
+    assert {attempt.outcome for attempt in churn.places[0].run.attempts} == {
         AttemptOutcome.SERVED,
         AttemptOutcome.ENDED,
     }
@@ -105,8 +105,8 @@ async def test_the_servers_own_limit_is_told_as_its_own(
     assert any("the server's own limit" in one for one in result.remarks)
     [place] = churn.places
     assert place.held is not None
-    assert {one.outcome for one in place.held.beside} == {AttemptOutcome.BUSY}
-    assert {one.outcome for one in place.held.after} == {AttemptOutcome.SERVED}
+    assert {attempt.outcome for attempt in place.held.beside} == {AttemptOutcome.BUSY}
+    assert {attempt.outcome for attempt in place.held.after} == {AttemptOutcome.SERVED}
 
 
 async def test_what_cannot_start_in_time_is_left_out(
@@ -117,7 +117,7 @@ async def test_what_cannot_start_in_time_is_left_out(
     monkeypatch.setattr(pacer, "LATE", -1.0)
     result, churn = await check(running.port)
     assert result.outcome is Outcome.INCONCLUSIVE
-    assert [one.failure for one in result.findings] == ["churn.unstarted"]
+    assert [finding.failure for finding in result.findings] == ["churn.unstarted"]
     assert churn.places[0].run.unstarted == 20
 
 
@@ -146,7 +146,7 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
     run = await Pacer(address, PATIENCE, ChurnPlan(3, 0.001, 0, PATIENCE)).run()
-    assert [(one.outcome, one.lost) for one in run.attempts] == [
+    assert [(attempt.outcome, attempt.lost) for attempt in run.attempts] == [
         (AttemptOutcome.REFUSED, 0)
     ] * 3
     assert "ECONNREFUSED" in run.attempts[0].detail

@@ -50,9 +50,9 @@ async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
     assert (result.outcome, result.remarks) == (Outcome.PASS, ())
     [place] = close.places
     recorded = {
-        one.way: (one.far.entry.ended, one.far.entry.ended_by)
-        for one in place.ends
-        if one.far.entry is not None
+        trial.way: (trial.far.entry.ended, trial.far.entry.ended_by)
+        for trial in place.ends
+        if trial.far.entry is not None
     }
     assert recorded.pop(CloseMethod.FINISH) in {
         (None, None),
@@ -64,7 +64,7 @@ async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
         CloseMethod.RESET: ("asked.reset", "server"),
         CloseMethod.OWN_RESET: ("reset", "client"),
     }
-    [finish] = [one for one in place.ends if one.way is CloseMethod.FINISH]
+    [finish] = [trial for trial in place.ends if trial.way is CloseMethod.FINISH]
     assert finish.far.entry is not None
     assert finish.far.entry.bytes_received == finish.sent
     assert finish.pushed > 0
@@ -75,7 +75,7 @@ async def test_small_frames_of_a_server_are_heeded(start_server: StartServer) ->
     running = await start_server(max_frame_size=1024)
     result, close = await check(running.port)
     assert result.outcome is Outcome.PASS
-    sizes = {one.size for one in close.places[0].ends if one.size}
+    sizes = {trial.size for trial in close.places[0].ends if trial.size}
     assert sizes == {1024}
 
 
@@ -111,7 +111,7 @@ async def test_proxy_that_makes_something_else_of_an_end_is_found(
     async with standing(manner(running.port)) as port:
         result, _ = await check(port)
     assert result.outcome is Outcome.FAIL
-    found = {one.failure: one for one in result.findings}
+    found = {finding.failure: finding for finding in result.findings}
     assert set(str(found[failure].figures["ends"]).split()) == ways
     assert found[failure].where is None
     assert set(found) <= {failure, "close.reset_hidden"}
@@ -122,7 +122,9 @@ async def test_proxy_that_swallows_an_end_is_found(start_server: StartServer) ->
     running = await start_server(frame_timeout=4.0, idle_timeout=4.0)
     async with standing(end_swallowing(running.port)) as port:
         result, _ = await check(port, BRIEF)
-    finding = next(one for one in result.findings if one.failure == "close.fin_changed")
+    finding = next(
+        finding for finding in result.findings if finding.failure == "close.fin_changed"
+    )
     assert (finding.where, finding.missed_deadline) == (None, None)
     assert "the server never came to know" in finding.seen
 

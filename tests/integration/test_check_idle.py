@@ -114,7 +114,7 @@ async def test_server_that_shuts_down_meanwhile_is_no_middlebox(
     running.server.stop()
     result = await task
     assert result.outcome is Outcome.INCONCLUSIVE
-    assert {one.failure for one in result.findings} == {"idle.interrupted"}
+    assert {finding.failure for finding in result.findings} == {"idle.interrupted"}
 
 
 def held(running: Running) -> int:

@@ -63,8 +63,11 @@ async def relay(port: int, most: int) -> AsyncIterator[int]:
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        for one in (carry(reader, far_writer, most), carry(far_reader, writer, None)):
-            tasks.add(asyncio.create_task(one))
+        for coroutine_type in (
+            carry(reader, far_writer, most),
+            carry(far_reader, writer, None),
+        ):
+            tasks.add(asyncio.create_task(coroutine_type))
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
@@ -84,7 +87,7 @@ async def test_loopback_passes_and_both_ways_are_counted(
     result, load = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
     [place] = load.places
-    assert [one.name for one in place.phases] == ["idle", "up", "down"]
+    assert [phase.name for phase in place.phases] == ["idle", "up", "down"]
     for phase in place.phases[1:]:
         [flow] = phase.flows
         assert flow.rate
@@ -95,7 +98,7 @@ async def test_loopback_passes_and_both_ways_are_counted(
     idle = place.phases[0]
     assert idle.latency is not None
     assert idle.lateness is not None
-    assert all(one.arrived is not None for one in idle.echoes)
+    assert all(echo.arrived is not None for echo in idle.echoes)
 
 
 async def test_server_of_small_frames_is_heeded(start_server: StartServer) -> None:
@@ -111,8 +114,8 @@ async def test_rate_that_cannot_be_is_not_blamed_on_loopback(
     """Where a rate is missed, the finding says by how much, each way."""
     running = await start_server()
     result, _ = await check(running.port, CheckOptions(min_rate=1e12))
-    assert {one.failure for one in result.findings} == {"load.slow"}
-    assert {one.where for one in result.findings} <= {"path →", "path ←"}
+    assert {finding.failure for finding in result.findings} == {"load.slow"}
+    assert {finding.where for finding in result.findings} <= {"path →", "path ←"}
 
 
 async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
@@ -123,10 +126,12 @@ async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
     running = await start_server()
     async with relay(running.port, 1_500_000) as port:
         result, load = await check(port)
-    [finding] = [one for one in result.findings if one.failure == "load.stalled"]
+    [finding] = [
+        finding for finding in result.findings if finding.failure == "load.stalled"
+    ]
     assert finding.missed_deadline is not None
     assert finding.seen.startswith("up: after ")
-    assert [one.name for one in load.places[0].phases] == ["idle", "up"]
+    assert [phase.name for phase in load.places[0].phases] == ["idle", "up"]
 
 
 async def test_echo_that_nobody_asked_for_ends_the_echoes_with_a_reason(

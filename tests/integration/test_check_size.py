@@ -42,7 +42,11 @@ async def size(port: int) -> CheckResult:
             given = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
             battery = CheckRunner(given, stalls, lambda _: None, ("size",))
             await battery.run()
-    [result] = [one for one in battery.verdict().results if one.check == "size"]
+    [result] = [
+        check_result
+        for check_result in battery.verdict().results
+        if check_result.check == "size"
+    ]
     return result
 
 

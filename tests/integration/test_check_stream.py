@@ -118,8 +118,10 @@ async def test_outage_is_found_on_the_way_it_is_on(
     with relay(running.port, up, down) as port:
         call = partial(streamed, port, 2.0, threading.Event())
         streaming, events = await asyncio.to_thread(call)
-    found = [one for one in events if isinstance(one, LossRun)]
-    assert [(one.where, one.lost, one.ended) for one in found] == [(where, 30, True)]
+    found = [event for event in events if isinstance(event, LossRun)]
+    assert [(loss_run.where, loss_run.lost, loss_run.ended) for loss_run in found] == [
+        (where, 30, True)
+    ]
     picture = streaming.picture
     lost = {"path →": picture.up.lost, "path ←": picture.down.lost}
     assert lost.pop(where) == 30
@@ -134,8 +136,8 @@ async def test_silence_that_goes_on_is_told_without_a_direction(
     with relay(running.port, faithful, out_from(20, 100_000)) as port:
         call = partial(streamed, port, 1.0, threading.Event())
         _, events = await asyncio.to_thread(call)
-    (one,) = [one for one in events if isinstance(one, LossRun)]
-    assert (one.where, one.ended) == ("unknown", False)
+    (loss_run,) = [event for event in events if isinstance(event, LossRun)]
+    assert (loss_run.where, loss_run.ended) == ("unknown", False)
 
 
 async def test_blocked_datagrams_leave_what_connections_tell(

@@ -49,14 +49,14 @@ async def ask(
     return await asyncio.to_thread(exchange, answer, plan, patience)
 
 
-def judged(one: UdpResult) -> Judgement:
+def judged(measured: UdpResult) -> Judgement:
     """Judge what came of it."""
-    return judge(Udp((one,), 0.02))
+    return judge(Udp((measured,), 0.02))
 
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:
     """Return the classes that were found, and where."""
-    return [(one.failure, one.where) for one in judgement.findings]
+    return [(finding.failure, finding.where) for finding in judgement.findings]
 
 
 async def test_good_server_loses_nothing(start_server: StartServer) -> None:
@@ -183,11 +183,11 @@ async def test_silence_is_told_as_silence(
     """Where nothing comes back the side is not known, and stalls may excuse it."""
     running = await start_server()
     with relay(running.port, up, down) as port:
-        one = await ask(port, 0.5)
-    judgement = judged(one)
+        measured = await ask(port, 0.5)
+    judgement = judged(measured)
     assert found(judgement) == [("udp.silent", None)]
     assert judgement.findings[0].missed_deadline is not None
-    assert one.knock.openings == 4
+    assert measured.knock.openings == 4
 
 
 async def test_answers_from_another_port_are_told(start_server: StartServer) -> None:
@@ -284,7 +284,7 @@ async def test_two_servers_behind_a_port_are_not_taken_for_loss(
     start_server: StartServer,
 ) -> None:
     """Where datagrams of one socket reach servers by turns, loss cannot be counted."""
-    one, other = await start_server(), await start_server()
+    running, other = await start_server(), await start_server()
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as second:
         second.connect(("127.0.0.1", other.port))
         second.settimeout(PATIENCE)
@@ -301,7 +301,7 @@ async def test_two_servers_behind_a_port_are_not_taken_for_loss(
             others, answers[:] = answers[:], []
             return [*others, data]
 
-        with relay(one.port, by_turns, with_the_others) as port:
+        with relay(running.port, by_turns, with_the_others) as port:
             judgement = judged(await ask(port, 1.0))
     assert found(judgement) == []
     assert any("cannot be counted" in remark for remark in judgement.remarks)

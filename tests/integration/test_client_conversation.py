@@ -69,9 +69,14 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
     running = await start_server(service="mine")
     given = context(running.port, "mine")
     verdict = await check(given)
-    assert {one.outcome for one in verdict.results} <= {Outcome.PASS, Outcome.SKIP}
+    assert {result.outcome for result in verdict.results} <= {
+        Outcome.PASS,
+        Outcome.SKIP,
+    }
     assert verdict.outcome is Outcome.PASS
-    [path] = [one for one in verdict.results if one.check == "path"]
+    [path] = [
+        check_result for check_result in verdict.results if check_result.check == "path"
+    ]
     [way] = given.earlier(PathResults).ways
     assert way.missing == ""
     differing = [

@@ -263,7 +263,7 @@ def test_explain_lists_each_class(netduet: Netduet) -> None:
     done = netduet.run("explain")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [re.split(" {2,}", line) for line in done.stdout.splitlines()]
-    assert lines == [[one.name, one.title] for one in CATALOGUE.values()]
+    assert lines == [[failure.name, failure.title] for failure in CATALOGUE.values()]
 
 
 def test_explain_tells_all_of_a_class(netduet: Netduet) -> None:

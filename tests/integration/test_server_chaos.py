@@ -102,7 +102,11 @@ async def test_reset_that_was_not_yet_heard_of_raises_nothing(
     running = await start_server(first_byte_timeout=0.1)
     sock = connect(running.port)
     assert await asyncio.to_thread(greet, running.port) == GREETING
-    [session] = (one for one in running.server._shared.connections if not one.ended)
+    [session] = (
+        connection
+        for connection in running.server._shared.connections
+        if not connection.ended
+    )
     # The loop does not run from here on: it has not heard of the reset.
     time.sleep(0.15)  # noqa: ASYNC251
     reset(sock)

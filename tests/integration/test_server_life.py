@@ -276,7 +276,7 @@ def test_port_zero_is_one_port_everywhere(serve_command: ServeCommand) -> None:
         sock.sendall(HELLO)
         assert rest(sock) == GREETING
     line = server.closed(2)
-    assert {one["network.type"] for one in server.of("connection.closed")} == {
+    assert {line["network.type"] for line in server.of("connection.closed")} == {
         "ipv4",
         "ipv6",
     }

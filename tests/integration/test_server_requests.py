@@ -278,7 +278,8 @@ async def test_other_peers_are_served_while_one_asks_for_much(
             busy.receive()
             assert other.echo(b"now") == b"now"
             owed = max(
-                one.connection.owed for one in running.server._shared.connections
+                connection.connection.owed
+                for connection in running.server._shared.connections
             )
             for _ in range(99):
                 busy.receive()
@@ -656,7 +657,10 @@ async def test_delayed_answer_costs_nothing_while_it_waits(
         peers = await asyncio.to_thread(ask)
         sessions = running.server._shared.connections
         await until(
-            lambda: [one.connection.state for one in sessions] == [State.PARTED] * 20
+            lambda: (
+                [connection.connection.state for connection in sessions]
+                == [State.PARTED] * 20
+            )
         )
         _, peak = tracemalloc.get_traced_memory()
     finally:

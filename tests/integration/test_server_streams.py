@@ -91,7 +91,7 @@ async def test_stream_goes_on_by_itself_until_it_is_ended(
         return told
 
     told = await talk(running, script)
-    assert [one.number for one in told] == [0, 1, 2, 3, 4]
+    assert [stream_status.number for stream_status in told] == [0, 1, 2, 3, 4]
     assert (told[-1].received, told[-1].gaps) == (2, ((1, 2),))
 
 

@@ -194,9 +194,14 @@ def test_who_a_peer_is_is_told_and_who_takes_its_place(
 def _labels(watching: Watch, name: str) -> list[dict[str, str]]:
     """Return the labels of each value of a metric, which are 1."""
     families = text_string_to_metric_families(watching.get("/metrics").body)
-    samples = [one for family in families for one in family.samples if one.name == name]
-    assert {one.value for one in samples} == {1}
-    return [one.labels for one in samples]
+    samples = [
+        sample
+        for family in families
+        for sample in family.samples
+        if sample.name == name
+    ]
+    assert {sample.value for sample in samples} == {1}
+    return [sample.labels for sample in samples]
 
 
 def _samples(watching: Watch) -> dict[str, float]:
@@ -205,8 +210,8 @@ def _samples(watching: Watch) -> dict[str, float]:
     for family in text_string_to_metric_families(watching.get("/metrics").body):
         if family.name.startswith("netduet_"):
             assert family.documentation.endswith(".")
-            for one in family.samples:
-                found[one.name] = found.get(one.name, 0) + one.value
+            for sample in family.samples:
+                found[sample.name] = found.get(sample.name, 0) + sample.value
     return found
 
 
@@ -398,20 +403,20 @@ def at(host: str, port: int) -> Address:
 async def test_peers_come_and_go_with_their_name(start_server: StartServer) -> None:
     """One that appears is watched, one that leaves is dropped, and both are said."""
     running = await start_server(host="0.0.0.0")
-    one, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
-    async with watching_of(one) as (watching, said):
-        await until(lambda: one in watching.peers)
-        watching.whom.chosen = {one: "pair:1", two: "pair:1"}
+    address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    async with watching_of(address) as (watching, said):
+        await until(lambda: address in watching.peers)
+        watching.whom.chosen = {address: "pair:1", two: "pair:1"}
         await until(lambda: two in watching.peers)
         peer = watching.peers[two]
         await until(lambda: peer.totals().down.sent > 3)
         watching.whom.chosen = {two: "pair:1"}
-        await until(lambda: one not in watching.peers)
+        await until(lambda: address not in watching.peers)
         assert peer.totals().up.lost == 0
     assert [line[21:].split()[:2] for line in said if "is instance" not in line] == [
-        ["+", str(one)],
+        ["+", str(address)],
         ["+", str(two)],
-        ["-", str(one)],
+        ["-", str(address)],
     ]
     assert watching.account.summary(time.monotonic()).outages == 0
 
@@ -434,8 +439,8 @@ async def two_of_a_name(
     first: Running, second: Running
 ) -> AsyncIterator[tuple[Monitor, list[str], Answered]]:
     """Watch two servers of one name; begin when the second one's stream is there."""
-    one, two = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
-    whom = answered((one, two))
+    address, two = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
+    whom = answered((address, two))
     async with watching_of(whom=whom) as (watching, said):
         await until(lambda: len(watching.peers) == 2)
         await until(lambda: watching.peers[two].totals().down.sent > 3)
@@ -447,14 +452,14 @@ async def test_address_that_look_ups_lack_is_watched_while_it_answers(
 ) -> None:
     """A resolver that gives one of two in turn: nobody comes or goes."""
     running = await start_server(host="0.0.0.0")
-    one, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
-    whom = answered((one,), (two,), (one,), (two,))
+    address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    whom = answered((address,), (two,), (address,), (two,))
     async with watching_of(whom=whom) as (watching, said):
-        await until(lambda: set(watching.peers) == {one, two})
+        await until(lambda: set(watching.peers) == {address, two})
         started = dict(watching.peers)
-        await until(lambda: len(whom.script) == 1 and set(whom.lapsed) == {one})
-        before = started[one].totals().down.sent
-        await until(lambda: started[one].totals().down.sent > before + 10)
+        await until(lambda: len(whom.script) == 1 and set(whom.lapsed) == {address})
+        before = started[address].totals().down.sent
+        await until(lambda: started[address].totals().down.sent > before + 10)
         assert watching.peers == started
         assert not any(line[21:22] == "-" for line in said)
 
@@ -465,14 +470,14 @@ async def test_server_that_its_name_dropped_leaves_without_an_outage(
     """A pod that is taken away leaves the name first and ends afterwards."""
     stays, leaves = await start_server(), await start_server()
     async with two_of_a_name(stays, leaves) as (watching, said, whom):
-        one, two = whom.script[0]
+        address, two = whom.script[0]
         peer = watching.peers[two]
         await until(lambda: peer.who is not None)
-        whom.script = [(one,)]
+        whom.script = [(address,)]
         await until(lambda: peer.lapsed)
         await leaves.stop()
         await until(lambda: two not in watching.peers)
-        whom.script = [(one,)]
+        whom.script = [(address,)]
         assert two not in whom.chosen
     told = [line[21:].split()[0] for line in said if f" {two} " in line]
     assert told == ["+", "IS", "-"]
@@ -482,13 +487,13 @@ async def test_server_that_its_name_dropped_leaves_without_an_outage(
 async def test_own_stall_makes_no_peer_leave(serve_command: ServeCommand) -> None:
     """What this end missed because it did not run says nothing of a peer that lapsed."""
     running = serve_command(host="0.0.0.0")
-    one, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
-    whom = answered((one, two))
+    address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    whom = answered((address, two))
     async with watching_of(whom=whom) as (watching, _):
         await until(lambda: len(watching.peers) == 2)
         peer = watching.peers[two]
         await until(lambda: peer.old.pauses.answered > 3)
-        whom.script = [(one,)]
+        whom.script = [(address,)]
         await until(lambda: peer.lapsed)
         before = peer.troubled
         async with asyncio.timeout(PATIENCE):
@@ -506,11 +511,11 @@ async def test_outage_that_stands_when_the_name_drops_the_server(
     """It stopped first, and left its name afterwards: that is told, and it leaves at once."""
     stays, leaves = await start_server(), await start_server()
     async with two_of_a_name(stays, leaves) as (watching, said, whom):
-        one, two = whom.script[0]
+        address, two = whom.script[0]
         peer = watching.peers[two]
         await leaves.stop()
         await until(lambda: peer.episodes.standing is not None)
-        whom.script = [(one,)]
+        whom.script = [(address,)]
         await until(lambda: two not in watching.peers)
     assert any("[watch.left; the server's end]" in line for line in said)
     assert told_once(watching)
@@ -521,14 +526,14 @@ async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
 ) -> None:
     """Others are chosen instead, and the name still has it: nobody took it out too late."""
     running = await start_server()
-    one = at("127.0.0.1", running.port)
-    async with watching_of(one) as (watching, said):
-        await until(lambda: one in watching.peers)
-        peer = watching.peers[one]
+    address = at("127.0.0.1", running.port)
+    async with watching_of(address) as (watching, said):
+        await until(lambda: address in watching.peers)
+        peer = watching.peers[address]
         await until(lambda: peer.totals().down.sent > 3)
         await running.stop()
         await until(lambda: peer.episodes.standing is not None)
-        watching.whom.names[0].addresses = (one,)
+        watching.whom.names[0].addresses = (address,)
         watching.whom.chosen = {}
         await until(lambda: not watching.peers)
     assert not any("watch.left" in line for line in said)
@@ -540,10 +545,10 @@ async def test_who_it_is_waits_for_the_end_of_an_outage(
 ) -> None:
     """Who answers meanwhile is not whom the outage is of."""
     running = await start_server(instance="web-1")
-    one = at("127.0.0.1", running.port)
-    async with watching_of(one) as (watching, _):
-        await until(lambda: one in watching.peers)
-        peer = watching.peers[one]
+    address = at("127.0.0.1", running.port)
+    async with watching_of(address) as (watching, _):
+        await until(lambda: address in watching.peers)
+        peer = watching.peers[address]
         await until(lambda: peer.who is not None)
     now = peer.troubled = time.monotonic()
     other = Instance("web-2")
@@ -559,7 +564,7 @@ async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -
     behind = [
         await start_server(instance=name, node=f"n-{name}", udp=False) for name in "abc"
     ]
-    turns = itertools.cycle([faithful(one.port) for one in behind])
+    turns = itertools.cycle([faithful(running.port) for running in behind])
 
     def by_turns(client: socket.socket) -> None:
         next(turns)(client)
@@ -582,10 +587,10 @@ async def test_name_is_looked_up_soon_while_a_peer_is_out(
 ) -> None:
     """However seldom it is looked up else: the name may have dropped who is out."""
     server = serve_command()
-    one = at("127.0.0.1", server.port)
-    async with watching_of(one, names=3600.0) as (watching, said):
-        await until(lambda: one in watching.peers)
-        peer = watching.peers[one]
+    address = at("127.0.0.1", server.port)
+    async with watching_of(address, names=3600.0) as (watching, said):
+        await until(lambda: address in watching.peers)
+        peer = watching.peers[address]
         await until(lambda: peer.totals().down.sent > 3)
         watching.whom.chosen = {}
         server.process.send_signal(signal.SIGKILL)
@@ -600,10 +605,10 @@ async def test_server_that_is_gone_without_datagrams_is_one_outage(
 ) -> None:
     """Its old connection breaks first, and new ones fail later: both are one."""
     server = serve_command(udp="false")
-    one = at("127.0.0.1", server.port)
-    async with watching_of(one) as (watching, said):
-        await until(lambda: one in watching.peers)
-        peer = watching.peers[one]
+    address = at("127.0.0.1", server.port)
+    async with watching_of(address) as (watching, said):
+        await until(lambda: address in watching.peers)
+        peer = watching.peers[address]
         await until(lambda: peer.old.connections and peer.totals().started > 1)
         server.process.send_signal(signal.SIGKILL)
         await until(lambda: peer.episodes.standing is not None)
@@ -635,8 +640,8 @@ async def test_checks_on_the_schedule_find_what_streams_do_not(
 ) -> None:
     """A server of another service answers everything, and is the wrong one."""
     running = await start_server(service="billing")
-    one = at("127.0.0.1", running.port)
-    async with watching_of(one) as (watching, said):
+    address = at("127.0.0.1", running.port)
+    async with watching_of(address) as (watching, said):
         await until(lambda: any("identity.other_service" in line for line in said))
         assert watching.account.findings["identity.other_service"] == 1
     assert watching.account.summary(time.monotonic()).outages == 0

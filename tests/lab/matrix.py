@@ -25,9 +25,11 @@ Rows are networks, columns are checks; a cell is the class of failure that the c
 
 def page(results: Sequence[Result], seconds: float, day: date) -> str:
     """Return docs/lab.md."""
-    kernels = ", ".join(sorted({one["kernel"] for one in results}))
-    wrong = [one for one in results if one["wrong"]]
-    made = sorted(one["made_seconds"] for one in results if "made_seconds" in one)
+    kernels = ", ".join(sorted({result["kernel"] for result in results}))
+    wrong = [result for result in results if result["wrong"]]
+    made = sorted(
+        result["made_seconds"] for result in results if "made_seconds" in result
+    )
     right = len(results) - len(wrong)
     facts = (
         f"{len(results)} networks, {right} judged right, in {seconds:.0f} s.\n"
@@ -43,19 +45,19 @@ def page(results: Sequence[Result], seconds: float, day: date) -> str:
 def told(results: Iterable[Result]) -> list[str]:
     """Return the complaints, a line each."""
     return [
-        f"{one['network']}, {check}: {complaint}"
-        for one in results
-        for check, complaint in one["wrong"].items()
+        f"{result['network']}, {check}: {complaint}"
+        for result in results
+        for check, complaint in result["wrong"].items()
     ]
 
 
 def _table(results: Sequence[Result]) -> list[str]:
-    checks = list(dict.fromkeys(name for one in results for name in one["cells"]))
+    checks = list(dict.fromkeys(name for result in results for name in result["cells"]))
     columns = ["network", "what it is", *checks, "seconds"]
     order = {name: number for number, name in enumerate(ALL)}
     rows = [columns, ["---"] * len(columns)]
-    ordered = sorted(results, key=lambda one: order[one["network"]])
-    rows += [_row(ALL[one["network"]], one, checks) for one in ordered]
+    ordered = sorted(results, key=lambda result: order[result["network"]])
+    rows += [_row(ALL[result["network"]], result, checks) for result in ordered]
     return [f"| {' | '.join(row)} |\n" for row in rows]
 
 

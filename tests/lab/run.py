@@ -61,7 +61,9 @@ def main() -> None:
     # Once, or each client and server would compile the project for itself.
     compileall.compile_dir(Path(netduet.__file__).parent, quiet=2)
     networks = asked.repeat * [ALL[name] for name in asked.names] or [
-        one for one in NETWORKS if one.representative or not asked.representative
+        network
+        for network in NETWORKS
+        if network.representative or not asked.representative
     ]
     if asked.profile:
         profile = ("--profile", asked.profile)

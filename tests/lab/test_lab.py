@@ -23,7 +23,7 @@ def results() -> dict[str, container.Result]:
     image = container.build()
     label = f"{LABEL_SESSION_ID}={SESSION_ID}"
     ran = container.run(image, "--representative", label=label)
-    return {one["network"]: one for one in ran}
+    return {result["network"]: result for result in ran}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -122,7 +122,7 @@ def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Place]:
         for role in ROLES:
             _furnish(place, role, conditions)
         _filter(place, conditions)
-        queues = [line for one in conditions for line in one.queues]
+        queues = [line for condition in conditions for line in condition.queues]
         if queues:
             command = ["tc", "-n", names["router"], "-batch", "-"]
             _do(command, "".join(f"{line}\n" for line in queues))
@@ -143,9 +143,16 @@ def _furnish(place: Place, role: Role, conditions: tuple[Condition, ...]) -> Non
     namespace = place.namespace(role)
     # Addresses of IPv6 before links come up would be lost; settings come first.
     settings = [*_PLAIN, *(_FORWARDING if role == "router" else ())]
-    settings += [word for one in conditions for at, word in one.settings if at == role]
+    settings += [
+        word
+        for condition in conditions
+        for at, word in condition.settings
+        if at == role
+    ]
     _do(place.command(role, "sysctl", "-qw", *settings))
-    lines = [line for one in conditions for at, line in one.links if at == role]
+    lines = [
+        line for condition in conditions for at, line in condition.links if at == role
+    ]
     batch = _LINES[role] + "".join(f"{line}\n" for line in lines)
     _do(["ip", "-n", namespace, "-batch", "-"], batch)
 
@@ -153,8 +160,14 @@ def _furnish(place: Place, role: Role, conditions: tuple[Condition, ...]) -> Non
 def _filter(place: Place, conditions: tuple[Condition, ...]) -> None:
     """Put the router's rules in force, one call a family."""
     for tool, rules in (
-        ("iptables-restore", [rule for one in conditions for rule in one.ipv4]),
-        ("ip6tables-restore", [rule for one in conditions for rule in one.ipv6]),
+        (
+            "iptables-restore",
+            [rule for condition in conditions for rule in condition.ipv4],
+        ),
+        (
+            "ip6tables-restore",
+            [rule for condition in conditions for rule in condition.ipv6],
+        ),
     ):
         if rules:
             tables = dict.fromkeys(rule.table for rule in rules)

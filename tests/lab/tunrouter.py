@@ -174,7 +174,7 @@ def _read(tun: int) -> list[bytes]:
 
 def arguments(up: Weather, down: Weather) -> list[str]:
     """Return what to put on the command line."""
-    return [json.dumps(dataclasses.asdict(one)) for one in (up, down)]
+    return [json.dumps(dataclasses.asdict(weather)) for weather in (up, down)]
 
 
 if __name__ == "__main__":

@@ -33,12 +33,14 @@ class Workload:
 
 def workloads(manifests: Iterable[Manifest]) -> Iterator[Workload]:
     """Yield all that makes pods."""
-    for one in manifests:
-        spec = one.get("spec", {})
-        if one["kind"] == "CronJob":
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        if manifest["kind"] == "CronJob":
             spec = spec["jobTemplate"]["spec"]
         if "template" in spec:
-            yield Workload(one["kind"], one["metadata"]["name"], spec["template"])
+            yield Workload(
+                manifest["kind"], manifest["metadata"]["name"], spec["template"]
+            )
 
 
 def chosen(selector: Mapping[str, Any], labels: Labels) -> bool:
@@ -79,11 +81,11 @@ def _allowed(
     A pod that no policy of this way chooses is open.
     """
     policies = [
-        one["spec"]
-        for one in manifests
-        if one["kind"] == "NetworkPolicy"
-        and way in one["spec"]["policyTypes"]
-        and chosen(one["spec"]["podSelector"], pod)
+        manifest["spec"]
+        for manifest in manifests
+        if manifest["kind"] == "NetworkPolicy"
+        and way in manifest["spec"]["policyTypes"]
+        and chosen(manifest["spec"]["podSelector"], pod)
     ]
     rules = [rule for spec in policies for rule in spec.get(way.lower(), ())]
     return not policies or any(_fits(rule, port, other) for rule in rules)

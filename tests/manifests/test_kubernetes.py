@@ -63,18 +63,18 @@ def everything(
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[Workload, Manifest]]:
     """Yield each container, with the workload that it is of."""
-    for one in workloads(manifests):
-        assert "initContainers" not in one.pod
-        for container in one.pod["containers"]:
-            yield one, container
+    for workload in workloads(manifests):
+        assert "initContainers" not in workload.pod
+        for container in workload.pod["containers"]:
+            yield workload, container
 
 
 def labels_of(manifests: list[Manifest], name: str) -> Mapping[str, str]:
     """Return the labels of the pods of one workload."""
     [found] = {
-        tuple(sorted(one.labels.items()))
-        for one in workloads(manifests)
-        if one.name == name
+        tuple(sorted(workload.labels.items()))
+        for workload in workloads(manifests)
+        if workload.name == name
     }
     return dict(found)
 
@@ -88,7 +88,11 @@ def env_of(container: Manifest) -> dict[str, str]:
 def test_manifests_are_valid(everything: list[Manifest], version: str) -> None:
     """Each object is what the API's schema of that version says, and nothing else."""
     assert len(VERSIONS) >= 6
-    judged = [one for one in everything if "monitoring.coreos" not in one["apiVersion"]]
+    judged = [
+        manifest
+        for manifest in everything
+        if "monitoring.coreos" not in manifest["apiVersion"]
+    ]
     assert len(judged) == len(everything) - 1
     for one in judged:
         kubernetes_validate.validate(one, version, strict=True)
@@ -96,7 +100,7 @@ def test_manifests_are_valid(everything: list[Manifest], version: str) -> None:
 
 def test_schemas_are_strict(everything: list[Manifest]) -> None:
     """A misspelt field is found: the test above is one."""
-    [server] = [one for one in everything if one["kind"] == "Deployment"]
+    [server] = [manifest for manifest in everything if manifest["kind"] == "Deployment"]
     changed = json.loads(json.dumps(server))
     changed["spec"]["strategy"]["rollingUpdate"]["maxUnavalable"] = 0
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -113,15 +117,17 @@ def test_plain_files_are_what_is_rendered(render: Render, folder: str) -> None:
     for _, container in pods(plain):
         container["image"] += f":{__version__}"
 
-    def key(one: Manifest) -> tuple[str, str]:
-        return one["kind"], one["metadata"]["name"]
+    def key(manifest: Manifest) -> tuple[str, str]:
+        return manifest["kind"], manifest["metadata"]["name"]
 
     assert sorted(render(KUBERNETES / folder), key=key) == sorted(plain, key=key)
 
 
 def test_default_is_a_server_and_a_check_now_and_then(render: Render) -> None:
     """The folder itself has what a person wants first, and no other pods."""
-    made = {(one.kind, one.name) for one in workloads(render(KUBERNETES))}
+    made = {
+        (workload.kind, workload.name) for workload in workloads(render(KUBERNETES))
+    }
     assert made == {("Deployment", "netduet-server"), ("CronJob", "netduet-check")}
 
 
@@ -129,8 +135,8 @@ def test_containers_are_hardened(everything: list[Manifest]) -> None:
     """Pod security `restricted`, and more: a read-only root, a number for a user."""
     seen = list(pods(everything))
     assert len(seen) == 6
-    for one, container in seen:
-        assert one.pod["securityContext"] == {
+    for workload, container in seen:
+        assert workload.pod["securityContext"] == {
             "runAsNonRoot": True,
             "runAsUser": 65532,
             "runAsGroup": 65532,
@@ -141,10 +147,10 @@ def test_containers_are_hardened(everything: list[Manifest]) -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        assert one.pod["automountServiceAccountToken"] is False
-        assert one.pod["enableServiceLinks"] is False
+        assert workload.pod["automountServiceAccountToken"] is False
+        assert workload.pod["enableServiceLinks"] is False
         for shared in ("hostNetwork", "hostPID", "hostIPC", "volumes"):
-            assert shared not in one.pod
+            assert shared not in workload.pod
 
 
 def test_resources_are_asked_for_and_the_cpu_is_not_limited(
@@ -159,9 +165,9 @@ def test_resources_are_asked_for_and_the_cpu_is_not_limited(
 
 def test_what_runs_for_ever_is_probed(everything: list[Manifest]) -> None:
     """Servers by their admin port, live and ready; a client lives, and no more."""
-    for one, container in pods(everything):
+    for workload, container in pods(everything):
         probes = {name for name in container if name.endswith("Probe")}
-        if one.kind in ("Job", "CronJob"):
+        if workload.kind in ("Job", "CronJob"):
             assert probes == set()
             continue
         named = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -181,8 +187,8 @@ def test_what_runs_for_ever_is_probed(everything: list[Manifest]) -> None:
 def test_grace_is_longer_than_all_it_has_room_for(everything: list[Manifest]) -> None:
     """Kubernetes counts preStop into it: a kill in the drain would lose connections."""
     seen = [
-        (one, container)
-        for one, container in pods(everything)
+        (workload, container)
+        for workload, container in pods(everything)
         if container["name"] == "server"
     ]
     assert len(seen) == len(SERVER)
@@ -226,7 +232,9 @@ def test_images_are_named_once(everything: list[Manifest]) -> None:
 
 def test_names_and_labels_are_consistent(everything: list[Manifest]) -> None:
     """One namespace, no two objects of a name, selectors that choose their own pods."""
-    named = [(one["kind"], one["metadata"]["name"]) for one in everything]
+    named = [
+        (manifest["kind"], manifest["metadata"]["name"]) for manifest in everything
+    ]
     # The Job and the CronJob are one check: apart by their kind.
     assert len(named) == len(set(named))
     for one in everything:
@@ -244,16 +252,16 @@ def test_names_and_labels_are_consistent(everything: list[Manifest]) -> None:
 def test_services_lead_to_ports_that_are_there(everything: list[Manifest]) -> None:
     """Each selector chooses the pods of one workload, each port is one of theirs."""
     services = {
-        one["metadata"]["name"]: one["spec"]
-        for one in everything
-        if one["kind"] == "Service"
+        manifest["metadata"]["name"]: manifest["spec"]
+        for manifest in everything
+        if manifest["kind"] == "Service"
     }
     assert set(services) == {"netduet", "netduet-each", "netduet-mesh"}
     for spec in services.values():
         [workload] = [
-            one
-            for one in workloads(everything)
-            if chosen({"matchLabels": spec["selector"]}, one.labels)
+            workload
+            for workload in workloads(everything)
+            if chosen({"matchLabels": spec["selector"]}, workload.labels)
         ]
         there = {
             (port["name"], port["protocol"]): port["containerPort"]
@@ -271,7 +279,9 @@ def test_services_lead_to_ports_that_are_there(everything: list[Manifest]) -> No
 def test_clients_ask_names_that_are_there(everything: list[Manifest]) -> None:
     """Each target of each command is a Service's name."""
     services = {
-        one["metadata"]["name"] for one in everything if one["kind"] == "Service"
+        manifest["metadata"]["name"]
+        for manifest in everything
+        if manifest["kind"] == "Service"
     }
     asked = [
         container["args"]
@@ -342,10 +352,12 @@ def test_who_answers_and_who_asks_says_where(everything: list[Manifest]) -> None
 
 def test_servers_survive_updates_and_drains(everything: list[Manifest]) -> None:
     """An update takes none away before another one answers; a drain one at a time."""
-    [server] = [one for one in everything if one["kind"] == "Deployment"]
+    [server] = [manifest for manifest in everything if manifest["kind"] == "Deployment"]
     strategy = server["spec"]["strategy"]["rollingUpdate"]
     assert strategy == {"maxUnavailable": 0, "maxSurge": 1}
-    [budget] = [one for one in everything if one["kind"] == "PodDisruptionBudget"]
+    [budget] = [
+        manifest for manifest in everything if manifest["kind"] == "PodDisruptionBudget"
+    ]
     assert budget["spec"]["maxUnavailable"] == 1
     labels = server["spec"]["template"]["metadata"]["labels"]
     assert chosen(budget["spec"]["selector"], labels)
@@ -359,11 +371,11 @@ def test_servers_survive_updates_and_drains(everything: list[Manifest]) -> None:
 
 def test_checks_end_with_one_verdict(everything: list[Manifest]) -> None:
     """No second try, no end that stays away, and the verdict is the pod's message."""
-    for one in everything:
-        if one["kind"] not in ("Job", "CronJob"):
+    for manifest in everything:
+        if manifest["kind"] not in ("Job", "CronJob"):
             continue
-        spec = one["spec"]
-        spec = spec["jobTemplate"]["spec"] if one["kind"] == "CronJob" else spec
+        spec = manifest["spec"]
+        spec = spec["jobTemplate"]["spec"] if manifest["kind"] == "CronJob" else spec
         assert spec["backoffLimit"] == 0
         assert spec["activeDeadlineSeconds"] <= 900
         pod = spec["template"]["spec"]

@@ -80,7 +80,7 @@ def watch(words: Sequence[str], flags: Flags) -> int:
     """
     loaded = load(client_settings(), flags)
     targets = _targets(loaded.settings, words)
-    blocked = [str(one) for one in targets if one.expect.value == "blocked"]
+    blocked = [str(target) for target in targets if target.expect.value == "blocked"]
     if blocked:
         raise UsageError(
             f"target {blocked[0]}=blocked: watch tells how well what is open works; "

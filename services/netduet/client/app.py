@@ -150,11 +150,11 @@ def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Checkpoint
         "profile",
         "family",
         "expect_service",
-        *(one.name for one in fields(CheckOptions)),
+        *(field.name for field in fields(CheckOptions)),
     )
     run = {
         "version": __version__,
-        "targets": " ".join(f"{one}={one.expect.value}" for one in targets),
+        "targets": " ".join(f"{target}={target.expect.value}" for target in targets),
         **{name.replace("_", "-"): str(getattr(settings, name)) for name in same},
     }
     return Checkpoint(Path(settings.resume), run)
@@ -172,10 +172,10 @@ def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list
     if settings.checks and not lines:
         none = not {one.name for one in judging} & set(settings.checks)
         lines += [
-            f"checks {','.join(settings.checks)}: none of them judges {one}, which is "
-            f"expected to be open; expect it to be blocked: {one}=blocked"
-            for one in targets
-            if none and one.expect is Expect.OPEN
+            f"checks {','.join(settings.checks)}: none of them judges {target}, which is "
+            f"expected to be open; expect it to be blocked: {target}=blocked"
+            for target in targets
+            if none and target.expect is Expect.OPEN
         ]
     if settings.junit:
         try:
@@ -215,8 +215,8 @@ def explain(name: str | None) -> int:
     if name is None:
         width = max(map(len, CATALOGUE)) + 2
         tell(
-            (("strong", one.name.ljust(width)), ("", one.title))
-            for one in CATALOGUE.values()
+            (("strong", failure.name.ljust(width)), ("", failure.title))
+            for failure in CATALOGUE.values()
         )
         return 0
     failure = CATALOGUE.get(name)
@@ -242,10 +242,10 @@ async def _check(
     verdicts: dict[int, Verdict] = {}
     progress = Progress() if erasable() and not settings.json_report else None
 
-    def result(one: CheckResult) -> None:
+    def result(result: CheckResult) -> None:
         if progress is not None:
             progress.clear()
-        tell(text.result(one))
+        tell(text.result(result))
 
     async with StallMonitor() as stalls:
         for number in turns(targets):
@@ -262,7 +262,7 @@ async def _check(
             await until.run(_ran(battery, progress))
             verdicts[number] = _conclude(battery, tell, _asker(settings))
         in_order = [verdicts[number] for number in range(len(targets))]
-        if resume is not None and not any(one.interrupted for one in in_order):
+        if resume is not None and not any(verdict.interrupted for verdict in in_order):
             resume.complete()
         _finish(settings, in_order, stalls, tell, resume)
     return exit_status(in_order)
@@ -298,7 +298,10 @@ def _context(settings: ClientSettings, target: Target, control: str) -> CheckCon
         _patience(settings),
         settings.profile,
         CheckOptions(
-            **{one.name: getattr(settings, one.name) for one in fields(CheckOptions)}
+            **{
+                field.name: getattr(settings, field.name)
+                for field in fields(CheckOptions)
+            }
         ),
         control=control,
     )
@@ -342,7 +345,7 @@ def _finish(
         sys.stdout.write(document(verdicts, starvation, _asker(settings)))
         sys.stdout.flush()
         return
-    if any(one.interrupted for one in verdicts):
+    if any(verdict.interrupted for verdict in verdicts):
         if resume is not None:
             tell(text.resumable(resume.path, resume.trouble))
         elif settings.profile != "quick":

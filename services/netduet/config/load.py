@@ -272,7 +272,7 @@ def is_secret(info: FieldInfo) -> bool:
     for kind in kinds:  # SecretStr may stand in Annotated, and that in a union
         kinds.extend(get_args(kind))
     return not {SecretStr, SecretBytes}.isdisjoint(
-        one for one in kinds if isinstance(one, type)
+        type_form for type_form in kinds if isinstance(type_form, type)
     )
 
 

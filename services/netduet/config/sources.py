@@ -239,9 +239,9 @@ def dotenv(path: Path) -> dict[str, str]:
         logger.disabled = True  # what is wrong with a line is said here, or not ours
         text = path.read_text("utf-8")
         bad = [
-            f"{path}: line {one.original.line}: must be NAME=value"
-            for one in parse_stream(StringIO(text))
-            if one.error and PREFIX in one.original.string.upper()
+            f"{path}: line {binding.original.line}: must be NAME=value"
+            for binding in parse_stream(StringIO(text))
+            if binding.error and PREFIX in binding.original.string.upper()
         ]
         if bad:
             raise SettingsError(bad)
@@ -251,7 +251,7 @@ def dotenv(path: Path) -> dict[str, str]:
 
 def _files(folder: Path) -> set[str]:
     with _readable(folder) as there:
-        return {one.name for one in folder.iterdir()} if there else set()
+        return {path.name for path in folder.iterdir()} if there else set()
 
 
 def nearest(name: str, known: set[str]) -> str:

@@ -221,7 +221,7 @@ class Server:
         sessions = self._shared.connections
         until = loop.time() + self._settings.drain_timeout
         while sessions and loop.time() < until and not self._leave.is_set():
-            for session in [one for one in sessions if one.quiet]:
+            for session in [connection for connection in sessions if connection.quiet]:
                 self._counters.drained += session.ended is None
                 session.drain()
             await _wait(self._leave, LOOK)

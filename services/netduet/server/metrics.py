@@ -125,7 +125,9 @@ class ServerMetrics(Collector):
         for name in ("bytes", "frames"):
             for direction in ("received", "sent"):
                 field = f"{name}_{direction}"
-                open_now = (getattr(one.connection, field) for one in self._open())
+                open_now = (
+                    getattr(connection.connection, field) for connection in self._open()
+                )
                 total = getattr(counters, field) + sum(open_now)
                 said = f"{name.capitalize()} {direction} over TCP."
                 yield _counter(f"netduet_{direction}_{name}", said, total)

@@ -149,22 +149,26 @@ def container(
     command: tuple[str, ...],
 ) -> DockerContainer:
     """Return a container of ours that is not started; testcontainers labels it."""
-    one = DockerContainer(image.name)
-    one.image = image.name  # as it was looked for: no prefix of a registry before it
-    one.with_command(list(command)).with_envs(**env)
-    api = one.get_docker_client().client.api
+    docker_container = DockerContainer(image.name)
+    docker_container.image = (
+        image.name
+    )  # as it was looked for: no prefix of a registry before it
+    docker_container.with_command(list(command)).with_envs(**env)
+    api = docker_container.get_docker_client().client.api
     endpoint = api.create_endpoint_config(aliases=list(aliases))
-    one.with_kwargs(network=network, networking_config={network: endpoint}, **HARDENED)
-    return one
+    docker_container.with_kwargs(
+        network=network, networking_config={network: endpoint}, **HARDENED
+    )
+    return docker_container
 
 
-def said(one: DockerContainer) -> str:
+def said(docker_container: DockerContainer) -> str:
     """Return what a container has written so far, both streams."""
     with plainly("a container's log cannot be read"):
-        return one.get_wrapped_container().logs().decode(errors="replace")
+        return docker_container.get_wrapped_container().logs().decode(errors="replace")
 
 
-def remove(one: DockerContainer) -> None:
+def remove(docker_container: DockerContainer) -> None:
     """Remove a container, started or not; one that is gone already is removed.
 
     Raises:
@@ -173,6 +177,6 @@ def remove(one: DockerContainer) -> None:
     """
     with plainly("a container cannot be removed"):
         try:
-            one.stop()
+            docker_container.stop()
         except docker.errors.NotFound:
-            one.get_docker_client().client.close()
+            docker_container.get_docker_client().client.close()

@@ -52,17 +52,32 @@ class Report(json_report.ReportDocument):
     @property
     def checks(self) -> dict[str, CheckPart]:
         """The checks of the target, by name, in their order."""
-        return {one.name: one for target in self.targets for one in target.checks}
+        return {
+            check_part.name: check_part
+            for target in self.targets
+            for check_part in target.checks
+        }
 
     @property
     def root(self) -> FindingPart | None:
         """The one finding that the others follow from; None when nothing was found."""
-        return next((one.root for one in self.targets if one.root is not None), None)
+        return next(
+            (
+                target_part.root
+                for target_part in self.targets
+                if target_part.root is not None
+            ),
+            None,
+        )
 
     @property
     def failures(self) -> list[FindingPart]:
         """All that is wrong, in the order of the checks."""
-        return [one for one in self._findings() if one.outcome is Outcome.FAIL]
+        return [
+            finding_part
+            for finding_part in self._findings()
+            if finding_part.outcome is Outcome.FAIL
+        ]
 
     def __str__(self) -> str:
         """Return what a person reads on a terminal, without colours."""
@@ -84,11 +99,11 @@ class Report(json_report.ReportDocument):
         if self.outcome is not Outcome.PASS:
             raise InconclusiveError(self._inconclusive())
         for name in self._asked:
-            one = self.checks.get(name)
-            if one is not None and one.outcome is Outcome.SKIP:
+            check_part = self.checks.get(name)
+            if check_part is not None and check_part.outcome is Outcome.SKIP:
                 raise InconclusiveError(
                     f"the check {name} was asked for, and was not made: "
-                    f"{one.summary}\n\n{self}"
+                    f"{check_part.summary}\n\n{self}"
                 )
 
     def assert_fails(self, failure: str) -> FindingPart:
@@ -103,9 +118,9 @@ class Report(json_report.ReportDocument):
 
         """
         __tracebackhide__ = True
-        for one in self.failures:
-            if one.failure == failure:
-                return one
+        for finding_part in self.failures:
+            if finding_part.failure == failure:
+                return finding_part
         if failure not in CATALOGUE:
             close = difflib.get_close_matches(failure, CATALOGUE, 1)
             remedy = f"did you mean {close[0]}?" if close else "see docs/checks.md"
@@ -114,7 +129,9 @@ class Report(json_report.ReportDocument):
             )
         if self.outcome is Outcome.INCONCLUSIVE:
             raise InconclusiveError(f"{failure} expected: {self._inconclusive()}")
-        found = ", ".join(dict.fromkeys(one.failure for one in self.failures))
+        found = ", ".join(
+            dict.fromkeys(finding_part.failure for finding_part in self.failures)
+        )
         instead = f"only {found} was found" if found else "nothing was found"
         raise AssertionError(f"{failure} expected, and {instead}\n\n{self}")
 
@@ -130,16 +147,16 @@ class Report(json_report.ReportDocument):
         """Return the verdict first, for a test's summary shows the first line alone."""
         known = json_reader.known(self)
         parts = []
-        for one in json_reader.verdicts(self):
-            lines = [text.plain(line) for line in text.verdict(one, known)]
+        for verdict in json_reader.verdicts(self):
+            lines = [text.plain(line) for line in text.verdict(verdict, known)]
             parts.append("\n".join(lines).strip("\n"))
-            done = (line for result in one.results for line in text.result(result))
-            told = [*text.heading(one.target), *done]
+            done = (line for result in verdict.results for line in text.result(result))
+            told = [*text.heading(verdict.target), *done]
             parts.append("\n".join(text.plain(line) for line in told))
         return "\n\n".join(parts)
 
     def _inconclusive(self) -> str:
-        if any(one.interrupted for one in self.targets):
+        if any(target_part.interrupted for target_part in self.targets):
             advice = "the client was stopped before its end: run it again"
         elif self._findings():
             advice = (

@@ -58,24 +58,30 @@ def test_outage_of_a_server_is_told_and_is_over(
     network = stage.network()
     server = stage.server(network, env=ADMIN)
     prometheus = watching(network)
-    prometheus.until("scraped", lambda one: one.values("up") == [1])
+    prometheus.until("scraped", lambda prometheus: prometheus.values("up") == [1])
     checked = stage.client(network, "check", "server")
     assert checked.status == 0, checked.out
     ended = 'sum(netduet_connections_ended_total{dialect="framed"})'
-    prometheus.until("counted", lambda one: sum(one.values(ended)) > 0)
+    prometheus.until("counted", lambda prometheus: sum(prometheus.values(ended)) > 0)
     # On a busy machine it may be starved, and then that is told, and rightly.
     assert not {"NetduetDown", "NetduetGone"} & set(prometheus.firing())
     inside(server).pause()
     try:
         prometheus.until(
-            "down", lambda one: {"NetduetDown", "NetduetGone"} <= set(one.firing())
+            "down",
+            lambda prometheus: (
+                {"NetduetDown", "NetduetGone"} <= set(prometheus.firing())
+            ),
         )
         told = prometheus.firing()["NetduetDown"]
         assert told["summary"] == "server:12346 of netduet cannot be scraped"
     finally:
         inside(server).unpause()
     prometheus.until(
-        "up again", lambda one: not {"NetduetDown", "NetduetGone"} & set(one.firing())
+        "up again",
+        lambda prometheus: (
+            not {"NetduetDown", "NetduetGone"} & set(prometheus.firing())
+        ),
     )
 
 
@@ -85,10 +91,12 @@ def test_limit_that_is_reached_is_told(stage: Stage, watching: Watching) -> None
     stage.server(network, env=ADMIN | {"NETDUET_SERVER_MAX_CONNECTIONS": "1"})
     prometheus = watching(network)
     none_yet = "sum(netduet_connections_refused_total)"
-    prometheus.until("scraped", lambda one: one.values(none_yet) == [0])
+    prometheus.until("scraped", lambda prometheus: prometheus.values(none_yet) == [0])
     crowd = stage.python(network, CROWD)
     wait_for(crowd, "crowd")
-    prometheus.until("refused", lambda one: "NetduetConnectionsRefused" in one.firing())
+    prometheus.until(
+        "refused", lambda prometheus: "NetduetConnectionsRefused" in prometheus.firing()
+    )
     said = prometheus.firing()["NetduetConnectionsRefused"]["description"]
     assert "max_connections" in said
 
@@ -99,14 +107,22 @@ def test_outage_that_a_watch_sees_is_told(stage: Stage, watching: Watching) -> N
     server = stage.server(network)
     stage.start_client(network, "watch", "server", alias="client", env=CLIENT)
     prometheus = watching(network, "client:12347")
-    prometheus.until("watched", lambda one: one.values("netduet_peer_up") == [1])
+    prometheus.until(
+        "watched", lambda prometheus: prometheus.values("netduet_peer_up") == [1]
+    )
     inside(server).pause()
     try:
-        prometheus.until("out", lambda one: "NetduetPeerOut" in one.firing())
+        prometheus.until(
+            "out", lambda prometheus: "NetduetPeerOut" in prometheus.firing()
+        )
     finally:
         inside(server).unpause()
-    prometheus.until("counted", lambda one: "NetduetOutages" in one.firing())
-    prometheus.until("back", lambda one: "NetduetPeerOut" not in one.firing())
+    prometheus.until(
+        "counted", lambda prometheus: "NetduetOutages" in prometheus.firing()
+    )
+    prometheus.until(
+        "back", lambda prometheus: "NetduetPeerOut" not in prometheus.firing()
+    )
 
 
 def test_rules_ask_for_metrics_that_are_there(stage: Stage, watching: Watching) -> None:
@@ -116,8 +132,10 @@ def test_rules_ask_for_metrics_that_are_there(stage: Stage, watching: Watching) 
     stage.server(network, env=ADMIN, cpu_period=100_000, cpu_quota=200_000)
     stage.start_client(network, "watch", "server", alias="client", env=CLIENT)
     prometheus = watching(network, "server:12346", "client:12347")
-    prometheus.until("scraped", lambda one: one.values("up") == [1, 1])
-    prometheus.until("watched", lambda one: one.values("netduet_peer_up") == [1])
+    prometheus.until("scraped", lambda prometheus: prometheus.values("up") == [1, 1])
+    prometheus.until(
+        "watched", lambda prometheus: prometheus.values("netduet_peer_up") == [1]
+    )
     rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
     asked = {
         name

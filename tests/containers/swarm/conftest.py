@@ -20,7 +20,7 @@ def swarm(engine: docker.DockerClient) -> Iterator[docker.DockerClient]:
         require_no_swarm(engine.info())
     except RuntimeError as error:
         pytest.fail(str(error), pytrace=False)
-    there = {one.name for one in engine.networks.list()}
+    there = {network.name for network in engine.networks.list()}
     engine.swarm.init(advertise_addr="127.0.0.1", listen_addr="127.0.0.1:2377")
     try:
         yield engine

@@ -64,7 +64,7 @@ def instances(checks: dict[str, Any]) -> int:
 
 def ids(stack: Stack) -> set[str]:
     """Return the servers' containers."""
-    return {str(one.id) for one in stack.containers("server")}
+    return {str(container.id) for container in stack.containers("server")}
 
 
 def test_deployed_stack_is_watched_from_the_first_moment(stack: Stack) -> None:

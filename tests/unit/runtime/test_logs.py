@@ -184,7 +184,7 @@ def test_visible_text_is_left_as_it_is() -> None:
 @pytest.mark.parametrize("text", ["\ud800", "a\udcff\x1b", "안녕\udfff\u202e\x7f"])
 def test_lone_surrogate_is_escaped(text: str) -> None:
     """Text that is no Unicode comes escaped, and takes nothing with it."""
-    escaped = re.sub("[\ud800-\udfff]", lambda one: rf"\u{ord(one[0]):04x}", text)
+    escaped = re.sub("[\ud800-\udfff]", lambda match: rf"\u{ord(match[0]):04x}", text)
     for value, expected in (
         (text, escaped),
         ({text: [text, 1, None, 0.5]}, {escaped: [escaped, 1, None, 0.5]}),

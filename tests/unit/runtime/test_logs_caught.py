@@ -58,8 +58,8 @@ def in_thread() -> None:
 
 def in_finaliser() -> None:
     """Have an object fail as it is deleted."""
-    one = Unraisable()
-    del one
+    unraisable = Unraisable()
+    del unraisable
     gc.collect()
 
 

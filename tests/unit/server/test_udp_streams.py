@@ -64,7 +64,11 @@ class Client:
     @property
     def told(self) -> list[StreamStatus]:
         """What came of the stream."""
-        return [one for one in self.got if isinstance(one, StreamStatus)]
+        return [
+            stream_answer
+            for stream_answer in self.got
+            if isinstance(stream_answer, StreamStatus)
+        ]
 
     def _send(self, answer: StreamAnswer) -> bool:
         self.tried += 1
@@ -96,12 +100,15 @@ async def test_cookie_begins_a_stream_that_goes_on_by_itself() -> None:
     assert client.ask(0) is None
     assert client.ask(3) is None
     told = await client.tellings(3)
-    assert [one.number for one in told] == list(range(len(told)))
-    assert {(one.received, one.next, one.gaps) for one in told[1:]} == {
-        (2, 4, ((1, 3),))
-    }
-    assert [one.time for one in told] == sorted(one.time for one in told)
-    assert len({one.run for one in told}) == 1
+    assert [stream_status.number for stream_status in told] == list(range(len(told)))
+    assert {
+        (stream_status.received, stream_status.next, stream_status.gaps)
+        for stream_status in told[1:]
+    } == {(2, 4, ((1, 3),))}
+    assert [stream_status.time for stream_status in told] == sorted(
+        stream_status.time for stream_status in told
+    )
+    assert len({stream_status.run for stream_status in told}) == 1
     server.end()
 
 
@@ -130,7 +137,7 @@ async def test_what_does_not_leave_takes_no_number() -> None:
     await until(lambda: client.tried > 1)
     client.works = True
     told = await client.tellings(2)
-    assert [one.number for one in told[:2]] == [0, 1]
+    assert [stream_status.number for stream_status in told[:2]] == [0, 1]
     server.end()
 
 

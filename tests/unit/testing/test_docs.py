@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = "\n".join(
-    one.read_text() for one in (ROOT / "tests/containers/examples").glob("test_*.py")
+    path.read_text() for path in (ROOT / "tests/containers/examples").glob("test_*.py")
 )
 IN_A_FUNCTION = " " * 4
 

@@ -67,7 +67,7 @@ def printed(*verdicts: Verdict) -> str:
     return "\n".join(text.plain(line) for line in text.everything(verdicts))
 
 
-@pytest.mark.parametrize("verdicts", [*([one] for one in ALL), ALL])
+@pytest.mark.parametrize("verdicts", [*([verdict] for verdict in ALL), ALL])
 def test_report_reads_as_the_client_prints_it(verdicts: list[Verdict]) -> None:
     """The words of a report that was written down and read are those of the client."""
     assert str(read(*verdicts)) == printed(*verdicts)
@@ -77,7 +77,7 @@ def test_report_says_who_asked_as_the_client_does() -> None:
     """The client's node is in the document once, and in each of its verdicts."""
     asker = Instance("web-2", "node-1", "eu-1b")
     text = document([PASSED, REFUSES], CALM, asker)
-    told = [replace(one, asked_by=str(asker)) for one in (PASSED, REFUSES)]
+    told = [replace(verdict, asked_by=str(asker)) for verdict in (PASSED, REFUSES)]
     assert str(Report.read(text)) == printed(*told)
 
 
@@ -104,7 +104,7 @@ def test_report_is_typed() -> None:
     assert (report.root.failure, report.root.where) == ("reach.refused", "server")
     assert report.checks["close"].outcome is Outcome.FAIL
     assert report.checks["close"].figures == {"n": 1.5}
-    assert [one.failure for one in report.failures] == [
+    assert [finding_part.failure for finding_part in report.failures] == [
         "reach.refused",
         "close.reset_hidden",
     ]

@@ -82,7 +82,11 @@ class Checkpoint:
     def part(self, target: int) -> TargetCheckpoint:
         """Return what is done of the target of this number."""
         done = self._record.done
-        earlier = {one.result.check: one.result for one in done if one.target == target}
+        earlier = {
+            completed_check.result.check: completed_check.result
+            for completed_check in done
+            if completed_check.target == target
+        }
         return TargetCheckpoint(self, target, earlier)
 
     def keep(self, target: int, result: CheckResult) -> None:
@@ -132,14 +136,18 @@ class Checkpoint:
                 "remove it, or name another file"
             )
         known = {check.name for check in CHECKS}
-        for one in record.done:
-            classes = {finding.failure for finding in one.result.findings}
-            if one.result.check not in known or not classes <= CATALOGUE.keys():
+        for completed_check in record.done:
+            classes = {finding.failure for finding in completed_check.result.findings}
+            if (
+                completed_check.result.check not in known
+                or not classes <= CATALOGUE.keys()
+            ):
                 raise self._foreign()
         return Record(
             run=record.run,
             done=tuple(
-                one.model_copy(update={"result": _marked(one)}) for one in record.done
+                completed_check.model_copy(update={"result": _marked(completed_check)})
+                for completed_check in record.done
             ),
         )
 
@@ -183,6 +191,6 @@ class TargetCheckpoint:
         self.resume.keep(self.target, result)
 
 
-def _marked(one: CompletedCheck) -> CheckResult:
+def _marked(completed_check: CompletedCheck) -> CheckResult:
     """Return a result that says when it was had."""
-    return replace(one.result, earlier=one.at)
+    return replace(completed_check.result, earlier=completed_check.at)

@@ -56,13 +56,17 @@ class IdentityResult:
     @property
     def known(self) -> tuple[IdentityAnswer, ...]:
         """Those that a netduet gave."""
-        return tuple(one for one in self.answers if one.opening.welcome is not None)
+        return tuple(
+            answer for answer in self.answers if answer.opening.welcome is not None
+        )
 
 
 async def measure(context: CheckContext) -> IdentityResult:
     """Open a framed connection to each address that accepts, side by side."""
     alive = context.earlier(ReachResult).alive
-    answers = await asyncio.gather(*(_open(context, one.address) for one in alive))
+    answers = await asyncio.gather(
+        *(_open(context, attempt.address) for attempt in alive)
+    )
     return IdentityResult(tuple(answers), context.expect_service)
 
 
@@ -76,14 +80,18 @@ async def _open(context: CheckContext, address: Address) -> IdentityAnswer:
 def judge(identity: IdentityResult) -> Judgement:
     """Tell a netduet of the right service from all that may answer instead."""
     findings = []
-    for one in identity.answers:
-        finding = _judge_one(one, identity.expected)
+    for answer in identity.answers:
+        finding = _judge_one(answer, identity.expected)
         if finding is not None:
             findings.append(finding)
     good = identity.known
-    summary = "; ".join(_told(one) for one in good[:_NAMED]) or "no netduet answers"
+    summary = (
+        "; ".join(_told(answer) for answer in good[:_NAMED]) or "no netduet answers"
+    )
     instances = {
-        one.opening.welcome.boot_id for one in good if one.opening.welcome is not None
+        answer.opening.welcome.boot_id
+        for answer in good
+        if answer.opening.welcome is not None
     }
     figures: Figures = {
         "asked": len(identity.answers),
@@ -97,10 +105,10 @@ def judge(identity: IdentityResult) -> Judgement:
 def _who(answers: Sequence[IdentityAnswer]) -> Figures:
     """Return who answered, and where it is; further ones are numbered."""
     figures: Figures = {}
-    for number, one in enumerate(answers, 1):
-        if one.opening.welcome is not None:
+    for number, answer in enumerate(answers, 1):
+        if answer.opening.welcome is not None:
             prefix = f"{number}." if number > 1 else ""
-            who = instance_of(one.opening.welcome)
+            who = instance_of(answer.opening.welcome)
             figures |= {
                 f"{prefix}instance": who.instance,
                 f"{prefix}node": who.node or None,
@@ -109,40 +117,42 @@ def _who(answers: Sequence[IdentityAnswer]) -> Figures:
     return figures
 
 
-def _told(one: IdentityAnswer) -> str:
-    welcome = one.opening.welcome
+def _told(answer: IdentityAnswer) -> str:
+    welcome = answer.opening.welcome
     if welcome is None:
-        return f"{one.address} does not"
+        return f"{answer.address} does not"
     return (
         f'netduet "{escape(welcome.service)}", instance {instance_of(welcome)}, '
-        f"answered at {one.address} in {one.opening.seconds * 1000:.1f} ms"
+        f"answered at {answer.address} in {answer.opening.seconds * 1000:.1f} ms"
     )
 
 
-def _judge_one(one: IdentityAnswer, expected: str) -> Finding | None:
-    opening = one.opening
+def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
+    opening = answer.opening
     if not opening.accepted:
-        return _judge_refused(one)
+        return _judge_refused(answer)
     if opening.own_socket:
-        seen = f"{one.address}: both ends of the connection are this very socket"
+        seen = f"{answer.address}: both ends of the connection are this very socket"
         return Finding("identity.self", seen)
     if opening.welcome is not None:
-        return _judge_service(one, expected)
+        return _judge_service(answer, expected)
     if opening.foreign:
-        return _judge_foreign(one)
+        return _judge_foreign(answer)
     if opening.refused is not None or opening.broken is not None:
-        return _judge_error(one)
+        return _judge_error(answer)
     if opening.closed:
-        seen = f"{one.address} accepted, and closed without an answer"
+        seen = f"{answer.address} accepted, and closed without an answer"
         return Finding("identity.closed", seen, _sent(opening))
     if opening.cause is Cause.RESET:
-        seen = f"{one.address} accepted, and reset without an answer"
+        seen = f"{answer.address} accepted, and reset without an answer"
         return Finding("identity.reset", seen, _sent(opening))
     if opening.cause is Cause.TIMEOUT:
-        seen = f"{one.address} accepted, and did not answer in {opening.seconds:.1f} s"
+        seen = (
+            f"{answer.address} accepted, and did not answer in {opening.seconds:.1f} s"
+        )
         if opening.acked == 0:
             seen = (
-                f"{one.address} accepted, and acknowledged no byte of the request in "
+                f"{answer.address} accepted, and acknowledged no byte of the request in "
                 f"{opening.seconds:.1f} s: it does not arrive there, or nothing comes back"
             )
         # What a kernel sends again and again in vain, no starved program explains.
@@ -156,54 +166,54 @@ def _judge_one(one: IdentityAnswer, expected: str) -> Finding | None:
         return Finding(
             "identity.silent", seen, _sent(opening), figures, missed_deadline=missed
         )
-    seen = f"{one.address}: {opening.detail}"
+    seen = f"{answer.address}: {opening.detail}"
     return Finding("path.broken", seen, ((Side.CLIENT, opening.detail),))
 
 
-def _judge_refused(one: IdentityAnswer) -> Finding:
+def _judge_refused(answer: IdentityAnswer) -> Finding:
     """Judge a connection that was not even accepted, at an address that had accepted."""
-    opening = one.opening
+    opening = answer.opening
     missed = None
     if opening.cause is Cause.TIMEOUT:
         missed = Window(opening.start, opening.end)
-    seen = f"{one.address} had accepted, and now does not: {opening.detail}"
+    seen = f"{answer.address} had accepted, and now does not: {opening.detail}"
     said = f"after {opening.seconds:.1f} s: {opening.detail}"
     return Finding("path.broken", seen, ((Side.CLIENT, said),), missed_deadline=missed)
 
 
-def _judge_service(one: IdentityAnswer, expected: str) -> Finding | None:
-    welcome = one.opening.welcome
+def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
+    welcome = answer.opening.welcome
     if welcome is None or not expected or welcome.service == expected:
         return None
     seen = (
-        f'{one.address} is a netduet of the service "{escape(welcome.service)}", '
+        f'{answer.address} is a netduet of the service "{escape(welcome.service)}", '
         f'and "{escape(expected)}" was expected'
     )
     said = f"instance {instance_of(welcome)}, {escape(welcome.software)}"
     return Finding("identity.other_service", seen, ((Side.SERVER, said),))
 
 
-def _judge_foreign(one: IdentityAnswer) -> Finding:
-    data = one.opening.foreign
+def _judge_foreign(answer: IdentityAnswer) -> Finding:
+    data = answer.opening.foreign
     shown = log_safe(data, SHOWN)
     said = ((Side.SERVER, f'its first bytes: "{shown}"'),)
     if data.startswith(b"Hello, client!"):
-        seen = f"{one.address} answers with the plain greeting alone"
+        seen = f"{answer.address} answers with the plain greeting alone"
         return Finding("identity.plain", seen, said)
     start = data.find(MAGIC[1:])
     if start >= 0:
         whole = start > 0 and data[start - 1] == MAGIC[0]
         what = f"{start - 1} foreign bytes come before it" if whole else _BEHEADED
-        seen = f"{one.address}: a netduet's answer arrives changed: {what}"
+        seen = f"{answer.address}: a netduet's answer arrives changed: {what}"
         return Finding("identity.mangled", seen, said, where="path ←")
     protocol = recognise(data)
     what = f"speaks {_NAMES[protocol]}" if protocol else "speaks something unknown"
-    seen = f"{one.address} {what}, not netduet"
+    seen = f"{answer.address} {what}, not netduet"
     return Finding("identity.stranger", seen, said, {"protocol": protocol})
 
 
-def _judge_error(one: IdentityAnswer) -> Finding:
-    refused, broken = one.opening.refused, one.opening.broken
+def _judge_error(answer: IdentityAnswer) -> Finding:
+    refused, broken = answer.opening.refused, answer.opening.broken
     if refused is not None:
         code, message, side = refused.code, escape(refused.message), Side.SERVER
     elif broken is not None:
@@ -214,11 +224,11 @@ def _judge_error(one: IdentityAnswer) -> Finding:
     failure = known.get(code, "identity.protocol")
     echoed = broken is not None and broken.facts.get("kind") == Kind.OPEN
     if echoed and code == Code.OUT_OF_ORDER:
-        seen = f"{one.address} sends our own opening back: it is an echo service"
+        seen = f"{answer.address} sends our own opening back: it is an echo service"
         told = "the first bytes that came are those that this end had sent"
         return Finding("identity.stranger", seen, ((side, told),))
     whose = "the server says" if side is Side.SERVER else "its answer breaks a rule"
-    seen = f"{one.address}: {whose}: {message}"
+    seen = f"{answer.address}: {whose}: {message}"
     where = None
     if failure == "identity.mangled":
         where = "path →" if side is Side.SERVER else "path ←"

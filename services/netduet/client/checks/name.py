@@ -189,11 +189,11 @@ def _remarks(name: NameResult) -> list[str]:
 def _grouped(queries: tuple[Query, ...]) -> list[str]:
     """Tell those that were answered alike in one line."""
     alike: dict[tuple[str, str], list[Query]] = {}
-    for one in queries:
-        alike.setdefault((one.record, one.answer), []).append(one)
+    for query in queries:
+        alike.setdefault((query.record, query.answer), []).append(query)
     lines = []
     for (record, answer), some in alike.items():
-        longest = _milliseconds(max(one.seconds for one in some))
+        longest = _milliseconds(max(query.seconds for query in some))
         if len(some) == 1:
             lines += _told((some[0],))
         else:

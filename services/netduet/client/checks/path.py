@@ -55,7 +55,7 @@ class PathResults:
 async def measure(context: CheckContext) -> PathResults:
     """Open a further connection to each netduet, and ask both ends about it."""
     known = context.earlier(IdentityResult).known[:MOST]
-    ways = await asyncio.gather(*(_look(context, one.address) for one in known))
+    ways = await asyncio.gather(*(_look(context, answer.address) for answer in known))
     return PathResults(tuple(ways))
 
 

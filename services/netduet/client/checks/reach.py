@@ -37,14 +37,14 @@ class ReachResult:
 
         A reset instead of an acceptance is ECONNREFUSED (RFC 9293 §3.10.7.3).
         """
-        return tuple(one for one in self.tried if one.cause in _ACCEPTED)
+        return tuple(attempt for attempt in self.tried if attempt.cause in _ACCEPTED)
 
 
 async def measure(context: CheckContext) -> ReachResult:
     """Connect to all addresses side by side, and close again."""
     addresses = context.earlier(NameResult).resolution.addresses
     tried = await asyncio.gather(
-        *(_try(one, context.timeouts.connect) for one in addresses[:MOST])
+        *(_try(address, context.timeouts.connect) for address in addresses[:MOST])
     )
     return ReachResult(tuple(tried), max(0, len(addresses) - MOST))
 
@@ -59,13 +59,17 @@ async def _try(address: Address, patience: float) -> ConnectResult:
 def judge(reach: ReachResult) -> Judgement:
     """Judge each address; a family without a route here is nobody's fault."""
     alive = reach.alive
-    routed = [one for one in reach.tried if one.cause is not Cause.NO_ROUTE]
-    dead = [one for one in routed if one.cause not in _ACCEPTED]
+    routed = [attempt for attempt in reach.tried if attempt.cause is not Cause.NO_ROUTE]
+    dead = [
+        connect_result
+        for connect_result in routed
+        if connect_result.cause not in _ACCEPTED
+    ]
     remarks = _remarks(reach)
     figures: Figures = {
         "tried": len(reach.tried),
         "accepted": len(alive),
-        "lost_syns": sum(one.lost_syns for one in reach.tried),
+        "lost_syns": sum(attempt.lost_syns for attempt in reach.tried),
     }
     if not routed:
         why = f"this host has no route to {_listed(list(reach.tried))}"
@@ -77,7 +81,7 @@ def judge(reach: ReachResult) -> Judgement:
         finding = _dead(dead)
         return Judgement(summary, (finding,), remarks, figures, blocks=True)
     seen = f"{len(dead)} of {len(routed)} addresses do not accept: {_listed(dead)}"
-    evidence = tuple((Side.CLIENT, _told(one)) for one in routed)
+    evidence = tuple((Side.CLIENT, _told(attempt)) for attempt in routed)
     # That another address works proves the probe: no stall explains this one away
     # unless all that it showed is silence.
     missed = _window(dead)
@@ -93,8 +97,10 @@ def _dead(dead: list[ConnectResult]) -> Finding:
         Cause.TIMEOUT: "reach.timeout",
         Cause.UNREACHABLE: "reach.unreachable",
     }.get(first.cause or Cause.OTHER, "reach.other")
-    evidence = tuple((Side.CLIENT, _told(one)) for one in dead)
-    figures: Figures = {"lost_syns": sum(one.lost_syns for one in dead)}
+    evidence = tuple((Side.CLIENT, _told(attempt)) for attempt in dead)
+    figures: Figures = {
+        "lost_syns": sum(connect_result.lost_syns for connect_result in dead)
+    }
     seen = f"no address accepts: {_listed(dead)}"
     if len(dead) == 1:
         seen = f"{first.address} {_DID.get(name, 'cannot be connected to')}"
@@ -103,21 +109,24 @@ def _dead(dead: list[ConnectResult]) -> Finding:
 
 def _window(dead: list[ConnectResult]) -> Window | None:
     """Return the missed deadline when silence is all there was, else None."""
-    if any(one.cause is not Cause.TIMEOUT for one in dead):
+    if any(attempt.cause is not Cause.TIMEOUT for attempt in dead):
         return None
-    return Window(min(one.start for one in dead), max(one.end for one in dead))
+    return Window(
+        min(connect_result.start for connect_result in dead),
+        max(attempt.end for attempt in dead),
+    )
 
 
-def _told(one: ConnectResult) -> str:
-    took = f"{one.seconds * 1000:.1f} ms"
-    if one.cause is None:
-        return f"{one.address} accepted in {took}"
-    if one.cause is Cause.RESET:
-        return f"{one.address} accepted, and reset at once, after {took}"
-    if one.cause is Cause.TIMEOUT:
-        syns = _times(one.lost_syns + 1)
-        return f"{one.address}: {syns} in {one.seconds:.1f} s, and no answer"
-    return f"{one.address}: {one.detail}, after {took}"
+def _told(attempt: ConnectResult) -> str:
+    took = f"{attempt.seconds * 1000:.1f} ms"
+    if attempt.cause is None:
+        return f"{attempt.address} accepted in {took}"
+    if attempt.cause is Cause.RESET:
+        return f"{attempt.address} accepted, and reset at once, after {took}"
+    if attempt.cause is Cause.TIMEOUT:
+        syns = _times(attempt.lost_syns + 1)
+        return f"{attempt.address}: {syns} in {attempt.seconds:.1f} s, and no answer"
+    return f"{attempt.address}: {attempt.detail}, after {took}"
 
 
 def _times(syns: int) -> str:
@@ -125,7 +134,7 @@ def _times(syns: int) -> str:
 
 
 def _summary(alive: list[ConnectResult], dead: list[ConnectResult]) -> str:
-    parts = [_told(one) for one in alive[:3]]
+    parts = [_told(attempt) for attempt in alive[:3]]
     if len(alive) > len(parts):
         parts.append(f"and {len(alive) - len(parts)} more")
     if dead:
@@ -134,23 +143,25 @@ def _summary(alive: list[ConnectResult], dead: list[ConnectResult]) -> str:
 
 
 def _listed(some: list[ConnectResult]) -> str:
-    return ", ".join(str(one.address) for one in some)
+    return ", ".join(str(attempt.address) for attempt in some)
 
 
 def _remarks(reach: ReachResult) -> tuple[str, ...]:
     remarks = []
-    no_route = [one for one in reach.tried if one.cause is Cause.NO_ROUTE]
+    no_route = [attempt for attempt in reach.tried if attempt.cause is Cause.NO_ROUTE]
     if no_route and len(no_route) < len(reach.tried):
-        families = ", ".join(sorted({one.address.version for one in no_route}))
+        families = ", ".join(
+            sorted({connect_result.address.version for connect_result in no_route})
+        )
         remarks.append(
             f"{families} not tried: this host has no route to {_listed(no_route)}"
         )
     remarks += [
-        f"{one.address} accepted only when {_times(one.lost_syns)} more had been sent, "
-        f"after {one.seconds:.1f} s: packets are lost, or the server or the path is slow "
+        f"{attempt.address} accepted only when {_times(attempt.lost_syns)} more had been sent, "
+        f"after {attempt.seconds:.1f} s: packets are lost, or the server or the path is slow "
         "(a kernel sends again after 1 s)"
-        for one in reach.alive
-        if one.lost_syns
+        for attempt in reach.alive
+        if attempt.lost_syns
     ]
     if reach.left_out:
         remarks.append(f"{reach.left_out} further addresses were not tried")

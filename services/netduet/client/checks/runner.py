@@ -90,8 +90,8 @@ class CheckRunner:
 
     def verdict(self) -> Verdict:
         """Return what is known so far; interrupted when a check is still to come."""
-        done = {one.check for one in self._results}
-        missing = [one.name for one in self._chosen if one.name not in done]
+        done = {check_result.check for check_result in self._results}
+        missing = [check.name for check in self._chosen if check.name not in done]
         target = self._context.target
         return conclude(
             str(target),
@@ -108,7 +108,9 @@ class CheckRunner:
         if check.name in self._earlier:
             return self._earlier[check.name]
         before = [await asyncio.shield(one) for one in needs]
-        blocked = next((one for one in before if one.blocks), None)
+        blocked = next(
+            (check_result for check_result in before if check_result.blocks), None
+        )
         if blocked is not None:
             cause = blocked.follows or blocked.check
             return skipped_because_of(check.name, check.question, cause)
@@ -146,7 +148,7 @@ class CheckRunner:
         if missed:
             reach = self._context.measured.get(ReachResult)
             alive = reach.alive if isinstance(reach, ReachResult) else ()
-            addresses = [one.address for one in alive]
+            addresses = [attempt.address for attempt in alive]
             theirs = await server_health(addresses, self._context.timeouts, min(missed))
         return result(check.name, check.question, judgement, seconds, stalled, theirs)
 

@@ -187,7 +187,9 @@ async def resolve(
             other = await resolve(host, port, socket.AF_UNSPEC, left)
             if other.addresses:
                 cause = Cause.NO_FAMILY
-                detail += f"; it has {', '.join(one.host for one in other.addresses)}"
+                detail += (
+                    f"; it has {', '.join(address.host for address in other.addresses)}"
+                )
         return Resolution((), cause, detail, start, end)
     addresses = tuple(
         dict.fromkeys(

@@ -165,7 +165,7 @@ async def server_health(
     """
     long = replace(patience, answer=_PATIENTLY * patience.answer)
     asked = await asyncio.gather(
-        *(_fares(one, long, since) for one in addresses[:TRIES])
+        *(_fares(address, long, since) for address in addresses[:TRIES])
     )
     return max(filter(None, asked), key=lambda one: one.lost, default=None)
 

@@ -87,10 +87,13 @@ class ProbeState:
     @property
     def proven(self) -> bool:
         """Both ends ran, and had room, for most of what the stream shows."""
-        one = self.stream
-        if one is None:
+        loss_run = self.stream
+        if loss_run is None:
             return True
-        return one.slipped + one.deaf < HALF * one.seconds and not overflowed(one)
+        return (
+            loss_run.slipped + loss_run.deaf < HALF * loss_run.seconds
+            and not overflowed(loss_run)
+        )
 
     @property
     def start(self) -> float | None:
@@ -190,111 +193,124 @@ def final(place: Observations, tolerance: float) -> list[Outage]:
     seconds. The longest comes first.
     """
     told = correlate(place)
-    found = [_incident(place, one) for one in told.incidents]
-    found += [_restarted(one) for one in told.restarts if is_new_process(one)]
+    found = [_incident(place, incident) for incident in told.incidents]
+    found += [
+        _restarted(restart) for restart in told.restarts if is_new_process(restart)
+    ]
     found += _connections(place, told.closures, told.pauses, tolerance)
-    return sorted(found, key=lambda one: -one.seconds)
+    return sorted(found, key=lambda outage: -outage.seconds)
 
 
-def _incident(place: Observations, one: Incident) -> Outage:
-    restart = one.restart
+def _incident(place: Observations, incident: Incident) -> Outage:
+    restart = incident.restart
     if restart is not None and is_new_process(restart):
         again = _restarted(restart)
         seen = again.description
-        if one.closure is not None:
-            seen += f"; new connections: {escape(one.closure.why)}"
-        return replace(again, description=seen, evidence=describe.effects(one))
-    if not one.outages:
-        return _by_connections(place, one)
-    where = one.where
-    if where == FORTH and restart is not None and _both(one, restart):
+        if incident.closure is not None:
+            seen += f"; new connections: {escape(incident.closure.why)}"
+        return replace(again, description=seen, evidence=describe.effects(incident))
+    if not incident.outages:
+        return _by_connections(place, incident)
+    where = incident.where
+    if where == FORTH and restart is not None and _both(incident, restart):
         where = INTERMEDIARY
     flow = place.datagrams
-    if covered(flow.withheld, one.start, one.end) >= HALF * one.seconds:
-        seen = _lasted(f"{_WITHHELD} ({_spelt(flow.error)})", one)
+    if covered(flow.withheld, incident.start, incident.end) >= HALF * incident.seconds:
+        seen = _lasted(f"{_WITHHELD} ({_spelt(flow.error)})", incident)
         evidence = (
             (Side.CLIENT, "its own kernel let none out"),
-            *describe.effects(one),
+            *describe.effects(incident),
         )
-        return Outage("stream.outage", CLIENT, one.start, one.end, seen, evidence)
-    told = replace(one, where=where)
+        return Outage(
+            "stream.outage", CLIENT, incident.start, incident.end, seen, evidence
+        )
+    told = replace(incident, where=where)
     evidence = (*describe.losses(place, told), *describe.overflows(told))
-    seen, failure = _lasted(_WAYS[where], one), "stream.outage"
-    doubt = _doubt(one)
+    seen, failure = _lasted(_WAYS[where], incident), "stream.outage"
+    doubt = _doubt(incident)
     if doubt:
         seen += f"; {doubt}, so nothing is proven"
-    elif one.closure is not None and one.closure.turned_away:
-        seen += f"; new connections: {escape(one.closure.why)}"
-    elif _connections_went_on(place, one):
+    elif incident.closure is not None and incident.closure.turned_away:
+        seen += f"; new connections: {escape(incident.closure.why)}"
+    elif _connections_went_on(place, incident):
         failure = DATAGRAMS
         seen += ", of datagrams alone: connections worked all the while"
     proven = not doubt
-    return Outage(failure, where, one.start, one.end, seen, evidence, proven=proven)
+    return Outage(
+        failure, where, incident.start, incident.end, seen, evidence, proven=proven
+    )
 
 
-def _lasted(seen: str, one: Incident) -> str:
-    off = max(outage.precision for outage in one.outages)
-    return f"{seen} for {one.seconds:.2f} s (±{off:.2f} s)"
+def _lasted(seen: str, incident: Incident) -> str:
+    off = max(outage.precision for outage in incident.outages)
+    return f"{seen} for {incident.seconds:.2f} s (±{off:.2f} s)"
 
 
-def _doubt(one: Incident) -> str:
+def _doubt(incident: Incident) -> str:
     """Return why an outage proves nothing of the network; "" if it does."""
-    starved = max(one.starved, 0.0)
-    if starved >= HALF * one.seconds:
-        return f"for {starved:.2f} s of it {_starved(one)} itself did not run"
-    return "an end's own buffer was full meanwhile" if one.overflows else ""
+    starved = max(incident.starved, 0.0)
+    if starved >= HALF * incident.seconds:
+        return f"for {starved:.2f} s of it {_starved(incident)} itself did not run"
+    return "an end's own buffer was full meanwhile" if incident.overflows else ""
 
 
-def _connections_went_on(place: Observations, one: Incident) -> bool:
+def _connections_went_on(place: Observations, incident: Incident) -> bool:
     """Tell whether it was long enough for connections to show it, and none did.
 
     On the old one there are two questions in the time from one fresh one to the next.
     """
-    shown = one.closure is not None or one.pause is not None
-    long = one.seconds >= 2 * place.fresh.period
+    shown = incident.closure is not None or incident.pause is not None
+    long = incident.seconds >= 2 * place.fresh.period
     tried = place.old.answered > 0 and place.fresh.started > place.fresh.failed
     return long and tried and not shown
 
 
-def _starved(one: Incident) -> str:
+def _starved(incident: Incident) -> str:
     """Say which end it was that did not run for the longest."""
-    ours = max(it.deaf if it.where == BACK else it.slipped for it in one.outages)
-    theirs = max(it.slipped if it.where == BACK else it.deaf for it in one.outages)
+    ours = max(
+        loss_run.deaf if loss_run.where == BACK else loss_run.slipped
+        for loss_run in incident.outages
+    )
+    theirs = max(
+        run.slipped if run.where == BACK else run.deaf for run in incident.outages
+    )
     return "the server" if theirs > ours else "this end"
 
 
-def _both(one: Incident, restart: ServerRestart) -> bool:
+def _both(incident: Incident, restart: ServerRestart) -> bool:
     """Tell whether both ways were out, though the server's old stream is not there to tell.
 
     A server ends a stream that hears nothing for long. Had its way been open, its
     datagrams would have come until then.
     """
-    return restart.start - one.start < _AT_ONCE
+    return restart.start - incident.start < _AT_ONCE
 
 
-def _by_connections(place: Observations, one: Incident) -> Outage:
-    why = "" if one.closure is None else f" ({escape(one.closure.why)})"
+def _by_connections(place: Observations, incident: Incident) -> Outage:
+    why = "" if incident.closure is None else f" ({escape(incident.closure.why)})"
     seen = (
         "neither new connections nor the old one worked"
-        f"{_bounds(one.closure)}{why}; datagrams, which would tell the direction, do not pass"
+        f"{_bounds(incident.closure)}{why}; datagrams, which would tell the direction, do not pass"
     )
-    evidence = describe.losses(place, one)
-    where = one.where if one.closure is None else _blamed(one.closure.why)
-    return Outage("stream.outage", where, one.start, one.end, seen, evidence)
+    evidence = describe.losses(place, incident)
+    where = (
+        incident.where if incident.closure is None else _blamed(incident.closure.why)
+    )
+    return Outage("stream.outage", where, incident.start, incident.end, seen, evidence)
 
 
-def _restarted(one: ServerRestart) -> Outage:
+def _restarted(restart: ServerRestart) -> Outage:
     seen = (
-        f"another start of the server answers after {one.end - one.start:.2f} s "
+        f"another start of the server answers after {restart.end - restart.start:.2f} s "
         "without one"
     )
-    if one.said:
-        seen += f"; the one before took its leave: {escape(one.said)}"
-    said = (
-        f"boot id {escape(one.boots[0])[:8]}… before, {escape(one.boots[1])[:8]}… now"
-    )
+    if restart.said:
+        seen += f"; the one before took its leave: {escape(restart.said)}"
+    said = f"boot id {escape(restart.boots[0])[:8]}… before, {escape(restart.boots[1])[:8]}… now"
     evidence = ((Side.SERVER, said),)
-    return Outage("stream.restarted", SERVER, one.start, one.end, seen, evidence)
+    return Outage(
+        "stream.restarted", SERVER, restart.start, restart.end, seen, evidence
+    )
 
 
 def _connections(
@@ -306,7 +322,7 @@ def _connections(
     for closure in closures:
         if closure.last - closure.start <= tolerance:
             continue
-        also = [one for one in pauses if _meet(one, closure)]
+        also = [stall for stall in pauses if _meet(stall, closure)]
         where, kept = _blamed(closure.why), "what was there went on"
         if also:
             kept = "the old one did not go on either"
@@ -320,7 +336,7 @@ def _connections(
         yield Outage(failure, where, closure.start, closure.end, seen)
     for pause in pauses:
         starved = starved_seconds(place, pause)
-        if any(_meet(pause, one) for one in closures):
+        if any(_meet(pause, failure_run) for failure_run in closures):
             continue
         if pause.seconds - starved <= tolerance and not pause.broken:
             continue
@@ -340,7 +356,9 @@ def _connections(
 
 def _beside(pause: ConnectionStall, closures: tuple[ConnectFailureRun, ...]) -> str:
     """Say what new connections did meanwhile."""
-    failed = sum(one.failed for one in closures if _meet(pause, one))
+    failed = sum(
+        failure_run.failed for failure_run in closures if _meet(pause, failure_run)
+    )
     if not failed:
         return "while new ones worked"
     return f"and {failed} new ones in a row did not work"

@@ -65,7 +65,7 @@ def by_chance(
 
     ``outages`` and ``others`` (of connections) are what happened.
     """
-    told = [f"{one.lost} datagrams in a row were lost" for one in outages[:1]]
+    told = [f"{loss_run.lost} datagrams in a row were lost" for loss_run in outages[:1]]
     for one in others:
         if isinstance(one, ConnectFailureRun):
             why = escape(one.why)
@@ -85,8 +85,8 @@ def answers_at_last(
 
     Datagrams count what is lost only from the first answer on, so connections tell.
     """
-    end = max((one.end for one in closures), default=standing.end)
-    failed = sum(one.failed for one in closures)
+    end = max((failure_run.end for failure_run in closures), default=standing.end)
+    failed = sum(failure_run.failed for failure_run in closures)
     seen = "it answers for the first time since the watch began"
     if failed:
         seen += f"; {failed} new connections in a row did not work"
@@ -94,14 +94,14 @@ def answers_at_last(
     return Outage(UNMET, where, start, end, seen, proven=proven)
 
 
-def stuck(one: Outage) -> Outage:
+def stuck(outage: Outage) -> Outage:
     """Say that datagrams were answered as soon as they left from another port."""
     seen = (
-        f"for {one.seconds:.2f} s datagrams from one port did not pass, while new "
+        f"for {outage.seconds:.2f} s datagrams from one port did not pass, while new "
         "connections worked; from another port they did"
     )
     return replace(
-        one, failure="watch.stuck_flow", where=INTERMEDIARY, description=seen
+        outage, failure="watch.stuck_flow", where=INTERMEDIARY, description=seen
     )
 
 

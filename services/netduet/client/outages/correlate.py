@@ -63,12 +63,14 @@ class Incident:
     @property
     def starved(self) -> float:
         """For how many seconds of it an end did not run."""
-        return max((one.slipped + one.deaf for one in self.outages), default=0.0)
+        return max(
+            (loss_run.slipped + loss_run.deaf for loss_run in self.outages), default=0.0
+        )
 
     @property
     def overflows(self) -> tuple[LossRun, ...]:
         """Those whose losses the receiver's own full buffer may be all of."""
-        return tuple(one for one in self.outages if overflowed(one))
+        return tuple(loss_run for loss_run in self.outages if overflowed(loss_run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +89,29 @@ class Correlation:
 
 def correlate(place: Observations) -> Correlation:
     """Say which events belong together."""
-    outages, lucky = _parted(place.outages, lambda one: outage_by_chance(place, one))
-    incidents = [_with_effects(place, one) for one in _joined(outages)]
-    others = [one for one in place.restarts if is_new_process(one)]
+    outages, lucky = _parted(
+        place.outages, lambda loss_run: outage_by_chance(place, loss_run)
+    )
+    incidents = [_with_effects(place, incident) for incident in _joined(outages)]
+    others = [restart for restart in place.restarts if is_new_process(restart)]
     known: list[Incident | ServerRestart] = [*incidents, *others]
     closures = _apart(place.closures, known)
     pauses = _apart(place.pauses, known)
     if not place.datagrams.passed:
         # Both kinds at once: together they may prove what neither does alone.
         told = [
-            one
-            for one in _by_connections(closures, pauses)
-            if not both_by_chance(place, one)
+            incident
+            for incident in _by_connections(closures, pauses)
+            if not both_by_chance(place, incident)
         ]
         incidents += told
         closures, pauses = _apart(closures, told), _apart(pauses, told)
     closures, lucky_closures = _parted(
-        closures, lambda one: closure_by_chance(place, one)
+        closures, lambda failure_run: closure_by_chance(place, failure_run)
     )
-    pauses, lucky_pauses = _parted(pauses, lambda one: pause_by_chance(place, one))
+    pauses, lucky_pauses = _parted(pauses, lambda stall: pause_by_chance(place, stall))
     return Correlation(
-        tuple(sorted(incidents, key=lambda one: one.start)),
+        tuple(sorted(incidents, key=lambda incident: incident.start)),
         tuple(closures),
         tuple(pauses),
         tuple(_apart(place.restarts, incidents)),
@@ -115,9 +119,9 @@ def correlate(place: Observations) -> Correlation:
     )
 
 
-def overflowed(one: LossRun) -> bool:
+def overflowed(loss_run: LossRun) -> bool:
     """Tell whether the receiver's own socket had no room for as many as were lost, or half."""
-    return one.dropped >= HALF * one.lost > 0
+    return loss_run.dropped >= HALF * loss_run.lost > 0
 
 
 def starved_seconds(
@@ -137,38 +141,40 @@ def is_new_process(restart: ServerRestart) -> bool:
 # Chance
 
 
-def outage_by_chance(place: Observations, one: LossRun) -> bool:
+def outage_by_chance(place: Observations, loss_run: LossRun) -> bool:
     """Tell whether a row of losses may come by chance, as the others do.
 
     The share that may be lost is bounded by what is lost besides (99.99 %), and a row
     may begin at any datagram.
     """
-    counted = place.datagrams.down if one.where == BACK else place.datagrams.up
-    sent, lost = counted.sent - one.lost, counted.lost - one.lost
-    if one.where == UNKNOWN:
+    counted = place.datagrams.down if loss_run.where == BACK else place.datagrams.up
+    sent, lost = counted.sent - loss_run.lost, counted.lost - loss_run.lost
+    if loss_run.where == UNKNOWN:
         sent, lost = counted.sent, counted.lost
-    return _likely(max(0, lost), max(1, sent), one.lost)
+    return _likely(max(0, lost), max(1, sent), loss_run.lost)
 
 
-def closure_by_chance(place: Observations, one: ConnectFailureRun) -> bool:
+def closure_by_chance(place: Observations, failure_run: ConnectFailureRun) -> bool:
     """Tell whether so many connections may fail by chance, as the others do.
 
     Loss turns nobody away. And where datagrams pass, as much as they lose bounds what
     connections lose by chance, too: four packets must not be lost for one to work at once.
     """
-    if one.turned_away:
+    if failure_run.turned_away:
         return False
     fresh = place.fresh
-    started = max(1, fresh.started - one.failed)
-    share = upper_bound(min(max(0, fresh.failed - one.failed), started), started)
+    started = max(1, fresh.started - failure_run.failed)
+    share = upper_bound(
+        min(max(0, fresh.failed - failure_run.failed), started), started
+    )
     if place.datagrams.passed:
         share = min(share, 1.0 - (1.0 - _share_by_datagrams(place)) ** _PACKETS)
-    return (started + one.failed) * share**one.failed > DOUBT
+    return (started + failure_run.failed) * share**failure_run.failed > DOUBT
 
 
-def both_by_chance(place: Observations, one: Incident) -> bool:
+def both_by_chance(place: Observations, incident: Incident) -> bool:
     """Tell whether chance may have new connections and the old one fail at one time."""
-    closure, pause = one.closure, one.pause
+    closure, pause = incident.closure, incident.pause
     if closure is None or pause is None:
         return False
     if closure.turned_away or pause.broken:
@@ -180,24 +186,24 @@ def both_by_chance(place: Observations, one: Incident) -> bool:
     return beginnings * row > DOUBT
 
 
-def pause_by_chance(place: Observations, one: ConnectionStall) -> bool:
+def pause_by_chance(place: Observations, stall: ConnectionStall) -> bool:
     """Tell whether a connection may stand still for so long because of single losses.
 
     A segment that is lost is sent again after about 0.2 s, 0.4 s more, 0.8 s more and
     so on (RFC 6298 §5): for a long pause, each of these must be lost too.
     """
-    if one.broken:
+    if stall.broken:
         return False
     if place.datagrams.passed:
         share = _share_by_datagrams(place)
     else:
         share = _share_by_connections(place)
-    return 2 * max(1, place.old.asked) * share ** _losses(place, one) > DOUBT
+    return 2 * max(1, place.old.asked) * share ** _losses(place, stall) > DOUBT
 
 
-def _losses(place: Observations, one: ConnectionStall) -> int:
+def _losses(place: Observations, stall: ConnectionStall) -> int:
     """Return how many packets behind one another must be lost for so long a pause."""
-    left = one.seconds - starved_seconds(place, one)
+    left = stall.seconds - starved_seconds(place, stall)
     return 1 + int(math.log2(left / _RETRY + 1))
 
 
@@ -214,7 +220,7 @@ def _share_by_connections(place: Observations, doubt: float = DOUBT) -> float:
 
     Each of them needs two packets at the least, its SYN and the answer to it.
     """
-    out = sum(one.failed for one in place.closures)
+    out = sum(failure_run.failed for failure_run in place.closures)
     started = max(1, place.fresh.started - out)
     failed = min(max(0, place.fresh.failed - out), started)
     return 1.0 - math.sqrt(1.0 - upper_bound(failed, started, doubt))
@@ -230,42 +236,48 @@ def _likely(lost: int, sent: int, row: int) -> bool:
 
 def _joined(outages: Iterable[LossRun]) -> list[Incident]:
     """Join an outage of one direction with that of the other at about the same time."""
-    ups = [one for one in outages if one.where == FORTH]
-    others = [one for one in outages if one.where != FORTH]
+    ups = [loss_run for loss_run in outages if loss_run.where == FORTH]
+    others = [run for run in outages if run.where != FORTH]
     incidents = []
     for up in ups:
-        both = next((one for one in others if _same(up, one)), None)
+        both = next((loss_run for loss_run in others if _same(up, loss_run)), None)
         if both is None:
             incidents.append(_incident(up.where, up))
         else:
             others.remove(both)
             where = UNKNOWN if both.where == UNKNOWN else INTERMEDIARY
             incidents.append(_incident(where, up, both))
-    return [*incidents, *(_incident(one.where, one) for one in others)]
+    return [*incidents, *(_incident(loss_run.where, loss_run) for loss_run in others)]
 
 
-def _same(one: LossRun, other: LossRun) -> bool:
-    common = min(one.end, other.end) - max(one.start, other.start)
-    return common >= HALF * max(one.seconds, other.seconds)
+def _same(loss_run: LossRun, other: LossRun) -> bool:
+    common = min(loss_run.end, other.end) - max(loss_run.start, other.start)
+    return common >= HALF * max(loss_run.seconds, other.seconds)
 
 
 def _incident(where: str, *outages: LossRun) -> Incident:
     return Incident(
         where,
-        min(one.start for one in outages),
-        max(one.end for one in outages),
+        min(loss_run.start for loss_run in outages),
+        max(run.end for run in outages),
         outages,
-        ended=all(one.ended for one in outages),
+        ended=all(loss_run.ended for loss_run in outages),
     )
 
 
-def _with_effects(place: Observations, one: Incident) -> Incident:
+def _with_effects(place: Observations, incident: Incident) -> Incident:
     """Add the longest of what happened to connections meanwhile."""
     return replace(
-        one,
-        closure=_longest(two for two in place.closures if _meet(one, two)),
-        pause=_longest(two for two in place.pauses if _meet(one, two)),
-        restart=_longest(two for two in place.restarts if _meet(one, two)),
+        incident,
+        closure=_longest(
+            failure_run
+            for failure_run in place.closures
+            if _meet(incident, failure_run)
+        ),
+        pause=_longest(stall for stall in place.pauses if _meet(incident, stall)),
+        restart=_longest(
+            restart for restart in place.restarts if _meet(incident, restart)
+        ),
     )
 
 
@@ -276,7 +288,7 @@ def _by_connections(
     incidents = []
     pauses = list(pauses)
     for closure in closures:
-        pause = _longest(one for one in pauses if _meet(closure, one))
+        pause = _longest(stall for stall in pauses if _meet(closure, stall))
         if pause is not None:
             incidents.append(
                 Incident(

@@ -66,18 +66,18 @@ def _by_connections(place: Observations, one: Incident) -> str:
     )
 
 
-def bounds(one: ConnectFailureRun) -> str:
+def bounds(failure_run: ConnectFailureRun) -> str:
     """Return how long new connections did not work: from and to."""
-    if not one.ended:
-        return f"at least {seconds(one.last - one.start)}, until the check ended"
-    return f"{seconds(one.last - one.start)} to {seconds(one.end - one.before)}"
+    if not failure_run.ended:
+        return f"at least {seconds(failure_run.last - failure_run.start)}, until the check ended"
+    return f"{seconds(failure_run.last - failure_run.start)} to {seconds(failure_run.end - failure_run.before)}"
 
 
-def restarted(place: Observations, one: ServerRestart) -> str:
+def restarted(place: Observations, restart: ServerRestart) -> str:
     """Say that another start of the server answers, and for how long none did."""
     return (
         f"{place.address}: another start of the server answers since "
-        f"{at(place, one.end)}; {seconds(one.end - one.start)} "
+        f"{at(place, restart.end)}; {seconds(restart.end - restart.start)} "
         "passed from the last datagram of the one before to the first of this one"
     )
 

@@ -20,7 +20,10 @@ def verdicts(report: ReportDocument) -> tuple[Verdict, ...]:
     probe = report.probe
     asker = Instance(probe.instance, probe.node, probe.zone)
     asked_by = str(asker) if asker.place else ""
-    return tuple(replace(_verdict(one), asked_by=asked_by) for one in report.targets)
+    return tuple(
+        replace(_verdict(target_part), asked_by=asked_by)
+        for target_part in report.targets
+    )
 
 
 def known(report: ReportDocument) -> dict[str, Failure]:
@@ -35,51 +38,56 @@ def known(report: ReportDocument) -> dict[str, Failure]:
         for finding in check.findings
     ]
     return {
-        one.failure: Failure(
-            one.failure, one.title, "", one.where, tuple(one.causes), tuple(one.next)
+        finding_part.failure: Failure(
+            finding_part.failure,
+            finding_part.title,
+            "",
+            finding_part.where,
+            tuple(finding_part.causes),
+            tuple(finding_part.next),
         )
-        for one in parts
+        for finding_part in parts
     }
 
 
-def _verdict(one: TargetPart) -> Verdict:
-    results = tuple(_result(check) for check in one.checks)
-    root = None if one.root is None else _finding(one.root)
+def _verdict(target_part: TargetPart) -> Verdict:
+    results = tuple(_result(check) for check in target_part.checks)
+    root = None if target_part.root is None else _finding(target_part.root)
     for result in results:
         # The root is one of the findings, as it was before it was written down.
-        if result.check == one.root_check and root in result.findings:
+        if result.check == target_part.root_check and root in result.findings:
             root = result.findings[result.findings.index(root)]
     return Verdict(
-        one.target,
-        one.outcome,
+        target_part.target,
+        target_part.outcome,
         results,
         root,
-        one.root_check,
-        tuple(one.follows),
-        one.interrupted,
+        target_part.root_check,
+        tuple(target_part.follows),
+        target_part.interrupted,
     )
 
 
-def _result(one: CheckPart) -> CheckResult:
+def _result(check_part: CheckPart) -> CheckResult:
     return CheckResult(
-        one.name,
-        one.question,
-        one.outcome,
-        one.summary,
-        one.seconds,
-        tuple(_finding(finding) for finding in one.findings),
-        tuple(one.remarks),
-        dict(one.figures),
-        follows=one.follows_from,
+        check_part.name,
+        check_part.question,
+        check_part.outcome,
+        check_part.summary,
+        check_part.seconds,
+        tuple(_finding(finding) for finding in check_part.findings),
+        tuple(check_part.remarks),
+        dict(check_part.figures),
+        follows=check_part.follows_from,
     )
 
 
-def _finding(one: FindingPart) -> Finding:
+def _finding(finding_part: FindingPart) -> Finding:
     return Finding(
-        one.failure,
-        one.seen,
-        tuple((evidence.side, evidence.text) for evidence in one.evidence),
-        dict(one.figures),
-        one.where,
-        outcome=one.outcome,
+        finding_part.failure,
+        finding_part.seen,
+        tuple((evidence.side, evidence.text) for evidence in finding_part.evidence),
+        dict(finding_part.figures),
+        finding_part.where,
+        outcome=finding_part.outcome,
     )

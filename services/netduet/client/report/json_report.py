@@ -143,7 +143,7 @@ def document(
         netduet=__version__,
         outcome=outcome,
         exit_status=status,
-        targets=[_target(one) for one in verdicts],
+        targets=[_target(verdict) for verdict in verdicts],
         probe=ProbePart(
             instance=asker.instance,
             node=asker.node,
@@ -159,48 +159,50 @@ def document(
     return report.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
-def _target(one: Verdict) -> TargetPart:
-    row = compare_expectation(one)
+def _target(verdict: Verdict) -> TargetPart:
+    row = compare_expectation(verdict)
     return TargetPart(
-        target=one.target,
+        target=verdict.target,
         expected=row.expected,
         found=row.found,
         how=row.how,
-        outcome=one.outcome,
-        interrupted=one.interrupted,
-        missing=list(one.missing),
-        root=None if one.root is None else _finding(one.root),
-        root_check=one.root_check,
-        follows=list(one.follows),
-        checks=[_check(result) for result in one.results],
+        outcome=verdict.outcome,
+        interrupted=verdict.interrupted,
+        missing=list(verdict.missing),
+        root=None if verdict.root is None else _finding(verdict.root),
+        root_check=verdict.root_check,
+        follows=list(verdict.follows),
+        checks=[_check(result) for result in verdict.results],
     )
 
 
-def _check(one: CheckResult) -> CheckPart:
+def _check(result: CheckResult) -> CheckPart:
     return CheckPart(
-        name=one.check,
-        question=one.question,
-        outcome=one.outcome,
-        summary=one.summary,
-        seconds=round(one.seconds, 6),
-        remarks=list(one.remarks),
-        findings=[_finding(finding) for finding in one.findings],
-        figures=one.figures,
-        follows_from=one.follows,
-        earlier=one.earlier or None,
+        name=result.check,
+        question=result.question,
+        outcome=result.outcome,
+        summary=result.summary,
+        seconds=round(result.seconds, 6),
+        remarks=list(result.remarks),
+        findings=[_finding(finding) for finding in result.findings],
+        figures=result.figures,
+        follows_from=result.follows,
+        earlier=result.earlier or None,
     )
 
 
-def _finding(one: Finding) -> FindingPart:
-    known = CATALOGUE[one.failure]
+def _finding(finding: Finding) -> FindingPart:
+    known = CATALOGUE[finding.failure]
     return FindingPart(
-        failure=one.failure,
-        outcome=one.outcome,
-        where=one.where or known.where,
+        failure=finding.failure,
+        outcome=finding.outcome,
+        where=finding.where or known.where,
         title=known.title,
-        seen=one.seen,
-        evidence=[EvidencePart(side=side, text=text) for side, text in one.evidence],
-        figures=one.figures,
+        seen=finding.seen,
+        evidence=[
+            EvidencePart(side=side, text=text) for side, text in finding.evidence
+        ],
+        figures=finding.figures,
         causes=list(known.causes),
         next=list(known.next),
     )

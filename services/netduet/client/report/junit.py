@@ -27,31 +27,31 @@ _COUNTED: Final = {"failure": "failures", "error": "errors", "skipped": "skipped
 def document(verdicts: Sequence[Verdict]) -> str:
     """Return the document as text, ended by a line break."""
     root = ET.Element("testsuites", name="netduet")
-    for one in verdicts:
-        _suite(root, one)
+    for verdict in verdicts:
+        _suite(root, verdict)
     ET.indent(root)
     text = ET.tostring(root, encoding="unicode", xml_declaration=False)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
-def _suite(root: ET.Element, one: Verdict) -> None:
-    cases = one.results
+def _suite(root: ET.Element, verdict: Verdict) -> None:
+    cases = verdict.results
     suite = ET.SubElement(
         root,
         "testsuite",
-        name=f"netduet {one.target}",
-        tests=str(len(cases) + one.interrupted),
+        name=f"netduet {verdict.target}",
+        tests=str(len(cases) + verdict.interrupted),
         time=f"{sum(result.seconds for result in cases):.3f}",
     )
     elements = [_ELEMENTS.get(result.outcome) for result in cases]
-    elements += ["error"] * one.interrupted
+    elements += ["error"] * verdict.interrupted
     for element, attribute in _COUNTED.items():
         suite.set(attribute, str(elements.count(element)))
     for result in cases:
-        _case(suite, one, result)
-    if one.interrupted:
+        _case(suite, verdict, result)
+    if verdict.interrupted:
         case = ET.SubElement(
-            suite, "testcase", classname=one.target, name="the checks still to come"
+            suite, "testcase", classname=verdict.target, name="the checks still to come"
         )
         said = "interrupted before all checks were done"
         ET.SubElement(case, "error", message=said, type="INCONCLUSIVE")

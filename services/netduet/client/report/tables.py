@@ -41,7 +41,7 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
 
     A line each, or two where a terminal is too narrow for that.
     """
-    rows = [compare_expectation(one) for one in verdicts]
+    rows = [compare_expectation(verdict) for verdict in verdicts]
     said = [f"{row.found} ({row.how})" if row.how else row.found for row in rows]
     expected = max(len(row.expected) for row in rows) + 1
     room = width - len("   expected  found   ✓") - expected
@@ -70,10 +70,15 @@ def _in_two_lines(row: ExpectationResult, said: str, width: int) -> Iterator[Lin
 def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     """Yield targets in rows, checks in columns: PASS, a class of failure, or a mark."""
     # The few checks of targets that ought to be blocked come first, to stand together.
-    few_first = sorted(verdicts, key=lambda one: one.expected is Expect.OPEN)
-    checks = list(dict.fromkeys(one.check for row in few_first for one in row.results))
+    few_first = sorted(verdicts, key=lambda verdict: verdict.expected is Expect.OPEN)
+    checks = list(
+        dict.fromkeys(result.check for row in few_first for result in row.results)
+    )
     cells = [
-        {one.check: (one.outcome.value, _cell(one)) for one in row.results}
+        {
+            check_result.check: (check_result.outcome.value, _cell(check_result))
+            for check_result in row.results
+        }
         for row in verdicts
     ]
     first = min(_targets_width(verdicts), max(_LEAST, width // 3))
@@ -100,17 +105,19 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
                 shown = _cut(text, widths[check]).ljust(widths[check])
                 line += [("", _GAP), (style, shown)]
             yield tuple(line)
-    if any(one.outcome in _SHORT for row in verdicts for one in row.results):
+    if any(result.outcome in _SHORT for row in verdicts for result in row.results):
         yield (("faint", f"{_GAP}– was skipped, ? is inconclusive"),)
 
 
-def _cell(one: CheckResult) -> str:
+def _cell(result: CheckResult) -> str:
     """Return the class of the first finding, without the check's own name."""
-    finding = next((each for each in one.findings if each.outcome is one.outcome), None)
-    said = "" if finding is None else finding.failure.removeprefix(f"{one.check}.")
-    if one.outcome is Outcome.FAIL:
-        return said or one.outcome.value
-    mark = _SHORT.get(one.outcome, one.outcome.value)
+    finding = next(
+        (each for each in result.findings if each.outcome is result.outcome), None
+    )
+    said = "" if finding is None else finding.failure.removeprefix(f"{result.check}.")
+    if result.outcome is Outcome.FAIL:
+        return said or result.outcome.value
+    mark = _SHORT.get(result.outcome, result.outcome.value)
     return f"{mark} {said}".rstrip()
 
 
@@ -132,7 +139,7 @@ def _bands(
 
 
 def _targets_width(verdicts: Sequence[Verdict]) -> int:
-    return max(len(one.target) for one in verdicts)
+    return max(len(verdict.target) for verdict in verdicts)
 
 
 def _cut(text: str, width: int) -> str:

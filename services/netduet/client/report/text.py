@@ -39,24 +39,28 @@ def heading(target: str) -> Iterator[Line]:
     yield (("strong", f"{target}"),)
 
 
-def result(one: CheckResult) -> Iterator[Line]:
+def result(check_result: CheckResult) -> Iterator[Line]:
     """Yield a check's line, and its remarks."""
-    head = f"  {one.outcome.value:<{_OUTCOME}} "
+    head = f"  {check_result.outcome.value:<{_OUTCOME}} "
     indent = " " * (len(head) + _CHECK)
-    lines = _wrap(one.summary or one.question, len(indent)) or [""]
+    lines = _wrap(check_result.summary or check_result.question, len(indent)) or [""]
     # What was left out, and holds nothing else up, does not ask for attention.
-    aside = one.outcome is Outcome.SKIP and not one.blocks
+    aside = check_result.outcome is Outcome.SKIP and not check_result.blocks
     text, name = ("faint", "faint") if aside else ("", "strong")
     yield (
         ("", "  "),
-        (one.outcome.value, f"{one.outcome.value:<{_OUTCOME}} "),
-        (name, f"{one.check:<{_CHECK}}"),
+        (check_result.outcome.value, f"{check_result.outcome.value:<{_OUTCOME}} "),
+        (name, f"{check_result.check:<{_CHECK}}"),
         (text, lines[0]),
     )
     for line in lines[1:]:
         yield ((text, indent + line),)
-    when = (f"from an interrupted run, {one.earlier}",) if one.earlier else ()
-    for remark in (*when, *one.remarks):
+    when = (
+        (f"from an interrupted run, {check_result.earlier}",)
+        if check_result.earlier
+        else ()
+    )
+    for remark in (*when, *check_result.remarks):
         for number, line in enumerate(_wrap(remark, len(indent) + 6)):
             yield (("faint", indent + ("note: " if number == 0 else " " * 6) + line),)
 

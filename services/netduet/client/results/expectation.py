@@ -34,7 +34,7 @@ def compare_expectation(verdict: Verdict) -> ExpectationResult:
     It holds when the verdict is PASS: a target that was expected to be open, and is,
     but with a path that is broken, is not what was expected either.
     """
-    by_name = {one.check: one for one in verdict.results}
+    by_name = {result.check: result for result in verdict.results}
     found, how = (
         _blocked(by_name.get("isolation"))
         if verdict.expected is Expect.BLOCKED

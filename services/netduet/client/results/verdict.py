@@ -153,17 +153,25 @@ def merge_judgements(told: Sequence[Judgement]) -> Judgement:
     Skipped for the first reason there is, and blocking when one of them blocks.
     """
     figures: Figures = {}
-    for number, one in enumerate(told, 1):
+    for number, judgement in enumerate(told, 1):
         prefix = f"{number}." if number > 1 else ""
-        figures |= {f"{prefix}{name}": value for name, value in one.figures.items()}
+        figures |= {
+            f"{prefix}{name}": value for name, value in judgement.figures.items()
+        }
     return Judgement(
-        "; ".join(dict.fromkeys(one.summary for one in told if one.summary)),
-        tuple(finding for one in told for finding in one.findings),
-        tuple(dict.fromkeys(remark for one in told for remark in one.remarks)),
+        "; ".join(
+            dict.fromkeys(judgement.summary for judgement in told if judgement.summary)
+        ),
+        tuple(finding for judgement in told for finding in judgement.findings),
+        tuple(
+            dict.fromkeys(remark for judgement in told for remark in judgement.remarks)
+        ),
         figures,
-        next((one.skipped for one in told if one.skipped), None),
-        blocks=any(one.blocks for one in told),
-        absence=next((one.absence for one in told if one.absence), None),
+        next((judgement.skipped for judgement in told if judgement.skipped), None),
+        blocks=any(judgement.blocks for judgement in told),
+        absence=next(
+            (judgement.absence for judgement in told if judgement.absence), None
+        ),
     )
 
 
@@ -279,7 +287,7 @@ def conclude(
     The root is the first FAIL in the order of the checks (each stands on those
     before it), or the first INCONCLUSIVE when nothing failed.
     """
-    outcomes = {one.outcome for one in results}
+    outcomes = {check_result.outcome for check_result in results}
     root = root_check = None
     for wanted in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         for one in results:
@@ -287,9 +295,9 @@ def conclude(
                 root = next(f for f in one.findings if f.outcome is wanted)
                 root_check = one.check
     follows = tuple(
-        one.check
-        for one in results
-        if root_check is not None and one.follows is not None
+        check_result.check
+        for check_result in results
+        if root_check is not None and check_result.follows is not None
     )
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
@@ -314,7 +322,10 @@ def conclude(
 
 def _undone(results: Sequence[CheckResult]) -> bool:
     """Tell whether a check was skipped that others needed: nothing is then proven."""
-    return any(one.outcome is Outcome.SKIP and one.blocks for one in results)
+    return any(
+        check_result.outcome is Outcome.SKIP and check_result.blocks
+        for check_result in results
+    )
 
 
 def exit_status(verdicts: Sequence[Verdict]) -> int:

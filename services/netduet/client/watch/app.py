@@ -51,7 +51,7 @@ async def watch(
     """
     telling = Notifier(write, words=wanted.words)
     whom = TargetSet(
-        tuple(ResolvedTarget(one) for one in wanted.targets),
+        tuple(ResolvedTarget(target) for target in wanted.targets),
         # A node's name outlives the container on it: choices do not change with each.
         wanted.asker.node or wanted.asker.instance,
         wanted.neighbours,
@@ -60,7 +60,7 @@ async def watch(
         watching = Monitor(
             whom, wanted.paces, context, stalls, telling=telling, history=wanted.history
         )
-        targets = [str(one) for one in wanted.targets]
+        targets = [str(target) for target in wanted.targets]
         telling.started(targets, wanted.neighbours, wanted.asker.place)
         state = _State()
         async with _admin(admin, watching, stalls, state, wanted.asker):

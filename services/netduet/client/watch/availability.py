@@ -73,9 +73,9 @@ class PeerAvailability:
     def down(self, now: float) -> float:
         """Return for how long it was out, one that goes on included."""
         down = self.sum.seconds
-        one = self.standing
-        if one is not None and one.failure in DOWN:
-            down += self.sum.beyond(Outage("", "", one.start, now, ""))
+        outage = self.standing
+        if outage is not None and outage.failure in DOWN:
+            down += self.sum.beyond(Outage("", "", outage.start, now, ""))
         return min(down, self.seconds(now))
 
 
@@ -147,33 +147,34 @@ class AvailabilityTracker:
         self._gone_down += watched.down(now)
         self._left.append(watched)
 
-    def ended(self, peer: str, one: OutageEnded) -> None:
+    def ended(self, peer: str, notice: OutageEnded) -> None:
         """Count an outage that is over, or is as good as over."""
         watched, history = self.peers[peer], self.history
-        watched.sum.take(one.trouble)
-        self.sum.take(one.trouble)
+        watched.sum.take(notice.trouble)
+        self.sum.take(notice.trouble)
         if len(history) == history.maxlen:
             self.whole = max(self.whole, history[0].trouble.end)
-        history.append(OutageRecord(peer, watched.who, one.trouble))
+        history.append(OutageRecord(peer, watched.who, notice.trouble))
 
     def summary(self, now: float) -> Summary:
         """Return what it comes to by now."""
         rows = [*self.peers.values(), *self._left]
-        rows.sort(key=lambda one: (-one.down(now), -one.sum.outages, one.peer))
-        proven = [one for one in self.history if one.trouble.proven]
+        rows.sort(key=lambda peer: (-peer.down(now), -peer.sum.outages, peer.peer))
+        proven = [record for record in self.history if record.trouble.proven]
         present = self.peers.values()
         return Summary(
             now - self.start,
             self.seen,
-            self._gone_watched + sum(one.seconds(now) for one in present),
-            self._gone_down + sum(one.down(now) for one in present),
+            self._gone_watched
+            + sum(availability.seconds(now) for availability in present),
+            self._gone_down + sum(peer.down(now) for peer in present),
             self.sum.outages,
             self.sum.longest,
             self.sum.unproven,
             dict(self.sum.kinds),
             dict(self.findings),
             tuple(rows),
-            tuple(sorted(proven, key=lambda one: -one.trouble.seconds)[:5]),
+            tuple(sorted(proven, key=lambda record: -record.trouble.seconds)[:5]),
             now,
             tuple(self.history),
             self.whole,

@@ -31,11 +31,11 @@ def common_cause(
     ``whole`` is the monotonic second from which on the history has all that was.
     """
     for group in _together(history):
-        start = min(one.trouble.start for one in group)
-        end = max(one.trouble.end for one in group)
-        nodes = {"" if one.who is None else one.who.node for one in group}
-        peers = len({one.peer for one in group})
-        certain = start > whole and all(one.trouble.proven for one in group)
+        start = min(record.trouble.start for record in group)
+        end = max(record.trouble.end for record in group)
+        nodes = {"" if record.who is None else record.who.node for record in group}
+        peers = len({record.peer for record in group})
+        certain = start > whole and all(record.trouble.proven for record in group)
         if certain and _everybody(group, rows):
             yield CommonCause("", peers, start)
         elif certain and peers > 1 and len(nodes) == 1 and "" not in nodes:
@@ -46,15 +46,15 @@ def common_cause(
 
 def _everybody(group: Sequence[OutageRecord], rows: Sequence[PeerAvailability]) -> bool:
     """Tell whether all that were watched could not be reached at one time."""
-    out = {one.peer: one.trouble for one in group}
-    start = max(one.start for one in out.values())
-    end = min(one.end for one in out.values())
+    out = {record.peer: record.trouble for record in group}
+    start = max(outage.start for outage in out.values())
+    end = min(outage.end for outage in out.values())
     hosts = (peer.rpartition(":")[0] for peer in out)
     if start >= end or not cut_off(hosts, out.values()):
         return False
-    watched = (one for one in rows if one.since <= start)
+    watched = (availability for availability in rows if availability.since <= start)
     return all(
-        one.peer in out for one in watched if one.until is None or one.until > start
+        peer.peer in out for peer in watched if peer.until is None or peer.until > start
     )
 
 
@@ -62,12 +62,12 @@ def _together(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]]:
     """Yield what overlaps, each group once."""
     group: list[OutageRecord] = []
     end = float("-inf")
-    for one in sorted(history, key=lambda one: one.trouble.start):
-        if group and one.trouble.start >= end:
+    for record in sorted(history, key=lambda record: record.trouble.start):
+        if group and record.trouble.start >= end:
             yield group
             group = []
-        group.append(one)
-        end = max(end, one.trouble.end)
+        group.append(record)
+        end = max(end, record.trouble.end)
     if group:
         yield group
 

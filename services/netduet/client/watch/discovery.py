@@ -31,7 +31,9 @@ turn, others each 20 s, has given all of them within 250 s.
 
 def choose(addresses: Iterable[Address], me: str, most: int) -> tuple[Address, ...]:
     """Return the addresses that a client of this name is to watch; 0 is all of them. Pure."""
-    known = sorted(set(addresses), key=lambda one: (score(one, me), str(one)))
+    known = sorted(
+        set(addresses), key=lambda address: (score(address, me), str(address))
+    )
     return tuple(known[:most] if most else known)
 
 
@@ -83,8 +85,8 @@ class TargetSet:
     ) -> list[ResolvedTarget]:
         """Resolve all names, and choose; return those whose trouble began or ended."""
         asked = (
-            resolve(one.target.host, one.target.port, family, patience)
-            for one in self.names
+            resolve(resolved.target.host, resolved.target.port, family, patience)
+            for resolved in self.names
         )
         return self.take(await asyncio.gather(*asked), time.monotonic())
 
@@ -95,11 +97,11 @@ class TargetSet:
         a resolver gives in turns comes to the same few.
         """
         changed = [
-            one
-            for one, answer in zip(self.names, answers, strict=True)
-            if one.take(answer)
+            resolved
+            for resolved, answer in zip(self.names, answers, strict=True)
+            if resolved.take(answer)
         ]
-        present = {address for one in self.names for address in one.addresses}
+        present = {address for resolved in self.names for address in resolved.addresses}
         chosen: dict[Address, str] = {}
         for one in self.names:
             target = str(one.target)
@@ -120,11 +122,13 @@ class TargetSet:
 
     def has(self, address: Address) -> bool:
         """Tell whether a name has it, by the latest answer."""
-        return any(address in one.addresses for one in self.names)
+        return any(address in resolved.addresses for resolved in self.names)
 
     def overdue(self, now: float) -> list[Address]:
         """Return those that no name has had for too long."""
-        return [one for one, since in self.lapsed.items() if now - since >= LAPSE]
+        return [
+            address for address, since in self.lapsed.items() if now - since >= LAPSE
+        ]
 
     def forget(self, address: Address) -> None:
         """Choose it no more, until a name has it again."""
@@ -134,8 +138,8 @@ class TargetSet:
 
 def _others(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     """Return those that this host has a route to, without its own where others are."""
-    routed = [one for one in addresses if has_route(one)] or list(addresses)
-    others = [one for one in routed if not is_local_address(one)]
+    routed = [address for address in addresses if has_route(address)] or list(addresses)
+    others = [address for address in routed if not is_local_address(address)]
     return tuple(others or routed)
 
 

@@ -27,15 +27,15 @@ def all_peers_out(standing: Collection[tuple[Address, Outage | None]]) -> float 
             those that have never answered.
 
     """
-    troubles = [one for _, one in standing if one is not None]
+    troubles = [outage for _, outage in standing if outage is not None]
     hosts = (address.host for address, _ in standing)
     if len(troubles) < len(standing) or not cut_off(hosts, troubles):
         return None
-    return max(one.start for one in troubles)
+    return max(outage.start for outage in troubles)
 
 
 def cut_off(hosts: Iterable[str], troubles: Iterable[Outage]) -> bool:
     """Tell whether troubles of so many hosts, at one time, point at what they share."""
     return len(set(hosts)) >= LEAST and all(
-        one.failure in NETWORK and one.proven for one in troubles
+        outage.failure in NETWORK and outage.proven for outage in troubles
     )

@@ -72,8 +72,8 @@ class WatchMetrics(Collector):
             "Whether a target's name resolved when it was looked up last.",
             labels=["target"],
         )
-        for one in watching.whom.names:
-            failed.add_metric([str(one.target)], float(not one.trouble))
+        for resolved in watching.whom.names:
+            failed.add_metric([str(resolved.target)], float(not resolved.trouble))
         yield failed
 
     def _who(self) -> Metric:
@@ -128,9 +128,9 @@ class WatchMetrics(Collector):
             "Seconds in which a peer could not be had, by outages that are over.",
             labels=_PEER,
         )
-        for one in account.peers.values():
-            each.add_metric([one.target, one.peer], one.sum.outages)
-            down.add_metric([one.target, one.peer], one.sum.seconds)
+        for peer in account.peers.values():
+            each.add_metric([peer.target, peer.peer], peer.sum.outages)
+            down.add_metric([peer.target, peer.peer], peer.sum.seconds)
         yield each
         yield down
 

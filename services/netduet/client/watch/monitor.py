@@ -85,7 +85,7 @@ class Monitor:
     @property
     def ready(self) -> bool:
         """Every name has been resolved: who is to be watched is known."""
-        return all(one.resolved for one in self.whom.names)
+        return all(resolved.resolved for resolved in self.whom.names)
 
     async def run(self) -> None:
         """Watch for ever."""
@@ -113,7 +113,7 @@ class Monitor:
             )
         told: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
-            told += ((peer, one) for one in peer.look(time.monotonic()))
+            told += ((peer, notice) for notice in peer.look(time.monotonic()))
         self._tell(told)
         for address, peer in list(self.peers.items()):
             now = time.monotonic()
@@ -133,7 +133,9 @@ class Monitor:
             counted.away = self._stalls.total - self._stalled_before[address]
         standing = [peer.episodes.standing for peer in self.peers.values()]
         now = time.monotonic()
-        if any(one is not None and now - one.start < _SOON for one in standing):
+        if any(
+            outage is not None and now - outage.start < _SOON for outage in standing
+        ):
             self._trouble.set()
         else:
             self._trouble.clear()
@@ -141,16 +143,16 @@ class Monitor:
 
     def _look_at_all(self) -> None:
         """Say, once, when no peer can be reached any more."""
-        met = [one for one in self.peers.values() if one.known.met]
-        start = all_peers_out([(one.address, one.episodes.standing) for one in met])
+        met = [peer for peer in self.peers.values() if peer.known.met]
+        start = all_peers_out([(peer.address, peer.episodes.standing) for peer in met])
         if start is not None and not self._alone:
             self._telling.alone(len(met), start)
         self._alone = start is not None
 
     def _tell(self, told: list[tuple[Peer, OutageNotice]]) -> None:
-        for peer, one in told:
-            if isinstance(one, OutageEnded):
-                self.account.ended(str(peer.address), one)
+        for peer, notice in told:
+            if isinstance(notice, OutageEnded):
+                self.account.ended(str(peer.address), notice)
         if told:
             self._telling.told(told)
 
@@ -171,7 +173,7 @@ class Monitor:
         standing = peer.episodes.standing
         away = self._stalls.stalled(standing.start, now) if standing else 0.0
         over = peer.episodes.finish(now, left=left, away=away)
-        return [(peer, one) for one in over]
+        return [(peer, notice) for notice in over]
 
     # Names
 
@@ -181,8 +183,8 @@ class Monitor:
             whom = self.whom
             start = time.monotonic()
             changed = await whom.look_up(context.family, context.timeouts.resolve)
-            for one in changed:
-                self._telling.lookup(one)
+            for resolved in changed:
+                self._telling.lookup(resolved)
             for address, peer in list(self.peers.items()):
                 peer.lapsed = address in whom.lapsed
                 if address not in whom.chosen:
@@ -239,7 +241,7 @@ class Monitor:
         known = self._findings.get(peer.address)
         if known is None:
             return  # it has left meanwhile
-        now = {one.failure: one for one in findings}
+        now = {finding.failure: finding for finding in findings}
         for failure in sorted(known - now.keys()):
             self._telling.found_no_more(peer, failure)
         for failure, one in now.items():

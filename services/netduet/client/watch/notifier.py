@@ -51,7 +51,7 @@ class Notifier:
         self._say("", "IS", text.identified(str(peer.address), who))
         fields = _peer(peer)
         if len(who) > 1:
-            fields["netduet.peer.instances"] = [str(one) for one in who]
+            fields["netduet.peer.instances"] = [str(instance) for instance in who]
         self._log.info("peer.identified", **fields)
 
     def removed(self, peer: Peer, why: str) -> None:
@@ -89,24 +89,24 @@ class Notifier:
         """Say which outages begin, go on or are over, by one look at all peers."""
         now = time.time()
         epoch = now - time.monotonic()
-        named = [(_named(peer), one) for peer, one in look]
+        named = [(_named(peer), notice) for peer, notice in look]
         self._write(text.all_told(named, now, epoch))
         for peer, one in look:
             self._log_told(peer, one, epoch)
 
-    def _log_told(self, peer: Peer, one: OutageNotice, epoch: float) -> None:
-        trouble = one.trouble
+    def _log_told(self, peer: Peer, notice: OutageNotice, epoch: float) -> None:
+        trouble = notice.trouble
         fields: dict[str, object] = _peer(peer) | {
-            "netduet.outage": one.number,
+            "netduet.outage": notice.number,
             "error.type": trouble.failure,
             "netduet.direction": trouble.direction,
             "netduet.begin": _rfc3339(trouble.start + epoch),
             "netduet.diagnosis": trouble.description,
         }
-        if isinstance(one, OutageStarted):
+        if isinstance(notice, OutageStarted):
             self._log.info("outage.began", **fields)
             return
-        if isinstance(one, OutageUpdated):
+        if isinstance(notice, OutageUpdated):
             fields["netduet.duration_s"] = round(trouble.seconds, 3)
             self._log.info("outage.learnt", **fields)
             return
@@ -126,17 +126,19 @@ class Notifier:
         self._say("FAIL", "ALL", text.alone(peers, start + epoch))
         self._log.log(self._bad, "watch.alone", **{"netduet.peers": peers})
 
-    def found(self, peer: Peer, one: Finding) -> None:
+    def found(self, peer: Peer, finding: Finding) -> None:
         """Say that a check on the schedule finds something that it did not before."""
-        title = CATALOGUE[one.failure].title
+        title = CATALOGUE[finding.failure].title
         self._say(
-            "FAIL", "FOUND", f"{_named(peer)}: {title} [{one.failure}]: {one.seen}"
+            "FAIL",
+            "FOUND",
+            f"{_named(peer)}: {title} [{finding.failure}]: {finding.seen}",
         )
         fields = _peer(peer) | {
-            "error.type": one.failure,
-            "netduet.diagnosis": one.seen,
+            "error.type": finding.failure,
+            "netduet.diagnosis": finding.seen,
             "netduet.evidence": [
-                f"{side.value}: {text}" for side, text in one.evidence
+                f"{side.value}: {text}" for side, text in finding.evidence
             ],
         }
         self._log.info("finding.began", **fields)
@@ -148,26 +150,26 @@ class Notifier:
         fields = _peer(peer) | {"error.type": failure}
         self._log.info("finding.ended", **fields)
 
-    def summary(self, one: Summary) -> None:
+    def summary(self, summary: Summary) -> None:
         """Say what it came to."""
-        self._write(text.summary(one, time.time() - time.monotonic()))
+        self._write(text.summary(summary, time.time() - time.monotonic()))
         outages = {
             f"{failure}/{direction}": count
-            for (failure, direction), count in one.kinds.items()
+            for (failure, direction), count in summary.kinds.items()
         }
-        availability = one.availability
+        availability = summary.availability
         fields: dict[str, object] = {
-            "netduet.duration_s": round(one.seconds, 3),
-            "netduet.peers": one.peers,
+            "netduet.duration_s": round(summary.seconds, 3),
+            "netduet.peers": summary.peers,
             "netduet.availability": None
             if availability is None
             else round(availability, 6),
-            "netduet.down_s": round(one.down, 3),
-            "netduet.outages": one.outages,
-            "netduet.longest_s": round(one.longest, 3),
+            "netduet.down_s": round(summary.down, 3),
+            "netduet.outages": summary.outages,
+            "netduet.longest_s": round(summary.longest, 3),
             "netduet.outages_by_kind": outages,
-            "netduet.findings": one.findings,
-            "netduet.unproven": one.unproven,
+            "netduet.findings": summary.findings,
+            "netduet.unproven": summary.unproven,
         }
         self._log.info("watch.stopped", **fields)
 

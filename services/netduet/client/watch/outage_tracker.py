@@ -161,9 +161,9 @@ class OutageTracker:
 
     def _part(self, at: float, now: float, totals: ProbeTotals) -> list[OutageNotice]:
         """End the episode that was over by then, if one was, as another has begun."""
-        earlier = [one for one in self._batch if one.end <= at]
-        later = [one for one in self._batch if one.end > at]
-        if not earlier or any(one.start <= at for one in later):
+        earlier = [event for event in self._batch if event.end <= at]
+        later = [event for event in self._batch if event.end > at]
+        if not earlier or any(event.start <= at for event in later):
             return []
         self._batch = earlier
         told = self._close(now, totals)
@@ -193,7 +193,7 @@ class OutageTracker:
         return [OutageEnded(self._number, over)]
 
     def _announce(self, signs: ProbeState, now: float) -> list[OutageNotice]:
-        shaken = any(isinstance(one, ConnectionStall) for one in self._batch)
+        shaken = any(isinstance(event, ConnectionStall) for event in self._batch)
         trouble = classify.provisional(signs, now, shaken=shaken)
         standing = self.standing
         if standing is None:
@@ -206,17 +206,17 @@ class OutageTracker:
         told = {standing.failure, "stream.outage", "watch.refused", classify.DATAGRAMS}
         least = {"stream.old_connections", classify.DATAGRAMS}
         latest = trouble.failure in told or standing.failure in least
-        self.standing = one = replace(
+        self.standing = outage = replace(
             trouble if latest else standing, start=start, end=now, proven=signs.proven
         )
-        due = sum(one.seconds >= later for later in LATER)
+        due = sum(outage.seconds >= later for later in LATER)
         # What is over shows for a moment as what it is not.
-        lasts = standing.description == one.description
+        lasts = standing.description == outage.description
         if len(self._said) > due or not lasts:
             return []
-        news = not self._said[-1].startswith(one.description)
-        self._said += [one.description] * (1 + due - len(self._said))
-        return [OutageUpdated(self._number, one)] if news else []
+        news = not self._said[-1].startswith(outage.description)
+        self._said += [outage.description] * (1 + due - len(self._said))
+        return [OutageUpdated(self._number, outage)] if news else []
 
     def _settled(self, signs: ProbeState) -> ProbeState:
         """Return the signs without a pause that an outage left behind.
@@ -239,34 +239,38 @@ class OutageTracker:
     def _close(self, now: float, totals: ProbeTotals) -> list[OutageNotice]:
         place = self._place(now, totals)
         found = [
-            one
-            for one in classify.final(place, self._tolerance)
-            if not self._known(one)
+            outage
+            for outage in classify.final(place, self._tolerance)
+            if not self._known(outage)
         ]
         standing, number = self.standing, self._number
         if self._unseen and standing is not None:
             first = conclusions.answers_at_last(
                 standing, _only(self._batch, ConnectFailureRun)
             )
-            found = [first, *(one for one in found if one.start >= first.end)]
+            found = [first, *(outage for outage in found if outage.start >= first.end)]
         elif not found and standing is not None:
-            end = max((one.end for one in self._batch), default=standing.end)
+            end = max((event.end for event in self._batch), default=standing.end)
             end = max(end, standing.end)
             found = [self._unfounded(standing, end, totals)]
         elif self._mute and standing is not None:
             found = self._still(standing, found, totals)
         found = [
-            conclusions.stuck(one) if one.start < self._afresh <= one.end else one
-            for one in found
+            conclusions.stuck(outage)
+            if outage.start < self._afresh <= outage.end
+            else outage
+            for outage in found
         ]
         self._batch, self.standing, self._mute = [], None, False
         self._over.extend(found)
-        found.sort(key=lambda one: one.start)
+        found.sort(key=lambda outage: outage.start)
         if standing is None:
-            return [OutageEnded(0, one) for one in found]
+            return [OutageEnded(0, outage) for outage in found]
         start = standing.start
-        told = min(found, key=lambda one: abs(one.start - start))
-        return [OutageEnded(number if one is told else 0, one) for one in found]
+        told = min(found, key=lambda outage: abs(outage.start - start))
+        return [
+            OutageEnded(number if outage is told else 0, outage) for outage in found
+        ]
 
     def _unfounded(self, standing: Outage, end: float, totals: ProbeTotals) -> Outage:
         """Say what it was that was told, and in the end was none of the network's."""
@@ -287,16 +291,16 @@ class OutageTracker:
         self, standing: Outage, found: list[Outage], totals: ProbeTotals
     ) -> list[Outage]:
         """Return what was found, unless its server was silent all the while: then that."""
-        if any(isinstance(one, LossRun | ServerRestart) for one in self._batch):
+        if any(isinstance(event, LossRun | ServerRestart) for event in self._batch):
             return found
-        start, end = standing.start, max(one.end for one in found)
+        start, end = standing.start, max(outage.end for outage in found)
         still = conclusions.nothing_lost(start, end, totals.stalls, self._answered)
         return [still] if still.proven else found
 
-    def _known(self, one: Outage) -> bool:
+    def _known(self, outage: Outage) -> bool:
         """Tell whether it is what an outage that was told of did to the old connection."""
-        return one.failure == "stream.old_connections" and any(
-            self._near(one.start, earlier) for earlier in self._over
+        return outage.failure == "stream.old_connections" and any(
+            self._near(outage.start, earlier) for earlier in self._over
         )
 
     def _turn(self, now: float, totals: ProbeTotals) -> None:
@@ -316,12 +320,12 @@ class OutageTracker:
         lost = [one for one in out if isinstance(one, LossRun)]
         base = self._base
         pauses = _only(self._batch, ConnectionStall)
-        up = sum(one.lost for one in lost if one.where != BACK)
-        down = sum(one.lost for one in lost if one.where == BACK)
+        up = sum(loss_run.lost for loss_run in lost if loss_run.where != BACK)
+        down = sum(run.lost for run in lost if run.where == BACK)
         failed = sum(one.failed for one in out if isinstance(one, ConnectFailureRun))
         return Observations(
             self._address,
-            min((one.start for one in self._batch), default=now),
+            min((event.start for event in self._batch), default=now),
             now,
             DatagramObservations(
                 self._period,

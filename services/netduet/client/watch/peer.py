@@ -206,32 +206,38 @@ class Peer:
         counted = closures.started, closures.failed, pauses.asked, pauses.answered
         if self.streaming is None:
             return ProbeTotals(LossCounts(), LossCounts(), *counted)
-        one = self.streaming
-        up, down, stalls = one.picture.up, one.picture.down, one.picture.stalls
-        return ProbeTotals(up, down, *counted, stalls, one.withheld, one.error)
+        udp_probe = self.streaming
+        up, down, stalls = (
+            udp_probe.picture.up,
+            udp_probe.picture.down,
+            udp_probe.picture.stalls,
+        )
+        return ProbeTotals(
+            up, down, *counted, stalls, udp_probe.withheld, udp_probe.error
+        )
 
     def silence(self, now: float) -> str:
         """Return, once, why its datagrams can tell nothing; "" where they can."""
-        one = self.streaming
+        udp_probe = self.streaming
         if not self._unsaid or now - self._started < _SILENCE:
             return ""
-        if one is not None and one.picture.latest is not None:
+        if udp_probe is not None and udp_probe.picture.latest is not None:
             return ""
         worked = self.fresh.closures.started > self.fresh.closures.failed
         if not worked:
             return ""  # nothing answers there at all
         self._unsaid = False
-        if one is None:
+        if udp_probe is None:
             return f"this host cannot send datagrams there ({self._unmade})"
-        if one.refused:
-            return f"the server streams no datagrams: {one.refused}"
-        return f"datagrams do not pass ({one.error or 'no answer came to any'})"
+        if udp_probe.refused:
+            return f"the server streams no datagrams: {udp_probe.refused}"
+        return f"datagrams do not pass ({udp_probe.error or 'no answer came to any'})"
 
     def _signs(self, now: float) -> ProbeState:
-        one, closures = self.streaming, self.fresh.closures
+        udp_probe, closures = self.streaming, self.fresh.closures
         stream = None
-        if one is not None and not one.refused:
-            stream = one.standing
+        if udp_probe is not None and not udp_probe.refused:
+            stream = udp_probe.standing
         pause = self.old.pauses.standing(now)
         if pause is not None and (
             pause.seconds <= self._means.tolerance
@@ -242,14 +248,14 @@ class Peer:
             )
         ):
             pause = None  # too short; or who knows whether new ones work
-        passed = one is not None and one.picture.latest is not None
+        passed = udp_probe is not None and udp_probe.picture.latest is not None
         closures.least = LEAST if passed else TOGETHER
         seen = passed or self.known.met or closures.started > closures.failed
         gone = self.old.broken and not passed
         worked = self._worked(stream, now)
         withheld, held = "", self._held(now)
-        if one is not None and held is not None:
-            withheld, stream = one.error, stream or held
+        if udp_probe is not None and held is not None:
+            withheld, stream = udp_probe.error, stream or held
         signs = ProbeState(
             stream, closures.standing, pause, closures.why, seen, gone, withheld, worked
         )
@@ -258,7 +264,7 @@ class Peer:
             return signs
         if self.episodes.standing is None and not signs.proven:
             return replace(signs, stream=None)  # told when it is over, as what it is
-        stalls = () if one is None else one.picture.stalls
+        stalls = () if udp_probe is None else udp_probe.picture.stalls
         theirs = covered(stalls, start, now)
         ours = self._means.stalls.stalled(start, now)
         return without_starvation(signs, ours, theirs, max(now - start, LOOK))
@@ -268,10 +274,10 @@ class Peer:
 
         Those that are over are told of: what was never sent is lost to nobody's count.
         """
-        one, period = self.streaming, self._means.period
-        if one is None:
+        udp_probe, period = self.streaming, self._means.period
+        if udp_probe is None:
             return None
-        spans = [it for it in one.withheld if it[0] > self._told_held]
+        spans = [it for it in udp_probe.withheld if it[0] > self._told_held]
         outages = [
             LossRun(FORTH, start, end, round((end - start) / period), precision=period)
             for start, end in spans
@@ -282,9 +288,9 @@ class Peer:
         *over, last = outages
         if last.end < now - LOOK:
             over.append(last)
-        for it in over:
-            self._told_held = it.start
-            self._events.append(it)
+        for loss_run in over:
+            self._told_held = loss_run.start
+            self._events.append(loss_run)
         return None if last in over else replace(last, end=now, ended=False)
 
     def _worked(self, stream: LossRun | None, now: float) -> bool:
@@ -303,8 +309,8 @@ class Peer:
         """Tell whether it may all come from this end, which did not run meanwhile."""
         stalled = self._means.stalls.stalled
         return signs.start is None and all(
-            stalled(one.start, one.end) >= QUARTER * (one.end - one.start)
-            for one in events
+            stalled(event.start, event.end) >= QUARTER * (event.end - event.start)
+            for event in events
         )
 
     def _try_afresh(self, signs: ProbeState, now: float) -> None:
@@ -313,8 +319,8 @@ class Peer:
         What keeps track of flows may go on sending one to a server that is gone, for as
         long as the flow goes on.
         """
-        one, period = signs.stream, self._means.period
-        if one is None or signs.why or now - one.start < STUCK * period:
+        loss_run, period = signs.stream, self._means.period
+        if loss_run is None or signs.why or now - loss_run.start < STUCK * period:
             return
         trial = self._trial
         if trial is None:

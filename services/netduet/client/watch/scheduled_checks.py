@@ -88,13 +88,13 @@ class ScheduledChecks:
         context = replace(self._context, target=target, measured={})
         results: list[CheckResult] = []
         await CheckRunner(context, self._stalls, results.append, CHECKS).run()
-        findings = [one for result in results for one in result.findings]
+        findings = [finding for result in results for finding in result.findings]
         if not findings:
             loaded = await carry(address, context.timeouts)
             findings += (
                 [weigh_starvation(loaded, self._stalls.stalled)] if loaded else []
             )
-        return [one for one in findings if one.outcome is Outcome.FAIL]
+        return [finding for finding in findings if finding.outcome is Outcome.FAIL]
 
 
 async def carry(address: Address, patience: Timeouts) -> Finding | None:

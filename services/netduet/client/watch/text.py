@@ -60,7 +60,7 @@ def identified(peer: str, who: Sequence[Instance]) -> str:
     """Say who answers: one, or some of several."""
     if len(who) == 1:
         return f"{peer} is instance {who[0]}"
-    some = ", ".join(one.brief for one in who)
+    some = ", ".join(instance.brief for instance in who)
     return f"{peer} is several instances, among them {some}"
 
 
@@ -80,37 +80,43 @@ def all_told(
 ) -> Iterator[Line]:
     """Yield the lines of what one look at all peers brought: of many alike, one."""
     groups: dict[tuple[object, ...], list[tuple[str, OutageNotice]]] = {}
-    for peer, one in look:
-        trouble = one.trouble
-        key = type(one), trouble.failure, trouble.where, trouble.proven, trouble.ended
-        groups.setdefault(key, []).append((peer, one))
+    for peer, notice in look:
+        trouble = notice.trouble
+        key = (
+            type(notice),
+            trouble.failure,
+            trouble.where,
+            trouble.proven,
+            trouble.ended,
+        )
+        groups.setdefault(key, []).append((peer, notice))
     for group in groups.values():
         peers = list(dict.fromkeys(peer for peer, _ in group))
         if len(peers) <= ALIKE:
-            yield from (told(peer, one, at, epoch) for peer, one in group)
+            yield from (told(peer, notice, at, epoch) for peer, notice in group)
             continue
         _, longest = max(group, key=lambda it: it[1].trouble.seconds)
         all_of_them = f"{len(peers)} peers alike ({some(peers)}), the longest"
         yield told(all_of_them, longest, at, epoch)
 
 
-def told(peer: str, one: OutageNotice, at: float, epoch: float) -> Line:
+def told(peer: str, notice: OutageNotice, at: float, epoch: float) -> Line:
     """Return the line of an outage that begins, goes on or is over.
 
     ``epoch`` is what to add to monotonic seconds to have those since 1970.
     """
-    trouble = one.trouble
-    if isinstance(one, OutageStarted):
+    trouble = notice.trouble
+    if isinstance(notice, OutageStarted):
         since = clock(trouble.start + epoch)[11:]
         return line(
             at,
             "FAIL",
             "OUT",
-            f"{peer}: {trouble.description}, since {since} (#{one.number})",
+            f"{peer}: {trouble.description}, since {since} (#{notice.number})",
         )
-    number = f" (#{one.number})" if one.number else ""
+    number = f" (#{notice.number})" if notice.number else ""
     where = SIDES[trouble.where]
-    if isinstance(one, OutageUpdated) or not trouble.ended:
+    if isinstance(notice, OutageUpdated) or not trouble.ended:
         rest = f"{peer}: {trouble.description}, for {duration(trouble.seconds)} and still{number}"
         return line(at, "FAIL", "OUT", rest)
     when = clock(trouble.start + epoch)[11:]
@@ -227,15 +233,15 @@ def _row(row: PeerAvailability, now: float) -> str:
     return text
 
 
-def _shared(one: CommonCause) -> str:
-    if not one.node:
-        return f"all {one.peers} peers were out at once: look first at {_SHARED}"
-    return f"{one.peers} peers were out together, all on {one.node}; none on another node was"
+def _shared(cause: CommonCause) -> str:
+    if not cause.node:
+        return f"all {cause.peers} peers were out at once: look first at {_SHARED}"
+    return f"{cause.peers} peers were out together, all on {cause.node}; none on another node was"
 
 
 def _most(groups: Iterable[CommonCause]) -> list[CommonCause]:
     """Return those of the most peers, the latest first where several have as many."""
-    return sorted(groups, key=lambda one: (-one.peers, -one.start))[:GROUPS]
+    return sorted(groups, key=lambda cause: (-cause.peers, -cause.start))[:GROUPS]
 
 
 def _longest(past: OutageRecord, epoch: float) -> str:

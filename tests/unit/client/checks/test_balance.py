@@ -40,12 +40,12 @@ def classes(
     *trials: tuple[BalanceTrial, ...], instances: int = 0, uneven: float = 2.0
 ) -> list[str]:
     """Return the classes found in these connections to one address, well mixed."""
-    mixed = [one for some in trials for one in some]
+    mixed = [trial for some in trials for trial in some]
     random.Random(3).shuffle(mixed)
     asked = AddressTrials(VIP, tuple(mixed))
     given = {"expected": "netduet", "instances": instances, "uneven": uneven}
     judgement = judge(Balance((asked,), **given))  # type: ignore[arg-type]
-    return [one.failure for one in judgement.findings]
+    return [finding.failure for finding in judgement.findings]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_failures_behind_a_good_beginning_are_no_dead_backend(
     """A limit on new connections lets the first ones pass, and a dead backend does not."""
     trials = answers(13, "a") + failed(20, came) + answers(4, "a") + failed(23, came)
     judgement = judge(Balance((AddressTrials(VIP, trials),)))
-    assert [one.failure for one in judgement.findings] == ["balance.stopped"]
+    assert [finding.failure for finding in judgement.findings] == ["balance.stopped"]
     assert "the first 13 of 60 connections were answered" in judgement.findings[0].seen
     assert judgement.blocks
 

@@ -64,11 +64,11 @@ def test_what_is_kept_is_there_for_the_next_run(file: Path) -> None:
     ],
 )
 def test_ground_and_what_has_no_verdict_is_not_kept(
-    file: Path, one: CheckResult
+    file: Path, check_result: CheckResult
 ) -> None:
     """What others stand on is measured anew, and so is what came to nothing."""
     resume = Checkpoint(file, RUN)
-    resume.keep(0, one)
+    resume.keep(0, check_result)
     assert dict(Checkpoint(file, RUN).part(0).earlier) == {}
 
 
@@ -78,7 +78,7 @@ def test_file_is_whole_at_any_time_and_nothing_else_is_left(file: Path) -> None:
     for number, name in enumerate(("path", "close", "udp"), 1):
         resume.keep(0, done(name))
         assert len(json.loads(file.read_text())["done"]) == number
-        assert [one.name for one in file.parent.iterdir()] == ["run"]
+        assert [path.name for path in file.parent.iterdir()] == ["run"]
     resume.complete()
     assert list(file.parent.iterdir()) == []
 

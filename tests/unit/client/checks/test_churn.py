@@ -94,7 +94,7 @@ def judged(one: Run, max_loss: float = 0.02, **fields: object) -> Judgement:
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:
     """Return the classes that were found, and where."""
-    return [(one.failure, one.where) for one in judgement.findings]
+    return [(finding.failure, finding.where) for finding in judgement.findings]
 
 
 def test_connections_that_nothing_befell_pass_without_a_remark() -> None:
@@ -283,7 +283,7 @@ def test_limits_by_rate_are_named(
 def test_a_large_burst_may_last_until_connections_are_held() -> None:
     """What passes before connections are held is a part of the burst."""
     late = bucket(1 / 3, 20, count=32, gap=0.01, told=True)
-    one = HoldResult(
+    hold_result = HoldResult(
         late,
         20,
         20,
@@ -291,7 +291,7 @@ def test_a_large_burst_may_last_until_connections_are_held() -> None:
         (failed(AttemptOutcome.REFUSED),),
         (failed(AttemptOutcome.REFUSED),),
     )
-    judgement = judged(run(), held=one)
+    judgement = judged(run(), held=hold_result)
     assert found(judgement) == [("churn.rate_limited", None)]
     assert judgement.findings[0].figures["limit_burst"] == 70
 
@@ -340,8 +340,8 @@ def test_a_limit_by_count_is_named() -> None:
     beside = tuple(
         failed(AttemptOutcome.REFUSED, detail="ECONNREFUSED") for _ in range(4)
     )
-    one = held(*beside, after=tuple(served() for _ in range(4)), kept=15)
-    judgement = judged(run(), held=one)
+    hold_result = held(*beside, after=tuple(served() for _ in range(4)), kept=15)
+    judgement = judged(run(), held=hold_result)
     assert found(judgement) == [("churn.count_limited", None)]
     [finding] = judgement.findings
     assert finding.figures == {"limit_count": 16}  # with the one that was asked on
@@ -379,8 +379,8 @@ def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
         *(served() for _ in range(15)),
         *(failed(AttemptOutcome.BUSY, detail=said),) * 17,
     )
-    one = dataclasses.replace(held(), run=Run(32, 0.01, tries), kept=15)
-    judgement = judged(run(), held=one)
+    hold_result = dataclasses.replace(held(), run=Run(32, 0.01, tries), kept=15)
+    judgement = judged(run(), held=hold_result)
     assert judgement.findings == ()
     assert said in judgement.remarks[0]
 
@@ -505,8 +505,8 @@ def test_silent_servers_are_no_limit() -> None:
 def test_a_silence_beside_held_ones_may_be_a_starved_server() -> None:
     """A limit that shows in lateness alone carries the time that was waited."""
     beside = tuple(failed(AttemptOutcome.UNANSWERED, n) for n in range(4))
-    one = held(*beside, after=(served(),))
-    [finding] = judged(run(), held=one).findings
+    hold_result = held(*beside, after=(served(),))
+    [finding] = judged(run(), held=hold_result).findings
     assert (finding.failure, finding.missed_deadline) == (
         "churn.count_limited",
         Window(0.0, 1.06),

@@ -516,7 +516,7 @@ def test_same_evidence_is_told_once() -> None:
 def test_reset_is_judged_where_data_does_not_pass() -> None:
     """What needs no data is judged all the same."""
     judgement = judged(at_once={"unready": "x"}, reset={"ending": EOF})
-    assert [one.failure for one in judgement.findings] == ["close.reset_hidden"]
+    assert [finding.failure for finding in judgement.findings] == ["close.reset_hidden"]
     assert judgement.skipped is None
 
 
@@ -580,7 +580,7 @@ def test_several_addresses_have_findings_and_figures_of_their_own() -> None:
     good = CloseResult(THERE, able=True, ends=tuple(end(way) for way in CloseMethod))
     bad = CloseResult(THERE, able=True, ends=(end(CloseMethod.RESET, ending=EOF),))
     judgement = judge(Close((good, bad)))
-    assert [one.failure for one in judgement.findings] == ["close.reset_hidden"]
+    assert [finding.failure for finding in judgement.findings] == ["close.reset_hidden"]
     assert judgement.figures["reset"] == "as it was"
     assert judgement.figures["2.reset"] == "close.reset_hidden"
 

@@ -309,7 +309,7 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
         IdentityAnswer(TWO, opening(closed=True)),
     )
     judgement = judge(IdentityResult(answers, ""))
-    assert [one.failure for one in judgement.findings] == ["identity.closed"]
+    assert [finding.failure for finding in judgement.findings] == ["identity.closed"]
     assert judgement.figures == {
         "asked": 4,
         "answered": 3,

@@ -181,7 +181,7 @@ def test_longer_profile_holds_what_the_shorter_one_does() -> None:
 
 def test_plans_wake_from_either_end_and_keep_alive_where_probes_fit() -> None:
     """Probes come well within the silence, once a minute at most."""
-    intervals = {one.rung: one.keepalive for one in plans([1, 2, 8, 360])}
+    intervals = {plan.rung: plan.keepalive for plan in plans([1, 2, 8, 360])}
     assert intervals == {1: None, 2: 1, 8: 2, 360: 60}
     assert len(plans([1])) == 2
     assert set(plans([8])) == {
@@ -572,7 +572,7 @@ def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
     refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
     silent = found(held(8, US, far=nasty))
     ended = found(held(8, US, opening=refused))
-    said = [text for one in (silent, ended) for _, text in one.evidence]
+    said = [text for finding in (silent, ended) for _, text in finding.evidence]
     assert len(said) == 3
     assert all(text.isprintable() for text in (*said, ended.seen))
 
@@ -599,7 +599,7 @@ def test_known_timers_lie_between_rungs(
     last: float, died: float, seconds: list[float]
 ) -> None:
     """Each rung of the profiles ends just beyond a timer that is well known."""
-    assert [one.seconds for one in known_timers.between(last, died)] == seconds
+    assert [timer.seconds for timer in known_timers.between(last, died)] == seconds
 
 
 @pytest.mark.parametrize(
@@ -609,4 +609,4 @@ def test_timer_is_known_by_the_moment_of_the_end(
     cut: float, seconds: list[float]
 ) -> None:
     """An end that comes a moment after a known timer is that timer's."""
-    assert [one.seconds for one in known_timers.near(cut)] == seconds
+    assert [timer.seconds for timer in known_timers.near(cut)] == seconds

@@ -153,13 +153,13 @@ def test_blocked_target_passes_and_says_how(
         ),
     ],
 )
-def test_open_target_fails_and_says_who_answers(one: PortState, said: str) -> None:
+def test_open_target_fails_and_says_who_answers(port: PortState, said: str) -> None:
     """TCP or UDP, either is enough; a healthy neighbour does not excuse it."""
-    found = judged(one, door(DROPPED, DROPPED, TWO))
+    found = judged(port, door(DROPPED, DROPPED, TWO))
     [finding] = found.findings
     assert finding.failure == "isolation.open"
-    alone = "" if one.opening else " for UDP alone"
-    connects = "TCP connects in 10.0 ms; " if one.opening else ""
+    alone = "" if port.opening else " for UDP alone"
+    connects = "TCP connects in 10.0 ms; " if port.opening else ""
     assert finding.seen == f"192.0.2.1:80 is open{alone}: {connects}{said}"
     assert found.figures["found"] == "open"
     assert "192.0.2.2:80 is blocked: TCP and UDP are dropped" in found.remarks[0]
@@ -175,7 +175,7 @@ def test_open_target_fails_and_says_who_answers(one: PortState, said: str) -> No
 def test_acceptance_without_a_word_may_be_a_proxys(opening: Handshake) -> None:
     """A proxy that accepts, and blocks then, is named as what it may be."""
     found = judged(door(ACCEPTED, DROPPED, opening=opening))
-    assert [one.failure for one in found.findings] == ["isolation.open"]
+    assert [finding.failure for finding in found.findings] == ["isolation.open"]
     assert "may be a proxy on the way" in found.remarks[0]
 
 
@@ -198,9 +198,9 @@ def test_acceptance_without_a_word_may_be_a_proxys(opening: Handshake) -> None:
         (door(DROPPED, DROPPED), "silence says less of UDP than of TCP"),
     ],
 )
-def test_what_else_it_may_be_is_remarked(one: PortState, words: str) -> None:
+def test_what_else_it_may_be_is_remarked(port: PortState, words: str) -> None:
     """A block that may be none is still a pass, with what it leaves open."""
-    found = judged(one)
+    found = judged(port)
     assert found.findings == ()
     assert words in found.remarks[0]
 
@@ -220,10 +220,10 @@ def test_prohibition_leaves_nothing_open() -> None:
         (door(DROPPED, PORT), False),
     ],
 )
-def test_silence_asks_for_a_control(one: PortState, asks: bool) -> None:
+def test_silence_asks_for_a_control(port: PortState, asks: bool) -> None:
     """A refusal from elsewhere proves that the client is connected; silence does not."""
-    alone = " ".join(judged(one, control="").remarks)
-    beside = " ".join(judged(one, control="app:80").remarks)
+    alone = " ".join(judged(port, control="").remarks)
+    beside = " ".join(judged(port, control="app:80").remarks)
     assert ("is this client connected at all?" in alone) is asks
     assert ("app:80 was reached from here" in beside) is asks
 

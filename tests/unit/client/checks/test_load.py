@@ -177,8 +177,8 @@ def test_low_rate_is_excused_by_an_end_that_was_the_limit_or_a_rise() -> None:
     points = tuple((at, int(2 ** (at - 20) * 1000)) for at, _ in still.points)
     rising = phase(dataclasses.replace(still, points=points))
     told = judged(busy, rising, min_rate=50e6)
-    assert [one.outcome for one in told.findings] == 2 * [Outcome.INCONCLUSIVE]
-    said = [one.evidence[-1][1] for one in told.findings]
+    assert [finding.outcome for finding in told.findings] == 2 * [Outcome.INCONCLUSIVE]
+    said = [finding.evidence[-1][1] for finding in told.findings]
     assert "this client itself was the limit" in said[0]
     assert "still rising" in said[1]
 
@@ -216,7 +216,7 @@ def test_stall_sits_where_both_kernels_say(
 def test_changed_bytes_and_a_cut_are_found() -> None:
     """Both are findings of their own, each once."""
     told = judged(phase(flow(UP, changed=True)), phase(flow(DOWN, cut="ECONNRESET")))
-    assert [(one.failure, one.where) for one in told.findings] == [
+    assert [(finding.failure, finding.where) for finding in told.findings] == [
         ("load.changed", "path →"),
         ("load.cut", None),
     ]

@@ -173,6 +173,6 @@ def test_name_needs_no_other_check() -> None:
 def test_name_without_an_address_is_no_block(cause: Cause) -> None:
     """Of a target that ought to be blocked, nothing is proven by a name that is not there."""
     judgement = judge(replace(name(cause), expect=Expect.BLOCKED))
-    assert [one.outcome for one in judgement.findings] == [Outcome.INCONCLUSIVE]
+    assert [finding.outcome for finding in judgement.findings] == [Outcome.INCONCLUSIVE]
     assert judgement.blocks
     assert "expect its address to be blocked" in judgement.remarks[0]

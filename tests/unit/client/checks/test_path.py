@@ -224,7 +224,7 @@ def test_same_remark_of_many_ways_is_said_once() -> None:
 def test_good_way_beside_a_broken_one_is_told() -> None:
     """One further connection that fails does not hide what the others showed."""
     judgement = judge(PathResults((PathResult(THERE, Handshake(closed=True)), way())))
-    assert [one.failure for one in judgement.findings] == ["path.broken"]
+    assert [finding.failure for finding in judgement.findings] == ["path.broken"]
     assert judgement.summary.startswith("the server sees this client as itself")
 
 

@@ -83,9 +83,9 @@ def test_address_that_does_not_accept_blocks(cause: Cause, failure: str) -> None
         ),
     ],
 )
-def test_single_address_is_told_in_full(one: ConnectResult, seen: str) -> None:
+def test_single_address_is_told_in_full(attempt: ConnectResult, seen: str) -> None:
     """What was observed is said with the error's own name, or the SYNs that were sent."""
-    assert found(one).evidence == ((Side.CLIENT, seen),)
+    assert found(attempt).evidence == ((Side.CLIENT, seen),)
 
 
 def test_class_of_many_dead_addresses_is_that_of_the_first() -> None:
@@ -188,4 +188,6 @@ async def test_each_address_is_tried_within_a_bound() -> None:
         context.measured[NameResult] = NameResult("server", False, resolution, ())
         reach = await measure(context)
     assert (len(reach.alive), reach.left_out) == (MOST, 3)
-    assert all(one.sock is None or one.sock.fileno() == -1 for one in reach.tried)
+    assert all(
+        attempt.sock is None or attempt.sock.fileno() == -1 for attempt in reach.tried
+    )

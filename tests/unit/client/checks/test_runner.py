@@ -75,7 +75,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 def outcomes(results: list[CheckResult]) -> list[str]:
     """Return each check's outcome, and what it follows from."""
-    return [f"{one.outcome} {one.follows or ''}".strip() for one in results]
+    return [f"{result.outcome} {result.follows or ''}".strip() for result in results]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ async def test_battery_that_is_stopped_knows_what_it_has(
             await task
     verdict = made.verdict()
     assert (verdict.outcome, verdict.interrupted) == (Outcome.INCONCLUSIVE, True)
-    assert [one.check for one in verdict.results] == ["one"]
+    assert [result.check for result in verdict.results] == ["one"]
     assert verdict.missing == ("two",)
     assert len(log) == 1
 
@@ -247,7 +247,7 @@ async def test_checks_that_are_chosen_bring_those_they_need(
     async with StallMonitor() as stalls:
         made = CheckRunner(context(), stalls, lambda _: None, names)
         await made.run()
-    assert [one.check for one in made.verdict().results] == ran
+    assert [result.check for result in made.verdict().results] == ran
     assert not made.verdict().interrupted
     assert len(log) == len(ran)
 
@@ -280,7 +280,7 @@ async def test_checks_are_those_that_judge_what_is_expected(
         made = CheckRunner(given, stalls, lambda _: None, names)
         await made.run()
     verdict = made.verdict()
-    assert [one.check for one in verdict.results] == ran
+    assert [result.check for result in verdict.results] == ran
     assert (verdict.expected, verdict.missing) == (expect, ())
     assert len(log) == len(ran)
 
@@ -300,8 +300,8 @@ async def test_what_an_interrupted_run_had_is_told_and_not_measured(
     async with StallMonitor() as stalls:
         made = CheckRunner(context(), stalls, told.append, (), resume.part(0))
         await made.run()
-    assert [one.summary for one in told] == ["good", "as it was", "good"]
-    assert [bool(one.earlier) for one in told] == [False, True, False]
+    assert [result.summary for result in told] == ["good", "as it was", "good"]
+    assert [bool(check_result.earlier) for check_result in told] == [False, True, False]
     assert {"two", "last"} <= Checkpoint(tmp_path / "run", {}).part(0).earlier.keys()
     assert len(log) == 3
 

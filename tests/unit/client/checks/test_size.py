@@ -278,13 +278,15 @@ def test_amounts_that_pass_a_hole_are_told() -> None:
 def test_hole_both_ways_is_two_findings() -> None:
     """Each direction is a fault of its own, the way there first."""
     findings = judged(hole(UP), hole(DOWN, limit=1200)).findings
-    assert [one.where for one in findings] == ["path →", "path ←"]
-    assert [one.figures["mtu"] for one in findings] == [1400, 1252]
+    assert [finding.where for finding in findings] == ["path →", "path ←"]
+    assert [finding.figures["mtu"] for finding in findings] == [1400, 1252]
 
 
 def test_hole_at_several_addresses_is_one_finding() -> None:
     """The same fault is found once, and each address is named in it."""
-    courses = tuple(SizeResult(one, hole(UP), well(DOWN)) for one in (THERE, THERE6))
+    courses = tuple(
+        SizeResult(address, hole(UP), well(DOWN)) for address in (THERE, THERE6)
+    )
     seen = only(judge(Size(courses))).seen
     assert seen.startswith("192.0.2.2:12345: packets")
     assert "; [2001:db8::2]:12345: packets" in seen
@@ -594,9 +596,9 @@ def test_changed_byte_is_found_at_once(
     assert (finding.failure, finding.where) == ("size.changed", where)
     assert "of 4,080 bytes" in finding.seen
     assert "byte 1,234 arrives as another one" in finding.seen
-    assert [one for one, _ in finding.evidence] == [side]
+    assert [side for side, _ in finding.evidence] == [side]
     both = way(direction, (*hole(direction), changed)).findings
-    assert [one.failure for one in both] == ["size.changed", "size.black_hole"]
+    assert [finding.failure for finding in both] == ["size.changed", "size.black_hole"]
 
 
 # What is no fault

@@ -49,7 +49,10 @@ def judged(
 
 def found(judgement: Judgement) -> list[tuple[str, str | None, Outcome]]:
     """Return the classes that were found, where, and what they come to."""
-    return [(one.failure, one.where, one.outcome) for one in judgement.findings]
+    return [
+        (finding.failure, finding.where, finding.outcome)
+        for finding in judgement.findings
+    ]
 
 
 def out(where: str, seconds: float = 1.5, start: float = 105.0, **how: Any) -> LossRun:
@@ -60,8 +63,8 @@ def out(where: str, seconds: float = 1.5, start: float = 105.0, **how: Any) -> L
 
 def lost(*outages: LossRun) -> DatagramObservations:
     """Return the streams of datagrams after outages."""
-    up = sum(one.lost for one in outages if one.where == FORTH)
-    down = sum(one.lost for one in outages if one.where == BACK)
+    up = sum(loss_run.lost for loss_run in outages if loss_run.where == FORTH)
+    down = sum(run.lost for run in outages if run.where == BACK)
     return DatagramObservations(up=LossCounts(1000, up), down=LossCounts(1000, down))
 
 
@@ -102,8 +105,10 @@ def test_outage_is_a_failure_of_its_direction(
 
 def test_time_of_day_is_told_for_whoever_reads_other_logs() -> None:
     """Where the clock is known, an outage is told by the time of day, in UTC."""
-    one = out(FORTH)
-    judgement = judged(outages=(one,), datagrams=lost(one), clock=86_400.0 - 105.0)
+    loss_run = out(FORTH)
+    judgement = judged(
+        outages=(loss_run,), datagrams=lost(loss_run), clock=86_400.0 - 105.0
+    )
     assert "5.0 s into the check (at 00:00:00 UTC)" in judgement.findings[0].seen
 
 
@@ -111,24 +116,24 @@ def test_outages_of_both_ways_at_other_times_are_two() -> None:
     """What does not coincide has two causes."""
     outages = (out(FORTH), out(BACK, start=110.0))
     judgement = judged(outages=outages, datagrams=lost(*outages))
-    assert [one.where for one in judgement.findings] == [FORTH, BACK]
+    assert [finding.where for finding in judgement.findings] == [FORTH, BACK]
 
 
 def test_short_outage_is_a_remark() -> None:
     """What is shorter than may be passes, and is told."""
-    one = out(BACK, 0.4)
-    judgement = judged(outages=(one,), datagrams=lost(one))
+    loss_run = out(BACK, 0.4)
+    judgement = judged(outages=(loss_run,), datagrams=lost(loss_run))
     assert judgement.findings == ()
     assert any("0.40 s" in remark for remark in judgement.remarks)
-    longer = judged(max_outage=0.3, outages=(one,), datagrams=lost(one))
+    longer = judged(max_outage=0.3, outages=(loss_run,), datagrams=lost(loss_run))
     assert found(longer) == [("stream.outage", BACK, Outcome.FAIL)]
 
 
 def test_row_that_chance_explains_is_no_outage() -> None:
     """Where nearly half of all is lost anyway, a row of twelve comes by chance."""
-    one = out(FORTH, 0.24)
+    loss_run = out(FORTH, 0.24)
     datagrams = DatagramObservations(up=LossCounts(1000, 450), down=LossCounts(1000))
-    judgement = judged(max_outage=0.2, outages=(one,), datagrams=datagrams)
+    judgement = judged(max_outage=0.2, outages=(loss_run,), datagrams=datagrams)
     assert judgement.findings == ()
     assert any("scattered losses" in remark for remark in judgement.remarks)
     assert judgement.figures["outages"] == 0
@@ -164,8 +169,8 @@ def test_outage_in_which_an_end_did_not_run_proves_nothing(
     how: dict[str, float],
 ) -> None:
     """Half of it without the sender or the receiver running: INCONCLUSIVE."""
-    one = out(FORTH, **how)
-    judgement = judged(outages=(one,), datagrams=lost(one))
+    loss_run = out(FORTH, **how)
+    judgement = judged(outages=(loss_run,), datagrams=lost(loss_run))
     assert found(judgement) == [("stream.outage", FORTH, Outcome.INCONCLUSIVE)]
 
 
@@ -176,8 +181,8 @@ def test_full_buffer_of_an_end_is_no_outage_of_the_network(
     where: str, side: Side
 ) -> None:
     """What arrived and found no room in the receiver's socket was not lost on the way."""
-    one = out(where, dropped=75)
-    judgement = judged(outages=(one,), datagrams=lost(one))
+    loss_run = out(where, dropped=75)
+    judgement = judged(outages=(loss_run,), datagrams=lost(loss_run))
     assert found(judgement) == [("stream.outage", where, Outcome.INCONCLUSIVE)]
     (said,) = (text for by, text in judgement.findings[0].evidence if "full" in text)
     assert (side, said) in judgement.findings[0].evidence
@@ -189,8 +194,8 @@ def test_full_buffer_of_an_end_is_no_outage_of_the_network(
 
 def test_silence_to_the_end_may_be_a_starved_server() -> None:
     """Where nothing came any more, a stall of either end would look the same."""
-    one = out(UNKNOWN, ended=False)
-    judgement = judged(outages=(one,))
+    loss_run = out(UNKNOWN, ended=False)
+    judgement = judged(outages=(loss_run,))
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
     assert judgement.findings[0].missed_deadline == Window(105.0, 106.5)
     assert "until the check ended" in judgement.findings[0].seen
@@ -232,7 +237,7 @@ def test_loss_that_datagrams_do_not_have_excuses_no_connection() -> None:
     few = NewConnections(started=20, failed=4)
     for flow, told in ((GOOD.datagrams, 1), (BLOCKED.datagrams, 0)):
         judgement = judged(closures=(closed(failed=4),), fresh=few, datagrams=flow)
-        classes = [one.failure for one in judgement.findings]
+        classes = [finding.failure for finding in judgement.findings]
         assert classes.count("stream.new_connections") == told
 
 
@@ -245,7 +250,7 @@ def test_connections_that_were_turned_away_are_no_chance() -> None:
             fresh=NewConnections(started=4, failed=3),
             datagrams=flow,
         )
-        classes = [one.failure for one in judgement.findings]
+        classes = [finding.failure for finding in judgement.findings]
         assert classes.count("stream.new_connections") == 1
 
 
@@ -258,7 +263,7 @@ def test_new_and_old_connections_together_prove_what_neither_does_alone() -> Non
         ((closure,), (), []),
     ):
         judgement = judged(BLOCKED, fresh=few, closures=closures, pauses=pauses)
-        assert [one.failure for one in judgement.findings] == classes
+        assert [finding.failure for finding in judgement.findings] == classes
 
 
 def test_old_connection_alone_is_a_class_of_its_own() -> None:
@@ -346,11 +351,11 @@ def test_why_datagrams_tell_nothing_is_said(
 
 def test_other_start_of_the_server_is_told_as_what_it_is() -> None:
     """The outage around a restart is the server's; what follows from it is not told."""
-    one = out(FORTH, 2.0)
+    loss_run = out(FORTH, 2.0)
     restart = ServerRestart(104.9, 107.0, ("aa" * 16, "bb" * 16), "draining")
     judgement = judged(
-        outages=(one,),
-        datagrams=lost(one),
+        outages=(loss_run,),
+        datagrams=lost(loss_run),
         restarts=(restart,),
         closures=(closed(2.0),),
         pauses=(ConnectionStall(105.0, 105.2, "eof"),),

@@ -78,7 +78,7 @@ def judged(max_loss: float = 0.02, **fields: object) -> Judgement:
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:
     """Return the classes that were found, and where."""
-    return [(one.failure, one.where) for one in judgement.findings]
+    return [(finding.failure, finding.where) for finding in judgement.findings]
 
 
 def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
@@ -648,7 +648,7 @@ def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
     tcp = welcome(instance=NASTY, service="mine")
     judgement = judged(tcp=tcp, knock=knock, again=None)
     said = [judgement.summary, *judgement.remarks]
-    for one in judgement.findings:
-        said += [one.seen, *(text for _, text in one.evidence)]
+    for finding in judgement.findings:
+        said += [finding.seen, *(text for _, text in finding.evidence)]
     assert all(text.isprintable() for text in said)
     assert sum(r"\x1b[31mred\n\u202egnp" in text for text in said) == 4

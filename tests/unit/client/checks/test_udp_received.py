@@ -22,8 +22,8 @@ def told(received: int, number: int) -> CountAnswer:
 def got(*answers: CountAnswer, most: int = 1000) -> ReceivedAnswers:
     """Return what is known when these have come."""
     known = ReceivedAnswers(most)
-    for one in answers:
-        known.take(one)
+    for count_answer in answers:
+        known.take(count_answer)
     return known
 
 

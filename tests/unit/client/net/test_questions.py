@@ -144,15 +144,15 @@ async def test_end_tells_whether_the_far_end_ended(
 
 async def test_kernel_tells_of_a_connection_until_it_is_gone() -> None:
     """While it lives its figures are had; afterwards there are none, and no error."""
-    async with meeting(welcomes) as one:
-        await one.open(PATIENCE)
-        info = one.info()
+    async with meeting(welcomes) as framed_connection:
+        await framed_connection.open(PATIENCE)
+        info = framed_connection.info()
         assert info is not None
         assert info["state"] == "ESTABLISHED"
-        host, port = one.local()
+        host, port = framed_connection.local()
         assert host == "127.0.0.1"
-        one.close()
-        await until(lambda: one.gone)
-        assert one.info() is None
-        assert one.local() == (host, port)
-        assert await one.report(PATIENCE) is None
+        framed_connection.close()
+        await until(lambda: framed_connection.gone)
+        assert framed_connection.info() is None
+        assert framed_connection.local() == (host, port)
+        assert await framed_connection.report(PATIENCE) is None

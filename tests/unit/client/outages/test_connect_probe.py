@@ -37,9 +37,9 @@ def test_fewer_failures_are_told_where_that_is_asked_for() -> None:
     for at, why in enumerate(["", "out", "out", ""]):
         assert found.standing is None
         found.take(Tick(at, at + 0.5, why, turned_away=at == 2))
-    (one,) = told
-    assert isinstance(one, ConnectFailureRun)
-    assert (one.failed, one.turned_away) == (2, True)
+    (event,) = told
+    assert isinstance(event, ConnectFailureRun)
+    assert (event.failed, event.turned_away) == (2, True)
 
 
 def test_closure_is_bounded_from_both_sides() -> None:
@@ -57,9 +57,9 @@ def test_longest_time_that_proves_nothing_is_known() -> None:
 
 def test_closure_that_has_not_ended_is_told_as_such() -> None:
     """At the end, a run that goes on is told."""
-    (one,) = closures("++----")[0]
-    assert isinstance(one, ConnectFailureRun)
-    assert (one.failed, one.ended, one.last) == (4, False, 0.5)
+    (event,) = closures("++----")[0]
+    assert isinstance(event, ConnectFailureRun)
+    assert (event.failed, event.ended, event.last) == (4, False, 0.5)
 
 
 def pauses(delays: dict[int, float], count: int = 60) -> list[Event]:
@@ -92,14 +92,14 @@ def test_connection_that_answers_has_no_pause() -> None:
 
 def test_pause_lasts_from_the_oldest_question_to_its_answer() -> None:
     """Those behind it, late for the same reason, belong to the same pause."""
-    (one,) = pauses({20: 1.5})
-    assert one == ConnectionStall(pytest.approx(1.0), pytest.approx(2.5))
+    (event,) = pauses({20: 1.5})
+    assert event == ConnectionStall(pytest.approx(1.0), pytest.approx(2.5))
 
 
 def test_pauses_apart_are_told_apart() -> None:
     """What was answered in time in between ends a pause."""
     told = pauses({5: 0.6, 40: 0.5})
-    assert [(one.start, one.end) for one in told] == [
+    assert [(event.start, event.end) for event in told] == [
         (pytest.approx(0.25), pytest.approx(0.85)),
         (pytest.approx(2.0), pytest.approx(2.5)),
     ]

@@ -89,7 +89,7 @@ class Network:
     def outages(self) -> list[LossRun]:
         """The outages, in the order of their begin."""
         found = [one for one in self.finish() if isinstance(one, LossRun)]
-        return sorted(found, key=lambda one: one.start)
+        return sorted(found, key=lambda loss_run: loss_run.start)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_outage_is_told_with_its_direction_and_length(
     network.ticks(lost, **{way: False})
     end = network.now + PERIOD
     network.ticks(100)
-    (one,) = network.outages
-    assert (one.where, one.lost, one.ended) == (where, lost, True)
-    assert one.start == pytest.approx(start, abs=DELAY + 0.001)
-    assert one.end == pytest.approx(end, abs=DELAY + 0.001)
-    assert one.slipped == pytest.approx(0.0, abs=0.001)
+    (loss_run,) = network.outages
+    assert (loss_run.where, loss_run.lost, loss_run.ended) == (where, lost, True)
+    assert loss_run.start == pytest.approx(start, abs=DELAY + 0.001)
+    assert loss_run.end == pytest.approx(end, abs=DELAY + 0.001)
+    assert loss_run.slipped == pytest.approx(0.0, abs=0.001)
     counted = network.picture.up if way == "up" else network.picture.down
     other = network.picture.down if way == "up" else network.picture.up
     assert (counted.lost, other.lost) == (lost, 0)
@@ -129,8 +129,8 @@ def test_what_the_server_had_no_room_for_is_told_of_the_outage() -> None:
     network.ticks(100)
     network.dropped += 500
     network.ticks(100)
-    (one,) = network.outages
-    assert (one.where, one.lost, one.dropped) == ("path →", 40, 80)
+    (loss_run,) = network.outages
+    assert (loss_run.where, loss_run.lost, loss_run.dropped) == ("path →", 40, 80)
 
 
 def test_what_this_end_had_no_room_for_is_told_of_the_outage() -> None:
@@ -142,8 +142,8 @@ def test_what_this_end_had_no_room_for_is_told_of_the_outage() -> None:
     network.ticks(40, down=False)
     network.picture.dropped(50, network.now)
     network.ticks(100)
-    (one,) = network.outages
-    assert (one.where, one.lost, one.dropped) == ("path ←", 40, 41)
+    (loss_run,) = network.outages
+    assert (loss_run.where, loss_run.lost, loss_run.dropped) == ("path ←", 40, 41)
 
 
 def test_another_server_counts_its_drops_anew() -> None:
@@ -155,7 +155,9 @@ def test_another_server_counts_its_drops_anew() -> None:
     network.dropped = 5000
     network.ticks(10)
     network.ticks(100)
-    assert [one.dropped for one in network.outages] == [0] * len(network.outages)
+    assert [loss_run.dropped for loss_run in network.outages] == [0] * len(
+        network.outages
+    )
 
 
 def test_drops_that_nobody_knows_excuse_nothing() -> None:
@@ -165,8 +167,8 @@ def test_drops_that_nobody_knows_excuse_nothing() -> None:
     network.ticks(50)
     network.ticks(40, up=False)
     network.ticks(100)
-    (one,) = network.outages
-    assert one.dropped == 0
+    (loss_run,) = network.outages
+    assert loss_run.dropped == 0
 
 
 def test_outage_of_both_ways_is_told_for_each() -> None:
@@ -175,10 +177,12 @@ def test_outage_of_both_ways_is_told_for_each() -> None:
     network.ticks(50)
     network.ticks(75, up=False, down=False)
     network.ticks(60)
-    up, down = sorted(network.outages, key=lambda one: one.where, reverse=True)
+    up, down = sorted(
+        network.outages, key=lambda loss_run: loss_run.where, reverse=True
+    )
     assert {up.where, down.where} == {"path →", "path ←"}
-    for one in (up, down):
-        assert one.seconds == pytest.approx(75 * PERIOD, abs=0.002)
+    for run in (up, down):
+        assert run.seconds == pytest.approx(75 * PERIOD, abs=0.002)
 
 
 def test_long_outage_is_told_though_nothing_is_kept_of_it() -> None:
@@ -188,9 +192,9 @@ def test_long_outage_is_told_though_nothing_is_kept_of_it() -> None:
     start = network.now + PERIOD
     network.ticks(70_000, up=False)
     network.ticks(60)
-    (one,) = network.outages
-    assert (one.lost, one.start) == (70_000, pytest.approx(start))
-    assert one.seconds == pytest.approx(70_000 * PERIOD)
+    (loss_run,) = network.outages
+    assert (loss_run.lost, loss_run.start) == (70_000, pytest.approx(start))
+    assert loss_run.seconds == pytest.approx(70_000 * PERIOD)
 
 
 def test_scattered_losses_are_counted_and_are_no_outage() -> None:
@@ -236,7 +240,7 @@ def test_any_pattern_of_losses_is_known_in_the_end(
     assert picture.up.lost + picture.up.untold >= lost_up >= picture.up.lost
     if changes <= GAPS:  # no gap was forgotten while nothing came back
         assert (picture.up.lost, picture.up.untold) == (lost_up, 0)
-    assert all(one.lost >= 8 for one in outages)
+    assert all(loss_run.lost >= 8 for loss_run in outages)
 
 
 def test_what_comes_late_is_not_lost() -> None:
@@ -272,8 +276,8 @@ def test_outage_in_which_the_server_did_not_run_says_so() -> None:
     network.ticks(50)
     network.ticks(100, up=False, gave=False)
     network.ticks(100)
-    (one,) = network.outages
-    assert one.deaf == pytest.approx(2.0, abs=0.05)
+    (loss_run,) = network.outages
+    assert loss_run.deaf == pytest.approx(2.0, abs=0.05)
 
 
 def test_pause_of_the_sender_within_an_outage_is_told() -> None:
@@ -284,8 +288,8 @@ def test_pause_of_the_sender_within_an_outage_is_told() -> None:
     network.ticks(80, gave=False)
     network.ticks(10, down=False)
     network.ticks(100)
-    (one,) = network.outages
-    assert (one.lost, one.slipped) == (20, pytest.approx(1.6, abs=0.01))
+    (loss_run,) = network.outages
+    assert (loss_run.lost, loss_run.slipped) == (20, pytest.approx(1.6, abs=0.01))
 
 
 def test_outage_up_that_has_not_ended_is_told() -> None:
@@ -293,9 +297,9 @@ def test_outage_up_that_has_not_ended_is_told() -> None:
     network = Network()
     network.ticks(50)
     network.ticks(75, up=False)
-    (one,) = network.outages
-    assert (one.where, one.lost, one.ended) == ("path →", 75, False)
-    assert one.seconds == pytest.approx(75 * PERIOD, abs=PERIOD)
+    (loss_run,) = network.outages
+    assert (loss_run.where, loss_run.lost, loss_run.ended) == ("path →", 75, False)
+    assert loss_run.seconds == pytest.approx(75 * PERIOD, abs=PERIOD)
 
 
 def test_silence_to_the_end_has_no_direction() -> None:
@@ -303,8 +307,8 @@ def test_silence_to_the_end_has_no_direction() -> None:
     network = Network()
     network.ticks(50)
     network.ticks(75, down=False)
-    (one,) = network.outages
-    assert (one.where, one.ended) == ("unknown", False)
+    (loss_run,) = network.outages
+    assert (loss_run.where, loss_run.ended) == ("unknown", False)
     assert network.picture.up.untold == 75
 
 

@@ -89,7 +89,7 @@ def test_document_fits_its_schema_whatever_the_outcome(
     report = read(*verdicts)
     assert (report["outcome"], report["exit_status"]) == (outcome, status)
     assert [one["target"] for one in report["targets"]] == [
-        one.target for one in verdicts
+        verdict.target for verdict in verdicts
     ]
 
 
@@ -155,10 +155,10 @@ def test_target_is_told_with_what_was_expected_and_found(
     figures: Figures, found: str, how: str
 ) -> None:
     """The truth table is there for a program, a row in each target."""
-    one = conclude(
+    verdict = conclude(
         "db:1", [done("isolation", figures=figures)], expected=Expect.BLOCKED
     )
-    [target] = read(one)["targets"]
+    [target] = read(verdict)["targets"]
     assert (target["expected"], target["found"], target["how"]) == (
         "blocked",
         found,

@@ -133,8 +133,8 @@ def test_other_findings_are_told_below_the_root() -> None:
 def test_block_that_was_expected_is_no_working_network() -> None:
     """A pass says how it is blocked, and nothing of a network that works."""
     judgement = Judgement("s", figures={"found": "blocked", "how": "dropped"})
-    one = result("isolation", "?", judgement, 0.1, lambda *_: 0.0)
-    concluded = conclude("db:1", [one], expected=Expect.BLOCKED)
+    check_result = result("isolation", "?", judgement, 0.1, lambda *_: 0.0)
+    concluded = conclude("db:1", [check_result], expected=Expect.BLOCKED)
     told = [plain(line) for line in text.verdict(concluded)]
     assert told == ["", "PASS: db:1 is blocked, as expected: dropped"]
 
@@ -170,8 +170,10 @@ def test_interrupted_run_says_how_to_go_on(path: str, trouble: str, said: str) -
 
 def test_result_of_an_interrupted_run_is_told_with_its_time() -> None:
     """Nobody takes what was measured before for what is so now."""
-    one = CheckResult("udp", "?", Outcome.PASS, "s", earlier="2026-01-02T03:04:05Z")
-    [_, note] = [plain(line) for line in text.result(one)]
+    check_result = CheckResult(
+        "udp", "?", Outcome.PASS, "s", earlier="2026-01-02T03:04:05Z"
+    )
+    [_, note] = [plain(line) for line in text.result(check_result)]
     assert note.strip() == "note: from an interrupted run, 2026-01-02T03:04:05Z"
 
 
@@ -191,14 +193,19 @@ def test_result_is_a_line_with_outcome_check_and_summary() -> None:
 
 def test_check_without_a_summary_shows_its_question() -> None:
     """A line never ends where its text should be."""
-    one = CheckResult("name", "What is asked?", Outcome.PASS, "")
-    assert plain(next(text.result(one))) == "  PASS         name      What is asked?"
+    check_result = CheckResult("name", "What is asked?", Outcome.PASS, "")
+    assert (
+        plain(next(text.result(check_result)))
+        == "  PASS         name      What is asked?"
+    )
 
 
 def test_long_summary_and_remarks_stay_in_their_column() -> None:
     """What does not fit a line goes on below its own beginning."""
-    one = CheckResult("name", "?", Outcome.PASS, "word " * 20, remarks=("note " * 20,))
-    lines = [plain(line) for line in text.result(one)]
+    check_result = CheckResult(
+        "name", "?", Outcome.PASS, "word " * 20, remarks=("note " * 20,)
+    )
+    lines = [plain(line) for line in text.result(check_result)]
     assert len(lines) == 4
     assert lines[1].startswith(" " * 25 + "word")
     assert lines[2].startswith(" " * 25 + "note: note")

@@ -158,9 +158,13 @@ def test_result_keeps_what_was_judged() -> None:
 
 def test_check_without_ground_names_what_took_it() -> None:
     """A check that cannot be made is skipped, blocks in turn, and names its cause."""
-    one = skipped_because_of("path", "?", "name")
-    assert (one.outcome, one.blocks, one.follows) == (SKIP, True, "name")
-    assert one.summary == "nothing to go on: follows from name"
+    check_result = skipped_because_of("path", "?", "name")
+    assert (check_result.outcome, check_result.blocks, check_result.follows) == (
+        SKIP,
+        True,
+        "name",
+    )
+    assert check_result.summary == "nothing to go on: follows from name"
 
 
 # The verdict
@@ -211,8 +215,8 @@ def test_verdict_names_one_root_and_what_follows(
 def test_root_is_the_finding_that_failed() -> None:
     """Among the findings of one check, a doubtful one before it is not the root."""
     doubtful = Finding("reach.timeout", "late", outcome=INCONCLUSIVE)
-    one = CheckResult("reach", "?", FAIL, "", findings=(doubtful, WRONG))
-    assert conclude("t", [one]).root is WRONG
+    check_result = CheckResult("reach", "?", FAIL, "", findings=(doubtful, WRONG))
+    assert conclude("t", [check_result]).root is WRONG
 
 
 @pytest.mark.parametrize(
@@ -254,5 +258,5 @@ def test_exit_status_is_one_over_three_over_zero(
     outcomes: list[Outcome], status: int
 ) -> None:
     """A failure is 1 whatever else there is; 0 is given when all targets passed."""
-    verdicts = [Verdict("t", one, (), None, None, ()) for one in outcomes]
+    verdicts = [Verdict("t", outcome, (), None, None, ()) for outcome in outcomes]
     assert exit_status(verdicts) == status

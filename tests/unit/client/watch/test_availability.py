@@ -30,8 +30,8 @@ def account(*outages: Outage) -> AvailabilityTracker:
     made = AvailabilityTracker(0.0, history=100)
     made.add("a", "web", 0.0)
     made.add("b", "web", 0.0)
-    for one in outages:
-        made.ended("a", OutageEnded(1, one))
+    for outage in outages:
+        made.ended("a", OutageEnded(1, outage))
     return made
 
 
@@ -57,23 +57,23 @@ def test_no_second_is_out_twice(
 
 def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> None:
     """Of two peers watched for 100 seconds, one was out for 10."""
-    one = account(trouble(10, 14), trouble(20, 26, where="path ←")).summary(100.0)
-    assert one.availability == pytest.approx(0.95)
-    assert (one.outages, one.longest, one.peers) == (2, 6, 2)
-    assert one.kinds == {
+    summary = account(trouble(10, 14), trouble(20, 26, where="path ←")).summary(100.0)
+    assert summary.availability == pytest.approx(0.95)
+    assert (summary.outages, summary.longest, summary.peers) == (2, 6, 2)
+    assert summary.kinds == {
         ("stream.outage", "to_server"): 1,
         ("stream.outage", "from_server"): 1,
     }
-    assert [row.peer for row in one.rows] == ["a", "b"]
+    assert [row.peer for row in summary.rows] == ["a", "b"]
 
 
 def test_what_proves_nothing_or_stops_no_work_takes_no_availability() -> None:
     """An old connection that stands still, and what starvation explains."""
     old = trouble(10, 20, "stream.old_connections", "intermediary")
     starved = Outage("stream.outage", "path →", 30, 40, "", proven=False)
-    one = account(old, starved).summary(100.0)
-    assert one.availability == 1.0
-    assert (one.outages, one.unproven) == (1, 1)
+    summary = account(old, starved).summary(100.0)
+    assert summary.availability == 1.0
+    assert (summary.outages, summary.unproven) == (1, 1)
     assert "stream.old_connections" not in DOWN
 
 
@@ -95,9 +95,9 @@ def test_peer_that_left_still_counts() -> None:
     """What it came to stays in the sum, and in a bounded list."""
     made = account(trouble(10, 20))
     made.remove("a", 50.0)
-    one = made.summary(100.0)
-    assert (one.watched, one.down) == (150.0, 10.0)
-    assert [row.peer for row in one.rows] == ["a", "b"]
+    summary = made.summary(100.0)
+    assert (summary.watched, summary.down) == (150.0, 10.0)
+    assert [row.peer for row in summary.rows] == ["a", "b"]
     for number in range(300):
         made.add(f"c{number}", "web", 100.0)
         made.remove(f"c{number}", 100.0)
@@ -163,14 +163,17 @@ def test_lines_of_an_outage() -> None:
 
 def test_peer_is_told_with_who_it_is() -> None:
     """Until that is known, and behind a balancer, with the name that has it."""
-    one, two = Instance("a", "node-2", "eu-1b"), Instance("b")
+    instance, who = Instance("a", "node-2", "eu-1b"), Instance("b")
     assert text.named("10.0.0.1:1", "web:1") == "10.0.0.1:1 (web:1)"
     assert text.named("10.0.0.1:1", "10.0.0.1:1") == "10.0.0.1:1"
-    assert text.named("10.0.0.1:1", "web:1", one) == "10.0.0.1:1 (a on node-2 in eu-1b)"
-    assert text.identified("10.0.0.1:1", [one]) == (
+    assert (
+        text.named("10.0.0.1:1", "web:1", instance)
+        == "10.0.0.1:1 (a on node-2 in eu-1b)"
+    )
+    assert text.identified("10.0.0.1:1", [instance]) == (
         "10.0.0.1:1 is instance a on node-2 in eu-1b"
     )
-    assert text.identified("10.0.0.1:1", [one, two]) == (
+    assert text.identified("10.0.0.1:1", [instance, who]) == (
         "10.0.0.1:1 is several instances, among them a (node-2, eu-1b), b"
     )
 
@@ -178,7 +181,8 @@ def test_peer_is_told_with_who_it_is() -> None:
 def look(*outages: Outage) -> list[str]:
     """Return the lines of one look, in which each of so many peers had an outage."""
     told = [
-        (f"peer-{n}", OutageEnded(n, one)) for n, one in enumerate(outages, start=1)
+        (f"peer-{n}", OutageEnded(n, outage))
+        for n, outage in enumerate(outages, start=1)
     ]
     return [plain(line) for line in text.all_told(told, 0.0, 0.0)]
 
@@ -193,16 +197,16 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
     assert "BACK  300 peers alike (peer-1, peer-2, peer-3 and 297 more), the" in shared
     assert "out for 3.99 s" in shared
     assert "BACK  peer-301: out for 2.00 s" in single
-    one_alone = [("peer", OutageEnded(0, one)) for one in many]
+    one_alone = [("peer", OutageEnded(0, outage)) for outage in many]
     assert len(list(text.all_told(one_alone, 0.0, 0.0))) == len(many)
 
 
 def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
     """For how long it has been is said, and that it is not over."""
-    one: OutageNotice = OutageUpdated(
+    notice: OutageNotice = OutageUpdated(
         7, Outage("watch.refused", "server", 10, 13, "refused")
     )
-    said = plain(text.told("peer", one, 0.0, 0.0))
+    said = plain(text.told("peer", notice, 0.0, 0.0))
     assert said.endswith("OUT   peer: refused, for 3.00 s and still (#7)")
 
 

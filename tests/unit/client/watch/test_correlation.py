@@ -33,10 +33,10 @@ def account(history: int = 100, met: float = 1.0, **nodes: str) -> AvailabilityT
 
 def told(made: AvailabilityTracker, *outages: tuple[str, Outage]) -> list[CommonCause]:
     """Return what is told of these outages, in the order in which they ended."""
-    for peer, one in outages:
-        made.ended(peer, OutageEnded(0, one))
-    one = made.summary(1000.0)
-    return list(common_cause(one.history, one.rows, one.whole))
+    for peer, outage in outages:
+        made.ended(peer, OutageEnded(0, outage))
+    outage = made.summary(1000.0)
+    return list(common_cause(outage.history, outage.rows, outage.whole))
 
 
 def test_peers_of_one_node_that_were_out_together() -> None:
@@ -59,8 +59,8 @@ def test_all_peers_that_were_out_at_once() -> None:
     """What they share is who watched them."""
     assert told(account(**THREE), *ALL) == [CommonCause("", 3, 10)]
     made = account(**THREE)
-    for peer, one in ALL:
-        made.ended(peer, OutageEnded(0, one))
+    for peer, outage in ALL:
+        made.ended(peer, OutageEnded(0, outage))
     said = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
     assert any("all 3 peers were out at once" in line for line in said)
 
@@ -92,8 +92,8 @@ def test_this_end_is_not_suspected(
 ) -> None:
     """Not all of them, or not at once, or not for the network."""
     if outages is None:
-        outages = [(peer, one) for peer, (_, one) in zip(peers, ALL, strict=True)]
-    assert [one for one in told(account(**peers), *outages) if not one.node] == []
+        outages = [(peer, outage) for peer, (_, outage) in zip(peers, ALL, strict=True)]
+    assert [cause for cause in told(account(**peers), *outages) if not cause.node] == []
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_everybody_is_watched_by_about_as_many() -> None:
     watchers = Counter(
         address for number in range(200) for address in choose(some, f"c{number}", 8)
     )
-    assert sum(not watchers[one] for one in some) <= 2
+    assert sum(not watchers[address] for address in some) <= 2
     assert max(watchers.values()) <= 24
 
 
@@ -103,65 +103,68 @@ def test_subsets_of_a_name_come_to_the_choice_among_all() -> None:
     """A resolver that gives 8 of 40, others each time: the same few, and never more."""
     some = addresses(40)
     for most, give in ((8, 8), (8, 3), (0, 8)):
-        one, chance = whom(most), random.Random(3)
+        target_set, chance = whom(most), random.Random(3)
         choices = []
         for number in range(200):
-            one.take([answer(*chance.sample(some, give))], 5.0 * number)
-            assert not one.overdue(5.0 * number)
-            assert len(one.chosen) <= (most or 40)
-            choices.append(set(one.chosen))
+            target_set.take([answer(*chance.sample(some, give))], 5.0 * number)
+            assert not target_set.overdue(5.0 * number)
+            assert len(target_set.chosen) <= (most or 40)
+            choices.append(set(target_set.chosen))
         assert all(choice == set(choose(some, "me", most)) for choice in choices[100:])
 
 
 def test_address_that_no_answer_has_stays_for_a_while() -> None:
     """From the first answer without it on; one that has it again begins anew."""
     here, gone = addresses(2)
-    one = whom(0)
-    one.take([answer(here, gone)], 0.0)
-    assert (set(one.chosen), one.lapsed) == ({here, gone}, {})
-    one.take([answer(here)], 100.0)
-    one.take([answer(here)], 200.0)
-    assert (set(one.chosen), one.lapsed) == ({here, gone}, {gone: 100.0})
-    assert one.has(here)
-    assert not one.has(gone)
-    assert one.overdue(100.0 + LAPSE - 1) == []
-    assert one.overdue(100.0 + LAPSE) == [gone]
-    one.take([answer(here, gone)], 300.0)
-    assert one.lapsed == {}
-    one.take([answer(here)], 305.0)
-    one.forget(gone)
-    one.take([answer(here)], 310.0)
-    assert (set(one.chosen), one.lapsed) == ({here}, {})
-    one.take([answer(here, gone)], 315.0)
-    assert set(one.chosen) == {here, gone}
+    target_set = whom(0)
+    target_set.take([answer(here, gone)], 0.0)
+    assert (set(target_set.chosen), target_set.lapsed) == ({here, gone}, {})
+    target_set.take([answer(here)], 100.0)
+    target_set.take([answer(here)], 200.0)
+    assert (set(target_set.chosen), target_set.lapsed) == ({here, gone}, {gone: 100.0})
+    assert target_set.has(here)
+    assert not target_set.has(gone)
+    assert target_set.overdue(100.0 + LAPSE - 1) == []
+    assert target_set.overdue(100.0 + LAPSE) == [gone]
+    target_set.take([answer(here, gone)], 300.0)
+    assert target_set.lapsed == {}
+    target_set.take([answer(here)], 305.0)
+    target_set.forget(gone)
+    target_set.take([answer(here)], 310.0)
+    assert (set(target_set.chosen), target_set.lapsed) == ({here}, {})
+    target_set.take([answer(here, gone)], 315.0)
+    assert set(target_set.chosen) == {here, gone}
 
 
 def test_address_that_stays_counts_among_the_neighbours() -> None:
     """It is one of the few by its rank, as if the name had it; never one more."""
     first, second, third = choose(addresses(3), "me", 0)
-    one = whom(2)
-    one.take([answer(first, third)], 0.0)
-    one.take([answer(second, third)], 5.0)
-    assert (set(one.chosen), set(one.lapsed)) == ({first, second}, {first})
-    one = whom(2)
-    one.take([answer(second, third)], 0.0)
-    one.take([answer(first, second)], 5.0)
-    assert (set(one.chosen), one.lapsed) == ({first, second}, {})
+    target_set = whom(2)
+    target_set.take([answer(first, third)], 0.0)
+    target_set.take([answer(second, third)], 5.0)
+    assert (set(target_set.chosen), set(target_set.lapsed)) == (
+        {first, second},
+        {first},
+    )
+    target_set = whom(2)
+    target_set.take([answer(second, third)], 0.0)
+    target_set.take([answer(first, second)], 5.0)
+    assert (set(target_set.chosen), target_set.lapsed) == ({first, second}, {})
 
 
 def test_failed_look_up_lets_nothing_lapse() -> None:
     """What the name had stays, and is no older for it."""
     some = addresses(3)
-    one = whom(0)
-    one.take([answer(*some)], 0.0)
-    one.take([Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)], 6.0)
-    assert (set(one.chosen), one.lapsed) == (set(some), {})
+    target_set = whom(0)
+    target_set.take([answer(*some)], 0.0)
+    target_set.take([Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)], 6.0)
+    assert (set(target_set.chosen), target_set.lapsed) == (set(some), {})
 
 
 def test_address_that_another_name_has_does_not_lapse() -> None:
     """It is that name's from then on."""
     here, both = addresses(2)
-    one = whom(0, "web", "db")
-    one.take([answer(here, both), answer(both)], 0.0)
-    one.take([answer(here), answer(both)], 5.0)
-    assert (one.chosen, one.lapsed) == ({here: "web:1", both: "db:1"}, {})
+    target_set = whom(0, "web", "db")
+    target_set.take([answer(here, both), answer(both)], 0.0)
+    target_set.take([answer(here), answer(both)], 5.0)
+    assert (target_set.chosen, target_set.lapsed) == ({here: "web:1", both: "db:1"}, {})

@@ -73,16 +73,18 @@ def happened(*events: Event, signs: ProbeState | None = None) -> list[OutageNoti
 
 def lost(*events: Event) -> ProbeTotals:
     """Return what is counted after outages."""
-    outages = [one for one in events if isinstance(one, LossRun)]
-    up = sum(one.lost for one in outages if one.where == FORTH)
-    down = sum(one.lost for one in outages if one.where == BACK)
-    failed = sum(one.failed for one in events if isinstance(one, ConnectFailureRun))
+    outages = [event for event in events if isinstance(event, LossRun)]
+    up = sum(loss_run.lost for loss_run in outages if loss_run.where == FORTH)
+    down = sum(run.lost for run in outages if run.where == BACK)
+    failed = sum(
+        event.failed for event in events if isinstance(event, ConnectFailureRun)
+    )
     return ProbeTotals(LossCounts(10_100, up), LossCounts(10_100, down), 510, failed)
 
 
 def over(told: list[OutageNotice]) -> list[Outage]:
     """Return what is told to be over."""
-    return [one.trouble for one in told if isinstance(one, OutageEnded)]
+    return [notice.trouble for notice in told if isinstance(notice, OutageEnded)]
 
 
 def test_peer_that_is_well_is_not_told_of() -> None:
@@ -125,29 +127,29 @@ def test_outage_is_told_when_it_begins_and_when_it_ends(
 ) -> None:
     """Once each, with one number; the direction comes with the end."""
     told = happened(*events, signs=silent())
-    assert [(type(one), one.number) for one in told] == [
+    assert [(type(notice), notice.number) for notice in told] == [
         (OutageStarted, 1),
         (OutageEnded, 1),
     ]
     assert told[0].trouble.where == UNKNOWN
-    (one,) = over(told)
-    assert (one.failure, one.where) == (failure, where)
-    assert one.seconds == pytest.approx(seconds)
-    assert one.proven
+    (outage,) = over(told)
+    assert (outage.failure, outage.where) == (failure, where)
+    assert outage.seconds == pytest.approx(seconds)
+    assert outage.proven
 
 
 def test_short_outage_is_told_when_it_is_over() -> None:
     """One that was never seen while it went on has no number."""
     told = happened(out(BACK, seconds=0.5))
-    assert [(type(one), one.number) for one in told] == [(OutageEnded, 0)]
+    assert [(type(notice), notice.number) for notice in told] == [(OutageEnded, 0)]
     assert "on the way back" in told[0].trouble.description
 
 
 def test_two_outages_of_one_episode_are_two() -> None:
     """In their order; the one that was told to begin keeps its number."""
     told = happened(out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0))
-    ended = [one for one in told if isinstance(one, OutageEnded)]
-    assert [(one.number, round(one.trouble.seconds, 2)) for one in ended] == [
+    ended = [notice for notice in told if isinstance(notice, OutageEnded)]
+    assert [(notice.number, round(notice.trouble.seconds, 2)) for notice in ended] == [
         (1, 0.6),
         (0, 1.0),
     ]
@@ -174,8 +176,8 @@ def test_earlier_outages_are_no_loss_that_chance_may_repeat() -> None:
     totals = replace(GOOD, up=LossCounts(10_200, long.lost + 10))
     told += watched.look(362.0, WELL, [short], totals)
     told += watched.look(362.0 + LATER, WELL, [], totals)
-    assert [one.lost for one in (long, short)] == [5000, 10]
-    assert [round(one.seconds, 1) for one in over(told)] == [250.0, 0.5]
+    assert [loss_run.lost for loss_run in (long, short)] == [5000, 10]
+    assert [round(outage.seconds, 1) for outage in over(told)] == [250.0, 0.5]
 
 
 def test_losses_of_long_ago_excuse_nothing() -> None:
@@ -194,18 +196,18 @@ def test_losses_of_long_ago_excuse_nothing() -> None:
 def test_starved_end_proves_nothing() -> None:
     """An outage for most of which an end did not run is told, and not counted."""
     starved = replace(out(FORTH), slipped=1.5)
-    (one,) = over(happened(starved, signs=silent()))
-    assert not one.proven
-    assert "did not run" in one.description
+    (outage,) = over(happened(starved, signs=silent()))
+    assert not outage.proven
+    assert "did not run" in outage.description
 
 
 @pytest.mark.parametrize("where", [FORTH, BACK])
 def test_full_buffer_of_an_end_proves_nothing(where: str) -> None:
     """What arrived, and found no room in the receiver's socket, the network did not lose."""
-    (one,) = over(happened(replace(out(where), dropped=1000), signs=silent()))
-    assert not one.proven
-    assert "buffer was full" in one.description
-    assert any("of whoever" in text for _, text in one.evidence)
+    (outage,) = over(happened(replace(out(where), dropped=1000), signs=silent()))
+    assert not outage.proven
+    assert "buffer was full" in outage.description
+    assert any("of whoever" in text for _, text in outage.evidence)
 
 
 def test_what_an_end_that_did_not_run_explains_is_no_sign() -> None:
@@ -233,8 +235,12 @@ def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
     told = watched.look(101.0, silent(), [], GOOD)
     told += watched.look(102.0, silent(now=102.0), [], GOOD)
     told += watched.look(102.0 + LATER, WELL, [], still)
-    (one,) = over(told)
-    assert (one.failure, one.where, one.proven) == ("watch.paused", SERVER, True)
+    (outage,) = over(told)
+    assert (outage.failure, outage.where, outage.proven) == (
+        "watch.paused",
+        SERVER,
+        True,
+    )
 
 
 def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
@@ -245,27 +251,31 @@ def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
     told = watched.look(101.0, silent(), [], GOOD)
     told += watched.look(102.0, worked, [ConnectionStall(100.3, 102.0)], GOOD)
     told += watched.look(102.0 + LATER, WELL, [], still)
-    (one,) = over(told)
-    assert (one.failure, one.where, one.proven) == ("watch.paused", SERVER, True)
+    (outage,) = over(told)
+    assert (outage.failure, outage.where, outage.proven) == (
+        "watch.paused",
+        SERVER,
+        True,
+    )
 
 
 def test_silence_that_nothing_explains_proves_nothing() -> None:
     """Nothing was lost, and nobody shows that he stood still."""
     watched = episodes()
     watched.look(101.0, silent(), [], GOOD)
-    (one,) = over(watched.look(101.0 + LATER, WELL, [], GOOD))
-    assert (one.where, one.proven) == (UNKNOWN, False)
+    (outage,) = over(watched.look(101.0 + LATER, WELL, [], GOOD))
+    assert (outage.where, outage.proven) == (UNKNOWN, False)
 
 
 def test_connections_alone_can_be_out() -> None:
     """New ones, or the old one, while the streams go on."""
     closure = ConnectFailureRun(100.0, 105.0, 99.0, 104.0, 5, "ETIMEDOUT")
-    (one,) = over(happened(closure))
-    assert (one.failure, one.where) == ("stream.new_connections", UNKNOWN)
-    (one,) = over(happened(ConnectionStall(100.0, 101.5)))
-    assert (one.failure, one.where) == ("stream.old_connections", BOTH)
-    (one,) = over(happened(ConnectionStall(100.0, 100.1, "ECONNRESET")))
-    assert "broke" in one.description
+    (outage,) = over(happened(closure))
+    assert (outage.failure, outage.where) == ("stream.new_connections", UNKNOWN)
+    (outage,) = over(happened(ConnectionStall(100.0, 101.5)))
+    assert (outage.failure, outage.where) == ("stream.old_connections", BOTH)
+    (outage,) = over(happened(ConnectionStall(100.0, 100.1, "ECONNRESET")))
+    assert "broke" in outage.description
     assert happened(ConnectionStall(100.0, 100.4)) == []
 
 
@@ -291,7 +301,7 @@ def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
     told += watched.look(121.0, ProbeState(pause=late), [outage], lacking)
     still = ProbeState(pause=replace(late, end=121.0 + LATER))
     told += watched.look(121.0 + LATER, still, [], lacking)
-    assert [type(one) for one in told] == [OutageStarted, OutageEnded]
+    assert [type(notice) for notice in told] == [OutageStarted, OutageEnded]
     (one,) = over(told)
     assert one.seconds == pytest.approx(20.0)
     assert "the old connection has not recovered yet" in [
@@ -314,14 +324,18 @@ def test_peer_that_answers_at_last_was_out_until_then() -> None:
     after = ProbeTotals(LossCounts(), LossCounts(), 21, 20)
     told += watched.look(120.5, WELL, [closure], after)
     told += watched.look(120.5 + LATER, WELL, [], after)
-    assert [(type(one), one.number) for one in told] == [
+    assert [(type(notice), notice.number) for notice in told] == [
         (OutageStarted, 1),
         (OutageEnded, 1),
     ]
-    (one,) = over(told)
-    assert (one.failure, one.where, one.proven) == ("watch.unmet", UNKNOWN, True)
-    assert one.seconds == pytest.approx(20.0)
-    assert one.description == (
+    (outage,) = over(told)
+    assert (outage.failure, outage.where, outage.proven) == (
+        "watch.unmet",
+        UNKNOWN,
+        True,
+    )
+    assert outage.seconds == pytest.approx(20.0)
+    assert outage.description == (
         "it answers for the first time since the watch began; "
         "20 new connections in a row did not work"
     )
@@ -344,9 +358,9 @@ def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
     assert "and the old one broke" in told_now.trouble.description
     after = ProbeTotals(LossCounts(), LossCounts(), 511, 10, 1000, 1000)
     watched.look(111.0, WELL, [closure], after)
-    (one,) = over(watched.look(111.0 + LATER, WELL, [], after))
-    assert (one.failure, one.where) == ("stream.outage", UNKNOWN)
-    assert "the old one did not go on either" in one.description
+    (outage,) = over(watched.look(111.0 + LATER, WELL, [], after))
+    assert (outage.failure, outage.where) == ("stream.outage", UNKNOWN)
+    assert "the old one did not go on either" in outage.description
 
 
 def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
@@ -484,15 +498,15 @@ def test_what_begins_is_told_as_far_as_it_is_known(
 ) -> None:
     """Silence alone blames nobody; what proves more says more."""
     (told,) = episodes().look(101.0, signs, [], GOOD)
-    one = told.trouble
+    outage = told.trouble
     assert isinstance(told, OutageStarted)
-    assert (one.failure, one.where, one.ended, one.start) == (
+    assert (outage.failure, outage.where, outage.ended, outage.start) == (
         failure,
         where,
         False,
         100.0,
     )
-    assert words in one.description
+    assert words in outage.description
 
 
 def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
@@ -501,10 +515,10 @@ def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
         watched = episodes()
         watched.look(101.0, silent(), [], GOOD)
         (told,) = watched.finish(104.0, left=left)
-        one = told.trouble
-        assert (told.number, one.failure, one.seconds) == (1, failure, 4.0)
-        assert one.proven
-        assert one.ended is left
+        outage = told.trouble
+        assert (told.number, outage.failure, outage.seconds) == (1, failure, 4.0)
+        assert outage.proven
+        assert outage.ended is left
         assert watched.finish(105.0, left=left) == []
 
 
@@ -540,8 +554,8 @@ def test_old_connection_that_waited_for_a_starved_end_proves_nothing(
     stalled: float, proven: bool
 ) -> None:
     """A quarter of a pause in which this end did not run explains all of it."""
-    (one,) = over(happened(ConnectionStall(100.0, 101.5, stalled=stalled)))
-    assert one.proven is proven
+    (outage,) = over(happened(ConnectionStall(100.0, 101.5, stalled=stalled)))
+    assert outage.proven is proven
 
 
 def test_what_is_learnt_of_trouble_is_told_once() -> None:
@@ -552,7 +566,7 @@ def test_what_is_learnt_of_trouble_is_told_once() -> None:
         now = 101.0 + step / 4
         why = "" if now < 102.0 else "ECONNREFUSED: Connection refused"
         told += watched.look(now, replace(silent(now=now), why=why), [], GOOD)
-    assert [type(one) for one in told] == [OutageStarted, OutageUpdated]
+    assert [type(notice) for notice in told] == [OutageStarted, OutageUpdated]
     assert "have not failed so far" in told[0].trouble.description
     assert told[1].trouble.failure == "watch.refused"
     assert told[1].trouble.seconds == pytest.approx(5.0)
@@ -565,7 +579,7 @@ def test_trouble_of_which_nothing_is_learnt_is_told_as_it_begins_alone() -> None
     for step in range(1, 200):
         now = 101.0 + step / 4
         told += watched.look(now, silent(now=now), [], GOOD)
-    assert [type(one) for one in told] == [OutageStarted]
+    assert [type(notice) for notice in told] == [OutageStarted]
 
 
 def test_end_that_cannot_send_itself_is_named() -> None:
@@ -593,10 +607,14 @@ def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -
         totals = replace(GOOD, started=GOOD.started + second)
         told += watched.look(100.0 + second, silent(now=100.0 + second), [], totals)
     still = replace(totals, stalls=((100.1, 107.9),))
-    (one,) = over(watched.look(108.0 + LATER, WELL, [], still))
-    assert (one.failure, one.where, one.proven) == ("stream.outage", SERVER, True)
-    assert "answered 7 new connections" in one.description
-    assert (one.start, one.end) == (100.1, 107.9)
+    (outage,) = over(watched.look(108.0 + LATER, WELL, [], still))
+    assert (outage.failure, outage.where, outage.proven) == (
+        "stream.outage",
+        SERVER,
+        True,
+    )
+    assert "answered 7 new connections" in outage.description
+    assert (outage.start, outage.end) == (100.1, 107.9)
 
 
 def test_connections_that_chance_may_fail_are_told_as_that() -> None:
@@ -607,9 +625,9 @@ def test_connections_that_chance_may_fail_are_told_as_that() -> None:
     standing = ProbeState(closure=replace(closure, ended=False))
     watched.look(103.0, standing, [], lossy)
     watched.look(103.5, WELL, [closure], lossy)
-    (one,) = over(watched.look(103.5 + LATER, WELL, [], lossy))
-    assert (one.failure, one.proven) == ("stream.new_connections", False)
-    assert one.description == (
+    (outage,) = over(watched.look(103.5 + LATER, WELL, [], lossy))
+    assert (outage.failure, outage.proven) == ("stream.new_connections", False)
+    assert outage.description == (
         "3 new connections in a row did not work (no answer in time): "
         "so few may be by chance, so nothing is proven"
     )
@@ -630,8 +648,8 @@ def test_outage_says_how_new_connections_were_turned_away() -> None:
     """A firewall that rejects, or another program there, is told by its answer."""
     why = "ECONNREFUSED: Connection refused"
     closure = ConnectFailureRun(100.0, 102.5, 99.0, 102.0, 3, why, turned_away=True)
-    (one,) = over(happened(out(FORTH), closure, signs=silent()))
-    assert one.description.endswith(f"; new connections: {why}")
+    (outage,) = over(happened(out(FORTH), closure, signs=silent()))
+    assert outage.description.endswith(f"; new connections: {why}")
 
 
 def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
@@ -650,8 +668,8 @@ def test_server_that_was_silent_all_the_while_explains_its_connections() -> None
     still = replace(GOOD, stalls=((100.0, 103.0),))
     pause = ConnectionStall(100.0, 104.0)
     watched.look(104.0, WELL, [pause], still)
-    (one,) = over(watched.look(104.0 + LATER, WELL, [], still))
-    assert (one.failure, one.end, one.proven) == ("watch.paused", 103.0, True)
+    (outage,) = over(watched.look(104.0 + LATER, WELL, [], still))
+    assert (outage.failure, outage.end, outage.proven) == ("watch.paused", 103.0, True)
 
 
 @pytest.mark.parametrize(
@@ -671,9 +689,9 @@ def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) 
     watched.look(0.0, WELL, [], none)
     after = replace(none, started=504, failed=4)
     watched.look(104.5, WELL, [closure, pause], after)
-    (one,) = over(watched.look(104.5 + LATER, WELL, [], after))
-    assert (one.failure, one.where) == ("stream.outage", where)
-    assert why in one.description
+    (outage,) = over(watched.look(104.5 + LATER, WELL, [], after))
+    assert (outage.failure, outage.where) == ("stream.outage", where)
+    assert why in outage.description
 
 
 def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
@@ -691,9 +709,9 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
         elif since == 1.5:
             events = [ServerRestart(start, start + 1.5, ("aa", "bb"))]
         told += watched.look(now, signs, events, GOOD)
-    ended = [one for one in told if isinstance(one, OutageEnded)]
+    ended = [notice for notice in told if isinstance(notice, OutageEnded)]
     assert len(ended) >= 12
-    begins = [one.trouble.start for one in ended]
+    begins = [notice.trouble.start for notice in ended]
     assert begins == sorted(begins)
 
 
@@ -707,4 +725,4 @@ def test_what_shows_for_a_moment_is_not_told_as_learnt() -> None:
     waking = LossRun(FORTH, 100.0, 105.0, 100, ended=False)
     told += watched.look(105.0, ProbeState(waking), [], GOOD)
     told += watched.look(105.25, WELL, [], GOOD)
-    assert [type(one) for one in told] == [OutageStarted]
+    assert [type(notice) for notice in told] == [OutageStarted]

@@ -22,8 +22,8 @@ class Told:
 
     def met(self, *answering: Instance) -> None:
         """Have these answer, a second apart; who looks does so more often."""
-        for one in answering:
-            self.known.take(one, self.now)
+        for instance in answering:
+            self.known.take(instance, self.now)
             for _ in range(4):
                 news = self.known.news(self.now)
                 self.said += [news] if news else []

@@ -38,11 +38,13 @@ _GHOSTS: Final = (
 def judge(balance: Balance) -> Judgement:
     """Judge each address by itself, and the instances of all of them together."""
     known = _known(balance)
-    findings = [one for place in balance.places for one in _place(place, balance)]
+    findings = [
+        finding for place in balance.places for finding in _place(place, balance)
+    ]
     missing = _missing(balance, len(known))
     if missing is not None:
         findings.append(missing)
-    trials = [trial for one in balance.places for trial in one.trials]
+    trials = [trial for asked in balance.places for trial in asked.trials]
     figures: Figures = {
         "connections": len(trials),
         "answered": sum(
@@ -50,9 +52,9 @@ def judge(balance: Balance) -> Judgement:
         ),
         "instances": len(known),
     }
-    summary = "; ".join(_summary(one) for one in balance.places)
+    summary = "; ".join(_summary(address_trials) for address_trials in balance.places)
     # Where a share of connections goes elsewhere, others measure what chance brings.
-    blocks = any(one.failure in _ASTRAY for one in findings)
+    blocks = any(finding.failure in _ASTRAY for finding in findings)
     remarks = _remarks(balance, known, findings)
     return Judgement(summary, tuple(findings), remarks, figures, blocks=blocks)
 
@@ -61,8 +63,8 @@ def _known(balance: Balance) -> dict[str, BalanceTrial]:
     """Return one connection of each instance of the right service, by its boot_id."""
     return {
         trial.boot_id: trial
-        for one in balance.places
-        for trial in one.trials
+        for asked in balance.places
+        for trial in asked.trials
         if trial.boot_id and not _other(trial, balance.expected)
     }
 
@@ -85,39 +87,39 @@ def _shares(trials: tuple[BalanceTrial, ...]) -> str:
     return ", ".join(parts)
 
 
-def _summary(one: AddressTrials) -> str:
-    instances = {trial.boot_id for trial in one.trials if trial.boot_id}
+def _summary(asked: AddressTrials) -> str:
+    instances = {trial.boot_id for trial in asked.trials if trial.boot_id}
     all_answered = all(
-        trial.outcome is ConnectionOutcome.ANSWERED for trial in one.trials
+        trial.outcome is ConnectionOutcome.ANSWERED for trial in asked.trials
     )
     if len(instances) == 1 and all_answered:
-        name = one.trials[0].who
+        name = asked.trials[0].who
         return (
-            f"{one.address}: one instance, {name}, answered all "
-            f"{len(one.trials)} connections"
+            f"{asked.address}: one instance, {name}, answered all "
+            f"{len(asked.trials)} connections"
         )
-    return f"{one.address}: {_shares(one.trials)}"
+    return f"{asked.address}: {_shares(asked.trials)}"
 
 
-def _place(one: AddressTrials, balance: Balance) -> list[Finding]:
+def _place(asked: AddressTrials, balance: Balance) -> list[Finding]:
     found = [
-        _failing(one),
-        _stranger(one, balance.expected),
-        _uneven(one, balance.uneven),
+        _failing(asked),
+        _stranger(asked, balance.expected),
+        _uneven(asked, balance.uneven),
     ]
     return [finding for finding in found if finding is not None]
 
 
-def _failing(one: AddressTrials) -> Finding | None:
+def _failing(asked: AddressTrials) -> Finding | None:
     """Find a share of connections that fails while others are answered.
 
     A dead backend has its share from the first connection on; a limit on new ones, or a
     server that dies meanwhile, does not.
     """
-    counts = Counter(trial.outcome for trial in one.trials)
+    counts = Counter(trial.outcome for trial in asked.trials)
     if not counts[ConnectionOutcome.ANSWERED]:
         return None  # no balancer's fault: reach and identity speak of it
-    total = len(one.trials)
+    total = len(asked.trials)
     failed = {came: counts[came] for came in _GHOSTS if counts[came]}
     proven = {
         came: count
@@ -128,24 +130,24 @@ def _failing(one: AddressTrials) -> Finding | None:
         return None
     count = sum(proven.values())
     how = "; ".join(f"{number} {came}" for came, number in proven.items())
-    head = _head(one)
+    head = _head(asked)
     name, seen = (
         "balance.ghost",
         (
-            f"{one.address}: of {total} connections {count} failed, while others were "
-            f"answered: {how}{_fits(count, one)}"
+            f"{asked.address}: of {total} connections {count} failed, while others were "
+            f"answered: {how}{_fits(count, asked)}"
         ),
     )
     if head:
         name, seen = (
             "balance.stopped",
             (
-                f"{one.address}: the first {head} of {total} connections were answered, and "
+                f"{asked.address}: the first {head} of {total} connections were answered, and "
                 f"of those behind them {count} failed: {how}; a dead backend fails from the first on"
             ),
         )
     evidence = (
-        (Side.CLIENT, _shares(one.trials)),
+        (Side.CLIENT, _shares(asked.trials)),
         (
             Side.SERVER,
             "no netduet answered the failed ones: there is none to be asked about them",
@@ -154,36 +156,36 @@ def _failing(one: AddressTrials) -> Finding | None:
     figures: Figures = {"failed": count, "of": total, "answered_at_first": head}
     missed = None
     if all(came in _WAITED for came in proven):
-        late = [trial for trial in one.trials if trial.outcome in proven]
+        late = [trial for trial in asked.trials if trial.outcome in proven]
         missed = Window(
             min(trial.start for trial in late), max(trial.end for trial in late)
         )
     return Finding(name, seen, evidence, figures, missed_deadline=missed)
 
 
-def _head(one: AddressTrials) -> int:
+def _head(asked: AddressTrials) -> int:
     """Return how many were answered before the first failure, 0 where chance may be it."""
-    well = [trial.outcome not in _GHOSTS for trial in one.trials]
+    well = [trial.outcome not in _GHOSTS for trial in asked.trials]
     head = well.index(False)
     chance = p_initial_run(head, len(well), sum(well))
     return head if head >= HEAD and chance < DOUBT else 0
 
 
-def _fits(count: int, one: AddressTrials) -> str:
+def _fits(count: int, asked: AddressTrials) -> str:
     """Say what the share fits: so many dead beside those that answered."""
-    alive = len({trial.boot_id for trial in one.trials if trial.boot_id})
-    share = count / len(one.trials)
+    alive = len({trial.boot_id for trial in asked.trials if trial.boot_id})
+    share = count / len(asked.trials)
     dead = round(alive * share / (1 - share)) if share < 1 else 0
     if not dead:
         return ""
     return f"; that fits {dead} dead of {alive + dead} backends"
 
 
-def _stranger(one: AddressTrials, expected: str) -> Finding | None:
-    foreign = sum(trial.outcome is ConnectionOutcome.STRANGER for trial in one.trials)
-    others = [trial for trial in one.trials if _other(trial, expected)]
+def _stranger(asked: AddressTrials, expected: str) -> Finding | None:
+    foreign = sum(trial.outcome is ConnectionOutcome.STRANGER for trial in asked.trials)
+    others = [trial for trial in asked.trials if _other(trial, expected)]
     right = sum(
-        trial.outcome is ConnectionOutcome.ANSWERED for trial in one.trials
+        trial.outcome is ConnectionOutcome.ANSWERED for trial in asked.trials
     ) - len(others)
     if not right or not (foreign or others):
         return None  # all are strangers: identity speaks of it
@@ -196,30 +198,30 @@ def _stranger(one: AddressTrials, expected: str) -> Finding | None:
             f"{len(others)} by a netduet of the service {services}, "
             f'and "{escape(expected)}" was expected'
         )
-    seen = f"{one.address}: of {len(one.trials)} connections {'; '.join(parts)}"
-    evidence = ((Side.CLIENT, _shares(one.trials)),)
+    seen = f"{asked.address}: of {len(asked.trials)} connections {'; '.join(parts)}"
+    evidence = ((Side.CLIENT, _shares(asked.trials)),)
     figures: Figures = {"foreign": foreign, "other_service": len(others)}
     return Finding("balance.stranger", seen, evidence, figures)
 
 
-def _uneven(one: AddressTrials, most: float) -> Finding | None:
+def _uneven(asked: AddressTrials, most: float) -> Finding | None:
     """Find an instance that surely gets over ``most`` times the others' average.
 
     A share is ``most`` times the mean of the others' at ``most / (others + most)``.
     Exact, and the doubt is divided by the instances, as the busiest of them is picked.
     """
-    counts = Counter(trial.boot_id for trial in one.trials if trial.boot_id)
+    counts = Counter(trial.boot_id for trial in asked.trials if trial.boot_id)
     several, total = len(counts), sum(counts.values())
     if several < 2:  # noqa: PLR2004 - one alone cannot be uneven
         return None
-    if any(trial.outcome in _WAITED for trial in one.trials):
+    if any(trial.outcome in _WAITED for trial in asked.trials):
         return None  # who was late is not counted: the shares are not the balancer's
     [(busiest, count)] = counts.most_common(1)
     if lower_bound(count, total, DOUBT / several) <= most / (several - 1 + most):
         return None
-    name = next(t.who for t in one.trials if t.boot_id == busiest)
+    name = next(t.who for t in asked.trials if t.boot_id == busiest)
     seen = (
-        f"{one.address}: {_shares(one.trials)}: {name} gets over "
+        f"{asked.address}: {_shares(asked.trials)}: {name} gets over "
         f"{most:g} times what the others get on average, and chance does not explain it"
     )
     evidence = ((Side.SERVER, "each instance named itself in its answer"),)
@@ -230,13 +232,14 @@ def _uneven(one: AddressTrials, most: float) -> Finding | None:
 def _missing(balance: Balance, found: int) -> Finding | None:
     if not balance.instances or found >= balance.instances:
         return None
-    trials = [trial for one in balance.places for trial in one.trials]
+    trials = [trial for asked in balance.places for trial in asked.trials]
     seen = (
         f"{found} instances answered {len(trials)} connections, "
         f"and {balance.instances} were expected"
     )
     evidence = tuple(
-        (Side.CLIENT, f"{one.address}: {_shares(one.trials)}") for one in balance.places
+        (Side.CLIENT, f"{address_trials.address}: {_shares(address_trials.trials)}")
+        for address_trials in balance.places
     )
     late = [trial for trial in trials if trial.outcome in _WAITED]
     missed = None
@@ -274,10 +277,12 @@ def _remarks(
 
 def _of_places(balance: Balance) -> list[str]:
     said = []
-    at = [{t.boot_id for t in one.trials if t.boot_id} for one in balance.places]
+    at = [{t.boot_id for t in asked.trials if t.boot_id} for asked in balance.places]
     every = set().union(*at)
     alone = [
-        one for one, seen in zip(balance.places, at, strict=True) if len(seen) == 1
+        address_trials
+        for address_trials, seen in zip(balance.places, at, strict=True)
+        if len(seen) == 1
     ]
     if len(every) > 1 and len(alone) == len(at):
         said.append(
@@ -286,9 +291,9 @@ def _of_places(balance: Balance) -> list[str]:
         )
     elif len(every) > 1:
         said += [
-            f"{one.address}: one instance answers all, and the name has others: "
+            f"{asked.address}: one instance answers all, and the name has others: "
             "a balancer that is sticky, or no balancer"
-            for one in alone
+            for asked in alone
         ]
     for one in balance.places:
         if _failing(one) is not None:

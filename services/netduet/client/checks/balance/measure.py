@@ -101,7 +101,7 @@ async def measure(context: CheckContext) -> Balance:
     each = ASKED[context.profile] // max(1, len(alive))
     pace = PACES[context.profile] * max(1, len(alive))
     places = await asyncio.gather(
-        *(_ask(one.address, each, pace, context.timeouts) for one in alive)
+        *(_ask(attempt.address, each, pace, context.timeouts) for attempt in alive)
     )
     direct = await _directly(tuple(places), context.timeouts)
     bounds = context.options
@@ -143,12 +143,16 @@ async def _directly(
     places: tuple[AddressTrials, ...], patience: Timeouts
 ) -> tuple[tuple[str, Address, BalanceTrial], ...]:
     """Ask each of several instances where it says that it answered from."""
-    known = {trial.boot_id: trial for one in places for trial in one.trials}
+    known = {
+        trial.boot_id: trial
+        for address_trials in places
+        for trial in address_trials.trials
+    }
     known.pop("", None)
     if len(known) < 2:  # noqa: PLR2004 - nothing is balanced
         return ()
     # An address of the name is the balancer's, whoever says that it is its own.
-    named = {one.address for one in places}
+    named = {asked.address for asked in places}
     brief = replace(
         patience,
         connect=min(_BRIEF, patience.connect),

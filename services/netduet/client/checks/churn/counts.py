@@ -36,7 +36,7 @@ class ConnectionCounts:
 
     def of(self, *fates: AttemptOutcome) -> tuple[Attempt, ...]:
         """Return those of these fates."""
-        return tuple(one for one in self.tries if one.outcome in fates)
+        return tuple(attempt for attempt in self.tries if attempt.outcome in fates)
 
     @property
     def where(self) -> str:
@@ -51,33 +51,35 @@ class ConnectionCounts:
     @property
     def countable(self) -> bool:
         """A SYN that is sent again was lost: an answer takes no second to come."""
-        times = [one.connect for one in self.tries if one.connect is not None]
+        times = [
+            attempt.connect for attempt in self.tries if attempt.connect is not None
+        ]
         return not times or min(times) < STEP
 
 
 def tally(tries: Iterable[Attempt]) -> ConnectionCounts:
     """Count."""
     kept = tuple(tries)
-    told = [one for one in kept if one.lost and one.theirs is not None]
-    back = [one for one in told if one.theirs]
+    told = [attempt for attempt in kept if attempt.lost and attempt.theirs is not None]
+    back = [attempt for attempt in told if attempt.theirs]
     return ConnectionCounts(
         kept,
-        sum(one.sent for one in kept),
-        sum(one.lost for one in kept),
+        sum(attempt.sent for attempt in kept),
+        sum(attempt.lost for attempt in kept),
         len(told) - len(back),
         len(back),
-        sum(one.lost for one in told if not one.theirs),
-        sum(one.lost for one in back),
+        sum(attempt.lost for attempt in told if not attempt.theirs),
+        sum(attempt.lost for attempt in back),
     )
 
 
-def too_many(one: ConnectionCounts, max_loss: float) -> bool:
+def too_many(connection_counts: ConnectionCounts, max_loss: float) -> bool:
     """Tell whether more SYNs are lost than may be: on one way, or on both together."""
-    if not one.countable or not one.lost:
+    if not connection_counts.countable or not connection_counts.lost:
         return False
-    each = max(one.ahead, one.doubles)
-    return lower_bound(each, one.syns) > max_loss or lower_bound(
-        one.lost, one.syns
+    each = max(connection_counts.ahead, connection_counts.doubles)
+    return lower_bound(each, connection_counts.syns) > max_loss or lower_bound(
+        connection_counts.lost, connection_counts.syns
     ) > both_ways(max_loss)
 
 

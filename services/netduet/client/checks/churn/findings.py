@@ -99,7 +99,7 @@ def rate_limited(place: ChurnResult) -> Finding | None:
     """
     run, before = place.run, 0
     bucket = token_bucket(run, path_works=place.witness.lived)
-    quiet = all(one.smooth for one in run.attempts)
+    quiet = all(attempt.smooth for attempt in run.attempts)
     if quiet and place.held is not None and at_once(place.held) is None:
         before, run = len(run.attempts), place.held.run
         bucket = token_bucket(run, path_works=place.witness.lived)
@@ -115,7 +115,7 @@ def rate_limited(place: ChurnResult) -> Finding | None:
     )
     here = (
         "other connections shortly before may have had a part of those that pass at "
-        f"once; the first {sum(one.at < bucket.start for one in run.attempts)} passed; from "
+        f"once; the first {sum(attempt.at < bucket.start for attempt in run.attempts)} passed; from "
         f"{bucket.start:.2f} s on, {_outcomes(run.attempts)}"
     )
     figures: Figures = {
@@ -149,8 +149,8 @@ def count_limited(place: ChurnResult) -> Finding | None:
     figures: Figures = {"limit_count": most}
     evidence = ((Side.CLIENT, here), there)
     missed = None
-    if all(one.outcome is AttemptOutcome.UNANSWERED for one in held.beside):
-        ends = [one.end for one in held.beside]
+    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in held.beside):
+        ends = [attempt.end for attempt in held.beside]
         missed = Window(held.beside[0].start, max(ends))
     return Finding(
         "churn.count_limited", seen, evidence, figures, missed_deadline=missed
@@ -163,7 +163,7 @@ def syn_lost(place: ChurnResult, counted: ConnectionCounts) -> Finding:
         f"{counted.lost} of {counted.syns} attempts to connect to {place.address} (SYN "
         f"packets), or their answers, were lost: {told_share(counted.lost, counted.syns)}"
     )
-    late = max((one.connect or 0.0 for one in counted.tries), default=0.0)
+    late = max((attempt.connect or 0.0 for attempt in counted.tries), default=0.0)
     here = f"{_outcomes(counted.tries)}; the longest took {late:.1f} s to be made"
     evidence = [(Side.CLIENT, here)]
     if counted.forth + counted.back:
@@ -192,7 +192,7 @@ def syn_lost(place: ChurnResult, counted: ConnectionCounts) -> Finding:
 
 def _watched(place: ChurnResult) -> bool:
     """Tell whether the drops of every instance that served are known."""
-    met = {one.boot_id for one in place.tries if one.boot_id}
+    met = {attempt.boot_id for attempt in place.tries if attempt.boot_id}
     return place.witness.drops is not None and met <= {place.witness.boot_id}
 
 
@@ -204,8 +204,11 @@ def refused(place: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
 def unserved(place: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
     """Return the finding that some came about in vain."""
     missed = None
-    if all(one.outcome is AttemptOutcome.UNANSWERED for one in found):
-        missed = Window(min(one.start for one in found), max(one.end for one in found))
+    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in found):
+        missed = Window(
+            min(attempt.start for attempt in found),
+            max(attempt.end for attempt in found),
+        )
     return _some("churn.unserved", "were made and not served", place, found, missed)
 
 
@@ -231,7 +234,7 @@ def _some(
     seen = (
         f"{len(found)} of {len(tries)} connections to {place.address} {said}: {share}"
     )
-    details = Counter(one.detail for one in found)
+    details = Counter(attempt.detail for attempt in found)
     why = "; ".join(f"{count} times: {text}" for text, count in details.most_common(3))
     evidence = (
         (Side.CLIENT, f"{_outcomes(tries)}; {why}"),
@@ -241,10 +244,13 @@ def _some(
 
 
 def _outcomes(tries: tuple[Attempt, ...]) -> str:
-    counts = Counter(one.outcome for one in tries)
+    counts = Counter(attempt.outcome for attempt in tries)
     parts = [f"{counts[AttemptOutcome.SERVED]} of {len(tries)} were served"]
     parts += [f"{counts[fate]} {said}" for fate, said in _SAID.items() if counts[fate]]
-    again = sum(one.outcome is AttemptOutcome.SERVED and one.lost > 0 for one in tries)
+    again = sum(
+        attempt.outcome is AttemptOutcome.SERVED and attempt.lost > 0
+        for attempt in tries
+    )
     if again:
         parts[0] += f" ({again} of them late)"
     return ", ".join(parts)

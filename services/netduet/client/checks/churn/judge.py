@@ -34,7 +34,9 @@ def judge(churn: Churn) -> Judgement:
     """Judge each address by itself."""
     if not churn.places:
         return Judgement("", skipped="no netduet to connect to")
-    return merge_judgements([_judge_place(one, churn.max_loss) for one in churn.places])
+    return merge_judgements(
+        [_judge_place(measured, churn.max_loss) for measured in churn.places]
+    )
 
 
 def _judge_place(place: ChurnResult, max_loss: float) -> Judgement:
@@ -169,7 +171,7 @@ def _summary(place: ChurnResult, counted: ConnectionCounts) -> str:
         said = (
             f"{len(served)} connections to {place.address}, at {run.rate:.0f} a second"
         )
-    times = sorted(one.connect for one in served if one.connect is not None)
+    times = sorted(attempt.connect for attempt in served if attempt.connect is not None)
     if times:
         half, most = (1000 * percentile(times, one) for one in (0.5, 0.99))
         said += f", made in {half:.1f} ms (p50), {most:.1f} ms (p99)"
@@ -198,8 +200,10 @@ def _figures(place: ChurnResult, counted: ConnectionCounts) -> Figures:
         "no_port": len(counted.of(AttemptOutcome.NO_PORT)),
         "syns": counted.syns,
         "lost_syns": counted.lost,
-        "lost_syns_counted": all(one.counted for one in counted.tries),
-        "instances": len({one.boot_id for one in counted.tries if one.boot_id}),
+        "lost_syns_counted": all(attempt.counted for attempt in counted.tries),
+        "instances": len(
+            {attempt.boot_id for attempt in counted.tries if attempt.boot_id}
+        ),
         "held": None if held is None else held.kept,
         "listener_instance": place.witness.who.instance,
         "listener_node": place.witness.who.node or None,
@@ -209,5 +213,7 @@ def _figures(place: ChurnResult, counted: ConnectionCounts) -> Figures:
         "ports": None if ports is None else ports.count,
         "time_wait": None if ports is None else ports.time_wait,
     }
-    times = [one.connect for one in counted.tries if one.connect is not None]
+    times = [
+        attempt.connect for attempt in counted.tries if attempt.connect is not None
+    ]
     return told | histogram.figures(times)

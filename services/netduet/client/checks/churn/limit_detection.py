@@ -74,7 +74,7 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
     ``path_works``: an old connection worked all the while, so that what stops to
     pass is new connections alone.
     """
-    smooth = [one.smooth for one in run.attempts]
+    smooth = [attempt.smooth for attempt in run.attempts]
     if all(smooth) or not smooth:
         return None
     head = smooth.index(False)
@@ -85,11 +85,13 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
         return None
     start = run.attempts[head].at
     passed = sorted(
-        one.at + one.connect
-        for one in run.attempts[head:]
-        if one.passed and one.connect is not None
+        attempt.at + attempt.connect
+        for attempt in run.attempts[head:]
+        if attempt.passed and attempt.connect is not None
     )
-    alone = tuple(one for one in run.attempts[head:] if one.at < start + STEP)
+    alone = tuple(
+        attempt for attempt in run.attempts[head:] if attempt.at < start + STEP
+    )
     early = [one for one in passed if one < start + STEP]
     regular = _regular(run.attempts[head:], passed, run.gap)
     # At first no SYN that is sent again comes in between.
@@ -113,7 +115,7 @@ def _regular(rest: Sequence[Attempt], passed: list[float], gap: float) -> bool:
     Under pure loss each place in a row has the same chance: distances are geometric, or
     exponential where SYNs that were sent again come in between.
     """
-    failed = [one.at for one in rest if not one.smooth]
+    failed = [attempt.at for attempt in rest if not attempt.smooth]
     share = len(failed) / len(rest)
     events = failed
     if share >= 0.5:  # noqa: PLR2004 - the half
@@ -153,10 +155,10 @@ def at_once(held: HoldResult) -> int | None:
     """
     if not held.beside or not held.after:
         return None
-    made_beside = any(one.boot_id for one in held.beside)
-    made_after = all(one.boot_id for one in held.after)
-    busy = any(one.outcome is AttemptOutcome.BUSY for one in held.beside)
-    none_sent = any(not one.sent for one in held.beside)
+    made_beside = any(attempt.boot_id for attempt in held.beside)
+    made_after = all(attempt.boot_id for attempt in held.after)
+    busy = any(attempt.outcome is AttemptOutcome.BUSY for attempt in held.beside)
+    none_sent = any(not attempt.sent for attempt in held.beside)
     if made_beside or not made_after or busy or none_sent or not held.answered:
         return None
     return held.kept

@@ -45,9 +45,11 @@ _LOSSES: Final = 0.5
 
 async def measure(context: CheckContext) -> Churn:
     """Try all addresses side by side."""
-    known = [one.address for one in context.earlier(IdentityResult).known[:MOST]]
+    known = [answer.address for answer in context.earlier(IdentityResult).known[:MOST]]
     plan = fitted(PLANS[context.profile], context, len(known))
-    places = await asyncio.gather(*(_try(one, plan, context.timeouts) for one in known))
+    places = await asyncio.gather(
+        *(_try(address, plan, context.timeouts) for address in known)
+    )
     return Churn(tuple(places), context.options.max_loss)
 
 
@@ -74,7 +76,7 @@ async def _try(address: Address, plan: ChurnPlan, patience: Timeouts) -> ChurnRe
         try:
             run = await pacer.run()
             held = None
-            trouble = sum(not one.smooth for one in run.attempts)
+            trouble = sum(not attempt.smooth for attempt in run.attempts)
             if trouble <= _LOSSES * len(run.attempts):
                 held = await pacer.hold()
             ports = _ports()
@@ -125,14 +127,16 @@ class _WitnessWatch:
             return Witness(missing=self._why)
         await conversation.end(self._patience)
         welcome = conversation.welcome
-        one = Witness(welcome.boot_id, instance_of(welcome), None, self._most)
+        witness = Witness(welcome.boot_id, instance_of(welcome), None, self._most)
         if last is None:
-            return replace(one, missing="the connection to ask on was lost meanwhile")
+            return replace(
+                witness, missing="the connection to ask on was lost meanwhile"
+            )
         before, after = first.listener.drops, last.listener.drops
         if before is None or after is None:
             missing = "its kernel does not tell what the listening socket dropped"
-            return replace(one, lived=True, missing=missing)
-        return replace(one, drops=after - before, waiting=self._most, lived=True)
+            return replace(witness, lived=True, missing=missing)
+        return replace(witness, drops=after - before, waiting=self._most, lived=True)
 
     async def _go_on(self) -> None:
         while await self._ask() is not None:  # noqa: ASYNC110 - the server is asked, no flag

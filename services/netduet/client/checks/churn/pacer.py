@@ -65,16 +65,16 @@ class Pacer:
                 return held
             beside = await self._probes()
             answered = False
-            for one in self.kept[:1]:
-                answered = await one.report(self.answering) is not None
-            alive = sum(not one.gone for one in self.kept)
+            for framed_connection in self.kept[:1]:
+                answered = await framed_connection.report(self.answering) is not None
+            alive = sum(not framed_connection.gone for framed_connection in self.kept)
             await self._release()
             await asyncio.sleep(_SETTLE)
             after = await self._probes()
             return HoldResult(run, held.kept, alive, answered, beside, after)
         except BaseException:  # told to stop: without a word to the server
-            for one in self.kept:
-                one.close()
+            for framed_connection in self.kept:
+                framed_connection.close()
             raise
 
     async def _probes(self) -> tuple[Attempt, ...]:
@@ -98,7 +98,9 @@ class Pacer:
         """End all that are kept; in any case close them."""
         released, self.kept = self.kept, []
         try:
-            await asyncio.gather(*(part(one) for one in released))
+            await asyncio.gather(
+                *(part(framed_connection) for framed_connection in released)
+            )
         finally:
             for one in released:
                 one.close()

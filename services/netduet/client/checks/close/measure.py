@@ -123,9 +123,9 @@ async def measure(context: CheckContext) -> Close:
     known = context.earlier(IdentityResult).known[:MOST]
     places = await asyncio.gather(
         *(
-            _end_all(context, one.address, one.opening.welcome)
-            for one in known
-            if one.opening.welcome is not None
+            _end_all(context, answer.address, answer.opening.welcome)
+            for answer in known
+            if answer.opening.welcome is not None
         )
     )
     return Close(tuple(places))

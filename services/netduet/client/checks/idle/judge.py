@@ -100,8 +100,8 @@ def _sets(
     ladder: IdleResult,
 ) -> tuple[tuple[HeldConnection, ...], tuple[HeldConnection, ...]]:
     """Return the connections held without keep-alive, and those with."""
-    plain = tuple(one for one in ladder.held if one.plan.keepalive is None)
-    return plain, tuple(one for one in ladder.held if one not in plain)
+    plain = tuple(held for held in ladder.held if held.plan.keepalive is None)
+    return plain, tuple(held for held in ladder.held if held not in plain)
 
 
 def _rungs(held: Iterable[HeldConnection]) -> tuple[list[float], list[float]]:
@@ -119,9 +119,13 @@ def _finding(
     rung = died[0]
     last = max((one for one in lived if one < rung), default=0.0)
     dead = [one for one in held if one.plan.rung == rung and one.fate in _DEATHS]
-    fate = next(one for one in _DEATHS if any(held.fate is one for held in dead))
+    fate = next(
+        hold_outcome
+        for hold_outcome in _DEATHS
+        if any(held.fate is hold_outcome for held in dead)
+    )
     failure, verb = _DEATHS[fate]
-    beside = [one for one in kept if one.plan.rung == rung]
+    beside = [held for held in kept if held.plan.rung == rung]
     parts = [f"{address}: connections idle for {rung:g} s {verb}"]
     if last:
         parts.append(f"those idle for {last:g} s live")
@@ -138,10 +142,10 @@ def _finding(
     seen = f"{'; '.join(parts)}; {timer}"
     evidence = tuple(
         line
-        for one in (*dead, *(one for one in beside if one.fate in _DEATHS))
-        for line in _evidence(one)
+        for held in (*dead, *(held for held in beside if held.fate in _DEATHS))
+        for line in _evidence(held)
     )
-    if not any(one.far.found for one in dead):
+    if not any(held.far.found for held in dead):
         seen += "; the server that held them is not there any more to be asked"
         return Finding(
             "idle.interrupted",
@@ -152,9 +156,9 @@ def _finding(
             outcome=Outcome.INCONCLUSIVE,
         )
     sure = fate is not HoldOutcome.SILENT or any(
-        one.unheard or one.swallowed for one in dead
+        held.unheard or held.swallowed for held in dead
     )
-    recorded = any(one.far.entry is not None for one in dead)
+    recorded = any(held.far.entry is not None for held in dead)
     where = None if sure and recorded else "unknown"
     return Finding(
         failure,
@@ -167,12 +171,12 @@ def _finding(
 
 
 def _wait(dead: list[HeldConnection]) -> Window | None:
-    return next((one.waited for one in dead if one.waited is not None), None)
+    return next((held.waited for held in dead if held.waited is not None), None)
 
 
 def _saved(kept: Iterable[HeldConnection]) -> bool | None:
     """Tell whether keep-alive saved them; None when that was not tried."""
-    fates = {one.fate for one in kept}
+    fates = {held.fate for held in kept}
     if fates & set(_DEATHS):
         return False
     return True if HoldOutcome.LIVED in fates else None
@@ -198,7 +202,7 @@ def _timer(
 
 def _cuts(dead: list[HeldConnection]) -> list[float]:
     """Return how long silences lasted that were ended before anybody spoke."""
-    cuts = [one.after for one in dead if one.after is not None]
+    cuts = [held.after for held in dead if held.after is not None]
     for one in dead:
         entry = one.far.entry
         early = 0.9 * one.plan.rung
@@ -210,7 +214,7 @@ def _cuts(dead: list[HeldConnection]) -> list[float]:
 
 
 def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
-    fates = {one.plan.waker: one.fate.value for one in dead}
+    fates = {held.plan.waker: held.fate.value for held in dead}
     figures: Figures = {
         "lived": last or None,
         "died": rung,
@@ -232,41 +236,41 @@ def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
     return figures
 
 
-def _evidence(one: HeldConnection) -> list[tuple[Side, str]]:
-    waker = f"woken by {_WAKERS[one.plan.waker]}"
-    kept = "" if one.plan.keepalive is None else ", with keep-alive"
-    head = f"{waker} after {one.plan.rung:g} s{kept}"
-    if one.after is not None:
+def _evidence(held: HeldConnection) -> list[tuple[Side, str]]:
+    waker = f"woken by {_WAKERS[held.plan.waker]}"
+    kept = "" if held.plan.keepalive is None else ", with keep-alive"
+    head = f"{waker} after {held.plan.rung:g} s{kept}"
+    if held.after is not None:
         head = f"to be {waker}{kept}"
     return [
-        (Side.CLIENT, f"{head}: {_seen_here(one)}"),
-        (Side.SERVER, f"the same one: {_seen_there(one)}"),
+        (Side.CLIENT, f"{head}: {_seen_here(held)}"),
+        (Side.SERVER, f"the same one: {_seen_there(held)}"),
     ]
 
 
-def _seen_here(one: HeldConnection) -> str:
-    if one.ending is not None:
-        when = "" if one.after is None else f", after {one.after:.1f} s of silence"
+def _seen_here(held: HeldConnection) -> str:
+    if held.ending is not None:
+        when = "" if held.after is None else f", after {held.after:.1f} s of silence"
         ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
-        return f"{ended.get(one.ending.how, one.ending.detail)}{when}"
-    waited = 0.0 if one.waited is None else one.waited.end - one.waited.start
-    if one.plan.waker is Side.SERVER or one.ours is None:
+        return f"{ended.get(held.ending.how, held.ending.detail)}{when}"
+    waited = 0.0 if held.waited is None else held.waited.end - held.waited.start
+    if held.plan.waker is Side.SERVER or held.ours is None:
         return f"nothing came in {waited:.1f} s"
-    unacked = one.ours["unacked"]
+    unacked = held.ours["unacked"]
     if not unacked:
         return f"no answer in {waited:.1f} s, though what was sent was acknowledged"
     return (
         f"no answer in {waited:.1f} s, and nothing was acknowledged, "
-        f"though sent again {one.retrans} times"
+        f"though sent again {held.retrans} times"
     )
 
 
-def _seen_there(one: HeldConnection) -> str:
-    entry, view = one.far.entry, one.far.view
+def _seen_there(held: HeldConnection) -> str:
+    entry, view = held.far.entry, held.far.view
     if entry is None:
-        return f"the server's record could not be had: {one.far.missing}"
+        return f"the server's record could not be had: {held.far.missing}"
     if entry.ended is None:
-        said = f"still open, {entry.bytes_received} of {one.sent} bytes arrived"
+        said = f"still open, {entry.bytes_received} of {held.sent} bytes arrived"
         if view is not None and view.unacked:
             said += (
                 "; what it sent was not acknowledged, "
@@ -281,13 +285,15 @@ def _seen_there(one: HeldConnection) -> str:
 
 def _broken(ladder: IdleResult) -> list[Finding]:
     """Find connections that could not be made or not be asked, the first of them."""
-    for one in ladder.held:
-        opening = one.opening
-        if one.fate is not HoldOutcome.UNHELD or (one.refused and one.waited is None):
+    for held in ladder.held:
+        opening = held.opening
+        if held.fate is not HoldOutcome.UNHELD or (
+            held.refused and held.waited is None
+        ):
             continue
-        what = one.refused or opening.detail
+        what = held.refused or opening.detail
         what = what or ("closed at once" if opening.closed else "another answer")
-        missed = one.waited if one.ending is None else None
+        missed = held.waited if held.ending is None else None
         if opening.cause is Cause.TIMEOUT:
             missed = Window(opening.start, opening.end)
         seen = f"{ladder.address}: a further connection failed: {what}"
@@ -299,18 +305,18 @@ def _broken(ladder: IdleResult) -> list[Finding]:
 def _undecided(ladder: IdleResult) -> list[Finding]:
     """Find rungs of which nothing is known, for the server itself ended them."""
     judged = {
-        one.plan.rung
-        for one in ladder.held
-        if one.fate in _DEATHS or one.fate is HoldOutcome.LIVED
+        held.plan.rung
+        for held in ladder.held
+        if held.fate in _DEATHS or held.fate is HoldOutcome.LIVED
     }
     ended = [
-        one
-        for one in ladder.held
-        if one.fate is HoldOutcome.ENDED and one.plan.rung not in judged
+        held
+        for held in ladder.held
+        if held.fate is HoldOutcome.ENDED and held.plan.rung not in judged
     ]
     if not ended:
         return []
-    rungs = sorted({one.plan.rung for one in ended})
+    rungs = sorted({held.plan.rung for held in ended})
     seen = (
         f"{ladder.address}: connections to be idle for {_listed(rungs)} were ended "
         f"by the server itself: {_reason(ended[0])}"
@@ -325,17 +331,17 @@ def _undecided(ladder: IdleResult) -> list[Finding]:
     ]
 
 
-def _reason(one: HeldConnection) -> str:
-    if one.opening.refused is not None:
-        return escape(f"{one.opening.refused.code}: {one.opening.refused.message}")
-    if one.ending is not None and one.ending.how == "error":
-        return one.ending.detail
-    entry = one.far.entry
+def _reason(held: HeldConnection) -> str:
+    if held.opening.refused is not None:
+        return escape(f"{held.opening.refused.code}: {held.opening.refused.message}")
+    if held.ending is not None and held.ending.how == "error":
+        return held.ending.detail
+    entry = held.far.entry
     return "" if entry is None else escape(entry.ended or "")
 
 
 def _unkept(kept: tuple[HeldConnection, ...]) -> list[str]:
-    refused = {one.refused for one in kept if one.refused and one.waited is None}
+    refused = {held.refused for held in kept if held.refused and held.waited is None}
     return [f"none was held with keep-alive: {why}" for why in sorted(refused)]
 
 
@@ -345,7 +351,7 @@ def _remarks(
     if not died:
         return []
     remarks = []
-    first = {one.plan.waker: one.fate for one in plain if one.plan.rung == died[0]}
+    first = {held.plan.waker: held.fate for held in plain if held.plan.rung == died[0]}
     for waker, other in ((Side.CLIENT, Side.SERVER), (Side.SERVER, Side.CLIENT)):
         if first.get(waker) in _DEATHS and first.get(other) is HoldOutcome.LIVED:
             remarks.append(

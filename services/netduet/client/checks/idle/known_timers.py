@@ -48,18 +48,20 @@ KNOWN: Final = (
 
 def between(lived: float, died: float) -> tuple[Timer, ...]:
     """Return those that let ``lived`` seconds of silence pass, and not ``died``."""
-    return tuple(one for one in KNOWN if lived < one.seconds <= died)
+    return tuple(timer for timer in KNOWN if lived < timer.seconds <= died)
 
 
 def near(seconds: float) -> tuple[Timer, ...]:
     """Return those that end a silence after just about so long."""
     return tuple(
-        one
-        for one in KNOWN
-        if abs(one.seconds - seconds) <= max(_NEAR_SECONDS, _NEAR * one.seconds)
+        timer
+        for timer in KNOWN
+        if abs(timer.seconds - seconds) <= max(_NEAR_SECONDS, _NEAR * timer.seconds)
     )
 
 
 def told(timers: tuple[Timer, ...]) -> str:
     """Return in words whose timers these are."""
-    return "; ".join(f"{one.seconds:g} s is the timer of {one.whose}" for one in timers)
+    return "; ".join(
+        f"{timer.seconds:g} s is the timer of {timer.whose}" for timer in timers
+    )

@@ -167,9 +167,9 @@ async def measure(context: CheckContext) -> Idle:
     known = context.earlier(IdentityResult).known[:MOST]
     ladders = await asyncio.gather(
         *(
-            _climb(context.timeouts, one.address, one.opening.welcome, rungs)
-            for one in known
-            if one.opening.welcome is not None
+            _climb(context.timeouts, answer.address, answer.opening.welcome, rungs)
+            for answer in known
+            if answer.opening.welcome is not None
         )
     )
     return Idle(rungs, tuple(ladders))

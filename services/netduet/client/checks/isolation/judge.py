@@ -54,19 +54,19 @@ _HOW: Final = {
 def judge(isolation: Isolation) -> Judgement:
     """Judge all addresses together: one that is open makes the target open."""
     doors = isolation.doors
-    opened = [one for one in doors if one.open]
+    opened = [port for port in doors if port.open]
     unproven = _unproven(isolation)
     figures: Figures = {
         "found": "open" if opened else "unknown" if unproven else "blocked",
         "how": _how(opened or doors),
         "tried": len(doors),
         "open": len(opened),
-        "syns": sum(one.tcp.sent for one in doors),
-        "datagrams": sum(one.udp.sent for one in doors),
-        "tcp_seconds": max((round(one.tcp.seconds, 6) for one in doors), default=0.0),
-        "udp_seconds": max((round(one.udp.seconds, 6) for one in doors), default=0.0),
+        "syns": sum(port_state.tcp.sent for port_state in doors),
+        "datagrams": sum(port.udp.sent for port in doors),
+        "tcp_seconds": max((round(port.tcp.seconds, 6) for port in doors), default=0.0),
+        "udp_seconds": max((round(port.udp.seconds, 6) for port in doors), default=0.0),
     }
-    summary = _listed(_told(one) for one in opened or doors)
+    summary = _listed(_told(port) for port in opened or doors)
     if unproven is not None and not opened:
         summary = "whether it is blocked cannot be told"
     if opened:
@@ -87,11 +87,11 @@ def judge(isolation: Isolation) -> Judgement:
 
 def _open(opened: Sequence[PortState]) -> Finding:
     evidence: list[tuple[Side, str]] = []
-    for one in opened[:_LISTED]:
-        evidence.append((Side.CLIENT, f"{one.address}: TCP {_detailed(one.tcp)}"))
-        evidence.append((Side.CLIENT, f"{one.address}: UDP {_detailed(one.udp)}"))
-        if one.opening is not None:
-            evidence.append((Side.SERVER, _who(one.opening)))
+    for port in opened[:_LISTED]:
+        evidence.append((Side.CLIENT, f"{port.address}: TCP {_detailed(port.tcp)}"))
+        evidence.append((Side.CLIENT, f"{port.address}: UDP {_detailed(port.udp)}"))
+        if port.opening is not None:
+            evidence.append((Side.SERVER, _who(port.opening)))
     return Finding("isolation.open", _listed(map(_told, opened)), tuple(evidence))
 
 
@@ -99,27 +99,27 @@ def _unproven(isolation: Isolation) -> Finding | None:
     """Return why nothing is proven, None when something is."""
     doors = isolation.doors
     if not isolation.routes and all(
-        one.tcp.response is Response.NO_ROUTE for one in doors
+        port.tcp.response is Response.NO_ROUTE for port in doors
     ):
         seen = "this client has no route to anywhere: to it, everything is blocked"
     elif meagre := [
-        one
-        for one in doors
-        if one.tcp.response is Response.DROPPED and _meagre(one.tcp)
+        port_state
+        for port_state in doors
+        if port_state.tcp.response is Response.DROPPED and _meagre(port_state.tcp)
     ]:
         first = meagre[0]
         seen = (
             f"{first.address}: {_counted(first.tcp.sent, 'SYN')} in "
             f"{first.tcp.seconds:.1f} s: one lost packet would look the same"
         )
-    elif failed := [one for one in doors if one.tcp.response is Response.OTHER]:
+    elif failed := [port for port in doors if port.tcp.response is Response.OTHER]:
         first = failed[0]
         seen = f"{first.address}: this host could not ask: {first.tcp.detail}"
     else:
         return None
     evidence = tuple(
-        (Side.CLIENT, f"{one.address}: TCP {_detailed(one.tcp)}")
-        for one in doors[:_LISTED]
+        (Side.CLIENT, f"{port.address}: TCP {_detailed(port.tcp)}")
+        for port in doors[:_LISTED]
     )
     return Finding("isolation.unproven", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
@@ -132,13 +132,15 @@ def _absence(doors: Sequence[PortState]) -> Finding | None:
     """Return what stands should this client not have run while it waited in vain."""
     silent = [
         knock
-        for one in doors
-        for knock in (one.tcp, one.udp)
+        for port in doors
+        for knock in (port.tcp, port.udp)
         if knock.response is Response.DROPPED
     ]
     if not silent:
         return None
-    window = Window(min(one.start for one in silent), max(one.end for one in silent))
+    window = Window(
+        min(probe.start for probe in silent), max(probe.end for probe in silent)
+    )
     seen = "nothing was heard, by a client that was itself held up"
     return Finding("isolation.unproven", seen, missed_deadline=window)
 
@@ -146,15 +148,15 @@ def _absence(doors: Sequence[PortState]) -> Finding | None:
 # Words
 
 
-def _told(one: PortState) -> str:
+def _told(port: PortState) -> str:
     """Return how a door stands, in a sentence."""
-    tcp, udp = one.tcp, one.udp
-    if one.open:
-        said = [f"{one.address} is open"]
+    tcp, udp = port.tcp, port.udp
+    if port.open:
+        said = [f"{port.address} is open"]
         if tcp.response is Response.OPEN:
             said.append(f"TCP connects in {tcp.seconds * 1000:.1f} ms")
-        if one.opening is not None:
-            said.append(_who(one.opening))
+        if port.opening is not None:
+            said.append(_who(port.opening))
         if udp.response is Response.OPEN and tcp.response is Response.OPEN:
             said.append("UDP is answered too")
         elif udp.response is Response.OPEN:
@@ -165,15 +167,15 @@ def _told(one: PortState) -> str:
             said.append(f"UDP is {_manner(udp)}")
         return f"{said[0]}: {'; '.join(said[1:])}"
     if Response.NO_ROUTE is tcp.response:
-        return f"{one.address} is blocked: this host has no route there"
+        return f"{port.address} is blocked: this host has no route there"
     if (tcp.response, tcp.offender) == (udp.response, udp.offender):
-        return f"{one.address} is blocked: TCP and UDP are {_manner(tcp)}"
-    return f"{one.address} is blocked: TCP is {_manner(tcp)}, UDP is {_manner(udp)}"
+        return f"{port.address} is blocked: TCP and UDP are {_manner(tcp)}"
+    return f"{port.address} is blocked: TCP is {_manner(tcp)}, UDP is {_manner(udp)}"
 
 
-def _manner(one: ProbeResult) -> str:
-    by = f" from {one.offender}" if one.offender else ""
-    match one.response:
+def _manner(probe: ProbeResult) -> str:
+    by = f" from {probe.offender}" if probe.offender else ""
+    match probe.response:
         case Response.RESET:
             return "rejected (reset)"
         case Response.PROHIBITED:
@@ -185,24 +187,24 @@ def _manner(one: ProbeResult) -> str:
         case Response.NO_ROUTE:
             return "without a route from here"
         case Response.OTHER:
-            return f"kept back by this host ({one.detail})"
-    return one.response.value
+            return f"kept back by this host ({probe.detail})"
+    return probe.response.value
 
 
-def _detailed(one: ProbeResult) -> str:
-    match one.response:
+def _detailed(probe: ProbeResult) -> str:
+    match probe.response:
         case Response.OPEN:
-            return f"was answered after {one.seconds * 1000:.1f} ms"
+            return f"was answered after {probe.seconds * 1000:.1f} ms"
         case Response.DROPPED:
-            return f"got no answer in {one.seconds:.1f} s ({one.sent} were sent)"
+            return f"got no answer in {probe.seconds:.1f} s ({probe.sent} were sent)"
         case Response.NO_ROUTE:
             return "was not tried: this host has no route there"
-    return f"is {_manner(one)}, after {one.seconds * 1000:.1f} ms"
+    return f"is {_manner(probe)}, after {probe.seconds * 1000:.1f} ms"
 
 
 def _how(doors: Sequence[PortState]) -> str:
     """Return in two or three words how it is blocked, or what of it is open."""
-    ways = {(_HOW[one.tcp.response], _HOW[one.udp.response]) for one in doors}
+    ways = {(_HOW[port.tcp.response], _HOW[port.udp.response]) for port in doors}
     if len(ways) > 1:
         return "its addresses differ"
     [(tcp, udp)] = ways or {("", "")}
@@ -234,12 +236,14 @@ def _who(opening: Handshake) -> str:
 
 
 def _remarks(isolation: Isolation) -> Iterable[str]:
-    for one in isolation.doors:
-        said = _ambiguous(one)
+    for port in isolation.doors:
+        said = _ambiguous(port)
         if said:
-            yield f"{one.address}: {said}"
+            yield f"{port.address}: {said}"
     # A refusal proves that the client is connected; silence does not.
-    if isolation.doors and not any(one.answered for one in isolation.doors):
+    if isolation.doors and not any(
+        port_state.answered for port_state in isolation.doors
+    ):
         if isolation.control:
             yield f"{isolation.control} was reached from here: this client is connected"
         else:
@@ -252,14 +256,14 @@ def _remarks(isolation: Isolation) -> Iterable[str]:
 
 def _beside(isolation: Isolation) -> Iterable[str]:
     """Yield what is to be said beside addresses that are open."""
-    shut = [one for one in isolation.doors if not one.open]
+    shut = [port for port in isolation.doors if not port.open]
     if shut:
         yield f"further addresses are not open: {_listed(map(_told, shut))}"
     ended = [
-        one
-        for one in isolation.doors
-        if one.opening is not None
-        and (one.opening.closed or one.opening.cause is Cause.RESET)
+        port_state
+        for port_state in isolation.doors
+        if port_state.opening is not None
+        and (port_state.opening.closed or port_state.opening.cause is Cause.RESET)
     ]
     for one in ended:
         yield (
@@ -269,19 +273,19 @@ def _beside(isolation: Isolation) -> Iterable[str]:
     yield from _left_out(isolation)
 
 
-def _ambiguous(one: PortState) -> str:
+def _ambiguous(port: PortState) -> str:
     """Return what else than a block it may be, "" when nothing else is likely."""
-    tcp, udp = one.tcp, one.udp
+    tcp, udp = port.tcp, port.udp
     knocks = (tcp, udp)
     told = next((k for k in knocks if k.response is Response.PORT and k.offender), None)
-    if told is not None and told.offender == one.address.host:
+    if told is not None and told.offender == port.address.host:
         return (
             "the ICMP error comes from the host itself: it is reached, and nothing "
             "listens there; no firewall on the way is proven"
         )
     if any(k.response is Response.HOST for k in knocks):
         by = next((k.offender for k in knocks if k.response is Response.HOST), "")
-        who = "this host" if by and by == one.own else by or "a router"
+        who = "this host" if by and by == port.own else by or "a router"
         return (
             f"{who} says that the host cannot be reached: nothing may have the "
             "address at all, and then no firewall is proven"

@@ -54,7 +54,7 @@ async def measure(context: CheckContext) -> Isolation:
     """Knock at all addresses side by side."""
     addresses = context.earlier(NameResult).resolution.addresses
     doors = await asyncio.gather(
-        *(_door(one, context.timeouts) for one in addresses[:MOST])
+        *(_door(address, context.timeouts) for address in addresses[:MOST])
     )
     left_out = max(0, len(addresses) - MOST)
     return Isolation(tuple(doors), left_out, has_routes(), context.control)

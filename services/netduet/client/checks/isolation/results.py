@@ -99,8 +99,9 @@ class PortState:
         """Something that is not this host itself has answered, if only to refuse."""
         silent = {Response.DROPPED, Response.NO_ROUTE, Response.OTHER}
         return any(
-            one.response not in silent and (not self.own or one.offender != self.own)
-            for one in (self.tcp, self.udp)
+            probe.response not in silent
+            and (not self.own or probe.offender != self.own)
+            for probe in (self.tcp, self.udp)
         )
 
 

@@ -47,12 +47,16 @@ _PATH: Final = {Direction.UP: "upload", Direction.DOWN: "download"}
 
 def judge(load: Load) -> Judgement:
     """Judge each address by itself."""
-    return merge_judgements([_place(one, load.min_rate) for one in load.places])
+    return merge_judgements(
+        [_place(measured, load.min_rate) for measured in load.places]
+    )
 
 
 def _place(place: LoadResult, min_rate: float) -> Judgement:
     single = {
-        one.flows[0].direction: one for one in place.phases if one.name in _SINGLE
+        phase.flows[0].direction: phase
+        for phase in place.phases
+        if phase.name in _SINGLE
     }
     findings: list[Finding] = []
     for phase in place.phases:
@@ -89,8 +93,8 @@ _SINGLE: Final = frozenset(direction.value for direction in Direction)
 def _once(findings: list[Finding]) -> tuple[Finding, ...]:
     """Return one finding for each class and side: the first."""
     kinds: dict[tuple[str, str | None], Finding] = {}
-    for one in findings:
-        kinds.setdefault((one.failure, one.where), one)
+    for finding in findings:
+        kinds.setdefault((finding.failure, finding.where), finding)
     return tuple(kinds.values())
 
 
@@ -116,7 +120,7 @@ def limit(phase: Phase, flow: TransferFlow) -> str:
 
 def _remarks(place: LoadResult, single: dict[Direction, Phase]) -> list[str]:
     remarks = []
-    rates = {one: phase.flows[0].rate for one, phase in single.items()}
+    rates = {direction: phase.flows[0].rate for direction, phase in single.items()}
     up, down = rates.get(Direction.UP), rates.get(Direction.DOWN)
     if up and down and max(up, down) >= UNEVEN * min(up, down):
         less = Direction.UP if up < down else Direction.DOWN
@@ -125,7 +129,7 @@ def _remarks(place: LoadResult, single: dict[Direction, Phase]) -> list[str]:
             remarks.append(
                 f"up {rate(up)}, down {rate(down)}: {times:.3g} times less {less}"
             )
-    idle = next((one for one in place.phases if one.name == "idle"), None)
+    idle = next((phase for phase in place.phases if phase.name == "idle"), None)
     for direction, phase in single.items():
         remarks += _cap(direction, phase)
         if idle is not None:
@@ -136,7 +140,9 @@ def _remarks(place: LoadResult, single: dict[Direction, Phase]) -> list[str]:
         if (whose := limit(phase, phase.flows[0])) in NAMES
     }
     for whose in sorted(set(slow_ends.values())):
-        ways = " and ".join(one for one, by in slow_ends.items() if by == whose)
+        ways = " and ".join(
+            direction for direction, by in slow_ends.items() if by == whose
+        )
         remarks.append(
             f"{ways}: {NAMES[whose]} itself was the limit: the path may carry more, and "
             "the latency under load is in part its own"
@@ -189,9 +195,9 @@ def _settled(phase: Phase) -> LatencySpread | None:
     since = phase.flows[0].settled
     late = LatencySpread.of(
         [
-            one.arrived - one.sent
-            for one in phase.echoes
-            if one.arrived is not None and one.due >= since
+            echo.arrived - echo.sent
+            for echo in phase.echoes
+            if echo.arrived is not None and echo.due >= since
         ]
     )
     return late or phase.path_latency
@@ -207,7 +213,7 @@ def _summary(place: LoadResult, single: dict[Direction, Phase]) -> str:
         if flow.rate is not None:
             least = "at least " if limit(phase, flow) in NAMES else ""
             parts.append(f"{direction} {least}{rate(flow.rate)}")
-    both = next((one for one in place.phases if one.name == "both"), None)
+    both = next((phase for phase in place.phases if phase.name == "both"), None)
     if both is not None:
         told = [
             f"{flow.direction} {rate(flow.rate)}"
@@ -229,7 +235,7 @@ def _summary(place: LoadResult, single: dict[Direction, Phase]) -> str:
 
 def _latencies(place: LoadResult) -> list[tuple[str, LatencySpread | None]]:
     words = {"idle": "idle", "up": "loaded up", "down": "loaded down", "both": "both"}
-    return [(words[one.name], one.latency) for one in place.phases]
+    return [(words[phase.name], phase.latency) for phase in place.phases]
 
 
 def _figures(place: LoadResult) -> Figures:
@@ -239,7 +245,9 @@ def _figures(place: LoadResult) -> Figures:
         figures |= _spread(f"{name}.latency", phase.latency)
         figures |= _spread(f"{name}.own_lateness", phase.lateness)
         figures[f"{name}.echoes"] = len(phase.echoes)
-        figures[f"{name}.unanswered"] = sum(one.arrived is None for one in phase.echoes)
+        figures[f"{name}.unanswered"] = sum(
+            echo.arrived is None for echo in phase.echoes
+        )
         figures[f"{name}.client_cpu"] = round(phase.cpu, 2)
         for flow in phase.flows:
             key = name if len(phase.flows) == 1 else f"{name}.{flow.direction}"

@@ -78,7 +78,7 @@ class LatencyProbe:
 
     def between(self, start: float, end: float) -> tuple[EchoTiming, ...]:
         """Return those that were due between two instants."""
-        return tuple(one for one in list(self._echoes) if start <= one.due < end)
+        return tuple(echo for echo in list(self._echoes) if start <= echo.due < end)
 
     def latest(self) -> float | None:
         """Return the latest round trip, or for how long the next one has been due.
@@ -87,10 +87,10 @@ class LatencyProbe:
         nothing at all has been answered.
         """
         overdue = 0.0
-        for one in reversed(self._echoes):
-            if one.arrived is not None:
-                return max(one.arrived - one.due, overdue)
-            overdue = time.monotonic() - one.due
+        for echo in reversed(self._echoes):
+            if echo.arrived is not None:
+                return max(echo.arrived - echo.due, overdue)
+            overdue = time.monotonic() - echo.due
         return None
 
     # In the thread
@@ -116,7 +116,7 @@ class LatencyProbe:
         while True:
             data = sock.recv(_READ)
             events = connection.receive_data(data, time.monotonic()) if data else []
-            if any(isinstance(one, WelcomeReceived) for one in events):
+            if any(isinstance(event, WelcomeReceived) for event in events):
                 return
             if events or not data:
                 raise ConnectionError("the connection for echoes was not welcomed")

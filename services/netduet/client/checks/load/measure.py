@@ -72,8 +72,8 @@ async def measure(context: CheckContext) -> Load:
     """Load one address after the other: side by side they would share the path."""
     plan = PLANS[context.profile]
     places = [
-        await _at(context.timeouts, one, plan)
-        for one in context.earlier(IdentityResult).known[: plan.addresses]
+        await _at(context.timeouts, answer, plan)
+        for answer in context.earlier(IdentityResult).known[: plan.addresses]
     ]
     return Load(tuple(places), context.options.min_rate)
 
@@ -114,14 +114,14 @@ class _LoadRun:
         """Return what was measured, with the echoes of each phase."""
         phases = [
             Phase(
-                one.name,
-                one.start,
-                one.end,
-                one.flows,
-                self._echoing.between(one.start, one.end),
-                one.cpu,
+                phase.name,
+                phase.start,
+                phase.end,
+                phase.flows,
+                self._echoing.between(phase.start, phase.end),
+                phase.cpu,
             )
-            for one in self._phases
+            for phase in self._phases
         ]
         return LoadResult(
             self._address, tuple(phases), self._skipped, self._echoing.detail
@@ -200,7 +200,7 @@ class _LoadRun:
         """Wait until what the last phase left behind has drained."""
         idle = self._phases[0]
         echoes = self._echoing.between(idle.start, idle.end)
-        times = sorted(one.arrived - one.due for one in echoes if one.arrived)
+        times = sorted(echo.arrived - echo.due for echo in echoes if echo.arrived)
         usual = times[len(times) * 9 // 10] if times else 0.0
         until = time.monotonic() + _CALM
         while time.monotonic() < until and self._echoing.alive:

@@ -156,13 +156,19 @@ class TransferFlow:
     @property
     def rtt(self) -> float | None:
         """The median of what the sender's kernel said while the path was full."""
-        late = [one.rtt for one in self.senders if one.at >= self.settled]
+        late = [
+            sender_tcp_info.rtt
+            for sender_tcp_info in self.senders
+            if sender_tcp_info.at >= self.settled
+        ]
         return statistics.median(late) if late else None
 
     @property
     def min_rtt(self) -> float | None:
         """The least round trip that the sender's kernel ever saw."""
-        return min((one.min_rtt for one in self.senders), default=None)
+        return min(
+            (sender_tcp_info.min_rtt for sender_tcp_info in self.senders), default=None
+        )
 
     @property
     def settled(self) -> float:
@@ -172,7 +178,10 @@ class TransferFlow:
     @property
     def retransmits(self) -> int:
         """Packets that the sender's kernel sent again."""
-        last = {one.connection: one.retransmits for one in self.senders}
+        last = {
+            sender_tcp_info.connection: sender_tcp_info.retransmits
+            for sender_tcp_info in self.senders
+        }
         return sum(last.values())
 
     @property
@@ -180,13 +189,15 @@ class TransferFlow:
         """Shares of the time in which (network, receiver, sender) held the data up."""
         first: dict[int, SenderTcpInfo] = {}
         last: dict[int, SenderTcpInfo] = {}
-        for one in self.senders:
-            first.setdefault(one.connection, one)
-            last[one.connection] = one
-        span = sum(last[key].at - one.at for key, one in first.items())
+        for sender_tcp_info in self.senders:
+            first.setdefault(sender_tcp_info.connection, sender_tcp_info)
+            last[sender_tcp_info.connection] = sender_tcp_info
+        span = sum(
+            last[key].at - sender_tcp_info.at for key, sender_tcp_info in first.items()
+        )
         if span <= 0:
             return None
-        pairs = [(one, last[key]) for key, one in first.items()]
+        pairs = [(sender_tcp_info, last[key]) for key, sender_tcp_info in first.items()]
         busy = sum(end.busy - start.busy for start, end in pairs)
         receiver = sum(last.by_receiver - first.by_receiver for first, last in pairs)
         buffer = sum(last.by_buffer - first.by_buffer for first, last in pairs)
@@ -253,20 +264,22 @@ class Phase:
     def latency(self) -> LatencySpread | None:
         """From the due time to the arrival: a stall delays all that were due in it."""
         times = [
-            one.arrived - one.due for one in self.echoes if one.arrived is not None
+            echo.arrived - echo.due for echo in self.echoes if echo.arrived is not None
         ]
         return LatencySpread.of(times)
 
     @property
     def lateness(self) -> LatencySpread | None:
         """By how much this end itself sent too late: the part that is our own."""
-        return LatencySpread.of([max(0.0, one.sent - one.due) for one in self.echoes])
+        return LatencySpread.of(
+            [max(0.0, echo.sent - echo.due) for echo in self.echoes]
+        )
 
     @property
     def path_latency(self) -> LatencySpread | None:
         """From the sending to the arrival: without our own lateness."""
         times = [
-            one.arrived - one.sent for one in self.echoes if one.arrived is not None
+            echo.arrived - echo.sent for echo in self.echoes if echo.arrived is not None
         ]
         return LatencySpread.of(times)
 

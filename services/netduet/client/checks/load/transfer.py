@@ -101,7 +101,11 @@ class Transfer:
         seeds = [secrets.randbits(8 * payload_pattern.SEED_SIZE) for _ in range(_SEEDS)]
         self._patterns = [(seed, payload_pattern.make(LARGEST, seed)) for seed in seeds]
         self._largest = min(
-            LARGEST, *(one.welcome.limits.max_frame for one in conversations)
+            LARGEST,
+            *(
+                framed_connection.welcome.limits.max_frame
+                for framed_connection in conversations
+            ),
         )
         self._arrived = 0
         self._asked = 0
@@ -113,7 +117,10 @@ class Transfer:
         self._changed = False
         self._cut = ""
         self._refused = ""
-        self._base = sum(one.connection.bytes_received for one in conversations)
+        self._base = sum(
+            framed_connection.connection.bytes_received
+            for framed_connection in conversations
+        )
         self._progress = (-1, 0.0)
         self._idle = 0
         self._looks = 0
@@ -122,8 +129,8 @@ class Transfer:
         """Carry data for so long, or until it stalls; return what came of it."""
         self._start = time.monotonic()
         pumps = [
-            asyncio.create_task(self._pump(number, one))
-            for number, one in enumerate(self._conversations)
+            asyncio.create_task(self._pump(number, framed_connection))
+            for number, framed_connection in enumerate(self._conversations)
         ]
         try:
             window = await self._watch(pumps)
@@ -179,7 +186,10 @@ class Transfer:
         """Have the server's last words read: they stand behind the data it owes."""
         until = time.monotonic() + _LAST_WORDS
         while time.monotonic() < until and not all(one.done() for one in pumps):
-            if any(one.at >= since for one in self._senders) and not self._spent:
+            if (
+                any(sender_tcp_info.at >= since for sender_tcp_info in self._senders)
+                and not self._spent
+            ):
                 return
             await asyncio.wait(pumps, timeout=_LOOK)
 
@@ -191,22 +201,27 @@ class Transfer:
 
     def _length(self) -> float:
         """Long enough for TCP to find the path's rate, within reason."""
-        rtt = max((one.min_rtt for one in self._senders), default=0.0)
+        rtt = max(
+            (sender_tcp_info.min_rtt for sender_tcp_info in self._senders), default=0.0
+        )
         warm = min(_ROUND_TRIPS * rtt, _LONGEST_WARM)
         return max(self._extent.seconds, warm)
 
     def _look(self, now: float) -> None:
         acked = 0
         self._looks += 1
-        for number, one in enumerate(self._conversations):
-            info = one.info()
+        for number, framed_connection in enumerate(self._conversations):
+            info = framed_connection.info()
             if info is None:
                 continue
             if self._up:
                 sender = SenderTcpInfo.of(now, number, info)
                 self._senders += [] if sender is None else [sender]
                 acked += int(info["bytes_acked"])
-        received = sum(one.connection.bytes_received for one in self._conversations)
+        received = sum(
+            framed_connection.connection.bytes_received
+            for framed_connection in self._conversations
+        )
         if not self._up:
             self._arrived = received - self._base
             self._events.append((now, self._arrived))

@@ -39,7 +39,7 @@ def obstacle(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
     Where it is a full packet, the rest was only tried to find the limit. One that its
     own kernel could not send was not lost by chance, whatever became of others.
     """
-    held = [one for one in trials if one.whole and held_here(one)]
+    held = [trial for trial in trials if trial.whole and held_here(trial)]
     if held:
         return held
     amounts: dict[int, list[SizeTrial]] = {}
@@ -47,7 +47,7 @@ def obstacle(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
         if not one.plan.one_packet:
             amounts.setdefault(one.plan.size or 0, []).append(one)
     for _, tried in sorted(amounts.items()):
-        if len(tried) >= _TWICE and all(one.outcome in FAILED for one in tried):
+        if len(tried) >= _TWICE and all(trial.outcome in FAILED for trial in tried):
             return tried
     return []
 
@@ -55,18 +55,20 @@ def obstacle(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
 def is_hole(trials: tuple[SizeTrial, ...]) -> bool:
     """Tell whether a length is the limit, and the sender's kernel bears it out."""
     stalled = [
-        one for one in trials if one.whole and one.outcome is TrialOutcome.STALLED
+        trial
+        for trial in trials
+        if trial.whole and trial.outcome is TrialOutcome.STALLED
     ]
-    seen = [one for one in stalled if one.after is not None]
+    seen = [trial for trial in stalled if trial.after is not None]
     if any(map(held_here, stalled)):
-        seen = [one for one in seen if held_here(one)]
+        seen = [trial for trial in seen if held_here(trial)]
     elif len(stalled) < _TWICE:
         return False
     if not seen or not all(map(_unheard, seen)):
         return False
     # Where short ones stall and longer ones pass, it is not the length that decides.
     passed = largest_passed(trials)
-    odd = [one for one in trials if _stalls_below(one, passed)]
+    odd = [trial for trial in trials if _stalls_below(trial, passed)]
     return len(odd) <= _ODD
 
 
@@ -112,9 +114,11 @@ def largest_passed(trials: Iterable[SizeTrial]) -> SizeTrial | None:
     then does not look at it.
     """
     tried = tuple(trials)
-    held = min((one.size for one in tried if held_here(one)), default=_ANY)
-    passed = (one for one in tried if one.single and one.through and one.size < held)
-    return max(passed, key=lambda one: one.size, default=None)
+    held = min((trial.size for trial in tried if held_here(trial)), default=_ANY)
+    passed = (
+        trial for trial in tried if trial.single and trial.through and trial.size < held
+    )
+    return max(passed, key=lambda trial: trial.size, default=None)
 
 
 def least_stalled(trials: Iterable[SizeTrial]) -> int:
@@ -122,11 +126,11 @@ def least_stalled(trials: Iterable[SizeTrial]) -> int:
     passed = largest_passed(trials)
     low = 0 if passed is None else passed.size
     return min(
-        one.size
-        for one in trials
-        if (one.single or one.whole)
-        and one.outcome is TrialOutcome.STALLED
-        and one.size > low
+        trial.size
+        for trial in trials
+        if (trial.single or trial.whole)
+        and trial.outcome is TrialOutcome.STALLED
+        and trial.size > low
     )
 
 

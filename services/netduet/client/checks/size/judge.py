@@ -84,7 +84,7 @@ def judge(size: Size) -> Judgement:
         for direction, trials in course.ways:
             found = _findings(course.address, direction, trials)
             findings += found
-            faults = {one.failure for one in found}
+            faults = {finding.failure for finding in found}
             remarks += notes(direction, trials, faults)
             told = _figures(direction, trials)
             figures |= {f"{prefix}{name}": one for name, one in told.items()}
@@ -98,20 +98,22 @@ def judge(size: Size) -> Judgement:
 
 
 def _lacking(courses: Sequence[SizeResult]) -> str:
-    names = " and ".join(dict.fromkeys(name for one in courses for name in one.lacking))
-    where = ", ".join(str(one.address) for one in courses)
+    names = " and ".join(
+        dict.fromkeys(name for measured in courses for name in measured.lacking)
+    )
+    where = ", ".join(str(measured.address) for measured in courses)
     return f"the server at {where} is of a version that does not offer {names}"
 
 
 def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
     """Return each kind of finding once, the others of its kind told beside it."""
     kinds: dict[tuple[str, str | None], list[Finding]] = {}
-    for one in findings:
-        kinds.setdefault((one.failure, one.where), []).append(one)
+    for finding in findings:
+        kinds.setdefault((finding.failure, finding.where), []).append(finding)
     return tuple(
         replace(
             first,
-            seen="; ".join(dict.fromkeys(one.seen for one in (first, *others))),
+            seen="; ".join(dict.fromkeys(finding.seen for finding in (first, *others))),
         )
         for first, *others in kinds.values()
     )
@@ -124,7 +126,9 @@ def _findings(
     address: Address, direction: Direction, trials: tuple[SizeTrial, ...]
 ) -> list[Finding]:
     findings = []
-    changed = next((one for one in trials if one.outcome is TrialOutcome.CHANGED), None)
+    changed = next(
+        (trial for trial in trials if trial.outcome is TrialOutcome.CHANGED), None
+    )
     if changed is not None:
         findings.append(_changed(address, direction, changed))
     failed = obstacle(trials)
@@ -155,7 +159,7 @@ def _black_hole(
             f" without a word, those with up to {passed.size:,} arrive: "
             f"set the MTU to {mtu:,} or less at both ends"
         )
-    last = [one for one in trials if one.whole and one.after is not None][-1]
+    last = [trial for trial in trials if trial.whole and trial.after is not None][-1]
     figures = _sender_figures(direction, last) | {
         "passed": None if passed is None else passed.size,
         "stalled": stalled,
@@ -176,8 +180,8 @@ def _stalled(
     failed: list[SizeTrial],
     trials: tuple[SizeTrial, ...],
 ) -> Finding:
-    last = next((one for one in reversed(failed) if one.after), failed[-1])
-    passed = max((one.size for one in trials if one.through), default=0)
+    last = next((trial for trial in reversed(failed) if trial.after), failed[-1])
+    passed = max((trial.size for trial in trials if trial.through), default=0)
     awaited = at_the_server(last)
     if awaited and direction is Direction.UP:
         said = f"{address}: {last.size:,} bytes reach the server and are not answered"
@@ -369,8 +373,8 @@ def _told(course: SizeResult) -> str:
 
 
 def _told_way(trials: tuple[SizeTrial, ...]) -> str:
-    passed = [one.size for one in trials if one.through]
-    whole = [one.size for one in trials if one.whole and one.through]
+    passed = [trial.size for trial in trials if trial.through]
+    whole = [trial.size for trial in trials if trial.whole and trial.through]
     if whole:
         return (
             f"full packets ({whole[0]:,} bytes) arrive, and up to {max(passed):,} bytes"
@@ -384,13 +388,13 @@ def _told_way(trials: tuple[SizeTrial, ...]) -> str:
 def _figures(direction: Direction, trials: tuple[SizeTrial, ...]) -> Figures:
     first = trials[0]
     view = first.after or first.before
-    failed = [one.size for one in trials if one.outcome in FAILED]
+    failed = [trial.size for trial in trials if trial.outcome in FAILED]
     return {
         f"{direction.value}_full_packet": first.size,
         f"{direction.value}_path_mtu": None if view is None else view.pmtu,
         f"{direction.value}_largest_passed": max(
-            (one.size for one in trials if one.through), default=None
+            (trial.size for trial in trials if trial.through), default=None
         ),
         f"{direction.value}_least_failed": min(failed, default=None),
-        f"{direction.value}_retransmits": sum(one.retransmits for one in trials),
+        f"{direction.value}_retransmits": sum(trial.retransmits for trial in trials),
     }

@@ -53,7 +53,9 @@ _ROUNDS: Final = 5
 async def measure(context: CheckContext) -> Size:
     """Try sizes to each netduet and back, both at the same time."""
     known = context.earlier(IdentityResult).known[:MOST]
-    return Size(tuple(await asyncio.gather(*(_course(context, one) for one in known))))
+    return Size(
+        tuple(await asyncio.gather(*(_course(context, answer) for answer in known)))
+    )
 
 
 async def _course(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
@@ -85,7 +87,9 @@ async def search(try_one: Carry, direction: Direction) -> tuple[SizeTrial, ...]:
     if _passes_again(trials):
         # The first was lost, no more: what failed beside it counts once as well.
         failed = [
-            TrialPlan(direction, one.size) for one in trials if _failed_larger(one)
+            TrialPlan(direction, trial.size)
+            for trial in trials
+            if _failed_larger(trial)
         ]
         trials += await _together(try_one, failed)
     return tuple(trials)
@@ -99,13 +103,13 @@ async def _repeated(try_one: Carry, plans: list[TrialPlan]) -> list[SizeTrial]:
     """Try all at the same time, and those that fail a second time."""
     trials = await _together(try_one, plans)
     doubtful = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
-    failed = [one.plan for one in trials if one.outcome in doubtful]
+    failed = [trial.plan for trial in trials if trial.outcome in doubtful]
     return [*trials, *await _together(try_one, failed)]
 
 
 def _passes_again(trials: list[SizeTrial]) -> bool:
     """Tell whether a full packet that failed was lost by chance, as others pass."""
-    return any(one.whole and one.through for one in trials) and not any(
+    return any(trial.whole and trial.through for trial in trials) and not any(
         map(held_here, trials)
     )
 
@@ -127,12 +131,14 @@ async def _below(
         plans = []
         if _passes_again([first, *trials]):
             break
-        packets = [one for one in trials if one.plan.one_packet]
-        passed = [one.size for one in packets if one.through]
+        packets = [trial for trial in trials if trial.plan.one_packet]
+        passed = [trial.size for trial in packets if trial.through]
         if not passed:
             break
         low = max(passed)
-        stalled = [one.size for one in packets if not one.through and one.size > low]
+        stalled = [
+            trial.size for trial in packets if not trial.through and trial.size > low
+        ]
         high = min(stalled, default=high)
         sizes = _between(low, high, _SIDE_BY_SIDE)
         if not sizes:

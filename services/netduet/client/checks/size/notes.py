@@ -27,15 +27,15 @@ def notes(
     to = TO[direction]
     remarks = [*_about_mtu(direction, trials), *_about_speed(direction, trials)]
     hole = "size.black_hole" in faults
-    larger = [one.size for one in trials if one.through and not one.single]
+    larger = [trial.size for trial in trials if trial.through and not trial.single]
     if hole and larger:
         remarks.append(
             f"{min(larger):,} bytes {to} did get through: a virtual link hands many "
             "packets on in one piece, past the check that one packet fails; so some "
             "transfers work and others hang"
         )
-    limited = [one.size for one in trials if one.size < (one.plan.size or 0)]
-    limited = [] if any(one.plan.one_packet for one in trials) else limited
+    limited = [trial.size for trial in trials if trial.size < (trial.plan.size or 0)]
+    limited = [] if any(trial.plan.one_packet for trial in trials) else limited
     if limited:
         remarks.append(
             f"more than {max(limited):,} bytes {to} were not tried: "
@@ -47,7 +47,7 @@ def notes(
 
 
 def _about_mtu(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
-    views = [view for one in trials for view in (one.before, one.after) if view]
+    views = [view for trial in trials for view in (trial.before, trial.after) if view]
     if not views or not trials[0].through:
         return []
     first, least = views[0], min(view.pmtu for view in views)
@@ -72,28 +72,28 @@ def _about_mtu(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
 
 def _about_speed(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     return [
-        f"{one.size:,} bytes {TO[direction]} were not through after "
-        f"{one.seconds:.1f} s, and moved all the while: the path is slow"
-        for one in trials
-        if one.outcome is TrialOutcome.SLOW
+        f"{trial.size:,} bytes {TO[direction]} were not through after "
+        f"{trial.seconds:.1f} s, and moved all the while: the path is slow"
+        for trial in trials
+        if trial.outcome is TrialOutcome.SLOW
     ]
 
 
 def _about_loss(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     to = TO[direction]
     remarks = []
-    failed = [one for one in trials if one.outcome in FAILED]
+    failed = [trial for trial in trials if trial.outcome in FAILED]
     if failed:
         what = failed[-1].detail or _LOST
         remarks.append(
             f"{len(failed)} of {len(trials)} trials {to} failed, and went well when "
             f"they were repeated: {what}"
         )
-    again = sum(one.retransmits for one in trials if one.through)
+    again = sum(trial.retransmits for trial in trials if trial.through)
     sent = sum(
-        -(-one.size // one.before.snd_mss)
-        for one in trials
-        if one.through and one.before is not None
+        -(-trial.size // trial.before.snd_mss)
+        for trial in trials
+        if trial.through and trial.before is not None
     )
     if again >= _SOME and again >= _SHARE * sent:
         remarks.append(

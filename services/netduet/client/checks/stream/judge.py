@@ -39,7 +39,7 @@ ENOUGH: Final = 0.25
 def judge(stream: Stream) -> Judgement:
     """Judge each address by itself."""
     return merge_judgements(
-        [judge_place(one, stream.max_outage) for one in stream.places]
+        [judge_place(observed, stream.max_outage) for observed in stream.places]
     )
 
 
@@ -59,9 +59,9 @@ def _findings(
     place: Observations, told: Correlation, longest: float
 ) -> Iterator[Finding]:
     yield from _unsent(place, longest)
-    for one in told.incidents:
-        if one.seconds > longest:
-            yield _incident(place, one)
+    for incident in told.incidents:
+        if incident.seconds > longest:
+            yield _incident(place, incident)
     for restart in told.restarts:
         if is_new_process(restart) and restart.end - restart.start > longest:
             yield _restarted(place, restart)
@@ -108,92 +108,96 @@ def _untried(place: Observations, longest: float) -> Iterator[Finding]:
     yield Finding("stream.unsent", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
 
-def _incident(place: Observations, one: Incident) -> Finding:
-    if one.restart is not None and is_new_process(one.restart):
-        return _restarted(place, one.restart)
-    evidence = describe.losses(place, one)
+def _incident(place: Observations, incident: Incident) -> Finding:
+    if incident.restart is not None and is_new_process(incident.restart):
+        return _restarted(place, incident.restart)
+    evidence = describe.losses(place, incident)
     numbers: dict[str, int | float | str | bool | None] = {
-        "begin": round(one.start - place.start, 3),
-        "seconds": round(one.seconds, 3),
-        "lost": sum(outage.lost for outage in one.outages),
+        "begin": round(incident.start - place.start, 3),
+        "seconds": round(incident.seconds, 3),
+        "lost": sum(outage.lost for outage in incident.outages),
     }
-    why = _excuse(one)
+    why = _excuse(incident)
     outcome = Outcome.INCONCLUSIVE if why else Outcome.FAIL
     # Where both streams show that their ends ran, no stall elsewhere excuses anything.
-    shown = one.outages and one.ended
-    missed = None if shown else Window(one.start, one.end)
+    shown = incident.outages and incident.ended
+    missed = None if shown else Window(incident.start, incident.end)
     return Finding(
         "stream.outage",
-        describe.incident(place, one),
+        describe.incident(place, incident),
         (*evidence, *why),
         numbers,
-        one.where,
+        incident.where,
         missed,
         outcome,
     )
 
 
-def _excuse(one: Incident) -> describe.Evidence:
+def _excuse(incident: Incident) -> describe.Evidence:
     """Return why an outage proves nothing about the network; nothing if it does."""
-    if one.starved >= HALF * one.seconds:
+    if incident.starved >= HALF * incident.seconds:
         said = (
-            f"one of the ends itself did not run for {one.starved:.1f} s of it: "
+            f"one of the ends itself did not run for {incident.starved:.1f} s of it: "
             "its own starvation may be all there is"
         )
         return ((Side.CLIENT, said),)
-    return describe.overflows(one)
+    return describe.overflows(incident)
 
 
-def _restarted(place: Observations, one: ServerRestart) -> Finding:
-    seen = describe.restarted(place, one)
-    said = f"the server that answers now has the boot id {escape(one.boots[1])[:8]}…"
-    was = f"the one before had {escape(one.boots[0])[:8]}…"
-    if one.said:
-        was += f", and took its leave: {one.said}"
+def _restarted(place: Observations, restart: ServerRestart) -> Finding:
+    seen = describe.restarted(place, restart)
+    said = (
+        f"the server that answers now has the boot id {escape(restart.boots[1])[:8]}…"
+    )
+    was = f"the one before had {escape(restart.boots[0])[:8]}…"
+    if restart.said:
+        was += f", and took its leave: {restart.said}"
     evidence = ((Side.SERVER, was), (Side.SERVER, said))
-    length = {"seconds": round(one.end - one.start, 3)}
+    length = {"seconds": round(restart.end - restart.start, 3)}
     return Finding("stream.restarted", seen, evidence, {**length})
 
 
-def _closed(place: Observations, one: ConnectFailureRun) -> Finding:
+def _closed(place: Observations, failure_run: ConnectFailureRun) -> Finding:
     seen = (
-        f"{place.address}: {one.failed} new connections in a row did not work, for "
-        f"{describe.bounds(one)}, {describe.at(place, one.start)}, while what was there "
+        f"{place.address}: {failure_run.failed} new connections in a row did not work, for "
+        f"{describe.bounds(failure_run)}, {describe.at(place, failure_run.start)}, while what was there "
         "went on"
     )
     evidence = (
-        (Side.CLIENT, f"of the last of them: {escape(one.why)}"),
+        (Side.CLIENT, f"of the last of them: {escape(failure_run.why)}"),
         *describe.of_both_ends(place),
     )
     numbers: dict[str, int | float | str | bool | None] = {
-        "failed": one.failed,
-        "seconds_at_least": round(one.last - one.start, 3),
-        "seconds_at_most": round(one.end - one.before, 3),
+        "failed": failure_run.failed,
+        "seconds_at_least": round(failure_run.last - failure_run.start, 3),
+        "seconds_at_most": round(failure_run.end - failure_run.before, 3),
     }
-    missed = _unproven(place, one)
+    missed = _unproven(place, failure_run)
     return Finding(
         "stream.new_connections", seen, evidence, numbers, missed_deadline=missed
     )
 
 
-def _paused(place: Observations, one: ConnectionStall) -> Finding:
-    when = describe.at(place, one.start)
-    if one.broken:
-        seen = f"{place.address}: the old connection broke {when}: {escape(one.broken)}"
+def _paused(place: Observations, stall: ConnectionStall) -> Finding:
+    when = describe.at(place, stall.start)
+    if stall.broken:
+        seen = (
+            f"{place.address}: the old connection broke {when}: {escape(stall.broken)}"
+        )
     else:
         seen = (
             f"{place.address}: the old connection stood still for "
-            f"{describe.seconds(one.seconds)}, {when}, while new ones worked"
+            f"{describe.seconds(stall.seconds)}, {when}, while new ones worked"
         )
-    numbers = {"seconds": round(one.seconds, 3)}
+    numbers = {"seconds": round(stall.seconds, 3)}
     evidence = describe.of_both_ends(place)
     outcome = Outcome.FAIL
-    starved = starved_seconds(place, one)
-    if starved >= HALF * one.seconds > 0 and not one.broken:
+    starved = starved_seconds(place, stall)
+    if starved >= HALF * stall.seconds > 0 and not stall.broken:
         outcome = Outcome.INCONCLUSIVE
         said = f"an end itself did not run for up to {starved:.1f} s of it"
         evidence = (*evidence, (Side.CLIENT, said))
-    missed = None if one.broken else _unproven(place, one)
+    missed = None if stall.broken else _unproven(place, stall)
     return Finding(
         "stream.old_connections",
         seen,

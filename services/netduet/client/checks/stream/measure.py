@@ -70,7 +70,7 @@ async def measure(context: CheckContext) -> Stream:
     plan = PLANS[context.profile]
     if context.options.stream_time:
         plan = replace(plan, seconds=context.options.stream_time)
-    places = await asyncio.gather(*(watch(context, one, plan) for one in known))
+    places = await asyncio.gather(*(watch(context, answer, plan) for answer in known))
     return Stream(tuple(places), context.options.max_outage)
 
 

@@ -24,10 +24,10 @@ _CHANCE = "that may come of scattered losses; a longer --stream-time can say mor
 def notes(place: Observations, told: Correlation, longest: float) -> Iterator[str]:
     """Return the remarks, those of one kind in one."""
     yield from losses(place)
-    for one in told.incidents:
-        if one.seconds <= longest:
-            did = "; ".join(text for _, text in describe.effects(one))
-            yield f"{describe.incident(place, one)}: {_PASSES}; {did}"
+    for incident in told.incidents:
+        if incident.seconds <= longest:
+            did = "; ".join(text for _, text in describe.effects(incident))
+            yield f"{describe.incident(place, incident)}: {_PASSES}; {did}"
     for restart in told.restarts:
         if not is_new_process(restart):
             yield (
@@ -36,11 +36,15 @@ def notes(place: Observations, told: Correlation, longest: float) -> Iterator[st
             )
         elif restart.end - restart.start <= longest:
             yield describe.restarted(place, restart)
-    closures = [one for one in told.closures if one.last - one.start <= longest]
+    closures = [
+        failure_run
+        for failure_run in told.closures
+        if failure_run.last - failure_run.start <= longest
+    ]
     pauses = [
-        one
-        for one in told.pauses
-        if one.seconds - starved_seconds(place, one) <= longest and not one.broken
+        stall
+        for stall in told.pauses
+        if stall.seconds - starved_seconds(place, stall) <= longest and not stall.broken
     ]
     for some, why in ((closures, _PASSES), (pauses, _PASSES), (told.chance, _CHANCE)):
         for kind in (LossRun, ConnectFailureRun, ConnectionStall):
@@ -51,20 +55,22 @@ def _of_kind(place: Observations, some: Sequence[Span], why: str) -> Iterator[st
     """Tell of the longest of some events of one kind, and how many there were."""
     if not some:
         return
-    one = max(some, key=lambda one: one.seconds)
-    match one:
+    span = max(some, key=lambda span: span.seconds)
+    match span:
         case LossRun():
-            what = f"{one.lost} datagrams in a row were lost"
+            what = f"{span.lost} datagrams in a row were lost"
         case ConnectFailureRun():
-            what = f"{one.failed} new connections in a row did not work"
+            what = f"{span.failed} new connections in a row did not work"
         case ConnectionStall():
-            what = f"the old connection stood still for {describe.seconds(one.seconds)}"
-            starved = starved_seconds(place, one)
+            what = (
+                f"the old connection stood still for {describe.seconds(span.seconds)}"
+            )
+            starved = starved_seconds(place, span)
             if starved:
                 what += f", and for up to {starved:.2f} s of it an end did not run"
-            if starved >= HALF * one.seconds:
+            if starved >= HALF * span.seconds:
                 why = "the network need not be at fault"
-    when = describe.at(place, one.start)
+    when = describe.at(place, span.start)
     if len(some) > 1:
         when += f", and {len(some) - 1} more times for less long"
     yield f"{place.address}: {what}, {when}: {why}"

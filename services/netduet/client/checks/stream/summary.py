@@ -20,7 +20,7 @@ def summary(place: Observations, told: Correlation) -> str:
     datagrams, fresh = place.datagrams, place.fresh
     many = f"{place.seconds:.0f} s with {place.address}: "
     if told.incidents:
-        longest = max(told.incidents, key=lambda one: one.seconds)
+        longest = max(told.incidents, key=lambda incident: incident.seconds)
         count = len(told.incidents)
         times = "once" if count == 1 else f"{count} times"
         many += f"out {times}, for up to {longest.seconds:.2f} s"
@@ -42,7 +42,7 @@ def losses(place: Observations) -> Iterator[str]:
         (FORTH, "on the way to the server", told.up),
         (BACK, "on the way back", told.down),
     ):
-        out = sum(one.lost for one in place.outages if one.where == way)
+        out = sum(loss_run.lost for loss_run in place.outages if loss_run.where == way)
         for count, what in (
             (counted.lost - out, "were lost, each by itself or a few in a row"),
             (counted.duplicated, "came more than once"),
@@ -93,7 +93,7 @@ def figures(place: Observations, told: Correlation) -> Figures:
         "seconds": round(place.seconds, 1),
         "outages": len(told.incidents),
         "longest_outage": round(
-            max((one.seconds for one in told.incidents), default=0.0), 3
+            max((incident.seconds for incident in told.incidents), default=0.0), 3
         ),
         "new_connections": fresh.started,
         "new_failed": fresh.failed,
@@ -101,7 +101,7 @@ def figures(place: Observations, told: Correlation) -> Figures:
         "old_asked": place.old.asked,
         "old_answered": place.old.answered,
         "old_longest_pause": round(
-            max((one.seconds for one in place.pauses), default=0.0), 3
+            max((stall.seconds for stall in place.pauses), default=0.0), 3
         ),
     }
     if datagrams.passed:

@@ -193,7 +193,7 @@ class UdpProber:
         self._sock.fragment(allowed=False)
         known = len(self._sock.notices)
         mtu, whole = self._largest()
-        told = tuple(one for one in self._sock.notices[known:] if one.mtu)
+        told = tuple(notice for notice in self._sock.notices[known:] if notice.mtu)
         up = down = back = None
         if whole.beside is not None and not whole.too_large:
             if not whole.flow.arrived:
@@ -296,14 +296,21 @@ class UdpProber:
         until = time.monotonic() + self._patience
         wait = self._pause
         for _ in range(_QUERIES):
-            missing = [flow for flow, one in got.items() if one.last is None]
+            missing = [
+                flow
+                for flow, received_answers in got.items()
+                if received_answers.last is None
+            ]
             if not missing or time.monotonic() > until:
                 return
             for flow in missing:
                 self._sock.send(_question(flow, 0, LEAST, CountFlag.QUERY))
             self._settle(
                 got,
-                lambda: all(one.last is not None for one in got.values()),
+                lambda: all(
+                    received_answers.last is not None
+                    for received_answers in got.values()
+                ),
                 wait=wait,
             )
             wait = min(1.3 * wait, max(0.0, until - time.monotonic()) + 0.01)

@@ -47,15 +47,15 @@ class DirectionCounts:
     reordered: int
 
 
-def judge_burst(one: UdpResult, max_loss: float) -> Judgement:
+def judge_burst(measured: UdpResult, max_loss: float) -> Judgement:
     """Judge each direction by itself: what is lost for certain, and what may be."""
-    burst = one.burst
+    burst = measured.burst
     if burst is None:
         return Judgement("")
     return Judgement(
-        _told(one, burst),
-        tuple(_findings(one, burst, max_loss)),
-        tuple(_remarks(one, burst, max_loss)),
+        _told(measured, burst),
+        tuple(_findings(measured, burst, max_loss)),
+        tuple(_remarks(measured, burst, max_loss)),
         _figures(burst),
     )
 
@@ -91,43 +91,41 @@ def _apart(missing: int, dropped: int | None) -> tuple[int, int | None]:
     return missing - (full or 0), full
 
 
-def _several(one: UdpResult, burst: Burst) -> bool:
+def _several(measured: UdpResult, burst: Burst) -> bool:
     """Tell whether one socket's datagrams reached several servers, or no one tally."""
-    welcome = one.knock.welcome
-    moved = welcome is not None and one.again not in {None, welcome.boot_id}
+    welcome = measured.knock.welcome
+    moved = welcome is not None and measured.again not in {None, welcome.boot_id}
     return burst.mixed or moved
 
 
-def _findings(one: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
+def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
     if burst.tally is None:
         seen = (
-            f"{one.address}: datagrams were answered at first; {burst.sent} more were "
+            f"{measured.address}: datagrams were answered at first; {burst.sent} more were "
             f"sent, {burst.answered} of them answered, and then none any more"
         )
         missed = Window(burst.start, burst.end)
-        evidence = (_sent(burst), over_tcp(one))
+        evidence = (_sent(burst), over_tcp(measured))
         yield Finding("udp.silent", seen, evidence, missed_deadline=missed)
     if burst.sent < ENOUGH * burst.planned:
-        yield _unsent(one, burst)
-    if _several(one, burst):
+        yield _unsent(measured, burst)
+    if _several(measured, burst):
         return
     for way in ways(burst):
         if lower_bound(way.lost, way.sent) > max_loss:
-            yield _loss(one, burst, way, max_loss)
+            yield _loss(measured, burst, way, max_loss)
         elif (way.dropped or 0) > GROSS * way.sent:
-            yield _overflow(one, burst, way)
+            yield _overflow(measured, burst, way)
         for failure, count, what in (
             ("udp.duplicated", way.duplicated, "came more than once"),
             ("udp.reordered", way.reordered, "came behind a later one"),
         ):
             if lower_bound(min(count, way.received), way.received) > GROSS:
-                seen = (
-                    f"{one.address}: {_of(count, way.received)} {what} {_TO[way.where]}"
-                )
+                seen = f"{measured.address}: {_of(count, way.received)} {what} {_TO[way.where]}"
                 yield Finding(failure, seen, _counted(burst), {}, way.where)
 
 
-def _unsent(one: UdpResult, burst: Burst) -> Finding:
+def _unsent(measured: UdpResult, burst: Burst) -> Finding:
     """Say that too little was measured: no verdict about the network."""
     why = (
         f"they did not leave ({burst.error})"
@@ -135,18 +133,18 @@ def _unsent(one: UdpResult, burst: Burst) -> Finding:
         else "it did not run often enough"
     )
     seen = (
-        f"{one.address}: this end itself sent only {burst.sent} of {burst.planned} "
+        f"{measured.address}: this end itself sent only {burst.sent} of {burst.planned} "
         f"datagrams, because {why}"
     )
     inconclusive = Outcome.INCONCLUSIVE
     return Finding("udp.unsent", seen, (_sent(burst),), outcome=inconclusive)
 
 
-def _overflow(one: UdpResult, burst: Burst, way: DirectionCounts) -> Finding:
+def _overflow(measured: UdpResult, burst: Burst, way: DirectionCounts) -> Finding:
     """Say that an end could not keep up: no verdict about the network."""
     receiver = SERVER if way.where == FORTH else CLIENT
     seen = (
-        f"{one.address}: {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
+        f"{measured.address}: {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
         "and found no room, for who was to take them did not run"
     )
     inconclusive = Outcome.INCONCLUSIVE
@@ -156,10 +154,10 @@ def _overflow(one: UdpResult, burst: Burst, way: DirectionCounts) -> Finding:
 
 
 def _loss(
-    one: UdpResult, burst: Burst, way: DirectionCounts, max_loss: float
+    measured: UdpResult, burst: Burst, way: DirectionCounts, max_loss: float
 ) -> Finding:
     seen = (
-        f"{one.address}: {_of(way.lost, way.sent)} were lost {_TO[way.where]}: "
+        f"{measured.address}: {_of(way.lost, way.sent)} were lost {_TO[way.where]}: "
         f"{_bounds(way)}; {_percent(max_loss)} may be lost"
     )
     figures: Figures = {
@@ -230,27 +228,27 @@ def _dropped(count: int | None) -> str:
     return f"its own buffer dropped {count or 'none'}"
 
 
-def _remarks(one: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
+def _remarks(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
     if ENOUGH * burst.planned <= burst.sent < burst.planned:
         why = f": {burst.error}" if burst.error else ": it did not run often enough"
         yield (
-            f"{one.address}: this end itself sent {burst.sent} of {burst.planned} "
+            f"{measured.address}: this end itself sent {burst.sent} of {burst.planned} "
             f"datagrams{why}"
         )
-    if burst.tally is not None and _several(one, burst):
+    if burst.tally is not None and _several(measured, burst):
         yield (
-            f"{one.address}: the datagrams of one socket were answered by several "
+            f"{measured.address}: the datagrams of one socket were answered by several "
             "servers, or by one that started anew: what was lost cannot be counted"
         )
         return
     for way in ways(burst):
-        yield from _way_remarks(one, way, max_loss)
+        yield from _way_remarks(measured, way, max_loss)
 
 
 def _way_remarks(
-    one: UdpResult, way: DirectionCounts, max_loss: float
+    measured: UdpResult, way: DirectionCounts, max_loss: float
 ) -> Iterator[str]:
-    place = f"{one.address}:"
+    place = f"{measured.address}:"
     if 0 < (way.dropped or 0) <= GROSS * way.sent:
         whose = "the server's" if way.where == FORTH else "this end's own"
         yield (
@@ -271,9 +269,9 @@ def _way_remarks(
             yield f"{place} {_of(count, way.received)} {what} {_TO[way.where]}"
 
 
-def _told(one: UdpResult, burst: Burst) -> str:
-    told = f"{burst.sent} datagrams to {one.address}"
-    up_and_down = () if _several(one, burst) else ways(burst)
+def _told(measured: UdpResult, burst: Burst) -> str:
+    told = f"{burst.sent} datagrams to {measured.address}"
+    up_and_down = () if _several(measured, burst) else ways(burst)
     if not up_and_down:
         return told
     up, down = up_and_down

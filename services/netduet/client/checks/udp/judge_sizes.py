@@ -14,15 +14,15 @@ _TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
 _NEAR: Final = "small ones sent in between arrive"
 
 
-def judge_sizes(one: UdpResult) -> Judgement:
+def judge_sizes(measured: UdpResult) -> Judgement:
     """Tell sizes that vanish from those that are merely too large, and from loss."""
-    sizes = one.sizes
+    sizes = measured.sizes
     if sizes is None:
         return Judgement("")
     return Judgement(
         ", ".join(_told(sizes)),
-        tuple(_findings(one, sizes)),
-        tuple(_remarks(one, sizes)),
+        tuple(_findings(measured, sizes)),
+        tuple(_remarks(measured, sizes)),
         _figures(sizes),
     )
 
@@ -53,14 +53,14 @@ def _holes(sizes: Sizes) -> dict[str, tuple[DatagramTrial, int | None]]:
     return holes
 
 
-def _findings(one: UdpResult, sizes: Sizes) -> Iterator[Finding]:
+def _findings(measured: UdpResult, sizes: Sizes) -> Iterator[Finding]:
     holes = _holes(sizes)
     for where, (trial, largest) in holes.items():
-        yield _hole(one, sizes, where, trial, largest)
+        yield _hole(measured, sizes, where, trial, largest)
     fragments, lost = sizes.fragments, vanished(sizes.fragments)
     if fragments is not None and lost is not None and lost not in holes:
         seen = (
-            f"{one.address}: datagrams of {fragments.size} bytes, which travel in "
+            f"{measured.address}: datagrams of {fragments.size} bytes, which travel in "
             f"fragments, vanish {_TO[lost]}; {_NEAR}"
         )
         figures: Figures = {"size": fragments.size}
@@ -68,13 +68,17 @@ def _findings(one: UdpResult, sizes: Sizes) -> Iterator[Finding]:
 
 
 def _hole(
-    one: UdpResult, sizes: Sizes, where: str, trial: DatagramTrial, largest: int | None
+    measured: UdpResult,
+    sizes: Sizes,
+    where: str,
+    trial: DatagramTrial,
+    largest: int | None,
 ) -> Finding:
     headers = sizes.headers
     limit = "" if largest is None else f", the largest that passes has {largest}"
     mtu = "" if largest is None else f": an MTU of {largest + headers}"
     seen = (
-        f"{one.address}: datagrams of {trial.size} bytes that may not be fragmented "
+        f"{measured.address}: datagrams of {trial.size} bytes that may not be fragmented "
         f"vanish {_TO[where]}{limit}{mtu}; {_NEAR}, and nobody says why"
     )
     figures: Figures = {
@@ -104,7 +108,7 @@ def _tried(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
     return (Side.CLIENT, sent), (Side.SERVER, theirs), (Side.CLIENT, back)
 
 
-def _remarks(one: UdpResult, sizes: Sizes) -> Iterator[str]:
+def _remarks(measured: UdpResult, sizes: Sizes) -> Iterator[str]:
     mtu, interface = sizes.mtu, sizes.interface_mtu
     if mtu is not None and interface is not None and mtu < interface:
         teller = next((told.offender for told in reversed(sizes.told)), None)
@@ -114,13 +118,13 @@ def _remarks(one: UdpResult, sizes: Sizes) -> Iterator[str]:
             else f"ICMP from {teller or 'a router'} said so, as it should"
         )
         yield (
-            f"{one.address}: the path MTU is {mtu}, the interface's {interface}: {said}"
+            f"{measured.address}: the path MTU is {mtu}, the interface's {interface}: {said}"
         )
     holes = _holes(sizes)
     where = vanished(sizes.fragments)
     if where is not None and where in holes:
         yield (
-            f"{one.address}: fragments vanish too {_TO[where]}: "
+            f"{measured.address}: fragments vanish too {_TO[where]}: "
             "each is as long as what vanishes whole"
         )
     for trial, what in (
@@ -129,7 +133,7 @@ def _remarks(one: UdpResult, sizes: Sizes) -> Iterator[str]:
     ):
         if _undecided(trial) and trial is not None:
             yield (
-                f"{one.address}: whether {what} {trial.size} bytes pass could not be "
+                f"{measured.address}: whether {what} {trial.size} bytes pass could not be "
                 "told: none did, nor enough small ones"
             )
 

@@ -46,7 +46,10 @@ async def measure(context: CheckContext) -> Udp:
     # Two bursts at a time would be twice the rate, and fill a link that carries one.
     turn = threading.Lock()
     exchanges = await asyncio.gather(
-        *(in_thread(partial(exchange, one, plan, patience, turn)) for one in known)
+        *(
+            in_thread(partial(exchange, answer, plan, patience, turn))
+            for answer in known
+        )
     )
     return Udp(tuple(exchanges), context.options.max_loss)
 

@@ -154,9 +154,9 @@ class UdpResult:
     detail: str = ""
 
 
-def over_tcp(one: UdpResult) -> tuple[Side, str]:
+def over_tcp(measured: UdpResult) -> tuple[Side, str]:
     """Return the evidence that the server itself is there."""
-    name = instance_of(one.tcp) if one.tcp is not None else "unknown"
+    name = instance_of(measured.tcp) if measured.tcp is not None else "unknown"
     return Side.SERVER, f"over TCP, instance {name} answers at the same address"
 
 
