@@ -21,9 +21,9 @@ def behind_proxy(*options: str) -> Iterator[Duet]:
         Network() as front,
         Network() as back,
         Duet(back, client_network=front) as duet,
-        proxy(duet, front, *options) as docker_container,
+        proxy(duet, front, *options) as proxied,
     ):
-        back.connect(docker_container.get_container_id())
+        back.connect(proxied.get_container_id())
         yield duet
 
 
