@@ -89,7 +89,7 @@ class UdpScheduler:
                         self._theirs.recv(4096)
                     continue
                 streaming, sock = flow
-                streaming.hear(sock.take(), time.monotonic(), fair=fair)
+                streaming.hear(sock.receive(), time.monotonic(), fair=fair)
         self._change()
         for streaming, sock in list(self._flows.values()):
             self._end(streaming, sock)
