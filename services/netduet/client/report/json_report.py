@@ -122,6 +122,8 @@ class ProbePart(_Part):
 class ReportDocument(_Part):
     """What `netduet check --json` prints."""
 
+    model_config = ConfigDict(title="Report")
+
     schema_version: int
     netduet: str
     outcome: Outcome
