@@ -86,19 +86,19 @@ async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> Non
 
     def stream() -> tuple[LossRun | None, LossRun | None]:
         with UdpSocket(address(running.port)) as sock:
-            streaming = UdpProbe(sock, 0.02, lambda _: None)
+            probe = UdpProbe(sock, 0.02, lambda _: None)
             due = time.monotonic()
-            streaming.start(due)
-            while streaming.tracker.latest is None:
-                due = streaming.step(time.monotonic())
-                streaming.receive(sock.wait(0.02), time.monotonic(), on_time=True)
-            due = streaming.tracker.latest + 2.0
-            streaming.start(due)
+            probe.start(due)
+            while probe.tracker.latest is None:
+                due = probe.step(time.monotonic())
+                probe.receive(sock.wait(0.02), time.monotonic(), on_time=True)
+            due = probe.tracker.latest + 2.0
+            probe.start(due)
             for _ in range(20):
-                due = streaming.step(due)
-            in_time = streaming.ongoing
-            streaming.step(due + 1.0)
-            return in_time, streaming.ongoing
+                due = probe.step(due)
+            in_time = probe.ongoing
+            probe.step(due + 1.0)
+            return in_time, probe.ongoing
 
     in_time, late = await asyncio.to_thread(stream)
     assert in_time is not None
@@ -120,13 +120,13 @@ async def test_outage_is_found_on_the_way_it_is_on(
     running = await start_server()
     with relay(running.port, up, down) as port:
         call = partial(streamed, port, 2.0, threading.Event())
-        streaming, events = await asyncio.to_thread(call)
+        probe, events = await asyncio.to_thread(call)
     found = [event for event in events if isinstance(event, LossRun)]
     assert [(loss_run.where, loss_run.lost, loss_run.ended) for loss_run in found] == [
         (where, 30, True)
     ]
-    picture = streaming.tracker
-    lost = {"path →": picture.up.lost, "path ←": picture.down.lost}
+    tracker = probe.tracker
+    lost = {"path →": tracker.up.lost, "path ←": tracker.down.lost}
     assert lost.pop(where) == 30
     assert set(lost.values()) == {0}
 
