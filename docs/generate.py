@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netduet.cli import settings_reference
+from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
-from netduet.client.failures import CATALOGUE, SIDES
 from netduet.client.report.json_report import ReportDocument
+from netduet.client.results.failure import SIDES
 from netduet.client.settings import ClientSettings
 from netduet.runtime import logs
 from netduet.server.settings import ServerSettings

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
-from netduet.client.checks.identity import IdentityAnswer
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.stream.judge import judge
 from netduet.client.checks.stream.measure import FEATURE, StreamPlan, watch
 from netduet.client.net.dial import Address

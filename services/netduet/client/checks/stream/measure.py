@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.net.dial import classify, in_thread
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.connect_probe import MAX_CONNECT_SECONDS, ConnectProbe
