@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.checks.size.black_hole import cannot_leave
 from netduet.client.checks.size.results import (
     Direction,
