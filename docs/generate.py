@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netduet.cli import settings_reference
+from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
-from netduet.client.failures import CATALOGUE, SIDES
 from netduet.client.report.json_report import ReportDocument
+from netduet.client.results.failure import SIDES
 from netduet.client.settings import ClientSettings
 from netduet.runtime import logs
 from netduet.server.settings import ServerSettings
@@ -26,8 +27,6 @@ BEGIN, END = "      # generated: make docs\n", "      # end of what is generated
 
 
 MANNERS = """
-`tls` is the place of a check to come: it is skipped, and a verdict stands without it.
-
 ## Targets that ought to be blocked
 
 `TARGET=blocked` (`db:5432=blocked`, `[2001:db8::1]:53=blocked`) passes only when the target cannot be reached; `--expect blocked` says so of all targets, and `TARGET=open` excepts one.

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from netduet.client.checks.identity import IdentityAnswer
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.udp.judge import judge
 from netduet.client.checks.udp.measure import FEATURE, exchange
 from netduet.client.checks.udp.results import BurstPlan, Udp, UdpResult

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from netduet import __version__
+from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
 from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
-from netduet.client.failures import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.tables import tables
 from netduet.client.report.terminal import Progress, columns, erasable, writer

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
+from netduet.client.results.failure import CLIENT, Failure
 from netduet.client.results.target import Expect, Target
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Check(Generic[Measurement]):
     what this one would measure follows from it.
 
     One that fills the path is ``heavy``: no two of these run at the same time.
+    ``failures`` are the classes of failure that it finds, in the catalogue's order.
     ``judges`` says of which targets it has anything to say, by what is expected of them.
     """
 
@@ -86,6 +88,18 @@ class Check(Generic[Measurement]):
     needs: tuple[str, ...]
     measure: Callable[[CheckContext], Awaitable[Measurement]]
     judge: Callable[[Measurement], Judgement]
+    failures: tuple[Failure, ...] = ()
     heavy: bool = False
     after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)
+
+
+DEFECT: Final = Failure(
+    "check.defect",
+    "the check itself failed",
+    "The check raised an error that is no finding about the network.",
+    CLIENT,
+    ("a defect of netduet",),
+    ("report it, with the log that this command writes to stderr",),
+)
+"""What is reported when a check raises an error of its own."""

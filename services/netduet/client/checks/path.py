@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from netduet.client.checks.base import Check, CheckContext
-from netduet.client.checks.identity import IdentityResult
+from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ledger_entry
+from netduet.client.results.failure import UNKNOWN, Failure
 from netduet.client.results.verdict import (
     Figures,
     Finding,
@@ -225,11 +226,38 @@ def _figures(way: PathResult) -> Figures:
     return figures
 
 
+FAILURES: Final[tuple[Failure, ...]] = (
+    Failure(
+        "path.broken",
+        "a further connection fails",
+        "One connection worked, and the next one to the same address did not.",
+        UNKNOWN,
+        (
+            "several servers stand behind the address, and one of them is broken",
+            (
+                "a firewall or balancer limits the connections of a client, or how fast it may "
+                "open them"
+            ),
+            "the network loses many packets, or one of several links is dead",
+            "the server was stopped or restarted meanwhile",
+        ),
+        (
+            "run the check again, several times: is it every second or third time?",
+            "check each server behind the address by its own address",
+            (
+                "look for limits on the way: iptables -vnL (connlimit, hashlimit), nf_conntrack: "
+                "table full"
+            ),
+        ),
+    ),
+)
+
 CHECK: Final = Check(
     "path",
     "Whom does the server see, and what fits through?",
     ("identity",),
     measure,
     judge,
+    FAILURES,
     after=("balance",),
 )

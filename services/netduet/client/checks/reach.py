@@ -9,6 +9,13 @@ from typing import Final
 from netduet.client.checks.base import Check, CheckContext
 from netduet.client.checks.name import NameResult
 from netduet.client.net.dial import Address, Cause, ConnectResult, connect
+from netduet.client.results.failure import (
+    CLIENT,
+    INTERMEDIARY,
+    SERVER,
+    UNKNOWN,
+    Failure,
+)
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
 
 MOST: Final = 64
@@ -168,6 +175,95 @@ def _remarks(reach: ReachResult) -> tuple[str, ...]:
     return tuple(remarks)
 
 
+FAILURES: Final[tuple[Failure, ...]] = (
+    Failure(
+        "reach.refused",
+        "the connection is refused",
+        "The host answered each connection attempt with a reset: nothing listens there.",
+        SERVER,
+        (
+            "the server is not running, or has not started to listen yet",
+            "it listens on another port, or on 127.0.0.1 alone",
+            "a firewall rejects with a reset (REJECT --reject-with tcp-reset)",
+        ),
+        (
+            "look whether the server runs and what it listens on: docker logs, ss -tln",
+            "compare the port asked with the port listened on",
+        ),
+    ),
+    Failure(
+        "reach.timeout",
+        "connection attempts vanish",
+        "Connection attempts were sent again and again, and nothing came back at all.",
+        UNKNOWN,
+        (
+            "a firewall, security group or network policy drops them",
+            "the address is stale: a container or host that is gone",
+            "the answers are lost on the way back (asymmetric routing)",
+        ),
+        (
+            "check the firewalls and network policies between the two",
+            "check that the address is the server's present one",
+            "capture on the server (tcpdump tcp port PORT): do SYNs arrive?",
+        ),
+    ),
+    Failure(
+        "reach.unreachable",
+        "the host cannot be reached",
+        "A router, or this host itself, reports that the address leads nowhere.",
+        INTERMEDIARY,
+        (
+            "nothing has the address (no answer to ARP): the container or host is gone",
+            "no route leads there, or a firewall rejects with an ICMP error",
+            "routers send packets round in a loop",
+            (
+                "the address is a Swarm service's virtual one, and this kernel has no IPVS, "
+                "which is what answers there"
+            ),
+        ),
+        (
+            "check that the address is the server's present one",
+            (
+                "in a Swarm: ask tasks.SERVICE, the tasks' own addresses; if these answer, "
+                "deploy the service with endpoint_mode: dnsrr"
+            ),
+            (
+                "check the routes: ip route get ADDRESS, here and on the routers; tracepath -n "
+                "ADDRESS"
+            ),
+        ),
+    ),
+    Failure(
+        "reach.other",
+        "no connection can be made",
+        "The kernel of this host reported an error that has no class of its own.",
+        CLIENT,
+        ("see the error's name in the evidence",),
+        ("look the error's name up: errno(3), connect(2)",),
+    ),
+    Failure(
+        "reach.partial",
+        "some addresses of the name are dead",
+        "The name has several addresses; some accept connections and some do not.",
+        UNKNOWN,
+        (
+            "the name still lists a server that is gone",
+            "one replica is down, or does not listen on this family of addresses",
+            "AAAA records exist, but the server listens on IPv4 alone (or the reverse)",
+            "one of several links on the way is dead: then it is not always the same one",
+        ),
+        (
+            "compare the addresses of the name with the servers that run",
+            "restart or remove the dead one; a client that picks it waits or fails",
+        ),
+    ),
+)
+
 CHECK: Final = Check(
-    "reach", "Does each address accept connections?", ("name",), measure, judge
+    "reach",
+    "Does each address accept connections?",
+    ("name",),
+    measure,
+    judge,
+    FAILURES,
 )

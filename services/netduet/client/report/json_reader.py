@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netduet.client.failures import Failure
 from netduet.client.report.json_report import (
     CheckPart,
     FindingPart,
     ReportDocument,
     TargetPart,
 )
+from netduet.client.results.failure import Failure
 from netduet.client.results.instance import Instance
 from netduet.client.results.verdict import CheckResult, Finding, Verdict
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from netduet import __version__
-from netduet.client.failures import CATALOGUE
+from netduet.client.catalogue import CATALOGUE
 from netduet.client.results.expectation import Found, compare_expectation
 from netduet.client.results.instance import UNSAID, Instance
 from netduet.client.results.target import Expect
@@ -121,6 +121,8 @@ class ProbePart(_Part):
 
 class ReportDocument(_Part):
     """What `netduet check --json` prints."""
+
+    model_config = ConfigDict(title="Report")
 
     schema_version: int
     netduet: str

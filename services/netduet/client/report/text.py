@@ -9,8 +9,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.failures import CATALOGUE, SIDES, Failure
+from netduet.client.catalogue import CATALOGUE
 from netduet.client.results.expectation import compare_expectation
+from netduet.client.results.failure import SIDES, Failure
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import CheckResult, Finding, Outcome, Side, Verdict
 

@@ -49,7 +49,7 @@ class Window:
 class Finding:
     """One thing that is wrong.
 
-    ``failure`` is its class in ``failures.CATALOGUE``; ``seen`` says in a sentence
+    ``failure`` is its class in ``catalogue.CATALOGUE``; ``seen`` says in a sentence
     what was observed; ``where`` overrides the class's usual side; ``missed`` is
     set when all that was observed is lateness or absence, which a starved probe
     would observe too.

@@ -54,7 +54,7 @@ def test_what_is_kept_is_there_for_the_next_run(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "one",
+    "check_result",
     [
         done("reach"),
         done("identity"),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from netduet.client.checks.identity import SHOWN, IdentityAnswer, IdentityResult, judge
+from netduet.client.checks.identity.judge import SHOWN, judge
+from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.verdict import Finding, Side, Window

@@ -133,7 +133,7 @@ def test_blocked_target_passes_and_says_how(
 
 
 @pytest.mark.parametrize(
-    ("one", "said"),
+    ("port", "said"),
     [
         (
             door(ACCEPTED, ACCEPTED, opening=NETDUET),
@@ -180,7 +180,7 @@ def test_acceptance_without_a_word_may_be_a_proxys(opening: Handshake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "words"),
+    ("port", "words"),
     [
         (door(RESET, DROPPED), "the two look the same"),
         (
@@ -211,7 +211,7 @@ def test_prohibition_leaves_nothing_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "asks"),
+    ("port", "asks"),
     [
         (door(DROPPED, DROPPED), True),
         (door(NO_ROUTE, NO_ROUTE), True),

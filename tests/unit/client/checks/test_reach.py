@@ -71,7 +71,7 @@ def test_address_that_does_not_accept_blocks(cause: Cause, failure: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("one", "seen"),
+    ("attempt", "seen"),
     [
         (
             dialled(SIX, Cause.REFUSED, "ECONNREFUSED: Connection refused"),

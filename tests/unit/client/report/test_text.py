@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.failures import CATALOGUE, Failure
+from netduet.client.catalogue import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.text import WIDTH, plain
+from netduet.client.results.failure import Failure
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.balance import judge, measure
+from netduet.client.checks.balance.failures import FAILURES
 from netduet.client.checks.base import Check
 
 CHECK: Final = Check(
@@ -13,4 +14,5 @@ CHECK: Final = Check(
     ("identity",),
     measure.measure,
     judge.judge,
+    FAILURES,
 )

@@ -1,4 +1,4 @@
-"""Classes of failure of what stands behind a balancer: balance."""
+"""The failures that the check ``balance`` finds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netduet.client.results.failure import (
     Failure,
 )
 
-BALANCE: Final[tuple[Failure, ...]] = (
+FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "balance.ghost",
         "some connections reach a backend that is dead",

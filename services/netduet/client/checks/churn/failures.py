@@ -1,4 +1,4 @@
-"""Classes of failure of many short connections: churn."""
+"""The failures that the check ``churn`` finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netduet.client.results.failure import (
     Failure,
 )
 
-CHURN: Final = (
+FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.ports_exhausted",
         "this host has no port left for a new connection",

@@ -15,7 +15,7 @@ from netduet.client.checks.churn.results import (
     Ports,
     Witness,
 )
-from netduet.client.checks.identity import IdentityResult
+from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.results.instance import instance_of

@@ -6,6 +6,7 @@ from typing import Final
 
 from netduet.client.checks.base import Check
 from netduet.client.checks.close import judge, measure
+from netduet.client.checks.close.failures import FAILURES
 
 CHECK: Final = Check(
     "close",
@@ -13,5 +14,6 @@ CHECK: Final = Check(
     ("identity",),
     measure.measure,
     judge.judge,
+    FAILURES,
     after=("balance",),
 )

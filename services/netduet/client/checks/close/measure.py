@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext, Timeouts
-from netduet.client.checks.identity import IdentityResult
+from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.handshake import ConnectionEnd, Handshake

@@ -6,6 +6,7 @@ from typing import Final
 
 from netduet.client.checks.base import Check
 from netduet.client.checks.isolation import judge, measure
+from netduet.client.checks.isolation.failures import FAILURES
 from netduet.client.results.target import Expect
 
 CHECK: Final = Check(
@@ -14,5 +15,6 @@ CHECK: Final = Check(
     ("name",),
     measure.measure,
     judge.judge,
+    FAILURES,
     judges=(Expect.BLOCKED,),
 )

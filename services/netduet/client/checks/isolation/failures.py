@@ -1,4 +1,4 @@
-"""Classes of failure of targets that ought to be blocked: isolation."""
+"""The failures that the check ``isolation`` finds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from netduet.client.results.failure import CLIENT, INTERMEDIARY, Failure
 
-ISOLATION: Final = (
+FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "isolation.open",
         "the target is open, and should be blocked",

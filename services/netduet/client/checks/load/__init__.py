@@ -6,6 +6,7 @@ from typing import Final
 
 from netduet.client.checks.base import Check
 from netduet.client.checks.load import judge, measure
+from netduet.client.checks.load.failures import FAILURES
 
 CHECK: Final = Check(
     "load",
@@ -13,6 +14,7 @@ CHECK: Final = Check(
     ("identity",),
     measure.measure,
     judge.judge,
+    FAILURES,
     heavy=True,
     after=("balance", "size"),
 )

@@ -1,4 +1,4 @@
-"""Classes of failure of a path that is filled: load."""
+"""The failures that the check ``load`` finds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from netduet.client.results.failure import INTERMEDIARY, UNKNOWN, Failure
 
 _ALONE: Final = "run --checks load --profile full while nothing else uses the path"
 
-LOAD: Final[tuple[Failure, ...]] = (
+FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "load.stalled",
         "transfers stop under load",

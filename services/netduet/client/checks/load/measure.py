@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.identity import IdentityResult
+from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.load.latency_probe import LatencyProbe
 from netduet.client.checks.load.results import (
     Direction,
@@ -28,7 +28,7 @@ from netduet.config.units import MIB
 
 if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext, Timeouts
-    from netduet.client.checks.identity import IdentityAnswer
+    from netduet.client.checks.identity.results import IdentityAnswer
 
 FEATURES: Final = ("echo", "report", "sink", "source")
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.checks.size.black_hole import held_here
 from netduet.client.checks.size.judge import Size, SizeResult
 from netduet.client.checks.size.trial import (

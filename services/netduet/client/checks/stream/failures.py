@@ -1,4 +1,4 @@
-"""Classes of failure of the check stream: outages."""
+"""The failures that the check ``stream`` finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netduet.client.results.failure import (
     Failure,
 )
 
-STREAM: Final[tuple[Failure, ...]] = (
+FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.outage",
         "the network was out for a while",

@@ -6,6 +6,7 @@ from typing import Final
 
 from netduet.client.checks.base import Check
 from netduet.client.checks.udp import judge, measure
+from netduet.client.checks.udp.failures import FAILURES
 
 CHECK: Final = Check(
     "udp",
@@ -13,6 +14,7 @@ CHECK: Final = Check(
     ("identity",),
     measure.measure,
     judge.judge,
+    FAILURES,
     heavy=True,
     after=("balance",),
 )

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.checks.udp.burst_sender import UdpProber
 from netduet.client.checks.udp.opening import answered_from
 from netduet.client.checks.udp.results import (

@@ -1,4 +1,4 @@
-"""Classes of failure of keeping and ending connections: idle, close."""
+"""The failures that the check ``close`` finds."""
 
 from __future__ import annotations
 
@@ -6,66 +6,9 @@ from typing import Final
 
 from netduet.client.results.failure import INTERMEDIARY, SERVER, Failure
 
-_KEEP_ALIVE: Final = (
-    "switch TCP keep-alive on in the application, at an interval well below the timer: "
-    "SO_KEEPALIVE with TCP_KEEPIDLE; the kernel's own 2 hours are too long"
-)
-_RAISE: Final = "raise the timer of what lies between, if it is yours"
 _DIRECT: Final = "ask the server's own address, past any proxy or balancer"
 
-LASTING: Final[tuple[Failure, ...]] = (
-    Failure(
-        "idle.reset",
-        "silent connections are reset",
-        "A connection that nobody used for a while was reset, and neither end had done so.",
-        INTERMEDIARY,
-        (
-            "a balancer, NAT or firewall forgets connections, and resets whoever then sends",
-            "a proxy resets both its sides when its timer of silence is up",
-        ),
-        (_KEEP_ALIVE, _RAISE, "find out whose timer it is: --idle-rungs around it"),
-    ),
-    Failure(
-        "idle.closed",
-        "silent connections are closed",
-        "A connection that nobody used for a while was closed, and neither end had done so.",
-        INTERMEDIARY,
-        (
-            "a proxy or balancer closes both its sides when its timer of silence is up",
-            "a sidecar of a service mesh does",
-        ),
-        (
-            "have the application itself send now and then: a proxy counts no keep-alive",
-            _RAISE,
-        ),
-    ),
-    Failure(
-        "idle.silent",
-        "silent connections die, and nobody is told",
-        "After a silence what was sent on a connection went nowhere: no answer, no reset.",
-        INTERMEDIARY,
-        (
-            "a NAT or firewall forgets connections, and drops what belongs to none it knows",
-            "IPVS (Docker Swarm's virtual addresses) does after 15 minutes",
-            "a balancer forgets them, as Azure's does unless told to send resets",
-        ),
-        (
-            _KEEP_ALIVE,
-            _RAISE,
-            "set TCP_USER_TIMEOUT, or the application waits for a quarter of an hour",
-        ),
-    ),
-    Failure(
-        "idle.interrupted",
-        "silent connections could not be held to the end",
-        "The server itself ended them, or is gone: that says nothing about the network.",
-        SERVER,
-        (
-            "the server was stopped or restarted meanwhile",
-            "the server is at its limit of connections",
-        ),
-        ("run the check again while the server stays up",),
-    ),
+FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "close.half_close",
         "data does not pass once one side has ended its sending",

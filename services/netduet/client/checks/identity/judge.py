@@ -1,16 +1,12 @@
-"""Does the right netduet answer, at each address?"""
+"""Tells a netduet of the right service from anything else that answers. Pure."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.base import Check, CheckContext
-from netduet.client.checks.reach import ReachResult
-from netduet.client.net.dial import Address, Cause
-from netduet.client.net.framed_connection import open_connection
+from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.instance import instance_of
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
@@ -36,45 +32,6 @@ _BY_CODE: Final = {
     Code.TOO_MANY_CONNECTIONS: "identity.busy",
     Code.DRAINING: "identity.draining",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityAnswer:
-    """What came of an opening at one address."""
-
-    address: Address
-    opening: Handshake
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityResult:
-    """The answers, and the service that was expected ("" for any)."""
-
-    answers: tuple[IdentityAnswer, ...]
-    expected: str
-
-    @property
-    def known(self) -> tuple[IdentityAnswer, ...]:
-        """Those that a netduet gave."""
-        return tuple(
-            answer for answer in self.answers if answer.opening.welcome is not None
-        )
-
-
-async def measure(context: CheckContext) -> IdentityResult:
-    """Open a framed connection to each address that accepts, side by side."""
-    alive = context.earlier(ReachResult).alive
-    answers = await asyncio.gather(
-        *(_open(context, attempt.address) for attempt in alive)
-    )
-    return IdentityResult(tuple(answers), context.expect_service)
-
-
-async def _open(context: CheckContext, address: Address) -> IdentityAnswer:
-    async with open_connection(address, context.timeouts) as (opening, conversation):
-        if conversation is not None:
-            await conversation.end(min(1.0, context.timeouts.answer))
-    return IdentityAnswer(address, opening)
 
 
 def judge(identity: IdentityResult) -> Judgement:
@@ -246,8 +203,3 @@ def _sent(opening: Handshake) -> tuple[tuple[Side, str], ...]:
         (Side.CLIENT, said),
         (Side.SERVER, "nothing is known of the far end: no netduet answered there"),
     )
-
-
-CHECK: Final = Check(
-    "identity", "Does the right netduet answer there?", ("reach",), measure, judge
-)

@@ -1,0 +1,22 @@
+"""All classes of failure: what each check declares, then what only ``watch`` finds.
+
+``netduet explain``, ``docs/checks.md`` and every report are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.checks import CHECKS
+from netduet.client.checks.base import DEFECT
+from netduet.client.results.failure import Failure
+from netduet.client.watch.failures import WATCH
+
+CATALOGUE: Final[dict[str, Failure]] = {
+    failure.name: failure
+    for failure in (
+        *(failure for check in CHECKS for failure in check.failures),
+        DEFECT,
+        *WATCH,
+    )
+}

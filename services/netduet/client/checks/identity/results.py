@@ -1,0 +1,31 @@
+"""Who answered at each address: what the check ``identity`` measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netduet.client.net.dial import Address
+from netduet.client.net.handshake import Handshake
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityAnswer:
+    """What came of an opening at one address."""
+
+    address: Address
+    opening: Handshake
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityResult:
+    """The answers, and the service that was expected ("" for any)."""
+
+    answers: tuple[IdentityAnswer, ...]
+    expected: str
+
+    @property
+    def known(self) -> tuple[IdentityAnswer, ...]:
+        """Those that a netduet gave."""
+        return tuple(
+            answer for answer in self.answers if answer.opening.welcome is not None
+        )

@@ -1,0 +1,97 @@
+"""The failures that the check ``size`` finds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.results.failure import FORTH, INTERMEDIARY, UNKNOWN, Failure
+
+FAILURES: Final[tuple[Failure, ...]] = (
+    Failure(
+        "size.black_hole",
+        "large packets vanish",
+        "Packets above a certain length are dropped and their sender is not told (an MTU "
+        "black hole): connections open, small exchanges work, large ones hang.",
+        FORTH,
+        (
+            (
+                "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel, "
+                "PPPoE), and a firewall drops the ICMP message that would say so"
+            ),
+            "the two ends of one link have different MTUs",
+            "a firewall or a broken device drops packets by their length",
+        ),
+        (
+            (
+                "set the MTU that the check names where both ends are attached: ip link set DEVICE "
+                "mtu N, or the option com.docker.network.driver.mtu of the network"
+            ),
+            "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
+            (
+                "have a router on the way clamp TCP's segments: iptables -t mangle "
+                "-A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"
+            ),
+            "find the router at which it happens: tracepath -n ADDRESS",
+        ),
+    ),
+    Failure(
+        "size.stalled",
+        "a transfer stops on the way",
+        "Connections open and carry a little; at some size the bytes stop, and this is "
+        "not how packets vanish that are too long.",
+        UNKNOWN,
+        (
+            (
+                "a proxy, tunnel or firewall on the way takes the bytes and stops handing "
+                "them on"
+            ),
+            "so many packets are lost that TCP does not get through",
+            "a firewall passes the first packets of a connection, and drops what follows",
+            "the program at the receiving end hangs, or is starved of CPU",
+        ),
+        (
+            "ask the server's own address, past any proxy or balancer",
+            "run the check again: does it stop at the same size?",
+            "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
+        ),
+    ),
+    Failure(
+        "size.cut",
+        "connections end while they carry data",
+        "A connection that carried data was ended before all of it had arrived, more than "
+        "once in a row.",
+        INTERMEDIARY,
+        (
+            (
+                "a proxy or firewall cuts connections that carry more than it allows, or what "
+                "it does not know"
+            ),
+            "the server is being stopped, or crashes",
+        ),
+        (
+            "look at the server's log: who ended the connection there, and how?",
+            "ask the server's own address, past any proxy or balancer",
+        ),
+    ),
+    Failure(
+        "size.changed",
+        "data arrives changed",
+        "What arrived is not what was sent, though TCP's checksum is right: it was "
+        "changed on purpose, or by something that computes the checksum anew.",
+        INTERMEDIARY,
+        (
+            (
+                "a proxy, tunnel or firewall on the way rewrites what it carries (text "
+                "conversion, content filters, address translation of old protocols)"
+            ),
+            "a network card or a virtual switch with broken memory or offloading",
+        ),
+        (
+            "compare checksums at both ends of each hop, or take the hops away by turns",
+            (
+                "switch offloading off at both ends and try again: ethtool -K DEVICE "
+                "tx off rx off gso off gro off"
+            ),
+        ),
+    ),
+)
