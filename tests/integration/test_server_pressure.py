@@ -68,11 +68,11 @@ async def test_buffer_is_bounded(start_server: StartServer) -> None:
     running = await start_server(write_buffer=64 * KIB)
     with stuck(running.port) as sock:
         sent = await asyncio.to_thread(fill, sock)
-        [session] = running.server._shared.connections
-        waiting = session._transport.get_write_buffer_size()
+        [connection] = running.server._connections
+        waiting = connection._writer._transport.get_write_buffer_size()
         # The kernel may have taken some more since; from a quarter on it is read again.
         assert 16 * KIB < waiting <= 64 * KIB + READ
-        assert session.connection.bytes_received < sent
+        assert connection.wire.bytes_received < sent
         reset(sock)
 
 
@@ -185,12 +185,12 @@ async def test_frame_is_not_late_while_nobody_listens(
 
     with stuck(running.port) as sock:
         sent = sock.send(frame[:100])
-        await until(lambda: bool(running.server._shared.connections))
-        [session] = running.server._shared.connections
+        await until(lambda: bool(running.server._connections))
+        [connection] = running.server._connections
         opened = len(opening())
-        while session._paused_at is None:
+        while connection._writer._paused_at is None:
             sent += await asyncio.to_thread(sock.send, piece)
-            await until(lambda: session.connection.bytes_received == opened + sent)  # noqa: B023
+            await until(lambda: connection.wire.bytes_received == opened + sent)  # noqa: B023
         await asyncio.sleep(0.6)  # longer than a frame may take
 
         def rest_of_it() -> bytes:
