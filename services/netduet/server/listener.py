@@ -7,13 +7,10 @@ import contextlib
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from netduet.net import kernel
 from netduet.net.bind import BindError, reason
-
-if TYPE_CHECKING:
-    from netduet.server.tcp_connection import TcpConnection
 
 _HANDSHAKE: Final = 0.25
 """Seconds from a SYN that was heard to the end of its handshake, on most paths.
@@ -29,12 +26,12 @@ _HOLD: Final = 0.05
 
 
 class Listener:
-    """Accepts on the TCP sockets, a session for each connection."""
+    """Accepts connections on the TCP sockets."""
 
     def __init__(
         self,
         sockets: list[socket.socket],
-        accept: Callable[[int | None], TcpConnection],
+        accept: Callable[[int | None], asyncio.BaseProtocol],
     ) -> None:
         """Take over bound sockets; ``accept`` gets the descriptor that accepted."""
         self._sockets = sockets
