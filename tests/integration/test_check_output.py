@@ -79,7 +79,7 @@ def test_who_answers_and_who_asks_is_told_with_its_node(
         assert line["k8s.node.name"] == "node-1"
         assert line["cloud.availability_zone"] == "eu-1a"
     said = " ".join(netduet.run("check", *mine[:4], *only).stdout.split())
-    assert f"works asked by {socket.gethostname()} on node-1 in eu-1a" in said
+    assert f"works run from {socket.gethostname()} on node-1 in eu-1a" in said
     assert "instance web-2 on node-2 in eu-1b" in said
 
 

@@ -20,7 +20,13 @@ from netduet.client.checks import CHECKS
 from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
 from netduet.client.report import text
 from netduet.client.report.tables import tables
-from netduet.client.report.terminal import Progress, columns, erasable, writer
+from netduet.client.report.terminal import (
+    Progress,
+    columns,
+    erasable,
+    text_columns,
+    writer,
+)
 from netduet.client.results.expectation import compare_expectation
 from netduet.client.results.instance import instance_named
 from netduet.client.results.target import Expect, turns
@@ -225,7 +231,7 @@ def explain(name: str | None) -> int:
         remedy = f"did you mean {close[0]}?" if close else "`netduet explain` lists all"
         print(f"netduet: explain {name!r}: no such class; {remedy}", file=sys.stderr)
         return 2
-    tell(text.explanation(failure))
+    tell(text.explanation(failure, text_columns()))
     return 0
 
 
@@ -243,9 +249,11 @@ async def _check(
     progress = Progress() if erasable() and not settings.json_report else None
 
     def result(result: CheckResult) -> None:
+        if result.follows is not None:
+            return  # one line for all of them comes with the verdict
         if progress is not None:
             progress.clear()
-        tell(text.result(result))
+        tell(text.result(result, text_columns()))
 
     async with StallMonitor() as stalls:
         for number in turns(targets):
@@ -314,7 +322,8 @@ def _asker(settings: ClientSettings) -> Instance:
 
 def _conclude(battery: CheckRunner, tell: Tell, asker: Instance) -> Verdict:
     verdict = replace(battery.verdict(), asked_by=str(asker) if asker.place else "")
-    tell(text.verdict(verdict))
+    tell(text.skipped(verdict.results, text_columns()))
+    tell(text.verdict(verdict, width=text_columns()))
     fields = {
         "netduet.target": verdict.target,
         "netduet.outcome": verdict.outcome.value,
@@ -347,9 +356,9 @@ def _finish(
         return
     if any(verdict.interrupted for verdict in verdicts):
         if resume is not None:
-            tell(text.resumable(resume.path, resume.trouble))
+            tell(text.resumable(resume.path, resume.trouble, text_columns()))
         elif settings.profile != "quick":
-            tell(text.resumable("", ""))
+            tell(text.resumable("", "", text_columns()))
     if len(verdicts) > 1:
         tell(tables(verdicts, columns()))
         tell(text.overall(verdicts))

@@ -150,9 +150,8 @@ class Report(json_report.ReportDocument):
         for verdict in json_reader.verdicts(self):
             lines = [text.plain(line) for line in text.verdict(verdict, known)]
             parts.append("\n".join(lines).strip("\n"))
-            done = (line for result in verdict.results for line in text.result(result))
-            told = [*text.heading(verdict.target), *done]
-            parts.append("\n".join(text.plain(line) for line in told))
+            checks = [*text.heading(verdict.target), *text.rows(verdict.results)]
+            parts.append("\n".join(text.plain(line) for line in checks))
         return "\n\n".join(parts)
 
     def _inconclusive(self) -> str:

@@ -153,24 +153,24 @@ def test_failure_is_the_diagnosis() -> None:
         str(caught.value)
         == """\
 FAIL: the connection is refused (reach.refused)
-  seen      192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
-  this end  it was tried once
-  far end   nothing was said
-  where     server (the server's end)
-  likely    1. the server is not running, or has not started to listen yet
-            2. it listens on another port, or on 127.0.0.1 alone
-            3. a firewall rejects with a reset (REJECT --reject-with tcp-reset)
-  try next  1. look whether the server runs and what it listens on: docker logs,
-               ss -tln
-            2. compare the port asked with the port listened on
-  follows   path: not judged on their own
+  observed       192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
+  client         it was tried once
+  server         nothing was said
+  where          server (the server's end)
+  likely causes  1. the server is not running, or has not started to listen yet
+                 2. it listens on another port, or on 127.0.0.1 alone
+                 3. a firewall rejects with a reset (REJECT --reject-with
+                    tcp-reset)
+  try next       1. look whether the server runs and what it listens on: docker
+                    logs, ss -tln
+                 2. compare the port asked with the port listened on
 
 b:1
-  PASS         name      came to
-                         note: odd
-  FAIL         reach     came to
-                         note: odd
-  SKIP         path      nothing to go on: follows from reach"""
+  PASS  name      came to
+                  note: odd
+  FAIL  reach     came to
+                  note: odd
+  SKIP  path      skipped: reach did not pass"""
     )
 
 

@@ -77,7 +77,7 @@ class CheckPart(_Part):
     findings: list[FindingPart]
     figures: dict[str, Figure]
     follows_from: str | None
-    """The check whose failure left this one nothing to go on."""
+    """The check whose result made this one meaningless."""
     earlier: str | None
     """When an interrupted run measured it; null for this run."""
 

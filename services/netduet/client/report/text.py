@@ -1,7 +1,7 @@
-"""A verdict in words, for people: pure text, 80 columns, no colour codes of its own.
+"""A verdict as text for people: pure, wrapped at a width, no colour codes of its own.
 
-A line is a list of styled pieces; ``plain`` joins them, and the terminal's
-writer in ``terminal`` colours them.
+A line is a list of styled pieces; ``plain`` joins them, and the writer in
+``terminal`` colours them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,23 @@ if TYPE_CHECKING:
     Known = Mapping[str, Failure]
 
 WIDTH: Final = 80
-_OUTCOME: Final = 12
-_CHECK: Final = 10
+"""Columns of text that is not written to a terminal."""
+
+_OUTCOME_COLUMNS: Final = 6
+_CHECK_COLUMNS: Final = 10
+_TEXT_COLUMN: Final = 2 + _OUTCOME_COLUMNS + _CHECK_COLUMNS
+_LABEL_COLUMNS: Final = 17
+_NOTE: Final = "note: "
 
 Line = tuple[tuple[str, str], ...]
 """Pieces of a line: style (an outcome's name, ``strong``, ``faint`` or "") and text."""
 
-_SAID_BY: Final = {Side.CLIENT: "this end", Side.SERVER: "far end"}
+_SIDE_LABELS: Final = {Side.CLIENT: "client", Side.SERVER: "server"}
+_SKIP_REASONS: Final = {
+    Outcome.FAIL: "failed",
+    Outcome.INCONCLUSIVE: "was inconclusive",
+    Outcome.SKIP: "was skipped",
+}
 
 
 def plain(line: Line) -> str:
@@ -36,162 +46,218 @@ def plain(line: Line) -> str:
 
 
 def heading(target: str) -> Iterator[Line]:
-    """Yield what stands above the checks of a target."""
+    """Yield the line above the checks of a target."""
     yield (("strong", f"{target}"),)
 
 
-def result(check_result: CheckResult) -> Iterator[Line]:
-    """Yield a check's line, and its remarks."""
-    head = f"  {check_result.outcome.value:<{_OUTCOME}} "
-    indent = " " * (len(head) + _CHECK)
-    lines = _wrap(check_result.summary or check_result.question, len(indent)) or [""]
-    # What was left out, and holds nothing else up, does not ask for attention.
-    aside = check_result.outcome is Outcome.SKIP and not check_result.blocks
-    text, name = ("faint", "faint") if aside else ("", "strong")
+def result(check_result: CheckResult, width: int = WIDTH) -> Iterator[Line]:
+    """Yield the line of a check, and its notes.
+
+    A long outcome moves only the first line of the text to the right.
+    """
+    outcome = f"{check_result.outcome.value}  ".ljust(_OUTCOME_COLUMNS)
+    name = f"{check_result.check}  ".ljust(_CHECK_COLUMNS)
+    head = 2 + len(outcome) + len(name)
+    summary = check_result.summary or check_result.question
+    first, *others = _wrap(summary, width, _TEXT_COLUMN, head - _TEXT_COLUMN) or [""]
+    # A check that was left out and blocks no other one does not ask for attention.
+    is_minor = check_result.outcome is Outcome.SKIP and not check_result.blocks
+    text_style, name_style = ("faint", "faint") if is_minor else ("", "strong")
     yield (
         ("", "  "),
-        (check_result.outcome.value, f"{check_result.outcome.value:<{_OUTCOME}} "),
-        (name, f"{check_result.check:<{_CHECK}}"),
-        (text, lines[0]),
+        (check_result.outcome.value, outcome),
+        (name_style, name),
+        (text_style, first),
     )
-    for line in lines[1:]:
-        yield ((text, indent + line),)
-    when = (
-        (f"from an interrupted run, {check_result.earlier}",)
-        if check_result.earlier
-        else ()
-    )
-    for remark in (*when, *check_result.remarks):
-        for number, line in enumerate(_wrap(remark, len(indent) + 6)):
-            yield (("faint", indent + ("note: " if number == 0 else " " * 6) + line),)
+    for line in others:
+        yield ((text_style, " " * _TEXT_COLUMN + line),)
+    notes = list(check_result.remarks)
+    if check_result.earlier:
+        notes.insert(0, f"from an interrupted run, {check_result.earlier}")
+    for note in notes:
+        yield from _note(note, width)
 
 
-def everything(verdicts: Sequence[Verdict], known: Known = CATALOGUE) -> Iterator[Line]:
-    """Yield all that a person reads of a run, as it is told while it goes on."""
-    for number, one in enumerate(verdicts):
+def _note(note: str, width: int) -> Iterator[Line]:
+    lines = _wrap(note, width, _TEXT_COLUMN + len(_NOTE))
+    for number, line in enumerate(lines):
+        label = _NOTE if number == 0 else " " * len(_NOTE)
+        yield (("faint", " " * _TEXT_COLUMN + label + line),)
+
+
+def skipped(results: Sequence[CheckResult], width: int = WIDTH) -> Iterator[Line]:
+    """Yield one line for all checks that one other check made meaningless."""
+    outcomes = {result.check: result.outcome for result in results}
+    causes: dict[str, list[CheckResult]] = {}
+    for check_result in results:
+        if check_result.follows is not None:
+            causes.setdefault(check_result.follows, []).append(check_result)
+    for cause, dependents in causes.items():
+        if len(dependents) == 1:
+            yield from result(dependents[0], width)
+            continue
+        reason = _SKIP_REASONS.get(outcomes.get(cause, Outcome.FAIL), "failed")
+        outcome = f"{Outcome.SKIP.value}  ".ljust(_OUTCOME_COLUMNS)
+        yield (
+            ("", "  "),
+            (Outcome.SKIP.value, outcome),
+            ("", f"{len(dependents)} checks skipped: {cause} {reason}"),
+        )
+
+
+def rows(results: Sequence[CheckResult], width: int = WIDTH) -> Iterator[Line]:
+    """Yield the lines of all checks of a target."""
+    for check_result in results:
+        if check_result.follows is None:
+            yield from result(check_result, width)
+    yield from skipped(results, width)
+
+
+def everything(
+    verdicts: Sequence[Verdict], known: Known = CATALOGUE, width: int = WIDTH
+) -> Iterator[Line]:
+    """Yield the text of a whole run, in the order in which it is printed."""
+    for number, target_verdict in enumerate(verdicts):
         if number:
             yield ()
-        yield from heading(one.target)
-        for done in one.results:
-            yield from result(done)
-        yield from verdict(one, known)
+        yield from heading(target_verdict.target)
+        yield from rows(target_verdict.results, width)
+        yield from verdict(target_verdict, known, width)
     if len(verdicts) > 1:
         yield from overall(verdicts)
 
 
-def verdict(one: Verdict, known: Known = CATALOGUE) -> Iterator[Line]:
-    """Yield the verdict of a target: in a word, then all that is known of the root.
+def verdict(
+    target_verdict: Verdict, known: Known = CATALOGUE, width: int = WIDTH
+) -> Iterator[Line]:
+    """Yield the verdict of a target: a sentence, then the root finding in full.
 
-    ``known`` tells of the classes of failure that were found.
+    ``known`` describes the classes of failure that were found.
     """
     yield ()
-    yield from _sentence(one, known)
-    if one.asked_by:
-        yield from _labelled("asked by", one.asked_by, ())
-    if one.root is not None and one.root_check is not None:
-        yield from finding(one.root, known)
-    if one.follows:
-        *others, last = one.follows
-        names = f"{', '.join(others)} and {last}" if others else last
-        yield from _labelled("follows", f"{names}: not judged on their own", ())
-    if one.missing:
-        done = ", ".join(result.check for result in one.results)
-        yield from _labelled("done", done or "none of its checks", ())
-        yield from _labelled("missing", ", ".join(one.missing), ())
-    for other in (found for done in one.results for found in done.findings):
-        if other is not one.root:
-            yield from _labelled("also", f"{other.failure}: {other.seen}", ())
+    yield from _sentence(target_verdict, known, width)
+    if target_verdict.asked_by:
+        yield from _labelled("run from", target_verdict.asked_by, (), width)
+    if target_verdict.root is not None and target_verdict.root_check is not None:
+        yield from finding(target_verdict.root, known, width)
+    if target_verdict.missing:
+        done = ", ".join(result.check for result in target_verdict.results)
+        yield from _labelled("completed", done or "none", (), width)
+        yield from _labelled("not run", ", ".join(target_verdict.missing), (), width)
+    for check_result in target_verdict.results:
+        for other in check_result.findings:
+            if other is not target_verdict.root:
+                also = f"{other.failure}: {other.seen}"
+                yield from _labelled("also", also, (), width)
 
 
 def overall(verdicts: Sequence[Verdict]) -> Iterator[Line]:
     """Yield one line over several targets."""
     counts: dict[str, int] = {}
-    for one in verdicts:
-        counts[one.outcome.value] = counts.get(one.outcome.value, 0) + 1
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    for target_verdict in verdicts:
+        outcome = target_verdict.outcome.value
+        counts[outcome] = counts.get(outcome, 0) + 1
+    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     yield ()
-    yield (("strong", f"{len(verdicts)} targets: {told}"),)
+    yield (("strong", f"{len(verdicts)} targets: {summary}"),)
 
 
-def resumable(path: str, trouble: str) -> Iterator[Line]:
-    """Yield how an interrupted run can go on; ``path`` is "" when nothing was kept."""
-    said = (
-        f"the same command goes on from here: what is done is kept in {path}"
-        if path
-        else "the next run begins anew; with --resume FILE, what is done is kept, and "
-        "the same command goes on from there"
-    )
+def resumable(path: str, trouble: str, width: int = WIDTH) -> Iterator[Line]:
+    """Yield how to resume an interrupted run; ``path`` is "" when nothing was saved."""
     if trouble:
-        said = f"what is done could not all be kept in {path}: {trouble}"
+        advice = f"could not save all results in {path}: {trouble}"
+    elif path:
+        advice = f"results are saved in {path}; run the same command again to resume"
+    else:
+        advice = (
+            "no results were saved; with --resume FILE they are, and the same "
+            "command resumes after an interruption"
+        )
     yield ()
-    # A path stays in one piece: it is there to be copied.
-    lines = textwrap.wrap(said, WIDTH, break_long_words=False, break_on_hyphens=False)
-    for line in lines:
+    # A path stays in one piece, so that it can be copied.
+    for line in textwrap.wrap(
+        advice, width, break_long_words=False, break_on_hyphens=False
+    ):
         yield (("", line),)
 
 
-def explanation(failure: Failure) -> Iterator[Line]:
+def explanation(failure: Failure, width: int = WIDTH) -> Iterator[Line]:
     """Yield all that is known of a class of failure."""
-    yield (("strong", failure.name), ("", f": {failure.title}"))
-    yield ()
-    for line in textwrap.wrap(failure.meaning, WIDTH):
+    first, *others = _wrap(f"{failure.name}: {failure.title}", width, 0)
+    yield (("strong", failure.name), ("", first.removeprefix(failure.name)))
+    for line in others:
         yield (("", line),)
     yield ()
-    yield from _knowledge(failure, failure.where)
+    for line in _wrap(failure.meaning, width, 0):
+        yield (("", line),)
+    yield ()
+    yield from _knowledge(failure, failure.where, width)
 
 
-def _sentence(one: Verdict, known: Known) -> Iterator[Line]:
-    target = one.target
-    match one.outcome:
-        case Outcome.PASS if one.expected is Expect.BLOCKED:
-            how = compare_expectation(one).how
-            said = f"{target} is blocked, as expected" + (f": {how}" if how else "")
+def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Line]:
+    target, root = target_verdict.target, target_verdict.root
+    match target_verdict.outcome:
+        case Outcome.PASS if target_verdict.expected is Expect.BLOCKED:
+            how = compare_expectation(target_verdict).how
+            text = f"{target} is blocked, as expected" + (f": {how}" if how else "")
         case Outcome.PASS:
-            said = f"the network between here and {target} works"
-        case Outcome.FAIL if one.root is not None:
-            said = f"{known[one.root.failure].title} ({one.root.failure})"
+            text = f"the network between here and {target} works"
+        case Outcome.FAIL if root is not None:
+            text = f"{known[root.failure].title} ({root.failure})"
         case Outcome.SKIP:
-            said = f"nothing about {target} could be judged"
-        case _ if one.interrupted:
-            said = f"stopped before all checks of {target} were done"
+            text = f"no verdict on {target}: required checks were skipped"
+        case _ if target_verdict.interrupted:
+            text = f"interrupted before all checks of {target} were done"
         case _:
-            said = f"{target} could not be judged: see below"
-    label = f"{one.outcome.value}: "
-    lines = textwrap.wrap(said, WIDTH - len(label))
-    yield ((one.outcome.value, label), ("strong", lines[0]))
+            text = f"no verdict on {target}: see below"
+    label = f"{target_verdict.outcome.value}: "
+    lines = textwrap.wrap(text, width - len(label))
+    yield ((target_verdict.outcome.value, label), ("strong", lines[0]))
     for line in lines[1:]:
         yield (("strong", " " * len(label) + line),)
 
 
-def finding(one: Finding, known: Known = CATALOGUE) -> Iterator[Line]:
-    """Yield what was seen, both ends' evidence, and what is known of its class."""
-    failure = known[one.failure]
-    yield from _labelled("seen", one.seen, ())
-    for side, text in one.evidence:
-        yield from _labelled(_SAID_BY[side], text, ())
-    yield from _knowledge(failure, one.where or failure.where)
+def finding(
+    root: Finding, known: Known = CATALOGUE, width: int = WIDTH
+) -> Iterator[Line]:
+    """Yield what was observed, the evidence of both sides, and what to do about it."""
+    failure = known[root.failure]
+    yield from _labelled("observed", root.seen, (), width)
+    for side, evidence in root.evidence:
+        yield from _labelled(_SIDE_LABELS[side], evidence, (), width)
+    yield from _knowledge(failure, root.where or failure.where, width)
 
 
-def _knowledge(failure: Failure, where: str) -> Iterator[Line]:
-    yield from _labelled("where", f"{where} ({SIDES[where]})", ())
-    yield from _labelled("likely", failure.causes[0], failure.causes[1:])
-    yield from _labelled("try next", failure.next[0], failure.next[1:])
+def _knowledge(failure: Failure, where: str, width: int) -> Iterator[Line]:
+    yield from _labelled("where", f"{where} ({SIDES[where]})", (), width)
+    yield from _labelled("likely causes", failure.causes[0], failure.causes[1:], width)
+    yield from _labelled("try next", failure.next[0], failure.next[1:], width)
 
 
-def _labelled(label: str, first: str, others: Sequence[str]) -> Iterator[Line]:
-    """Yield a labelled text; more than one is numbered, the likeliest first."""
-    indent = 12
+def _labelled(
+    label: str, first: str, others: Sequence[str], width: int
+) -> Iterator[Line]:
+    """Yield a labelled text; several texts are numbered, the likeliest first."""
     texts = [first, *others]
     for number, text in enumerate(texts, 1):
         head = f"  {label}" if number == 1 else ""
         mark = f"{number}. " if len(texts) > 1 else ""
-        for index, line in enumerate(_wrap(text, indent + len(mark))):
-            before = head.ljust(indent) if index == 0 else " " * indent
+        for index, line in enumerate(_wrap(text, width, _LABEL_COLUMNS + len(mark))):
+            before = (head if index == 0 else "").ljust(_LABEL_COLUMNS)
             shown = mark if index == 0 else " " * len(mark)
             yield (("faint", before), ("", shown + line))
 
 
-def _wrap(text: str, indent: int) -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH - indent, break_long_words=True, break_on_hyphens=False
+def _wrap(text: str, width: int, indent: int, first_indent: int = 0) -> list[str]:
+    """Return the lines of a text that starts at column ``indent``.
+
+    ``first_indent`` is how many more columns of the first line are taken.
+    """
+    lines = textwrap.wrap(
+        text,
+        width - indent,
+        initial_indent=" " * first_indent,
+        break_long_words=True,
+        break_on_hyphens=False,
     )
+    return [lines[0][first_indent:], *lines[1:]] if lines else []

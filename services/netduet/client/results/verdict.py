@@ -270,7 +270,7 @@ def result(  # noqa: PLR0917
 
 def skipped_because_of(check: str, question: str, cause: str) -> CheckResult:
     """Return the result of a check that another one made impossible."""
-    why = f"nothing to go on: follows from {cause}"
+    why = f"skipped: {cause} did not pass"
     return CheckResult(check, question, Outcome.SKIP, why, blocks=True, follows=cause)
 
 

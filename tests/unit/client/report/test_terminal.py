@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import struct
+import termios
 
 import pytest
 
-from netduet.client.report.terminal import writer
+from netduet.client.report.terminal import columns, text_columns, writer
 
 LINES = [
     (("FAIL", "FAIL"), ("", ": [bold]it[/bold] :smile:")),
@@ -20,7 +23,7 @@ RED = "\x1b[1;31mFAIL\x1b[0m: "
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test on a terminal that can do colour."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
 
@@ -97,3 +100,37 @@ def test_long_line_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
     """Lines are broken by those who write the words, and by nobody after them."""
     writer("always")([(("", "x" * 500),)])
     assert capsys.readouterr().out == "x" * 500 + "\n"
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (60, (60, 60)),
+        (80, (80, 80)),
+        (120, (120, 120)),
+        (200, (200, 120)),
+        (9, (40, 40)),
+    ],
+)
+def test_terminal_gives_the_width(width: int, expected: tuple[int, int]) -> None:
+    """Tables use all of a terminal, and sentences up to 120 columns."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    with (
+        os.fdopen(ours),
+        os.fdopen(theirs, "w") as stdout,
+        contextlib.redirect_stdout(stdout),
+    ):
+        assert (columns(), text_columns()) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"), [("60", 60), ("120", 120), ("0", 80), ("wide", 80)]
+)
+def test_columns_counts_over_the_width_of_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, variable: str, expected: int
+) -> None:
+    """A pipe is 80 columns wide unless COLUMNS holds a number."""
+    assert columns() == 80
+    monkeypatch.setenv("COLUMNS", variable)
+    assert columns() == expected

@@ -50,17 +50,17 @@ def test_failure_is_told_from_the_root_to_the_next_step() -> None:
         "\n".join(told)
         == """
 FAIL: the connection is refused (reach.refused)
-  seen      192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
-  this end  it was tried once
-  far end   nothing was said
-  where     server (the server's end)
-  likely    1. the server is not running, or has not started to listen yet
-            2. it listens on another port, or on 127.0.0.1 alone
-            3. a firewall rejects with a reset (REJECT --reject-with tcp-reset)
-  try next  1. look whether the server runs and what it listens on: docker logs,
-               ss -tln
-            2. compare the port asked with the port listened on
-  follows   path: not judged on their own"""
+  observed       192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
+  client         it was tried once
+  server         nothing was said
+  where          server (the server's end)
+  likely causes  1. the server is not running, or has not started to listen yet
+                 2. it listens on another port, or on 127.0.0.1 alone
+                 3. a firewall rejects with a reset (REJECT --reject-with
+                    tcp-reset)
+  try next       1. look whether the server runs and what it listens on: docker
+                    logs, ss -tln
+                 2. compare the port asked with the port listened on"""
     )
 
 
@@ -72,16 +72,16 @@ FAIL: the connection is refused (reach.refused)
             False,
             "PASS: the network between here and server:80 works",
         ),
-        ([], False, "SKIP: nothing about server:80 could be judged"),
+        ([], False, "SKIP: no verdict on server:80: required checks were skipped"),
         (
             [done("name")],
             True,
-            "INCONCLUSIVE: stopped before all checks of server:80 were done",
+            "INCONCLUSIVE: interrupted before all checks of server:80 were done",
         ),
         (
             [done("name", Finding("name.timeout", "s", outcome=Outcome.INCONCLUSIVE))],
             False,
-            "INCONCLUSIVE: server:80 could not be judged: see below",
+            "INCONCLUSIVE: no verdict on server:80: see below",
         ),
         (
             [done("reach", REFUSED)],
@@ -110,8 +110,8 @@ def test_verdict_says_who_asked_where_that_is_known(
     one = conclude("server:80", results)
     told = replace(one, asked_by="web-2 on node-1 in eu-1b")
     lines = [plain(line) for line in text.verdict(told)]
-    assert "  asked by  web-2 on node-1 in eu-1b" in lines
-    lines.remove("  asked by  web-2 on node-1 in eu-1b")
+    assert "  run from       web-2 on node-1 in eu-1b" in lines
+    lines.remove("  run from       web-2 on node-1 in eu-1b")
     assert lines == [plain(line) for line in text.verdict(one)]
 
 
@@ -119,7 +119,7 @@ def test_side_of_the_evidence_counts_over_that_of_the_class() -> None:
     """Where a finding proves the direction, the class's usual side is not said."""
     mangled = Finding("identity.mangled", "s", where="path →")
     told = verdict(done("identity", mangled))
-    assert "  where     path → (the path to the server)" in told
+    assert "  where          path → (the path to the server)" in told
 
 
 def test_other_findings_are_told_below_the_root() -> None:
@@ -127,8 +127,7 @@ def test_other_findings_are_told_below_the_root() -> None:
     partial = Finding("reach.partial", "1 of 2 addresses do not accept")
     closed = Finding("identity.closed", "it closed")
     told = verdict(done("reach", partial), done("identity", closed))
-    assert told[-1] == "  also      identity.closed: it closed"
-    assert not any(line.startswith("  follows") for line in told)
+    assert told[-1] == "  also           identity.closed: it closed"
 
 
 def test_block_that_was_expected_is_no_working_network() -> None:
@@ -142,23 +141,26 @@ def test_block_that_was_expected_is_no_working_network() -> None:
 
 def test_interrupted_verdict_says_what_is_done_and_what_is_missing() -> None:
     """Whoever stops knows what was had, also when nothing was."""
-    for results, before in (([done("name")], "name"), ([], "none of its checks")):
+    for results, before in (([done("name")], "name"), ([], "none")):
         concluded = conclude(
             "a:1", results, interrupted=True, missing=["reach", "path"]
         )
         told = [plain(line) for line in text.verdict(concluded)]
-        assert told[-2:] == [f"  done      {before}", "  missing   reach, path"]
+        assert told[-2:] == [
+            f"  completed      {before}",
+            "  not run        reach, path",
+        ]
 
 
 @pytest.mark.parametrize(
     ("path", "trouble", "said"),
     [
-        ("/tmp/a-run", "", "what is done is kept in /tmp/a-run"),
+        ("/tmp/a-run", "", "results are saved in /tmp/a-run"),
         ("", "", "with --resume FILE"),
         (
             "/tmp/a-run",
             "No space left",
-            "could not all be kept in /tmp/a-run: No space",
+            "could not save all results in /tmp/a-run: No space",
         ),
     ],
 )
@@ -186,19 +188,16 @@ def test_result_is_a_line_with_outcome_check_and_summary() -> None:
         *text.result(skipped_because_of("identity", "?", "reach")),
     ]
     assert [plain(line) for line in lines] == [
-        "  PASS         name      what it came to",
-        "  FAIL         reach     what it came to",
-        "  SKIP         identity  nothing to go on: follows from reach",
+        "  PASS  name      what it came to",
+        "  FAIL  reach     what it came to",
+        "  SKIP  identity  skipped: reach did not pass",
     ]
 
 
 def test_check_without_a_summary_shows_its_question() -> None:
     """A line never ends where its text should be."""
     check_result = CheckResult("name", "What is asked?", Outcome.PASS, "")
-    assert (
-        plain(next(text.result(check_result)))
-        == "  PASS         name      What is asked?"
-    )
+    assert plain(next(text.result(check_result))) == "  PASS  name      What is asked?"
 
 
 def test_long_summary_and_remarks_stay_in_their_column() -> None:
@@ -208,9 +207,9 @@ def test_long_summary_and_remarks_stay_in_their_column() -> None:
     )
     lines = [plain(line) for line in text.result(check_result)]
     assert len(lines) == 4
-    assert lines[1].startswith(" " * 25 + "word")
-    assert lines[2].startswith(" " * 25 + "note: note")
-    assert lines[3].startswith(" " * 31 + "note")
+    assert lines[1].startswith(" " * 18 + "word")
+    assert lines[2].startswith(" " * 18 + "note: note")
+    assert lines[3].startswith(" " * 24 + "note")
 
 
 def test_outcome_is_styled_by_its_name() -> None:
@@ -242,7 +241,7 @@ def test_verdict_of_each_class_fits_a_terminal(name: str) -> None:
 def test_single_cause_has_no_number() -> None:
     """Only what is a list is numbered."""
     told = verdict(done("check", Finding("check.defect", "s")))
-    assert "  likely    a defect of netduet" in told
+    assert "  likely causes  a defect of netduet" in told
 
 
 def test_several_targets_are_counted_by_outcome() -> None:
@@ -259,3 +258,65 @@ def test_several_targets_are_counted_by_outcome() -> None:
 def test_heading_names_the_target() -> None:
     """Above its checks stands what is checked."""
     assert [plain(line) for line in text.heading("server:80")] == ["server:80"]
+
+
+def test_checks_without_a_meaning_are_one_line() -> None:
+    """One failure that explains many checks takes one line, below the others."""
+    results = [
+        done("name"),
+        done("reach", REFUSED),
+        *(skipped_because_of(check, "?", "reach") for check in ("identity", "path")),
+        done("isolation"),
+    ]
+    assert [plain(line) for line in text.rows(results)] == [
+        "  PASS  name      what it came to",
+        "  FAIL  reach     what it came to",
+        "  PASS  isolation  what it came to",
+        "  SKIP  2 checks skipped: reach failed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome.INCONCLUSIVE, "identity was inconclusive"),
+        (Outcome.SKIP, "identity was skipped"),
+    ],
+)
+def test_line_of_skipped_checks_says_how_the_cause_ended(
+    outcome: Outcome, reason: str
+) -> None:
+    """A check that was skipped or inconclusive did not fail."""
+    results = [
+        CheckResult("identity", "?", outcome, "s", blocks=True),
+        *(skipped_because_of(check, "?", "identity") for check in ("path", "udp")),
+    ]
+    lines = [plain(line) for line in text.skipped(results)]
+    assert lines == [f"  SKIP  2 checks skipped: {reason}"]
+
+
+def test_long_outcome_moves_only_the_first_line() -> None:
+    """INCONCLUSIVE fits, and the text below it stays in its column."""
+    check_result = CheckResult("udp", "?", Outcome.INCONCLUSIVE, "word " * 20)
+    lines = [plain(line) for line in text.result(check_result)]
+    assert lines[0].startswith("  INCONCLUSIVE  udp       word word")
+    assert lines[1].startswith(" " * 18 + "word")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_text_uses_the_width(width: int) -> None:
+    """No line is wider, and the longest one is nearly as wide."""
+    results = [
+        done("name", remarks=("note " * 60,)),
+        CheckResult("path", "?", Outcome.INCONCLUSIVE, "word " * 60),
+        done("reach", replace(REFUSED, seen="word " * 60)),
+    ]
+    concluded = conclude("server:80", results)
+    for part in (
+        text.everything([concluded], width=width),
+        text.verdict(concluded, width=width),
+        text.explanation(CATALOGUE["identity.silent"], width),
+        text.resumable("", "", width),
+    ):
+        assert max(len(plain(line)) for line in part) <= width
+    assert max(len(plain(line)) for line in text.rows(results, width)) > width - 6

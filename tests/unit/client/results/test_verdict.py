@@ -164,7 +164,7 @@ def test_check_without_ground_names_what_took_it() -> None:
         True,
         "name",
     )
-    assert check_result.summary == "nothing to go on: follows from name"
+    assert check_result.summary == "skipped: name did not pass"
 
 
 # The verdict
