@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
-from netduet.client.results.failure import CLIENT, Failure
+from netduet.client.results.failure import CLIENT, Failure, Severity
 from netduet.client.results.target import Expect, Target
 
 if TYPE_CHECKING:
@@ -101,5 +101,6 @@ DEFECT: Final = Failure(
     CLIENT,
     ("a defect of netduet",),
     ("report it, with the log that this command writes to stderr",),
+    severity=Severity.PROBE,
 )
 """What is reported when a check raises an error of its own."""

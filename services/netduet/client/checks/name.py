@@ -15,7 +15,7 @@ from typing import Final
 
 from netduet.client.checks.base import Check, CheckContext
 from netduet.client.net.dial import Cause, Resolution, in_thread, resolve
-from netduet.client.results.failure import CLIENT, UNKNOWN, Failure
+from netduet.client.results.failure import CLIENT, UNKNOWN, Failure, Severity
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     Figures,
@@ -231,6 +231,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check that both are on one network: docker network inspect NETWORK",
             "try the server's address instead of its name",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "name.timeout",
@@ -245,6 +246,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at /etc/resolv.conf, and ask its server: nslookup NAME SERVER",
             "try the server's address instead of its name",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "name.family",
@@ -256,6 +258,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "the network between the two has no IPv6 (or no IPv4)",
         ),
         ("leave --family out, or give the server an address of that family",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "name.failed",
@@ -267,6 +270,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "no DNS server is configured on this host",
         ),
         ("look at /etc/resolv.conf, and ask its server: nslookup NAME SERVER",),
+        severity=Severity.UNREACHABLE,
     ),
 )
 

@@ -15,6 +15,7 @@ from netduet.client.results.failure import (
     SERVER,
     UNKNOWN,
     Failure,
+    Severity,
 )
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
 
@@ -190,6 +191,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look whether the server runs and what it listens on: docker logs, ss -tln",
             "compare the port asked with the port listened on",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.timeout",
@@ -206,6 +208,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check that the address is the server's present one",
             "capture on the server (tcpdump tcp port PORT): do SYNs arrive?",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.unreachable",
@@ -232,6 +235,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "ADDRESS"
             ),
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.other",
@@ -240,6 +244,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         CLIENT,
         ("see the error's name in the evidence",),
         ("look the error's name up: errno(3), connect(2)",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.partial",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from netduet.client.catalogue import severity
 from netduet.client.checks import CHECKS
 from netduet.client.checks.reach import ReachResult
 from netduet.client.net.server_evidence import server_health
@@ -99,6 +100,7 @@ class CheckRunner:
             interrupted=bool(missing),
             expected=target.expect,
             missing=missing,
+            severity=severity,
         )
 
     async def _turn(

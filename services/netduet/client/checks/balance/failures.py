@@ -9,6 +9,7 @@ from netduet.client.results.failure import (
     SERVER,
     UNKNOWN,
     Failure,
+    Severity,
 )
 
 FAILURES: Final[tuple[Failure, ...]] = (
@@ -80,6 +81,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "if it is meant so: --max-uneven with how many times the others' it may get",
             "ask again while nothing else uses the service",
         ),
+        severity=Severity.PERFORMANCE,
     ),
     Failure(
         "balance.missing",

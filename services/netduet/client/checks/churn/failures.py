@@ -10,6 +10,7 @@ from netduet.client.results.failure import (
     SERVER,
     UNKNOWN,
     Failure,
+    Severity,
 )
 
 FAILURES: Final[tuple[Failure, ...]] = (
@@ -39,6 +40,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "sysctl net.ipv4.tcp_tw_reuse=1; use connections more than once"
             ),
         ),
+        severity=Severity.PROBE,
     ),
     Failure(
         "churn.accept_queue",
@@ -180,5 +182,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run the check again on a host that is less busy",
             "let it open more files: ulimit -n; docker run --ulimit nofile=65536",
         ),
+        severity=Severity.PROBE,
     ),
 )

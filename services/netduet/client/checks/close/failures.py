@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import INTERMEDIARY, SERVER, Failure
+from netduet.client.results.failure import INTERMEDIARY, SERVER, Failure, Severity
 
 _DIRECT: Final = "ask the server's own address, past any proxy or balancer"
 
@@ -37,6 +37,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             _DIRECT,
             "update the proxy, or look for its timers of half-closed connections",
         ),
+        severity=Severity.DATA,
     ),
     Failure(
         "close.answer_changed",
@@ -48,6 +49,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a proxy or tunnel changes what it carries",
         ),
         ("run the check size, which tells where and how much", _DIRECT),
+        severity=Severity.DATA,
     ),
     Failure(
         "close.fin_changed",

@@ -10,6 +10,7 @@ from netduet.client.results.failure import (
     SERVER,
     UNKNOWN,
     Failure,
+    Severity,
 )
 
 FAILURES: Final[tuple[Failure, ...]] = (
@@ -31,6 +32,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "wait longer: --answer-timeout 15s",
             "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.closed",
@@ -46,6 +48,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "ask the server's own address, past any proxy or published port",
             "look at the server's logs",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.reset",
@@ -61,6 +64,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "ask the server's own address, past any proxy or published port",
             "look at the server's logs",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.stranger",
@@ -75,6 +79,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check which service the name and port belong to",
             "netduet hello HOST:PORT holds the plain conversation with any server",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.plain",
@@ -92,6 +97,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "switch the PROXY protocol off in the balancer: netduet does not speak it",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.mangled",
@@ -107,6 +113,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "switch the proxy or tunnel to pass bytes as they are (TCP mode, binary)",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.DATA,
     ),
     Failure(
         "identity.other_service",
@@ -120,6 +127,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "compare NETDUET_SERVER_SERVICE there with NETDUET_CLIENT_EXPECT_SERVICE here",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.self",
@@ -131,6 +139,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "the target is an address of this very host by mistake",
         ),
         ("check the target, and take a port outside net.ipv4.ip_local_port_range",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.busy",
@@ -143,6 +152,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "many clients share one address (NAT), and the limit per client is low",
         ),
         ("raise the limit, or find out on the server who holds them: ss -tn",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.draining",
@@ -151,6 +161,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         SERVER,
         ("it is being stopped or replaced: a balancer still sends clients to it",),
         ("try again; if it lasts, compare the balancer's targets with what runs",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.protocol",
@@ -162,5 +173,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "something on the way changes, cuts or injects bytes",
         ),
         ("compare the versions: netduet --version at both ends",),
+        severity=Severity.UNREACHABLE,
     ),
 )

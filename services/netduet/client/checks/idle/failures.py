@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import INTERMEDIARY, SERVER, Failure
+from netduet.client.results.failure import INTERMEDIARY, SERVER, Failure, Severity
 
 _KEEP_ALIVE: Final = (
     "switch TCP keep-alive on in the application, at an interval well below the timer: "
@@ -53,6 +53,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             _RAISE,
             "set TCP_USER_TIMEOUT, or the application waits for a quarter of an hour",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "idle.interrupted",

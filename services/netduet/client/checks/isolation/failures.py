@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import CLIENT, INTERMEDIARY, Failure
+from netduet.client.results.failure import CLIENT, INTERMEDIARY, Failure, Severity
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -25,6 +25,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "in a cluster: kubectl get networkpolicy -A, and does its plugin enforce them?",
             "if it may be reached, expect it to be open: TARGET=open",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "isolation.unproven",
@@ -40,5 +41,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check a target beside it that is open, from the same client",
             "give the client more CPU, and --connect-timeout 5s or more",
         ),
+        severity=Severity.PROBE,
     ),
 )

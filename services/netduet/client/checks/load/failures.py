@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import INTERMEDIARY, UNKNOWN, Failure
+from netduet.client.results.failure import INTERMEDIARY, UNKNOWN, Failure, Severity
 
 _ALONE: Final = "run --checks load --profile full while nothing else uses the path"
 
@@ -25,6 +25,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the drop counters of the interfaces and shapers on the way",
             _ALONE,
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "load.slow",
@@ -42,6 +43,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look for limits of rate on the way: tc, the cloud's instance type, a plan",
             _ALONE,
         ),
+        severity=Severity.PERFORMANCE,
     ),
     Failure(
         "load.cut",
@@ -56,6 +58,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the logs of proxies and firewalls on the way",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.DATA,
     ),
     Failure(
         "load.changed",
@@ -70,5 +73,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "switch checksum offload off at one end after the other (ethtool -K)",
             "run the check size, which tells where and how much",
         ),
+        severity=Severity.DATA,
     ),
 )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import FORTH, INTERMEDIARY, UNKNOWN, Failure
+from netduet.client.results.failure import (
+    FORTH,
+    INTERMEDIARY,
+    UNKNOWN,
+    Failure,
+    Severity,
+)
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -33,6 +39,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
             "find the router at which it happens: tracepath -n ADDRESS",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "size.stalled",
@@ -54,6 +61,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run the check again: does it stop at the same size?",
             "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "size.cut",
@@ -72,6 +80,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's log: who ended the connection there, and how?",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.DATA,
     ),
     Failure(
         "size.changed",
@@ -93,5 +102,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "tx off rx off gso off gro off"
             ),
         ),
+        severity=Severity.DATA,
     ),
 )

@@ -10,6 +10,7 @@ from netduet.client.results.failure import (
     SERVER,
     UNKNOWN,
     Failure,
+    Severity,
 )
 
 FAILURES: Final[tuple[Failure, ...]] = (
@@ -33,6 +34,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run again with a longer --stream-time, to see whether it comes back, and when",
             "raise --max-outage if the application can wait for so long",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.new_connections",
@@ -51,6 +53,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's listen queue: ss -ltn, nstat -az TcpExtListenOverflows",
             "run --checks churn --profile full: it tells a limit by rate from one by number",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.old_connections",
@@ -71,6 +74,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "let firewalls that stand in for each other share their connections (conntrackd)",
             "have the application give up early and connect anew: TCP_USER_TIMEOUT",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.restarted",
@@ -86,6 +90,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's log for server.draining, server.stopped, server.ready",
             "start the new instance before the old one ends, and let it take over",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.unsent",
@@ -102,5 +107,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the error that is named, if one is: nft list ruleset, ip route",
             "see what the check churn says: it names ports and descriptors that lack",
         ),
+        severity=Severity.PROBE,
     ),
 )

@@ -10,6 +10,7 @@ from netduet.client.results.failure import (
     SERVER,
     UNKNOWN,
     Failure,
+    Severity,
 )
 
 FAILURES: Final[tuple[Failure, ...]] = (
@@ -29,6 +30,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look whether the port is published for UDP too: docker port, PORT:PORT/udp",
             "capture on the server (tcpdump udp port PORT): do the datagrams arrive?",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.rejected",
@@ -45,6 +47,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look what listens on the server: ss -uln; NETDUET_SERVER_UDP",
             "check the rules for UDP on the host that sent the ICMP error",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.stranger",
@@ -56,6 +59,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a balancer leads TCP and UDP to different places",
         ),
         ("look what listens on the server for UDP: ss -ulnp",),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.misaddressed",
@@ -72,6 +76,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look what the NAT remembers: conntrack -L -p udp",
             "capture on this host (tcpdump udp): from which address and port do they come?",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.unsent",
@@ -83,6 +88,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "this host's own sending queue is full, or its firewall drops datagrams",
         ),
         ("run the check again on a host that is less busy",),
+        severity=Severity.PROBE,
     ),
     Failure(
         "udp.loss",
@@ -101,6 +107,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run the check again with --profile full, in quiet and in busy hours",
             "look for drops on each interface of the way: ip -s link, tc -s qdisc",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.overflow",
@@ -116,6 +123,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "give that end more CPU, and run the check again",
             "look at its sockets' drops: ss -uanm (d), nstat -az UdpRcvbufErrors",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.duplicated",
@@ -127,6 +135,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a switch or a virtual network mirrors traffic to the receiver itself",
         ),
         ("capture at the receiver: do the copies come from different MAC addresses?",),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.reordered",
@@ -140,6 +149,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "have links chosen by addresses and ports (layer3+4), not in turn (round-robin)",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.black_hole",
@@ -160,6 +170,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
             "find the router at which it happens: tracepath -n ADDRESS",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.fragments",
@@ -178,5 +189,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "let fragments pass, or put them together on the way (conntrack does)",
             "keep datagrams small: DNS over UDP at 1232 bytes, tunnels with a lower MTU",
         ),
+        severity=Severity.DATAGRAMS,
     ),
 )
