@@ -19,7 +19,7 @@ from netduet.client.net.dial import Address
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.connect_probe import ConnectProbe
-from netduet.client.outages.events import Event, LossRun, ServerRestart
+from netduet.client.outages.events import LossRun, ProbeEvent, ServerRestart
 from netduet.client.outages.observations import Observations, Stream
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.target import parse_target
@@ -50,9 +50,9 @@ async def watched(port: int, features: tuple[str, ...] = (FEATURE,)) -> Observat
 
 def streamed(
     port: int, seconds: float, stop: threading.Event
-) -> tuple[UdpProbe, list[Event]]:
+) -> tuple[UdpProbe, list[ProbeEvent]]:
     """Stream to a port for so long; return what came of it."""
-    events: list[Event] = []
+    events: list[ProbeEvent] = []
     with UdpSocket(address(port)) as sock:
         streaming = UdpProbe(sock, 0.02, events.append)
         streaming.run(seconds, stop)
@@ -72,9 +72,12 @@ async def test_good_network_is_never_out(start_server: StartServer) -> None:
     assert judgement.findings == ()
     assert (place.datagrams.up.lost, place.datagrams.down.lost) == (0, 0)
     assert place.datagrams.passed
-    assert place.old.answered == place.old.asked > 0
-    assert place.old.report is not None
-    assert (place.fresh.failed, place.fresh.started + place.fresh.void > 0) == (0, True)
+    assert place.long_lived.answered == place.long_lived.asked > 0
+    assert place.long_lived.server_report is not None
+    assert (
+        place.new_connections.failed,
+        place.new_connections.started + place.new_connections.void > 0,
+    ) == (0, True)
 
 
 async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> None:
@@ -83,19 +86,19 @@ async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> Non
 
     def stream() -> tuple[LossRun | None, LossRun | None]:
         with UdpSocket(address(running.port)) as sock:
-            streaming = UdpProbe(sock, 0.02, lambda _: None)
+            probe = UdpProbe(sock, 0.02, lambda _: None)
             due = time.monotonic()
-            streaming.start(due)
-            while streaming.picture.latest is None:
-                due = streaming.turn(time.monotonic())
-                streaming.hear(sock.wait(0.02), time.monotonic(), fair=True)
-            due = streaming.picture.latest + 2.0
-            streaming.start(due)
+            probe.start(due)
+            while probe.tracker.latest is None:
+                due = probe.step(time.monotonic())
+                probe.receive(sock.wait(0.02), time.monotonic(), on_time=True)
+            due = probe.tracker.latest + 2.0
+            probe.start(due)
             for _ in range(20):
-                due = streaming.turn(due)
-            in_time = streaming.standing
-            streaming.turn(due + 1.0)
-            return in_time, streaming.standing
+                due = probe.step(due)
+            in_time = probe.ongoing
+            probe.step(due + 1.0)
+            return in_time, probe.ongoing
 
     in_time, late = await asyncio.to_thread(stream)
     assert in_time is not None
@@ -117,13 +120,13 @@ async def test_outage_is_found_on_the_way_it_is_on(
     running = await start_server()
     with relay(running.port, up, down) as port:
         call = partial(streamed, port, 2.0, threading.Event())
-        streaming, events = await asyncio.to_thread(call)
+        probe, events = await asyncio.to_thread(call)
     found = [event for event in events if isinstance(event, LossRun)]
     assert [(loss_run.where, loss_run.lost, loss_run.ended) for loss_run in found] == [
         (where, 30, True)
     ]
-    picture = streaming.picture
-    lost = {"path →": picture.up.lost, "path ←": picture.down.lost}
+    tracker = probe.tracker
+    lost = {"path →": tracker.up.lost, "path ←": tracker.down.lost}
     assert lost.pop(where) == 30
     assert set(lost.values()) == {0}
 
@@ -158,7 +161,7 @@ async def test_server_that_cannot_stream_is_not_asked(
     """An older server is told from a network that drops datagrams."""
     running = await start_server()
     place = await watched(running.port, features=())
-    assert not place.datagrams.asked
+    assert not place.datagrams.supported
     assert any("version" in one for one in judge(Stream((place,), 0.5)).remarks)
 
 
@@ -179,7 +182,7 @@ async def test_stop_ends_a_stream_that_has_no_end(start_server: StartServer) -> 
     told, stop = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
-    def tell(_: Event) -> None:
+    def tell(_: ProbeEvent) -> None:
         loop.call_soon_threadsafe(told.set)
 
     def stream(port: int) -> None:
@@ -197,7 +200,7 @@ async def test_stop_ends_a_stream_that_has_no_end(start_server: StartServer) -> 
 async def test_other_start_of_the_server_is_met(start_server: StartServer) -> None:
     """A server that is stopped says so, and its successor is known as another one."""
     first = await start_server()
-    events: asyncio.Queue[Event] = asyncio.Queue()
+    events: asyncio.Queue[ProbeEvent] = asyncio.Queue()
     started, stop = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -205,12 +208,12 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
         def _understand(
             self, answer: StreamAnswer | None, at: float, *, fair: bool
         ) -> None:
-            super()._understand(answer, at, fair=fair)
-            if self.picture.known:
+            super()._handle_answer(answer, at, on_time=fair)
+            if self.tracker.acknowledged:
                 loop.call_soon_threadsafe(started.set)
 
     def stream() -> None:
-        def tell(event: Event) -> None:
+        def tell(event: ProbeEvent) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
         with UdpSocket(address(first.port)) as sock:
@@ -225,15 +228,15 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
             pass
         stop.set()
         await task
-    assert event.boots[0] != event.boots[1]
-    assert event.said == "draining"
+    assert event.boot_ids[0] != event.boot_ids[1]
+    assert event.end_reason == "draining"
 
 
 async def test_connections_without_a_descriptor_are_not_held_against_the_network() -> (
     None
 ):
     """What this end itself could not even try proves nothing of the way."""
-    told: list[Event] = []
+    told: list[ProbeEvent] = []
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with StallMonitor() as stalls:
         fresh = ConnectProbe(address(1), PATIENCE, 0.01, stalls, told.append)
@@ -243,5 +246,5 @@ async def test_connections_without_a_descriptor_are_not_held_against_the_network
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert told == []
-    assert fresh.closures.started == 0
-    assert fresh.closures.void > 0
+    assert fresh.tracker.started == 0
+    assert fresh.tracker.void > 0

@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.net.dial import Address, Resolution
 from netduet.client.net.udp_socket import UdpSocket
-from netduet.client.outages.events import Event
+from netduet.client.outages.events import ProbeEvent
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.outages.udp_scheduler import UdpScheduler
 from netduet.client.report.text import Line, plain
@@ -31,9 +31,9 @@ from netduet.client.results.target import parse_target
 from netduet.client.watch.discovery import ResolvedTarget, TargetSet
 from netduet.client.watch.monitor import Intervals, Monitor
 from netduet.client.watch.notifier import Notifier
-from netduet.client.watch.outage_tracker import HOLD
-from netduet.client.watch.peer_identity import CALM
-from netduet.client.watch.scheduled_checks import QUESTIONS, carry
+from netduet.client.watch.outage_tracker import QUIET_SECONDS
+from netduet.client.watch.peer_identity import CALM_SECONDS
+from netduet.client.watch.scheduled_checks import QUESTIONS, check_load
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.proxies import faithful, standing
@@ -364,7 +364,7 @@ class Answered(TargetSet):
     async def look_up(self, *_: object) -> list[ResolvedTarget]:
         """Take an answer as a resolver's."""
         some = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        return self.take([Resolution(some, None, "", 0.0, 0.0)], time.monotonic())
+        return self.update([Resolution(some, None, "", 0.0, 0.0)], time.monotonic())
 
 
 @contextlib.asynccontextmanager
@@ -385,7 +385,7 @@ async def watching_of(
     async with StallMonitor() as stalls:
         paces = Intervals(0.02, 1.0, names)
         watching = Monitor(
-            whom, paces, context, stalls, telling=Notifier(write), history=10
+            whom, paces, context, stalls, notifier=Notifier(write), history=10
         )
         running = asyncio.create_task(watching.run())
         try:
@@ -406,11 +406,11 @@ async def test_peers_come_and_go_with_their_name(start_server: StartServer) -> N
     address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
     async with watching_of(address) as (watching, said):
         await until(lambda: address in watching.peers)
-        watching.whom.chosen = {address: "pair:1", two: "pair:1"}
+        watching.targets.chosen = {address: "pair:1", two: "pair:1"}
         await until(lambda: two in watching.peers)
         peer = watching.peers[two]
         await until(lambda: peer.totals().down.sent > 3)
-        watching.whom.chosen = {two: "pair:1"}
+        watching.targets.chosen = {two: "pair:1"}
         await until(lambda: address not in watching.peers)
         assert peer.totals().up.lost == 0
     assert [line[21:].split()[:2] for line in said if "is instance" not in line] == [
@@ -418,12 +418,12 @@ async def test_peers_come_and_go_with_their_name(start_server: StartServer) -> N
         ["+", str(two)],
         ["-", str(address)],
     ]
-    assert watching.account.summary(time.monotonic()).outages == 0
+    assert watching.availability.summary(time.monotonic()).outages == 0
 
 
 def told_once(watching: Monitor) -> bool:
     """Tell whether there was one outage; none is proven where this machine stood still."""
-    summary = watching.account.summary(time.monotonic())
+    summary = watching.availability.summary(time.monotonic())
     return summary.outages + summary.unproven == 1
 
 
@@ -472,7 +472,7 @@ async def test_server_that_its_name_dropped_leaves_without_an_outage(
     async with two_of_a_name(stays, leaves) as (watching, said, whom):
         address, two = whom.script[0]
         peer = watching.peers[two]
-        await until(lambda: peer.who is not None)
+        await until(lambda: peer.instance is not None)
         whom.script = [(address,)]
         await until(lambda: peer.lapsed)
         await leaves.stop()
@@ -481,7 +481,7 @@ async def test_server_that_its_name_dropped_leaves_without_an_outage(
         assert two not in whom.chosen
     told = [line[21:].split()[0] for line in said if f" {two} " in line]
     assert told == ["+", "IS", "-"]
-    assert watching.account.summary(time.monotonic()).outages == 0
+    assert watching.availability.summary(time.monotonic()).outages == 0
 
 
 async def test_own_stall_makes_no_peer_leave(serve_command: ServeCommand) -> None:
@@ -492,16 +492,16 @@ async def test_own_stall_makes_no_peer_leave(serve_command: ServeCommand) -> Non
     async with watching_of(whom=whom) as (watching, _):
         await until(lambda: len(watching.peers) == 2)
         peer = watching.peers[two]
-        await until(lambda: peer.old.pauses.answered > 3)
+        await until(lambda: peer.keepalive_probe.detector.answered > 3)
         whom.script = [(address,)]
         await until(lambda: peer.lapsed)
-        before = peer.troubled
+        before = peer.last_trouble
         async with asyncio.timeout(PATIENCE):
-            while not peer.old.pauses.waiting:  # noqa: ASYNC110 - seen in that very turn
+            while not peer.keepalive_probe.detector.waiting:  # noqa: ASYNC110 - seen in that very turn
                 await asyncio.sleep(0)
         time.sleep(1.0)  # noqa: ASYNC251 - the loop stands still: that is the fault
-        await until(lambda: peer.troubled > before)
-        assert not peer.gone
+        await until(lambda: peer.last_trouble > before)
+        assert not peer.should_drop
         assert watching.peers[two] is peer
 
 
@@ -514,7 +514,7 @@ async def test_outage_that_stands_when_the_name_drops_the_server(
         address, two = whom.script[0]
         peer = watching.peers[two]
         await leaves.stop()
-        await until(lambda: peer.episodes.standing is not None)
+        await until(lambda: peer.outage_tracker.ongoing is not None)
         whom.script = [(address,)]
         await until(lambda: two not in watching.peers)
     assert any("[watch.left; the server's end]" in line for line in said)
@@ -532,9 +532,9 @@ async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
         peer = watching.peers[address]
         await until(lambda: peer.totals().down.sent > 3)
         await running.stop()
-        await until(lambda: peer.episodes.standing is not None)
-        watching.whom.names[0].addresses = (address,)
-        watching.whom.chosen = {}
+        await until(lambda: peer.outage_tracker.ongoing is not None)
+        watching.targets.targets[0].addresses = (address,)
+        watching.targets.chosen = {}
         await until(lambda: not watching.peers)
     assert not any("watch.left" in line for line in said)
     assert told_once(watching)
@@ -549,14 +549,16 @@ async def test_who_it_is_waits_for_the_end_of_an_outage(
     async with watching_of(address) as (watching, _):
         await until(lambda: address in watching.peers)
         peer = watching.peers[address]
-        await until(lambda: peer.who is not None)
-    now = peer.troubled = time.monotonic()
+        await until(lambda: peer.instance is not None)
+    now = peer.last_trouble = time.monotonic()
     other = Instance("web-2")
-    peer.known.take(other, now - CALM)
-    assert peer.news(now + 1.0) == ()
-    assert peer.who == Instance("web-1")
-    assert peer.news(now + HOLD + 0.1) == (other,)  # floats: not just HOLD
-    assert peer.who == other
+    peer.identity.record(other, now - CALM_SECONDS)
+    assert peer.take_identity_change(now + 1.0) == ()
+    assert peer.instance == Instance("web-1")
+    assert peer.take_identity_change(now + QUIET_SECONDS + 0.1) == (
+        other,
+    )  # floats: not just HOLD
+    assert peer.instance == other
 
 
 async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -> None:
@@ -576,9 +578,9 @@ async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -
         several = re.compile(r"IS .* is several instances, among them ")
         await until(lambda: any(map(several.search, said)))
         (peer,) = watching.peers.values()
-        assert peer.who is None
-        before = peer.fresh.closures.started
-        await until(lambda: peer.fresh.closures.started > before + 6)
+        assert peer.instance is None
+        before = peer.connect_probe.tracker.started
+        await until(lambda: peer.connect_probe.tracker.started > before + 6)
     assert sum(line[21:23] == "IS" for line in said) == 2
 
 
@@ -592,7 +594,7 @@ async def test_name_is_looked_up_soon_while_a_peer_is_out(
         await until(lambda: address in watching.peers)
         peer = watching.peers[address]
         await until(lambda: peer.totals().down.sent > 3)
-        watching.whom.chosen = {}
+        watching.targets.chosen = {}
         server.process.send_signal(signal.SIGKILL)
         await until(lambda: not watching.peers)
     server.finish()
@@ -609,12 +611,17 @@ async def test_server_that_is_gone_without_datagrams_is_one_outage(
     async with watching_of(address) as (watching, said):
         await until(lambda: address in watching.peers)
         peer = watching.peers[address]
-        await until(lambda: peer.old.connections and peer.totals().started > 1)
+        await until(
+            lambda: (
+                peer.keepalive_probe.connections
+                and peer.totals().connections_started > 1
+            )
+        )
         server.process.send_signal(signal.SIGKILL)
-        await until(lambda: peer.episodes.standing is not None)
+        await until(lambda: peer.outage_tracker.ongoing is not None)
     server.finish()
     assert not any("goes on" in line or " BACK " in line for line in said), said
-    assert watching.account.summary(time.monotonic()).outages == 1
+    assert watching.availability.summary(time.monotonic()).outages == 1
 
 
 async def test_old_connection_is_not_blamed_before_new_ones_were_tried(
@@ -625,14 +632,14 @@ async def test_old_connection_is_not_blamed_before_new_ones_were_tried(
     async with watching_of(at("127.0.0.1", running.port)) as (watching, _):
         await until(lambda: len(watching.peers) == 1)
         (peer,) = watching.peers.values()
-        await until(lambda: peer.fresh.closures.worked > 0)
+        await until(lambda: peer.connect_probe.tracker.last_success > 0)
         now = time.monotonic()
-        pauses = peer.old.pauses
+        pauses = peer.keepalive_probe.detector
         pauses._sent.appendleft(now - 1.0)
-        peer.fresh.closures.worked = now - 2.0
-        assert peer._signs(now).pause is None
-        peer.fresh.closures.worked = now - 0.5
-        assert peer._signs(now).pause is not None
+        peer.connect_probe.tracker.last_success = now - 2.0
+        assert peer._probe_state(now).stall is None
+        peer.connect_probe.tracker.last_success = now - 0.5
+        assert peer._probe_state(now).stall is not None
 
 
 async def test_checks_on_the_schedule_find_what_streams_do_not(
@@ -643,8 +650,8 @@ async def test_checks_on_the_schedule_find_what_streams_do_not(
     address = at("127.0.0.1", running.port)
     async with watching_of(address) as (watching, said):
         await until(lambda: any("identity.other_service" in line for line in said))
-        assert watching.account.findings["identity.other_service"] == 1
-    assert watching.account.summary(time.monotonic()).outages == 0
+        assert watching.availability.findings["identity.other_service"] == 1
+    assert watching.availability.summary(time.monotonic()).outages == 0
 
 
 class Nat(asyncio.DatagramProtocol):
@@ -718,14 +725,14 @@ async def test_flow_that_leads_nowhere_is_begun_anew(start_server: StartServer) 
             await until(lambda: peer.totals().down.sent > before + 10)
     finally:
         nat.close()
-    summary = watching.account.summary(time.monotonic())
+    summary = watching.availability.summary(time.monotonic())
     assert summary.kinds == {("watch.stuck_flow", "both"): 1}
 
 
 async def test_light_load_of_a_healthy_server(start_server: StartServer) -> None:
     """All comes back, and nothing is found."""
     running = await start_server()
-    assert await carry(at("127.0.0.1", running.port), PATIENT) is None
+    assert await check_load(at("127.0.0.1", running.port), PATIENT) is None
 
 
 async def test_light_load_that_is_not_carried() -> None:
@@ -737,7 +744,7 @@ async def test_light_load_that_is_not_carried() -> None:
 
     for script, silence in ((welcomes, True), (leaves, False)):
         async with FarEnd(script) as far:
-            found = await carry(far.address, Timeouts(3.0, 3.0, 0.1))
+            found = await check_load(far.address, Timeouts(3.0, 3.0, 0.1))
         assert found is not None
         assert found.failure == "watch.load"
         assert f"of {QUESTIONS} questions" in found.seen
@@ -747,19 +754,19 @@ async def test_light_load_that_is_not_carried() -> None:
 async def test_many_streams_share_a_thread(start_server: StartServer) -> None:
     """Each is one stream to the server, and tells of itself alone; one more ends alone."""
     running = await start_server(host="0.0.0.0")
-    events: list[Event] = []
+    events: list[ProbeEvent] = []
     flows = []
-    with UdpScheduler() as together:
+    with UdpScheduler() as scheduler:
         for number in range(1, 9):
             sock = UdpSocket(at(f"127.0.0.{number}", running.port))
             flows.append((UdpProbe(sock, 0.02, events.append), sock))
-            together.add(*flows[-1], 0.02)
-        await until(lambda: all(one.picture.down.sent > 10 for one, _ in flows))
+            scheduler.add(*flows[-1], 0.02)
+        await until(lambda: all(probe.tracker.down.sent > 10 for probe, _ in flows))
         assert threading.active_count() < 8
-        together.remove(*flows[0])
+        scheduler.remove(*flows[0])
         await until(lambda: flows[0][1].fileno() < 0)
-        before = flows[1][0].picture.down.sent
-        await until(lambda: flows[1][0].picture.down.sent > before + 10)
+        before = flows[1][0].tracker.down.sent
+        await until(lambda: flows[1][0].tracker.down.sent > before + 10)
     assert all(sock.fileno() < 0 for _, sock in flows)
     assert events == []
-    assert all(one.picture.up.lost == 0 for one, _ in flows)
+    assert all(probe.tracker.up.lost == 0 for probe, _ in flows)

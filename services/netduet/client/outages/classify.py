@@ -12,7 +12,7 @@ from netduet.client.net.dial import UNROUTED
 from netduet.client.outages import describe
 from netduet.client.outages.correlate import (
     HALF,
-    NEAR,
+    NEAR_SECONDS,
     Incident,
     correlate,
     is_new_process,
@@ -24,10 +24,10 @@ from netduet.client.outages.events import (
     ConnectionStall,
     LossRun,
     ServerRestart,
-    covered,
+    covered_seconds,
 )
 from netduet.client.outages.observations import Observations
-from netduet.client.outages.outage import UNMET, Outage
+from netduet.client.outages.outage import NEVER_ANSWERED, Outage
 from netduet.client.results.failure import (
     BACK,
     CLIENT,
@@ -41,7 +41,7 @@ from netduet.wire.untrusted import escape
 
 REFUSED: Final = "ECONNREFUSED"
 
-DATAGRAMS: Final = "watch.datagrams"
+DATAGRAMS_ONLY: Final = "watch.datagrams"
 
 QUARTER: Final = 0.25
 """Share of a pause in which an end did not run that explains it: what waited comes late."""
@@ -76,13 +76,13 @@ class ProbeState:
     """
 
     stream: LossRun | None = None
-    closure: ConnectFailureRun | None = None
-    pause: ConnectionStall | None = None
-    why: str = ""
-    seen: bool = True
-    gone: bool = False
-    withheld: str = ""
-    worked: bool = False
+    failure_run: ConnectFailureRun | None = None
+    stall: ConnectionStall | None = None
+    connect_error: str = ""
+    answered_before: bool = True
+    unreachable: bool = False
+    send_error: str = ""
+    connections_work: bool = False
 
     @property
     def proven(self) -> bool:
@@ -91,14 +91,15 @@ class ProbeState:
         if loss_run is None:
             return True
         return (
-            loss_run.slipped + loss_run.deaf < HALF * loss_run.seconds
+            loss_run.sender_stalled + loss_run.receiver_stalled
+            < HALF * loss_run.seconds
             and not overflowed(loss_run)
         )
 
     @property
     def start(self) -> float | None:
         """When the first of them began; None: all is well."""
-        spans = (self.stream, self.closure, self.pause)
+        spans = (self.stream, self.failure_run, self.stall)
         return min((one.start for one in spans if one is not None), default=None)
 
 
@@ -113,37 +114,37 @@ def without_starvation(
     if ours >= HALF * seconds:
         return ProbeState()
     if ours + theirs >= QUARTER * seconds:
-        return replace(signs, pause=None)
+        return replace(signs, stall=None)
     return signs
 
 
-def provisional(signs: ProbeState, now: float, *, shaken: bool = False) -> Outage:
+def classify_ongoing(signs: ProbeState, now: float, *, shaken: bool = False) -> Outage:
     """Say what can be said while it goes on.
 
     ``shaken``: the old connection has stood still or broken lately.
     """
     start = signs.start
     start = now if start is None else start
-    where = _blamed(signs.why)
-    stream, closure = signs.stream, signs.closure
-    if stream is not None and signs.worked and not signs.withheld:
+    where = _blamed(signs.connect_error)
+    stream, closure = signs.stream, signs.failure_run
+    if stream is not None and signs.connections_work and not signs.send_error:
         seen = f"{_DATAGRAMS[stream.where]}; connections work"
-        return _going_on(DATAGRAMS, stream.where, start, now, seen)
-    if stream is not None and stream.where == FORTH and not signs.withheld:
+        return _going_on(DATAGRAMS_ONLY, stream.where, start, now, seen)
+    if stream is not None and stream.where == FORTH and not signs.send_error:
         seen = "nothing arrives on the way to the server; what it sends comes"
         return _going_on("stream.outage", FORTH, start, now, seen)
-    if closure is not None and not signs.seen:
-        seen = f"no netduet has answered there yet: {escape(closure.why)}"
-        return _going_on(UNMET, where, start, now, seen)
+    if closure is not None and not signs.answered_before:
+        seen = f"no netduet has answered there yet: {escape(closure.reason)}"
+        return _going_on(NEVER_ANSWERED, where, start, now, seen)
     if stream is not None:
         return _silence(signs, start, now)
-    if closure is not None and signs.gone:
-        seen = f"new connections do not work ({escape(closure.why)}), and the old one broke"
+    if closure is not None and signs.unreachable:
+        seen = f"new connections do not work ({escape(closure.reason)}), and the old one broke"
         failure = "watch.refused" if where == SERVER else "stream.outage"
         return _going_on(failure, where, start, now, seen)
     if closure is not None:
-        seen = f"new connections do not work ({escape(closure.why)})"
-        if signs.pause is not None:
+        seen = f"new connections do not work ({escape(closure.reason)})"
+        if signs.stall is not None:
             seen += ", and the old one stands still"
         elif not shaken:
             seen += ", and what is there goes on"
@@ -154,18 +155,18 @@ def provisional(signs: ProbeState, now: float, *, shaken: bool = False) -> Outag
 
 def _silence(signs: ProbeState, start: float, now: float) -> Outage:
     """Say what it is that no datagrams come."""
-    if signs.withheld:
-        seen = f"this end itself cannot send there ({_spelt(signs.withheld)})"
+    if signs.send_error:
+        seen = f"this end itself cannot send there ({_spelt(signs.send_error)})"
         return _going_on("stream.outage", CLIENT, start, now, seen)
-    if REFUSED in signs.why:
+    if REFUSED in signs.connect_error:
         seen = "nothing listens there any more: its host refuses connections"
         return _going_on("watch.refused", SERVER, start, now, seen)
     seen = "nothing comes back"
-    if signs.why:
-        seen += f"; new connections: {escape(signs.why)}"
+    if signs.connect_error:
+        seen += f"; new connections: {escape(signs.connect_error)}"
     else:
         seen += " to datagrams; new connections have not failed so far"
-    return _going_on("stream.outage", _blamed(signs.why), start, now, seen)
+    return _going_on("stream.outage", _blamed(signs.connect_error), start, now, seen)
 
 
 def _blamed(why: str) -> str:
@@ -186,7 +187,7 @@ def _going_on(failure: str, where: str, start: float, now: float, seen: str) -> 
     return Outage(failure, where, start, max(start, now), seen, ended=False)
 
 
-def final(place: Observations, tolerance: float) -> list[Outage]:
+def classify_closed(place: Observations, tolerance: float) -> list[Outage]:
     """Say what all that happened comes to; nothing where chance explains it.
 
     What connections alone had to bear counts when it is longer than ``tolerance``
@@ -207,7 +208,7 @@ def _incident(place: Observations, incident: Incident) -> Outage:
         again = _restarted(restart)
         seen = again.description
         if incident.closure is not None:
-            seen += f"; new connections: {escape(incident.closure.why)}"
+            seen += f"; new connections: {escape(incident.closure.reason)}"
         return replace(again, description=seen, evidence=describe.effects(incident))
     if not incident.outages:
         return _by_connections(place, incident)
@@ -215,7 +216,10 @@ def _incident(place: Observations, incident: Incident) -> Outage:
     if where == FORTH and restart is not None and _both(incident, restart):
         where = INTERMEDIARY
     flow = place.datagrams
-    if covered(flow.withheld, incident.start, incident.end) >= HALF * incident.seconds:
+    if (
+        covered_seconds(flow.send_blocked, incident.start, incident.end)
+        >= HALF * incident.seconds
+    ):
         seen = _lasted(f"{_WITHHELD} ({_spelt(flow.error)})", incident)
         evidence = (
             (Side.CLIENT, "its own kernel let none out"),
@@ -230,10 +234,10 @@ def _incident(place: Observations, incident: Incident) -> Outage:
     doubt = _doubt(incident)
     if doubt:
         seen += f"; {doubt}, so nothing is proven"
-    elif incident.closure is not None and incident.closure.turned_away:
-        seen += f"; new connections: {escape(incident.closure.why)}"
+    elif incident.closure is not None and incident.closure.rejected:
+        seen += f"; new connections: {escape(incident.closure.reason)}"
     elif _connections_went_on(place, incident):
-        failure = DATAGRAMS
+        failure = DATAGRAMS_ONLY
         seen += ", of datagrams alone: connections worked all the while"
     proven = not doubt
     return Outage(
@@ -260,19 +264,23 @@ def _connections_went_on(place: Observations, incident: Incident) -> bool:
     On the old one there are two questions in the time from one fresh one to the next.
     """
     shown = incident.closure is not None or incident.pause is not None
-    long = incident.seconds >= 2 * place.fresh.period
-    tried = place.old.answered > 0 and place.fresh.started > place.fresh.failed
+    long = incident.seconds >= 2 * place.new_connections.period
+    tried = (
+        place.long_lived.answered > 0
+        and place.new_connections.started > place.new_connections.failed
+    )
     return long and tried and not shown
 
 
 def _starved(incident: Incident) -> str:
     """Say which end it was that did not run for the longest."""
     ours = max(
-        loss_run.deaf if loss_run.where == BACK else loss_run.slipped
+        loss_run.receiver_stalled if loss_run.where == BACK else loss_run.sender_stalled
         for loss_run in incident.outages
     )
     theirs = max(
-        run.slipped if run.where == BACK else run.deaf for run in incident.outages
+        run.sender_stalled if run.where == BACK else run.receiver_stalled
+        for run in incident.outages
     )
     return "the server" if theirs > ours else "this end"
 
@@ -287,14 +295,14 @@ def _both(incident: Incident, restart: ServerRestart) -> bool:
 
 
 def _by_connections(place: Observations, incident: Incident) -> Outage:
-    why = "" if incident.closure is None else f" ({escape(incident.closure.why)})"
+    why = "" if incident.closure is None else f" ({escape(incident.closure.reason)})"
     seen = (
         "neither new connections nor the old one worked"
         f"{_bounds(incident.closure)}{why}; datagrams, which would tell the direction, do not pass"
     )
     evidence = describe.losses(place, incident)
     where = (
-        incident.where if incident.closure is None else _blamed(incident.closure.why)
+        incident.where if incident.closure is None else _blamed(incident.closure.reason)
     )
     return Outage("stream.outage", where, incident.start, incident.end, seen, evidence)
 
@@ -304,9 +312,9 @@ def _restarted(restart: ServerRestart) -> Outage:
         f"another start of the server answers after {restart.end - restart.start:.2f} s "
         "without one"
     )
-    if restart.said:
-        seen += f"; the one before took its leave: {escape(restart.said)}"
-    said = f"boot id {escape(restart.boots[0])[:8]}… before, {escape(restart.boots[1])[:8]}… now"
+    if restart.end_reason:
+        seen += f"; the one before took its leave: {escape(restart.end_reason)}"
+    said = f"boot id {escape(restart.boot_ids[0])[:8]}… before, {escape(restart.boot_ids[1])[:8]}… now"
     evidence = ((Side.SERVER, said),)
     return Outage(
         "stream.restarted", SERVER, restart.start, restart.end, seen, evidence
@@ -320,15 +328,15 @@ def _connections(
     tolerance: float,
 ) -> Iterator[Outage]:
     for closure in closures:
-        if closure.last - closure.start <= tolerance:
+        if closure.last_start - closure.start <= tolerance:
             continue
         also = [stall for stall in pauses if _meet(stall, closure)]
-        where, kept = _blamed(closure.why), "what was there went on"
+        where, kept = _blamed(closure.reason), "what was there went on"
         if also:
             kept = "the old one did not go on either"
         seen = (
             f"{closure.failed} new connections in a row did not work"
-            f"{_bounds(closure)} ({escape(closure.why)}); {kept}"
+            f"{_bounds(closure)} ({escape(closure.reason)}); {kept}"
         )
         failure = "stream.new_connections"
         if also and not place.datagrams.passed:
@@ -349,7 +357,7 @@ def _connections(
             INTERMEDIARY,
             pause.start,
             pause.end,
-            f"{seen}, {_beside(pause, place.closures)}",
+            f"{seen}, {_beside(pause, place.failure_runs)}",
             proven=proven,
         )
 
@@ -365,9 +373,12 @@ def _beside(pause: ConnectionStall, closures: tuple[ConnectFailureRun, ...]) -> 
 
 
 def _meet(pause: ConnectionStall, closure: ConnectFailureRun) -> bool:
-    if pause.broken and closure.before <= pause.end <= closure.end:
+    if pause.broken and closure.previous_start <= pause.end <= closure.end:
         return True
-    return pause.start < closure.end + NEAR and pause.end > closure.start - NEAR
+    return (
+        pause.start < closure.end + NEAR_SECONDS
+        and pause.end > closure.start - NEAR_SECONDS
+    )
 
 
 def _bounds(closure: ConnectFailureRun | None) -> str:

@@ -10,9 +10,9 @@ from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
     LossRun,
-    covered,
+    covered_seconds,
 )
-from netduet.client.outages.outage import UNMET, Outage
+from netduet.client.outages.outage import NEVER_ANSWERED, Outage
 from netduet.client.results.failure import INTERMEDIARY, SERVER, UNKNOWN
 from netduet.wire.untrusted import escape
 
@@ -37,7 +37,7 @@ def nothing_lost(
     nothing; ``worked`` is how many new connections it answered in the silence.
     """
     spans = [(at, upto) for at, upto in stalls if at < end and upto > start]
-    still = covered(spans, start, end)
+    still = covered_seconds(spans, start, end)
     if still < max(_LEAST, HALF * (end - start)):
         seen = (
             f"nothing came for {end - start:.2f} s, and nothing was lost: it was held "
@@ -68,7 +68,7 @@ def by_chance(
     told = [f"{loss_run.lost} datagrams in a row were lost" for loss_run in outages[:1]]
     for one in others:
         if isinstance(one, ConnectFailureRun):
-            why = escape(one.why)
+            why = escape(one.reason)
             told.append(f"{one.failed} new connections in a row did not work ({why})")
             break
     if not told:
@@ -91,7 +91,7 @@ def answers_at_last(
     if failed:
         seen += f"; {failed} new connections in a row did not work"
     where, start, proven = standing.where, standing.start, standing.proven
-    return Outage(UNMET, where, start, end, seen, proven=proven)
+    return Outage(NEVER_ANSWERED, where, start, end, seen, proven=proven)
 
 
 def stuck(outage: Outage) -> Outage:

@@ -15,28 +15,32 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.net.dial import Cause
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
-from netduet.client.outages.events import ConnectFailureRun, Met, Tell
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    EventHandler,
+    WelcomeHandler,
+)
 
 if TYPE_CHECKING:
     from netduet.client.checks.base import Timeouts
     from netduet.client.net.dial import Address
     from netduet.runtime.stall_monitor import StallMonitor
 
-AT_ONCE: Final = 0.8
+MAX_CONNECT_SECONDS: Final = 0.8
 """Seconds in which a connection must be done to have worked at once."""
 
-LEAST: Final = 3
+MIN_FAILURES: Final = 3
 """Connections one behind the other that must fail to be told of."""
 
-MOST: Final = 16
+MAX_PENDING: Final = 16
 """Connections under way at once."""
 
-_STALLED: Final = 0.1
-_FAREWELL: Final = 0.3
+_MAX_STALLED_SECONDS: Final = 0.1
+_CLOSE_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class ConnectAttempt:
     """A fresh connection. ``void``: it failed by this end itself, and proves nothing.
 
     ``turned_away``: something answered, and it was no welcome, or there was no route.
@@ -44,20 +48,20 @@ class Tick:
 
     start: float
     end: float
-    why: str = ""
+    error: str = ""
     void: bool = False
-    turned_away: bool = False
+    rejected: bool = False
 
     @property
     def worked(self) -> bool:
         """It worked at once."""
-        return not self.why
+        return not self.error
 
 
 class ConnectFailureTracker:
     """Finds the runs of connections that did not work. Pure; ticks come in order."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, on_event: EventHandler) -> None:
         """Say who hears of a run that is over."""
         self.started = 0
         self.failed = 0
@@ -65,65 +69,65 @@ class ConnectFailureTracker:
         self.longest_void = 0.0
         """Seconds for which void ones came one behind the other, with no other that worked."""
         self._void_since: float | None = None
-        self.why = ""
+        self.last_error = ""
         """Why the latest one did not work, "" where it did."""
-        self.least = LEAST
+        self.min_failures = MIN_FAILURES
         """From how many on a run that is over is told of."""
-        self._tell = tell
+        self._on_event = on_event
         self._run: ConnectFailureRun | None = None
-        self.worked = 0.0
+        self.last_success = 0.0
         """When the latest that worked was begun; 0 before the first."""
 
-    def take(self, tick: Tick) -> None:
+    def record(self, attempt: ConnectAttempt) -> None:
         """Take the next one."""
         run = self._run
-        if tick.void:
+        if attempt.void:
             self.void += 1
             if self._void_since is None:
-                self._void_since = tick.start if run is None else run.start
-            span = tick.start - self._void_since
+                self._void_since = attempt.start if run is None else run.start
+            span = attempt.start - self._void_since
             self.longest_void = max(self.longest_void, span)
             return
         self.started += 1
-        self.why = tick.why
-        if tick.worked:
+        self.last_error = attempt.error
+        if attempt.worked:
             self._void_since = None
-            self._run, self.worked = None, tick.start
-            if run is not None and run.failed >= self.least:
-                self._tell(replace(run, end=tick.start, ended=True))
+            self._run, self.last_success = None, attempt.start
+            if run is not None and run.failed >= self.min_failures:
+                self._on_event(replace(run, end=attempt.start, ended=True))
             return
         self.failed += 1
         if run is None:
-            before = self.worked or tick.start
+            before = self.last_success or attempt.start
             self._run = ConnectFailureRun(
-                tick.start,
-                tick.end,
+                attempt.start,
+                attempt.end,
                 before,
-                tick.start,
+                attempt.start,
                 1,
-                tick.why,
+                attempt.error,
                 ended=False,
-                turned_away=tick.turned_away,
+                rejected=attempt.rejected,
             )
         else:
             self._run = replace(
                 run,
-                end=tick.end,
-                last=tick.start,
+                end=attempt.end,
+                last_start=attempt.start,
                 failed=run.failed + 1,
-                turned_away=run.turned_away or tick.turned_away,
+                rejected=run.rejected or attempt.rejected,
             )
 
     @property
-    def standing(self) -> ConnectFailureRun | None:
+    def ongoing(self) -> ConnectFailureRun | None:
         """The run that is not over."""
         run = self._run
-        return run if run is not None and run.failed >= LEAST else None
+        return run if run is not None and run.failed >= MIN_FAILURES else None
 
     def finish(self) -> None:
         """Tell of a run that is not over."""
-        if self.standing is not None:
-            self._tell(self.standing)
+        if self.ongoing is not None:
+            self._on_event(self.ongoing)
         self._run = None
 
 
@@ -133,36 +137,36 @@ class ConnectProbe:
     def __init__(
         self,
         address: Address,
-        patience: Timeouts,
+        timeouts: Timeouts,
         period: float,
         stalls: StallMonitor,
-        tell: Tell,
+        on_event: EventHandler,
         *,
-        at_once: float = AT_ONCE,
-        met: Met = lambda _: None,
+        max_seconds: float = MAX_CONNECT_SECONDS,
+        on_welcome: WelcomeHandler = lambda _: None,
     ) -> None:
         """Say where to, how often (in seconds), who watches us, and who hears of events.
 
         ``at_once`` is in how many seconds a connection must be done; ``met`` hears who
         welcomed it.
         """
-        self.closures = ConnectFailureTracker(tell)
+        self.tracker = ConnectFailureTracker(on_event)
         self.skipped = 0
-        self.at_once = at_once
+        self.max_seconds = max_seconds
         self._address = address
-        self._patience = patience
+        self._timeouts = timeouts
         self._period = period
         self._stalls = stalls
-        self._met = met
-        self._pending: deque[asyncio.Task[Tick]] = deque()
+        self._on_welcome = on_welcome
+        self._pending: deque[asyncio.Task[ConnectAttempt]] = deque()
 
     async def run(self, seconds: float) -> None:
         """Go on for so long; then wait for those under way."""
         try:
             await self._run(time.monotonic() + seconds)
             for task in self._pending:
-                self.closures.take(await task)
-            self.closures.finish()
+                self.tracker.record(await task)
+            self.tracker.finish()
         finally:
             for task in self._pending:
                 task.cancel()
@@ -172,49 +176,54 @@ class ConnectProbe:
         due = time.monotonic()
         while (now := time.monotonic()) < until:
             while self._pending and self._pending[0].done():
-                self.closures.take(self._pending.popleft().result())
-            if len(self._pending) < MOST:
-                self._pending.append(asyncio.create_task(self._tick()))
+                self.tracker.record(self._pending.popleft().result())
+            if len(self._pending) < MAX_PENDING:
+                self._pending.append(asyncio.create_task(self._attempt()))
             else:
                 self.skipped += 1
             due = max(due + self._period, now)
             await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
 
-    async def _tick(self) -> Tick:
+    async def _attempt(self) -> ConnectAttempt:
         start = time.monotonic()
-        bound = self.at_once
-        patience = replace(
-            self._patience,
-            connect=min(bound, self._patience.connect),
-            answer=min(bound, self._patience.answer),
+        bound = self.max_seconds
+        timeouts = replace(
+            self._timeouts,
+            connect=min(bound, self._timeouts.connect),
+            answer=min(bound, self._timeouts.answer),
         )
-        async with open_connection(self._address, patience) as (opening, conversation):
+        async with open_connection(self._address, timeouts) as (opening, conversation):
             end = time.monotonic()
             if conversation is not None:
-                self._met(conversation.welcome)
+                self._on_welcome(conversation.welcome)
                 # Whether ends arrive is for the check close to say.
-                await conversation.end(_FAREWELL)
-        why = _why(opening)
-        if not why and end - start > bound:
-            why = "it took too long"
-        ours = _ours(opening) or self._stalls.stalled(start, end) > _STALLED
-        return Tick(start, end, why, bool(why) and ours, _turned_away(opening))
+                await conversation.end(_CLOSE_SECONDS)
+        error = _describe_failure(opening)
+        if not error and end - start > bound:
+            error = "it took too long"
+        local = (
+            _is_local_failure(opening)
+            or self._stalls.stalled(start, end) > _MAX_STALLED_SECONDS
+        )
+        return ConnectAttempt(
+            start, end, error, bool(error) and local, _is_rejected(opening)
+        )
 
 
-def _ours(opening: Handshake) -> bool:
+def _is_local_failure(opening: Handshake) -> bool:
     """Tell whether this host itself had no descriptor, port or memory for it."""
     return opening.cause is Cause.OTHER and not opening.accepted
 
 
-def _turned_away(opening: Handshake) -> bool:
+def _is_rejected(opening: Handshake) -> bool:
     """Tell whether something answered, and not as a server does, or nothing could leave."""
     if opening.welcome is not None:
         return False
-    told = {None, Cause.REFUSED, Cause.RESET, Cause.NO_ROUTE}
-    return opening.closed or opening.cause in told
+    rejections = {None, Cause.REFUSED, Cause.RESET, Cause.NO_ROUTE}
+    return opening.closed or opening.cause in rejections
 
 
-def _why(opening: Handshake) -> str:
+def _describe_failure(opening: Handshake) -> str:
     """Return why a connection did not work, "" if it did."""
     if opening.welcome is not None:
         return ""

@@ -12,27 +12,27 @@ from netduet.client.outages.events import (
     ConnectionStall,
     LossRun,
     ServerRestart,
-    covered,
+    covered_seconds,
 )
 from netduet.client.outages.observations import Observations
 from netduet.client.results.failure import BACK, FORTH, INTERMEDIARY, UNKNOWN
 from netduet.client.stats.proportions import DOUBT, upper_bound
 
-NEAR: Final = 0.3
+NEAR_SECONDS: Final = 0.3
 """Seconds from one event to another that belong together."""
 
 HALF: Final = 0.5
 """Share of an outage in which an end did not run that excuses the network."""
 
-_PACKETS: Final = 4
+PACKETS_PER_CONNECTION: Final = 4
 """Packets on which a connection hangs: SYN, its answer, the question, its answer."""
 
-_DOUBT: Final = 0.01
+JOINT_ERROR_RATE: Final = 0.01
 """How often the bound of the loss may be wrong where two kinds must fail at one time:
 both the time before would have to be lucky, and then the row unlucky.
 """
 
-_RETRY: Final = 0.2
+FIRST_RETRANSMIT_SECONDS: Final = 0.2
 """Seconds until TCP sends a lost segment again, at first; then twice that, and so on."""
 
 Span = TypeVar("Span", LossRun, ConnectFailureRun, ConnectionStall, ServerRestart)
@@ -64,7 +64,11 @@ class Incident:
     def starved(self) -> float:
         """For how many seconds of it an end did not run."""
         return max(
-            (loss_run.slipped + loss_run.deaf for loss_run in self.outages), default=0.0
+            (
+                loss_run.sender_stalled + loss_run.receiver_stalled
+                for loss_run in self.outages
+            ),
+            default=0.0,
         )
 
     @property
@@ -89,32 +93,36 @@ class Correlation:
 
 def correlate(place: Observations) -> Correlation:
     """Say which events belong together."""
-    outages, lucky = _parted(
-        place.outages, lambda loss_run: outage_by_chance(place, loss_run)
+    outages, lucky = _partition(
+        place.loss_runs, lambda loss_run: is_loss_run_by_chance(place, loss_run)
     )
-    incidents = [_with_effects(place, incident) for incident in _joined(outages)]
+    incidents = [
+        _with_effects(place, incident) for incident in _join_directions(outages)
+    ]
     others = [restart for restart in place.restarts if is_new_process(restart)]
     known: list[Incident | ServerRestart] = [*incidents, *others]
-    closures = _apart(place.closures, known)
-    pauses = _apart(place.pauses, known)
+    closures = _not_near(place.failure_runs, known)
+    pauses = _not_near(place.stalls, known)
     if not place.datagrams.passed:
         # Both kinds at once: together they may prove what neither does alone.
         told = [
             incident
             for incident in _by_connections(closures, pauses)
-            if not both_by_chance(place, incident)
+            if not are_both_by_chance(place, incident)
         ]
         incidents += told
-        closures, pauses = _apart(closures, told), _apart(pauses, told)
-    closures, lucky_closures = _parted(
-        closures, lambda failure_run: closure_by_chance(place, failure_run)
+        closures, pauses = _not_near(closures, told), _not_near(pauses, told)
+    closures, lucky_closures = _partition(
+        closures, lambda failure_run: is_failure_run_by_chance(place, failure_run)
     )
-    pauses, lucky_pauses = _parted(pauses, lambda stall: pause_by_chance(place, stall))
+    pauses, lucky_pauses = _partition(
+        pauses, lambda stall: is_stall_by_chance(place, stall)
+    )
     return Correlation(
         tuple(sorted(incidents, key=lambda incident: incident.start)),
         tuple(closures),
         tuple(pauses),
-        tuple(_apart(place.restarts, incidents)),
+        tuple(_not_near(place.restarts, incidents)),
         (*lucky, *lucky_closures, *lucky_pauses),
     )
 
@@ -128,20 +136,20 @@ def starved_seconds(
     place: Observations, one: ConnectionStall | ConnectFailureRun
 ) -> float:
     """Return for how many seconds of it, at most, one end or the other did not run."""
-    ours = one.stalled if isinstance(one, ConnectionStall) else 0.0
-    theirs = covered(place.datagrams.server_stalls, one.start, one.end)
+    ours = one.client_stalled if isinstance(one, ConnectionStall) else 0.0
+    theirs = covered_seconds(place.datagrams.server_stalls, one.start, one.end)
     return min(one.seconds, ours + theirs)
 
 
 def is_new_process(restart: ServerRestart) -> bool:
     """Tell whether another start of a server answers than before."""
-    return restart.boots[0] != restart.boots[1]
+    return restart.boot_ids[0] != restart.boot_ids[1]
 
 
 # Chance
 
 
-def outage_by_chance(place: Observations, loss_run: LossRun) -> bool:
+def is_loss_run_by_chance(place: Observations, loss_run: LossRun) -> bool:
     """Tell whether a row of losses may come by chance, as the others do.
 
     The share that may be lost is bounded by what is lost besides (99.99 %), and a row
@@ -154,39 +162,43 @@ def outage_by_chance(place: Observations, loss_run: LossRun) -> bool:
     return _likely(max(0, lost), max(1, sent), loss_run.lost)
 
 
-def closure_by_chance(place: Observations, failure_run: ConnectFailureRun) -> bool:
+def is_failure_run_by_chance(
+    place: Observations, failure_run: ConnectFailureRun
+) -> bool:
     """Tell whether so many connections may fail by chance, as the others do.
 
     Loss turns nobody away. And where datagrams pass, as much as they lose bounds what
     connections lose by chance, too: four packets must not be lost for one to work at once.
     """
-    if failure_run.turned_away:
+    if failure_run.rejected:
         return False
-    fresh = place.fresh
+    fresh = place.new_connections
     started = max(1, fresh.started - failure_run.failed)
     share = upper_bound(
         min(max(0, fresh.failed - failure_run.failed), started), started
     )
     if place.datagrams.passed:
-        share = min(share, 1.0 - (1.0 - _share_by_datagrams(place)) ** _PACKETS)
+        share = min(
+            share, 1.0 - (1.0 - _share_by_datagrams(place)) ** PACKETS_PER_CONNECTION
+        )
     return (started + failure_run.failed) * share**failure_run.failed > DOUBT
 
 
-def both_by_chance(place: Observations, incident: Incident) -> bool:
+def are_both_by_chance(place: Observations, incident: Incident) -> bool:
     """Tell whether chance may have new connections and the old one fail at one time."""
     closure, pause = incident.closure, incident.pause
     if closure is None or pause is None:
         return False
-    if closure.turned_away or pause.broken:
+    if closure.rejected or pause.broken:
         return False
-    share = _share_by_connections(place, _DOUBT)
+    share = _share_by_connections(place, JOINT_ERROR_RATE)
     connection = 1.0 - (1.0 - share) ** 2
-    beginnings = max(1, place.fresh.started)
-    row = connection**closure.failed * share ** _losses(place, pause)
+    beginnings = max(1, place.new_connections.started)
+    row = connection**closure.failed * share ** _lost_packets(place, pause)
     return beginnings * row > DOUBT
 
 
-def pause_by_chance(place: Observations, stall: ConnectionStall) -> bool:
+def is_stall_by_chance(place: Observations, stall: ConnectionStall) -> bool:
     """Tell whether a connection may stand still for so long because of single losses.
 
     A segment that is lost is sent again after about 0.2 s, 0.4 s more, 0.8 s more and
@@ -198,19 +210,22 @@ def pause_by_chance(place: Observations, stall: ConnectionStall) -> bool:
         share = _share_by_datagrams(place)
     else:
         share = _share_by_connections(place)
-    return 2 * max(1, place.old.asked) * share ** _losses(place, stall) > DOUBT
+    return (
+        2 * max(1, place.long_lived.asked) * share ** _lost_packets(place, stall)
+        > DOUBT
+    )
 
 
-def _losses(place: Observations, stall: ConnectionStall) -> int:
+def _lost_packets(place: Observations, stall: ConnectionStall) -> int:
     """Return how many packets behind one another must be lost for so long a pause."""
     left = stall.seconds - starved_seconds(place, stall)
-    return 1 + int(math.log2(left / _RETRY + 1))
+    return 1 + int(math.log2(left / FIRST_RETRANSMIT_SECONDS + 1))
 
 
 def _share_by_datagrams(place: Observations) -> float:
     """Return how many packets may be lost, by the datagrams that no outage took."""
     up, down = place.datagrams.up, place.datagrams.down
-    out = sum(outage.lost for outage in place.outages)
+    out = sum(outage.lost for outage in place.loss_runs)
     lost, sent = up.lost + down.lost - out, up.sent + down.sent - out
     return upper_bound(min(max(0, lost), max(1, sent)), max(1, sent))
 
@@ -220,9 +235,9 @@ def _share_by_connections(place: Observations, doubt: float = DOUBT) -> float:
 
     Each of them needs two packets at the least, its SYN and the answer to it.
     """
-    out = sum(failure_run.failed for failure_run in place.closures)
-    started = max(1, place.fresh.started - out)
-    failed = min(max(0, place.fresh.failed - out), started)
+    out = sum(failure_run.failed for failure_run in place.failure_runs)
+    started = max(1, place.new_connections.started - out)
+    failed = min(max(0, place.new_connections.failed - out), started)
     return 1.0 - math.sqrt(1.0 - upper_bound(failed, started, doubt))
 
 
@@ -234,13 +249,13 @@ def _likely(lost: int, sent: int, row: int) -> bool:
 # What belongs together
 
 
-def _joined(outages: Iterable[LossRun]) -> list[Incident]:
+def _join_directions(outages: Iterable[LossRun]) -> list[Incident]:
     """Join an outage of one direction with that of the other at about the same time."""
     ups = [loss_run for loss_run in outages if loss_run.where == FORTH]
     others = [run for run in outages if run.where != FORTH]
     incidents = []
     for up in ups:
-        both = next((loss_run for loss_run in others if _same(up, loss_run)), None)
+        both = next((loss_run for loss_run in others if _coincide(up, loss_run)), None)
         if both is None:
             incidents.append(_incident(up.where, up))
         else:
@@ -250,7 +265,7 @@ def _joined(outages: Iterable[LossRun]) -> list[Incident]:
     return [*incidents, *(_incident(loss_run.where, loss_run) for loss_run in others)]
 
 
-def _same(loss_run: LossRun, other: LossRun) -> bool:
+def _coincide(loss_run: LossRun, other: LossRun) -> bool:
     common = min(loss_run.end, other.end) - max(loss_run.start, other.start)
     return common >= HALF * max(loss_run.seconds, other.seconds)
 
@@ -271,12 +286,12 @@ def _with_effects(place: Observations, incident: Incident) -> Incident:
         incident,
         closure=_longest(
             failure_run
-            for failure_run in place.closures
-            if _meet(incident, failure_run)
+            for failure_run in place.failure_runs
+            if _near(incident, failure_run)
         ),
-        pause=_longest(stall for stall in place.pauses if _meet(incident, stall)),
+        pause=_longest(stall for stall in place.stalls if _near(incident, stall)),
         restart=_longest(
-            restart for restart in place.restarts if _meet(incident, restart)
+            restart for restart in place.restarts if _near(incident, restart)
         ),
     )
 
@@ -288,7 +303,7 @@ def _by_connections(
     incidents = []
     pauses = list(pauses)
     for closure in closures:
-        pause = _longest(stall for stall in pauses if _meet(closure, stall))
+        pause = _longest(stall for stall in pauses if _near(closure, stall))
         if pause is not None:
             incidents.append(
                 Incident(
@@ -303,25 +318,25 @@ def _by_connections(
     return incidents
 
 
-def _meet(
+def _near(
     one: Incident | ConnectFailureRun | ServerRestart,
     other: LossRun | ConnectFailureRun | ConnectionStall | ServerRestart,
 ) -> bool:
-    return other.start < one.end + NEAR and other.end > one.start - NEAR
+    return other.start < one.end + NEAR_SECONDS and other.end > one.start - NEAR_SECONDS
 
 
-def _apart(
+def _not_near(
     some: Iterable[Span], incidents: Iterable[Incident | ServerRestart]
 ) -> list[Span]:
     known = list(incidents)
-    return [one for one in some if not any(_meet(two, one) for two in known)]
+    return [one for one in some if not any(_near(two, one) for two in known)]
 
 
 def _longest(some: Iterable[Span]) -> Span | None:
     return max(some, key=lambda one: one.end - one.start, default=None)
 
 
-def _parted(
+def _partition(
     some: Iterable[Span], belongs: Callable[[Span], bool]
 ) -> tuple[list[Span], list[Span]]:
     """Return those for which it is not so, and those for which it is."""

@@ -38,9 +38,9 @@ def seconds(value: float) -> str:
 def at(place: Observations, instant: float) -> str:
     """Return when something happened: for how long we had watched, and the time of day."""
     told = f"{max(0.0, instant - place.start):.1f} s into the check"
-    if place.clock is None:
+    if place.utc_offset is None:
         return told
-    day = datetime.fromtimestamp(instant + place.clock, UTC)
+    day = datetime.fromtimestamp(instant + place.utc_offset, UTC)
     return f"{told} (at {day:%H:%M:%S} UTC)"
 
 
@@ -69,8 +69,8 @@ def _by_connections(place: Observations, one: Incident) -> str:
 def bounds(failure_run: ConnectFailureRun) -> str:
     """Return how long new connections did not work: from and to."""
     if not failure_run.ended:
-        return f"at least {seconds(failure_run.last - failure_run.start)}, until the check ended"
-    return f"{seconds(failure_run.last - failure_run.start)} to {seconds(failure_run.end - failure_run.before)}"
+        return f"at least {seconds(failure_run.last_start - failure_run.start)}, until the check ended"
+    return f"{seconds(failure_run.last_start - failure_run.start)} to {seconds(failure_run.end - failure_run.previous_start)}"
 
 
 def restarted(place: Observations, restart: ServerRestart) -> str:
@@ -142,7 +142,7 @@ def effects(one: Incident) -> Evidence:
     if closure is not None:
         told.append(
             f"{closure.failed} fresh connections in a row did not work: for "
-            f"{bounds(closure)} no new work was possible ({escape(closure.why)})"
+            f"{bounds(closure)} no new work was possible ({escape(closure.reason)})"
         )
     elif one.outages:
         told.append("fresh connections worked all the while, or nearly")
@@ -172,18 +172,18 @@ def _recovery(one: Incident, pause: ConnectionStall) -> str:
 
 def of_both_ends(place: Observations) -> Evidence:
     """Return what both ends say of a time in which only TCP had trouble."""
-    old, told = place.old, place.datagrams
+    old, told = place.long_lived, place.datagrams
     evidence = [
         (
             Side.CLIENT,
             (
                 f"{old.answered} of {old.asked} questions on the old connection were "
-                f"answered; this kernel sent {old.sent_again} segments of it again"
+                f"answered; this kernel sent {old.retransmits} segments of it again"
             ),
         )
     ]
-    if old.report is not None:
-        evidence.append((Side.SERVER, _reported(old.report)))
+    if old.server_report is not None:
+        evidence.append((Side.SERVER, _reported(old.server_report)))
     if told.passed:
         lost = told.up.lost + told.down.lost
         evidence.append(

@@ -24,8 +24,8 @@ class LossRun:
     start: float
     end: float
     lost: int
-    slipped: float = 0.0
-    deaf: float = 0.0
+    sender_stalled: float = 0.0
+    receiver_stalled: float = 0.0
     ended: bool = True
     precision: float = 0.02
     dropped: int = 0
@@ -46,8 +46,8 @@ class ServerRestart:
 
     start: float
     end: float
-    boots: tuple[str, str]
-    said: str = ""
+    boot_ids: tuple[str, str]
+    end_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class ConnectFailureRun:
 
     start: float
     end: float
-    before: float
-    last: float
+    previous_start: float
+    last_start: float
     failed: int
-    why: str
+    reason: str
     ended: bool = True
-    turned_away: bool = False
+    rejected: bool = False
 
     @property
     def seconds(self) -> float:
@@ -87,7 +87,7 @@ class ConnectionStall:
     end: float
     broken: str = ""
     ended: bool = True
-    stalled: float = 0.0
+    client_stalled: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -95,11 +95,13 @@ class ConnectionStall:
         return self.end - self.start
 
 
-Event = LossRun | ServerRestart | ConnectFailureRun | ConnectionStall
-Tell = Callable[[Event], None]
-Met = Callable[[Welcome], None]
+ProbeEvent = LossRun | ServerRestart | ConnectFailureRun | ConnectionStall
+EventHandler = Callable[[ProbeEvent], None]
+WelcomeHandler = Callable[[Welcome], None]
 
 
-def covered(spans: Iterable[tuple[float, float]], start: float, end: float) -> float:
+def covered_seconds(
+    spans: Iterable[tuple[float, float]], start: float, end: float
+) -> float:
     """Return how many seconds of a time the spans cover."""
     return sum(max(0.0, min(end, upto) - max(start, at)) for at, upto in spans)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.framed_connection import FramedConnection, open_connection
-from netduet.client.outages.events import ConnectionStall, Met, Tell
+from netduet.client.outages.events import ConnectionStall, EventHandler, WelcomeHandler
 from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.wire.messages import ServerReport
 
-SLOW: Final = 0.3
+LATE_SECONDS: Final = 0.3
 """Seconds beyond the quickest answer from which on an answer is late.
 
 A lost segment is sent again after about a round trip and 0.2 s (tcp(7)'s least
 retransmission timeout on Linux).
 """
 
-MOST: Final = 200
+MAX_UNANSWERED: Final = 200
 """Questions without an answer at which no more are asked."""
 
-_AGAIN: Final = 0.5
-_LAST_WORD: Final = 1.0
+_RECONNECT_SECONDS: Final = 0.5
+_REPORT_SECONDS: Final = 1.0
 _PAYLOAD: Final = bytes(8)
 
 
@@ -43,69 +43,71 @@ class StallDetector:
     """Finds where answers were late. Pure; they come in the order of the questions."""
 
     def __init__(
-        self, tell: Tell, round_trip: Callable[[float], None] = lambda _: None
+        self,
+        on_event: EventHandler,
+        on_round_trip: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Say who hears of a pause that is over, and of the seconds of each answer."""
         self.asked = 0
         self.answered = 0
-        self._tell = tell
-        self._round_trip = round_trip
+        self._on_event = on_event
+        self._on_round_trip = on_round_trip
         self._sent: deque[float] = deque()
         self._quickest = float("inf")
-        self._pause: ConnectionStall | None = None
+        self._stall: ConnectionStall | None = None
 
     @property
     def waiting(self) -> int:
         """How many questions have no answer."""
         return len(self._sent)
 
-    def ask(self, at: float) -> None:
+    def record_sent(self, at: float) -> None:
         """Count a question."""
         self.asked += 1
         self._sent.append(at)
 
-    def take(self, count: int, at: float) -> None:
+    def record_answers(self, count: int, at: float) -> None:
         """Take so many answers, that came at a time."""
         for _ in range(min(count, len(self._sent))):
             sent = self._sent.popleft()
             self.answered += 1
             self._quickest = min(self._quickest, at - sent)
-            self._round_trip(at - sent)
-            if at - sent <= SLOW + self._quickest:
-                self._tell_pause()
-            elif self._pause is None or sent > self._pause.end:
-                self._tell_pause()
-                self._pause = ConnectionStall(sent, at)
+            self._on_round_trip(at - sent)
+            if at - sent <= LATE_SECONDS + self._quickest:
+                self._report_stall()
+            elif self._stall is None or sent > self._stall.end:
+                self._report_stall()
+                self._stall = ConnectionStall(sent, at)
             else:
-                self._pause = replace(self._pause, end=at)
+                self._stall = replace(self._stall, end=at)
 
     @property
     def quickest(self) -> float:
         """The seconds of the quickest answer; 0 before the first."""
         return 0.0 if self._quickest == float("inf") else self._quickest
 
-    def standing(self, now: float) -> ConnectionStall | None:
+    def ongoing(self, now: float) -> ConnectionStall | None:
         """Return the pause that goes on, if one does."""
-        if not self._sent or now - self._sent[0] <= SLOW + self.quickest:
+        if not self._sent or now - self._sent[0] <= LATE_SECONDS + self.quickest:
             return None
         return ConnectionStall(self._sent[0], now, ended=False)
 
-    def end(self, at: float, broken: str = "") -> None:
+    def finish(self, at: float, broken: str = "") -> None:
         """End the connection: by a breach of it, or because the time is up."""
         start = self._sent[0] if self._sent else at
-        late = at - start > SLOW + self.quickest
-        pause = self._pause
-        if pause is not None and late and start <= pause.end:
-            start, self._pause = pause.start, None
-        self._tell_pause()
+        late = at - start > LATE_SECONDS + self.quickest
+        stall = self._stall
+        if stall is not None and late and start <= stall.end:
+            start, self._stall = stall.start, None
+        self._report_stall()
         if broken or late:
-            self._tell(ConnectionStall(start, at, broken, ended=bool(broken)))
+            self._on_event(ConnectionStall(start, at, broken, ended=bool(broken)))
         self._sent.clear()
 
-    def _tell_pause(self) -> None:
-        if self._pause is not None:
-            self._tell(self._pause)
-        self._pause = None
+    def _report_stall(self) -> None:
+        if self._stall is not None:
+            self._on_event(self._stall)
+        self._stall = None
 
 
 class KeepaliveProbe:
@@ -114,82 +116,84 @@ class KeepaliveProbe:
     def __init__(
         self,
         address: Address,
-        patience: Timeouts,
+        timeouts: Timeouts,
         period: float,
-        tell: Tell,
-        round_trip: Callable[[float], None] = lambda _: None,
+        on_event: EventHandler,
+        on_round_trip: Callable[[float], None] = lambda _: None,
         *,
-        met: Met = lambda _: None,
+        on_welcome: WelcomeHandler = lambda _: None,
     ) -> None:
         """Say where to, at which pace (in seconds), and who hears of events.
 
         ``round_trip`` hears of the seconds of each answer, ``met`` who welcomed.
         """
-        self.pauses = StallDetector(tell, round_trip)
+        self.detector = StallDetector(on_event, on_round_trip)
         self.connections = 0
         self.broken = False
         """The last one is gone, and none has been made since."""
-        self.unmade = ""
-        self.report: ServerReport | None = None
+        self.connect_error = ""
+        self.server_report: ServerReport | None = None
         """What the server said of the connection in the end."""
-        self.sent_again = 0
+        self.retransmits = 0
         """Segments that our own kernel sent again."""
         self._address = address
-        self._patience = patience
+        self._timeouts = timeouts
         self._period = period
-        self._met = met
+        self._on_welcome = on_welcome
 
     async def run(self, seconds: float) -> None:
         """Go on for so long."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            async with open_connection(self._address, self._patience) as (
+            async with open_connection(self._address, self._timeouts) as (
                 opening,
-                talk,
+                connection,
             ):
-                if talk is None:
-                    self.unmade = opening.detail or "it was not welcomed"
+                if connection is None:
+                    self.connect_error = opening.detail or "it was not welcomed"
                 else:
                     self.connections += 1
-                    self._met(talk.welcome)
+                    self._on_welcome(connection.welcome)
                     self.broken = False
-                    await self._talk(talk, until)
+                    await self._exchange(connection, until)
                     self.broken = True
             left = until - time.monotonic()
             if left > 0:
-                await asyncio.sleep(min(left, _AGAIN))
+                await asyncio.sleep(min(left, _RECONNECT_SECONDS))
 
-    async def _talk(self, talk: FramedConnection, until: float) -> None:
+    async def _exchange(self, connection: FramedConnection, until: float) -> None:
         """Ask and take answers until the time is up or the connection ends."""
-        asking = asyncio.create_task(self._ask(talk, until))
-        pauses = self.pauses
+        sender = asyncio.create_task(self._send_questions(connection, until))
+        detector = self.detector
         try:
-            while talk.ending is None:
+            while connection.ending is None:
                 now = time.monotonic()
-                if now >= until and (not pauses.waiting or now >= until + SLOW):
+                if now >= until and (
+                    not detector.waiting or now >= until + LATE_SECONDS
+                ):
                     break
-                left = until + SLOW - now
-                wait = left if pauses.waiting else min(left, self._period)
-                count = await talk.echoes(max(self._period, wait))
+                left = until + LATE_SECONDS - now
+                wait = left if detector.waiting else min(left, self._period)
+                count = await connection.echoes(max(self._period, wait))
                 if count:
-                    pauses.take(count, time.monotonic())
+                    detector.record_answers(count, time.monotonic())
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-        broken = "" if talk.ending is None else talk.ending.detail
-        pauses.end(time.monotonic(), broken)
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+        broken = "" if connection.ending is None else connection.ending.detail
+        detector.finish(time.monotonic(), broken)
         if not broken:
-            info = talk.info()
-            again = info["total_retrans"] if info is not None else 0
-            self.sent_again += again if isinstance(again, int) else 0
-            self.report = await talk.report(_LAST_WORD)
-            await talk.end(self._period)
+            info = connection.info()
+            retransmits = info["total_retrans"] if info is not None else 0
+            self.retransmits += retransmits if isinstance(retransmits, int) else 0
+            self.server_report = await connection.report(_REPORT_SECONDS)
+            await connection.end(self._period)
 
-    async def _ask(self, talk: FramedConnection, until: float) -> None:
+    async def _send_questions(self, connection: FramedConnection, until: float) -> None:
         due = time.monotonic()
         while (now := time.monotonic()) < until:
-            if self.pauses.waiting < MOST and talk.ending is None:
-                self.pauses.ask(now)
-                talk.send(Kind.ECHO, _PAYLOAD)
+            if self.detector.waiting < MAX_UNANSWERED and connection.ending is None:
+                self.detector.record_sent(now)
+                connection.send(Kind.ECHO, _PAYLOAD)
             due = max(due + self._period, now)
             await asyncio.sleep(max(0.0, due - time.monotonic()))

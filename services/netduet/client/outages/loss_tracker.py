@@ -15,29 +15,34 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.outages.events import Event, LossRun, ServerRestart, covered
+from netduet.client.outages.events import (
+    LossRun,
+    ProbeEvent,
+    ServerRestart,
+    covered_seconds,
+)
 from netduet.client.outages.socket_drops import SocketDrops
 from netduet.client.results.failure import BACK, FORTH, UNKNOWN
 from netduet.wire.sequence import Gap, SequenceGaps
 from netduet.wire.udp_stream import StreamStatus
 
-ROW: Final = 8
-LEAST: Final = 0.2
+MIN_LOSSES: Final = 8
+MIN_SECONDS: Final = 0.2
 """Datagrams in a row, and seconds, that must be lost to be an outage and no loss."""
 
-SETTLE: Final = 1.0
+SETTLE_SECONDS: Final = 1.0
 """Seconds for which a datagram may still come late: before, it is not lost."""
 
-STALL: Final = 0.1
+STALL_SECONDS: Final = 0.1
 """Seconds by which a server's datagram must leave late to show that it did not run."""
 
-RING: Final = 1 << 16
+RING_SIZE: Final = 1 << 16
 """Datagrams of which it is known when each left; of a gap before them, its begin alone."""
 
-_KEPT: Final = 4096
-_STALLS: Final = 64
-_AGE: Final = 30.0
-_RUNS: Final = 16
+_MAX_GAPS: Final = 4096
+_MAX_STALLS: Final = 64
+_OFFSET_SECONDS: Final = 30.0
+_MAX_RUNS: Final = 16
 
 
 @dataclass(slots=True)
@@ -48,7 +53,7 @@ class LossCounts:
     lost: int = 0
     duplicated: int = 0
     late: int = 0
-    untold: int = 0
+    unknown: int = 0
 
 
 class ClockOffset:
@@ -59,20 +64,20 @@ class ClockOffset:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._turned = float("-inf")
-        self._old = self._new = float("inf")
+        self._rotated = float("-inf")
+        self._previous = self._current = float("inf")
 
-    def take(self, theirs: float, ours: float) -> None:
+    def add(self, server_time: float, client_time: float) -> None:
         """Learn from an arrival."""
-        if ours - self._turned > _AGE:
-            self._turned = ours
-            self._old, self._new = self._new, float("inf")
-        self._new = min(self._new, ours - theirs)
+        if client_time - self._rotated > _OFFSET_SECONDS:
+            self._rotated = client_time
+            self._previous, self._current = self._current, float("inf")
+        self._current = min(self._current, client_time - server_time)
 
     @property
     def value(self) -> float:
         """What to add to the server's time."""
-        return min(self._old, self._new)
+        return min(self._previous, self._current)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class _Hole:
 class LossTracker:
     """Both directions of one flow."""
 
-    def __init__(self, period: float, ring: int = RING) -> None:
+    def __init__(self, period: float, ring: int = RING_SIZE) -> None:
         """Start; ``period`` is the seconds from one datagram to the next, both ways.
 
         ``ring`` bounds the memory: eight bytes for each datagram that it holds.
@@ -106,24 +111,24 @@ class LossTracker:
         """When the last datagram of the server's stream came."""
         self.lateness = 0.0
         """Seconds that the slowest datagram down took more than the quickest."""
-        self._out: list[Event] = []
-        self._boot = self._told_boot = ""
-        self._said = ""
-        self._runs: deque[int] = deque(maxlen=_RUNS)
-        self._before = (0, 0, 0)
-        self._before_up = (0, 0)
+        self._events: list[ProbeEvent] = []
+        self._boot_id = self._stream_boot_id = ""
+        self._end_reason = ""
+        self._runs: deque[int] = deque(maxlen=_MAX_RUNS)
+        self._down_before = (0, 0, 0)
+        self._up_before = (0, 0)
         # Up: when each left, what of them the server told last, what is settled.
         self._times = array("d", bytes(8 * ring))
-        self._told: StreamStatus | None = None
+        self._last_status: StreamStatus | None = None
         self._gaps: list[Gap] = []
-        self._edges: dict[int, float] = {}
-        self._known = self._settled = 0
+        self._gap_starts: dict[int, float] = {}
+        self._acknowledged = self._settled = 0
         # Down
-        self._arrived = SequenceGaps(_KEPT, 0)
-        self._holes: deque[_Hole] = deque(maxlen=_KEPT)
+        self._arrived = SequenceGaps(_MAX_GAPS, 0)
+        self._holes: deque[_Hole] = deque(maxlen=_MAX_GAPS)
         self._offset = ClockOffset()
-        self._before_number = 0.0  # when the highest was sent, on the server's clock
-        self._stalls: deque[tuple[float, float]] = deque(maxlen=_STALLS)
+        self._last_server_time = 0.0  # when the highest was sent, on the server's clock
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=_MAX_STALLS)
         # What the sockets themselves had no room for.
         self._drops_up = SocketDrops()
         self._drops_down = SocketDrops()
@@ -135,230 +140,246 @@ class LossTracker:
 
     # In
 
-    def booted(self, boot: str) -> None:
+    def set_boot_id(self, boot_id: str) -> None:
         """Learn which start of the server answers."""
-        self._boot = boot
+        self._boot_id = boot_id
 
-    def ended(self, said: str) -> None:
+    def set_end_reason(self, reason: str) -> None:
         """Learn that the server has ended its stream, and its word for why."""
-        self._said = said
+        self._end_reason = reason
 
-    def dropped(self, total: int | None, at: float) -> None:
+    def record_drops(self, total: int | None, at: float) -> None:
         """Learn how many datagrams our own socket has had no room for so far."""
-        self._drops_down.read(total, at)
+        self._drops_down.record(total, at)
 
-    def sent(self, at: float) -> None:
+    def record_sent(self, at: float) -> None:
         """Count a datagram that has just left; its number is how many left before it."""
-        if self._unheard() == self._ring // 2:  # soon overwritten
-            self._edges[self._known] = self._time(self._known)
+        if self._unacknowledged() == self._ring // 2:  # soon overwritten
+            self._gap_starts[self._acknowledged] = self._time(self._acknowledged)
         self._times[self.up.sent % self._ring] = at
         self.up.sent += 1
 
-    def take(self, told: StreamStatus, at: float, *, fair: bool = True) -> None:
+    def record_status(
+        self, status: StreamStatus, at: float, *, on_time: bool = True
+    ) -> None:
         """Take a datagram of the server's stream that came at a time.
 
         Not ``fair``: it may have come earlier, and waited for us.
         """
-        if told.next > self.up.sent:
+        if status.next > self.up.sent:
             return  # a server that makes things up
-        last = self._told
-        if last is None or told.run != last.run:
-            if last is not None and told.run in self._runs:
+        last = self._last_status
+        if last is None or status.run != last.run:
+            if last is not None and status.run in self._runs:
                 return  # an old stream's, late
-            self._anew(told, at)
-        self._take_down(told, at, fair=fair)
-        if last is None or told.run != last.run or told.number > last.number:
-            self._take_up(told)
-            self._told = told
+            self._start_stream(status, at)
+        self._update_down(status, at, on_time=on_time)
+        if last is None or status.run != last.run or status.number > last.number:
+            self._update_up(status)
+            self._last_status = status
 
     # Out
 
     @property
-    def known(self) -> int:
+    def acknowledged(self) -> int:
         """How many of ours the server has told about: all below the highest it got."""
-        return self._known
+        return self._acknowledged
 
-    def settle(self, now: float) -> list[Event]:
+    def settle(self, now: float) -> list[ProbeEvent]:
         """Return what has become certain since the last time, in no special order."""
         self._settle_up(now)
         self._settle_down(now)
-        told, self._out = self._out, []
-        return told
+        events, self._events = self._events, []
+        return events
 
-    def finish(self, now: float) -> list[Event]:
+    def finish(self, now: float) -> list[ProbeEvent]:
         """Return what is left; an outage that has not ended lasts until ``now``."""
-        told = self.settle(float("inf"))
+        events = self.settle(float("inf"))
         if self.latest is None:
-            return told
-        standing = self.standing(now)
-        if standing is not None:
-            told.append(standing)
-        unheard = self._unheard()
-        silent = standing is not None and standing.where == UNKNOWN
-        if unheard >= ROW and not silent:
-            self.up.lost += unheard
+            return events
+        ongoing = self.ongoing(now)
+        if ongoing is not None:
+            events.append(ongoing)
+        unacknowledged = self._unacknowledged()
+        silent = ongoing is not None and ongoing.where == UNKNOWN
+        if unacknowledged >= MIN_LOSSES and not silent:
+            self.up.lost += unacknowledged
         else:
-            self.up.untold += unheard
-        return told
+            self.up.unknown += unacknowledged
+        return events
 
-    def standing(self, now: float) -> LossRun | None:
+    def ongoing(self, now: float) -> LossRun | None:
         """Return the outage that goes on, as far as it can be told by now."""
-        heard = self.latest
-        if heard is None:
+        latest = self.latest
+        if latest is None:
             return None
-        if now - heard >= LEAST + ROW * self.period:
+        if now - latest >= MIN_SECONDS + MIN_LOSSES * self.period:
             # Down is out for certain; what of ours arrives since then nobody can tell.
-            lost = int((now - heard) / self.period)
-            return LossRun(UNKNOWN, heard, now, lost, ended=False)
-        unheard, start = self._unheard(), self._edges.get(self._known)
-        if unheard < ROW or now - heard > max(LEAST, 3 * self.period):
+            lost = int((now - latest) / self.period)
+            return LossRun(UNKNOWN, latest, now, lost, ended=False)
+        unacknowledged, start = (
+            self._unacknowledged(),
+            self._gap_starts.get(self._acknowledged),
+        )
+        if unacknowledged < MIN_LOSSES or now - latest > max(
+            MIN_SECONDS, 3 * self.period
+        ):
             return None  # few lacking, or soon silent too
-        start = start or self._time(self._known)
-        if now - start < LEAST:
+        start = start or self._time(self._acknowledged)
+        if now - start < MIN_SECONDS:
             return None
-        slipped = max(0.0, now - start - (unheard + 1) * self.period)
-        deaf = covered(self._stalls, start, now)
-        dropped = self._drops_up.between(start, now + SETTLE)
+        sender_stalled = max(0.0, now - start - (unacknowledged + 1) * self.period)
+        receiver_stalled = covered_seconds(self._stalls, start, now)
+        dropped = self._drops_up.between(start, now + SETTLE_SECONDS)
         return LossRun(
-            FORTH, start, now, unheard, slipped, deaf, ended=False, dropped=dropped
+            FORTH,
+            start,
+            now,
+            unacknowledged,
+            sender_stalled,
+            receiver_stalled,
+            ended=False,
+            dropped=dropped,
         )
 
     # Both
 
-    def _anew(self, told: StreamStatus, at: float) -> None:
+    def _start_stream(self, status: StreamStatus, at: float) -> None:
         """Begin with a new stream of the server's: the first, or one after an end."""
-        self._runs.append(told.run)
-        if self._told is not None:
+        self._runs.append(status.run)
+        if self._last_status is not None:
             self._settle_down(float("inf"))
             start = self.latest if self.latest is not None else at
-            boots = (self._told_boot, self._boot)
-            self._out.append(ServerRestart(start, at, boots, self._said))
+            boots = (self._stream_boot_id, self._boot_id)
+            self._events.append(ServerRestart(start, at, boots, self._end_reason))
             self._count_down()
-        self._said, self._told_boot = "", self._boot
-        self._arrived, self._offset = SequenceGaps(_KEPT, 0), ClockOffset()
-        self._drops_up.anew()
-        self._before_number = -self.period
+        self._end_reason, self._stream_boot_id = "", self._boot_id
+        self._arrived, self._offset = SequenceGaps(_MAX_GAPS, 0), ClockOffset()
+        self._drops_up.reset()
+        self._last_server_time = -self.period
         self._holes.clear()
-        self._before = (self.down.sent, self.down.duplicated, self.down.late)
-        self._before_up = (self.up.duplicated, self.up.late)
+        self._down_before = (self.down.sent, self.down.duplicated, self.down.late)
+        self._up_before = (self.up.duplicated, self.up.late)
         # What left before the server's stream began has not come to it.
-        if told.first > self._known:
-            self._lack((self._known, told.first))
-            self._known = told.first
+        if status.first > self._acknowledged:
+            self._note_gap((self._acknowledged, status.first))
+            self._acknowledged = status.first
 
     # Up
 
-    def _take_up(self, told: StreamStatus) -> None:
-        floor = max(told.since, self._settled)
-        if told.next < floor:
+    def _update_up(self, status: StreamStatus) -> None:
+        floor = max(status.since, self._settled)
+        if status.next < floor:
             return
         kept = [(start, min(end, floor)) for start, end in self._gaps if start < floor]
-        self.up.untold += max(0, told.since - max(self._known, self._settled))
+        self.up.unknown += max(0, status.since - max(self._acknowledged, self._settled))
         self._gaps = kept
-        known = self._known
-        for since, end in told.gaps:
+        known = self._acknowledged
+        for since, end in status.gaps:
             if end > floor:
-                self._lack((max(since, floor), end))
-        self._known = max(known, told.next)
-        self.up.duplicated = self._before_up[0] + told.duplicated
-        self.up.late = self._before_up[1] + told.late
+                self._note_gap((max(since, floor), end))
+        self._acknowledged = max(known, status.next)
+        self.up.duplicated = self._up_before[0] + status.duplicated
+        self.up.late = self._up_before[1] + status.late
 
-    def _lack(self, gap: Gap) -> None:
+    def _note_gap(self, gap: Gap) -> None:
         """Note a gap; of a long one, when it began is kept apart from the ring."""
         self._gaps.append(gap)
         start, end = gap
-        if end - start >= ROW and start not in self._edges:
-            self._edges[start] = self._time(start)
+        if end - start >= MIN_LOSSES and start not in self._gap_starts:
+            self._gap_starts[start] = self._time(start)
 
     def _settle_up(self, now: float) -> None:
         """Count the gaps whose ends were sent long enough ago."""
-        certain = self._known
+        certain = self._acknowledged
         while self._gaps and self._gaps[0][1] < certain:
             start, end = self._gaps[0]
             after = self._time(end)
-            if after + SETTLE > now:
+            if after + SETTLE_SECONDS > now:
                 break
             del self._gaps[0]
             self._settled = end
             self.up.lost += end - start
-            since = self._edges.get(start) or self._time(start)
-            if end - start >= ROW and after - since >= LEAST:
-                slipped = max(0.0, after - since - (end - start) * self.period)
-                deaf = covered(self._stalls, since, after)
-                self._out.append(
+            since = self._gap_starts.get(start) or self._time(start)
+            if end - start >= MIN_LOSSES and after - since >= MIN_SECONDS:
+                sender_stalled = max(0.0, after - since - (end - start) * self.period)
+                receiver_stalled = covered_seconds(self._stalls, since, after)
+                self._events.append(
                     LossRun(
                         FORTH,
                         since,
                         after,
                         end - start,
-                        slipped,
-                        deaf,
+                        sender_stalled,
+                        receiver_stalled,
                         precision=self.period,
-                        dropped=self._drops_up.between(since, after + SETTLE),
+                        dropped=self._drops_up.between(since, after + SETTLE_SECONDS),
                     )
                 )
-        for start in [one for one in self._edges if one < self._settled]:
-            del self._edges[start]
+        for start in [number for number in self._gap_starts if number < self._settled]:
+            del self._gap_starts[start]
 
     def _time(self, number: int) -> float:
         """Return when a number left; for one too long ago, when the oldest known did."""
         oldest = max(0, self.up.sent - self._ring)
         return self._times[max(number, oldest) % self._ring]
 
-    def _unheard(self) -> int:
-        return self.up.sent - self._known
+    def _unacknowledged(self) -> int:
+        return self.up.sent - self._acknowledged
 
     # Down
 
-    def _take_down(self, told: StreamStatus, at: float, *, fair: bool) -> None:
-        theirs, number = told.time / 1_000_000, told.number
-        self._offset.take(theirs, at)
+    def _update_down(self, status: StreamStatus, at: float, *, on_time: bool) -> None:
+        server_time, number = status.time / 1_000_000, status.number
+        self._offset.add(server_time, at)
         self.latest = at
-        expected, before = self._arrived.next, self._before_number
+        expected, before = self._arrived.next, self._last_server_time
         if self._arrived.take(number):
             offset = self._offset.value
             if number > expected:
-                hole = _Hole((expected, number), before, theirs, at)
+                hole = _Hole((expected, number), before, server_time, at)
                 self._holes.append(hole)
-            elif theirs - before > self.period + STALL:
-                self._stalls.append((before + self.period + offset, theirs + offset))
-            self._before_number = theirs
-            self._drops_up.read(told.dropped, theirs + offset)
-            if fair:
-                self.lateness = max(self.lateness, at - theirs - offset)
+            elif server_time - before > self.period + STALL_SECONDS:
+                self._stalls.append(
+                    (before + self.period + offset, server_time + offset)
+                )
+            self._last_server_time = server_time
+            self._drops_up.record(status.dropped, server_time + offset)
+            if on_time:
+                self.lateness = max(self.lateness, at - server_time - offset)
         self._count_down()
 
     def _count_down(self) -> None:
         arrived = self._arrived
-        sent, duplicated, late = self._before
+        sent, duplicated, late = self._down_before
         self.down.sent = sent + arrived.next
         self.down.duplicated = duplicated + arrived.duplicated
         self.down.late = late + arrived.late
 
     def _settle_down(self, now: float) -> None:
         """Count what of the holes is still missing, once they are old enough."""
-        while self._holes and self._holes[0].arrived + SETTLE <= now:
+        while self._holes and self._holes[0].arrived + SETTLE_SECONDS <= now:
             hole = self._holes.popleft()
             for start, end in self._arrived.forget(hole.gap[1]):
                 self.down.lost += end - start
-                self._take_hole(hole, start, end)
+                self._report_hole(hole, start, end)
 
-    def _take_hole(self, hole: _Hole, start: int, end: int) -> None:
+    def _report_hole(self, hole: _Hole, start: int, end: int) -> None:
         since, after = hole.span(start, end, self.period)
-        if end - start < ROW or after - since < LEAST:
+        if end - start < MIN_LOSSES or after - since < MIN_SECONDS:
             return
-        slipped = max(0.0, after - since - (end - start) * self.period)
+        sender_stalled = max(0.0, after - since - (end - start) * self.period)
         offset = self._offset.value
-        self._out.append(
+        self._events.append(
             LossRun(
                 BACK,
                 since + offset,
                 after + offset,
                 end - start,
-                slipped,
+                sender_stalled,
                 precision=self.period,
                 dropped=self._drops_down.between(
-                    since + offset, after + offset + SETTLE
+                    since + offset, after + offset + SETTLE_SECONDS
                 ),
             )
         )

@@ -27,7 +27,7 @@ class DatagramObservations:
     """
 
     period: float = 0.02
-    asked: bool = True
+    supported: bool = True
     answered: bool = True
     refused: str = ""
     error: str = ""
@@ -40,7 +40,7 @@ class DatagramObservations:
     dropped: int | None = 0
     lateness: float = 0.0
     server_stalls: tuple[tuple[float, float], ...] = ()
-    withheld: tuple[tuple[float, float], ...] = ()
+    send_blocked: tuple[tuple[float, float], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -75,9 +75,9 @@ class LongLivedConnection:
     asked: int = 0
     answered: int = 0
     connections: int = 1
-    unmade: str = ""
-    sent_again: int = 0
-    report: ServerReport | None = None
+    connect_error: str = ""
+    retransmits: int = 0
+    server_report: ServerReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,13 @@ class Observations:
     start: float
     end: float
     datagrams: DatagramObservations = field(default_factory=DatagramObservations)
-    fresh: NewConnections = field(default_factory=NewConnections)
-    old: LongLivedConnection = field(default_factory=LongLivedConnection)
-    outages: tuple[LossRun, ...] = ()
+    new_connections: NewConnections = field(default_factory=NewConnections)
+    long_lived: LongLivedConnection = field(default_factory=LongLivedConnection)
+    loss_runs: tuple[LossRun, ...] = ()
     restarts: tuple[ServerRestart, ...] = ()
-    closures: tuple[ConnectFailureRun, ...] = ()
-    pauses: tuple[ConnectionStall, ...] = ()
-    clock: float | None = None
+    failure_runs: tuple[ConnectFailureRun, ...] = ()
+    stalls: tuple[ConnectionStall, ...] = ()
+    utc_offset: float | None = None
 
     @property
     def seconds(self) -> float:

@@ -25,16 +25,16 @@ DIRECTIONS: Final = {
 }
 """The sides as metrics and logs name them."""
 
-UNMET: Final = "watch.unmet"
+NEVER_ANSWERED: Final = "watch.unmet"
 
-DOWN: Final = frozenset(
+UNAVAILABLE_CLASSES: Final = frozenset(
     ("stream.outage", "stream.restarted", "stream.new_connections")
 ) | {
     "watch.left",
     "watch.paused",
     "watch.refused",
     "watch.stuck_flow",
-    UNMET,
+    NEVER_ANSWERED,
 }
 """Classes in which new work was not possible: they count against availability."""
 
@@ -74,7 +74,7 @@ class OutageStarted:
     """Trouble that goes on; ``number`` is the same when it is over."""
 
     number: int
-    trouble: Outage
+    outage: Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class OutageUpdated:
     """Trouble that goes on, and of which more is known than when it began."""
 
     number: int
-    trouble: Outage
+    outage: Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class OutageEnded:
     """Trouble that is over. ``number`` 0: it was too short to be told before."""
 
     number: int
-    trouble: Outage
+    outage: Outage
 
 
 OutageNotice = OutageStarted | OutageUpdated | OutageEnded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-_SPANS: Final = 64
+_MAX_READINGS: Final = 64
 
 
 class SocketDrops:
@@ -14,9 +14,9 @@ class SocketDrops:
     def __init__(self) -> None:
         """Start before the first reading."""
         self._last: tuple[int, float] | None = None
-        self._spans: deque[tuple[float, float, int]] = deque(maxlen=_SPANS)
+        self._spans: deque[tuple[float, float, int]] = deque(maxlen=_MAX_READINGS)
 
-    def read(self, total: int | None, at: float) -> None:
+    def record(self, total: int | None, at: float) -> None:
         """Take a reading; None: the kernel does not say."""
         if total is None:
             return
@@ -24,7 +24,7 @@ class SocketDrops:
         if last is not None and total > last[0]:
             self._spans.append((last[1], at, total - last[0]))
 
-    def anew(self) -> None:
+    def reset(self) -> None:
         """Begin with another counter; what the one before told stays."""
         self._last = None
 

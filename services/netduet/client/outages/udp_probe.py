@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.outages.events import LossRun, Tell
+from netduet.client.outages.events import EventHandler, LossRun
 from netduet.client.outages.loss_tracker import LossTracker
 from netduet.wire import datagram, udp_stream
 from netduet.wire.errors import RemoteError
@@ -32,19 +32,19 @@ from netduet.wire.udp_stream import (
 if TYPE_CHECKING:
     from netduet.client.net.udp_socket import UdpSocket
 
-LATE: Final = 0.05
+LATE_SECONDS: Final = 0.05
 """Seconds behind its time from which on a datagram of ours shows that we did not run."""
 
-_SETTLE: Final = 0.25
-_QUIET: Final = 0.3
-_LONGEST: Final = 1.5
-_STOPS: Final = 5
-_SPANS: Final = 64
-_OWN: Final = ("EACCES", "EADDRNOTAVAIL", "ENETDOWN", "ENETUNREACH", "EPERM")
+_SETTLE_INTERVAL_SECONDS: Final = 0.25
+_QUIET_SECONDS: Final = 0.3
+_MAX_DRAIN_SECONDS: Final = 1.5
+_STOP_ATTEMPTS: Final = 5
+_MAX_SPANS: Final = 64
+_LOCAL_ERRORS: Final = ("EACCES", "EADDRNOTAVAIL", "ENETDOWN", "ENETUNREACH", "EPERM")
 """Errors by which our own kernel does not send. Others may tell of an earlier datagram."""
 
-_KNOCK: Final = 0.1
-_SELDOM: Final = 2.0
+_COOKIE_RETRY_SECONDS: Final = 0.1
+_MAX_COOKIE_RETRY_SECONDS: Final = 2.0
 """Seconds between two questions for a cookie, at first and after some in vain."""
 
 
@@ -60,39 +60,39 @@ class UdpProbe:
         self,
         sock: UdpSocket,
         period: float,
-        tell: Tell,
+        on_event: EventHandler,
         picture: LossTracker | None = None,
     ) -> None:
         """Say by which socket, at which pace (in seconds), and who hears of events.
 
         ``picture`` is where all goes; a new one unless it is given.
         """
-        self.picture = picture or LossTracker(period)
-        self.standing: LossRun | None = None
+        self.tracker = picture or LossTracker(period)
+        self.ongoing: LossRun | None = None
         """The outage that went on when all was settled last."""
         self.answered = False
         self.refused = ""
         self.unsent = 0
         self.error = ""
-        self._withheld: deque[tuple[float, float]] = deque(maxlen=_SPANS)
+        self._send_blocked: deque[tuple[float, float]] = deque(maxlen=_MAX_SPANS)
         self.stalled = 0.0
         self.round_trip = 0.0
         self._sock = sock
         self._period = period
-        self._tell = tell
+        self._on_event = on_event
         self._flow = secrets.randbits(64)
         self._cookie = NO_COOKIE
         self._boot = b""
-        self._knocked = float("-inf")
-        self._knocks = 0
-        self._over = False
-        self._fair = True
+        self._cookie_asked_at = float("-inf")
+        self._cookie_requests = 0
+        self._ended = False
+        self._on_time = True
         self._due = self._settled = 0.0
 
     @property
-    def withheld(self) -> tuple[tuple[float, float], ...]:
+    def send_blocked(self) -> tuple[tuple[float, float], ...]:
         """The latest times in which our own kernel did not send, for the reason ``error``."""
-        return tuple(self._withheld)
+        return tuple(self._send_blocked)
 
     def run(self, seconds: float, stop: threading.Event) -> None:
         """Stream for so long, or until told to stop; then end the server's stream."""
@@ -100,33 +100,33 @@ class UdpProbe:
         until = now + seconds
         self.start(now)
         while (now := time.monotonic()) < until and not stop.is_set():
-            due = self.turn(now)
-            self._take(min(due, until) - time.monotonic())
-        self._rest(stop)
+            due = self.step(now)
+            self._wait(min(due, until) - time.monotonic())
+        self._drain(stop)
 
     def start(self, at: float) -> None:
         """Say when the first datagram is due (a monotonic second)."""
         self._due = self._settled = at
 
-    def turn(self, now: float) -> float:
+    def step(self, now: float) -> float:
         """Do what is due; return when the next datagram is."""
         if now >= self._due:
-            self._judge_pace(now - self._due)
+            self._count_delay(now - self._due)
             self._send(now)
             # What was missed is left out, and the phase is kept: many that were held
             # up together must not go on in step.
             missed = int((now - self._due) / self._period)
             self._due += (1 + missed) * self._period
-        if now >= self._settled + _SETTLE:
-            self.picture.dropped(self._sock.dropped, now)
-            for event in self.picture.settle(now):
-                self._tell(event)
+        if now >= self._settled + _SETTLE_INTERVAL_SECONDS:
+            self.tracker.record_drops(self._sock.dropped, now)
+            for event in self.tracker.settle(now):
+                self._on_event(event)
             # Who comes late has not heard yet what waits for it.
-            self.standing = self.picture.standing(now) if self._fair else None
+            self.ongoing = self.tracker.ongoing(now) if self._on_time else None
             self._settled = now
         return self._due
 
-    def hear(self, arrived: list[bytes], at: float, *, fair: bool) -> None:
+    def receive(self, arrived: list[bytes], at: float, *, on_time: bool) -> None:
         """Take what has come; not ``fair``: it may have waited for us."""
         for data in arrived:
             try:
@@ -137,48 +137,51 @@ class UdpProbe:
                 continue
             if frame.kind == Kind.STREAM:
                 answer = udp_stream.parse_answer(frame.payload)
-                self._understand(answer, at, fair=fair and self._fair)
+                self._handle_answer(answer, at, on_time=on_time and self._on_time)
             elif frame.kind == Kind.ERROR:
-                self._be_refused(frame.payload)
+                self._handle_error(frame.payload)
 
-    def leave(self) -> None:
+    def request_stop(self) -> None:
         """Ask the server to end its stream; nobody waits for an answer."""
         if self.answered:
-            self._ask(self.picture.up.sent, StreamFlag.STOP)
+            self._send_question(self.tracker.up.sent, StreamFlag.STOP)
 
     # Parts
 
-    def _judge_pace(self, late: float) -> None:
+    def _count_delay(self, late: float) -> None:
         """Count what could not be sent in its time: it is not caught up with."""
-        self._fair = late < LATE
-        if not self._fair:
+        self._on_time = late < LATE_SECONDS
+        if not self._on_time:
             self.stalled += late
         if self.answered:
             self.unsent += int(late / self._period)
 
     def _send(self, now: float) -> None:
-        picture = self.picture
+        tracker = self.tracker
         if self.answered:
-            error = self._ask(picture.up.sent)
+            error = self._send_question(tracker.up.sent)
             if error:
                 self.unsent += 1
                 self.error = error
-                if error.startswith(_OWN):
-                    self._withhold(now)
+                if error.startswith(_LOCAL_ERRORS):
+                    self._note_blocked(now)
             else:
-                picture.sent(now)
-        elif now - self._knocked >= min(_SELDOM, _KNOCK * 2 ** (self._knocks // 16)):
-            self._knocked = now
-            self._knocks += 1
-            self.error = self._ask(0) or self.error
+                tracker.record_sent(now)
+        elif now - self._cookie_asked_at >= min(
+            _MAX_COOKIE_RETRY_SECONDS,
+            _COOKIE_RETRY_SECONDS * 2 ** (self._cookie_requests // 16),
+        ):
+            self._cookie_asked_at = now
+            self._cookie_requests += 1
+            self.error = self._send_question(0) or self.error
 
-    def _withhold(self, now: float) -> None:
-        spans, start = self._withheld, now
+    def _note_blocked(self, now: float) -> None:
+        spans, start = self._send_blocked, now
         if spans and now - spans[-1][1] <= self._period:
             start, _ = spans.pop()
         spans.append((start, now + self._period))
 
-    def _ask(self, number: int, flags: StreamFlag = udp_stream.PLAIN) -> str:
+    def _send_question(self, number: int, flags: StreamFlag = udp_stream.PLAIN) -> str:
         period = round(self._period * 1000)
         question = StreamQuestion(self._flow, number, period, self._cookie, flags)
         payload = question.serialize()
@@ -186,61 +189,61 @@ class UdpProbe:
             datagram.serialize(Kind.STREAM, payload, 0, udp_stream.SIZE)
         )
 
-    def _take(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> None:
         until = time.monotonic() + max(0.0, seconds)
         arrived = self._sock.wait(seconds)
         at = time.monotonic()
-        self.hear(arrived, at, fair=at - until < LATE)
+        self.receive(arrived, at, on_time=at - until < LATE_SECONDS)
 
-    def _understand(
-        self, answer: udp_stream.StreamAnswer | None, at: float, *, fair: bool
+    def _handle_answer(
+        self, answer: udp_stream.StreamAnswer | None, at: float, *, on_time: bool
     ) -> None:
         if answer is None or answer.flow != self._flow:
             return
         match answer:
             case Challenge(cookie=cookie, boot=boot):
                 if not self.answered:
-                    self.round_trip = at - self._knocked
+                    self.round_trip = at - self._cookie_asked_at
                 self.answered = True
                 self._cookie = cookie
-                self.picture.booted(boot.hex())
+                self.tracker.set_boot_id(boot.hex())
             case StreamStatus():
                 self.refused = ""
-                self.picture.take(answer, at, fair=fair)
+                self.tracker.record_status(answer, at, on_time=on_time)
             case StreamEnd(why=EndReason.STOPPED):
-                self._over = True
+                self._ended = True
             case StreamEnd(why=why):
-                self.picture.ended(why.name.lower())
+                self.tracker.set_end_reason(why.name.lower())
 
-    def _be_refused(self, payload: bytes) -> None:
+    def _handle_error(self, payload: bytes) -> None:
         try:
             self.refused = decode(ErrorMessage, payload).message
         except RemoteError:
             self.refused = "an error that cannot be read"
 
-    def _rest(self, stop: threading.Event) -> None:
+    def _drain(self, stop: threading.Event) -> None:
         """Wait for what is still under way, then end the stream; tell what is left."""
-        picture = self.picture
+        tracker = self.tracker
         start = time.monotonic()
-        quiet = _QUIET + 2 * self.round_trip
+        quiet = _QUIET_SECONDS + 2 * self.round_trip
 
         def waiting(now: float) -> bool:
-            if picture.known >= picture.up.sent or picture.latest is None:
+            if tracker.acknowledged >= tracker.up.sent or tracker.latest is None:
                 return False
-            silent = now - picture.latest > quiet
-            return now < start + (_LONGEST + quiet if silent else quiet)
+            silent = now - tracker.latest > quiet
+            return now < start + (_MAX_DRAIN_SECONDS + quiet if silent else quiet)
 
         while waiting(now := time.monotonic()) and not stop.is_set():
-            self._take(self._period)
-        picture.dropped(self._sock.dropped, now)
-        for event in picture.finish(now):
-            self._tell(event)
-        for _ in range(_STOPS if self.answered else 0):
-            if self._over or self._ask(picture.up.sent, StreamFlag.STOP):
+            self._wait(self._period)
+        tracker.record_drops(self._sock.dropped, now)
+        for event in tracker.finish(now):
+            self._on_event(event)
+        for _ in range(_STOP_ATTEMPTS if self.answered else 0):
+            if self._ended or self._send_question(tracker.up.sent, StreamFlag.STOP):
                 break
-            self._until(lambda: self._over, quiet / _STOPS)
+            self._wait_until(lambda: self._ended, quiet / _STOP_ATTEMPTS)
 
-    def _until(self, done: Callable[[], bool], seconds: float) -> None:
+    def _wait_until(self, done: Callable[[], bool], seconds: float) -> None:
         until = time.monotonic() + seconds
         while not done() and (left := until - time.monotonic()) > 0:
-            self._take(left)
+            self._wait(left)

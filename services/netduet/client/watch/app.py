@@ -30,43 +30,48 @@ class WatchOptions:
     ``words`` False: nothing but log lines tell.
     """
 
-    asker: Instance
+    client: Instance
     targets: tuple[Target, ...]
     neighbours: int
-    paces: Intervals
+    intervals: Intervals
     history: int
     words: bool = True
 
 
 async def watch(
-    wanted: WatchOptions,
+    options: WatchOptions,
     context: CheckContext,
     write: Write,
     admin: list[socket.socket],
-    told: Callable[[Coroutine[None, None, None]], Coroutine[None, None, None]],
+    run: Callable[[Coroutine[None, None, None]], Coroutine[None, None, None]],
 ) -> None:
-    """Watch until ``told``, which runs the work, returns; then say what it came to.
+    """Watch until ``run``, which runs the work, returns; then say what it came to.
 
     ``admin`` are listening sockets of the admin port, none for no such port.
     """
-    telling = Notifier(write, words=wanted.words)
-    whom = TargetSet(
-        tuple(ResolvedTarget(target) for target in wanted.targets),
+    notifier = Notifier(write, words=options.words)
+    targets = TargetSet(
+        tuple(ResolvedTarget(target) for target in options.targets),
         # A node's name outlives the container on it: choices do not change with each.
-        wanted.asker.node or wanted.asker.instance,
-        wanted.neighbours,
+        options.client.node or options.client.instance,
+        options.neighbours,
     )
     async with StallMonitor() as stalls:
-        watching = Monitor(
-            whom, wanted.paces, context, stalls, telling=telling, history=wanted.history
+        monitor = Monitor(
+            targets,
+            options.intervals,
+            context,
+            stalls,
+            notifier=notifier,
+            history=options.history,
         )
-        targets = [str(target) for target in wanted.targets]
-        telling.started(targets, wanted.neighbours, wanted.asker.place)
+        names = [str(target) for target in options.targets]
+        notifier.started(names, options.neighbours, options.client.place)
         state = _State()
-        async with _admin(admin, watching, stalls, state, wanted.asker):
-            await told(watching.run())
+        async with _admin(admin, monitor, stalls, state, options.client):
+            await run(monitor.run())
             state.stopping = True
-            telling.summary(watching.account.summary(time.monotonic()))
+            notifier.summary(monitor.availability.summary(time.monotonic()))
 
 
 @dataclass(slots=True)
@@ -77,10 +82,10 @@ class _State:
 @contextlib.asynccontextmanager
 async def _admin(
     sockets: list[socket.socket],
-    watching: Monitor,
+    monitor: Monitor,
     stalls: StallMonitor,
     state: _State,
-    asker: Instance,
+    client: Instance,
 ) -> AsyncIterator[None]:
     """Serve the admin port, if there is one."""
     if not sockets:
@@ -92,12 +97,12 @@ async def _admin(
     pages: dict[str, Page] = {
         "/livez": probe(lambda: True, "the loop turns", ""),
         "/readyz": probe(
-            lambda: watching.ready and not state.stopping,
+            lambda: monitor.ready and not state.stopping,
             "watching",
             "a name has not resolved yet, or the watch ends",
         ),
-        "/metrics": metrics(WatchMetrics(watching, stalls, asker)),
-        "/version": version("netduet-client", asker.instance),
+        "/metrics": metrics(WatchMetrics(monitor, stalls, client)),
+        "/version": version("netduet-client", client.instance),
     }
     async with admin_port(sockets, pages):
         for sock in sockets:

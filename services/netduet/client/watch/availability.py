@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from netduet.client.outages.outage import DOWN, Outage, OutageEnded
+from netduet.client.outages.outage import UNAVAILABLE_CLASSES, Outage, OutageEnded
 from netduet.client.results.instance import Instance
 
 
@@ -23,23 +23,23 @@ class OutageTotals:
     """Seconds of them, by class and direction."""
     _until: float = float("-inf")
 
-    def take(self, trouble: Outage) -> None:
+    def add(self, outage: Outage) -> None:
         """Count one that is over."""
-        if not trouble.proven:
+        if not outage.proven:
             self.unproven += 1
             return
         self.outages += 1
-        self.longest = max(self.longest, trouble.seconds)
-        kind = trouble.failure, trouble.direction
+        self.longest = max(self.longest, outage.seconds)
+        kind = outage.failure, outage.direction
         self.kinds[kind] += 1
-        self.lengths[kind] += trouble.seconds  # type: ignore[assignment]  # a Counter of floats
-        if trouble.failure in DOWN:
-            self.seconds += self.beyond(trouble)
-            self._until = max(self._until, trouble.end)
+        self.lengths[kind] += outage.seconds  # type: ignore[assignment]  # a Counter of floats
+        if outage.failure in UNAVAILABLE_CLASSES:
+            self.seconds += self.uncovered_seconds(outage)
+            self._until = max(self._until, outage.end)
 
-    def beyond(self, trouble: Outage) -> float:
+    def uncovered_seconds(self, outage: Outage) -> float:
         """Return its seconds that no earlier one covers."""
-        return max(0.0, trouble.end - max(trouble.start, self._until))
+        return max(0.0, outage.end - max(outage.start, self._until))
 
 
 @dataclass(slots=True)
@@ -54,29 +54,29 @@ class PeerAvailability:
     target: str
     since: float
     until: float | None = None
-    away: float = 0.0
-    who: Instance | None = None
-    who_since: float = 0.0
-    sum: OutageTotals = field(default_factory=OutageTotals)
-    standing: Outage | None = None
+    client_stalled: float = 0.0
+    instance: Instance | None = None
+    instance_since: float = 0.0
+    totals: OutageTotals = field(default_factory=OutageTotals)
+    ongoing: Outage | None = None
 
-    def named(self, who: Instance | None, now: float) -> None:
+    def set_instance(self, who: Instance | None, now: float) -> None:
         """Take who it is by now."""
-        if who != self.who:
-            self.who, self.who_since = who, now
+        if who != self.instance:
+            self.instance, self.instance_since = who, now
 
-    def seconds(self, now: float) -> float:
+    def watched_seconds(self, now: float) -> float:
         """Return for how long it was watched, while this end ran."""
         end = now if self.until is None else self.until
-        return max(0.0, end - self.since - self.away)
+        return max(0.0, end - self.since - self.client_stalled)
 
-    def down(self, now: float) -> float:
+    def down_seconds(self, now: float) -> float:
         """Return for how long it was out, one that goes on included."""
-        down = self.sum.seconds
-        outage = self.standing
-        if outage is not None and outage.failure in DOWN:
-            down += self.sum.beyond(Outage("", "", outage.start, now, ""))
-        return min(down, self.seconds(now))
+        down = self.totals.seconds
+        outage = self.ongoing
+        if outage is not None and outage.failure in UNAVAILABLE_CLASSES:
+            down += self.totals.uncovered_seconds(Outage("", "", outage.start, now, ""))
+        return min(down, self.watched_seconds(now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ class OutageRecord:
     """An outage that is over: of whom, and who that was when it began."""
 
     peer: str
-    who: Instance | None
-    trouble: Outage
+    instance: Instance | None
+    outage: Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ class Summary:
 
     seconds: float
     peers: int
-    watched: float
-    down: float
+    watched_seconds: float
+    down_seconds: float
     outages: int
-    longest: float
+    longest_seconds: float
     unproven: int
     kinds: dict[tuple[str, str], int]
     findings: dict[str, int]
@@ -108,12 +108,16 @@ class Summary:
     worst: tuple[OutageRecord, ...]
     now: float
     history: tuple[OutageRecord, ...] = ()
-    whole: float = float("-inf")
+    complete_since: float = float("-inf")
 
     @property
     def availability(self) -> float | None:
         """The share of the time in which peers could be had; None when none was watched."""
-        return 1.0 - self.down / self.watched if self.watched > 0 else None
+        return (
+            1.0 - self.down_seconds / self.watched_seconds
+            if self.watched_seconds > 0
+            else None
+        )
 
 
 class AvailabilityTracker:
@@ -123,59 +127,61 @@ class AvailabilityTracker:
         """Say since when, and how many outages and peers that left are remembered."""
         self.start = start
         self.peers: dict[str, PeerAvailability] = {}
-        self.sum = OutageTotals()
+        self.totals = OutageTotals()
         self.findings: Counter[str] = Counter()
         """What the checks on a schedule found, by class."""
-        self.seen = 0
+        self.peers_total = 0
         self.history: deque[OutageRecord] = deque(maxlen=history)
-        self.whole = float("-inf")
+        self.complete_since = float("-inf")
         """When the latest outage ended that is remembered no more."""
         self._left: deque[PeerAvailability] = deque(maxlen=history)
         self._gone_watched = self._gone_down = 0.0
 
     def add(self, peer: str, target: str, now: float) -> PeerAvailability:
         """Begin to count a peer."""
-        self.seen += 1
+        self.peers_total += 1
         watched = self.peers[peer] = PeerAvailability(peer, target, now)
         return watched
 
     def remove(self, peer: str, now: float) -> None:
         """End to count a peer; what it came to stays."""
         watched = self.peers.pop(peer)
-        watched.until, watched.standing = now, None
-        self._gone_watched += watched.seconds(now)
-        self._gone_down += watched.down(now)
+        watched.until, watched.ongoing = now, None
+        self._gone_watched += watched.watched_seconds(now)
+        self._gone_down += watched.down_seconds(now)
         self._left.append(watched)
 
-    def ended(self, peer: str, notice: OutageEnded) -> None:
+    def record(self, peer: str, notice: OutageEnded) -> None:
         """Count an outage that is over, or is as good as over."""
         watched, history = self.peers[peer], self.history
-        watched.sum.take(notice.trouble)
-        self.sum.take(notice.trouble)
+        watched.totals.add(notice.outage)
+        self.totals.add(notice.outage)
         if len(history) == history.maxlen:
-            self.whole = max(self.whole, history[0].trouble.end)
-        history.append(OutageRecord(peer, watched.who, notice.trouble))
+            self.complete_since = max(self.complete_since, history[0].outage.end)
+        history.append(OutageRecord(peer, watched.instance, notice.outage))
 
     def summary(self, now: float) -> Summary:
         """Return what it comes to by now."""
         rows = [*self.peers.values(), *self._left]
-        rows.sort(key=lambda peer: (-peer.down(now), -peer.sum.outages, peer.peer))
-        proven = [record for record in self.history if record.trouble.proven]
+        rows.sort(
+            key=lambda peer: (-peer.down_seconds(now), -peer.totals.outages, peer.peer)
+        )
+        proven = [record for record in self.history if record.outage.proven]
         present = self.peers.values()
         return Summary(
             now - self.start,
-            self.seen,
+            self.peers_total,
             self._gone_watched
-            + sum(availability.seconds(now) for availability in present),
-            self._gone_down + sum(peer.down(now) for peer in present),
-            self.sum.outages,
-            self.sum.longest,
-            self.sum.unproven,
-            dict(self.sum.kinds),
+            + sum(availability.watched_seconds(now) for availability in present),
+            self._gone_down + sum(peer.down_seconds(now) for peer in present),
+            self.totals.outages,
+            self.totals.longest,
+            self.totals.unproven,
+            dict(self.totals.kinds),
             dict(self.findings),
             tuple(rows),
-            tuple(sorted(proven, key=lambda record: -record.trouble.seconds)[:5]),
+            tuple(sorted(proven, key=lambda record: -record.outage.seconds)[:5]),
             now,
             tuple(self.history),
-            self.whole,
+            self.complete_since,
         )

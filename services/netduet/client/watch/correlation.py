@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from netduet.client.watch.availability import OutageRecord, PeerAvailability
-from netduet.client.watch.lone_client import cut_off
+from netduet.client.watch.lone_client import points_at_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,10 @@ class CommonCause:
     start: float
 
 
-def common_cause(
-    history: Iterable[OutageRecord], rows: Sequence[PeerAvailability], whole: float
+def find_common_causes(
+    history: Iterable[OutageRecord],
+    rows: Sequence[PeerAvailability],
+    complete_since: float,
 ) -> Iterator[CommonCause]:
     """Yield when peers of one node were out together and nobody else, or all were.
 
@@ -30,27 +32,31 @@ def common_cause(
     each ran, and a peer that was known to be on another node was watched all the while.
     ``whole`` is the monotonic second from which on the history has all that was.
     """
-    for group in _together(history):
-        start = min(record.trouble.start for record in group)
-        end = max(record.trouble.end for record in group)
-        nodes = {"" if record.who is None else record.who.node for record in group}
+    for group in _overlapping(history):
+        start = min(record.outage.start for record in group)
+        end = max(record.outage.end for record in group)
+        nodes = {
+            "" if record.instance is None else record.instance.node for record in group
+        }
         peers = len({record.peer for record in group})
-        certain = start > whole and all(record.trouble.proven for record in group)
-        if certain and _everybody(group, rows):
+        certain = start > complete_since and all(
+            record.outage.proven for record in group
+        )
+        if certain and _all_out(group, rows):
             yield CommonCause("", peers, start)
         elif certain and peers > 1 and len(nodes) == 1 and "" not in nodes:
             [node] = nodes
-            if any(_elsewhere(row, node, start, end) for row in rows):
+            if any(_on_other_node(row, node, start, end) for row in rows):
                 yield CommonCause(node, peers, start)
 
 
-def _everybody(group: Sequence[OutageRecord], rows: Sequence[PeerAvailability]) -> bool:
+def _all_out(group: Sequence[OutageRecord], rows: Sequence[PeerAvailability]) -> bool:
     """Tell whether all that were watched could not be reached at one time."""
-    out = {record.peer: record.trouble for record in group}
+    out = {record.peer: record.outage for record in group}
     start = max(outage.start for outage in out.values())
     end = min(outage.end for outage in out.values())
     hosts = (peer.rpartition(":")[0] for peer in out)
-    if start >= end or not cut_off(hosts, out.values()):
+    if start >= end or not points_at_client(hosts, out.values()):
         return False
     watched = (availability for availability in rows if availability.since <= start)
     return all(
@@ -58,22 +64,22 @@ def _everybody(group: Sequence[OutageRecord], rows: Sequence[PeerAvailability]) 
     )
 
 
-def _together(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]]:
+def _overlapping(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]]:
     """Yield what overlaps, each group once."""
     group: list[OutageRecord] = []
     end = float("-inf")
-    for record in sorted(history, key=lambda record: record.trouble.start):
-        if group and record.trouble.start >= end:
+    for record in sorted(history, key=lambda record: record.outage.start):
+        if group and record.outage.start >= end:
             yield group
             group = []
         group.append(record)
-        end = max(end, record.trouble.end)
+        end = max(end, record.outage.end)
     if group:
         yield group
 
 
-def _elsewhere(row: PeerAvailability, node: str, start: float, end: float) -> bool:
+def _on_other_node(peer: PeerAvailability, node: str, start: float, end: float) -> bool:
     """Tell whether a peer was watched all that time, and is on another node."""
-    if row.who is None or row.who.node in {"", node}:
+    if peer.instance is None or peer.instance.node in {"", node}:
         return False
-    return row.who_since <= start and (row.until is None or row.until >= end)
+    return peer.instance_since <= start and (peer.until is None or peer.until >= end)

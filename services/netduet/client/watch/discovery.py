@@ -23,23 +23,25 @@ from typing import Final
 from netduet.client.net.dial import Address, Cause, Resolution, has_route, resolve
 from netduet.client.results.target import Target
 
-LAPSE: Final = 300.0
+LAPSE_SECONDS: Final = 300.0
 """Seconds for which an address stays that no answer has: a resolver that gives 8 of 100 in
 turn, others each 20 s, has given all of them within 250 s.
 """
 
 
-def choose(addresses: Iterable[Address], me: str, most: int) -> tuple[Address, ...]:
+def choose(
+    addresses: Iterable[Address], client: str, limit: int
+) -> tuple[Address, ...]:
     """Return the addresses that a client of this name is to watch; 0 is all of them. Pure."""
     known = sorted(
-        set(addresses), key=lambda address: (score(address, me), str(address))
+        set(addresses), key=lambda address: (score(address, client), str(address))
     )
-    return tuple(known[:most] if most else known)
+    return tuple(known[:limit] if limit else known)
 
 
-def score(address: Address, me: str) -> bytes:
+def score(address: Address, client: str) -> bytes:
     """Return by what an address is ranked for a client: the least are taken."""
-    return hashlib.blake2b(f"{me}\0{address}".encode(), digest_size=8).digest()
+    return hashlib.blake2b(f"{client}\0{address}".encode(), digest_size=8).digest()
 
 
 @dataclass(slots=True)
@@ -48,22 +50,22 @@ class ResolvedTarget:
 
     target: Target
     addresses: tuple[Address, ...] = ()
-    trouble: str = ""
+    error: str = ""
     cause: Cause | None = None
     resolved: bool = False
 
-    def take(self, resolution: Resolution) -> bool:
+    def update(self, resolution: Resolution) -> bool:
         """Take an answer; tell whether it is about trouble, or the end of some.
 
         A name that does not resolve keeps its addresses: what a resolver does not
         say now need not be gone.
         """
-        before = self.trouble
+        before = self.error
         self.cause = resolution.cause
-        self.trouble = "" if resolution.cause is None else resolution.detail
+        self.error = "" if resolution.cause is None else resolution.detail
         if resolution.addresses:
             self.addresses, self.resolved = resolution.addresses, True
-        return bool(before) != bool(self.trouble)
+        return bool(before) != bool(self.error)
 
 
 @dataclass(slots=True)
@@ -74,9 +76,9 @@ class TargetSet:
     the first answer without.
     """
 
-    names: tuple[ResolvedTarget, ...]
-    me: str
-    most: int
+    targets: tuple[ResolvedTarget, ...]
+    client: str
+    max_per_name: int
     chosen: dict[Address, str] = field(default_factory=dict)
     lapsed: dict[Address, float] = field(default_factory=dict)
 
@@ -86,11 +88,11 @@ class TargetSet:
         """Resolve all names, and choose; return those whose trouble began or ended."""
         asked = (
             resolve(resolved.target.host, resolved.target.port, family, patience)
-            for resolved in self.names
+            for resolved in self.targets
         )
-        return self.take(await asyncio.gather(*asked), time.monotonic())
+        return self.update(await asyncio.gather(*asked), time.monotonic())
 
-    def take(self, answers: Sequence[Resolution], now: float) -> list[ResolvedTarget]:
+    def update(self, answers: Sequence[Resolution], now: float) -> list[ResolvedTarget]:
         """Take an answer for each name, and choose; return as ``look_up`` does.
 
         Those that were chosen are chosen among with those that the names have now: what
@@ -98,19 +100,25 @@ class TargetSet:
         """
         changed = [
             resolved
-            for resolved, answer in zip(self.names, answers, strict=True)
-            if resolved.take(answer)
+            for resolved, answer in zip(self.targets, answers, strict=True)
+            if resolved.update(answer)
         ]
-        present = {address for resolved in self.names for address in resolved.addresses}
+        present = {
+            address for resolved in self.targets for address in resolved.addresses
+        }
         chosen: dict[Address, str] = {}
-        for one in self.names:
-            target = str(one.target)
+        for resolved_target in self.targets:
+            target = str(resolved_target.target)
             kept = [
                 address
                 for address, name in self.chosen.items()
                 if name == target and address not in present
             ]
-            for address in choose(_others((*one.addresses, *kept)), self.me, self.most):
+            for address in choose(
+                _others((*resolved_target.addresses, *kept)),
+                self.client,
+                self.max_per_name,
+            ):
                 chosen.setdefault(address, target)
         self.chosen = chosen
         self.lapsed = {
@@ -122,12 +130,14 @@ class TargetSet:
 
     def has(self, address: Address) -> bool:
         """Tell whether a name has it, by the latest answer."""
-        return any(address in resolved.addresses for resolved in self.names)
+        return any(address in resolved.addresses for resolved in self.targets)
 
     def overdue(self, now: float) -> list[Address]:
         """Return those that no name has had for too long."""
         return [
-            address for address, since in self.lapsed.items() if now - since >= LAPSE
+            address
+            for address, since in self.lapsed.items()
+            if now - since >= LAPSE_SECONDS
         ]
 
     def forget(self, address: Address) -> None:

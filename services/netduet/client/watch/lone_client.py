@@ -12,30 +12,30 @@ from typing import Final
 from netduet.client.net.dial import Address
 from netduet.client.outages.outage import Outage
 
-LEAST: Final = 3
+MIN_HOSTS: Final = 3
 """Hosts that must be out at once: two may be so by chance, or share a switch."""
 
-NETWORK: Final = frozenset({"stream.outage", "stream.new_connections"})
+NETWORK_CLASSES: Final = frozenset({"stream.outage", "stream.new_connections"})
 """Classes in which packets stay away. Who refuses, or restarts, is reached."""
 
 
-def all_peers_out(standing: Collection[tuple[Address, Outage | None]]) -> float | None:
+def all_peers_out(ongoing: Collection[tuple[Address, Outage | None]]) -> float | None:
     """Return since when none of the peers can be reached; None where one can.
 
     Args:
-        standing: each peer's address, and its trouble, None where it is well; without
+        ongoing: each peer's address, and its trouble, None where it is well; without
             those that have never answered.
 
     """
-    troubles = [outage for _, outage in standing if outage is not None]
-    hosts = (address.host for address, _ in standing)
-    if len(troubles) < len(standing) or not cut_off(hosts, troubles):
+    outages = [outage for _, outage in ongoing if outage is not None]
+    hosts = (address.host for address, _ in ongoing)
+    if len(outages) < len(ongoing) or not points_at_client(hosts, outages):
         return None
-    return max(outage.start for outage in troubles)
+    return max(outage.start for outage in outages)
 
 
-def cut_off(hosts: Iterable[str], troubles: Iterable[Outage]) -> bool:
+def points_at_client(hosts: Iterable[str], outages: Iterable[Outage]) -> bool:
     """Tell whether troubles of so many hosts, at one time, point at what they share."""
-    return len(set(hosts)) >= LEAST and all(
-        outage.failure in NETWORK and outage.proven for outage in troubles
+    return len(set(hosts)) >= MIN_HOSTS and all(
+        outage.failure in NETWORK_CLASSES and outage.proven for outage in outages
     )

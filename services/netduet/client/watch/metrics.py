@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from netduet.client.results.instance import UNSAID
-from netduet.client.watch.peer import BUCKETS
+from netduet.client.watch.peer import BUCKET_SECONDS
 from netduet.runtime.process_metrics import build_info, starvation
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ class WatchMetrics(Collector):
         self, watching: Monitor, stalls: StallMonitor, asker: Instance
     ) -> None:
         """Bind what is counted, and who it is that counts."""
-        self._watching = watching
+        self._monitor = watching
         self._stalls = stalls
-        self._asker = asker
+        self._client = asker
 
     def collect(self) -> Iterator[Metric]:
         """Read all counters now."""
-        me = self._asker
+        me = self._client
         yield build_info("netduet-client", me.instance, node=me.node, zone=me.zone)
         yield from self._state()
         yield from self._outages()
@@ -53,7 +53,7 @@ class WatchMetrics(Collector):
         yield from starvation(self._stalls)
 
     def _state(self) -> Iterator[Metric]:
-        watching = self._watching
+        watching = self._monitor
         yield GaugeMetricFamily(
             "netduet_watched_peers", "Peers watched now.", value=len(watching.peers)
         )
@@ -63,20 +63,20 @@ class WatchMetrics(Collector):
             labels=_PEER,
         )
         for peer in watching.peers.values():
-            well = peer.episodes.standing is None
+            well = peer.outage_tracker.ongoing is None
             up.add_metric([peer.target, str(peer.address)], float(well))
         yield up
-        yield self._who()
+        yield self._peer_info()
         failed = GaugeMetricFamily(
             "netduet_target_resolves",
             "Whether a target's name resolved when it was looked up last.",
             labels=["target"],
         )
-        for resolved in watching.whom.names:
-            failed.add_metric([str(resolved.target)], float(not resolved.trouble))
+        for resolved in watching.targets.targets:
+            failed.add_metric([str(resolved.target)], float(not resolved.error))
         yield failed
 
-    def _who(self) -> Metric:
+    def _peer_info(self) -> Metric:
         """Tell of each peer who it is: one series each, or joins would lose some."""
         info = GaugeMetricFamily(
             "netduet_peer_info",
@@ -84,19 +84,19 @@ class WatchMetrics(Collector):
             "where several answer. Always 1.",
             labels=[*_PEER, "instance_name", "node", "zone"],
         )
-        for peer in self._watching.peers.values():
-            who = peer.who or UNSAID
+        for peer in self._monitor.peers.values():
+            who = peer.instance or UNSAID
             named = [who.instance, who.node, who.zone]
             info.add_metric([peer.target, str(peer.address), *named], 1)
         return info
 
     def _outages(self) -> Iterator[Metric]:
-        account = self._watching.account
+        account = self._monitor.availability
         labels = ["class", "direction"]
         count = CounterMetricFamily(
             "netduet_outages", "Outages of all peers that are over.", labels=labels
         )
-        for kind, value in account.sum.kinds.items():
+        for kind, value in account.totals.kinds.items():
             count.add_metric(kind, value)
         yield count
         seconds = CounterMetricFamily(
@@ -104,13 +104,13 @@ class WatchMetrics(Collector):
             "Seconds that these outages lasted.",
             labels=labels,
         )
-        for kind, length in account.sum.lengths.items():
+        for kind, length in account.totals.lengths.items():
             seconds.add_metric(kind, length)
         yield seconds
         yield CounterMetricFamily(
             "netduet_outages_unproven",
             "Outages in which an end itself did not run: nothing of the network is proven.",
-            value=account.sum.unproven,
+            value=account.totals.unproven,
         )
         findings = CounterMetricFamily(
             "netduet_findings",
@@ -129,8 +129,8 @@ class WatchMetrics(Collector):
             labels=_PEER,
         )
         for peer in account.peers.values():
-            each.add_metric([peer.target, peer.peer], peer.sum.outages)
-            down.add_metric([peer.target, peer.peer], peer.sum.seconds)
+            each.add_metric([peer.target, peer.peer], peer.totals.outages)
+            down.add_metric([peer.target, peer.peer], peer.totals.seconds)
         yield each
         yield down
 
@@ -146,7 +146,7 @@ class WatchMetrics(Collector):
             "Datagrams of the streams that were lost, by direction.",
             labels=labels,
         )
-        for peer in self._watching.peers.values():
+        for peer in self._monitor.peers.values():
             totals = peer.totals()
             for direction, way in (
                 ("to_server", totals.up),
@@ -164,8 +164,8 @@ class WatchMetrics(Collector):
             "Fresh connections: worked at once, failed, or void, for this end did not run.",
             labels=[*_PEER, "result"],
         )
-        for peer in self._watching.peers.values():
-            closures = peer.fresh.closures
+        for peer in self._monitor.peers.values():
+            closures = peer.connect_probe.tracker
             for result, value in (
                 ("worked", closures.started - closures.failed),
                 ("failed", closures.failed),
@@ -180,8 +180,8 @@ class WatchMetrics(Collector):
             "Round trips of small questions on the old connection.",
             labels=_PEER,
         )
-        bounds = [*map(str, BUCKETS), "+Inf"]
-        for peer in self._watching.peers.values():
+        bounds = [*map(str, BUCKET_SECONDS), "+Inf"]
+        for peer in self._monitor.peers.values():
             counts = itertools.accumulate(peer.round_trips.counts)
             buckets = list(zip(bounds, map(float, counts), strict=True))
             values = [peer.target, str(peer.address)]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.outages.outage import OutageEnded, OutageNotice
 from netduet.client.outages.udp_scheduler import UdpScheduler
 from netduet.client.watch.availability import AvailabilityTracker
-from netduet.client.watch.discovery import LAPSE, TargetSet
+from netduet.client.watch.discovery import LAPSE_SECONDS, TargetSet
 from netduet.client.watch.lone_client import all_peers_out
-from netduet.client.watch.peer import LOOK, Peer, PeerContext
+from netduet.client.watch.peer import POLL_SECONDS, Peer, PeerContext
 from netduet.client.watch.scheduled_checks import ScheduledChecks
 from netduet.runtime import logs
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from netduet.client.watch.notifier import Notifier
     from netduet.runtime.stall_monitor import StallMonitor
 
-_AGAIN: Final = 1.0
+_MIN_LOOKUP_SECONDS: Final = 1.0
 
-_SOON: Final = 60.0
+_FAST_LOOKUP_SECONDS: Final = 60.0
 """Seconds of an outage in which names are looked up each second: one that drops who is
 out does so by then, and a resolver is not to be asked so often for ever."""
 
@@ -49,54 +49,54 @@ class Monitor:
 
     def __init__(
         self,
-        whom: TargetSet,
-        paces: Intervals,
+        targets: TargetSet,
+        intervals: Intervals,
         context: CheckContext,
         stalls: StallMonitor,
         *,
-        telling: Notifier,
+        notifier: Notifier,
         history: int,
     ) -> None:
         """Wire the parts together; nothing runs yet."""
-        self.whom = whom
-        self.account = AvailabilityTracker(time.monotonic(), history)
+        self.targets = targets
+        self.availability = AvailabilityTracker(time.monotonic(), history)
         self.peers: dict[Address, Peer] = {}
-        self._paces = paces
+        self._intervals = intervals
         self._context = context
         self._stalls = stalls
-        self._telling = telling
-        self._together = UdpScheduler()
-        self._rounds = ScheduledChecks(context, stalls, paces.checks)
-        self._means = PeerContext(
-            paces.datagram,
+        self._notifier = notifier
+        self._udp_scheduler = UdpScheduler()
+        self._scheduled_checks = ScheduledChecks(context, stalls, intervals.checks)
+        self._peer_context = PeerContext(
+            intervals.datagram,
             context.options.max_outage,
             context.timeouts,
-            self._together,
+            self._udp_scheduler,
             stalls,
             itertools.count(1),
         )
         self._tasks: dict[Address, list[asyncio.Task[None]]] = {}
         self._findings: dict[Address, set[str]] = {}
         self._stalled_before: dict[Address, float] = {}
-        self._alone = False
-        self._trouble = asyncio.Event()
+        self._all_out = False
+        self._recent_outage = asyncio.Event()
         """Set while a peer is out, and has not been for long."""
 
     @property
     def ready(self) -> bool:
         """Every name has been resolved: who is to be watched is known."""
-        return all(resolved.resolved for resolved in self.whom.names)
+        return all(resolved.resolved for resolved in self.targets.targets)
 
     async def run(self) -> None:
         """Watch for ever."""
-        with self._together:
+        with self._udp_scheduler:
             names = asyncio.create_task(self._follow_names())
             try:
                 while True:
-                    self._look()
+                    self._poll()
                     if names.done():
                         await names  # it never ends but by a defect
-                    await asyncio.sleep(LOOK)
+                    await asyncio.sleep(POLL_SECONDS)
             finally:
                 names.cancel()
                 self._finish()
@@ -105,119 +105,124 @@ class Monitor:
                     task.cancel()
                 await asyncio.gather(names, *tasks, return_exceptions=True)
 
-    def _look(self) -> None:
-        for address in self.whom.overdue(time.monotonic()):
-            self.whom.forget(address)
+    def _poll(self) -> None:
+        for address in self.targets.overdue(time.monotonic()):
+            self.targets.forget(address)
             self._remove(
-                address, f"its name has lacked it for {LAPSE / 60:.0f} minutes"
+                address, f"its name has lacked it for {LAPSE_SECONDS / 60:.0f} minutes"
             )
-        told: list[tuple[Peer, OutageNotice]] = []
+        notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
-            told += ((peer, notice) for notice in peer.look(time.monotonic()))
-        self._tell(told)
+            notices += ((peer, notice) for notice in peer.poll(time.monotonic()))
+        self._notify(notices)
         for address, peer in list(self.peers.items()):
             now = time.monotonic()
-            if peer.gone:
-                self.whom.forget(address)
+            if peer.should_drop:
+                self.targets.forget(address)
                 self._remove(address, "its name has dropped it")
                 continue
-            why = peer.silence(now)
+            why = peer.take_silence_reason(now)
             if why:
-                self._telling.silent(peer, why)
-            counted = self.account.peers[str(address)]
-            who = peer.news(now)
-            if who:
-                counted.named(peer.who, now)
-                self._telling.identified(peer, who)
-            counted.standing = peer.episodes.standing
-            counted.away = self._stalls.total - self._stalled_before[address]
-        standing = [peer.episodes.standing for peer in self.peers.values()]
+                self._notifier.without_datagrams(peer, why)
+            availability = self.availability.peers[str(address)]
+            instances = peer.take_identity_change(now)
+            if instances:
+                availability.set_instance(peer.instance, now)
+                self._notifier.identified(peer, instances)
+            availability.ongoing = peer.outage_tracker.ongoing
+            availability.client_stalled = (
+                self._stalls.total - self._stalled_before[address]
+            )
+        ongoing = [peer.outage_tracker.ongoing for peer in self.peers.values()]
         now = time.monotonic()
         if any(
-            outage is not None and now - outage.start < _SOON for outage in standing
+            outage is not None and now - outage.start < _FAST_LOOKUP_SECONDS
+            for outage in ongoing
         ):
-            self._trouble.set()
+            self._recent_outage.set()
         else:
-            self._trouble.clear()
-        self._look_at_all()
+            self._recent_outage.clear()
+        self._check_all_out()
 
-    def _look_at_all(self) -> None:
+    def _check_all_out(self) -> None:
         """Say, once, when no peer can be reached any more."""
-        met = [peer for peer in self.peers.values() if peer.known.met]
-        start = all_peers_out([(peer.address, peer.episodes.standing) for peer in met])
-        if start is not None and not self._alone:
-            self._telling.alone(len(met), start)
-        self._alone = start is not None
+        met = [peer for peer in self.peers.values() if peer.identity.answered]
+        start = all_peers_out(
+            [(peer.address, peer.outage_tracker.ongoing) for peer in met]
+        )
+        if start is not None and not self._all_out:
+            self._notifier.all_out(len(met), start)
+        self._all_out = start is not None
 
-    def _tell(self, told: list[tuple[Peer, OutageNotice]]) -> None:
-        for peer, notice in told:
+    def _notify(self, notices: list[tuple[Peer, OutageNotice]]) -> None:
+        for peer, notice in notices:
             if isinstance(notice, OutageEnded):
-                self.account.ended(str(peer.address), notice)
-        if told:
-            self._telling.told(told)
+                self.availability.record(str(peer.address), notice)
+        if notices:
+            self._notifier.outages(notices)
 
     def _finish(self) -> None:
         """Tell of what goes on while the watch ends."""
         now = time.monotonic()
-        told: list[tuple[Peer, OutageNotice]] = []
+        notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
-            counted = self.account.peers[str(peer.address)]
-            counted.standing = None
-            told += self._last(peer, now, left=False)
+            availability = self.availability.peers[str(peer.address)]
+            availability.ongoing = None
+            notices += self._final_notices(peer, now, left=False)
             peer.close()
-        self._tell(told)
+        self._notify(notices)
 
-    def _last(
+    def _final_notices(
         self, peer: Peer, now: float, *, left: bool
     ) -> list[tuple[Peer, OutageNotice]]:
-        standing = peer.episodes.standing
-        away = self._stalls.stalled(standing.start, now) if standing else 0.0
-        over = peer.episodes.finish(now, left=left, away=away)
-        return [(peer, notice) for notice in over]
+        ongoing = peer.outage_tracker.ongoing
+        stalled = self._stalls.stalled(ongoing.start, now) if ongoing else 0.0
+        notices = peer.outage_tracker.finish(now, left=left, stalled=stalled)
+        return [(peer, notice) for notice in notices]
 
     # Names
 
     async def _follow_names(self) -> None:
         context = self._context
         while True:
-            whom = self.whom
+            targets = self.targets
             start = time.monotonic()
-            changed = await whom.look_up(context.family, context.timeouts.resolve)
+            changed = await targets.look_up(context.family, context.timeouts.resolve)
             for resolved in changed:
-                self._telling.lookup(resolved)
+                self._notifier.lookup(resolved)
             for address, peer in list(self.peers.items()):
-                peer.lapsed = address in whom.lapsed
-                if address not in whom.chosen:
+                peer.lapsed = address in targets.lapsed
+                if address not in targets.chosen:
                     self._remove(address, "others of its name are, instead")
-            for address, target in whom.chosen.items():
+            for address, target in targets.chosen.items():
                 if address not in self.peers:
                     self._add(address, target)
-            await self._until_next(start + self._paces.names)
+            await self._wait_for_next_lookup(start + self._intervals.names)
 
-    async def _until_next(self, due: float) -> None:
+    async def _wait_for_next_lookup(self, due: float) -> None:
         """Wait for the next look-up; while a peer is out, only for a moment.
 
         Its name may have dropped it, and how long it had the address is told.
         """
-        await asyncio.sleep(_AGAIN)
+        await asyncio.sleep(_MIN_LOOKUP_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(due - time.monotonic()):
-                await self._trouble.wait()
+                await self._recent_outage.wait()
 
     def _add(self, address: Address, target: str) -> None:
-        peer = self.peers[address] = Peer(address, target, self._means)
-        self.account.add(str(address), target, time.monotonic())
+        peer = self.peers[address] = Peer(address, target, self._peer_context)
+        self.availability.add(str(address), target, time.monotonic())
         self._stalled_before[address] = self._stalls.total
         self._findings[address] = set()
-        self._telling.added(peer)
-        checks = self._rounds.run(
+        self._notifier.added(peer)
+        checks = self._scheduled_checks.run(
             address,
             lambda since: (
-                peer.troubled < since
-                and peer.episodes.standing is None
+                peer.last_trouble < since
+                and peer.outage_tracker.ongoing is None
                 and not peer.lapsed
             ),
-            partial(self._found, peer),
+            partial(self._record_findings, peer),
         )
         self._tasks[address] = [
             asyncio.create_task(_guarded(peer.run())),
@@ -227,27 +232,27 @@ class Monitor:
     def _remove(self, address: Address, why: str) -> None:
         peer = self.peers.pop(address)
         now = time.monotonic()
-        self._tell(self._last(peer, now, left=not self.whom.has(address)))
+        self._notify(self._final_notices(peer, now, left=not self.targets.has(address)))
         peer.close()
         for task in self._tasks.pop(address):
             task.cancel()
         del self._findings[address], self._stalled_before[address]
-        self.account.remove(str(address), now)
-        self._telling.removed(peer, why)
+        self.availability.remove(str(address), now)
+        self._notifier.removed(peer, why)
 
     # Checks on a schedule
 
-    def _found(self, peer: Peer, findings: list[Finding]) -> None:
+    def _record_findings(self, peer: Peer, findings: list[Finding]) -> None:
         known = self._findings.get(peer.address)
         if known is None:
             return  # it has left meanwhile
         now = {finding.failure: finding for finding in findings}
         for failure in sorted(known - now.keys()):
-            self._telling.found_no_more(peer, failure)
-        for failure, one in now.items():
+            self._notifier.finding_ended(peer, failure)
+        for failure, finding in now.items():
             if failure not in known:
-                self.account.findings[failure] += 1
-                self._telling.found(peer, one)
+                self.availability.findings[failure] += 1
+                self._notifier.finding_started(peer, finding)
         self._findings[peer.address] = set(now)
 
 

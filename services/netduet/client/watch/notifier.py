@@ -32,109 +32,111 @@ class Notifier:
         """Say where words go; without ``words`` nobody reads them, and logs warn."""
         self._write = write
         self._log = logs.logger()
-        self._bad = logging.INFO if words else logging.WARNING
+        self._problem_level = logging.INFO if words else logging.WARNING
 
     def started(self, targets: Sequence[str], neighbours: int, place: str) -> None:
         """Say that the watch begins; ``place`` is from where, "" where nobody said it."""
         how = f"at most {neighbours} addresses of each name"
-        rest = f"{text.some(targets)}: {how if neighbours else 'all addresses'}"
-        self._say("strong", "WATCH", f"{rest}, from {place}" if place else rest)
+        rest = f"{text.join_names(targets)}: {how if neighbours else 'all addresses'}"
+        self._write_line("strong", "WATCH", f"{rest}, from {place}" if place else rest)
         self._log.info("watch.started", **{"netduet.target": ", ".join(targets)})
 
     def added(self, peer: Peer) -> None:
         """Say that a peer is watched from now on."""
-        self._say("", "+", f"{_named(peer)} is watched")
-        self._log.info("peer.added", **_peer(peer))
+        self._write_line("", "+", f"{_peer_name(peer)} is watched")
+        self._log.info("peer.added", **_peer_fields(peer))
 
-    def identified(self, peer: Peer, who: Sequence[Instance]) -> None:
+    def identified(self, peer: Peer, instances: Sequence[Instance]) -> None:
         """Say who it is, or that several answer there."""
-        self._say("", "IS", text.identified(str(peer.address), who))
-        fields = _peer(peer)
-        if len(who) > 1:
-            fields["netduet.peer.instances"] = [str(instance) for instance in who]
+        self._write_line("", "IS", text.identity_line(str(peer.address), instances))
+        fields = _peer_fields(peer)
+        if len(instances) > 1:
+            fields["netduet.peer.instances"] = [str(instance) for instance in instances]
         self._log.info("peer.identified", **fields)
 
-    def removed(self, peer: Peer, why: str) -> None:
+    def removed(self, peer: Peer, reason: str) -> None:
         """Say that a peer is watched no more."""
-        self._say("", "-", f"{_named(peer)} is watched no more: {why}")
-        self._log.info("peer.removed", **_peer(peer), **{"netduet.diagnosis": why})
+        self._write_line("", "-", f"{_peer_name(peer)} is watched no more: {reason}")
+        self._log.info(
+            "peer.removed", **_peer_fields(peer), **{"netduet.diagnosis": reason}
+        )
 
-    def silent(self, peer: Peer, why: str) -> None:
+    def without_datagrams(self, peer: Peer, reason: str) -> None:
         """Say that only connections tell of this peer."""
         rest = (
-            f"{_named(peer)}: {why}; its outages are told by connections alone, "
+            f"{_peer_name(peer)}: {reason}; its outages are told by connections alone, "
             "less exactly and without a direction"
         )
-        self._say("INCONCLUSIVE", "note", rest)
-        fields = _peer(peer) | {"netduet.diagnosis": escape(why)}
-        self._log.log(self._bad, "peer.without_datagrams", **fields)
+        self._write_line("INCONCLUSIVE", "note", rest)
+        fields = _peer_fields(peer) | {"netduet.diagnosis": escape(reason)}
+        self._log.log(self._problem_level, "peer.without_datagrams", **fields)
 
     def lookup(self, named: ResolvedTarget) -> None:
         """Say that a name resolves no more, or again."""
         target = str(named.target)
         fields: dict[str, object] = {"netduet.target": target}
-        if named.trouble:
+        if named.error:
             kept = len(named.addresses)
-            rest = f"{target} does not resolve ({escape(named.trouble)})"
+            rest = f"{target} does not resolve ({escape(named.error)})"
             rest += f"; its {kept} last addresses are kept" if kept else ""
-            self._say("FAIL", "NAME", rest)
+            self._write_line("FAIL", "NAME", rest)
             cause = "" if named.cause is None else named.cause.value
-            fields |= {"error.type": cause, "error.message": escape(named.trouble)}
-            self._log.log(self._bad, "lookup.failed", **fields)
+            fields |= {"error.type": cause, "error.message": escape(named.error)}
+            self._log.log(self._problem_level, "lookup.failed", **fields)
         else:
-            self._say("PASS", "NAME", f"{target} resolves now")
+            self._write_line("PASS", "NAME", f"{target} resolves now")
             self._log.info("lookup.recovered", **fields)
 
-    def told(self, look: Sequence[tuple[Peer, OutageNotice]]) -> None:
+    def outages(self, notices: Sequence[tuple[Peer, OutageNotice]]) -> None:
         """Say which outages begin, go on or are over, by one look at all peers."""
         now = time.time()
         epoch = now - time.monotonic()
-        named = [(_named(peer), notice) for peer, notice in look]
-        self._write(text.all_told(named, now, epoch))
-        for peer, one in look:
-            self._log_told(peer, one, epoch)
+        named = [(_peer_name(peer), notice) for peer, notice in notices]
+        self._write(text.outage_lines(named, now, epoch))
+        for peer, notice in notices:
+            self._log_outage(peer, notice, epoch)
 
-    def _log_told(self, peer: Peer, notice: OutageNotice, epoch: float) -> None:
-        trouble = notice.trouble
-        fields: dict[str, object] = _peer(peer) | {
+    def _log_outage(self, peer: Peer, notice: OutageNotice, epoch: float) -> None:
+        outage = notice.outage
+        fields: dict[str, object] = _peer_fields(peer) | {
             "netduet.outage": notice.number,
-            "error.type": trouble.failure,
-            "netduet.direction": trouble.direction,
-            "netduet.begin": _rfc3339(trouble.start + epoch),
-            "netduet.diagnosis": trouble.description,
+            "error.type": outage.failure,
+            "netduet.direction": outage.direction,
+            "netduet.begin": _rfc3339(outage.start + epoch),
+            "netduet.diagnosis": outage.description,
         }
         if isinstance(notice, OutageStarted):
             self._log.info("outage.began", **fields)
             return
         if isinstance(notice, OutageUpdated):
-            fields["netduet.duration_s"] = round(trouble.seconds, 3)
+            fields["netduet.duration_s"] = round(outage.seconds, 3)
             self._log.info("outage.learnt", **fields)
             return
         fields |= {
-            "netduet.end": _rfc3339(trouble.end + epoch) if trouble.ended else None,
-            "netduet.duration_s": round(trouble.seconds, 3),
-            "netduet.proven": trouble.proven,
+            "netduet.end": _rfc3339(outage.end + epoch) if outage.ended else None,
+            "netduet.duration_s": round(outage.seconds, 3),
+            "netduet.proven": outage.proven,
             "netduet.evidence": [
-                f"{side.value}: {text}" for side, text in trouble.evidence
+                f"{side.value}: {text}" for side, text in outage.evidence
             ],
         }
         self._log.info("outage.ended", **fields)
 
-    def alone(self, peers: int, start: float) -> None:
+    def all_out(self, peers: int, start: float) -> None:
         """Say that no peer can be reached, since a monotonic second."""
         epoch = time.time() - time.monotonic()
-        self._say("FAIL", "ALL", text.alone(peers, start + epoch))
-        self._log.log(self._bad, "watch.alone", **{"netduet.peers": peers})
+        self._write_line("FAIL", "ALL", text.all_out(peers, start + epoch))
+        self._log.log(self._problem_level, "watch.alone", **{"netduet.peers": peers})
 
-    def found(self, peer: Peer, finding: Finding) -> None:
+    def finding_started(self, peer: Peer, finding: Finding) -> None:
         """Say that a check on the schedule finds something that it did not before."""
         title = CATALOGUE[finding.failure].title
-        self._say(
+        self._write_line(
             "FAIL",
             "FOUND",
-            f"{_named(peer)}: {title} [{finding.failure}]: {finding.seen}",
+            f"{_peer_name(peer)}: {title} [{finding.failure}]: {finding.seen}",
         )
-        fields = _peer(peer) | {
+        fields = _peer_fields(peer) | {
             "error.type": finding.failure,
             "netduet.diagnosis": finding.seen,
             "netduet.evidence": [
@@ -143,11 +145,13 @@ class Notifier:
         }
         self._log.info("finding.began", **fields)
 
-    def found_no_more(self, peer: Peer, failure: str) -> None:
+    def finding_ended(self, peer: Peer, failure: str) -> None:
         """Say that a check on the schedule finds something no more."""
         title = CATALOGUE[failure].title
-        self._say("PASS", "CLEAR", f"{_named(peer)}: no longer: {title} [{failure}]")
-        fields = _peer(peer) | {"error.type": failure}
+        self._write_line(
+            "PASS", "CLEAR", f"{_peer_name(peer)}: no longer: {title} [{failure}]"
+        )
+        fields = _peer_fields(peer) | {"error.type": failure}
         self._log.info("finding.ended", **fields)
 
     def summary(self, summary: Summary) -> None:
@@ -164,32 +168,32 @@ class Notifier:
             "netduet.availability": None
             if availability is None
             else round(availability, 6),
-            "netduet.down_s": round(summary.down, 3),
+            "netduet.down_s": round(summary.down_seconds, 3),
             "netduet.outages": summary.outages,
-            "netduet.longest_s": round(summary.longest, 3),
+            "netduet.longest_s": round(summary.longest_seconds, 3),
             "netduet.outages_by_kind": outages,
             "netduet.findings": summary.findings,
             "netduet.unproven": summary.unproven,
         }
         self._log.info("watch.stopped", **fields)
 
-    def _say(self, style: str, word: str, rest: str) -> None:
+    def _write_line(self, style: str, word: str, rest: str) -> None:
         self._write([text.line(time.time(), style, word, rest)])
 
 
-def _named(peer: Peer) -> str:
-    return text.named(str(peer.address), peer.target, peer.who)
+def _peer_name(peer: Peer) -> str:
+    return text.peer_name(str(peer.address), peer.target, peer.instance)
 
 
-def _peer(peer: Peer) -> dict[str, object]:
+def _peer_fields(peer: Peer) -> dict[str, object]:
     fields: dict[str, object] = {
         "server.address": peer.address.host,
         "server.port": peer.address.port,
         "netduet.target": peer.target,
     }
-    if peer.who is not None:
+    if peer.instance is not None:
         for name in ("instance", "node", "zone"):
-            if said := getattr(peer.who, name):
+            if said := getattr(peer.instance, name):
                 fields[f"netduet.peer.{name}"] = said
     return fields
 

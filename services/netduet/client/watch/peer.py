@@ -19,15 +19,28 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.net.dial import Address, classify, in_thread
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.classify import QUARTER, ProbeState, without_starvation
-from netduet.client.outages.connect_probe import AT_ONCE, LEAST, ConnectProbe
-from netduet.client.outages.events import ConnectionStall, Event, LossRun, covered
+from netduet.client.outages.connect_probe import (
+    MAX_CONNECT_SECONDS,
+    MIN_FAILURES,
+    ConnectProbe,
+)
+from netduet.client.outages.events import (
+    ConnectionStall,
+    LossRun,
+    ProbeEvent,
+    covered_seconds,
+)
 from netduet.client.outages.keepalive_probe import KeepaliveProbe
-from netduet.client.outages.loss_tracker import ROW, LossCounts, LossTracker
+from netduet.client.outages.loss_tracker import MIN_LOSSES, LossCounts, LossTracker
 from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.failure import FORTH
 from netduet.client.results.instance import instance_of
-from netduet.client.watch.outage_tracker import HOLD, OutageTracker, ProbeTotals
+from netduet.client.watch.outage_tracker import (
+    QUIET_SECONDS,
+    OutageTracker,
+    ProbeTotals,
+)
 from netduet.client.watch.peer_identity import PeerIdentity
 
 if TYPE_CHECKING:
@@ -37,39 +50,39 @@ if TYPE_CHECKING:
     from netduet.runtime.stall_monitor import StallMonitor
     from netduet.wire.messages import Welcome
 
-RING: Final = 4096
+RING_SIZE: Final = 4096
 """Datagrams of which it is known when each left: 32 KiB a peer."""
 
-EVENTS: Final = 256
+MAX_EVENTS: Final = 256
 """Events that wait for a look; there is one several times a second."""
 
-BUCKETS: Final = (
+BUCKET_SECONDS: Final = (
     *(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
     *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
 """Seconds up to which round trips are counted together."""
 
-FRESH: Final = 20
-ECHO: Final = 10
+CONNECT_PERIODS: Final = 20
+ECHO_PERIODS: Final = 10
 """Datagrams of a stream for each fresh connection, and each question on the old one."""
 
-LOOK: Final = 0.25
+POLL_SECONDS: Final = 0.25
 """Seconds between two looks at a peer."""
 
-STUCK: Final = 300
+STUCK_DATAGRAMS: Final = 300
 """Datagrams without an answer, while connections work, after which others are tried."""
 
-TOGETHER: Final = 2
+MIN_FAILURES_WITHOUT_DATAGRAMS: Final = 2
 """New connections behind one another that are told of where no datagrams pass: with the
 old one's pause so few may prove an outage.
 """
 
-_TRIAL: Final = 1.0
+_TRIAL_SECONDS: Final = 1.0
 _ROUND_TRIPS: Final = 6
-_LONGEST: Final = 3.0
-_AGAIN: Final = 10.0
-_SILENCE: Final = 10.0
-_SURE: Final = 1.0
+_MAX_CONNECT_SECONDS: Final = 3.0
+_SOCKET_RETRY_SECONDS: Final = 10.0
+_SILENCE_SECONDS: Final = 10.0
+_CONFIRM_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +91,10 @@ class PeerContext:
 
     period: float
     tolerance: float
-    patience: Timeouts
-    together: UdpScheduler
+    timeouts: Timeouts
+    udp_scheduler: UdpScheduler
     stalls: StallMonitor
-    numbers: Iterator[int]
+    outage_numbers: Iterator[int]
 
 
 class RoundTrips:
@@ -89,16 +102,16 @@ class RoundTrips:
 
     def __init__(self) -> None:
         """Start with none."""
-        self.counts = [0] * (len(BUCKETS) + 1)
+        self.counts = [0] * (len(BUCKET_SECONDS) + 1)
         self.sum = 0.0
 
-    def take(self, seconds: float) -> None:
+    def add(self, seconds: float) -> None:
         """Count one."""
-        self.counts[bisect.bisect_left(BUCKETS, seconds)] += 1
+        self.counts[bisect.bisect_left(BUCKET_SECONDS, seconds)] += 1
         self.sum += seconds
 
 
-def passes(address: Address, period: float) -> bool:
+def is_answered_from_new_port(address: Address, period: float) -> bool:
     """Tell whether a stream from a new port is answered. Blocking, for a second or two.
 
     Raises:
@@ -106,259 +119,295 @@ def passes(address: Address, period: float) -> bool:
 
     """
     with UdpSocket(address) as sock:
-        trial = UdpProbe(sock, period, lambda _: None, LossTracker(period, RING))
-        trial.run(_TRIAL, threading.Event())
-        return trial.picture.latest is not None
+        trial = UdpProbe(sock, period, lambda _: None, LossTracker(period, RING_SIZE))
+        trial.run(_TRIAL_SECONDS, threading.Event())
+        return trial.tracker.latest is not None
 
 
 class Peer:
     """Watches one address. ``run`` it; ``look`` often; ``close`` it in the end."""
 
-    def __init__(self, address: Address, target: str, means: PeerContext) -> None:
+    def __init__(self, address: Address, target: str, context: PeerContext) -> None:
         """Prepare; ``target`` is the name that it is watched for."""
         self.address = address
         self.target = target
         self.round_trips = RoundTrips()
-        self.troubled = float("-inf")
+        self.last_trouble = float("-inf")
         """When it was in trouble last."""
         self.lapsed = False
         """Its name has it no more, and it is watched while it answers."""
-        self.gone = False
+        self.should_drop = False
         """It is in trouble since: it ends, which is none of the network's business."""
-        self.known = PeerIdentity()
-        self._means = means
-        self._events: deque[Event] = deque(maxlen=EVENTS)
-        period = means.period
-        self.fresh = ConnectProbe(
+        self.identity = PeerIdentity()
+        self._context = context
+        self._events: deque[ProbeEvent] = deque(maxlen=MAX_EVENTS)
+        period = context.period
+        self.connect_probe = ConnectProbe(
             address,
-            means.patience,
-            FRESH * period,
-            means.stalls,
+            context.timeouts,
+            CONNECT_PERIODS * period,
+            context.stalls,
             self._events.append,
-            met=self._meet,
+            on_welcome=self._on_welcome,
         )
-        self.old = KeepaliveProbe(
+        self.keepalive_probe = KeepaliveProbe(
             address,
-            means.patience,
-            ECHO * period,
-            self._pause,
-            self.round_trips.take,
-            met=self._meet,
+            context.timeouts,
+            ECHO_PERIODS * period,
+            self._on_stall,
+            self.round_trips.add,
+            on_welcome=self._on_welcome,
         )
-        self.episodes = OutageTracker(
-            address, period, FRESH * period, means.tolerance, means.numbers
+        self.outage_tracker = OutageTracker(
+            address,
+            period,
+            CONNECT_PERIODS * period,
+            context.tolerance,
+            context.outage_numbers,
         )
-        self.streaming: UdpProbe | None = None
+        self.udp_probe: UdpProbe | None = None
         self._sock: UdpSocket | None = None
-        self._told_held = float("-inf")
-        self._worked_at: float | None = None
-        self._tried = float("-inf")
+        self._reported_blocked = float("-inf")
+        self._worked_since: float | None = None
+        self._socket_tried = float("-inf")
         self._started = time.monotonic()
-        self._unsaid = True
-        self._unmade = ""
+        self._silence_pending = True
+        self._socket_error = ""
         self._trial: asyncio.Task[bool] | None = None
-        self._tried_afresh = float("-inf")
+        self._trial_started = float("-inf")
 
     async def run(self) -> None:
         """Go on until cancelled."""
         # Else all peers would have their turns at the same time.
-        spread = random.uniform(0.0, ECHO * self._means.period)  # noqa: S311
+        spread = random.uniform(0.0, ECHO_PERIODS * self._context.period)  # noqa: S311
         await asyncio.sleep(spread)
         forever = float("inf")
-        await asyncio.gather(self.fresh.run(forever), self.old.run(forever))
+        await asyncio.gather(
+            self.connect_probe.run(forever), self.keepalive_probe.run(forever)
+        )
 
     def close(self) -> None:
         """End the stream."""
         if self._trial is not None:
             self._trial.cancel()
-        self._drop()
+        self._stop_stream()
 
-    def look(self, now: float) -> list[OutageNotice]:
+    def poll(self, now: float) -> list[OutageNotice]:
         """Return what is to be told of it now."""
-        if self.streaming is None and now - self._tried > _AGAIN:
-            self._tried = now
-            self._stream()
-        bound = _ROUND_TRIPS * self.old.pauses.quickest
-        self.fresh.at_once = min(_LONGEST, max(AT_ONCE, bound))
+        if self.udp_probe is None and now - self._socket_tried > _SOCKET_RETRY_SECONDS:
+            self._socket_tried = now
+            self._start_stream()
+        bound = _ROUND_TRIPS * self.keepalive_probe.detector.quickest
+        self.connect_probe.max_seconds = min(
+            _MAX_CONNECT_SECONDS, max(MAX_CONNECT_SECONDS, bound)
+        )
         totals = self.totals()  # before the events, which it has counted already
         events = [self._events.popleft() for _ in range(len(self._events))]
-        signs = self._signs(now)
-        if events or signs.start is not None:
-            self.troubled = now
-            if self.lapsed and not self._ours(signs, events):
-                self.gone = True
+        state = self._probe_state(now)
+        if events or state.start is not None:
+            self.last_trouble = now
+            if self.lapsed and not self._may_be_local(state, events):
+                self.should_drop = True
                 return []
-        self._try_afresh(signs, now)
-        return self.episodes.look(now, signs, events, totals)
+        self._try_new_port(state, now)
+        return self.outage_tracker.update(now, state, events, totals)
 
     @property
-    def who(self) -> Instance | None:
+    def instance(self) -> Instance | None:
         """The instance that answers there; None: not known, or several do."""
-        return self.known.who
+        return self.identity.instance
 
-    def news(self, now: float) -> tuple[Instance, ...]:
+    def take_identity_change(self, now: float) -> tuple[Instance, ...]:
         """Return who it is, when that is new: nothing until an outage has been told of."""
-        return self.known.news(now) if now - self.troubled >= HOLD else ()
+        return (
+            self.identity.take_change(now)
+            if now - self.last_trouble >= QUIET_SECONDS
+            else ()
+        )
 
     def totals(self) -> ProbeTotals:
         """Return all that was counted."""
-        closures, pauses = self.fresh.closures, self.old.pauses
+        closures, pauses = self.connect_probe.tracker, self.keepalive_probe.detector
         counted = closures.started, closures.failed, pauses.asked, pauses.answered
-        if self.streaming is None:
+        if self.udp_probe is None:
             return ProbeTotals(LossCounts(), LossCounts(), *counted)
-        udp_probe = self.streaming
+        udp_probe = self.udp_probe
         up, down, stalls = (
-            udp_probe.picture.up,
-            udp_probe.picture.down,
-            udp_probe.picture.stalls,
+            udp_probe.tracker.up,
+            udp_probe.tracker.down,
+            udp_probe.tracker.stalls,
         )
         return ProbeTotals(
-            up, down, *counted, stalls, udp_probe.withheld, udp_probe.error
+            up, down, *counted, stalls, udp_probe.send_blocked, udp_probe.error
         )
 
-    def silence(self, now: float) -> str:
+    def take_silence_reason(self, now: float) -> str:
         """Return, once, why its datagrams can tell nothing; "" where they can."""
-        udp_probe = self.streaming
-        if not self._unsaid or now - self._started < _SILENCE:
+        udp_probe = self.udp_probe
+        if not self._silence_pending or now - self._started < _SILENCE_SECONDS:
             return ""
-        if udp_probe is not None and udp_probe.picture.latest is not None:
+        if udp_probe is not None and udp_probe.tracker.latest is not None:
             return ""
-        worked = self.fresh.closures.started > self.fresh.closures.failed
+        worked = self.connect_probe.tracker.started > self.connect_probe.tracker.failed
         if not worked:
             return ""  # nothing answers there at all
-        self._unsaid = False
+        self._silence_pending = False
         if udp_probe is None:
-            return f"this host cannot send datagrams there ({self._unmade})"
+            return f"this host cannot send datagrams there ({self._socket_error})"
         if udp_probe.refused:
             return f"the server streams no datagrams: {udp_probe.refused}"
         return f"datagrams do not pass ({udp_probe.error or 'no answer came to any'})"
 
-    def _signs(self, now: float) -> ProbeState:
-        udp_probe, closures = self.streaming, self.fresh.closures
+    def _probe_state(self, now: float) -> ProbeState:
+        udp_probe, failures = self.udp_probe, self.connect_probe.tracker
         stream = None
         if udp_probe is not None and not udp_probe.refused:
-            stream = udp_probe.standing
-        pause = self.old.pauses.standing(now)
-        if pause is not None and (
-            pause.seconds <= self._means.tolerance
+            stream = udp_probe.ongoing
+        stall = self.keepalive_probe.detector.ongoing(now)
+        if stall is not None and (
+            stall.seconds <= self._context.tolerance
             or (
                 stream is None
-                and closures.standing is None
-                and closures.worked < pause.start
+                and failures.ongoing is None
+                and failures.last_success < stall.start
             )
         ):
-            pause = None  # too short; or who knows whether new ones work
-        passed = udp_probe is not None and udp_probe.picture.latest is not None
-        closures.least = LEAST if passed else TOGETHER
-        seen = passed or self.known.met or closures.started > closures.failed
-        gone = self.old.broken and not passed
-        worked = self._worked(stream, now)
-        withheld, held = "", self._held(now)
-        if udp_probe is not None and held is not None:
-            withheld, stream = udp_probe.error, stream or held
-        signs = ProbeState(
-            stream, closures.standing, pause, closures.why, seen, gone, withheld, worked
+            stall = None  # too short; or who knows whether new ones work
+        passed = udp_probe is not None and udp_probe.tracker.latest is not None
+        failures.min_failures = (
+            MIN_FAILURES if passed else MIN_FAILURES_WITHOUT_DATAGRAMS
         )
-        start = signs.start
+        answered_before = (
+            passed or self.identity.answered or failures.started > failures.failed
+        )
+        unreachable = self.keepalive_probe.broken and not passed
+        connections_work = self._connections_work(stream, now)
+        send_error, blocked = "", self._blocked_run(now)
+        if udp_probe is not None and blocked is not None:
+            send_error, stream = udp_probe.error, stream or blocked
+        state = ProbeState(
+            stream,
+            failures.ongoing,
+            stall,
+            failures.last_error,
+            answered_before,
+            unreachable,
+            send_error,
+            connections_work,
+        )
+        start = state.start
         if start is None:
-            return signs
-        if self.episodes.standing is None and not signs.proven:
-            return replace(signs, stream=None)  # told when it is over, as what it is
-        stalls = () if udp_probe is None else udp_probe.picture.stalls
-        theirs = covered(stalls, start, now)
-        ours = self._means.stalls.stalled(start, now)
-        return without_starvation(signs, ours, theirs, max(now - start, LOOK))
+            return state
+        if self.outage_tracker.ongoing is None and not state.proven:
+            return replace(state, stream=None)  # told when it is over, as what it is
+        stalls = () if udp_probe is None else udp_probe.tracker.stalls
+        server_stalled = covered_seconds(stalls, start, now)
+        client_stalled = self._context.stalls.stalled(start, now)
+        return without_starvation(
+            state, client_stalled, server_stalled, max(now - start, POLL_SECONDS)
+        )
 
-    def _held(self, now: float) -> LossRun | None:
+    def _blocked_run(self, now: float) -> LossRun | None:
         """Return the outage that this end itself is, when its kernel sends nothing.
 
         Those that are over are told of: what was never sent is lost to nobody's count.
         """
-        udp_probe, period = self.streaming, self._means.period
+        udp_probe, period = self.udp_probe, self._context.period
         if udp_probe is None:
             return None
-        spans = [it for it in udp_probe.withheld if it[0] > self._told_held]
+        spans = [
+            span for span in udp_probe.send_blocked if span[0] > self._reported_blocked
+        ]
         outages = [
             LossRun(FORTH, start, end, round((end - start) / period), precision=period)
             for start, end in spans
-            if end - start >= ROW * period
+            if end - start >= MIN_LOSSES * period
         ]
         if not outages:
             return None
         *over, last = outages
-        if last.end < now - LOOK:
+        if last.end < now - POLL_SECONDS:
             over.append(last)
         for loss_run in over:
-            self._told_held = loss_run.start
+            self._reported_blocked = loss_run.start
             self._events.append(loss_run)
         return None if last in over else replace(last, end=now, ended=False)
 
-    def _worked(self, stream: LossRun | None, now: float) -> bool:
+    def _connections_work(self, stream: LossRun | None, now: float) -> bool:
         """Tell whether connections work while datagrams stay away.
 
         One that waited for a server to go on is done before its datagrams come.
         """
-        closures = self.fresh.closures
-        if stream is None or closures.why:
-            self._worked_at = None
-        elif self._worked_at is None and closures.worked > stream.start:
-            self._worked_at = now
-        return self._worked_at is not None and now - self._worked_at >= _SURE
+        failures = self.connect_probe.tracker
+        if stream is None or failures.last_error:
+            self._worked_since = None
+        elif self._worked_since is None and failures.last_success > stream.start:
+            self._worked_since = now
+        return (
+            self._worked_since is not None
+            and now - self._worked_since >= _CONFIRM_SECONDS
+        )
 
-    def _ours(self, signs: ProbeState, events: list[Event]) -> bool:
+    def _may_be_local(self, state: ProbeState, events: list[ProbeEvent]) -> bool:
         """Tell whether it may all come from this end, which did not run meanwhile."""
-        stalled = self._means.stalls.stalled
-        return signs.start is None and all(
+        stalled = self._context.stalls.stalled
+        return state.start is None and all(
             stalled(event.start, event.end) >= QUARTER * (event.end - event.start)
             for event in events
         )
 
-    def _try_afresh(self, signs: ProbeState, now: float) -> None:
+    def _try_new_port(self, state: ProbeState, now: float) -> None:
         """Where datagrams do not pass but connections work: see whether another port helps.
 
         What keeps track of flows may go on sending one to a server that is gone, for as
         long as the flow goes on.
         """
-        loss_run, period = signs.stream, self._means.period
-        if loss_run is None or signs.why or now - loss_run.start < STUCK * period:
+        loss_run, period = state.stream, self._context.period
+        if (
+            loss_run is None
+            or state.connect_error
+            or now - loss_run.start < STUCK_DATAGRAMS * period
+        ):
             return
         trial = self._trial
         if trial is None:
-            if now - self._tried_afresh >= STUCK * period:
-                self._tried_afresh = now
-                work = in_thread(partial(passes, self.address, period))
+            if now - self._trial_started >= STUCK_DATAGRAMS * period:
+                self._trial_started = now
+                work = in_thread(
+                    partial(is_answered_from_new_port, self.address, period)
+                )
                 self._trial = asyncio.create_task(work)
         elif trial.done():
             self._trial = None
             if not trial.exception() and trial.result():
-                self.episodes.afresh(now)
-                picture = None if self.streaming is None else self.streaming.picture
-                self._drop()
-                self._stream(picture)
+                self.outage_tracker.note_new_port(now)
+                tracker = None if self.udp_probe is None else self.udp_probe.tracker
+                self._stop_stream()
+                self._start_stream(tracker)
 
-    def _drop(self) -> None:
-        if self.streaming is not None and self._sock is not None:
-            self._means.together.remove(self.streaming, self._sock)
-        self.streaming = self._sock = None
+    def _stop_stream(self) -> None:
+        if self.udp_probe is not None and self._sock is not None:
+            self._context.udp_scheduler.remove(self.udp_probe, self._sock)
+        self.udp_probe = self._sock = None
 
-    def _stream(self, picture: LossTracker | None = None) -> None:
+    def _start_stream(self, tracker: LossTracker | None = None) -> None:
         """Begin to stream, from another port than before; the picture may go on."""
         try:
             sock = UdpSocket(self.address)
         except OSError as error:
-            self._unmade = classify(error)[1]
+            self._socket_error = classify(error)[1]
             return
-        period = self._means.period
-        picture = picture or LossTracker(period, RING)
+        period = self._context.period
+        tracker = tracker or LossTracker(period, RING_SIZE)
         self._sock = sock
-        self.streaming = UdpProbe(sock, period, self._events.append, picture)
-        self._means.together.add(self.streaming, sock, period)
+        self.udp_probe = UdpProbe(sock, period, self._events.append, tracker)
+        self._context.udp_scheduler.add(self.udp_probe, sock, period)
 
-    def _meet(self, welcome: Welcome) -> None:
-        self.known.take(instance_of(welcome), time.monotonic())
+    def _on_welcome(self, welcome: Welcome) -> None:
+        self.identity.record(instance_of(welcome), time.monotonic())
 
-    def _pause(self, event: Event) -> None:
+    def _on_stall(self, event: ProbeEvent) -> None:
         if isinstance(event, ConnectionStall):
-            away = self._means.stalls.stalled(event.start, event.end)
-            event = replace(event, stalled=away)
+            stalled = self._context.stalls.stalled(event.start, event.end)
+            event = replace(event, client_stalled=stalled)
         self._events.append(event)

@@ -10,17 +10,17 @@ from typing import Final
 
 from netduet.client.results.instance import Instance
 
-SEVERAL: Final = 60.0
+SEVERAL_SECONDS: Final = 60.0
 """Seconds within which who answers changes twice, where several do: connections come
 each second or so, and hardly anything is replaced twice a minute."""
 
-CALM: Final = 3.0
+CALM_SECONDS: Final = 3.0
 """Seconds for which a change must stand to be told: behind a balancer it hardly does."""
 
-SETTLED: Final = 300.0
+SETTLED_SECONDS: Final = 300.0
 """Seconds for which one alone must answer, where several did, to be the only one."""
 
-SHOWN: Final = 4
+MAX_INSTANCES: Final = 4
 """Instances of a balancer that are remembered, and told."""
 
 
@@ -29,44 +29,44 @@ class PeerIdentity:
 
     def __init__(self) -> None:
         """Know nobody."""
-        self.who: Instance | None = None
+        self.instance: Instance | None = None
         """The one who answers, as it was told; None: not known, or several."""
-        self._told: tuple[Instance, ...] = ()
+        self._reported: tuple[Instance, ...] = ()
         self._latest: Instance | None = None
         self._changed = float("-inf")
         self._several = False
-        self._lately: dict[Instance, None] = {}
+        self._recent: dict[Instance, None] = {}
 
     @property
-    def met(self) -> bool:
+    def answered(self) -> bool:
         """Somebody has answered there."""
         return self._latest is not None
 
-    def take(self, who: Instance, now: float) -> None:
+    def record(self, instance: Instance, now: float) -> None:
         """Take who welcomed a connection, at a monotonic second."""
-        if self._several and now - self._changed >= SETTLED:
+        if self._several and now - self._changed >= SETTLED_SECONDS:
             self._several = False
-            self._lately.clear()
-        self._lately.pop(who, None)
-        self._lately[who] = None
-        if len(self._lately) > SHOWN:
-            del self._lately[next(iter(self._lately))]
-        if self._latest is not None and who != self._latest:
-            self._several = self._several or now - self._changed < SEVERAL
+            self._recent.clear()
+        self._recent.pop(instance, None)
+        self._recent[instance] = None
+        if len(self._recent) > MAX_INSTANCES:
+            del self._recent[next(iter(self._recent))]
+        if self._latest is not None and instance != self._latest:
+            self._several = self._several or now - self._changed < SEVERAL_SECONDS
             self._changed = now
-        self._latest = who
+        self._latest = instance
 
-    def news(self, now: float) -> tuple[Instance, ...]:
+    def take_change(self, now: float) -> tuple[Instance, ...]:
         """Return, once, who it is: one, or some of several; () when that is told."""
         if self._latest is None:
             return ()
         if self._several:
-            if len(self._told) > 1:
+            if len(self._reported) > 1:
                 return ()
-            self._told, self.who = tuple(self._lately), None
-            return self._told
-        calm = not self._told or now - self._changed >= CALM
-        if self._told == (self._latest,) or not calm:
+            self._reported, self.instance = tuple(self._recent), None
+            return self._reported
+        stable = not self._reported or now - self._changed >= CALM_SECONDS
+        if self._reported == (self._latest,) or not stable:
             return ()
-        self._told, self.who = (self._latest,), self._latest
-        return self._told
+        self._reported, self.instance = (self._latest,), self._latest
+        return self._reported

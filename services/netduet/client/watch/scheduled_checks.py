@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 CHECKS: Final = ("identity", "balance")
 
-AT_ONCE: Final = 2
+MAX_CONCURRENT: Final = 2
 """Peers whose turn it is at the same time: a bound on what the schedule costs."""
 
-JITTER: Final = 0.2
+JITTER_SHARE: Final = 0.2
 """Share of the interval by which a turn comes early or late: clients must not march in step."""
 
 QUESTIONS: Final = 16
-SIZE: Final = 16 * 1024
+QUESTION_BYTES: Final = 16 * 1024
 """Questions of the light load, and bytes of each; the same comes back."""
 
-_PATIENTLY: Final = 3.0
+_TIMEOUT_FACTOR: Final = 3.0
 
 
 class ScheduledChecks:
@@ -56,13 +56,13 @@ class ScheduledChecks:
         self._context = context
         self._stalls = stalls
         self._interval = interval
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def run(
         self,
         address: Address,
-        well: Callable[[float], bool],
-        found: Callable[[list[Finding]], None],
+        is_well: Callable[[float], bool],
+        on_findings: Callable[[list[Finding]], None],
     ) -> None:
         """Check a peer again and again.
 
@@ -72,16 +72,16 @@ class ScheduledChecks:
         wait = random.uniform(0.1, 1.0)  # noqa: S311 - a spread, no secret
         while True:
             await asyncio.sleep(self._interval * wait)
-            wait = random.uniform(1.0 - JITTER, 1.0 + JITTER)  # noqa: S311
-            async with self._room:
+            wait = random.uniform(1.0 - JITTER_SHARE, 1.0 + JITTER_SHARE)  # noqa: S311
+            async with self._slots:
                 start = time.monotonic()
-                if not well(start):
+                if not is_well(start):
                     continue
-                findings = await self._turn(address)
-                if well(start):
-                    found(findings)
+                findings = await self._check(address)
+                if is_well(start):
+                    on_findings(findings)
 
-    async def _turn(self, address: Address) -> list[Finding]:
+    async def _check(self, address: Address) -> list[Finding]:
         scope = f"%{address.scope}" if address.scope else ""
         host = address.host.partition("%")[0] + scope
         target = Target(host, address.port)
@@ -90,40 +90,45 @@ class ScheduledChecks:
         await CheckRunner(context, self._stalls, results.append, CHECKS).run()
         findings = [finding for result in results for finding in result.findings]
         if not findings:
-            loaded = await carry(address, context.timeouts)
+            finding = await check_load(address, context.timeouts)
             findings += (
-                [weigh_starvation(loaded, self._stalls.stalled)] if loaded else []
+                [weigh_starvation(finding, self._stalls.stalled)] if finding else []
             )
         return [finding for finding in findings if finding.outcome is Outcome.FAIL]
 
 
-async def carry(address: Address, patience: Timeouts) -> Finding | None:
+async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
     """Have a fresh connection carry a little both ways; return what is wrong with it."""
-    bound = _PATIENTLY * patience.answer
-    async with open_connection(address, patience) as (_, talk):
-        if talk is None:
+    bound = _TIMEOUT_FACTOR * timeouts.answer
+    async with open_connection(address, timeouts) as (_, connection):
+        if connection is None:
             return None  # for the fresh connections to tell
         start = time.monotonic()
-        size = min(SIZE, talk.welcome.limits.max_frame)
+        size = min(QUESTION_BYTES, connection.welcome.limits.max_frame)
         for _ in range(QUESTIONS):
-            talk.send(Kind.ECHO, bytes(size))
+            connection.send(Kind.ECHO, bytes(size))
         back = 0
         while back < QUESTIONS and (left := start + bound - time.monotonic()) > 0:
-            back += await talk.echoes(left) or 0
-            if talk.ending is not None:
+            back += await connection.echoes(left) or 0
+            if connection.ending is not None:
                 break
         end = time.monotonic()
-        info = talk.info() or {}
-        ending = talk.ending
-        await talk.end(patience.answer if back == QUESTIONS else 0.0)
+        info = connection.info() or {}
+        ending = connection.ending
+        await connection.end(timeouts.answer if back == QUESTIONS else 0.0)
     if back == QUESTIONS:
         return None
-    seen = (
+    summary = (
         f"{address}: of {QUESTIONS} questions of {size} bytes, sent at once, {back} came "
         f"back in {end - start:.1f} s"
     )
-    how = "the connection stood" if ending is None else ending.detail
-    again = info.get("total_retrans", "an unknown number of")
-    said = f"{how}; this kernel sent {again} segments again"
-    missed = Window(start, end) if ending is None else None
-    return Finding("watch.load", seen, ((Side.CLIENT, said),), missed_deadline=missed)
+    state = "the connection stood" if ending is None else ending.detail
+    retransmits = info.get("total_retrans", "an unknown number of")
+    evidence = f"{state}; this kernel sent {retransmits} segments again"
+    missed_deadline = Window(start, end) if ending is None else None
+    return Finding(
+        "watch.load",
+        summary,
+        ((Side.CLIENT, evidence),),
+        missed_deadline=missed_deadline,
+    )

@@ -17,25 +17,27 @@ from netduet.client.report.text import Line
 from netduet.client.results.failure import SIDES
 from netduet.client.results.instance import Instance
 from netduet.client.watch.availability import OutageRecord, PeerAvailability, Summary
-from netduet.client.watch.correlation import CommonCause, common_cause
+from netduet.client.watch.correlation import CommonCause, find_common_causes
 
-ROWS: Final = 20
+MAX_ROWS: Final = 20
 """Peers that a summary lists."""
 
-GROUPS: Final = 3
+MAX_COMMON_CAUSES: Final = 3
 """Times when several peers were out together that it tells of."""
 
-ALIKE: Final = 5
+MAX_ALIKE: Final = 5
 """Peers that may each have a line for what many suffer alike; more share one."""
 
-NAMES: Final = 3
+MAX_NAMES: Final = 3
 """Names that stand for many."""
 
-_MOMENT: Final = 0.005
+_MOMENT_SECONDS: Final = 0.005
 
-_SHARED: Final = "what they share, this end: its link, its node, its firewall or policy"
+_CLIENT_SIDE: Final = (
+    "what they share, this end: its link, its node, its firewall or policy"
+)
 
-_TOLD: Final = {
+_DIRECTION_LABELS: Final = {
     "to_server": "on the way to the server",
     "from_server": "on the way back",
     "both": "in between",
@@ -50,17 +52,17 @@ def clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def named(peer: str, target: str, who: Instance | None = None) -> str:
+def peer_name(peer: str, target: str, instance: Instance | None = None) -> str:
     """Return a peer with who it is; until that is known, with the name that has it."""
-    more = target if who is None else str(who)
+    more = target if instance is None else str(instance)
     return peer if peer == more else f"{peer} ({more})"
 
 
-def identified(peer: str, who: Sequence[Instance]) -> str:
+def identity_line(peer: str, instances: Sequence[Instance]) -> str:
     """Say who answers: one, or some of several."""
-    if len(who) == 1:
-        return f"{peer} is instance {who[0]}"
-    some = ", ".join(instance.brief for instance in who)
+    if len(instances) == 1:
+        return f"{peer} is instance {instances[0]}"
+    some = ", ".join(instance.brief for instance in instances)
     return f"{peer} is several instances, among them {some}"
 
 
@@ -69,77 +71,79 @@ def line(at: float, style: str, word: str, rest: str) -> Line:
     return (("faint", f"{clock(at)} "), (style, f"{word:<5} "), ("", rest))
 
 
-def some(names: Sequence[str], most: int = NAMES) -> str:
+def join_names(names: Sequence[str], limit: int = MAX_NAMES) -> str:
     """Return names, of very many only the first."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
-def all_told(
-    look: Sequence[tuple[str, OutageNotice]], at: float, epoch: float
+def outage_lines(
+    notices: Sequence[tuple[str, OutageNotice]], at: float, epoch: float
 ) -> Iterator[Line]:
     """Yield the lines of what one look at all peers brought: of many alike, one."""
     groups: dict[tuple[object, ...], list[tuple[str, OutageNotice]]] = {}
-    for peer, notice in look:
-        trouble = notice.trouble
+    for peer, notice in notices:
+        outage = notice.outage
         key = (
             type(notice),
-            trouble.failure,
-            trouble.where,
-            trouble.proven,
-            trouble.ended,
+            outage.failure,
+            outage.where,
+            outage.proven,
+            outage.ended,
         )
         groups.setdefault(key, []).append((peer, notice))
     for group in groups.values():
         peers = list(dict.fromkeys(peer for peer, _ in group))
-        if len(peers) <= ALIKE:
-            yield from (told(peer, notice, at, epoch) for peer, notice in group)
+        if len(peers) <= MAX_ALIKE:
+            yield from (outage_line(peer, notice, at, epoch) for peer, notice in group)
             continue
-        _, longest = max(group, key=lambda it: it[1].trouble.seconds)
-        all_of_them = f"{len(peers)} peers alike ({some(peers)}), the longest"
-        yield told(all_of_them, longest, at, epoch)
+        _, longest = max(group, key=lambda entry: entry[1].outage.seconds)
+        group_name = f"{len(peers)} peers alike ({join_names(peers)}), the longest"
+        yield outage_line(group_name, longest, at, epoch)
 
 
-def told(peer: str, notice: OutageNotice, at: float, epoch: float) -> Line:
+def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Line:
     """Return the line of an outage that begins, goes on or is over.
 
     ``epoch`` is what to add to monotonic seconds to have those since 1970.
     """
-    trouble = notice.trouble
+    outage = notice.outage
     if isinstance(notice, OutageStarted):
-        since = clock(trouble.start + epoch)[11:]
+        since = clock(outage.start + epoch)[11:]
         return line(
             at,
             "FAIL",
             "OUT",
-            f"{peer}: {trouble.description}, since {since} (#{notice.number})",
+            f"{peer}: {outage.description}, since {since} (#{notice.number})",
         )
     number = f" (#{notice.number})" if notice.number else ""
-    where = SIDES[trouble.where]
-    if isinstance(notice, OutageUpdated) or not trouble.ended:
-        rest = f"{peer}: {trouble.description}, for {duration(trouble.seconds)} and still{number}"
+    where = SIDES[outage.where]
+    if isinstance(notice, OutageUpdated) or not outage.ended:
+        rest = f"{peer}: {outage.description}, for {duration(outage.seconds)} and still{number}"
         return line(at, "FAIL", "OUT", rest)
-    when = clock(trouble.start + epoch)[11:]
+    when = clock(outage.start + epoch)[11:]
     rest = (
-        f"{peer}: out for {duration(trouble.seconds)} since {when}{number}: "
-        f"{trouble.description} [{trouble.failure}; {where}]"
+        f"{peer}: out for {duration(outage.seconds)} since {when}{number}: "
+        f"{outage.description} [{outage.failure}; {where}]"
     )
-    if not trouble.proven:
+    if not outage.proven:
         return line(at, "INCONCLUSIVE", "?", rest)
-    if trouble.failure == "watch.left":
+    if outage.failure == "watch.left":
         return line(at, "FAIL", "LEFT", rest)
     return line(at, "PASS", "BACK", rest)
 
 
-def alone(peers: int, since: float) -> str:
+def all_out(peers: int, since: float) -> str:
     """Return that no peer can be reached, since so many seconds after 1970."""
     when = clock(since)[11:]
-    return f"all {peers} peers are out at once, since {when}: look first at {_SHARED}"
+    return (
+        f"all {peers} peers are out at once, since {when}: look first at {_CLIENT_SIDE}"
+    )
 
 
 def duration(seconds: float) -> str:
     """Return a length of time as it is told."""
-    if seconds < _MOMENT:
+    if seconds < _MOMENT_SECONDS:
         return "a moment"
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds:.2f} s"
@@ -153,50 +157,54 @@ def duration(seconds: float) -> str:
     return " ".join((*texts, f"{whole % 60} s") if whole % 60 else texts)
 
 
-def share(value: float | None) -> str:
+def availability_percent(value: float | None) -> str:
     """Return an availability: rounded down, or what was out would not be seen."""
     if value is None:
         return "unknown"
     return f"{int(value * 100_000) / 1000:.3f} %"
 
 
-def summary(one: Summary, epoch: float) -> Iterator[Line]:
+def summary(summary: Summary, epoch: float) -> Iterator[Line]:
     """Yield what a watch came to."""
-    peers = "1 peer" if one.peers == 1 else f"{one.peers} peers"
+    peers = "1 peer" if summary.peers == 1 else f"{summary.peers} peers"
     yield ()
-    yield (("strong", f"Watched {peers} for {duration(one.seconds)}"),)
-    if one.availability is None:
+    yield (("strong", f"Watched {peers} for {duration(summary.seconds)}"),)
+    if summary.availability is None:
         yield (("", "  nothing was watched for long enough to say anything"),)
         return
-    head = (
-        f"availability {share(one.availability)}, {_outages(one.outages, one.longest)}"
-    )
-    yield (("PASS" if not one.outages else "FAIL", f"  {head}"),)
-    if one.unproven:
-        proves = "proves" if one.unproven == 1 else "prove"
+    head = f"availability {availability_percent(summary.availability)}, {_outages(summary.outages, summary.longest_seconds)}"
+    yield (("PASS" if not summary.outages else "FAIL", f"  {head}"),)
+    if summary.unproven:
+        proves = "proves" if summary.unproven == 1 else "prove"
         yield (
             (
                 "faint",
                 (
-                    f"  {one.unproven} more {proves} nothing: an end itself did not run, "
+                    f"  {summary.unproven} more {proves} nothing: an end itself did not run, "
                     "or chance explains them"
                 ),
             ),
         )
-    for (failure, direction), count in sorted(one.kinds.items(), key=lambda it: -it[1]):
+    for (failure, direction), count in sorted(
+        summary.kinds.items(), key=lambda it: -it[1]
+    ):
         title = CATALOGUE[failure].title
-        text = f"  {count} × {failure}, {_TOLD[direction]}: {title}"
+        text = f"  {count} × {failure}, {_DIRECTION_LABELS[direction]}: {title}"
         yield (("", text),)
-    for failure, count in sorted(one.findings.items()):
+    for failure, count in sorted(summary.findings.items()):
         title = CATALOGUE[failure].title
         yield (("", f"  {count} × {failure}, by the checks on a schedule: {title}"),)
-    yield from _rows(one)
-    for past in one.worst:
-        yield (("faint", f"  {_longest(past, epoch)}"),)
-    for together in _most(common_cause(one.history, one.rows, one.whole)):
-        yield (("", f"  {clock(together.start + epoch)} {_shared(together)}"),)
-    if one.kinds:
-        most, _ = max(one.kinds, key=lambda kind: one.kinds[kind])
+    yield from _rows(summary)
+    for past in summary.worst:
+        yield (("faint", f"  {_record_line(past, epoch)}"),)
+    for together in _largest(
+        find_common_causes(summary.history, summary.rows, summary.complete_since)
+    ):
+        yield (
+            ("", f"  {clock(together.start + epoch)} {_common_cause_line(together)}"),
+        )
+    if summary.kinds:
+        most, _ = max(summary.kinds, key=lambda kind: summary.kinds[kind])
         yield (("faint", f"  `netduet explain {most}` says what to try"),)
 
 
@@ -207,50 +215,54 @@ def _outages(count: int, longest: float) -> str:
     return f"{many} of {duration(longest)}"
 
 
-def _rows(one: Summary) -> Iterator[Line]:
-    if one.peers == 1 and not any(row.standing for row in one.rows):
+def _rows(summary: Summary) -> Iterator[Line]:
+    if summary.peers == 1 and not any(row.ongoing for row in summary.rows):
         return
-    rows = one.rows
-    if len(rows) > ROWS:
-        rows = tuple(row for row in rows[:ROWS] if row.sum.outages or row.standing)
+    rows = summary.rows
+    if len(rows) > MAX_ROWS:
+        rows = tuple(
+            row for row in rows[:MAX_ROWS] if row.totals.outages or row.ongoing
+        )
     for row in rows:
-        yield (("", f"  {_row(row, one.now)}"),)
-    rest = len(one.rows) - len(rows)
-    if rest and one.rows[len(rows)].sum.outages:
+        yield (("", f"  {_row(row, summary.now)}"),)
+    rest = len(summary.rows) - len(rows)
+    if rest and summary.rows[len(rows)].totals.outages:
         yield (("faint", f"  and {rest} peers that fared no worse"),)
     elif rest:
         yield (("faint", f"  {rest} peers: no outage"),)
 
 
 def _row(row: PeerAvailability, now: float) -> str:
-    watched = row.seconds(now)
-    value = 1.0 - row.down(now) / watched if watched else None
-    text = f"{named(row.peer, row.target, row.who)}: {share(value)}, {_outages(row.sum.outages, row.sum.longest)}"
+    watched = row.watched_seconds(now)
+    value = 1.0 - row.down_seconds(now) / watched if watched else None
+    text = f"{peer_name(row.peer, row.target, row.instance)}: {availability_percent(value)}, {_outages(row.totals.outages, row.totals.longest)}"
     if row.until is not None:
         text += ", watched no more"
-    elif row.standing is not None:
+    elif row.ongoing is not None:
         text += ", out now"
     return text
 
 
-def _shared(cause: CommonCause) -> str:
+def _common_cause_line(cause: CommonCause) -> str:
     if not cause.node:
-        return f"all {cause.peers} peers were out at once: look first at {_SHARED}"
+        return f"all {cause.peers} peers were out at once: look first at {_CLIENT_SIDE}"
     return f"{cause.peers} peers were out together, all on {cause.node}; none on another node was"
 
 
-def _most(groups: Iterable[CommonCause]) -> list[CommonCause]:
+def _largest(groups: Iterable[CommonCause]) -> list[CommonCause]:
     """Return those of the most peers, the latest first where several have as many."""
-    return sorted(groups, key=lambda cause: (-cause.peers, -cause.start))[:GROUPS]
+    return sorted(groups, key=lambda cause: (-cause.peers, -cause.start))[
+        :MAX_COMMON_CAUSES
+    ]
 
 
-def _longest(past: OutageRecord, epoch: float) -> str:
-    trouble = past.trouble
-    peer = named(past.peer, past.peer, past.who)
+def _record_line(record: OutageRecord, epoch: float) -> str:
+    outage = record.outage
+    peer = peer_name(record.peer, record.peer, record.instance)
     return (
-        f"{clock(trouble.start + epoch)} {peer}: {duration(trouble.seconds)}, "
-        f"{trouble.failure}: {trouble.description}"
+        f"{clock(outage.start + epoch)} {peer}: {duration(outage.seconds)}, "
+        f"{outage.failure}: {outage.description}"
     )
 
 
-assert set(_TOLD) == set(DIRECTIONS.values())  # noqa: S101 - two tables of one thing
+assert set(_DIRECTION_LABELS) == set(DIRECTIONS.values())  # noqa: S101 - two tables of one thing

@@ -34,8 +34,8 @@ GOOD = Observations(
     start=100.0,
     end=120.0,
     datagrams=DatagramObservations(up=LossCounts(1000), down=LossCounts(1000)),
-    fresh=NewConnections(started=200),
-    old=LongLivedConnection(asked=400, answered=400, report=report()),
+    new_connections=NewConnections(started=200),
+    long_lived=LongLivedConnection(asked=400, answered=400, server_report=report()),
 )
 BLOCKED = replace(GOOD, datagrams=DatagramObservations(answered=False))
 
@@ -94,7 +94,7 @@ def test_outage_is_a_failure_of_its_direction(
 ) -> None:
     """One way is that path's; both at once are of something in between."""
     outages = tuple(out(way) for way in ways)
-    judgement = judged(outages=outages, datagrams=lost(*outages))
+    judgement = judged(loss_runs=outages, datagrams=lost(*outages))
     assert found(judgement) == [("stream.outage", where, Outcome.FAIL)]
     (finding,) = judgement.findings
     assert finding.missed_deadline is None  # both streams show that their ends ran
@@ -107,7 +107,7 @@ def test_time_of_day_is_told_for_whoever_reads_other_logs() -> None:
     """Where the clock is known, an outage is told by the time of day, in UTC."""
     loss_run = out(FORTH)
     judgement = judged(
-        outages=(loss_run,), datagrams=lost(loss_run), clock=86_400.0 - 105.0
+        loss_runs=(loss_run,), datagrams=lost(loss_run), utc_offset=86_400.0 - 105.0
     )
     assert "5.0 s into the check (at 00:00:00 UTC)" in judgement.findings[0].seen
 
@@ -115,17 +115,17 @@ def test_time_of_day_is_told_for_whoever_reads_other_logs() -> None:
 def test_outages_of_both_ways_at_other_times_are_two() -> None:
     """What does not coincide has two causes."""
     outages = (out(FORTH), out(BACK, start=110.0))
-    judgement = judged(outages=outages, datagrams=lost(*outages))
+    judgement = judged(loss_runs=outages, datagrams=lost(*outages))
     assert [finding.where for finding in judgement.findings] == [FORTH, BACK]
 
 
 def test_short_outage_is_a_remark() -> None:
     """What is shorter than may be passes, and is told."""
     loss_run = out(BACK, 0.4)
-    judgement = judged(outages=(loss_run,), datagrams=lost(loss_run))
+    judgement = judged(loss_runs=(loss_run,), datagrams=lost(loss_run))
     assert judgement.findings == ()
     assert any("0.40 s" in remark for remark in judgement.remarks)
-    longer = judged(max_outage=0.3, outages=(loss_run,), datagrams=lost(loss_run))
+    longer = judged(max_outage=0.3, loss_runs=(loss_run,), datagrams=lost(loss_run))
     assert found(longer) == [("stream.outage", BACK, Outcome.FAIL)]
 
 
@@ -133,7 +133,7 @@ def test_row_that_chance_explains_is_no_outage() -> None:
     """Where nearly half of all is lost anyway, a row of twelve comes by chance."""
     loss_run = out(FORTH, 0.24)
     datagrams = DatagramObservations(up=LossCounts(1000, 450), down=LossCounts(1000))
-    judgement = judged(max_outage=0.2, outages=(loss_run,), datagrams=datagrams)
+    judgement = judged(max_outage=0.2, loss_runs=(loss_run,), datagrams=datagrams)
     assert judgement.findings == ()
     assert any("scattered losses" in remark for remark in judgement.remarks)
     assert judgement.figures["outages"] == 0
@@ -143,10 +143,10 @@ def test_effects_on_connections_are_told_with_the_outage() -> None:
     """What TCP made of it is evidence, and no failure of its own."""
     outages = (out(FORTH),)
     judgement = judged(
-        outages=outages,
+        loss_runs=outages,
         datagrams=lost(*outages),
-        closures=(closed(),),
-        pauses=(ConnectionStall(105.0, 108.2),),
+        failure_runs=(closed(),),
+        stalls=(ConnectionStall(105.0, 108.2),),
     )
     assert found(judgement) == [("stream.outage", FORTH, Outcome.FAIL)]
     said = " ".join(text for _, text in judgement.findings[0].evidence)
@@ -159,18 +159,18 @@ def test_connection_that_broke_in_an_outage_is_told_with_it() -> None:
     """A reset in an outage belongs to it."""
     outages = (out(FORTH),)
     pauses = (ConnectionStall(105.5, 106.0, "ECONNRESET"),)
-    judgement = judged(outages=outages, datagrams=lost(*outages), pauses=pauses)
+    judgement = judged(loss_runs=outages, datagrams=lost(*outages), stalls=pauses)
     assert len(judgement.findings) == 1
     assert any("ECONNRESET" in text for _, text in judgement.findings[0].evidence)
 
 
-@pytest.mark.parametrize("how", [{"slipped": 0.8}, {"deaf": 0.8}])
+@pytest.mark.parametrize("how", [{"sender_stalled": 0.8}, {"receiver_stalled": 0.8}])
 def test_outage_in_which_an_end_did_not_run_proves_nothing(
     how: dict[str, float],
 ) -> None:
     """Half of it without the sender or the receiver running: INCONCLUSIVE."""
     loss_run = out(FORTH, **how)
-    judgement = judged(outages=(loss_run,), datagrams=lost(loss_run))
+    judgement = judged(loss_runs=(loss_run,), datagrams=lost(loss_run))
     assert found(judgement) == [("stream.outage", FORTH, Outcome.INCONCLUSIVE)]
 
 
@@ -182,12 +182,12 @@ def test_full_buffer_of_an_end_is_no_outage_of_the_network(
 ) -> None:
     """What arrived and found no room in the receiver's socket was not lost on the way."""
     loss_run = out(where, dropped=75)
-    judgement = judged(outages=(loss_run,), datagrams=lost(loss_run))
+    judgement = judged(loss_runs=(loss_run,), datagrams=lost(loss_run))
     assert found(judgement) == [("stream.outage", where, Outcome.INCONCLUSIVE)]
     (said,) = (text for by, text in judgement.findings[0].evidence if "full" in text)
     assert (side, said) in judgement.findings[0].evidence
     few = out(where, dropped=37)
-    assert found(judged(outages=(few,), datagrams=lost(few))) == [
+    assert found(judged(loss_runs=(few,), datagrams=lost(few))) == [
         ("stream.outage", where, Outcome.FAIL)
     ]
 
@@ -195,7 +195,7 @@ def test_full_buffer_of_an_end_is_no_outage_of_the_network(
 def test_silence_to_the_end_may_be_a_starved_server() -> None:
     """Where nothing came any more, a stall of either end would look the same."""
     loss_run = out(UNKNOWN, ended=False)
-    judgement = judged(outages=(loss_run,))
+    judgement = judged(loss_runs=(loss_run,))
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
     assert judgement.findings[0].missed_deadline == Window(105.0, 106.5)
     assert "until the check ended" in judgement.findings[0].seen
@@ -204,7 +204,7 @@ def test_silence_to_the_end_may_be_a_starved_server() -> None:
 def test_new_connections_alone_are_a_class_of_their_own() -> None:
     """Old ones and datagrams went on: what is out is new work."""
     judgement = judged(
-        closures=(closed(),), fresh=NewConnections(started=200, failed=15)
+        failure_runs=(closed(),), new_connections=NewConnections(started=200, failed=15)
     )
     assert found(judgement) == [("stream.new_connections", None, Outcome.FAIL)]
     (finding,) = judgement.findings
@@ -218,14 +218,15 @@ def test_new_connections_alone_are_a_class_of_their_own() -> None:
 def test_few_failed_connections_are_a_remark() -> None:
     """A run that chance explains, or that is short, is told and passes."""
     short = judged(
-        closures=(closed(0.4, failed=8),), fresh=NewConnections(started=2000, failed=8)
+        failure_runs=(closed(0.4, failed=8),),
+        new_connections=NewConnections(started=2000, failed=8),
     )
     assert short.findings == ()
     assert any("short enough" in remark for remark in short.remarks)
     lossy = DatagramObservations(up=LossCounts(1000, 300), down=LossCounts(1000, 300))
     lucky = judged(
-        closures=(closed(failed=8),),
-        fresh=NewConnections(started=20, failed=8),
+        failure_runs=(closed(failed=8),),
+        new_connections=NewConnections(started=20, failed=8),
         datagrams=lossy,
     )
     assert lucky.findings == ()
@@ -236,18 +237,20 @@ def test_loss_that_datagrams_do_not_have_excuses_no_connection() -> None:
     """A few in a row are told as soon as datagrams show that next to nothing is lost."""
     few = NewConnections(started=20, failed=4)
     for flow, told in ((GOOD.datagrams, 1), (BLOCKED.datagrams, 0)):
-        judgement = judged(closures=(closed(failed=4),), fresh=few, datagrams=flow)
+        judgement = judged(
+            failure_runs=(closed(failed=4),), new_connections=few, datagrams=flow
+        )
         classes = [finding.failure for finding in judgement.findings]
         assert classes.count("stream.new_connections") == told
 
 
 def test_connections_that_were_turned_away_are_no_chance() -> None:
     """No loss refuses a connection, however few were made before."""
-    refused = replace(closed(failed=3), turned_away=True)
+    refused = replace(closed(failed=3), rejected=True)
     for flow in (GOOD.datagrams, BLOCKED.datagrams):
         judgement = judged(
-            closures=(refused,),
-            fresh=NewConnections(started=4, failed=3),
+            failure_runs=(refused,),
+            new_connections=NewConnections(started=4, failed=3),
             datagrams=flow,
         )
         classes = [finding.failure for finding in judgement.findings]
@@ -262,13 +265,15 @@ def test_new_and_old_connections_together_prove_what_neither_does_alone() -> Non
         ((closure,), (pause,), ["stream.outage"]),
         ((closure,), (), []),
     ):
-        judgement = judged(BLOCKED, fresh=few, closures=closures, pauses=pauses)
+        judgement = judged(
+            BLOCKED, new_connections=few, failure_runs=closures, stalls=pauses
+        )
         assert [finding.failure for finding in judgement.findings] == classes
 
 
 def test_old_connection_alone_is_a_class_of_its_own() -> None:
     """New ones and datagrams went on: what is out is what was there."""
-    judgement = judged(pauses=(ConnectionStall(105.0, 108.1),))
+    judgement = judged(stalls=(ConnectionStall(105.0, 108.1),))
     assert found(judgement) == [("stream.old_connections", None, Outcome.FAIL)]
     assert judgement.findings[0].missed_deadline is None
     assert {side for side, _ in judgement.findings[0].evidence} == set(Side)
@@ -276,21 +281,21 @@ def test_old_connection_alone_is_a_class_of_its_own() -> None:
 
 def test_old_connection_that_breaks_alone_is_a_failure() -> None:
     """A reset out of nowhere is no lateness: nothing excuses it."""
-    judgement = judged(pauses=(ConnectionStall(105.0, 105.1, "ECONNRESET"),))
+    judgement = judged(stalls=(ConnectionStall(105.0, 105.1, "ECONNRESET"),))
     assert found(judgement) == [("stream.old_connections", None, Outcome.FAIL)]
 
 
 def test_pause_that_single_losses_explain_is_a_remark() -> None:
     """On a network that loses some anyway, TCP's back-off needs no outage."""
     datagrams = DatagramObservations(up=LossCounts(1000, 30), down=LossCounts(1000, 30))
-    judgement = judged(datagrams=datagrams, pauses=(ConnectionStall(105.0, 105.7),))
+    judgement = judged(datagrams=datagrams, stalls=(ConnectionStall(105.0, 105.7),))
     assert judgement.findings == ()
     assert any("stood still for 0.70 s" in remark for remark in judgement.remarks)
 
 
 def test_pause_in_which_we_did_not_run_proves_nothing() -> None:
     """Our own event loop's stall delays answers too."""
-    judgement = judged(pauses=(ConnectionStall(105.0, 108.0, stalled=2.0),))
+    judgement = judged(stalls=(ConnectionStall(105.0, 108.0, client_stalled=2.0),))
     assert found(judgement) == [("stream.old_connections", None, Outcome.INCONCLUSIVE)]
 
 
@@ -298,7 +303,7 @@ def test_pause_in_which_the_server_did_not_run_proves_nothing() -> None:
     """Its stream's times show when a server stood still, and for how long."""
     stalls = ((105.0, 107.0),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
-    judgement = judged(datagrams=datagrams, pauses=(ConnectionStall(105.0, 108.0),))
+    judgement = judged(datagrams=datagrams, stalls=(ConnectionStall(105.0, 108.0),))
     assert found(judgement) == [("stream.old_connections", None, Outcome.INCONCLUSIVE)]
     assert judgement.findings[0].missed_deadline == Window(105.0, 108.0)
 
@@ -308,8 +313,8 @@ def test_pause_that_stalls_explain_is_a_remark(ours: float) -> None:
     """What is left without the times in which an end did not run counts."""
     stalls = ((105.1, 105.9 - ours),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
-    pause = ConnectionStall(105.0, 106.0, stalled=ours)
-    judgement = judged(datagrams=datagrams, pauses=(pause,))
+    pause = ConnectionStall(105.0, 106.0, client_stalled=ours)
+    judgement = judged(datagrams=datagrams, stalls=(pause,))
     assert judgement.findings == ()
     assert any("stood still for 1.00 s" in one for one in judgement.remarks)
 
@@ -318,9 +323,9 @@ def test_without_datagrams_connections_tell_of_an_outage() -> None:
     """Direction unknown, length between two bounds."""
     judgement = judged(
         BLOCKED,
-        closures=(closed(),),
-        pauses=(ConnectionStall(105.0, 108.0),),
-        fresh=NewConnections(started=90, failed=15),
+        failure_runs=(closed(),),
+        stalls=(ConnectionStall(105.0, 108.0),),
+        new_connections=NewConnections(started=90, failed=15),
     )
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
     (finding,) = judgement.findings
@@ -334,7 +339,7 @@ def test_without_datagrams_connections_tell_of_an_outage() -> None:
     [
         (DatagramObservations(answered=False), "no answer came to any"),
         (DatagramObservations(answered=False, notice="ECONNREFUSED"), "ECONNREFUSED"),
-        (DatagramObservations(answered=False, asked=False), "of a version"),
+        (DatagramObservations(answered=False, supported=False), "of a version"),
         (DatagramObservations(answered=False, refused="no more"), "no more"),
         (DatagramObservations(answered=True), "no stream came"),
     ],
@@ -354,11 +359,11 @@ def test_other_start_of_the_server_is_told_as_what_it_is() -> None:
     loss_run = out(FORTH, 2.0)
     restart = ServerRestart(104.9, 107.0, ("aa" * 16, "bb" * 16), "draining")
     judgement = judged(
-        outages=(loss_run,),
+        loss_runs=(loss_run,),
         datagrams=lost(loss_run),
         restarts=(restart,),
-        closures=(closed(2.0),),
-        pauses=(ConnectionStall(105.0, 105.2, "eof"),),
+        failure_runs=(closed(2.0),),
+        stalls=(ConnectionStall(105.0, 105.2, "eof"),),
     )
     assert found(judgement) == [("stream.restarted", None, Outcome.FAIL)]
     assert any("draining" in text for _, text in judgement.findings[0].evidence)
@@ -368,7 +373,7 @@ def test_quick_restart_is_a_remark() -> None:
     """An instance that takes over in time is told, and passes."""
     restart = ServerRestart(105.0, 105.2, ("aa" * 16, "bb" * 16))
     judgement = judged(
-        restarts=(restart,), pauses=(ConnectionStall(105.0, 105.2, "eof"),)
+        restarts=(restart,), stalls=(ConnectionStall(105.0, 105.2, "eof"),)
     )
     assert judgement.findings == ()
     assert any("another start" in remark for remark in judgement.remarks)
@@ -399,7 +404,7 @@ def test_losses_are_remarks_of_their_way() -> None:
 
 def test_connections_that_failed_by_this_end_are_said_not_to_count() -> None:
     """What this end could not even try is a remark, and no failure of the network."""
-    judgement = judged(fresh=NewConnections(started=150, void=50))
+    judgement = judged(new_connections=NewConnections(started=150, void=50))
     assert judgement.findings == ()
     (remark,) = judgement.remarks
     assert "50 of 200 new connections failed by this end itself" in remark
@@ -407,12 +412,12 @@ def test_connections_that_failed_by_this_end_are_said_not_to_count() -> None:
 
 def test_nothing_is_proven_where_neither_datagrams_nor_connections_can_tell() -> None:
     """Without datagrams, and with hardly a connection of this end's, nothing passes."""
-    judgement = judged(BLOCKED, fresh=NewConnections(started=20, void=180))
+    judgement = judged(BLOCKED, new_connections=NewConnections(started=20, void=180))
     assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
     fresh = NewConnections(started=180, void=20, longest_void=0.4)
-    assert judged(BLOCKED, fresh=fresh).findings == ()
+    assert judged(BLOCKED, new_connections=fresh).findings == ()
     fresh = replace(fresh, longest_void=1.4)
-    assert found(judged(BLOCKED, fresh=fresh)) == [
+    assert found(judged(BLOCKED, new_connections=fresh)) == [
         ("stream.unsent", None, Outcome.INCONCLUSIVE)
     ]
-    assert judged(fresh=fresh).findings == ()  # the datagrams tell
+    assert judged(new_connections=fresh).findings == ()  # the datagrams tell

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.outages.connect_probe import ConnectFailureTracker, Tick
-from netduet.client.outages.events import ConnectFailureRun, ConnectionStall, Event
+from netduet.client.outages.connect_probe import ConnectAttempt, ConnectFailureTracker
+from netduet.client.outages.events import ConnectFailureRun, ConnectionStall, ProbeEvent
 from netduet.client.outages.keepalive_probe import StallDetector
 
 
 def closures(
     pattern: str, *, finish: bool = True
-) -> tuple[list[Event], ConnectFailureTracker]:
+) -> tuple[list[ProbeEvent], ConnectFailureTracker]:
     """Return what is told of ticks each 0.1 s: ``+`` works, ``-`` not, ``?`` is void."""
-    told: list[Event] = []
+    told: list[ProbeEvent] = []
     found = ConnectFailureTracker(told.append)
     for at, one in enumerate(pattern):
         why = "" if one == "+" else "out"
-        found.take(Tick(at / 10, at / 10 + 0.8, why, one == "?"))
+        found.record(ConnectAttempt(at / 10, at / 10 + 0.8, why, one == "?"))
     if finish:
         found.finish()
     return told, found
@@ -31,15 +31,15 @@ def test_few_failures_are_no_closure(pattern: str) -> None:
 
 def test_fewer_failures_are_told_where_that_is_asked_for() -> None:
     """A run of two is told when it is over, and is still none that stands."""
-    told: list[Event] = []
+    told: list[ProbeEvent] = []
     found = ConnectFailureTracker(told.append)
-    found.least = 2
+    found.min_failures = 2
     for at, why in enumerate(["", "out", "out", ""]):
-        assert found.standing is None
-        found.take(Tick(at, at + 0.5, why, turned_away=at == 2))
+        assert found.ongoing is None
+        found.record(ConnectAttempt(at, at + 0.5, why, rejected=at == 2))
     (event,) = told
     assert isinstance(event, ConnectFailureRun)
-    assert (event.failed, event.turned_away) == (2, True)
+    assert (event.failed, event.rejected) == (2, True)
 
 
 def test_closure_is_bounded_from_both_sides() -> None:
@@ -59,15 +59,15 @@ def test_closure_that_has_not_ended_is_told_as_such() -> None:
     """At the end, a run that goes on is told."""
     (event,) = closures("++----")[0]
     assert isinstance(event, ConnectFailureRun)
-    assert (event.failed, event.ended, event.last) == (4, False, 0.5)
+    assert (event.failed, event.ended, event.last_start) == (4, False, 0.5)
 
 
-def pauses(delays: dict[int, float], count: int = 60) -> list[Event]:
+def pauses(delays: dict[int, float], count: int = 60) -> list[ProbeEvent]:
     """Return what is told of questions each 0.05 s, some answered late.
 
     Answers come in the order of the questions, as TCP has it.
     """
-    told: list[Event] = []
+    told: list[ProbeEvent] = []
     found = StallDetector(told.append)
     sent = [number * 0.05 for number in range(count)]
     answered, latest = [], 0.0
@@ -78,10 +78,10 @@ def pauses(delays: dict[int, float], count: int = 60) -> list[Event]:
         [(at, False) for at in sent] + [(at, True) for at in answered]
     ):
         if is_answer:
-            found.take(1, at)
+            found.record_answers(1, at)
         else:
-            found.ask(at)
-    found.end(answered[-1])
+            found.record_sent(at)
+    found.finish(answered[-1])
     return told
 
 
@@ -107,20 +107,20 @@ def test_pauses_apart_are_told_apart() -> None:
 
 def test_connection_that_breaks_is_told() -> None:
     """How it ended is told, and since when nothing had been answered."""
-    told: list[Event] = []
+    told: list[ProbeEvent] = []
     found = StallDetector(told.append)
-    found.ask(1.0)
-    found.take(1, 1.01)
-    found.ask(2.0)
-    found.end(2.1, "reset")
+    found.record_sent(1.0)
+    found.record_answers(1, 1.01)
+    found.record_sent(2.0)
+    found.finish(2.1, "reset")
     assert told == [ConnectionStall(2.0, 2.1, "reset")]
     assert found.waiting == 0
 
 
 def test_pause_that_has_not_ended_is_told_as_such() -> None:
     """A question without an answer in the end, for long, is a pause that goes on."""
-    told: list[Event] = []
+    told: list[ProbeEvent] = []
     found = StallDetector(told.append)
-    found.ask(1.0)
-    found.end(2.0)
+    found.record_sent(1.0)
+    found.finish(2.0)
     assert told == [ConnectionStall(1.0, 2.0, ended=False)]

@@ -1,4 +1,4 @@
-"""The picture of two streams: against networks that lose what is known."""
+"""The tracker of two streams: against networks that lose what is known."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Network:
 
     def __init__(self) -> None:
         """Begin at 100 s."""
-        self.picture = LossTracker(PERIOD)
-        self.picture.booted("a")
+        self.tracker = LossTracker(PERIOD)
+        self.tracker.set_boot_id("a")
         self.now = 100.0
         self.dropped: int | None = 0
         self.events: list[object] = []
@@ -44,18 +44,18 @@ class Network:
     ) -> None:
         """Let a period pass: each end sends, unless it does not run, or it is lost."""
         self.now += PERIOD
-        picture = self.picture
+        tracker = self.tracker
         if sent:
-            number = picture.up.sent
-            picture.sent(self.now)
+            number = tracker.up.sent
+            tracker.record_sent(self.now)
             if up:
                 self.arrived.take(number)
         if gave and self.arrived.received:
             told = self.telling()
             self.number += 1
             if down:
-                picture.take(told, self.now + DELAY)
-        self.events += picture.settle(self.now)
+                tracker.record_status(told, self.now + DELAY)
+        self.events += tracker.settle(self.now)
 
     def ticks(self, count: int, **how: bool) -> None:
         """Let so many periods pass."""
@@ -82,7 +82,7 @@ class Network:
 
     def finish(self) -> list[object]:
         """Return all events, once what is under way has come."""
-        self.events += self.picture.finish(self.now + DELAY)
+        self.events += self.tracker.finish(self.now + DELAY)
         return self.events
 
     @property
@@ -110,9 +110,9 @@ def test_outage_is_told_with_its_direction_and_length(
     assert (loss_run.where, loss_run.lost, loss_run.ended) == (where, lost, True)
     assert loss_run.start == pytest.approx(start, abs=DELAY + 0.001)
     assert loss_run.end == pytest.approx(end, abs=DELAY + 0.001)
-    assert loss_run.slipped == pytest.approx(0.0, abs=0.001)
-    counted = network.picture.up if way == "up" else network.picture.down
-    other = network.picture.down if way == "up" else network.picture.up
+    assert loss_run.sender_stalled == pytest.approx(0.0, abs=0.001)
+    counted = network.tracker.up if way == "up" else network.tracker.down
+    other = network.tracker.down if way == "up" else network.tracker.up
     assert (counted.lost, other.lost) == (lost, 0)
 
 
@@ -137,10 +137,10 @@ def test_what_this_end_had_no_room_for_is_told_of_the_outage() -> None:
     """Our own socket's counter, read now and then."""
     network = Network()
     for count in (9, 9):
-        network.picture.dropped(count, network.now)
+        network.tracker.record_drops(count, network.now)
         network.ticks(50)
     network.ticks(40, down=False)
-    network.picture.dropped(50, network.now)
+    network.tracker.record_drops(50, network.now)
     network.ticks(100)
     (loss_run,) = network.outages
     assert (loss_run.where, loss_run.lost, loss_run.dropped) == ("path ←", 40, 41)
@@ -205,7 +205,7 @@ def test_scattered_losses_are_counted_and_are_no_outage() -> None:
         network.ticks(1 + turn % 3, up=turn % 2 == 0, down=turn % 2 == 1)
     network.ticks(9)
     assert network.outages == []
-    up, down = network.picture.up, network.picture.down
+    up, down = network.tracker.up, network.tracker.down
     assert up.lost == sum(1 + turn % 3 for turn in range(60) if turn % 2)
     assert down.lost == sum(1 + turn % 3 for turn in range(60) if not turn % 2)
 
@@ -235,11 +235,11 @@ def test_any_pattern_of_losses_is_known_in_the_end(
         changes += 1
     network.ticks(60)
     outages = network.outages
-    picture = network.picture
-    assert picture.down.lost == lost_down
-    assert picture.up.lost + picture.up.untold >= lost_up >= picture.up.lost
+    tracker = network.tracker
+    assert tracker.down.lost == lost_down
+    assert tracker.up.lost + tracker.up.unknown >= lost_up >= tracker.up.lost
     if changes <= GAPS:  # no gap was forgotten while nothing came back
-        assert (picture.up.lost, picture.up.untold) == (lost_up, 0)
+        assert (tracker.up.lost, tracker.up.unknown) == (lost_up, 0)
     assert all(loss_run.lost >= 8 for loss_run in outages)
 
 
@@ -251,10 +251,10 @@ def test_what_comes_late_is_not_lost() -> None:
     held = network.telling()
     network.number += 1
     network.ticks(20)
-    network.picture.take(held, network.now)
+    network.tracker.record_status(held, network.now)
     network.ticks(100)
     assert network.outages == []
-    assert (network.picture.down.lost, network.picture.down.late) == (0, 1)
+    assert (network.tracker.down.lost, network.tracker.down.late) == (0, 1)
 
 
 @pytest.mark.parametrize("who", ["sent", "gave"])
@@ -265,8 +265,8 @@ def test_end_that_did_not_run_makes_no_outage(who: str) -> None:
     network.ticks(100, **{who: False})
     network.ticks(100)
     assert network.outages == []
-    assert (network.picture.up.lost, network.picture.down.lost) == (0, 0)
-    stalled = sum(end - start for start, end in network.picture.stalls)
+    assert (network.tracker.up.lost, network.tracker.down.lost) == (0, 0)
+    stalled = sum(end - start for start, end in network.tracker.stalls)
     assert stalled == pytest.approx(2.0 if who == "gave" else 0.0, abs=0.03)
 
 
@@ -277,7 +277,7 @@ def test_outage_in_which_the_server_did_not_run_says_so() -> None:
     network.ticks(100, up=False, gave=False)
     network.ticks(100)
     (loss_run,) = network.outages
-    assert loss_run.deaf == pytest.approx(2.0, abs=0.05)
+    assert loss_run.receiver_stalled == pytest.approx(2.0, abs=0.05)
 
 
 def test_pause_of_the_sender_within_an_outage_is_told() -> None:
@@ -289,7 +289,10 @@ def test_pause_of_the_sender_within_an_outage_is_told() -> None:
     network.ticks(10, down=False)
     network.ticks(100)
     (loss_run,) = network.outages
-    assert (loss_run.lost, loss_run.slipped) == (20, pytest.approx(1.6, abs=0.01))
+    assert (loss_run.lost, loss_run.sender_stalled) == (
+        20,
+        pytest.approx(1.6, abs=0.01),
+    )
 
 
 def test_outage_up_that_has_not_ended_is_told() -> None:
@@ -309,7 +312,7 @@ def test_silence_to_the_end_has_no_direction() -> None:
     network.ticks(75, down=False)
     (loss_run,) = network.outages
     assert (loss_run.where, loss_run.ended) == ("unknown", False)
-    assert network.picture.up.untold == 75
+    assert network.tracker.up.unknown == 75
 
 
 def test_restart_is_told_with_what_was_lost_meanwhile() -> None:
@@ -317,15 +320,15 @@ def test_restart_is_told_with_what_was_lost_meanwhile() -> None:
     network = Network()
     network.ticks(50)
     network.ticks(50, up=False, gave=False)
-    network.picture.booted("b")
+    network.tracker.set_boot_id("b")
     network.server(run=2)
     network.ticks(100)
     events = network.finish()
     (restart,) = [one for one in events if isinstance(one, ServerRestart)]
-    assert restart.boots == ("a", "b")
+    assert restart.boot_ids == ("a", "b")
     assert restart.end - restart.start == pytest.approx(51 * PERIOD, abs=0.001)
-    assert network.picture.up.lost == 50
-    assert network.picture.down.sent == 150
+    assert network.tracker.up.lost == 50
+    assert network.tracker.down.sent == 150
 
 
 def test_old_streams_datagram_does_not_count_as_new() -> None:
@@ -335,7 +338,7 @@ def test_old_streams_datagram_does_not_count_as_new() -> None:
     stale = network.telling()
     network.server(run=2)
     network.ticks(50)
-    network.picture.take(stale, network.now)
+    network.tracker.record_status(stale, network.now)
     network.ticks(60)
     assert [type(one) for one in network.finish()] == [ServerRestart]
 
@@ -344,5 +347,5 @@ def test_offset_forgets_and_drift_does_not_add_up() -> None:
     """The quickest of the last minute counts: a clock that drifts is followed."""
     offset = ClockOffset()
     for second in range(1000):
-        offset.take(float(second), THEIRS + second * 1.0001)
+        offset.add(float(second), THEIRS + second * 1.0001)
     assert offset.value == pytest.approx(THEIRS + 999 * 0.0001, abs=0.0065)

@@ -9,7 +9,7 @@ def test_growth_belongs_to_all_the_time_since_the_reading_before() -> None:
     """When exactly it was nobody knows: all times that touch it may have had it."""
     drops = SocketDrops()
     for total, at in ((7, 1.0), (7, 2.0), (12, 3.0), (12, 4.0)):
-        drops.read(total, at)
+        drops.record(total, at)
     assert drops.between(2.9, 3.5) == 5
     assert drops.between(0.0, 2.1) == 5
     assert drops.between(0.0, 2.0) == 0
@@ -19,9 +19,9 @@ def test_growth_belongs_to_all_the_time_since_the_reading_before() -> None:
 def test_first_reading_is_no_growth() -> None:
     """What was counted before is none of ours; nor is another socket's counter."""
     drops = SocketDrops()
-    drops.read(1000, 1.0)
-    drops.read(None, 2.0)
-    drops.read(1001, 3.0)
-    drops.anew()
-    drops.read(5000, 4.0)
+    drops.record(1000, 1.0)
+    drops.record(None, 2.0)
+    drops.record(1001, 3.0)
+    drops.reset()
+    drops.record(5000, 4.0)
     assert drops.between(0.0, 9.0) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netduet.client.outages.outage import (
-    DOWN,
+    UNAVAILABLE_CLASSES,
     Outage,
     OutageEnded,
     OutageNotice,
@@ -31,7 +31,7 @@ def account(*outages: Outage) -> AvailabilityTracker:
     made.add("a", "web", 0.0)
     made.add("b", "web", 0.0)
     for outage in outages:
-        made.ended("a", OutageEnded(1, outage))
+        made.record("a", OutageEnded(1, outage))
     return made
 
 
@@ -50,7 +50,7 @@ def test_no_second_is_out_twice(
     """Outages that overlap count once."""
     total = OutageTotals()
     for start, end in spans:
-        total.take(trouble(start, end))
+        total.add(trouble(start, end))
     assert total.seconds == seconds
     assert total.outages == len(spans)
 
@@ -59,7 +59,7 @@ def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> 
     """Of two peers watched for 100 seconds, one was out for 10."""
     summary = account(trouble(10, 14), trouble(20, 26, where="path ←")).summary(100.0)
     assert summary.availability == pytest.approx(0.95)
-    assert (summary.outages, summary.longest, summary.peers) == (2, 6, 2)
+    assert (summary.outages, summary.longest_seconds, summary.peers) == (2, 6, 2)
     assert summary.kinds == {
         ("stream.outage", "to_server"): 1,
         ("stream.outage", "from_server"): 1,
@@ -74,21 +74,21 @@ def test_what_proves_nothing_or_stops_no_work_takes_no_availability() -> None:
     summary = account(old, starved).summary(100.0)
     assert summary.availability == 1.0
     assert (summary.outages, summary.unproven) == (1, 1)
-    assert "stream.old_connections" not in DOWN
+    assert "stream.old_connections" not in UNAVAILABLE_CLASSES
 
 
 def test_outage_that_goes_on_counts_as_far_as_it_goes() -> None:
     """It is in the availability before it is over."""
     made = account()
-    made.peers["a"].standing = trouble(90, 91)
+    made.peers["a"].ongoing = trouble(90, 91)
     assert made.summary(100.0).availability == pytest.approx(0.95)
 
 
 def test_own_absence_is_not_watched() -> None:
     """The time in which this end did not run belongs to nobody."""
     made = account()
-    made.peers["a"].away = 60.0
-    assert made.summary(100.0).watched == pytest.approx(140.0)
+    made.peers["a"].client_stalled = 60.0
+    assert made.summary(100.0).watched_seconds == pytest.approx(140.0)
 
 
 def test_peer_that_left_still_counts() -> None:
@@ -96,7 +96,7 @@ def test_peer_that_left_still_counts() -> None:
     made = account(trouble(10, 20))
     made.remove("a", 50.0)
     summary = made.summary(100.0)
-    assert (summary.watched, summary.down) == (150.0, 10.0)
+    assert (summary.watched_seconds, summary.down_seconds) == (150.0, 10.0)
     assert [row.peer for row in summary.rows] == ["a", "b"]
     for number in range(300):
         made.add(f"c{number}", "web", 100.0)
@@ -139,8 +139,8 @@ def test_summary_of_a_watch_that_saw_nothing() -> None:
 
 def test_availability_is_never_rounded_up() -> None:
     """A second of a year is seen as less than all."""
-    assert text.share(1.0) == "100.000 %"
-    assert text.share(1 - 1 / 31_536_000) == "99.999 %"
+    assert text.availability_percent(1.0) == "100.000 %"
+    assert text.availability_percent(1 - 1 / 31_536_000) == "99.999 %"
 
 
 def test_lines_of_an_outage() -> None:
@@ -148,32 +148,32 @@ def test_lines_of_an_outage() -> None:
     going = Outage(
         "stream.outage", "unknown", 10, 11, "nothing comes back", ended=False
     )
-    line = plain(text.told("a", OutageStarted(3, going), 11.0, 0.0))
+    line = plain(text.outage_line("a", OutageStarted(3, going), 11.0, 0.0))
     assert line == (
         "1970-01-01 00:00:11Z OUT   a: nothing comes back, since 00:00:10Z (#3)"
     )
-    line = plain(text.told("a", OutageEnded(3, trouble(10, 12)), 14.0, 0.0))
+    line = plain(text.outage_line("a", OutageEnded(3, trouble(10, 12)), 14.0, 0.0))
     assert line == (
         "1970-01-01 00:00:14Z BACK  a: out for 2.00 s since 00:00:10Z (#3): nothing "
         "arrived [stream.outage; the path to the server]"
     )
-    line = plain(text.told("a", OutageEnded(3, going), 14.0, 0.0))
+    line = plain(text.outage_line("a", OutageEnded(3, going), 14.0, 0.0))
     assert "and still (#3)" in line
 
 
 def test_peer_is_told_with_who_it_is() -> None:
     """Until that is known, and behind a balancer, with the name that has it."""
     instance, who = Instance("a", "node-2", "eu-1b"), Instance("b")
-    assert text.named("10.0.0.1:1", "web:1") == "10.0.0.1:1 (web:1)"
-    assert text.named("10.0.0.1:1", "10.0.0.1:1") == "10.0.0.1:1"
+    assert text.peer_name("10.0.0.1:1", "web:1") == "10.0.0.1:1 (web:1)"
+    assert text.peer_name("10.0.0.1:1", "10.0.0.1:1") == "10.0.0.1:1"
     assert (
-        text.named("10.0.0.1:1", "web:1", instance)
+        text.peer_name("10.0.0.1:1", "web:1", instance)
         == "10.0.0.1:1 (a on node-2 in eu-1b)"
     )
-    assert text.identified("10.0.0.1:1", [instance]) == (
+    assert text.identity_line("10.0.0.1:1", [instance]) == (
         "10.0.0.1:1 is instance a on node-2 in eu-1b"
     )
-    assert text.identified("10.0.0.1:1", [instance, who]) == (
+    assert text.identity_line("10.0.0.1:1", [instance, who]) == (
         "10.0.0.1:1 is several instances, among them a (node-2, eu-1b), b"
     )
 
@@ -184,13 +184,13 @@ def look(*outages: Outage) -> list[str]:
         (f"peer-{n}", OutageEnded(n, outage))
         for n, outage in enumerate(outages, start=1)
     ]
-    return [plain(line) for line in text.all_told(told, 0.0, 0.0)]
+    return [plain(line) for line in text.outage_lines(told, 0.0, 0.0)]
 
 
 def test_many_peers_that_suffer_alike_share_a_line() -> None:
     """Hundreds of peers must not say the same hundreds of times."""
-    few = [trouble(10, 11)] * text.ALIKE
-    assert len(look(*few)) == text.ALIKE
+    few = [trouble(10, 11)] * text.MAX_ALIKE
+    assert len(look(*few)) == text.MAX_ALIKE
     other = trouble(10, 12, where="path ←")
     many = [trouble(10, 11 + n / 100) for n in range(300)]
     shared, single = look(*many, other)
@@ -198,7 +198,7 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
     assert "out for 3.99 s" in shared
     assert "BACK  peer-301: out for 2.00 s" in single
     one_alone = [("peer", OutageEnded(0, outage)) for outage in many]
-    assert len(list(text.all_told(one_alone, 0.0, 0.0))) == len(many)
+    assert len(list(text.outage_lines(one_alone, 0.0, 0.0))) == len(many)
 
 
 def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
@@ -206,15 +206,15 @@ def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
     notice: OutageNotice = OutageUpdated(
         7, Outage("watch.refused", "server", 10, 13, "refused")
     )
-    said = plain(text.told("peer", notice, 0.0, 0.0))
+    said = plain(text.outage_line("peer", notice, 0.0, 0.0))
     assert said.endswith("OUT   peer: refused, for 3.00 s and still (#7)")
 
 
 def test_names_of_very_many_are_few() -> None:
     """A line stays a line."""
     names = [str(number) for number in range(300)]
-    assert text.some(names) == "0, 1, 2 and 297 more"
-    assert text.some(names[:3]) == "0, 1, 2"
+    assert text.join_names(names) == "0, 1, 2 and 297 more"
+    assert text.join_names(names[:3]) == "0, 1, 2"
 
 
 def test_what_took_no_time_took_a_moment() -> None:
@@ -240,6 +240,6 @@ def test_of_many_peers_those_without_an_outage_are_counted_alone() -> None:
     assert "  301 peers: no outage" in lines
     assert not [line for line in lines if "c1" in line]
     for number in range(300):
-        made.ended(f"c{number}", OutageEnded(0, trouble(10, 11)))
+        made.record(f"c{number}", OutageEnded(0, trouble(10, 11)))
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
     assert "  and 282 peers that fared no worse" in lines

@@ -11,7 +11,7 @@ from netduet.client.report.text import plain
 from netduet.client.results.instance import Instance
 from netduet.client.watch import text
 from netduet.client.watch.availability import AvailabilityTracker, OutageRecord
-from netduet.client.watch.correlation import CommonCause, common_cause
+from netduet.client.watch.correlation import CommonCause, find_common_causes
 
 NODES = {"a": "n1", "b": "n1", "c": "n1", "d": "n2", "e": ""}
 """Peers, and the nodes that they are on."""
@@ -27,16 +27,16 @@ def account(history: int = 100, met: float = 1.0, **nodes: str) -> AvailabilityT
     """Return an account of peers that said at ``met`` where they are."""
     made = AvailabilityTracker(0.0, history)
     for peer, node in (nodes or NODES).items():
-        made.add(peer, "web", 0.0).named(Instance(f"web-{peer}", node), met)
+        made.add(peer, "web", 0.0).set_instance(Instance(f"web-{peer}", node), met)
     return made
 
 
 def told(made: AvailabilityTracker, *outages: tuple[str, Outage]) -> list[CommonCause]:
     """Return what is told of these outages, in the order in which they ended."""
     for peer, outage in outages:
-        made.ended(peer, OutageEnded(0, outage))
+        made.record(peer, OutageEnded(0, outage))
     outage = made.summary(1000.0)
-    return list(common_cause(outage.history, outage.rows, outage.whole))
+    return list(find_common_causes(outage.history, outage.rows, outage.complete_since))
 
 
 def test_peers_of_one_node_that_were_out_together() -> None:
@@ -60,7 +60,7 @@ def test_all_peers_that_were_out_at_once() -> None:
     assert told(account(**THREE), *ALL) == [CommonCause("", 3, 10)]
     made = account(**THREE)
     for peer, outage in ALL:
-        made.ended(peer, OutageEnded(0, outage))
+        made.record(peer, OutageEnded(0, outage))
     said = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
     assert any("all 3 peers were out at once" in line for line in said)
 
@@ -152,8 +152,8 @@ def test_history_that_is_not_whole_shows_nothing() -> None:
 def test_outage_is_of_who_the_peer_was() -> None:
     """Who takes its place afterwards does not change what was."""
     made = account()
-    made.ended("a", OutageEnded(1, out(10, 20)))
-    made.peers["a"].named(Instance("web-9", "n9"), 30.0)
+    made.record("a", OutageEnded(1, out(10, 20)))
+    made.peers["a"].set_instance(Instance("web-9", "n9"), 30.0)
     assert made.history[0] == OutageRecord("a", Instance("web-a", "n1"), out(10, 20))
 
 
@@ -161,7 +161,7 @@ def test_summary_says_it() -> None:
     """Peers are told with who they are, and the node that several share with a line."""
     made = account()
     for peer in "abc":
-        made.ended(peer, OutageEnded(1, out(10, 20)))
+        made.record(peer, OutageEnded(1, out(10, 20)))
     lines = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
     assert (
         "  1970-01-01 00:00:10Z 3 peers were out together, all on n1; "

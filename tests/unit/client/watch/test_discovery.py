@@ -9,7 +9,7 @@ from collections import Counter
 from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.results.target import parse_target
 from netduet.client.watch.discovery import (
-    LAPSE,
+    LAPSE_SECONDS,
     ResolvedTarget,
     TargetSet,
     choose,
@@ -72,13 +72,13 @@ def test_name_that_does_not_resolve_keeps_its_addresses() -> None:
     """Trouble is told when it begins and when it ends, and takes no address away."""
     named = ResolvedTarget(parse_target("web:1", 1))
     two = tuple(addresses(2))
-    assert not named.take(Resolution(two, None, "", 0.0, 0.1))
+    assert not named.update(Resolution(two, None, "", 0.0, 0.1))
     for told in (True, False):
         failed = Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)
-        assert named.take(failed) is told
-        assert (named.addresses, named.trouble) == (two, "no answer in time")
-    assert named.take(Resolution(two[:1], None, "", 7.0, 7.1))
-    assert (named.addresses, named.trouble, named.resolved) == (two[:1], "", True)
+        assert named.update(failed) is told
+        assert (named.addresses, named.error) == (two, "no answer in time")
+    assert named.update(Resolution(two[:1], None, "", 7.0, 7.1))
+    assert (named.addresses, named.error, named.resolved) == (two[:1], "", True)
 
 
 def test_loopback_is_nobodys_own() -> None:
@@ -106,7 +106,7 @@ def test_subsets_of_a_name_come_to_the_choice_among_all() -> None:
         target_set, chance = whom(most), random.Random(3)
         choices = []
         for number in range(200):
-            target_set.take([answer(*chance.sample(some, give))], 5.0 * number)
+            target_set.update([answer(*chance.sample(some, give))], 5.0 * number)
             assert not target_set.overdue(5.0 * number)
             assert len(target_set.chosen) <= (most or 40)
             choices.append(set(target_set.chosen))
@@ -117,22 +117,22 @@ def test_address_that_no_answer_has_stays_for_a_while() -> None:
     """From the first answer without it on; one that has it again begins anew."""
     here, gone = addresses(2)
     target_set = whom(0)
-    target_set.take([answer(here, gone)], 0.0)
+    target_set.update([answer(here, gone)], 0.0)
     assert (set(target_set.chosen), target_set.lapsed) == ({here, gone}, {})
-    target_set.take([answer(here)], 100.0)
-    target_set.take([answer(here)], 200.0)
+    target_set.update([answer(here)], 100.0)
+    target_set.update([answer(here)], 200.0)
     assert (set(target_set.chosen), target_set.lapsed) == ({here, gone}, {gone: 100.0})
     assert target_set.has(here)
     assert not target_set.has(gone)
-    assert target_set.overdue(100.0 + LAPSE - 1) == []
-    assert target_set.overdue(100.0 + LAPSE) == [gone]
-    target_set.take([answer(here, gone)], 300.0)
+    assert target_set.overdue(100.0 + LAPSE_SECONDS - 1) == []
+    assert target_set.overdue(100.0 + LAPSE_SECONDS) == [gone]
+    target_set.update([answer(here, gone)], 300.0)
     assert target_set.lapsed == {}
-    target_set.take([answer(here)], 305.0)
+    target_set.update([answer(here)], 305.0)
     target_set.forget(gone)
-    target_set.take([answer(here)], 310.0)
+    target_set.update([answer(here)], 310.0)
     assert (set(target_set.chosen), target_set.lapsed) == ({here}, {})
-    target_set.take([answer(here, gone)], 315.0)
+    target_set.update([answer(here, gone)], 315.0)
     assert set(target_set.chosen) == {here, gone}
 
 
@@ -140,15 +140,15 @@ def test_address_that_stays_counts_among_the_neighbours() -> None:
     """It is one of the few by its rank, as if the name had it; never one more."""
     first, second, third = choose(addresses(3), "me", 0)
     target_set = whom(2)
-    target_set.take([answer(first, third)], 0.0)
-    target_set.take([answer(second, third)], 5.0)
+    target_set.update([answer(first, third)], 0.0)
+    target_set.update([answer(second, third)], 5.0)
     assert (set(target_set.chosen), set(target_set.lapsed)) == (
         {first, second},
         {first},
     )
     target_set = whom(2)
-    target_set.take([answer(second, third)], 0.0)
-    target_set.take([answer(first, second)], 5.0)
+    target_set.update([answer(second, third)], 0.0)
+    target_set.update([answer(first, second)], 5.0)
     assert (set(target_set.chosen), target_set.lapsed) == ({first, second}, {})
 
 
@@ -156,8 +156,10 @@ def test_failed_look_up_lets_nothing_lapse() -> None:
     """What the name had stays, and is no older for it."""
     some = addresses(3)
     target_set = whom(0)
-    target_set.take([answer(*some)], 0.0)
-    target_set.take([Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)], 6.0)
+    target_set.update([answer(*some)], 0.0)
+    target_set.update(
+        [Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)], 6.0
+    )
     assert (set(target_set.chosen), target_set.lapsed) == (set(some), {})
 
 
@@ -165,6 +167,6 @@ def test_address_that_another_name_has_does_not_lapse() -> None:
     """It is that name's from then on."""
     here, both = addresses(2)
     target_set = whom(0, "web", "db")
-    target_set.take([answer(here, both), answer(both)], 0.0)
-    target_set.take([answer(here), answer(both)], 5.0)
+    target_set.update([answer(here, both), answer(both)], 0.0)
+    target_set.update([answer(here), answer(both)], 5.0)
     assert (target_set.chosen, target_set.lapsed) == ({here: "web:1", both: "db:1"}, {})

@@ -12,8 +12,8 @@ from netduet.client.outages.classify import ProbeState, without_starvation
 from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
-    Event,
     LossRun,
+    ProbeEvent,
     ServerRestart,
 )
 from netduet.client.outages.loss_tracker import LossCounts
@@ -25,9 +25,9 @@ from netduet.client.outages.outage import (
     OutageUpdated,
 )
 from netduet.client.watch.outage_tracker import (
-    HOLD,
-    MOST,
-    WINDOW,
+    MAX_EVENTS,
+    QUIET_SECONDS,
+    WINDOW_SECONDS,
     OutageTracker,
     ProbeTotals,
 )
@@ -35,7 +35,7 @@ from netduet.client.watch.outage_tracker import (
 ADDRESS = Address(2, "192.0.2.1", 12345)
 FORTH, BACK, BOTH, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
 SERVER = "server"
-LATER = HOLD + 0.1
+LATER = QUIET_SECONDS + 0.1
 WELL = ProbeState()
 GOOD = ProbeTotals(LossCounts(10_000), LossCounts(10_000), 500, 0, 1000, 1000)
 
@@ -43,7 +43,7 @@ GOOD = ProbeTotals(LossCounts(10_000), LossCounts(10_000), 500, 0, 1000, 1000)
 def episodes() -> OutageTracker:
     """Return those of a peer that was well until second 100."""
     made = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
-    assert made.look(0.0, WELL, [], ProbeTotals(LossCounts(), LossCounts())) == []
+    assert made.update(0.0, WELL, [], ProbeTotals(LossCounts(), LossCounts())) == []
     return made
 
 
@@ -57,21 +57,23 @@ def silent(start: float = 100.0, now: float = 101.0) -> ProbeState:
     return ProbeState(LossRun(UNKNOWN, start, now, 20, ended=False))
 
 
-def happened(*events: Event, signs: ProbeState | None = None) -> list[OutageNotice]:
+def happened(
+    *events: ProbeEvent, signs: ProbeState | None = None
+) -> list[OutageNotice]:
     """Return what is told when signs are there from 100 to 102, and events after them."""
     watched = episodes()
     told: list[OutageNotice] = []
     now = 100.5
     while now < 102.0:
-        told += watched.look(now, signs or WELL, [], GOOD)
+        told += watched.update(now, signs or WELL, [], GOOD)
         now += 0.25
-    told += watched.look(103.0, WELL, events, lost(*events))
+    told += watched.update(103.0, WELL, events, lost(*events))
     for step in range(1, 12):
-        told += watched.look(103.0 + step / 4, WELL, [], lost(*events))
+        told += watched.update(103.0 + step / 4, WELL, [], lost(*events))
     return told
 
 
-def lost(*events: Event) -> ProbeTotals:
+def lost(*events: ProbeEvent) -> ProbeTotals:
     """Return what is counted after outages."""
     outages = [event for event in events if isinstance(event, LossRun)]
     up = sum(loss_run.lost for loss_run in outages if loss_run.where == FORTH)
@@ -84,7 +86,7 @@ def lost(*events: Event) -> ProbeTotals:
 
 def over(told: list[OutageNotice]) -> list[Outage]:
     """Return what is told to be over."""
-    return [notice.trouble for notice in told if isinstance(notice, OutageEnded)]
+    return [notice.outage for notice in told if isinstance(notice, OutageEnded)]
 
 
 def test_peer_that_is_well_is_not_told_of() -> None:
@@ -123,7 +125,7 @@ def test_peer_that_is_well_is_not_told_of() -> None:
     ],
 )
 def test_outage_is_told_when_it_begins_and_when_it_ends(
-    events: tuple[Event, ...], failure: str, where: str, seconds: float
+    events: tuple[ProbeEvent, ...], failure: str, where: str, seconds: float
 ) -> None:
     """Once each, with one number; the direction comes with the end."""
     told = happened(*events, signs=silent())
@@ -131,7 +133,7 @@ def test_outage_is_told_when_it_begins_and_when_it_ends(
         (OutageStarted, 1),
         (OutageEnded, 1),
     ]
-    assert told[0].trouble.where == UNKNOWN
+    assert told[0].outage.where == UNKNOWN
     (outage,) = over(told)
     assert (outage.failure, outage.where) == (failure, where)
     assert outage.seconds == pytest.approx(seconds)
@@ -142,14 +144,14 @@ def test_short_outage_is_told_when_it_is_over() -> None:
     """One that was never seen while it went on has no number."""
     told = happened(out(BACK, seconds=0.5))
     assert [(type(notice), notice.number) for notice in told] == [(OutageEnded, 0)]
-    assert "on the way back" in told[0].trouble.description
+    assert "on the way back" in told[0].outage.description
 
 
 def test_two_outages_of_one_episode_are_two() -> None:
     """In their order; the one that was told to begin keeps its number."""
     told = happened(out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0))
     ended = [notice for notice in told if isinstance(notice, OutageEnded)]
-    assert [(notice.number, round(notice.trouble.seconds, 2)) for notice in ended] == [
+    assert [(notice.number, round(notice.outage.seconds, 2)) for notice in ended] == [
         (1, 0.6),
         (0, 1.0),
     ]
@@ -160,8 +162,8 @@ def test_losses_that_chance_explains_are_no_outage() -> None:
     watched = episodes()
     row = LossRun(FORTH, 100.0, 100.4, 8, precision=0.05)
     bad = replace(GOOD, up=LossCounts(10_000, 3500))
-    told = watched.look(103.0, WELL, [row], bad)
-    told += watched.look(103.0 + LATER, WELL, [], bad)
+    told = watched.update(103.0, WELL, [row], bad)
+    told += watched.update(103.0 + LATER, WELL, [], bad)
     assert told == []
 
 
@@ -170,12 +172,12 @@ def test_earlier_outages_are_no_loss_that_chance_may_repeat() -> None:
     watched = episodes()
     long = out(FORTH, 100.0, 250.0)
     totals = replace(GOOD, up=LossCounts(10_000, long.lost))
-    told = watched.look(352.0, WELL, [long], totals)
-    told += watched.look(352.0 + LATER, WELL, [], totals)
+    told = watched.update(352.0, WELL, [long], totals)
+    told += watched.update(352.0 + LATER, WELL, [], totals)
     short = LossRun(FORTH, 360.0, 360.5, 10, precision=0.05)
     totals = replace(GOOD, up=LossCounts(10_200, long.lost + 10))
-    told += watched.look(362.0, WELL, [short], totals)
-    told += watched.look(362.0 + LATER, WELL, [], totals)
+    told += watched.update(362.0, WELL, [short], totals)
+    told += watched.update(362.0 + LATER, WELL, [], totals)
     assert [loss_run.lost for loss_run in (long, short)] == [5000, 10]
     assert [round(outage.seconds, 1) for outage in over(told)] == [250.0, 0.5]
 
@@ -185,17 +187,17 @@ def test_losses_of_long_ago_excuse_nothing() -> None:
     watched = episodes()
     lossy = replace(GOOD, up=LossCounts(10_000, 3500))
     for turn in range(1, 4):
-        watched.look(turn * WINDOW, WELL, [], lossy)
-    now = 3 * WINDOW + 10
+        watched.update(turn * WINDOW_SECONDS, WELL, [], lossy)
+    now = 3 * WINDOW_SECONDS + 10
     row = LossRun(FORTH, now - 3, now - 2.4, 12, precision=0.05)
     totals = replace(lossy, up=LossCounts(16_000, 3512))
-    watched.look(now, WELL, [row], totals)
-    assert len(over(watched.look(now + LATER, WELL, [], totals))) == 1
+    watched.update(now, WELL, [row], totals)
+    assert len(over(watched.update(now + LATER, WELL, [], totals))) == 1
 
 
 def test_starved_end_proves_nothing() -> None:
     """An outage for most of which an end did not run is told, and not counted."""
-    starved = replace(out(FORTH), slipped=1.5)
+    starved = replace(out(FORTH), sender_stalled=1.5)
     (outage,) = over(happened(starved, signs=silent()))
     assert not outage.proven
     assert "did not run" in outage.description
@@ -214,7 +216,7 @@ def test_what_an_end_that_did_not_run_explains_is_no_sign() -> None:
     """A quarter of a pause, by both ends together; of all else half, by this end."""
     pause = ConnectionStall(100.0, 104.0, ended=False)
     stream = LossRun(FORTH, 100.0, 104.0, 80, ended=False)
-    signs = ProbeState(stream, pause=pause)
+    signs = ProbeState(stream, stall=pause)
     assert without_starvation(signs, 0.4, 0.5, 4.0) == signs
     assert without_starvation(signs, 0.5, 0.5, 4.0) == ProbeState(stream)
     assert without_starvation(signs, 0.0, 1.0, 4.0) == ProbeState(stream)
@@ -231,10 +233,10 @@ def test_outage_is_not_told_while_a_full_buffer_may_be_all_of_it() -> None:
 def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
     """Nothing was lost; the server's own stream tells that it did not run."""
     watched = episodes()
-    still = replace(GOOD, stalls=((100.0, 101.9),))
-    told = watched.look(101.0, silent(), [], GOOD)
-    told += watched.look(102.0, silent(now=102.0), [], GOOD)
-    told += watched.look(102.0 + LATER, WELL, [], still)
+    still = replace(GOOD, server_stalls=((100.0, 101.9),))
+    told = watched.update(101.0, silent(), [], GOOD)
+    told += watched.update(102.0, silent(now=102.0), [], GOOD)
+    told += watched.update(102.0 + LATER, WELL, [], still)
     (outage,) = over(told)
     assert (outage.failure, outage.where, outage.proven) == (
         "watch.paused",
@@ -246,11 +248,11 @@ def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
 def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
     """One was done before its datagrams came, and the old one was late: still the server."""
     watched = episodes()
-    still = replace(GOOD, stalls=((100.0, 101.9),))
-    worked = replace(silent(now=102.0), worked=True)
-    told = watched.look(101.0, silent(), [], GOOD)
-    told += watched.look(102.0, worked, [ConnectionStall(100.3, 102.0)], GOOD)
-    told += watched.look(102.0 + LATER, WELL, [], still)
+    still = replace(GOOD, server_stalls=((100.0, 101.9),))
+    worked = replace(silent(now=102.0), connections_work=True)
+    told = watched.update(101.0, silent(), [], GOOD)
+    told += watched.update(102.0, worked, [ConnectionStall(100.3, 102.0)], GOOD)
+    told += watched.update(102.0 + LATER, WELL, [], still)
     (outage,) = over(told)
     assert (outage.failure, outage.where, outage.proven) == (
         "watch.paused",
@@ -262,8 +264,8 @@ def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
 def test_silence_that_nothing_explains_proves_nothing() -> None:
     """Nothing was lost, and nobody shows that he stood still."""
     watched = episodes()
-    watched.look(101.0, silent(), [], GOOD)
-    (outage,) = over(watched.look(101.0 + LATER, WELL, [], GOOD))
+    watched.update(101.0, silent(), [], GOOD)
+    (outage,) = over(watched.update(101.0 + LATER, WELL, [], GOOD))
     assert (outage.where, outage.proven) == (UNKNOWN, False)
 
 
@@ -283,35 +285,37 @@ def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
     """What an outage did to it is told with the outage, though TCP takes longer."""
     watched = episodes()
     outage = out(FORTH)
-    told = watched.look(103.2, WELL, [outage], lost(outage))
-    told += watched.look(103.2 + LATER, WELL, [], lost(outage))
+    told = watched.update(103.2, WELL, [outage], lost(outage))
+    told += watched.update(103.2 + LATER, WELL, [], lost(outage))
     assert len(over(told)) == 1
     late = ConnectionStall(100.1, 120.0)
-    told = watched.look(120.0, WELL, [late], lost(outage))
-    assert told + watched.look(120.0 + LATER, WELL, [], lost(outage)) == []
+    told = watched.update(120.0, WELL, [late], lost(outage))
+    assert told + watched.update(120.0 + LATER, WELL, [], lost(outage)) == []
 
 
 def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
     """TCP may take as long again: datagrams and new connections show that it is back."""
     watched = episodes()
-    told = watched.look(101.0, silent(), [], GOOD)
+    told = watched.update(101.0, silent(), [], GOOD)
     outage = out(BOTH, 100.0, 20.0)
     lacking = lost(outage)
     late = ConnectionStall(100.1, 121.0, ended=False)
-    told += watched.look(121.0, ProbeState(pause=late), [outage], lacking)
-    still = ProbeState(pause=replace(late, end=121.0 + LATER))
-    told += watched.look(121.0 + LATER, still, [], lacking)
+    told += watched.update(121.0, ProbeState(stall=late), [outage], lacking)
+    still = ProbeState(stall=replace(late, end=121.0 + LATER))
+    told += watched.update(121.0 + LATER, still, [], lacking)
     assert [type(notice) for notice in told] == [OutageStarted, OutageEnded]
     (one,) = over(told)
     assert one.seconds == pytest.approx(20.0)
     assert "the old connection has not recovered yet" in [
         text for _, text in one.evidence
     ]
-    told = watched.look(130.0, ProbeState(pause=replace(late, end=130.0)), [], lacking)
-    told += watched.look(140.0, WELL, [ConnectionStall(100.1, 139.0)], lacking)
-    told += watched.look(140.0 + LATER, WELL, [], lacking)
+    told = watched.update(
+        130.0, ProbeState(stall=replace(late, end=130.0)), [], lacking
+    )
+    told += watched.update(140.0, WELL, [ConnectionStall(100.1, 139.0)], lacking)
+    told += watched.update(140.0 + LATER, WELL, [], lacking)
     assert told == []
-    assert watched.standing is None
+    assert watched.ongoing is None
 
 
 def test_peer_that_answers_at_last_was_out_until_then() -> None:
@@ -319,11 +323,11 @@ def test_peer_that_answers_at_last_was_out_until_then() -> None:
     none = ProbeTotals(LossCounts(), LossCounts())
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no answer in time")
-    signs = ProbeState(closure=replace(closure, ended=False), seen=False)
-    told = watched.look(103.0, signs, [], none)
+    signs = ProbeState(failure_run=replace(closure, ended=False), answered_before=False)
+    told = watched.update(103.0, signs, [], none)
     after = ProbeTotals(LossCounts(), LossCounts(), 21, 20)
-    told += watched.look(120.5, WELL, [closure], after)
-    told += watched.look(120.5 + LATER, WELL, [], after)
+    told += watched.update(120.5, WELL, [closure], after)
+    told += watched.update(120.5 + LATER, WELL, [], after)
     assert [(type(notice), notice.number) for notice in told] == [
         (OutageStarted, 1),
         (OutageEnded, 1),
@@ -345,20 +349,20 @@ def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
     """Without datagrams a server's end shows by connections: the old one's first."""
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     before = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
-    told = watched.look(0.0, WELL, [], before)
+    told = watched.update(0.0, WELL, [], before)
     broke = ConnectionStall(100.0, 100.0, "the server ended its sending")
-    gone = ProbeState(gone=True)
-    told += watched.look(100.2, gone, [broke], before)
-    told += watched.look(100.2 + LATER, gone, [], before)
+    gone = ProbeState(unreachable=True)
+    told += watched.update(100.2, gone, [broke], before)
+    told += watched.update(100.2 + LATER, gone, [], before)
     assert told == []
     closure = ConnectFailureRun(100.6, 110.6, 99.6, 109.6, 10, "no answer in time")
-    out_now = replace(gone, closure=replace(closure, ended=False))
-    (told_now,) = watched.look(103.6, out_now, [], before)
-    assert told_now.trouble.failure == "stream.outage"
-    assert "and the old one broke" in told_now.trouble.description
+    out_now = replace(gone, failure_run=replace(closure, ended=False))
+    (told_now,) = watched.update(103.6, out_now, [], before)
+    assert told_now.outage.failure == "stream.outage"
+    assert "and the old one broke" in told_now.outage.description
     after = ProbeTotals(LossCounts(), LossCounts(), 511, 10, 1000, 1000)
-    watched.look(111.0, WELL, [closure], after)
-    (outage,) = over(watched.look(111.0 + LATER, WELL, [], after))
+    watched.update(111.0, WELL, [closure], after)
+    (outage,) = over(watched.update(111.0 + LATER, WELL, [], after))
     assert (outage.failure, outage.where) == ("stream.outage", UNKNOWN)
     assert "the old one did not go on either" in outage.description
 
@@ -367,39 +371,46 @@ def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
     """One that stands still since long after an outage is trouble of its own."""
     watched = episodes()
     outage = out(FORTH)
-    told = watched.look(103.2, WELL, [outage], lost(outage))
-    told += watched.look(103.2 + LATER, WELL, [], lost(outage))
+    told = watched.update(103.2, WELL, [outage], lost(outage))
+    told += watched.update(103.2 + LATER, WELL, [], lost(outage))
     pause = ConnectionStall(110.0, 112.0, ended=False)
-    (told_now,) = watched.look(112.0, ProbeState(pause=pause), [], lost(outage))
+    (told_now,) = watched.update(112.0, ProbeState(stall=pause), [], lost(outage))
     assert isinstance(told_now, OutageStarted)
-    assert told_now.trouble.failure == "stream.old_connections"
+    assert told_now.outage.failure == "stream.old_connections"
 
 
 @pytest.mark.parametrize("left", [True, False])
 def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None:
     """New connections had not failed when it began, and have when it is told again."""
     watched = episodes()
-    watched.look(101.0, silent(), [], GOOD)
-    refused = replace(silent(now=104.0), why="(EHOSTUNREACH)")
-    watched.look(104.0, refused, [], GOOD)
-    recovers = ProbeState(closure=ConnectFailureRun(100.5, 105.0, 99.5, 104.5, 5, "x"))
-    watched.look(105.0, recovers, [], GOOD)
+    watched.update(101.0, silent(), [], GOOD)
+    refused = replace(silent(now=104.0), connect_error="(EHOSTUNREACH)")
+    watched.update(104.0, refused, [], GOOD)
+    recovers = ProbeState(
+        failure_run=ConnectFailureRun(100.5, 105.0, 99.5, 104.5, 5, "x")
+    )
+    watched.update(105.0, recovers, [], GOOD)
     (told,) = watched.finish(105.0, left=left)
-    assert "new connections: (EHOSTUNREACH)" in told.trouble.description
-    assert "have not failed" not in told.trouble.description
+    assert "new connections: (EHOSTUNREACH)" in told.outage.description
+    assert "have not failed" not in told.outage.description
 
 
 def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
     """Old and new connections had time to show it, and did not."""
     outage = out(FORTH, 100.0, 4.0)
     watched = episodes()
-    worked = replace(lost(outage), started=100, asked=200, answered=200)
-    told = watched.look(101.0, silent(), [], worked)
-    told += watched.look(102.0, replace(silent(), worked=True), [], worked)
-    assert watched.standing is not None
-    assert watched.standing.failure == "watch.datagrams"
-    told += watched.look(104.5, WELL, [outage], worked)
-    told += watched.look(104.5 + LATER, WELL, [], worked)
+    worked = replace(
+        lost(outage),
+        connections_started=100,
+        questions_asked=200,
+        questions_answered=200,
+    )
+    told = watched.update(101.0, silent(), [], worked)
+    told += watched.update(102.0, replace(silent(), connections_work=True), [], worked)
+    assert watched.ongoing is not None
+    assert watched.ongoing.failure == "watch.datagrams"
+    told += watched.update(104.5, WELL, [outage], worked)
+    told += watched.update(104.5 + LATER, WELL, [], worked)
     (one,) = over(told)
     assert (one.failure, one.where) == ("watch.datagrams", FORTH)
     assert "of datagrams alone" in one.description
@@ -416,15 +427,20 @@ def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
     ids=["too short", "the old one stood", "new ones failed", "there was no old one"],
 )
 def test_outage_of_more_than_datagrams(
-    seconds: float, event: Event | None, answered: int
+    seconds: float, event: ProbeEvent | None, answered: int
 ) -> None:
     """Connections showed it, or could not have."""
     outage = out(FORTH, 100.0, seconds)
     watched = episodes()
-    totals = replace(lost(outage), started=100, asked=200, answered=answered)
+    totals = replace(
+        lost(outage),
+        connections_started=100,
+        questions_asked=200,
+        questions_answered=answered,
+    )
     events = [outage] if event is None else [outage, event]
-    told = watched.look(104.5, WELL, events, totals)
-    told += watched.look(104.5 + LATER, WELL, [], totals)
+    told = watched.update(104.5, WELL, events, totals)
+    told += watched.update(104.5 + LATER, WELL, [], totals)
     assert over(told)[0].failure == "stream.outage"
 
 
@@ -439,54 +455,59 @@ def test_outage_of_more_than_datagrams(
             "what it sends comes",
         ),
         (
-            replace(silent(), why="(ECONNREFUSED: Connection refused)"),
+            replace(silent(), connect_error="(ECONNREFUSED: Connection refused)"),
             "watch.refused",
             SERVER,
             "refuses connections",
         ),
         (
             ProbeState(
-                closure=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x"), seen=False
+                failure_run=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x"),
+                answered_before=False,
             ),
             "watch.unmet",
             UNKNOWN,
             "no netduet has answered there yet: x",
         ),
         (
-            ProbeState(closure=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x")),
+            ProbeState(
+                failure_run=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x")
+            ),
             "stream.new_connections",
             UNKNOWN,
             "new connections do not work (x)",
         ),
         (
-            replace(silent(), worked=True),
+            replace(silent(), connections_work=True),
             "watch.datagrams",
             UNKNOWN,
             "no datagrams come back; connections work",
         ),
         (
-            ProbeState(LossRun(FORTH, 100.0, 101.0, 20, ended=False), worked=True),
+            ProbeState(
+                LossRun(FORTH, 100.0, 101.0, 20, ended=False), connections_work=True
+            ),
             "watch.datagrams",
             FORTH,
             "on the way to the server; connections work",
         ),
         (
-            replace(silent(), worked=True, withheld="EPERM"),
+            replace(silent(), connections_work=True, send_error="EPERM"),
             "stream.outage",
             "client",
             "this end itself cannot send there (EPERM",
         ),
         (
             ProbeState(
-                closure=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x"),
-                pause=ConnectionStall(100.0, 103.0, ended=False),
+                failure_run=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x"),
+                stall=ConnectionStall(100.0, 103.0, ended=False),
             ),
             "stream.new_connections",
             UNKNOWN,
             "new connections do not work (x), and the old one stands still",
         ),
         (
-            ProbeState(pause=ConnectionStall(100.0, 101.0, ended=False)),
+            ProbeState(stall=ConnectionStall(100.0, 101.0, ended=False)),
             "stream.old_connections",
             BOTH,
             "stands still",
@@ -497,8 +518,8 @@ def test_what_begins_is_told_as_far_as_it_is_known(
     signs: ProbeState, failure: str, where: str, words: str
 ) -> None:
     """Silence alone blames nobody; what proves more says more."""
-    (told,) = episodes().look(101.0, signs, [], GOOD)
-    outage = told.trouble
+    (told,) = episodes().update(101.0, signs, [], GOOD)
+    outage = told.outage
     assert isinstance(told, OutageStarted)
     assert (outage.failure, outage.where, outage.ended, outage.start) == (
         failure,
@@ -513,9 +534,9 @@ def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
     """Its name dropped it late; at the end of the watch the outage just goes on."""
     for left, failure in ((True, "watch.left"), (False, "stream.outage")):
         watched = episodes()
-        watched.look(101.0, silent(), [], GOOD)
+        watched.update(101.0, silent(), [], GOOD)
         (told,) = watched.finish(104.0, left=left)
-        outage = told.trouble
+        outage = told.outage
         assert (told.number, outage.failure, outage.seconds) == (1, failure, 4.0)
         assert outage.proven
         assert outage.ended is left
@@ -526,25 +547,25 @@ def test_events_without_end_are_told_in_parts() -> None:
     """Memory is bounded, however restless a network is."""
     watched = episodes()
     told: list[OutageNotice] = []
-    for number in range(2 * MOST):
+    for number in range(2 * MAX_EVENTS):
         event = out(FORTH, 100.0 + number, 0.5)
-        told += watched.look(101.0 + number, silent(), [event], GOOD)
-    assert len(over(told)) >= MOST
+        told += watched.update(101.0 + number, silent(), [event], GOOD)
+    assert len(over(told)) >= MAX_EVENTS
 
 
 def test_outage_of_a_starved_end_proves_nothing_though_it_goes_on() -> None:
     """At the end of the watch it is said to go on, and is not counted."""
     watched = episodes()
-    starved = LossRun(FORTH, 100.0, 104.0, 20, slipped=3.0, ended=False)
+    starved = LossRun(FORTH, 100.0, 104.0, 20, sender_stalled=3.0, ended=False)
     assert not ProbeState(starved).proven
-    watched.look(101.0, silent(), [], GOOD)
-    watched.look(104.0, ProbeState(starved), [], GOOD)
+    watched.update(101.0, silent(), [], GOOD)
+    watched.update(104.0, ProbeState(starved), [], GOOD)
     (told,) = watched.finish(104.0, left=False)
-    assert not told.trouble.proven
+    assert not told.outage.proven
     watched = episodes()
-    watched.look(101.0, silent(), [], GOOD)
-    (told,) = watched.finish(104.0, left=False, away=1.0)
-    assert not told.trouble.proven
+    watched.update(101.0, silent(), [], GOOD)
+    (told,) = watched.finish(104.0, left=False, stalled=1.0)
+    assert not told.outage.proven
 
 
 @pytest.mark.parametrize(
@@ -554,45 +575,49 @@ def test_old_connection_that_waited_for_a_starved_end_proves_nothing(
     stalled: float, proven: bool
 ) -> None:
     """A quarter of a pause in which this end did not run explains all of it."""
-    (outage,) = over(happened(ConnectionStall(100.0, 101.5, stalled=stalled)))
+    (outage,) = over(happened(ConnectionStall(100.0, 101.5, client_stalled=stalled)))
     assert outage.proven is proven
 
 
 def test_what_is_learnt_of_trouble_is_told_once() -> None:
     """A second after it began little is known; long trouble must not stay told so."""
     watched = episodes()
-    told = watched.look(101.0, silent(), [], GOOD)
+    told = watched.update(101.0, silent(), [], GOOD)
     for step in range(1, 200):
         now = 101.0 + step / 4
         why = "" if now < 102.0 else "ECONNREFUSED: Connection refused"
-        told += watched.look(now, replace(silent(now=now), why=why), [], GOOD)
+        told += watched.update(
+            now, replace(silent(now=now), connect_error=why), [], GOOD
+        )
     assert [type(notice) for notice in told] == [OutageStarted, OutageUpdated]
-    assert "have not failed so far" in told[0].trouble.description
-    assert told[1].trouble.failure == "watch.refused"
-    assert told[1].trouble.seconds == pytest.approx(5.0)
+    assert "have not failed so far" in told[0].outage.description
+    assert told[1].outage.failure == "watch.refused"
+    assert told[1].outage.seconds == pytest.approx(5.0)
 
 
 def test_trouble_of_which_nothing_is_learnt_is_told_as_it_begins_alone() -> None:
     """The same words twice are noise."""
     watched = episodes()
-    told = watched.look(101.0, silent(), [], GOOD)
+    told = watched.update(101.0, silent(), [], GOOD)
     for step in range(1, 200):
         now = 101.0 + step / 4
-        told += watched.look(now, silent(now=now), [], GOOD)
+        told += watched.update(now, silent(now=now), [], GOOD)
     assert [type(notice) for notice in told] == [OutageStarted]
 
 
 def test_end_that_cannot_send_itself_is_named() -> None:
     """Our own link is down: the outage is at this end, whatever comes back or does not."""
-    signs = replace(silent(), withheld="ENETUNREACH")
+    signs = replace(silent(), send_error="ENETUNREACH")
     watched = episodes()
-    (started,) = watched.look(101.0, signs, [], GOOD)
-    assert started.trouble.where == "client"
-    assert "ENETUNREACH: Network is unreachable" in started.trouble.description
+    (started,) = watched.update(101.0, signs, [], GOOD)
+    assert started.outage.where == "client"
+    assert "ENETUNREACH: Network is unreachable" in started.outage.description
     outage = out(BACK)
-    totals = replace(lost(outage), withheld=((100.0, 102.0),), error="ENETUNREACH")
-    watched.look(103.0, WELL, [outage], totals)
-    (one,) = over(watched.look(103.0 + LATER, WELL, [], totals))
+    totals = replace(
+        lost(outage), send_blocked=((100.0, 102.0),), send_error="ENETUNREACH"
+    )
+    watched.update(103.0, WELL, [outage], totals)
+    (one,) = over(watched.update(103.0 + LATER, WELL, [], totals))
     assert (one.failure, one.where, one.direction, one.proven) == (
         *("stream.outage", "client", "client"),
         True,
@@ -604,10 +629,10 @@ def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -
     watched = episodes()
     told: list[OutageNotice] = []
     for second in range(1, 9):
-        totals = replace(GOOD, started=GOOD.started + second)
-        told += watched.look(100.0 + second, silent(now=100.0 + second), [], totals)
-    still = replace(totals, stalls=((100.1, 107.9),))
-    (outage,) = over(watched.look(108.0 + LATER, WELL, [], still))
+        totals = replace(GOOD, connections_started=GOOD.connections_started + second)
+        told += watched.update(100.0 + second, silent(now=100.0 + second), [], totals)
+    still = replace(totals, server_stalls=((100.1, 107.9),))
+    (outage,) = over(watched.update(108.0 + LATER, WELL, [], still))
     assert (outage.failure, outage.where, outage.proven) == (
         "stream.outage",
         SERVER,
@@ -622,10 +647,10 @@ def test_connections_that_chance_may_fail_are_told_as_that() -> None:
     lossy = ProbeTotals(LossCounts(10_000, 3000), LossCounts(10_000, 3000), 60, 20)
     closure = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no answer in time")
     watched = episodes()
-    standing = ProbeState(closure=replace(closure, ended=False))
-    watched.look(103.0, standing, [], lossy)
-    watched.look(103.5, WELL, [closure], lossy)
-    (outage,) = over(watched.look(103.5 + LATER, WELL, [], lossy))
+    standing = ProbeState(failure_run=replace(closure, ended=False))
+    watched.update(103.0, standing, [], lossy)
+    watched.update(103.5, WELL, [closure], lossy)
+    (outage,) = over(watched.update(103.5 + LATER, WELL, [], lossy))
     assert (outage.failure, outage.proven) == ("stream.new_connections", False)
     assert outage.description == (
         "3 new connections in a row did not work (no answer in time): "
@@ -636,9 +661,9 @@ def test_connections_that_chance_may_fail_are_told_as_that() -> None:
 def test_end_that_did_not_run_is_named() -> None:
     """Whose fault it may be is the first thing that one asks."""
     for outage, end in (
-        (replace(out(FORTH), slipped=1.5), "this end"),
-        (replace(out(FORTH), deaf=1.5), "the server"),
-        (replace(out(BACK), slipped=1.5), "the server"),
+        (replace(out(FORTH), sender_stalled=1.5), "this end"),
+        (replace(out(FORTH), receiver_stalled=1.5), "the server"),
+        (replace(out(BACK), sender_stalled=1.5), "the server"),
     ):
         (one,) = over(happened(outage, signs=silent()))
         assert f"{end} itself did not run" in one.description
@@ -647,7 +672,7 @@ def test_end_that_did_not_run_is_named() -> None:
 def test_outage_says_how_new_connections_were_turned_away() -> None:
     """A firewall that rejects, or another program there, is told by its answer."""
     why = "ECONNREFUSED: Connection refused"
-    closure = ConnectFailureRun(100.0, 102.5, 99.0, 102.0, 3, why, turned_away=True)
+    closure = ConnectFailureRun(100.0, 102.5, 99.0, 102.0, 3, why, rejected=True)
     (outage,) = over(happened(out(FORTH), closure, signs=silent()))
     assert outage.description.endswith(f"; new connections: {why}")
 
@@ -656,19 +681,19 @@ def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
     """It may have been made again by the time in which new ones have failed often enough."""
     closure = ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
     watched = episodes()
-    watched.look(100.5, WELL, [ConnectionStall(100.0, 100.0, "ECONNRESET")], GOOD)
-    (told,) = watched.look(103.0, ProbeState(closure=closure), [], GOOD)
-    assert told.trouble.description == "new connections do not work (x)"
+    watched.update(100.5, WELL, [ConnectionStall(100.0, 100.0, "ECONNRESET")], GOOD)
+    (told,) = watched.update(103.0, ProbeState(failure_run=closure), [], GOOD)
+    assert told.outage.description == "new connections do not work (x)"
 
 
 def test_server_that_was_silent_all_the_while_explains_its_connections() -> None:
     """That they stood still, too, is no trouble of its own."""
     watched = episodes()
-    watched.look(101.0, silent(), [], GOOD)
-    still = replace(GOOD, stalls=((100.0, 103.0),))
+    watched.update(101.0, silent(), [], GOOD)
+    still = replace(GOOD, server_stalls=((100.0, 103.0),))
     pause = ConnectionStall(100.0, 104.0)
-    watched.look(104.0, WELL, [pause], still)
-    (outage,) = over(watched.look(104.0 + LATER, WELL, [], still))
+    watched.update(104.0, WELL, [pause], still)
+    (outage,) = over(watched.update(104.0 + LATER, WELL, [], still))
     assert (outage.failure, outage.end, outage.proven) == ("watch.paused", 103.0, True)
 
 
@@ -686,10 +711,10 @@ def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) 
     closure = ConnectFailureRun(100.0, 104.0, 99.0, 103.0, 4, why)
     pause = ConnectionStall(100.0, 104.2)
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
-    watched.look(0.0, WELL, [], none)
-    after = replace(none, started=504, failed=4)
-    watched.look(104.5, WELL, [closure, pause], after)
-    (outage,) = over(watched.look(104.5 + LATER, WELL, [], after))
+    watched.update(0.0, WELL, [], none)
+    after = replace(none, connections_started=504, connections_failed=4)
+    watched.update(104.5, WELL, [closure, pause], after)
+    (outage,) = over(watched.update(104.5 + LATER, WELL, [], after))
     assert (outage.failure, outage.where) == ("stream.outage", where)
     assert why in outage.description
 
@@ -703,15 +728,15 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
         turn, since = divmod(now - 100.0, 3.0)
         start = 100.0 + 3 * turn
         signs = silent(start, now) if 0.5 < since < 1.5 else WELL
-        events: list[Event] = []
+        events: list[ProbeEvent] = []
         if since == 0.0:  # before the streams' silence can be told
             events = [ConnectionStall(start, start, "the server ended its sending")]
         elif since == 1.5:
             events = [ServerRestart(start, start + 1.5, ("aa", "bb"))]
-        told += watched.look(now, signs, events, GOOD)
+        told += watched.update(now, signs, events, GOOD)
     ended = [notice for notice in told if isinstance(notice, OutageEnded)]
     assert len(ended) >= 12
-    begins = [notice.trouble.start for notice in ended]
+    begins = [notice.outage.start for notice in ended]
     assert begins == sorted(begins)
 
 
@@ -721,8 +746,8 @@ def test_what_shows_for_a_moment_is_not_told_as_learnt() -> None:
     told: list[OutageNotice] = []
     for step in range(4, 20):
         now = 100.0 + step / 4
-        told += watched.look(now, silent(now=now), [], GOOD)
+        told += watched.update(now, silent(now=now), [], GOOD)
     waking = LossRun(FORTH, 100.0, 105.0, 100, ended=False)
-    told += watched.look(105.0, ProbeState(waking), [], GOOD)
-    told += watched.look(105.25, WELL, [], GOOD)
+    told += watched.update(105.0, ProbeState(waking), [], GOOD)
+    told += watched.update(105.25, WELL, [], GOOD)
     assert [type(notice) for notice in told] == [OutageStarted]

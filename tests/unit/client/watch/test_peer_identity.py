@@ -6,7 +6,12 @@ import itertools
 import random
 
 from netduet.client.results.instance import Instance
-from netduet.client.watch.peer_identity import CALM, SETTLED, SHOWN, PeerIdentity
+from netduet.client.watch.peer_identity import (
+    CALM_SECONDS,
+    MAX_INSTANCES,
+    SETTLED_SECONDS,
+    PeerIdentity,
+)
 
 A, B, C = (Instance(name, f"node-{name}", "eu-1b") for name in "abc")
 
@@ -23,9 +28,9 @@ class Told:
     def met(self, *answering: Instance) -> None:
         """Have these answer, a second apart; who looks does so more often."""
         for instance in answering:
-            self.known.take(instance, self.now)
+            self.known.record(instance, self.now)
             for _ in range(4):
-                news = self.known.news(self.now)
+                news = self.known.take_change(self.now)
                 self.said += [news] if news else []
                 self.now += 0.25
 
@@ -33,20 +38,20 @@ class Told:
 def test_first_one_is_told_at_once_and_once() -> None:
     """Before that nothing is known."""
     told = Told()
-    assert (told.known.news(0.0), told.known.who) == ((), None)
+    assert (told.known.take_change(0.0), told.known.instance) == ((), None)
     told.met(*100 * (A,))
     assert told.said == [(A,)]
-    assert told.known.who == A
+    assert told.known.instance == A
 
 
 def test_another_one_in_its_place_is_told_each_time() -> None:
     """An update replaces a by b, and another b by c: each is told when it has stood."""
     told = Told()
     told.met(*70 * (A,), B)
-    assert told.known.who == A
+    assert told.known.instance == A
     told.met(*70 * (B,), *70 * (C,))
     assert told.said == [(A,), (B,), (C,)]
-    assert told.known.who == C
+    assert told.known.instance == C
 
 
 def test_one_that_comes_back_under_its_name_is_no_news() -> None:
@@ -73,24 +78,24 @@ def test_balancer_is_told_once() -> None:
         singles = [one for one in told.said if len(one) == 1]
         assert len(singles) == 1
         assert len(told.said) == 2
-        assert 2 <= len(told.said[1]) <= SHOWN
-        assert told.known.who is None
+        assert 2 <= len(told.said[1]) <= MAX_INSTANCES
+        assert told.known.instance is None
 
 
 def test_balancer_that_comes_to_one_is_told_when_that_is_sure() -> None:
     """The others were taken away: after a while the one that is left is the peer."""
     told = Told()
     told.met(A, B, A, B, A)
-    told.met(*(int(SETTLED) - 5) * (A,))
-    assert told.known.who is None
+    told.met(*(int(SETTLED_SECONDS) - 5) * (A,))
+    assert told.known.instance is None
     told.met(*10 * (A,))
     assert told.said[-1] == (A,)
-    assert told.known.who == A
+    assert told.known.instance == A
 
 
 def test_names_that_change_at_each_start_are_told_as_several() -> None:
     """A server that fails at each start, under a name of its own, makes no flood."""
     told = Told()
     for number in range(100):
-        told.met(*(int(CALM) + 2) * (Instance(f"web-{number}"),))
+        told.met(*(int(CALM_SECONDS) + 2) * (Instance(f"web-{number}"),))
     assert len(told.said) <= 3

@@ -32,18 +32,18 @@ from netduet.client.results.verdict import (
 )
 from netduet.wire.untrusted import escape
 
-ENOUGH: Final = 0.25
+MIN_SENT_SHARE: Final = 0.25
 """Share of our own datagrams that must have left, or nothing is proven."""
 
 
 def judge(stream: Stream) -> Judgement:
     """Judge each address by itself."""
     return merge_judgements(
-        [judge_place(observed, stream.max_outage) for observed in stream.places]
+        [judge_address(observed, stream.max_outage) for observed in stream.places]
     )
 
 
-def judge_place(place: Observations, longest: float) -> Judgement:
+def judge_address(place: Observations, longest: float) -> Judgement:
     """Judge one address: outages longer than ``longest`` seconds are failures."""
     told = correlate(place)
     findings = tuple(_findings(place, told, longest))
@@ -66,7 +66,7 @@ def _findings(
         if is_new_process(restart) and restart.end - restart.start > longest:
             yield _restarted(place, restart)
     for closure in told.closures:
-        if closure.last - closure.start > longest:
+        if closure.last_start - closure.start > longest:
             yield _closed(place, closure)
     for pause in told.pauses:
         if pause.seconds - starved_seconds(place, pause) > longest or pause.broken:
@@ -80,7 +80,7 @@ def _unsent(place: Observations, longest: float) -> Iterator[Finding]:
     if not told.passed:
         yield from _untried(place, longest)
         return
-    if told.up.sent >= ENOUGH * planned:
+    if told.up.sent >= MIN_SENT_SHARE * planned:
         return
     why = f"({told.error})" if told.error else "because it did not run often enough"
     seen = (
@@ -94,9 +94,9 @@ def _unsent(place: Observations, longest: float) -> Iterator[Finding]:
 
 def _untried(place: Observations, longest: float) -> Iterator[Finding]:
     """Say so where connections alone could tell, and this end could make none for long."""
-    fresh = place.fresh
+    fresh = place.new_connections
     tried = fresh.started + fresh.void
-    enough = fresh.started >= max(1.0, ENOUGH * tried)
+    enough = fresh.started >= max(1.0, MIN_SENT_SHARE * tried)
     if enough and fresh.longest_void <= longest:
         return
     seen = (
@@ -146,12 +146,10 @@ def _excuse(incident: Incident) -> describe.Evidence:
 
 def _restarted(place: Observations, restart: ServerRestart) -> Finding:
     seen = describe.restarted(place, restart)
-    said = (
-        f"the server that answers now has the boot id {escape(restart.boots[1])[:8]}…"
-    )
-    was = f"the one before had {escape(restart.boots[0])[:8]}…"
-    if restart.said:
-        was += f", and took its leave: {restart.said}"
+    said = f"the server that answers now has the boot id {escape(restart.boot_ids[1])[:8]}…"
+    was = f"the one before had {escape(restart.boot_ids[0])[:8]}…"
+    if restart.end_reason:
+        was += f", and took its leave: {restart.end_reason}"
     evidence = ((Side.SERVER, was), (Side.SERVER, said))
     length = {"seconds": round(restart.end - restart.start, 3)}
     return Finding("stream.restarted", seen, evidence, {**length})
@@ -164,13 +162,13 @@ def _closed(place: Observations, failure_run: ConnectFailureRun) -> Finding:
         "went on"
     )
     evidence = (
-        (Side.CLIENT, f"of the last of them: {escape(failure_run.why)}"),
+        (Side.CLIENT, f"of the last of them: {escape(failure_run.reason)}"),
         *describe.of_both_ends(place),
     )
     numbers: dict[str, int | float | str | bool | None] = {
         "failed": failure_run.failed,
-        "seconds_at_least": round(failure_run.last - failure_run.start, 3),
-        "seconds_at_most": round(failure_run.end - failure_run.before, 3),
+        "seconds_at_least": round(failure_run.last_start - failure_run.start, 3),
+        "seconds_at_most": round(failure_run.end - failure_run.previous_start, 3),
     }
     missed = _unproven(place, failure_run)
     return Finding(

@@ -13,14 +13,14 @@ from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.net.dial import classify, in_thread
 from netduet.client.net.udp_socket import UdpSocket
-from netduet.client.outages.connect_probe import AT_ONCE, ConnectProbe
+from netduet.client.outages.connect_probe import MAX_CONNECT_SECONDS, ConnectProbe
 from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
-    Event,
+    EventHandler,
     LossRun,
+    ProbeEvent,
     ServerRestart,
-    Tell,
 )
 from netduet.client.outages.keepalive_probe import KeepaliveProbe
 from netduet.client.outages.observations import (
@@ -33,16 +33,16 @@ from netduet.client.outages.observations import (
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.runtime.stall_monitor import StallMonitor
 
-MOST: Final = 4
+MAX_ADDRESSES: Final = 4
 """Addresses that are watched."""
 
 FEATURE: Final = "stream"
 
-KEPT: Final = 1000
+MAX_EVENTS: Final = 1000
 """Events that are kept of each address."""
 
 _ROUND_TRIPS: Final = 6
-_LONGEST: Final = 3.0
+_MAX_CONNECT_SECONDS: Final = 3.0
 
 One = TypeVar("One")
 
@@ -53,20 +53,20 @@ class StreamPlan:
 
     seconds: float
     datagram: float = 0.02
-    fresh: float = 0.1
+    connect: float = 0.1
     echo: float = 0.05
 
 
 PLANS: Final = {
     "quick": StreamPlan(2.0),
     "full": StreamPlan(20.0),
-    "soak": StreamPlan(3600.0, fresh=0.2),
+    "soak": StreamPlan(3600.0, connect=0.2),
 }
 
 
 async def measure(context: CheckContext) -> Stream:
     """Watch all addresses at which a netduet answers, side by side."""
-    known = context.earlier(IdentityResult).known[:MOST]
+    known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
     plan = PLANS[context.profile]
     if context.options.stream_time:
         plan = replace(plan, seconds=context.options.stream_time)
@@ -81,29 +81,29 @@ async def watch(
     address, patience = answer.address, context.timeouts
     welcome = answer.opening.welcome
     asked = welcome is not None and FEATURE in welcome.features
-    events: list[Event] = []
+    events: list[ProbeEvent] = []
     start = time.monotonic()
 
-    def tell(event: Event) -> None:  # also by the thread: a list takes both
-        if len(events) < KEPT:
+    def tell(event: ProbeEvent) -> None:  # also by the thread: a list takes both
+        if len(events) < MAX_EVENTS:
             events.append(event)
 
     async with StallMonitor() as stalls:
 
-        def tell_pause(event: Event) -> None:
+        def tell_pause(event: ProbeEvent) -> None:
             if isinstance(event, ConnectionStall):
                 away = stalls.stalled(event.start, event.end)
-                event = replace(event, stalled=away)
+                event = replace(event, client_stalled=away)
             tell(event)
 
-        at_once = max(AT_ONCE, _ROUND_TRIPS * answer.opening.seconds)
+        at_once = max(MAX_CONNECT_SECONDS, _ROUND_TRIPS * answer.opening.seconds)
         fresh = ConnectProbe(
             address,
             patience,
-            plan.fresh,
+            plan.connect,
             stalls,
             tell,
-            at_once=min(at_once, _LONGEST),
+            max_seconds=min(at_once, _MAX_CONNECT_SECONDS),
         )
         echoes = KeepaliveProbe(address, patience, plan.echo, tell_pause)
         datagrams, _, _ = await asyncio.gather(
@@ -111,14 +111,14 @@ async def watch(
             fresh.run(plan.seconds),
             echoes.run(plan.seconds),
         )
-    closures, pauses = fresh.closures, echoes.pauses
+    closures, pauses = fresh.tracker, echoes.detector
     return Observations(
         address,
         start,
         time.monotonic(),
         datagrams,
         NewConnections(
-            plan.fresh,
+            plan.connect,
             closures.started,
             closures.failed,
             closures.void,
@@ -129,9 +129,9 @@ async def watch(
             pauses.asked,
             pauses.answered,
             echoes.connections,
-            echoes.unmade,
-            echoes.sent_again,
-            echoes.report,
+            echoes.connect_error,
+            echoes.retransmits,
+            echoes.server_report,
         ),
         _only(events, LossRun),
         _only(events, ServerRestart),
@@ -142,11 +142,11 @@ async def watch(
 
 
 async def _unasked() -> DatagramObservations:
-    return DatagramObservations(asked=False, answered=False)
+    return DatagramObservations(supported=False, answered=False)
 
 
 async def _streamed(
-    answer: IdentityAnswer, plan: StreamPlan, tell: Tell
+    answer: IdentityAnswer, plan: StreamPlan, tell: EventHandler
 ) -> DatagramObservations:
     """Stream in a thread, which ends when this is cancelled."""
     stop = threading.Event()
@@ -157,7 +157,7 @@ async def _streamed(
 
 
 def _stream(
-    answer: IdentityAnswer, plan: StreamPlan, tell: Tell, stop: threading.Event
+    answer: IdentityAnswer, plan: StreamPlan, tell: EventHandler, stop: threading.Event
 ) -> DatagramObservations:
     try:
         sock = UdpSocket(answer.address)
@@ -166,7 +166,7 @@ def _stream(
     with sock:
         streaming = UdpProbe(sock, plan.datagram, tell)
         streaming.run(plan.seconds, stop)
-        picture = streaming.picture
+        picture = streaming.tracker
         notices = sock.notices
         return DatagramObservations(
             plan.datagram,
@@ -185,5 +185,5 @@ def _stream(
         )
 
 
-def _only(events: list[Event], kind: type[One]) -> tuple[One, ...]:
+def _only(events: list[ProbeEvent], kind: type[One]) -> tuple[One, ...]:
     return tuple(event for event in events if isinstance(event, kind))

@@ -39,7 +39,7 @@ def notes(place: Observations, told: Correlation, longest: float) -> Iterator[st
     closures = [
         failure_run
         for failure_run in told.closures
-        if failure_run.last - failure_run.start <= longest
+        if failure_run.last_start - failure_run.start <= longest
     ]
     pauses = [
         stall

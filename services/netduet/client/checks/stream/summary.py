@@ -11,13 +11,13 @@ from netduet.client.outages.observations import Observations
 from netduet.client.results.failure import BACK, FORTH
 from netduet.client.results.verdict import Figures
 
-SLOW: Final = 0.3
+SLOW_SECONDS: Final = 0.3
 """Seconds beyond the quickest one that a datagram takes, which are worth a remark."""
 
 
 def summary(place: Observations, told: Correlation) -> str:
     """Return what came of it in a line."""
-    datagrams, fresh = place.datagrams, place.fresh
+    datagrams, fresh = place.datagrams, place.new_connections
     many = f"{place.seconds:.0f} s with {place.address}: "
     if told.incidents:
         longest = max(told.incidents, key=lambda incident: incident.seconds)
@@ -42,7 +42,9 @@ def losses(place: Observations) -> Iterator[str]:
         (FORTH, "on the way to the server", told.up),
         (BACK, "on the way back", told.down),
     ):
-        out = sum(loss_run.lost for loss_run in place.outages if loss_run.where == way)
+        out = sum(
+            loss_run.lost for loss_run in place.loss_runs if loss_run.where == way
+        )
         for count, what in (
             (counted.lost - out, "were lost, each by itself or a few in a row"),
             (counted.duplicated, "came more than once"),
@@ -50,27 +52,27 @@ def losses(place: Observations) -> Iterator[str]:
         ):
             if told.passed and count > 0:
                 yield f"{place.address}: {count} of {counted.sent} datagrams {what} {to}"
-    if told.lateness > SLOW:
+    if told.lateness > SLOW_SECONDS:
         yield (
             f"{place.address}: a datagram took {told.lateness:.2f} s longer on the way "
             "back than the quickest: it was held up, and not lost"
         )
-    fresh = place.fresh
+    fresh = place.new_connections
     if fresh.void:
         yield (
             f"{place.address}: {fresh.void} of {fresh.started + fresh.void} new connections "
             "failed by this end itself (it did not run, or had no descriptor, port or "
             "memory for them), and are not counted"
         )
-    if place.old.unmade:
-        yield f"{place.address}: an old connection could not be had: {place.old.unmade}"
+    if place.long_lived.connect_error:
+        yield f"{place.address}: an old connection could not be had: {place.long_lived.connect_error}"
 
 
 def _silence(place: Observations) -> Iterator[str]:
     told = place.datagrams
     if told.passed:
         return
-    if not told.asked:
+    if not told.supported:
         why = "the server is of a version that does not stream datagrams"
     elif told.refused:
         why = f"the server streams no datagrams: {told.refused}"
@@ -82,13 +84,13 @@ def _silence(place: Observations) -> Iterator[str]:
         why = "datagrams do not pass: no answer came to any"
     yield (
         f"{place.address}: {why}; so the direction of an outage cannot be told, and its "
-        f"length only by the new connections, one each {place.fresh.period * 1000:.0f} ms"
+        f"length only by the new connections, one each {place.new_connections.period * 1000:.0f} ms"
     )
 
 
 def figures(place: Observations, told: Correlation) -> Figures:
     """Return the numbers."""
-    datagrams, fresh = place.datagrams, place.fresh
+    datagrams, fresh = place.datagrams, place.new_connections
     found: Figures = {
         "seconds": round(place.seconds, 1),
         "outages": len(told.incidents),
@@ -98,10 +100,10 @@ def figures(place: Observations, told: Correlation) -> Figures:
         "new_connections": fresh.started,
         "new_failed": fresh.failed,
         "new_void": fresh.void,
-        "old_asked": place.old.asked,
-        "old_answered": place.old.answered,
+        "old_asked": place.long_lived.asked,
+        "old_answered": place.long_lived.answered,
         "old_longest_pause": round(
-            max((stall.seconds for stall in place.pauses), default=0.0), 3
+            max((stall.seconds for stall in place.stalls), default=0.0), 3
         ),
     }
     if datagrams.passed:
@@ -121,5 +123,5 @@ def _counted(name: str, way: LossCounts) -> Figures:
         f"{name}_lost": way.lost,
         f"{name}_duplicated": way.duplicated,
         f"{name}_late": way.late,
-        f"{name}_untold": way.untold,
+        f"{name}_untold": way.unknown,
     }
