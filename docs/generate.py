@@ -16,7 +16,7 @@ from netduet.cli import settings_reference
 from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
 from netduet.client.report.json_report import ReportDocument
-from netduet.client.results.failure import SIDES, Severity
+from netduet.client.results.failure import Severity
 from netduet.client.settings import ClientSettings
 from netduet.runtime import logs
 from netduet.server.settings import ServerSettings
@@ -108,7 +108,7 @@ def checks() -> str:
     parts.append(MANNERS)
     for failure in CATALOGUE.values():
         parts.append(f"\n## {failure.name}\n\n**{failure.title}.** {failure.meaning}\n")
-        parts.append(f"\nWhere: {failure.where} ({SIDES[failure.where]}).\n")
+        parts.append(f"\nWhere: {failure.where} ({failure.where.label}).\n")
         parts.append("\nLikeliest causes:\n\n")
         parts += [f"{n}. {cause}\n" for n, cause in enumerate(failure.causes, 1)]
         parts.append("\nTry next:\n\n")

@@ -11,13 +11,13 @@ from netduet.client.catalogue import severity
 from netduet.client.checks import CHECKS
 from netduet.client.checks.reach import ReachResult
 from netduet.client.net.server_evidence import server_health
+from netduet.client.results.location import Side
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Verdict,
     conclude,
     result,

@@ -1,26 +1,11 @@
-"""What is told about a class of failure, and the sides it can be at."""
+"""What is known about a class of failure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
 
-CLIENT: Final = "client"
-SERVER: Final = "server"
-INTERMEDIARY: Final = "intermediary"
-FORTH: Final = "path →"
-BACK: Final = "path ←"
-UNKNOWN: Final = "unknown"
-
-SIDES: Final = {
-    CLIENT: "this end",
-    SERVER: "the server's end",
-    INTERMEDIARY: "something in between",
-    FORTH: "the path to the server",
-    BACK: "the path back from the server",
-    UNKNOWN: "cannot be told from here",
-}
+from netduet.client.results.location import Location
 
 
 class Severity(IntEnum):
@@ -53,7 +38,7 @@ class Failure:
     name: str
     title: str
     meaning: str
-    where: str
+    where: Location
     causes: tuple[str, ...]
     next: tuple[str, ...]
     severity: Severity = Severity.CONNECTIONS

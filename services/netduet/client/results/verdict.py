@@ -13,9 +13,13 @@ from enum import StrEnum
 from typing import Final
 
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
 
 Figures = dict[str, int | float | str | bool | None]
+
+Evidence = tuple[tuple[Side, str], ...]
+"""Who observed what, in the order in which it is told."""
 
 STARVED: Final = 0.5
 """Share of a missed deadline that must have been our own stall to excuse it."""
@@ -28,13 +32,6 @@ class Outcome(StrEnum):
     FAIL = "FAIL"
     SKIP = "SKIP"
     INCONCLUSIVE = "INCONCLUSIVE"
-
-
-class Side(StrEnum):
-    """Who saw a piece of evidence."""
-
-    CLIENT = "client"
-    SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +54,9 @@ class Finding:
 
     failure: str
     seen: str
-    evidence: tuple[tuple[Side, str], ...] = ()
+    evidence: Evidence = ()
     figures: Figures = field(default_factory=dict)
-    where: str | None = None
+    where: Location | None = None
     missed_deadline: Window | None = None
     outcome: Outcome = Outcome.FAIL
 

@@ -11,14 +11,14 @@ import pytest
 from netduet.client.checks.size.judge import Size, SizeResult, judge
 from netduet.client.checks.size.measure import FLOOR, LARGER, search
 from netduet.client.checks.size.trial import (
-    Direction,
     SegmentCounters,
     SizeTrial,
     TrialOutcome,
     TrialPlan,
 )
 from netduet.client.net.dial import Address, Cause
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.results.location import Direction, Side
+from netduet.client.results.verdict import Figures, Finding, Judgement, Window
 from netduet.wire.messages import LedgerEntry
 from tests.unit.client.far_end import entry
 

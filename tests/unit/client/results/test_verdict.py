@@ -6,13 +6,13 @@ import pytest
 
 from netduet.client.catalogue import severity
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Side
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
     ServerHealth,
-    Side,
     Verdict,
     Window,
     conclude,

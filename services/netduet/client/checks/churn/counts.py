@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.churn.results import STEP, Attempt, AttemptOutcome
+from netduet.client.results.location import Location
 from netduet.client.stats.proportions import lower_bound, upper_bound
 
 _ONE_SIDED: Final = 0.9
@@ -39,14 +40,16 @@ class ConnectionCounts:
         return tuple(attempt for attempt in self.tries if attempt.outcome in fates)
 
     @property
-    def where(self) -> str:
+    def where(self) -> Location:
         """Where SYNs are lost, as the server's kernel tells."""
         if self.forth + self.back < _FEW:
-            return "unknown"
+            return Location.UNKNOWN
         share = self.forth / (self.forth + self.back)
         if share >= _ONE_SIDED:
-            return "path →"
-        return "path ←" if share <= 1 - _ONE_SIDED else "intermediary"
+            return Location.TO_SERVER
+        return (
+            Location.FROM_SERVER if share <= 1 - _ONE_SIDED else Location.INTERMEDIARY
+        )
 
     @property
     def countable(self) -> bool:

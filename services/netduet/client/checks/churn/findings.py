@@ -13,7 +13,8 @@ from netduet.client.checks.churn.results import (
     ChurnResult,
     Witness,
 )
-from netduet.client.results.verdict import Figures, Finding, Outcome, Side, Window
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Figures, Finding, Outcome, Window
 
 _EXPLAINED: Final = 0.5
 """Share of the trouble that the listening socket's drops must account for."""
@@ -185,8 +186,8 @@ def syn_lost(place: ChurnResult, counted: ConnectionCounts) -> Finding:
         "lost_back": counted.back,
     }
     where = counted.where
-    if where == "path →" and not _watched(place):
-        where = "unknown"  # a listening socket may have dropped them, unseen
+    if where == Location.TO_SERVER and not _watched(place):
+        where = Location.UNKNOWN  # a listening socket may have dropped them, unseen
     return Finding("churn.syn_lost", seen, tuple(evidence), figures, where=where)
 
 
@@ -219,7 +220,7 @@ def busy(place: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
         f"{place.address} away: {found[0].detail}"
     )
     evidence = ((Side.SERVER, found[0].detail),)
-    return Finding("churn.count_limited", seen, evidence, where="server")
+    return Finding("churn.count_limited", seen, evidence, where=Location.SERVER)
 
 
 def _some(

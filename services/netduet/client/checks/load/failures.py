@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import INTERMEDIARY, UNKNOWN, Failure, Severity
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 _ALONE: Final = "run --checks load --profile full while nothing else uses the path"
 
@@ -14,7 +15,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "transfers stop under load",
         "Much data was sent at once, and then nothing moved for seconds on any of the "
         "connections, though small packets had passed before.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a shaper, policer or firewall drops all that exceeds a rate",
             "a link on the way failed, or its queue is full of other traffic",
@@ -32,7 +33,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the path carries less than it must",
         "The rate that was reached, counted where the data arrives, is below what was "
         "asked for (--min-rate).",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a shaper or policer on the way caps the rate",
             "a link on the way is slow, or others use it",
@@ -49,7 +50,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "load.cut",
         "connections end under load",
         "A connection that carried bulk data ended, and the server did not say that it did so.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a proxy, balancer or firewall ends connections that carry much",
             "the server was stopped or killed meanwhile",
@@ -64,7 +65,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "load.changed",
         "bulk data is changed on the way",
         "Bytes of a transfer differ from those that were sent.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "broken hardware or checksum offload changes bytes",
             "a proxy or tunnel changes what it carries",

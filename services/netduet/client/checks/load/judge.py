@@ -13,13 +13,13 @@ from typing import Final
 from netduet.client.checks.load.findings import BY_NETWORK, broken, slow
 from netduet.client.checks.load.format import NAMES, milliseconds, rate
 from netduet.client.checks.load.results import (
-    Direction,
     LatencySpread,
     Load,
     LoadResult,
     Phase,
     TransferFlow,
 )
+from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Figures, Finding, Judgement, merge_judgements
 from netduet.wire.untrusted import escape
 

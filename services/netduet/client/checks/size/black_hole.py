@@ -13,8 +13,9 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from netduet.client.checks.size.trial import Direction, SizeTrial, TrialOutcome
+from netduet.client.checks.size.trial import SizeTrial, TrialOutcome
 from netduet.client.net.dial import Address
+from netduet.client.results.location import Direction
 
 FAILED: Final = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
 

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    FORTH,
-    INTERMEDIARY,
-    UNKNOWN,
-    Failure,
-    Severity,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -18,7 +13,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "large packets vanish",
         "Packets above a certain length are dropped and their sender is not told (an MTU "
         "black hole): connections open, small exchanges work, large ones hang.",
-        FORTH,
+        Location.TO_SERVER,
         (
             (
                 "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel, "
@@ -46,7 +41,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "a transfer stops on the way",
         "Connections open and carry a little; at some size the bytes stop, and this is "
         "not how packets vanish that are too long.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             (
                 "a proxy, tunnel or firewall on the way takes the bytes and stops handing "
@@ -68,7 +63,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "connections end while they carry data",
         "A connection that carried data was ended before all of it had arrived, more than "
         "once in a row.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a proxy or firewall cuts connections that carry more than it allows, or what "
@@ -87,7 +82,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "data arrives changed",
         "What arrived is not what was sent, though TCP's checksum is right: it was "
         "changed on purpose, or by something that computes the checksum anew.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a proxy, tunnel or firewall on the way rewrites what it carries (text "

@@ -17,13 +17,8 @@ from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.checks.size.black_hole import held_here
 from netduet.client.checks.size.judge import Size, SizeResult
-from netduet.client.checks.size.trial import (
-    Direction,
-    SizeTrial,
-    TrialOutcome,
-    TrialPlan,
-    carry,
-)
+from netduet.client.checks.size.trial import SizeTrial, TrialOutcome, TrialPlan, carry
+from netduet.client.results.location import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,6 +19,7 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
+from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Window
 from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
@@ -61,13 +62,6 @@ _FORERUNNER: Final = HEADER_SIZE
 
 _ORDINARY: Final = 1448
 """What a full packet carries where no kernel says it."""
-
-
-class Direction(StrEnum):
-    """Whose bytes they are: the client's go up, the server's come down."""
-
-    UP = "up"
-    DOWN = "down"
 
 
 class TrialOutcome(StrEnum):

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-    Severity,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -19,7 +13,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the network was out for a while",
         "For longer than it may be out (--max-outage), everything that was sent was lost, "
         "in one direction or in both; before that it arrived.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a router, switch or link went over to its spare, or a route changed",
             "a firewall, NAT or virtual network was loaded with new rules, or restarted",
@@ -41,7 +35,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "for a while no new connection could be made",
         "Connections that existed went on, and for longer than may be (--max-outage) no "
         "new one worked at once.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a firewall, NAT or host has no room for more connections (a table that is full)",
             "something limits the rate or the number of new connections",
@@ -60,7 +54,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "an old connection stood still or broke",
         "A connection in use stood still for longer than may be (--max-outage), or broke, "
         "while new ones worked.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a NAT, firewall or balancer lost its memory of connections: a restart, a "
@@ -81,7 +75,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the server went away, and another start of it answers",
         "The server that answered was replaced by another start or instance, and for "
         "longer than may be (--max-outage) neither of them did.",
-        SERVER,
+        Location.SERVER,
         (
             "the server was restarted, or crashed and was started again",
             "a rolling update, or a balancer that moved the flow to another instance",
@@ -96,7 +90,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "stream.unsent",
         "this end itself did not send what it should have",
         "So few datagrams left this end that nothing is proven about the network.",
-        CLIENT,
+        Location.CLIENT,
         (
             "this host is overloaded, or a CPU limit holds the client back",
             "this host's own firewall or routing lets no datagrams out",

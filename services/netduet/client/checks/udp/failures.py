@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-    Severity,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -19,7 +13,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "datagrams vanish",
         "Connections work; datagrams to the same address were sent several times, and "
         "neither an answer nor an ICMP error came back.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a firewall, security group or network policy lets TCP through and drops UDP",
             "the answers are dropped on the way back (a firewall that knows no UDP flows)",
@@ -37,7 +31,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "datagrams are refused",
         "An ICMP error, or this host's own kernel, refused the datagrams; connections to "
         "the same address work.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "nothing listens for datagrams there: the server was started with udp=false",
             "a firewall rejects UDP (REJECT)",
@@ -53,7 +47,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "udp.stranger",
         "another program answers datagrams",
         "Connections reach the right server, datagrams to the same address another one.",
-        SERVER,
+        Location.SERVER,
         (
             "another program has the port for UDP (ports of TCP and UDP are not one)",
             "a balancer leads TCP and UDP to different places",
@@ -66,7 +60,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "datagrams are answered from another address or port",
         "An answer came, but not from where the question went: a program that has connected "
         "its socket, and most firewalls, never see it.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a NAT or balancer translates the questions and not the answers",
             "the answers take another way back, past whatever translated the questions",
@@ -82,7 +76,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "udp.unsent",
         "this end sends too few datagrams",
         "So few datagrams left this host in time that nothing is known of the network.",
-        CLIENT,
+        Location.CLIENT,
         (
             "this host is short of CPU, or a CPU limit holds this process back",
             "this host's own sending queue is full, or its firewall drops datagrams",
@@ -95,7 +89,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "datagrams are lost",
         "More datagrams were lost on one way than may be, as both ends counted them, and "
         "chance does not explain it.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a link on the way is overloaded, or limited to a rate: this check sends 500 "
@@ -114,7 +108,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "an end does not keep up with the datagrams that arrive",
         "Datagrams came through the network, and the end that was to take them let its "
         "buffer overflow: nothing is known of the network.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "that end is short of CPU, or a CPU limit holds it back",
             "others send it more than it can take",
@@ -129,7 +123,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "udp.duplicated",
         "datagrams come several times",
         "A large part of the datagrams arrived more than once.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "the network has a loop, or a bond that sends on all its links",
             "a switch or a virtual network mirrors traffic to the receiver itself",
@@ -141,7 +135,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "udp.reordered",
         "datagrams come out of order",
         "A large part of the datagrams arrived behind one that was sent later.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "packets are spread over several links one by one, not flow by flow",
             "a device on the way handles one flow on several processors",
@@ -156,7 +150,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "large datagrams vanish",
         "Datagrams above a certain length are dropped and their sender is not told, while "
         "small ones pass (an MTU black hole).",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel), "
@@ -177,7 +171,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "fragments are dropped",
         "Datagrams that fit into one packet pass; larger ones, which travel in fragments, "
         "never arrive.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a firewall, balancer or cloud network drops fragments on purpose",
             (

@@ -9,18 +9,12 @@ from typing import Final
 from netduet.client.checks.udp.judge_loss import judge_burst
 from netduet.client.checks.udp.judge_sizes import judge_sizes
 from netduet.client.checks.udp.results import Udp, UdpResult, over_tcp
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
 from netduet.client.results.instance import instance_of
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Side,
     Window,
     merge_judgements,
 )
@@ -97,7 +91,9 @@ def _unreached(measured: UdpResult) -> Finding:
             f"{measured.address}: this host itself lets no datagram out: {knock.error}"
         )
         said = f"{knock.openings} openings; the last error was {knock.error}"
-        return Finding("udp.rejected", seen, ((Side.CLIENT, said),), where=CLIENT)
+        return Finding(
+            "udp.rejected", seen, ((Side.CLIENT, said),), where=Location.CLIENT
+        )
     seconds = knock.end - knock.start
     seen = (
         f"{measured.address}: {knock.openings} openings by datagram in {seconds:.1f} s, "
@@ -118,11 +114,14 @@ def _rejected(measured: UdpResult) -> Finding:
     kind = _KINDS.get(first.error, "")
     named = f"{first.error}, {kind}" if kind else first.error
     if not first.offender:
-        where, by = UNKNOWN, "this kernel does not say by whom"
+        where, by = Location.UNKNOWN, "this kernel does not say by whom"
     elif first.offender == measured.address.host.partition("%")[0]:
-        where, by = SERVER, "by the address itself"
+        where, by = Location.SERVER, "by the address itself"
     else:
-        where, by = INTERMEDIARY, f"by {first.offender}, which is not the address asked"
+        where, by = (
+            Location.INTERMEDIARY,
+            f"by {first.offender}, which is not the address asked",
+        )
     seen = f"{measured.address}: datagrams are refused by ICMP ({named}), {by}"
     said = f"{len(measured.knock.notices)} ICMP errors to {measured.knock.openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.udp.results import Burst, UdpResult, over_tcp
-from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
+    Evidence,
     Figures,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Window,
 )
 from netduet.client.stats.proportions import lower_bound, upper_bound
@@ -27,8 +27,6 @@ FEW: Final = 1000
 ENOUGH: Final = 0.25
 """Share of the planned datagrams that must have left, or nothing is proven."""
 
-_TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
-
 
 @dataclass(frozen=True, slots=True)
 class DirectionCounts:
@@ -38,7 +36,7 @@ class DirectionCounts:
     they are not ``lost``.
     """
 
-    where: str
+    where: Location
     sent: int
     received: int
     lost: int
@@ -66,7 +64,7 @@ def ways(burst: Burst) -> tuple[DirectionCounts, ...]:
     if tally is None or burst.mixed:
         return ()
     up = DirectionCounts(
-        FORTH,
+        Location.TO_SERVER,
         burst.sent,
         tally.received,
         *_apart(burst.sent - tally.received, tally.dropped),
@@ -74,7 +72,7 @@ def ways(burst: Burst) -> tuple[DirectionCounts, ...]:
         tally.reordered,
     )
     down = DirectionCounts(
-        BACK,
+        Location.FROM_SERVER,
         tally.number,
         burst.answered,
         *_apart(tally.number - burst.answered, burst.dropped),
@@ -121,7 +119,7 @@ def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Fi
             ("udp.reordered", way.reordered, "came behind a later one"),
         ):
             if lower_bound(min(count, way.received), way.received) > GROSS:
-                seen = f"{measured.address}: {_of(count, way.received)} {what} {_TO[way.where]}"
+                seen = f"{measured.address}: {_of(count, way.received)} {what} {way.where.phrase}"
                 yield Finding(failure, seen, _counted(burst), {}, way.where)
 
 
@@ -142,9 +140,9 @@ def _unsent(measured: UdpResult, burst: Burst) -> Finding:
 
 def _overflow(measured: UdpResult, burst: Burst, way: DirectionCounts) -> Finding:
     """Say that an end could not keep up: no verdict about the network."""
-    receiver = SERVER if way.where == FORTH else CLIENT
+    receiver = Location.SERVER if way.where == Location.TO_SERVER else Location.CLIENT
     seen = (
-        f"{measured.address}: {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
+        f"{measured.address}: {_of(way.dropped or 0, way.sent)} arrived {way.where.phrase} "
         "and found no room, for who was to take them did not run"
     )
     inconclusive = Outcome.INCONCLUSIVE
@@ -157,7 +155,7 @@ def _loss(
     measured: UdpResult, burst: Burst, way: DirectionCounts, max_loss: float
 ) -> Finding:
     seen = (
-        f"{measured.address}: {_of(way.lost, way.sent)} were lost {_TO[way.where]}: "
+        f"{measured.address}: {_of(way.lost, way.sent)} were lost {way.where.phrase}: "
         f"{_bounds(way)}; {_percent(max_loss)} may be lost"
     )
     figures: Figures = {
@@ -188,7 +186,7 @@ def _missed(burst: Burst, way: DirectionCounts, max_loss: float) -> Window | Non
     """
     if way.dropped is not None:
         return None
-    if way.where == BACK:
+    if way.where == Location.FROM_SERVER:
         return Window(burst.start, burst.end)
     row = min(burst.in_a_row, way.lost)
     if lower_bound(way.lost - row, way.sent - row) > max_loss:
@@ -204,7 +202,7 @@ def _sent(burst: Burst) -> tuple[Side, str]:
     )
 
 
-def _counted(burst: Burst) -> tuple[tuple[Side, str], ...]:
+def _counted(burst: Burst) -> Evidence:
     """Return what each end counted."""
     tally = burst.tally
     if tally is None:
@@ -250,13 +248,13 @@ def _way_remarks(
 ) -> Iterator[str]:
     place = f"{measured.address}:"
     if 0 < (way.dropped or 0) <= GROSS * way.sent:
-        whose = "the server's" if way.where == FORTH else "this end's own"
+        whose = "the server's" if way.where == Location.TO_SERVER else "this end's own"
         yield (
-            f"{place} {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} and "
+            f"{place} {_of(way.dropped or 0, way.sent)} arrived {way.where.phrase} and "
             f"found no room in {whose} buffer: they do not count as lost"
         )
     if way.lost and lower_bound(way.lost, way.sent) <= max_loss:
-        said = f"{place} {_of(way.lost, way.sent)} were lost {_TO[way.where]}"
+        said = f"{place} {_of(way.lost, way.sent)} were lost {way.where.phrase}"
         more = ""
         if way.sent < FEW and upper_bound(way.lost, way.sent) > max_loss:
             more = "; --profile full sends more of them, and can say more"
@@ -266,7 +264,7 @@ def _way_remarks(
         (way.reordered, "came behind a later one"),
     ):
         if count and lower_bound(min(count, way.received), way.received) <= GROSS:
-            yield f"{place} {_of(count, way.received)} {what} {_TO[way.where]}"
+            yield f"{place} {_of(count, way.received)} {what} {way.where.phrase}"
 
 
 def _told(measured: UdpResult, burst: Burst) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from netduet.client.checks.udp.results import SMALL, DatagramTrial, Sizes, UdpResult
-from netduet.client.results.failure import BACK, FORTH
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.client.stats.proportions import DOUBT, p_by_chance
 
-_TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
 _NEAR: Final = "small ones sent in between arrive"
 
 
@@ -27,7 +26,7 @@ def judge_sizes(measured: UdpResult) -> Judgement:
     )
 
 
-def vanished(trial: DatagramTrial | None) -> str | None:
+def vanished(trial: DatagramTrial | None) -> Location | None:
     """Return on which way datagrams of this size vanish while small ones pass."""
     if trial is None or trial.beside is None:
         return None
@@ -36,20 +35,20 @@ def vanished(trial: DatagramTrial | None) -> str | None:
         return None
     if not flow.arrived:
         chance = p_by_chance(beside.arrived or 0, beside.sent, flow.sent)
-        return FORTH if chance < DOUBT else None
+        return Location.TO_SERVER if chance < DOUBT else None
     if not flow.returned:
         chance = p_by_chance(beside.returned, beside.given or 0, flow.given or 0)
-        return BACK if chance < DOUBT else None
+        return Location.FROM_SERVER if chance < DOUBT else None
     return None
 
 
-def _holes(sizes: Sizes) -> dict[str, tuple[DatagramTrial, int | None]]:
+def _holes(sizes: Sizes) -> dict[Location, tuple[DatagramTrial, int | None]]:
     """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
-    holes: dict[str, tuple[DatagramTrial, int | None]] = {}
+    holes: dict[Location, tuple[DatagramTrial, int | None]] = {}
     for trial in (sizes.whole, sizes.back):
         way = vanished(trial)
         if trial is not None and way is not None:
-            holes[way] = (trial, sizes.up if way == FORTH else sizes.down)
+            holes[way] = (trial, sizes.up if way == Location.TO_SERVER else sizes.down)
     return holes
 
 
@@ -61,7 +60,7 @@ def _findings(measured: UdpResult, sizes: Sizes) -> Iterator[Finding]:
     if fragments is not None and lost is not None and lost not in holes:
         seen = (
             f"{measured.address}: datagrams of {fragments.size} bytes, which travel in "
-            f"fragments, vanish {_TO[lost]}; {_NEAR}"
+            f"fragments, vanish {lost.phrase}; {_NEAR}"
         )
         figures: Figures = {"size": fragments.size}
         yield Finding("udp.fragments", seen, _tried(fragments), figures, lost)
@@ -70,7 +69,7 @@ def _findings(measured: UdpResult, sizes: Sizes) -> Iterator[Finding]:
 def _hole(
     measured: UdpResult,
     sizes: Sizes,
-    where: str,
+    where: Location,
     trial: DatagramTrial,
     largest: int | None,
 ) -> Finding:
@@ -79,7 +78,7 @@ def _hole(
     mtu = "" if largest is None else f": an MTU of {largest + headers}"
     seen = (
         f"{measured.address}: datagrams of {trial.size} bytes that may not be fragmented "
-        f"vanish {_TO[where]}{limit}{mtu}; {_NEAR}, and nobody says why"
+        f"vanish {where.phrase}{limit}{mtu}; {_NEAR}, and nobody says why"
     )
     figures: Figures = {
         "vanishes": trial.size,
@@ -90,7 +89,7 @@ def _hole(
     return Finding("udp.black_hole", seen, _tried(trial), figures, where)
 
 
-def _tried(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
+def _tried(trial: DatagramTrial) -> Evidence:
     """Return what each end saw of a trial."""
     flow, beside = trial.flow, trial.beside
     if beside is None:
@@ -124,7 +123,7 @@ def _remarks(measured: UdpResult, sizes: Sizes) -> Iterator[str]:
     where = vanished(sizes.fragments)
     if where is not None and where in holes:
         yield (
-            f"{measured.address}: fragments vanish too {_TO[where]}: "
+            f"{measured.address}: fragments vanish too {where.phrase}: "
             "each is as long as what vanishes whole"
         )
     for trial, what in (
@@ -152,9 +151,9 @@ def passed(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
     if trial.flow.returned:
         return True, True
     way = vanished(trial)
-    if way == FORTH:
+    if way == Location.TO_SERVER:
         return False, None
-    return (True, False) if way == BACK else (None, None)
+    return (True, False) if way == Location.FROM_SERVER else (None, None)
 
 
 def _largest(sizes: Sizes) -> tuple[int | None, int | None]:
