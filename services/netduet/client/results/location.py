@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Side(StrEnum):
-    """An end: who observed a piece of evidence, who sends, who receives."""
+    """Who saw a piece of evidence."""
 
     CLIENT = "client"
     SERVER = "server"
