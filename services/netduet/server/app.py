@@ -40,8 +40,12 @@ if TYPE_CHECKING:
 LOOK: Final = 0.05
 """Seconds between two looks at the connections that a drain waits for."""
 
-_QUEUE_PATIENCE: Final = 1.0
-"""Seconds to empty the accept queues while new connections still come in."""
+_QUEUE_PATIENCE: Final = 0.8
+"""Seconds to empty the accept queues while new connections still come in.
+
+Less than the second after which a SYN that was dropped comes again, or the listener
+would close amidst the handshakes of all that it had held off.
+"""
 
 _LAST_TURNS: Final = 100
 

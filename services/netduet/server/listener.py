@@ -107,11 +107,20 @@ class Listener:
 
 
 def _hold_off(sock: socket.socket) -> None:
-    """Have a listening socket drop new SYNs: they come again, to a closed port.
+    """Keep new connections from a listening socket, whatever the kernel lets us do.
 
-    Where a kernel keeps the filter that does it to the privileged, a backlog of
-    zero does nearly the same: one connection that waits makes the queue full
-    (listen(2); net/ipv4/tcp_input.c, tcp_conn_request).
+    Best is that their SYNs are dropped: they come again, to a closed port or to a
+    successor. Some kernels keep the filter that does it to the privileged (a container
+    may have no such privilege): there they are refused.
+
+    Where neither can be had, a backlog of zero does nearly the same: one connection
+    that waits makes the queue full (listen(2); net/ipv4/tcp_input.c,
+    tcp_conn_request). But each that is accepted lets in the next, and a full queue
+    drops the last segment of a handshake whose peer believes to be connected.
     """
-    if not kernel.ignore_new_connections(sock.fileno()):
+    descriptor = sock.fileno()
+    if not (
+        kernel.ignore_new_connections(descriptor)
+        or kernel.refuse_new_connections(descriptor)
+    ):
         sock.listen(0)
