@@ -18,7 +18,10 @@ from typing import Final
 
 from netduet.client.checks.churn.results import STEP, Attempt, AttemptOutcome
 from netduet.client.net.dial import Address, Cause, classify
-from netduet.client.net.framed_connection import FramedConnection, converse
+from netduet.client.net.framed_connection import (
+    FramedConnection,
+    start_framed_connection,
+)
 from netduet.client.net.handshake import Handshake
 from netduet.net import kernel
 from netduet.wire.errors import Code
@@ -55,7 +58,7 @@ async def attempt(
         if one.connect is None:
             return one, None
         try:
-            conversation = await converse(sock)
+            conversation = await start_framed_connection(sock)
         except OSError as error:
             _, detail = classify(error)
             return replace(one, outcome=AttemptOutcome.ENDED, detail=detail), None

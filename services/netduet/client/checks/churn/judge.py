@@ -216,4 +216,4 @@ def _figures(place: ChurnResult, counted: ConnectionCounts) -> Figures:
     times = [
         attempt.connect for attempt in counted.tries if attempt.connect is not None
     ]
-    return told | histogram.figures(times)
+    return told | histogram.connect_time_figures(times)

@@ -20,34 +20,34 @@ class Response(StrEnum):
     DROPPED = "dropped"
     RESET = "reset"
     PROHIBITED = "prohibited"
-    PORT = "port unreachable"
-    HOST = "unreachable"
+    PORT_UNREACHABLE = "port unreachable"
+    HOST_UNREACHABLE = "unreachable"
     NO_ROUTE = "no route"
     OTHER = "failed"
 
 
 # RFC 792, RFC 1122 §3.2.2.1 and RFC 1812 §5.2.7.1 (type 3); RFC 4443 §3.1 (type 1).
-_UNREACHABLE: Final = {socket.AF_INET: 3, socket.AF_INET6: 1}
+_UNREACHABLE_TYPE: Final = {socket.AF_INET: 3, socket.AF_INET6: 1}
 _BY_CODE: Final = {
-    socket.AF_INET: {3: Response.PORT}
+    socket.AF_INET: {3: Response.PORT_UNREACHABLE}
     | dict.fromkeys((2, 9, 10, 13), Response.PROHIBITED)
-    | dict.fromkeys((0, 1, 5, 6, 7, 11, 12), Response.HOST),
-    socket.AF_INET6: {4: Response.PORT}
+    | dict.fromkeys((0, 1, 5, 6, 7, 11, 12), Response.HOST_UNREACHABLE),
+    socket.AF_INET6: {4: Response.PORT_UNREACHABLE}
     | dict.fromkeys((1, 5, 6), Response.PROHIBITED)
-    | dict.fromkeys((0, 3), Response.HOST),
+    | dict.fromkeys((0, 3), Response.HOST_UNREACHABLE),
 }
 # A kernel that does not tell the message itself tells the error that it makes of it.
 _BY_ERROR: Final = {
-    errno.errorcode[errno.ECONNREFUSED]: Response.PORT,
-    errno.errorcode[errno.EHOSTUNREACH]: Response.HOST,
-    errno.errorcode[errno.ENETUNREACH]: Response.HOST,
+    errno.errorcode[errno.ECONNREFUSED]: Response.PORT_UNREACHABLE,
+    errno.errorcode[errno.EHOSTUNREACH]: Response.HOST_UNREACHABLE,
+    errno.errorcode[errno.ENETUNREACH]: Response.HOST_UNREACHABLE,
     errno.errorcode[errno.EACCES]: Response.PROHIBITED,
 }
 
 
-def manner(family: socket.AddressFamily, notice: IcmpNotice) -> Response:
+def response_from_icmp(family: socket.AddressFamily, notice: IcmpNotice) -> Response:
     """Return what an ICMP error says."""
-    if notice.kind == _UNREACHABLE[family]:
+    if notice.kind == _UNREACHABLE_TYPE[family]:
         return _BY_CODE[family].get(notice.code, Response.OTHER)
     if notice.kind:
         return Response.OTHER
@@ -86,11 +86,11 @@ class PortState:
     address: Address
     tcp: ProbeResult
     udp: ProbeResult
-    own: str = ""
+    own_address: str = ""
     opening: Handshake | None = None
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """One of the two gets through."""
         return Response.OPEN in {self.tcp.response, self.udp.response}
 
@@ -100,20 +100,20 @@ class PortState:
         silent = {Response.DROPPED, Response.NO_ROUTE, Response.OTHER}
         return any(
             probe.response not in silent
-            and (not self.own or probe.offender != self.own)
+            and (not self.own_address or probe.offender != self.own_address)
             for probe in (self.tcp, self.udp)
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Isolation:
+class IsolationResult:
     """All addresses of a target that ought to be blocked.
 
     ``routes``: this host has a route to anywhere but itself; ``control`` is another
     target that was reached from here, "" for none.
     """
 
-    doors: tuple[PortState, ...]
+    ports: tuple[PortState, ...]
     left_out: int = 0
-    routes: bool = True
+    has_routes: bool = True
     control: str = ""

@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.checks.udp.results import SMALL, DatagramTrial, Sizes, UdpResult
 from netduet.client.results.failure import BACK, FORTH
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side
-from netduet.client.stats.proportions import DOUBT, p_by_chance
+from netduet.client.stats.proportions import ERROR_PROBABILITY, p_by_chance
 
 _TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
 _NEAR: Final = "small ones sent in between arrive"
@@ -36,10 +36,10 @@ def vanished(trial: DatagramTrial | None) -> str | None:
         return None
     if not flow.arrived:
         chance = p_by_chance(beside.arrived or 0, beside.sent, flow.sent)
-        return FORTH if chance < DOUBT else None
+        return FORTH if chance < ERROR_PROBABILITY else None
     if not flow.returned:
         chance = p_by_chance(beside.returned, beside.given or 0, flow.given or 0)
-        return BACK if chance < DOUBT else None
+        return BACK if chance < ERROR_PROBABILITY else None
     return None
 
 
