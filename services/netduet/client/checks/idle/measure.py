@@ -28,7 +28,8 @@ from netduet.client.checks.idle.results import (
 from netduet.client.net.dial import Address, classify
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.server_evidence import server_view
-from netduet.client.results.verdict import Side, Window
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Window
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
-from netduet.client.results.verdict import Side, Window
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Window
 
 
 class HoldOutcome(StrEnum):

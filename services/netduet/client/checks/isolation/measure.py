@@ -25,7 +25,15 @@ from netduet.client.checks.isolation.results import (
 )
 from netduet.client.checks.name import NameResult
 from netduet.client.checks.udp.opening import UdpOpening
-from netduet.client.net.dial import Address, has_route, in_thread, lost_syns
+from netduet.client.net.dial import (
+    Address,
+    Cause,
+    errno_meaning,
+    errno_name,
+    has_route,
+    in_thread,
+    lost_syns,
+)
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.udp_socket import (
@@ -96,7 +104,7 @@ def probe_tcp(address: Address, patience: float) -> ProbeResult:
     except OSError as failed:
         error, notices, sent = failed.errno or 0, [], 0
     end = time.monotonic()
-    name = errno.errorcode.get(error, str(error))
+    name = errno_name(error)
     if error == 0:
         return ProbeResult(Response.OPEN, "", sent, "", start, end)
     if notices:
@@ -104,11 +112,12 @@ def probe_tcp(address: Address, patience: float) -> ProbeResult:
         found = response_from_icmp(address.family, last)
         return ProbeResult(found, last.offender, sent, last.error, start, end)
     known = {
-        errno.ETIMEDOUT: Response.DROPPED,
-        errno.ECONNREFUSED: Response.RESET,
-        errno.ECONNRESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
+        Cause.TIMEOUT: Response.DROPPED,
+        Cause.REFUSED: Response.RESET,
+        Cause.RESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
     }
-    found = known.get(error) or response_from_icmp(address.family, IcmpNotice(name))
+    cause = errno_meaning(error).cause
+    found = known.get(cause) or response_from_icmp(address.family, IcmpNotice(name))
     return ProbeResult(found, "", sent, name, start, end)
 
 
@@ -164,9 +173,9 @@ def probe_udp(address: Address, patience: float) -> ProbeResult:
         with UdpSocket(address) as sock:
             return _probe_by_datagrams(sock, address, start, patience)
     except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, str(error.errno))
-        absent = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-        found = Response.NO_ROUTE if error.errno in absent else Response.OTHER
+        name = errno_name(error.errno)
+        no_route = errno_meaning(error.errno).no_route
+        found = Response.NO_ROUTE if no_route else Response.OTHER
         return ProbeResult(found, "", 0, name, start, time.monotonic())
 
 
