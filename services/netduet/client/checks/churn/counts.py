@@ -107,4 +107,6 @@ def max_loss_both_ways(max_loss: float) -> float:
 def format_share(count: int, of: int) -> str:
     """Return a share with its interval."""
     low, high = lower_bound(count, of), upper_bound(count, of)
-    return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with a confidence of 99.98 %)"
+    return (
+        f"{count / of:.1%} (between {low:.1%} and {high:.1%} with 99.98 % confidence)"
+    )

@@ -105,14 +105,17 @@ def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     address = result.address
     if counted.lost_syns and counted.countable:
         remarks.append(
-            f"{address}: {counted.lost_syns} of {counted.syns} attempts to connect (SYN packets) "
-            "got no answer in time and were sent again: "
+            f"{address}: {counted.lost_syns} of {counted.syns} connection attempts (SYNs) got no answer "
+            "in time and were retransmitted: "
             f"{format_share(counted.lost_syns, counted.syns)}"
         )
     for fates, said in (
-        ((AttemptOutcome.NEVER_MADE,), "never came about"),
+        ((AttemptOutcome.NEVER_MADE,), "timed out"),
         ((AttemptOutcome.REFUSED,), "were refused"),
-        ((AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED), "were made and not served"),
+        (
+            (AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED),
+            "connected but were not served",
+        ),
     ):
         found = counted.with_outcome(*fates)
         if found:
@@ -122,8 +125,8 @@ def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     drops = result.witness.drops
     if drops:
         remarks.append(
-            f"{address}: the server's listening socket dropped {drops} openings "
-            "meanwhile: its queue of connections was full for moments"
+            f"{address}: the server's listening socket dropped {drops} SYNs: "
+            "its accept queue was full for short times"
         )
     return tuple(remarks)
 
@@ -135,18 +138,18 @@ def _context_remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[st
     if run.unstarted and run.unstarted <= run.planned * (1 - _MIN_STARTED_SHARE):
         remarks.append(
             f"{address}: {run.unstarted} of {run.planned} connections could not be "
-            "started in time here, and were left out"
+            "started in time on this host and were left out"
         )
     if counted.lost_syns and not counted.countable:
         remarks.append(
-            f"{address}: an answer takes so long here that SYNs are sent again though "
-            "none was lost: losses cannot be counted"
+            f"{address}: the RTT is so long that SYNs are retransmitted though none was "
+            "lost: losses cannot be counted"
         )
     busy = counted.with_outcome(AttemptOutcome.BUSY)
     if busy:
         remarks.append(
-            f"{address}: {busy[0].detail} (the server's own limit, which is no fault of "
-            "the network)"
+            f"{address}: {busy[0].detail} (the server's own limit, not a fault of the "
+            "network)"
         )
     remarks += _time_wait_remarks(result.ports)
     return tuple(remarks)
@@ -160,8 +163,8 @@ def _time_wait_remarks(ports: Ports | None) -> list[str]:
         return []
     return [
         (
-            f"{ports.time_wait} connections of this host are in TIME_WAIT, and it has "
-            f"{ports.count} ports: towards one address these may run out"
+            f"{ports.time_wait} connections of this host are in TIME_WAIT, of "
+            f"{ports.count} local ports: these may run out for a single address"
         )
     ]
 
@@ -171,12 +174,10 @@ def _summary(result: ChurnResult, counted: ConnectionCounts) -> str:
     run = result.run
     said = (
         f"{len(served)} of {len(counted.attempts)} connections to {result.address} served, "
-        f"at {run.rate:.0f} a second"
+        f"at {run.rate:.0f} per second"
     )
     if len(served) == len(counted.attempts):
-        said = (
-            f"{len(served)} connections to {result.address}, at {run.rate:.0f} a second"
-        )
+        said = f"{len(served)} connections to {result.address}, at {run.rate:.0f} per second"
     times = sorted(
         attempt.connect_seconds
         for attempt in served
@@ -184,13 +185,13 @@ def _summary(result: ChurnResult, counted: ConnectionCounts) -> str:
     )
     if times:
         half, most = (1000 * percentile(times, one) for one in (0.5, 0.99))
-        said += f", made in {half:.1f} ms (p50), {most:.1f} ms (p99)"
+        said += f", connected in {half:.1f} ms (p50), {most:.1f} ms (p99)"
     if counted.lost_syns and counted.countable:
         said += f", {counted.lost_syns} SYN{'s' * (counted.lost_syns > 1)} lost"
     elif counted.countable:
         said += ", no SYN lost"
     if result.hold is not None:
-        said += f"; {result.hold.held_count} held at once"
+        said += f"; {result.hold.held_count} open at once"
     return said
 
 

@@ -28,8 +28,10 @@ def find_failures(flow: TransferFlow) -> list[Finding]:
     """Return what ended a transfer, or was wrong with its bytes."""
     findings = []
     if flow.changed:
-        seen = f"{flow.direction}: bytes of the transfer arrived changed"
-        told = f"what arrived differs from what was sent; {flow.total} bytes in all"
+        seen = f"{flow.direction}: data was altered in transit"
+        told = (
+            f"the received data differs from the sent data; {flow.total} bytes in total"
+        )
         said = ((_RECEIVER[flow.direction], told),)
         findings.append(Finding("load.changed", seen, said, where=_WAY[flow.direction]))
     if flow.connection_error:
@@ -53,16 +55,16 @@ def _stalled(flow: TransferFlow, halt: TransferStall) -> Finding:
         f"{window.end - window.start:.1f} s on any of {flow.connections} connections"
     )
     sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
-    evidence = [(sender, f"its kernel sent {flow.retransmits} packets again")]
+    evidence = [(sender, f"its kernel retransmitted {flow.retransmits} packets")]
     if halt.unacked is not None:
-        said = f"{halt.unacked} packets are under way without an acknowledgement"
+        said = f"{halt.unacked} packets are in flight and unacknowledged"
         evidence.append((sender, said))
     if halt.undelivered is not None:
         evidence.append(
-            (receiver, f"its kernel lacks {halt.undelivered} bytes of them")
+            (receiver, f"its kernel lacks {halt.undelivered} bytes of these packets")
         )
     if halt.missing:
-        said = f"the far end's evidence could not be had: {halt.missing}"
+        said = f"the server's evidence is not available: {halt.missing}"
         evidence.append((Side.SERVER, said))
     figures: Figures = {
         "unacked": halt.unacked,
@@ -94,19 +96,19 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
     reached = flow.rate
     if reached is None or reached >= min_rate:
         return None
-    seen = f"{flow.direction} {format_rate(reached)}, and {format_rate(min_rate)} must be reached"
+    seen = f"{flow.direction} {format_rate(reached)}, required: {format_rate(min_rate)}"
     doubt = _reason_for_doubt(flow, min_rate, limit)
     sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
     seconds = flow.end - flow.start
     evidence = [
-        (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s in all"),
-        (sender, f"its kernel sent {flow.retransmits} packets again"),
+        (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s"),
+        (sender, f"its kernel retransmitted {flow.retransmits} packets"),
     ]
     if flow.wait_shares is not None:
         network, by_receiver, by_sender = (round(one * 100) for one in flow.wait_shares)
         said = (
-            f"its kernel waited {network} % of the time for the network, {by_receiver} % "
-            f"for the receiver, {by_sender} % for the sending program"
+            f"its kernel waited for the network {network} % of the time, for the receiver "
+            f"{by_receiver} %, for the sending program {by_sender} %"
         )
         evidence.append((sender, said))
     if doubt:
@@ -133,14 +135,14 @@ def _limited_by_network(flow: TransferFlow) -> bool:
 def _reason_for_doubt(flow: TransferFlow, min_rate: float, limit: str) -> str:
     """Return why a low rate proves nothing about the path, "" if it does."""
     if limit in END_NAMES:
-        return f"{END_NAMES[limit]} itself was the limit, the path may carry more"
+        return f"{END_NAMES[limit]} was the bottleneck; the path may carry more"
     slices = flow.slices
     if flow.exhausted:
-        return "its bytes were used up too soon; --profile full carries more"
+        return "the transfer used up its bytes too soon; --profile full carries more"
     if flow.rate and _is_rising(slices) and slices[-1] > _RISING_FACTOR * flow.rate:
         return "the rate was still rising at the end; --profile full takes longer"
     if any(one >= min_rate for one in slices):
-        return "it was reached for a part of the time; --profile full takes longer"
+        return "the rate was reached part of the time; --profile full takes longer"
     return ""
 
 

@@ -85,13 +85,13 @@ def _place(place: LoadResult, min_rate: float) -> Judgement:
     skipped = place.skipped or next(iter(refused), "")
     rated = any(phase.flows[0].rate for phase in single.values())
     if not rated and not findings:
-        why = skipped or "too little arrived to tell a rate"
+        why = skipped or "too little data arrived to compute a rate"
         return Judgement("", (), (), _figures(place), skipped=f"{place.address}: {why}")
     remarks = [*_remarks(place, single), *([skipped] if skipped else [])]
     if place.latency_error:
         remarks.append(
-            "the connection that measures latency did not last, so latencies are not "
-            f"known, or in part only: {escape(place.latency_error)}"
+            "the connection that measures latency ended early, so latencies are "
+            f"missing or incomplete: {escape(place.latency_error)}"
         )
     summary = _summary(place, single)
     return Judgement(
@@ -139,7 +139,8 @@ def _remarks(place: LoadResult, single: dict[Direction, Phase]) -> list[str]:
         if limiting_part(single[less], single[less].flows[0]) == "network":
             times = max(up, down) / min(up, down)
             remarks.append(
-                f"up {format_rate(up)}, down {format_rate(down)}: {times:.3g} times less {less}"
+                f"up {format_rate(up)}, down {format_rate(down)}: "
+                f"{_PATH[less]} is {times:.3g} times slower"
             )
     idle = next((phase for phase in place.phases if phase.name == "idle"), None)
     for direction, phase in single.items():
@@ -156,8 +157,8 @@ def _remarks(place: LoadResult, single: dict[Direction, Phase]) -> list[str]:
             direction for direction, by in slow_ends.items() if by == whose
         )
         remarks.append(
-            f"{ways}: {END_NAMES[whose]} itself was the limit: the path may carry more, and "
-            "the latency under load is in part its own"
+            f"{ways}: {END_NAMES[whose]} was the bottleneck: the path may carry more, and "
+            "part of the latency under load is its own"
         )
     return remarks
 
@@ -177,7 +178,7 @@ def _cap_remarks(direction: Direction, phase: Phase) -> list[str]:
     return [
         (
             f"{direction}: a steady {format_rate(mean)}, within {max(1, round(furthest * 100))} %: "
-            "so a shaper's cap looks, or a slow link"
+            "typical of a traffic shaper or a slow link"
         )
     ]
 
@@ -198,13 +199,13 @@ def _queue_remarks(direction: Direction, phase: Phase, idle: Phase) -> list[str]
     own = (
         ""
         if late is None
-        else f"; this end sent {format_milliseconds(late.p99)} late (p99)"
+        else f"; this process sent {format_milliseconds(late.p99)} late (p99)"
     )
     return [
         (
             f"{direction}: p99 {format_milliseconds(rest.p99)} idle, {format_milliseconds(loaded.p99)} "
-            f"under load, our own lateness left out: a queue in the {_PATH[direction]} path "
-            f"({_KERNEL[direction]} saw its round trip rise from {format_milliseconds(least)} to "
+            f"under load, without delays of this process: a queue in the {_PATH[direction]} path "
+            f"({_KERNEL[direction]} saw the RTT rise from {format_milliseconds(least)} to "
             f"{format_milliseconds(full)}{own})"
         )
     ]
@@ -241,7 +242,7 @@ def _summary(place: LoadResult, single: dict[Direction, Phase]) -> str:
             if flow.rate is not None
         ]
         if told:
-            parts.append(f"at once {' and '.join(told)}")
+            parts.append(f"simultaneously {' and '.join(told)}")
     spreads = [
         f"{format_milliseconds(spread.p99)} {name}"
         for name, spread in _phase_latencies(place)

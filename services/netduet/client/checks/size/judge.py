@@ -135,10 +135,10 @@ def _black_hole(
     passed = largest_passed(trials)
     mtu = None if passed is None else packet_length(address, passed)
     to = TO[direction]
-    said = f"{address}: packets {to} that carry {stalled:,} bytes or more vanish"
+    said = f"{address}: packets {to} with {stalled:,} bytes or more are lost"
     if passed is not None and mtu is not None:
         said += (
-            f" without a word, those with up to {passed.size:,} arrive: "
+            f" without an ICMP error, packets of up to {passed.size:,} bytes arrive: "
             f"set the MTU to {mtu:,} or less at both ends"
         )
     last = [
@@ -168,19 +168,19 @@ def _stalled(
     passed = max((trial.size for trial in trials if trial.delivered), default=0)
     awaited = waits_for_server(last)
     if awaited and direction is Direction.UP:
-        said = f"{address}: {last.size:,} bytes reach the server and are not answered"
+        said = f"{address}: {last.size:,} bytes reach the server, which does not answer"
     elif awaited:
-        said = f"{address}: the server does not send the {last.size:,} bytes asked for"
+        said = f"{address}: the server does not send the requested {last.size:,} bytes"
     else:
         said = f"{address}: {last.size:,} bytes {TO[direction]} do not arrive"
         if last.arrived:
-            said += f" whole, {last.arrived:,} of them do"
-    said += f", then nothing moves for {last.seconds:.1f} s"
+            said += f" completely, only {last.arrived:,} of them do"
+    said += f"; no progress for {last.seconds:.1f} s"
     deaf = acks_are_lost(last)
     if deaf:
-        said += ", for the acknowledgements of what arrived do not come back"
+        said += "; the acknowledgements of the received bytes are lost"
     if passed:
-        said += f"; {passed:,} bytes did arrive"
+        said += f"; {passed:,} bytes do arrive"
     figures = _sender_figures(direction, last) | {
         "passed": passed or None,
         "stalled": last.size,
@@ -203,7 +203,7 @@ def _unopened(address: Address, trial: SizeTrial) -> Finding:
     missed = trial.window if trial.cause is Cause.TIMEOUT else None
     return Finding(
         _REFUSED.get(trial.refusal_code, "path.broken"),
-        f"{address}: a further connection failed: {trial.detail}",
+        f"{address}: another connection failed: {trial.detail}",
         ((side, f"after {trial.seconds:.1f} s: {trial.detail}"),),
         where=SERVER if trial.refusal_code else UNKNOWN,
         missed_deadline=missed,
@@ -234,7 +234,7 @@ def _ended_at_server(trial: SizeTrial) -> bool:
 
 
 def _describe_end(trial: SizeTrial) -> str:
-    return trial.detail or "for the server it has ended, and this end was never told"
+    return trial.detail or "the server saw it end, this client did not"
 
 
 def _ended_where(trial: SizeTrial) -> str:
@@ -250,21 +250,21 @@ def _ended_where(trial: SizeTrial) -> str:
 def _describe_record(record: LedgerEntry) -> str:
     counts = f"received {record.bytes_received:,} and sent {record.bytes_sent:,} bytes"
     if record.ended is None:
-        return f"the same connection is still open; {counts}"
+        return f"this connection is still open; {counts}"
     if record.ended_by != Side.CLIENT:
-        return f"it ended the connection itself: {escape(record.ended)}; {counts}"
-    did = {"reset": "reset the connection", "eof": "ended its sending"}
-    told = did.get(record.ended, f"ended the connection ({escape(record.ended)})")
-    return f"it was told that this end had {told}, which it had not; {counts}"
+        return f"the server ended the connection: {escape(record.ended)}; {counts}"
+    ends = {"reset": "a reset", "eof": "an end of sending (FIN)"}
+    end = ends.get(record.ended, f"an end ({escape(record.ended)})")
+    return f"the server received {end} that this client never sent; {counts}"
 
 
 def _changed(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     payload = trial.size - HEADER_SIZE
     said = (
         f"{address}: of {payload:,} bytes {TO[direction]}, byte {trial.changed_at:,} "
-        "arrives as another one"
+        "arrives altered"
     )
-    evidence = "it compared all of them with what the other end sent"
+    evidence = "it compared all of them with the bytes sent"
     return Finding(
         "size.changed",
         said,
@@ -286,46 +286,44 @@ def _evidence(direction: Direction, trial: SizeTrial) -> tuple[tuple[Side, str],
     if trial.after is not None:
         evidence.append((_SENDER[direction], _describe_sender(trial, trial.after)))
     if trial.arrived is not None:
-        said = f"{trial.arrived:,} of these {trial.size:,} bytes have arrived"
+        said = f"{trial.arrived:,} of these {trial.size:,} bytes arrived"
         evidence.append((_RECEIVER[direction], said))
     if trial.ack_gap:
-        said = f"it has acknowledged {trial.ack_gap:,} bytes more than the sender heard"
+        said = f"it acknowledged {trial.ack_gap:,} bytes more than the sender knows of"
         evidence.append((_RECEIVER[direction], said))
     if trial.missing:
-        said = f"the server's kernel could not be asked: {trial.missing}"
+        said = f"the server's kernel could not be queried: {trial.missing}"
         evidence.append((Side.CLIENT, said))
     return tuple(evidence)
 
 
 def _describe_sender(trial: SizeTrial, after: SegmentCounters) -> str:
     seconds = f"{trial.seconds:.1f} s"
-    mtu = f"it takes the path MTU for {after.pmtu:,}"
+    mtu = f"its path MTU is {after.pmtu:,}"
     if is_unacknowledged(trial) and trial.is_one_packet:
-        times = (
-            "once more" if trial.retransmits == 1 else f"{trial.retransmits} times more"
-        )
+        times = "once" if trial.retransmits == 1 else f"{trial.retransmits} times"
         return (
-            f"the kernel sent the packet with {trial.size:,} bytes, and {times} in "
-            f"{seconds}, and no acknowledgement came; {mtu}"
+            f"the kernel sent the packet with {trial.size:,} bytes and retransmitted it {times} "
+            f"in {seconds} without an acknowledgement; {mtu}"
         )
     if is_unacknowledged(trial):
         return (
-            f"the kernel sent packets again ({trial.retransmits} times); {after.unacked} "
-            f"are without an acknowledgement, and none came in {seconds}; {mtu}"
+            f"the kernel made {trial.retransmits} retransmissions; {after.unacked} packets are "
+            f"unacknowledged, and no acknowledgement came in {seconds}; {mtu}"
         )
     if cannot_leave(trial):
         return (
-            f"the kernel could not send a packet with {after.notsent:,} bytes at all in "
-            f"{seconds}: its own link or its own firewall refuses it; {mtu}"
+            f"the kernel could not send a packet with {after.notsent:,} bytes in {seconds}: "
+            f"its own link or firewall refuses it; {mtu}"
         )
     if after.notsent:
         return (
-            f"{after.notsent:,} bytes wait to be sent: who takes them at the other "
-            "end of this TCP connection takes no more"
+            f"{after.notsent:,} bytes wait to be sent: the other end of this TCP connection "
+            "accepts no more"
         )
     if after.unacked:
-        return f"{after.unacked} packets are under way, and none had to be sent again"
-    return "all that was handed to the kernel was sent and acknowledged"
+        return f"{after.unacked} packets are in flight, none was retransmitted"
+    return "all data was sent and acknowledged"
 
 
 def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:

@@ -275,8 +275,10 @@ def _describe_refusal(opening: Handshake) -> str:
     if opening.refused is not None:
         return f"the server says: {escape(opening.refused.message)}"
     if opening.broken is not None:
-        return f"its answer breaks a rule: {escape(opening.broken.message)}"
-    return opening.detail or "it was accepted, and not welcomed"
+        return f"its answer violates the protocol: {escape(opening.broken.message)}"
+    return (
+        opening.detail or "the connection was accepted, but the handshake got no answer"
+    )
 
 
 def _first_changed_byte(answer: BaseModel | bytes | None, payload: bytes) -> int | None:

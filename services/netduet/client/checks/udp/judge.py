@@ -81,30 +81,28 @@ def _unreached(measured: UdpResult) -> Finding:
     knock = measured.opening
     if knock.foreign:
         seen = (
-            f"{measured.address}: what answers datagrams is no netduet: "
+            f"{measured.address}: another program answers datagrams, not netduet: "
             f'"{log_safe(knock.foreign, _MAX_SHOWN_BYTES)}"'
         )
         return Finding("udp.stranger", seen, (tcp_evidence(measured),))
     if knock.answered_from:
         seen = f"{measured.address}: datagrams are answered from {knock.answered_from} instead"
-        said = "the answer carries what this end had asked, so it is no stranger's"
+        said = "the answer carries this client's own nonce, so the server sent it"
         evidence = ((Side.CLIENT, said), tcp_evidence(measured))
         figures: Figures = {"answered_from": knock.answered_from}
         return Finding("udp.misaddressed", seen, evidence, figures)
     if knock.notices:
         return _rejected(measured)
     if knock.error:
-        seen = (
-            f"{measured.address}: this host itself lets no datagram out: {knock.error}"
-        )
+        seen = f"{measured.address}: this host cannot send datagrams: {knock.error}"
         said = f"{knock.openings} openings; the last error was {knock.error}"
         return Finding("udp.rejected", seen, ((Side.CLIENT, said),), where=CLIENT)
     seconds = knock.end - knock.start
     seen = (
-        f"{measured.address}: {knock.openings} openings by datagram in {seconds:.1f} s, "
-        "and no answer"
+        f"{measured.address}: {knock.openings} opening datagrams in {seconds:.1f} s, "
+        "no answer"
     )
-    said = "neither an answer nor an ICMP error came, to large datagrams or small ones"
+    said = "neither an answer nor an ICMP error came, for large or small datagrams"
     return Finding(
         "udp.silent",
         seen,
@@ -119,13 +117,13 @@ def _rejected(measured: UdpResult) -> Finding:
     kind = _KINDS.get(first.error, "")
     named = f"{first.error}, {kind}" if kind else first.error
     if not first.offender:
-        where, by = UNKNOWN, "this kernel does not say by whom"
+        where, by = UNKNOWN, "the sender is unknown to this kernel"
     elif first.offender == measured.address.host.partition("%")[0]:
-        where, by = SERVER, "by the address itself"
+        where, by = SERVER, "sent by the address itself"
     else:
-        where, by = INTERMEDIARY, f"by {first.offender}, which is not the address asked"
-    seen = f"{measured.address}: datagrams are refused by ICMP ({named}), {by}"
-    said = f"{len(measured.opening.notices)} ICMP errors to {measured.opening.openings} openings"
+        where, by = INTERMEDIARY, f"sent by {first.offender}, not by the target"
+    seen = f"{measured.address}: ICMP refuses datagrams ({named}), {by}"
+    said = f"{len(measured.opening.notices)} ICMP errors for {measured.opening.openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}
     evidence = ((Side.CLIENT, said), tcp_evidence(measured))
     return Finding("udp.rejected", seen, evidence, figures, where)
@@ -152,13 +150,13 @@ def _opening_remarks(measured: UdpResult) -> Iterator[str]:
         )
     if udp is not None and knock.openings > 1:
         yield (
-            f"{measured.address}: the opening by datagram had to be sent "
+            f"{measured.address}: the opening datagram had to be sent "
             f"{knock.openings} times"
         )
     if knock.refused is not None:
         yield f"{measured.address}: the server says: {escape(knock.refused.message)}"
     if measured.burst is None:
         yield (
-            f"{measured.address}: the server is of a version that counts no datagrams: "
-            "neither loss nor sizes were looked at"
+            f"{measured.address}: the server version cannot count datagrams: "
+            "loss and sizes were not tested"
         )

@@ -104,8 +104,8 @@ def _several_servers(measured: UdpResult, burst: Burst) -> bool:
 def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
     if burst.server_count is None:
         seen = (
-            f"{measured.address}: datagrams were answered at first; {burst.sent} more were "
-            f"sent, {burst.answered} of them answered, and then none any more"
+            f"{measured.address}: datagrams were answered at first; then {burst.sent} more "
+            f"were sent, {burst.answered} of them were answered, and the server fell silent"
         )
         missed = Window(burst.start, burst.end)
         evidence = (_sent_evidence(burst), tcp_evidence(measured))
@@ -120,8 +120,8 @@ def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Fi
         elif (way.dropped or 0) > GROSS_SHARE * way.sent:
             yield _overflow(measured, burst, way)
         for failure, count, what in (
-            ("udp.duplicated", way.duplicated, "came more than once"),
-            ("udp.reordered", way.reordered, "came behind a later one"),
+            ("udp.duplicated", way.duplicated, "arrived more than once"),
+            ("udp.reordered", way.reordered, "arrived out of order"),
         ):
             if lower_bound(min(count, way.received), way.received) > GROSS_SHARE:
                 seen = f"{measured.address}: {_format_count(count, way.received)} {what} {_TO[way.where]}"
@@ -131,12 +131,12 @@ def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Fi
 def _unsent(measured: UdpResult, burst: Burst) -> Finding:
     """Say that too little was measured: no verdict about the network."""
     why = (
-        f"they did not leave ({burst.error})"
+        f"the others did not leave ({burst.error})"
         if burst.error
-        else "it did not run often enough"
+        else "this process did not run often enough"
     )
     seen = (
-        f"{measured.address}: this end itself sent only {burst.sent} of {burst.planned} "
+        f"{measured.address}: this client sent only {burst.sent} of {burst.planned} "
         f"datagrams, because {why}"
     )
     inconclusive = Outcome.INCONCLUSIVE
@@ -148,7 +148,7 @@ def _overflow(measured: UdpResult, burst: Burst, way: DirectionCounts) -> Findin
     receiver = SERVER if way.where == FORTH else CLIENT
     seen = (
         f"{measured.address}: {_format_count(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
-        "and found no room, for who was to take them did not run"
+        "and were dropped there: the receiver's buffer was full"
     )
     inconclusive = Outcome.INCONCLUSIVE
     return Finding(
@@ -161,7 +161,7 @@ def _loss(
 ) -> Finding:
     seen = (
         f"{measured.address}: {_format_count(way.lost, way.sent)} were lost {_TO[way.where]}: "
-        f"{_format_bounds(way)}; {_format_percent(max_loss)} may be lost"
+        f"{_format_bounds(way)}; allowed: {_format_percent(max_loss)}"
     )
     figures: Figures = {
         "sent": way.sent,
@@ -174,8 +174,8 @@ def _loss(
     evidence = _count_evidence(burst)
     if burst.lost_in_runs:
         said = (
-            f"{burst.lost_in_runs} datagrams that were sent one behind the other, in "
-            f"{burst.runs_seconds:.2f} s in all, have no answer"
+            f"{burst.lost_in_runs} of the unanswered datagrams were sent in a row, within "
+            f"{burst.runs_seconds:.2f} s in total"
         )
         evidence = (*evidence, (Side.CLIENT, said))
     missed = _missed_deadline(burst, way, max_loss)
@@ -204,8 +204,8 @@ def _missed_deadline(
 def _sent_evidence(burst: Burst) -> tuple[Side, str]:
     return Side.CLIENT, (
         f"sent {burst.sent} datagrams of {burst.size} bytes in "
-        f"{burst.send_seconds:.1f} s, each at its time or at most "
-        f"{burst.max_send_delay * 1000:.0f} ms later"
+        f"{burst.send_seconds:.1f} s, at most "
+        f"{burst.max_send_delay * 1000:.0f} ms late"
     )
 
 
@@ -215,13 +215,13 @@ def _count_evidence(burst: Burst) -> tuple[tuple[Side, str], ...]:
     if tally is None:
         return (_sent_evidence(burst),)
     theirs = (
-        f"received {tally.received} different ones, {tally.duplicated} of them again, "
-        f"{tally.reordered} behind a later one; gave {tally.number} answers; "
+        f"received {tally.received} datagrams, {tally.duplicated} duplicates, "
+        f"{tally.reordered} out of order; sent {tally.number} answers; "
         f"{_describe_drops(tally.dropped)}"
     )
     mine = (
-        f"received {burst.answered} different answers, {burst.duplicated} of them again, "
-        f"{burst.reordered} behind a later one; "
+        f"received {burst.answered} answers, {burst.duplicated} duplicates, "
+        f"{burst.reordered} out of order; "
         f"{_describe_drops(burst.dropped)}"
     )
     return _sent_evidence(burst), (Side.SERVER, theirs), (Side.CLIENT, mine)
@@ -229,21 +229,25 @@ def _count_evidence(burst: Burst) -> tuple[tuple[Side, str], ...]:
 
 def _describe_drops(count: int | None) -> str:
     if count is None:
-        return "whether its own buffer overflowed, its kernel does not say"
-    return f"its own buffer dropped {count or 'none'}"
+        return "its kernel does not report buffer drops"
+    return f"its buffer dropped {count or 'none'}"
 
 
 def _remarks(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
     if MIN_SENT_SHARE * burst.planned <= burst.sent < burst.planned:
-        why = f": {burst.error}" if burst.error else ": it did not run often enough"
+        why = (
+            f": {burst.error}"
+            if burst.error
+            else ": this process did not run often enough"
+        )
         yield (
-            f"{measured.address}: this end itself sent {burst.sent} of {burst.planned} "
+            f"{measured.address}: this client sent {burst.sent} of {burst.planned} "
             f"datagrams{why}"
         )
     if burst.server_count is not None and _several_servers(measured, burst):
         yield (
             f"{measured.address}: the datagrams of one socket were answered by several "
-            "servers, or by one that started anew: what was lost cannot be counted"
+            "servers, or by one that restarted: losses cannot be counted"
         )
         return
     for way in count_directions(burst):
@@ -255,20 +259,20 @@ def _direction_remarks(
 ) -> Iterator[str]:
     place = f"{measured.address}:"
     if 0 < (way.dropped or 0) <= GROSS_SHARE * way.sent:
-        whose = "the server's" if way.where == FORTH else "this end's own"
+        whose = "the server's" if way.where == FORTH else "this client's"
         yield (
             f"{place} {_format_count(way.dropped or 0, way.sent)} arrived {_TO[way.where]} and "
-            f"found no room in {whose} buffer: they do not count as lost"
+            f"were dropped because {whose} buffer was full: not counted as lost"
         )
     if way.lost and lower_bound(way.lost, way.sent) <= max_loss:
         said = f"{place} {_format_count(way.lost, way.sent)} were lost {_TO[way.where]}"
         more = ""
         if way.sent < CONCLUSIVE_COUNT and upper_bound(way.lost, way.sent) > max_loss:
-            more = "; --profile full sends more of them, and can say more"
+            more = "; too few to rule out chance, --profile full sends more"
         yield f"{said}: {_format_bounds(way)}{more}"
     for count, what in (
-        (way.duplicated, "came more than once"),
-        (way.reordered, "came behind a later one"),
+        (way.duplicated, "arrived more than once"),
+        (way.reordered, "arrived out of order"),
     ):
         if count and lower_bound(min(count, way.received), way.received) <= GROSS_SHARE:
             yield f"{place} {_format_count(count, way.received)} {what} {_TO[way.where]}"
@@ -282,7 +286,7 @@ def _summary(measured: UdpResult, burst: Burst) -> str:
     up, down = up_and_down
     if not up.lost and not down.lost:
         return f"{told} and back, none lost"
-    return f"{told}: {_describe_loss(up)} there, {_describe_loss(down)} back"
+    return f"{told}: {_describe_loss(up)} up, {_describe_loss(down)} down"
 
 
 def _describe_loss(way: DirectionCounts) -> str:

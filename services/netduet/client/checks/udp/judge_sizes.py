@@ -25,7 +25,7 @@ def judge_sizes(measured: UdpResult) -> Judgement:
     if sizes is None:
         return Judgement("")
     return Judgement(
-        ", ".join(_summary_parts(sizes)),
+        "; ".join(_summary_parts(sizes)),
         tuple(_findings(measured, sizes)),
         tuple(_remarks(measured, sizes)),
         _figures(sizes),
@@ -68,8 +68,8 @@ def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
     fragments, lost = sizes.fragments, vanishing_direction(sizes.fragments)
     if fragments is not None and lost is not None and lost not in holes:
         seen = (
-            f"{measured.address}: datagrams of {fragments.size} bytes, which travel in "
-            f"fragments, vanish {_TO[lost]}; {_NEAR}"
+            f"{measured.address}: fragmented datagrams of {fragments.size} bytes are lost "
+            f"{_TO[lost]}; {_NEAR}"
         )
         figures: Figures = {"size": fragments.size}
         yield Finding("udp.fragments", seen, _trial_evidence(fragments), figures, lost)
@@ -83,11 +83,11 @@ def _black_hole(
     largest: int | None,
 ) -> Finding:
     headers = sizes.headers
-    limit = "" if largest is None else f", the largest that passes has {largest}"
-    mtu = "" if largest is None else f": an MTU of {largest + headers}"
+    limit = "" if largest is None else f"; the largest that passes has {largest} bytes"
+    mtu = "" if largest is None else f" (MTU {largest + headers})"
     seen = (
-        f"{measured.address}: datagrams of {trial.size} bytes that may not be fragmented "
-        f"vanish {_TO[where]}{limit}{mtu}; {_NEAR}, and nobody says why"
+        f"{measured.address}: unfragmented datagrams of {trial.size} bytes are lost "
+        f"{_TO[where]}{limit}{mtu}; {_NEAR}; no ICMP error came"
     )
     figures: Figures = {
         "vanishes": trial.size,
@@ -103,16 +103,14 @@ def _trial_evidence(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
     flow, beside = trial.flow, trial.control
     if beside is None:
         return ()
-    sent = f"sent {flow.sent} of {trial.size} bytes, and {beside.sent} of {SMALL_BYTES} bytes"
+    sent = f"sent {flow.sent} of {trial.size} bytes and {beside.sent} of {SMALL_BYTES} bytes"
     if flow.unsent:
         sent += (
-            f"; {flow.unsent} large ones did not even leave: the link itself refuses them "
+            f"; {flow.unsent} large ones did not leave this host: the link refuses them "
             f"({flow.error})"
         )
-    theirs = (
-        f"received {flow.arrived} of the large ones, and {beside.arrived} small ones"
-    )
-    back = f"got {flow.returned} large answers back, and {beside.returned} small ones"
+    theirs = f"received {flow.arrived} large ones and {beside.arrived} small ones"
+    back = f"received {flow.returned} large answers and {beside.returned} small ones"
     return (Side.CLIENT, sent), (Side.SERVER, theirs), (Side.CLIENT, back)
 
 
@@ -121,19 +119,19 @@ def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     if mtu is not None and interface is not None and mtu < interface:
         teller = next((told.offender for told in reversed(sizes.mtu_notices)), None)
         said = (
-            "this host knew already"
+            "already known to this host"
             if teller is None
-            else f"ICMP from {teller or 'a router'} said so, as it should"
+            else f"ICMP from {teller or 'a router'} reported it, as it should"
         )
         yield (
-            f"{measured.address}: the path MTU is {mtu}, the interface's {interface}: {said}"
+            f"{measured.address}: the path MTU is {mtu}, the interface MTU {interface}: {said}"
         )
     holes = _black_holes(sizes)
     where = vanishing_direction(sizes.fragments)
     if where is not None and where in holes:
         yield (
-            f"{measured.address}: fragments vanish too {_TO[where]}: "
-            "each is as long as what vanishes whole"
+            f"{measured.address}: fragments are lost too {_TO[where]}: "
+            "each is as long as the unfragmented datagrams that are lost"
         )
     for trial, what in (
         (sizes.largest_trial, "datagrams of"),
@@ -141,8 +139,8 @@ def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     ):
         if _undecided(trial) and trial is not None:
             yield (
-                f"{measured.address}: whether {what} {trial.size} bytes pass could not be "
-                "told: none did, nor enough small ones"
+                f"{measured.address}: cannot tell whether {what} {trial.size} bytes pass: "
+                "none did, and too few small ones did"
             )
 
 
@@ -183,12 +181,12 @@ def _summary_parts(sizes: UdpSizes) -> Iterator[str]:
     if up is None and down is None:
         return
     if up == down:
-        yield f"up to {up} bytes pass whole both ways"
+        yield f"up to {up} bytes pass unfragmented both ways"
     else:
         there, back = (size or "an unknown size" for size in (up, down))
-        yield f"up to {there} bytes pass whole there, {back} back"
+        yield f"up to {there} bytes pass unfragmented up, {back} down"
     if passes(sizes.fragments) == (True, True):
-        yield "and fragments do"
+        yield "fragmented datagrams pass too"
 
 
 def _figures(sizes: UdpSizes) -> Figures:
