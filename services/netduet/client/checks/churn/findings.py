@@ -43,14 +43,14 @@ def ports_exhausted(result: ChurnResult, counted: ConnectionCounts) -> Finding:
     evidence = [(Side.CLIENT, f"{len(made)} others were served")]
     if result.ports is not None:
         ports = result.ports
-        said = (
+        text = (
             f"this host's local ports are {ports.low} to {ports.high} ({ports.count})"
         )
         if ports.time_wait is not None:
-            said += f"; {ports.time_wait} connections of this host are in TIME_WAIT"
+            text += f"; {ports.time_wait} connections of this host are in TIME_WAIT"
         if result.hold is not None and result.hold.held_count:
-            said += f"; this check held {result.hold.held_count} open"
-        evidence.append((Side.CLIENT, said))
+            text += f"; this check held {result.hold.held_count} open"
+        evidence.append((Side.CLIENT, text))
     evidence.append(_witness_evidence(result.witness))
     return Finding("churn.ports_exhausted", seen, tuple(evidence))
 
@@ -63,7 +63,7 @@ def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> F
         f"{run.rate:.0f} per second, could be started in time"
     )
     failed = counted.with_outcome(AttemptOutcome.NOT_TRIED)
-    why = (
+    reason = (
         failed[0].detail
         if failed
         else f"the latest started {run.max_start_delay:.3f} s late"
@@ -71,7 +71,7 @@ def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> F
     return Finding(
         "churn.unstarted",
         seen,
-        ((Side.CLIENT, why),),
+        ((Side.CLIENT, reason),),
         outcome=Outcome.INCONCLUSIVE,
     )
 
@@ -210,66 +210,64 @@ def _all_listeners_watched(result: ChurnResult) -> bool:
     return result.witness.drops is not None and met <= {result.witness.boot_id}
 
 
-def refused(result: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
+def refused(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
     """Return the finding that the address refuses some."""
-    return _failed_connections("churn.refused", "were refused", result, found, None)
+    return _failed_connections("churn.refused", "were refused", result, attempts, None)
 
 
-def unserved(result: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
+def unserved(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
     """Return the finding that some came about in vain."""
     missed = None
-    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in found):
+    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in attempts):
         missed = Window(
-            min(attempt.start for attempt in found),
-            max(attempt.end for attempt in found),
+            min(attempt.start for attempt in attempts),
+            max(attempt.end for attempt in attempts),
         )
     return _failed_connections(
-        "churn.unserved", "connected but were not served", result, found, missed
+        "churn.unserved", "connected but were not served", result, attempts, missed
     )
 
 
-def server_busy(result: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
+def server_busy(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
     """Return the finding that the server itself is at its limit, few as ours are."""
     seen = (
-        f"the server rejected {len(found)} of {len(result.attempts)} connections to "
-        f"{result.address}: {found[0].detail}"
+        f"the server rejected {len(attempts)} of {len(result.attempts)} connections to "
+        f"{result.address}: {attempts[0].detail}"
     )
-    evidence = ((Side.SERVER, found[0].detail),)
+    evidence = ((Side.SERVER, attempts[0].detail),)
     return Finding("churn.count_limited", seen, evidence, where="server")
 
 
 def _failed_connections(
     failure: str,
-    said: str,
+    text: str,
     result: ChurnResult,
-    found: tuple[Attempt, ...],
+    attempts: tuple[Attempt, ...],
     missed: Window | None,
 ) -> Finding:
-    tries = result.attempts
-    share = format_share(len(found), len(tries))
-    seen = (
-        f"{len(found)} of {len(tries)} connections to {result.address} {said}: {share}"
-    )
-    details = Counter(attempt.detail for attempt in found)
-    why = "; ".join(f"{count}×: {text}" for text, count in details.most_common(3))
+    all_attempts = result.attempts
+    share = format_share(len(attempts), len(all_attempts))
+    seen = f"{len(attempts)} of {len(all_attempts)} connections to {result.address} {text}: {share}"
+    details = Counter(attempt.detail for attempt in attempts)
+    reasons = "; ".join(f"{count}×: {text}" for text, count in details.most_common(3))
     evidence = (
-        (Side.CLIENT, f"{_describe_outcomes(tries)}; {why}"),
+        (Side.CLIENT, f"{_describe_outcomes(all_attempts)}; {reasons}"),
         _witness_evidence(result.witness),
     )
     return Finding(failure, seen, evidence, missed_deadline=missed)
 
 
-def _describe_outcomes(tries: tuple[Attempt, ...]) -> str:
-    counts = Counter(attempt.outcome for attempt in tries)
-    parts = [f"{counts[AttemptOutcome.SERVED]} of {len(tries)} were served"]
+def _describe_outcomes(all_attempts: tuple[Attempt, ...]) -> str:
+    counts = Counter(attempt.outcome for attempt in all_attempts)
+    parts = [f"{counts[AttemptOutcome.SERVED]} of {len(all_attempts)} were served"]
     parts += [
-        f"{counts[fate]} {said}"
-        for fate, said in _OUTCOME_TEXTS.items()
-        if counts[fate]
+        f"{counts[outcome]} {text}"
+        for outcome, text in _OUTCOME_TEXTS.items()
+        if counts[outcome]
     ]
     again = sum(
         attempt.outcome is AttemptOutcome.SERVED and attempt.lost_syns > 0
-        for attempt in tries
+        for attempt in all_attempts
     )
     if again:
         parts[0] += f" ({again} of them after a retransmission)"

@@ -59,14 +59,14 @@ def fit_plan(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
     Half of these are for the other checks, and for all else.
     """
     descriptors, _, _ = kernel.socket_limits()
-    mine = descriptors // (2 * max(1, places))
+    per_address = descriptors // (2 * max(1, places))
     return replace(
         plan,
         connect_timeout=min(
             plan.connect_timeout, max(_MIN_CONNECT_SECONDS, context.timeouts.connect)
         ),
-        hold_count=min(plan.hold_count, mine // 2),
-        max_concurrent=min(plan.max_concurrent, mine // 2),
+        hold_count=min(plan.hold_count, per_address // 2),
+        max_concurrent=min(plan.max_concurrent, per_address // 2),
     )
 
 

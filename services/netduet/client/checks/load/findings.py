@@ -29,11 +29,13 @@ def find_failures(flow: TransferFlow) -> list[Finding]:
     findings = []
     if flow.changed:
         seen = f"{flow.direction}: data was altered in transit"
-        told = (
+        detail = (
             f"the received data differs from the sent data; {flow.total} bytes in total"
         )
-        said = ((_RECEIVER[flow.direction], told),)
-        findings.append(Finding("load.changed", seen, said, where=_WAY[flow.direction]))
+        evidence = ((_RECEIVER[flow.direction], detail),)
+        findings.append(
+            Finding("load.changed", seen, evidence, where=_WAY[flow.direction])
+        )
     if flow.connection_error:
         seen = (
             f"{flow.direction}: a connection ended after {flow.end - flow.start:.1f} s "
@@ -47,8 +49,8 @@ def find_failures(flow: TransferFlow) -> list[Finding]:
     return findings
 
 
-def _stalled(flow: TransferFlow, halt: TransferStall) -> Finding:
-    window = halt.window
+def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
+    window = stall.window
     before = f"after {flow.total} bytes" if flow.total else "from the start"
     seen = (
         f"{flow.direction}: {before}, nothing moved for "
@@ -56,37 +58,37 @@ def _stalled(flow: TransferFlow, halt: TransferStall) -> Finding:
     )
     sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
     evidence = [(sender, f"its kernel retransmitted {flow.retransmits} packets")]
-    if halt.unacked is not None:
-        said = f"{halt.unacked} packets are in flight and unacknowledged"
-        evidence.append((sender, said))
-    if halt.undelivered is not None:
+    if stall.unacked is not None:
+        text = f"{stall.unacked} packets are in flight and unacknowledged"
+        evidence.append((sender, text))
+    if stall.undelivered is not None:
         evidence.append(
-            (receiver, f"its kernel lacks {halt.undelivered} bytes of these packets")
+            (receiver, f"its kernel lacks {stall.undelivered} bytes of these packets")
         )
-    if halt.missing:
-        said = f"the server's evidence is not available: {halt.missing}"
-        evidence.append((Side.SERVER, said))
+    if stall.missing:
+        text = f"the server's evidence is not available: {stall.missing}"
+        evidence.append((Side.SERVER, text))
     figures: Figures = {
-        "unacked": halt.unacked,
-        "unsent": halt.unsent,
-        "lacking": halt.undelivered,
+        "unacked": stall.unacked,
+        "unsent": stall.unsent,
+        "lacking": stall.undelivered,
     }
-    where = _locate_stall(flow, halt)
+    where = _locate_stall(flow, stall)
     name = "load.stalled"
     return Finding(
         name, seen, tuple(evidence), figures, where=where, missed_deadline=window
     )
 
 
-def _locate_stall(flow: TransferFlow, halt: TransferStall) -> str | None:
+def _locate_stall(flow: TransferFlow, stall: TransferStall) -> str | None:
     """Return the side at which a transfer has stalled, where both kernels prove it."""
-    if halt.unacked is None or halt.unsent is None or halt.undelivered is None:
+    if stall.unacked is None or stall.unsent is None or stall.undelivered is None:
         return None
-    if halt.undelivered:
+    if stall.undelivered:
         return _WAY[flow.direction]
-    if halt.unacked:
+    if stall.unacked:
         return _BACK[flow.direction]
-    if halt.unsent:  # all was taken, and there is no room for more
+    if stall.unsent:  # all was taken, and there is no room for more
         return _AT[_RECEIVER[flow.direction]]
     return None
 
@@ -105,12 +107,14 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
         (sender, f"its kernel retransmitted {flow.retransmits} packets"),
     ]
     if flow.wait_shares is not None:
-        network, by_receiver, by_sender = (round(one * 100) for one in flow.wait_shares)
-        said = (
+        network, by_receiver, by_sender = (
+            round(share * 100) for share in flow.wait_shares
+        )
+        text = (
             f"its kernel waited for the network {network} % of the time, for the receiver "
             f"{by_receiver} %, for the sending program {by_sender} %"
         )
-        evidence.append((sender, said))
+        evidence.append((sender, text))
     if doubt:
         evidence.append((Side.CLIENT, f"no verdict: {doubt}"))
     return Finding(
@@ -141,7 +145,7 @@ def _reason_for_doubt(flow: TransferFlow, min_rate: float, limit: str) -> str:
         return "the transfer used up its bytes too soon; --profile full carries more"
     if flow.rate and _is_rising(slices) and slices[-1] > _RISING_FACTOR * flow.rate:
         return "the rate was still rising at the end; --profile full takes longer"
-    if any(one >= min_rate for one in slices):
+    if any(slice_rate >= min_rate for slice_rate in slices):
         return "the rate was reached part of the time; --profile full takes longer"
     return ""
 

@@ -53,29 +53,35 @@ _RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
 
 def judge(size: Size) -> Judgement:
     """Tell a black hole from a stall of another kind, changed bytes, a cut, and loss."""
-    able = [course for course in size.courses if not course.lacking]
-    if not able:
+    testable = [result for result in size.courses if not result.lacking]
+    if not testable:
         return Judgement("", skipped=_lacking(size.courses))
     findings: list[Finding] = []
     remarks: list[str] = []
     figures: Figures = {}
-    for number, course in enumerate(able, 1):
+    for number, result in enumerate(testable, 1):
         prefix = f"{number}." if number > 1 else ""
-        for direction, trials in course.ways:
-            found = _findings(course.address, direction, trials)
+        for direction, trials in result.directions:
+            found = _findings(result.address, direction, trials)
             findings += found
             faults = {finding.failure for finding in found}
             remarks += notes(direction, trials, faults)
-            told = _figures(direction, trials)
-            figures |= {f"{prefix}{name}": one for name, one in told.items()}
-    unable = [course for course in size.courses if course.lacking]
-    if unable:
-        remarks.append(_lacking(unable))
-    kept = tuple(dict.fromkeys(remarks))
+            figures_of_direction = _figures(direction, trials)
+            figures |= {
+                f"{prefix}{name}": value for name, value in figures_of_direction.items()
+            }
+    untestable = [result for result in size.courses if result.lacking]
+    if untestable:
+        remarks.append(_lacking(untestable))
+    unique_remarks = tuple(dict.fromkeys(remarks))
     # A path that does not carry large packets says nothing of how much it carries.
     blocks = bool(findings)
     return Judgement(
-        _summary(able), _merge_same_kind(findings), kept, figures, blocks=blocks
+        _summary(testable),
+        _merge_same_kind(findings),
+        unique_remarks,
+        figures,
+        blocks=blocks,
     )
 
 
@@ -135,9 +141,9 @@ def _black_hole(
     passed = largest_passed(trials)
     mtu = None if passed is None else packet_length(address, passed)
     to = TO[direction]
-    said = f"{address}: packets {to} with {stalled:,} bytes or more are lost"
+    text = f"{address}: packets {to} with {stalled:,} bytes or more are lost"
     if passed is not None and mtu is not None:
-        said += (
+        text += (
             f" without an ICMP error, packets of up to {passed.size:,} bytes arrive: "
             f"set the MTU to {mtu:,} or less at both ends"
         )
@@ -151,7 +157,7 @@ def _black_hole(
     }
     return Finding(
         "size.black_hole",
-        said,
+        text,
         _evidence(direction, last),
         figures,
         where=_WHERE[direction],
@@ -166,21 +172,21 @@ def _stalled(
 ) -> Finding:
     last = next((trial for trial in reversed(failed) if trial.after), failed[-1])
     passed = max((trial.size for trial in trials if trial.delivered), default=0)
-    awaited = waits_for_server(last)
-    if awaited and direction is Direction.UP:
-        said = f"{address}: {last.size:,} bytes reach the server, which does not answer"
-    elif awaited:
-        said = f"{address}: the server does not send the requested {last.size:,} bytes"
+    server_is_awaited = waits_for_server(last)
+    if server_is_awaited and direction is Direction.UP:
+        text = f"{address}: {last.size:,} bytes reach the server, which does not answer"
+    elif server_is_awaited:
+        text = f"{address}: the server does not send the requested {last.size:,} bytes"
     else:
-        said = f"{address}: {last.size:,} bytes {TO[direction]} do not arrive"
+        text = f"{address}: {last.size:,} bytes {TO[direction]} do not arrive"
         if last.arrived:
-            said += f" completely, only {last.arrived:,} of them do"
-    said += f"; no progress for {last.seconds:.1f} s"
-    deaf = acks_are_lost(last)
-    if deaf:
-        said += "; the acknowledgements of the received bytes are lost"
+            text += f" completely, only {last.arrived:,} of them do"
+    text += f"; no progress for {last.seconds:.1f} s"
+    acks_lost = acks_are_lost(last)
+    if acks_lost:
+        text += "; the acknowledgements of the received bytes are lost"
     if passed:
-        said += f"; {passed:,} bytes do arrive"
+        text += f"; {passed:,} bytes do arrive"
     figures = _sender_figures(direction, last) | {
         "passed": passed or None,
         "stalled": last.size,
@@ -188,10 +194,12 @@ def _stalled(
     }
     return Finding(
         "size.stalled",
-        said,
+        text,
         _evidence(direction, last),
         figures,
-        where=SERVER if awaited else (_AGAINST if deaf else _WHERE)[direction],
+        where=SERVER
+        if server_is_awaited
+        else (_AGAINST if acks_lost else _WHERE)[direction],
         # What a kernel sent in vain was not late because a program was.
         missed_deadline=None if is_unacknowledged(last) else last.window,
     )
@@ -211,7 +219,7 @@ def _unopened(address: Address, trial: SizeTrial) -> Finding:
 
 
 def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
-    said = (
+    text = (
         f"{address}: the connection ends while it carries {trial.size:,} bytes "
         f"{TO[direction]}: {_describe_end(trial)}"
     )
@@ -221,7 +229,7 @@ def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
         evidence.append((Side.SERVER, _describe_record(trial.record)))
     return Finding(
         "size.cut",
-        said,
+        text,
         tuple(evidence),
         {"direction": direction.value, "size": trial.size},
         where=_ended_where(trial) or _WHERE[direction],
@@ -260,14 +268,14 @@ def _describe_record(record: LedgerEntry) -> str:
 
 def _changed(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     payload = trial.size - HEADER_SIZE
-    said = (
+    text = (
         f"{address}: of {payload:,} bytes {TO[direction]}, byte {trial.changed_at:,} "
         "arrives altered"
     )
     evidence = "it compared all of them with the bytes sent"
     return Finding(
         "size.changed",
-        said,
+        text,
         ((_RECEIVER[direction], evidence),),
         {
             "direction": direction.value,
@@ -286,14 +294,14 @@ def _evidence(direction: Direction, trial: SizeTrial) -> tuple[tuple[Side, str],
     if trial.after is not None:
         evidence.append((_SENDER[direction], _describe_sender(trial, trial.after)))
     if trial.arrived is not None:
-        said = f"{trial.arrived:,} of these {trial.size:,} bytes arrived"
-        evidence.append((_RECEIVER[direction], said))
+        text = f"{trial.arrived:,} of these {trial.size:,} bytes arrived"
+        evidence.append((_RECEIVER[direction], text))
     if trial.ack_gap:
-        said = f"it acknowledged {trial.ack_gap:,} bytes more than the sender knows of"
-        evidence.append((_RECEIVER[direction], said))
+        text = f"it acknowledged {trial.ack_gap:,} bytes more than the sender knows of"
+        evidence.append((_RECEIVER[direction], text))
     if trial.missing:
-        said = f"the server's kernel could not be queried: {trial.missing}"
-        evidence.append((Side.CLIENT, said))
+        text = f"the server's kernel could not be queried: {trial.missing}"
+        evidence.append((Side.CLIENT, text))
     return tuple(evidence)
 
 
@@ -341,14 +349,14 @@ def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
 
 
 def _summary(courses: Sequence[SizeResult]) -> str:
-    told = {course.address: _describe_result(course) for course in courses}
-    if len(set(told.values())) == 1:
+    texts = {result.address: _describe_result(result) for result in courses}
+    if len(set(texts.values())) == 1:
         return _describe_result(courses[0])
-    return "; ".join(f"{address}: {text}" for address, text in told.items())
+    return "; ".join(f"{address}: {text}" for address, text in texts.items())
 
 
-def _describe_result(course: SizeResult) -> str:
-    up, down = (_describe_direction(trials) for _, trials in course.ways)
+def _describe_result(result: SizeResult) -> str:
+    up, down = (_describe_direction(trials) for _, trials in result.directions)
     if up == down:
         return f"{up}, both ways"
     return f"to the server {up}; from the server {down}"

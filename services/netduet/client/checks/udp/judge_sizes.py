@@ -36,37 +36,37 @@ def vanishing_direction(trial: DatagramTrial | None) -> str | None:
     """Return on which way datagrams of this size vanish while small ones pass."""
     if trial is None or trial.control is None:
         return None
-    flow, beside = trial.flow, trial.control
-    if None in {flow.arrived, flow.answers, beside.arrived, beside.answers}:
+    flow, control = trial.flow, trial.control
+    if None in {flow.arrived, flow.answers, control.arrived, control.answers}:
         return None
     if not flow.arrived:
-        chance = p_by_chance(beside.arrived or 0, beside.sent, flow.sent)
+        chance = p_by_chance(control.arrived or 0, control.sent, flow.sent)
         return FORTH if chance < DOUBT else None
     if not flow.returned:
-        chance = p_by_chance(beside.returned, beside.answers or 0, flow.answers or 0)
+        chance = p_by_chance(control.returned, control.answers or 0, flow.answers or 0)
         return BACK if chance < DOUBT else None
     return None
 
 
 def _black_holes(sizes: UdpSizes) -> dict[str, tuple[DatagramTrial, int | None]]:
     """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
-    holes: dict[str, tuple[DatagramTrial, int | None]] = {}
+    black_holes: dict[str, tuple[DatagramTrial, int | None]] = {}
     for trial in (sizes.largest_trial, sizes.return_trial):
-        way = vanishing_direction(trial)
-        if trial is not None and way is not None:
-            holes[way] = (
+        direction = vanishing_direction(trial)
+        if trial is not None and direction is not None:
+            black_holes[direction] = (
                 trial,
-                sizes.largest_up if way == FORTH else sizes.largest_down,
+                sizes.largest_up if direction == FORTH else sizes.largest_down,
             )
-    return holes
+    return black_holes
 
 
 def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
-    holes = _black_holes(sizes)
-    for where, (trial, largest) in holes.items():
+    black_holes = _black_holes(sizes)
+    for where, (trial, largest) in black_holes.items():
         yield _black_hole(measured, sizes, where, trial, largest)
     fragments, lost = sizes.fragments, vanishing_direction(sizes.fragments)
-    if fragments is not None and lost is not None and lost not in holes:
+    if fragments is not None and lost is not None and lost not in black_holes:
         seen = (
             f"{measured.address}: fragmented datagrams of {fragments.size} bytes are lost "
             f"{_TO[lost]}; {_NEAR}"
@@ -100,35 +100,39 @@ def _black_hole(
 
 def _trial_evidence(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
     """Return what each end saw of a trial."""
-    flow, beside = trial.flow, trial.control
-    if beside is None:
+    flow, control = trial.flow, trial.control
+    if control is None:
         return ()
-    sent = f"sent {flow.sent} of {trial.size} bytes and {beside.sent} of {SMALL_BYTES} bytes"
+    sent = f"sent {flow.sent} of {trial.size} bytes and {control.sent} of {SMALL_BYTES} bytes"
     if flow.unsent:
         sent += (
             f"; {flow.unsent} large ones did not leave this host: the link refuses them "
             f"({flow.error})"
         )
-    theirs = f"received {flow.arrived} large ones and {beside.arrived} small ones"
-    back = f"received {flow.returned} large answers and {beside.returned} small ones"
-    return (Side.CLIENT, sent), (Side.SERVER, theirs), (Side.CLIENT, back)
+    server_text = f"received {flow.arrived} large ones and {control.arrived} small ones"
+    answers_text = (
+        f"received {flow.returned} large answers and {control.returned} small ones"
+    )
+    return (Side.CLIENT, sent), (Side.SERVER, server_text), (Side.CLIENT, answers_text)
 
 
 def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     mtu, interface = sizes.mtu, sizes.interface_mtu
     if mtu is not None and interface is not None and mtu < interface:
-        teller = next((told.offender for told in reversed(sizes.mtu_notices)), None)
-        said = (
+        offender = next(
+            (notice.offender for notice in reversed(sizes.mtu_notices)), None
+        )
+        source = (
             "already known to this host"
-            if teller is None
-            else f"ICMP from {teller or 'a router'} reported it, as it should"
+            if offender is None
+            else f"ICMP from {offender or 'a router'} reported it, as it should"
         )
         yield (
-            f"{measured.address}: the path MTU is {mtu}, the interface MTU {interface}: {said}"
+            f"{measured.address}: the path MTU is {mtu}, the interface MTU {interface}: {source}"
         )
-    holes = _black_holes(sizes)
+    black_holes = _black_holes(sizes)
     where = vanishing_direction(sizes.fragments)
-    if where is not None and where in holes:
+    if where is not None and where in black_holes:
         yield (
             f"{measured.address}: fragments are lost too {_TO[where]}: "
             "each is as long as the unfragmented datagrams that are lost"
@@ -157,22 +161,22 @@ def passes(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
         return None, None
     if trial.flow.returned:
         return True, True
-    way = vanishing_direction(trial)
-    if way == FORTH:
+    direction = vanishing_direction(trial)
+    if direction == FORTH:
         return False, None
-    return (True, False) if way == BACK else (None, None)
+    return (True, False) if direction == BACK else (None, None)
 
 
 def _largest_passed(sizes: UdpSizes) -> tuple[int | None, int | None]:
     """Return the largest datagram that passes whole, up and down."""
     up, down = passes(sizes.largest_trial)
     size = sizes.largest_trial.size
-    back = sizes.return_trial.size if sizes.return_trial is not None else None
+    return_size = sizes.return_trial.size if sizes.return_trial is not None else None
     upward = size if up else sizes.largest_up
     if down:
         return upward, size
     if sizes.return_trial is not None and passes(sizes.return_trial)[1]:
-        return upward, back
+        return upward, return_size
     return upward, sizes.largest_down
 
 
@@ -183,20 +187,20 @@ def _summary_parts(sizes: UdpSizes) -> Iterator[str]:
     if up == down:
         yield f"up to {up} bytes pass unfragmented both ways"
     else:
-        there, back = (size or "an unknown size" for size in (up, down))
-        yield f"up to {there} bytes pass unfragmented up, {back} down"
+        up_text, down_text = (size or "an unknown size" for size in (up, down))
+        yield f"up to {up_text} bytes pass unfragmented up, {down_text} down"
     if passes(sizes.fragments) == (True, True):
         yield "fragmented datagrams pass too"
 
 
 def _figures(sizes: UdpSizes) -> Figures:
     up, down = _largest_passed(sizes)
-    there, back = passes(sizes.fragments)
+    fragments_up, fragments_down = passes(sizes.fragments)
     return {
         "interface_mtu": sizes.interface_mtu,
         "path_mtu": sizes.mtu,
         "up_largest": up,
         "down_largest": down,
-        "up_fragments": there,
-        "down_fragments": back,
+        "up_fragments": fragments_up,
+        "down_fragments": fragments_down,
     }
