@@ -15,7 +15,7 @@ from netduet.client.outages.events import (
     covered_seconds,
 )
 from netduet.client.outages.observations import Observations
-from netduet.client.results.failure import BACK, FORTH, INTERMEDIARY, UNKNOWN
+from netduet.client.results.location import Location
 from netduet.client.stats.proportions import DOUBT, upper_bound
 
 NEAR_SECONDS: Final = 0.3
@@ -46,7 +46,7 @@ class Incident:
     when only connections show it. ``outages`` are those of the datagrams.
     """
 
-    where: str
+    where: Location
     start: float
     end: float
     outages: tuple[LossRun, ...] = ()
@@ -155,9 +155,13 @@ def is_loss_run_by_chance(place: Observations, loss_run: LossRun) -> bool:
     The share that may be lost is bounded by what is lost besides (99.99 %), and a row
     may begin at any datagram.
     """
-    counted = place.datagrams.down if loss_run.where == BACK else place.datagrams.up
+    counted = (
+        place.datagrams.down
+        if loss_run.where == Location.FROM_SERVER
+        else place.datagrams.up
+    )
     sent, lost = counted.sent - loss_run.lost, counted.lost - loss_run.lost
-    if loss_run.where == UNKNOWN:
+    if loss_run.where == Location.UNKNOWN:
         sent, lost = counted.sent, counted.lost
     return _likely(max(0, lost), max(1, sent), loss_run.lost)
 
@@ -251,8 +255,8 @@ def _likely(lost: int, sent: int, row: int) -> bool:
 
 def _join_directions(outages: Iterable[LossRun]) -> list[Incident]:
     """Join an outage of one direction with that of the other at about the same time."""
-    ups = [loss_run for loss_run in outages if loss_run.where == FORTH]
-    others = [run for run in outages if run.where != FORTH]
+    ups = [loss_run for loss_run in outages if loss_run.where == Location.TO_SERVER]
+    others = [run for run in outages if run.where != Location.TO_SERVER]
     incidents = []
     for up in ups:
         both = next((loss_run for loss_run in others if _coincide(up, loss_run)), None)
@@ -260,7 +264,11 @@ def _join_directions(outages: Iterable[LossRun]) -> list[Incident]:
             incidents.append(_incident(up.where, up))
         else:
             others.remove(both)
-            where = UNKNOWN if both.where == UNKNOWN else INTERMEDIARY
+            where = (
+                Location.UNKNOWN
+                if both.where == Location.UNKNOWN
+                else Location.INTERMEDIARY
+            )
             incidents.append(_incident(where, up, both))
     return [*incidents, *(_incident(loss_run.where, loss_run) for loss_run in others)]
 
@@ -270,7 +278,7 @@ def _coincide(loss_run: LossRun, other: LossRun) -> bool:
     return common >= HALF * max(loss_run.seconds, other.seconds)
 
 
-def _incident(where: str, *outages: LossRun) -> Incident:
+def _incident(where: Location, *outages: LossRun) -> Incident:
     return Incident(
         where,
         min(loss_run.start for loss_run in outages),
@@ -307,7 +315,7 @@ def _by_connections(
         if pause is not None:
             incidents.append(
                 Incident(
-                    UNKNOWN,
+                    Location.UNKNOWN,
                     closure.start,
                     closure.end,
                     closure=closure,

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -19,7 +14,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "This host's kernel refused to open a connection (EADDRNOTAVAIL): all local "
         "ports to that address are in use, by open connections or by closed ones in "
         "TIME_WAIT. Nothing was sent.",
-        CLIENT,
+        Location.CLIENT,
         (
             "the range of local ports is small (net.ipv4.ip_local_port_range)",
             (
@@ -39,13 +34,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "sysctl net.ipv4.tcp_tw_reuse=1; use connections more than once"
             ),
         ),
+        severity=Severity.PROBE,
     ),
     Failure(
         "churn.accept_queue",
         "the server's listening socket drops connections",
         "SYNs arrived at the server, and its listening socket dropped them because "
         "its accept queue was full. The network delivered them.",
-        SERVER,
+        Location.SERVER,
         (
             "the server's program accepts too slowly: it is short of CPU, or blocked",
             "its backlog is too short (listen(2)), or the kernel's bound on it is",
@@ -68,7 +64,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "new connections are rate-limited",
         "A burst of connections passes; after that, connections pass at a constant "
         "rate and the rest are dropped or refused. This is not random loss.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a firewall limits new connections a second (hashlimit, limit, recent)",
             "a balancer or a protection against floods limits each client address",
@@ -88,7 +84,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the number of open connections is limited",
         "Up to a certain number of connections can be open at once, and no more; when "
         "they are closed, new ones pass again.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a firewall limits connections of one address (connlimit, ct count)",
             "a proxy or balancer serves so many connections at once, in all or of a client",
@@ -112,7 +108,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "More SYNs, or the server's answers to them, were lost than allowed "
         "(--max-loss), and chance does not explain it. Each lost SYN delays a "
         "connection by a second or more.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a link on the way is overloaded, or loses packets of all kinds",
             (
@@ -139,7 +135,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "some connections are refused",
         "The same address accepts some connections and refuses others with a reset or "
         "an ICMP error: more than allowed (--max-loss).",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "behind the address are several servers, and one of them is down",
             "a firewall rejects a part of the connections (a limit)",
@@ -156,7 +152,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "Connections were accepted, and then ended or stayed silent before a netduet "
         "answered, while others to the same address were served: more than allowed "
         "(--max-loss).",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a proxy or balancer accepts for several servers, and one of them is down",
             "the server is overloaded, or was restarted meanwhile",
@@ -172,7 +168,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "this host cannot make enough connections",
         "Too few connections could be started in time to say anything about the "
         "network.",
-        CLIENT,
+        Location.CLIENT,
         (
             "this host is short of CPU, or a CPU limit holds this process back",
             "this process may open too few descriptors",
@@ -181,5 +177,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run the check again on a host that is less busy",
             "let it open more files: ulimit -n; docker run --ulimit nofile=65536",
         ),
+        severity=Severity.PROBE,
     ),
 )

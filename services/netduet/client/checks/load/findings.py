@@ -6,15 +6,11 @@ from itertools import pairwise
 from typing import Final
 
 from netduet.client.checks.load.format import END_NAMES, format_rate
-from netduet.client.checks.load.results import Direction, TransferFlow, TransferStall
-from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
-from netduet.client.results.verdict import Figures, Finding, Outcome, Side, Window
+from netduet.client.checks.load.results import TransferFlow, TransferStall
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Figures, Finding, Outcome, Window
 
-_WAY: Final = {Direction.UP: FORTH, Direction.DOWN: BACK}
-_BACK: Final = {Direction.UP: BACK, Direction.DOWN: FORTH}
-_SENDER: Final = {Direction.UP: Side.CLIENT, Direction.DOWN: Side.SERVER}
-_RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
-_AT: Final = {Side.CLIENT: CLIENT, Side.SERVER: SERVER}
+_AT: Final = {Side.CLIENT: Location.CLIENT, Side.SERVER: Location.SERVER}
 
 MIN_NETWORK_SHARE: Final = 0.8
 """Share of the time in which the network must have held the data up, for a cap."""
@@ -32,9 +28,9 @@ def find_failures(flow: TransferFlow) -> list[Finding]:
         detail = (
             f"the received data differs from the sent data; {flow.total} bytes in total"
         )
-        evidence = ((_RECEIVER[flow.direction], detail),)
+        evidence = ((flow.direction.receiver, detail),)
         findings.append(
-            Finding("load.changed", seen, evidence, where=_WAY[flow.direction])
+            Finding("load.changed", seen, evidence, where=flow.direction.path)
         )
     if flow.connection_error:
         seen = (
@@ -56,7 +52,7 @@ def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
         f"{flow.direction}: {before}, nothing moved for "
         f"{window.end - window.start:.1f} s on any of {flow.connections} connections"
     )
-    sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
+    sender, receiver = flow.direction.sender, flow.direction.receiver
     evidence = [(sender, f"its kernel retransmitted {flow.retransmits} packets")]
     if stall.unacked is not None:
         text = f"{stall.unacked} packets are in flight and unacknowledged"
@@ -80,16 +76,16 @@ def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
     )
 
 
-def _locate_stall(flow: TransferFlow, stall: TransferStall) -> str | None:
+def _locate_stall(flow: TransferFlow, stall: TransferStall) -> Location | None:
     """Return the side at which a transfer has stalled, where both kernels prove it."""
     if stall.unacked is None or stall.unsent is None or stall.undelivered is None:
         return None
     if stall.undelivered:
-        return _WAY[flow.direction]
+        return flow.direction.path
     if stall.unacked:
-        return _BACK[flow.direction]
+        return flow.direction.opposite.path
     if stall.unsent:  # all was taken, and there is no room for more
-        return _AT[_RECEIVER[flow.direction]]
+        return _AT[flow.direction.receiver]
     return None
 
 
@@ -100,7 +96,7 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
         return None
     seen = f"{flow.direction} {format_rate(reached)}, required: {format_rate(min_rate)}"
     doubt = _reason_for_doubt(flow, min_rate, limit)
-    sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
+    sender, receiver = flow.direction.sender, flow.direction.receiver
     seconds = flow.end - flow.start
     evidence = [
         (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s"),
@@ -122,7 +118,7 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
         seen,
         tuple(evidence),
         {"bit_s": round(reached), "min_rate": round(min_rate)},
-        _WAY[flow.direction],
+        flow.direction.path,
         None if _limited_by_network(flow) else Window(flow.start, flow.end),
         Outcome.INCONCLUSIVE if doubt else Outcome.FAIL,
     )

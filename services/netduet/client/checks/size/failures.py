@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import FORTH, INTERMEDIARY, UNKNOWN, Failure
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -13,7 +14,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "Packets above a certain length are dropped and their sender is not told (an "
         "MTU black hole): connections open, small exchanges work, large transfers "
         "hang.",
-        FORTH,
+        Location.TO_SERVER,
         (
             (
                 "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel, "
@@ -34,13 +35,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
             "find the router at which it happens: tracepath -n ADDRESS",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "size.stalled",
         "a transfer stalls",
         "Connections open and carry some data; at some size the transfer stops, in a "
         "way that does not match an MTU black hole.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             (
                 "a proxy, tunnel or firewall on the way takes the bytes and stops handing "
@@ -55,13 +57,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run the check again: does it stop at the same size?",
             "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "size.cut",
         "connections end while they carry data",
         "A connection ended before all of its data had arrived, more than once in a "
         "row.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a proxy or firewall cuts connections that carry more than it allows, or what "
@@ -73,6 +76,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's log: who ended the connection there, and how?",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.DATA,
     ),
     Failure(
         "size.changed",
@@ -80,7 +84,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "The received data differs from the data sent although TCP's checksum is "
         "correct: it was changed on purpose, or by a device that recomputes the "
         "checksum.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a proxy, tunnel or firewall on the way rewrites what it carries (text "
@@ -95,5 +99,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "tx off rx off gso off gro off"
             ),
         ),
+        severity=Severity.DATA,
     ),
 )

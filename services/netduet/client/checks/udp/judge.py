@@ -9,18 +9,12 @@ from typing import Final
 from netduet.client.checks.udp.judge_loss import judge_burst
 from netduet.client.checks.udp.judge_sizes import judge_sizes
 from netduet.client.checks.udp.results import Udp, UdpResult, tcp_evidence
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
 from netduet.client.results.instance import instance_of
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Side,
     Window,
     merge_judgements,
 )
@@ -96,7 +90,9 @@ def _unreached(measured: UdpResult) -> Finding:
     if opening.error:
         seen = f"{measured.address}: this host cannot send datagrams: {opening.error}"
         text = f"{opening.openings} openings; the last error was {opening.error}"
-        return Finding("udp.rejected", seen, ((Side.CLIENT, text),), where=CLIENT)
+        return Finding(
+            "udp.rejected", seen, ((Side.CLIENT, text),), where=Location.CLIENT
+        )
     seconds = opening.end - opening.start
     seen = (
         f"{measured.address}: {opening.openings} opening datagrams in {seconds:.1f} s, "
@@ -117,11 +113,14 @@ def _rejected(measured: UdpResult) -> Finding:
     kind = _KINDS.get(first.error, "")
     named = f"{first.error}, {kind}" if kind else first.error
     if not first.offender:
-        where, by = UNKNOWN, "the sender is unknown to this kernel"
+        where, by = Location.UNKNOWN, "the sender is unknown to this kernel"
     elif first.offender == measured.address.host.partition("%")[0]:
-        where, by = SERVER, "sent by the address itself"
+        where, by = Location.SERVER, "sent by the address itself"
     else:
-        where, by = INTERMEDIARY, f"sent by {first.offender}, not by the target"
+        where, by = (
+            Location.INTERMEDIARY,
+            f"sent by {first.offender}, not by the target",
+        )
     seen = f"{measured.address}: ICMP refuses datagrams ({named}), {by}"
     text = f"{len(measured.opening.notices)} ICMP errors for {measured.opening.openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}

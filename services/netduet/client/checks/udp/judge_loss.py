@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.udp.results import Burst, UdpResult, tcp_evidence
-from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
+    Evidence,
     Figures,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Window,
 )
 from netduet.client.stats.proportions import lower_bound, upper_bound
@@ -27,8 +27,6 @@ CONCLUSIVE_COUNT: Final = 1000
 MIN_SENT_SHARE: Final = 0.25
 """Share of the planned datagrams that must have left, or nothing is proven."""
 
-_TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
-
 
 @dataclass(frozen=True, slots=True)
 class DirectionCounts:
@@ -38,7 +36,7 @@ class DirectionCounts:
     they are not ``lost``.
     """
 
-    where: str
+    where: Location
     sent: int
     received: int
     lost: int
@@ -66,7 +64,7 @@ def count_directions(burst: Burst) -> tuple[DirectionCounts, ...]:
     if tally is None or burst.contradictory:
         return ()
     up = DirectionCounts(
-        FORTH,
+        Location.TO_SERVER,
         burst.sent,
         tally.received,
         *_separate_drops(burst.sent - tally.received, tally.dropped),
@@ -74,7 +72,7 @@ def count_directions(burst: Burst) -> tuple[DirectionCounts, ...]:
         tally.reordered,
     )
     down = DirectionCounts(
-        BACK,
+        Location.FROM_SERVER,
         tally.number,
         burst.answered,
         *_separate_drops(tally.number - burst.answered, burst.dropped),
@@ -127,7 +125,7 @@ def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Fi
                 lower_bound(min(count, direction.received), direction.received)
                 > GROSS_SHARE
             ):
-                seen = f"{measured.address}: {_format_count(count, direction.received)} {what} {_TO[direction.where]}"
+                seen = f"{measured.address}: {_format_count(count, direction.received)} {what} {direction.where.phrase}"
                 yield Finding(
                     failure, seen, _count_evidence(burst), {}, direction.where
                 )
@@ -150,9 +148,11 @@ def _unsent(measured: UdpResult, burst: Burst) -> Finding:
 
 def _overflow(measured: UdpResult, burst: Burst, direction: DirectionCounts) -> Finding:
     """Say that an end could not keep up: no verdict about the network."""
-    receiver = SERVER if direction.where == FORTH else CLIENT
+    receiver = (
+        Location.SERVER if direction.where == Location.TO_SERVER else Location.CLIENT
+    )
     seen = (
-        f"{measured.address}: {_format_count(direction.dropped or 0, direction.sent)} arrived {_TO[direction.where]} "
+        f"{measured.address}: {_format_count(direction.dropped or 0, direction.sent)} arrived {direction.where.phrase} "
         "and were dropped there: the receiver's buffer was full"
     )
     inconclusive = Outcome.INCONCLUSIVE
@@ -165,7 +165,7 @@ def _loss(
     measured: UdpResult, burst: Burst, direction: DirectionCounts, max_loss: float
 ) -> Finding:
     seen = (
-        f"{measured.address}: {_format_count(direction.lost, direction.sent)} were lost {_TO[direction.where]}: "
+        f"{measured.address}: {_format_count(direction.lost, direction.sent)} were lost {direction.where.phrase}: "
         f"{_format_bounds(direction)}; allowed: {_format_percent(max_loss)}"
     )
     figures: Figures = {
@@ -198,7 +198,7 @@ def _missed_deadline(
     """
     if direction.dropped is not None:
         return None
-    if direction.where == BACK:
+    if direction.where == Location.FROM_SERVER:
         return Window(burst.start, burst.end)
     in_runs = min(burst.lost_in_runs, direction.lost)
     if lower_bound(direction.lost - in_runs, direction.sent - in_runs) > max_loss:
@@ -214,7 +214,7 @@ def _sent_evidence(burst: Burst) -> tuple[Side, str]:
     )
 
 
-def _count_evidence(burst: Burst) -> tuple[tuple[Side, str], ...]:
+def _count_evidence(burst: Burst) -> Evidence:
     """Return what each end counted."""
     tally = burst.server_count
     if tally is None:
@@ -264,13 +264,15 @@ def _direction_remarks(
 ) -> Iterator[str]:
     prefix = f"{measured.address}:"
     if 0 < (direction.dropped or 0) <= GROSS_SHARE * direction.sent:
-        whose = "the server's" if direction.where == FORTH else "this client's"
+        whose = (
+            "the server's" if direction.where == Location.TO_SERVER else "this client's"
+        )
         yield (
-            f"{prefix} {_format_count(direction.dropped or 0, direction.sent)} arrived {_TO[direction.where]} and "
+            f"{prefix} {_format_count(direction.dropped or 0, direction.sent)} arrived {direction.where.phrase} and "
             f"were dropped because {whose} buffer was full: not counted as lost"
         )
     if direction.lost and lower_bound(direction.lost, direction.sent) <= max_loss:
-        text = f"{prefix} {_format_count(direction.lost, direction.sent)} were lost {_TO[direction.where]}"
+        text = f"{prefix} {_format_count(direction.lost, direction.sent)} were lost {direction.where.phrase}"
         more = ""
         if (
             direction.sent < CONCLUSIVE_COUNT
@@ -287,7 +289,7 @@ def _direction_remarks(
             and lower_bound(min(count, direction.received), direction.received)
             <= GROSS_SHARE
         ):
-            yield f"{prefix} {_format_count(count, direction.received)} {what} {_TO[direction.where]}"
+            yield f"{prefix} {_format_count(count, direction.received)} {what} {direction.where.phrase}"
 
 
 def _summary(measured: UdpResult, burst: Burst) -> str:

@@ -11,11 +11,10 @@ from netduet.client.checks.udp.results import (
     UdpResult,
     UdpSizes,
 )
-from netduet.client.results.failure import BACK, FORTH
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.client.stats.proportions import DOUBT, p_by_chance
 
-_TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
 _NEAR: Final = "small ones sent in between arrive"
 
 
@@ -32,7 +31,7 @@ def judge_sizes(measured: UdpResult) -> Judgement:
     )
 
 
-def vanishing_direction(trial: DatagramTrial | None) -> str | None:
+def vanishing_direction(trial: DatagramTrial | None) -> Location | None:
     """Return on which way datagrams of this size vanish while small ones pass."""
     if trial is None or trial.control is None:
         return None
@@ -41,22 +40,24 @@ def vanishing_direction(trial: DatagramTrial | None) -> str | None:
         return None
     if not flow.arrived:
         chance = p_by_chance(control.arrived or 0, control.sent, flow.sent)
-        return FORTH if chance < DOUBT else None
+        return Location.TO_SERVER if chance < DOUBT else None
     if not flow.returned:
         chance = p_by_chance(control.returned, control.answers or 0, flow.answers or 0)
-        return BACK if chance < DOUBT else None
+        return Location.FROM_SERVER if chance < DOUBT else None
     return None
 
 
-def _black_holes(sizes: UdpSizes) -> dict[str, tuple[DatagramTrial, int | None]]:
+def _black_holes(sizes: UdpSizes) -> dict[Location, tuple[DatagramTrial, int | None]]:
     """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
-    black_holes: dict[str, tuple[DatagramTrial, int | None]] = {}
+    black_holes: dict[Location, tuple[DatagramTrial, int | None]] = {}
     for trial in (sizes.largest_trial, sizes.return_trial):
         direction = vanishing_direction(trial)
         if trial is not None and direction is not None:
             black_holes[direction] = (
                 trial,
-                sizes.largest_up if direction == FORTH else sizes.largest_down,
+                sizes.largest_up
+                if direction == Location.TO_SERVER
+                else sizes.largest_down,
             )
     return black_holes
 
@@ -69,7 +70,7 @@ def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
     if fragments is not None and lost is not None and lost not in black_holes:
         seen = (
             f"{measured.address}: fragmented datagrams of {fragments.size} bytes are lost "
-            f"{_TO[lost]}; {_NEAR}"
+            f"{lost.phrase}; {_NEAR}"
         )
         figures: Figures = {"size": fragments.size}
         yield Finding("udp.fragments", seen, _trial_evidence(fragments), figures, lost)
@@ -78,7 +79,7 @@ def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
 def _black_hole(
     measured: UdpResult,
     sizes: UdpSizes,
-    where: str,
+    where: Location,
     trial: DatagramTrial,
     largest: int | None,
 ) -> Finding:
@@ -87,7 +88,7 @@ def _black_hole(
     mtu = "" if largest is None else f" (MTU {largest + headers})"
     seen = (
         f"{measured.address}: unfragmented datagrams of {trial.size} bytes are lost "
-        f"{_TO[where]}{limit}{mtu}; {_NEAR}; no ICMP error came"
+        f"{where.phrase}{limit}{mtu}; {_NEAR}; no ICMP error came"
     )
     figures: Figures = {
         "vanishes": trial.size,
@@ -98,7 +99,7 @@ def _black_hole(
     return Finding("udp.black_hole", seen, _trial_evidence(trial), figures, where)
 
 
-def _trial_evidence(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
+def _trial_evidence(trial: DatagramTrial) -> Evidence:
     """Return what each end saw of a trial."""
     flow, control = trial.flow, trial.control
     if control is None:
@@ -134,7 +135,7 @@ def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     where = vanishing_direction(sizes.fragments)
     if where is not None and where in black_holes:
         yield (
-            f"{measured.address}: fragments are lost too {_TO[where]}: "
+            f"{measured.address}: fragments are lost too {where.phrase}: "
             "each is as long as the unfragmented datagrams that are lost"
         )
     for trial, what in (
@@ -162,9 +163,9 @@ def passes(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
     if trial.flow.returned:
         return True, True
     direction = vanishing_direction(trial)
-    if direction == FORTH:
+    if direction == Location.TO_SERVER:
         return False, None
-    return (True, False) if direction == BACK else (None, None)
+    return (True, False) if direction == Location.FROM_SERVER else (None, None)
 
 
 def _largest_passed(sizes: UdpSizes) -> tuple[int | None, int | None]:
