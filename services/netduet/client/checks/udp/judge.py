@@ -9,6 +9,7 @@ from typing import Final
 from netduet.client.checks.udp.judge_loss import judge_burst
 from netduet.client.checks.udp.judge_sizes import judge_sizes
 from netduet.client.checks.udp.results import Udp, UdpResult, tcp_evidence
+from netduet.client.net.dial import errno_meaning
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
@@ -22,13 +23,6 @@ from netduet.wire.untrusted import escape, log_safe
 
 _MAX_SHOWN_BYTES: Final = 80
 """Bytes of a stranger's datagram that are shown."""
-
-_KINDS: Final = {
-    "ECONNREFUSED": "port unreachable",
-    "EHOSTUNREACH": "host unreachable, or prohibited",
-    "ENETUNREACH": "network unreachable",
-    "EACCES": "prohibited",
-}
 
 
 def judge(udp: Udp) -> Judgement:
@@ -110,7 +104,7 @@ def _unreached(measured: UdpResult) -> Finding:
 def _rejected(measured: UdpResult) -> Finding:
     """Say who refused: the ICMP error's sender is known where the kernel tells."""
     first = measured.opening.notices[0]
-    kind = _KINDS.get(first.error, "")
+    kind = errno_meaning(first.error).icmp_text
     named = f"{first.error}, {kind}" if kind else first.error
     if not first.offender:
         where, by = Location.UNKNOWN, "the sender is unknown to this kernel"
