@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from netduet.client.net.dial import errno_meaning, errno_name
 from netduet.net import kernel
 
 if TYPE_CHECKING:
@@ -50,10 +51,6 @@ _MAX_SEND_TRIES: Final = 4
 
 _MAX_STRAYS: Final = 16
 """Datagrams that are looked at, for one from elsewhere."""
-
-_REMOTE_ERRNOS: Final = frozenset(
-    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,7 @@ class UdpSocket:
         self._set_pmtu_discovery(_FORBID_UP_TO_DEVICE)
         with contextlib.suppress(OSError):
             self._sock.send(bytes(MAX_DATAGRAM_BYTES[self._family]))
-        return next((one.mtu for one in self._read_errors() if one.mtu), None)
+        return next((error.mtu for error in self._read_errors() if error.mtu), None)
 
     @property
     def dropped(self) -> int | None:
@@ -166,7 +163,7 @@ class UdpSocket:
             try:
                 self._sock.send(data)
             except OSError as error:
-                name = errno.errorcode.get(error.errno or 0, str(error.errno))
+                name = errno_name(error.errno)
                 # An ICMP error about an earlier one: this one has not been tried.
                 if not self._note_errors(error):
                     break
@@ -205,22 +202,24 @@ class UdpSocket:
 
     def _note_errors(self, error: OSError) -> bool:
         """Remember what the error queue holds; tell whether others caused the error."""
-        told = [one for one in self._read_errors() if not one.local]
-        self._add_notices(told)
-        if not told and error.errno in _REMOTE_ERRNOS:
+        errors = [queued for queued in self._read_errors() if not queued.local]
+        self._add_notices(errors)
+        if not errors and errno_meaning(error.errno).remote:
             # A kernel without an error queue tells the error alone.
             self._add_notices(
-                [_QueuedError(errno.errorcode[error.errno], "", 0, local=False)]
+                [_QueuedError(errno_name(error.errno), "", 0, local=False)]
             )
             return True
-        return bool(told)
+        return bool(errors)
 
-    def _add_notices(self, told: list[_QueuedError]) -> None:
+    def _add_notices(self, errors: list[_QueuedError]) -> None:
         room = _MAX_NOTICES - len(self.notices)
         self.notices += [
-            IcmpNotice(one.error, one.offender, one.mtu, one.kind, one.code)
-            for one in told
-            if not one.local
+            IcmpNotice(
+                queued.error, queued.offender, queued.mtu, queued.kind, queued.code
+            )
+            for queued in errors
+            if not queued.local
         ][:room]
 
     def _read_errors(self) -> list[_QueuedError]:
@@ -271,27 +270,28 @@ def read_error_queue(
     sock: socket.socket, family: socket.AddressFamily
 ) -> list[_QueuedError]:
     """Empty the error queue of a socket, and return what was in it."""
-    told = []
+    errors = []
     for _ in range(_MAX_BATCH):
         try:
             _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
         except OSError:
             break
-        told += [
+        errors += [
             parse_extended_error(data)
             for level, kind, data in ancillary
             if (level, kind) == (_LEVEL[family], _RECVERR[family])
         ]
-    return told
+    return errors
 
 
 def parse_extended_error(data: bytes) -> _QueuedError:
     """Return what a message of the error queue says (ip(7), IP_RECVERR)."""
     number, origin, kind, code, _, info, _ = _EXTENDED.unpack_from(data)
-    name = errno.errorcode.get(number, str(number))
     mtu = info if number == errno.EMSGSIZE else 0
     offender = _offender(data[_EXTENDED.size :])
-    return _QueuedError(name, offender, mtu, origin == _ORIGIN_LOCAL, kind, code)
+    return _QueuedError(
+        errno_name(number), offender, mtu, origin == _ORIGIN_LOCAL, kind, code
+    )
 
 
 def _offender(sockaddr: bytes) -> str:

@@ -28,15 +28,7 @@ from netduet.client.outages.events import (
 )
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import NEVER_ANSWERED, Outage
-from netduet.client.results.failure import (
-    BACK,
-    CLIENT,
-    FORTH,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
-from netduet.client.results.verdict import Side
+from netduet.client.results.location import Location, Side
 from netduet.wire.untrusted import escape
 
 REFUSED: Final = "ECONNREFUSED"
@@ -50,16 +42,16 @@ _AT_ONCE: Final = 1.0
 """Seconds within which the server's stream must have stopped with ours to be out too."""
 
 _WAYS: Final = {
-    FORTH: "nothing arrived on the way to the server",
-    BACK: "nothing arrived on the way back from the server",
-    INTERMEDIARY: "nothing arrived either way",
-    UNKNOWN: "nothing came back",
+    Location.TO_SERVER: "nothing arrived on the way to the server",
+    Location.FROM_SERVER: "nothing arrived on the way back from the server",
+    Location.INTERMEDIARY: "nothing arrived either way",
+    Location.UNKNOWN: "nothing came back",
 }
 
 
 _DATAGRAMS: Final = {
-    FORTH: "no datagrams arrive on the way to the server",
-    UNKNOWN: "no datagrams come back",
+    Location.TO_SERVER: "no datagrams arrive on the way to the server",
+    Location.UNKNOWN: "no datagrams come back",
 }
 _WITHHELD: Final = "this end itself could not send there"
 
@@ -130,9 +122,13 @@ def classify_ongoing(signs: ProbeState, now: float, *, shaken: bool = False) -> 
     if stream is not None and signs.connections_work and not signs.send_error:
         seen = f"{_DATAGRAMS[stream.where]}; connections work"
         return _going_on(DATAGRAMS_ONLY, stream.where, start, now, seen)
-    if stream is not None and stream.where == FORTH and not signs.send_error:
+    if (
+        stream is not None
+        and stream.where == Location.TO_SERVER
+        and not signs.send_error
+    ):
         seen = "nothing arrives on the way to the server; what it sends comes"
-        return _going_on("stream.outage", FORTH, start, now, seen)
+        return _going_on("stream.outage", Location.TO_SERVER, start, now, seen)
     if closure is not None and not signs.answered_before:
         seen = f"no netduet has answered there yet: {escape(closure.reason)}"
         return _going_on(NEVER_ANSWERED, where, start, now, seen)
@@ -140,7 +136,7 @@ def classify_ongoing(signs: ProbeState, now: float, *, shaken: bool = False) -> 
         return _silence(signs, start, now)
     if closure is not None and signs.unreachable:
         seen = f"new connections do not work ({escape(closure.reason)}), and the old one broke"
-        failure = "watch.refused" if where == SERVER else "stream.outage"
+        failure = "watch.refused" if where == Location.SERVER else "stream.outage"
         return _going_on(failure, where, start, now, seen)
     if closure is not None:
         seen = f"new connections do not work ({escape(closure.reason)})"
@@ -150,17 +146,17 @@ def classify_ongoing(signs: ProbeState, now: float, *, shaken: bool = False) -> 
             seen += ", and what is there goes on"
         return _going_on("stream.new_connections", where, start, now, seen)
     seen = "the old connection stands still, and new ones work"
-    return _going_on("stream.old_connections", INTERMEDIARY, start, now, seen)
+    return _going_on("stream.old_connections", Location.INTERMEDIARY, start, now, seen)
 
 
 def _silence(signs: ProbeState, start: float, now: float) -> Outage:
     """Say what it is that no datagrams come."""
     if signs.send_error:
         seen = f"this end itself cannot send there ({_spelt(signs.send_error)})"
-        return _going_on("stream.outage", CLIENT, start, now, seen)
+        return _going_on("stream.outage", Location.CLIENT, start, now, seen)
     if REFUSED in signs.connect_error:
         seen = "nothing listens there any more: its host refuses connections"
-        return _going_on("watch.refused", SERVER, start, now, seen)
+        return _going_on("watch.refused", Location.SERVER, start, now, seen)
     seen = "nothing comes back"
     if signs.connect_error:
         seen += f"; new connections: {escape(signs.connect_error)}"
@@ -169,11 +165,11 @@ def _silence(signs: ProbeState, start: float, now: float) -> Outage:
     return _going_on("stream.outage", _blamed(signs.connect_error), start, now, seen)
 
 
-def _blamed(why: str) -> str:
+def _blamed(why: str) -> Location:
     """Return at which end it is that a connection failed so; unknown for silence."""
     if REFUSED in why:
-        return SERVER
-    return CLIENT if why == UNROUTED else UNKNOWN
+        return Location.SERVER
+    return Location.CLIENT if why == UNROUTED else Location.UNKNOWN
 
 
 def _spelt(code: str) -> str:
@@ -182,7 +178,9 @@ def _spelt(code: str) -> str:
     return code if number is None else f"{code}: {os.strerror(number)}"
 
 
-def _going_on(failure: str, where: str, start: float, now: float, seen: str) -> Outage:
+def _going_on(
+    failure: str, where: Location, start: float, now: float, seen: str
+) -> Outage:
     # The stream's thread may have seen it begin after the look's time was taken.
     return Outage(failure, where, start, max(start, now), seen, ended=False)
 
@@ -213,8 +211,8 @@ def _incident(place: Observations, incident: Incident) -> Outage:
     if not incident.outages:
         return _by_connections(place, incident)
     where = incident.where
-    if where == FORTH and restart is not None and _both(incident, restart):
-        where = INTERMEDIARY
+    if where == Location.TO_SERVER and restart is not None and _both(incident, restart):
+        where = Location.INTERMEDIARY
     flow = place.datagrams
     if (
         covered_seconds(flow.send_blocked, incident.start, incident.end)
@@ -226,7 +224,12 @@ def _incident(place: Observations, incident: Incident) -> Outage:
             *describe.effects(incident),
         )
         return Outage(
-            "stream.outage", CLIENT, incident.start, incident.end, seen, evidence
+            "stream.outage",
+            Location.CLIENT,
+            incident.start,
+            incident.end,
+            seen,
+            evidence,
         )
     told = replace(incident, where=where)
     evidence = (*describe.losses(place, told), *describe.overflows(told))
@@ -275,11 +278,15 @@ def _connections_went_on(place: Observations, incident: Incident) -> bool:
 def _starved(incident: Incident) -> str:
     """Say which end it was that did not run for the longest."""
     ours = max(
-        loss_run.receiver_stalled if loss_run.where == BACK else loss_run.sender_stalled
+        loss_run.receiver_stalled
+        if loss_run.where == Location.FROM_SERVER
+        else loss_run.sender_stalled
         for loss_run in incident.outages
     )
     theirs = max(
-        run.sender_stalled if run.where == BACK else run.receiver_stalled
+        run.sender_stalled
+        if run.where == Location.FROM_SERVER
+        else run.receiver_stalled
         for run in incident.outages
     )
     return "the server" if theirs > ours else "this end"
@@ -317,7 +324,7 @@ def _restarted(restart: ServerRestart) -> Outage:
     said = f"boot id {escape(restart.boot_ids[0])[:8]}… before, {escape(restart.boot_ids[1])[:8]}… now"
     evidence = ((Side.SERVER, said),)
     return Outage(
-        "stream.restarted", SERVER, restart.start, restart.end, seen, evidence
+        "stream.restarted", Location.SERVER, restart.start, restart.end, seen, evidence
     )
 
 
@@ -354,7 +361,7 @@ def _connections(
         proven = bool(pause.broken) or starved < QUARTER * pause.seconds
         yield Outage(
             "stream.old_connections",
-            INTERMEDIARY,
+            Location.INTERMEDIARY,
             pause.start,
             pause.end,
             f"{seen}, {_beside(pause, place.failure_runs)}",

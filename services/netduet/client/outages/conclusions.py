@@ -13,7 +13,7 @@ from netduet.client.outages.events import (
     covered_seconds,
 )
 from netduet.client.outages.outage import NEVER_ANSWERED, Outage
-from netduet.client.results.failure import INTERMEDIARY, SERVER, UNKNOWN
+from netduet.client.results.location import Location
 from netduet.wire.untrusted import escape
 
 Spans = tuple[ConnectFailureRun | ConnectionStall, ...]
@@ -43,7 +43,7 @@ def nothing_lost(
             f"nothing came for {end - start:.2f} s, and nothing was lost: it was held "
             "up, or this end did not run; nothing is proven"
         )
-        return Outage("watch.paused", UNKNOWN, start, end, seen, proven=False)
+        return Outage("watch.paused", Location.UNKNOWN, start, end, seen, proven=False)
     # It was noticed later than it began, and seen to be over later than it was.
     start = max(start, min(at for at, _ in spans))
     end = min(end, max(upto for _, upto in spans))
@@ -53,9 +53,9 @@ def nothing_lost(
             f", and answered {worked} new connections meanwhile: something on its own "
             "host let none out"
         )
-        return Outage("stream.outage", SERVER, start, end, seen)
+        return Outage("stream.outage", Location.SERVER, start, end, seen)
     seen += ": it stood still, or its own host let nothing out"
-    return Outage("watch.paused", SERVER, start, end, seen)
+    return Outage("watch.paused", Location.SERVER, start, end, seen)
 
 
 def by_chance(
@@ -101,7 +101,10 @@ def stuck(outage: Outage) -> Outage:
         "connections worked; from another port they did"
     )
     return replace(
-        outage, failure="watch.stuck_flow", where=INTERMEDIARY, description=seen
+        outage,
+        failure="watch.stuck_flow",
+        where=Location.INTERMEDIARY,
+        description=seen,
     )
 
 
@@ -111,4 +114,4 @@ def left(start: float, now: float, before: Outage) -> Outage:
         f"its name dropped it after {now - start:.2f} s in which it did not answer "
         f"({before.description})"
     )
-    return Outage("watch.left", SERVER, start, now, seen)
+    return Outage("watch.left", Location.SERVER, start, now, seen)

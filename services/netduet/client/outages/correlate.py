@@ -15,8 +15,8 @@ from netduet.client.outages.events import (
     covered_seconds,
 )
 from netduet.client.outages.observations import Observations
-from netduet.client.results.failure import BACK, FORTH, INTERMEDIARY, UNKNOWN
-from netduet.client.stats.proportions import DOUBT, upper_bound
+from netduet.client.results.location import Location
+from netduet.client.stats.proportions import ERROR_PROBABILITY, upper_bound
 
 NEAR_SECONDS: Final = 0.3
 """Seconds from one event to another that belong together."""
@@ -46,7 +46,7 @@ class Incident:
     when only connections show it. ``outages`` are those of the datagrams.
     """
 
-    where: str
+    where: Location
     start: float
     end: float
     outages: tuple[LossRun, ...] = ()
@@ -155,9 +155,13 @@ def is_loss_run_by_chance(place: Observations, loss_run: LossRun) -> bool:
     The share that may be lost is bounded by what is lost besides (99.99 %), and a row
     may begin at any datagram.
     """
-    counted = place.datagrams.down if loss_run.where == BACK else place.datagrams.up
+    counted = (
+        place.datagrams.down
+        if loss_run.where == Location.FROM_SERVER
+        else place.datagrams.up
+    )
     sent, lost = counted.sent - loss_run.lost, counted.lost - loss_run.lost
-    if loss_run.where == UNKNOWN:
+    if loss_run.where == Location.UNKNOWN:
         sent, lost = counted.sent, counted.lost
     return _likely(max(0, lost), max(1, sent), loss_run.lost)
 
@@ -181,7 +185,9 @@ def is_failure_run_by_chance(
         share = min(
             share, 1.0 - (1.0 - _share_by_datagrams(place)) ** PACKETS_PER_CONNECTION
         )
-    return (started + failure_run.failed) * share**failure_run.failed > DOUBT
+    return (
+        started + failure_run.failed
+    ) * share**failure_run.failed > ERROR_PROBABILITY
 
 
 def are_both_by_chance(place: Observations, incident: Incident) -> bool:
@@ -195,7 +201,7 @@ def are_both_by_chance(place: Observations, incident: Incident) -> bool:
     connection = 1.0 - (1.0 - share) ** 2
     beginnings = max(1, place.new_connections.started)
     row = connection**closure.failed * share ** _lost_packets(place, pause)
-    return beginnings * row > DOUBT
+    return beginnings * row > ERROR_PROBABILITY
 
 
 def is_stall_by_chance(place: Observations, stall: ConnectionStall) -> bool:
@@ -212,7 +218,7 @@ def is_stall_by_chance(place: Observations, stall: ConnectionStall) -> bool:
         share = _share_by_connections(place)
     return (
         2 * max(1, place.long_lived.asked) * share ** _lost_packets(place, stall)
-        > DOUBT
+        > ERROR_PROBABILITY
     )
 
 
@@ -230,7 +236,9 @@ def _share_by_datagrams(place: Observations) -> float:
     return upper_bound(min(max(0, lost), max(1, sent)), max(1, sent))
 
 
-def _share_by_connections(place: Observations, doubt: float = DOUBT) -> float:
+def _share_by_connections(
+    place: Observations, doubt: float = ERROR_PROBABILITY
+) -> float:
     """Return how many packets may be lost, by the fresh connections that worked.
 
     Each of them needs two packets at the least, its SYN and the answer to it.
@@ -243,7 +251,7 @@ def _share_by_connections(place: Observations, doubt: float = DOUBT) -> float:
 
 def _likely(lost: int, sent: int, row: int) -> bool:
     share = upper_bound(min(lost, sent), sent)
-    return (sent + row) * share**row > DOUBT
+    return (sent + row) * share**row > ERROR_PROBABILITY
 
 
 # What belongs together
@@ -251,8 +259,8 @@ def _likely(lost: int, sent: int, row: int) -> bool:
 
 def _join_directions(outages: Iterable[LossRun]) -> list[Incident]:
     """Join an outage of one direction with that of the other at about the same time."""
-    ups = [loss_run for loss_run in outages if loss_run.where == FORTH]
-    others = [run for run in outages if run.where != FORTH]
+    ups = [loss_run for loss_run in outages if loss_run.where == Location.TO_SERVER]
+    others = [run for run in outages if run.where != Location.TO_SERVER]
     incidents = []
     for up in ups:
         both = next((loss_run for loss_run in others if _coincide(up, loss_run)), None)
@@ -260,7 +268,11 @@ def _join_directions(outages: Iterable[LossRun]) -> list[Incident]:
             incidents.append(_incident(up.where, up))
         else:
             others.remove(both)
-            where = UNKNOWN if both.where == UNKNOWN else INTERMEDIARY
+            where = (
+                Location.UNKNOWN
+                if both.where == Location.UNKNOWN
+                else Location.INTERMEDIARY
+            )
             incidents.append(_incident(where, up, both))
     return [*incidents, *(_incident(loss_run.where, loss_run) for loss_run in others)]
 
@@ -270,7 +282,7 @@ def _coincide(loss_run: LossRun, other: LossRun) -> bool:
     return common >= HALF * max(loss_run.seconds, other.seconds)
 
 
-def _incident(where: str, *outages: LossRun) -> Incident:
+def _incident(where: Location, *outages: LossRun) -> Incident:
     return Incident(
         where,
         min(loss_run.start for loss_run in outages),
@@ -307,7 +319,7 @@ def _by_connections(
         if pause is not None:
             incidents.append(
                 Incident(
-                    UNKNOWN,
+                    Location.UNKNOWN,
                     closure.start,
                     closure.end,
                     closure=closure,

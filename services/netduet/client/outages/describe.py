@@ -12,18 +12,16 @@ from netduet.client.outages.events import (
     ServerRestart,
 )
 from netduet.client.outages.observations import Observations
-from netduet.client.results.failure import BACK, FORTH, INTERMEDIARY, UNKNOWN
-from netduet.client.results.verdict import Side
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Evidence
 from netduet.wire.messages import ServerReport
 from netduet.wire.untrusted import escape
 
-Evidence = tuple[tuple[Side, str], ...]
-
 _WAYS: Final = {
-    FORTH: "nothing arrived on the way to the server",
-    BACK: "nothing arrived on the way back from the server",
-    INTERMEDIARY: "nothing arrived either way",
-    UNKNOWN: "nothing came back",
+    Location.TO_SERVER: "nothing arrived on the way to the server",
+    Location.FROM_SERVER: "nothing arrived on the way back from the server",
+    Location.INTERMEDIARY: "nothing arrived either way",
+    Location.UNKNOWN: "nothing came back",
 }
 
 _LESS: Final = 0.1
@@ -87,7 +85,7 @@ def losses(place: Observations, one: Incident) -> Evidence:
     period = place.datagrams.period * 1000
     told: list[tuple[Side, str]] = []
     for outage in one.outages:
-        if outage.where == FORTH:
+        if outage.where == Location.TO_SERVER:
             told += [
                 (
                     Side.CLIENT,
@@ -101,7 +99,7 @@ def losses(place: Observations, one: Incident) -> Evidence:
                     ),
                 ),
             ]
-        elif outage.where == BACK:
+        elif outage.where == Location.FROM_SERVER:
             told += [
                 (
                     Side.SERVER,
@@ -125,7 +123,7 @@ def overflows(one: Incident) -> Evidence:
     """Return for which datagrams an end itself had no room; nothing if for too few."""
     return tuple(
         (
-            Side.SERVER if outage.where == FORTH else Side.CLIENT,
+            Side.SERVER if outage.where == Location.TO_SERVER else Side.CLIENT,
             (
                 f"{outage.dropped} datagrams, of whoever, arrived meanwhile, and its own "
                 "socket's buffer was full"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from netduet.client.results.location import Location
 from netduet.wire.messages import Welcome
 
 
@@ -20,7 +21,7 @@ class LossRun:
     end may be.
     """
 
-    where: str
+    where: Location
     start: float
     end: float
     lost: int

@@ -5,25 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.results.failure import (
-    BACK,
-    CLIENT,
-    FORTH,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
-from netduet.client.results.verdict import Side
-
-DIRECTIONS: Final = {
-    FORTH: "to_server",
-    BACK: "from_server",
-    INTERMEDIARY: "both",
-    SERVER: "server",
-    CLIENT: "client",
-    UNKNOWN: "unknown",
-}
-"""The sides as metrics and logs name them."""
+from netduet.client.results.location import Location
+from netduet.client.results.verdict import Evidence
 
 NEVER_ANSWERED: Final = "watch.unmet"
 
@@ -38,8 +21,6 @@ UNAVAILABLE_CLASSES: Final = frozenset(
 }
 """Classes in which new work was not possible: they count against availability."""
 
-Evidence = tuple[tuple[Side, str], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -50,7 +31,7 @@ class Outage:
     """
 
     failure: str
-    where: str
+    where: Location
     start: float
     end: float
     description: str
@@ -66,7 +47,7 @@ class Outage:
     @property
     def direction(self) -> str:
         """Its side, as metrics and logs name it."""
-        return DIRECTIONS[self.where]
+        return self.where.direction
 
 
 @dataclass(frozen=True, slots=True)

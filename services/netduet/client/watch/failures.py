@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure
+from netduet.client.results.location import Location
 
 WATCH: Final[tuple[Failure, ...]] = (
     Failure(
@@ -17,7 +13,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "a server was gone before its name dropped it",
         "A server stopped answering, and only then its address left the name: who had "
         "the address meanwhile reached nobody.",
-        SERVER,
+        Location.SERVER,
         (
             "a rolling update or a scaling down that stops a server before its name forgets it",
             "the server crashed, or its node went away",
@@ -36,7 +32,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "no netduet has answered there yet",
         "Since the watch began no netduet has answered at this address: whether the network "
         "is out, or nobody is there, was never seen to be otherwise.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "the server has not started yet, or listens on another port",
             "something else listens there",
@@ -51,7 +47,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "watch.refused",
         "nothing listens where the server was",
         "A server that had answered answers no more, and its host refuses connections.",
-        SERVER,
+        Location.SERVER,
         (
             "the server stopped or crashed, and its host goes on",
             "it is being replaced, and the new one does not listen yet",
@@ -71,7 +67,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "datagrams stay away, and connections work",
         "For a while no datagram passed, one way or both, and connections, old and new, "
         "worked all the while.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a firewall, security group or network policy lets TCP through and drops UDP",
             "a limit of UDP by rate, or a quality of service that drops it first",
@@ -87,7 +83,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "a server was silent for a while",
         "For a while nothing came from a server, and afterwards nothing was lacking: what "
         "was sent had waited, and was not lost, or was not sent at all.",
-        SERVER,
+        Location.SERVER,
         (
             (
                 "the server's process or its whole host was frozen: no CPU, a CPU limit, a "
@@ -110,7 +106,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "a flow of datagrams led nowhere, and a fresh one works",
         "Datagrams that always leave from the same port did not pass any more, one way or "
         "both, while new connections worked; from another port they pass.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a NAT or a balancer remembers the flow, and goes on sending it to a server "
@@ -129,7 +125,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "a connection does not carry a little load",
         "A fresh connection was made and greeted, and a few large questions on it did not "
         "all come back in time.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "large packets are lost: a path with a smaller MTU whose ICMP messages are filtered",
             "so many packets are lost that TCP makes no headway",

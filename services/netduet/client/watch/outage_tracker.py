@@ -36,7 +36,7 @@ from netduet.client.outages.outage import (
     OutageStarted,
     OutageUpdated,
 )
-from netduet.client.results.failure import BACK
+from netduet.client.results.location import Location
 
 QUIET_SECONDS: Final = 1.8
 """Seconds of quiet after which an episode is over: by then what was lost is certain."""
@@ -349,8 +349,12 @@ class OutageTracker:
         loss_runs = [one for one in runs if isinstance(one, LossRun)]
         base = self._base_totals
         stalls = _only(self._events, ConnectionStall)
-        up = sum(loss_run.lost for loss_run in loss_runs if loss_run.where != BACK)
-        down = sum(run.lost for run in loss_runs if run.where == BACK)
+        up = sum(
+            loss_run.lost
+            for loss_run in loss_runs
+            if loss_run.where != Location.FROM_SERVER
+        )
+        down = sum(run.lost for run in loss_runs if run.where == Location.FROM_SERVER)
         failed = sum(one.failed for one in runs if isinstance(one, ConnectFailureRun))
         return Observations(
             self._address,

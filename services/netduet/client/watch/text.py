@@ -8,14 +8,13 @@ from typing import Final
 
 from netduet.client.catalogue import CATALOGUE
 from netduet.client.outages.outage import (
-    DIRECTIONS,
     OutageNotice,
     OutageStarted,
     OutageUpdated,
 )
 from netduet.client.report.text import Line
-from netduet.client.results.failure import SIDES
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location
 from netduet.client.watch.availability import OutageRecord, PeerAvailability, Summary
 from netduet.client.watch.correlation import CommonCause, find_common_causes
 
@@ -38,12 +37,7 @@ _CLIENT_SIDE: Final = (
 )
 
 _DIRECTION_LABELS: Final = {
-    "to_server": "on the way to the server",
-    "from_server": "on the way back",
-    "both": "in between",
-    "server": "at the server's end",
-    "client": "at this end",
-    "unknown": "unknown where",
+    location.direction: location.phrase for location in Location
 }
 
 
@@ -117,7 +111,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
             f"{peer}: {outage.description}, since {since} (#{notice.number})",
         )
     number = f" (#{notice.number})" if notice.number else ""
-    where = SIDES[outage.where]
+    where = outage.where.label
     if isinstance(notice, OutageUpdated) or not outage.ended:
         rest = f"{peer}: {outage.description}, for {duration(outage.seconds)} and still{number}"
         return line(at, "FAIL", "OUT", rest)
@@ -263,6 +257,3 @@ def _record_line(record: OutageRecord, epoch: float) -> str:
         f"{clock(outage.start + epoch)} {peer}: {duration(outage.seconds)}, "
         f"{outage.failure}: {outage.description}"
     )
-
-
-assert set(_DIRECTION_LABELS) == set(DIRECTIONS.values())  # noqa: S101 - two tables of one thing

@@ -14,16 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.load.latency_probe import LatencyProbe
-from netduet.client.checks.load.results import (
-    Direction,
-    Load,
-    LoadResult,
-    Phase,
-    TransferFlow,
-)
+from netduet.client.checks.load.results import Load, LoadResult, Phase, TransferFlow
 from netduet.client.checks.load.transfer import Transfer, TransferExtent
 from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.results.location import Direction
 from netduet.config.units import MIB
 
 if TYPE_CHECKING:
@@ -201,7 +196,7 @@ class _LoadRun:
                 opened.append(connection)
             elif not opened:
                 detail = opening.detail or "it was not welcomed"
-                self._skipped = f"a connection for bulk data: {detail}"
+                self._skipped = f"a connection for bulk data failed: {detail}"
         return opened
 
     async def _wait_until_drained(self) -> None:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -18,7 +13,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the network was out for a while",
         "For longer than it may be out (--max-outage), everything that was sent was lost, "
         "in one direction or in both; before that it arrived.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a router, switch or link went over to its spare, or a route changed",
             "a firewall, NAT or virtual network was loaded with new rules, or restarted",
@@ -33,13 +28,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run again with a longer --stream-time, to see whether it comes back, and when",
             "raise --max-outage if the application can wait for so long",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.new_connections",
         "for a while no new connection could be made",
         "Connections that existed went on, and for longer than may be (--max-outage) no "
         "new one worked at once.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a firewall, NAT or host has no room for more connections (a table that is full)",
             "something limits the rate or the number of new connections",
@@ -51,13 +47,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's listen queue: ss -ltn, nstat -az TcpExtListenOverflows",
             "run --checks churn --profile full: it tells a limit by rate from one by number",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.old_connections",
         "an old connection stood still or broke",
         "A connection in use stood still for longer than may be (--max-outage), or broke, "
         "while new ones worked.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a NAT, firewall or balancer lost its memory of connections: a restart, a "
@@ -71,13 +68,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "let firewalls that stand in for each other share their connections (conntrackd)",
             "have the application give up early and connect anew: TCP_USER_TIMEOUT",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.restarted",
         "the server went away, and another start of it answers",
         "The server that answered was replaced by another start or instance, and for "
         "longer than may be (--max-outage) neither of them did.",
-        SERVER,
+        Location.SERVER,
         (
             "the server was restarted, or crashed and was started again",
             "a rolling update, or a balancer that moved the flow to another instance",
@@ -86,12 +84,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's log for server.draining, server.stopped, server.ready",
             "start the new instance before the old one ends, and let it take over",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.unsent",
         "this end itself did not send what it should have",
         "So few datagrams left this end that nothing is proven about the network.",
-        CLIENT,
+        Location.CLIENT,
         (
             "this host is overloaded, or a CPU limit holds the client back",
             "this host's own firewall or routing lets no datagrams out",
@@ -102,5 +101,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the error that is named, if one is: nft list ruleset, ip route",
             "see what the check churn says: it names ports and descriptors that lack",
         ),
+        severity=Severity.PROBE,
     ),
 )

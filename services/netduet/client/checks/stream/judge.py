@@ -22,11 +22,12 @@ from netduet.client.outages.events import (
     ServerRestart,
 )
 from netduet.client.outages.observations import Observations, Stream
+from netduet.client.results.location import Side
 from netduet.client.results.verdict import (
+    Evidence,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Window,
     merge_judgements,
 )
@@ -133,7 +134,7 @@ def _incident(place: Observations, incident: Incident) -> Finding:
     )
 
 
-def _excuse(incident: Incident) -> describe.Evidence:
+def _excuse(incident: Incident) -> Evidence:
     """Return why an outage proves nothing about the network; nothing if it does."""
     if incident.starved >= HALF * incident.seconds:
         said = (

@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.outages.correlate import Correlation
 from netduet.client.outages.loss_tracker import LossCounts
 from netduet.client.outages.observations import Observations
-from netduet.client.results.failure import BACK, FORTH
+from netduet.client.results.location import Location
 from netduet.client.results.verdict import Figures
 
 SLOW_SECONDS: Final = 0.3
@@ -39,8 +39,8 @@ def losses(place: Observations) -> Iterator[str]:
     told = place.datagrams
     yield from _silence(place)
     for way, to, counted in (
-        (FORTH, "on the way to the server", told.up),
-        (BACK, "on the way back", told.down),
+        (Location.TO_SERVER, "on the way to the server", told.up),
+        (Location.FROM_SERVER, "on the way back", told.down),
     ):
         out = sum(
             loss_run.lost for loss_run in place.loss_runs if loss_run.where == way
