@@ -195,7 +195,9 @@ async def test_no_answer_is_silent(
     assert measured.opening.openings == 4
 
 
-async def test_answers_from_another_port_are_misaddressed(start_server: StartServer) -> None:
+async def test_answers_from_another_port_are_misaddressed(
+    start_server: StartServer,
+) -> None:
     """A connected socket never sees them; another one does, and knows its own question."""
     running = await start_server()
     with answering_from_elsewhere(running.port) as port:

@@ -333,7 +333,9 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         ),
     ],
 )
-def test_harmless_observation_is_a_remark(fields: dict[str, object], remark: str) -> None:
+def test_harmless_observation_is_a_remark(
+    fields: dict[str, object], remark: str
+) -> None:
     """Each is said in words, with the address, and fails nothing."""
     judgement = judged(**fields)
     assert (judgement.remarks, judgement.findings) == ((f"{THERE}: {remark}",), ())
@@ -613,9 +615,7 @@ def test_size_refused_by_link_is_in_evidence() -> None:
         (trial(DatagramFlow(19, 0, 19, 19), size=4000), "path ←"),
     ],
 )
-def test_lost_fragments_fail(
-    fragments: DatagramTrial, where: str
-) -> None:
+def test_lost_fragments_fail(fragments: DatagramTrial, where: str) -> None:
     """Whole datagrams pass and fragments do not: on the way on which they vanish."""
     judgement = judged(sizes=sizes(fragments=fragments))
     assert found(judgement) == [("udp.fragments", where)]

@@ -33,7 +33,9 @@ def towards(sock: socket.socket) -> Address:
 
 
 @pytest.mark.parametrize(("family", "host"), HOSTS)
-def test_datagrams_are_sent_and_received(family: socket.AddressFamily, host: str) -> None:
+def test_datagrams_are_sent_and_received(
+    family: socket.AddressFamily, host: str
+) -> None:
     """What is sent arrives, and what is answered is waited for."""
     with peer(family, host) as far, UdpSocket(towards(far)) as sock:
         assert sock.send(b"question") == ""
