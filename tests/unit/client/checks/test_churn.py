@@ -535,7 +535,7 @@ def test_silence_while_holding_carries_missed_deadline() -> None:
 
 def test_histogram_buckets_include_their_upper_bound() -> None:
     """1, 2 and 5 in each decade; what is on the edge belongs to the lower bucket."""
-    told = histogram.figures([0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5])
+    told = histogram.connect_time_figures([0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5])
     buckets = {name: count for name, count in told.items() if "_to_" in name}
     assert buckets == {
         "connect_to_0.1_ms": 2,
@@ -545,7 +545,7 @@ def test_histogram_buckets_include_their_upper_bound() -> None:
         "connect_to_5000_ms": 1,
     }
     assert (told["connect_p50_ms"], told["connect_max_ms"]) == (0.11, 3500.0)
-    assert histogram.figures([]) == {}
+    assert histogram.connect_time_figures([]) == {}
 
 
 def test_percentiles_are_measured_values() -> None:
