@@ -7,11 +7,13 @@ import socket
 
 import pytest
 
-from netduet.client.checks.load.judge import judge, limiting_part
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.load import CHECK
+from netduet.client.checks.load.judge import limiting_part
 from netduet.client.checks.load.results import (
     EchoTiming,
     LatencySpread,
-    Load,
     LoadResult,
     Phase,
     SenderTcpInfo,
@@ -76,7 +78,11 @@ IDLE = Phase("idle", 0, 10, (), echoes(0, 0.0004))
 
 def judged(*phases: Phase, min_rate: float = 0.0) -> Judgement:
     """Return what is made of these phases after a rest."""
-    return judge(Load((LoadResult(THERE, (IDLE, *phases)),), min_rate))
+    return CHECK.judge(
+        AddressResults(
+            (LoadResult(THERE, (IDLE, *phases)),), CheckOptions(min_rate=min_rate)
+        )
+    )
 
 
 def test_even_path_passes_with_its_rates_and_latencies() -> None:
@@ -252,7 +258,7 @@ def test_server_that_ends_a_transfer_itself_is_no_fault_of_the_path() -> None:
 def test_place_without_its_features_is_skipped() -> None:
     """An older server is not blamed for what it does not offer."""
     place = LoadResult(THERE, skipped="the server does not offer sink")
-    told = judge(Load((place,)))
+    told = CHECK.judge(AddressResults((place,), CheckOptions()))
     assert told.skipped == "192.0.2.2:12345: the server does not offer sink"
 
 
@@ -279,6 +285,6 @@ def test_latency_that_was_not_measured_to_the_end_is_said() -> None:
     place = LoadResult(
         THERE, (IDLE, phase(flow(UP))), latency_error="Connection reset by peer"
     )
-    told = judge(Load((place,)))
+    told = CHECK.judge(AddressResults((place,), CheckOptions()))
     assert "Connection reset by peer" in told.remarks[-1]
     assert (told.findings, told.skipped) == ((), None)
