@@ -16,7 +16,7 @@ from netduet.client.outages.events import (
 )
 from netduet.client.outages.observations import Observations
 from netduet.client.results.location import Location
-from netduet.client.stats.proportions import DOUBT, upper_bound
+from netduet.client.stats.proportions import ERROR_PROBABILITY, upper_bound
 
 NEAR_SECONDS: Final = 0.3
 """Seconds from one event to another that belong together."""
@@ -185,7 +185,9 @@ def is_failure_run_by_chance(
         share = min(
             share, 1.0 - (1.0 - _share_by_datagrams(place)) ** PACKETS_PER_CONNECTION
         )
-    return (started + failure_run.failed) * share**failure_run.failed > DOUBT
+    return (
+        started + failure_run.failed
+    ) * share**failure_run.failed > ERROR_PROBABILITY
 
 
 def are_both_by_chance(place: Observations, incident: Incident) -> bool:
@@ -199,7 +201,7 @@ def are_both_by_chance(place: Observations, incident: Incident) -> bool:
     connection = 1.0 - (1.0 - share) ** 2
     beginnings = max(1, place.new_connections.started)
     row = connection**closure.failed * share ** _lost_packets(place, pause)
-    return beginnings * row > DOUBT
+    return beginnings * row > ERROR_PROBABILITY
 
 
 def is_stall_by_chance(place: Observations, stall: ConnectionStall) -> bool:
@@ -216,7 +218,7 @@ def is_stall_by_chance(place: Observations, stall: ConnectionStall) -> bool:
         share = _share_by_connections(place)
     return (
         2 * max(1, place.long_lived.asked) * share ** _lost_packets(place, stall)
-        > DOUBT
+        > ERROR_PROBABILITY
     )
 
 
@@ -234,7 +236,9 @@ def _share_by_datagrams(place: Observations) -> float:
     return upper_bound(min(max(0, lost), max(1, sent)), max(1, sent))
 
 
-def _share_by_connections(place: Observations, doubt: float = DOUBT) -> float:
+def _share_by_connections(
+    place: Observations, doubt: float = ERROR_PROBABILITY
+) -> float:
     """Return how many packets may be lost, by the fresh connections that worked.
 
     Each of them needs two packets at the least, its SYN and the answer to it.
@@ -247,7 +251,7 @@ def _share_by_connections(place: Observations, doubt: float = DOUBT) -> float:
 
 def _likely(lost: int, sent: int, row: int) -> bool:
     share = upper_bound(min(lost, sent), sent)
-    return (sent + row) * share**row > DOUBT
+    return (sent + row) * share**row > ERROR_PROBABILITY
 
 
 # What belongs together
