@@ -67,7 +67,7 @@ async def test_all_connections_are_served_on_loopback(
     assert place.hold.held_count == 8
 
 
-async def test_a_faithful_proxy_passes(start_server: StartServer) -> None:
+async def test_transparent_proxy_passes(start_server: StartServer) -> None:
     """The server sees another peer then: what it counts is not taken for our path."""
     running = await start_server()
     async with standing(faithful(running.port)) as port:
@@ -76,7 +76,7 @@ async def test_a_faithful_proxy_passes(start_server: StartServer) -> None:
     assert not any(attempt.direct for attempt in churn.results[0].attempts)
 
 
-async def test_a_proxy_with_a_dead_server_behind_it_is_found(
+async def test_proxy_with_dead_backend_is_unserved(
     start_server: StartServer,
 ) -> None:
     """Acceptance is not enough: what was accepted for a dead server is not served."""
@@ -99,7 +99,7 @@ async def test_a_proxy_with_a_dead_server_behind_it_is_found(
     }
 
 
-async def test_the_servers_own_limit_is_told_as_its_own(
+async def test_servers_own_limit_is_a_remark(
     start_server: StartServer,
 ) -> None:
     """A server that is at its limit says so, and nobody in between is blamed."""
@@ -118,7 +118,7 @@ async def test_the_servers_own_limit_is_told_as_its_own(
     }
 
 
-async def test_what_cannot_start_in_time_is_left_out(
+async def test_late_starts_are_skipped(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is caught up with: a connection that is late already is not made."""
@@ -130,7 +130,7 @@ async def test_what_cannot_start_in_time_is_left_out(
     assert churn.results[0].run.unstarted == 20
 
 
-async def test_no_more_are_under_way_than_may_be(
+async def test_concurrency_is_bounded(
     start_server: StartServer,
 ) -> None:
     """Connections that pile up are bounded; the rest is left out."""
@@ -141,7 +141,7 @@ async def test_no_more_are_under_way_than_may_be(
     assert len(run.attempts) + run.unstarted == 10
 
 
-async def test_trouble_asks_for_more_connections() -> None:
+async def test_failures_add_extra_attempts() -> None:
     """Where many fail, more are made, so that it can be told what it is."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
@@ -150,7 +150,7 @@ async def test_trouble_asks_for_more_connections() -> None:
     assert (run.planned, len(run.attempts)) == (7, 7)
 
 
-async def test_a_port_where_nobody_listens_refuses() -> None:
+async def test_closed_port_is_refused_without_lost_syns() -> None:
     """A reset instead of an acceptance is no loss."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
@@ -161,7 +161,7 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
     assert "ECONNREFUSED" in run.attempts[0].detail
 
 
-async def test_whoever_stops_it_does_not_wait_for_a_last_word(
+async def test_cancellation_does_not_wait_for_answers(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network that has gone silent holds up nobody who says to stop."""

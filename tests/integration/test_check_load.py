@@ -102,14 +102,14 @@ async def test_loopback_passes_and_both_ways_are_counted(
     assert all(echo.arrived is not None for echo in idle.echoes)
 
 
-async def test_server_of_small_frames_is_heeded(start_server: StartServer) -> None:
+async def test_small_frame_limit_is_respected(start_server: StartServer) -> None:
     """A server that takes small frames alone is asked for small ones."""
     running = await start_server(max_frame_size=4096)
     result, _ = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
 
 
-async def test_rate_that_cannot_be_is_not_blamed_on_loopback(
+async def test_unreachable_min_rate_is_slow(
     start_server: StartServer,
 ) -> None:
     """Where a rate is missed, the finding says by how much, each way."""
@@ -119,7 +119,7 @@ async def test_rate_that_cannot_be_is_not_blamed_on_loopback(
     assert {finding.where for finding in result.findings} <= {"path →", "path ←"}
 
 
-async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
+async def test_stopped_transfer_is_stalled(start_server: StartServer) -> None:
     """Nothing moves any more, and nobody says why: that is a stall.
 
     More than the check `size` sends comes through before.
@@ -135,7 +135,7 @@ async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
     assert [phase.name for phase in load.results[0].phases] == ["idle", "up"]
 
 
-async def test_echo_that_nobody_asked_for_ends_the_echoes_with_a_reason(
+async def test_unrequested_echo_ends_probe_with_reason(
     start_server: StartServer,
 ) -> None:
     """Whatever comes back, the thread that asks ends in words, and not in a traceback."""

@@ -111,7 +111,7 @@ def _first_of_each_kind(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def limiting_part(phase: Phase, flow: TransferFlow) -> str:
-    """Return who held a transfer up: client, server, network, or "" where unknown."""
+    """Return what limited a transfer: client, server, network, or "" if unknown."""
     if phase.cpu_share >= BUSY_CPU_SHARE:
         return "client"
     shares = flow.wait_shares
