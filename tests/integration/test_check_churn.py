@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
 from netduet.client.checks.base import CheckContext, Timeouts
-from netduet.client.checks.churn import measure, pacer
+from netduet.client.checks.churn import CHECK, measure, pacer
 from netduet.client.checks.churn.pacer import Pacer
-from netduet.client.checks.churn.results import AttemptOutcome, Churn, ChurnPlan
+from netduet.client.checks.churn.results import AttemptOutcome, ChurnPlan, ChurnResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
 from netduet.client.results.target import Target
@@ -36,14 +37,14 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pacer, "MAX_START_DELAY_SECONDS", PATIENCE)
 
 
-async def check(port: int) -> tuple[CheckResult, Churn]:
+async def check(port: int) -> tuple[CheckResult, AddressResults[ChurnResult]]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
     context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
     async with StallMonitor() as stalls:
         battery = CheckRunner(context, stalls, lambda _: None, ("churn",))
         await battery.run()
-    return battery.verdict().results[-1], context.earlier(Churn)
+    return battery.verdict().results[-1], context.earlier(AddressResults)
 
 
 async def test_all_connections_are_served_on_loopback(
@@ -53,7 +54,7 @@ async def test_all_connections_are_served_on_loopback(
     running = await start_server()
     result, churn = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    [place] = churn.places
+    [place] = churn.results
     assert [attempt.outcome for attempt in place.attempts] == [
         AttemptOutcome.SERVED
     ] * 28
@@ -72,7 +73,7 @@ async def test_transparent_proxy_passes(start_server: StartServer) -> None:
     async with standing(faithful(running.port)) as port:
         result, churn = await check(port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    assert not any(attempt.direct for attempt in churn.places[0].attempts)
+    assert not any(attempt.direct for attempt in churn.results[0].attempts)
 
 
 async def test_proxy_with_dead_backend_is_unserved(
@@ -92,7 +93,7 @@ async def test_proxy_with_dead_backend_is_unserved(
     async with standing(manner) as port:
         result, churn = await check(port)
     assert [finding.failure for finding in result.findings] == ["churn.unserved"]
-    assert {attempt.outcome for attempt in churn.places[0].run.attempts} == {
+    assert {attempt.outcome for attempt in churn.results[0].run.attempts} == {
         AttemptOutcome.SERVED,
         AttemptOutcome.ENDED,
     }
@@ -107,7 +108,7 @@ async def test_servers_own_limit_is_a_remark(
     result, churn = await check(running.port)
     assert result.outcome is Outcome.PASS
     assert any("the server's own limit" in one for one in result.remarks)
-    [place] = churn.places
+    [place] = churn.results
     assert place.hold is not None
     assert {attempt.outcome for attempt in place.hold.while_held} == {
         AttemptOutcome.BUSY
@@ -126,7 +127,7 @@ async def test_late_starts_are_skipped(
     result, churn = await check(running.port)
     assert result.outcome is Outcome.INCONCLUSIVE
     assert [finding.failure for finding in result.findings] == ["churn.unstarted"]
-    assert churn.places[0].run.unstarted == 20
+    assert churn.results[0].run.unstarted == 20
 
 
 async def test_concurrency_is_bounded(
@@ -188,7 +189,7 @@ async def test_cancellation_does_not_wait_for_answers(
         context = CheckContext(Target("127.0.0.1", port), socket.AF_UNSPEC, "", endless)
         async with StallMonitor() as stalls:
             await CheckRunner(context, stalls, lambda _: None, ("identity",)).run()
-        task = asyncio.create_task(measure.measure(context))
+        task = asyncio.create_task(CHECK.measure(context))
         await until(under_way.is_set)
         silent.set()
         task.cancel()

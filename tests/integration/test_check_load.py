@@ -7,9 +7,10 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+from netduet.client.checks.addresses import AddressResults
 from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
 from netduet.client.checks.load.latency_probe import LatencyProbe
-from netduet.client.checks.load.results import Load
+from netduet.client.checks.load.results import LoadResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
 from netduet.client.results.target import Target
@@ -26,7 +27,7 @@ PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
 
 async def check(
     port: int, bounds: CheckOptions | None = None
-) -> tuple[CheckResult, Load]:
+) -> tuple[CheckResult, AddressResults[LoadResult]]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
     bounds = bounds or CheckOptions()
@@ -34,7 +35,7 @@ async def check(
     async with StallMonitor() as stalls:
         battery = CheckRunner(context, stalls, lambda _: None, ("load",))
         await battery.run()
-    return battery.verdict().results[-1], context.earlier(Load)
+    return battery.verdict().results[-1], context.earlier(AddressResults)
 
 
 @contextlib.asynccontextmanager
@@ -86,7 +87,7 @@ async def test_loopback_passes_and_both_ways_are_counted(
     running = await start_server()
     result, load = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    [place] = load.places
+    [place] = load.results
     assert [phase.name for phase in place.phases] == ["idle", "up", "down"]
     for phase in place.phases[1:]:
         [flow] = phase.flows
@@ -131,7 +132,7 @@ async def test_stopped_transfer_is_stalled(start_server: StartServer) -> None:
     ]
     assert finding.missed_deadline is not None
     assert finding.seen.startswith("up: after ")
-    assert [phase.name for phase in load.places[0].phases] == ["idle", "up"]
+    assert [phase.name for phase in load.results[0].phases] == ["idle", "up"]
 
 
 async def test_unrequested_echo_ends_probe_with_reason(

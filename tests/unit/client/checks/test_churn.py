@@ -8,14 +8,13 @@ import socket
 
 import pytest
 
-from netduet.client.checks.base import CheckContext, Timeouts
-from netduet.client.checks.churn import limit_detection, measure
-from netduet.client.checks.churn.judge import judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.churn import CHECK, limit_detection, measure
 from netduet.client.checks.churn.pacer import reaches_limit
 from netduet.client.checks.churn.results import (
     Attempt,
     AttemptOutcome,
-    Churn,
     ChurnResult,
     HoldResult,
     PacedRun,
@@ -95,7 +94,9 @@ def place(one: PacedRun, **fields: object) -> ChurnResult:
 
 def judged(one: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only place."""
-    return judge(Churn((place(one, **fields),), max_loss))
+    return CHECK.judge(
+        AddressResults((place(one, **fields),), CheckOptions(max_loss=max_loss))
+    )
 
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:
@@ -118,7 +119,10 @@ def test_healthy_connections_pass_without_a_remark() -> None:
 
 def test_no_netduet_is_skipped() -> None:
     """Without an address there is nothing to connect to."""
-    assert judge(Churn((), 0.02)).skipped == "no netduet to connect to"
+    assert (
+        CHECK.judge(AddressResults((), CheckOptions())).skipped
+        == "no netduet to connect to"
+    )
 
 
 # SYNs

@@ -7,11 +7,13 @@ import socket
 
 import pytest
 
-from netduet.client.checks.load.judge import judge, limiting_part
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.load import CHECK
+from netduet.client.checks.load.judge import limiting_part
 from netduet.client.checks.load.results import (
     EchoTiming,
     LatencySpread,
-    Load,
     LoadResult,
     Phase,
     SenderTcpInfo,
@@ -76,7 +78,11 @@ IDLE = Phase("idle", 0, 10, (), echoes(0, 0.0004))
 
 def judged(*phases: Phase, min_rate: float = 0.0) -> Judgement:
     """Return what is made of these phases after a rest."""
-    return judge(Load((LoadResult(THERE, (IDLE, *phases)),), min_rate))
+    return CHECK.judge(
+        AddressResults(
+            (LoadResult(THERE, (IDLE, *phases)),), CheckOptions(min_rate=min_rate)
+        )
+    )
 
 
 def test_healthy_path_passes_with_rates_and_latencies() -> None:
@@ -254,7 +260,7 @@ def test_transfer_ended_by_server_is_skipped() -> None:
 def test_server_without_features_is_skipped() -> None:
     """An older server is not blamed for what it does not offer."""
     place = LoadResult(THERE, skipped="the server does not offer sink")
-    told = judge(Load((place,)))
+    told = CHECK.judge(AddressResults((place,), CheckOptions()))
     assert told.skipped == "192.0.2.2:12345: the server does not offer sink"
 
 
@@ -281,6 +287,6 @@ def test_incomplete_latency_is_a_remark() -> None:
     place = LoadResult(
         THERE, (IDLE, phase(flow(UP))), latency_error="Connection reset by peer"
     )
-    told = judge(Load((place,)))
+    told = CHECK.judge(AddressResults((place,), CheckOptions()))
     assert "Connection reset by peer" in told.remarks[-1]
     assert (told.findings, told.skipped) == ((), None)

@@ -179,11 +179,3 @@ class ChurnResult:
     def attempts(self) -> tuple[Attempt, ...]:
         """All but those that were made to find a limit out."""
         return self.run.attempts + (() if self.hold is None else self.hold.run.attempts)
-
-
-@dataclass(frozen=True, slots=True)
-class Churn:
-    """All addresses, and the share of packets that may be lost one way."""
-
-    places: tuple[ChurnResult, ...]
-    max_loss: float

@@ -290,11 +290,3 @@ class LoadResult:
     phases: tuple[Phase, ...] = ()
     skipped: str = ""
     latency_error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """The places, and the rate that each way must reach (0: any)."""
-
-    places: tuple[LoadResult, ...]
-    min_rate: float = 0.0
