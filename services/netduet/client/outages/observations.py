@@ -104,11 +104,3 @@ class Observations:
     def seconds(self) -> float:
         """How long it was watched."""
         return self.end - self.start
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """What came of each address, and the longest outage that may be, in seconds."""
-
-    places: tuple[Observations, ...]
-    max_outage: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.stream.notes import notes
 from netduet.client.checks.stream.summary import figures, summary
 from netduet.client.outages import describe
@@ -21,7 +22,7 @@ from netduet.client.outages.events import (
     ConnectionStall,
     ServerRestart,
 )
-from netduet.client.outages.observations import Observations, Stream
+from netduet.client.outages.observations import Observations
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import (
     Evidence,
@@ -29,7 +30,6 @@ from netduet.client.results.verdict import (
     Judgement,
     Outcome,
     Window,
-    merge_judgements,
 )
 from netduet.wire.untrusted import escape
 
@@ -37,15 +37,9 @@ MIN_SENT_SHARE: Final = 0.25
 """Share of our own datagrams that must have left, or nothing is proven."""
 
 
-def judge(stream: Stream) -> Judgement:
-    """Judge each address by itself."""
-    return merge_judgements(
-        [judge_address(observed, stream.max_outage) for observed in stream.places]
-    )
-
-
-def judge_address(place: Observations, longest: float) -> Judgement:
-    """Judge one address: outages longer than ``longest`` seconds are failures."""
+def judge(place: Observations, options: CheckOptions) -> Judgement:
+    """Judge one address: outages longer than ``max_outage`` are failures."""
+    longest = options.max_outage
     told = correlate(place)
     findings = tuple(_findings(place, told, longest))
     return Judgement(
