@@ -29,7 +29,8 @@ base: ## Make the base image from Debian packages, as root, once
 
 test: $(READY) ## Run every test; container tests need an engine, and never skip
 	@$(BIN)/python -m pytest -n 5 --dist loadfile tests/unit tests/integration tests/manifests
-	@$(BIN)/python -m pytest tests/containers tests/lab
+	@$(BIN)/python -m pytest -n 3 --dist loadfile tests/containers
+	@$(BIN)/python -m pytest tests/lab
 
 lab: $(READY) ## Judge netduet on networks broken on purpose, write docs/lab.md
 	@$(BIN)/python -m tests.lab

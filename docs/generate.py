@@ -27,8 +27,6 @@ BEGIN, END = "      # generated: make docs\n", "      # end of what is generated
 
 
 MANNERS = """
-`tls` is the place of a check to come: it is skipped, and a verdict stands without it.
-
 ## Targets that ought to be blocked
 
 `TARGET=blocked` (`db:5432=blocked`, `[2001:db8::1]:53=blocked`) passes only when the target cannot be reached; `--expect blocked` says so of all targets, and `TARGET=open` excepts one.

@@ -5,6 +5,8 @@ No test here is ever skipped: without an engine each of them fails and says so.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,28 @@ from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
 from tests.containers.stage import Images, Stage
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bound the time of a test alone: whoever comes first waits for the images.
+
+    What fixtures run has bounds of its own.
+    """
+    for item in items:
+        if item.path.is_relative_to(HERE) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(120, func_only=True))
+
+
+@contextlib.contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Keep the other workers of this run waiting: what one builds, they then have."""
+    folder = ROOT / "build"
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +65,15 @@ def engine() -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def images(engine: docker.DockerClient) -> Images:
     """Build both images as ``make up`` does, and find the Python they stand on."""
-    built = subprocess.run(
-        ["make", "--no-print-directory", "images"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    with one_at_a_time("images"):
+        built = subprocess.run(
+            ["make", "--no-print-directory", "images"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
     assert built.returncode == 0, built.stdout + built.stderr
     base = subprocess.run(
         [ROOT / "deploy/base-image/resolve"],

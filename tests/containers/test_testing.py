@@ -17,6 +17,9 @@ from tests.containers.stage import Images, Stage, inside
 
 SOON = ("name", "reach", "identity")
 ONE = {"service": "one", "port": 8080}
+BUSY = (4.0, 30.0)
+"""Seconds in which a process in a container begins its work; a busy machine needs more."""
+
 NOWHERE = (
     "image 'netduet-nowhere' is not there: build it by `make images` in netduet's "
     "repository, or name another one in NETDUET_TESTING_X_IMAGE"
@@ -92,10 +95,13 @@ def test_client_that_does_not_end_in_time_says_what_it_knows(stage: Stage) -> No
     """It is told to stop, and what it had found until then is in the error."""
     with Duet(stage.network()) as duet:
         inside(duet.server).pause()
-        with pytest.raises(DuetError) as caught:
-            duet.check(checks=SOON, answer_timeout=60.0, timeout=3.0)
-    told = str(caught.value)
-    assert told.startswith("the client did not end within 3 s\n")
+        for seconds in BUSY:
+            with pytest.raises(DuetError) as caught:
+                duet.check(checks=SOON, answer_timeout=60.0, timeout=seconds)
+            told = str(caught.value)
+            assert told.startswith(f"the client did not end within {seconds:g} s\n")
+            if "PASS         reach" in told:
+                break
     assert "PASS         reach" in told
     assert "INCONCLUSIVE: stopped before all checks" in told
 
@@ -110,11 +116,17 @@ def test_server_that_does_not_start_shows_its_last_words(stage: Stage) -> None:
 
 def test_server_that_does_not_answer_shows_its_last_words(stage: Stage) -> None:
     """What the health check says, and the end of the log, are in the error."""
-    # It then takes a free port, of which its health check does not know.
-    duet = Duet(stage.network(), server_settings={"port": 0}, ready_timeout=4.0)
-    with pytest.raises(DuetError, match=r"not answer after 4 s: unhealthy") as caught:
-        duet.start()
-    assert "server.listening" in str(caught.value)
+    network = stage.network()
+    for seconds in BUSY:
+        # It then takes a free port, of which its health check does not know.
+        duet = Duet(network, server_settings={"port": 0}, ready_timeout=seconds)
+        with pytest.raises(DuetError) as caught:
+            duet.start()
+        told = str(caught.value)
+        assert f"not answer after {seconds:g} s: unhealthy" in told
+        if "server.listening" in told:
+            break
+    assert "server.listening" in told
 
 
 @pytest.mark.parametrize(

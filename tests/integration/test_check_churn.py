@@ -33,7 +33,7 @@ FEW = ChurnPlan(20, 0.005, 8, 2.3)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have few connections, and none left out: a test's machine may be busy."""
     monkeypatch.setitem(measure.PLANS, "quick", FEW)
-    monkeypatch.setattr(pacer, "LATE", PATIENCE)
+    monkeypatch.setattr(pacer, "MAX_START_DELAY_SECONDS", PATIENCE)
 
 
 async def check(port: int) -> tuple[CheckResult, Churn]:
@@ -54,12 +54,16 @@ async def test_all_connections_are_served_on_loopback(
     result, churn = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
     [place] = churn.places
-    assert [attempt.outcome for attempt in place.tries] == [AttemptOutcome.SERVED] * 28
-    assert {attempt.boot_id for attempt in place.tries} == {place.witness.boot_id}
-    assert all(attempt.direct and attempt.counted for attempt in place.tries)
-    assert (place.witness.drops, place.witness.lived) == (0, True)
-    assert place.held is not None
-    assert place.held.kept == 8
+    assert [attempt.outcome for attempt in place.attempts] == [
+        AttemptOutcome.SERVED
+    ] * 28
+    assert {attempt.boot_id for attempt in place.attempts} == {place.witness.boot_id}
+    assert all(
+        attempt.direct and attempt.counted_by_kernel for attempt in place.attempts
+    )
+    assert (place.witness.drops, place.witness.survived) == (0, True)
+    assert place.hold is not None
+    assert place.hold.held_count == 8
 
 
 async def test_a_faithful_proxy_passes(start_server: StartServer) -> None:
@@ -68,7 +72,7 @@ async def test_a_faithful_proxy_passes(start_server: StartServer) -> None:
     async with standing(faithful(running.port)) as port:
         result, churn = await check(port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    assert not any(attempt.direct for attempt in churn.places[0].tries)
+    assert not any(attempt.direct for attempt in churn.places[0].attempts)
 
 
 async def test_a_proxy_with_a_dead_server_behind_it_is_found(
@@ -104,9 +108,13 @@ async def test_the_servers_own_limit_is_told_as_its_own(
     assert result.outcome is Outcome.PASS
     assert any("the server's own limit" in one for one in result.remarks)
     [place] = churn.places
-    assert place.held is not None
-    assert {attempt.outcome for attempt in place.held.beside} == {AttemptOutcome.BUSY}
-    assert {attempt.outcome for attempt in place.held.after} == {AttemptOutcome.SERVED}
+    assert place.hold is not None
+    assert {attempt.outcome for attempt in place.hold.while_held} == {
+        AttemptOutcome.BUSY
+    }
+    assert {attempt.outcome for attempt in place.hold.after_release} == {
+        AttemptOutcome.SERVED
+    }
 
 
 async def test_what_cannot_start_in_time_is_left_out(
@@ -114,7 +122,7 @@ async def test_what_cannot_start_in_time_is_left_out(
 ) -> None:
     """Nothing is caught up with: a connection that is late already is not made."""
     running = await start_server()
-    monkeypatch.setattr(pacer, "LATE", -1.0)
+    monkeypatch.setattr(pacer, "MAX_START_DELAY_SECONDS", -1.0)
     result, churn = await check(running.port)
     assert result.outcome is Outcome.INCONCLUSIVE
     assert [finding.failure for finding in result.findings] == ["churn.unstarted"]
@@ -136,7 +144,7 @@ async def test_trouble_asks_for_more_connections() -> None:
     """Where many fail, more are made, so that it can be told what it is."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
-    plan = ChurnPlan(4, 0.02, 0, PATIENCE, longer=3)
+    plan = ChurnPlan(4, 0.02, 0, PATIENCE, extra_count=3)
     run = await Pacer(address, PATIENCE, plan).run()
     assert (run.planned, len(run.attempts)) == (7, 7)
 
@@ -146,7 +154,7 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
     run = await Pacer(address, PATIENCE, ChurnPlan(3, 0.001, 0, PATIENCE)).run()
-    assert [(attempt.outcome, attempt.lost) for attempt in run.attempts] == [
+    assert [(attempt.outcome, attempt.lost_syns) for attempt in run.attempts] == [
         (AttemptOutcome.REFUSED, 0)
     ] * 3
     assert "ECONNREFUSED" in run.attempts[0].detail

@@ -91,13 +91,13 @@ async def test_loopback_passes_and_both_ways_are_counted(
     for phase in place.phases[1:]:
         [flow] = phase.flows
         assert flow.rate
-        assert flow.senders
+        assert flow.sender_infos
         assert not flow.changed
         assert flow.total <= 26 * 1024 * 1024
         assert phase.echoes
     idle = place.phases[0]
     assert idle.latency is not None
-    assert idle.lateness is not None
+    assert idle.send_delay is not None
     assert all(echo.arrived is not None for echo in idle.echoes)
 
 

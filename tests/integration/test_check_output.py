@@ -51,7 +51,6 @@ def test_document_of_a_server_that_answers_is_valid(
     assert (one["target"], one["root"], one["interrupted"]) == (target, None, False)
     outcomes = {check["name"]: check["outcome"] for check in one["checks"]}
     assert outcomes.pop("idle") == "SKIP"  # quick holds no connections
-    assert outcomes.pop("tls") == "SKIP"  # there is none yet
     assert set(outcomes.values()) == {"PASS"}
     figures = {check["name"]: check["figures"] for check in one["checks"]}
     assert figures["path"]["peer_address"] == "127.0.0.1"

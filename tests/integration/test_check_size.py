@@ -30,8 +30,8 @@ Carry = Callable[[int, bytes], bytes | None]
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a trial up sooner: on loopback nothing is lost and has to be sent again."""
-    monkeypatch.setattr(trial, "PATIENCE", 0.6)
-    monkeypatch.setattr(trial, "BRIEF", 0.4)
+    monkeypatch.setattr(trial, "STALL_SECONDS", 0.6)
+    monkeypatch.setattr(trial, "SEARCH_STALL_SECONDS", 0.4)
 
 
 async def size(port: int) -> CheckResult:

@@ -187,7 +187,7 @@ async def test_silence_is_told_as_silence(
     judgement = judged(measured)
     assert found(judgement) == [("udp.silent", None)]
     assert judgement.findings[0].missed_deadline is not None
-    assert measured.knock.openings == 4
+    assert measured.opening.openings == 4
 
 
 async def test_answers_from_another_port_are_told(start_server: StartServer) -> None:

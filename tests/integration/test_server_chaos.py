@@ -85,14 +85,14 @@ async def test_any_behaviour_leaves_nothing_behind(
     [stopped] = running.lines.of("server.stopped")
     assert stopped["netduet.accepted"] >= 200
     assert stopped["netduet.reset"] == 0
-    shared = running.server._shared
-    assert shared.connections == set()
-    assert (shared.admission.open, shared.admission._by_client) == (0, {})
+    assert running.server._connections == set()
+    context = running.server._context
+    assert (context.admission.open, context.admission._by_client) == (0, {})
     closed = len(running.lines.of("connection.closed"))
     refused = stopped["netduet.refused"] + stopped["netduet.turned_away"]
     assert closed + refused == stopped["netduet.accepted"]
-    entries = shared.ledger._entries.values()
-    assert all(entry.ended and entry.connection is None for entry in entries)
+    entries = context.ledger._entries.values()
+    assert all(entry.record and entry.record.ended for entry in entries)
 
 
 async def test_reset_that_was_not_yet_heard_of_raises_nothing(
@@ -102,15 +102,13 @@ async def test_reset_that_was_not_yet_heard_of_raises_nothing(
     running = await start_server(first_byte_timeout=0.1)
     sock = connect(running.port)
     assert await asyncio.to_thread(greet, running.port) == GREETING
-    [session] = (
-        connection
-        for connection in running.server._shared.connections
-        if not connection.ended
+    [greeted] = (
+        connection for connection in running.server._connections if not connection.ended
     )
     # The loop does not run from here on: it has not heard of the reset.
     time.sleep(0.15)  # noqa: ASYNC251
     reset(sock)
-    session._judge()
+    greeted._writer._check_deadline()
     line = await running.closed(2)
     assert line["netduet.ended"] == "limit.first_byte"
     assert line["error.type"] in ("ENOTCONN", "ECONNRESET")

@@ -58,8 +58,8 @@ def ledger(running: Running, conn_id: str) -> dict[str, Any]:
 
 def only(running: Running) -> TcpConnection:
     """Return the server's only connection."""
-    [session] = running.server._shared.connections
-    return session
+    [connection] = running.server._connections
+    return connection
 
 
 # SINK and SOURCE
@@ -212,17 +212,17 @@ async def test_thousand_sources_for_a_peer_that_does_not_read_cost_one(
     tracemalloc.start()
     try:
         sock = await asyncio.to_thread(ask)
-        await until(lambda: bool(running.server._shared.connections))
-        session = only(running)
-        await until(lambda: session._full)
+        await until(lambda: bool(running.server._connections))
+        connection = only(running)
+        await until(lambda: connection._writer._buffer_full)
         for _ in range(20):  # turns of the loop, in which nothing more is made
             await asyncio.sleep(0)
-        waiting = session._transport.get_write_buffer_size()
+        waiting = connection._writer._transport.get_write_buffer_size()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert session.connection.questions == 1000
-    assert session.connection.owed > 900
+    assert connection.wire.questions == 1000
+    assert connection.wire.owed > 900
     assert 64 * KIB < waiting <= 64 * KIB + MIB + HEADER_SIZE + KIB
     assert peak < 8 * MIB
     reset(sock)
@@ -243,13 +243,18 @@ async def test_silences_broken_meanwhile_wait_behind_what_is_owed(
 
     peer = Peer(running.port)
     await asyncio.to_thread(peer.open)
-    session = only(running)
+    connection = only(running)
     peer.sock.sendall(asked + source(MIB) * 60)
-    await until(lambda: session._full and session._requests is not None)
-    assert session._requests is not None
-    await until(lambda: not session._requests._timers)  # type: ignore[union-attr]
-    assert session.connection.owed > 30
-    assert session._transport.get_write_buffer_size() <= 64 * KIB + MIB + 4 * KIB
+    await until(
+        lambda: connection._writer._buffer_full and connection._delayed is not None
+    )
+    assert connection._delayed is not None
+    await until(lambda: not connection._delayed._timers)  # type: ignore[union-attr]
+    assert connection.wire.owed > 30
+    assert (
+        connection._writer._transport.get_write_buffer_size()
+        <= 64 * KIB + MIB + 4 * KIB
+    )
     assert await asyncio.to_thread(read, peer) == [True] * 50
     peer.sock.close()
 
@@ -278,8 +283,7 @@ async def test_other_peers_are_served_while_one_asks_for_much(
             busy.receive()
             assert other.echo(b"now") == b"now"
             owed = max(
-                connection.connection.owed
-                for connection in running.server._shared.connections
+                connection.wire.owed for connection in running.server._connections
             )
             for _ in range(99):
                 busy.receive()
@@ -655,10 +659,10 @@ async def test_delayed_answer_costs_nothing_while_it_waits(
     tracemalloc.start()
     try:
         peers = await asyncio.to_thread(ask)
-        sessions = running.server._shared.connections
+        sessions = running.server._connections
         await until(
             lambda: (
-                [connection.connection.state for connection in sessions]
+                [connection.wire.state for connection in sessions]
                 == [State.PARTED] * 20
             )
         )
@@ -774,14 +778,14 @@ async def test_connection_that_is_owed_answers_is_not_quiet(
     running = await start_server()
     peer = Peer(running.port)
     await asyncio.to_thread(peer.open)
-    session = only(running)
+    connection = only(running)
     peer.sock.sendall(source(100) * 900 + serialize(Kind.END))
     async with asyncio.timeout(10):
-        while not session.connection.owed:  # noqa: ASYNC110 - seen between two turns
+        while not connection.wire.owed:  # noqa: ASYNC110 - seen between two turns
             await asyncio.sleep(0)
-    session._heard -= 5  # as if these were many more
-    assert session._transport.get_write_buffer_size() == 0
-    assert not session.quiet
+    connection._last_received -= 5  # as if these were many more
+    assert connection._writer._transport.get_write_buffer_size() == 0
+    assert not connection.quiet
     await asyncio.to_thread(rest, peer.sock)
     peer.sock.close()
     assert (await running.closed())["netduet.ended"] == "end"

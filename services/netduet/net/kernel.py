@@ -61,6 +61,8 @@ _TCP_INFO_FIELDS: Final = {
 
 _SO_ATTACH_FILTER: Final = 26
 _SO_MEMINFO: Final = 55
+_SO_BINDTOIFINDEX: Final = 62
+_NO_INTERFACE: Final = 2**31 - 1
 _MEMINFO: Final = struct.Struct("=9I")
 _MEMINFO_DROPS: Final = 8
 
@@ -169,6 +171,22 @@ def ignore_new_connections(descriptor: int) -> bool:
     try:
         with _borrowed(descriptor) as same:
             same.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+    except OSError:
+        return False
+    return True
+
+
+def refuse_new_connections(descriptor: int) -> bool:
+    """Have a listening socket refuse new SYNs, and finish the handshakes it has begun.
+
+    It is bound to an interface that does not exist, so that no new SYN finds it. A
+    handshake keeps the interface that the socket had at its SYN (net/ipv4/tcp_ipv4.c,
+    tcp_v4_syn_recv_sock: ``ir_iif``), and so does the connection that comes of it.
+    False when the kernel cannot: Linux has let ordinary users do so since 5.7.
+    """
+    try:
+        with _borrowed(descriptor) as same:
+            same.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_INTERFACE)
     except OSError:
         return False
     return True

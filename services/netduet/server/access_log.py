@@ -1,76 +1,75 @@
-"""What the server logs: one line a connection, and limits once a period."""
+"""The access log: one line per connection; refusals are summed over an interval."""
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, Any, Final
 
 from netduet.server.admission import Admission, AdmissionDecision
-from netduet.wire.errors import RemoteError
 from netduet.wire.untrusted import log_safe, recognise
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from netduet.server.connection_record import ConnectionRecord
     from netduet.server.counters import Counters
-    from netduet.server.tcp_connection import TcpConnection
 
-PERIOD: Final = 10.0
+REFUSAL_INTERVAL: Final = 10.0
 """Seconds between two lines about connections that a limit refused."""
 
 
 class AccessLog:
-    """Counts and logs each session when its connection is gone; the refused in sum."""
+    """Counts and logs each closed connection, and sums up the refused ones."""
 
     def __init__(
-        self, log: FilteringBoundLogger, counters: Counters, admission: Admission
+        self,
+        log: FilteringBoundLogger,
+        counters: Counters,
+        admission: Admission,
+        max_text: int,
     ) -> None:
-        """Bind where lines and numbers go."""
+        """Log at most ``max_text`` bytes of what a plain peer sent."""
         self._log = log
         self._counters = counters
         self._admission = admission
+        self._max_text = max_text
         self._refused = 0
-        self._quiet_until = -PERIOD
+        self._next_refusal_line = -REFUSAL_INTERVAL
 
-    def ended(self, session: TcpConnection) -> None:
-        """Record a session whose connection is gone."""
-        connection = session.connection
+    def closed(self, record: ConnectionRecord) -> None:
+        """Count and log a connection that is closed."""
         counters = self._counters
-        counters.bytes_received += connection.bytes_received
-        counters.bytes_sent += connection.bytes_sent
-        counters.frames_received += connection.frames_received
-        counters.frames_sent += connection.frames_sent
-        if session.admitted is not AdmissionDecision.SERVED:
+        counters.bytes_received += record.bytes_received
+        counters.bytes_sent += record.bytes_sent
+        counters.frames_received += record.frames_received
+        counters.frames_sent += record.frames_sent
+        if not record.served:
             return
-        if connection.plain:
+        if record.dialect == "plain":
             counters.plain += 1
-        elif session.conn_id is not None:
+        elif record.conn_id is not None:
             counters.framed += 1
-        fields = _fields(session)
-        how = (fields["netduet.dialect"], session.ended or "", session.ended_by or "")
-        counters.ended[how] = counters.ended.get(how, 0) + 1
-        if _is_health_check(session):
-            self._log.debug("connection.closed", **fields)
-        else:
-            self._log.info("connection.closed", **fields)
+        labels = (record.dialect, record.ended, record.ended_by)
+        counters.ended[labels] = counters.ended.get(labels, 0) + 1
+        log = self._log.debug if record.is_health_check else self._log.info
+        log("connection.closed", **self._fields(record))
 
-    def refused(self, session: TcpConnection, now: float) -> None:
-        """Say at once that a limit is reached, then only once a period, with a count.
+    def refused(self, address: str, decision: AdmissionDecision, now: float) -> None:
+        """Log the first refusal at once, then one line with a count per interval.
 
         ``now`` is in seconds of any monotonic clock.
         """
-        if session.admitted is AdmissionDecision.TURNED_AWAY:
+        if decision is AdmissionDecision.TURNED_AWAY:
             self._counters.turned_away += 1
         else:
             self._counters.refused += 1
         self._refused += 1
-        if now < self._quiet_until:
+        if now < self._next_refusal_line:
             return
-        self._quiet_until = now + PERIOD
+        self._next_refusal_line = now + REFUSAL_INTERVAL
         self._log.warning(
             "server.limit_reached",
             **{
-                "client.address": session.peer[0],
+                "client.address": address,
                 "netduet.limit": self._admission.total,
                 "netduet.limit_per_client": self._admission.per_client,
                 "netduet.open": self._admission.open,
@@ -79,57 +78,32 @@ class AccessLog:
         )
         self._refused = 0
 
-
-def _fields(session: TcpConnection) -> dict[str, Any]:
-    connection = session.connection
-    fields: dict[str, Any] = {
-        "client.address": session.peer[0],
-        "client.port": session.peer[1],
-        "network.local.address": session.local[0],
-        "network.local.port": session.local[1],
-        "network.transport": "tcp",
-        "network.type": "ipv6" if ":" in session.peer[0] else "ipv4",
-        "netduet.dialect": _dialect(session),
-        "netduet.ended": session.ended,
-        "netduet.ended_by": session.ended_by,
-        "netduet.duration_s": round(session.duration, 6),
-        "netduet.bytes_received": connection.bytes_received,
-        "netduet.bytes_sent": connection.bytes_sent,
-    }
-    if session.conn_id is not None:
-        fields["netduet.conn_id"] = session.conn_id
-        fields["netduet.frames_received"] = connection.frames_received
-        fields["netduet.frames_sent"] = connection.frames_sent
-    if connection.plain:
-        text = bytes(connection.text)
-        fields["netduet.text"] = log_safe(text, connection.limits.max_text)
-        looks_like = recognise(text)
-        if looks_like is not None:
-            fields["netduet.looks_like"] = looks_like
-    if session.error is not None:
-        fields |= _error(session.error)
-    return fields
-
-
-def _dialect(session: TcpConnection) -> str:
-    if session.connection.plain:
-        return "plain"
-    # Nothing came, or bytes that began with the magic and went no further.
-    return "framed" if session.connection.bytes_received else "none"
-
-
-def _error(error: BaseException) -> dict[str, Any]:
-    if isinstance(error, RemoteError):
-        return {"error.type": error.code.value, "error.message": error.message}
-    if isinstance(error, OSError) and error.errno is not None:
-        return {"error.type": errno.errorcode.get(error.errno, str(error.errno))}
-    return {"error.type": type(error).__name__}
-
-
-def _is_health_check(session: TcpConnection) -> bool:
-    """Tell the container's own check, every few seconds, from a peer: it asks nothing."""
-    return (
-        session.peer[0] in ("127.0.0.1", "::1")
-        and session.ended == "end"
-        and session.connection.frames_received <= 2  # noqa: PLR2004 - OPEN and END
-    )
+    def _fields(self, record: ConnectionRecord) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "client.address": record.peer[0],
+            "client.port": record.peer[1],
+            "network.local.address": record.local[0],
+            "network.local.port": record.local[1],
+            "network.transport": "tcp",
+            "network.type": "ipv6" if ":" in record.peer[0] else "ipv4",
+            "netduet.dialect": record.dialect,
+            "netduet.ended": record.ended,
+            "netduet.ended_by": record.ended_by,
+            "netduet.duration_s": round(record.duration, 6),
+            "netduet.bytes_received": record.bytes_received,
+            "netduet.bytes_sent": record.bytes_sent,
+        }
+        if record.conn_id is not None:
+            fields["netduet.conn_id"] = record.conn_id
+            fields["netduet.frames_received"] = record.frames_received
+            fields["netduet.frames_sent"] = record.frames_sent
+        if record.dialect == "plain":
+            fields["netduet.text"] = log_safe(record.text, self._max_text)
+            protocol = recognise(record.text)
+            if protocol is not None:
+                fields["netduet.looks_like"] = protocol
+        if record.error_type is not None:
+            fields["error.type"] = record.error_type
+        if record.error_message is not None:
+            fields["error.message"] = record.error_message
+        return fields

@@ -40,8 +40,12 @@ if TYPE_CHECKING:
 LOOK: Final = 0.05
 """Seconds between two looks at the connections that a drain waits for."""
 
-_QUEUE_PATIENCE: Final = 1.0
-"""Seconds to empty the accept queues while new connections still come in."""
+_QUEUE_PATIENCE: Final = 0.8
+"""Seconds to empty the accept queues while new connections still come in.
+
+Less than the second after which a SYN that was dropped comes again, or the listener
+would close amidst the handshakes of all that it had held off.
+"""
 
 _LAST_TURNS: Final = 100
 
@@ -110,7 +114,7 @@ class Server:
         identity = ServerIdentity(
             settings.service, instance, new_id(), settings.node, settings.zone
         )
-        self._shared = ServerContext(
+        self._context = ServerContext(
             limits=limits,
             refusal_limits=dataclasses.replace(
                 limits,
@@ -126,8 +130,9 @@ class Server:
             admission=admission,
             counters=self._counters,
             recent_clients=RecentClients(),
-            access_log=AccessLog(log, self._counters, admission),
-            connections=set(),
+            access_log=AccessLog(
+                log, self._counters, admission, settings.max_plain_text
+            ),
         )
         self._identity = identity
         self._streams = UdpStreams(
@@ -135,6 +140,7 @@ class Server:
             most=settings.max_streams,
             each=min(settings.max_streams, settings.max_streams_per_client),
         )
+        self._connections: set[TcpConnection] = set()
         self._listens = False
         self._stop = asyncio.Event()
         self._leave = asyncio.Event()
@@ -145,7 +151,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         listener = Listener(sockets.tcp, self._accept)
-        behaviours = self._shared.handlers
+        behaviours = self._context.handlers
         flows = UdpFlowCounters()
         endpoints = [
             UdpEndpoint(sock, behaviours, self._counters, flows, self._streams)
@@ -159,7 +165,7 @@ class Server:
             self._say_listening(sockets)
             await self._stop.wait()
             self._log.info(
-                "server.draining", **{"netduet.open": len(self._shared.connections)}
+                "server.draining", **{"netduet.open": len(self._connections)}
             )
             await _wait(self._leave, self._settings.shutdown_delay)
             await listener.stop(0.0 if self._leave.is_set() else _QUEUE_PATIENCE)
@@ -187,13 +193,13 @@ class Server:
         from netduet.server.metrics import ServerMetrics  # noqa: PLC0415
 
         identity = self._identity
-        counted = ServerMetrics(
-            self._shared, self._streams, self._stalls, sockets, identity
+        metrics_collector = ServerMetrics(
+            self._context, self._connections, self._streams, self._stalls, sockets
         )
         pages: dict[str, Page] = {
             "/livez": probe(lambda: True, "the loop turns", ""),
             "/readyz": probe(self._ready, "listening", "not listening, or draining"),
-            "/metrics": metrics(counted),
+            "/metrics": metrics(metrics_collector),
             "/version": version(
                 identity.service,
                 identity.instance,
@@ -214,11 +220,11 @@ class Server:
         return self._listens and not self._stop.is_set()
 
     def _accept(self, descriptor: int | None) -> TcpConnection:
-        return TcpConnection(self._shared, descriptor)
+        return TcpConnection(self._context, self._connections, descriptor)
 
     async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let what is in flight finish in time; reset and count the rest."""
-        sessions = self._shared.connections
+        sessions = self._connections
         until = loop.time() + self._settings.drain_timeout
         while sessions and loop.time() < until and not self._leave.is_set():
             for session in [connection for connection in sessions if connection.quiet]:
@@ -250,7 +256,7 @@ class Server:
             self._log.warning("server.family_absent", **{"netduet.family": family})
         self._log.info(
             "server.ready",
-            **{"netduet.max_connections": self._shared.admission.total},
+            **{"netduet.max_connections": self._context.admission.total},
         )
 
     def _say_stopped(self) -> None:

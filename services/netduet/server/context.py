@@ -1,4 +1,4 @@
-"""What all sessions of a server share."""
+"""What all connections of a server share."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from netduet.server.handlers import Handlers
     from netduet.server.ledger import Ledger
     from netduet.server.recent_clients import RecentClients
-    from netduet.server.tcp_connection import TcpConnection
     from netduet.wire.state_machine import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """What all sessions of a server share. Times in seconds, sizes in bytes."""
+    """What all connections of a server share. Times in seconds, sizes in bytes."""
 
     limits: Limits
     refusal_limits: Limits
@@ -31,4 +30,3 @@ class ServerContext:
     counters: Counters
     recent_clients: RecentClients
     access_log: AccessLog
-    connections: set[TcpConnection]

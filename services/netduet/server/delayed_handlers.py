@@ -1,14 +1,14 @@
-"""What one connection asks for that takes time.
+"""Requests of one connection that take time.
 
-Answers that are made one by one (SOURCE), a silence that the server breaks (HOLD),
-and ends of the connection in ways that a test asks for (CLOSE). What can be
-answered at once is in ``behaviours``; the socket is the owner's, a session.
+SOURCE: answers made one at a time. HOLD: a silence that the server may break. CLOSE:
+the ways to end a connection that a test asks for. Requests that are answered at once
+are in ``handlers``.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from netduet.wire import payload_pattern
 from netduet.wire.frames import Kind
@@ -21,100 +21,82 @@ from netduet.wire.messages import (
 from netduet.wire.state_machine import State
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, TimerHandle
+    from asyncio import TimerHandle
     from collections.abc import Callable
 
-    from netduet.wire.connection import Connection
+    from netduet.server.write_control import WriteControl
 
 Request = SourceQuestion | HoldQuestion | CloseQuestion
 
 
-class RequestOwner(Protocol):
-    """What requests need of the session whose they are."""
-
-    loop: AbstractEventLoop
-    connection: Connection
-
-    def pause_reading(self) -> None:
-        """Read nothing until all that is owed has left."""
-
-    def flush(self) -> None:
-        """Send what is to be sent, though nothing was read."""
-
-    def reset_after_flush(self) -> None:
-        """Reset the connection when all that is owed has left."""
-
-    def end(self, how: str, by: str) -> None:
-        """Say how the connection ends, and by whom; the first word counts."""
-
-
 class DelayedHandlers:
-    """The requests of one connection, and the timers of those that wait."""
+    """The delayed requests of one connection, and their timers."""
 
-    __slots__ = ("_farewell", "_owner", "_timers")
+    __slots__ = ("_close_after_eof", "_timers", "_writer")
 
-    def __init__(self, owner: RequestOwner) -> None:
-        """Bind to the session that is asked."""
-        self._owner = owner
+    def __init__(self, writer: WriteControl) -> None:
+        """Answer through ``writer``."""
+        self._writer = writer
         self._timers: set[TimerHandle] = set()
-        self._farewell: tuple[CloseQuestion, int] | None = None
+        self._close_after_eof: tuple[CloseQuestion, int] | None = None
 
-    def take(self, request: Request, frame_id: int) -> None:
-        """Do what is asked for; the wire has judged that the limits allow it."""
-        owner = self._owner
+    def start(self, request: Request, frame_id: int) -> None:
+        """Start a request; the protocol has checked it against the limits."""
+        writer = self._writer
         match request:
             case SourceQuestion(size=size, seed=seed):
                 make = partial(payload_pattern.make, size, seed)
-                owner.connection.promise(Kind.SOURCE, make, frame_id)
-                owner.pause_reading()
+                writer.wire.promise(Kind.SOURCE, make, frame_id)
+                writer.pause_reading()
             case HoldQuestion(seconds=seconds, speak=speak):
-                self._spoke(frame_id, spoke=False)
+                self._answer_hold(frame_id, spoke=False)
                 if speak:
-                    self._later(seconds, partial(self._spoke, frame_id, spoke=True))
+                    speak_later = partial(self._answer_hold, frame_id, spoke=True)
+                    self._call_later(seconds, speak_later)
             case CloseQuestion(how="finish"):
-                owner.end("asked.finish", "server")
+                writer.end("asked.finish", "server")
                 self._answer_close(request, frame_id)
             case CloseQuestion(how="reset"):
-                owner.end("asked.reset", "server")
-                owner.reset_after_flush()
+                writer.end("asked.reset", "server")
+                writer.reset_after_flush()
             case CloseQuestion():
-                self._farewell = (request, frame_id)
+                self._close_after_eof = (request, frame_id)
             case _:
                 assert_never(request)
 
-    def take_eof(self) -> None:
-        """Go on with an end that was to come after the client's own, if one was."""
-        if self._farewell is not None:
-            self._owner.end("asked.after_eof", "client")
-            request, frame_id = self._farewell
-            self._later(request.delay, partial(self._part, request, frame_id))
+    def eof_received(self) -> None:
+        """Start the close that was asked for after the client's FIN, if there is one."""
+        if self._close_after_eof is not None:
+            self._writer.end("asked.after_eof", "client")
+            request, frame_id = self._close_after_eof
+            self._call_later(request.delay, partial(self._close, request, frame_id))
 
     def cancel(self) -> None:
-        """Forget what waits: the connection is gone."""
+        """Cancel all timers: the connection is lost."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
 
-    def _later(self, delay: float, act: Callable[[], None]) -> None:
-        """Act after a delay, and send what comes of it."""
+    def _call_later(self, delay: float, action: Callable[[], None]) -> None:
+        """Run the action after a delay, and send what it queues."""
 
-        def due() -> None:
+        def run() -> None:
             self._timers.discard(timer)
-            act()
-            self._owner.flush()
+            action()
+            self._writer.flush()
 
-        timer = self._owner.loop.call_later(delay, due)
+        timer = self._writer.loop.call_later(delay, run)
         self._timers.add(timer)
 
-    def _spoke(self, frame_id: int, *, spoke: bool) -> None:
-        self._owner.connection.answer(Kind.HOLD, HoldAnswer(spoke=spoke), frame_id)
+    def _answer_hold(self, frame_id: int, *, spoke: bool) -> None:
+        self._writer.wire.answer(Kind.HOLD, HoldAnswer(spoke=spoke), frame_id)
 
-    def _part(self, request: CloseQuestion, frame_id: int) -> None:
-        connection = self._owner.connection
-        if connection.state is State.PARTED:
+    def _close(self, request: CloseQuestion, frame_id: int) -> None:
+        wire = self._writer.wire
+        if wire.state is State.PARTED:
             self._answer_close(request, frame_id)
-            connection.half_close()
+            wire.half_close()
 
     def _answer_close(self, request: CloseQuestion, frame_id: int) -> None:
         pattern = payload_pattern.make(request.size, request.seed)
-        self._owner.connection.answer(Kind.CLOSE, pattern, frame_id)
+        self._writer.wire.answer(Kind.CLOSE, pattern, frame_id)

@@ -37,10 +37,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from netduet.runtime.stall_monitor import StallMonitor
+    from netduet.server.address import Address
     from netduet.server.ledger import Ledger
     from netduet.wire.state_machine import Limits
-
-Address = tuple[str, int]
 
 _HOST_AGE: Final = 0.1
 """Seconds for which a reading of the host serves all who ask: it costs five files."""

@@ -1,4 +1,4 @@
-"""The ledger: what became of recent framed connections, for a peer who asks later."""
+"""The ledger: recent framed connections, for a client that asks about one later."""
 
 from __future__ import annotations
 
@@ -10,66 +10,52 @@ from typing import TYPE_CHECKING
 from netduet.wire.messages import Endpoint, LedgerEntry
 
 if TYPE_CHECKING:
+    from netduet.server.address import Address
+    from netduet.server.connection_record import ConnectionRecord
     from netduet.wire.connection import Connection
 
 
 @dataclass(slots=True)
 class ConnectionEntry:
-    """One connection. ``opened_at`` is Unix time, ``opened`` and ``closed`` monotonic.
+    """One connection: ``opened_at`` is Unix time, ``started`` is monotonic.
 
-    While ``connection`` is there its counters are live; ``close`` freezes them.
-    ``descriptor`` gives the socket's, for the kernel's view of it.
+    ``state`` is the open connection, whose counters change, until ``close`` puts the
+    final record there. ``descriptor`` returns the socket's while it is open, to ask
+    the kernel about it.
     """
 
     conn_id: str
-    peer: tuple[str, int]
+    peer: Address
     opened_at: float
-    opened: float
-    connection: Connection | None
+    started: float
+    state: Connection | ConnectionRecord
     descriptor: Callable[[], int] | None = None
-    closed: float | None = None
-    ended: str | None = None
-    ended_by: str | None = None
-    bytes_received: int = 0
-    bytes_sent: int = 0
-    frames_received: int = 0
-    frames_sent: int = 0
+    record: ConnectionRecord | None = None
 
-    def read(self) -> None:
-        """Take the counters from the connection while it lives."""
-        if self.connection is not None:
-            self.bytes_received = self.connection.bytes_received
-            self.bytes_sent = self.connection.bytes_sent
-            self.frames_received = self.connection.frames_received
-            self.frames_sent = self.connection.frames_sent
-
-    def close(self, now: float, ended: str, ended_by: str) -> None:
-        """Freeze the entry: how the connection ended, and by whom."""
-        self.read()
-        self.connection = self.descriptor = None
-        self.closed = now
-        self.ended = ended
-        self.ended_by = ended_by
+    def close(self, record: ConnectionRecord) -> None:
+        """Keep the final record and release the connection."""
+        self.state = self.record = record
+        self.descriptor = None
 
     def message(self, now: float) -> LedgerEntry:
-        """Return the entry as it is told to a peer."""
-        self.read()
+        """Return the entry as a client gets it."""
+        state, record = self.state, self.record
         return LedgerEntry(
             conn_id=self.conn_id,
             peer=Endpoint(address=self.peer[0], port=self.peer[1]),
             opened_at=self.opened_at,
-            duration=(now if self.closed is None else self.closed) - self.opened,
-            bytes_received=self.bytes_received,
-            bytes_sent=self.bytes_sent,
-            frames_received=self.frames_received,
-            frames_sent=self.frames_sent,
-            ended=self.ended,
-            ended_by=self.ended_by,
+            duration=now - self.started if record is None else record.duration,
+            bytes_received=state.bytes_received,
+            bytes_sent=state.bytes_sent,
+            frames_received=state.frames_received,
+            frames_sent=state.frames_sent,
+            ended=None if record is None else record.ended,
+            ended_by=None if record is None else record.ended_by,
         )
 
 
 class Ledger:
-    """The last ``size`` framed connections by their ``conn_id``; the oldest goes first."""
+    """The last ``size`` framed connections by ``conn_id``; the oldest is dropped first."""
 
     def __init__(self, size: int) -> None:
         """Start empty."""
@@ -77,15 +63,15 @@ class Ledger:
         self._entries: OrderedDict[str, ConnectionEntry] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return how many connections are remembered."""
+        """Return the number of connections in the ledger."""
         return len(self._entries)
 
     def add(self, entry: ConnectionEntry) -> None:
-        """Remember a connection; forget the oldest one beyond the size."""
+        """Add a connection; drop the oldest beyond the size."""
         self._entries[entry.conn_id] = entry
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
     def find(self, conn_id: str) -> ConnectionEntry | None:
-        """Return the entry, or None when it was never here or is forgotten."""
+        """Return the entry, or None if the connection is unknown or was dropped."""
         return self._entries.get(conn_id)

@@ -7,13 +7,10 @@ import contextlib
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from netduet.net import kernel
 from netduet.net.bind import BindError, reason
-
-if TYPE_CHECKING:
-    from netduet.server.tcp_connection import TcpConnection
 
 _HANDSHAKE: Final = 0.25
 """Seconds from a SYN that was heard to the end of its handshake, on most paths.
@@ -29,12 +26,12 @@ _HOLD: Final = 0.05
 
 
 class Listener:
-    """Accepts on the TCP sockets, a session for each connection."""
+    """Accepts connections on the TCP sockets."""
 
     def __init__(
         self,
         sockets: list[socket.socket],
-        accept: Callable[[int | None], TcpConnection],
+        accept: Callable[[int | None], asyncio.BaseProtocol],
     ) -> None:
         """Take over bound sockets; ``accept`` gets the descriptor that accepted."""
         self._sockets = sockets
@@ -110,11 +107,20 @@ class Listener:
 
 
 def _hold_off(sock: socket.socket) -> None:
-    """Have a listening socket drop new SYNs: they come again, to a closed port.
+    """Keep new connections from a listening socket, whatever the kernel lets us do.
 
-    Where a kernel keeps the filter that does it to the privileged, a backlog of
-    zero does nearly the same: one connection that waits makes the queue full
-    (listen(2); net/ipv4/tcp_input.c, tcp_conn_request).
+    Best is that their SYNs are dropped: they come again, to a closed port or to a
+    successor. Some kernels keep the filter that does it to the privileged (a container
+    may have no such privilege): there they are refused.
+
+    Where neither can be had, a backlog of zero does nearly the same: one connection
+    that waits makes the queue full (listen(2); net/ipv4/tcp_input.c,
+    tcp_conn_request). But each that is accepted lets in the next, and a full queue
+    drops the last segment of a handshake whose peer believes to be connected.
     """
-    if not kernel.ignore_new_connections(sock.fileno()):
+    descriptor = sock.fileno()
+    if not (
+        kernel.ignore_new_connections(descriptor)
+        or kernel.refuse_new_connections(descriptor)
+    ):
         sock.listen(0)

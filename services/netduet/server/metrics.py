@@ -15,13 +15,14 @@ from prometheus_client.registry import Collector
 
 from netduet.net import kernel
 from netduet.runtime.process_metrics import build_info, starvation
-from netduet.server.recent_clients import WINDOW
+from netduet.server.recent_clients import WINDOW_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from netduet.net.bind import Sockets
     from netduet.runtime.stall_monitor import StallMonitor
     from netduet.server.context import ServerContext
-    from netduet.server.handlers import ServerIdentity
     from netduet.server.tcp_connection import TcpConnection
     from netduet.server.udp_streams import UdpStreams
 
@@ -31,22 +32,22 @@ class ServerMetrics(Collector):
 
     def __init__(
         self,
-        shared: ServerContext,
+        context: ServerContext,
+        open_connections: AbstractSet[TcpConnection],
         streams: UdpStreams,
         stalls: StallMonitor,
         sockets: Sockets,
-        identity: ServerIdentity,
     ) -> None:
         """Bind what is counted."""
-        self._shared = shared
+        self._context = context
+        self._open_connections = open_connections
         self._streams = streams
         self._stalls = stalls
         self._sockets = sockets
-        self._identity = identity
 
     def collect(self) -> Iterator[Metric]:
         """Read all counters now."""
-        identity = self._identity
+        identity = self._context.handlers.identity
         yield build_info(
             identity.service,
             identity.instance,
@@ -59,21 +60,21 @@ class ServerMetrics(Collector):
         yield from starvation(self._stalls)
 
     def _connections(self) -> Iterator[Metric]:
-        shared = self._shared
-        counters = shared.counters
+        context = self._context
+        counters = context.counters
         yield _gauge(
-            "netduet_connections", "Connections open now.", shared.admission.open
+            "netduet_connections", "Connections open now.", context.admission.open
         )
         yield _gauge(
             "netduet_connections_limit",
             "Connections that may be open at once.",
-            shared.admission.total,
+            context.admission.total,
         )
         yield _gauge(
             "netduet_clients_recently",
             "Client addresses, other than this host's own, that opened a framed connection "
-            f"in the last {WINDOW:g} seconds; 1,024 at most.",
-            shared.recent_clients.count(time.monotonic()),
+            f"in the last {WINDOW_SECONDS:g} seconds; 1,024 at most.",
+            context.recent_clients.count(time.monotonic()),
         )
         ended = CounterMetricFamily(
             "netduet_connections_ended",
@@ -121,16 +122,17 @@ class ServerMetrics(Collector):
         yield refused
 
     def _traffic(self) -> Iterator[Metric]:
-        counters = self._shared.counters
+        counters = self._context.counters
         for name in ("bytes", "frames"):
             for direction in ("received", "sent"):
                 field = f"{name}_{direction}"
-                open_now = (
-                    getattr(connection.connection, field) for connection in self._open()
+                of_open = sum(
+                    getattr(connection.wire, field)
+                    for connection in self._open_connections
                 )
-                total = getattr(counters, field) + sum(open_now)
-                said = f"{name.capitalize()} {direction} over TCP."
-                yield _counter(f"netduet_{direction}_{name}", said, total)
+                total = getattr(counters, field) + of_open
+                text = f"{name.capitalize()} {direction} over TCP."
+                yield _counter(f"netduet_{direction}_{name}", text, total)
         datagrams = CounterMetricFamily(
             "netduet_datagrams",
             "Datagrams received, by what became of them.",
@@ -145,25 +147,22 @@ class ServerMetrics(Collector):
             "Openings of connections, and datagrams, that the sockets had no room for.",
             labels=["transport"],
         )
-        before = self._shared.handlers.listen_drops_before
+        before = self._context.handlers.listen_drops_before
         openings = partial(kernel.openings_dropped, before=before)
         for transport, sockets, read in (
             ("tcp", self._sockets.tcp, openings),
             ("udp", self._sockets.udp, kernel.socket_drops),
         ):
             drops = [read(sock.fileno()) for sock in sockets]
-            known = [one for one in drops if one is not None]
+            known = [count for count in drops if count is not None]
             if known:
                 dropped.add_metric([transport], sum(known))
         yield dropped
 
-    def _open(self) -> Iterator[TcpConnection]:
-        yield from self._shared.connections
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
 
 
-def _counter(name: str, said: str, value: float) -> Metric:
-    return CounterMetricFamily(name, said, value=value)
-
-
-def _gauge(name: str, said: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, said, value=value)
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)

@@ -1,7 +1,7 @@
-"""One TCP connection: what comes in, to the wire and to who answers; its record.
+"""One TCP connection: passes bytes to the protocol and events to the handlers.
 
-No bytes are parsed here, and no question is answered here. What a read gave rise
-to leaves in one call; how, and how a connection closes, is in ``sending``.
+No bytes are parsed here and no request is answered here. Everything that one read
+causes is sent in one write; ``write_control`` sends it and closes the connection.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, Final, cast
 
 from netduet.server.admission import AdmissionDecision
+from netduet.server.connection_record import ConnectionRecord
 from netduet.server.delayed_handlers import DelayedHandlers, Request
-from netduet.server.handlers import Address, RequestOrigin, new_id
+from netduet.server.handlers import RequestOrigin, new_id
 from netduet.server.ledger import ConnectionEntry
 from netduet.server.write_control import WriteControl
 from netduet.wire.connection import Connection
@@ -32,222 +33,246 @@ from netduet.wire.events import (
 from netduet.wire.state_machine import Role, State
 
 if TYPE_CHECKING:
+    from netduet.server.address import Address
     from netduet.server.context import ServerContext
 
-_QUIET: Final = 1.0
+QUIET_SECONDS: Final = 1.0
 """Seconds without a byte after which a drain no longer waits for a peer."""
 
-_ENDING: Final = frozenset({State.GREETED, State.LINGER})
 
-
-class TcpConnection(WriteControl):
-    """A connection that was accepted."""
+class TcpConnection(asyncio.Protocol):
+    """An accepted connection."""
 
     __slots__ = (
+        "_context",
+        "_decision",
+        "_delayed",
         "_entry",
-        "_heard",
-        "_requests",
-        "admitted",
+        "_last_received",
+        "_local",
+        "_loop",
+        "_open_connections",
+        "_peer",
+        "_started",
+        "_writer",
         "listener",
-        "local",
-        "peer",
-        "started",
+        "wire",
     )
 
-    def __init__(self, shared: ServerContext, listener: int | None) -> None:
-        """Prepare; ``listener`` is the descriptor of the socket that accepts."""
-        super().__init__(shared)
-        self._entry: ConnectionEntry | None = None
-        self._requests: DelayedHandlers | None = None
-        self._heard = 0.0
-        self.listener = listener
-        self.started = 0.0
+    wire: Connection
 
-    # What the loop calls
+    def __init__(
+        self,
+        context: ServerContext,
+        open_connections: set[TcpConnection],
+        listener: int | None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            context: what all connections share.
+            open_connections: holds this connection while it is open.
+            listener: the descriptor of the socket that accepts.
+
+        """
+        self._context = context
+        self._open_connections = open_connections
+        self._entry: ConnectionEntry | None = None
+        self._delayed: DelayedHandlers | None = None
+        self.listener = listener
+
+    # Callbacks of the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit or refuse the connection, and wait for its first byte."""
-        shared = self._shared
-        self._transport = cast("asyncio.Transport", transport)
-        self.loop = asyncio.get_running_loop()
-        self.peer = _address(transport.get_extra_info("peername"))
-        self.local = _address(transport.get_extra_info("sockname"))
-        self.started = time.monotonic()
-        self._heard = now = self.loop.time()
-        self.admitted = shared.admission.enter(self.peer[0])
-        shared.counters.accepted += 1
-        shared.connections.add(self)
-        refusal = shared.admission.refusal(self.admitted)
-        self.connection = Connection(
+        context = self._context
+        self._loop = loop = asyncio.get_running_loop()
+        self._peer = _address(transport.get_extra_info("peername"))
+        self._local = _address(transport.get_extra_info("sockname"))
+        self._started = time.monotonic()
+        self._last_received = now = loop.time()
+        address = self._peer[0]
+        self._decision = context.admission.enter(address)
+        context.counters.accepted += 1
+        self._open_connections.add(self)
+        refusal = context.admission.refusal(self._decision)
+        self.wire = Connection(
             Role.SERVER,
-            shared.limits if refusal is None else shared.refusal_limits,
+            context.limits if refusal is None else context.refusal_limits,
             now,
-            greeting=shared.greeting,
+            greeting=context.greeting,
             refusal=refusal,
         )
-        self._transport.set_write_buffer_limits(high=shared.write_buffer)
+        self._writer = WriteControl(
+            context,
+            cast("asyncio.Transport", transport),
+            self.wire,
+            loop,
+            self._expire,
+        )
         if refusal is not None:
-            shared.access_log.refused(self, now)
-        if self.admitted is AdmissionDecision.TURNED_AWAY:
-            self.end("refused", "server")
-            self._reset()
+            context.access_log.refused(address, self._decision, now)
+        if self._decision is AdmissionDecision.TURNED_AWAY:
+            self._writer.end("refused", "server")
+            self._writer.reset()
         else:
-            self._set_timer(now)
+            self._writer.set_timer(now)
 
     def data_received(self, data: bytes) -> None:
         """Answer everything that one read brought in one write."""
-        connection = self.connection
-        self._heard = now = self.loop.time()
-        for event in connection.receive_data(data, now):
+        wire = self.wire
+        self._last_received = now = self._loop.time()
+        for event in wire.receive_data(data, now):
             if type(event) is EchoReceived:
-                connection.echo(event)
+                wire.echo(event)
             else:
-                self._take(event)
-        self._flush(now)
+                self._handle(event)
+        self._writer.send(now)
 
     def eof_received(self) -> bool:
         """Answer what is left; True keeps our own side of the connection open."""
-        self._heard = now = self.loop.time()
-        for event in self.connection.receive_eof(now):
-            self._take(event)
-        self._flush(now)
+        self._last_received = now = self._loop.time()
+        for event in self.wire.receive_eof(now):
+            self._handle(event)
+        self._writer.send(now)
         return True
 
+    def pause_writing(self) -> None:
+        """Stop reading: the peer does not read."""
+        self._writer.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Continue sending."""
+        self._writer.resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count out, freeze the ledger's entry, record."""
-        shared = self._shared
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._requests is not None:
-            self._requests.cancel()
+        """Build the record of the connection for the ledger and the access log."""
+        writer = self._writer
+        writer.detach()
+        if self._delayed is not None:
+            self._delayed.cancel()
         if exc is not None:
-            self.error = self.error or exc
-            self.end("reset", "client")
-        self.end("eof", "client")
+            writer.fail(exc)
+            writer.end("reset", "client")
+        writer.end("eof", "client")
+        record = self._record()
         if self._entry is not None:
-            self._entry.close(time.monotonic(), self.ended or "", self.ended_by or "")
-        shared.admission.leave(self.peer[0])
-        shared.connections.discard(self)
-        shared.access_log.ended(self)
+            self._entry.close(record)
+        self._context.admission.leave(self._peer[0])
+        self._open_connections.discard(self)
+        self._context.access_log.closed(record)
 
-    # What the server and its records ask
-
-    @property
-    def conn_id(self) -> str | None:
-        """The id that the opening was answered with, None before one."""
-        return None if self._entry is None else self._entry.conn_id
-
-    @property
-    def duration(self) -> float:
-        """Seconds since the connection was accepted."""
-        return time.monotonic() - self.started
+    # What the server asks during a drain
 
     @property
     def quiet(self) -> bool:
         """Whether a drain need not wait for this peer: nothing is in flight."""
-        return (
-            self.loop.time() - self._heard > _QUIET
-            and self._paused_at is None
-            and self._transport.get_write_buffer_size() == 0
-            and not self._transport.is_closing()
-        )
+        silent = self._loop.time() - self._last_received > QUIET_SECONDS
+        return silent and self._writer.idle
+
+    @property
+    def ended(self) -> str | None:
+        """The reason for which the connection ends, None while it goes on."""
+        return self._writer.ended
 
     def drain(self) -> None:
-        """End a quiet connection, telling a framed peer why; one that was told, close."""
-        self.end("drained", "server")
-        if self.connection.state not in (State.OPENING, State.OPEN):
-            self._transport.close()
+        """End a quiet connection: tell a framed peer why, or close if it knows."""
+        self._writer.end("drained", "server")
+        if self.wire.state not in (State.OPENING, State.OPEN):
+            self._writer.close()
             return
-        self._heard = now = self.loop.time()
+        self._last_received = now = self._loop.time()
         error = RemoteError(Code.DRAINING, "the server is shutting down")
-        self.connection.refuse(error, now)
-        self._flush(now)
+        self.wire.refuse(error, now)
+        self._writer.send(now)
 
     def reset(self) -> None:
-        """Reset the connection on purpose: its time is over."""
-        self.end("drained", "server")
-        self._reset()
+        """Reset the connection: its time is over."""
+        self._writer.end("drained", "server")
+        self._writer.reset()
 
-    # How events are taken
+    # How events are handled
 
-    def _take(self, event: Event) -> None:
-        shared = self._shared
+    def _handle(self, event: Event) -> None:
+        writer = self._writer
         match event:
             case OpenReceived(message, frame_id):
-                self._open()
-                conn_id = cast("ConnectionEntry", self._entry).conn_id
-                welcome = shared.handlers.welcome(
-                    message, conn_id, self.peer, self.local
+                conn_id = self._open().conn_id
+                welcome = self._context.handlers.welcome(
+                    message, conn_id, self._peer, self._local
                 )
-                self.connection.welcome(welcome, frame_id)
+                self.wire.welcome(welcome, frame_id)
             case RequestReceived():
                 self._answer(event)
             case DataReceived(kind, payload, frame_id):
-                arrived = shared.handlers.sink(payload)
-                self.connection.answer(kind, arrived, frame_id)
+                answer = self._context.handlers.sink(payload)
+                self.wire.answer(kind, answer, frame_id)
             case GreetingReceived():
-                self.end("greeted", "server")
+                writer.end("greeted", "server")
             case EndReceived():
-                self.end("end", "client")
+                writer.end("end", "client")
             case EofReceived():
-                if self._requests is not None:
-                    self._requests.take_eof()
-                self.end("eof", "client")
+                if self._delayed is not None:
+                    self._delayed.eof_received()
+                writer.end("eof", "client")
             case PeerFailed(error):
-                self.error = error
-                self.end("error", "server")
+                writer.error = error
+                writer.end("error", "server")
             case Expired(limit):
-                shared.counters.limit(limit)
-                self._overdue = self.connection.state is State.CLOSED
-                self.end(f"limit.{limit}", "server")
+                self._context.counters.limit(limit)
+                writer.abort_on_close = self.wire.state is State.CLOSED
+                writer.end(f"limit.{limit}", "server")
             case _:  # only a client's connection emits the others
                 pass
 
-    def _answer(self, asked: RequestReceived) -> None:
-        """Answer at once what can be; the rest is a request that takes time."""
-        answers = self._shared.handlers.answers
-        if asked.kind in answers:
-            asker = RequestOrigin(self._descriptor(), self.listener)
-            answer = answers[asked.kind](asked.message, asker)
-            self.connection.answer(asked.kind, answer, asked.id)
+    def _answer(self, request: RequestReceived) -> None:
+        """Answer a request at once if possible; the others take time."""
+        answers = self._context.handlers.answers
+        if request.kind in answers:
+            origin = RequestOrigin(self._writer.descriptor(), self.listener)
+            answer = answers[request.kind](request.message, origin)
+            self.wire.answer(request.kind, answer, request.id)
             return
-        if self._requests is None:
-            self._requests = DelayedHandlers(self)
-        self._requests.take(cast("Request", asked.message), asked.id)
+        if self._delayed is None:
+            self._delayed = DelayedHandlers(self._writer)
+        self._delayed.start(cast("Request", request.message), request.id)
 
-    def _open(self) -> None:
+    def _open(self) -> ConnectionEntry:
         self._entry = ConnectionEntry(
             new_id(),
-            self.peer,
+            self._peer,
             time.time(),
-            self.started,
-            self.connection,
-            self._descriptor,
+            self._started,
+            self.wire,
+            self._writer.descriptor,
         )
-        self._shared.ledger.add(self._entry)
-        if self.peer[0] != self.local[0]:  # not from this very host: its health check
-            self._shared.recent_clients.heard(self.peer[0], self.loop.time())
+        self._context.ledger.add(self._entry)
+        address = self._peer[0]
+        if address != self._local[0]:  # not from this very host: its health check
+            self._context.recent_clients.add(address, self._loop.time())
+        return self._entry
 
-    # Timers
+    def _expire(self, now: float) -> None:
+        """Handle a deadline of the protocol that has passed."""
+        for event in self.wire.expire(now):
+            self._handle(event)
+        self._writer.send(now)
 
-    def _judge(self) -> None:
-        """Act on a deadline, unless it has moved on since the timer was set."""
-        self._timer = None
-        now = self.loop.time()
-        waits = self._transport.get_write_buffer_size() > 0
-        if self._moved_at is None and waits and self.connection.state in _ENDING:
-            self._watch(now)  # its linger begins when the last word has left
-        elif self._moved_at is not None:
-            self._judge_stall(now)
-        elif self._paused_at is None:
-            for event in self.connection.expire(now):
-                self._take(event)
-            self._flush(now)
-        if self._timer is None and not self._transport.is_closing():
-            self._set_timer(now)
+    def _record(self) -> ConnectionRecord:
+        writer = self._writer
+        return ConnectionRecord.from_connection(
+            self.wire,
+            peer=self._peer,
+            local=self._local,
+            served=self._decision is AdmissionDecision.SERVED,
+            conn_id=None if self._entry is None else self._entry.conn_id,
+            ended=writer.ended or "",
+            ended_by=writer.ended_by or "",
+            error=writer.error,
+            duration=time.monotonic() - self._started,
+        )
 
 
 def _address(name: tuple[str, int] | None) -> Address:
-    """Return address and port; a peer that is gone already has none."""
+    """Return address and port; a peer that is already gone has none."""
     return ("", 0) if not name else (name[0], name[1])

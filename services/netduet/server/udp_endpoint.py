@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from netduet.net import kernel
-from netduet.server.handlers import Address, Handlers, new_id
+from netduet.server.handlers import Handlers, new_id
 from netduet.server.udp_streams import ReplyPath
 from netduet.wire import datagram, udp_count, udp_stream
 from netduet.wire.errors import RemoteError
@@ -17,6 +17,7 @@ from netduet.wire.frames import MAGIC, Frame, Kind
 from netduet.wire.messages import Open, decode
 
 if TYPE_CHECKING:
+    from netduet.server.address import Address
     from netduet.server.counters import Counters
     from netduet.server.udp_flow_counters import UdpFlowCounters
     from netduet.server.udp_streams import UdpStreams

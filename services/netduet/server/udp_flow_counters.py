@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from netduet.wire.udp_count import CountAnswer, CountFlag, CountQuestion, Tally
+
+if TYPE_CHECKING:
+    from netduet.server.address import Address
 
 MOST: Final = 256
 """Flows that are counted at once; the one that was silent for longest goes first.
 
 A tally takes at most 8 KiB, so all of them 2 MiB.
 """
-
-Address = tuple[str, int]
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from netduet.wire import udp_stream
 from netduet.wire.errors import Code, RemoteError
@@ -26,13 +26,14 @@ from netduet.wire.udp_stream import (
     StreamStatus,
 )
 
+if TYPE_CHECKING:
+    from netduet.server.address import Address
+
 MOST: Final = 64
 """Streams at once: at the fastest pace 3,200 small datagrams a second, half a core."""
 
 EACH: Final = 16
 """Streams at once to one address; behind a NAT everybody is one address."""
-
-Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)

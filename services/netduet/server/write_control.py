@@ -1,13 +1,13 @@
-"""The sending half of a session: back-pressure, answers owed, and the ways to close.
+"""The write side of a TCP connection: back-pressure, timers, and how it closes.
 
-A peer that does not read is not read either, and is reset when it has taken
-nothing for too long. What it is owed is made one answer in a turn of the loop,
-when there is room for it.
+A peer that does not read is not read from either, and is reset when it acknowledges
+nothing for the write timeout. Promised answers are made one per loop turn, when the
+write buffer has room.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from netduet.net import kernel
@@ -15,132 +15,197 @@ from netduet.wire.connection import SEND_EOF
 from netduet.wire.state_machine import State
 
 if TYPE_CHECKING:
+    import asyncio
+
     from netduet.server.context import ServerContext
     from netduet.wire.connection import Connection
 
-GRACE: Final = 0.1
-"""Seconds between a deadline and its judgement: see ``Sending._wake``."""
+DEADLINE_GRACE: Final = 0.1
+"""Seconds between a deadline and its check: see ``WriteControl._on_timer``."""
 
-_LOOKS: Final = 4
-"""How often in a write timeout to look whether the peer reads."""
+STALL_CHECKS_PER_TIMEOUT: Final = 4
+"""How often within a write timeout to check whether the peer reads."""
+
+_LINGERING: Final = frozenset({State.GREETED, State.LINGER})
 
 
-class WriteControl(asyncio.Protocol):
-    """What leaves on one connection, and when it is judged or closed."""
+class WriteControl:
+    """Sends what one connection owes, and closes or resets it when its time is over.
+
+    It belongs to a ``TcpConnection``, which passes the loop's callbacks on. ``expire``
+    is called with the loop's time when a deadline of the protocol has passed. ``ended``
+    and ``ended_by`` are the first reason for the end of the connection, and ``error``
+    the first error.
+    """
 
     __slots__ = (
         "_acked",
-        "_doomed",
+        "_buffer_full",
+        "_context",
         "_due",
-        "_full",
-        "_moved_at",
-        "_overdue",
+        "_expire",
         "_paused_at",
-        "_shared",
+        "_reset_when_flushed",
+        "_stalled_since",
         "_timer",
         "_transport",
-        "connection",
+        "abort_on_close",
         "ended",
         "ended_by",
         "error",
         "loop",
+        "wire",
     )
 
-    _transport: asyncio.Transport
-    connection: Connection
-    loop: asyncio.AbstractEventLoop
-
-    def __init__(self, shared: ServerContext) -> None:
-        self._shared = shared
+    def __init__(
+        self,
+        context: ServerContext,
+        transport: asyncio.Transport,
+        wire: Connection,
+        loop: asyncio.AbstractEventLoop,
+        expire: Callable[[float], None],
+    ) -> None:
+        """Control the writes of an accepted connection; no timer is set yet."""
+        self._context = context
+        self._transport = transport
+        self._expire: Callable[[float], None] | None = expire
+        self.wire = wire
+        self.loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._paused_at: float | None = None  # since when nothing is read
-        self._full = False
-        self._doomed = False
-        self._moved_at: float | None = None
+        self._buffer_full = False
+        self._reset_when_flushed = False
+        self._stalled_since: float | None = None
         self._acked = 0
-        self._overdue = False
+        self.abort_on_close = False
+        """Whether to abort when the protocol is done: the peer still sends."""
         self.ended: str | None = None
         self.ended_by: str | None = None
         self.error: BaseException | None = None
+        transport.set_write_buffer_limits(high=context.write_buffer)
 
-    # What the loop calls
+    # Callbacks of the loop, passed on
 
     def pause_writing(self) -> None:
-        """Stop reading from a peer that does not read: its side is full."""
+        """Stop reading: the peer does not read, and the write buffer is full."""
         now = self.loop.time()
-        self._full = True
+        self._buffer_full = True
         self._stop_reading(now)
-        self._watch(now)
+        self._watch_stall(now)
 
     def resume_writing(self) -> None:
-        """Go on, unless the connection closes: then what is queued is watched still."""
-        self._full = False
+        """Continue; if the connection is closing, keep watching what is queued."""
+        self._buffer_full = False
         if not self._transport.is_closing():
-            self._moved_at = None
-            # Not from here: this may be called from amidst a write of the loop's.
-            self.loop.call_soon(self._go_on)
+            self._stalled_since = None
+            # Not from here: the loop may call this in the middle of a write.
+            self.loop.call_soon(self._continue)
 
-    # What is said of its own accord
+    def detach(self) -> None:
+        """Cancel the timer and drop the callback: the connection is lost."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._expire = None
 
-    def pause_reading(self) -> None:
-        """Read nothing until all that is owed has left."""
-        if self._paused_at is None:
-            self._stop_reading(self.loop.time())
-            self.loop.call_soon(self._go_on)
+    # What the connection and its delayed handlers call
 
-    def flush(self) -> None:
-        """Send what is to be sent, though nothing was read."""
-        if self._paused_at is None:
-            self._flush(self.loop.time())
-
-    def reset_after_flush(self) -> None:
-        """Reset the connection when all that is owed has left."""
-        self._doomed = True
-        self.pause_reading()
-
-    def end(self, how: str, by: str) -> None:
-        """Keep the first cause: what follows it is only how the end went."""
-        if self.ended is None:
-            self.ended = how
-            self.ended_by = by
-
-    # How bytes leave, and how a connection closes
-
-    def _flush(self, now: float) -> None:
+    def send(self, now: float) -> None:
+        """Send what the protocol has queued, and close if it is done."""
         transport = self._transport
-        out = self.connection.data_to_send()
+        out = self.wire.data_to_send()
         if out and not transport.is_closing():
             transport.write(out[0] if len(out) == 1 else b"".join(out))
             if out[-1] == SEND_EOF:
                 self._write_eof()
-        if self.connection.state is State.CLOSED:
+        if self.wire.state is State.CLOSED:
             self._close(now)
             return
-        deadline = self.connection.deadline
+        deadline = self.wire.deadline
         if deadline is not None and deadline < self._due:
-            self._set_timer(now)
+            self.set_timer(now)
 
-    def _go_on(self) -> None:
-        """Send what waits, one answer owed in a turn of the loop; then read on.
+    def flush(self) -> None:
+        """Send what is queued, although nothing was read; not while paused."""
+        if self._paused_at is None:
+            self.send(self.loop.time())
 
-        The peer is not late by the time in which we did not read.
+    def pause_reading(self) -> None:
+        """Read nothing until everything owed is sent."""
+        if self._paused_at is None:
+            self._stop_reading(self.loop.time())
+            self.loop.call_soon(self._continue)
+
+    def reset_after_flush(self) -> None:
+        """Reset the connection when everything owed is sent."""
+        self._reset_when_flushed = True
+        self.pause_reading()
+
+    def end(self, reason: str, by: str) -> None:
+        """Set why and by whom the connection ends; only the first call counts."""
+        if self.ended is None:
+            self.ended = reason
+            self.ended_by = by
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the first error."""
+        self.error = self.error or error
+
+    def close(self) -> None:
+        """Close the connection when its write buffer is empty."""
+        self._transport.close()
+
+    def reset(self) -> None:
+        """Reset the connection now."""
+        kernel.reset_on_close(self.descriptor())
+        self._transport.abort()
+
+    def descriptor(self) -> int:
+        """Return the socket's descriptor."""
+        descriptor: int = self._transport.get_extra_info("socket").fileno()
+        return descriptor
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is owed or in flight, and the connection is not closing."""
+        return (
+            self._paused_at is None
+            and self._transport.get_write_buffer_size() == 0
+            and not self._transport.is_closing()
+        )
+
+    def set_timer(self, now: float) -> None:
+        """Set the timer to the next deadline: the protocol's, or a stall check."""
+        if self._stalled_since is not None:
+            timeout = self._context.write_timeout
+            next_check = now + timeout / STALL_CHECKS_PER_TIMEOUT
+            self._arm(min(next_check, self._stalled_since + timeout))
+        elif self.wire.deadline is not None:
+            self._arm(self.wire.deadline)
+
+    # How bytes leave, and how a connection closes
+
+    def _continue(self) -> None:
+        """Send the next answer owed, one per loop turn; then read again.
+
+        The time in which the server did not read does not count against the peer.
         """
-        if self._paused_at is None or self._full or self._transport.is_closing():
+        if self._paused_at is None or self._buffer_full or self._transport.is_closing():
             return
         now = self.loop.time()
-        self._flush(now)
-        if self._full or self._transport.is_closing():
+        self.send(now)
+        if self._buffer_full or self._transport.is_closing():
             return  # resume_writing comes back here
-        if self.connection.owed:
-            self.loop.call_soon(self._go_on)
-        elif self._doomed:
-            self._reset()
+        if self.wire.owed:
+            self.loop.call_soon(self._continue)
+        elif self._reset_when_flushed:
+            self.reset()
         else:
-            self.connection.postpone(now - self._paused_at)
+            self.wire.postpone(now - self._paused_at)
             self._paused_at = None
             self._transport.resume_reading()
-            self._set_timer(now)
+            self.set_timer(now)
 
     def _stop_reading(self, now: float) -> None:
         if self._paused_at is None:
@@ -150,83 +215,79 @@ class WriteControl(asyncio.Protocol):
     def _write_eof(self) -> None:
         try:
             self._transport.write_eof()
-        except OSError as error:  # the peer's reset came before we read of it
-            self.error = self.error or error
+        except OSError as error:  # the peer reset the connection; not yet read
+            self.fail(error)
             self.end("reset", "client")
             self._transport.abort()
 
     def _close(self, now: float) -> None:
-        """Close once what is queued has left; a peer that does not read is reset.
+        """Close once the write buffer is empty; a peer that does not read is reset.
 
-        A connection that ended by a bound of its linger is aborted: its peer
-        still sends.
+        A connection that reached a limit of its linger is aborted: its peer still
+        sends.
         """
         transport = self._transport
-        if self._overdue:
+        if self.abort_on_close:
             transport.abort()
         elif not transport.is_closing():
             transport.close()
             if transport.get_write_buffer_size():
-                self._watch(now)
-
-    def _reset(self) -> None:
-        kernel.reset_on_close(self._descriptor())
-        self._transport.abort()
-
-    def _descriptor(self) -> int:
-        descriptor: int = self._transport.get_extra_info("socket").fileno()
-        return descriptor
+                self._watch_stall(now)
 
     # Timers
 
-    def _watch(self, now: float) -> None:
-        """Begin to watch whether the peer reads what waits for it."""
-        self._moved_at = now
-        self._acked = kernel.bytes_acked(self._descriptor())
-        self._set_timer(now)
-
-    def _set_timer(self, now: float) -> None:
-        """Wake at the deadline that now holds: the wire's, or a look at a stalled write."""
-        if self._moved_at is not None:
-            timeout = self._shared.write_timeout
-            self._arm(min(now + timeout / _LOOKS, self._moved_at + timeout))
-        elif self.connection.deadline is not None:
-            self._arm(self.connection.deadline)
+    def _watch_stall(self, now: float) -> None:
+        """Start to check whether the peer reads what is queued for it."""
+        self._stalled_since = now
+        self._acked = kernel.bytes_acked(self.descriptor())
+        self.set_timer(now)
 
     def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._due = due
-        self._timer = self.loop.call_at(due, self._wake)
+        self._timer = self.loop.call_at(due, self._on_timer)
 
-    def _wake(self) -> None:
-        """Have the deadline judged when the loop has read once more.
+    def _on_timer(self) -> None:
+        """Check the deadline after the loop has read once more.
 
-        Where the process did not run for a while (a stopped container, a busy
-        host), a loop may run its timers before it reads, and a peer would be
-        blamed for our own silence.
+        If the process did not run for a while (a paused container, a busy host), a
+        loop may run its timers before it reads, and the peer would be blamed for the
+        server's own silence.
         """
-        self._timer = self.loop.call_later(GRACE, self._judge)
+        self._timer = self.loop.call_later(DEADLINE_GRACE, self._check_deadline)
 
-    def _judge(self) -> None:
-        raise NotImplementedError
+    def _check_deadline(self) -> None:
+        """Act on a deadline, unless it has moved since the timer was set."""
+        self._timer = None
+        now = self.loop.time()
+        queued = self._transport.get_write_buffer_size() > 0
+        if self._stalled_since is not None:
+            self._check_stall(now)
+        elif queued and self.wire.state in _LINGERING:
+            self._watch_stall(now)  # the linger starts when the last byte is sent
+        elif self._paused_at is None and self._expire is not None:
+            self._expire(now)
+        if self._timer is None and not self._transport.is_closing():
+            self.set_timer(now)
 
-    def _judge_stall(self, now: float) -> None:
-        """Reset a peer that has taken nothing for the whole write timeout.
+    def _check_stall(self, now: float) -> None:
+        """Reset a peer that has acknowledged nothing for the whole write timeout.
 
-        What the peer acknowledges is what counts: the kernel's buffer has room
-        again only when a third of it is free, megabytes later.
+        Acknowledged bytes are what counts: the kernel's buffer reports room again
+        only when a third of it is free, megabytes later.
         """
-        acked = kernel.bytes_acked(self._descriptor())
+        acked = kernel.bytes_acked(self.descriptor())
+        stalled_since = cast("float", self._stalled_since)
         if acked > self._acked:
-            self._moved_at, self._acked = now, acked
-        elif now >= cast("float", self._moved_at) + self._shared.write_timeout:
-            self._shared.counters.limit("write")
+            self._stalled_since, self._acked = now, acked
+        elif now >= stalled_since + self._context.write_timeout:
+            self._context.counters.limit("write")
             self.end("limit.write", "server")
-            self._reset()
+            self.reset()
             return
-        deadline = self.connection.deadline
+        deadline = self.wire.deadline
         if deadline is not None and self._transport.get_write_buffer_size() == 0:
-            self._moved_at = None
-            self.connection.postpone(now + self._shared.limits.linger - deadline)
-        self._set_timer(now)
+            self._stalled_since = None
+            self.wire.postpone(now + self._context.limits.linger - deadline)
+        self.set_timer(now)

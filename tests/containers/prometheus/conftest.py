@@ -14,7 +14,7 @@ import yaml
 from testcontainers.core.network import Network
 
 from tests.containers.prometheus.asking import Prometheus
-from tests.containers.stage import Stage
+from tests.containers.stage import Images, Stage
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy/prometheus"
@@ -24,8 +24,9 @@ Watching = Callable[..., Prometheus]
 
 
 @pytest.fixture(scope="session")
-def prometheus_image(engine: docker.DockerClient) -> str:
+def prometheus_image(engine: docker.DockerClient, images: Images) -> str:
     """Build the image; Debian's package is fetched once, and then stays in the cache."""
+    assert images  # and with them the image that all stand on
     base = subprocess.run(
         [ROOT / "deploy/base-image/resolve"],
         cwd=ROOT,

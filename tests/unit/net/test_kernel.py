@@ -93,6 +93,7 @@ def test_nothing_is_known_of_what_is_no_socket() -> None:
             assert kernel.accept_queue(descriptor) is None
             assert kernel.bytes_acked(descriptor) == 0
             assert kernel.ignore_new_connections(descriptor) is False
+            assert kernel.refuse_new_connections(descriptor) is False
             with pytest.raises(OSError, match=r"descriptor|socket"):
                 kernel.reset_on_close(descriptor)
         assert os.fstat(file.fileno())  # lent, not taken
@@ -172,6 +173,24 @@ def test_held_off_listener_finishes_what_it_began() -> None:
                 waiting.sendall(b"hello")
                 assert server.recv(100) == b"hello"
         assert kernel.accept_queue(listener.fileno()) == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_refusing_listener_finishes_what_it_began(host: str) -> None:
+    """New SYNs are refused; who is connected or in the queue notices nothing."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family, backlog=8) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection((host, port)) as waiting:
+            assert kernel.refuse_new_connections(listener.fileno()) is True
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((host, port))
+            server, _ = listener.accept()
+            with server:
+                waiting.sendall(b"hello")
+                assert server.recv(100) == b"hello"
+                server.sendall(b"hello back")
+                assert waiting.recv(100) == b"hello back"
 
 
 def test_descriptors_are_raised_to_the_hard_limit() -> None:

@@ -1,15 +1,16 @@
-"""Records: what is counted and logged, at what level, and how often."""
+"""The access log: what is counted and logged, at what level, and how often."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from netduet.server.access_log import PERIOD, AccessLog
+from netduet.server.access_log import REFUSAL_INTERVAL, AccessLog
+from netduet.server.address import Address
 from netduet.server.admission import Admission, AdmissionDecision
+from netduet.server.connection_record import ConnectionRecord
 from netduet.server.counters import Counters
-from netduet.server.tcp_connection import TcpConnection
 from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC, Kind, serialize
@@ -17,27 +18,30 @@ from netduet.wire.state_machine import Limits, Role
 from tests.integration.running import Lines
 
 
-class Ended:
-    """A session that is over, as far as records look at one."""
-
-    def __init__(self, said: bytes = b"", **facts: object) -> None:
-        """Have a connection receive what was said."""
-        self.connection = Connection(Role.SERVER, Limits(), 0.0, greeting=b"hi")
-        if said:
-            self.connection.receive_data(said, 0.0)
-        self.admitted = AdmissionDecision.SERVED
-        self.peer = ("192.0.2.1", 1024)
-        self.local = ("192.0.2.2", 12345)
-        self.ended = "eof"
-        self.ended_by = "client"
-        self.error: BaseException | None = None
-        self.conn_id: str | None = None
-        self.duration = 0.123456789
-        vars(self).update(facts)
-
-    def session(self) -> TcpConnection:
-        """Return it under the type that records expect."""
-        return cast("TcpConnection", self)
+def record(
+    data: bytes = b"",
+    *,
+    peer: Address = ("192.0.2.1", 1024),
+    served: bool = True,
+    conn_id: str | None = None,
+    ended: str = "eof",
+    error: BaseException | None = None,
+) -> ConnectionRecord:
+    """Return the record of a connection that received the data."""
+    wire = Connection(Role.SERVER, Limits(), 0.0, greeting=b"hi")
+    if data:
+        wire.receive_data(data, 0.0)
+    return ConnectionRecord.from_connection(
+        wire,
+        peer=peer,
+        local=("192.0.2.2", 12345),
+        served=served,
+        conn_id=conn_id,
+        ended=ended,
+        ended_by="client",
+        error=error,
+        duration=0.123456789,
+    )
 
 
 @pytest.fixture
@@ -53,11 +57,14 @@ def counters() -> Counters:
 
 
 @pytest.fixture
-def records(lines: Lines, counters: Counters) -> AccessLog:
-    """Return records that write there."""
-    return AccessLog(lines.logger(), counters, Admission(10, 5, 100_000))
+def access_log(lines: Lines, counters: Counters) -> AccessLog:
+    """Return an access log that writes to ``lines``."""
+    admission = Admission(10, 5, 100_000)
+    return AccessLog(lines.logger(), counters, admission, max_text=1024)
 
 
+REFUSED = AdmissionDecision.REFUSED_TOTAL
+TURNED_AWAY = AdmissionDecision.TURNED_AWAY
 OPENING = MAGIC + serialize(Kind.OPEN, b'{"version":1,"nonce":"%s"}' % (b"0" * 32))
 
 
@@ -68,10 +75,10 @@ def last(lines: Lines) -> dict[str, Any]:
 
 
 def test_plain_session_is_one_line(
-    records: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
     """A plain conversation is logged with its text, its ends and its bytes."""
-    records.ended(Ended(b"Hello, server!", ended="greeted").session())
+    access_log.closed(record(b"Hello, server!", ended="greeted"))
     assert last(lines) == {
         "event": "connection.closed",
         "level": "info",
@@ -93,11 +100,11 @@ def test_plain_session_is_one_line(
 
 
 def test_framed_session_has_its_id_and_frames(
-    records: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
     """A framed connection is logged with its id and its frames, and no text."""
-    said = OPENING + serialize(Kind.ECHO, b"x") * 3
-    records.ended(Ended(said, conn_id="f" * 32, peer=("2001:db8::1", 1)).session())
+    data = OPENING + serialize(Kind.ECHO, b"x") * 3
+    access_log.closed(record(data, conn_id="f" * 32, peer=("2001:db8::1", 1)))
     line = last(lines)
     assert (line["netduet.dialect"], line["network.type"]) == ("framed", "ipv6")
     assert (line["netduet.conn_id"], line["netduet.frames_received"]) == ("f" * 32, 4)
@@ -119,13 +126,13 @@ def test_framed_session_has_its_id_and_frames(
     ],
 )
 def test_error_is_named_by_its_kind(
-    records: AccessLog,
+    access_log: AccessLog,
     lines: Lines,
     error: BaseException | None,
     fields: dict[str, str],
 ) -> None:
     """What broke the connection is a field: our code, or the system's name of it."""
-    records.ended(Ended(error=error).session())
+    access_log.closed(record(error=error))
     found = {
         name: value for name, value in last(lines).items() if name.startswith("error.")
     }
@@ -133,10 +140,10 @@ def test_error_is_named_by_its_kind(
 
 
 def test_connection_without_a_byte_has_no_dialect(
-    records: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
-    """Who said nothing spoke neither dialect."""
-    records.ended(Ended().session())
+    """A peer that sent nothing spoke neither dialect."""
+    access_log.closed(record())
     assert last(lines)["netduet.dialect"] == "none"
     assert (counters.plain, counters.framed) == (0, 0)
 
@@ -148,43 +155,42 @@ def test_connection_without_a_byte_has_no_dialect(
         ({"peer": ("::1", 9)}, "debug"),
         ({"peer": ("192.0.2.1", 9)}, "info"),
         ({"ended": "eof"}, "info"),
-        ({"said": OPENING + serialize(Kind.ECHO) + serialize(Kind.END)}, "info"),
+        ({"data": OPENING + serialize(Kind.ECHO) + serialize(Kind.END)}, "info"),
     ],
 )
 def test_health_check_is_not_worth_a_line(
-    records: AccessLog, lines: Lines, facts: dict[str, Any], level: str
+    access_log: AccessLog, lines: Lines, facts: dict[str, Any], level: str
 ) -> None:
     """The check on loopback that asks nothing is logged at debug level alone."""
     known = {
-        "said": OPENING + serialize(Kind.END),
+        "data": OPENING + serialize(Kind.END),
         "peer": ("127.0.0.1", 9),
         "ended": "end",
         "conn_id": "f" * 32,
     }
-    records.ended(Ended(**(known | facts)).session())
+    access_log.closed(record(**(known | facts)))
     assert last(lines)["level"] == level
 
 
-def test_refusals_are_said_once_a_period(
-    records: AccessLog, lines: Lines, counters: Counters
+def test_refusals_are_logged_once_per_interval(
+    access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
-    """The first refusal is said at once, the others in sum when a period is over."""
-    refused = Ended(admitted=AdmissionDecision.REFUSED_TOTAL).session()
-    away = Ended(admitted=AdmissionDecision.TURNED_AWAY).session()
+    """The first refusal is logged at once, the others as a sum after the interval."""
     for number in range(100):
-        records.refused(refused if number % 2 else away, 5.0 + number * 0.01)
+        decision = REFUSED if number % 2 else TURNED_AWAY
+        access_log.refused("192.0.2.1", decision, 5.0 + number * 0.01)
     assert last(lines)["netduet.refused"] == 1
-    records.refused(away, 5.0 + PERIOD)
+    access_log.refused("192.0.2.1", TURNED_AWAY, 5.0 + REFUSAL_INTERVAL)
     assert [line["netduet.refused"] for line in lines.all] == [1, 100]
     assert {line["event"] for line in lines.all} == {"server.limit_reached"}
     assert (counters.refused, counters.turned_away) == (50, 51)
 
 
 def test_refused_session_ends_without_a_line(
-    records: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
     """A flood of refused connections fills no log, but its bytes are counted."""
-    records.ended(Ended(b"Hello", admitted=AdmissionDecision.REFUSED_TOTAL).session())
+    access_log.closed(record(b"Hello", served=False))
     assert lines.all == []
     assert (counters.plain, counters.bytes_received) == (0, 5)
 

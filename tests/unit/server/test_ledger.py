@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import json
 
+from netduet.server.connection_record import ConnectionRecord
 from netduet.server.ledger import ConnectionEntry, Ledger
 from netduet.wire.connection import Connection
 from netduet.wire.frames import MAGIC, Kind, serialize
 from netduet.wire.messages import encode
 from netduet.wire.state_machine import Limits, Role
 
+PEER = ("192.0.2.1", 1024)
+
 
 def entry(number: int, connection: Connection | None = None) -> ConnectionEntry:
-    """Return an entry that was opened at 100 s."""
-    return ConnectionEntry(
-        f"{number:032x}", ("192.0.2.1", 1024), 1_700_000_000.0, 100.0, connection
-    )
+    """Return an entry of a connection that was accepted at 100 s."""
+    wire = connection or Connection(Role.SERVER, Limits(), 0.0)
+    conn_id = f"{number:032x}"
+    return ConnectionEntry(conn_id, PEER, 1_700_000_000.0, 100.0, wire)
 
 
-def connection() -> Connection:
+def opened_connection() -> Connection:
     """Return a connection that has received an opening."""
-    alive = Connection(Role.SERVER, Limits(), 0.0)
+    wire = Connection(Role.SERVER, Limits(), 0.0)
     opening = b'{"version":1,"nonce":"%s"}' % (b"0" * 32)
-    alive.receive_data(MAGIC + serialize(Kind.OPEN, opening), 0.0)
-    return alive
+    wire.receive_data(MAGIC + serialize(Kind.OPEN, opening), 0.0)
+    return wire
+
+
+def close(entry: ConnectionEntry, wire: Connection, ended: str) -> None:
+    """Close an entry 2.5 s after its connection was accepted."""
+    record = ConnectionRecord.from_connection(
+        wire,
+        peer=PEER,
+        local=("192.0.2.2", 12345),
+        served=True,
+        conn_id=entry.conn_id,
+        ended=ended,
+        ended_by="client",
+        error=None,
+        duration=2.5,
+    )
+    entry.close(record)
 
 
 def test_oldest_is_forgotten_first() -> None:
@@ -43,7 +62,7 @@ def test_unknown_connection_is_none() -> None:
 
 def test_live_entry_follows_its_connection() -> None:
     """While the connection lives its counters are those of the entry."""
-    alive = connection()
+    alive = opened_connection()
     live = entry(1, alive)
     before = live.message(100.5)
     assert (before.bytes_received, before.frames_received) == (alive.bytes_received, 1)
@@ -53,13 +72,13 @@ def test_live_entry_follows_its_connection() -> None:
 
 
 def test_closed_entry_keeps_what_it_was() -> None:
-    """A close freezes counters, time and cause, and lets the connection go."""
-    alive = connection()
+    """A close freezes counters, time and cause, and releases the connection."""
+    alive = opened_connection()
     closed = entry(1, alive)
-    closed.close(102.5, "reset", "client")
+    close(closed, alive, "reset")
     alive.receive_data(serialize(Kind.ECHO, b"x"), 3.0)
     message = closed.message(1000.0)
-    assert closed.connection is None
+    assert closed.state is closed.record
     assert (message.ended, message.ended_by) == ("reset", "client")
     assert message.duration == 2.5
     assert message.frames_received == 1
@@ -67,10 +86,11 @@ def test_closed_entry_keeps_what_it_was() -> None:
 
 def test_closed_entry_lends_no_descriptor() -> None:
     """The number of a socket that is closed may be another one's already."""
-    live = entry(1, connection())
+    wire = opened_connection()
+    live = entry(1, wire)
     live.descriptor = lambda: 7
     assert live.descriptor() == 7
-    live.close(102.5, "eof", "client")
+    close(live, wire, "eof")
     assert live.descriptor is None
 
 

@@ -7,6 +7,8 @@ import contextlib
 import errno
 import os
 import socket
+import threading
+import time
 from typing import cast
 
 import pytest
@@ -156,26 +158,89 @@ async def test_connection_accepted_in_the_turn_of_the_stop_begins(turns: int) ->
     await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("filtered", [True, False])
+WAYS = ("ignore_new_connections", "refuse_new_connections")
+"""How the kernel holds newcomers off, the best way first; each may be impossible."""
+
+
+def allow(monkeypatch: pytest.MonkeyPatch, way: str | None) -> None:
+    """Let the kernel do one of these alone, or none."""
+    for each in WAYS:
+        if each != way:
+            monkeypatch.setattr(kernel, each, lambda _: False)
+
+
+@pytest.mark.parametrize("way", [*WAYS, None])
 async def test_listener_that_stops_holds_off_new_connections(
-    monkeypatch: pytest.MonkeyPatch, *, filtered: bool
+    monkeypatch: pytest.MonkeyPatch, way: str | None
 ) -> None:
     """A stopping listener lets few connect whom it would then have to reset.
 
-    None, where the kernel filters for us; else one, which fills the queue.
+    None, where the kernel does it for us; else one, which fills the queue.
     """
-    if not filtered:
-        monkeypatch.setattr(kernel, "ignore_new_connections", lambda _: False)
+    allow(monkeypatch, way)
     sockets = bind("127.0.0.1", 0, udp=False)
     [sock] = sockets.tcp
     sock.listen()
     listener._hold_off(sock)
     made = 0
     for _ in range(3):
-        with contextlib.suppress(TimeoutError), socket.socket() as client:
+        held_off = contextlib.suppress(TimeoutError, ConnectionRefusedError)
+        with held_off, socket.socket() as client:
             client.settimeout(0.2)
             await asyncio.to_thread(client.connect, ("127.0.0.1", sockets.port))
             made += 1
-    assert made <= 1
+    assert made == (0 if way else 1)
     assert kernel.accept_queue(sock.fileno()) == made
     sockets.close()
+
+
+class Herald(asyncio.Protocol):
+    """A session that speaks first, and closes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say a word, so that the peer knows that it was accepted."""
+        writer = cast("asyncio.Transport", transport)
+        writer.write(b"accepted")
+        writer.close()
+
+
+def connect_until_held_off(port: int, warm: threading.Event) -> list[bytes]:
+    """Connect again and again until that fails; return what each connection brought."""
+    brought: list[bytes] = []
+    while True:
+        with socket.socket() as sock:
+            sock.settimeout(5)
+            try:
+                sock.connect(("127.0.0.1", port))
+            except OSError:
+                return brought
+            try:
+                brought.append(sock.recv(100))
+            except OSError as error:
+                brought.append(repr(error).encode())
+        if len(brought) > 20:
+            warm.set()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_listener_that_stops_under_load_resets_nobody(
+    monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Whoever could connect is accepted, though newcomers never cease."""
+    allow(monkeypatch, way)
+    sockets = bind("127.0.0.1", 0, udp=False)
+    listening = Listener(sockets.tcp, lambda _: cast("TcpConnection", Herald()))
+    await listening.start(8)
+    warm = threading.Event()
+    clients = [
+        asyncio.create_task(
+            asyncio.to_thread(connect_until_held_off, sockets.port, warm)
+        )
+        for _ in range(8)
+    ]
+    await asyncio.to_thread(warm.wait, 10)
+    begin = time.monotonic()
+    await listening.stop(patience=60.0)
+    assert time.monotonic() - begin < 30  # the queues ran empty
+    brought = [word for words in await asyncio.gather(*clients) for word in words]
+    assert set(brought) == {b"accepted"}

@@ -1,26 +1,26 @@
-"""Which clients came lately."""
+"""Which clients count as recent, and how many are remembered."""
 
 from __future__ import annotations
 
-from netduet.server.recent_clients import WINDOW, RecentClients
+from netduet.server.recent_clients import WINDOW_SECONDS, RecentClients
 
 
-def test_client_counts_for_a_while_and_once() -> None:
-    """It counts once however often it comes, and no more when the window is over."""
-    lately = RecentClients()
-    lately.heard("10.0.0.1", 0.0)
-    lately.heard("10.0.0.2", 1.0)
-    lately.heard("10.0.0.1", 2.0)
-    assert lately.count(2.0) == 2
-    assert lately.count(1.5 + WINDOW) == 1
-    assert lately.count(2.5 + WINDOW) == 0
+def test_client_counts_once_until_the_window_is_over() -> None:
+    """A client counts once, however often it is active, until the window is over."""
+    clients = RecentClients()
+    clients.add("10.0.0.1", 0.0)
+    clients.add("10.0.0.2", 1.0)
+    clients.add("10.0.0.1", 2.0)
+    assert clients.count(2.0) == 2
+    assert clients.count(1.5 + WINDOW_SECONDS) == 1
+    assert clients.count(2.5 + WINDOW_SECONDS) == 0
 
 
-def test_memory_of_clients_is_bounded() -> None:
-    """The one that was silent for longest is forgotten first."""
-    lately = RecentClients(most=3)
+def test_least_recent_client_is_forgotten_first() -> None:
+    """The number of clients is bounded."""
+    clients = RecentClients(max_clients=3)
     for number in range(5):
-        lately.heard(f"10.0.0.{number}", float(number))
-    lately.heard("10.0.0.2", 5.0)
-    lately.heard("10.0.0.9", 6.0)
-    assert lately.count(3.0 + WINDOW + 0.5) == 3
+        clients.add(f"10.0.0.{number}", float(number))
+    clients.add("10.0.0.2", 5.0)
+    clients.add("10.0.0.9", 6.0)
+    assert clients.count(3.0 + WINDOW_SECONDS + 0.5) == 3

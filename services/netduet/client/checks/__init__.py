@@ -22,7 +22,6 @@ from netduet.client.checks import (
     reach,
     size,
     stream,
-    tls,
     udp,
 )
 from netduet.client.checks.base import Check
@@ -40,6 +39,5 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     churn.CHECK,
     stream.CHECK,
     load.CHECK,
-    tls.CHECK,
     isolation.CHECK,
 )

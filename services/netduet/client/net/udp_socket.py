@@ -22,10 +22,10 @@ from netduet.net import kernel
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
 
-LARGEST: Final = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
+MAX_DATAGRAM_BYTES: Final = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
 """The most bytes that a datagram carries, by family."""
 
-HEADERS: Final = {socket.AF_INET: 28, socket.AF_INET6: 48}
+HEADER_BYTES: Final = {socket.AF_INET: 28, socket.AF_INET6: 48}
 """Bytes of the headers of IP and UDP, without options."""
 
 # linux/in.h, linux/in6.h: socket has names for none of them before Python 3.14.
@@ -43,15 +43,15 @@ _FRAGMENT, _FORBID, _FORBID_UP_TO_DEVICE = 0, 2, 3  # IP_PMTUDISC_DONT, _DO, _PR
 _EXTENDED: Final = struct.Struct("=IBBBBII")
 _ORIGIN_LOCAL: Final = 1
 
-_RECEIVE_BUFFER: Final = 4 * 1024 * 1024
-_BATCH: Final = 512
-_NOTICES: Final = 64
-_TRIES: Final = 4
+_RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
+_MAX_BATCH: Final = 512
+_MAX_NOTICES: Final = 64
+_MAX_SEND_TRIES: Final = 4
 
-_STRAYS: Final = 16
+_MAX_STRAYS: Final = 16
 """Datagrams that are looked at, for one from elsewhere."""
 
-_TOLD_BY_OTHERS: Final = frozenset(
+_REMOTE_ERRNOS: Final = frozenset(
     {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
 )
 
@@ -86,8 +86,10 @@ class UdpSocket:
         self._sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
             self._sock.setblocking(False)
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            hear_errors(self._sock, family)
+            self._sock.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES
+            )
+            enable_error_queue(self._sock, family)
             self._sock.connect(address.sockaddr)
         except OSError:
             self._sock.close()
@@ -113,7 +115,7 @@ class UdpSocket:
     @property
     def headers(self) -> int:
         """Bytes that IP and UDP add to each datagram."""
-        return HEADERS[self._family]
+        return HEADER_BYTES[self._family]
 
     @property
     def mtu(self) -> int | None:
@@ -131,12 +133,15 @@ class UdpSocket:
         and is, comes back through the error queue with that MTU.
         """
         known = self.mtu
-        if known is not None and known >= LARGEST[self._family] + self.headers:
+        if (
+            known is not None
+            and known >= MAX_DATAGRAM_BYTES[self._family] + self.headers
+        ):
             return known  # loopback: no datagram is too large for it
-        self._discover(_FORBID_UP_TO_DEVICE)
+        self._set_pmtu_discovery(_FORBID_UP_TO_DEVICE)
         with contextlib.suppress(OSError):
-            self._sock.send(bytes(LARGEST[self._family]))
-        return next((one.mtu for one in self._queue() if one.mtu), None)
+            self._sock.send(bytes(MAX_DATAGRAM_BYTES[self._family]))
+        return next((one.mtu for one in self._read_errors() if one.mtu), None)
 
     @property
     def dropped(self) -> int | None:
@@ -150,20 +155,20 @@ class UdpSocket:
             return None
         return now - self._drops_before
 
-    def fragment(self, *, allowed: bool) -> None:
+    def set_fragmentation(self, *, allowed: bool) -> None:
         """Let datagrams travel in fragments, or forbid it to all on the way."""
-        self._discover(_FRAGMENT if allowed else _FORBID)
+        self._set_pmtu_discovery(_FRAGMENT if allowed else _FORBID)
 
     def send(self, data: bytes) -> str:
         """Send; return "" or the name of the error that kept it from leaving."""
         name = ""
-        for _ in range(_TRIES):
+        for _ in range(_MAX_SEND_TRIES):
             try:
                 self._sock.send(data)
             except OSError as error:
                 name = errno.errorcode.get(error.errno or 0, str(error.errno))
                 # An ICMP error about an earlier one: this one has not been tried.
-                if not self._note(error):
+                if not self._note_errors(error):
                     break
             else:
                 return ""
@@ -177,45 +182,49 @@ class UdpSocket:
         """Return what has come, or comes next within so many seconds."""
         if not self._poll.poll(math.ceil(max(0.0, seconds) * 1000)):
             return []
-        return self.take()
+        return self.receive()
 
-    def take(self) -> list[bytes]:
+    def receive(self) -> list[bytes]:
         """Return what has come; the errors that the kernel tells of are noted."""
         arrived: list[bytes] = []
-        for _ in range(_BATCH):
+        for _ in range(_MAX_BATCH):
             try:
                 arrived.append(self._sock.recv(65_535))
             except BlockingIOError:
                 break
             except OSError as error:
-                self._note(error)
+                self._note_errors(error)
         if not arrived:
-            self._keep(self._queue())  # else it would wake us again at once
+            self._add_notices(
+                self._read_errors()
+            )  # else it would wake us again at once
         return arrived
 
-    def _discover(self, how: int) -> None:
+    def _set_pmtu_discovery(self, how: int) -> None:
         self._sock.setsockopt(_LEVEL[self._family], _MTU_DISCOVER[self._family], how)
 
-    def _note(self, error: OSError) -> bool:
+    def _note_errors(self, error: OSError) -> bool:
         """Remember what the error queue holds; tell whether others caused the error."""
-        told = [one for one in self._queue() if not one.local]
-        self._keep(told)
-        if not told and error.errno in _TOLD_BY_OTHERS:
+        told = [one for one in self._read_errors() if not one.local]
+        self._add_notices(told)
+        if not told and error.errno in _REMOTE_ERRNOS:
             # A kernel without an error queue tells the error alone.
-            self._keep([_QueuedError(errno.errorcode[error.errno], "", 0, local=False)])
+            self._add_notices(
+                [_QueuedError(errno.errorcode[error.errno], "", 0, local=False)]
+            )
             return True
         return bool(told)
 
-    def _keep(self, told: list[_QueuedError]) -> None:
-        room = _NOTICES - len(self.notices)
+    def _add_notices(self, told: list[_QueuedError]) -> None:
+        room = _MAX_NOTICES - len(self.notices)
         self.notices += [
             IcmpNotice(one.error, one.offender, one.mtu, one.kind, one.code)
             for one in told
             if not one.local
         ][:room]
 
-    def _queue(self) -> list[_QueuedError]:
-        return error_queue(self._sock, self._family)
+    def _read_errors(self) -> list[_QueuedError]:
+        return read_error_queue(self._sock, self._family)
 
 
 def stray_answers(
@@ -233,7 +242,7 @@ def stray_answers(
         socket.socket(address.family, socket.SOCK_DGRAM) as sock,
     ):
         sock.sendto(question, address.sockaddr)
-        while len(strays) < _STRAYS and (left := until - time.monotonic()) > 0:
+        while len(strays) < _MAX_STRAYS and (left := until - time.monotonic()) > 0:
             sock.settimeout(left)
             data, source = sock.recvfrom(65_535)
             if source[:2] != address.sockaddr[:2]:
@@ -253,30 +262,30 @@ class _QueuedError:
     code: int = 0
 
 
-def hear_errors(sock: socket.socket, family: socket.AddressFamily) -> None:
+def enable_error_queue(sock: socket.socket, family: socket.AddressFamily) -> None:
     """Have the kernel keep the ICMP errors about a socket's packets (ip(7), IP_RECVERR)."""
     sock.setsockopt(_LEVEL[family], _RECVERR[family], 1)
 
 
-def error_queue(
+def read_error_queue(
     sock: socket.socket, family: socket.AddressFamily
 ) -> list[_QueuedError]:
     """Empty the error queue of a socket, and return what was in it."""
     told = []
-    for _ in range(_BATCH):
+    for _ in range(_MAX_BATCH):
         try:
             _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
         except OSError:
             break
         told += [
-            extended_error(data)
+            parse_extended_error(data)
             for level, kind, data in ancillary
             if (level, kind) == (_LEVEL[family], _RECVERR[family])
         ]
     return told
 
 
-def extended_error(data: bytes) -> _QueuedError:
+def parse_extended_error(data: bytes) -> _QueuedError:
     """Return what a message of the error queue says (ip(7), IP_RECVERR)."""
     number, origin, kind, code, _, info, _ = _EXTENDED.unpack_from(data)
     name = errno.errorcode.get(number, str(number))

@@ -89,7 +89,7 @@ class UdpScheduler:
                         self._wake_receiver.recv(4096)
                     continue
                 probe, sock = flow
-                probe.receive(sock.take(), time.monotonic(), on_time=fair)
+                probe.receive(sock.receive(), time.monotonic(), on_time=fair)
         self._apply_requests()
         for probe, sock in list(self._flows.values()):
             self._close(probe, sock)

@@ -11,15 +11,15 @@ import pytest
 from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.churn import limit_detection, measure
 from netduet.client.checks.churn.judge import judge
-from netduet.client.checks.churn.pacer import stops
+from netduet.client.checks.churn.pacer import reaches_limit
 from netduet.client.checks.churn.results import (
     Attempt,
     AttemptOutcome,
     Churn,
     ChurnResult,
     HoldResult,
+    PacedRun,
     Ports,
-    Run,
     Witness,
 )
 from netduet.client.net.dial import Address
@@ -32,7 +32,7 @@ from tests.unit.client.far_end import NASTY
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 BOOT = "b" * 32
-WITNESS = Witness(BOOT, Instance("here", "node-1", "zone-b"), 0, 1, lived=True)
+WITNESS = Witness(BOOT, Instance("here", "node-1", "zone-b"), 0, 1, survived=True)
 PORTS = Ports(32768, 60999, 0)
 GAP = 0.02
 
@@ -64,30 +64,35 @@ def failed(
     return Attempt(fate, at, at, at + 1, made, lost, detail=detail)
 
 
-def run(*tries: Attempt, planned: int = 50, **fields: object) -> Run:
+def run(*tries: Attempt, planned: int = 50, **fields: object) -> PacedRun:
     """Return a run of these, and of smooth ones behind them."""
     rest = [served(number) for number in range(len(tries), planned)]
-    one = Run(planned, GAP, (*tries, *rest))
+    one = PacedRun(planned, GAP, (*tries, *rest))
     return dataclasses.replace(one, **fields)  # type: ignore[arg-type]
 
 
 def held(
-    *beside: Attempt, after: tuple[Attempt, ...] = (), kept: int = 32
+    *while_held: Attempt, after: tuple[Attempt, ...] = (), held_count: int = 32
 ) -> HoldResult:
     """Return connections that were kept, and what was tried besides."""
-    tries = [served() for _ in range(kept)]
+    tries = [served() for _ in range(held_count)]
     return HoldResult(
-        Run(32, 0.01, tuple(tries)), kept, kept, bool(beside), beside, after
+        PacedRun(32, 0.01, tuple(tries)),
+        held_count,
+        held_count,
+        bool(while_held),
+        while_held,
+        after,
     )
 
 
-def place(one: Run, **fields: object) -> ChurnResult:
+def place(one: PacedRun, **fields: object) -> ChurnResult:
     """Return a place, nothing else being wrong but what is told."""
     good = ChurnResult(THERE, one, held(), WITNESS, PORTS)
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
-def judged(one: Run, max_loss: float = 0.02, **fields: object) -> Judgement:
+def judged(one: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only place."""
     return judge(Churn((place(one, **fields),), max_loss))
 
@@ -178,9 +183,10 @@ def test_lost_syns_of_an_unwatched_instance_are_not_put_on_the_way() -> None:
 def test_syns_that_are_sent_again_on_a_slow_path_are_not_lost() -> None:
     """Where each answer takes over a second, nothing can be counted, and that is said."""
     slow = [
-        dataclasses.replace(served(number, 1, 1), connect=1.4) for number in range(50)
+        dataclasses.replace(served(number, 1, 1), connect_seconds=1.4)
+        for number in range(50)
     ]
-    judgement = judged(run(*slow), held=None)
+    judgement = judged(run(*slow), hold=None)
     assert judgement.findings == ()
     assert "losses cannot be counted" in judgement.remarks[0]
 
@@ -192,7 +198,7 @@ def test_drops_of_the_listening_socket_are_the_servers() -> None:
     """SYNs that arrived and were dropped there were not lost on the way."""
     lost = [served(number, 1, 0) for number in range(25)]
     witness = dataclasses.replace(
-        WITNESS, drops=25, who=instance_named(NASTY, "", NASTY)
+        WITNESS, drops=25, instance=instance_named(NASTY, "", NASTY)
     )
     judgement = judged(run(*lost), witness=witness)
     assert found(judgement) == [("churn.accept_queue", None)]
@@ -231,7 +237,7 @@ def bucket(
     gap: float = GAP,
     patience: float = 2.3,
     told: bool = False,
-) -> Run:
+) -> PacedRun:
     """Return what a bucket of tokens makes of connections; ``told``: by resets."""
     waiting = [(number * gap, number, 0) for number in range(count)]
     tries: dict[int, Attempt] = {}
@@ -245,15 +251,19 @@ def bucket(
             tokens -= 1
             took = now - at + 0.0005
             tries[number] = Attempt(
-                AttemptOutcome.SERVED, at, connect=took, lost=lost, boot_id=BOOT
+                AttemptOutcome.SERVED,
+                at,
+                connect_seconds=took,
+                lost_syns=lost,
+                boot_id=BOOT,
             )
         elif told:
             tries[number] = Attempt(AttemptOutcome.REFUSED, at, detail="ECONNREFUSED")
         elif now + 1.02 - at < patience:
             waiting.append((now + 1.02, number, lost + 1))
         else:
-            tries[number] = Attempt(AttemptOutcome.NEVER_MADE, at, lost=lost)
-    return Run(count, gap, tuple(tries[number] for number in range(count)))
+            tries[number] = Attempt(AttemptOutcome.NEVER_MADE, at, lost_syns=lost)
+    return PacedRun(count, gap, tuple(tries[number] for number in range(count)))
 
 
 @pytest.mark.parametrize("told", [False, True])
@@ -272,7 +282,7 @@ def test_limits_by_rate_are_named(
 ) -> None:
     """The burst, and the rate where it can be seen, come out of the pattern."""
     one = bucket(rate, burst, count=count, gap=gap, told=told)
-    judgement = judged(one, held=None)
+    judgement = judged(one, hold=None)
     assert found(judgement) == [("churn.rate_limited", None)]
     figures = judgement.findings[0].figures
     assert figures["limit_burst"] == pytest.approx(burst, abs=2)
@@ -291,7 +301,7 @@ def test_a_large_burst_may_last_until_connections_are_held() -> None:
         (failed(AttemptOutcome.REFUSED),),
         (failed(AttemptOutcome.REFUSED),),
     )
-    judgement = judged(run(), held=hold_result)
+    judgement = judged(run(), hold=hold_result)
     assert found(judgement) == [("churn.rate_limited", None)]
     assert judgement.findings[0].figures["limit_burst"] == 70
 
@@ -299,10 +309,10 @@ def test_a_large_burst_may_last_until_connections_are_held() -> None:
 def test_an_end_of_all_connections_is_a_limit_only_where_old_ones_work() -> None:
     """Without an old connection that works, it may as well be an outage."""
     one = bucket(0.01, 20)
-    assert limit_detection.token_bucket(one, path_works=True) == limit_detection.Bucket(
-        20, 0.0, 0.4
-    )
-    assert limit_detection.token_bucket(one, path_works=False) is None
+    assert limit_detection.detect_token_bucket(
+        one, path_works=True
+    ) == limit_detection.TokenBucket(20, 0.0, 0.4)
+    assert limit_detection.detect_token_bucket(one, path_works=False) is None
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
@@ -314,7 +324,7 @@ def test_chance_is_no_limit(share: float) -> None:
             failed(AttemptOutcome.REFUSED, n) if chance.random() < share else served(n)
             for n in range(50)
         ]
-        assert limit_detection.token_bucket(run(*tries), path_works=True) is None
+        assert limit_detection.detect_token_bucket(run(*tries), path_works=True) is None
 
 
 @pytest.mark.parametrize("turn", ["..x", "x..", ".x", ".xx", "....x"])
@@ -327,7 +337,7 @@ def test_a_dead_backend_in_turn_is_no_limit(turn: str, count: int) -> None:
         else served(n)
         for n in range(count)
     ]
-    judgement = judged(run(*tries, planned=count), held=None)
+    judgement = judged(run(*tries, planned=count), hold=None)
     assert found(judgement) == [("churn.refused", None)]
     assert (
         "instance here on node-1 in zone-b answered"
@@ -340,8 +350,8 @@ def test_a_limit_by_count_is_named() -> None:
     beside = tuple(
         failed(AttemptOutcome.REFUSED, detail="ECONNREFUSED") for _ in range(4)
     )
-    hold_result = held(*beside, after=tuple(served() for _ in range(4)), kept=15)
-    judgement = judged(run(), held=hold_result)
+    hold_result = held(*beside, after=tuple(served() for _ in range(4)), held_count=15)
+    judgement = judged(run(), hold=hold_result)
     assert found(judgement) == [("churn.count_limited", None)]
     [finding] = judgement.findings
     assert finding.figures == {"limit_count": 16}  # with the one that was asked on
@@ -369,7 +379,7 @@ def test_other_failures_beside_held_ones_are_no_limit(
     beside: tuple[Attempt, ...], after: tuple[Attempt, ...]
 ) -> None:
     """What does not end with the release, or is somebody's word, is something else."""
-    assert limit_detection.at_once(held(*beside, after=after)) is None
+    assert limit_detection.detect_count_limit(held(*beside, after=after)) is None
 
 
 def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
@@ -379,8 +389,10 @@ def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
         *(served() for _ in range(15)),
         *(failed(AttemptOutcome.BUSY, detail=said),) * 17,
     )
-    hold_result = dataclasses.replace(held(), run=Run(32, 0.01, tries), kept=15)
-    judgement = judged(run(), held=hold_result)
+    hold_result = dataclasses.replace(
+        held(), run=PacedRun(32, 0.01, tries), held_count=15
+    )
+    judgement = judged(run(), hold=hold_result)
     assert judgement.findings == ()
     assert said in judgement.remarks[0]
 
@@ -396,18 +408,22 @@ def test_a_server_that_turns_short_ones_away_is_at_its_limit() -> None:
 def test_held_connections_stop_only_where_none_comes_behind_the_first_failure() -> None:
     """One that fails among others that pass is chance."""
     good, bad = served(), failed(AttemptOutcome.REFUSED)
-    assert stops(Run(3, 0.01, (good, bad, bad)))
-    assert not stops(Run(3, 0.01, (good, bad, good)))
-    assert not stops(Run(3, 0.01, (good, good, good)))
-    assert not stops(Run(2, 0.01, (bad, bad)))
-    assert not stops(Run(0, 0.01))
+    assert reaches_limit(PacedRun(3, 0.01, (good, bad, bad)))
+    assert not reaches_limit(PacedRun(3, 0.01, (good, bad, good)))
+    assert not reaches_limit(PacedRun(3, 0.01, (good, good, good)))
+    assert not reaches_limit(PacedRun(2, 0.01, (bad, bad)))
+    assert not reaches_limit(PacedRun(0, 0.01))
 
 
 def test_one_that_ends_elsewhere_makes_room_and_hides_no_limit() -> None:
     """Another check may end a connection meanwhile: one more is then made."""
     good, bad = served(), failed(AttemptOutcome.NEVER_MADE, lost=2)
-    assert stops(Run(32, 0.01, (*([good] * 15), *([bad] * 10), good, *([bad] * 6))))
-    assert not stops(Run(32, 0.01, (*([good] * 15), *([bad, bad, good] * 5), bad)))
+    assert reaches_limit(
+        PacedRun(32, 0.01, (*([good] * 15), *([bad] * 10), good, *([bad] * 6)))
+    )
+    assert not reaches_limit(
+        PacedRun(32, 0.01, (*([good] * 15), *([bad, bad, good] * 5), bad))
+    )
 
 
 # Refused, not served
@@ -469,11 +485,11 @@ def test_ports_in_time_wait_are_remarked_on_before_they_run_out() -> None:
 
 def test_too_few_that_were_started_prove_nothing() -> None:
     """A third of the plan is the least; below it nothing is claimed of the network."""
-    few = Run(50, GAP, tuple(served(n) for n in range(16)), 34, 0.049)
+    few = PacedRun(50, GAP, tuple(served(n) for n in range(16)), 34, 0.049)
     judgement = judged(few)
     assert found(judgement) == [("churn.unstarted", None)]
     assert judgement.findings[0].outcome is Outcome.INCONCLUSIVE
-    enough = Run(50, GAP, tuple(served(n) for n in range(44)), 6, 0.049)
+    enough = PacedRun(50, GAP, tuple(served(n) for n in range(44)), 6, 0.049)
     judgement = judged(enough)
     assert judgement.findings == ()
     assert "6 of 50 connections could not be started in time" in judgement.remarks[0]
@@ -506,7 +522,7 @@ def test_a_silence_beside_held_ones_may_be_a_starved_server() -> None:
     """A limit that shows in lateness alone carries the time that was waited."""
     beside = tuple(failed(AttemptOutcome.UNANSWERED, n) for n in range(4))
     hold_result = held(*beside, after=(served(),))
-    [finding] = judged(run(), held=hold_result).findings
+    [finding] = judged(run(), hold=hold_result).findings
     assert (finding.failure, finding.missed_deadline) == (
         "churn.count_limited",
         Window(0.0, 1.06),
@@ -547,5 +563,5 @@ def test_each_connection_has_time_for_a_second_syn() -> None:
     """With less, no SYN would be sent again, and none would be seen to be lost."""
     target = Target("192.0.2.2", 12345)
     hasty = CheckContext(target, socket.AF_UNSPEC, "", Timeouts(0.5, 0.5, 0.5))
-    plan = measure.fitted(measure.PLANS["quick"], hasty, 1)
-    assert 1.0 < plan.patience < measure.PLANS["quick"].patience
+    plan = measure.fit_plan(measure.PLANS["quick"], hasty, 1)
+    assert 1.0 < plan.connect_timeout < measure.PLANS["quick"].connect_timeout

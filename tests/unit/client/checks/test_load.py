@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from netduet.client.checks.load.judge import judge, limit
+from netduet.client.checks.load.judge import judge, limiting_part
 from netduet.client.checks.load.results import (
     Direction,
     EchoTiming,
@@ -101,8 +101,8 @@ def test_one_way_that_carries_less_is_remarked_on() -> None:
 def test_steady_rate_looks_like_a_cap_and_an_unsteady_one_does_not() -> None:
     """A cap is named where the rate is flat and the network alone was waited for."""
     flat, uneven = flow(UP), flow(DOWN)
-    bumps = tuple((at, int(count * (1 + at % 2))) for at, count in uneven.points)
-    uneven = dataclasses.replace(uneven, points=bumps)
+    bumps = tuple((at, int(count * (1 + at % 2))) for at, count in uneven.arrivals)
+    uneven = dataclasses.replace(uneven, arrivals=bumps)
     told = judged(phase(flat), phase(uneven))
     assert [one for one in told.remarks if "steady" in one] == [
         "up: a steady 100 Mbit/s, within 1 %: so a shaper's cap looks, or a slow link"
@@ -117,7 +117,7 @@ def test_queue_is_named_where_kernel_and_echoes_saw_it(
     direction: Direction, words: str
 ) -> None:
     """The way whose load raises the sender's round trip and the echoes has the queue."""
-    full = flow(direction, senders=senders(BEGIN[direction], rtt=0.18))
+    full = flow(direction, sender_infos=senders(BEGIN[direction], rtt=0.18))
     told = judged(phase(full, 0.18))
     assert [one for one in told.remarks if words in one]
     other = UP if direction is DOWN else DOWN
@@ -132,7 +132,7 @@ def test_latency_that_the_kernel_did_not_see_is_no_queue() -> None:
 
 def test_kernel_alone_proves_no_queue() -> None:
     """A round trip of bulk data that rises while echoes stay fast is no queue for others."""
-    full = flow(UP, senders=senders(BEGIN[UP], rtt=0.18))
+    full = flow(UP, sender_infos=senders(BEGIN[UP], rtt=0.18))
     told = judged(phase(full, 0.001))
     assert not [one for one in told.remarks if "queue" in one]
 
@@ -142,18 +142,22 @@ def test_kernel_alone_proves_no_queue() -> None:
     [
         (flow(UP), 0.1, "network"),
         (flow(UP), 0.95, "client"),
-        (flow(UP, senders=senders(10, network=0.1, receiver=0.9)), 0.1, "server"),
-        (flow(DOWN, senders=senders(20, network=0.1, receiver=0.9)), 0.1, "client"),
-        (flow(UP, senders=senders(10, network=0.1)), 0.1, "client"),
-        (flow(DOWN, senders=senders(20, network=0.1)), 0.1, "server"),
-        (flow(DOWN, senders=()), 0.1, ""),
+        (flow(UP, sender_infos=senders(10, network=0.1, receiver=0.9)), 0.1, "server"),
+        (
+            flow(DOWN, sender_infos=senders(20, network=0.1, receiver=0.9)),
+            0.1,
+            "client",
+        ),
+        (flow(UP, sender_infos=senders(10, network=0.1)), 0.1, "client"),
+        (flow(DOWN, sender_infos=senders(20, network=0.1)), 0.1, "server"),
+        (flow(DOWN, sender_infos=()), 0.1, ""),
     ],
 )
 def test_who_held_a_transfer_up_is_the_kernels_word(
     one: TransferFlow, cpu: float, whose: str
 ) -> None:
     """Data that waits for a program is not the network's doing."""
-    assert limit(phase(one, cpu=cpu), one) == whose
+    assert limiting_part(phase(one, cpu=cpu), one) == whose
     told = judged(phase(one, cpu=cpu))
     assert bool([s for s in told.remarks if "path may carry more" in s]) == (
         whose in {"client", "server"}
@@ -174,8 +178,8 @@ def test_low_rate_is_excused_by_an_end_that_was_the_limit_or_a_rise() -> None:
     """Where the path may carry more, there is no verdict on its rate."""
     busy = phase(flow(UP, 9.6), cpu=0.95)
     still = flow(DOWN, 9.6)
-    points = tuple((at, int(2 ** (at - 20) * 1000)) for at, _ in still.points)
-    rising = phase(dataclasses.replace(still, points=points))
+    points = tuple((at, int(2 ** (at - 20) * 1000)) for at, _ in still.arrivals)
+    rising = phase(dataclasses.replace(still, arrivals=points))
     told = judged(busy, rising, min_rate=50e6)
     assert [finding.outcome for finding in told.findings] == 2 * [Outcome.INCONCLUSIVE]
     said = [finding.evidence[-1][1] for finding in told.findings]
@@ -185,7 +189,7 @@ def test_low_rate_is_excused_by_an_end_that_was_the_limit_or_a_rise() -> None:
 
 def test_low_rate_that_lateness_may_explain_can_be_excused() -> None:
     """Where the network was not waited for all the time, starvation is weighed."""
-    half = flow(UP, 9.6, senders=senders(10, network=0.6))
+    half = flow(UP, 9.6, sender_infos=senders(10, network=0.6))
     [finding] = judged(phase(half), min_rate=50e6).findings
     assert finding.missed_deadline == Window(10, 20)
 
@@ -206,7 +210,7 @@ def test_stall_sits_where_both_kernels_say(
     direction: Direction, halt: TransferStall, where: str | None
 ) -> None:
     """What was sent and is lacking, was taken and not acknowledged, or finds no room."""
-    told = judged(phase(flow(direction, halt=halt)))
+    told = judged(phase(flow(direction, stall=halt)))
     [finding] = told.findings
     assert (finding.failure, finding.where) == ("load.stalled", where)
     assert finding.missed_deadline == Window(12, 15)
@@ -215,7 +219,9 @@ def test_stall_sits_where_both_kernels_say(
 
 def test_changed_bytes_and_a_cut_are_found() -> None:
     """Both are findings of their own, each once."""
-    told = judged(phase(flow(UP, changed=True)), phase(flow(DOWN, cut="ECONNRESET")))
+    told = judged(
+        phase(flow(UP, changed=True)), phase(flow(DOWN, connection_error="ECONNRESET"))
+    )
     assert [(finding.failure, finding.where) for finding in told.findings] == [
         ("load.changed", "path →"),
         ("load.cut", None),
@@ -225,9 +231,9 @@ def test_changed_bytes_and_a_cut_are_found() -> None:
 def test_bytes_that_were_used_up_early_tell_no_rate_of_a_burst() -> None:
     """A reader that wakes late finds all at once: what came then is no rate."""
     burst = ((13.0, 0), (13.001, 12_500_000))
-    one = flow(UP, points=burst, total=12_500_000)
+    one = flow(UP, arrivals=burst, total=12_500_000)
     assert one.rate == pytest.approx(1e7)
-    spent = flow(UP, spent=True, total=25_000_000)
+    spent = flow(UP, exhausted=True, total=25_000_000)
     assert spent.rate == pytest.approx(2e7)
     [finding] = judged(phase(spent), min_rate=50e6).findings
     assert finding.outcome is Outcome.INCONCLUSIVE
@@ -236,7 +242,7 @@ def test_bytes_that_were_used_up_early_tell_no_rate_of_a_burst() -> None:
 
 def test_server_that_ends_a_transfer_itself_is_no_fault_of_the_path() -> None:
     """Its own word is told, and nothing is blamed."""
-    told = judged(phase(flow(UP, refused="DRAINING: bye", points=(), total=0)))
+    told = judged(phase(flow(UP, server_refusal="DRAINING: bye", arrivals=(), total=0)))
     assert (told.findings, told.skipped) == (
         (),
         "192.0.2.2:12345: the server ended a transfer: DRAINING: bye",
@@ -252,24 +258,26 @@ def test_place_without_its_features_is_skipped() -> None:
 
 def test_percentiles_are_of_nearest_rank() -> None:
     """The 99th of a hundred is the last but one; nothing has none."""
-    spread = LatencySpread.of([number / 100 for number in range(1, 101)])
+    spread = LatencySpread.from_times([number / 100 for number in range(1, 101)])
     assert spread == LatencySpread(100, 0.5, 0.9, 0.99, 1.0)
-    assert LatencySpread.of([]) is None
+    assert LatencySpread.from_times([]) is None
 
 
 def test_kernel_that_does_not_tell_all_is_not_believed_in_part() -> None:
     """An older server's report lacks fields: then there is no evidence."""
     told = {"rtt": 100, "min_rtt": 50, "total_retrans": 1, "busy_time": 1}
-    assert SenderTcpInfo.of(1.0, 0, told) is None
+    assert SenderTcpInfo.from_tcp_info(1.0, 0, told) is None
     whole = told | {"rwnd_limited": 0, "sndbuf_limited": None}
-    assert SenderTcpInfo.of(1.0, 0, whole) is None
-    assert SenderTcpInfo.of(1.0, 0, whole | {"sndbuf_limited": 0}) is not None
+    assert SenderTcpInfo.from_tcp_info(1.0, 0, whole) is None
+    assert (
+        SenderTcpInfo.from_tcp_info(1.0, 0, whole | {"sndbuf_limited": 0}) is not None
+    )
 
 
 def test_latency_that_was_not_measured_to_the_end_is_said() -> None:
     """When the connection for echoes ends, its reason is a remark: the rates still count."""
     place = LoadResult(
-        THERE, (IDLE, phase(flow(UP))), unheard="Connection reset by peer"
+        THERE, (IDLE, phase(flow(UP))), latency_error="Connection reset by peer"
     )
     told = judge(Load((place,)))
     assert "Connection reset by peer" in told.remarks[-1]

@@ -38,5 +38,5 @@ def test_latest_is_what_came_or_what_is_overdue(
         due = NOW - ago
         arrived = None if took is None else due + took
         echoing._echoes.append(EchoTiming(due, due, arrived, arrived))
-    said = echoing.latest()
+    said = echoing.latest_delay()
     assert said == (None if latest is None else pytest.approx(latest))

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.size.judge import Size, SizeResult, judge
-from netduet.client.checks.size.measure import FLOOR, LARGER, search
-from netduet.client.checks.size.trial import (
+from netduet.client.checks.size.judge import judge
+from netduet.client.checks.size.measure import LARGER_BYTES, MIN_SEARCH_BYTES, search
+from netduet.client.checks.size.results import (
     Direction,
     SegmentCounters,
+    Size,
+    SizeResult,
     SizeTrial,
     TrialOutcome,
     TrialPlan,
@@ -63,7 +65,7 @@ def trial(
 
 def well(direction: Direction) -> tuple[SizeTrial, ...]:
     """Return the trials of a direction that has no fault."""
-    return (whole(direction), *(amount(direction, size) for size in LARGER))
+    return (whole(direction), *(amount(direction, size) for size in LARGER_BYTES))
 
 
 def hole(
@@ -72,7 +74,7 @@ def hole(
     """Return the trials of a direction where packets above a limit stall."""
     return (
         *[whole(direction, STALLED, after=after, arrived=0)] * 3,
-        *(amount(direction, size, STALLED) for size in LARGER),
+        *(amount(direction, size, STALLED) for size in LARGER_BYTES),
         packet(direction, limit),
         packet(direction, limit + 1, STALLED),
         packet(direction, 300),
@@ -155,7 +157,7 @@ def test_packet_that_its_kernel_could_not_send_was_not_lost_by_chance(
     trials = (
         whole(direction, STALLED, after=HELD, arrived=0),
         *[whole(direction)] * 2,
-        *(amount(direction, size) for size in LARGER),
+        *(amount(direction, size) for size in LARGER_BYTES),
         packet(direction, 1348),
         packet(direction, 1349, STALLED),
         packet(direction, 1440),
@@ -249,7 +251,7 @@ def test_mtu_to_set_counts_the_headers_in_use(
     """It is the payload that passed and its headers, whatever segment size was agreed."""
     view = SegmentCounters(snd_mss=snd_mss, pmtu=pmtu)
     trials = tuple(
-        replace(one, before=view) if one.through else one for one in hole(UP)
+        replace(one, before=view) if one.delivered else one for one in hole(UP)
     )
     finding = only(judge(Size((SizeResult(address, trials, well(DOWN)),))))
     assert finding.figures["mtu"] == mtu
@@ -257,16 +259,16 @@ def test_mtu_to_set_counts_the_headers_in_use(
 
 def test_hole_without_a_size_that_passes_names_no_mtu() -> None:
     """Where not even the shortest packet passes, there is nothing to advise."""
-    trials = tuple(one for one in hole(UP) if not one.through)
-    finding = only(judged((*trials, packet(UP, FLOOR, STALLED))))
+    trials = tuple(one for one in hole(UP) if not one.delivered)
+    finding = only(judged((*trials, packet(UP, MIN_SEARCH_BYTES, STALLED))))
     assert finding.failure == "size.black_hole"
-    assert finding.seen.endswith(f"that carry {FLOOR} bytes or more vanish")
+    assert finding.seen.endswith(f"that carry {MIN_SEARCH_BYTES} bytes or more vanish")
     assert (finding.figures["passed"], finding.figures["mtu"]) == (None, None)
 
 
 def test_amounts_that_pass_a_hole_are_told() -> None:
     """Many packets in one piece may pass where one packet stalls: it is a remark."""
-    trials = tuple(one for one in hole(UP) if one.single)
+    trials = tuple(one for one in hole(UP) if one.is_one_packet)
     judgement = judged((*trials, amount(UP, 4096), amount(UP, 65536)))
     assert only(judgement).failure == "size.black_hole"
     [remark] = judgement.remarks
@@ -464,7 +466,7 @@ def test_stalled_transfer_shows_what_the_sender_knows(
 def test_bytes_that_arrive_unheard_are_a_fault_of_the_way_back() -> None:
     """Where the receiver has more than the sender heard of, acknowledgements are lost."""
     after = replace(ALL_SENT, unacked=2, retransmits=7)
-    one = amount(UP, 65536, STALLED, after=after, arrived=9000, unheard=3000)
+    one = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=3000)
     finding = only(judged((whole(UP), one, one)))
     assert (finding.failure, finding.where) == ("size.stalled", "path ←")
     assert "for the acknowledgements of what arrived do not come back" in finding.seen
@@ -472,7 +474,7 @@ def test_bytes_that_arrive_unheard_are_a_fault_of_the_way_back() -> None:
         Side.SERVER,
         "it has acknowledged 3,000 bytes more than the sender heard",
     )
-    within = amount(UP, 65536, STALLED, after=after, arrived=9000, unheard=1)
+    within = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=1)
     assert only(judged((whole(UP), within, within))).where == "path →"
 
 
@@ -480,7 +482,7 @@ def test_server_is_not_blamed_for_bytes_that_it_was_never_asked_for() -> None:
     """A request that is lost on the way up keeps the server from sending."""
     one = amount(DOWN, 65536, STALLED, after=ALL_SENT, arrived=0)
     assert only(judged((), (whole(DOWN), one, one))).where == "server"
-    lost = replace(one, unasked=True)
+    lost = replace(one, request_unacked=True)
     assert only(judged((), (whole(DOWN), lost, lost))).where == "path ←"
 
 
@@ -540,7 +542,7 @@ def test_refusal_of_the_server_is_no_matter_of_size(code: str, failure: str) -> 
         before=None,
         after=None,
         detail="why",
-        refused=code,
+        refusal_code=code,
     )
     finding = only(judged((closed, closed)))
     assert (finding.failure, finding.where) == (failure, "server")
@@ -648,7 +650,7 @@ def test_packets_that_are_sent_again_are_a_remark(again: int, told: bool) -> Non
 
 def test_sizes_that_the_server_does_not_take_are_told() -> None:
     """A server of small frames bounds what can be tried; that is no fault."""
-    limited = [trial(TrialPlan(UP, size), 1040, PASSED) for size in LARGER]
+    limited = [trial(TrialPlan(UP, size), 1040, PASSED) for size in LARGER_BYTES]
     judgement = judged((replace(whole(UP), size=1040), *limited))
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -707,7 +709,7 @@ async def test_sound_path_takes_one_trial_a_size() -> None:
     """Where a full packet passes, each larger size is tried once, and none below."""
     network = Network(1448)
     trials = await search(network.try_one, UP)
-    assert [one.plan.size for one in trials] == [None, *LARGER]
+    assert [one.plan.size for one in trials] == [None, *LARGER_BYTES]
     assert all(one.plan.direction is UP for one in trials)
 
 
@@ -717,9 +719,9 @@ async def test_limit_is_found_to_the_byte(mss: int, share: float) -> None:
     """The search ends between two sizes that are neighbours, in few trials."""
     limit = int(mss * share)
     network = Network(limit, mss)
-    trials = [one for one in await search(network.try_one, DOWN) if one.single]
-    assert max(one.size for one in trials if one.through) == limit
-    assert min(one.size for one in trials if not one.through) == limit + 1
+    trials = [one for one in await search(network.try_one, DOWN) if one.is_one_packet]
+    assert max(one.size for one in trials if one.delivered) == limit
+    assert min(one.size for one in trials if not one.delivered) == limit + 1
     assert len(network.plans) <= 60
 
 
@@ -727,16 +729,16 @@ async def test_full_packet_is_tried_again_before_it_counts() -> None:
     """A hole is not believed on the word of one connection."""
     network = Network(1348)
     trials = await search(network.try_one, UP)
-    assert [one.outcome for one in trials if one.whole] == [STALLED] * 3
-    assert not any(one.plan.brief for one in trials if one.whole)
+    assert [one.outcome for one in trials if one.is_full_packet] == [STALLED] * 3
+    assert not any(one.plan.brief for one in trials if one.is_full_packet)
 
 
 async def test_path_that_carries_nothing_ends_the_search() -> None:
     """Where not even the shortest packet passes, no further round is begun."""
-    network = Network(FLOOR - 1)
+    network = Network(MIN_SEARCH_BYTES - 1)
     trials = await search(network.try_one, UP)
     packets = [one.size for one in trials if one.plan.one_packet]
-    assert min(packets) == FLOOR
+    assert min(packets) == MIN_SEARCH_BYTES
     assert len(trials) <= 20
 
 
@@ -746,7 +748,7 @@ async def test_packet_lost_once_ends_the_search() -> None:
     network.script = [STALLED, PASSED, PASSED, PASSED, STALLED]
     trials = await search(network.try_one, UP)
     assert len([one for one in trials if one.plan.one_packet]) <= 11
-    assert trials[-1].plan == TrialPlan(UP, LARGER[1])
+    assert trials[-1].plan == TrialPlan(UP, LARGER_BYTES[1])
     assert judge(Size((SizeResult(THERE, trials, well(DOWN)),))).findings == ()
 
 
@@ -756,13 +758,13 @@ async def test_amount_that_fails_is_tried_twice(fate: TrialOutcome) -> None:
     network = Network(1448)
     network.script = [PASSED, TrialOutcome.SLOW, TrialOutcome.CHANGED, fate]
     trials = await search(network.try_one, UP)
-    assert [one.plan.size for one in trials] == [None, *LARGER, LARGER[2]]
+    assert [one.plan.size for one in trials] == [None, *LARGER_BYTES, LARGER_BYTES[2]]
 
 
 async def test_connection_that_is_not_made_is_tried_twice() -> None:
     """One opening that fails is made again; after two there is nothing to try."""
     network = Network(1448)
     network.script = [TrialOutcome.UNOPENED]
-    assert len(await search(network.try_one, UP)) == 2 + len(LARGER)
+    assert len(await search(network.try_one, UP)) == 2 + len(LARGER_BYTES)
     network.script = [TrialOutcome.UNOPENED] * 2
     assert len(await search(network.try_one, UP)) == 2

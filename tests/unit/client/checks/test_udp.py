@@ -8,16 +8,16 @@ import socket
 import pytest
 
 from netduet.client.checks.udp.judge import judge
-from netduet.client.checks.udp.judge_loss import GROSS
-from netduet.client.checks.udp.judge_sizes import vanished
+from netduet.client.checks.udp.judge_loss import GROSS_SHARE
+from netduet.client.checks.udp.judge_sizes import vanishing_direction
 from netduet.client.checks.udp.results import (
     Burst,
     DatagramFlow,
     DatagramTrial,
-    Sizes,
     Udp,
     UdpOpeningResult,
     UdpResult,
+    UdpSizes,
 )
 from netduet.client.net.dial import Address
 from netduet.client.net.udp_socket import IcmpNotice
@@ -27,8 +27,8 @@ from netduet.wire.udp_count import PLAIN, CountAnswer
 from tests.unit.client.far_end import NASTY, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
-KNOCK = UdpOpeningResult(1, welcome(), round_trip=0.0005, start=1, end=2)
-LEFT = UdpOpeningResult(4, start=1, end=4)
+OPENED = UdpOpeningResult(1, welcome(), round_trip=0.0005, start=1, end=2)
+UNANSWERED = UdpOpeningResult(4, start=1, end=4)
 
 
 def tally(**fields: int | None) -> CountAnswer:
@@ -39,7 +39,9 @@ def tally(**fields: int | None) -> CountAnswer:
 
 def burst(**fields: object) -> Burst:
     """Return a burst that nothing befell, its fields changed as told."""
-    good = Burst(300, 300, answered=300, tally=tally(), sending=0.6, start=2, end=3)
+    good = Burst(
+        300, 300, answered=300, server_count=tally(), send_seconds=0.6, start=2, end=3
+    )
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
@@ -59,15 +61,15 @@ UP_GONE = trial(DatagramFlow(19, 0, 0, 0))
 DOWN_GONE = trial(DatagramFlow(19, 0, 19, 19))
 
 
-def sizes(**fields: object) -> Sizes:
+def sizes(**fields: object) -> UdpSizes:
     """Return sizes that all pass, changed as told."""
-    good = Sizes(28, 1500, 1500, passing(), fragments=passing(4000))
+    good = UdpSizes(28, 1500, 1500, passing(), fragments=passing(4000))
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
 def exchange(**fields: object) -> UdpResult:
     """Return an exchange that nothing befell, its fields changed as told."""
-    good = UdpResult(THERE, welcome(), KNOCK, burst(), welcome().boot_id, sizes())
+    good = UdpResult(THERE, welcome(), OPENED, burst(), welcome().boot_id, sizes())
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
@@ -120,7 +122,12 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
 @pytest.mark.parametrize(
     ("knock", "failure", "where", "words"),
     [
-        (LEFT, "udp.silent", None, "4 openings by datagram in 3.0 s, and no answer"),
+        (
+            UNANSWERED,
+            "udp.silent",
+            None,
+            "4 openings by datagram in 3.0 s, and no answer",
+        ),
         (
             UdpOpeningResult(2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),)),
             "udp.rejected",
@@ -140,7 +147,7 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
             "this kernel does not say by whom",
         ),
         (
-            UdpOpeningResult(4, elsewhere="192.0.2.2:4711"),
+            UdpOpeningResult(4, answered_from="192.0.2.2:4711"),
             "udp.misaddressed",
             None,
             "datagrams are answered from 192.0.2.2:4711 instead",
@@ -165,26 +172,26 @@ def test_what_does_not_answer_is_told_for_what_it_is(
     knock: UdpOpeningResult, failure: str, where: str | None, words: str
 ) -> None:
     """Refusal is told apart from silence, and whose it is where the kernel knows."""
-    judgement = judged(knock=knock, burst=None, sizes=None)
+    judgement = judged(opening=knock, burst=None, sizes=None)
     assert found(judgement) == [(failure, where)]
     assert words in judgement.findings[0].seen
 
 
 def test_only_silence_can_be_excused() -> None:
     """A refusal was received: no stall explains it away."""
-    silent = judged(knock=LEFT, burst=None, sizes=None)
+    silent = judged(opening=UNANSWERED, burst=None, sizes=None)
     refused = UdpOpeningResult(
         2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),), start=1, end=2
     )
-    rejected = judged(knock=refused, burst=None, sizes=None)
+    rejected = judged(opening=refused, burst=None, sizes=None)
     assert silent.findings[0].missed_deadline == Window(1, 4)
     assert rejected.findings[0].missed_deadline is None
 
 
 def test_another_service_for_datagrams_is_a_failure() -> None:
     """TCP and UDP of one address that lead to different services are a fault."""
-    knock = dataclasses.replace(KNOCK, welcome=welcome(service="shop"))
-    judgement = judged(knock=knock, again=None)
+    knock = dataclasses.replace(OPENED, welcome=welcome(service="shop"))
+    judgement = judged(opening=knock, boot_id_after=None)
     assert found(judgement) == [("udp.stranger", None)]
 
 
@@ -193,10 +200,10 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
     [
         (
             {
-                "knock": dataclasses.replace(
-                    KNOCK, welcome=welcome(boot_id="d" * 32, node="n2", zone="z")
+                "opening": dataclasses.replace(
+                    OPENED, welcome=welcome(boot_id="d" * 32, node="n2", zone="z")
                 ),
-                "again": "d" * 32,
+                "boot_id_after": "d" * 32,
             },
             (
                 "connections reach instance here, datagrams here on n2 in z: "
@@ -204,12 +211,12 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
             ),
         ),
         (
-            {"knock": dataclasses.replace(KNOCK, openings=3)},
+            {"opening": dataclasses.replace(OPENED, openings=3)},
             "the opening by datagram had to be sent 3 times",
         ),
         (
             {
-                "knock": UdpOpeningResult(
+                "opening": UdpOpeningResult(
                     1, refused=ErrorMessage(code="draining", message="no more")
                 ),
             },
@@ -223,14 +230,14 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
             ),
         ),
         (
-            {"again": "e" * 32},
+            {"boot_id_after": "e" * 32},
             (
                 "the datagrams of one socket were answered by several servers, or by one "
                 "that started anew: what was lost cannot be counted"
             ),
         ),
         (
-            {"burst": burst(mixed=True)},
+            {"burst": burst(contradictory=True)},
             (
                 "the datagrams of one socket were answered by several servers, or by one "
                 "that started anew: what was lost cannot be counted"
@@ -239,7 +246,7 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         (
             {
                 "burst": burst(
-                    sent=200, tally=tally(received=200, number=200), answered=200
+                    sent=200, server_count=tally(received=200, number=200), answered=200
                 )
             },
             "this end itself sent 200 of 300 datagrams: it did not run often enough",
@@ -250,7 +257,7 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
                     sent=299,
                     unsent=1,
                     error="ENOBUFS",
-                    tally=tally(received=299, number=299),
+                    server_count=tally(received=299, number=299),
                     answered=299,
                 )
             },
@@ -264,14 +271,22 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
             ),
         ),
         (
-            {"burst": burst(tally=tally(received=250, dropped=60), answered=300)},
+            {
+                "burst": burst(
+                    server_count=tally(received=250, dropped=60), answered=300
+                )
+            },
             (
                 "50 of 300 datagrams (16.7 %) arrived on the way to the server and found "
                 "no room in the server's buffer: they do not count as lost"
             ),
         ),
         (
-            {"burst": burst(tally=tally(received=298, number=298), answered=298)},
+            {
+                "burst": burst(
+                    server_count=tally(received=298, number=298), answered=298
+                )
+            },
             (
                 "2 of 300 datagrams (0.7 %) were lost on the way to the server: between "
                 "0 % and 4.6 % with 99.99 % confidence; --profile full sends more of "
@@ -283,19 +298,19 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
             "15 of 300 datagrams (5 %) came behind a later one on the way back",
         ),
         (
-            {"burst": burst(tally=tally(duplicated=3))},
+            {"burst": burst(server_count=tally(duplicated=3))},
             "3 of 300 datagrams (1 %) came more than once on the way to the server",
         ),
         (
-            {"sizes": sizes(mtu=1400, whole=passing(1372))},
+            {"sizes": sizes(mtu=1400, largest_trial=passing(1372))},
             "the path MTU is 1400, the interface's 1500: this host knew already",
         ),
         (
             {
                 "sizes": sizes(
                     mtu=1400,
-                    whole=passing(1372),
-                    told=(IcmpNotice("EMSGSIZE", "198.51.100.1", 1400),),
+                    largest_trial=passing(1372),
+                    mtu_notices=(IcmpNotice("EMSGSIZE", "198.51.100.1", 1400),),
                 )
             },
             (
@@ -306,7 +321,9 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         (
             {
                 "sizes": sizes(
-                    whole=trial(DatagramFlow(19, 0, 0, 0), DatagramFlow(16, 2, 2, 2))
+                    largest_trial=trial(
+                        DatagramFlow(19, 0, 0, 0), DatagramFlow(16, 2, 2, 2)
+                    )
                 )
             },
             (
@@ -331,7 +348,9 @@ def test_what_is_no_fault_is_a_remark(fields: dict[str, object], remark: str) ->
 def test_loss_fails_only_beyond_chance(lost: int, fails: bool) -> None:
     """Of 300 datagrams 18 must be lost to prove that more than 2 % are, each way."""
     kept = 300 - lost
-    up = judged(burst=burst(tally=tally(received=kept, number=kept), answered=kept))
+    up = judged(
+        burst=burst(server_count=tally(received=kept, number=kept), answered=kept)
+    )
     down = judged(burst=burst(answered=kept))
     assert found(up) == ([("udp.loss", "path →")] if fails else [])
     assert found(down) == ([("udp.loss", "path ←")] if fails else [])
@@ -347,7 +366,9 @@ def test_share_that_may_be_lost_is_the_callers() -> None:
 
 def test_loss_has_evidence_of_both_ends() -> None:
     """The finding says what each end counted, and how sure it is."""
-    lossy = burst(tally=tally(received=270, number=270), answered=270, late=0.004)
+    lossy = burst(
+        server_count=tally(received=270, number=270), answered=270, max_send_delay=0.004
+    )
     [finding] = judged(burst=lossy).findings
     assert finding.seen == (
         "192.0.2.2:12345: 30 of 300 datagrams (10 %) were lost on the way to the "
@@ -383,7 +404,7 @@ def test_loss_has_evidence_of_both_ends() -> None:
     ("fields", "way", "where"),
     [
         ({"answered": 200, "dropped": 95}, "down", "client"),
-        ({"tally": tally(received=200, dropped=95)}, "up", "server"),
+        ({"server_count": tally(received=200, dropped=95)}, "up", "server"),
     ],
 )
 def test_drops_of_an_end_are_no_loss_of_the_network(
@@ -400,7 +421,7 @@ def test_drops_of_an_end_are_no_loss_of_the_network(
 
 def test_loss_beyond_what_an_end_dropped_is_the_networks() -> None:
     """Drops of an end excuse as many datagrams as they are, and no more."""
-    judgement = judged(burst=burst(tally=tally(received=150, dropped=90)))
+    judgement = judged(burst=burst(server_count=tally(received=150, dropped=90)))
     assert found(judgement) == [("udp.loss", "path →")]
     assert judgement.findings[0].figures["lost"] == 60
 
@@ -408,35 +429,35 @@ def test_loss_beyond_what_an_end_dropped_is_the_networks() -> None:
 @pytest.mark.parametrize(
     ("fields", "missed"),
     [
-        ({"tally": tally(received=200, number=200), "answered": 200}, None),
-        ({"tally": tally(received=200, number=200, dropped=None)}, None),
+        ({"server_count": tally(received=200, number=200), "answered": 200}, None),
+        ({"server_count": tally(received=200, number=200, dropped=None)}, None),
         (
             {
-                "tally": tally(received=200, number=200),
+                "server_count": tally(received=200, number=200),
                 "answered": 200,
-                "in_a_row": 98,
-                "row_begin": 2.5,
-                "row_seconds": 0.25,
+                "lost_in_runs": 98,
+                "first_run_start": 2.5,
+                "runs_seconds": 0.25,
             },
             None,
         ),
         (
             {
-                "tally": tally(received=200, number=200, dropped=None),
+                "server_count": tally(received=200, number=200, dropped=None),
                 "answered": 200,
-                "in_a_row": 98,
-                "row_begin": 2.5,
-                "row_seconds": 0.25,
+                "lost_in_runs": 98,
+                "first_run_start": 2.5,
+                "runs_seconds": 0.25,
             },
             Window(2.5, 2.75),
         ),
         (
             {
-                "tally": tally(received=200, number=200, dropped=None),
+                "server_count": tally(received=200, number=200, dropped=None),
                 "answered": 200,
-                "in_a_row": 60,
-                "row_begin": 2.5,
-                "row_seconds": 0.25,
+                "lost_in_runs": 60,
+                "first_run_start": 2.5,
+                "runs_seconds": 0.25,
             },
             None,
         ),
@@ -455,10 +476,10 @@ def test_loss_that_no_stall_explains_is_not_excused(
 @pytest.mark.parametrize(
     ("fields", "failure", "where"),
     [
-        ({"tally": tally(duplicated=300)}, "udp.duplicated", "path →"),
-        ({"tally": tally(duplicated=900)}, "udp.duplicated", "path →"),
-        ({"doubled": 150}, "udp.duplicated", "path ←"),
-        ({"tally": tally(reordered=150)}, "udp.reordered", "path →"),
+        ({"server_count": tally(duplicated=300)}, "udp.duplicated", "path →"),
+        ({"server_count": tally(duplicated=900)}, "udp.duplicated", "path →"),
+        ({"duplicated": 150}, "udp.duplicated", "path ←"),
+        ({"server_count": tally(reordered=150)}, "udp.reordered", "path →"),
         ({"reordered": 150}, "udp.reordered", "path ←"),
     ],
 )
@@ -473,13 +494,15 @@ def test_gross_disorder_is_a_failure(
 
 def test_disorder_below_gross_is_a_remark() -> None:
     """What might be a quarter by chance is not called gross."""
-    judgement = judged(burst=burst(reordered=int(GROSS * 300)))
+    judgement = judged(burst=burst(reordered=int(GROSS_SHARE * 300)))
     assert (len(judgement.findings), len(judgement.remarks)) == (0, 1)
 
 
 def test_burst_without_a_tally_is_silence_behind_an_answer() -> None:
     """What was answered at first, and then no more, is told as that."""
-    judgement = judged(burst=burst(tally=None, answered=90), again=None, sizes=None)
+    judgement = judged(
+        burst=burst(server_count=None, answered=90), boot_id_after=None, sizes=None
+    )
     [finding] = judgement.findings
     assert (finding.failure, finding.missed_deadline) == ("udp.silent", Window(2, 3))
     assert "300 more were sent, 90 of them answered, and then none" in finding.seen
@@ -488,7 +511,7 @@ def test_burst_without_a_tally_is_silence_behind_an_answer() -> None:
 
 def test_few_datagrams_are_no_verdict() -> None:
     """An end that could hardly send proves nothing, and says so."""
-    few = burst(sent=20, tally=tally(received=20, number=20), answered=20)
+    few = burst(sent=20, server_count=tally(received=20, number=20), answered=20)
     [finding] = judged(burst=few).findings
     assert (finding.failure, finding.outcome) == ("udp.unsent", Outcome.INCONCLUSIVE)
     assert "only 20 of 300" in finding.seen
@@ -517,20 +540,25 @@ def test_size_vanishes_only_where_small_ones_pass(
     one: DatagramTrial | None, where: str | None
 ) -> None:
     """A lossy way is no black hole: chance must be ruled out, on the way it is said of."""
-    assert vanished(one) == where
+    assert vanishing_direction(one) == where
 
 
 @pytest.mark.parametrize(
     ("fields", "where", "passes", "mtu"),
     [
         (
-            {"whole": UP_GONE, "back": passing(1372), "up": 1372, "fragments": None},
+            {
+                "largest_trial": UP_GONE,
+                "return_trial": passing(1372),
+                "largest_up": 1372,
+                "fragments": None,
+            },
             "path →",
             1372,
             1400,
         ),
         (
-            {"whole": DOWN_GONE, "down": 1372, "fragments": None},
+            {"largest_trial": DOWN_GONE, "largest_down": 1372, "fragments": None},
             "path ←",
             1372,
             1400,
@@ -555,10 +583,10 @@ def test_black_hole_has_a_way_and_a_limit(
 def test_black_holes_of_both_ways_are_two_findings() -> None:
     """What passes up may vanish on the way back, at a size of its own."""
     both = sizes(
-        whole=UP_GONE,
-        back=trial(DatagramFlow(19, 0, 19, 19), size=1372),
-        up=1372,
-        down=1272,
+        largest_trial=UP_GONE,
+        return_trial=trial(DatagramFlow(19, 0, 19, 19), size=1372),
+        largest_up=1372,
+        largest_down=1272,
         fragments=None,
     )
     judgement = judged(sizes=both)
@@ -573,7 +601,9 @@ def test_black_holes_of_both_ways_are_two_findings() -> None:
 def test_link_that_refuses_a_size_is_told_by_this_kernel() -> None:
     """Where large ones did not even leave, the evidence says so."""
     refused = trial(DatagramFlow(19, 0, 0, 0, 19, "ENOBUFS"))
-    [finding] = judged(sizes=sizes(whole=refused, up=1376, fragments=None)).findings
+    [finding] = judged(
+        sizes=sizes(largest_trial=refused, largest_up=1376, fragments=None)
+    ).findings
     assert "19 large ones did not even leave" in finding.evidence[0][1]
 
 
@@ -597,9 +627,9 @@ def test_fragments_that_vanish_are_a_failure(
 def test_fragments_that_are_as_long_as_what_vanishes_are_not_blamed() -> None:
     """In a black hole fragments vanish for their length, not for being fragments."""
     hole = sizes(
-        whole=UP_GONE,
-        back=passing(1372),
-        up=1372,
+        largest_trial=UP_GONE,
+        return_trial=passing(1372),
+        largest_up=1372,
         fragments=trial(DatagramFlow(19, 0, 0, 0), size=4000),
     )
     judgement = judged(sizes=hole)
@@ -610,9 +640,9 @@ def test_fragments_that_are_as_long_as_what_vanishes_are_not_blamed() -> None:
 def test_trial_that_the_kernel_refused_is_not_judged() -> None:
     """A size that never left is neither passed nor vanished."""
     refused = DatagramTrial(
-        1472, DatagramFlow(1, 0, kept=1, error="EMSGSIZE"), too_large=True
+        1472, DatagramFlow(1, 0, unsent=1, error="EMSGSIZE"), too_large=True
     )
-    judgement = judged(sizes=sizes(whole=refused, fragments=None))
+    judgement = judged(sizes=sizes(largest_trial=refused, fragments=None))
     assert judgement.findings == ()
     assert judgement.figures["up_largest"] is None
 
@@ -631,7 +661,7 @@ def test_further_addresses_have_figures_of_their_own() -> None:
 
 def test_address_without_a_socket_is_skipped() -> None:
     """Where this host can send nothing at all nothing is judged; beside others, it is said."""
-    bad = UdpResult(THERE, welcome(), detail="EMFILE: Too many open files")
+    bad = UdpResult(THERE, welcome(), socket_error="EMFILE: Too many open files")
     said = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
     assert judge(Udp((bad,), 0.02)).skipped == said
     beside = judge(Udp((bad, exchange()), 0.02))
@@ -646,7 +676,7 @@ def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
         ErrorMessage(code="x", message=NASTY),
     )
     tcp = welcome(instance=NASTY, service="mine")
-    judgement = judged(tcp=tcp, knock=knock, again=None)
+    judgement = judged(tcp=tcp, opening=knock, boot_id_after=None)
     said = [judgement.summary, *judgement.remarks]
     for finding in judgement.findings:
         said += [finding.seen, *(text for _, text in finding.evidence)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.checks.udp.received import ReceivedAnswers, rows
-from netduet.client.checks.udp.results import ROW
+from netduet.client.checks.udp.received import ReceivedAnswers, loss_runs
+from netduet.client.checks.udp.results import MIN_LOSS_RUN
 from netduet.wire.udp_count import PLAIN, CountAnswer, CountFlag
 
 
@@ -23,7 +23,7 @@ def got(*answers: CountAnswer, most: int = 1000) -> ReceivedAnswers:
     """Return what is known when these have come."""
     known = ReceivedAnswers(most)
     for count_answer in answers:
-        known.take(count_answer)
+        known.add(count_answer)
     return known
 
 
@@ -59,26 +59,26 @@ def test_answers_of_no_one_tally_contradict(answers: tuple[CountAnswer, ...]) ->
 
 def test_without_a_tally_there_is_no_last_word() -> None:
     """Answers alone do not say what arrived in the end."""
-    assert got(answer(0, 1, 1)).final is None
+    assert got(answer(0, 1, 1)).final_count is None
 
 
 def test_best_tally_is_the_last_word() -> None:
     """A tally that was overtaken by a later one, or by an answer, loses nothing."""
     known = got(told(5, 5), told(4, 4), answer(6, 7, 6))
-    assert known.final is not None
-    assert (known.final.received, known.final.number) == (6, 7)
+    assert known.final_count is not None
+    assert (known.final_count.received, known.final_count.number) == (6, 7)
     assert not known.contradicts
 
 
 def test_rows_are_what_was_lost_one_behind_the_other() -> None:
     """Scattered losses are no row; what was never sent neither begins nor ends one."""
     sent = {number: number / 10 for number in range(100) if number != 44}
-    row = set(range(40, 40 + ROW + 1))
-    answered = set(sent) - row - {7, 70, 72} - set(range(90, 90 + ROW - 1))
-    assert rows(sent, answered) == (ROW, 4.0, pytest.approx(0.8))
+    row = set(range(40, 40 + MIN_LOSS_RUN + 1))
+    answered = set(sent) - row - {7, 70, 72} - set(range(90, 90 + MIN_LOSS_RUN - 1))
+    assert loss_runs(sent, answered) == (MIN_LOSS_RUN, 4.0, pytest.approx(0.8))
 
 
 def test_row_at_the_end_counts() -> None:
     """A way that closed and stayed closed is a row too."""
     sent = {number: number / 10 for number in range(20)}
-    assert rows(sent, set(range(10))) == (10, 1.0, pytest.approx(0.9))
+    assert loss_runs(sent, set(range(10))) == (10, 1.0, pytest.approx(0.9))

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from netduet.client.net.dial import Address
-from netduet.client.net.udp_socket import IcmpNotice, UdpSocket, extended_error
+from netduet.client.net.udp_socket import IcmpNotice, UdpSocket, parse_extended_error
 from tests.integration.running import PATIENCE
 
 HOSTS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
@@ -84,7 +84,7 @@ def test_too_large_a_datagram_is_refused_and_told(
 ) -> None:
     """What can never be sent has the error's name, and is no word of anybody else."""
     with peer(family, host) as far, UdpSocket(towards(far)) as sock:
-        sock.fragment(allowed=False)
+        sock.set_fragmentation(allowed=False)
         assert sock.send(bytes(65_536)) == "EMSGSIZE"
         assert sock.notices == []
 
@@ -119,6 +119,6 @@ def test_message_of_the_error_queue_is_read(
         data += struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, packed, 0)
     elif offender:
         data += struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(offender))
-    found = extended_error(data)
+    found = parse_extended_error(data)
     assert (found.error, found.offender, found.mtu) == expected
     assert found.local is (origin == 1)

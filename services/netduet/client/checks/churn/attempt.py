@@ -1,10 +1,10 @@
-"""One short connection: made, welcomed, ended; and what both kernels say of it.
+"""One short connection: connect, handshake, end; with the TCP_INFO of both kernels.
 
-Each is a whole exchange (opening and END): a proxy accepts for servers that are
-dead, so an acceptance alone proves nothing. The server ends its sending first, so the
-TIME_WAIT (RFC 9293 §3.6.1) is at its end, where it takes no port; here most ports are
-free at once (not where both ends cross), and the check does not exhaust what it
-measures.
+Each attempt is a whole exchange (opening and END): a proxy accepts on behalf of dead
+servers, so a completed TCP handshake alone proves nothing. The server sends its FIN
+first, so TIME_WAIT (RFC 9293 §3.6.1) is on its side, where it uses up no port. Most
+local ports are free again at once (except on a simultaneous close), so the check does
+not exhaust what it measures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from netduet.client.checks.churn.results import STEP, Attempt, AttemptOutcome
+from netduet.client.checks.churn.results import (
+    SYN_RETRANSMIT_SECONDS,
+    Attempt,
+    AttemptOutcome,
+)
 from netduet.client.net.dial import Address, Cause, classify
 from netduet.client.net.framed_connection import FramedConnection, converse
 from netduet.client.net.handshake import Handshake
@@ -24,22 +28,22 @@ from netduet.net import kernel
 from netduet.wire.errors import Code
 from netduet.wire.untrusted import escape
 
-_ENDING: Final = 1.0
-"""Seconds a server has to end its sending; nothing depends on it."""
+_END_SECONDS: Final = 1.0
+"""Seconds the server has to send its FIN; no result depends on it."""
 
-_HERE: Final = frozenset({Cause.OTHER, Cause.NO_ROUTE})
+_LOCAL_CAUSES: Final = frozenset({Cause.OTHER, Cause.NO_ROUTE})
 
 
-async def attempt(
-    address: Address, at: float, connecting: float, answering: float
+async def make_attempt(
+    address: Address, offset: float, connect_timeout: float, answer_timeout: float
 ) -> tuple[Attempt, FramedConnection | None]:
-    """Make a connection; return what came of it, and it, where it was welcomed.
+    """Make a connection; return the attempt, and the connection where it was welcomed.
 
     Args:
-        address: where to.
-        at: when it begins, in seconds of its run, for the record.
-        connecting: seconds for the handshake.
-        answering: seconds for the welcome.
+        address: the address to connect to.
+        offset: when the attempt starts, in seconds since its run started.
+        connect_timeout: seconds for the TCP handshake.
+        answer_timeout: seconds for the welcome.
 
     """
     start = time.monotonic()
@@ -47,111 +51,128 @@ async def attempt(
         sock = socket.socket(address.family, socket.SOCK_STREAM)
     except OSError as error:
         _, detail = classify(error)
-        return Attempt(AttemptOutcome.NOT_TRIED, at, start, start, detail=detail), None
-    conversation = None
+        return Attempt(
+            AttemptOutcome.NOT_TRIED, offset, start, start, detail=detail
+        ), None
+    connection = None
     welcomed = False
     try:
-        one = await _connect(sock, address, at, start, connecting)
-        if one.connect is None:
-            return one, None
+        attempt = await _connect(sock, address, offset, start, connect_timeout)
+        if attempt.connect_seconds is None:
+            return attempt, None
         try:
-            conversation = await converse(sock)
+            connection = await converse(sock)
         except OSError as error:
             _, detail = classify(error)
-            return replace(one, outcome=AttemptOutcome.ENDED, detail=detail), None
-        opening = await conversation.open(answering)
-        one = _opened(one, opening, conversation)
-        if opening.welcome is None:
-            return one, None
-        if one.lost and one.direct:
-            report = await conversation.report(answering)
+            return replace(attempt, outcome=AttemptOutcome.ENDED, detail=detail), None
+        handshake = await connection.open(answer_timeout)
+        attempt = _with_handshake(attempt, handshake, connection)
+        if handshake.welcome is None:
+            return attempt, None
+        if attempt.lost_syns and attempt.direct:
+            report = await connection.report(answer_timeout)
             if report is not None and report.connection is not None:
-                one = replace(one, theirs=report.connection.total_retrans)
+                attempt = replace(
+                    attempt, server_retransmits=report.connection.total_retrans
+                )
         welcomed = True
     finally:
-        if conversation is None:
+        if connection is None:
             sock.close()
         elif not welcomed:
-            conversation.close()
-    return one, conversation
+            connection.close()
+    return attempt, connection
 
 
-async def part(conversation: FramedConnection) -> None:
+async def end_connection(connection: FramedConnection) -> None:
     """End a connection properly."""
     try:
-        await conversation.end(_ENDING)
+        await connection.end(_END_SECONDS)
     finally:
-        conversation.close()
+        connection.close()
 
 
 async def _connect(
-    sock: socket.socket, address: Address, at: float, start: float, patience: float
+    sock: socket.socket,
+    address: Address,
+    offset: float,
+    start: float,
+    connect_timeout: float,
 ) -> Attempt:
-    """Connect; the kernel's word counts, not how soon this process could look."""
+    """Connect; the kernel's state decides, not how soon this process could look."""
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
-    waiting = asyncio.ensure_future(loop.sock_connect(sock, address.sockaddr))
+    connecting_task = asyncio.ensure_future(loop.sock_connect(sock, address.sockaddr))
     try:
-        await asyncio.wait({waiting}, timeout=patience)
+        await asyncio.wait({connecting_task}, timeout=connect_timeout)
     finally:
-        if not waiting.done():
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+        if not connecting_task.done():
+            connecting_task.cancel()
+            await asyncio.gather(connecting_task, return_exceptions=True)
     end = time.monotonic()
     info = kernel.tcp_info(sock.fileno())
-    lost, counted = _lost(info, end - start)
-    error = None if waiting.cancelled() else waiting.exception()
-    made = error is None and not waiting.cancelled()
+    lost, counted = _lost_syns(info, end - start)
+    error = None if connecting_task.cancelled() else connecting_task.exception()
+    made = error is None and not connecting_task.cancelled()
     made = made or (info is not None and info["state"] == "ESTABLISHED")
     if made:
-        took = end - start
-        return Attempt(AttemptOutcome.SERVED, at, start, end, took, lost, counted)
+        duration = end - start
+        return Attempt(
+            AttemptOutcome.SERVED, offset, start, end, duration, lost, counted
+        )
     if error is None:
-        return Attempt(AttemptOutcome.NEVER_MADE, at, start, end, None, lost, counted)
+        return Attempt(
+            AttemptOutcome.NEVER_MADE, offset, start, end, None, lost, counted
+        )
     cause, detail = classify(error)
-    fate = _fate(error, cause)
-    return Attempt(fate, at, start, end, None, lost, counted, detail)
+    outcome = _outcome_of(error, cause)
+    return Attempt(outcome, offset, start, end, None, lost, counted, detail)
 
 
-def _fate(error: BaseException, cause: Cause) -> AttemptOutcome:
+def _outcome_of(error: BaseException, cause: Cause) -> AttemptOutcome:
     if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
         return AttemptOutcome.NO_PORT
     if cause is Cause.TIMEOUT:
         return AttemptOutcome.NEVER_MADE
-    return AttemptOutcome.NOT_TRIED if cause in _HERE else AttemptOutcome.REFUSED
+    return (
+        AttemptOutcome.NOT_TRIED if cause in _LOCAL_CAUSES else AttemptOutcome.REFUSED
+    )
 
 
-def _lost(info: dict[str, int | str] | None, took: float) -> tuple[int, bool]:
-    """Return how many SYNs were sent again, and whether the kernel counted them."""
-    again = None if info is None else info["total_retrans"]
-    if isinstance(again, int):
-        return again, True
-    return int(took >= STEP), False
+def _lost_syns(info: dict[str, int | str] | None, duration: float) -> tuple[int, bool]:
+    """Return how many SYNs were retransmitted, and whether the kernel counted them."""
+    retransmits = None if info is None else info["total_retrans"]
+    if isinstance(retransmits, int):
+        return retransmits, True
+    return int(duration >= SYN_RETRANSMIT_SECONDS), False
 
 
-def _opened(
-    one: Attempt, opening: Handshake, conversation: FramedConnection
+def _with_handshake(
+    attempt: Attempt, handshake: Handshake, connection: FramedConnection
 ) -> Attempt:
-    welcome = opening.welcome
+    welcome = handshake.welcome
     if welcome is not None:
-        seen = (welcome.peer.address.partition("%")[0], welcome.peer.port)
-        host, port = conversation.local()
-        direct = seen == (host.partition("%")[0], port)
-        return replace(one, boot_id=welcome.boot_id, direct=direct)
-    end = opening.end
-    if opening.refused is not None:
-        busy = opening.refused.code == Code.TOO_MANY_CONNECTIONS
-        fate = AttemptOutcome.BUSY if busy else AttemptOutcome.ENDED
-        said = f"the server says: {escape(opening.refused.message)}"
-        return replace(one, outcome=fate, end=end, detail=said)
-    if opening.cause is Cause.TIMEOUT:
+        seen_from = (welcome.peer.address.partition("%")[0], welcome.peer.port)
+        host, port = connection.local()
+        direct = seen_from == (host.partition("%")[0], port)
+        return replace(attempt, boot_id=welcome.boot_id, direct=direct)
+    end = handshake.end
+    if handshake.refused is not None:
+        busy = handshake.refused.code == Code.TOO_MANY_CONNECTIONS
+        outcome = AttemptOutcome.BUSY if busy else AttemptOutcome.ENDED
+        detail = f"the server says: {escape(handshake.refused.message)}"
+        return replace(attempt, outcome=outcome, end=end, detail=detail)
+    if handshake.cause is Cause.TIMEOUT:
         return replace(
-            one, outcome=AttemptOutcome.UNANSWERED, end=end, detail="no answer in time"
+            attempt,
+            outcome=AttemptOutcome.UNANSWERED,
+            end=end,
+            detail="no answer in time",
         )
-    if opening.closed:
-        said = "closed without an answer"
-    elif opening.foreign:
-        said = "another program answers"
+    if handshake.closed:
+        detail = "closed without an answer"
+    elif handshake.foreign:
+        detail = "another program answers"
     else:
-        said = opening.detail or "the answer breaks a rule"
-    return replace(one, outcome=AttemptOutcome.ENDED, end=end, detail=said)
+        detail = handshake.detail or "the answer breaks a rule"
+    return replace(attempt, outcome=AttemptOutcome.ENDED, end=end, detail=detail)

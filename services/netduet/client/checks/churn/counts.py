@@ -6,13 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.churn.results import STEP, Attempt, AttemptOutcome
+from netduet.client.checks.churn.results import (
+    SYN_RETRANSMIT_SECONDS,
+    Attempt,
+    AttemptOutcome,
+)
 from netduet.client.stats.proportions import lower_bound, upper_bound
 
-_ONE_SIDED: Final = 0.9
+_ONE_WAY_SHARE: Final = 0.9
 """Share of the lost SYNs from which on they are said to be lost on one way."""
 
-_FEW: Final = 4
+_MIN_LOCATED_LOSSES: Final = 4
 """Connections with a lost SYN that tell too little of the way."""
 
 
@@ -26,64 +30,72 @@ class ConnectionCounts:
     answer was lost.
     """
 
-    tries: tuple[Attempt, ...]
+    attempts: tuple[Attempt, ...]
     syns: int
-    lost: int
-    forth: int
-    back: int
-    ahead: int
-    doubles: int
+    lost_syns: int
+    connections_lost_up: int
+    connections_lost_down: int
+    syns_lost_up: int
+    syns_lost_down: int
 
-    def of(self, *fates: AttemptOutcome) -> tuple[Attempt, ...]:
+    def with_outcome(self, *fates: AttemptOutcome) -> tuple[Attempt, ...]:
         """Return those of these fates."""
-        return tuple(attempt for attempt in self.tries if attempt.outcome in fates)
+        return tuple(attempt for attempt in self.attempts if attempt.outcome in fates)
 
     @property
     def where(self) -> str:
         """Where SYNs are lost, as the server's kernel tells."""
-        if self.forth + self.back < _FEW:
+        if self.connections_lost_up + self.connections_lost_down < _MIN_LOCATED_LOSSES:
             return "unknown"
-        share = self.forth / (self.forth + self.back)
-        if share >= _ONE_SIDED:
+        share = self.connections_lost_up / (
+            self.connections_lost_up + self.connections_lost_down
+        )
+        if share >= _ONE_WAY_SHARE:
             return "path →"
-        return "path ←" if share <= 1 - _ONE_SIDED else "intermediary"
+        return "path ←" if share <= 1 - _ONE_WAY_SHARE else "intermediary"
 
     @property
     def countable(self) -> bool:
         """A SYN that is sent again was lost: an answer takes no second to come."""
         times = [
-            attempt.connect for attempt in self.tries if attempt.connect is not None
+            attempt.connect_seconds
+            for attempt in self.attempts
+            if attempt.connect_seconds is not None
         ]
-        return not times or min(times) < STEP
+        return not times or min(times) < SYN_RETRANSMIT_SECONDS
 
 
-def tally(tries: Iterable[Attempt]) -> ConnectionCounts:
+def count_attempts(tries: Iterable[Attempt]) -> ConnectionCounts:
     """Count."""
     kept = tuple(tries)
-    told = [attempt for attempt in kept if attempt.lost and attempt.theirs is not None]
-    back = [attempt for attempt in told if attempt.theirs]
+    told = [
+        attempt
+        for attempt in kept
+        if attempt.lost_syns and attempt.server_retransmits is not None
+    ]
+    back = [attempt for attempt in told if attempt.server_retransmits]
     return ConnectionCounts(
         kept,
-        sum(attempt.sent for attempt in kept),
-        sum(attempt.lost for attempt in kept),
+        sum(attempt.sent_syns for attempt in kept),
+        sum(attempt.lost_syns for attempt in kept),
         len(told) - len(back),
         len(back),
-        sum(attempt.lost for attempt in told if not attempt.theirs),
-        sum(attempt.lost for attempt in back),
+        sum(attempt.lost_syns for attempt in told if not attempt.server_retransmits),
+        sum(attempt.lost_syns for attempt in back),
     )
 
 
-def too_many(connection_counts: ConnectionCounts, max_loss: float) -> bool:
+def exceeds_max_loss(connection_counts: ConnectionCounts, max_loss: float) -> bool:
     """Tell whether more SYNs are lost than may be: on one way, or on both together."""
-    if not connection_counts.countable or not connection_counts.lost:
+    if not connection_counts.countable or not connection_counts.lost_syns:
         return False
-    each = max(connection_counts.ahead, connection_counts.doubles)
+    each = max(connection_counts.syns_lost_up, connection_counts.syns_lost_down)
     return lower_bound(each, connection_counts.syns) > max_loss or lower_bound(
-        connection_counts.lost, connection_counts.syns
-    ) > both_ways(max_loss)
+        connection_counts.lost_syns, connection_counts.syns
+    ) > max_loss_both_ways(max_loss)
 
 
-def both_ways(max_loss: float) -> float:
+def max_loss_both_ways(max_loss: float) -> float:
     """Return the share of SYNs that may be lost, they or their answers.
 
     One that is sent again may have been lost on either way, and on each of them the
@@ -92,7 +104,7 @@ def both_ways(max_loss: float) -> float:
     return 1 - (1 - max_loss) ** 2
 
 
-def told_share(count: int, of: int) -> str:
+def format_share(count: int, of: int) -> str:
     """Return a share with its interval."""
     low, high = lower_bound(count, of), upper_bound(count, of)
     return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with a confidence of 99.98 %)"

@@ -7,9 +7,9 @@ from typing import Final
 from netduet.client.checks.churn import findings
 from netduet.client.checks.churn.counts import (
     ConnectionCounts,
-    tally,
-    told_share,
-    too_many,
+    count_attempts,
+    exceeds_max_loss,
+    format_share,
 )
 from netduet.client.checks.churn.results import (
     Attempt,
@@ -23,10 +23,10 @@ from netduet.client.stats import histogram
 from netduet.client.stats.percentiles import percentile
 from netduet.client.stats.proportions import lower_bound
 
-_STARTED: Final = 1 / 3
+_MIN_STARTED_SHARE: Final = 1 / 3
 """Share of the planned connections that must be started to tell anything."""
 
-_PRESSED: Final = 0.5
+_HIGH_TIME_WAIT_SHARE: Final = 0.5
 """Share of this host's ports in TIME_WAIT from which on it is remarked on."""
 
 
@@ -39,81 +39,87 @@ def judge(churn: Churn) -> Judgement:
     )
 
 
-def _judge_place(place: ChurnResult, max_loss: float) -> Judgement:
-    counted = tally(place.tries)
-    findings = _findings(place, counted, max_loss)
-    remarks = () if findings else _remarks(place, counted)
+def _judge_place(result: ChurnResult, max_loss: float) -> Judgement:
+    counted = count_attempts(result.attempts)
+    findings = _findings(result, counted, max_loss)
+    remarks = () if findings else _remarks(result, counted)
     return Judgement(
-        _summary(place, counted),
+        _summary(result, counted),
         findings,
-        (*remarks, *_always_remarked(place, counted)),
-        _figures(place, counted),
+        (*remarks, *_context_remarks(result, counted)),
+        _figures(result, counted),
     )
 
 
 def _findings(
-    place: ChurnResult, counted: ConnectionCounts, max_loss: float
+    result: ChurnResult, counted: ConnectionCounts, max_loss: float
 ) -> tuple[Finding, ...]:
     """Return what is wrong: what is at this end first, then what explains the most."""
-    if counted.of(AttemptOutcome.NO_PORT):
-        return (findings.ports(place, counted),)
-    started = len(place.run.attempts) - len(counted.of(AttemptOutcome.NOT_TRIED))
-    if started < _STARTED * place.run.planned:
-        return (findings.unstarted(place, counted, started),)
-    held = findings.count_limited(place)
+    if counted.with_outcome(AttemptOutcome.NO_PORT):
+        return (findings.ports_exhausted(result, counted),)
+    started = len(result.run.attempts) - len(
+        counted.with_outcome(AttemptOutcome.NOT_TRIED)
+    )
+    if started < _MIN_STARTED_SHARE * result.run.planned:
+        return (findings.unstarted(result, counted, started),)
+    held = findings.count_limited(result)
     # Beside held connections none passes: that is told by itself.
-    judged = counted if held is None else tally(place.run.attempts)
-    found = _troubles(place, judged, max_loss)
+    judged = counted if held is None else count_attempts(result.run.attempts)
+    found = _frequent_failures(result, judged, max_loss)
     if found:
-        whole = findings.accept_queue(place, judged)
+        whole = findings.accept_queue(result, judged)
         if whole is None:
-            whole = findings.rate_limited(place)
+            whole = findings.rate_limited(result)
         if whole is not None:
             return (whole,)
     return tuple(found if held is None else [held, *found])
 
 
-def _troubles(
-    place: ChurnResult, judged: ConnectionCounts, max_loss: float
+def _frequent_failures(
+    result: ChurnResult, judged: ConnectionCounts, max_loss: float
 ) -> list[Finding]:
     """Return what goes wrong too often for chance."""
     found = []
 
     def often(some: tuple[Attempt, ...]) -> bool:
-        return lower_bound(len(some), len(judged.tries)) > max_loss
+        return lower_bound(len(some), len(judged.attempts)) > max_loss
 
-    if too_many(judged, max_loss):
-        found.append(findings.syn_lost(place, judged))
-    if often(refused := judged.of(AttemptOutcome.REFUSED)):
-        found.append(findings.refused(place, refused))
-    if often(unserved := judged.of(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)):
-        found.append(findings.unserved(place, unserved))
-    if often(busy := tally(place.run.attempts).of(AttemptOutcome.BUSY)):
-        found.append(findings.busy(place, busy))
+    if exceeds_max_loss(judged, max_loss):
+        found.append(findings.syn_lost(result, judged))
+    if often(refused := judged.with_outcome(AttemptOutcome.REFUSED)):
+        found.append(findings.refused(result, refused))
+    if often(
+        unserved := judged.with_outcome(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)
+    ):
+        found.append(findings.unserved(result, unserved))
+    if often(
+        busy := count_attempts(result.run.attempts).with_outcome(AttemptOutcome.BUSY)
+    ):
+        found.append(findings.server_busy(result, busy))
     return found
 
 
-def _remarks(place: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
+def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     """Return what is not as it should be, and less than a failure."""
     remarks = []
-    address = place.address
-    if counted.lost and counted.countable:
+    address = result.address
+    if counted.lost_syns and counted.countable:
         remarks.append(
-            f"{address}: {counted.lost} of {counted.syns} attempts to connect (SYN packets) "
+            f"{address}: {counted.lost_syns} of {counted.syns} attempts to connect (SYN packets) "
             "got no answer in time and were sent again: "
-            f"{told_share(counted.lost, counted.syns)}"
+            f"{format_share(counted.lost_syns, counted.syns)}"
         )
     for fates, said in (
         ((AttemptOutcome.NEVER_MADE,), "never came about"),
         ((AttemptOutcome.REFUSED,), "were refused"),
         ((AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED), "were made and not served"),
     ):
-        found = counted.of(*fates)
+        found = counted.with_outcome(*fates)
         if found:
-            of = len(counted.tries)
+            of = len(counted.attempts)
             why = f" ({found[0].detail})" if found[0].detail else ""
             remarks.append(f"{address}: {len(found)} of {of} connections {said}{why}")
-    drops = place.witness.drops
+    drops = result.witness.drops
     if drops:
         remarks.append(
             f"{address}: the server's listening socket dropped {drops} openings "
@@ -122,35 +128,35 @@ def _remarks(place: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _always_remarked(place: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
+def _context_remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     """Return what a person must know to read the numbers, whatever was found."""
     remarks = []
-    run, address = place.run, place.address
-    if run.unstarted and run.unstarted <= run.planned * (1 - _STARTED):
+    run, address = result.run, result.address
+    if run.unstarted and run.unstarted <= run.planned * (1 - _MIN_STARTED_SHARE):
         remarks.append(
             f"{address}: {run.unstarted} of {run.planned} connections could not be "
             "started in time here, and were left out"
         )
-    if counted.lost and not counted.countable:
+    if counted.lost_syns and not counted.countable:
         remarks.append(
             f"{address}: an answer takes so long here that SYNs are sent again though "
             "none was lost: losses cannot be counted"
         )
-    busy = counted.of(AttemptOutcome.BUSY)
+    busy = counted.with_outcome(AttemptOutcome.BUSY)
     if busy:
         remarks.append(
             f"{address}: {busy[0].detail} (the server's own limit, which is no fault of "
             "the network)"
         )
-    remarks += _pressure(place.ports)
+    remarks += _time_wait_remarks(result.ports)
     return tuple(remarks)
 
 
-def _pressure(ports: Ports | None) -> list[str]:
+def _time_wait_remarks(ports: Ports | None) -> list[str]:
     """Return what is to be said of connections here that have ended, and keep ports."""
     if ports is None or ports.time_wait is None:
         return []
-    if ports.time_wait < _PRESSED * ports.count:
+    if ports.time_wait < _HIGH_TIME_WAIT_SHARE * ports.count:
         return []
     return [
         (
@@ -160,60 +166,70 @@ def _pressure(ports: Ports | None) -> list[str]:
     ]
 
 
-def _summary(place: ChurnResult, counted: ConnectionCounts) -> str:
-    served = counted.of(AttemptOutcome.SERVED)
-    run = place.run
+def _summary(result: ChurnResult, counted: ConnectionCounts) -> str:
+    served = counted.with_outcome(AttemptOutcome.SERVED)
+    run = result.run
     said = (
-        f"{len(served)} of {len(counted.tries)} connections to {place.address} served, "
+        f"{len(served)} of {len(counted.attempts)} connections to {result.address} served, "
         f"at {run.rate:.0f} a second"
     )
-    if len(served) == len(counted.tries):
+    if len(served) == len(counted.attempts):
         said = (
-            f"{len(served)} connections to {place.address}, at {run.rate:.0f} a second"
+            f"{len(served)} connections to {result.address}, at {run.rate:.0f} a second"
         )
-    times = sorted(attempt.connect for attempt in served if attempt.connect is not None)
+    times = sorted(
+        attempt.connect_seconds
+        for attempt in served
+        if attempt.connect_seconds is not None
+    )
     if times:
         half, most = (1000 * percentile(times, one) for one in (0.5, 0.99))
         said += f", made in {half:.1f} ms (p50), {most:.1f} ms (p99)"
-    if counted.lost and counted.countable:
-        said += f", {counted.lost} SYN{'s' * (counted.lost > 1)} lost"
+    if counted.lost_syns and counted.countable:
+        said += f", {counted.lost_syns} SYN{'s' * (counted.lost_syns > 1)} lost"
     elif counted.countable:
         said += ", no SYN lost"
-    if place.held is not None:
-        said += f"; {place.held.kept} held at once"
+    if result.hold is not None:
+        said += f"; {result.hold.held_count} held at once"
     return said
 
 
-def _figures(place: ChurnResult, counted: ConnectionCounts) -> Figures:
-    run, held, ports = place.run, place.held, place.ports
+def _figures(result: ChurnResult, counted: ConnectionCounts) -> Figures:
+    run, held, ports = result.run, result.hold, result.ports
     told: Figures = {
         "planned": run.planned,
         "rate": round(run.rate, 3),
         "unstarted": run.unstarted,
-        "start_late_ms": round(1000 * run.late, 3),
-        "tried": len(counted.tries),
-        "served": len(counted.of(AttemptOutcome.SERVED)),
-        "never_made": len(counted.of(AttemptOutcome.NEVER_MADE)),
-        "refused": len(counted.of(AttemptOutcome.REFUSED)),
-        "unserved": len(counted.of(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)),
-        "busy": len(counted.of(AttemptOutcome.BUSY)),
-        "no_port": len(counted.of(AttemptOutcome.NO_PORT)),
-        "syns": counted.syns,
-        "lost_syns": counted.lost,
-        "lost_syns_counted": all(attempt.counted for attempt in counted.tries),
-        "instances": len(
-            {attempt.boot_id for attempt in counted.tries if attempt.boot_id}
+        "start_late_ms": round(1000 * run.max_start_delay, 3),
+        "tried": len(counted.attempts),
+        "served": len(counted.with_outcome(AttemptOutcome.SERVED)),
+        "never_made": len(counted.with_outcome(AttemptOutcome.NEVER_MADE)),
+        "refused": len(counted.with_outcome(AttemptOutcome.REFUSED)),
+        "unserved": len(
+            counted.with_outcome(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)
         ),
-        "held": None if held is None else held.kept,
-        "listener_instance": place.witness.who.instance,
-        "listener_node": place.witness.who.node or None,
-        "listener_zone": place.witness.who.zone or None,
-        "listener_drops": place.witness.drops,
-        "listener_queue": place.witness.waiting,
+        "busy": len(counted.with_outcome(AttemptOutcome.BUSY)),
+        "no_port": len(counted.with_outcome(AttemptOutcome.NO_PORT)),
+        "syns": counted.syns,
+        "lost_syns": counted.lost_syns,
+        "lost_syns_counted": all(
+            attempt.counted_by_kernel for attempt in counted.attempts
+        ),
+        "instances": len(
+            {attempt.boot_id for attempt in counted.attempts if attempt.boot_id}
+        ),
+        "held": None if held is None else held.held_count,
+        "listener_instance": result.witness.instance.instance,
+        "listener_node": result.witness.instance.node or None,
+        "listener_zone": result.witness.instance.zone or None,
+        "listener_drops": result.witness.drops,
+        "listener_queue": result.witness.max_backlog,
         "ports": None if ports is None else ports.count,
         "time_wait": None if ports is None else ports.time_wait,
     }
     times = [
-        attempt.connect for attempt in counted.tries if attempt.connect is not None
+        attempt.connect_seconds
+        for attempt in counted.attempts
+        if attempt.connect_seconds is not None
     ]
     return told | histogram.figures(times)

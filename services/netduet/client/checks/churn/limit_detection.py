@@ -15,49 +15,49 @@ from statistics import median
 from typing import Final
 
 from netduet.client.checks.churn.results import (
-    STEP,
+    SYN_RETRANSMIT_SECONDS,
     Attempt,
     AttemptOutcome,
     HoldResult,
-    Run,
+    PacedRun,
 )
 from netduet.client.stats.proportions import lower_bound, p_initial_run
 
-HEAD: Final = 4
+MIN_INITIAL_PASSES: Final = 4
 """Connections that must have passed at first."""
 
-_ROW: Final = 2
+_MIN_INITIAL_FACTOR: Final = 2
 """By how many times that beginning is longer than the rows of passes behind it."""
 
-_DOUBT: Final = 1e-3
+_MAX_P_INITIAL_RUN: Final = 1e-3
 """How often chance may put the passes at such a beginning."""
 
-_DOUBT_OF_DISTANCES: Final = 1e-2
+_MAX_P_INTERVALS: Final = 1e-2
 """How often chance may make such distances; both together, about once in 100,000 times."""
 
-_NEAR: Final = 0.5
+_TOLERANCE_SHARE: Final = 0.5
 """A distance is regular that is off their median by no more than this share of it."""
 
-_NEAR_BY_CHANCE: Final = 1 / math.sqrt(3) - 1 / math.sqrt(3) ** 3
+_REGULAR_SHARE_BY_CHANCE: Final = 1 / math.sqrt(3) - 1 / math.sqrt(3) ** 3
 """Share of exponential distances that are so near to a value, whichever it is.
 
 Of mean 1, it is exp(-c / 2) - exp(-3 c / 2): at most this, at c = ln 3.
 """
 
-_SLACK: Final = 0.25
+_CLOCK_SLACK_SLOTS: Final = 0.25
 """Places of a row by which a distance may be off for the clocks' sake."""
 
-_DISTANCES: Final = 5
+_MIN_INTERVALS: Final = 5
 """Distances of which it can be said that they are regular."""
 
-_SHUT: Final = 10
+_MIN_BLOCKED: Final = 10
 """Failures that must follow where hardly any passes any more."""
 
-_HARDLY: Final = 0.1
+_MAX_PASSED_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class TokenBucket:
     """A limit by rate: so many at once, then ``rate`` a second; ``begin`` of failures.
 
     ``rate`` is 0 where none passed any more.
@@ -68,7 +68,7 @@ class Bucket:
     start: float
 
 
-def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
+def detect_token_bucket(run: PacedRun, *, path_works: bool) -> TokenBucket | None:
     """Return the limit by rate that explains a run's failures, or None.
 
     ``path_works``: an old connection worked all the while, so that what stops to
@@ -79,86 +79,90 @@ def token_bucket(run: Run, *, path_works: bool) -> Bucket | None:
         return None
     head = smooth.index(False)
     rest = smooth[head:]
-    if head < max(HEAD, _ROW * _usual_row(rest)):
+    if head < max(MIN_INITIAL_PASSES, _MIN_INITIAL_FACTOR * _usual_run_length(rest)):
         return None
-    if p_initial_run(head, len(smooth), sum(smooth)) > _DOUBT:
+    if p_initial_run(head, len(smooth), sum(smooth)) > _MAX_P_INITIAL_RUN:
         return None
-    start = run.attempts[head].at
+    start = run.attempts[head].offset
     passed = sorted(
-        attempt.at + attempt.connect
+        attempt.offset + attempt.connect_seconds
         for attempt in run.attempts[head:]
-        if attempt.passed and attempt.connect is not None
+        if attempt.passed and attempt.connect_seconds is not None
     )
     alone = tuple(
-        attempt for attempt in run.attempts[head:] if attempt.at < start + STEP
+        attempt
+        for attempt in run.attempts[head:]
+        if attempt.offset < start + SYN_RETRANSMIT_SECONDS
     )
-    early = [one for one in passed if one < start + STEP]
-    regular = _regular(run.attempts[head:], passed, run.gap)
+    early = [one for one in passed if one < start + SYN_RETRANSMIT_SECONDS]
+    regular = _is_regular(run.attempts[head:], passed, run.gap)
     # At first no SYN that is sent again comes in between.
-    if not (regular or _regular(alone, early, run.gap)):
-        hardly = sum(rest) <= _HARDLY * len(rest) and len(rest) >= _SHUT
+    if not (regular or _is_regular(alone, early, run.gap)):
+        hardly = (
+            sum(rest) <= _MAX_PASSED_SHARE * len(rest) and len(rest) >= _MIN_BLOCKED
+        )
         if not (hardly and path_works):
             return None
-    rate = _rate(run, start, passed)
-    return Bucket(max(1, round(head - rate * start)), rate, start)
+    rate = _pass_rate(run, start, passed)
+    return TokenBucket(max(1, round(head - rate * start)), rate, start)
 
 
-def _usual_row(smooth: Sequence[bool]) -> float:
+def _usual_run_length(smooth: Sequence[bool]) -> float:
     """Return how many pass in a row, as a rule: a stall of ours lets tokens gather."""
     rows = [len(list(row)) for one, row in groupby(smooth) if one]
     return median(rows) if rows else 0.0
 
 
-def _regular(rest: Sequence[Attempt], passed: list[float], gap: float) -> bool:
+def _is_regular(rest: Sequence[Attempt], passed: list[float], gap: float) -> bool:
     """Tell whether passes (or failures, where these are fewer) are too regular.
 
     Under pure loss each place in a row has the same chance: distances are geometric, or
     exponential where SYNs that were sent again come in between.
     """
-    failed = [attempt.at for attempt in rest if not attempt.smooth]
+    failed = [attempt.offset for attempt in rest if not attempt.smooth]
     share = len(failed) / len(rest)
     events = failed
     if share >= 0.5:  # noqa: PLR2004 - the half
         events, share = passed, 1 - share
     distances = [after - before for before, after in pairwise(events)]
-    if len(distances) < _DISTANCES:
+    if len(distances) < _MIN_INTERVALS:
         return False
     middle = median(distances)
-    near = sum(abs(one - middle) <= _NEAR * middle for one in distances)
+    near = sum(abs(one - middle) <= _TOLERANCE_SHARE * middle for one in distances)
     density = min(1.0, gap * len(distances) / sum(distances))
-    in_a_row = [_near_in_a_row(one, middle / gap) for one in (share, density)]
-    expected = max(_NEAR_BY_CHANCE, *in_a_row)
-    return lower_bound(near, len(distances), _DOUBT_OF_DISTANCES) > expected
+    in_a_row = [_p_geometric_near(one, middle / gap) for one in (share, density)]
+    expected = max(_REGULAR_SHARE_BY_CHANCE, *in_a_row)
+    return lower_bound(near, len(distances), _MAX_P_INTERVALS) > expected
 
 
-def _near_in_a_row(share: float, middle: float) -> float:
+def _p_geometric_near(share: float, middle: float) -> float:
     """Return how likely a geometric distance is near this one (in places of the row)."""
-    first = max(1, math.ceil((1 - _NEAR) * middle - _SLACK))
-    last = math.floor((1 + _NEAR) * middle + _SLACK)
+    first = max(1, math.ceil((1 - _TOLERANCE_SHARE) * middle - _CLOCK_SLACK_SLOTS))
+    last = math.floor((1 + _TOLERANCE_SHARE) * middle + _CLOCK_SLACK_SLOTS)
     return (1.0 - share) ** (first - 1) - (1.0 - share) ** last
 
 
-def _rate(run: Run, start: float, passed: list[float]) -> float:
+def _pass_rate(run: PacedRun, start: float, passed: list[float]) -> float:
     """Return how many a second passed while there were more than could."""
     end = run.planned * run.gap
     during = [one for one in passed if start <= one <= end]
-    if len(during) > _DISTANCES or not passed:
+    if len(during) > _MIN_INTERVALS or not passed:
         return len(during) / (end - start)
     return len(passed) / (passed[-1] - start) if passed[-1] > start else 0.0
 
 
-def at_once(held: HoldResult) -> int | None:
+def detect_count_limit(held: HoldResult) -> int | None:
     """Return how many connections may be held at once, where there is a limit.
 
     It is one when none came about beside those that were held and still answered, and
     all did when these were released. A server that says itself that it is busy is none.
     """
-    if not held.beside or not held.after:
+    if not held.while_held or not held.after_release:
         return None
-    made_beside = any(attempt.boot_id for attempt in held.beside)
-    made_after = all(attempt.boot_id for attempt in held.after)
-    busy = any(attempt.outcome is AttemptOutcome.BUSY for attempt in held.beside)
-    none_sent = any(not attempt.sent for attempt in held.beside)
+    made_beside = any(attempt.boot_id for attempt in held.while_held)
+    made_after = all(attempt.boot_id for attempt in held.after_release)
+    busy = any(attempt.outcome is AttemptOutcome.BUSY for attempt in held.while_held)
+    none_sent = any(not attempt.sent_syns for attempt in held.while_held)
     if made_beside or not made_after or busy or none_sent or not held.answered:
         return None
-    return held.kept
+    return held.held_count

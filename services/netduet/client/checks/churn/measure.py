@@ -26,34 +26,34 @@ MOST: Final = 4
 """Addresses that are tried."""
 
 PLANS: Final = {
-    "quick": ChurnPlan(50, 1 / 50, 32, 2.3, longer=75),
+    "quick": ChurnPlan(50, 1 / 50, 32, 2.3, extra_count=75),
     "full": ChurnPlan(1000, 1 / 100, 200, 5.0),
     "soak": ChurnPlan(6000, 1 / 100, 200, 5.0),
 }
 """By profile. Two SYNs that are lost are waited for in ``quick``, five in ``full``."""
 
-_AGAIN: Final = 1.3
+_MIN_CONNECT_SECONDS: Final = 1.3
 """Seconds that each has at least, whatever is set: a SYN without an answer is sent again
 after 1 s (RFC 6298 §2.1), and else none would be seen to be lost."""
 
-_OFTEN: Final = 0.25
+_REPORT_INTERVAL_SECONDS: Final = 0.25
 """Seconds between two looks at the server's queue."""
 
-_LOSSES: Final = 0.5
+_MAX_TROUBLED_SHARE: Final = 0.5
 """Share of connections with trouble above which none are held besides."""
 
 
 async def measure(context: CheckContext) -> Churn:
     """Try all addresses side by side."""
     known = [answer.address for answer in context.earlier(IdentityResult).known[:MOST]]
-    plan = fitted(PLANS[context.profile], context, len(known))
+    plan = fit_plan(PLANS[context.profile], context, len(known))
     places = await asyncio.gather(
         *(_try(address, plan, context.timeouts) for address in known)
     )
     return Churn(tuple(places), context.options.max_loss)
 
 
-def fitted(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
+def fit_plan(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
     """Return the plan within what is set, and within the descriptors there are.
 
     Half of these are for the other checks, and for all else.
@@ -62,24 +62,26 @@ def fitted(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
     mine = descriptors // (2 * max(1, places))
     return replace(
         plan,
-        patience=min(plan.patience, max(_AGAIN, context.timeouts.connect)),
-        held=min(plan.held, mine // 2),
-        most=min(plan.most, mine // 2),
+        connect_timeout=min(
+            plan.connect_timeout, max(_MIN_CONNECT_SECONDS, context.timeouts.connect)
+        ),
+        hold_count=min(plan.hold_count, mine // 2),
+        max_concurrent=min(plan.max_concurrent, mine // 2),
     )
 
 
-async def _try(address: Address, plan: ChurnPlan, patience: Timeouts) -> ChurnResult:
-    async with open_connection(address, patience) as (opening, conversation):
-        watch = _WitnessWatch(conversation, patience.answer, opening.detail)
+async def _try(address: Address, plan: ChurnPlan, timeouts: Timeouts) -> ChurnResult:
+    async with open_connection(address, timeouts) as (opening, conversation):
+        watch = _WitnessWatch(conversation, timeouts.answer, opening.detail)
         await watch.start()
-        pacer = Pacer(address, patience.answer, plan)
+        pacer = Pacer(address, timeouts.answer, plan)
         try:
             run = await pacer.run()
             held = None
             trouble = sum(not attempt.smooth for attempt in run.attempts)
-            if trouble <= _LOSSES * len(run.attempts):
+            if trouble <= _MAX_TROUBLED_SHARE * len(run.attempts):
                 held = await pacer.hold()
-            ports = _ports()
+            ports = _local_ports()
             witness = await watch.end()
         finally:
             watch.stop()
@@ -94,22 +96,21 @@ class _WitnessWatch:
     """
 
     def __init__(
-        self, conversation: FramedConnection | None, patience: float, why: str
+        self, conversation: FramedConnection | None, timeout: float, missing: str
     ) -> None:
         """Watch on this conversation, where there is one."""
         self._conversation = conversation
-        self._patience = patience
-        self._why = why or "a connection to ask on was not welcomed"
-        self._first: ServerReport | None = None
-        self._last: ServerReport | None = None
-        self._most = 0
+        self._patience = timeout
+        self._missing = missing or "a connection to ask on was not welcomed"
+        self._first_report: ServerReport | None = None
+        self._max_backlog = 0
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Ask for the first time, and go on asking."""
-        self._first = await self._ask()
-        if self._first is not None:
-            self._task = asyncio.create_task(self._go_on())
+        self._first_report = await self._request_report()
+        if self._first_report is not None:
+            self._task = asyncio.create_task(self._poll())
 
     def stop(self) -> None:
         """Ask no more, without a word: whoever was told to stop does not wait."""
@@ -121,13 +122,15 @@ class _WitnessWatch:
         self.stop()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-        last = await self._ask()
-        conversation, first = self._conversation, self._first
+        last = await self._request_report()
+        conversation, first = self._conversation, self._first_report
         if conversation is None or first is None:
-            return Witness(missing=self._why)
+            return Witness(missing=self._missing)
         await conversation.end(self._patience)
         welcome = conversation.welcome
-        witness = Witness(welcome.boot_id, instance_of(welcome), None, self._most)
+        witness = Witness(
+            welcome.boot_id, instance_of(welcome), None, self._max_backlog
+        )
         if last is None:
             return replace(
                 witness, missing="the connection to ask on was lost meanwhile"
@@ -135,22 +138,24 @@ class _WitnessWatch:
         before, after = first.listener.drops, last.listener.drops
         if before is None or after is None:
             missing = "its kernel does not tell what the listening socket dropped"
-            return replace(witness, lived=True, missing=missing)
-        return replace(witness, drops=after - before, waiting=self._most, lived=True)
+            return replace(witness, survived=True, missing=missing)
+        return replace(
+            witness, drops=after - before, max_backlog=self._max_backlog, survived=True
+        )
 
-    async def _go_on(self) -> None:
-        while await self._ask() is not None:  # noqa: ASYNC110 - the server is asked, no flag
-            await asyncio.sleep(_OFTEN)
+    async def _poll(self) -> None:
+        while await self._request_report() is not None:  # noqa: ASYNC110 - the server is asked, no flag
+            await asyncio.sleep(_REPORT_INTERVAL_SECONDS)
 
-    async def _ask(self) -> ServerReport | None:
+    async def _request_report(self) -> ServerReport | None:
         if self._conversation is None:
             return None
         report = await self._conversation.report(self._patience)
         if report is not None:
-            self._most = max(self._most, report.listener.backlog or 0)
+            self._max_backlog = max(self._max_backlog, report.listener.backlog or 0)
         return report
 
 
-def _ports() -> Ports | None:
+def _local_ports() -> Ports | None:
     span = kernel.local_ports()
     return None if span is None else Ports(*span, kernel.time_wait())

@@ -9,33 +9,33 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from netduet.client.checks.churn.attempt import attempt, part
-from netduet.client.checks.churn.results import Attempt, ChurnPlan, HoldResult, Run
+from netduet.client.checks.churn.attempt import end_connection, make_attempt
+from netduet.client.checks.churn.results import Attempt, ChurnPlan, HoldResult, PacedRun
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection
 
-LATE: Final = 0.1
+MAX_START_DELAY_SECONDS: Final = 0.1
 """Seconds by which a connection may start late; then it is left out, and said."""
 
-KEEPING_GAP: Final = 0.01
+HOLD_GAP_SECONDS: Final = 0.01
 """Seconds between two connections that are kept."""
 
-PROBES: Final = 4
+PROBE_COUNT: Final = 4
 """Connections with which a limit on those at once is confirmed, and its end is."""
 
-_PROBING_GAP: Final = 0.3
+_PROBE_GAP_SECONDS: Final = 0.3
 """Seconds between two of these: a limit by rate lets one pass meanwhile."""
 
-_PROBING: Final = 1.5
+_PROBE_TIMEOUT_SECONDS: Final = 1.5
 """Seconds for each: its SYN is sent once more meanwhile."""
 
-_TROUBLE: Final = 0.2
+_MIN_TROUBLED_SHARE: Final = 0.2
 """Share of the first connections from which on further ones are made."""
 
-_HARDLY: Final = 0.1
+_MAX_PASSED_SHARE: Final = 0.1
 """Share of those behind the first failure that may yet be made at a limit by count."""
 
-_SETTLE: Final = 0.1
+_SETTLE_SECONDS: Final = 0.1
 """Seconds for whoever counts connections to see that they were ended."""
 
 
@@ -44,69 +44,87 @@ class Pacer:
     """Makes the connections of one address."""
 
     address: Address
-    answering: float
+    answer_timeout: float
     plan: ChurnPlan
-    kept: list[FramedConnection] = field(default_factory=list)
+    held: list[FramedConnection] = field(default_factory=list)
 
-    async def run(self) -> Run:
+    async def run(self) -> PacedRun:
         """Make short connections at the plan's rate."""
         plan = self.plan
-        short = partial(self._short, patience=plan.patience)
-        return await _paced(short, plan.count, plan.gap, plan.most, plan.longer)
+        short = partial(self._attempt_short, patience=plan.connect_timeout)
+        return await _run_paced(
+            short, plan.count, plan.gap, plan.max_concurrent, plan.extra_count
+        )
 
     async def hold(self) -> HoldResult:
         """Keep connections up to the plan's number; find out what ends that."""
         plan = self.plan
         try:
-            run = await _paced(self._keep, plan.held, KEEPING_GAP, plan.most)
-            held = HoldResult(run, len(self.kept))
-            if not stops(run):
+            run = await _run_paced(
+                self._attempt_and_hold,
+                plan.hold_count,
+                HOLD_GAP_SECONDS,
+                plan.max_concurrent,
+            )
+            held = HoldResult(run, len(self.held))
+            if not reaches_limit(run):
                 await self._release()
                 return held
-            beside = await self._probes()
+            beside = await self._probe_limit()
             answered = False
-            for framed_connection in self.kept[:1]:
-                answered = await framed_connection.report(self.answering) is not None
-            alive = sum(not framed_connection.gone for framed_connection in self.kept)
+            for framed_connection in self.held[:1]:
+                answered = (
+                    await framed_connection.report(self.answer_timeout) is not None
+                )
+            alive = sum(not framed_connection.gone for framed_connection in self.held)
             await self._release()
-            await asyncio.sleep(_SETTLE)
-            after = await self._probes()
-            return HoldResult(run, held.kept, alive, answered, beside, after)
+            await asyncio.sleep(_SETTLE_SECONDS)
+            after = await self._probe_limit()
+            return HoldResult(run, held.held_count, alive, answered, beside, after)
         except BaseException:  # told to stop: without a word to the server
-            for framed_connection in self.kept:
+            for framed_connection in self.held:
                 framed_connection.close()
             raise
 
-    async def _probes(self) -> tuple[Attempt, ...]:
-        short = partial(self._short, patience=min(_PROBING, self.plan.patience))
-        return (await _paced(short, PROBES, _PROBING_GAP, PROBES)).attempts
+    async def _probe_limit(self) -> tuple[Attempt, ...]:
+        short = partial(
+            self._attempt_short,
+            patience=min(_PROBE_TIMEOUT_SECONDS, self.plan.connect_timeout),
+        )
+        return (
+            await _run_paced(short, PROBE_COUNT, _PROBE_GAP_SECONDS, PROBE_COUNT)
+        ).attempts
 
-    async def _short(self, at: float, patience: float) -> Attempt:
-        one, conversation = await attempt(self.address, at, patience, self.answering)
+    async def _attempt_short(self, at: float, patience: float) -> Attempt:
+        one, conversation = await make_attempt(
+            self.address, at, patience, self.answer_timeout
+        )
         if conversation is not None:
-            await part(conversation)
+            await end_connection(conversation)
         return one
 
-    async def _keep(self, at: float) -> Attempt:
-        patience = self.plan.patience
-        one, conversation = await attempt(self.address, at, patience, self.answering)
+    async def _attempt_and_hold(self, at: float) -> Attempt:
+        patience = self.plan.connect_timeout
+        one, conversation = await make_attempt(
+            self.address, at, patience, self.answer_timeout
+        )
         if conversation is not None:
-            self.kept.append(conversation)
+            self.held.append(conversation)
         return one
 
     async def _release(self) -> None:
         """End all that are kept; in any case close them."""
-        released, self.kept = self.kept, []
+        released, self.held = self.held, []
         try:
             await asyncio.gather(
-                *(part(framed_connection) for framed_connection in released)
+                *(end_connection(framed_connection) for framed_connection in released)
             )
         finally:
             for one in released:
                 one.close()
 
 
-def stops(run: Run) -> bool:
+def reaches_limit(run: PacedRun) -> bool:
     """Tell whether the connections were made up to some number, and hardly any from there.
 
     Where another one ends elsewhere meanwhile, as those of the check idle do, it makes
@@ -117,24 +135,24 @@ def stops(run: Run) -> bool:
         return False
     first = made.index(False)
     behind = made[first:]
-    return first > 0 and sum(behind) <= _HARDLY * len(behind)
+    return first > 0 and sum(behind) <= _MAX_PASSED_SHARE * len(behind)
 
 
-def _troubled(tasks: Sequence[asyncio.Task[Attempt]]) -> bool:
+def _many_troubled(tasks: Sequence[asyncio.Task[Attempt]]) -> bool:
     """Tell whether many have trouble; a late half may still be on its way."""
     early = tasks[: len(tasks) // 2]
     bad = sum(one.done() and not one.result().smooth for one in tasks)
     bad += sum(not one.done() for one in early)
-    return bad > _TROUBLE * len(early)
+    return bad > _MIN_TROUBLED_SHARE * len(early)
 
 
-async def _paced(
+async def _run_paced(
     one: Callable[[float], Coroutine[None, None, Attempt]],
     count: int,
     gap: float,
     most: int,
     longer: int = 0,
-) -> Run:
+) -> PacedRun:
     """Start each at its time; what could not be is left out, not caught up with."""
     tasks: list[asyncio.Task[Attempt]] = []
     planned, unstarted, late, under_way = 0, 0, 0.0, 0
@@ -146,14 +164,14 @@ async def _paced(
     start = time.monotonic()
     try:
         for number in range(count + longer):
-            if number == count and not _troubled(tasks):
+            if number == count and not _many_troubled(tasks):
                 break
             planned = number + 1
             due = start + number * gap
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
             behind = now - due
-            if behind > LATE or under_way >= most:
+            if behind > MAX_START_DELAY_SECONDS or under_way >= most:
                 unstarted += 1
                 continue
             late = max(late, behind)
@@ -166,4 +184,4 @@ async def _paced(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return Run(planned, gap, tuple(tries), unstarted, late)
+    return PacedRun(planned, gap, tuple(tries), unstarted, late)

@@ -9,7 +9,7 @@ from typing import Final
 from netduet.client.net.dial import Address
 from netduet.client.results.instance import UNSAID, Instance
 
-STEP: Final = 0.9
+SYN_RETRANSMIT_SECONDS: Final = 0.9
 """Seconds of connecting from which on a SYN was surely sent again.
 
 A first SYN is sent again after 1 s (RFC 6298 §2.1), a little is left for clocks. How
@@ -52,16 +52,16 @@ class Attempt:
     """
 
     outcome: AttemptOutcome
-    at: float = 0.0
+    offset: float = 0.0
     start: float = 0.0
     end: float = 0.0
-    connect: float | None = None
-    lost: int = 0
-    counted: bool = True
+    connect_seconds: float | None = None
+    lost_syns: int = 0
+    counted_by_kernel: bool = True
     detail: str = ""
     boot_id: str = ""
     direct: bool = False
-    theirs: int | None = None
+    server_retransmits: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -71,13 +71,13 @@ class Attempt:
     @property
     def smooth(self) -> bool:
         """It passed, and its first SYN was answered."""
-        return self.passed and not self.lost
+        return self.passed and not self.lost_syns
 
     @property
-    def sent(self) -> int:
+    def sent_syns(self) -> int:
         """How many SYNs left."""
         silent = (AttemptOutcome.NO_PORT, AttemptOutcome.NOT_TRIED)
-        return 0 if self.outcome in silent else self.lost + 1
+        return 0 if self.outcome in silent else self.lost_syns + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ class ChurnPlan:
 
     count: int
     gap: float
-    held: int
-    patience: float
-    most: int = 400
-    longer: int = 0
+    hold_count: int
+    connect_timeout: float
+    max_concurrent: int = 400
+    extra_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PacedRun:
     """Connections that were due one after the other, whatever came of those before.
 
     ``unstarted`` could not be started in time and were left out; ``late`` is by how
@@ -109,7 +109,7 @@ class Run:
     gap: float
     attempts: tuple[Attempt, ...] = ()
     unstarted: int = 0
-    late: float = 0.0
+    max_start_delay: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -126,12 +126,12 @@ class HoldResult:
     released. ``answered``: one of the kept answered a question meanwhile.
     """
 
-    run: Run
-    kept: int = 0
+    run: PacedRun
+    held_count: int = 0
     alive: int = 0
     answered: bool = False
-    beside: tuple[Attempt, ...] = ()
-    after: tuple[Attempt, ...] = ()
+    while_held: tuple[Attempt, ...] = ()
+    after_release: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +144,10 @@ class Witness:
     """
 
     boot_id: str = ""
-    who: Instance = UNSAID
+    instance: Instance = UNSAID
     drops: int | None = None
-    waiting: int = 0
-    lived: bool = False
+    max_backlog: int = 0
+    survived: bool = False
     missing: str = ""
 
 
@@ -170,15 +170,15 @@ class ChurnResult:
     """What came of one address."""
 
     address: Address
-    run: Run
-    held: HoldResult | None = None
+    run: PacedRun
+    hold: HoldResult | None = None
     witness: Witness = field(default_factory=Witness)
     ports: Ports | None = None
 
     @property
-    def tries(self) -> tuple[Attempt, ...]:
+    def attempts(self) -> tuple[Attempt, ...]:
         """All but those that were made to find a limit out."""
-        return self.run.attempts + (() if self.held is None else self.held.run.attempts)
+        return self.run.attempts + (() if self.hold is None else self.hold.run.attempts)
 
 
 @dataclass(frozen=True, slots=True)

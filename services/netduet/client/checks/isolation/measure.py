@@ -31,8 +31,8 @@ from netduet.client.net.handshake import Handshake
 from netduet.client.net.udp_socket import (
     IcmpNotice,
     UdpSocket,
-    error_queue,
-    hear_errors,
+    enable_error_queue,
+    read_error_queue,
 )
 from netduet.client.results.instance import instance_of
 from netduet.net import kernel
@@ -84,7 +84,7 @@ def knock_tcp(address: Address, patience: float) -> ProbeResult:
     try:
         with socket.socket(address.family, socket.SOCK_STREAM) as sock:
             sock.setblocking(False)
-            hear_errors(sock, address.family)
+            enable_error_queue(sock, address.family)
             error = sock.connect_ex(address.sockaddr)
             notices: list[IcmpNotice] = []
             if error == errno.EINPROGRESS:
@@ -122,7 +122,7 @@ def _connected(
         left = until - time.monotonic()
         events = poll.poll(math.ceil(max(0.0, left) * 1000))
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        told = [one for one in error_queue(sock, address.family) if not one.local]
+        told = [one for one in read_error_queue(sock, address.family) if not one.local]
         notices += [
             IcmpNotice(one.error, one.offender, one.mtu, one.kind, one.code)
             for one in told
@@ -174,17 +174,17 @@ def _asked(
     for number, after in enumerate(_AGAIN):
         if after >= patience:
             break
-        knocking.ask(small=True)
+        knocking.send(small=True)
         until = start + min(patience, (*_AGAIN, patience)[number + 1])
         while (left := until - time.monotonic()) > 0:
             arrived = sock.wait(left)
-            knocking.take(arrived)
+            knocking.receive(arrived)
             if arrived or sock.notices:
                 break
         if arrived or sock.notices:
             break
     end = time.monotonic()
-    found = knocking.found(start, end)
+    found = knocking.result(start, end)
     if found.reached or found.foreign:
         welcome = found.welcome
         who = "" if welcome is None else f"instance {instance_of(welcome)}"

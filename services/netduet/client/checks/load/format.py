@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-NAMES: Final = {"client": "this client", "server": "the server"}
+END_NAMES: Final = {"client": "this client", "server": "the server"}
 """The ends, as what may be the limit of a transfer."""
 
 
-def rate(bits: float) -> str:
+def format_rate(bits: float) -> str:
     """Return bits a second, to three figures."""
     for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
         if bits >= size:
@@ -17,7 +17,7 @@ def rate(bits: float) -> str:
     return f"{bits:.0f} bit/s"
 
 
-def milliseconds(seconds: float) -> str:
+def format_milliseconds(seconds: float) -> str:
     """Return a time in milliseconds, as exact as it is short."""
     value = seconds * 1000
     if value >= 10:  # noqa: PLR2004 - a figure more below

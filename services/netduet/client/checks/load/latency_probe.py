@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("@ll")
 _PAYLOAD: Final = bytes(range(16))
-_MOST: Final = 50_000
+_MAX_QUESTIONS: Final = 50_000
 """Questions that are asked at most."""
 
 _SELECTABLE: Final = 1024
 """Descriptors below this can be waited for by select(2)."""
 
-_READ: Final = 65_536
-_AFTERWARDS: Final = 1.0
+_READ_BYTES: Final = 65_536
+_DRAIN_SECONDS: Final = 1.0
 """Seconds that the last answers have."""
 
 
@@ -74,13 +74,13 @@ class LatencyProbe:
     def finish(self) -> None:
         """Have the last answers read, and the thread ended; blocks for that long."""
         self._over.set()
-        self._thread.join(self._patience + 2 * _AFTERWARDS)
+        self._thread.join(self._patience + 2 * _DRAIN_SECONDS)
 
-    def between(self, start: float, end: float) -> tuple[EchoTiming, ...]:
+    def echoes_between(self, start: float, end: float) -> tuple[EchoTiming, ...]:
         """Return those that were due between two instants."""
         return tuple(echo for echo in list(self._echoes) if start <= echo.due < end)
 
-    def latest(self) -> float | None:
+    def latest_delay(self) -> float | None:
         """Return the latest round trip, or for how long the next one has been due.
 
         The longer of the two counts: a queue shows by what has not come yet. None while
@@ -114,7 +114,7 @@ class LatencyProbe:
         connection.open(Open(nonce=secrets.token_hex(16)), time.monotonic())
         sock.sendall(b"".join(connection.data_to_send()))
         while True:
-            data = sock.recv(_READ)
+            data = sock.recv(_READ_BYTES)
             events = connection.receive_data(data, time.monotonic()) if data else []
             if any(isinstance(event, WelcomeReceived) for event in events):
                 return
@@ -128,8 +128,8 @@ class LatencyProbe:
         while until is None or time.monotonic() < until:
             now = time.monotonic()
             if until is None and self._over.is_set():
-                until = now + _AFTERWARDS
-            if until is None and now >= due and len(self._echoes) < _MOST:
+                until = now + _DRAIN_SECONDS
+            if until is None and now >= due and len(self._echoes) < _MAX_QUESTIONS:
                 self._echoes.append(EchoTiming(due, now))
                 sock.send(serialize(Kind.ECHO, _PAYLOAD, id=len(self._echoes)))
                 due += self._interval
@@ -145,11 +145,11 @@ class LatencyProbe:
         return not self._echoes or self._echoes[-1].arrived is not None
 
     def _read(self, sock: socket.socket) -> None:
-        data, ancillary, _, _ = sock.recvmsg(_READ, 128)
+        data, ancillary, _, _ = sock.recvmsg(_READ_BYTES, 128)
         read = time.monotonic()
         if not data:
             raise ConnectionError("the connection for echoes was ended")
-        arrived = read - max(0.0, _age(ancillary))
+        arrived = read - max(0.0, _seconds_queued(ancillary))
         self._unread += data
         offset = 0
         while (found := parse(self._unread, offset)) is not None:
@@ -176,7 +176,7 @@ def _readable(sock: socket.socket, wait: float) -> bool:
     return bool(poll.poll(wait * 1000))
 
 
-def _age(ancillary: list[tuple[int, int, bytes]]) -> float:
+def _seconds_queued(ancillary: list[tuple[int, int, bytes]]) -> float:
     """Return for how many seconds what was read had been there."""
     for level, kind, data in ancillary:
         known = (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS)

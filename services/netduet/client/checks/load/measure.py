@@ -1,7 +1,7 @@
-"""The course of the check ``load``: a time of rest, then up, down, and both at once.
+"""The phases of the check ``load``: idle, then upload, download, and both at once.
 
-Echoes are asked all the while (the idea of draft-ietf-ippm-responsiveness: what a
-loaded path does to small exchanges counts, not the rate alone).
+A latency probe runs throughout (the idea of draft-ietf-ippm-responsiveness: what
+counts is what load does to small exchanges, not the rate alone).
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ FEATURES: Final = ("echo", "report", "sink", "source")
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What to do: seconds of rest, extents of transfers, seconds between echoes."""
+    """Seconds of idle time, extents of the transfers, seconds between two echoes."""
 
-    rest: float
-    each: TransferExtent
-    both: TransferExtent | None
+    idle_seconds: float
+    each_way: TransferExtent
+    both_ways: TransferExtent | None
     connections: int
-    interval: float
+    echo_interval: float
     addresses: int
 
 
@@ -59,13 +59,14 @@ PLANS: Final = {
         2,
     ),
 }
-"""By profile: quick takes about a second and 48 MiB at most."""
+"""By profile; quick takes about a second and at most 48 MiB."""
 
-_CALM: Final = 1.0
-"""Seconds for a queue to drain, at most, before the path is filled anew."""
+_MAX_DRAIN_SECONDS: Final = 1.0
+"""Seconds to wait, at most, until queues have drained before the next transfer."""
 
-_LOOK: Final = 0.02
-_NEAR: Final = 0.005
+_POLL_SECONDS: Final = 0.02
+_DRAINED_SLACK_SECONDS: Final = 0.005
+"""Seconds by which an echo may exceed twice its idle delay on a drained path."""
 
 
 async def measure(context: CheckContext) -> Load:
@@ -78,39 +79,39 @@ async def measure(context: CheckContext) -> Load:
     return Load(tuple(places), context.options.min_rate)
 
 
-async def _at(patience: Timeouts, answer: IdentityAnswer, plan: LoadPlan) -> LoadResult:
+async def _at(timeouts: Timeouts, answer: IdentityAnswer, plan: LoadPlan) -> LoadResult:
     address, welcome = answer.address, answer.opening.welcome
     offered = () if welcome is None else welcome.features
     lacking = [name for name in FEATURES if name not in offered]
     if lacking:
-        said = f"the server does not offer {' and '.join(lacking)}"
-        return LoadResult(address, skipped=said)
-    with LatencyProbe(address, plan.interval, patience.answer) as echoing:
-        course = _LoadRun(address, patience, plan, echoing)
-        await course.run()
-        await in_thread(echoing.finish)
-        return course.place()
+        reason = f"the server does not offer {' and '.join(lacking)}"
+        return LoadResult(address, skipped=reason)
+    with LatencyProbe(address, plan.echo_interval, timeouts.answer) as probe:
+        load_run = _LoadRun(address, timeouts, plan, probe)
+        await load_run.run()
+        await in_thread(probe.finish)
+        return load_run.result()
 
 
 class _LoadRun:
-    """The phases at one address."""
+    """Runs the phases at one address."""
 
     def __init__(
         self,
         address: Address,
-        patience: Timeouts,
+        timeouts: Timeouts,
         plan: LoadPlan,
-        echoing: LatencyProbe,
+        probe: LatencyProbe,
     ) -> None:
-        """Prepare."""
+        """Prepare the phases."""
         self._address = address
-        self._patience = patience
+        self._timeouts = timeouts
         self._plan = plan
-        self._echoing = echoing
+        self._probe = probe
         self._phases: list[Phase] = []
         self._skipped = ""
 
-    def place(self) -> LoadResult:
+    def result(self) -> LoadResult:
         """Return what was measured, with the echoes of each phase."""
         phases = [
             Phase(
@@ -118,93 +119,100 @@ class _LoadRun:
                 phase.start,
                 phase.end,
                 phase.flows,
-                self._echoing.between(phase.start, phase.end),
-                phase.cpu,
+                self._probe.echoes_between(phase.start, phase.end),
+                phase.cpu_share,
             )
             for phase in self._phases
         ]
         return LoadResult(
-            self._address, tuple(phases), self._skipped, self._echoing.detail
+            self._address, tuple(phases), self._skipped, self._probe.detail
         )
 
     async def run(self) -> None:
-        """Go through all phases; one that went wrong is the last."""
+        """Run all phases; stop after one that went wrong."""
         plan = self._plan
-        await self._rest()
+        await self._measure_idle()
         steps: list[tuple[tuple[Direction, ...], TransferExtent]]
-        steps = [((Direction.UP,), plan.each), ((Direction.DOWN,), plan.each)]
-        if plan.both is not None:
-            steps.append(((Direction.UP, Direction.DOWN), plan.both))
+        steps = [((Direction.UP,), plan.each_way), ((Direction.DOWN,), plan.each_way)]
+        if plan.both_ways is not None:
+            steps.append(((Direction.UP, Direction.DOWN), plan.both_ways))
         for directions, extent in steps:
-            if not await self._phase(directions, extent):
+            if not await self._run_phase(directions, extent):
                 return
 
-    async def _rest(self) -> None:
+    async def _measure_idle(self) -> None:
         start, used = time.monotonic(), time.process_time()
-        until = start + self._patience.answer
-        while self._echoing.latest() is None and self._echoing.alive:
+        until = start + self._timeouts.answer
+        while self._probe.latest_delay() is None and self._probe.alive:
             if time.monotonic() >= until:
                 break
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_SECONDS)
         start = time.monotonic()
-        await asyncio.sleep(self._plan.rest)
-        self._add("idle", start, used, ())
+        await asyncio.sleep(self._plan.idle_seconds)
+        self._add_phase("idle", start, used, ())
 
-    def _add(
+    def _add_phase(
         self, name: str, start: float, used: float, flows: tuple[TransferFlow, ...]
     ) -> None:
         end = time.monotonic()
-        cpu = (time.process_time() - used) / max(_LOOK, end - start)
-        self._phases.append(Phase(name, start, end, flows, cpu=cpu))
+        cpu = (time.process_time() - used) / max(_POLL_SECONDS, end - start)
+        self._phases.append(Phase(name, start, end, flows, cpu_share=cpu))
 
-    async def _phase(
+    async def _run_phase(
         self, directions: tuple[Direction, ...], extent: TransferExtent
     ) -> bool:
-        """Fill the path these ways; tell whether all went as it should."""
-        await self._calm()
+        """Fill the path in these directions; return whether all went well."""
+        await self._wait_until_drained()
         async with contextlib.AsyncExitStack() as stack:
             transfers = []
             for direction in directions:
-                conversations = await self._open(stack, len(directions))
-                if not conversations:
+                connections = await self._open_connections(stack, len(directions))
+                if not connections:
                     return False
-                transfers.append(Transfer(direction, conversations, extent))
+                transfers.append(Transfer(direction, connections, extent))
             start, used = time.monotonic(), time.process_time()
             flows = await asyncio.gather(
-                *(one.run(self._address, self._patience) for one in transfers)
+                *(transfer.run(self._address, self._timeouts) for transfer in transfers)
             )
-            end = max(one.end for one in flows)
+            end = max(flow.end for flow in flows)
             name = "both" if len(flows) > 1 else directions[0].value
-            cpu = (time.process_time() - used) / max(_LOOK, time.monotonic() - start)
-            self._phases.append(Phase(name, start, end, tuple(flows), cpu=cpu))
-        return all(not (one.halt or one.cut or one.refused) for one in flows)
+            cpu = (time.process_time() - used) / max(
+                _POLL_SECONDS, time.monotonic() - start
+            )
+            self._phases.append(Phase(name, start, end, tuple(flows), cpu_share=cpu))
+        return all(
+            not (flow.stall or flow.connection_error or flow.server_refusal)
+            for flow in flows
+        )
 
-    async def _open(
-        self, stack: contextlib.AsyncExitStack, ways: int
+    async def _open_connections(
+        self, stack: contextlib.AsyncExitStack, direction_count: int
     ) -> list[FramedConnection]:
-        """Open the connections of a transfer; as many as can be."""
+        """Open the connections of a transfer, as many as can be opened."""
         opened = []
-        count = max(1, self._plan.connections // ways)
-        met = [open_connection(self._address, self._patience) for _ in range(count)]
-        for opening, conversation in await asyncio.gather(
-            *(stack.enter_async_context(one) for one in met)
+        count = max(1, self._plan.connections // direction_count)
+        contexts = [
+            open_connection(self._address, self._timeouts) for _ in range(count)
+        ]
+        for opening, connection in await asyncio.gather(
+            *(stack.enter_async_context(context) for context in contexts)
         ):
-            if conversation is not None:
-                opened.append(conversation)
+            if connection is not None:
+                opened.append(connection)
             elif not opened:
                 detail = opening.detail or "it was not welcomed"
                 self._skipped = f"a connection for bulk data: {detail}"
         return opened
 
-    async def _calm(self) -> None:
-        """Wait until what the last phase left behind has drained."""
+    async def _wait_until_drained(self) -> None:
+        """Wait until the queues of the last phase have drained."""
         idle = self._phases[0]
-        echoes = self._echoing.between(idle.start, idle.end)
+        echoes = self._probe.echoes_between(idle.start, idle.end)
         times = sorted(echo.arrived - echo.due for echo in echoes if echo.arrived)
         usual = times[len(times) * 9 // 10] if times else 0.0
-        until = time.monotonic() + _CALM
-        while time.monotonic() < until and self._echoing.alive:
-            latest = self._echoing.latest()
-            if latest is not None and latest <= 2 * usual + _NEAR:
+        until = time.monotonic() + _MAX_DRAIN_SECONDS
+        while time.monotonic() < until and self._probe.alive:
+            latest = self._probe.latest_delay()
+            if latest is not None and latest <= 2 * usual + _DRAINED_SLACK_SECONDS:
                 return
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_SECONDS)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.results.verdict import Window
 
-SLICES: Final = 5
+SLICE_COUNT: Final = 5
 """Parts of a transfer whose rates are compared, to tell a steady one."""
 
-_COUNTED: Final = 0.3
+_MIN_RATED_SHARE: Final = 0.3
 """Share of the time that must be left after the warm-up to tell a rate from it alone."""
 
 
@@ -47,11 +47,11 @@ class SenderTcpInfo:
     min_rtt: float
     retransmits: int
     busy: float
-    by_receiver: float
-    by_buffer: float
+    limited_by_receiver: float
+    limited_by_buffer: float
 
     @classmethod
-    def of(
+    def from_tcp_info(
         cls, at: float, connection: int, info: Mapping[str, int | str | None] | None
     ) -> Self | None:
         """Return it from what a kernel said; None where it did not say all of it."""
@@ -78,7 +78,7 @@ class TransferStall:
     window: Window
     unacked: int | None = None
     unsent: int | None = None
-    lacking: int | None = None
+    undelivered: int | None = None
     missing: str = ""
 
 
@@ -95,14 +95,14 @@ class TransferFlow:
     connections: int
     start: float
     end: float
-    points: tuple[tuple[float, int], ...] = ()
-    senders: tuple[SenderTcpInfo, ...] = ()
+    arrivals: tuple[tuple[float, int], ...] = ()
+    sender_infos: tuple[SenderTcpInfo, ...] = ()
     total: int = 0
-    spent: bool = False
+    exhausted: bool = False
     changed: bool = False
-    cut: str = ""
-    refused: str = ""
-    halt: TransferStall | None = None
+    connection_error: str = ""
+    server_refusal: str = ""
+    stall: TransferStall | None = None
 
     @property
     def rate(self) -> float | None:
@@ -114,27 +114,29 @@ class TransferFlow:
         whole = self.end - self.start
         if not self.total or whole <= 0:
             return None
-        if not self.points or self.spent:
+        if not self.arrivals or self.exhausted:
             return 8 * self.total / whole
-        (start, first), (end, last) = self.points[0], self.points[-1]
-        if end - start < whole * _COUNTED:
+        (start, first), (end, last) = self.arrivals[0], self.arrivals[-1]
+        if end - start < whole * _MIN_RATED_SHARE:
             return 8 * self.total / whole
         return 8 * (last - first) / (end - start)
 
     @property
     def slices(self) -> tuple[float, ...]:
         """The rates of equal parts of the time; empty where they cannot be told apart."""
-        if len(self.points) <= 2 * SLICES:
+        if len(self.arrivals) <= 2 * SLICE_COUNT:
             return ()
-        start, end = self.points[0][0], self.points[-1][0]
-        step = (end - start) / SLICES
+        start, end = self.arrivals[0][0], self.arrivals[-1][0]
+        step = (end - start) / SLICE_COUNT
         if step <= 0:
             return ()
-        marks = [self._at(start + number * step) for number in range(SLICES + 1)]
+        marks = [
+            self._arrived_by(start + number * step) for number in range(SLICE_COUNT + 1)
+        ]
         return tuple(8 * (late - early) / step for early, late in pairwise(marks))
 
     @property
-    def furthest(self) -> float | None:
+    def max_deviation(self) -> float | None:
         """How far a part's rate was from the mean, at most, as a share of it."""
         rates = self.slices
         mean = statistics.fmean(rates) if rates else 0.0
@@ -142,10 +144,10 @@ class TransferFlow:
             return None
         return max(abs(one - mean) for one in rates) / mean
 
-    def _at(self, instant: float) -> float:
+    def _arrived_by(self, instant: float) -> float:
         """Return how many bytes had arrived at an instant, between two points."""
-        before = self.points[0]
-        for point in self.points:
+        before = self.arrivals[0]
+        for point in self.arrivals:
             if point[0] >= instant:
                 span = point[0] - before[0]
                 share = (instant - before[0]) / span if span > 0 else 1.0
@@ -158,8 +160,8 @@ class TransferFlow:
         """The median of what the sender's kernel said while the path was full."""
         late = [
             sender_tcp_info.rtt
-            for sender_tcp_info in self.senders
-            if sender_tcp_info.at >= self.settled
+            for sender_tcp_info in self.sender_infos
+            if sender_tcp_info.at >= self.settled_at
         ]
         return statistics.median(late) if late else None
 
@@ -167,11 +169,12 @@ class TransferFlow:
     def min_rtt(self) -> float | None:
         """The least round trip that the sender's kernel ever saw."""
         return min(
-            (sender_tcp_info.min_rtt for sender_tcp_info in self.senders), default=None
+            (sender_tcp_info.min_rtt for sender_tcp_info in self.sender_infos),
+            default=None,
         )
 
     @property
-    def settled(self) -> float:
+    def settled_at(self) -> float:
         """The instant from which the path is taken to be full: half of the time."""
         return (self.start + self.end) / 2
 
@@ -180,16 +183,16 @@ class TransferFlow:
         """Packets that the sender's kernel sent again."""
         last = {
             sender_tcp_info.connection: sender_tcp_info.retransmits
-            for sender_tcp_info in self.senders
+            for sender_tcp_info in self.sender_infos
         }
         return sum(last.values())
 
     @property
-    def shares(self) -> tuple[float, float, float] | None:
+    def wait_shares(self) -> tuple[float, float, float] | None:
         """Shares of the time in which (network, receiver, sender) held the data up."""
         first: dict[int, SenderTcpInfo] = {}
         last: dict[int, SenderTcpInfo] = {}
-        for sender_tcp_info in self.senders:
+        for sender_tcp_info in self.sender_infos:
             first.setdefault(sender_tcp_info.connection, sender_tcp_info)
             last[sender_tcp_info.connection] = sender_tcp_info
         span = sum(
@@ -199,8 +202,13 @@ class TransferFlow:
             return None
         pairs = [(sender_tcp_info, last[key]) for key, sender_tcp_info in first.items()]
         busy = sum(end.busy - start.busy for start, end in pairs)
-        receiver = sum(last.by_receiver - first.by_receiver for first, last in pairs)
-        buffer = sum(last.by_buffer - first.by_buffer for first, last in pairs)
+        receiver = sum(
+            last.limited_by_receiver - first.limited_by_receiver
+            for first, last in pairs
+        )
+        buffer = sum(
+            last.limited_by_buffer - first.limited_by_buffer for first, last in pairs
+        )
         network = busy - receiver - buffer
         return (
             _share(network, span),
@@ -234,10 +242,10 @@ class LatencySpread:
     p50: float
     p90: float
     p99: float
-    most: float
+    max: float
 
     @classmethod
-    def of(cls, times: Sequence[float]) -> Self | None:
+    def from_times(cls, times: Sequence[float]) -> Self | None:
         """Return them by nearest rank; None of nothing."""
         if not times:
             return None
@@ -258,7 +266,7 @@ class Phase:
     end: float
     flows: tuple[TransferFlow, ...] = ()
     echoes: tuple[EchoTiming, ...] = ()
-    cpu: float = 0.0
+    cpu_share: float = 0.0
 
     @property
     def latency(self) -> LatencySpread | None:
@@ -266,12 +274,12 @@ class Phase:
         times = [
             echo.arrived - echo.due for echo in self.echoes if echo.arrived is not None
         ]
-        return LatencySpread.of(times)
+        return LatencySpread.from_times(times)
 
     @property
-    def lateness(self) -> LatencySpread | None:
+    def send_delay(self) -> LatencySpread | None:
         """By how much this end itself sent too late: the part that is our own."""
-        return LatencySpread.of(
+        return LatencySpread.from_times(
             [max(0.0, echo.sent - echo.due) for echo in self.echoes]
         )
 
@@ -281,7 +289,7 @@ class Phase:
         times = [
             echo.arrived - echo.sent for echo in self.echoes if echo.arrived is not None
         ]
-        return LatencySpread.of(times)
+        return LatencySpread.from_times(times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +302,7 @@ class LoadResult:
     address: Address
     phases: tuple[Phase, ...] = ()
     skipped: str = ""
-    unheard: str = ""
+    latency_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

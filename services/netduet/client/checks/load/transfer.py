@@ -42,38 +42,38 @@ if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.net.framed_connection import FramedConnection
 
-LEAST: Final = 16 * 1024
-LARGEST: Final = 256 * 1024
+MIN_FRAME_BYTES: Final = 16 * 1024
+MAX_FRAME_BYTES: Final = 256 * 1024
 """Sizes of frames: a server parses one at once, and others wait for that long."""
 
-MOST_QUESTIONS: Final = Limits().max_questions - 50
+MAX_QUESTIONS: Final = Limits().max_questions - 50
 """Questions of one connection: the server ends one that asks more."""
 
-HALTED: Final = 2.5
+STALL_SECONDS: Final = 2.5
 """Seconds without progress on any connection after which a transfer has stalled.
 
 A kernel sends again after 0.2, 0.4, 0.8 and 1.6 s (RFC 6298 §5.5): so many must have
 been lost in a row, on each connection, for random loss to look like it.
 """
 
-_FRAME_TIME: Final = 0.02
-_UNDER_WAY: Final = (256 * 1024, 8 * 1024 * 1024)
-_WARM: Final = 0.3
+_FRAME_SECONDS: Final = 0.02
+_IN_FLIGHT_BYTES: Final = (256 * 1024, 8 * 1024 * 1024)
+_WARM_UP_SHARE: Final = 0.3
 """Share of the time that is not counted: TCP's slow start (RFC 5681 §3.1)."""
 
-_LOOK: Final = 0.02
-_ROUND_TRIPS: Final = 8
-_LONGEST_WARM: Final = 1.0
-_WATCHED: Final = 0.5
+_POLL_SECONDS: Final = 0.02
+_WARM_UP_ROUND_TRIPS: Final = 8
+_MAX_WARM_UP_SECONDS: Final = 1.0
+_MIN_POLLED_SHARE: Final = 0.5
 """Share of the looks that must have been taken before the time is up."""
 
-_STARVED: Final = 3.0
+_MAX_STARVED_FACTOR: Final = 3.0
 """How many times longer a starved end may take."""
 
-_REPORTS: Final = 0.05
-_LAST_WORDS: Final = 0.8
-_SEEDS: Final = 4
-_EVIDENCE: Final = 2.0
+_REPORT_INTERVAL_SECONDS: Final = 0.05
+_LAST_REPORT_SECONDS: Final = 0.8
+_PATTERN_COUNT: Final = 4
+_EVIDENCE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class TransferExtent:
     """For how many seconds a transfer lasts, and how many bytes, at most."""
 
     seconds: float
-    size: int
+    max_bytes: int
 
 
 class Transfer:
@@ -90,285 +90,293 @@ class Transfer:
     def __init__(
         self,
         direction: Direction,
-        conversations: Sequence[FramedConnection],
+        connections: Sequence[FramedConnection],
         extent: TransferExtent,
     ) -> None:
         """Prepare."""
         self._direction = direction
-        self._conversations = conversations
+        self._connections = connections
         self._extent = extent
         self._up = direction is Direction.UP
-        seeds = [secrets.randbits(8 * payload_pattern.SEED_SIZE) for _ in range(_SEEDS)]
-        self._patterns = [(seed, payload_pattern.make(LARGEST, seed)) for seed in seeds]
+        seeds = [
+            secrets.randbits(8 * payload_pattern.SEED_SIZE)
+            for _ in range(_PATTERN_COUNT)
+        ]
+        self._patterns = [
+            (seed, payload_pattern.make(MAX_FRAME_BYTES, seed)) for seed in seeds
+        ]
         self._largest = min(
-            LARGEST,
-            *(
-                framed_connection.welcome.limits.max_frame
-                for framed_connection in conversations
-            ),
+            MAX_FRAME_BYTES,
+            *(connection.welcome.limits.max_frame for connection in connections),
         )
         self._arrived = 0
-        self._asked = 0
-        self._under_way = 0
-        self._events: list[tuple[float, int]] = []
-        self._senders: list[SenderTcpInfo] = []
-        self._over = False
-        self._spent = False
+        self._requested_bytes = 0
+        self._in_flight_bytes = 0
+        self._arrivals: list[tuple[float, int]] = []
+        self._sender_infos: list[SenderTcpInfo] = []
+        self._stopping = False
+        self._exhausted = False
         self._changed = False
-        self._cut = ""
-        self._refused = ""
-        self._base = sum(
-            framed_connection.connection.bytes_received
-            for framed_connection in conversations
+        self._connection_error = ""
+        self._server_refusal = ""
+        self._received_before = sum(
+            connection.connection.bytes_received for connection in connections
         )
-        self._progress = (-1, 0.0)
-        self._idle = 0
-        self._looks = 0
+        self._last_progress = (-1, 0.0)
+        self._idle_polls = 0
+        self._polls = 0
 
-    async def run(self, address: Address, patience: Timeouts) -> TransferFlow:
+    async def run(self, address: Address, timeouts: Timeouts) -> TransferFlow:
         """Carry data for so long, or until it stalls; return what came of it."""
         self._start = time.monotonic()
         pumps = [
-            asyncio.create_task(self._pump(number, framed_connection))
-            for number, framed_connection in enumerate(self._conversations)
+            asyncio.create_task(self._pump(number, connection))
+            for number, connection in enumerate(self._connections)
         ]
         try:
-            window = await self._watch(pumps)
+            window = await self._wait_until_done(pumps)
             end = time.monotonic()
-            self._over = True
+            self._stopping = True
             if window is None and not self._up:
-                await self._hear(pumps, (self._start + end) / 2)
+                await self._await_last_reports(pumps, (self._start + end) / 2)
         finally:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-        halt = None
+        stall = None
         if window is not None:
-            halt = await self._explain(window, address, patience)
-        for one in self._conversations:
-            one.reset()  # what waits in our buffers must not disturb what comes next
+            stall = await self._collect_evidence(window, address, timeouts)
+        for connection in self._connections:
+            connection.reset()  # what waits in our buffers must not disturb what comes next
         return TransferFlow(
             self._direction,
-            len(self._conversations),
+            len(self._connections),
             self._start,
             end,
-            tuple(self._counted(end)),
-            tuple(self._senders),
+            tuple(self._rated_arrivals(end)),
+            tuple(self._sender_infos),
             self._arrived,
-            self._spent,
+            self._exhausted,
             self._changed,
-            self._cut,
-            self._refused,
-            halt,
+            self._connection_error,
+            self._server_refusal,
+            stall,
         )
 
     # Under way
 
-    async def _watch(self, pumps: list[asyncio.Task[None]]) -> Window | None:
+    async def _wait_until_done(self, pumps: list[asyncio.Task[None]]) -> Window | None:
         """Wait for the end; return the time in which nothing moved, if it came to that.
 
         Looks are counted, not seconds: whoever is starved looks less often.
         """
         while True:
-            await asyncio.wait(pumps, timeout=_LOOK)
+            await asyncio.wait(pumps, timeout=_POLL_SECONDS)
             now = time.monotonic()
-            self._look(now)
-            if self._cut or self._refused or all(one.done() for one in pumps):
+            self._poll(now)
+            if (
+                self._connection_error
+                or self._server_refusal
+                or all(pump.done() for pump in pumps)
+            ):
                 return None
-            if self._idle * _LOOK >= HALTED:
-                return Window(self._progress[1], now)
-            if self._spent and not self._under_way:
+            if self._idle_polls * _POLL_SECONDS >= STALL_SECONDS:
+                return Window(self._last_progress[1], now)
+            if self._exhausted and not self._in_flight_bytes:
                 return None
-            if self._idle == 0 and self._long_enough(now):
+            if self._idle_polls == 0 and self._long_enough(now):
                 return None
 
-    async def _hear(self, pumps: list[asyncio.Task[None]], since: float) -> None:
+    async def _await_last_reports(
+        self, pumps: list[asyncio.Task[None]], since: float
+    ) -> None:
         """Have the server's last words read: they stand behind the data it owes."""
-        until = time.monotonic() + _LAST_WORDS
-        while time.monotonic() < until and not all(one.done() for one in pumps):
+        until = time.monotonic() + _LAST_REPORT_SECONDS
+        while time.monotonic() < until and not all(pump.done() for pump in pumps):
             if (
-                any(sender_tcp_info.at >= since for sender_tcp_info in self._senders)
-                and not self._spent
+                any(info.at >= since for info in self._sender_infos)
+                and not self._exhausted
             ):
                 return
-            await asyncio.wait(pumps, timeout=_LOOK)
+            await asyncio.wait(pumps, timeout=_POLL_SECONDS)
 
     def _long_enough(self, now: float) -> bool:
         """Tell whether the time is up, and enough of it was watched."""
-        length, passed = self._length(), now - self._start
-        watched = self._looks * _LOOK >= length * _WATCHED
-        return passed >= length and (watched or passed >= _STARVED * length)
+        length, passed = self._duration(), now - self._start
+        watched = self._polls * _POLL_SECONDS >= length * _MIN_POLLED_SHARE
+        return passed >= length and (watched or passed >= _MAX_STARVED_FACTOR * length)
 
-    def _length(self) -> float:
+    def _duration(self) -> float:
         """Long enough for TCP to find the path's rate, within reason."""
-        rtt = max(
-            (sender_tcp_info.min_rtt for sender_tcp_info in self._senders), default=0.0
-        )
-        warm = min(_ROUND_TRIPS * rtt, _LONGEST_WARM)
+        rtt = max((info.min_rtt for info in self._sender_infos), default=0.0)
+        warm = min(_WARM_UP_ROUND_TRIPS * rtt, _MAX_WARM_UP_SECONDS)
         return max(self._extent.seconds, warm)
 
-    def _look(self, now: float) -> None:
+    def _poll(self, now: float) -> None:
         acked = 0
-        self._looks += 1
-        for number, framed_connection in enumerate(self._conversations):
-            info = framed_connection.info()
+        self._polls += 1
+        for number, connection in enumerate(self._connections):
+            info = connection.info()
             if info is None:
                 continue
             if self._up:
-                sender = SenderTcpInfo.of(now, number, info)
-                self._senders += [] if sender is None else [sender]
+                sender = SenderTcpInfo.from_tcp_info(now, number, info)
+                self._sender_infos += [] if sender is None else [sender]
                 acked += int(info["bytes_acked"])
         received = sum(
-            framed_connection.connection.bytes_received
-            for framed_connection in self._conversations
+            connection.connection.bytes_received for connection in self._connections
         )
         if not self._up:
-            self._arrived = received - self._base
-            self._events.append((now, self._arrived))
+            self._arrived = received - self._received_before
+            self._arrivals.append((now, self._arrived))
         moved = acked + received
-        if moved == self._progress[0]:
-            self._idle += 1
+        if moved == self._last_progress[0]:
+            self._idle_polls += 1
         else:
-            self._progress, self._idle = (moved, now), 0
+            self._last_progress, self._idle_polls = (moved, now), 0
 
-    async def _pump(self, number: int, conversation: FramedConnection) -> None:
+    async def _pump(self, number: int, connection: FramedConnection) -> None:
         """Ask on one connection, several questions at once, until told to stop."""
         pending: deque[tuple[int, int, bytes, float]] = deque()
         questions = 0
         reported = 0.0
-        share = len(self._conversations)
+        share = len(self._connections)
         own, last = 0, False
         while True:
             while (
-                not self._over
-                and questions < MOST_QUESTIONS
-                and own < self._allowed() / share
-                and not self._take_up()
+                not self._stopping
+                and questions < MAX_QUESTIONS
+                and own < self._max_in_flight() / share
+                and not self._is_exhausted()
             ):
-                size = self._frame()
+                size = self._frame_size()
                 now = time.monotonic()
-                if not self._up and now - reported > _REPORTS:
-                    asked = conversation.send(Kind.REPORT, ReportQuestion())
+                if not self._up and now - reported > _REPORT_INTERVAL_SECONDS:
+                    asked = connection.send(Kind.REPORT, ReportQuestion())
                     pending.append((asked, 0, b"", now))
                     reported, questions = now, questions + 1
-                seed, whole = self._patterns[questions % _SEEDS]
+                seed, whole = self._patterns[questions % _PATTERN_COUNT]
                 if self._up:
-                    asked = conversation.send(Kind.SINK, whole[:size])
+                    asked = connection.send(Kind.SINK, whole[:size])
                 else:
                     question = SourceQuestion(size=size, seed=seed)
-                    asked = conversation.send(Kind.SOURCE, question)
+                    asked = connection.send(Kind.SOURCE, question)
                 pending.append((asked, size, whole, now))
                 questions += 1
                 own += size
-                self._asked += size
-                self._under_way += size
-            ended = self._over or self._spent or questions >= MOST_QUESTIONS
+                self._requested_bytes += size
+                self._in_flight_bytes += size
+            ended = self._stopping or self._exhausted or questions >= MAX_QUESTIONS
             if ended and not self._up and not last:
                 last = True
-                asked = conversation.send(Kind.REPORT, ReportQuestion())
+                asked = connection.send(Kind.REPORT, ReportQuestion())
                 pending.append((asked, 0, b"", time.monotonic()))
             if not pending:
-                self._spent = self._spent or not self._over
+                self._exhausted = self._exhausted or not self._stopping
                 return
             asked, size, whole, since = pending[0]
-            answer = await conversation.answer(asked, _LOOK)
+            answer = await connection.answer(asked, _POLL_SECONDS)
             if answer is not None:
                 pending.popleft()
                 own -= size
-                self._under_way -= size
-                self._take(answer, size, whole)
+                self._in_flight_bytes -= size
+                self._record_answer(answer, size, whole)
                 if isinstance(answer, ServerReport):
-                    self._hear_of(number, answer, since)
-            elif conversation.ending is not None:
-                self._end(conversation)
+                    self._record_report(number, answer, since)
+            elif connection.ending is not None:
+                self._record_end(connection)
                 return
 
-    def _take_up(self) -> bool:
+    def _is_exhausted(self) -> bool:
         """Tell whether all bytes that may be asked for have been."""
-        self._spent = self._spent or self._asked >= self._extent.size
-        return self._spent
+        self._exhausted = (
+            self._exhausted or self._requested_bytes >= self._extent.max_bytes
+        )
+        return self._exhausted
 
-    def _hear_of(self, number: int, report: ServerReport, asked: float) -> None:
+    def _record_report(self, number: int, report: ServerReport, asked: float) -> None:
         """Keep what the server's kernel said; it was read soon after it was asked for.
 
         The answer then stood behind the data owed: its arrival tells no time.
         """
         if report.connection is not None:
             info = report.connection.model_dump()
-            sender = SenderTcpInfo.of(asked, number, info)
-            self._senders += [] if sender is None else [sender]
+            sender = SenderTcpInfo.from_tcp_info(asked, number, info)
+            self._sender_infos += [] if sender is None else [sender]
 
-    def _take(self, answer: BaseModel | bytes, size: int, whole: bytes) -> None:
+    def _record_answer(
+        self, answer: BaseModel | bytes, size: int, whole: bytes
+    ) -> None:
         now = time.monotonic()
         match answer:
             case SinkAnswer(received=received, changed_at=changed_at):
                 self._arrived += received
-                self._events.append((now, self._arrived))
+                self._arrivals.append((now, self._arrived))
                 self._changed |= changed_at is not None or received != size
             case bytes():
                 self._changed |= len(answer) != size or not whole.startswith(answer)
             case _:
                 pass
 
-    def _end(self, conversation: FramedConnection) -> None:
-        ending = conversation.ending
-        if ending is None or self._over:
+    def _record_end(self, connection: FramedConnection) -> None:
+        ending = connection.ending
+        if ending is None or self._stopping:
             return
         if ending.how == "error":
-            self._refused = ending.detail
+            self._server_refusal = ending.detail
         else:
-            self._cut = ending.detail
+            self._connection_error = ending.detail
 
     def _rate(self) -> float:
         """Bytes a second, of late."""
-        if len(self._events) < 2:  # noqa: PLR2004 - a rate has a begin and an end
+        if len(self._arrivals) < 2:  # noqa: PLR2004 - a rate has a begin and an end
             return 0.0
-        start, before = self._events[max(0, len(self._events) - 20)]
-        end, after = self._events[-1]
-        return (after - before) / max(_LOOK, end - start)
+        start, before = self._arrivals[max(0, len(self._arrivals) - 20)]
+        end, after = self._arrivals[-1]
+        return (after - before) / max(_POLL_SECONDS, end - start)
 
-    def _frame(self) -> int:
+    def _frame_size(self) -> int:
         """Return a power of two: few patterns are then made, and often used."""
-        wanted = int(self._rate() * _FRAME_TIME)
-        size = 1 << max(LEAST, wanted).bit_length() - 1
+        wanted = int(self._rate() * _FRAME_SECONDS)
+        size = 1 << max(MIN_FRAME_BYTES, wanted).bit_length() - 1
         return min(size, self._largest)
 
-    def _allowed(self) -> float:
-        least, most = _UNDER_WAY
+    def _max_in_flight(self) -> float:
+        least, most = _IN_FLIGHT_BYTES
         return min(max(least, self._rate()), most)
 
-    def _counted(self, end: float) -> Iterator[tuple[float, int]]:
+    def _rated_arrivals(self, end: float) -> Iterator[tuple[float, int]]:
         """Give what arrived after the warm-up."""
-        warm = self._start + _WARM * (end - self._start)
-        late = [event for event in self._events if event[0] >= warm]
+        warm = self._start + _WARM_UP_SHARE * (end - self._start)
+        late = [event for event in self._arrivals if event[0] >= warm]
         yield from late
 
     # Stalled
 
-    async def _explain(
-        self, window: Window, address: Address, patience: Timeouts
+    async def _collect_evidence(
+        self, window: Window, address: Address, timeouts: Timeouts
     ) -> TransferStall:
         """Ask both kernels what became of a transfer in which nothing moves."""
-        first = self._conversations[0]
+        first = self._connections[0]
         view, missing = None, "no answer in time"
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_EVIDENCE):
-                view, missing = await present_view(address, first.welcome, patience)
-        ours = first.info()
-        if view is None or ours is None:
-            unacked = None if ours is None else int(ours["unacked"])
+            async with asyncio.timeout(_EVIDENCE_SECONDS):
+                view, missing = await present_view(address, first.welcome, timeouts)
+        local_info = first.info()
+        if view is None or local_info is None:
+            unacked = None if local_info is None else int(local_info["unacked"])
             return TransferStall(window, unacked if self._up else None, missing=missing)
-        mine = {key: int(value) for key, value in ours.items() if key != "state"}
+        local = {key: int(value) for key, value in local_info.items() if key != "state"}
         if self._up:
             # The SYN counts as one byte (RFC 9293 §3.4).
-            acked, arrived = mine["bytes_acked"] - 1, view.bytes_received
-            unacked, unsent = mine["unacked"], mine["notsent_bytes"]
+            acked, arrived = local["bytes_acked"] - 1, view.bytes_received
+            unacked, unsent = local["unacked"], local["notsent_bytes"]
             sent = first.connection.bytes_sent - unsent
         else:
-            acked, arrived = view.bytes_acked - 1, mine["bytes_received"]
+            acked, arrived = view.bytes_acked - 1, local["bytes_received"]
             unacked, unsent = view.unacked, view.notsent_bytes
             sent = acked + unacked * view.snd_mss
-        lacking = max(0, sent - arrived) if unacked else 0
+        undelivered = max(0, sent - arrived) if unacked else 0
         if arrived > acked:
-            lacking = 0  # it did arrive: its acknowledgements did not
-        return TransferStall(window, unacked, unsent, lacking)
+            undelivered = 0  # it did arrive: its acknowledgements did not
+        return TransferStall(window, unacked, unsent, undelivered)

@@ -13,33 +13,37 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from netduet.client.checks.size.trial import Direction, SizeTrial, TrialOutcome
+from netduet.client.checks.size.results import Direction, SizeTrial, TrialOutcome
 from netduet.client.net.dial import Address
 
-FAILED: Final = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
+FAILED_OUTCOMES: Final = (
+    TrialOutcome.STALLED,
+    TrialOutcome.ENDED,
+    TrialOutcome.UNOPENED,
+)
 
-_TWICE: Final = 2
+_MIN_FAILURES: Final = 2
 """Connections on which a size must fail: one alone may be lost at random."""
 
-_ODD: Final = 1
+_MAX_SHORT_STALLS: Final = 1
 """Short packets that may stall beside longer ones that pass."""
 
-_ANY: Final = 1 << 32
-_SYN: Final = 1
+_NO_LIMIT_BYTES: Final = 1 << 32
+_SYN_BYTES: Final = 1
 """Bytes by which two kernels' counts may differ: a SYN counts as one, or not."""
 
-_TCP_HEADERS: Final = {socket.AF_INET: 40, socket.AF_INET6: 60}
-_OPTIONS: Final = 40
-_TIMESTAMPS: Final = 12
+_MIN_HEADER_BYTES: Final = {socket.AF_INET: 40, socket.AF_INET6: 60}
+_MAX_OPTION_BYTES: Final = 40
+_TIMESTAMP_BYTES: Final = 12
 
 
-def obstacle(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
+def smallest_failure(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
     """Return the trials of the least amount that failed each time, twice at least.
 
     Where it is a full packet, the rest was only tried to find the limit. One that its
     own kernel could not send was not lost by chance, whatever became of others.
     """
-    held = [trial for trial in trials if trial.whole and held_here(trial)]
+    held = [trial for trial in trials if trial.is_full_packet and cannot_leave(trial)]
     if held:
         return held
     amounts: dict[int, list[SizeTrial]] = {}
@@ -47,59 +51,61 @@ def obstacle(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
         if not one.plan.one_packet:
             amounts.setdefault(one.plan.size or 0, []).append(one)
     for _, tried in sorted(amounts.items()):
-        if len(tried) >= _TWICE and all(trial.outcome in FAILED for trial in tried):
+        if len(tried) >= _MIN_FAILURES and all(
+            trial.outcome in FAILED_OUTCOMES for trial in tried
+        ):
             return tried
     return []
 
 
-def is_hole(trials: tuple[SizeTrial, ...]) -> bool:
+def is_black_hole(trials: tuple[SizeTrial, ...]) -> bool:
     """Tell whether a length is the limit, and the sender's kernel bears it out."""
     stalled = [
         trial
         for trial in trials
-        if trial.whole and trial.outcome is TrialOutcome.STALLED
+        if trial.is_full_packet and trial.outcome is TrialOutcome.STALLED
     ]
     seen = [trial for trial in stalled if trial.after is not None]
-    if any(map(held_here, stalled)):
-        seen = [trial for trial in seen if held_here(trial)]
-    elif len(stalled) < _TWICE:
+    if any(map(cannot_leave, stalled)):
+        seen = [trial for trial in seen if cannot_leave(trial)]
+    elif len(stalled) < _MIN_FAILURES:
         return False
-    if not seen or not all(map(_unheard, seen)):
+    if not seen or not all(map(_sent_in_vain, seen)):
         return False
     # Where short ones stall and longer ones pass, it is not the length that decides.
     passed = largest_passed(trials)
     odd = [trial for trial in trials if _stalls_below(trial, passed)]
-    return len(odd) <= _ODD
+    return len(odd) <= _MAX_SHORT_STALLS
 
 
-def _unheard(trial: SizeTrial) -> bool:
+def _sent_in_vain(trial: SizeTrial) -> bool:
     """Tell whether the sender's kernel has tried in vain (see the head of this file)."""
-    return resent(trial) or held_here(trial)
+    return is_unacknowledged(trial) or cannot_leave(trial)
 
 
-def resent(trial: SizeTrial) -> bool:
+def is_unacknowledged(trial: SizeTrial) -> bool:
     """Tell whether the sender's kernel sends again, and hears nothing."""
     return trial.after is not None and trial.after.unacked > 0 and trial.retransmits > 0
 
 
-def acknowledged_in_vain(trial: SizeTrial) -> bool:
+def acks_are_lost(trial: SizeTrial) -> bool:
     """Tell whether the bytes arrive, and it is their acknowledgements that do not."""
-    return resent(trial) and trial.unheard > _SYN
+    return is_unacknowledged(trial) and trial.ack_gap > _SYN_BYTES
 
 
-def held_here(trial: SizeTrial) -> bool:
+def cannot_leave(trial: SizeTrial) -> bool:
     """Tell whether a packet could not leave at all.
 
     What a peer's full window holds back is another matter: more than one packet, or
     the rest of one.
     """
     after = trial.after
-    return trial.single and after is not None and after.notsent >= trial.size
+    return trial.is_one_packet and after is not None and after.notsent >= trial.size
 
 
 def _stalls_below(trial: SizeTrial, passed: SizeTrial | None) -> bool:
     return (
-        trial.single
+        trial.is_one_packet
         and trial.outcome is TrialOutcome.STALLED
         and passed is not None
         and trial.size < passed.size
@@ -114,27 +120,31 @@ def largest_passed(trials: Iterable[SizeTrial]) -> SizeTrial | None:
     then does not look at it.
     """
     tried = tuple(trials)
-    held = min((trial.size for trial in tried if held_here(trial)), default=_ANY)
+    held = min(
+        (trial.size for trial in tried if cannot_leave(trial)), default=_NO_LIMIT_BYTES
+    )
     passed = (
-        trial for trial in tried if trial.single and trial.through and trial.size < held
+        trial
+        for trial in tried
+        if trial.is_one_packet and trial.delivered and trial.size < held
     )
     return max(passed, key=lambda trial: trial.size, default=None)
 
 
-def least_stalled(trials: Iterable[SizeTrial]) -> int:
+def smallest_stalled(trials: Iterable[SizeTrial]) -> int:
     """Return the least size of one packet above all that passed, and that stalled."""
     passed = largest_passed(trials)
     low = 0 if passed is None else passed.size
     return min(
         trial.size
         for trial in trials
-        if (trial.single or trial.whole)
+        if (trial.is_one_packet or trial.is_full_packet)
         and trial.outcome is TrialOutcome.STALLED
         and trial.size > low
     )
 
 
-def full_length(address: Address, passed: SizeTrial) -> int | None:
+def packet_length(address: Address, passed: SizeTrial) -> int | None:
     """Return how long the packet was that carried this: the payload and all headers.
 
     The kernel's path MTU less its segment size are the headers in use, unless the
@@ -142,19 +152,19 @@ def full_length(address: Address, passed: SizeTrial) -> int | None:
     """
     if passed.before is None:
         return None
-    least = _TCP_HEADERS[address.family]
+    least = _MIN_HEADER_BYTES[address.family]
     headers = passed.before.pmtu - passed.before.snd_mss
-    if not least <= headers <= least + _OPTIONS:
-        headers = least + _TIMESTAMPS
+    if not least <= headers <= least + _MAX_OPTION_BYTES:
+        headers = least + _TIMESTAMP_BYTES
     return passed.size + headers
 
 
-def at_the_server(trial: SizeTrial) -> bool:
+def waits_for_server(trial: SizeTrial) -> bool:
     """Tell whether the server's kernel shows that its own program is what is awaited."""
     before, after = trial.before, trial.after
     if trial.plan.direction is Direction.UP:
         return trial.arrived is not None and trial.arrived >= trial.size
-    if before is None or after is None or trial.unasked:
+    if before is None or after is None or trial.request_unacked:
         return False
     # Counted before the answer to REPORT left, so it is on the safe side.
     handed = after.acked + after.unacked * after.snd_mss + after.notsent - before.acked

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from netduet.client.checks.size.black_hole import (
-    FAILED,
-    acknowledged_in_vain,
-    at_the_server,
-    full_length,
-    held_here,
-    is_hole,
+    FAILED_OUTCOMES,
+    acks_are_lost,
+    cannot_leave,
+    is_black_hole,
+    is_unacknowledged,
     largest_passed,
-    least_stalled,
-    obstacle,
-    resent,
+    packet_length,
+    smallest_failure,
+    smallest_stalled,
+    waits_for_server,
 )
 from netduet.client.checks.size.notes import TO, notes
-from netduet.client.checks.size.trial import (
+from netduet.client.checks.size.results import (
     Direction,
     SegmentCounters,
+    Size,
+    SizeResult,
     SizeTrial,
     TrialOutcome,
 )
@@ -49,28 +51,6 @@ _REFUSED: Final[dict[str, str]] = {
 _RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
 
 
-@dataclass(frozen=True, slots=True)
-class SizeResult:
-    """The trials to one address and back; ``lacking`` are features it does not offer."""
-
-    address: Address
-    up: tuple[SizeTrial, ...] = ()
-    down: tuple[SizeTrial, ...] = ()
-    lacking: tuple[str, ...] = ()
-
-    @property
-    def ways(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:
-        """Both directions with their trials."""
-        return (Direction.UP, self.up), (Direction.DOWN, self.down)
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """The courses that were looked at."""
-
-    courses: tuple[SizeResult, ...]
-
-
 def judge(size: Size) -> Judgement:
     """Tell a black hole from a stall of another kind, changed bytes, a cut, and loss."""
     able = [course for course in size.courses if not course.lacking]
@@ -94,7 +74,9 @@ def judge(size: Size) -> Judgement:
     kept = tuple(dict.fromkeys(remarks))
     # A path that does not carry large packets says nothing of how much it carries.
     blocks = bool(findings)
-    return Judgement(_summary(able), _merged(findings), kept, figures, blocks=blocks)
+    return Judgement(
+        _summary(able), _merge_same_kind(findings), kept, figures, blocks=blocks
+    )
 
 
 def _lacking(courses: Sequence[SizeResult]) -> str:
@@ -105,7 +87,7 @@ def _lacking(courses: Sequence[SizeResult]) -> str:
     return f"the server at {where} is of a version that does not offer {names}"
 
 
-def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
+def _merge_same_kind(findings: list[Finding]) -> tuple[Finding, ...]:
     """Return each kind of finding once, the others of its kind told beside it."""
     kinds: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in findings:
@@ -131,13 +113,13 @@ def _findings(
     )
     if changed is not None:
         findings.append(_changed(address, direction, changed))
-    failed = obstacle(trials)
+    failed = smallest_failure(trials)
     if not failed:
         return findings
     last = failed[-1]
-    if last.whole and is_hole(trials):
+    if last.is_full_packet and is_black_hole(trials):
         findings.append(_black_hole(address, direction, trials))
-    elif last.outcome is TrialOutcome.STALLED and not _over_there(last):
+    elif last.outcome is TrialOutcome.STALLED and not _ended_at_server(last):
         findings.append(_stalled(address, direction, failed, trials))
     elif last.outcome is TrialOutcome.UNOPENED:
         findings.append(_unopened(address, last))
@@ -149,9 +131,9 @@ def _findings(
 def _black_hole(
     address: Address, direction: Direction, trials: tuple[SizeTrial, ...]
 ) -> Finding:
-    stalled = least_stalled(trials)
+    stalled = smallest_stalled(trials)
     passed = largest_passed(trials)
-    mtu = None if passed is None else full_length(address, passed)
+    mtu = None if passed is None else packet_length(address, passed)
     to = TO[direction]
     said = f"{address}: packets {to} that carry {stalled:,} bytes or more vanish"
     if passed is not None and mtu is not None:
@@ -159,7 +141,9 @@ def _black_hole(
             f" without a word, those with up to {passed.size:,} arrive: "
             f"set the MTU to {mtu:,} or less at both ends"
         )
-    last = [trial for trial in trials if trial.whole and trial.after is not None][-1]
+    last = [
+        trial for trial in trials if trial.is_full_packet and trial.after is not None
+    ][-1]
     figures = _sender_figures(direction, last) | {
         "passed": None if passed is None else passed.size,
         "stalled": stalled,
@@ -181,8 +165,8 @@ def _stalled(
     trials: tuple[SizeTrial, ...],
 ) -> Finding:
     last = next((trial for trial in reversed(failed) if trial.after), failed[-1])
-    passed = max((trial.size for trial in trials if trial.through), default=0)
-    awaited = at_the_server(last)
+    passed = max((trial.size for trial in trials if trial.delivered), default=0)
+    awaited = waits_for_server(last)
     if awaited and direction is Direction.UP:
         said = f"{address}: {last.size:,} bytes reach the server and are not answered"
     elif awaited:
@@ -192,7 +176,7 @@ def _stalled(
         if last.arrived:
             said += f" whole, {last.arrived:,} of them do"
     said += f", then nothing moves for {last.seconds:.1f} s"
-    deaf = acknowledged_in_vain(last)
+    deaf = acks_are_lost(last)
     if deaf:
         said += ", for the acknowledgements of what arrived do not come back"
     if passed:
@@ -209,19 +193,19 @@ def _stalled(
         figures,
         where=SERVER if awaited else (_AGAINST if deaf else _WHERE)[direction],
         # What a kernel sent in vain was not late because a program was.
-        missed_deadline=None if resent(last) else last.window,
+        missed_deadline=None if is_unacknowledged(last) else last.window,
     )
 
 
 def _unopened(address: Address, trial: SizeTrial) -> Finding:
     """Judge connections that were not even made or welcomed: no size is to blame."""
-    side = Side.SERVER if trial.refused else Side.CLIENT
+    side = Side.SERVER if trial.refusal_code else Side.CLIENT
     missed = trial.window if trial.cause is Cause.TIMEOUT else None
     return Finding(
-        _REFUSED.get(trial.refused, "path.broken"),
+        _REFUSED.get(trial.refusal_code, "path.broken"),
         f"{address}: a further connection failed: {trial.detail}",
         ((side, f"after {trial.seconds:.1f} s: {trial.detail}"),),
-        where=SERVER if trial.refused else UNKNOWN,
+        where=SERVER if trial.refusal_code else UNKNOWN,
         missed_deadline=missed,
     )
 
@@ -229,12 +213,12 @@ def _unopened(address: Address, trial: SizeTrial) -> Finding:
 def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     said = (
         f"{address}: the connection ends while it carries {trial.size:,} bytes "
-        f"{TO[direction]}: {_heard(trial)}"
+        f"{TO[direction]}: {_describe_end(trial)}"
     )
-    after = f"after {trial.seconds:.1f} s: {_heard(trial)}"
+    after = f"after {trial.seconds:.1f} s: {_describe_end(trial)}"
     evidence = [(Side.CLIENT, after)]
     if trial.record is not None:
-        evidence.append((Side.SERVER, _recorded(trial.record)))
+        evidence.append((Side.SERVER, _describe_record(trial.record)))
     return Finding(
         "size.cut",
         said,
@@ -244,12 +228,12 @@ def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     )
 
 
-def _over_there(trial: SizeTrial) -> bool:
+def _ended_at_server(trial: SizeTrial) -> bool:
     """Tell whether the connection has ended for the server, and this end was not told."""
     return trial.record is not None and trial.record.ended is not None
 
 
-def _heard(trial: SizeTrial) -> str:
+def _describe_end(trial: SizeTrial) -> str:
     return trial.detail or "for the server it has ended, and this end was never told"
 
 
@@ -263,7 +247,7 @@ def _ended_where(trial: SizeTrial) -> str:
     return INTERMEDIARY  # neither end did: each holds the other for it, or has it open
 
 
-def _recorded(record: LedgerEntry) -> str:
+def _describe_record(record: LedgerEntry) -> str:
     counts = f"received {record.bytes_received:,} and sent {record.bytes_sent:,} bytes"
     if record.ended is None:
         return f"the same connection is still open; {counts}"
@@ -300,12 +284,12 @@ def _changed(address: Address, direction: Direction, trial: SizeTrial) -> Findin
 def _evidence(direction: Direction, trial: SizeTrial) -> tuple[tuple[Side, str], ...]:
     evidence = []
     if trial.after is not None:
-        evidence.append((_SENDER[direction], _kernel_says(trial, trial.after)))
+        evidence.append((_SENDER[direction], _describe_sender(trial, trial.after)))
     if trial.arrived is not None:
         said = f"{trial.arrived:,} of these {trial.size:,} bytes have arrived"
         evidence.append((_RECEIVER[direction], said))
-    if trial.unheard:
-        said = f"it has acknowledged {trial.unheard:,} bytes more than the sender heard"
+    if trial.ack_gap:
+        said = f"it has acknowledged {trial.ack_gap:,} bytes more than the sender heard"
         evidence.append((_RECEIVER[direction], said))
     if trial.missing:
         said = f"the server's kernel could not be asked: {trial.missing}"
@@ -313,10 +297,10 @@ def _evidence(direction: Direction, trial: SizeTrial) -> tuple[tuple[Side, str],
     return tuple(evidence)
 
 
-def _kernel_says(trial: SizeTrial, after: SegmentCounters) -> str:
+def _describe_sender(trial: SizeTrial, after: SegmentCounters) -> str:
     seconds = f"{trial.seconds:.1f} s"
     mtu = f"it takes the path MTU for {after.pmtu:,}"
-    if resent(trial) and trial.single:
+    if is_unacknowledged(trial) and trial.is_one_packet:
         times = (
             "once more" if trial.retransmits == 1 else f"{trial.retransmits} times more"
         )
@@ -324,12 +308,12 @@ def _kernel_says(trial: SizeTrial, after: SegmentCounters) -> str:
             f"the kernel sent the packet with {trial.size:,} bytes, and {times} in "
             f"{seconds}, and no acknowledgement came; {mtu}"
         )
-    if resent(trial):
+    if is_unacknowledged(trial):
         return (
             f"the kernel sent packets again ({trial.retransmits} times); {after.unacked} "
             f"are without an acknowledgement, and none came in {seconds}; {mtu}"
         )
-    if held_here(trial):
+    if cannot_leave(trial):
         return (
             f"the kernel could not send a packet with {after.notsent:,} bytes at all in "
             f"{seconds}: its own link or its own firewall refuses it; {mtu}"
@@ -359,22 +343,22 @@ def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
 
 
 def _summary(courses: Sequence[SizeResult]) -> str:
-    told = {course.address: _told(course) for course in courses}
+    told = {course.address: _describe_result(course) for course in courses}
     if len(set(told.values())) == 1:
-        return _told(courses[0])
+        return _describe_result(courses[0])
     return "; ".join(f"{address}: {text}" for address, text in told.items())
 
 
-def _told(course: SizeResult) -> str:
-    up, down = (_told_way(trials) for _, trials in course.ways)
+def _describe_result(course: SizeResult) -> str:
+    up, down = (_describe_direction(trials) for _, trials in course.ways)
     if up == down:
         return f"{up}, both ways"
     return f"to the server {up}; from the server {down}"
 
 
-def _told_way(trials: tuple[SizeTrial, ...]) -> str:
-    passed = [trial.size for trial in trials if trial.through]
-    whole = [trial.size for trial in trials if trial.whole and trial.through]
+def _describe_direction(trials: tuple[SizeTrial, ...]) -> str:
+    passed = [trial.size for trial in trials if trial.delivered]
+    whole = [trial.size for trial in trials if trial.is_full_packet and trial.delivered]
     if whole:
         return (
             f"full packets ({whole[0]:,} bytes) arrive, and up to {max(passed):,} bytes"
@@ -388,12 +372,12 @@ def _told_way(trials: tuple[SizeTrial, ...]) -> str:
 def _figures(direction: Direction, trials: tuple[SizeTrial, ...]) -> Figures:
     first = trials[0]
     view = first.after or first.before
-    failed = [trial.size for trial in trials if trial.outcome in FAILED]
+    failed = [trial.size for trial in trials if trial.outcome in FAILED_OUTCOMES]
     return {
         f"{direction.value}_full_packet": first.size,
         f"{direction.value}_path_mtu": None if view is None else view.pmtu,
         f"{direction.value}_largest_passed": max(
-            (trial.size for trial in trials if trial.through), default=None
+            (trial.size for trial in trials if trial.delivered), default=None
         ),
         f"{direction.value}_least_failed": min(failed, default=None),
         f"{direction.value}_retransmits": sum(trial.retransmits for trial in trials),

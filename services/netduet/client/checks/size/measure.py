@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
-from netduet.client.checks.size.black_hole import held_here
-from netduet.client.checks.size.judge import Size, SizeResult
-from netduet.client.checks.size.trial import (
+from netduet.client.checks.size.black_hole import cannot_leave
+from netduet.client.checks.size.results import (
     Direction,
+    Size,
+    SizeResult,
     SizeTrial,
     TrialOutcome,
     TrialPlan,
-    carry,
 )
+from netduet.client.checks.size.trial import run_trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,21 +34,21 @@ if TYPE_CHECKING:
 MOST: Final = 4
 """Addresses whose passage is looked at."""
 
-LARGER: Final = (4 * 1024, 64 * 1024, 1024 * 1024)
+LARGER_BYTES: Final = (4 * 1024, 64 * 1024, 1024 * 1024)
 """Sizes of many packets."""
 
-FLOOR: Final = 200
+MIN_SEARCH_BYTES: Final = 200
 """The least size at which the limit is searched."""
 
 NEEDED: Final = ("sink", "source")
 
-_AGAIN: Final = 2
+_FULL_PACKET_REPEATS: Final = 2
 """Full packets that are tried again when the first has stalled."""
 
-_SIDE_BY_SIDE: Final = 11
+_CONCURRENT_SIZES: Final = 11
 """Sizes that are tried at the same time: three rounds find one of 1,500."""
 
-_ROUNDS: Final = 5
+_MAX_SEARCH_ROUNDS: Final = 5
 
 
 async def measure(context: CheckContext) -> Size:
@@ -64,7 +65,7 @@ async def _course(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
     lacking = tuple(name for name in NEEDED if name not in features)
     if lacking:
         return SizeResult(address, lacking=lacking)
-    try_one = partial(carry, address, context.timeouts)
+    try_one = partial(run_trial, address, context.timeouts)
     up, down = await asyncio.gather(
         *(search(try_one, direction) for direction in Direction)
     )
@@ -80,78 +81,80 @@ async def search(try_one: Carry, direction: Direction) -> tuple[SizeTrial, ...]:
     first = trials[-1]
     if first.outcome is TrialOutcome.UNOPENED:
         return tuple(trials)
-    if first.through:
-        larger = [TrialPlan(direction, size) for size in LARGER]
-        return (*trials, *await _repeated(try_one, larger))
-    trials += await _below(try_one, direction, first)
-    if _passes_again(trials):
+    if first.delivered:
+        larger = [TrialPlan(direction, size) for size in LARGER_BYTES]
+        return (*trials, *await _try_with_repeats(try_one, larger))
+    trials += await _search_below(try_one, direction, first)
+    if _first_was_chance(trials):
         # The first was lost, no more: what failed beside it counts once as well.
         failed = [
             TrialPlan(direction, trial.size)
             for trial in trials
             if _failed_larger(trial)
         ]
-        trials += await _together(try_one, failed)
+        trials += await _try_concurrently(try_one, failed)
     return tuple(trials)
 
 
 def _failed_larger(trial: SizeTrial) -> bool:
-    return not (trial.through or trial.whole or trial.plan.one_packet)
+    return not (trial.delivered or trial.is_full_packet or trial.plan.one_packet)
 
 
-async def _repeated(try_one: Carry, plans: list[TrialPlan]) -> list[SizeTrial]:
+async def _try_with_repeats(try_one: Carry, plans: list[TrialPlan]) -> list[SizeTrial]:
     """Try all at the same time, and those that fail a second time."""
-    trials = await _together(try_one, plans)
+    trials = await _try_concurrently(try_one, plans)
     doubtful = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
     failed = [trial.plan for trial in trials if trial.outcome in doubtful]
-    return [*trials, *await _together(try_one, failed)]
+    return [*trials, *await _try_concurrently(try_one, failed)]
 
 
-def _passes_again(trials: list[SizeTrial]) -> bool:
+def _first_was_chance(trials: list[SizeTrial]) -> bool:
     """Tell whether a full packet that failed was lost by chance, as others pass."""
-    return any(trial.whole and trial.through for trial in trials) and not any(
-        map(held_here, trials)
-    )
+    return any(
+        trial.is_full_packet and trial.delivered for trial in trials
+    ) and not any(map(cannot_leave, trials))
 
 
-async def _below(
+async def _search_below(
     try_one: Carry, direction: Direction, first: SizeTrial
 ) -> list[SizeTrial]:
     """Try a full packet again, larger amounts, and what less gets through."""
-    plans = [TrialPlan(direction)] * _AGAIN
-    plans += [TrialPlan(direction, larger, brief=True) for larger in LARGER]
-    low, high = FLOOR, first.size
-    sizes = [FLOOR, *_between(low, high, _SIDE_BY_SIDE - 1)]
+    plans = [TrialPlan(direction)] * _FULL_PACKET_REPEATS
+    plans += [TrialPlan(direction, larger, brief=True) for larger in LARGER_BYTES]
+    low, high = MIN_SEARCH_BYTES, first.size
+    sizes = [MIN_SEARCH_BYTES, *_evenly_between(low, high, _CONCURRENT_SIZES - 1)]
     trials: list[SizeTrial] = []
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_SEARCH_ROUNDS):
         plans += [
             TrialPlan(direction, one, one_packet=True, brief=True) for one in sizes
         ]
-        trials += await _together(try_one, plans)
+        trials += await _try_concurrently(try_one, plans)
         plans = []
-        if _passes_again([first, *trials]):
+        if _first_was_chance([first, *trials]):
             break
         packets = [trial for trial in trials if trial.plan.one_packet]
-        passed = [trial.size for trial in packets if trial.through]
+        passed = [trial.size for trial in packets if trial.delivered]
         if not passed:
             break
         low = max(passed)
         stalled = [
-            trial.size for trial in packets if not trial.through and trial.size > low
+            trial.size for trial in packets if not trial.delivered and trial.size > low
         ]
         high = min(stalled, default=high)
-        sizes = _between(low, high, _SIDE_BY_SIDE)
+        sizes = _evenly_between(low, high, _CONCURRENT_SIZES)
         if not sizes:
             break
     return trials
 
 
-def _between(low: int, high: int, count: int) -> list[int]:
+def _evenly_between(low: int, high: int, count: int) -> list[int]:
     """Return so many sizes evenly between two, the ends excluded; the least first."""
     step = max(1.0, (high - low) / (count + 1))
     sizes = (low + max(1, round(number * step)) for number in range(1, count + 1))
     return sorted({size for size in sizes if size < high})
 
 
-async def _together(try_one: Carry, plans: Iterable[TrialPlan]) -> list[SizeTrial]:
+async def _try_concurrently(
+    try_one: Carry, plans: Iterable[TrialPlan]
+) -> list[SizeTrial]:
     return await asyncio.gather(*(try_one(plan) for plan in plans))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.size.black_hole import FAILED
-from netduet.client.checks.size.trial import Direction, SizeTrial, TrialOutcome
+from netduet.client.checks.size.black_hole import FAILED_OUTCOMES
+from netduet.client.checks.size.results import Direction, SizeTrial, TrialOutcome
 
 TO: Final = {Direction.UP: "to the server", Direction.DOWN: "from the server"}
 """A direction, in words."""
 
-_SOME: Final = 3
-_SHARE: Final = 0.005
+_MIN_RETRANSMITS: Final = 3
+_MIN_RETRANSMIT_SHARE: Final = 0.005
 """Packets that must be sent again to be told: a kernel probes with one by itself."""
 
-_LOST: Final = "packets are lost"
+_DEFAULT_REASON: Final = "packets are lost"
 
-_PROBED: Final = 3
+_PROBING_RETRANSMITS: Final = 3
 """Retransmissions after which a kernel tries shorter packets (tcp_mtu_probing)."""
 
 
@@ -25,9 +25,11 @@ def notes(
 ) -> list[str]:
     """Return what is to be told of a direction besides its faults, their classes."""
     to = TO[direction]
-    remarks = [*_about_mtu(direction, trials), *_about_speed(direction, trials)]
+    remarks = [*_mtu_notes(direction, trials), *_speed_notes(direction, trials)]
     hole = "size.black_hole" in faults
-    larger = [trial.size for trial in trials if trial.through and not trial.single]
+    larger = [
+        trial.size for trial in trials if trial.delivered and not trial.is_one_packet
+    ]
     if hole and larger:
         remarks.append(
             f"{min(larger):,} bytes {to} did get through: a virtual link hands many "
@@ -42,13 +44,13 @@ def notes(
             "the server takes no longer frames"
         )
     if not faults:
-        remarks += _about_loss(direction, trials)
+        remarks += _loss_notes(direction, trials)
     return remarks
 
 
-def _about_mtu(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
+def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     views = [view for trial in trials for view in (trial.before, trial.after) if view]
-    if not views or not trials[0].through:
+    if not views or not trials[0].delivered:
         return []
     first, least = views[0], min(view.pmtu for view in views)
     to = TO[direction]
@@ -60,7 +62,7 @@ def _about_mtu(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
             )
         ]
     shorter = min(view.snd_mss for view in views)
-    if shorter < first.snd_mss and trials[0].retransmits >= _PROBED:
+    if shorter < first.snd_mss and trials[0].retransmits >= _PROBING_RETRANSMITS:
         return [
             (
                 f"full packets {to} got lost until the kernel made them shorter by itself "
@@ -70,7 +72,7 @@ def _about_mtu(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
     return []
 
 
-def _about_speed(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
+def _speed_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     return [
         f"{trial.size:,} bytes {TO[direction]} were not through after "
         f"{trial.seconds:.1f} s, and moved all the while: the path is slow"
@@ -79,23 +81,23 @@ def _about_speed(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[st
     ]
 
 
-def _about_loss(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
+def _loss_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     to = TO[direction]
     remarks = []
-    failed = [trial for trial in trials if trial.outcome in FAILED]
+    failed = [trial for trial in trials if trial.outcome in FAILED_OUTCOMES]
     if failed:
-        what = failed[-1].detail or _LOST
+        what = failed[-1].detail or _DEFAULT_REASON
         remarks.append(
             f"{len(failed)} of {len(trials)} trials {to} failed, and went well when "
             f"they were repeated: {what}"
         )
-    again = sum(trial.retransmits for trial in trials if trial.through)
+    again = sum(trial.retransmits for trial in trials if trial.delivered)
     sent = sum(
         -(-trial.size // trial.before.snd_mss)
         for trial in trials
-        if trial.through and trial.before is not None
+        if trial.delivered and trial.before is not None
     )
-    if again >= _SOME and again >= _SHARE * sent:
+    if again >= _MIN_RETRANSMITS and again >= _MIN_RETRANSMIT_SHARE * sent:
         remarks.append(
             f"of about {sent:,} packets {to}, {again:,} had to be sent again, "
             "and all arrived"

@@ -8,7 +8,7 @@ from typing import Final
 
 from netduet.client.checks.udp.judge_loss import judge_burst
 from netduet.client.checks.udp.judge_sizes import judge_sizes
-from netduet.client.checks.udp.results import Udp, UdpResult, over_tcp
+from netduet.client.checks.udp.results import Udp, UdpResult, tcp_evidence
 from netduet.client.results.failure import (
     CLIENT,
     INTERMEDIARY,
@@ -26,7 +26,7 @@ from netduet.client.results.verdict import (
 )
 from netduet.wire.untrusted import escape, log_safe
 
-_SHOWN: Final = 80
+_MAX_SHOWN_BYTES: Final = 80
 """Bytes of a stranger's datagram that are shown."""
 
 _KINDS: Final = {
@@ -49,16 +49,19 @@ def judge(udp: Udp) -> Judgement:
 
 def judge_exchange(measured: UdpResult, max_loss: float) -> Judgement:
     """Judge reachability, then loss, then sizes, as far as each was measured."""
-    if measured.detail:
-        said = f"{measured.address}: no datagram could be sent: {measured.detail}"
+    if measured.socket_error:
+        said = f"{measured.address}: no datagram could be sent: {measured.socket_error}"
         return Judgement("", skipped=said)
-    if not measured.knock.reached:
+    if not measured.opening.reached:
         finding = _unreached(measured)
         return Judgement(f"no answer to datagrams at {measured.address}", (finding,))
-    figures: Figures = {"round_trip_ms": round(measured.knock.round_trip * 1000, 3)}
+    figures: Figures = {"round_trip_ms": round(measured.opening.round_trip * 1000, 3)}
     parts = [
         Judgement(
-            "", tuple(_strange(measured)), tuple(_about_opening(measured)), figures
+            "",
+            tuple(_find_other_service(measured)),
+            tuple(_opening_remarks(measured)),
+            figures,
         ),
         judge_burst(measured, max_loss),
         judge_sizes(measured),
@@ -75,20 +78,18 @@ def judge_exchange(measured: UdpResult, max_loss: float) -> Judgement:
 
 
 def _unreached(measured: UdpResult) -> Finding:
-    knock = measured.knock
+    knock = measured.opening
     if knock.foreign:
         seen = (
             f"{measured.address}: what answers datagrams is no netduet: "
-            f'"{log_safe(knock.foreign, _SHOWN)}"'
+            f'"{log_safe(knock.foreign, _MAX_SHOWN_BYTES)}"'
         )
-        return Finding("udp.stranger", seen, (over_tcp(measured),))
-    if knock.elsewhere:
-        seen = (
-            f"{measured.address}: datagrams are answered from {knock.elsewhere} instead"
-        )
+        return Finding("udp.stranger", seen, (tcp_evidence(measured),))
+    if knock.answered_from:
+        seen = f"{measured.address}: datagrams are answered from {knock.answered_from} instead"
         said = "the answer carries what this end had asked, so it is no stranger's"
-        evidence = ((Side.CLIENT, said), over_tcp(measured))
-        figures: Figures = {"answered_from": knock.elsewhere}
+        evidence = ((Side.CLIENT, said), tcp_evidence(measured))
+        figures: Figures = {"answered_from": knock.answered_from}
         return Finding("udp.misaddressed", seen, evidence, figures)
     if knock.notices:
         return _rejected(measured)
@@ -107,14 +108,14 @@ def _unreached(measured: UdpResult) -> Finding:
     return Finding(
         "udp.silent",
         seen,
-        ((Side.CLIENT, said), over_tcp(measured)),
+        ((Side.CLIENT, said), tcp_evidence(measured)),
         missed_deadline=Window(knock.start, knock.end),
     )
 
 
 def _rejected(measured: UdpResult) -> Finding:
     """Say who refused: the ICMP error's sender is known where the kernel tells."""
-    first = measured.knock.notices[0]
+    first = measured.opening.notices[0]
     kind = _KINDS.get(first.error, "")
     named = f"{first.error}, {kind}" if kind else first.error
     if not first.offender:
@@ -124,25 +125,25 @@ def _rejected(measured: UdpResult) -> Finding:
     else:
         where, by = INTERMEDIARY, f"by {first.offender}, which is not the address asked"
     seen = f"{measured.address}: datagrams are refused by ICMP ({named}), {by}"
-    said = f"{len(measured.knock.notices)} ICMP errors to {measured.knock.openings} openings"
+    said = f"{len(measured.opening.notices)} ICMP errors to {measured.opening.openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}
-    evidence = ((Side.CLIENT, said), over_tcp(measured))
+    evidence = ((Side.CLIENT, said), tcp_evidence(measured))
     return Finding("udp.rejected", seen, evidence, figures, where)
 
 
-def _strange(measured: UdpResult) -> Iterator[Finding]:
-    tcp, udp = measured.tcp, measured.knock.welcome
+def _find_other_service(measured: UdpResult) -> Iterator[Finding]:
+    tcp, udp = measured.tcp, measured.opening.welcome
     if tcp is None or udp is None or tcp.service == udp.service:
         return
     seen = (
         f'{measured.address}: connections reach the service "{escape(tcp.service)}", '
         f'datagrams "{escape(udp.service)}"'
     )
-    yield Finding("udp.stranger", seen, (over_tcp(measured),))
+    yield Finding("udp.stranger", seen, (tcp_evidence(measured),))
 
 
-def _about_opening(measured: UdpResult) -> Iterator[str]:
-    knock = measured.knock
+def _opening_remarks(measured: UdpResult) -> Iterator[str]:
+    knock = measured.opening
     tcp, udp = measured.tcp, knock.welcome
     if udp is not None and tcp is not None and tcp.boot_id != udp.boot_id:
         yield (

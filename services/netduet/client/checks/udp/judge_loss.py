@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.checks.udp.results import Burst, UdpResult, over_tcp
+from netduet.client.checks.udp.results import Burst, UdpResult, tcp_evidence
 from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
 from netduet.client.results.verdict import (
     Figures,
@@ -18,13 +18,13 @@ from netduet.client.results.verdict import (
 )
 from netduet.client.stats.proportions import lower_bound, upper_bound
 
-GROSS: Final = 0.25
+GROSS_SHARE: Final = 0.25
 """Share of datagrams that come twice, or out of order, from which on it is a failure."""
 
-FEW: Final = 1000
+CONCLUSIVE_COUNT: Final = 1000
 """Datagrams below which little is proven: more are advised where some were lost."""
 
-ENOUGH: Final = 0.25
+MIN_SENT_SHARE: Final = 0.25
 """Share of the planned datagrams that must have left, or nothing is proven."""
 
 _TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
@@ -53,23 +53,23 @@ def judge_burst(measured: UdpResult, max_loss: float) -> Judgement:
     if burst is None:
         return Judgement("")
     return Judgement(
-        _told(measured, burst),
+        _summary(measured, burst),
         tuple(_findings(measured, burst, max_loss)),
         tuple(_remarks(measured, burst, max_loss)),
         _figures(burst),
     )
 
 
-def ways(burst: Burst) -> tuple[DirectionCounts, ...]:
+def count_directions(burst: Burst) -> tuple[DirectionCounts, ...]:
     """Return what each direction came to; nothing when the counts prove nothing."""
-    tally = burst.tally
-    if tally is None or burst.mixed:
+    tally = burst.server_count
+    if tally is None or burst.contradictory:
         return ()
     up = DirectionCounts(
         FORTH,
         burst.sent,
         tally.received,
-        *_apart(burst.sent - tally.received, tally.dropped),
+        *_separate_drops(burst.sent - tally.received, tally.dropped),
         tally.duplicated,
         tally.reordered,
     )
@@ -77,52 +77,55 @@ def ways(burst: Burst) -> tuple[DirectionCounts, ...]:
         BACK,
         tally.number,
         burst.answered,
-        *_apart(tally.number - burst.answered, burst.dropped),
-        burst.doubled,
+        *_separate_drops(tally.number - burst.answered, burst.dropped),
+        burst.duplicated,
         burst.reordered,
     )
     return up, down
 
 
-def _apart(missing: int, dropped: int | None) -> tuple[int, int | None]:
+def _separate_drops(missing: int, dropped: int | None) -> tuple[int, int | None]:
     """Tell what the network lost from what the receiver had no room for."""
     missing = max(0, missing)
     full = None if dropped is None else min(dropped, missing)
     return missing - (full or 0), full
 
 
-def _several(measured: UdpResult, burst: Burst) -> bool:
+def _several_servers(measured: UdpResult, burst: Burst) -> bool:
     """Tell whether one socket's datagrams reached several servers, or no one tally."""
-    welcome = measured.knock.welcome
-    moved = welcome is not None and measured.again not in {None, welcome.boot_id}
-    return burst.mixed or moved
+    welcome = measured.opening.welcome
+    moved = welcome is not None and measured.boot_id_after not in {
+        None,
+        welcome.boot_id,
+    }
+    return burst.contradictory or moved
 
 
 def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
-    if burst.tally is None:
+    if burst.server_count is None:
         seen = (
             f"{measured.address}: datagrams were answered at first; {burst.sent} more were "
             f"sent, {burst.answered} of them answered, and then none any more"
         )
         missed = Window(burst.start, burst.end)
-        evidence = (_sent(burst), over_tcp(measured))
+        evidence = (_sent_evidence(burst), tcp_evidence(measured))
         yield Finding("udp.silent", seen, evidence, missed_deadline=missed)
-    if burst.sent < ENOUGH * burst.planned:
+    if burst.sent < MIN_SENT_SHARE * burst.planned:
         yield _unsent(measured, burst)
-    if _several(measured, burst):
+    if _several_servers(measured, burst):
         return
-    for way in ways(burst):
+    for way in count_directions(burst):
         if lower_bound(way.lost, way.sent) > max_loss:
             yield _loss(measured, burst, way, max_loss)
-        elif (way.dropped or 0) > GROSS * way.sent:
+        elif (way.dropped or 0) > GROSS_SHARE * way.sent:
             yield _overflow(measured, burst, way)
         for failure, count, what in (
             ("udp.duplicated", way.duplicated, "came more than once"),
             ("udp.reordered", way.reordered, "came behind a later one"),
         ):
-            if lower_bound(min(count, way.received), way.received) > GROSS:
-                seen = f"{measured.address}: {_of(count, way.received)} {what} {_TO[way.where]}"
-                yield Finding(failure, seen, _counted(burst), {}, way.where)
+            if lower_bound(min(count, way.received), way.received) > GROSS_SHARE:
+                seen = f"{measured.address}: {_format_count(count, way.received)} {what} {_TO[way.where]}"
+                yield Finding(failure, seen, _count_evidence(burst), {}, way.where)
 
 
 def _unsent(measured: UdpResult, burst: Burst) -> Finding:
@@ -137,19 +140,19 @@ def _unsent(measured: UdpResult, burst: Burst) -> Finding:
         f"datagrams, because {why}"
     )
     inconclusive = Outcome.INCONCLUSIVE
-    return Finding("udp.unsent", seen, (_sent(burst),), outcome=inconclusive)
+    return Finding("udp.unsent", seen, (_sent_evidence(burst),), outcome=inconclusive)
 
 
 def _overflow(measured: UdpResult, burst: Burst, way: DirectionCounts) -> Finding:
     """Say that an end could not keep up: no verdict about the network."""
     receiver = SERVER if way.where == FORTH else CLIENT
     seen = (
-        f"{measured.address}: {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
+        f"{measured.address}: {_format_count(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
         "and found no room, for who was to take them did not run"
     )
     inconclusive = Outcome.INCONCLUSIVE
     return Finding(
-        "udp.overflow", seen, _counted(burst), {}, receiver, outcome=inconclusive
+        "udp.overflow", seen, _count_evidence(burst), {}, receiver, outcome=inconclusive
     )
 
 
@@ -157,8 +160,8 @@ def _loss(
     measured: UdpResult, burst: Burst, way: DirectionCounts, max_loss: float
 ) -> Finding:
     seen = (
-        f"{measured.address}: {_of(way.lost, way.sent)} were lost {_TO[way.where]}: "
-        f"{_bounds(way)}; {_percent(max_loss)} may be lost"
+        f"{measured.address}: {_format_count(way.lost, way.sent)} were lost {_TO[way.where]}: "
+        f"{_format_bounds(way)}; {_format_percent(max_loss)} may be lost"
     )
     figures: Figures = {
         "sent": way.sent,
@@ -168,18 +171,20 @@ def _loss(
         "at_most": round(upper_bound(way.lost, way.sent), 6),
         "allowed": max_loss,
     }
-    evidence = _counted(burst)
-    if burst.in_a_row:
+    evidence = _count_evidence(burst)
+    if burst.lost_in_runs:
         said = (
-            f"{burst.in_a_row} datagrams that were sent one behind the other, in "
-            f"{burst.row_seconds:.2f} s in all, have no answer"
+            f"{burst.lost_in_runs} datagrams that were sent one behind the other, in "
+            f"{burst.runs_seconds:.2f} s in all, have no answer"
         )
         evidence = (*evidence, (Side.CLIENT, said))
-    missed = _missed(burst, way, max_loss)
+    missed = _missed_deadline(burst, way, max_loss)
     return Finding("udp.loss", seen, evidence, figures, way.where, missed)
 
 
-def _missed(burst: Burst, way: DirectionCounts, max_loss: float) -> Window | None:
+def _missed_deadline(
+    burst: Burst, way: DirectionCounts, max_loss: float
+) -> Window | None:
     """Return when an end's stall would explain the loss; None where none would.
 
     An end that does not run loses what comes when its buffer is full, and kernels
@@ -190,108 +195,108 @@ def _missed(burst: Burst, way: DirectionCounts, max_loss: float) -> Window | Non
         return None
     if way.where == BACK:
         return Window(burst.start, burst.end)
-    row = min(burst.in_a_row, way.lost)
+    row = min(burst.lost_in_runs, way.lost)
     if lower_bound(way.lost - row, way.sent - row) > max_loss:
         return None
-    return Window(burst.row_begin, burst.row_begin + burst.row_seconds)
+    return Window(burst.first_run_start, burst.first_run_start + burst.runs_seconds)
 
 
-def _sent(burst: Burst) -> tuple[Side, str]:
+def _sent_evidence(burst: Burst) -> tuple[Side, str]:
     return Side.CLIENT, (
         f"sent {burst.sent} datagrams of {burst.size} bytes in "
-        f"{burst.sending:.1f} s, each at its time or at most "
-        f"{burst.late * 1000:.0f} ms later"
+        f"{burst.send_seconds:.1f} s, each at its time or at most "
+        f"{burst.max_send_delay * 1000:.0f} ms later"
     )
 
 
-def _counted(burst: Burst) -> tuple[tuple[Side, str], ...]:
+def _count_evidence(burst: Burst) -> tuple[tuple[Side, str], ...]:
     """Return what each end counted."""
-    tally = burst.tally
+    tally = burst.server_count
     if tally is None:
-        return (_sent(burst),)
+        return (_sent_evidence(burst),)
     theirs = (
         f"received {tally.received} different ones, {tally.duplicated} of them again, "
         f"{tally.reordered} behind a later one; gave {tally.number} answers; "
-        f"{_dropped(tally.dropped)}"
+        f"{_describe_drops(tally.dropped)}"
     )
     mine = (
-        f"received {burst.answered} different answers, {burst.doubled} of them again, "
+        f"received {burst.answered} different answers, {burst.duplicated} of them again, "
         f"{burst.reordered} behind a later one; "
-        f"{_dropped(burst.dropped)}"
+        f"{_describe_drops(burst.dropped)}"
     )
-    return _sent(burst), (Side.SERVER, theirs), (Side.CLIENT, mine)
+    return _sent_evidence(burst), (Side.SERVER, theirs), (Side.CLIENT, mine)
 
 
-def _dropped(count: int | None) -> str:
+def _describe_drops(count: int | None) -> str:
     if count is None:
         return "whether its own buffer overflowed, its kernel does not say"
     return f"its own buffer dropped {count or 'none'}"
 
 
 def _remarks(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
-    if ENOUGH * burst.planned <= burst.sent < burst.planned:
+    if MIN_SENT_SHARE * burst.planned <= burst.sent < burst.planned:
         why = f": {burst.error}" if burst.error else ": it did not run often enough"
         yield (
             f"{measured.address}: this end itself sent {burst.sent} of {burst.planned} "
             f"datagrams{why}"
         )
-    if burst.tally is not None and _several(measured, burst):
+    if burst.server_count is not None and _several_servers(measured, burst):
         yield (
             f"{measured.address}: the datagrams of one socket were answered by several "
             "servers, or by one that started anew: what was lost cannot be counted"
         )
         return
-    for way in ways(burst):
-        yield from _way_remarks(measured, way, max_loss)
+    for way in count_directions(burst):
+        yield from _direction_remarks(measured, way, max_loss)
 
 
-def _way_remarks(
+def _direction_remarks(
     measured: UdpResult, way: DirectionCounts, max_loss: float
 ) -> Iterator[str]:
     place = f"{measured.address}:"
-    if 0 < (way.dropped or 0) <= GROSS * way.sent:
+    if 0 < (way.dropped or 0) <= GROSS_SHARE * way.sent:
         whose = "the server's" if way.where == FORTH else "this end's own"
         yield (
-            f"{place} {_of(way.dropped or 0, way.sent)} arrived {_TO[way.where]} and "
+            f"{place} {_format_count(way.dropped or 0, way.sent)} arrived {_TO[way.where]} and "
             f"found no room in {whose} buffer: they do not count as lost"
         )
     if way.lost and lower_bound(way.lost, way.sent) <= max_loss:
-        said = f"{place} {_of(way.lost, way.sent)} were lost {_TO[way.where]}"
+        said = f"{place} {_format_count(way.lost, way.sent)} were lost {_TO[way.where]}"
         more = ""
-        if way.sent < FEW and upper_bound(way.lost, way.sent) > max_loss:
+        if way.sent < CONCLUSIVE_COUNT and upper_bound(way.lost, way.sent) > max_loss:
             more = "; --profile full sends more of them, and can say more"
-        yield f"{said}: {_bounds(way)}{more}"
+        yield f"{said}: {_format_bounds(way)}{more}"
     for count, what in (
         (way.duplicated, "came more than once"),
         (way.reordered, "came behind a later one"),
     ):
-        if count and lower_bound(min(count, way.received), way.received) <= GROSS:
-            yield f"{place} {_of(count, way.received)} {what} {_TO[way.where]}"
+        if count and lower_bound(min(count, way.received), way.received) <= GROSS_SHARE:
+            yield f"{place} {_format_count(count, way.received)} {what} {_TO[way.where]}"
 
 
-def _told(measured: UdpResult, burst: Burst) -> str:
+def _summary(measured: UdpResult, burst: Burst) -> str:
     told = f"{burst.sent} datagrams to {measured.address}"
-    up_and_down = () if _several(measured, burst) else ways(burst)
+    up_and_down = () if _several_servers(measured, burst) else count_directions(burst)
     if not up_and_down:
         return told
     up, down = up_and_down
     if not up.lost and not down.lost:
         return f"{told} and back, none lost"
-    return f"{told}: {_lost(up)} there, {_lost(down)} back"
+    return f"{told}: {_describe_loss(up)} there, {_describe_loss(down)} back"
 
 
-def _lost(way: DirectionCounts) -> str:
-    return f"{_percent(way.lost / way.sent)} lost" if way.lost else "none lost"
+def _describe_loss(way: DirectionCounts) -> str:
+    return f"{_format_percent(way.lost / way.sent)} lost" if way.lost else "none lost"
 
 
 def _figures(burst: Burst) -> Figures:
     figures: Figures = {
         "planned": burst.planned,
         "unsent": burst.unsent,
-        "send_late_ms": round(burst.late * 1000, 3),
-        "lost_in_a_row": burst.in_a_row,
+        "send_late_ms": round(burst.max_send_delay * 1000, 3),
+        "lost_in_a_row": burst.lost_in_runs,
     }
-    for name, way in zip(("up", "down"), ways(burst), strict=False):
+    for name, way in zip(("up", "down"), count_directions(burst), strict=False):
         figures |= {
             f"{name}_sent": way.sent,
             f"{name}_received": way.received,
@@ -306,14 +311,14 @@ def _figures(burst: Burst) -> Figures:
 # Words
 
 
-def _of(count: int, total: int) -> str:
-    return f"{count} of {total} datagrams ({_percent(count / max(1, total))})"
+def _format_count(count: int, total: int) -> str:
+    return f"{count} of {total} datagrams ({_format_percent(count / max(1, total))})"
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     return f"{share * 100:.1f} %".replace(".0 %", " %")
 
 
-def _bounds(way: DirectionCounts) -> str:
+def _format_bounds(way: DirectionCounts) -> str:
     low, high = lower_bound(way.lost, way.sent), upper_bound(way.lost, way.sent)
-    return f"between {_percent(low)} and {_percent(high)} with 99.99 % confidence"
+    return f"between {_format_percent(low)} and {_format_percent(high)} with 99.99 % confidence"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from netduet.client.checks.udp.results import SMALL, DatagramTrial, Sizes, UdpResult
+from netduet.client.checks.udp.results import (
+    SMALL_BYTES,
+    DatagramTrial,
+    UdpResult,
+    UdpSizes,
+)
 from netduet.client.results.failure import BACK, FORTH
 from netduet.client.results.verdict import Figures, Finding, Judgement, Side
 from netduet.client.stats.proportions import DOUBT, p_by_chance
@@ -20,56 +25,59 @@ def judge_sizes(measured: UdpResult) -> Judgement:
     if sizes is None:
         return Judgement("")
     return Judgement(
-        ", ".join(_told(sizes)),
+        ", ".join(_summary_parts(sizes)),
         tuple(_findings(measured, sizes)),
         tuple(_remarks(measured, sizes)),
         _figures(sizes),
     )
 
 
-def vanished(trial: DatagramTrial | None) -> str | None:
+def vanishing_direction(trial: DatagramTrial | None) -> str | None:
     """Return on which way datagrams of this size vanish while small ones pass."""
-    if trial is None or trial.beside is None:
+    if trial is None or trial.control is None:
         return None
-    flow, beside = trial.flow, trial.beside
-    if None in {flow.arrived, flow.given, beside.arrived, beside.given}:
+    flow, beside = trial.flow, trial.control
+    if None in {flow.arrived, flow.answers, beside.arrived, beside.answers}:
         return None
     if not flow.arrived:
         chance = p_by_chance(beside.arrived or 0, beside.sent, flow.sent)
         return FORTH if chance < DOUBT else None
     if not flow.returned:
-        chance = p_by_chance(beside.returned, beside.given or 0, flow.given or 0)
+        chance = p_by_chance(beside.returned, beside.answers or 0, flow.answers or 0)
         return BACK if chance < DOUBT else None
     return None
 
 
-def _holes(sizes: Sizes) -> dict[str, tuple[DatagramTrial, int | None]]:
+def _black_holes(sizes: UdpSizes) -> dict[str, tuple[DatagramTrial, int | None]]:
     """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
     holes: dict[str, tuple[DatagramTrial, int | None]] = {}
-    for trial in (sizes.whole, sizes.back):
-        way = vanished(trial)
+    for trial in (sizes.largest_trial, sizes.return_trial):
+        way = vanishing_direction(trial)
         if trial is not None and way is not None:
-            holes[way] = (trial, sizes.up if way == FORTH else sizes.down)
+            holes[way] = (
+                trial,
+                sizes.largest_up if way == FORTH else sizes.largest_down,
+            )
     return holes
 
 
-def _findings(measured: UdpResult, sizes: Sizes) -> Iterator[Finding]:
-    holes = _holes(sizes)
+def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
+    holes = _black_holes(sizes)
     for where, (trial, largest) in holes.items():
-        yield _hole(measured, sizes, where, trial, largest)
-    fragments, lost = sizes.fragments, vanished(sizes.fragments)
+        yield _black_hole(measured, sizes, where, trial, largest)
+    fragments, lost = sizes.fragments, vanishing_direction(sizes.fragments)
     if fragments is not None and lost is not None and lost not in holes:
         seen = (
             f"{measured.address}: datagrams of {fragments.size} bytes, which travel in "
             f"fragments, vanish {_TO[lost]}; {_NEAR}"
         )
         figures: Figures = {"size": fragments.size}
-        yield Finding("udp.fragments", seen, _tried(fragments), figures, lost)
+        yield Finding("udp.fragments", seen, _trial_evidence(fragments), figures, lost)
 
 
-def _hole(
+def _black_hole(
     measured: UdpResult,
-    sizes: Sizes,
+    sizes: UdpSizes,
     where: str,
     trial: DatagramTrial,
     largest: int | None,
@@ -87,18 +95,18 @@ def _hole(
         "mtu": None if largest is None else largest + headers,
         "interface_mtu": sizes.interface_mtu,
     }
-    return Finding("udp.black_hole", seen, _tried(trial), figures, where)
+    return Finding("udp.black_hole", seen, _trial_evidence(trial), figures, where)
 
 
-def _tried(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
+def _trial_evidence(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
     """Return what each end saw of a trial."""
-    flow, beside = trial.flow, trial.beside
+    flow, beside = trial.flow, trial.control
     if beside is None:
         return ()
-    sent = f"sent {flow.sent} of {trial.size} bytes, and {beside.sent} of {SMALL} bytes"
-    if flow.kept:
+    sent = f"sent {flow.sent} of {trial.size} bytes, and {beside.sent} of {SMALL_BYTES} bytes"
+    if flow.unsent:
         sent += (
-            f"; {flow.kept} large ones did not even leave: the link itself refuses them "
+            f"; {flow.unsent} large ones did not even leave: the link itself refuses them "
             f"({flow.error})"
         )
     theirs = (
@@ -108,10 +116,10 @@ def _tried(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
     return (Side.CLIENT, sent), (Side.SERVER, theirs), (Side.CLIENT, back)
 
 
-def _remarks(measured: UdpResult, sizes: Sizes) -> Iterator[str]:
+def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     mtu, interface = sizes.mtu, sizes.interface_mtu
     if mtu is not None and interface is not None and mtu < interface:
-        teller = next((told.offender for told in reversed(sizes.told)), None)
+        teller = next((told.offender for told in reversed(sizes.mtu_notices)), None)
         said = (
             "this host knew already"
             if teller is None
@@ -120,15 +128,15 @@ def _remarks(measured: UdpResult, sizes: Sizes) -> Iterator[str]:
         yield (
             f"{measured.address}: the path MTU is {mtu}, the interface's {interface}: {said}"
         )
-    holes = _holes(sizes)
-    where = vanished(sizes.fragments)
+    holes = _black_holes(sizes)
+    where = vanishing_direction(sizes.fragments)
     if where is not None and where in holes:
         yield (
             f"{measured.address}: fragments vanish too {_TO[where]}: "
             "each is as long as what vanishes whole"
         )
     for trial, what in (
-        (sizes.whole, "datagrams of"),
+        (sizes.largest_trial, "datagrams of"),
         (sizes.fragments, "fragments of datagrams of"),
     ):
         if _undecided(trial) and trial is not None:
@@ -140,38 +148,38 @@ def _remarks(measured: UdpResult, sizes: Sizes) -> Iterator[str]:
 
 def _undecided(trial: DatagramTrial | None) -> bool:
     """Tell whether nothing came back, and nothing can be made of it."""
-    if trial is None or trial.beside is None or trial.flow.returned:
+    if trial is None or trial.control is None or trial.flow.returned:
         return False
-    return vanished(trial) is None
+    return vanishing_direction(trial) is None
 
 
-def passed(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
+def passes(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
     """Return whether a size passes up, and down; None where it is not known."""
     if trial is None:
         return None, None
     if trial.flow.returned:
         return True, True
-    way = vanished(trial)
+    way = vanishing_direction(trial)
     if way == FORTH:
         return False, None
     return (True, False) if way == BACK else (None, None)
 
 
-def _largest(sizes: Sizes) -> tuple[int | None, int | None]:
+def _largest_passed(sizes: UdpSizes) -> tuple[int | None, int | None]:
     """Return the largest datagram that passes whole, up and down."""
-    up, down = passed(sizes.whole)
-    size = sizes.whole.size
-    back = sizes.back.size if sizes.back is not None else None
-    upward = size if up else sizes.up
+    up, down = passes(sizes.largest_trial)
+    size = sizes.largest_trial.size
+    back = sizes.return_trial.size if sizes.return_trial is not None else None
+    upward = size if up else sizes.largest_up
     if down:
         return upward, size
-    if sizes.back is not None and passed(sizes.back)[1]:
+    if sizes.return_trial is not None and passes(sizes.return_trial)[1]:
         return upward, back
-    return upward, sizes.down
+    return upward, sizes.largest_down
 
 
-def _told(sizes: Sizes) -> Iterator[str]:
-    up, down = _largest(sizes)
+def _summary_parts(sizes: UdpSizes) -> Iterator[str]:
+    up, down = _largest_passed(sizes)
     if up is None and down is None:
         return
     if up == down:
@@ -179,13 +187,13 @@ def _told(sizes: Sizes) -> Iterator[str]:
     else:
         there, back = (size or "an unknown size" for size in (up, down))
         yield f"up to {there} bytes pass whole there, {back} back"
-    if passed(sizes.fragments) == (True, True):
+    if passes(sizes.fragments) == (True, True):
         yield "and fragments do"
 
 
-def _figures(sizes: Sizes) -> Figures:
-    up, down = _largest(sizes)
-    there, back = passed(sizes.fragments)
+def _figures(sizes: UdpSizes) -> Figures:
+    up, down = _largest_passed(sizes)
+    there, back = passes(sizes.fragments)
     return {
         "interface_mtu": sizes.interface_mtu,
         "path_mtu": sizes.mtu,

@@ -25,8 +25,8 @@ from netduet.client.net.udp_socket import UdpSocket
 MOST: Final = 4
 """Addresses that are asked."""
 
-_STRAY: Final = 1.0
-"""Seconds in which an answer from elsewhere would come."""
+_STRAY_SECONDS: Final = 1.0
+"""Seconds in which an answer from source would come."""
 
 FEATURE: Final = "count"
 
@@ -66,24 +66,24 @@ def exchange(
         sock = UdpSocket(address)
     except OSError as error:
         _, detail = classify(error)
-        return UdpResult(address, tcp, detail=detail)
+        return UdpResult(address, tcp, socket_error=detail)
     with sock:
-        counter = UdpProber(sock, patience)
-        knock = counter.knock()
-        if not (knock.reached or knock.foreign or knock.error):
-            elsewhere = answered_from(address, min(_STRAY, patience))
-            knock = replace(knock, elsewhere=elsewhere)
-        if not _counts(answer, knock):
-            return UdpResult(address, tcp, knock)
+        prober = UdpProber(sock, patience)
+        opening = prober.open()
+        if not (opening.reached or opening.foreign or opening.error):
+            source = answered_from(address, min(_STRAY_SECONDS, patience))
+            opening = replace(opening, answered_from=source)
+        if not _server_counts(answer, opening):
+            return UdpResult(address, tcp, opening)
         with turn or contextlib.nullcontext():
-            burst = counter.burst(plan)
-        if burst.tally is None:
-            return UdpResult(address, tcp, knock, burst)
-        again = counter.boot_id()
-        return UdpResult(address, tcp, knock, burst, again, counter.sizes())
+            burst = prober.burst(plan)
+        if burst.server_count is None:
+            return UdpResult(address, tcp, opening, burst)
+        boot_id = prober.boot_id()
+        return UdpResult(address, tcp, opening, burst, boot_id, prober.sizes())
 
 
-def _counts(answer: IdentityAnswer, knock: UdpOpeningResult) -> bool:
+def _server_counts(answer: IdentityAnswer, opening: UdpOpeningResult) -> bool:
     """Tell whether the server that answers datagrams can count them."""
-    welcome = knock.welcome or answer.opening.welcome
-    return knock.reached and welcome is not None and FEATURE in welcome.features
+    welcome = opening.welcome or answer.opening.welcome
+    return opening.reached and welcome is not None and FEATURE in welcome.features

@@ -40,7 +40,7 @@ class UdpOpening:
         """An opening has been answered."""
         return self.welcome is not None or self.refused is not None
 
-    def ask(self, *, small: bool) -> None:
+    def send(self, *, small: bool) -> None:
         """Open once more."""
         nonce = secrets.token_hex(16)
         opening = encode(Open(nonce=nonce))
@@ -48,16 +48,16 @@ class UdpOpening:
         self._openings += 1
         size = datagram.OPENING_SIZE
         data = datagram.serialize(Kind.OPEN, opening, 1, size)
-        self._send(data)
+        self._send_datagram(data)
         if small:
-            self._send(datagram.serialize(Kind.ECHO, self._token, 2))
+            self._send_datagram(datagram.serialize(Kind.ECHO, self._token, 2))
 
-    def _send(self, data: bytes) -> None:
+    def _send_datagram(self, data: bytes) -> None:
         error = self._sock.send(data)
         self._error = error or self._error
         self.left += not error
 
-    def take(self, arrived: list[bytes]) -> None:
+    def receive(self, arrived: list[bytes]) -> None:
         """Understand what came."""
         for data in arrived:
             try:
@@ -65,7 +65,7 @@ class UdpOpening:
                 if frame is None or not frame.flags & ANSWER:
                     self._foreign = self._foreign or data
                 elif frame.kind == Kind.OPEN:
-                    self._welcomed(decode(Welcome, frame.payload))
+                    self._accept_welcome(decode(Welcome, frame.payload))
                 elif frame.kind == Kind.ERROR:
                     self.refused = decode(ErrorMessage, frame.payload)
                 elif frame.kind == Kind.ECHO and frame.payload == self._token:
@@ -73,19 +73,19 @@ class UdpOpening:
             except RemoteError:
                 self._foreign = self._foreign or data
 
-    def _welcomed(self, welcome: Welcome) -> None:
+    def _accept_welcome(self, welcome: Welcome) -> None:
         asked = self._asked.get(welcome.nonce)
         if asked is not None:
             self._round_trip = time.monotonic() - asked
             self.welcome = welcome
 
-    def found(self, start: float, end: float) -> UdpOpeningResult:
+    def result(self, start: float, end: float) -> UdpOpeningResult:
         """Return what came of it."""
         return UdpOpeningResult(
             self._openings,
             self.welcome,
             self.refused,
-            small=self._small,
+            small_answered=self._small,
             foreign=self._foreign,
             notices=tuple(self._sock.notices),
             error=self._error,

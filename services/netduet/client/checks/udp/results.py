@@ -12,10 +12,10 @@ from netduet.client.results.verdict import Side
 from netduet.wire.messages import ErrorMessage, Welcome
 from netduet.wire.udp_count import CountAnswer
 
-SMALL: Final = 200
+SMALL_BYTES: Final = 200
 """Bytes of a small datagram: no path has an MTU that it would not fit."""
 
-ROW: Final = 8
+MIN_LOSS_RUN: Final = 8
 """Datagrams one behind the other without an answer, from which on chance is not it."""
 
 
@@ -40,11 +40,11 @@ class UdpOpeningResult:
     openings: int = 0
     welcome: Welcome | None = None
     refused: ErrorMessage | None = None
-    small: bool = False
+    small_answered: bool = False
     foreign: bytes = b""
     notices: tuple[IcmpNotice, ...] = ()
     error: str = ""
-    elsewhere: str = ""
+    answered_from: str = ""
     round_trip: float = 0.0
     start: float = 0.0
     end: float = 0.0
@@ -52,7 +52,9 @@ class UdpOpeningResult:
     @property
     def reached(self) -> bool:
         """A netduet has answered."""
-        return self.welcome is not None or self.refused is not None or self.small
+        return (
+            self.welcome is not None or self.refused is not None or self.small_answered
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +71,20 @@ class Burst:
 
     planned: int
     sent: int
-    size: int = SMALL
+    size: int = SMALL_BYTES
     unsent: int = 0
     error: str = ""
-    sending: float = 0.0
-    late: float = 0.0
+    send_seconds: float = 0.0
+    max_send_delay: float = 0.0
     answered: int = 0
-    doubled: int = 0
+    duplicated: int = 0
     reordered: int = 0
     dropped: int | None = 0
-    in_a_row: int = 0
-    row_begin: float = 0.0
-    row_seconds: float = 0.0
-    tally: CountAnswer | None = None
-    mixed: bool = False
+    lost_in_runs: int = 0
+    first_run_start: float = 0.0
+    runs_seconds: float = 0.0
+    server_count: CountAnswer | None = None
+    contradictory: bool = False
     start: float = 0.0
     end: float = 0.0
 
@@ -98,8 +100,8 @@ class DatagramFlow:
     sent: int
     returned: int
     arrived: int | None = None
-    given: int | None = None
-    kept: int = 0
+    answers: int | None = None
+    unsent: int = 0
     error: str = ""
 
 
@@ -113,12 +115,12 @@ class DatagramTrial:
 
     size: int
     flow: DatagramFlow
-    beside: DatagramFlow | None = None
+    control: DatagramFlow | None = None
     too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class UdpSizes:
     """What passes whole, by sizes of datagrams without headers.
 
     ``whole`` is the trial of the largest that this kernel sends, ``back`` one of the
@@ -129,11 +131,11 @@ class Sizes:
     headers: int
     interface_mtu: int | None
     mtu: int | None
-    whole: DatagramTrial
-    back: DatagramTrial | None = None
-    up: int | None = None
-    down: int | None = None
-    told: tuple[IcmpNotice, ...] = ()
+    largest_trial: DatagramTrial
+    return_trial: DatagramTrial | None = None
+    largest_up: int | None = None
+    largest_down: int | None = None
+    mtu_notices: tuple[IcmpNotice, ...] = ()
     fragments: DatagramTrial | None = None
 
 
@@ -147,14 +149,14 @@ class UdpResult:
 
     address: Address
     tcp: Welcome | None
-    knock: UdpOpeningResult = field(default_factory=UdpOpeningResult)
+    opening: UdpOpeningResult = field(default_factory=UdpOpeningResult)
     burst: Burst | None = None
-    again: str | None = None
-    sizes: Sizes | None = None
-    detail: str = ""
+    boot_id_after: str | None = None
+    sizes: UdpSizes | None = None
+    socket_error: str = ""
 
 
-def over_tcp(measured: UdpResult) -> tuple[Side, str]:
+def tcp_evidence(measured: UdpResult) -> tuple[Side, str]:
     """Return the evidence that the server itself is there."""
     name = instance_of(measured.tcp) if measured.tcp is not None else "unknown"
     return Side.SERVER, f"over TCP, instance {name} answers at the same address"

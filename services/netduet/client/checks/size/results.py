@@ -1,0 +1,144 @@
+"""What the check ``size`` measures: trials of sizes, to each address and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self
+
+from netduet.client.net.dial import Address, Cause
+from netduet.client.results.verdict import Window
+
+if TYPE_CHECKING:
+    from netduet.wire.messages import LedgerEntry
+
+
+class Direction(StrEnum):
+    """Whose bytes they are: the client's go up, the server's come down."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class TrialOutcome(StrEnum):
+    """What became of a trial."""
+
+    PASSED = "passed"
+    CHANGED = "changed"
+    STALLED = "stalled"
+    SLOW = "slow"
+    ENDED = "ended"
+    UNOPENED = "unopened"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCounters:
+    """What the sender's kernel says of a connection (TCP_INFO)."""
+
+    snd_mss: int
+    pmtu: int
+    unacked: int = 0
+    notsent: int = 0
+    retransmits: int = 0
+    acked: int = 0
+
+    @classmethod
+    def from_tcp_info(cls, info: Mapping[str, int | str] | None) -> Self | None:
+        """Return it from what a kernel said, if that said anything."""
+        if info is None:
+            return None
+        names = ("snd_mss", "pmtu", "unacked", "notsent_bytes", "total_retrans")
+        return cls(*(int(info[name]) for name in (*names, "bytes_acked")))
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlan:
+    """What to try: a direction, and a size, None for exactly one full packet.
+
+    ``one_packet``: a size that would need a second one is cut to a full one.
+    """
+
+    direction: Direction
+    size: int | None = None
+    one_packet: bool = False
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SizeTrial:
+    """One trial.
+
+    ``before`` and ``after`` are the sender's kernel's view; ``arrived`` is how many
+    of the bytes the receiver's kernel has, None when it could not be asked;
+    ``ack_gap`` how many it has acknowledged in vain, for the sender has not heard it;
+    ``missing`` says why the server's kernel could not be asked; ``refused`` is the code
+    with which the server refused; ``request_unacked``: not even the request for the bytes has been
+    acknowledged; ``record`` is how the connection went, as the server saw it. ``window`` is the time in
+    which nothing moved, or all of it. ``changed_at`` counts from the payload's begin.
+    """
+
+    plan: TrialPlan
+    size: int
+    outcome: TrialOutcome
+    window: Window
+    before: SegmentCounters | None = None
+    after: SegmentCounters | None = None
+    arrived: int | None = None
+    changed_at: int | None = None
+    detail: str = ""
+    missing: str = ""
+    cause: Cause | None = None
+    ack_gap: int = 0
+    refusal_code: str = ""
+    request_unacked: bool = False
+    record: LedgerEntry | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it was waited for in vain, or in all."""
+        return self.window.end - self.window.start
+
+    @property
+    def delivered(self) -> bool:
+        """Whether all of it arrived, whatever it looked like."""
+        return self.outcome in (TrialOutcome.PASSED, TrialOutcome.CHANGED)
+
+    @property
+    def is_full_packet(self) -> bool:
+        """Whether it was one packet, as long as the sender's kernel makes them."""
+        return self.plan.size is None
+
+    @property
+    def is_one_packet(self) -> bool:
+        """Whether it fitted into one packet."""
+        return self.before is not None and self.size <= self.before.snd_mss
+
+    @property
+    def retransmits(self) -> int:
+        """How many packets the sender sent again during it."""
+        if self.before is None or self.after is None:
+            return 0
+        return max(0, self.after.retransmits - self.before.retransmits)
+
+
+@dataclass(frozen=True, slots=True)
+class SizeResult:
+    """The trials to one address and back; ``lacking`` are features it does not offer."""
+
+    address: Address
+    up: tuple[SizeTrial, ...] = ()
+    down: tuple[SizeTrial, ...] = ()
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def ways(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:
+        """Both directions with their trials."""
+        return (Direction.UP, self.up), (Direction.DOWN, self.down)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The courses that were looked at."""
+
+    courses: tuple[SizeResult, ...]
