@@ -29,7 +29,7 @@ from netduet.client.outages.observations import (
     NewConnections,
     Observations,
 )
-from netduet.client.outages.ongoing import (
+from netduet.client.outages.open_outage import (
     ProbeState,
     as_left,
     as_stuck_flow,

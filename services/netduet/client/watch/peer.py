@@ -32,7 +32,7 @@ from netduet.client.outages.events import (
 )
 from netduet.client.outages.keepalive_probe import KeepaliveProbe
 from netduet.client.outages.loss_tracker import MIN_LOSSES, LossCounts, LossTracker
-from netduet.client.outages.ongoing import ProbeState, without_starvation
+from netduet.client.outages.open_outage import ProbeState, without_starvation
 from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.failure import FORTH

@@ -16,7 +16,7 @@ from netduet.client.outages.events import (
     ServerRestart,
 )
 from netduet.client.outages.loss_tracker import LossCounts
-from netduet.client.outages.ongoing import ProbeState, without_starvation
+from netduet.client.outages.open_outage import ProbeState, without_starvation
 from netduet.client.outages.outage import (
     Outage,
     OutageEnded,
