@@ -120,7 +120,7 @@ def test_summary_in_words() -> None:
     assert lines[1] == "Watched 2 peers for 1 h 1 min 40 s"
     assert lines[2] == "  availability 99.975 %, 2 outages, the longest of 1.50 s"
     printed = "\n".join(lines)
-    assert "2 × stream.outage, on the way to the server" in printed
+    assert "2 × stream.outage, path to the server" in printed
     assert "1 × balance.ghost" in printed
     assert "a (web): 99.951 %, 2 outages, the longest of 1.50 s" in printed
     assert "b (web): 100.000 %, no outage" in printed
@@ -158,7 +158,7 @@ def test_lines_of_an_outage() -> None:
         "arrived [stream.outage; the path to the server]"
     )
     line = plain(text.outage_line("a", OutageEnded(3, going), 14.0, 0.0))
-    assert "and still (#3)" in line
+    assert " a (ongoing, 1.00 s): nothing comes back (#3)" in line
 
 
 def test_peer_is_told_with_who_it_is() -> None:
@@ -194,7 +194,7 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
     other = trouble(10, 12, where="path ←")
     many = [trouble(10, 11 + n / 100) for n in range(300)]
     shared, single = look(*many, other)
-    assert "BACK  300 peers alike (peer-1, peer-2, peer-3 and 297 more), the" in shared
+    assert "BACK  300 peers (peer-1, peer-2, peer-3 and 297 more), the" in shared
     assert "out for 3.99 s" in shared
     assert "BACK  peer-301: out for 2.00 s" in single
     one_alone = [("peer", OutageEnded(0, outage)) for outage in many]
@@ -207,7 +207,7 @@ def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
         7, Outage("watch.refused", "server", 10, 13, "refused")
     )
     said = plain(text.outage_line("peer", notice, 0.0, 0.0))
-    assert said.endswith("OUT   peer: refused, for 3.00 s and still (#7)")
+    assert said.endswith("OUT   peer (ongoing, 3.00 s): refused (#7)")
 
 
 def test_names_of_very_many_are_few() -> None:
@@ -237,9 +237,9 @@ def test_of_many_peers_those_without_an_outage_are_counted_alone() -> None:
         made.add(f"c{number}", "web", 0.0)
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
     assert "  a (web): 96.000 %, 1 outage of 4.00 s" in lines
-    assert "  301 peers: no outage" in lines
+    assert "  301 more peers: no outage" in lines
     assert not [line for line in lines if "c1" in line]
     for number in range(300):
         made.record(f"c{number}", OutageEnded(0, trouble(10, 11)))
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
-    assert "  and 282 peers that fared no worse" in lines
+    assert "  and 282 more peers with no more downtime" in lines
