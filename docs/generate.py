@@ -16,7 +16,7 @@ from netduet.cli import settings_reference
 from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
 from netduet.client.report.json_report import ReportDocument
-from netduet.client.results.failure import SIDES
+from netduet.client.results.failure import Severity
 from netduet.client.settings import ClientSettings
 from netduet.runtime import logs
 from netduet.server.settings import ServerSettings
@@ -25,6 +25,21 @@ ROOT = Path(__file__).parents[1]
 MODELS = (ServerSettings, ClientSettings)
 BEGIN, END = "      # generated: make docs\n", "      # end of what is generated\n"
 
+
+ROOT_FINDING = """Of several findings a verdict explains one in full, the root; the others are listed below it.
+A finding that made other checks impossible comes first, then the class that hurts applications most, then the order of the checks.
+
+"""
+
+MEANINGS = {
+    Severity.UNREACHABLE: "nothing works: no name, no connection, not the right server",
+    Severity.DATA: "data is changed, or lost with the connection that carried it",
+    Severity.STALL: "data stops: an outage, a black hole, a connection that dies unnoticed",
+    Severity.CONNECTIONS: "connections are not made, kept or ended as they should be",
+    Severity.DATAGRAMS: "datagrams are lost, refused, reordered or duplicated",
+    Severity.PERFORMANCE: "everything works, and is slow or uneven",
+    Severity.PROBE: "the client itself failed: little is known of the network",
+}
 
 MANNERS = """
 ## Targets that ought to be blocked
@@ -82,10 +97,18 @@ def checks() -> str:
     for check in CHECKS:
         needs = ", ".join(check.needs)
         parts.append(f"| `{check.name}` | {check.question} | {needs} |\n")
+    parts += ["\n## The root finding\n\n", ROOT_FINDING]
+    parts.append("| order | what it does to applications | classes |\n|---|---|---|\n")
+    for severity in Severity:
+        names = [f.name for f in CATALOGUE.values() if f.severity is severity]
+        classes = ", ".join(
+            f"`{name}`" for name in names if name.partition(".")[0] != "watch"
+        )
+        parts.append(f"| {severity.value} | {MEANINGS[severity]} | {classes} |\n")
     parts.append(MANNERS)
     for failure in CATALOGUE.values():
         parts.append(f"\n## {failure.name}\n\n**{failure.title}.** {failure.meaning}\n")
-        parts.append(f"\nWhere: {failure.where} ({SIDES[failure.where]}).\n")
+        parts.append(f"\nWhere: {failure.where} ({failure.where.label}).\n")
         parts.append("\nLikeliest causes:\n\n")
         parts += [f"{n}. {cause}\n" for n, cause in enumerate(failure.causes, 1)]
         parts.append("\nTry next:\n\n")

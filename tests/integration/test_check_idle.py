@@ -12,8 +12,9 @@ import pytest
 from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
 from netduet.client.checks.idle.measure import HoldPlan, Idle, hold
 from netduet.client.checks.runner import CheckRunner
+from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import CheckResult, Outcome, Side
+from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldAnswer

@@ -141,7 +141,7 @@ def test_outage_is_told_from_begin_to_end(
     said = watching.stop()
     assert "Watched 1 peer for" in said
     assert re.search(r"availability \d+\.\d+ %, 1 outage of", said)
-    assert "1 × stream.restarted, at the server:" in said
+    assert "1 × stream.restarted, at the server's end:" in said
     assert watching.logged == []
 
 
@@ -281,7 +281,7 @@ def test_server_that_was_never_there(watch: Callable[..., Watch]) -> None:
     assert "ECONNREFUSED" in line
     said = watching.stop()
     assert " (ongoing, " in said
-    assert "1 × watch.unmet, at the server:" in said
+    assert "1 × watch.unmet, at the server's end:" in said
 
 
 def test_server_that_comes_after_the_watch(

@@ -9,7 +9,7 @@ from typing import Final
 
 from netduet.client.checks import CHECKS
 from netduet.client.checks.base import DEFECT
-from netduet.client.results.failure import Failure
+from netduet.client.results.failure import Failure, Severity
 from netduet.client.watch.failures import WATCH
 
 CATALOGUE: Final[dict[str, Failure]] = {
@@ -20,3 +20,9 @@ CATALOGUE: Final[dict[str, Failure]] = {
         *WATCH,
     )
 }
+
+
+def severity(name: str) -> Severity:
+    """Return how much a class of failure hurts; the usual for one that is not known."""
+    failure = CATALOGUE.get(name)
+    return Severity.CONNECTIONS if failure is None else failure.severity

@@ -50,8 +50,11 @@ class AccessLog:
             counters.framed += 1
         labels = (record.dialect, record.ended, record.ended_by)
         counters.ended[labels] = counters.ended.get(labels, 0) + 1
-        log = self._log.debug if record.is_health_check else self._log.info
-        log("connection.closed", **self._fields(record))
+        fields = self._fields(record)
+        if record.is_health_check:
+            self._log.debug("connection.closed", **fields)
+        else:
+            self._log.info("connection.closed", **fields)
 
     def refused(self, address: str, decision: AdmissionDecision, now: float) -> None:
         """Log the first refusal at once, then one line with a count per interval.

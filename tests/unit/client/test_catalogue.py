@@ -10,7 +10,8 @@ import pytest
 from netduet import client
 from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
-from netduet.client.results.failure import SIDES, Failure
+from netduet.client.results.failure import Failure
+from netduet.client.results.location import Location
 from netduet.runtime.logs import EVENTS
 
 SOURCES = Path(client.__path__[0])
@@ -44,7 +45,7 @@ def test_names_begin_with_their_check() -> None:
 @pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda one: one.name)
 def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
     """Each class has a known side, a meaning that is a sentence, causes and a next step."""
-    assert failure.where in SIDES
+    assert failure.where in Location
     assert failure.meaning.endswith(".")
     assert failure.meaning[0].isupper()
     assert not failure.title.endswith(".")

@@ -11,12 +11,12 @@ from netduet.client.catalogue import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Starvation,
     Verdict,
     conclude,
@@ -32,7 +32,7 @@ REFUSED = Finding(
     ((Side.CLIENT, "it was tried once"), (Side.SERVER, "nothing was said")),
     {"lost_syns": 2},
 )
-HIDDEN = Finding("close.reset_hidden", "it ended properly", where="path →")
+HIDDEN = Finding("close.reset_hidden", "it ended properly", where=Location.TO_SERVER)
 LATE = Finding("identity.silent", "nobody answered", outcome=Outcome.INCONCLUSIVE)
 
 

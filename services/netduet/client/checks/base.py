@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
-from netduet.client.results.failure import CLIENT, Failure
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 from netduet.client.results.target import Expect, Target
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ DEFECT: Final = Failure(
     "check.defect",
     "the check itself failed",
     "The check raised an error that is no finding about the network.",
-    CLIENT,
+    Location.CLIENT,
     ("a defect of netduet",),
     ("report it, with the log that this command writes to stderr",),
+    severity=Severity.PROBE,
 )
 """What is reported when a check raises an error of its own."""

@@ -15,16 +15,10 @@ from typing import Final
 
 from netduet.client.checks.base import Check, CheckContext
 from netduet.client.net.dial import Cause, Resolution, in_thread, resolve
-from netduet.client.results.failure import CLIENT, UNKNOWN, Failure
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
-from netduet.client.results.verdict import (
-    Figures,
-    Finding,
-    Judgement,
-    Outcome,
-    Side,
-    Window,
-)
+from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome, Window
 
 REPEATS: Final = 3
 SLOW: Final = 1.0
@@ -220,7 +214,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "name.not_found",
         "the name does not exist",
         "The resolver of this host answered, and knows no address of the name.",
-        CLIENT,
+        Location.CLIENT,
         (
             "the name is misspelt, or belongs to a service that is not running",
             "client and server are not on a network that they share",
@@ -231,12 +225,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check that both are on one network: docker network inspect NETWORK",
             "try the server's address instead of its name",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "name.timeout",
         "the resolver does not answer",
         "No answer about the name came in time: neither an address nor a refusal.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "the DNS server in /etc/resolv.conf is down or cannot be reached",
             "a firewall drops DNS (UDP and TCP port 53)",
@@ -245,28 +240,31 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at /etc/resolv.conf, and ask its server: nslookup NAME SERVER",
             "try the server's address instead of its name",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "name.family",
         "the name has no address of that family",
         "The name exists and has addresses, but none of the family that was asked for.",
-        CLIENT,
+        Location.CLIENT,
         (
             "the setting asks for IPv4 or IPv6 alone, and the server has only the other",
             "the network between the two has no IPv6 (or no IPv4)",
         ),
         ("leave --family out, or give the server an address of that family",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "name.failed",
         "the name could not be resolved",
         "The resolver reported a failure of its own.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "the DNS server answers SERVFAIL or REFUSED: its own upstream is broken",
             "no DNS server is configured on this host",
         ),
         ("look at /etc/resolv.conf, and ask its server: nslookup NAME SERVER",),
+        severity=Severity.UNREACHABLE,
     ),
 )
 

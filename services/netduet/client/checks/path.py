@@ -12,12 +12,12 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ledger_entry
-from netduet.client.results.failure import UNKNOWN, Failure
+from netduet.client.results.failure import Failure
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Side,
     Window,
     merge_judgements,
 )
@@ -231,7 +231,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "path.broken",
         "a further connection fails",
         "One connection worked, and the next one to the same address did not.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "several servers stand behind the address, and one of them is broken",
             (

@@ -9,14 +9,9 @@ from typing import Final
 from netduet.client.checks.base import Check, CheckContext
 from netduet.client.checks.name import NameResult
 from netduet.client.net.dial import Address, Cause, ConnectResult, connect
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Figures, Finding, Judgement, Window
 
 MOST: Final = 64
 """Addresses that are tried; a name with more is remarked on."""
@@ -180,7 +175,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "reach.refused",
         "the connection is refused",
         "The host answered each connection attempt with a reset: nothing listens there.",
-        SERVER,
+        Location.SERVER,
         (
             "the server is not running, or has not started to listen yet",
             "it listens on another port, or on 127.0.0.1 alone",
@@ -190,12 +185,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look whether the server runs and what it listens on: docker logs, ss -tln",
             "compare the port asked with the port listened on",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.timeout",
         "connection attempts vanish",
         "Connection attempts were sent again and again, and nothing came back at all.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a firewall, security group or network policy drops them",
             "the address is stale: a container or host that is gone",
@@ -206,12 +202,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check that the address is the server's present one",
             "capture on the server (tcpdump tcp port PORT): do SYNs arrive?",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.unreachable",
         "the host cannot be reached",
         "A router, or this host itself, reports that the address leads nowhere.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "nothing has the address (no answer to ARP): the container or host is gone",
             "no route leads there, or a firewall rejects with an ICMP error",
@@ -232,20 +229,22 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "ADDRESS"
             ),
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.other",
         "no connection can be made",
         "The kernel of this host reported an error that has no class of its own.",
-        CLIENT,
+        Location.CLIENT,
         ("see the error's name in the evidence",),
         ("look the error's name up: errno(3), connect(2)",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.partial",
         "some addresses of the name are dead",
         "The name has several addresses; some accept connections and some do not.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "the name still lists a server that is gone",
             "one replica is down, or does not listen on this family of addresses",

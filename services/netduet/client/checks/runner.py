@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from netduet.client.catalogue import severity
 from netduet.client.checks import CHECKS
 from netduet.client.checks.reach import ReachResult
 from netduet.client.net.server_evidence import server_health
+from netduet.client.results.location import Side
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Verdict,
     conclude,
     result,
@@ -99,6 +100,7 @@ class CheckRunner:
             interrupted=bool(missing),
             expected=target.expect,
             missing=missing,
+            severity=severity,
         )
 
     async def _turn(

@@ -1,4 +1,4 @@
-"""Resolving and connecting; the only place that turns an errno into a class.
+"""Resolving and connecting, and the one table of what errno values mean.
 
 The errno is the product here: every failure keeps its name.
 """
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from netduet.client.net.icmp_errors import IcmpMeaning
 from netduet.net import kernel
 
 Result = TypeVar("Result")
@@ -38,17 +39,58 @@ class Cause(StrEnum):
     OTHER = "other"
 
 
-_BY_ERRNO: Final = {
-    errno.ECONNREFUSED: Cause.REFUSED,
-    errno.ETIMEDOUT: Cause.TIMEOUT,
-    errno.EHOSTUNREACH: Cause.UNREACHABLE,
-    errno.ENETUNREACH: Cause.UNREACHABLE,
-    errno.EHOSTDOWN: Cause.UNREACHABLE,
-    errno.ENETDOWN: Cause.UNREACHABLE,
-    errno.ECONNRESET: Cause.RESET,
-    errno.ECONNABORTED: Cause.RESET,
-    errno.EPIPE: Cause.RESET,
+@dataclass(frozen=True, slots=True)
+class ErrnoMeaning:
+    """What an errno says.
+
+    ``icmp`` is the ICMP error that the kernel makes it of, in the words of
+    ``icmp_text``. ``remote``: on a datagram socket it tells of an earlier datagram that
+    the network refused. ``local``: this host's own kernel did not send. ``no_route``:
+    this host has no route, no address or no protocol of that family.
+    """
+
+    cause: Cause
+    icmp: IcmpMeaning = IcmpMeaning.OTHER
+    icmp_text: str = ""
+    remote: bool = False
+    local: bool = False
+    no_route: bool = False
+
+
+_UNKNOWN_ERRNO: Final = ErrnoMeaning(Cause.OTHER)
+
+_ERRNOS: Final = {
+    errno.ECONNREFUSED: ErrnoMeaning(
+        Cause.REFUSED, IcmpMeaning.PORT, "port unreachable", remote=True
+    ),
+    errno.ETIMEDOUT: ErrnoMeaning(Cause.TIMEOUT),
+    errno.EHOSTUNREACH: ErrnoMeaning(
+        Cause.UNREACHABLE,
+        IcmpMeaning.HOST,
+        "host unreachable, or prohibited",
+        remote=True,
+    ),
+    errno.ENETUNREACH: ErrnoMeaning(
+        Cause.UNREACHABLE,
+        IcmpMeaning.HOST,
+        "network unreachable",
+        remote=True,
+        local=True,
+        no_route=True,
+    ),
+    errno.EHOSTDOWN: ErrnoMeaning(Cause.UNREACHABLE, remote=True),
+    errno.ENETDOWN: ErrnoMeaning(Cause.UNREACHABLE, local=True),
+    errno.ECONNRESET: ErrnoMeaning(Cause.RESET),
+    errno.ECONNABORTED: ErrnoMeaning(Cause.RESET),
+    errno.EPIPE: ErrnoMeaning(Cause.RESET),
+    errno.EACCES: ErrnoMeaning(
+        Cause.OTHER, IcmpMeaning.PROHIBITED, "prohibited", local=True
+    ),
+    errno.EPERM: ErrnoMeaning(Cause.OTHER, local=True),
+    errno.EADDRNOTAVAIL: ErrnoMeaning(Cause.OTHER, local=True, no_route=True),
+    errno.EAFNOSUPPORT: ErrnoMeaning(Cause.OTHER, no_route=True),
 }
+"""The one table of what errno values mean."""
 
 _NO_SUCH_NAME: Final = frozenset(
     {
@@ -124,6 +166,17 @@ class ConnectResult:
         return self.end - self.start
 
 
+def errno_name(number: int | None) -> str:
+    """Return the name of an errno, its number where it has none."""
+    return errno.errorcode.get(number or 0, str(number))
+
+
+def errno_meaning(error: int | str | None) -> ErrnoMeaning:
+    """Return what an errno means, given by its number or its name."""
+    number = getattr(errno, error, None) if isinstance(error, str) else error
+    return _UNKNOWN_ERRNO if number is None else _ERRNOS.get(number, _UNKNOWN_ERRNO)
+
+
 def classify(error: BaseException) -> tuple[Cause, str]:
     """Return the class of a failure, and the error's own name."""
     if isinstance(error, TimeoutError) and not error.errno:
@@ -132,9 +185,8 @@ def classify(error: BaseException) -> tuple[Cause, str]:
         missing = error.errno in _NO_SUCH_NAME
         return Cause.NOT_FOUND if missing else Cause.OTHER, str(error.strerror)
     if isinstance(error, OSError) and error.errno is not None:
-        name = errno.errorcode.get(error.errno, str(error.errno))
-        cause = _BY_ERRNO.get(error.errno, Cause.OTHER)
-        return cause, f"{name}: {os.strerror(error.errno)}"
+        cause = errno_meaning(error.errno).cause
+        return cause, f"{errno_name(error.errno)}: {os.strerror(error.errno)}"
     return Cause.OTHER, f"{type(error).__name__}: {error}"
 
 
@@ -206,8 +258,7 @@ def has_route(address: Address) -> bool:
         with socket.socket(address.family, socket.SOCK_DGRAM) as probe:
             probe.connect(address.sockaddr)
     except OSError as error:
-        absent = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-        return error.errno not in absent
+        return not errno_meaning(error.errno).no_route
     return True
 
 

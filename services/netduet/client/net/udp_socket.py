@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from netduet.client.net.dial import errno_meaning, errno_name
 from netduet.net import kernel
 
 if TYPE_CHECKING:
@@ -50,10 +51,6 @@ _MAX_SEND_TRIES: Final = 4
 
 _MAX_STRAYS: Final = 16
 """Datagrams that are looked at, for one from elsewhere."""
-
-_REMOTE_ERRNOS: Final = frozenset(
-    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +163,7 @@ class UdpSocket:
             try:
                 self._sock.send(data)
             except OSError as error:
-                name = errno.errorcode.get(error.errno or 0, str(error.errno))
+                name = errno_name(error.errno)
                 # An ICMP error about an earlier one: this one has not been tried.
                 if not self._note_errors(error):
                     break
@@ -207,10 +204,10 @@ class UdpSocket:
         """Remember what the error queue holds; tell whether others caused the error."""
         told = [one for one in self._read_errors() if not one.local]
         self._add_notices(told)
-        if not told and error.errno in _REMOTE_ERRNOS:
+        if not told and errno_meaning(error.errno).remote:
             # A kernel without an error queue tells the error alone.
             self._add_notices(
-                [_QueuedError(errno.errorcode[error.errno], "", 0, local=False)]
+                [_QueuedError(errno_name(error.errno), "", 0, local=False)]
             )
             return True
         return bool(told)
@@ -288,10 +285,11 @@ def read_error_queue(
 def parse_extended_error(data: bytes) -> _QueuedError:
     """Return what a message of the error queue says (ip(7), IP_RECVERR)."""
     number, origin, kind, code, _, info, _ = _EXTENDED.unpack_from(data)
-    name = errno.errorcode.get(number, str(number))
     mtu = info if number == errno.EMSGSIZE else 0
     offender = _offender(data[_EXTENDED.size :])
-    return _QueuedError(name, offender, mtu, origin == _ORIGIN_LOCAL, kind, code)
+    return _QueuedError(
+        errno_name(number), offender, mtu, origin == _ORIGIN_LOCAL, kind, code
+    )
 
 
 def _offender(sockaddr: bytes) -> str:

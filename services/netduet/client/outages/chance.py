@@ -7,7 +7,7 @@ from typing import Final
 
 from netduet.client.outages.events import ConnectFailureRun, ConnectionStall, LossRun
 from netduet.client.outages.observations import Observations
-from netduet.client.results.failure import BACK, UNKNOWN
+from netduet.client.results.location import Location
 from netduet.client.stats.proportions import DOUBT, upper_bound
 
 PACKETS_PER_CONNECTION: Final = 4
@@ -29,9 +29,9 @@ def is_loss_run_by_chance(observations: Observations, run: LossRun) -> bool:
     any datagram.
     """
     datagrams = observations.datagrams
-    counts = datagrams.down if run.where == BACK else datagrams.up
+    counts = datagrams.down if run.where == Location.FROM_SERVER else datagrams.up
     sent, lost = counts.sent - run.lost, counts.lost - run.lost
-    if run.where == UNKNOWN:
+    if run.where == Location.UNKNOWN:
         sent, lost = counts.sent, counts.lost
     sent = max(1, sent)
     rate = upper_bound(min(max(0, lost), sent), sent)

@@ -28,13 +28,7 @@ from netduet.client.outages.outage import (
     RESTARTED,
     Outage,
 )
-from netduet.client.results.failure import (
-    CLIENT,
-    FORTH,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
+from netduet.client.results.location import Location
 
 REFUSED_ERROR: Final = "ECONNREFUSED"
 
@@ -102,11 +96,11 @@ def classify(
     return outages
 
 
-def location_by_error(error: str) -> str:
+def location_by_error(error: str) -> Location:
     """Return at which end it is that a connection failed so; unknown for silence."""
     if REFUSED_ERROR in error:
-        return SERVER
-    return CLIENT if error == UNROUTED else UNKNOWN
+        return Location.SERVER
+    return Location.CLIENT if error == UNROUTED else Location.UNKNOWN
 
 
 def _classify_outage(
@@ -122,7 +116,7 @@ def _classify_outage(
         error = observations.datagrams.error
         classified = replace(
             outage,
-            where=CLIENT,
+            where=Location.CLIENT,
             description=describe.send_blocked(outage, error),
             evidence=describe.blocked_evidence(outage),
         )
@@ -136,11 +130,11 @@ def _losses(observations: Observations, outage: Outage, rules: Rules) -> Outage:
     restart = outage.restart
     if (
         rules.locates_by_errors
-        and outage.where == FORTH
+        and outage.where == Location.TO_SERVER
         and restart is not None
         and _is_both_ways(outage, restart)
     ):
-        outage = replace(outage, where=INTERMEDIARY)
+        outage = replace(outage, where=Location.INTERMEDIARY)
     starved = outage.starved_seconds >= STARVED_SHARE * outage.seconds
     doubtful = starved or bool(outage.overflows)
     evidence = (
@@ -212,7 +206,13 @@ def _restarted(restart: ServerRestart, outage: Outage | None = None) -> Outage:
     """Classify a restart, and the outage around it, if there is one."""
     text, evidence = describe.restarted(restart), describe.restart_evidence(restart)
     restarted = Outage(
-        RESTARTED, SERVER, restart.start, restart.end, text, evidence, restart=restart
+        RESTARTED,
+        Location.SERVER,
+        restart.start,
+        restart.end,
+        text,
+        evidence,
+        restart=restart,
     )
     if outage is None:
         return restarted
@@ -234,7 +234,7 @@ def _classify_connections(
     """Classify what happened to connections alone."""
     for run in correlation.failure_runs:
         stall = next((stall for stall in correlation.stalls if _meet(stall, run)), None)
-        failure, where = NEW_CONNECTIONS, UNKNOWN
+        failure, where = NEW_CONNECTIONS, Location.UNKNOWN
         if rules.locates_by_errors:
             where = location_by_error(run.reason)
         if rules.merges_stalls and stall and not observations.datagrams.passed:
@@ -264,7 +264,7 @@ def _classify_connections(
         too_short = stall.seconds - starved <= rules.max_outage and not stall.broken
         yield Outage(
             OLD_CONNECTIONS,
-            INTERMEDIARY,
+            Location.INTERMEDIARY,
             stall.start,
             stall.end,
             describe.connection_stalled(stall, failed),

@@ -20,7 +20,7 @@ from netduet.client.outages.events import (
 )
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import OUTAGE, Outage
-from netduet.client.results.failure import FORTH, INTERMEDIARY, UNKNOWN
+from netduet.client.results.location import Location
 
 NEAR_SECONDS: Final = 0.3
 """Seconds between two events that belong together, at most."""
@@ -81,8 +81,8 @@ def correlate(observations: Observations) -> Correlation:
 
 def _join_directions(loss_runs: Iterable[LossRun]) -> list[Outage]:
     """Join a loss run of one direction with one of the other at about the same time."""
-    ups = [run for run in loss_runs if run.where == FORTH]
-    others = [run for run in loss_runs if run.where != FORTH]
+    ups = [run for run in loss_runs if run.where == Location.TO_SERVER]
+    others = [run for run in loss_runs if run.where != Location.TO_SERVER]
     outages = []
     for up in ups:
         other = next((run for run in others if _coincide(up, run)), None)
@@ -90,7 +90,11 @@ def _join_directions(loss_runs: Iterable[LossRun]) -> list[Outage]:
             outages.append(_outage(up.where, up))
         else:
             others.remove(other)
-            where = UNKNOWN if other.where == UNKNOWN else INTERMEDIARY
+            where = (
+                Location.UNKNOWN
+                if other.where == Location.UNKNOWN
+                else Location.INTERMEDIARY
+            )
             outages.append(_outage(where, up, other))
     return [*outages, *(_outage(run.where, run) for run in others)]
 
@@ -100,7 +104,7 @@ def _coincide(run: LossRun, other: LossRun) -> bool:
     return common >= COMMON_SHARE * max(run.seconds, other.seconds)
 
 
-def _outage(where: str, *loss_runs: LossRun) -> Outage:
+def _outage(where: Location, *loss_runs: LossRun) -> Outage:
     return Outage(
         OUTAGE,
         where,
@@ -136,7 +140,7 @@ def _join_connections(
         outages.append(
             Outage(
                 OUTAGE,
-                UNKNOWN,
+                Location.UNKNOWN,
                 run.start,
                 run.end,
                 ended=run.ended,

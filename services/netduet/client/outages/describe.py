@@ -14,29 +14,29 @@ from netduet.client.outages.events import (
     ServerRestart,
 )
 from netduet.client.outages.observations import Observations
-from netduet.client.outages.outage import Evidence, Outage
-from netduet.client.results.failure import BACK, FORTH, INTERMEDIARY, UNKNOWN
-from netduet.client.results.verdict import Side
+from netduet.client.outages.outage import Outage
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Evidence
 from netduet.wire.messages import ServerReport
 from netduet.wire.untrusted import escape
 
 _LOST: Final = {
-    FORTH: "nothing reached the server",
-    BACK: "nothing arrived from the server",
-    INTERMEDIARY: "nothing passed in either direction",
-    UNKNOWN: "nothing came back",
+    Location.TO_SERVER: "nothing reached the server",
+    Location.FROM_SERVER: "nothing arrived from the server",
+    Location.INTERMEDIARY: "nothing passed in either direction",
+    Location.UNKNOWN: "nothing came back",
 }
 
 _DATAGRAMS_LOST: Final = {
-    FORTH: "no datagrams reached the server",
-    BACK: "no datagrams arrived from the server",
-    INTERMEDIARY: "no datagrams passed in either direction",
-    UNKNOWN: "no datagrams came back",
+    Location.TO_SERVER: "no datagrams reached the server",
+    Location.FROM_SERVER: "no datagrams arrived from the server",
+    Location.INTERMEDIARY: "no datagrams passed in either direction",
+    Location.UNKNOWN: "no datagrams came back",
 }
 
 _ONGOING_DATAGRAMS_LOST: Final = {
-    FORTH: "no datagrams reach the server",
-    UNKNOWN: "no datagrams come back",
+    Location.TO_SERVER: "no datagrams reach the server",
+    Location.UNKNOWN: "no datagrams come back",
 }
 
 _END_REASONS: Final = {
@@ -175,11 +175,15 @@ def _length(outage: Outage) -> str:
 def _starved_end(outage: Outage) -> str:
     """Return which end was not running for longest."""
     client = max(
-        run.receiver_stalled if run.where == BACK else run.sender_stalled
+        run.receiver_stalled
+        if run.where == Location.FROM_SERVER
+        else run.sender_stalled
         for run in outage.loss_runs
     )
     server = max(
-        run.sender_stalled if run.where == BACK else run.receiver_stalled
+        run.sender_stalled
+        if run.where == Location.FROM_SERVER
+        else run.receiver_stalled
         for run in outage.loss_runs
     )
     return "the server" if server > client else "this client"
@@ -188,7 +192,7 @@ def _starved_end(outage: Outage) -> str:
 # Ongoing outages
 
 
-def ongoing_datagrams_only(where: str) -> str:
+def ongoing_datagrams_only(where: Location) -> str:
     """Describe an ongoing outage of UDP alone."""
     return f"{_ONGOING_DATAGRAMS_LOST[where]}; TCP connections work"
 
@@ -290,7 +294,7 @@ def loss_evidence(observations: Observations, outage: Outage) -> Evidence:
     evidence: list[tuple[Side, str]] = []
     for run in outage.loss_runs:
         sent = f"sent {run.lost} datagrams meanwhile, one every {period:.0f} ms"
-        if run.where == FORTH:
+        if run.where == Location.TO_SERVER:
             evidence += [
                 (Side.CLIENT, sent),
                 (
@@ -298,7 +302,7 @@ def loss_evidence(observations: Observations, outage: Outage) -> Evidence:
                     f"reports {run.lost} missing in a row, and those before and after received",
                 ),
             ]
-        elif run.where == BACK:
+        elif run.where == Location.FROM_SERVER:
             evidence += [
                 (
                     Side.SERVER,
@@ -330,7 +334,7 @@ def doubt_evidence(outage: Outage, *, starved: bool) -> Evidence:
         return ((Side.CLIENT, text),)
     return tuple(
         (
-            Side.SERVER if run.where == FORTH else Side.CLIENT,
+            Side.SERVER if run.where == Location.TO_SERVER else Side.CLIENT,
             (
                 f"{run.dropped} datagrams, from any sender, arrived meanwhile and were "
                 "dropped: the receive buffer of its own socket was full"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from netduet.client.results.location import Location
 from netduet.wire.messages import Welcome
 
 OVERFLOW_SHARE: Final = 0.5
@@ -24,7 +25,7 @@ class LossRun:
     ``precision`` is how far off start and end may be, in seconds.
     """
 
-    where: str
+    where: Location
     start: float
     end: float
     lost: int

@@ -22,7 +22,7 @@ from netduet.client.outages.events import (
     covered_seconds,
 )
 from netduet.client.outages.socket_drops import SocketDrops
-from netduet.client.results.failure import BACK, FORTH, UNKNOWN
+from netduet.client.results.location import Location
 from netduet.wire.sequence import Gap, SequenceGaps
 from netduet.wire.udp_stream import StreamStatus
 
@@ -201,7 +201,7 @@ class LossTracker:
         if ongoing is not None:
             events.append(ongoing)
         unacknowledged = self._unacknowledged()
-        silent = ongoing is not None and ongoing.where == UNKNOWN
+        silent = ongoing is not None and ongoing.where == Location.UNKNOWN
         if unacknowledged >= MIN_LOSSES and not silent:
             self.up.lost += unacknowledged
         else:
@@ -216,7 +216,7 @@ class LossTracker:
         if now - latest >= MIN_SECONDS + MIN_LOSSES * self.period:
             # Down is out for certain; what of ours arrives since then nobody can tell.
             lost = int((now - latest) / self.period)
-            return LossRun(UNKNOWN, latest, now, lost, ended=False)
+            return LossRun(Location.UNKNOWN, latest, now, lost, ended=False)
         unacknowledged, start = (
             self._unacknowledged(),
             self._gap_starts.get(self._acknowledged),
@@ -232,7 +232,7 @@ class LossTracker:
         receiver_stalled = covered_seconds(self._stalls, start, now)
         dropped = self._drops_up.between(start, now + SETTLE_SECONDS)
         return LossRun(
-            FORTH,
+            Location.TO_SERVER,
             start,
             now,
             unacknowledged,
@@ -306,7 +306,7 @@ class LossTracker:
                 receiver_stalled = covered_seconds(self._stalls, since, after)
                 self._events.append(
                     LossRun(
-                        FORTH,
+                        Location.TO_SERVER,
                         since,
                         after,
                         end - start,
@@ -372,7 +372,7 @@ class LossTracker:
         offset = self._offset.value
         self._events.append(
             LossRun(
-                BACK,
+                Location.FROM_SERVER,
                 since + offset,
                 after + offset,
                 end - start,

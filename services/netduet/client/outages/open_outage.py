@@ -33,13 +33,7 @@ from netduet.client.outages.outage import (
     STUCK_FLOW,
     Outage,
 )
-from netduet.client.results.failure import (
-    CLIENT,
-    FORTH,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
+from netduet.client.results.location import Location
 
 MIN_PAUSE_SECONDS: Final = 0.2
 """Seconds for which a server must have sent nothing to be called paused."""
@@ -114,22 +108,22 @@ def classify_ongoing(
     return Outage(failure, where, start, max(start, now), text, ended=False)
 
 
-def _classify(state: ProbeState, *, disturbed: bool) -> tuple[str, str, str]:
+def _classify(state: ProbeState, *, disturbed: bool) -> tuple[str, Location, str]:
     """Return the class, the location and the description."""
     stream, run = state.stream, state.failure_run
     if stream is not None and not state.send_error:
         if state.connections_work:
             where = stream.where
             return DATAGRAMS_ONLY, where, describe.ongoing_datagrams_only(where)
-        if stream.where == FORTH:
-            return OUTAGE, FORTH, describe.ongoing_to_server()
+        if stream.where == Location.TO_SERVER:
+            return OUTAGE, Location.TO_SERVER, describe.ongoing_to_server()
     where = location_by_error(state.connect_error)
     if run is not None and not state.answered_before:
         return NEVER_ANSWERED, where, describe.never_answered(run.reason)
     if stream is not None:
         return _classify_silence(state)
     if run is not None and state.unreachable:
-        failure = REFUSED if where == SERVER else OUTAGE
+        failure = REFUSED if where == Location.SERVER else OUTAGE
         text = describe.connections_fail(run, "and the existing one broke")
         return failure, where, text
     if run is not None:
@@ -137,15 +131,15 @@ def _classify(state: ProbeState, *, disturbed: bool) -> tuple[str, str, str]:
         if state.stall is not None:
             existing = "and the existing one is stalled"
         return NEW_CONNECTIONS, where, describe.connections_fail(run, existing)
-    return OLD_CONNECTIONS, INTERMEDIARY, describe.stalling()
+    return OLD_CONNECTIONS, Location.INTERMEDIARY, describe.stalling()
 
 
-def _classify_silence(state: ProbeState) -> tuple[str, str, str]:
+def _classify_silence(state: ProbeState) -> tuple[str, Location, str]:
     """Return what it is that no datagrams come."""
     if state.send_error:
-        return OUTAGE, CLIENT, describe.cannot_send(state.send_error)
+        return OUTAGE, Location.CLIENT, describe.cannot_send(state.send_error)
     if REFUSED_ERROR in state.connect_error:
-        return REFUSED, SERVER, describe.refused()
+        return REFUSED, Location.SERVER, describe.refused()
     where = location_by_error(state.connect_error)
     return OUTAGE, where, describe.silent(state.connect_error)
 
@@ -165,14 +159,16 @@ def close_without_loss(
     paused = covered_seconds(spans, start, end)
     if paused < max(MIN_PAUSE_SECONDS, STARVED_SHARE * (end - start)):
         text = describe.held_up(end - start)
-        return Outage(PAUSED, UNKNOWN, start, end, text, proven=False)
+        return Outage(PAUSED, Location.UNKNOWN, start, end, text, proven=False)
     # It was noticed after it began, and its end was noticed after it was over.
     start = max(start, min(span_start for span_start, _ in spans))
     end = min(end, max(span_end for _, span_end in spans))
     if answered >= MIN_ANSWERED:
         text = describe.server_paused(paused, answered)
-        return Outage(OUTAGE, SERVER, start, end, text)
-    return Outage(PAUSED, SERVER, start, end, describe.server_paused(paused, 0))
+        return Outage(OUTAGE, Location.SERVER, start, end, text)
+    return Outage(
+        PAUSED, Location.SERVER, start, end, describe.server_paused(paused, 0)
+    )
 
 
 def close_by_chance(
@@ -208,10 +204,12 @@ def close_at_first_answer(
 def as_stuck_flow(outage: Outage) -> Outage:
     """Return an outage that was over as soon as datagrams left from another port."""
     text = describe.stuck_flow(outage.seconds)
-    return replace(outage, failure=STUCK_FLOW, where=INTERMEDIARY, description=text)
+    return replace(
+        outage, failure=STUCK_FLOW, where=Location.INTERMEDIARY, description=text
+    )
 
 
 def as_left(ongoing: Outage, now: float) -> Outage:
     """Return the outage of a peer that its name dropped after it had stopped answering."""
     text = describe.left(now - ongoing.start, ongoing.description)
-    return Outage(LEFT, SERVER, ongoing.start, now, text)
+    return Outage(LEFT, Location.SERVER, ongoing.start, now, text)

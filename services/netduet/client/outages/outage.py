@@ -11,15 +11,8 @@ from netduet.client.outages.events import (
     LossRun,
     ServerRestart,
 )
-from netduet.client.results.failure import (
-    BACK,
-    CLIENT,
-    FORTH,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
-from netduet.client.results.verdict import Side
+from netduet.client.results.location import Location
+from netduet.client.results.verdict import Evidence
 
 OUTAGE: Final = "stream.outage"
 RESTARTED: Final = "stream.restarted"
@@ -40,18 +33,6 @@ UNAVAILABLE_CLASSES: Final = frozenset(
 )
 """Classes in which no new work was possible: they count against availability."""
 
-DIRECTIONS: Final = {
-    FORTH: "to_server",
-    BACK: "from_server",
-    INTERMEDIARY: "both",
-    SERVER: "server",
-    CLIENT: "client",
-    UNKNOWN: "unknown",
-}
-"""Locations as metrics and logs name them."""
-
-Evidence = tuple[tuple[Side, str], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -63,7 +44,7 @@ class Outage:
     """
 
     failure: str
-    where: str
+    where: Location
     start: float
     end: float
     description: str = ""
@@ -84,7 +65,7 @@ class Outage:
     @property
     def direction(self) -> str:
         """Its location, as metrics and logs name it."""
-        return DIRECTIONS[self.where]
+        return self.where.direction
 
     @property
     def starved_seconds(self) -> float:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.net.dial import errno_meaning
 from netduet.client.outages.events import EventHandler, LossRun
 from netduet.client.outages.loss_tracker import LossTracker
 from netduet.wire import datagram, udp_stream
@@ -40,9 +41,6 @@ _QUIET_SECONDS: Final = 0.3
 _MAX_DRAIN_SECONDS: Final = 1.5
 _STOP_ATTEMPTS: Final = 5
 _MAX_SPANS: Final = 64
-_LOCAL_ERRORS: Final = ("EACCES", "EADDRNOTAVAIL", "ENETDOWN", "ENETUNREACH", "EPERM")
-"""Errors by which our own kernel does not send. Others may tell of an earlier datagram."""
-
 _COOKIE_RETRY_SECONDS: Final = 0.1
 _MAX_COOKIE_RETRY_SECONDS: Final = 2.0
 """Seconds between two questions for a cookie, at first and after some in vain."""
@@ -163,7 +161,7 @@ class UdpProbe:
             if error:
                 self.unsent += 1
                 self.error = error
-                if error.startswith(_LOCAL_ERRORS):
+                if errno_meaning(error).local:
                     self._note_blocked(now)
             else:
                 tracker.record_sent(now)

@@ -12,6 +12,7 @@ from netduet.client.report.json_report import (
 )
 from netduet.client.results.failure import Failure
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location
 from netduet.client.results.verdict import CheckResult, Finding, Verdict
 
 
@@ -42,7 +43,7 @@ def known(report: ReportDocument) -> dict[str, Failure]:
             finding_part.failure,
             finding_part.title,
             "",
-            finding_part.where,
+            _location(finding_part.where),
             tuple(finding_part.causes),
             tuple(finding_part.next),
         )
@@ -88,6 +89,14 @@ def _finding(finding_part: FindingPart) -> Finding:
         finding_part.seen,
         tuple((evidence.side, evidence.text) for evidence in finding_part.evidence),
         dict(finding_part.figures),
-        finding_part.where,
+        _location(finding_part.where),
         outcome=finding_part.outcome,
     )
+
+
+def _location(name: str) -> Location:
+    """Return where a failure sits; unknown for what only another version knows."""
+    try:
+        return Location(name)
+    except ValueError:
+        return Location.UNKNOWN

@@ -13,12 +13,12 @@ from netduet import __version__
 from netduet.client.catalogue import CATALOGUE
 from netduet.client.results.expectation import Found, compare_expectation
 from netduet.client.results.instance import UNSAID, Instance
+from netduet.client.results.location import Side
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Outcome,
-    Side,
     Starvation,
     Verdict,
     exit_status,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.catalogue import CATALOGUE
 from netduet.client.results.expectation import compare_expectation
-from netduet.client.results.failure import SIDES, Failure
+from netduet.client.results.failure import Failure
+from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
-from netduet.client.results.verdict import CheckResult, Finding, Outcome, Side, Verdict
+from netduet.client.results.verdict import CheckResult, Finding, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -172,8 +173,8 @@ def finding(one: Finding, known: Known = CATALOGUE) -> Iterator[Line]:
     yield from _knowledge(failure, one.where or failure.where)
 
 
-def _knowledge(failure: Failure, where: str) -> Iterator[Line]:
-    yield from _labelled("where", f"{where} ({SIDES[where]})", ())
+def _knowledge(failure: Failure, where: Location) -> Iterator[Line]:
+    yield from _labelled("where", f"{where} ({where.label})", ())
     yield from _labelled("likely", failure.causes[0], failure.causes[1:])
     yield from _labelled("try next", failure.next[0], failure.next[1:])
 

@@ -1,37 +1,44 @@
-"""What is told about a class of failure, and the sides it can be at."""
+"""What is known about a class of failure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from enum import IntEnum
 
-CLIENT: Final = "client"
-SERVER: Final = "server"
-INTERMEDIARY: Final = "intermediary"
-FORTH: Final = "path →"
-BACK: Final = "path ←"
-UNKNOWN: Final = "unknown"
+from netduet.client.results.location import Location
 
-SIDES: Final = {
-    CLIENT: "this end",
-    SERVER: "the server's end",
-    INTERMEDIARY: "something in between",
-    FORTH: "the path to the server",
-    BACK: "the path back from the server",
-    UNKNOWN: "cannot be told from here",
-}
+
+class Severity(IntEnum):
+    """How much a class of failure hurts applications; the worst is the least number."""
+
+    UNREACHABLE = 1
+    """Nothing works: no name, no connection, not the right server."""
+    DATA = 2
+    """Data is changed, or lost with the connection that carried it."""
+    STALL = 3
+    """Data stops: an outage, a black hole, a connection that dies unnoticed."""
+    CONNECTIONS = 4
+    """Connections are not made, kept or ended as they should be."""
+    DATAGRAMS = 5
+    """Datagrams are lost, refused, changed in order or in number."""
+    PERFORMANCE = 6
+    """Everything works, and is slow or uneven."""
+    PROBE = 7
+    """This client itself is what failed: little is known of the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A class of failure: what it is, where it sits, its causes, the next thing to try.
 
-    ``causes`` are ordered, the likeliest first.
+    ``causes`` are ordered, the likeliest first. ``severity`` decides which of several
+    findings is the root.
     """
 
     name: str
     title: str
     meaning: str
-    where: str
+    where: Location
     causes: tuple[str, ...]
     next: tuple[str, ...]
+    severity: Severity = Severity.CONNECTIONS

@@ -1,8 +1,8 @@
 """From findings to a verdict. Pure: no socket, no clock, no words for people.
 
 A check judges its own measurement (``Judgement``); this file says what that is
-worth given how the probe itself fared, which finding is the root of the others,
-and what the exit status is.
+worth given how the probe itself fared, which finding is the root (the one that
+hurts applications most), and what the exit status is.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from enum import StrEnum
 from typing import Final
 
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
 
 Figures = dict[str, int | float | str | bool | None]
+
+Evidence = tuple[tuple[Side, str], ...]
+"""Who observed what, in the order in which it is told."""
 
 STARVED: Final = 0.5
 """Share of a missed deadline that must have been our own stall to excuse it."""
@@ -28,13 +32,6 @@ class Outcome(StrEnum):
     FAIL = "FAIL"
     SKIP = "SKIP"
     INCONCLUSIVE = "INCONCLUSIVE"
-
-
-class Side(StrEnum):
-    """Who saw a piece of evidence."""
-
-    CLIENT = "client"
-    SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +54,9 @@ class Finding:
 
     failure: str
     seen: str
-    evidence: tuple[tuple[Side, str], ...] = ()
+    evidence: Evidence = ()
     figures: Figures = field(default_factory=dict)
-    where: str | None = None
+    where: Location | None = None
     missed_deadline: Window | None = None
     outcome: Outcome = Outcome.FAIL
 
@@ -281,19 +278,17 @@ def conclude(
     interrupted: bool = False,
     expected: Expect = Expect.OPEN,
     missing: Sequence[str] = (),
+    severity: Callable[[str], int] = lambda _: 0,
 ) -> Verdict:
     """Return the verdict over all checks of a target.
 
-    The root is the first FAIL in the order of the checks (each stands on those
-    before it), or the first INCONCLUSIVE when nothing failed.
+    The root is the finding that hurts applications most, of those that failed, or of
+    those that are inconclusive when nothing failed. One that made other checks
+    impossible comes first; then ``severity`` decides, by class of failure; then the
+    order of the checks, each of which stands on those before it.
     """
     outcomes = {check_result.outcome for check_result in results}
-    root = root_check = None
-    for wanted in (Outcome.FAIL, Outcome.INCONCLUSIVE):
-        for one in results:
-            if one.outcome is wanted and root is None:
-                root = next(f for f in one.findings if f.outcome is wanted)
-                root_check = one.check
+    root_check, root = _root(results, severity) or (None, None)
     follows = tuple(
         check_result.check
         for check_result in results
@@ -318,6 +313,30 @@ def conclude(
         expected,
         tuple(missing),
     )
+
+
+def _root(
+    results: Sequence[CheckResult], severity: Callable[[str], int]
+) -> tuple[str, Finding] | None:
+    """Return the root finding and its check, None when nothing was found."""
+    followed = {check_result.follows for check_result in results}
+    for wanted in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        found = [
+            (check_result.check, finding)
+            for check_result in results
+            if check_result.outcome is wanted
+            for finding in check_result.findings
+            if finding.outcome is wanted
+        ]
+        if found:
+            return min(
+                found,
+                key=lambda named: (
+                    named[0] not in followed,
+                    severity(named[1].failure),
+                ),
+            )
+    return None
 
 
 def _undone(results: Sequence[CheckResult]) -> bool:

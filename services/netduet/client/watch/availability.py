@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from netduet.client.outages.outage import UNAVAILABLE_CLASSES, Outage, OutageEnded
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location
 
 
 @dataclass(slots=True)
@@ -75,7 +76,9 @@ class PeerAvailability:
         down = self.totals.seconds
         outage = self.ongoing
         if outage is not None and outage.failure in UNAVAILABLE_CLASSES:
-            down += self.totals.uncovered_seconds(Outage("", "", outage.start, now, ""))
+            down += self.totals.uncovered_seconds(
+                Outage("", Location.UNKNOWN, outage.start, now, "")
+            )
         return min(down, self.watched_seconds(now))
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure
+from netduet.client.results.location import Location
 
 WATCH: Final[tuple[Failure, ...]] = (
     Failure(
@@ -17,7 +13,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "the server stopped before DNS dropped it",
         "A server stopped answering, and only then its address left DNS: whoever used the "
         "address meanwhile reached nobody.",
-        SERVER,
+        Location.SERVER,
         (
             "a rolling update or a scale-down stops a server before DNS drops its address",
             "the server crashed, or its node went away",
@@ -36,7 +32,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "no netduet has answered there yet",
         "Since the watch began no netduet has answered at this address: either the network is "
         "out, or no server runs there.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "the server has not started yet, or listens on another port",
             "something else listens there",
@@ -51,7 +47,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "watch.refused",
         "nothing listens where the server was",
         "A server that had answered no longer does, and its host refuses connections.",
-        SERVER,
+        Location.SERVER,
         (
             "the server stopped or crashed, and its host is up",
             "it is being replaced, and the new server does not listen yet",
@@ -71,7 +67,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "UDP does not pass, but TCP does",
         "For a while no datagram passed, in one direction or both, while connections, "
         "existing and new, kept working.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a firewall, security group or network policy lets TCP through and drops UDP",
             "a rate limit on UDP, or a QoS policy that drops it first",
@@ -87,7 +83,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "the server sent nothing for a while",
         "For a while nothing came from a server, and afterwards nothing was missing: packets "
         "were delayed, not lost, or were not sent at all.",
-        SERVER,
+        Location.SERVER,
         (
             (
                 "the server's process or its whole host was frozen: no CPU, a CPU limit, a "
@@ -110,7 +106,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "a UDP flow was stuck, and a new one works",
         "Datagrams from one source port no longer passed, in one direction or both, while new "
         "connections worked; from another port they pass.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a NAT or a balancer remembers the flow, and keeps sending it to a server that "
@@ -129,7 +125,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "a connection does not carry a light load",
         "A new connection was established, but not all of a few large requests on it were "
         "answered in time.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "large packets are lost: a path with a smaller MTU whose ICMP messages are filtered",
             "so many packets are lost that TCP makes no progress",

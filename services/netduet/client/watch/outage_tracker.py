@@ -49,7 +49,7 @@ from netduet.client.outages.outage import (
     OutageStarted,
     OutageUpdated,
 )
-from netduet.client.results.failure import BACK
+from netduet.client.results.location import Location
 
 QUIET_SECONDS: Final = 1.8
 """Seconds of quiet after which an episode is over: by then what was lost is certain."""
@@ -365,8 +365,8 @@ class OutageTracker:
         loss_runs = [run for run in runs if isinstance(run, LossRun)]
         base = self._base_totals
         stalls = _only(self._events, ConnectionStall)
-        up = sum(run.lost for run in loss_runs if run.where != BACK)
-        down = sum(run.lost for run in loss_runs if run.where == BACK)
+        up = sum(run.lost for run in loss_runs if run.where != Location.FROM_SERVER)
+        down = sum(run.lost for run in loss_runs if run.where == Location.FROM_SERVER)
         failed = sum(run.failed for run in runs if isinstance(run, ConnectFailureRun))
         return Observations(
             self._address,

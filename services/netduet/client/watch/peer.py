@@ -35,8 +35,8 @@ from netduet.client.outages.loss_tracker import MIN_LOSSES, LossCounts, LossTrac
 from netduet.client.outages.open_outage import ProbeState, without_starvation
 from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
-from netduet.client.results.failure import FORTH
 from netduet.client.results.instance import instance_of
+from netduet.client.results.location import Location
 from netduet.client.watch.outage_tracker import (
     QUIET_SECONDS,
     OutageTracker,
@@ -320,7 +320,13 @@ class Peer:
             span for span in udp_probe.send_blocked if span[0] > self._reported_blocked
         ]
         outages = [
-            LossRun(FORTH, start, end, round((end - start) / period), precision=period)
+            LossRun(
+                Location.TO_SERVER,
+                start,
+                end,
+                round((end - start) / period),
+                precision=period,
+            )
             for start, end in spans
             if end - start >= MIN_LOSSES * period
         ]

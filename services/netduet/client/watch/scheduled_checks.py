@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.framed_connection import open_connection
+from netduet.client.results.location import Side
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Outcome,
-    Side,
     Window,
     weigh_starvation,
 )

@@ -8,14 +8,13 @@ from typing import Final
 
 from netduet.client.catalogue import CATALOGUE
 from netduet.client.outages.outage import (
-    DIRECTIONS,
     OutageNotice,
     OutageStarted,
     OutageUpdated,
 )
 from netduet.client.report.text import Line
-from netduet.client.results.failure import SIDES
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location
 from netduet.client.watch.availability import OutageRecord, PeerAvailability, Summary
 from netduet.client.watch.correlation import CommonCause, find_common_causes
 
@@ -37,12 +36,7 @@ _MOMENT_SECONDS: Final = 0.005
 _CLIENT_SIDE: Final = "check first what they share, this client: its link, its node, its firewall or policy"
 
 _DIRECTION_LABELS: Final = {
-    "to_server": "path to the server",
-    "from_server": "path from the server",
-    "both": "both directions",
-    "server": "at the server",
-    "client": "at this client",
-    "unknown": "location unknown",
+    location.direction: location.phrase for location in Location
 }
 
 
@@ -116,7 +110,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
             f"{peer}: {outage.description}, since {since} (#{notice.number})",
         )
     number = f" (#{notice.number})" if notice.number else ""
-    where = SIDES[outage.where]
+    where = outage.where.label
     if isinstance(notice, OutageUpdated) or not outage.ended:
         rest = f"{peer} (ongoing, {duration(outage.seconds)}): {outage.description}{number}"
         return line(at, "FAIL", "OUT", rest)
@@ -260,6 +254,3 @@ def _record_line(record: OutageRecord, epoch: float) -> str:
         f"{clock(outage.start + epoch)} {peer}: {duration(outage.seconds)}, "
         f"{outage.failure}: {outage.description}"
     )
-
-
-assert set(_DIRECTION_LABELS) == set(DIRECTIONS.values())  # noqa: S101 - two tables of one thing

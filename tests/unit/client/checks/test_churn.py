@@ -24,8 +24,9 @@ from netduet.client.checks.churn.results import (
 )
 from netduet.client.net.dial import Address
 from netduet.client.results.instance import Instance, instance_named
+from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Judgement, Outcome, Side, Window
+from netduet.client.results.verdict import Judgement, Outcome, Window
 from netduet.client.stats import histogram
 from netduet.client.stats.percentiles import percentile
 from tests.unit.client.far_end import NASTY

@@ -17,7 +17,8 @@ from netduet.client.checks.close.measure import (
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
-from netduet.client.results.verdict import Finding, Judgement, Outcome, Side, Window
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Finding, Judgement, Outcome, Window
 from netduet.wire.messages import ErrorMessage, TcpInfo
 from tests.unit.client.far_end import NASTY, entry, report, welcome
 

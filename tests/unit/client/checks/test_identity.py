@@ -12,7 +12,8 @@ from netduet.client.checks.identity.judge import SHOWN, judge
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
-from netduet.client.results.verdict import Finding, Side, Window
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Finding, Window
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC
 from netduet.wire.messages import ErrorMessage

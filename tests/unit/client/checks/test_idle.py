@@ -21,12 +21,12 @@ from netduet.client.checks.idle.measure import (
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
+from netduet.client.results.location import Side
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Window,
     conclude,
 )

@@ -9,7 +9,6 @@ import pytest
 
 from netduet.client.checks.load.judge import judge, limiting_part
 from netduet.client.checks.load.results import (
-    Direction,
     EchoTiming,
     LatencySpread,
     Load,
@@ -20,6 +19,7 @@ from netduet.client.checks.load.results import (
     TransferStall,
 )
 from netduet.client.net.dial import Address
+from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Judgement, Outcome, Window
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)

@@ -10,8 +10,9 @@ import pytest
 from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.name import CHECK, NameResult, Query, judge, measure
 from netduet.client.net.dial import Address, Cause, Resolution
+from netduet.client.results.location import Side
 from netduet.client.results.target import Expect, Target
-from netduet.client.results.verdict import Outcome, Side, Window
+from netduet.client.results.verdict import Outcome, Window
 
 FOUND = (
     Address(socket.AF_INET, "192.0.2.1", 80),

@@ -9,7 +9,8 @@ import pytest
 from netduet.client.checks.path import PathResult, PathResults, judge
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
-from netduet.client.results.verdict import Judgement, Side, Window
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Judgement, Window
 from tests.unit.client.far_end import NASTY, entry, report, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)

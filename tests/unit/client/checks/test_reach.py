@@ -10,8 +10,9 @@ from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.name import NameResult
 from netduet.client.checks.reach import MOST, ReachResult, judge, measure
 from netduet.client.net.dial import Address, Cause, ConnectResult, Resolution
+from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Finding, Judgement, Side, Window
+from netduet.client.results.verdict import Finding, Judgement, Window
 from tests.unit.client.far_end import FarEnd
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)

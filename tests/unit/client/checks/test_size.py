@@ -11,7 +11,6 @@ import pytest
 from netduet.client.checks.size.judge import judge
 from netduet.client.checks.size.measure import LARGER_BYTES, MIN_SEARCH_BYTES, search
 from netduet.client.checks.size.results import (
-    Direction,
     SegmentCounters,
     Size,
     SizeResult,
@@ -20,7 +19,8 @@ from netduet.client.checks.size.results import (
     TrialPlan,
 )
 from netduet.client.net.dial import Address, Cause
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.results.location import Direction, Side
+from netduet.client.results.verdict import Figures, Finding, Judgement, Window
 from netduet.wire.messages import LedgerEntry
 from tests.unit.client.far_end import entry
 

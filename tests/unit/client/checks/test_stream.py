@@ -23,11 +23,13 @@ from netduet.client.outages.observations import (
     Observations,
     Stream,
 )
-from netduet.client.results.verdict import Judgement, Outcome, Side, Window
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Judgement, Outcome, Window
 from tests.unit.client.far_end import report
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
-FORTH, BACK, BETWEEN, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
+FORTH, BACK = Location.TO_SERVER, Location.FROM_SERVER
+BETWEEN, UNKNOWN = Location.INTERMEDIARY, Location.UNKNOWN
 
 GOOD = Observations(
     ADDRESS,

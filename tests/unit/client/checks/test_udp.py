@@ -21,7 +21,8 @@ from netduet.client.checks.udp.results import (
 )
 from netduet.client.net.dial import Address
 from netduet.client.net.udp_socket import IcmpNotice
-from netduet.client.results.verdict import Judgement, Outcome, Side, Window
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Judgement, Outcome, Window
 from netduet.wire.messages import ErrorMessage
 from netduet.wire.udp_count import PLAIN, CountAnswer
 from tests.unit.client.far_end import NASTY, welcome

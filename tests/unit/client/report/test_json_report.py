@@ -13,13 +13,13 @@ from netduet import __version__
 from netduet.client.catalogue import CATALOGUE
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import UNSAID, Instance
+from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Figures,
     Finding,
     Judgement,
-    Side,
     Starvation,
     Verdict,
     Window,
@@ -175,7 +175,7 @@ def test_check_without_ground_names_its_cause() -> None:
 
 def test_side_of_the_evidence_counts_over_that_of_the_class() -> None:
     """Where a finding proves the direction, the document says that one."""
-    mangled = Finding("identity.mangled", "s", where="path ←")
+    mangled = Finding("identity.mangled", "s", where=Location.FROM_SERVER)
     [target] = read(conclude("a:1", [done("identity", mangled)]))["targets"]
     assert target["root"]["where"] == "path ←"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from netduet.client.report.junit import document
+from netduet.client.results.location import Side
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
-    Side,
     Window,
     conclude,
     result,

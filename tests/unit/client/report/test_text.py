@@ -10,13 +10,13 @@ from netduet.client.catalogue import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.text import WIDTH, plain
 from netduet.client.results.failure import Failure
+from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Side,
     conclude,
     result,
     skipped_because_of,
@@ -117,7 +117,7 @@ def test_verdict_says_who_asked_where_that_is_known(
 
 def test_side_of_the_evidence_counts_over_that_of_the_class() -> None:
     """Where a finding proves the direction, the class's usual side is not said."""
-    mangled = Finding("identity.mangled", "s", where="path →")
+    mangled = Finding("identity.mangled", "s", where=Location.TO_SERVER)
     told = verdict(done("identity", mangled))
     assert "  where     path → (the path to the server)" in told
 

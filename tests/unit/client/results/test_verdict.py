@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from netduet.client.catalogue import severity
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Side
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
     ServerHealth,
-    Side,
     Verdict,
     Window,
     conclude,
@@ -202,7 +203,7 @@ def test_verdict_names_one_root_and_what_follows(
     root: str | None,
     follows: tuple[str, ...],
 ) -> None:
-    """The first failure is the root, before any doubt; the others follow from it."""
+    """A failure is the root, before any doubt; the others follow from it."""
     verdict = conclude("t", results)
     assert (verdict.outcome, verdict.root_check, verdict.follows) == (
         outcome,
@@ -217,6 +218,73 @@ def test_root_is_the_finding_that_failed() -> None:
     doubtful = Finding("reach.timeout", "late", outcome=INCONCLUSIVE)
     check_result = CheckResult("reach", "?", FAIL, "", findings=(doubtful, WRONG))
     assert conclude("t", [check_result]).root is WRONG
+
+
+def test_root_is_the_finding_that_hurts_most() -> None:
+    """Changed data comes before refused datagrams, whatever the order of the checks."""
+    results = [
+        CheckResult("udp", "?", FAIL, "", findings=(Finding("udp.rejected", "no"),)),
+        CheckResult(
+            "close",
+            "?",
+            FAIL,
+            "",
+            findings=(
+                Finding("close.half_close", "cut"),
+                Finding("close.answer_changed", "changed"),
+            ),
+        ),
+    ]
+    verdict = conclude("t", results, severity=severity)
+    assert verdict.root_check == "close"
+    assert verdict.root is results[1].findings[1]
+    assert conclude("t", results).root_check == "udp"
+
+
+def test_root_is_first_what_made_other_checks_impossible() -> None:
+    """What a failure has hidden cannot be weighed: it may be worse."""
+    blocking = CheckResult(
+        "balance", "?", FAIL, "", findings=(Finding("balance.uneven", "u"),)
+    )
+    changed = CheckResult(
+        "size", "?", FAIL, "", findings=(Finding("size.changed", "c"),)
+    )
+    skipped = skipped_because_of("udp", "?", "balance")
+    verdict = conclude("t", [blocking, changed, skipped], severity=severity)
+    assert verdict.root_check == "balance"
+    assert conclude("t", [blocking, changed], severity=severity).root_check == "size"
+
+
+def test_a_failure_comes_before_doubt_of_a_worse_one() -> None:
+    """What is proven is the root, even if it hurts less than what is not."""
+    doubtful = done("reach", INCONCLUSIVE)
+    verdict = conclude("t", [doubtful, done("load", FAIL)], severity=severity)
+    assert verdict.root_check == "load"
+
+
+def test_equal_findings_keep_the_order_of_the_checks() -> None:
+    """Of two findings that hurt alike, the first one is the root."""
+    results = [done("size", FAIL), done("close", FAIL)]
+    assert conclude("t", results, severity=severity).root_check == "size"
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        ("reach.refused", "size.changed"),
+        ("size.changed", "size.black_hole"),
+        ("size.black_hole", "udp.black_hole"),
+        ("stream.outage", "close.reset_lost"),
+        ("close.reset_lost", "udp.rejected"),
+        ("udp.loss", "load.slow"),
+        ("load.slow", "stream.unsent"),
+    ],
+)
+def test_classes_are_ordered_by_what_they_do_to_applications(
+    worse: str, better: str
+) -> None:
+    """Unreachable, data, stalls, connections, datagrams, performance, the probe."""
+    assert severity(worse) < severity(better)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,16 @@ from netduet.client.outages.outage import (
 )
 from netduet.client.report.text import plain
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location
 from netduet.client.watch import text
 from netduet.client.watch.availability import AvailabilityTracker, OutageTotals
 
 
 def trouble(
-    start: float, end: float, failure: str = "stream.outage", where: str = "path →"
+    start: float,
+    end: float,
+    failure: str = "stream.outage",
+    where: Location = Location.TO_SERVER,
 ) -> Outage:
     """Return an outage."""
     return Outage(failure, where, start, end, "nothing arrived")
@@ -57,7 +61,9 @@ def test_no_second_is_out_twice(
 
 def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> None:
     """Of two peers watched for 100 seconds, one was out for 10."""
-    summary = account(trouble(10, 14), trouble(20, 26, where="path ←")).summary(100.0)
+    summary = account(
+        trouble(10, 14), trouble(20, 26, where=Location.FROM_SERVER)
+    ).summary(100.0)
     assert summary.availability == pytest.approx(0.95)
     assert (summary.outages, summary.longest_seconds, summary.peers) == (2, 6, 2)
     assert summary.kinds == {
@@ -69,8 +75,8 @@ def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> 
 
 def test_what_proves_nothing_or_stops_no_work_takes_no_availability() -> None:
     """An old connection that stands still, and what starvation explains."""
-    old = trouble(10, 20, "stream.old_connections", "intermediary")
-    starved = Outage("stream.outage", "path →", 30, 40, "", proven=False)
+    old = trouble(10, 20, "stream.old_connections", Location.INTERMEDIARY)
+    starved = Outage("stream.outage", Location.TO_SERVER, 30, 40, "", proven=False)
     summary = account(old, starved).summary(100.0)
     assert summary.availability == 1.0
     assert (summary.outages, summary.unproven) == (1, 1)
@@ -120,7 +126,7 @@ def test_summary_in_words() -> None:
     assert lines[1] == "Watched 2 peers for 1 h 1 min 40 s"
     assert lines[2] == "  availability 99.975 %, 2 outages, the longest of 1.50 s"
     printed = "\n".join(lines)
-    assert "2 × stream.outage, path to the server" in printed
+    assert "2 × stream.outage, on the way to the server" in printed
     assert "1 × balance.ghost" in printed
     assert "a (web): 99.951 %, 2 outages, the longest of 1.50 s" in printed
     assert "b (web): 100.000 %, no outage" in printed
@@ -146,7 +152,7 @@ def test_availability_is_never_rounded_up() -> None:
 def test_lines_of_an_outage() -> None:
     """When, whom, how long, what, the class and the side."""
     going = Outage(
-        "stream.outage", "unknown", 10, 11, "nothing comes back", ended=False
+        "stream.outage", Location.UNKNOWN, 10, 11, "nothing comes back", ended=False
     )
     line = plain(text.outage_line("a", OutageStarted(3, going), 11.0, 0.0))
     assert line == (
@@ -191,7 +197,7 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
     """Hundreds of peers must not say the same hundreds of times."""
     few = [trouble(10, 11)] * text.MAX_ALIKE
     assert len(look(*few)) == text.MAX_ALIKE
-    other = trouble(10, 12, where="path ←")
+    other = trouble(10, 12, where=Location.FROM_SERVER)
     many = [trouble(10, 11 + n / 100) for n in range(300)]
     shared, single = look(*many, other)
     assert "BACK  300 peers (peer-1, peer-2, peer-3 and 297 more), the" in shared
@@ -204,7 +210,7 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
 def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
     """For how long it has been is said, and that it is not over."""
     notice: OutageNotice = OutageUpdated(
-        7, Outage("watch.refused", "server", 10, 13, "refused")
+        7, Outage("watch.refused", Location.SERVER, 10, 13, "refused")
     )
     said = plain(text.outage_line("peer", notice, 0.0, 0.0))
     assert said.endswith("OUT   peer (ongoing, 3.00 s): refused (#7)")
@@ -225,7 +231,7 @@ def test_what_took_no_time_took_a_moment() -> None:
 def test_hint_is_of_the_most_frequent_class() -> None:
     """It is what one wants explained first."""
     often = [trouble(n, n + 0.5) for n in range(20, 23)]
-    made = account(trouble(10, 11, "watch.paused", "server"), *often)
+    made = account(trouble(10, 11, "watch.paused", Location.SERVER), *often)
     *_, hint = text.summary(made.summary(100.0), 0.0)
     assert "`netduet explain stream.outage`" in plain(hint)
 

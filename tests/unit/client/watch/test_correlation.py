@@ -9,6 +9,7 @@ import pytest
 from netduet.client.outages.outage import Outage, OutageEnded
 from netduet.client.report.text import plain
 from netduet.client.results.instance import Instance
+from netduet.client.results.location import Location
 from netduet.client.watch import text
 from netduet.client.watch.availability import AvailabilityTracker, OutageRecord
 from netduet.client.watch.correlation import CommonCause, find_common_causes
@@ -19,7 +20,7 @@ NODES = {"a": "n1", "b": "n1", "c": "n1", "d": "n2", "e": ""}
 
 def out(start: float, end: float, *, proven: bool = True) -> Outage:
     """Return an outage."""
-    where = "path →"
+    where = Location.TO_SERVER
     return Outage("stream.outage", where, start, end, "nothing came", proven=proven)
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from netduet.client.net.dial import Address
 from netduet.client.outages.outage import Outage
+from netduet.client.results.location import Location
 from netduet.client.watch.lone_client import all_peers_out
 
-OUT = Outage("stream.outage", "unknown", 100.0, 101.0, "nothing comes back")
+OUT = Outage("stream.outage", Location.UNKNOWN, 100.0, 101.0, "nothing comes back")
 LATER = replace(OUT, start=100.5)
 
 

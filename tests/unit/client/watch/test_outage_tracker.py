@@ -24,6 +24,7 @@ from netduet.client.outages.outage import (
     OutageStarted,
     OutageUpdated,
 )
+from netduet.client.results.location import Location
 from netduet.client.watch.outage_tracker import (
     MAX_EVENTS,
     QUIET_SECONDS,
@@ -33,8 +34,9 @@ from netduet.client.watch.outage_tracker import (
 )
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
-FORTH, BACK, BOTH, UNKNOWN = "path →", "path ←", "intermediary", "unknown"
-SERVER = "server"
+FORTH, BACK = Location.TO_SERVER, Location.FROM_SERVER
+BOTH, UNKNOWN = Location.INTERMEDIARY, Location.UNKNOWN
+SERVER = Location.SERVER
 LATER = QUIET_SECONDS + 0.1
 WELL = ProbeState()
 GOOD = ProbeTotals(LossCounts(10_000), LossCounts(10_000), 500, 0, 1000, 1000)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "balance.ghost",
         "some connections reach a backend that is dead",
         "A share of connections to one address failed, while the others were answered.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "the balancer still sends to an address that nothing has any more",
             "a backend's process is dead or its port closed, and no health check says so",
@@ -37,7 +33,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "connections are answered at first, and then they fail",
         "The first of many fresh connections to an address were all answered, and of those "
         "behind them far more failed than chance explains.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a firewall, balancer or protection against floods limits new connections",
             "a table of connections on the way became full (nf_conntrack: table full)",
@@ -54,7 +50,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "balance.stranger",
         "some connections reach another program",
         "A share of connections was answered by something else than the service asked for.",
-        SERVER,
+        Location.SERVER,
         (
             "an address in the balancer's list now belongs to another program",
             "two services share a label, selector or name, and are balanced together",
@@ -69,7 +65,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "one backend gets far more than its share",
         "One instance surely gets far more connections than the others get on average "
         "(--max-uneven): chance alone does not explain it.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "the balancer's weights are not alike, by mistake or as for a canary",
             "it counts open connections, and long ones hold the others back",
@@ -80,12 +76,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "if it is meant so: --max-uneven with how many times the others' it may get",
             "ask again while nothing else uses the service",
         ),
+        severity=Severity.PERFORMANCE,
     ),
     Failure(
         "balance.missing",
         "fewer instances answer than expected",
         "Many fresh connections met fewer instances than --expect-instances says.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "an instance does not run, or the balancer's health check takes it for ill",
             "the balancer is sticky: it keeps each client at one instance",

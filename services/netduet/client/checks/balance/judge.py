@@ -11,7 +11,8 @@ from netduet.client.checks.balance.measure import (
     BalanceTrial,
     ConnectionOutcome,
 )
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Figures, Finding, Judgement, Window
 from netduet.client.stats.proportions import DOUBT, lower_bound, p_initial_run
 from netduet.wire.untrusted import escape
 

@@ -11,6 +11,7 @@ from netduet.client.checks.churn.results import (
     Attempt,
     AttemptOutcome,
 )
+from netduet.client.results.location import Location
 from netduet.client.stats.proportions import lower_bound, upper_bound
 
 _ONE_WAY_SHARE: Final = 0.9
@@ -43,16 +44,20 @@ class ConnectionCounts:
         return tuple(attempt for attempt in self.attempts if attempt.outcome in fates)
 
     @property
-    def where(self) -> str:
+    def where(self) -> Location:
         """Where SYNs are lost, as the server's kernel tells."""
         if self.connections_lost_up + self.connections_lost_down < _MIN_LOCATED_LOSSES:
-            return "unknown"
+            return Location.UNKNOWN
         share = self.connections_lost_up / (
             self.connections_lost_up + self.connections_lost_down
         )
         if share >= _ONE_WAY_SHARE:
-            return "path →"
-        return "path ←" if share <= 1 - _ONE_WAY_SHARE else "intermediary"
+            return Location.TO_SERVER
+        return (
+            Location.FROM_SERVER
+            if share <= 1 - _ONE_WAY_SHARE
+            else Location.INTERMEDIARY
+        )
 
     @property
     def countable(self) -> bool:

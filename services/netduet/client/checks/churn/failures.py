@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -19,7 +14,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "The kernel here refused to make a connection (EADDRNOTAVAIL): all local ports "
         "towards that address are taken, by open connections or by ended ones that wait "
         "(TIME_WAIT). Nothing was sent.",
-        CLIENT,
+        Location.CLIENT,
         (
             "the range of local ports is small (net.ipv4.ip_local_port_range)",
             (
@@ -39,6 +34,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "sysctl net.ipv4.tcp_tw_reuse=1; use connections more than once"
             ),
         ),
+        severity=Severity.PROBE,
     ),
     Failure(
         "churn.accept_queue",
@@ -46,7 +42,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "Attempts to connect (SYN packets) arrived at the server, and its own listening "
         "socket dropped them: the queue of connections that wait until its program "
         "accepts them was full. The network carried them.",
-        SERVER,
+        Location.SERVER,
         (
             "the server's program accepts too slowly: it is short of CPU, or blocked",
             "its backlog is too short (listen(2)), or the kernel's bound on it is",
@@ -69,7 +65,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "new connections are limited by rate",
         "Connections passed up to a number; from then on they pass at a constant rate, and "
         "the rest is dropped or refused. That is no loss by chance.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a firewall limits new connections a second (hashlimit, limit, recent)",
             "a balancer or a protection against floods limits each client address",
@@ -89,7 +85,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "connections are limited by their number",
         "So many connections can be held at once, and no further one can be made; when "
         "they are released, new ones pass again.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a firewall limits connections of one address (connlimit, ct count)",
             "a proxy or balancer serves so many connections at once, in all or of a client",
@@ -113,7 +109,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "More attempts to connect (SYN packets), or the server's answers to them, were "
         "lost than may be (--max-loss), and chance does not explain it: each one that is "
         "lost costs a connection a second or more.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a link on the way is overloaded, or loses packets of all kinds",
             (
@@ -140,7 +136,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "some connections are refused",
         "The same address accepts connections and refuses others, by a reset or an ICMP "
         "error: more of them than may fail (--max-loss).",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "behind the address are several servers, and one of them is down",
             "a firewall rejects a part of the connections (a limit)",
@@ -156,7 +152,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "some connections are made and not served",
         "Connections came about, and ended or stayed silent before a netduet answered, "
         "while others to the same address were served: more than may fail (--max-loss).",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a proxy or balancer accepts for several servers, and one of them is down",
             "the server is overloaded, or was restarted meanwhile",
@@ -171,7 +167,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "churn.unstarted",
         "this end makes too few connections",
         "So few connections could be started in time that nothing is known of the network.",
-        CLIENT,
+        Location.CLIENT,
         (
             "this host is short of CPU, or a CPU limit holds this process back",
             "this process may open too few descriptors",
@@ -180,5 +176,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run the check again on a host that is less busy",
             "let it open more files: ulimit -n; docker run --ulimit nofile=65536",
         ),
+        severity=Severity.PROBE,
     ),
 )

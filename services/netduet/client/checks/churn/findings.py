@@ -16,7 +16,8 @@ from netduet.client.checks.churn.results import (
     ChurnResult,
     Witness,
 )
-from netduet.client.results.verdict import Figures, Finding, Outcome, Side, Window
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Figures, Finding, Outcome, Window
 
 _MIN_EXPLAINED_SHARE: Final = 0.5
 """Share of the trouble that the listening socket's drops must account for."""
@@ -197,8 +198,8 @@ def syn_lost(result: ChurnResult, counted: ConnectionCounts) -> Finding:
         "lost_back": counted.connections_lost_down,
     }
     where = counted.where
-    if where == "path →" and not _all_listeners_watched(result):
-        where = "unknown"  # a listening socket may have dropped them, unseen
+    if where == Location.TO_SERVER and not _all_listeners_watched(result):
+        where = Location.UNKNOWN  # a listening socket may have dropped them, unseen
     return Finding("churn.syn_lost", seen, tuple(evidence), figures, where=where)
 
 
@@ -233,7 +234,7 @@ def server_busy(result: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
         f"{result.address} away: {found[0].detail}"
     )
     evidence = ((Side.SERVER, found[0].detail),)
-    return Finding("churn.count_limited", seen, evidence, where="server")
+    return Finding("churn.count_limited", seen, evidence, where=Location.SERVER)
 
 
 def _failed_connections(

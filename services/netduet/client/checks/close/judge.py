@@ -17,12 +17,12 @@ from netduet.client.checks.close.measure import (
     CloseTrial,
 )
 from netduet.client.net.dial import Address, Cause
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Window,
     merge_judgements,
 )
@@ -49,7 +49,7 @@ class Fault:
     failure: str
     what: str
     sure: bool = True
-    where: str | None = None
+    where: Location | None = None
 
 
 def judge(close: Close) -> Judgement:
@@ -165,7 +165,9 @@ def _unopened(trial: CloseTrial) -> Fault:
         return Fault("close.interrupted", f"the server refused a connection: {said}")
     what = opening.detail or ("closed at once" if opening.closed else "another answer")
     sure = opening.cause is not Cause.TIMEOUT
-    return Fault("path.broken", f"a further connection failed: {what}", sure, "unknown")
+    return Fault(
+        "path.broken", f"a further connection failed: {what}", sure, Location.UNKNOWN
+    )
 
 
 def _judge_answer(trial: CloseTrial) -> Fault | None:
@@ -276,7 +278,7 @@ def _judge_own_reset(trial: CloseTrial) -> Fault | None:
         what = f"the server itself ended the connection: {escape(entry.ended)}"
         return Fault("close.interrupted", what)
     what = f"{_DID[trial.way]}, and for the server it ended properly"
-    return Fault("close.reset_hidden", what, where="path →")
+    return Fault("close.reset_hidden", what, where=Location.TO_SERVER)
 
 
 def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
@@ -290,7 +292,7 @@ def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
     sure = any(fault.sure for _, fault in same)
     recorded = any(trial.far.entry is not None for trial, _ in same)
     if where is None and not (sure and recorded):
-        where = "unknown"
+        where = Location.UNKNOWN
     interrupted = fault.failure == "close.interrupted"
     missed = None if sure else _wait(end)
     evidence = tuple(
@@ -307,7 +309,7 @@ def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
         seen,
         evidence,
         figures,
-        "server" if interrupted else where,
+        Location.SERVER if interrupted else where,
         missed,
         Outcome.INCONCLUSIVE if interrupted else Outcome.FAIL,
     )

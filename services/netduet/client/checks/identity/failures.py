@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -18,7 +13,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the connection is accepted and nobody answers",
         "The connection was accepted, by a kernel or a proxy, and no answer to the request "
         "came.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "the server is frozen: paused, stopped, deadlocked, out of CPU or memory",
             "a proxy, sidecar or balancer in front accepts for a server that is dead",
@@ -31,12 +26,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "wait longer: --answer-timeout 15s",
             "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.closed",
         "the connection is accepted and closed at once",
         "The connection was ended without a single byte of an answer.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a proxy or balancer (docker-proxy, sidecar) accepts for a server that is dead",
             "the server closes what it does not understand: it is no netduet",
@@ -46,12 +42,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "ask the server's own address, past any proxy or published port",
             "look at the server's logs",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.reset",
         "the connection is accepted and reset",
         "The connection was cut by a reset without a single byte of an answer.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a proxy or balancer (docker-proxy, sidecar) accepts for a server that is dead",
             "the server crashed or was killed while it answered",
@@ -61,12 +58,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "ask the server's own address, past any proxy or published port",
             "look at the server's logs",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.stranger",
         "something else answers",
         "Whoever listens there speaks, but is no netduet.",
-        SERVER,
+        Location.SERVER,
         (
             "another service has this name or port",
             "a stale address now belongs to somebody else",
@@ -75,13 +73,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check which service the name and port belong to",
             "netduet hello HOST:PORT holds the plain conversation with any server",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.plain",
         "a plain server answers",
         "The answer is the plain greeting: the server knows no framed protocol, or is a "
         "netduet that did not get the first byte of our request first.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "the server is the plain ancestor of netduet, or a script like it",
             "a balancer says something of its own first (a PROXY protocol header)",
@@ -92,13 +91,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "switch the PROXY protocol off in the balancer: netduet does not speak it",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.mangled",
         "bytes are changed on the way",
         "The protocol's signature did not arrive as it was sent: text conversion changed it, "
         "or other bytes came before it.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a proxy or tunnel treats the stream as text and converts line ends",
             "a proxy says something of its own first: a banner, an error page",
@@ -107,12 +107,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "switch the proxy or tunnel to pass bytes as they are (TCP mode, binary)",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.DATA,
     ),
     Failure(
         "identity.other_service",
         "a netduet of another service answers",
         "The server names a service that is not the one expected.",
-        SERVER,
+        Location.SERVER,
         (
             "the name or address leads to another deployment",
             "the expectation is wrong (--expect-service)",
@@ -120,47 +121,52 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "compare NETDUET_SERVER_SERVICE there with NETDUET_CLIENT_EXPECT_SERVICE here",
         ),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.self",
         "the client talks to itself",
         "Both ends of the connection are the same socket (a TCP simultaneous open).",
-        CLIENT,
+        Location.CLIENT,
         (
             "the port lies in this host's ephemeral range and nothing listens on it",
             "the target is an address of this very host by mistake",
         ),
         ("check the target, and take a port outside net.ipv4.ip_local_port_range",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.busy",
         "the server refuses for lack of room",
         "The server answered that its limit of connections is reached.",
-        SERVER,
+        Location.SERVER,
         (
             "clients hold more connections than NETDUET_SERVER_MAX_CONNECTIONS allows",
             "the limit is lower than what one check holds at a time (some dozen)",
             "many clients share one address (NAT), and the limit per client is low",
         ),
         ("raise the limit, or find out on the server who holds them: ss -tn",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.draining",
         "the server is shutting down",
         "The server answered that it takes no new work.",
-        SERVER,
+        Location.SERVER,
         ("it is being stopped or replaced: a balancer still sends clients to it",),
         ("try again; if it lasts, compare the balancer's targets with what runs",),
+        severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.protocol",
         "the two ends do not understand each other",
         "One end broke a rule of the protocol, and says which.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "the two are of versions that do not fit",
             "something on the way changes, cuts or injects bytes",
         ),
         ("compare the versions: netduet --version at both ends",),
+        severity=Severity.UNREACHABLE,
     ),
 )

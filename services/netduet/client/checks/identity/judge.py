@@ -9,7 +9,8 @@ from netduet.client.checks.identity.results import IdentityAnswer, IdentityResul
 from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.instance import instance_of
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side, Window
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement, Window
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
 from netduet.wire.untrusted import escape, log_safe, recognise
@@ -162,7 +163,7 @@ def _judge_foreign(answer: IdentityAnswer) -> Finding:
         whole = start > 0 and data[start - 1] == MAGIC[0]
         what = f"{start - 1} foreign bytes come before it" if whole else _BEHEADED
         seen = f"{answer.address}: a netduet's answer arrives changed: {what}"
-        return Finding("identity.mangled", seen, said, where="path ←")
+        return Finding("identity.mangled", seen, said, where=Location.FROM_SERVER)
     protocol = recognise(data)
     what = f"speaks {_NAMES[protocol]}" if protocol else "speaks something unknown"
     seen = f"{answer.address} {what}, not netduet"
@@ -188,11 +189,11 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
     seen = f"{answer.address}: {whose}: {message}"
     where = None
     if failure == "identity.mangled":
-        where = "path →" if side is Side.SERVER else "path ←"
+        where = Location.TO_SERVER if side is Side.SERVER else Location.FROM_SERVER
     return Finding(failure, seen, ((side, f"{escape(code)}: {message}"),), where=where)
 
 
-def _sent(opening: Handshake) -> tuple[tuple[Side, str], ...]:
+def _sent(opening: Handshake) -> Evidence:
     said = f"the request, {opening.sent} bytes, was sent; no byte came back"
     if opening.cause is Cause.TIMEOUT and opening.acked is not None:
         acked = min(opening.acked, opening.sent)

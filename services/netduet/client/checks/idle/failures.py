@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import INTERMEDIARY, SERVER, Failure
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 _KEEP_ALIVE: Final = (
     "switch TCP keep-alive on in the application, at an interval well below the timer: "
@@ -17,7 +18,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "idle.reset",
         "silent connections are reset",
         "A connection that nobody used for a while was reset, and neither end had done so.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a balancer, NAT or firewall forgets connections, and resets whoever then sends",
             "a proxy resets both its sides when its timer of silence is up",
@@ -28,7 +29,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "idle.closed",
         "silent connections are closed",
         "A connection that nobody used for a while was closed, and neither end had done so.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a proxy or balancer closes both its sides when its timer of silence is up",
             "a sidecar of a service mesh does",
@@ -42,7 +43,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "idle.silent",
         "silent connections die, and nobody is told",
         "After a silence what was sent on a connection went nowhere: no answer, no reset.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a NAT or firewall forgets connections, and drops what belongs to none it knows",
             "IPVS (Docker Swarm's virtual addresses) does after 15 minutes",
@@ -53,12 +54,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             _RAISE,
             "set TCP_USER_TIMEOUT, or the application waits for a quarter of an hour",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "idle.interrupted",
         "silent connections could not be held to the end",
         "The server itself ended them, or is gone: that says nothing about the network.",
-        SERVER,
+        Location.SERVER,
         (
             "the server was stopped or restarted meanwhile",
             "the server is at its limit of connections",

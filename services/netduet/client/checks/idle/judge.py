@@ -18,12 +18,12 @@ from netduet.client.checks.idle.measure import (
     IdleResult,
 )
 from netduet.client.net.dial import Address, Cause
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Window,
     merge_judgements,
 )
@@ -152,14 +152,14 @@ def _finding(
             seen,
             evidence,
             figures,
-            where="unknown",
+            where=Location.UNKNOWN,
             outcome=Outcome.INCONCLUSIVE,
         )
     sure = fate is not HoldOutcome.SILENT or any(
         held.unheard or held.swallowed for held in dead
     )
     recorded = any(held.far.entry is not None for held in dead)
-    where = None if sure and recorded else "unknown"
+    where = None if sure and recorded else Location.UNKNOWN
     return Finding(
         failure,
         seen,

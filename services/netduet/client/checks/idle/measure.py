@@ -23,7 +23,8 @@ from netduet.client.net.dial import Address, Cause, classify
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
-from netduet.client.results.verdict import Side, Window
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Window
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
 

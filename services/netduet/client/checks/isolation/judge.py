@@ -16,14 +16,8 @@ from netduet.client.checks.isolation.results import (
 )
 from netduet.client.net.dial import Cause
 from netduet.client.results.instance import instance_of
-from netduet.client.results.verdict import (
-    Figures,
-    Finding,
-    Judgement,
-    Outcome,
-    Side,
-    Window,
-)
+from netduet.client.results.location import Side
+from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome, Window
 from netduet.wire.untrusted import escape, log_safe, recognise
 
 if TYPE_CHECKING:

@@ -25,7 +25,15 @@ from netduet.client.checks.isolation.results import (
 )
 from netduet.client.checks.name import NameResult
 from netduet.client.checks.udp.opening import UdpOpening
-from netduet.client.net.dial import Address, has_route, in_thread, lost_syns
+from netduet.client.net.dial import (
+    Address,
+    Cause,
+    errno_meaning,
+    errno_name,
+    has_route,
+    in_thread,
+    lost_syns,
+)
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.udp_socket import (
@@ -93,7 +101,7 @@ def knock_tcp(address: Address, patience: float) -> ProbeResult:
     except OSError as failed:
         error, notices, sent = failed.errno or 0, [], 0
     end = time.monotonic()
-    name = errno.errorcode.get(error, str(error))
+    name = errno_name(error)
     if error == 0:
         return ProbeResult(Response.OPEN, "", sent, "", start, end)
     if notices:
@@ -101,11 +109,12 @@ def knock_tcp(address: Address, patience: float) -> ProbeResult:
         found = manner(address.family, last)
         return ProbeResult(found, last.offender, sent, last.error, start, end)
     known = {
-        errno.ETIMEDOUT: Response.DROPPED,
-        errno.ECONNREFUSED: Response.RESET,
-        errno.ECONNRESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
+        Cause.TIMEOUT: Response.DROPPED,
+        Cause.REFUSED: Response.RESET,
+        Cause.RESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
     }
-    found = known.get(error) or manner(address.family, IcmpNotice(name))
+    cause = errno_meaning(error).cause
+    found = known.get(cause) or manner(address.family, IcmpNotice(name))
     return ProbeResult(found, "", sent, name, start, end)
 
 
@@ -161,9 +170,9 @@ def knock_udp(address: Address, patience: float) -> ProbeResult:
         with UdpSocket(address) as sock:
             return _asked(sock, address, start, patience)
     except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, str(error.errno))
-        absent = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-        found = Response.NO_ROUTE if error.errno in absent else Response.OTHER
+        name = errno_name(error.errno)
+        no_route = errno_meaning(error.errno).no_route
+        found = Response.NO_ROUTE if no_route else Response.OTHER
         return ProbeResult(found, "", 0, name, start, time.monotonic())
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from netduet.client.net.dial import Address
+from netduet.client.net.dial import Address, errno_meaning
 from netduet.client.net.handshake import Handshake
+from netduet.client.net.icmp_errors import IcmpMeaning, icmp_meaning
 from netduet.client.net.udp_socket import IcmpNotice
 
 
@@ -26,32 +26,22 @@ class Response(StrEnum):
     OTHER = "failed"
 
 
-# RFC 792, RFC 1122 §3.2.2.1 and RFC 1812 §5.2.7.1 (type 3); RFC 4443 §3.1 (type 1).
-_UNREACHABLE: Final = {socket.AF_INET: 3, socket.AF_INET6: 1}
-_BY_CODE: Final = {
-    socket.AF_INET: {3: Response.PORT}
-    | dict.fromkeys((2, 9, 10, 13), Response.PROHIBITED)
-    | dict.fromkeys((0, 1, 5, 6, 7, 11, 12), Response.HOST),
-    socket.AF_INET6: {4: Response.PORT}
-    | dict.fromkeys((1, 5, 6), Response.PROHIBITED)
-    | dict.fromkeys((0, 3), Response.HOST),
-}
-# A kernel that does not tell the message itself tells the error that it makes of it.
-_BY_ERROR: Final = {
-    errno.errorcode[errno.ECONNREFUSED]: Response.PORT,
-    errno.errorcode[errno.EHOSTUNREACH]: Response.HOST,
-    errno.errorcode[errno.ENETUNREACH]: Response.HOST,
-    errno.errorcode[errno.EACCES]: Response.PROHIBITED,
+_BY_ICMP: Final = {
+    IcmpMeaning.PORT: Response.PORT,
+    IcmpMeaning.HOST: Response.HOST,
+    IcmpMeaning.PROHIBITED: Response.PROHIBITED,
+    IcmpMeaning.OTHER: Response.OTHER,
 }
 
 
 def manner(family: socket.AddressFamily, notice: IcmpNotice) -> Response:
-    """Return what an ICMP error says."""
-    if notice.kind == _UNREACHABLE[family]:
-        return _BY_CODE[family].get(notice.code, Response.OTHER)
+    """Return what an ICMP error says.
+
+    A kernel that does not tell the message itself tells the error that it makes of it.
+    """
     if notice.kind:
-        return Response.OTHER
-    return _BY_ERROR.get(notice.error, Response.OTHER)
+        return _BY_ICMP[icmp_meaning(family, notice.kind, notice.code)]
+    return _BY_ICMP[errno_meaning(notice.error).icmp]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import INTERMEDIARY, UNKNOWN, Failure
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 _ALONE: Final = "run --checks load --profile full while nothing else uses the path"
 
@@ -14,7 +15,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "transfers stop under load",
         "Much data was sent at once, and then nothing moved for seconds on any of the "
         "connections, though small packets had passed before.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a shaper, policer or firewall drops all that exceeds a rate",
             "a link on the way failed, or its queue is full of other traffic",
@@ -25,13 +26,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the drop counters of the interfaces and shapers on the way",
             _ALONE,
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "load.slow",
         "the path carries less than it must",
         "The rate that was reached, counted where the data arrives, is below what was "
         "asked for (--min-rate).",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a shaper or policer on the way caps the rate",
             "a link on the way is slow, or others use it",
@@ -42,12 +44,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look for limits of rate on the way: tc, the cloud's instance type, a plan",
             _ALONE,
         ),
+        severity=Severity.PERFORMANCE,
     ),
     Failure(
         "load.cut",
         "connections end under load",
         "A connection that carried bulk data ended, and the server did not say that it did so.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a proxy, balancer or firewall ends connections that carry much",
             "the server was stopped or killed meanwhile",
@@ -56,12 +59,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the logs of proxies and firewalls on the way",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.DATA,
     ),
     Failure(
         "load.changed",
         "bulk data is changed on the way",
         "Bytes of a transfer differ from those that were sent.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "broken hardware or checksum offload changes bytes",
             "a proxy or tunnel changes what it carries",
@@ -70,5 +74,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "switch checksum offload off at one end after the other (ethtool -K)",
             "run the check size, which tells where and how much",
         ),
+        severity=Severity.DATA,
     ),
 )

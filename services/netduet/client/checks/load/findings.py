@@ -6,15 +6,11 @@ from itertools import pairwise
 from typing import Final
 
 from netduet.client.checks.load.format import END_NAMES, format_rate
-from netduet.client.checks.load.results import Direction, TransferFlow, TransferStall
-from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
-from netduet.client.results.verdict import Figures, Finding, Outcome, Side, Window
+from netduet.client.checks.load.results import TransferFlow, TransferStall
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Figures, Finding, Outcome, Window
 
-_WAY: Final = {Direction.UP: FORTH, Direction.DOWN: BACK}
-_BACK: Final = {Direction.UP: BACK, Direction.DOWN: FORTH}
-_SENDER: Final = {Direction.UP: Side.CLIENT, Direction.DOWN: Side.SERVER}
-_RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
-_AT: Final = {Side.CLIENT: CLIENT, Side.SERVER: SERVER}
+_AT: Final = {Side.CLIENT: Location.CLIENT, Side.SERVER: Location.SERVER}
 
 MIN_NETWORK_SHARE: Final = 0.8
 """Share of the time in which the network must have held the data up, for a cap."""
@@ -30,8 +26,8 @@ def find_failures(flow: TransferFlow) -> list[Finding]:
     if flow.changed:
         seen = f"{flow.direction}: bytes of the transfer arrived changed"
         told = f"what arrived differs from what was sent; {flow.total} bytes in all"
-        said = ((_RECEIVER[flow.direction], told),)
-        findings.append(Finding("load.changed", seen, said, where=_WAY[flow.direction]))
+        said = ((flow.direction.receiver, told),)
+        findings.append(Finding("load.changed", seen, said, where=flow.direction.path))
     if flow.connection_error:
         seen = (
             f"{flow.direction}: a connection ended after {flow.end - flow.start:.1f} s "
@@ -52,7 +48,7 @@ def _stalled(flow: TransferFlow, halt: TransferStall) -> Finding:
         f"{flow.direction}: {before}, nothing moved for "
         f"{window.end - window.start:.1f} s on any of {flow.connections} connections"
     )
-    sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
+    sender, receiver = flow.direction.sender, flow.direction.receiver
     evidence = [(sender, f"its kernel sent {flow.retransmits} packets again")]
     if halt.unacked is not None:
         said = f"{halt.unacked} packets are under way without an acknowledgement"
@@ -76,16 +72,16 @@ def _stalled(flow: TransferFlow, halt: TransferStall) -> Finding:
     )
 
 
-def _locate_stall(flow: TransferFlow, halt: TransferStall) -> str | None:
+def _locate_stall(flow: TransferFlow, halt: TransferStall) -> Location | None:
     """Return the side at which a transfer has stalled, where both kernels prove it."""
     if halt.unacked is None or halt.unsent is None or halt.undelivered is None:
         return None
     if halt.undelivered:
-        return _WAY[flow.direction]
+        return flow.direction.path
     if halt.unacked:
-        return _BACK[flow.direction]
+        return flow.direction.opposite.path
     if halt.unsent:  # all was taken, and there is no room for more
-        return _AT[_RECEIVER[flow.direction]]
+        return _AT[flow.direction.receiver]
     return None
 
 
@@ -96,7 +92,7 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
         return None
     seen = f"{flow.direction} {format_rate(reached)}, and {format_rate(min_rate)} must be reached"
     doubt = _reason_for_doubt(flow, min_rate, limit)
-    sender, receiver = _SENDER[flow.direction], _RECEIVER[flow.direction]
+    sender, receiver = flow.direction.sender, flow.direction.receiver
     seconds = flow.end - flow.start
     evidence = [
         (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s in all"),
@@ -116,7 +112,7 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
         seen,
         tuple(evidence),
         {"bit_s": round(reached), "min_rate": round(min_rate)},
-        _WAY[flow.direction],
+        flow.direction.path,
         None if _limited_by_network(flow) else Window(flow.start, flow.end),
         Outcome.INCONCLUSIVE if doubt else Outcome.FAIL,
     )

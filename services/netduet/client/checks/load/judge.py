@@ -21,13 +21,13 @@ from netduet.client.checks.load.format import (
     format_rate,
 )
 from netduet.client.checks.load.results import (
-    Direction,
     LatencySpread,
     Load,
     LoadResult,
     Phase,
     TransferFlow,
 )
+from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Figures, Finding, Judgement, merge_judgements
 from netduet.wire.untrusted import escape
 

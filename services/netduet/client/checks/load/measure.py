@@ -14,16 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.load.latency_probe import LatencyProbe
-from netduet.client.checks.load.results import (
-    Direction,
-    Load,
-    LoadResult,
-    Phase,
-    TransferFlow,
-)
+from netduet.client.checks.load.results import Load, LoadResult, Phase, TransferFlow
 from netduet.client.checks.load.transfer import Transfer, TransferExtent
 from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.results.location import Direction
 from netduet.config.units import MIB
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Self
 
@@ -16,6 +15,7 @@ from netduet.client.stats.percentiles import percentile
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
+    from netduet.client.results.location import Direction
     from netduet.client.results.verdict import Window
 
 SLICE_COUNT: Final = 5
@@ -23,13 +23,6 @@ SLICE_COUNT: Final = 5
 
 _MIN_RATED_SHARE: Final = 0.3
 """Share of the time that must be left after the warm-up to tell a rate from it alone."""
-
-
-class Direction(StrEnum):
-    """Whose bytes they are: the client's go up, the server's come down."""
-
-    UP = "up"
-    DOWN = "down"
 
 
 @dataclass(frozen=True, slots=True)

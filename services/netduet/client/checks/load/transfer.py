@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.load.results import (
-    Direction,
     SenderTcpInfo,
     TransferFlow,
     TransferStall,
 )
 from netduet.client.net.server_evidence import present_view
+from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Window
 from netduet.wire import payload_pattern
 from netduet.wire.frames import Kind

@@ -13,8 +13,9 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from netduet.client.checks.size.results import Direction, SizeTrial, TrialOutcome
+from netduet.client.checks.size.results import SizeTrial, TrialOutcome
 from netduet.client.net.dial import Address
+from netduet.client.results.location import Direction
 
 FAILED_OUTCOMES: Final = (
     TrialOutcome.STALLED,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import FORTH, INTERMEDIARY, UNKNOWN, Failure
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -12,7 +13,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "large packets vanish",
         "Packets above a certain length are dropped and their sender is not told (an MTU "
         "black hole): connections open, small exchanges work, large ones hang.",
-        FORTH,
+        Location.TO_SERVER,
         (
             (
                 "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel, "
@@ -33,13 +34,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
             "find the router at which it happens: tracepath -n ADDRESS",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "size.stalled",
         "a transfer stops on the way",
         "Connections open and carry a little; at some size the bytes stop, and this is "
         "not how packets vanish that are too long.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             (
                 "a proxy, tunnel or firewall on the way takes the bytes and stops handing "
@@ -54,13 +56,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run the check again: does it stop at the same size?",
             "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "size.cut",
         "connections end while they carry data",
         "A connection that carried data was ended before all of it had arrived, more than "
         "once in a row.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a proxy or firewall cuts connections that carry more than it allows, or what "
@@ -72,13 +75,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's log: who ended the connection there, and how?",
             "ask the server's own address, past any proxy or balancer",
         ),
+        severity=Severity.DATA,
     ),
     Failure(
         "size.changed",
         "data arrives changed",
         "What arrived is not what was sent, though TCP's checksum is right: it was "
         "changed on purpose, or by something that computes the checksum anew.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a proxy, tunnel or firewall on the way rewrites what it carries (text "
@@ -93,5 +97,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "tx off rx off gso off gro off"
             ),
         ),
+        severity=Severity.DATA,
     ),
 )

@@ -20,7 +20,6 @@ from netduet.client.checks.size.black_hole import (
 )
 from netduet.client.checks.size.notes import TO, notes
 from netduet.client.checks.size.results import (
-    Direction,
     SegmentCounters,
     Size,
     SizeResult,
@@ -28,27 +27,17 @@ from netduet.client.checks.size.results import (
     TrialOutcome,
 )
 from netduet.client.net.dial import Address, Cause
-from netduet.client.results.failure import (
-    BACK,
-    FORTH,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side
+from netduet.client.results.location import Direction, Location, Side
+from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.wire.errors import Code
 from netduet.wire.frames import HEADER_SIZE
 from netduet.wire.messages import LedgerEntry
 from netduet.wire.untrusted import escape
 
-_WHERE: Final = {Direction.UP: FORTH, Direction.DOWN: BACK}
-_SENDER: Final = {Direction.UP: Side.CLIENT, Direction.DOWN: Side.SERVER}
-_AGAINST: Final = {Direction.UP: BACK, Direction.DOWN: FORTH}
 _REFUSED: Final[dict[str, str]] = {
     Code.TOO_MANY_CONNECTIONS: "identity.busy",
     Code.DRAINING: "identity.draining",
 }
-_RECEIVER: Final = {Direction.UP: Side.SERVER, Direction.DOWN: Side.CLIENT}
 
 
 def judge(size: Size) -> Judgement:
@@ -154,7 +143,7 @@ def _black_hole(
         said,
         _evidence(direction, last),
         figures,
-        where=_WHERE[direction],
+        where=direction.path,
     )
 
 
@@ -181,6 +170,7 @@ def _stalled(
         said += ", for the acknowledgements of what arrived do not come back"
     if passed:
         said += f"; {passed:,} bytes did arrive"
+    path = direction.opposite.path if deaf else direction.path
     figures = _sender_figures(direction, last) | {
         "passed": passed or None,
         "stalled": last.size,
@@ -191,7 +181,7 @@ def _stalled(
         said,
         _evidence(direction, last),
         figures,
-        where=SERVER if awaited else (_AGAINST if deaf else _WHERE)[direction],
+        where=Location.SERVER if awaited else path,
         # What a kernel sent in vain was not late because a program was.
         missed_deadline=None if is_unacknowledged(last) else last.window,
     )
@@ -205,7 +195,7 @@ def _unopened(address: Address, trial: SizeTrial) -> Finding:
         _REFUSED.get(trial.refusal_code, "path.broken"),
         f"{address}: a further connection failed: {trial.detail}",
         ((side, f"after {trial.seconds:.1f} s: {trial.detail}"),),
-        where=SERVER if trial.refusal_code else UNKNOWN,
+        where=Location.SERVER if trial.refusal_code else Location.UNKNOWN,
         missed_deadline=missed,
     )
 
@@ -224,7 +214,7 @@ def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
         said,
         tuple(evidence),
         {"direction": direction.value, "size": trial.size},
-        where=_ended_where(trial) or _WHERE[direction],
+        where=_ended_where(trial) or direction.path,
     )
 
 
@@ -237,14 +227,15 @@ def _describe_end(trial: SizeTrial) -> str:
     return trial.detail or "for the server it has ended, and this end was never told"
 
 
-def _ended_where(trial: SizeTrial) -> str:
-    """Return which side ended a connection that this end did not end, "" if unknown."""
+def _ended_where(trial: SizeTrial) -> Location | None:
+    """Return which side ended a connection that this end did not end, None if unknown."""
     record = trial.record
     if record is None:
-        return ""
+        return None
     if record.ended is not None and record.ended_by != Side.CLIENT:
-        return SERVER
-    return INTERMEDIARY  # neither end did: each holds the other for it, or has it open
+        return Location.SERVER
+    # Neither end did: each holds the other for it, or has it open.
+    return Location.INTERMEDIARY
 
 
 def _describe_record(record: LedgerEntry) -> str:
@@ -268,29 +259,29 @@ def _changed(address: Address, direction: Direction, trial: SizeTrial) -> Findin
     return Finding(
         "size.changed",
         said,
-        ((_RECEIVER[direction], evidence),),
+        ((direction.receiver, evidence),),
         {
             "direction": direction.value,
             "size": payload,
             "changed_at": trial.changed_at,
         },
-        where=_WHERE[direction],
+        where=direction.path,
     )
 
 
 # Evidence
 
 
-def _evidence(direction: Direction, trial: SizeTrial) -> tuple[tuple[Side, str], ...]:
+def _evidence(direction: Direction, trial: SizeTrial) -> Evidence:
     evidence = []
     if trial.after is not None:
-        evidence.append((_SENDER[direction], _describe_sender(trial, trial.after)))
+        evidence.append((direction.sender, _describe_sender(trial, trial.after)))
     if trial.arrived is not None:
         said = f"{trial.arrived:,} of these {trial.size:,} bytes have arrived"
-        evidence.append((_RECEIVER[direction], said))
+        evidence.append((direction.receiver, said))
     if trial.ack_gap:
         said = f"it has acknowledged {trial.ack_gap:,} bytes more than the sender heard"
-        evidence.append((_RECEIVER[direction], said))
+        evidence.append((direction.receiver, said))
     if trial.missing:
         said = f"the server's kernel could not be asked: {trial.missing}"
         evidence.append((Side.CLIENT, said))

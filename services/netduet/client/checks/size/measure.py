@@ -17,7 +17,6 @@ from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.checks.size.black_hole import cannot_leave
 from netduet.client.checks.size.results import (
-    Direction,
     Size,
     SizeResult,
     SizeTrial,
@@ -25,6 +24,7 @@ from netduet.client.checks.size.results import (
     TrialPlan,
 )
 from netduet.client.checks.size.trial import run_trial
+from netduet.client.results.location import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.size.black_hole import FAILED_OUTCOMES
-from netduet.client.checks.size.results import Direction, SizeTrial, TrialOutcome
+from netduet.client.checks.size.results import SizeTrial, TrialOutcome
+from netduet.client.results.location import Direction
 
 TO: Final = {Direction.UP: "to the server", Direction.DOWN: "from the server"}
 """A direction, in words."""

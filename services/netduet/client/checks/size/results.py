@@ -8,17 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from netduet.client.net.dial import Address, Cause
+from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Window
 
 if TYPE_CHECKING:
     from netduet.wire.messages import LedgerEntry
-
-
-class Direction(StrEnum):
-    """Whose bytes they are: the client's go up, the server's come down."""
-
-    UP = "up"
-    DOWN = "down"
 
 
 class TrialOutcome(StrEnum):

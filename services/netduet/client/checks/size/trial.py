@@ -13,7 +13,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.size.results import (
-    Direction,
     SegmentCounters,
     SizeTrial,
     TrialOutcome,
@@ -23,6 +22,7 @@ from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
+from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Window
 from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -18,7 +13,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the network was out for a while",
         "For longer than allowed (--max-outage), everything that was sent was lost, in one "
         "direction or in both; before that it arrived.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a router, switch or link failed over, or a route changed",
             "a firewall, NAT or virtual network loaded new rules, or restarted",
@@ -33,13 +28,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run again with a longer --stream-time, to see whether and when it happens again",
             "raise --max-outage if the application can tolerate it",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.new_connections",
         "no new connection could be made for a while",
         "Existing connections kept working, but for longer than allowed (--max-outage) no "
         "new one worked at once.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a firewall, NAT or host has no room for more connections (its table is full)",
             "something limits the rate or the number of new connections",
@@ -51,13 +47,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's listen queue: ss -ltn, nstat -az TcpExtListenOverflows",
             "run --checks churn --profile full: it distinguishes a limit by rate from one by count",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.old_connections",
         "an existing connection stalled or broke",
         "A connection in use stalled for longer than allowed (--max-outage), or broke, while "
         "new ones worked.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a NAT, firewall or balancer lost its connection table: a restart, a failover, "
@@ -71,13 +68,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "let redundant firewalls share their connection tables (conntrackd)",
             "make the application give up early and reconnect: TCP_USER_TIMEOUT",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.restarted",
         "the server restarted, with a gap",
         "The server process that answered was replaced by another one, and for longer than "
         "allowed (--max-outage) neither of them answered.",
-        SERVER,
+        Location.SERVER,
         (
             "the server was restarted, or crashed and was restarted",
             "a rolling update, or a balancer moved the flow to another instance",
@@ -86,12 +84,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the server's log for server.draining, server.stopped, server.ready",
             "start the new instance before the old one stops, and let it take over",
         ),
+        severity=Severity.STALL,
     ),
     Failure(
         "stream.unsent",
         "this client did not send what it should have",
         "This client sent so few datagrams that nothing is proven about the network.",
-        CLIENT,
+        Location.CLIENT,
         (
             "this host is overloaded, or a CPU limit throttles the client",
             "this host's own firewall or routing blocks outgoing datagrams",
@@ -102,5 +101,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the error, if one is named: nft list ruleset, ip route",
             "see the check churn: it names missing ports and file descriptors",
         ),
+        severity=Severity.PROBE,
     ),
 )

@@ -12,12 +12,12 @@ from netduet.client.outages.classify import STARVED_SHARE, check_rules, classify
 from netduet.client.outages.correlate import correlate
 from netduet.client.outages.observations import Observations, Stream
 from netduet.client.outages.outage import OUTAGE, RESTARTED, Outage
+from netduet.client.results.location import Side
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Window,
     merge_judgements,
 )

@@ -9,7 +9,7 @@ from netduet.client.outages import describe
 from netduet.client.outages.loss_tracker import LossCounts
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import Outage
-from netduet.client.results.failure import BACK, FORTH
+from netduet.client.results.location import Location
 from netduet.client.results.verdict import Figures
 
 SLOW_SECONDS: Final = 0.3
@@ -40,8 +40,8 @@ def losses(observations: Observations) -> Iterator[str]:
     address, datagrams = observations.address, observations.datagrams
     yield from _silence(observations)
     for direction, where, counts in (
-        (FORTH, "on the way to the server", datagrams.up),
-        (BACK, "on the way back", datagrams.down),
+        (Location.TO_SERVER, "on the way to the server", datagrams.up),
+        (Location.FROM_SERVER, "on the way back", datagrams.down),
     ):
         in_runs = sum(
             run.lost for run in observations.loss_runs if run.where == direction

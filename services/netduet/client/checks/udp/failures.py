@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-    Failure,
-)
+from netduet.client.results.failure import Failure, Severity
+from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -18,7 +13,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "datagrams vanish",
         "Connections work; datagrams to the same address were sent several times, and "
         "neither an answer nor an ICMP error came back.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "a firewall, security group or network policy lets TCP through and drops UDP",
             "the answers are dropped on the way back (a firewall that knows no UDP flows)",
@@ -29,13 +24,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look whether the port is published for UDP too: docker port, PORT:PORT/udp",
             "capture on the server (tcpdump udp port PORT): do the datagrams arrive?",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.rejected",
         "datagrams are refused",
         "An ICMP error, or this host's own kernel, refused the datagrams; connections to "
         "the same address work.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "nothing listens for datagrams there: the server was started with udp=false",
             "a firewall rejects UDP (REJECT)",
@@ -45,24 +41,26 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look what listens on the server: ss -uln; NETDUET_SERVER_UDP",
             "check the rules for UDP on the host that sent the ICMP error",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.stranger",
         "another program answers datagrams",
         "Connections reach the right server, datagrams to the same address another one.",
-        SERVER,
+        Location.SERVER,
         (
             "another program has the port for UDP (ports of TCP and UDP are not one)",
             "a balancer leads TCP and UDP to different places",
         ),
         ("look what listens on the server for UDP: ss -ulnp",),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.misaddressed",
         "datagrams are answered from another address or port",
         "An answer came, but not from where the question went: a program that has connected "
         "its socket, and most firewalls, never see it.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a NAT or balancer translates the questions and not the answers",
             "the answers take another way back, past whatever translated the questions",
@@ -72,24 +70,26 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look what the NAT remembers: conntrack -L -p udp",
             "capture on this host (tcpdump udp): from which address and port do they come?",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.unsent",
         "this end sends too few datagrams",
         "So few datagrams left this host in time that nothing is known of the network.",
-        CLIENT,
+        Location.CLIENT,
         (
             "this host is short of CPU, or a CPU limit holds this process back",
             "this host's own sending queue is full, or its firewall drops datagrams",
         ),
         ("run the check again on a host that is less busy",),
+        severity=Severity.PROBE,
     ),
     Failure(
         "udp.loss",
         "datagrams are lost",
         "More datagrams were lost on one way than may be, as both ends counted them, and "
         "chance does not explain it.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a link on the way is overloaded, or limited to a rate: this check sends 500 "
@@ -101,13 +101,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "run the check again with --profile full, in quiet and in busy hours",
             "look for drops on each interface of the way: ip -s link, tc -s qdisc",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.overflow",
         "an end does not keep up with the datagrams that arrive",
         "Datagrams came through the network, and the end that was to take them let its "
         "buffer overflow: nothing is known of the network.",
-        UNKNOWN,
+        Location.UNKNOWN,
         (
             "that end is short of CPU, or a CPU limit holds it back",
             "others send it more than it can take",
@@ -116,23 +117,25 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "give that end more CPU, and run the check again",
             "look at its sockets' drops: ss -uanm (d), nstat -az UdpRcvbufErrors",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.duplicated",
         "datagrams come several times",
         "A large part of the datagrams arrived more than once.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "the network has a loop, or a bond that sends on all its links",
             "a switch or a virtual network mirrors traffic to the receiver itself",
         ),
         ("capture at the receiver: do the copies come from different MAC addresses?",),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.reordered",
         "datagrams come out of order",
         "A large part of the datagrams arrived behind one that was sent later.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "packets are spread over several links one by one, not flow by flow",
             "a device on the way handles one flow on several processors",
@@ -140,13 +143,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "have links chosen by addresses and ports (layer3+4), not in turn (round-robin)",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.black_hole",
         "large datagrams vanish",
         "Datagrams above a certain length are dropped and their sender is not told, while "
         "small ones pass (an MTU black hole).",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             (
                 "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel), "
@@ -160,13 +164,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
             "find the router at which it happens: tracepath -n ADDRESS",
         ),
+        severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.fragments",
         "fragments are dropped",
         "Datagrams that fit into one packet pass; larger ones, which travel in fragments, "
         "never arrive.",
-        INTERMEDIARY,
+        Location.INTERMEDIARY,
         (
             "a firewall, balancer or cloud network drops fragments on purpose",
             (
@@ -178,5 +183,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "let fragments pass, or put them together on the way (conntrack does)",
             "keep datagrams small: DNS over UDP at 1232 bytes, tunnels with a lower MTU",
         ),
+        severity=Severity.DATAGRAMS,
     ),
 )

@@ -9,18 +9,13 @@ from typing import Final
 from netduet.client.checks.udp.judge_loss import judge_burst
 from netduet.client.checks.udp.judge_sizes import judge_sizes
 from netduet.client.checks.udp.results import Udp, UdpResult, tcp_evidence
-from netduet.client.results.failure import (
-    CLIENT,
-    INTERMEDIARY,
-    SERVER,
-    UNKNOWN,
-)
+from netduet.client.net.dial import errno_meaning
 from netduet.client.results.instance import instance_of
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Side,
     Window,
     merge_judgements,
 )
@@ -28,13 +23,6 @@ from netduet.wire.untrusted import escape, log_safe
 
 _MAX_SHOWN_BYTES: Final = 80
 """Bytes of a stranger's datagram that are shown."""
-
-_KINDS: Final = {
-    "ECONNREFUSED": "port unreachable",
-    "EHOSTUNREACH": "host unreachable, or prohibited",
-    "ENETUNREACH": "network unreachable",
-    "EACCES": "prohibited",
-}
 
 
 def judge(udp: Udp) -> Judgement:
@@ -98,7 +86,9 @@ def _unreached(measured: UdpResult) -> Finding:
             f"{measured.address}: this host itself lets no datagram out: {knock.error}"
         )
         said = f"{knock.openings} openings; the last error was {knock.error}"
-        return Finding("udp.rejected", seen, ((Side.CLIENT, said),), where=CLIENT)
+        return Finding(
+            "udp.rejected", seen, ((Side.CLIENT, said),), where=Location.CLIENT
+        )
     seconds = knock.end - knock.start
     seen = (
         f"{measured.address}: {knock.openings} openings by datagram in {seconds:.1f} s, "
@@ -116,14 +106,17 @@ def _unreached(measured: UdpResult) -> Finding:
 def _rejected(measured: UdpResult) -> Finding:
     """Say who refused: the ICMP error's sender is known where the kernel tells."""
     first = measured.opening.notices[0]
-    kind = _KINDS.get(first.error, "")
+    kind = errno_meaning(first.error).icmp_text
     named = f"{first.error}, {kind}" if kind else first.error
     if not first.offender:
-        where, by = UNKNOWN, "this kernel does not say by whom"
+        where, by = Location.UNKNOWN, "this kernel does not say by whom"
     elif first.offender == measured.address.host.partition("%")[0]:
-        where, by = SERVER, "by the address itself"
+        where, by = Location.SERVER, "by the address itself"
     else:
-        where, by = INTERMEDIARY, f"by {first.offender}, which is not the address asked"
+        where, by = (
+            Location.INTERMEDIARY,
+            f"by {first.offender}, which is not the address asked",
+        )
     seen = f"{measured.address}: datagrams are refused by ICMP ({named}), {by}"
     said = f"{len(measured.opening.notices)} ICMP errors to {measured.opening.openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.udp.results import Burst, UdpResult, tcp_evidence
-from netduet.client.results.failure import BACK, CLIENT, FORTH, SERVER
+from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
+    Evidence,
     Figures,
     Finding,
     Judgement,
     Outcome,
-    Side,
     Window,
 )
 from netduet.client.stats.proportions import lower_bound, upper_bound
@@ -27,8 +27,6 @@ CONCLUSIVE_COUNT: Final = 1000
 MIN_SENT_SHARE: Final = 0.25
 """Share of the planned datagrams that must have left, or nothing is proven."""
 
-_TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
-
 
 @dataclass(frozen=True, slots=True)
 class DirectionCounts:
@@ -38,7 +36,7 @@ class DirectionCounts:
     they are not ``lost``.
     """
 
-    where: str
+    where: Location
     sent: int
     received: int
     lost: int
@@ -66,7 +64,7 @@ def count_directions(burst: Burst) -> tuple[DirectionCounts, ...]:
     if tally is None or burst.contradictory:
         return ()
     up = DirectionCounts(
-        FORTH,
+        Location.TO_SERVER,
         burst.sent,
         tally.received,
         *_separate_drops(burst.sent - tally.received, tally.dropped),
@@ -74,7 +72,7 @@ def count_directions(burst: Burst) -> tuple[DirectionCounts, ...]:
         tally.reordered,
     )
     down = DirectionCounts(
-        BACK,
+        Location.FROM_SERVER,
         tally.number,
         burst.answered,
         *_separate_drops(tally.number - burst.answered, burst.dropped),
@@ -124,7 +122,7 @@ def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Fi
             ("udp.reordered", way.reordered, "came behind a later one"),
         ):
             if lower_bound(min(count, way.received), way.received) > GROSS_SHARE:
-                seen = f"{measured.address}: {_format_count(count, way.received)} {what} {_TO[way.where]}"
+                seen = f"{measured.address}: {_format_count(count, way.received)} {what} {way.where.phrase}"
                 yield Finding(failure, seen, _count_evidence(burst), {}, way.where)
 
 
@@ -145,9 +143,9 @@ def _unsent(measured: UdpResult, burst: Burst) -> Finding:
 
 def _overflow(measured: UdpResult, burst: Burst, way: DirectionCounts) -> Finding:
     """Say that an end could not keep up: no verdict about the network."""
-    receiver = SERVER if way.where == FORTH else CLIENT
+    receiver = Location.SERVER if way.where == Location.TO_SERVER else Location.CLIENT
     seen = (
-        f"{measured.address}: {_format_count(way.dropped or 0, way.sent)} arrived {_TO[way.where]} "
+        f"{measured.address}: {_format_count(way.dropped or 0, way.sent)} arrived {way.where.phrase} "
         "and found no room, for who was to take them did not run"
     )
     inconclusive = Outcome.INCONCLUSIVE
@@ -160,7 +158,7 @@ def _loss(
     measured: UdpResult, burst: Burst, way: DirectionCounts, max_loss: float
 ) -> Finding:
     seen = (
-        f"{measured.address}: {_format_count(way.lost, way.sent)} were lost {_TO[way.where]}: "
+        f"{measured.address}: {_format_count(way.lost, way.sent)} were lost {way.where.phrase}: "
         f"{_format_bounds(way)}; {_format_percent(max_loss)} may be lost"
     )
     figures: Figures = {
@@ -193,7 +191,7 @@ def _missed_deadline(
     """
     if way.dropped is not None:
         return None
-    if way.where == BACK:
+    if way.where == Location.FROM_SERVER:
         return Window(burst.start, burst.end)
     row = min(burst.lost_in_runs, way.lost)
     if lower_bound(way.lost - row, way.sent - row) > max_loss:
@@ -209,7 +207,7 @@ def _sent_evidence(burst: Burst) -> tuple[Side, str]:
     )
 
 
-def _count_evidence(burst: Burst) -> tuple[tuple[Side, str], ...]:
+def _count_evidence(burst: Burst) -> Evidence:
     """Return what each end counted."""
     tally = burst.server_count
     if tally is None:
@@ -255,13 +253,15 @@ def _direction_remarks(
 ) -> Iterator[str]:
     place = f"{measured.address}:"
     if 0 < (way.dropped or 0) <= GROSS_SHARE * way.sent:
-        whose = "the server's" if way.where == FORTH else "this end's own"
+        whose = "the server's" if way.where == Location.TO_SERVER else "this end's own"
         yield (
-            f"{place} {_format_count(way.dropped or 0, way.sent)} arrived {_TO[way.where]} and "
+            f"{place} {_format_count(way.dropped or 0, way.sent)} arrived {way.where.phrase} and "
             f"found no room in {whose} buffer: they do not count as lost"
         )
     if way.lost and lower_bound(way.lost, way.sent) <= max_loss:
-        said = f"{place} {_format_count(way.lost, way.sent)} were lost {_TO[way.where]}"
+        said = (
+            f"{place} {_format_count(way.lost, way.sent)} were lost {way.where.phrase}"
+        )
         more = ""
         if way.sent < CONCLUSIVE_COUNT and upper_bound(way.lost, way.sent) > max_loss:
             more = "; --profile full sends more of them, and can say more"
@@ -271,7 +271,7 @@ def _direction_remarks(
         (way.reordered, "came behind a later one"),
     ):
         if count and lower_bound(min(count, way.received), way.received) <= GROSS_SHARE:
-            yield f"{place} {_format_count(count, way.received)} {what} {_TO[way.where]}"
+            yield f"{place} {_format_count(count, way.received)} {what} {way.where.phrase}"
 
 
 def _summary(measured: UdpResult, burst: Burst) -> str:

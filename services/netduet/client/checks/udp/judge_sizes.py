@@ -11,11 +11,10 @@ from netduet.client.checks.udp.results import (
     UdpResult,
     UdpSizes,
 )
-from netduet.client.results.failure import BACK, FORTH
-from netduet.client.results.verdict import Figures, Finding, Judgement, Side
+from netduet.client.results.location import Location, Side
+from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.client.stats.proportions import DOUBT, p_by_chance
 
-_TO: Final = {FORTH: "on the way to the server", BACK: "on the way back"}
 _NEAR: Final = "small ones sent in between arrive"
 
 
@@ -32,7 +31,7 @@ def judge_sizes(measured: UdpResult) -> Judgement:
     )
 
 
-def vanishing_direction(trial: DatagramTrial | None) -> str | None:
+def vanishing_direction(trial: DatagramTrial | None) -> Location | None:
     """Return on which way datagrams of this size vanish while small ones pass."""
     if trial is None or trial.control is None:
         return None
@@ -41,22 +40,22 @@ def vanishing_direction(trial: DatagramTrial | None) -> str | None:
         return None
     if not flow.arrived:
         chance = p_by_chance(beside.arrived or 0, beside.sent, flow.sent)
-        return FORTH if chance < DOUBT else None
+        return Location.TO_SERVER if chance < DOUBT else None
     if not flow.returned:
         chance = p_by_chance(beside.returned, beside.answers or 0, flow.answers or 0)
-        return BACK if chance < DOUBT else None
+        return Location.FROM_SERVER if chance < DOUBT else None
     return None
 
 
-def _black_holes(sizes: UdpSizes) -> dict[str, tuple[DatagramTrial, int | None]]:
+def _black_holes(sizes: UdpSizes) -> dict[Location, tuple[DatagramTrial, int | None]]:
     """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
-    holes: dict[str, tuple[DatagramTrial, int | None]] = {}
+    holes: dict[Location, tuple[DatagramTrial, int | None]] = {}
     for trial in (sizes.largest_trial, sizes.return_trial):
         way = vanishing_direction(trial)
         if trial is not None and way is not None:
             holes[way] = (
                 trial,
-                sizes.largest_up if way == FORTH else sizes.largest_down,
+                sizes.largest_up if way == Location.TO_SERVER else sizes.largest_down,
             )
     return holes
 
@@ -69,7 +68,7 @@ def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
     if fragments is not None and lost is not None and lost not in holes:
         seen = (
             f"{measured.address}: datagrams of {fragments.size} bytes, which travel in "
-            f"fragments, vanish {_TO[lost]}; {_NEAR}"
+            f"fragments, vanish {lost.phrase}; {_NEAR}"
         )
         figures: Figures = {"size": fragments.size}
         yield Finding("udp.fragments", seen, _trial_evidence(fragments), figures, lost)
@@ -78,7 +77,7 @@ def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
 def _black_hole(
     measured: UdpResult,
     sizes: UdpSizes,
-    where: str,
+    where: Location,
     trial: DatagramTrial,
     largest: int | None,
 ) -> Finding:
@@ -87,7 +86,7 @@ def _black_hole(
     mtu = "" if largest is None else f": an MTU of {largest + headers}"
     seen = (
         f"{measured.address}: datagrams of {trial.size} bytes that may not be fragmented "
-        f"vanish {_TO[where]}{limit}{mtu}; {_NEAR}, and nobody says why"
+        f"vanish {where.phrase}{limit}{mtu}; {_NEAR}, and nobody says why"
     )
     figures: Figures = {
         "vanishes": trial.size,
@@ -98,7 +97,7 @@ def _black_hole(
     return Finding("udp.black_hole", seen, _trial_evidence(trial), figures, where)
 
 
-def _trial_evidence(trial: DatagramTrial) -> tuple[tuple[Side, str], ...]:
+def _trial_evidence(trial: DatagramTrial) -> Evidence:
     """Return what each end saw of a trial."""
     flow, beside = trial.flow, trial.control
     if beside is None:
@@ -132,7 +131,7 @@ def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     where = vanishing_direction(sizes.fragments)
     if where is not None and where in holes:
         yield (
-            f"{measured.address}: fragments vanish too {_TO[where]}: "
+            f"{measured.address}: fragments vanish too {where.phrase}: "
             "each is as long as what vanishes whole"
         )
     for trial, what in (
@@ -160,9 +159,9 @@ def passes(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
     if trial.flow.returned:
         return True, True
     way = vanishing_direction(trial)
-    if way == FORTH:
+    if way == Location.TO_SERVER:
         return False, None
-    return (True, False) if way == BACK else (None, None)
+    return (True, False) if way == Location.FROM_SERVER else (None, None)
 
 
 def _largest_passed(sizes: UdpSizes) -> tuple[int | None, int | None]:

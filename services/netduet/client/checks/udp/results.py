@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.net.dial import Address
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.instance import instance_of
-from netduet.client.results.verdict import Side
+from netduet.client.results.location import Side
 from netduet.wire.messages import ErrorMessage, Welcome
 from netduet.wire.udp_count import CountAnswer
 

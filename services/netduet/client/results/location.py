@@ -1,0 +1,94 @@
+"""Where a failure sits, and the two directions between client and server. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Side(StrEnum):
+    """Who saw a piece of evidence."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Location(StrEnum):
+    """Where a failure sits, as reports name it."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    INTERMEDIARY = "intermediary"
+    TO_SERVER = "path →"
+    FROM_SERVER = "path ←"
+    UNKNOWN = "unknown"
+
+    @property
+    def label(self) -> str:
+        """The location as verdicts and watch lines explain it."""
+        return _LABELS[self]
+
+    @property
+    def phrase(self) -> str:
+        """The location in a sentence: data is lost "on the way back"."""
+        return _PHRASES[self]
+
+    @property
+    def direction(self) -> str:
+        """The location as metrics and log fields name it."""
+        return _DIRECTIONS[self]
+
+
+class Direction(StrEnum):
+    """Which way bytes go: up to the server, or down from it."""
+
+    UP = "up"
+    DOWN = "down"
+
+    @property
+    def path(self) -> Location:
+        """The path that they take."""
+        return Location.TO_SERVER if self is Direction.UP else Location.FROM_SERVER
+
+    @property
+    def opposite(self) -> Direction:
+        """The direction in which their acknowledgements go."""
+        return Direction.DOWN if self is Direction.UP else Direction.UP
+
+    @property
+    def sender(self) -> Side:
+        """The end that sends them."""
+        return Side.CLIENT if self is Direction.UP else Side.SERVER
+
+    @property
+    def receiver(self) -> Side:
+        """The end that receives them."""
+        return self.opposite.sender
+
+
+_LABELS: Final = {
+    Location.CLIENT: "this end",
+    Location.SERVER: "the server's end",
+    Location.INTERMEDIARY: "something in between",
+    Location.TO_SERVER: "the path to the server",
+    Location.FROM_SERVER: "the path back from the server",
+    Location.UNKNOWN: "cannot be told from here",
+}
+
+_DIRECTIONS: Final = {
+    Location.CLIENT: "client",
+    Location.SERVER: "server",
+    Location.INTERMEDIARY: "both",
+    Location.TO_SERVER: "to_server",
+    Location.FROM_SERVER: "from_server",
+    Location.UNKNOWN: "unknown",
+}
+
+_PHRASES: Final = {
+    Location.CLIENT: "at this end",
+    Location.SERVER: "at the server's end",
+    Location.INTERMEDIARY: "in between",
+    Location.TO_SERVER: "on the way to the server",
+    Location.FROM_SERVER: "on the way back",
+    Location.UNKNOWN: "unknown where",
+}
