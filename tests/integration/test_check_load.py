@@ -155,4 +155,4 @@ async def test_echo_that_nobody_asked_for_ends_the_echoes_with_a_reason(
         address = Address(socket.AF_INET, "127.0.0.1", port)
         with LatencyProbe(address, 60.0, PATIENCE) as echoing:
             await until(lambda: not echoing.alive)
-    assert "never asked for" in echoing.detail
+    assert "never requested" in echoing.detail

@@ -130,7 +130,7 @@ NETWORKS: Final = (
     Network(
         "udp-reordered",
         "5 % of datagrams come 20 ms late on the way up",
-        passes(("udp", "came behind a later one on the way to the server")),
+        passes(("udp", "arrived out of order on the way to the server")),
         weather=(Weather(held=0.05, protocol="udp"), Weather()),
         flags=UDP,
         representative=True,
@@ -138,14 +138,14 @@ NETWORKS: Final = (
     Network(
         "udp-reordered-down",
         "5 % of datagrams come 20 ms late on the way down",
-        passes(("udp", "came behind a later one on the way back")),
+        passes(("udp", "arrived out of order on the way back")),
         weather=(Weather(), Weather(held=0.05, protocol="udp")),
         flags=UDP,
     ),
     Network(
         "udp-duplicated",
         "5 % of datagrams come twice on the way up",
-        passes(("udp", "came more than once on the way to the server")),
+        passes(("udp", "arrived more than once on the way to the server")),
         weather=(Weather(duplicated=0.05, protocol="udp"), Weather()),
         flags=UDP,
         representative=True,
@@ -153,7 +153,7 @@ NETWORKS: Final = (
     Network(
         "udp-duplicated-down",
         "5 % of datagrams come twice on the way down",
-        passes(("udp", "came more than once on the way back")),
+        passes(("udp", "arrived more than once on the way back")),
         weather=(Weather(), Weather(duplicated=0.05, protocol="udp")),
         flags=UDP,
     ),

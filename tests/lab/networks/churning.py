@@ -38,7 +38,7 @@ NETWORKS: Final = (
     Network(
         "churn-lossy-1-full",
         "1 % of all packets are lost, both ways, under many short connections",
-        passes(("churn", "were sent again")),
+        passes(("churn", "were retransmitted")),
         conditions=tuple(lost(0.01, direction) for _, direction, _ in WAYS),
         flags=FULL,
     ),

@@ -27,7 +27,7 @@ NETWORKS: Final = (
         Network(
             f"slow-{way}",
             f"a shaper lets {_CAP} Mbit/s through on the way {way}, with a short queue",
-            passes(("load", f"times less {way}")),
+            passes(("load", f"{_PATHS[direction]} is"), ("load", "times slower")),
             conditions=(slow(_CAP, direction, queue_ms=20),),
             flags=FULL,
         )

@@ -138,7 +138,7 @@ class UdpSocket:
         self._set_pmtu_discovery(_FORBID_UP_TO_DEVICE)
         with contextlib.suppress(OSError):
             self._sock.send(bytes(MAX_DATAGRAM_BYTES[self._family]))
-        return next((one.mtu for one in self._read_errors() if one.mtu), None)
+        return next((error.mtu for error in self._read_errors() if error.mtu), None)
 
     @property
     def dropped(self) -> int | None:
@@ -202,22 +202,24 @@ class UdpSocket:
 
     def _note_errors(self, error: OSError) -> bool:
         """Remember what the error queue holds; tell whether others caused the error."""
-        told = [one for one in self._read_errors() if not one.local]
-        self._add_notices(told)
-        if not told and errno_meaning(error.errno).remote:
+        errors = [queued for queued in self._read_errors() if not queued.local]
+        self._add_notices(errors)
+        if not errors and errno_meaning(error.errno).remote:
             # A kernel without an error queue tells the error alone.
             self._add_notices(
                 [_QueuedError(errno_name(error.errno), "", 0, local=False)]
             )
             return True
-        return bool(told)
+        return bool(errors)
 
-    def _add_notices(self, told: list[_QueuedError]) -> None:
+    def _add_notices(self, errors: list[_QueuedError]) -> None:
         room = _MAX_NOTICES - len(self.notices)
         self.notices += [
-            IcmpNotice(one.error, one.offender, one.mtu, one.kind, one.code)
-            for one in told
-            if not one.local
+            IcmpNotice(
+                queued.error, queued.offender, queued.mtu, queued.kind, queued.code
+            )
+            for queued in errors
+            if not queued.local
         ][:room]
 
     def _read_errors(self) -> list[_QueuedError]:
@@ -268,18 +270,18 @@ def read_error_queue(
     sock: socket.socket, family: socket.AddressFamily
 ) -> list[_QueuedError]:
     """Empty the error queue of a socket, and return what was in it."""
-    told = []
+    errors = []
     for _ in range(_MAX_BATCH):
         try:
             _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
         except OSError:
             break
-        told += [
+        errors += [
             parse_extended_error(data)
             for level, kind, data in ancillary
             if (level, kind) == (_LEVEL[family], _RECVERR[family])
         ]
-    return told
+    return errors
 
 
 def parse_extended_error(data: bytes) -> _QueuedError:

@@ -108,8 +108,8 @@ def test_connections_that_nothing_befell_pass_without_a_remark() -> None:
     judgement = judged(run())
     assert (judgement.findings, judgement.remarks) == ((), ())
     assert judgement.summary == (
-        "82 connections to 192.0.2.2:12345, at 50 a second, made in 0.5 ms (p50), "
-        "0.5 ms (p99), no SYN lost; 32 held at once"
+        "82 connections to 192.0.2.2:12345, at 50 per second, connected in 0.5 ms (p50), "
+        "0.5 ms (p99), no SYN lost; 32 open at once"
     )
     told = judgement.figures
     assert (told["tried"], told["served"], told["lost_syns"]) == (82, 82, 0)
@@ -130,7 +130,7 @@ def test_few_lost_syns_are_a_remark_with_an_interval() -> None:
     assert judgement.findings == ()
     [remark] = judgement.remarks
     assert (
-        "1 of 83 attempts to connect (SYN packets) got no answer in time and were sent again: 1.2%"
+        "1 of 83 connection attempts (SYNs) got no answer in time and were retransmitted: 1.2%"
         in remark
     )
     assert "between 0.0% and 13.3%" in remark
@@ -177,7 +177,7 @@ def test_lost_syns_of_an_unwatched_instance_are_not_put_on_the_way() -> None:
     unknown = dataclasses.replace(WITNESS, drops=None, missing="it does not tell")
     judgement = judged(run(*lost), witness=unknown)
     assert found(judgement) == [("churn.syn_lost", "unknown")]
-    said = "the far end's evidence could not be had: it does not tell"
+    said = "the server's evidence is not available: it does not tell"
     assert (Side.SERVER, said) in judgement.findings[0].evidence
 
 
@@ -210,7 +210,7 @@ def test_drops_without_trouble_are_a_remark() -> None:
     """A queue that was full for a moment harmed nobody here."""
     judgement = judged(run(), witness=dataclasses.replace(WITNESS, drops=2))
     assert judgement.findings == ()
-    assert "dropped 2 openings meanwhile" in judgement.remarks[0]
+    assert "dropped 2 SYNs" in judgement.remarks[0]
 
 
 def test_drops_that_explain_little_do_not_blame_the_server() -> None:
@@ -358,7 +358,7 @@ def test_a_limit_by_count_is_named() -> None:
     assert finding.figures == {"limit_count": 16}  # with the one that was asked on
     assert finding.seen.startswith("16 connections to")
     assert (
-        "with 15 held (and 1 to ask on), 4 further ones were refused"
+        "with 15 open (and 1 for queries), 4 more were refused"
         in finding.evidence[0][1]
     )
 
@@ -439,7 +439,7 @@ def test_ends_before_a_welcome_are_found_whatever_this_end_fares() -> None:
     judgement = judged(run(*ended))
     assert found(judgement) == [("churn.unserved", None)]
     assert judgement.findings[0].missed_deadline is None
-    assert "12 times: closed without an answer" in judgement.findings[0].evidence[0][1]
+    assert "12×: closed without an answer" in judgement.findings[0].evidence[0][1]
 
 
 def test_silence_alone_may_be_a_starved_end() -> None:
@@ -470,7 +470,7 @@ def test_a_port_that_is_not_there_is_this_ends_and_first() -> None:
     lost = [served(number, 1, 0) for number in range(25)]
     judgement = judged(run(none, *lost), ports=Ports(40000, 40019, 9))
     assert found(judgement) == [("churn.ports_exhausted", None)]
-    said = "40000 to 40019: 20; 9 of its connections are in TIME_WAIT"
+    said = "40000 to 40019 (20); 9 connections of this host are in TIME_WAIT"
     assert said in judgement.findings[0].evidence[1][1]
     assert judgement.figures["syns"] == 106  # none left for the one without a port
 

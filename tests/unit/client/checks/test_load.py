@@ -94,7 +94,9 @@ def test_even_path_passes_with_its_rates_and_latencies() -> None:
 def test_one_way_that_carries_less_is_remarked_on() -> None:
     """An asymmetry is told with both rates and its factor, and is no failure."""
     told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN, 940)))
-    assert told.remarks[0] == "up 9.6 Mbit/s, down 940 Mbit/s: 97.9 times less up"
+    assert (
+        told.remarks[0] == "up 9.6 Mbit/s, down 940 Mbit/s: upload is 97.9 times slower"
+    )
     assert told.findings == ()
 
 
@@ -105,7 +107,7 @@ def test_steady_rate_looks_like_a_cap_and_an_unsteady_one_does_not() -> None:
     uneven = dataclasses.replace(uneven, arrivals=bumps)
     told = judged(phase(flat), phase(uneven))
     assert [one for one in told.remarks if "steady" in one] == [
-        "up: a steady 100 Mbit/s, within 1 %: so a shaper's cap looks, or a slow link"
+        "up: a steady 100 Mbit/s, within 1 %: typical of a traffic shaper or a slow link"
     ]
 
 
@@ -171,7 +173,7 @@ def test_rate_below_the_bound_fails_on_its_way() -> None:
     [finding] = told.findings
     assert (finding.failure, finding.where) == ("load.slow", "path →")
     assert (finding.outcome, finding.missed_deadline) == (Outcome.FAIL, None)
-    assert finding.seen == "up 9.6 Mbit/s, and 50 Mbit/s must be reached"
+    assert finding.seen == "up 9.6 Mbit/s, required: 50 Mbit/s"
 
 
 def test_low_rate_is_excused_by_an_end_that_was_the_limit_or_a_rise() -> None:
@@ -183,7 +185,7 @@ def test_low_rate_is_excused_by_an_end_that_was_the_limit_or_a_rise() -> None:
     told = judged(busy, rising, min_rate=50e6)
     assert [finding.outcome for finding in told.findings] == 2 * [Outcome.INCONCLUSIVE]
     said = [finding.evidence[-1][1] for finding in told.findings]
-    assert "this client itself was the limit" in said[0]
+    assert "this client was the bottleneck" in said[0]
     assert "still rising" in said[1]
 
 

@@ -175,8 +175,8 @@ def test_packet_that_its_kernel_could_not_send_was_not_lost_by_chance(
             IN_VAIN,
             Side.CLIENT,
             (
-                "the kernel sent the packet with 1,448 bytes, and 4 times more in 1.9 s, "
-                "and no acknowledgement came; it takes the path MTU for 1,500"
+                "the kernel sent the packet with 1,448 bytes and retransmitted it 4 times "
+                "in 1.9 s without an acknowledgement; its path MTU is 1,500"
             ),
             Side.SERVER,
         ),
@@ -185,8 +185,8 @@ def test_packet_that_its_kernel_could_not_send_was_not_lost_by_chance(
             IN_VAIN,
             Side.SERVER,
             (
-                "the kernel sent the packet with 1,448 bytes, and 4 times more in 1.9 s, "
-                "and no acknowledgement came; it takes the path MTU for 1,500"
+                "the kernel sent the packet with 1,448 bytes and retransmitted it 4 times "
+                "in 1.9 s without an acknowledgement; its path MTU is 1,500"
             ),
             Side.CLIENT,
         ),
@@ -195,8 +195,8 @@ def test_packet_that_its_kernel_could_not_send_was_not_lost_by_chance(
             HELD,
             Side.CLIENT,
             (
-                "the kernel could not send a packet with 1,448 bytes at all in 1.9 s: its "
-                "own link or its own firewall refuses it; it takes the path MTU for 1,500"
+                "the kernel could not send a packet with 1,448 bytes in 1.9 s: "
+                "its own link or firewall refuses it; its path MTU is 1,500"
             ),
             Side.SERVER,
         ),
@@ -214,10 +214,10 @@ def test_length_that_vanishes_is_a_black_hole(
     to = "to" if direction is UP else "from"
     assert finding == Finding(
         "size.black_hole",
-        f"192.0.2.2:12345: packets {to} the server that carry 1,349 bytes or more "
-        "vanish without a word, those with up to 1,348 arrive: set the MTU to 1,400 or "
+        f"192.0.2.2:12345: packets {to} the server with 1,349 bytes or more "
+        "are lost without an ICMP error, packets of up to 1,348 bytes arrive: set the MTU to 1,400 or "
         "less at both ends",
-        ((side, said), (receiver, "0 of these 1,448 bytes have arrived")),
+        ((side, said), (receiver, "0 of these 1,448 bytes arrived")),
         {
             "direction": direction.value,
             "seconds": 1.9,
@@ -262,7 +262,7 @@ def test_hole_without_a_size_that_passes_names_no_mtu() -> None:
     trials = tuple(one for one in hole(UP) if not one.delivered)
     finding = only(judged((*trials, packet(UP, MIN_SEARCH_BYTES, STALLED))))
     assert finding.failure == "size.black_hole"
-    assert finding.seen.endswith(f"that carry {MIN_SEARCH_BYTES} bytes or more vanish")
+    assert finding.seen.endswith(f"with {MIN_SEARCH_BYTES} bytes or more are lost")
     assert (finding.figures["passed"], finding.figures["mtu"]) == (None, None)
 
 
@@ -272,9 +272,7 @@ def test_amounts_that_pass_a_hole_are_told() -> None:
     judgement = judged((*trials, amount(UP, 4096), amount(UP, 65536)))
     assert only(judgement).failure == "size.black_hole"
     [remark] = judgement.remarks
-    assert remark.startswith(
-        "4,096 bytes to the server did get through: a virtual link"
-    )
+    assert remark.startswith("4,096 bytes to the server do pass: a virtual link")
 
 
 def test_hole_both_ways_is_two_findings() -> None:
@@ -333,7 +331,7 @@ def test_stall_whose_sender_could_not_be_asked_is_no_hole() -> None:
     trials = tuple(replace(one, missing=why) for one in hole(DOWN, None))
     finding = only(judged(down=trials))
     assert (finding.failure, finding.missed_deadline) == ("size.stalled", WINDOW)
-    said = f"the server's kernel could not be asked: {why}"
+    said = f"the server's kernel could not be queried: {why}"
     assert (Side.CLIENT, said) in finding.evidence
 
 
@@ -373,7 +371,7 @@ def test_trial_that_fails_once_is_lost_and_no_more(
     assert judgement.findings == ()
     assert judgement.remarks == (
         (
-            f"1 of {len(made)} trials to the server failed, and went well when they were "
+            f"1 of {len(made)} trials to the server failed, and passed when "
             "repeated: packets are lost"
         ),
     )
@@ -424,32 +422,31 @@ def test_amount_that_stops_twice_is_a_stalled_transfer(
         missed,
     )
     assert "65,536 bytes" in finding.seen
-    assert finding.seen.endswith("then nothing moves for 1.9 s; 4,096 bytes did arrive")
-    assert ("whole, 9,000 of them do" in finding.seen) == (arrived == 9000)
+    assert finding.seen.endswith("; no progress for 1.9 s; 4,096 bytes do arrive")
+    assert ("completely, only 9,000 of them do" in finding.seen) == (arrived == 9000)
     assert finding.figures["passed"] == 4096
 
 
 @pytest.mark.parametrize(
     ("after", "said"),
     [
-        (ALL_SENT, "all that was handed to the kernel was sent and acknowledged"),
+        (ALL_SENT, "all data was sent and acknowledged"),
         (
             replace(ALL_SENT, notsent=5000),
             (
-                "5,000 bytes wait to be sent: who takes them at the other end of this "
-                "TCP connection takes no more"
+                "5,000 bytes wait to be sent: the other end of this TCP connection "
+                "accepts no more"
             ),
         ),
         (
             replace(ALL_SENT, unacked=2),
-            "2 packets are under way, and none had to be sent again",
+            "2 packets are in flight, none was retransmitted",
         ),
         (
             replace(ALL_SENT, unacked=2, retransmits=7),
             (
-                "the kernel sent packets again (7 times); "
-                "2 are without an acknowledgement, and none came in 1.9 s; "
-                "it takes the path MTU for 1,500"
+                "the kernel made 7 retransmissions; 2 packets are unacknowledged, and no "
+                "acknowledgement came in 1.9 s; its path MTU is 1,500"
             ),
         ),
     ],
@@ -469,10 +466,10 @@ def test_bytes_that_arrive_unheard_are_a_fault_of_the_way_back() -> None:
     one = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=3000)
     finding = only(judged((whole(UP), one, one)))
     assert (finding.failure, finding.where) == ("size.stalled", "path ←")
-    assert "for the acknowledgements of what arrived do not come back" in finding.seen
+    assert "the acknowledgements of the received bytes are lost" in finding.seen
     assert finding.evidence[-1] == (
         Side.SERVER,
-        "it has acknowledged 3,000 bytes more than the sender heard",
+        "it acknowledged 3,000 bytes more than the sender knows of",
     )
     within = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=1)
     assert only(judged((whole(UP), within, within))).where == "path →"
@@ -489,18 +486,18 @@ def test_server_is_not_blamed_for_bytes_that_it_was_never_asked_for() -> None:
 @pytest.mark.parametrize(
     ("ended", "by", "where", "said"),
     [
-        (None, None, "intermediary", "the same connection is still open"),
+        (None, None, "intermediary", "this connection is still open"),
         (
             "reset",
             "client",
             "intermediary",
-            "it was told that this end had reset the connection, which it had not",
+            "the server received a reset that this client never sent",
         ),
         (
             "limit.frame",
             "server",
             "server",
-            "it ended the connection itself: limit.frame",
+            "the server ended the connection: limit.frame",
         ),
     ],
 )
@@ -522,7 +519,7 @@ def test_stall_of_a_connection_that_ended_for_the_server_is_a_cut() -> None:
     cut = amount(DOWN, 4096, STALLED, after=None, record=record("reset", "client"))
     finding = only(judged((), (whole(DOWN), cut, cut)))
     assert (finding.failure, finding.where) == ("size.cut", "intermediary")
-    assert "for the server it has ended, and this end was never told" in finding.seen
+    assert "the server saw it end, this client did not" in finding.seen
 
 
 @pytest.mark.parametrize(
@@ -582,7 +579,7 @@ def test_further_connections_that_fail_are_no_matter_of_size(
     finding = only(judged((closed, closed)))
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.where == "unknown"
-    assert finding.seen == "192.0.2.2:12345: a further connection failed: why"
+    assert finding.seen == "192.0.2.2:12345: another connection failed: why"
 
 
 @pytest.mark.parametrize(
@@ -597,7 +594,7 @@ def test_changed_byte_is_found_at_once(
     finding = only(way(direction, (whole(direction), changed)))
     assert (finding.failure, finding.where) == ("size.changed", where)
     assert "of 4,080 bytes" in finding.seen
-    assert "byte 1,234 arrives as another one" in finding.seen
+    assert "byte 1,234 arrives altered" in finding.seen
     assert [side for side, _ in finding.evidence] == [side]
     both = way(direction, (*hole(direction), changed)).findings
     assert [finding.failure for finding in both] == ["size.changed", "size.black_hole"]
@@ -614,8 +611,8 @@ def test_path_mtu_discovery_that_works_is_a_remark(direction: Direction) -> None
     assert judgement.findings == ()
     [remark] = judgement.remarks
     assert remark.endswith(
-        "the server may have 1,400 bytes, not the 1,500 of this link: a router said so "
-        "and was heard (path MTU discovery works)"
+        "the server is 1,400, the link MTU 1,500: a router reported it (path MTU "
+        "discovery works)"
     )
 
 
@@ -623,7 +620,7 @@ def test_kernel_that_finds_a_hole_by_itself_is_a_remark() -> None:
     """A kernel that sends shorter packets after losses hides a hole, and this is told."""
     shorter = replace(ALL_SENT, snd_mss=1024, retransmits=3)
     [remark, *_] = judged((whole(UP, after=shorter), *well(UP)[1:])).remarks
-    assert "until the kernel made them shorter by itself (1,024 bytes)" in remark
+    assert "until the kernel reduced their size by itself (to 1,024 bytes)" in remark
 
 
 def test_slow_transfer_is_a_remark() -> None:
@@ -633,8 +630,8 @@ def test_slow_transfer_is_a_remark() -> None:
     assert judgement.findings == ()
     assert judgement.remarks == (
         (
-            "1,048,576 bytes from the server were not through after 1.9 s, and moved all the "
-            "while: the path is slow"
+            "1,048,576 bytes from the server took more than 1.9 s, with steady progress: "
+            "the path is slow"
         ),
     )
 
@@ -644,7 +641,9 @@ def test_packets_that_are_sent_again_are_a_remark(again: int, told: bool) -> Non
     """Loss that TCP repaired is told, but for what a kernel probes with anyway."""
     repaired = amount(UP, 65536, after=replace(ALL_SENT, retransmits=again))
     remarks = judged((whole(UP), repaired)).remarks
-    said = "of about 47 packets to the server, 3 had to be sent again, and all arrived"
+    said = (
+        "3 of about 47 packets to the server had to be retransmitted; all data arrived"
+    )
     assert remarks == ((said,) if told else ())
 
 
@@ -656,7 +655,7 @@ def test_sizes_that_the_server_does_not_take_are_told() -> None:
     assert judgement.remarks == (
         (
             "more than 1,040 bytes to the server were not tried: "
-            "the server takes no longer frames"
+            "the server accepts no larger frames"
         ),
     )
 

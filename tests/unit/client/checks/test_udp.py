@@ -88,7 +88,7 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
     """Where all that was sent came back there is nothing to say but what passed."""
     assert judged() == Judgement(
         "300 datagrams to 192.0.2.2:12345 and back, none lost, "
-        "up to 1472 bytes pass whole both ways, and fragments do",
+        "up to 1472 bytes pass unfragmented both ways; fragmented datagrams pass too",
         figures={
             "round_trip_ms": 0.5,
             "planned": 300,
@@ -127,25 +127,25 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
             UNANSWERED,
             "udp.silent",
             None,
-            "4 openings by datagram in 3.0 s, and no answer",
+            "4 opening datagrams in 3.0 s, no answer",
         ),
         (
             UdpOpeningResult(2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),)),
             "udp.rejected",
             "server",
-            "refused by ICMP (ECONNREFUSED, port unreachable), by the address itself",
+            "ICMP refuses datagrams (ECONNREFUSED, port unreachable), sent by the address",
         ),
         (
             UdpOpeningResult(2, notices=(IcmpNotice("EHOSTUNREACH", "198.51.100.1"),)),
             "udp.rejected",
             "intermediary",
-            "by 198.51.100.1, which is not the address asked",
+            "sent by 198.51.100.1, not by the target",
         ),
         (
             UdpOpeningResult(2, notices=(IcmpNotice("ECONNREFUSED"),)),
             "udp.rejected",
             "unknown",
-            "this kernel does not say by whom",
+            "the sender is unknown to this kernel",
         ),
         (
             UdpOpeningResult(4, answered_from="192.0.2.2:4711"),
@@ -157,7 +157,7 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
             UdpOpeningResult(2, error="EPERM"),
             "udp.rejected",
             "client",
-            "this host itself lets no datagram out: EPERM",
+            "this host cannot send datagrams: EPERM",
         ),
         (
             UdpOpeningResult(
@@ -165,7 +165,7 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
             ),
             "udp.stranger",
             None,
-            r'is no netduet: "\x1b[31m"',
+            r'not netduet: "\x1b[31m"',
         ),
     ],
 )
@@ -213,7 +213,7 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         ),
         (
             {"opening": dataclasses.replace(OPENED, openings=3)},
-            "the opening by datagram had to be sent 3 times",
+            "the opening datagram had to be sent 3 times",
         ),
         (
             {
@@ -226,22 +226,21 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         (
             {"burst": None, "sizes": None},
             (
-                "the server is of a version that counts no datagrams: "
-                "neither loss nor sizes were looked at"
+                "the server version cannot count datagrams: loss and sizes were not tested"
             ),
         ),
         (
             {"boot_id_after": "e" * 32},
             (
                 "the datagrams of one socket were answered by several servers, or by one "
-                "that started anew: what was lost cannot be counted"
+                "that restarted: losses cannot be counted"
             ),
         ),
         (
             {"burst": burst(contradictory=True)},
             (
                 "the datagrams of one socket were answered by several servers, or by one "
-                "that started anew: what was lost cannot be counted"
+                "that restarted: losses cannot be counted"
             ),
         ),
         (
@@ -250,7 +249,7 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
                     sent=200, server_count=tally(received=200, number=200), answered=200
                 )
             },
-            "this end itself sent 200 of 300 datagrams: it did not run often enough",
+            "this client sent 200 of 300 datagrams: this process did not run often enough",
         ),
         (
             {
@@ -262,13 +261,13 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
                     answered=299,
                 )
             },
-            "this end itself sent 299 of 300 datagrams: ENOBUFS",
+            "this client sent 299 of 300 datagrams: ENOBUFS",
         ),
         (
             {"burst": burst(answered=250, dropped=50)},
             (
-                "50 of 300 datagrams (16.7 %) arrived on the way back and found no room "
-                "in this end's own buffer: they do not count as lost"
+                "50 of 300 datagrams (16.7 %) arrived on the way back and were "
+                "dropped because this client's buffer was full: not counted as lost"
             ),
         ),
         (
@@ -278,8 +277,8 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
                 )
             },
             (
-                "50 of 300 datagrams (16.7 %) arrived on the way to the server and found "
-                "no room in the server's buffer: they do not count as lost"
+                "50 of 300 datagrams (16.7 %) arrived on the way to the server and "
+                "were dropped because the server's buffer was full: not counted as lost"
             ),
         ),
         (
@@ -290,21 +289,21 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
             },
             (
                 "2 of 300 datagrams (0.7 %) were lost on the way to the server: between "
-                "0 % and 4.6 % with 99.99 % confidence; --profile full sends more of "
-                "them, and can say more"
+                "0 % and 4.6 % with 99.99 % confidence; too few to rule out chance, "
+                "--profile full sends more"
             ),
         ),
         (
             {"burst": burst(reordered=15)},
-            "15 of 300 datagrams (5 %) came behind a later one on the way back",
+            "15 of 300 datagrams (5 %) arrived out of order on the way back",
         ),
         (
             {"burst": burst(server_count=tally(duplicated=3))},
-            "3 of 300 datagrams (1 %) came more than once on the way to the server",
+            "3 of 300 datagrams (1 %) arrived more than once on the way to the server",
         ),
         (
             {"sizes": sizes(mtu=1400, largest_trial=passing(1372))},
-            "the path MTU is 1400, the interface's 1500: this host knew already",
+            "the path MTU is 1400, the interface MTU 1500: already known to this host",
         ),
         (
             {
@@ -315,8 +314,8 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
                 )
             },
             (
-                "the path MTU is 1400, the interface's 1500: ICMP from 198.51.100.1 said "
-                "so, as it should"
+                "the path MTU is 1400, the interface MTU 1500: ICMP from 198.51.100.1 "
+                "reported it, as it should"
             ),
         ),
         (
@@ -328,8 +327,8 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
                 )
             },
             (
-                "whether datagrams of 1472 bytes pass could not be told: none did, nor "
-                "enough small ones"
+                "cannot tell whether datagrams of 1472 bytes pass: none did, and too few "
+                "small ones did"
             ),
         ),
     ],
@@ -373,28 +372,24 @@ def test_loss_has_evidence_of_both_ends() -> None:
     [finding] = judged(burst=lossy).findings
     assert finding.seen == (
         "192.0.2.2:12345: 30 of 300 datagrams (10 %) were lost on the way to the "
-        "server: between 4.7 % and 17.9 % with 99.99 % confidence; 2 % may be lost"
+        "server: between 4.7 % and 17.9 % with 99.99 % confidence; allowed: 2 %"
     )
     assert finding.evidence == (
         (
             Side.CLIENT,
-            (
-                "sent 300 datagrams of 200 bytes in 0.6 s, each at its time or at most "
-                "4 ms later"
-            ),
+            ("sent 300 datagrams of 200 bytes in 0.6 s, at most 4 ms late"),
         ),
         (
             Side.SERVER,
             (
-                "received 270 different ones, 0 of them again, 0 behind a later one; "
-                "gave 270 answers; its own buffer dropped none"
+                "received 270 datagrams, 0 duplicates, 0 out of order; sent 270 answers; "
+                "its buffer dropped none"
             ),
         ),
         (
             Side.CLIENT,
             (
-                "received 270 different answers, 0 of them again, 0 behind a later one; "
-                "its own buffer dropped none"
+                "received 270 answers, 0 duplicates, 0 out of order; its buffer dropped none"
             ),
         ),
     )
@@ -506,7 +501,10 @@ def test_burst_without_a_tally_is_silence_behind_an_answer() -> None:
     )
     [finding] = judgement.findings
     assert (finding.failure, finding.missed_deadline) == ("udp.silent", Window(2, 3))
-    assert "300 more were sent, 90 of them answered, and then none" in finding.seen
+    assert (
+        "300 more were sent, 90 of them were answered, and the server fell silent"
+        in finding.seen
+    )
     assert "up_lost" not in judgement.figures
 
 
@@ -573,7 +571,7 @@ def test_black_hole_has_a_way_and_a_limit(
     [finding] = judged(sizes=sizes(**fields)).findings
     assert (finding.failure, finding.where) == ("udp.black_hole", where)
     assert (finding.figures["passes"], finding.figures["mtu"]) == (passes, mtu)
-    assert f"the largest that passes has {passes}: an MTU of {mtu}" in finding.seen
+    assert f"the largest that passes has {passes} bytes (MTU {mtu})" in finding.seen
     assert [side for side, _ in finding.evidence] == [
         Side.CLIENT,
         Side.SERVER,
@@ -605,7 +603,7 @@ def test_link_that_refuses_a_size_is_told_by_this_kernel() -> None:
     [finding] = judged(
         sizes=sizes(largest_trial=refused, largest_up=1376, fragments=None)
     ).findings
-    assert "19 large ones did not even leave" in finding.evidence[0][1]
+    assert "19 large ones did not leave this host" in finding.evidence[0][1]
 
 
 @pytest.mark.parametrize(
@@ -635,7 +633,7 @@ def test_fragments_that_are_as_long_as_what_vanishes_are_not_blamed() -> None:
     )
     judgement = judged(sizes=hole)
     assert found(judgement) == [("udp.black_hole", "path →")]
-    assert "fragments vanish too" in judgement.remarks[0]
+    assert "fragments are lost too" in judgement.remarks[0]
 
 
 def test_trial_that_the_kernel_refused_is_not_judged() -> None:

@@ -174,5 +174,5 @@ def _with_handshake(
     elif handshake.foreign:
         detail = "another program answers"
     else:
-        detail = handshake.detail or "the answer breaks a rule"
+        detail = handshake.detail or "the answer violates the protocol"
     return replace(attempt, outcome=AttemptOutcome.ENDED, end=end, detail=detail)

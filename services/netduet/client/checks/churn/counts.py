@@ -39,9 +39,11 @@ class ConnectionCounts:
     syns_lost_up: int
     syns_lost_down: int
 
-    def with_outcome(self, *fates: AttemptOutcome) -> tuple[Attempt, ...]:
+    def with_outcome(self, *outcomes: AttemptOutcome) -> tuple[Attempt, ...]:
         """Return those of these fates."""
-        return tuple(attempt for attempt in self.attempts if attempt.outcome in fates)
+        return tuple(
+            attempt for attempt in self.attempts if attempt.outcome in outcomes
+        )
 
     @property
     def where(self) -> Location:
@@ -62,31 +64,31 @@ class ConnectionCounts:
     @property
     def countable(self) -> bool:
         """A SYN that is sent again was lost: an answer takes no second to come."""
-        times = [
+        connect_times = [
             attempt.connect_seconds
             for attempt in self.attempts
             if attempt.connect_seconds is not None
         ]
-        return not times or min(times) < SYN_RETRANSMIT_SECONDS
+        return not connect_times or min(connect_times) < SYN_RETRANSMIT_SECONDS
 
 
-def count_attempts(tries: Iterable[Attempt]) -> ConnectionCounts:
+def count_attempts(attempts: Iterable[Attempt]) -> ConnectionCounts:
     """Count."""
-    kept = tuple(tries)
-    told = [
+    counted = tuple(attempts)
+    located = [
         attempt
-        for attempt in kept
+        for attempt in counted
         if attempt.lost_syns and attempt.server_retransmits is not None
     ]
-    back = [attempt for attempt in told if attempt.server_retransmits]
+    lost_down = [attempt for attempt in located if attempt.server_retransmits]
     return ConnectionCounts(
-        kept,
-        sum(attempt.sent_syns for attempt in kept),
-        sum(attempt.lost_syns for attempt in kept),
-        len(told) - len(back),
-        len(back),
-        sum(attempt.lost_syns for attempt in told if not attempt.server_retransmits),
-        sum(attempt.lost_syns for attempt in back),
+        counted,
+        sum(attempt.sent_syns for attempt in counted),
+        sum(attempt.lost_syns for attempt in counted),
+        len(located) - len(lost_down),
+        len(lost_down),
+        sum(attempt.lost_syns for attempt in located if not attempt.server_retransmits),
+        sum(attempt.lost_syns for attempt in lost_down),
     )
 
 
@@ -112,4 +114,6 @@ def max_loss_both_ways(max_loss: float) -> float:
 def format_share(count: int, of: int) -> str:
     """Return a share with its interval."""
     low, high = lower_bound(count, of), upper_bound(count, of)
-    return f"{count / of:.1%} (between {low:.1%} and {high:.1%}, with a confidence of 99.98 %)"
+    return (
+        f"{count / of:.1%} (between {low:.1%} and {high:.1%} with 99.98 % confidence)"
+    )

@@ -10,10 +10,10 @@ from netduet.client.results.location import Location
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.ports_exhausted",
-        "this host has no port left for a new connection",
-        "The kernel here refused to make a connection (EADDRNOTAVAIL): all local ports "
-        "towards that address are taken, by open connections or by ended ones that wait "
-        "(TIME_WAIT). Nothing was sent.",
+        "this host has no free local port for a new connection",
+        "This host's kernel refused to open a connection (EADDRNOTAVAIL): all local "
+        "ports to that address are in use, by open connections or by closed ones in "
+        "TIME_WAIT. Nothing was sent.",
         Location.CLIENT,
         (
             "the range of local ports is small (net.ipv4.ip_local_port_range)",
@@ -39,9 +39,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.accept_queue",
         "the server's listening socket drops connections",
-        "Attempts to connect (SYN packets) arrived at the server, and its own listening "
-        "socket dropped them: the queue of connections that wait until its program "
-        "accepts them was full. The network carried them.",
+        "SYNs arrived at the server, and its listening socket dropped them because "
+        "its accept queue was full. The network delivered them.",
         Location.SERVER,
         (
             "the server's program accepts too slowly: it is short of CPU, or blocked",
@@ -62,9 +61,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "churn.rate_limited",
-        "new connections are limited by rate",
-        "Connections passed up to a number; from then on they pass at a constant rate, and "
-        "the rest is dropped or refused. That is no loss by chance.",
+        "new connections are rate-limited",
+        "A burst of connections passes; after that, connections pass at a constant "
+        "rate and the rest are dropped or refused. This is not random loss.",
         Location.INTERMEDIARY,
         (
             "a firewall limits new connections a second (hashlimit, limit, recent)",
@@ -82,9 +81,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "churn.count_limited",
-        "connections are limited by their number",
-        "So many connections can be held at once, and no further one can be made; when "
-        "they are released, new ones pass again.",
+        "the number of open connections is limited",
+        "Up to a certain number of connections can be open at once, and no more; when "
+        "they are closed, new ones pass again.",
         Location.INTERMEDIARY,
         (
             "a firewall limits connections of one address (connlimit, ct count)",
@@ -106,9 +105,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.syn_lost",
         "connection attempts are lost",
-        "More attempts to connect (SYN packets), or the server's answers to them, were "
-        "lost than may be (--max-loss), and chance does not explain it: each one that is "
-        "lost costs a connection a second or more.",
+        "More SYNs, or the server's answers to them, were lost than allowed "
+        "(--max-loss), and chance does not explain it. Each lost SYN delays a "
+        "connection by a second or more.",
         Location.INTERMEDIARY,
         (
             "a link on the way is overloaded, or loses packets of all kinds",
@@ -134,8 +133,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.refused",
         "some connections are refused",
-        "The same address accepts connections and refuses others, by a reset or an ICMP "
-        "error: more of them than may fail (--max-loss).",
+        "The same address accepts some connections and refuses others with a reset or "
+        "an ICMP error: more than allowed (--max-loss).",
         Location.UNKNOWN,
         (
             "behind the address are several servers, and one of them is down",
@@ -149,9 +148,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "churn.unserved",
-        "some connections are made and not served",
-        "Connections came about, and ended or stayed silent before a netduet answered, "
-        "while others to the same address were served: more than may fail (--max-loss).",
+        "some connections are accepted but not served",
+        "Connections were accepted, and then ended or stayed silent before a netduet "
+        "answered, while others to the same address were served: more than allowed "
+        "(--max-loss).",
         Location.UNKNOWN,
         (
             "a proxy or balancer accepts for several servers, and one of them is down",
@@ -165,8 +165,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "churn.unstarted",
-        "this end makes too few connections",
-        "So few connections could be started in time that nothing is known of the network.",
+        "this host cannot make enough connections",
+        "Too few connections could be started in time to say anything about the "
+        "network.",
         Location.CLIENT,
         (
             "this host is short of CPU, or a CPU limit holds this process back",

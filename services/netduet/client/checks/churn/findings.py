@@ -23,11 +23,11 @@ _MIN_EXPLAINED_SHARE: Final = 0.5
 """Share of the trouble that the listening socket's drops must account for."""
 
 _OUTCOME_TEXTS: Final = {
-    AttemptOutcome.NEVER_MADE: "had no answer",
+    AttemptOutcome.NEVER_MADE: "timed out",
     AttemptOutcome.REFUSED: "were refused",
-    AttemptOutcome.ENDED: "were made and ended",
-    AttemptOutcome.UNANSWERED: "were made and not answered",
-    AttemptOutcome.BUSY: "were turned away by the server",
+    AttemptOutcome.ENDED: "ended before an answer",
+    AttemptOutcome.UNANSWERED: "connected but got no answer",
+    AttemptOutcome.BUSY: "were rejected by the server (busy)",
 }
 
 
@@ -38,18 +38,20 @@ def ports_exhausted(result: ChurnResult, counted: ConnectionCounts) -> Finding:
         counted.with_outcome(AttemptOutcome.SERVED),
     )
     seen = (
-        f"{len(none)} of {len(counted.attempts)} connections to {result.address} could not "
-        f"even be tried: {none[0].detail}"
+        f"{len(none)} of {len(counted.attempts)} connections to {result.address} had no "
+        f"local port: {none[0].detail}"
     )
     evidence = [(Side.CLIENT, f"{len(made)} others were served")]
     if result.ports is not None:
         ports = result.ports
-        said = f"this host's ports are {ports.low} to {ports.high}: {ports.count}"
+        text = (
+            f"this host's local ports are {ports.low} to {ports.high} ({ports.count})"
+        )
         if ports.time_wait is not None:
-            said += f"; {ports.time_wait} of its connections are in TIME_WAIT"
+            text += f"; {ports.time_wait} connections of this host are in TIME_WAIT"
         if result.hold is not None and result.hold.held_count:
-            said += f"; this check itself held {result.hold.held_count} at once"
-        evidence.append((Side.CLIENT, said))
+            text += f"; this check held {result.hold.held_count} open"
+        evidence.append((Side.CLIENT, text))
     evidence.append(_witness_evidence(result.witness))
     return Finding("churn.ports_exhausted", seen, tuple(evidence))
 
@@ -58,19 +60,19 @@ def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> F
     """Return the finding that this end did not do its part."""
     run = result.run
     seen = (
-        f"of {run.planned} connections to {result.address}, due at {run.rate:.0f} a "
-        f"second, {started} could be started in time"
+        f"only {started} of {run.planned} connections to {result.address}, at "
+        f"{run.rate:.0f} per second, could be started in time"
     )
     failed = counted.with_outcome(AttemptOutcome.NOT_TRIED)
-    why = (
+    reason = (
         failed[0].detail
         if failed
-        else f"the latest began {run.max_start_delay:.3f} s late"
+        else f"the latest started {run.max_start_delay:.3f} s late"
     )
     return Finding(
         "churn.unstarted",
         seen,
-        ((Side.CLIENT, why),),
+        ((Side.CLIENT, reason),),
         outcome=Outcome.INCONCLUSIVE,
     )
 
@@ -90,13 +92,13 @@ def accept_queue(result: ChurnResult, counted: ConnectionCounts) -> Finding | No
     if drops <= counted.syns_lost_down or drops < _MIN_EXPLAINED_SHARE * trouble:
         return None
     seen = (
-        f"the server's listening socket dropped {drops} openings while "
+        f"the server's listening socket dropped {drops} SYNs while "
         f"{len(counted.attempts)} connections to {result.address} were made"
     )
-    client_text = f"{counted.lost_syns} of {counted.syns} SYNs had to be sent again; {_describe_outcomes(counted.attempts)}"
+    client_text = f"{counted.lost_syns} of {counted.syns} SYNs had to be retransmitted; {_describe_outcomes(counted.attempts)}"
     server_text = (
-        f"instance {result.witness.instance}: {drops} dropped (ListenDrops); at "
-        f"most {result.witness.max_backlog} were seen to wait in its queue"
+        f"instance {result.witness.instance}: {drops} dropped (ListenDrops); its "
+        f"accept queue held up to {result.witness.max_backlog}"
     )
     figures: Figures = {"listener_drops": drops, "lost_syns": counted.lost_syns}
     evidence = ((Side.CLIENT, client_text), (Side.SERVER, server_text))
@@ -117,16 +119,16 @@ def rate_limited(result: ChurnResult) -> Finding | None:
     if bucket is None:
         return None
     burst = bucket.burst + before
-    then = "hardly any"
+    then = "hardly any pass"
     if bucket.rate:
-        then = f"{bucket.rate:.3g} a second"
+        then = f"{bucket.rate:.3g} per second pass"
     seen = (
-        f"of connections to {result.address}, due at {run.rate:.0f} a second, "
-        f"{burst} passed at once, and then {then}"
+        f"of the connections to {result.address}, made at {run.rate:.0f} per second, "
+        f"a burst of {burst} passes, then {then}"
     )
     client_text = (
-        "other connections shortly before may have had a part of those that pass at "
-        f"once; the first {sum(attempt.offset < bucket.start for attempt in run.attempts)} passed; from "
+        "connections made just before may have used part of the burst allowance; "
+        f"the first {sum(attempt.offset < bucket.start for attempt in run.attempts)} passed; from "
         f"{bucket.start:.2f} s on, {_describe_outcomes(run.attempts)}"
     )
     figures: Figures = {
@@ -145,16 +147,16 @@ def count_limited(result: ChurnResult) -> Finding | None:
         return None
     most += result.witness.survived
     seen = (
-        f"{most} connections to {result.address} could be held at once, and no further "
-        "one; when they were released, new ones passed"
+        f"{most} connections to {result.address} can be open at once, no more; "
+        "when they were closed, new ones passed"
     )
     how = held.while_held[0]
     client_text = (
-        f"with {held.held_count} held (and {int(result.witness.survived)} to ask on), {len(held.while_held)} further ones "
+        f"with {held.held_count} open (and {int(result.witness.survived)} for queries), {len(held.while_held)} more "
         f"{_OUTCOME_TEXTS.get(how.outcome, how.outcome.value)}{f' ({how.detail})' if how.detail else ''}; "
-        f"{held.alive} of the held ones lived on, and one that was asked answered; "
-        f"afterwards {len(held.after_release)} of {len(held.after_release)} passed; what other checks and "
-        "programs hold towards it meanwhile may count too"
+        f"{held.alive} of the open ones stayed alive, and a queried one answered; "
+        f"afterwards {len(held.after_release)} of {len(held.after_release)} passed; connections of other checks "
+        "and programs to the same address may count too"
     )
     server_text = _witness_evidence(result.witness)
     figures: Figures = {"limit_count": most}
@@ -171,13 +173,13 @@ def count_limited(result: ChurnResult) -> Finding | None:
 def syn_lost(result: ChurnResult, counted: ConnectionCounts) -> Finding:
     """Return the finding that SYNs, or their answers, are lost."""
     seen = (
-        f"{counted.lost_syns} of {counted.syns} attempts to connect to {result.address} (SYN "
-        f"packets), or their answers, were lost: {format_share(counted.lost_syns, counted.syns)}"
+        f"{counted.lost_syns} of {counted.syns} connection attempts (SYNs) to {result.address}, "
+        f"or their answers, were lost: {format_share(counted.lost_syns, counted.syns)}"
     )
     late = max(
         (attempt.connect_seconds or 0.0 for attempt in counted.attempts), default=0.0
     )
-    client_text = f"{_describe_outcomes(counted.attempts)}; the longest took {late:.1f} s to be made"
+    client_text = f"{_describe_outcomes(counted.attempts)}; the slowest took {late:.1f} s to connect"
     evidence = [(Side.CLIENT, client_text)]
     if counted.connections_lost_up + counted.connections_lost_down:
         evidence.append(
@@ -209,69 +211,67 @@ def _all_listeners_watched(result: ChurnResult) -> bool:
     return result.witness.drops is not None and met <= {result.witness.boot_id}
 
 
-def refused(result: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
+def refused(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
     """Return the finding that the address refuses some."""
-    return _failed_connections("churn.refused", "were refused", result, found, None)
+    return _failed_connections("churn.refused", "were refused", result, attempts, None)
 
 
-def unserved(result: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
+def unserved(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
     """Return the finding that some came about in vain."""
     missed = None
-    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in found):
+    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in attempts):
         missed = Window(
-            min(attempt.start for attempt in found),
-            max(attempt.end for attempt in found),
+            min(attempt.start for attempt in attempts),
+            max(attempt.end for attempt in attempts),
         )
     return _failed_connections(
-        "churn.unserved", "were made and not served", result, found, missed
+        "churn.unserved", "connected but were not served", result, attempts, missed
     )
 
 
-def server_busy(result: ChurnResult, found: tuple[Attempt, ...]) -> Finding:
+def server_busy(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
     """Return the finding that the server itself is at its limit, few as ours are."""
     seen = (
-        f"the server turned {len(found)} of {len(result.attempts)} connections to "
-        f"{result.address} away: {found[0].detail}"
+        f"the server rejected {len(attempts)} of {len(result.attempts)} connections to "
+        f"{result.address}: {attempts[0].detail}"
     )
-    evidence = ((Side.SERVER, found[0].detail),)
+    evidence = ((Side.SERVER, attempts[0].detail),)
     return Finding("churn.count_limited", seen, evidence, where=Location.SERVER)
 
 
 def _failed_connections(
     failure: str,
-    said: str,
+    text: str,
     result: ChurnResult,
-    found: tuple[Attempt, ...],
+    attempts: tuple[Attempt, ...],
     missed: Window | None,
 ) -> Finding:
-    tries = result.attempts
-    share = format_share(len(found), len(tries))
-    seen = (
-        f"{len(found)} of {len(tries)} connections to {result.address} {said}: {share}"
-    )
-    details = Counter(attempt.detail for attempt in found)
-    why = "; ".join(f"{count} times: {text}" for text, count in details.most_common(3))
+    all_attempts = result.attempts
+    share = format_share(len(attempts), len(all_attempts))
+    seen = f"{len(attempts)} of {len(all_attempts)} connections to {result.address} {text}: {share}"
+    details = Counter(attempt.detail for attempt in attempts)
+    reasons = "; ".join(f"{count}×: {text}" for text, count in details.most_common(3))
     evidence = (
-        (Side.CLIENT, f"{_describe_outcomes(tries)}; {why}"),
+        (Side.CLIENT, f"{_describe_outcomes(all_attempts)}; {reasons}"),
         _witness_evidence(result.witness),
     )
     return Finding(failure, seen, evidence, missed_deadline=missed)
 
 
-def _describe_outcomes(tries: tuple[Attempt, ...]) -> str:
-    counts = Counter(attempt.outcome for attempt in tries)
-    parts = [f"{counts[AttemptOutcome.SERVED]} of {len(tries)} were served"]
+def _describe_outcomes(all_attempts: tuple[Attempt, ...]) -> str:
+    counts = Counter(attempt.outcome for attempt in all_attempts)
+    parts = [f"{counts[AttemptOutcome.SERVED]} of {len(all_attempts)} were served"]
     parts += [
-        f"{counts[fate]} {said}"
-        for fate, said in _OUTCOME_TEXTS.items()
-        if counts[fate]
+        f"{counts[outcome]} {text}"
+        for outcome, text in _OUTCOME_TEXTS.items()
+        if counts[outcome]
     ]
     again = sum(
         attempt.outcome is AttemptOutcome.SERVED and attempt.lost_syns > 0
-        for attempt in tries
+        for attempt in all_attempts
     )
     if again:
-        parts[0] += f" ({again} of them late)"
+        parts[0] += f" ({again} of them after a retransmission)"
     return ", ".join(parts)
 
 
@@ -280,12 +280,12 @@ def _witness_evidence(witness: Witness) -> tuple[Side, str]:
     if witness.missing:
         return (
             Side.SERVER,
-            f"the far end's evidence could not be had: {witness.missing}",
+            f"the server's evidence is not available: {witness.missing}",
         )
     return (
         Side.SERVER,
         (
-            f"on an old connection, instance {witness.instance} answered all the while: its "
-            f"listening socket dropped {witness.drops}"
+            f"on an existing connection, instance {witness.instance} answered throughout; "
+            f"its listening socket dropped {witness.drops}"
         ),
     )

@@ -81,8 +81,8 @@ def _frequent_failures(
     """Return what goes wrong too often for chance."""
     found = []
 
-    def often(some: tuple[Attempt, ...]) -> bool:
-        return lower_bound(len(some), len(judged.attempts)) > max_loss
+    def often(attempts: tuple[Attempt, ...]) -> bool:
+        return lower_bound(len(attempts), len(judged.attempts)) > max_loss
 
     if exceeds_max_loss(judged, max_loss):
         found.append(findings.syn_lost(result, judged))
@@ -105,25 +105,28 @@ def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     address = result.address
     if counted.lost_syns and counted.countable:
         remarks.append(
-            f"{address}: {counted.lost_syns} of {counted.syns} attempts to connect (SYN packets) "
-            "got no answer in time and were sent again: "
+            f"{address}: {counted.lost_syns} of {counted.syns} connection attempts (SYNs) got no answer "
+            "in time and were retransmitted: "
             f"{format_share(counted.lost_syns, counted.syns)}"
         )
-    for fates, said in (
-        ((AttemptOutcome.NEVER_MADE,), "never came about"),
+    for outcomes, text in (
+        ((AttemptOutcome.NEVER_MADE,), "timed out"),
         ((AttemptOutcome.REFUSED,), "were refused"),
-        ((AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED), "were made and not served"),
+        (
+            (AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED),
+            "connected but were not served",
+        ),
     ):
-        found = counted.with_outcome(*fates)
+        found = counted.with_outcome(*outcomes)
         if found:
             of = len(counted.attempts)
             why = f" ({found[0].detail})" if found[0].detail else ""
-            remarks.append(f"{address}: {len(found)} of {of} connections {said}{why}")
+            remarks.append(f"{address}: {len(found)} of {of} connections {text}{why}")
     drops = result.witness.drops
     if drops:
         remarks.append(
-            f"{address}: the server's listening socket dropped {drops} openings "
-            "meanwhile: its queue of connections was full for moments"
+            f"{address}: the server's listening socket dropped {drops} SYNs: "
+            "its accept queue was full for short times"
         )
     return tuple(remarks)
 
@@ -135,18 +138,18 @@ def _context_remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[st
     if run.unstarted and run.unstarted <= run.planned * (1 - _MIN_STARTED_SHARE):
         remarks.append(
             f"{address}: {run.unstarted} of {run.planned} connections could not be "
-            "started in time here, and were left out"
+            "started in time on this host and were left out"
         )
     if counted.lost_syns and not counted.countable:
         remarks.append(
-            f"{address}: an answer takes so long here that SYNs are sent again though "
-            "none was lost: losses cannot be counted"
+            f"{address}: the RTT is so long that SYNs are retransmitted though none was "
+            "lost: losses cannot be counted"
         )
     busy = counted.with_outcome(AttemptOutcome.BUSY)
     if busy:
         remarks.append(
-            f"{address}: {busy[0].detail} (the server's own limit, which is no fault of "
-            "the network)"
+            f"{address}: {busy[0].detail} (the server's own limit, not a fault of the "
+            "network)"
         )
     remarks += _time_wait_remarks(result.ports)
     return tuple(remarks)
@@ -160,8 +163,8 @@ def _time_wait_remarks(ports: Ports | None) -> list[str]:
         return []
     return [
         (
-            f"{ports.time_wait} connections of this host are in TIME_WAIT, and it has "
-            f"{ports.count} ports: towards one address these may run out"
+            f"{ports.time_wait} connections of this host are in TIME_WAIT, of "
+            f"{ports.count} local ports: these may run out for a single address"
         )
     ]
 
@@ -169,34 +172,32 @@ def _time_wait_remarks(ports: Ports | None) -> list[str]:
 def _summary(result: ChurnResult, counted: ConnectionCounts) -> str:
     served = counted.with_outcome(AttemptOutcome.SERVED)
     run = result.run
-    said = (
+    text = (
         f"{len(served)} of {len(counted.attempts)} connections to {result.address} served, "
-        f"at {run.rate:.0f} a second"
+        f"at {run.rate:.0f} per second"
     )
     if len(served) == len(counted.attempts):
-        said = (
-            f"{len(served)} connections to {result.address}, at {run.rate:.0f} a second"
-        )
+        text = f"{len(served)} connections to {result.address}, at {run.rate:.0f} per second"
     times = sorted(
         attempt.connect_seconds
         for attempt in served
         if attempt.connect_seconds is not None
     )
     if times:
-        half, most = (1000 * percentile(times, one) for one in (0.5, 0.99))
-        said += f", made in {half:.1f} ms (p50), {most:.1f} ms (p99)"
+        p50, p99 = (1000 * percentile(times, share) for share in (0.5, 0.99))
+        text += f", connected in {p50:.1f} ms (p50), {p99:.1f} ms (p99)"
     if counted.lost_syns and counted.countable:
-        said += f", {counted.lost_syns} SYN{'s' * (counted.lost_syns > 1)} lost"
+        text += f", {counted.lost_syns} SYN{'s' * (counted.lost_syns > 1)} lost"
     elif counted.countable:
-        said += ", no SYN lost"
+        text += ", no SYN lost"
     if result.hold is not None:
-        said += f"; {result.hold.held_count} held at once"
-    return said
+        text += f"; {result.hold.held_count} open at once"
+    return text
 
 
 def _figures(result: ChurnResult, counted: ConnectionCounts) -> Figures:
     run, held, ports = result.run, result.hold, result.ports
-    told: Figures = {
+    figures: Figures = {
         "planned": run.planned,
         "rate": round(run.rate, 3),
         "unstarted": run.unstarted,
@@ -232,4 +233,4 @@ def _figures(result: ChurnResult, counted: ConnectionCounts) -> Figures:
         for attempt in counted.attempts
         if attempt.connect_seconds is not None
     ]
-    return told | histogram.figures(times)
+    return figures | histogram.figures(times)

@@ -94,7 +94,7 @@ def detect_token_bucket(run: PacedRun, *, path_works: bool) -> TokenBucket | Non
         for attempt in run.attempts[head:]
         if attempt.offset < start + SYN_RETRANSMIT_SECONDS
     )
-    early = [one for one in passed if one < start + SYN_RETRANSMIT_SECONDS]
+    early = [instant for instant in passed if instant < start + SYN_RETRANSMIT_SECONDS]
     regular = _is_regular(run.attempts[head:], passed, run.gap)
     # At first no SYN that is sent again comes in between.
     if not (regular or _is_regular(alone, early, run.gap)):
@@ -109,8 +109,8 @@ def detect_token_bucket(run: PacedRun, *, path_works: bool) -> TokenBucket | Non
 
 def _usual_run_length(smooth: Sequence[bool]) -> float:
     """Return how many pass in a row, as a rule: a stall of ours lets tokens gather."""
-    rows = [len(list(row)) for one, row in groupby(smooth) if one]
-    return median(rows) if rows else 0.0
+    runs = [len(list(run)) for passes, run in groupby(smooth) if passes]
+    return median(runs) if runs else 0.0
 
 
 def _is_regular(rest: Sequence[Attempt], passed: list[float], gap: float) -> bool:
@@ -128,10 +128,12 @@ def _is_regular(rest: Sequence[Attempt], passed: list[float], gap: float) -> boo
     if len(distances) < _MIN_INTERVALS:
         return False
     middle = median(distances)
-    near = sum(abs(one - middle) <= _TOLERANCE_SHARE * middle for one in distances)
+    near = sum(
+        abs(distance - middle) <= _TOLERANCE_SHARE * middle for distance in distances
+    )
     density = min(1.0, gap * len(distances) / sum(distances))
-    in_a_row = [_p_geometric_near(one, middle / gap) for one in (share, density)]
-    expected = max(_REGULAR_SHARE_BY_CHANCE, *in_a_row)
+    expected_shares = [_p_geometric_near(p, middle / gap) for p in (share, density)]
+    expected = max(_REGULAR_SHARE_BY_CHANCE, *expected_shares)
     return lower_bound(near, len(distances), _MAX_P_INTERVALS) > expected
 
 
@@ -145,7 +147,7 @@ def _p_geometric_near(share: float, middle: float) -> float:
 def _pass_rate(run: PacedRun, start: float, passed: list[float]) -> float:
     """Return how many a second passed while there were more than could."""
     end = run.planned * run.gap
-    during = [one for one in passed if start <= one <= end]
+    during = [instant for instant in passed if start <= instant <= end]
     if len(during) > _MIN_INTERVALS or not passed:
         return len(during) / (end - start)
     return len(passed) / (passed[-1] - start) if passed[-1] > start else 0.0

@@ -59,14 +59,14 @@ def fit_plan(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
     Half of these are for the other checks, and for all else.
     """
     descriptors, _, _ = kernel.socket_limits()
-    mine = descriptors // (2 * max(1, places))
+    per_address = descriptors // (2 * max(1, places))
     return replace(
         plan,
         connect_timeout=min(
             plan.connect_timeout, max(_MIN_CONNECT_SECONDS, context.timeouts.connect)
         ),
-        hold_count=min(plan.hold_count, mine // 2),
-        max_concurrent=min(plan.max_concurrent, mine // 2),
+        hold_count=min(plan.hold_count, per_address // 2),
+        max_concurrent=min(plan.max_concurrent, per_address // 2),
     )
 
 
@@ -101,7 +101,7 @@ class _WitnessWatch:
         """Watch on this conversation, where there is one."""
         self._conversation = conversation
         self._patience = timeout
-        self._missing = missing or "a connection to ask on was not welcomed"
+        self._missing = missing or "no connection for queries could be opened"
         self._first_report: ServerReport | None = None
         self._max_backlog = 0
         self._task: asyncio.Task[None] | None = None
@@ -132,12 +132,10 @@ class _WitnessWatch:
             welcome.boot_id, instance_of(welcome), None, self._max_backlog
         )
         if last is None:
-            return replace(
-                witness, missing="the connection to ask on was lost meanwhile"
-            )
+            return replace(witness, missing="the connection for queries was lost")
         before, after = first.listener.drops, last.listener.drops
         if before is None or after is None:
-            missing = "its kernel does not tell what the listening socket dropped"
+            missing = "its kernel does not report drops of the listening socket"
             return replace(witness, survived=True, missing=missing)
         return replace(
             witness, drops=after - before, max_backlog=self._max_backlog, survived=True

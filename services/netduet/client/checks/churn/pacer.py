@@ -51,7 +51,7 @@ class Pacer:
     async def run(self) -> PacedRun:
         """Make short connections at the plan's rate."""
         plan = self.plan
-        short = partial(self._attempt_short, patience=plan.connect_timeout)
+        short = partial(self._attempt_short, connect_timeout=plan.connect_timeout)
         return await _run_paced(
             short, plan.count, plan.gap, plan.max_concurrent, plan.extra_count
         )
@@ -70,47 +70,49 @@ class Pacer:
             if not reaches_limit(run):
                 await self._release()
                 return held
-            beside = await self._probe_limit()
+            while_held = await self._probe_limit()
             answered = False
-            for framed_connection in self.held[:1]:
-                answered = (
-                    await framed_connection.report(self.answer_timeout) is not None
-                )
-            alive = sum(not framed_connection.gone for framed_connection in self.held)
+            for connection in self.held[:1]:
+                answered = await connection.report(self.answer_timeout) is not None
+            alive = sum(not connection.gone for connection in self.held)
             await self._release()
             await asyncio.sleep(_SETTLE_SECONDS)
-            after = await self._probe_limit()
-            return HoldResult(run, held.held_count, alive, answered, beside, after)
+            after_release = await self._probe_limit()
+            return HoldResult(
+                run, held.held_count, alive, answered, while_held, after_release
+            )
         except BaseException:  # told to stop: without a word to the server
-            for framed_connection in self.held:
-                framed_connection.close()
+            for connection in self.held:
+                connection.close()
             raise
 
     async def _probe_limit(self) -> tuple[Attempt, ...]:
-        short = partial(
+        attempt_short = partial(
             self._attempt_short,
-            patience=min(_PROBE_TIMEOUT_SECONDS, self.plan.connect_timeout),
+            connect_timeout=min(_PROBE_TIMEOUT_SECONDS, self.plan.connect_timeout),
         )
         return (
-            await _run_paced(short, PROBE_COUNT, _PROBE_GAP_SECONDS, PROBE_COUNT)
+            await _run_paced(
+                attempt_short, PROBE_COUNT, _PROBE_GAP_SECONDS, PROBE_COUNT
+            )
         ).attempts
 
-    async def _attempt_short(self, at: float, patience: float) -> Attempt:
-        one, conversation = await make_attempt(
-            self.address, at, patience, self.answer_timeout
+    async def _attempt_short(self, offset: float, connect_timeout: float) -> Attempt:
+        attempt, connection = await make_attempt(
+            self.address, offset, connect_timeout, self.answer_timeout
         )
-        if conversation is not None:
-            await end_connection(conversation)
-        return one
+        if connection is not None:
+            await end_connection(connection)
+        return attempt
 
-    async def _attempt_and_hold(self, at: float) -> Attempt:
-        patience = self.plan.connect_timeout
-        one, conversation = await make_attempt(
-            self.address, at, patience, self.answer_timeout
+    async def _attempt_and_hold(self, offset: float) -> Attempt:
+        connect_timeout = self.plan.connect_timeout
+        attempt, connection = await make_attempt(
+            self.address, offset, connect_timeout, self.answer_timeout
         )
-        if conversation is not None:
-            self.held.append(conversation)
-        return one
+        if connection is not None:
+            self.held.append(connection)
+        return attempt
 
     async def _release(self) -> None:
         """End all that are kept; in any case close them."""
@@ -120,8 +122,8 @@ class Pacer:
                 *(end_connection(framed_connection) for framed_connection in released)
             )
         finally:
-            for one in released:
-                one.close()
+            for connection in released:
+                connection.close()
 
 
 def reaches_limit(run: PacedRun) -> bool:
@@ -130,7 +132,7 @@ def reaches_limit(run: PacedRun) -> bool:
     Where another one ends elsewhere meanwhile, as those of the check idle do, it makes
     room for one more.
     """
-    made = [one.boot_id != "" for one in run.attempts]
+    made = [attempt.boot_id != "" for attempt in run.attempts]
     if not made or made[-1]:
         return False
     first = made.index(False)
@@ -141,13 +143,13 @@ def reaches_limit(run: PacedRun) -> bool:
 def _many_troubled(tasks: Sequence[asyncio.Task[Attempt]]) -> bool:
     """Tell whether many have trouble; a late half may still be on its way."""
     early = tasks[: len(tasks) // 2]
-    bad = sum(one.done() and not one.result().smooth for one in tasks)
-    bad += sum(not one.done() for one in early)
+    bad = sum(attempt.done() and not attempt.result().smooth for attempt in tasks)
+    bad += sum(not attempt.done() for attempt in early)
     return bad > _MIN_TROUBLED_SHARE * len(early)
 
 
 async def _run_paced(
-    one: Callable[[float], Coroutine[None, None, Attempt]],
+    start_attempt: Callable[[float], Coroutine[None, None, Attempt]],
     count: int,
     gap: float,
     most: int,
@@ -176,7 +178,7 @@ async def _run_paced(
                 continue
             late = max(late, behind)
             under_way += 1
-            task = asyncio.create_task(one(now - start))
+            task = asyncio.create_task(start_attempt(now - start))
             task.add_done_callback(done)
             tasks.append(task)
         tries = await asyncio.gather(*tasks)

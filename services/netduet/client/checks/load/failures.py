@@ -13,8 +13,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "load.stalled",
         "transfers stop under load",
-        "Much data was sent at once, and then nothing moved for seconds on any of the "
-        "connections, though small packets had passed before.",
+        "Under bulk data, no connection made progress for seconds, though small "
+        "packets had passed before.",
         Location.UNKNOWN,
         (
             "a shaper, policer or firewall drops all that exceeds a rate",
@@ -30,9 +30,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "load.slow",
-        "the path carries less than it must",
-        "The rate that was reached, counted where the data arrives, is below what was "
-        "asked for (--min-rate).",
+        "throughput is below the required rate",
+        "The rate measured at the receiver is below the required one (--min-rate).",
         Location.INTERMEDIARY,
         (
             "a shaper or policer on the way caps the rate",
@@ -49,7 +48,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "load.cut",
         "connections end under load",
-        "A connection that carried bulk data ended, and the server did not say that it did so.",
+        "A connection that carried bulk data ended, and the server did not announce "
+        "it.",
         Location.INTERMEDIARY,
         (
             "a proxy, balancer or firewall ends connections that carry much",
@@ -63,7 +63,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "load.changed",
-        "bulk data is changed on the way",
+        "bulk data is altered in transit",
         "Bytes of a transfer differ from those that were sent.",
         Location.INTERMEDIARY,
         (

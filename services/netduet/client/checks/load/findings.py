@@ -24,10 +24,14 @@ def find_failures(flow: TransferFlow) -> list[Finding]:
     """Return what ended a transfer, or was wrong with its bytes."""
     findings = []
     if flow.changed:
-        seen = f"{flow.direction}: bytes of the transfer arrived changed"
-        told = f"what arrived differs from what was sent; {flow.total} bytes in all"
-        said = ((flow.direction.receiver, told),)
-        findings.append(Finding("load.changed", seen, said, where=flow.direction.path))
+        seen = f"{flow.direction}: data was altered in transit"
+        detail = (
+            f"the received data differs from the sent data; {flow.total} bytes in total"
+        )
+        evidence = ((flow.direction.receiver, detail),)
+        findings.append(
+            Finding("load.changed", seen, evidence, where=flow.direction.path)
+        )
     if flow.connection_error:
         seen = (
             f"{flow.direction}: a connection ended after {flow.end - flow.start:.1f} s "
@@ -41,46 +45,46 @@ def find_failures(flow: TransferFlow) -> list[Finding]:
     return findings
 
 
-def _stalled(flow: TransferFlow, halt: TransferStall) -> Finding:
-    window = halt.window
+def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
+    window = stall.window
     before = f"after {flow.total} bytes" if flow.total else "from the start"
     seen = (
         f"{flow.direction}: {before}, nothing moved for "
         f"{window.end - window.start:.1f} s on any of {flow.connections} connections"
     )
     sender, receiver = flow.direction.sender, flow.direction.receiver
-    evidence = [(sender, f"its kernel sent {flow.retransmits} packets again")]
-    if halt.unacked is not None:
-        said = f"{halt.unacked} packets are under way without an acknowledgement"
-        evidence.append((sender, said))
-    if halt.undelivered is not None:
+    evidence = [(sender, f"its kernel retransmitted {flow.retransmits} packets")]
+    if stall.unacked is not None:
+        text = f"{stall.unacked} packets are in flight and unacknowledged"
+        evidence.append((sender, text))
+    if stall.undelivered is not None:
         evidence.append(
-            (receiver, f"its kernel lacks {halt.undelivered} bytes of them")
+            (receiver, f"its kernel lacks {stall.undelivered} bytes of these packets")
         )
-    if halt.missing:
-        said = f"the far end's evidence could not be had: {halt.missing}"
-        evidence.append((Side.SERVER, said))
+    if stall.missing:
+        text = f"the server's evidence is not available: {stall.missing}"
+        evidence.append((Side.SERVER, text))
     figures: Figures = {
-        "unacked": halt.unacked,
-        "unsent": halt.unsent,
-        "lacking": halt.undelivered,
+        "unacked": stall.unacked,
+        "unsent": stall.unsent,
+        "lacking": stall.undelivered,
     }
-    where = _locate_stall(flow, halt)
+    where = _locate_stall(flow, stall)
     name = "load.stalled"
     return Finding(
         name, seen, tuple(evidence), figures, where=where, missed_deadline=window
     )
 
 
-def _locate_stall(flow: TransferFlow, halt: TransferStall) -> Location | None:
+def _locate_stall(flow: TransferFlow, stall: TransferStall) -> Location | None:
     """Return the side at which a transfer has stalled, where both kernels prove it."""
-    if halt.unacked is None or halt.unsent is None or halt.undelivered is None:
+    if stall.unacked is None or stall.unsent is None or stall.undelivered is None:
         return None
-    if halt.undelivered:
+    if stall.undelivered:
         return flow.direction.path
-    if halt.unacked:
+    if stall.unacked:
         return flow.direction.opposite.path
-    if halt.unsent:  # all was taken, and there is no room for more
+    if stall.unsent:  # all was taken, and there is no room for more
         return _AT[flow.direction.receiver]
     return None
 
@@ -90,21 +94,23 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
     reached = flow.rate
     if reached is None or reached >= min_rate:
         return None
-    seen = f"{flow.direction} {format_rate(reached)}, and {format_rate(min_rate)} must be reached"
+    seen = f"{flow.direction} {format_rate(reached)}, required: {format_rate(min_rate)}"
     doubt = _reason_for_doubt(flow, min_rate, limit)
     sender, receiver = flow.direction.sender, flow.direction.receiver
     seconds = flow.end - flow.start
     evidence = [
-        (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s in all"),
-        (sender, f"its kernel sent {flow.retransmits} packets again"),
+        (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s"),
+        (sender, f"its kernel retransmitted {flow.retransmits} packets"),
     ]
     if flow.wait_shares is not None:
-        network, by_receiver, by_sender = (round(one * 100) for one in flow.wait_shares)
-        said = (
-            f"its kernel waited {network} % of the time for the network, {by_receiver} % "
-            f"for the receiver, {by_sender} % for the sending program"
+        network, by_receiver, by_sender = (
+            round(share * 100) for share in flow.wait_shares
         )
-        evidence.append((sender, said))
+        text = (
+            f"its kernel waited for the network {network} % of the time, for the receiver "
+            f"{by_receiver} %, for the sending program {by_sender} %"
+        )
+        evidence.append((sender, text))
     if doubt:
         evidence.append((Side.CLIENT, f"no verdict: {doubt}"))
     return Finding(
@@ -129,14 +135,14 @@ def _limited_by_network(flow: TransferFlow) -> bool:
 def _reason_for_doubt(flow: TransferFlow, min_rate: float, limit: str) -> str:
     """Return why a low rate proves nothing about the path, "" if it does."""
     if limit in END_NAMES:
-        return f"{END_NAMES[limit]} itself was the limit, the path may carry more"
+        return f"{END_NAMES[limit]} was the bottleneck; the path may carry more"
     slices = flow.slices
     if flow.exhausted:
-        return "its bytes were used up too soon; --profile full carries more"
+        return "the transfer used up its bytes too soon; --profile full carries more"
     if flow.rate and _is_rising(slices) and slices[-1] > _RISING_FACTOR * flow.rate:
         return "the rate was still rising at the end; --profile full takes longer"
-    if any(one >= min_rate for one in slices):
-        return "it was reached for a part of the time; --profile full takes longer"
+    if any(slice_rate >= min_rate for slice_rate in slices):
+        return "the rate was reached part of the time; --profile full takes longer"
     return ""
 
 

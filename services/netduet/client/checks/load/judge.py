@@ -60,14 +60,14 @@ def judge(load: Load) -> Judgement:
     )
 
 
-def _place(place: LoadResult, min_rate: float) -> Judgement:
+def _place(result: LoadResult, min_rate: float) -> Judgement:
     single = {
         phase.flows[0].direction: phase
-        for phase in place.phases
+        for phase in result.phases
         if phase.name in _ONE_WAY_PHASES
     }
     findings: list[Finding] = []
-    for phase in place.phases:
+    for phase in result.phases:
         for flow in phase.flows:
             findings += find_failures(flow)
     for phase in single.values():
@@ -78,24 +78,26 @@ def _place(place: LoadResult, min_rate: float) -> Judgement:
         findings += [] if found is None or find_failures(flow) else [found]
     refused = [
         f"the server ended a transfer: {flow.server_refusal}"
-        for phase in place.phases
+        for phase in result.phases
         for flow in phase.flows
         if flow.server_refusal
     ]
-    skipped = place.skipped or next(iter(refused), "")
+    skipped = result.skipped or next(iter(refused), "")
     rated = any(phase.flows[0].rate for phase in single.values())
     if not rated and not findings:
-        why = skipped or "too little arrived to tell a rate"
-        return Judgement("", (), (), _figures(place), skipped=f"{place.address}: {why}")
-    remarks = [*_remarks(place, single), *([skipped] if skipped else [])]
-    if place.latency_error:
-        remarks.append(
-            "the connection that measures latency did not last, so latencies are not "
-            f"known, or in part only: {escape(place.latency_error)}"
+        why = skipped or "too little data arrived to compute a rate"
+        return Judgement(
+            "", (), (), _figures(result), skipped=f"{result.address}: {why}"
         )
-    summary = _summary(place, single)
+    remarks = [*_remarks(result, single), *([skipped] if skipped else [])]
+    if result.latency_error:
+        remarks.append(
+            "the connection that measures latency ended early, so latencies are "
+            f"missing or incomplete: {escape(result.latency_error)}"
+        )
+    summary = _summary(result, single)
     return Judgement(
-        summary, _first_of_each_kind(findings), tuple(remarks), _figures(place)
+        summary, _first_of_each_kind(findings), tuple(remarks), _figures(result)
     )
 
 
@@ -130,7 +132,7 @@ def limiting_part(phase: Phase, flow: TransferFlow) -> str:
 # Remarks
 
 
-def _remarks(place: LoadResult, single: dict[Direction, Phase]) -> list[str]:
+def _remarks(result: LoadResult, single: dict[Direction, Phase]) -> list[str]:
     remarks = []
     rates = {direction: phase.flows[0].rate for direction, phase in single.items()}
     up, down = rates.get(Direction.UP), rates.get(Direction.DOWN)
@@ -139,25 +141,26 @@ def _remarks(place: LoadResult, single: dict[Direction, Phase]) -> list[str]:
         if limiting_part(single[less], single[less].flows[0]) == "network":
             times = max(up, down) / min(up, down)
             remarks.append(
-                f"up {format_rate(up)}, down {format_rate(down)}: {times:.3g} times less {less}"
+                f"up {format_rate(up)}, down {format_rate(down)}: "
+                f"{_PATH[less]} is {times:.3g} times slower"
             )
-    idle = next((phase for phase in place.phases if phase.name == "idle"), None)
+    idle = next((phase for phase in result.phases if phase.name == "idle"), None)
     for direction, phase in single.items():
         remarks += _cap_remarks(direction, phase)
         if idle is not None:
             remarks += _queue_remarks(direction, phase, idle)
     slow_ends = {
-        direction: whose
+        direction: end
         for direction, phase in single.items()
-        if (whose := limiting_part(phase, phase.flows[0])) in END_NAMES
+        if (end := limiting_part(phase, phase.flows[0])) in END_NAMES
     }
-    for whose in sorted(set(slow_ends.values())):
-        ways = " and ".join(
-            direction for direction, by in slow_ends.items() if by == whose
+    for end in sorted(set(slow_ends.values())):
+        directions = " and ".join(
+            direction for direction, by in slow_ends.items() if by == end
         )
         remarks.append(
-            f"{ways}: {END_NAMES[whose]} itself was the limit: the path may carry more, and "
-            "the latency under load is in part its own"
+            f"{directions}: {END_NAMES[end]} was the bottleneck: the path may carry more, and "
+            "part of the latency under load is its own"
         )
     return remarks
 
@@ -177,7 +180,7 @@ def _cap_remarks(direction: Direction, phase: Phase) -> list[str]:
     return [
         (
             f"{direction}: a steady {format_rate(mean)}, within {max(1, round(furthest * 100))} %: "
-            "so a shaper's cap looks, or a slow link"
+            "typical of a traffic shaper or a slow link"
         )
     ]
 
@@ -198,13 +201,13 @@ def _queue_remarks(direction: Direction, phase: Phase, idle: Phase) -> list[str]
     own = (
         ""
         if late is None
-        else f"; this end sent {format_milliseconds(late.p99)} late (p99)"
+        else f"; this process sent {format_milliseconds(late.p99)} late (p99)"
     )
     return [
         (
             f"{direction}: p99 {format_milliseconds(rest.p99)} idle, {format_milliseconds(loaded.p99)} "
-            f"under load, our own lateness left out: a queue in the {_PATH[direction]} path "
-            f"({_KERNEL[direction]} saw its round trip rise from {format_milliseconds(least)} to "
+            f"under load, without delays of this process: a queue in the {_PATH[direction]} path "
+            f"({_KERNEL[direction]} saw the RTT rise from {format_milliseconds(least)} to "
             f"{format_milliseconds(full)}{own})"
         )
     ]
@@ -226,41 +229,41 @@ def _settled_latency(phase: Phase) -> LatencySpread | None:
 # Summary and figures
 
 
-def _summary(place: LoadResult, single: dict[Direction, Phase]) -> str:
+def _summary(result: LoadResult, single: dict[Direction, Phase]) -> str:
     parts = []
     for direction, phase in single.items():
         flow = phase.flows[0]
         if flow.rate is not None:
             least = "at least " if limiting_part(phase, flow) in END_NAMES else ""
             parts.append(f"{direction} {least}{format_rate(flow.rate)}")
-    both = next((phase for phase in place.phases if phase.name == "both"), None)
+    both = next((phase for phase in result.phases if phase.name == "both"), None)
     if both is not None:
-        told = [
+        rates = [
             f"{flow.direction} {format_rate(flow.rate)}"
             for flow in both.flows
             if flow.rate is not None
         ]
-        if told:
-            parts.append(f"at once {' and '.join(told)}")
-    spreads = [
+        if rates:
+            parts.append(f"simultaneously {' and '.join(rates)}")
+    latencies = [
         f"{format_milliseconds(spread.p99)} {name}"
-        for name, spread in _phase_latencies(place)
+        for name, spread in _phase_latencies(result)
         if spread is not None
     ]
-    said = ", ".join(parts) or "nothing arrived"
-    if spreads:
-        said += f"; p99 {', '.join(spreads)}"
-    return f"{place.address}: {said}"
+    text = ", ".join(parts) or "nothing arrived"
+    if latencies:
+        text += f"; p99 {', '.join(latencies)}"
+    return f"{result.address}: {text}"
 
 
-def _phase_latencies(place: LoadResult) -> list[tuple[str, LatencySpread | None]]:
+def _phase_latencies(result: LoadResult) -> list[tuple[str, LatencySpread | None]]:
     words = {"idle": "idle", "up": "loaded up", "down": "loaded down", "both": "both"}
-    return [(words[phase.name], phase.latency) for phase in place.phases]
+    return [(words[phase.name], phase.latency) for phase in result.phases]
 
 
-def _figures(place: LoadResult) -> Figures:
+def _figures(result: LoadResult) -> Figures:
     figures: Figures = {}
-    for phase in place.phases:
+    for phase in result.phases:
         name = phase.name
         figures |= _spread_figures(f"{name}.latency", phase.latency)
         figures |= _spread_figures(f"{name}.own_lateness", phase.send_delay)

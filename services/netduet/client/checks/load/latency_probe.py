@@ -119,7 +119,7 @@ class LatencyProbe:
             if any(isinstance(event, WelcomeReceived) for event in events):
                 return
             if events or not data:
-                raise ConnectionError("the connection for echoes was not welcomed")
+                raise ConnectionError("the echo connection was not accepted")
 
     def _ask(self, sock: socket.socket) -> None:
         """Ask at each due time, and read in between."""
@@ -148,16 +148,16 @@ class LatencyProbe:
         data, ancillary, _, _ = sock.recvmsg(_READ_BYTES, 128)
         read = time.monotonic()
         if not data:
-            raise ConnectionError("the connection for echoes was ended")
+            raise ConnectionError("the echo connection was closed")
         arrived = read - max(0.0, _seconds_queued(ancillary))
         self._unread += data
         offset = 0
         while (found := parse(self._unread, offset)) is not None:
             frame, offset = found
             if frame.kind != Kind.ECHO or frame.flags != ANSWER:
-                raise ConnectionError("the server ended the connection for echoes")
+                raise ConnectionError("the server closed the echo connection")
             if not 0 < frame.id <= len(self._echoes):
-                raise ConnectionError("an echo came back that was never asked for")
+                raise ConnectionError("an echo arrived that was never requested")
             asked = self._echoes[frame.id - 1]
             # The kernel's clock may step: never before the question left.
             instant = max(arrived, asked.sent)

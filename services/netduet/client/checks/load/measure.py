@@ -196,7 +196,7 @@ class _LoadRun:
                 opened.append(connection)
             elif not opened:
                 detail = opening.detail or "it was not welcomed"
-                self._skipped = f"a connection for bulk data: {detail}"
+                self._skipped = f"a connection for bulk data failed: {detail}"
         return opened
 
     async def _wait_until_drained(self) -> None:

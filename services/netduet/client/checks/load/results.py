@@ -51,10 +51,10 @@ class SenderTcpInfo:
         if info is None:
             return None
         names = ("min_rtt", "busy_time", "rwnd_limited", "sndbuf_limited")
-        told = [info.get(name) for name in ("rtt", *names)]
-        times = [one / 1e6 for one in told if isinstance(one, int)]
+        values = [info.get(name) for name in ("rtt", *names)]
+        times = [value / 1e6 for value in values if isinstance(value, int)]
         resent = info.get("total_retrans")
-        if len(times) < len(told) or not isinstance(resent, int):
+        if len(times) < len(values) or not isinstance(resent, int):
             return None
         rtt, least, busy, by_receiver, by_buffer = times
         return cls(at, connection, rtt, least, resent, busy, by_receiver, by_buffer)
@@ -135,7 +135,7 @@ class TransferFlow:
         mean = statistics.fmean(rates) if rates else 0.0
         if not mean:
             return None
-        return max(abs(one - mean) for one in rates) / mean
+        return max(abs(slice_rate - mean) for slice_rate in rates) / mean
 
     def _arrived_by(self, instant: float) -> float:
         """Return how many bytes had arrived at an instant, between two points."""
@@ -152,9 +152,7 @@ class TransferFlow:
     def rtt(self) -> float | None:
         """The median of what the sender's kernel said while the path was full."""
         late = [
-            sender_tcp_info.rtt
-            for sender_tcp_info in self.sender_infos
-            if sender_tcp_info.at >= self.settled_at
+            sender.rtt for sender in self.sender_infos if sender.at >= self.settled_at
         ]
         return statistics.median(late) if late else None
 
@@ -162,7 +160,7 @@ class TransferFlow:
     def min_rtt(self) -> float | None:
         """The least round trip that the sender's kernel ever saw."""
         return min(
-            (sender_tcp_info.min_rtt for sender_tcp_info in self.sender_infos),
+            (sender.min_rtt for sender in self.sender_infos),
             default=None,
         )
 
@@ -174,10 +172,7 @@ class TransferFlow:
     @property
     def retransmits(self) -> int:
         """Packets that the sender's kernel sent again."""
-        last = {
-            sender_tcp_info.connection: sender_tcp_info.retransmits
-            for sender_tcp_info in self.sender_infos
-        }
+        last = {sender.connection: sender.retransmits for sender in self.sender_infos}
         return sum(last.values())
 
     @property
@@ -185,15 +180,13 @@ class TransferFlow:
         """Shares of the time in which (network, receiver, sender) held the data up."""
         first: dict[int, SenderTcpInfo] = {}
         last: dict[int, SenderTcpInfo] = {}
-        for sender_tcp_info in self.sender_infos:
-            first.setdefault(sender_tcp_info.connection, sender_tcp_info)
-            last[sender_tcp_info.connection] = sender_tcp_info
-        span = sum(
-            last[key].at - sender_tcp_info.at for key, sender_tcp_info in first.items()
-        )
+        for sender in self.sender_infos:
+            first.setdefault(sender.connection, sender)
+            last[sender.connection] = sender
+        span = sum(last[key].at - sender.at for key, sender in first.items())
         if span <= 0:
             return None
-        pairs = [(sender_tcp_info, last[key]) for key, sender_tcp_info in first.items()]
+        pairs = [(sender, last[key]) for key, sender in first.items()]
         busy = sum(end.busy - start.busy for start, end in pairs)
         receiver = sum(
             last.limited_by_receiver - first.limited_by_receiver

@@ -48,9 +48,9 @@ def smallest_failure(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
     if held:
         return held
     amounts: dict[int, list[SizeTrial]] = {}
-    for one in trials:
-        if not one.plan.one_packet:
-            amounts.setdefault(one.plan.size or 0, []).append(one)
+    for trial in trials:
+        if not trial.plan.one_packet:
+            amounts.setdefault(trial.plan.size or 0, []).append(trial)
     for _, tried in sorted(amounts.items()):
         if len(tried) >= _MIN_FAILURES and all(
             trial.outcome in FAILED_OUTCOMES for trial in tried
@@ -66,17 +66,17 @@ def is_black_hole(trials: tuple[SizeTrial, ...]) -> bool:
         for trial in trials
         if trial.is_full_packet and trial.outcome is TrialOutcome.STALLED
     ]
-    seen = [trial for trial in stalled if trial.after is not None]
+    observed = [trial for trial in stalled if trial.after is not None]
     if any(map(cannot_leave, stalled)):
-        seen = [trial for trial in seen if cannot_leave(trial)]
+        observed = [trial for trial in observed if cannot_leave(trial)]
     elif len(stalled) < _MIN_FAILURES:
         return False
-    if not seen or not all(map(_sent_in_vain, seen)):
+    if not observed or not all(map(_sent_in_vain, observed)):
         return False
     # Where short ones stall and longer ones pass, it is not the length that decides.
     passed = largest_passed(trials)
-    odd = [trial for trial in trials if _stalls_below(trial, passed)]
-    return len(odd) <= _MAX_SHORT_STALLS
+    short_stalls = [trial for trial in trials if _stalls_below(trial, passed)]
+    return len(short_stalls) <= _MAX_SHORT_STALLS
 
 
 def _sent_in_vain(trial: SizeTrial) -> bool:

@@ -10,9 +10,10 @@ from netduet.client.results.location import Location
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "size.black_hole",
-        "large packets vanish",
-        "Packets above a certain length are dropped and their sender is not told (an MTU "
-        "black hole): connections open, small exchanges work, large ones hang.",
+        "large packets are lost without an ICMP error",
+        "Packets above a certain length are dropped and their sender is not told (an "
+        "MTU black hole): connections open, small exchanges work, large transfers "
+        "hang.",
         Location.TO_SERVER,
         (
             (
@@ -38,9 +39,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "size.stalled",
-        "a transfer stops on the way",
-        "Connections open and carry a little; at some size the bytes stop, and this is "
-        "not how packets vanish that are too long.",
+        "a transfer stalls",
+        "Connections open and carry some data; at some size the transfer stops, in a "
+        "way that does not match an MTU black hole.",
         Location.UNKNOWN,
         (
             (
@@ -61,8 +62,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "size.cut",
         "connections end while they carry data",
-        "A connection that carried data was ended before all of it had arrived, more than "
-        "once in a row.",
+        "A connection ended before all of its data had arrived, more than once in a "
+        "row.",
         Location.INTERMEDIARY,
         (
             (
@@ -79,9 +80,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "size.changed",
-        "data arrives changed",
-        "What arrived is not what was sent, though TCP's checksum is right: it was "
-        "changed on purpose, or by something that computes the checksum anew.",
+        "data is altered in transit",
+        "The received data differs from the data sent although TCP's checksum is "
+        "correct: it was changed on purpose, or by a device that recomputes the "
+        "checksum.",
         Location.INTERMEDIARY,
         (
             (

@@ -42,29 +42,35 @@ _REFUSED: Final[dict[str, str]] = {
 
 def judge(size: Size) -> Judgement:
     """Tell a black hole from a stall of another kind, changed bytes, a cut, and loss."""
-    able = [course for course in size.courses if not course.lacking]
-    if not able:
+    testable = [result for result in size.courses if not result.lacking]
+    if not testable:
         return Judgement("", skipped=_lacking(size.courses))
     findings: list[Finding] = []
     remarks: list[str] = []
     figures: Figures = {}
-    for number, course in enumerate(able, 1):
+    for number, result in enumerate(testable, 1):
         prefix = f"{number}." if number > 1 else ""
-        for direction, trials in course.ways:
-            found = _findings(course.address, direction, trials)
+        for direction, trials in result.directions:
+            found = _findings(result.address, direction, trials)
             findings += found
             faults = {finding.failure for finding in found}
             remarks += notes(direction, trials, faults)
-            told = _figures(direction, trials)
-            figures |= {f"{prefix}{name}": one for name, one in told.items()}
-    unable = [course for course in size.courses if course.lacking]
-    if unable:
-        remarks.append(_lacking(unable))
-    kept = tuple(dict.fromkeys(remarks))
+            figures_of_direction = _figures(direction, trials)
+            figures |= {
+                f"{prefix}{name}": value for name, value in figures_of_direction.items()
+            }
+    untestable = [result for result in size.courses if result.lacking]
+    if untestable:
+        remarks.append(_lacking(untestable))
+    unique_remarks = tuple(dict.fromkeys(remarks))
     # A path that does not carry large packets says nothing of how much it carries.
     blocks = bool(findings)
     return Judgement(
-        _summary(able), _merge_same_kind(findings), kept, figures, blocks=blocks
+        _summary(testable),
+        _merge_same_kind(findings),
+        unique_remarks,
+        figures,
+        blocks=blocks,
     )
 
 
@@ -124,10 +130,10 @@ def _black_hole(
     passed = largest_passed(trials)
     mtu = None if passed is None else packet_length(address, passed)
     to = TO[direction]
-    said = f"{address}: packets {to} that carry {stalled:,} bytes or more vanish"
+    text = f"{address}: packets {to} with {stalled:,} bytes or more are lost"
     if passed is not None and mtu is not None:
-        said += (
-            f" without a word, those with up to {passed.size:,} arrive: "
+        text += (
+            f" without an ICMP error, packets of up to {passed.size:,} bytes arrive: "
             f"set the MTU to {mtu:,} or less at both ends"
         )
     last = [
@@ -140,7 +146,7 @@ def _black_hole(
     }
     return Finding(
         "size.black_hole",
-        said,
+        text,
         _evidence(direction, last),
         figures,
         where=direction.path,
@@ -155,22 +161,22 @@ def _stalled(
 ) -> Finding:
     last = next((trial for trial in reversed(failed) if trial.after), failed[-1])
     passed = max((trial.size for trial in trials if trial.delivered), default=0)
-    awaited = waits_for_server(last)
-    if awaited and direction is Direction.UP:
-        said = f"{address}: {last.size:,} bytes reach the server and are not answered"
-    elif awaited:
-        said = f"{address}: the server does not send the {last.size:,} bytes asked for"
+    server_is_awaited = waits_for_server(last)
+    if server_is_awaited and direction is Direction.UP:
+        text = f"{address}: {last.size:,} bytes reach the server, which does not answer"
+    elif server_is_awaited:
+        text = f"{address}: the server does not send the requested {last.size:,} bytes"
     else:
-        said = f"{address}: {last.size:,} bytes {TO[direction]} do not arrive"
+        text = f"{address}: {last.size:,} bytes {TO[direction]} do not arrive"
         if last.arrived:
-            said += f" whole, {last.arrived:,} of them do"
-    said += f", then nothing moves for {last.seconds:.1f} s"
-    deaf = acks_are_lost(last)
-    if deaf:
-        said += ", for the acknowledgements of what arrived do not come back"
+            text += f" completely, only {last.arrived:,} of them do"
+    text += f"; no progress for {last.seconds:.1f} s"
+    acks_lost = acks_are_lost(last)
+    if acks_lost:
+        text += "; the acknowledgements of the received bytes are lost"
     if passed:
-        said += f"; {passed:,} bytes did arrive"
-    path = direction.opposite.path if deaf else direction.path
+        text += f"; {passed:,} bytes do arrive"
+    path = direction.opposite.path if acks_lost else direction.path
     figures = _sender_figures(direction, last) | {
         "passed": passed or None,
         "stalled": last.size,
@@ -178,10 +184,10 @@ def _stalled(
     }
     return Finding(
         "size.stalled",
-        said,
+        text,
         _evidence(direction, last),
         figures,
-        where=Location.SERVER if awaited else path,
+        where=Location.SERVER if server_is_awaited else path,
         # What a kernel sent in vain was not late because a program was.
         missed_deadline=None if is_unacknowledged(last) else last.window,
     )
@@ -193,7 +199,7 @@ def _unopened(address: Address, trial: SizeTrial) -> Finding:
     missed = trial.window if trial.cause is Cause.TIMEOUT else None
     return Finding(
         _REFUSED.get(trial.refusal_code, "path.broken"),
-        f"{address}: a further connection failed: {trial.detail}",
+        f"{address}: another connection failed: {trial.detail}",
         ((side, f"after {trial.seconds:.1f} s: {trial.detail}"),),
         where=Location.SERVER if trial.refusal_code else Location.UNKNOWN,
         missed_deadline=missed,
@@ -201,7 +207,7 @@ def _unopened(address: Address, trial: SizeTrial) -> Finding:
 
 
 def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
-    said = (
+    text = (
         f"{address}: the connection ends while it carries {trial.size:,} bytes "
         f"{TO[direction]}: {_describe_end(trial)}"
     )
@@ -211,7 +217,7 @@ def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
         evidence.append((Side.SERVER, _describe_record(trial.record)))
     return Finding(
         "size.cut",
-        said,
+        text,
         tuple(evidence),
         {"direction": direction.value, "size": trial.size},
         where=_ended_where(trial) or direction.path,
@@ -224,7 +230,7 @@ def _ended_at_server(trial: SizeTrial) -> bool:
 
 
 def _describe_end(trial: SizeTrial) -> str:
-    return trial.detail or "for the server it has ended, and this end was never told"
+    return trial.detail or "the server saw it end, this client did not"
 
 
 def _ended_where(trial: SizeTrial) -> Location | None:
@@ -241,24 +247,24 @@ def _ended_where(trial: SizeTrial) -> Location | None:
 def _describe_record(record: LedgerEntry) -> str:
     counts = f"received {record.bytes_received:,} and sent {record.bytes_sent:,} bytes"
     if record.ended is None:
-        return f"the same connection is still open; {counts}"
+        return f"this connection is still open; {counts}"
     if record.ended_by != Side.CLIENT:
-        return f"it ended the connection itself: {escape(record.ended)}; {counts}"
-    did = {"reset": "reset the connection", "eof": "ended its sending"}
-    told = did.get(record.ended, f"ended the connection ({escape(record.ended)})")
-    return f"it was told that this end had {told}, which it had not; {counts}"
+        return f"the server ended the connection: {escape(record.ended)}; {counts}"
+    ends = {"reset": "a reset", "eof": "an end of sending (FIN)"}
+    end = ends.get(record.ended, f"an end ({escape(record.ended)})")
+    return f"the server received {end} that this client never sent; {counts}"
 
 
 def _changed(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     payload = trial.size - HEADER_SIZE
-    said = (
+    text = (
         f"{address}: of {payload:,} bytes {TO[direction]}, byte {trial.changed_at:,} "
-        "arrives as another one"
+        "arrives altered"
     )
-    evidence = "it compared all of them with what the other end sent"
+    evidence = "it compared all of them with the bytes sent"
     return Finding(
         "size.changed",
-        said,
+        text,
         ((direction.receiver, evidence),),
         {
             "direction": direction.value,
@@ -277,46 +283,44 @@ def _evidence(direction: Direction, trial: SizeTrial) -> Evidence:
     if trial.after is not None:
         evidence.append((direction.sender, _describe_sender(trial, trial.after)))
     if trial.arrived is not None:
-        said = f"{trial.arrived:,} of these {trial.size:,} bytes have arrived"
-        evidence.append((direction.receiver, said))
+        text = f"{trial.arrived:,} of these {trial.size:,} bytes arrived"
+        evidence.append((direction.receiver, text))
     if trial.ack_gap:
-        said = f"it has acknowledged {trial.ack_gap:,} bytes more than the sender heard"
-        evidence.append((direction.receiver, said))
+        text = f"it acknowledged {trial.ack_gap:,} bytes more than the sender knows of"
+        evidence.append((direction.receiver, text))
     if trial.missing:
-        said = f"the server's kernel could not be asked: {trial.missing}"
-        evidence.append((Side.CLIENT, said))
+        text = f"the server's kernel could not be queried: {trial.missing}"
+        evidence.append((Side.CLIENT, text))
     return tuple(evidence)
 
 
 def _describe_sender(trial: SizeTrial, after: SegmentCounters) -> str:
     seconds = f"{trial.seconds:.1f} s"
-    mtu = f"it takes the path MTU for {after.pmtu:,}"
+    mtu = f"its path MTU is {after.pmtu:,}"
     if is_unacknowledged(trial) and trial.is_one_packet:
-        times = (
-            "once more" if trial.retransmits == 1 else f"{trial.retransmits} times more"
-        )
+        times = "once" if trial.retransmits == 1 else f"{trial.retransmits} times"
         return (
-            f"the kernel sent the packet with {trial.size:,} bytes, and {times} in "
-            f"{seconds}, and no acknowledgement came; {mtu}"
+            f"the kernel sent the packet with {trial.size:,} bytes and retransmitted it {times} "
+            f"in {seconds} without an acknowledgement; {mtu}"
         )
     if is_unacknowledged(trial):
         return (
-            f"the kernel sent packets again ({trial.retransmits} times); {after.unacked} "
-            f"are without an acknowledgement, and none came in {seconds}; {mtu}"
+            f"the kernel made {trial.retransmits} retransmissions; {after.unacked} packets are "
+            f"unacknowledged, and no acknowledgement came in {seconds}; {mtu}"
         )
     if cannot_leave(trial):
         return (
-            f"the kernel could not send a packet with {after.notsent:,} bytes at all in "
-            f"{seconds}: its own link or its own firewall refuses it; {mtu}"
+            f"the kernel could not send a packet with {after.notsent:,} bytes in {seconds}: "
+            f"its own link or firewall refuses it; {mtu}"
         )
     if after.notsent:
         return (
-            f"{after.notsent:,} bytes wait to be sent: who takes them at the other "
-            "end of this TCP connection takes no more"
+            f"{after.notsent:,} bytes wait to be sent: the other end of this TCP connection "
+            "accepts no more"
         )
     if after.unacked:
-        return f"{after.unacked} packets are under way, and none had to be sent again"
-    return "all that was handed to the kernel was sent and acknowledged"
+        return f"{after.unacked} packets are in flight, none was retransmitted"
+    return "all data was sent and acknowledged"
 
 
 def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
@@ -334,14 +338,14 @@ def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
 
 
 def _summary(courses: Sequence[SizeResult]) -> str:
-    told = {course.address: _describe_result(course) for course in courses}
-    if len(set(told.values())) == 1:
+    texts = {result.address: _describe_result(result) for result in courses}
+    if len(set(texts.values())) == 1:
         return _describe_result(courses[0])
-    return "; ".join(f"{address}: {text}" for address, text in told.items())
+    return "; ".join(f"{address}: {text}" for address, text in texts.items())
 
 
-def _describe_result(course: SizeResult) -> str:
-    up, down = (_describe_direction(trials) for _, trials in course.ways)
+def _describe_result(result: SizeResult) -> str:
+    up, down = (_describe_direction(trials) for _, trials in result.directions)
     if up == down:
         return f"{up}, both ways"
     return f"to the server {up}; from the server {down}"

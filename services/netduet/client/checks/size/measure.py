@@ -65,26 +65,26 @@ async def _course(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
     lacking = tuple(name for name in NEEDED if name not in features)
     if lacking:
         return SizeResult(address, lacking=lacking)
-    try_one = partial(run_trial, address, context.timeouts)
+    try_plan = partial(run_trial, address, context.timeouts)
     up, down = await asyncio.gather(
-        *(search(try_one, direction) for direction in Direction)
+        *(search(try_plan, direction) for direction in Direction)
     )
     return SizeResult(address, up, down)
 
 
-async def search(try_one: Carry, direction: Direction) -> tuple[SizeTrial, ...]:
+async def search(try_plan: Carry, direction: Direction) -> tuple[SizeTrial, ...]:
     """Return the trials that it takes to know what gets through one way."""
     full = TrialPlan(direction)
-    trials = [await try_one(full)]
+    trials = [await try_plan(full)]
     if trials[0].outcome is TrialOutcome.UNOPENED:
-        trials.append(await try_one(full))
+        trials.append(await try_plan(full))
     first = trials[-1]
     if first.outcome is TrialOutcome.UNOPENED:
         return tuple(trials)
     if first.delivered:
         larger = [TrialPlan(direction, size) for size in LARGER_BYTES]
-        return (*trials, *await _try_with_repeats(try_one, larger))
-    trials += await _search_below(try_one, direction, first)
+        return (*trials, *await _try_with_repeats(try_plan, larger))
+    trials += await _search_below(try_plan, direction, first)
     if _first_was_chance(trials):
         # The first was lost, no more: what failed beside it counts once as well.
         failed = [
@@ -92,7 +92,7 @@ async def search(try_one: Carry, direction: Direction) -> tuple[SizeTrial, ...]:
             for trial in trials
             if _failed_larger(trial)
         ]
-        trials += await _try_concurrently(try_one, failed)
+        trials += await _try_concurrently(try_plan, failed)
     return tuple(trials)
 
 
@@ -100,12 +100,12 @@ def _failed_larger(trial: SizeTrial) -> bool:
     return not (trial.delivered or trial.is_full_packet or trial.plan.one_packet)
 
 
-async def _try_with_repeats(try_one: Carry, plans: list[TrialPlan]) -> list[SizeTrial]:
+async def _try_with_repeats(try_plan: Carry, plans: list[TrialPlan]) -> list[SizeTrial]:
     """Try all at the same time, and those that fail a second time."""
-    trials = await _try_concurrently(try_one, plans)
+    trials = await _try_concurrently(try_plan, plans)
     doubtful = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
     failed = [trial.plan for trial in trials if trial.outcome in doubtful]
-    return [*trials, *await _try_concurrently(try_one, failed)]
+    return [*trials, *await _try_concurrently(try_plan, failed)]
 
 
 def _first_was_chance(trials: list[SizeTrial]) -> bool:
@@ -116,7 +116,7 @@ def _first_was_chance(trials: list[SizeTrial]) -> bool:
 
 
 async def _search_below(
-    try_one: Carry, direction: Direction, first: SizeTrial
+    try_plan: Carry, direction: Direction, first: SizeTrial
 ) -> list[SizeTrial]:
     """Try a full packet again, larger amounts, and what less gets through."""
     plans = [TrialPlan(direction)] * _FULL_PACKET_REPEATS
@@ -126,9 +126,9 @@ async def _search_below(
     trials: list[SizeTrial] = []
     for _ in range(_MAX_SEARCH_ROUNDS):
         plans += [
-            TrialPlan(direction, one, one_packet=True, brief=True) for one in sizes
+            TrialPlan(direction, size, one_packet=True, brief=True) for size in sizes
         ]
-        trials += await _try_concurrently(try_one, plans)
+        trials += await _try_concurrently(try_plan, plans)
         plans = []
         if _first_was_chance([first, *trials]):
             break
@@ -155,6 +155,6 @@ def _evenly_between(low: int, high: int, count: int) -> list[int]:
 
 
 async def _try_concurrently(
-    try_one: Carry, plans: Iterable[TrialPlan]
+    try_plan: Carry, plans: Iterable[TrialPlan]
 ) -> list[SizeTrial]:
-    return await asyncio.gather(*(try_one(plan) for plan in plans))
+    return await asyncio.gather(*(try_plan(plan) for plan in plans))

@@ -33,8 +33,8 @@ def notes(
     ]
     if hole and larger:
         remarks.append(
-            f"{min(larger):,} bytes {to} did get through: a virtual link hands many "
-            "packets on in one piece, past the check that one packet fails; so some "
+            f"{min(larger):,} bytes {to} do pass: a virtual link hands many packets on "
+            "in one piece, past the length check that a single packet fails; so some "
             "transfers work and others hang"
         )
     limited = [trial.size for trial in trials if trial.size < (trial.plan.size or 0)]
@@ -42,7 +42,7 @@ def notes(
     if limited:
         remarks.append(
             f"more than {max(limited):,} bytes {to} were not tried: "
-            "the server takes no longer frames"
+            "the server accepts no larger frames"
         )
     if not faults:
         remarks += _loss_notes(direction, trials)
@@ -58,16 +58,16 @@ def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
     if least < first.pmtu:
         return [
             (
-                f"packets {to} may have {least:,} bytes, not the {first.pmtu:,} of this "
-                "link: a router said so and was heard (path MTU discovery works)"
+                f"the path MTU {to} is {least:,}, the link MTU {first.pmtu:,}: "
+                "a router reported it (path MTU discovery works)"
             )
         ]
     shorter = min(view.snd_mss for view in views)
     if shorter < first.snd_mss and trials[0].retransmits >= _PROBING_RETRANSMITS:
         return [
             (
-                f"full packets {to} got lost until the kernel made them shorter by itself "
-                f"({shorter:,} bytes): larger ones vanish without a word"
+                f"full packets {to} were lost until the kernel reduced their size by itself "
+                f"(to {shorter:,} bytes): larger packets are lost without an ICMP error"
             )
         ]
     return []
@@ -75,8 +75,8 @@ def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
 
 def _speed_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     return [
-        f"{trial.size:,} bytes {TO[direction]} were not through after "
-        f"{trial.seconds:.1f} s, and moved all the while: the path is slow"
+        f"{trial.size:,} bytes {TO[direction]} took more than "
+        f"{trial.seconds:.1f} s, with steady progress: the path is slow"
         for trial in trials
         if trial.outcome is TrialOutcome.SLOW
     ]
@@ -89,8 +89,8 @@ def _loss_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str
     if failed:
         what = failed[-1].detail or _DEFAULT_REASON
         remarks.append(
-            f"{len(failed)} of {len(trials)} trials {to} failed, and went well when "
-            f"they were repeated: {what}"
+            f"{len(failed)} of {len(trials)} trials {to} failed, and passed when "
+            f"repeated: {what}"
         )
     again = sum(trial.retransmits for trial in trials if trial.delivered)
     sent = sum(
@@ -100,7 +100,7 @@ def _loss_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str
     )
     if again >= _MIN_RETRANSMITS and again >= _MIN_RETRANSMIT_SHARE * sent:
         remarks.append(
-            f"of about {sent:,} packets {to}, {again:,} had to be sent again, "
-            "and all arrived"
+            f"{again:,} of about {sent:,} packets {to} had to be retransmitted; "
+            "all data arrived"
         )
     return remarks

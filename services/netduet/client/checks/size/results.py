@@ -126,7 +126,7 @@ class SizeResult:
     lacking: tuple[str, ...] = ()
 
     @property
-    def ways(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:
+    def directions(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:
         """Both directions with their trials."""
         return (Direction.UP, self.up), (Direction.DOWN, self.down)
 

@@ -176,8 +176,8 @@ class _TrialRunner:
         if self._plan.one_packet:
             size = min(size, full)
         # Where a server takes less than a full packet, so much is tried.
-        most = min(self._connection.welcome.limits.max_frame, Limits().max_frame)
-        return min(size, HEADER_SIZE + most)
+        max_frame = min(self._connection.welcome.limits.max_frame, Limits().max_frame)
+        return min(size, HEADER_SIZE + max_frame)
 
     async def _wait_for_answer(
         self, number: int
@@ -191,7 +191,7 @@ class _TrialRunner:
         start = moved = time.monotonic()
         patience = SEARCH_STALL_SECONDS if self._plan.brief else STALL_SECONDS
         patience += min(_EXTRA_ROUND_TRIPS * self._round_trip(), _MAX_EXTRA_SECONDS)
-        longest = min(
+        max_seconds = min(
             MAX_TRIAL_SECONDS, _FRAME_TIMEOUT_SHARE * connection.welcome.limits.frame
         )
         last, idle = self._progress(), 0
@@ -209,7 +209,7 @@ class _TrialRunner:
                 idle += 1
             if idle * _POLL_SECONDS >= patience:
                 return None, TrialOutcome.STALLED, Window(moved, now)
-            if now - start >= longest:
+            if now - start >= max_seconds:
                 return None, TrialOutcome.SLOW, Window(start, now)
 
     def _round_trip(self) -> float:
@@ -231,25 +231,25 @@ class _TrialRunner:
     ) -> tuple[SegmentCounters | None, ServerView]:
         """Return the sender's view, and what the server knows when it was asked."""
         self._progress()
-        own = self._local_view if self._up else None
+        local = self._local_view if self._up else None
         if outcome in (TrialOutcome.PASSED, TrialOutcome.CHANGED):
             if self._up or self._plan.brief:
-                return own, ServerView()
+                return local, ServerView()
             short = min(_REPORT_SECONDS, self._timeouts.answer)
             return await self._request_counters(short), ServerView()
         if self._plan.brief:
-            return own, ServerView()
+            return local, ServerView()
         server = ServerView(missing="no answer in time")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timeouts.answer):
                 welcome = self._connection.welcome
                 server = await server_view(self._address, welcome, self._timeouts)
         if not self._up and server.view is not None:
-            own = SegmentCounters.from_tcp_info(server.view.model_dump())
+            local = SegmentCounters.from_tcp_info(server.view.model_dump())
         elif self._up:
             self._progress()  # anew: an acknowledgement had the time of a question
-            own = self._local_view
-        return own, server
+            local = self._local_view
+        return local, server
 
     def _ack_gap(self, sender: SegmentCounters | None, view: TcpInfo | None) -> int:
         """Return how many bytes the receiver has, and its sender has not heard of it.
@@ -259,8 +259,8 @@ class _TrialRunner:
         """
         if sender is None or view is None:
             return 0
-        here = self._connection.connection.bytes_received
-        arrived = view.bytes_received if self._up else here
+        received = self._connection.connection.bytes_received
+        arrived = view.bytes_received if self._up else received
         return max(0, arrived - sender.acked)
 
     async def _request_counters(self, patience: float) -> SegmentCounters | None:
@@ -275,8 +275,10 @@ def _describe_refusal(opening: Handshake) -> str:
     if opening.refused is not None:
         return f"the server says: {escape(opening.refused.message)}"
     if opening.broken is not None:
-        return f"its answer breaks a rule: {escape(opening.broken.message)}"
-    return opening.detail or "it was accepted, and not welcomed"
+        return f"its answer violates the protocol: {escape(opening.broken.message)}"
+    return (
+        opening.detail or "the connection was accepted, but the handshake got no answer"
+    )
 
 
 def _first_changed_byte(answer: BaseModel | bytes | None, payload: bytes) -> int | None:

@@ -70,8 +70,8 @@ class _SizedFlow:
 
     def __init__(self, sock: UdpSocket, size: int) -> None:
         self._sock, self._size = sock, size
-        self._sent = self._kept = 0
-        self.flow, self.got = _new_flow(), ReceivedAnswers()
+        self._sent = self._unsent = 0
+        self.flow, self.received = _new_flow(), ReceivedAnswers()
         self.error = ""
 
     def send(self) -> None:
@@ -79,17 +79,17 @@ class _SizedFlow:
         error = self._sock.send(_question(self.flow, self._sent, self._size))
         self.error = self.error or error
         self._sent += 1
-        self._kept += bool(error)
+        self._unsent += bool(error)
 
     def result(self) -> DatagramFlow:
         """Return how it went."""
-        last = self.got.last_count
+        last = self.received.last_count
         return DatagramFlow(
             self._sent,
-            self.got.tally.received,
+            self.received.tally.received,
             None if last is None else last.received,
             None if last is None else last.number,
-            self._kept,
+            self._unsent,
             self.error,
         )
 
@@ -107,35 +107,35 @@ class UdpProber:
     def open(self) -> UdpOpeningResult:
         """Open, a few times with growing waits; later times, ask something small too."""
         start = time.monotonic()
-        knock = UdpOpening(self._sock)
+        opening = UdpOpening(self._sock)
         unit = self._patience / (2**_MAX_OPENINGS - 1)
-        told = 0
+        notice_count = 0
         for number in range(_MAX_OPENINGS):
-            knock.send(small=number > 0)
+            opening.send(small=number > 0)
             until = time.monotonic() + unit * 2**number
-            while not knock.done and (left := until - time.monotonic()) > 0:
-                knock.receive(self._sock.wait(left))
-                if len(self._sock.notices) > told or not knock.left:
+            while not opening.done and (left := until - time.monotonic()) > 0:
+                opening.receive(self._sock.wait(left))
+                if len(self._sock.notices) > notice_count or not opening.left:
                     # Refused: an answer may still come, but hardly a late one.
-                    told = len(self._sock.notices)
+                    notice_count = len(self._sock.notices)
                     until = min(until, time.monotonic() + self._pause)
-            if knock.done or (number and (told or not knock.left)):
+            if opening.done or (number and (notice_count or not opening.left)):
                 break
-        found = knock.result(start, time.monotonic())
+        found = opening.result(start, time.monotonic())
         self._pause = max(self._pause, 2 * found.round_trip)
         self._quiet = _QUIET_SECONDS + 2 * found.round_trip
         return found
 
     def boot_id(self) -> str | None:
         """Return which instance answers an opening now; None when none does."""
-        knock = UdpOpening(self._sock)
+        opening = UdpOpening(self._sock)
         for number in range(_MAX_OPENINGS):
-            knock.send(small=False)
+            opening.send(small=False)
             until = time.monotonic() + self._pause * 2**number
-            while not knock.done and (left := until - time.monotonic()) > 0:
-                knock.receive(self._sock.wait(left))
-            if knock.welcome is not None:
-                return knock.welcome.boot_id
+            while not opening.done and (left := until - time.monotonic()) > 0:
+                opening.receive(self._sock.wait(left))
+            if opening.welcome is not None:
+                return opening.welcome.boot_id
         return None
 
     def burst(self, plan: BurstPlan) -> Burst:
@@ -144,7 +144,10 @@ class UdpProber:
         What could not be sent in time is not caught up with: a burst in a burst
         might overflow a queue that an even flow passes.
         """
-        flow, got = _new_flow(), ReceivedAnswers(_MAX_ANSWERS_PER_DATAGRAM * plan.count)
+        flow, received = (
+            _new_flow(),
+            ReceivedAnswers(_MAX_ANSWERS_PER_DATAGRAM * plan.count),
+        )
         unsent, sent = 0, dict[int, float]()
         late, errors = 0.0, ""
         before = self._sock.dropped
@@ -152,7 +155,7 @@ class UdpProber:
         until = start + _MAX_SEND_STRETCH * plan.count * plan.gap + 1.0
         for sequence in range(plan.count):
             while (left := due - time.monotonic()) > 0:
-                self._receive(left, {flow: got})
+                self._receive(left, {flow: received})
             now = time.monotonic()
             if now > until:
                 break
@@ -164,9 +167,11 @@ class UdpProber:
                 sent[sequence] = now
             due = max(due + plan.gap, now)
         sending = time.monotonic() - start
-        self._collect_late({flow: got}, lambda: len(got.sequences) == len(sent))
-        self._query_counts({flow: got})
-        in_a_row, row_begin, row_seconds = loss_runs(sent, got.sequences)
+        self._collect_late(
+            {flow: received}, lambda: len(received.sequences) == len(sent)
+        )
+        self._query_counts({flow: received})
+        in_a_row, row_begin, row_seconds = loss_runs(sent, received.sequences)
         return Burst(
             plan.count,
             len(sent),
@@ -174,15 +179,15 @@ class UdpProber:
             error=errors,
             send_seconds=sending,
             max_send_delay=late,
-            answered=got.tally.received,
-            duplicated=got.tally.duplicated,
-            reordered=got.tally.reordered,
+            answered=received.tally.received,
+            duplicated=received.tally.duplicated,
+            reordered=received.tally.reordered,
             dropped=_difference(self._sock.dropped, before),
             lost_in_runs=in_a_row,
             first_run_start=row_begin,
             runs_seconds=row_seconds,
-            server_count=got.final_count,
-            contradictory=got.contradicts,
+            server_count=received.final_count,
+            contradictory=received.contradicts,
             start=start,
             end=time.monotonic(),
         )
@@ -192,14 +197,16 @@ class UdpProber:
         interface = self._sock.interface_mtu
         self._sock.set_fragmentation(allowed=False)
         known = len(self._sock.notices)
-        mtu, whole = self._try_largest()
-        told = tuple(notice for notice in self._sock.notices[known:] if notice.mtu)
-        up = down = back = None
-        if whole.control is not None and not whole.too_large:
-            if not whole.flow.arrived:
-                up = self._search(whole.size, CountFlag.SHORT)
-                back = self._try_size(up)
-            tried = back or whole
+        mtu, largest_trial = self._try_largest()
+        mtu_notices = tuple(
+            notice for notice in self._sock.notices[known:] if notice.mtu
+        )
+        up = down = return_trial = None
+        if largest_trial.control is not None and not largest_trial.too_large:
+            if not largest_trial.flow.arrived:
+                up = self._search(largest_trial.size, CountFlag.SHORT)
+                return_trial = self._try_size(up)
+            tried = return_trial or largest_trial
             if tried.flow.arrived and not tried.flow.returned:
                 down = self._search(tried.size, PLAIN)
         self._sock.set_fragmentation(allowed=True)
@@ -207,7 +214,17 @@ class UdpProber:
         room = (mtu or _MAX_FRAGMENTED_BYTES) - headers
         size = max(MIN_FRAGMENTED_BYTES, room + room // 2)
         fragments = self._try_size(size) if size < _MAX_FRAGMENTED_BYTES else None
-        return UdpSizes(headers, interface, mtu, whole, back, up, down, told, fragments)
+        return UdpSizes(
+            headers,
+            interface,
+            mtu,
+            largest_trial,
+            return_trial,
+            up,
+            down,
+            mtu_notices,
+            fragments,
+        )
 
     # Parts
 
@@ -224,26 +241,28 @@ class UdpProber:
     def _try_size(self, size: int) -> DatagramTrial:
         """Send datagrams of a size until one is answered, else many with small ones."""
         large, small = _SizedFlow(self._sock, size), _SizedFlow(self._sock, SMALL_BYTES)
-        got = {one.flow: one.got for one in (large, small)}
+        received = {
+            sized_flow.flow: sized_flow.received for sized_flow in (large, small)
+        }
         known = self._sock.mtu
         for number in range(_FIRST_TRIES):
             large.send()
             if large.error != "EMSGSIZE":
                 self._collect_late(
-                    got,
-                    lambda: bool(large.got.sequences),
+                    received,
+                    lambda: bool(large.received.sequences),
                     wait=self._pause * 2**number,
                 )
-            if large.got.sequences:
+            if large.received.sequences:
                 return DatagramTrial(size, large.result())
             if large.error == "EMSGSIZE" or self._sock.mtu != known:
                 return DatagramTrial(size, large.result(), too_large=True)
         for _ in range(CONTROL_COUNT):
-            for one in (large, small):
-                one.send()
-                self._receive_during(_SPACING_SECONDS, got)
-        self._collect_late(got, lambda: False)
-        self._query_counts(got)
+            for sized_flow in (large, small):
+                sized_flow.send()
+                self._receive_during(_SPACING_SECONDS, received)
+        self._collect_late(received, lambda: False)
+        self._query_counts(received)
         return DatagramTrial(size, large.result(), control=small.result())
 
     def _search(self, high: int, flags: CountFlag) -> int:
@@ -260,17 +279,17 @@ class UdpProber:
 
     def _passing_sizes(self, sizes: list[int], flags: CountFlag) -> set[int]:
         """Return which of the sizes pass, each tried several times."""
-        flow, got = _new_flow(), ReceivedAnswers()
+        flow, received = _new_flow(), ReceivedAnswers()
         for number in range(_TRIES_PER_SIZE * len(sizes)):
             size = sizes[number % len(sizes)]
             self._sock.send(_question(flow, number, size, flags))
-            self._receive_during(_SPACING_SECONDS / 5, {flow: got})
-        self._collect_late({flow: got}, lambda: False)
-        return {sizes[sequence % len(sizes)] for sequence in got.sequences}
+            self._receive_during(_SPACING_SECONDS / 5, {flow: received})
+        self._collect_late({flow: received}, lambda: False)
+        return {sizes[sequence % len(sizes)] for sequence in received.sequences}
 
     def _collect_late(
         self,
-        got: dict[int, ReceivedAnswers],
+        received: dict[int, ReceivedAnswers],
         done: Callable[[], bool],
         wait: float = 0.0,
     ) -> None:
@@ -279,28 +298,30 @@ class UdpProber:
         end = time.monotonic() + _MAX_SETTLE_SECONDS + quiet
         until = time.monotonic() + quiet
         while not done() and (left := min(until, end) - time.monotonic()) > 0:
-            if self._receive(left, got) and not wait:
+            if self._receive(left, received) and not wait:
                 until = time.monotonic() + quiet
         for _ in range(
             _MAX_DRAINS
         ):  # what waits here was not lost, however late we are
-            if not self._receive(0.0, got):
+            if not self._receive(0.0, received):
                 break
 
-    def _receive_during(self, seconds: float, got: dict[int, ReceivedAnswers]) -> None:
+    def _receive_during(
+        self, seconds: float, received: dict[int, ReceivedAnswers]
+    ) -> None:
         """Take what comes until so many seconds have passed."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            self._receive(left, got)
+            self._receive(left, received)
 
-    def _query_counts(self, got: dict[int, ReceivedAnswers]) -> None:
+    def _query_counts(self, received: dict[int, ReceivedAnswers]) -> None:
         """Ask for the tallies, again and again until they are there."""
         until = time.monotonic() + self._patience
         wait = self._pause
         for _ in range(_MAX_QUERIES):
             missing = [
                 flow
-                for flow, received_answers in got.items()
+                for flow, received_answers in received.items()
                 if received_answers.last_count is None
             ]
             if not missing or time.monotonic() > until:
@@ -308,21 +329,21 @@ class UdpProber:
             for flow in missing:
                 self._sock.send(_question(flow, 0, MIN_DATAGRAM_BYTES, CountFlag.QUERY))
             self._collect_late(
-                got,
+                received,
                 lambda: all(
                     received_answers.last_count is not None
-                    for received_answers in got.values()
+                    for received_answers in received.values()
                 ),
                 wait=wait,
             )
             wait = min(1.3 * wait, max(0.0, until - time.monotonic()) + 0.01)
 
-    def _receive(self, seconds: float, got: dict[int, ReceivedAnswers]) -> int:
+    def _receive(self, seconds: float, received: dict[int, ReceivedAnswers]) -> int:
         """Take what comes within so many seconds; return how many were of these flows."""
         taken = 0
         for answer in _answers(self._sock.wait(seconds)):
-            if answer.flow in got:
-                got[answer.flow].add(answer)
+            if answer.flow in received:
+                received[answer.flow].add(answer)
                 taken += 1
         return taken
 

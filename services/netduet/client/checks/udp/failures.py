@@ -10,7 +10,7 @@ from netduet.client.results.location import Location
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "udp.silent",
-        "datagrams vanish",
+        "datagrams get no answer",
         "Connections work; datagrams to the same address were sent several times, and "
         "neither an answer nor an ICMP error came back.",
         Location.UNKNOWN,
@@ -46,7 +46,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "udp.stranger",
         "another program answers datagrams",
-        "Connections reach the right server, datagrams to the same address another one.",
+        "Connections reach the right server; datagrams to the same address reach "
+        "another program.",
         Location.SERVER,
         (
             "another program has the port for UDP (ports of TCP and UDP are not one)",
@@ -58,8 +59,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "udp.misaddressed",
         "datagrams are answered from another address or port",
-        "An answer came, but not from where the question went: a program that has connected "
-        "its socket, and most firewalls, never see it.",
+        "An answer came, but not from the address the question was sent to: a program "
+        "with a connected socket, and most firewalls, never see it.",
         Location.INTERMEDIARY,
         (
             "a NAT or balancer translates the questions and not the answers",
@@ -74,8 +75,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "udp.unsent",
-        "this end sends too few datagrams",
-        "So few datagrams left this host in time that nothing is known of the network.",
+        "this host sends too few datagrams",
+        "Too few datagrams left this host in time to say anything about the network.",
         Location.CLIENT,
         (
             "this host is short of CPU, or a CPU limit holds this process back",
@@ -87,8 +88,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "udp.loss",
         "datagrams are lost",
-        "More datagrams were lost on one way than may be, as both ends counted them, and "
-        "chance does not explain it.",
+        "More datagrams were lost in one direction than allowed (--max-loss), as "
+        "counted at both ends, and chance does not explain it.",
         Location.INTERMEDIARY,
         (
             (
@@ -105,9 +106,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "udp.overflow",
-        "an end does not keep up with the datagrams that arrive",
-        "Datagrams came through the network, and the end that was to take them let its "
-        "buffer overflow: nothing is known of the network.",
+        "a receiver cannot keep up with the datagrams",
+        "Datagrams arrived, and the receiving end let its buffer overflow: this says "
+        "nothing about the network.",
         Location.UNKNOWN,
         (
             "that end is short of CPU, or a CPU limit holds it back",
@@ -121,7 +122,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "udp.duplicated",
-        "datagrams come several times",
+        "datagrams are duplicated",
         "A large part of the datagrams arrived more than once.",
         Location.INTERMEDIARY,
         (
@@ -133,8 +134,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "udp.reordered",
-        "datagrams come out of order",
-        "A large part of the datagrams arrived behind one that was sent later.",
+        "datagrams are reordered",
+        "A large part of the datagrams arrived out of order.",
         Location.INTERMEDIARY,
         (
             "packets are spread over several links one by one, not flow by flow",
@@ -147,7 +148,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "udp.black_hole",
-        "large datagrams vanish",
+        "large datagrams are lost without an ICMP error",
         "Datagrams above a certain length are dropped and their sender is not told, while "
         "small ones pass (an MTU black hole).",
         Location.INTERMEDIARY,
@@ -169,7 +170,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "udp.fragments",
         "fragments are dropped",
-        "Datagrams that fit into one packet pass; larger ones, which travel in fragments, "
+        "Datagrams that fit into one packet pass; larger ones, sent in fragments, "
         "never arrive.",
         Location.INTERMEDIARY,
         (

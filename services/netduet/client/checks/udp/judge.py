@@ -27,19 +27,19 @@ _MAX_SHOWN_BYTES: Final = 80
 
 def judge(udp: Udp) -> Judgement:
     """Judge each address by itself."""
-    told = [judge_exchange(measured, udp.max_loss) for measured in udp.exchanges]
-    judgement = merge_judgements(told)
+    judgements = [judge_exchange(measured, udp.max_loss) for measured in udp.exchanges]
+    judgement = merge_judgements(judgements)
     if not judgement.summary:
         return judgement
-    skipped = tuple(place.skipped for place in told if place.skipped)
+    skipped = tuple(judgement.skipped for judgement in judgements if judgement.skipped)
     return replace(judgement, remarks=judgement.remarks + skipped, skipped=None)
 
 
 def judge_exchange(measured: UdpResult, max_loss: float) -> Judgement:
     """Judge reachability, then loss, then sizes, as far as each was measured."""
     if measured.socket_error:
-        said = f"{measured.address}: no datagram could be sent: {measured.socket_error}"
-        return Judgement("", skipped=said)
+        text = f"{measured.address}: no datagram could be sent: {measured.socket_error}"
+        return Judgement("", skipped=text)
     if not measured.opening.reached:
         finding = _unreached(measured)
         return Judgement(f"no answer to datagrams at {measured.address}", (finding,))
@@ -66,40 +66,38 @@ def judge_exchange(measured: UdpResult, max_loss: float) -> Judgement:
 
 
 def _unreached(measured: UdpResult) -> Finding:
-    knock = measured.opening
-    if knock.foreign:
+    opening = measured.opening
+    if opening.foreign:
         seen = (
-            f"{measured.address}: what answers datagrams is no netduet: "
-            f'"{log_safe(knock.foreign, _MAX_SHOWN_BYTES)}"'
+            f"{measured.address}: another program answers datagrams, not netduet: "
+            f'"{log_safe(opening.foreign, _MAX_SHOWN_BYTES)}"'
         )
         return Finding("udp.stranger", seen, (tcp_evidence(measured),))
-    if knock.answered_from:
-        seen = f"{measured.address}: datagrams are answered from {knock.answered_from} instead"
-        said = "the answer carries what this end had asked, so it is no stranger's"
-        evidence = ((Side.CLIENT, said), tcp_evidence(measured))
-        figures: Figures = {"answered_from": knock.answered_from}
+    if opening.answered_from:
+        seen = f"{measured.address}: datagrams are answered from {opening.answered_from} instead"
+        text = "the answer carries this client's own nonce, so the server sent it"
+        evidence = ((Side.CLIENT, text), tcp_evidence(measured))
+        figures: Figures = {"answered_from": opening.answered_from}
         return Finding("udp.misaddressed", seen, evidence, figures)
-    if knock.notices:
+    if opening.notices:
         return _rejected(measured)
-    if knock.error:
-        seen = (
-            f"{measured.address}: this host itself lets no datagram out: {knock.error}"
-        )
-        said = f"{knock.openings} openings; the last error was {knock.error}"
+    if opening.error:
+        seen = f"{measured.address}: this host cannot send datagrams: {opening.error}"
+        text = f"{opening.openings} openings; the last error was {opening.error}"
         return Finding(
-            "udp.rejected", seen, ((Side.CLIENT, said),), where=Location.CLIENT
+            "udp.rejected", seen, ((Side.CLIENT, text),), where=Location.CLIENT
         )
-    seconds = knock.end - knock.start
+    seconds = opening.end - opening.start
     seen = (
-        f"{measured.address}: {knock.openings} openings by datagram in {seconds:.1f} s, "
-        "and no answer"
+        f"{measured.address}: {opening.openings} opening datagrams in {seconds:.1f} s, "
+        "no answer"
     )
-    said = "neither an answer nor an ICMP error came, to large datagrams or small ones"
+    text = "neither an answer nor an ICMP error came, for large or small datagrams"
     return Finding(
         "udp.silent",
         seen,
-        ((Side.CLIENT, said), tcp_evidence(measured)),
-        missed_deadline=Window(knock.start, knock.end),
+        ((Side.CLIENT, text), tcp_evidence(measured)),
+        missed_deadline=Window(opening.start, opening.end),
     )
 
 
@@ -109,18 +107,18 @@ def _rejected(measured: UdpResult) -> Finding:
     kind = errno_meaning(first.error).icmp_text
     named = f"{first.error}, {kind}" if kind else first.error
     if not first.offender:
-        where, by = Location.UNKNOWN, "this kernel does not say by whom"
+        where, by = Location.UNKNOWN, "the sender is unknown to this kernel"
     elif first.offender == measured.address.host.partition("%")[0]:
-        where, by = Location.SERVER, "by the address itself"
+        where, by = Location.SERVER, "sent by the address itself"
     else:
         where, by = (
             Location.INTERMEDIARY,
-            f"by {first.offender}, which is not the address asked",
+            f"sent by {first.offender}, not by the target",
         )
-    seen = f"{measured.address}: datagrams are refused by ICMP ({named}), {by}"
-    said = f"{len(measured.opening.notices)} ICMP errors to {measured.opening.openings} openings"
+    seen = f"{measured.address}: ICMP refuses datagrams ({named}), {by}"
+    text = f"{len(measured.opening.notices)} ICMP errors for {measured.opening.openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}
-    evidence = ((Side.CLIENT, said), tcp_evidence(measured))
+    evidence = ((Side.CLIENT, text), tcp_evidence(measured))
     return Finding("udp.rejected", seen, evidence, figures, where)
 
 
@@ -136,22 +134,22 @@ def _find_other_service(measured: UdpResult) -> Iterator[Finding]:
 
 
 def _opening_remarks(measured: UdpResult) -> Iterator[str]:
-    knock = measured.opening
-    tcp, udp = measured.tcp, knock.welcome
+    opening = measured.opening
+    tcp, udp = measured.tcp, opening.welcome
     if udp is not None and tcp is not None and tcp.boot_id != udp.boot_id:
         yield (
             f"{measured.address}: connections reach instance {instance_of(tcp)}, "
             f"datagrams {instance_of(udp)}: several servers share the address"
         )
-    if udp is not None and knock.openings > 1:
+    if udp is not None and opening.openings > 1:
         yield (
-            f"{measured.address}: the opening by datagram had to be sent "
-            f"{knock.openings} times"
+            f"{measured.address}: the opening datagram had to be sent "
+            f"{opening.openings} times"
         )
-    if knock.refused is not None:
-        yield f"{measured.address}: the server says: {escape(knock.refused.message)}"
+    if opening.refused is not None:
+        yield f"{measured.address}: the server says: {escape(opening.refused.message)}"
     if measured.burst is None:
         yield (
-            f"{measured.address}: the server is of a version that counts no datagrams: "
-            "neither loss nor sizes were looked at"
+            f"{measured.address}: the server version cannot count datagrams: "
+            "loss and sizes were not tested"
         )

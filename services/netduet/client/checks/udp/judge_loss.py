@@ -102,8 +102,8 @@ def _several_servers(measured: UdpResult, burst: Burst) -> bool:
 def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
     if burst.server_count is None:
         seen = (
-            f"{measured.address}: datagrams were answered at first; {burst.sent} more were "
-            f"sent, {burst.answered} of them answered, and then none any more"
+            f"{measured.address}: datagrams were answered at first; then {burst.sent} more "
+            f"were sent, {burst.answered} of them were answered, and the server fell silent"
         )
         missed = Window(burst.start, burst.end)
         evidence = (_sent_evidence(burst), tcp_evidence(measured))
@@ -112,41 +112,48 @@ def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Fi
         yield _unsent(measured, burst)
     if _several_servers(measured, burst):
         return
-    for way in count_directions(burst):
-        if lower_bound(way.lost, way.sent) > max_loss:
-            yield _loss(measured, burst, way, max_loss)
-        elif (way.dropped or 0) > GROSS_SHARE * way.sent:
-            yield _overflow(measured, burst, way)
+    for direction in count_directions(burst):
+        if lower_bound(direction.lost, direction.sent) > max_loss:
+            yield _loss(measured, burst, direction, max_loss)
+        elif (direction.dropped or 0) > GROSS_SHARE * direction.sent:
+            yield _overflow(measured, burst, direction)
         for failure, count, what in (
-            ("udp.duplicated", way.duplicated, "came more than once"),
-            ("udp.reordered", way.reordered, "came behind a later one"),
+            ("udp.duplicated", direction.duplicated, "arrived more than once"),
+            ("udp.reordered", direction.reordered, "arrived out of order"),
         ):
-            if lower_bound(min(count, way.received), way.received) > GROSS_SHARE:
-                seen = f"{measured.address}: {_format_count(count, way.received)} {what} {way.where.phrase}"
-                yield Finding(failure, seen, _count_evidence(burst), {}, way.where)
+            if (
+                lower_bound(min(count, direction.received), direction.received)
+                > GROSS_SHARE
+            ):
+                seen = f"{measured.address}: {_format_count(count, direction.received)} {what} {direction.where.phrase}"
+                yield Finding(
+                    failure, seen, _count_evidence(burst), {}, direction.where
+                )
 
 
 def _unsent(measured: UdpResult, burst: Burst) -> Finding:
     """Say that too little was measured: no verdict about the network."""
     why = (
-        f"they did not leave ({burst.error})"
+        f"the others did not leave ({burst.error})"
         if burst.error
-        else "it did not run often enough"
+        else "this process did not run often enough"
     )
     seen = (
-        f"{measured.address}: this end itself sent only {burst.sent} of {burst.planned} "
+        f"{measured.address}: this client sent only {burst.sent} of {burst.planned} "
         f"datagrams, because {why}"
     )
     inconclusive = Outcome.INCONCLUSIVE
     return Finding("udp.unsent", seen, (_sent_evidence(burst),), outcome=inconclusive)
 
 
-def _overflow(measured: UdpResult, burst: Burst, way: DirectionCounts) -> Finding:
+def _overflow(measured: UdpResult, burst: Burst, direction: DirectionCounts) -> Finding:
     """Say that an end could not keep up: no verdict about the network."""
-    receiver = Location.SERVER if way.where == Location.TO_SERVER else Location.CLIENT
+    receiver = (
+        Location.SERVER if direction.where == Location.TO_SERVER else Location.CLIENT
+    )
     seen = (
-        f"{measured.address}: {_format_count(way.dropped or 0, way.sent)} arrived {way.where.phrase} "
-        "and found no room, for who was to take them did not run"
+        f"{measured.address}: {_format_count(direction.dropped or 0, direction.sent)} arrived {direction.where.phrase} "
+        "and were dropped there: the receiver's buffer was full"
     )
     inconclusive = Outcome.INCONCLUSIVE
     return Finding(
@@ -155,33 +162,33 @@ def _overflow(measured: UdpResult, burst: Burst, way: DirectionCounts) -> Findin
 
 
 def _loss(
-    measured: UdpResult, burst: Burst, way: DirectionCounts, max_loss: float
+    measured: UdpResult, burst: Burst, direction: DirectionCounts, max_loss: float
 ) -> Finding:
     seen = (
-        f"{measured.address}: {_format_count(way.lost, way.sent)} were lost {way.where.phrase}: "
-        f"{_format_bounds(way)}; {_format_percent(max_loss)} may be lost"
+        f"{measured.address}: {_format_count(direction.lost, direction.sent)} were lost {direction.where.phrase}: "
+        f"{_format_bounds(direction)}; allowed: {_format_percent(max_loss)}"
     )
     figures: Figures = {
-        "sent": way.sent,
-        "lost": way.lost,
-        "share": round(way.lost / way.sent, 6),
-        "at_least": round(lower_bound(way.lost, way.sent), 6),
-        "at_most": round(upper_bound(way.lost, way.sent), 6),
+        "sent": direction.sent,
+        "lost": direction.lost,
+        "share": round(direction.lost / direction.sent, 6),
+        "at_least": round(lower_bound(direction.lost, direction.sent), 6),
+        "at_most": round(upper_bound(direction.lost, direction.sent), 6),
         "allowed": max_loss,
     }
     evidence = _count_evidence(burst)
     if burst.lost_in_runs:
-        said = (
-            f"{burst.lost_in_runs} datagrams that were sent one behind the other, in "
-            f"{burst.runs_seconds:.2f} s in all, have no answer"
+        text = (
+            f"{burst.lost_in_runs} of the unanswered datagrams were sent in a row, within "
+            f"{burst.runs_seconds:.2f} s in total"
         )
-        evidence = (*evidence, (Side.CLIENT, said))
-    missed = _missed_deadline(burst, way, max_loss)
-    return Finding("udp.loss", seen, evidence, figures, way.where, missed)
+        evidence = (*evidence, (Side.CLIENT, text))
+    missed = _missed_deadline(burst, direction, max_loss)
+    return Finding("udp.loss", seen, evidence, figures, direction.where, missed)
 
 
 def _missed_deadline(
-    burst: Burst, way: DirectionCounts, max_loss: float
+    burst: Burst, direction: DirectionCounts, max_loss: float
 ) -> Window | None:
     """Return when an end's stall would explain the loss; None where none would.
 
@@ -189,12 +196,12 @@ def _missed_deadline(
     count that. Where one does not: a server so loses all questions in a row, until it
     runs again.
     """
-    if way.dropped is not None:
+    if direction.dropped is not None:
         return None
-    if way.where == Location.FROM_SERVER:
+    if direction.where == Location.FROM_SERVER:
         return Window(burst.start, burst.end)
-    row = min(burst.lost_in_runs, way.lost)
-    if lower_bound(way.lost - row, way.sent - row) > max_loss:
+    in_runs = min(burst.lost_in_runs, direction.lost)
+    if lower_bound(direction.lost - in_runs, direction.sent - in_runs) > max_loss:
         return None
     return Window(burst.first_run_start, burst.first_run_start + burst.runs_seconds)
 
@@ -202,8 +209,8 @@ def _missed_deadline(
 def _sent_evidence(burst: Burst) -> tuple[Side, str]:
     return Side.CLIENT, (
         f"sent {burst.sent} datagrams of {burst.size} bytes in "
-        f"{burst.send_seconds:.1f} s, each at its time or at most "
-        f"{burst.max_send_delay * 1000:.0f} ms later"
+        f"{burst.send_seconds:.1f} s, at most "
+        f"{burst.max_send_delay * 1000:.0f} ms late"
     )
 
 
@@ -212,81 +219,96 @@ def _count_evidence(burst: Burst) -> Evidence:
     tally = burst.server_count
     if tally is None:
         return (_sent_evidence(burst),)
-    theirs = (
-        f"received {tally.received} different ones, {tally.duplicated} of them again, "
-        f"{tally.reordered} behind a later one; gave {tally.number} answers; "
+    server_text = (
+        f"received {tally.received} datagrams, {tally.duplicated} duplicates, "
+        f"{tally.reordered} out of order; sent {tally.number} answers; "
         f"{_describe_drops(tally.dropped)}"
     )
-    mine = (
-        f"received {burst.answered} different answers, {burst.duplicated} of them again, "
-        f"{burst.reordered} behind a later one; "
+    client_text = (
+        f"received {burst.answered} answers, {burst.duplicated} duplicates, "
+        f"{burst.reordered} out of order; "
         f"{_describe_drops(burst.dropped)}"
     )
-    return _sent_evidence(burst), (Side.SERVER, theirs), (Side.CLIENT, mine)
+    return _sent_evidence(burst), (Side.SERVER, server_text), (Side.CLIENT, client_text)
 
 
 def _describe_drops(count: int | None) -> str:
     if count is None:
-        return "whether its own buffer overflowed, its kernel does not say"
-    return f"its own buffer dropped {count or 'none'}"
+        return "its kernel does not report buffer drops"
+    return f"its buffer dropped {count or 'none'}"
 
 
 def _remarks(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
     if MIN_SENT_SHARE * burst.planned <= burst.sent < burst.planned:
-        why = f": {burst.error}" if burst.error else ": it did not run often enough"
+        why = (
+            f": {burst.error}"
+            if burst.error
+            else ": this process did not run often enough"
+        )
         yield (
-            f"{measured.address}: this end itself sent {burst.sent} of {burst.planned} "
+            f"{measured.address}: this client sent {burst.sent} of {burst.planned} "
             f"datagrams{why}"
         )
     if burst.server_count is not None and _several_servers(measured, burst):
         yield (
             f"{measured.address}: the datagrams of one socket were answered by several "
-            "servers, or by one that started anew: what was lost cannot be counted"
+            "servers, or by one that restarted: losses cannot be counted"
         )
         return
-    for way in count_directions(burst):
-        yield from _direction_remarks(measured, way, max_loss)
+    for direction in count_directions(burst):
+        yield from _direction_remarks(measured, direction, max_loss)
 
 
 def _direction_remarks(
-    measured: UdpResult, way: DirectionCounts, max_loss: float
+    measured: UdpResult, direction: DirectionCounts, max_loss: float
 ) -> Iterator[str]:
-    place = f"{measured.address}:"
-    if 0 < (way.dropped or 0) <= GROSS_SHARE * way.sent:
-        whose = "the server's" if way.where == Location.TO_SERVER else "this end's own"
+    prefix = f"{measured.address}:"
+    if 0 < (direction.dropped or 0) <= GROSS_SHARE * direction.sent:
+        whose = (
+            "the server's" if direction.where == Location.TO_SERVER else "this client's"
+        )
         yield (
-            f"{place} {_format_count(way.dropped or 0, way.sent)} arrived {way.where.phrase} and "
-            f"found no room in {whose} buffer: they do not count as lost"
+            f"{prefix} {_format_count(direction.dropped or 0, direction.sent)} arrived {direction.where.phrase} and "
+            f"were dropped because {whose} buffer was full: not counted as lost"
         )
-    if way.lost and lower_bound(way.lost, way.sent) <= max_loss:
-        said = (
-            f"{place} {_format_count(way.lost, way.sent)} were lost {way.where.phrase}"
-        )
+    if direction.lost and lower_bound(direction.lost, direction.sent) <= max_loss:
+        text = f"{prefix} {_format_count(direction.lost, direction.sent)} were lost {direction.where.phrase}"
         more = ""
-        if way.sent < CONCLUSIVE_COUNT and upper_bound(way.lost, way.sent) > max_loss:
-            more = "; --profile full sends more of them, and can say more"
-        yield f"{said}: {_format_bounds(way)}{more}"
+        if (
+            direction.sent < CONCLUSIVE_COUNT
+            and upper_bound(direction.lost, direction.sent) > max_loss
+        ):
+            more = "; too few to rule out chance, --profile full sends more"
+        yield f"{text}: {_format_bounds(direction)}{more}"
     for count, what in (
-        (way.duplicated, "came more than once"),
-        (way.reordered, "came behind a later one"),
+        (direction.duplicated, "arrived more than once"),
+        (direction.reordered, "arrived out of order"),
     ):
-        if count and lower_bound(min(count, way.received), way.received) <= GROSS_SHARE:
-            yield f"{place} {_format_count(count, way.received)} {what} {way.where.phrase}"
+        if (
+            count
+            and lower_bound(min(count, direction.received), direction.received)
+            <= GROSS_SHARE
+        ):
+            yield f"{prefix} {_format_count(count, direction.received)} {what} {direction.where.phrase}"
 
 
 def _summary(measured: UdpResult, burst: Burst) -> str:
-    told = f"{burst.sent} datagrams to {measured.address}"
+    text = f"{burst.sent} datagrams to {measured.address}"
     up_and_down = () if _several_servers(measured, burst) else count_directions(burst)
     if not up_and_down:
-        return told
+        return text
     up, down = up_and_down
     if not up.lost and not down.lost:
-        return f"{told} and back, none lost"
-    return f"{told}: {_describe_loss(up)} there, {_describe_loss(down)} back"
+        return f"{text} and back, none lost"
+    return f"{text}: {_describe_loss(up)} up, {_describe_loss(down)} down"
 
 
-def _describe_loss(way: DirectionCounts) -> str:
-    return f"{_format_percent(way.lost / way.sent)} lost" if way.lost else "none lost"
+def _describe_loss(direction: DirectionCounts) -> str:
+    return (
+        f"{_format_percent(direction.lost / direction.sent)} lost"
+        if direction.lost
+        else "none lost"
+    )
 
 
 def _figures(burst: Burst) -> Figures:
@@ -296,14 +318,14 @@ def _figures(burst: Burst) -> Figures:
         "send_late_ms": round(burst.max_send_delay * 1000, 3),
         "lost_in_a_row": burst.lost_in_runs,
     }
-    for name, way in zip(("up", "down"), count_directions(burst), strict=False):
+    for name, direction in zip(("up", "down"), count_directions(burst), strict=False):
         figures |= {
-            f"{name}_sent": way.sent,
-            f"{name}_received": way.received,
-            f"{name}_lost": way.lost,
-            f"{name}_dropped": way.dropped,
-            f"{name}_duplicated": way.duplicated,
-            f"{name}_reordered": way.reordered,
+            f"{name}_sent": direction.sent,
+            f"{name}_received": direction.received,
+            f"{name}_lost": direction.lost,
+            f"{name}_dropped": direction.dropped,
+            f"{name}_duplicated": direction.duplicated,
+            f"{name}_reordered": direction.reordered,
         }
     return figures
 
@@ -319,6 +341,9 @@ def _format_percent(share: float) -> str:
     return f"{share * 100:.1f} %".replace(".0 %", " %")
 
 
-def _format_bounds(way: DirectionCounts) -> str:
-    low, high = lower_bound(way.lost, way.sent), upper_bound(way.lost, way.sent)
+def _format_bounds(direction: DirectionCounts) -> str:
+    low, high = (
+        lower_bound(direction.lost, direction.sent),
+        upper_bound(direction.lost, direction.sent),
+    )
     return f"between {_format_percent(low)} and {_format_percent(high)} with 99.99 % confidence"

@@ -24,7 +24,7 @@ def judge_sizes(measured: UdpResult) -> Judgement:
     if sizes is None:
         return Judgement("")
     return Judgement(
-        ", ".join(_summary_parts(sizes)),
+        "; ".join(_summary_parts(sizes)),
         tuple(_findings(measured, sizes)),
         tuple(_remarks(measured, sizes)),
         _figures(sizes),
@@ -35,40 +35,42 @@ def vanishing_direction(trial: DatagramTrial | None) -> Location | None:
     """Return on which way datagrams of this size vanish while small ones pass."""
     if trial is None or trial.control is None:
         return None
-    flow, beside = trial.flow, trial.control
-    if None in {flow.arrived, flow.answers, beside.arrived, beside.answers}:
+    flow, control = trial.flow, trial.control
+    if None in {flow.arrived, flow.answers, control.arrived, control.answers}:
         return None
     if not flow.arrived:
-        chance = p_by_chance(beside.arrived or 0, beside.sent, flow.sent)
+        chance = p_by_chance(control.arrived or 0, control.sent, flow.sent)
         return Location.TO_SERVER if chance < DOUBT else None
     if not flow.returned:
-        chance = p_by_chance(beside.returned, beside.answers or 0, flow.answers or 0)
+        chance = p_by_chance(control.returned, control.answers or 0, flow.answers or 0)
         return Location.FROM_SERVER if chance < DOUBT else None
     return None
 
 
 def _black_holes(sizes: UdpSizes) -> dict[Location, tuple[DatagramTrial, int | None]]:
     """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
-    holes: dict[Location, tuple[DatagramTrial, int | None]] = {}
+    black_holes: dict[Location, tuple[DatagramTrial, int | None]] = {}
     for trial in (sizes.largest_trial, sizes.return_trial):
-        way = vanishing_direction(trial)
-        if trial is not None and way is not None:
-            holes[way] = (
+        direction = vanishing_direction(trial)
+        if trial is not None and direction is not None:
+            black_holes[direction] = (
                 trial,
-                sizes.largest_up if way == Location.TO_SERVER else sizes.largest_down,
+                sizes.largest_up
+                if direction == Location.TO_SERVER
+                else sizes.largest_down,
             )
-    return holes
+    return black_holes
 
 
 def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
-    holes = _black_holes(sizes)
-    for where, (trial, largest) in holes.items():
+    black_holes = _black_holes(sizes)
+    for where, (trial, largest) in black_holes.items():
         yield _black_hole(measured, sizes, where, trial, largest)
     fragments, lost = sizes.fragments, vanishing_direction(sizes.fragments)
-    if fragments is not None and lost is not None and lost not in holes:
+    if fragments is not None and lost is not None and lost not in black_holes:
         seen = (
-            f"{measured.address}: datagrams of {fragments.size} bytes, which travel in "
-            f"fragments, vanish {lost.phrase}; {_NEAR}"
+            f"{measured.address}: fragmented datagrams of {fragments.size} bytes are lost "
+            f"{lost.phrase}; {_NEAR}"
         )
         figures: Figures = {"size": fragments.size}
         yield Finding("udp.fragments", seen, _trial_evidence(fragments), figures, lost)
@@ -82,11 +84,11 @@ def _black_hole(
     largest: int | None,
 ) -> Finding:
     headers = sizes.headers
-    limit = "" if largest is None else f", the largest that passes has {largest}"
-    mtu = "" if largest is None else f": an MTU of {largest + headers}"
+    limit = "" if largest is None else f"; the largest that passes has {largest} bytes"
+    mtu = "" if largest is None else f" (MTU {largest + headers})"
     seen = (
-        f"{measured.address}: datagrams of {trial.size} bytes that may not be fragmented "
-        f"vanish {where.phrase}{limit}{mtu}; {_NEAR}, and nobody says why"
+        f"{measured.address}: unfragmented datagrams of {trial.size} bytes are lost "
+        f"{where.phrase}{limit}{mtu}; {_NEAR}; no ICMP error came"
     )
     figures: Figures = {
         "vanishes": trial.size,
@@ -99,40 +101,42 @@ def _black_hole(
 
 def _trial_evidence(trial: DatagramTrial) -> Evidence:
     """Return what each end saw of a trial."""
-    flow, beside = trial.flow, trial.control
-    if beside is None:
+    flow, control = trial.flow, trial.control
+    if control is None:
         return ()
-    sent = f"sent {flow.sent} of {trial.size} bytes, and {beside.sent} of {SMALL_BYTES} bytes"
+    sent = f"sent {flow.sent} of {trial.size} bytes and {control.sent} of {SMALL_BYTES} bytes"
     if flow.unsent:
         sent += (
-            f"; {flow.unsent} large ones did not even leave: the link itself refuses them "
+            f"; {flow.unsent} large ones did not leave this host: the link refuses them "
             f"({flow.error})"
         )
-    theirs = (
-        f"received {flow.arrived} of the large ones, and {beside.arrived} small ones"
+    server_text = f"received {flow.arrived} large ones and {control.arrived} small ones"
+    answers_text = (
+        f"received {flow.returned} large answers and {control.returned} small ones"
     )
-    back = f"got {flow.returned} large answers back, and {beside.returned} small ones"
-    return (Side.CLIENT, sent), (Side.SERVER, theirs), (Side.CLIENT, back)
+    return (Side.CLIENT, sent), (Side.SERVER, server_text), (Side.CLIENT, answers_text)
 
 
 def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     mtu, interface = sizes.mtu, sizes.interface_mtu
     if mtu is not None and interface is not None and mtu < interface:
-        teller = next((told.offender for told in reversed(sizes.mtu_notices)), None)
-        said = (
-            "this host knew already"
-            if teller is None
-            else f"ICMP from {teller or 'a router'} said so, as it should"
+        offender = next(
+            (notice.offender for notice in reversed(sizes.mtu_notices)), None
+        )
+        source = (
+            "already known to this host"
+            if offender is None
+            else f"ICMP from {offender or 'a router'} reported it, as it should"
         )
         yield (
-            f"{measured.address}: the path MTU is {mtu}, the interface's {interface}: {said}"
+            f"{measured.address}: the path MTU is {mtu}, the interface MTU {interface}: {source}"
         )
-    holes = _black_holes(sizes)
+    black_holes = _black_holes(sizes)
     where = vanishing_direction(sizes.fragments)
-    if where is not None and where in holes:
+    if where is not None and where in black_holes:
         yield (
-            f"{measured.address}: fragments vanish too {where.phrase}: "
-            "each is as long as what vanishes whole"
+            f"{measured.address}: fragments are lost too {where.phrase}: "
+            "each is as long as the unfragmented datagrams that are lost"
         )
     for trial, what in (
         (sizes.largest_trial, "datagrams of"),
@@ -140,8 +144,8 @@ def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     ):
         if _undecided(trial) and trial is not None:
             yield (
-                f"{measured.address}: whether {what} {trial.size} bytes pass could not be "
-                "told: none did, nor enough small ones"
+                f"{measured.address}: cannot tell whether {what} {trial.size} bytes pass: "
+                "none did, and too few small ones did"
             )
 
 
@@ -158,22 +162,22 @@ def passes(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
         return None, None
     if trial.flow.returned:
         return True, True
-    way = vanishing_direction(trial)
-    if way == Location.TO_SERVER:
+    direction = vanishing_direction(trial)
+    if direction == Location.TO_SERVER:
         return False, None
-    return (True, False) if way == Location.FROM_SERVER else (None, None)
+    return (True, False) if direction == Location.FROM_SERVER else (None, None)
 
 
 def _largest_passed(sizes: UdpSizes) -> tuple[int | None, int | None]:
     """Return the largest datagram that passes whole, up and down."""
     up, down = passes(sizes.largest_trial)
     size = sizes.largest_trial.size
-    back = sizes.return_trial.size if sizes.return_trial is not None else None
+    return_size = sizes.return_trial.size if sizes.return_trial is not None else None
     upward = size if up else sizes.largest_up
     if down:
         return upward, size
     if sizes.return_trial is not None and passes(sizes.return_trial)[1]:
-        return upward, back
+        return upward, return_size
     return upward, sizes.largest_down
 
 
@@ -182,22 +186,22 @@ def _summary_parts(sizes: UdpSizes) -> Iterator[str]:
     if up is None and down is None:
         return
     if up == down:
-        yield f"up to {up} bytes pass whole both ways"
+        yield f"up to {up} bytes pass unfragmented both ways"
     else:
-        there, back = (size or "an unknown size" for size in (up, down))
-        yield f"up to {there} bytes pass whole there, {back} back"
+        up_text, down_text = (size or "an unknown size" for size in (up, down))
+        yield f"up to {up_text} bytes pass unfragmented up, {down_text} down"
     if passes(sizes.fragments) == (True, True):
-        yield "and fragments do"
+        yield "fragmented datagrams pass too"
 
 
 def _figures(sizes: UdpSizes) -> Figures:
     up, down = _largest_passed(sizes)
-    there, back = passes(sizes.fragments)
+    fragments_up, fragments_down = passes(sizes.fragments)
     return {
         "interface_mtu": sizes.interface_mtu,
         "path_mtu": sizes.mtu,
         "up_largest": up,
         "down_largest": down,
-        "up_fragments": there,
-        "down_fragments": back,
+        "up_fragments": fragments_up,
+        "down_fragments": fragments_down,
     }

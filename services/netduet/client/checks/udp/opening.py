@@ -100,8 +100,8 @@ def answered_from(address: Address, seconds: float) -> str:
     nonce = secrets.token_hex(16)
     opening = encode(Open(nonce=nonce))
     data = datagram.serialize(Kind.OPEN, opening, 1, datagram.OPENING_SIZE)
-    for said, source in stray_answers(address, data, seconds):
+    for answer, source in stray_answers(address, data, seconds):
         # The nonce cannot be guessed: whoever says it was asked by us.
-        if nonce.encode() in said:
+        if nonce.encode() in answer:
             return source
     return ""
