@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from netduet.client.checks.base import CheckContext, Timeouts
-from netduet.client.checks.close.measure import Close, CloseMethod
+from netduet.client.checks.close.results import Close, CloseMethod
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
@@ -50,9 +50,9 @@ async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
     assert (result.outcome, result.remarks) == (Outcome.PASS, ())
     [place] = close.places
     recorded = {
-        trial.way: (trial.far.entry.ended, trial.far.entry.ended_by)
-        for trial in place.ends
-        if trial.far.entry is not None
+        trial.method: (trial.server.entry.ended, trial.server.entry.ended_by)
+        for trial in place.trials
+        if trial.server.entry is not None
     }
     assert recorded.pop(CloseMethod.FINISH) in {
         (None, None),
@@ -64,9 +64,9 @@ async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
         CloseMethod.RESET: ("asked.reset", "server"),
         CloseMethod.OWN_RESET: ("reset", "client"),
     }
-    [finish] = [trial for trial in place.ends if trial.way is CloseMethod.FINISH]
-    assert finish.far.entry is not None
-    assert finish.far.entry.bytes_received == finish.sent
+    [finish] = [trial for trial in place.trials if trial.method is CloseMethod.FINISH]
+    assert finish.server.entry is not None
+    assert finish.server.entry.bytes_received == finish.sent
     assert finish.pushed > 0
 
 
@@ -75,7 +75,7 @@ async def test_small_frames_of_a_server_are_heeded(start_server: StartServer) ->
     running = await start_server(max_frame_size=1024)
     result, close = await check(running.port)
     assert result.outcome is Outcome.PASS
-    sizes = {trial.size for trial in close.places[0].ends if trial.size}
+    sizes = {trial.size for trial in close.places[0].trials if trial.size}
     assert sizes == {1024}
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
-from netduet.client.checks.idle.measure import HoldPlan, Idle, hold
+from netduet.client.checks.idle.measure import hold
+from netduet.client.checks.idle.results import HoldPlan, Idle
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target

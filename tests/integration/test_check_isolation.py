@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from netduet.client.checks.isolation.measure import has_routes, knock_tcp, knock_udp
+from netduet.client.checks.isolation.measure import has_routes, probe_tcp, probe_udp
 from netduet.client.checks.isolation.results import Response
 from netduet.client.net.dial import Address
 from tests.integration.conftest import ServeCommand, StartServer
@@ -151,8 +151,8 @@ def loopback(port: int, host: str = "127.0.0.1") -> Address:
 async def test_server_is_open_for_both(start_server: StartServer, host: str) -> None:
     """A netduet answers a connection and a datagram."""
     address = loopback((await start_server(host=host)).port, host)
-    tcp = await asyncio.to_thread(knock_tcp, address, 5.0)
-    udp = await asyncio.to_thread(knock_udp, address, 5.0)
+    tcp = await asyncio.to_thread(probe_tcp, address, 5.0)
+    udp = await asyncio.to_thread(probe_udp, address, 5.0)
     assert (tcp.response, udp.response) == (Response.OPEN, Response.OPEN)
     assert udp.detail.startswith("instance ")
 
@@ -163,16 +163,16 @@ def test_port_where_nothing_listens_refuses_both(host: str) -> None:
     with socket.socket(loopback(0, host).family) as taken:
         taken.bind((host, 0))
         address = loopback(taken.getsockname()[1], host)
-        tcp, udp = knock_tcp(address, 5.0), knock_udp(address, 5.0)
+        tcp, udp = probe_tcp(address, 5.0), probe_udp(address, 5.0)
     assert (tcp.response, tcp.sent) == (Response.RESET, 1)
-    assert (udp.response, udp.offender) == (Response.PORT, host)
+    assert (udp.response, udp.offender) == (Response.PORT_UNREACHABLE, host)
 
 
 def test_silent_datagrams_are_dropped() -> None:
     """A socket that never answers is silence, after several datagrams."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        udp = knock_udp(loopback(silent.getsockname()[1]), 0.3)
+        udp = probe_udp(loopback(silent.getsockname()[1]), 0.3)
     assert (udp.response, udp.sent) == (Response.DROPPED, 4)
 
 
@@ -181,7 +181,7 @@ def test_full_accept_queue_is_dropped() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = loopback(full.getsockname()[1])
         taken = [socket.create_connection(address.sockaddr)]
-        tcp = knock_tcp(address, 0.2)
+        tcp = probe_tcp(address, 0.2)
         for sock in taken:
             sock.close()
     assert (tcp.response, tcp.sent) == (Response.DROPPED, 1)

@@ -11,7 +11,7 @@ from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.path import PathResults
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address, connect
-from netduet.client.net.framed_connection import converse
+from netduet.client.net.framed_connection import start_framed_connection
 from netduet.client.net.server_evidence import ledger_entry
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Outcome, Verdict
@@ -43,7 +43,7 @@ async def test_both_ends_count_the_same(start_server: StartServer) -> None:
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
     dialled = await connect(address, PATIENCE)
     assert dialled.sock is not None
-    conversation = await converse(dialled.sock)
+    conversation = await start_framed_connection(dialled.sock)
     opening = await conversation.open(PATIENCE)
     assert opening.welcome is not None
     report = await conversation.report(PATIENCE)
@@ -77,7 +77,7 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
     [path] = [
         check_result for check_result in verdict.results if check_result.check == "path"
     ]
-    [way] = given.earlier(PathResults).ways
+    [way] = given.earlier(PathResults).addresses
     assert way.missing == ""
     differing = [
         remark

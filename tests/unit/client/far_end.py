@@ -14,7 +14,10 @@ from typing import Self
 from pydantic import BaseModel
 
 from netduet.client.net.dial import Address, connect
-from netduet.client.net.framed_connection import FramedConnection, converse
+from netduet.client.net.framed_connection import (
+    FramedConnection,
+    start_framed_connection,
+)
 from netduet.wire.frames import ANSWER, HEADER, HEADER_SIZE, MAGIC, Frame, serialize
 from netduet.wire.messages import (
     HostReport,
@@ -181,7 +184,7 @@ class FarEnd:
 @contextlib.asynccontextmanager
 async def talking(sock: socket.socket) -> AsyncIterator[FramedConnection]:
     """Hold a conversation over a socket; it is gone afterwards."""
-    conversation = await converse(sock)
+    conversation = await start_framed_connection(sock)
     try:
         yield conversation
     finally:

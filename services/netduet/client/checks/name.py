@@ -20,12 +20,12 @@ from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome, Window
 
-REPEATS: Final = 3
-SLOW: Final = 1.0
+QUERIES_PER_RECORD: Final = 3
+SLOW_SECONDS: Final = 1.0
 """Seconds from which a look-up is remarked on: resolvers retry after 2.5 or 5 s."""
 
 
-_UNPROVEN: Final = (
+_UNPROVEN_REMARK: Final = (
     "a name without an address says nothing of what is blocked: it may be misspelt, "
     "or unknown on this client's networks alone; expect its address to be blocked"
 )
@@ -56,14 +56,17 @@ async def measure(context: CheckContext) -> NameResult:
     host, patience = context.target.host, context.timeouts.resolve
     literal = _is_literal(host)
     evidence = asyncio.gather(
-        *(_ask(host, record, patience) for record in (() if literal else ("A", "AAAA")))
+        *(
+            _query_record(host, record, patience)
+            for record in (() if literal else ("A", "AAAA"))
+        )
     )
     resolution = await resolve(host, context.target.port, context.family, patience)
     queries = tuple(query for found in await evidence for query in found)
     return NameResult(host, literal, resolution, queries, context.target.expect)
 
 
-async def _ask(host: str, record: str, patience: float) -> list[Query]:
+async def _query_record(host: str, record: str, patience: float) -> list[Query]:
     """Ask several times, in a thread of its own, within the patience in all."""
     queries: list[Query] = []
 
@@ -77,7 +80,7 @@ async def _ask(host: str, record: str, patience: float) -> list[Query]:
         except dns.exception.DNSException as error:  # no resolv.conf: not a fault
             queries.append(Query(record, type(error).__name__, 0.0))
             return
-        for _ in range(REPEATS):
+        for _ in range(QUERIES_PER_RECORD):
             start = time.monotonic()
             if start >= until:
                 return
@@ -126,7 +129,7 @@ def judge(name: NameResult) -> Judgement:
         remarks: tuple[str, ...] = ()
         if name.expect is Expect.BLOCKED:
             finding = replace(finding, outcome=Outcome.INCONCLUSIVE)
-            remarks = (_UNPROVEN,)
+            remarks = (_UNPROVEN_REMARK,)
         return Judgement(
             f"{name.host} could not be resolved",
             (finding,),
@@ -137,13 +140,13 @@ def judge(name: NameResult) -> Judgement:
     addresses = ", ".join(address.host for address in resolution.addresses)
     if name.literal:
         return Judgement(f"{addresses} is an address: nothing to resolve")
-    took = _milliseconds(resolution.seconds)
+    took = _format_milliseconds(resolution.seconds)
     summary = f"{name.host} is {addresses}, found in {took}"
     return Judgement(summary, remarks=tuple(_remarks(name)), figures=figures)
 
 
 def _finding(name: NameResult, resolution: Resolution) -> Finding:
-    evidence = tuple((Side.CLIENT, line) for line in _grouped(name.queries))
+    evidence = tuple((Side.CLIENT, line) for line in _group_queries(name.queries))
     evidence += ((Side.CLIENT, f"getaddrinfo: {resolution.detail}"),)
     if resolution.cause is Cause.TIMEOUT:
         return Finding(
@@ -164,16 +167,16 @@ def _finding(name: NameResult, resolution: Resolution) -> Finding:
 
 def _remarks(name: NameResult) -> list[str]:
     remarks = []
-    if name.resolution.seconds >= SLOW:
+    if name.resolution.seconds >= SLOW_SECONDS:
         remarks.append(
             f"resolving took {name.resolution.seconds:.1f} s: a query was lost or "
             "its server is slow; resolvers ask again after 2.5 or 5 s"
         )
-    late = [query for query in name.queries if query.seconds >= SLOW]
+    late = [query for query in name.queries if query.seconds >= SLOW_SECONDS]
     if late:
         remarks.append(
             f"{len(late)} of {len(name.queries)} single DNS queries took "
-            f"{SLOW:g} s or more: " + "; ".join(_told(tuple(late)))
+            f"{SLOW_SECONDS:g} s or more: " + "; ".join(_describe_queries(tuple(late)))
         )
     answers = {query.answer for query in name.queries}
     if answers == {"no such name"}:
@@ -181,16 +184,16 @@ def _remarks(name: NameResult) -> list[str]:
     return remarks
 
 
-def _grouped(queries: tuple[Query, ...]) -> list[str]:
+def _group_queries(queries: tuple[Query, ...]) -> list[str]:
     """Tell those that were answered alike in one line."""
     alike: dict[tuple[str, str], list[Query]] = {}
     for query in queries:
         alike.setdefault((query.record, query.answer), []).append(query)
     lines = []
     for (record, answer), some in alike.items():
-        longest = _milliseconds(max(query.seconds for query in some))
+        longest = _format_milliseconds(max(query.seconds for query in some))
         if len(some) == 1:
-            lines += _told((some[0],))
+            lines += _describe_queries((some[0],))
         else:
             lines.append(
                 f"{len(some)} {record} queries: {answer} each time, in {longest} at most"
@@ -198,14 +201,14 @@ def _grouped(queries: tuple[Query, ...]) -> list[str]:
     return lines
 
 
-def _told(queries: tuple[Query, ...]) -> list[str]:
+def _describe_queries(queries: tuple[Query, ...]) -> list[str]:
     return [
-        f"{query.record} query: {query.answer} in {_milliseconds(query.seconds)}"
+        f"{query.record} query: {query.answer} in {_format_milliseconds(query.seconds)}"
         for query in queries
     ]
 
 
-def _milliseconds(seconds: float) -> str:
+def _format_milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 

@@ -24,7 +24,7 @@ from netduet.client.results.verdict import (
 from netduet.wire.messages import LedgerEntry, ServerReport
 from netduet.wire.untrusted import escape
 
-MOST: Final = 8
+MAX_ADDRESSES: Final = 8
 """Addresses whose path is looked at."""
 
 
@@ -38,8 +38,8 @@ class PathResult:
     address: Address
     opening: Handshake
     local: tuple[str, int] | None = None
-    ours: dict[str, int | str] | None = None
-    theirs: ServerReport | None = None
+    client_tcp_info: dict[str, int | str] | None = None
+    server_report: ServerReport | None = None
     entry: LedgerEntry | None = None
     missing: str = ""
     sent: int = 0
@@ -50,17 +50,19 @@ class PathResult:
 class PathResults:
     """The ways that were looked at."""
 
-    ways: tuple[PathResult, ...]
+    addresses: tuple[PathResult, ...]
 
 
 async def measure(context: CheckContext) -> PathResults:
     """Open a further connection to each netduet, and ask both ends about it."""
-    known = context.earlier(IdentityResult).known[:MOST]
-    ways = await asyncio.gather(*(_look(context, answer.address) for answer in known))
+    known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
+    ways = await asyncio.gather(
+        *(_inspect(context, answer.address) for answer in known)
+    )
     return PathResults(tuple(ways))
 
 
-async def _look(context: CheckContext, address: Address) -> PathResult:
+async def _inspect(context: CheckContext, address: Address) -> PathResult:
     patience = context.timeouts
     async with open_connection(address, patience) as (opening, conversation):
         if conversation is None:
@@ -81,17 +83,17 @@ async def _look(context: CheckContext, address: Address) -> PathResult:
 
 def judge(path: PathResults) -> Judgement:
     """Compare what both ends say; what differs is a remark, no fault by itself."""
-    told = merge_judgements([_judge(way) for way in path.ways])
+    told = merge_judgements([_judge(way) for way in path.addresses])
     return replace(told, summary=told.summary or "no way could be looked at")
 
 
 def _judge(way: PathResult) -> Judgement:
     if way.opening.welcome is None:
-        return Judgement("", (_broken(way),))
-    return Judgement(_told(way), (), tuple(_remarks(way)), _figures(way))
+        return Judgement("", (_broken_finding(way),))
+    return Judgement(_describe_path(way), (), tuple(_remarks(way)), _figures(way))
 
 
-def _broken(way: PathResult) -> Finding:
+def _broken_finding(way: PathResult) -> Finding:
     opening = way.opening
     what = opening.detail or ("closed at once" if opening.closed else "another answer")
     if opening.refused is not None:
@@ -106,26 +108,26 @@ def _broken(way: PathResult) -> Finding:
     return Finding("path.broken", seen, ((Side.CLIENT, said),), missed_deadline=missed)
 
 
-def _seen_as(way: PathResult) -> tuple[str, int]:
+def _peer_endpoint(way: PathResult) -> tuple[str, int]:
     welcome = way.opening.welcome
     if welcome is None:
         return "", 0
     return welcome.peer.address.partition("%")[0], welcome.peer.port
 
 
-def _endpoint(host: str, port: int) -> str:
+def _format_endpoint(host: str, port: int) -> str:
     """Return an address that a peer named, with its port, as a person types it."""
     shown = escape(host)
     return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
 
-def _told(way: PathResult) -> str:
-    seen = _seen_as(way)
+def _describe_path(way: PathResult) -> str:
+    seen = _peer_endpoint(way)
     if way.local is not None and seen == way.local:
         who = f"the server sees this client as itself, {way.local[0]}"
     else:
-        who = f"the server sees this client as {_endpoint(*seen)}"
-    mss = _mss(way)
+        who = f"the server sees this client as {_format_endpoint(*seen)}"
+    mss = _segment_sizes(way)
     if mss is None:
         return who
     up, down, pmtu = mss
@@ -133,19 +135,23 @@ def _told(way: PathResult) -> str:
     return f"{who}; MSS {same}, path MTU {pmtu}"
 
 
-def _mss(way: PathResult) -> tuple[int, int, int] | None:
+def _segment_sizes(way: PathResult) -> tuple[int, int, int] | None:
     """Return the segment sizes up and down, and the path MTU our kernel assumes."""
-    if way.ours is None or way.theirs is None or way.theirs.connection is None:
+    if (
+        way.client_tcp_info is None
+        or way.server_report is None
+        or way.server_report.connection is None
+    ):
         return None
-    up, pmtu = way.ours["snd_mss"], way.ours["pmtu"]
+    up, pmtu = way.client_tcp_info["snd_mss"], way.client_tcp_info["pmtu"]
     if not isinstance(up, int) or not isinstance(pmtu, int):
         return None
-    return up, way.theirs.connection.snd_mss, pmtu
+    return up, way.server_report.connection.snd_mss, pmtu
 
 
 def _remarks(way: PathResult) -> list[str]:
     remarks = []
-    seen, local = _seen_as(way), way.local
+    seen, local = _peer_endpoint(way), way.local
     if local is not None and seen[0] != local[0]:
         remarks.append(
             f"the server sees {escape(seen[0])}, not this client's {local[0]}: "
@@ -164,10 +170,10 @@ def _remarks(way: PathResult) -> list[str]:
     ):
         remarks.append(
             f"the server was asked at {way.address} and answers from "
-            f"{_endpoint(there.address, there.port)}: a published port, virtual "
+            f"{_format_endpoint(there.address, there.port)}: a published port, virtual "
             "address or proxy lies between"
         )
-    mss = _mss(way)
+    mss = _segment_sizes(way)
     if mss is not None and mss[0] != mss[1]:
         remarks.append(
             f"segments are at most {mss[0]} bytes up and {mss[1]} down: "
@@ -193,15 +199,15 @@ def _ledger_remarks(way: PathResult) -> list[str]:
 
 def _host_remarks(way: PathResult) -> list[str]:
     remarks = []
-    if way.theirs is None:
+    if way.server_report is None:
         return ["the server did not report its own view of the connection"]
-    drops = way.theirs.listener.drops
+    drops = way.server_report.listener.drops
     if drops:
         remarks.append(
             f"the server's listening socket has dropped {drops} "
             f"opening{'s' if drops > 1 else ''} of connections since it started"
         )
-    throttled = way.theirs.host.throttled
+    throttled = way.server_report.host.throttled
     if throttled:
         remarks.append(
             "the server was held back by its CPU limit for "
@@ -211,13 +217,14 @@ def _host_remarks(way: PathResult) -> list[str]:
 
 
 def _figures(way: PathResult) -> Figures:
-    figures: Figures = {"peer_address": escape(_seen_as(way)[0])}
+    figures: Figures = {"peer_address": escape(_peer_endpoint(way)[0])}
     for side, info in (
-        ("client", way.ours),
+        ("client", way.client_tcp_info),
         (
             "server",
-            way.theirs.connection.model_dump()
-            if way.theirs is not None and way.theirs.connection is not None
+            way.server_report.connection.model_dump()
+            if way.server_report is not None
+            and way.server_report.connection is not None
             else None,
         ),
     ):

@@ -13,17 +13,17 @@ from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Figures, Finding, Judgement, Window
 
-MOST: Final = 64
+MAX_ADDRESSES: Final = 64
 """Addresses that are tried; a name with more is remarked on."""
 
 
-_DID: Final = {
+_FAILURE_TEXTS: Final = {
     "reach.refused": "refuses connections",
     "reach.timeout": "does not answer to connection attempts",
     "reach.unreachable": "cannot be reached",
 }
 
-_ACCEPTED: Final = (None, Cause.RESET)
+_ACCEPTED_CAUSES: Final = (None, Cause.RESET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,24 @@ class ReachResult:
 
         A reset instead of an acceptance is ECONNREFUSED (RFC 9293 §3.10.7.3).
         """
-        return tuple(attempt for attempt in self.tried if attempt.cause in _ACCEPTED)
+        return tuple(
+            attempt for attempt in self.tried if attempt.cause in _ACCEPTED_CAUSES
+        )
 
 
 async def measure(context: CheckContext) -> ReachResult:
     """Connect to all addresses side by side, and close again."""
     addresses = context.earlier(NameResult).resolution.addresses
     tried = await asyncio.gather(
-        *(_try(address, context.timeouts.connect) for address in addresses[:MOST])
+        *(
+            _try_address(address, context.timeouts.connect)
+            for address in addresses[:MAX_ADDRESSES]
+        )
     )
-    return ReachResult(tuple(tried), max(0, len(addresses) - MOST))
+    return ReachResult(tuple(tried), max(0, len(addresses) - MAX_ADDRESSES))
 
 
-async def _try(address: Address, patience: float) -> ConnectResult:
+async def _try_address(address: Address, patience: float) -> ConnectResult:
     dialled = await connect(address, patience)
     if dialled.sock is not None:
         dialled.sock.close()
@@ -65,7 +70,7 @@ def judge(reach: ReachResult) -> Judgement:
     dead = [
         connect_result
         for connect_result in routed
-        if connect_result.cause not in _ACCEPTED
+        if connect_result.cause not in _ACCEPTED_CAUSES
     ]
     remarks = _remarks(reach)
     figures: Figures = {
@@ -74,24 +79,26 @@ def judge(reach: ReachResult) -> Judgement:
         "lost_syns": sum(attempt.lost_syns for attempt in reach.tried),
     }
     if not routed:
-        why = f"this host has no route to {_listed(list(reach.tried))}"
+        why = f"this host has no route to {_join_addresses(list(reach.tried))}"
         return Judgement("", (), remarks, figures, skipped=why, blocks=True)
     summary = _summary(list(alive), dead)
     if not dead:
         return Judgement(summary, (), remarks, figures)
     if not alive:
-        finding = _dead(dead)
+        finding = _unreachable_finding(dead)
         return Judgement(summary, (finding,), remarks, figures, blocks=True)
-    seen = f"{len(dead)} of {len(routed)} addresses do not accept: {_listed(dead)}"
-    evidence = tuple((Side.CLIENT, _told(attempt)) for attempt in routed)
+    seen = (
+        f"{len(dead)} of {len(routed)} addresses do not accept: {_join_addresses(dead)}"
+    )
+    evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in routed)
     # That another address works proves the probe: no stall explains this one away
     # unless all that it showed is silence.
-    missed = _window(dead)
+    missed = _missed_deadline(dead)
     partial = Finding("reach.partial", seen, evidence, missed_deadline=missed)
     return Judgement(summary, (partial,), remarks, figures)
 
 
-def _dead(dead: list[ConnectResult]) -> Finding:
+def _unreachable_finding(dead: list[ConnectResult]) -> Finding:
     """Return the finding when no address accepts: the class is the first one's."""
     first = dead[0]
     name = {
@@ -99,17 +106,19 @@ def _dead(dead: list[ConnectResult]) -> Finding:
         Cause.TIMEOUT: "reach.timeout",
         Cause.UNREACHABLE: "reach.unreachable",
     }.get(first.cause or Cause.OTHER, "reach.other")
-    evidence = tuple((Side.CLIENT, _told(attempt)) for attempt in dead)
+    evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in dead)
     figures: Figures = {
         "lost_syns": sum(connect_result.lost_syns for connect_result in dead)
     }
-    seen = f"no address accepts: {_listed(dead)}"
+    seen = f"no address accepts: {_join_addresses(dead)}"
     if len(dead) == 1:
-        seen = f"{first.address} {_DID.get(name, 'cannot be connected to')}"
-    return Finding(name, seen, evidence, figures, missed_deadline=_window(dead))
+        seen = f"{first.address} {_FAILURE_TEXTS.get(name, 'cannot be connected to')}"
+    return Finding(
+        name, seen, evidence, figures, missed_deadline=_missed_deadline(dead)
+    )
 
 
-def _window(dead: list[ConnectResult]) -> Window | None:
+def _missed_deadline(dead: list[ConnectResult]) -> Window | None:
     """Return the missed deadline when silence is all there was, else None."""
     if any(attempt.cause is not Cause.TIMEOUT for attempt in dead):
         return None
@@ -119,32 +128,32 @@ def _window(dead: list[ConnectResult]) -> Window | None:
     )
 
 
-def _told(attempt: ConnectResult) -> str:
+def _describe_attempt(attempt: ConnectResult) -> str:
     took = f"{attempt.seconds * 1000:.1f} ms"
     if attempt.cause is None:
         return f"{attempt.address} accepted in {took}"
     if attempt.cause is Cause.RESET:
         return f"{attempt.address} accepted, and reset at once, after {took}"
     if attempt.cause is Cause.TIMEOUT:
-        syns = _times(attempt.lost_syns + 1)
+        syns = _count_syns(attempt.lost_syns + 1)
         return f"{attempt.address}: {syns} in {attempt.seconds:.1f} s, and no answer"
     return f"{attempt.address}: {attempt.detail}, after {took}"
 
 
-def _times(syns: int) -> str:
+def _count_syns(syns: int) -> str:
     return f"{syns} SYN{'s' if syns > 1 else ''}"
 
 
 def _summary(alive: list[ConnectResult], dead: list[ConnectResult]) -> str:
-    parts = [_told(attempt) for attempt in alive[:3]]
+    parts = [_describe_attempt(attempt) for attempt in alive[:3]]
     if len(alive) > len(parts):
         parts.append(f"and {len(alive) - len(parts)} more")
     if dead:
-        parts.append(f"no connection to {_listed(dead)}")
+        parts.append(f"no connection to {_join_addresses(dead)}")
     return "; ".join(parts)
 
 
-def _listed(some: list[ConnectResult]) -> str:
+def _join_addresses(some: list[ConnectResult]) -> str:
     return ", ".join(str(attempt.address) for attempt in some)
 
 
@@ -156,10 +165,10 @@ def _remarks(reach: ReachResult) -> tuple[str, ...]:
             sorted({connect_result.address.version for connect_result in no_route})
         )
         remarks.append(
-            f"{families} not tried: this host has no route to {_listed(no_route)}"
+            f"{families} not tried: this host has no route to {_join_addresses(no_route)}"
         )
     remarks += [
-        f"{attempt.address} accepted only when {_times(attempt.lost_syns)} more had been sent, "
+        f"{attempt.address} accepted only when {_count_syns(attempt.lost_syns)} more had been sent, "
         f"after {attempt.seconds:.1f} s: packets are lost, or the server or the path is slow "
         "(a kernel sends again after 1 s)"
         for attempt in reach.alive

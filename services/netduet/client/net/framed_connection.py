@@ -15,9 +15,9 @@ from netduet.client.net.dial import Address, classify, connect
 from netduet.client.net.handshake import (
     ConnectionEnd,
     Handshake,
-    ended,
-    opened,
-    unopened,
+    end_from_event,
+    failed_handshake,
+    handshake_from_event,
 )
 from netduet.net import kernel
 from netduet.wire.connection import SEND_EOF, Connection
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 
 Message = TypeVar("Message", bound="BaseModel")
 
-FIRST_BYTES: Final = 256
+MAX_FOREIGN_BYTES: Final = 256
 """How much of a stranger's talk is kept."""
 
-_SETTLE: Final = 0.2
+_FOREIGN_SETTLE_SECONDS: Final = 0.2
 """Seconds in which a stranger may finish the sentence that it began."""
 
-_LATE: Final = 0.25
-_GRACE: Final = 0.1
+_LATE_SECONDS: Final = 0.25
+_GRACE_SECONDS: Final = 0.1
 
 
 class FramedConnection(asyncio.Protocol):
@@ -109,22 +109,24 @@ class FramedConnection(asyncio.Protocol):
         """Open, and wait for the welcome or for whatever comes instead."""
         start = time.monotonic()
         nonce = secrets.token_hex(16)
-        before = self._resent()
+        before = self._retransmissions()
         if self.connection.state is State.START and not self.gone:
             # Else the far end was done before we could speak.
             self.connection.open(Open(nonce=nonce), start)
             self._flush()
         event = await self._next(patience)
-        opening = opened(event, nonce, gone=self.gone, lost=self.lost)
+        opening = handshake_from_event(event, nonce, gone=self.gone, lost=self.lost)
         if opening.welcome is not None:
             self.welcome = opening.welcome
         if opening.foreign:
-            opening = replace(opening, foreign=await self._gather(opening.foreign))
+            opening = replace(
+                opening, foreign=await self._gather_foreign(opening.foreign)
+            )
         return replace(
             opening,
             sent=self.connection.bytes_sent,
-            acked=self._acked(),
-            resent=max(0, self._resent() - before),
+            acked=self._acked_bytes(),
+            resent=max(0, self._retransmissions() - before),
             own_socket=self._peer == self._own,
             start=start,
             end=time.monotonic(),
@@ -180,7 +182,7 @@ class FramedConnection(asyncio.Protocol):
                     return payload
                 case None if not self.gone:
                     return None
-            self.ending = ended(event, self.lost)
+            self.ending = end_from_event(event, self.lost)
         return None
 
     async def echoes(self, patience: float) -> int | None:
@@ -191,7 +193,7 @@ class FramedConnection(asyncio.Protocol):
         if isinstance(event, EchoReceived):
             return event.count
         if event is not None or self.gone:
-            self.ending = ended(event, self.lost)
+            self.ending = end_from_event(event, self.lost)
         return None
 
     def end_sending(self) -> None:
@@ -257,16 +259,16 @@ class FramedConnection(asyncio.Protocol):
         answer = await self.answer(self.send(kind, question), patience)
         return answer if isinstance(answer, model) else None
 
-    async def _gather(self, first: bytes) -> bytes:
+    async def _gather_foreign(self, first: bytes) -> bytes:
         """Let a stranger finish: a banner or an error page comes in pieces."""
         data = first
-        until = time.monotonic() + _SETTLE
-        while len(data) < FIRST_BYTES and (left := until - time.monotonic()) > 0:
+        until = time.monotonic() + _FOREIGN_SETTLE_SECONDS
+        while len(data) < MAX_FOREIGN_BYTES and (left := until - time.monotonic()) > 0:
             event = await self._next(left)
             if not isinstance(event, PlainReceived):
                 break
             data += event.data
-        return data[:FIRST_BYTES]
+        return data[:MAX_FOREIGN_BYTES]
 
     async def _next(self, patience: float) -> Event | None:
         """Return the next event; None when time is up or the connection is gone."""
@@ -278,9 +280,9 @@ class FramedConnection(asyncio.Protocol):
                     await self._waiter
             except TimeoutError:
                 # Late ourselves: what came meanwhile is read before it is judged.
-                if time.monotonic() - until < _LATE:
+                if time.monotonic() - until < _LATE_SECONDS:
                     break
-                until = time.monotonic() + _GRACE
+                until = time.monotonic() + _GRACE_SECONDS
             finally:
                 self._waiter = None
         return self._events.popleft() if self._events else None
@@ -297,11 +299,11 @@ class FramedConnection(asyncio.Protocol):
         if out[-1] == SEND_EOF:
             self._transport.write_eof()
 
-    def _resent(self) -> int:
+    def _retransmissions(self) -> int:
         info = self.info()
         return 0 if info is None else int(info["total_retrans"])
 
-    def _acked(self) -> int | None:
+    def _acked_bytes(self) -> int | None:
         info = self.info()
         if info is None:
             return None
@@ -310,7 +312,7 @@ class FramedConnection(asyncio.Protocol):
         return max(0, acked - 1) if isinstance(acked, int) else None
 
 
-async def converse(sock: socket.socket) -> FramedConnection:
+async def start_framed_connection(sock: socket.socket) -> FramedConnection:
     """Return a conversation over a connected socket, which it then owns.
 
     Raises:
@@ -333,13 +335,13 @@ async def open_connection(
     dialled = await connect(address, patience.connect)
     conversation = None
     if dialled.sock is None:
-        opening = unopened(dialled, dialled.cause, dialled.detail)
+        opening = failed_handshake(dialled, dialled.cause, dialled.detail)
     else:
         try:
-            conversation = await converse(dialled.sock)
+            conversation = await start_framed_connection(dialled.sock)
         except OSError as error:
             dialled.sock.close()
-            opening = unopened(dialled, *classify(error))
+            opening = failed_handshake(dialled, *classify(error))
     try:
         if conversation is not None:
             opening = await conversation.open(patience.answer)

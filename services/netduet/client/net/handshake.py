@@ -61,7 +61,7 @@ class ConnectionEnd:
     detail: str
 
 
-def opened(
+def handshake_from_event(
     event: Event | None, nonce: str, *, gone: bool, lost: BaseException | None
 ) -> Handshake:
     """Return what came of an opening.
@@ -95,7 +95,9 @@ def opened(
     return Handshake(cause=Cause.TIMEOUT, detail="no answer in time")
 
 
-def unopened(dialled: ConnectResult, cause: Cause | None, detail: str) -> Handshake:
+def failed_handshake(
+    dialled: ConnectResult, cause: Cause | None, detail: str
+) -> Handshake:
     """Return what came of a connection that could not even be asked."""
     return Handshake(
         cause=cause,
@@ -106,7 +108,9 @@ def unopened(dialled: ConnectResult, cause: Cause | None, detail: str) -> Handsh
     )
 
 
-def ended(event: Event | None, lost: BaseException | None) -> ConnectionEnd | None:
+def end_from_event(
+    event: Event | None, lost: BaseException | None
+) -> ConnectionEnd | None:
     """Return the end that an event is, None for one that is none.
 
     Args:

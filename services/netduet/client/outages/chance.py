@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.outages.events import ConnectFailureRun, ConnectionStall, LossRun
 from netduet.client.outages.observations import Observations
 from netduet.client.results.location import Location
-from netduet.client.stats.proportions import DOUBT, upper_bound
+from netduet.client.stats.proportions import ERROR_PROBABILITY, upper_bound
 
 PACKETS_PER_CONNECTION: Final = 4
 """Packets that a new connection needs: SYN, SYN-ACK, the request, its answer."""
@@ -35,7 +35,7 @@ def is_loss_run_by_chance(observations: Observations, run: LossRun) -> bool:
         sent, lost = counts.sent, counts.lost
     sent = max(1, sent)
     rate = upper_bound(min(max(0, lost), sent), sent)
-    return (sent + run.lost) * rate**run.lost > DOUBT
+    return (sent + run.lost) * rate**run.lost > ERROR_PROBABILITY
 
 
 def is_failure_run_by_chance(
@@ -55,7 +55,7 @@ def is_failure_run_by_chance(
     if observations.datagrams.passed:
         arrives = 1.0 - _loss_rate_of_datagrams(observations)
         rate = min(rate, 1.0 - arrives**PACKETS_PER_CONNECTION)
-    return (started + failure_run.failed) * rate**failure_run.failed > DOUBT
+    return (started + failure_run.failed) * rate**failure_run.failed > ERROR_PROBABILITY
 
 
 def are_both_by_chance(
@@ -70,7 +70,7 @@ def are_both_by_chance(
     probability = failure_rate**failure_run.failed * rate ** _losses_needed(
         observations, stall
     )
-    return starts * probability > DOUBT
+    return starts * probability > ERROR_PROBABILITY
 
 
 def is_stall_by_chance(observations: Observations, stall: ConnectionStall) -> bool:
@@ -86,7 +86,9 @@ def is_stall_by_chance(observations: Observations, stall: ConnectionStall) -> bo
     else:
         rate = _loss_rate_of_connections(observations)
     requests = max(1, observations.long_lived.asked)
-    return 2 * requests * rate ** _losses_needed(observations, stall) > DOUBT
+    return (
+        2 * requests * rate ** _losses_needed(observations, stall) > ERROR_PROBABILITY
+    )
 
 
 def _losses_needed(observations: Observations, stall: ConnectionStall) -> int:
@@ -104,7 +106,7 @@ def _loss_rate_of_datagrams(observations: Observations) -> float:
 
 
 def _loss_rate_of_connections(
-    observations: Observations, error_rate: float = DOUBT
+    observations: Observations, error_rate: float = ERROR_PROBABILITY
 ) -> float:
     """Return the highest likely loss rate, by the new connections outside of runs.
 

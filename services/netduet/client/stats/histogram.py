@@ -8,11 +8,11 @@ from typing import Final
 from netduet.client.results.verdict import Figures
 from netduet.client.stats.percentiles import percentile
 
-_STEPS: Final = (1, 2, 5)
-_LEAST: Final = 0.1
+_BUCKET_STEPS: Final = (1, 2, 5)
+_SMALLEST_BUCKET_MS: Final = 0.1
 
 
-def figures(seconds: Sequence[float]) -> Figures:
+def connect_time_figures(seconds: Sequence[float]) -> Figures:
     """Return p50, p90, p99 and the longest in ms, and how many fell into each bucket.
 
     A bucket is named by its upper end, 0.1, 0.2, 0.5, 1 ms and so on; the lower end
@@ -28,17 +28,17 @@ def figures(seconds: Sequence[float]) -> Figures:
     told["connect_max_ms"] = round(ordered[-1], 3)
     buckets: dict[float, int] = {}
     for one in ordered:
-        end = _end(one)
+        end = _bucket_end(one)
         buckets[end] = buckets.get(end, 0) + 1
     told |= {f"connect_to_{end:g}_ms": count for end, count in buckets.items()}
     return told
 
 
-def _end(milliseconds: float) -> float:
+def _bucket_end(milliseconds: float) -> float:
     """Return the upper end of a value's bucket."""
-    decade = _LEAST
+    decade = _SMALLEST_BUCKET_MS
     while True:
-        for step in _STEPS:
+        for step in _BUCKET_STEPS:
             if milliseconds <= step * decade:
                 return step * decade
         decade *= 10

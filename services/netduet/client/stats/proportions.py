@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Final
 
-DOUBT: Final = 1e-4
+ERROR_PROBABILITY: Final = 1e-4
 """How often a bound may be wrong: it holds with a confidence of 99.99 %."""
 
-_HALVINGS: Final = 50
-_NEGLIGIBLE: Final = 1e-12
+_BISECTION_STEPS: Final = 50
+_NEGLIGIBLE_SHARE: Final = 1e-12
 
 
-def lower_bound(count: int, of: int, doubt: float = DOUBT) -> float:
+def lower_bound(count: int, of: int, doubt: float = ERROR_PROBABILITY) -> float:
     """Return the one-sided lower bound of a share, of which ``count`` ``of`` were seen.
 
     Exact (C. J. Clopper and E. S. Pearson, Biometrika 26, 1934, pp. 404-413): the
@@ -22,16 +22,16 @@ def lower_bound(count: int, of: int, doubt: float = DOUBT) -> float:
         return 0.0
     # At the seen share itself about half of all counts are as high.
     low, high = 0.0, count / of
-    for _ in range(_HALVINGS):
+    for _ in range(_BISECTION_STEPS):
         middle = (low + high) / 2
-        if _tail(count, of, middle) < doubt:
+        if _binomial_tail(count, of, middle) < doubt:
             low = middle
         else:
             high = middle
     return low
 
 
-def upper_bound(count: int, of: int, doubt: float = DOUBT) -> float:
+def upper_bound(count: int, of: int, doubt: float = ERROR_PROBABILITY) -> float:
     """Return the one-sided upper bound: the lower one of what is not counted."""
     return 1.0 - lower_bound(of - count, of, doubt)
 
@@ -55,7 +55,7 @@ def p_initial_run(head: int, count: int, passed: int) -> float:
     return math.comb(count - head, passed - head) / math.comb(count, passed)
 
 
-def _tail(count: int, of: int, share: float) -> float:
+def _binomial_tail(count: int, of: int, share: float) -> float:
     """Return the probability that a binomial variable is ``count`` or more.
 
     For shares below ``count / of``: its terms then fall from the first one on.
@@ -70,6 +70,6 @@ def _tail(count: int, of: int, share: float) -> float:
             + (of - number) * math.log1p(-share)
         )
         total += term
-        if term <= total * _NEGLIGIBLE:
+        if term <= total * _NEGLIGIBLE_SHARE:
             break
     return total

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.checks.balance.judge import judge
-from netduet.client.checks.balance.measure import (
+from netduet.client.checks.balance.results import (
     AddressTrials,
-    Balance,
+    BalanceResult,
     BalanceTrial,
     ConnectionOutcome,
 )
@@ -43,16 +43,20 @@ def classes(
     mixed = [trial for some in trials for trial in some]
     random.Random(3).shuffle(mixed)
     asked = AddressTrials(VIP, tuple(mixed))
-    given = {"expected": "netduet", "instances": instances, "uneven": uneven}
-    judgement = judge(Balance((asked,), **given))  # type: ignore[arg-type]
+    options = {
+        "expected_service": "netduet",
+        "expected_instances": instances,
+        "max_uneven": uneven,
+    }
+    judgement = judge(BalanceResult((asked,), **options))  # type: ignore[arg-type]
     return [finding.failure for finding in judgement.findings]
 
 
 @pytest.mark.parametrize(
     "came",
     [
-        ConnectionOutcome.SILENT,
-        ConnectionOutcome.MUTE,
+        ConnectionOutcome.CONNECT_TIMEOUT,
+        ConnectionOutcome.ANSWER_TIMEOUT,
         ConnectionOutcome.REFUSED,
         ConnectionOutcome.UNREACHABLE,
         ConnectionOutcome.CLOSED,
@@ -66,13 +70,15 @@ def test_a_third_that_fails_is_a_ghost(came: ConnectionOutcome) -> None:
 
 def test_two_late_ones_are_no_ghost() -> None:
     """A connection or two that loss has delayed proves no dead backend."""
-    assert classes(answers(58, "a"), failed(2, ConnectionOutcome.SILENT)) == []
+    assert classes(answers(58, "a"), failed(2, ConnectionOutcome.CONNECT_TIMEOUT)) == []
 
 
 def test_silence_alone_names_its_window() -> None:
     """What a starved client would see as well carries the deadline it missed."""
-    asked = AddressTrials(VIP, answers(40, "a") + failed(20, ConnectionOutcome.SILENT))
-    [finding] = judge(Balance((asked,))).findings
+    asked = AddressTrials(
+        VIP, answers(40, "a") + failed(20, ConnectionOutcome.CONNECT_TIMEOUT)
+    )
+    [finding] = judge(BalanceResult((asked,))).findings
     assert finding.missed_deadline is not None
 
 
@@ -88,9 +94,9 @@ def test_instances_are_told_with_their_nodes() -> None:
     hot = replace(answers(1, "a")[0], node="n1", zone="z")
     cold = replace(answers(1, "b")[0], node="n2")
     trials = 52 * (hot,) + 4 * (cold,) + answers(4, "c")
-    [finding] = judge(Balance((AddressTrials(VIP, trials),))).findings
+    [finding] = judge(BalanceResult((AddressTrials(VIP, trials),))).findings
     assert "a (n1, z) answered 52 of 60, b (n2) 4, c 4: a (n1, z) gets" in finding.seen
-    alone = judge(Balance((AddressTrials(VIP, 60 * (hot,)),)))
+    alone = judge(BalanceResult((AddressTrials(VIP, 60 * (hot,)),)))
     assert "one instance, a (n1, z), answered all" in alone.summary
 
 
@@ -113,7 +119,7 @@ def test_random_balancing_is_never_uneven() -> None:
 def test_strangers_among_netduets() -> None:
     """Another program, and another service, are strangers beside the right one."""
     other = classes(answers(40, "a"), answers(20, "b", "shop"))
-    foreign = classes(answers(40, "a"), failed(20, ConnectionOutcome.STRANGER))
+    foreign = classes(answers(40, "a"), failed(20, ConnectionOutcome.FOREIGN))
     assert other == foreign == ["balance.stranger"]
 
 
@@ -123,13 +129,15 @@ def test_fewer_instances_than_expected_are_missing() -> None:
     assert classes(answers(60, "a"), instances=3) == ["balance.missing"]
 
 
-@pytest.mark.parametrize("came", [ConnectionOutcome.SILENT, ConnectionOutcome.REFUSED])
+@pytest.mark.parametrize(
+    "came", [ConnectionOutcome.CONNECT_TIMEOUT, ConnectionOutcome.REFUSED]
+)
 def test_failures_behind_a_good_beginning_are_no_dead_backend(
     came: ConnectionOutcome,
 ) -> None:
     """A limit on new connections lets the first ones pass, and a dead backend does not."""
     trials = answers(13, "a") + failed(20, came) + answers(4, "a") + failed(23, came)
-    judgement = judge(Balance((AddressTrials(VIP, trials),)))
+    judgement = judge(BalanceResult((AddressTrials(VIP, trials),)))
     assert [finding.failure for finding in judgement.findings] == ["balance.stopped"]
     assert "the first 13 of 60 connections were answered" in judgement.findings[0].seen
     assert judgement.blocks
@@ -144,5 +152,5 @@ def test_dead_backend_is_never_taken_for_an_end() -> None:
         for fails in (strict, *draws):
             one = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
             trials = tuple(one[0][0] if bad else one[1][0] for bad in fails)
-            judgement = judge(Balance((AddressTrials(VIP, trials),)))
+            judgement = judge(BalanceResult((AddressTrials(VIP, trials),)))
             assert "balance.stopped" not in {f.failure for f in judgement.findings}

@@ -535,7 +535,7 @@ def test_a_silence_beside_held_ones_may_be_a_starved_server() -> None:
 
 def test_buckets_grow_and_hold_their_upper_end() -> None:
     """1, 2 and 5 in each decade; what is on the edge belongs to the lower bucket."""
-    told = histogram.figures([0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5])
+    told = histogram.connect_time_figures([0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5])
     buckets = {name: count for name, count in told.items() if "_to_" in name}
     assert buckets == {
         "connect_to_0.1_ms": 2,
@@ -545,7 +545,7 @@ def test_buckets_grow_and_hold_their_upper_end() -> None:
         "connect_to_5000_ms": 1,
     }
     assert (told["connect_p50_ms"], told["connect_max_ms"]) == (0.11, 3500.0)
-    assert histogram.figures([]) == {}
+    assert histogram.connect_time_figures([]) == {}
 
 
 def test_percentiles_are_values_that_were_seen() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.checks.close.judge import judge
-from netduet.client.checks.close.measure import (
+from netduet.client.checks.close.results import (
     Close,
     CloseMethod,
     CloseResult,
@@ -55,43 +55,43 @@ def still_open(name: str) -> ServerView:
 
 
 GOOD: dict[CloseMethod, dict[str, object]] = {
-    CloseMethod.AT_ONCE: {"size": 500, "answered": 500, "ending": EOF, "far": ASKED},
+    CloseMethod.AT_ONCE: {"size": 500, "answered": 500, "ending": EOF, "server": ASKED},
     CloseMethod.PAUSED: {
         "size": 500,
         "answered": 500,
         "ending": EOF,
-        "far": ASKED,
+        "server": ASKED,
         "pause": 2.0,
     },
     CloseMethod.FINISH: {
         "size": 500,
         "answered": 500,
         "ending": EOF,
-        "far": FINISHED,
+        "server": FINISHED,
         "pushed": 800,
         "sent": 900,
-        "ours": state("CLOSE_WAIT"),
+        "tcp_info": state("CLOSE_WAIT"),
     },
-    CloseMethod.RESET: {"ending": RESET, "far": DID_RESET},
-    CloseMethod.OWN_RESET: {"far": BY_US},
+    CloseMethod.RESET: {"ending": RESET, "server": DID_RESET},
+    CloseMethod.OWN_RESET: {"server": BY_US},
 }
 
 
-def end(way: CloseMethod, **fields: object) -> CloseTrial:
+def end(method: CloseMethod, **fields: object) -> CloseTrial:
     """Return an end that arrived as what it is, its fields changed as told."""
-    known: dict[str, object] = {"opening": WELCOMED, "waited": WAITED}
-    return CloseTrial(way, **(known | GOOD[way] | fields))  # type: ignore[arg-type]
+    known: dict[str, object] = {"opening": WELCOMED, "wait": WAITED}
+    return CloseTrial(method, **(known | GOOD[method] | fields))  # type: ignore[arg-type]
 
 
 def judged(**changed: dict[str, object]) -> Judgement:
     """Judge all ends of an address, those that are named changed as told."""
-    ends = tuple(end(way, **changed.get(way.value, {})) for way in CloseMethod)
-    return judge(Close((CloseResult(THERE, able=True, ends=ends),)))
+    ends = tuple(end(method, **changed.get(method.value, {})) for method in CloseMethod)
+    return judge(Close((CloseResult(THERE, able=True, trials=ends),)))
 
 
-def found(way: CloseMethod, **fields: object) -> Finding:
+def found(method: CloseMethod, **fields: object) -> Finding:
     """Return the only finding when one end is changed as told."""
-    [finding] = judged(**{way.value: fields}).findings
+    [finding] = judged(**{method.value: fields}).findings
     return finding
 
 
@@ -100,7 +100,7 @@ def test_ends_that_arrive_as_what_they_are_pass() -> None:
     assert judged() == Judgement(
         "answers arrive whole after an end of sending, at once and after 2 s; "
         "ends and resets arrive as what they are",
-        figures=dict.fromkeys([way.value for way in CloseMethod], "as it was"),
+        figures=dict.fromkeys([method.value for method in CloseMethod], "as it was"),
     )
 
 
@@ -116,19 +116,19 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
     ),
     (
         CloseMethod.AT_ONCE,
-        {"answered": 0, "ending": None, "far": still_open("CLOSE_WAIT")},
+        {"answered": 0, "ending": None, "server": still_open("CLOSE_WAIT")},
         "close.half_close",
         "unknown",
     ),
     (
         CloseMethod.AT_ONCE,
-        {"answered": 0, "far": MISSING},
+        {"answered": 0, "server": MISSING},
         "close.half_close",
         "unknown",
     ),
     (
         CloseMethod.AT_ONCE,
-        {"answered": 0, "ending": RESET, "far": BY_US},
+        {"answered": 0, "ending": RESET, "server": BY_US},
         "close.reset_forged",
         None,
     ),
@@ -145,13 +145,13 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
     (CloseMethod.PAUSED, {"ending": None}, "close.fin_changed", "unknown"),
     (
         CloseMethod.PAUSED,
-        {"ending": None, "ours": state("FIN_WAIT2")},
+        {"ending": None, "tcp_info": state("FIN_WAIT2")},
         "close.fin_changed",
         None,
     ),
     (
         CloseMethod.PAUSED,
-        {"ending": None, "ours": state("TIME_WAIT")},
+        {"ending": None, "tcp_info": state("TIME_WAIT")},
         "close.fin_changed",
         "unknown",
     ),
@@ -161,8 +161,8 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
         {
             "answered": 0,
             "ending": None,
-            "far": still_open("ESTABLISHED"),
-            "ours": state("FIN_WAIT2"),
+            "server": still_open("ESTABLISHED"),
+            "tcp_info": state("FIN_WAIT2"),
         },
         "close.fin_changed",
         None,
@@ -172,8 +172,8 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
         {
             "answered": 0,
             "ending": None,
-            "far": still_open("ESTABLISHED"),
-            "ours": state("FIN_WAIT1", 3),
+            "server": still_open("ESTABLISHED"),
+            "tcp_info": state("FIN_WAIT1", 3),
         },
         "close.fin_changed",
         None,
@@ -183,8 +183,8 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
         {
             "answered": 0,
             "ending": None,
-            "far": still_open("ESTABLISHED"),
-            "ours": state("FIN_WAIT1"),
+            "server": still_open("ESTABLISHED"),
+            "tcp_info": state("FIN_WAIT1"),
         },
         "close.fin_changed",
         "unknown",
@@ -196,7 +196,7 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
     (CloseMethod.FINISH, {"sent": 901}, "close.half_close", None),
     (
         CloseMethod.FINISH,
-        {"sent": 901, "far": still_open("FIN_WAIT2")},
+        {"sent": 901, "server": still_open("FIN_WAIT2")},
         "close.half_close",
         "unknown",
     ),
@@ -206,53 +206,53 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
     (CloseMethod.RESET, {"ending": None}, "close.reset_lost", "unknown"),
     (
         CloseMethod.RESET,
-        {"ending": None, "ours": state("ESTABLISHED")},
+        {"ending": None, "tcp_info": state("ESTABLISHED")},
         "close.reset_lost",
         None,
     ),
     (
         CloseMethod.OWN_RESET,
-        {"far": ServerView(entry(ended="eof", ended_by="client"))},
+        {"server": ServerView(entry(ended="eof", ended_by="client"))},
         "close.reset_hidden",
         "path →",
     ),
 ]
 
 
-@pytest.mark.parametrize(("way", "fields", "failure", "where"), CASES)
+@pytest.mark.parametrize(("method", "fields", "failure", "where"), CASES)
 def test_end_that_arrives_as_another_has_a_class_and_a_place(
-    way: CloseMethod, fields: dict[str, object], failure: str, where: str | None
+    method: CloseMethod, fields: dict[str, object], failure: str, where: str | None
 ) -> None:
     """Each end may arrive in wrong ways; where nothing is proven, no place is blamed."""
-    finding = found(way, **fields)
+    finding = found(method, **fields)
     assert (finding.failure, finding.where) == (failure, where)
     assert finding.outcome is Outcome.FAIL
 
 
 @pytest.mark.parametrize(
-    ("way", "fields", "missed"),
+    ("method", "fields", "missed"),
     [
         (CloseMethod.AT_ONCE, {"answered": 0, "ending": None}, WAITED),
         (CloseMethod.AT_ONCE, {"answered": 0}, None),
         (CloseMethod.AT_ONCE, {"answered": 7, "ending": None}, WAITED),
         (CloseMethod.PAUSED, {"ending": None}, WAITED),
-        (CloseMethod.PAUSED, {"ending": None, "ours": state("FIN_WAIT2")}, None),
+        (CloseMethod.PAUSED, {"ending": None, "tcp_info": state("FIN_WAIT2")}, None),
         (CloseMethod.FINISH, {"sent": 901}, None),
-        (CloseMethod.FINISH, {"sent": 901, "far": still_open("FIN_WAIT2")}, WAITED),
+        (CloseMethod.FINISH, {"sent": 901, "server": still_open("FIN_WAIT2")}, WAITED),
         (CloseMethod.RESET, {"ending": None}, WAITED),
-        (CloseMethod.RESET, {"ending": None, "ours": state("ESTABLISHED")}, None),
+        (CloseMethod.RESET, {"ending": None, "tcp_info": state("ESTABLISHED")}, None),
         (CloseMethod.RESET, {"ending": EOF}, None),
     ],
 )
 def test_absence_alone_may_be_excused(
-    way: CloseMethod, fields: dict[str, object], missed: Window | None
+    method: CloseMethod, fields: dict[str, object], missed: Window | None
 ) -> None:
     """What did not come may be late, unless a kernel says that it never came."""
-    assert found(way, **fields).missed_deadline == missed
+    assert found(method, **fields).missed_deadline == missed
 
 
 @pytest.mark.parametrize(
-    ("way", "fields", "seen"),
+    ("method", "fields", "seen"),
     [
         (
             CloseMethod.AT_ONCE,
@@ -269,7 +269,7 @@ def test_absence_alone_may_be_excused(
         ),
         (
             CloseMethod.AT_ONCE,
-            {"answered": 0, "ending": RESET, "far": BY_US},
+            {"answered": 0, "ending": RESET, "server": BY_US},
             (
                 "this end ended its sending; then each end was told that the other had "
                 "reset, and neither had"
@@ -277,7 +277,7 @@ def test_absence_alone_may_be_excused(
         ),
         (
             CloseMethod.AT_ONCE,
-            {"answered": 0, "ending": None, "far": still_open("ESTABLISHED")},
+            {"answered": 0, "ending": None, "server": still_open("ESTABLISHED")},
             "this end ended its sending, and the server never came to know",
         ),
         (
@@ -303,16 +303,16 @@ def test_absence_alone_may_be_excused(
         ),
         (
             CloseMethod.OWN_RESET,
-            {"far": ServerView(entry(ended="eof", ended_by="client"))},
+            {"server": ServerView(entry(ended="eof", ended_by="client"))},
             "this end reset the connection, and for the server it ended properly",
         ),
     ],
 )
 def test_what_is_wrong_is_told_in_words(
-    way: CloseMethod, fields: dict[str, object], seen: str
+    method: CloseMethod, fields: dict[str, object], seen: str
 ) -> None:
     """A sentence says who did what, and what came of it."""
-    assert found(way, **fields).seen == f"192.0.2.2:12345: {seen}"
+    assert found(method, **fields).seen == f"192.0.2.2:12345: {seen}"
 
 
 def test_pause_that_alone_is_fatal_is_told() -> None:
@@ -327,7 +327,7 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
     """One cause is told once, with the evidence of both ends of each connection."""
     judgement = judged(
         at_once={"answered": 0},
-        paused={"answered": 0, "far": MISSING},
+        paused={"answered": 0, "server": MISSING},
         finish={"sent": 1700},
     )
     [finding] = judgement.findings
@@ -398,7 +398,7 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
 )
 def test_server_s_record_is_told(far: ServerView, said: str) -> None:
     """Who ended the connection by the server's record stands beside what came here."""
-    finding = found(CloseMethod.AT_ONCE, answered=0, far=far)
+    finding = found(CloseMethod.AT_ONCE, answered=0, server=far)
     assert finding.evidence[1] == (THEM, f"the same one: {said} bytes")
 
 
@@ -406,13 +406,13 @@ def test_server_s_record_is_told(far: ServerView, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "fields"),
+    ("method", "fields"),
     [
         (CloseMethod.AT_ONCE, {"ending": DRAINED, "answered": 0}),
         (CloseMethod.RESET, {"ending": DRAINED}),
         (
             CloseMethod.OWN_RESET,
-            {"far": ServerView(entry(ended="drained", ended_by="server"))},
+            {"server": ServerView(entry(ended="drained", ended_by="server"))},
         ),
         (
             CloseMethod.FINISH,
@@ -425,10 +425,10 @@ def test_server_s_record_is_told(far: ServerView, said: str) -> None:
     ],
 )
 def test_server_that_ends_by_itself_is_no_middlebox(
-    way: CloseMethod, fields: dict[str, object]
+    method: CloseMethod, fields: dict[str, object]
 ) -> None:
     """A server that shuts down meanwhile says nothing about the network."""
-    finding = found(way, **fields)
+    finding = found(method, **fields)
     assert (finding.failure, finding.where) == ("close.interrupted", "server")
     assert finding.outcome is Outcome.INCONCLUSIVE
 
@@ -437,9 +437,9 @@ def test_data_that_does_not_even_pass_before_is_another_check_s_matter() -> None
     """Where large answers never come, an end of sending is not to blame."""
     why = "500 bytes from the server do not arrive"
     judgement = judged(
-        at_once={"unready": why, "answered": 0, "ending": None},
-        paused={"unready": why, "answered": 0, "ending": None},
-        finish={"unready": why, "answered": 0, "ending": None},
+        at_once={"open_failure": why, "answered": 0, "ending": None},
+        paused={"open_failure": why, "answered": 0, "ending": None},
+        finish={"open_failure": why, "answered": 0, "ending": None},
     )
     assert judgement.skipped == (
         "not judged, for data does not even pass while both ends are open "
@@ -458,8 +458,8 @@ def test_answer_that_is_still_sent_again_is_cut_by_nobody() -> None:
     part = {
         "answered": 100,
         "ending": None,
-        "ours": state("FIN_WAIT2"),
-        "far": replace(far, view=trying),
+        "tcp_info": state("FIN_WAIT2"),
+        "server": replace(far, view=trying),
     }
     judgement = judged(at_once=part)
     assert judgement.skipped == (
@@ -467,7 +467,7 @@ def test_answer_that_is_still_sent_again_is_cut_by_nobody() -> None:
         "that is for the check size to tell"
     )
     assert judgement.findings == ()
-    [finding] = judged(at_once=part | {"far": far}).findings
+    [finding] = judged(at_once=part | {"server": far}).findings
     assert finding.failure == "close.answer_cut"
 
 
@@ -477,8 +477,8 @@ def test_question_that_is_still_sent_again_is_no_lost_end() -> None:
         "answered": 0,
         "ending": None,
         "sent": 900,
-        "ours": state("FIN_WAIT1", 3) | {"bytes_acked": 800},
-        "far": still_open("ESTABLISHED"),
+        "tcp_info": state("FIN_WAIT1", 3) | {"bytes_acked": 800},
+        "server": still_open("ESTABLISHED"),
     }
     assert judged(at_once=part).skipped == (
         "not judged, for this end's kernel sends the question again and again: "
@@ -486,7 +486,7 @@ def test_question_that_is_still_sent_again_is_no_lost_end() -> None:
     )
     heard = state("FIN_WAIT1", 3) | {"bytes_acked": 901}
     assert (
-        found(CloseMethod.AT_ONCE, **part | {"ours": heard}).failure
+        found(CloseMethod.AT_ONCE, **part | {"tcp_info": heard}).failure
         == "close.fin_changed"
     )
 
@@ -494,7 +494,7 @@ def test_question_that_is_still_sent_again_is_no_lost_end() -> None:
 def test_data_that_comes_after_the_server_s_patience_proves_nothing() -> None:
     """A server listens for a while after its own end: slowness is no broken half-close."""
     done = entry(ended="asked.finish", ended_by="server", bytes_received=100)
-    lost = {"far": ServerView(done)}
+    lost = {"server": ServerView(done)}
     assert found(CloseMethod.FINISH, **lost).failure == "close.half_close"
     judgement = judged(finish=lost | {"late": True})
     assert judgement.findings == ()
@@ -508,24 +508,24 @@ def test_same_evidence_is_told_once() -> None:
     refused = Handshake(
         refused=ErrorMessage(code="too_many_connections", message="full")
     )
-    ends = tuple(CloseTrial(way, refused) for way in CloseMethod)
-    judgement = judge(Close((CloseResult(THERE, able=True, ends=ends),)))
+    ends = tuple(CloseTrial(method, refused) for method in CloseMethod)
+    judgement = judge(Close((CloseResult(THERE, able=True, trials=ends),)))
     [finding] = judgement.findings
     assert finding.evidence == ((Side.SERVER, "it refused: full"),)
 
 
 def test_reset_is_judged_where_data_does_not_pass() -> None:
     """What needs no data is judged all the same."""
-    judgement = judged(at_once={"unready": "x"}, reset={"ending": EOF})
+    judgement = judged(at_once={"open_failure": "x"}, reset={"ending": EOF})
     assert [finding.failure for finding in judgement.findings] == ["close.reset_hidden"]
     assert judgement.skipped is None
 
 
 def test_address_that_is_not_judged_does_not_hide_a_finding_at_another() -> None:
     """What was found stands, and nothing is said of what was not judged."""
-    unready = end(CloseMethod.AT_ONCE, unready="x")
-    first = CloseResult(THERE, able=True, ends=(unready,))
-    second = CloseResult(THERE, able=True, ends=(end(CloseMethod.RESET, ending=EOF),))
+    unready = end(CloseMethod.AT_ONCE, open_failure="x")
+    first = CloseResult(THERE, able=True, trials=(unready,))
+    second = CloseResult(THERE, able=True, trials=(end(CloseMethod.RESET, ending=EOF),))
     judgement = judge(Close((first, second)))
     assert (len(judgement.findings), judgement.skipped) == (1, None)
     assert judgement.summary == "1 of 1 ends do not arrive as what they are"
@@ -556,14 +556,14 @@ def test_connection_that_cannot_be_made_is_found(
     opening: Handshake, what: str, missed: Window | None
 ) -> None:
     """What worked once and not again is a failure; only silence can be excused."""
-    finding = found(CloseMethod.AT_ONCE, opening=opening, waited=None)
+    finding = found(CloseMethod.AT_ONCE, opening=opening, wait=None)
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
 
 
 def test_own_reset_that_is_not_heard_of_is_remarked() -> None:
     """A reset is sent once and may be lost: that alone is no fault."""
-    judgement = judged(own_reset={"far": still_open("ESTABLISHED")})
+    judgement = judged(own_reset={"server": still_open("ESTABLISHED")})
     assert judgement.findings == ()
     assert judgement.remarks == ("the server has not heard of this end's reset yet",)
 
@@ -571,15 +571,17 @@ def test_own_reset_that_is_not_heard_of_is_remarked() -> None:
 def test_record_that_is_missing_blames_nobody() -> None:
     """Where all went well here, a record that cannot be had is no fault."""
     missing: dict[str, dict[str, object]] = {
-        way.value: {"far": MISSING} for way in CloseMethod
+        method.value: {"server": MISSING} for method in CloseMethod
     }
     assert judged(**missing).findings == ()
 
 
 def test_several_addresses_have_findings_and_figures_of_their_own() -> None:
     """What is wrong at one address does not hide what is at the other."""
-    good = CloseResult(THERE, able=True, ends=tuple(end(way) for way in CloseMethod))
-    bad = CloseResult(THERE, able=True, ends=(end(CloseMethod.RESET, ending=EOF),))
+    good = CloseResult(
+        THERE, able=True, trials=tuple(end(method) for method in CloseMethod)
+    )
+    bad = CloseResult(THERE, able=True, trials=(end(CloseMethod.RESET, ending=EOF),))
     judgement = judge(Close((good, bad)))
     assert [finding.failure for finding in judgement.findings] == ["close.reset_hidden"]
     assert judgement.figures["reset"] == "as it was"
@@ -591,8 +593,8 @@ def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
     far = ServerView(entry(ended=NASTY, ended_by="server"))
     refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
     for finding in (
-        found(CloseMethod.AT_ONCE, answered=0, far=far),
-        found(CloseMethod.OWN_RESET, far=far),
+        found(CloseMethod.AT_ONCE, answered=0, server=far),
+        found(CloseMethod.OWN_RESET, server=far),
         found(CloseMethod.FINISH, opening=refused),
     ):
         said = [finding.seen, *(text for _, text in finding.evidence)]

@@ -8,15 +8,13 @@ import pytest
 
 from netduet.client.checks.idle import known_timers
 from netduet.client.checks.idle.judge import judge
-from netduet.client.checks.idle.measure import (
-    FULL,
-    RUNGS,
+from netduet.client.checks.idle.measure import FULL_RUNGS_SECONDS, RUNGS_SECONDS, plans
+from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldOutcome,
     HoldPlan,
     Idle,
     IdleResult,
-    plans,
 )
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
@@ -72,10 +70,10 @@ def held(
     known: dict[str, object] = {
         "plan": HoldPlan(rung, waker, keepalive),
         "opening": WELCOMED,
-        "waited": WAITED,
+        "wait": WAITED,
         "sent": 144,
-        "ours": ours(),
-        "far": OPEN,
+        "tcp_info": ours(),
+        "server": OPEN,
     }
     return HeldConnection(**(known | fields))  # type: ignore[arg-type]
 
@@ -100,48 +98,48 @@ def found(*connections: HeldConnection) -> Finding:
 
 # Fates
 
-UNHEARD = {"ours": ours(unacked=1), "retrans": 4}
+UNHEARD = {"tcp_info": ours(unacked=1), "retrans": 4}
 ERROR = ErrorMessage(code="too_many_connections", message="full")
 
 
 @pytest.mark.parametrize(
-    ("fields", "fate"),
+    ("fields", "outcome"),
     [
-        ({"answered": True}, HoldOutcome.LIVED),
+        ({"answered": True}, HoldOutcome.ALIVE),
         ({"ending": RESET}, HoldOutcome.RESET),
-        ({"ending": RESET, "far": GONE}, HoldOutcome.RESET),
+        ({"ending": RESET, "server": GONE}, HoldOutcome.RESET),
         ({"ending": EOF}, HoldOutcome.CLOSED),
         ({"ending": ConnectionEnd("broken", "a frame")}, HoldOutcome.CLOSED),
         ({}, HoldOutcome.SILENT),
         ({"ending": ConnectionEnd("timeout", "ETIMEDOUT")}, HoldOutcome.SILENT),
-        ({"far": RESET_THERE}, HoldOutcome.RESET),
-        ({"far": CLOSED_THERE}, HoldOutcome.CLOSED),
+        ({"server": RESET_THERE}, HoldOutcome.RESET),
+        ({"server": CLOSED_THERE}, HoldOutcome.CLOSED),
         (
-            {"far": ServerView(entry(ended="limit.idle", ended_by="server"))},
+            {"server": ServerView(entry(ended="limit.idle", ended_by="server"))},
             HoldOutcome.SILENT,
         ),
         (
             {
-                "far": ServerView(entry(ended="limit.idle", ended_by="server")),
+                "server": ServerView(entry(ended="limit.idle", ended_by="server")),
                 "ending": RESET,
             },
-            HoldOutcome.ENDED,
+            HoldOutcome.ENDED_BY_SERVER,
         ),
         (
-            {"far": ServerView(entry(ended="drained", ended_by="server"))},
-            HoldOutcome.ENDED,
+            {"server": ServerView(entry(ended="drained", ended_by="server"))},
+            HoldOutcome.ENDED_BY_SERVER,
         ),
-        ({"ending": DRAINED}, HoldOutcome.ENDED),
-        ({"opening": Handshake(refused=ERROR)}, HoldOutcome.ENDED),
-        ({"opening": Handshake(cause=Cause.TIMEOUT)}, HoldOutcome.UNHELD),
-        ({"refused": "asked to hold it: no answer in time"}, HoldOutcome.UNHELD),
+        ({"ending": DRAINED}, HoldOutcome.ENDED_BY_SERVER),
+        ({"opening": Handshake(refused=ERROR)}, HoldOutcome.ENDED_BY_SERVER),
+        ({"opening": Handshake(cause=Cause.TIMEOUT)}, HoldOutcome.NOT_HELD),
+        ({"refused": "asked to hold it: no answer in time"}, HoldOutcome.NOT_HELD),
     ],
 )
 def test_fate_is_told_from_what_both_ends_say(
-    fields: dict[str, object], fate: HoldOutcome
+    fields: dict[str, object], outcome: HoldOutcome
 ) -> None:
     """What this end did not see, the server's record may; its own ends are no death."""
-    assert held(8, US, **fields).fate is fate
+    assert held(8, US, **fields).outcome is outcome
 
 
 # All is well
@@ -162,7 +160,7 @@ def test_connections_that_live_pass() -> None:
 
 def test_profile_quick_holds_none_and_does_not_spoil_the_verdict() -> None:
     """A check that was not asked for is skipped, and the others may still pass."""
-    judgement = judge(Idle(RUNGS["quick"]))
+    judgement = judge(Idle(RUNGS_SECONDS["quick"]))
     assert judgement.skipped == (
         "profile quick holds no idle connections: --profile full"
     )
@@ -175,8 +173,8 @@ def test_profile_quick_holds_none_and_does_not_spoil_the_verdict() -> None:
 
 def test_longer_profile_holds_what_the_shorter_one_does() -> None:
     """A timer that soak finds can be told from a shorter one."""
-    assert FULL == RUNGS["full"] == (30, 65, 125)
-    assert RUNGS["soak"] == (*FULL, 305, 360, 610, 910, 3700)
+    assert FULL_RUNGS_SECONDS == RUNGS_SECONDS["full"] == (30, 65, 125)
+    assert RUNGS_SECONDS["soak"] == (*FULL_RUNGS_SECONDS, 305, 360, 610, 910, 3700)
 
 
 def test_plans_wake_from_either_end_and_keep_alive_where_probes_fit() -> None:
@@ -195,35 +193,38 @@ def test_plans_wake_from_either_end_and_keep_alive_where_probes_fit() -> None:
 @pytest.mark.parametrize(
     ("by_us", "by_them", "failure", "where"),
     [
-        ({"ending": RESET}, {"far": RESET_THERE}, "idle.reset", None),
+        ({"ending": RESET}, {"server": RESET_THERE}, "idle.reset", None),
         ({"ending": RESET}, {}, "idle.reset", None),
         ({"ending": EOF}, {"ending": EOF}, "idle.closed", None),
-        (UNHEARD, {"far": CLOSED_THERE}, "idle.closed", None),
+        (UNHEARD, {"server": CLOSED_THERE}, "idle.closed", None),
         (UNHEARD, {}, "idle.silent", None),
         (
             {},
-            {"far": ServerView(OPEN.entry, view(unacked=1, total_retrans=3))},
+            {"server": ServerView(OPEN.entry, view(unacked=1, total_retrans=3))},
             "idle.silent",
             None,
         ),
         (
-            {"far": ServerView(OPEN.entry, view(bytes_received=126))},
+            {"server": ServerView(OPEN.entry, view(bytes_received=126))},
             {},
             "idle.silent",
             None,
         ),
         (
             {},
-            {"far": ServerView(OPEN.entry, view()), "ours": ours(bytes_received=480)},
+            {
+                "server": ServerView(OPEN.entry, view()),
+                "tcp_info": ours(bytes_received=480),
+            },
             "idle.silent",
             None,
         ),
-        ({"far": ServerView(OPEN.entry, view())}, {}, "idle.silent", "unknown"),
+        ({"server": ServerView(OPEN.entry, view())}, {}, "idle.silent", "unknown"),
         ({}, {}, "idle.silent", "unknown"),
         (
             {
                 "ending": RESET,
-                "far": ServerView(missing="the instance no longer remembers"),
+                "server": ServerView(missing="the instance no longer remembers"),
             },
             {},
             "idle.reset",
@@ -249,7 +250,7 @@ def test_way_to_die_has_a_class_and_a_place(
         ({}, WAITED),
         (UNHEARD, None),
         ({"ending": RESET}, None),
-        ({"far": ServerView(OPEN.entry, view(bytes_received=126))}, None),
+        ({"server": ServerView(OPEN.entry, view(bytes_received=126))}, None),
     ],
 )
 def test_silence_alone_may_be_excused(
@@ -264,11 +265,11 @@ def test_forgotten_connections_are_told_in_words() -> None:
     """Which silence they outlive, which kills, whether keep-alive saves, whose timer."""
     judgement = judged(
         *lived(305),
-        held(360, US, ending=RESET, far=OPEN),
+        held(360, US, ending=RESET, server=OPEN),
         held(
             360,
             THEM,
-            far=ServerView(entry(ended="reset", ended_by="client", duration=360.0)),
+            server=ServerView(entry(ended="reset", ended_by="client", duration=360.0)),
         ),
         *lived(360, 60),
     )
@@ -313,7 +314,7 @@ def test_forgotten_connections_are_told_in_words() -> None:
             UNHEARD,
             "no answer in 3.0 s, and nothing was acknowledged, though sent again 4 times",
         ),
-        ({"ours": None}, "nothing came in 3.0 s"),
+        ({"tcp_info": None}, "nothing came in 3.0 s"),
         ({"ending": EOF}, "an end of stream came"),
         (
             {"ending": ConnectionEnd("timeout", "ETIMEDOUT: x")},
@@ -356,17 +357,17 @@ def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> 
 )
 def test_what_the_server_saw_is_evidence(far: ServerView, line: str) -> None:
     """The server's record stands beside what this end saw; or why there is none."""
-    finding = found(held(8, US, far=far))
+    finding = found(held(8, US, server=far))
     assert finding.evidence[1] == (THEM, f"the same one: {line}")
 
 
 def test_moment_of_the_end_gives_the_timer_away() -> None:
     """A connection that ends in its silence says after how long."""
-    finding = found(held(125, THEM, far=CLOSED_THERE))
+    finding = found(held(125, THEM, server=CLOSED_THERE))
     assert finding.seen.endswith(
         "; the timer is 8.0 s: it is none of the well-known ones"
     )
-    finding = found(held(125, US, ending=EOF, after=60.2, waited=None))
+    finding = found(held(125, US, ending=EOF, ended_after=60.2, wait=None))
     assert "the timer is 60.2 s: 60 s is the timer of nginx" in finding.seen
     assert finding.evidence[0] == (
         US,
@@ -442,7 +443,7 @@ def test_longer_silence_that_is_outlived_is_remarked() -> None:
         (
             {
                 "ending": EOF,
-                "far": ServerView(entry(ended="limit.idle", ended_by="server")),
+                "server": ServerView(entry(ended="limit.idle", ended_by="server")),
             },
             "limit.idle",
         ),
@@ -471,7 +472,7 @@ def test_one_end_by_the_server_does_not_hide_the_other_connection() -> None:
 
 def test_server_that_is_gone_leaves_it_open() -> None:
     """A server that cannot be asked any more may have ended them itself."""
-    finding = found(held(8, US, ending=RESET, far=GONE), held(8, THEM, far=GONE))
+    finding = found(held(8, US, ending=RESET, server=GONE), held(8, THEM, server=GONE))
     assert (finding.failure, finding.where) == ("idle.interrupted", "unknown")
     assert finding.outcome is Outcome.INCONCLUSIVE
     assert finding.seen.endswith("is not there any more to be asked")
@@ -529,14 +530,14 @@ def test_connection_that_cannot_be_held_is_found(
 ) -> None:
     """What worked once and not again is a failure; only silence can be excused."""
     waited = WAITED if "refused" in fields else None
-    finding = found(held(8, US, **({"waited": waited} | fields)))
+    finding = found(held(8, US, **({"wait": waited} | fields)))
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
 
 
 def test_kernel_without_keep_alive_is_remarked() -> None:
     """What this host cannot do is said, and blamed on nobody."""
-    refused = held(8, US, 2, waited=None, refused="keep-alive could not be set: EPERM")
+    refused = held(8, US, 2, wait=None, refused="keep-alive could not be set: EPERM")
     judgement = judged(*lived(8), refused)
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -570,7 +571,7 @@ def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
     """What a server calls an end moves no cursor."""
     nasty = ServerView(entry(ended=NASTY, ended_by="server"))
     refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
-    silent = found(held(8, US, far=nasty))
+    silent = found(held(8, US, server=nasty))
     ended = found(held(8, US, opening=refused))
     said = [text for finding in (silent, ended) for _, text in finding.evidence]
     assert len(said) == 3

@@ -9,11 +9,11 @@ import pytest
 
 from netduet.client.checks.isolation.judge import judge
 from netduet.client.checks.isolation.results import (
-    Isolation,
+    IsolationResult,
     PortState,
     ProbeResult,
     Response,
-    manner,
+    response_from_icmp,
 )
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
@@ -31,7 +31,7 @@ DROPPED = ProbeResult(Response.DROPPED, sent=3, start=10.0, end=15.0)
 RESET = ProbeResult(Response.RESET, sent=1, detail="ECONNREFUSED", start=10.0, end=10.1)
 ACCEPTED = ProbeResult(Response.OPEN, sent=1, start=10.0, end=10.01)
 PROHIBITED = ProbeResult(Response.PROHIBITED, ROUTER, 1, "EHOSTUNREACH", 10.0, 10.1)
-PORT = ProbeResult(Response.PORT, ROUTER, 1, "ECONNREFUSED", 10.0, 10.1)
+PORT = ProbeResult(Response.PORT_UNREACHABLE, ROUTER, 1, "ECONNREFUSED", 10.0, 10.1)
 NO_ROUTE = ProbeResult(Response.NO_ROUTE)
 NETDUET = Handshake(welcome=welcome(service="orders", instance="a"))
 
@@ -50,7 +50,7 @@ def judged(
     *doors: PortState, control: str = "app:80", routes: bool = True
 ) -> Judgement:
     """Judge these addresses."""
-    return judge(Isolation(doors, 0, routes, control))
+    return judge(IsolationResult(doors, 0, routes, control))
 
 
 def weighed(judgement: Judgement, stalled: float) -> CheckResult:
@@ -61,17 +61,17 @@ def weighed(judgement: Judgement, stalled: float) -> CheckResult:
 @pytest.mark.parametrize(
     ("family", "kind", "code", "expected"),
     [
-        (socket.AF_INET, 3, 0, Response.HOST),
-        (socket.AF_INET, 3, 1, Response.HOST),
-        (socket.AF_INET, 3, 3, Response.PORT),
+        (socket.AF_INET, 3, 0, Response.HOST_UNREACHABLE),
+        (socket.AF_INET, 3, 1, Response.HOST_UNREACHABLE),
+        (socket.AF_INET, 3, 3, Response.PORT_UNREACHABLE),
         (socket.AF_INET, 3, 9, Response.PROHIBITED),
         (socket.AF_INET, 3, 10, Response.PROHIBITED),
         (socket.AF_INET, 3, 13, Response.PROHIBITED),
         (socket.AF_INET, 11, 0, Response.OTHER),
-        (socket.AF_INET6, 1, 0, Response.HOST),
+        (socket.AF_INET6, 1, 0, Response.HOST_UNREACHABLE),
         (socket.AF_INET6, 1, 1, Response.PROHIBITED),
-        (socket.AF_INET6, 1, 3, Response.HOST),
-        (socket.AF_INET6, 1, 4, Response.PORT),
+        (socket.AF_INET6, 1, 3, Response.HOST_UNREACHABLE),
+        (socket.AF_INET6, 1, 4, Response.PORT_UNREACHABLE),
         (socket.AF_INET6, 3, 0, Response.OTHER),
     ],
 )
@@ -79,21 +79,27 @@ def test_icmp_error_is_told_by_its_type_and_code(
     family: socket.AddressFamily, kind: int, code: int, expected: Response
 ) -> None:
     """The two families number the same things differently."""
-    assert manner(family, IcmpNotice("EHOSTUNREACH", ROUTER, 0, kind, code)) is expected
+    assert (
+        response_from_icmp(family, IcmpNotice("EHOSTUNREACH", ROUTER, 0, kind, code))
+        is expected
+    )
 
 
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (errno.ECONNREFUSED, Response.PORT),
-        (errno.EHOSTUNREACH, Response.HOST),
+        (errno.ECONNREFUSED, Response.PORT_UNREACHABLE),
+        (errno.EHOSTUNREACH, Response.HOST_UNREACHABLE),
         (errno.EACCES, Response.PROHIBITED),
         (errno.EINVAL, Response.OTHER),
     ],
 )
 def test_error_alone_tells_less(number: int, expected: Response) -> None:
     """A kernel that does not tell the message tells an error, which is taken instead."""
-    assert manner(socket.AF_INET, IcmpNotice(errno.errorcode[number])) is expected
+    assert (
+        response_from_icmp(socket.AF_INET, IcmpNotice(errno.errorcode[number]))
+        is expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,15 +190,15 @@ def test_acceptance_without_a_word_may_be_a_proxys(opening: Handshake) -> None:
     [
         (door(RESET, DROPPED), "the two look the same"),
         (
-            door(RESET, ProbeResult(Response.PORT, "192.0.2.1", 1)),
+            door(RESET, ProbeResult(Response.PORT_UNREACHABLE, "192.0.2.1", 1)),
             "nothing listens there",
         ),
         (
-            door(ProbeResult(Response.HOST, ROUTER, 1), DROPPED),
+            door(ProbeResult(Response.HOST_UNREACHABLE, ROUTER, 1), DROPPED),
             f"{ROUTER} says that the host cannot be reached",
         ),
         (
-            door(ProbeResult(Response.HOST, OWN, 1), DROPPED),
+            door(ProbeResult(Response.HOST_UNREACHABLE, OWN, 1), DROPPED),
             "this host says that the host cannot be reached",
         ),
         (door(DROPPED, DROPPED), "silence says less of UDP than of TCP"),
@@ -215,7 +221,7 @@ def test_prohibition_leaves_nothing_open() -> None:
     [
         (door(DROPPED, DROPPED), True),
         (door(NO_ROUTE, NO_ROUTE), True),
-        (door(ProbeResult(Response.HOST, OWN, 1), DROPPED), True),
+        (door(ProbeResult(Response.HOST_UNREACHABLE, OWN, 1), DROPPED), True),
         (door(RESET, DROPPED), False),
         (door(DROPPED, PORT), False),
     ],

@@ -29,8 +29,8 @@ def way(**fields: object) -> PathResult:
         "address": THERE,
         "opening": Handshake(welcome=welcome()),
         "local": HERE,
-        "ours": OURS,
-        "theirs": report(),
+        "client_tcp_info": OURS,
+        "server_report": report(),
         "entry": entry(bytes_received=100, bytes_sent=200),
         "sent": 100,
         "received": 200,
@@ -98,7 +98,7 @@ def test_ends_that_agree_pass_without_a_remark() -> None:
             ),
         ),
         (
-            {"theirs": report(snd_mss=1380)},
+            {"server_report": report(snd_mss=1380)},
             (
                 "segments are at most 1448 bytes up and 1380 down: "
                 "the two ends' MTUs differ, or something clamps one direction"
@@ -123,15 +123,15 @@ def test_ends_that_agree_pass_without_a_remark() -> None:
             "the far end's record could not be had: only other instances answered",
         ),
         (
-            {"theirs": None},
+            {"server_report": None},
             "the server did not report its own view of the connection",
         ),
         (
-            {"theirs": report(drops=3)},
+            {"server_report": report(drops=3)},
             "the server's listening socket has dropped 3 openings of connections since it started",
         ),
         (
-            {"theirs": report(throttled=1.25)},
+            {"server_report": report(throttled=1.25)},
             "the server was held back by its CPU limit for 1.2 s since it started",
         ),
     ],
@@ -156,14 +156,14 @@ def test_what_differs_is_a_remark_and_no_fault(
             ),
         ),
         (
-            {"theirs": report(snd_mss=1380)},
+            {"server_report": report(snd_mss=1380)},
             (
                 "the server sees this client as itself, 192.0.2.1; "
                 "MSS 1448 up, 1380 down, path MTU 1500"
             ),
         ),
-        ({"ours": None}, "the server sees this client as itself, 192.0.2.1"),
-        ({"theirs": None}, "the server sees this client as itself, 192.0.2.1"),
+        ({"client_tcp_info": None}, "the server sees this client as itself, 192.0.2.1"),
+        ({"server_report": None}, "the server sees this client as itself, 192.0.2.1"),
     ],
 )
 def test_summary_tells_who_is_seen_and_what_fits(
@@ -175,12 +175,12 @@ def test_summary_tells_who_is_seen_and_what_fits(
 
 def test_throttling_that_is_not_known_is_not_said() -> None:
     """A server that cannot tell whether it was held back is not accused."""
-    assert judged(theirs=report(throttled=None)).remarks == ()
+    assert judged(server_report=report(throttled=None)).remarks == ()
 
 
 def test_figures_that_are_not_known_are_null() -> None:
     """What a kernel did not say is None in the figures, never zero."""
-    figures = judged(ours=None, theirs=None).figures
+    figures = judged(client_tcp_info=None, server_report=None).figures
     known = {key: value for key, value in figures.items() if value is not None}
     assert known == {"peer_address": "192.0.2.1"}
     assert len(figures) == 9
@@ -217,7 +217,7 @@ def test_further_connection_that_fails_is_found(
 
 def test_same_remark_of_many_ways_is_said_once() -> None:
     """A server behind several addresses is not said to drop packets several times."""
-    judgement = judge(PathResults((way(theirs=report(drops=3)),) * 4))
+    judgement = judge(PathResults((way(server_report=report(drops=3)),) * 4))
     assert len(judgement.remarks) == 1
     assert judgement.summary.count("the server sees") == 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.name import NameResult
-from netduet.client.checks.reach import MOST, ReachResult, judge, measure
+from netduet.client.checks.reach import MAX_ADDRESSES, ReachResult, judge, measure
 from netduet.client.net.dial import Address, Cause, ConnectResult, Resolution
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
@@ -180,15 +180,15 @@ def test_many_addresses_are_told_in_short() -> None:
 
 async def test_each_address_is_tried_within_a_bound() -> None:
     """All addresses are connected to, up to the bound, and every socket is closed."""
-    async with FarEnd(*[lambda taken: taken.waits()] * MOST) as far:
-        found_ = (far.address,) * (MOST + 3)
+    async with FarEnd(*[lambda taken: taken.waits()] * MAX_ADDRESSES) as far:
+        found_ = (far.address,) * (MAX_ADDRESSES + 3)
         resolution = Resolution(found_, None, "", 0.0, 0.0)
         context = CheckContext(
             Target("server", 80), socket.AF_UNSPEC, "", Timeouts(5.0, 5.0, 5.0)
         )
         context.measured[NameResult] = NameResult("server", False, resolution, ())
         reach = await measure(context)
-    assert (len(reach.alive), reach.left_out) == (MOST, 3)
+    assert (len(reach.alive), reach.left_out) == (MAX_ADDRESSES, 3)
     assert all(
         attempt.sock is None or attempt.sock.fileno() == -1 for attempt in reach.tried
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from netduet.client.net.dial import Cause
-from netduet.client.net.framed_connection import FIRST_BYTES, FramedConnection
+from netduet.client.net.framed_connection import MAX_FOREIGN_BYTES, FramedConnection
 from netduet.client.net.handshake import Handshake
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
@@ -75,7 +75,7 @@ async def test_welcome_of_somebody_else_is_a_breach() -> None:
 async def test_stranger_is_heard_up_to_a_bound() -> None:
     """Whoever speaks no frames is kept in the first bytes, however much comes."""
     opening = await opened(says(b"Hello, client!" + b"x" * 10_000))
-    assert len(opening.foreign) == FIRST_BYTES
+    assert len(opening.foreign) == MAX_FOREIGN_BYTES
     assert opening.foreign.startswith(b"Hello, client!")
 
 

@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from netduet.client.checks.balance.measure import (
+from netduet.client.checks.balance.results import (
     AddressTrials,
-    Balance,
+    BalanceResult,
     BalanceTrial,
     ConnectionOutcome,
 )
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import Figures, Finding, Judgement, Window
-from netduet.client.stats.proportions import DOUBT, lower_bound, p_initial_run
+from netduet.client.stats.proportions import (
+    ERROR_PROBABILITY,
+    lower_bound,
+    p_initial_run,
+)
 from netduet.wire.untrusted import escape
 
-LATE: Final = 0.05
+MIN_TIMEOUT_SHARE: Final = 0.05
 """Share of silent connections that loss alone, with SYNs sent again, never reaches."""
-TOLD: Final = 0.01
+MIN_ERROR_SHARE: Final = 0.01
 """Share that must fail by a refusal, a reset or an end: loss makes none of these."""
-SHOWN: Final = 6
-HEAD: Final = 6
+MAX_INSTANCES_SHOWN: Final = 6
+MIN_INITIAL_RUN: Final = 6
 """Connections that must have been answered at first for the rest to have stopped."""
 
-_ASTRAY: Final = frozenset({"balance.ghost", "balance.stopped", "balance.stranger"})
-_WAITED: Final = frozenset({ConnectionOutcome.SILENT, ConnectionOutcome.MUTE})
-_GHOSTS: Final = (
-    ConnectionOutcome.SILENT,
-    ConnectionOutcome.MUTE,
+_BLOCKING_FAILURES: Final = frozenset(
+    {"balance.ghost", "balance.stopped", "balance.stranger"}
+)
+_TIMEOUTS: Final = frozenset(
+    {ConnectionOutcome.CONNECT_TIMEOUT, ConnectionOutcome.ANSWER_TIMEOUT}
+)
+_FAILED_OUTCOMES: Final = (
+    ConnectionOutcome.CONNECT_TIMEOUT,
+    ConnectionOutcome.ANSWER_TIMEOUT,
     ConnectionOutcome.REFUSED,
     ConnectionOutcome.UNREACHABLE,
     ConnectionOutcome.RESET,
@@ -36,16 +44,18 @@ _GHOSTS: Final = (
 )
 
 
-def judge(balance: Balance) -> Judgement:
+def judge(balance: BalanceResult) -> Judgement:
     """Judge each address by itself, and the instances of all of them together."""
-    known = _known(balance)
+    known = _trial_by_boot_id(balance)
     findings = [
-        finding for place in balance.places for finding in _place(place, balance)
+        finding
+        for place in balance.by_address
+        for finding in _judge_address(place, balance)
     ]
-    missing = _missing(balance, len(known))
+    missing = _judge_instance_count(balance, len(known))
     if missing is not None:
         findings.append(missing)
-    trials = [trial for asked in balance.places for trial in asked.trials]
+    trials = [trial for asked in balance.by_address for trial in asked.trials]
     figures: Figures = {
         "connections": len(trials),
         "answered": sum(
@@ -53,38 +63,43 @@ def judge(balance: Balance) -> Judgement:
         ),
         "instances": len(known),
     }
-    summary = "; ".join(_summary(address_trials) for address_trials in balance.places)
+    summary = "; ".join(
+        _summary(address_trials) for address_trials in balance.by_address
+    )
     # Where a share of connections goes elsewhere, others measure what chance brings.
-    blocks = any(finding.failure in _ASTRAY for finding in findings)
+    blocks = any(finding.failure in _BLOCKING_FAILURES for finding in findings)
     remarks = _remarks(balance, known, findings)
     return Judgement(summary, tuple(findings), remarks, figures, blocks=blocks)
 
 
-def _known(balance: Balance) -> dict[str, BalanceTrial]:
+def _trial_by_boot_id(balance: BalanceResult) -> dict[str, BalanceTrial]:
     """Return one connection of each instance of the right service, by its boot_id."""
     return {
         trial.boot_id: trial
-        for asked in balance.places
+        for asked in balance.by_address
         for trial in asked.trials
-        if trial.boot_id and not _other(trial, balance.expected)
+        if trial.boot_id and not _is_other_service(trial, balance.expected_service)
     }
 
 
-def _other(trial: BalanceTrial, expected: str) -> bool:
+def _is_other_service(trial: BalanceTrial, expected: str) -> bool:
     return bool(trial.service and expected and trial.service != expected)
 
 
-def _shares(trials: tuple[BalanceTrial, ...]) -> str:
+def _describe_shares(trials: tuple[BalanceTrial, ...]) -> str:
     """Say who answered how many: "lab-1 answered 52 of 60, lab-2 4"."""
     counts = Counter(trial.boot_id for trial in trials if trial.boot_id)
-    names = {trial.boot_id: trial.who for trial in trials}
-    parts = [f"{names[key]} {count}" for key, count in counts.most_common(SHOWN)]
+    names = {trial.boot_id: trial.label for trial in trials}
+    parts = [
+        f"{names[key]} {count}"
+        for key, count in counts.most_common(MAX_INSTANCES_SHOWN)
+    ]
     if not parts:
         return f"none of {len(trials)} was answered"
     name, _, count = parts[0].rpartition(" ")
     parts[0] = f"{name} answered {count} of {len(trials)}"
-    if len(counts) > SHOWN:
-        parts.append(f"and {len(counts) - SHOWN} more instances")
+    if len(counts) > MAX_INSTANCES_SHOWN:
+        parts.append(f"and {len(counts) - MAX_INSTANCES_SHOWN} more instances")
     return ", ".join(parts)
 
 
@@ -94,24 +109,24 @@ def _summary(asked: AddressTrials) -> str:
         trial.outcome is ConnectionOutcome.ANSWERED for trial in asked.trials
     )
     if len(instances) == 1 and all_answered:
-        name = asked.trials[0].who
+        name = asked.trials[0].label
         return (
             f"{asked.address}: one instance, {name}, answered all "
             f"{len(asked.trials)} connections"
         )
-    return f"{asked.address}: {_shares(asked.trials)}"
+    return f"{asked.address}: {_describe_shares(asked.trials)}"
 
 
-def _place(asked: AddressTrials, balance: Balance) -> list[Finding]:
+def _judge_address(asked: AddressTrials, balance: BalanceResult) -> list[Finding]:
     found = [
-        _failing(asked),
-        _stranger(asked, balance.expected),
-        _uneven(asked, balance.uneven),
+        _judge_failures(asked),
+        _judge_strangers(asked, balance.expected_service),
+        _judge_shares(asked, balance.max_uneven),
     ]
     return [finding for finding in found if finding is not None]
 
 
-def _failing(asked: AddressTrials) -> Finding | None:
+def _judge_failures(asked: AddressTrials) -> Finding | None:
     """Find a share of connections that fails while others are answered.
 
     A dead backend has its share from the first connection on; a limit on new ones, or a
@@ -121,22 +136,23 @@ def _failing(asked: AddressTrials) -> Finding | None:
     if not counts[ConnectionOutcome.ANSWERED]:
         return None  # no balancer's fault: reach and identity speak of it
     total = len(asked.trials)
-    failed = {came: counts[came] for came in _GHOSTS if counts[came]}
+    failed = {came: counts[came] for came in _FAILED_OUTCOMES if counts[came]}
     proven = {
         came: count
         for came, count in failed.items()
-        if lower_bound(count, total) > (LATE if came in _WAITED else TOLD)
+        if lower_bound(count, total)
+        > (MIN_TIMEOUT_SHARE if came in _TIMEOUTS else MIN_ERROR_SHARE)
     }
     if not proven:
         return None
     count = sum(proven.values())
     how = "; ".join(f"{number} {came}" for came, number in proven.items())
-    head = _head(asked)
+    head = _initial_run(asked)
     name, seen = (
         "balance.ghost",
         (
             f"{asked.address}: of {total} connections {count} failed, while others were "
-            f"answered: {how}{_fits(count, asked)}"
+            f"answered: {how}{_describe_dead_backends(count, asked)}"
         ),
     )
     if head:
@@ -148,7 +164,7 @@ def _failing(asked: AddressTrials) -> Finding | None:
             ),
         )
     evidence = (
-        (Side.CLIENT, _shares(asked.trials)),
+        (Side.CLIENT, _describe_shares(asked.trials)),
         (
             Side.SERVER,
             "no netduet answered the failed ones: there is none to be asked about them",
@@ -156,7 +172,7 @@ def _failing(asked: AddressTrials) -> Finding | None:
     )
     figures: Figures = {"failed": count, "of": total, "answered_at_first": head}
     missed = None
-    if all(came in _WAITED for came in proven):
+    if all(came in _TIMEOUTS for came in proven):
         late = [trial for trial in asked.trials if trial.outcome in proven]
         missed = Window(
             min(trial.start for trial in late), max(trial.end for trial in late)
@@ -164,15 +180,15 @@ def _failing(asked: AddressTrials) -> Finding | None:
     return Finding(name, seen, evidence, figures, missed_deadline=missed)
 
 
-def _head(asked: AddressTrials) -> int:
+def _initial_run(asked: AddressTrials) -> int:
     """Return how many were answered before the first failure, 0 where chance may be it."""
-    well = [trial.outcome not in _GHOSTS for trial in asked.trials]
+    well = [trial.outcome not in _FAILED_OUTCOMES for trial in asked.trials]
     head = well.index(False)
     chance = p_initial_run(head, len(well), sum(well))
-    return head if head >= HEAD and chance < DOUBT else 0
+    return head if head >= MIN_INITIAL_RUN and chance < ERROR_PROBABILITY else 0
 
 
-def _fits(count: int, asked: AddressTrials) -> str:
+def _describe_dead_backends(count: int, asked: AddressTrials) -> str:
     """Say what the share fits: so many dead beside those that answered."""
     alive = len({trial.boot_id for trial in asked.trials if trial.boot_id})
     share = count / len(asked.trials)
@@ -182,9 +198,9 @@ def _fits(count: int, asked: AddressTrials) -> str:
     return f"; that fits {dead} dead of {alive + dead} backends"
 
 
-def _stranger(asked: AddressTrials, expected: str) -> Finding | None:
-    foreign = sum(trial.outcome is ConnectionOutcome.STRANGER for trial in asked.trials)
-    others = [trial for trial in asked.trials if _other(trial, expected)]
+def _judge_strangers(asked: AddressTrials, expected: str) -> Finding | None:
+    foreign = sum(trial.outcome is ConnectionOutcome.FOREIGN for trial in asked.trials)
+    others = [trial for trial in asked.trials if _is_other_service(trial, expected)]
     right = sum(
         trial.outcome is ConnectionOutcome.ANSWERED for trial in asked.trials
     ) - len(others)
@@ -200,12 +216,12 @@ def _stranger(asked: AddressTrials, expected: str) -> Finding | None:
             f'and "{escape(expected)}" was expected'
         )
     seen = f"{asked.address}: of {len(asked.trials)} connections {'; '.join(parts)}"
-    evidence = ((Side.CLIENT, _shares(asked.trials)),)
+    evidence = ((Side.CLIENT, _describe_shares(asked.trials)),)
     figures: Figures = {"foreign": foreign, "other_service": len(others)}
     return Finding("balance.stranger", seen, evidence, figures)
 
 
-def _uneven(asked: AddressTrials, most: float) -> Finding | None:
+def _judge_shares(asked: AddressTrials, most: float) -> Finding | None:
     """Find an instance that surely gets over ``most`` times the others' average.
 
     A share is ``most`` times the mean of the others' at ``most / (others + most)``.
@@ -215,14 +231,16 @@ def _uneven(asked: AddressTrials, most: float) -> Finding | None:
     several, total = len(counts), sum(counts.values())
     if several < 2:  # noqa: PLR2004 - one alone cannot be uneven
         return None
-    if any(trial.outcome in _WAITED for trial in asked.trials):
+    if any(trial.outcome in _TIMEOUTS for trial in asked.trials):
         return None  # who was late is not counted: the shares are not the balancer's
     [(busiest, count)] = counts.most_common(1)
-    if lower_bound(count, total, DOUBT / several) <= most / (several - 1 + most):
+    if lower_bound(count, total, ERROR_PROBABILITY / several) <= most / (
+        several - 1 + most
+    ):
         return None
-    name = next(t.who for t in asked.trials if t.boot_id == busiest)
+    name = next(t.label for t in asked.trials if t.boot_id == busiest)
     seen = (
-        f"{asked.address}: {_shares(asked.trials)}: {name} gets over "
+        f"{asked.address}: {_describe_shares(asked.trials)}: {name} gets over "
         f"{most:g} times what the others get on average, and chance does not explain it"
     )
     evidence = ((Side.SERVER, "each instance named itself in its answer"),)
@@ -230,19 +248,22 @@ def _uneven(asked: AddressTrials, most: float) -> Finding | None:
     return Finding("balance.uneven", seen, evidence, figures)
 
 
-def _missing(balance: Balance, found: int) -> Finding | None:
-    if not balance.instances or found >= balance.instances:
+def _judge_instance_count(balance: BalanceResult, found: int) -> Finding | None:
+    if not balance.expected_instances or found >= balance.expected_instances:
         return None
-    trials = [trial for asked in balance.places for trial in asked.trials]
+    trials = [trial for asked in balance.by_address for trial in asked.trials]
     seen = (
         f"{found} instances answered {len(trials)} connections, "
-        f"and {balance.instances} were expected"
+        f"and {balance.expected_instances} were expected"
     )
     evidence = tuple(
-        (Side.CLIENT, f"{address_trials.address}: {_shares(address_trials.trials)}")
-        for address_trials in balance.places
+        (
+            Side.CLIENT,
+            f"{address_trials.address}: {_describe_shares(address_trials.trials)}",
+        )
+        for address_trials in balance.by_address
     )
-    late = [trial for trial in trials if trial.outcome in _WAITED]
+    late = [trial for trial in trials if trial.outcome in _TIMEOUTS]
     missed = None
     if late:
         missed = Window(min(t.start for t in late), max(t.end for t in late))
@@ -252,7 +273,7 @@ def _missing(balance: Balance, found: int) -> Finding | None:
 
 
 def _remarks(
-    balance: Balance, known: dict[str, BalanceTrial], findings: list[Finding]
+    balance: BalanceResult, known: dict[str, BalanceTrial], findings: list[Finding]
 ) -> tuple[str, ...]:
     said = []
     versions = sorted({escape(trial.software) for trial in known.values()})
@@ -265,24 +286,26 @@ def _remarks(
         for name, count in names.items()
         if count > 1
     ]
-    said += _of_places(balance)
+    said += _address_remarks(balance)
     # Beside a dead backend one failure proves nothing of an instance's own address.
-    for boot_id, own, trial in () if findings else balance.direct:
+    for boot_id, own, trial in () if findings else balance.direct_trials:
         if trial.outcome is not ConnectionOutcome.ANSWERED and boot_id in known:
-            name = known[boot_id].who
+            name = known[boot_id].label
             said.append(
                 f"{name} answers through the balancer, and not at its own address {own}"
             )
     return tuple(said)
 
 
-def _of_places(balance: Balance) -> list[str]:
+def _address_remarks(balance: BalanceResult) -> list[str]:
     said = []
-    at = [{t.boot_id for t in asked.trials if t.boot_id} for asked in balance.places]
+    at = [
+        {t.boot_id for t in asked.trials if t.boot_id} for asked in balance.by_address
+    ]
     every = set().union(*at)
     alone = [
         address_trials
-        for address_trials, seen in zip(balance.places, at, strict=True)
+        for address_trials, seen in zip(balance.by_address, at, strict=True)
         if len(seen) == 1
     ]
     if len(every) > 1 and len(alone) == len(at):
@@ -296,13 +319,13 @@ def _of_places(balance: Balance) -> list[str]:
             "a balancer that is sticky, or no balancer"
             for asked in alone
         ]
-    for one in balance.places:
-        if _failing(one) is not None:
+    for one in balance.by_address:
+        if _judge_failures(one) is not None:
             continue  # the finding says it
         counts = Counter(trial.outcome for trial in one.trials)
         said += [
             f"{one.address}: of {len(one.trials)} connections {count} {came}"
             for came, count in counts.items()
-            if came not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.STRANGER}
+            if came not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
         ]
     return said

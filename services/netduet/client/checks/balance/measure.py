@@ -3,109 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.checks.balance.results import (
+    AddressTrials,
+    BalanceResult,
+    BalanceTrial,
+    ConnectionOutcome,
+)
 from netduet.client.checks.reach import ReachResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import own_addresses
-from netduet.client.results.instance import instance_named
 from netduet.net import kernel
 from netduet.wire.errors import Code
 
 if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext, Timeouts
 
-ASKED: Final = {"quick": 60, "full": 300, "soak": 300}
+CONNECTIONS_BY_PROFILE: Final = {"quick": 60, "full": 300, "soak": 300}
 """Connections of a profile, shared between the addresses."""
-PACES: Final = {"quick": 0.008, "full": 0.02, "soak": 0.02}
+INTERVAL_SECONDS: Final = {"quick": 0.008, "full": 0.02, "soak": 0.02}
 """Seconds between one connection and the next."""
-PLACES: Final = 4
+MAX_ADDRESSES: Final = 4
 """Addresses that are asked."""
-AT_ONCE: Final = 64
+MAX_CONCURRENT: Final = 64
 """Connections to an address under way at once, where there are descriptors for them."""
-ENOUGH: Final = 30
+MAX_TIMEOUTS: Final = 30
 """Connections without an answer after which no more are made: they cost time."""
-DIRECT: Final = 16
+MAX_DIRECT_TRIALS: Final = 16
 """Instances that are asked at their own address."""
-_BRIEF: Final = 1.0
+_DIRECT_TIMEOUT_SECONDS: Final = 1.0
 
-_BUSY: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.value})
-
-
-class ConnectionOutcome(StrEnum):
-    """What came of a connection, in the words that are shown."""
-
-    ANSWERED = "answered"
-    SILENT = "did not accept in time"
-    MUTE = "accepted, and did not answer in time"
-    REFUSED = "were refused"
-    UNREACHABLE = "found the host unreachable"
-    RESET = "were reset"
-    CLOSED = "were accepted and closed without an answer"
-    STRANGER = "were answered by something that is no netduet"
-    BUSY = "were turned away by a netduet that is full or stops"
-    OTHER = "failed in other ways"
+_BUSY_CODES: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.value})
 
 
-@dataclass(frozen=True, slots=True)
-class BalanceTrial:
-    """One connection; the texts are a netduet's own, "" without one."""
-
-    outcome: ConnectionOutcome
-    boot_id: str = ""
-    instance: str = ""
-    service: str = ""
-    software: str = ""
-    own: Address | None = None
-    start: float = 0.0
-    end: float = 0.0
-    node: str = ""
-    zone: str = ""
-
-    @property
-    def who(self) -> str:
-        """The instance, and where it is, as lists show it."""
-        return instance_named(self.instance, self.node, self.zone).brief
-
-
-@dataclass(frozen=True, slots=True)
-class AddressTrials:
-    """All connections to one address of the name, in the order in which they began."""
-
-    address: Address
-    trials: tuple[BalanceTrial, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """What was counted; ``direct`` is boot_id asked, address, what came of it.
-
-    ``expected`` is the service ("" for any), ``instances`` how many must answer (0:
-    not said), ``uneven`` how many times the others' average one of them may get.
-    """
-
-    places: tuple[AddressTrials, ...]
-    direct: tuple[tuple[str, Address, BalanceTrial], ...] = ()
-    expected: str = ""
-    instances: int = 0
-    uneven: float = 2.0
-
-
-async def measure(context: CheckContext) -> Balance:
+async def measure(context: CheckContext) -> BalanceResult:
     """Ask each address side by side, then each instance at its own address."""
-    alive = context.earlier(ReachResult).alive[:PLACES]
-    each = ASKED[context.profile] // max(1, len(alive))
-    pace = PACES[context.profile] * max(1, len(alive))
+    alive = context.earlier(ReachResult).alive[:MAX_ADDRESSES]
+    each = CONNECTIONS_BY_PROFILE[context.profile] // max(1, len(alive))
+    pace = INTERVAL_SECONDS[context.profile] * max(1, len(alive))
     places = await asyncio.gather(
-        *(_ask(attempt.address, each, pace, context.timeouts) for attempt in alive)
+        *(
+            _try_address(attempt.address, each, pace, context.timeouts)
+            for attempt in alive
+        )
     )
-    direct = await _directly(tuple(places), context.timeouts)
+    direct = await _try_instances(tuple(places), context.timeouts)
     bounds = context.options
-    return Balance(
+    return BalanceResult(
         tuple(places),
         direct,
         context.expect_service,
@@ -114,32 +62,37 @@ async def measure(context: CheckContext) -> Balance:
     )
 
 
-async def _ask(
+async def _try_address(
     address: Address, count: int, pace: float, patience: Timeouts
 ) -> AddressTrials:
     descriptors, _, _ = kernel.socket_limits()
     # Half of them are for the other checks, and for all else.
-    room = asyncio.Semaphore(max(1, min(AT_ONCE, descriptors // (2 * PLACES))))
+    room = asyncio.Semaphore(
+        max(1, min(MAX_CONCURRENT, descriptors // (2 * MAX_ADDRESSES)))
+    )
     trials: dict[int, BalanceTrial] = {}
 
     async def one(number: int) -> None:
         try:
-            trials[number] = await try_once(address, patience)
+            trials[number] = await try_connection(address, patience)
         finally:
             room.release()
 
     async with asyncio.TaskGroup() as group:
         for number in range(count):
             await room.acquire()
-            waited = {ConnectionOutcome.SILENT, ConnectionOutcome.MUTE}
-            if sum(trial.outcome in waited for trial in trials.values()) > ENOUGH:
+            waited = {
+                ConnectionOutcome.CONNECT_TIMEOUT,
+                ConnectionOutcome.ANSWER_TIMEOUT,
+            }
+            if sum(trial.outcome in waited for trial in trials.values()) > MAX_TIMEOUTS:
                 break
             group.create_task(one(number))
             await asyncio.sleep(pace)
     return AddressTrials(address, tuple(trials[number] for number in sorted(trials)))
 
 
-async def _directly(
+async def _try_instances(
     places: tuple[AddressTrials, ...], patience: Timeouts
 ) -> tuple[tuple[str, Address, BalanceTrial], ...]:
     """Ask each of several instances where it says that it answered from."""
@@ -155,33 +108,33 @@ async def _directly(
     named = {asked.address for asked in places}
     brief = replace(
         patience,
-        connect=min(_BRIEF, patience.connect),
-        answer=min(_BRIEF, patience.answer),
+        connect=min(_DIRECT_TIMEOUT_SECONDS, patience.connect),
+        answer=min(_DIRECT_TIMEOUT_SECONDS, patience.answer),
     )
     asked = [
-        (boot_id, trial.own)
+        (boot_id, trial.own_address)
         for boot_id, trial in known.items()
-        if trial.own is not None and trial.own not in named
-    ][:DIRECT]
-    came = await asyncio.gather(*(try_once(own, brief) for _, own in asked))
+        if trial.own_address is not None and trial.own_address not in named
+    ][:MAX_DIRECT_TRIALS]
+    came = await asyncio.gather(*(try_connection(own, brief) for _, own in asked))
     return tuple(
         (boot_id, own, trial) for (boot_id, own), trial in zip(asked, came, strict=True)
     )
 
 
-async def try_once(address: Address, patience: Timeouts) -> BalanceTrial:
+async def try_connection(address: Address, patience: Timeouts) -> BalanceTrial:
     """Open one connection, and end it at once."""
     async with open_connection(address, patience) as (opening, conversation):
         if conversation is not None:
             await conversation.end(min(1.0, patience.answer))
-    return _counted(opening)
+    return _trial(opening)
 
 
-def _counted(opening: Handshake) -> BalanceTrial:
+def _trial(opening: Handshake) -> BalanceTrial:
     start, end = opening.start, opening.end
     welcome = opening.welcome
     if welcome is None:
-        return BalanceTrial(_failed(opening), start=start, end=end)
+        return BalanceTrial(_failed_outcome(opening), start=start, end=end)
     own = next(iter(own_addresses(welcome)), None)
     return BalanceTrial(
         ConnectionOutcome.ANSWERED,
@@ -197,19 +150,23 @@ def _counted(opening: Handshake) -> BalanceTrial:
     )
 
 
-def _failed(opening: Handshake) -> ConnectionOutcome:
+def _failed_outcome(opening: Handshake) -> ConnectionOutcome:
     if opening.refused is not None:
         return (
             ConnectionOutcome.BUSY
-            if opening.refused.code in _BUSY
+            if opening.refused.code in _BUSY_CODES
             else ConnectionOutcome.OTHER
         )
     if opening.foreign:
-        return ConnectionOutcome.STRANGER
+        return ConnectionOutcome.FOREIGN
     if opening.closed:
         return ConnectionOutcome.CLOSED
     if opening.cause is Cause.TIMEOUT:
-        return ConnectionOutcome.MUTE if opening.accepted else ConnectionOutcome.SILENT
+        return (
+            ConnectionOutcome.ANSWER_TIMEOUT
+            if opening.accepted
+            else ConnectionOutcome.CONNECT_TIMEOUT
+        )
     by_cause = {
         Cause.REFUSED: ConnectionOutcome.REFUSED,
         Cause.UNREACHABLE: ConnectionOutcome.UNREACHABLE,

@@ -22,7 +22,10 @@ from netduet.client.checks.churn.results import (
     AttemptOutcome,
 )
 from netduet.client.net.dial import Address, Cause, classify
-from netduet.client.net.framed_connection import FramedConnection, converse
+from netduet.client.net.framed_connection import (
+    FramedConnection,
+    start_framed_connection,
+)
 from netduet.client.net.handshake import Handshake
 from netduet.net import kernel
 from netduet.wire.errors import Code
@@ -61,7 +64,7 @@ async def make_attempt(
         if attempt.connect_seconds is None:
             return attempt, None
         try:
-            connection = await converse(sock)
+            connection = await start_framed_connection(sock)
         except OSError as error:
             _, detail = classify(error)
             return replace(attempt, outcome=AttemptOutcome.ENDED, detail=detail), None

@@ -233,4 +233,4 @@ def _figures(result: ChurnResult, counted: ConnectionCounts) -> Figures:
         for attempt in counted.attempts
         if attempt.connect_seconds is not None
     ]
-    return figures | histogram.figures(times)
+    return figures | histogram.connect_time_figures(times)

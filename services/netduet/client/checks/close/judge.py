@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.checks.close.measure import (
+from netduet.client.checks.close.results import (
     Close,
     CloseMethod,
     CloseResult,
@@ -28,14 +28,14 @@ from netduet.client.results.verdict import (
 )
 from netduet.wire.untrusted import escape
 
-_DID: Final = {
+_ACTIONS: Final = {
     CloseMethod.AT_ONCE: "this end ended its sending",
     CloseMethod.PAUSED: "this end ended its sending",
     CloseMethod.FINISH: "the server answered and ended its sending",
     CloseMethod.RESET: "the server reset the connection",
     CloseMethod.OWN_RESET: "this end reset the connection",
 }
-_OPEN: Final = ("ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2")
+_STATES_BEFORE_FIN: Final = ("ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2")
 """States of an end that has not heard of the other's end (RFC 9293 §3.3.2)."""
 
 
@@ -47,24 +47,26 @@ class Fault:
     """
 
     failure: str
-    what: str
-    sure: bool = True
+    description: str
+    proven: bool = True
     where: Location | None = None
 
 
 def judge(close: Close) -> Judgement:
     """Compare how each connection was ended with how that arrived."""
-    told = merge_judgements([_judge(place) for place in close.places])
+    told = merge_judgements([_judge_address(place) for place in close.places])
     return replace(told, skipped=None) if told.findings else told
 
 
-def _judge(place: CloseResult) -> Judgement:
+def _judge_address(place: CloseResult) -> Judgement:
     if not place.able:
         said = "the server is of a version that cannot be asked for ends"
         return Judgement("", skipped=said)
-    unready = next(filter(None, map(_unready, place.ends)), "")
+    unready = next(filter(None, map(_unjudged_reason, place.trials)), "")
     faults = [
-        (trial, fault) for trial in place.ends if (fault := _fault(trial)) is not None
+        (trial, fault)
+        for trial in place.trials
+        if (fault := _judge_trial(trial)) is not None
     ]
     findings = []
     for failure in dict.fromkeys(fault.failure for _, fault in faults):
@@ -72,21 +74,22 @@ def _judge(place: CloseResult) -> Judgement:
         findings.append(_finding(place.address, same))
     remarks = [
         "the server has not heard of this end's reset yet"
-        for trial in place.ends
-        if trial.way is CloseMethod.OWN_RESET
-        and trial.far.entry is not None
-        and trial.far.entry.ended is None
+        for trial in place.trials
+        if trial.method is CloseMethod.OWN_RESET
+        and trial.server.entry is not None
+        and trial.server.entry.ended is None
     ]
     remarks += [
         "the path is too slow to tell whether data passes after the server's end"
-        for trial in place.ends
+        for trial in place.trials
         if trial.late
     ]
     figures: Figures = {
-        trial.way.value: next(
-            (fault.failure for other, fault in faults if other is trial), _fine(trial)
+        trial.method.value: next(
+            (fault.failure for other, fault in faults if other is trial),
+            _delivered_figure(trial),
         )
-        for trial in place.ends
+        for trial in place.trials
     }
     skipped = None
     if unready and not findings:
@@ -102,23 +105,25 @@ def _judge(place: CloseResult) -> Judgement:
     )
 
 
-def _fine(trial: CloseTrial) -> str | None:
-    return None if trial.unready or _under_way(trial) else "as it was"
+def _delivered_figure(trial: CloseTrial) -> str | None:
+    return None if trial.open_failure or _retransmission_reason(trial) else "as it was"
 
 
-def _unready(trial: CloseTrial) -> str:
+def _unjudged_reason(trial: CloseTrial) -> str:
     """Return why an end tells nothing, or ""."""
-    if trial.unready:
-        return f"data does not even pass while both ends are open ({trial.unready})"
-    return _under_way(trial)
+    if trial.open_failure:
+        return (
+            f"data does not even pass while both ends are open ({trial.open_failure})"
+        )
+    return _retransmission_reason(trial)
 
 
-def _under_way(trial: CloseTrial) -> str:
+def _retransmission_reason(trial: CloseTrial) -> str:
     """Return why nothing can be told of an end: its bytes are still sent in vain, or "".
 
     The kernel that has them goes on trying: nothing has cut them off.
     """
-    view, ours = trial.far.view, trial.ours
+    view, ours = trial.server.view, trial.tcp_info
     if trial.ending is not None or trial.whole or view is None or ours is None:
         return ""
     acked = ours.get("bytes_acked")
@@ -131,10 +136,14 @@ def _under_way(trial: CloseTrial) -> str:
 
 
 def _summary(place: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
-    wrong = {trial.way for trial, _ in faults}
+    wrong = {trial.method for trial, _ in faults}
     if wrong:
-        return f"{len(wrong)} of {len(place.ends)} ends do not arrive as what they are"
-    pauses = [trial.pause for trial in place.ends if trial.way is CloseMethod.PAUSED]
+        return (
+            f"{len(wrong)} of {len(place.trials)} ends do not arrive as what they are"
+        )
+    pauses = [
+        trial.pause for trial in place.trials if trial.method is CloseMethod.PAUSED
+    ]
     after = "".join(f" and after {pause:g} s" for pause in pauses)
     return (
         f"answers arrive whole after an end of sending, at once{after}; "
@@ -142,23 +151,23 @@ def _summary(place: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
     )
 
 
-def _fault(trial: CloseTrial) -> Fault | None:
+def _judge_trial(trial: CloseTrial) -> Fault | None:
     """Return what is wrong with an end, None when nothing is, or nothing is known."""
     if trial.opening.welcome is None:
-        return _unopened(trial)
-    if trial.unready or _under_way(trial):
+        return _judge_failed_handshake(trial)
+    if trial.open_failure or _retransmission_reason(trial):
         return None
     if trial.ending is not None and trial.ending.how == "error":
         what = f"the server itself ended the connection: {trial.ending.detail}"
         return Fault("close.interrupted", what)
-    if trial.way is CloseMethod.RESET:
+    if trial.method is CloseMethod.RESET:
         return _judge_reset(trial)
-    if trial.way is CloseMethod.OWN_RESET:
+    if trial.method is CloseMethod.OWN_RESET:
         return _judge_own_reset(trial)
     return _judge_answer(trial) or _judge_pushed(trial)
 
 
-def _unopened(trial: CloseTrial) -> Fault:
+def _judge_failed_handshake(trial: CloseTrial) -> Fault:
     opening = trial.opening
     if opening.refused is not None:
         said = escape(f"{opening.refused.code}: {opening.refused.message}")
@@ -172,7 +181,7 @@ def _unopened(trial: CloseTrial) -> Fault:
 
 def _judge_answer(trial: CloseTrial) -> Fault | None:
     """Judge an answer at the end of a connection, and the end of sending behind it."""
-    did, how = _DID[trial.way], "" if trial.ending is None else trial.ending.how
+    did, how = _ACTIONS[trial.method], "" if trial.ending is None else trial.ending.how
     if trial.changed:
         return Fault(
             "close.answer_changed", f"{did}, and the answer's bytes are others"
@@ -181,70 +190,72 @@ def _judge_answer(trial: CloseTrial) -> Fault | None:
         return None
     if trial.whole and not how:
         what = "the answer came whole, and the server's end of sending never did"
-        return Fault("close.fin_changed", what, sure=_never_reached(trial))
+        return Fault("close.fin_changed", what, proven=_server_ended_unnoticed(trial))
     if trial.whole:
-        what = f"the answer came whole, and then {_ended(trial)} instead of the end"
+        what = f"the answer came whole, and then {_describe_ending(trial)} instead of the end"
         return Fault("close.fin_changed", what)
-    if how == Cause.RESET and _reset_there(trial):
+    if how == Cause.RESET and _is_forged_reset(trial):
         what = (
             f"{did}; then each end was told that the other had reset, and neither had"
         )
         return Fault("close.reset_forged", what)
-    if trial.answered or trial.way is CloseMethod.FINISH:
+    if trial.answered or trial.method is CloseMethod.FINISH:
         what = (
             f"{did}; of the answer {trial.answered} of {trial.size} bytes came, then "
         )
-        return Fault("close.answer_cut", what + _ended(trial), sure=bool(how))
-    if not how and _unfinished(trial):
+        return Fault(
+            "close.answer_cut", what + _describe_ending(trial), proven=bool(how)
+        )
+    if not how and _server_missed_fin(trial):
         what = "this end ended its sending, and the server never came to know"
-        return Fault("close.fin_changed", what, sure=_fin_unheard(trial))
-    what = f"{did}; then {_ended(trial)} instead of the answer"
-    return Fault("close.half_close", what, sure=bool(how))
+        return Fault("close.fin_changed", what, proven=_fin_lost_after_sending(trial))
+    what = f"{did}; then {_describe_ending(trial)} instead of the answer"
+    return Fault("close.half_close", what, proven=bool(how))
 
 
-def _ended(trial: CloseTrial) -> str:
+def _describe_ending(trial: CloseTrial) -> str:
     if trial.ending is None:
         return "nothing more"
     said = {"eof": "an end of stream", "broken": "an end of stream"}
     return said.get(trial.ending.how, f"{trial.ending.how} ({trial.ending.detail})")
 
 
-def _reset_there(trial: CloseTrial) -> bool:
+def _is_forged_reset(trial: CloseTrial) -> bool:
     """Tell whether the server's record says that this end reset, which it did not."""
-    entry = trial.far.entry
+    entry = trial.server.entry
     return (
         entry is not None and entry.ended == "reset" and entry.ended_by == Side.CLIENT
     )
 
 
-def _unfinished(trial: CloseTrial) -> bool:
+def _server_missed_fin(trial: CloseTrial) -> bool:
     """Tell whether the server's kernel knows nothing of our end of sending."""
-    view = trial.far.view
+    view = trial.server.view
     return view is not None and view.state == "ESTABLISHED"
 
 
-def _fin_unheard(trial: CloseTrial) -> bool:
+def _fin_lost_after_sending(trial: CloseTrial) -> bool:
     """Tell whether the kernels prove that our end of sending was lost on the way.
 
     Something else has acknowledged it, or it was sent again and again.
     """
-    if trial.ours is None:
+    if trial.tcp_info is None:
         return False
-    if trial.ours["state"] == "FIN_WAIT1":
-        return bool(trial.ours["total_retrans"])
-    return trial.ours["state"] == "FIN_WAIT2"
+    if trial.tcp_info["state"] == "FIN_WAIT1":
+        return bool(trial.tcp_info["total_retrans"])
+    return trial.tcp_info["state"] == "FIN_WAIT2"
 
 
-def _never_reached(trial: CloseTrial) -> bool:
+def _server_ended_unnoticed(trial: CloseTrial) -> bool:
     """Tell whether the server did its part, and even our kernel knows nothing of it."""
-    entry, ours = trial.far.entry, trial.ours
+    entry, ours = trial.server.entry, trial.tcp_info
     done = entry is not None and (entry.ended or "").startswith("asked.")
-    return done and ours is not None and ours["state"] in _OPEN
+    return done and ours is not None and ours["state"] in _STATES_BEFORE_FIN
 
 
 def _judge_pushed(trial: CloseTrial) -> Fault | None:
     """Judge what was sent after the server had ended its sending."""
-    entry = trial.far.entry
+    entry = trial.server.entry
     if (
         not trial.pushed
         or trial.late
@@ -254,52 +265,52 @@ def _judge_pushed(trial: CloseTrial) -> Fault | None:
         return None
     arrived = max(0, trial.pushed - (trial.sent - entry.bytes_received))
     what = (
-        f"{_DID[trial.way]}; of {trial.pushed} bytes sent to it afterwards "
+        f"{_ACTIONS[trial.method]}; of {trial.pushed} bytes sent to it afterwards "
         f"{arrived} arrived"
     )
-    return Fault("close.half_close", what, sure=entry.ended is not None)
+    return Fault("close.half_close", what, proven=entry.ended is not None)
 
 
 def _judge_reset(trial: CloseTrial) -> Fault | None:
     if trial.ending is None:
-        what = f"{_DID[trial.way]}, and nothing came"
-        return Fault("close.reset_lost", what, sure=_never_reached(trial))
+        what = f"{_ACTIONS[trial.method]}, and nothing came"
+        return Fault("close.reset_lost", what, proven=_server_ended_unnoticed(trial))
     if trial.ending.how == Cause.RESET:
         return None
-    what = f"{_DID[trial.way]}, and {_ended(trial)} came instead"
+    what = f"{_ACTIONS[trial.method]}, and {_describe_ending(trial)} came instead"
     return Fault("close.reset_hidden", what)
 
 
 def _judge_own_reset(trial: CloseTrial) -> Fault | None:
-    entry = trial.far.entry
+    entry = trial.server.entry
     if entry is None or entry.ended is None or entry.ended == "reset":
         return None
     if entry.ended_by != Side.CLIENT:
         what = f"the server itself ended the connection: {escape(entry.ended)}"
         return Fault("close.interrupted", what)
-    what = f"{_DID[trial.way]}, and for the server it ended properly"
+    what = f"{_ACTIONS[trial.method]}, and for the server it ended properly"
     return Fault("close.reset_hidden", what, where=Location.TO_SERVER)
 
 
 def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
     """Return a finding of one class, with the evidence of all ends that show it."""
     end, fault = same[0]
-    seen = f"{address}: {fault.what}"
-    pauses = [trial.pause for trial, _ in same if trial.way is CloseMethod.PAUSED]
+    seen = f"{address}: {fault.description}"
+    pauses = [trial.pause for trial, _ in same if trial.method is CloseMethod.PAUSED]
     if pauses and len(same) == 1:
         seen += f" (when it paused for {pauses[0]:g} s; without a pause all is well)"
     where = fault.where
-    sure = any(fault.sure for _, fault in same)
-    recorded = any(trial.far.entry is not None for trial, _ in same)
+    sure = any(fault.proven for _, fault in same)
+    recorded = any(trial.server.entry is not None for trial, _ in same)
     if where is None and not (sure and recorded):
         where = Location.UNKNOWN
     interrupted = fault.failure == "close.interrupted"
-    missed = None if sure else _wait(end)
+    missed = None if sure else _wait_window(end)
     evidence = tuple(
         dict.fromkeys(line for trial, _ in same for line in _evidence(trial))
     )
     figures: Figures = {
-        "ends": " ".join(trial.way.value for trial, _ in same),
+        "ends": " ".join(trial.method.value for trial, _ in same),
         "size": end.size,
         "answered": end.answered,
         "pushed": end.pushed,
@@ -315,9 +326,9 @@ def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
     )
 
 
-def _wait(end: CloseTrial) -> Window | None:
-    if end.waited is not None:
-        return end.waited
+def _wait_window(end: CloseTrial) -> Window | None:
+    if end.wait is not None:
+        return end.wait
     return Window(end.opening.start, end.opening.end)
 
 
@@ -329,22 +340,25 @@ def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:
         said = trial.opening.detail or "no welcome"
         return [(Side.CLIENT, f"after {trial.opening.seconds:.1f} s: {said}")]
     pause = f", answer after {trial.pause:g} s" if trial.pause else ""
-    here = f"{_DID[trial.way].removeprefix('this end ')}{pause}: "
-    if trial.way is CloseMethod.OWN_RESET:
+    here = f"{_ACTIONS[trial.method].removeprefix('this end ')}{pause}: "
+    if trial.method is CloseMethod.OWN_RESET:
         here += "nothing can be seen of it here"
     else:
         came = (
             f"{trial.answered} of {trial.size} bytes came, then " if trial.size else ""
         )
-        here += f"{came}{_ended(trial)}"
+        here += f"{came}{_describe_ending(trial)}"
         here += f"; {trial.pushed} bytes were sent after it" if trial.pushed else ""
-    return [(Side.CLIENT, here), (Side.SERVER, f"the same one: {_recorded(trial)}")]
+    return [
+        (Side.CLIENT, here),
+        (Side.SERVER, f"the same one: {_describe_record(trial)}"),
+    ]
 
 
-def _recorded(trial: CloseTrial) -> str:
-    entry, view = trial.far.entry, trial.far.view
+def _describe_record(trial: CloseTrial) -> str:
+    entry, view = trial.server.entry, trial.server.view
     if entry is None:
-        return f"the server's record could not be had: {trial.far.missing}"
+        return f"the server's record could not be had: {trial.server.missing}"
     counts = f"received {entry.bytes_received} and sent {entry.bytes_sent} bytes"
     if entry.ended is None:
         state = "" if view is None else f" ({escape(view.state)})"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from netduet.client.checks.idle import known_timers
-from netduet.client.checks.idle.measure import (
+from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldOutcome,
     Idle,
@@ -29,14 +29,14 @@ from netduet.client.results.verdict import (
 )
 from netduet.wire.untrusted import escape
 
-_DEATHS: Final = {
+_FAILED_OUTCOMES: Final = {
     HoldOutcome.RESET: ("idle.reset", "are reset"),
     HoldOutcome.CLOSED: ("idle.closed", "are closed"),
     HoldOutcome.SILENT: ("idle.silent", "carry nothing any more, and nobody is told"),
 }
 """Ways to die, the most telling first: their class, and what is said of them."""
 
-_WAKERS: Final = {Side.CLIENT: "this end", Side.SERVER: "the server"}
+_WAKER_NAMES: Final = {Side.CLIENT: "this end", Side.SERVER: "the server"}
 
 
 def judge(idle: Idle) -> Judgement:
@@ -44,7 +44,7 @@ def judge(idle: Idle) -> Judgement:
     if not idle.rungs:
         said = "profile quick holds no idle connections: --profile full"
         return Judgement("", skipped=said)
-    told = merge_judgements([_judge(ladder) for ladder in idle.ladders])
+    told = merge_judgements([_judge_address(ladder) for ladder in idle.ladders])
     if told.summary:
         return replace(told, skipped=None, blocks=False)
     return replace(
@@ -55,48 +55,48 @@ def judge(idle: Idle) -> Judgement:
     )
 
 
-def _judge(ladder: IdleResult) -> Judgement:
+def _judge_address(ladder: IdleResult) -> Judgement:
     """Judge the ladder of one address; the summary is empty when no rung was judged."""
     if not ladder.holds:
         said = "the server is of a version that holds no idle connections"
         return Judgement("", skipped=said)
-    remarks = _beyond(ladder)
+    remarks = _untried_remarks(ladder)
     if not ladder.held:
         return Judgement("", skipped="; ".join(remarks))
-    plain, kept = _sets(ladder)
-    lived, died = _rungs(plain)
-    kept_lived, kept_died = _rungs(kept)
-    findings = _broken(ladder)
+    plain, kept = _split_by_keepalive(ladder)
+    lived, died = _rungs_by_outcome(plain)
+    kept_lived, kept_died = _rungs_by_outcome(kept)
+    findings = _judge_failed_connections(ladder)
     if died:
         findings.append(_finding(ladder.address, plain, kept))
     elif kept_died:
         findings.append(_finding(ladder.address, kept, ()))
         remarks.append("only those die that are held with keep-alive")
-    findings += _undecided(ladder)
-    remarks += _unkept(kept) + _remarks(plain, lived, died)
+    findings += _judge_server_ends(ladder)
+    remarks += _keepalive_remarks(kept) + _remarks(plain, lived, died)
     figures: Figures = {
         "longest_lived": max(lived, default=None),
         "shortest_died": min(died, default=None),
         "keepalive_longest_lived": max(kept_lived, default=None),
         "keepalive_shortest_died": min(kept_died, default=None),
     }
-    parts = [f"idle for {_listed(lived)} live"] if lived else []
-    parts += [f"idle for {_listed(died)} die"] if died else []
+    parts = [f"idle for {_format_rungs(lived)} live"] if lived else []
+    parts += [f"idle for {_format_rungs(died)} die"] if died else []
     summary = f"connections {', '.join(parts)}" if parts else ""
     return Judgement(summary, tuple(findings), tuple(remarks), figures)
 
 
-def _beyond(ladder: IdleResult) -> list[str]:
+def _untried_remarks(ladder: IdleResult) -> list[str]:
     if not ladder.beyond:
         return []
     said = (
-        f"not tried: {_listed(ladder.beyond)}, for the server holds a silent "
+        f"not tried: {_format_rungs(ladder.beyond)}, for the server holds a silent "
         f"connection for no more than {ladder.limit:g} s (its hold timeout)"
     )
     return [said]
 
 
-def _sets(
+def _split_by_keepalive(
     ladder: IdleResult,
 ) -> tuple[tuple[HeldConnection, ...], tuple[HeldConnection, ...]]:
     """Return the connections held without keep-alive, and those with."""
@@ -104,10 +104,12 @@ def _sets(
     return plain, tuple(held for held in ladder.held if held not in plain)
 
 
-def _rungs(held: Iterable[HeldConnection]) -> tuple[list[float], list[float]]:
+def _rungs_by_outcome(
+    held: Iterable[HeldConnection],
+) -> tuple[list[float], list[float]]:
     """Return the rungs at which all lived that could be judged, and those where one died."""
-    died = {one.plan.rung for one in held if one.fate in _DEATHS}
-    lived = {one.plan.rung for one in held if one.fate is HoldOutcome.LIVED}
+    died = {one.plan.rung for one in held if one.outcome in _FAILED_OUTCOMES}
+    lived = {one.plan.rung for one in held if one.outcome is HoldOutcome.ALIVE}
     return sorted(lived - died), sorted(died)
 
 
@@ -115,25 +117,27 @@ def _finding(
     address: Address, held: tuple[HeldConnection, ...], kept: tuple[HeldConnection, ...]
 ) -> Finding:
     """Tell how those of the shortest deadly silence died, and what saves them."""
-    lived, died = _rungs(held)
+    lived, died = _rungs_by_outcome(held)
     rung = died[0]
     last = max((one for one in lived if one < rung), default=0.0)
-    dead = [one for one in held if one.plan.rung == rung and one.fate in _DEATHS]
+    dead = [
+        one for one in held if one.plan.rung == rung and one.outcome in _FAILED_OUTCOMES
+    ]
     fate = next(
         hold_outcome
-        for hold_outcome in _DEATHS
-        if any(held.fate is hold_outcome for held in dead)
+        for hold_outcome in _FAILED_OUTCOMES
+        if any(held.outcome is hold_outcome for held in dead)
     )
-    failure, verb = _DEATHS[fate]
+    failure, verb = _FAILED_OUTCOMES[fate]
     beside = [held for held in kept if held.plan.rung == rung]
     parts = [f"{address}: connections idle for {rung:g} s {verb}"]
     if last:
         parts.append(f"those idle for {last:g} s live")
-    saved = _saved(beside)
+    saved = _survives_with_keepalive(beside)
     if saved is not None:
         does = "they live" if saved else "they die too"
         parts.append(f"with keep-alive every {beside[0].plan.keepalive} s {does}")
-    timer, culprits = _timer(last, rung, dead)
+    timer, culprits = _describe_timer(last, rung, dead)
     figures = _figures(dead, last, rung) | {
         "keepalive": beside[0].plan.keepalive if beside else None,
         "keepalive_lives": saved,
@@ -142,10 +146,13 @@ def _finding(
     seen = f"{'; '.join(parts)}; {timer}"
     evidence = tuple(
         line
-        for held in (*dead, *(held for held in beside if held.fate in _DEATHS))
+        for held in (
+            *dead,
+            *(held for held in beside if held.outcome in _FAILED_OUTCOMES),
+        )
         for line in _evidence(held)
     )
-    if not any(held.far.found for held in dead):
+    if not any(held.server.found for held in dead):
         seen += "; the server that held them is not there any more to be asked"
         return Finding(
             "idle.interrupted",
@@ -156,9 +163,9 @@ def _finding(
             outcome=Outcome.INCONCLUSIVE,
         )
     sure = fate is not HoldOutcome.SILENT or any(
-        held.unheard or held.swallowed for held in dead
+        held.unacknowledged or held.lost_on_path for held in dead
     )
-    recorded = any(held.far.entry is not None for held in dead)
+    recorded = any(held.server.entry is not None for held in dead)
     where = None if sure and recorded else Location.UNKNOWN
     return Finding(
         failure,
@@ -166,27 +173,27 @@ def _finding(
         evidence,
         figures,
         where,
-        missed_deadline=None if sure else _wait(dead),
+        missed_deadline=None if sure else _wait_window(dead),
     )
 
 
-def _wait(dead: list[HeldConnection]) -> Window | None:
-    return next((held.waited for held in dead if held.waited is not None), None)
+def _wait_window(dead: list[HeldConnection]) -> Window | None:
+    return next((held.wait for held in dead if held.wait is not None), None)
 
 
-def _saved(kept: Iterable[HeldConnection]) -> bool | None:
+def _survives_with_keepalive(kept: Iterable[HeldConnection]) -> bool | None:
     """Tell whether keep-alive saved them; None when that was not tried."""
-    fates = {held.fate for held in kept}
-    if fates & set(_DEATHS):
+    fates = {held.outcome for held in kept}
+    if fates & set(_FAILED_OUTCOMES):
         return False
-    return True if HoldOutcome.LIVED in fates else None
+    return True if HoldOutcome.ALIVE in fates else None
 
 
-def _timer(
+def _describe_timer(
     last: float, rung: float, dead: list[HeldConnection]
 ) -> tuple[str, tuple[known_timers.Timer, ...]]:
     """Return what is known of the timer, in words, and whose it may be."""
-    cut = min(_cuts(dead), default=None)
+    cut = min(_early_ends(dead), default=None)
     if cut is not None:
         culprits = known_timers.near(cut)
         said = f"the timer is {cut:.1f} s"
@@ -196,17 +203,17 @@ def _timer(
             f"is between {last:g} s and {rung:g} s" if last else f"is below {rung:g} s"
         )
         said = f"the timer {below}"
-    whose = known_timers.told(culprits) or "it is none of the well-known ones"
+    whose = known_timers.describe(culprits) or "it is none of the well-known ones"
     return f"{said}: {whose}", culprits
 
 
-def _cuts(dead: list[HeldConnection]) -> list[float]:
+def _early_ends(dead: list[HeldConnection]) -> list[float]:
     """Return how long silences lasted that were ended before anybody spoke."""
-    cuts = [held.after for held in dead if held.after is not None]
+    cuts = [held.ended_after for held in dead if held.ended_after is not None]
     for one in dead:
-        entry = one.far.entry
+        entry = one.server.entry
         early = 0.9 * one.plan.rung
-        if one.fate is HoldOutcome.SILENT or entry is None or entry.ended is None:
+        if one.outcome is HoldOutcome.SILENT or entry is None or entry.ended is None:
             continue
         if entry.duration < early:
             cuts.append(entry.duration)
@@ -214,15 +221,15 @@ def _cuts(dead: list[HeldConnection]) -> list[float]:
 
 
 def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
-    fates = {held.plan.waker: held.fate.value for held in dead}
+    fates = {held.plan.waker: held.outcome.value for held in dead}
     figures: Figures = {
         "lived": last or None,
         "died": rung,
-        "woken_by_client": fates.get(Side.CLIENT, HoldOutcome.LIVED.value),
-        "woken_by_server": fates.get(Side.SERVER, HoldOutcome.LIVED.value),
+        "woken_by_client": fates.get(Side.CLIENT, HoldOutcome.ALIVE.value),
+        "woken_by_server": fates.get(Side.SERVER, HoldOutcome.ALIVE.value),
     }
     for one in dead:
-        ours, view = one.ours, one.far.view
+        ours, view = one.tcp_info, one.server.view
         if one.plan.waker is Side.CLIENT and ours is not None:
             figures |= {
                 "client_unacked": ours["unacked"],
@@ -237,26 +244,30 @@ def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
 
 
 def _evidence(held: HeldConnection) -> list[tuple[Side, str]]:
-    waker = f"woken by {_WAKERS[held.plan.waker]}"
+    waker = f"woken by {_WAKER_NAMES[held.plan.waker]}"
     kept = "" if held.plan.keepalive is None else ", with keep-alive"
     head = f"{waker} after {held.plan.rung:g} s{kept}"
-    if held.after is not None:
+    if held.ended_after is not None:
         head = f"to be {waker}{kept}"
     return [
-        (Side.CLIENT, f"{head}: {_seen_here(held)}"),
-        (Side.SERVER, f"the same one: {_seen_there(held)}"),
+        (Side.CLIENT, f"{head}: {_describe_client_side(held)}"),
+        (Side.SERVER, f"the same one: {_describe_server_side(held)}"),
     ]
 
 
-def _seen_here(held: HeldConnection) -> str:
+def _describe_client_side(held: HeldConnection) -> str:
     if held.ending is not None:
-        when = "" if held.after is None else f", after {held.after:.1f} s of silence"
+        when = (
+            ""
+            if held.ended_after is None
+            else f", after {held.ended_after:.1f} s of silence"
+        )
         ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
         return f"{ended.get(held.ending.how, held.ending.detail)}{when}"
-    waited = 0.0 if held.waited is None else held.waited.end - held.waited.start
-    if held.plan.waker is Side.SERVER or held.ours is None:
+    waited = 0.0 if held.wait is None else held.wait.end - held.wait.start
+    if held.plan.waker is Side.SERVER or held.tcp_info is None:
         return f"nothing came in {waited:.1f} s"
-    unacked = held.ours["unacked"]
+    unacked = held.tcp_info["unacked"]
     if not unacked:
         return f"no answer in {waited:.1f} s, though what was sent was acknowledged"
     return (
@@ -265,10 +276,10 @@ def _seen_here(held: HeldConnection) -> str:
     )
 
 
-def _seen_there(held: HeldConnection) -> str:
-    entry, view = held.far.entry, held.far.view
+def _describe_server_side(held: HeldConnection) -> str:
+    entry, view = held.server.entry, held.server.view
     if entry is None:
-        return f"the server's record could not be had: {held.far.missing}"
+        return f"the server's record could not be had: {held.server.missing}"
     if entry.ended is None:
         said = f"still open, {entry.bytes_received} of {held.sent} bytes arrived"
         if view is not None and view.unacked:
@@ -283,17 +294,17 @@ def _seen_there(held: HeldConnection) -> str:
     return f"ended by the server: {escape(entry.ended)}"
 
 
-def _broken(ladder: IdleResult) -> list[Finding]:
+def _judge_failed_connections(ladder: IdleResult) -> list[Finding]:
     """Find connections that could not be made or not be asked, the first of them."""
     for held in ladder.held:
         opening = held.opening
-        if held.fate is not HoldOutcome.UNHELD or (
-            held.refused and held.waited is None
+        if held.outcome is not HoldOutcome.NOT_HELD or (
+            held.refused and held.wait is None
         ):
             continue
         what = held.refused or opening.detail
         what = what or ("closed at once" if opening.closed else "another answer")
-        missed = held.waited if held.ending is None else None
+        missed = held.wait if held.ending is None else None
         if opening.cause is Cause.TIMEOUT:
             missed = Window(opening.start, opening.end)
         seen = f"{ladder.address}: a further connection failed: {what}"
@@ -302,46 +313,46 @@ def _broken(ladder: IdleResult) -> list[Finding]:
     return []
 
 
-def _undecided(ladder: IdleResult) -> list[Finding]:
+def _judge_server_ends(ladder: IdleResult) -> list[Finding]:
     """Find rungs of which nothing is known, for the server itself ended them."""
     judged = {
         held.plan.rung
         for held in ladder.held
-        if held.fate in _DEATHS or held.fate is HoldOutcome.LIVED
+        if held.outcome in _FAILED_OUTCOMES or held.outcome is HoldOutcome.ALIVE
     }
     ended = [
         held
         for held in ladder.held
-        if held.fate is HoldOutcome.ENDED and held.plan.rung not in judged
+        if held.outcome is HoldOutcome.ENDED_BY_SERVER and held.plan.rung not in judged
     ]
     if not ended:
         return []
     rungs = sorted({held.plan.rung for held in ended})
     seen = (
-        f"{ladder.address}: connections to be idle for {_listed(rungs)} were ended "
-        f"by the server itself: {_reason(ended[0])}"
+        f"{ladder.address}: connections to be idle for {_format_rungs(rungs)} were ended "
+        f"by the server itself: {_server_reason(ended[0])}"
     )
     return [
         Finding(
             "idle.interrupted",
             seen,
-            ((Side.SERVER, _reason(ended[0])),),
+            ((Side.SERVER, _server_reason(ended[0])),),
             outcome=Outcome.INCONCLUSIVE,
         )
     ]
 
 
-def _reason(held: HeldConnection) -> str:
+def _server_reason(held: HeldConnection) -> str:
     if held.opening.refused is not None:
         return escape(f"{held.opening.refused.code}: {held.opening.refused.message}")
     if held.ending is not None and held.ending.how == "error":
         return held.ending.detail
-    entry = held.far.entry
+    entry = held.server.entry
     return "" if entry is None else escape(entry.ended or "")
 
 
-def _unkept(kept: tuple[HeldConnection, ...]) -> list[str]:
-    refused = {held.refused for held in kept if held.refused and held.waited is None}
+def _keepalive_remarks(kept: tuple[HeldConnection, ...]) -> list[str]:
+    refused = {held.refused for held in kept if held.refused and held.wait is None}
     return [f"none was held with keep-alive: {why}" for why in sorted(refused)]
 
 
@@ -351,22 +362,27 @@ def _remarks(
     if not died:
         return []
     remarks = []
-    first = {held.plan.waker: held.fate for held in plain if held.plan.rung == died[0]}
+    first = {
+        held.plan.waker: held.outcome for held in plain if held.plan.rung == died[0]
+    }
     for waker, other in ((Side.CLIENT, Side.SERVER), (Side.SERVER, Side.CLIENT)):
-        if first.get(waker) in _DEATHS and first.get(other) is HoldOutcome.LIVED:
+        if (
+            first.get(waker) in _FAILED_OUTCOMES
+            and first.get(other) is HoldOutcome.ALIVE
+        ):
             remarks.append(
-                f"only those die that {_WAKERS[waker]} wakes; "
-                f"those that {_WAKERS[other]} wakes live"
+                f"only those die that {_WAKER_NAMES[waker]} wakes; "
+                f"those that {_WAKER_NAMES[other]} wakes live"
             )
     longer = [one for one in lived if one > died[0]]
     if longer:
         remarks.append(
-            f"those idle for {_listed(longer)} live: it is no mere timer of silence"
+            f"those idle for {_format_rungs(longer)} live: it is no mere timer of silence"
         )
     return remarks
 
 
-def _listed(rungs: Iterable[float]) -> str:
+def _format_rungs(rungs: Iterable[float]) -> str:
     """Return rungs as they are spoken: 2 s, 8 s and 30 s."""
     *first, last = [f"{one:g} s" for one in rungs]
     return f"{', '.join(first)} and {last}" if first else last

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-_NEAR: Final = 0.03
-_NEAR_SECONDS: Final = 1.0
+_TOLERANCE_SHARE: Final = 0.03
+_TOLERANCE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Timer:
     """A default that many leave as it is."""
 
     seconds: float
-    whose: str
+    owner: str
 
 
 KNOWN: Final = (
@@ -56,12 +56,13 @@ def near(seconds: float) -> tuple[Timer, ...]:
     return tuple(
         timer
         for timer in KNOWN
-        if abs(timer.seconds - seconds) <= max(_NEAR_SECONDS, _NEAR * timer.seconds)
+        if abs(timer.seconds - seconds)
+        <= max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * timer.seconds)
     )
 
 
-def told(timers: tuple[Timer, ...]) -> str:
+def describe(timers: tuple[Timer, ...]) -> str:
     """Return in words whose timers these are."""
     return "; ".join(
-        f"{timer.seconds:g} s is the timer of {timer.whose}" for timer in timers
+        f"{timer.seconds:g} s is the timer of {timer.owner}" for timer in timers
     )

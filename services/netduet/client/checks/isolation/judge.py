@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.isolation.results import (
-    Isolation,
+    IsolationResult,
     PortState,
     ProbeResult,
     Response,
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 
     from netduet.client.net.handshake import Handshake
 
-SHOWN: Final = 80
+MAX_FOREIGN_BYTES_SHOWN: Final = 80
 """Bytes of a stranger's talk that are shown."""
 
-ENOUGH: Final = 2
+MIN_SYNS: Final = 2
 """SYNs without an answer from which on it is no single lost packet."""
 
-_LISTED: Final = 3
+_MAX_LISTED: Final = 3
 
-_HOW: Final = {
+_RESPONSE_LABELS: Final = {
     Response.OPEN: "open",
     Response.DROPPED: "dropped",
     Response.RESET: "rejected",
     Response.PROHIBITED: "rejected",
-    Response.PORT: "rejected",
-    Response.HOST: "unreachable",
+    Response.PORT_UNREACHABLE: "rejected",
+    Response.HOST_UNREACHABLE: "unreachable",
     Response.NO_ROUTE: "no route",
     Response.OTHER: "failed",
 }
 
 
-def judge(isolation: Isolation) -> Judgement:
+def judge(isolation: IsolationResult) -> Judgement:
     """Judge all addresses together: one that is open makes the target open."""
-    doors = isolation.doors
-    opened = [port for port in doors if port.open]
-    unproven = _unproven(isolation)
+    doors = isolation.ports
+    opened = [port for port in doors if port.is_open]
+    unproven = _unproven_finding(isolation)
     figures: Figures = {
         "found": "open" if opened else "unknown" if unproven else "blocked",
-        "how": _how(opened or doors),
+        "how": _found_figure(opened or doors),
         "tried": len(doors),
         "open": len(opened),
         "syns": sum(port_state.tcp.sent for port_state in doors),
@@ -60,50 +60,58 @@ def judge(isolation: Isolation) -> Judgement:
         "tcp_seconds": max((round(port.tcp.seconds, 6) for port in doors), default=0.0),
         "udp_seconds": max((round(port.udp.seconds, 6) for port in doors), default=0.0),
     }
-    summary = _listed(_told(port) for port in opened or doors)
+    summary = _join_limited(_describe_port(port) for port in opened or doors)
     if unproven is not None and not opened:
         summary = "whether it is blocked cannot be told"
     if opened:
-        remarks = tuple(_beside(isolation))
-        return Judgement(summary, (_open(opened),), remarks, figures)
+        remarks = tuple(_open_remarks(isolation))
+        return Judgement(summary, (_open_finding(opened),), remarks, figures)
     if unproven is not None:
-        return Judgement(summary, (unproven,), tuple(_remarks(isolation)), figures)
+        return Judgement(
+            summary, (unproven,), tuple(_blocked_remarks(isolation)), figures
+        )
     return Judgement(
         summary,
-        remarks=tuple(_remarks(isolation)),
+        remarks=tuple(_blocked_remarks(isolation)),
         figures=figures,
-        absence=_absence(doors),
+        absence=_silence_finding(doors),
     )
 
 
 # Findings
 
 
-def _open(opened: Sequence[PortState]) -> Finding:
+def _open_finding(opened: Sequence[PortState]) -> Finding:
     evidence: list[tuple[Side, str]] = []
-    for port in opened[:_LISTED]:
-        evidence.append((Side.CLIENT, f"{port.address}: TCP {_detailed(port.tcp)}"))
-        evidence.append((Side.CLIENT, f"{port.address}: UDP {_detailed(port.udp)}"))
+    for port in opened[:_MAX_LISTED]:
+        evidence.append(
+            (Side.CLIENT, f"{port.address}: TCP {_describe_probe(port.tcp)}")
+        )
+        evidence.append(
+            (Side.CLIENT, f"{port.address}: UDP {_describe_probe(port.udp)}")
+        )
         if port.opening is not None:
-            evidence.append((Side.SERVER, _who(port.opening)))
-    return Finding("isolation.open", _listed(map(_told, opened)), tuple(evidence))
+            evidence.append((Side.SERVER, _describe_peer(port.opening)))
+    return Finding(
+        "isolation.open", _join_limited(map(_describe_port, opened)), tuple(evidence)
+    )
 
 
-def _unproven(isolation: Isolation) -> Finding | None:
+def _unproven_finding(isolation: IsolationResult) -> Finding | None:
     """Return why nothing is proven, None when something is."""
-    doors = isolation.doors
-    if not isolation.routes and all(
+    doors = isolation.ports
+    if not isolation.has_routes and all(
         port.tcp.response is Response.NO_ROUTE for port in doors
     ):
         seen = "this client has no route to anywhere: to it, everything is blocked"
     elif meagre := [
         port_state
         for port_state in doors
-        if port_state.tcp.response is Response.DROPPED and _meagre(port_state.tcp)
+        if port_state.tcp.response is Response.DROPPED and _too_few_syns(port_state.tcp)
     ]:
         first = meagre[0]
         seen = (
-            f"{first.address}: {_counted(first.tcp.sent, 'SYN')} in "
+            f"{first.address}: {_plural(first.tcp.sent, 'SYN')} in "
             f"{first.tcp.seconds:.1f} s: one lost packet would look the same"
         )
     elif failed := [port for port in doors if port.tcp.response is Response.OTHER]:
@@ -112,17 +120,17 @@ def _unproven(isolation: Isolation) -> Finding | None:
     else:
         return None
     evidence = tuple(
-        (Side.CLIENT, f"{port.address}: TCP {_detailed(port.tcp)}")
-        for port in doors[:_LISTED]
+        (Side.CLIENT, f"{port.address}: TCP {_describe_probe(port.tcp)}")
+        for port in doors[:_MAX_LISTED]
     )
     return Finding("isolation.unproven", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
 
-def _meagre(tcp: ProbeResult) -> bool:
-    return tcp.sent < ENOUGH
+def _too_few_syns(tcp: ProbeResult) -> bool:
+    return tcp.sent < MIN_SYNS
 
 
-def _absence(doors: Sequence[PortState]) -> Finding | None:
+def _silence_finding(doors: Sequence[PortState]) -> Finding | None:
     """Return what stands should this client not have run while it waited in vain."""
     silent = [
         knock
@@ -142,41 +150,41 @@ def _absence(doors: Sequence[PortState]) -> Finding | None:
 # Words
 
 
-def _told(port: PortState) -> str:
+def _describe_port(port: PortState) -> str:
     """Return how a door stands, in a sentence."""
     tcp, udp = port.tcp, port.udp
-    if port.open:
+    if port.is_open:
         said = [f"{port.address} is open"]
         if tcp.response is Response.OPEN:
             said.append(f"TCP connects in {tcp.seconds * 1000:.1f} ms")
         if port.opening is not None:
-            said.append(_who(port.opening))
+            said.append(_describe_peer(port.opening))
         if udp.response is Response.OPEN and tcp.response is Response.OPEN:
             said.append("UDP is answered too")
         elif udp.response is Response.OPEN:
             by = f", by {udp.detail}" if udp.detail else ""
             said[0] += " for UDP alone"
-            said.append(f"datagrams are answered{by}; TCP is {_manner(tcp)}")
+            said.append(f"datagrams are answered{by}; TCP is {_describe_block(tcp)}")
         else:
-            said.append(f"UDP is {_manner(udp)}")
+            said.append(f"UDP is {_describe_block(udp)}")
         return f"{said[0]}: {'; '.join(said[1:])}"
     if Response.NO_ROUTE is tcp.response:
         return f"{port.address} is blocked: this host has no route there"
     if (tcp.response, tcp.offender) == (udp.response, udp.offender):
-        return f"{port.address} is blocked: TCP and UDP are {_manner(tcp)}"
-    return f"{port.address} is blocked: TCP is {_manner(tcp)}, UDP is {_manner(udp)}"
+        return f"{port.address} is blocked: TCP and UDP are {_describe_block(tcp)}"
+    return f"{port.address} is blocked: TCP is {_describe_block(tcp)}, UDP is {_describe_block(udp)}"
 
 
-def _manner(probe: ProbeResult) -> str:
+def _describe_block(probe: ProbeResult) -> str:
     by = f" from {probe.offender}" if probe.offender else ""
     match probe.response:
         case Response.RESET:
             return "rejected (reset)"
         case Response.PROHIBITED:
             return f"rejected (ICMP prohibited{by})"
-        case Response.PORT:
+        case Response.PORT_UNREACHABLE:
             return f"rejected (ICMP port unreachable{by})"
-        case Response.HOST:
+        case Response.HOST_UNREACHABLE:
             return f"rejected (ICMP host unreachable{by})"
         case Response.NO_ROUTE:
             return "without a route from here"
@@ -185,7 +193,7 @@ def _manner(probe: ProbeResult) -> str:
     return probe.response.value
 
 
-def _detailed(probe: ProbeResult) -> str:
+def _describe_probe(probe: ProbeResult) -> str:
     match probe.response:
         case Response.OPEN:
             return f"was answered after {probe.seconds * 1000:.1f} ms"
@@ -193,19 +201,22 @@ def _detailed(probe: ProbeResult) -> str:
             return f"got no answer in {probe.seconds:.1f} s ({probe.sent} were sent)"
         case Response.NO_ROUTE:
             return "was not tried: this host has no route there"
-    return f"is {_manner(probe)}, after {probe.seconds * 1000:.1f} ms"
+    return f"is {_describe_block(probe)}, after {probe.seconds * 1000:.1f} ms"
 
 
-def _how(doors: Sequence[PortState]) -> str:
+def _found_figure(doors: Sequence[PortState]) -> str:
     """Return in two or three words how it is blocked, or what of it is open."""
-    ways = {(_HOW[port.tcp.response], _HOW[port.udp.response]) for port in doors}
+    ways = {
+        (_RESPONSE_LABELS[port.tcp.response], _RESPONSE_LABELS[port.udp.response])
+        for port in doors
+    }
     if len(ways) > 1:
         return "its addresses differ"
     [(tcp, udp)] = ways or {("", "")}
     return tcp if tcp == udp else f"TCP {tcp}, UDP {udp}"
 
 
-def _who(opening: Handshake) -> str:
+def _describe_peer(opening: Handshake) -> str:
     """Return who answers an opening, as far as can be told."""
     if opening.welcome is not None:
         welcome = opening.welcome
@@ -216,7 +227,7 @@ def _who(opening: Handshake) -> str:
     if opening.foreign:
         protocol = recognise(opening.foreign)
         what = f"speaks {protocol.upper()}" if protocol else "is no netduet"
-        return f'who answers {what}: "{log_safe(opening.foreign, SHOWN)}"'
+        return f'who answers {what}: "{log_safe(opening.foreign, MAX_FOREIGN_BYTES_SHOWN)}"'
     if opening.refused is not None:
         return f"a netduet answers: {escape(opening.refused.message)}"
     if opening.closed or opening.cause is Cause.RESET:
@@ -229,14 +240,14 @@ def _who(opening: Handshake) -> str:
 # Remarks
 
 
-def _remarks(isolation: Isolation) -> Iterable[str]:
-    for port in isolation.doors:
-        said = _ambiguous(port)
+def _blocked_remarks(isolation: IsolationResult) -> Iterable[str]:
+    for port in isolation.ports:
+        said = _other_explanation(port)
         if said:
             yield f"{port.address}: {said}"
     # A refusal proves that the client is connected; silence does not.
-    if isolation.doors and not any(
-        port_state.answered for port_state in isolation.doors
+    if isolation.ports and not any(
+        port_state.answered for port_state in isolation.ports
     ):
         if isolation.control:
             yield f"{isolation.control} was reached from here: this client is connected"
@@ -245,17 +256,17 @@ def _remarks(isolation: Isolation) -> Iterable[str]:
                 "nothing else was reached from here: is this client connected at all? "
                 "check a target beside it that is open"
             )
-    yield from _left_out(isolation)
+    yield from _untried_remark(isolation)
 
 
-def _beside(isolation: Isolation) -> Iterable[str]:
+def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
     """Yield what is to be said beside addresses that are open."""
-    shut = [port for port in isolation.doors if not port.open]
+    shut = [port for port in isolation.ports if not port.is_open]
     if shut:
-        yield f"further addresses are not open: {_listed(map(_told, shut))}"
+        yield f"further addresses are not open: {_join_limited(map(_describe_port, shut))}"
     ended = [
         port_state
-        for port_state in isolation.doors
+        for port_state in isolation.ports
         if port_state.opening is not None
         and (port_state.opening.closed or port_state.opening.cause is Cause.RESET)
     ]
@@ -264,22 +275,27 @@ def _beside(isolation: Isolation) -> Iterable[str]:
             f"{one.address}: who accepts may be a proxy on the way that blocks only "
             "then: nothing was heard from the target itself"
         )
-    yield from _left_out(isolation)
+    yield from _untried_remark(isolation)
 
 
-def _ambiguous(port: PortState) -> str:
+def _other_explanation(port: PortState) -> str:
     """Return what else than a block it may be, "" when nothing else is likely."""
     tcp, udp = port.tcp, port.udp
     knocks = (tcp, udp)
-    told = next((k for k in knocks if k.response is Response.PORT and k.offender), None)
+    told = next(
+        (k for k in knocks if k.response is Response.PORT_UNREACHABLE and k.offender),
+        None,
+    )
     if told is not None and told.offender == port.address.host:
         return (
             "the ICMP error comes from the host itself: it is reached, and nothing "
             "listens there; no firewall on the way is proven"
         )
-    if any(k.response is Response.HOST for k in knocks):
-        by = next((k.offender for k in knocks if k.response is Response.HOST), "")
-        who = "this host" if by and by == port.own else by or "a router"
+    if any(k.response is Response.HOST_UNREACHABLE for k in knocks):
+        by = next(
+            (k.offender for k in knocks if k.response is Response.HOST_UNREACHABLE), ""
+        )
+        who = "this host" if by and by == port.own_address else by or "a router"
         return (
             f"{who} says that the host cannot be reached: nothing may have the "
             "address at all, and then no firewall is proven"
@@ -297,18 +313,18 @@ def _ambiguous(port: PortState) -> str:
     return ""
 
 
-def _left_out(isolation: Isolation) -> Iterable[str]:
+def _untried_remark(isolation: IsolationResult) -> Iterable[str]:
     if isolation.left_out:
         yield f"{isolation.left_out} further addresses were not tried"
 
 
-def _listed(some: Iterable[str]) -> str:
+def _join_limited(some: Iterable[str]) -> str:
     parts = list(some)
-    shown = parts[:_LISTED]
+    shown = parts[:_MAX_LISTED]
     if len(parts) > len(shown):
         shown.append(f"and {len(parts) - len(shown)} more")
     return "; ".join(shown)
 
 
-def _counted(number: int, what: str) -> str:
+def _plural(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.isolation.results import (
-    Isolation,
+    IsolationResult,
     PortState,
     ProbeResult,
     Response,
-    manner,
+    response_from_icmp,
 )
 from netduet.client.checks.name import NameResult
 from netduet.client.checks.udp.opening import UdpOpening
@@ -48,33 +48,36 @@ from netduet.net import kernel
 if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext, Timeouts
 
-MOST: Final = 16
+MAX_ADDRESSES: Final = 16
 """Addresses that are knocked at."""
 
-_AGAIN: Final = (0.0, 0.2, 0.6, 1.4, 2.4)
+_SEND_TIMES_SECONDS: Final = (0.0, 0.2, 0.6, 1.4, 2.4)
 """Seconds after which a datagram is sent once more."""
 
-_ROUTES4: Final = Path("/proc/net/route")
-_ROUTES6: Final = Path("/proc/net/ipv6_route")
+_IPV4_ROUTES: Final = Path("/proc/net/route")
+_IPV6_ROUTES: Final = Path("/proc/net/ipv6_route")
 
 
-async def measure(context: CheckContext) -> Isolation:
+async def measure(context: CheckContext) -> IsolationResult:
     """Knock at all addresses side by side."""
     addresses = context.earlier(NameResult).resolution.addresses
     doors = await asyncio.gather(
-        *(_door(address, context.timeouts) for address in addresses[:MOST])
+        *(
+            _probe_port(address, context.timeouts)
+            for address in addresses[:MAX_ADDRESSES]
+        )
     )
-    left_out = max(0, len(addresses) - MOST)
-    return Isolation(tuple(doors), left_out, has_routes(), context.control)
+    left_out = max(0, len(addresses) - MAX_ADDRESSES)
+    return IsolationResult(tuple(doors), left_out, has_routes(), context.control)
 
 
-async def _door(address: Address, patience: Timeouts) -> PortState:
+async def _probe_port(address: Address, patience: Timeouts) -> PortState:
     # A router that finds no host says so after 3 s, and then not of every packet
     # (RFC 4861 §10, RFC 1812 §4.3.2.8): both knocks listen for as long as one may.
     long = max(patience.connect, patience.answer)
     tcp, udp = await asyncio.gather(
-        in_thread(partial(knock_tcp, address, patience.connect)),
-        in_thread(partial(knock_udp, address, long)),
+        in_thread(partial(probe_tcp, address, patience.connect)),
+        in_thread(partial(probe_udp, address, long)),
     )
     opening: Handshake | None = None
     if tcp.response is Response.OPEN:
@@ -84,7 +87,7 @@ async def _door(address: Address, patience: Timeouts) -> PortState:
     return PortState(address, tcp, udp, own_address(address), opening)
 
 
-def knock_tcp(address: Address, patience: float) -> ProbeResult:
+def probe_tcp(address: Address, patience: float) -> ProbeResult:
     """Connect, and close at once where that works; never raises."""
     start = time.monotonic()
     if not has_route(address):
@@ -96,7 +99,7 @@ def knock_tcp(address: Address, patience: float) -> ProbeResult:
             error = sock.connect_ex(address.sockaddr)
             notices: list[IcmpNotice] = []
             if error == errno.EINPROGRESS:
-                error = _connected(sock, address, start + patience, notices)
+                error = _await_connect(sock, address, start + patience, notices)
             sent = lost_syns(sock) + 1
     except OSError as failed:
         error, notices, sent = failed.errno or 0, [], 0
@@ -106,7 +109,7 @@ def knock_tcp(address: Address, patience: float) -> ProbeResult:
         return ProbeResult(Response.OPEN, "", sent, "", start, end)
     if notices:
         last = notices[-1]
-        found = manner(address.family, last)
+        found = response_from_icmp(address.family, last)
         return ProbeResult(found, last.offender, sent, last.error, start, end)
     known = {
         Cause.TIMEOUT: Response.DROPPED,
@@ -114,11 +117,11 @@ def knock_tcp(address: Address, patience: float) -> ProbeResult:
         Cause.RESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
     }
     cause = errno_meaning(error).cause
-    found = known.get(cause) or manner(address.family, IcmpNotice(name))
+    found = known.get(cause) or response_from_icmp(address.family, IcmpNotice(name))
     return ProbeResult(found, "", sent, name, start, end)
 
 
-def _connected(
+def _await_connect(
     sock: socket.socket, address: Address, until: float, notices: list[IcmpNotice]
 ) -> int:
     """Wait for a connection to be made; return 0 or the number of its error.
@@ -163,12 +166,12 @@ def _is_connected(sock: socket.socket) -> bool:
     return True
 
 
-def knock_udp(address: Address, patience: float) -> ProbeResult:
+def probe_udp(address: Address, patience: float) -> ProbeResult:
     """Ask by datagrams as a netduet is asked, until something comes; never raises."""
     start = time.monotonic()
     try:
         with UdpSocket(address) as sock:
-            return _asked(sock, address, start, patience)
+            return _probe_by_datagrams(sock, address, start, patience)
     except OSError as error:
         name = errno_name(error.errno)
         no_route = errno_meaning(error.errno).no_route
@@ -176,15 +179,15 @@ def knock_udp(address: Address, patience: float) -> ProbeResult:
         return ProbeResult(found, "", 0, name, start, time.monotonic())
 
 
-def _asked(
+def _probe_by_datagrams(
     sock: UdpSocket, address: Address, start: float, patience: float
 ) -> ProbeResult:
     knocking = UdpOpening(sock)
-    for number, after in enumerate(_AGAIN):
+    for number, after in enumerate(_SEND_TIMES_SECONDS):
         if after >= patience:
             break
         knocking.send(small=True)
-        until = start + min(patience, (*_AGAIN, patience)[number + 1])
+        until = start + min(patience, (*_SEND_TIMES_SECONDS, patience)[number + 1])
         while (left := until - time.monotonic()) > 0:
             arrived = sock.wait(left)
             knocking.receive(arrived)
@@ -200,7 +203,7 @@ def _asked(
         return ProbeResult(Response.OPEN, "", knocking.left, who, start, end)
     if found.notices:
         first = found.notices[0]
-        said = manner(address.family, first)
+        said = response_from_icmp(address.family, first)
         return ProbeResult(said, first.offender, knocking.left, first.error, start, end)
     if not knocking.left:
         return ProbeResult(Response.OTHER, "", 0, found.error, start, end)
@@ -221,11 +224,11 @@ def own_address(address: Address) -> str:
 def has_routes() -> bool:
     """Tell whether this host has a route to anywhere but itself; True if unknown."""
     try:
-        four = _ROUTES4.read_text().splitlines()[1:]
+        four = _IPV4_ROUTES.read_text().splitlines()[1:]
     except OSError:
         return True
     try:
-        six = _ROUTES6.read_text().splitlines()
+        six = _IPV6_ROUTES.read_text().splitlines()
     except OSError:  # a kernel without IPv6
         six = []
     # The destination comes first, 32 digits; the interface last (proc_net(5)).

@@ -20,21 +20,21 @@ class Response(StrEnum):
     DROPPED = "dropped"
     RESET = "reset"
     PROHIBITED = "prohibited"
-    PORT = "port unreachable"
-    HOST = "unreachable"
+    PORT_UNREACHABLE = "port unreachable"
+    HOST_UNREACHABLE = "unreachable"
     NO_ROUTE = "no route"
     OTHER = "failed"
 
 
 _BY_ICMP: Final = {
-    IcmpMeaning.PORT: Response.PORT,
-    IcmpMeaning.HOST: Response.HOST,
+    IcmpMeaning.PORT: Response.PORT_UNREACHABLE,
+    IcmpMeaning.HOST: Response.HOST_UNREACHABLE,
     IcmpMeaning.PROHIBITED: Response.PROHIBITED,
     IcmpMeaning.OTHER: Response.OTHER,
 }
 
 
-def manner(family: socket.AddressFamily, notice: IcmpNotice) -> Response:
+def response_from_icmp(family: socket.AddressFamily, notice: IcmpNotice) -> Response:
     """Return what an ICMP error says.
 
     A kernel that does not tell the message itself tells the error that it makes of it.
@@ -76,11 +76,11 @@ class PortState:
     address: Address
     tcp: ProbeResult
     udp: ProbeResult
-    own: str = ""
+    own_address: str = ""
     opening: Handshake | None = None
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """One of the two gets through."""
         return Response.OPEN in {self.tcp.response, self.udp.response}
 
@@ -90,20 +90,20 @@ class PortState:
         silent = {Response.DROPPED, Response.NO_ROUTE, Response.OTHER}
         return any(
             probe.response not in silent
-            and (not self.own or probe.offender != self.own)
+            and (not self.own_address or probe.offender != self.own_address)
             for probe in (self.tcp, self.udp)
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Isolation:
+class IsolationResult:
     """All addresses of a target that ought to be blocked.
 
     ``routes``: this host has a route to anywhere but itself; ``control`` is another
     target that was reached from here, "" for none.
     """
 
-    doors: tuple[PortState, ...]
+    ports: tuple[PortState, ...]
     left_out: int = 0
-    routes: bool = True
+    has_routes: bool = True
     control: str = ""

@@ -13,7 +13,7 @@ from netduet.client.checks.udp.results import (
 )
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
-from netduet.client.stats.proportions import DOUBT, p_by_chance
+from netduet.client.stats.proportions import ERROR_PROBABILITY, p_by_chance
 
 _NEAR: Final = "small ones sent in between arrive"
 
@@ -40,10 +40,10 @@ def vanishing_direction(trial: DatagramTrial | None) -> Location | None:
         return None
     if not flow.arrived:
         chance = p_by_chance(control.arrived or 0, control.sent, flow.sent)
-        return Location.TO_SERVER if chance < DOUBT else None
+        return Location.TO_SERVER if chance < ERROR_PROBABILITY else None
     if not flow.returned:
         chance = p_by_chance(control.returned, control.answers or 0, flow.answers or 0)
-        return Location.FROM_SERVER if chance < DOUBT else None
+        return Location.FROM_SERVER if chance < ERROR_PROBABILITY else None
     return None
 
 
