@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
 from netduet.client.checks.base import CheckContext, Timeouts
-from netduet.client.checks.churn import measure, pacer
+from netduet.client.checks.churn import CHECK, measure, pacer
 from netduet.client.checks.churn.pacer import Pacer
-from netduet.client.checks.churn.results import AttemptOutcome, Churn, ChurnPlan
+from netduet.client.checks.churn.results import AttemptOutcome, ChurnPlan, ChurnResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
 from netduet.client.results.target import Target
@@ -36,14 +37,14 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pacer, "MAX_START_DELAY_SECONDS", PATIENCE)
 
 
-async def check(port: int) -> tuple[CheckResult, Churn]:
+async def check(port: int) -> tuple[CheckResult, AddressResults[ChurnResult]]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
     context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
     async with StallMonitor() as stalls:
         battery = CheckRunner(context, stalls, lambda _: None, ("churn",))
         await battery.run()
-    return battery.verdict().results[-1], context.earlier(Churn)
+    return battery.verdict().results[-1], context.earlier(AddressResults)
 
 
 async def test_all_connections_are_served_on_loopback(
@@ -53,7 +54,7 @@ async def test_all_connections_are_served_on_loopback(
     running = await start_server()
     result, churn = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    [place] = churn.places
+    [place] = churn.results
     assert [attempt.outcome for attempt in place.attempts] == [
         AttemptOutcome.SERVED
     ] * 28
@@ -66,16 +67,16 @@ async def test_all_connections_are_served_on_loopback(
     assert place.hold.held_count == 8
 
 
-async def test_a_faithful_proxy_passes(start_server: StartServer) -> None:
+async def test_transparent_proxy_passes(start_server: StartServer) -> None:
     """The server sees another peer then: what it counts is not taken for our path."""
     running = await start_server()
     async with standing(faithful(running.port)) as port:
         result, churn = await check(port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    assert not any(attempt.direct for attempt in churn.places[0].attempts)
+    assert not any(attempt.direct for attempt in churn.results[0].attempts)
 
 
-async def test_a_proxy_with_a_dead_server_behind_it_is_found(
+async def test_proxy_with_dead_backend_is_unserved(
     start_server: StartServer,
 ) -> None:
     """Acceptance is not enough: what was accepted for a dead server is not served."""
@@ -92,13 +93,13 @@ async def test_a_proxy_with_a_dead_server_behind_it_is_found(
     async with standing(manner) as port:
         result, churn = await check(port)
     assert [finding.failure for finding in result.findings] == ["churn.unserved"]
-    assert {attempt.outcome for attempt in churn.places[0].run.attempts} == {
+    assert {attempt.outcome for attempt in churn.results[0].run.attempts} == {
         AttemptOutcome.SERVED,
         AttemptOutcome.ENDED,
     }
 
 
-async def test_the_servers_own_limit_is_told_as_its_own(
+async def test_servers_own_limit_is_a_remark(
     start_server: StartServer,
 ) -> None:
     """A server that is at its limit says so, and nobody in between is blamed."""
@@ -107,7 +108,7 @@ async def test_the_servers_own_limit_is_told_as_its_own(
     result, churn = await check(running.port)
     assert result.outcome is Outcome.PASS
     assert any("the server's own limit" in one for one in result.remarks)
-    [place] = churn.places
+    [place] = churn.results
     assert place.hold is not None
     assert {attempt.outcome for attempt in place.hold.while_held} == {
         AttemptOutcome.BUSY
@@ -117,7 +118,7 @@ async def test_the_servers_own_limit_is_told_as_its_own(
     }
 
 
-async def test_what_cannot_start_in_time_is_left_out(
+async def test_late_starts_are_skipped(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is caught up with: a connection that is late already is not made."""
@@ -126,10 +127,10 @@ async def test_what_cannot_start_in_time_is_left_out(
     result, churn = await check(running.port)
     assert result.outcome is Outcome.INCONCLUSIVE
     assert [finding.failure for finding in result.findings] == ["churn.unstarted"]
-    assert churn.places[0].run.unstarted == 20
+    assert churn.results[0].run.unstarted == 20
 
 
-async def test_no_more_are_under_way_than_may_be(
+async def test_concurrency_is_bounded(
     start_server: StartServer,
 ) -> None:
     """Connections that pile up are bounded; the rest is left out."""
@@ -140,7 +141,7 @@ async def test_no_more_are_under_way_than_may_be(
     assert len(run.attempts) + run.unstarted == 10
 
 
-async def test_trouble_asks_for_more_connections() -> None:
+async def test_failures_add_extra_attempts() -> None:
     """Where many fail, more are made, so that it can be told what it is."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
@@ -149,7 +150,7 @@ async def test_trouble_asks_for_more_connections() -> None:
     assert (run.planned, len(run.attempts)) == (7, 7)
 
 
-async def test_a_port_where_nobody_listens_refuses() -> None:
+async def test_closed_port_is_refused_without_lost_syns() -> None:
     """A reset instead of an acceptance is no loss."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
@@ -160,7 +161,7 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
     assert "ECONNREFUSED" in run.attempts[0].detail
 
 
-async def test_whoever_stops_it_does_not_wait_for_a_last_word(
+async def test_cancellation_does_not_wait_for_answers(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network that has gone silent holds up nobody who says to stop."""
@@ -188,7 +189,7 @@ async def test_whoever_stops_it_does_not_wait_for_a_last_word(
         context = CheckContext(Target("127.0.0.1", port), socket.AF_UNSPEC, "", endless)
         async with StallMonitor() as stalls:
             await CheckRunner(context, stalls, lambda _: None, ("identity",)).run()
-        task = asyncio.create_task(measure.measure(context))
+        task = asyncio.create_task(CHECK.measure(context))
         await until(under_way.is_set)
         silent.set()
         task.cancel()

@@ -7,9 +7,10 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+from netduet.client.checks.addresses import AddressResults
 from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
 from netduet.client.checks.load.latency_probe import LatencyProbe
-from netduet.client.checks.load.results import Load
+from netduet.client.checks.load.results import LoadResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
 from netduet.client.results.target import Target
@@ -26,7 +27,7 @@ PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
 
 async def check(
     port: int, bounds: CheckOptions | None = None
-) -> tuple[CheckResult, Load]:
+) -> tuple[CheckResult, AddressResults[LoadResult]]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
     bounds = bounds or CheckOptions()
@@ -34,7 +35,7 @@ async def check(
     async with StallMonitor() as stalls:
         battery = CheckRunner(context, stalls, lambda _: None, ("load",))
         await battery.run()
-    return battery.verdict().results[-1], context.earlier(Load)
+    return battery.verdict().results[-1], context.earlier(AddressResults)
 
 
 @contextlib.asynccontextmanager
@@ -86,7 +87,7 @@ async def test_loopback_passes_and_both_ways_are_counted(
     running = await start_server()
     result, load = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    [place] = load.places
+    [place] = load.results
     assert [phase.name for phase in place.phases] == ["idle", "up", "down"]
     for phase in place.phases[1:]:
         [flow] = phase.flows
@@ -101,14 +102,14 @@ async def test_loopback_passes_and_both_ways_are_counted(
     assert all(echo.arrived is not None for echo in idle.echoes)
 
 
-async def test_server_of_small_frames_is_heeded(start_server: StartServer) -> None:
+async def test_small_frame_limit_is_respected(start_server: StartServer) -> None:
     """A server that takes small frames alone is asked for small ones."""
     running = await start_server(max_frame_size=4096)
     result, _ = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
 
 
-async def test_rate_that_cannot_be_is_not_blamed_on_loopback(
+async def test_unreachable_min_rate_is_slow(
     start_server: StartServer,
 ) -> None:
     """Where a rate is missed, the finding says by how much, each way."""
@@ -118,7 +119,7 @@ async def test_rate_that_cannot_be_is_not_blamed_on_loopback(
     assert {finding.where for finding in result.findings} <= {"path →", "path ←"}
 
 
-async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
+async def test_stopped_transfer_is_stalled(start_server: StartServer) -> None:
     """Nothing moves any more, and nobody says why: that is a stall.
 
     More than the check `size` sends comes through before.
@@ -131,10 +132,10 @@ async def test_transfer_that_stops_is_found(start_server: StartServer) -> None:
     ]
     assert finding.missed_deadline is not None
     assert finding.seen.startswith("up: after ")
-    assert [phase.name for phase in load.places[0].phases] == ["idle", "up"]
+    assert [phase.name for phase in load.results[0].phases] == ["idle", "up"]
 
 
-async def test_echo_that_nobody_asked_for_ends_the_echoes_with_a_reason(
+async def test_unrequested_echo_ends_probe_with_reason(
     start_server: StartServer,
 ) -> None:
     """Whatever comes back, the thread that asks ends in words, and not in a traceback."""

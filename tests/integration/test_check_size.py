@@ -144,7 +144,7 @@ def only(result: CheckResult) -> Finding:
     return finding
 
 
-async def test_sound_path_passes(serve_command: ServeCommand) -> None:
+async def test_healthy_path_passes(serve_command: ServeCommand) -> None:
     """All sizes arrive unchanged both ways, and the figures say what was tried."""
     result = await size(serve_command().port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
@@ -153,7 +153,7 @@ async def test_sound_path_passes(serve_command: ServeCommand) -> None:
     assert result.figures["down_largest_passed"] == 1048576
 
 
-async def test_sound_proxy_passes(serve_command: ServeCommand) -> None:
+async def test_transparent_proxy_passes(serve_command: ServeCommand) -> None:
     """A proxy that carries all is no fault."""
     with behind(serve_command().port) as port:
         result = await size(port)
@@ -169,7 +169,7 @@ async def test_server_of_small_frames_passes(start_server: StartServer) -> None:
 
 
 @pytest.mark.parametrize(("way", "where"), [("up", "path →"), ("down", "path ←")])
-async def test_changed_byte_is_found_where_it_was_changed(
+async def test_altered_byte_is_located(
     serve_command: ServeCommand, way: str, where: str
 ) -> None:
     """One bit of one byte is enough, and the direction and the place are told."""
@@ -208,7 +208,7 @@ async def test_proxy_that_stops_is_no_black_hole(
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
-async def test_proxy_that_closes_is_told(serve_command: ServeCommand, way: str) -> None:
+async def test_proxy_that_closes_is_cut(serve_command: ServeCommand, way: str) -> None:
     """A connection that ends under a size each time is cut."""
     with behind(serve_command().port, **{way: ending(100_000)}) as port:
         finding = only(await size(port))

@@ -11,16 +11,17 @@ from functools import partial
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
 from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
 from netduet.client.checks.identity.results import IdentityAnswer
-from netduet.client.checks.stream.judge import judge
+from netduet.client.checks.stream import CHECK
 from netduet.client.checks.stream.measure import FEATURE, StreamPlan, watch
 from netduet.client.net.dial import Address
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.connect_probe import ConnectProbe
 from netduet.client.outages.events import LossRun, ProbeEvent, ServerRestart
-from netduet.client.outages.observations import Observations, Stream
+from netduet.client.outages.observations import Observations
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.target import parse_target
 from netduet.runtime.stall_monitor import StallMonitor
@@ -68,7 +69,7 @@ async def test_good_network_is_never_out(start_server: StartServer) -> None:
     """On loopback nothing is lost, and every connection works."""
     running = await start_server()
     place = await watched(running.port)
-    judgement = judge(Stream((place,), 0.5))
+    judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
     assert judgement.findings == ()
     assert (place.datagrams.up.lost, place.datagrams.down.lost) == (0, 0)
     assert place.datagrams.passed
@@ -149,7 +150,7 @@ async def test_blocked_datagrams_leave_what_connections_tell(
     """Without UDP the check goes on by TCP, and says what it cannot tell."""
     running = await start_server(udp=False)
     place = await watched(running.port)
-    judgement = judge(Stream((place,), 0.5))
+    judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
     assert judgement.findings == ()
     assert any("direction" in remark for remark in judgement.remarks)
     assert not place.datagrams.passed
@@ -162,7 +163,10 @@ async def test_server_that_cannot_stream_is_not_asked(
     running = await start_server()
     place = await watched(running.port, features=())
     assert not place.datagrams.supported
-    assert any("version" in one for one in judge(Stream((place,), 0.5)).remarks)
+    assert any(
+        "version" in one
+        for one in CHECK.judge(AddressResults((place,), CheckOptions())).remarks
+    )
 
 
 async def test_nothing_comes_through_and_nothing_is_claimed(
@@ -205,10 +209,10 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
     loop = asyncio.get_running_loop()
 
     class Watched(UdpProbe):
-        def _understand(
-            self, answer: StreamAnswer | None, at: float, *, fair: bool
+        def _handle_answer(
+            self, answer: StreamAnswer | None, at: float, *, on_time: bool
         ) -> None:
-            super()._handle_answer(answer, at, on_time=fair)
+            super()._handle_answer(answer, at, on_time=on_time)
             if self.tracker.acknowledged:
                 loop.call_soon_threadsafe(started.set)
 

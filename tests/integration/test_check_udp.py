@@ -79,7 +79,7 @@ async def test_good_server_loses_nothing(start_server: StartServer) -> None:
         (faithful, every_tenth_dropped, "path ←"),
     ],
 )
-async def test_loss_is_found_on_the_way_it_is_on(
+async def test_loss_is_found_in_its_direction(
     start_server: StartServer, up: Fault, down: Fault, where: str
 ) -> None:
     """A tenth lost one way is a failure of that way, and the other way is clean."""
@@ -122,7 +122,7 @@ async def test_loss_is_found_on_the_way_it_is_on(
         ),
     ],
 )
-async def test_copies_and_disorder_are_remarked_on_by_way(
+async def test_duplicates_and_reordering_are_remarks_by_direction(
     start_server: StartServer, up: Fault, down: Fault, figure: str, words: str
 ) -> None:
     """A tenth doubled or late is no failure; it is counted on the way it happens."""
@@ -144,7 +144,7 @@ async def test_copies_and_disorder_are_remarked_on_by_way(
     ("up", "down", "where"),
     [(all_doubled, faithful, "path →"), (faithful, all_doubled, "path ←")],
 )
-async def test_everything_doubled_is_a_failure(
+async def test_duplicating_everything_fails(
     start_server: StartServer, up: Fault, down: Fault, where: str
 ) -> None:
     """A network that copies all datagrams is broken, though none is lost."""
@@ -154,7 +154,7 @@ async def test_everything_doubled_is_a_failure(
     assert found(judgement) == [("udp.duplicated", where)]
 
 
-async def test_outage_is_told_by_its_length(start_server: StartServer) -> None:
+async def test_outage_is_counted_as_loss_run(start_server: StartServer) -> None:
     """Datagrams lost one behind the other are counted apart from scattered ones."""
     running = await start_server()
 
@@ -182,7 +182,7 @@ async def test_answers_that_come_late_are_not_lost(start_server: StartServer) ->
 @pytest.mark.parametrize(
     ("up", "down"), [(swallowing, faithful), (faithful, swallowing)]
 )
-async def test_silence_is_told_as_silence(
+async def test_no_answer_is_silent(
     start_server: StartServer, up: Fault, down: Fault
 ) -> None:
     """Where nothing comes back the side is not known, and stalls may excuse it."""
@@ -195,7 +195,9 @@ async def test_silence_is_told_as_silence(
     assert measured.opening.openings == 4
 
 
-async def test_answers_from_another_port_are_told(start_server: StartServer) -> None:
+async def test_answers_from_another_port_are_misaddressed(
+    start_server: StartServer,
+) -> None:
     """A connected socket never sees them; another one does, and knows its own question."""
     running = await start_server()
     with answering_from_elsewhere(running.port) as port:
@@ -203,7 +205,7 @@ async def test_answers_from_another_port_are_told(start_server: StartServer) -> 
     assert found(judgement) == [("udp.misaddressed", None)]
 
 
-async def test_one_lost_opening_is_no_failure(start_server: StartServer) -> None:
+async def test_single_lost_opening_passes(start_server: StartServer) -> None:
     """The opening is sent again, and the remark says so."""
     running = await start_server()
     with relay(running.port, lambda n, data: [data] if n else []) as port:
@@ -212,7 +214,7 @@ async def test_one_lost_opening_is_no_failure(start_server: StartServer) -> None
     assert any("had to be sent 2 times" in remark for remark in judgement.remarks)
 
 
-async def test_way_that_closes_after_a_while_is_told(
+async def test_path_closing_during_burst_is_silent(
     start_server: StartServer,
 ) -> None:
     """What was answered at first and then no more is no loss by chance."""
@@ -223,7 +225,7 @@ async def test_way_that_closes_after_a_while_is_told(
     assert "were answered at first" in judgement.findings[0].seen
 
 
-async def test_udp_switched_off_is_refused_by_the_server(
+async def test_disabled_udp_is_rejected_by_server(
     start_server: StartServer,
 ) -> None:
     """The ICMP error of the server's own kernel is told as the server's."""
@@ -241,7 +243,7 @@ async def test_udp_switched_off_is_refused_by_the_server(
         (600, "path →", "up_largest"),
     ],
 )
-async def test_sizes_that_vanish_are_found_to_the_byte(
+async def test_size_limit_is_found_to_the_byte(
     start_server: StartServer, limit: int, where: str, figure: str
 ) -> None:
     """A black hole has a way and a limit, even one below the size of an opening."""
@@ -269,7 +271,7 @@ def answering(instance: str) -> Fault:
     return fault
 
 
-async def test_server_that_cannot_count_is_only_reached() -> None:
+async def test_old_server_is_only_reached() -> None:
     """An older server passes for being there, and what was not looked at is said."""
     with relay(None, answering("old")) as port:
         judgement = judged(await ask(port))
@@ -278,14 +280,14 @@ async def test_server_that_cannot_count_is_only_reached() -> None:
     assert "loss and sizes were not tested" in judgement.remarks[-1]
 
 
-async def test_echo_of_our_own_question_is_a_stranger() -> None:
+async def test_reflected_question_is_a_stranger() -> None:
     """What sends back what it gets is no netduet."""
     with relay(None) as port:
         judgement = judged(await ask(port, 0.5))
     assert found(judgement) == [("udp.stranger", None)]
 
 
-async def test_two_servers_behind_a_port_are_not_taken_for_loss(
+async def test_two_servers_behind_a_port_are_not_loss(
     start_server: StartServer,
 ) -> None:
     """Where datagrams of one socket reach servers by turns, loss cannot be counted."""

@@ -61,8 +61,8 @@ def check(words: Sequence[str], flags: Flags) -> int:
     """
     loaded = load(client_settings(), flags)
     targets = _targets(loaded.settings, words)
-    from netduet.client.app import check as run  # noqa: PLC0415
-    from netduet.client.app import unusable  # noqa: PLC0415
+    from netduet.client.commands.check import check as run  # noqa: PLC0415
+    from netduet.client.commands.check import unusable  # noqa: PLC0415
 
     problems = unusable(loaded.settings, targets)
     if problems:
@@ -86,7 +86,7 @@ def watch(words: Sequence[str], flags: Flags) -> int:
             f"target {blocked[0]}=blocked: watch tells how well what is open works; "
             "`netduet check` judges what must be blocked"
         )
-    from netduet.client.app import watch as run  # noqa: PLC0415
+    from netduet.client.commands.watch import watch as run  # noqa: PLC0415
 
     return run(loaded.settings, targets, loaded.ignored)
 
@@ -102,14 +102,14 @@ def hello(word: str, flags: Flags) -> int:
     if "=" in word:
         raise UsageError(f"target {word!r}: hello expects nothing: leave the = away")
     [target] = _targets(loaded.settings, [word])
-    from netduet.client.app import hello as run  # noqa: PLC0415
+    from netduet.client.commands.hello import hello as run  # noqa: PLC0415
 
     return run(loaded.settings, target)
 
 
 def explain(name: str | None = None) -> int:
     """Tell what is known about a class of failure; return the exit status."""
-    from netduet.client.app import explain as run  # noqa: PLC0415
+    from netduet.client.commands.explain import explain as run  # noqa: PLC0415
 
     return run(name)
 

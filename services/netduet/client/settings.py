@@ -1,4 +1,4 @@
-"""The client's settings: one declaration each. Read by ``client.app`` alone."""
+"""The client's settings: one declaration each. Read by ``client.commands`` alone."""
 
 from __future__ import annotations
 

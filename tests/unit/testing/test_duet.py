@@ -108,7 +108,7 @@ def test_no_engine_is_an_error_and_no_skip(monkeypatch: pytest.MonkeyPatch) -> N
 def test_nothing_but_testing_itself_needs_an_engine() -> None:
     """Neither half, nor the command line, imports what tests alone need."""
     program = (
-        "import sys, netduet.cli.commands, netduet.client.app, netduet.server.app; "
+        "import sys, netduet.cli.commands, netduet.client.commands.check, netduet.server.app; "
         "print([name for name in ('docker', 'testcontainers') if name in sys.modules])"
     )
     told = subprocess.run(

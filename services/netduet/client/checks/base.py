@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from netduet.client.results.failure import Failure, Severity
@@ -72,6 +73,13 @@ class CheckContext:
         return cast("Measurement", self.measured[kind])
 
 
+class Scope(StrEnum):
+    """What a check runs on: the target as a whole, or each of its addresses."""
+
+    TARGET = "target"
+    ADDRESS = "address"
+
+
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Measurement]):
     """A check; ``needs`` names those without which it has nothing to go on.
@@ -90,6 +98,7 @@ class Check(Generic[Measurement]):
     measure: Callable[[CheckContext], Awaitable[Measurement]]
     judge: Callable[[Measurement], Judgement]
     failures: tuple[Failure, ...] = ()
+    scope: Scope = Scope.TARGET
     heavy: bool = False
     after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)

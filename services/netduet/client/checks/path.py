@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.checks.base import Check, CheckContext
-from netduet.client.checks.identity.results import IdentityResult
+from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import Check, CheckContext, CheckOptions, Scope
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
@@ -19,7 +20,6 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Window,
-    merge_judgements,
 )
 from netduet.wire.messages import LedgerEntry, ServerReport
 from netduet.wire.untrusted import escape
@@ -46,24 +46,11 @@ class PathResult:
     received: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PathResults:
-    """The ways that were looked at."""
-
-    addresses: tuple[PathResult, ...]
-
-
-async def measure(context: CheckContext) -> PathResults:
-    """Open a further connection to each netduet, and ask both ends about it."""
-    known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
-    ways = await asyncio.gather(
-        *(_inspect(context, answer.address) for answer in known)
-    )
-    return PathResults(tuple(ways))
-
-
-async def _inspect(context: CheckContext, address: Address) -> PathResult:
-    patience = context.timeouts
+async def measure(
+    context: CheckContext, answer: IdentityAnswer, _addresses: int
+) -> PathResult:
+    """Open a further connection to a netduet, and ask both ends about it."""
+    address, patience = answer.address, context.timeouts
     async with open_connection(address, patience) as (opening, conversation):
         if conversation is None:
             return PathResult(address, opening)
@@ -81,13 +68,8 @@ async def _inspect(context: CheckContext, address: Address) -> PathResult:
     )
 
 
-def judge(path: PathResults) -> Judgement:
+def judge(way: PathResult, _: CheckOptions) -> Judgement:
     """Compare what both ends say; what differs is a remark, no fault by itself."""
-    told = merge_judgements([_judge(way) for way in path.addresses])
-    return replace(told, summary=told.summary or "no way could be looked at")
-
-
-def _judge(way: PathResult) -> Judgement:
     if way.opening.welcome is None:
         return Judgement("", (_broken_finding(way),))
     return Judgement(_describe_path(way), (), tuple(_remarks(way)), _figures(way))
@@ -259,12 +241,20 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
 )
 
+
+def _finish(merged: Judgement, _: Sequence[Judgement]) -> Judgement:
+    return replace(merged, summary=merged.summary or "no way could be looked at")
+
+
+_ADDRESSES: Final = AddressCheck(measure, judge, MAX_ADDRESSES, finish=_finish)
+
 CHECK: Final = Check(
     "path",
     "Whom does the server see, and what fits through?",
     ("identity",),
-    measure,
-    judge,
+    _ADDRESSES.measure,
+    _ADDRESSES.judge,
     FAILURES,
+    Scope.ADDRESS,
     after=("balance",),
 )

@@ -113,11 +113,3 @@ class Observations:
         return min(
             event.seconds, ours + covered_seconds(stalls, event.start, event.end)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """What came of each address, and the longest outage that may be, in seconds."""
-
-    places: tuple[Observations, ...]
-    max_outage: float

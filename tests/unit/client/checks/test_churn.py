@@ -8,14 +8,13 @@ import socket
 
 import pytest
 
-from netduet.client.checks.base import CheckContext, Timeouts
-from netduet.client.checks.churn import limit_detection, measure
-from netduet.client.checks.churn.judge import judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.churn import CHECK, limit_detection, measure
 from netduet.client.checks.churn.pacer import reaches_limit
 from netduet.client.checks.churn.results import (
     Attempt,
     AttemptOutcome,
-    Churn,
     ChurnResult,
     HoldResult,
     PacedRun,
@@ -95,7 +94,9 @@ def place(one: PacedRun, **fields: object) -> ChurnResult:
 
 def judged(one: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only place."""
-    return judge(Churn((place(one, **fields),), max_loss))
+    return CHECK.judge(
+        AddressResults((place(one, **fields),), CheckOptions(max_loss=max_loss))
+    )
 
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:
@@ -103,7 +104,7 @@ def found(judgement: Judgement) -> list[tuple[str, str | None]]:
     return [(finding.failure, finding.where) for finding in judgement.findings]
 
 
-def test_connections_that_nothing_befell_pass_without_a_remark() -> None:
+def test_healthy_connections_pass_without_a_remark() -> None:
     """Where each SYN was answered there is nothing to say but how soon."""
     judgement = judged(run())
     assert (judgement.findings, judgement.remarks) == ((), ())
@@ -116,9 +117,12 @@ def test_connections_that_nothing_befell_pass_without_a_remark() -> None:
     assert (told["connect_p50_ms"], told["connect_to_0.5_ms"]) == (0.5, 82)
 
 
-def test_nothing_is_judged_where_no_netduet_answers() -> None:
+def test_no_netduet_is_skipped() -> None:
     """Without an address there is nothing to connect to."""
-    assert judge(Churn((), 0.02)).skipped == "no netduet to connect to"
+    assert (
+        CHECK.judge(AddressResults((), CheckOptions())).skipped
+        == "no netduet to connect to"
+    )
 
 
 # SYNs
@@ -145,7 +149,7 @@ def test_few_lost_syns_are_a_remark_with_an_interval() -> None:
         ([None] * 25, "unknown"),
     ],
 )
-def test_lost_syns_are_placed_by_the_servers_own_count(
+def test_lost_syns_are_located_by_server_retransmissions(
     theirs: list[int | None], where: str
 ) -> None:
     """A server that sent its answer again had the SYN; one that did not, had not."""
@@ -155,7 +159,7 @@ def test_lost_syns_are_placed_by_the_servers_own_count(
     assert judgement.findings[0].missed_deadline is None
 
 
-def test_what_is_lost_on_one_way_is_held_against_what_may_be_lost_there() -> None:
+def test_known_direction_has_its_own_loss_bound() -> None:
     """A known way has its own bound; of an unknown one, both ways' bounds add up."""
     known = [served(number, 1, 0) for number in range(12)]
     assert found(judged(run(*known))) == [("churn.syn_lost", "path →")]
@@ -163,13 +167,13 @@ def test_what_is_lost_on_one_way_is_held_against_what_may_be_lost_there() -> Non
     assert found(judged(run(*unknown))) == []
 
 
-def test_syns_may_be_lost_as_often_as_was_set() -> None:
+def test_syn_loss_below_max_loss_passes() -> None:
     """The bound that a person sets holds for each way."""
     lost = [served(number, 1, 0) for number in range(25)]
     assert found(judged(run(*lost), max_loss=0.2)) == []
 
 
-def test_lost_syns_of_an_unwatched_instance_are_not_put_on_the_way() -> None:
+def test_lost_syns_of_unwatched_instance_have_unknown_location() -> None:
     """Where another instance served, its listening socket may have dropped them."""
     lost = [served(number, 1, 0) for number in range(25)]
     other = dataclasses.replace(served(25), boot_id="c" * 32)
@@ -181,7 +185,7 @@ def test_lost_syns_of_an_unwatched_instance_are_not_put_on_the_way() -> None:
     assert (Side.SERVER, said) in judgement.findings[0].evidence
 
 
-def test_syns_that_are_sent_again_on_a_slow_path_are_not_lost() -> None:
+def test_retransmitted_syns_on_slow_path_are_not_lost() -> None:
     """Where each answer takes over a second, nothing can be counted, and that is said."""
     slow = [
         dataclasses.replace(served(number, 1, 1), connect_seconds=1.4)
@@ -195,7 +199,7 @@ def test_syns_that_are_sent_again_on_a_slow_path_are_not_lost() -> None:
 # The server's queue
 
 
-def test_drops_of_the_listening_socket_are_the_servers() -> None:
+def test_listen_drops_are_accept_queue() -> None:
     """SYNs that arrived and were dropped there were not lost on the way."""
     lost = [served(number, 1, 0) for number in range(25)]
     witness = dataclasses.replace(
@@ -206,21 +210,21 @@ def test_drops_of_the_listening_socket_are_the_servers() -> None:
     assert all(text.isprintable() for _, text in judgement.findings[0].evidence)
 
 
-def test_drops_without_trouble_are_a_remark() -> None:
+def test_listen_drops_without_failures_are_a_remark() -> None:
     """A queue that was full for a moment harmed nobody here."""
     judgement = judged(run(), witness=dataclasses.replace(WITNESS, drops=2))
     assert judgement.findings == ()
     assert "dropped 2 SYNs" in judgement.remarks[0]
 
 
-def test_drops_that_explain_little_do_not_blame_the_server() -> None:
+def test_few_listen_drops_do_not_explain_many_lost_syns() -> None:
     """Two drops do not account for 25 lost SYNs."""
     lost = [served(number, 1, 0) for number in range(25)]
     judgement = judged(run(*lost), witness=dataclasses.replace(WITNESS, drops=2))
     assert found(judgement) == [("churn.syn_lost", "path →")]
 
 
-def test_drop_beside_many_lost_answers_does_not_blame_the_server() -> None:
+def test_listen_drop_does_not_explain_many_lost_answers() -> None:
     """Many answers were lost, and one opening was dropped: that is no full queue."""
     lost = [served(number, 1, 1) for number in range(25)]
     judgement = judged(run(*lost), witness=dataclasses.replace(WITNESS, drops=1))
@@ -278,7 +282,7 @@ def bucket(
         (80, 20, 400, 0.01),
     ],
 )
-def test_limits_by_rate_are_named(
+def test_rate_limit_is_detected(
     rate: float, burst: int, count: int, gap: float, *, told: bool
 ) -> None:
     """The burst, and the rate where it can be seen, come out of the pattern."""
@@ -291,7 +295,7 @@ def test_limits_by_rate_are_named(
         assert figures["limit_rate"] == pytest.approx(rate, rel=0.15)
 
 
-def test_a_large_burst_may_last_until_connections_are_held() -> None:
+def test_rate_limit_with_large_burst_shows_while_holding() -> None:
     """What passes before connections are held is a part of the burst."""
     late = bucket(1 / 3, 20, count=32, gap=0.01, told=True)
     hold_result = HoldResult(
@@ -307,7 +311,7 @@ def test_a_large_burst_may_last_until_connections_are_held() -> None:
     assert judgement.findings[0].figures["limit_burst"] == 70
 
 
-def test_an_end_of_all_connections_is_a_limit_only_where_old_ones_work() -> None:
+def test_total_block_is_a_limit_only_if_existing_connections_work() -> None:
     """Without an old connection that works, it may as well be an outage."""
     one = bucket(0.01, 20)
     assert limit_detection.detect_token_bucket(
@@ -317,7 +321,7 @@ def test_an_end_of_all_connections_is_a_limit_only_where_old_ones_work() -> None
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
-def test_chance_is_no_limit(share: float) -> None:
+def test_random_failures_are_no_rate_limit(share: float) -> None:
     """SYNs lost or connections refused at random have neither beginning nor measure."""
     chance = random.Random(share)
     for _ in range(200):
@@ -330,7 +334,7 @@ def test_chance_is_no_limit(share: float) -> None:
 
 @pytest.mark.parametrize("turn", ["..x", "x..", ".x", ".xx", "....x"])
 @pytest.mark.parametrize("count", [50, 1000])
-def test_a_dead_backend_in_turn_is_no_limit(turn: str, count: int) -> None:
+def test_dead_backend_in_rotation_is_no_rate_limit(turn: str, count: int) -> None:
     """A balancer that leads each nth connection nowhere is regular from the beginning."""
     tries = [
         failed(AttemptOutcome.REFUSED, n, detail="ECONNREFUSED")
@@ -346,7 +350,7 @@ def test_a_dead_backend_in_turn_is_no_limit(turn: str, count: int) -> None:
     )
 
 
-def test_a_limit_by_count_is_named() -> None:
+def test_count_limit_is_detected() -> None:
     """None beside those that are held, and all when they are released: that is it."""
     beside = tuple(
         failed(AttemptOutcome.REFUSED, detail="ECONNREFUSED") for _ in range(4)
@@ -376,14 +380,14 @@ def test_a_limit_by_count_is_named() -> None:
     ],
     ids=["one-passed", "none-back", "the-server-says-so", "this-end-failed"],
 )
-def test_other_failures_beside_held_ones_are_no_limit(
+def test_other_failures_while_holding_are_no_count_limit(
     beside: tuple[Attempt, ...], after: tuple[Attempt, ...]
 ) -> None:
     """What does not end with the release, or is somebody's word, is something else."""
     assert limit_detection.detect_count_limit(held(*beside, after=after)) is None
 
 
-def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
+def test_servers_own_limit_while_holding_is_a_remark() -> None:
     """A netduet that serves no more at once says so: the network is not at fault."""
     said = "the server says: 16 connections from this address are open"
     tries = (
@@ -398,7 +402,7 @@ def test_the_servers_own_limit_on_held_ones_is_a_remark() -> None:
     assert said in judgement.remarks[0]
 
 
-def test_a_server_that_turns_short_ones_away_is_at_its_limit() -> None:
+def test_server_rejecting_short_connections_is_count_limited() -> None:
     """Its own limit is named as its own."""
     busy = [
         failed(AttemptOutcome.BUSY, number, detail="1 is open") for number in range(20)
@@ -406,7 +410,7 @@ def test_a_server_that_turns_short_ones_away_is_at_its_limit() -> None:
     assert found(judged(run(*busy))) == [("churn.count_limited", "server")]
 
 
-def test_held_connections_stop_only_where_none_comes_behind_the_first_failure() -> None:
+def test_limit_is_reached_only_if_none_passes_after_first_failure() -> None:
     """One that fails among others that pass is chance."""
     good, bad = served(), failed(AttemptOutcome.REFUSED)
     assert reaches_limit(PacedRun(3, 0.01, (good, bad, bad)))
@@ -416,7 +420,7 @@ def test_held_connections_stop_only_where_none_comes_behind_the_first_failure() 
     assert not reaches_limit(PacedRun(0, 0.01))
 
 
-def test_one_that_ends_elsewhere_makes_room_and_hides_no_limit() -> None:
+def test_single_pass_after_limit_does_not_hide_it() -> None:
     """Another check may end a connection meanwhile: one more is then made."""
     good, bad = served(), failed(AttemptOutcome.NEVER_MADE, lost=2)
     assert reaches_limit(
@@ -430,7 +434,7 @@ def test_one_that_ends_elsewhere_makes_room_and_hides_no_limit() -> None:
 # Refused, not served
 
 
-def test_ends_before_a_welcome_are_found_whatever_this_end_fares() -> None:
+def test_ended_connections_fail_without_missed_deadline() -> None:
     """A connection that was ended was ended: no stall explains it away."""
     ended = [
         failed(AttemptOutcome.ENDED, 3 * n, detail="closed without an answer")
@@ -442,7 +446,7 @@ def test_ends_before_a_welcome_are_found_whatever_this_end_fares() -> None:
     assert "12×: closed without an answer" in judgement.findings[0].evidence[0][1]
 
 
-def test_silence_alone_may_be_a_starved_end() -> None:
+def test_unanswered_connections_carry_missed_deadline() -> None:
     """What did not come in time carries the time that was waited."""
     late = [failed(AttemptOutcome.UNANSWERED, n) for n in range(25)]
     [finding] = judged(run(*late)).findings
@@ -452,7 +456,7 @@ def test_silence_alone_may_be_a_starved_end() -> None:
     )
 
 
-def test_one_that_is_refused_is_a_remark() -> None:
+def test_single_refusal_is_a_remark() -> None:
     """A server may be restarted."""
     judgement = judged(run(failed(AttemptOutcome.REFUSED, detail="ECONNREFUSED")))
     assert judgement.findings == ()
@@ -462,7 +466,7 @@ def test_one_that_is_refused_is_a_remark() -> None:
 # This end
 
 
-def test_a_port_that_is_not_there_is_this_ends_and_first() -> None:
+def test_missing_local_port_takes_precedence() -> None:
     """One EADDRNOTAVAIL is enough: nothing of it is the network's."""
     none = failed(
         AttemptOutcome.NO_PORT, detail="EADDRNOTAVAIL: Cannot assign requested address"
@@ -475,7 +479,7 @@ def test_a_port_that_is_not_there_is_this_ends_and_first() -> None:
     assert judgement.figures["syns"] == 106  # none left for the one without a port
 
 
-def test_ports_in_time_wait_are_remarked_on_before_they_run_out() -> None:
+def test_many_time_wait_ports_are_a_remark() -> None:
     """Half of the ports taken by ended connections is a warning."""
     judgement = judged(run(), ports=Ports(40000, 40999, 500))
     assert judgement.findings == ()
@@ -484,7 +488,7 @@ def test_ports_in_time_wait_are_remarked_on_before_they_run_out() -> None:
     assert judged(run(), ports=None).figures["ports"] is None
 
 
-def test_too_few_that_were_started_prove_nothing() -> None:
+def test_too_few_started_connections_are_inconclusive() -> None:
     """A third of the plan is the least; below it nothing is claimed of the network."""
     few = PacedRun(50, GAP, tuple(served(n) for n in range(16)), 34, 0.049)
     judgement = judged(few)
@@ -496,7 +500,7 @@ def test_too_few_that_were_started_prove_nothing() -> None:
     assert "6 of 50 connections could not be started in time" in judgement.remarks[0]
 
 
-def test_failures_of_this_host_count_as_not_started() -> None:
+def test_local_failures_count_as_not_started() -> None:
     """Without descriptors nothing was sent."""
     none = [
         failed(AttemptOutcome.NOT_TRIED, n, detail="EMFILE: Too many")
@@ -510,7 +514,7 @@ def test_failures_of_this_host_count_as_not_started() -> None:
 # Starved servers
 
 
-def test_silent_servers_are_no_limit() -> None:
+def test_silent_server_is_no_rate_limit() -> None:
     """Connections that come about and stay silent have passed every limit."""
     silent = [failed(AttemptOutcome.UNANSWERED, number) for number in range(20, 50)]
     smooth = [served(number) for number in range(20)]
@@ -519,7 +523,7 @@ def test_silent_servers_are_no_limit() -> None:
     assert judgement.findings[0].missed_deadline is not None
 
 
-def test_a_silence_beside_held_ones_may_be_a_starved_server() -> None:
+def test_silence_while_holding_carries_missed_deadline() -> None:
     """A limit that shows in lateness alone carries the time that was waited."""
     beside = tuple(failed(AttemptOutcome.UNANSWERED, n) for n in range(4))
     hold_result = held(*beside, after=(served(),))
@@ -533,7 +537,7 @@ def test_a_silence_beside_held_ones_may_be_a_starved_server() -> None:
 # Times
 
 
-def test_buckets_grow_and_hold_their_upper_end() -> None:
+def test_histogram_buckets_include_their_upper_bound() -> None:
     """1, 2 and 5 in each decade; what is on the edge belongs to the lower bucket."""
     told = histogram.connect_time_figures([0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5])
     buckets = {name: count for name, count in told.items() if "_to_" in name}
@@ -548,7 +552,7 @@ def test_buckets_grow_and_hold_their_upper_end() -> None:
     assert histogram.connect_time_figures([]) == {}
 
 
-def test_percentiles_are_values_that_were_seen() -> None:
+def test_percentiles_are_measured_values() -> None:
     """The smallest one that the share does not exceed."""
     hundred = [float(n) for n in range(1, 101)]
     assert [percentile(hundred, one) for one in (0.5, 0.9, 0.99, 1)] == [
@@ -560,7 +564,7 @@ def test_percentiles_are_values_that_were_seen() -> None:
     assert percentile([7.0], 0.01) == 7
 
 
-def test_each_connection_has_time_for_a_second_syn() -> None:
+def test_connect_timeout_leaves_time_for_a_retransmission() -> None:
     """With less, no SYN would be sent again, and none would be seen to be lost."""
     target = Target("192.0.2.2", 12345)
     hasty = CheckContext(target, socket.AF_UNSPEC, "", Timeouts(0.5, 0.5, 0.5))

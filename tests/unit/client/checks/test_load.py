@@ -7,11 +7,13 @@ import socket
 
 import pytest
 
-from netduet.client.checks.load.judge import judge, limiting_part
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.load import CHECK
+from netduet.client.checks.load.judge import limiting_part
 from netduet.client.checks.load.results import (
     EchoTiming,
     LatencySpread,
-    Load,
     LoadResult,
     Phase,
     SenderTcpInfo,
@@ -76,10 +78,14 @@ IDLE = Phase("idle", 0, 10, (), echoes(0, 0.0004))
 
 def judged(*phases: Phase, min_rate: float = 0.0) -> Judgement:
     """Return what is made of these phases after a rest."""
-    return judge(Load((LoadResult(THERE, (IDLE, *phases)),), min_rate))
+    return CHECK.judge(
+        AddressResults(
+            (LoadResult(THERE, (IDLE, *phases)),), CheckOptions(min_rate=min_rate)
+        )
+    )
 
 
-def test_even_path_passes_with_its_rates_and_latencies() -> None:
+def test_healthy_path_passes_with_rates_and_latencies() -> None:
     """Rates each way and the percentile idle and loaded stand in the summary."""
     told = judged(phase(flow(UP)), phase(flow(DOWN)))
     assert told.summary == (
@@ -91,7 +97,7 @@ def test_even_path_passes_with_its_rates_and_latencies() -> None:
     assert told.figures["down.limit"] == "network"
 
 
-def test_one_way_that_carries_less_is_remarked_on() -> None:
+def test_slower_direction_is_a_remark() -> None:
     """An asymmetry is told with both rates and its factor, and is no failure."""
     told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN, 940)))
     assert (
@@ -100,7 +106,7 @@ def test_one_way_that_carries_less_is_remarked_on() -> None:
     assert told.findings == ()
 
 
-def test_steady_rate_looks_like_a_cap_and_an_unsteady_one_does_not() -> None:
+def test_only_steady_rate_is_noted_as_cap() -> None:
     """A cap is named where the rate is flat and the network alone was waited for."""
     flat, uneven = flow(UP), flow(DOWN)
     bumps = tuple((at, int(count * (1 + at % 2))) for at, count in uneven.arrivals)
@@ -115,7 +121,7 @@ def test_steady_rate_looks_like_a_cap_and_an_unsteady_one_does_not() -> None:
     ("direction", "words"),
     [(UP, "a queue in the upload path"), (DOWN, "a queue in the download path")],
 )
-def test_queue_is_named_where_kernel_and_echoes_saw_it(
+def test_queue_is_noted_if_kernel_and_echoes_agree(
     direction: Direction, words: str
 ) -> None:
     """The way whose load raises the sender's round trip and the echoes has the queue."""
@@ -126,13 +132,13 @@ def test_queue_is_named_where_kernel_and_echoes_saw_it(
     assert not [one for one in told.remarks if f"{other}: p99" in one]
 
 
-def test_latency_that_the_kernel_did_not_see_is_no_queue() -> None:
+def test_latency_unseen_by_kernel_is_no_queue() -> None:
     """Programs that were late delay echoes, and never the kernel's round trip."""
     told = judged(phase(flow(UP), latency=0.2), phase(flow(DOWN), late=0.2))
     assert not [one for one in told.remarks if "queue" in one]
 
 
-def test_kernel_alone_proves_no_queue() -> None:
+def test_rtt_rise_without_echo_delay_is_no_queue() -> None:
     """A round trip of bulk data that rises while echoes stay fast is no queue for others."""
     full = flow(UP, sender_infos=senders(BEGIN[UP], rtt=0.18))
     told = judged(phase(full, 0.001))
@@ -155,7 +161,7 @@ def test_kernel_alone_proves_no_queue() -> None:
         (flow(DOWN, sender_infos=()), 0.1, ""),
     ],
 )
-def test_who_held_a_transfer_up_is_the_kernels_word(
+def test_limiting_part_comes_from_tcp_info(
     one: TransferFlow, cpu: float, whose: str
 ) -> None:
     """Data that waits for a program is not the network's doing."""
@@ -167,7 +173,7 @@ def test_who_held_a_transfer_up_is_the_kernels_word(
     assert ("at least" in told.summary) == (whose in {"client", "server"})
 
 
-def test_rate_below_the_bound_fails_on_its_way() -> None:
+def test_rate_below_min_rate_fails_in_its_direction() -> None:
     """Only --min-rate makes a slow path a failure, on the way that is slow."""
     told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN)), min_rate=50e6)
     [finding] = told.findings
@@ -176,7 +182,7 @@ def test_rate_below_the_bound_fails_on_its_way() -> None:
     assert finding.seen == "up 9.6 Mbit/s, required: 50 Mbit/s"
 
 
-def test_low_rate_is_excused_by_an_end_that_was_the_limit_or_a_rise() -> None:
+def test_low_rate_is_inconclusive_at_a_slow_end_or_while_rising() -> None:
     """Where the path may carry more, there is no verdict on its rate."""
     busy = phase(flow(UP, 9.6), cpu=0.95)
     still = flow(DOWN, 9.6)
@@ -189,7 +195,7 @@ def test_low_rate_is_excused_by_an_end_that_was_the_limit_or_a_rise() -> None:
     assert "still rising" in said[1]
 
 
-def test_low_rate_that_lateness_may_explain_can_be_excused() -> None:
+def test_low_rate_not_limited_by_network_carries_missed_deadline() -> None:
     """Where the network was not waited for all the time, starvation is weighed."""
     half = flow(UP, 9.6, sender_infos=senders(10, network=0.6))
     [finding] = judged(phase(half), min_rate=50e6).findings
@@ -208,7 +214,7 @@ def test_low_rate_that_lateness_may_explain_can_be_excused() -> None:
         (DOWN, TransferStall(Window(12, 15), missing="no answer in time"), None),
     ],
 )
-def test_stall_sits_where_both_kernels_say(
+def test_stall_is_located_by_both_kernels(
     direction: Direction, halt: TransferStall, where: str | None
 ) -> None:
     """What was sent and is lacking, was taken and not acknowledged, or finds no room."""
@@ -219,7 +225,7 @@ def test_stall_sits_where_both_kernels_say(
     assert "nothing moved for 3.0 s on any of 2 connections" in finding.seen
 
 
-def test_changed_bytes_and_a_cut_are_found() -> None:
+def test_altered_bytes_and_cut_connection_fail() -> None:
     """Both are findings of their own, each once."""
     told = judged(
         phase(flow(UP, changed=True)), phase(flow(DOWN, connection_error="ECONNRESET"))
@@ -230,7 +236,7 @@ def test_changed_bytes_and_a_cut_are_found() -> None:
     ]
 
 
-def test_bytes_that_were_used_up_early_tell_no_rate_of_a_burst() -> None:
+def test_exhausted_transfer_rates_its_whole_time() -> None:
     """A reader that wakes late finds all at once: what came then is no rate."""
     burst = ((13.0, 0), (13.001, 12_500_000))
     one = flow(UP, arrivals=burst, total=12_500_000)
@@ -242,7 +248,7 @@ def test_bytes_that_were_used_up_early_tell_no_rate_of_a_burst() -> None:
     assert "used up" in finding.evidence[-1][1]
 
 
-def test_server_that_ends_a_transfer_itself_is_no_fault_of_the_path() -> None:
+def test_transfer_ended_by_server_is_skipped() -> None:
     """Its own word is told, and nothing is blamed."""
     told = judged(phase(flow(UP, server_refusal="DRAINING: bye", arrivals=(), total=0)))
     assert (told.findings, told.skipped) == (
@@ -251,10 +257,10 @@ def test_server_that_ends_a_transfer_itself_is_no_fault_of_the_path() -> None:
     )
 
 
-def test_place_without_its_features_is_skipped() -> None:
+def test_server_without_features_is_skipped() -> None:
     """An older server is not blamed for what it does not offer."""
     place = LoadResult(THERE, skipped="the server does not offer sink")
-    told = judge(Load((place,)))
+    told = CHECK.judge(AddressResults((place,), CheckOptions()))
     assert told.skipped == "192.0.2.2:12345: the server does not offer sink"
 
 
@@ -265,7 +271,7 @@ def test_percentiles_are_of_nearest_rank() -> None:
     assert LatencySpread.from_times([]) is None
 
 
-def test_kernel_that_does_not_tell_all_is_not_believed_in_part() -> None:
+def test_incomplete_tcp_info_is_ignored() -> None:
     """An older server's report lacks fields: then there is no evidence."""
     told = {"rtt": 100, "min_rtt": 50, "total_retrans": 1, "busy_time": 1}
     assert SenderTcpInfo.from_tcp_info(1.0, 0, told) is None
@@ -276,11 +282,11 @@ def test_kernel_that_does_not_tell_all_is_not_believed_in_part() -> None:
     )
 
 
-def test_latency_that_was_not_measured_to_the_end_is_said() -> None:
+def test_incomplete_latency_is_a_remark() -> None:
     """When the connection for echoes ends, its reason is a remark: the rates still count."""
     place = LoadResult(
         THERE, (IDLE, phase(flow(UP))), latency_error="Connection reset by peer"
     )
-    told = judge(Load((place,)))
+    told = CHECK.judge(AddressResults((place,), CheckOptions()))
     assert "Connection reset by peer" in told.remarks[-1]
     assert (told.findings, told.skipped) == ((), None)

@@ -26,7 +26,7 @@ NOW = 1000.0
         ([(0.9, 0.1), (0.7, None), (0.05, None)], 0.7),
     ],
 )
-def test_latest_is_what_came_or_what_is_overdue(
+def test_latest_delay_is_last_echo_or_overdue_time(
     monkeypatch: pytest.MonkeyPatch,
     echoes: list[tuple[float, float | None]],
     latest: float | None,

@@ -6,7 +6,9 @@ import socket
 
 import pytest
 
-from netduet.client.checks.path import PathResult, PathResults, judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.path import CHECK, PathResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
@@ -50,7 +52,7 @@ def answered_from(address: str) -> Handshake:
 
 def judged(**fields: object) -> Judgement:
     """Judge the only way."""
-    return judge(PathResults((way(**fields),)))
+    return CHECK.judge(AddressResults((way(**fields),), CheckOptions()))
 
 
 def test_ends_that_agree_pass_without_a_remark() -> None:
@@ -207,7 +209,9 @@ def test_further_connection_that_fails_is_found(
     opening: Handshake, what: str, missed: Window | None
 ) -> None:
     """What worked once and not twice is a failure; only silence can be excused."""
-    judgement = judge(PathResults((PathResult(THERE, opening),)))
+    judgement = CHECK.judge(
+        AddressResults((PathResult(THERE, opening),), CheckOptions())
+    )
     [finding] = judgement.findings
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"{THERE}: a further connection failed: {what}"
@@ -217,14 +221,20 @@ def test_further_connection_that_fails_is_found(
 
 def test_same_remark_of_many_ways_is_said_once() -> None:
     """A server behind several addresses is not said to drop packets several times."""
-    judgement = judge(PathResults((way(server_report=report(drops=3)),) * 4))
+    judgement = CHECK.judge(
+        AddressResults((way(server_report=report(drops=3)),) * 4, CheckOptions())
+    )
     assert len(judgement.remarks) == 1
     assert judgement.summary.count("the server sees") == 1
 
 
 def test_good_way_beside_a_broken_one_is_told() -> None:
     """One further connection that fails does not hide what the others showed."""
-    judgement = judge(PathResults((PathResult(THERE, Handshake(closed=True)), way())))
+    judgement = CHECK.judge(
+        AddressResults(
+            (PathResult(THERE, Handshake(closed=True)), way()), CheckOptions()
+        )
+    )
     assert [finding.failure for finding in judgement.findings] == ["path.broken"]
     assert judgement.summary.startswith("the server sees this client as itself")
 

@@ -108,7 +108,7 @@ def only(judgement: Judgement) -> Finding:
 # A path without fault
 
 
-def test_all_sizes_that_arrive_pass_without_a_remark() -> None:
+def test_all_sizes_arriving_passes_without_a_remark() -> None:
     """Where full packets and large amounts arrive, that is said, and nothing else."""
     figures: Figures = {
         f"{way}_{name}": value
@@ -127,7 +127,7 @@ def test_all_sizes_that_arrive_pass_without_a_remark() -> None:
     )
 
 
-def test_addresses_that_differ_are_told_apart() -> None:
+def test_differing_addresses_are_summarized_separately() -> None:
     """Courses of one kind are told once, others each with its address."""
     good, bad = (
         SizeResult(THERE, well(UP), well(DOWN)),
@@ -150,7 +150,7 @@ def test_figures_of_further_addresses_are_numbered() -> None:
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_packet_that_its_kernel_could_not_send_was_not_lost_by_chance(
+def test_unsendable_packet_is_a_black_hole(
     direction: Direction,
 ) -> None:
     """Others of its length that got through were cut in two: the hole stands."""
@@ -202,7 +202,7 @@ def test_packet_that_its_kernel_could_not_send_was_not_lost_by_chance(
         ),
     ],
 )
-def test_length_that_vanishes_is_a_black_hole(
+def test_lost_length_is_a_black_hole(
     direction: Direction,
     after: SegmentCounters,
     side: Side,
@@ -257,7 +257,7 @@ def test_mtu_to_set_counts_the_headers_in_use(
     assert finding.figures["mtu"] == mtu
 
 
-def test_hole_without_a_size_that_passes_names_no_mtu() -> None:
+def test_black_hole_without_a_passing_size_names_no_mtu() -> None:
     """Where not even the shortest packet passes, there is nothing to advise."""
     trials = tuple(one for one in hole(UP) if not one.delivered)
     finding = only(judged((*trials, packet(UP, MIN_SEARCH_BYTES, STALLED))))
@@ -266,7 +266,7 @@ def test_hole_without_a_size_that_passes_names_no_mtu() -> None:
     assert (finding.figures["passed"], finding.figures["mtu"]) == (None, None)
 
 
-def test_amounts_that_pass_a_hole_are_told() -> None:
+def test_amounts_passing_a_black_hole_are_a_remark() -> None:
     """Many packets in one piece may pass where one packet stalls: it is a remark."""
     trials = tuple(one for one in hole(UP) if one.is_one_packet)
     judgement = judged((*trials, amount(UP, 4096), amount(UP, 65536)))
@@ -275,14 +275,14 @@ def test_amounts_that_pass_a_hole_are_told() -> None:
     assert remark.startswith("4,096 bytes to the server do pass: a virtual link")
 
 
-def test_hole_both_ways_is_two_findings() -> None:
+def test_black_hole_both_ways_is_two_findings() -> None:
     """Each direction is a fault of its own, the way there first."""
     findings = judged(hole(UP), hole(DOWN, limit=1200)).findings
     assert [finding.where for finding in findings] == ["path →", "path ←"]
     assert [finding.figures["mtu"] for finding in findings] == [1400, 1252]
 
 
-def test_hole_at_several_addresses_is_one_finding() -> None:
+def test_black_hole_at_several_addresses_is_one_finding() -> None:
     """The same fault is found once, and each address is named in it."""
     courses = tuple(
         SizeResult(address, hole(UP), well(DOWN)) for address in (THERE, THERE6)
@@ -292,7 +292,7 @@ def test_hole_at_several_addresses_is_one_finding() -> None:
     assert "; [2001:db8::2]:12345: packets" in seen
 
 
-def test_segments_cut_shorter_meanwhile_are_measured_as_they_are() -> None:
+def test_trial_of_two_segments_is_no_single_packet() -> None:
     """A size that no longer fits into one packet tells nothing about a packet."""
     short = SegmentCounters(snd_mss=1000, pmtu=1500)
     two = replace(packet(UP, 1400), before=short)
@@ -317,7 +317,7 @@ def test_segments_cut_shorter_meanwhile_are_measured_as_they_are() -> None:
     ],
 )
 @pytest.mark.parametrize("direction", Direction)
-def test_stall_without_the_senders_word_is_another_fault(
+def test_stall_without_sender_evidence_is_no_black_hole(
     direction: Direction, after: SegmentCounters
 ) -> None:
     """A proxy that stops or a peer that does not read is no hole, and might be late."""
@@ -325,7 +325,7 @@ def test_stall_without_the_senders_word_is_another_fault(
     assert (finding.failure, finding.missed_deadline) == ("size.stalled", WINDOW)
 
 
-def test_stall_whose_sender_could_not_be_asked_is_no_hole() -> None:
+def test_stall_with_unqueried_sender_is_no_black_hole() -> None:
     """Without the far kernel's view nothing is proven, and it is said why."""
     why = "only other instances answered"
     trials = tuple(replace(one, missing=why) for one in hole(DOWN, None))
@@ -335,13 +335,13 @@ def test_stall_whose_sender_could_not_be_asked_is_no_hole() -> None:
     assert (Side.CLIENT, said) in finding.evidence
 
 
-def test_one_kernel_that_was_not_in_vain_outweighs_the_others() -> None:
+def test_single_acknowledged_trial_refutes_black_hole() -> None:
     """Every trial of a full packet whose sender could be asked must bear the hole out."""
     acknowledged = whole(UP, STALLED, after=ALL_SENT)
     assert only(judged((*hole(UP), acknowledged))).failure == "size.stalled"
 
 
-def test_stalls_at_random_are_no_hole() -> None:
+def test_random_stalls_are_no_black_hole() -> None:
     """Where short packets stall and longer ones pass, it is not their length; one may."""
     odd = packet(UP, 400, STALLED)
     assert only(judged((*hole(UP), odd))).failure == "size.black_hole"
@@ -361,7 +361,7 @@ def test_stalls_at_random_are_no_hole() -> None:
         (lambda way, *fate: amount(way, 4096, *fate), lambda way: amount(way, 4096)),
     ],
 )
-def test_trial_that_fails_once_is_lost_and_no_more(
+def test_single_failed_trial_is_a_remark(
     fate: TrialOutcome, trials: tuple[Callable[..., SizeTrial], ...]
 ) -> None:
     """What went well when it was repeated is a remark: packets get lost."""
@@ -377,7 +377,7 @@ def test_trial_that_fails_once_is_lost_and_no_more(
     )
 
 
-def test_failure_that_was_not_repeated_is_no_finding() -> None:
+def test_unrepeated_failure_is_no_finding() -> None:
     """One connection alone proves nothing, whatever it showed."""
     for alone in (whole(UP, STALLED, after=IN_VAIN), amount(UP, 4096, STALLED)):
         assert judged((alone, packet(UP, 300))).findings == ()
@@ -405,7 +405,7 @@ def test_failure_that_was_not_repeated_is_no_finding() -> None:
         (DOWN, None, 9000, "path ←", WINDOW),
     ],
 )
-def test_amount_that_stops_twice_is_a_stalled_transfer(
+def test_amount_stalling_twice_is_stalled(
     direction: Direction,
     after: SegmentCounters | None,
     arrived: int | None,
@@ -451,7 +451,7 @@ def test_amount_that_stops_twice_is_a_stalled_transfer(
         ),
     ],
 )
-def test_stalled_transfer_shows_what_the_sender_knows(
+def test_stalled_transfer_shows_sender_evidence(
     after: SegmentCounters, said: str
 ) -> None:
     """The sender's kernel tells whether it waits, has sent all, or is not heard."""
@@ -460,7 +460,7 @@ def test_stalled_transfer_shows_what_the_sender_knows(
     assert finding.evidence == ((Side.CLIENT, said),)
 
 
-def test_bytes_that_arrive_unheard_are_a_fault_of_the_way_back() -> None:
+def test_lost_acknowledgements_are_located_on_the_opposite_path() -> None:
     """Where the receiver has more than the sender heard of, acknowledgements are lost."""
     after = replace(ALL_SENT, unacked=2, retransmits=7)
     one = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=3000)
@@ -475,7 +475,7 @@ def test_bytes_that_arrive_unheard_are_a_fault_of_the_way_back() -> None:
     assert only(judged((whole(UP), within, within))).where == "path →"
 
 
-def test_server_is_not_blamed_for_bytes_that_it_was_never_asked_for() -> None:
+def test_lost_request_is_not_blamed_on_server() -> None:
     """A request that is lost on the way up keeps the server from sending."""
     one = amount(DOWN, 65536, STALLED, after=ALL_SENT, arrived=0)
     assert only(judged((), (whole(DOWN), one, one))).where == "server"
@@ -501,7 +501,7 @@ def test_server_is_not_blamed_for_bytes_that_it_was_never_asked_for() -> None:
         ),
     ],
 )
-def test_record_of_the_server_tells_who_cut(
+def test_ledger_entry_locates_cut(
     ended: str | None, by: str | None, where: str, said: str
 ) -> None:
     """What neither end has done, something in between did."""
@@ -514,7 +514,7 @@ def test_record_of_the_server_tells_who_cut(
     )
 
 
-def test_stall_of_a_connection_that_ended_for_the_server_is_a_cut() -> None:
+def test_stall_after_end_at_server_is_a_cut() -> None:
     """An end that only one of the two was told of is no stall."""
     cut = amount(DOWN, 4096, STALLED, after=None, record=record("reset", "client"))
     finding = only(judged((), (whole(DOWN), cut, cut)))
@@ -530,7 +530,7 @@ def test_stall_of_a_connection_that_ended_for_the_server_is_a_cut() -> None:
         ("unknown_version", "path.broken"),
     ],
 )
-def test_refusal_of_the_server_is_no_matter_of_size(code: str, failure: str) -> None:
+def test_server_refusal_is_no_size_failure(code: str, failure: str) -> None:
     """A server that says why it serves no more is believed."""
     closed = trial(
         TrialPlan(UP),
@@ -563,7 +563,7 @@ def test_connection_that_ends_twice_is_cut() -> None:
 @pytest.mark.parametrize(
     ("cause", "missed"), [(Cause.TIMEOUT, WINDOW), (Cause.REFUSED, None)]
 )
-def test_further_connections_that_fail_are_no_matter_of_size(
+def test_failed_connections_are_no_size_failure(
     cause: Cause, missed: Window | None
 ) -> None:
     """Where no trial can even begin, that is the finding; only silence can be excused."""
@@ -586,7 +586,7 @@ def test_further_connections_that_fail_are_no_matter_of_size(
     ("direction", "side", "where"),
     [(UP, Side.SERVER, "path →"), (DOWN, Side.CLIENT, "path ←")],
 )
-def test_changed_byte_is_found_at_once(
+def test_single_altered_byte_fails(
     direction: Direction, side: Side, where: str
 ) -> None:
     """One changed byte is proof, without a second trial, and stands beside other faults."""
@@ -604,7 +604,7 @@ def test_changed_byte_is_found_at_once(
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_path_mtu_discovery_that_works_is_a_remark(direction: Direction) -> None:
+def test_working_path_mtu_discovery_is_a_remark(direction: Direction) -> None:
     """A smaller path MTU that the kernel learned, while all arrived, is as it should be."""
     learned = replace(ALL_SENT, pmtu=1400, snd_mss=1348, retransmits=1)
     judgement = way(direction, (whole(direction, after=learned), *well(direction)[1:]))
@@ -616,7 +616,7 @@ def test_path_mtu_discovery_that_works_is_a_remark(direction: Direction) -> None
     )
 
 
-def test_kernel_that_finds_a_hole_by_itself_is_a_remark() -> None:
+def test_kernel_mtu_probing_is_a_remark() -> None:
     """A kernel that sends shorter packets after losses hides a hole, and this is told."""
     shorter = replace(ALL_SENT, snd_mss=1024, retransmits=3)
     [remark, *_] = judged((whole(UP, after=shorter), *well(UP)[1:])).remarks
@@ -637,7 +637,7 @@ def test_slow_transfer_is_a_remark() -> None:
 
 
 @pytest.mark.parametrize(("again", "told"), [(1, False), (2, False), (3, True)])
-def test_packets_that_are_sent_again_are_a_remark(again: int, told: bool) -> None:
+def test_retransmissions_are_a_remark(again: int, told: bool) -> None:
     """Loss that TCP repaired is told, but for what a kernel probes with anyway."""
     repaired = amount(UP, 65536, after=replace(ALL_SENT, retransmits=again))
     remarks = judged((whole(UP), repaired)).remarks
@@ -647,7 +647,7 @@ def test_packets_that_are_sent_again_are_a_remark(again: int, told: bool) -> Non
     assert remarks == ((said,) if told else ())
 
 
-def test_sizes_that_the_server_does_not_take_are_told() -> None:
+def test_server_frame_limit_is_a_remark() -> None:
     """A server of small frames bounds what can be tried; that is no fault."""
     limited = [trial(TrialPlan(UP, size), 1040, PASSED) for size in LARGER_BYTES]
     judgement = judged((replace(whole(UP), size=1040), *limited))
@@ -704,7 +704,7 @@ class Network:
         return SizeTrial(plan, size, fate, WINDOW, before, IN_VAIN)
 
 
-async def test_sound_path_takes_one_trial_a_size() -> None:
+async def test_healthy_path_takes_one_trial_per_size() -> None:
     """Where a full packet passes, each larger size is tried once, and none below."""
     network = Network(1448)
     trials = await search(network.try_one, UP)
@@ -732,7 +732,7 @@ async def test_full_packet_is_tried_again_before_it_counts() -> None:
     assert not any(one.plan.brief for one in trials if one.is_full_packet)
 
 
-async def test_path_that_carries_nothing_ends_the_search() -> None:
+async def test_search_ends_if_smallest_packet_is_lost() -> None:
     """Where not even the shortest packet passes, no further round is begun."""
     network = Network(MIN_SEARCH_BYTES - 1)
     trials = await search(network.try_one, UP)
@@ -741,7 +741,7 @@ async def test_path_that_carries_nothing_ends_the_search() -> None:
     assert len(trials) <= 20
 
 
-async def test_packet_lost_once_ends_the_search() -> None:
+async def test_search_ends_if_full_packet_passes_again() -> None:
     """When the repetition passes, what failed beside it is tried again, patiently."""
     network = Network(1448)
     network.script = [STALLED, PASSED, PASSED, PASSED, STALLED]

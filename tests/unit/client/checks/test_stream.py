@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from netduet.client.checks.stream.judge import judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.stream import CHECK
 from netduet.client.net.dial import Address
 from netduet.client.outages.events import (
     ConnectFailureRun,
@@ -21,7 +23,6 @@ from netduet.client.outages.observations import (
     LongLivedConnection,
     NewConnections,
     Observations,
-    Stream,
 )
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Judgement, Outcome, Window
@@ -46,7 +47,9 @@ def judged(
     place: Observations = GOOD, max_outage: float = 0.5, **fields: Any
 ) -> Judgement:
     """Judge a place, its fields changed as told."""
-    return judge(Stream((replace(place, **fields),), max_outage))
+    return CHECK.judge(
+        AddressResults((replace(place, **fields),), CheckOptions(max_outage=max_outage))
+    )
 
 
 def found(judgement: Judgement) -> list[tuple[str, str | None, Outcome]]:

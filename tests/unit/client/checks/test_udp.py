@@ -84,7 +84,7 @@ def found(judgement: Judgement) -> list[tuple[str, str | None]]:
     return [(finding.failure, finding.where) for finding in judgement.findings]
 
 
-def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
+def test_healthy_exchange_passes_without_a_remark() -> None:
     """Where all that was sent came back there is nothing to say but what passed."""
     assert judged() == Judgement(
         "300 datagrams to 192.0.2.2:12345 and back, none lost, "
@@ -169,7 +169,7 @@ def test_exchange_that_nothing_befell_passes_without_a_remark() -> None:
         ),
     ],
 )
-def test_what_does_not_answer_is_told_for_what_it_is(
+def test_unanswered_opening_is_classified(
     knock: UdpOpeningResult, failure: str, where: str | None, words: str
 ) -> None:
     """Refusal is told apart from silence, and whose it is where the kernel knows."""
@@ -178,7 +178,7 @@ def test_what_does_not_answer_is_told_for_what_it_is(
     assert words in judgement.findings[0].seen
 
 
-def test_only_silence_can_be_excused() -> None:
+def test_only_silence_carries_missed_deadline() -> None:
     """A refusal was received: no stall explains it away."""
     silent = judged(opening=UNANSWERED, burst=None, sizes=None)
     refused = UdpOpeningResult(
@@ -333,7 +333,9 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         ),
     ],
 )
-def test_what_is_no_fault_is_a_remark(fields: dict[str, object], remark: str) -> None:
+def test_harmless_observation_is_a_remark(
+    fields: dict[str, object], remark: str
+) -> None:
     """Each is said in words, with the address, and fails nothing."""
     judgement = judged(**fields)
     assert (judgement.remarks, judgement.findings) == ((f"{THERE}: {remark}",), ())
@@ -356,7 +358,7 @@ def test_loss_fails_only_beyond_chance(lost: int, fails: bool) -> None:
     assert found(down) == ([("udp.loss", "path ←")] if fails else [])
 
 
-def test_share_that_may_be_lost_is_the_callers() -> None:
+def test_max_loss_is_respected() -> None:
     """What is lost is measured against what was allowed."""
     half = burst(answered=150)
     assert found(judged(0.6, burst=half)) == []
@@ -403,7 +405,7 @@ def test_loss_has_evidence_of_both_ends() -> None:
         ({"server_count": tally(received=200, dropped=95)}, "up", "server"),
     ],
 )
-def test_drops_of_an_end_are_no_loss_of_the_network(
+def test_receiver_drops_are_inconclusive(
     fields: dict[str, object], way: str, where: str
 ) -> None:
     """What found no room at an end was not lost on the way: no verdict about it."""
@@ -415,7 +417,7 @@ def test_drops_of_an_end_are_no_loss_of_the_network(
     assert lost == (5, 95)
 
 
-def test_loss_beyond_what_an_end_dropped_is_the_networks() -> None:
+def test_loss_beyond_receiver_drops_fails() -> None:
     """Drops of an end excuse as many datagrams as they are, and no more."""
     judgement = judged(burst=burst(server_count=tally(received=150, dropped=90)))
     assert found(judgement) == [("udp.loss", "path →")]
@@ -461,7 +463,7 @@ def test_loss_beyond_what_an_end_dropped_is_the_networks() -> None:
         ({"answered": 200, "dropped": None}, Window(2, 3)),
     ],
 )
-def test_loss_that_no_stall_explains_is_not_excused(
+def test_loss_carries_missed_deadline_only_if_a_stall_explains_it(
     fields: dict[str, object], missed: Window | None
 ) -> None:
     """A stalled server loses questions in a row; no stall loses an answer unseen."""
@@ -479,7 +481,7 @@ def test_loss_that_no_stall_explains_is_not_excused(
         ({"reordered": 150}, "udp.reordered", "path ←"),
     ],
 )
-def test_gross_disorder_is_a_failure(
+def test_gross_duplication_or_reordering_fails(
     fields: dict[str, object], failure: str, where: str
 ) -> None:
     """Half of all datagrams doubled or overtaken is no accident."""
@@ -488,13 +490,13 @@ def test_gross_disorder_is_a_failure(
     assert judgement.remarks == ()
 
 
-def test_disorder_below_gross_is_a_remark() -> None:
+def test_mild_reordering_is_a_remark() -> None:
     """What might be a quarter by chance is not called gross."""
     judgement = judged(burst=burst(reordered=int(GROSS_SHARE * 300)))
     assert (len(judgement.findings), len(judgement.remarks)) == (0, 1)
 
 
-def test_burst_without_a_tally_is_silence_behind_an_answer() -> None:
+def test_burst_without_server_count_is_silent() -> None:
     """What was answered at first, and then no more, is told as that."""
     judgement = judged(
         burst=burst(server_count=None, answered=90), boot_id_after=None, sizes=None
@@ -508,7 +510,7 @@ def test_burst_without_a_tally_is_silence_behind_an_answer() -> None:
     assert "up_lost" not in judgement.figures
 
 
-def test_few_datagrams_are_no_verdict() -> None:
+def test_few_sent_datagrams_are_inconclusive() -> None:
     """An end that could hardly send proves nothing, and says so."""
     few = burst(sent=20, server_count=tally(received=20, number=20), answered=20)
     [finding] = judged(burst=few).findings
@@ -535,7 +537,7 @@ def test_few_datagrams_are_no_verdict() -> None:
         (trial(DatagramFlow(19, 0, 0, 0), DatagramFlow(16, 16)), None),
     ],
 )
-def test_size_vanishes_only_where_small_ones_pass(
+def test_size_is_lost_only_if_small_ones_pass(
     one: DatagramTrial | None, where: str | None
 ) -> None:
     """A lossy way is no black hole: chance must be ruled out, on the way it is said of."""
@@ -564,7 +566,7 @@ def test_size_vanishes_only_where_small_ones_pass(
         ),
     ],
 )
-def test_black_hole_has_a_way_and_a_limit(
+def test_black_hole_has_a_direction_and_a_limit(
     fields: dict[str, object], where: str, passes: int, mtu: int
 ) -> None:
     """The finding names the way, the largest that passes, and the MTU to set."""
@@ -579,7 +581,7 @@ def test_black_hole_has_a_way_and_a_limit(
     ]
 
 
-def test_black_holes_of_both_ways_are_two_findings() -> None:
+def test_black_holes_in_both_directions_are_two_findings() -> None:
     """What passes up may vanish on the way back, at a size of its own."""
     both = sizes(
         largest_trial=UP_GONE,
@@ -597,7 +599,7 @@ def test_black_holes_of_both_ways_are_two_findings() -> None:
     assert judgement.figures["down_largest"] == 1272
 
 
-def test_link_that_refuses_a_size_is_told_by_this_kernel() -> None:
+def test_size_refused_by_link_is_in_evidence() -> None:
     """Where large ones did not even leave, the evidence says so."""
     refused = trial(DatagramFlow(19, 0, 0, 0, 19, "ENOBUFS"))
     [finding] = judged(
@@ -613,9 +615,7 @@ def test_link_that_refuses_a_size_is_told_by_this_kernel() -> None:
         (trial(DatagramFlow(19, 0, 19, 19), size=4000), "path ←"),
     ],
 )
-def test_fragments_that_vanish_are_a_failure(
-    fragments: DatagramTrial, where: str
-) -> None:
+def test_lost_fragments_fail(fragments: DatagramTrial, where: str) -> None:
     """Whole datagrams pass and fragments do not: on the way on which they vanish."""
     judgement = judged(sizes=sizes(fragments=fragments))
     assert found(judgement) == [("udp.fragments", where)]
@@ -623,7 +623,7 @@ def test_fragments_that_vanish_are_a_failure(
     assert judgement.figures["down_fragments"] is (False if where == "path ←" else None)
 
 
-def test_fragments_that_are_as_long_as_what_vanishes_are_not_blamed() -> None:
+def test_fragments_lost_in_black_hole_are_a_remark() -> None:
     """In a black hole fragments vanish for their length, not for being fragments."""
     hole = sizes(
         largest_trial=UP_GONE,
@@ -636,7 +636,7 @@ def test_fragments_that_are_as_long_as_what_vanishes_are_not_blamed() -> None:
     assert "fragments are lost too" in judgement.remarks[0]
 
 
-def test_trial_that_the_kernel_refused_is_not_judged() -> None:
+def test_trial_refused_by_kernel_is_not_judged() -> None:
     """A size that never left is neither passed nor vanished."""
     refused = DatagramTrial(
         1472, DatagramFlow(1, 0, unsent=1, error="EMSGSIZE"), too_large=True
@@ -667,7 +667,7 @@ def test_address_without_a_socket_is_skipped() -> None:
     assert (beside.skipped, beside.remarks) == (None, (said,))
 
 
-def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
+def test_remote_text_is_escaped() -> None:
     """What a server calls itself is shown, and moves no cursor."""
     knock = UdpOpeningResult(
         1,

@@ -52,17 +52,17 @@ def test_same_question_answered_twice_is_two_answers() -> None:
         (answer(0, 1, 1), told(0, 0)),
     ],
 )
-def test_answers_of_no_one_tally_contradict(answers: tuple[CountAnswer, ...]) -> None:
+def test_inconsistent_answers_contradict(answers: tuple[CountAnswer, ...]) -> None:
     """A number for two questions, one beyond all that was asked, a tally gone blank."""
     assert got(*answers, most=10).contradicts
 
 
-def test_without_a_tally_there_is_no_last_word() -> None:
+def test_no_final_count_without_query_answer() -> None:
     """Answers alone do not say what arrived in the end."""
     assert got(answer(0, 1, 1)).final_count is None
 
 
-def test_best_tally_is_the_last_word() -> None:
+def test_highest_count_is_final() -> None:
     """A tally that was overtaken by a later one, or by an answer, loses nothing."""
     known = got(told(5, 5), told(4, 4), answer(6, 7, 6))
     assert known.final_count is not None
@@ -70,7 +70,7 @@ def test_best_tally_is_the_last_word() -> None:
     assert not known.contradicts
 
 
-def test_rows_are_what_was_lost_one_behind_the_other() -> None:
+def test_loss_runs_are_consecutive_losses() -> None:
     """Scattered losses are no row; what was never sent neither begins nor ends one."""
     sent = {number: number / 10 for number in range(100) if number != 44}
     row = set(range(40, 40 + MIN_LOSS_RUN + 1))
@@ -78,7 +78,7 @@ def test_rows_are_what_was_lost_one_behind_the_other() -> None:
     assert loss_runs(sent, answered) == (MIN_LOSS_RUN, 4.0, pytest.approx(0.8))
 
 
-def test_row_at_the_end_counts() -> None:
+def test_loss_run_at_the_end_counts() -> None:
     """A way that closed and stayed closed is a row too."""
     sent = {number: number / 10 for number in range(20)}
     assert loss_runs(sent, set(range(10))) == (10, 1.0, pytest.approx(0.9))

@@ -33,7 +33,9 @@ def towards(sock: socket.socket) -> Address:
 
 
 @pytest.mark.parametrize(("family", "host"), HOSTS)
-def test_datagrams_go_and_come(family: socket.AddressFamily, host: str) -> None:
+def test_datagrams_are_sent_and_received(
+    family: socket.AddressFamily, host: str
+) -> None:
     """What is sent arrives, and what is answered is waited for."""
     with peer(family, host) as far, UdpSocket(towards(far)) as sock:
         assert sock.send(b"question") == ""
@@ -44,7 +46,7 @@ def test_datagrams_go_and_come(family: socket.AddressFamily, host: str) -> None:
 
 
 @pytest.mark.parametrize(("family", "host"), HOSTS)
-def test_refusal_names_whoever_sent_it(family: socket.AddressFamily, host: str) -> None:
+def test_refusal_names_its_sender(family: socket.AddressFamily, host: str) -> None:
     """The error queue tells the ICMP error and its sender; the next one still leaves."""
     with peer(family, host) as far:
         address = towards(far)
@@ -61,7 +63,7 @@ def test_waiting_ends_without_an_answer() -> None:
         assert sock.wait(0.001) == []
 
 
-def test_own_buffer_that_overflows_is_counted() -> None:
+def test_receive_buffer_overflow_is_counted() -> None:
     """What this end had no room for is exactly what did not come out of its buffer."""
     count = 5000
     with peer(*HOSTS[0]) as far, UdpSocket(towards(far)) as sock:
@@ -79,7 +81,7 @@ def test_own_buffer_that_overflows_is_counted() -> None:
 
 
 @pytest.mark.parametrize(("family", "host"), HOSTS)
-def test_too_large_a_datagram_is_refused_and_told(
+def test_too_large_datagram_returns_emsgsize(
     family: socket.AddressFamily, host: str
 ) -> None:
     """What can never be sent has the error's name, and is no word of anybody else."""
@@ -109,7 +111,7 @@ def test_mtu_of_loopback_is_known(family: socket.AddressFamily, host: str) -> No
         (errno.EMSGSIZE, 1, 1500, "", ("EMSGSIZE", "", 1500)),
     ],
 )
-def test_message_of_the_error_queue_is_read(
+def test_error_queue_message_is_parsed(
     number: int, origin: int, info: int, offender: str, expected: tuple[str, str, int]
 ) -> None:
     """The kernel's structure gives the error, who sent it, and the MTU it asks for."""

@@ -1,4 +1,4 @@
-"""What the tries of one place add up to. Pure."""
+"""Counts over the connection attempts to one address. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from netduet.client.results.location import Location
 from netduet.client.stats.proportions import lower_bound, upper_bound
 
 _ONE_WAY_SHARE: Final = 0.9
-"""Share of the lost SYNs from which on they are said to be lost on one way."""
+"""Share of the located losses from which on they count as lost in one direction."""
 
 _MIN_LOCATED_LOSSES: Final = 4
-"""Connections with a lost SYN that tell too little of the way."""
+"""Connections with a lost SYN that are needed to tell the direction."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCounts:
-    """Tries, counted. ``syns`` left, ``lost`` of them were sent again.
+    """Attempts, counted: ``syns`` were sent, ``lost_syns`` of them were retransmitted.
 
-    ``forth`` counts connections whose first SYN the server never had, ``back`` those
-    to which it sent its answer again; ``ahead`` are the SYNs of the former that were
-    lost, ``doubles`` those of the latter: SYNs that arrived though their
-    answer was lost.
+    ``connections_lost_up`` are connections whose first SYN never reached the server,
+    ``connections_lost_down`` those whose SYN-ACK the server retransmitted;
+    ``syns_lost_up`` and ``syns_lost_down`` count the lost SYNs of each.
     """
 
     attempts: tuple[Attempt, ...]
@@ -40,7 +39,7 @@ class ConnectionCounts:
     syns_lost_down: int
 
     def with_outcome(self, *outcomes: AttemptOutcome) -> tuple[Attempt, ...]:
-        """Return those of these fates."""
+        """Return the attempts with one of these outcomes."""
         return tuple(
             attempt for attempt in self.attempts if attempt.outcome in outcomes
         )
@@ -73,7 +72,7 @@ class ConnectionCounts:
 
 
 def count_attempts(attempts: Iterable[Attempt]) -> ConnectionCounts:
-    """Count."""
+    """Count attempts."""
     counted = tuple(attempts)
     located = [
         attempt
@@ -93,7 +92,7 @@ def count_attempts(attempts: Iterable[Attempt]) -> ConnectionCounts:
 
 
 def exceeds_max_loss(connection_counts: ConnectionCounts, max_loss: float) -> bool:
-    """Tell whether more SYNs are lost than may be: on one way, or on both together."""
+    """Return whether more SYNs are lost than allowed: one way, or both ways together."""
     if not connection_counts.countable or not connection_counts.lost_syns:
         return False
     each = max(connection_counts.syns_lost_up, connection_counts.syns_lost_down)
@@ -103,16 +102,15 @@ def exceeds_max_loss(connection_counts: ConnectionCounts, max_loss: float) -> bo
 
 
 def max_loss_both_ways(max_loss: float) -> float:
-    """Return the share of SYNs that may be lost, they or their answers.
+    """Return the share of SYNs that may be retransmitted, with ``max_loss`` each way.
 
-    One that is sent again may have been lost on either way, and on each of them the
-    share that is set may be lost.
+    A retransmitted SYN may have been lost in either direction.
     """
     return 1 - (1 - max_loss) ** 2
 
 
 def format_share(count: int, of: int) -> str:
-    """Return a share with its interval."""
+    """Return a share with its confidence interval."""
     low, high = lower_bound(count, of), upper_bound(count, of)
     return (
         f"{count / of:.1%} (between {low:.1%} and {high:.1%} with 99.98 % confidence)"

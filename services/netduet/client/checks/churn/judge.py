@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.churn import findings
 from netduet.client.checks.churn.counts import (
     ConnectionCounts,
@@ -14,11 +15,10 @@ from netduet.client.checks.churn.counts import (
 from netduet.client.checks.churn.results import (
     Attempt,
     AttemptOutcome,
-    Churn,
     ChurnResult,
     Ports,
 )
-from netduet.client.results.verdict import Figures, Finding, Judgement, merge_judgements
+from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.client.stats import histogram
 from netduet.client.stats.percentiles import percentile
 from netduet.client.stats.proportions import lower_bound
@@ -30,16 +30,9 @@ _HIGH_TIME_WAIT_SHARE: Final = 0.5
 """Share of this host's ports in TIME_WAIT from which on it is remarked on."""
 
 
-def judge(churn: Churn) -> Judgement:
-    """Judge each address by itself."""
-    if not churn.places:
-        return Judgement("", skipped="no netduet to connect to")
-    return merge_judgements(
-        [_judge_place(measured, churn.max_loss) for measured in churn.places]
-    )
-
-
-def _judge_place(result: ChurnResult, max_loss: float) -> Judgement:
+def judge(result: ChurnResult, options: CheckOptions) -> Judgement:
+    """Judge one address."""
+    max_loss = options.max_loss
     counted = count_attempts(result.attempts)
     findings = _findings(result, counted, max_loss)
     remarks = () if findings else _remarks(result, counted)

@@ -58,9 +58,9 @@ _MAX_PASSED_SHARE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class TokenBucket:
-    """A limit by rate: so many at once, then ``rate`` a second; ``begin`` of failures.
+    """A rate limit: a burst passes, then ``rate`` per second, from ``start`` on.
 
-    ``rate`` is 0 where none passed any more.
+    ``rate`` is 0 if none passed any more.
     """
 
     burst: int

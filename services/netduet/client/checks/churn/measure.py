@@ -9,21 +9,17 @@ from typing import Final
 from netduet.client.checks.base import CheckContext, Timeouts
 from netduet.client.checks.churn.pacer import Pacer
 from netduet.client.checks.churn.results import (
-    Churn,
     ChurnPlan,
     ChurnResult,
     Ports,
     Witness,
 )
-from netduet.client.checks.identity.results import IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.results.instance import instance_of
 from netduet.net import kernel
 from netduet.wire.messages import ServerReport
-
-MOST: Final = 4
-"""Addresses that are tried."""
 
 PLANS: Final = {
     "quick": ChurnPlan(50, 1 / 50, 32, 2.3, extra_count=75),
@@ -43,14 +39,12 @@ _MAX_TROUBLED_SHARE: Final = 0.5
 """Share of connections with trouble above which none are held besides."""
 
 
-async def measure(context: CheckContext) -> Churn:
-    """Try all addresses side by side."""
-    known = [answer.address for answer in context.earlier(IdentityResult).known[:MOST]]
-    plan = fit_plan(PLANS[context.profile], context, len(known))
-    places = await asyncio.gather(
-        *(_try(address, plan, context.timeouts) for address in known)
-    )
-    return Churn(tuple(places), context.options.max_loss)
+async def measure(
+    context: CheckContext, answer: IdentityAnswer, addresses: int
+) -> ChurnResult:
+    """Try one of so many addresses."""
+    plan = fit_plan(PLANS[context.profile], context, addresses)
+    return await _try(answer.address, plan, context.timeouts)
 
 
 def fit_plan(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:

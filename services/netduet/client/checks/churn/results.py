@@ -1,4 +1,4 @@
-"""What is measured of short connections: each try, how they were paced, both ends."""
+"""What the check ``churn`` measures: each attempt, its pacing, and both ends' counters."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One connection. ``at`` is when it began, in seconds since the first one was due.
+    """A connection attempt. ``offset`` is its start in seconds since the run began.
 
-    ``start`` and ``end`` are monotonic seconds, ``connect`` is how long the handshake
-    took, None where none came about. ``lost`` is how many SYNs were sent again: by
-    TCP_INFO (``counted``), or at least so many by the time. ``theirs`` is how often the
-    server sent its answer to the SYN again (its TCP_INFO; asked for only where a SYN
-    was lost); None where that is not known, or the server's connection may be
-    another than ours (``direct`` False: it sees another peer than our own socket).
+    ``start`` and ``end`` are monotonic seconds; ``connect_seconds`` is the duration of the
+    TCP handshake, None if it did not complete. ``lost_syns`` is how many SYNs were
+    retransmitted: by TCP_INFO (``counted_by_kernel``), else a lower bound from the time.
+    ``server_retransmits`` is how often the server retransmitted its SYN-ACK (its TCP_INFO,
+    requested only after a lost SYN); None if unknown, or if the server's connection may be
+    another one than ours (``direct`` is False: it sees another peer than our socket).
     """
 
     outcome: AttemptOutcome
@@ -65,7 +65,7 @@ class Attempt:
 
     @property
     def passed(self) -> bool:
-        """It came about, and nobody ended it: a silence may be a starved server's."""
+        """It was established, and nobody ended it; silence may be a starved server's."""
         return self.outcome in (AttemptOutcome.SERVED, AttemptOutcome.UNANSWERED)
 
     @property
@@ -75,18 +75,18 @@ class Attempt:
 
     @property
     def sent_syns(self) -> int:
-        """How many SYNs left."""
+        """How many SYNs were sent."""
         silent = (AttemptOutcome.NO_PORT, AttemptOutcome.NOT_TRIED)
         return 0 if self.outcome in silent else self.lost_syns + 1
 
 
 @dataclass(frozen=True, slots=True)
 class ChurnPlan:
-    """How many connections, the seconds from one to the next, how many held at once.
+    """How many connections at what gap in seconds, and how many to hold open at once.
 
-    ``patience`` bounds how long one is waited for, ``most`` how many are under way at
-    once; further ones are left out. ``longer`` are made besides where many of the first
-    have trouble: few say that there is some, and more what it is.
+    ``connect_timeout`` bounds each attempt, ``max_concurrent`` how many are under way at
+    once; further ones are left out. ``extra_count`` more are made where many of the first
+    fail: few attempts show that something fails, more show what it is.
     """
 
     count: int
@@ -99,10 +99,10 @@ class ChurnPlan:
 
 @dataclass(frozen=True, slots=True)
 class PacedRun:
-    """Connections that were due one after the other, whatever came of those before.
+    """Attempts started at a fixed rate, whatever became of those before.
 
-    ``unstarted`` could not be started in time and were left out; ``late`` is by how
-    many seconds the latest of the others was.
+    ``unstarted`` could not be started in time and were left out; ``max_start_delay`` is the
+    largest delay of the others, in seconds.
     """
 
     planned: int
@@ -119,11 +119,11 @@ class PacedRun:
 
 @dataclass(frozen=True, slots=True)
 class HoldResult:
-    """Connections that were kept, to see how many there may be at once.
+    """Connections that were held open, to see how many there may be at once.
 
-    Where the last ones failed: ``alive`` of the ``kept`` ones still lived when
-    ``beside`` was tried once more and failed, and ``after`` came when they had been
-    released. ``answered``: one of the kept answered a question meanwhile.
+    Where the last ones failed: ``alive`` of the ``held_count`` still lived when further
+    attempts (``while_held``) failed; ``after_release`` were made when all had been closed.
+    ``answered``: a held connection answered a query meanwhile.
     """
 
     run: PacedRun
@@ -136,11 +136,11 @@ class HoldResult:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A connection that was open all the while: what the server said on it.
+    """A connection that stays open throughout: what the server reported on it.
 
-    ``drops`` is what the listening socket that accepted it dropped meanwhile, None
-    where that is not known; ``waiting`` the most connections seen in its queue.
-    ``lived``: it still answered at the end.
+    ``drops`` is what the listening socket that accepted it dropped meanwhile, None if
+    unknown; ``max_backlog`` the most connections seen in its accept queue; ``survived``: it
+    still answered at the end.
     """
 
     boot_id: str = ""
@@ -179,11 +179,3 @@ class ChurnResult:
     def attempts(self) -> tuple[Attempt, ...]:
         """All but those that were made to find a limit out."""
         return self.run.attempts + (() if self.hold is None else self.hold.run.attempts)
-
-
-@dataclass(frozen=True, slots=True)
-class Churn:
-    """All addresses, and the share of packets that may be lost one way."""
-
-    places: tuple[ChurnResult, ...]
-    max_loss: float

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.base import Check
+from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import Check, Scope
 from netduet.client.checks.load import judge, measure
 from netduet.client.checks.load.failures import FAILURES
+
+_ADDRESSES: Final = AddressCheck(
+    measure.measure, judge.judge, {"quick": 1, "full": 1, "soak": 2}, in_turn=True
+)
+"""Side by side the addresses would share the path."""
 
 CHECK: Final = Check(
     "load",
     "How much does the path carry, and how does that delay others?",
     ("identity",),
-    measure.measure,
-    judge.judge,
+    _ADDRESSES.measure,
+    _ADDRESSES.judge,
     FAILURES,
+    Scope.ADDRESS,
     heavy=True,
     after=("balance", "size"),
 )

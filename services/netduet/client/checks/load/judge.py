@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.load.findings import (
     MIN_NETWORK_SHARE,
     find_failures,
@@ -22,13 +23,12 @@ from netduet.client.checks.load.format import (
 )
 from netduet.client.checks.load.results import (
     LatencySpread,
-    Load,
     LoadResult,
     Phase,
     TransferFlow,
 )
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Figures, Finding, Judgement, merge_judgements
+from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.wire.untrusted import escape
 
 MIN_QUEUE_SECONDS: Final = 0.03
@@ -53,14 +53,9 @@ _KERNEL: Final = {
 _PATH: Final = {Direction.UP: "upload", Direction.DOWN: "download"}
 
 
-def judge(load: Load) -> Judgement:
-    """Judge each address by itself."""
-    return merge_judgements(
-        [_place(measured, load.min_rate) for measured in load.places]
-    )
-
-
-def _place(result: LoadResult, min_rate: float) -> Judgement:
+def judge(result: LoadResult, options: CheckOptions) -> Judgement:
+    """Judge one address."""
+    min_rate = options.min_rate
     single = {
         phase.flows[0].direction: phase
         for phase in result.phases
@@ -116,7 +111,7 @@ def _first_of_each_kind(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def limiting_part(phase: Phase, flow: TransferFlow) -> str:
-    """Return who held a transfer up: client, server, network, or "" where unknown."""
+    """Return what limited a transfer: client, server, network, or "" if unknown."""
     if phase.cpu_share >= BUSY_CPU_SHARE:
         return "client"
     shares = flow.wait_shares

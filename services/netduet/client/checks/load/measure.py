@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.identity.results import IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.load.latency_probe import LatencyProbe
-from netduet.client.checks.load.results import Load, LoadResult, Phase, TransferFlow
+from netduet.client.checks.load.results import LoadResult, Phase, TransferFlow
 from netduet.client.checks.load.transfer import Transfer, TransferExtent
 from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.framed_connection import FramedConnection, open_connection
@@ -37,13 +37,12 @@ class LoadPlan:
     both_ways: TransferExtent | None
     connections: int
     echo_interval: float
-    addresses: int
 
 
 PLANS: Final = {
-    "quick": LoadPlan(0.25, TransferExtent(0.4, 24 * MIB), None, 2, 0.01, 1),
+    "quick": LoadPlan(0.25, TransferExtent(0.4, 24 * MIB), None, 2, 0.01),
     "full": LoadPlan(
-        2.0, TransferExtent(4.0, 512 * MIB), TransferExtent(3.0, 256 * MIB), 4, 0.02, 1
+        2.0, TransferExtent(4.0, 512 * MIB), TransferExtent(3.0, 256 * MIB), 4, 0.02
     ),
     "soak": LoadPlan(
         10.0,
@@ -51,7 +50,6 @@ PLANS: Final = {
         TransferExtent(20.0, 1024 * MIB),
         4,
         0.02,
-        2,
     ),
 }
 """By profile; quick takes about a second and at most 48 MiB."""
@@ -64,17 +62,11 @@ _DRAINED_SLACK_SECONDS: Final = 0.005
 """Seconds by which an echo may exceed twice its idle delay on a drained path."""
 
 
-async def measure(context: CheckContext) -> Load:
-    """Load one address after the other: side by side they would share the path."""
-    plan = PLANS[context.profile]
-    places = [
-        await _at(context.timeouts, answer, plan)
-        for answer in context.earlier(IdentityResult).known[: plan.addresses]
-    ]
-    return Load(tuple(places), context.options.min_rate)
-
-
-async def _at(timeouts: Timeouts, answer: IdentityAnswer, plan: LoadPlan) -> LoadResult:
+async def measure(
+    context: CheckContext, answer: IdentityAnswer, _addresses: int
+) -> LoadResult:
+    """Load one address: at rest, then up, down, and both ways at once."""
+    plan, timeouts = PLANS[context.profile], context.timeouts
     address, welcome = answer.address, answer.opening.welcome
     offered = () if welcome is None else welcome.features
     lacking = [name for name in FEATURES if name not in offered]

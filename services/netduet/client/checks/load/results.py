@@ -27,11 +27,11 @@ _MIN_RATED_SHARE: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class SenderTcpInfo:
-    """What the sender's kernel says of a connection (TCP_INFO), at an instant.
+    """The sender's TCP_INFO of a connection at an instant.
 
-    Times are in seconds. ``busy`` is for how long data was under way or waited, and
-    of that, ``by_receiver`` the receiver's window held it up, ``by_buffer`` the
-    sender's own buffer did (include/uapi/linux/tcp.h, tcpi_busy_time and the next two).
+    Times are in seconds. ``busy`` is how long data was in flight or waiting; during that,
+    ``limited_by_receiver`` the receiver's window was the limit, ``limited_by_buffer`` the
+    sender's own buffer (include/uapi/linux/tcp.h, tcpi_busy_time and the next two).
     """
 
     at: float
@@ -62,10 +62,10 @@ class SenderTcpInfo:
 
 @dataclass(frozen=True, slots=True)
 class TransferStall:
-    """Nothing moved in this window; what both kernels said of it afterwards.
+    """No progress in this window, and what both kernels reported afterwards.
 
-    ``unacked`` of the sender's bytes were not acknowledged, ``lacking`` of them had
-    not arrived at the receiver's kernel, ``unsent`` waited for room; None: not known.
+    ``unacked`` packets of the sender were not acknowledged, ``undelivered`` bytes had not
+    reached the receiver's kernel, ``unsent`` bytes waited to be sent; None: unknown.
     """
 
     window: Window
@@ -77,11 +77,12 @@ class TransferStall:
 
 @dataclass(frozen=True, slots=True)
 class TransferFlow:
-    """A transfer one way, over several connections.
+    """A transfer in one direction, over several connections.
 
-    ``points`` are (instant, bytes that had arrived by then), from the end of the
-    warm-up on; ``total`` counts the warm-up too. ``spent``: it ended because its
-    bytes were used up. ``refused`` is what the server said where it ended it.
+    ``arrivals`` are (instant, bytes arrived by then) after the warm-up; ``total`` includes
+    the warm-up. ``exhausted``: it ended because its bytes were used up.
+    ``connection_error`` is why a connection ended unexpectedly; ``server_refusal`` is what
+    the server said if it ended the transfer.
     """
 
     direction: Direction
@@ -222,7 +223,7 @@ class EchoTiming:
 
 @dataclass(frozen=True, slots=True)
 class LatencySpread:
-    """Percentiles of some times."""
+    """Percentiles of latencies, in seconds."""
 
     count: int
     p50: float
@@ -242,9 +243,9 @@ class LatencySpread:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A time of the check, with the echoes that were due in it.
+    """A phase of the check, with the echoes that were due in it.
 
-    ``cpu`` is the share of one CPU that this process used.
+    ``cpu_share`` is the share of one CPU that this process used.
     """
 
     name: str
@@ -282,18 +283,10 @@ class Phase:
 class LoadResult:
     """What was measured at one address; ``skipped`` says why nothing was.
 
-    ``unheard`` says why the echoes ended before their time, "" where they did not.
+    ``latency_error`` says why the latency probe ended early, "" if it did not.
     """
 
     address: Address
     phases: tuple[Phase, ...] = ()
     skipped: str = ""
     latency_error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """The places, and the rate that each way must reach (0: any)."""
-
-    places: tuple[LoadResult, ...]
-    min_rate: float = 0.0

@@ -28,7 +28,7 @@ class TrialOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SegmentCounters:
-    """What the sender's kernel says of a connection (TCP_INFO)."""
+    """The sender's view of a connection (TCP_INFO)."""
 
     snd_mss: int
     pmtu: int
@@ -48,9 +48,10 @@ class SegmentCounters:
 
 @dataclass(frozen=True, slots=True)
 class TrialPlan:
-    """What to try: a direction, and a size, None for exactly one full packet.
+    """What to try: a direction and a size, None for exactly one full packet.
 
-    ``one_packet``: a size that would need a second one is cut to a full one.
+    ``one_packet``: cut a size that would need two packets to one; ``brief``: the stall is
+    known and its limit is searched for, so wait less.
     """
 
     direction: Direction
@@ -61,15 +62,15 @@ class TrialPlan:
 
 @dataclass(frozen=True, slots=True)
 class SizeTrial:
-    """One trial.
+    """One trial of a size.
 
-    ``before`` and ``after`` are the sender's kernel's view; ``arrived`` is how many
-    of the bytes the receiver's kernel has, None when it could not be asked;
-    ``ack_gap`` how many it has acknowledged in vain, for the sender has not heard it;
-    ``missing`` says why the server's kernel could not be asked; ``refused`` is the code
-    with which the server refused; ``request_unacked``: not even the request for the bytes has been
-    acknowledged; ``record`` is how the connection went, as the server saw it. ``window`` is the time in
-    which nothing moved, or all of it. ``changed_at`` counts from the payload's begin.
+    ``before`` and ``after`` are the counters of the sender's kernel; ``arrived`` is how many
+    of the bytes the receiver's kernel has, None if it could not be queried; ``ack_gap`` how
+    many bytes it acknowledged that the sender does not know of; ``missing`` why the server's
+    kernel could not be queried; ``refusal_code`` the code of the server's refusal;
+    ``request_unacked``: not even the request for the bytes was acknowledged; ``record`` is
+    the server's ledger entry of the connection. ``window`` is the time without progress, or
+    the whole trial; ``changed_at`` counts from the start of the payload.
     """
 
     plan: TrialPlan
@@ -118,7 +119,7 @@ class SizeTrial:
 
 @dataclass(frozen=True, slots=True)
 class SizeResult:
-    """The trials to one address and back; ``lacking`` are features it does not offer."""
+    """The trials to and from one address; ``lacking`` are features the server lacks."""
 
     address: Address
     up: tuple[SizeTrial, ...] = ()

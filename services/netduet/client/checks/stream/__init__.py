@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.base import Check
+from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import Check, Scope
 from netduet.client.checks.stream import judge, measure
 from netduet.client.checks.stream.failures import FAILURES
+
+_ADDRESSES: Final = AddressCheck(measure.measure, judge.judge)
 
 CHECK: Final = Check(
     "stream",
     "Is the network ever out, for how long, and which way?",
     ("identity",),
-    measure.measure,
-    judge.judge,
+    _ADDRESSES.measure,
+    _ADDRESSES.judge,
     FAILURES,
+    Scope.ADDRESS,
     heavy=True,
     after=("balance",),
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.stream.notes import notes
 from netduet.client.checks.stream.summary import figures, summary
 from netduet.client.outages import describe
 from netduet.client.outages.classify import STARVED_SHARE, check_rules, classify
 from netduet.client.outages.correlate import correlate
-from netduet.client.outages.observations import Observations, Stream
+from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import OUTAGE, RESTARTED, Outage
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import (
@@ -19,22 +20,15 @@ from netduet.client.results.verdict import (
     Judgement,
     Outcome,
     Window,
-    merge_judgements,
 )
 
 MIN_SENT_SHARE: Final = 0.25
 """Share of our own datagrams that must have been sent, or nothing is proven."""
 
 
-def judge(stream: Stream) -> Judgement:
-    """Judge each address by itself."""
-    return merge_judgements(
-        [judge_address(observed, stream.max_outage) for observed in stream.places]
-    )
-
-
-def judge_address(observations: Observations, max_outage: float) -> Judgement:
-    """Judge one address: outages longer than ``max_outage`` seconds are failures."""
+def judge(observations: Observations, options: CheckOptions) -> Judgement:
+    """Judge one address: outages longer than ``max_outage`` are failures."""
+    max_outage = options.max_outage
     correlation = correlate(observations)
     outages = classify(observations, correlation, check_rules(max_outage))
     findings = [*_unsent(observations, max_outage)]

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import classify, in_thread
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.connect_probe import MAX_CONNECT_SECONDS, ConnectProbe
@@ -28,13 +28,9 @@ from netduet.client.outages.observations import (
     LongLivedConnection,
     NewConnections,
     Observations,
-    Stream,
 )
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.runtime.stall_monitor import StallMonitor
-
-MAX_ADDRESSES: Final = 4
-"""Addresses that are watched."""
 
 FEATURE: Final = "stream"
 
@@ -64,14 +60,14 @@ PLANS: Final = {
 }
 
 
-async def measure(context: CheckContext) -> Stream:
-    """Watch all addresses at which a netduet answers, side by side."""
-    known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
+async def measure(
+    context: CheckContext, answer: IdentityAnswer, _addresses: int
+) -> Observations:
+    """Watch an address at which a netduet answers, for as long as the profile says."""
     plan = PLANS[context.profile]
     if context.options.stream_time:
         plan = replace(plan, seconds=context.options.stream_time)
-    places = await asyncio.gather(*(watch(context, answer, plan) for answer in known))
-    return Stream(tuple(places), context.options.max_outage)
+    return await watch(context, answer, plan)
 
 
 async def watch(

@@ -11,8 +11,8 @@ from typing import Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
-from netduet.client.checks.udp.burst_sender import UdpProber
 from netduet.client.checks.udp.opening import answered_from
+from netduet.client.checks.udp.prober import UdpProber
 from netduet.client.checks.udp.results import (
     BurstPlan,
     Udp,

@@ -10,7 +10,7 @@ from netduet.wire.udp_count import CountAnswer, CountFlag, Tally
 
 @dataclass(slots=True)
 class ReceivedAnswers:
-    """The answers of a flow so far; ``most`` is the highest number one may have."""
+    """The answers of a flow so far; ``max_number`` is the highest number one may have."""
 
     max_number: int = 1000
     numbers: dict[int, int] = field(default_factory=dict)
@@ -55,12 +55,11 @@ class ReceivedAnswers:
 
 
 def loss_runs(sent: dict[int, float], answered: set[int]) -> tuple[int, float, float]:
-    """Return how many were lost in rows, when the first row began, how long they took.
+    """Return how many were lost in runs, when the first run began, and their total seconds.
 
     Args:
-        sent: when each datagram left, in their order.
+        sent: when each datagram was sent, in order.
         answered: those that were answered.
-
     """
     count, start, seconds = 0, 0.0, 0.0
     row: list[float] = []

@@ -16,7 +16,7 @@ SMALL_BYTES: Final = 200
 """Bytes of a small datagram: no path has an MTU that it would not fit."""
 
 MIN_LOSS_RUN: Final = 8
-"""Datagrams one behind the other without an answer, from which on chance is not it."""
+"""Consecutive datagrams without an answer that chance does not explain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class BurstPlan:
 
 @dataclass(frozen=True, slots=True)
 class UdpOpeningResult:
-    """What came of the openings. Times are monotonic seconds.
+    """What came of the opening datagrams. Times are monotonic seconds.
 
-    ``small``: a small question was answered, whether or not an opening was;
-    ``foreign``: the first thing that came and is no answer of a netduet's;
-    ``error`` is what kept one of them from leaving; ``elsewhere`` the address and port
-    that answered instead of the one that was asked.
+    ``small_answered``: a small question was answered, whether or not an opening was;
+    ``foreign``: the first datagram that is no netduet answer; ``error``: why a datagram
+    could not be sent; ``answered_from``: the address and port that answered instead of the
+    target.
     """
 
     openings: int = 0
@@ -59,14 +59,15 @@ class UdpOpeningResult:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """A burst as both ends counted it. Times are monotonic seconds.
+    """A burst as counted at both ends. Times are monotonic seconds.
 
-    ``tally`` is the server's last word, None when it could not be had; ``mixed``:
-    the answers cannot all be of one tally. ``answered``, ``doubled`` and
-    ``reordered`` count answers here, ``dropped`` those that this end's kernel had no
-    room for (None: it does not say); ``sending`` is how many seconds it took to send
-    them, ``late`` by how much the latest left late. ``in_a_row`` are those without an
-    answer that were sent one behind the other, ROW or more, in ``row_seconds`` in all.
+    ``server_count`` is the server's final count, None if unavailable; ``contradictory``:
+    the answers cannot all belong to one count. ``answered``, ``duplicated`` and
+    ``reordered`` count answers at this end, ``dropped`` those its kernel had no room for
+    (None: unknown); ``send_seconds`` is how long sending took, ``max_send_delay`` the delay
+    of the latest datagram. ``lost_in_runs`` are unanswered datagrams sent consecutively,
+    MIN_LOSS_RUN or more, over ``runs_seconds`` in total, the first run from
+    ``first_run_start`` on.
     """
 
     planned: int
@@ -91,10 +92,10 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class DatagramFlow:
-    """A flow of questions of one size: how many were sent, arrived, came back.
+    """A flow of questions of one size: how many were sent, arrived and came back.
 
-    ``arrived`` and ``given`` (answers) are the server's word, None without one;
-    ``kept`` of those sent did not even leave, by the ``error``.
+    ``arrived`` and ``answers`` are the server's counts, None if unavailable; ``unsent`` of
+    those sent did not leave this host, because of ``error``.
     """
 
     sent: int
@@ -107,10 +108,10 @@ class DatagramFlow:
 
 @dataclass(frozen=True, slots=True)
 class DatagramTrial:
-    """Whether datagrams of a size pass; ``beside`` are small ones sent in between.
+    """Whether datagrams of a size pass; ``control`` are small ones sent in between.
 
-    Without ``beside``: the first ones were answered, and all is well. ``too_large``:
-    this kernel refuses the size, or has just learned to.
+    Without ``control``: a first datagram was answered. ``too_large``: this kernel refuses
+    the size, or has just learned to.
     """
 
     size: int
@@ -121,11 +122,12 @@ class DatagramTrial:
 
 @dataclass(frozen=True, slots=True)
 class UdpSizes:
-    """What passes whole, by sizes of datagrams without headers.
+    """Which sizes of datagrams (without headers) pass unfragmented.
 
-    ``whole`` is the trial of the largest that this kernel sends, ``back`` one of the
-    largest that passes up; ``up`` and ``down`` are the largest that passed when a
-    larger one did not. ``told`` are the ICMP errors that lowered the path MTU.
+    ``largest_trial`` is the trial of the largest that this kernel sends, ``return_trial``
+    one of the largest that passes up; ``largest_up`` and ``largest_down`` are the largest
+    that passed when a larger one did not. ``mtu_notices`` are the ICMP errors that lowered
+    the path MTU.
     """
 
     headers: int
@@ -143,8 +145,8 @@ class UdpSizes:
 class UdpResult:
     """What came of one address.
 
-    ``tcp`` is what a connection there was welcomed with; ``again`` the instance that
-    answered behind the burst; ``detail`` why no socket could be had.
+    ``tcp`` is the welcome of a connection there; ``boot_id_after`` the instance that
+    answered after the burst; ``socket_error`` why no socket could be opened.
     """
 
     address: Address

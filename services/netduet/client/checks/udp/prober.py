@@ -66,7 +66,7 @@ _MAX_ANSWERS_PER_DATAGRAM: Final = 8
 
 
 class _SizedFlow:
-    """A flow of questions of one size under way."""
+    """A flow of questions of one size."""
 
     def __init__(self, sock: UdpSocket, size: int) -> None:
         self._sock, self._size = sock, size
@@ -95,7 +95,7 @@ class _SizedFlow:
 
 
 class UdpProber:
-    """Asks one server by one socket."""
+    """Probes one server through one socket: opening, burst, sizes."""
 
     def __init__(self, sock: UdpSocket, patience: float) -> None:
         """Say by which socket, and how long a server has to answer."""
@@ -105,7 +105,7 @@ class UdpProber:
         self._quiet = _QUIET_SECONDS
 
     def open(self) -> UdpOpeningResult:
-        """Open, a few times with growing waits; later times, ask something small too."""
+        """Send opening datagrams with growing waits; later ones with a small question too."""
         start = time.monotonic()
         opening = UdpOpening(self._sock)
         unit = self._patience / (2**_MAX_OPENINGS - 1)
@@ -127,7 +127,7 @@ class UdpProber:
         return found
 
     def boot_id(self) -> str | None:
-        """Return which instance answers an opening now; None when none does."""
+        """Return which instance answers an opening now; None if none does."""
         opening = UdpOpening(self._sock)
         for number in range(_MAX_OPENINGS):
             opening.send(small=False)

@@ -1,0 +1,222 @@
+"""The command ``check``: runs the checks of each target and reports the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from netduet import __version__
+from netduet.client.checks import CHECKS
+from netduet.client.checks.base import CheckOptions
+from netduet.client.commands.setup import (
+    UNUSABLE,
+    WriteLines,
+    check_context,
+    client_instance,
+    log_ignored,
+    no_output,
+    start_logs,
+)
+from netduet.client.commands.signals import SignalScope
+from netduet.client.report import text
+from netduet.client.report.tables import tables
+from netduet.client.report.terminal import Progress, columns, erasable, writer
+from netduet.client.results.expectation import compare_expectation
+from netduet.client.results.target import Expect, turns
+from netduet.client.results.verdict import CheckResult, Starvation, Verdict, exit_status
+from netduet.net import kernel
+from netduet.runtime import logs
+
+if TYPE_CHECKING:
+    from netduet.client.checks.checkpoint import Checkpoint
+    from netduet.client.checks.runner import CheckRunner
+    from netduet.client.results.instance import Instance
+    from netduet.client.results.target import Target
+    from netduet.client.settings import ClientSettings
+    from netduet.runtime.stall_monitor import StallMonitor
+
+
+def check(
+    settings: ClientSettings,
+    targets: tuple[Target, ...],
+    ignored: tuple[str, ...] = (),
+) -> int:
+    """Check each target and print the verdict; return the exit status.
+
+    0 passed, 1 a check failed, 2 the file of ``resume`` cannot be used, 3
+    inconclusive, all skipped or interrupted. ``ignored`` names variables that look
+    like settings and are Kubernetes' own.
+    """
+    try:
+        resume = _resume(settings, targets)
+    except ValueError as error:
+        print(f"netduet: {error}", file=sys.stderr)
+        return UNUSABLE
+    log_writer = start_logs(settings)
+    try:
+        log_ignored(ignored)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            logs.attach(runner.get_loop())
+            return runner.run(_check(settings, targets, resume))
+    finally:
+        log_writer.close()
+
+
+def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list[str]:
+    """Return a line for each setting that only now is seen to be unusable."""
+    known = [check.name for check in CHECKS]
+    lines = [
+        f"check {name!r}: there is none of this name; the checks are {', '.join(known)}"
+        for name in settings.checks
+        if name not in known
+    ]
+    judging = [check for check in CHECKS if Expect.OPEN in check.judges]
+    if settings.checks and not lines:
+        none = not {check.name for check in judging} & set(settings.checks)
+        lines += [
+            f"checks {','.join(settings.checks)}: none of them judges {target}, which is "
+            f"expected to be open; expect it to be blocked: {target}=blocked"
+            for target in targets
+            if none and target.expect is Expect.OPEN
+        ]
+    if settings.junit:
+        try:
+            Path(settings.junit).touch()
+        except OSError as error:
+            lines.append(f"junit {settings.junit}: cannot be written: {error.strerror}")
+    return lines
+
+
+def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Checkpoint | None:
+    """Return what an earlier run has done, None when nothing is to be kept.
+
+    Raises:
+        ValueError: the file cannot be used; the message is a line.
+
+    """
+    if not settings.resume:
+        return None
+    from netduet.client.checks.checkpoint import Checkpoint  # noqa: PLC0415
+
+    same = (
+        "profile",
+        "family",
+        "expect_service",
+        *(field.name for field in fields(CheckOptions)),
+    )
+    run = {
+        "version": __version__,
+        "targets": " ".join(f"{target}={target.expect.value}" for target in targets),
+        **{name.replace("_", "-"): str(getattr(settings, name)) for name in same},
+    }
+    return Checkpoint(Path(settings.resume), run)
+
+
+async def _check(
+    settings: ClientSettings, targets: tuple[Target, ...], resume: Checkpoint | None
+) -> int:
+    signals = (
+        SignalScope()
+    )  # before all that takes time: a signal gives a verdict from now on
+    from netduet.client.checks.runner import CheckRunner  # noqa: PLC0415 - after the first words
+    from netduet.runtime.stall_monitor import StallMonitor  # noqa: PLC0415
+
+    write: WriteLines = no_output if settings.json_report else writer(settings.color)
+    verdicts: dict[int, Verdict] = {}
+    progress = Progress() if erasable() and not settings.json_report else None
+
+    def result(result: CheckResult) -> None:
+        if progress is not None:
+            progress.clear()
+        write(text.result(result))
+
+    async with StallMonitor() as stalls:
+        for number in turns(targets):
+            if verdicts:
+                write([()])
+            write(text.heading(str(targets[number])))
+            check_runner = CheckRunner(
+                check_context(settings, targets[number], _control(verdicts.values())),
+                stalls,
+                result,
+                settings.checks,
+                None if resume is None else resume.part(number),
+            )
+            await signals.run(_run(check_runner, progress))
+            verdicts[number] = _conclude(check_runner, write, client_instance(settings))
+        in_order = [verdicts[number] for number in range(len(targets))]
+        if resume is not None and not any(verdict.interrupted for verdict in in_order):
+            resume.complete()
+        _finish(settings, in_order, stalls, write, resume)
+    return exit_status(in_order)
+
+
+def _control(verdicts: Iterable[Verdict]) -> str:
+    """Return a target that was reached, "" when none was."""
+    rows = map(compare_expectation, verdicts)
+    return next((row.target for row in rows if row.found == "open"), "")
+
+
+async def _run(check_runner: CheckRunner, progress: Progress | None) -> None:
+    if progress is None:
+        await check_runner.run()
+        return
+    shown = asyncio.create_task(progress.show(lambda: check_runner.running))
+    try:
+        await check_runner.run()
+    finally:
+        shown.cancel()
+        await asyncio.gather(shown, return_exceptions=True)
+
+
+def _conclude(
+    check_runner: CheckRunner, write: WriteLines, client: Instance
+) -> Verdict:
+    verdict = replace(
+        check_runner.verdict(), asked_by=str(client) if client.place else ""
+    )
+    write(text.verdict(verdict))
+    fields = {
+        "netduet.target": verdict.target,
+        "netduet.outcome": verdict.outcome.value,
+    }
+    if verdict.root is not None:
+        fields["error.type"] = verdict.root.failure
+    logs.logger().info("verdict.reached", **fields)
+    return verdict
+
+
+def _finish(
+    settings: ClientSettings,
+    verdicts: list[Verdict],
+    stalls: StallMonitor,
+    write: WriteLines,
+    resume: Checkpoint | None,
+) -> None:
+    if settings.junit:
+        from netduet.client.report import junit  # noqa: PLC0415
+
+        Path(settings.junit).write_text(junit.document(verdicts), "utf-8")
+    if settings.json_report:
+        from netduet.client.report.json_report import document  # noqa: PLC0415
+
+        starvation = Starvation(
+            stalls.count, stalls.total, stalls.throttled(), *kernel.socket_limits()
+        )
+        sys.stdout.write(document(verdicts, starvation, client_instance(settings)))
+        sys.stdout.flush()
+        return
+    if any(verdict.interrupted for verdict in verdicts):
+        if resume is not None:
+            write(text.resumable(resume.path, resume.trouble))
+        elif settings.profile != "quick":
+            write(text.resumable("", ""))
+    if len(verdicts) > 1:
+        write(tables(verdicts, columns()))
+        write(text.overall(verdicts))

@@ -1,0 +1,95 @@
+"""What the client's commands share: logs, options and who the client is."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Final
+
+from netduet import __version__
+from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.report import text
+from netduet.client.results.instance import instance_named
+from netduet.runtime import logs
+
+if TYPE_CHECKING:
+    from netduet.client.results.instance import Instance
+    from netduet.client.results.target import Target
+    from netduet.client.settings import ClientSettings
+
+
+FAMILIES: Final = {
+    "any": socket.AF_UNSPEC,
+    "4": socket.AF_INET,
+    "6": socket.AF_INET6,
+}
+
+INTERRUPTED: Final = 3
+"""Exit status of a command that a signal stopped before it had a result."""
+
+UNUSABLE: Final = 2
+"""Exit status when a setting cannot be used."""
+
+WriteLines = Callable[[Iterable[text.Line]], None]
+"""Writes lines of text to the terminal."""
+
+
+def no_output(_: Iterable[text.Line]) -> None:
+    """Write nothing: the report is one document, at the end."""
+
+
+def start_logs(settings: ClientSettings, *, chatty: bool = False) -> logs.LogWriter:
+    """Start to log; ``chatty`` logs at level info at least, whatever the settings say."""
+    quiet = settings.log_level in {"warning", "error"}
+    return logs.start(
+        sys.stderr.fileno(),
+        level="info" if chatty and quiet else settings.log_level,
+        style=settings.log_format,
+        queue=settings.log_queue,
+        fields={
+            "service.name": "netduet-client",
+            "service.instance.id": socket.gethostname(),
+            "service.version": __version__,
+            **logs.place(settings.node, settings.zone),
+        },
+    )
+
+
+def log_ignored(ignored: tuple[str, ...]) -> None:
+    """Log the variables that look like settings and are Kubernetes' own."""
+    if ignored:
+        logs.logger().warning("settings.ignored", **{"netduet.names": list(ignored)})
+
+
+def check_context(
+    settings: ClientSettings, target: Target, control: str
+) -> CheckContext:
+    """Return what the checks of a target need to know."""
+    return CheckContext(
+        target,
+        FAMILIES[settings.family],
+        settings.expect_service,
+        timeouts(settings),
+        settings.profile,
+        CheckOptions(
+            **{
+                field.name: getattr(settings, field.name)
+                for field in fields(CheckOptions)
+            }
+        ),
+        control=control,
+    )
+
+
+def client_instance(settings: ClientSettings) -> Instance:
+    """Return the name and the location of this client."""
+    return instance_named(socket.gethostname(), settings.node, settings.zone)
+
+
+def timeouts(settings: ClientSettings) -> Timeouts:
+    """Return how long to wait for a name, a connection and an answer."""
+    return Timeouts(
+        settings.resolve_timeout, settings.connect_timeout, settings.answer_timeout
+    )
