@@ -126,7 +126,7 @@ async def test_proxy_that_swallows_an_end_is_found(start_server: StartServer) ->
         finding for finding in result.findings if finding.failure == "close.fin_changed"
     )
     assert (finding.where, finding.missed_deadline) == (None, None)
-    assert "the server never came to know" in finding.seen
+    assert "the server never received the FIN" in finding.seen
 
 
 async def test_reset_that_is_lost_once_is_no_fault(start_server: StartServer) -> None:

@@ -25,20 +25,20 @@ _SUMMARIES: Final = {
     "serve": """Answer on one port, TCP and UDP, until SIGTERM.
 
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or address.""",
-    "check": """Check the network to each TARGET, and say what is wrong with it.
+    "check": """Check the network to each TARGET and report what is wrong.
 
     Exit status: 0 passed, 1 a check failed, 2 bad usage or settings, 3 inconclusive
     or interrupted.""",
     "watch": """Watch the network to every address behind each TARGET, until SIGTERM.
 
-    Tells outages as they begin and end, and in the end what it came to. With --json,
-    log lines on stderr tell everything, and stdout stays empty.
+    Reports each outage when it begins and ends, and a summary at the end. With --json,
+    all output is log lines on stderr, and stdout stays empty.
 
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or admin address.""",
-    "hello": """Hold the plain conversation with any server, and print what came back.
+    "hello": """Greet any plain-text server and print its answer.
 
     Exit status: 0 answered, 1 no answer, 2 bad usage or settings, 3 interrupted.""",
-    "explain": """Explain a class of failure; without CLASS, list them all.""",
+    "explain": """Explain a failure class; without CLASS, list all.""",
 }
 _USAGE: Final = {
     "serve": "netduet serve [FLAGS]",
@@ -92,7 +92,7 @@ def _application(chosen: str) -> App:
     """Return the parser; only the chosen command has its flags."""
     app = App(
         name="netduet",
-        help="Prove a network: one end answers, the other asks and says what is wrong.",
+        help="Test a network between two ends: a server that answers and a client that checks.",
         version=__version__,
         version_flags=["--version", "-V"],
         help_format="markdown",

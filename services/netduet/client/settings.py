@@ -34,13 +34,13 @@ class ClientSettings(Settings):
     target: Annotated[
         Words, AfterValidator(_parsable), Field(json_schema_extra={"flag": "TARGET…"})
     ] = ()
-    """Targets to check when the command line names none: host, host:port or [v6]:port, separated by commas or spaces; each may end in =open or =blocked, what is expected of it."""
+    """Targets to check when the command line names none: host, host:port or [v6]:port, separated by commas or spaces; append =open or =blocked to state what is expected."""
 
     port: Annotated[int, Field(ge=1, le=65_535)] = _PORT
-    """Port of a target that names none."""
+    """Port for targets that do not name one."""
 
     expect: Literal["open", "blocked"] = "open"
-    """What is expected of a target that does not say so itself: open must be reached, blocked must not."""
+    """Expectation for targets that do not state one: open must be reachable, blocked must not."""
 
     expect_service: Annotated[
         str,
@@ -56,87 +56,87 @@ class ClientSettings(Settings):
     """How much to check: quick takes seconds, full about two minutes, soak hours."""
 
     checks: Words = ()
-    """Checks to run, by name, with those that they need; empty runs all of them."""
+    """Names of the checks to run; the checks that they depend on run too. Empty runs all."""
 
     max_loss: Annotated[Percent, Field(ge=0, lt=1)] = 0.02
-    """Share of packets that may be lost one way, or of short connections that may fail, without a failure."""
+    """Maximum share of packets lost per direction, and of failed short connections, that still passes."""
 
     idle_rungs: Durations = ()
-    """Times of silence that the check `idle` tries; empty takes those of the profile."""
+    """Idle times that the check `idle` tries; empty uses those of the profile."""
 
     expect_instances: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Instances that must answer behind the name; 0 expects no number."""
+    """Number of instances that must answer behind the name; 0 accepts any number."""
 
     max_uneven: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 2.0
-    """How many times what the others get on average one instance may get of the connections."""
+    """Maximum connections per instance, as a multiple of the other instances' average."""
 
     min_rate: Annotated[Rate, Field(ge=0, le=1e12)] = 0.0
-    """Rate that the check `load` must reach each way, in bit/s: 10M, 2.5Gbit/s; 0 judges none."""
+    """Minimum rate in each direction for the check `load`, in bit/s: 10M, 2.5Gbit/s; 0 requires none."""
 
     max_outage: Annotated[Duration, Field(ge=0.2, le=HOUR)] = 0.5
-    """Longest time the network may be out without a failure; below 200ms an outage is not told from loss. `watch` tells of connections only what is longer."""
+    """Longest outage that still passes; an outage under 200ms cannot be distinguished from packet loss. `watch` reports connection failures only if they last longer."""
 
     stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
-    """Time for which the check `stream` watches; 0 takes that of the profile: 2 seconds, 20 seconds, an hour."""
+    """Duration of the check `stream`; 0 uses that of the profile: 2 seconds, 20 seconds or an hour."""
 
     resolve_timeout: Seconds = 5.0
-    """Time a name has to resolve."""
+    """Timeout for resolving a name."""
 
     connect_timeout: Seconds = 5.0
-    """Time each address has to accept a connection."""
+    """Timeout for connecting to an address."""
 
     answer_timeout: Seconds = 3.0
-    """Time a server has to answer."""
+    """Timeout for an answer from a server."""
 
     watch_neighbours: Annotated[int, Field(ge=0, le=1000)] = 8
-    """Addresses of a name that `watch` takes, always the same for this node's name, or this host's; 0 takes all."""
+    """Maximum addresses to watch per name, chosen consistently by node (or host) name; 0 watches all."""
 
     watch_interval: Annotated[Duration, Field(ge=0.02, le=1)] = 0.05
-    """Time from one datagram of a stream of `watch` to the next, each way; a fresh connection comes with every 20th, a question on the old one with every 10th. What takes fewer than 8 is loss, and no outage."""
+    """Interval between datagrams of `watch`, in each direction. Every 20th comes with a new connection, every 10th with a request on the existing one. Fewer than 8 missing datagrams in a row count as packet loss, not as an outage."""
 
     watch_checks_interval: Annotated[Duration, Field(ge=1, le=24 * HOUR)] = 300.0
-    """Time from one turn of `watch`'s checks at a peer to the next, a fifth more or less: identity, balance, a light load."""
+    """Interval between the scheduled checks of a peer (identity, balance, a light load), varied by up to a fifth."""
 
     watch_resolve_interval: Annotated[Duration, Field(ge=1, le=HOUR)] = 5.0
-    """Time after which `watch` looks names up again; a second in the first minute of an outage."""
+    """Interval between DNS lookups of `watch`; one second during the first minute of an outage."""
 
     watch_history: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Outages, and peers that left, that `watch` remembers singly; all are counted."""
+    """Maximum outages and departed peers that `watch` remembers individually; totals include all."""
 
     admin_host: Annotated[
         str, BeforeValidator(_anything), Field(json_schema_extra={"empty": "*"})
     ] = "127.0.0.1"
-    """Address that the admin port of `watch` listens on; `*` is every address."""
+    """Address on which the admin port of `watch` listens; `*` listens on all."""
 
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """Port of /livez, /readyz, /metrics and /version of `watch`, over HTTP; 0 opens none."""
+    """HTTP port of `watch` for /livez, /readyz, /metrics and /version; 0 disables it."""
 
     node: Annotated[str, Field(max_length=256)] = ""
-    """Name of the machine that this client runs on, which verdicts and logs show; empty says none."""
+    """Name of the machine that this client runs on, shown in verdicts and logs; empty shows none."""
 
     zone: Annotated[str, Field(max_length=256)] = ""
-    """Name of the zone that this client runs in, which verdicts and logs show; empty says none."""
+    """Name of the zone that this client runs in, shown in verdicts and logs; empty shows none."""
 
     greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, server!"
-    """What `hello` says, in UTF-8."""
+    """Text that `hello` sends, in UTF-8."""
 
     json_report: Annotated[bool, Field(json_schema_extra={"flag": "--json"})] = False
-    """Print one JSON document instead of words (schema: docs/report.schema.json). `watch` prints nothing, and logs all."""
+    """Print one JSON document instead of text (schema: docs/report.schema.json). `watch` prints nothing and logs every event."""
 
     junit: str = ""
-    """File to which a JUnit report is written besides; empty writes none."""
+    """File for an additional JUnit report; empty writes none."""
 
     resume: str = ""
-    """File that keeps what is done: an interrupted run with the same targets and profile goes on from there. Removed when all is done; empty keeps nothing."""
+    """File for the progress of the run: after an interruption, a run with the same targets and profile continues from it. Removed when the run completes; empty saves no progress."""
 
     color: Literal["auto", "always", "never"] = "auto"
-    """Colour in words; auto is on a terminal only, and NO_COLOR is honoured."""
+    """Coloured output; auto colours on a terminal only and honours NO_COLOR."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    """Least severe level that is logged, on stderr."""
+    """Minimum level of logged events; logs go to stderr."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """JSON lines or coloured text; auto is text on a terminal only."""
 
     log_queue: Annotated[int, Field(ge=128, le=1_000_000)] = 8192
-    """Log lines that may wait for a slow reader; further ones are dropped and counted."""
+    """Maximum log lines queued for a slow reader; further lines are dropped and counted."""

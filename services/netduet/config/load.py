@@ -87,7 +87,7 @@ TESTING: Final = {
 """Variables with our prefix that ``netduet.testing`` reads; no service does."""
 
 _MASK: Final = "********"
-_LONGEST: Final = 200
+_MAX_TEXT_LENGTH: Final = 200
 _CONTRADICTION: Final = "contradiction"
 
 
@@ -215,8 +215,8 @@ def _lines(
             return f"{model.variable(field)}={show(info, info.default)}, the default"
         value = values[field]
         text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        if len(text) > _LONGEST:
-            text = f"{text[:_LONGEST]}…"
+        if len(text) > _MAX_TEXT_LENGTH:
+            text = f"{text[:_MAX_TEXT_LENGTH]}…"
         return source.says(_MASK if is_secret(info) else typed(text))
 
     lines = []

@@ -28,7 +28,7 @@ SECRETS: Final = Path("/run/secrets")
 DOTENV: Final = Path(".env")
 
 PREFIX: Final = "NETDUET_"
-_NEAR: Final = 0.6
+_MIN_SIMILARITY: Final = 0.6
 
 # Kubernetes writes these for a Service whose name begins like ours
 # (enableServiceLinks): netduet-server, but netduet-server-udp just as well.
@@ -263,7 +263,7 @@ def nearest(name: str, known: set[str]) -> str:
     columns = zip(name.upper(), *names, strict=False)
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
     words = {one[shared:]: right for one, right in names.items()}
-    close = difflib.get_close_matches(name.upper()[shared:], words, 1, _NEAR)
+    close = difflib.get_close_matches(name.upper()[shared:], words, 1, _MIN_SIMILARITY)
     return (
         f": did you mean {words[close[0]]}?" if close else "; see docs/configuration.md"
     )

@@ -62,9 +62,10 @@ _TCP_INFO_FIELDS: Final = {
 _SO_ATTACH_FILTER: Final = 26
 _SO_MEMINFO: Final = 55
 _SO_BINDTOIFINDEX: Final = 62
-_NO_INTERFACE: Final = 2**31 - 1
+_MAX_INTERFACE_INDEX: Final = 2**31 - 1
 _MEMINFO: Final = struct.Struct("=9I")
 _MEMINFO_DROPS: Final = 8
+"""Index of the drops in what SO_MEMINFO returns (SK_MEMINFO_DROPS)."""
 
 
 def tcp_info(descriptor: int) -> dict[str, int | str] | None:
@@ -186,7 +187,7 @@ def refuse_new_connections(descriptor: int) -> bool:
     """
     try:
         with _borrowed(descriptor) as same:
-            same.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_INTERFACE)
+            same.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _MAX_INTERFACE_INDEX)
     except OSError:
         return False
     return True

@@ -33,8 +33,8 @@ _TEXT: Final = "text/plain; charset=utf-8"
 _READS: Final = ("GET", "HEAD")
 _AT_ONCE: Final = 16
 """Requests under way at once; one more is told 503."""
-_KEEP_ALIVE: Final = 5
-_LARGEST: Final = 16 * 1024
+_KEEP_ALIVE_SECONDS: Final = 5
+_MAX_REQUEST_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ async def admin_port(
         http="h11",
         server_header=False,
         limit_concurrency=_AT_ONCE,
-        timeout_keep_alive=_KEEP_ALIVE,
-        h11_max_incomplete_event_size=_LARGEST,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        h11_max_incomplete_event_size=_MAX_REQUEST_BYTES,
         timeout_graceful_shutdown=1,
     )
     server = _Uvicorn(config)

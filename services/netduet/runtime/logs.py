@@ -91,8 +91,8 @@ EVENTS: Final = {
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FRAMES: Final = 20
-_CAUSES: Final = 5
-_LONGEST: Final = 2048
+_MAX_CAUSES: Final = 5
+_MAX_TEXT_LENGTH: Final = 2048
 
 _current: LogWriter | None = None
 
@@ -261,7 +261,7 @@ class _Foreign(logging.Handler):
             message = f"{_repr(record.msg)} ({reason})"
         fields: dict[str, Any] = {
             "netduet.logger": record.name,
-            "netduet.message": message[:_LONGEST],
+            "netduet.message": message[:_MAX_TEXT_LENGTH],
         }
         if record.exc_info:
             fields |= exception_fields(record.exc_info[1])
@@ -277,15 +277,15 @@ def exception_fields(error: BaseException | None) -> dict[str, Any]:
     frames = traceback.StackSummary.extract(walked, lookup_lines=False)[-_FRAMES:]
     fields = {
         "exception.type": type(error).__qualname__,
-        "exception.message": _text(str, error)[:_LONGEST],
+        "exception.message": _text(str, error)[:_MAX_TEXT_LENGTH],
         "exception.stacktrace": [
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames
         ],
     }
-    causes = list(islice(_causes(error), _CAUSES))
+    causes = list(islice(_causes(error), _MAX_CAUSES))
     if causes:
         fields["netduet.causes"] = [
-            f"{type(cause).__qualname__}: {_text(str, cause)}"[:_LONGEST]
+            f"{type(cause).__qualname__}: {_text(str, cause)}"[:_MAX_TEXT_LENGTH]
             for cause in causes
         ]
     return fields
@@ -305,7 +305,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _say_exception(error: BaseException | None, message: str) -> None:
-    fields: dict[str, Any] = {"netduet.message": message[:_LONGEST]} if message else {}
+    fields: dict[str, Any] = (
+        {"netduet.message": message[:_MAX_TEXT_LENGTH]} if message else {}
+    )
     fields |= exception_fields(error)
     logger().error("runtime.exception", **fields)
 
@@ -333,7 +335,7 @@ def _say_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
         "runtime.warning",
         **{
             "netduet.category": category.__name__,
-            "netduet.message": _text(str, message)[:_LONGEST],
+            "netduet.message": _text(str, message)[:_MAX_TEXT_LENGTH],
             "code.file.path": filename,
             "code.line.number": lineno,
         },

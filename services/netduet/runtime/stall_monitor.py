@@ -22,9 +22,9 @@ INTERVAL: Final = 0.02
 THRESHOLD: Final = 0.05
 """Seconds a look must be late to count as a stall."""
 
-_KEPT: Final = 1024
+_MAX_STALLS: Final = 1024
 
-_SAMPLE: Final = 1.0
+_SAMPLE_SECONDS: Final = 1.0
 _WINDOW: Final = 30
 """Samples of the CPU limit that are kept: seconds that ``lately`` looks back on."""
 
@@ -59,11 +59,11 @@ class StallMonitor:
         """Prepare; nothing runs until the context is entered."""
         self.count = 0
         self.total = 0.0
-        self._recent: deque[Stall] = deque(maxlen=_KEPT)
+        self._recent: deque[Stall] = deque(maxlen=_MAX_STALLS)
         self._throttled_before = kernel.throttled_seconds()
         self._pressure_before = kernel.cpu_pressure_seconds()
         self._samples: deque[tuple[float, float | None]] = deque(maxlen=_WINDOW)
-        self._latest: tuple[float, float | None] = (-_SAMPLE, None)
+        self._latest: tuple[float, float | None] = (-_SAMPLE_SECONDS, None)
         self._timer: asyncio.TimerHandle | None = None
         self._looked = 0.0
 
@@ -108,7 +108,7 @@ class StallMonitor:
 
     def _sample(self, now: float) -> None:
         """Remember how long a CPU limit has held us back so far, once a second."""
-        if not self._samples or now >= self._samples[-1][0] + _SAMPLE:
+        if not self._samples or now >= self._samples[-1][0] + _SAMPLE_SECONDS:
             self._latest = (now, kernel.throttled_seconds())
             self._samples.append(self._latest)
 

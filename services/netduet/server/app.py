@@ -47,7 +47,7 @@ Less than the second after which a SYN that was dropped comes again, or the list
 would close amidst the handshakes of all that it had held off.
 """
 
-_LAST_TURNS: Final = 100
+_MAX_LAST_TURNS: Final = 100
 
 _LOBBY_PATIENCE: Final = 1.0
 """Seconds a refused peer has to say what it speaks, so that it hears why."""
@@ -234,7 +234,7 @@ class Server:
         for session in list(sessions):
             session.reset()
             self._counters.reset += 1
-        for _ in range(_LAST_TURNS):  # the loop reports each loss in its next turns
+        for _ in range(_MAX_LAST_TURNS):  # the loop reports each loss in its next turns
             if not sessions:
                 break
             await asyncio.sleep(0)

@@ -29,105 +29,105 @@ class ServerSettings(Settings):
     """Address or name to listen on; empty listens on every address, IPv4 and IPv6."""
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 12_345
-    """Port for TCP and UDP; 0 takes any free one."""
+    """Port for TCP and UDP; 0 uses any free port."""
 
     udp: bool = True
-    """Whether to answer datagrams too."""
+    """Whether to answer UDP datagrams as well."""
 
     admin_host: Annotated[
         str, BeforeValidator(_anywhere), Field(json_schema_extra={"empty": "*"})
     ] = "127.0.0.1"
-    """Address that the admin port listens on; `*` is every address."""
+    """Address on which the admin port listens; `*` listens on all."""
 
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """Port of /livez, /readyz, /metrics and /version, over HTTP; 0 opens none."""
+    """HTTP port for /livez, /readyz, /metrics and /version; 0 disables it."""
 
     service: Annotated[str, Field(min_length=1, max_length=128)] = "netduet"
-    """Name of the service, which a client compares with the one it expects."""
+    """Name of the service; clients compare it with the one they expect."""
 
     instance: Annotated[str, Field(max_length=256)] = ""
-    """Name of this instance; empty takes the host's name."""
+    """Name of this instance; empty uses the host name."""
 
     node: Annotated[str, Field(max_length=256)] = ""
-    """Name of the machine that this instance runs on, which clients show; empty says none."""
+    """Name of the machine that this instance runs on, shown by clients; empty shows none."""
 
     zone: Annotated[str, Field(max_length=256)] = ""
-    """Name of the zone that this instance runs in, which clients show; empty says none."""
+    """Name of the zone that this instance runs in, shown by clients; empty shows none."""
 
     greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, client!"
-    """What a plain client is answered, in UTF-8."""
+    """Greeting sent to plain clients, in UTF-8."""
 
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Connections served at once; fewer when the descriptor limit is lower."""
+    """Maximum concurrent connections; lower if the descriptor limit requires it."""
 
     max_connections_per_client: Annotated[int | None, Field(ge=1)] = None
-    """Connections served at once per client address; unset means max_connections, for behind a NAT everybody is one address."""
+    """Maximum concurrent connections per client address; unset uses max_connections, because clients behind a NAT share one address."""
 
     backlog: Annotated[int, Field(ge=1, le=65_535)] = 1024
-    """Connections that may wait to be accepted (listen(2)); the kernel's somaxconn bounds it."""
+    """Length of the accept queue (listen(2)); limited by the kernel's somaxconn."""
 
     max_streams: Annotated[int, Field(ge=1, le=10_000)] = MOST
-    """Streams of datagrams at once: one for each check `stream` and each `netduet watch`."""
+    """Maximum concurrent UDP streams; each check `stream` and each `netduet watch` uses one."""
 
     max_streams_per_client: Annotated[int, Field(ge=1, le=10_000)] = EACH
-    """Streams of datagrams at once per client address; behind a NAT everybody is one address."""
+    """Maximum concurrent UDP streams per client address; clients behind a NAT share one address."""
 
     max_frame_size: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = MIB
-    """Largest payload of a frame."""
+    """Maximum payload of a frame."""
 
     max_plain_text: Annotated[Size, Field(ge=1, le=64 * KIB)] = KIB
-    """How much of a plain client's text is logged."""
+    """Maximum length of a plain client's text in the log."""
 
     write_buffer: Annotated[Size, Field(ge=KIB, le=64 * MIB)] = 64 * KIB
-    """Unsent bytes a connection may hold before its peer is no longer read."""
+    """Maximum unsent bytes per connection; above it, the server stops reading from the peer."""
 
     first_byte_timeout: Seconds = 10.0
-    """Time a client has to send its first byte."""
+    """Timeout for a client's first byte."""
 
     opening_timeout: Seconds = 5.0
-    """Time a framed client has, from its first byte, to complete the opening."""
+    """Timeout for a framed client's opening, from its first byte."""
 
     frame_timeout: Seconds = 10.0
-    """Time a frame that has begun has to arrive whole."""
+    """Timeout for the rest of a frame once it has started to arrive."""
 
     idle_timeout: Seconds = 60.0
-    """Time an open framed connection may stay silent."""
+    """Maximum idle time of an open framed connection."""
 
     hold_timeout: Seconds = 2 * HOUR
-    """Longest time for which a client may have a silent connection held."""
+    """Maximum time for which a client may ask the server to hold an idle connection."""
 
     write_timeout: Seconds = 10.0
-    """Time a client may read nothing at all while answers wait for it."""
+    """Time after which a client that reads nothing while answers are pending is reset."""
 
     linger: Seconds = 2.0
-    """Time a framed client has to close after the server has ended its sending."""
+    """Time a framed client has to close after the server's FIN."""
 
     linger_bytes: Annotated[Size, Field(ge=0, le=GIB)] = 4 * MIB
-    """Bytes that are read and dropped in that time (linger)."""
+    """Maximum bytes read and discarded during linger."""
 
     plain_linger: Seconds = 30.0
-    """Time a plain client has to finish and close after it has been greeted."""
+    """Time a plain client has to finish and close after the greeting."""
 
     plain_linger_bytes: Annotated[Size, Field(ge=0, le=GIB)] = 16 * MIB
-    """Bytes that are read from a plain client in that time (plain_linger)."""
+    """Maximum bytes read from a plain client during plain_linger."""
 
     ledger_size: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
-    """Recent framed connections that are remembered, for clients that ask."""
+    """Number of recent framed connections that clients can ask about."""
 
     shutdown_delay: Annotated[Duration, Field(ge=0, le=DAY)] = 0.0
-    """Time to go on accepting after SIGTERM, until balancers have noticed."""
+    """Time to keep accepting after SIGTERM, until load balancers have noticed."""
 
     drain_timeout: Annotated[Duration, Field(ge=0, le=DAY)] = 8.0
-    """Time that connections have to finish once none is accepted any more; the rest are reset."""
+    """Time for open connections to finish once the server has stopped accepting; the rest are reset."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe level that is logged."""
+    """Minimum level of logged events."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """JSON lines or coloured text; auto is text on a terminal only."""
 
     log_queue: Annotated[int, Field(ge=128, le=1_000_000)] = 8192
-    """Log lines that may wait for a slow reader; further ones are dropped and counted."""
+    """Maximum log lines queued for a slow reader; further lines are dropped and counted."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

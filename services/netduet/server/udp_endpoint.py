@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _BATCH: Final = 64
 """Datagrams taken in one turn of the loop, so that TCP gets its turn too."""
 
-_LARGEST: Final = 65_535
+_MAX_DATAGRAM_BYTES: Final = 65_535
 _KIND: Final = len(MAGIC) + 4
 _IN_PKTINFO: Final = struct.Struct("=I4s4s")  # ip(7): ifindex, spec_dst, addr
 _IN6_PKTINFO: Final = struct.Struct("=16sI")  # ipv6(7): addr, ifindex
@@ -81,7 +81,9 @@ class UdpEndpoint:
     def _readable(self) -> None:
         for _ in range(_BATCH):
             try:
-                data, ancillary, flags, peer = self._sock.recvmsg(_LARGEST, 128)
+                data, ancillary, flags, peer = self._sock.recvmsg(
+                    _MAX_DATAGRAM_BYTES, 128
+                )
             except BlockingIOError:
                 return
             except OSError:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 _GRACE: Final = 5.0
 """Seconds that a client has, once told to stop, to say what it knows."""
 
-_USAGE: Final = 2
-_KILLED: Final = 137
+_USAGE_STATUS: Final = 2
+_KILLED_STATUS: Final = 137
+"""Exit status of a process that SIGKILL ended (128 + 9)."""
 
 
 def ended(client: DockerContainer, timeout: float, asked: tuple[str, ...]) -> Report:
@@ -46,9 +47,9 @@ def ended(client: DockerContainer, timeout: float, asked: tuple[str, ...]) -> Re
         return Report.read(out, asked)
     except ValueError as error:
         said = err.decode(errors="replace").strip()
-        if status == _USAGE:
+        if status == _USAGE_STATUS:
             raise DuetError(f"the client refuses what it was asked: {said}") from None
-        killed = " (killed: out of memory?)" if status == _KILLED else ""
+        killed = " (killed: out of memory?)" if status == _KILLED_STATUS else ""
         why = f"\n{error}" if out else ""
         raise DuetError(
             f"the client ended with status {status}{killed} and without a report that "

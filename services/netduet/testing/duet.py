@@ -39,7 +39,7 @@ _OURS: Final = frozenset(
 )
 """Settings of the client that are arguments of ``check``, or mean nothing to it."""
 
-_POLL: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 _LAST_LINES: Final = 20
 _NOT_STARTED: Final = "the pair is not started: use it in a with block"
 
@@ -226,7 +226,7 @@ class Duet:
             if time.monotonic() > end:
                 why = f"does not answer after {self._ready_timeout:g} s: {problem}"
                 break
-            time.sleep(_POLL)
+            time.sleep(_POLL_SECONDS)
         last = "\n".join(engine.said(server).splitlines()[-_LAST_LINES:])
         raise DuetError(f"the server {why}\n{last}")
 

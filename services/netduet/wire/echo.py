@@ -21,7 +21,7 @@ _FLAG: Final = ANSWER.to_bytes()
 _WORTH_COLUMNS: Final = 8
 """Frames from which on comparing columns is cheaper than walking."""
 
-_FIRST_CHUNK: Final = 64
+_FIRST_CHUNK_FRAMES: Final = 64
 
 
 def word(flags: int) -> int:
@@ -54,7 +54,7 @@ def _uniform(data: bytes, offset: int, size: int, whole: int) -> int:
     """
     first = data[offset : offset + _SHARED.size]
     count = 1
-    chunk = _FIRST_CHUNK
+    chunk = _FIRST_CHUNK_FRAMES
     while count < whole:
         start = offset + count * size
         tried = matched = min(chunk, whole - count)

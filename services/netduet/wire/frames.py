@@ -31,6 +31,8 @@ HEADER_SIZE: Final = HEADER.size
 FLAGS_OFFSET: Final = 5
 
 ANSWER: Final = 0x01
+"""Bit 0 of the flags: the frame is an answer."""
+
 
 MAX_CONTROL: Final = 64 * 1024
 """Bytes a control payload (JSON) may have, in either direction."""

@@ -12,7 +12,7 @@ from typing import Final
 
 SEED_SIZE: Final = 8
 
-_KEPT: Final = 16
+_MAX_KEPT: Final = 16
 _KEPT_SIZE: Final = 256 * 1024
 """Patterns that are kept, and the largest of them: a transfer uses few, often."""
 
@@ -29,7 +29,7 @@ def _made(size: int, seed: int) -> bytes:
     return head + shake_128(head).digest(size - SEED_SIZE)
 
 
-_kept = lru_cache(_KEPT)(_made)
+_kept = lru_cache(_MAX_KEPT)(_made)
 
 
 def changed_at(data: bytes) -> int | None:

@@ -39,7 +39,7 @@ PLAIN: Final = CountFlag(0)
 # A flag's own ~ leaves out the bits that have no name: the ones that are refused.
 _FLAGS: Final = int(CountFlag.SHORT | CountFlag.QUERY)
 
-_FULL: Final = 2**32 - 1
+_MAX_COUNT: Final = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,11 @@ class CountAnswer:
             self.sequence,
             self.flags,
             self.received,
-            min(self.duplicated, _FULL),
+            min(self.duplicated, _MAX_COUNT),
             self.reordered,
-            min(self.number, _FULL),
+            min(self.number, _MAX_COUNT),
             self.size,
-            _FULL if self.dropped is None else min(self.dropped, _FULL - 1),
+            _MAX_COUNT if self.dropped is None else min(self.dropped, _MAX_COUNT - 1),
         )
         return head.ljust(size, b"\0")
 
@@ -146,4 +146,4 @@ def parse_answer(payload: bytes) -> CountAnswer | None:
         return None
     flow, sequence, flags, *tally = _ANSWER.unpack_from(payload)
     answer = CountAnswer(flow, sequence, CountFlag(flags & _FLAGS), *tally)
-    return answer if answer.dropped != _FULL else replace(answer, dropped=None)
+    return answer if answer.dropped != _MAX_COUNT else replace(answer, dropped=None)

@@ -23,8 +23,10 @@ SIZE: Final = 200
 """Bytes that a client pads its datagrams to; no datagram of a stream is larger."""
 
 SHORTEST: Final = 20
+"""Least milliseconds from one datagram to the next."""
+
 LONGEST: Final = 1000
-"""Milliseconds from one datagram to the next: bounds of what may be asked for."""
+"""Most milliseconds from one datagram to the next."""
 
 LEASE: Final = 60.0
 """Seconds for which a server goes on while nothing arrives."""
@@ -48,9 +50,9 @@ _GAP: Final = struct.Struct("!II")
 QUESTION_SIZE: Final = _QUESTION.size
 TOLD_SIZE: Final = _TOLD.size
 
-_FULL: Final = 2**32 - 1
+_MAX_COUNT: Final = 2**32 - 1
 
-LAST: Final = _FULL - 1
+LAST: Final = _MAX_COUNT - 1
 """The highest number that a client may give: ``next`` of what is told follows it."""
 
 
@@ -151,8 +153,8 @@ class StreamStatus:
             self.first,
             self.since,
             self.next,
-            *(min(one, _FULL) for one in numbers),
-            _FULL if self.dropped is None else self.dropped % _FULL,
+            *(min(one, _MAX_COUNT) for one in numbers),
+            _MAX_COUNT if self.dropped is None else self.dropped % _MAX_COUNT,
             len(self.gaps),
         )
         return head + b"".join(_GAP.pack(*gap) for gap in self.gaps)
@@ -255,5 +257,5 @@ def _told(payload: bytes) -> StreamStatus | None:
         duplicated,
         late,
         gaps,
-        dropped if dropped != _FULL else None,
+        dropped if dropped != _MAX_COUNT else None,
     )

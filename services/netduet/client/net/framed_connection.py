@@ -62,7 +62,7 @@ _GRACE_SECONDS: Final = 0.1
 
 
 class FramedConnection(asyncio.Protocol):
-    """One framed connection. Made by ``converse``; ``close`` it in any case."""
+    """One framed connection. Made by ``start_framed_connection``; ``close`` it in any case."""
 
     def __init__(self) -> None:
         """Prepare; the loop calls the rest."""

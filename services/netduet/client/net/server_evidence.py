@@ -36,7 +36,7 @@ Answer = TypeVar("Answer")
 
 TRIES: Final = 4
 
-_PATIENTLY: Final = 3
+_TIMEOUT_FACTOR: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ async def server_health(
 
     ``since`` is a monotonic second. None when none of them says so in time: a starved server has thrice as long.
     """
-    long = replace(patience, answer=_PATIENTLY * patience.answer)
+    long = replace(patience, answer=_TIMEOUT_FACTOR * patience.answer)
     asked = await asyncio.gather(
         *(_fares(address, long, since) for address in addresses[:TRIES])
     )

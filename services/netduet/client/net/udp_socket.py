@@ -43,6 +43,8 @@ _FRAGMENT, _FORBID, _FORBID_UP_TO_DEVICE = 0, 2, 3  # IP_PMTUDISC_DONT, _DO, _PR
 # the address of whoever sent the ICMP message stands behind it.
 _EXTENDED: Final = struct.Struct("=IBBBBII")
 _ORIGIN_LOCAL: Final = 1
+"""``SO_EE_ORIGIN_LOCAL`` of linux/errqueue.h: our own kernel reports the error."""
+
 
 _RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 _MAX_BATCH: Final = 512

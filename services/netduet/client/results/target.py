@@ -17,8 +17,8 @@ FORMS: Final = "a target is host, host:port or [v6]:port"
 
 _LARGEST_PORT: Final = 65_535
 _PORT_DIGITS: Final = 5
-_LONGEST_NAME: Final = 253  # RFC 1035, section 2.3.4, as text
-_LONGEST_LABEL: Final = 63
+_MAX_NAME_LENGTH: Final = 253  # RFC 1035, section 2.3.4, as text
+_MAX_LABEL_LENGTH: Final = 63
 
 
 class Expect(StrEnum):
@@ -85,13 +85,13 @@ def _place(text: str, place: str, default_port: int) -> tuple[str, int]:
     if odd or not host or host.startswith("-"):
         raise _bad(text, FORMS)
     labels = host.removesuffix(".").split(".")
-    if len(host) > _LONGEST_NAME or not all(
-        0 < len(label) <= _LONGEST_LABEL for label in labels
+    if len(host) > _MAX_NAME_LENGTH or not all(
+        0 < len(label) <= _MAX_LABEL_LENGTH for label in labels
     ):
         raise _bad(
             text,
-            f"a name has at most {_LONGEST_NAME} characters, and between its dots "
-            f"1 to {_LONGEST_LABEL}",
+            f"a name has at most {_MAX_NAME_LENGTH} characters, and between its dots "
+            f"1 to {_MAX_LABEL_LENGTH}",
         )
     return host, _port(text, colon + port, default_port)
 

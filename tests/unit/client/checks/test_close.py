@@ -98,8 +98,8 @@ def found(method: CloseMethod, **fields: object) -> Finding:
 def test_ends_that_arrive_as_what_they_are_pass() -> None:
     """Where each end arrives there is nothing to find, and nothing to remark."""
     assert judged() == Judgement(
-        "answers arrive whole after an end of sending, at once and after 2 s; "
-        "ends and resets arrive as what they are",
+        "answers arrive whole after a half-close, at once and after 2 s; "
+        "FIN and RST are delivered unchanged",
         figures=dict.fromkeys([method.value for method in CloseMethod], "as it was"),
     )
 
@@ -271,14 +271,14 @@ def test_absence_alone_may_be_excused(
             CloseMethod.AT_ONCE,
             {"answered": 0, "ending": RESET, "server": BY_US},
             (
-                "this end ended its sending; then each end was told that the other had "
-                "reset, and neither had"
+                "this end ended its sending; then each end received a reset "
+                "that the other had not sent"
             ),
         ),
         (
             CloseMethod.AT_ONCE,
             {"answered": 0, "ending": None, "server": still_open("ESTABLISHED")},
-            "this end ended its sending, and the server never came to know",
+            "this end ended its sending, and the server never received the FIN",
         ),
         (
             CloseMethod.FINISH,
@@ -304,7 +304,7 @@ def test_absence_alone_may_be_excused(
         (
             CloseMethod.OWN_RESET,
             {"server": ServerView(entry(ended="eof", ended_by="client"))},
-            "this end reset the connection, and for the server it ended properly",
+            "this end reset the connection, and the server saw a normal close",
         ),
     ],
 )
@@ -318,9 +318,7 @@ def test_what_is_wrong_is_told_in_words(
 def test_pause_that_alone_is_fatal_is_told() -> None:
     """Where the answer comes at once and not later, something forgets in between."""
     finding = found(CloseMethod.PAUSED, answered=0, ending=RESET)
-    assert finding.seen.endswith(
-        " (when it paused for 2 s; without a pause all is well)"
-    )
+    assert finding.seen.endswith(" (when it paused for 2 s; without a pause it works)")
 
 
 def test_ends_that_fail_alike_are_one_finding() -> None:
@@ -356,7 +354,7 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
         (
             THEM,
             (
-                "the same one: the server's record could not be had: "
+                "the same one: the server's record is unavailable: "
                 "only other instances answered"
             ),
         ),
@@ -375,7 +373,7 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
             ),
         ),
     )
-    assert judgement.summary == "3 of 5 ends do not arrive as what they are"
+    assert judgement.summary == "3 of 5 ways to close arrive as something else"
 
 
 @pytest.mark.parametrize(
@@ -528,7 +526,7 @@ def test_address_that_is_not_judged_does_not_hide_a_finding_at_another() -> None
     second = CloseResult(THERE, able=True, trials=(end(CloseMethod.RESET, ending=EOF),))
     judgement = judge(Close((first, second)))
     assert (len(judgement.findings), judgement.skipped) == (1, None)
-    assert judgement.summary == "1 of 1 ends do not arrive as what they are"
+    assert judgement.summary == "1 of 1 ways to close arrive as something else"
 
 
 def test_server_that_cannot_be_asked_is_skipped() -> None:
@@ -565,7 +563,7 @@ def test_own_reset_that_is_not_heard_of_is_remarked() -> None:
     """A reset is sent once and may be lost: that alone is no fault."""
     judgement = judged(own_reset={"server": still_open("ESTABLISHED")})
     assert judgement.findings == ()
-    assert judgement.remarks == ("the server has not heard of this end's reset yet",)
+    assert judgement.remarks == ("the server has not received this end's reset yet",)
 
 
 def test_record_that_is_missing_blames_nobody() -> None:

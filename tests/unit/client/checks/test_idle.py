@@ -286,8 +286,8 @@ def test_forgotten_connections_are_told_in_words() -> None:
         (
             THEM,
             (
-                "the same one: reset by this end, says its record; "
-                "this end did no such thing"
+                "the same one: reset by this end, according to its record; "
+                "this end did not do that"
             ),
         ),
     )
@@ -340,7 +340,7 @@ def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> 
         ),
         (
             CLOSED_THERE,
-            "closed by this end, says its record; this end did no such thing",
+            "closed by this end, according to its record; this end did not do that",
         ),
         (
             ServerView(entry(ended="limit.idle", ended_by="server")),
@@ -349,7 +349,7 @@ def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> 
         (
             ServerView(missing="the instance did not answer the question"),
             (
-                "the server's record could not be had: "
+                "the server's record is unavailable: "
                 "the instance did not answer the question"
             ),
         ),
@@ -364,9 +364,7 @@ def test_what_the_server_saw_is_evidence(far: ServerView, line: str) -> None:
 def test_moment_of_the_end_gives_the_timer_away() -> None:
     """A connection that ends in its silence says after how long."""
     finding = found(held(125, THEM, server=CLOSED_THERE))
-    assert finding.seen.endswith(
-        "; the timer is 8.0 s: it is none of the well-known ones"
-    )
+    assert finding.seen.endswith("; the timer is 8.0 s: not a well-known timer")
     finding = found(held(125, US, ending=EOF, ended_after=60.2, wait=None))
     assert "the timer is 60.2 s: 60 s is the timer of nginx" in finding.seen
     assert finding.evidence[0] == (
@@ -401,7 +399,7 @@ def test_keep_alive_that_kills_is_found() -> None:
     judgement = judged(*lived(8), held(8, US, 2, ending=RESET), *lived(2, 1))
     [finding] = judgement.findings
     assert finding.failure == "idle.reset"
-    assert judgement.remarks == ("only those die that are held with keep-alive",)
+    assert judgement.remarks == ("only connections held with keep-alive die",)
 
 
 @pytest.mark.parametrize(
@@ -427,7 +425,7 @@ def test_longer_silence_that_is_outlived_is_remarked() -> None:
         held(2, US, ending=RESET), held(2, THEM, ending=RESET), *lived(8)
     )
     assert judgement.remarks == (
-        "those idle for 8 s live: it is no mere timer of silence",
+        "those idle for 8 s live, so this is not a simple idle timer",
     )
     assert "the timer is below 2 s" in judgement.findings[0].seen
 
@@ -475,7 +473,7 @@ def test_server_that_is_gone_leaves_it_open() -> None:
     finding = found(held(8, US, ending=RESET, server=GONE), held(8, THEM, server=GONE))
     assert (finding.failure, finding.where) == ("idle.interrupted", "unknown")
     assert finding.outcome is Outcome.INCONCLUSIVE
-    assert finding.seen.endswith("is not there any more to be asked")
+    assert finding.seen.endswith("is no longer reachable")
 
 
 def test_rung_beyond_the_server_s_limit_is_not_tried_and_told() -> None:

@@ -275,30 +275,30 @@ def _judge_instance_count(balance: BalanceResult, found: int) -> Finding | None:
 def _remarks(
     balance: BalanceResult, known: dict[str, BalanceTrial], findings: list[Finding]
 ) -> tuple[str, ...]:
-    said = []
+    remarks = []
     versions = sorted({escape(trial.software) for trial in known.values()})
     if len(versions) > 1:
-        said.append(f"the instances are of several versions: {', '.join(versions)}")
+        remarks.append(f"the instances are of several versions: {', '.join(versions)}")
     names = Counter(trial.instance for trial in known.values())
-    said += [
+    remarks += [
         f"{escape(name)} is the name of {count} processes: it was restarted "
         "meanwhile, or several containers have one name"
         for name, count in names.items()
         if count > 1
     ]
-    said += _address_remarks(balance)
+    remarks += _address_remarks(balance)
     # Beside a dead backend one failure proves nothing of an instance's own address.
     for boot_id, own, trial in () if findings else balance.direct_trials:
         if trial.outcome is not ConnectionOutcome.ANSWERED and boot_id in known:
             name = known[boot_id].label
-            said.append(
+            remarks.append(
                 f"{name} answers through the balancer, and not at its own address {own}"
             )
-    return tuple(said)
+    return tuple(remarks)
 
 
 def _address_remarks(balance: BalanceResult) -> list[str]:
-    said = []
+    remarks = []
     at = [
         {t.boot_id for t in asked.trials if t.boot_id} for asked in balance.by_address
     ]
@@ -309,23 +309,23 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
         if len(seen) == 1
     ]
     if len(every) > 1 and len(alone) == len(at):
-        said.append(
+        remarks.append(
             f"the name itself balances: {len(at)} addresses, each with one instance "
             "(or a balancer that keeps this client at one)"
         )
     elif len(every) > 1:
-        said += [
-            f"{asked.address}: one instance answers all, and the name has others: "
+        remarks += [
+            f"{asked.address}: one instance answers all, although the name has others: "
             "a balancer that is sticky, or no balancer"
             for asked in alone
         ]
-    for one in balance.by_address:
-        if _judge_failures(one) is not None:
+    for address_trials in balance.by_address:
+        if _judge_failures(address_trials) is not None:
             continue  # the finding says it
-        counts = Counter(trial.outcome for trial in one.trials)
-        said += [
-            f"{one.address}: of {len(one.trials)} connections {count} {came}"
+        counts = Counter(trial.outcome for trial in address_trials.trials)
+        remarks += [
+            f"{address_trials.address}: of {len(address_trials.trials)} connections {count} {came}"
             for came, count in counts.items()
             if came not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
         ]
-    return said
+    return remarks

@@ -63,7 +63,7 @@ async def measure(context: CheckContext) -> BalanceResult:
 
 
 async def _try_address(
-    address: Address, count: int, pace: float, patience: Timeouts
+    address: Address, count: int, pace: float, timeouts: Timeouts
 ) -> AddressTrials:
     descriptors, _, _ = kernel.socket_limits()
     # Half of them are for the other checks, and for all else.
@@ -74,7 +74,7 @@ async def _try_address(
 
     async def one(number: int) -> None:
         try:
-            trials[number] = await try_connection(address, patience)
+            trials[number] = await try_connection(address, timeouts)
         finally:
             room.release()
 
@@ -93,7 +93,7 @@ async def _try_address(
 
 
 async def _try_instances(
-    places: tuple[AddressTrials, ...], patience: Timeouts
+    places: tuple[AddressTrials, ...], timeouts: Timeouts
 ) -> tuple[tuple[str, Address, BalanceTrial], ...]:
     """Ask each of several instances where it says that it answered from."""
     known = {
@@ -107,9 +107,9 @@ async def _try_instances(
     # An address of the name is the balancer's, whoever says that it is its own.
     named = {asked.address for asked in places}
     brief = replace(
-        patience,
-        connect=min(_DIRECT_TIMEOUT_SECONDS, patience.connect),
-        answer=min(_DIRECT_TIMEOUT_SECONDS, patience.answer),
+        timeouts,
+        connect=min(_DIRECT_TIMEOUT_SECONDS, timeouts.connect),
+        answer=min(_DIRECT_TIMEOUT_SECONDS, timeouts.answer),
     )
     asked = [
         (boot_id, trial.own_address)
@@ -122,11 +122,11 @@ async def _try_instances(
     )
 
 
-async def try_connection(address: Address, patience: Timeouts) -> BalanceTrial:
+async def try_connection(address: Address, timeouts: Timeouts) -> BalanceTrial:
     """Open one connection, and end it at once."""
-    async with open_connection(address, patience) as (opening, conversation):
+    async with open_connection(address, timeouts) as (opening, conversation):
         if conversation is not None:
-            await conversation.end(min(1.0, patience.answer))
+            await conversation.end(min(1.0, timeouts.answer))
     return _trial(opening)
 
 

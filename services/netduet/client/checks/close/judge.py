@@ -1,7 +1,7 @@
 """Do connections end as they are meant to?
 
-How they are ended is in ``endings``; here it is judged whether each end arrived
-as what it was. All of it is about the end of stream of TCP itself: under TLS, which has
+``measure`` closes the connections; this module judges whether each close arrived
+unchanged. All of it is about the end of stream of TCP itself: under TLS, which has
 none of its own that all use, this check is to be skipped.
 """
 
@@ -43,7 +43,7 @@ _STATES_BEFORE_FIN: Final = ("ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2")
 class Fault:
     """What is wrong with an end: its class, and what was seen in words.
 
-    ``sure`` is False when all that was seen is that something did not come.
+    ``proven`` is False when the only symptom is that something did not arrive.
     """
 
     failure: str
@@ -54,14 +54,14 @@ class Fault:
 
 def judge(close: Close) -> Judgement:
     """Compare how each connection was ended with how that arrived."""
-    told = merge_judgements([_judge_address(place) for place in close.places])
-    return replace(told, skipped=None) if told.findings else told
+    judgement = merge_judgements([_judge_address(place) for place in close.places])
+    return replace(judgement, skipped=None) if judgement.findings else judgement
 
 
 def _judge_address(place: CloseResult) -> Judgement:
     if not place.able:
-        said = "the server is of a version that cannot be asked for ends"
-        return Judgement("", skipped=said)
+        text = "the server is of a version that cannot be asked for ends"
+        return Judgement("", skipped=text)
     unready = next(filter(None, map(_unjudged_reason, place.trials)), "")
     faults = [
         (trial, fault)
@@ -73,7 +73,7 @@ def _judge_address(place: CloseResult) -> Judgement:
         same = [(trial, fault) for trial, fault in faults if fault.failure == failure]
         findings.append(_finding(place.address, same))
     remarks = [
-        "the server has not heard of this end's reset yet"
+        "the server has not received this end's reset yet"
         for trial in place.trials
         if trial.method is CloseMethod.OWN_RESET
         and trial.server.entry is not None
@@ -119,7 +119,7 @@ def _unjudged_reason(trial: CloseTrial) -> str:
 
 
 def _retransmission_reason(trial: CloseTrial) -> str:
-    """Return why nothing can be told of an end: its bytes are still sent in vain, or "".
+    """Return why a close cannot be judged: its bytes are still being retransmitted, or "".
 
     The kernel that has them goes on trying: nothing has cut them off.
     """
@@ -138,16 +138,14 @@ def _retransmission_reason(trial: CloseTrial) -> str:
 def _summary(place: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
     wrong = {trial.method for trial, _ in faults}
     if wrong:
-        return (
-            f"{len(wrong)} of {len(place.trials)} ends do not arrive as what they are"
-        )
+        return f"{len(wrong)} of {len(place.trials)} ways to close arrive as something else"
     pauses = [
         trial.pause for trial in place.trials if trial.method is CloseMethod.PAUSED
     ]
     after = "".join(f" and after {pause:g} s" for pause in pauses)
     return (
-        f"answers arrive whole after an end of sending, at once{after}; "
-        "ends and resets arrive as what they are"
+        f"answers arrive whole after a half-close, at once{after}; "
+        "FIN and RST are delivered unchanged"
     )
 
 
@@ -170,12 +168,12 @@ def _judge_trial(trial: CloseTrial) -> Fault | None:
 def _judge_failed_handshake(trial: CloseTrial) -> Fault:
     opening = trial.opening
     if opening.refused is not None:
-        said = escape(f"{opening.refused.code}: {opening.refused.message}")
-        return Fault("close.interrupted", f"the server refused a connection: {said}")
+        text = escape(f"{opening.refused.code}: {opening.refused.message}")
+        return Fault("close.interrupted", f"the server refused a connection: {text}")
     what = opening.detail or ("closed at once" if opening.closed else "another answer")
-    sure = opening.cause is not Cause.TIMEOUT
+    proven = opening.cause is not Cause.TIMEOUT
     return Fault(
-        "path.broken", f"a further connection failed: {what}", sure, Location.UNKNOWN
+        "path.broken", f"a further connection failed: {what}", proven, Location.UNKNOWN
     )
 
 
@@ -195,9 +193,7 @@ def _judge_answer(trial: CloseTrial) -> Fault | None:
         what = f"the answer came whole, and then {_describe_ending(trial)} instead of the end"
         return Fault("close.fin_changed", what)
     if how == Cause.RESET and _is_forged_reset(trial):
-        what = (
-            f"{did}; then each end was told that the other had reset, and neither had"
-        )
+        what = f"{did}; then each end received a reset that the other had not sent"
         return Fault("close.reset_forged", what)
     if trial.answered or trial.method is CloseMethod.FINISH:
         what = (
@@ -207,7 +203,7 @@ def _judge_answer(trial: CloseTrial) -> Fault | None:
             "close.answer_cut", what + _describe_ending(trial), proven=bool(how)
         )
     if not how and _server_missed_fin(trial):
-        what = "this end ended its sending, and the server never came to know"
+        what = "this end ended its sending, and the server never received the FIN"
         return Fault("close.fin_changed", what, proven=_fin_lost_after_sending(trial))
     what = f"{did}; then {_describe_ending(trial)} instead of the answer"
     return Fault("close.half_close", what, proven=bool(how))
@@ -216,8 +212,8 @@ def _judge_answer(trial: CloseTrial) -> Fault | None:
 def _describe_ending(trial: CloseTrial) -> str:
     if trial.ending is None:
         return "nothing more"
-    said = {"eof": "an end of stream", "broken": "an end of stream"}
-    return said.get(trial.ending.how, f"{trial.ending.how} ({trial.ending.detail})")
+    text = {"eof": "an end of stream", "broken": "an end of stream"}
+    return text.get(trial.ending.how, f"{trial.ending.how} ({trial.ending.detail})")
 
 
 def _is_forged_reset(trial: CloseTrial) -> bool:
@@ -288,7 +284,7 @@ def _judge_own_reset(trial: CloseTrial) -> Fault | None:
     if entry.ended_by != Side.CLIENT:
         what = f"the server itself ended the connection: {escape(entry.ended)}"
         return Fault("close.interrupted", what)
-    what = f"{_ACTIONS[trial.method]}, and for the server it ended properly"
+    what = f"{_ACTIONS[trial.method]}, and the server saw a normal close"
     return Fault("close.reset_hidden", what, where=Location.TO_SERVER)
 
 
@@ -298,14 +294,14 @@ def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
     seen = f"{address}: {fault.description}"
     pauses = [trial.pause for trial, _ in same if trial.method is CloseMethod.PAUSED]
     if pauses and len(same) == 1:
-        seen += f" (when it paused for {pauses[0]:g} s; without a pause all is well)"
+        seen += f" (when it paused for {pauses[0]:g} s; without a pause it works)"
     where = fault.where
-    sure = any(fault.proven for _, fault in same)
+    proven = any(fault.proven for _, fault in same)
     recorded = any(trial.server.entry is not None for trial, _ in same)
-    if where is None and not (sure and recorded):
+    if where is None and not (proven and recorded):
         where = Location.UNKNOWN
     interrupted = fault.failure == "close.interrupted"
-    missed = None if sure else _wait_window(end)
+    missed = None if proven else _wait_window(end)
     evidence = tuple(
         dict.fromkeys(line for trial, _ in same for line in _evidence(trial))
     )
@@ -337,12 +333,12 @@ def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:
     if refused is not None:
         return [(Side.SERVER, escape(f"it refused: {refused.message}"))]
     if trial.opening.welcome is None:
-        said = trial.opening.detail or "no welcome"
-        return [(Side.CLIENT, f"after {trial.opening.seconds:.1f} s: {said}")]
+        text = trial.opening.detail or "no welcome"
+        return [(Side.CLIENT, f"after {trial.opening.seconds:.1f} s: {text}")]
     pause = f", answer after {trial.pause:g} s" if trial.pause else ""
     here = f"{_ACTIONS[trial.method].removeprefix('this end ')}{pause}: "
     if trial.method is CloseMethod.OWN_RESET:
-        here += "nothing can be seen of it here"
+        here += "this end cannot observe the effect"
     else:
         came = (
             f"{trial.answered} of {trial.size} bytes came, then " if trial.size else ""
@@ -358,17 +354,17 @@ def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:
 def _describe_record(trial: CloseTrial) -> str:
     entry, view = trial.server.entry, trial.server.view
     if entry is None:
-        return f"the server's record could not be had: {trial.server.missing}"
+        return f"the server's record is unavailable: {trial.server.missing}"
     counts = f"received {entry.bytes_received} and sent {entry.bytes_sent} bytes"
     if entry.ended is None:
         state = "" if view is None else f" ({escape(view.state)})"
         return f"still open{state}, {counts}"
-    told = {
+    descriptions = {
         "asked.finish": "it answered and ended its sending, as it was asked to",
         "asked.reset": "it reset the connection, as it was asked to",
         "asked.after_eof": "it had this end's end of sending, and answered",
     }
     by = "this end" if entry.ended_by == Side.CLIENT else "the server"
     how = {"eof": "a proper end", "reset": "a reset"}.get(entry.ended, entry.ended)
-    said = told.get(entry.ended, f"ended by {by}: {escape(how)}")
-    return f"{said}; {counts}"
+    text = descriptions.get(entry.ended, f"ended by {by}: {escape(how)}")
+    return f"{text}; {counts}"

@@ -81,23 +81,23 @@ async def _try_address(
     limit = welcome.limits.hold
     pause = PAUSE_SECONDS[context.profile]
     pause = pause if limit is None else min(pause, limit)
-    patience = context.timeouts
+    timeouts = context.timeouts
     ends = await asyncio.gather(
-        _run_trial(patience, address, CloseTrial(CloseMethod.AT_ONCE, Handshake())),
+        _run_trial(timeouts, address, CloseTrial(CloseMethod.AT_ONCE, Handshake())),
         _run_trial(
-            patience, address, CloseTrial(CloseMethod.PAUSED, Handshake(), pause)
+            timeouts, address, CloseTrial(CloseMethod.PAUSED, Handshake(), pause)
         ),
-        _run_trial(patience, address, CloseTrial(CloseMethod.FINISH, Handshake())),
-        _run_trial(patience, address, CloseTrial(CloseMethod.RESET, Handshake())),
-        _run_trial(patience, address, CloseTrial(CloseMethod.OWN_RESET, Handshake())),
+        _run_trial(timeouts, address, CloseTrial(CloseMethod.FINISH, Handshake())),
+        _run_trial(timeouts, address, CloseTrial(CloseMethod.RESET, Handshake())),
+        _run_trial(timeouts, address, CloseTrial(CloseMethod.OWN_RESET, Handshake())),
     )
     return CloseResult(address, able=True, trials=ends)
 
 
 async def _run_trial(
-    patience: Timeouts, address: Address, end: CloseTrial
+    timeouts: Timeouts, address: Address, end: CloseTrial
 ) -> CloseTrial:
-    async with open_connection(address, patience) as (opening, conversation):
+    async with open_connection(address, timeouts) as (opening, conversation):
         end = replace(end, opening=opening)
         if conversation is None:
             return end
@@ -106,9 +106,9 @@ async def _run_trial(
             conversation.reset()
             done = _has_ended
         elif end.method is CloseMethod.RESET:
-            end = await _await_reset(patience, conversation, end)
+            end = await _await_reset(timeouts, conversation, end)
         else:
-            end = await _await_answer(patience, conversation, end)
+            end = await _await_answer(timeouts, conversation, end)
         if end.open_failure:
             return end
         if (
@@ -120,7 +120,7 @@ async def _run_trial(
             done = partial(_has_received, end.sent)
         # While our end still stands: a close would be told to the server.
         server = await _await_server_record(
-            patience, address, conversation.welcome, done
+            timeouts, address, conversation.welcome, done
         )
         if end.pushed and end.wait is not None:
             end = replace(end, wait=Window(end.wait.end, time.monotonic()))
@@ -155,12 +155,12 @@ async def _push_after_fin(
 
 
 async def _await_answer(
-    patience: Timeouts, conversation: FramedConnection, end: CloseTrial
+    timeouts: Timeouts, conversation: FramedConnection, end: CloseTrial
 ) -> CloseTrial:
     """Have a pattern sent as the connection ends; wait for it, and for the end."""
     limit = conversation.welcome.limits.max_frame
     size, seed = min(ANSWER_BYTES, limit), secrets.randbits(63)
-    unready = await _open_failure(patience, conversation, size)
+    unready = await _open_failure(timeouts, conversation, size)
     if unready:
         return replace(end, open_failure=unready, ending=conversation.ending)
     before = conversation.connection.bytes_received
@@ -177,9 +177,9 @@ async def _await_answer(
     if not finish:
         conversation.end_sending()
     start = time.monotonic()
-    answer = await _receive_answer(conversation, number, end.pause + patience.answer)
+    answer = await _receive_answer(conversation, number, end.pause + timeouts.answer)
     if answer is not None:
-        await conversation.answer(number, patience.answer)
+        await conversation.answer(number, timeouts.answer)
     came = conversation.connection.bytes_received - before
     changed = isinstance(answer, bytes) and answer != payload_pattern.make(size, seed)
     return replace(
@@ -194,7 +194,7 @@ async def _await_answer(
 
 
 async def _open_failure(
-    patience: Timeouts, conversation: FramedConnection, size: int
+    timeouts: Timeouts, conversation: FramedConnection, size: int
 ) -> str:
     """Return why as much data does not even pass while both ends are open, or ""."""
     pushed = min(PUSHED_BYTES, size)
@@ -202,10 +202,10 @@ async def _open_failure(
     up = conversation.send(Kind.SINK, pattern)
     seed = secrets.randbits(63)
     down = conversation.send(Kind.SOURCE, SourceQuestion(size=size, seed=seed))
-    sunk = await _receive_answer(conversation, up, patience.answer)
+    sunk = await _receive_answer(conversation, up, timeouts.answer)
     if not isinstance(sunk, SinkAnswer):
         return f"{pushed} bytes to the server {_describe_failure(conversation)}"
-    came = await _receive_answer(conversation, down, patience.answer)
+    came = await _receive_answer(conversation, down, timeouts.answer)
     if came is None:
         return f"{size} bytes from the server {_describe_failure(conversation)}"
     if sunk.changed_at is not None or came != payload_pattern.make(size, seed):
@@ -219,14 +219,14 @@ def _describe_failure(conversation: FramedConnection) -> str:
 
 
 async def _receive_answer(
-    conversation: FramedConnection, number: int, patience: float
+    conversation: FramedConnection, number: int, seconds: float
 ) -> BaseModel | bytes | None:
-    """Return an answer, None when for so long nothing of it has moved, or it ended."""
+    """Return an answer, None when no byte moved for ``seconds``, or it ended."""
     until = time.monotonic() + _MAX_ANSWER_SECONDS
     moved = -1
     while (now := _bytes_moved(conversation)) != moved and time.monotonic() < until:
         moved = now
-        answer = await conversation.answer(number, patience)
+        answer = await conversation.answer(number, seconds)
         if answer is not None or conversation.ending is not None:
             return answer
     return None
@@ -240,7 +240,7 @@ def _bytes_moved(conversation: FramedConnection) -> int:
 
 
 async def _await_reset(
-    patience: Timeouts, conversation: FramedConnection, end: CloseTrial
+    timeouts: Timeouts, conversation: FramedConnection, end: CloseTrial
 ) -> CloseTrial:
     """Have the server reset the connection.
 
@@ -250,16 +250,16 @@ async def _await_reset(
     question = CloseQuestion(how="reset", delay=0.0, size=0, seed=0)
     start = time.monotonic()
     number = conversation.send(Kind.CLOSE, question)
-    await conversation.answer(number, min(_FIRST_WAIT_SECONDS, patience.answer))
+    await conversation.answer(number, min(_FIRST_WAIT_SECONDS, timeouts.answer))
     if conversation.ending is None:
         conversation.push(b"\0")
-        await conversation.answer(number, patience.answer)
+        await conversation.answer(number, timeouts.answer)
     waited = Window(start, time.monotonic())
     return replace(end, ending=conversation.ending, wait=waited)
 
 
 async def _await_server_record(
-    patience: Timeouts,
+    timeouts: Timeouts,
     address: Address,
     welcome: Welcome,
     done: Callable[[LedgerEntry], bool],
@@ -267,7 +267,7 @@ async def _await_server_record(
     """Ask for the server's record, again for a while until it says that it is done."""
     until = time.monotonic() + _SETTLE_SECONDS
     while True:
-        server = await server_view(address, welcome, patience)
+        server = await server_view(address, welcome, timeouts)
         if server.entry is None or done(server.entry) or time.monotonic() >= until:
             return server
         await asyncio.sleep(_POLL_SECONDS)

@@ -1,6 +1,6 @@
 """Do connections live that nobody uses for a while?
 
-How they are held is in ``silence``; here it is judged: from which time on they
+``measure`` holds the connections; this module judges them: from which time on they
 die, how, whose timer that may be, and whether keep-alive saves them.
 """
 
@@ -32,9 +32,12 @@ from netduet.wire.untrusted import escape
 _FAILED_OUTCOMES: Final = {
     HoldOutcome.RESET: ("idle.reset", "are reset"),
     HoldOutcome.CLOSED: ("idle.closed", "are closed"),
-    HoldOutcome.SILENT: ("idle.silent", "carry nothing any more, and nobody is told"),
+    HoldOutcome.SILENT: (
+        "idle.silent",
+        "no longer carry data, and neither end is notified",
+    ),
 }
-"""Ways to die, the most telling first: their class, and what is said of them."""
+"""Ways to die, the most telling first: their class, and the verb that describes them."""
 
 _WAKER_NAMES: Final = {Side.CLIENT: "this end", Side.SERVER: "the server"}
 
@@ -42,24 +45,24 @@ _WAKER_NAMES: Final = {Side.CLIENT: "this end", Side.SERVER: "the server"}
 def judge(idle: Idle) -> Judgement:
     """Find the silence from which on connections die, how, and whose timer it may be."""
     if not idle.rungs:
-        said = "profile quick holds no idle connections: --profile full"
-        return Judgement("", skipped=said)
-    told = merge_judgements([_judge_address(ladder) for ladder in idle.ladders])
-    if told.summary:
-        return replace(told, skipped=None, blocks=False)
+        text = "profile quick holds no idle connections: --profile full"
+        return Judgement("", skipped=text)
+    judgement = merge_judgements([_judge_address(ladder) for ladder in idle.ladders])
+    if judgement.summary:
+        return replace(judgement, skipped=None, blocks=False)
     return replace(
-        told,
-        skipped=told.skipped or "no connection could be held",
+        judgement,
+        skipped=judgement.skipped or "no connection could be held",
         # It was asked for, and nothing is proven by it.
-        blocks=told.skipped is None,
+        blocks=judgement.skipped is None,
     )
 
 
 def _judge_address(ladder: IdleResult) -> Judgement:
     """Judge the ladder of one address; the summary is empty when no rung was judged."""
     if not ladder.holds:
-        said = "the server is of a version that holds no idle connections"
-        return Judgement("", skipped=said)
+        text = "the server is of a version that holds no idle connections"
+        return Judgement("", skipped=text)
     remarks = _untried_remarks(ladder)
     if not ladder.held:
         return Judgement("", skipped="; ".join(remarks))
@@ -71,7 +74,7 @@ def _judge_address(ladder: IdleResult) -> Judgement:
         findings.append(_finding(ladder.address, plain, kept))
     elif kept_died:
         findings.append(_finding(ladder.address, kept, ()))
-        remarks.append("only those die that are held with keep-alive")
+        remarks.append("only connections held with keep-alive die")
     findings += _judge_server_ends(ladder)
     remarks += _keepalive_remarks(kept) + _remarks(plain, lived, died)
     figures: Figures = {
@@ -89,11 +92,11 @@ def _judge_address(ladder: IdleResult) -> Judgement:
 def _untried_remarks(ladder: IdleResult) -> list[str]:
     if not ladder.beyond:
         return []
-    said = (
+    text = (
         f"not tried: {_format_rungs(ladder.beyond)}, for the server holds a silent "
         f"connection for no more than {ladder.limit:g} s (its hold timeout)"
     )
-    return [said]
+    return [text]
 
 
 def _split_by_keepalive(
@@ -108,8 +111,16 @@ def _rungs_by_outcome(
     held: Iterable[HeldConnection],
 ) -> tuple[list[float], list[float]]:
     """Return the rungs at which all lived that could be judged, and those where one died."""
-    died = {one.plan.rung for one in held if one.outcome in _FAILED_OUTCOMES}
-    lived = {one.plan.rung for one in held if one.outcome is HoldOutcome.ALIVE}
+    died = {
+        connection.plan.rung
+        for connection in held
+        if connection.outcome in _FAILED_OUTCOMES
+    }
+    lived = {
+        connection.plan.rung
+        for connection in held
+        if connection.outcome is HoldOutcome.ALIVE
+    }
     return sorted(lived - died), sorted(died)
 
 
@@ -119,9 +130,11 @@ def _finding(
     """Tell how those of the shortest deadly silence died, and what saves them."""
     lived, died = _rungs_by_outcome(held)
     rung = died[0]
-    last = max((one for one in lived if one < rung), default=0.0)
+    last = max((seconds for seconds in lived if seconds < rung), default=0.0)
     dead = [
-        one for one in held if one.plan.rung == rung and one.outcome in _FAILED_OUTCOMES
+        connection
+        for connection in held
+        if connection.plan.rung == rung and connection.outcome in _FAILED_OUTCOMES
     ]
     fate = next(
         hold_outcome
@@ -153,7 +166,7 @@ def _finding(
         for line in _evidence(held)
     )
     if not any(held.server.found for held in dead):
-        seen += "; the server that held them is not there any more to be asked"
+        seen += "; the server that held them is no longer reachable"
         return Finding(
             "idle.interrupted",
             seen,
@@ -196,24 +209,28 @@ def _describe_timer(
     cut = min(_early_ends(dead), default=None)
     if cut is not None:
         culprits = known_timers.near(cut)
-        said = f"the timer is {cut:.1f} s"
+        text = f"the timer is {cut:.1f} s"
     else:
         culprits = known_timers.between(last, rung)
         below = (
             f"is between {last:g} s and {rung:g} s" if last else f"is below {rung:g} s"
         )
-        said = f"the timer {below}"
-    whose = known_timers.describe(culprits) or "it is none of the well-known ones"
-    return f"{said}: {whose}", culprits
+        text = f"the timer {below}"
+    whose = known_timers.describe(culprits) or "not a well-known timer"
+    return f"{text}: {whose}", culprits
 
 
 def _early_ends(dead: list[HeldConnection]) -> list[float]:
     """Return how long silences lasted that were ended before anybody spoke."""
     cuts = [held.ended_after for held in dead if held.ended_after is not None]
-    for one in dead:
-        entry = one.server.entry
-        early = 0.9 * one.plan.rung
-        if one.outcome is HoldOutcome.SILENT or entry is None or entry.ended is None:
+    for connection in dead:
+        entry = connection.server.entry
+        early = 0.9 * connection.plan.rung
+        if (
+            connection.outcome is HoldOutcome.SILENT
+            or entry is None
+            or entry.ended is None
+        ):
             continue
         if entry.duration < early:
             cuts.append(entry.duration)
@@ -228,14 +245,14 @@ def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
         "woken_by_client": fates.get(Side.CLIENT, HoldOutcome.ALIVE.value),
         "woken_by_server": fates.get(Side.SERVER, HoldOutcome.ALIVE.value),
     }
-    for one in dead:
-        ours, view = one.tcp_info, one.server.view
-        if one.plan.waker is Side.CLIENT and ours is not None:
+    for connection in dead:
+        ours, view = connection.tcp_info, connection.server.view
+        if connection.plan.waker is Side.CLIENT and ours is not None:
             figures |= {
                 "client_unacked": ours["unacked"],
-                "client_retrans": one.retrans,
+                "client_retrans": connection.retrans,
             }
-        if one.plan.waker is Side.SERVER and view is not None:
+        if connection.plan.waker is Side.SERVER and view is not None:
             figures |= {
                 "server_unacked": view.unacked,
                 "server_retrans": view.total_retrans,
@@ -279,18 +296,18 @@ def _describe_client_side(held: HeldConnection) -> str:
 def _describe_server_side(held: HeldConnection) -> str:
     entry, view = held.server.entry, held.server.view
     if entry is None:
-        return f"the server's record could not be had: {held.server.missing}"
+        return f"the server's record is unavailable: {held.server.missing}"
     if entry.ended is None:
-        said = f"still open, {entry.bytes_received} of {held.sent} bytes arrived"
+        text = f"still open, {entry.bytes_received} of {held.sent} bytes arrived"
         if view is not None and view.unacked:
-            said += (
+            text += (
                 "; what it sent was not acknowledged, "
                 f"though sent again {view.total_retrans} times"
             )
-        return said
+        return text
     if entry.ended_by == Side.CLIENT:
         how = {"reset": "reset", "eof": "closed"}.get(entry.ended, "ended")
-        return f"{how} by this end, says its record; this end did no such thing"
+        return f"{how} by this end, according to its record; this end did not do that"
     return f"ended by the server: {escape(entry.ended)}"
 
 
@@ -308,8 +325,8 @@ def _judge_failed_connections(ladder: IdleResult) -> list[Finding]:
         if opening.cause is Cause.TIMEOUT:
             missed = Window(opening.start, opening.end)
         seen = f"{ladder.address}: a further connection failed: {what}"
-        said = ((Side.CLIENT, what),)
-        return [Finding("path.broken", seen, said, missed_deadline=missed)]
+        evidence = ((Side.CLIENT, what),)
+        return [Finding("path.broken", seen, evidence, missed_deadline=missed)]
     return []
 
 
@@ -374,15 +391,15 @@ def _remarks(
                 f"only those die that {_WAKER_NAMES[waker]} wakes; "
                 f"those that {_WAKER_NAMES[other]} wakes live"
             )
-    longer = [one for one in lived if one > died[0]]
+    longer = [seconds for seconds in lived if seconds > died[0]]
     if longer:
         remarks.append(
-            f"those idle for {_format_rungs(longer)} live: it is no mere timer of silence"
+            f"those idle for {_format_rungs(longer)} live, so this is not a simple idle timer"
         )
     return remarks
 
 
 def _format_rungs(rungs: Iterable[float]) -> str:
     """Return rungs as they are spoken: 2 s, 8 s and 30 s."""
-    *first, last = [f"{one:g} s" for one in rungs]
+    *first, last = [f"{seconds:g} s" for seconds in rungs]
     return f"{', '.join(first)} and {last}" if first else last

@@ -74,16 +74,16 @@ async def measure(context: CheckContext) -> Idle:
 
 
 async def _hold_all(
-    patience: Timeouts, address: Address, welcome: Welcome, rungs: tuple[float, ...]
+    timeouts: Timeouts, address: Address, welcome: Welcome, rungs: tuple[float, ...]
 ) -> IdleResult:
     if "hold" not in welcome.features:
         return IdleResult(address, holds=False)
     limit = welcome.limits.hold
-    within = [one for one in rungs if limit is None or one + MARGIN_SECONDS <= limit]
+    within = [rung for rung in rungs if limit is None or rung + MARGIN_SECONDS <= limit]
     held = await asyncio.gather(
-        *(hold(patience, address, plan) for plan in plans(within))
+        *(hold(timeouts, address, plan) for plan in plans(within))
     )
-    beyond = tuple(one for one in rungs if one not in within)
+    beyond = tuple(rung for rung in rungs if rung not in within)
     return IdleResult(address, holds=True, limit=limit, beyond=beyond, held=tuple(held))
 
 
@@ -97,9 +97,9 @@ def plans(rungs: Iterable[float]) -> list[HoldPlan]:
     return list(dict.fromkeys(found))
 
 
-async def hold(patience: Timeouts, address: Address, plan: HoldPlan) -> HeldConnection:
+async def hold(timeouts: Timeouts, address: Address, plan: HoldPlan) -> HeldConnection:
     """Hold one connection as planned, and see what becomes of it."""
-    async with open_connection(address, patience) as (opening, conversation):
+    async with open_connection(address, timeouts) as (opening, conversation):
         held = HeldConnection(plan, opening)
         if conversation is None:
             return held
@@ -108,17 +108,17 @@ async def hold(patience: Timeouts, address: Address, plan: HoldPlan) -> HeldConn
         except OSError as error:
             _, detail = classify(error)
             return replace(held, refused=f"keep-alive could not be set: {detail}")
-        held = await _hold_and_wake(patience, conversation, held)
+        held = await _hold_and_wake(timeouts, conversation, held)
         if held.answered:
-            await conversation.end(patience.answer)
+            await conversation.end(timeouts.answer)
             return held
         # While our end still stands: a close would be told to the server.
-        server = await server_view(address, conversation.welcome, patience)
+        server = await server_view(address, conversation.welcome, timeouts)
     return replace(held, server=server)
 
 
 async def _hold_and_wake(
-    patience: Timeouts, conversation: FramedConnection, held: HeldConnection
+    timeouts: Timeouts, conversation: FramedConnection, held: HeldConnection
 ) -> HeldConnection:
     """Be silent, then have one end speak; return what came of it."""
     rung, speak = held.plan.rung, held.plan.waker is Side.SERVER
@@ -127,7 +127,7 @@ async def _hold_and_wake(
     )
     number = conversation.send(Kind.HOLD, question)
     asked = time.monotonic()
-    if await conversation.answer(number, patience.answer) is None:
+    if await conversation.answer(number, timeouts.answer) is None:
         ending = conversation.ending
         detail = "no answer in time" if ending is None else ending.detail
         return replace(
@@ -142,7 +142,7 @@ async def _hold_and_wake(
         woke = time.monotonic()
         if not speak:
             number = conversation.send(Kind.REPORT, ReportQuestion())
-        spoke = await conversation.answer(number, patience.answer)
+        spoke = await conversation.answer(number, timeouts.answer)
     tcp_info = conversation.info()
     return replace(
         held,

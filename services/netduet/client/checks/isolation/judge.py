@@ -154,20 +154,20 @@ def _describe_port(port: PortState) -> str:
     """Return how a door stands, in a sentence."""
     tcp, udp = port.tcp, port.udp
     if port.is_open:
-        said = [f"{port.address} is open"]
+        parts = [f"{port.address} is open"]
         if tcp.response is Response.OPEN:
-            said.append(f"TCP connects in {tcp.seconds * 1000:.1f} ms")
+            parts.append(f"TCP connects in {tcp.seconds * 1000:.1f} ms")
         if port.opening is not None:
-            said.append(_describe_peer(port.opening))
+            parts.append(_describe_peer(port.opening))
         if udp.response is Response.OPEN and tcp.response is Response.OPEN:
-            said.append("UDP is answered too")
+            parts.append("UDP is answered too")
         elif udp.response is Response.OPEN:
             by = f", by {udp.detail}" if udp.detail else ""
-            said[0] += " for UDP alone"
-            said.append(f"datagrams are answered{by}; TCP is {_describe_block(tcp)}")
+            parts[0] += " for UDP alone"
+            parts.append(f"datagrams are answered{by}; TCP is {_describe_block(tcp)}")
         else:
-            said.append(f"UDP is {_describe_block(udp)}")
-        return f"{said[0]}: {'; '.join(said[1:])}"
+            parts.append(f"UDP is {_describe_block(udp)}")
+        return f"{parts[0]}: {'; '.join(parts[1:])}"
     if Response.NO_ROUTE is tcp.response:
         return f"{port.address} is blocked: this host has no route there"
     if (tcp.response, tcp.offender) == (udp.response, udp.offender):
