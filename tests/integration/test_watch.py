@@ -620,7 +620,7 @@ async def test_server_that_is_gone_without_datagrams_is_one_outage(
         server.process.send_signal(signal.SIGKILL)
         await until(lambda: peer.outage_tracker.ongoing is not None)
     server.finish()
-    assert not any("(ongoing, " in line or " BACK " in line for line in said), said
+    assert not any("keeps working" in line or " BACK " in line for line in said), said
     assert watching.availability.summary(time.monotonic()).outages == 1
 
 
