@@ -209,10 +209,10 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
     loop = asyncio.get_running_loop()
 
     class Watched(UdpProbe):
-        def _understand(
-            self, answer: StreamAnswer | None, at: float, *, fair: bool
+        def _handle_answer(
+            self, answer: StreamAnswer | None, at: float, *, on_time: bool
         ) -> None:
-            super()._handle_answer(answer, at, on_time=fair)
+            super()._handle_answer(answer, at, on_time=on_time)
             if self.tracker.acknowledged:
                 loop.call_soon_threadsafe(started.set)
 

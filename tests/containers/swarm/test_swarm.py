@@ -214,7 +214,7 @@ def test_watch_tells_of_a_task_that_is_killed(stack: Stack) -> None:
     found = re.search(r"availability ([\d.]+) %, 1 outage of", said)
     assert found is not None, said
     assert 0 < float(found[1]) < 100
-    assert "1 × watch.left, at the server's end" in said
+    assert "1 × watch.left, at the server's end:" in said
     assert len(re.findall(r"\): 100\.000 %, no outage\n", said)) == 1, said
 
 

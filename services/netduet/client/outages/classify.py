@@ -1,394 +1,282 @@
-"""What trouble is, while it goes on and when it is over, in words. Pure."""
+"""What closed outages are: their class, their location, what they prove. Pure.
+
+The check ``stream`` and ``watch`` classify by the same code; ``Rules`` are the few
+questions that they answer differently.
+"""
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from netduet.client.net.dial import UNROUTED
 from netduet.client.outages import describe
-from netduet.client.outages.correlate import (
-    HALF,
-    NEAR_SECONDS,
-    Incident,
-    correlate,
-    is_new_process,
-    overflowed,
-    starved_seconds,
-)
+from netduet.client.outages.correlate import NEAR_SECONDS, Correlation
 from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
-    LossRun,
     ServerRestart,
     covered_seconds,
 )
 from netduet.client.outages.observations import Observations
-from netduet.client.outages.outage import NEVER_ANSWERED, Outage
-from netduet.client.results.location import Location, Side
-from netduet.wire.untrusted import escape
+from netduet.client.outages.outage import (
+    DATAGRAMS_ONLY,
+    NEW_CONNECTIONS,
+    OLD_CONNECTIONS,
+    OUTAGE,
+    RESTARTED,
+    Outage,
+)
+from netduet.client.results.location import Location
 
-REFUSED: Final = "ECONNREFUSED"
+REFUSED_ERROR: Final = "ECONNREFUSED"
 
-DATAGRAMS_ONLY: Final = "watch.datagrams"
+STARVED_SHARE: Final = 0.5
+"""Share of an outage in which an end was not running that excuses the network."""
 
-QUARTER: Final = 0.25
-"""Share of a pause in which an end did not run that explains it: what waited comes late."""
+STALL_STARVED_SHARE: Final = 0.25
+"""Share of a stall, for a watch: what waited while an end was not running comes late."""
 
-_AT_ONCE: Final = 1.0
+STOPPED_TOGETHER_SECONDS: Final = 1.0
 """Seconds within which the server's stream must have stopped with ours to be out too."""
-
-_WAYS: Final = {
-    Location.TO_SERVER: "nothing arrived on the way to the server",
-    Location.FROM_SERVER: "nothing arrived on the way back from the server",
-    Location.INTERMEDIARY: "nothing arrived either way",
-    Location.UNKNOWN: "nothing came back",
-}
-
-
-_DATAGRAMS: Final = {
-    Location.TO_SERVER: "no datagrams arrive on the way to the server",
-    Location.UNKNOWN: "no datagrams come back",
-}
-_WITHHELD: Final = "this end itself could not send there"
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeState:
-    """What goes on now, by the stream, by fresh connections, by the old one.
+class Rules:
+    """What the check ``stream`` and ``watch`` judge differently."""
 
-    ``why`` is what the latest fresh connection said, "" where it worked; ``seen``
-    whether this peer has ever answered; ``worked`` whether a connection begun since
-    datagrams stay away worked. ``gone``: no datagrams pass that could tell,
-    and the old connection broke and could not be made again. ``withheld`` is why our
-    own kernel sends nothing there, "" where it does.
-    """
-
-    stream: LossRun | None = None
-    failure_run: ConnectFailureRun | None = None
-    stall: ConnectionStall | None = None
-    connect_error: str = ""
-    answered_before: bool = True
-    unreachable: bool = False
-    send_error: str = ""
-    connections_work: bool = False
-
-    @property
-    def proven(self) -> bool:
-        """Both ends ran, and had room, for most of what the stream shows."""
-        loss_run = self.stream
-        if loss_run is None:
-            return True
-        return (
-            loss_run.sender_stalled + loss_run.receiver_stalled
-            < HALF * loss_run.seconds
-            and not overflowed(loss_run)
-        )
-
-    @property
-    def start(self) -> float | None:
-        """When the first of them began; None: all is well."""
-        spans = (self.stream, self.failure_run, self.stall)
-        return min((one.start for one in spans if one is not None), default=None)
+    max_outage: float
+    """Seconds for which connections, and in the check all, may be out."""
+    tolerates_short: bool = True
+    """An outage or a restart no longer than ``max_outage`` passes."""
+    locates_by_errors: bool = False
+    """How connections failed, and whether this client could send, tells the location."""
+    separates_datagrams: bool = False
+    """An outage of UDP alone has a class of its own."""
+    merges_stalls: bool = False
+    """A stall while new connections fail is part of that outage."""
+    stall_starved_share: float = STARVED_SHARE
+    """Share of a stall in which an end was not running that explains the stall."""
 
 
-def without_starvation(
-    signs: ProbeState, ours: float, theirs: float, seconds: float
-) -> ProbeState:
-    """Return the signs without what an end that did not run explains.
-
-    In ``seconds`` since they began this end did not run for ``ours``, and the server,
-    as its stream shows, for ``theirs``.
-    """
-    if ours >= HALF * seconds:
-        return ProbeState()
-    if ours + theirs >= QUARTER * seconds:
-        return replace(signs, stall=None)
-    return signs
+def check_rules(max_outage: float) -> Rules:
+    """Return the rules of the check ``stream``."""
+    return Rules(max_outage)
 
 
-def classify_ongoing(signs: ProbeState, now: float, *, shaken: bool = False) -> Outage:
-    """Say what can be said while it goes on.
-
-    ``shaken``: the old connection has stood still or broken lately.
-    """
-    start = signs.start
-    start = now if start is None else start
-    where = _blamed(signs.connect_error)
-    stream, closure = signs.stream, signs.failure_run
-    if stream is not None and signs.connections_work and not signs.send_error:
-        seen = f"{_DATAGRAMS[stream.where]}; connections work"
-        return _going_on(DATAGRAMS_ONLY, stream.where, start, now, seen)
-    if (
-        stream is not None
-        and stream.where == Location.TO_SERVER
-        and not signs.send_error
-    ):
-        seen = "nothing arrives on the way to the server; what it sends comes"
-        return _going_on("stream.outage", Location.TO_SERVER, start, now, seen)
-    if closure is not None and not signs.answered_before:
-        seen = f"no netduet has answered there yet: {escape(closure.reason)}"
-        return _going_on(NEVER_ANSWERED, where, start, now, seen)
-    if stream is not None:
-        return _silence(signs, start, now)
-    if closure is not None and signs.unreachable:
-        seen = f"new connections do not work ({escape(closure.reason)}), and the old one broke"
-        failure = "watch.refused" if where == Location.SERVER else "stream.outage"
-        return _going_on(failure, where, start, now, seen)
-    if closure is not None:
-        seen = f"new connections do not work ({escape(closure.reason)})"
-        if signs.stall is not None:
-            seen += ", and the old one stands still"
-        elif not shaken:
-            seen += ", and what is there goes on"
-        return _going_on("stream.new_connections", where, start, now, seen)
-    seen = "the old connection stands still, and new ones work"
-    return _going_on("stream.old_connections", Location.INTERMEDIARY, start, now, seen)
+def watch_rules(max_outage: float) -> Rules:
+    """Return the rules of ``watch``."""
+    return Rules(
+        max_outage,
+        tolerates_short=False,
+        locates_by_errors=True,
+        separates_datagrams=True,
+        merges_stalls=True,
+        stall_starved_share=STALL_STARVED_SHARE,
+    )
 
 
-def _silence(signs: ProbeState, start: float, now: float) -> Outage:
-    """Say what it is that no datagrams come."""
-    if signs.send_error:
-        seen = f"this end itself cannot send there ({_spelt(signs.send_error)})"
-        return _going_on("stream.outage", Location.CLIENT, start, now, seen)
-    if REFUSED in signs.connect_error:
-        seen = "nothing listens there any more: its host refuses connections"
-        return _going_on("watch.refused", Location.SERVER, start, now, seen)
-    seen = "nothing comes back"
-    if signs.connect_error:
-        seen += f"; new connections: {escape(signs.connect_error)}"
-    else:
-        seen += " to datagrams; new connections have not failed so far"
-    return _going_on("stream.outage", _blamed(signs.connect_error), start, now, seen)
-
-
-def _blamed(why: str) -> Location:
-    """Return at which end it is that a connection failed so; unknown for silence."""
-    if REFUSED in why:
-        return Location.SERVER
-    return Location.CLIENT if why == UNROUTED else Location.UNKNOWN
-
-
-def _spelt(code: str) -> str:
-    """Return an error's name with the kernel's words for it."""
-    number = getattr(errno, code, None)
-    return code if number is None else f"{code}: {os.strerror(number)}"
-
-
-def _going_on(
-    failure: str, where: Location, start: float, now: float, seen: str
-) -> Outage:
-    # The stream's thread may have seen it begin after the look's time was taken.
-    return Outage(failure, where, start, max(start, now), seen, ended=False)
-
-
-def classify_closed(place: Observations, tolerance: float) -> list[Outage]:
-    """Say what all that happened comes to; nothing where chance explains it.
-
-    What connections alone had to bear counts when it is longer than ``tolerance``
-    seconds. The longest comes first.
-    """
-    told = correlate(place)
-    found = [_incident(place, incident) for incident in told.incidents]
-    found += [
-        _restarted(restart) for restart in told.restarts if is_new_process(restart)
+def classify(
+    observations: Observations, correlation: Correlation, rules: Rules
+) -> list[Outage]:
+    """Return all outages, with class and description; the tolerated ones are marked."""
+    outages = [
+        _classify_outage(observations, outage, rules) for outage in correlation.outages
     ]
-    found += _connections(place, told.closures, told.pauses, tolerance)
-    return sorted(found, key=lambda outage: -outage.seconds)
+    outages += [
+        replace(
+            _restarted(restart),
+            tolerated=rules.tolerates_short and restart.seconds <= rules.max_outage,
+        )
+        for restart in correlation.restarts
+        if restart.is_new_process
+    ]
+    outages += _classify_connections(observations, correlation, rules)
+    return outages
 
 
-def _incident(place: Observations, incident: Incident) -> Outage:
-    restart = incident.restart
-    if restart is not None and is_new_process(restart):
-        again = _restarted(restart)
-        seen = again.description
-        if incident.closure is not None:
-            seen += f"; new connections: {escape(incident.closure.reason)}"
-        return replace(again, description=seen, evidence=describe.effects(incident))
-    if not incident.outages:
-        return _by_connections(place, incident)
-    where = incident.where
-    if where == Location.TO_SERVER and restart is not None and _both(incident, restart):
-        where = Location.INTERMEDIARY
-    flow = place.datagrams
+def location_by_error(error: str) -> Location:
+    """Return at which end it is that a connection failed so; unknown for silence."""
+    if REFUSED_ERROR in error:
+        return Location.SERVER
+    return Location.CLIENT if error == UNROUTED else Location.UNKNOWN
+
+
+def _classify_outage(
+    observations: Observations, outage: Outage, rules: Rules
+) -> Outage:
+    restart = outage.restart
+    tolerated = rules.tolerates_short and outage.seconds <= rules.max_outage
+    if restart is not None and restart.is_new_process:
+        classified = _restarted(restart, outage)
+    elif not outage.loss_runs:
+        classified = _connections_lost(observations, outage, rules)
+    elif rules.locates_by_errors and _is_send_blocked(observations, outage):
+        error = observations.datagrams.error
+        classified = replace(
+            outage,
+            where=Location.CLIENT,
+            description=describe.send_blocked(outage, error),
+            evidence=describe.blocked_evidence(outage),
+        )
+    else:
+        classified = _losses(observations, outage, rules)
+    return replace(classified, tolerated=tolerated)
+
+
+def _losses(observations: Observations, outage: Outage, rules: Rules) -> Outage:
+    """Classify what loss runs show."""
+    restart = outage.restart
     if (
-        covered_seconds(flow.send_blocked, incident.start, incident.end)
-        >= HALF * incident.seconds
+        rules.locates_by_errors
+        and outage.where == Location.TO_SERVER
+        and restart is not None
+        and _is_both_ways(outage, restart)
     ):
-        seen = _lasted(f"{_WITHHELD} ({_spelt(flow.error)})", incident)
-        evidence = (
-            (Side.CLIENT, "its own kernel let none out"),
-            *describe.effects(incident),
-        )
-        return Outage(
-            "stream.outage",
-            Location.CLIENT,
-            incident.start,
-            incident.end,
-            seen,
-            evidence,
-        )
-    told = replace(incident, where=where)
-    evidence = (*describe.losses(place, told), *describe.overflows(told))
-    seen, failure = _lasted(_WAYS[where], incident), "stream.outage"
-    doubt = _doubt(incident)
-    if doubt:
-        seen += f"; {doubt}, so nothing is proven"
-    elif incident.closure is not None and incident.closure.rejected:
-        seen += f"; new connections: {escape(incident.closure.reason)}"
-    elif _connections_went_on(place, incident):
-        failure = DATAGRAMS_ONLY
-        seen += ", of datagrams alone: connections worked all the while"
-    proven = not doubt
-    return Outage(
-        failure, where, incident.start, incident.end, seen, evidence, proven=proven
+        outage = replace(outage, where=Location.INTERMEDIARY)
+    starved = outage.starved_seconds >= STARVED_SHARE * outage.seconds
+    doubtful = starved or bool(outage.overflows)
+    evidence = (
+        *describe.loss_evidence(observations, outage),
+        *describe.doubt_evidence(outage, starved=starved),
     )
+    outage = replace(outage, evidence=evidence, proven=not doubtful)
+    text = describe.loss(outage)
+    if starved:
+        text += f"; {describe.starved(outage)}"
+    elif doubtful:
+        text += f"; {describe.overflowed()}"
+    elif outage.failure_run is not None and outage.failure_run.rejected:
+        text += f"; {describe.rejections(outage.failure_run)}"
+    elif rules.separates_datagrams and _connections_kept_working(observations, outage):
+        text = describe.datagrams_only(outage)
+        return replace(outage, failure=DATAGRAMS_ONLY, description=text)
+    return replace(outage, description=text)
 
 
-def _lasted(seen: str, incident: Incident) -> str:
-    off = max(outage.precision for outage in incident.outages)
-    return f"{seen} for {incident.seconds:.2f} s (±{off:.2f} s)"
+def _is_send_blocked(observations: Observations, outage: Outage) -> bool:
+    """Tell whether our own kernel sent nothing for most of it."""
+    blocked = observations.datagrams.send_blocked
+    seconds = covered_seconds(blocked, outage.start, outage.end)
+    return seconds >= STARVED_SHARE * outage.seconds
 
 
-def _doubt(incident: Incident) -> str:
-    """Return why an outage proves nothing of the network; "" if it does."""
-    starved = max(incident.starved, 0.0)
-    if starved >= HALF * incident.seconds:
-        return f"for {starved:.2f} s of it {_starved(incident)} itself did not run"
-    return "an end's own buffer was full meanwhile" if incident.overflows else ""
+def _is_both_ways(outage: Outage, restart: ServerRestart) -> bool:
+    """Tell whether both directions were out, though the old stream is not there to show it.
 
-
-def _connections_went_on(place: Observations, incident: Incident) -> bool:
-    """Tell whether it was long enough for connections to show it, and none did.
-
-    On the old one there are two questions in the time from one fresh one to the next.
-    """
-    shown = incident.closure is not None or incident.pause is not None
-    long = incident.seconds >= 2 * place.new_connections.period
-    tried = (
-        place.long_lived.answered > 0
-        and place.new_connections.started > place.new_connections.failed
-    )
-    return long and tried and not shown
-
-
-def _starved(incident: Incident) -> str:
-    """Say which end it was that did not run for the longest."""
-    ours = max(
-        loss_run.receiver_stalled
-        if loss_run.where == Location.FROM_SERVER
-        else loss_run.sender_stalled
-        for loss_run in incident.outages
-    )
-    theirs = max(
-        run.sender_stalled
-        if run.where == Location.FROM_SERVER
-        else run.receiver_stalled
-        for run in incident.outages
-    )
-    return "the server" if theirs > ours else "this end"
-
-
-def _both(incident: Incident, restart: ServerRestart) -> bool:
-    """Tell whether both ways were out, though the server's old stream is not there to tell.
-
-    A server ends a stream that hears nothing for long. Had its way been open, its
+    A server ends a stream that receives nothing for long. Had its way been open, its
     datagrams would have come until then.
     """
-    return restart.start - incident.start < _AT_ONCE
+    return restart.start - outage.start < STOPPED_TOGETHER_SECONDS
 
 
-def _by_connections(place: Observations, incident: Incident) -> Outage:
-    why = "" if incident.closure is None else f" ({escape(incident.closure.reason)})"
-    seen = (
-        "neither new connections nor the old one worked"
-        f"{_bounds(incident.closure)}{why}; datagrams, which would tell the direction, do not pass"
+def _connections_kept_working(observations: Observations, outage: Outage) -> bool:
+    """Tell whether it was long enough for connections to show it, and none did.
+
+    On the existing one there are two requests in the time from one new one to the next.
+    """
+    affected = outage.failure_run is not None or outage.stall is not None
+    connections = observations.new_connections
+    long = outage.seconds >= 2 * connections.period
+    tried = (
+        observations.long_lived.answered > 0
+        and connections.started > connections.failed
     )
-    evidence = describe.losses(place, incident)
-    where = (
-        incident.where if incident.closure is None else _blamed(incident.closure.reason)
-    )
-    return Outage("stream.outage", where, incident.start, incident.end, seen, evidence)
+    return long and tried and not affected
 
 
-def _restarted(restart: ServerRestart) -> Outage:
-    seen = (
-        f"another start of the server answers after {restart.end - restart.start:.2f} s "
-        "without one"
-    )
-    if restart.end_reason:
-        seen += f"; the one before took its leave: {escape(restart.end_reason)}"
-    said = f"boot id {escape(restart.boot_ids[0])[:8]}… before, {escape(restart.boot_ids[1])[:8]}… now"
-    evidence = ((Side.SERVER, said),)
-    return Outage(
-        "stream.restarted", Location.SERVER, restart.start, restart.end, seen, evidence
+def _connections_lost(
+    observations: Observations, outage: Outage, rules: Rules
+) -> Outage:
+    """Classify what only connections show."""
+    run = outage.failure_run
+    if run is None:
+        return outage  # never: such an outage is made of one
+    where = location_by_error(run.reason) if rules.locates_by_errors else outage.where
+    return replace(
+        outage,
+        where=where,
+        description=describe.connections_lost(run),
+        evidence=describe.loss_evidence(observations, outage),
     )
 
 
-def _connections(
-    place: Observations,
-    closures: tuple[ConnectFailureRun, ...],
-    pauses: tuple[ConnectionStall, ...],
-    tolerance: float,
+def _restarted(restart: ServerRestart, outage: Outage | None = None) -> Outage:
+    """Classify a restart, and the outage around it, if there is one."""
+    text, evidence = describe.restarted(restart), describe.restart_evidence(restart)
+    restarted = Outage(
+        RESTARTED,
+        Location.SERVER,
+        restart.start,
+        restart.end,
+        text,
+        evidence,
+        restart=restart,
+    )
+    if outage is None:
+        return restarted
+    if outage.failure_run is not None:
+        text += f"; {describe.rejections(outage.failure_run)}"
+    return replace(
+        restarted,
+        description=text,
+        evidence=(*evidence, *describe.effects(outage)),
+        loss_runs=outage.loss_runs,
+        failure_run=outage.failure_run,
+        stall=outage.stall,
+    )
+
+
+def _classify_connections(
+    observations: Observations, correlation: Correlation, rules: Rules
 ) -> Iterator[Outage]:
-    for closure in closures:
-        if closure.last_start - closure.start <= tolerance:
-            continue
-        also = [stall for stall in pauses if _meet(stall, closure)]
-        where, kept = _blamed(closure.reason), "what was there went on"
-        if also:
-            kept = "the old one did not go on either"
-        seen = (
-            f"{closure.failed} new connections in a row did not work"
-            f"{_bounds(closure)} ({escape(closure.reason)}); {kept}"
-        )
-        failure = "stream.new_connections"
-        if also and not place.datagrams.passed:
-            failure = "stream.outage"  # and nothing tells which way
-        yield Outage(failure, where, closure.start, closure.end, seen)
-    for pause in pauses:
-        starved = starved_seconds(place, pause)
-        if any(_meet(pause, failure_run) for failure_run in closures):
-            continue
-        if pause.seconds - starved <= tolerance and not pause.broken:
-            continue
-        seen = f"the old connection stood still for {pause.seconds:.2f} s"
-        if pause.broken:
-            seen = f"the old connection broke: {escape(pause.broken)}"
-        proven = bool(pause.broken) or starved < QUARTER * pause.seconds
+    """Classify what happened to connections alone."""
+    for run in correlation.failure_runs:
+        stall = next((stall for stall in correlation.stalls if _meet(stall, run)), None)
+        failure, where = NEW_CONNECTIONS, Location.UNKNOWN
+        if rules.locates_by_errors:
+            where = location_by_error(run.reason)
+        if rules.merges_stalls and stall and not observations.datagrams.passed:
+            failure = OUTAGE  # and nothing shows the direction
         yield Outage(
-            "stream.old_connections",
+            failure,
+            where,
+            run.start,
+            run.end,
+            describe.new_connections_failed(run, stalled=stall is not None),
+            describe.failure_evidence(observations, run),
+            tolerated=run.min_seconds <= rules.max_outage,
+            failure_run=run,
+        )
+    for stall in correlation.stalls:
+        if rules.merges_stalls and any(
+            _meet(stall, run) for run in correlation.failure_runs
+        ):
+            continue
+        starved = observations.starved_seconds(stall)
+        proven = (
+            bool(stall.broken) or starved < rules.stall_starved_share * stall.seconds
+        )
+        failed = sum(
+            run.failed for run in observations.failure_runs if _meet(stall, run)
+        )
+        too_short = stall.seconds - starved <= rules.max_outage and not stall.broken
+        yield Outage(
+            OLD_CONNECTIONS,
             Location.INTERMEDIARY,
-            pause.start,
-            pause.end,
-            f"{seen}, {_beside(pause, place.failure_runs)}",
+            stall.start,
+            stall.end,
+            describe.connection_stalled(stall, failed),
+            describe.stall_evidence(observations, starved=None if proven else starved),
             proven=proven,
+            tolerated=too_short,
+            stall=stall,
         )
 
 
-def _beside(pause: ConnectionStall, closures: tuple[ConnectFailureRun, ...]) -> str:
-    """Say what new connections did meanwhile."""
-    failed = sum(
-        failure_run.failed for failure_run in closures if _meet(pause, failure_run)
-    )
-    if not failed:
-        return "while new ones worked"
-    return f"and {failed} new ones in a row did not work"
-
-
-def _meet(pause: ConnectionStall, closure: ConnectFailureRun) -> bool:
-    if pause.broken and closure.previous_start <= pause.end <= closure.end:
+def _meet(stall: ConnectionStall, run: ConnectFailureRun) -> bool:
+    if stall.broken and run.previous_start <= stall.end <= run.end:
         return True
-    return (
-        pause.start < closure.end + NEAR_SECONDS
-        and pause.end > closure.start - NEAR_SECONDS
-    )
-
-
-def _bounds(closure: ConnectFailureRun | None) -> str:
-    if closure is None:
-        return ""
-    return f" for {describe.bounds(closure)}" if closure.ended else ""
+    starts_before = stall.start < run.end + NEAR_SECONDS
+    return starts_before and stall.end > run.start - NEAR_SECONDS

@@ -1,24 +1,28 @@
-"""What the parts of the measurement tell. Times are seconds of our monotonic clock."""
+"""The events that the probes report. Times are seconds of our monotonic clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from netduet.client.results.location import Location
 from netduet.wire.messages import Welcome
 
+OVERFLOW_SHARE: Final = 0.5
+"""Share of a run's losses that full-buffer drops must reach to explain the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class LossRun:
-    """Datagrams of one direction that were lost one behind the other.
+    """Consecutive datagrams of one direction that were lost.
 
-    ``where`` is the direction, or unknown; it is out from when the first lost one was
-    sent until the first one that arrived again was sent. ``slipped`` is for how long of
-    that the sender itself did not run, ``deaf`` the receiver; ``dropped`` are datagrams,
-    of whoever, that the receiver's own socket had no room for meanwhile; ``ended`` False:
-    it was still out when the measurement ended. ``precision`` is how far off start and
-    end may be.
+    ``where`` is the direction, or unknown. It starts when the first lost datagram was
+    sent and ends when the first one that arrived again was sent. ``sender_stalled`` and
+    ``receiver_stalled`` are for how many seconds of that an end was not running;
+    ``dropped`` counts the datagrams, from any sender, that the receiver's own socket had
+    no room for meanwhile; ``ended`` False: it was ongoing when the measurement ended.
+    ``precision`` is how far off start and end may be, in seconds.
     """
 
     where: Location
@@ -36,13 +40,19 @@ class LossRun:
         """How long it lasted."""
         return self.end - self.start
 
+    @property
+    def overflowed(self) -> bool:
+        """The receiver's own socket had no room for at least half as many as were lost."""
+        return self.dropped >= OVERFLOW_SHARE * self.lost > 0
+
 
 @dataclass(frozen=True, slots=True)
 class ServerRestart:
-    """The server's stream began anew: ``begin`` is when the last of the old one came.
+    """The server began a new stream: ``start`` is when the last datagram of the old came.
 
-    ``boots`` are the starts of a server before and after, in hex, the same where it
-    went on running; ``said`` is the server's word for the end of the old one.
+    ``boot_ids`` identify the server process before and after, in hex; they are equal
+    where the process went on. ``end_reason`` is why the server ended the old stream, ""
+    where it did not say.
     """
 
     start: float
@@ -50,15 +60,25 @@ class ServerRestart:
     boot_ids: tuple[str, str]
     end_reason: str = ""
 
+    @property
+    def seconds(self) -> float:
+        """For how long neither stream sent."""
+        return self.end - self.start
+
+    @property
+    def is_new_process(self) -> bool:
+        """Another server process answers than before."""
+        return self.boot_ids[0] != self.boot_ids[1]
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectFailureRun:
-    """So many fresh connections begun one behind the other did not work at once.
+    """Consecutive new connections that did not work at once.
 
-    ``start`` and ``end`` are when the first of them was begun, and the first behind
-    them that worked; ``last`` when the last of them was. ``before`` is when the last
-    one before them was begun. ``turned_away``: one of them was refused, had
-    no route, or was answered by something else, which no loss does.
+    ``start`` and ``end`` are when the first of them was started, and the first one
+    after them that worked; ``last_start`` when the last of them was.
+    ``previous_start`` is when the last one before them was started. ``rejected``: one
+    of them was refused, had no route, or got a foreign answer, which loss cannot cause.
     """
 
     start: float
@@ -75,13 +95,23 @@ class ConnectFailureRun:
         """How long it lasted."""
         return self.end - self.start
 
+    @property
+    def min_seconds(self) -> float:
+        """How long it lasted at least."""
+        return self.last_start - self.start
+
+    @property
+    def max_seconds(self) -> float:
+        """How long it lasted at most."""
+        return self.end - self.previous_start
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStall:
-    """The old connection stood still: from a question's sending to its late answer.
+    """The long-lived connection stalled: from a request's sending to its late answer.
 
-    ``broken`` says how it ended, when it did not go on; ``stalled`` is for how long of
-    that this end did not run.
+    ``broken`` is the error with which the connection ended, "" where it went on;
+    ``client_stalled`` is for how many seconds of it this client was not running.
     """
 
     start: float
@@ -104,5 +134,8 @@ WelcomeHandler = Callable[[Welcome], None]
 def covered_seconds(
     spans: Iterable[tuple[float, float]], start: float, end: float
 ) -> float:
-    """Return how many seconds of a time the spans cover."""
-    return sum(max(0.0, min(end, upto) - max(start, at)) for at, upto in spans)
+    """Return how many seconds from ``start`` to ``end`` the spans cover."""
+    return sum(
+        max(0.0, min(end, span_end) - max(start, span_start))
+        for span_start, span_end in spans
+    )

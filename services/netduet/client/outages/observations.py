@@ -1,4 +1,4 @@
-"""What is measured at an address. Times are monotonic seconds."""
+"""What the probes measured of an address in a time. Times are monotonic seconds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from netduet.client.outages.events import (
     ConnectionStall,
     LossRun,
     ServerRestart,
+    covered_seconds,
 )
 from netduet.client.outages.loss_tracker import LossCounts
 from netduet.wire.messages import ServerReport
@@ -17,13 +18,13 @@ from netduet.wire.messages import ServerReport
 
 @dataclass(frozen=True, slots=True)
 class DatagramObservations:
-    """The streams of datagrams: ``period`` is the seconds from one to the next.
+    """The UDP streams, one datagram each ``period`` seconds.
 
-    ``asked`` False: the server cannot stream. ``answered`` False: none came through;
-    ``refused`` is the server's word for not streaming. ``unsent`` of ours did not
-    leave, ``dropped`` found no room in this end's buffer (None: not known);
-    ``server_stalls`` are when the server's stream shows that it did not run, and
-    ``withheld`` when this end's own kernel sent nothing, for the reason ``error``.
+    ``supported`` False: the server cannot stream. ``answered`` False: no answer came;
+    ``refused`` is why the server does not stream. ``unsent`` of ours were not sent,
+    ``dropped`` found no room in this client's buffer (None: unknown);
+    ``server_stalls`` are when the server was not running, as its stream shows, and
+    ``send_blocked`` when this client's own kernel sent nothing, with the error ``error``.
     """
 
     period: float = 0.02
@@ -44,16 +45,16 @@ class DatagramObservations:
 
     @property
     def passed(self) -> bool:
-        """The server's stream came: direction and length can be told."""
+        """The server's stream arrived: direction and length are known."""
         return self.answered and self.down.sent > 0
 
 
 @dataclass(frozen=True, slots=True)
 class NewConnections:
-    """The fresh connections, one each ``period`` seconds.
+    """The new connections, one each ``period`` seconds.
 
-    ``started`` are those that prove something; ``void`` ones failed by this end itself,
-    for ``longest_void`` seconds one behind the other.
+    ``started`` are those that prove something; ``void`` ones failed because of this
+    client itself, for ``longest_void`` seconds in a row.
     """
 
     period: float = 0.1
@@ -66,26 +67,26 @@ class NewConnections:
 
 @dataclass(frozen=True, slots=True)
 class LongLivedConnection:
-    """The old connection (``connections``, where it broke and was made again).
+    """The long-lived connection (``connections``, where it broke and was made again).
 
-    ``sent_again`` are the segments that our kernel sent again, ``report`` what the
-    server said in the end of its own part.
+    ``retransmits`` are the segments that our kernel retransmitted (None: unknown),
+    ``server_report`` what the server reported of its own end.
     """
 
     asked: int = 0
     answered: int = 0
     connections: int = 1
     connect_error: str = ""
-    retransmits: int = 0
+    retransmits: int | None = 0
     server_report: ServerReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What came of one address.
+    """All events and counts of one address from ``start`` to ``end``.
 
-    ``clock`` is what to add to our monotonic seconds to have those since 1970, UTC;
-    None: not known.
+    ``utc_offset`` is what to add to our monotonic seconds to get those since 1970, UTC;
+    None: unknown.
     """
 
     address: Address
@@ -102,5 +103,13 @@ class Observations:
 
     @property
     def seconds(self) -> float:
-        """How long it was watched."""
+        """For how long it was watched."""
         return self.end - self.start
+
+    def starved_seconds(self, event: ConnectionStall | ConnectFailureRun) -> float:
+        """Return for how many seconds of an event, at most, an end was not running."""
+        ours = event.client_stalled if isinstance(event, ConnectionStall) else 0.0
+        stalls = self.datagrams.server_stalls
+        return min(
+            event.seconds, ours + covered_seconds(stalls, event.start, event.end)
+        )

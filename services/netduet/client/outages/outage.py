@@ -1,58 +1,89 @@
-"""What is told of a peer: trouble that begins, and what it was when it is over."""
+"""An outage, open or closed: the one shape that the check ``stream`` and ``watch`` share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    LossRun,
+    ServerRestart,
+)
 from netduet.client.results.location import Location
 from netduet.client.results.verdict import Evidence
 
+OUTAGE: Final = "stream.outage"
+RESTARTED: Final = "stream.restarted"
+NEW_CONNECTIONS: Final = "stream.new_connections"
+OLD_CONNECTIONS: Final = "stream.old_connections"
+DATAGRAMS_ONLY: Final = "watch.datagrams"
+LEFT: Final = "watch.left"
 NEVER_ANSWERED: Final = "watch.unmet"
+PAUSED: Final = "watch.paused"
+REFUSED: Final = "watch.refused"
+STUCK_FLOW: Final = "watch.stuck_flow"
 
 UNAVAILABLE_CLASSES: Final = frozenset(
-    ("stream.outage", "stream.restarted", "stream.new_connections")
-) | {
-    "watch.left",
-    "watch.paused",
-    "watch.refused",
-    "watch.stuck_flow",
-    NEVER_ANSWERED,
-}
-"""Classes in which new work was not possible: they count against availability."""
+    (
+        *(OUTAGE, RESTARTED, NEW_CONNECTIONS),
+        *(LEFT, PAUSED, REFUSED, STUCK_FLOW, NEVER_ANSWERED),
+    )
+)
+"""Classes in which no new work was possible: they count against availability."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One outage of a peer, with monotonic seconds; ``ended`` False: it goes on.
+    """One outage, in monotonic seconds; ``ended`` False: it is ongoing.
 
-    Not ``proven``: an end itself did not run for so much of it that it says nothing of
-    the network.
+    Not ``proven``: an end was not running for so much of it that it says nothing about
+    the network, or chance explains it. ``tolerated``: it is short enough to pass. The
+    last four fields are the events that it was built from, as far as there were any.
     """
 
     failure: str
     where: Location
     start: float
     end: float
-    description: str
+    description: str = ""
     evidence: Evidence = ()
     proven: bool = True
     ended: bool = True
+    tolerated: bool = False
+    loss_runs: tuple[LossRun, ...] = ()
+    failure_run: ConnectFailureRun | None = None
+    stall: ConnectionStall | None = None
+    restart: ServerRestart | None = None
 
     @property
     def seconds(self) -> float:
-        """How long it lasted, or lasts by now."""
+        """How long it lasted, or has lasted so far."""
         return self.end - self.start
 
     @property
     def direction(self) -> str:
-        """Its side, as metrics and logs name it."""
+        """Its location, as metrics and logs name it."""
         return self.where.direction
+
+    @property
+    def starved_seconds(self) -> float:
+        """For how many seconds of it the sender or the receiver was not running."""
+        return max(
+            (run.sender_stalled + run.receiver_stalled for run in self.loss_runs),
+            default=0.0,
+        )
+
+    @property
+    def overflows(self) -> tuple[LossRun, ...]:
+        """The loss runs that the receiver's own full buffer may explain."""
+        return tuple(run for run in self.loss_runs if run.overflowed)
 
 
 @dataclass(frozen=True, slots=True)
 class OutageStarted:
-    """Trouble that goes on; ``number`` is the same when it is over."""
+    """An outage that is ongoing; its end will carry the same ``number``."""
 
     number: int
     outage: Outage
@@ -60,7 +91,7 @@ class OutageStarted:
 
 @dataclass(frozen=True, slots=True)
 class OutageUpdated:
-    """Trouble that goes on, and of which more is known than when it began."""
+    """An ongoing outage of which more is known than when it started."""
 
     number: int
     outage: Outage
@@ -68,7 +99,7 @@ class OutageUpdated:
 
 @dataclass(frozen=True, slots=True)
 class OutageEnded:
-    """Trouble that is over. ``number`` 0: it was too short to be told before."""
+    """An outage that is over. ``number`` 0: it was too short to be reported before."""
 
     number: int
     outage: Outage

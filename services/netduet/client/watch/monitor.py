@@ -108,9 +108,7 @@ class Monitor:
     def _poll(self) -> None:
         for address in self.targets.overdue(time.monotonic()):
             self.targets.forget(address)
-            self._remove(
-                address, f"its name has lacked it for {LAPSE_SECONDS / 60:.0f} minutes"
-            )
+            self._remove(address, f"not in DNS for {LAPSE_SECONDS / 60:.0f} minutes")
         notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
             notices += ((peer, notice) for notice in peer.poll(time.monotonic()))
@@ -119,7 +117,7 @@ class Monitor:
             now = time.monotonic()
             if peer.should_drop:
                 self.targets.forget(address)
-                self._remove(address, "its name has dropped it")
+                self._remove(address, "no longer in DNS")
                 continue
             why = peer.take_silence_reason(now)
             if why:
@@ -193,7 +191,7 @@ class Monitor:
             for address, peer in list(self.peers.items()):
                 peer.lapsed = address in targets.lapsed
                 if address not in targets.chosen:
-                    self._remove(address, "others of its name are, instead")
+                    self._remove(address, "replaced by other addresses of that name")
             for address, target in targets.chosen.items():
                 if address not in self.peers:
                     self._add(address, target)

@@ -1,4 +1,4 @@
-"""Tells what is seen: a line in words on stdout, an event in the log; the same facts."""
+"""Reports each event as a line for people on stdout, and as a log event."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ Write = Callable[[Iterable[Line]], None]
 
 
 class Notifier:
-    """Says everything once, to people and to whoever collects logs."""
+    """Reports everything once, to people and to log collectors."""
 
     def __init__(self, write: Write, *, words: bool = True) -> None:
-        """Say where words go; without ``words`` nobody reads them, and logs warn."""
+        """Write lines by ``write``; without ``words`` nobody reads them, so logs warn."""
         self._write = write
         self._log = logs.logger()
         self._problem_level = logging.INFO if words else logging.WARNING
 
     def started(self, targets: Sequence[str], neighbours: int, place: str) -> None:
-        """Say that the watch begins; ``place`` is from where, "" where nobody said it."""
-        how = f"at most {neighbours} addresses of each name"
-        rest = f"{text.join_names(targets)}: {how if neighbours else 'all addresses'}"
+        """Report the start of the watch; ``place`` is its node and zone, "" if unknown."""
+        limit = f"up to {neighbours} addresses" if neighbours else "all addresses"
+        rest = f"{text.join_names(targets)} ({limit} per name)"
         self._write_line("strong", "WATCH", f"{rest}, from {place}" if place else rest)
         self._log.info("watch.started", **{"netduet.target": ", ".join(targets)})
 
     def added(self, peer: Peer) -> None:
-        """Say that a peer is watched from now on."""
-        self._write_line("", "+", f"{_peer_name(peer)} is watched")
+        """Report that a peer is watched from now on."""
+        self._write_line("", "+", f"{_peer_name(peer)} is now watched")
         self._log.info("peer.added", **_peer_fields(peer))
 
     def identified(self, peer: Peer, instances: Sequence[Instance]) -> None:
-        """Say who it is, or that several answer there."""
+        """Report which instance answers, or that several do."""
         self._write_line("", "IS", text.identity_line(str(peer.address), instances))
         fields = _peer_fields(peer)
         if len(instances) > 1:
@@ -55,30 +55,30 @@ class Notifier:
         self._log.info("peer.identified", **fields)
 
     def removed(self, peer: Peer, reason: str) -> None:
-        """Say that a peer is watched no more."""
-        self._write_line("", "-", f"{_peer_name(peer)} is watched no more: {reason}")
+        """Report that a peer is no longer watched."""
+        self._write_line("", "-", f"{_peer_name(peer)} is no longer watched: {reason}")
         self._log.info(
             "peer.removed", **_peer_fields(peer), **{"netduet.diagnosis": reason}
         )
 
     def without_datagrams(self, peer: Peer, reason: str) -> None:
-        """Say that only connections tell of this peer."""
+        """Report that only connections show the outages of this peer."""
         rest = (
-            f"{_peer_name(peer)}: {reason}; its outages are told by connections alone, "
-            "less exactly and without a direction"
+            f"{_peer_name(peer)}: {reason}; its outages are detected by TCP connections alone, "
+            "less precisely and without a direction"
         )
         self._write_line("INCONCLUSIVE", "note", rest)
         fields = _peer_fields(peer) | {"netduet.diagnosis": escape(reason)}
         self._log.log(self._problem_level, "peer.without_datagrams", **fields)
 
     def lookup(self, named: ResolvedTarget) -> None:
-        """Say that a name resolves no more, or again."""
+        """Report that a name does not resolve, or resolves again."""
         target = str(named.target)
         fields: dict[str, object] = {"netduet.target": target}
         if named.error:
             kept = len(named.addresses)
             rest = f"{target} does not resolve ({escape(named.error)})"
-            rest += f"; its {kept} last addresses are kept" if kept else ""
+            rest += f"; its last {kept} addresses are kept" if kept else ""
             self._write_line("FAIL", "NAME", rest)
             cause = "" if named.cause is None else named.cause.value
             fields |= {"error.type": cause, "error.message": escape(named.error)}
@@ -88,7 +88,7 @@ class Notifier:
             self._log.info("lookup.recovered", **fields)
 
     def outages(self, notices: Sequence[tuple[Peer, OutageNotice]]) -> None:
-        """Say which outages begin, go on or are over, by one look at all peers."""
+        """Report the outages that started, went on or ended by one poll of all peers."""
         now = time.time()
         epoch = now - time.monotonic()
         named = [(_peer_name(peer), notice) for peer, notice in notices]
@@ -123,13 +123,13 @@ class Notifier:
         self._log.info("outage.ended", **fields)
 
     def all_out(self, peers: int, start: float) -> None:
-        """Say that no peer can be reached, since a monotonic second."""
+        """Report that all peers are out, since a monotonic second."""
         epoch = time.time() - time.monotonic()
         self._write_line("FAIL", "ALL", text.all_out(peers, start + epoch))
         self._log.log(self._problem_level, "watch.alone", **{"netduet.peers": peers})
 
     def finding_started(self, peer: Peer, finding: Finding) -> None:
-        """Say that a check on the schedule finds something that it did not before."""
+        """Report a finding of a scheduled check that it did not have before."""
         title = CATALOGUE[finding.failure].title
         self._write_line(
             "FAIL",
@@ -146,7 +146,7 @@ class Notifier:
         self._log.info("finding.began", **fields)
 
     def finding_ended(self, peer: Peer, failure: str) -> None:
-        """Say that a check on the schedule finds something no more."""
+        """Report that a scheduled check no longer has a finding."""
         title = CATALOGUE[failure].title
         self._write_line(
             "PASS", "CLEAR", f"{_peer_name(peer)}: no longer: {title} [{failure}]"
@@ -155,7 +155,7 @@ class Notifier:
         self._log.info("finding.ended", **fields)
 
     def summary(self, summary: Summary) -> None:
-        """Say what it came to."""
+        """Report the summary."""
         self._write(text.summary(summary, time.time() - time.monotonic()))
         outages = {
             f"{failure}/{direction}": count
@@ -193,8 +193,8 @@ def _peer_fields(peer: Peer) -> dict[str, object]:
     }
     if peer.instance is not None:
         for name in ("instance", "node", "zone"):
-            if said := getattr(peer.instance, name):
-                fields[f"netduet.peer.{name}"] = said
+            if value := getattr(peer.instance, name):
+                fields[f"netduet.peer.{name}"] = value
     return fields
 
 

@@ -1,8 +1,8 @@
-"""When trouble of a peer begins and is over: signs and events in, what to tell out. Pure.
+"""When an outage of a peer starts and ends: states and events in, notices out. Pure.
 
-Signs say what goes on now, and events what has been, once it is certain. All that
-happens with no more than a little quiet in between is one episode, and is judged as
-the check ``stream`` judges, when it is over.
+The state says what is wrong now, events what has happened, once that is certain. All
+events with no more than a short quiet time in between are one episode; when it is over,
+they are correlated and classified, as in the check ``stream``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from netduet.client.net.dial import Address
-from netduet.client.outages import classify, conclusions
-from netduet.client.outages.classify import ProbeState
+from netduet.client.outages.classify import STALL_STARVED_SHARE, classify, watch_rules
+from netduet.client.outages.correlate import correlate
 from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
@@ -29,7 +29,20 @@ from netduet.client.outages.observations import (
     NewConnections,
     Observations,
 )
+from netduet.client.outages.open_outage import (
+    ProbeState,
+    as_left,
+    as_stuck_flow,
+    classify_ongoing,
+    close_at_first_answer,
+    close_by_chance,
+    close_without_loss,
+)
 from netduet.client.outages.outage import (
+    DATAGRAMS_ONLY,
+    OLD_CONNECTIONS,
+    OUTAGE,
+    REFUSED,
     Outage,
     OutageEnded,
     OutageNotice,
@@ -42,20 +55,26 @@ QUIET_SECONDS: Final = 1.8
 """Seconds of quiet after which an episode is over: by then what was lost is certain."""
 
 UPDATE_SECONDS: Final = (5.0, 30.0)
-"""Seconds of trouble after which is told what has been learnt of it since, if it differs."""
+"""Seconds into an outage at which is reported what has been learnt of it, if anything."""
 
 SPLIT_SECONDS: Final = 1.25
-"""Seconds between an end and a begin that make two episodes: who comes and goes every few
-seconds is never quiet for long, and what was lost is certain by then, too.
+"""Seconds between an end and a start that make two episodes: a peer that comes and goes
+every few seconds is never quiet for long, and what was lost is certain by then, too.
 """
 
 MAX_EVENTS: Final = 200
-"""Events of an episode; with more it is told in parts."""
+"""Events of an episode; with more it is reported in parts."""
 
 WINDOW_SECONDS: Final = 300.0
-"""Seconds, once or twice that, whose losses say what chance may bring."""
+"""Seconds, once or twice that, whose losses say what chance may cause."""
 
-One = TypeVar("One")
+MAX_RECENT_OUTAGES: Final = 8
+"""Outages whose aftermath is recognised."""
+
+SILENCES: Final = frozenset({OUTAGE, REFUSED, DATAGRAMS_ONLY})
+"""Classes of an ongoing outage in which datagrams stay away."""
+
+EventType = TypeVar("EventType", bound=ProbeEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +93,7 @@ class ProbeTotals:
 
     @property
     def connections_worked(self) -> int:
-        """How many fresh connections worked."""
+        """How many new connections worked."""
         return self.connections_started - self.connections_failed
 
 
@@ -86,32 +105,37 @@ class OutageTracker:
         address: Address,
         period: float,
         connect_period: float,
-        tolerance: float,
+        max_outage: float,
         numbers: Iterator[int],
     ) -> None:
-        """Say whom, at which paces, what connections may bear, and who numbers."""
+        """Follow an address.
+
+        ``period`` and ``connect_period`` are the seconds between datagrams and between
+        new connections, ``max_outage`` those for which connections may be out, and
+        ``numbers`` gives each outage its number.
+        """
         self.ongoing: Outage | None = None
-        """What goes on, as it was told."""
+        """The ongoing outage, as it was reported."""
         self._address = address
         self._period = period
         self._connect_period = connect_period
-        self._tolerance = tolerance
+        self._rules = watch_rules(max_outage)
         self._numbers = numbers
         self._number = 0
         self._announced: list[str] = []
-        """What was told of the trouble that goes on: when it began, and later."""
+        """How the ongoing outage was described: when it started, and later."""
         self._events: list[ProbeEvent] = []
         self._last_activity = 0.0
         self._was_well = True
-        """Nothing went on at the last look."""
-        self._recent_outages: deque[Outage] = deque(maxlen=8)
+        """Nothing was wrong at the last update."""
+        self._recent_outages: deque[Outage] = deque(maxlen=MAX_RECENT_OUTAGES)
         self._rotated = float("-inf")
         self._latest_totals = self._base_totals = ProbeTotals(
             LossCounts(), LossCounts()
         )
         self._new_port_at = float("-inf")
         self._never_answered = False
-        """The peer had never answered when what goes on began."""
+        """The peer had never answered when the ongoing outage started."""
         self._worked_before_silence: int | None = None
         """How many new connections had worked when the streams fell silent."""
         self._was_silent = False
@@ -119,7 +143,7 @@ class OutageTracker:
         self._worked_in_silence = 0
         """How many worked in the latest silence."""
         self._late_stall: ConnectionStall | None = None
-        """What the old connection still suffers from an outage that is over."""
+        """A stall that an outage which is over left behind, and that is not over."""
         self._recent_runs: deque[tuple[float, LossRun | ConnectFailureRun]] = deque(
             maxlen=MAX_EVENTS
         )
@@ -131,7 +155,7 @@ class OutageTracker:
         events: Iterable[ProbeEvent],
         totals: ProbeTotals,
     ) -> list[OutageNotice]:
-        """Take what is new; return what is to be told."""
+        """Add what is new; return what is to be reported."""
         self._rotate(now, totals)
         for event in events:
             self._events.append(event)
@@ -160,7 +184,7 @@ class OutageTracker:
             self._last_activity = now
             notices += self._announce(state, now)
         elif state.unreachable and self._events:
-            self._last_activity = now  # whether new ones can be made is yet to be seen
+            self._last_activity = now  # whether new ones can be made is not known yet
         quiet = now - self._last_activity >= QUIET_SECONDS
         if (self._events or self.ongoing is not None) and (
             quiet or len(self._events) >= MAX_EVENTS
@@ -169,7 +193,7 @@ class OutageTracker:
         return notices
 
     def _split(self, at: float, now: float, totals: ProbeTotals) -> list[OutageNotice]:
-        """End the episode that was over by then, if one was, as another has begun."""
+        """Close the episode that was over by then, if one was: another has started."""
         earlier = [event for event in self._events if event.end <= at]
         later = [event for event in self._events if event.end > at]
         if not earlier or any(event.start <= at for event in later):
@@ -180,72 +204,67 @@ class OutageTracker:
         return notices
 
     def note_new_port(self, now: float) -> None:
-        """Note that the stream goes on from another port, for that one is answered."""
+        """Note that the stream continues from another port, because that one is answered."""
         self._new_port_at = now
 
     def finish(
         self, now: float, *, left: bool, stalled: float = 0.0
     ) -> list[OutageNotice]:
-        """Return what is to be told when nobody watches any more.
+        """Return what is to be reported when the peer is no longer watched.
 
-        ``left``: the name has dropped the peer. ``away`` is for how many seconds of
-        what goes on this end did not run.
+        ``left``: the name has dropped the peer. ``stalled`` is for how many seconds of
+        the ongoing outage this client was not running.
         """
         ongoing, self.ongoing = self.ongoing, None
         if ongoing is None:
             return []
         outage = replace(ongoing, end=now)
         if left:
-            outage = conclusions.left(ongoing.start, now, ongoing)
-        if stalled >= classify.QUARTER * outage.seconds:
+            outage = as_left(ongoing, now)
+        if stalled >= STALL_STARVED_SHARE * outage.seconds:
             outage = replace(outage, proven=False)
         return [OutageEnded(self._number, outage)]
 
     def _announce(self, state: ProbeState, now: float) -> list[OutageNotice]:
-        shaken = any(isinstance(event, ConnectionStall) for event in self._events)
-        trouble = classify.classify_ongoing(state, now, shaken=shaken)
+        disturbed = any(isinstance(event, ConnectionStall) for event in self._events)
+        current = classify_ongoing(state, now, disturbed=disturbed)
         ongoing = self.ongoing
         if ongoing is None:
             self._never_answered = not state.answered_before
             self._number = next(self._numbers)
-            self.ongoing = trouble
-            self._announced = [trouble.description]
-            return [OutageStarted(self._number, trouble)]
-        start = min(ongoing.start, trouble.start)
-        told = {
-            ongoing.failure,
-            "stream.outage",
-            "watch.refused",
-            classify.DATAGRAMS_ONLY,
-        }
-        least = {"stream.old_connections", classify.DATAGRAMS_ONLY}
-        latest = trouble.failure in told or ongoing.failure in least
+            self.ongoing = current
+            self._announced = [current.description]
+            return [OutageStarted(self._number, current)]
+        start = min(ongoing.start, current.start)
+        # A class that proves less does not replace one that proves more.
+        newer = current.failure in SILENCES | {ongoing.failure}
+        newer = newer or ongoing.failure in {OLD_CONNECTIONS, DATAGRAMS_ONLY}
         self.ongoing = outage = replace(
-            trouble if latest else ongoing, start=start, end=now, proven=state.proven
+            current if newer else ongoing, start=start, end=now, proven=state.proven
         )
         due = sum(outage.seconds >= later for later in UPDATE_SECONDS)
-        # What is over shows for a moment as what it is not.
-        lasts = ongoing.description == outage.description
-        if len(self._announced) > due or not lasts:
+        # What is about to end may look like something else for a moment.
+        stable = ongoing.description == outage.description
+        if len(self._announced) > due or not stable:
             return []
-        news = not self._announced[-1].startswith(outage.description)
+        changed = not self._announced[-1].startswith(outage.description)
         self._announced += [outage.description] * (1 + due - len(self._announced))
-        return [OutageUpdated(self._number, outage)] if news else []
+        return [OutageUpdated(self._number, outage)] if changed else []
 
     def _without_late_stall(self, state: ProbeState) -> ProbeState:
-        """Return the signs without a pause that an outage left behind.
+        """Return the state without a stall that an outage left behind.
 
-        TCP's back-off stretches an outage to twice its length for the old connection:
+        TCP's back-off stretches an outage to twice its length for an existing connection:
         when datagrams arrive and new connections work, the peer is back.
         """
         stall, self._late_stall = state.stall, None
         if stall is None or state.stream is not None or state.failure_run is not None:
             return state
-        outages: list[LossRun | Outage] = [
+        spans: list[LossRun | Outage] = [
             *_only(self._events, LossRun),
             *self._recent_outages,
         ]
-        if not any(self._near(stall.start, one) for one in outages):
+        if not any(self._near(stall.start, span) for span in spans):
             return state
         self._late_stall = stall
         return replace(state, stall=None)
@@ -259,16 +278,16 @@ class OutageTracker:
 
     def _close(self, now: float, totals: ProbeTotals) -> list[OutageNotice]:
         observations = self._observations(now, totals)
+        classified = classify(observations, correlate(observations), self._rules)
         outages = [
             outage
-            for outage in classify.classify_closed(observations, self._tolerance)
-            if not self._is_aftermath(outage)
+            for outage in classified
+            if not outage.tolerated and not self._is_aftermath(outage)
         ]
         ongoing, number = self.ongoing, self._number
         if self._never_answered and ongoing is not None:
-            first = conclusions.answers_at_last(
-                ongoing, _only(self._events, ConnectFailureRun)
-            )
+            failure_runs = _only(self._events, ConnectFailureRun)
+            first = close_at_first_answer(ongoing, failure_runs)
             outages = [
                 first,
                 *(outage for outage in outages if outage.start >= first.end),
@@ -280,14 +299,14 @@ class OutageTracker:
         elif self._was_silent and ongoing is not None:
             outages = self._prefer_server_pause(ongoing, outages, totals)
         outages = [
-            conclusions.stuck(outage)
+            as_stuck_flow(outage)
             if outage.start < self._new_port_at <= outage.end
             else outage
             for outage in outages
         ]
         self._events, self.ongoing, self._was_silent = [], None, False
+        outages.sort(key=lambda outage: (outage.start, -outage.seconds))
         self._recent_outages.extend(outages)
-        outages.sort(key=lambda outage: outage.start)
         if ongoing is None:
             return [OutageEnded(0, outage) for outage in outages]
         start = ongoing.start
@@ -300,40 +319,37 @@ class OutageTracker:
     def _explain_without_outage(
         self, ongoing: Outage, end: float, totals: ProbeTotals
     ) -> Outage:
-        """Say what it was that was told, and in the end was none of the network's."""
-        outages = _only(self._events, LossRun)
-        closures, pauses = (
-            _only(self._events, ConnectFailureRun),
-            _only(self._events, ConnectionStall),
+        """Return what an outage was that was reported, and that no event proves."""
+        loss_runs = _only(self._events, LossRun)
+        failure_runs = _only(self._events, ConnectFailureRun)
+        stalls = _only(self._events, ConnectionStall)
+        silent = ongoing.failure in SILENCES
+        if loss_runs or ((failure_runs or stalls) and not silent):
+            return close_by_chance(ongoing, end, loss_runs, failure_runs, stalls)
+        return close_without_loss(
+            ongoing.start, end, totals.server_stalls, self._worked_in_silence
         )
-        others: conclusions.Spans = (*closures, *pauses)
-        silences = {"stream.outage", "watch.refused", classify.DATAGRAMS_ONLY}
-        silent = ongoing.failure in silences
-        if outages or (others and not silent):
-            return conclusions.by_chance(ongoing, end, outages, others)
-        start, answered = ongoing.start, self._worked_in_silence
-        return conclusions.nothing_lost(start, end, totals.server_stalls, answered)
 
     def _prefer_server_pause(
         self, ongoing: Outage, outages: list[Outage], totals: ProbeTotals
     ) -> list[Outage]:
-        """Return what was found, unless its server was silent all the while: then that."""
+        """Return a pause of the server instead of the outages, if it was silent throughout."""
         if any(isinstance(event, LossRun | ServerRestart) for event in self._events):
             return outages
         start, end = ongoing.start, max(outage.end for outage in outages)
-        still = conclusions.nothing_lost(
+        pause = close_without_loss(
             start, end, totals.server_stalls, self._worked_in_silence
         )
-        return [still] if still.proven else outages
+        return [pause] if pause.proven else outages
 
     def _is_aftermath(self, outage: Outage) -> bool:
-        """Tell whether it is what an outage that was told of did to the old connection."""
-        return outage.failure == "stream.old_connections" and any(
+        """Tell whether an earlier outage explains that the existing connection stalled."""
+        return outage.failure == OLD_CONNECTIONS and any(
             self._near(outage.start, earlier) for earlier in self._recent_outages
         )
 
     def _rotate(self, now: float, totals: ProbeTotals) -> None:
-        """Let go of what was counted long ago: the streams' sums go on, so copies."""
+        """Forget what was counted long ago; the streams' counts go on, so copy them."""
         if now - self._rotated < WINDOW_SECONDS:
             return
         self._rotated = now
@@ -344,18 +360,14 @@ class OutageTracker:
             self._recent_runs.popleft()
 
     def _observations(self, now: float, totals: ProbeTotals) -> Observations:
-        """Return the episode as the check ``stream`` takes it, with recent losses."""
+        """Return the episode's events, with the counts of the recent past."""
         runs = [event for _, event in self._recent_runs]
-        loss_runs = [one for one in runs if isinstance(one, LossRun)]
+        loss_runs = [run for run in runs if isinstance(run, LossRun)]
         base = self._base_totals
         stalls = _only(self._events, ConnectionStall)
-        up = sum(
-            loss_run.lost
-            for loss_run in loss_runs
-            if loss_run.where != Location.FROM_SERVER
-        )
+        up = sum(run.lost for run in loss_runs if run.where != Location.FROM_SERVER)
         down = sum(run.lost for run in loss_runs if run.where == Location.FROM_SERVER)
-        failed = sum(one.failed for one in runs if isinstance(one, ConnectFailureRun))
+        failed = sum(run.failed for run in runs if isinstance(run, ConnectFailureRun))
         return Observations(
             self._address,
             min((event.start for event in self._events), default=now),
@@ -376,6 +388,7 @@ class OutageTracker:
             LongLivedConnection(
                 totals.questions_asked - base.questions_asked,
                 totals.questions_answered - base.questions_answered,
+                retransmits=None,
             ),
             _only(self._events, LossRun),
             _only(self._events, ServerRestart),
@@ -384,10 +397,10 @@ class OutageTracker:
         )
 
 
-def _scattered(now: LossCounts, base: LossCounts, out: int) -> LossCounts:
-    """Return what was sent lately, and lost besides what outages took."""
-    return LossCounts(now.sent - base.sent, max(0, now.lost - base.lost - out))
+def _scattered(now: LossCounts, base: LossCounts, in_runs: int) -> LossCounts:
+    """Return what was sent recently, and what was lost outside of loss runs."""
+    return LossCounts(now.sent - base.sent, max(0, now.lost - base.lost - in_runs))
 
 
-def _only(events: list[ProbeEvent], kind: type[One]) -> tuple[One, ...]:
+def _only(events: list[ProbeEvent], kind: type[EventType]) -> tuple[EventType, ...]:
     return tuple(event for event in events if isinstance(event, kind))

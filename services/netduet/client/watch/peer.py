@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.dial import Address, classify, in_thread
 from netduet.client.net.udp_socket import UdpSocket
-from netduet.client.outages.classify import QUARTER, ProbeState, without_starvation
+from netduet.client.outages.classify import STALL_STARVED_SHARE
 from netduet.client.outages.connect_probe import (
     MAX_CONNECT_SECONDS,
     MIN_FAILURES,
@@ -32,6 +32,7 @@ from netduet.client.outages.events import (
 )
 from netduet.client.outages.keepalive_probe import KeepaliveProbe
 from netduet.client.outages.loss_tracker import MIN_LOSSES, LossCounts, LossTracker
+from netduet.client.outages.open_outage import ProbeState, without_starvation
 from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.instance import instance_of
@@ -358,7 +359,8 @@ class Peer:
         """Tell whether it may all come from this end, which did not run meanwhile."""
         stalled = self._context.stalls.stalled
         return state.start is None and all(
-            stalled(event.start, event.end) >= QUARTER * (event.end - event.start)
+            stalled(event.start, event.end)
+            >= STALL_STARVED_SHARE * (event.end - event.start)
             for event in events
         )
 

@@ -1,4 +1,4 @@
-"""What a person reads while it goes on, and in the end. Pure: facts in, lines out."""
+"""The lines that a person reads, while the watch runs and at its end. Pure."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ MAX_ROWS: Final = 20
 """Peers that a summary lists."""
 
 MAX_COMMON_CAUSES: Final = 3
-"""Times when several peers were out together that it tells of."""
+"""Common causes that a summary lists."""
 
 MAX_ALIKE: Final = 5
-"""Peers that may each have a line for what many suffer alike; more share one."""
+"""Peers with the same outage that have a line each; more than that share one."""
 
 MAX_NAMES: Final = 3
-"""Names that stand for many."""
+"""Names that are listed; the others are counted."""
 
 _MOMENT_SECONDS: Final = 0.005
+"""Seconds below which a time would be shown as 0.00 s."""
 
-_CLIENT_SIDE: Final = (
-    "what they share, this end: its link, its node, its firewall or policy"
-)
+_CLIENT_SIDE: Final = "check first what they share, this client: its link, its node, its firewall or policy"
 
 _DIRECTION_LABELS: Final = {
     location.direction: location.phrase for location in Location
@@ -47,26 +46,26 @@ def clock(at: float) -> str:
 
 
 def peer_name(peer: str, target: str, instance: Instance | None = None) -> str:
-    """Return a peer with who it is; until that is known, with the name that has it."""
+    """Return a peer with its instance; until that is known, with its target's name."""
     more = target if instance is None else str(instance)
     return peer if peer == more else f"{peer} ({more})"
 
 
 def identity_line(peer: str, instances: Sequence[Instance]) -> str:
-    """Say who answers: one, or some of several."""
+    """Say which instance answers, or which several do."""
     if len(instances) == 1:
         return f"{peer} is instance {instances[0]}"
-    some = ", ".join(instance.brief for instance in instances)
-    return f"{peer} is several instances, among them {some}"
+    names = ", ".join(instance.brief for instance in instances)
+    return f"{peer} is several instances, among them {names}"
 
 
 def line(at: float, style: str, word: str, rest: str) -> Line:
-    """Return one line: when (seconds since 1970), a word, and the rest."""
+    """Return one line: the time (seconds since 1970), a word, and the rest."""
     return (("faint", f"{clock(at)} "), (style, f"{word:<5} "), ("", rest))
 
 
 def join_names(names: Sequence[str], limit: int = MAX_NAMES) -> str:
-    """Return names, of very many only the first."""
+    """Return the names, of very many only the first."""
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
@@ -74,7 +73,7 @@ def join_names(names: Sequence[str], limit: int = MAX_NAMES) -> str:
 def outage_lines(
     notices: Sequence[tuple[str, OutageNotice]], at: float, epoch: float
 ) -> Iterator[Line]:
-    """Yield the lines of what one look at all peers brought: of many alike, one."""
+    """Yield the lines of one poll of all peers; many equal outages share a line."""
     groups: dict[tuple[object, ...], list[tuple[str, OutageNotice]]] = {}
     for peer, notice in notices:
         outage = notice.outage
@@ -92,12 +91,12 @@ def outage_lines(
             yield from (outage_line(peer, notice, at, epoch) for peer, notice in group)
             continue
         _, longest = max(group, key=lambda entry: entry[1].outage.seconds)
-        group_name = f"{len(peers)} peers alike ({join_names(peers)}), the longest"
+        group_name = f"{len(peers)} peers ({join_names(peers)}), the longest"
         yield outage_line(group_name, longest, at, epoch)
 
 
 def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Line:
-    """Return the line of an outage that begins, goes on or is over.
+    """Return the line of an outage that starts, is ongoing or is over.
 
     ``epoch`` is what to add to monotonic seconds to have those since 1970.
     """
@@ -113,7 +112,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
     number = f" (#{notice.number})" if notice.number else ""
     where = outage.where.label
     if isinstance(notice, OutageUpdated) or not outage.ended:
-        rest = f"{peer}: {outage.description}, for {duration(outage.seconds)} and still{number}"
+        rest = f"{peer} (ongoing, {duration(outage.seconds)}): {outage.description}{number}"
         return line(at, "FAIL", "OUT", rest)
     when = clock(outage.start + epoch)[11:]
     rest = (
@@ -128,15 +127,13 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
 
 
 def all_out(peers: int, since: float) -> str:
-    """Return that no peer can be reached, since so many seconds after 1970."""
+    """Say that all peers are out, since so many seconds after 1970."""
     when = clock(since)[11:]
-    return (
-        f"all {peers} peers are out at once, since {when}: look first at {_CLIENT_SIDE}"
-    )
+    return f"all {peers} peers are out at once since {when}: {_CLIENT_SIDE}"
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as it is told."""
+    """Return a length of time for people."""
     if seconds < _MOMENT_SECONDS:
         return "a moment"
     if seconds < 60:  # noqa: PLR2004 - a minute
@@ -152,54 +149,54 @@ def duration(seconds: float) -> str:
 
 
 def availability_percent(value: float | None) -> str:
-    """Return an availability: rounded down, or what was out would not be seen."""
+    """Return an availability, rounded down: a short outage must remain visible."""
     if value is None:
         return "unknown"
     return f"{int(value * 100_000) / 1000:.3f} %"
 
 
 def summary(summary: Summary, epoch: float) -> Iterator[Line]:
-    """Yield what a watch came to."""
+    """Yield the summary of a watch."""
     peers = "1 peer" if summary.peers == 1 else f"{summary.peers} peers"
     yield ()
     yield (("strong", f"Watched {peers} for {duration(summary.seconds)}"),)
     if summary.availability is None:
-        yield (("", "  nothing was watched for long enough to say anything"),)
+        yield (("", "  nothing was watched for long enough to report"),)
         return
     head = f"availability {availability_percent(summary.availability)}, {_outages(summary.outages, summary.longest_seconds)}"
     yield (("PASS" if not summary.outages else "FAIL", f"  {head}"),)
     if summary.unproven:
-        proves = "proves" if summary.unproven == 1 else "prove"
+        verb = "proves" if summary.unproven == 1 else "prove"
         yield (
             (
                 "faint",
                 (
-                    f"  {summary.unproven} more {proves} nothing: an end itself did not run, "
-                    "or chance explains them"
+                    f"  {summary.unproven} more {verb} nothing: an end itself was not running, "
+                    "or chance is not ruled out"
                 ),
             ),
         )
     for (failure, direction), count in sorted(
-        summary.kinds.items(), key=lambda it: -it[1]
+        summary.kinds.items(), key=lambda kind: -kind[1]
     ):
         title = CATALOGUE[failure].title
         text = f"  {count} × {failure}, {_DIRECTION_LABELS[direction]}: {title}"
         yield (("", text),)
     for failure, count in sorted(summary.findings.items()):
         title = CATALOGUE[failure].title
-        yield (("", f"  {count} × {failure}, by the checks on a schedule: {title}"),)
+        yield (("", f"  {count} × {failure}, found by scheduled checks: {title}"),)
     yield from _rows(summary)
-    for past in summary.worst:
-        yield (("faint", f"  {_record_line(past, epoch)}"),)
-    for together in _largest(
+    for record in summary.worst:
+        yield (("faint", f"  {_record_line(record, epoch)}"),)
+    for cause in _largest(
         find_common_causes(summary.history, summary.rows, summary.complete_since)
     ):
-        yield (
-            ("", f"  {clock(together.start + epoch)} {_common_cause_line(together)}"),
-        )
+        yield (("", f"  {clock(cause.start + epoch)} {_common_cause_line(cause)}"),)
     if summary.kinds:
         most, _ = max(summary.kinds, key=lambda kind: summary.kinds[kind])
-        yield (("faint", f"  `netduet explain {most}` says what to try"),)
+        yield (
+            ("faint", f"  `netduet explain {most}` lists causes and what to try next"),
+        )
 
 
 def _outages(count: int, longest: float) -> str:
@@ -221,9 +218,9 @@ def _rows(summary: Summary) -> Iterator[Line]:
         yield (("", f"  {_row(row, summary.now)}"),)
     rest = len(summary.rows) - len(rows)
     if rest and summary.rows[len(rows)].totals.outages:
-        yield (("faint", f"  and {rest} peers that fared no worse"),)
+        yield (("faint", f"  and {rest} more peers with no more downtime"),)
     elif rest:
-        yield (("faint", f"  {rest} peers: no outage"),)
+        yield (("faint", f"  {rest} more peers: no outage"),)
 
 
 def _row(row: PeerAvailability, now: float) -> str:
@@ -231,7 +228,7 @@ def _row(row: PeerAvailability, now: float) -> str:
     value = 1.0 - row.down_seconds(now) / watched if watched else None
     text = f"{peer_name(row.peer, row.target, row.instance)}: {availability_percent(value)}, {_outages(row.totals.outages, row.totals.longest)}"
     if row.until is not None:
-        text += ", watched no more"
+        text += ", no longer watched"
     elif row.ongoing is not None:
         text += ", out now"
     return text
@@ -239,12 +236,12 @@ def _row(row: PeerAvailability, now: float) -> str:
 
 def _common_cause_line(cause: CommonCause) -> str:
     if not cause.node:
-        return f"all {cause.peers} peers were out at once: look first at {_CLIENT_SIDE}"
-    return f"{cause.peers} peers were out together, all on {cause.node}; none on another node was"
+        return f"all {cause.peers} peers were out at once: {_CLIENT_SIDE}"
+    return f"{cause.peers} peers were out together, all on node {cause.node}; no peer on another node was"
 
 
 def _largest(groups: Iterable[CommonCause]) -> list[CommonCause]:
-    """Return those of the most peers, the latest first where several have as many."""
+    """Return the causes with the most peers, the latest first among equals."""
     return sorted(groups, key=lambda cause: (-cause.peers, -cause.start))[
         :MAX_COMMON_CAUSES
     ]

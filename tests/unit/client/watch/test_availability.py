@@ -164,7 +164,7 @@ def test_lines_of_an_outage() -> None:
         "arrived [stream.outage; the path to the server]"
     )
     line = plain(text.outage_line("a", OutageEnded(3, going), 14.0, 0.0))
-    assert "and still (#3)" in line
+    assert " a (ongoing, 1.00 s): nothing comes back (#3)" in line
 
 
 def test_peer_is_told_with_who_it_is() -> None:
@@ -200,7 +200,7 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
     other = trouble(10, 12, where=Location.FROM_SERVER)
     many = [trouble(10, 11 + n / 100) for n in range(300)]
     shared, single = look(*many, other)
-    assert "BACK  300 peers alike (peer-1, peer-2, peer-3 and 297 more), the" in shared
+    assert "BACK  300 peers (peer-1, peer-2, peer-3 and 297 more), the" in shared
     assert "out for 3.99 s" in shared
     assert "BACK  peer-301: out for 2.00 s" in single
     one_alone = [("peer", OutageEnded(0, outage)) for outage in many]
@@ -213,7 +213,7 @@ def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
         7, Outage("watch.refused", Location.SERVER, 10, 13, "refused")
     )
     said = plain(text.outage_line("peer", notice, 0.0, 0.0))
-    assert said.endswith("OUT   peer: refused, for 3.00 s and still (#7)")
+    assert said.endswith("OUT   peer (ongoing, 3.00 s): refused (#7)")
 
 
 def test_names_of_very_many_are_few() -> None:
@@ -243,9 +243,9 @@ def test_of_many_peers_those_without_an_outage_are_counted_alone() -> None:
         made.add(f"c{number}", "web", 0.0)
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
     assert "  a (web): 96.000 %, 1 outage of 4.00 s" in lines
-    assert "  301 peers: no outage" in lines
+    assert "  301 more peers: no outage" in lines
     assert not [line for line in lines if "c1" in line]
     for number in range(300):
         made.record(f"c{number}", OutageEnded(0, trouble(10, 11)))
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
-    assert "  and 282 peers that fared no worse" in lines
+    assert "  and 282 more peers with no more downtime" in lines

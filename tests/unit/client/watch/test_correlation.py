@@ -165,8 +165,8 @@ def test_summary_says_it() -> None:
         made.record(peer, OutageEnded(1, out(10, 20)))
     lines = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
     assert (
-        "  1970-01-01 00:00:10Z 3 peers were out together, all on n1; "
-        "none on another node was"
+        "  1970-01-01 00:00:10Z 3 peers were out together, all on node n1; "
+        "no peer on another node was"
     ) in lines
     assert "  a (web-a on n1): 99.000 %, 1 outage of 10.00 s" in lines
     assert any(

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.net.dial import UNROUTED, Address
-from netduet.client.outages.classify import ProbeState, without_starvation
 from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
@@ -17,6 +16,7 @@ from netduet.client.outages.events import (
     ServerRestart,
 )
 from netduet.client.outages.loss_tracker import LossCounts
+from netduet.client.outages.open_outage import ProbeState, without_starvation
 from netduet.client.outages.outage import (
     Outage,
     OutageEnded,
@@ -146,7 +146,7 @@ def test_short_outage_is_told_when_it_is_over() -> None:
     """One that was never seen while it went on has no number."""
     told = happened(out(BACK, seconds=0.5))
     assert [(type(notice), notice.number) for notice in told] == [(OutageEnded, 0)]
-    assert "on the way back" in told[0].outage.description
+    assert "nothing arrived from the server" in told[0].outage.description
 
 
 def test_two_outages_of_one_episode_are_two() -> None:
@@ -202,7 +202,7 @@ def test_starved_end_proves_nothing() -> None:
     starved = replace(out(FORTH), sender_stalled=1.5)
     (outage,) = over(happened(starved, signs=silent()))
     assert not outage.proven
-    assert "did not run" in outage.description
+    assert "was not running" in outage.description
 
 
 @pytest.mark.parametrize("where", [FORTH, BACK])
@@ -211,7 +211,7 @@ def test_full_buffer_of_an_end_proves_nothing(where: str) -> None:
     (outage,) = over(happened(replace(out(where), dropped=1000), signs=silent()))
     assert not outage.proven
     assert "buffer was full" in outage.description
-    assert any("of whoever" in text for _, text in outage.evidence)
+    assert any("from any sender" in text for _, text in outage.evidence)
 
 
 def test_what_an_end_that_did_not_run_explains_is_no_sign() -> None:
@@ -308,7 +308,7 @@ def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
     assert [type(notice) for notice in told] == [OutageStarted, OutageEnded]
     (one,) = over(told)
     assert one.seconds == pytest.approx(20.0)
-    assert "the old connection has not recovered yet" in [
+    assert "the existing connection has not recovered yet" in [
         text for _, text in one.evidence
     ]
     told = watched.update(
@@ -342,8 +342,7 @@ def test_peer_that_answers_at_last_was_out_until_then() -> None:
     )
     assert outage.seconds == pytest.approx(20.0)
     assert outage.description == (
-        "it answers for the first time since the watch began; "
-        "20 new connections in a row did not work"
+        "first answer since the watch began; 20 new connections in a row failed before"
     )
 
 
@@ -361,12 +360,12 @@ def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
     out_now = replace(gone, failure_run=replace(closure, ended=False))
     (told_now,) = watched.update(103.6, out_now, [], before)
     assert told_now.outage.failure == "stream.outage"
-    assert "and the old one broke" in told_now.outage.description
+    assert "and the existing one broke" in told_now.outage.description
     after = ProbeTotals(LossCounts(), LossCounts(), 511, 10, 1000, 1000)
     watched.update(111.0, WELL, [closure], after)
     (outage,) = over(watched.update(111.0 + LATER, WELL, [], after))
     assert (outage.failure, outage.where) == ("stream.outage", UNKNOWN)
-    assert "the old one did not go on either" in outage.description
+    assert "the existing connection stalled too" in outage.description
 
 
 def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
@@ -415,7 +414,7 @@ def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
     told += watched.update(104.5 + LATER, WELL, [], worked)
     (one,) = over(told)
     assert (one.failure, one.where) == ("watch.datagrams", FORTH)
-    assert "of datagrams alone" in one.description
+    assert "while TCP connections kept working" in one.description
 
 
 @pytest.mark.parametrize(
@@ -454,7 +453,7 @@ def test_outage_of_more_than_datagrams(
             ProbeState(LossRun(FORTH, 100.0, 101.0, 20, ended=False)),
             "stream.outage",
             FORTH,
-            "what it sends comes",
+            "its own datagrams still arrive",
         ),
         (
             replace(silent(), connect_error="(ECONNREFUSED: Connection refused)"),
@@ -477,13 +476,13 @@ def test_outage_of_more_than_datagrams(
             ),
             "stream.new_connections",
             UNKNOWN,
-            "new connections do not work (x)",
+            "new connections fail (x), and the existing one keeps working",
         ),
         (
             replace(silent(), connections_work=True),
             "watch.datagrams",
             UNKNOWN,
-            "no datagrams come back; connections work",
+            "no datagrams come back; TCP connections work",
         ),
         (
             ProbeState(
@@ -491,13 +490,13 @@ def test_outage_of_more_than_datagrams(
             ),
             "watch.datagrams",
             FORTH,
-            "on the way to the server; connections work",
+            "no datagrams reach the server; TCP connections work",
         ),
         (
             replace(silent(), connections_work=True, send_error="EPERM"),
             "stream.outage",
             "client",
-            "this end itself cannot send there (EPERM",
+            "this client cannot send to it (EPERM",
         ),
         (
             ProbeState(
@@ -506,13 +505,13 @@ def test_outage_of_more_than_datagrams(
             ),
             "stream.new_connections",
             UNKNOWN,
-            "new connections do not work (x), and the old one stands still",
+            "new connections fail (x), and the existing one is stalled",
         ),
         (
             ProbeState(stall=ConnectionStall(100.0, 101.0, ended=False)),
             "stream.old_connections",
             BOTH,
-            "stands still",
+            "the existing connection is stalled",
         ),
     ],
 )
@@ -655,20 +654,20 @@ def test_connections_that_chance_may_fail_are_told_as_that() -> None:
     (outage,) = over(watched.update(103.5 + LATER, WELL, [], lossy))
     assert (outage.failure, outage.proven) == ("stream.new_connections", False)
     assert outage.description == (
-        "3 new connections in a row did not work (no answer in time): "
-        "so few may be by chance, so nothing is proven"
+        "3 new connections in a row failed (no answer in time): "
+        "too few to rule out chance, so nothing is proven"
     )
 
 
 def test_end_that_did_not_run_is_named() -> None:
     """Whose fault it may be is the first thing that one asks."""
     for outage, end in (
-        (replace(out(FORTH), sender_stalled=1.5), "this end"),
+        (replace(out(FORTH), sender_stalled=1.5), "this client"),
         (replace(out(FORTH), receiver_stalled=1.5), "the server"),
         (replace(out(BACK), sender_stalled=1.5), "the server"),
     ):
         (one,) = over(happened(outage, signs=silent()))
-        assert f"{end} itself did not run" in one.description
+        assert f"{end} itself was not running" in one.description
 
 
 def test_outage_says_how_new_connections_were_turned_away() -> None:
@@ -685,7 +684,7 @@ def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
     watched = episodes()
     watched.update(100.5, WELL, [ConnectionStall(100.0, 100.0, "ECONNRESET")], GOOD)
     (told,) = watched.update(103.0, ProbeState(failure_run=closure), [], GOOD)
-    assert told.outage.description == "new connections do not work (x)"
+    assert told.outage.description == "new connections fail (x)"
 
 
 def test_server_that_was_silent_all_the_while_explains_its_connections() -> None:

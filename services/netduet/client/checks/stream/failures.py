@@ -11,95 +11,95 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.outage",
         "the network was out for a while",
-        "For longer than it may be out (--max-outage), everything that was sent was lost, "
-        "in one direction or in both; before that it arrived.",
+        "For longer than allowed (--max-outage), everything that was sent was lost, in one "
+        "direction or in both; before that it arrived.",
         Location.INTERMEDIARY,
         (
-            "a router, switch or link went over to its spare, or a route changed",
-            "a firewall, NAT or virtual network was loaded with new rules, or restarted",
-            "a link went down and up again: a loose cable, Wi-Fi that changes its station",
+            "a router, switch or link failed over, or a route changed",
+            "a firewall, NAT or virtual network loaded new rules, or restarted",
+            "a link went down and up again: a loose cable, Wi-Fi roaming",
             "one way only: a link or route that only this direction takes, or a queue that overflows",
-            "at one end: its own link or route was gone, or its own firewall let nothing out",
+            "at one end: its own link or route was gone, or its own firewall blocked outgoing packets",
         ),
         (
-            "look for what changed at that time in the logs of what lies between the two",
-            "one way only: follow that direction's path, for the two may differ",
+            "look for what changed at that time in the logs of the devices in between",
+            "one way only: follow that direction's path; the two may differ",
             "at one end: `ip link`, `ip route` and its firewall's rules (`nft list ruleset`) there",
-            "run again with a longer --stream-time, to see whether it comes back, and when",
-            "raise --max-outage if the application can wait for so long",
+            "run again with a longer --stream-time, to see whether and when it happens again",
+            "raise --max-outage if the application can tolerate it",
         ),
         severity=Severity.STALL,
     ),
     Failure(
         "stream.new_connections",
-        "for a while no new connection could be made",
-        "Connections that existed went on, and for longer than may be (--max-outage) no "
+        "no new connection could be made for a while",
+        "Existing connections kept working, but for longer than allowed (--max-outage) no "
         "new one worked at once.",
         Location.UNKNOWN,
         (
-            "a firewall, NAT or host has no room for more connections (a table that is full)",
+            "a firewall, NAT or host has no room for more connections (its table is full)",
             "something limits the rate or the number of new connections",
-            "the server's queue of connections to accept was full, or it was busy",
-            "a balancer took its last healthy server out, and left the old connections alone",
+            "the server's accept queue was full, or it was busy",
+            "a balancer removed its last healthy server, and kept existing connections",
         ),
         (
             "look for 'table full, dropping packet' in the kernel's log of each router",
             "look at the server's listen queue: ss -ltn, nstat -az TcpExtListenOverflows",
-            "run --checks churn --profile full: it tells a limit by rate from one by number",
+            "run --checks churn --profile full: it distinguishes a limit by rate from one by count",
         ),
         severity=Severity.STALL,
     ),
     Failure(
         "stream.old_connections",
-        "an old connection stood still or broke",
-        "A connection in use stood still for longer than may be (--max-outage), or broke, "
-        "while new ones worked.",
+        "an existing connection stalled or broke",
+        "A connection in use stalled for longer than allowed (--max-outage), or broke, while "
+        "new ones worked.",
         Location.INTERMEDIARY,
         (
             (
-                "a NAT, firewall or balancer lost its memory of connections: a restart, a "
-                "failover, a flush of its table"
+                "a NAT, firewall or balancer lost its connection table: a restart, a failover, "
+                "a flush"
             ),
-            "a route changed to a firewall that had not seen the connection begin",
-            "a proxy or its upstream was restarted or stood still",
+            "a route changed to a firewall that had not seen the connection start",
+            "a proxy or its upstream restarted or stalled",
         ),
         (
-            "look for a restart or a failover of what keeps track of connections",
-            "let firewalls that stand in for each other share their connections (conntrackd)",
-            "have the application give up early and connect anew: TCP_USER_TIMEOUT",
+            "look for a restart or a failover of devices that track connections",
+            "let redundant firewalls share their connection tables (conntrackd)",
+            "make the application give up early and reconnect: TCP_USER_TIMEOUT",
         ),
         severity=Severity.STALL,
     ),
     Failure(
         "stream.restarted",
-        "the server went away, and another start of it answers",
-        "The server that answered was replaced by another start or instance, and for "
-        "longer than may be (--max-outage) neither of them did.",
+        "the server restarted, with a gap",
+        "The server process that answered was replaced by another one, and for longer than "
+        "allowed (--max-outage) neither of them answered.",
         Location.SERVER,
         (
-            "the server was restarted, or crashed and was started again",
-            "a rolling update, or a balancer that moved the flow to another instance",
+            "the server was restarted, or crashed and was restarted",
+            "a rolling update, or a balancer moved the flow to another instance",
         ),
         (
             "look at the server's log for server.draining, server.stopped, server.ready",
-            "start the new instance before the old one ends, and let it take over",
+            "start the new instance before the old one stops, and let it take over",
         ),
         severity=Severity.STALL,
     ),
     Failure(
         "stream.unsent",
-        "this end itself did not send what it should have",
-        "So few datagrams left this end that nothing is proven about the network.",
+        "this client did not send what it should have",
+        "This client sent so few datagrams that nothing is proven about the network.",
         Location.CLIENT,
         (
-            "this host is overloaded, or a CPU limit holds the client back",
-            "this host's own firewall or routing lets no datagrams out",
-            "this process may open too few files, or this host has no port left",
+            "this host is overloaded, or a CPU limit throttles the client",
+            "this host's own firewall or routing blocks outgoing datagrams",
+            "this process has too few file descriptors, or this host has no free port",
         ),
         (
             "give the client more CPU, or try again when the host is idle",
-            "look at the error that is named, if one is: nft list ruleset, ip route",
-            "see what the check churn says: it names ports and descriptors that lack",
+            "look at the error, if one is named: nft list ruleset, ip route",
+            "see the check churn: it names missing ports and file descriptors",
         ),
         severity=Severity.PROBE,
     ),

@@ -1,4 +1,4 @@
-"""What is worth a remark, and is no failure. Pure."""
+"""What is worth a note, and is no failure. Pure."""
 
 from __future__ import annotations
 
@@ -6,71 +6,67 @@ from collections.abc import Iterator, Sequence
 
 from netduet.client.checks.stream.summary import losses
 from netduet.client.outages import describe
-from netduet.client.outages.correlate import (
-    HALF,
-    Correlation,
-    is_new_process,
-    starved_seconds,
-)
+from netduet.client.outages.classify import STARVED_SHARE
+from netduet.client.outages.correlate import Correlation
 from netduet.client.outages.events import ConnectFailureRun, ConnectionStall, LossRun
 from netduet.client.outages.observations import Observations
+from netduet.client.outages.outage import NEW_CONNECTIONS, OLD_CONNECTIONS, Outage
 
-Span = LossRun | ConnectFailureRun | ConnectionStall
+Event = LossRun | ConnectFailureRun | ConnectionStall
 
-_PASSES = "short enough to pass"
-_CHANCE = "that may come of scattered losses; a longer --stream-time can say more"
+_SHORT = "short enough to pass"
+_CHANCE = "scattered losses may explain it; a longer --stream-time can tell"
 
 
-def notes(place: Observations, told: Correlation, longest: float) -> Iterator[str]:
-    """Return the remarks, those of one kind in one."""
-    yield from losses(place)
-    for incident in told.incidents:
-        if incident.seconds <= longest:
-            did = "; ".join(text for _, text in describe.effects(incident))
-            yield f"{describe.incident(place, incident)}: {_PASSES}; {did}"
-    for restart in told.restarts:
-        if not is_new_process(restart):
+def notes(
+    observations: Observations, correlation: Correlation, outages: Sequence[Outage]
+) -> Iterator[str]:
+    """Yield the notes, one for all events of a kind."""
+    yield from losses(observations)
+    short: list[Event] = []
+    for outage in outages:
+        if not outage.tolerated:
+            continue
+        event = outage.failure_run or outage.stall
+        if outage.failure in {NEW_CONNECTIONS, OLD_CONNECTIONS} and event is not None:
+            short.append(event)
+            continue
+        when = describe.at(observations, outage.start)
+        effects = "; ".join(text for _, text in describe.effects(outage))
+        text = f"{observations.address}: {when}, {outage.description}: {_SHORT}"
+        yield f"{text}; {effects}" if effects else text
+    for restart in correlation.restarts:
+        if not restart.is_new_process:
             yield (
-                f"{place.address}: the server began its stream anew "
-                f"{describe.at(place, restart.end)}, for it had heard nothing for long"
+                f"{observations.address}: {describe.at(observations, restart.end)}, the "
+                "server began a new stream, because it had received nothing for long"
             )
-        elif restart.end - restart.start <= longest:
-            yield describe.restarted(place, restart)
-    closures = [
-        failure_run
-        for failure_run in told.closures
-        if failure_run.last_start - failure_run.start <= longest
-    ]
-    pauses = [
-        stall
-        for stall in told.pauses
-        if stall.seconds - starved_seconds(place, stall) <= longest and not stall.broken
-    ]
-    for some, why in ((closures, _PASSES), (pauses, _PASSES), (told.chance, _CHANCE)):
+    for events, reason in ((short, _SHORT), (correlation.by_chance, _CHANCE)):
         for kind in (LossRun, ConnectFailureRun, ConnectionStall):
-            yield from _of_kind(place, [one for one in some if type(one) is kind], why)
+            same = [event for event in events if type(event) is kind]
+            yield from _of_kind(observations, same, reason)
 
 
-def _of_kind(place: Observations, some: Sequence[Span], why: str) -> Iterator[str]:
-    """Tell of the longest of some events of one kind, and how many there were."""
-    if not some:
+def _of_kind(
+    observations: Observations, events: Sequence[Event], reason: str
+) -> Iterator[str]:
+    """Describe the longest of some events of one kind, and count the others."""
+    if not events:
         return
-    span = max(some, key=lambda span: span.seconds)
-    match span:
+    event = max(events, key=lambda event: event.seconds)
+    match event:
         case LossRun():
-            what = f"{span.lost} datagrams in a row were lost"
+            text = describe.lost_in_a_row(event)
         case ConnectFailureRun():
-            what = f"{span.failed} new connections in a row did not work"
+            text = describe.failed_in_a_row(event)
         case ConnectionStall():
-            what = (
-                f"the old connection stood still for {describe.seconds(span.seconds)}"
-            )
-            starved = starved_seconds(place, span)
+            text = describe.stalled_for(event)
+            starved = observations.starved_seconds(event)
             if starved:
-                what += f", and for up to {starved:.2f} s of it an end did not run"
-            if starved >= HALF * span.seconds:
-                why = "the network need not be at fault"
-    when = describe.at(place, span.start)
-    if len(some) > 1:
-        when += f", and {len(some) - 1} more times for less long"
-    yield f"{place.address}: {what}, {when}: {why}"
+                text += f", and for up to {starved:.2f} s of it an end was not running"
+            if starved >= STARVED_SHARE * event.seconds:
+                reason = "the network need not be the cause"
+    if len(events) > 1:
+        text += f", and {len(events) - 1} more times for less long"
+    when = describe.at(observations, event.start)
+    yield f"{observations.address}: {when}, {text}: {reason}"

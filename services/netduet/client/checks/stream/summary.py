@@ -1,127 +1,132 @@
-"""The summary, the remarks on loss and the figures of an address. Pure."""
+"""The summary, the notes on loss and the figures of an address. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from netduet.client.outages.correlate import Correlation
+from netduet.client.outages import describe
 from netduet.client.outages.loss_tracker import LossCounts
 from netduet.client.outages.observations import Observations
+from netduet.client.outages.outage import Outage
 from netduet.client.results.location import Location
 from netduet.client.results.verdict import Figures
 
 SLOW_SECONDS: Final = 0.3
-"""Seconds beyond the quickest one that a datagram takes, which are worth a remark."""
+"""Seconds beyond the quickest datagram that one may take before it is worth a note."""
 
 
-def summary(place: Observations, told: Correlation) -> str:
-    """Return what came of it in a line."""
-    datagrams, fresh = place.datagrams, place.new_connections
-    many = f"{place.seconds:.0f} s with {place.address}: "
-    if told.incidents:
-        longest = max(told.incidents, key=lambda incident: incident.seconds)
-        count = len(told.incidents)
-        times = "once" if count == 1 else f"{count} times"
-        many += f"out {times}, for up to {longest.seconds:.2f} s"
+def summary(observations: Observations, outages: Sequence[Outage]) -> str:
+    """Return the result in a line."""
+    datagrams, connections = observations.datagrams, observations.new_connections
+    text = f"{observations.seconds:.0f} s with {observations.address}: "
+    if datagrams.passed:
+        text += f"{datagrams.up.sent} datagrams up, {datagrams.down.sent} down, "
+    if outages:
+        longest = max(outage.seconds for outage in outages)
+        count = len(outages)
+        many = "1 outage" if count == 1 else f"{count} outages, the longest"
+        text += f"{many} of {describe.seconds(longest)}"
     elif datagrams.passed:
-        many += (
-            f"{datagrams.up.sent} datagrams there and {datagrams.down.sent} back, "
-            "never out"
-        )
+        text += "no outage"
     else:
-        many += "never out, as far as connections tell"
-    return f"{many}; {fresh.started - fresh.failed} of {fresh.started} new connections worked at once"
+        text += "no outage, as far as connections show"
+    worked = connections.started - connections.failed
+    return f"{text}; {worked} of {connections.started} new connections worked at once"
 
 
-def losses(place: Observations) -> Iterator[str]:
-    """Say what datagrams cannot tell, and what was lost, doubled or late each way."""
-    told = place.datagrams
-    yield from _silence(place)
-    for way, to, counted in (
-        (Location.TO_SERVER, "on the way to the server", told.up),
-        (Location.FROM_SERVER, "on the way back", told.down),
+def losses(observations: Observations) -> Iterator[str]:
+    """Yield what datagrams cannot show, and what was lost, duplicated or late each way."""
+    address, datagrams = observations.address, observations.datagrams
+    yield from _silence(observations)
+    for direction, where, counts in (
+        (Location.TO_SERVER, "on the way to the server", datagrams.up),
+        (Location.FROM_SERVER, "on the way back", datagrams.down),
     ):
-        out = sum(
-            loss_run.lost for loss_run in place.loss_runs if loss_run.where == way
+        in_runs = sum(
+            run.lost for run in observations.loss_runs if run.where == direction
         )
         for count, what in (
-            (counted.lost - out, "were lost, each by itself or a few in a row"),
-            (counted.duplicated, "came more than once"),
-            (counted.late, "came behind a later one"),
+            (counts.lost - in_runs, "were lost, singly or a few in a row,"),
+            (counts.duplicated, "were duplicated"),
+            (counts.late, "arrived out of order"),
         ):
-            if told.passed and count > 0:
-                yield f"{place.address}: {count} of {counted.sent} datagrams {what} {to}"
-    if told.lateness > SLOW_SECONDS:
+            if datagrams.passed and count > 0:
+                yield f"{address}: {count} of {counts.sent} datagrams {what} {where}"
+    if datagrams.lateness > SLOW_SECONDS:
         yield (
-            f"{place.address}: a datagram took {told.lateness:.2f} s longer on the way "
-            "back than the quickest: it was held up, and not lost"
+            f"{address}: a datagram took {datagrams.lateness:.2f} s longer on the way "
+            "back than the quickest: it was delayed, not lost"
         )
-    fresh = place.new_connections
-    if fresh.void:
+    connections, long_lived = observations.new_connections, observations.long_lived
+    if connections.void:
         yield (
-            f"{place.address}: {fresh.void} of {fresh.started + fresh.void} new connections "
-            "failed by this end itself (it did not run, or had no descriptor, port or "
-            "memory for them), and are not counted"
+            f"{address}: {connections.void} of {connections.started + connections.void} "
+            "new connections failed because of this client itself (it was not running, or "
+            "had no file descriptor, port or memory for them), and are not counted"
         )
-    if place.long_lived.connect_error:
-        yield f"{place.address}: an old connection could not be had: {place.long_lived.connect_error}"
+    if long_lived.connect_error:
+        yield (
+            f"{address}: the long-lived connection could not be made: "
+            f"{long_lived.connect_error}"
+        )
 
 
-def _silence(place: Observations) -> Iterator[str]:
-    told = place.datagrams
-    if told.passed:
+def _silence(observations: Observations) -> Iterator[str]:
+    datagrams = observations.datagrams
+    if datagrams.passed:
         return
-    if not told.supported:
-        why = "the server is of a version that does not stream datagrams"
-    elif told.refused:
-        why = f"the server streams no datagrams: {told.refused}"
-    elif told.answered:
-        why = "datagrams were answered at first, and no stream came"
-    elif told.error or told.notice:
-        why = f"datagrams do not pass ({told.error or told.notice})"
+    if not datagrams.supported:
+        reason = "the server's version does not support UDP streams"
+    elif datagrams.refused:
+        reason = f"the server refuses to stream datagrams: {datagrams.refused}"
+    elif datagrams.answered:
+        reason = "datagrams were answered at first, but no stream came"
+    elif datagrams.error or datagrams.notice:
+        reason = f"UDP does not pass ({datagrams.error or datagrams.notice})"
     else:
-        why = "datagrams do not pass: no answer came to any"
+        reason = "UDP does not pass: no datagram was answered"
+    period = observations.new_connections.period * 1000
     yield (
-        f"{place.address}: {why}; so the direction of an outage cannot be told, and its "
-        f"length only by the new connections, one each {place.new_connections.period * 1000:.0f} ms"
+        f"{observations.address}: {reason}; so the direction of an outage is unknown, and "
+        f"its length is measured only by the new connections, one every {period:.0f} ms"
     )
 
 
-def figures(place: Observations, told: Correlation) -> Figures:
+def figures(observations: Observations, outages: Sequence[Outage]) -> Figures:
     """Return the numbers."""
-    datagrams, fresh = place.datagrams, place.new_connections
-    found: Figures = {
-        "seconds": round(place.seconds, 1),
-        "outages": len(told.incidents),
+    datagrams, connections = observations.datagrams, observations.new_connections
+    numbers: Figures = {
+        "seconds": round(observations.seconds, 1),
+        "outages": len(outages),
         "longest_outage": round(
-            max((incident.seconds for incident in told.incidents), default=0.0), 3
+            max((outage.seconds for outage in outages), default=0.0), 3
         ),
-        "new_connections": fresh.started,
-        "new_failed": fresh.failed,
-        "new_void": fresh.void,
-        "old_asked": place.long_lived.asked,
-        "old_answered": place.long_lived.answered,
+        "new_connections": connections.started,
+        "new_failed": connections.failed,
+        "new_void": connections.void,
+        "old_asked": observations.long_lived.asked,
+        "old_answered": observations.long_lived.answered,
         "old_longest_pause": round(
-            max((stall.seconds for stall in place.stalls), default=0.0), 3
+            max((stall.seconds for stall in observations.stalls), default=0.0), 3
         ),
     }
     if datagrams.passed:
-        for name, way in (("up", datagrams.up), ("down", datagrams.down)):
-            found |= _counted(name, way)
-        found |= {
+        for name, counts in (("up", datagrams.up), ("down", datagrams.down)):
+            numbers |= _counts(name, counts)
+        numbers |= {
             "unsent": datagrams.unsent,
             "dropped_here": datagrams.dropped,
             "latest_ms": round(datagrams.lateness * 1000, 1),
         }
-    return found
+    return numbers
 
 
-def _counted(name: str, way: LossCounts) -> Figures:
+def _counts(name: str, counts: LossCounts) -> Figures:
     return {
-        f"{name}_sent": way.sent,
-        f"{name}_lost": way.lost,
-        f"{name}_duplicated": way.duplicated,
-        f"{name}_late": way.late,
-        f"{name}_untold": way.unknown,
+        f"{name}_sent": counts.sent,
+        f"{name}_lost": counts.lost,
+        f"{name}_duplicated": counts.duplicated,
+        f"{name}_late": counts.late,
+        f"{name}_untold": counts.unknown,
     }

@@ -1,0 +1,215 @@
+"""Open outages: what they look like so far, and what they were if no event proves them.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from netduet.client.outages import describe
+from netduet.client.outages.classify import (
+    REFUSED_ERROR,
+    STALL_STARVED_SHARE,
+    STARVED_SHARE,
+    location_by_error,
+)
+from netduet.client.outages.events import (
+    ConnectFailureRun,
+    ConnectionStall,
+    LossRun,
+    covered_seconds,
+)
+from netduet.client.outages.outage import (
+    DATAGRAMS_ONLY,
+    LEFT,
+    NEVER_ANSWERED,
+    NEW_CONNECTIONS,
+    OLD_CONNECTIONS,
+    OUTAGE,
+    PAUSED,
+    REFUSED,
+    STUCK_FLOW,
+    Outage,
+)
+from netduet.client.results.location import Location
+
+MIN_PAUSE_SECONDS: Final = 0.2
+"""Seconds for which a server must have sent nothing to be called paused."""
+
+MIN_ANSWERED: Final = 2
+"""New connections that a paused server cannot answer: one may have come after the pause."""
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeState:
+    """What is wrong now, by the streams, by new connections, by the long-lived one.
+
+    ``connect_error`` is how the latest new connection failed, "" where it worked;
+    ``answered_before`` whether this peer has ever answered; ``connections_work``
+    whether a connection started since datagrams stay away worked. ``unreachable``: no
+    datagrams pass that could tell, and the long-lived connection broke and could not be
+    made again. ``send_error`` is why our own kernel sends nothing there, "" where it does.
+    """
+
+    stream: LossRun | None = None
+    failure_run: ConnectFailureRun | None = None
+    stall: ConnectionStall | None = None
+    connect_error: str = ""
+    answered_before: bool = True
+    unreachable: bool = False
+    send_error: str = ""
+    connections_work: bool = False
+
+    @property
+    def proven(self) -> bool:
+        """Both ends were running, and had room, for most of what the stream shows."""
+        run = self.stream
+        if run is None:
+            return True
+        stalled = run.sender_stalled + run.receiver_stalled
+        return stalled < STARVED_SHARE * run.seconds and not run.overflowed
+
+    @property
+    def start(self) -> float | None:
+        """When the first of them started; None: all is well."""
+        events = (self.stream, self.failure_run, self.stall)
+        return min((event.start for event in events if event is not None), default=None)
+
+
+def without_starvation(
+    state: ProbeState, client_stalled: float, server_stalled: float, seconds: float
+) -> ProbeState:
+    """Return the state without what an end that was not running explains.
+
+    Of the ``seconds`` since it started, this client was not running for
+    ``client_stalled``, and the server, as its stream shows, for ``server_stalled``.
+    """
+    if client_stalled >= STARVED_SHARE * seconds:
+        return ProbeState()
+    if client_stalled + server_stalled >= STALL_STARVED_SHARE * seconds:
+        return replace(state, stall=None)
+    return state
+
+
+def classify_ongoing(
+    state: ProbeState, now: float, *, disturbed: bool = False
+) -> Outage:
+    """Return what can be said of an outage while it is ongoing.
+
+    ``disturbed``: the long-lived connection has stalled or broken lately.
+    """
+    failure, where, text = _classify(state, disturbed=disturbed)
+    start = now if state.start is None else state.start
+    # The stream's thread may have seen it begin after this poll's time was taken.
+    return Outage(failure, where, start, max(start, now), text, ended=False)
+
+
+def _classify(state: ProbeState, *, disturbed: bool) -> tuple[str, Location, str]:
+    """Return the class, the location and the description."""
+    stream, run = state.stream, state.failure_run
+    if stream is not None and not state.send_error:
+        if state.connections_work:
+            where = stream.where
+            return DATAGRAMS_ONLY, where, describe.ongoing_datagrams_only(where)
+        if stream.where == Location.TO_SERVER:
+            return OUTAGE, Location.TO_SERVER, describe.ongoing_to_server()
+    where = location_by_error(state.connect_error)
+    if run is not None and not state.answered_before:
+        return NEVER_ANSWERED, where, describe.never_answered(run.reason)
+    if stream is not None:
+        return _classify_silence(state)
+    if run is not None and state.unreachable:
+        failure = REFUSED if where == Location.SERVER else OUTAGE
+        text = describe.connections_fail(run, "and the existing one broke")
+        return failure, where, text
+    if run is not None:
+        existing = "" if disturbed else "and the existing one keeps working"
+        if state.stall is not None:
+            existing = "and the existing one is stalled"
+        return NEW_CONNECTIONS, where, describe.connections_fail(run, existing)
+    return OLD_CONNECTIONS, Location.INTERMEDIARY, describe.stalling()
+
+
+def _classify_silence(state: ProbeState) -> tuple[str, Location, str]:
+    """Return what it is that no datagrams come."""
+    if state.send_error:
+        return OUTAGE, Location.CLIENT, describe.cannot_send(state.send_error)
+    if REFUSED_ERROR in state.connect_error:
+        return REFUSED, Location.SERVER, describe.refused()
+    where = location_by_error(state.connect_error)
+    return OUTAGE, where, describe.silent(state.connect_error)
+
+
+# When it is over
+
+
+def close_without_loss(
+    start: float, end: float, server_stalls: tuple[Span, ...], answered: int
+) -> Outage:
+    """Return what silence was after which nothing was missing.
+
+    ``server_stalls`` are the times in which the server's own stream shows that it sent
+    nothing; ``answered`` is how many new connections it answered in the silence.
+    """
+    spans = [span for span in server_stalls if span[0] < end and span[1] > start]
+    paused = covered_seconds(spans, start, end)
+    if paused < max(MIN_PAUSE_SECONDS, STARVED_SHARE * (end - start)):
+        text = describe.held_up(end - start)
+        return Outage(PAUSED, Location.UNKNOWN, start, end, text, proven=False)
+    # It was noticed after it began, and its end was noticed after it was over.
+    start = max(start, min(span_start for span_start, _ in spans))
+    end = min(end, max(span_end for _, span_end in spans))
+    if answered >= MIN_ANSWERED:
+        text = describe.server_paused(paused, answered)
+        return Outage(OUTAGE, Location.SERVER, start, end, text)
+    return Outage(
+        PAUSED, Location.SERVER, start, end, describe.server_paused(paused, 0)
+    )
+
+
+def close_by_chance(
+    ongoing: Outage,
+    end: float,
+    loss_runs: tuple[LossRun, ...],
+    failure_runs: tuple[ConnectFailureRun, ...],
+    stalls: tuple[ConnectionStall, ...],
+) -> Outage:
+    """Return an outage that was reported, and that chance explains or that was too short."""
+    events = [describe.lost_in_a_row(run) for run in loss_runs[:1]]
+    events += [describe.failed_in_a_row(run) for run in failure_runs[:1]]
+    if not events:
+        longest = max(stalls, key=lambda stall: stall.seconds)
+        events.append(describe.stalled_for(longest))
+    text = describe.by_chance(events)
+    return replace(ongoing, end=end, description=text, proven=False, ended=True)
+
+
+def close_at_first_answer(
+    ongoing: Outage, failure_runs: tuple[ConnectFailureRun, ...]
+) -> Outage:
+    """Return the outage of a peer that had not answered since the watch began.
+
+    Lost datagrams are counted from the first answer on only, so connections tell.
+    """
+    end = max((run.end for run in failure_runs), default=ongoing.end)
+    text = describe.first_answer(sum(run.failed for run in failure_runs))
+    where, start, proven = ongoing.where, ongoing.start, ongoing.proven
+    return Outage(NEVER_ANSWERED, where, start, end, text, proven=proven)
+
+
+def as_stuck_flow(outage: Outage) -> Outage:
+    """Return an outage that was over as soon as datagrams left from another port."""
+    text = describe.stuck_flow(outage.seconds)
+    return replace(
+        outage, failure=STUCK_FLOW, where=Location.INTERMEDIARY, description=text
+    )
+
+
+def as_left(ongoing: Outage, now: float) -> Outage:
+    """Return the outage of a peer that its name dropped after it had stopped answering."""
+    text = describe.left(now - ongoing.start, ongoing.description)
+    return Outage(LEFT, Location.SERVER, ongoing.start, now, text)
