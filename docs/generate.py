@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netduet.cli import settings_reference
-from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report.json_report import ReportDocument
 from netduet.client.results.failure import Severity
 from netduet.client.settings import ClientSettings

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.runner import CheckRunner
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult
 from netduet.runtime.stall_monitor import StallMonitor

@@ -12,12 +12,13 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.checks.addresses import AddressResults
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.churn import CHECK, measure, pacer
 from netduet.client.checks.churn.pacer import Pacer
 from netduet.client.checks.churn.results import AttemptOutcome, ChurnPlan, ChurnResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.close.results import Close, CloseMethod
 from netduet.client.checks.runner import CheckRunner
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor

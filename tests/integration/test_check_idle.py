@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.idle.measure import hold
 from netduet.client.checks.idle.results import HoldPlan, Idle
 from netduet.client.checks.runner import CheckRunner
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome

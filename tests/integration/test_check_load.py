@@ -8,11 +8,12 @@ import socket
 from collections.abc import AsyncIterator
 
 from netduet.client.checks.addresses import AddressResults
-from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.load.latency_probe import LatencyProbe
 from netduet.client.checks.load.results import LoadResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor

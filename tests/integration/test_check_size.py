@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.checks.size import trial
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Finding, Outcome
 from netduet.runtime.stall_monitor import StallMonitor

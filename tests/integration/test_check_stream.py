@@ -12,12 +12,13 @@ from functools import partial
 import pytest
 
 from netduet.client.checks.addresses import AddressResults
-from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.stream import CHECK
 from netduet.client.checks.stream.measure import FEATURE, StreamPlan, watch
 from netduet.client.net.dial import Address
 from netduet.client.net.handshake import Handshake
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.connect_probe import ConnectProbe
 from netduet.client.outages.events import LossRun, ProbeEvent, ServerRestart

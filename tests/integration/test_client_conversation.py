@@ -7,11 +7,12 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address, connect
 from netduet.client.net.framed_connection import start_framed_connection
 from netduet.client.net.server_evidence import ledger_entry
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Outcome, Verdict
 from netduet.runtime.stall_monitor import StallMonitor

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from netduet import __version__
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.settings import ClientSettings
 from netduet.config.load import Settings, flag
 from netduet.server.settings import ServerSettings

@@ -19,8 +19,9 @@ from typing import cast
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.net.dial import Address, Resolution
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.events import ProbeEvent
 from netduet.client.outages.udp_probe import UdpProbe

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import PrivateAttr
 
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report import json_reader, json_report, text
 from netduet.client.results.verdict import Outcome
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import Instance

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 from netduet.client.results.target import Expect, Target
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
     from netduet.client.results.verdict import Judgement
 
 Measurement = TypeVar("Measurement")
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait, in seconds."""
-
-    resolve: float
-    connect: float
-    answer: float
 
 
 @dataclass(frozen=True, slots=True)

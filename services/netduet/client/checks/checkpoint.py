@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.verdict import CheckResult, Outcome
 
 if TYPE_CHECKING:

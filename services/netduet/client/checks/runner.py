@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from netduet.client.catalogue import severity
 from netduet.client.checks import CHECKS
+from netduet.client.checks.catalogue import severity
 from netduet.client.checks.reach import ReachResult
 from netduet.client.net.server_evidence import server_health
 from netduet.client.results.location import Side

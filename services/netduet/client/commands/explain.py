@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.terminal import text_columns, writer
 

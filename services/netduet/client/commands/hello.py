@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from netduet.client.checks.base import Timeouts
 from netduet.client.commands.setup import (
     FAMILIES,
     INTERRUPTED,
@@ -18,6 +17,7 @@ from netduet.client.commands.setup import (
 )
 from netduet.client.commands.signals import SignalScope
 from netduet.client.net.dial import Address, classify, connect, resolve
+from netduet.client.net.timeouts import Timeouts
 from netduet.wire.untrusted import log_safe
 
 if TYPE_CHECKING:

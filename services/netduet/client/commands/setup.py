@@ -9,7 +9,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 from netduet import __version__
-from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.base import CheckContext, CheckOptions
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.report import text
 from netduet.client.results.instance import instance_named
 from netduet.runtime import logs

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from netduet.client.checks.base import Timeouts
+    from netduet.client.net.timeouts import Timeouts
 
 Message = TypeVar("Message", bound="BaseModel")
 

@@ -22,8 +22,8 @@ from netduet.client.results.verdict import ServerHealth
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from netduet.client.checks.base import Timeouts
     from netduet.client.net.framed_connection import FramedConnection
+    from netduet.client.net.timeouts import Timeouts
     from netduet.wire.messages import (
         Inspection,
         LedgerAnswer,

@@ -22,8 +22,8 @@ from netduet.client.outages.events import (
 )
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Timeouts
     from netduet.client.net.dial import Address
+    from netduet.client.net.timeouts import Timeouts
     from netduet.runtime.stall_monitor import StallMonitor
 
 MAX_CONNECT_SECONDS: Final = 0.8

@@ -20,8 +20,8 @@ from netduet.client.outages.events import ConnectionStall, EventHandler, Welcome
 from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Timeouts
     from netduet.client.net.dial import Address
+    from netduet.client.net.timeouts import Timeouts
     from netduet.wire.messages import ServerReport
 
 LATE_SECONDS: Final = 0.3

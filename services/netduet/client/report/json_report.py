@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from netduet import __version__
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.expectation import Found, compare_expectation
 from netduet.client.results.instance import UNSAID, Instance
 from netduet.client.results.location import Side

@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.expectation import compare_expectation
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location, Side

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.outages.outage import OutageNotice, OutageStarted, OutageUpdated
 from netduet.client.report.text import Line
 from netduet.client.watch import text

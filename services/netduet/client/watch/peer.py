@@ -45,7 +45,7 @@ from netduet.client.watch.outage_tracker import (
 from netduet.client.watch.peer_identity import PeerIdentity
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import Timeouts
+    from netduet.client.net.timeouts import Timeouts
     from netduet.client.outages.udp_scheduler import UdpScheduler
     from netduet.client.results.instance import Instance
     from netduet.runtime.stall_monitor import StallMonitor

@@ -27,8 +27,9 @@ from netduet.client.results.verdict import (
 from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import CheckContext, Timeouts
+    from netduet.client.checks.base import CheckContext
     from netduet.client.net.dial import Address
+    from netduet.client.net.timeouts import Timeouts
     from netduet.runtime.stall_monitor import StallMonitor
 
 CHECKS: Final = ("identity", "balance")

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from netduet.client.checks.addresses import AddressResults
-from netduet.client.checks.base import CheckContext, CheckOptions, Timeouts
+from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.churn import CHECK, limit_detection, measure
 from netduet.client.checks.churn.pacer import reaches_limit
 from netduet.client.checks.churn.results import (
@@ -22,6 +22,7 @@ from netduet.client.checks.churn.results import (
     Witness,
 )
 from netduet.client.net.dial import Address
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import Instance, instance_named
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target

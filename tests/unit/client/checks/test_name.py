@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.name import CHECK, NameResult, Query, judge, measure
 from netduet.client.net.dial import Address, Cause, Resolution
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Expect, Target
 from netduet.client.results.verdict import Outcome, Window

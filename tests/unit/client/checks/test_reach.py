@@ -6,10 +6,11 @@ import socket
 
 import pytest
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.name import NameResult
 from netduet.client.checks.reach import MAX_ADDRESSES, ReachResult, judge, measure
 from netduet.client.net.dial import Address, Cause, ConnectResult, Resolution
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Finding, Judgement, Window

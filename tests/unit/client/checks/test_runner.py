@@ -14,9 +14,10 @@ from structlog.testing import capture_logs
 
 from netduet.client.checks import CHECKS, runner
 from netduet.client.checks import checkpoint as resume_
-from netduet.client.checks.base import Check, CheckContext, Timeouts
+from netduet.client.checks.base import Check, CheckContext
 from netduet.client.checks.checkpoint import Checkpoint
 from netduet.client.checks.runner import CheckRunner
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Expect, Target
 from netduet.client.results.verdict import (
     CheckResult,

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from netduet.client.checks.base import Timeouts
 from netduet.client.net.dial import Address
 from netduet.client.net.server_evidence import (
     TRIES,
@@ -15,6 +14,7 @@ from netduet.client.net.server_evidence import (
     present_view,
     server_health,
 )
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import Instance
 from netduet.client.results.verdict import ServerHealth
 from netduet.wire.frames import ANSWER, Kind, serialize

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from netduet import __version__
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import UNSAID, Instance
 from netduet.client.results.location import Location, Side

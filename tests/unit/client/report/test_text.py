@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.text import WIDTH, plain
 from netduet.client.results.failure import Failure

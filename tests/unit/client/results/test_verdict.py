@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.catalogue import severity
+from netduet.client.checks.catalogue import severity
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import (

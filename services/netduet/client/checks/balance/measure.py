@@ -21,7 +21,8 @@ from netduet.net import kernel
 from netduet.wire.errors import Code
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import CheckContext, Timeouts
+    from netduet.client.checks.base import CheckContext
+    from netduet.client.net.timeouts import Timeouts
 
 CONNECTIONS_BY_PROFILE: Final = {"quick": 60, "full": 300, "soak": 300}
 """Connections of a profile, shared between the addresses."""

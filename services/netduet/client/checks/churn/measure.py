@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.churn.pacer import Pacer
 from netduet.client.checks.churn.results import (
     ChurnPlan,
@@ -17,6 +17,7 @@ from netduet.client.checks.churn.results import (
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import instance_of
 from netduet.net import kernel
 from netduet.wire.messages import ServerReport

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.close.results import (
     Close,
     CloseMethod,
@@ -22,6 +22,7 @@ from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.verdict import Window
 from netduet.config.units import KIB
 from netduet.wire import payload_pattern

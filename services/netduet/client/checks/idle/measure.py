@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.base import CheckContext, Timeouts
+from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.idle.results import (
     HeldConnection,
@@ -28,6 +28,7 @@ from netduet.client.checks.idle.results import (
 from netduet.client.net.dial import Address, classify
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.server_evidence import server_view
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import Window
 from netduet.wire.frames import Kind

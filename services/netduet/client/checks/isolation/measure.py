@@ -46,7 +46,8 @@ from netduet.client.results.instance import instance_of
 from netduet.net import kernel
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import CheckContext, Timeouts
+    from netduet.client.checks.base import CheckContext
+    from netduet.client.net.timeouts import Timeouts
 
 MAX_ADDRESSES: Final = 16
 """Addresses that are knocked at."""

@@ -22,8 +22,9 @@ from netduet.client.results.location import Direction
 from netduet.config.units import MIB
 
 if TYPE_CHECKING:
-    from netduet.client.checks.base import CheckContext, Timeouts
+    from netduet.client.checks.base import CheckContext
     from netduet.client.checks.identity.results import IdentityAnswer
+    from netduet.client.net.timeouts import Timeouts
 
 FEATURES: Final = ("echo", "report", "sink", "source")
 

@@ -38,9 +38,9 @@ from netduet.wire.state_machine import Limits
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.client.checks.base import Timeouts
     from netduet.client.net.dial import Address
     from netduet.client.net.framed_connection import FramedConnection
+    from netduet.client.net.timeouts import Timeouts
 
 MIN_FRAME_BYTES: Final = 16 * 1024
 MAX_FRAME_BYTES: Final = 256 * 1024

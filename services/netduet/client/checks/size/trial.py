@@ -33,7 +33,7 @@ from netduet.wire.untrusted import escape
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.client.checks.base import Timeouts
+    from netduet.client.net.timeouts import Timeouts
     from netduet.wire.messages import TcpInfo
 
 STALL_SECONDS: Final = 1.8

@@ -9,8 +9,8 @@ from typing import Final
 
 from netduet.client.checks import CHECKS
 from netduet.client.checks.base import DEFECT
+from netduet.client.outages.failures import WATCH
 from netduet.client.results.failure import Failure, Severity
-from netduet.client.watch.failures import WATCH
 
 CATALOGUE: Final[dict[str, Failure]] = {
     failure.name: failure

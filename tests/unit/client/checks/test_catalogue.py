@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from netduet import client
-from netduet.client.catalogue import CATALOGUE
 from netduet.client.checks import CHECKS
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location
 from netduet.runtime.logs import EVENTS
