@@ -51,13 +51,15 @@ class AddressCheck(Generic[Result]):
         if isinstance(limit, dict):
             limit = limit[context.profile]
         answers = context.earlier(IdentityResult).known[:limit]
-        measured = [
-            self.measure_address(context, answer, len(answers)) for answer in answers
-        ]
+        count = len(answers)
         if self.in_turn:
-            results = [await single for single in measured]
+            results = [
+                await self.measure_address(context, answer, count) for answer in answers
+            ]
         else:
-            results = await asyncio.gather(*measured)
+            results = await asyncio.gather(
+                *(self.measure_address(context, answer, count) for answer in answers)
+            )
         return AddressResults(tuple(results), context.options)
 
     def judge(self, measured: AddressResults[Result]) -> Judgement:
