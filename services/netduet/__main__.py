@@ -72,9 +72,9 @@ def _complain(error: Exception) -> int:
             _forget_stdout()
             line = f"standard output cannot be written: {error.strerror}"
             return _say([line], INTERRUPTED)
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     place = _place(error)
-    line = f"a defect, please report it: {type(error).__name__}: {said}{place}"
+    line = f"a defect, please report it: {type(error).__name__}: {message}{place}"
     return _say([line], INTERRUPTED)
 
 

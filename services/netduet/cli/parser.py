@@ -152,18 +152,20 @@ def _flagged(command: str) -> Callable[..., int]:
             [word, *_slots(model, _HELLO)],
         )
     if command == "watch":
-        told = f"What to watch: {_FORMS}; every address of a name, as it changes."
-        words = _positional("words", told, "TARGET", many=True)
+        description = (
+            f"What to watch: {_FORMS}; every address of a name, as it changes."
+        )
+        words = _positional("words", description, "TARGET", many=True)
         fields = set(model.model_fields) - _NOT_WATCHED - {"target", "greeting"}
         return _signed(
             lambda *words, **flags: commands.watch(words, _family(flags)),
             [words, *_slots(model, fields)],
         )
-    told = (
+    description = (
         f"What to check: {_FORMS}. With =blocked behind it (db:5432=blocked) it passes "
         "only when it cannot be reached; =open is the contrary of --expect blocked."
     )
-    words = _positional("words", told, "TARGET", many=True)
+    words = _positional("words", description, "TARGET", many=True)
     fields = set(model.model_fields) - _WATCH - {"target", "greeting"}
     return _signed(
         lambda *words, **flags: commands.check(words, _family(flags)),
@@ -179,9 +181,14 @@ def _signed(function: Callable[..., int], slots: Iterable[Slot]) -> Callable[...
 
 
 def _positional(
-    name: str, told: str, metavar: str, *, many: bool = False, needed: bool = False
+    name: str,
+    description: str,
+    metavar: str,
+    *,
+    many: bool = False,
+    needed: bool = False,
 ) -> Slot:
-    told_as = Parameter(name=metavar, help=told, show_default=False)
+    told_as = Parameter(name=metavar, help=description, show_default=False)
     if many:
         return Slot(name, Slot.VAR_POSITIONAL, annotation=Annotated[str, told_as])
     return Slot(
@@ -209,12 +216,12 @@ def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator
         if field in _SHORT:
             names.append(_SHORT[field])
         default = show(info, info.default)
-        told = info.description
+        description = info.description
         if names[0] != "--" + field.replace("_", "-"):
-            told = f"{told} Its variable is {model.variable(field)}."
+            description = f"{description} Its variable is {model.variable(field)}."
         described = Parameter(
             name=names,
-            help=told,
+            help=description,
             show_default=default or False,
             negative=f"--no-{names[0][2:]}" if info.annotation is bool else "",
             metavar=_metavar(info),

@@ -208,7 +208,7 @@ def _lines(
     values: dict[str, object],
     sources: dict[str, Source],
 ) -> list[str]:
-    def said(field: str) -> str:
+    def value_of(field: str) -> str:
         info = model.model_fields[field]
         source = sources.get(field)
         if source is None:
@@ -223,12 +223,12 @@ def _lines(
     for problem in error.errors(include_url=False, include_input=False):
         facts = problem.get("ctx", {})
         if problem["type"] == _CONTRADICTION:
-            mine, other = said(facts["field"]), said(facts["other"])
+            mine, other = value_of(facts["field"]), value_of(facts["other"])
             lines.append(f"{mine}: {facts['relation']} {other}")
         else:
             field = str(problem["loc"][0])
             lines.append(
-                f"{said(field)}: {_remedy(problem, model.model_fields[field])}"
+                f"{value_of(field)}: {_remedy(problem, model.model_fields[field])}"
             )
     return lines
 

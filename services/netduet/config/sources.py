@@ -259,10 +259,10 @@ def nearest(name: str, known: set[str]) -> str:
 
     What all of them begin with makes none of them nearer.
     """
-    names = {one.upper(): one for one in sorted(known)}
+    names = {right.upper(): right for right in sorted(known)}
     columns = zip(name.upper(), *names, strict=False)
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
-    words = {one[shared:]: right for one, right in names.items()}
+    words = {upper[shared:]: right for upper, right in names.items()}
     close = difflib.get_close_matches(name.upper()[shared:], words, 1, _MIN_SIMILARITY)
     return (
         f": did you mean {words[close[0]]}?" if close else "; see docs/configuration.md"

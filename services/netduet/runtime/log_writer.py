@@ -63,7 +63,7 @@ class LogWriter:
         self._wanted = threading.Event()
         self._closing = threading.Event()
         self._counting = threading.Lock()
-        self._said = 0
+        self._reported = 0
         self._thread = threading.Thread(
             target=self._run, name="log-writer", daemon=True
         )
@@ -94,7 +94,7 @@ class LogWriter:
         self._ended()
         self._size = 0
         self._drop(len(self._lines))
-        lost = self.dropped - self._said
+        lost = self.dropped - self._reported
         if lost:
             _last_words(b"netduet: %d log lines were lost: nobody read them\n" % lost)
 
@@ -114,16 +114,16 @@ class LogWriter:
     def _write_all(self) -> bool:
         """Write until the queue is empty; return whether more can ever be written."""
         lines = self._lines
-        while lines or self.dropped > self._said:
+        while lines or self.dropped > self._reported:
             # Lines stay queued until they are written, so that close counts them.
             count = min(_BATCH, len(lines))
             data = [lines[index] for index in range(count)]
-            lost = self.dropped - self._said
+            lost = self.dropped - self._reported
             if lost:
                 data.insert(0, self._confess(lost))
             if not self._write(b"".join(data)):
                 return False
-            self._said += lost
+            self._reported += lost
             for _ in range(count):
                 lines.popleft()
         return True

@@ -102,8 +102,8 @@ _bound: dict[str, object] = {}
 
 def place(node: str, zone: str) -> dict[str, str]:
     """Return where this process runs, as far as it was told, as fields of every line."""
-    said = {"k8s.node.name": node, "cloud.availability_zone": zone}
-    return {name: value for name, value in said.items() if value}
+    fields = {"k8s.node.name": node, "cloud.availability_zone": zone}
+    return {name: value for name, value in fields.items() if value}
 
 
 def start(
@@ -176,8 +176,8 @@ def _common(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
     if name not in EVENTS:
         msg = f"{name!r} is not in logs.EVENTS"
         raise ValueError(msg)
-    if told := event.pop("exc_info", None):
-        error = told if isinstance(told, BaseException) else sys.exc_info()[1]
+    if exc_info := event.pop("exc_info", None):
+        error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
         event.update(exception_fields(error))
     return {"timestamp": _now(), "level": level, "event": name, **_bound, **event}
 
@@ -294,9 +294,9 @@ def exception_fields(error: BaseException | None) -> dict[str, Any]:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield what an exception came from, and what a group of them holds."""
     if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield one
-            yield from _causes(one)
+        for member in error.exceptions:
+            yield member
+            yield from _causes(member)
     behind = None if error.__suppress_context__ else error.__context__
     cause = error.__cause__ or behind
     if cause is not None:
@@ -316,10 +316,10 @@ def _loop_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     _say_exception(context.get("exception"), str(context.get("message", "")))
 
 
-def _thread_exception(told: threading.ExceptHookArgs) -> None:
-    if told.exc_type is not SystemExit:  # sys.exit in a thread is its end, no defect
-        name = told.thread.name if told.thread else ""
-        _say_exception(told.exc_value, f"in thread {name}")
+def _thread_exception(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit:  # sys.exit in a thread is its end, no defect
+        name = args.thread.name if args.thread else ""
+        _say_exception(args.exc_value, f"in thread {name}")
 
 
 def _say_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
@@ -357,9 +357,9 @@ def _catch_the_rest(level: str) -> Callable[[], None]:
     root.setLevel(max(_LEVELS[level], logging.INFO))
     warnings.showwarning = _say_warning
     sys.excepthook = lambda _, error, __: _say_exception(error, "unhandled")
-    sys.unraisablehook = lambda told: _say_exception(
-        told.exc_value,
-        f"{told.err_msg or 'unraisable'}, in {type(told.object).__qualname__}",
+    sys.unraisablehook = lambda unraisable: _say_exception(
+        unraisable.exc_value,
+        f"{unraisable.err_msg or 'unraisable'}, in {type(unraisable.object).__qualname__}",
     )
     threading.excepthook = _thread_exception
 

@@ -147,9 +147,9 @@ class UdpEndpoint:
     def _stream(self, data: bytes, peer: Any, source: Ancillary) -> bytes | None:
         """Take a datagram of a stream; return what answers it at once, or TAKEN."""
 
-        def send(told: StreamAnswer) -> bool:
-            answer = datagram.answer(Kind.STREAM, told.serialize(), 0, udp_stream.SIZE)
-            return answer is not None and self._send(answer, source, peer)
+        def send(answer: StreamAnswer) -> bool:
+            data = datagram.answer(Kind.STREAM, answer.serialize(), 0, udp_stream.SIZE)
+            return data is not None and self._send(data, source, peer)
 
         try:
             frame = datagram.parse_question(data)
@@ -157,12 +157,12 @@ class UdpEndpoint:
                 return None
             question = udp_stream.parse_question(frame.payload, frame.id)
             way = ReplyPath((peer[0], peer[1]), send, self._drops)
-            told = self._streams.take(question, way, time.monotonic(), frame.id)
+            answer = self._streams.take(question, way, time.monotonic(), frame.id)
         except RemoteError as error:
             return datagram.failure(error, len(data))
-        if told is None:
+        if answer is None:
             return TAKEN
-        return datagram.answer(Kind.STREAM, told.serialize(), frame.id, len(data))
+        return datagram.answer(Kind.STREAM, answer.serialize(), frame.id, len(data))
 
 
 def _destination(ancillary: Ancillary) -> tuple[str, Ancillary]:

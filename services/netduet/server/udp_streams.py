@@ -62,7 +62,7 @@ class _UdpStream:
     arrived: SequenceGaps = field(default_factory=SequenceGaps)
     timer: asyncio.TimerHandle | None = None
 
-    def told(self, now: float) -> StreamStatus:
+    def status(self, now: float) -> StreamStatus:
         """Return the next datagram."""
         arrived = self.arrived
         return StreamStatus(
@@ -133,7 +133,7 @@ class UdpStreams:
             made = [
                 self._cookie(way.peer, question.flow, age - back) for back in (0, 1)
             ]
-            if not any(hmac.compare_digest(one, question.cookie) for one in made):
+            if not any(hmac.compare_digest(cookie, question.cookie) for cookie in made):
                 return Challenge(question.flow, made[0], self._boot)
         if question.flags & StreamFlag.STOP:
             if stream is not None:
@@ -165,7 +165,9 @@ class UdpStreams:
         now: float,
         frame_id: int,
     ) -> _UdpStream:
-        theirs = sum(one.way.peer[0] == way.peer[0] for one in self._streams.values())
+        theirs = sum(
+            stream.way.peer[0] == way.peer[0] for stream in self._streams.values()
+        )
         full = len(self._streams) >= self.most
         if full or theirs >= self._each:
             self.refused["total" if full else "client"] += 1
@@ -196,7 +198,7 @@ class UdpStreams:
             return
         if now >= stream.due:
             # One that does not leave takes no number: it is not for the network to lose.
-            stream.number += stream.way.send(stream.told(now))
+            stream.number += stream.way.send(stream.status(now))
             stream.due += stream.period
             if stream.due <= now:
                 stream.due = now + stream.period

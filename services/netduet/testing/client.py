@@ -46,14 +46,16 @@ def ended(client: DockerContainer, timeout: float, asked: tuple[str, ...]) -> Re
     try:
         return Report.read(out, asked)
     except ValueError as error:
-        said = err.decode(errors="replace").strip()
+        message = err.decode(errors="replace").strip()
         if status == _USAGE_STATUS:
-            raise DuetError(f"the client refuses what it was asked: {said}") from None
+            raise DuetError(
+                f"the client refuses what it was asked: {message}"
+            ) from None
         killed = " (killed: out of memory?)" if status == _KILLED_STATUS else ""
         why = f"\n{error}" if out else ""
         raise DuetError(
             f"the client ended with status {status}{killed} and without a report that "
-            f"can be read\n{said}{why}"
+            f"can be read\n{message}{why}"
         ) from None
 
 

@@ -192,7 +192,7 @@ class Duet:
             DuetError: it is not started.
 
         """
-        return engine.said(self.server)
+        return engine.log_text(self.server)
 
     def _start(self) -> None:
         self._engine = found = engine.connect()
@@ -227,7 +227,7 @@ class Duet:
                 why = f"does not answer after {self._ready_timeout:g} s: {problem}"
                 break
             time.sleep(_POLL_SECONDS)
-        last = "\n".join(engine.said(server).splitlines()[-_LAST_LINES:])
+        last = "\n".join(engine.log_text(server).splitlines()[-_LAST_LINES:])
         raise DuetError(f"the server {why}\n{last}")
 
 
@@ -237,8 +237,8 @@ def _problem(server: DockerContainer) -> str | None:
         asked = server.exec(["netduet-healthcheck"])
     except docker.errors.APIError as error:  # it has just ended, or cannot be asked
         return str(error)
-    said = asked.output.decode(errors="replace").strip()
-    return said or "unhealthy" if asked.exit_code else None
+    message = asked.output.decode(errors="replace").strip()
+    return message or "unhealthy" if asked.exit_code else None
 
 
 def _given(model: type[Model], values: Mapping[str, object]) -> Model:

@@ -162,7 +162,7 @@ def container(
     return docker_container
 
 
-def said(docker_container: DockerContainer) -> str:
+def log_text(docker_container: DockerContainer) -> str:
     """Return what a container has written so far, both streams."""
     with plainly("a container's log cannot be read"):
         return docker_container.get_wrapped_container().logs().decode(errors="replace")

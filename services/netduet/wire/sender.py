@@ -183,8 +183,8 @@ class Sender:
         return PeerFailed(error)
 
     def _end_with_error(self, error: RemoteError) -> None:
-        said = encode(ErrorMessage.of(error))
-        last = frames.serialize(Kind.ERROR, said, id=error.frame_id)
+        payload = encode(ErrorMessage.of(error))
+        last = frames.serialize(Kind.ERROR, payload, id=error.frame_id)
         self._end_sending(last if self.bytes_sent else MAGIC + last)
 
     def _linger(self, now: float) -> None:

@@ -43,12 +43,12 @@ NO_COOKIE: Final = bytes(COOKIE_SIZE)
 _QUESTION: Final = struct.Struct("!QIHB16s")  # flow, sequence, period, flags, cookie
 _HEAD: Final = struct.Struct("!QB")  # flow, what it is
 _CHALLENGE: Final = struct.Struct("!QB16s16s")  # and cookie, boot
-_TOLD: Final = struct.Struct("!QBIIQIIIIIIIB")
+_STATUS: Final = struct.Struct("!QBIIQIIIIIIIB")
 _END: Final = struct.Struct("!QBB")  # and why
 _GAP: Final = struct.Struct("!II")
 
 QUESTION_SIZE: Final = _QUESTION.size
-TOLD_SIZE: Final = _TOLD.size
+TOLD_SIZE: Final = _STATUS.size
 
 _MAX_COUNT: Final = 2**32 - 1
 
@@ -70,7 +70,7 @@ class AnswerType(IntEnum):
     """What a server's datagram is."""
 
     CHALLENGE = 1
-    TOLD = 2
+    STATUS = 2
     END = 3
 
 
@@ -144,16 +144,16 @@ class StreamStatus:
     def serialize(self) -> bytes:
         """Return the payload."""
         numbers = (self.received, self.duplicated, self.late)
-        head = _TOLD.pack(
+        head = _STATUS.pack(
             self.flow,
-            AnswerType.TOLD,
+            AnswerType.STATUS,
             self.run,
             self.number,
             self.time,
             self.first,
             self.since,
             self.next,
-            *(min(one, _MAX_COUNT) for one in numbers),
+            *(min(number, _MAX_COUNT) for number in numbers),
             _MAX_COUNT if self.dropped is None else self.dropped % _MAX_COUNT,
             len(self.gaps),
         )
@@ -186,8 +186,8 @@ def cookie(secret: bytes, host: str, port: int, flow: int, age: int) -> bytes:
         age: which of the keys that follow each other, see COOKIE_AGE.
 
     """
-    said = f"{host} {port} {flow} {age}".encode()
-    return hmac.digest(secret, said, hashlib.sha256)[:COOKIE_SIZE]
+    message = f"{host} {port} {flow} {age}".encode()
+    return hmac.digest(secret, message, hashlib.sha256)[:COOKIE_SIZE]
 
 
 def parse_question(payload: bytes, frame_id: int) -> StreamQuestion:
@@ -220,21 +220,21 @@ def parse_answer(payload: bytes) -> StreamAnswer | None:
     if what == AnswerType.CHALLENGE and len(payload) == _CHALLENGE.size:
         _, _, shown, boot = _CHALLENGE.unpack(payload)
         return Challenge(flow, shown, boot)
-    if what == AnswerType.TOLD and len(payload) >= TOLD_SIZE:
-        return _told(payload)
+    if what == AnswerType.STATUS and len(payload) >= TOLD_SIZE:
+        return _parse_status(payload)
     if what == AnswerType.END and len(payload) == _END.size:
         why = payload[-1]
         return StreamEnd(flow, EndReason(why)) if why in set(EndReason) else None
     return None
 
 
-def _told(payload: bytes) -> StreamStatus | None:
+def _parse_status(payload: bytes) -> StreamStatus | None:
     """Return what is told, unless its numbers contradict each other.
 
     The gaps are sorted ranges from ``since`` on, and nothing is from ``next`` on.
     """
     flow, _, run, number, time, first, since, upto, *counts, dropped, held = (
-        _TOLD.unpack_from(payload)
+        _STATUS.unpack_from(payload)
     )
     if len(payload) != TOLD_SIZE + held * _GAP.size or max(first, since) > upto:
         return None

@@ -182,7 +182,7 @@ NETWORKS: Final = (
     Network(
         "udp-pmtu-discovery",
         "the route has a smaller MTU both ways, and says so",
-        passes(("udp", "so, as it should")),
+        passes(("udp", "reported it, as it should")),
         conditions=(narrow_route(1400, UP), narrow_route(1400, DOWN)),
         flags=UDP,
     ),

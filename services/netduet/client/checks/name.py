@@ -92,14 +92,14 @@ async def _query_record(host: str, record: str, patience: float) -> list[Query]:
                     search=True,
                     raise_on_no_answer=False,
                 )
-                said = f"{len(answer.rrset or ())} records"
+                outcome = f"{len(answer.rrset or ())} records"
             except dns.resolver.NXDOMAIN:
-                said = "no such name"
+                outcome = "no such name"
             except dns.exception.Timeout:
-                said = "no answer"
+                outcome = "no answer"
             except dns.exception.DNSException as error:
-                said = type(error).__name__
-            queries.append(Query(record, said, time.monotonic() - start))
+                outcome = type(error).__name__
+            queries.append(Query(record, outcome, time.monotonic() - start))
 
     try:
         async with asyncio.timeout(patience + 0.1):
@@ -190,13 +190,13 @@ def _group_queries(queries: tuple[Query, ...]) -> list[str]:
     for query in queries:
         alike.setdefault((query.record, query.answer), []).append(query)
     lines = []
-    for (record, answer), some in alike.items():
-        longest = _format_milliseconds(max(query.seconds for query in some))
-        if len(some) == 1:
-            lines += _describe_queries((some[0],))
+    for (record, answer), group in alike.items():
+        longest = _format_milliseconds(max(query.seconds for query in group))
+        if len(group) == 1:
+            lines += _describe_queries((group[0],))
         else:
             lines.append(
-                f"{len(some)} {record} queries: {answer} each time, in {longest} at most"
+                f"{len(group)} {record} queries: {answer} each time, in {longest} at most"
             )
     return lines
 

@@ -86,8 +86,10 @@ def _broken_finding(way: PathResult) -> Finding:
     if opening.cause is Cause.TIMEOUT:
         missed = Window(opening.start, opening.end)
     seen = f"{way.address}: a further connection failed: {what}"
-    said = f"after {opening.seconds:.1f} s: {what}"
-    return Finding("path.broken", seen, ((Side.CLIENT, said),), missed_deadline=missed)
+    evidence_text = f"after {opening.seconds:.1f} s: {what}"
+    return Finding(
+        "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
+    )
 
 
 def _peer_endpoint(way: PathResult) -> tuple[str, int]:

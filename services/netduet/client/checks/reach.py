@@ -153,8 +153,8 @@ def _summary(alive: list[ConnectResult], dead: list[ConnectResult]) -> str:
     return "; ".join(parts)
 
 
-def _join_addresses(some: list[ConnectResult]) -> str:
-    return ", ".join(str(attempt.address) for attempt in some)
+def _join_addresses(results: list[ConnectResult]) -> str:
+    return ", ".join(str(attempt.address) for attempt in results)
 
 
 def _remarks(reach: ReachResult) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ class CheckRunner:
         """Wait for the checks that this one stands on, and for the path to be quiet."""
         if check.name in self._earlier:
             return self._earlier[check.name]
-        before = [await asyncio.shield(one) for one in needs]
+        before = [await asyncio.shield(task) for task in needs]
         blocked = next(
             (check_result for check_result in before if check_result.blocks), None
         )
@@ -117,15 +117,15 @@ class CheckRunner:
             cause = blocked.follows or blocked.check
             return skipped_because_of(check.name, check.question, cause)
         if not check.heavy:
-            done = await self._one(check)
+            done = await self._run_check(check)
         else:
             async with self._path:
-                done = await self._one(check)
+                done = await self._run_check(check)
         if self._kept is not None:
             self._kept.keep(done)
         return done
 
-    async def _one(self, check: Check[Any]) -> CheckResult:
+    async def _run_check(self, check: Check[Any]) -> CheckResult:
         start = self._running[check.name] = time.monotonic()
         try:
             measurement = await check.measure(self._context)
@@ -134,8 +134,8 @@ class CheckRunner:
         except Exception as error:  # noqa: BLE001 - a defect of ours ends one check, not the report
             fields = logs.exception_fields(error)
             logs.logger().error("runtime.exception", **fields)
-            said = escape(f"{type(error).__name__}: {error}")
-            defect = Finding("check.defect", said, ((Side.CLIENT, said),))
+            message = escape(f"{type(error).__name__}: {error}")
+            defect = Finding("check.defect", message, ((Side.CLIENT, message),))
             judgement = Judgement("the check itself failed", (defect,), blocks=True)
         finally:
             del self._running[check.name]

@@ -245,8 +245,13 @@ async def resolve(
         return Resolution((), cause, detail, start, end)
     addresses = tuple(
         dict.fromkeys(
-            Address(one[0], one[4][0], port, one[4][3] if len(one[4]) > 2 else 0)  # noqa: PLR2004
-            for one in found
+            Address(
+                family,
+                name[0],
+                port,
+                name[3] if len(name) > 2 else 0,  # noqa: PLR2004
+            )
+            for family, _, _, _, name in found
         )
     )
     return Resolution(addresses, None, "", start, time.monotonic())

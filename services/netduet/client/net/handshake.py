@@ -77,8 +77,8 @@ def handshake_from_event(
         case WelcomeReceived(message) if message.nonce == nonce:
             return Handshake(welcome=message)
         case WelcomeReceived():
-            said = "the answer carries a nonce that is not ours"
-            return Handshake(broken=RemoteError(Code.BAD_MESSAGE, said))
+            detail = "the answer carries a nonce that is not ours"
+            return Handshake(broken=RemoteError(Code.BAD_MESSAGE, detail))
         case PlainReceived(data):
             return Handshake(foreign=data)
         case ErrorReceived(message):

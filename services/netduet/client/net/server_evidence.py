@@ -109,10 +109,10 @@ async def server_view(
         await conversation.end(patience.answer)
         return record, view
 
-    told, why = await _same_instance(address, welcome, patience, ask)
-    if told is None:
+    answers, why = await _same_instance(address, welcome, patience, ask)
+    if answers is None:
         return ServerView(missing=why, found=False)
-    record, inspection = told
+    record, inspection = answers
     view = None if inspection is None else inspection.connection
     if record is None:
         return ServerView(None, view, "the instance did not answer the question")
@@ -132,8 +132,8 @@ async def _same_instance(
     for place in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(place, patience) as (opening, conversation):
             if conversation is None:
-                said = opening.detail or "was not welcomed"
-                why = f"a second connection to {place}: {said}"
+                detail = opening.detail or "was not welcomed"
+                why = f"a second connection to {place}: {detail}"
             elif conversation.welcome.boot_id != welcome.boot_id:
                 why = "only other instances answered"
             elif (answer := await ask(conversation)) is None:
@@ -145,15 +145,15 @@ async def _same_instance(
 
 def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
     """Return the address an instance says it answered from, if it is one at all."""
-    said, port = welcome.local.address, welcome.local.port
+    host, port = welcome.local.address, welcome.local.port
     try:
-        version = ipaddress.ip_address(said).version
+        version = ipaddress.ip_address(host).version
     except ValueError:  # the text of a peer: never resolved, never shown as it is
         return ()
-    if "%" in said or not port:
+    if "%" in host or not port:
         return ()
     family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004
-    return (Address(family, said, port),)
+    return (Address(family, host, port),)
 
 
 async def server_health(
@@ -167,7 +167,7 @@ async def server_health(
     asked = await asyncio.gather(
         *(_fares(address, long, since) for address in addresses[:TRIES])
     )
-    return max(filter(None, asked), key=lambda one: one.lost, default=None)
+    return max(filter(None, asked), key=lambda health: health.lost, default=None)
 
 
 async def _fares(

@@ -53,8 +53,8 @@ def _suite(root: ET.Element, verdict: Verdict) -> None:
         case = ET.SubElement(
             suite, "testcase", classname=verdict.target, name="the checks still to come"
         )
-        said = "interrupted before all checks were done"
-        ET.SubElement(case, "error", message=said, type="INCONCLUSIVE")
+        message = "interrupted before all checks were done"
+        ET.SubElement(case, "error", message=message, type="INCONCLUSIVE")
 
 
 def _case(suite: ET.Element, verdict: Verdict, result: CheckResult) -> None:
@@ -70,8 +70,8 @@ def _case(suite: ET.Element, verdict: Verdict, result: CheckResult) -> None:
         first = next(iter(result.findings), None)
         message = result.summary if first is None else first.seen
         kind = "" if first is None else first.failure
-        told = ET.SubElement(case, element, message=message, type=kind)
-        told.text = _text(result)
+        child = ET.SubElement(case, element, message=message, type=kind)
+        child.text = _text(result)
     out = ET.SubElement(case, "system-out")
     when = (f"from an interrupted run, {result.earlier}",) if result.earlier else ()
     out.text = "\n".join((result.summary, *when, *result.remarks))

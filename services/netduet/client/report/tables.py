@@ -42,16 +42,20 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     A line each, or two where a terminal is too narrow for that.
     """
     rows = [compare_expectation(verdict) for verdict in verdicts]
-    said = [f"{row.found} ({row.how})" if row.how else row.found for row in rows]
+    descriptions = [
+        f"{row.found} ({row.how})" if row.how else row.found for row in rows
+    ]
     expected = max(len(row.expected) for row in rows) + 1
     room = width - len("   expected  found   ✓") - expected
     if room < _ROOM:
-        for row, text in zip(rows, said, strict=True):
+        for row, text in zip(rows, descriptions, strict=True):
             yield from _in_two_lines(row, text, width)
         return
-    found = min(max(map(len, said)), room - min(_targets_width(verdicts), room // 2))
+    found = min(
+        max(map(len, descriptions)), room - min(_targets_width(verdicts), room // 2)
+    )
     name = min(_targets_width(verdicts), room - found)
-    for row, text in zip(rows, said, strict=True):
+    for row, text in zip(rows, descriptions, strict=True):
         yield (
             ("", _GAP),
             ("strong", _cut(row.target, name).ljust(name)),
@@ -61,10 +65,12 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         )
 
 
-def _in_two_lines(row: ExpectationResult, said: str, width: int) -> Iterator[Line]:
+def _in_two_lines(
+    row: ExpectationResult, description: str, width: int
+) -> Iterator[Line]:
     target = _cut(row.target, width - 4)
     yield (("", _GAP), _MARKS[row.holds], ("strong", f" {target}"))
-    yield (("", _cut(f"    expected {row.expected}, found {said}", width)),)
+    yield (("", _cut(f"    expected {row.expected}, found {description}", width)),)
 
 
 def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
@@ -94,7 +100,7 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         if number:
             yield ()
         heads = "".join(
-            _GAP + _cut(one, widths[one]).ljust(widths[one]) for one in band
+            _GAP + _cut(column, widths[column]).ljust(widths[column]) for column in band
         )
         yield (("faint", _GAP + " " * first + heads),)
         for verdict, row in zip(verdicts, cells, strict=True):
@@ -114,11 +120,11 @@ def _cell(result: CheckResult) -> str:
     finding = next(
         (each for each in result.findings if each.outcome is result.outcome), None
     )
-    said = "" if finding is None else finding.failure.removeprefix(f"{result.check}.")
+    kind = "" if finding is None else finding.failure.removeprefix(f"{result.check}.")
     if result.outcome is Outcome.FAIL:
-        return said or result.outcome.value
+        return kind or result.outcome.value
     mark = _SHORT.get(result.outcome, result.outcome.value)
-    return f"{mark} {said}".rstrip()
+    return f"{mark} {kind}".rstrip()
 
 
 def _bands(

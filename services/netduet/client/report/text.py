@@ -27,6 +27,7 @@ WIDTH: Final = 80
 _OUTCOME_COLUMNS: Final = 6
 _CHECK_COLUMNS: Final = 10
 _TEXT_COLUMN: Final = 2 + _OUTCOME_COLUMNS + _CHECK_COLUMNS
+"""Column at which the text of a row starts."""
 _LABEL_COLUMNS: Final = 17
 _NOTE: Final = "note: "
 

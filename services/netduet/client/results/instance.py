@@ -24,12 +24,12 @@ class Instance:
 
     def __str__(self) -> str:
         """Return all of it as it is told: ``web-2 on node-1 in eu-1b``."""
-        said = self.instance
+        text = self.instance
         if self.node:
-            said += f" on {self.node}"
+            text += f" on {self.node}"
         if self.zone:
-            said += f" in {self.zone}"
-        return said
+            text += f" in {self.zone}"
+        return text
 
     @property
     def place(self) -> str:
@@ -54,4 +54,4 @@ def instance_of(welcome: Welcome) -> Instance:
 
 def instance_named(instance: str, node: str, zone: str) -> Instance:
     """Return these names, made safe to show."""
-    return Instance(*(escape(one[:LONGEST]) for one in (instance, node, zone)))
+    return Instance(*(escape(text[:LONGEST]) for text in (instance, node, zone)))

@@ -130,4 +130,4 @@ def turns(targets: Sequence[Target]) -> list[int]:
     that this client is connected.
     """
     numbers = range(len(targets))
-    return sorted(numbers, key=lambda one: targets[one].expect is Expect.BLOCKED)
+    return sorted(numbers, key=lambda number: targets[number].expect is Expect.BLOCKED)

@@ -144,30 +144,36 @@ class Verdict:
     asked_by: str = ""
 
 
-def merge_judgements(told: Sequence[Judgement]) -> Judgement:
+def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
     """Return one judgement over several places; further ones' figures are numbered.
 
     Skipped for the first reason there is, and blocking when one of them blocks.
     """
     figures: Figures = {}
-    for number, judgement in enumerate(told, 1):
+    for number, judgement in enumerate(judgements, 1):
         prefix = f"{number}." if number > 1 else ""
         figures |= {
             f"{prefix}{name}": value for name, value in judgement.figures.items()
         }
     return Judgement(
         "; ".join(
-            dict.fromkeys(judgement.summary for judgement in told if judgement.summary)
+            dict.fromkeys(
+                judgement.summary for judgement in judgements if judgement.summary
+            )
         ),
-        tuple(finding for judgement in told for finding in judgement.findings),
+        tuple(finding for judgement in judgements for finding in judgement.findings),
         tuple(
-            dict.fromkeys(remark for judgement in told for remark in judgement.remarks)
+            dict.fromkeys(
+                remark for judgement in judgements for remark in judgement.remarks
+            )
         ),
         figures,
-        next((judgement.skipped for judgement in told if judgement.skipped), None),
-        blocks=any(judgement.blocks for judgement in told),
+        next(
+            (judgement.skipped for judgement in judgements if judgement.skipped), None
+        ),
+        blocks=any(judgement.blocks for judgement in judgements),
         absence=next(
-            (judgement.absence for judgement in told if judgement.absence), None
+            (judgement.absence for judgement in judgements if judgement.absence), None
         ),
     )
 
@@ -191,14 +197,14 @@ def weigh_starvation(
     length = missed.end - missed.start
     starved = _starved(missed, stalled)
     if starved:
-        said = f"{starved}: its own starvation may be all there is"
-        return _excused(finding, Side.CLIENT, said)
+        text = f"{starved}: its own starvation may be all there is"
+        return _excused(finding, Side.CLIENT, text)
     if theirs is not None and length > 0 and theirs.lost >= STARVED * length:
-        said = (
+        text = (
             f"instance {theirs.who} itself could not run for {theirs.lost:.1f} s "
             f"of its last {theirs.window:.1f} s: its starvation may be all there is"
         )
-        return _excused(finding, Side.SERVER, said)
+        return _excused(finding, Side.SERVER, text)
     return finding
 
 
@@ -221,12 +227,12 @@ def _absent(
     if absence is None or absence.missed_deadline is None:
         return ()
     starved = _starved(absence.missed_deadline, stalled)
-    said = f"{starved}: it may have missed an answer"
-    return (_excused(absence, Side.CLIENT, said),) if starved else ()
+    text = f"{starved}: it may have missed an answer"
+    return (_excused(absence, Side.CLIENT, text),) if starved else ()
 
 
-def _excused(finding: Finding, side: Side, said: str) -> Finding:
-    evidence = (*finding.evidence, (side, said))
+def _excused(finding: Finding, side: Side, text: str) -> Finding:
+    evidence = (*finding.evidence, (side, text))
     return replace(finding, outcome=Outcome.INCONCLUSIVE, evidence=evidence)
 
 

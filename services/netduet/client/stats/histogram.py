@@ -20,18 +20,18 @@ def connect_time_figures(seconds: Sequence[float]) -> Figures:
     """
     if not seconds:
         return {}
-    ordered = sorted(1000 * one for one in seconds)
-    told: Figures = {
+    ordered = sorted(1000 * duration for duration in seconds)
+    figures_found: Figures = {
         f"connect_p{percent}_ms": round(percentile(ordered, percent / 100), 3)
         for percent in (50, 90, 99)
     }
-    told["connect_max_ms"] = round(ordered[-1], 3)
+    figures_found["connect_max_ms"] = round(ordered[-1], 3)
     buckets: dict[float, int] = {}
-    for one in ordered:
-        end = _bucket_end(one)
+    for milliseconds in ordered:
+        end = _bucket_end(milliseconds)
         buckets[end] = buckets.get(end, 0) + 1
-    told |= {f"connect_to_{end:g}_ms": count for end, count in buckets.items()}
-    return told
+    figures_found |= {f"connect_to_{end:g}_ms": count for end, count in buckets.items()}
+    return figures_found
 
 
 def _bucket_end(milliseconds: float) -> float:

@@ -100,7 +100,11 @@ class Monitor:
             finally:
                 names.cancel()
                 self._finish()
-                tasks = [one for some in self._tasks.values() for one in some]
+                tasks = [
+                    task
+                    for tasks_of_peer in self._tasks.values()
+                    for task in tasks_of_peer
+                ]
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(names, *tasks, return_exceptions=True)

@@ -73,7 +73,7 @@ async def _try_address(
     )
     trials: dict[int, BalanceTrial] = {}
 
-    async def one(number: int) -> None:
+    async def try_numbered(number: int) -> None:
         try:
             trials[number] = await try_connection(address, timeouts)
         finally:
@@ -88,7 +88,7 @@ async def _try_address(
             }
             if sum(trial.outcome in waited for trial in trials.values()) > MAX_TIMEOUTS:
                 break
-            group.create_task(one(number))
+            group.create_task(try_numbered(number))
             await asyncio.sleep(pace)
     return AddressTrials(address, tuple(trials[number] for number in sorted(trials)))
 

@@ -44,7 +44,8 @@ def judge(identity: IdentityResult) -> Judgement:
             findings.append(finding)
     good = identity.known
     summary = (
-        "; ".join(_told(answer) for answer in good[:_NAMED]) or "no netduet answers"
+        "; ".join(_describe_answer(answer) for answer in good[:_NAMED])
+        or "no netduet answers"
     )
     instances = {
         answer.opening.welcome.boot_id
@@ -75,7 +76,7 @@ def _who(answers: Sequence[IdentityAnswer]) -> Figures:
     return figures
 
 
-def _told(answer: IdentityAnswer) -> str:
+def _describe_answer(answer: IdentityAnswer) -> str:
     welcome = answer.opening.welcome
     if welcome is None:
         return f"{answer.address} does not"
@@ -135,8 +136,10 @@ def _judge_refused(answer: IdentityAnswer) -> Finding:
     if opening.cause is Cause.TIMEOUT:
         missed = Window(opening.start, opening.end)
     seen = f"{answer.address} had accepted, and now does not: {opening.detail}"
-    said = f"after {opening.seconds:.1f} s: {opening.detail}"
-    return Finding("path.broken", seen, ((Side.CLIENT, said),), missed_deadline=missed)
+    evidence_text = f"after {opening.seconds:.1f} s: {opening.detail}"
+    return Finding(
+        "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
+    )
 
 
 def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
@@ -147,27 +150,27 @@ def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
         f'{answer.address} is a netduet of the service "{escape(welcome.service)}", '
         f'and "{escape(expected)}" was expected'
     )
-    said = f"instance {instance_of(welcome)}, {escape(welcome.software)}"
-    return Finding("identity.other_service", seen, ((Side.SERVER, said),))
+    evidence_text = f"instance {instance_of(welcome)}, {escape(welcome.software)}"
+    return Finding("identity.other_service", seen, ((Side.SERVER, evidence_text),))
 
 
 def _judge_foreign(answer: IdentityAnswer) -> Finding:
     data = answer.opening.foreign
     shown = log_safe(data, SHOWN)
-    said = ((Side.SERVER, f'its first bytes: "{shown}"'),)
+    evidence = ((Side.SERVER, f'its first bytes: "{shown}"'),)
     if data.startswith(b"Hello, client!"):
         seen = f"{answer.address} answers with the plain greeting alone"
-        return Finding("identity.plain", seen, said)
+        return Finding("identity.plain", seen, evidence)
     start = data.find(MAGIC[1:])
     if start >= 0:
         whole = start > 0 and data[start - 1] == MAGIC[0]
         what = f"{start - 1} foreign bytes come before it" if whole else _BEHEADED
         seen = f"{answer.address}: a netduet's answer arrives changed: {what}"
-        return Finding("identity.mangled", seen, said, where=Location.FROM_SERVER)
+        return Finding("identity.mangled", seen, evidence, where=Location.FROM_SERVER)
     protocol = recognise(data)
     what = f"speaks {_NAMES[protocol]}" if protocol else "speaks something unknown"
     seen = f"{answer.address} {what}, not netduet"
-    return Finding("identity.stranger", seen, said, {"protocol": protocol})
+    return Finding("identity.stranger", seen, evidence, {"protocol": protocol})
 
 
 def _judge_error(answer: IdentityAnswer) -> Finding:
@@ -183,8 +186,8 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
     echoed = broken is not None and broken.facts.get("kind") == Kind.OPEN
     if echoed and code == Code.OUT_OF_ORDER:
         seen = f"{answer.address} sends our own opening back: it is an echo service"
-        told = "the first bytes that came are those that this end had sent"
-        return Finding("identity.stranger", seen, ((side, told),))
+        text = "the first bytes that came are those that this end had sent"
+        return Finding("identity.stranger", seen, ((side, text),))
     whose = "the server says" if side is Side.SERVER else "its answer breaks a rule"
     seen = f"{answer.address}: {whose}: {message}"
     where = None
@@ -194,13 +197,13 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
 
 
 def _sent(opening: Handshake) -> Evidence:
-    said = f"the request, {opening.sent} bytes, was sent; no byte came back"
+    text = f"the request, {opening.sent} bytes, was sent; no byte came back"
     if opening.cause is Cause.TIMEOUT and opening.acked is not None:
         acked = min(opening.acked, opening.sent)
-        said += f"; the kernel at the other end has acknowledged {acked} of them"
+        text += f"; the kernel at the other end has acknowledged {acked} of them"
         if opening.resent:
-            said += f", and they were sent again ({opening.resent})"
+            text += f", and they were sent again ({opening.resent})"
     return (
-        (Side.CLIENT, said),
+        (Side.CLIENT, text),
         (Side.SERVER, "nothing is known of the far end: no netduet answered there"),
     )

@@ -242,9 +242,9 @@ def _describe_peer(opening: Handshake) -> str:
 
 def _blocked_remarks(isolation: IsolationResult) -> Iterable[str]:
     for port in isolation.ports:
-        said = _other_explanation(port)
-        if said:
-            yield f"{port.address}: {said}"
+        explanation = _other_explanation(port)
+        if explanation:
+            yield f"{port.address}: {explanation}"
     # A refusal proves that the client is connected; silence does not.
     if isolation.ports and not any(
         port_state.answered for port_state in isolation.ports
@@ -270,9 +270,9 @@ def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
         if port_state.opening is not None
         and (port_state.opening.closed or port_state.opening.cause is Cause.RESET)
     ]
-    for one in ended:
+    for result in ended:
         yield (
-            f"{one.address}: who accepts may be a proxy on the way that blocks only "
+            f"{result.address}: who accepts may be a proxy on the way that blocks only "
             "then: nothing was heard from the target itself"
         )
     yield from _untried_remark(isolation)
@@ -282,11 +282,11 @@ def _other_explanation(port: PortState) -> str:
     """Return what else than a block it may be, "" when nothing else is likely."""
     tcp, udp = port.tcp, port.udp
     knocks = (tcp, udp)
-    told = next(
+    detail = next(
         (k for k in knocks if k.response is Response.PORT_UNREACHABLE and k.offender),
         None,
     )
-    if told is not None and told.offender == port.address.host:
+    if detail is not None and detail.offender == port.address.host:
         return (
             "the ICMP error comes from the host itself: it is reached, and nothing "
             "listens there; no firewall on the way is proven"
@@ -318,8 +318,8 @@ def _untried_remark(isolation: IsolationResult) -> Iterable[str]:
         yield f"{isolation.left_out} further addresses were not tried"
 
 
-def _join_limited(some: Iterable[str]) -> str:
-    parts = list(some)
+def _join_limited(items: Iterable[str]) -> str:
+    parts = list(items)
     shown = parts[:_MAX_LISTED]
     if len(parts) > len(shown):
         shown.append(f"and {len(parts) - len(shown)} more")

@@ -135,14 +135,20 @@ def _await_connect(
         left = until - time.monotonic()
         events = poll.poll(math.ceil(max(0.0, left) * 1000))
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        told = [one for one in read_error_queue(sock, address.family) if not one.local]
+        remote = [
+            queued
+            for queued in read_error_queue(sock, address.family)
+            if not queued.local
+        ]
         notices += [
-            IcmpNotice(one.error, one.offender, one.mtu, one.kind, one.code)
-            for one in told
+            IcmpNotice(
+                queued.error, queued.offender, queued.mtu, queued.kind, queued.code
+            )
+            for queued in remote
         ]
         # Emptying the queue takes the error along (net/core/skbuff.c,
         # sock_dequeue_err_skb); the state still tells that it was the end.
-        if told and not error and _state(sock) == "CLOSE":
+        if remote and not error and _state(sock) == "CLOSE":
             error = errno.EHOSTUNREACH
         if error:
             return error
@@ -150,7 +156,7 @@ def _await_connect(
             return 0
         if left <= 0:
             return errno.ETIMEDOUT
-        if events and not told:  # nothing new, and it would wake us again at once
+        if events and not remote:  # nothing new, and it would wake us again at once
             time.sleep(min(0.01, left))
 
 
@@ -204,8 +210,10 @@ def _probe_by_datagrams(
         return ProbeResult(Response.OPEN, "", knocking.left, who, start, end)
     if found.notices:
         first = found.notices[0]
-        said = response_from_icmp(address.family, first)
-        return ProbeResult(said, first.offender, knocking.left, first.error, start, end)
+        response = response_from_icmp(address.family, first)
+        return ProbeResult(
+            response, first.offender, knocking.left, first.error, start, end
+        )
     if not knocking.left:
         return ProbeResult(Response.OTHER, "", 0, found.error, start, end)
     return ProbeResult(Response.DROPPED, "", knocking.left, "", start, end)
@@ -233,7 +241,7 @@ def has_routes() -> bool:
     except OSError:  # a kernel without IPv6
         six = []
     # The destination comes first, 32 digits; the interface last (proc_net(5)).
-    far = [one for one in six if not one.startswith(("fe80", "ff"))]
+    far = [host for host in six if not host.startswith(("fe80", "ff"))]
     return any(line.split()[0] != "lo" for line in four if line.strip()) or any(
         line.split()[-1] != "lo" for line in far if line.strip()
     )

@@ -148,4 +148,4 @@ def _reason_for_doubt(flow: TransferFlow, min_rate: float, limit: str) -> str:
 
 def _is_rising(slices: tuple[float, ...]) -> bool:
     """Tell whether each part carried more than the one before it."""
-    return bool(slices) and all(one < other for one, other in pairwise(slices))
+    return bool(slices) and all(earlier < other for earlier, other in pairwise(slices))

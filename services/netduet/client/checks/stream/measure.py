@@ -40,7 +40,7 @@ MAX_EVENTS: Final = 1000
 _ROUND_TRIPS: Final = 6
 _MAX_CONNECT_SECONDS: Final = 3.0
 
-One = TypeVar("One")
+EventKind = TypeVar("EventKind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,5 +181,5 @@ def _stream(
         )
 
 
-def _only(events: list[ProbeEvent], kind: type[One]) -> tuple[One, ...]:
+def _only(events: list[ProbeEvent], kind: type[EventKind]) -> tuple[EventKind, ...]:
     return tuple(event for event in events if isinstance(event, kind))
