@@ -71,7 +71,7 @@ def test_name_that_does_not_exist_proves_nothing(netduet: Netduet) -> None:
     done = netduet.run("check", "nonexistent.invalid=blocked")
     assert (done.returncode, done.stderr) == (3, "")
     assert "a name without an address says nothing" in words(done)
-    assert "INCONCLUSIVE: nonexistent.invalid:12345 could not be judged" in words(done)
+    assert "INCONCLUSIVE: no verdict on nonexistent.invalid:12345" in words(done)
 
 
 def test_expectation_that_is_none_is_told_in_a_line(netduet: Netduet) -> None:

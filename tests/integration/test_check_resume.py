@@ -53,8 +53,9 @@ def test_interrupted_run_goes_on(
     done = interrupted(netduet, file, *LONG, target)
     assert (done.returncode, done.stderr) == (3, "")
     said = words_of(done)
-    assert "done name, reach, identity, path missing idle" in said
-    assert f"the same command goes on from here: what is done is kept in {file}" in said
+    assert "completed name, reach, identity, path not run idle" in said
+    advice = f"results are saved in {file}; run the same command again to resume"
+    assert advice in said
     assert kept(file) == ["path"]
 
     done = netduet.run("check", *SHORT, "--resume", str(file), target)
