@@ -97,7 +97,7 @@ def test_server_pod_is_probed_and_checked(stage: Stage) -> None:
     assert done.status == 0, done.out
     said = " ".join(done.out.split())
     assert "instance netduet-server-0 on node-1" in said
-    assert re.search(r"asked by \S+ on node-1", said)
+    assert re.search(r"run from \S+ on node-1", said)
 
 
 def test_blocked_pod_fails_where_nothing_blocks(stage: Stage) -> None:

@@ -44,7 +44,7 @@ def test_pair_is_played_and_leaves_nothing(
         report = duet.check("quick", checks=("size", "close"))
         report.assert_ok()
         assert list(report.checks) == [*SOON, "size", "close"]
-        assert str(report).startswith(f"{duet.address}\n  PASS         name ")
+        assert str(report).startswith(f"{duet.address}\n  PASS  name ")
         assert "connection.closed" in duet.server_log()
         with pytest.raises(DuetError, match="started already"):
             duet.start()

@@ -73,7 +73,7 @@ def test_deployed_stack_is_watched_from_the_first_moment(stack: Stack) -> None:
     assert "Global" in service.attrs["Spec"]["Mode"]
     [client] = stack.containers("client")
     node = stack.engine.info()["Name"]
-    until("watched", lambda: b" (tasks.server:12345) is watched\n" in client.logs())
+    until("watched", lambda: b" (tasks.server:12345) is now watched\n" in client.logs())
     until("named", lambda: f" on {node}\n".encode() in client.logs())
     client.kill("SIGTERM")
     assert client.wait()["StatusCode"] == 0
@@ -149,8 +149,8 @@ class Watch:
 
         def said() -> bool:
             text = self.container.logs(stderr=False).decode()
-            added = len(re.findall(r"\+ .* is watched\n", text))
-            return added - text.count(" is watched no more") == number
+            added = len(re.findall(r"\+ .* is now watched\n", text))
+            return added - text.count(" is no longer watched") == number
 
         until(f"{number} watched", said)
 
@@ -178,7 +178,7 @@ def test_watch_tells_that_scaling_costs_nothing(stack: Stack) -> None:
             watching.watches(replicas)
         said = watching.told()
     assert_nothing_lost(said, 5)
-    assert said.count(", watched no more") == 3
+    assert said.count(", no longer watched") == 3
 
 
 def test_watch_tells_that_a_rolling_update_costs_nothing(stack: Stack) -> None:
@@ -190,11 +190,11 @@ def test_watch_tells_that_a_rolling_update_costs_nothing(stack: Stack) -> None:
         stack.update()
         stack.settle(2)
         assert not ids(stack) & before
-        until("all watched", lambda: watching.container.logs().count(b"no more") == 2)
+        until("all watched", lambda: watching.container.logs().count(b"is no longer watched") == 2)
         watching.watches(2)
         said = watching.told()
     assert_nothing_lost(said, 4)
-    assert said.count(", watched no more") == 2
+    assert said.count(", no longer watched") == 2
 
 
 def test_watch_tells_of_a_task_that_is_killed(stack: Stack) -> None:
