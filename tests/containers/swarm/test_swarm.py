@@ -190,7 +190,10 @@ def test_watch_tells_that_a_rolling_update_costs_nothing(stack: Stack) -> None:
         stack.update()
         stack.settle(2)
         assert not ids(stack) & before
-        until("all watched", lambda: watching.container.logs().count(b"is no longer watched") == 2)
+        until(
+            "all watched",
+            lambda: watching.container.logs().count(b"is no longer watched") == 2,
+        )
         watching.watches(2)
         said = watching.told()
     assert_nothing_lost(said, 4)
