@@ -7,6 +7,9 @@ import socket
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.udp import CHECK
 from netduet.client.checks.udp.judge import judge
 from netduet.client.checks.udp.judge_loss import GROSS_SHARE
 from netduet.client.checks.udp.judge_sizes import vanishing_direction
@@ -14,7 +17,6 @@ from netduet.client.checks.udp.results import (
     Burst,
     DatagramFlow,
     DatagramTrial,
-    Udp,
     UdpOpeningResult,
     UdpResult,
     UdpSizes,
@@ -76,7 +78,7 @@ def exchange(**fields: object) -> UdpResult:
 
 def judged(max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only exchange."""
-    return judge(Udp((exchange(**fields),), max_loss))
+    return judge(exchange(**fields), CheckOptions(max_loss=max_loss))
 
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:
@@ -652,7 +654,7 @@ def test_trial_refused_by_kernel_is_not_judged() -> None:
 def test_further_addresses_have_figures_of_their_own() -> None:
     """Nothing of the first address is overwritten by the second."""
     lossy = exchange(burst=burst(answered=150))
-    judgement = judge(Udp((exchange(), lossy), 0.02))
+    judgement = CHECK.judge(AddressResults((exchange(), lossy), CheckOptions()))
     assert judgement.figures["down_lost"] == 0
     assert judgement.figures["2.down_lost"] == 150
     assert found(judgement) == [("udp.loss", "path ←")]
@@ -662,8 +664,8 @@ def test_address_without_a_socket_is_skipped() -> None:
     """Where this host can send nothing at all nothing is judged; beside others, it is said."""
     bad = UdpResult(THERE, welcome(), socket_error="EMFILE: Too many open files")
     said = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
-    assert judge(Udp((bad,), 0.02)).skipped == said
-    beside = judge(Udp((bad, exchange()), 0.02))
+    assert judge(bad, CheckOptions()).skipped == said
+    beside = CHECK.judge(AddressResults((bad, exchange()), CheckOptions()))
     assert (beside.skipped, beside.remarks) == (None, (said,))
 
 
