@@ -6,14 +6,14 @@ import socket
 
 import pytest
 
-from netduet.client.checks.idle import known_timers
-from netduet.client.checks.idle.judge import judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.idle import CHECK, known_timers
 from netduet.client.checks.idle.measure import FULL_RUNGS_SECONDS, RUNGS_SECONDS, plans
 from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldOutcome,
     HoldPlan,
-    Idle,
     IdleResult,
 )
 from netduet.client.net.dial import Address, Cause
@@ -85,9 +85,9 @@ def lived(rung: float, keepalive: int | None = None) -> list[HeldConnection]:
 
 def judged(*connections: HeldConnection, **fields: object) -> Judgement:
     """Judge the connections of one address."""
-    known: dict[str, object] = {"holds": True, "limit": 7200.0, "held": connections}
+    known: dict[str, object] = {"limit": 7200.0, "held": connections}
     ladder = IdleResult(THERE, **(known | fields))  # type: ignore[arg-type]
-    return judge(Idle((2, 8), (ladder,)))
+    return CHECK.judge(AddressResults((ladder,), CheckOptions()))
 
 
 def found(*connections: HeldConnection) -> Finding:
@@ -160,7 +160,7 @@ def test_connections_that_live_pass() -> None:
 
 def test_profile_quick_holds_none_and_does_not_spoil_the_verdict() -> None:
     """A check that was not asked for is skipped, and the others may still pass."""
-    judgement = judge(Idle(RUNGS_SECONDS["quick"]))
+    judgement = judged()
     assert judgement.skipped == (
         "profile quick holds no idle connections: --profile full"
     )
@@ -492,15 +492,6 @@ def test_rung_beyond_the_server_s_limit_is_not_tried_and_told() -> None:
     assert judgement.blocks is False
 
 
-def test_server_that_cannot_hold_is_skipped() -> None:
-    """An older server is no fault of the network."""
-    judgement = judged(holds=False)
-    assert judgement.skipped == (
-        "the server is of a version that holds no idle connections"
-    )
-    assert (judgement.findings, judgement.blocks) == ((), False)
-
-
 @pytest.mark.parametrize(
     ("fields", "what", "missed"),
     [
@@ -545,16 +536,17 @@ def test_kernel_without_keep_alive_is_remarked() -> None:
 
 def test_nothing_that_could_be_judged_proves_nothing() -> None:
     """Without a word on any rung the verdict is no PASS."""
-    judgement = judge(Idle((2,), ()))
+    refused = held(2, US, wait=None, refused="keep-alive could not be set: EPERM")
+    judgement = judged(refused)
     assert judgement.skipped == "no connection could be held"
     assert judgement.blocks
 
 
 def test_several_addresses_have_figures_of_their_own() -> None:
     """What was found at the second address does not hide the first one's."""
-    good = IdleResult(THERE, holds=True, held=tuple(lived(8)))
-    bad = IdleResult(THERE, holds=True, held=(held(8, US, ending=RESET),))
-    judgement = judge(Idle((8,), (good, bad)))
+    good = IdleResult(THERE, held=tuple(lived(8)))
+    bad = IdleResult(THERE, held=(held(8, US, ending=RESET),))
+    judgement = CHECK.judge(AddressResults((good, bad), CheckOptions()))
     assert (
         judgement.figures["longest_lived"],
         judgement.figures["2.shortest_died"],

@@ -108,18 +108,9 @@ class IdleResult:
     """What was held at one address; ``beyond`` are the rungs above what it holds."""
 
     address: Address
-    holds: bool
     limit: float | None = None
     beyond: tuple[float, ...] = ()
     held: tuple[HeldConnection, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """The ladders of the addresses, with the rungs that were asked for."""
-
-    rungs: tuple[float, ...]
-    ladders: tuple[IdleResult, ...] = ()
 
 
 def as_int(value: int | str) -> int:
