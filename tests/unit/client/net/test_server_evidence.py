@@ -250,5 +250,5 @@ async def test_server_that_cannot_be_inspected_is_not_asked() -> None:
     """An old version has no such view, and no connection is spent on it."""
     async with FarEnd(other) as far:
         view, why = await present_view(far.address, welcome(features=[]), PATIENT)
-    assert (view, why) == (None, "the server is of a version that does not tell")
+    assert (view, why) == (None, "the server's version does not support this query")
     assert far.met == 0
