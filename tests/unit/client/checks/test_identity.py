@@ -13,7 +13,8 @@ from netduet.client.checks.identity.results import IdentityAnswer, IdentityResul
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Finding, Window
+from netduet.client.results.verdict import Finding
+from netduet.net.time_span import TimeSpan
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC
 from netduet.wire.messages import ErrorMessage
@@ -189,7 +190,7 @@ def test_who_is_no_netduet_is_told_by_what_it_does(
 
 def test_silence_alone_can_be_excused() -> None:
     """A starved client may miss an answer, but makes up neither a reset nor an end."""
-    assert found(cause=Cause.TIMEOUT).missed_deadline == Window(10.0, 13.0)
+    assert found(cause=Cause.TIMEOUT).missed_deadline == TimeSpan(10.0, 13.0)
     assert found(cause=Cause.RESET).missed_deadline is None
     assert found(closed=True).missed_deadline is None
 
@@ -235,10 +236,10 @@ def test_count_of_acknowledged_bytes_is_no_clue_once_the_connection_is_gone() ->
 
 @pytest.mark.parametrize(
     ("cause", "missed"),
-    [(Cause.TIMEOUT, Window(10.0, 13.0)), (Cause.REFUSED, None)],
+    [(Cause.TIMEOUT, TimeSpan(10.0, 13.0)), (Cause.REFUSED, None)],
 )
 def test_connection_that_is_not_accepted_again_is_not_said_to_be(
-    cause: Cause, missed: Window | None
+    cause: Cause, missed: TimeSpan | None
 ) -> None:
     """Who had accepted once and now does not is a broken path, and no silent server."""
     made = opening(cause=cause, detail="EX: said so", sent=0, acked=None)

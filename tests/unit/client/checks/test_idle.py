@@ -25,16 +25,16 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
     conclude,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage, TcpInfo
 from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
 WELCOMED = Handshake(welcome=welcome())
-WAITED = Window(8, 11)
+WAITED = TimeSpan(8, 11)
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
 EOF = ConnectionEnd("eof", "the server ended its sending")
 DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
@@ -245,7 +245,7 @@ def test_way_to_die_has_a_class_and_a_place(
     ],
 )
 def test_silence_alone_may_be_excused(
-    fields: dict[str, object], missed: Window | None
+    fields: dict[str, object], missed: TimeSpan | None
 ) -> None:
     """What did not come may be late; what a kernel sent again and again is lost."""
     finding = found(held(8, US, **fields), held(8, THEM, answered=True))
@@ -498,7 +498,7 @@ def test_server_that_cannot_hold_is_skipped() -> None:
         (
             {"opening": Handshake(cause=Cause.TIMEOUT, detail="late", start=1, end=4)},
             "late",
-            Window(1, 4),
+            TimeSpan(1, 4),
         ),
         ({"opening": Handshake(closed=True)}, "closed at once", None),
         ({"opening": Handshake(foreign=b"?")}, "another answer", None),
@@ -515,7 +515,7 @@ def test_server_that_cannot_hold_is_skipped() -> None:
     ],
 )
 def test_connection_that_cannot_be_held_is_found(
-    fields: dict[str, object], what: str, missed: Window | None
+    fields: dict[str, object], what: str, missed: TimeSpan | None
 ) -> None:
     """What worked once and not again is a failure; only silence can be excused."""
     waited = WAITED if "refused" in fields else None

@@ -12,7 +12,8 @@ from netduet.client.checks.path import CHECK, PathResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Judgement, Window
+from netduet.client.results.verdict import Judgement
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import NASTY, entry, report, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
@@ -189,7 +190,7 @@ def test_figures_that_are_not_known_are_null() -> None:
         (
             Handshake(cause=Cause.TIMEOUT, detail="no answer in time", start=1, end=4),
             "no answer in time",
-            Window(1, 4),
+            TimeSpan(1, 4),
         ),
         (
             Handshake(cause=Cause.REFUSED, detail="ECONNREFUSED: x", start=1, end=4),
@@ -201,7 +202,7 @@ def test_figures_that_are_not_known_are_null() -> None:
     ],
 )
 def test_further_connection_that_fails_is_found(
-    opening: Handshake, what: str, missed: Window | None
+    opening: Handshake, what: str, missed: TimeSpan | None
 ) -> None:
     """What worked once and not twice is a failure; only silence can be excused."""
     judgement = CHECK.judge(

@@ -25,7 +25,8 @@ from netduet.client.outages.observations import (
     Observations,
 )
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import report
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
@@ -203,7 +204,7 @@ def test_silence_to_the_end_may_be_a_starved_server() -> None:
     loss_run = out(UNKNOWN, ended=False)
     judgement = judged(loss_runs=(loss_run,))
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
-    assert judgement.findings[0].missed_deadline == Window(105.0, 106.5)
+    assert judgement.findings[0].missed_deadline == TimeSpan(105.0, 106.5)
     assert "until the check ended" in judgement.findings[0].seen
 
 
@@ -309,19 +310,19 @@ def test_pause_in_which_we_did_not_run_proves_nothing() -> None:
 
 def test_pause_in_which_the_server_did_not_run_proves_nothing() -> None:
     """Its stream's times show when a server stood still, and for how long."""
-    stalls = ((105.0, 107.0),)
+    stalls = (TimeSpan(105.0, 107.0),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
     judgement = judged(datagrams=datagrams, stalls=(ConnectionStall(105.0, 108.0),))
     assert found(judgement) == [
         ("stream.old_connections", BETWEEN, Outcome.INCONCLUSIVE)
     ]
-    assert judgement.findings[0].missed_deadline == Window(105.0, 108.0)
+    assert judgement.findings[0].missed_deadline == TimeSpan(105.0, 108.0)
 
 
 @pytest.mark.parametrize("ours", [0.0, 0.3])
 def test_pause_that_stalls_explain_is_a_remark(ours: float) -> None:
     """What is left without the times in which an end did not run counts."""
-    stalls = ((105.1, 105.9 - ours),)
+    stalls = (TimeSpan(105.1, 105.9 - ours),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
     pause = ConnectionStall(105.0, 106.0, client_stalled=ours)
     judgement = judged(datagrams=datagrams, stalls=(pause,))
