@@ -20,7 +20,7 @@ from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import Finding, Judgement, Outcome, Window
 from netduet.wire.messages import ErrorMessage, TcpInfo
-from tests.unit.client.far_end import NASTY, entry, report, welcome
+from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
@@ -41,17 +41,14 @@ BY_US = ServerView(entry(ended="reset", ended_by="client"))
 MISSING = ServerView(missing="only other instances answered", found=False)
 
 
-def state(name: str, retrans: int = 0) -> dict[str, int | str]:
+def state(name: str, retrans: int = 0, bytes_acked: int = 0) -> TcpInfo:
     """Return our kernel's view of a connection in this state."""
-    return {"state": name, "total_retrans": retrans}
+    return tcp_info(state=name, total_retrans=retrans, bytes_acked=bytes_acked)
 
 
 def still_open(name: str) -> ServerView:
     """Return what the server knows of a connection that is in this state there."""
-    told = report().connection
-    assert told is not None
-    view = TcpInfo.model_validate(told.model_dump() | {"state": name})
-    return ServerView(entry(ended=None, ended_by=None), view)
+    return ServerView(entry(ended=None, ended_by=None), tcp_info(state=name))
 
 
 GOOD: dict[CloseMethod, dict[str, object]] = {
@@ -475,14 +472,14 @@ def test_request_still_retransmitted_is_no_lost_fin() -> None:
         "answered": 0,
         "ending": None,
         "sent": 900,
-        "tcp_info": state("FIN_WAIT1", 3) | {"bytes_acked": 800},
+        "tcp_info": state("FIN_WAIT1", 3, 800),
         "server": still_open("ESTABLISHED"),
     }
     assert judged(at_once=part).skipped == (
         "not judged, for this end's kernel sends the question again and again: "
         "that is for the check size to tell"
     )
-    heard = state("FIN_WAIT1", 3) | {"bytes_acked": 901}
+    heard = state("FIN_WAIT1", 3, 901)
     assert (
         found(CloseMethod.AT_ONCE, **part | {"tcp_info": heard}).failure
         == "close.fin_changed"

@@ -29,7 +29,7 @@ from netduet.client.results.verdict import (
     conclude,
 )
 from netduet.wire.messages import ErrorMessage, TcpInfo
-from tests.unit.client.far_end import NASTY, entry, report, welcome
+from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
@@ -44,23 +44,14 @@ CLOSED_THERE = ServerView(entry(ended="eof", ended_by="client", duration=8.0))
 GONE = ServerView(missing="only other instances answered", found=False)
 
 
-def ours(**fields: int | str) -> dict[str, int | str]:
+def ours(**fields: int) -> TcpInfo:
     """Return our kernel's view of a connection that is well, its fields changed."""
-    known: dict[str, int | str] = {
-        "state": "ESTABLISHED",
-        "unacked": 0,
-        "bytes_acked": 145,
-        "bytes_received": 500,
-    }
-    return known | fields
+    return tcp_info(**({"bytes_acked": 145, "bytes_received": 500} | fields))
 
 
 def view(**fields: int) -> TcpInfo:
     """Return the server's kernel's view of a connection that is well."""
-    known = {"bytes_acked": 501, "bytes_received": 144}
-    told = report(**(known | fields)).connection
-    assert told is not None
-    return told
+    return tcp_info(**({"bytes_acked": 501, "bytes_received": 144} | fields))
 
 
 def held(

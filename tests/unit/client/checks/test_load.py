@@ -23,6 +23,7 @@ from netduet.client.checks.load.results import (
 from netduet.client.net.dial import Address
 from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Judgement, Outcome, Window
+from tests.unit.client.far_end import tcp_info
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 UP, DOWN = Direction.UP, Direction.DOWN
@@ -273,13 +274,11 @@ def test_percentiles_use_nearest_rank() -> None:
 
 def test_incomplete_tcp_info_is_ignored() -> None:
     """An older server's report lacks fields: then there is no evidence."""
-    told = {"rtt": 100, "min_rtt": 50, "total_retrans": 1, "busy_time": 1}
-    assert SenderTcpInfo.from_tcp_info(1.0, 0, told) is None
-    whole = told | {"rwnd_limited": 0, "sndbuf_limited": None}
-    assert SenderTcpInfo.from_tcp_info(1.0, 0, whole) is None
-    assert (
-        SenderTcpInfo.from_tcp_info(1.0, 0, whole | {"sndbuf_limited": 0}) is not None
-    )
+    whole = tcp_info()
+    assert SenderTcpInfo.from_tcp_info(1.0, 0, whole) is not None
+    for name in ("min_rtt", "busy_time", "rwnd_limited", "sndbuf_limited"):
+        part = whole.model_copy(update={name: None})
+        assert SenderTcpInfo.from_tcp_info(1.0, 0, part) is None
 
 
 def test_ended_latency_probe_is_a_note() -> None:

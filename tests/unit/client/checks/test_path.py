@@ -13,16 +13,11 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import Judgement, Window
-from tests.unit.client.far_end import NASTY, entry, report, welcome
+from tests.unit.client.far_end import NASTY, entry, report, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 HERE = ("192.0.2.1", 40000)
-OURS: dict[str, int | str] = {
-    "snd_mss": 1448,
-    "pmtu": 1500,
-    "rtt": 250,
-    "total_retrans": 0,
-}
+OURS = tcp_info(rtt=250)
 
 
 def way(**fields: object) -> PathResult:
@@ -68,7 +63,7 @@ def test_agreeing_ends_pass_without_notes() -> None:
             "client_total_retrans": 0,
             "server_rtt": 0,
             "server_snd_mss": 1448,
-            "server_pmtu": 0,
+            "server_pmtu": 1500,
             "server_total_retrans": 0,
         },
     )

@@ -11,7 +11,6 @@ import pytest
 from netduet.client.checks.size.judge import judge
 from netduet.client.checks.size.measure import LARGER_BYTES, MIN_SEARCH_BYTES, search
 from netduet.client.checks.size.results import (
-    SegmentCounters,
     Size,
     SizeResult,
     SizeTrial,
@@ -21,16 +20,16 @@ from netduet.client.checks.size.results import (
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Direction, Side
 from netduet.client.results.verdict import Figures, Finding, Judgement, Window
-from netduet.wire.messages import LedgerEntry
-from tests.unit.client.far_end import entry
+from netduet.wire.messages import LedgerEntry, TcpInfo
+from tests.unit.client.far_end import entry, tcp_info
 
 UP, DOWN = Direction
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 THERE6 = Address(socket.AF_INET6, "2001:db8::2", 12345)
-BEFORE = SegmentCounters(snd_mss=1448, pmtu=1500, acked=100)
-ALL_SENT = SegmentCounters(snd_mss=1448, pmtu=1500, acked=2000)
-IN_VAIN = SegmentCounters(snd_mss=1448, pmtu=1500, unacked=1, retransmits=4, acked=100)
-HELD = SegmentCounters(snd_mss=1448, pmtu=1500, notsent=1448, acked=100)
+BEFORE = tcp_info(bytes_acked=100)
+ALL_SENT = tcp_info(bytes_acked=2000)
+IN_VAIN = tcp_info(unacked=1, total_retrans=4, bytes_acked=100)
+HELD = tcp_info(notsent_bytes=1448, bytes_acked=100)
 WINDOW = Window(10.0, 11.9)
 STALLED, PASSED = TrialOutcome.STALLED, TrialOutcome.PASSED
 
@@ -69,7 +68,7 @@ def well(direction: Direction) -> tuple[SizeTrial, ...]:
 
 
 def hole(
-    direction: Direction, after: SegmentCounters | None = IN_VAIN, limit: int = 1348
+    direction: Direction, after: TcpInfo | None = IN_VAIN, limit: int = 1348
 ) -> tuple[SizeTrial, ...]:
     """Return the trials of a direction where packets above a limit stall."""
     return (
@@ -204,7 +203,7 @@ def test_unsendable_packet_is_a_black_hole(
 )
 def test_lost_length_is_a_black_hole(
     direction: Direction,
-    after: SegmentCounters,
+    after: TcpInfo,
     side: Side,
     said: str,
     receiver: Side,
@@ -221,11 +220,11 @@ def test_lost_length_is_a_black_hole(
         {
             "direction": direction.value,
             "seconds": 1.9,
-            "retransmits": after.retransmits,
+            "retransmits": after.total_retrans,
             "snd_mss": 1448,
             "pmtu": 1500,
             "unacked": after.unacked,
-            "notsent": after.notsent,
+            "notsent": after.notsent_bytes,
             "passed": 1348,
             "stalled": 1349,
             "mtu": 1400,
@@ -248,8 +247,8 @@ def test_lost_length_is_a_black_hole(
 def test_mtu_to_set_counts_the_headers_in_use(
     address: Address, snd_mss: int, pmtu: int, mtu: int
 ) -> None:
-    """It is the payload that passed plus its headers, whatever the MSS."""
-    view = SegmentCounters(snd_mss=snd_mss, pmtu=pmtu)
+    """It is the payload that passed and its headers, whatever segment size was agreed."""
+    view = tcp_info(snd_mss=snd_mss, pmtu=pmtu)
     trials = tuple(
         replace(one, before=view) if one.delivered else one for one in hole(UP)
     )
@@ -293,8 +292,8 @@ def test_black_hole_at_several_addresses_is_one_finding() -> None:
 
 
 def test_trial_of_two_segments_is_no_single_packet() -> None:
-    """A size that needs two packets proves nothing about one packet."""
-    short = SegmentCounters(snd_mss=1000, pmtu=1500)
+    """A size that no longer fits into one packet tells nothing about a packet."""
+    short = tcp_info(snd_mss=1000, pmtu=1500)
     two = replace(packet(UP, 1400), before=short)
     finding = only(judged((*hole(UP), two)))
     assert finding.figures["passed"] == 1348
@@ -307,18 +306,14 @@ def test_trial_of_two_segments_is_no_single_packet() -> None:
     "after",
     [
         ALL_SENT,
-        SegmentCounters(snd_mss=1448, pmtu=1500, unacked=1),  # nothing sent again
-        SegmentCounters(
-            snd_mss=1448, pmtu=1500, retransmits=3
-        ),  # acknowledged in the end
-        SegmentCounters(
-            snd_mss=1448, pmtu=1500, notsent=1000
-        ),  # the rest of a full window
+        tcp_info(unacked=1),  # nothing sent again
+        tcp_info(total_retrans=3),  # acknowledged in the end
+        tcp_info(notsent_bytes=1000),  # the rest of a full window
     ],
 )
 @pytest.mark.parametrize("direction", Direction)
 def test_stall_without_sender_evidence_is_no_black_hole(
-    direction: Direction, after: SegmentCounters
+    direction: Direction, after: TcpInfo
 ) -> None:
     """A stopped proxy or a peer that does not read is no black hole and may be late."""
     finding = only(way(direction, hole(direction, after)))
@@ -393,21 +388,27 @@ def test_unrepeated_failure_is_no_finding() -> None:
         (UP, ALL_SENT, None, "path →", WINDOW),
         (UP, ALL_SENT, 65536, "server", WINDOW),  # its kernel has it all
         (UP, IN_VAIN, 9000, "path →", None),
-        (DOWN, SegmentCounters(1448, 1500, acked=70000), 9000, "path ←", WINDOW),
+        (DOWN, tcp_info(bytes_acked=70000), 9000, "path ←", WINDOW),
         (
             DOWN,
-            SegmentCounters(1448, 1500, acked=900),
+            tcp_info(bytes_acked=900),
             0,
             "server",
             WINDOW,
         ),  # never handed over
-        (DOWN, replace(IN_VAIN, notsent=65000), 9000, "path ←", None),
+        (
+            DOWN,
+            IN_VAIN.model_copy(update={"notsent_bytes": 65000}),
+            9000,
+            "path ←",
+            None,
+        ),
         (DOWN, None, 9000, "path ←", WINDOW),
     ],
 )
 def test_amount_stalling_twice_is_stalled(
     direction: Direction,
-    after: SegmentCounters | None,
+    after: TcpInfo | None,
     arrived: int | None,
     where: str,
     missed: Window | None,
@@ -432,18 +433,18 @@ def test_amount_stalling_twice_is_stalled(
     [
         (ALL_SENT, "all data was sent and acknowledged"),
         (
-            replace(ALL_SENT, notsent=5000),
+            ALL_SENT.model_copy(update={"notsent_bytes": 5000}),
             (
                 "5,000 bytes wait to be sent: the other end of this TCP connection "
                 "accepts no more"
             ),
         ),
         (
-            replace(ALL_SENT, unacked=2),
+            ALL_SENT.model_copy(update={"unacked": 2}),
             "2 packets are in flight, none was retransmitted",
         ),
         (
-            replace(ALL_SENT, unacked=2, retransmits=7),
+            ALL_SENT.model_copy(update={"unacked": 2, "total_retrans": 7}),
             (
                 "the kernel made 7 retransmissions; 2 packets are unacknowledged, and no "
                 "acknowledgement came in 1.9 s; its path MTU is 1,500"
@@ -451,18 +452,16 @@ def test_amount_stalling_twice_is_stalled(
         ),
     ],
 )
-def test_stalled_transfer_shows_sender_evidence(
-    after: SegmentCounters, said: str
-) -> None:
-    """The sender's kernel says whether it waits, has sent all, or gets no ACK."""
+def test_stalled_transfer_shows_sender_evidence(after: TcpInfo, said: str) -> None:
+    """The sender's kernel tells whether it waits, has sent all, or is not heard."""
     stopped = amount(UP, 65536, STALLED, after=after)
     finding = only(judged((whole(UP), stopped, stopped)))
     assert finding.evidence == ((Side.CLIENT, said),)
 
 
 def test_lost_acknowledgements_are_located_on_the_opposite_path() -> None:
-    """The receiver has more than the sender got acknowledged."""
-    after = replace(ALL_SENT, unacked=2, retransmits=7)
+    """Where the receiver has more than the sender heard of, acknowledgements are lost."""
+    after = ALL_SENT.model_copy(update={"unacked": 2, "total_retrans": 7})
     one = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=3000)
     finding = only(judged((whole(UP), one, one)))
     assert (finding.failure, finding.where) == ("size.stalled", "path ←")
@@ -604,9 +603,11 @@ def test_single_altered_byte_fails(
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_working_path_mtu_discovery_is_a_note(direction: Direction) -> None:
-    """A smaller path MTU that the kernel learned is normal if all data arrives."""
-    learned = replace(ALL_SENT, pmtu=1400, snd_mss=1348, retransmits=1)
+def test_working_path_mtu_discovery_is_a_remark(direction: Direction) -> None:
+    """A smaller path MTU that the kernel learned, while all arrived, is as it should be."""
+    learned = ALL_SENT.model_copy(
+        update={"pmtu": 1400, "snd_mss": 1348, "total_retrans": 1}
+    )
     judgement = way(direction, (whole(direction, after=learned), *well(direction)[1:]))
     assert judgement.findings == ()
     [remark] = judgement.remarks
@@ -616,9 +617,9 @@ def test_working_path_mtu_discovery_is_a_note(direction: Direction) -> None:
     )
 
 
-def test_kernel_mtu_probing_is_a_note() -> None:
-    """A kernel that shortens packets after losses hides a black hole."""
-    shorter = replace(ALL_SENT, snd_mss=1024, retransmits=3)
+def test_kernel_mtu_probing_is_a_remark() -> None:
+    """A kernel that sends shorter packets after losses hides a hole, and this is told."""
+    shorter = ALL_SENT.model_copy(update={"snd_mss": 1024, "total_retrans": 3})
     [remark, *_] = judged((whole(UP, after=shorter), *well(UP)[1:])).remarks
     assert "until the kernel reduced their size by itself (to 1,024 bytes)" in remark
 
@@ -637,9 +638,11 @@ def test_slow_transfer_is_a_note() -> None:
 
 
 @pytest.mark.parametrize(("again", "told"), [(1, False), (2, False), (3, True)])
-def test_retransmissions_are_a_note(again: int, told: bool) -> None:
-    """Repaired loss is noted, except for the kernel's own probes."""
-    repaired = amount(UP, 65536, after=replace(ALL_SENT, retransmits=again))
+def test_retransmissions_are_a_remark(again: int, told: bool) -> None:
+    """Loss that TCP repaired is told, but for what a kernel probes with anyway."""
+    repaired = amount(
+        UP, 65536, after=ALL_SENT.model_copy(update={"total_retrans": again})
+    )
     remarks = judged((whole(UP), repaired)).remarks
     said = (
         "3 of about 47 packets to the server had to be retransmitted; all data arrived"
@@ -700,7 +703,7 @@ class Network:
         fate = PASSED if min(size, self.mss) <= self.limit else STALLED
         if self.script:
             fate = self.script.pop(0)
-        before = SegmentCounters(self.mss, self.mss + 52)
+        before = tcp_info(snd_mss=self.mss, pmtu=self.mss + 52)
         return SizeTrial(plan, size, fate, WINDOW, before, IN_VAIN)
 
 
