@@ -247,7 +247,7 @@ def test_lost_length_is_a_black_hole(
 def test_mtu_to_set_counts_the_headers_in_use(
     address: Address, snd_mss: int, pmtu: int, mtu: int
 ) -> None:
-    """It is the payload that passed and its headers, whatever segment size was agreed."""
+    """It is the payload that passed plus its headers, whatever the MSS."""
     view = tcp_info(snd_mss=snd_mss, pmtu=pmtu)
     trials = tuple(
         replace(one, before=view) if one.delivered else one for one in hole(UP)
@@ -292,7 +292,7 @@ def test_black_hole_at_several_addresses_is_one_finding() -> None:
 
 
 def test_trial_of_two_segments_is_no_single_packet() -> None:
-    """A size that no longer fits into one packet tells nothing about a packet."""
+    """A size that needs two packets proves nothing about one packet."""
     short = tcp_info(snd_mss=1000, pmtu=1500)
     two = replace(packet(UP, 1400), before=short)
     finding = only(judged((*hole(UP), two)))
@@ -453,14 +453,14 @@ def test_amount_stalling_twice_is_stalled(
     ],
 )
 def test_stalled_transfer_shows_sender_evidence(after: TcpInfo, said: str) -> None:
-    """The sender's kernel tells whether it waits, has sent all, or is not heard."""
+    """The sender's kernel says whether it waits, has sent all, or gets no ACK."""
     stopped = amount(UP, 65536, STALLED, after=after)
     finding = only(judged((whole(UP), stopped, stopped)))
     assert finding.evidence == ((Side.CLIENT, said),)
 
 
 def test_lost_acknowledgements_are_located_on_the_opposite_path() -> None:
-    """Where the receiver has more than the sender heard of, acknowledgements are lost."""
+    """The receiver has more than the sender got acknowledged."""
     after = ALL_SENT.model_copy(update={"unacked": 2, "total_retrans": 7})
     one = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=3000)
     finding = only(judged((whole(UP), one, one)))
@@ -603,8 +603,8 @@ def test_single_altered_byte_fails(
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_working_path_mtu_discovery_is_a_remark(direction: Direction) -> None:
-    """A smaller path MTU that the kernel learned, while all arrived, is as it should be."""
+def test_working_path_mtu_discovery_is_a_note(direction: Direction) -> None:
+    """A smaller path MTU that the kernel learned is normal if all data arrives."""
     learned = ALL_SENT.model_copy(
         update={"pmtu": 1400, "snd_mss": 1348, "total_retrans": 1}
     )
@@ -617,8 +617,8 @@ def test_working_path_mtu_discovery_is_a_remark(direction: Direction) -> None:
     )
 
 
-def test_kernel_mtu_probing_is_a_remark() -> None:
-    """A kernel that sends shorter packets after losses hides a hole, and this is told."""
+def test_kernel_mtu_probing_is_a_note() -> None:
+    """A kernel that shortens packets after losses hides a black hole."""
     shorter = ALL_SENT.model_copy(update={"snd_mss": 1024, "total_retrans": 3})
     [remark, *_] = judged((whole(UP, after=shorter), *well(UP)[1:])).remarks
     assert "until the kernel reduced their size by itself (to 1,024 bytes)" in remark
@@ -638,8 +638,8 @@ def test_slow_transfer_is_a_note() -> None:
 
 
 @pytest.mark.parametrize(("again", "told"), [(1, False), (2, False), (3, True)])
-def test_retransmissions_are_a_remark(again: int, told: bool) -> None:
-    """Loss that TCP repaired is told, but for what a kernel probes with anyway."""
+def test_retransmissions_are_a_note(again: int, told: bool) -> None:
+    """Repaired loss is noted, except for the kernel's own probes."""
     repaired = amount(
         UP, 65536, after=ALL_SENT.model_copy(update={"total_retrans": again})
     )
