@@ -101,7 +101,7 @@ def test_server_pod_answers_probes_and_passes_checks(stage: Stage) -> None:
 
 
 def test_isolation_job_fails_without_network_policies(stage: Stage) -> None:
-    """This engine enforces no policies: the Job that proves them says so."""
+    """The engine enforces no policies: the Job that proves them says so."""
     network = stage.network()
     served(stage, network, "netduet")
     served(stage, network, "netduet-each")

@@ -140,7 +140,7 @@ def test_expected_block_is_not_called_a_working_network() -> None:
 
 
 def test_interrupted_verdict_lists_done_and_missing_checks() -> None:
-    """This holds even if nothing was done."""
+    """The same holds if nothing was done."""
     for results, before in (([done("name")], "name"), ([], "none")):
         concluded = conclude(
             "a:1", results, interrupted=True, missing=["reach", "path"]
