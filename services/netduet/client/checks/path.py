@@ -19,7 +19,6 @@ from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Window,
 )
 from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo
 from netduet.wire.untrusted import escape
@@ -84,7 +83,7 @@ def _broken_finding(way: PathResult) -> Finding:
         what = f"its answer breaks a rule: {escape(opening.broken.message)}"
     missed = None
     if opening.cause is Cause.TIMEOUT:
-        missed = Window(opening.start, opening.end)
+        missed = opening.span
     seen = f"{way.address}: a further connection failed: {what}"
     evidence_text = f"after {opening.seconds:.1f} s: {what}"
     return Finding(

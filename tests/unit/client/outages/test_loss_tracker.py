@@ -264,7 +264,7 @@ def test_stalled_sender_is_no_outage(who: str) -> None:
     network.ticks(100)
     assert network.outages == []
     assert (network.tracker.up.lost, network.tracker.down.lost) == (0, 0)
-    stalled = sum(end - start for start, end in network.tracker.stalls)
+    stalled = sum(stall.seconds for stall in network.tracker.stalls)
     assert stalled == pytest.approx(2.0 if who == "gave" else 0.0, abs=0.03)
 
 

@@ -22,11 +22,11 @@ from netduet.client.results.verdict import (
     Judgement,
     Starvation,
     Verdict,
-    Window,
     conclude,
     result,
     skipped_because_of,
 )
+from netduet.net.time_span import TimeSpan
 
 SCHEMA = json.loads((Path(__file__).parents[4] / "docs/report.schema.json").read_text())
 CALM = Starvation(0, 0.0, None)
@@ -54,7 +54,7 @@ FAILED = conclude(
 )
 SKIPPED = conclude("c:1", [done("reach", skipped="no route", blocks=True)])
 LATE = conclude(
-    "d:1", [done("name", Finding("name.timeout", "s", missed_deadline=Window(0, 1)))]
+    "d:1", [done("name", Finding("name.timeout", "s", missed_deadline=TimeSpan(0, 1)))]
 )
 STOPPED = conclude("e:1", [], interrupted=True)
 

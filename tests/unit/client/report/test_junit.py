@@ -10,14 +10,14 @@ from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
-    Window,
     conclude,
     result,
     skipped_because_of,
 )
+from netduet.net.time_span import TimeSpan
 
 REFUSED = Finding("reach.refused", "it refused", ((Side.CLIENT, "ECONNREFUSED <&>"),))
-LATE = Finding("identity.silent", "no answer", missed_deadline=Window(0.0, 1.0))
+LATE = Finding("identity.silent", "no answer", missed_deadline=TimeSpan(0.0, 1.0))
 
 
 def done(check: str, *findings: Finding, stalled: float = 0.0) -> CheckResult:

@@ -14,17 +14,17 @@ from netduet.client.results.verdict import (
     Outcome,
     ServerHealth,
     Verdict,
-    Window,
     conclude,
     exit_status,
     result,
     skipped_because_of,
     weigh_starvation,
 )
+from netduet.net.time_span import TimeSpan
 
 PASS, FAIL, SKIP, INCONCLUSIVE = Outcome
 
-LATE = Finding("reach.timeout", "silence", missed_deadline=Window(10.0, 14.0))
+LATE = Finding("reach.timeout", "silence", missed_deadline=TimeSpan(10.0, 14.0))
 WRONG = Finding("reach.refused", "refused")
 
 
@@ -94,7 +94,7 @@ def test_observed_fact_is_not_excused() -> None:
 
 def test_empty_deadline_is_not_excused() -> None:
     """Where nothing was waited for, no stall can be the reason."""
-    finding = Finding("reach.timeout", "silence", missed_deadline=Window(10.0, 10.0))
+    finding = Finding("reach.timeout", "silence", missed_deadline=TimeSpan(10.0, 10.0))
     assert weigh_starvation(finding, always).outcome is FAIL
 
 

@@ -32,6 +32,7 @@ from netduet.client.watch.outage_tracker import (
     OutageTracker,
     ProbeTotals,
 )
+from netduet.net.time_span import TimeSpan
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
 FORTH, BACK = Location.TO_SERVER, Location.FROM_SERVER
@@ -235,7 +236,7 @@ def test_possible_socket_drops_delay_the_report() -> None:
 def test_stalled_server_is_no_network_outage() -> None:
     """Nothing was lost; the server's stream shows that it did not run."""
     watched = episodes()
-    still = replace(GOOD, server_stalls=((100.0, 101.9),))
+    still = replace(GOOD, server_stalls=(TimeSpan(100.0, 101.9),))
     told = watched.update(101.0, silent(), [], GOOD)
     told += watched.update(102.0, silent(now=102.0), [], GOOD)
     told += watched.update(102.0 + LATER, WELL, [], still)
@@ -250,7 +251,7 @@ def test_stalled_server_is_no_network_outage() -> None:
 def test_stalled_server_may_have_accepted_a_connection() -> None:
     """A connect succeeded before its datagrams came; it is still the server."""
     watched = episodes()
-    still = replace(GOOD, server_stalls=((100.0, 101.9),))
+    still = replace(GOOD, server_stalls=(TimeSpan(100.0, 101.9),))
     worked = replace(silent(now=102.0), connections_work=True)
     told = watched.update(101.0, silent(), [], GOOD)
     told += watched.update(102.0, worked, [ConnectionStall(100.3, 102.0)], GOOD)
@@ -615,7 +616,7 @@ def test_local_send_error_is_located_at_this_end() -> None:
     assert "ENETUNREACH: Network is unreachable" in started.outage.description
     outage = out(BACK)
     totals = replace(
-        lost(outage), send_blocked=((100.0, 102.0),), send_error="ENETUNREACH"
+        lost(outage), send_blocked=(TimeSpan(100.0, 102.0),), send_error="ENETUNREACH"
     )
     watched.update(103.0, WELL, [outage], totals)
     (one,) = over(watched.update(103.0 + LATER, WELL, [], totals))
@@ -632,7 +633,7 @@ def test_server_accepting_without_datagrams_did_not_stall() -> None:
     for second in range(1, 9):
         totals = replace(GOOD, connections_started=GOOD.connections_started + second)
         told += watched.update(100.0 + second, silent(now=100.0 + second), [], totals)
-    still = replace(totals, server_stalls=((100.1, 107.9),))
+    still = replace(totals, server_stalls=(TimeSpan(100.1, 107.9),))
     (outage,) = over(watched.update(108.0 + LATER, WELL, [], still))
     assert (outage.failure, outage.where, outage.proven) == (
         "stream.outage",
@@ -691,7 +692,7 @@ def test_silent_server_explains_its_stalled_connections() -> None:
     """Their stall is no separate outage."""
     watched = episodes()
     watched.update(101.0, silent(), [], GOOD)
-    still = replace(GOOD, server_stalls=((100.0, 103.0),))
+    still = replace(GOOD, server_stalls=(TimeSpan(100.0, 103.0),))
     pause = ConnectionStall(100.0, 104.0)
     watched.update(104.0, WELL, [pause], still)
     (outage,) = over(watched.update(104.0 + LATER, WELL, [], still))
