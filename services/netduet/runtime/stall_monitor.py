@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from netduet.net import kernel
+from netduet.net.time_span import TimeSpan
 
 INTERVAL: Final = 0.02
 """Seconds between two looks at the clock."""
@@ -30,14 +31,6 @@ _WINDOW: Final = 30
 
 _FRESH: Final = 0.1
 """Seconds for which a reading of the CPU limit serves all who ask: it costs two files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """The loop did not run from ``begin`` to ``end`` (monotonic seconds)."""
-
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ class StallMonitor:
         """Prepare; nothing runs until the context is entered."""
         self.count = 0
         self.total = 0.0
-        self._recent: deque[Stall] = deque(maxlen=_MAX_STALLS)
+        self._recent: deque[TimeSpan] = deque(maxlen=_MAX_STALLS)
         self._throttled_before = kernel.throttled_seconds()
         self._pressure_before = kernel.cpu_pressure_seconds()
         self._samples: deque[tuple[float, float | None]] = deque(maxlen=_WINDOW)
@@ -81,10 +74,7 @@ class StallMonitor:
     def stalled(self, start: float, end: float) -> float:
         """Return for how many seconds between two instants the loop did not run."""
         self._record(time.monotonic())
-        return sum(
-            max(0.0, min(end, stall.end) - max(start, stall.start))
-            for stall in self._recent
-        )
+        return TimeSpan(start, end).covered_seconds(self._recent)
 
     def throttled(self) -> float | None:
         """Return for how long a CPU limit held us back since the watch was made."""
@@ -123,7 +113,7 @@ class StallMonitor:
         if late > THRESHOLD:
             self.count += 1
             self.total += late
-            self._recent.append(Stall(now - late, now))
+            self._recent.append(TimeSpan(now - late, now))
         self._looked = now
 
 

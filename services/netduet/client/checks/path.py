@@ -18,9 +18,8 @@ from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Window,
 )
-from netduet.wire.messages import LedgerEntry, ServerReport
+from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo
 from netduet.wire.untrusted import escape
 
 
@@ -34,7 +33,7 @@ class PathResult:
     address: Address
     opening: Handshake
     local: tuple[str, int] | None = None
-    client_tcp_info: dict[str, int | str] | None = None
+    client_tcp_info: TcpInfo | None = None
     server_report: ServerReport | None = None
     entry: LedgerEntry | None = None
     missing: str = ""
@@ -78,7 +77,7 @@ def _broken_finding(way: PathResult) -> Finding:
         what = f"its answer breaks a rule: {escape(opening.broken.message)}"
     missed = None
     if opening.cause is Cause.TIMEOUT:
-        missed = Window(opening.start, opening.end)
+        missed = opening.span
     seen = f"{way.address}: a further connection failed: {what}"
     evidence_text = f"after {opening.seconds:.1f} s: {what}"
     return Finding(
@@ -121,9 +120,7 @@ def _segment_sizes(way: PathResult) -> tuple[int, int, int] | None:
         or way.server_report.connection is None
     ):
         return None
-    up, pmtu = way.client_tcp_info["snd_mss"], way.client_tcp_info["pmtu"]
-    if not isinstance(up, int) or not isinstance(pmtu, int):
-        return None
+    up, pmtu = way.client_tcp_info.snd_mss, way.client_tcp_info.pmtu
     return up, way.server_report.connection.snd_mss, pmtu
 
 
@@ -196,18 +193,11 @@ def _host_remarks(way: PathResult) -> list[str]:
 
 def _figures(way: PathResult) -> Figures:
     figures: Figures = {"peer_address": escape(_peer_endpoint(way)[0])}
-    for side, info in (
-        ("client", way.client_tcp_info),
-        (
-            "server",
-            way.server_report.connection.model_dump()
-            if way.server_report is not None
-            and way.server_report.connection is not None
-            else None,
-        ),
-    ):
+    report = way.server_report
+    server_tcp_info = None if report is None else report.connection
+    for side, info in (("client", way.client_tcp_info), ("server", server_tcp_info)):
         for key in ("rtt", "snd_mss", "pmtu", "total_retrans"):
-            figures[f"{side}_{key}"] = None if info is None else info[key]
+            figures[f"{side}_{key}"] = None if info is None else getattr(info, key)
     return figures
 
 

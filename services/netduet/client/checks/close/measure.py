@@ -22,8 +22,8 @@ from netduet.client.net.framed_connection import FramedConnection, open_connecti
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.net.timeouts import Timeouts
-from netduet.client.results.verdict import Window
 from netduet.config.units import KIB
+from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import CloseQuestion, SinkAnswer, SourceQuestion
@@ -101,7 +101,7 @@ async def _run_trial(
             timeouts, address, conversation.welcome, done
         )
         if end.pushed and end.wait is not None:
-            end = replace(end, wait=Window(end.wait.end, time.monotonic()))
+            end = replace(end, wait=TimeSpan(end.wait.end, time.monotonic()))
         return replace(end, tcp_info=conversation.info(), server=server)
 
 
@@ -117,14 +117,11 @@ async def _push_after_fin(
     conversation.push(bytes(PUSHED_BYTES))
     until = time.monotonic() + _SETTLE_SECONDS
     # What took longer may have used up the server's patience before its end came here.
-    late = end.wait is not None and end.wait.end - end.wait.start > _FIRST_WAIT_SECONDS
+    late = end.wait is not None and end.wait.seconds > _FIRST_WAIT_SECONDS
     while not late and (info := conversation.info()) is not None:
-        again = int(info["total_retrans"])
-        again -= 0 if before is None else int(before["total_retrans"])
-        if (
-            not int(info["unacked"]) + int(info["notsent_bytes"])
-            or again >= _MIN_RETRANSMISSIONS
-        ):
+        again = info.total_retrans
+        again -= 0 if before is None else before.total_retrans
+        if not info.unacked + info.notsent_bytes or again >= _MIN_RETRANSMISSIONS:
             break
         late = time.monotonic() >= until
         await asyncio.sleep(_POLL_SECONDS)
@@ -166,7 +163,7 @@ async def _await_answer(
         answered=min(size, max(0, came - HEADER_SIZE)),
         changed=changed,
         ending=conversation.ending,
-        wait=Window(start, time.monotonic()),
+        wait=TimeSpan(start, time.monotonic()),
         sent=conversation.connection.bytes_sent,
     )
 
@@ -213,7 +210,7 @@ async def _receive_answer(
 def _bytes_moved(conversation: FramedConnection) -> int:
     """Return a number that grows with what is acknowledged and what comes."""
     info = conversation.info()
-    acked = 0 if info is None else int(info["bytes_acked"])
+    acked = 0 if info is None else info.bytes_acked
     return acked + conversation.connection.bytes_received
 
 
@@ -232,7 +229,7 @@ async def _await_reset(
     if conversation.ending is None:
         conversation.push(b"\0")
         await conversation.answer(number, timeouts.answer)
-    waited = Window(start, time.monotonic())
+    waited = TimeSpan(start, time.monotonic())
     return replace(end, ending=conversation.ending, wait=waited)
 
 

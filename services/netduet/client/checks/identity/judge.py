@@ -10,7 +10,7 @@ from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement, Window
+from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
 from netduet.wire.untrusted import escape, log_safe, recognise
@@ -116,7 +116,7 @@ def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
             )
         # What a kernel sends again and again in vain, no starved program explains.
         vain = opening.acked == 0 and opening.resent >= _IN_VAIN
-        missed = None if vain else Window(opening.start, opening.end)
+        missed = None if vain else opening.span
         figures: Figures = {
             "sent": opening.sent,
             "acked": opening.acked,
@@ -134,7 +134,7 @@ def _judge_refused(answer: IdentityAnswer) -> Finding:
     opening = answer.opening
     missed = None
     if opening.cause is Cause.TIMEOUT:
-        missed = Window(opening.start, opening.end)
+        missed = opening.span
     seen = f"{answer.address} had accepted, and now does not: {opening.detail}"
     evidence_text = f"after {opening.seconds:.1f} s: {opening.detail}"
     return Finding(

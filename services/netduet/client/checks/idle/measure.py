@@ -22,14 +22,13 @@ from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldPlan,
     IdleResult,
-    as_int,
 )
 from netduet.client.net.dial import Address, classify
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.server_evidence import server_view
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
 
@@ -108,7 +107,7 @@ async def _hold_and_wake(
             held,
             refused=f"asked to hold it: {detail}",
             ending=ending,
-            wait=Window(asked, time.monotonic()),
+            wait=TimeSpan(asked, time.monotonic()),
         )
     started, woke, retrans = time.monotonic(), None, _retransmitted(conversation)
     spoke = await conversation.answer(number, rung)
@@ -123,7 +122,7 @@ async def _hold_and_wake(
         answered=spoke is not None,
         ending=conversation.ending,
         ended_after=time.monotonic() - started if woke is None else None,
-        wait=None if woke is None else Window(woke, time.monotonic()),
+        wait=None if woke is None else TimeSpan(woke, time.monotonic()),
         sent=conversation.connection.bytes_sent,
         received=conversation.connection.bytes_received,
         tcp_info=tcp_info,
@@ -145,4 +144,4 @@ def _set_keepalive(conversation: FramedConnection, interval: int | None) -> None
 
 def _retransmitted(conversation: FramedConnection) -> int:
     info = conversation.info()
-    return 0 if info is None else as_int(info["total_retrans"])
+    return 0 if info is None else info.total_retrans
