@@ -20,24 +20,13 @@ from netduet.client.results.verdict import Evidence
 from netduet.wire.messages import ServerReport
 from netduet.wire.untrusted import escape
 
-_LOST: Final = {
-    Location.TO_SERVER: "nothing reached the server",
-    Location.FROM_SERVER: "nothing arrived from the server",
-    Location.INTERMEDIARY: "nothing passed in either direction",
-    Location.UNKNOWN: "nothing came back",
+_DID_NOT_HAPPEN: Final = {
+    Location.TO_SERVER: "reached the server",
+    Location.FROM_SERVER: "arrived from the server",
+    Location.INTERMEDIARY: "passed in either direction",
+    Location.UNKNOWN: "came back",
 }
-
-_DATAGRAMS_LOST: Final = {
-    Location.TO_SERVER: "no datagrams reached the server",
-    Location.FROM_SERVER: "no datagrams arrived from the server",
-    Location.INTERMEDIARY: "no datagrams passed in either direction",
-    Location.UNKNOWN: "no datagrams came back",
-}
-
-_ONGOING_DATAGRAMS_LOST: Final = {
-    Location.TO_SERVER: "no datagrams reach the server",
-    Location.UNKNOWN: "no datagrams come back",
-}
+"""What nothing did, or no datagrams, by the location of their loss."""
 
 _END_REASONS: Final = {
     "draining": "the old process announced it was draining",
@@ -83,13 +72,13 @@ def error_text(code: str) -> str:
 
 def loss(outage: Outage) -> str:
     """Describe an outage that loss runs show."""
-    return f"{_LOST[outage.where]} {_length(outage)}"
+    return f"nothing {_DID_NOT_HAPPEN[outage.where]} {_length(outage)}"
 
 
 def datagrams_only(outage: Outage) -> str:
     """Describe an outage of UDP alone."""
-    lost = _DATAGRAMS_LOST[outage.where]
-    return f"{lost} {_length(outage)}, while TCP connections kept working"
+    lost = f"no datagrams {_DID_NOT_HAPPEN[outage.where]} {_length(outage)}"
+    return f"{lost}, while TCP connections kept working"
 
 
 def send_blocked(outage: Outage, error: str) -> str:
@@ -194,7 +183,8 @@ def _starved_end(outage: Outage) -> str:
 
 def ongoing_datagrams_only(where: Location) -> str:
     """Describe an ongoing outage of UDP alone."""
-    return f"{_ONGOING_DATAGRAMS_LOST[where]}; TCP connections work"
+    lost = "reach the server" if where == Location.TO_SERVER else "come back"
+    return f"no datagrams {lost}; TCP connections work"
 
 
 def ongoing_to_server() -> str:
