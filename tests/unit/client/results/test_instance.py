@@ -27,7 +27,7 @@ def test_only_what_was_said_is_told(
 ) -> None:
     """No word stands for a node or a zone that nobody named."""
     who = instance_of(welcome(instance="web-2", node=node, zone=zone))
-    assert (str(who), who.brief, who.place) == (said, brief, place)
+    assert (str(who), who.brief, who.node_and_zone) == (said, brief, place)
 
 
 def test_names_of_a_stranger_are_safe_and_short() -> None:

@@ -13,7 +13,7 @@ class IdentityAnswer:
     """What came of an opening at one address."""
 
     address: Address
-    opening: Handshake
+    handshake: Handshake
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +27,5 @@ class IdentityResult:
     def known(self) -> tuple[IdentityAnswer, ...]:
         """Those that a netduet gave."""
         return tuple(
-            answer for answer in self.answers if answer.opening.welcome is not None
+            answer for answer in self.answers if answer.handshake.welcome is not None
         )

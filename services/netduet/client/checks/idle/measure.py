@@ -66,9 +66,9 @@ async def measure(context: CheckContext) -> Idle:
     known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
     ladders = await asyncio.gather(
         *(
-            _hold_all(context.timeouts, answer.address, answer.opening.welcome, rungs)
+            _hold_all(context.timeouts, answer.address, answer.handshake.welcome, rungs)
             for answer in known
-            if answer.opening.welcome is not None
+            if answer.handshake.welcome is not None
         )
     )
     return Idle(rungs, tuple(ladders))
@@ -151,8 +151,8 @@ async def _hold_and_wake(
         ending=conversation.ending,
         ended_after=time.monotonic() - started if woke is None else None,
         wait=None if woke is None else Window(woke, time.monotonic()),
-        sent=conversation.connection.bytes_sent,
-        received=conversation.connection.bytes_received,
+        sent=conversation.wire.bytes_sent,
+        received=conversation.wire.bytes_received,
         tcp_info=tcp_info,
         retrans=_retransmitted(conversation) - retrans,
     )

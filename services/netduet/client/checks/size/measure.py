@@ -60,7 +60,7 @@ async def measure(context: CheckContext) -> Size:
 
 
 async def _course(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
-    address, welcome = answer.address, answer.opening.welcome
+    address, welcome = answer.address, answer.handshake.welcome
     features = [] if welcome is None else welcome.features
     lacking = tuple(name for name in NEEDED if name not in features)
     if lacking:

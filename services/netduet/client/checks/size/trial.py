@@ -115,8 +115,8 @@ class _TrialRunner:
         size = self._choose_size(before)
         seed = secrets.randbits(8 * payload_pattern.SEED_SIZE)
         payload = payload_pattern.make(size - HEADER_SIZE, seed)
-        sent = connection.connection.bytes_sent
-        received = connection.connection.bytes_received
+        sent = connection.wire.bytes_sent
+        received = connection.wire.bytes_received
         number = self._send_request(payload, seed)
         answer, outcome, window = await self._wait_for_answer(number)
         changed_at = _first_changed_byte(answer, payload)
@@ -133,7 +133,7 @@ class _TrialRunner:
             arrived = None if view is None else max(0, view.bytes_received - sent)
         else:
             received += _EMPTY_ANSWER_BYTES
-            arrived = max(0, connection.connection.bytes_received - received)
+            arrived = max(0, connection.wire.bytes_received - received)
         ack_gap = self._ack_gap(after, view)
         ending = connection.ending
         return SizeTrial(
@@ -224,7 +224,7 @@ class _TrialRunner:
         acked = (
             self._local_view.acked if self._up and self._local_view is not None else 0
         )
-        return acked + self._connection.connection.bytes_received
+        return acked + self._connection.wire.bytes_received
 
     async def _collect_evidence(
         self, outcome: TrialOutcome
@@ -259,7 +259,7 @@ class _TrialRunner:
         """
         if sender is None or view is None:
             return 0
-        received = self._connection.connection.bytes_received
+        received = self._connection.wire.bytes_received
         arrived = view.bytes_received if self._up else received
         return max(0, arrived - sender.acked)
 

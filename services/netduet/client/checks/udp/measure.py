@@ -61,7 +61,7 @@ def exchange(
     turn: threading.Lock | None = None,
 ) -> UdpResult:
     """Ask at one address: an opening, a burst when it is its turn, sizes."""
-    address, tcp = answer.address, answer.opening.welcome
+    address, tcp = answer.address, answer.handshake.welcome
     try:
         sock = UdpSocket(address)
     except OSError as error:
@@ -85,5 +85,5 @@ def exchange(
 
 def _server_counts(answer: IdentityAnswer, opening: UdpOpeningResult) -> bool:
     """Tell whether the server that answers datagrams can count them."""
-    welcome = opening.welcome or answer.opening.welcome
+    welcome = opening.welcome or answer.handshake.welcome
     return opening.reached and welcome is not None and FEATURE in welcome.features
