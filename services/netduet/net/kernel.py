@@ -1,4 +1,4 @@
-"""What the kernel reports: TCP_INFO, listener and socket counters, CPU limits.
+"""What the kernel reports of sockets, listeners and CPU limits.
 
 Everything here works for an ordinary user without capabilities. Values that a kernel
 does not report are None, not zero.
@@ -17,48 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-# include/net/tcp_states.h
-_TCP_STATES: Final = (
-    "UNKNOWN",
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-    "NEW_SYN_RECV",
-)
-
-# struct tcp_info, include/uapi/linux/tcp.h: 8 bytes of small fields, 24 u32,
-# then u64 and u32 fields that the kernel appended over the years.
-_TCP_INFO: Final = struct.Struct("=8B24I4Q6I4Q2I2Q")
-_TCP_INFO_FIELDS: Final = {
-    "snd_mss": 10,
-    "rcv_mss": 11,
-    "unacked": 12,
-    "lost": 14,
-    "retrans": 15,
-    "pmtu": 21,
-    "rtt": 23,
-    "rttvar": 24,
-    "advmss": 27,
-    "total_retrans": 31,
-    "bytes_acked": 34,
-    "bytes_received": 35,
-    "notsent_bytes": 38,
-    "min_rtt": 39,
-    "delivery_rate": 42,
-    "busy_time": 43,
-    "rwnd_limited": 44,
-    "sndbuf_limited": 45,
-    "bytes_retrans": 49,
-}
-
 _SO_ATTACH_FILTER: Final = 26
 _SO_MEMINFO: Final = 55
 _SO_BINDTOIFINDEX: Final = 62
@@ -68,39 +26,13 @@ _MEMINFO_DROPS: Final = 8
 """Index of the drops in SO_MEMINFO (SK_MEMINFO_DROPS)."""
 
 
-def tcp_info(descriptor: int) -> dict[str, int | str] | None:
-    """Return the kernel's view of a TCP connection (tcp(7), TCP_INFO).
-
-    Times are in microseconds, sizes in bytes, ``delivery_rate`` in bytes per second,
-    ``state`` is a name of RFC 9293. None when the descriptor is not a TCP socket.
-    """
-    size = _TCP_INFO.size
-    data = _option(descriptor, socket.IPPROTO_TCP, socket.TCP_INFO, size)
-    if data is None:
-        return None
-    values = _TCP_INFO.unpack(data.ljust(size, b"\0"))
-    info: dict[str, int | str] = {
-        name: values[index] for name, index in _TCP_INFO_FIELDS.items()
-    }
-    state = values[0]
-    info["state"] = _TCP_STATES[state] if state < len(_TCP_STATES) else str(state)
-    return info
-
-
-def bytes_acked(descriptor: int) -> int:
-    """Return how many bytes the peer has acknowledged; 0 when unknown."""
-    info = tcp_info(descriptor)
-    acked = 0 if info is None else info["bytes_acked"]
-    return acked if isinstance(acked, int) else 0
-
-
 def socket_drops(descriptor: int) -> int | None:
     """Return how many datagrams this socket has had no room for; None if unknown.
 
     SO_MEMINFO counts per socket (sock_diag(7), SK_MEMINFO_DROPS), unlike
     /proc/net/netstat, which counts per network namespace.
     """
-    data = _option(descriptor, socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+    data = read_option(descriptor, socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
     if data is None or len(data) < _MEMINFO.size:
         return None
     drops: int = _MEMINFO.unpack(data)[_MEMINFO_DROPS]
@@ -133,18 +65,6 @@ def listen_drops() -> int | None:
         if names[:1] == ["TcpExt:"] and "ListenDrops" in names:
             return int(values[names.index("ListenDrops")])
     return None
-
-
-def accept_queue(descriptor: int) -> int | None:
-    """Return the length of a listening socket's accept queue.
-
-    It is ``tcpi_unacked`` of a listener (net/ipv4/tcp.c, tcp_get_info).
-    """
-    info = tcp_info(descriptor)
-    if info is None or info["state"] != "LISTEN":
-        return None
-    waiting = info["unacked"]
-    return waiting if isinstance(waiting, int) else None
 
 
 def ignore_new_connections(descriptor: int) -> bool:
@@ -201,13 +121,12 @@ def reset_on_close(descriptor: int) -> None:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
 
 
-def _option(descriptor: int, level: int, name: int, size: int) -> bytes | None:
+def read_option(descriptor: int, level: int, name: int, size: int) -> bytes | None:
+    """Return a socket option; None when the socket or the option does not exist."""
     try:
         with _borrowed(descriptor) as same:
             return same.getsockopt(level, name, size)
     except OSError:
-        # Closed meanwhile, or a kernel without the option: unknown, not a network
-        # failure.
         return None
 
 

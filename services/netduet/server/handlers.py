@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from netduet import __version__
 from netduet.net import kernel
+from netduet.net.tcp_info import accept_queue, tcp_info
 from netduet.wire import payload_pattern
 from netduet.wire.frames import FEATURES, VERSION, Kind
 from netduet.wire.messages import (
@@ -29,7 +30,6 @@ from netduet.wire.messages import (
     Open,
     ServerReport,
     SinkAnswer,
-    TcpInfo,
     Welcome,
 )
 
@@ -116,14 +116,14 @@ class Handlers:
         )
 
     def _report(self, _question: BaseModel, asker: RequestOrigin) -> ServerReport:
-        info = kernel.tcp_info(asker.descriptor)
+        info = tcp_info(asker.descriptor)
         drops = backlog = None
         if asker.listener is not None:
             drops = kernel.openings_dropped(asker.listener, self.listen_drops_before)
-            backlog = kernel.accept_queue(asker.listener)
+            backlog = accept_queue(asker.listener)
         return ServerReport(
             instance=self.identity.instance,
-            connection=None if info is None else TcpInfo.model_validate(info),
+            connection=info,
             listener=ListenerReport(drops=drops, backlog=backlog),
             host=self._host_report(time.monotonic()),
         )
@@ -150,12 +150,12 @@ class Handlers:
         entry = self._ledger.find(asked.conn_id)
         info = None
         if entry is not None and entry.descriptor is not None:
-            info = kernel.tcp_info(entry.descriptor())
+            info = tcp_info(entry.descriptor())
         window = asked.window
         lately = self._stalls.recent(*(() if window is None else (window,)))
         return Inspection(
             instance=self.identity.instance,
-            connection=None if info is None else TcpInfo.model_validate(info),
+            connection=info,
             window=lately.window,
             stalled=lately.stalled,
             throttled=lately.throttled,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from netduet.net import kernel
+from netduet.net.tcp_info import bytes_acked
 from netduet.wire.connection import SEND_EOF
 from netduet.wire.state_machine import State
 
@@ -239,7 +240,7 @@ class WriteControl:
     def _watch_stall(self, now: float) -> None:
         """Start to check whether the peer reads what is queued for it."""
         self._stalled_since = now
-        self._acked = kernel.bytes_acked(self.descriptor())
+        self._acked = bytes_acked(self.descriptor())
         self.set_timer(now)
 
     def _arm(self, due: float) -> None:
@@ -277,7 +278,7 @@ class WriteControl:
         Acknowledged bytes are what counts: the kernel reports room in its buffer again
         only when a third of it is free, megabytes later.
         """
-        acked = kernel.bytes_acked(self.descriptor())
+        acked = bytes_acked(self.descriptor())
         stalled_since = cast("float", self._stalled_since)
         if acked > self._acked:
             self._stalled_since, self._acked = now, acked

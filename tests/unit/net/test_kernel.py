@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from netduet.net import kernel
+from netduet.net import kernel, tcp_info
 
 
 @pytest.fixture
@@ -26,90 +26,22 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket, socket.socket]]:
         yield listener, client, server
 
 
-def test_tcp_info_counts_bytes(
-    pair: tuple[socket.socket, socket.socket, socket.socket],
-) -> None:
-    """State, bytes each way and sizes are those of this connection."""
-    _, client, server = pair
-    client.sendall(bytes(5000))
-    received = 0
-    while received < 5000:
-        received += len(server.recv(8192))
-    server.sendall(b"x" * 70)
-    client.recv(100)
-    info = kernel.tcp_info(server.fileno())
-    assert info is not None
-    assert info["state"] == "ESTABLISHED"
-    assert info["bytes_received"] == 5000
-    assert info["bytes_acked"] == kernel.bytes_acked(server.fileno()) == 70
-    assert info["unacked"] == info["notsent_bytes"] == info["total_retrans"] == 0
-    assert info["pmtu"] == client.getsockopt(socket.IPPROTO_IP, 14)  # IP_MTU
-    assert 0 < int(info["rtt"]) < 1_000_000
-    assert info["snd_mss"] == server.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
-
-
-def test_tcp_info_shows_what_is_not_sent(
-    pair: tuple[socket.socket, socket.socket, socket.socket],
-) -> None:
-    """Bytes that the peer's window has no room for are unacked or not yet sent."""
-    _, client, server = pair
-    client.setblocking(False)
-    sent = 0
-    try:
-        while True:
-            sent += client.send(bytes(65536))
-    except BlockingIOError:
-        pass
-    info = kernel.tcp_info(client.fileno())
-    assert info is not None
-    assert int(info["notsent_bytes"]) > 0
-    assert int(info["bytes_acked"]) + int(info["notsent_bytes"]) <= sent
-    assert server.fileno() >= 0
-
-
-@pytest.mark.parametrize("half_closed", [False, True])
-def test_state_is_named(
-    pair: tuple[socket.socket, socket.socket, socket.socket], *, half_closed: bool
-) -> None:
-    """The state has its name of RFC 9293."""
-    _, client, server = pair
-    if half_closed:
-        client.shutdown(socket.SHUT_WR)
-        server.recv(1)
-    info = kernel.tcp_info(server.fileno())
-    assert info is not None
-    assert info["state"] == ("CLOSE_WAIT" if half_closed else "ESTABLISHED")
-
-
 def test_nothing_is_known_of_what_is_no_socket() -> None:
     """A descriptor that is closed, negative, or a file: not known, never zero."""
     with socket.socket() as sock:
         closed = sock.fileno()
     with Path("/dev/null").open() as file:
         for descriptor in (closed, -1, file.fileno()):
-            assert kernel.tcp_info(descriptor) is None
+            assert tcp_info.tcp_info(descriptor) is None
             assert kernel.socket_drops(descriptor) is None
             assert kernel.openings_dropped(descriptor, 0) is None
-            assert kernel.accept_queue(descriptor) is None
-            assert kernel.bytes_acked(descriptor) == 0
+            assert tcp_info.accept_queue(descriptor) is None
+            assert tcp_info.bytes_acked(descriptor) == 0
             assert kernel.ignore_new_connections(descriptor) is False
             assert kernel.refuse_new_connections(descriptor) is False
             with pytest.raises(OSError, match=r"descriptor|socket"):
                 kernel.reset_on_close(descriptor)
         assert os.fstat(file.fileno())  # lent, not taken
-
-
-def test_accept_queue_counts_who_waits() -> None:
-    """The queue's length is that of a listening socket; nothing else has one."""
-    with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
-        assert kernel.accept_queue(listener.fileno()) == 0
-        clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
-        assert kernel.accept_queue(listener.fileno()) == 3
-        listener.accept()[0].close()
-        assert kernel.accept_queue(listener.fileno()) == 2
-        assert kernel.accept_queue(clients[0].fileno()) is None
-        for client in clients:
-            client.close()
 
 
 def test_drops_are_those_of_one_listener() -> None:
@@ -172,7 +104,7 @@ def test_held_off_listener_finishes_what_it_began() -> None:
                     late.connect(listener.getsockname())
                 waiting.sendall(b"hello")
                 assert server.recv(100) == b"hello"
-        assert kernel.accept_queue(listener.fileno()) == 0
+        assert tcp_info.accept_queue(listener.fileno()) == 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -196,7 +128,7 @@ def test_refusing_listener_finishes_what_it_began(host: str) -> None:
 def test_descriptors_are_raised_to_the_hard_limit() -> None:
     """The soft limit becomes the hard one, and is told."""
     code = (
-        "import resource as r; from netduet.net import kernel; "
+        "import resource as r; from netduet.net import kernel, tcp_info; "
         "r.setrlimit(r.RLIMIT_NOFILE, (100, 200)); "
         "print(kernel.raise_descriptor_limit(), *r.getrlimit(r.RLIMIT_NOFILE))"
     )

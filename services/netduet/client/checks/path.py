@@ -21,7 +21,7 @@ from netduet.client.results.verdict import (
     Judgement,
     Window,
 )
-from netduet.wire.messages import LedgerEntry, ServerReport
+from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo
 from netduet.wire.untrusted import escape
 
 MAX_ADDRESSES: Final = 8
@@ -38,7 +38,7 @@ class PathResult:
     address: Address
     handshake: Handshake
     local: tuple[str, int] | None = None
-    client_tcp_info: dict[str, int | str] | None = None
+    client_tcp_info: TcpInfo | None = None
     server_report: ServerReport | None = None
     entry: LedgerEntry | None = None
     missing: str = ""
@@ -129,9 +129,7 @@ def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:
         or path.server_report.connection is None
     ):
         return None
-    up, pmtu = path.client_tcp_info["snd_mss"], path.client_tcp_info["pmtu"]
-    if not isinstance(up, int) or not isinstance(pmtu, int):
-        return None
+    up, pmtu = path.client_tcp_info.snd_mss, path.client_tcp_info.pmtu
     return up, path.server_report.connection.snd_mss, pmtu
 
 
@@ -204,18 +202,11 @@ def _host_remarks(path: PathResult) -> list[str]:
 
 def _figures(path: PathResult) -> Figures:
     figures: Figures = {"peer_address": escape(_peer_endpoint(path)[0])}
-    for side, info in (
-        ("client", path.client_tcp_info),
-        (
-            "server",
-            path.server_report.connection.model_dump()
-            if path.server_report is not None
-            and path.server_report.connection is not None
-            else None,
-        ),
-    ):
+    report = path.server_report
+    server_tcp_info = None if report is None else report.connection
+    for side, info in (("client", path.client_tcp_info), ("server", server_tcp_info)):
         for key in ("rtt", "snd_mss", "pmtu", "total_retrans"):
-            figures[f"{side}_{key}"] = None if info is None else info[key]
+            figures[f"{side}_{key}"] = None if info is None else getattr(info, key)
     return figures
 
 

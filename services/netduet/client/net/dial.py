@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from netduet.client.net.icmp_errors import IcmpMeaning
-from netduet.net import kernel
+from netduet.net.tcp_info import tcp_info
 
 Result = TypeVar("Result")
 
@@ -297,6 +297,5 @@ async def connect(address: Address, timeout: float) -> ConnectResult:
 
 def lost_syns(sock: socket.socket) -> int:
     """Return how many SYNs of a fresh connection were sent again."""
-    info = kernel.tcp_info(sock.fileno())
-    lost = info["total_retrans"] if info is not None else 0
-    return lost if isinstance(lost, int) else 0
+    info = tcp_info(sock.fileno())
+    return 0 if info is None else info.total_retrans

@@ -20,6 +20,7 @@ from netduet.client.net.handshake import (
     handshake_from_event,
 )
 from netduet.net import kernel
+from netduet.net.tcp_info import tcp_info
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.events import (
     AnswerReceived,
@@ -38,6 +39,7 @@ from netduet.wire.messages import (
     Open,
     ReportQuestion,
     ServerReport,
+    TcpInfo,
     Welcome,
 )
 from netduet.wire.state_machine import Limits, Role, State
@@ -229,11 +231,11 @@ class FramedConnection(asyncio.Protocol):
                 return event is not None
         return False
 
-    def info(self) -> dict[str, int | str] | None:
+    def info(self) -> TcpInfo | None:
         """Return this kernel's view of the connection."""
         if self.gone:
             return None
-        return kernel.tcp_info(self._transport.get_extra_info("socket").fileno())
+        return tcp_info(self._transport.get_extra_info("socket").fileno())
 
     def local(self) -> tuple[str, int]:
         """Return our own address and port."""
@@ -303,15 +305,12 @@ class FramedConnection(asyncio.Protocol):
 
     def _retransmissions(self) -> int:
         info = self.info()
-        return 0 if info is None else int(info["total_retrans"])
+        return 0 if info is None else info.total_retrans
 
     def _acked_bytes(self) -> int | None:
         info = self.info()
-        if info is None:
-            return None
-        acked = info["bytes_acked"]
         # The SYN counts as one byte (RFC 9293 §3.4).
-        return max(0, acked - 1) if isinstance(acked, int) else None
+        return None if info is None else max(0, info.bytes_acked - 1)
 
 
 async def start_framed_connection(sock: socket.socket) -> FramedConnection:

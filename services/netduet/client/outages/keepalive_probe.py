@@ -184,8 +184,7 @@ class KeepaliveProbe:
         detector.finish(time.monotonic(), broken)
         if not broken:
             info = connection.info()
-            retransmits = info["total_retrans"] if info is not None else 0
-            self.retransmits += retransmits if isinstance(retransmits, int) else 0
+            self.retransmits += 0 if info is None else info.total_retrans
             self.server_report = await connection.report(_REPORT_SECONDS)
             await connection.end(self._period)
 

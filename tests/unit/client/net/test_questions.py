@@ -148,7 +148,7 @@ async def test_kernel_tells_of_a_connection_until_it_is_gone() -> None:
         await framed_connection.open(PATIENCE)
         info = framed_connection.info()
         assert info is not None
-        assert info["state"] == "ESTABLISHED"
+        assert info.state == "ESTABLISHED"
         host, port = framed_connection.local()
         assert host == "127.0.0.1"
         framed_connection.close()

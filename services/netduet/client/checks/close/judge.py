@@ -126,9 +126,8 @@ def _retransmission_reason(trial: CloseTrial) -> str:
     view, ours = trial.server.view, trial.tcp_info
     if trial.ending is not None or trial.whole or view is None or ours is None:
         return ""
-    acked = ours.get("bytes_acked")
     # More than an end of sending: what was sent before it has not been heard of, either.
-    if isinstance(acked, int) and acked < trial.sent and ours["total_retrans"]:
+    if ours.bytes_acked < trial.sent and ours.total_retrans:
         return "this end's kernel sends the question again and again"
     if view.retrans and view.unacked:
         return "the server's kernel sends the answer again and again"
@@ -237,16 +236,16 @@ def _fin_lost_after_sending(trial: CloseTrial) -> bool:
     """
     if trial.tcp_info is None:
         return False
-    if trial.tcp_info["state"] == "FIN_WAIT1":
-        return bool(trial.tcp_info["total_retrans"])
-    return trial.tcp_info["state"] == "FIN_WAIT2"
+    if trial.tcp_info.state == "FIN_WAIT1":
+        return bool(trial.tcp_info.total_retrans)
+    return trial.tcp_info.state == "FIN_WAIT2"
 
 
 def _server_ended_unnoticed(trial: CloseTrial) -> bool:
     """Tell whether the server did its part, and even our kernel knows nothing of it."""
     entry, ours = trial.server.entry, trial.tcp_info
     done = entry is not None and (entry.ended or "").startswith("asked.")
-    return done and ours is not None and ours["state"] in _STATES_BEFORE_FIN
+    return done and ours is not None and ours.state in _STATES_BEFORE_FIN
 
 
 def _judge_pushed(trial: CloseTrial) -> Fault | None:

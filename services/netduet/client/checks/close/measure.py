@@ -142,12 +142,9 @@ async def _push_after_fin(
     # What took longer may have used up the server's patience before its end came here.
     late = end.wait is not None and end.wait.end - end.wait.start > _FIRST_WAIT_SECONDS
     while not late and (info := conversation.info()) is not None:
-        again = int(info["total_retrans"])
-        again -= 0 if before is None else int(before["total_retrans"])
-        if (
-            not int(info["unacked"]) + int(info["notsent_bytes"])
-            or again >= _MIN_RETRANSMISSIONS
-        ):
+        again = info.total_retrans
+        again -= 0 if before is None else before.total_retrans
+        if not info.unacked + info.notsent_bytes or again >= _MIN_RETRANSMISSIONS:
             break
         late = time.monotonic() >= until
         await asyncio.sleep(_POLL_SECONDS)
@@ -236,7 +233,7 @@ async def _receive_answer(
 def _bytes_moved(conversation: FramedConnection) -> int:
     """Return a number that grows with what is acknowledged and what comes."""
     info = conversation.info()
-    acked = 0 if info is None else int(info["bytes_acked"])
+    acked = 0 if info is None else info.bytes_acked
     return acked + conversation.wire.bytes_received
 
 

@@ -9,6 +9,7 @@ from netduet.client.net.dial import Address
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.verdict import Window
+from netduet.wire.messages import TcpInfo
 
 
 class CloseMethod(StrEnum):
@@ -49,7 +50,7 @@ class CloseTrial:
     pushed: int = 0
     late: bool = False
     sent: int = 0
-    tcp_info: dict[str, int | str] | None = None
+    tcp_info: TcpInfo | None = None
     server: ServerView = field(default_factory=ServerView)
 
     @property

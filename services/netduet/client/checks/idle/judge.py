@@ -249,7 +249,7 @@ def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
         ours, view = connection.tcp_info, connection.server.view
         if connection.plan.waker is Side.CLIENT and ours is not None:
             figures |= {
-                "client_unacked": ours["unacked"],
+                "client_unacked": ours.unacked,
                 "client_retrans": connection.retrans,
             }
         if connection.plan.waker is Side.SERVER and view is not None:
@@ -284,7 +284,7 @@ def _describe_client_side(held: HeldConnection) -> str:
     waited = 0.0 if held.wait is None else held.wait.end - held.wait.start
     if held.plan.waker is Side.SERVER or held.tcp_info is None:
         return f"nothing came in {waited:.1f} s"
-    unacked = held.tcp_info["unacked"]
+    unacked = held.tcp_info.unacked
     if not unacked:
         return f"no answer in {waited:.1f} s, though what was sent was acknowledged"
     return (

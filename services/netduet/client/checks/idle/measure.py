@@ -23,7 +23,6 @@ from netduet.client.checks.idle.results import (
     HoldPlan,
     Idle,
     IdleResult,
-    as_int,
 )
 from netduet.client.net.dial import Address, classify
 from netduet.client.net.framed_connection import FramedConnection, open_connection
@@ -172,4 +171,4 @@ def _set_keepalive(conversation: FramedConnection, interval: int | None) -> None
 
 def _retransmitted(conversation: FramedConnection) -> int:
     info = conversation.info()
-    return 0 if info is None else as_int(info["total_retrans"])
+    return 0 if info is None else info.total_retrans

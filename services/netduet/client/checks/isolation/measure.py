@@ -43,7 +43,7 @@ from netduet.client.net.udp_socket import (
     read_error_queue,
 )
 from netduet.client.results.instance import instance_of
-from netduet.net import kernel
+from netduet.net.tcp_info import tcp_info
 
 if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext
@@ -161,8 +161,8 @@ def _await_connect(
 
 
 def _state(sock: socket.socket) -> int | str | None:
-    info = kernel.tcp_info(sock.fileno())
-    return None if info is None else info["state"]
+    info = tcp_info(sock.fileno())
+    return None if info is None else info.state
 
 
 def _is_connected(sock: socket.socket) -> bool:

@@ -6,7 +6,7 @@ Times are monotonic seconds, sizes are bytes of payload, rates are bit/s of payl
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Self
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.results.location import Direction
     from netduet.client.results.verdict import Window
+    from netduet.wire.messages import TcpInfo
 
 SLICE_COUNT: Final = 5
 """Parts of a transfer whose rates are compared, to tell a steady one."""
@@ -44,20 +45,20 @@ class SenderTcpInfo:
     limited_by_buffer: float
 
     @classmethod
-    def from_tcp_info(
-        cls, at: float, connection: int, info: Mapping[str, int | str | None] | None
-    ) -> Self | None:
-        """Return it from what a kernel said; None where it did not say all of it."""
-        if info is None:
+    def from_tcp_info(cls, at: float, connection: int, info: TcpInfo) -> Self | None:
+        """Convert it; None where an older kernel reports only part of it."""
+        values = (
+            info.rtt,
+            info.min_rtt,
+            info.busy_time,
+            info.rwnd_limited,
+            info.sndbuf_limited,
+        )
+        times = [value / 1e6 for value in values if value is not None]
+        if len(times) < len(values):
             return None
-        names = ("min_rtt", "busy_time", "rwnd_limited", "sndbuf_limited")
-        values = [info.get(name) for name in ("rtt", *names)]
-        times = [value / 1e6 for value in values if isinstance(value, int)]
-        resent = info.get("total_retrans")
-        if len(times) < len(values) or not isinstance(resent, int):
-            return None
-        rtt, least, busy, by_receiver, by_buffer = times
-        return cls(at, connection, rtt, least, resent, busy, by_receiver, by_buffer)
+        rtt, min_rtt, *limits = times
+        return cls(at, connection, rtt, min_rtt, info.total_retrans, *limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,7 @@ class Transfer:
             if self._up:
                 sender = SenderTcpInfo.from_tcp_info(now, number, info)
                 self._sender_infos += [] if sender is None else [sender]
-                acked += int(info["bytes_acked"])
+                acked += info.bytes_acked
         received = sum(
             connection.wire.bytes_received for connection in self._connections
         )
@@ -300,8 +300,7 @@ class Transfer:
         The answer then stood behind the data owed: its arrival tells no time.
         """
         if report.connection is not None:
-            info = report.connection.model_dump()
-            sender = SenderTcpInfo.from_tcp_info(asked, number, info)
+            sender = SenderTcpInfo.from_tcp_info(asked, number, report.connection)
             self._sender_infos += [] if sender is None else [sender]
 
     def _record_answer(
@@ -362,18 +361,17 @@ class Transfer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVIDENCE_SECONDS):
                 view, missing = await present_view(address, first.welcome, timeouts)
-        local_info = first.info()
-        if view is None or local_info is None:
-            unacked = None if local_info is None else int(local_info["unacked"])
+        local = first.info()
+        if view is None or local is None:
+            unacked = None if local is None else local.unacked
             return TransferStall(window, unacked if self._up else None, missing=missing)
-        local = {key: int(value) for key, value in local_info.items() if key != "state"}
         if self._up:
             # The SYN counts as one byte (RFC 9293 §3.4).
-            acked, arrived = local["bytes_acked"] - 1, view.bytes_received
-            unacked, unsent = local["unacked"], local["notsent_bytes"]
+            acked, arrived = local.bytes_acked - 1, view.bytes_received
+            unacked, unsent = local.unacked, local.notsent_bytes
             sent = first.wire.bytes_sent - unsent
         else:
-            acked, arrived = view.bytes_acked - 1, local["bytes_received"]
+            acked, arrived = view.bytes_acked - 1, local.bytes_received
             unacked, unsent = view.unacked, view.notsent_bytes
             sent = acked + unacked * view.snd_mss
         undelivered = max(0, sent - arrived) if unacked else 0

@@ -20,7 +20,6 @@ from netduet.client.checks.size.black_hole import (
 )
 from netduet.client.checks.size.notes import TO, notes
 from netduet.client.checks.size.results import (
-    SegmentCounters,
     Size,
     SizeResult,
     SizeTrial,
@@ -31,7 +30,7 @@ from netduet.client.results.location import Direction, Location, Side
 from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.wire.errors import Code
 from netduet.wire.frames import HEADER_SIZE
-from netduet.wire.messages import LedgerEntry
+from netduet.wire.messages import LedgerEntry, TcpInfo
 from netduet.wire.untrusted import escape
 
 _REFUSED: Final[dict[str, str]] = {
@@ -294,7 +293,7 @@ def _evidence(direction: Direction, trial: SizeTrial) -> Evidence:
     return tuple(evidence)
 
 
-def _describe_sender(trial: SizeTrial, after: SegmentCounters) -> str:
+def _describe_sender(trial: SizeTrial, after: TcpInfo) -> str:
     seconds = f"{trial.seconds:.1f} s"
     mtu = f"its path MTU is {after.pmtu:,}"
     if is_unacknowledged(trial) and trial.is_one_packet:
@@ -310,12 +309,12 @@ def _describe_sender(trial: SizeTrial, after: SegmentCounters) -> str:
         )
     if cannot_leave(trial):
         return (
-            f"the kernel could not send a packet with {after.notsent:,} bytes in {seconds}: "
+            f"the kernel could not send a packet with {after.notsent_bytes:,} bytes in {seconds}: "
             f"its own link or firewall refuses it; {mtu}"
         )
-    if after.notsent:
+    if after.notsent_bytes:
         return (
-            f"{after.notsent:,} bytes wait to be sent: the other end of this TCP connection "
+            f"{after.notsent_bytes:,} bytes wait to be sent: the other end of this TCP connection "
             "accepts no more"
         )
     if after.unacked:
@@ -329,8 +328,9 @@ def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
         "seconds": round(trial.seconds, 3),
         "retransmits": trial.retransmits,
     }
-    for name in ("snd_mss", "pmtu", "unacked", "notsent"):
-        figures[name] = None if trial.after is None else getattr(trial.after, name)
+    for name in ("snd_mss", "pmtu", "unacked", "notsent_bytes"):
+        key = name.removesuffix("_bytes")
+        figures[key] = None if trial.after is None else getattr(trial.after, name)
     return figures
 
 

@@ -13,7 +13,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.size.results import (
-    SegmentCounters,
     SizeTrial,
     TrialOutcome,
     TrialPlan,
@@ -103,7 +102,7 @@ class _TrialRunner:
         self._plan = plan
         self._connection = connection
         self._up = plan.direction is Direction.UP
-        self._local_view = SegmentCounters.from_tcp_info(connection.info())
+        self._local_view = connection.info()
 
     async def run(self) -> SizeTrial:
         """Send or have sent, and wait as long as there is progress."""
@@ -169,7 +168,7 @@ class _TrialRunner:
         question = SourceQuestion(size=len(payload), seed=seed)
         return connection.send(Kind.SOURCE, question)
 
-    def _choose_size(self, before: SegmentCounters | None) -> int:
+    def _choose_size(self, before: TcpInfo | None) -> int:
         known = before or self._local_view
         full = _DEFAULT_MSS_BYTES if known is None else known.snd_mss
         size = self._plan.size or full
@@ -214,21 +213,17 @@ class _TrialRunner:
 
     def _round_trip(self) -> float:
         info = self._connection.info()
-        return 0.0 if info is None else int(info["rtt"]) / 1e6
+        return 0.0 if info is None else info.rtt / 1e6
 
     def _progress(self) -> int:
         """Return a number that changes when something moves, and keep our own view."""
-        self._local_view = (
-            SegmentCounters.from_tcp_info(self._connection.info()) or self._local_view
-        )
-        acked = (
-            self._local_view.acked if self._up and self._local_view is not None else 0
-        )
+        self._local_view = view = self._connection.info() or self._local_view
+        acked = view.bytes_acked if self._up and view is not None else 0
         return acked + self._connection.wire.bytes_received
 
     async def _collect_evidence(
         self, outcome: TrialOutcome
-    ) -> tuple[SegmentCounters | None, ServerView]:
+    ) -> tuple[TcpInfo | None, ServerView]:
         """Return the sender's view, and what the server knows when it was asked."""
         self._progress()
         local = self._local_view if self._up else None
@@ -245,13 +240,13 @@ class _TrialRunner:
                 welcome = self._connection.welcome
                 server = await server_view(self._address, welcome, self._timeouts)
         if not self._up and server.view is not None:
-            local = SegmentCounters.from_tcp_info(server.view.model_dump())
+            local = server.view
         elif self._up:
             self._progress()  # anew: an acknowledgement had the time of a question
             local = self._local_view
         return local, server
 
-    def _ack_gap(self, sender: SegmentCounters | None, view: TcpInfo | None) -> int:
+    def _ack_gap(self, sender: TcpInfo | None, view: TcpInfo | None) -> int:
         """Return how many bytes the receiver has, and its sender has not heard of it.
 
         Both kernels count from the connection's begin, the SYN as one byte at most, and
@@ -261,14 +256,12 @@ class _TrialRunner:
             return 0
         received = self._connection.wire.bytes_received
         arrived = view.bytes_received if self._up else received
-        return max(0, arrived - sender.acked)
+        return max(0, arrived - sender.bytes_acked)
 
-    async def _request_counters(self, patience: float) -> SegmentCounters | None:
+    async def _request_counters(self, patience: float) -> TcpInfo | None:
         """Return the server's kernel's view of this very connection."""
         report = await self._connection.report(patience)
-        if report is None or report.connection is None:
-            return None
-        return SegmentCounters.from_tcp_info(report.connection.model_dump())
+        return None if report is None else report.connection
 
 
 def _describe_refusal(opening: Handshake) -> str:
