@@ -113,10 +113,10 @@ async def test_nothing_is_asked_of_who_did_not_welcome() -> None:
     """A conversation that was never opened asks and ends nothing, and waits for nothing."""
     async with meeting(stranger) as conversation:
         await conversation.open(PATIENCE)
-        sent = conversation.connection.bytes_sent
+        sent = conversation.wire.bytes_sent
         assert await conversation.report(PATIENCE) is None
         assert await conversation.end(PATIENCE) is False
-        assert conversation.connection.bytes_sent == sent
+        assert conversation.wire.bytes_sent == sent
 
 
 # The end
