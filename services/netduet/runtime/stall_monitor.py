@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from netduet.net import kernel
+from netduet.net.time_span import TimeSpan
 
 INTERVAL_SECONDS: Final = 0.02
 """Seconds between two wake-ups."""
@@ -29,14 +30,6 @@ MAX_SAMPLES: Final = 30
 
 _MAX_AGE_SECONDS: Final = 0.1
 """Maximum age of a CPU limit reading; a reading costs two files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """The loop did not run from ``start`` to ``end`` (monotonic seconds)."""
-
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,7 @@ class StallMonitor:
         """Create it; monitoring starts with the context."""
         self.count = 0
         self.total = 0.0
-        self._recent: deque[Stall] = deque(maxlen=_MAX_STALLS)
+        self._recent: deque[TimeSpan] = deque(maxlen=_MAX_STALLS)
         self._throttled_before = kernel.throttled_seconds()
         self._pressure_before = kernel.cpu_pressure_seconds()
         self._samples: deque[tuple[float, float | None]] = deque(maxlen=MAX_SAMPLES)
@@ -80,10 +73,7 @@ class StallMonitor:
     def stalled(self, start: float, end: float) -> float:
         """Return how many seconds between two times the loop did not run."""
         self._record(time.monotonic())
-        return sum(
-            max(0.0, min(end, stall.end) - max(start, stall.start))
-            for stall in self._recent
-        )
+        return TimeSpan(start, end).covered_seconds(self._recent)
 
     def throttled(self) -> float | None:
         """Return how long a CPU limit has throttled us since the monitor started."""
@@ -122,7 +112,7 @@ class StallMonitor:
         if late > MIN_STALL_SECONDS:
             self.count += 1
             self.total += late
-            self._recent.append(Stall(now - late, now))
+            self._recent.append(TimeSpan(now - late, now))
         self._checked_at = now
 
 

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from netduet.net import kernel
+from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import (
     INTERVAL_SECONDS,
     MIN_STALL_SECONDS,
     RecentLoad,
-    Stall,
     StallMonitor,
 )
 
@@ -115,7 +115,9 @@ def test_lately_looks_back_half_a_minute_at_most(
     watch = StallMonitor()
     for clock in range(100):
         watch._sample(clock)
-    watch._recent.extend([Stall(10.0, 20.0), Stall(65.0, 80.0), Stall(98.0, 99.0)])
+    watch._recent.extend(
+        [TimeSpan(10.0, 20.0), TimeSpan(65.0, 80.0), TimeSpan(98.0, 99.0)]
+    )
     watch._checked_at = clock
     lately = watch.recent()
     assert lately.window == 29

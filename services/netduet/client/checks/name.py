@@ -18,7 +18,7 @@ from netduet.client.net.dial import Cause, Resolution, in_thread, resolve
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
-from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome
 
 QUERIES_PER_RECORD: Final = 3
 SLOW_SECONDS: Final = 1.0
@@ -153,7 +153,7 @@ def _finding(name: NameResult, resolution: Resolution) -> Finding:
             "name.timeout",
             f"no answer about {name.host} within {resolution.seconds:.1f} s",
             evidence,
-            missed_deadline=Window(resolution.start, resolution.end),
+            missed_deadline=resolution.span,
         )
     if resolution.cause is Cause.NOT_FOUND:
         seen = f"{name.host} is not known to this host's resolver"

@@ -19,7 +19,6 @@ from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Window,
 )
 from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo
 from netduet.wire.untrusted import escape
@@ -86,7 +85,7 @@ def _broken_finding(path: PathResult) -> Finding:
         what = f"its answer breaks a rule: {escape(handshake.broken.message)}"
     missed = None
     if handshake.cause is Cause.TIMEOUT:
-        missed = Window(handshake.start, handshake.end)
+        missed = handshake.span
     seen = f"{path.address}: a further connection failed: {what}"
     evidence_text = f"after {handshake.seconds:.1f} s: {what}"
     return Finding(

@@ -11,7 +11,8 @@ from netduet.client.checks.name import NameResult
 from netduet.client.net.dial import Address, Cause, ConnectResult, connect
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Figures, Finding, Judgement, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement
+from netduet.net.time_span import TimeSpan
 
 MAX_ADDRESSES: Final = 64
 """Addresses that are tried; a name with more is remarked on."""
@@ -118,11 +119,11 @@ def _unreachable_finding(dead: list[ConnectResult]) -> Finding:
     )
 
 
-def _missed_deadline(dead: list[ConnectResult]) -> Window | None:
+def _missed_deadline(dead: list[ConnectResult]) -> TimeSpan | None:
     """Return the missed deadline when silence is all there was, else None."""
     if any(attempt.cause is not Cause.TIMEOUT for attempt in dead):
         return None
-    return Window(
+    return TimeSpan(
         min(connect_result.start for connect_result in dead),
         max(attempt.end for attempt in dead),
     )

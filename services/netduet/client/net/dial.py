@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from netduet.client.net.icmp_errors import IcmpMeaning
 from netduet.net.tcp_info import tcp_info
+from netduet.net.time_span import Timed
 
 Result = TypeVar("Result")
 
@@ -129,7 +130,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Timed):
     """What getaddrinfo(3) said. Times are monotonic seconds."""
 
     addresses: tuple[Address, ...]
@@ -138,14 +139,9 @@ class Resolution:
     start: float
     end: float
 
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.end - self.start
-
 
 @dataclass(frozen=True, slots=True)
-class ConnectResult:
+class ConnectResult(Timed):
     """What came of a connection attempt. Times are monotonic seconds.
 
     ``lost_syns`` counts exactly how many SYNs (or their answers) were lost
@@ -159,11 +155,6 @@ class ConnectResult:
     lost_syns: int
     start: float
     end: float
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.end - self.start
 
 
 def errno_name(number: int | None) -> str:

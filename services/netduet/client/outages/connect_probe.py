@@ -20,6 +20,7 @@ from netduet.client.outages.events import (
     EventHandler,
     WelcomeHandler,
 )
+from netduet.net.time_span import Timed
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
@@ -40,7 +41,7 @@ _CLOSE_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectAttempt:
+class ConnectAttempt(Timed):
     """A fresh connection. ``void``: it failed by this end itself, and proves nothing.
 
     ``turned_away``: something answered, and it was no welcome, or there was no route.

@@ -15,6 +15,7 @@ from typing import Final
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
+from netduet.net.time_span import TimeSpan
 
 Figures = dict[str, int | float | str | bool | None]
 
@@ -35,14 +36,6 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A deadline that was missed: monotonic seconds from its begin to its end."""
-
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong.
 
@@ -57,7 +50,7 @@ class Finding:
     evidence: Evidence = ()
     figures: Figures = field(default_factory=dict)
     where: Location | None = None
-    missed_deadline: Window | None = None
+    missed_deadline: TimeSpan | None = None
     outcome: Outcome = Outcome.FAIL
 
 
@@ -194,7 +187,7 @@ def weigh_starvation(
     missed = finding.missed_deadline
     if missed is None or finding.outcome is not Outcome.FAIL:
         return finding
-    length = missed.end - missed.start
+    length = missed.seconds
     starved = _starved(missed, stalled)
     if starved:
         text = f"{starved}: its own starvation may be all there is"
@@ -208,9 +201,9 @@ def weigh_starvation(
     return finding
 
 
-def _starved(window: Window, stalled: Callable[[float, float], float]) -> str:
+def _starved(window: TimeSpan, stalled: Callable[[float, float], float]) -> str:
     """Return for how long this client did not run, where that was too long, else ""."""
-    length = window.end - window.start
+    length = window.seconds
     lost = stalled(window.start, window.end)
     if length <= 0 or lost < STARVED * length:
         return ""

@@ -21,9 +21,9 @@ from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Outcome,
-    Window,
     weigh_starvation,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
     state = "the connection stood" if ending is None else ending.detail
     retransmits = "an unknown number of" if info is None else info.total_retrans
     evidence = f"{state}; this kernel sent {retransmits} segments again"
-    missed_deadline = Window(start, end) if ending is None else None
+    missed_deadline = TimeSpan(start, end) if ending is None else None
     return Finding(
         "watch.load",
         summary,

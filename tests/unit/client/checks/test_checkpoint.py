@@ -14,10 +14,10 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
     result,
     skipped_because_of,
 )
+from netduet.net.time_span import TimeSpan
 
 RUN = {"version": "1", "targets": "a:1=open", "profile": "soak"}
 
@@ -38,7 +38,7 @@ def done(check: str, *findings: Finding) -> CheckResult:
 
 def test_saved_result_is_restored(file: Path) -> None:
     """A result is restored unchanged, with the time at which it was measured."""
-    good = done("udp", Finding("udp.loss", "s", missed_deadline=Window(1.0, 2.0)))
+    good = done("udp", Finding("udp.loss", "s", missed_deadline=TimeSpan(1.0, 2.0)))
     Checkpoint(file, RUN).part(1).keep(good)
     parts = Checkpoint(file, RUN)
     assert dict(parts.part(0).earlier) == {}

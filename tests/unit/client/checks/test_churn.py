@@ -26,9 +26,10 @@ from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import Instance, instance_named
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
 from netduet.client.stats import histogram
 from netduet.client.stats.percentiles import percentile
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import NASTY
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
@@ -453,7 +454,7 @@ def test_unanswered_connections_carry_missed_deadline() -> None:
     [finding] = judged(run(*late)).findings
     assert (finding.failure, finding.missed_deadline) == (
         "churn.unserved",
-        Window(0.0, 1.48),
+        TimeSpan(0.0, 1.48),
     )
 
 
@@ -531,7 +532,7 @@ def test_silence_while_holding_carries_missed_deadline() -> None:
     [finding] = judged(run(), hold=hold_result).findings
     assert (finding.failure, finding.missed_deadline) == (
         "churn.count_limited",
-        Window(0.0, 1.06),
+        TimeSpan(0.0, 1.06),
     )
 
 

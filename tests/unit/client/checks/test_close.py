@@ -18,14 +18,15 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Finding, Judgement, Outcome, Window
+from netduet.client.results.verdict import Finding, Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage, TcpInfo
 from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
 WELCOMED = Handshake(welcome=welcome())
-WAITED = Window(1, 4)
+WAITED = TimeSpan(1, 4)
 EOF = ConnectionEnd("eof", "the server ended its sending")
 CUT = ConnectionEnd("broken", "the stream ended inside a frame")
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
@@ -242,7 +243,7 @@ def test_altered_close_has_a_class_and_a_location(
     ],
 )
 def test_only_absence_carries_missed_deadline(
-    method: CloseMethod, fields: dict[str, object], missed: Window | None
+    method: CloseMethod, fields: dict[str, object], missed: TimeSpan | None
 ) -> None:
     """A missing close may be late, unless a kernel proves that it was lost."""
     assert found(method, **fields).missed_deadline == missed
@@ -541,14 +542,14 @@ def test_server_without_the_feature_is_skipped() -> None:
         (
             Handshake(cause=Cause.TIMEOUT, detail="late", start=2, end=5),
             "late",
-            Window(2, 5),
+            TimeSpan(2, 5),
         ),
         (Handshake(closed=True), "closed at once", None),
         (Handshake(foreign=b"?"), "another answer", None),
     ],
 )
 def test_failed_connection_is_a_finding(
-    opening: Handshake, what: str, missed: Window | None
+    opening: Handshake, what: str, missed: TimeSpan | None
 ) -> None:
     """Only a timeout carries a missed deadline."""
     finding = found(CloseMethod.AT_ONCE, opening=opening, wait=None)

@@ -13,7 +13,8 @@ from netduet.client.checks.identity.results import IdentityAnswer, IdentityResul
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Finding, Window
+from netduet.client.results.verdict import Finding
+from netduet.net.time_span import TimeSpan
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC
 from netduet.wire.messages import ErrorMessage
@@ -189,7 +190,7 @@ def test_failed_handshake_has_a_class_and_a_location(
 
 def test_only_silence_carries_missed_deadline() -> None:
     """A starved client may miss an answer, but cannot invent a reset or a FIN."""
-    assert found(cause=Cause.TIMEOUT).missed_deadline == Window(10.0, 13.0)
+    assert found(cause=Cause.TIMEOUT).missed_deadline == TimeSpan(10.0, 13.0)
     assert found(cause=Cause.RESET).missed_deadline is None
     assert found(closed=True).missed_deadline is None
 
@@ -233,10 +234,10 @@ def test_acknowledged_bytes_are_ignored_after_a_reset() -> None:
 
 @pytest.mark.parametrize(
     ("cause", "missed"),
-    [(Cause.TIMEOUT, Window(10.0, 13.0)), (Cause.REFUSED, None)],
+    [(Cause.TIMEOUT, TimeSpan(10.0, 13.0)), (Cause.REFUSED, None)],
 )
 def test_failed_second_connection_is_not_a_silent_server(
-    cause: Cause, missed: Window | None
+    cause: Cause, missed: TimeSpan | None
 ) -> None:
     """A server that accepted once and now does not points at a broken path."""
     made = opening(cause=cause, detail="EX: said so", sent=0, acked=None)

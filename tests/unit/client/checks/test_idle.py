@@ -25,16 +25,16 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
     conclude,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage, TcpInfo
 from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
 WELCOMED = Handshake(welcome=welcome())
-WAITED = Window(8, 11)
+WAITED = TimeSpan(8, 11)
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
 EOF = ConnectionEnd("eof", "the server ended its sending")
 DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
@@ -245,7 +245,7 @@ def test_dead_connection_has_a_class_and_a_location(
     ],
 )
 def test_only_silence_carries_missed_deadline(
-    fields: dict[str, object], missed: Window | None
+    fields: dict[str, object], missed: TimeSpan | None
 ) -> None:
     """Missing data may be late; data that a kernel kept retransmitting is lost."""
     finding = found(held(8, US, **fields), held(8, THEM, answered=True))
@@ -500,7 +500,7 @@ def test_server_without_the_feature_is_skipped() -> None:
         (
             {"opening": Handshake(cause=Cause.TIMEOUT, detail="late", start=1, end=4)},
             "late",
-            Window(1, 4),
+            TimeSpan(1, 4),
         ),
         ({"opening": Handshake(closed=True)}, "closed at once", None),
         ({"opening": Handshake(foreign=b"?")}, "another answer", None),
@@ -517,7 +517,7 @@ def test_server_without_the_feature_is_skipped() -> None:
     ],
 )
 def test_failed_connection_is_a_finding(
-    fields: dict[str, object], what: str, missed: Window | None
+    fields: dict[str, object], what: str, missed: TimeSpan | None
 ) -> None:
     """Only a timeout carries a missed deadline."""
     waited = WAITED if "refused" in fields else None

@@ -22,7 +22,8 @@ from netduet.client.checks.load.results import (
 )
 from netduet.client.net.dial import Address
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import tcp_info
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
@@ -200,19 +201,19 @@ def test_low_rate_not_limited_by_network_carries_missed_deadline() -> None:
     """If the network was not the limit all the time, starvation is weighed."""
     half = flow(UP, 9.6, sender_infos=senders(10, network=0.6))
     [finding] = judged(phase(half), min_rate=50e6).findings
-    assert finding.missed_deadline == Window(10, 20)
+    assert finding.missed_deadline == TimeSpan(10, 20)
 
 
 @pytest.mark.parametrize(
     ("direction", "halt", "where"),
     [
-        (UP, TransferStall(Window(12, 15), 3, 0, 4000), "path →"),
-        (DOWN, TransferStall(Window(12, 15), 3, 0, 4000), "path ←"),
-        (UP, TransferStall(Window(12, 15), 3, 0, 0), "path ←"),
-        (DOWN, TransferStall(Window(12, 15), 3, 0, 0), "path →"),
-        (UP, TransferStall(Window(12, 15), 0, 9000, 0), "server"),
-        (DOWN, TransferStall(Window(12, 15), 0, 9000, 0), "client"),
-        (DOWN, TransferStall(Window(12, 15), missing="no answer in time"), None),
+        (UP, TransferStall(TimeSpan(12, 15), 3, 0, 4000), "path →"),
+        (DOWN, TransferStall(TimeSpan(12, 15), 3, 0, 4000), "path ←"),
+        (UP, TransferStall(TimeSpan(12, 15), 3, 0, 0), "path ←"),
+        (DOWN, TransferStall(TimeSpan(12, 15), 3, 0, 0), "path →"),
+        (UP, TransferStall(TimeSpan(12, 15), 0, 9000, 0), "server"),
+        (DOWN, TransferStall(TimeSpan(12, 15), 0, 9000, 0), "client"),
+        (DOWN, TransferStall(TimeSpan(12, 15), missing="no answer in time"), None),
     ],
 )
 def test_stall_is_located_by_both_kernels(
@@ -222,7 +223,7 @@ def test_stall_is_located_by_both_kernels(
     told = judged(phase(flow(direction, stall=halt)))
     [finding] = told.findings
     assert (finding.failure, finding.where) == ("load.stalled", where)
-    assert finding.missed_deadline == Window(12, 15)
+    assert finding.missed_deadline == TimeSpan(12, 15)
     assert "nothing moved for 3.0 s on any of 2 connections" in finding.seen
 
 

@@ -13,7 +13,8 @@ from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Expect, Target
-from netduet.client.results.verdict import Outcome, Window
+from netduet.client.results.verdict import Outcome
+from netduet.net.time_span import TimeSpan
 
 FOUND = (
     Address(socket.AF_INET, "192.0.2.1", 80),
@@ -71,13 +72,13 @@ def test_unresolved_name_fails_and_blocks(
 @pytest.mark.parametrize(
     ("cause", "missed"),
     [
-        (Cause.TIMEOUT, Window(10.0, 10.25)),
+        (Cause.TIMEOUT, TimeSpan(10.0, 10.25)),
         (Cause.NOT_FOUND, None),
         (Cause.OTHER, None),
     ],
 )
 def test_only_silence_carries_missed_deadline(
-    cause: Cause, missed: Window | None
+    cause: Cause, missed: TimeSpan | None
 ) -> None:
     """An answer, even a refusal, was received; starvation cannot invent it."""
     [finding] = judge(name(cause)).findings

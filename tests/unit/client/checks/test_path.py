@@ -12,7 +12,8 @@ from netduet.client.checks.path import CHECK, PathResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Judgement, Window
+from netduet.client.results.verdict import Judgement
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import NASTY, entry, report, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
@@ -189,7 +190,7 @@ def test_unknown_figures_are_none() -> None:
         (
             Handshake(cause=Cause.TIMEOUT, detail="no answer in time", start=1, end=4),
             "no answer in time",
-            Window(1, 4),
+            TimeSpan(1, 4),
         ),
         (
             Handshake(cause=Cause.REFUSED, detail="ECONNREFUSED: x", start=1, end=4),
@@ -201,7 +202,7 @@ def test_unknown_figures_are_none() -> None:
     ],
 )
 def test_failed_further_connection_is_a_finding(
-    opening: Handshake, what: str, missed: Window | None
+    opening: Handshake, what: str, missed: TimeSpan | None
 ) -> None:
     """Only a timeout carries a missed deadline."""
     judgement = CHECK.judge(

@@ -13,7 +13,8 @@ from netduet.client.net.dial import Address, Cause, ConnectResult, Resolution
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Finding, Judgement, Window
+from netduet.client.results.verdict import Finding, Judgement
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import FarEnd
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)
@@ -104,22 +105,22 @@ def test_class_is_that_of_the_first_failing_address() -> None:
 @pytest.mark.parametrize(
     ("tried", "missed"),
     [
-        ([dialled(cause=Cause.TIMEOUT)], Window(10.0, 10.5)),
+        ([dialled(cause=Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
         (
             [
                 dialled(ONE, Cause.TIMEOUT, start=9.0),
                 dialled(TWO, Cause.TIMEOUT, end=16.0),
             ],
-            Window(9.0, 16.0),
+            TimeSpan(9.0, 16.0),
         ),
         ([dialled(ONE, Cause.TIMEOUT), dialled(TWO, Cause.REFUSED)], None),
         ([dialled(cause=Cause.REFUSED)], None),
-        ([dialled(ONE), dialled(TWO, Cause.TIMEOUT)], Window(10.0, 10.5)),
+        ([dialled(ONE), dialled(TWO, Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
         ([dialled(ONE), dialled(TWO, Cause.REFUSED)], None),
     ],
 )
 def test_only_silence_carries_missed_deadline(
-    tried: list[ConnectResult], missed: Window | None
+    tried: list[ConnectResult], missed: TimeSpan | None
 ) -> None:
     """The deadline counts as missed if all failed addresses were silent."""
     assert found(*tried).missed_deadline == missed

@@ -24,8 +24,8 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.unit.client.far_end import NASTY
 
@@ -188,7 +188,7 @@ async def test_starvation_excuses_a_missed_deadline(log: Log) -> None:
             return end - start
 
     late = Judgement(
-        "late", (Finding("name.timeout", "s", missed_deadline=Window(0.0, 4.0)),)
+        "late", (Finding("name.timeout", "s", missed_deadline=TimeSpan(0.0, 4.0)),)
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "CHECKS", (check("one", late),))

@@ -19,7 +19,8 @@ from netduet.client.checks.size.results import (
 )
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Direction, Side
-from netduet.client.results.verdict import Figures, Finding, Judgement, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import LedgerEntry, TcpInfo
 from tests.unit.client.far_end import entry, tcp_info
 
@@ -30,7 +31,7 @@ BEFORE = tcp_info(bytes_acked=100)
 ALL_SENT = tcp_info(bytes_acked=2000)
 IN_VAIN = tcp_info(unacked=1, total_retrans=4, bytes_acked=100)
 HELD = tcp_info(notsent_bytes=1448, bytes_acked=100)
-WINDOW = Window(10.0, 11.9)
+WINDOW = TimeSpan(10.0, 11.9)
 STALLED, PASSED = TrialOutcome.STALLED, TrialOutcome.PASSED
 
 
@@ -411,7 +412,7 @@ def test_amount_stalling_twice_is_stalled(
     after: TcpInfo | None,
     arrived: int | None,
     where: str,
-    missed: Window | None,
+    missed: TimeSpan | None,
 ) -> None:
     """Only data that a kernel kept retransmitting is not late."""
     stopped = amount(direction, 65536, STALLED, after=after, arrived=arrived)
@@ -563,7 +564,7 @@ def test_connection_that_ends_twice_is_cut() -> None:
     ("cause", "missed"), [(Cause.TIMEOUT, WINDOW), (Cause.REFUSED, None)]
 )
 def test_failed_connections_are_no_size_failure(
-    cause: Cause, missed: Window | None
+    cause: Cause, missed: TimeSpan | None
 ) -> None:
     """If no trial can start, that is the finding; only silence may be excused."""
     closed = trial(

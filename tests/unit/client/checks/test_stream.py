@@ -25,7 +25,8 @@ from netduet.client.outages.observations import (
     Observations,
 )
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import report
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
@@ -199,7 +200,7 @@ def test_silence_to_the_end_carries_missed_deadline() -> None:
     loss_run = out(UNKNOWN, ended=False)
     judgement = judged(loss_runs=(loss_run,))
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
-    assert judgement.findings[0].missed_deadline == Window(105.0, 106.5)
+    assert judgement.findings[0].missed_deadline == TimeSpan(105.0, 106.5)
     assert "until the check ended" in judgement.findings[0].seen
 
 
@@ -305,19 +306,19 @@ def test_stall_while_the_client_did_not_run_is_inconclusive() -> None:
 
 def test_stall_while_the_server_did_not_run_is_inconclusive() -> None:
     """The server's stream shows when and for how long it did not run."""
-    stalls = ((105.0, 107.0),)
+    stalls = (TimeSpan(105.0, 107.0),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
     judgement = judged(datagrams=datagrams, stalls=(ConnectionStall(105.0, 108.0),))
     assert found(judgement) == [
         ("stream.old_connections", BETWEEN, Outcome.INCONCLUSIVE)
     ]
-    assert judgement.findings[0].missed_deadline == Window(105.0, 108.0)
+    assert judgement.findings[0].missed_deadline == TimeSpan(105.0, 108.0)
 
 
 @pytest.mark.parametrize("ours", [0.0, 0.3])
 def test_stall_explained_by_starvation_is_a_note(ours: float) -> None:
     """Time in which an end did not run is subtracted."""
-    stalls = ((105.1, 105.9 - ours),)
+    stalls = (TimeSpan(105.1, 105.9 - ours),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
     pause = ConnectionStall(105.0, 106.0, client_stalled=ours)
     judgement = judged(datagrams=datagrams, stalls=(pause,))

@@ -22,7 +22,8 @@ from netduet.client.checks.udp.results import (
 from netduet.client.net.dial import Address
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage
 from netduet.wire.udp_count import PLAIN, CountAnswer
 from tests.unit.client.far_end import NASTY, welcome
@@ -185,7 +186,7 @@ def test_only_silence_carries_missed_deadline() -> None:
         2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),), start=1, end=2
     )
     rejected = judged(opening=refused, burst=None, sizes=None)
-    assert silent.findings[0].missed_deadline == Window(1, 4)
+    assert silent.findings[0].missed_deadline == TimeSpan(1, 4)
     assert rejected.findings[0].missed_deadline is None
 
 
@@ -445,7 +446,7 @@ def test_loss_beyond_receiver_drops_fails() -> None:
                 "first_run_start": 2.5,
                 "runs_seconds": 0.25,
             },
-            Window(2.5, 2.75),
+            TimeSpan(2.5, 2.75),
         ),
         (
             {
@@ -458,11 +459,11 @@ def test_loss_beyond_receiver_drops_fails() -> None:
             None,
         ),
         ({"answered": 200}, None),
-        ({"answered": 200, "dropped": None}, Window(2, 3)),
+        ({"answered": 200, "dropped": None}, TimeSpan(2, 3)),
     ],
 )
 def test_loss_carries_missed_deadline_only_if_a_stall_explains_it(
-    fields: dict[str, object], missed: Window | None
+    fields: dict[str, object], missed: TimeSpan | None
 ) -> None:
     """A stalled server loses consecutive questions, and no answers."""
     [finding] = judged(burst=burst(**fields)).findings
@@ -500,7 +501,7 @@ def test_burst_without_server_count_is_silent() -> None:
         burst=burst(server_count=None, answered=90), boot_id_after=None, sizes=None
     )
     [finding] = judgement.findings
-    assert (finding.failure, finding.missed_deadline) == ("udp.silent", Window(2, 3))
+    assert (finding.failure, finding.missed_deadline) == ("udp.silent", TimeSpan(2, 3))
     assert (
         "300 more were sent, 90 of them were answered, and the server fell silent"
         in finding.seen

@@ -12,12 +12,13 @@ from netduet.client.checks.balance.results import (
     ConnectionOutcome,
 )
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Figures, Finding, Judgement, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.client.stats.proportions import (
     ERROR_PROBABILITY,
     lower_bound,
     p_initial_run,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 MIN_TIMEOUT_SHARE: Final = 0.05
@@ -176,7 +177,7 @@ def _judge_failures(asked: AddressTrials) -> Finding | None:
     missed = None
     if all(came in _TIMEOUTS for came in proven):
         late = [trial for trial in asked.trials if trial.outcome in proven]
-        missed = Window(
+        missed = TimeSpan(
             min(trial.start for trial in late), max(trial.end for trial in late)
         )
     return Finding(name, seen, evidence, figures, missed_deadline=missed)
@@ -268,7 +269,7 @@ def _judge_instance_count(balance: BalanceResult, found: int) -> Finding | None:
     late = [trial for trial in trials if trial.outcome in _TIMEOUTS]
     missed = None
     if late:
-        missed = Window(min(t.start for t in late), max(t.end for t in late))
+        missed = TimeSpan(min(t.start for t in late), max(t.end for t in late))
     return Finding(
         "balance.missing", seen, evidence, {"found": found}, missed_deadline=missed
     )

@@ -23,9 +23,9 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
     merge_judgements,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 _ACTIONS: Final = {
@@ -321,10 +321,10 @@ def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
     )
 
 
-def _wait_window(end: CloseTrial) -> Window | None:
+def _wait_window(end: CloseTrial) -> TimeSpan | None:
     if end.wait is not None:
         return end.wait
-    return Window(end.opening.start, end.opening.end)
+    return end.opening.span
 
 
 def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:

@@ -23,8 +23,8 @@ from netduet.client.net.framed_connection import FramedConnection, open_connecti
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.net.timeouts import Timeouts
-from netduet.client.results.verdict import Window
 from netduet.config.units import KIB
+from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import CloseQuestion, SinkAnswer, SourceQuestion
@@ -124,7 +124,7 @@ async def _run_trial(
             timeouts, address, conversation.welcome, done
         )
         if end.pushed and end.wait is not None:
-            end = replace(end, wait=Window(end.wait.end, time.monotonic()))
+            end = replace(end, wait=TimeSpan(end.wait.end, time.monotonic()))
         return replace(end, tcp_info=conversation.info(), server=server)
 
 
@@ -140,7 +140,7 @@ async def _push_after_fin(
     conversation.push(bytes(PUSHED_BYTES))
     until = time.monotonic() + _SETTLE_SECONDS
     # What took longer may have used up the server's patience before its end came here.
-    late = end.wait is not None and end.wait.end - end.wait.start > _FIRST_WAIT_SECONDS
+    late = end.wait is not None and end.wait.seconds > _FIRST_WAIT_SECONDS
     while not late and (info := conversation.info()) is not None:
         again = info.total_retrans
         again -= 0 if before is None else before.total_retrans
@@ -186,7 +186,7 @@ async def _await_answer(
         answered=min(size, max(0, came - HEADER_SIZE)),
         changed=changed,
         ending=conversation.ending,
-        wait=Window(start, time.monotonic()),
+        wait=TimeSpan(start, time.monotonic()),
         sent=conversation.wire.bytes_sent,
     )
 
@@ -252,7 +252,7 @@ async def _await_reset(
     if conversation.ending is None:
         conversation.push(b"\0")
         await conversation.answer(number, timeouts.answer)
-    waited = Window(start, time.monotonic())
+    waited = TimeSpan(start, time.monotonic())
     return replace(end, ending=conversation.ending, wait=waited)
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from netduet.client.net.dial import Address
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import TcpInfo
 
 
@@ -46,7 +46,7 @@ class CloseTrial:
     answered: int = 0
     changed: bool = False
     ending: ConnectionEnd | None = None
-    wait: Window | None = None
+    wait: TimeSpan | None = None
     pushed: int = 0
     late: bool = False
     sent: int = 0

@@ -10,7 +10,7 @@ from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement, Window
+from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
 from netduet.wire.untrusted import escape, log_safe, recognise
@@ -114,7 +114,7 @@ def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
             )
         # What a kernel sends again and again in vain, no starved program explains.
         unacknowledged = handshake.acked == 0 and handshake.resent >= _IN_VAIN
-        missed = None if unacknowledged else Window(handshake.start, handshake.end)
+        missed = None if unacknowledged else handshake.span
         figures: Figures = {
             "sent": handshake.sent,
             "acked": handshake.acked,
@@ -132,7 +132,7 @@ def _judge_refused(answer: IdentityAnswer) -> Finding:
     handshake = answer.handshake
     missed = None
     if handshake.cause is Cause.TIMEOUT:
-        missed = Window(handshake.start, handshake.end)
+        missed = handshake.span
     seen = f"{answer.address} had accepted, and now does not: {handshake.detail}"
     evidence_text = f"after {handshake.seconds:.1f} s: {handshake.detail}"
     return Finding(

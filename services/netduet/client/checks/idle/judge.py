@@ -24,9 +24,9 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
     merge_judgements,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 _FAILED_OUTCOMES: Final = {
@@ -190,7 +190,7 @@ def _finding(
     )
 
 
-def _wait_window(dead: list[HeldConnection]) -> Window | None:
+def _wait_window(dead: list[HeldConnection]) -> TimeSpan | None:
     return next((held.wait for held in dead if held.wait is not None), None)
 
 
@@ -281,7 +281,7 @@ def _describe_client_side(held: HeldConnection) -> str:
         )
         ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
         return f"{ended.get(held.ending.how, held.ending.detail)}{when}"
-    waited = 0.0 if held.wait is None else held.wait.end - held.wait.start
+    waited = 0.0 if held.wait is None else held.wait.seconds
     if held.plan.waker is Side.SERVER or held.tcp_info is None:
         return f"nothing came in {waited:.1f} s"
     unacked = held.tcp_info.unacked
@@ -323,7 +323,7 @@ def _judge_failed_connections(ladder: IdleResult) -> list[Finding]:
         what = what or ("closed at once" if opening.closed else "another answer")
         missed = held.wait if held.ending is None else None
         if opening.cause is Cause.TIMEOUT:
-            missed = Window(opening.start, opening.end)
+            missed = opening.span
         seen = f"{ladder.address}: a further connection failed: {what}"
         evidence = ((Side.CLIENT, what),)
         return [Finding("path.broken", seen, evidence, missed_deadline=missed)]

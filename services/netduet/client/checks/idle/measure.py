@@ -29,7 +29,7 @@ from netduet.client.net.framed_connection import FramedConnection, open_connecti
 from netduet.client.net.server_evidence import server_view
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
 
@@ -134,7 +134,7 @@ async def _hold_and_wake(
             held,
             refused=f"asked to hold it: {detail}",
             ending=ending,
-            wait=Window(asked, time.monotonic()),
+            wait=TimeSpan(asked, time.monotonic()),
         )
     started, woke, retrans = time.monotonic(), None, _retransmitted(conversation)
     spoke = await conversation.answer(number, rung)
@@ -149,7 +149,7 @@ async def _hold_and_wake(
         answered=spoke is not None,
         ending=conversation.ending,
         ended_after=time.monotonic() - started if woke is None else None,
-        wait=None if woke is None else Window(woke, time.monotonic()),
+        wait=None if woke is None else TimeSpan(woke, time.monotonic()),
         sent=conversation.wire.bytes_sent,
         received=conversation.wire.bytes_received,
         tcp_info=tcp_info,

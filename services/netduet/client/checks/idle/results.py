@@ -9,7 +9,7 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import TcpInfo
 
 
@@ -49,7 +49,7 @@ class HeldConnection:
     answered: bool = False
     ending: ConnectionEnd | None = None
     ended_after: float | None = None
-    wait: Window | None = None
+    wait: TimeSpan | None = None
     sent: int = 0
     received: int = 0
     tcp_info: TcpInfo | None = None

@@ -17,7 +17,8 @@ from netduet.client.checks.isolation.results import (
 from netduet.client.net.dial import Cause
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape, log_safe, recognise
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
     ]
     if not silent:
         return None
-    window = Window(
+    window = TimeSpan(
         min(probe.start for probe in silent), max(probe.end for probe in silent)
     )
     seen = "nothing was heard, by a client that was itself held up"

@@ -12,11 +12,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Self
 
 from netduet.client.stats.percentiles import percentile
+from netduet.net.time_span import Timed, TimeSpan
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.results.location import Direction
-    from netduet.client.results.verdict import Window
     from netduet.wire.messages import TcpInfo
 
 SLICE_COUNT: Final = 5
@@ -69,7 +69,7 @@ class TransferStall:
     reached the receiver's kernel, ``unsent`` bytes waited to be sent; None: unknown.
     """
 
-    window: Window
+    window: TimeSpan
     unacked: int | None = None
     unsent: int | None = None
     undelivered: int | None = None
@@ -77,7 +77,7 @@ class TransferStall:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferFlow:
+class TransferFlow(Timed):
     """A transfer in one direction, over several connections.
 
     ``arrivals`` are (instant, bytes arrived by then) after the warm-up; ``total`` includes
@@ -243,7 +243,7 @@ class LatencySpread:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(Timed):
     """A phase of the check, with the echoes that were due in it.
 
     ``cpu_share`` is the share of one CPU that this process used.

@@ -24,7 +24,7 @@ from netduet.client.checks.load.results import (
 )
 from netduet.client.net.server_evidence import present_view
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
 from netduet.wire.frames import Kind
 from netduet.wire.messages import (
@@ -165,7 +165,9 @@ class Transfer:
 
     # Under way
 
-    async def _wait_until_done(self, pumps: list[asyncio.Task[None]]) -> Window | None:
+    async def _wait_until_done(
+        self, pumps: list[asyncio.Task[None]]
+    ) -> TimeSpan | None:
         """Wait for the end; return the time in which nothing moved, if it came to that.
 
         Looks are counted, not seconds: whoever is starved looks less often.
@@ -181,7 +183,7 @@ class Transfer:
             ):
                 return None
             if self._idle_polls * _POLL_SECONDS >= STALL_SECONDS:
-                return Window(self._last_progress[1], now)
+                return TimeSpan(self._last_progress[1], now)
             if self._exhausted and not self._in_flight_bytes:
                 return None
             if self._idle_polls == 0 and self._long_enough(now):
@@ -353,7 +355,7 @@ class Transfer:
     # Stalled
 
     async def _collect_evidence(
-        self, window: Window, address: Address, timeouts: Timeouts
+        self, window: TimeSpan, address: Address, timeouts: Timeouts
     ) -> TransferStall:
         """Ask both kernels what became of a transfer in which nothing moves."""
         first = self._connections[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 
 if TYPE_CHECKING:
     from netduet.wire.messages import LedgerEntry, TcpInfo
@@ -55,7 +55,7 @@ class SizeTrial:
     plan: TrialPlan
     size: int
     outcome: TrialOutcome
-    window: Window
+    window: TimeSpan
     before: TcpInfo | None = None
     after: TcpInfo | None = None
     arrived: int | None = None

@@ -22,7 +22,7 @@ from netduet.client.net.framed_connection import FramedConnection, open_connecti
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import SinkAnswer, SourceQuestion
@@ -70,7 +70,7 @@ async def run_trial(address: Address, timeouts: Timeouts, plan: TrialPlan) -> Si
     """Try a size on a new connection; never raises by itself."""
     async with open_connection(address, timeouts) as (opening, connection):
         if connection is None:
-            window = Window(opening.start, opening.end)
+            window = opening.span
             return SizeTrial(
                 plan,
                 plan.size or 0,
@@ -180,7 +180,7 @@ class _TrialRunner:
 
     async def _wait_for_answer(
         self, number: int
-    ) -> tuple[BaseModel | bytes | None, TrialOutcome, Window]:
+    ) -> tuple[BaseModel | bytes | None, TrialOutcome, TimeSpan]:
         """Wait for the answer; give up when nothing has moved in so many looks.
 
         Looks are counted, not seconds: whoever is starved looks less often, and has
@@ -198,18 +198,18 @@ class _TrialRunner:
             answer = await connection.answer(number, _POLL_SECONDS)
             now = time.monotonic()
             if answer is not None:
-                return answer, TrialOutcome.PASSED, Window(start, now)
+                return answer, TrialOutcome.PASSED, TimeSpan(start, now)
             if connection.ending is not None:
-                return None, TrialOutcome.ENDED, Window(start, now)
+                return None, TrialOutcome.ENDED, TimeSpan(start, now)
             progress = self._progress()
             if progress != last:
                 last, moved, idle = progress, now, 0
             else:
                 idle += 1
             if idle * _POLL_SECONDS >= patience:
-                return None, TrialOutcome.STALLED, Window(moved, now)
+                return None, TrialOutcome.STALLED, TimeSpan(moved, now)
             if now - start >= max_seconds:
-                return None, TrialOutcome.SLOW, Window(start, now)
+                return None, TrialOutcome.SLOW, TimeSpan(start, now)
 
     def _round_trip(self) -> float:
         info = self._connection.info()

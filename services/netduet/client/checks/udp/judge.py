@@ -16,7 +16,6 @@ from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Window,
     merge_judgements,
 )
 from netduet.wire.untrusted import escape, log_safe
@@ -87,7 +86,7 @@ def _unreached(measured: UdpResult) -> Finding:
         return Finding(
             "udp.rejected", seen, ((Side.CLIENT, text),), where=Location.CLIENT
         )
-    seconds = opening.end - opening.start
+    seconds = opening.seconds
     seen = (
         f"{measured.address}: {opening.openings} opening datagrams in {seconds:.1f} s, "
         "no answer"
@@ -97,7 +96,7 @@ def _unreached(measured: UdpResult) -> Finding:
         "udp.silent",
         seen,
         ((Side.CLIENT, text), tcp_evidence(measured)),
-        missed_deadline=Window(opening.start, opening.end),
+        missed_deadline=opening.span,
     )
 
 
