@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
-from netduet.client.checks.base import Check, CheckContext, CheckOptions, Scope
+from netduet.client.checks.base import Check, CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
@@ -22,9 +21,6 @@ from netduet.client.results.verdict import (
 )
 from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo
 from netduet.wire.untrusted import escape
-
-MAX_ADDRESSES: Final = 8
-"""Addresses whose path is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +41,21 @@ class PathResult:
     received: int = 0
 
 
-async def measure(
-    context: CheckContext, answer: IdentityAnswer, _addresses: int
-) -> PathResult:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
     """Open a further connection to a netduet, and ask both ends about it."""
-    address, patience = answer.address, context.timeouts
-    async with open_connection(address, patience) as (handshake, connection):
+    address, timeouts = answer.address, context.timeouts
+    async with open_connection(address, timeouts) as (handshake, connection):
         if connection is None:
             return PathResult(address, handshake)
         host, port = connection.local()
         local = host.partition("%")[0], port
-        theirs = await connection.report(patience.answer)
+        theirs = await connection.report(timeouts.answer)
         ours = connection.info()
-        await connection.end(patience.answer)
+        await connection.end(timeouts.answer)
         sent = connection.wire.bytes_sent
         received = connection.wire.bytes_received
         welcome = connection.welcome
-    entry, missing = await ledger_entry(address, welcome, patience)
+    entry, missing = await ledger_entry(address, welcome, timeouts)
     return PathResult(
         address, handshake, local, ours, theirs, entry, missing, sent, received
     )
@@ -236,11 +230,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
 )
 
 
-def _finish(merged: Judgement, _: Sequence[Judgement]) -> Judgement:
-    return replace(merged, summary=merged.summary or "no way could be looked at")
-
-
-_ADDRESSES: Final = AddressCheck(measure, judge, MAX_ADDRESSES, finish=_finish)
+_ADDRESSES: Final = AddressCheck(measure, judge, max_addresses=8)
 
 CHECK: Final = Check(
     "path",
@@ -249,6 +239,5 @@ CHECK: Final = Check(
     _ADDRESSES.measure,
     _ADDRESSES.judge,
     FAILURES,
-    Scope.ADDRESS,
     after=("balance",),
 )

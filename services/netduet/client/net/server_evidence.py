@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.results.instance import instance_named
 from netduet.client.results.verdict import ServerHealth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from netduet.client.net.framed_connection import FramedConnection
     from netduet.client.net.timeouts import Timeouts
     from netduet.wire.messages import (
         Inspection,
@@ -37,6 +36,10 @@ Answer = TypeVar("Answer")
 TRIES: Final = 4
 
 _TIMEOUT_FACTOR: Final = 3
+
+_FORGOTTEN: Final = "the instance no longer remembers the connection"
+_GONE: Final = "the instance no longer has the connection"
+_UNANSWERED: Final = "the instance did not answer the question"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,11 @@ async def ledger_entry(
         timeouts: for each connection and answer.
 
     """
-
-    async def ask(connection: FramedConnection) -> LedgerAnswer | None:
-        answer = await connection.ledger(welcome.conn_id, timeouts.answer)
-        await connection.end(timeouts.answer)
-        return answer
-
+    ask = FramedConnection.ledger
     answer, reason = await _same_instance(address, welcome, timeouts, ask)
-    if answer is not None and answer.entry is None:
-        return None, "the instance no longer remembers the connection"
-    return None if answer is None else answer.entry, reason
+    if answer is None:
+        return None, reason
+    return answer.entry, "" if answer.entry is not None else _FORGOTTEN
 
 
 async def present_view(
@@ -81,17 +79,12 @@ async def present_view(
 ) -> tuple[TcpInfo | None, str]:
     """Return how a connection stands for the server's kernel now, as ``ledger_entry``."""
     if "inspect" not in welcome.features:
-        return None, "the server is of a version that does not tell"
-
-    async def ask(connection: FramedConnection) -> Inspection | None:
-        answer = await connection.inspect(welcome.conn_id, timeouts.answer)
-        await connection.end(timeouts.answer)
-        return answer
-
+        return None, "the server's version does not support this query"
+    ask = FramedConnection.inspect
     answer, reason = await _same_instance(address, welcome, timeouts, ask)
-    if answer is not None and answer.connection is None:
-        return None, "the instance no longer has the connection"
-    return None if answer is None else answer.connection, reason
+    if answer is None:
+        return None, reason
+    return answer.connection, "" if answer.connection is not None else _GONE
 
 
 async def server_view(
@@ -100,13 +93,12 @@ async def server_view(
     """Return all that the server knows of a connection, asked as ``ledger_entry`` is."""
 
     async def ask(
-        connection: FramedConnection,
+        connection: FramedConnection, conn_id: str, timeout: float
     ) -> tuple[LedgerAnswer | None, Inspection | None]:
-        record = await connection.ledger(welcome.conn_id, timeouts.answer)
+        record = await connection.ledger(conn_id, timeout)
         view = None
         if "inspect" in welcome.features:
-            view = await connection.inspect(welcome.conn_id, timeouts.answer)
-        await connection.end(timeouts.answer)
+            view = await connection.inspect(conn_id, timeout)
         return record, view
 
     answers, reason = await _same_instance(address, welcome, timeouts, ask)
@@ -115,9 +107,9 @@ async def server_view(
     record, inspection = answers
     view = None if inspection is None else inspection.connection
     if record is None:
-        return ServerView(None, view, "the instance did not answer the question")
+        return ServerView(None, view, _UNANSWERED)
     if record.entry is None:
-        return ServerView(None, view, "the instance no longer remembers the connection")
+        return ServerView(None, view, _FORGOTTEN)
     return ServerView(record.entry, view)
 
 
@@ -125,9 +117,9 @@ async def _same_instance(
     address: Address,
     welcome: Welcome,
     timeouts: Timeouts,
-    ask: Callable[[FramedConnection], Awaitable[Answer | None]],
+    ask: Callable[[FramedConnection, str, float], Awaitable[Answer | None]],
 ) -> tuple[Answer | None, str]:
-    """Ask the instance that welcomed; return its answer, or None and why there is none."""
+    """Ask the instance that welcomed; return its answer, or None and the reason."""
     reason = "no instance answered"
     for candidate in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(candidate, timeouts) as (handshake, connection):
@@ -136,10 +128,10 @@ async def _same_instance(
                 reason = f"a second connection to {candidate}: {detail}"
             elif connection.welcome.boot_id != welcome.boot_id:
                 reason = "only other instances answered"
-            elif (answer := await ask(connection)) is None:
-                return None, "the instance did not answer the question"
             else:
-                return answer, ""
+                answer = await ask(connection, welcome.conn_id, timeouts.answer)
+                await connection.end(timeouts.answer)
+                return answer, "" if answer is not None else _UNANSWERED
     return None, reason
 
 
