@@ -1,4 +1,4 @@
-"""Quantities as a person types them: times, sizes, shares and rates."""
+"""Quantities in readable units: times, sizes, shares and rates."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _POWERS: Final = {None: 0, "k": 1, "m": 2, "g": 3}
 def parse_duration(value: object) -> object:
     """Return seconds for ``500ms``, ``30s``, ``2m``, ``1h`` or a bare number.
 
-    What is not text is returned as it is, for the model to judge.
+    Values that are not text are returned unchanged, for the model to validate; the same
+    holds for the parsers below.
 
     Raises:
-        ValueError: it is text, and none of these.
-
+        ValueError: the text has none of these forms.
     """
     if not isinstance(value, str):
         return value
@@ -39,14 +39,7 @@ def parse_duration(value: object) -> object:
 
 
 def parse_size(value: object) -> object:
-    """Return bytes for ``64KiB``, ``1MiB``, ``10kB`` or a bare number (IEC 80000-13).
-
-    What is not text is returned as it is, for the model to judge.
-
-    Raises:
-        ValueError: it is text, and none of these.
-
-    """
+    """Return bytes for ``64KiB``, ``1MiB``, ``10kB`` (IEC 80000-13) or a number."""
     if not isinstance(value, str):
         return value
     match = _SIZE.fullmatch(value.strip())
@@ -58,14 +51,7 @@ def parse_size(value: object) -> object:
 
 
 def parse_share(value: object) -> object:
-    """Return a share for ``2%``, ``0.5 %`` or a bare number such as 0.02.
-
-    What is not text is returned as it is, for the model to judge.
-
-    Raises:
-        ValueError: it is text, and none of these.
-
-    """
+    """Return a share for ``2%``, ``0.5 %`` or a bare number such as 0.02."""
     if not isinstance(value, str):
         return value
     match = _SHARE.fullmatch(value.strip())
@@ -75,14 +61,7 @@ def parse_share(value: object) -> object:
 
 
 def parse_rate(value: object) -> object:
-    """Return bits a second for ``10M``, ``2.5 Gbit/s`` or a bare number.
-
-    What is not text is returned as it is, for the model to judge.
-
-    Raises:
-        ValueError: it is text, and none of these.
-
-    """
+    """Return bits per second for ``10M``, ``2.5 Gbit/s`` or a bare number."""
     if not isinstance(value, str):
         return value
     match = _RATE.fullmatch(value.strip())
@@ -93,14 +72,7 @@ def parse_rate(value: object) -> object:
 
 
 def parse_durations(value: object) -> object:
-    """Return a tuple of seconds for times separated by commas or spaces.
-
-    What is not text is returned as it is, for the model to judge.
-
-    Raises:
-        ValueError: one of them is no time.
-
-    """
+    """Return a tuple of seconds for times separated by commas or spaces."""
     if not isinstance(value, str):
         return value
     return tuple(parse_duration(word) for word in re.split(r"[,\s]+", value) if word)
@@ -112,7 +84,7 @@ def show_share(share: float) -> str:
 
 
 def show_rate(rate: float) -> str:
-    """Return bits a second as a person types them."""
+    """Return bits per second as a person types them."""
     for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
         if rate >= size:
             return f"{rate / size:g}{unit}"
