@@ -207,8 +207,8 @@ async def test_shutdown_ends_all_streams_with_a_message() -> None:
 
 
 @pytest.mark.parametrize(("most", "each"), [(2, 9), (9, 2)])
-async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
-    """Beyond a bound a valid client is refused, and those under way go on."""
+async def test_number_of_streams_is_limited(most: int, each: int) -> None:
+    """Beyond the limit a valid client is refused; existing streams continue."""
     server = UdpStreams(BOOT, max_streams=most, max_per_client=each)
     for flow in range(3):
         client = Client(server, flow=flow)

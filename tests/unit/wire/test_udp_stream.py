@@ -177,8 +177,8 @@ def test_cookie_depends_on_client_flow_and_time(flow: int, port: int, age: int) 
     assert cookie not in {udp_stream.cookie(*one) for one in others}
 
 
-def test_number_that_none_can_follow_is_refused() -> None:
-    """What is told holds the number behind the highest, so that one has to fit."""
+def test_largest_number_is_rejected() -> None:
+    """The report holds the next number, which must fit."""
     last = StreamQuestion(1, udp_stream.MAX_NUMBER, 20)
     assert udp_stream.parse_question(last.serialize(), 1) == last
     beyond = StreamQuestion(1, udp_stream.MAX_NUMBER + 1, 20)
