@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
-from netduet.client.checks.base import Check, CheckContext, CheckOptions, Scope
+from netduet.client.checks.base import Check, CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
@@ -22,9 +21,6 @@ from netduet.client.results.verdict import (
 )
 from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo
 from netduet.wire.untrusted import escape
-
-MAX_ADDRESSES: Final = 8
-"""Addresses whose path is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +41,7 @@ class PathResult:
     received: int = 0
 
 
-async def measure(
-    context: CheckContext, answer: IdentityAnswer, _addresses: int
-) -> PathResult:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
     """Open a further connection to a netduet, and ask both ends about it."""
     address, patience = answer.address, context.timeouts
     async with open_connection(address, patience) as (opening, conversation):
@@ -234,11 +228,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
 )
 
 
-def _finish(merged: Judgement, _: Sequence[Judgement]) -> Judgement:
-    return replace(merged, summary=merged.summary or "no way could be looked at")
-
-
-_ADDRESSES: Final = AddressCheck(measure, judge, MAX_ADDRESSES, finish=_finish)
+_ADDRESSES: Final = AddressCheck(measure, judge, max_addresses=8)
 
 CHECK: Final = Check(
     "path",
@@ -247,6 +237,5 @@ CHECK: Final = Check(
     _ADDRESSES.measure,
     _ADDRESSES.judge,
     FAILURES,
-    Scope.ADDRESS,
     after=("balance",),
 )

@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.results.instance import instance_named
 from netduet.client.results.verdict import ServerHealth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from netduet.client.net.framed_connection import FramedConnection
     from netduet.client.net.timeouts import Timeouts
     from netduet.wire.messages import (
         Inspection,
@@ -37,6 +36,10 @@ Answer = TypeVar("Answer")
 TRIES: Final = 4
 
 _TIMEOUT_FACTOR: Final = 3
+
+_FORGOTTEN: Final = "the instance no longer remembers the connection"
+_GONE: Final = "the instance no longer has the connection"
+_UNANSWERED: Final = "the instance did not answer the question"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,11 @@ async def ledger_entry(
         patience: how long to wait.
 
     """
-
-    async def ask(conversation: FramedConnection) -> LedgerAnswer | None:
-        answer = await conversation.ledger(welcome.conn_id, patience.answer)
-        await conversation.end(patience.answer)
-        return answer
-
+    ask = FramedConnection.ledger
     answer, why = await _same_instance(address, welcome, patience, ask)
-    if answer is not None and answer.entry is None:
-        return None, "the instance no longer remembers the connection"
-    return None if answer is None else answer.entry, why
+    if answer is None:
+        return None, why
+    return answer.entry, "" if answer.entry is not None else _FORGOTTEN
 
 
 async def present_view(
@@ -81,17 +79,12 @@ async def present_view(
 ) -> tuple[TcpInfo | None, str]:
     """Return how a connection stands for the server's kernel now, as ``ledger_entry``."""
     if "inspect" not in welcome.features:
-        return None, "the server is of a version that does not tell"
-
-    async def ask(conversation: FramedConnection) -> Inspection | None:
-        answer = await conversation.inspect(welcome.conn_id, patience.answer)
-        await conversation.end(patience.answer)
-        return answer
-
+        return None, "the server's version does not support this query"
+    ask = FramedConnection.inspect
     answer, why = await _same_instance(address, welcome, patience, ask)
-    if answer is not None and answer.connection is None:
-        return None, "the instance no longer has the connection"
-    return None if answer is None else answer.connection, why
+    if answer is None:
+        return None, why
+    return answer.connection, "" if answer.connection is not None else _GONE
 
 
 async def server_view(
@@ -100,13 +93,12 @@ async def server_view(
     """Return all that the server knows of a connection, asked as ``ledger_entry`` is."""
 
     async def ask(
-        conversation: FramedConnection,
+        conversation: FramedConnection, conn_id: str, patience: float
     ) -> tuple[LedgerAnswer | None, Inspection | None]:
-        record = await conversation.ledger(welcome.conn_id, patience.answer)
+        record = await conversation.ledger(conn_id, patience)
         view = None
         if "inspect" in welcome.features:
-            view = await conversation.inspect(welcome.conn_id, patience.answer)
-        await conversation.end(patience.answer)
+            view = await conversation.inspect(conn_id, patience)
         return record, view
 
     answers, why = await _same_instance(address, welcome, patience, ask)
@@ -115,9 +107,9 @@ async def server_view(
     record, inspection = answers
     view = None if inspection is None else inspection.connection
     if record is None:
-        return ServerView(None, view, "the instance did not answer the question")
+        return ServerView(None, view, _UNANSWERED)
     if record.entry is None:
-        return ServerView(None, view, "the instance no longer remembers the connection")
+        return ServerView(None, view, _FORGOTTEN)
     return ServerView(record.entry, view)
 
 
@@ -125,7 +117,7 @@ async def _same_instance(
     address: Address,
     welcome: Welcome,
     patience: Timeouts,
-    ask: Callable[[FramedConnection], Awaitable[Answer | None]],
+    ask: Callable[[FramedConnection, str, float], Awaitable[Answer | None]],
 ) -> tuple[Answer | None, str]:
     """Ask the instance that welcomed; return its answer, or None and why there is none."""
     why = "no instance answered"
@@ -136,10 +128,10 @@ async def _same_instance(
                 why = f"a second connection to {place}: {detail}"
             elif conversation.welcome.boot_id != welcome.boot_id:
                 why = "only other instances answered"
-            elif (answer := await ask(conversation)) is None:
-                return None, "the instance did not answer the question"
             else:
-                return answer, ""
+                answer = await ask(conversation, welcome.conn_id, patience.answer)
+                await conversation.end(patience.answer)
+                return answer, "" if answer is not None else _UNANSWERED
     return None, why
 
 

@@ -138,9 +138,10 @@ class Verdict:
 
 
 def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
-    """Return one judgement over several places; further ones' figures are numbered.
+    """Return one judgement over several addresses; further ones' figures are numbered.
 
-    Skipped for the first reason there is, and blocking when one of them blocks.
+    Skipped when all are, for the first reason; or when one that blocks is, and nothing
+    was found at any. Otherwise the reasons are remarks. Blocking when one of them blocks.
     """
     figures: Figures = {}
     for number, judgement in enumerate(judgements, 1):
@@ -148,22 +149,23 @@ def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
         figures |= {
             f"{prefix}{name}": value for name, value in judgement.figures.items()
         }
+    findings = tuple(
+        finding for judgement in judgements for finding in judgement.findings
+    )
+    summaries = [judgement.summary for judgement in judgements if judgement.summary]
+    summaries = summaries or [finding.seen for finding in findings[:1]]
+    remarks = [remark for judgement in judgements for remark in judgement.remarks]
+    skipped = [judgement for judgement in judgements if judgement.skipped]
+    unproven = not findings and any(judgement.blocks for judgement in skipped)
+    reasons = [judgement.skipped for judgement in skipped if judgement.skipped]
+    if len(skipped) < len(judgements) and not unproven:
+        remarks, reasons = remarks + reasons, []
     return Judgement(
-        "; ".join(
-            dict.fromkeys(
-                judgement.summary for judgement in judgements if judgement.summary
-            )
-        ),
-        tuple(finding for judgement in judgements for finding in judgement.findings),
-        tuple(
-            dict.fromkeys(
-                remark for judgement in judgements for remark in judgement.remarks
-            )
-        ),
+        "; ".join(dict.fromkeys(summaries)),
+        findings,
+        tuple(dict.fromkeys(remarks)),
         figures,
-        next(
-            (judgement.skipped for judgement in judgements if judgement.skipped), None
-        ),
+        next(iter(reasons), None),
         blocks=any(judgement.blocks for judgement in judgements),
         absence=next(
             (judgement.absence for judgement in judgements if judgement.absence), None

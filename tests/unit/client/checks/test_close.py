@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.close import CHECK
 from netduet.client.checks.close.judge import judge
 from netduet.client.checks.close.results import (
-    Close,
     CloseMethod,
     CloseResult,
     CloseTrial,
@@ -84,7 +86,7 @@ def end(method: CloseMethod, **fields: object) -> CloseTrial:
 def judged(**changed: dict[str, object]) -> Judgement:
     """Judge all ends of an address, those that are named changed as told."""
     ends = tuple(end(method, **changed.get(method.value, {})) for method in CloseMethod)
-    return judge(Close((CloseResult(THERE, able=True, trials=ends),)))
+    return CHECK.judge(AddressResults((CloseResult(THERE, ends),), CheckOptions()))
 
 
 def found(method: CloseMethod, **fields: object) -> Finding:
@@ -505,7 +507,7 @@ def test_same_evidence_is_listed_once() -> None:
         refused=ErrorMessage(code="too_many_connections", message="full")
     )
     ends = tuple(CloseTrial(method, refused) for method in CloseMethod)
-    judgement = judge(Close((CloseResult(THERE, able=True, trials=ends),)))
+    judgement = judge(CloseResult(THERE, ends), CheckOptions())
     [finding] = judgement.findings
     assert finding.evidence == ((Side.SERVER, "it refused: full"),)
 
@@ -518,22 +520,13 @@ def test_reset_is_judged_without_working_data() -> None:
 
 
 def test_skipped_address_does_not_hide_findings_of_another() -> None:
-    """The finding stands, and nothing is said about the address not judged."""
+    """The finding stands; why the other address was not judged is a note."""
     unready = end(CloseMethod.AT_ONCE, open_failure="x")
-    first = CloseResult(THERE, able=True, trials=(unready,))
-    second = CloseResult(THERE, able=True, trials=(end(CloseMethod.RESET, ending=EOF),))
-    judgement = judge(Close((first, second)))
+    first = CloseResult(THERE, (unready,))
+    second = CloseResult(THERE, (end(CloseMethod.RESET, ending=EOF),))
+    judgement = CHECK.judge(AddressResults((first, second), CheckOptions()))
     assert (len(judgement.findings), judgement.skipped) == (1, None)
     assert judgement.summary == "1 of 1 ways to close arrive as something else"
-
-
-def test_server_without_the_feature_is_skipped() -> None:
-    """An older server is not a fault of the network."""
-    judgement = judge(Close((CloseResult(THERE, able=False),)))
-    assert judgement.skipped == (
-        "the server is of a version that cannot be asked for ends"
-    )
-    assert (judgement.findings, judgement.blocks) == ((), False)
 
 
 @pytest.mark.parametrize(
@@ -574,11 +567,9 @@ def test_missing_record_is_no_finding() -> None:
 
 def test_addresses_have_their_own_findings_and_figures() -> None:
     """A finding at one address does not hide one at another."""
-    good = CloseResult(
-        THERE, able=True, trials=tuple(end(method) for method in CloseMethod)
-    )
-    bad = CloseResult(THERE, able=True, trials=(end(CloseMethod.RESET, ending=EOF),))
-    judgement = judge(Close((good, bad)))
+    good = CloseResult(THERE, tuple(end(method) for method in CloseMethod))
+    bad = CloseResult(THERE, (end(CloseMethod.RESET, ending=EOF),))
+    judgement = CHECK.judge(AddressResults((good, bad), CheckOptions()))
     assert [finding.failure for finding in judgement.findings] == ["close.reset_hidden"]
     assert judgement.figures["reset"] == "as it was"
     assert judgement.figures["2.reset"] == "close.reset_hidden"

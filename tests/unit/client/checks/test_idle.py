@@ -6,14 +6,14 @@ import socket
 
 import pytest
 
-from netduet.client.checks.idle import known_timers
-from netduet.client.checks.idle.judge import judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.idle import CHECK, known_timers
 from netduet.client.checks.idle.measure import FULL_RUNGS_SECONDS, RUNGS_SECONDS, plans
 from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldOutcome,
     HoldPlan,
-    Idle,
     IdleResult,
 )
 from netduet.client.net.dial import Address, Cause
@@ -76,9 +76,9 @@ def lived(rung: float, keepalive: int | None = None) -> list[HeldConnection]:
 
 def judged(*connections: HeldConnection, **fields: object) -> Judgement:
     """Judge the connections of one address."""
-    known: dict[str, object] = {"holds": True, "limit": 7200.0, "held": connections}
+    known: dict[str, object] = {"limit": 7200.0, "held": connections}
     ladder = IdleResult(THERE, **(known | fields))  # type: ignore[arg-type]
-    return judge(Idle((2, 8), (ladder,)))
+    return CHECK.judge(AddressResults((ladder,), CheckOptions()))
 
 
 def found(*connections: HeldConnection) -> Finding:
@@ -151,7 +151,7 @@ def test_surviving_connections_pass() -> None:
 
 def test_quick_profile_is_skipped_without_effect_on_verdict() -> None:
     """A check that was not asked for is skipped, and the verdict may still be PASS."""
-    judgement = judge(Idle(RUNGS_SECONDS["quick"]))
+    judgement = judged()
     assert judgement.skipped == (
         "profile quick holds no idle connections: --profile full"
     )
@@ -485,15 +485,6 @@ def test_rung_beyond_the_servers_limit_is_noted_and_not_tried() -> None:
     assert judgement.blocks is False
 
 
-def test_server_without_the_feature_is_skipped() -> None:
-    """An older server is not a fault of the network."""
-    judgement = judged(holds=False)
-    assert judgement.skipped == (
-        "the server is of a version that holds no idle connections"
-    )
-    assert (judgement.findings, judgement.blocks) == ((), False)
-
-
 @pytest.mark.parametrize(
     ("fields", "what", "missed"),
     [
@@ -538,16 +529,17 @@ def test_kernel_without_keepalive_is_noted() -> None:
 
 def test_nothing_judged_is_no_pass() -> None:
     """If no rung has a result, the verdict is not PASS."""
-    judgement = judge(Idle((2,), ()))
+    refused = held(2, US, wait=None, refused="keep-alive could not be set: EPERM")
+    judgement = judged(refused)
     assert judgement.skipped == "no connection could be held"
     assert judgement.blocks
 
 
 def test_addresses_have_their_own_figures() -> None:
     """A finding at the second address does not hide that of the first."""
-    good = IdleResult(THERE, holds=True, held=tuple(lived(8)))
-    bad = IdleResult(THERE, holds=True, held=(held(8, US, ending=RESET),))
-    judgement = judge(Idle((8,), (good, bad)))
+    good = IdleResult(THERE, held=tuple(lived(8)))
+    bad = IdleResult(THERE, held=(held(8, US, ending=RESET),))
+    judgement = CHECK.judge(AddressResults((good, bad), CheckOptions()))
     assert (
         judgement.figures["longest_lived"],
         judgement.figures["2.shortest_died"],

@@ -259,11 +259,11 @@ def test_transfer_ended_by_server_is_skipped() -> None:
     )
 
 
-def test_server_without_features_is_skipped() -> None:
-    """An older server is not blamed for what it does not offer."""
-    place = LoadResult(THERE, skipped="the server does not offer sink")
+def test_load_that_cannot_be_measured_is_skipped() -> None:
+    """Without a connection to fill the path there is nothing to judge."""
+    place = LoadResult(THERE, skipped="a connection for bulk data failed: late")
     told = CHECK.judge(AddressResults((place,), CheckOptions()))
-    assert told.skipped == "192.0.2.2:12345: the server does not offer sink"
+    assert told.skipped == ("192.0.2.2:12345: a connection for bulk data failed: late")
 
 
 def test_percentiles_use_nearest_rank() -> None:

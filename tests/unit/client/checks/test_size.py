@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.size.judge import judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.size import CHECK
 from netduet.client.checks.size.measure import LARGER_BYTES, MIN_SEARCH_BYTES, search
 from netduet.client.checks.size.results import (
-    Size,
     SizeResult,
     SizeTrial,
     TrialOutcome,
@@ -82,11 +83,16 @@ def hole(
     )
 
 
+def judge(*results: SizeResult) -> Judgement:
+    """Judge the results of these addresses."""
+    return CHECK.judge(AddressResults(results, CheckOptions()))
+
+
 def judged(
     up: tuple[SizeTrial, ...] | None = None, down: tuple[SizeTrial, ...] | None = None
 ) -> Judgement:
     """Judge the only course; a direction that is not told is without fault."""
-    return judge(Size((SizeResult(THERE, up or well(UP), down or well(DOWN)),)))
+    return judge(SizeResult(THERE, up or well(UP), down or well(DOWN)))
 
 
 def way(direction: Direction, trials: tuple[SizeTrial, ...]) -> Judgement:
@@ -133,8 +139,8 @@ def test_differing_addresses_are_summarized_separately() -> None:
         SizeResult(THERE, well(UP), well(DOWN)),
         SizeResult(THERE6, hole(UP), well(DOWN)),
     )
-    assert "192.0.2.2" not in judge(Size((good, replace(good, address=THERE6)))).summary
-    summary = judge(Size((good, bad))).summary
+    assert "192.0.2.2" not in judge(good, replace(good, address=THERE6)).summary
+    summary = judge(good, bad).summary
     assert summary.startswith("192.0.2.2:12345: full packets (1,448 bytes) arrive")
     assert "[2001:db8::2]:12345: to the server packets with up to 1,348" in summary
 
@@ -142,7 +148,7 @@ def test_differing_addresses_are_summarized_separately() -> None:
 def test_figures_of_further_addresses_are_numbered() -> None:
     """The figures of the first address have no number."""
     course = SizeResult(THERE, well(UP), well(DOWN))
-    figures = judge(Size((course, course))).figures
+    figures = judge(course, course).figures
     assert figures["up_full_packet"] == figures["2.up_full_packet"] == 1448
 
 
@@ -253,7 +259,7 @@ def test_mtu_to_set_counts_the_headers_in_use(
     trials = tuple(
         replace(one, before=view) if one.delivered else one for one in hole(UP)
     )
-    finding = only(judge(Size((SizeResult(address, trials, well(DOWN)),))))
+    finding = only(judge(SizeResult(address, trials, well(DOWN))))
     assert finding.figures["mtu"] == mtu
 
 
@@ -287,7 +293,7 @@ def test_black_hole_at_several_addresses_is_one_finding() -> None:
     courses = tuple(
         SizeResult(address, hole(UP), well(DOWN)) for address in (THERE, THERE6)
     )
-    seen = only(judge(Size(courses))).seen
+    seen = only(judge(*courses)).seen
     assert seen.startswith("192.0.2.2:12345: packets")
     assert "; [2001:db8::2]:12345: packets" in seen
 
@@ -664,26 +670,6 @@ def test_server_frame_limit_is_a_note() -> None:
     )
 
 
-def test_old_server_is_skipped() -> None:
-    """A server that offers neither sink nor source is not judged."""
-    judgement = judge(Size((SizeResult(THERE, lacking=("sink", "source")),)))
-    why = (
-        "the server at 192.0.2.2:12345 is of a version that does not offer "
-        "sink and source"
-    )
-    assert judgement == Judgement("", skipped=why)
-
-
-def test_old_server_beside_a_new_one_is_a_note() -> None:
-    """During a rolling update the new one is judged and the old one named."""
-    good = SizeResult(THERE, well(UP), well(DOWN))
-    judgement = judge(Size((good, SizeResult(THERE6, lacking=("source",)))))
-    assert judgement.skipped is None
-    assert judgement.remarks == (
-        "the server at [2001:db8::2]:12345 is of a version that does not offer source",
-    )
-
-
 # Which sizes are tried
 
 
@@ -752,7 +738,7 @@ async def test_search_ends_if_full_packet_passes_again() -> None:
     trials = await search(network.try_one, UP)
     assert len([one for one in trials if one.plan.one_packet]) <= 11
     assert trials[-1].plan == TrialPlan(UP, LARGER_BYTES[1])
-    assert judge(Size((SizeResult(THERE, trials, well(DOWN)),))).findings == ()
+    assert judge(SizeResult(THERE, trials, well(DOWN))).findings == ()
 
 
 @pytest.mark.parametrize("fate", [STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED])

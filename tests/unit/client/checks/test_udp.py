@@ -7,6 +7,9 @@ import socket
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.udp import CHECK
 from netduet.client.checks.udp.judge import judge
 from netduet.client.checks.udp.judge_loss import GROSS_SHARE
 from netduet.client.checks.udp.judge_sizes import vanishing_direction
@@ -14,7 +17,6 @@ from netduet.client.checks.udp.results import (
     Burst,
     DatagramFlow,
     DatagramTrial,
-    Udp,
     UdpOpeningResult,
     UdpResult,
     UdpSizes,
@@ -77,7 +79,7 @@ def exchange(**fields: object) -> UdpResult:
 
 def judged(max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only exchange."""
-    return judge(Udp((exchange(**fields),), max_loss))
+    return judge(exchange(**fields), CheckOptions(max_loss=max_loss))
 
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:
@@ -651,7 +653,7 @@ def test_trial_refused_by_kernel_is_not_judged() -> None:
 def test_addresses_have_their_own_figures() -> None:
     """The second address overwrites nothing of the first."""
     lossy = exchange(burst=burst(answered=150))
-    judgement = judge(Udp((exchange(), lossy), 0.02))
+    judgement = CHECK.judge(AddressResults((exchange(), lossy), CheckOptions()))
     assert judgement.figures["down_lost"] == 0
     assert judgement.figures["2.down_lost"] == 150
     assert found(judgement) == [("udp.loss", "path ←")]
@@ -661,8 +663,8 @@ def test_address_without_a_socket_is_skipped() -> None:
     """If this host can send nothing, nothing is judged; with others a note says so."""
     bad = UdpResult(THERE, welcome(), socket_error="EMFILE: Too many open files")
     said = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
-    assert judge(Udp((bad,), 0.02)).skipped == said
-    beside = judge(Udp((bad, exchange()), 0.02))
+    assert judge(bad, CheckOptions()).skipped == said
+    beside = CHECK.judge(AddressResults((bad, exchange()), CheckOptions()))
     assert (beside.skipped, beside.remarks) == (None, (said,))
 
 

@@ -248,5 +248,5 @@ async def test_server_without_inspect_is_not_asked() -> None:
     """No connection is spent on an old version."""
     async with FarEnd(other) as far:
         view, why = await present_view(far.address, welcome(features=[]), PATIENT)
-    assert (view, why) == (None, "the server is of a version that does not tell")
+    assert (view, why) == (None, "the server's version does not support this query")
     assert far.met == 0

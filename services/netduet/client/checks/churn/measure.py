@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
+from netduet.client.checks.addresses import MAX_ADDRESSES
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.churn.pacer import Pacer
 from netduet.client.checks.churn.results import (
@@ -14,7 +15,7 @@ from netduet.client.checks.churn.results import (
     Ports,
     Witness,
 )
-from netduet.client.checks.identity.results import IdentityAnswer
+from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.timeouts import Timeouts
@@ -40,10 +41,9 @@ _MAX_TROUBLED_SHARE: Final = 0.5
 """Share of connections with trouble above which none are held besides."""
 
 
-async def measure(
-    context: CheckContext, answer: IdentityAnswer, addresses: int
-) -> ChurnResult:
-    """Try one of so many addresses."""
+async def measure(context: CheckContext, answer: IdentityAnswer) -> ChurnResult:
+    """Try one address."""
+    addresses = len(context.earlier(IdentityResult).known[:MAX_ADDRESSES])
     plan = fit_plan(PLANS[context.profile], context, addresses)
     return await _try(answer.address, plan, context.timeouts)
 

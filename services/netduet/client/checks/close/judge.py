@@ -7,11 +7,11 @@ none of its own that all use, this check is to be skipped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.close.results import (
-    Close,
     CloseMethod,
     CloseResult,
     CloseTrial,
@@ -23,7 +23,6 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    merge_judgements,
 )
 from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
@@ -52,16 +51,8 @@ class Fault:
     where: Location | None = None
 
 
-def judge(close: Close) -> Judgement:
+def judge(place: CloseResult, _: CheckOptions) -> Judgement:
     """Compare how each connection was ended with how that arrived."""
-    judgement = merge_judgements([_judge_address(place) for place in close.places])
-    return replace(judgement, skipped=None) if judgement.findings else judgement
-
-
-def _judge_address(place: CloseResult) -> Judgement:
-    if not place.able:
-        text = "the server is of a version that cannot be asked for ends"
-        return Judgement("", skipped=text)
     unready = next(filter(None, map(_unjudged_reason, place.trials)), "")
     faults = [
         (trial, fault)

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.close.results import (
-    Close,
     CloseMethod,
     CloseResult,
     CloseTrial,
 )
-from netduet.client.checks.identity.results import IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.handshake import Handshake
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 
     from netduet.wire.messages import LedgerEntry, Welcome
 
-MAX_ADDRESSES: Final = 4
-"""Addresses at which connections are ended."""
-
 ANSWER_BYTES: Final = 48 * KIB
 """Bytes of an answer: many segments, and less than what buffers on the way hold."""
 
@@ -49,8 +45,6 @@ PAUSE_SECONDS: Final = {"quick": 1.0, "full": 2.0, "soak": 65.0}
 Of soak beyond 60 s, for which IPVS remembers a half-closed connection (moby#29655).
 """
 
-FEATURES: Final = frozenset({"close", "sink", "source", "ledger"})
-
 _POLL_SECONDS: Final = 0.1
 _SETTLE_SECONDS: Final = 1.5
 _FIRST_WAIT_SECONDS: Final = 1.0
@@ -61,38 +55,21 @@ _MAX_ANSWER_SECONDS: Final = 15.0
 """Seconds after which an answer that still moves is waited for no more."""
 
 
-async def measure(context: CheckContext) -> Close:
-    """End connections side by side, each in another way."""
-    known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
-    places = await asyncio.gather(
+async def measure(context: CheckContext, answer: IdentityAnswer) -> CloseResult:
+    """End connections to one address side by side, each in another way."""
+    pause, limit = PAUSE_SECONDS[context.profile], answer.hold_limit
+    pauses = {CloseMethod.PAUSED: pause if limit is None else min(pause, limit)}
+    trials = await asyncio.gather(
         *(
-            _try_address(context, answer.address, answer.opening.welcome)
-            for answer in known
-            if answer.opening.welcome is not None
+            _run_trial(
+                context.timeouts,
+                answer.address,
+                CloseTrial(method, Handshake(), pauses.get(method, 0.0)),
+            )
+            for method in CloseMethod
         )
     )
-    return Close(tuple(places))
-
-
-async def _try_address(
-    context: CheckContext, address: Address, welcome: Welcome
-) -> CloseResult:
-    if FEATURES - set(welcome.features):
-        return CloseResult(address, able=False)
-    limit = welcome.limits.hold
-    pause = PAUSE_SECONDS[context.profile]
-    pause = pause if limit is None else min(pause, limit)
-    timeouts = context.timeouts
-    ends = await asyncio.gather(
-        _run_trial(timeouts, address, CloseTrial(CloseMethod.AT_ONCE, Handshake())),
-        _run_trial(
-            timeouts, address, CloseTrial(CloseMethod.PAUSED, Handshake(), pause)
-        ),
-        _run_trial(timeouts, address, CloseTrial(CloseMethod.FINISH, Handshake())),
-        _run_trial(timeouts, address, CloseTrial(CloseMethod.RESET, Handshake())),
-        _run_trial(timeouts, address, CloseTrial(CloseMethod.OWN_RESET, Handshake())),
-    )
-    return CloseResult(address, able=True, trials=ends)
+    return CloseResult(answer.address, tuple(trials))
 
 
 async def _run_trial(

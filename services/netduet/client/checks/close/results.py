@@ -61,15 +61,7 @@ class CloseTrial:
 
 @dataclass(frozen=True, slots=True)
 class CloseResult:
-    """The ends at one address; none when the server cannot be asked for them."""
+    """The ends at one address."""
 
     address: Address
-    able: bool
-    trials: tuple[CloseTrial, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """What was measured, by address."""
-
-    places: tuple[CloseResult, ...]
+    trials: tuple[CloseTrial, ...]

@@ -15,6 +15,18 @@ class IdentityAnswer:
     address: Address
     opening: Handshake
 
+    @property
+    def features(self) -> frozenset[str]:
+        """What the server can do; nothing where no netduet answers."""
+        welcome = self.opening.welcome
+        return frozenset() if welcome is None else frozenset(welcome.features)
+
+    @property
+    def hold_limit(self) -> float | None:
+        """Seconds for which the server holds a connection at most, None if not said."""
+        welcome = self.opening.welcome
+        return None if welcome is None else welcome.limits.hold
+
 
 @dataclass(frozen=True, slots=True)
 class IdentityResult:

@@ -7,14 +7,13 @@ die, how, whose timer that may be, and whether keep-alive saves them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.idle import known_timers
 from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldOutcome,
-    Idle,
     IdleResult,
 )
 from netduet.client.net.dial import Address, Cause
@@ -24,7 +23,6 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    merge_judgements,
 )
 from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
@@ -42,30 +40,12 @@ _FAILED_OUTCOMES: Final = {
 _WAKER_NAMES: Final = {Side.CLIENT: "this end", Side.SERVER: "the server"}
 
 
-def judge(idle: Idle) -> Judgement:
+def judge(ladder: IdleResult, _: CheckOptions) -> Judgement:
     """Find the silence from which on connections die, how, and whose timer it may be."""
-    if not idle.rungs:
-        text = "profile quick holds no idle connections: --profile full"
-        return Judgement("", skipped=text)
-    judgement = merge_judgements([_judge_address(ladder) for ladder in idle.ladders])
-    if judgement.summary:
-        return replace(judgement, skipped=None, blocks=False)
-    return replace(
-        judgement,
-        skipped=judgement.skipped or "no connection could be held",
-        # It was asked for, and nothing is proven by it.
-        blocks=judgement.skipped is None,
-    )
-
-
-def _judge_address(ladder: IdleResult) -> Judgement:
-    """Judge the ladder of one address; the summary is empty when no rung was judged."""
-    if not ladder.holds:
-        text = "the server is of a version that holds no idle connections"
-        return Judgement("", skipped=text)
     remarks = _untried_remarks(ladder)
     if not ladder.held:
-        return Judgement("", skipped="; ".join(remarks))
+        text = "profile quick holds no idle connections: --profile full"
+        return Judgement("", skipped="; ".join(remarks) or text)
     plain, kept = _split_by_keepalive(ladder)
     lived, died = _rungs_by_outcome(plain)
     kept_lived, kept_died = _rungs_by_outcome(kept)
@@ -85,6 +65,10 @@ def _judge_address(ladder: IdleResult) -> Judgement:
     }
     parts = [f"idle for {_format_rungs(lived)} live"] if lived else []
     parts += [f"idle for {_format_rungs(died)} die"] if died else []
+    if not parts and not findings:
+        # It was asked for, and nothing is proven by it.
+        text = "no connection could be held"
+        return Judgement("", (), tuple(remarks), figures, skipped=text, blocks=True)
     summary = f"connections {', '.join(parts)}" if parts else ""
     return Judgement(summary, tuple(findings), tuple(remarks), figures)
 

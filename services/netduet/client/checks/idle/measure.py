@@ -14,14 +14,13 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity.results import IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldPlan,
-    Idle,
     IdleResult,
 )
 from netduet.client.net.dial import Address, classify
@@ -32,12 +31,6 @@ from netduet.client.results.location import Side
 from netduet.net.time_span import TimeSpan
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
-
-if TYPE_CHECKING:
-    from netduet.wire.messages import Welcome
-
-MAX_ADDRESSES: Final = 4
-"""Addresses at which connections are held."""
 
 MARGIN_SECONDS: Final = 5.0
 """Seconds by which a rung stays below what the server holds."""
@@ -55,36 +48,16 @@ _KEEPALIVE_PROBES: Final = 4
 _WAKERS: Final = (Side.CLIENT, Side.SERVER)
 
 
-async def measure(context: CheckContext) -> Idle:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> IdleResult:
     """Hold all connections side by side: it lasts as long as the longest silence."""
-    rungs = tuple(
-        sorted(set(context.options.idle_rungs or RUNGS_SECONDS[context.profile]))
-    )
-    if not rungs:
-        return Idle(())
-    known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
-    ladders = await asyncio.gather(
-        *(
-            _hold_all(context.timeouts, answer.address, answer.opening.welcome, rungs)
-            for answer in known
-            if answer.opening.welcome is not None
-        )
-    )
-    return Idle(rungs, tuple(ladders))
-
-
-async def _hold_all(
-    timeouts: Timeouts, address: Address, welcome: Welcome, rungs: tuple[float, ...]
-) -> IdleResult:
-    if "hold" not in welcome.features:
-        return IdleResult(address, holds=False)
-    limit = welcome.limits.hold
+    rungs = sorted(set(context.options.idle_rungs or RUNGS_SECONDS[context.profile]))
+    limit = answer.hold_limit
     within = [rung for rung in rungs if limit is None or rung + MARGIN_SECONDS <= limit]
     held = await asyncio.gather(
-        *(hold(timeouts, address, plan) for plan in plans(within))
+        *(hold(context.timeouts, answer.address, plan) for plan in plans(within))
     )
     beyond = tuple(rung for rung in rungs if rung not in within)
-    return IdleResult(address, holds=True, limit=limit, beyond=beyond, held=tuple(held))
+    return IdleResult(answer.address, limit, beyond, tuple(held))
 
 
 def plans(rungs: Iterable[float]) -> list[HoldPlan]:

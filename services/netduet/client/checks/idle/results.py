@@ -109,15 +109,6 @@ class IdleResult:
     """What was held at one address; ``beyond`` are the rungs above what it holds."""
 
     address: Address
-    holds: bool
     limit: float | None = None
     beyond: tuple[float, ...] = ()
     held: tuple[HeldConnection, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """The ladders of the addresses, with the rungs that were asked for."""
-
-    rungs: tuple[float, ...]
-    ladders: tuple[IdleResult, ...] = ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.size.black_hole import (
     FAILED_OUTCOMES,
     acks_are_lost,
@@ -20,7 +21,6 @@ from netduet.client.checks.size.black_hole import (
 )
 from netduet.client.checks.size.notes import TO, notes
 from netduet.client.checks.size.results import (
-    Size,
     SizeResult,
     SizeTrial,
     TrialOutcome,
@@ -39,49 +39,30 @@ _REFUSED: Final[dict[str, str]] = {
 }
 
 
-def judge(size: Size) -> Judgement:
+def judge(result: SizeResult, _: CheckOptions) -> Judgement:
     """Tell a black hole from a stall of another kind, changed bytes, a cut, and loss."""
-    testable = [result for result in size.courses if not result.lacking]
-    if not testable:
-        return Judgement("", skipped=_lacking(size.courses))
     findings: list[Finding] = []
     remarks: list[str] = []
     figures: Figures = {}
-    for number, result in enumerate(testable, 1):
-        prefix = f"{number}." if number > 1 else ""
-        for direction, trials in result.directions:
-            found = _findings(result.address, direction, trials)
-            findings += found
-            faults = {finding.failure for finding in found}
-            remarks += notes(direction, trials, faults)
-            figures_of_direction = _figures(direction, trials)
-            figures |= {
-                f"{prefix}{name}": value for name, value in figures_of_direction.items()
-            }
-    untestable = [result for result in size.courses if result.lacking]
-    if untestable:
-        remarks.append(_lacking(untestable))
-    unique_remarks = tuple(dict.fromkeys(remarks))
+    for direction, trials in result.directions:
+        found = _findings(result.address, direction, trials)
+        findings += found
+        faults = {finding.failure for finding in found}
+        remarks += notes(direction, trials, faults)
+        figures |= _figures(direction, trials)
     # A path that does not carry large packets says nothing of how much it carries.
     blocks = bool(findings)
-    return Judgement(
-        _summary(testable),
-        _merge_same_kind(findings),
-        unique_remarks,
-        figures,
-        blocks=blocks,
+    return Judgement("", tuple(findings), tuple(remarks), figures, blocks=blocks)
+
+
+def finish(merged: Judgement, results: Sequence[SizeResult]) -> Judgement:
+    """Summarize all addresses, and report the same fault at several of them once."""
+    return replace(
+        merged, summary=_summary(results), findings=_merge_same_kind(merged.findings)
     )
 
 
-def _lacking(courses: Sequence[SizeResult]) -> str:
-    names = " and ".join(
-        dict.fromkeys(name for measured in courses for name in measured.lacking)
-    )
-    where = ", ".join(str(measured.address) for measured in courses)
-    return f"the server at {where} is of a version that does not offer {names}"
-
-
-def _merge_same_kind(findings: list[Finding]) -> tuple[Finding, ...]:
+def _merge_same_kind(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return each kind of finding once, the others of its kind told beside it."""
     kinds: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in findings:

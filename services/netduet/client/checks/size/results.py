@@ -98,21 +98,13 @@ class SizeTrial:
 
 @dataclass(frozen=True, slots=True)
 class SizeResult:
-    """The trials to and from one address; ``lacking`` are features the server lacks."""
+    """The trials to and from one address."""
 
     address: Address
-    up: tuple[SizeTrial, ...] = ()
-    down: tuple[SizeTrial, ...] = ()
-    lacking: tuple[str, ...] = ()
+    up: tuple[SizeTrial, ...]
+    down: tuple[SizeTrial, ...]
 
     @property
     def directions(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:
         """Both directions with their trials."""
         return (Direction.UP, self.up), (Direction.DOWN, self.down)
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """The courses that were looked at."""
-
-    courses: tuple[SizeResult, ...]

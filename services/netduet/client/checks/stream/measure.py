@@ -60,9 +60,7 @@ PLANS: Final = {
 }
 
 
-async def measure(
-    context: CheckContext, answer: IdentityAnswer, _addresses: int
-) -> Observations:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> Observations:
     """Watch an address at which a netduet answers, for as long as the profile says."""
     plan = PLANS[context.profile]
     if context.options.stream_time:
@@ -75,8 +73,6 @@ async def watch(
 ) -> Observations:
     """Watch one address."""
     address, patience = answer.address, context.timeouts
-    welcome = answer.opening.welcome
-    asked = welcome is not None and FEATURE in welcome.features
     events: list[ProbeEvent] = []
     start = time.monotonic()
 
@@ -103,7 +99,7 @@ async def watch(
         )
         echoes = KeepaliveProbe(address, patience, plan.echo, tell_pause)
         datagrams, _, _ = await asyncio.gather(
-            _streamed(answer, plan, tell) if asked else _unasked(),
+            _streamed(answer, plan, tell) if FEATURE in answer.features else _unasked(),
             fresh.run(plan.seconds),
             echoes.run(plan.seconds),
         )

@@ -163,11 +163,3 @@ def tcp_evidence(measured: UdpResult) -> tuple[Side, str]:
     """Return the evidence that the server itself is there."""
     name = instance_of(measured.tcp) if measured.tcp is not None else "unknown"
     return Side.SERVER, f"over TCP, instance {name} answers at the same address"
-
-
-@dataclass(frozen=True, slots=True)
-class Udp:
-    """What came of each address, and the share of datagrams that may be lost."""
-
-    exchanges: tuple[UdpResult, ...]
-    max_loss: float
