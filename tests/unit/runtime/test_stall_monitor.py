@@ -10,8 +10,8 @@ import pytest
 from netduet.net import kernel
 from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import (
-    INTERVAL,
-    THRESHOLD,
+    INTERVAL_SECONDS,
+    MIN_STALL_SECONDS,
     RecentLoad,
     StallMonitor,
 )
@@ -23,7 +23,7 @@ async def test_blocked_loop_is_seen() -> None:
         before = time.monotonic()
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
         after = time.monotonic()
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(INTERVAL_SECONDS)
     assert watch.count == 1
     assert 0.2 < watch.total < 1
     assert 0.2 < watch.stalled(before, after) <= after - before + 0.01
@@ -51,17 +51,20 @@ async def test_stall_counts_only_where_it_was() -> None:
 def test_short_lateness_is_no_stall() -> None:
     """What a timer is late by on any machine is not counted."""
     watch = StallMonitor()
-    watch._looked = 100.0
-    watch._record(100.0 + INTERVAL + THRESHOLD * 0.99)
+    watch._checked_at = 100.0
+    watch._record(100.0 + INTERVAL_SECONDS + MIN_STALL_SECONDS * 0.99)
     assert watch.count == 0
-    watch._record(watch._looked + INTERVAL + THRESHOLD * 1.01)
-    assert (watch.count, round(watch.total, 4)) == (1, round(THRESHOLD * 1.01, 4))
+    watch._record(watch._checked_at + INTERVAL_SECONDS + MIN_STALL_SECONDS * 1.01)
+    assert (watch.count, round(watch.total, 4)) == (
+        1,
+        round(MIN_STALL_SECONDS * 1.01, 4),
+    )
 
 
 def test_memory_of_stalls_is_bounded() -> None:
     """However many stalls there were, only the latest are remembered, and all counted."""
     watch = StallMonitor()
-    watch._looked = 0.0
+    watch._checked_at = 0.0
     for number in range(1, 3000):
         watch._record(float(number))
     assert watch.count == 2999
@@ -115,7 +118,7 @@ def test_lately_looks_back_half_a_minute_at_most(
     watch._recent.extend(
         [TimeSpan(10.0, 20.0), TimeSpan(65.0, 80.0), TimeSpan(98.0, 99.0)]
     )
-    watch._looked = clock
+    watch._checked_at = clock
     lately = watch.recent()
     assert lately.window == 29
     assert lately.stalled == (80 - 70) + (99 - 98)
@@ -133,7 +136,7 @@ def test_lately_counts_throttling_up_to_this_moment(
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: throttled)
     watch = StallMonitor()
-    watch._looked = clock
+    watch._checked_at = clock
     watch._sample(clock)
     clock, throttled = 50.5, 1.25
     assert watch.recent().throttled == 0.25

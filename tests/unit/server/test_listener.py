@@ -241,7 +241,7 @@ async def test_listener_that_stops_under_load_resets_nobody(
     ]
     await asyncio.to_thread(warm.wait, 10)
     begin = time.monotonic()
-    await listening.stop(patience=60.0)
+    await listening.stop(timeout=60.0)
     assert time.monotonic() - begin < 30  # the queues ran empty
     brought = [word for words in await asyncio.gather(*clients) for word in words]
     assert set(brought) == {b"accepted"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netduet.server.udp_flow_counters import MOST, UdpFlowCounters
+from netduet.server.udp_flow_counters import MAX_FLOWS, UdpFlowCounters
 from netduet.wire import udp_count
 from netduet.wire.udp_count import ANSWER_SIZE, CountAnswer, CountFlag, CountQuestion
 
@@ -94,9 +94,9 @@ def test_flow_that_was_silent_for_longest_is_forgotten() -> None:
 def test_number_of_flows_is_bounded() -> None:
     """However many flows come, no more are remembered than the bound."""
     flows = UdpFlowCounters()
-    for flow in range(3 * MOST):
+    for flow in range(3 * MAX_FLOWS):
         ask(flows, 65_535, flow=flow)
-    assert len(flows) == MOST
+    assert len(flows) == MAX_FLOWS
 
 
 def test_full_counter_stays_full() -> None:

@@ -10,9 +10,9 @@ from netduet.server.udp_streams import ReplyPath, UdpStreams
 from netduet.wire import udp_stream
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.udp_stream import (
-    COOKIE_AGE,
-    LAST,
-    LEASE,
+    COOKIE_AGE_SECONDS,
+    LEASE_SECONDS,
+    MAX_NUMBER,
     NO_COOKIE,
     Challenge,
     EndReason,
@@ -148,7 +148,7 @@ async def test_cookie_grows_old_and_a_stream_does_not() -> None:
     client.learn()
     late.learn()
     client.ask(0)
-    old = 2 * COOKIE_AGE + 1
+    old = 2 * COOKIE_AGE_SECONDS + 1
     assert client.ask(1, later=old) is None
     assert isinstance(late.ask(0, later=old), Challenge)
     server.end()
@@ -187,10 +187,10 @@ async def test_lease_ends_a_stream_with_a_word() -> None:
     """A stream to somebody who says nothing any more ends."""
     server = UdpStreams(BOOT)
     client = Client(server)
-    client.learn(-LEASE - 1)
-    client.ask(0, later=-LEASE - 1)
+    client.learn(-LEASE_SECONDS - 1)
+    client.ask(0, later=-LEASE_SECONDS - 1)
     await until(lambda: not len(server))
-    assert client.got[-1] == StreamEnd(7, EndReason.LEASE)
+    assert client.got[-1] == StreamEnd(7, EndReason.LEASE_SECONDS)
 
 
 async def test_shutdown_ends_all_with_a_word_and_begins_none() -> None:
@@ -209,7 +209,7 @@ async def test_shutdown_ends_all_with_a_word_and_begins_none() -> None:
 @pytest.mark.parametrize(("most", "each"), [(2, 9), (9, 2)])
 async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
     """Beyond a bound a valid client is refused, and those under way go on."""
-    server = UdpStreams(BOOT, most=most, each=each)
+    server = UdpStreams(BOOT, max_streams=most, max_per_client=each)
     for flow in range(3):
         client = Client(server, flow=flow)
         client.learn()
@@ -231,8 +231,8 @@ async def test_stream_goes_on_whatever_number_a_client_gives() -> None:
     client = Client(server)
     client.learn()
     client.ask(0)
-    client.ask(LAST)
+    client.ask(MAX_NUMBER)
     told = await client.tellings(3)
     assert udp_stream.parse_answer(told[-1].serialize()) == told[-1]
-    assert told[-1].next == LAST + 1
+    assert told[-1].next == MAX_NUMBER + 1
     server.end()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from netduet.server.udp_streams import EACH, MOST
+from netduet.server.udp_streams import MAX_STREAMS, MAX_STREAMS_PER_CLIENT
 from netduet.wire import datagram, frames, messages, strict_json, udp_count, udp_stream
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, DATA, FEATURES, Kind
@@ -153,11 +153,11 @@ def test_welcome_table() -> None:
         f"more than {strict_json.MAX_DEPTH} levels",
         f"opening to {datagram.OPENING_SIZE:,} bytes",
         f"from the client, is {udp_stream.QUESTION_SIZE} bytes",
-        f"to the next, {udp_stream.SHORTEST} to {udp_stream.LONGEST})",
+        f"to the next, {udp_stream.MIN_PERIOD_MS} to {udp_stream.MAX_PERIOD_MS})",
         f"pads the datagram to {udp_stream.SIZE} bytes",
-        f"at most {udp_stream.GAPS}, and for each",
-        f"came for {udp_stream.LEASE:.0f} seconds",
-        f"at most {MOST} streams, and at most {EACH} to one address",
+        f"at most {udp_stream.MAX_GAPS}, and for each",
+        f"came for {udp_stream.LEASE_SECONDS:.0f} seconds",
+        f"at most {MAX_STREAMS} streams, and at most {MAX_STREAMS_PER_CLIENT} to one address",
     ],
 )
 def test_numbers_in_the_text(said: str) -> None:

@@ -12,10 +12,10 @@ from netduet.wire.frames import Kind
 from netduet.wire.sequence import SequenceGaps
 from netduet.wire.udp_stream import (
     COOKIE_SIZE,
-    GAPS,
-    LONGEST,
+    MAX_GAPS,
+    MAX_PERIOD_MS,
+    MIN_PERIOD_MS,
     QUESTION_SIZE,
-    SHORTEST,
     SIZE,
     Challenge,
     EndReason,
@@ -28,7 +28,7 @@ from netduet.wire.udp_stream import (
 few = settings(max_examples=200, deadline=None)
 flows = st.integers(0, 2**64 - 1)
 words = st.integers(0, 2**32 - 1)
-numbers = st.integers(0, udp_stream.LAST)
+numbers = st.integers(0, udp_stream.MAX_NUMBER)
 cookies = st.binary(min_size=COOKIE_SIZE, max_size=COOKIE_SIZE)
 
 
@@ -44,18 +44,24 @@ def tellings(draw: st.DrawFn) -> StreamStatus:
         draw(words),
         draw(flows),
         gaps.first,
-        gaps.since(GAPS),
+        gaps.since(MAX_GAPS),
         gaps.next,
         gaps.received,
         gaps.duplicated,
         gaps.late,
-        gaps.newest(GAPS),
+        gaps.newest(MAX_GAPS),
         draw(st.none() | st.integers(0, 2**32 - 2)),
     )
 
 
 @few
-@given(flows, numbers, st.integers(SHORTEST, LONGEST), cookies, st.integers(0, 1))
+@given(
+    flows,
+    numbers,
+    st.integers(MIN_PERIOD_MS, MAX_PERIOD_MS),
+    cookies,
+    st.integers(0, 1),
+)
 def test_question_round_trip(
     flow: int, sequence: int, period: int, cookie: bytes, flags: int
 ) -> None:
@@ -173,9 +179,9 @@ def test_cookie_is_of_one_client_flow_and_time(flow: int, port: int, age: int) -
 
 def test_number_that_none_can_follow_is_refused() -> None:
     """What is told holds the number behind the highest, so that one has to fit."""
-    last = StreamQuestion(1, udp_stream.LAST, 20)
+    last = StreamQuestion(1, udp_stream.MAX_NUMBER, 20)
     assert udp_stream.parse_question(last.serialize(), 1) == last
-    beyond = StreamQuestion(1, udp_stream.LAST + 1, 20)
+    beyond = StreamQuestion(1, udp_stream.MAX_NUMBER + 1, 20)
     with pytest.raises(RemoteError) as caught:
         udp_stream.parse_question(beyond.serialize(), 1)
     assert caught.value.code is Code.BAD_MESSAGE

@@ -47,7 +47,7 @@ def says(data: bytes) -> Script:
 
 def ended(conversation: FramedConnection) -> bool:
     """Tell whether the far end's end of stream has been read."""
-    return conversation.connection.state is State.CLOSED
+    return conversation.wire.state is State.CLOSED
 
 
 # Opening
@@ -90,9 +90,9 @@ async def test_early_banner_in_pieces_is_read_whole() -> None:
         taken.waits()
 
     async with meeting(speaks_first) as conversation:
-        await until(lambda: conversation.connection.bytes_received == 4)
+        await until(lambda: conversation.wire.bytes_received == 4)
         heard.set()
-        await until(lambda: conversation.connection.bytes_received == 10)
+        await until(lambda: conversation.wire.bytes_received == 10)
         opening = await conversation.open(PATIENCE)
     assert opening.foreign == b"220 mail\r\n"
 
