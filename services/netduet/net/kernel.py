@@ -1,7 +1,7 @@
-"""What the kernel knows: of a socket, of a listener, of the CPU we are given.
+"""What the kernel reports of sockets, listeners and CPU limits.
 
-Everything here works for an ordinary user without capabilities. What a kernel
-does not tell is None, never zero.
+Everything here works for an ordinary user without capabilities. Values that a kernel
+does not report are None, not zero.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _SO_BINDTOIFINDEX: Final = 62
 _MAX_INTERFACE_INDEX: Final = 2**31 - 1
 _MEMINFO: Final = struct.Struct("=9I")
 _MEMINFO_DROPS: Final = 8
-"""Index of the drops in what SO_MEMINFO returns (SK_MEMINFO_DROPS)."""
+"""Index of the drops in SO_MEMINFO (SK_MEMINFO_DROPS)."""
 
 
 def socket_drops(descriptor: int) -> int | None:
-    """Return how many datagrams this very socket has had no room for; None if unknown.
+    """Return how many datagrams this socket has had no room for; None if unknown.
 
-    SO_MEMINFO counts one socket (sock_diag(7), SK_MEMINFO_DROPS), unlike
-    /proc/net/netstat, which counts the whole network namespace.
+    SO_MEMINFO counts per socket (sock_diag(7), SK_MEMINFO_DROPS), unlike
+    /proc/net/netstat, which counts per network namespace.
     """
     data = read_option(descriptor, socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
     if data is None or len(data) < _MEMINFO.size:
@@ -40,13 +40,13 @@ def socket_drops(descriptor: int) -> int | None:
 
 
 def openings_dropped(descriptor: int, before: int | None) -> int | None:
-    """Return how many openings of connections a listening socket has dropped.
+    """Return how many SYNs a listening socket has dropped; None if unknown.
 
-    Its own counter has more: a SYN that came again for its answer was lost, a RST for a
-    connection that is gone (net/ipv4/tcp_minisocks.c, tcp_check_req; tcp_input.c,
-    tcp_rcv_state_process). ListenDrops has openings alone, but those of the whole
-    network namespace. So it is the lesser of both; ``before`` is what ``listen_drops``
-    was when the socket was made. None if unknown.
+    The socket's own counter includes more: retransmitted SYNs after a lost answer, RSTs
+    for connections that are gone (net/ipv4/tcp_minisocks.c, tcp_check_req; tcp_input.c,
+    tcp_rcv_state_process). ListenDrops counts only dropped SYNs, but for the whole
+    network namespace. So the result is the lesser of both; ``before`` is
+    ``listen_drops`` when the socket was opened.
     """
     own = socket_drops(descriptor)
     if not own:
@@ -56,7 +56,7 @@ def openings_dropped(descriptor: int, before: int | None) -> int | None:
 
 
 def listen_drops() -> int | None:
-    """Return how many openings this network namespace has dropped; None if unknown.
+    """Return how many SYNs this network namespace has dropped; None if unknown.
 
     TcpExt ListenDrops of /proc/net/netstat (Linux, networking/snmp_counter.rst).
     """
@@ -68,11 +68,11 @@ def listen_drops() -> int | None:
 
 
 def ignore_new_connections(descriptor: int) -> bool:
-    """Have a listening socket drop new SYNs, and finish the handshakes it has begun.
+    """Make a listening socket drop new SYNs but finish handshakes in progress.
 
-    Whoever comes now sends its SYN again a second later, to a closed port or to a
-    successor: a close of the listener then resets nobody who believes to be
-    connected. False when the kernel cannot (socket(7), SO_ATTACH_FILTER).
+    Clients retransmit the SYN a second later, to a closed port or to a successor, so
+    closing the listener then resets no established connection. False when the kernel
+    cannot (socket(7), SO_ATTACH_FILTER).
     """
     # bpf(2), classic: byte 13 of the TCP header holds the flags (RFC 9293 §3.1).
     code = b"".join(
@@ -96,12 +96,12 @@ def ignore_new_connections(descriptor: int) -> bool:
 
 
 def refuse_new_connections(descriptor: int) -> bool:
-    """Have a listening socket refuse new SYNs, and finish the handshakes it has begun.
+    """Make a listening socket refuse new SYNs but finish handshakes in progress.
 
-    It is bound to an interface that does not exist, so that no new SYN finds it. A
+    It is bound to an interface that does not exist, so no new SYN matches it. A
     handshake keeps the interface that the socket had at its SYN (net/ipv4/tcp_ipv4.c,
-    tcp_v4_syn_recv_sock: ``ir_iif``), and so does the connection that comes of it.
-    False when the kernel cannot: Linux has let ordinary users do so since 5.7.
+    tcp_v4_syn_recv_sock: ``ir_iif``), and so does the resulting connection. False when
+    the kernel cannot: Linux allows it to ordinary users since 5.7.
     """
     try:
         with _borrowed(descriptor) as same:
@@ -112,11 +112,10 @@ def refuse_new_connections(descriptor: int) -> bool:
 
 
 def reset_on_close(descriptor: int) -> None:
-    """Make the close of this socket a reset (socket(7), SO_LINGER with zero).
+    """Make closing this socket a reset (socket(7), SO_LINGER with zero).
 
     Raises:
-        OSError: the descriptor is no socket.
-
+        OSError: the descriptor is not a socket.
     """
     with _borrowed(descriptor) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
@@ -133,9 +132,9 @@ def read_option(descriptor: int, level: int, name: int, size: int) -> bytes | No
 
 @contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """Lend a descriptor as a socket: event loops hand out no more than its number.
+    """Wrap a descriptor as a socket: event loops give out only the number.
 
-    No duplicate: this has to work when no descriptor is free.
+    It is not duplicated, so this works when no descriptor is free.
     """
     if descriptor < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -147,7 +146,7 @@ def _borrowed(descriptor: int) -> Iterator[socket.socket]:
 
 
 def throttled_seconds() -> float | None:
-    """Return for how long this cgroup's CPU limit has held us back; None if unknown.
+    """Return how long this cgroup's CPU limit has throttled it; None if unknown.
 
     ``cpu.stat`` of cgroup v2 (throttled_usec) or v1 (throttled_time, ns).
     """
@@ -165,7 +164,7 @@ def throttled_seconds() -> float | None:
 
 
 def cpu_pressure_seconds() -> float | None:
-    """Return for how long some task waited for a CPU since boot; None if unknown.
+    """Return how long some task has waited for a CPU since boot; None if unknown.
 
     The ``some`` total of /proc/pressure/cpu (Linux, Documentation/accounting/psi).
     """
@@ -176,7 +175,7 @@ def cpu_pressure_seconds() -> float | None:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open descriptors to the hard one; return the limit."""
+    """Raise the soft limit of open descriptors to the hard one; return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -184,10 +183,10 @@ def raise_descriptor_limit() -> int:
 
 
 def socket_limits() -> tuple[int, int, int]:
-    """Return what bounds this process's sockets.
+    """Return the limits of this process's sockets.
 
-    That is how many descriptors it may open, and the bytes of the receive and the
-    send buffer that a new UDP socket gets (socket(7), rmem_default, wmem_default).
+    They are the maximum number of descriptors, and the bytes of a new UDP socket's
+    receive and send buffer (socket(7), rmem_default, wmem_default).
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -199,9 +198,9 @@ def socket_limits() -> tuple[int, int, int]:
 
 
 def local_ports() -> tuple[int, int] | None:
-    """Return the first and last port of connections that this host makes.
+    """Return the first and last local port of outgoing connections.
 
-    net.ipv4.ip_local_port_range (ip(7)), for IPv6 too; None if unknown.
+    net.ipv4.ip_local_port_range (ip(7)), also for IPv6; None if unknown.
     """
     words = " ".join(_lines(Path("/proc/sys/net/ipv4/ip_local_port_range"))).split()
     return (int(words[0]), int(words[1])) if len(words) > 1 else None

@@ -53,7 +53,7 @@ _TCP_INFO_FIELDS: Final = {
 
 
 def tcp_info(descriptor: int) -> TcpInfo | None:
-    """Return the kernel's view; None when the descriptor is no TCP socket any more."""
+    """Return the kernel's view; None when the descriptor is not a TCP socket."""
     size = _TCP_INFO.size
     data = read_option(descriptor, socket.IPPROTO_TCP, socket.TCP_INFO, size)
     if data is None:
@@ -66,16 +66,15 @@ def tcp_info(descriptor: int) -> TcpInfo | None:
 
 
 def bytes_acked(descriptor: int) -> int:
-    """Return how many bytes the peer has acknowledged; 0 when that is not known."""
+    """Return how many bytes the peer has acknowledged; 0 when unknown."""
     info = tcp_info(descriptor)
     return 0 if info is None else info.bytes_acked
 
 
 def accept_queue(descriptor: int) -> int | None:
-    """Return how many connections of a listening socket wait to be accepted.
+    """Return the length of a listening socket's accept queue.
 
-    For a listener ``tcpi_unacked`` is the length of its accept queue
-    (net/ipv4/tcp.c, tcp_get_info).
+    It is ``tcpi_unacked`` of a listener (net/ipv4/tcp.c, tcp_get_info).
     """
     info = tcp_info(descriptor)
     return None if info is None or info.state != "LISTEN" else info.unacked

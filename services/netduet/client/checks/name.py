@@ -53,20 +53,20 @@ class NameResult:
 
 async def measure(context: CheckContext) -> NameResult:
     """Resolve, and ask for each record type beside it."""
-    host, patience = context.target.host, context.timeouts.resolve
+    host, timeout = context.target.host, context.timeouts.resolve
     literal = _is_literal(host)
     evidence = asyncio.gather(
         *(
-            _query_record(host, record, patience)
+            _query_record(host, record, timeout)
             for record in (() if literal else ("A", "AAAA"))
         )
     )
-    resolution = await resolve(host, context.target.port, context.family, patience)
+    resolution = await resolve(host, context.target.port, context.family, timeout)
     queries = tuple(query for found in await evidence for query in found)
     return NameResult(host, literal, resolution, queries, context.target.expect)
 
 
-async def _query_record(host: str, record: str, patience: float) -> list[Query]:
+async def _query_record(host: str, record: str, timeout: float) -> list[Query]:
     """Ask several times, in a thread of its own, within the patience in all."""
     queries: list[Query] = []
 
@@ -74,7 +74,7 @@ async def _query_record(host: str, record: str, patience: float) -> list[Query]:
         import dns.exception  # noqa: PLC0415 - 60 ms of import, for names alone
         import dns.resolver  # noqa: PLC0415
 
-        until = time.monotonic() + patience
+        until = time.monotonic() + timeout
         try:
             resolver = dns.resolver.Resolver()
         except dns.exception.DNSException as error:  # no resolv.conf: not a fault
@@ -102,10 +102,10 @@ async def _query_record(host: str, record: str, patience: float) -> list[Query]:
             queries.append(Query(record, outcome, time.monotonic() - start))
 
     try:
-        async with asyncio.timeout(patience + 0.1):
+        async with asyncio.timeout(timeout + 0.1):
             await in_thread(ask)
     except TimeoutError:
-        queries.append(Query(record, "no answer", patience))
+        queries.append(Query(record, "no answer", timeout))
     return queries
 
 
@@ -140,8 +140,8 @@ def judge(name: NameResult) -> Judgement:
     addresses = ", ".join(address.host for address in resolution.addresses)
     if name.literal:
         return Judgement(f"{addresses} is an address: nothing to resolve")
-    took = _format_milliseconds(resolution.seconds)
-    summary = f"{name.host} is {addresses}, found in {took}"
+    duration = _format_milliseconds(resolution.seconds)
+    summary = f"{name.host} is {addresses}, found in {duration}"
     return Judgement(summary, remarks=tuple(_remarks(name)), figures=figures)
 
 

@@ -31,7 +31,7 @@ class PathResult:
     """
 
     address: Address
-    opening: Handshake
+    handshake: Handshake
     local: tuple[str, int] | None = None
     client_tcp_info: TcpInfo | None = None
     server_report: ServerReport | None = None
@@ -43,50 +43,52 @@ class PathResult:
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
     """Open a further connection to a netduet, and ask both ends about it."""
-    address, patience = answer.address, context.timeouts
-    async with open_connection(address, patience) as (opening, conversation):
-        if conversation is None:
-            return PathResult(address, opening)
-        host, port = conversation.local()
+    address, timeouts = answer.address, context.timeouts
+    async with open_connection(address, timeouts) as (handshake, connection):
+        if connection is None:
+            return PathResult(address, handshake)
+        host, port = connection.local()
         local = host.partition("%")[0], port
-        theirs = await conversation.report(patience.answer)
-        ours = conversation.info()
-        await conversation.end(patience.answer)
-        sent = conversation.connection.bytes_sent
-        received = conversation.connection.bytes_received
-        welcome = conversation.welcome
-    entry, missing = await ledger_entry(address, welcome, patience)
+        theirs = await connection.report(timeouts.answer)
+        ours = connection.info()
+        await connection.end(timeouts.answer)
+        sent = connection.wire.bytes_sent
+        received = connection.wire.bytes_received
+        welcome = connection.welcome
+    entry, missing = await ledger_entry(address, welcome, timeouts)
     return PathResult(
-        address, opening, local, ours, theirs, entry, missing, sent, received
+        address, handshake, local, ours, theirs, entry, missing, sent, received
     )
 
 
-def judge(way: PathResult, _: CheckOptions) -> Judgement:
+def judge(path: PathResult, _: CheckOptions) -> Judgement:
     """Compare what both ends say; what differs is a remark, no fault by itself."""
-    if way.opening.welcome is None:
-        return Judgement("", (_broken_finding(way),))
-    return Judgement(_describe_path(way), (), tuple(_remarks(way)), _figures(way))
+    if path.handshake.welcome is None:
+        return Judgement("", (_broken_finding(path),))
+    return Judgement(_describe_path(path), (), tuple(_remarks(path)), _figures(path))
 
 
-def _broken_finding(way: PathResult) -> Finding:
-    opening = way.opening
-    what = opening.detail or ("closed at once" if opening.closed else "another answer")
-    if opening.refused is not None:
-        what = f"the server says: {escape(opening.refused.message)}"
-    elif opening.broken is not None:
-        what = f"its answer breaks a rule: {escape(opening.broken.message)}"
+def _broken_finding(path: PathResult) -> Finding:
+    handshake = path.handshake
+    what = handshake.detail or (
+        "closed at once" if handshake.closed else "another answer"
+    )
+    if handshake.refused is not None:
+        what = f"the server says: {escape(handshake.refused.message)}"
+    elif handshake.broken is not None:
+        what = f"its answer breaks a rule: {escape(handshake.broken.message)}"
     missed = None
-    if opening.cause is Cause.TIMEOUT:
-        missed = opening.span
-    seen = f"{way.address}: a further connection failed: {what}"
-    evidence_text = f"after {opening.seconds:.1f} s: {what}"
+    if handshake.cause is Cause.TIMEOUT:
+        missed = handshake.span
+    seen = f"{path.address}: a further connection failed: {what}"
+    evidence_text = f"after {handshake.seconds:.1f} s: {what}"
     return Finding(
         "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
     )
 
 
-def _peer_endpoint(way: PathResult) -> tuple[str, int]:
-    welcome = way.opening.welcome
+def _peer_endpoint(path: PathResult) -> tuple[str, int]:
+    welcome = path.handshake.welcome
     if welcome is None:
         return "", 0
     return welcome.peer.address.partition("%")[0], welcome.peer.port
@@ -98,13 +100,13 @@ def _format_endpoint(host: str, port: int) -> str:
     return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
 
-def _describe_path(way: PathResult) -> str:
-    seen = _peer_endpoint(way)
-    if way.local is not None and seen == way.local:
-        who = f"the server sees this client as itself, {way.local[0]}"
+def _describe_path(path: PathResult) -> str:
+    seen = _peer_endpoint(path)
+    if path.local is not None and seen == path.local:
+        who = f"the server sees this client as itself, {path.local[0]}"
     else:
         who = f"the server sees this client as {_format_endpoint(*seen)}"
-    mss = _segment_sizes(way)
+    mss = _segment_sizes(path)
     if mss is None:
         return who
     up, down, pmtu = mss
@@ -112,21 +114,21 @@ def _describe_path(way: PathResult) -> str:
     return f"{who}; MSS {same}, path MTU {pmtu}"
 
 
-def _segment_sizes(way: PathResult) -> tuple[int, int, int] | None:
+def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:
     """Return the segment sizes up and down, and the path MTU our kernel assumes."""
     if (
-        way.client_tcp_info is None
-        or way.server_report is None
-        or way.server_report.connection is None
+        path.client_tcp_info is None
+        or path.server_report is None
+        or path.server_report.connection is None
     ):
         return None
-    up, pmtu = way.client_tcp_info.snd_mss, way.client_tcp_info.pmtu
-    return up, way.server_report.connection.snd_mss, pmtu
+    up, pmtu = path.client_tcp_info.snd_mss, path.client_tcp_info.pmtu
+    return up, path.server_report.connection.snd_mss, pmtu
 
 
-def _remarks(way: PathResult) -> list[str]:
+def _remarks(path: PathResult) -> list[str]:
     remarks = []
-    seen, local = _peer_endpoint(way), way.local
+    seen, local = _peer_endpoint(path), path.local
     if local is not None and seen[0] != local[0]:
         remarks.append(
             f"the server sees {escape(seen[0])}, not this client's {local[0]}: "
@@ -138,51 +140,51 @@ def _remarks(way: PathResult) -> list[str]:
             f"the server sees port {seen[1]}, not this client's {local[1]}: "
             "a NAT or proxy lies between"
         )
-    there = way.opening.welcome.local if way.opening.welcome is not None else None
+    there = path.handshake.welcome.local if path.handshake.welcome is not None else None
     if (
         there is not None
-        and there.address.partition("%")[0] != way.address.host.partition("%")[0]
+        and there.address.partition("%")[0] != path.address.host.partition("%")[0]
     ):
         remarks.append(
-            f"the server was asked at {way.address} and answers from "
+            f"the server was asked at {path.address} and answers from "
             f"{_format_endpoint(there.address, there.port)}: a published port, virtual "
             "address or proxy lies between"
         )
-    mss = _segment_sizes(way)
+    mss = _segment_sizes(path)
     if mss is not None and mss[0] != mss[1]:
         remarks.append(
             f"segments are at most {mss[0]} bytes up and {mss[1]} down: "
             "the two ends' MTUs differ, or something clamps one direction"
         )
-    remarks += _ledger_remarks(way)
-    remarks += _host_remarks(way)
+    remarks += _ledger_remarks(path)
+    remarks += _host_remarks(path)
     return remarks
 
 
-def _ledger_remarks(way: PathResult) -> list[str]:
-    entry = way.entry
+def _ledger_remarks(path: PathResult) -> list[str]:
+    entry = path.entry
     if entry is None:
-        return [f"the far end's record could not be had: {way.missing}"]
-    if (entry.bytes_received, entry.bytes_sent) == (way.sent, way.received):
+        return [f"the far end's record could not be had: {path.missing}"]
+    if (entry.bytes_received, entry.bytes_sent) == (path.sent, path.received):
         return []
     differs = (
-        f"this end sent {way.sent} and received {way.received} bytes, the server "
+        f"this end sent {path.sent} and received {path.received} bytes, the server "
         f"received {entry.bytes_received} and sent {entry.bytes_sent}"
     )
     return [differs]
 
 
-def _host_remarks(way: PathResult) -> list[str]:
+def _host_remarks(path: PathResult) -> list[str]:
     remarks = []
-    if way.server_report is None:
+    if path.server_report is None:
         return ["the server did not report its own view of the connection"]
-    drops = way.server_report.listener.drops
+    drops = path.server_report.listener.drops
     if drops:
         remarks.append(
             f"the server's listening socket has dropped {drops} "
             f"opening{'s' if drops > 1 else ''} of connections since it started"
         )
-    throttled = way.server_report.host.throttled
+    throttled = path.server_report.host.throttled
     if throttled:
         remarks.append(
             "the server was held back by its CPU limit for "
@@ -191,11 +193,11 @@ def _host_remarks(way: PathResult) -> list[str]:
     return remarks
 
 
-def _figures(way: PathResult) -> Figures:
-    figures: Figures = {"peer_address": escape(_peer_endpoint(way)[0])}
-    report = way.server_report
+def _figures(path: PathResult) -> Figures:
+    figures: Figures = {"peer_address": escape(_peer_endpoint(path)[0])}
+    report = path.server_report
     server_tcp_info = None if report is None else report.connection
-    for side, info in (("client", way.client_tcp_info), ("server", server_tcp_info)):
+    for side, info in (("client", path.client_tcp_info), ("server", server_tcp_info)):
         for key in ("rtt", "snd_mss", "pmtu", "total_retrans"):
             figures[f"{side}_{key}"] = None if info is None else getattr(info, key)
     return figures

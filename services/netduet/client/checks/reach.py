@@ -57,11 +57,11 @@ async def measure(context: CheckContext) -> ReachResult:
     return ReachResult(tuple(tried), max(0, len(addresses) - MAX_ADDRESSES))
 
 
-async def _try_address(address: Address, patience: float) -> ConnectResult:
-    dialled = await connect(address, patience)
-    if dialled.sock is not None:
-        dialled.sock.close()
-    return dialled
+async def _try_address(address: Address, timeout: float) -> ConnectResult:
+    connect_result = await connect(address, timeout)
+    if connect_result.sock is not None:
+        connect_result.sock.close()
+    return connect_result
 
 
 def judge(reach: ReachResult) -> Judgement:
@@ -130,15 +130,15 @@ def _missed_deadline(dead: list[ConnectResult]) -> TimeSpan | None:
 
 
 def _describe_attempt(attempt: ConnectResult) -> str:
-    took = f"{attempt.seconds * 1000:.1f} ms"
+    duration = f"{attempt.seconds * 1000:.1f} ms"
     if attempt.cause is None:
-        return f"{attempt.address} accepted in {took}"
+        return f"{attempt.address} accepted in {duration}"
     if attempt.cause is Cause.RESET:
-        return f"{attempt.address} accepted, and reset at once, after {took}"
+        return f"{attempt.address} accepted, and reset at once, after {duration}"
     if attempt.cause is Cause.TIMEOUT:
         syns = _count_syns(attempt.lost_syns + 1)
         return f"{attempt.address}: {syns} in {attempt.seconds:.1f} s, and no answer"
-    return f"{attempt.address}: {attempt.detail}, after {took}"
+    return f"{attempt.address}: {attempt.detail}, after {duration}"
 
 
 def _count_syns(syns: int) -> str:

@@ -209,7 +209,7 @@ async def in_thread(call: Callable[[], Result]) -> Result:
 
 
 async def resolve(
-    host: str, port: int, family: socket.AddressFamily, patience: float
+    host: str, port: int, family: socket.AddressFamily, timeout: float
 ) -> Resolution:
     """Resolve a name as every program on this host does; never raises."""
     start = time.monotonic()
@@ -220,13 +220,13 @@ async def resolve(
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
 
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             found = await in_thread(ask)
     except (OSError, UnicodeError) as error:
         cause, detail = classify(error)
         end = time.monotonic()
         if cause is Cause.NOT_FOUND and family is not socket.AF_UNSPEC:
-            left = patience - (end - start)
+            left = timeout - (end - start)
             other = await resolve(host, port, socket.AF_UNSPEC, left)
             if other.addresses:
                 cause = Cause.NO_FAMILY
@@ -258,7 +258,7 @@ def has_route(address: Address) -> bool:
     return True
 
 
-async def connect(address: Address, patience: float) -> ConnectResult:
+async def connect(address: Address, timeout: float) -> ConnectResult:
     """Make one connection; never raises. The socket is the caller's to close."""
     start = time.monotonic()
     if not has_route(address):
@@ -268,7 +268,7 @@ async def connect(address: Address, patience: float) -> ConnectResult:
     try:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         sock.setblocking(False)
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().sock_connect(sock, address.sockaddr)
     except OSError as error:
         end = time.monotonic()

@@ -92,15 +92,15 @@ def handshake_from_event(
 
 
 def failed_handshake(
-    dialled: ConnectResult, cause: Cause | None, detail: str
+    connect_result: ConnectResult, cause: Cause | None, detail: str
 ) -> Handshake:
     """Return what came of a connection that could not even be asked."""
     return Handshake(
         cause=cause,
         detail=detail,
-        accepted=dialled.sock is not None or cause is Cause.RESET,
-        start=dialled.start,
-        end=dialled.end,
+        accepted=connect_result.sock is not None or cause is Cause.RESET,
+        start=connect_result.start,
+        end=connect_result.end,
     )
 
 

@@ -146,11 +146,11 @@ class KeepaliveProbe:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             async with open_connection(self._address, self._timeouts) as (
-                opening,
+                handshake,
                 connection,
             ):
                 if connection is None:
-                    self.connect_error = opening.detail or "it was not welcomed"
+                    self.connect_error = handshake.detail or "it was not welcomed"
                 else:
                     self.connections += 1
                     self._on_welcome(connection.welcome)

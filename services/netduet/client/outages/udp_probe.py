@@ -60,13 +60,13 @@ class UdpProbe:
         sock: UdpSocket,
         period: float,
         on_event: EventHandler,
-        picture: LossTracker | None = None,
+        tracker: LossTracker | None = None,
     ) -> None:
         """Say by which socket, at which pace (in seconds), and who hears of events.
 
         ``picture`` is where all goes; a new one unless it is given.
         """
-        self.tracker = picture or LossTracker(period)
+        self.tracker = tracker or LossTracker(period)
         self.ongoing: LossRun | None = None
         """The outage that went on when all was settled last."""
         self.answered = False
@@ -209,9 +209,9 @@ class UdpProbe:
             case StreamStatus():
                 self.refused = ""
                 self.tracker.record_status(answer, at, on_time=on_time)
-            case StreamEnd(why=EndReason.STOPPED):
+            case StreamEnd(reason=EndReason.STOPPED):
                 self._ended = True
-            case StreamEnd(why=why):
+            case StreamEnd(reason=why):
                 self.tracker.set_end_reason(why.name.lower())
 
     def _handle_error(self, payload: bytes) -> None:

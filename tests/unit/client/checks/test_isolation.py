@@ -164,8 +164,8 @@ def test_open_target_fails_and_names_the_server(port: PortState, said: str) -> N
     found = judged(port, door(DROPPED, DROPPED, TWO))
     [finding] = found.findings
     assert finding.failure == "isolation.open"
-    alone = "" if port.opening else " for UDP alone"
-    connects = "TCP connects in 10.0 ms; " if port.opening else ""
+    alone = "" if port.handshake else " for UDP alone"
+    connects = "TCP connects in 10.0 ms; " if port.handshake else ""
     assert finding.seen == f"192.0.2.1:80 is open{alone}: {connects}{said}"
     assert found.figures["found"] == "open"
     assert "192.0.2.2:80 is blocked: TCP and UDP are dropped" in found.remarks[0]

@@ -25,7 +25,7 @@ def way(**fields: object) -> PathResult:
     """Return a way about which both ends agree, its fields changed as told."""
     known: dict[str, object] = {
         "address": THERE,
-        "opening": Handshake(welcome=welcome()),
+        "handshake": Handshake(welcome=welcome()),
         "local": HERE,
         "client_tcp_info": OURS,
         "server_report": report(),
@@ -74,7 +74,7 @@ def test_agreeing_ends_pass_without_notes() -> None:
     ("fields", "remark"),
     [
         (
-            {"opening": seen_as("203.0.113.9", 40000)},
+            {"handshake": seen_as("203.0.113.9", 40000)},
             (
                 "the server sees 203.0.113.9, not this client's 192.0.2.1: source NAT or "
                 "a proxy lies between; lists of allowed addresses and limits per address "
@@ -82,14 +82,14 @@ def test_agreeing_ends_pass_without_notes() -> None:
             ),
         ),
         (
-            {"opening": seen_as("192.0.2.1", 50000)},
+            {"handshake": seen_as("192.0.2.1", 50000)},
             (
                 "the server sees port 50000, not this client's 40000: "
                 "a NAT or proxy lies between"
             ),
         ),
         (
-            {"opening": answered_from("10.0.0.9")},
+            {"handshake": answered_from("10.0.0.9")},
             (
                 "the server was asked at 192.0.2.2:12345 and answers from 10.0.0.9:12345: "
                 "a published port, virtual address or proxy lies between"
@@ -147,7 +147,7 @@ def test_difference_between_ends_is_a_note(
     ("fields", "summary"),
     [
         (
-            {"opening": seen_as("203.0.113.9", 50000)},
+            {"handshake": seen_as("203.0.113.9", 50000)},
             (
                 "the server sees this client as 203.0.113.9:50000; "
                 "MSS 1448 both ways, path MTU 1500"
@@ -238,7 +238,7 @@ def test_working_address_beside_a_failed_one_is_reported() -> None:
 def test_remote_text_is_escaped() -> None:
     """Addresses that the server reports cannot move a terminal's cursor."""
     told = {"address": NASTY, "port": 1}
-    judgement = judged(opening=Handshake(welcome=welcome(peer=told, local=told)))
+    judgement = judged(handshake=Handshake(welcome=welcome(peer=told, local=told)))
     figures = [str(value) for value in judgement.figures.values()]
     said = [judgement.summary, *judgement.remarks, *figures]
     assert all(text.isprintable() for text in said)

@@ -47,7 +47,7 @@ def says(data: bytes) -> Script:
 
 def ended(conversation: FramedConnection) -> bool:
     """Tell whether the far end's end of stream has been read."""
-    return conversation.connection.state is State.CLOSED
+    return conversation.wire.state is State.CLOSED
 
 
 # Opening
@@ -63,7 +63,7 @@ async def test_netduet_server_welcomes() -> None:
     assert opening.seconds == opening.end - opening.start >= 0
 
 
-async def test_welcome_with_another_nonce_is_a_violation() -> None:
+async def test_welcome_with_another_nonce_is_a_breach() -> None:
     """An answer with another nonce belongs to another opening."""
     foreign = serialize(Kind.OPEN, encode(welcome(nonce="f" * 32)), flags=ANSWER)
     opening = await opened(says(MAGIC + foreign))
@@ -90,9 +90,9 @@ async def test_early_banner_in_pieces_is_read_whole() -> None:
         taken.waits()
 
     async with meeting(speaks_first) as conversation:
-        await until(lambda: conversation.connection.bytes_received == 4)
+        await until(lambda: conversation.wire.bytes_received == 4)
         heard.set()
-        await until(lambda: conversation.connection.bytes_received == 10)
+        await until(lambda: conversation.wire.bytes_received == 10)
         opening = await conversation.open(PATIENCE)
     assert opening.foreign == b"220 mail\r\n"
 
@@ -168,14 +168,14 @@ async def test_refusal_is_reported_with_its_reason() -> None:
         (MAGIC + serialize(Kind.OPEN, b"{}"), Code.OUT_OF_ORDER),
     ],
 )
-async def test_protocol_violation_is_named(answer: bytes, code: Code) -> None:
+async def test_protocol_breach_is_named(answer: bytes, code: Code) -> None:
     """A wrong first answer has the code of the rule it breaks."""
     opening = await opened(says(answer))
     assert opening.broken is not None
     assert opening.broken.code is code
 
 
-async def test_close_inside_an_answer_is_a_violation() -> None:
+async def test_close_inside_an_answer_is_a_breach() -> None:
     """A truncated answer is more than a mere close."""
 
     def script(taken: Taken) -> None:

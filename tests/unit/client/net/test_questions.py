@@ -111,10 +111,10 @@ async def test_nothing_is_asked_without_a_welcome() -> None:
     """A connection without a welcome sends no question and does not wait."""
     async with meeting(stranger) as conversation:
         await conversation.open(PATIENCE)
-        sent = conversation.connection.bytes_sent
+        sent = conversation.wire.bytes_sent
         assert await conversation.report(PATIENCE) is None
         assert await conversation.end(PATIENCE) is False
-        assert conversation.connection.bytes_sent == sent
+        assert conversation.wire.bytes_sent == sent
 
 
 # The end

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from netduet.client.outages.events import LossRun, ServerRestart
 from netduet.client.outages.loss_tracker import ClockOffset, LossTracker
 from netduet.wire.sequence import SequenceGaps
-from netduet.wire.udp_stream import GAPS, StreamStatus
+from netduet.wire.udp_stream import MAX_GAPS, StreamStatus
 
 PERIOD = 0.02
 DELAY = 0.004
@@ -71,12 +71,12 @@ class Network:
             self.number,
             int((self.now - self.start) * 1_000_000),
             arrived.first,
-            arrived.since(GAPS),
+            arrived.since(MAX_GAPS),
             arrived.next,
             arrived.received,
             arrived.duplicated,
             arrived.late,
-            arrived.newest(GAPS),
+            arrived.newest(MAX_GAPS),
             self.dropped,
         )
 
@@ -236,7 +236,7 @@ def test_totals_are_exact_for_any_loss_pattern(
     tracker = network.tracker
     assert tracker.down.lost == lost_down
     assert tracker.up.lost + tracker.up.unknown >= lost_up >= tracker.up.lost
-    if changes <= GAPS:  # no gap was forgotten while nothing came back
+    if changes <= MAX_GAPS:  # no gap was forgotten while nothing came back
         assert (tracker.up.lost, tracker.up.unknown) == (lost_up, 0)
     assert all(loss_run.lost >= 8 for loss_run in outages)
 

@@ -27,7 +27,7 @@ def test_missing_node_and_zone_are_not_shown(
 ) -> None:
     """There is no placeholder for an unknown node or zone."""
     who = instance_of(welcome(instance="web-2", node=node, zone=zone))
-    assert (str(who), who.brief, who.place) == (said, brief, place)
+    assert (str(who), who.brief, who.node_and_zone) == (said, brief, place)
 
 
 def test_remote_names_are_escaped_and_truncated() -> None:

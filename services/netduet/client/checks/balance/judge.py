@@ -50,8 +50,8 @@ def judge(balance: BalanceResult) -> Judgement:
     known = _trial_by_boot_id(balance)
     findings = [
         finding
-        for place in balance.by_address
-        for finding in _judge_address(place, balance)
+        for trials_of_address in balance.by_address
+        for finding in _judge_address(trials_of_address, balance)
     ]
     missing = _judge_instance_count(balance, len(known))
     if missing is not None:
@@ -137,7 +137,9 @@ def _judge_failures(asked: AddressTrials) -> Finding | None:
     if not counts[ConnectionOutcome.ANSWERED]:
         return None  # no balancer's fault: reach and identity speak of it
     total = len(asked.trials)
-    failed = {came: counts[came] for came in _FAILED_OUTCOMES if counts[came]}
+    failed = {
+        outcome: counts[outcome] for outcome in _FAILED_OUTCOMES if counts[outcome]
+    }
     proven = {
         came: count
         for came, count in failed.items()
@@ -325,8 +327,8 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
             continue  # the finding says it
         counts = Counter(trial.outcome for trial in address_trials.trials)
         remarks += [
-            f"{address_trials.address}: of {len(address_trials.trials)} connections {count} {came}"
-            for came, count in counts.items()
-            if came not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
+            f"{address_trials.address}: of {len(address_trials.trials)} connections {count} {outcome}"
+            for outcome, count in counts.items()
+            if outcome not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
         ]
     return remarks

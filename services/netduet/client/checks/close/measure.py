@@ -125,7 +125,7 @@ async def _push_after_fin(
             break
         late = time.monotonic() >= until
         await asyncio.sleep(_POLL_SECONDS)
-    sent = conversation.connection.bytes_sent + PUSHED_BYTES
+    sent = conversation.wire.bytes_sent + PUSHED_BYTES
     return replace(end, pushed=PUSHED_BYTES, sent=sent, late=late)
 
 
@@ -138,7 +138,7 @@ async def _await_answer(
     unready = await _open_failure(timeouts, conversation, size)
     if unready:
         return replace(end, open_failure=unready, ending=conversation.ending)
-    before = conversation.connection.bytes_received
+    before = conversation.wire.bytes_received
     finish = end.method is CloseMethod.FINISH
     number = conversation.send(
         Kind.CLOSE,
@@ -155,7 +155,7 @@ async def _await_answer(
     answer = await _receive_answer(conversation, number, end.pause + timeouts.answer)
     if answer is not None:
         await conversation.answer(number, timeouts.answer)
-    came = conversation.connection.bytes_received - before
+    came = conversation.wire.bytes_received - before
     changed = isinstance(answer, bytes) and answer != payload_pattern.make(size, seed)
     return replace(
         end,
@@ -164,7 +164,7 @@ async def _await_answer(
         changed=changed,
         ending=conversation.ending,
         wait=TimeSpan(start, time.monotonic()),
-        sent=conversation.connection.bytes_sent,
+        sent=conversation.wire.bytes_sent,
     )
 
 
@@ -211,7 +211,7 @@ def _bytes_moved(conversation: FramedConnection) -> int:
     """Return a number that grows with what is acknowledged and what comes."""
     info = conversation.info()
     acked = 0 if info is None else info.bytes_acked
-    return acked + conversation.connection.bytes_received
+    return acked + conversation.wire.bytes_received
 
 
 async def _await_reset(

@@ -123,8 +123,8 @@ async def _hold_and_wake(
         ending=conversation.ending,
         ended_after=time.monotonic() - started if woke is None else None,
         wait=None if woke is None else TimeSpan(woke, time.monotonic()),
-        sent=conversation.connection.bytes_sent,
-        received=conversation.connection.bytes_received,
+        sent=conversation.wire.bytes_sent,
+        received=conversation.wire.bytes_received,
         tcp_info=tcp_info,
         retrans=_retransmitted(conversation) - retrans,
     )

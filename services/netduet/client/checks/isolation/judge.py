@@ -48,20 +48,20 @@ _RESPONSE_LABELS: Final = {
 
 def judge(isolation: IsolationResult) -> Judgement:
     """Judge all addresses together: one that is open makes the target open."""
-    doors = isolation.ports
-    opened = [port for port in doors if port.is_open]
+    ports = isolation.ports
+    opened = [port for port in ports if port.is_open]
     unproven = _unproven_finding(isolation)
     figures: Figures = {
         "found": "open" if opened else "unknown" if unproven else "blocked",
-        "how": _found_figure(opened or doors),
-        "tried": len(doors),
+        "how": _found_figure(opened or ports),
+        "tried": len(ports),
         "open": len(opened),
-        "syns": sum(port_state.tcp.sent for port_state in doors),
-        "datagrams": sum(port.udp.sent for port in doors),
-        "tcp_seconds": max((round(port.tcp.seconds, 6) for port in doors), default=0.0),
-        "udp_seconds": max((round(port.udp.seconds, 6) for port in doors), default=0.0),
+        "syns": sum(port_state.tcp.sent for port_state in ports),
+        "datagrams": sum(port.udp.sent for port in ports),
+        "tcp_seconds": max((round(port.tcp.seconds, 6) for port in ports), default=0.0),
+        "udp_seconds": max((round(port.udp.seconds, 6) for port in ports), default=0.0),
     }
-    summary = _join_limited(_describe_port(port) for port in opened or doors)
+    summary = _join_limited(_describe_port(port) for port in opened or ports)
     if unproven is not None and not opened:
         summary = "whether it is blocked cannot be told"
     if opened:
@@ -75,7 +75,7 @@ def judge(isolation: IsolationResult) -> Judgement:
         summary,
         remarks=tuple(_blocked_remarks(isolation)),
         figures=figures,
-        absence=_silence_finding(doors),
+        absence=_silence_finding(ports),
     )
 
 
@@ -91,8 +91,8 @@ def _open_finding(opened: Sequence[PortState]) -> Finding:
         evidence.append(
             (Side.CLIENT, f"{port.address}: UDP {_describe_probe(port.udp)}")
         )
-        if port.opening is not None:
-            evidence.append((Side.SERVER, _describe_peer(port.opening)))
+        if port.handshake is not None:
+            evidence.append((Side.SERVER, _describe_peer(port.handshake)))
     return Finding(
         "isolation.open", _join_limited(map(_describe_port, opened)), tuple(evidence)
     )
@@ -100,29 +100,29 @@ def _open_finding(opened: Sequence[PortState]) -> Finding:
 
 def _unproven_finding(isolation: IsolationResult) -> Finding | None:
     """Return why nothing is proven, None when something is."""
-    doors = isolation.ports
+    ports = isolation.ports
     if not isolation.has_routes and all(
-        port.tcp.response is Response.NO_ROUTE for port in doors
+        port.tcp.response is Response.NO_ROUTE for port in ports
     ):
         seen = "this client has no route to anywhere: to it, everything is blocked"
-    elif meagre := [
+    elif undertested := [
         port_state
-        for port_state in doors
+        for port_state in ports
         if port_state.tcp.response is Response.DROPPED and _too_few_syns(port_state.tcp)
     ]:
-        first = meagre[0]
+        first = undertested[0]
         seen = (
             f"{first.address}: {_plural(first.tcp.sent, 'SYN')} in "
             f"{first.tcp.seconds:.1f} s: one lost packet would look the same"
         )
-    elif failed := [port for port in doors if port.tcp.response is Response.OTHER]:
+    elif failed := [port for port in ports if port.tcp.response is Response.OTHER]:
         first = failed[0]
         seen = f"{first.address}: this host could not ask: {first.tcp.detail}"
     else:
         return None
     evidence = tuple(
         (Side.CLIENT, f"{port.address}: TCP {_describe_probe(port.tcp)}")
-        for port in doors[:_MAX_LISTED]
+        for port in ports[:_MAX_LISTED]
     )
     return Finding("isolation.unproven", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
@@ -131,11 +131,11 @@ def _too_few_syns(tcp: ProbeResult) -> bool:
     return tcp.sent < MIN_SYNS
 
 
-def _silence_finding(doors: Sequence[PortState]) -> Finding | None:
+def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
     """Return what stands should this client not have run while it waited in vain."""
     silent = [
         knock
-        for port in doors
+        for port in ports
         for knock in (port.tcp, port.udp)
         if knock.response is Response.DROPPED
     ]
@@ -158,8 +158,8 @@ def _describe_port(port: PortState) -> str:
         parts = [f"{port.address} is open"]
         if tcp.response is Response.OPEN:
             parts.append(f"TCP connects in {tcp.seconds * 1000:.1f} ms")
-        if port.opening is not None:
-            parts.append(_describe_peer(port.opening))
+        if port.handshake is not None:
+            parts.append(_describe_peer(port.handshake))
         if udp.response is Response.OPEN and tcp.response is Response.OPEN:
             parts.append("UDP is answered too")
         elif udp.response is Response.OPEN:
@@ -205,11 +205,11 @@ def _describe_probe(probe: ProbeResult) -> str:
     return f"is {_describe_block(probe)}, after {probe.seconds * 1000:.1f} ms"
 
 
-def _found_figure(doors: Sequence[PortState]) -> str:
+def _found_figure(ports: Sequence[PortState]) -> str:
     """Return in two or three words how it is blocked, or what of it is open."""
     ways = {
         (_RESPONSE_LABELS[port.tcp.response], _RESPONSE_LABELS[port.udp.response])
-        for port in doors
+        for port in ports
     }
     if len(ways) > 1:
         return "its addresses differ"
@@ -217,23 +217,23 @@ def _found_figure(doors: Sequence[PortState]) -> str:
     return tcp if tcp == udp else f"TCP {tcp}, UDP {udp}"
 
 
-def _describe_peer(opening: Handshake) -> str:
+def _describe_peer(handshake: Handshake) -> str:
     """Return who answers an opening, as far as can be told."""
-    if opening.welcome is not None:
-        welcome = opening.welcome
+    if handshake.welcome is not None:
+        welcome = handshake.welcome
         return (
             f'netduet "{escape(welcome.service)}", instance '
             f"{instance_of(welcome)}, answers"
         )
-    if opening.foreign:
-        protocol = recognise(opening.foreign)
+    if handshake.foreign:
+        protocol = recognise(handshake.foreign)
         what = f"speaks {protocol.upper()}" if protocol else "is no netduet"
-        return f'who answers {what}: "{log_safe(opening.foreign, MAX_FOREIGN_BYTES_SHOWN)}"'
-    if opening.refused is not None:
-        return f"a netduet answers: {escape(opening.refused.message)}"
-    if opening.closed or opening.cause is Cause.RESET:
+        return f'who answers {what}: "{log_safe(handshake.foreign, MAX_FOREIGN_BYTES_SHOWN)}"'
+    if handshake.refused is not None:
+        return f"a netduet answers: {escape(handshake.refused.message)}"
+    if handshake.closed or handshake.cause is Cause.RESET:
         return "whoever accepts says nothing, and ends the connection"
-    if opening.cause is Cause.TIMEOUT:
+    if handshake.cause is Cause.TIMEOUT:
         return "whoever accepts says nothing"
     return "who answers is not known"
 
@@ -268,8 +268,8 @@ def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
     ended = [
         port_state
         for port_state in isolation.ports
-        if port_state.opening is not None
-        and (port_state.opening.closed or port_state.opening.cause is Cause.RESET)
+        if port_state.handshake is not None
+        and (port_state.handshake.closed or port_state.handshake.cause is Cause.RESET)
     ]
     for result in ended:
         yield (

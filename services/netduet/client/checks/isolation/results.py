@@ -73,7 +73,7 @@ class PortState:
     tcp: ProbeResult
     udp: ProbeResult
     own_address: str = ""
-    opening: Handshake | None = None
+    handshake: Handshake | None = None
 
     @property
     def is_open(self) -> bool:

@@ -173,13 +173,13 @@ class _LoadRun:
         contexts = [
             open_connection(self._address, self._timeouts) for _ in range(count)
         ]
-        for opening, connection in await asyncio.gather(
+        for handshake, connection in await asyncio.gather(
             *(stack.enter_async_context(context) for context in contexts)
         ):
             if connection is not None:
                 opened.append(connection)
             elif not opened:
-                detail = opening.detail or "it was not welcomed"
+                detail = handshake.detail or "it was not welcomed"
                 self._skipped = f"a connection for bulk data failed: {detail}"
         return opened
 

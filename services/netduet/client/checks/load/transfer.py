@@ -120,7 +120,7 @@ class Transfer:
         self._connection_error = ""
         self._server_refusal = ""
         self._received_before = sum(
-            connection.connection.bytes_received for connection in connections
+            connection.wire.bytes_received for connection in connections
         )
         self._last_progress = (-1, 0.0)
         self._idle_polls = 0
@@ -226,7 +226,7 @@ class Transfer:
                 self._sender_infos += [] if sender is None else [sender]
                 acked += info.bytes_acked
         received = sum(
-            connection.connection.bytes_received for connection in self._connections
+            connection.wire.bytes_received for connection in self._connections
         )
         if not self._up:
             self._arrived = received - self._received_before
@@ -371,7 +371,7 @@ class Transfer:
             # The SYN counts as one byte (RFC 9293 §3.4).
             acked, arrived = local.bytes_acked - 1, view.bytes_received
             unacked, unsent = local.unacked, local.notsent_bytes
-            sent = first.connection.bytes_sent - unsent
+            sent = first.wire.bytes_sent - unsent
         else:
             acked, arrived = view.bytes_acked - 1, local.bytes_received
             unacked, unsent = view.unacked, view.notsent_bytes

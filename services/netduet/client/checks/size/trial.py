@@ -114,8 +114,8 @@ class _TrialRunner:
         size = self._choose_size(before)
         seed = secrets.randbits(8 * payload_pattern.SEED_SIZE)
         payload = payload_pattern.make(size - HEADER_SIZE, seed)
-        sent = connection.connection.bytes_sent
-        received = connection.connection.bytes_received
+        sent = connection.wire.bytes_sent
+        received = connection.wire.bytes_received
         number = self._send_request(payload, seed)
         answer, outcome, window = await self._wait_for_answer(number)
         changed_at = _first_changed_byte(answer, payload)
@@ -132,7 +132,7 @@ class _TrialRunner:
             arrived = None if view is None else max(0, view.bytes_received - sent)
         else:
             received += _EMPTY_ANSWER_BYTES
-            arrived = max(0, connection.connection.bytes_received - received)
+            arrived = max(0, connection.wire.bytes_received - received)
         ack_gap = self._ack_gap(after, view)
         ending = connection.ending
         return SizeTrial(
@@ -219,7 +219,7 @@ class _TrialRunner:
         """Return a number that changes when something moves, and keep our own view."""
         self._local_view = view = self._connection.info() or self._local_view
         acked = view.bytes_acked if self._up and view is not None else 0
-        return acked + self._connection.connection.bytes_received
+        return acked + self._connection.wire.bytes_received
 
     async def _collect_evidence(
         self, outcome: TrialOutcome
@@ -254,7 +254,7 @@ class _TrialRunner:
         """
         if sender is None or view is None:
             return 0
-        received = self._connection.connection.bytes_received
+        received = self._connection.wire.bytes_received
         arrived = view.bytes_received if self._up else received
         return max(0, arrived - sender.bytes_acked)
 

@@ -44,7 +44,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> UdpResult:
 
 def exchange(answer: IdentityAnswer, plan: BurstPlan, patience: float) -> UdpResult:
     """Ask at one address: an opening, a burst when it is its turn, sizes."""
-    address, tcp = answer.address, answer.opening.welcome
+    address, tcp = answer.address, answer.handshake.welcome
     try:
         sock = UdpSocket(address)
     except OSError as error:
@@ -68,5 +68,5 @@ def exchange(answer: IdentityAnswer, plan: BurstPlan, patience: float) -> UdpRes
 
 def _server_counts(answer: IdentityAnswer, opening: UdpOpeningResult) -> bool:
     """Tell whether the server that answers datagrams can count them."""
-    welcome = opening.welcome or answer.opening.welcome
+    welcome = opening.welcome or answer.handshake.welcome
     return opening.reached and welcome is not None and FEATURE in welcome.features
