@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.outages.outage import OutageEnded, OutageNotice
 from netduet.client.outages.udp_scheduler import UdpScheduler
 from netduet.client.watch.availability import AvailabilityTracker
+from netduet.client.watch.correlation import all_peers_out
 from netduet.client.watch.discovery import LAPSE_SECONDS, TargetSet
-from netduet.client.watch.lone_client import all_peers_out
 from netduet.client.watch.peer import POLL_SECONDS, Peer, PeerContext
 from netduet.client.watch.scheduled_checks import ScheduledChecks
 from netduet.runtime import logs
