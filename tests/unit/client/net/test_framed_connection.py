@@ -63,7 +63,7 @@ async def test_netduet_server_welcomes() -> None:
     assert opening.seconds == opening.end - opening.start >= 0
 
 
-async def test_welcome_with_another_nonce_is_a_violation() -> None:
+async def test_welcome_with_another_nonce_is_a_breach() -> None:
     """An answer with another nonce belongs to another opening."""
     foreign = serialize(Kind.OPEN, encode(welcome(nonce="f" * 32)), flags=ANSWER)
     opening = await opened(says(MAGIC + foreign))
@@ -168,14 +168,14 @@ async def test_refusal_is_reported_with_its_reason() -> None:
         (MAGIC + serialize(Kind.OPEN, b"{}"), Code.OUT_OF_ORDER),
     ],
 )
-async def test_protocol_violation_is_named(answer: bytes, code: Code) -> None:
+async def test_protocol_breach_is_named(answer: bytes, code: Code) -> None:
     """A wrong first answer has the code of the rule it breaks."""
     opening = await opened(says(answer))
     assert opening.broken is not None
     assert opening.broken.code is code
 
 
-async def test_close_inside_an_answer_is_a_violation() -> None:
+async def test_close_inside_an_answer_is_a_breach() -> None:
     """A truncated answer is more than a mere close."""
 
     def script(taken: Taken) -> None:
