@@ -1,6 +1,6 @@
-"""One peer: its streams, its connections, what they say of it, what they cost.
+"""One watched address: its probes, and their state.
 
-Each costs one UDP socket, one old connection, and a fresh one now and then.
+It costs a UDP socket, a long-lived connection, and new connections at intervals.
 """
 
 from __future__ import annotations
@@ -52,25 +52,24 @@ if TYPE_CHECKING:
     from netduet.wire.messages import Welcome
 
 RING_SIZE: Final = 4096
-"""Datagrams of which it is known when each left: 32 KiB a peer."""
+"""Datagrams whose time of sending is remembered: 32 KiB per peer."""
 
 MAX_EVENTS: Final = 256
-"""Events that wait for a look; there is one several times a second."""
+"""Events between two polls."""
 
 CONNECT_PERIODS: Final = 20
 ECHO_PERIODS: Final = 10
-"""Datagrams of a stream for each fresh connection, and each question on the old one."""
+"""Periods of the stream per new connection, and per request on the long-lived one."""
 
 POLL_SECONDS: Final = 0.25
-"""Seconds between two looks at a peer."""
+"""Seconds between two polls."""
 
 STUCK_DATAGRAMS: Final = 300
-"""Datagrams without an answer, while connections work, after which others are tried."""
+"""Unanswered datagrams, while connections work, after which a new port is tried."""
 
 MIN_FAILURES_WITHOUT_DATAGRAMS: Final = 2
-"""New connections behind one another that are told of where no datagrams pass: with the
-old one's pause so few may prove an outage.
-"""
+"""Consecutive failures to report when no datagrams pass: together with a stall of the
+long-lived connection they may prove an outage."""
 
 _TRIAL_SECONDS: Final = 1.0
 _ROUND_TRIPS: Final = 6
@@ -93,11 +92,10 @@ class PeerContext:
 
 
 def is_answered_from_new_port(address: Address, period: float) -> bool:
-    """Tell whether a stream from a new port is answered. Blocking, for a second or two.
+    """Return whether a stream from a new port is answered. Blocks for a second or two.
 
     Raises:
         OSError: no socket, or no route.
-
     """
     with UdpSocket(address) as sock:
         trial = UdpProbe(sock, period, lambda _: None, LossTracker(period, RING_SIZE))
@@ -106,19 +104,19 @@ def is_answered_from_new_port(address: Address, period: float) -> bool:
 
 
 class Peer:
-    """Watches one address. ``run`` it; ``look`` often; ``close`` it in the end."""
+    """One watched address: ``run`` the probes, ``poll`` for notices, then ``close``."""
 
     def __init__(self, address: Address, target: str, context: PeerContext) -> None:
-        """Prepare; ``target`` is the name that it is watched for."""
+        """Prepare; ``target`` is the name that it was resolved from."""
         self.address = address
         self.target = target
         self.round_trips = RoundTrips()
         self.last_problem = float("-inf")
-        """When it was in trouble last."""
+        """The monotonic second of the latest problem."""
         self.absent_from_dns = False
-        """Its name has it no more, and it is watched while it answers."""
+        """Whether no name has this address any more; it is watched while it works."""
         self.should_drop = False
-        """It is in trouble since: it ends, which is none of the network's business."""
+        """Whether it was absent from DNS when a problem started: not an outage."""
         self.identity = PeerIdentity()
         self._context = context
         self._events: deque[ProbeEvent] = deque(maxlen=MAX_EVENTS)
@@ -158,8 +156,8 @@ class Peer:
         self._trial_started = float("-inf")
 
     async def run(self) -> None:
-        """Go on until cancelled."""
-        # Else all peers would have their turns at the same time.
+        """Run the TCP probes until cancelled."""
+        # A random delay, so that the probes of all peers do not run in step.
         spread = random.uniform(0.0, ECHO_PERIODS * self._context.period)  # noqa: S311
         await asyncio.sleep(spread)
         forever = float("inf")
@@ -168,13 +166,13 @@ class Peer:
         )
 
     def close(self) -> None:
-        """End the stream."""
+        """End the UDP stream."""
         if self._trial is not None:
             self._trial.cancel()
         self._stop_stream()
 
     def poll(self, now: float) -> list[OutageNotice]:
-        """Return what is to be told of it now."""
+        """Return the notices that are due."""
         if (
             self.udp_probe is None
             and now - self._socket_tried_at > _SOCKET_RETRY_SECONDS
@@ -185,7 +183,7 @@ class Peer:
         self.connect_probe.max_seconds = min(
             _MAX_CONNECT_SECONDS, max(MAX_CONNECT_SECONDS, max_seconds)
         )
-        totals = self.totals()  # before the events, which it has counted already
+        totals = self.totals()  # before the events: the probes count first
         events = [self._events.popleft() for _ in range(len(self._events))]
         state = self._probe_state(now)
         if events or state.start is not None:
@@ -198,11 +196,11 @@ class Peer:
 
     @property
     def instance(self) -> Instance | None:
-        """The instance that answers there; None: not known, or several do."""
+        """The instance that answers there; None if unknown or if several do."""
         return self.identity.instance
 
     def take_identity_change(self, now: float) -> tuple[Instance, ...]:
-        """Return who it is, when that is new: nothing until an outage has been told of."""
+        """Return the instances if they changed, but not shortly after a problem."""
         return (
             self.identity.take_change(now)
             if now - self.last_problem >= QUIET_SECONDS
@@ -210,7 +208,7 @@ class Peer:
         )
 
     def totals(self) -> ProbeTotals:
-        """Return all that was counted."""
+        """Return the counters of all probes."""
         connect_tracker, detector = (
             self.connect_probe.tracker,
             self.keepalive_probe.detector,
@@ -234,7 +232,7 @@ class Peer:
         )
 
     def take_no_datagrams_reason(self, now: float) -> str:
-        """Return, once, why its datagrams can tell nothing; "" where they can."""
+        """Return, once, the reason why UDP shows nothing here; "" if it does."""
         udp_probe = self.udp_probe
         if (
             not self._no_datagrams_pending
@@ -267,7 +265,7 @@ class Peer:
                 and failures.last_success < stall.start
             )
         ):
-            stall = None  # too short; or who knows whether new ones work
+            stall = None  # too short, or it is unknown whether new connections work
         datagrams_pass = (
             udp_probe is not None and udp_probe.tracker.last_arrival is not None
         )
@@ -298,7 +296,9 @@ class Peer:
         if start is None:
             return state
         if self.outage_tracker.ongoing is None and not state.proven:
-            return replace(state, stream=None)  # told when it is over, as what it is
+            return replace(
+                state, stream=None
+            )  # reported once it is over and classified
         stalls = () if udp_probe is None else udp_probe.tracker.stalls
         server_stalled = TimeSpan(start, now).covered_seconds(stalls)
         client_stalled = self._context.stalls.stalled(start, now)
@@ -307,9 +307,10 @@ class Peer:
         )
 
     def _blocked_run(self, now: float) -> LossRun | None:
-        """Return the outage that this end itself is, when its kernel sends nothing.
+        """Return the ongoing outage in which this client's own kernel sends nothing.
 
-        Those that are over are told of: what was never sent is lost to nobody's count.
+        Those that are over become events: the trackers do not count what was never
+        sent.
         """
         udp_probe, period = self.udp_probe, self._context.period
         if udp_probe is None:
@@ -341,9 +342,10 @@ class Peer:
         return None if last in closed else replace(last, end=now, ended=False)
 
     def _connections_work(self, stream: LossRun | None, now: float) -> bool:
-        """Tell whether connections work while datagrams stay away.
+        """Whether connections work while no datagrams arrive.
 
-        One that waited for a server to go on is done before its datagrams come.
+        Only after a while: after a pause of the server, connections work before
+        datagrams arrive.
         """
         failures = self.connect_probe.tracker
         if stream is None or failures.last_error:
@@ -356,7 +358,7 @@ class Peer:
         )
 
     def _may_be_local(self, state: ProbeState, events: list[ProbeEvent]) -> bool:
-        """Tell whether it may all come from this end, which did not run meanwhile."""
+        """Whether it may all be due to this client, which was not running."""
         stalled = self._context.stalls.stalled
         return state.start is None and all(
             stalled(event.start, event.end) >= STALL_STARVED_SHARE * event.seconds
@@ -364,10 +366,10 @@ class Peer:
         )
 
     def _try_new_port(self, state: ProbeState, now: float) -> None:
-        """Where datagrams do not pass but connections work: see whether another port helps.
+        """Try another port when connections work but datagrams do not pass.
 
-        What keeps track of flows may go on sending one to a server that is gone, for as
-        long as the flow goes on.
+        A stateful device may send a flow to a dead server for as long as the flow
+        lasts.
         """
         loss_run, period = state.stream, self._context.period
         if (
@@ -398,7 +400,7 @@ class Peer:
         self.udp_probe = self._sock = None
 
     def _start_stream(self, tracker: LossTracker | None = None) -> None:
-        """Begin to stream, from another port than before; the picture may go on."""
+        """Start a stream from a new port; a given tracker continues."""
         try:
             sock = UdpSocket(self.address)
         except OSError as error:
