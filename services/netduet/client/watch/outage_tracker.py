@@ -50,7 +50,7 @@ from netduet.client.outages.outage import (
     OutageUpdated,
 )
 from netduet.client.results.location import Location
-from netduet.net.time_span import TimeSpan
+from netduet.net.time_span import Timed, TimeSpan
 
 QUIET_SECONDS: Final = 1.8
 """Seconds of quiet after which an episode is over; by then all losses are certain."""
@@ -169,26 +169,21 @@ class OutageTracker:
             notices += self._split(start - SPLIT_SECONDS, now, totals)
         self._was_up = start is None
         self._was_silent = self._was_silent or state.stream is not None
+        worked = totals.connections_worked
         if state.stream is None:
             self._worked_before_silence = None
-        elif self._worked_before_silence is None:
-            self._worked_before_silence, self._worked_in_silence = (
-                totals.connections_worked,
-                0,
-            )
         else:
-            self._worked_in_silence = (
-                totals.connections_worked - self._worked_before_silence
-            )
+            if self._worked_before_silence is None:
+                self._worked_before_silence = worked
+            self._worked_in_silence = worked - self._worked_before_silence
         if state.start is not None:
             self._last_activity = now
             notices += self._announce(state, now)
         elif state.unreachable and self._events:
             self._last_activity = now  # whether new connections work is not known yet
         quiet = now - self._last_activity >= QUIET_SECONDS
-        if (self._events or self.ongoing is not None) and (
-            quiet or len(self._events) >= MAX_EVENTS
-        ):
+        due = quiet or len(self._events) >= MAX_EVENTS
+        if due and (self._events or self.ongoing is not None):
             notices += self._close(now, totals)
         return notices
 
@@ -262,21 +257,15 @@ class OutageTracker:
         stall, self._late_stall = state.stall, None
         if stall is None or state.stream is not None or state.failure_run is not None:
             return state
-        spans: list[LossRun | Outage] = [
-            *_only(self._events, LossRun),
-            *self._recent_outages,
-        ]
+        spans = *_only(self._events, LossRun), *self._recent_outages
         if not any(self._near(stall.start, span) for span in spans):
             return state
         self._late_stall = stall
         return replace(state, stall=None)
 
-    def _near(self, instant: float, span: LossRun | Outage) -> bool:
-        return (
-            span.start - self._connect_period
-            <= instant
-            <= span.end + self._connect_period
-        )
+    def _near(self, instant: float, span: Timed) -> bool:
+        margin = self._connect_period
+        return span.start - margin <= instant <= span.end + margin
 
     def _close(self, now: float, totals: ProbeTotals) -> list[OutageNotice]:
         observations = self._observations(now, totals)

@@ -24,6 +24,7 @@ from netduet.client.outages.connect_probe import (
     ConnectProbe,
 )
 from netduet.client.outages.events import (
+    ConnectFailureRun,
     ConnectionStall,
     LossRun,
     ProbeEvent,
@@ -160,10 +161,8 @@ class Peer:
         # A random delay, so that the probes of all peers do not run in step.
         spread = random.uniform(0.0, ECHO_PERIODS * self._context.period)  # noqa: S311
         await asyncio.sleep(spread)
-        forever = float("inf")
-        await asyncio.gather(
-            self.connect_probe.run(forever), self.keepalive_probe.run(forever)
-        )
+        probes = self.connect_probe, self.keepalive_probe
+        await asyncio.gather(*(probe.run(float("inf")) for probe in probes))
 
     def close(self) -> None:
         """End the UDP stream."""
@@ -173,15 +172,13 @@ class Peer:
 
     def poll(self, now: float) -> list[OutageNotice]:
         """Return the notices that are due."""
-        if (
-            self.udp_probe is None
-            and now - self._socket_tried_at > _SOCKET_RETRY_SECONDS
-        ):
+        retry_at = self._socket_tried_at + _SOCKET_RETRY_SECONDS
+        if self.udp_probe is None and now > retry_at:
             self._socket_tried_at = now
             self._start_stream()
-        max_seconds = _ROUND_TRIPS * self.keepalive_probe.detector.min_round_trip
+        connect_seconds = _ROUND_TRIPS * self.keepalive_probe.detector.min_round_trip
         self.connect_probe.max_seconds = min(
-            _MAX_CONNECT_SECONDS, max(MAX_CONNECT_SECONDS, max_seconds)
+            _MAX_CONNECT_SECONDS, max(MAX_CONNECT_SECONDS, connect_seconds)
         )
         totals = self.totals()  # before the events: the probes count first
         events = [self._events.popleft() for _ in range(len(self._events))]
@@ -201,49 +198,27 @@ class Peer:
 
     def take_identity_change(self, now: float) -> tuple[Instance, ...]:
         """Return the instances if they changed, but not shortly after a problem."""
-        return (
-            self.identity.take_change(now)
-            if now - self.last_problem >= QUIET_SECONDS
-            else ()
-        )
+        quiet = now - self.last_problem >= QUIET_SECONDS
+        return self.identity.take_change(now) if quiet else ()
 
     def totals(self) -> ProbeTotals:
         """Return the counters of all probes."""
-        connect_tracker, detector = (
-            self.connect_probe.tracker,
-            self.keepalive_probe.detector,
-        )
-        counts = (
-            connect_tracker.started,
-            connect_tracker.failed,
-            detector.asked,
-            detector.answered,
-        )
-        if self.udp_probe is None:
+        connect, keepalive = self.connect_probe.tracker, self.keepalive_probe.detector
+        counts = connect.started, connect.failed, keepalive.asked, keepalive.answered
+        probe = self.udp_probe
+        if probe is None:
             return ProbeTotals(LossCounts(), LossCounts(), *counts)
-        udp_probe = self.udp_probe
-        up, down, stalls = (
-            udp_probe.tracker.up,
-            udp_probe.tracker.down,
-            udp_probe.tracker.stalls,
-        )
-        return ProbeTotals(
-            up, down, *counts, stalls, udp_probe.send_blocked, udp_probe.error
-        )
+        up, down, stalls = probe.tracker.up, probe.tracker.down, probe.tracker.stalls
+        return ProbeTotals(up, down, *counts, stalls, probe.send_blocked, probe.error)
 
     def take_no_datagrams_reason(self, now: float) -> str:
         """Return, once, the reason why UDP shows nothing here; "" if it does."""
-        udp_probe = self.udp_probe
-        if (
-            not self._no_datagrams_pending
-            or now - self._started < _NO_DATAGRAMS_SECONDS
-        ):
+        early = now - self._started < _NO_DATAGRAMS_SECONDS
+        if early or not self._no_datagrams_pending or self._datagrams_pass:
             return ""
-        if udp_probe is not None and udp_probe.tracker.last_arrival is not None:
-            return ""
-        worked = self.connect_probe.tracker.started > self.connect_probe.tracker.failed
-        if not worked:
+        if not self.totals().connections_worked:
             return ""  # nothing answers there at all
+        udp_probe = self.udp_probe
         self._no_datagrams_pending = False
         if udp_probe is None:
             return f"this host cannot send datagrams there ({self._socket_error})"
@@ -251,24 +226,18 @@ class Peer:
             return f"the server streams no datagrams: {udp_probe.refused}"
         return f"datagrams do not pass ({udp_probe.error or 'no answer came to any'})"
 
+    @property
+    def _datagrams_pass(self) -> bool:
+        probe = self.udp_probe
+        return probe is not None and probe.tracker.last_arrival is not None
+
     def _probe_state(self, now: float) -> ProbeState:
         udp_probe, failures = self.udp_probe, self.connect_probe.tracker
         stream = None
         if udp_probe is not None and not udp_probe.refused:
             stream = udp_probe.ongoing
-        stall = self.keepalive_probe.detector.ongoing(now)
-        if stall is not None and (
-            stall.seconds <= self._context.tolerance
-            or (
-                stream is None
-                and failures.ongoing is None
-                and failures.last_success < stall.start
-            )
-        ):
-            stall = None  # too short, or it is unknown whether new connections work
-        datagrams_pass = (
-            udp_probe is not None and udp_probe.tracker.last_arrival is not None
-        )
+        stall = self._ongoing_stall(now, others=stream or failures.ongoing)
+        datagrams_pass = self._datagrams_pass
         failures.min_failures = (
             MIN_FAILURES if datagrams_pass else MIN_FAILURES_WITHOUT_DATAGRAMS
         )
@@ -296,15 +265,24 @@ class Peer:
         if start is None:
             return state
         if self.outage_tracker.ongoing is None and not state.proven:
-            return replace(
-                state, stream=None
-            )  # reported once it is over and classified
+            # Reported once it is over and classified.
+            return replace(state, stream=None)
         stalls = () if udp_probe is None else udp_probe.tracker.stalls
         server_stalled = TimeSpan(start, now).covered_seconds(stalls)
         client_stalled = self._context.stalls.stalled(start, now)
         return without_starvation(
             state, client_stalled, server_stalled, max(now - start, POLL_SECONDS)
         )
+
+    def _ongoing_stall(
+        self, now: float, others: LossRun | ConnectFailureRun | None
+    ) -> ConnectionStall | None:
+        """Return a long stall, if it is known whether new connections work meanwhile."""
+        stall = self.keepalive_probe.detector.ongoing(now)
+        if stall is None or stall.seconds <= self._context.tolerance:
+            return None
+        worked = self.connect_probe.tracker.last_success >= stall.start
+        return stall if worked or others is not None else None
 
     def _blocked_run(self, now: float) -> LossRun | None:
         """Return the ongoing outage in which this client's own kernel sends nothing.
@@ -315,11 +293,6 @@ class Peer:
         udp_probe, period = self.udp_probe, self._context.period
         if udp_probe is None:
             return None
-        spans = [
-            span
-            for span in udp_probe.send_blocked
-            if span.start > self._reported_blocked
-        ]
         outages = [
             LossRun(
                 Location.TO_SERVER,
@@ -328,8 +301,9 @@ class Peer:
                 round(span.seconds / period),
                 precision=period,
             )
-            for span in spans
-            if span.seconds >= MIN_LOSSES * period
+            for span in udp_probe.send_blocked
+            if span.start > self._reported_blocked
+            and span.seconds >= MIN_LOSSES * period
         ]
         if not outages:
             return None
@@ -382,10 +356,8 @@ class Peer:
         if trial is None:
             if now - self._trial_started >= STUCK_DATAGRAMS * period:
                 self._trial_started = now
-                work = in_thread(
-                    partial(is_answered_from_new_port, self.address, period)
-                )
-                self._trial = asyncio.create_task(work)
+                call = partial(is_answered_from_new_port, self.address, period)
+                self._trial = asyncio.create_task(in_thread(call))
         elif trial.done():
             self._trial = None
             if not trial.exception() and trial.result():
