@@ -91,10 +91,10 @@ async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> Non
             probe = UdpProbe(sock, 0.02, lambda _: None)
             due = time.monotonic()
             probe.start(due)
-            while probe.tracker.latest is None:
+            while probe.tracker.last_arrival is None:
                 due = probe.step(time.monotonic())
                 probe.receive(sock.wait(0.02), time.monotonic(), on_time=True)
-            due = probe.tracker.latest + 2.0
+            due = probe.tracker.last_arrival + 2.0
             probe.start(due)
             for _ in range(20):
                 due = probe.step(due)

@@ -34,7 +34,7 @@ from netduet.client.watch.discovery import ResolvedTarget, TargetSet
 from netduet.client.watch.monitor import Intervals, Monitor
 from netduet.client.watch.notifier import Notifier
 from netduet.client.watch.outage_tracker import QUIET_SECONDS
-from netduet.client.watch.peer_identity import CALM_SECONDS
+from netduet.client.watch.peer_identity import CONFIRM_SECONDS
 from netduet.client.watch.scheduled_checks import QUESTIONS, check_load
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import ServeCommand, StartServer
@@ -463,7 +463,9 @@ async def test_address_that_look_ups_lack_is_watched_while_it_answers(
     async with watching_of(whom=whom) as (watching, said):
         await until(lambda: set(watching.peers) == {address, two})
         started = dict(watching.peers)
-        await until(lambda: len(whom.script) == 1 and set(whom.lapsed) == {address})
+        await until(
+            lambda: len(whom.script) == 1 and set(whom.absent_since) == {address}
+        )
         before = started[address].totals().down.sent
         await until(lambda: started[address].totals().down.sent > before + 10)
         assert watching.peers == started
@@ -480,7 +482,7 @@ async def test_server_that_its_name_dropped_leaves_without_an_outage(
         peer = watching.peers[two]
         await until(lambda: peer.instance is not None)
         whom.script = [(address,)]
-        await until(lambda: peer.lapsed)
+        await until(lambda: peer.absent_from_dns)
         await leaves.stop()
         await until(lambda: two not in watching.peers)
         whom.script = [(address,)]
@@ -500,13 +502,13 @@ async def test_own_stall_makes_no_peer_leave(serve_command: ServeCommand) -> Non
         peer = watching.peers[two]
         await until(lambda: peer.keepalive_probe.detector.answered > 3)
         whom.script = [(address,)]
-        await until(lambda: peer.lapsed)
-        before = peer.last_trouble
+        await until(lambda: peer.absent_from_dns)
+        before = peer.last_problem
         async with asyncio.timeout(PATIENCE):
-            while not peer.keepalive_probe.detector.waiting:  # noqa: ASYNC110 - seen in that very turn
+            while not peer.keepalive_probe.detector.unanswered:  # noqa: ASYNC110 - seen in that very turn
                 await asyncio.sleep(0)
         time.sleep(1.0)  # noqa: ASYNC251 - the loop stands still: that is the fault
-        await until(lambda: peer.last_trouble > before)
+        await until(lambda: peer.last_problem > before)
         assert not peer.should_drop
         assert watching.peers[two] is peer
 
@@ -556,9 +558,9 @@ async def test_who_it_is_waits_for_the_end_of_an_outage(
         await until(lambda: address in watching.peers)
         peer = watching.peers[address]
         await until(lambda: peer.instance is not None)
-    now = peer.last_trouble = time.monotonic()
+    now = peer.last_problem = time.monotonic()
     other = Instance("web-2")
-    peer.identity.record(other, now - CALM_SECONDS)
+    peer.identity.record(other, now - CONFIRM_SECONDS)
     assert peer.take_identity_change(now + 1.0) == ()
     assert peer.instance == Instance("web-1")
     assert peer.take_identity_change(now + QUIET_SECONDS + 0.1) == (
@@ -732,7 +734,7 @@ async def test_flow_that_leads_nowhere_is_begun_anew(start_server: StartServer) 
     finally:
         nat.close()
     summary = watching.availability.summary(time.monotonic())
-    assert summary.kinds == {("watch.stuck_flow", "both"): 1}
+    assert summary.counts == {("watch.stuck_flow", "both"): 1}
 
 
 async def test_light_load_of_a_healthy_server(start_server: StartServer) -> None:

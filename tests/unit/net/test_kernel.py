@@ -26,8 +26,8 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket, socket.socket]]:
         yield listener, client, server
 
 
-def test_nothing_is_known_of_what_is_no_socket() -> None:
-    """A descriptor that is closed, negative, or a file: not known, never zero."""
+def test_no_socket_has_no_tcp_info() -> None:
+    """For a closed, negative or file descriptor the result is None, never zero."""
     with socket.socket() as sock:
         closed = sock.fileno()
     with Path("/dev/null").open() as file:
@@ -45,10 +45,7 @@ def test_nothing_is_known_of_what_is_no_socket() -> None:
 
 
 def test_drops_are_those_of_one_listener() -> None:
-    """Connections beyond the backlog are counted at the socket that dropped them.
-
-    What the socket alone counted, and its network namespace did not, was no opening.
-    """
+    """Drops that the network namespace did not count were no SYNs."""
     before = kernel.listen_drops()
     assert before is not None
     with (
@@ -82,7 +79,7 @@ def test_drops_are_those_of_one_listener() -> None:
 def test_reset_on_close_resets(
     pair: tuple[socket.socket, socket.socket, socket.socket],
 ) -> None:
-    """The close of a marked socket is a reset; the mark itself closes nothing."""
+    """Closing a marked socket sends a RST; the mark alone closes nothing."""
     _, client, server = pair
     kernel.reset_on_close(server.fileno())
     client.sendall(b"still open")
@@ -92,8 +89,8 @@ def test_reset_on_close_resets(
         client.recv(1)
 
 
-def test_held_off_listener_finishes_what_it_began() -> None:
-    """New SYNs are dropped; who is connected or in the queue notices nothing."""
+def test_held_off_listener_serves_existing_connections() -> None:
+    """New SYNs are dropped; accepted and queued connections are unaffected."""
     with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
         with socket.create_connection(listener.getsockname()) as waiting:
             assert kernel.ignore_new_connections(listener.fileno()) is True
@@ -108,8 +105,8 @@ def test_held_off_listener_finishes_what_it_began() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_refusing_listener_finishes_what_it_began(host: str) -> None:
-    """New SYNs are refused; who is connected or in the queue notices nothing."""
+def test_refusing_listener_serves_existing_connections(host: str) -> None:
+    """New SYNs are refused; accepted and queued connections are unaffected."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family, backlog=8) as listener:
         port = listener.getsockname()[1]
@@ -126,7 +123,7 @@ def test_refusing_listener_finishes_what_it_began(host: str) -> None:
 
 
 def test_descriptors_are_raised_to_the_hard_limit() -> None:
-    """The soft limit becomes the hard one, and is told."""
+    """The soft limit becomes the hard limit, and is returned."""
     code = (
         "import resource as r; from netduet.net import kernel, tcp_info; "
         "r.setrlimit(r.RLIMIT_NOFILE, (100, 200)); "
@@ -139,7 +136,7 @@ def test_descriptors_are_raised_to_the_hard_limit() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] != 200
 
 
-def test_throttling_is_read_where_the_kernel_keeps_it(
+def test_throttling_is_read_from_cgroup(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """``cpu.stat`` of the process's own cgroup comes first, in seconds."""
@@ -148,10 +145,10 @@ def test_throttling_is_read_where_the_kernel_keeps_it(
     assert kernel.throttled_seconds() == 2.5
 
 
-def test_pressure_is_read_where_the_kernel_keeps_it(
+def test_pressure_is_read_from_psi(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The total of ``some`` is what counts, in seconds; without the file none."""
+    """The total of ``some`` counts, in seconds; without the file there is None."""
     lines = ["some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000", "full total=9"]
     monkeypatch.setattr(kernel, "_lines", lambda _: lines)
     assert kernel.cpu_pressure_seconds() == 1.5
@@ -160,15 +157,15 @@ def test_pressure_is_read_where_the_kernel_keeps_it(
     assert kernel.throttled_seconds() is None
 
 
-def test_files_of_this_machine_are_read_without_an_error() -> None:
-    """Whatever this kernel offers is a number, or not known."""
+def test_files_of_this_machine_are_read_without_error() -> None:
+    """Each value is a number or None."""
     for value in (kernel.throttled_seconds(), kernel.cpu_pressure_seconds()):
         assert value is None or value >= 0
     assert kernel._lines(Path("/no/such/file")) == []
 
 
-def test_ports_of_this_host_are_told() -> None:
-    """The range and the ended connections are those that the kernel shows."""
+def test_local_port_use_is_read() -> None:
+    """The range and the TIME_WAIT sockets are those that the kernel reports."""
     words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     assert kernel.local_ports() == (int(words[0]), int(words[1]))
     waiting = kernel.time_wait()

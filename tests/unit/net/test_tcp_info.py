@@ -43,10 +43,10 @@ def test_tcp_info_counts_bytes(
     assert info.snd_mss == server.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
 
 
-def test_tcp_info_shows_what_is_not_sent(
+def test_tcp_info_shows_unacked_and_unsent_bytes(
     pair: tuple[socket.socket, socket.socket, socket.socket],
 ) -> None:
-    """Bytes that the peer's window has no room for are unacked or not yet sent."""
+    """Bytes beyond the peer's window are unacknowledged or not yet sent."""
     _, client, server = pair
     client.setblocking(False)
     sent = 0
@@ -76,8 +76,8 @@ def test_state_is_named(
     assert info.state == ("CLOSE_WAIT" if half_closed else "ESTABLISHED")
 
 
-def test_accept_queue_counts_who_waits() -> None:
-    """The queue's length is that of a listening socket; nothing else has one."""
+def test_accept_queue_counts_waiting_connections() -> None:
+    """Only a listening socket has an accept queue."""
     with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
         assert accept_queue(listener.fileno()) == 0
         clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]

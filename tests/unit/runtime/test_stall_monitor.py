@@ -17,8 +17,8 @@ from netduet.runtime.stall_monitor import (
 )
 
 
-async def test_blocked_loop_is_seen() -> None:
-    """A loop that could not run for a while knows it, and for how long."""
+async def test_blocked_loop_is_a_stall() -> None:
+    """The monitor reports that the loop did not run, and for how long."""
     async with StallMonitor() as watch:
         before = time.monotonic()
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
@@ -29,16 +29,16 @@ async def test_blocked_loop_is_seen() -> None:
     assert 0.2 < watch.stalled(before, after) <= after - before + 0.01
 
 
-async def test_stall_is_known_before_the_next_look() -> None:
-    """Who asks right after a stall, before the loop ran again, is told of it."""
+async def test_stall_is_known_before_the_next_sample() -> None:
+    """A query right after a stall includes it."""
     async with StallMonitor() as watch:
         start = time.monotonic()
         time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
         assert watch.stalled(start, time.monotonic()) > 0.1
 
 
-async def test_stall_counts_only_where_it_was() -> None:
-    """Only the part of a stall that lies in the time asked about is told."""
+async def test_stall_counts_only_within_the_window() -> None:
+    """Only the part within the queried time counts."""
     async with StallMonitor() as watch:
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
         after = time.monotonic()
@@ -49,7 +49,7 @@ async def test_stall_counts_only_where_it_was() -> None:
 
 
 def test_short_lateness_is_no_stall() -> None:
-    """What a timer is late by on any machine is not counted."""
+    """The usual lateness of timers is not counted."""
     watch = StallMonitor()
     watch._checked_at = 100.0
     watch._record(100.0 + INTERVAL_SECONDS + MIN_STALL_SECONDS * 0.99)
@@ -62,7 +62,7 @@ def test_short_lateness_is_no_stall() -> None:
 
 
 def test_memory_of_stalls_is_bounded() -> None:
-    """However many stalls there were, only the latest are remembered, and all counted."""
+    """Only the latest stalls are remembered; all are counted."""
     watch = StallMonitor()
     watch._checked_at = 0.0
     for number in range(1, 3000):
@@ -71,8 +71,8 @@ def test_memory_of_stalls_is_bounded() -> None:
     assert len(watch._recent) == 1024
 
 
-def test_only_what_happened_since_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Throttling and pressure count from the watch's begin; not known stays so."""
+def test_throttling_counts_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Throttling and pressure count from the start; unknown stays unknown."""
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: 5.0)
     monkeypatch.setattr(kernel, "cpu_pressure_seconds", lambda: None)
     watch = StallMonitor()
@@ -81,8 +81,8 @@ def test_only_what_happened_since_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert (watch.throttled(), watch.cpu_pressure()) == (0.5, None)
 
 
-async def test_watch_that_is_over_counts_no_more() -> None:
-    """When its context is left nothing runs any longer."""
+async def test_stopped_monitor_counts_nothing() -> None:
+    """After its context nothing runs any more."""
     async with StallMonitor() as watch:
         pass
     time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
@@ -90,8 +90,8 @@ async def test_watch_that_is_over_counts_no_more() -> None:
     assert watch.count == 0
 
 
-async def test_lately_tells_of_the_window_alone() -> None:
-    """A stall of just now is told, with the time that was looked back on."""
+async def test_recent_starvation_covers_the_window_only() -> None:
+    """A recent stall is reported with the length of the window."""
     async with StallMonitor() as watch:
         start = time.monotonic()
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
@@ -100,15 +100,15 @@ async def test_lately_tells_of_the_window_alone() -> None:
         assert 0.3 <= lately.window <= time.monotonic() - start + 0.1
 
 
-def test_lately_of_a_watch_that_has_not_begun_is_nothing() -> None:
-    """Without a look back there is no window, and nothing is claimed of it."""
+def test_recent_starvation_before_the_start_is_none() -> None:
+    """Before the first sample there is no window."""
     assert StallMonitor().recent().window == 0
 
 
-def test_lately_looks_back_half_a_minute_at_most(
+def test_recent_starvation_covers_at_most_half_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What lies before the window counts no more, whoever caused it."""
+    """Earlier stalls do not count."""
     clock = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: clock * 0.25)
@@ -128,10 +128,10 @@ def test_lately_looks_back_half_a_minute_at_most(
     assert watch.recent(0) == RecentLoad(0, 0, 0)
 
 
-def test_lately_counts_throttling_up_to_this_moment(
+def test_recent_throttling_counts_up_to_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a CPU limit took since the last sample is told, however short ago."""
+    """Throttling since the last sample is included."""
     clock, throttled = 50.0, 1.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: throttled)
@@ -142,10 +142,10 @@ def test_lately_counts_throttling_up_to_this_moment(
     assert watch.recent().throttled == 0.25
 
 
-def test_lately_reads_the_limit_once_for_a_burst(
+def test_burst_of_queries_reads_throttling_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Many who ask at once cost one reading."""
+    """Many queries at once cost one read."""
     readings: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: 50.0)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: readings.append(1))

@@ -520,7 +520,7 @@ def test_reset_is_judged_without_working_data() -> None:
 
 
 def test_skipped_address_does_not_hide_findings_of_another() -> None:
-    """The finding stands; why the other address was not judged is a note."""
+    """The finding stands, and nothing is said about the address not judged."""
     unready = end(CloseMethod.AT_ONCE, open_failure="x")
     first = CloseResult(THERE, (unready,))
     second = CloseResult(THERE, (end(CloseMethod.RESET, ending=EOF),))

@@ -59,11 +59,11 @@ async def test_netduet_server_welcomes() -> None:
     assert opening.welcome is not None
     assert opening.welcome.service == "netduet"
     assert opening.acked == opening.sent > len(MAGIC)
-    assert not opening.own_socket
+    assert not opening.self_connected
     assert opening.seconds == opening.end - opening.start >= 0
 
 
-async def test_welcome_with_another_nonce_is_a_violation() -> None:
+async def test_welcome_with_another_nonce_is_a_breach() -> None:
     """An answer with another nonce belongs to another opening."""
     foreign = serialize(Kind.OPEN, encode(welcome(nonce="f" * 32)), flags=ANSWER)
     opening = await opened(says(MAGIC + foreign))
@@ -119,11 +119,11 @@ async def test_reset_before_the_opening_is_reported() -> None:
 
     async with meeting(cuts) as conversation:
         connected.set()
-        await until(lambda: conversation.gone)
+        await until(lambda: conversation.is_closed)
         opening = await conversation.open(PATIENCE)
     assert (opening.cause, opening.sent, opening.acked) == (Cause.RESET, 0, None)
     assert opening.detail == "ECONNRESET: Connection reset by peer"
-    assert not opening.own_socket
+    assert not opening.self_connected
 
 
 async def test_close_instead_of_an_answer_is_reported() -> None:
@@ -168,14 +168,14 @@ async def test_refusal_is_reported_with_its_reason() -> None:
         (MAGIC + serialize(Kind.OPEN, b"{}"), Code.OUT_OF_ORDER),
     ],
 )
-async def test_protocol_violation_is_named(answer: bytes, code: Code) -> None:
+async def test_protocol_breach_is_named(answer: bytes, code: Code) -> None:
     """A wrong first answer has the code of the rule it breaks."""
     opening = await opened(says(answer))
     assert opening.broken is not None
     assert opening.broken.code is code
 
 
-async def test_close_inside_an_answer_is_a_violation() -> None:
+async def test_close_inside_an_answer_is_a_breach() -> None:
     """A truncated answer is more than a mere close."""
 
     def script(taken: Taken) -> None:
@@ -195,5 +195,5 @@ async def test_connection_to_itself_is_recognised() -> None:
     sock.setblocking(False)
     async with talking(sock) as conversation:
         opening = await conversation.open(PATIENCE)
-    assert opening.own_socket
+    assert opening.self_connected
     assert opening.broken is not None
