@@ -56,9 +56,9 @@ def test_added_address_moves_few_choices() -> None:
 
 
 def test_addresses_have_similar_numbers_of_watchers() -> None:
-    """Where each of n takes k of n, each has about k watchers, and hardly one has none.
+    """If each of n clients watches k of n, an address has about k watchers.
 
-    Chance leaves a share of e^-k to nobody: their servers tell, by whom they see.
+    By chance a share of e^-k has none: the metric of recent clients shows them.
     """
     some = addresses(200)
     watchers = Counter(
