@@ -147,10 +147,10 @@ def test_name_that_does_not_exist_is_the_root(netduet: Netduet) -> None:
         (silent, "identity.silent", "accepted, and did not answer in 1."),
         (closing, "identity.closed", "accepted, and closed without an answer"),
         (resetting, "identity.reset", "accepted, and reset without an answer"),
-        (echoing, "identity.stranger", "it is an echo service"),
+        (echoing, "identity.not_netduet", "it is an echo service"),
         (saying(b"Hello, client!"), "identity.plain", "the plain greeting alone"),
         (saying(b"\x9eNDT\n\x1a\n"), "identity.mangled", "its CR LF became LF"),
-        (saying(b"\x00\x01\x02"), "identity.stranger", "speaks something unknown"),
+        (saying(b"\x00\x01\x02"), "identity.not_netduet", "speaks something unknown"),
     ],
 )
 def test_whoever_else_listens_is_told(
@@ -180,7 +180,7 @@ def test_strange_protocol_is_recognised_and_its_bytes_are_escaped(
     """What a stranger says is shown, and does nothing to the terminal it is shown on."""
     with stranger(saying(said)) as peer:
         done = netduet.run("check", peer.target)
-    assert failed(done, "identity") == "identity.stranger"
+    assert failed(done, "identity") == "identity.not_netduet"
     assert f"{peer.target} speaks {protocol}, not netduet" in words(done)
     assert f'server its first bytes: "{shown}"' in words(done)
     assert all(line.isprintable() for line in done.stdout.split("\n"))

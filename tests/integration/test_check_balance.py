@@ -63,8 +63,8 @@ async def test_instances_that_take_turns_are_even(start_server: StartServer) -> 
     ("turns", "failure"),
     [
         ("aaaaaaaaab", "balance.uneven"),
-        ("ab-", "balance.ghost"),
-        ("abz", "balance.stranger"),
+        ("ab-", "balance.unhealthy_backend"),
+        ("abz", "balance.wrong_service"),
     ],
 )
 async def test_fault_of_a_balancer_is_named(

@@ -284,7 +284,7 @@ async def test_reflected_question_is_a_stranger() -> None:
     """What sends back what it gets is no netduet."""
     with relay(None) as port:
         judgement = judged(await ask(port, 0.5))
-    assert found(judgement) == [("udp.stranger", None)]
+    assert found(judgement) == [("udp.not_netduet", None)]
 
 
 async def test_two_servers_behind_a_port_are_not_loss(

@@ -282,7 +282,7 @@ def test_server_that_was_never_there(watch: Callable[..., Watch]) -> None:
     assert "ECONNREFUSED" in line
     said = watching.stop()
     assert " (ongoing, " in said
-    assert "1 × watch.unmet, at the server's end:" in said
+    assert "1 × watch.never_reached, at the server's end:" in said
 
 
 def test_server_that_comes_after_the_watch(
@@ -294,7 +294,7 @@ def test_server_that_comes_after_the_watch(
     watching.wait("OUT ")
     serve_command(port=port)
     assert "first answer since the watch began" in watching.wait("BACK ")
-    assert "1 × watch.unmet" in watching.stop()
+    assert "1 × watch.never_reached" in watching.stop()
 
 
 def test_all_peers_at_once_is_said(
@@ -518,7 +518,7 @@ async def test_outage_that_stands_when_the_name_drops_the_server(
         await until(lambda: peer.outage_tracker.ongoing is not None)
         whom.script = [(address,)]
         await until(lambda: two not in watching.peers)
-    assert any("[watch.left; the server's end]" in line for line in said)
+    assert any("[watch.stale_dns; the server's end]" in line for line in said)
     assert told_once(watching)
 
 
@@ -537,7 +537,7 @@ async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
         watching.targets.targets[0].addresses = (address,)
         watching.targets.chosen = {}
         await until(lambda: not watching.peers)
-    assert not any("watch.left" in line for line in said)
+    assert not any("watch.stale_dns" in line for line in said)
     assert told_once(watching)
 
 
@@ -599,7 +599,7 @@ async def test_name_is_looked_up_soon_while_a_peer_is_out(
         server.process.send_signal(signal.SIGKILL)
         await until(lambda: not watching.peers)
     server.finish()
-    assert any(" LEFT " in line and "watch.left" in line for line in said)
+    assert any(" LEFT " in line and "watch.stale_dns" in line for line in said)
     assert not any(" BACK " in line for line in said)
 
 

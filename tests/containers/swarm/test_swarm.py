@@ -212,12 +212,12 @@ def test_watch_tells_of_a_task_that_is_killed(stack: Stack) -> None:
         until("over", lambda: b" LEFT " in watching.container.logs())
         said = watching.told()
     assert len(re.findall(r" OUT .*\(#1\)\n", said)) == 1, said
-    assert "[watch.left; the server's end]" in said
+    assert "[watch.stale_dns; the server's end]" in said
     assert " BACK " not in said
     found = re.search(r"availability ([\d.]+) %, 1 outage of", said)
     assert found is not None, said
     assert 0 < float(found[1]) < 100
-    assert "1 × watch.left, at the server's end:" in said
+    assert "1 × watch.stale_dns, at the server's end:" in said
     assert len(re.findall(r"\): 100\.000 %, no outage\n", said)) == 1, said
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import ALIASES, CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import Instance
@@ -120,6 +120,19 @@ def test_class_that_is_not_known_here_is_told_by_the_report_itself() -> None:
     )
     assert str(report) == printed(REFUSES).replace("reach.refused", "reach.brand_new")
     assert report.assert_fails("reach.brand_new").seen == REFUSED.seen
+
+
+@pytest.mark.parametrize(("older", "name"), ALIASES.items())
+def test_older_name_of_a_class_is_accepted(older: str, name: str) -> None:
+    """In a test's assertion, and in the report of a client of an earlier version."""
+    verdict = conclude("a:1", [done("x", Finding(name, "seen"))])
+    earlier = Report.read(document([verdict], CALM).replace(name, older))
+    for report in (read(verdict), earlier):
+        assert report.assert_fails(older).seen == "seen"
+        assert report.assert_fails(name).seen == "seen"
+        assert str(report) == printed(verdict)
+    with pytest.raises(AssertionError, match="expected, and nothing was found"):
+        read(PASSED).assert_fails(older)
 
 
 def test_report_of_another_schema_version_is_refused() -> None:

@@ -64,25 +64,25 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
         ),
         (
             {"foreign": b"HTTP/1.1 400 Bad Request\r\n"},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
             " speaks HTTP, not netduet",
         ),
         (
             {"foreign": b"SSH-2.0-x"},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
             " speaks SSH, not netduet",
         ),
         (
             {"foreign": b"\x15\x03\x01\x00\x02\x02\x46"},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
             " speaks TLS, not netduet",
         ),
         (
             {"foreign": b"220 mail"},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
             " speaks something unknown, not netduet",
         ),
@@ -100,7 +100,7 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
         ),
         (
             {"broken": ECHOED},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
             " sends our own opening back: it is an echo service",
         ),

@@ -163,7 +163,7 @@ def test_healthy_exchange_passes_without_a_remark() -> None:
             UdpOpeningResult(
                 1, foreign=b"\x1b[31m", notices=(IcmpNotice("ECONNREFUSED"),)
             ),
-            "udp.stranger",
+            "udp.not_netduet",
             None,
             r'not netduet: "\x1b[31m"',
         ),
@@ -193,7 +193,7 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
     """TCP and UDP of one address that lead to different services are a fault."""
     knock = dataclasses.replace(OPENED, welcome=welcome(service="shop"))
     judgement = judged(opening=knock, boot_id_after=None)
-    assert found(judgement) == [("udp.stranger", None)]
+    assert found(judgement) == [("udp.not_netduet", None)]
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,7 @@ def test_peer_that_answers_at_last_was_out_until_then() -> None:
     ]
     (outage,) = over(told)
     assert (outage.failure, outage.where, outage.proven) == (
-        "watch.unmet",
+        "watch.never_reached",
         UNKNOWN,
         True,
     )
@@ -466,7 +466,7 @@ def test_outage_of_more_than_datagrams(
                 failure_run=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x"),
                 answered_before=False,
             ),
-            "watch.unmet",
+            "watch.never_reached",
             UNKNOWN,
             "no netduet has answered there yet: x",
         ),
@@ -533,7 +533,7 @@ def test_what_begins_is_told_as_far_as_it_is_known(
 
 def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
     """Its name dropped it late; at the end of the watch the outage just goes on."""
-    for left, failure in ((True, "watch.left"), (False, "stream.outage")):
+    for left, failure in ((True, "watch.stale_dns"), (False, "stream.outage")):
         watched = episodes()
         watched.update(101.0, silent(), [], GOOD)
         (told,) = watched.finish(104.0, left=left)

@@ -9,7 +9,7 @@ from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
-        "balance.ghost",
+        "balance.unhealthy_backend",
         "some connections reach a backend that is dead",
         "A share of connections to one address failed, while the others were answered.",
         Location.INTERMEDIARY,
@@ -27,10 +27,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "give the balancer a health check that opens a connection",
             "wait a minute and ask again: do the first ones all pass then? that is a limit",
         ),
+        aliases=("balance.ghost",),
     ),
     Failure(
-        "balance.stopped",
-        "connections are answered at first, and then they fail",
+        "balance.stopped_responding",
+        "connections succeed at first, then fail",
         "The first of many fresh connections to an address were all answered, and of those "
         "behind them far more failed than chance explains.",
         Location.UNKNOWN,
@@ -45,9 +46,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look for the rule: iptables -S, nft list ruleset, on both hosts and between",
             "look whether the servers still run, and since when (docker ps)",
         ),
+        aliases=("balance.stopped",),
     ),
     Failure(
-        "balance.stranger",
+        "balance.wrong_service",
         "some connections reach another program",
         "A share of connections was answered by something else than the service asked for.",
         Location.SERVER,
@@ -59,6 +61,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "compare the balancer's list of backends with those that should be in it",
             "--expect-service '*' if several services are meant",
         ),
+        aliases=("balance.stranger",),
     ),
     Failure(
         "balance.uneven",

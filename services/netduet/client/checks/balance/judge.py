@@ -29,7 +29,7 @@ MIN_INITIAL_RUN: Final = 6
 """Connections that must have been answered at first for the rest to have stopped."""
 
 _BLOCKING_FAILURES: Final = frozenset(
-    {"balance.ghost", "balance.stopped", "balance.stranger"}
+    {"balance.unhealthy_backend", "balance.stopped_responding", "balance.wrong_service"}
 )
 _TIMEOUTS: Final = frozenset(
     {ConnectionOutcome.CONNECT_TIMEOUT, ConnectionOutcome.ANSWER_TIMEOUT}
@@ -149,7 +149,7 @@ def _judge_failures(asked: AddressTrials) -> Finding | None:
     how = "; ".join(f"{number} {came}" for came, number in proven.items())
     head = _initial_run(asked)
     name, seen = (
-        "balance.ghost",
+        "balance.unhealthy_backend",
         (
             f"{asked.address}: of {total} connections {count} failed, while others were "
             f"answered: {how}{_describe_dead_backends(count, asked)}"
@@ -157,7 +157,7 @@ def _judge_failures(asked: AddressTrials) -> Finding | None:
     )
     if head:
         name, seen = (
-            "balance.stopped",
+            "balance.stopped_responding",
             (
                 f"{asked.address}: the first {head} of {total} connections were answered, and "
                 f"of those behind them {count} failed: {how}; a dead backend fails from the first on"
@@ -218,7 +218,7 @@ def _judge_strangers(asked: AddressTrials, expected: str) -> Finding | None:
     seen = f"{asked.address}: of {len(asked.trials)} connections {'; '.join(parts)}"
     evidence = ((Side.CLIENT, _describe_shares(asked.trials)),)
     figures: Figures = {"foreign": foreign, "other_service": len(others)}
-    return Finding("balance.stranger", seen, evidence, figures)
+    return Finding("balance.wrong_service", seen, evidence, figures)
 
 
 def _judge_shares(asked: AddressTrials, most: float) -> Finding | None:

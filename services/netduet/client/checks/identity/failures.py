@@ -61,7 +61,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.UNREACHABLE,
     ),
     Failure(
-        "identity.stranger",
+        "identity.not_netduet",
         "something else answers",
         "Whoever listens there speaks, but is no netduet.",
         Location.SERVER,
@@ -74,6 +74,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "netduet hello HOST:PORT holds the plain conversation with any server",
         ),
         severity=Severity.UNREACHABLE,
+        aliases=("identity.stranger",),
     ),
     Failure(
         "identity.plain",

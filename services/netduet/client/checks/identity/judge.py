@@ -170,7 +170,7 @@ def _judge_foreign(answer: IdentityAnswer) -> Finding:
     protocol = recognise(data)
     what = f"speaks {_NAMES[protocol]}" if protocol else "speaks something unknown"
     seen = f"{answer.address} {what}, not netduet"
-    return Finding("identity.stranger", seen, evidence, {"protocol": protocol})
+    return Finding("identity.not_netduet", seen, evidence, {"protocol": protocol})
 
 
 def _judge_error(answer: IdentityAnswer) -> Finding:
@@ -187,7 +187,7 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
     if echoed and code == Code.OUT_OF_ORDER:
         seen = f"{answer.address} sends our own opening back: it is an echo service"
         text = "the first bytes that came are those that this end had sent"
-        return Finding("identity.stranger", seen, ((side, text),))
+        return Finding("identity.not_netduet", seen, ((side, text),))
     whose = "the server says" if side is Side.SERVER else "its answer breaks a rule"
     seen = f"{answer.address}: {whose}: {message}"
     where = None
