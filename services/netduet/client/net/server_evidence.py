@@ -72,7 +72,7 @@ async def ledger_entry(
 
     answer, why = await _same_instance(address, welcome, patience, ask)
     if answer is not None and answer.entry is None:
-        return None, "the instance no longer remembers the connection"
+        return None, "the instance no longer has a record of the connection"
     return None if answer is None else answer.entry, why
 
 
@@ -115,9 +115,11 @@ async def server_view(
     record, inspection = answers
     view = None if inspection is None else inspection.connection
     if record is None:
-        return ServerView(None, view, "the instance did not answer the question")
+        return ServerView(None, view, "the instance did not respond to the query")
     if record.entry is None:
-        return ServerView(None, view, "the instance no longer remembers the connection")
+        return ServerView(
+            None, view, "the instance no longer has a record of the connection"
+        )
     return ServerView(record.entry, view)
 
 
@@ -128,16 +130,16 @@ async def _same_instance(
     ask: Callable[[FramedConnection], Awaitable[Answer | None]],
 ) -> tuple[Answer | None, str]:
     """Ask the instance that welcomed; return its answer, or None and why there is none."""
-    why = "no instance answered"
+    why = "no instance responded"
     for place in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(place, patience) as (opening, conversation):
             if conversation is None:
-                detail = opening.detail or "was not welcomed"
+                detail = opening.detail or "the server sent no welcome"
                 why = f"a second connection to {place}: {detail}"
             elif conversation.welcome.boot_id != welcome.boot_id:
-                why = "only other instances answered"
+                why = "only other instances responded"
             elif (answer := await ask(conversation)) is None:
-                return None, "the instance did not answer the question"
+                return None, "the instance did not respond to the query"
             else:
                 return answer, ""
     return None, why

@@ -135,7 +135,7 @@ def test_few_lost_syns_are_a_remark_with_an_interval() -> None:
     assert judgement.findings == ()
     [remark] = judgement.remarks
     assert (
-        "1 of 83 connection attempts (SYNs) got no answer in time and were retransmitted: 1.2%"
+        "1 of 83 connection attempts (SYNs) got no response in time and were retransmitted: 1.2%"
         in remark
     )
     assert "between 0.0% and 13.3%" in remark

@@ -54,13 +54,13 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
             {"own_socket": True, "broken": ECHOED},
             "identity.self",
             None,
-            ": both ends of the connection are this very socket",
+            ": both ends of the connection are the same socket",
         ),
         (
             {"foreign": b"Hello, client!"},
             "identity.plain",
             None,
-            " answers with the plain greeting alone",
+            " responds with the plain-text greeting only",
         ),
         (
             {"foreign": b"HTTP/1.1 400 Bad Request\r\n"},
@@ -84,43 +84,43 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
             {"foreign": b"220 mail"},
             "identity.not_netduet",
             None,
-            " speaks something unknown, not netduet",
+            " speaks an unknown protocol, not netduet",
         ),
         (
             {"foreign": b"220 hi\r\n" + MAGIC + b"\0\0"},
             "identity.mangled",
             "path ←",
-            ": a netduet's answer arrives changed: 8 foreign bytes come before it",
+            ": a netduet server's response arrives altered: 8 foreign bytes precede it",
         ),
         (
             {"foreign": MAGIC[1:] + b"\0\0"},
             "identity.mangled",
             "path ←",
-            ": a netduet's answer arrives changed: its first byte is lost, or another one",
+            ": a netduet server's response arrives altered: its first byte is missing or changed",
         ),
         (
             {"broken": ECHOED},
             "identity.not_netduet",
             None,
-            " sends our own opening back: it is an echo service",
+            " sends our own request back: it is an echo service",
         ),
         (
             {"broken": EARLY},
             "identity.protocol",
             None,
-            ": its answer breaks a rule: END answer",
+            ": its response violates the protocol: END answer",
         ),
         (
             {"broken": BROKEN},
             "identity.protocol",
             None,
-            ": its answer breaks a rule: a payload of 9 bytes: at most 8 here",
+            ": its response violates the protocol: a payload of 9 bytes: at most 8 here",
         ),
         (
             {"broken": MANGLED},
             "identity.mangled",
             "path ←",
-            ": its answer breaks a rule: the magic was changed on the way: by a clerk",
+            ": its response violates the protocol: the magic was changed on the way: by a clerk",
         ),
         (
             {"refused": refused("magic_broken")},
@@ -156,19 +156,19 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
             {"closed": True},
             "identity.closed",
             None,
-            " accepted, and closed without an answer",
+            " accepted the connection, then closed it without a response",
         ),
         (
             {"cause": Cause.RESET},
             "identity.reset",
             None,
-            " accepted, and reset without an answer",
+            " accepted the connection, then reset it without a response",
         ),
         (
             {"cause": Cause.TIMEOUT},
             "identity.silent",
             None,
-            " accepted, and did not answer in 3.0 s",
+            " accepted the connection but did not respond within 3.0 s",
         ),
         (
             {"cause": Cause.UNREACHABLE, "detail": "EHOSTUNREACH: No route to host"},
@@ -197,10 +197,10 @@ def test_silence_alone_can_be_excused() -> None:
 @pytest.mark.parametrize(
     ("acked", "said"),
     [
-        (80, "; the kernel at the other end has acknowledged 80 of them"),
-        (0, "; the kernel at the other end has acknowledged 0 of them"),
+        (80, "; the kernel at the other end acknowledged 80 of them"),
+        (0, "; the kernel at the other end acknowledged 0 of them"),
         # Our FIN counts as one.
-        (81, "; the kernel at the other end has acknowledged 80 of them"),
+        (81, "; the kernel at the other end acknowledged 80 of them"),
         (None, ""),
     ],
 )
@@ -209,15 +209,15 @@ def test_silence_tells_whether_the_request_arrived(
 ) -> None:
     """Whether the far kernel took the request is evidence, and so is that no more is known."""
     assert found(cause=Cause.TIMEOUT, acked=acked).evidence == (
-        (Side.CLIENT, f"the request, 80 bytes, was sent; no byte came back{said}"),
-        (Side.SERVER, "nothing is known of the far end: no netduet answered there"),
+        (Side.CLIENT, f"sent the request (80 bytes); received nothing{said}"),
+        (Side.SERVER, "no information: no netduet server responded"),
     )
 
 
 def test_request_that_nobody_acknowledged_is_not_said_to_have_arrived() -> None:
     """An accepted connection proves that openings pass, and no more."""
     assert "acknowledged no byte" in found(cause=Cause.TIMEOUT, acked=0).seen
-    assert "did not answer" in found(cause=Cause.TIMEOUT, acked=80).seen
+    assert "did not respond" in found(cause=Cause.TIMEOUT, acked=80).seen
 
 
 def test_request_that_a_kernel_sent_in_vain_excuses_nobody() -> None:
@@ -245,7 +245,10 @@ def test_connection_that_is_not_accepted_again_is_not_said_to_be(
     answer = IdentityAnswer(ONE, dataclasses.replace(made, accepted=False))
     [finding] = judge(IdentityResult((answer,), "")).findings
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
-    assert finding.seen == f"{ONE} had accepted, and now does not: EX: said so"
+    assert (
+        finding.seen
+        == f"{ONE} had accepted a connection, but now does not: EX: said so"
+    )
 
 
 def test_netduet_of_the_expected_service_passes() -> None:
@@ -297,7 +300,10 @@ def test_who_answers_is_told_with_its_place(fields: dict[str, str], said: str) -
 def test_nobody_who_answers_blocks() -> None:
     """Without any netduet there is nothing to look at further."""
     judgement = judge(IdentityResult((IdentityAnswer(ONE, opening(closed=True)),), ""))
-    assert (judgement.summary, judgement.blocks) == ("no netduet answers", True)
+    assert (judgement.summary, judgement.blocks) == (
+        "no response from a netduet server",
+        True,
+    )
 
 
 def test_each_address_is_judged_and_instances_are_counted() -> None:

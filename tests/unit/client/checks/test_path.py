@@ -121,8 +121,8 @@ def test_ends_that_agree_pass_without_a_remark() -> None:
             ),
         ),
         (
-            {"entry": None, "missing": "only other instances answered"},
-            "the far end's record could not be had: only other instances answered",
+            {"entry": None, "missing": "only other instances responded"},
+            "the far end's record could not be had: only other instances responded",
         ),
         (
             {"server_report": None},
@@ -192,8 +192,10 @@ def test_figures_that_are_not_known_are_null() -> None:
     ("opening", "what", "missed"),
     [
         (
-            Handshake(cause=Cause.TIMEOUT, detail="no answer in time", start=1, end=4),
-            "no answer in time",
+            Handshake(
+                cause=Cause.TIMEOUT, detail="no response in time", start=1, end=4
+            ),
+            "no response in time",
             Window(1, 4),
         ),
         (

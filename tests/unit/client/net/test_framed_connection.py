@@ -69,7 +69,7 @@ async def test_welcome_of_somebody_else_is_a_breach() -> None:
     opening = await opened(says(MAGIC + foreign))
     assert (opening.welcome, opening.closed) == (None, False)
     assert opening.broken is not None
-    assert opening.broken.message == "the answer carries a nonce that is not ours"
+    assert opening.broken.message == "the response carries a nonce that is not ours"
 
 
 async def test_stranger_is_heard_up_to_a_bound() -> None:
@@ -147,7 +147,7 @@ async def test_reset_in_place_of_an_answer_is_seen() -> None:
 async def test_silence_ends_with_patience() -> None:
     """Nobody is waited for longer than told; the kernel says that the request arrived."""
     opening = await opened(lambda taken: taken.waits(), BRIEF)
-    assert (opening.cause, opening.detail) == (Cause.TIMEOUT, "no answer in time")
+    assert (opening.cause, opening.detail) == (Cause.TIMEOUT, "no response in time")
     assert opening.acked is not None
     assert opening.foreign == b""
 

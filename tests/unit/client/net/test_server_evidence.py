@@ -118,16 +118,16 @@ async def test_text_of_a_peer_that_is_no_address_is_not_dialled(
     met = welcome(local={"address": address, "port": port})
     async with FarEnd(*[other] * TRIES) as far:
         found = await ledger_entry(far.address, met, PATIENT)
-    assert found == (None, "only other instances answered")
+    assert found == (None, "only other instances responded")
 
 
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        (answers(None), "the instance no longer remembers the connection"),
+        (answers(None), "the instance no longer has a record of the connection"),
         (
             welcomes,
-            "the instance did not answer the question",
+            "the instance did not respond to the query",
         ),
     ],
 )
@@ -146,7 +146,10 @@ async def test_stranger_in_its_place_is_told() -> None:
     met = welcome(local={"address": "", "port": 0})
     async with FarEnd(*[plain] * TRIES) as far:
         found = await ledger_entry(far.address, met, PATIENT)
-    assert found == (None, f"a second connection to {far.address}: was not welcomed")
+    assert found == (
+        None,
+        f"a second connection to {far.address}: the server sent no welcome",
+    )
 
 
 async def test_second_connection_that_is_refused_is_told() -> None:
@@ -195,7 +198,10 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
             ServerHealth(Instance(r"\x1b[31mred\n\u202egnp", "n1", "z"), 10.0, 4.0),
         ),
         ([plain], None),
-        ([welcomes], None),  # it does not offer to be inspected
+        (
+            [welcomes],
+            None,
+        ),  # it does not offer to be inspected
         ([], None),
     ],
 )
@@ -250,5 +256,8 @@ async def test_server_that_cannot_be_inspected_is_not_asked() -> None:
     """An old version has no such view, and no connection is spent on it."""
     async with FarEnd(other) as far:
         view, why = await present_view(far.address, welcome(features=[]), PATIENT)
-    assert (view, why) == (None, "the server is of a version that does not tell")
+    assert (view, why) == (
+        None,
+        "the server is of a version that does not tell",
+    )
     assert far.met == 0

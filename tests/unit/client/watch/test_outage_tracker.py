@@ -324,7 +324,7 @@ def test_peer_that_answers_at_last_was_out_until_then() -> None:
     """Nothing of it was counted before, so chance is no excuse, nor is starvation."""
     none = ProbeTotals(LossCounts(), LossCounts())
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
-    closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no answer in time")
+    closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no response in time")
     signs = ProbeState(failure_run=replace(closure, ended=False), answered_before=False)
     told = watched.update(103.0, signs, [], none)
     after = ProbeTotals(LossCounts(), LossCounts(), 21, 20)
@@ -351,12 +351,12 @@ def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     before = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
     told = watched.update(0.0, WELL, [], before)
-    broke = ConnectionStall(100.0, 100.0, "the server ended its sending")
+    broke = ConnectionStall(100.0, 100.0, "the server closed its sending side")
     gone = ProbeState(unreachable=True)
     told += watched.update(100.2, gone, [broke], before)
     told += watched.update(100.2 + LATER, gone, [], before)
     assert told == []
-    closure = ConnectFailureRun(100.6, 110.6, 99.6, 109.6, 10, "no answer in time")
+    closure = ConnectFailureRun(100.6, 110.6, 99.6, 109.6, 10, "no response in time")
     out_now = replace(gone, failure_run=replace(closure, ended=False))
     (told_now,) = watched.update(103.6, out_now, [], before)
     assert told_now.outage.failure == "stream.outage"
@@ -646,7 +646,7 @@ def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -
 def test_connections_that_chance_may_fail_are_told_as_that() -> None:
     """They failed: that nothing was lost would be untrue."""
     lossy = ProbeTotals(LossCounts(10_000, 3000), LossCounts(10_000, 3000), 60, 20)
-    closure = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no answer in time")
+    closure = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no response in time")
     watched = episodes()
     standing = ProbeState(failure_run=replace(closure, ended=False))
     watched.update(103.0, standing, [], lossy)
@@ -654,7 +654,7 @@ def test_connections_that_chance_may_fail_are_told_as_that() -> None:
     (outage,) = over(watched.update(103.5 + LATER, WELL, [], lossy))
     assert (outage.failure, outage.proven) == ("stream.new_connections", False)
     assert outage.description == (
-        "3 new connections in a row failed (no answer in time): "
+        "3 new connections in a row failed (no response in time): "
         "too few to rule out chance, so nothing is proven"
     )
 
@@ -703,7 +703,7 @@ def test_server_that_was_silent_all_the_while_explains_its_connections() -> None
     [
         (UNROUTED, "client"),
         ("ECONNREFUSED: Connection refused", SERVER),
-        ("no answer in time", UNKNOWN),
+        ("no response in time", UNKNOWN),
     ],
 )
 def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) -> None:
@@ -731,7 +731,9 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
         signs = silent(start, now) if 0.5 < since < 1.5 else WELL
         events: list[ProbeEvent] = []
         if since == 0.0:  # before the streams' silence can be told
-            events = [ConnectionStall(start, start, "the server ended its sending")]
+            events = [
+                ConnectionStall(start, start, "the server closed its sending side")
+            ]
         elif since == 1.5:
             events = [ServerRestart(start, start + 1.5, ("aa", "bb"))]
         told += watched.update(now, signs, events, GOOD)
