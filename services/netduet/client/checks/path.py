@@ -77,15 +77,17 @@ def judge(way: PathResult, _: CheckOptions) -> Judgement:
 
 def _broken_finding(way: PathResult) -> Finding:
     opening = way.opening
-    what = opening.detail or ("closed at once" if opening.closed else "another answer")
+    what = opening.detail or (
+        "closed immediately" if opening.closed else "unexpected response"
+    )
     if opening.refused is not None:
         what = f"the server says: {escape(opening.refused.message)}"
     elif opening.broken is not None:
-        what = f"its answer breaks a rule: {escape(opening.broken.message)}"
+        what = f"its response violates the protocol: {escape(opening.broken.message)}"
     missed = None
     if opening.cause is Cause.TIMEOUT:
         missed = Window(opening.start, opening.end)
-    seen = f"{way.address}: a further connection failed: {what}"
+    seen = f"{way.address}: a later connection failed: {what}"
     evidence_text = f"after {opening.seconds:.1f} s: {what}"
     return Finding(
         "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
@@ -108,14 +110,14 @@ def _format_endpoint(host: str, port: int) -> str:
 def _describe_path(way: PathResult) -> str:
     seen = _peer_endpoint(way)
     if way.local is not None and seen == way.local:
-        who = f"the server sees this client as itself, {way.local[0]}"
+        who = f"no NAT: the server sees this client's own address, {way.local[0]}"
     else:
         who = f"the server sees this client as {_format_endpoint(*seen)}"
     mss = _segment_sizes(way)
     if mss is None:
         return who
     up, down, pmtu = mss
-    same = f"{up} both ways" if up == down else f"{up} up, {down} down"
+    same = f"{up} in both directions" if up == down else f"{up} up, {down} down"
     return f"{who}; MSS {same}, path MTU {pmtu}"
 
 
@@ -138,14 +140,14 @@ def _remarks(way: PathResult) -> list[str]:
     seen, local = _peer_endpoint(way), way.local
     if local is not None and seen[0] != local[0]:
         remarks.append(
-            f"the server sees {escape(seen[0])}, not this client's {local[0]}: "
-            "source NAT or a proxy lies between; lists of allowed addresses and "
-            "limits per address act on that address"
+            f"the server sees {escape(seen[0])}, not this client's {local[0]}: there "
+            "is source NAT or a proxy in between; address allow-lists and per-address "
+            "limits apply to that address"
         )
     elif local is not None and seen[1] != local[1]:
         remarks.append(
-            f"the server sees port {seen[1]}, not this client's {local[1]}: "
-            "a NAT or proxy lies between"
+            f"the server sees port {seen[1]}, not this client's {local[1]}: there is "
+            "a NAT or proxy in between"
         )
     there = way.opening.welcome.local if way.opening.welcome is not None else None
     if (
@@ -153,15 +155,15 @@ def _remarks(way: PathResult) -> list[str]:
         and there.address.partition("%")[0] != way.address.host.partition("%")[0]
     ):
         remarks.append(
-            f"the server was asked at {way.address} and answers from "
-            f"{_format_endpoint(there.address, there.port)}: a published port, virtual "
-            "address or proxy lies between"
+            f"connected to {way.address}, but the server's own address is "
+            f"{_format_endpoint(there.address, there.port)}: there is a published "
+            "port, virtual address or proxy in between"
         )
     mss = _segment_sizes(way)
     if mss is not None and mss[0] != mss[1]:
         remarks.append(
-            f"segments are at most {mss[0]} bytes up and {mss[1]} down: "
-            "the two ends' MTUs differ, or something clamps one direction"
+            f"segments are at most {mss[0]} bytes up and {mss[1]} down: the two ends' "
+            "MTUs differ, or something clamps the MSS in one direction"
         )
     remarks += _ledger_remarks(way)
     remarks += _host_remarks(way)
@@ -171,11 +173,11 @@ def _remarks(way: PathResult) -> list[str]:
 def _ledger_remarks(way: PathResult) -> list[str]:
     entry = way.entry
     if entry is None:
-        return [f"the far end's record could not be had: {way.missing}"]
+        return [f"the server's record is not available: {way.missing}"]
     if (entry.bytes_received, entry.bytes_sent) == (way.sent, way.received):
         return []
     differs = (
-        f"this end sent {way.sent} and received {way.received} bytes, the server "
+        f"this end sent {way.sent} and received {way.received} bytes; the server "
         f"received {entry.bytes_received} and sent {entry.bytes_sent}"
     )
     return [differs]
@@ -188,14 +190,14 @@ def _host_remarks(way: PathResult) -> list[str]:
     drops = way.server_report.listener.drops
     if drops:
         remarks.append(
-            f"the server's listening socket has dropped {drops} "
-            f"opening{'s' if drops > 1 else ''} of connections since it started"
+            f"the server's listening socket has dropped {drops} connection "
+            f"attempt{'s' if drops > 1 else ''} since it started"
         )
     throttled = way.server_report.host.throttled
     if throttled:
         remarks.append(
-            "the server was held back by its CPU limit for "
-            f"{throttled:.1f} s since it started"
+            f"the server was throttled by its CPU limit for {throttled:.1f} s since "
+            "it started"
         )
     return remarks
 
@@ -220,24 +222,24 @@ def _figures(way: PathResult) -> Figures:
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "path.broken",
-        "a further connection fails",
-        "One connection worked, and the next one to the same address did not.",
+        "a later connection fails",
+        "One connection succeeded; the next one to the same address failed.",
         Location.UNKNOWN,
         (
-            "several servers stand behind the address, and one of them is broken",
+            "there are several servers behind the address, and one of them is broken",
             (
-                "a firewall or balancer limits the connections of a client, or how fast it may "
-                "open them"
+                "a firewall or balancer limits the number or the rate of a client's "
+                "connections"
             ),
-            "the network loses many packets, or one of several links is dead",
-            "the server was stopped or restarted meanwhile",
+            "the network loses many packets, or one of several links is down",
+            "the server was stopped or restarted during the check",
         ),
         (
-            "run the check again, several times: is it every second or third time?",
-            "check each server behind the address by its own address",
+            "run the check several times: does every second or third run fail?",
+            "check each server behind the address directly",
             (
-                "look for limits on the way: iptables -vnL (connlimit, hashlimit), nf_conntrack: "
-                "table full"
+                "look for limits on the path: iptables -vnL (connlimit, hashlimit), "
+                "nf_conntrack: table full"
             ),
         ),
     ),
@@ -245,14 +247,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
 
 
 def _finish(merged: Judgement, _: Sequence[Judgement]) -> Judgement:
-    return replace(merged, summary=merged.summary or "no way could be looked at")
+    return replace(merged, summary=merged.summary or "no path could be examined")
 
 
 _ADDRESSES: Final = AddressCheck(measure, judge, MAX_ADDRESSES, finish=_finish)
 
 CHECK: Final = Check(
     "path",
-    "Whom does the server see, and what fits through?",
+    "Which client address does the server see, and what are the MSS and path MTU?",
     ("identity",),
     _ADDRESSES.measure,
     _ADDRESSES.judge,
