@@ -70,7 +70,7 @@ def test_name_that_does_not_exist_proves_nothing(netduet: Netduet) -> None:
     """A misspelt name must not pass for a block: status 3."""
     done = netduet.run("check", "nonexistent.invalid=blocked")
     assert (done.returncode, done.stderr) == (3, "")
-    assert "a name without an address says nothing" in words(done)
+    assert "a name that does not resolve proves nothing" in words(done)
     assert "INCONCLUSIVE: no verdict on nonexistent.invalid:12345" in words(done)
 
 

@@ -237,7 +237,7 @@ def test_virtual_address_is_shown_as_what_it_is(
             return
         [finding] = checks["reach"]["findings"]
         assert (done.status, finding["class"]) == (1, "reach.unreachable")
-        assert any("no IPVS" in one for one in finding["causes"])
+        assert any("lacks IPVS" in one for one in finding["causes"])
         assert any("endpoint_mode: dnsrr" in one for one in finding["next"])
     finally:
         stack.remove()
