@@ -30,8 +30,8 @@ def failed(result: Finished, check: str) -> dict[str, Any]:
     return finding
 
 
-def test_server_stopped_is_refused(stage: Stage) -> None:
-    """A host that is up, with no server on it, refuses: the finding says so."""
+def test_stopped_server_is_refused(stage: Stage) -> None:
+    """The host is up without a server, so it refuses."""
     network = stage.network()
     host = stage.python(network, SILENT, alias="server")
     server = stage.server(None, network_mode=f"container:{host.get_container_id()}")
@@ -41,8 +41,8 @@ def test_server_stopped_is_refused(stage: Stage) -> None:
     assert finding["class"] == "reach.refused"
 
 
-def test_server_removed_is_a_name_that_is_gone(stage: Stage) -> None:
-    """A server that was removed takes its name along: that is the root, not reach."""
+def test_removed_server_is_an_unknown_name(stage: Stage) -> None:
+    """The name is gone with the container: that is the root, not reach."""
     network = stage.network()
     server = stage.server(network)
     inside(server).stop(timeout=20)
@@ -50,7 +50,7 @@ def test_server_removed_is_a_name_that_is_gone(stage: Stage) -> None:
     assert finding["class"] == "name.not_found"
 
 
-def test_server_paused_accepts_and_is_silent(stage: Stage) -> None:
+def test_paused_server_accepts_and_is_silent(stage: Stage) -> None:
     """The kernel of a frozen server still accepts: reach passes, identity fails."""
     network = stage.network()
     server = stage.server(network)
@@ -64,8 +64,8 @@ def test_server_paused_accepts_and_is_silent(stage: Stage) -> None:
     assert finding["evidence"]
 
 
-def test_other_service_under_the_name_is_a_stranger(stage: Stage) -> None:
-    """A web server under the server's name is recognised, with what it said."""
+def test_web_server_under_the_name_is_recognised(stage: Stage) -> None:
+    """A web server under the server's name is recognised, with its answer."""
     network = stage.network()
     stage.python(network, STRANGER, alias="server", wait=LISTENS)
     finding = failed(stage.client(network, "check", "--json", "server"), "identity")
@@ -73,8 +73,8 @@ def test_other_service_under_the_name_is_a_stranger(stage: Stage) -> None:
     assert "HTTP" in str(finding)
 
 
-def test_other_netduet_under_the_name_is_named(stage: Stage) -> None:
-    """A netduet of another service is told from the one that was meant."""
+def test_other_service_under_the_name_is_named(stage: Stage) -> None:
+    """A netduet server of another service is not the expected one."""
     network = stage.network()
     stage.server(network, env={"NETDUET_SERVER_SERVICE": "billing"})
     finding = failed(stage.client(network, "check", "--json", "server"), "identity")
@@ -82,7 +82,7 @@ def test_other_netduet_under_the_name_is_named(stage: Stage) -> None:
     assert "billing" in str(finding)
 
 
-def test_published_port_before_a_dead_application_is_named(stage: Stage) -> None:
+def test_published_port_of_a_dead_application_is_named(stage: Stage) -> None:
     """The engine's proxy accepts for an application that does not listen."""
     dead = stage.python(
         stage.network(), SILENT, ports={f"{PORT}/tcp": ("127.0.0.1", None)}
@@ -98,8 +98,8 @@ def test_published_port_before_a_dead_application_is_named(stage: Stage) -> None
     assert "proxy" in str(finding)
 
 
-def test_client_told_to_stop_is_inconclusive(stage: Stage) -> None:
-    """SIGTERM in the middle of a check: what is known is printed, and status 3."""
+def test_stopped_client_is_inconclusive(stage: Stage) -> None:
+    """SIGTERM during a check prints what is known, with status 3."""
     network = stage.network()
     server = stage.server(network)
     inside(server).pause()

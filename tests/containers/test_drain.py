@@ -42,8 +42,8 @@ print(json.dumps({{"answered": sum(answered), "lost": lost}}), flush=True)
 """
 
 
-def test_stopped_under_load_answers_what_it_accepted(stage: Stage) -> None:
-    """The server leaves within the grace period, with 0; no accepted peer is lost."""
+def test_sigterm_under_load_loses_no_accepted_client(stage: Stage) -> None:
+    """The server exits with 0 within the grace period."""
     network = stage.network()
     server = stage.server(network)
     storm = stage.python(network, STORM)

@@ -92,8 +92,8 @@ def test_up_prints_the_verdict_and_down_removes_all(
     assert engine.networks.list(filters=mine) == []
 
 
-def test_up_refuses_a_misspelt_setting(clone: Clone) -> None:
-    """A name in .env that no setting has is said in one line, before anything runs."""
+def test_up_rejects_a_misspelt_setting(clone: Clone) -> None:
+    """An unknown name in .env is reported in one line before anything runs."""
     (clone.folder / ".env").write_text("NETDUET_SERVER_PROT=1\n")
     up = clone.make("up")
     assert up.returncode == 2
@@ -102,8 +102,8 @@ def test_up_refuses_a_misspelt_setting(clone: Clone) -> None:
     assert "Traceback" not in up.stderr
 
 
-def test_up_says_that_the_port_is_taken(clone: Clone) -> None:
-    """A published port that something else holds is named, with the remedy."""
+def test_up_reports_a_port_in_use(clone: Clone) -> None:
+    """A published port in use is named, with the remedy."""
     with socket.create_server(("127.0.0.1", clone.port)):
         up = clone.make("up")
     assert up.returncode != 0
@@ -113,7 +113,7 @@ def test_up_says_that_the_port_is_taken(clone: Clone) -> None:
 
 
 def test_up_without_an_engine_runs_two_processes(clone: Clone) -> None:
-    """With no engine the pair runs on loopback, and says that it tested no container."""
+    """Without an engine the pair runs on loopback and says so."""
     up = clone.make("up", DOCKER_HOST="unix:///nonexistent.sock", CI="")
     assert up.returncode == 0, up.stdout + up.stderr
     assert "containers NOT tested" in up.stdout
@@ -121,14 +121,14 @@ def test_up_without_an_engine_runs_two_processes(clone: Clone) -> None:
 
 
 def test_up_without_an_engine_is_an_error_in_ci(clone: Clone) -> None:
-    """With CI set a missing engine is never papered over."""
+    """With CI set a missing engine is an error."""
     up = clone.make("up", DOCKER_HOST="unix:///nonexistent.sock", CI="true")
     assert up.returncode != 0
     assert "engine" in up.stderr
 
 
 def test_run_needs_no_engine(clone: Clone) -> None:
-    """Make run is the same pair as two processes: a verdict, and nothing left."""
+    """Make run starts the same pair as two processes, and leaves nothing."""
     run = clone.make("run", DOCKER_HOST="unix:///nonexistent.sock")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "PASS" in run.stdout

@@ -60,14 +60,14 @@ def passed(result: Finished) -> bool:
 
 @pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv4+ipv6"])
 def test_pair_on_a_fresh_network_passes(stage: Stage, *, ipv6: bool) -> None:
-    """On a network that works the verdict is PASS, and the exit status 0."""
+    """The verdict is PASS, and the exit status 0."""
     network = stage.network(ipv6=ipv6)
     stage.server(network)
     assert passed(stage.client(network, "check", "server"))
 
 
 def test_pair_over_ipv6_alone_passes(stage: Stage) -> None:
-    """A target that is an IPv6 address is reached and judged like any other."""
+    """An IPv6 address is reached and judged like any other."""
     network = stage.network(ipv6=True)
     server = stage.server(network)
     target = f"[{address(server, network, '6')}]:{PORT}"
@@ -75,7 +75,7 @@ def test_pair_over_ipv6_alone_passes(stage: Stage) -> None:
 
 
 def test_server_is_healthy_in_seconds(stage: Stage) -> None:
-    """The health check of the image says healthy as soon as the server answers."""
+    """The image's health check succeeds as soon as the server answers."""
     check = {
         "test": ["CMD", "netduet-healthcheck"],
         "interval": SECOND // 4,
@@ -93,7 +93,7 @@ def test_server_is_healthy_in_seconds(stage: Stage) -> None:
 
 
 def test_image_declares_a_health_check(stage: Stage) -> None:
-    """The server's image checks itself without a shell; orchestrators rely on it."""
+    """The server's image checks itself without a shell."""
     wrapped = inside(stage.server(stage.network()))
     declared = wrapped.attrs["Config"]["Healthcheck"]["Test"]
     assert declared[0] == "CMD"
@@ -101,7 +101,7 @@ def test_image_declares_a_health_check(stage: Stage) -> None:
 
 
 def test_every_log_line_conforms(stage: Stage) -> None:
-    """Both containers write JSON lines alone, with known events and common fields."""
+    """Both containers write only JSON lines, with known events and common fields."""
     network = stage.network()
     server = stage.server(network, env={"NETDUET_SERVER_LOG_LEVEL": "debug"})
     client = stage.client(
@@ -117,8 +117,8 @@ def test_every_log_line_conforms(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("half", ["server", "client"])
-def test_image_runs_without_any_privilege(stage: Stage, half: str) -> None:
-    """From inside: a numeric user, no capability, nothing that can be written."""
+def test_image_runs_without_privileges(stage: Stage, half: str) -> None:
+    """A numeric user, no capabilities, and nothing that is writable."""
     image = stage.images.server if half == "server" else stage.images.client
     asked = stage.start(
         image,
@@ -139,8 +139,8 @@ def test_image_runs_without_any_privilege(stage: Stage, half: str) -> None:
 
 
 @pytest.mark.parametrize("half", ["server", "client"])
-def test_image_holds_its_own_half_alone(stage: Stage, half: str) -> None:
-    """A command of the other half says which image has it, in a line, and exits 2."""
+def test_image_has_only_its_own_commands(stage: Stage, half: str) -> None:
+    """A command of the other image names that image, and exits with 2."""
     image, words = (
         (stage.images.server, ["check", "server"])
         if half == "server"
@@ -154,8 +154,8 @@ def test_image_holds_its_own_half_alone(stage: Stage, half: str) -> None:
     assert b"netduet-client" in err or b"netduet-server" in err
 
 
-def test_service_links_of_kubernetes_do_no_harm(stage: Stage) -> None:
-    """Variables that Kubernetes injects for a service of our name are set aside."""
+def test_kubernetes_service_links_are_ignored(stage: Stage) -> None:
+    """Variables that Kubernetes sets for a Service of our name are ignored."""
     links = {}
     for prefix in ("NETDUET_SERVER", "NETDUET_CLIENT"):
         links |= {
@@ -176,7 +176,7 @@ def test_service_links_of_kubernetes_do_no_harm(stage: Stage) -> None:
 
 
 def test_several_targets_are_each_judged(stage: Stage) -> None:
-    """With two targets, one of them absent, both are reported and the worst counts."""
+    """Two targets, one of them absent: both are reported and the worst counts."""
     network = stage.network()
     stage.server(network, alias="here")
     result = stage.client(network, "check", "here", "nowhere")

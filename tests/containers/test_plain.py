@@ -54,8 +54,8 @@ def test_plain_client_is_answered_a_thousand_times(stage: Stage) -> None:
     assert third.get_logs()[0] == b"1000\n"
 
 
-def test_plain_clients_are_answered_at_once(stage: Stage) -> None:
-    """Two hundred plain clients that connect in the same moment are all answered."""
+def test_simultaneous_plain_clients_are_all_answered(stage: Stage) -> None:
+    """Two hundred plain clients connect at the same time."""
     network = stage.network()
     stage.server(network)
     third = stage.python(network, AT_ONCE)
@@ -63,8 +63,8 @@ def test_plain_clients_are_answered_at_once(stage: Stage) -> None:
     assert third.get_logs()[0] == b"200\n"
 
 
-def test_our_client_talks_to_a_plain_server(stage: Stage) -> None:
-    """``netduet hello`` holds the plain conversation with a one-shot server."""
+def test_hello_works_with_a_plain_server(stage: Stage) -> None:
+    """``netduet hello`` exchanges greetings with a one-shot server."""
     network = stage.network()
     plain = stage.python(network, ONE_SHOT, alias="server")
     wait_for(plain, "listening")
@@ -75,8 +75,8 @@ def test_our_client_talks_to_a_plain_server(stage: Stage) -> None:
     assert plain.get_logs()[0] == b"listening\nHello, server!\n"
 
 
-def test_service_does_not_notice_that_nobody_reads_its_log(stage: Stage) -> None:
-    """With a full log pipe and no reader, peers are answered as if nothing were."""
+def test_full_log_pipe_does_not_affect_service(stage: Stage) -> None:
+    """With a full log pipe and no reader, peers are answered as usual."""
     network = stage.network()
     stage.server(network, entrypoint=["python3", "-c", READER_STOPPED], init=True)
     third = stage.python(network, IN_A_ROW)

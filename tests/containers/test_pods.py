@@ -82,8 +82,8 @@ def ask(stage: Stage, network: Network, *urls: str) -> Finished:
     return finish(stage.start(stage.images.python, network, command=command))
 
 
-def test_server_pod_is_probed_and_checked(stage: Stage) -> None:
-    """Its probes are answered, and the Job's pod passes, and says where it was answered."""
+def test_server_pod_answers_probes_and_passes_checks(stage: Stage) -> None:
+    """The Job's pod passes, and names the node of the server."""
     network = stage.network()
     served(stage, network, "netduet")
     container = containers("server/server.yaml")["server"]
@@ -100,8 +100,8 @@ def test_server_pod_is_probed_and_checked(stage: Stage) -> None:
     assert re.search(r"run from \S+ on node-1", said)
 
 
-def test_blocked_pod_fails_where_nothing_blocks(stage: Stage) -> None:
-    """No policies are enforced on this engine: the Job that proves them says so."""
+def test_isolation_job_fails_without_network_policies(stage: Stage) -> None:
+    """The engine enforces no policies: the Job that proves them says so."""
     network = stage.network()
     served(stage, network, "netduet")
     served(stage, network, "netduet-each")
@@ -110,7 +110,7 @@ def test_blocked_pod_fails_where_nothing_blocks(stage: Stage) -> None:
     assert "isolation.open" in done.out
 
 
-def test_mesh_pod_holds_both_halves(stage: Stage) -> None:
+def test_mesh_pod_runs_server_and_client(stage: Stage) -> None:
     """They share one network: their ports do not collide, and both are probed."""
     network = stage.network()
     pod = containers("mesh/mesh.yaml")
@@ -118,7 +118,7 @@ def test_mesh_pod_holds_both_halves(stage: Stage) -> None:
     server = play(stage, pod["server"], network, alias="netduet-mesh", wait=wait)
     shared = f"container:{server.get_container_id()}"
     client = play(stage, pod["client"], None, network_mode=shared)
-    wait_for(client, "at most 8 addresses of each name, from node-1")
+    wait_for(client, r"up to 8 addresses per name\), from node-1")
     wait_for(client, "is instance netduet-server-0 on node-1")
     urls = [
         url for container in pod.values() for url in probes(container, "netduet-mesh")

@@ -16,8 +16,8 @@ def checks(result: Finished) -> dict[str, dict[str, Any]]:
     return {check["name"]: check for check in target["checks"]}
 
 
-def test_client_that_a_limit_holds_back_calls_nothing_broken(stage: Stage) -> None:
-    """It says for how long it was held back, and fails no healthy network."""
+def test_throttled_client_fails_no_healthy_network(stage: Stage) -> None:
+    """It says for how long it was throttled."""
     network = stage.network()
     stage.server(network)
     result = stage.client(network, "check", "--json", "server", **TENTH)
@@ -25,7 +25,7 @@ def test_client_that_a_limit_holds_back_calls_nothing_broken(stage: Stage) -> No
     assert "FAIL" not in {check["outcome"] for check in checks(result).values()}
 
 
-def test_server_that_a_limit_holds_back_is_not_called_broken(stage: Stage) -> None:
+def test_throttled_server_fails_no_check(stage: Stage) -> None:
     """Its lateness is its own: no check of a healthy network fails."""
     network = stage.network()
     inside(stage.server(network)).update(**TENTH)
@@ -33,8 +33,8 @@ def test_server_that_a_limit_holds_back_is_not_called_broken(stage: Stage) -> No
     assert "FAIL" not in {check["outcome"] for check in checks(result).values()}
 
 
-def test_fault_is_named_though_a_limit_holds_the_server_back(stage: Stage) -> None:
-    """What starvation does not explain stands: datagrams are refused."""
+def test_fault_is_named_with_a_throttled_server(stage: Stage) -> None:
+    """Refused datagrams are a fault that starvation does not explain."""
     network = stage.network()
     server = stage.server(network, env={"NETDUET_SERVER_UDP": "false"})
     inside(server).update(**TENTH)

@@ -34,10 +34,10 @@ def pair(images: Images) -> Iterator[Duet]:
         yield duet
 
 
-def test_pair_is_played_and_leaves_nothing(
+def test_pair_passes_and_leaves_nothing(
     stage: Stage, engine: docker.DockerClient
 ) -> None:
-    """A check passes in all that it is asked, and no container stays."""
+    """All checks pass, and no container is left."""
     network = stage.network()
     here: dict[str, Any] = {"network": network.name}
     with Duet(network) as duet:
@@ -53,9 +53,7 @@ def test_pair_is_played_and_leaves_nothing(
     assert engine.containers.list(all=True, filters=here) == []
 
 
-def test_test_that_fails_leaves_nothing(
-    stage: Stage, engine: docker.DockerClient
-) -> None:
+def test_failing_test_leaves_nothing(stage: Stage, engine: docker.DockerClient) -> None:
     """Whatever a test raises, the server is removed."""
     network = stage.network()
     with pytest.raises(KeyboardInterrupt), Duet(network):
@@ -67,7 +65,7 @@ def test_test_that_fails_leaves_nothing(
 def test_network_may_be_a_name_or_an_id(
     stage: Stage, engine: docker.DockerClient
 ) -> None:
-    """Who made a network without testcontainers names it; pairs stand side by side."""
+    """A network made without testcontainers works too, also for parallel pairs."""
     network = stage.network()
     assert network.id is not None
     found = engine.networks.get(network.id)
@@ -81,8 +79,8 @@ def test_network_may_be_a_name_or_an_id(
     assert "two" in report.assert_fails("identity.other_service").seen
 
 
-def test_fault_that_a_test_makes_is_found(stage: Stage) -> None:
-    """The server's container may be paused: the diagnosis is that nobody answers."""
+def test_fault_made_by_a_test_is_found(stage: Stage) -> None:
+    """The server's container is paused: the finding is that nothing answers."""
     with Duet(stage.network()) as duet:
         inside(duet.server).pause()
         report = duet.check(checks=SOON, answer_timeout="500ms")
@@ -91,8 +89,8 @@ def test_fault_that_a_test_makes_is_found(stage: Stage) -> None:
         report.assert_ok()
 
 
-def test_client_that_does_not_end_in_time_says_what_it_knows(stage: Stage) -> None:
-    """It is told to stop, and what it had found until then is in the error."""
+def test_client_timeout_error_has_the_results_so_far(stage: Stage) -> None:
+    """The client is stopped, and its findings are in the error."""
     with Duet(stage.network()) as duet:
         inside(duet.server).pause()
         for seconds in BUSY:
@@ -106,16 +104,16 @@ def test_client_that_does_not_end_in_time_says_what_it_knows(stage: Stage) -> No
     assert "INCONCLUSIVE: interrupted before all checks" in told
 
 
-def test_server_that_does_not_start_shows_its_last_words(stage: Stage) -> None:
-    """Its exit status and the end of its log say why."""
+def test_server_start_failure_has_exit_status_and_log(stage: Stage) -> None:
+    """The error has the exit status and the end of the log."""
     duet = Duet(stage.network(), server_settings={"host": "192.0.2.1"})
     with pytest.raises(DuetError, match="the server ended with status 2\n") as caught:
         duet.start()
     assert "192.0.2.1" in str(caught.value)
 
 
-def test_server_that_does_not_answer_shows_its_last_words(stage: Stage) -> None:
-    """What the health check says, and the end of the log, are in the error."""
+def test_unhealthy_server_error_has_health_check_and_log(stage: Stage) -> None:
+    """The error has the health check's output and the end of the log."""
     network = stage.network()
     for seconds in BUSY:
         # It then takes a free port, of which its health check does not know.
@@ -140,10 +138,10 @@ def test_server_that_does_not_answer_shows_its_last_words(stage: Stage) -> None:
         ),
     ],
 )
-def test_client_that_breaks_shows_its_last_words(
+def test_client_crash_error_has_status_and_stderr(
     stage: Stage, program: str, said: str
 ) -> None:
-    """A client without a report is never a verdict: its status and stderr are told."""
+    """A client without a report is never a verdict."""
     client = stage.python(None, program)
     with pytest.raises(DuetError) as caught:
         ended(client, 30.0, ())
@@ -167,10 +165,10 @@ def test_client_that_breaks_shows_its_last_words(
         ),
     ],
 )
-def test_check_that_cannot_be_asked_is_named(
+def test_invalid_check_setting_is_named(
     pair: Duet, settings: dict[str, object], said: str
 ) -> None:
-    """One line says which setting, what value, and what would be right."""
+    """One line says which setting, which value, and what is valid."""
     with pytest.raises(DuetError) as caught:
         pair.check(**settings)  # type: ignore[arg-type]
     assert str(caught.value).startswith(said)
@@ -184,7 +182,7 @@ def test_check_that_cannot_be_asked_is_named(
     ],
 )
 @pytest.mark.usefixtures("images")
-def test_network_that_cannot_be_used_is_named(network: str, said: str) -> None:
+def test_unusable_network_is_named(network: str, said: str) -> None:
     """One line says which network, and how to make one."""
     with pytest.raises(DuetError) as caught:
         Duet(network).start()
@@ -205,15 +203,15 @@ def test_network_that_cannot_be_used_is_named(network: str, said: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("engine")
-def test_image_that_is_missing_is_named(image: Image, said: str) -> None:
-    """One line says which image, and how it is built; one of ours is never pulled."""
+def test_missing_image_is_named(image: Image, said: str) -> None:
+    """One line says which image, and how to build it; ours is never pulled."""
     with pytest.raises(DuetError) as caught:
         require(connect(), image)
     assert str(caught.value).startswith(said)
 
 
-def test_image_of_the_other_half_says_which_it_is(stage: Stage) -> None:
-    """Who exchanges the images is told by the image itself."""
+def test_swapped_image_is_named(stage: Stage) -> None:
+    """The image of the wrong program says which one it is."""
     with (
         Duet(stage.network(), client_image=stage.images.server) as duet,
         pytest.raises(DuetError, match="holds only the server half"),

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.close.results import Close, CloseMethod
+from netduet.client.checks.close.results import CloseMethod, CloseResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
@@ -34,14 +35,16 @@ BRIEF = Timeouts(PATIENCE, PATIENCE, 1.0)
 """How long is waited for what never comes."""
 
 
-async def check(port: int, patience: Timeouts = PATIENT) -> tuple[CheckResult, Close]:
+async def check(
+    port: int, patience: Timeouts = PATIENT
+) -> tuple[CheckResult, AddressResults[CloseResult]]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
     context = CheckContext(target, socket.AF_UNSPEC, "", patience)
     async with StallMonitor() as stalls:
         battery = CheckRunner(context, stalls, lambda _: None, ("close",))
         await battery.run()
-    return battery.verdict().results[-1], context.earlier(Close)
+    return battery.verdict().results[-1], context.earlier(AddressResults)
 
 
 async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
@@ -49,7 +52,7 @@ async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
     running = await start_server()
     result, close = await check(running.port)
     assert (result.outcome, result.remarks) == (Outcome.PASS, ())
-    [place] = close.places
+    [place] = close.results
     recorded = {
         trial.method: (trial.server.entry.ended, trial.server.entry.ended_by)
         for trial in place.trials
@@ -76,7 +79,7 @@ async def test_small_frames_of_a_server_are_heeded(start_server: StartServer) ->
     running = await start_server(max_frame_size=1024)
     result, close = await check(running.port)
     assert result.outcome is Outcome.PASS
-    sizes = {trial.size for trial in close.places[0].trials if trial.size}
+    sizes = {trial.size for trial in close.results[0].trials if trial.size}
     assert sizes == {1024}
 
 

@@ -8,10 +8,11 @@ from contextlib import closing
 
 import pytest
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.udp.judge import judge
 from netduet.client.checks.udp.measure import FEATURE, exchange
-from netduet.client.checks.udp.results import BurstPlan, Udp, UdpResult
+from netduet.client.checks.udp.results import BurstPlan, UdpResult
 from netduet.client.net.dial import Address
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.verdict import Judgement
@@ -51,7 +52,7 @@ async def ask(
 
 def judged(measured: UdpResult) -> Judgement:
     """Judge what came of it."""
-    return judge(Udp((measured,), 0.02))
+    return judge(measured, CheckOptions())
 
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:

@@ -57,8 +57,8 @@ async def test_both_ends_count_the_same(start_server: StartServer) -> None:
     assert (why, entry is not None) == ("", True)
     assert entry is not None
     assert (entry.bytes_received, entry.bytes_sent) == (
-        conversation.connection.bytes_sent,
-        conversation.connection.bytes_received,
+        conversation.wire.bytes_sent,
+        conversation.wire.bytes_received,
     )
     assert (entry.ended, entry.ended_by) == ("end", "client")
     assert (entry.peer.address, entry.peer.port) == local

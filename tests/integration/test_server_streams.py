@@ -87,7 +87,7 @@ async def test_stream_goes_on_by_itself_until_it_is_ended(
         bare.ask(2)
         told = [bare.until(StreamStatus) for _ in range(5)]
         bare.ask(3, StreamFlag.STOP)
-        assert bare.until(StreamEnd).why is EndReason.STOPPED
+        assert bare.until(StreamEnd).reason is EndReason.STOPPED
         return told
 
     told = await talk(running, script)
@@ -157,7 +157,7 @@ async def test_server_that_shuts_down_says_so(start_server: StartServer) -> None
         await running.stop()
         assert (
             await asyncio.to_thread(bare.until, StreamEnd)
-        ).why is EndReason.DRAINING
+        ).reason is EndReason.DRAINING
 
 
 async def test_one_address_gets_so_many(start_server: StartServer) -> None:

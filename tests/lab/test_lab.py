@@ -27,7 +27,7 @@ def results() -> dict[str, container.Result]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_network_is_told_for_what_it_is(
+def test_network_is_judged_as_declared(
     name: str, results: dict[str, container.Result]
 ) -> None:
     """The verdict names the fault of a broken network, and none of a healthy one."""

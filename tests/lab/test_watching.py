@@ -14,8 +14,8 @@ from tests.lab.watching import OUTAGES
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_outages_are_told_with_their_length_and_direction() -> None:
-    """Each way, both, and this end, within 0.1 s, or as well as the truth is known."""
+def test_outages_are_reported_with_length_and_direction() -> None:
+    """Lengths are right within 0.1 s, or within the accuracy that is possible."""
     name = f"netduet-watching-{uuid.uuid4().hex[:12]}"
     command = ["docker", "run", "--rm", "--name", name, *container.OPTIONS]
     command += ["--entrypoint", "python", container.build(), "-m", "tests.lab.watching"]

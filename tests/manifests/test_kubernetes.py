@@ -86,7 +86,7 @@ def env_of(container: Manifest) -> dict[str, str]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_manifests_are_valid(everything: list[Manifest], version: str) -> None:
-    """Each object is what the API's schema of that version says, and nothing else."""
+    """Each object is valid by the API schemas of that version, without extra fields."""
     assert len(VERSIONS) >= 6
     judged = [
         manifest
@@ -99,7 +99,7 @@ def test_manifests_are_valid(everything: list[Manifest], version: str) -> None:
 
 
 def test_schemas_are_strict(everything: list[Manifest]) -> None:
-    """A misspelt field is found: the test above is one."""
+    """A misspelt field is an error, so the test above is meaningful."""
     [server] = [manifest for manifest in everything if manifest["kind"] == "Deployment"]
     changed = json.loads(json.dumps(server))
     changed["spec"]["strategy"]["rollingUpdate"]["maxUnavalable"] = 0
@@ -108,8 +108,8 @@ def test_schemas_are_strict(everything: list[Manifest]) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_plain_files_are_what_is_rendered(render: Render, folder: str) -> None:
-    """But for where the images are, `kubectl apply -f` makes the same as `-k`."""
+def test_plain_files_equal_rendered_ones(render: Render, folder: str) -> None:
+    """Except for the image names, `kubectl apply -f` gives the same as `-k`."""
     plain = []
     for path in sorted((KUBERNETES / folder).glob("*.yaml")):
         if path.name != "kustomization.yaml":
@@ -123,8 +123,8 @@ def test_plain_files_are_what_is_rendered(render: Render, folder: str) -> None:
     assert sorted(render(KUBERNETES / folder), key=key) == sorted(plain, key=key)
 
 
-def test_default_is_a_server_and_a_check_now_and_then(render: Render) -> None:
-    """The folder itself has what a person wants first, and no other pods."""
+def test_default_is_a_server_and_a_cron_job(render: Render) -> None:
+    """The base folder has no other pods."""
     made = {
         (workload.kind, workload.name) for workload in workloads(render(KUBERNETES))
     }
@@ -132,7 +132,7 @@ def test_default_is_a_server_and_a_check_now_and_then(render: Render) -> None:
 
 
 def test_containers_are_hardened(everything: list[Manifest]) -> None:
-    """Pod security `restricted`, and more: a read-only root, a number for a user."""
+    """Pod security `restricted`, plus a read-only root and a numeric user."""
     seen = list(pods(everything))
     assert len(seen) == 6
     for workload, container in seen:
@@ -153,18 +153,18 @@ def test_containers_are_hardened(everything: list[Manifest]) -> None:
             assert shared not in workload.pod
 
 
-def test_resources_are_asked_for_and_the_cpu_is_not_limited(
+def test_resources_are_requested_without_a_cpu_limit(
     everything: list[Manifest],
 ) -> None:
-    """A prober that a limit holds back would lie; memory has its bound."""
+    """A throttled prober would give wrong results; memory is limited."""
     for _, container in pods(everything):
         resources = container["resources"]
         assert set(resources["requests"]) == {"cpu", "memory"}
         assert set(resources["limits"]) == {"memory"}
 
 
-def test_what_runs_for_ever_is_probed(everything: list[Manifest]) -> None:
-    """Servers by their admin port, live and ready; a client lives, and no more."""
+def test_long_running_containers_have_probes(everything: list[Manifest]) -> None:
+    """Servers have liveness and readiness on the admin port, clients only liveness."""
     for workload, container in pods(everything):
         probes = {name for name in container if name.endswith("Probe")}
         if workload.kind in ("Job", "CronJob"):
@@ -184,8 +184,8 @@ def test_what_runs_for_ever_is_probed(everything: list[Manifest]) -> None:
         assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
 
 
-def test_grace_is_longer_than_all_it_has_room_for(everything: list[Manifest]) -> None:
-    """Kubernetes counts preStop into it: a kill in the drain would lose connections."""
+def test_grace_period_covers_prestop_and_drain(everything: list[Manifest]) -> None:
+    """Kubernetes includes preStop: a kill during the drain would lose connections."""
     seen = [
         (workload, container)
         for workload, container in pods(everything)
@@ -205,8 +205,8 @@ def test_grace_is_longer_than_all_it_has_room_for(everything: list[Manifest]) ->
         assert one.pod["terminationGracePeriodSeconds"] >= sleep + sum(own) + 3
 
 
-def test_settings_are_settings(everything: list[Manifest]) -> None:
-    """What the environment says is what `netduet config check` takes."""
+def test_environment_is_valid(everything: list[Manifest]) -> None:
+    """`netduet config check` accepts the environment of each container."""
     for _, container in pods(everything):
         done = subprocess.run(
             [Path(sys.executable).with_name("netduet"), "config", "check"],
@@ -221,7 +221,7 @@ def test_settings_are_settings(everything: list[Manifest]) -> None:
 
 
 def test_images_are_named_once(everything: list[Manifest]) -> None:
-    """In one file, with this version; each half runs its own command."""
+    """They are in one file, with this version; each container has its own command."""
     component = yaml.safe_load((KUBERNETES / "images/kustomization.yaml").read_text())
     known = {f"{one['newName']}:{one['newTag']}" for one in component["images"]}
     assert {one["newTag"] for one in component["images"]} == {__version__}
@@ -231,7 +231,7 @@ def test_images_are_named_once(everything: list[Manifest]) -> None:
 
 
 def test_names_and_labels_are_consistent(everything: list[Manifest]) -> None:
-    """One namespace, no two objects of a name, selectors that choose their own pods."""
+    """One namespace, unique names, and selectors that match their own pods."""
     named = [
         (manifest["kind"], manifest["metadata"]["name"]) for manifest in everything
     ]
@@ -249,8 +249,8 @@ def test_names_and_labels_are_consistent(everything: list[Manifest]) -> None:
         assert set(LABELS) <= set(workload.labels)
 
 
-def test_services_lead_to_ports_that_are_there(everything: list[Manifest]) -> None:
-    """Each selector chooses the pods of one workload, each port is one of theirs."""
+def test_services_lead_to_existing_ports(everything: list[Manifest]) -> None:
+    """Each selector matches one workload, each port is one of its ports."""
     services = {
         manifest["metadata"]["name"]: manifest["spec"]
         for manifest in everything
@@ -276,8 +276,8 @@ def test_services_lead_to_ports_that_are_there(everything: list[Manifest]) -> No
         assert services[name]["publishNotReadyAddresses"] is False
 
 
-def test_clients_ask_names_that_are_there(everything: list[Manifest]) -> None:
-    """Each target of each command is a Service's name."""
+def test_targets_are_existing_services(everything: list[Manifest]) -> None:
+    """Each target of each command is the name of a Service."""
     services = {
         manifest["metadata"]["name"]
         for manifest in everything
@@ -298,8 +298,8 @@ def test_clients_ask_names_that_are_there(everything: list[Manifest]) -> None:
         assert {one for one in args if one.startswith("netduet")} <= services
 
 
-def test_policies_let_clients_in_and_nobody_else(everything: list[Manifest]) -> None:
-    """Client to server alone; what the stranger sends is refused at the server."""
+def test_policies_allow_only_clients(everything: list[Manifest]) -> None:
+    """Only clients reach the server; other pods are blocked there."""
     server = labels_of(everything, "netduet-server")
     client = labels_of(everything, "netduet-check")
     stranger = labels_of(everything, "netduet-blocked")
@@ -324,7 +324,7 @@ def test_policies_let_clients_in_and_nobody_else(everything: list[Manifest]) -> 
         assert not may_receive(everything, dict(server), ADMIN, dict(pod))
 
 
-def test_who_answers_and_who_asks_says_where(everything: list[Manifest]) -> None:
+def test_pods_know_their_node_and_zone(everything: list[Manifest]) -> None:
     """Pod, node and zone come from the cluster, not from a person.
 
     A client's instance is its host's name, which is the pod's.
@@ -350,8 +350,10 @@ def test_who_answers_and_who_asks_says_where(everything: list[Manifest]) -> None
         assert told == expected[container["name"]]
 
 
-def test_servers_survive_updates_and_drains(everything: list[Manifest]) -> None:
-    """An update takes none away before another one answers; a drain one at a time."""
+def test_servers_stay_available_in_updates_and_drains(
+    everything: list[Manifest],
+) -> None:
+    """An update starts a new pod first; a drain removes one at a time."""
     [server] = [manifest for manifest in everything if manifest["kind"] == "Deployment"]
     strategy = server["spec"]["strategy"]["rollingUpdate"]
     assert strategy == {"maxUnavailable": 0, "maxSurge": 1}
@@ -369,8 +371,8 @@ def test_servers_survive_updates_and_drains(everything: list[Manifest]) -> None:
     assert all(chosen(one["labelSelector"], labels) for one in spread)
 
 
-def test_checks_end_with_one_verdict(everything: list[Manifest]) -> None:
-    """No second try, no end that stays away, and the verdict is the pod's message."""
+def test_jobs_end_with_one_verdict(everything: list[Manifest]) -> None:
+    """No retry, no lingering pod, and the verdict is the pod's termination message."""
     for manifest in everything:
         if manifest["kind"] not in ("Job", "CronJob"):
             continue

@@ -28,7 +28,7 @@ def seconds(text: str) -> float:
 
 
 def test_services_are_hardened(services: dict[str, dict[str, Any]]) -> None:
-    """A read-only root, no capabilities, bounded logs and memory, no limit of the CPU."""
+    """A read-only root, no capabilities, bounded logs and memory, no CPU limit."""
     assert set(services) == {"server", "client"}
     for one in services.values():
         assert one["read_only"] is True
@@ -38,10 +38,10 @@ def test_services_are_hardened(services: dict[str, dict[str, Any]]) -> None:
         assert "ports" not in one
 
 
-def test_grace_is_longer_than_all_it_has_room_for(
+def test_grace_period_covers_the_drain(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    """A kill in the drain would lose connections."""
+    """A kill during the drain would lose connections."""
     env = services["server"]["environment"]
     own = [
         seconds(env[f"NETDUET_SERVER_{one}"])
@@ -50,10 +50,10 @@ def test_grace_is_longer_than_all_it_has_room_for(
     assert seconds(services["server"]["stop_grace_period"]) >= sum(own) + 3
 
 
-def test_update_takes_none_away_before_another_one_answers(
+def test_update_starts_a_new_task_first(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    """Up, and back again when the new one is not well; a task says when it is."""
+    """An unhealthy update is rolled back; tasks have a health check."""
     deploy = services["server"]["deploy"]
     for way in ("update_config", "rollback_config"):
         assert (deploy[way]["order"], deploy[way]["parallelism"]) == ("start-first", 1)
@@ -62,8 +62,8 @@ def test_update_takes_none_away_before_another_one_answers(
     assert services["client"]["deploy"]["mode"] == "global"
 
 
-def test_settings_are_settings(services: dict[str, dict[str, Any]]) -> None:
-    """What the environment says is what `netduet config check` takes."""
+def test_environment_is_valid(services: dict[str, dict[str, Any]]) -> None:
+    """`netduet config check` accepts the environment of each service."""
     for one in services.values():
         done = subprocess.run(
             [Path(sys.executable).with_name("netduet"), "config", "check"],

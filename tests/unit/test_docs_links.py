@@ -52,13 +52,13 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", pages())
-def test_relative_links_lead_somewhere(page: str) -> None:
+def test_relative_links_exist(page: str) -> None:
     """Each link to a file or folder of the repository exists."""
     assert broken_links(REPOSITORY / page) == []
 
 
 def test_broken_link_is_found(tmp_path: Path) -> None:
-    """A missing file and a missing heading are found; the web is not asked."""
+    """A missing file and a missing heading are found; web links are not tested."""
     page = tmp_path / "page.md"
     page.write_text(
         "# A heading, here\n[a](page.md) [b](missing.md) [c](#a-heading-here)\n"

@@ -49,7 +49,7 @@ def test_class_name_stands_in_one_file(tree: structure.Tree) -> None:
 
 
 def test_no_name_is_overused(tree: structure.Tree) -> None:
-    """A name that stands for everything says nothing."""
+    """A name used for everything says nothing."""
     uses = structure.own_name_uses(tree)
     total = uses.total()
     offenders = [
@@ -61,7 +61,7 @@ def test_no_name_is_overused(tree: structure.Tree) -> None:
 
 
 def test_numeric_constants_say_their_meaning(tree: structure.Tree) -> None:
-    """The name says the unit or the bound, or a docstring right below does."""
+    """The name has the unit or the limit, or a docstring explains it."""
     offenders = [
         definition
         for definition, explained in structure.numeric_constants(tree)
@@ -71,7 +71,7 @@ def test_numeric_constants_say_their_meaning(tree: structure.Tree) -> None:
 
 
 def test_modules_are_named_by_nouns(tree: structure.Tree) -> None:
-    """A module is named by what it holds, not by what goes on in it."""
+    """A module is named by what it holds."""
     offenders = [
         path
         for path in tree
@@ -111,8 +111,10 @@ def test_bound_names_finds_each_kind_of_binding(code: str, names: list[str]) -> 
         ("def f() -> None:\n    most = 4", []),
     ],
 )
-def test_numeric_constants_are_judged(code: str, explained: list[bool]) -> None:
-    """A number at module level needs a telling name or a docstring, other values not."""
+def test_numeric_constants_need_a_name_or_docstring(
+    code: str, explained: list[bool]
+) -> None:
+    """Only numbers at module level need one."""
     tree = structure.parse({"sample.py": code})
     assert [good for _, good in structure.numeric_constants(tree)] == explained
 

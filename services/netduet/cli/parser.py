@@ -188,14 +188,14 @@ def _positional(
     many: bool = False,
     needed: bool = False,
 ) -> Slot:
-    told_as = Parameter(name=metavar, help=description, show_default=False)
+    parameter = Parameter(name=metavar, help=description, show_default=False)
     if many:
-        return Slot(name, Slot.VAR_POSITIONAL, annotation=Annotated[str, told_as])
+        return Slot(name, Slot.VAR_POSITIONAL, annotation=Annotated[str, parameter])
     return Slot(
         name,
         Slot.POSITIONAL_ONLY,
         default=Slot.empty if needed else None,
-        annotation=Annotated[str if needed else str | None, told_as],
+        annotation=Annotated[str if needed else str | None, parameter],
     )
 
 

@@ -1,9 +1,8 @@
-"""What both halves' settings have in common: sources, their order, plain errors.
+"""Settings of server and client: sources, precedence, errors.
 
-One declaration a setting: a field of a model in ``server.settings`` or
-``client.settings``, whose docstring is its help. From it come the flag, the
-environment variable, the line of ``.env``, the file secret and the default, in
-that order of precedence.
+Each setting is declared once: a field of a model in ``server.settings`` or
+``client.settings``, whose docstring is its help. Its sources, in order of precedence:
+flag, environment variable, line of ``.env``, file secret, default.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ __all__ = [
     "contradiction",
     "dotenv",
     "flag",
-    "given",
+    "from_values",
     "is_secret",
     "load",
     "nearest",
@@ -78,13 +77,13 @@ TOOLING: Final = {
     "NETDUET_PYTHON_IMAGE": "the image that both final images stand on",
     "NETDUET_BUILDER_IMAGE": "the image in which their dependencies are installed",
 }
-"""Variables with our prefix that compose and make read; no service does."""
+"""Variables with our prefix that only compose and make read."""
 
 TESTING: Final = {
     "NETDUET_TESTING_SERVER_IMAGE": "the server's image, instead of `netduet-server`",
     "NETDUET_TESTING_CLIENT_IMAGE": "the client's image, instead of `netduet-client`",
 }
-"""Variables with our prefix that ``netduet.testing`` reads; no service does."""
+"""Variables with our prefix that only ``netduet.testing`` reads."""
 
 _MASK: Final = "********"
 _MAX_TEXT_LENGTH: Final = 200
@@ -127,9 +126,9 @@ Model = TypeVar("Model", bound=Settings)
 
 
 def contradiction(field: str, relation: str, other: str) -> PydanticCustomError:
-    """Return what a model raises when two fields, each right, do not go together.
+    """Return the error that a model raises when two valid fields contradict each other.
 
-    ``relation`` reads between them: "must not exceed".
+    ``relation`` is the text between the names: "must not exceed".
     """
     facts = {"field": field, "relation": relation, "other": other}
     return PydanticCustomError(_CONTRADICTION, "{field} {relation} {other}", facts)
@@ -137,7 +136,7 @@ def contradiction(field: str, relation: str, other: str) -> PydanticCustomError:
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[Model]):
-    """Effective settings, where each value came from, and names set aside."""
+    """Effective settings, the source of each value, and ignored names."""
 
     settings: Model
     sources: dict[str, Source]
@@ -147,24 +146,23 @@ class Loaded(Generic[Model]):
 def load(
     model: type[Model],
     flags: Mapping[str, object] | None = None,
-    around: SourcePaths = SourcePaths(),  # noqa: B008 - frozen
+    source_paths: SourcePaths = SourcePaths(),  # noqa: B008 - frozen
 ) -> Loaded[Model]:
     """Read all sources and validate.
 
     Args:
-        model: the half's settings.
+        model: the settings model.
         flags: values given on the command line, by field.
-        around: where ``.env`` and the file secrets are.
+        source_paths: where ``.env`` and the file secrets are.
 
     Raises:
-        SettingsError: a value is bad, a name unknown, or two contradict.
-
+        SettingsError: a value is invalid, a name unknown, or two contradict.
     """
     links = service_links(model, os.environ)
-    unknown = list(unknown_names(model, around, links))
+    unknown = list(unknown_names(model, source_paths, links))
     values: dict[str, object] = {}
     sources: dict[str, Source] = {}
-    for field, source, value in read(model, flags or {}, around, links):
+    for field, source, value in read(model, flags or {}, source_paths, links):
         if field not in values:
             values[field], sources[field] = value, source
     try:
@@ -176,16 +174,15 @@ def load(
     return Loaded(settings, sources, tuple(links))
 
 
-def given(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Return settings made of arguments alone, whatever the environment says.
+def from_values(model: type[Model], values: Mapping[str, object]) -> Model:
+    """Return settings from arguments alone, without the environment.
 
     Args:
-        model: the half's settings.
+        model: the settings model.
         values: by field, typed or as text.
 
     Raises:
-        SettingsError: a value is bad, a name unknown, or two contradict.
-
+        SettingsError: a value is invalid, a name unknown, or two contradict.
     """
     known = set(model.model_fields)
     unknown = [
@@ -242,7 +239,7 @@ _BOUNDS: Final = {
 
 
 def _remedy(problem: ErrorDetails, info: FieldInfo) -> str:
-    """Return what would be right, in a person's words and units."""
+    """Return what would be valid, in words and readable units."""
     facts = problem.get("ctx", {})
     if problem["type"] in _BOUNDS:
         relation, fact = _BOUNDS[problem["type"]]
@@ -267,9 +264,9 @@ def _remedy(problem: ErrorDetails, info: FieldInfo) -> str:
 
 
 def is_secret(info: FieldInfo) -> bool:
-    """Tell whether a field's value must never be shown."""
+    """Whether a field's value must not be shown."""
     kinds = [info.annotation]
-    for kind in kinds:  # SecretStr may stand in Annotated, and that in a union
+    for kind in kinds:  # SecretStr may be inside Annotated inside a union
         kinds.extend(get_args(kind))
     return not {SecretStr, SecretBytes}.isdisjoint(
         type_form for type_form in kinds if isinstance(type_form, type)
@@ -277,12 +274,12 @@ def is_secret(info: FieldInfo) -> bool:
 
 
 def unit(info: FieldInfo) -> str | None:
-    """Return what a declared quantity is: time, times, size, share, rate, list; or None."""
+    """Return the kind of quantity: time, times, size, share, rate, list; or None."""
     return _extra(info, "unit")
 
 
 def _extra(info: FieldInfo, key: str) -> str | None:
-    """Return what a declaration says of itself beyond its type and bounds."""
+    """Return an entry of a field's ``json_schema_extra``."""
     extra = info.json_schema_extra
     found = extra.get(key) if isinstance(extra, dict) else None
     return found if isinstance(found, str) else None
@@ -293,16 +290,16 @@ _QUOTE: Final = '\\"'
 
 
 def typed(text: str) -> str:
-    """Return text as it can be typed: what does not print, or is blank, is quoted."""
+    """Return text as it can be typed, quoted if it is blank or does not print."""
     plain = text.isprintable() and text == text.strip() and text
     return text if plain else repr(text)
 
 
 def assigned(text: str) -> str:
-    """Return a value as it stands behind ``NAME=`` in a .env file, quoted at need.
+    """Return a value as it follows ``NAME=`` in a .env file, quoted if necessary.
 
-    Single quotes keep all but themselves and backslashes as they are (python-dotenv,
-    Compose); double ones are for what does not print.
+    Single quotes keep everything but themselves and backslashes literal (python-dotenv,
+    Compose); double quotes are for unprintable characters.
     """
     if not text.isprintable():
         return f'"{text.encode("unicode_escape").decode().replace(chr(34), _QUOTE)}"'
@@ -313,10 +310,10 @@ def assigned(text: str) -> str:
 
 
 def show(info: FieldInfo, value: object) -> str:
-    """Return a value as a person would type it; a secret masked, unset empty.
+    """Return a value as a person would type it; secrets masked, unset empty.
 
-    Where empty text has a meaning of its own, ``empty`` of the declaration is how it
-    is typed: an empty variable is an unset one.
+    An empty variable counts as unset. Where empty text is a valid value, the
+    declaration's ``empty`` is what to type for it.
     """
     if value is None:
         return ""

@@ -1,4 +1,4 @@
-"""Where settings come from: their names in each source, and names that are none."""
+"""Where settings come from: their name in each source, and unknown names."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ DOTENV: Final = Path(".env")
 PREFIX: Final = "NETDUET_"
 _MIN_SIMILARITY: Final = 0.6
 
-# Kubernetes writes these for a Service whose name begins like ours
-# (enableServiceLinks): netduet-server, but netduet-server-udp just as well.
+# Kubernetes sets these for a Service whose name starts like ours (enableServiceLinks):
+# netduet-server, but also netduet-server-udp.
 _SERVICE_LINK = re.compile(
     r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)"
     r"|PORT_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)"
@@ -40,7 +40,7 @@ _LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Settings(BaseSettings):
-    """What a half's settings model stands on. Only ``load`` reads the sources."""
+    """Base of the settings models. Only ``load`` reads the sources."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -59,13 +59,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from nowhere but the call: ``load`` knows where each came from."""
+        """Use only the given values: ``load`` reads the sources and records them."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
     @classmethod
     def prefix(cls) -> str:
-        """Return the prefix of this half's variables."""
+        """Return the prefix of this model's variables."""
         return str(cls.model_config["env_prefix"])
 
     @classmethod
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
 
 
 class SettingsError(Exception):
-    """Settings that cannot be used; ``lines`` says one problem each."""
+    """Unusable settings; each of ``lines`` describes one problem."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -86,14 +86,14 @@ class SettingsError(Exception):
 class Source:
     """Where a value came from: ``flag``, ``environment``, ``.env`` or ``secret``.
 
-    ``name`` is what the setting is called there.
+    ``name`` is the setting's name there.
     """
 
     kind: str
     name: str
 
     def says(self, value: str) -> str:
-        """Return the value as it was given there."""
+        """Return the value as it was given in this source."""
         if self.kind == "secret":
             return f"{self.name}: {value}"
         where = ".env: " if self.kind == ".env" else ""
@@ -102,14 +102,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SourcePaths:
-    """Where settings are looked for; a value, so that a test can give its own."""
+    """Where settings are read from; tests pass their own."""
 
     dotenv: Path = DOTENV
     secrets: Path = SECRETS
 
 
 def flag(model: type[Settings], field: str) -> str:
-    """Return the flag of a field: its name, unless the declaration gives another."""
+    """Return the flag of a field: its name, unless the declaration sets another."""
     extra = model.model_fields[field].json_schema_extra
     given = extra.get("flag") if isinstance(extra, dict) else None
     return str(given) if given else "--" + field.replace("_", "-")
@@ -118,30 +118,33 @@ def flag(model: type[Settings], field: str) -> str:
 def read(
     model: type[Settings],
     flags: Mapping[str, object],
-    around: SourcePaths,
+    source_paths: SourcePaths,
     links: list[str],
 ) -> Iterator[tuple[str, Source, object]]:
-    """Yield each field that is set, with its source; the first one counts.
+    """Yield each field that is set, with its source, in order of precedence.
 
-    What is empty is unset, except on the command line. ``links`` are variables of
-    the environment that are no settings.
+    Empty values are unset, except on the command line. ``links`` are variables of the
+    environment that are not settings.
 
     Raises:
         SettingsError: a source cannot be read.
-
     """
-    for kind, found in _sources(model, flags, around, links):
+    for kind, found in _sources(model, flags, source_paths, links):
         for field, value in found.items():
             if value is None or (value == "" and kind != "flag"):
                 continue
             if field in model.model_fields:
-                yield field, Source(kind, _name(model, kind, field, around)), value
+                yield (
+                    field,
+                    Source(kind, _name(model, kind, field, source_paths)),
+                    value,
+                )
 
 
 def _sources(
     model: type[Settings],
     flags: Mapping[str, object],
-    around: SourcePaths,
+    source_paths: SourcePaths,
     links: list[str],
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "flag", flags
@@ -149,27 +152,29 @@ def _sources(
     for name in links:
         environment.pop(name.removeprefix(model.prefix()).lower(), None)
     yield "environment", environment
-    if dotenv(around.dotenv):
-        yield ".env", DotEnvSettingsSource(model, env_file=around.dotenv)()
-    with _readable(around.secrets) as there:
-        secrets = SecretsSettingsSource(model, secrets_dir=around.secrets)
+    if dotenv(source_paths.dotenv):
+        yield ".env", DotEnvSettingsSource(model, env_file=source_paths.dotenv)()
+    with _readable(source_paths.secrets) as there:
+        secrets = SecretsSettingsSource(model, secrets_dir=source_paths.secrets)
         found = secrets() if there else {}
     yield "secret", found
 
 
-def _name(model: type[Settings], kind: str, field: str, around: SourcePaths) -> str:
+def _name(
+    model: type[Settings], kind: str, field: str, source_paths: SourcePaths
+) -> str:
     if kind == "flag":
         return flag(model, field)
     if kind == "secret":
-        return str(around.secrets / model.variable(field).lower())
+        return str(source_paths.secrets / model.variable(field).lower())
     return model.variable(field)
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[bool]:
-    """Turn what goes wrong with reading into a line; tell whether there is anything.
+    """Turn a read error into a problem line; yield whether the file exists.
 
-    A folder that may not be searched hides what is in it: that counts as nothing.
+    A file in a directory that may not be searched counts as absent.
     """
     try:
         with warnings.catch_warnings():
@@ -185,12 +190,12 @@ def _unreadable(path: Path, error: Exception) -> str:
             return f"{found.filename or path}: cannot be read: {found.strerror}"
         case UnicodeDecodeError():
             return f"{path}: {'files ' if path.is_dir() else ''}must be UTF-8"
-        case found:  # a warning: a file secret that is no file
+        case found:  # a warning: a file secret that is not a file
             return str(found)
 
 
 def service_links(model: type[Settings], names: Mapping[str, str]) -> list[str]:
-    """Return the variables of our prefix that Kubernetes wrote, not a person."""
+    """Return the variables with our prefix that Kubernetes set."""
     prefix = model.prefix()
     return sorted(
         name
@@ -204,19 +209,19 @@ def service_links(model: type[Settings], names: Mapping[str, str]) -> list[str]:
 
 
 def unknown_names(
-    model: type[Settings], around: SourcePaths, links: list[str]
+    model: type[Settings], source_paths: SourcePaths, links: list[str]
 ) -> Iterator[str]:
-    """Yield a line for each name of this half's prefix that no setting has.
+    """Yield a line for each variable with this model's prefix that is not a setting.
 
-    pydantic-settings ignores them silently, and a misspelt limit is no limit.
+    pydantic-settings ignores them silently, so a misspelt limit would be no limit.
     """
     prefix = model.prefix()
     known = {model.variable(field) for field in model.model_fields}
     files = {name.lower() for name in known}
     for where, names, right in (
         ("", set(os.environ) - set(links), known),
-        (f"{around.dotenv}: ", dotenv(around.dotenv), known),
-        (f"{around.secrets}/", _files(around.secrets), files),
+        (f"{source_paths.dotenv}: ", dotenv(source_paths.dotenv), known),
+        (f"{source_paths.secrets}/", _files(source_paths.secrets), files),
     ):
         for name in sorted(names):
             if name.upper().startswith(prefix) and name not in right:
@@ -224,11 +229,10 @@ def unknown_names(
 
 
 def dotenv(path: Path) -> dict[str, str]:
-    """Return what a ``.env`` file sets; nothing when there is none.
+    """Return the variables of a ``.env`` file; none when there is no file.
 
     Raises:
-        SettingsError: it cannot be read, or a line of ours sets nothing.
-
+        SettingsError: it cannot be read, or one of our lines sets nothing.
     """
     with _readable(path) as there:
         if not there or not path.is_file():
@@ -236,7 +240,7 @@ def dotenv(path: Path) -> dict[str, str]:
         from dotenv.main import dotenv_values, logger  # noqa: PLC0415 - comes along
         from dotenv.parser import parse_stream  # noqa: PLC0415
 
-        logger.disabled = True  # what is wrong with a line is said here, or not ours
+        logger.disabled = True  # errors of our lines are reported here
         text = path.read_text("utf-8")
         bad = [
             f"{path}: line {binding.original.line}: must be NAME=value"
@@ -255,9 +259,9 @@ def _files(folder: Path) -> set[str]:
 
 
 def nearest(name: str, known: set[str]) -> str:
-    """Return a remedy that names the nearest known name, or where to find them.
+    """Return a remedy that names the nearest known name, or where to find all names.
 
-    What all of them begin with makes none of them nearer.
+    A prefix common to all names does not count.
     """
     names = {right.upper(): right for right in sorted(known)}
     columns = zip(name.upper(), *names, strict=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 MINUTE: Final = 60.0
@@ -11,96 +12,63 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(ms|s|m|h)?")
+_NUMBER: Final = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, None: 1.0}
-_SIZE = re.compile(r"([0-9]{1,15})\s*(?:([kKmMgG])(i?))?[bB]?")
-_SHARE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(%)?")
-_RATE = re.compile(
-    r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKmMgG])?\s*(?:[bB]it(?:/s)?|bps)?"
-)
 _POWERS: Final = {None: 0, "k": 1, "m": 2, "g": 3}
 
 
-def parse_duration(value: object) -> object:
-    """Return seconds for ``500ms``, ``30s``, ``2m``, ``1h`` or a bare number.
+def _parser(
+    pattern: str, convert: Callable[[re.Match[str]], float], example: str
+) -> Callable[[object], object]:
+    """Return a parser of texts; what is no text is left for the model to judge."""
+    compiled = re.compile(pattern)
 
-    What is not text is returned as it is, for the model to judge.
+    def parse(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        match = compiled.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f"must be a {example}")
+        return convert(match)
 
-    Raises:
-        ValueError: it is text, and none of these.
-
-    """
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("must be a time such as 500ms, 30s or 2m")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def parse_size(value: object) -> object:
-    """Return bytes for ``64KiB``, ``1MiB``, ``10kB`` or a bare number (IEC 80000-13).
-
-    What is not text is returned as it is, for the model to judge.
-
-    Raises:
-        ValueError: it is text, and none of these.
-
-    """
-    if not isinstance(value, str):
-        return value
-    match = _SIZE.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("must be a size such as 4096, 64KiB or 1MiB")
-    base = 1024 if match[3] else 1000
-    power = _POWERS[match[2].lower() if match[2] else None]
-    return int(match[1]) * int(base**power)
+    return parse
 
 
-def parse_share(value: object) -> object:
-    """Return a share for ``2%``, ``0.5 %`` or a bare number such as 0.02.
-
-    What is not text is returned as it is, for the model to judge.
-
-    Raises:
-        ValueError: it is text, and none of these.
-
-    """
-    if not isinstance(value, str):
-        return value
-    match = _SHARE.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("must be a share such as 2% or 0.02")
-    return float(match[1]) / (100 if match[2] else 1)
+def _power(prefix: str | None) -> int:
+    return _POWERS[prefix.lower() if prefix else None]
 
 
-def parse_rate(value: object) -> object:
-    """Return bits a second for ``10M``, ``2.5 Gbit/s`` or a bare number.
+parse_duration = _parser(
+    _NUMBER + r"\s*(ms|s|m|h)?",
+    lambda match: float(match[1]) * _SECONDS[match[2]],
+    "time such as 500ms, 30s or 2m",
+)
+"""Returns seconds. Raises ValueError for other texts, as all parsers here do."""
 
-    What is not text is returned as it is, for the model to judge.
+parse_size = _parser(
+    r"([0-9]{1,15})\s*(?:([kKmMgG])(i?))?[bB]?",
+    lambda match: int(match[1]) * (1024 if match[3] else 1000) ** _power(match[2]),
+    "size such as 4096, 64KiB or 1MiB",
+)
+"""Returns bytes (prefixes: IEC 80000-13)."""
 
-    Raises:
-        ValueError: it is text, and none of these.
+parse_share = _parser(
+    _NUMBER + r"\s*(%)?",
+    lambda match: float(match[1]) / (100 if match[2] else 1),
+    "share such as 2% or 0.02",
+)
+"""Returns a share of 1."""
 
-    """
-    if not isinstance(value, str):
-        return value
-    match = _RATE.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("must be a rate such as 10M, 100Mbit/s or 2.5Gbit/s")
-    power = _POWERS[match[2].lower() if match[2] else None]
-    return float(match[1]) * 1000.0**power
+parse_rate = _parser(
+    r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKmMgG])?\s*(?:[bB]it(?:/s)?|bps)?",
+    lambda match: float(match[1]) * 1000.0 ** _power(match[2]),
+    "rate such as 10M, 100Mbit/s or 2.5Gbit/s",
+)
+"""Returns bits a second."""
 
 
 def parse_durations(value: object) -> object:
-    """Return a tuple of seconds for times separated by commas or spaces.
-
-    What is not text is returned as it is, for the model to judge.
-
-    Raises:
-        ValueError: one of them is no time.
-
-    """
+    """Return a tuple of seconds for times separated by commas or spaces."""
     if not isinstance(value, str):
         return value
     return tuple(parse_duration(word) for word in re.split(r"[,\s]+", value) if word)

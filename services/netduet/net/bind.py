@@ -1,4 +1,4 @@
-"""Binding one port on every address that is asked for; all that can be in the way, in words."""
+"""Binds one port on every requested address, and explains errors."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Final
 
 _TRIES: Final = 16
-"""Ports tried when any free one will do: it must be free in every family."""
+"""Ports tried when any free one will do: it must be free in every address family."""
 
 _NO_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 class BindError(Exception):
-    """An address that cannot be listened on; the message names it and the remedy."""
+    """An address that cannot be listened on; the message names it and a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """Bound sockets, all on one port. ``absent`` names families this host lacks."""
+    """Bound sockets, all on one port; ``absent`` are families this host lacks."""
 
     port: int
     tcp: list[socket.socket]
@@ -33,11 +33,10 @@ class Sockets:
 
 
 def bind(host: str, port: int, *, udp: bool) -> Sockets:
-    """Bind the port on every address of the host ("" means every address there is).
+    """Bind the port on every address of the host ("" means every address).
 
     Raises:
         BindError: the host has no address here, or the port is taken or forbidden.
-
     """
     for left in range(_TRIES, 0, -1):
         try:
@@ -103,7 +102,7 @@ def _bind_one(
 
 
 def reason(error: OSError, host: str, port: int) -> str:
-    """Return in a line why an address cannot be listened on, and the remedy."""
+    """Return one line: why an address cannot be listened on, and a remedy."""
     remedies = {
         errno.EADDRINUSE: "something else listens there: stop it or take another port",
         errno.EACCES: "ports below 1024 need a privilege: take a higher one",

@@ -1,7 +1,7 @@
-"""What the kernel knows: of a connection, of a listener, of the CPU we are given.
+"""What the kernel reports of sockets, listeners and CPU limits.
 
-Everything here works for an ordinary user without capabilities. What a kernel
-does not tell is None, never zero.
+Everything here works for an ordinary user without capabilities. Values that a kernel
+does not report are None, not zero.
 """
 
 from __future__ import annotations
@@ -17,91 +17,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-# include/net/tcp_states.h
-_TCP_STATES: Final = (
-    "UNKNOWN",
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-    "NEW_SYN_RECV",
-)
-
-# struct tcp_info, include/uapi/linux/tcp.h: 8 bytes of small fields, 24 u32,
-# then u64 and u32 fields that the kernel appended over the years.
-_TCP_INFO: Final = struct.Struct("=8B24I4Q6I4Q2I2Q")
-_TCP_INFO_FIELDS: Final = {
-    "snd_mss": 10,
-    "rcv_mss": 11,
-    "unacked": 12,
-    "lost": 14,
-    "retrans": 15,
-    "pmtu": 21,
-    "rtt": 23,
-    "rttvar": 24,
-    "advmss": 27,
-    "total_retrans": 31,
-    "bytes_acked": 34,
-    "bytes_received": 35,
-    "notsent_bytes": 38,
-    "min_rtt": 39,
-    "delivery_rate": 42,
-    "busy_time": 43,
-    "rwnd_limited": 44,
-    "sndbuf_limited": 45,
-    "bytes_retrans": 49,
-}
-
 _SO_ATTACH_FILTER: Final = 26
 _SO_MEMINFO: Final = 55
 _SO_BINDTOIFINDEX: Final = 62
 _MAX_INTERFACE_INDEX: Final = 2**31 - 1
 _MEMINFO: Final = struct.Struct("=9I")
 _MEMINFO_DROPS: Final = 8
-"""Index of the drops in what SO_MEMINFO returns (SK_MEMINFO_DROPS)."""
-
-
-def tcp_info(descriptor: int) -> dict[str, int | str] | None:
-    """Return the kernel's view of a TCP connection (tcp(7), TCP_INFO).
-
-    Times are in microseconds, sizes in bytes, ``delivery_rate`` in bytes a second,
-    ``state`` is a name of RFC 9293.
-    None when the descriptor is no TCP socket any more.
-    """
-    size = _TCP_INFO.size
-    data = _option(descriptor, socket.IPPROTO_TCP, socket.TCP_INFO, size)
-    if data is None:
-        return None
-    values = _TCP_INFO.unpack(data.ljust(size, b"\0"))
-    info: dict[str, int | str] = {
-        name: values[index] for name, index in _TCP_INFO_FIELDS.items()
-    }
-    state = values[0]
-    info["state"] = _TCP_STATES[state] if state < len(_TCP_STATES) else str(state)
-    return info
-
-
-def bytes_acked(descriptor: int) -> int:
-    """Return how many bytes the peer has acknowledged; 0 when that is not known."""
-    info = tcp_info(descriptor)
-    acked = 0 if info is None else info["bytes_acked"]
-    return acked if isinstance(acked, int) else 0
+"""Index of the drops in SO_MEMINFO (SK_MEMINFO_DROPS)."""
 
 
 def socket_drops(descriptor: int) -> int | None:
-    """Return how many datagrams this very socket has had no room for; None if unknown.
+    """Return how many datagrams this socket has had no room for; None if unknown.
 
-    SO_MEMINFO counts one socket (sock_diag(7), SK_MEMINFO_DROPS), unlike
-    /proc/net/netstat, which counts the whole network namespace.
+    SO_MEMINFO counts per socket (sock_diag(7), SK_MEMINFO_DROPS), unlike
+    /proc/net/netstat, which counts per network namespace.
     """
-    data = _option(descriptor, socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+    data = read_option(descriptor, socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
     if data is None or len(data) < _MEMINFO.size:
         return None
     drops: int = _MEMINFO.unpack(data)[_MEMINFO_DROPS]
@@ -109,13 +40,13 @@ def socket_drops(descriptor: int) -> int | None:
 
 
 def openings_dropped(descriptor: int, before: int | None) -> int | None:
-    """Return how many openings of connections a listening socket has dropped.
+    """Return how many SYNs a listening socket has dropped; None if unknown.
 
-    Its own counter has more: a SYN that came again for its answer was lost, a RST for a
-    connection that is gone (net/ipv4/tcp_minisocks.c, tcp_check_req; tcp_input.c,
-    tcp_rcv_state_process). ListenDrops has openings alone, but those of the whole
-    network namespace. So it is the lesser of both; ``before`` is what ``listen_drops``
-    was when the socket was made. None if unknown.
+    The socket's own counter includes more: retransmitted SYNs after a lost answer, RSTs
+    for connections that are gone (net/ipv4/tcp_minisocks.c, tcp_check_req; tcp_input.c,
+    tcp_rcv_state_process). ListenDrops counts only dropped SYNs, but for the whole
+    network namespace. So the result is the lesser of both; ``before`` is
+    ``listen_drops`` when the socket was opened.
     """
     own = socket_drops(descriptor)
     if not own:
@@ -125,7 +56,7 @@ def openings_dropped(descriptor: int, before: int | None) -> int | None:
 
 
 def listen_drops() -> int | None:
-    """Return how many openings this network namespace has dropped; None if unknown.
+    """Return how many SYNs this network namespace has dropped; None if unknown.
 
     TcpExt ListenDrops of /proc/net/netstat (Linux, networking/snmp_counter.rst).
     """
@@ -136,25 +67,12 @@ def listen_drops() -> int | None:
     return None
 
 
-def accept_queue(descriptor: int) -> int | None:
-    """Return how many connections of a listening socket wait to be accepted.
-
-    For a listener ``tcpi_unacked`` is the length of its accept queue
-    (net/ipv4/tcp.c, tcp_get_info).
-    """
-    info = tcp_info(descriptor)
-    if info is None or info["state"] != "LISTEN":
-        return None
-    waiting = info["unacked"]
-    return waiting if isinstance(waiting, int) else None
-
-
 def ignore_new_connections(descriptor: int) -> bool:
-    """Have a listening socket drop new SYNs, and finish the handshakes it has begun.
+    """Make a listening socket drop new SYNs but finish handshakes in progress.
 
-    Whoever comes now sends its SYN again a second later, to a closed port or to a
-    successor: a close of the listener then resets nobody who believes to be
-    connected. False when the kernel cannot (socket(7), SO_ATTACH_FILTER).
+    Clients retransmit the SYN a second later, to a closed port or to a successor, so
+    closing the listener then resets no established connection. False when the kernel
+    cannot (socket(7), SO_ATTACH_FILTER).
     """
     # bpf(2), classic: byte 13 of the TCP header holds the flags (RFC 9293 §3.1).
     code = b"".join(
@@ -178,12 +96,12 @@ def ignore_new_connections(descriptor: int) -> bool:
 
 
 def refuse_new_connections(descriptor: int) -> bool:
-    """Have a listening socket refuse new SYNs, and finish the handshakes it has begun.
+    """Make a listening socket refuse new SYNs but finish handshakes in progress.
 
-    It is bound to an interface that does not exist, so that no new SYN finds it. A
+    It is bound to an interface that does not exist, so no new SYN matches it. A
     handshake keeps the interface that the socket had at its SYN (net/ipv4/tcp_ipv4.c,
-    tcp_v4_syn_recv_sock: ``ir_iif``), and so does the connection that comes of it.
-    False when the kernel cannot: Linux has let ordinary users do so since 5.7.
+    tcp_v4_syn_recv_sock: ``ir_iif``), and so does the resulting connection. False when
+    the kernel cannot: Linux allows it to ordinary users since 5.7.
     """
     try:
         with _borrowed(descriptor) as same:
@@ -194,31 +112,29 @@ def refuse_new_connections(descriptor: int) -> bool:
 
 
 def reset_on_close(descriptor: int) -> None:
-    """Make the close of this socket a reset (socket(7), SO_LINGER with zero).
+    """Make closing this socket a reset (socket(7), SO_LINGER with zero).
 
     Raises:
-        OSError: the descriptor is no socket.
-
+        OSError: the descriptor is not a socket.
     """
     with _borrowed(descriptor) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
 
 
-def _option(descriptor: int, level: int, name: int, size: int) -> bytes | None:
+def read_option(descriptor: int, level: int, name: int, size: int) -> bytes | None:
+    """Return a socket option; None when the socket or the option does not exist."""
     try:
         with _borrowed(descriptor) as same:
             return same.getsockopt(level, name, size)
     except OSError:
-        # Closed meanwhile, or a kernel without the option: "not known" is the
-        # documented answer, and there is no failure of the network to report.
         return None
 
 
 @contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """Lend a descriptor as a socket: event loops hand out no more than its number.
+    """Wrap a descriptor as a socket: event loops give out only the number.
 
-    No duplicate: this has to work when no descriptor is free.
+    It is not duplicated, so this works when no descriptor is free.
     """
     if descriptor < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -230,7 +146,7 @@ def _borrowed(descriptor: int) -> Iterator[socket.socket]:
 
 
 def throttled_seconds() -> float | None:
-    """Return for how long this cgroup's CPU limit has held us back; None if unknown.
+    """Return how long this cgroup's CPU limit has throttled it; None if unknown.
 
     ``cpu.stat`` of cgroup v2 (throttled_usec) or v1 (throttled_time, ns).
     """
@@ -248,7 +164,7 @@ def throttled_seconds() -> float | None:
 
 
 def cpu_pressure_seconds() -> float | None:
-    """Return for how long some task waited for a CPU since boot; None if unknown.
+    """Return how long some task has waited for a CPU since boot; None if unknown.
 
     The ``some`` total of /proc/pressure/cpu (Linux, Documentation/accounting/psi).
     """
@@ -259,7 +175,7 @@ def cpu_pressure_seconds() -> float | None:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open descriptors to the hard one; return the limit."""
+    """Raise the soft limit of open descriptors to the hard one; return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -267,10 +183,10 @@ def raise_descriptor_limit() -> int:
 
 
 def socket_limits() -> tuple[int, int, int]:
-    """Return what bounds this process's sockets.
+    """Return the limits of this process's sockets.
 
-    That is how many descriptors it may open, and the bytes of the receive and the
-    send buffer that a new UDP socket gets (socket(7), rmem_default, wmem_default).
+    They are the maximum number of descriptors, and the bytes of a new UDP socket's
+    receive and send buffer (socket(7), rmem_default, wmem_default).
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -282,9 +198,9 @@ def socket_limits() -> tuple[int, int, int]:
 
 
 def local_ports() -> tuple[int, int] | None:
-    """Return the first and last port of connections that this host makes.
+    """Return the first and last local port of outgoing connections.
 
-    net.ipv4.ip_local_port_range (ip(7)), for IPv6 too; None if unknown.
+    net.ipv4.ip_local_port_range (ip(7)), also for IPv6; None if unknown.
     """
     words = " ".join(_lines(Path("/proc/sys/net/ipv4/ip_local_port_range"))).split()
     return (int(words[0]), int(words[1])) if len(words) > 1 else None

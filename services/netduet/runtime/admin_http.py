@@ -1,7 +1,7 @@
-"""The admin port: probes, metrics and the version over HTTP, in the process's own loop.
+"""The admin port: probes, metrics and the version over HTTP.
 
-In the same loop on purpose: a loop that does not turn answers no ``/livez``. A page
-is made when it is asked for; anything but the pages is a 404.
+It runs in the process's own event loop on purpose: a loop that is stuck does not answer
+``/livez``. Pages are made on request; any other path is a 404.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 _TEXT: Final = "text/plain; charset=utf-8"
 _READS: Final = ("GET", "HEAD")
 _AT_ONCE: Final = 16
-"""Requests under way at once; one more is told 503."""
+"""Maximum concurrent requests; further ones get a 503."""
 _KEEP_ALIVE_SECONDS: Final = 5
 _MAX_REQUEST_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a page comes to: the status, the type and the bytes of its body."""
+    """A response: status, body and media type."""
 
     status: int
     body: bytes
@@ -47,11 +47,11 @@ class Answer:
 
 
 Page = Callable[[str], Answer]
-"""Makes a page; given what the asker accepts (RFC 9110, section 12.5.1)."""
+"""Makes a page from the request's Accept field (RFC 9110 §12.5.1)."""
 
 
 def metrics(collector: Collector) -> Page:
-    """Return the page of a collector's metrics, the process's own beside them."""
+    """Return the page of a collector's metrics and the process metrics."""
     registry = CollectorRegistry()
     registry.register(collector)
     ProcessCollector(registry=registry)
@@ -64,15 +64,15 @@ def metrics(collector: Collector) -> Page:
     return page
 
 
-def probe(holds: Callable[[], bool], yes: str, no: str) -> Page:
-    """Return the page of a probe: 200 while something holds, else 503."""
-    return lambda _: Answer(200, _line(yes)) if holds() else Answer(503, _line(no))
+def probe(is_met: Callable[[], bool], yes: str, no: str) -> Page:
+    """Return the page of a probe: 200 while the condition is met, else 503."""
+    return lambda _: Answer(200, _line(yes)) if is_met() else Answer(503, _line(no))
 
 
-def version(service: str, instance: str, **place: str) -> Page:
-    """Return the page that says what runs here, in JSON; and where, as far as known."""
+def version(service: str, instance: str, **node_and_zone: str) -> Page:
+    """Return the version page, in JSON; an unknown node or zone is omitted."""
     facts = {"version": __version__, "service": service, "instance": instance}
-    known = {name: value for name, value in place.items() if value}
+    known = {name: value for name, value in node_and_zone.items() if value}
     body = orjson.dumps(facts | known | {"protocol": VERSION}) + b"\n"
     return lambda _: Answer(200, body, "application/json")
 
@@ -81,7 +81,7 @@ def version(service: str, instance: str, **place: str) -> Page:
 async def admin_port(
     sockets: list[socket.socket], pages: Mapping[str, Page]
 ) -> AsyncIterator[None]:
-    """Serve the pages, by their paths, on listening sockets; close them in the end."""
+    """Serve the pages by path on listening sockets; close the sockets at the end."""
     config = uvicorn.Config(
         _Application(pages),
         log_config=None,
@@ -109,14 +109,14 @@ async def admin_port(
 
 
 class _Uvicorn(uvicorn.Server):
-    """Tells when it listens, and heeds no signals."""
+    """Sets ``ready`` when it listens, and handles no signals."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and tell so; or that it cannot."""
+        """Listen, and set ``ready`` even if that fails."""
         try:
             await super().startup(sockets)
         finally:
@@ -124,7 +124,7 @@ class _Uvicorn(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to those who drain: uvicorn would replace their handlers."""
+        """Leave the signal handlers alone: uvicorn would replace the drain's."""
         yield
 
 

@@ -1,7 +1,7 @@
-"""Writes lines without ever making their author wait.
+"""Writes log lines without blocking the caller.
 
-Lines go to a bounded queue, and a thread writes many of them at once; what a stalled
-reader leaves no room for is dropped and counted.
+Lines go to a bounded queue, and a thread writes many of them at once. Lines that find
+the queue full, because the reader is slow, are dropped and counted.
 """
 
 from __future__ import annotations
@@ -17,47 +17,45 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-_BATCH: Final = 256
-"""Lines that one system call writes at most."""
+_MAX_LINES: Final = 256
+"""Maximum lines per system call."""
 
-_GATHER: Final = 0.005
-"""Seconds in which lines may gather, so that one call writes many."""
+_GATHER_SECONDS: Final = 0.005
+"""Seconds to wait for more lines, so that one call writes many."""
 
-_PAUSE: Final = 0.05
-"""Seconds between two tries to write where there is no room at the moment."""
+_RETRY_SECONDS: Final = 0.05
+"""Seconds between two attempts to write while there is no room."""
 
-_PASSING: Final = {errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.ENOBUFS}
-"""Errors of a write that end by themselves: no room in the pipe, or on the disk."""
+_TEMPORARY_ERRORS: Final = {errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.ENOBUFS}
+"""Errors of a write that may pass: no room in the pipe, or on the disk."""
 
 
 class LogWriter:
-    """Writes lines to a descriptor from a thread of its own.
+    """Writes lines to a descriptor from its own thread.
 
     ``dropped`` counts lines that found the queue full, or were left when the time to
-    close was over; the latter are too many by what a stalled pipe took of the last
-    write.
+    close was over; the latter may include part of the last write to a stalled pipe.
     """
 
     def __init__(
         self,
         descriptor: int,
         queue: int,
-        confess: Callable[[int], bytes],
+        dropped_line: Callable[[int], bytes],
         ended: Callable[[], None],
     ) -> None:
         """Start the thread.
 
         Args:
             descriptor: what to write to.
-            queue: how many lines may wait.
-            confess: returns the line that says how many were dropped.
-            ended: called by ``close`` when all is written.
-
+            queue: maximum lines that wait.
+            dropped_line: returns the line that reports the number of dropped lines.
+            ended: called by ``close`` when everything is written.
         """
         self.dropped = 0
         self._descriptor = descriptor
         self._size = queue
-        self._confess = confess
+        self._dropped_line = dropped_line
         self._ended = ended
         self._lines: deque[bytes] = deque()
         self._wanted = threading.Event()
@@ -79,24 +77,24 @@ class LogWriter:
         if not self._wanted.is_set():
             self._wanted.set()
 
-    def close(self, patience: float = 1.0) -> None:
-        """Write what is queued, for at most ``patience`` seconds; count the rest.
+    def close(self, timeout: float = 1.0) -> None:
+        """Write what is queued, for at most ``timeout`` seconds; count the rest.
 
-        What was lost and not yet said is said on stderr, if that can be written to
-        at once.
+        Dropped lines that were not reported yet are reported on stderr, unless that
+        would block.
         """
         atexit.unregister(self.close)
         if self._closing.is_set():
             return
         self._closing.set()
         self._wanted.set()
-        self._thread.join(patience)
+        self._thread.join(timeout)
         self._ended()
         self._size = 0
         self._drop(len(self._lines))
         lost = self.dropped - self._reported
         if lost:
-            _last_words(b"netduet: %d log lines were lost: nobody read them\n" % lost)
+            _write_stderr(b"netduet: %d log lines were lost: nobody read them\n" % lost)
 
     def _drop(self, count: int) -> None:
         with self._counting:
@@ -105,22 +103,23 @@ class LogWriter:
     def _run(self) -> None:
         while not self._closing.is_set():
             self._wanted.wait()
-            self._closing.wait(_GATHER)
+            self._closing.wait(_GATHER_SECONDS)
             self._wanted.clear()
             if not self._write_all():
                 return
         self._write_all()
 
     def _write_all(self) -> bool:
-        """Write until the queue is empty; return whether more can ever be written."""
+        """Write until the queue is empty; return False once writing is impossible."""
         lines = self._lines
         while lines or self.dropped > self._reported:
-            # Lines stay queued until they are written, so that close counts them.
-            count = min(_BATCH, len(lines))
+            # Lines stay queued until they are written, so that ``close`` can count
+            # them.
+            count = min(_MAX_LINES, len(lines))
             data = [lines[index] for index in range(count)]
             lost = self.dropped - self._reported
             if lost:
-                data.insert(0, self._confess(lost))
+                data.insert(0, self._dropped_line(lost))
             if not self._write(b"".join(data)):
                 return False
             self._reported += lost
@@ -134,20 +133,20 @@ class LogWriter:
             try:
                 view = view[os.write(self._descriptor, view) :]
             except OSError as error:
-                if error.errno in _PASSING:
-                    time.sleep(_PAUSE)  # a thread of its own: nobody else waits
+                if error.errno in _TEMPORARY_ERRORS:
+                    time.sleep(_RETRY_SECONDS)  # only this thread waits
                     continue
-                # Whoever read has left (EPIPE): from here on, lines count as lost.
+                # The reader is gone (EPIPE): count all further lines as dropped.
                 self._size = 0
-                while self._lines:  # one by one, for some are put at this moment
+                while self._lines:  # one at a time, because other threads still append
                     self._lines.popleft()
                     self._drop(1)
                 return False
         return True
 
 
-def _last_words(words: bytes) -> None:
-    """Write to stderr, unless that would wait: a pipe that nobody reads, as well."""
-    with contextlib.suppress(OSError):  # there is nowhere left to tell of it
+def _write_stderr(words: bytes) -> None:
+    """Write to stderr, unless that would block (a full pipe)."""
+    with contextlib.suppress(OSError):  # no other place to report it
         if select.select([], [2], [], 0)[1]:
             os.write(2, words)

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object a line, written by a thread of its own.
+"""Structured logs: one JSON object per line, written by a separate thread.
 
-Takes plain values and knows no settings. Names and fields follow OpenTelemetry's
-semantic conventions where they have one, and begin with ``netduet.`` where not.
+Names and fields follow OpenTelemetry's semantic conventions where they exist; the
+others start with ``netduet.``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import orjson
 
 
 @contextlib.contextmanager
-def _unseen(name: str) -> Iterator[None]:
-    """Hide a package from imports, unless it is there already."""
+def _hidden(name: str) -> Iterator[None]:
+    """Hide a package from imports, unless it is already imported."""
     if name in sys.modules:
         yield
         return
@@ -34,9 +34,9 @@ def _unseen(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-# structlog.dev, which structlog imports, takes rich wherever it is installed: 70 ms
-# of every start, for a form of traceback that is never asked for here.
-with _unseen("rich"):
+# structlog.dev, which structlog imports, imports rich if it is installed: 70 ms of each
+# start, for a traceback format that is not used here.
+with _hidden("rich"):
     import structlog
 
 from netduet.runtime.log_writer import LogWriter  # noqa: E402 - after what is imported apart
@@ -52,7 +52,7 @@ __all__ = [
     "attach",
     "exception_fields",
     "logger",
-    "place",
+    "node_and_zone",
     "start",
 ]
 
@@ -100,8 +100,8 @@ _current: LogWriter | None = None
 _bound: dict[str, object] = {}
 
 
-def place(node: str, zone: str) -> dict[str, str]:
-    """Return where this process runs, as far as it was told, as fields of every line."""
+def node_and_zone(node: str, zone: str) -> dict[str, str]:
+    """Return node and zone, if known, as fields of every line."""
     fields = {"k8s.node.name": node, "cloud.availability_zone": zone}
     return {name: value for name, value in fields.items() if value}
 
@@ -109,15 +109,14 @@ def place(node: str, zone: str) -> dict[str, str]:
 def start(
     descriptor: int, *, level: str, style: str, queue: int, fields: Mapping[str, object]
 ) -> LogWriter:
-    """Begin to log to a descriptor.
+    """Start to log to a descriptor.
 
     Args:
-        descriptor: where lines go.
-        level: the least severe level: debug, info, warning or error.
+        descriptor: where lines are written.
+        level: the lowest level: debug, info, warning or error.
         style: ``json``, ``console``, or ``auto`` (console on a terminal only).
-        queue: how many lines may wait for a slow reader.
-        fields: what every line carries.
-
+        queue: maximum lines that wait for a slow reader.
+        fields: fields of every line.
     """
     global _current  # noqa: PLW0603 - one writer a process
     if _current is not None:
@@ -132,7 +131,9 @@ def start(
         dropped = {"event": "logs.dropped", "netduet.dropped": lost}
         return render(None, "warning", _common(None, "warning", dropped))
 
-    _current = writer = LogWriter(descriptor, queue, confess, _catch_the_rest(level))
+    _current = writer = LogWriter(
+        descriptor, queue, confess, _route_other_sources(level)
+    )
     structlog.configure(
         processors=[_common, render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -148,12 +149,12 @@ def logger() -> FilteringBoundLogger:
 
 
 def attach(loop: asyncio.AbstractEventLoop) -> None:
-    """Log what a loop's callbacks raise, in the same form as everything else."""
+    """Log exceptions of a loop's callbacks as events."""
     loop.set_exception_handler(_loop_exception)
 
 
 class _Sink:
-    """What structlog calls with a rendered line."""
+    """The logger that structlog calls with each rendered line."""
 
     def __init__(self, writer: LogWriter) -> None:
         self._put = writer.put
@@ -171,7 +172,7 @@ def _now() -> str:
 
 
 def _common(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
-    """Put time, level and what every line carries before the event's own fields."""
+    """Put time, level and the common fields before the event's own fields."""
     name = event.pop("event")
     if name not in EVENTS:
         msg = f"{name!r} is not in logs.EVENTS"
@@ -191,7 +192,7 @@ def _render(_: WrappedLogger, __: str, event: EventDict) -> bytes:
         )
     if line.isascii():
         return line if b"\x7f" not in line else line.replace(b"\x7f", b"\\u007f")
-    # JSON escapes C0 alone: C1, line separators and bidi controls are left.
+    # JSON escapes only C0; C1, line separators and bidi controls remain.
     text = line[:-1].decode()
     if text.isprintable():
         return line
@@ -199,7 +200,7 @@ def _render(_: WrappedLogger, __: str, event: EventDict) -> bytes:
 
 
 def _visible(text: str) -> str:
-    r"""Return the text with what could move a cursor or reorder words as \uNNNN."""
+    r"""Escape as \uNNNN what could move a cursor or reorder text."""
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
@@ -209,7 +210,7 @@ def _escaped(char: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return what orjson takes for a value that it does not."""
+    """Convert a value that orjson does not serialize."""
     if isinstance(value, Mapping):
         return {str(_plain(str(key))): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -226,7 +227,7 @@ def _repr(value: object) -> str:
 
 
 def _text(form: Callable[[object], str], value: object) -> str:
-    """Return a value as text; that it has none must not harm whoever logs it."""
+    """Return a value as text; a failing ``__str__`` must not harm the caller."""
     try:
         return form(value)
     except Exception as error:  # noqa: BLE001 - code of others, which may do anything
@@ -250,8 +251,8 @@ def _console(*, colors: bool) -> Callable[[WrappedLogger, str, EventDict], bytes
     return console
 
 
-class _Foreign(logging.Handler):
-    """Brings records of the standard library's logging into our form."""
+class _StandardHandler(logging.Handler):
+    """Passes records of the standard library's logging on as events."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -270,7 +271,7 @@ class _Foreign(logging.Handler):
 
 
 def exception_fields(error: BaseException | None) -> dict[str, Any]:
-    """Return an exception as fields: type, message, and frames without their locals."""
+    """Return an exception as fields: type, message, and frames without locals."""
     if error is None:
         return {}
     walked = traceback.walk_tb(error.__traceback__)
@@ -292,7 +293,7 @@ def exception_fields(error: BaseException | None) -> dict[str, Any]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an exception came from, and what a group of them holds."""
+    """Yield the causes of an exception, and the members of a group."""
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
             yield member
@@ -304,7 +305,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield from _causes(cause)
 
 
-def _say_exception(error: BaseException | None, message: str) -> None:
+def _log_exception(error: BaseException | None, message: str) -> None:
     fields: dict[str, Any] = (
         {"netduet.message": message[:_MAX_TEXT_LENGTH]} if message else {}
     )
@@ -313,16 +314,16 @@ def _say_exception(error: BaseException | None, message: str) -> None:
 
 
 def _loop_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    _say_exception(context.get("exception"), str(context.get("message", "")))
+    _log_exception(context.get("exception"), str(context.get("message", "")))
 
 
 def _thread_exception(args: threading.ExceptHookArgs) -> None:
-    if args.exc_type is not SystemExit:  # sys.exit in a thread is its end, no defect
+    if args.exc_type is not SystemExit:  # sys.exit in a thread is not a defect
         name = args.thread.name if args.thread else ""
-        _say_exception(args.exc_value, f"in thread {name}")
+        _log_exception(args.exc_value, f"in thread {name}")
 
 
-def _say_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
+def _log_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -342,9 +343,9 @@ def _say_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
     )
 
 
-def _catch_the_rest(level: str) -> Callable[[], None]:
-    """Route logging, warnings and unhandled exceptions here; return what undoes it."""
-    root, handler = logging.getLogger(), _Foreign()
+def _route_other_sources(level: str) -> Callable[[], None]:
+    """Log warnings, standard logging and unhandled exceptions; return the undo."""
+    root, handler = logging.getLogger(), _StandardHandler()
     before = (
         root.handlers[:],
         root.level,
@@ -355,9 +356,9 @@ def _catch_the_rest(level: str) -> Callable[[], None]:
     )
     root.handlers[:] = [handler]
     root.setLevel(max(_LEVELS[level], logging.INFO))
-    warnings.showwarning = _say_warning
-    sys.excepthook = lambda _, error, __: _say_exception(error, "unhandled")
-    sys.unraisablehook = lambda unraisable: _say_exception(
+    warnings.showwarning = _log_warning
+    sys.excepthook = lambda _, error, __: _log_exception(error, "unhandled")
+    sys.unraisablehook = lambda unraisable: _log_exception(
         unraisable.exc_value,
         f"{unraisable.err_msg or 'unraisable'}, in {type(unraisable.object).__qualname__}",
     )

@@ -1,4 +1,4 @@
-"""The metrics that both services have: what runs here, and how it fares itself."""
+"""The metrics that server and client share: build info and starvation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from netduet.runtime.stall_monitor import StallMonitor
 
 
-def build_info(service: str, instance: str, **place: str) -> Metric:
-    """Return what runs here as labels of a metric that is always 1; and where."""
+def build_info(service: str, instance: str, **node_and_zone: str) -> Metric:
+    """Return a metric that is always 1, with the build and its location as labels."""
     labels = {"version": __version__, "service": service, "instance_name": instance}
-    labels |= place
+    labels |= node_and_zone
     build = GaugeMetricFamily(
         "netduet_build_info", "What runs here; always 1.", labels=list(labels)
     )
@@ -25,7 +25,7 @@ def build_info(service: str, instance: str, **place: str) -> Metric:
 
 
 def starvation(stalls: StallMonitor) -> Iterator[Metric]:
-    """Give for how long this process could not run, or was held back."""
+    """Yield how long this process could not run, or was throttled."""
     yield CounterMetricFamily(
         "netduet_stalls", "Times that the event loop could not run.", value=stalls.count
     )

@@ -1,9 +1,8 @@
-"""A process watching itself: when the event loop could not run.
+"""Detects when this process's event loop could not run.
 
-A measurement of lateness or absence is worth nothing while the one who measures
-was not running. The watch sleeps for a short interval again and again; what a
-sleep overran is a stall (the timer error of IRTT, RFC 2330 §10.2's wire time
-against host time).
+A measured delay or a missing answer means nothing while the measuring process was not
+running. The monitor sleeps for a short interval again and again; the excess of a sleep
+is a stall (RFC 2330 §10.2: host time against wire time).
 """
 
 from __future__ import annotations
@@ -15,34 +14,27 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from netduet.net import kernel
+from netduet.net.time_span import TimeSpan
 
-INTERVAL: Final = 0.02
-"""Seconds between two looks at the clock."""
+INTERVAL_SECONDS: Final = 0.02
+"""Seconds between two wake-ups."""
 
-THRESHOLD: Final = 0.05
-"""Seconds a look must be late to count as a stall."""
+MIN_STALL_SECONDS: Final = 0.05
+"""Seconds that a wake-up must be late to count as a stall."""
 
 _MAX_STALLS: Final = 1024
 
 _SAMPLE_SECONDS: Final = 1.0
-_WINDOW: Final = 30
-"""Samples of the CPU limit that are kept: seconds that ``lately`` looks back on."""
+MAX_SAMPLES: Final = 30
+"""Samples of the CPU limit that are kept, one per second: ``recent`` covers them."""
 
-_FRESH: Final = 0.1
-"""Seconds for which a reading of the CPU limit serves all who ask: it costs two files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """The loop did not run from ``begin`` to ``end`` (monotonic seconds)."""
-
-    start: float
-    end: float
+_MAX_AGE_SECONDS: Final = 0.1
+"""Maximum age of a CPU limit reading; a reading costs two files."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecentLoad:
-    """How this process fared in its last ``window`` seconds; None where unknown."""
+    """Starvation of this process in its last ``window`` seconds; None where unknown."""
 
     window: float
     stalled: float
@@ -50,81 +42,78 @@ class RecentLoad:
 
 
 class StallMonitor:
-    """Counts and remembers this event loop's own stalls.
+    """Records the stalls of the running event loop.
 
-    Times are seconds of time.monotonic. Use as an asynchronous context manager.
+    Times are monotonic seconds. Use it as an asynchronous context manager.
     """
 
     def __init__(self) -> None:
-        """Prepare; nothing runs until the context is entered."""
+        """Create it; monitoring starts with the context."""
         self.count = 0
         self.total = 0.0
-        self._recent: deque[Stall] = deque(maxlen=_MAX_STALLS)
+        self._recent: deque[TimeSpan] = deque(maxlen=_MAX_STALLS)
         self._throttled_before = kernel.throttled_seconds()
         self._pressure_before = kernel.cpu_pressure_seconds()
-        self._samples: deque[tuple[float, float | None]] = deque(maxlen=_WINDOW)
+        self._samples: deque[tuple[float, float | None]] = deque(maxlen=MAX_SAMPLES)
         self._latest: tuple[float, float | None] = (-_SAMPLE_SECONDS, None)
         self._timer: asyncio.TimerHandle | None = None
-        self._looked = 0.0
+        self._checked_at = 0.0
 
     async def __aenter__(self) -> Self:
-        """Begin to watch the running loop."""
-        self._looked = time.monotonic()
-        self._look(asyncio.get_running_loop())
+        """Start to monitor the running loop."""
+        self._checked_at = time.monotonic()
+        self._wake_up(asyncio.get_running_loop())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop watching; what was seen stays."""
+        """Stop; the recorded stalls are kept."""
         if self._timer is not None:
             self._timer.cancel()
 
     def stalled(self, start: float, end: float) -> float:
-        """Return for how many seconds between two instants the loop did not run."""
+        """Return how many seconds between two times the loop did not run."""
         self._record(time.monotonic())
-        return sum(
-            max(0.0, min(end, stall.end) - max(start, stall.start))
-            for stall in self._recent
-        )
+        return TimeSpan(start, end).covered_seconds(self._recent)
 
     def throttled(self) -> float | None:
-        """Return for how long a CPU limit held us back since the watch was made."""
+        """Return how long a CPU limit has throttled us since the monitor started."""
         return _since(kernel.throttled_seconds(), self._throttled_before)
 
     def cpu_pressure(self) -> float | None:
-        """Return for how long some task waited for a CPU since the watch was made."""
+        """Return how long some task has waited for a CPU since the monitor started."""
         return _since(kernel.cpu_pressure_seconds(), self._pressure_before)
 
-    def recent(self, seconds: float = _WINDOW) -> RecentLoad:
+    def recent(self, seconds: float = MAX_SAMPLES) -> RecentLoad:
         """Return how much of the last ``seconds`` this process could not run."""
         now = time.monotonic()
         self._sample(now)
-        if now >= self._latest[0] + _FRESH:
+        if now >= self._latest[0] + _MAX_AGE_SECONDS:
             self._latest = (now, kernel.throttled_seconds())
         start = max(self._samples[0][0], now - seconds)
-        # Samples are a second apart: what is counted too little shows as stalls.
+        # Samples are a second apart; throttling they miss appears as stalls.
         inside = (limit for at, limit in self._samples if at >= start)
         throttled = _since(self._latest[1], next(inside, self._latest[1]))
         return RecentLoad(now - start, self.stalled(start, now), throttled)
 
     def _sample(self, now: float) -> None:
-        """Remember how long a CPU limit has held us back so far, once a second."""
+        """Record once a second how long a CPU limit has throttled this process."""
         if not self._samples or now >= self._samples[-1][0] + _SAMPLE_SECONDS:
             self._latest = (now, kernel.throttled_seconds())
             self._samples.append(self._latest)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _wake_up(self, loop: asyncio.AbstractEventLoop) -> None:
         self._record(time.monotonic())
-        self._sample(self._looked)
-        self._timer = loop.call_later(INTERVAL, self._look, loop)
+        self._sample(self._checked_at)
+        self._timer = loop.call_later(INTERVAL_SECONDS, self._wake_up, loop)
 
     def _record(self, now: float) -> None:
-        """Remember the time since the last look, beyond what was meant to pass."""
-        late = now - self._looked - INTERVAL
-        if late > THRESHOLD:
+        """Record the time since the last wake-up beyond the interval."""
+        late = now - self._checked_at - INTERVAL_SECONDS
+        if late > MIN_STALL_SECONDS:
             self.count += 1
             self.total += late
-            self._recent.append(Stall(now - late, now))
-        self._looked = now
+            self._recent.append(TimeSpan(now - late, now))
+        self._checked_at = now
 
 
 def _since(value: float | None, before: float | None) -> float | None:

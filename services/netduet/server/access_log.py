@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from netduet.server.counters import Counters
 
 REFUSAL_INTERVAL: Final = 10.0
-"""Seconds between two lines about connections that a limit refused."""
+"""Seconds between two lines about refused connections."""
 
 
 class AccessLog:
-    """Counts and logs each closed connection, and sums up the refused ones."""
+    """Counts and logs each closed connection, and aggregates refused ones."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""Who is let in: the bounds on connections in all and per client address.
+"""Admission: the limits on connections in total and per client address.
 
-The descriptors a process may open are never used up: the bound in all lies
-below that limit, and a small lobby above it lets a refused peer hear why. Beyond
-the lobby a connection is reset at once.
+The total stays below the descriptor limit, so descriptors never run out, and leaves
+room for a small lobby in which refused peers are sent the reason. Beyond the lobby a
+connection is reset at once.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Final
 from netduet.wire.errors import Code, RemoteError
 
 LOBBY: Final = 64
-"""Connections beyond the bounds that are still told why they are refused."""
+"""Connections above the limits that are still sent the reason for their refusal."""
 
 RESERVED: Final = 64
 """Descriptors kept for listeners, logs, evidence and the interpreter."""
 
 
 class AdmissionDecision(Enum):
-    """What becomes of a new connection."""
+    """The decision about a new connection."""
 
     SERVED = auto()
     REFUSED_TOTAL = auto()
@@ -32,7 +32,7 @@ class Admission:
     """Counts open connections, in all and by client address."""
 
     def __init__(self, total: int, per_client: int, descriptors: int) -> None:
-        """Bound by the settings and by the descriptors this process may open."""
+        """Apply the settings and this process's descriptor limit."""
         self.total = max(1, min(total, descriptors - RESERVED - LOBBY))
         self.per_client = min(per_client, self.total)
         self.open = 0
@@ -41,13 +41,13 @@ class Admission:
     def enter(self, address: str) -> AdmissionDecision:
         """Count a connection in; pair every call with one of ``leave``."""
         self.open += 1
-        mine = self._by_client.get(address, 0) + 1
-        self._by_client[address] = mine
-        if self.open > self.total + LOBBY or mine > self.per_client + LOBBY:
+        count = self._by_client.get(address, 0) + 1
+        self._by_client[address] = count
+        if self.open > self.total + LOBBY or count > self.per_client + LOBBY:
             return AdmissionDecision.TURNED_AWAY
         if self.open > self.total:
             return AdmissionDecision.REFUSED_TOTAL
-        if mine > self.per_client:
+        if count > self.per_client:
             return AdmissionDecision.REFUSED_CLIENT
         return AdmissionDecision.SERVED
 
@@ -61,14 +61,14 @@ class Admission:
             del self._by_client[address]
 
     def refusal(self, admitted: AdmissionDecision) -> RemoteError | None:
-        """Return what a framed peer is told that is not served; None when it is."""
+        """Return the error for a refused framed peer; None when it is served."""
         if admitted is AdmissionDecision.SERVED:
             return None
-        mine = admitted is AdmissionDecision.REFUSED_CLIENT
-        limit = self.per_client if mine else self.total
-        whose = "from this address" if mine else "in all"
+        by_client = admitted is AdmissionDecision.REFUSED_CLIENT
+        limit = self.per_client if by_client else self.total
+        limit_name = "from this address" if by_client else "in all"
         return RemoteError(
             Code.TOO_MANY_CONNECTIONS,
-            f"{limit} connections {whose} are open: no more are served",
+            f"{limit} connections {limit_name} are open: no more are served",
             {"limit": limit},
         )

@@ -1,4 +1,4 @@
-"""The server: wires everything, heeds signals, drains."""
+"""The server: wires everything, handles signals, drains."""
 
 from __future__ import annotations
 
@@ -37,27 +37,26 @@ if TYPE_CHECKING:
 
     from netduet.server.settings import ServerSettings
 
-LOOK: Final = 0.05
-"""Seconds between two looks at the connections that a drain waits for."""
+DRAIN_POLL_SECONDS: Final = 0.05
+"""Seconds between two checks of the connections that a drain waits for."""
 
-_QUEUE_PATIENCE: Final = 0.8
-"""Seconds to empty the accept queues while new connections still come in.
+_ACCEPT_QUEUE_SECONDS: Final = 0.8
+"""Seconds to empty the accept queues while new connections still arrive.
 
-Less than the second after which a SYN that was dropped comes again, or the listener
-would close amidst the handshakes of all that it had held off.
-"""
+Below one second, after which a dropped SYN is retransmitted: else the listener would
+close during the handshakes of the connections that it held off."""
 
 _MAX_LAST_TURNS: Final = 100
 
-_LOBBY_PATIENCE: Final = 1.0
-"""Seconds a refused peer has to say what it speaks, so that it hears why."""
+_LOBBY_SECONDS: Final = 1.0
+"""Seconds for a refused peer's first bytes, which decide how it is told the reason."""
 
 
 def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status.
 
     0 after a drain, 2 when the address cannot be listened on. ``ignored`` names
-    environment variables that look like settings and are Kubernetes' own.
+    environment variables that look like settings but are set by Kubernetes.
     """
     instance = settings.instance or socket.gethostname()
     writer = logs.start(
@@ -69,7 +68,7 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
             "service.name": settings.service,
             "service.instance.id": instance,
             "service.version": __version__,
-            **logs.place(settings.node, settings.zone),
+            **logs.node_and_zone(settings.node, settings.zone),
         },
     )
     log = logs.logger()
@@ -80,7 +79,8 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
         admin = None
         if settings.admin_port:
             admin = bind(settings.admin_host, settings.admin_port, udp=False)
-            # Only who wants it pays for it, and before the loop runs, or it stalls.
+            # Import uvicorn only if needed, and before the loop runs, which it would
+            # stall.
             import netduet.runtime.admin_http  # noqa: F401, PLC0415
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             logs.attach(runner.get_loop())
@@ -94,7 +94,7 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
 
 
 class Server:
-    """One server process: what it is made of, and its life from start to stop."""
+    """One server process."""
 
     def __init__(
         self, settings: ServerSettings, instance: str, log: FilteringBoundLogger
@@ -118,9 +118,9 @@ class Server:
             limits=limits,
             refusal_limits=dataclasses.replace(
                 limits,
-                first_byte=min(limits.first_byte, _LOBBY_PATIENCE),
-                opening=min(limits.opening, _LOBBY_PATIENCE),
-                plain_linger=min(limits.plain_linger, _LOBBY_PATIENCE),
+                first_byte=min(limits.first_byte, _LOBBY_SECONDS),
+                opening=min(limits.opening, _LOBBY_SECONDS),
+                plain_linger=min(limits.plain_linger, _LOBBY_SECONDS),
             ),
             greeting=settings.greeting.encode(),
             write_buffer=settings.write_buffer,
@@ -137,8 +137,8 @@ class Server:
         self._identity = identity
         self._streams = UdpStreams(
             identity.boot_id,
-            most=settings.max_streams,
-            each=min(settings.max_streams, settings.max_streams_per_client),
+            max_streams=settings.max_streams,
+            max_per_client=min(settings.max_streams, settings.max_streams_per_client),
         )
         self._connections: set[TcpConnection] = set()
         self._listens = False
@@ -146,15 +146,15 @@ class Server:
         self._leave = asyncio.Event()
 
     async def run(self, sockets: Sockets, admin: Sockets | None = None) -> None:
-        """Listen, serve until a signal, drain; the admin port answers all the while."""
+        """Listen, serve until a signal, drain; the admin port answers throughout."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         listener = Listener(sockets.tcp, self._accept)
-        behaviours = self._context.handlers
+        handlers = self._context.handlers
         flows = UdpFlowCounters()
         endpoints = [
-            UdpEndpoint(sock, behaviours, self._counters, flows, self._streams)
+            UdpEndpoint(sock, handlers, self._counters, flows, self._streams)
             for sock in sockets.udp
         ]
         async with self._stalls, self._admin(admin, sockets):
@@ -168,7 +168,7 @@ class Server:
                 "server.draining", **{"netduet.open": len(self._connections)}
             )
             await _wait(self._leave, self._settings.shutdown_delay)
-            await listener.stop(0.0 if self._leave.is_set() else _QUEUE_PATIENCE)
+            await listener.stop(0.0 if self._leave.is_set() else _ACCEPT_QUEUE_SECONDS)
             self._streams.end()
             for endpoint in endpoints:
                 endpoint.stop(loop)
@@ -176,7 +176,7 @@ class Server:
             self._say_stopped()
 
     def stop(self) -> None:
-        """Drain, as at the first signal; called again, leave at once."""
+        """Drain, as after the first signal; called again, stop at once."""
         if self._stop.is_set():
             self._leave.set()
         self._stop.set()
@@ -216,25 +216,27 @@ class Server:
             yield
 
     def _ready(self) -> bool:
-        """Tell whether new work is welcome: no more from the first signal on."""
+        """Whether new connections are welcome: not after the first signal."""
         return self._listens and not self._stop.is_set()
 
     def _accept(self, descriptor: int | None) -> TcpConnection:
         return TcpConnection(self._context, self._connections, descriptor)
 
     async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let what is in flight finish in time; reset and count the rest."""
+        """Let open connections finish in time; reset and count the rest."""
         sessions = self._connections
         until = loop.time() + self._settings.drain_timeout
         while sessions and loop.time() < until and not self._leave.is_set():
             for session in [connection for connection in sessions if connection.quiet]:
                 self._counters.drained += session.ended is None
                 session.drain()
-            await _wait(self._leave, LOOK)
+            await _wait(self._leave, DRAIN_POLL_SECONDS)
         for session in list(sessions):
             session.reset()
             self._counters.reset += 1
-        for _ in range(_MAX_LAST_TURNS):  # the loop reports each loss in its next turns
+        for _ in range(
+            _MAX_LAST_TURNS
+        ):  # the loop reports each lost connection in its next turns
             if not sessions:
                 break
             await asyncio.sleep(0)
@@ -266,7 +268,7 @@ class Server:
             **{
                 f"netduet.{name}": getattr(counters, name)
                 for name in counters.__slots__
-                if name != "ended"  # the sum of plain and framed ones tells it
+                if name != "ended"  # logged as the sum of plain and framed connections
             },
         )
 
@@ -288,7 +290,7 @@ def _limits(settings: ServerSettings) -> Limits:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, but no longer than that."""
+    """Wait for the event for at most that many seconds."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

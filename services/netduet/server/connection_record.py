@@ -54,7 +54,7 @@ class ConnectionRecord:
         error: BaseException | None,
         duration: float,
     ) -> Self:
-        """Copy the counters of a connection that is lost, and nothing that refers to it."""
+        """Copy the counters of a lost connection, and nothing that refers to it."""
         error_type, error_message = _describe(error)
         return cls(
             peer=peer,
@@ -76,7 +76,7 @@ class ConnectionRecord:
 
     @property
     def is_health_check(self) -> bool:
-        """Whether a local client opened and ended the connection, and asked nothing."""
+        """Whether a local client opened and ended the connection without a question."""
         return (
             self.peer[0] in ("127.0.0.1", "::1")
             and self.ended == "end"
@@ -87,7 +87,7 @@ class ConnectionRecord:
 def _dialect(wire: Connection) -> Dialect:
     if wire.plain:
         return "plain"
-    # Nothing came, or bytes that started with the magic and went no further.
+    # No bytes, or bytes that started with the magic and went no further.
     return "framed" if wire.bytes_received else "none"
 
 

@@ -1,4 +1,4 @@
-"""What the server counts: plain integers in slots, read by whoever reports."""
+"""What the server counts: plain integers, read by metrics and the access log."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Requests of one connection that take time.
 
-SOURCE: answers made one at a time. HOLD: a silence that the server may break. CLOSE:
-the ways to end a connection that a test asks for. Requests that are answered at once
-are in ``handlers``.
+SOURCE: answers made one at a time. HOLD: an idle connection, which the server may end
+by an answer. CLOSE: the ways to close a connection that a test asks for. ``handlers``
+has the requests that are answered at once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a peer may ask for, and what it is answered.
+"""Control questions and their answers.
 
-Each kind of control question that is answered at once has one row in
-``Behaviours.answers``; a new one is a function here, a model in ``wire.messages``
-and a feature in ``wire.frames``. What takes time is in ``requests``.
+Each kind that is answered at once has one entry in ``Handlers.answers``. A new one is a
+function here, a model in ``wire.messages`` and a feature in ``wire.frames``.
+``delayed_handlers`` has the kinds that take time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from netduet import __version__
 from netduet.net import kernel
+from netduet.net.tcp_info import accept_queue, tcp_info
 from netduet.wire import payload_pattern
 from netduet.wire.frames import FEATURES, VERSION, Kind
 from netduet.wire.messages import (
@@ -29,7 +30,6 @@ from netduet.wire.messages import (
     Open,
     ServerReport,
     SinkAnswer,
-    TcpInfo,
     Welcome,
 )
 
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     from netduet.wire.state_machine import Limits
 
 _HOST_AGE: Final = 0.1
-"""Seconds for which a reading of the host serves all who ask: it costs five files."""
+"""Maximum age of a host report: reading it costs five files."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """Who answers, and where: ``boot_id`` is new at each start, 128 random bits in hex."""
+    """Which server answers; ``boot_id`` is random, in hex, new at each start."""
 
     service: str
     instance: str
@@ -58,7 +58,7 @@ class ServerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """The connection on which a question came: its descriptor, and its listener's."""
+    """The connection of a question: its descriptor, and its listener's."""
 
     descriptor: int
     listener: int | None
@@ -74,7 +74,7 @@ class Handlers:
         ledger: Ledger,
         stalls: StallMonitor,
     ) -> None:
-        """Bind what the answers are made of."""
+        """Set what the answers are made of."""
         self.identity = identity
         self._ledger = ledger
         self._stalls = stalls
@@ -87,13 +87,13 @@ class Handlers:
         self._features = sorted(FEATURES)
         self._host_read_at = -_HOST_AGE
         self.listen_drops_before = kernel.listen_drops()
-        """Of the network namespace, before this server listened."""
+        """``kernel.listen_drops`` before this server listened."""
         self.answers: dict[Kind, Callable[[BaseModel, RequestOrigin], BaseModel]] = {
             Kind.REPORT: self._report,
             Kind.LEDGER: self._find,
             Kind.INSPECT: self._inspect,
         }
-        """What answers each control question that is answered at once."""
+        """The handler of each control question that is answered at once."""
 
     def welcome(
         self, message: Open, conn_id: str, peer: Address, local: Address
@@ -116,20 +116,20 @@ class Handlers:
         )
 
     def _report(self, _question: BaseModel, asker: RequestOrigin) -> ServerReport:
-        info = kernel.tcp_info(asker.descriptor)
+        info = tcp_info(asker.descriptor)
         drops = backlog = None
         if asker.listener is not None:
             drops = kernel.openings_dropped(asker.listener, self.listen_drops_before)
-            backlog = kernel.accept_queue(asker.listener)
+            backlog = accept_queue(asker.listener)
         return ServerReport(
             instance=self.identity.instance,
-            connection=None if info is None else TcpInfo.model_validate(info),
+            connection=info,
             listener=ListenerReport(drops=drops, backlog=backlog),
             host=self._host_report(time.monotonic()),
         )
 
     def _host_report(self, now: float) -> HostReport:
-        """Read anew only now and then: a burst of questions must not stall the rest."""
+        """Return a report of limited age: many questions must not stall the server."""
         if now >= self._host_read_at + _HOST_AGE:
             self._host_read_at = now
             self._host = HostReport(
@@ -141,7 +141,7 @@ class Handlers:
         return self._host
 
     def sink(self, payload: bytes) -> SinkAnswer:
-        """Answer a SINK: what of it arrived."""
+        """Answer a SINK: what arrived of it."""
         changed_at = payload_pattern.changed_at(payload)
         return SinkAnswer(received=len(payload), changed_at=changed_at)
 
@@ -150,12 +150,12 @@ class Handlers:
         entry = self._ledger.find(asked.conn_id)
         info = None
         if entry is not None and entry.descriptor is not None:
-            info = kernel.tcp_info(entry.descriptor())
+            info = tcp_info(entry.descriptor())
         window = asked.window
         lately = self._stalls.recent(*(() if window is None else (window,)))
         return Inspection(
             instance=self.identity.instance,
-            connection=None if info is None else TcpInfo.model_validate(info),
+            connection=info,
             window=lately.window,
             stalled=lately.stalled,
             throttled=lately.throttled,

@@ -1,7 +1,7 @@
 """The container's health check: one framed opening on loopback. Standard library only.
 
-It stands alone because importing the command line costs ten times what the
-whole check takes. Exit status 0 when a netduet answers, 1 otherwise.
+It does not use the command line, whose import takes ten times as long as the whole
+check. Exit status 0 when a netduet answers, 1 otherwise.
 """
 
 import os
@@ -20,15 +20,15 @@ from netduet.wire.frames import (
 )
 
 TIMEOUT = 2.0
-"""Seconds for the connect, and for each wait for an answer."""
+"""Seconds for the connect, and for each answer."""
 
 
 def check(host: str, port: int) -> str | None:
-    """Open a framed connection; return what is wrong, None when all is well."""
+    """Open a framed connection; return the problem, or None if the server answers."""
     nonce = os.urandom(16).hex()
     opening = serialize(Kind.OPEN, b'{"version":1,"nonce":"%s"}' % nonce.encode())
     try:
-        # Not create_connection: looking up even a literal address costs start-up.
+        # Not create_connection, which looks up even a literal address and is slow.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as sock:
             sock.settimeout(TIMEOUT)
@@ -40,7 +40,9 @@ def check(host: str, port: int) -> str | None:
             length, kind, flags, _, _ = HEADER.unpack_from(answer, len(MAGIC))
             payload = _receive(sock, min(length, MAX_CONTROL))
             if kind == Kind.ERROR and b'"too_many_connections"' in payload:
-                return None  # full is not ill: a restart would cut all it serves
+                return (
+                    None  # full is not unhealthy: a restart would end all connections
+                )
             if kind != Kind.OPEN or flags != ANSWER or nonce.encode() not in payload:
                 return f"no welcome: {payload[:256]!r}"
             sock.sendall(serialize(Kind.END))
@@ -61,16 +63,16 @@ def _receive(sock: socket.socket, size: int) -> bytes:
 
 
 def _target() -> tuple[str, int]:
-    """Take host and port from the environment, as the server beside it does."""
+    """Read host and port from the environment, as the server does."""
     host = os.environ.get("NETDUET_SERVER_HOST") or "127.0.0.1"
     port = os.environ.get("NETDUET_SERVER_PORT") or ""
     any_address = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-    # Kubernetes writes a service link of the same name (tcp://…): not the port.
+    # Kubernetes sets a service link of the same name (tcp://…), which is not the port.
     return any_address.get(host, host), int(port) if port.isdecimal() else PORT
 
 
 def main() -> int:
-    """Check once; say what is wrong in one line on stderr."""
+    """Check once; print the problem in one line on stderr."""
     host, port = _target()
     problem = check(host, port)
     if problem is not None:

@@ -1,4 +1,4 @@
-"""The ledger: recent framed connections, for a client that asks about one later."""
+"""The ledger: recent framed connections, which clients can ask about later."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class ConnectionEntry:
     """One connection: ``opened_at`` is Unix time, ``started`` is monotonic.
 
-    ``state`` is the open connection, whose counters change, until ``close`` puts the
-    final record there. ``descriptor`` returns the socket's while it is open, to ask
-    the kernel about it.
+    ``state`` is the open connection with its current counters, until ``close`` replaces
+    it by the final record. ``descriptor`` returns the socket's descriptor while it is
+    open, to ask the kernel about it.
     """
 
     conn_id: str

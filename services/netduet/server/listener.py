@@ -12,17 +12,16 @@ from typing import Final
 from netduet.net import kernel
 from netduet.net.bind import BindError, reason
 
-_HANDSHAKE: Final = 0.25
-"""Seconds from a SYN that was heard to the end of its handshake, on most paths.
+_HANDSHAKE_SECONDS: Final = 0.25
+"""Seconds from a received SYN to the end of its handshake, on most paths.
 
-The peer's first retransmission is in it (200 ms, Linux's TCP_RTO_MIN).
-"""
+It includes the peer's first retransmission (200 ms, Linux's TCP_RTO_MIN)."""
 
-_TURNS: Final = 2
-"""Turns of asyncio's loop from an accept to the begin of its connection."""
+_ACCEPT_TURNS: Final = 2
+"""Turns of asyncio's loop from an accept to ``connection_made``."""
 
-_HOLD: Final = 0.05
-"""Seconds between two looks at the accept queues."""
+_POLL_SECONDS: Final = 0.05
+"""Seconds between two checks of the accept queues."""
 
 
 class Listener:
@@ -33,36 +32,35 @@ class Listener:
         sockets: list[socket.socket],
         accept: Callable[[int | None], asyncio.BaseProtocol],
     ) -> None:
-        """Take over bound sockets; ``accept`` gets the descriptor that accepted."""
+        """Take over bound sockets; ``accept`` gets the listener's descriptor."""
         self._sockets = sockets
         self._accept = accept
         self._servers: list[asyncio.Server] = []
 
     async def start(self, backlog: int) -> None:
-        """Listen from now on.
+        """Start to listen.
 
         Raises:
-            BindError: someone who had bound the port too was first to listen.
-
+            BindError: another process on the same port was first to listen.
         """
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             address, port = sock.getsockname()[:2]
             accept = partial(self._accept, sock.fileno())
             try:
-                sock.listen(backlog)  # uvloop is silent when it cannot
+                sock.listen(backlog)  # uvloop reports no error
             except OSError as error:
                 raise BindError(reason(error, address, port)) from None
             server = await loop.create_server(accept, sock=sock, backlog=backlog)
             self._servers.append(server)
 
-    async def stop(self, patience: float) -> None:
-        """Accept what already waits in the accept queues, then close the listeners.
+    async def stop(self, timeout: float) -> None:
+        """Accept what waits in the accept queues, then close the listeners.
 
-        A close resets what is in the queue and what is about to come to it. So new
-        connections are held off, and the queue must have been empty for as long as
-        a handshake takes whose last segment was lost. ``patience`` bounds all of
-        it, in seconds.
+        Closing resets the connections in the queue and those about to enter it. So new
+        connections are held off first, and the queue must have been empty for as long
+        as a handshake takes whose last segment was lost. ``timeout`` bounds all of it,
+        in seconds.
         """
         loop = asyncio.get_running_loop()
         held = [sock.dup() for sock in self._sockets]
@@ -71,29 +69,29 @@ class Listener:
         for server in self._servers:
             server.close()
         start = busy = now = loop.time()
-        for sock in held if patience else ():
+        for sock in held if timeout else ():
             _hold_off(sock)
-        while now < start + patience and now < busy + _HANDSHAKE:
-            await asyncio.sleep(_HOLD)
+        while now < start + timeout and now < busy + _HANDSHAKE_SECONDS:
+            await asyncio.sleep(_POLL_SECONDS)
             now = loop.time()
-            if await self._empty(held):
+            if await self._accept_waiting(held):
                 busy = now
         for sock in held:
             sock.close()
 
     async def _take_accepted(self, loop: asyncio.SelectorEventLoop) -> None:
-        """Accept no more, and let those begin that were accepted in this very turn.
+        """Stop accepting, and start the connections accepted in this very turn.
 
-        asyncio's server, once closed, forgets them (an assertion in Server._attach, in
-        a task of its own); uvloop's does not.
+        asyncio's server forgets them once it is closed (an assertion in Server._attach,
+        in a separate task); uvloop's does not.
         """
         for sock in self._sockets:
             loop.remove_reader(sock)
-        for _ in range(_TURNS):
+        for _ in range(_ACCEPT_TURNS):
             await asyncio.sleep(0)
 
-    async def _empty(self, held: list[socket.socket]) -> int:
-        """Accept all that waits; return how many that were."""
+    async def _accept_waiting(self, held: list[socket.socket]) -> int:
+        """Accept all waiting connections; return their number."""
         accepted = []
         for sock in held:
             with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
@@ -107,16 +105,16 @@ class Listener:
 
 
 def _hold_off(sock: socket.socket) -> None:
-    """Keep new connections from a listening socket, whatever the kernel lets us do.
+    """Keep new connections from a listening socket, as well as the kernel permits.
 
-    Best is that their SYNs are dropped: they come again, to a closed port or to a
-    successor. Some kernels keep the filter that does it to the privileged (a container
-    may have no such privilege): there they are refused.
+    Best is to drop their SYNs: clients retransmit them, to a closed port or to a
+    successor. Some kernels reserve the necessary filter for privileged processes, which
+    containers may not be: there new connections are refused.
 
-    Where neither can be had, a backlog of zero does nearly the same: one connection
-    that waits makes the queue full (listen(2); net/ipv4/tcp_input.c,
-    tcp_conn_request). But each that is accepted lets in the next, and a full queue
-    drops the last segment of a handshake whose peer believes to be connected.
+    Where neither is possible, a backlog of zero does nearly the same: one waiting
+    connection fills the queue (listen(2); net/ipv4/tcp_input.c, tcp_conn_request). But
+    each accepted connection lets the next one in, and a full queue drops the last
+    segment of a handshake whose peer considers itself connected.
     """
     descriptor = sock.fileno()
     if not (

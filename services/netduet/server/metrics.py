@@ -1,4 +1,4 @@
-"""The server's metrics: its plain counters, read when somebody asks.
+"""The server's metrics, read from its counters on request.
 
 Names and units follow Prometheus's conventions; every label has few values.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class ServerMetrics(Collector):
-    """Everything that a server counts, as Prometheus reads it."""
+    """The collector of all server metrics."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class ServerMetrics(Collector):
         stalls: StallMonitor,
         sockets: Sockets,
     ) -> None:
-        """Bind what is counted."""
+        """Set the sources of the metrics."""
         self._context = context
         self._open_connections = open_connections
         self._streams = streams
@@ -109,7 +109,7 @@ class ServerMetrics(Collector):
         yield _gauge(
             "netduet_streams_limit",
             "Streams of datagrams that may be under way at once.",
-            streams.most,
+            streams.max_streams,
         )
         refused = CounterMetricFamily(
             "netduet_stream_requests_refused",

@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from netduet.config.load import Duration, Settings, Size, contradiction
 from netduet.config.units import GIB, HOUR, KIB, MIB
-from netduet.server.udp_streams import EACH, MOST
+from netduet.server.udp_streams import MAX_STREAMS, MAX_STREAMS_PER_CLIENT
 
 DAY = 24 * HOUR
 
@@ -66,10 +66,12 @@ class ServerSettings(Settings):
     backlog: Annotated[int, Field(ge=1, le=65_535)] = 1024
     """Length of the accept queue (listen(2)); limited by the kernel's somaxconn."""
 
-    max_streams: Annotated[int, Field(ge=1, le=10_000)] = MOST
+    max_streams: Annotated[int, Field(ge=1, le=10_000)] = MAX_STREAMS
     """Maximum concurrent UDP streams; each check `stream` and each `netduet watch` uses one."""
 
-    max_streams_per_client: Annotated[int, Field(ge=1, le=10_000)] = EACH
+    max_streams_per_client: Annotated[int, Field(ge=1, le=10_000)] = (
+        MAX_STREAMS_PER_CLIENT
+    )
     """Maximum concurrent UDP streams per client address; clients behind a NAT share one address."""
 
     max_frame_size: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = MIB

@@ -1,7 +1,7 @@
 """One TCP connection: passes bytes to the protocol and events to the handlers.
 
-No bytes are parsed here and no request is answered here. Everything that one read
-causes is sent in one write; ``write_control`` sends it and closes the connection.
+Everything that one read causes is sent in one write; ``write_control`` sends it and
+closes the connection.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class TcpConnection(asyncio.Protocol):
             self._writer.set_timer(now)
 
     def data_received(self, data: bytes) -> None:
-        """Answer everything that one read brought in one write."""
+        """Answer everything from one read in one write."""
         wire = self.wire
         self._last_received = now = self._loop.time()
         for event in wire.receive_data(data, now):
@@ -130,7 +130,7 @@ class TcpConnection(asyncio.Protocol):
         self._writer.send(now)
 
     def eof_received(self) -> bool:
-        """Answer what is left; True keeps our own side of the connection open."""
+        """Answer the rest; True keeps our own side of the connection open."""
         self._last_received = now = self._loop.time()
         for event in self.wire.receive_eof(now):
             self._handle(event)
@@ -162,21 +162,21 @@ class TcpConnection(asyncio.Protocol):
         self._open_connections.discard(self)
         self._context.access_log.closed(record)
 
-    # What the server asks during a drain
+    # For the drain
 
     @property
     def quiet(self) -> bool:
-        """Whether a drain need not wait for this peer: nothing is in flight."""
+        """Whether nothing is in flight, so a drain need not wait for this peer."""
         silent = self._loop.time() - self._last_received > QUIET_SECONDS
         return silent and self._writer.idle
 
     @property
     def ended(self) -> str | None:
-        """The reason for which the connection ends, None while it goes on."""
+        """The reason for the end of the connection, None while it is open."""
         return self._writer.ended
 
     def drain(self) -> None:
-        """End a quiet connection: tell a framed peer why, or close if it knows."""
+        """End a quiet connection: send a framed peer the reason, or close."""
         self._writer.end("drained", "server")
         if self.wire.state not in (State.OPENING, State.OPEN):
             self._writer.close()
@@ -187,7 +187,7 @@ class TcpConnection(asyncio.Protocol):
         self._writer.send(now)
 
     def reset(self) -> None:
-        """Reset the connection: its time is over."""
+        """Reset the connection: the drain is over."""
         self._writer.end("drained", "server")
         self._writer.reset()
 
@@ -248,7 +248,7 @@ class TcpConnection(asyncio.Protocol):
         )
         self._context.ledger.add(self._entry)
         address = self._peer[0]
-        if address != self._local[0]:  # not from this very host: its health check
+        if address != self._local[0]:  # not the health check of this host
             self._context.recent_clients.add(address, self._loop.time())
         return self._entry
 

@@ -1,4 +1,4 @@
-"""The UDP side: one socket a family, answered from the address that was asked."""
+"""UDP: one socket per address family; answers come from the address that was asked."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from netduet.wire.udp_stream import StreamAnswer
 
 _BATCH: Final = 64
-"""Datagrams taken in one turn of the loop, so that TCP gets its turn too."""
+"""Maximum datagrams per turn of the loop, so that TCP connections get theirs."""
 
 _MAX_DATAGRAM_BYTES: Final = 65_535
 _KIND: Final = len(MAGIC) + 4
 _IN_PKTINFO: Final = struct.Struct("=I4s4s")  # ip(7): ifindex, spec_dst, addr
 _IN6_PKTINFO: Final = struct.Struct("=16sI")  # ipv6(7): addr, ifindex
-_IP_PKTINFO: Final = 8  # socket.IP_PKTINFO has a name only from Python 3.14 on
+_IP_PKTINFO: Final = 8  # socket.IP_PKTINFO exists only from Python 3.14 on
 
 _STREAM: Final = bytes([Kind.STREAM])
 
 TAKEN: Final = b""
-"""No answer: a datagram of a stream, which has its own pace."""
+"""No answer: a datagram of a stream, which the server sends at its own pace."""
 
 Ancillary = list[tuple[int, int, bytes]]
 
@@ -43,24 +43,24 @@ Ancillary = list[tuple[int, int, bytes]]
 class UdpEndpoint:
     """Answers the datagrams of one socket.
 
-    The destination of each datagram is taken from its packet information and is
-    the source of the answer: on a host with several addresses the kernel would
-    else choose one, and the asker would not know it.
+    The destination of each datagram (IP_PKTINFO) becomes the source of the answer: on a
+    host with several addresses the kernel might choose another one, which the client
+    would not accept.
     """
 
     def __init__(
         self,
         sock: socket.socket,
-        behaviours: Handlers,
+        handlers: Handlers,
         counters: Counters,
         flows: UdpFlowCounters,
-        under_way: UdpStreams,
+        streams: UdpStreams,
     ) -> None:
         """Take over a bound, non-blocking socket."""
         self._flows = flows
-        self._streams = under_way
+        self._streams = streams
         self._sock = sock
-        self._behaviours = behaviours
+        self._handlers = handlers
         self._counters = counters
         self._port: int = sock.getsockname()[1]
         if sock.family is socket.AF_INET6:
@@ -69,7 +69,7 @@ class UdpEndpoint:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer from now on."""
+        """Start to answer."""
         loop.add_reader(self._sock.fileno(), self._readable)
 
     def stop(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -107,11 +107,11 @@ class UdpEndpoint:
                 self._flows.take_back()
 
     def _send(self, answer: bytes, source: Ancillary, peer: Any) -> bool:
-        """Send from an address; tell whether it left."""
+        """Send from an address; return whether it was sent."""
         try:
             self._sock.sendmsg([answer], source, 0, peer)
         except OSError:
-            # A full buffer, or a peer that no route leads to: UDP may lose.
+            # A full buffer, or no route to the peer: UDP may lose datagrams.
             self._counters.datagrams_failed += 1
             return False
         self._counters.datagrams_answered += 1
@@ -130,14 +130,14 @@ class UdpEndpoint:
             opening = decode(Open, frame.payload, frame.id)
         except RemoteError as error:
             return datagram.failure(error, room)
-        welcome = self._behaviours.welcome(opening, new_id(), peer, local)
+        welcome = self._handlers.welcome(opening, new_id(), peer, local)
         return datagram.answer(Kind.OPEN, welcome, frame.id, room)
 
     def _count(self, frame: Frame, peer: Address, room: int) -> bytes | None:
-        """Count a datagram of a flow; what could not be answered is not counted."""
+        """Count a datagram of a flow, unless it cannot be answered."""
         question = udp_count.parse_question(frame.payload, frame.id)
         length = len(frame.payload)
-        # Read now: what had no room before this datagram came is in it.
+        # Read now, so that it includes the drops before this datagram.
         answer = self._flows.answer(peer, question, length, length, self._drops())
         return datagram.answer(Kind.COUNT, answer, frame.id, room)
 
@@ -145,7 +145,7 @@ class UdpEndpoint:
         return kernel.socket_drops(self._sock.fileno())
 
     def _stream(self, data: bytes, peer: Any, source: Ancillary) -> bytes | None:
-        """Take a datagram of a stream; return what answers it at once, or TAKEN."""
+        """Handle a datagram of a stream; return an immediate answer, or TAKEN."""
 
         def send(answer: StreamAnswer) -> bool:
             data = datagram.answer(Kind.STREAM, answer.serialize(), 0, udp_stream.SIZE)
@@ -156,8 +156,10 @@ class UdpEndpoint:
             if frame is None:
                 return None
             question = udp_stream.parse_question(frame.payload, frame.id)
-            way = ReplyPath((peer[0], peer[1]), send, self._drops)
-            answer = self._streams.take(question, way, time.monotonic(), frame.id)
+            reply_path = ReplyPath((peer[0], peer[1]), send, self._drops)
+            answer = self._streams.take(
+                question, reply_path, time.monotonic(), frame.id
+            )
         except RemoteError as error:
             return datagram.failure(error, len(data))
         if answer is None:
@@ -166,7 +168,7 @@ class UdpEndpoint:
 
 
 def _destination(ancillary: Ancillary) -> tuple[str, Ancillary]:
-    """Return the address that was asked, and what makes it the answer's source."""
+    """Return the destination address, and the control data that makes it the source."""
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
             _, local, _ = _IN_PKTINFO.unpack(data)

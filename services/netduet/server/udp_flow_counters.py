@@ -1,4 +1,4 @@
-"""The tallies of flows of datagrams: what has come of each, within bounds."""
+"""The tallies of UDP flows, bounded in number."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from netduet.wire.udp_count import CountAnswer, CountFlag, CountQuestion, Tally
 if TYPE_CHECKING:
     from netduet.server.address import Address
 
-MOST: Final = 256
-"""Flows that are counted at once; the one that was silent for longest goes first.
+MAX_FLOWS: Final = 256
+"""Flows that are counted at once; the one that was silent longest is dropped first.
 
-A tally takes at most 8 KiB, so all of them 2 MiB.
-"""
+A tally takes at most 8 KiB, so all of them 2 MiB."""
 
 
 @dataclass(slots=True)
@@ -26,16 +25,16 @@ class _FlowCounter:
 
 
 class UdpFlowCounters:
-    """The tallies of the latest flows, by who sends them and the flow's number."""
+    """The tallies of the latest flows, by sender and flow number."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, max_flows: int = MAX_FLOWS) -> None:
         """Start empty."""
-        self._most = most
+        self._max_flows = max_flows
         self._flows: OrderedDict[tuple[Address, int], _FlowCounter] = OrderedDict()
         self._last: _FlowCounter | None = None
 
     def __len__(self) -> int:
-        """Return how many flows are remembered."""
+        """Return the number of flows."""
         return len(self._flows)
 
     def answer(
@@ -46,21 +45,20 @@ class UdpFlowCounters:
         room: int,
         dropped: int | None = None,
     ) -> bytes:
-        """Count a question; return the payload that answers it.
+        """Count a question; return the payload of its answer.
 
         Args:
-            peer: who asks.
-            question: what is asked.
+            peer: the sender.
+            question: the datagram.
             length: bytes of its payload.
             room: bytes of the answer's payload, unless a short one is asked for.
             dropped: datagrams that the socket has had no room for; None if unknown.
-
         """
         key = (peer, question.flow)
         flow = self._flows.get(key)
         if flow is None:
             flow = self._flows[key] = _FlowCounter(dropped)
-            if len(self._flows) > self._most:
+            if len(self._flows) > self._max_flows:
                 self._flows.popitem(last=False)
         self._flows.move_to_end(key)
         if not question.flags & CountFlag.QUERY:
@@ -83,7 +81,7 @@ class UdpFlowCounters:
         return answer.serialize(0 if question.flags & CountFlag.SHORT else room)
 
     def take_back(self) -> None:
-        """Count the answer given last as not given: it could not be sent."""
+        """Do not count the last answer: it could not be sent."""
         if self._last is not None:
             self._last.answered -= 1
             self._last = None

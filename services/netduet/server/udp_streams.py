@@ -1,4 +1,4 @@
-"""The streams of datagrams that are under way: whose they are, their pace, their end."""
+"""The UDP streams in progress: their clients, pace and end."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from netduet.wire import udp_stream
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.sequence import SequenceGaps
 from netduet.wire.udp_stream import (
-    COOKIE_AGE,
-    GAPS,
-    LEASE,
+    COOKIE_AGE_SECONDS,
+    LEASE_SECONDS,
+    MAX_GAPS,
     Challenge,
     EndReason,
     StreamAnswer,
@@ -29,18 +29,19 @@ from netduet.wire.udp_stream import (
 if TYPE_CHECKING:
     from netduet.server.address import Address
 
-MOST: Final = 64
-"""Streams at once: at the fastest pace 3,200 small datagrams a second, half a core."""
+MAX_STREAMS: Final = 64
+"""Maximum streams: at the shortest period 3,200 small datagrams a second, half a core."""
 
-EACH: Final = 16
-"""Streams at once to one address; behind a NAT everybody is one address."""
+MAX_STREAMS_PER_CLIENT: Final = 16
+"""Maximum streams per address; behind a NAT all clients share one address."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyPath:
-    """Where a question came from: ``send`` sends there, and tells whether that left.
+    """Where a question came from: ``send`` returns whether the answer was sent.
 
-    ``drops`` tells how many datagrams the socket has had no room for, None if unknown.
+    ``drops`` returns how many datagrams the socket has had no room for, None if
+    unknown.
     """
 
     peer: Address
@@ -51,7 +52,7 @@ class ReplyPath:
 @dataclass(slots=True)
 class _UdpStream:
     flow: int
-    way: ReplyPath
+    reply_path: ReplyPath
     cookie: bytes
     period: float
     start: float
@@ -71,13 +72,13 @@ class _UdpStream:
             self.number,
             int((now - self.start) * 1_000_000),
             arrived.first,
-            arrived.since(GAPS),
+            arrived.since(MAX_GAPS),
             arrived.next,
             arrived.received,
             arrived.duplicated,
             arrived.late,
-            arrived.newest(GAPS),
-            self.way.drops(),
+            arrived.newest(MAX_GAPS),
+            self.reply_path.drops(),
         )
 
 
@@ -88,50 +89,51 @@ class UdpStreams:
         self,
         boot_id: str,
         secret: bytes | None = None,
-        most: int = MOST,
-        each: int = EACH,
+        max_streams: int = MAX_STREAMS,
+        max_per_client: int = MAX_STREAMS_PER_CLIENT,
     ) -> None:
-        """Start with none; ``secret`` is for tests, and random otherwise."""
+        """Start with none; tests set ``secret``, else it is random."""
         self._boot = bytes.fromhex(boot_id)
         self._secret = secret or secrets.token_bytes(32)
-        self.most = most
-        """How many there may be at once."""
+        self.max_streams = max_streams
+        """Maximum streams at once."""
         self.refused = {"total": 0, "client": 0}
-        """How often there was no room, by the limit: all streams, or one address's."""
-        self._each = each
+        """Streams refused, by the limit: all streams, or one address's."""
+        self._max_per_client = max_per_client
         self._streams: dict[int, _UdpStream] = {}
         self._over = False
 
     def __len__(self) -> int:
-        """Return how many are under way."""
+        """Return the number of streams."""
         return len(self._streams)
 
     def take(
         self,
         question: StreamQuestion,
-        way: ReplyPath,
+        reply_path: ReplyPath,
         now: float,
         frame_id: int = 0,
     ) -> StreamAnswer | None:
-        """Take a client's datagram; return what answers it at once, if anything does.
+        """Handle a client's datagram; return the immediate answer, if there is one.
 
         Args:
             question: the datagram.
-            way: where it came from.
+            reply_path: where it came from.
             now: monotonic seconds.
             frame_id: for an error.
 
         Raises:
-            RemoteError: the client may stream, and there is no room.
-
+            RemoteError: the client may stream, but a limit is reached.
         """
         stream = self._streams.get(question.flow)
-        # The cookie of a stream holds for as long as the stream and the address do.
-        known = stream is not None and stream.way.peer == way.peer
+        # A stream's cookie is valid as long as the stream exists and the address is the
+        # same.
+        known = stream is not None and stream.reply_path.peer == reply_path.peer
         if not (known and hmac.compare_digest(stream.cookie, question.cookie)):  # type: ignore[union-attr]  # known
-            age = int(now // COOKIE_AGE)
+            age = int(now // COOKIE_AGE_SECONDS)
             made = [
-                self._cookie(way.peer, question.flow, age - back) for back in (0, 1)
+                self._cookie(reply_path.peer, question.flow, age - back)
+                for back in (0, 1)
             ]
             if not any(hmac.compare_digest(cookie, question.cookie) for cookie in made):
                 return Challenge(question.flow, made[0], self._boot)
@@ -142,15 +144,15 @@ class UdpStreams:
         if self._over:
             return StreamEnd(question.flow, EndReason.DRAINING)
         if stream is None:
-            stream = self._start(question, way, now, frame_id)
-        stream.way, stream.cookie = way, question.cookie
+            stream = self._start(question, reply_path, now, frame_id)
+        stream.reply_path, stream.cookie = reply_path, question.cookie
         stream.period = question.period / 1000
-        stream.until = now + LEASE
+        stream.until = now + LEASE_SECONDS
         stream.arrived.take(question.sequence)
         return None
 
     def end(self) -> None:
-        """End all of them, and say so: the server is shutting down."""
+        """End all streams, and send the reason: the server is shutting down."""
         self._over = True
         for stream in list(self._streams.values()):
             self._end(stream, EndReason.DRAINING)
@@ -161,28 +163,29 @@ class UdpStreams:
     def _start(
         self,
         question: StreamQuestion,
-        way: ReplyPath,
+        reply_path: ReplyPath,
         now: float,
         frame_id: int,
     ) -> _UdpStream:
         theirs = sum(
-            stream.way.peer[0] == way.peer[0] for stream in self._streams.values()
+            stream.reply_path.peer[0] == reply_path.peer[0]
+            for stream in self._streams.values()
         )
-        full = len(self._streams) >= self.most
-        if full or theirs >= self._each:
+        full = len(self._streams) >= self.max_streams
+        if full or theirs >= self._max_per_client:
             self.refused["total" if full else "client"] += 1
-            limit = self.most if full else self._each
+            limit = self.max_streams if full else self._max_per_client
             message = f"{limit} streams are under way: no more"
             facts: dict[str, int | str] = {"limit": limit}
             raise RemoteError(Code.TOO_MANY_CONNECTIONS, message, facts, frame_id)
         stream = _UdpStream(
             question.flow,
-            way,
+            reply_path,
             question.cookie,
             question.period / 1000,
             start=now,
             due=now,
-            until=now + LEASE,
+            until=now + LEASE_SECONDS,
             run=secrets.randbits(32),
         )
         self._streams[question.flow] = stream
@@ -191,14 +194,14 @@ class UdpStreams:
         return stream
 
     def _turn(self, stream: _UdpStream) -> None:
-        """Send the next one, if its time has come; what was missed is not caught up."""
+        """Send the next datagram if it is due; missed ones are not sent later."""
         now = time.monotonic()
         if now > stream.until:
-            self._end(stream, EndReason.LEASE)
+            self._end(stream, EndReason.LEASE_SECONDS)
             return
         if now >= stream.due:
-            # One that does not leave takes no number: it is not for the network to lose.
-            stream.number += stream.way.send(stream.status(now))
+            # One that was not sent takes no number: the network did not lose it.
+            stream.number += stream.reply_path.send(stream.status(now))
             stream.due += stream.period
             if stream.due <= now:
                 stream.due = now + stream.period
@@ -207,9 +210,9 @@ class UdpStreams:
         loop = asyncio.get_running_loop()
         stream.timer = loop.call_later(delay, self._turn, stream)
 
-    def _end(self, stream: _UdpStream, why: EndReason) -> None:
+    def _end(self, stream: _UdpStream, reason: EndReason) -> None:
         self._forget(stream)
-        stream.way.send(StreamEnd(stream.flow, why))
+        stream.reply_path.send(StreamEnd(stream.flow, reason))
 
     def _forget(self, stream: _UdpStream) -> None:
         if stream.timer is not None:

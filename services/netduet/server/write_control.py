@@ -1,8 +1,8 @@
 """The write side of a TCP connection: back-pressure, timers, and how it closes.
 
-A peer that does not read is not read from either, and is reset when it acknowledges
-nothing for the write timeout. Promised answers are made one per loop turn, when the
-write buffer has room.
+The server does not read from a peer that does not read, and resets a peer that
+acknowledges nothing for the write timeout. Promised answers are made one per loop turn,
+when the write buffer has room.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from netduet.net import kernel
+from netduet.net.tcp_info import bytes_acked
 from netduet.wire.connection import SEND_EOF
 from netduet.wire.state_machine import State
 
@@ -30,7 +31,7 @@ _LINGERING: Final = frozenset({State.GREETED, State.LINGER})
 
 
 class WriteControl:
-    """Sends what one connection owes, and closes or resets it when its time is over.
+    """Sends the answers of one connection, and closes or resets it when its time is over.
 
     It belongs to a ``TcpConnection``, which passes the loop's callbacks on. ``expire``
     is called with the loop's time when a deadline of the protocol has passed. ``ended``
@@ -73,13 +74,13 @@ class WriteControl:
         self.loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._paused_at: float | None = None  # since when nothing is read
+        self._paused_at: float | None = None  # since when reading is paused
         self._buffer_full = False
         self._reset_when_flushed = False
         self._stalled_since: float | None = None
         self._acked = 0
         self.abort_on_close = False
-        """Whether to abort when the protocol is done: the peer still sends."""
+        """Abort when the protocol is done, because the peer still sends."""
         self.ended: str | None = None
         self.ended_by: str | None = None
         self.error: BaseException | None = None
@@ -109,7 +110,7 @@ class WriteControl:
             self._timer = None
         self._expire = None
 
-    # What the connection and its delayed handlers call
+    # For the connection and its delayed handlers
 
     def send(self, now: float) -> None:
         """Send what the protocol has queued, and close if it is done."""
@@ -127,18 +128,18 @@ class WriteControl:
             self.set_timer(now)
 
     def flush(self) -> None:
-        """Send what is queued, although nothing was read; not while paused."""
+        """Send what is queued, without a read before it; not while paused."""
         if self._paused_at is None:
             self.send(self.loop.time())
 
     def pause_reading(self) -> None:
-        """Read nothing until everything owed is sent."""
+        """Stop reading until everything owed is sent."""
         if self._paused_at is None:
             self._stop_reading(self.loop.time())
             self.loop.call_soon(self._continue)
 
     def reset_after_flush(self) -> None:
-        """Reset the connection when everything owed is sent."""
+        """Reset the connection once everything owed is sent."""
         self._reset_when_flushed = True
         self.pause_reading()
 
@@ -153,7 +154,7 @@ class WriteControl:
         self.error = self.error or error
 
     def close(self) -> None:
-        """Close the connection when its write buffer is empty."""
+        """Close the connection once its write buffer is empty."""
         self._transport.close()
 
     def reset(self) -> None:
@@ -184,7 +185,7 @@ class WriteControl:
         elif self.wire.deadline is not None:
             self._arm(self.wire.deadline)
 
-    # How bytes leave, and how a connection closes
+    # Writing and closing
 
     def _continue(self) -> None:
         """Send the next answer owed, one per loop turn; then read again.
@@ -196,7 +197,7 @@ class WriteControl:
         now = self.loop.time()
         self.send(now)
         if self._buffer_full or self._transport.is_closing():
-            return  # resume_writing comes back here
+            return  # until resume_writing
         if self.wire.owed:
             self.loop.call_soon(self._continue)
         elif self._reset_when_flushed:
@@ -221,10 +222,10 @@ class WriteControl:
             self._transport.abort()
 
     def _close(self, now: float) -> None:
-        """Close once the write buffer is empty; a peer that does not read is reset.
+        """Close once the write buffer is empty; reset a peer that does not read.
 
-        A connection that reached a limit of its linger is aborted: its peer still
-        sends.
+        A connection that reached a limit of its linger is aborted, because its peer
+        still sends.
         """
         transport = self._transport
         if self.abort_on_close:
@@ -239,7 +240,7 @@ class WriteControl:
     def _watch_stall(self, now: float) -> None:
         """Start to check whether the peer reads what is queued for it."""
         self._stalled_since = now
-        self._acked = kernel.bytes_acked(self.descriptor())
+        self._acked = bytes_acked(self.descriptor())
         self.set_timer(now)
 
     def _arm(self, due: float) -> None:
@@ -251,9 +252,9 @@ class WriteControl:
     def _on_timer(self) -> None:
         """Check the deadline after the loop has read once more.
 
-        If the process did not run for a while (a paused container, a busy host), a
-        loop may run its timers before it reads, and the peer would be blamed for the
-        server's own silence.
+        If the process did not run for a while (a paused container, a busy host), a loop
+        may run its timers before it reads, and would blame the peer for the server's
+        own stall.
         """
         self._timer = self.loop.call_later(DEADLINE_GRACE, self._check_deadline)
 
@@ -274,10 +275,10 @@ class WriteControl:
     def _check_stall(self, now: float) -> None:
         """Reset a peer that has acknowledged nothing for the whole write timeout.
 
-        Acknowledged bytes are what counts: the kernel's buffer reports room again
+        Acknowledged bytes are what counts: the kernel reports room in its buffer again
         only when a third of it is free, megabytes later.
         """
-        acked = kernel.bytes_acked(self.descriptor())
+        acked = bytes_acked(self.descriptor())
         stalled_since = cast("float", self._stalled_since)
         if acked > self._acked:
             self._stalled_since, self._acked = now, acked

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 import docker.errors
 
 from netduet.client.settings import ClientSettings
-from netduet.config.load import Settings, SettingsError, given, show
+from netduet.config.load import Settings, SettingsError, from_values, show
 from netduet.server.settings import ServerSettings
 from netduet.testing import engine
 from netduet.testing.client import ended
@@ -249,7 +249,7 @@ def _given(model: type[Model], values: Mapping[str, object]) -> Model:
 
     """
     try:
-        return given(model, values)
+        return from_values(model, values)
     except SettingsError as error:
         raise DuetError(str(error)) from None
 

@@ -1,22 +1,19 @@
-"""One connection, sans-I/O: bytes, end of stream and the time in; events and bytes out.
+"""One TCP connection, sans-I/O: bytes, end of stream and time in; events and bytes out.
 
-House rules: every change of state is a row of ``states.TRANSITIONS``; this file
-opens nothing, reads no clock and answers no question of substance (that is the
-server's ``behaviours``).
+Every change of state is a row of ``state_machine.TRANSITIONS``. Requests are answered
+by the server's ``handlers``.
 
-Theory of operation. A server's connection starts in START, where the first byte
-fixes the dialect: the magic's first byte leads to OPENING, anything else (and an
-end of stream) to GREETED, where the greeting is queued and the sending side
-ends. A framed connection is OPEN from its valid opening until an END frame, an
-end of stream or a breach of the rules. In GREETED and LINGER what still comes in
-is read and dropped within bounds, for a close with unread input would reset the
-connection and destroy the answer on its way (RFC 1122 §4.2.2.13). A client's
-connection starts in START too, and ``open`` leads it to OPENING; there the
-server's first byte tells whether a netduet answers (a stranger leads to FOREIGN).
+A server's connection starts in START, where the first byte fixes the dialect: the first
+byte of the magic leads to OPENING, anything else (and an end of stream) to GREETED,
+where the greeting is queued and the sending side ends. A framed connection is OPEN from
+its valid opening until an END frame, an end of stream or a protocol error. In GREETED
+and LINGER, input is read and dropped within bounds, because closing with unread input
+would reset the connection and destroy the answer in flight (RFC 1122 §4.2.2.13). A
+client's connection starts in START too, and ``open`` leads it to OPENING, where the
+server's first byte shows whether a netduet answers; if not, the state is FOREIGN.
 
-Frames are only ever cut from ``bytes``. What is not yet whole waits in a buffer
-that is looked at again when as much is there as its header says: each byte is
-copied a fixed number of times, in whatever pieces it comes.
+An incomplete frame waits in a buffer that is parsed again when the frame is complete,
+so each byte is copied a fixed number of times however the stream is split.
 """
 
 from __future__ import annotations
@@ -44,16 +41,16 @@ from netduet.wire.state_machine import Input, Limits, Role, State
 
 __all__ = ["SEND_EOF", "Connection"]
 
-_DEAF: Final = frozenset({State.PARTING, State.PARTED, State.LINGER, State.CLOSED})
-"""States in which bytes mean nothing any more."""
+_IGNORING: Final = frozenset({State.PARTING, State.PARTED, State.LINGER, State.CLOSED})
+"""States in which received bytes are discarded or ignored."""
 
 
 class Connection(Receiver):
     """The protocol of one TCP connection, for either end.
 
-    Feed it with ``receive_data``, ``receive_eof`` and, when ``deadline`` has
-    passed, ``expire``; after each, send what ``data_to_send`` returns. Times are
-    seconds of any monotonic clock.
+    Feed it with ``receive_data``, ``receive_eof`` and, when ``deadline`` has passed,
+    ``expire``; after each, send what ``data_to_send`` returns. Times are monotonic
+    seconds.
     """
 
     __slots__ = (
@@ -87,10 +84,9 @@ class Connection(Receiver):
             role: which end this is.
             limits: its bounds.
             now: the time at which it was accepted or connected.
-            greeting: what a server answers to plain text.
-            refusal: when given, a framed opening is answered with this error
-                (a plain peer is greeted all the same).
-
+            greeting: a server's answer to a plain peer.
+            refusal: the error that answers a framed opening, if the connection is
+                refused (a plain peer is greeted all the same).
         """
         super().__init__(role, limits, refusal)
         self.greeting = greeting
@@ -98,7 +94,7 @@ class Connection(Receiver):
         self.lingered = 0
         self.bytes_received = 0
         self.frames_received = 0
-        # A client waits with clocks of its own until it has opened.
+        # Before the opening, the client's caller has its own timeouts.
         if role is Role.SERVER:
             self.deadline = now + limits.first_byte
         self._intake = _INTAKE[State.START]
@@ -106,32 +102,32 @@ class Connection(Receiver):
         self._buffer = bytearray()
         self._wanted = HEADER_SIZE
         self._started: float | None = None
-        # What the hot path reads:
+        # Cached for the hot path.
         self._echo = echo.word(0 if role is Role.SERVER else ANSWER)
         self._idle = limits.idle
-        self._largest = 0  # bytes of the largest frame, while the connection is OPEN
+        self._largest = 0  # bytes of the largest frame while OPEN, else 0
 
-    # In
+    # Input
 
     def receive_data(self, data: bytes, now: float) -> list[Event]:
-        """Take bytes from the peer and return what they mean.
+        """Process bytes from the peer and return the events.
 
-        Never raises for anything the peer can send: a breach of the rules is the
-        event PeerFailed, and what follows it is dropped unread.
+        Never raises for anything the peer can send: a protocol error is the event
+        PeerFailed, and the rest of the input is discarded.
         """
         size = len(data)
         self.bytes_received += size
         if HEADER_SIZE <= size <= self._largest and not self._buffer:
             length, word = PEEK(data)
             if word == self._echo and length == size - HEADER_SIZE:
-                # One whole ECHO frame: what a read brings most often by far.
+                # One complete ECHO frame: by far the most common read.
                 self.frames_received += 1
                 self.deadline = now + self._idle
                 return [EchoReceived(data, size)]
         return self._intake(self, data, now) if data else []
 
     def receive_eof(self, now: float) -> list[Event]:
-        """Take the end of the peer's sending."""
+        """Process the peer's end of stream."""
         state = self.state
         if state in (State.PARTED, State.CLOSED):
             return []
@@ -140,9 +136,9 @@ class Connection(Receiver):
             self.plain = True
             self._send(self.greeting)
             events.append(GreetingReceived())
-        elif self._inside():
-            what = "the opening" if self.state is State.OPENING else "a frame"
-            message = f"the stream ended inside {what}"
+        elif self._is_partial():
+            unit = "the opening" if self.state is State.OPENING else "a frame"
+            message = f"the stream ended inside {unit}"
             facts: dict[str, int | str] = {"received": self._progress()}
             error = RemoteError(Code.TRUNCATED, message, facts)
             events.append(self._fail(error, now))
@@ -158,11 +154,11 @@ class Connection(Receiver):
     def expire(self, now: float) -> list[Event]:
         """Act on a deadline that has passed.
 
-        In GREETED and LINGER the connection is then CLOSED and is to be aborted.
+        In GREETED and LINGER the connection is then CLOSED; the caller must abort it.
         """
         if self.deadline is None or now < self.deadline:
             return []
-        name, error = timeouts.judge(
+        name, error = timeouts.expired_limit(
             self.state,
             self.limits,
             self._progress(),
@@ -179,16 +175,16 @@ class Connection(Receiver):
         return [Expired(name)]
 
     def postpone(self, seconds: float) -> None:
-        """Move the deadline on by a time in which this side did not read.
+        """Extend the deadline by the time in which this side did not read.
 
-        A peer is not late while we are the ones who do not listen.
+        The peer is not late while we do not read.
         """
         if self.deadline is not None:
             self.deadline += seconds
         if self._started is not None:
             self._started += seconds
 
-    # How each state takes bytes; what comes is never empty
+    # How each state processes bytes; data is never empty
 
     def _take_start(self, data: bytes, now: float) -> list[Event]:
         if self.role is Role.CLIENT:
@@ -219,7 +215,7 @@ class Connection(Receiver):
         if not awaited:
             return self._take_pieces(data, now)
         if awaited is MAGIC and self.role is Role.CLIENT and data[0] != MAGIC[0]:
-            self._stranger()
+            self._set_foreign()
             return [PlainReceived(data)]
         magic = data[: len(awaited)]
         known = MAGIC[: len(MAGIC) - len(awaited)]
@@ -233,7 +229,6 @@ class Connection(Receiver):
         return self._take_pieces(rest, now) if rest else []
 
     def _take_pieces(self, data: bytes, now: float) -> list[Event]:
-        """Take bytes that complete what is buffered, or do not."""
         buffer = self._buffer
         if not buffer:
             return self._take_frames(data, now)
@@ -250,7 +245,7 @@ class Connection(Receiver):
         return []
 
     def _take_frames(self, data: bytes, now: float) -> list[Event]:
-        """Take every whole frame; keep what is left, whose frame has then begun."""
+        """Process all complete frames; keep the rest, and set its deadline."""
         events: list[Event] = []
         end = len(data)
         offset = taken = 0
@@ -261,7 +256,7 @@ class Connection(Receiver):
                     data, offset
                 )
                 taken = offset + HEADER_SIZE
-                self._judge(length, kind, flags, reserved, frame_id)
+                self._validate(length, kind, flags, reserved, frame_id)
                 wanted = HEADER_SIZE + length
                 if end - offset < wanted:
                     break
@@ -275,7 +270,7 @@ class Connection(Receiver):
                     offset = taken = offset + wanted
                     self.frames_received += 1
                     events.append(self._control(kind, flags, frame_id, payload))
-                    if self.state is not State.OPEN:  # nothing is meant any more
+                    if self.state is not State.OPEN:  # the rest is ignored
                         if self.state is State.PARTING:
                             self.deadline = now + self.limits.frame
                         else:
@@ -290,12 +285,12 @@ class Connection(Receiver):
         self._keep(data[offset:], wanted, now, begins=offset > 0)
         if offset == end and type(events[-1]) is RequestReceived:
             question = events[-1].message
-            if isinstance(question, HoldQuestion):  # nothing came behind it yet
+            if isinstance(question, HoldQuestion):  # the last frame so far
                 self.deadline = now + question.seconds + self._idle
         return events
 
     def _keep(self, rest: bytes, wanted: int, now: float, *, begins: bool) -> None:
-        """Keep the begin of a frame, and set the deadline that now holds."""
+        """Keep the start of a frame, and set the deadline that now applies."""
         self._wanted = wanted
         if rest:
             self._buffer += rest
@@ -319,25 +314,25 @@ class Connection(Receiver):
         self.deadline = None
         return [Expired("plain_linger_bytes" if self.plain else "linger_bytes")]
 
-    # Small parts
+    # Helpers
 
-    def _inside(self) -> bool:
-        """Tell whether an opening or a frame has begun and is not yet whole."""
+    def _is_partial(self) -> bool:
+        """Whether an opening or a frame has started and is incomplete."""
         if self.state is State.OPENING:
             return self.bytes_received > 0
         return self.state is State.OPEN and bool(self._buffer)
 
     def _progress(self) -> int:
-        """Return how many bytes of the opening or of the frame begun have come."""
+        """Return how many bytes of the current opening or frame have arrived."""
         opening = self.state is State.OPENING
         return self.bytes_received if opening else len(self._buffer)
 
     def _move(self, cause: Input) -> None:
         super()._move(cause)
         self._intake = _INTAKE[self.state]
-        still = self.state is State.OPEN
-        self._largest = HEADER_SIZE + self.limits.max_frame if still else 0
-        if self.state in _DEAF:
+        is_open = self.state is State.OPEN
+        self._largest = HEADER_SIZE + self.limits.max_frame if is_open else 0
+        if self.state in _IGNORING:
             self._buffer = bytearray()
 
 

@@ -1,8 +1,8 @@
-"""Datagrams: one frame behind the magic, padded with zeros; sans-I/O.
+"""Datagrams: one frame after the magic, padded with zeros; sans-I/O.
 
-An answer is never larger than its question, so that a forged source address
-gains nothing (the rule of RFC 9000 §8.1, with a factor of one), and only a
-question is ever answered, so that two servers cannot echo each other for ever.
+An answer is never larger than its question, so a forged source address gains no
+amplification (like RFC 9000 §8.1, with a factor of one). Only questions are answered,
+so two servers cannot echo each other for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 OPENING_SIZE: Final = 1200
-"""Bytes a client pads its opening to: an answer fits, and so does any IPv6 path."""
+"""Bytes a client pads its opening to: room for the answer, within any IPv6 path MTU."""
 
 QUESTIONS: Final = frozenset({Kind.OPEN, Kind.ECHO, Kind.COUNT, Kind.STREAM})
 _KNOWN: Final = frozenset(Kind)
@@ -42,16 +42,15 @@ def answer(
 
 
 def failure(error: RemoteError, room: int) -> bytes | None:
-    """Return the ERROR datagram that answers a breach, or None when it has no room."""
+    """Return the ERROR datagram for a protocol error, or None when it does not fit."""
     return answer(Kind.ERROR, ErrorMessage.of(error), error.frame_id, room)
 
 
 def parse(data: bytes) -> Frame | None:
-    """Return the frame of a datagram; None when the datagram is not ours.
+    """Return the frame of a datagram; None when the datagram is not netduet's.
 
     Raises:
-        RemoteError: it has the magic, and breaks a rule behind it.
-
+        RemoteError: it has the magic, but is invalid.
     """
     if len(data) < _OVERHEAD or not data.startswith(MAGIC):
         return None
@@ -75,13 +74,12 @@ def parse(data: bytes) -> Frame | None:
 
 
 def parse_question(data: bytes) -> Frame | None:
-    """Return a question that a server answers; None for all it keeps silent on.
+    """Return a question that a server answers; None for what it ignores.
 
-    That is what is not ours, and whatever claims to be an answer, even a broken one.
+    It ignores datagrams of other programs, and all answers, even invalid ones.
 
     Raises:
-        RemoteError: a question that breaks a rule.
-
+        RemoteError: the question is invalid.
     """
     if len(data) > _FLAGS and data[_FLAGS] & ANSWER:
         return None

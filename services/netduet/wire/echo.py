@@ -1,8 +1,8 @@
 """Runs of ECHO frames: found in one pass, answered in one piece.
 
-Echo is what a load test sends by the million, so this is the hot path: a run of
-equal frames is compared by columns of bytes, a mixed one is walked by lengths;
-in both, the payloads are never looked at.
+A load test sends ECHO frames by the million, so this is the hot path: a run of equal
+frames is compared by columns of bytes, a mixed one is walked by lengths. Neither looks
+at the payloads.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Final
 from netduet.wire.events import EchoReceived
 from netduet.wire.frames import ANSWER, FLAGS_OFFSET, HEADER_SIZE, Kind
 
-_SHARED: Final = struct.Struct("!II")  # all of a header but the id
+_SHARED: Final = struct.Struct("!II")  # the header without the id
 PEEK: Final = _SHARED.unpack_from
-"""Gives the length of the payload; and kind, flags and reserved bits as a word."""
+"""Unpacks the payload's length, and kind, flags and reserved bits as one word."""
 
 _FLAG: Final = ANSWER.to_bytes()
 _WORTH_COLUMNS: Final = 8
-"""Frames from which on comparing columns is cheaper than walking."""
+"""Number of frames from which comparing columns is faster than walking."""
 
 _FIRST_CHUNK_FRAMES: Final = 64
 
 
 def word(flags: int) -> int:
-    """Return the word that ``PEEK`` gives for an ECHO frame with these flags."""
+    """Return the word that ``PEEK`` unpacks for an ECHO frame with these flags."""
     return Kind.ECHO << 24 | flags << 16
 
 
 def take(data: bytes, offset: int, size: int, max_frame: int) -> EchoReceived:
-    """Return the whole ECHO frames from ``offset`` on, at least the first one.
+    """Return the complete ECHO frames from ``offset`` on, at least the first one.
 
-    The first one has been judged and is ``size`` bytes long, header included.
-    The run ends before a frame that is not whole, or that is no ECHO frame with
-    the same flags and an allowed length: that one is the caller's to judge.
+    The first one has been validated and is ``size`` bytes long, header included. The
+    run ends before an incomplete frame, and before a frame that is not an ECHO with the
+    same flags and an allowed length.
     """
     whole = (len(data) - offset) // size
     if whole == 1:
@@ -47,10 +47,10 @@ def take(data: bytes, offset: int, size: int, max_frame: int) -> EchoReceived:
 
 
 def _uniform(data: bytes, offset: int, size: int, whole: int) -> int:
-    """Count the frames that share the first one's header, all but the id.
+    """Count the frames that share the first one's header, except for the id.
 
-    In chunks that grow only while all matches: the work stays linear in the
-    bytes taken, however the frames are mixed.
+    Chunks grow only while all frames match, so the work is linear in the bytes
+    consumed, however the frames are mixed.
     """
     first = data[offset : offset + _SHARED.size]
     count = 1
@@ -72,7 +72,7 @@ def _uniform(data: bytes, offset: int, size: int, whole: int) -> int:
 
 
 def _walk(data: bytes, offset: int, max_frame: int) -> EchoReceived:
-    """Take frames of any sizes, one by one."""
+    """Consume frames of any sizes, one at a time."""
     end = len(data)
     start = at = offset
     length, first = PEEK(data, at)

@@ -1,8 +1,7 @@
-"""Errors of the wire, by whose fault they are.
+"""Errors of the wire protocol, by whose fault they are.
 
-WireError
-├── LocalError    we misused the protocol: a defect of ours
-└── RemoteError   the peer broke the rules; says what to answer
+WireError ├── LocalError    misuse of the protocol by this program: a defect └──
+RemoteError   a protocol error of the peer; says what to answer
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ class WireError(Exception):
 
 
 class LocalError(WireError):
-    """We used the protocol wrongly: nothing the peer did explains it."""
+    """A misuse of the protocol by this program, whatever the peer did."""
 
 
 class RemoteError(WireError):
-    """The peer broke a rule.
+    """The peer broke a rule of the protocol.
 
-    ``code`` and ``facts`` (names and numbers of the breach) are what the ERROR
-    frame carries; ``frame_id`` is the id of the frame at fault, 0 when none.
+    ``code`` and ``facts`` (names and numbers) are what the ERROR frame carries;
+    ``frame_id`` is the id of the invalid frame, 0 when there is none.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a connection tells its owner, as frozen values."""
+"""The events that a connection reports, as frozen values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from netduet.wire.messages import ErrorMessage, Open, Welcome
 
 @dataclass(frozen=True, slots=True)
 class GreetingReceived:
-    """Server: the peer speaks plain; its greeting is queued."""
+    """Server: the peer is plain; its greeting is queued."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlainReceived:
-    """Client: bytes that are not framed, as they came."""
+    """Client: bytes from a server that does not speak the framed dialect."""
 
     data: bytes
 
@@ -39,13 +39,14 @@ class WelcomeReceived:
     message: Welcome
 
 
-# Frozen costs four times as much to make, and this one is made for each small read.
+# A frozen dataclass takes four times as long to create, and every small read creates
+# this one.
 @dataclass(slots=True)
 class EchoReceived:
-    """Whole ECHO frames that came in a row, headers included.
+    """Consecutive complete ECHO frames, headers included.
 
-    ``size`` is that of each frame, header included; 0 when they may differ, and
-    then ``starts`` says where in ``run`` each one begins.
+    ``size`` is the size of each frame, header included; 0 when sizes may differ, and
+    then ``starts`` are the offsets of the frames in ``run``.
     """
 
     run: bytes
@@ -54,13 +55,13 @@ class EchoReceived:
 
     @property
     def count(self) -> int:
-        """How many frames these are."""
+        """The number of frames."""
         return len(self.run) // self.size if self.size else len(self.starts)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """Server: a control question of a kind; answer it with ``Connection.answer``."""
+    """Server: a control question; answer it with ``Connection.answer``."""
 
     kind: Kind
     message: BaseModel
@@ -87,14 +88,14 @@ class DataReceived:
 
 @dataclass(frozen=True, slots=True)
 class EndReceived:
-    """The peer's stream ended by an END frame."""
+    """The peer ended its stream with an END frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorReceived:
-    """The peer says that we broke a rule; its sending ends.
+    """The peer reports a protocol error of ours; its sending ends.
 
-    ``id`` is that of the frame at fault, 0 when none is.
+    ``id`` is the id of the invalid frame, 0 when there is none.
     """
 
     message: ErrorMessage
@@ -103,7 +104,7 @@ class ErrorReceived:
 
 @dataclass(frozen=True, slots=True)
 class PeerFailed:
-    """The peer broke a rule; the answer, if one is due, is queued."""
+    """The peer broke a rule; the ERROR frame, if one is due, is queued."""
 
     error: RemoteError
 
@@ -115,7 +116,7 @@ class EofReceived:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A bound of time or bytes was reached: ``limit`` is its name in ``Limits``."""
+    """A limit of time or bytes was reached: ``limit`` is its name in ``Limits``."""
 
     limit: str
 

@@ -1,7 +1,7 @@
-"""Frames: the numbers of the wire, and parsing beside serializing.
+"""Frames: the constants of the protocol, parsing and serializing.
 
-Standard library only: the health check speaks the opening with this file alone.
-The rules are those of ``docs/protocol.md``.
+Standard library only, because the health check imports only this module. The rules are
+in ``docs/protocol.md``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from netduet.wire.errors import Code, RemoteError
 
-# The health check pays for every import: no dataclasses, typing or re up here.
+# Every import slows down the health check: no dataclasses, typing or re here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 PORT: Final = 12345
 
-# After PNG's signature (RFC 2083 §12.11): a first byte that no UTF-8 text begins
-# with, letters, CR LF, and Ctrl-Z followed by LF, so that each way of treating
-# the stream as text breaks it visibly.
+# Like PNG's signature (RFC 2083 §12.11): a first byte that starts no UTF-8 text,
+# letters, CR LF, and Ctrl-Z followed by LF, so that any processing of the stream as
+# text changes it visibly.
 MAGIC: Final = b"\x9eNDT\r\n\x1a\n"
 
 # length of the payload, kind, flags, reserved (zero), id
@@ -39,7 +39,7 @@ MAX_CONTROL: Final = 64 * 1024
 
 
 class Kind(IntEnum):
-    """What a frame is; an answer has the kind and id of its question."""
+    """Kinds of frames; an answer has the kind and id of its question."""
 
     OPEN = 1
     ERROR = 2
@@ -79,11 +79,11 @@ FEATURES: Final = {
     "count": Kind.COUNT,
     "stream": Kind.STREAM,
 }
-"""Features a server announces, with the kind that each allows the client to ask."""
+"""Features that a server announces, with the kind of question that each one allows."""
 
 
 class Frame(namedtuple("Frame", ("kind", "flags", "id", "payload"))):  # noqa: PYI024 - typing costs start-up
-    """One whole frame: kind, flags and id as integers, the payload as bytes."""
+    """One complete frame: kind, flags and id as integers, the payload as bytes."""
 
     __slots__ = ()
     kind: int
@@ -92,7 +92,7 @@ class Frame(namedtuple("Frame", ("kind", "flags", "id", "payload"))):  # noqa: P
     payload: bytes
 
     def __str__(self) -> str:
-        """Return a line fit for a log: bounded, and safe whatever the bytes are."""
+        """Return a line for a log, bounded and safe to show."""
         from netduet.wire.untrusted import log_safe  # noqa: PLC0415
 
         try:
@@ -110,10 +110,9 @@ def serialize(kind: int, payload: bytes = b"", *, flags: int = 0, id: int = 0) -
 
 
 def parse(data: bytes, offset: int = 0) -> tuple[Frame, int] | None:
-    """Return the frame that begins at ``offset`` and where the next one begins.
+    """Return the frame that starts at ``offset`` and the offset of the next one.
 
-    None when the frame is not yet whole. Limits are the caller's: this function
-    judges nothing.
+    None when the frame is incomplete. Nothing is validated here.
     """
     if len(data) - offset < HEADER_SIZE:
         return None
@@ -126,7 +125,7 @@ def parse(data: bytes, offset: int = 0) -> tuple[Frame, int] | None:
 
 
 def judge_header(kind: int, flags: int, reserved: int, id_: int, state: str) -> None:
-    """Raise RemoteError, naming what is wrong with a header that ``state`` refuses."""
+    """Raise RemoteError if ``state`` does not allow this header."""
     if reserved:
         raise RemoteError(
             Code.RESERVED_BITS,
@@ -157,7 +156,7 @@ def judge_length(length: int, kind: int, flags: int, max_frame: int, id_: int) -
         raise RemoteError(Code.TOO_LARGE, message, facts, id_)
 
 
-# What makes text of a stream changes the first byte that differs in a way of its own.
+# Each kind of text conversion changes a different first byte.
 _CHANGES: Final = {
     (1, ord("n")): "its letters became lower case",
     (4, ord("\n")): "its CR LF became LF",
@@ -168,10 +167,10 @@ _CHANGES: Final = {
 
 
 def judge_magic(received: bytes) -> None:
-    """Raise RemoteError when these bytes begin no magic, naming what was done to it.
+    """Raise RemoteError if these bytes do not start the magic, naming the likely change.
 
-    Only the first byte that differs counts, so that the verdict is the same
-    however the bytes were split on their way.
+    Only the first differing byte counts, so the result does not depend on how the bytes
+    were split.
     """
     if MAGIC.startswith(received):
         return

@@ -1,7 +1,7 @@
 """Control payloads: JSON objects, each declared once as a model.
 
-Requests are strict: an unknown field is an error that names it. Answers ignore
-fields they do not know, for a rolling update mixes versions.
+Requests are strict: an unknown field is an error that names it. Answers ignore unknown
+fields, because a rolling update mixes versions.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class _Answer(BaseModel):
 
 
 class Open(_Request):
-    """The opening: frozen for ever; ``version`` is judged before anything else.
+    """The opening, which never changes; ``version`` is validated before anything else.
 
-    On the wire ``version`` is never left out.
+    On the wire ``version`` is never omitted.
     """
 
     version: Annotated[int, Field(ge=1, le=65535)] = VERSION
@@ -50,7 +50,7 @@ class Open(_Request):
 
 
 class Endpoint(_Answer):
-    """One end of a connection, as the one who says it sees it."""
+    """One end of a connection, as its sender sees it."""
 
     address: Text
     port: Annotated[int, Field(ge=0, le=65535)]
@@ -66,7 +66,7 @@ class LimitsNotice(_Answer):
 
 
 class Welcome(_Answer):
-    """The answer to the opening. Where it comes from is left out when nobody said it."""
+    """The answer to the opening; ``node`` and ``zone`` are omitted when unknown."""
 
     version: int
     nonce: Hex128
@@ -92,7 +92,7 @@ class Welcome(_Answer):
 
 
 class ErrorMessage(_Answer):
-    """What an ERROR frame says: the breach, in a code, in words, in numbers."""
+    """The content of an ERROR frame: code, text and numbers."""
 
     code: Text
     message: Text
@@ -100,7 +100,7 @@ class ErrorMessage(_Answer):
 
     @classmethod
     def of(cls, error: RemoteError) -> ErrorMessage:
-        """Say what this error is, in texts of bounded length."""
+        """Return the message for this error, with texts of bounded length."""
         facts = {
             name: fact[:MAX_TEXT] if isinstance(fact, str) else fact
             for name, fact in error.facts.items()
@@ -113,13 +113,13 @@ class ReportQuestion(_Request):
 
 
 class LedgerQuestion(_Request):
-    """Asks how a recent connection went."""
+    """Asks for the record of a recent connection."""
 
     conn_id: Hex128
 
 
 class LedgerEntry(_Answer):
-    """How one connection went, as the server saw it. Times in seconds."""
+    """One connection, as the server saw it. Times in seconds."""
 
     conn_id: Hex128
     peer: Endpoint
@@ -134,7 +134,7 @@ class LedgerEntry(_Answer):
 
 
 class LedgerAnswer(_Answer):
-    """The entry, or none when this instance never had it or no longer has it."""
+    """The entry, or None when this instance does not have it or has dropped it."""
 
     instance: Text
     entry: LedgerEntry | None
@@ -166,14 +166,14 @@ class TcpInfo(_Answer):
 
 
 class ListenerReport(_Answer):
-    """Openings that the listening socket has dropped, and those that wait in its queue."""
+    """SYNs that the listening socket dropped, and its accept queue."""
 
     drops: Count | None
     backlog: Count | None
 
 
 class HostReport(_Answer):
-    """What the server knows of its own starvation since it started. Seconds."""
+    """The server's own starvation since it started, in seconds."""
 
     stalls: Count
     stalled: Seconds
@@ -191,37 +191,37 @@ class ServerReport(_Answer):
 
 
 class SinkAnswer(_Answer):
-    """What arrived of a SINK; ``changed_at`` is the first byte that differs, or None."""
+    """What arrived of a SINK; ``changed_at`` is the first changed offset."""
 
     received: Count
     changed_at: Count | None
 
 
 class SourceQuestion(_Request):
-    """Asks for a pattern of ``size`` bytes: see ``wire.patterns``."""
+    """Asks for a pattern of ``size`` bytes: see ``wire.payload_pattern``."""
 
     size: Count
     seed: Count
 
 
 class HoldQuestion(_Request):
-    """Asks to keep a silent connection; with ``speak`` the server ends the silence."""
+    """Asks to hold an idle connection; ``speak`` asks for a byte at the end."""
 
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     speak: bool
 
 
 class HoldAnswer(_Answer):
-    """Said at once with ``spoke`` false, and again, with true, when time is up."""
+    """Sent at once with ``spoke`` false, and with true when time is up."""
 
     spoke: bool
 
 
 class CloseQuestion(_Request):
-    """Asks for an end of the connection: see ``docs/protocol.md``, section 12.
+    """Asks to close the connection in some way: see ``docs/protocol.md``, section 12.
 
-    ``delay`` seconds pass between the client's end of stream and the answer, a
-    pattern of ``size`` bytes.
+    The answer, a pattern of ``size`` bytes, comes ``delay`` seconds after the client's
+    end of stream.
     """
 
     how: Literal["finish", "reset", "after_eof"]
@@ -231,9 +231,9 @@ class CloseQuestion(_Request):
 
 
 class InspectQuestion(_Request):
-    """Asks for the kernel's present view of another connection.
+    """Asks for the kernel's current view of another connection.
 
-    ``window`` is how many seconds are to be looked back on; the server remembers 30.
+    ``window`` is in seconds; the server remembers the last 30.
     """
 
     conn_id: Hex128
@@ -241,9 +241,9 @@ class InspectQuestion(_Request):
 
 
 class Inspection(_Answer):
-    """The view (None when the connection is gone), and how the server itself fares.
+    """The view (None when the connection is gone), and the server's starvation.
 
-    ``stalled`` and ``throttled`` are seconds of the last ``window`` seconds.
+    ``stalled`` and ``throttled`` are seconds within the last ``window`` seconds.
     """
 
     instance: Text
@@ -265,9 +265,8 @@ def decode(model: type[Message], payload: bytes, frame_id: int = 0) -> Message:
     """Return the payload as a message.
 
     Raises:
-        RemoteError: the payload is no JSON object, or not this message; says
-            which field and why, never a parser's own words alone.
-
+        RemoteError: the payload is not a JSON object, or not this message; the
+            error names the field and the reason.
     """
     fields = parse_object(payload, frame_id)
     if model in (Open, Welcome):

@@ -1,7 +1,7 @@
-"""Patterns: bytes that both ends can make, so that each can tell changed ones.
+"""Patterns: bytes that both ends can compute, so that each can detect changes.
 
-A pattern begins with its seed, 8 bytes, and goes on with SHAKE128 of them
-(FIPS 202): it cannot be compressed, and no two seeds share a part.
+A pattern is its seed, 8 bytes, followed by SHAKE128 of the seed (FIPS 202): it cannot
+be compressed, and patterns of different seeds share nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ SEED_SIZE: Final = 8
 
 _MAX_KEPT: Final = 16
 _KEPT_SIZE: Final = 256 * 1024
-"""Patterns that are kept, and the largest of them: a transfer uses few, often."""
+"""Largest pattern that is cached; a transfer uses few patterns, often."""
 
 
 def make(size: int, seed: int) -> bytes:
-    """Return a pattern of ``size`` bytes; a short one is a part of its seed."""
+    """Return a pattern of ``size`` bytes; below 8 bytes, a prefix of its seed."""
     return _kept(size, seed) if size <= _KEPT_SIZE else _made(size, seed)
 
 
@@ -33,15 +33,15 @@ _kept = lru_cache(_MAX_KEPT)(_made)
 
 
 def changed_at(data: bytes) -> int | None:
-    """Return where the first byte stands that differs from the pattern, else None.
+    """Return the offset of the first byte that differs from the pattern, or None.
 
-    A changed seed shows as a change behind it.
+    A changed seed appears as a change after it.
     """
     right = make(len(data), int.from_bytes(data[:SEED_SIZE], "big"))
     if len(data) <= SEED_SIZE or data == right:
         return None
     low, high = SEED_SIZE, len(data)
-    while high - low > 1:  # the halves that are equal hold no difference
+    while high - low > 1:  # equal halves hold no difference
         middle = (low + high) // 2
         if data[low:middle] == right[low:middle]:
             low = middle

@@ -1,4 +1,4 @@
-"""What a frame that came in means: judged, decoded, and the state it leads to."""
+"""The receiving half of a connection: validates and decodes frames, moves the state."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from netduet.wire.state_machine import ACCEPTED, Input, Limits, Role, State
 
 
 class Receiver(Sender):
-    """What one end is told, frame by frame."""
+    """What one end receives, frame by frame."""
 
     __slots__ = ("_accepted", "_parting", "questions", "refusal")
 
@@ -46,10 +46,10 @@ class Receiver(Sender):
         self._accepted = ACCEPTED[role, State.OPENING]
         self._parting = 0.0
 
-    def _judge(
+    def _validate(
         self, length: int, kind: int, flags: int, reserved: int, frame_id: int
     ) -> None:
-        """Raise RemoteError when this header is not allowed here and now."""
+        """Raise RemoteError when this header is not allowed in the current state."""
         if (kind, flags) not in self._accepted or reserved:
             frames.judge_header(kind, flags, reserved, frame_id, self.state.name)
         frames.judge_length(length, kind, flags, self.limits.max_frame, frame_id)
@@ -95,10 +95,10 @@ class Receiver(Sender):
         return WelcomeReceived(cast("Welcome", message))
 
     def _close_asked(self, message: CloseQuestion) -> None:
-        """From here on only the end of the stream means something (P-58)."""
+        """Ignore everything but the end of stream from here on (P-58)."""
         self._move(Input.PART)
         self._parting = message.delay
-        if message.how == "finish":  # the answer leaves before the end, as with END
+        if message.how == "finish":  # the answer is sent before the end, as with END
             self._move(Input.END)
             self._end_sending()
 

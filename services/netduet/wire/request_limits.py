@@ -1,7 +1,7 @@
 """Whether a question asks for more than the limits allow.
 
-Judged here and not by who answers: what stands behind such a question is then
-dropped whether or not it came in the same read (P-9).
+Judged here and not in the handlers, so that the input after such a question is dropped
+whether or not it arrived in the same read (P-9).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from netduet.wire.state_machine import Limits
 
 
 def judge(message: object, limits: Limits, frame_id: int) -> None:
-    """Raise RemoteError when this question asks for too long a time or too much data."""
+    """Raise RemoteError when this question asks for too much time or data."""
     match message:
         case HoldQuestion(seconds=seconds):
             _judge_time("seconds", seconds, limits.hold, frame_id)

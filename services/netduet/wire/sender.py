@@ -21,9 +21,9 @@ SEND_EOF: Final = b""
 class Sender:
     """What one end sends, and the state that both halves of a connection share.
 
-    The end of the sending is kept apart from the queue: what is answered while
-    the events of one read are handled comes before an END or ERROR frame that
-    the same read gave rise to.
+    The end of the sending is kept apart from the queue: answers that are made while the
+    events of one read are handled come before an END or ERROR frame caused by the same
+    read.
     """
 
     __slots__ = (
@@ -50,7 +50,7 @@ class Sender:
         self.bytes_sent = 0
         self.frames_sent = 0
         self._out: list[bytes | bytearray] = []
-        # Answers not made yet, each behind what was to be sent before it.
+        # Promised answers, each with the bytes that are to be sent before it.
         self._owing: list[tuple[list[bytes | bytearray], Callable[[], bytes]]] = []
         self._end_sent = False
         self._ending: list[bytes] | None = None
@@ -58,16 +58,15 @@ class Sender:
 
     @property
     def owed(self) -> int:
-        """How many promised answers have not been made yet."""
+        """The number of promised answers that are not made yet."""
         return len(self._owing)
 
     def data_to_send(self) -> list[bytes | bytearray]:
-        """Return the bytes to send; SEND_EOF as the last one ends the sending.
+        """Return the bytes to send; SEND_EOF as the last item ends the sending.
 
-        Call it once all events have been handled: the end of the sending (an
-        END or ERROR frame, SEND_EOF) comes after the answers to what came before.
-        It makes one promised answer at most: while more are ``owed``, call it
-        again when there is room for one.
+        Call it once all events have been handled: the end of the sending (an END or
+        ERROR frame, SEND_EOF) comes after the answers. It makes at most one promised
+        answer: while more are ``owed``, call it again when there is room for one.
         """
         out = self._out
         if self._owing:
@@ -81,10 +80,10 @@ class Sender:
             out += self._ending
         return out
 
-    # What a server sends
+    # Server
 
     def echo(self, event: EchoReceived) -> None:
-        """Server: mirror a run of ECHO frames; silent when our sending has ended."""
+        """Server: echo a run of ECHO frames; nothing once our sending has ended."""
         if self._ended:
             return
         answer = bytearray(event.run)
@@ -103,15 +102,15 @@ class Sender:
         self.answer(Kind.OPEN, message, frame_id)
 
     def answer(self, kind: Kind, payload: BaseModel | bytes, frame_id: int) -> None:
-        """Server: answer a question; silent when our sending has ended meanwhile."""
+        """Server: answer a question; nothing once our sending has ended."""
         self._demand_opened()
         if not self._ended:
             self._send_frame(self._encoded(kind, payload, ANSWER, frame_id))
 
     def promise(self, kind: Kind, make: Callable[[], bytes], frame_id: int) -> None:
-        """Server: answer with data that is made only when it can leave.
+        """Server: answer with data that is made only when it can be sent.
 
-        A peer who asks for much and does not read then costs no memory.
+        So a peer that asks for much and does not read costs no memory.
         """
         self._demand_opened()
         if not self._ended:
@@ -124,19 +123,19 @@ class Sender:
             self._out = []
 
     def refuse(self, error: RemoteError, now: float) -> None:
-        """Server: end an open connection with an error of ours (drain, a limit)."""
+        """Server: end an open connection with an error (drain, a limit)."""
         self._demand(Role.SERVER)
         if self.state in (State.OPENING, State.OPEN):
             self._fail(error, now)
 
     def half_close(self) -> None:
-        """Server: end the connection, whose other side has ended already."""
+        """Server: end the sending after the client has ended its own."""
         self._demand(Role.SERVER, State.PARTED)
         self._move(Input.END)
         self._end_sending()
         self.deadline = None
 
-    # What a client sends
+    # Client
 
     def open(self, message: Open, now: float) -> None:
         """Client: send the magic and the opening."""
@@ -145,8 +144,8 @@ class Sender:
         self.deadline = now + self.limits.opening
         self._send(MAGIC)
         self._send_frame(frames.serialize(Kind.OPEN, encode(message)))
-        if self.plain:  # a stranger spoke before we did
-            self._stranger()
+        if self.plain:  # another program sent bytes before we did
+            self._set_foreign()
 
     def ask(self, kind: Kind, payload: BaseModel | bytes, frame_id: int) -> None:
         """Client: ask; bytes for a data kind, a message for a control kind."""
@@ -156,19 +155,19 @@ class Sender:
         self._send_frame(self._encoded(kind, payload, 0, frame_id))
 
     def say(self, text: bytes) -> None:
-        """Client: speak plain."""
+        """Client: send plain text."""
         self._demand(Role.CLIENT, State.START)
         self._send(text)
 
     def end(self) -> None:
-        """Client: say by an END frame that nothing more comes from this end."""
+        """Client: end the stream with an END frame."""
         self._demand(Role.CLIENT, State.OPEN)
         if not self._end_sent:
             self._end_sent = True
             self._send_frame(frames.serialize(Kind.END))
 
     def end_sending(self) -> None:
-        """Client: end the sending by the end of stream alone, as CLOSE is about."""
+        """Client: end the sending by end of stream alone, without END."""
         self._demand(Role.CLIENT, State.OPEN)
         self._end_sent = True
         self._end_sending()
@@ -192,16 +191,16 @@ class Sender:
         self.deadline = now + self.limits.linger
 
     def _end_sending(self, last: bytes = b"") -> None:
-        """End the sending, once; ``last`` is the frame that says so, if one does."""
+        """End the sending, once; ``last`` is the END or ERROR frame, if any."""
         if self._ending is None:
             self._ending = [last, SEND_EOF] if last else [SEND_EOF]
             self.bytes_sent += len(last)
             self.frames_sent += bool(last)
 
-    # Small parts
+    # Helpers
 
     def _send_promised(self) -> list[bytes | bytearray]:
-        """Make the next promised answer; return it behind what goes before it."""
+        """Make the next promised answer; return it after the bytes queued before it."""
         out, make = self._owing.pop(0)
         frame = make()
         self.bytes_sent += len(frame)
@@ -209,7 +208,7 @@ class Sender:
         out.append(frame)
         return out
 
-    def _stranger(self) -> None:
+    def _set_foreign(self) -> None:
         self.plain = True
         self._move(Input.TEXT)
         self.deadline = None
@@ -244,6 +243,6 @@ class Sender:
     def _send(self, data: bytes) -> None:
         if self._ended:
             raise LocalError("sending after the end of sending")
-        if data:  # an empty item would read as SEND_EOF
+        if data:  # an empty item would be SEND_EOF
             self.bytes_sent += len(data)
             self._out.append(data)

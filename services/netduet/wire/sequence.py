@@ -1,8 +1,7 @@
-"""What of a sequence has not arrived: the gaps, sorted, within a bound.
+"""The gaps of a sequence, sorted and bounded in number.
 
-Both ends of a stream keep one: the server of what the client sends, the client of
-what the server sends. A gap is a pair, its first missing number and the first one
-behind it that is not missing.
+Each end of a stream keeps them for the other end's datagrams. A gap is a pair: the
+first missing number, and the first one after it that arrived.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final
 
-MOST: Final = 128
+MAX_GAPS: Final = 128
 """Gaps that are remembered; the oldest is forgotten first."""
 
 Gap = tuple[int, int]
 
 
 class SequenceGaps:
-    """Numbers that arrive in any order, from ``first`` on or from whichever comes first.
+    """Numbers that arrive in any order, starting with ``first`` if it is given.
 
     ``first`` is the lowest number that has arrived, ``next`` follows the highest;
-    ``late`` counts those that came behind a higher one. Below ``floor`` nothing is
-    remembered: what arrives there counts as late, and not as received.
+    ``late`` counts those that arrived after a higher one. Nothing is remembered below
+    ``floor``: a number there counts as late, and not as received.
     """
 
     __slots__ = (
@@ -37,19 +36,19 @@ class SequenceGaps:
         "received",
     )
 
-    def __init__(self, most: int = MOST, first: int | None = None) -> None:
-        """Start with nothing arrived; say which number is the first, where it is known."""
+    def __init__(self, max_gaps: int = MAX_GAPS, first: int | None = None) -> None:
+        """Start with nothing received; ``first`` is the first number sent, if known."""
         self._given = first is not None
         self.first = self.floor = self.next = first or 0
         self.received = 0
         self.duplicated = 0
         self.late = 0
-        self._most = most
+        self._most = max_gaps
         self._begins: list[int] = []
         self._ends: list[int] = []
 
     def take(self, number: int) -> bool:
-        """Count one; tell whether it is the highest so far."""
+        """Count a number; return whether it is the highest so far."""
         if not (self.received or self._given):
             self.first = self.floor = number
         elif number < self.next:
@@ -62,17 +61,17 @@ class SequenceGaps:
         return True
 
     def newest(self, count: int) -> tuple[Gap, ...]:
-        """Return the newest gaps, so many at most, in their order."""
+        """Return at most ``count`` of the newest gaps, in order."""
         begins, ends = self._begins[-count:], self._ends[-count:]
         return tuple(zip(begins, ends, strict=True))
 
     def since(self, count: int) -> int:
-        """Return from which number on the ``newest`` so many are all the gaps there are."""
+        """Return the number from which the ``count`` newest gaps are complete."""
         held = len(self._begins)
         return self.floor if held <= count else self._begins[held - count]
 
     def forget(self, below: int) -> tuple[Gap, ...]:
-        """Forget what is below a number; return the gaps that were, cut there."""
+        """Forget the gaps below a number and return them, cut off there."""
         gone = []
         while self._begins and self._begins[0] < below:
             start, end = self._begins[0], self._ends[0]
@@ -85,7 +84,7 @@ class SequenceGaps:
         return tuple(gone)
 
     def _behind(self, number: int) -> None:
-        """Count one that comes behind a higher one: late, or a second time."""
+        """Count a number that arrives after a higher one: late or duplicate."""
         if self.floor <= self.first and number < self.first and not self._given:
             self._insert(0, number + 1, self.first)
             self.first = self.floor = number
@@ -93,7 +92,7 @@ class SequenceGaps:
             self.received += 1
             return
         if number < self.floor:
-            self.late += 1  # or a second time: that is forgotten
+            self.late += 1  # or a duplicate: no longer known
             return
         at = bisect_right(self._begins, number) - 1
         if at < 0 or number >= self._ends[at]:

@@ -1,8 +1,8 @@
-"""The states of a connection as a table, what each accepts, and its bounds.
+"""The states of a connection as a table, the frames each one accepts, and its limits.
 
-House rules: every change of state is a row of ``TRANSITIONS``, and every kind of
-frame that is allowed somewhere is in ``ACCEPTED``. The diagrams of
-``docs/protocol.md`` show this table.
+Every change of state is a row of ``TRANSITIONS``, and every kind of frame that is
+allowed somewhere is in ``ACCEPTED``. The diagrams of ``docs/protocol.md`` show this
+table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Role(Enum):
 
 
 class State(Enum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
     START = auto()
     GREETED = auto()
@@ -36,7 +36,7 @@ class State(Enum):
 
 
 class Input(Enum):
-    """What can move a connection from one state to another."""
+    """What moves a connection from one state to another."""
 
     TEXT = auto()
     MAGIC = auto()
@@ -93,7 +93,7 @@ TRANSITIONS: Final = {
 }
 
 DATAGRAMS: Final = frozenset({Kind.COUNT, Kind.STREAM})
-"""Kinds that no connection carries."""
+"""Kinds that only datagrams carry."""
 
 ACCEPTED: Final = {
     (Role.SERVER, State.OPENING): frozenset({(Kind.OPEN, 0)}),
@@ -112,7 +112,7 @@ ACCEPTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one connection: sizes in bytes, times in seconds."""
+    """Limits of one connection: sizes in bytes, times in seconds."""
 
     max_frame: int = 1024 * 1024
     max_text: int = 1024

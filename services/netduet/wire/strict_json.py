@@ -1,4 +1,4 @@
-"""JSON read strictly: what RFC 8259 leaves open is refused."""
+"""Strict JSON: whatever RFC 8259 leaves to the parser is an error."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from netduet.wire.errors import Code, RemoteError
 from netduet.wire.untrusted import log_safe
 
 MAX_DEPTH: Final = 32
-"""How deep arrays and objects of a control payload may be nested."""
+"""Maximum nesting depth of a control payload."""
 
 MAX_DIGITS: Final = 20
-"""Digits an integer may have: 2**64 has 20, longer ones cost time (CVE-2020-10735)."""
+"""Digits an integer may have: 2**64 has 20; long ones take long (CVE-2020-10735)."""
 
 
 class _FormError(ValueError):
-    """JSON of a form that a control payload may not have."""
+    """A form of JSON that a control payload must not have."""
 
 
 def parse_object(payload: bytes, frame_id: int) -> dict[str, Any]:
-    """Return the object that the payload is; what JSON leaves open is refused.
+    """Return the payload's object.
 
-    RFC 8259 lets parsers differ on doubled keys, on lone surrogates, on numbers
-    beyond their range and on depth (§4, §6, §8.2, §9): two ends must not.
+    Duplicate keys, lone surrogates, numbers out of range and deep nesting are errors:
+    parsers may differ on them (RFC 8259 §4, §6, §8.2, §9), two ends must not.
     """
     try:
         value = json.loads(
@@ -54,7 +54,7 @@ def _fit(payload: bytes, value: object) -> dict[str, Any]:
         raise _FormError("not an object")
     if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH:
         _judge_depth(value)
-    if b"\\u" in payload:  # a lone surrogate can only come in by an escape
+    if b"\\u" in payload:  # only an escape can produce a lone surrogate
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Which limit a passed deadline means, and what a late peer hears."""
+"""Which limit a passed deadline means, and the error for the peer."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from netduet.wire.errors import Code, RemoteError
 from netduet.wire.state_machine import Limits, State
 
 
-def judge(
+def expired_limit(
     state: State, limits: Limits, received: int, *, plain: bool, started: bool
 ) -> tuple[str, RemoteError | None]:
-    """Return the name of the limit, and the error that tells the peer, if one does.
+    """Return the name of the limit, and the error to send to the peer, if any.
 
     Args:
-        state: where the connection stood when its deadline passed.
-        limits: its bounds.
-        received: bytes of the opening or frame that did come.
-        plain: whether it speaks plain.
-        started: whether a frame had begun.
-
+        state: the state in which the deadline passed.
+        limits: the limits of the connection.
+        received: bytes of the opening or frame that have arrived.
+        plain: whether the peer is plain.
+        started: whether a frame had started.
     """
     if state is State.START:
         return "first_byte", None
-    if state is State.PARTING:  # the end of stream that CLOSE waits for
+    if state is State.PARTING:  # waiting for the end of stream after CLOSE
         return "frame", None
     if state not in (State.OPENING, State.OPEN):
         return ("plain_linger" if plain else "linger"), None

@@ -1,8 +1,8 @@
-"""Counting datagrams: what COUNT carries, and the tally that each end keeps.
+"""Counting datagrams: the payloads of COUNT, and the tally that each end keeps.
 
-A flow is a burst of numbered datagrams. The server answers each of them with its
-tally and a number of its own, so that the asker knows what was lost, doubled or
-reordered on either way (RFC 7680, RFC 4737, RFC 5560), however much was lost.
+A flow is a burst of numbered datagrams. The server answers each of them with its tally
+and a number of its own, so that the client knows what was lost, duplicated or reordered
+in each direction (RFC 7680, RFC 5560, RFC 4737), however much was lost.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from netduet.wire.errors import Code, RemoteError
 
 MAX_SEQUENCE: Final = 65_536
-"""Datagrams of one flow that are counted: a bit each."""
+"""Datagrams of one flow that are counted, one bit each."""
 
 _QUESTION: Final = struct.Struct("!QIB")  # flow, sequence, flags
 _ANSWER: Final = struct.Struct("!QIBIIIIII")
@@ -28,15 +28,15 @@ class CountFlag(IntFlag):
     """What a question asks for besides being counted."""
 
     SHORT = 1
-    """Answer without filling the answer up to the question's size."""
+    """Do not pad the answer to the size of the question."""
 
     QUERY = 2
-    """Do not count this one: only tell the tally."""
+    """Do not count this datagram: only return the tally."""
 
 
 PLAIN: Final = CountFlag(0)
 
-# A flag's own ~ leaves out the bits that have no name: the ones that are refused.
+# Not ~CountFlag: that leaves out the unnamed bits, which must be rejected.
 _FLAGS: Final = int(CountFlag.SHORT | CountFlag.QUERY)
 
 _MAX_COUNT: Final = 2**32 - 1
@@ -51,7 +51,7 @@ class CountQuestion:
     flags: CountFlag = PLAIN
 
     def serialize(self, size: int = 0) -> bytes:
-        """Return the payload, filled up with zeros to ``size`` bytes."""
+        """Return the payload, padded with zeros to ``size`` bytes."""
         head = _QUESTION.pack(self.flow, self.sequence, self.flags)
         return head.ljust(size, b"\0")
 
@@ -60,7 +60,7 @@ class CountQuestion:
 class CountAnswer:
     """The server's tally of the flow when it answered; ``number`` counts its answers.
 
-    A number that no longer fits stays at the largest one.
+    Counters saturate at their largest value.
     """
 
     flow: int
@@ -71,13 +71,13 @@ class CountAnswer:
     reordered: int
     number: int
     size: int
-    """Bytes of the question's payload as they arrived."""
+    """Bytes of the question's payload as it arrived."""
     dropped: int | None = None
-    """Datagrams, of whoever, that the server's socket had no room for since the flow
-    began; None when the server's kernel does not say."""
+    """Datagrams of all clients that the server's socket buffer had no room for since
+    the flow started; None if unknown."""
 
     def serialize(self, size: int = 0) -> bytes:
-        """Return the payload, filled up with zeros to ``size`` bytes."""
+        """Return the payload, padded with zeros to ``size`` bytes."""
         head = _ANSWER.pack(
             self.flow,
             self.sequence,
@@ -93,12 +93,12 @@ class CountAnswer:
 
 
 class Tally:
-    """What came of a flow: numbers below MAX_SEQUENCE, each once or more."""
+    """The received datagrams of a flow, by numbers below MAX_SEQUENCE."""
 
     __slots__ = ("_highest", "_seen", "duplicated", "received", "reordered")
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
+        """Start with nothing received."""
         self.received = 0
         self.duplicated = 0
         self.reordered = 0
@@ -106,7 +106,7 @@ class Tally:
         self._seen = bytearray()
 
     def take(self, sequence: int) -> None:
-        """Count one; a number behind a higher one came reordered (RFC 4737 §3)."""
+        """Count a datagram; one after a higher number is reordered (RFC 4737 §3)."""
         byte, bit = sequence >> 3, 1 << (sequence & 7)
         if byte >= len(self._seen):
             self._seen.extend(bytes(byte + 1 - len(self._seen)))
@@ -122,12 +122,11 @@ class Tally:
 
 
 def parse_question(payload: bytes, frame_id: int) -> CountQuestion:
-    """Return the question that a payload is.
+    """Parse a question.
 
     Raises:
-        RemoteError: it is too short for one, too short for its answer, or its
+        RemoteError: it is too short for a question or for its answer, or its
             sequence or flags are out of range.
-
     """
     if len(payload) < ANSWER_SIZE:
         facts: dict[str, int | str] = {"length": len(payload), "least": ANSWER_SIZE}
@@ -141,7 +140,7 @@ def parse_question(payload: bytes, frame_id: int) -> CountQuestion:
 
 
 def parse_answer(payload: bytes) -> CountAnswer | None:
-    """Return the answer that a payload is; None when it is none."""
+    """Parse an answer; None when the payload is not one."""
     if len(payload) < ANSWER_SIZE:
         return None
     flow, sequence, flags, *tally = _ANSWER.unpack_from(payload)

@@ -1,10 +1,10 @@
-"""Streams of datagrams: what STREAM carries, and the cookie that allows one.
+"""UDP streams: the payloads of STREAM, and the cookie that permits a stream.
 
-A client sends numbered datagrams at a steady pace, and the server sends its own at
-the same pace, whether or not any of the client's arrive. Each of the server's tells
-what is missing of the client's, so that one that comes through after an outage tells
-all about it. The server sends only to who has shown, by a cookie, that it receives
-what is sent to its address (as QUIC's token does, RFC 9000 §8.1).
+A client sends numbered datagrams at a steady pace, and the server sends its own at the
+same pace, whether or not any of the client's arrive. Each of the server's datagrams
+lists the gaps in the client's, so the first one that arrives after an outage reports
+all of it. The server sends only to a client that has proven, by a cookie, that it
+receives at its address (like QUIC's token, RFC 9000 §8.1).
 """
 
 from __future__ import annotations
@@ -20,44 +20,44 @@ from netduet.wire.errors import Code, RemoteError
 from netduet.wire.sequence import Gap
 
 SIZE: Final = 200
-"""Bytes that a client pads its datagrams to; no datagram of a stream is larger."""
+"""Bytes that a client pads its datagrams to; the largest datagram of a stream."""
 
-SHORTEST: Final = 20
-"""Least milliseconds from one datagram to the next."""
+MIN_PERIOD_MS: Final = 20
+"""Shortest period, in milliseconds."""
 
-LONGEST: Final = 1000
-"""Most milliseconds from one datagram to the next."""
+MAX_PERIOD_MS: Final = 1000
+"""Longest period, in milliseconds."""
 
-LEASE: Final = 60.0
-"""Seconds for which a server goes on while nothing arrives."""
+LEASE_SECONDS: Final = 60.0
+"""Seconds without a client's datagram after which the server ends the stream."""
 
-COOKIE_AGE: Final = 300.0
-"""Seconds from one key of the cookies to the next; that before is still taken."""
+COOKIE_AGE_SECONDS: Final = 300.0
+"""Seconds after which the cookies' key changes; the previous key is still valid."""
 
-GAPS: Final = 15
-"""Gaps that one datagram tells of."""
+MAX_GAPS: Final = 15
+"""Gaps that one datagram lists."""
 
 COOKIE_SIZE: Final = 16
 NO_COOKIE: Final = bytes(COOKIE_SIZE)
 
 _QUESTION: Final = struct.Struct("!QIHB16s")  # flow, sequence, period, flags, cookie
-_HEAD: Final = struct.Struct("!QB")  # flow, what it is
-_CHALLENGE: Final = struct.Struct("!QB16s16s")  # and cookie, boot
+_HEAD: Final = struct.Struct("!QB")  # flow, answer type
+_CHALLENGE: Final = struct.Struct("!QB16s16s")  # _HEAD, cookie, boot id
 _STATUS: Final = struct.Struct("!QBIIQIIIIIIIB")
-_END: Final = struct.Struct("!QBB")  # and why
+_END: Final = struct.Struct("!QBB")  # _HEAD, reason
 _GAP: Final = struct.Struct("!II")
 
 QUESTION_SIZE: Final = _QUESTION.size
-TOLD_SIZE: Final = _STATUS.size
+STATUS_SIZE: Final = _STATUS.size
 
 _MAX_COUNT: Final = 2**32 - 1
 
-LAST: Final = _MAX_COUNT - 1
-"""The highest number that a client may give: ``next`` of what is told follows it."""
+MAX_NUMBER: Final = _MAX_COUNT - 1
+"""The highest valid number of a client's datagram: ``next`` must still fit."""
 
 
 class StreamFlag(IntFlag):
-    """What a question says besides its number."""
+    """What a question asks for besides being counted."""
 
     STOP = 1
     """End the stream."""
@@ -67,7 +67,7 @@ PLAIN: Final = StreamFlag(0)
 
 
 class AnswerType(IntEnum):
-    """What a server's datagram is."""
+    """The types of a server's datagram."""
 
     CHALLENGE = 1
     STATUS = 2
@@ -78,7 +78,7 @@ class EndReason(IntEnum):
     """Why a stream ended."""
 
     STOPPED = 1
-    LEASE = 2
+    LEASE_SECONDS = 2
     DRAINING = 3
 
 
@@ -86,7 +86,7 @@ class EndReason(IntEnum):
 class StreamQuestion:
     """A client's datagram. ``period`` is in milliseconds.
 
-    Its number counts only with a valid cookie.
+    It counts only with a valid cookie.
     """
 
     flow: int
@@ -104,7 +104,7 @@ class StreamQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """The cookie that a client must show, and which start of the server made it."""
+    """The cookie that a client must echo, and the boot id of its server."""
 
     flow: int
     cookie: bytes
@@ -119,13 +119,13 @@ class Challenge:
 class StreamStatus:
     """A datagram of the server's stream.
 
-    ``run`` is new whenever the server begins a stream; ``number`` counts what it has
-    sent of it, from 0; ``time`` is its clock since the begin, in microseconds. The
-    rest is about what the client sent: ``first`` is the lowest number that came,
-    ``next`` follows the highest, and from ``since`` on ``gaps`` are all there are.
-    ``dropped`` are datagrams, of whoever, that the server's socket has had no room for
-    since it was made, a counter that begins again at 2³² - 1; None when its kernel does
-    not say. Another number that no longer fits stays at the largest one.
+    ``run`` changes whenever the server starts a stream; ``number`` counts the datagrams
+    sent in it, from 0; ``time`` is microseconds of the server's clock since its start.
+    The rest is about the client's datagrams: ``first`` is the lowest number that
+    arrived, ``next`` follows the highest, and ``gaps`` is complete from ``since`` on.
+    ``dropped`` counts the datagrams of all clients that the server's socket buffer had
+    no room for since it was opened, and wraps at 2³² - 1; None if unknown. The other
+    counters saturate at their largest value.
     """
 
     flow: int
@@ -165,85 +165,86 @@ class StreamEnd:
     """The end of a stream."""
 
     flow: int
-    why: EndReason
+    reason: EndReason
 
     def serialize(self) -> bytes:
         """Return the payload."""
-        return _END.pack(self.flow, AnswerType.END, self.why)
+        return _END.pack(self.flow, AnswerType.END, self.reason)
 
 
 StreamAnswer = Challenge | StreamStatus | StreamEnd
 
 
 def cookie(secret: bytes, host: str, port: int, flow: int, age: int) -> bytes:
-    """Return what proves that a client receives what is sent to its address.
+    """Return the cookie for a client's address and flow.
 
     Args:
-        secret: known to one start of one server alone.
-        host: the client's address.
-        port: and port.
-        flow: its flow.
-        age: which of the keys that follow each other, see COOKIE_AGE.
-
+        secret: random bytes, new at each start of a server.
+        host: the client's IP address.
+        port: the client's port.
+        flow: the client's flow.
+        age: number of the key: they change every COOKIE_AGE seconds.
     """
     message = f"{host} {port} {flow} {age}".encode()
     return hmac.digest(secret, message, hashlib.sha256)[:COOKIE_SIZE]
 
 
 def parse_question(payload: bytes, frame_id: int) -> StreamQuestion:
-    """Return the question that a payload is.
+    """Parse a question.
 
     Raises:
-        RemoteError: it is of another length, or its number, period or flags are out of
+        RemoteError: its length is wrong, or its number, period or flags are out of
             range.
-
     """
     if len(payload) != QUESTION_SIZE:
         facts: dict[str, int | str] = {"length": len(payload)}
         message = f"STREAM has {QUESTION_SIZE} bytes"
         raise RemoteError(Code.BAD_MESSAGE, message, facts, frame_id)
-    flow, sequence, period, flags, shown = _QUESTION.unpack(payload)
-    if not SHORTEST <= period <= LONGEST or flags & ~int(StreamFlag.STOP):
+    flow, sequence, period, flags, cookie = _QUESTION.unpack(payload)
+    if not MIN_PERIOD_MS <= period <= MAX_PERIOD_MS or flags & ~int(StreamFlag.STOP):
         message = f"STREAM: period {period} or flags {flags:#04x} are out of range"
         raise RemoteError(Code.BAD_MESSAGE, message, {}, frame_id)
-    if sequence > LAST:
+    if sequence > MAX_NUMBER:
         message = f"STREAM: number {sequence} is out of range"
         raise RemoteError(Code.BAD_MESSAGE, message, {}, frame_id)
-    return StreamQuestion(flow, sequence, period, shown, StreamFlag(flags))
+    return StreamQuestion(flow, sequence, period, cookie, StreamFlag(flags))
 
 
 def parse_answer(payload: bytes) -> StreamAnswer | None:
-    """Return the answer that a payload is; None when it is none."""
+    """Parse an answer; None when the payload is not one."""
     if len(payload) < _HEAD.size:
         return None
-    flow, what = _HEAD.unpack_from(payload)
-    if what == AnswerType.CHALLENGE and len(payload) == _CHALLENGE.size:
-        _, _, shown, boot = _CHALLENGE.unpack(payload)
-        return Challenge(flow, shown, boot)
-    if what == AnswerType.STATUS and len(payload) >= TOLD_SIZE:
+    flow, answer_type = _HEAD.unpack_from(payload)
+    if answer_type == AnswerType.CHALLENGE and len(payload) == _CHALLENGE.size:
+        _, _, cookie, boot = _CHALLENGE.unpack(payload)
+        return Challenge(flow, cookie, boot)
+    if answer_type == AnswerType.STATUS and len(payload) >= STATUS_SIZE:
         return _parse_status(payload)
-    if what == AnswerType.END and len(payload) == _END.size:
-        why = payload[-1]
-        return StreamEnd(flow, EndReason(why)) if why in set(EndReason) else None
+    if answer_type == AnswerType.END and len(payload) == _END.size:
+        reason = payload[-1]
+        return StreamEnd(flow, EndReason(reason)) if reason in set(EndReason) else None
     return None
 
 
 def _parse_status(payload: bytes) -> StreamStatus | None:
-    """Return what is told, unless its numbers contradict each other.
+    """Parse a status; None when its numbers contradict each other.
 
-    The gaps are sorted ranges from ``since`` on, and nothing is from ``next`` on.
+    The gaps must be sorted ranges from ``since`` on, below ``next``.
     """
-    flow, _, run, number, time, first, since, upto, *counts, dropped, held = (
+    flow, _, run, number, time, first, since, next_number, *counts, dropped, held = (
         _STATUS.unpack_from(payload)
     )
-    if len(payload) != TOLD_SIZE + held * _GAP.size or max(first, since) > upto:
+    if (
+        len(payload) != STATUS_SIZE + held * _GAP.size
+        or max(first, since) > next_number
+    ):
         return None
-    gaps = tuple(_GAP.iter_unpack(payload[TOLD_SIZE:]))
-    at = since
+    gaps = tuple(_GAP.iter_unpack(payload[STATUS_SIZE:]))
+    previous_end = since
     for start, end in gaps:
-        if not at <= start < end < upto:
+        if not previous_end <= start < end < next_number:
             return None
-        at = end
+        previous_end = end
     received, duplicated, late = counts
     return StreamStatus(
         flow,
@@ -252,7 +253,7 @@ def _parse_status(payload: bytes) -> StreamStatus | None:
         time,
         first,
         since,
-        upto,
+        next_number,
         received,
         duplicated,
         late,

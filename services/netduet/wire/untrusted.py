@@ -1,4 +1,4 @@
-"""Bytes that are not ours: made safe to show, and recognised where possible.
+"""Bytes from other programs: made safe to show, and recognised where possible.
 
 Standard library only.
 """
@@ -17,7 +17,7 @@ _SIGNATURES = (
         re.compile(
             rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|TRACE|PATCH|CONNECT) \S+ HTTP/\d"
             rb"|HTTP/\d|PRI \* HTTP/2"
-            rb"|\s*<(?i:!DOCTYPE html|html)[\s>]"  # HTTP/0.9: a page, no status line
+            rb"|\s*<(?i:!DOCTYPE html|html)[\s>]"  # HTTP/0.9: a page without a status line
             rb"|\x00\x00[\x00-\xff]\x04\x00\x00\x00\x00\x00"  # HTTP/2 SETTINGS first
         ),
     ),
@@ -33,11 +33,10 @@ def recognise(first: bytes) -> str | None:
 
 
 def escape(text: str) -> str:
-    """Return the text with each character escaped that is not plainly visible.
+    """Escape every character that is not visible.
 
-    Neither a line break, nor a terminal's escape sequence, nor a change of
-    writing direction is left (CVE-2009-4487, CVE-2021-42574), nor a space that
-    is none of ASCII's.
+    Line breaks, terminal escape sequences, changes of writing direction (CVE-2009-4487,
+    CVE-2021-42574) and spaces other than ASCII's are escaped.
     """
     if text.isprintable():
         return text.replace("\\", "\\\\")
@@ -47,7 +46,7 @@ def escape(text: str) -> str:
 def _escape_char(char: str) -> str:
     if char == "\\":
         return "\\\\"
-    if "\udc80" <= char <= "\udcff":  # a byte that surrogateescape let through
+    if "\udc80" <= char <= "\udcff":  # a byte decoded by surrogateescape
         return f"\\x{ord(char) - 0xDC00:02x}"
     if not char.isprintable():
         return char.encode("unicode_escape").decode("ascii")
@@ -57,8 +56,8 @@ def _escape_char(char: str) -> str:
 def log_safe(data: bytes, limit: int) -> str:
     r"""Return at most ``limit`` bytes of the data as text that is safe to show.
 
-    UTF-8 where it is valid, ``\xNN`` where not; a character that the limit cuts
-    in two is left out, and ``…`` stands where something was cut.
+    UTF-8 where it is valid, ``\xNN`` where not; a character that the limit splits is
+    left out, and ``…`` marks the cut.
     """
     cut = len(data) > limit
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")

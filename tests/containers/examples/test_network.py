@@ -6,6 +6,6 @@ from netduet.testing import Duet
 
 
 def test_network_works() -> None:
-    """All that the pair asks in seconds passes between two containers."""
+    """All quick checks pass between two containers."""
     with Network() as network, Duet(network) as duet:
         duet.check("quick").assert_ok()

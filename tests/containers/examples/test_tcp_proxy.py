@@ -40,14 +40,14 @@ def proxy(duet: Duet, front: Network, *options: str) -> DockerContainer:
     )
 
 
-def test_proxy_carries_all_that_tcp_does() -> None:
-    """Full packets, a megabyte, half-closed connections, ends and resets: all pass."""
+def test_proxy_passes_all_checks() -> None:
+    """Full packets, a megabyte, half-close, FIN and RST all pass."""
     with behind_proxy() as duet:
         duet.check("quick", target="proxy:9000", checks=TCP).assert_ok()
 
 
-def test_hasty_proxy_is_found_out() -> None:
-    """A proxy that closes both sides at the first end of sending loses answers."""
+def test_proxy_without_half_close_is_found() -> None:
+    """A proxy that closes both directions at the first FIN loses answers."""
     with behind_proxy("hasty") as duet:
         report = duet.check("quick", target="proxy:9000", checks=TCP)
     report.assert_fails("close.half_close")

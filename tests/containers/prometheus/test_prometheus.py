@@ -26,8 +26,10 @@ def promtool(stage: Stage, image: str, *words: str) -> Finished:
     return finish(stage.start(image, command=["promtool", *words]))
 
 
-def test_rules_are_what_promtool_takes(stage: Stage, prometheus_image: str) -> None:
-    """Rules and the example of a configuration are valid, and the rules' own tests pass."""
+def test_promtool_accepts_rules_and_configuration(
+    stage: Stage, prometheus_image: str
+) -> None:
+    """The rules and the example configuration are valid; the rules' tests pass."""
     for words in (
         ("check", "rules", "netduet.rules.yaml"),
         ("check", "config", "prometheus.yaml"),
@@ -37,8 +39,8 @@ def test_rules_are_what_promtool_takes(stage: Stage, prometheus_image: str) -> N
         assert done.status == 0, done.out + done.err
 
 
-def test_each_alert_has_a_test_in_which_it_fires() -> None:
-    """A rule that promtool never saw fire may be one that never does."""
+def test_each_alert_fires_in_a_rule_test() -> None:
+    """An alert that never fired in promtool may never fire."""
     rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
     named = {rule["alert"] for one in rules["groups"] for rule in one["rules"]}
     tested = yaml.safe_load((RULES / "netduet.rules.test.yaml").read_text())
@@ -51,10 +53,10 @@ def test_each_alert_has_a_test_in_which_it_fires() -> None:
     assert fired == named
 
 
-def test_outage_of_a_server_is_told_and_is_over(
+def test_paused_server_fires_alerts_until_it_is_back(
     stage: Stage, watching: Watching
 ) -> None:
-    """Healthy, nothing fires; paused, the server is down and gone; then it is not."""
+    """A healthy server fires none; a paused one is down and missing."""
     network = stage.network()
     server = stage.server(network, env=ADMIN)
     prometheus = watching(network)
@@ -85,8 +87,10 @@ def test_outage_of_a_server_is_told_and_is_over(
     )
 
 
-def test_limit_that_is_reached_is_told(stage: Stage, watching: Watching) -> None:
-    """A server with room for one, and a crowd of three: connections are refused."""
+def test_reached_connection_limit_fires_an_alert(
+    stage: Stage, watching: Watching
+) -> None:
+    """A server with room for one refuses two of three clients."""
     network = stage.network()
     stage.server(network, env=ADMIN | {"NETDUET_SERVER_MAX_CONNECTIONS": "1"})
     prometheus = watching(network)
@@ -101,8 +105,8 @@ def test_limit_that_is_reached_is_told(stage: Stage, watching: Watching) -> None
     assert "max_connections" in said
 
 
-def test_outage_that_a_watch_sees_is_told(stage: Stage, watching: Watching) -> None:
-    """A peer that is paused is out; when it is back, there was an outage."""
+def test_outage_seen_by_watch_fires_an_alert(stage: Stage, watching: Watching) -> None:
+    """A paused peer is out; when it is back, the past outage still fires."""
     network = stage.network()
     server = stage.server(network)
     stage.start_client(network, "watch", "server", alias="client", env=CLIENT)
@@ -125,8 +129,8 @@ def test_outage_that_a_watch_sees_is_told(stage: Stage, watching: Watching) -> N
     )
 
 
-def test_rules_ask_for_metrics_that_are_there(stage: Stage, watching: Watching) -> None:
-    """Each metric that a rule names is one that Prometheus has of a real server."""
+def test_metrics_of_rules_exist(stage: Stage, watching: Watching) -> None:
+    """Prometheus has each metric of the rules from a real server."""
     network = stage.network()
     # Only a process with a limit of the CPU tells on every kernel how it was held back.
     stage.server(network, env=ADMIN, cpu_period=100_000, cpu_quota=200_000)

@@ -67,8 +67,8 @@ def ids(stack: Stack) -> set[str]:
     return {str(container.id) for container in stack.containers("server")}
 
 
-def test_deployed_stack_is_watched_from_the_first_moment(stack: Stack) -> None:
-    """The node's client says whom it watches and from where, and that nothing was lost."""
+def test_deployed_stack_is_watched_from_the_start(stack: Stack) -> None:
+    """The client on the node names its peers and its node, and saw no outage."""
     service = stack.engine.services.get(f"{stack.name}_client")
     assert "Global" in service.attrs["Spec"]["Mode"]
     [client] = stack.containers("client")
@@ -83,8 +83,8 @@ def test_deployed_stack_is_watched_from_the_first_moment(stack: Stack) -> None:
     assert f", from {node}\n" in said
 
 
-def test_scaled_stack_answers_with_each_of_its_servers(stack: Stack) -> None:
-    """One, five, two: all are found by the name, on their node, and pass every check."""
+def test_scaled_stack_has_each_of_its_servers(stack: Stack) -> None:
+    """One, five, two: all are in DNS, on their node, and pass every check."""
     for replicas in (1, 5, 2):
         stack.scale(replicas)
         done, checks = check(stack, "tasks.server")
@@ -94,8 +94,8 @@ def test_scaled_stack_answers_with_each_of_its_servers(stack: Stack) -> None:
         assert f" on {node}, answered" in checks["identity"]["summary"]
 
 
-def test_rolling_update_costs_nobody_anything(stack: Stack) -> None:
-    """The only server is replaced while somebody asks without pause: nothing is lost."""
+def test_rolling_update_loses_nothing(stack: Stack) -> None:
+    """The only server is replaced under continuous requests without a loss."""
     stack.scale(1)
     before = ids(stack)
     storm = stack.start(
@@ -115,7 +115,7 @@ def test_rolling_update_costs_nobody_anything(stack: Stack) -> None:
 
 
 def test_killed_task_is_replaced(stack: Stack) -> None:
-    """A server that is killed is another one soon, and the network is as it was."""
+    """Another server takes over, and the checks pass again."""
     stack.scale(2)
     [victim, other] = stack.containers("server")
     victim.kill()
@@ -169,8 +169,8 @@ def assert_nothing_lost(said: str, peers: int) -> None:
     assert " × " not in said, said
 
 
-def test_watch_tells_that_scaling_costs_nothing(stack: Stack) -> None:
-    """One, five, two: those that come are watched, those that go took their leave."""
+def test_watch_sees_no_outage_while_scaling(stack: Stack) -> None:
+    """One, five, two: new peers are watched, removed ones announced their drain."""
     stack.scale(1)
     with watch(stack) as watching:
         for replicas in (1, 5, 2):
@@ -181,8 +181,8 @@ def test_watch_tells_that_scaling_costs_nothing(stack: Stack) -> None:
     assert said.count(", no longer watched") == 3
 
 
-def test_watch_tells_that_a_rolling_update_costs_nothing(stack: Stack) -> None:
-    """Both are others afterwards, and neither was gone before its name dropped it."""
+def test_watch_sees_no_outage_in_a_rolling_update(stack: Stack) -> None:
+    """Both are replaced, and neither ended before its name dropped it."""
     stack.scale(2)
     before = ids(stack)
     with watch(stack) as watching:
@@ -200,8 +200,8 @@ def test_watch_tells_that_a_rolling_update_costs_nothing(stack: Stack) -> None:
     assert said.count(", no longer watched") == 2
 
 
-def test_watch_tells_of_a_task_that_is_killed(stack: Stack) -> None:
-    """One outage of one server, at its end; the other one's availability is whole."""
+def test_watch_reports_the_outage_of_a_killed_task(stack: Stack) -> None:
+    """One outage of one server; the other's availability is 100 %."""
     stack.scale(2)
     # It looks names up by itself when one is out; by chance it would have just before.
     with watch(stack, "--watch-resolve-interval", "1h") as watching:
@@ -221,10 +221,10 @@ def test_watch_tells_of_a_task_that_is_killed(stack: Stack) -> None:
     assert len(re.findall(r"\): 100\.000 %, no outage\n", said)) == 1, said
 
 
-def test_virtual_address_is_shown_as_what_it_is(
+def test_unreachable_virtual_ip_is_explained(
     swarm: docker.DockerClient, images: Images
 ) -> None:
-    """Without IPVS nobody answers there, and why is said; the tasks themselves do."""
+    """Without IPVS the VIP does not answer, and the reason is given; the tasks do."""
     stack = Stack(swarm, images)
     try:
         stack.deploy(NETDUET_REPLICAS="1", NETDUET_ENDPOINT_MODE="vip")
@@ -243,7 +243,7 @@ def test_virtual_address_is_shown_as_what_it_is(
         stack.remove()
 
 
-def test_swarm_that_is_there_is_one_clear_error() -> None:
-    """It belongs to somebody, and would be left in the end."""
+def test_existing_swarm_is_one_clear_error() -> None:
+    """The test does not touch a swarm that it did not make."""
     with pytest.raises(RuntimeError, match="part of a swarm already"):
         require_no_swarm({"Swarm": {"LocalNodeState": "active"}})

@@ -74,16 +74,20 @@ def entry(**fields: object) -> LedgerEntry:
     return LedgerEntry.model_validate(_ENTRY | fields)
 
 
+def tcp_info(**fields: int | str) -> TcpInfo:
+    """Return a kernel's view of an established connection, all zero but ``fields``."""
+    counters = dict.fromkeys(TcpInfo.model_fields, 0)
+    defaults = {"state": "ESTABLISHED", "snd_mss": 1448, "pmtu": 1500}
+    return TcpInfo.model_validate(counters | defaults | fields)
+
+
 def report(
     *, drops: int = 0, throttled: float | None = 0.0, **connection: int
 ) -> ServerReport:
     """Return a server's evidence; ``connection`` is what its kernel says."""
-    counts = dict.fromkeys(set(TcpInfo.model_fields) - {"state"}, 0)
     return ServerReport(
         instance="here",
-        connection=TcpInfo.model_validate(
-            counts | {"state": "ESTABLISHED", "snd_mss": 1448} | connection
-        ),
+        connection=tcp_info(**connection),
         listener=ListenerReport(drops=drops, backlog=0),
         host=HostReport(stalls=0, stalled=0.0, throttled=throttled, cpu_pressure=None),
     )

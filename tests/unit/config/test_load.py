@@ -42,7 +42,7 @@ def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
 def test_value_comes_from_the_first_source_that_has_one(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """Flag before environment before .env before file secret before default."""
+    """The order is flag, environment, .env, file secret, default."""
 
     def now(**flags: object) -> tuple[int, Source | None]:
         loaded: Loaded[Sample] = load(Sample, flags, around)
@@ -62,7 +62,7 @@ def test_value_comes_from_the_first_source_that_has_one(
 def test_empty_value_counts_as_unset_in_every_source(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """Compose passes what is unset as an empty variable."""
+    """Compose passes an unset variable as an empty one."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "")
     around.dotenv.write_text("NETDUET_SAMPLE_PORT=\nNETDUET_SAMPLE_MODE=\n")
     (around.secrets / "netduet_sample_port").write_text("")
@@ -76,15 +76,15 @@ def test_empty_value_counts_as_unset_in_every_source(
 def test_list_is_separated_by_commas_or_spaces(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths, text: str
 ) -> None:
-    """A list is no JSON."""
+    """A list is not JSON."""
     monkeypatch.setenv("NETDUET_SAMPLE_WORDS", text)
     assert load(Sample, {}, around).settings.words == ("a", "b")
 
 
-def test_half_judges_only_its_own_prefix(
+def test_program_checks_only_its_own_prefix(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """Both halves share one .env, and strangers may use it too."""
+    """Server and client share one .env, which other programs may use too."""
     monkeypatch.setenv("NETDUET_SERVER_PROT", "1")
     around.dotenv.write_text(
         "NETDUET_SERVER_NOPE=1\nNETDUET_SAMPLE_PORT=5\nOTHER=x\nno assignment here\n"
@@ -112,20 +112,20 @@ def test_half_judges_only_its_own_prefix(
         ("NAME", "much-too-long", "must have at most 8 characters"),
     ],
 )
-def test_bad_value_is_one_line_with_name_value_and_remedy(
+def test_invalid_value_is_one_line_with_name_value_and_remedy(
     monkeypatch: pytest.MonkeyPatch,
     around: SourcePaths,
     name: str,
     value: str,
     remedy: str,
 ) -> None:
-    """The line names the variable, not a field, and says what would be right."""
+    """The line names the variable, not a field, and says what is valid."""
     monkeypatch.setenv(f"NETDUET_SAMPLE_{name}", value)
     assert lines_of(around) == [f"NETDUET_SAMPLE_{name}={value}: {remedy}"]
 
 
 def test_line_names_the_source_of_the_value(around: SourcePaths) -> None:
-    """A flag, a line of .env and a file secret are named as such; all at once."""
+    """Flags, lines of .env and file secrets are named, all at once."""
     around.dotenv.write_text("NETDUET_SAMPLE_WAIT=soon\n")
     secret = around.secrets / "netduet_sample_mode"
     secret.write_text("loud\n")
@@ -137,14 +137,14 @@ def test_line_names_the_source_of_the_value(around: SourcePaths) -> None:
 
 
 def test_empty_flag_is_a_value(around: SourcePaths) -> None:
-    """What is typed is meant; only variables can be empty by accident."""
+    """An empty flag is deliberate; only variables can be empty by accident."""
     assert lines_of(around, name="") == ["--name '': must not be empty"]
 
 
-def test_contradiction_names_both_as_they_were_given(
+def test_contradiction_names_both_settings_as_given(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """Two settings, each right, that do not go together are one line."""
+    """Two settings that are valid alone but not together give one line."""
     assert lines_of(around, port="11") == [
         "--port 11: must not exceed NETDUET_SAMPLE_MOST=10, the default"
     ]
@@ -158,23 +158,23 @@ def test_contradiction_names_both_as_they_were_given(
 def test_value_cannot_forge_a_line_or_move_a_cursor(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths, value: str
 ) -> None:
-    """What does not print is quoted."""
+    """Unprintable text is quoted."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", value)
     [line] = lines_of(around)
     assert line.isprintable()
     assert line == f"NETDUET_SAMPLE_PORT={value!r}: must be a whole number"
 
 
-def test_long_value_is_cut(
+def test_long_value_is_truncated(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """A line stays a line."""
+    """An error stays on one line."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "x" * 5000)
     [line] = lines_of(around)
     assert line == f"NETDUET_SAMPLE_PORT={'x' * 200}…: must be a whole number"
 
 
-def test_value_that_is_no_utf8_is_refused(
+def test_value_that_is_not_utf8_is_rejected(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """A variable may hold any bytes; text is UTF-8."""
@@ -188,10 +188,10 @@ def test_value_that_is_no_utf8_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["environment", ".env", "secret", "flag"])
-def test_secret_value_is_never_told(
+def test_secret_value_is_never_shown(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths, kind: str
 ) -> None:
-    """A secret that is too short is refused without being shown."""
+    """A secret that is too short is rejected without being shown."""
     flags: dict[str, object] = {}
     match kind:
         case "environment":
@@ -208,7 +208,7 @@ def test_secret_value_is_never_told(
 
 
 def test_secret_is_masked_when_shown(around: SourcePaths) -> None:
-    """The value reaches the program, and nobody's screen."""
+    """The program gets the value, and no screen shows it."""
     (around.secrets / "netduet_sample_token").write_text("hunter2\n")
     settings = load(Sample, {}, around).settings
     assert settings.token is not None
@@ -223,13 +223,13 @@ def test_secret_is_masked_when_shown(around: SourcePaths) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "Hello, client!", "안녕"])
-def test_text_that_prints_is_shown_as_it_is(text: str) -> None:
+def test_printable_text_is_shown_unchanged(text: str) -> None:
     """Nothing is quoted without need."""
     assert typed(text) == text
 
 
 def test_settings_are_frozen() -> None:
-    """Settings are values."""
+    """Settings are immutable."""
     with pytest.raises(ValueError, match="frozen"):
         Sample().port = 1  # type: ignore[misc]
 
@@ -237,13 +237,13 @@ def test_settings_are_frozen() -> None:
 # What is generated
 
 
-def test_env_example_is_what_the_declarations_say() -> None:
-    """Changed declarations change .env.example: make docs."""
+def test_env_example_matches_the_declarations() -> None:
+    """After a change of the declarations run make docs."""
     assert settings_reference.env(HALVES) == (ROOT / ".env.example").read_text()
 
 
-def test_reference_is_what_the_declarations_say() -> None:
-    """Changed declarations change docs/configuration.md: make docs."""
+def test_reference_matches_the_declarations() -> None:
+    """After a change of the declarations run make docs."""
     assert (
         settings_reference.markdown(HALVES)
         == (ROOT / "docs/configuration.md").read_text()
@@ -251,7 +251,7 @@ def test_reference_is_what_the_declarations_say() -> None:
 
 
 def test_compose_passes_every_setting_on() -> None:
-    """Each half's container gets each of its settings, empty when it is unset."""
+    """Each container gets each of its settings, empty if unset."""
     text = (ROOT / "docker-compose.yml").read_text()
     passed = dict(re.findall(r'^ +(NETDUET_\w+): "?([^"\n]*)"?$', text, re.MULTILINE))
     fixed = {"NETDUET_SERVER_PORT", "NETDUET_CLIENT_TARGET"}
@@ -264,8 +264,8 @@ def test_compose_passes_every_setting_on() -> None:
 
 
 @pytest.mark.parametrize("model", HALVES)
-def test_each_setting_is_told(model: type[Settings]) -> None:
-    """A docstring is the help, and each default passes its own bounds."""
+def test_each_setting_is_documented(model: type[Settings]) -> None:
+    """The docstring is the help, and each default is within its own bounds."""
     for field, info in model.model_fields.items():
         assert info.description, field
         assert info.description.endswith("."), field
@@ -273,10 +273,10 @@ def test_each_setting_is_told(model: type[Settings]) -> None:
 
 
 @pytest.mark.parametrize("model", HALVES)
-def test_default_that_is_shown_can_be_typed(
+def test_shown_default_can_be_typed(
     monkeypatch: pytest.MonkeyPatch, model: type[Settings]
 ) -> None:
-    """.env.example with its comments removed sets what is set anyway."""
+    """.env.example without its comments sets the defaults."""
     for field, info in model.model_fields.items():
         monkeypatch.setenv(model.variable(field), show(info, info.default))
     assert load(model, {}).settings == model()
@@ -286,7 +286,7 @@ def test_default_that_is_shown_can_be_typed(
     "value",
     ["plain", "a b", " a ", "it's", "a # b", '"q"', "back\\slash", "x\ny", 'tab\t"'],
 )
-def test_value_that_is_shown_can_be_pasted_into_dotenv(value: str) -> None:
-    """What `config show` prints is read back from a .env file as it was."""
+def test_shown_value_can_be_pasted_into_dotenv(value: str) -> None:
+    """The output of `config show` is read back from a .env file unchanged."""
     line = f"NAME={assigned(value)}  # environment"
     assert dotenv_values(stream=StringIO(line)) == {"NAME": value}

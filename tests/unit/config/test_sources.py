@@ -19,10 +19,10 @@ def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
 # Names that no setting has
 
 
-def test_misspelt_variable_is_refused_with_the_nearest_name(
+def test_misspelt_variable_is_rejected_with_the_nearest_name(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """pydantic-settings would ignore it in silence."""
+    """pydantic-settings would ignore it silently."""
     monkeypatch.setenv("NETDUET_SAMPLE_PROT", "1")
     around.dotenv.write_text("NETDUET_SAMPLE_RROM=1\n")
     (around.secrets / "netduet_sample_tokn").write_text("hunter2")
@@ -34,32 +34,32 @@ def test_misspelt_variable_is_refused_with_the_nearest_name(
     ]
 
 
-def test_misspelt_name_and_bad_value_are_told_together(
+def test_misspelt_name_and_invalid_value_are_reported_together(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """Nobody has to start twice to hear of two mistakes."""
+    """A user sees both mistakes at the first start."""
     monkeypatch.setenv("NETDUET_SAMPLE_MODES", "1")
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "x")
     assert len(lines_of(around)) == 2
 
 
-def test_variable_in_lower_case_is_refused(
+def test_lower_case_variable_is_rejected(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """Two spellings of one variable would leave it open which of them counts."""
+    """With two spellings of a variable it would be unclear which one counts."""
     monkeypatch.setenv("netduet_sample_port", "1")
     [line] = lines_of(around)
     assert line.endswith("did you mean NETDUET_SAMPLE_PORT?")
 
 
-def test_name_that_nothing_resembles_points_to_the_list() -> None:
-    """A shared prefix makes no name near."""
+def test_name_without_a_similar_one_points_to_the_list() -> None:
+    """A shared prefix does not make names similar."""
     known = {"NETDUET_SAMPLE_PORT", "NETDUET_SAMPLE_WAIT"}
     assert nearest("NETDUET_SAMPLE_GREETING", known) == "; see docs/configuration.md"
 
 
-def test_name_without_its_half_finds_the_whole_name() -> None:
-    """The half may be what is misspelt."""
+def test_name_without_its_program_suggests_the_full_name() -> None:
+    """The program in the prefix may be what is misspelt."""
     known = {"NETDUET_SERVER_PORT", "NETDUET_PUBLISH_PORT"}
     assert nearest("NETDUET_SEVER_PORT", known) == ": did you mean NETDUET_SERVER_PORT?"
 
@@ -81,10 +81,10 @@ LINKS = {
 }
 
 
-def test_service_links_are_set_aside_and_named(
+def test_service_links_are_ignored_and_named(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """What Kubernetes writes for a Service of our name is no setting."""
+    """The variables that Kubernetes sets for a Service of our name are no settings."""
     for name, value in LINKS.items():
         monkeypatch.setenv(name, value)
     loaded = load(Sample, {}, around)
@@ -95,7 +95,7 @@ def test_service_links_are_set_aside_and_named(
 def test_service_link_does_not_hide_the_next_source(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """A person's port in .env counts though Kubernetes took the variable."""
+    """A port in .env counts although Kubernetes set the variable."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "tcp://10.0.0.1:12345")
     around.dotenv.write_text("NETDUET_SAMPLE_PORT=5\n")
     assert load(Sample, {}, around).settings.port == 5
@@ -104,7 +104,7 @@ def test_service_link_does_not_hide_the_next_source(
 def test_service_link_in_a_file_is_a_mistake(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
-    """Kubernetes writes to the environment alone."""
+    """Kubernetes only sets the environment."""
     monkeypatch.setenv("NETDUET_SAMPLE_SERVICE_PORT", "12345")
     around.dotenv.write_text("NETDUET_SAMPLE_PORT=tcp://10.0.0.1:12345\n")
     assert lines_of(around) == [
@@ -118,14 +118,14 @@ def test_service_link_in_a_file_is_a_mistake(
 # Sources that cannot be read
 
 
-def test_broken_line_of_ours_in_dotenv_is_refused(around: SourcePaths) -> None:
-    """A line of ours that sets nothing would be ignored in silence."""
+def test_invalid_netduet_line_in_dotenv_is_rejected(around: SourcePaths) -> None:
+    """A netduet line that sets nothing would otherwise be ignored silently."""
     around.dotenv.write_text("A=1\nNETDUET_SAMPLE_PORT 99\n")
     assert lines_of(around) == [f"{around.dotenv}: line 2: must be NAME=value"]
 
 
-def test_file_that_is_no_utf8_is_one_line(around: SourcePaths) -> None:
-    """A file in another encoding is told of in a line."""
+def test_file_that_is_not_utf8_is_a_one_line_error(around: SourcePaths) -> None:
+    """A file in another encoding is reported."""
     around.dotenv.write_bytes(b"NETDUET_SAMPLE_NAME=caf\xe9\n")
     assert lines_of(around) == [f"{around.dotenv}: must be UTF-8"]
     around.dotenv.unlink()
@@ -133,21 +133,21 @@ def test_file_that_is_no_utf8_is_one_line(around: SourcePaths) -> None:
     assert lines_of(around) == [f"{around.secrets}: files must be UTF-8"]
 
 
-def test_secret_that_is_a_folder_is_one_line(around: SourcePaths) -> None:
-    """An orchestrator that mounts a folder in a file's place is told of."""
+def test_secret_that_is_a_folder_is_a_one_line_error(around: SourcePaths) -> None:
+    """An orchestrator may mount a folder in place of a file."""
     (around.secrets / "netduet_sample_token").mkdir()
     [line] = lines_of(around)
     assert str(around.secrets / "netduet_sample_token") in line
 
 
-def test_secrets_folder_that_is_a_file_is_one_line(around: SourcePaths) -> None:
-    """The reason is the system's own."""
+def test_secrets_folder_that_is_a_file_is_a_one_line_error(around: SourcePaths) -> None:
+    """The reason is the system's own error."""
     around.secrets.rmdir()
     around.secrets.write_text("")
     assert lines_of(around) == [f"{around.secrets}: cannot be read: Not a directory"]
 
 
-def test_sources_that_are_absent_are_nothing(around: SourcePaths) -> None:
-    """Neither .env nor a folder of secrets has to be there."""
+def test_missing_sources_are_no_error(around: SourcePaths) -> None:
+    """Neither .env nor a folder of secrets is required."""
     around.secrets.rmdir()
     assert load(Sample, {}, around).settings == Sample()

@@ -31,8 +31,8 @@ from netduet.config.units import (
         ("0s", 0),
     ],
 )
-def test_time_in_a_unit_is_seconds(text: str, seconds: float) -> None:
-    """Times take the units that a person types."""
+def test_duration_is_parsed_to_seconds(text: str, seconds: float) -> None:
+    """Durations accept the units that people type."""
     assert parse_duration(text) == seconds
 
 
@@ -51,16 +51,16 @@ def test_time_in_a_unit_is_seconds(text: str, seconds: float) -> None:
         ("0", 0),
     ],
 )
-def test_size_in_a_unit_is_bytes(text: str, size: int) -> None:
-    """Sizes take powers of 1024 with an i, and of 1000 without."""
+def test_size_is_parsed_to_bytes(text: str, size: int) -> None:
+    """Sizes use powers of 1024 with an i, and of 1000 without."""
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize(
     "text", ["", "s", "-1s", "1x", "1 s s", "1e3", "inf", "nan", "١s", "9" * 5000]
 )
-def test_text_that_is_no_time_is_refused_with_examples(text: str) -> None:
-    """What is no time is told what one looks like."""
+def test_invalid_duration_is_rejected_with_examples(text: str) -> None:
+    """The error shows valid durations."""
     with pytest.raises(ValueError, match="must be a time such as 500ms, 30s or 2m"):
         parse_duration(text)
 
@@ -68,8 +68,8 @@ def test_text_that_is_no_time_is_refused_with_examples(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "KiB", "-1", "1.5MiB", "1iB", "1TiB", "١", "9" * 5000]
 )
-def test_text_that_is_no_size_is_refused_with_examples(text: str) -> None:
-    """What is no size is told what one looks like."""
+def test_invalid_size_is_rejected_with_examples(text: str) -> None:
+    """The error shows valid sizes."""
     with pytest.raises(ValueError, match="must be a size such as 4096, 64KiB or 1MiB"):
         parse_size(text)
 
@@ -86,35 +86,35 @@ def test_text_that_is_no_size_is_refused_with_examples(text: str) -> None:
         ("1Gbit", 1e9),
     ],
 )
-def test_rate_is_read_in_bits_a_second(text: str, rate: float) -> None:
-    """Prefixes are powers of a thousand, as all rates of networks are."""
+def test_rate_is_parsed_to_bits_per_second(text: str, rate: float) -> None:
+    """Prefixes are powers of 1000, as usual for network rates."""
     assert parse_rate(text) == rate
     assert parse_rate(show_rate(rate)) == rate
 
 
 @pytest.mark.parametrize("text", ["", "M", "-1", "1Mib", "1MB/s", "1T", "1e9"])
-def test_text_that_is_no_rate_is_refused_with_examples(text: str) -> None:
-    """What is no rate is told what one looks like; bytes are none."""
+def test_invalid_rate_is_rejected_with_examples(text: str) -> None:
+    """The error shows valid rates; bytes are invalid."""
     with pytest.raises(ValueError, match="must be a rate such as 10M"):
         parse_rate(text)
 
 
 @given(st.text(max_size=12))
-def test_any_text_is_a_quantity_or_refused(text: str) -> None:
-    """Nothing but ValueError comes out of reading a quantity."""
+def test_any_text_is_parsed_or_raises_valueerror(text: str) -> None:
+    """No other exception is raised."""
     for parse in (parse_duration, parse_size, parse_rate):
         with contextlib.suppress(ValueError):
             assert isinstance(parse(text), float | int)
 
 
 @given(st.integers(min_value=0, max_value=2**40))
-def test_size_that_is_shown_reads_back_the_same(size: int) -> None:
-    """What is shown of a size can be typed."""
+def test_size_text_round_trip(size: int) -> None:
+    """A formatted size can be typed."""
     assert parse_size(show_size(size)) == size
 
 
 @given(st.integers(min_value=0, max_value=10**8))
-def test_time_that_is_shown_reads_back_the_same(milliseconds: int) -> None:
-    """What is shown of a time can be typed, to its six leading digits."""
+def test_duration_text_round_trip(milliseconds: int) -> None:
+    """A formatted duration can be typed, to its six leading digits."""
     shown = show_duration(milliseconds / 1000)
     assert parse_duration(shown) == pytest.approx(milliseconds / 1000, rel=1e-5)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from netduet.net import kernel
+from netduet.net import kernel, tcp_info
 
 
 @pytest.fixture
@@ -26,72 +26,17 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket, socket.socket]]:
         yield listener, client, server
 
 
-def test_tcp_info_counts_bytes(
-    pair: tuple[socket.socket, socket.socket, socket.socket],
-) -> None:
-    """State, bytes each way and sizes are those of this connection."""
-    _, client, server = pair
-    client.sendall(bytes(5000))
-    received = 0
-    while received < 5000:
-        received += len(server.recv(8192))
-    server.sendall(b"x" * 70)
-    client.recv(100)
-    info = kernel.tcp_info(server.fileno())
-    assert info is not None
-    assert info["state"] == "ESTABLISHED"
-    assert info["bytes_received"] == 5000
-    assert info["bytes_acked"] == kernel.bytes_acked(server.fileno()) == 70
-    assert info["unacked"] == info["notsent_bytes"] == info["total_retrans"] == 0
-    assert info["pmtu"] == client.getsockopt(socket.IPPROTO_IP, 14)  # IP_MTU
-    assert 0 < int(info["rtt"]) < 1_000_000
-    assert info["snd_mss"] == server.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
-
-
-def test_tcp_info_shows_what_is_not_sent(
-    pair: tuple[socket.socket, socket.socket, socket.socket],
-) -> None:
-    """Bytes that the peer's window has no room for are unacked or not yet sent."""
-    _, client, server = pair
-    client.setblocking(False)
-    sent = 0
-    try:
-        while True:
-            sent += client.send(bytes(65536))
-    except BlockingIOError:
-        pass
-    info = kernel.tcp_info(client.fileno())
-    assert info is not None
-    assert int(info["notsent_bytes"]) > 0
-    assert int(info["bytes_acked"]) + int(info["notsent_bytes"]) <= sent
-    assert server.fileno() >= 0
-
-
-@pytest.mark.parametrize("half_closed", [False, True])
-def test_state_is_named(
-    pair: tuple[socket.socket, socket.socket, socket.socket], *, half_closed: bool
-) -> None:
-    """The state has its name of RFC 9293."""
-    _, client, server = pair
-    if half_closed:
-        client.shutdown(socket.SHUT_WR)
-        server.recv(1)
-    info = kernel.tcp_info(server.fileno())
-    assert info is not None
-    assert info["state"] == ("CLOSE_WAIT" if half_closed else "ESTABLISHED")
-
-
-def test_nothing_is_known_of_what_is_no_socket() -> None:
-    """A descriptor that is closed, negative, or a file: not known, never zero."""
+def test_no_socket_has_no_tcp_info() -> None:
+    """For a closed, negative or file descriptor the result is None, never zero."""
     with socket.socket() as sock:
         closed = sock.fileno()
     with Path("/dev/null").open() as file:
         for descriptor in (closed, -1, file.fileno()):
-            assert kernel.tcp_info(descriptor) is None
+            assert tcp_info.tcp_info(descriptor) is None
             assert kernel.socket_drops(descriptor) is None
             assert kernel.openings_dropped(descriptor, 0) is None
-            assert kernel.accept_queue(descriptor) is None
-            assert kernel.bytes_acked(descriptor) == 0
+            assert tcp_info.accept_queue(descriptor) is None
+            assert tcp_info.bytes_acked(descriptor) == 0
             assert kernel.ignore_new_connections(descriptor) is False
             assert kernel.refuse_new_connections(descriptor) is False
             with pytest.raises(OSError, match=r"descriptor|socket"):
@@ -99,24 +44,8 @@ def test_nothing_is_known_of_what_is_no_socket() -> None:
         assert os.fstat(file.fileno())  # lent, not taken
 
 
-def test_accept_queue_counts_who_waits() -> None:
-    """The queue's length is that of a listening socket; nothing else has one."""
-    with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
-        assert kernel.accept_queue(listener.fileno()) == 0
-        clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
-        assert kernel.accept_queue(listener.fileno()) == 3
-        listener.accept()[0].close()
-        assert kernel.accept_queue(listener.fileno()) == 2
-        assert kernel.accept_queue(clients[0].fileno()) is None
-        for client in clients:
-            client.close()
-
-
 def test_drops_are_those_of_one_listener() -> None:
-    """Connections beyond the backlog are counted at the socket that dropped them.
-
-    What the socket alone counted, and its network namespace did not, was no opening.
-    """
+    """Drops that the network namespace did not count were no SYNs."""
     before = kernel.listen_drops()
     assert before is not None
     with (
@@ -150,7 +79,7 @@ def test_drops_are_those_of_one_listener() -> None:
 def test_reset_on_close_resets(
     pair: tuple[socket.socket, socket.socket, socket.socket],
 ) -> None:
-    """The close of a marked socket is a reset; the mark itself closes nothing."""
+    """Closing a marked socket sends a RST; the mark alone closes nothing."""
     _, client, server = pair
     kernel.reset_on_close(server.fileno())
     client.sendall(b"still open")
@@ -160,8 +89,8 @@ def test_reset_on_close_resets(
         client.recv(1)
 
 
-def test_held_off_listener_finishes_what_it_began() -> None:
-    """New SYNs are dropped; who is connected or in the queue notices nothing."""
+def test_held_off_listener_serves_existing_connections() -> None:
+    """New SYNs are dropped; accepted and queued connections are unaffected."""
     with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
         with socket.create_connection(listener.getsockname()) as waiting:
             assert kernel.ignore_new_connections(listener.fileno()) is True
@@ -172,12 +101,12 @@ def test_held_off_listener_finishes_what_it_began() -> None:
                     late.connect(listener.getsockname())
                 waiting.sendall(b"hello")
                 assert server.recv(100) == b"hello"
-        assert kernel.accept_queue(listener.fileno()) == 0
+        assert tcp_info.accept_queue(listener.fileno()) == 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_refusing_listener_finishes_what_it_began(host: str) -> None:
-    """New SYNs are refused; who is connected or in the queue notices nothing."""
+def test_refusing_listener_serves_existing_connections(host: str) -> None:
+    """New SYNs are refused; accepted and queued connections are unaffected."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family, backlog=8) as listener:
         port = listener.getsockname()[1]
@@ -194,9 +123,9 @@ def test_refusing_listener_finishes_what_it_began(host: str) -> None:
 
 
 def test_descriptors_are_raised_to_the_hard_limit() -> None:
-    """The soft limit becomes the hard one, and is told."""
+    """The soft limit becomes the hard limit, and is returned."""
     code = (
-        "import resource as r; from netduet.net import kernel; "
+        "import resource as r; from netduet.net import kernel, tcp_info; "
         "r.setrlimit(r.RLIMIT_NOFILE, (100, 200)); "
         "print(kernel.raise_descriptor_limit(), *r.getrlimit(r.RLIMIT_NOFILE))"
     )
@@ -207,7 +136,7 @@ def test_descriptors_are_raised_to_the_hard_limit() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] != 200
 
 
-def test_throttling_is_read_where_the_kernel_keeps_it(
+def test_throttling_is_read_from_cgroup(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """``cpu.stat`` of the process's own cgroup comes first, in seconds."""
@@ -216,10 +145,10 @@ def test_throttling_is_read_where_the_kernel_keeps_it(
     assert kernel.throttled_seconds() == 2.5
 
 
-def test_pressure_is_read_where_the_kernel_keeps_it(
+def test_pressure_is_read_from_psi(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The total of ``some`` is what counts, in seconds; without the file none."""
+    """The total of ``some`` counts, in seconds; without the file there is None."""
     lines = ["some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000", "full total=9"]
     monkeypatch.setattr(kernel, "_lines", lambda _: lines)
     assert kernel.cpu_pressure_seconds() == 1.5
@@ -228,15 +157,15 @@ def test_pressure_is_read_where_the_kernel_keeps_it(
     assert kernel.throttled_seconds() is None
 
 
-def test_files_of_this_machine_are_read_without_an_error() -> None:
-    """Whatever this kernel offers is a number, or not known."""
+def test_files_of_this_machine_are_read_without_error() -> None:
+    """Each value is a number or None."""
     for value in (kernel.throttled_seconds(), kernel.cpu_pressure_seconds()):
         assert value is None or value >= 0
     assert kernel._lines(Path("/no/such/file")) == []
 
 
-def test_ports_of_this_host_are_told() -> None:
-    """The range and the ended connections are those that the kernel shows."""
+def test_local_port_use_is_read() -> None:
+    """The range and the TIME_WAIT sockets are those that the kernel reports."""
     words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     assert kernel.local_ports() == (int(words[0]), int(words[1]))
     waiting = kernel.time_wait()

@@ -38,7 +38,7 @@ def pipe() -> Iterator[Pipe]:
 # Somebody reads
 
 
-def test_lines_come_in_order_and_all(pipe: Pipe) -> None:
+def test_all_lines_come_in_order(pipe: Pipe) -> None:
     """Of ten thousand lines, many times what a pipe holds, none is lost or moved."""
     log = pipe.start(queue=10_000)
     lines = numbered(10_000)
@@ -50,7 +50,7 @@ def test_lines_come_in_order_and_all(pipe: Pipe) -> None:
 
 
 def test_lines_of_several_threads_stay_whole(pipe: Pipe) -> None:
-    """Threads that log at once lose nothing, and each keeps its order."""
+    """Threads that log concurrently lose nothing, and each keeps its order."""
     log = pipe.start(queue=4000)
 
     def author(name: bytes) -> None:
@@ -71,15 +71,15 @@ def test_lines_of_several_threads_stay_whole(pipe: Pipe) -> None:
 
 
 def test_line_is_written_without_a_close(pipe: Pipe) -> None:
-    """Whoever waits for a line gets it, though no other one follows."""
+    """A line is written without a later one or a close."""
     log = pipe.start()
     for line in numbered(3):  # the thread has gone back to waiting in between
         log.put(line)
         assert os.read(pipe.reader, 1000) == line
 
 
-def test_process_that_ends_writes_what_is_queued() -> None:
-    """A process that just ends, without a close, loses no line."""
+def test_exiting_process_writes_queued_lines() -> None:
+    """A process that exits without a close loses no line."""
     code = r"""
 from netduet.runtime.log_writer import LogWriter
 log = LogWriter(1, 5000, bytes, int)
@@ -96,10 +96,8 @@ for number in range(5000):
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_what_found_no_room_is_confessed_in_one_line(
-    pipe: Pipe, *, blocking: bool
-) -> None:
-    """A stalled reader makes nobody wait; it is told of the lines that it missed."""
+def test_dropped_lines_are_reported_in_one_line(pipe: Pipe, *, blocking: bool) -> None:
+    """A stalled reader delays nobody, and is told how many lines it missed."""
     os.set_blocking(pipe.writer, blocking)
     log = pipe.start()
     pipe.stall()
@@ -112,8 +110,8 @@ def test_what_found_no_room_is_confessed_in_one_line(
     assert pipe.close_log() == expected
 
 
-def test_each_stall_is_confessed_by_itself(pipe: Pipe) -> None:
-    """What was said once is not said again."""
+def test_each_stall_is_reported_separately(pipe: Pipe) -> None:
+    """Lines reported as dropped are not reported again."""
     log = pipe.start()
     data = b""
     kept = b"".join(numbered(QUEUE - 1))
@@ -131,7 +129,7 @@ def test_each_stall_is_confessed_by_itself(pipe: Pipe) -> None:
 def test_close_does_not_wait_for_a_stalled_reader(
     pipe: Pipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A close ends when its patience does, and says on stderr how much is lost."""
+    """A close ends at its timeout, and writes the number of lost lines to stderr."""
     log = pipe.start()
     pipe.stall()
     for line in numbered(30):
@@ -145,10 +143,10 @@ def test_close_does_not_wait_for_a_stalled_reader(
     assert capfd.readouterr() == ("", said)
 
 
-def test_what_was_confessed_is_not_said_again_on_stderr(
+def test_reported_drops_are_not_repeated_on_stderr(
     pipe: Pipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Lines that the reader was told of are not reported a second time."""
+    """Lines that the reader was told of are not counted on stderr."""
     log = pipe.start()
     pipe.stall()
     for line in numbered(30):
@@ -174,7 +172,7 @@ def stderr_is(descriptor: int | None) -> Iterator[None]:
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_close_does_not_wait_for_stderr(pipe: Pipe, *, closed: bool) -> None:
-    """A stderr that nobody reads, or that is closed, does not hold up the end."""
+    """A stderr that is closed or that nobody reads does not delay the exit."""
     log = pipe.start()
     pipe.stall()
     with stderr_is(None if closed else pipe.writer):
@@ -185,7 +183,7 @@ def test_close_does_not_wait_for_stderr(pipe: Pipe, *, closed: bool) -> None:
 def test_second_close_does_nothing(
     pipe: Pipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Closing again neither waits, nor undoes anything, nor repeats what was said."""
+    """Closing again neither waits, nor undoes, nor repeats anything."""
     log = pipe.start()
     pipe.stall()
     log.close(0)
@@ -195,7 +193,7 @@ def test_second_close_does_nothing(
 
 
 def test_line_after_the_close_counts_as_lost(pipe: Pipe) -> None:
-    """Whoever still logs after the close does no harm and is not written."""
+    """A late line does no harm and is not written."""
     log = pipe.start()
     log.put(b"before\n")
     log.close(PATIENCE)
@@ -209,10 +207,10 @@ def test_line_after_the_close_counts_as_lost(pipe: Pipe) -> None:
 
 
 @pytest.mark.parametrize("stalled", [False, True])
-def test_reader_that_left_ends_the_thread(
+def test_closed_pipe_ends_the_thread(
     pipe: Pipe, capfd: pytest.CaptureFixture[str], *, stalled: bool
 ) -> None:
-    """When the reader is gone, what waits and all that follows counts as lost."""
+    """If the reader has gone, waiting and later lines count as lost."""
     log = pipe.start()
     if stalled:
         pipe.stall()
@@ -231,7 +229,7 @@ def test_reader_that_left_ends_the_thread(
 
 
 def test_full_disk_is_waited_for(pipe: Pipe) -> None:
-    """Where there was no room for a while, lines go on once there is."""
+    """Writing continues once the disk has room again."""
     lines = numbered(30)
     with pipe.full_disk():
         log = pipe.start()
@@ -245,10 +243,10 @@ def test_full_disk_is_waited_for(pipe: Pipe) -> None:
     assert kept == lines[:QUEUE]
 
 
-def test_full_disk_does_not_hold_up_the_close(
+def test_full_disk_does_not_delay_the_close(
     pipe: Pipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A disk that stays full costs the lines, which are counted, and nothing else."""
+    """A disk that stays full costs only the lines, which are counted."""
     with pipe.full_disk():
         log = pipe.start()
         for line in numbered(30):

@@ -36,8 +36,8 @@ def shown(value: object) -> object:
 # The form of a line
 
 
-def test_line_is_an_object_with_what_all_lines_carry() -> None:
-    """Time, level, event and the bound fields stand before the event's own."""
+def test_line_is_an_object_with_the_common_fields() -> None:
+    """Time, level, event and the bound fields come before the event's own."""
     [line] = lines(say(1))
     fixed = {"level": "info", "event": "server.ready", **FIELDS, "netduet.value": 1}
     assert line == {"timestamp": line["timestamp"], **fixed}
@@ -54,7 +54,7 @@ def test_time_is_rfc_3339_in_utc() -> None:
 
 
 def test_lines_keep_their_order() -> None:
-    """A thousand lines come in the order in which they were logged."""
+    """A thousand lines are written in the order in which they were logged."""
 
     def act() -> None:
         for number in range(1000):
@@ -64,7 +64,7 @@ def test_lines_keep_their_order() -> None:
 
 
 def test_bound_fields_are_those_of_the_latest_start() -> None:
-    """What an earlier start had bound is gone, and its descriptor gets nothing more."""
+    """Fields and descriptor of an earlier start are no longer used."""
     second = os.memfd_create("second")
 
     def act() -> None:
@@ -84,7 +84,7 @@ def test_bound_fields_are_those_of_the_latest_start() -> None:
 
 
 def test_unknown_event_raises() -> None:
-    """An event that is not in the list is a mistake at its place, and no line."""
+    """An event that is not in the list raises where it is logged."""
 
     def act() -> None:
         with pytest.raises(ValueError, match=r"'server\.raedy' is not in logs\.EVENTS"):
@@ -108,8 +108,8 @@ def _logged(tree: ast.AST) -> Iterator[ast.expr]:
                 yield event
 
 
-def test_events_in_the_source_are_those_of_the_list() -> None:
-    """Each event that the code logs is in the list, and none is there for nothing."""
+def test_events_in_the_source_equal_the_list() -> None:
+    """Each logged event is in the list, and the reverse."""
     found = set()
     for path in Path(netduet.__file__).parent.rglob("*.py"):
         for event in _logged(ast.parse(path.read_text())):
@@ -156,7 +156,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_hostile_text_is_escaped_and_parses_to_itself(text: str) -> None:
-    """A line is printable whatever is in it, and a parser gives the text back."""
+    """A line is printable whatever it contains, and a parser restores the text."""
     values: list[object] = [text, [text], {"name": [text]}, {text: 1}]
     for value, fields in itertools.product(values, (FIELDS, {})):  # Korean, and ASCII
         [line] = raw(say(value), fields=fields)
@@ -166,15 +166,15 @@ def test_hostile_text_is_escaped_and_parses_to_itself(text: str) -> None:
 
 @pytest.mark.parametrize("text", [*HOSTILE, "\ud800", "안녕\udcff"], ids=ascii)
 def test_hostile_text_stays_in_its_line_in_console_form(text: str) -> None:
-    """In the form for people nothing moves the cursor or reorders words either."""
+    """In console form, too, nothing moves the cursor or reorders words."""
     for value in (text, [text], {text: 1}):
         [line] = raw(say(value), style="console")
         assert line.decode().isprintable()
         assert b"server.ready" in line
 
 
-def test_visible_text_is_left_as_it_is() -> None:
-    """Letters of any language are written as themselves."""
+def test_printable_text_is_unchanged() -> None:
+    """Letters of any language are written as they are."""
     [line] = raw(say("안녕, client! 🙂"))
     assert "안녕, client! 🙂" in line.decode()
     [line] = raw(say("안녕, client! 🙂"), style="console")
@@ -183,7 +183,7 @@ def test_visible_text_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udcff\x1b", "안녕\udfff\u202e\x7f"])
 def test_lone_surrogate_is_escaped(text: str) -> None:
-    """Text that is no Unicode comes escaped, and takes nothing with it."""
+    """Invalid Unicode is escaped; the rest of the line is unaffected."""
     escaped = re.sub("[\ud800-\udfff]", lambda match: rf"\u{ord(match[0]):04x}", text)
     for value, expected in (
         (text, escaped),
@@ -206,7 +206,7 @@ def test_lone_surrogate_is_escaped(text: str) -> None:
 def test_integer_beyond_64_bits_is_written_in_hexadecimal(
     number: int, expected: object
 ) -> None:
-    """What JSON of 64 bits cannot hold comes as text, and the rest as numbers."""
+    """A larger integer becomes text; others stay numbers."""
     assert shown(number) == expected
     assert shown([{"n": number}, 2**70]) == [{"n": expected}, hex(2**70)]
 
@@ -254,7 +254,7 @@ def on_terminal(**changes: Any) -> str:
 
 
 def test_terminal_gets_coloured_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal lines are for people; what others wrote sends it nothing."""
+    """On a terminal lines are in console form, and foreign text is escaped."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     text = on_terminal()
     assert "\x1b[" in text
@@ -263,20 +263,20 @@ def test_terminal_gets_coloured_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not text.startswith("{")
 
 
-def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sets NO_COLOR gets text without escape sequences."""
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NO_COLOR there are no escape sequences."""
     monkeypatch.setenv("NO_COLOR", "1")
     assert on_terminal().removesuffix("\r\n").isprintable()
 
 
-def test_json_is_written_to_a_terminal_when_asked_for() -> None:
-    """The style that was chosen counts more than what the descriptor is."""
+def test_json_is_written_to_a_terminal_on_request() -> None:
+    """The chosen style overrides the kind of descriptor."""
     line = json.loads(on_terminal(style="json"))
     assert line["netduet.value"] == "\x9bforged"
 
 
 def test_console_without_a_terminal_has_no_colours() -> None:
-    """Text for people that goes to a file holds no escape sequences."""
+    """Console text in a file has no escape sequences."""
     [line] = raw(say("x"), style="console")
     assert line.decode().isprintable()
     assert not line.startswith(b"{")
@@ -286,6 +286,6 @@ def test_console_without_a_terminal_has_no_colours() -> None:
 
 
 def test_rich_is_not_imported() -> None:
-    """Logging starts without rich where it is installed, and leaves it importable."""
+    """Logging starts without importing rich where it is installed."""
     code = "import sys, netduet.runtime.logs; assert 'rich' not in sys.modules; import rich"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)

@@ -104,10 +104,10 @@ raised = pytest.mark.parametrize("way", RAISED)
 
 
 @raised
-def test_exception_comes_out_as_fields(
+def test_exception_is_logged_as_fields(
     way: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever met the exception, its line has one form, and stderr gets nothing."""
+    """Wherever an exception is caught, its line has one form; stderr is empty."""
     act, event, told = RAISED[way]
     [line] = lines(act)
     assert (line["level"], line["event"]) == ("error", event)
@@ -126,7 +126,7 @@ def test_exception_comes_out_as_fields(
 @raised
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_traceback_shows_no_local_variables(way: str, style: str) -> None:
-    """What the variables of a failing function held is in no line."""
+    """The values of variables are in no line."""
     act, event, _ = RAISED[way]
     [line] = raw(act, style=style)
     assert event.encode() in line
@@ -135,8 +135,8 @@ def test_traceback_shows_no_local_variables(way: str, style: str) -> None:
     assert SECRET.encode() not in line
 
 
-def test_exception_of_the_main_thread_is_a_line() -> None:
-    """A process that dies of an exception says so in its log, and keeps its status."""
+def test_uncaught_exception_is_logged() -> None:
+    """A process that dies of an exception logs it, and keeps its exit status."""
     code = f"""
 from netduet.runtime import logs
 from netduet.runtime.logs import exception_fields
@@ -157,8 +157,8 @@ fail()
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_deep_traceback_is_cut_to_its_end() -> None:
-    """Of a deep recursion only the frames next to the failure are told."""
+def test_deep_traceback_keeps_its_end() -> None:
+    """Of a deep recursion only the innermost frames are shown."""
 
     def deep(levels: int) -> None:
         if levels:
@@ -177,8 +177,8 @@ def test_deep_traceback_is_cut_to_its_end() -> None:
     assert line["exception.message"] == "x" * 2048
 
 
-def test_thread_that_exits_is_no_defect() -> None:
-    """A thread that calls sys.exit ends in silence, as it does without us."""
+def test_sys_exit_in_a_thread_is_not_logged() -> None:
+    """It ends silently, as without our hooks."""
 
     def act() -> None:
         thread = threading.Thread(target=sys.exit)
@@ -204,8 +204,8 @@ def hooks() -> tuple[object, ...]:
     )
 
 
-def test_close_undoes_what_was_hooked() -> None:
-    """Once logging is closed, each hook is the one that was there before."""
+def test_close_restores_the_hooks() -> None:
+    """After the close each hook is the previous one."""
     before = hooks()
     with open("/dev/null", "wb") as first, open("/dev/null", "wb") as second:  # noqa: PTH123
         with logging_to(first.fileno(), level="error"):
@@ -220,8 +220,8 @@ def test_close_undoes_what_was_hooked() -> None:
         assert hooks() == before
 
 
-def test_causes_are_told() -> None:
-    """What an exception came from is told, and what a group of them holds."""
+def test_causes_and_groups_are_logged() -> None:
+    """The line has the cause of an exception and the members of a group."""
     try:
         try:
             raise OSError(5, "disk")  # noqa: TRY301 - what it comes from is the subject

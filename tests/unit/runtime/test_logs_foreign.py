@@ -25,7 +25,7 @@ FOREIGN = "sample.library"
         (logging.CRITICAL, "error"),
     ],
 )
-def test_record_of_a_library_is_a_line(number: int, level: str) -> None:
+def test_library_record_is_a_line(number: int, level: str) -> None:
     """A record has its logger, its message, and the nearest level of ours below."""
     [line] = lines(lambda: logging.getLogger(FOREIGN).log(number, "took %d s", 3))
     fixed = {
@@ -40,7 +40,7 @@ def test_record_of_a_library_is_a_line(number: int, level: str) -> None:
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_records_are_filtered_by_level(level: str) -> None:
-    """Records less severe than ours are left out; debug of libraries always is."""
+    """Records below the level are dropped, and debug records of libraries always."""
     names = ["debug", "info", "warning", "error"]
 
     def act() -> None:
@@ -58,7 +58,7 @@ def test_records_are_filtered_by_level(level: str) -> None:
 def test_record_with_bad_arguments_is_a_line(
     message: str, arguments: tuple[Any, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A message that its arguments do not fit comes as it is, with the reason."""
+    """The message is logged unformatted, with the reason."""
     [line] = lines(lambda: logging.getLogger(FOREIGN).error(message, *arguments))
     assert line["netduet.message"].startswith(f"{message!r} (")
     assert "Error: " in line["netduet.message"]
@@ -75,7 +75,7 @@ def test_hostile_record_forges_no_line() -> None:
 
 
 def test_warning_is_a_line() -> None:
-    """A warning comes with its category and its place, not as text on stderr."""
+    """A warning has its category and location, and is not written to stderr."""
 
     def act() -> None:
         warnings.warn_explicit("old\nways", DeprecationWarning, "/some/file.py", 7)
@@ -108,8 +108,8 @@ class Mute(Exception):  # noqa: N818 - what it is called is of no interest
 NO_TEXT = "<Mute: ValueError for a text>"
 
 
-def test_what_has_no_text_is_logged_all_the_same() -> None:
-    """A message, a warning or an exception without a text does no harm to its author."""
+def test_object_with_failing_str_is_logged() -> None:
+    """A message, warning or exception without text raises nothing."""
     mute = Mute()
 
     def act() -> None:

@@ -8,37 +8,37 @@ import time
 import pytest
 
 from netduet.net import kernel
+from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import (
-    INTERVAL,
-    THRESHOLD,
+    INTERVAL_SECONDS,
+    MIN_STALL_SECONDS,
     RecentLoad,
-    Stall,
     StallMonitor,
 )
 
 
-async def test_blocked_loop_is_seen() -> None:
-    """A loop that could not run for a while knows it, and for how long."""
+async def test_blocked_loop_is_a_stall() -> None:
+    """The monitor reports that the loop did not run, and for how long."""
     async with StallMonitor() as watch:
         before = time.monotonic()
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
         after = time.monotonic()
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(INTERVAL_SECONDS)
     assert watch.count == 1
     assert 0.2 < watch.total < 1
     assert 0.2 < watch.stalled(before, after) <= after - before + 0.01
 
 
-async def test_stall_is_known_before_the_next_look() -> None:
-    """Who asks right after a stall, before the loop ran again, is told of it."""
+async def test_stall_is_known_before_the_next_sample() -> None:
+    """A query right after a stall includes it."""
     async with StallMonitor() as watch:
         start = time.monotonic()
         time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
         assert watch.stalled(start, time.monotonic()) > 0.1
 
 
-async def test_stall_counts_only_where_it_was() -> None:
-    """Only the part of a stall that lies in the time asked about is told."""
+async def test_stall_counts_only_within_the_window() -> None:
+    """Only the part within the queried time counts."""
     async with StallMonitor() as watch:
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
         after = time.monotonic()
@@ -49,27 +49,30 @@ async def test_stall_counts_only_where_it_was() -> None:
 
 
 def test_short_lateness_is_no_stall() -> None:
-    """What a timer is late by on any machine is not counted."""
+    """The usual lateness of timers is not counted."""
     watch = StallMonitor()
-    watch._looked = 100.0
-    watch._record(100.0 + INTERVAL + THRESHOLD * 0.99)
+    watch._checked_at = 100.0
+    watch._record(100.0 + INTERVAL_SECONDS + MIN_STALL_SECONDS * 0.99)
     assert watch.count == 0
-    watch._record(watch._looked + INTERVAL + THRESHOLD * 1.01)
-    assert (watch.count, round(watch.total, 4)) == (1, round(THRESHOLD * 1.01, 4))
+    watch._record(watch._checked_at + INTERVAL_SECONDS + MIN_STALL_SECONDS * 1.01)
+    assert (watch.count, round(watch.total, 4)) == (
+        1,
+        round(MIN_STALL_SECONDS * 1.01, 4),
+    )
 
 
 def test_memory_of_stalls_is_bounded() -> None:
-    """However many stalls there were, only the latest are remembered, and all counted."""
+    """Only the latest stalls are remembered; all are counted."""
     watch = StallMonitor()
-    watch._looked = 0.0
+    watch._checked_at = 0.0
     for number in range(1, 3000):
         watch._record(float(number))
     assert watch.count == 2999
     assert len(watch._recent) == 1024
 
 
-def test_only_what_happened_since_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Throttling and pressure count from the watch's begin; not known stays so."""
+def test_throttling_counts_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Throttling and pressure count from the start; unknown stays unknown."""
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: 5.0)
     monkeypatch.setattr(kernel, "cpu_pressure_seconds", lambda: None)
     watch = StallMonitor()
@@ -78,8 +81,8 @@ def test_only_what_happened_since_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert (watch.throttled(), watch.cpu_pressure()) == (0.5, None)
 
 
-async def test_watch_that_is_over_counts_no_more() -> None:
-    """When its context is left nothing runs any longer."""
+async def test_stopped_monitor_counts_nothing() -> None:
+    """After its context nothing runs any more."""
     async with StallMonitor() as watch:
         pass
     time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the subject
@@ -87,8 +90,8 @@ async def test_watch_that_is_over_counts_no_more() -> None:
     assert watch.count == 0
 
 
-async def test_lately_tells_of_the_window_alone() -> None:
-    """A stall of just now is told, with the time that was looked back on."""
+async def test_recent_starvation_covers_the_window_only() -> None:
+    """A recent stall is reported with the length of the window."""
     async with StallMonitor() as watch:
         start = time.monotonic()
         time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is the subject
@@ -97,23 +100,25 @@ async def test_lately_tells_of_the_window_alone() -> None:
         assert 0.3 <= lately.window <= time.monotonic() - start + 0.1
 
 
-def test_lately_of_a_watch_that_has_not_begun_is_nothing() -> None:
-    """Without a look back there is no window, and nothing is claimed of it."""
+def test_recent_starvation_before_the_start_is_none() -> None:
+    """Before the first sample there is no window."""
     assert StallMonitor().recent().window == 0
 
 
-def test_lately_looks_back_half_a_minute_at_most(
+def test_recent_starvation_covers_at_most_half_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What lies before the window counts no more, whoever caused it."""
+    """Earlier stalls do not count."""
     clock = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: clock * 0.25)
     watch = StallMonitor()
     for clock in range(100):
         watch._sample(clock)
-    watch._recent.extend([Stall(10.0, 20.0), Stall(65.0, 80.0), Stall(98.0, 99.0)])
-    watch._looked = clock
+    watch._recent.extend(
+        [TimeSpan(10.0, 20.0), TimeSpan(65.0, 80.0), TimeSpan(98.0, 99.0)]
+    )
+    watch._checked_at = clock
     lately = watch.recent()
     assert lately.window == 29
     assert lately.stalled == (80 - 70) + (99 - 98)
@@ -123,24 +128,24 @@ def test_lately_looks_back_half_a_minute_at_most(
     assert watch.recent(0) == RecentLoad(0, 0, 0)
 
 
-def test_lately_counts_throttling_up_to_this_moment(
+def test_recent_throttling_counts_up_to_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a CPU limit took since the last sample is told, however short ago."""
+    """Throttling since the last sample is included."""
     clock, throttled = 50.0, 1.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: throttled)
     watch = StallMonitor()
-    watch._looked = clock
+    watch._checked_at = clock
     watch._sample(clock)
     clock, throttled = 50.5, 1.25
     assert watch.recent().throttled == 0.25
 
 
-def test_lately_reads_the_limit_once_for_a_burst(
+def test_burst_of_queries_reads_throttling_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Many who ask at once cost one reading."""
+    """Many queries at once cost one read."""
     readings: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: 50.0)
     monkeypatch.setattr(kernel, "throttled_seconds", lambda: readings.append(1))

@@ -74,10 +74,10 @@ def last(lines: Lines) -> dict[str, Any]:
     return line
 
 
-def test_plain_session_is_one_line(
+def test_plain_connection_is_one_line(
     access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
-    """A plain conversation is logged with its text, its ends and its bytes."""
+    """A plain connection is logged with its text, its end and its bytes."""
     access_log.closed(record(b"Hello, server!", ended="greeted"))
     assert last(lines) == {
         "event": "connection.closed",
@@ -99,10 +99,10 @@ def test_plain_session_is_one_line(
     assert (counters.plain, counters.framed, counters.bytes_received) == (1, 0, 14)
 
 
-def test_framed_session_has_its_id_and_frames(
+def test_framed_connection_has_its_id_and_frames(
     access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
-    """A framed connection is logged with its id and its frames, and no text."""
+    """A framed connection is logged with its id and frame counts, without text."""
     data = OPENING + serialize(Kind.ECHO, b"x") * 3
     access_log.closed(record(data, conn_id="f" * 32, peer=("2001:db8::1", 1)))
     line = last(lines)
@@ -131,7 +131,7 @@ def test_error_is_named_by_its_kind(
     error: BaseException | None,
     fields: dict[str, str],
 ) -> None:
-    """What broke the connection is a field: our code, or the system's name of it."""
+    """The error is a field: our code, or the system's errno name."""
     access_log.closed(record(error=error))
     found = {
         name: value for name, value in last(lines).items() if name.startswith("error.")
@@ -142,7 +142,7 @@ def test_error_is_named_by_its_kind(
 def test_connection_without_a_byte_has_no_dialect(
     access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
-    """A peer that sent nothing spoke neither dialect."""
+    """A peer that sent nothing used neither dialect."""
     access_log.closed(record())
     assert last(lines)["netduet.dialect"] == "none"
     assert (counters.plain, counters.framed) == (0, 0)
@@ -158,10 +158,10 @@ def test_connection_without_a_byte_has_no_dialect(
         ({"data": OPENING + serialize(Kind.ECHO) + serialize(Kind.END)}, "info"),
     ],
 )
-def test_health_check_is_not_worth_a_line(
+def test_health_check_is_logged_at_debug(
     access_log: AccessLog, lines: Lines, facts: dict[str, Any], level: str
 ) -> None:
-    """The check on loopback that asks nothing is logged at debug level alone."""
+    """A connection over loopback without a question is logged at debug only."""
     known = {
         "data": OPENING + serialize(Kind.END),
         "peer": ("127.0.0.1", 9),
@@ -175,7 +175,7 @@ def test_health_check_is_not_worth_a_line(
 def test_refusals_are_logged_once_per_interval(
     access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
-    """The first refusal is logged at once, the others as a sum after the interval."""
+    """The first is logged at once, later ones as a count after the interval."""
     for number in range(100):
         decision = REFUSED if number % 2 else TURNED_AWAY
         access_log.refused("192.0.2.1", decision, 5.0 + number * 0.01)
@@ -186,17 +186,17 @@ def test_refusals_are_logged_once_per_interval(
     assert (counters.refused, counters.turned_away) == (50, 51)
 
 
-def test_refused_session_ends_without_a_line(
+def test_refused_connection_is_not_logged_singly(
     access_log: AccessLog, lines: Lines, counters: Counters
 ) -> None:
-    """A flood of refused connections fills no log, but its bytes are counted."""
+    """A flood of refusals does not fill the log, but bytes are counted."""
     access_log.closed(record(b"Hello", served=False))
     assert lines.all == []
     assert (counters.plain, counters.bytes_received) == (0, 5)
 
 
 def test_limits_are_counted_by_name(counters: Counters) -> None:
-    """Each limit that ends connections has a counter of its own."""
+    """Each limit that ends connections has its own counter."""
     for name in ("idle", "write", "idle"):
         counters.limit(name)
     assert counters.limits == {"idle": 2, "write": 1}

@@ -7,8 +7,8 @@ from netduet.server.admission import LOBBY, RESERVED, Admission, AdmissionDecisi
 PLENTY = 100_000
 
 
-def test_total_bounds_all_together() -> None:
-    """Beyond the bound in all each one is refused, and beyond the lobby turned away."""
+def test_total_limit_covers_all_clients() -> None:
+    """Beyond the limit each one is refused, and beyond the lobby reset."""
     admission = Admission(2, 2, PLENTY)
     outcomes = [admission.enter(f"192.0.2.{number}") for number in range(2 + LOBBY + 1)]
     assert outcomes[:2] == [AdmissionDecision.SERVED] * 2
@@ -16,8 +16,8 @@ def test_total_bounds_all_together() -> None:
     assert outcomes[-1] is AdmissionDecision.TURNED_AWAY
 
 
-def test_one_client_is_bounded_and_others_are_not() -> None:
-    """A client's own bound refuses that client alone, and has a lobby of its own."""
+def test_client_limit_affects_that_client_only() -> None:
+    """A client's own limit has its own lobby."""
     admission = Admission(1000, 1, PLENTY)
     assert admission.enter("192.0.2.1") is AdmissionDecision.SERVED
     for _ in range(LOBBY):
@@ -26,8 +26,8 @@ def test_one_client_is_bounded_and_others_are_not() -> None:
     assert admission.enter("192.0.2.2") is AdmissionDecision.SERVED
 
 
-def test_place_is_free_when_someone_leaves() -> None:
-    """Each leave makes room for one, and nothing is remembered of who left."""
+def test_closed_connection_frees_its_place() -> None:
+    """Nothing is remembered about a client that left."""
     admission = Admission(1, 1, PLENTY)
     for number in range(1000):
         address = f"2001:db8::{number:x}"
@@ -37,8 +37,8 @@ def test_place_is_free_when_someone_leaves() -> None:
     assert admission._by_client == {}
 
 
-def test_refused_ones_are_counted_until_they_leave() -> None:
-    """A place in the lobby is one of those that must be left."""
+def test_refused_connections_count_until_they_close() -> None:
+    """A place in the lobby must be released too."""
     admission = Admission(1, 1, PLENTY)
     admission.enter("192.0.2.1")
     admission.enter("192.0.2.1")
@@ -49,16 +49,16 @@ def test_refused_ones_are_counted_until_they_leave() -> None:
     assert admission.enter("192.0.2.1") is AdmissionDecision.SERVED
 
 
-def test_few_descriptors_lower_the_bound() -> None:
-    """The lobby and what the process itself needs always fit below the limit."""
+def test_few_descriptors_lower_the_limit() -> None:
+    """The lobby and the process's own descriptors always fit."""
     admission = Admission(10_000, 10_000, 1024)
     assert admission.total == admission.per_client == 1024 - LOBBY - RESERVED
     assert Admission(100, 100, 1024).total == 100
     assert Admission(10_000, 10_000, 16).total == 1
 
 
-def test_refusal_says_which_bound_was_reached() -> None:
-    """Who is served is told nothing; the others, how many are, and whose bound it is."""
+def test_refusal_names_the_limit_that_was_reached() -> None:
+    """It has the number of connections and whose limit it is."""
     admission = Admission(5, 2, PLENTY)
     assert admission.refusal(AdmissionDecision.SERVED) is None
     mine = admission.refusal(AdmissionDecision.REFUSED_CLIENT)

@@ -45,8 +45,8 @@ def close(entry: ConnectionEntry, wire: Connection, ended: str) -> None:
     entry.close(record)
 
 
-def test_oldest_is_forgotten_first() -> None:
-    """The ledger keeps as many as it may, the latest ones."""
+def test_oldest_entry_is_dropped_first() -> None:
+    """The ledger keeps the latest entries up to its limit."""
     ledger = Ledger(3)
     for number in range(10):
         ledger.add(entry(number))
@@ -56,12 +56,12 @@ def test_oldest_is_forgotten_first() -> None:
 
 
 def test_unknown_connection_is_none() -> None:
-    """What never was here is not found."""
+    """An id that was never there gives None."""
     assert Ledger(3).find("f" * 32) is None
 
 
 def test_live_entry_follows_its_connection() -> None:
-    """While the connection lives its counters are those of the entry."""
+    """While a connection is open its entry has its current counters."""
     alive = opened_connection()
     live = entry(1, alive)
     before = live.message(100.5)
@@ -71,7 +71,7 @@ def test_live_entry_follows_its_connection() -> None:
     assert live.message(101.0).frames_received == 2
 
 
-def test_closed_entry_keeps_what_it_was() -> None:
+def test_closed_entry_is_frozen() -> None:
     """A close freezes counters, time and cause, and releases the connection."""
     alive = opened_connection()
     closed = entry(1, alive)
@@ -84,8 +84,8 @@ def test_closed_entry_keeps_what_it_was() -> None:
     assert message.frames_received == 1
 
 
-def test_closed_entry_lends_no_descriptor() -> None:
-    """The number of a socket that is closed may be another one's already."""
+def test_closed_entry_has_no_descriptor() -> None:
+    """The number of a closed descriptor may already be reused."""
     wire = opened_connection()
     live = entry(1, wire)
     live.descriptor = lambda: 7
@@ -94,8 +94,8 @@ def test_closed_entry_lends_no_descriptor() -> None:
     assert live.descriptor is None
 
 
-def test_message_tells_all_of_an_entry() -> None:
-    """What a peer is told has every field, in plain JSON."""
+def test_message_has_all_fields_of_an_entry() -> None:
+    """The message has every field in plain JSON."""
     told = json.loads(encode(entry(1).message(100.0)))
     assert told == {
         "conn_id": f"{1:032x}",

@@ -16,12 +16,13 @@ import pytest
 import netduet.net.bind as binding
 from netduet.net import kernel
 from netduet.net.bind import BindError, bind
+from netduet.net.tcp_info import accept_queue
 from netduet.server import listener
 from netduet.server.listener import Listener
 from netduet.server.tcp_connection import TcpConnection
 
 
-def test_every_address_shares_one_free_port() -> None:
+def test_addresses_share_one_free_port() -> None:
     """Port 0 gives the same port for TCP and UDP, IPv4 and IPv6."""
     sockets = bind("", 0, udp=True)
     try:
@@ -33,8 +34,8 @@ def test_every_address_shares_one_free_port() -> None:
         sockets.close()
 
 
-def test_one_host_is_one_family() -> None:
-    """An IPv4 address is listened on by IPv4 alone, and nothing counts as absent."""
+def test_ipv4_host_listens_on_ipv4_only() -> None:
+    """An IPv4 address is bound on IPv4 alone, and no family counts as missing."""
     sockets = bind("127.0.0.1", 0, udp=False)
     assert [sock.family for sock in sockets.tcp] == [socket.AF_INET]
     assert (sockets.udp, sockets.absent) == ([], [])
@@ -42,7 +43,7 @@ def test_one_host_is_one_family() -> None:
 
 
 def test_host_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that lacks a family serves the other one, and the lack is known."""
+    """A host that lacks a family serves the other one and reports it."""
     bind_one = binding._bind_one
 
     def without_ipv6(
@@ -62,7 +63,7 @@ def test_host_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_host_without_any_family_cannot_serve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no family can be had the server says so."""
+    """Without IPv4 and IPv6 the server reports an error."""
 
     def nothing(*_: object) -> socket.socket:
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
@@ -73,8 +74,8 @@ def test_host_without_any_family_cannot_serve(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("udp_is_taken", [False, True])
-def test_taken_port_is_named(*, udp_is_taken: bool) -> None:
-    """A port that is taken, for TCP or for UDP, is named with a remedy; nothing is left."""
+def test_port_in_use_is_named(*, udp_is_taken: bool) -> None:
+    """A TCP or UDP port in use is named with a remedy; no socket is left open."""
     kind = socket.SOCK_DGRAM if udp_is_taken else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, kind) as holder:
         holder.bind(("127.0.0.1", 0))
@@ -85,10 +86,10 @@ def test_taken_port_is_named(*, udp_is_taken: bool) -> None:
             bind("127.0.0.1", port, udp=True)
 
 
-def test_free_port_is_sought_until_it_is_free_everywhere(
+def test_port_zero_skips_ports_in_use_for_udp(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With port 0, a port whose UDP side is taken is given up for another."""
+    """Another port is chosen if UDP is taken."""
     bind_one = binding._bind_one
     refused: list[int] = []
 
@@ -116,14 +117,14 @@ def test_free_port_is_sought_until_it_is_free_everywhere(
         ("no-such-name.invalid", "this name has no address here"),
     ],
 )
-def test_address_that_is_not_here_is_named(host: str, words: str) -> None:
-    """An address of another host, or a name without one, is told in a line."""
+def test_foreign_address_is_named(host: str, words: str) -> None:
+    """An address of another host, or an unknown name, is a one-line error."""
     with pytest.raises(BindError, match=words):
         bind(host, 0, udp=True)
 
 
-async def test_second_to_listen_hears_it_in_words() -> None:
-    """Two may bind a port before either listens: the second one is told like any other."""
+async def test_second_listener_gets_a_clear_error() -> None:
+    """Two may bind a port before either listens; the second gets the usual error."""
     first = bind("127.0.0.1", 0, udp=False)
     second = bind("127.0.0.1", first.port, udp=False)
     first.tcp[0].listen()
@@ -134,8 +135,8 @@ async def test_second_to_listen_hears_it_in_words() -> None:
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_connection_accepted_in_the_turn_of_the_stop_begins(turns: int) -> None:
-    """However far the accept has come when the listener is told to stop."""
+async def test_connection_accepted_during_the_stop_is_served(turns: int) -> None:
+    """However far the accept has come when the listener stops."""
     started: list[asyncio.BaseTransport] = []
 
     class Accepted(asyncio.Protocol):
@@ -170,13 +171,10 @@ def allow(monkeypatch: pytest.MonkeyPatch, way: str | None) -> None:
 
 
 @pytest.mark.parametrize("way", [*WAYS, None])
-async def test_listener_that_stops_holds_off_new_connections(
+async def test_stopping_listener_lets_almost_no_connection_in(
     monkeypatch: pytest.MonkeyPatch, way: str | None
 ) -> None:
-    """A stopping listener lets few connect whom it would then have to reset.
-
-    None, where the kernel does it for us; else one, which fills the queue.
-    """
+    """None, or a single one that fills the accept queue, depending on the kernel."""
     allow(monkeypatch, way)
     sockets = bind("127.0.0.1", 0, udp=False)
     [sock] = sockets.tcp
@@ -190,7 +188,7 @@ async def test_listener_that_stops_holds_off_new_connections(
             await asyncio.to_thread(client.connect, ("127.0.0.1", sockets.port))
             made += 1
     assert made == (0 if way else 1)
-    assert kernel.accept_queue(sock.fileno()) == made
+    assert accept_queue(sock.fileno()) == made
     sockets.close()
 
 
@@ -223,10 +221,10 @@ def connect_until_held_off(port: int, warm: threading.Event) -> list[bytes]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_listener_that_stops_under_load_resets_nobody(
+async def test_stopping_listener_under_load_resets_no_connection(
     monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """Whoever could connect is accepted, though newcomers never cease."""
+    """Every completed connection is accepted, although new ones keep coming."""
     allow(monkeypatch, way)
     sockets = bind("127.0.0.1", 0, udp=False)
     listening = Listener(sockets.tcp, lambda _: cast("TcpConnection", Herald()))
@@ -240,7 +238,7 @@ async def test_listener_that_stops_under_load_resets_nobody(
     ]
     await asyncio.to_thread(warm.wait, 10)
     begin = time.monotonic()
-    await listening.stop(patience=60.0)
+    await listening.stop(timeout=60.0)
     assert time.monotonic() - begin < 30  # the queues ran empty
     brought = [word for words in await asyncio.gather(*clients) for word in words]
     assert set(brought) == {b"accepted"}

@@ -6,7 +6,7 @@ from netduet.server.recent_clients import WINDOW_SECONDS, RecentClients
 
 
 def test_client_counts_once_until_the_window_is_over() -> None:
-    """A client counts once, however often it is active, until the window is over."""
+    """However often a client is active, it counts once within the window."""
     clients = RecentClients()
     clients.add("10.0.0.1", 0.0)
     clients.add("10.0.0.2", 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netduet.server.udp_flow_counters import MOST, UdpFlowCounters
+from netduet.server.udp_flow_counters import MAX_FLOWS, UdpFlowCounters
 from netduet.wire import udp_count
 from netduet.wire.udp_count import ANSWER_SIZE, CountAnswer, CountFlag, CountQuestion
 
@@ -31,13 +31,13 @@ def tally(answer: CountAnswer) -> tuple[int, int, int, int]:
 
 
 def test_answer_repeats_the_question() -> None:
-    """Flow, sequence, flags and the size of the question come back with the tally."""
+    """The answer has the question's flow, sequence, flags and size, and the count."""
     answer = ask(UdpFlowCounters(), 9, flow=2**64 - 1, flags=CountFlag.SHORT, size=77)
     assert answer == CountAnswer(2**64 - 1, 9, CountFlag.SHORT, 1, 0, 0, 1, 77)
 
 
 def test_each_datagram_is_counted_once_and_answered() -> None:
-    """Duplicates and late ones are told apart from new ones."""
+    """Duplicate and late datagrams are distinguished from new ones."""
     flows = UdpFlowCounters()
     told = [tally(ask(flows, sequence)) for sequence in (0, 2, 1, 2, 5)]
     assert told == [
@@ -49,8 +49,8 @@ def test_each_datagram_is_counted_once_and_answered() -> None:
     ]
 
 
-def test_tally_alone_changes_nothing() -> None:
-    """Who only asks for the tally is neither counted nor an answer, however often."""
+def test_query_changes_nothing() -> None:
+    """A query is neither counted nor an answer, however often it is sent."""
     flows = UdpFlowCounters()
     ask(flows, 3)
     for _ in range(3):
@@ -58,8 +58,8 @@ def test_tally_alone_changes_nothing() -> None:
     assert tally(ask(flows, 7)) == (2, 0, 0, 2)
 
 
-def test_answer_is_as_long_as_the_question_unless_a_short_one_is_asked_for() -> None:
-    """Zeros fill the answer up to the room there is; SHORT leaves them out."""
+def test_answer_is_as_long_as_the_question_unless_short() -> None:
+    """Zeros pad the answer to the question's size; SHORT leaves them out."""
     flows = UdpFlowCounters()
     for flags, size in ((0, 60), (CountFlag.SHORT, ANSWER_SIZE)):
         question = CountQuestion(1, 0, CountFlag(flags))
@@ -68,8 +68,8 @@ def test_answer_is_as_long_as_the_question_unless_a_short_one_is_asked_for() -> 
         assert not any(answer[ANSWER_SIZE:])
 
 
-def test_flows_are_told_apart_by_number_address_and_port() -> None:
-    """Nobody's datagrams count in another one's flow."""
+def test_flows_differ_by_number_address_and_port() -> None:
+    """A datagram counts in its own flow only."""
     flows = UdpFlowCounters()
     others = [("192.0.2.1", 1025), ("192.0.2.2", 1024), ("2001:db8::1", 1024)]
     for peer in (PEER, *others):
@@ -78,8 +78,8 @@ def test_flows_are_told_apart_by_number_address_and_port() -> None:
     assert len(flows) == 8
 
 
-def test_flow_that_was_silent_for_longest_is_forgotten() -> None:
-    """Beyond the bound the flow that spoke last long ago begins anew."""
+def test_least_recent_flow_is_forgotten() -> None:
+    """Beyond the limit, the flow that was silent for longest starts anew."""
     flows = UdpFlowCounters(3)
     for flow in (1, 2, 3):
         ask(flows, 0, flow=flow)
@@ -92,15 +92,15 @@ def test_flow_that_was_silent_for_longest_is_forgotten() -> None:
 
 
 def test_number_of_flows_is_bounded() -> None:
-    """However many flows come, no more are remembered than the bound."""
+    """However many flows come, no more than the limit are remembered."""
     flows = UdpFlowCounters()
-    for flow in range(3 * MOST):
+    for flow in range(3 * MAX_FLOWS):
         ask(flows, 65_535, flow=flow)
-    assert len(flows) == MOST
+    assert len(flows) == MAX_FLOWS
 
 
-def test_full_counter_stays_full() -> None:
-    """A flow that was answered more often than a number holds is answered still."""
+def test_full_counter_saturates() -> None:
+    """A flow beyond the largest count is still answered."""
     flows = UdpFlowCounters()
     ask(flows, 0)
     flow = flows._flows[PEER, 1]
@@ -110,8 +110,8 @@ def test_full_counter_stays_full() -> None:
     assert (answer.number, answer.duplicated) == (2**32 - 1, 2**32 - 1)
 
 
-def test_answer_that_could_not_be_sent_is_not_counted() -> None:
-    """What failed here was not lost on the way back; a query changes nothing."""
+def test_unsent_answer_is_not_counted() -> None:
+    """A local send error is no loss on the way back; a query changes nothing."""
     flows = UdpFlowCounters()
     assert ask(flows, 0).number == 1
     flows.take_back()

@@ -10,9 +10,9 @@ from netduet.server.udp_streams import ReplyPath, UdpStreams
 from netduet.wire import udp_stream
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.udp_stream import (
-    COOKIE_AGE,
-    LAST,
-    LEASE,
+    COOKIE_AGE_SECONDS,
+    LEASE_SECONDS,
+    MAX_NUMBER,
     NO_COOKIE,
     Challenge,
     EndReason,
@@ -77,8 +77,8 @@ class Client:
         return self.works
 
 
-async def test_nobody_gets_a_stream_without_a_cookie() -> None:
-    """Without a cookie, or with another's, the answer is a challenge and nothing else."""
+async def test_stream_needs_a_cookie() -> None:
+    """Without a cookie, or with another client's, the answer is a challenge."""
     server = UdpStreams(BOOT)
     client, other = Client(server), Client(server, ("192.0.2.1", 1025))
     client.learn()
@@ -92,8 +92,8 @@ async def test_nobody_gets_a_stream_without_a_cookie() -> None:
     assert (len(server), client.got, other.got) == (0, [], [])
 
 
-async def test_cookie_begins_a_stream_that_goes_on_by_itself() -> None:
-    """One valid datagram is enough: the stream goes on, and tells what came."""
+async def test_cookie_starts_a_continuous_stream() -> None:
+    """One valid datagram is enough: the stream continues and reports what arrived."""
     server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
@@ -112,8 +112,8 @@ async def test_cookie_begins_a_stream_that_goes_on_by_itself() -> None:
     server.end()
 
 
-async def test_each_datagram_tells_what_the_socket_had_no_room_for_by_then() -> None:
-    """The counter is read for each; where the kernel does not say, neither do they."""
+async def test_each_datagram_has_the_drop_counter() -> None:
+    """It is read for each datagram; unknown stays unknown."""
     server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
@@ -127,8 +127,8 @@ async def test_each_datagram_tells_what_the_socket_had_no_room_for_by_then() -> 
     server.end()
 
 
-async def test_what_does_not_leave_takes_no_number() -> None:
-    """A datagram that this host could not send is no loss of the network's."""
+async def test_unsent_datagram_takes_no_number() -> None:
+    """A local send error is no packet loss."""
     server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
@@ -141,21 +141,21 @@ async def test_what_does_not_leave_takes_no_number() -> None:
     server.end()
 
 
-async def test_cookie_grows_old_and_a_stream_does_not() -> None:
-    """An old cookie begins nothing, and still serves the stream it began."""
+async def test_cookie_expires_and_the_stream_does_not() -> None:
+    """An expired cookie starts nothing, and still serves the stream it started."""
     server = UdpStreams(BOOT)
     client, late = Client(server), Client(server, flow=8)
     client.learn()
     late.learn()
     client.ask(0)
-    old = 2 * COOKIE_AGE + 1
+    old = 2 * COOKIE_AGE_SECONDS + 1
     assert client.ask(1, later=old) is None
     assert isinstance(late.ask(0, later=old), Challenge)
     server.end()
 
 
-async def test_client_that_moved_shows_anew_that_it_receives() -> None:
-    """From another address the same flow goes on, once it has a cookie of its own."""
+async def test_moved_client_needs_a_new_cookie() -> None:
+    """From another address the flow continues once it has its own cookie."""
     server = UdpStreams(BOOT)
     client, moved = Client(server), Client(server, ("198.51.100.1", 9))
     client.learn()
@@ -173,7 +173,7 @@ async def test_client_that_moved_shows_anew_that_it_receives() -> None:
 
 
 async def test_stop_ends_a_stream_and_is_always_answered() -> None:
-    """An end that is asked for is confirmed, also again, and also without a stream."""
+    """A stop is confirmed, also when repeated, and also without a stream."""
     server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
@@ -183,18 +183,18 @@ async def test_stop_ends_a_stream_and_is_always_answered() -> None:
         assert len(server) == 0
 
 
-async def test_lease_ends_a_stream_with_a_word() -> None:
-    """A stream to somebody who says nothing any more ends."""
+async def test_expired_lease_ends_the_stream_with_a_message() -> None:
+    """A stream to a silent client ends."""
     server = UdpStreams(BOOT)
     client = Client(server)
-    client.learn(-LEASE - 1)
-    client.ask(0, later=-LEASE - 1)
+    client.learn(-LEASE_SECONDS - 1)
+    client.ask(0, later=-LEASE_SECONDS - 1)
     await until(lambda: not len(server))
-    assert client.got[-1] == StreamEnd(7, EndReason.LEASE)
+    assert client.got[-1] == StreamEnd(7, EndReason.LEASE_SECONDS)
 
 
-async def test_shutdown_ends_all_with_a_word_and_begins_none() -> None:
-    """A drain tells every client, and whoever comes behind it."""
+async def test_shutdown_ends_all_streams_with_a_message() -> None:
+    """A drain tells every client, and starts no stream."""
     server = UdpStreams(BOOT)
     client, late = Client(server), Client(server, flow=8)
     client.learn()
@@ -207,9 +207,9 @@ async def test_shutdown_ends_all_with_a_word_and_begins_none() -> None:
 
 
 @pytest.mark.parametrize(("most", "each"), [(2, 9), (9, 2)])
-async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
-    """Beyond a bound a valid client is refused, and those under way go on."""
-    server = UdpStreams(BOOT, most=most, each=each)
+async def test_number_of_streams_is_limited(most: int, each: int) -> None:
+    """Beyond the limit a valid client is refused; existing streams continue."""
+    server = UdpStreams(BOOT, max_streams=most, max_per_client=each)
     for flow in range(3):
         client = Client(server, flow=flow)
         client.learn()
@@ -225,14 +225,14 @@ async def test_there_are_so_many_and_no_more(most: int, each: int) -> None:
     server.end()
 
 
-async def test_stream_goes_on_whatever_number_a_client_gives() -> None:
-    """The highest number that may be given is told of like any other."""
+async def test_stream_survives_any_client_number() -> None:
+    """The highest possible number is reported like any other."""
     server = UdpStreams(BOOT)
     client = Client(server)
     client.learn()
     client.ask(0)
-    client.ask(LAST)
+    client.ask(MAX_NUMBER)
     told = await client.tellings(3)
     assert udp_stream.parse_answer(told[-1].serialize()) == told[-1]
-    assert told[-1].next == LAST + 1
+    assert told[-1].next == MAX_NUMBER + 1
     server.end()

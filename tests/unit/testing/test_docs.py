@@ -16,8 +16,8 @@ IN_A_FUNCTION = " " * 4
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/testing.md"])
-def test_snippet_stands_in_an_example_that_runs(page: str) -> None:
-    """Each part of a snippet about the pair in tests is one of an example, verbatim."""
+def test_snippet_is_part_of_a_running_example(page: str) -> None:
+    """Each snippet about the pair in tests is a verbatim part of an example."""
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     ours = [one for one in snippets if "duet" in one]
     assert ours

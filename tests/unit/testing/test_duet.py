@@ -24,10 +24,10 @@ from netduet.testing.engine import Image
         ({"port": 70_000}, "port=70000: must be at most 65535"),
     ],
 )
-def test_setting_of_the_server_that_cannot_be_is_named(
+def test_invalid_server_setting_is_named(
     settings: dict[str, object], said: str
 ) -> None:
-    """One line says which setting, what value, and what would be right."""
+    """One line says which setting, which value, and what is valid."""
     with pytest.raises(DuetError) as caught:
         Duet("net", server_settings=settings)
     assert str(caught.value).startswith(said)
@@ -36,26 +36,26 @@ def test_setting_of_the_server_that_cannot_be_is_named(
 @pytest.mark.parametrize(
     "use", [Duet.check, Duet.server_log, lambda duet: duet.server], ids=["1", "2", "3"]
 )
-def test_pair_that_is_not_started_says_so(use: Callable[[Duet], object]) -> None:
-    """Who forgot the with block is told of it."""
+def test_use_before_start_is_a_clear_error(use: Callable[[Duet], object]) -> None:
+    """A missing with block is reported."""
     with pytest.raises(DuetError, match="not started: use it in a with block"):
         use(Duet("net"))
 
 
-def test_address_is_unique_unless_it_is_given() -> None:
-    """Pairs side by side on a network are not taken for each other."""
+def test_address_is_unique_unless_given() -> None:
+    """Parallel pairs on one network have different names."""
     assert Duet("net").address != Duet("net").address
     assert Duet("net", alias="a", server_settings={"port": 80}).address == "a:80"
 
 
-def test_environment_of_the_test_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is set for a netduet of the person's own does not reach into a test."""
+def test_environment_of_the_test_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NETDUET_ variables of the user do not affect a test."""
     monkeypatch.setenv("NETDUET_SERVER_PORT", "1")
     assert Duet("net", alias="a").address == "a:12345"
 
 
-def test_stopping_what_was_not_started_is_harmless() -> None:
-    """A fixture may always stop what it has."""
+def test_stop_without_start_is_harmless() -> None:
+    """A fixture may always call stop."""
     Duet("net").stop()
 
 
@@ -75,7 +75,7 @@ def test_stopping_what_was_not_started_is_harmless() -> None:
 def test_settings_reach_the_container_as_its_variables(
     settings: dict[str, object], variables: dict[str, str]
 ) -> None:
-    """Typed values become what a person would type; what was not given stays out."""
+    """Typed values become text as a user types it; settings not given are left out."""
     model = _given(ClientSettings, settings)
     assert _environment(model) == {
         f"NETDUET_CLIENT_{name}": value for name, value in variables.items()
@@ -84,10 +84,10 @@ def test_settings_reach_the_container_as_its_variables(
     assert _given(ClientSettings, as_text) == model
 
 
-def test_image_is_the_argument_or_the_variable_or_ours(
+def test_image_is_argument_or_variable_or_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One that was named by somebody may be pulled; ours never is."""
+    """An image that is named may be pulled; the default one is never pulled."""
     variable = "NETDUET_TESTING_CLIENT_IMAGE"
     monkeypatch.delenv(variable, raising=False)
     assert Image.of("client", None) == Image(
@@ -99,14 +99,14 @@ def test_image_is_the_argument_or_the_variable_or_ours(
 
 
 def test_no_engine_is_an_error_and_no_skip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no engine answers, one line says so and what to do."""
+    """Without an engine, one line says so and what to do."""
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     with pytest.raises(DuetError, match=r"no container engine answers: .*DOCKER_HOST"):
         Duet("net").start()
 
 
-def test_nothing_but_testing_itself_needs_an_engine() -> None:
-    """Neither half, nor the command line, imports what tests alone need."""
+def test_only_testing_imports_the_engines_libraries() -> None:
+    """Server, client and command line do not import them."""
     program = (
         "import sys, netduet.cli.commands, netduet.client.commands.check, netduet.server.app; "
         "print([name for name in ('docker', 'testcontainers') if name in sys.modules])"

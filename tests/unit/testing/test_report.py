@@ -68,21 +68,21 @@ def printed(*verdicts: Verdict) -> str:
 
 
 @pytest.mark.parametrize("verdicts", [*([verdict] for verdict in ALL), ALL])
-def test_report_reads_as_the_client_prints_it(verdicts: list[Verdict]) -> None:
-    """The words of a report that was written down and read are those of the client."""
+def test_report_text_equals_the_clients_output(verdicts: list[Verdict]) -> None:
+    """A report that was written and read again has the client's text."""
     assert str(read(*verdicts)) == printed(*verdicts)
 
 
-def test_report_says_who_asked_as_the_client_does() -> None:
-    """The client's node is in the document once, and in each of its verdicts."""
+def test_report_names_the_clients_node() -> None:
+    """The node is in the document once, and in each verdict."""
     asker = Instance("web-2", "node-1", "eu-1b")
     text = document([PASSED, REFUSES], CALM, asker)
     told = [replace(verdict, asked_by=str(asker)) for verdict in (PASSED, REFUSES)]
     assert str(Report.read(text)) == printed(*told)
 
 
-def test_report_of_a_client_that_does_not_say_who_it_is() -> None:
-    """One of before is read as well."""
+def test_report_of_an_older_client_without_instance_is_read() -> None:
+    """The missing fields are accepted."""
     older = json.loads(document([PASSED], CALM))
     for name in ("instance", "node", "zone"):
         del older["probe"][name]
@@ -90,14 +90,14 @@ def test_report_of_a_client_that_does_not_say_who_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_report_of_each_class_reads_as_the_client_prints_it(name: str) -> None:
-    """Nothing that is known of a class is lost on the way through the document."""
+def test_report_of_each_class_equals_the_clients_output(name: str) -> None:
+    """The document loses nothing of a class."""
     verdict = conclude("a:1", [done("x", Finding(name, "seen"))])
     assert str(read(verdict)) == printed(verdict)
 
 
 def test_report_is_typed() -> None:
-    """A test asks for checks by name, for findings by class, for figures by name."""
+    """A test asks for checks by name, findings by class, and figures by name."""
     report = read(TWO)
     assert report.outcome is Outcome.FAIL
     assert report.root is not None
@@ -112,8 +112,8 @@ def test_report_is_typed() -> None:
     assert read(STARVED).failures == []
 
 
-def test_class_that_is_not_known_here_is_told_by_the_report_itself() -> None:
-    """A client of a later version may know more: its own words are enough."""
+def test_unknown_class_is_described_by_the_report() -> None:
+    """A newer client may know more classes: the report has their text."""
     text = document([REFUSES], CALM).replace("reach.refused", "reach.brand_new")
     report = Report.read(
         text.replace('"schema_version"', '"later": 1, "schema_version"')
@@ -135,8 +135,8 @@ def test_older_name_of_a_class_is_accepted(older: str, name: str) -> None:
         read(PASSED).assert_fails(older)
 
 
-def test_report_of_another_schema_version_is_refused() -> None:
-    """What the fields of another schema mean is not guessed."""
+def test_report_of_another_schema_version_is_rejected() -> None:
+    """Fields of another schema are not guessed."""
     other = json.loads(document([PASSED], CALM)) | {"schema_version": 99}
     with pytest.raises(ValueError, match="schema version 99") as caught:
         Report.read(json.dumps(other))
@@ -144,21 +144,21 @@ def test_report_of_another_schema_version_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "PASS", "{}", "[]", b"\xff"])
-def test_text_that_is_no_report_is_refused(text: str | bytes) -> None:
-    """What a client that broke has printed is never taken for a report."""
+def test_text_that_is_no_report_is_rejected(text: str | bytes) -> None:
+    """Output of a client that crashed is never taken for a report."""
     with pytest.raises(ValueError):  # noqa: PT011 - the words are pydantic's
         Report.read(text)
 
 
-def test_network_that_works_is_ok() -> None:
-    """A pass is a pass, also when a check was skipped that nobody asked for by name."""
+def test_working_network_is_ok() -> None:
+    """A pass is a pass, also if a check that was not asked for was skipped."""
     read(PASSED).assert_ok()
     read(PASSED, asked=("name", "size")).assert_ok()
     read(PARTLY).assert_ok()
 
 
-def test_failure_is_the_diagnosis() -> None:
-    """The message is the verdict with all that is known, then the checks."""
+def test_assertion_message_is_the_diagnosis() -> None:
+    """The message is the verdict in full, then the checks."""
     with pytest.raises(AssertionError) as caught:
         read(REFUSES).assert_ok()
     assert not isinstance(caught.value, InconclusiveError)
@@ -196,17 +196,17 @@ b:1
         (PARTLY, ("idle",), "the check idle was asked for, and was not made: none are"),
     ],
 )
-def test_what_is_no_pass_is_not_ok(
+def test_inconclusive_report_is_not_ok(
     verdict: Verdict, asked: tuple[str, ...], said: str
 ) -> None:
-    """Where nothing was shown either way the message says so, and what to do."""
+    """The message says so, and what to do."""
     with pytest.raises(InconclusiveError) as caught:
         read(verdict, asked=asked).assert_ok()
     assert str(caught.value).startswith(said)
 
 
-def test_fault_that_was_expected_is_returned() -> None:
-    """A test that breaks something looks further into what was found."""
+def test_expected_failure_is_returned() -> None:
+    """A test can look at the finding further."""
     found = read(TWO).assert_fails("close.reset_hidden")
     assert (found.seen, found.where) == ("it ended properly", "path →")
 
@@ -222,9 +222,7 @@ def test_fault_that_was_expected_is_returned() -> None:
         ),
     ],
 )
-def test_fault_that_was_not_found_fails(
-    verdict: Verdict, failure: str, said: str
-) -> None:
+def test_missing_failure_raises(verdict: Verdict, failure: str, said: str) -> None:
     """The message says what was found instead."""
     with pytest.raises(AssertionError) as caught:
         read(verdict).assert_fails(failure)
@@ -234,13 +232,13 @@ def test_fault_that_was_not_found_fails(
 
 
 @pytest.mark.parametrize("verdict", [STARVED, SKIPPED, STOPPED])
-def test_fault_that_could_not_be_told_is_inconclusive(verdict: Verdict) -> None:
-    """A starved test neither confirms the fault nor denies it."""
+def test_inconclusive_failure_raises_inconclusive(verdict: Verdict) -> None:
+    """A starved test neither confirms nor denies the fault."""
     with pytest.raises(InconclusiveError, match=r"identity\.silent expected: INCONCL"):
         read(verdict).assert_fails("identity.silent")
 
 
-def test_class_that_is_none_is_a_mistake_of_the_test() -> None:
-    """A misspelt class would never be found: the nearest one is named."""
+def test_unknown_class_in_an_assertion_is_an_error() -> None:
+    """A misspelt class would never be found; the nearest name is shown."""
     with pytest.raises(ValueError, match=r"did you mean size\.black_hole"):
         read(PASSED).assert_fails("size.blackhole")

@@ -50,7 +50,7 @@ def test_first_byte_deadline_counts_from_the_accept() -> None:
 
 
 def test_opening_deadline_is_a_total() -> None:
-    """A byte now and then does not extend the time for the opening."""
+    """Single bytes do not extend the time for the opening."""
     peer = Peer(Role.SERVER)
     for second, byte in enumerate(OPENED[:40]):
         peer.feed(bytes([byte]), now=3.0 + second / 10)
@@ -60,7 +60,7 @@ def test_opening_deadline_is_a_total() -> None:
 
 
 def test_frame_deadline_is_a_total() -> None:
-    """A byte now and then does not extend the time for a frame once begun."""
+    """Single bytes do not extend the time for a frame."""
     peer = server()
     for second, byte in enumerate(HALF):
         peer.feed(bytes([byte]), now=20.0 + second / 10)
@@ -68,15 +68,15 @@ def test_frame_deadline_is_a_total() -> None:
 
 
 def test_frame_deadline_is_each_frames_own() -> None:
-    """A frame that ends lets the next one begin its own time, in the same read."""
+    """The end of a frame starts the time of the next, also within one read."""
     peer = server()
     peer.feed(HALF, now=20.0)
     peer.feed(ECHO[len(HALF) :] + ECHO[:3], now=25.0)
     assert peer.connection.deadline == 35.0
 
 
-def test_header_completed_does_not_restart_the_frame() -> None:
-    """A frame has begun with the first byte of its header, not with its last."""
+def test_completed_header_does_not_restart_the_frame_deadline() -> None:
+    """A frame starts with the first byte of its header."""
     peer = server()
     peer.feed(ECHO[:3], now=20.0)
     peer.feed(ECHO[3:18], now=25.0)
@@ -85,7 +85,7 @@ def test_header_completed_does_not_restart_the_frame() -> None:
 
 @pytest.mark.parametrize("data", [ECHO, ECHO * 3, ECHO * 40])
 def test_idle_deadline_counts_from_the_last_frame(data: bytes) -> None:
-    """Each whole frame lets the idle time begin anew."""
+    """Each complete frame restarts the idle time."""
     peer = server()
     peer.feed(data[:7], now=30.0)
     peer.feed(data[7:], now=31.0)
@@ -95,7 +95,7 @@ def test_idle_deadline_counts_from_the_last_frame(data: bytes) -> None:
 
 
 def test_linger_is_a_total() -> None:
-    """What comes after the end of sending does not extend the wait."""
+    """Data after our end does not extend the wait."""
     peer = server()
     peer.feed(frames.serialize(Kind.END), now=10.0)
     for second in range(1, 20):
@@ -106,8 +106,8 @@ def test_linger_is_a_total() -> None:
     assert peer.connection.deadline is None
 
 
-def test_client_waits_with_clocks_of_its_own_until_it_opens() -> None:
-    """A client has no deadline before its opening, and its limits' after it."""
+def test_client_has_no_deadline_before_its_opening() -> None:
+    """Afterwards it has the deadlines of its limits."""
     peer = Peer(Role.CLIENT, opens=False)
     assert peer.connection.deadline is None
     assert peer.connection.expire(1e9) == []
@@ -117,15 +117,15 @@ def test_client_waits_with_clocks_of_its_own_until_it_opens() -> None:
     assert peer.connection.deadline == 68.0
 
 
-def test_stranger_has_no_deadline() -> None:
-    """What a stranger says takes as long as the client's own clocks allow."""
+def test_foreign_server_has_no_deadline() -> None:
+    """The client's own timeouts limit a foreign protocol."""
     peer = Peer(Role.CLIENT)
     peer.feed(b"220 ready\r\n")
     assert peer.connection.deadline is None
 
 
-def test_own_deafness_is_not_the_peers_lateness() -> None:
-    """A time in which this side did not read moves the deadlines on (P-43)."""
+def test_paused_reading_extends_deadlines() -> None:
+    """Time in which this side did not read moves the deadlines (P-43)."""
     peer = server()
     peer.feed(HALF, now=20.0)
     peer.connection.postpone(7.0)
@@ -139,8 +139,8 @@ def test_own_deafness_is_not_the_peers_lateness() -> None:
 
 
 @pytest.mark.parametrize("behind", [b"", ECHO[:3], ECHO])
-def test_hold_lasts_until_something_comes(behind: bytes) -> None:
-    """A silence is held until a byte comes, in the same read or in a later one."""
+def test_hold_ends_with_the_next_byte(behind: bytes) -> None:
+    """It may be in the same read or in a later one."""
     for apart in (False, True):
         peer = server()
         peer.feed(HOLD if apart else HOLD + behind, now=20.0)
@@ -151,8 +151,8 @@ def test_hold_lasts_until_something_comes(behind: bytes) -> None:
         assert peer.connection.deadline == expected
 
 
-def test_hold_that_came_in_pieces_counts_from_its_last_byte() -> None:
-    """The time held begins when the whole question is there."""
+def test_hold_counts_from_its_last_byte() -> None:
+    """The hold starts when the question is complete."""
     peer = server()
     peer.feed(HOLD[:20], now=20.0)
     peer.feed(HOLD[20:], now=25.0)
@@ -160,7 +160,7 @@ def test_hold_that_came_in_pieces_counts_from_its_last_byte() -> None:
 
 
 def test_small_echo_ends_a_hold() -> None:
-    """The shortest way through a read knows that the silence is over."""
+    """The fast path for small echoes ends a hold too."""
     peer = server()
     peer.feed(HOLD, now=20.0)
     peer.feed(ECHO, now=30.0)
@@ -168,8 +168,8 @@ def test_small_echo_ends_a_hold() -> None:
     assert peer.connection.deadline == 91.0
 
 
-def test_close_waits_a_frames_time_then_its_delay() -> None:
-    """An end after the client's own is awaited, then made, within bounds (P-60)."""
+def test_close_waits_for_the_end_then_its_delay() -> None:
+    """It waits for the client's end within the frame timeout (P-60)."""
     peer = server()
     peer.feed(CLOSE, now=20.0)
     peer.feed(b"x", now=25.0)
@@ -189,8 +189,8 @@ def test_close_waits_a_frames_time_then_its_delay() -> None:
 # Bounds
 
 
-def test_small_frame_limit_holds_below_the_control_limit() -> None:
-    """A max_frame under 64 KiB binds ECHO alone or in a run, not control frames."""
+def test_frame_limit_below_64_kib_limits_only_echo() -> None:
+    """Control frames are not affected, alone or in a run."""
     for data in (
         frames.serialize(Kind.ECHO, bytes(101)),
         frames.serialize(Kind.ECHO, bytes(100)) * 2
@@ -205,8 +205,8 @@ def test_small_frame_limit_holds_below_the_control_limit() -> None:
     assert names(peer)[-1] == "RequestReceived"
 
 
-def test_largest_frame_passes_and_one_byte_more_does_not() -> None:
-    """The limit of a payload is inclusive, in one piece and in many."""
+def test_frame_limit_is_inclusive() -> None:
+    """It holds for a payload in one piece and in many."""
     data = frames.serialize(Kind.ECHO, bytes(100_000))
     peer = server(max_frame=100_000)
     peer.feed(data)
@@ -218,16 +218,16 @@ def test_largest_frame_passes_and_one_byte_more_does_not() -> None:
     assert peer.told[-1]["code"] == "too_large"
 
 
-def test_plain_text_is_kept_up_to_one_byte_more() -> None:
-    """What is kept of plain text shows whether there was more of it."""
+def test_plain_text_is_kept_up_to_limit_plus_one() -> None:
+    """The extra byte shows that there was more text."""
     peer = Peer(Role.SERVER, Limits(max_text=4))
     peer.feed(b"abc")
     peer.feed(b"defgh")
     assert peer.connection.text == b"abcde"
 
 
-def test_buffer_is_let_go_at_the_end() -> None:
-    """A frame that never came whole is not held while the connection lingers."""
+def test_buffer_is_released_at_the_end() -> None:
+    """An incomplete frame is not kept while the connection lingers."""
     peer = server()
     peer.feed(frames.serialize(Kind.ECHO, bytes(90_000))[:-1])
     assert len(peer.connection._buffer) > 90_000
@@ -239,8 +239,8 @@ def test_buffer_is_let_go_at_the_end() -> None:
 # Order and counters
 
 
-def test_late_answer_comes_before_the_end() -> None:
-    """What was asked before an END is answered before it, in one go."""
+def test_pending_answer_comes_before_the_end() -> None:
+    """Questions before an END are answered before it, in one write."""
     connection = server().connection
     data = frames.serialize(Kind.REPORT, b"{}", id=5) + frames.serialize(Kind.END)
     events = connection.receive_data(data, 0.0)
@@ -252,8 +252,8 @@ def test_late_answer_comes_before_the_end() -> None:
     assert end == SEND_EOF
 
 
-def test_answer_after_the_end_is_silent() -> None:
-    """An answer that is ready only after the sending ended goes nowhere."""
+def test_answer_after_the_end_is_dropped() -> None:
+    """An answer that is ready after our end is not sent."""
     connection = server().connection
     events: list[Event] = connection.receive_data(ECHO, 0.0)
     connection.receive_data(frames.serialize(Kind.END), 0.0)
@@ -268,7 +268,7 @@ def test_answer_after_the_end_is_silent() -> None:
 
 
 def test_promised_answers_are_made_one_at_a_time() -> None:
-    """Each promise is kept when it is its turn, between what is before and behind."""
+    """Each promised answer is made in its turn, in order with the others."""
     connection = server().connection
     made: list[int] = []
 
@@ -297,8 +297,8 @@ def test_promised_answers_are_made_one_at_a_time() -> None:
     assert connection.data_to_send() == []
 
 
-def test_promise_after_the_end_is_silent() -> None:
-    """What is promised only after the sending ended is never made."""
+def test_promise_after_the_end_is_dropped() -> None:
+    """An answer promised after our end is never made."""
     connection = server().connection
     connection.receive_data(frames.serialize(Kind.END), 0.0)
     connection.data_to_send()
@@ -307,8 +307,8 @@ def test_promise_after_the_end_is_silent() -> None:
     assert connection.data_to_send() == []
 
 
-def test_counters_count_what_was_carried() -> None:
-    """Bytes are those of the stream, frames the whole ones, each way (P-48)."""
+def test_counters_count_bytes_and_whole_frames() -> None:
+    """Bytes of the stream and complete frames are counted each way (P-48)."""
     peer = server()
     mixed = b"".join(frames.serialize(Kind.ECHO, bytes(n)) for n in range(9))
     peer.feed(ECHO)
@@ -322,7 +322,7 @@ def test_counters_count_what_was_carried() -> None:
 
 
 def test_refusal_names_the_frame_and_the_limit() -> None:
-    """A refused opening hears why, with its own id, and nothing was opened."""
+    """A refused opening gets the reason with its own id, and nothing is opened."""
     error = RemoteError(Code.TOO_MANY_CONNECTIONS, "no more", {"limit": 3})
     peer = Peer(Role.SERVER, refusal=error)
     peer.feed(STREAMS["an opening with an id"])
@@ -333,8 +333,8 @@ def test_refusal_names_the_frame_and_the_limit() -> None:
     assert client.told[0]["message"].facts == {"limit": 3}
 
 
-def test_refuse_ends_a_half_opening_too() -> None:
-    """A drain ends a connection whose opening has begun, with the magic first."""
+def test_refusal_ends_a_partial_opening() -> None:
+    """A drain ends a connection with a partial opening; the magic is sent first."""
     peer = Peer(Role.SERVER)
     peer.feed(OPENED[:20])
     peer.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0)
@@ -343,7 +343,7 @@ def test_refuse_ends_a_half_opening_too() -> None:
     assert peer.ended
 
 
-def test_refuse_leaves_a_plain_peer_alone() -> None:
+def test_refusal_does_not_affect_a_plain_peer() -> None:
     """A drain adds nothing to a greeting."""
     peer = Peer(Role.SERVER)
     peer.feed(b"Hello, server!")
@@ -352,8 +352,8 @@ def test_refuse_leaves_a_plain_peer_alone() -> None:
     assert peer.sent == b"Hello, client!"
 
 
-def test_error_of_any_length_fits() -> None:
-    """An error of ours with overlong texts is cut, not refused by our own model."""
+def test_long_error_is_truncated() -> None:
+    """Our own message model does not reject it."""
     peer = server()
     error = RemoteError(Code.DRAINING, "x" * 5000, {"why": "y" * 5000})
     peer.connection.refuse(error, 0.0)
@@ -363,15 +363,15 @@ def test_error_of_any_length_fits() -> None:
     assert len(client.told[-1]["message"].message) == 1024
 
 
-def test_empty_greeting_still_ends() -> None:
-    """A greeting of no bytes is no end of sending by itself, and the end follows."""
+def test_empty_greeting_is_followed_by_the_end() -> None:
+    """A greeting of no bytes does not end the connection itself."""
     connection = Connection(Role.SERVER, LIMITS, 0.0)
     connection.receive_data(b"x", 0.0)
     assert connection.data_to_send() == [SEND_EOF]
 
 
-def test_no_data_means_nothing() -> None:
-    """An empty read neither greets nor opens nor begins a frame."""
+def test_empty_read_has_no_effect() -> None:
+    """It neither greets nor opens nor starts a frame."""
     for peer in (Peer(Role.SERVER), Peer(Role.CLIENT), server()):
         before = peer.outcome
         deadline = peer.connection.deadline
@@ -380,8 +380,8 @@ def test_no_data_means_nothing() -> None:
         assert peer.connection.deadline == deadline
 
 
-def test_stranger_who_speaks_first_stays_one() -> None:
-    """A banner that comes before our opening is plain, and so is all behind it."""
+def test_early_banner_makes_the_connection_plain() -> None:
+    """A banner before our opening is plain, and so is all data after it."""
     peer = Peer(Role.CLIENT, opens=False)
     peer.feed(b"220 ")
     peer.connection.open(OPENING, 0.0)
@@ -390,8 +390,8 @@ def test_stranger_who_speaks_first_stays_one() -> None:
     assert peer.told == [{"event": "PlainReceived", "data": b"220 " + MAGIC}]
 
 
-def test_end_is_said_once() -> None:
-    """A second end() adds nothing."""
+def test_end_is_sent_once() -> None:
+    """A second end() does nothing."""
     peer = Peer(Role.CLIENT)
     peer.feed(WELCOMED)
     before = len(peer.sent)
@@ -405,7 +405,7 @@ def test_end_is_said_once() -> None:
 
 
 def test_misuse_is_a_local_error() -> None:
-    """What only a defect of ours explains raises LocalError, and sends nothing."""
+    """A defect of ours raises LocalError and sends nothing."""
     client, fresh = Peer(Role.CLIENT), Peer(Role.CLIENT, opens=False)
     client.feed(WELCOMED)
     client.connection.end()
@@ -440,8 +440,8 @@ def test_misuse_is_a_local_error() -> None:
     assert fresh.connection.data_to_send() == opened.connection.data_to_send() == []
 
 
-def test_saying_after_the_end_is_a_local_error() -> None:
-    """A client whose server has ended, and that has ended too, can say no more."""
+def test_sending_after_the_end_is_a_local_error() -> None:
+    """A client that has ended after its server can send no more."""
     peer = Peer(Role.CLIENT, opens=False)
     peer.eof()
     with pytest.raises(LocalError):

@@ -15,8 +15,8 @@ from netduet.wire.frames import MAGIC, Frame, Kind
 SOURCE = Path(frames.__file__).parents[2]
 
 
-def test_import_is_cheap_and_the_standard_librarys() -> None:
-    """The health check pays for nothing dear, and needs nothing installed."""
+def test_import_needs_only_cheap_standard_modules() -> None:
+    """The health check imports nothing slow or third-party."""
     code = (
         f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
         "import netduet.wire.frames\nprint(*sys.modules)"
@@ -36,8 +36,8 @@ def test_import_is_cheap_and_the_standard_librarys() -> None:
     }
 
 
-def test_magic_begins_no_text() -> None:
-    """No UTF-8 text begins with the magic's first byte, whatever follows."""
+def test_magic_starts_no_text() -> None:
+    """No UTF-8 text starts with the magic's first byte."""
     for second in range(256):
         with pytest.raises(UnicodeDecodeError) as caught:
             bytes([MAGIC[0], second]).decode()
@@ -57,8 +57,8 @@ def test_magic_begins_no_text() -> None:
     ],
     ids=repr,
 )
-def test_text_modes_are_named(changed: bytes, named: str) -> None:
-    """Each way of treating the magic as text is told apart."""
+def test_text_conversions_are_named(changed: bytes, named: str) -> None:
+    """Each text conversion of the magic is recognised."""
     with pytest.raises(RemoteError, match=named):
         frames.judge_magic(changed)
 
@@ -73,5 +73,5 @@ def test_text_modes_are_named(changed: bytes, named: str) -> None:
     ],
 )
 def test_frame_is_shown_in_a_safe_line(frame: Frame, shown: str) -> None:
-    """A frame's text is bounded, and nothing in it moves a cursor."""
+    """The text of a frame is bounded and escaped."""
     assert str(frame) == shown

@@ -14,8 +14,8 @@ seeds = st.integers(0, 2**64 - 1)
 few = settings(max_examples=150, deadline=None)
 
 
-def test_known_pattern() -> None:
-    """A pattern of another implementation is the same: SHAKE128 behind the seed."""
+def test_pattern_equals_reference() -> None:
+    """Another implementation gives the same: the seed, then SHAKE128."""
     assert payload_pattern.make(24, 0x0102030405060708).hex() == (
         "0102030405060708" + hashlib.shake_128(bytes(range(1, 9))).hexdigest(16)
     )
@@ -23,14 +23,16 @@ def test_known_pattern() -> None:
 
 @pytest.mark.parametrize("size", range(9))
 def test_short_pattern_is_a_part_of_its_seed(size: int) -> None:
-    """Up to eight bytes there is nothing but the seed."""
+    """Up to eight bytes the pattern is the seed alone."""
     assert payload_pattern.make(size, 0x0102030405060708) == bytes(range(1, 9))[:size]
 
 
 @few
 @given(st.integers(0, 3000), st.integers(0, 3000), seeds)
-def test_shorter_pattern_begins_the_longer_one(one: int, other: int, seed: int) -> None:
-    """A size never changes what stands at a place."""
+def test_shorter_pattern_is_a_prefix_of_the_longer(
+    one: int, other: int, seed: int
+) -> None:
+    """The size does not change the byte at an offset."""
     short, long = sorted(
         (payload_pattern.make(one, seed), payload_pattern.make(other, seed)), key=len
     )
@@ -40,15 +42,15 @@ def test_shorter_pattern_begins_the_longer_one(one: int, other: int, seed: int) 
 
 @few
 @given(st.integers(0, 3000), seeds)
-def test_whole_pattern_is_unchanged(size: int, seed: int) -> None:
-    """What arrives as it was made differs nowhere."""
+def test_unaltered_pattern_has_no_difference(size: int, seed: int) -> None:
+    """Data that arrives as it was made differs nowhere."""
     assert payload_pattern.changed_at(payload_pattern.make(size, seed)) is None
 
 
 @few
 @given(st.integers(9, 3000), seeds, st.lists(st.integers(8, 2999), min_size=1))
-def test_first_changed_byte_is_found(size: int, seed: int, places: list[int]) -> None:
-    """However many bytes were changed, the first one is named."""
+def test_first_altered_byte_is_found(size: int, seed: int, places: list[int]) -> None:
+    """However many bytes differ, the first one is returned."""
     broken = bytearray(payload_pattern.make(size, seed))
     hit = {8 + (place - 8) % (size - 8) for place in places}
     for place in hit:
@@ -58,8 +60,8 @@ def test_first_changed_byte_is_found(size: int, seed: int, places: list[int]) ->
 
 @few
 @given(st.integers(24, 300), seeds, st.integers(0, 63))
-def test_changed_seed_shows_behind_it(size: int, seed: int, bit: int) -> None:
-    """A changed seed makes another pattern, which the rest of the data is not."""
+def test_altered_seed_differs_after_the_seed(size: int, seed: int, bit: int) -> None:
+    """A changed seed makes another pattern, so the rest of the data differs."""
     data = (
         payload_pattern.make(8, seed ^ 1 << bit) + payload_pattern.make(size, seed)[8:]
     )
@@ -68,8 +70,8 @@ def test_changed_seed_shows_behind_it(size: int, seed: int, bit: int) -> None:
     assert 8 <= found < 24
 
 
-def test_lost_byte_shows() -> None:
-    """Data that slipped by a byte differs from there on."""
+def test_lost_byte_is_found() -> None:
+    """Data shifted by a byte differs from there on."""
     data = payload_pattern.make(2000, 5)
     found = payload_pattern.changed_at(data[:1000] + data[1001:])
     assert found is not None

@@ -156,10 +156,10 @@ def pieces(data: bytes, places: list[int]) -> list[bytes]:
 
 @many
 @given(roles, streams, cuts, st.booleans())
-def test_any_split_means_the_same(
+def test_any_split_gives_the_same_result(
     role: Role, data: bytes, places: list[int], end: bool
 ) -> None:
-    """Any bytes, cut anywhere, give the same events, answers, state and deadline."""
+    """Any bytes, split anywhere, give equal events, answers, state and deadline."""
     whole, cut = Peer(role, SMALL), Peer(role, SMALL)
     whole.feed(data)
     for piece in pieces(data, places):
@@ -180,7 +180,7 @@ def test_any_split_means_the_same(
 def test_any_bytes_give_events_or_one_breach(
     role: Role, data: bytes, places: list[int]
 ) -> None:
-    """Nothing a peer sends raises; at most one breach is told, and one ERROR sent."""
+    """No input raises; at most one breach is reported and one ERROR sent."""
     peer = Peer(role, SMALL)
     for piece in pieces(data, places):
         peer.feed(piece)
@@ -214,7 +214,7 @@ def sent_frames(peer: Peer) -> list[Frame]:
 @few
 @given(roles, streams, cuts)
 def test_buffer_is_bounded(role: Role, data: bytes, places: list[int]) -> None:
-    """What waits for the rest of its frame is never more than one control frame."""
+    """An incomplete frame takes at most the size of a control frame."""
     peer = Peer(role, SMALL)
     bound = HEADER_SIZE + max(SMALL.max_frame, frames.MAX_CONTROL)
     for piece in pieces(data, places):
@@ -225,8 +225,8 @@ def test_buffer_is_bounded(role: Role, data: bytes, places: list[int]) -> None:
 
 @few
 @given(st.sampled_from([*QUESTIONS.values(), *ANSWERS.values()]), st.binary())
-def test_any_payload_is_a_message_or_refused(model: type[Any], data: bytes) -> None:
-    """Any bytes as a payload are a message or one RemoteError, whose ERROR fits."""
+def test_any_payload_is_a_message_or_rejected(model: type[Any], data: bytes) -> None:
+    """Any bytes are a message or one RemoteError, whose ERROR fits."""
     error = refusal(model, data)
     if error is not None:
         said = messages.encode(messages.ErrorMessage.of(error))
@@ -260,8 +260,8 @@ json_values = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from([*QUESTIONS.values(), *ANSWERS.values()]), json_values)
-def test_any_json_is_a_message_or_refused(model: type[Any], value: object) -> None:
-    """Any JSON, however typed, is a message or one RemoteError that is a wire's code."""
+def test_any_json_is_a_message_or_rejected(model: type[Any], value: object) -> None:
+    """Any JSON is a message or one RemoteError with a code of the protocol."""
     error = refusal(model, json.dumps(value).encode())
     if error is not None:
         assert error.code in PAYLOAD_CODES
@@ -276,7 +276,7 @@ def test_any_json_is_a_message_or_refused(model: type[Any], value: object) -> No
     st.integers(0, 2**64 - 1),
 )
 def test_frame_round_trip(kind: Kind, payload: bytes, flags: int, id_: int) -> None:
-    """What is serialized is parsed as the same frame, and shown in one safe line."""
+    """A serialized frame is parsed to the same frame, and shown in one safe line."""
     data = frames.serialize(kind, payload, flags=flags, id=id_)
     frame = Frame(kind, flags, id_, payload)
     assert frames.parse(data) == (frame, len(data))
@@ -307,8 +307,8 @@ def test_opening_round_trip(nonce: str) -> None:
         ),
     )
 )
-def test_any_datagram_is_answered_smaller_or_not(data: bytes) -> None:
-    """Any datagram is a question, dropped or a breach, and no answer is larger."""
+def test_answer_to_any_datagram_is_not_larger(data: bytes) -> None:
+    """Any datagram is a question, dropped or a breach."""
     try:
         frame = datagram.parse_question(data)
         if frame is None:
@@ -329,7 +329,7 @@ def test_any_datagram_is_answered_smaller_or_not(data: bytes) -> None:
 @few
 @given(st.lists(echo_frames, max_size=12).map(b"".join), cuts)
 def test_echo_mirrors_each_frame(data: bytes, places: list[int]) -> None:
-    """Whatever the sizes, each ECHO comes back with its id, its payload and a flag."""
+    """Each ECHO comes back with its id, its payload and the flag."""
     peer = Peer(Role.SERVER)
     peer.feed(OPENED)
     start = len(peer.sent)
@@ -392,8 +392,8 @@ SHAPES = {
 
 @pytest.mark.parametrize("size", [None, 1, 100])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_work_grows_no_faster_than_the_bytes(shape: bytes, size: int | None) -> None:
-    """Twice the bytes run twice the lines of code, not four times, in any pieces."""
+def test_work_is_linear_in_the_bytes(shape: bytes, size: int | None) -> None:
+    """Twice the bytes take twice the lines of code, not four times, in any split."""
 
     def run(times: int) -> int:
         connection = Connection(Role.SERVER, Limits(max_questions=10**6), 0.0)
@@ -434,8 +434,8 @@ class Counted(bytes):
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_bytes_sliced_are_bounded(shape: bytes) -> None:
-    """Finding the frames of a read slices at most six times the bytes it brought."""
+def test_sliced_bytes_are_bounded(shape: bytes) -> None:
+    """Finding the frames of a read slices at most six times its bytes."""
     data = Counted(shape * 40)
     Counted.sliced = 0
     at = 0
@@ -462,8 +462,8 @@ class Handing(Connection):
 
 @pytest.mark.parametrize("step", [1, 2, 15, 16, 17, 1000, 10**6])
 @pytest.mark.parametrize("payload", [0, 1, 15, 100_000])
-def test_bytes_looked_at_are_bounded(step: int, payload: int) -> None:
-    """However a frame is cut, its bytes are looked through at most three times."""
+def test_scanned_bytes_are_bounded(step: int, payload: int) -> None:
+    """However a frame is split, its bytes are scanned at most three times."""
     peer = Peer(Role.SERVER, made_of=Handing)
     data = OPENED + echo_frame(payload) * (3 if payload > 1000 else 50)
     for at in range(0, len(data), step):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from netduet.server.udp_streams import EACH, MOST
+from netduet.server.udp_streams import MAX_STREAMS, MAX_STREAMS_PER_CLIENT
 from netduet.wire import datagram, frames, messages, strict_json, udp_count, udp_stream
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, DATA, FEATURES, Kind
@@ -59,7 +59,7 @@ def test_rules_are_numbered() -> None:
 
 
 def test_cited_rules_exist() -> None:
-    """Whatever rule a vector names is in the text."""
+    """Each rule that a vector names is in the text."""
     rules = set(re.findall(r"\*\*(P-\d+)\*\*", TEXT))
     names = ("frames", "streams", "datagrams", "transcripts")
     rows = [row for name in names for row in load(name)]
@@ -68,7 +68,7 @@ def test_cited_rules_exist() -> None:
 
 
 def test_diagrams_show_all_transitions() -> None:
-    """The two diagrams together are the table of states, and nothing else."""
+    """The two diagrams together are the table of states."""
     declared = {
         (start, cause, end)
         for start, causes in TRANSITIONS.items()
@@ -79,7 +79,7 @@ def test_diagrams_show_all_transitions() -> None:
     assert set.union(*shown) == declared
 
 
-def test_kinds_table() -> None:
+def test_kinds_table_matches() -> None:
     """Numbers, names, payloads and features of the kinds are those declared."""
     rows = {row[1]: row for row in table("kind")}
     assert {name: int(row[0]) for name, row in rows.items()} == {
@@ -99,7 +99,7 @@ def test_kinds_table() -> None:
         assert spoken == set(models)
 
 
-def test_header_table() -> None:
+def test_header_table_matches() -> None:
     """Offsets and sizes of the header's fields are those of the struct."""
     rows = [(int(row[0]), int(row[1])) for row in table("offset")]
     formats = {1: "B", 2: "H", 4: "I", 8: "Q"}
@@ -108,13 +108,13 @@ def test_header_table() -> None:
     assert [0, *ends] == [*(offset for offset, _ in rows), frames.HEADER_SIZE]
 
 
-def test_codes_table() -> None:
+def test_codes_table_matches() -> None:
     """The error codes are those declared, in their order."""
     assert [row[0] for row in table("code")] == list(Code)
 
 
-def test_accepted_table() -> None:
-    """What each end takes in each state is what the declaration says."""
+def test_accepted_table_matches() -> None:
+    """What each end accepts in each state is what is declared."""
     shown = {}
     for end, state, names in table("end"):
         pairs = set()
@@ -125,7 +125,7 @@ def test_accepted_table() -> None:
     assert shown == ACCEPTED
 
 
-def test_limits_table() -> None:
+def test_limits_table_matches() -> None:
     """Names and defaults of the limits are those declared."""
     shown = {}
     for name, default, *_ in table("limit"):
@@ -135,7 +135,7 @@ def test_limits_table() -> None:
     assert all(name in shown for name in LimitsNotice.model_fields)
 
 
-def test_welcome_table() -> None:
+def test_welcome_table_matches() -> None:
     """The fields of the welcome are those of the message, in their order."""
     assert [row[0] for row in table("field")] == list(Welcome.model_fields)
 
@@ -153,13 +153,13 @@ def test_welcome_table() -> None:
         f"more than {strict_json.MAX_DEPTH} levels",
         f"opening to {datagram.OPENING_SIZE:,} bytes",
         f"from the client, is {udp_stream.QUESTION_SIZE} bytes",
-        f"to the next, {udp_stream.SHORTEST} to {udp_stream.LONGEST})",
+        f"to the next, {udp_stream.MIN_PERIOD_MS} to {udp_stream.MAX_PERIOD_MS})",
         f"pads the datagram to {udp_stream.SIZE} bytes",
-        f"at most {udp_stream.GAPS}, and for each",
-        f"came for {udp_stream.LEASE:.0f} seconds",
-        f"at most {MOST} streams, and at most {EACH} to one address",
+        f"at most {udp_stream.MAX_GAPS}, and for each",
+        f"came for {udp_stream.LEASE_SECONDS:.0f} seconds",
+        f"at most {MAX_STREAMS} streams, and at most {MAX_STREAMS_PER_CLIENT} to one address",
     ],
 )
-def test_numbers_in_the_text(said: str) -> None:
-    """Numbers that the rules name are those of the code."""
+def test_numbers_in_the_text_match(said: str) -> None:
+    """Numbers in the rules are those of the code."""
     assert said in TEXT

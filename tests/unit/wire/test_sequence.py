@@ -36,8 +36,8 @@ def missing(arrived: list[int], start: int) -> tuple[Gap, ...]:
 
 @few
 @given(arrivals)
-def test_gaps_are_what_is_missing(arrived: list[int]) -> None:
-    """Any numbers in any order leave the gaps that a plain reading of them finds."""
+def test_gaps_match_a_reference(arrived: list[int]) -> None:
+    """Any numbers in any order give the gaps that a simple set gives."""
     gaps = taken(arrived)
     assert gaps.newest(1000) == missing(arrived, min(arrived, default=0))
     assert gaps.next == max(arrived, default=-1) + 1
@@ -51,8 +51,8 @@ def test_gaps_are_what_is_missing(arrived: list[int]) -> None:
 
 @few
 @given(arrivals)
-def test_known_begin_makes_what_is_before_the_first_a_gap(arrived: list[int]) -> None:
-    """Where the first number is known, all that is missing from it on is missed."""
+def test_known_start_makes_a_gap_before_the_first_number(arrived: list[int]) -> None:
+    """If the first number is known, all missing ones after it are gaps."""
     gaps = taken(arrived, first=0)
     assert gaps.newest(1000) == (missing(arrived, 0) if arrived else ())
     assert gaps.received == len(set(arrived))
@@ -60,10 +60,10 @@ def test_known_begin_makes_what_is_before_the_first_a_gap(arrived: list[int]) ->
 
 @few
 @given(arrivals, st.integers(1, 6))
-def test_a_bound_forgets_the_oldest_and_says_from_where_it_knows(
+def test_limit_drops_oldest_gaps_and_raises_the_floor(
     arrived: list[int], most: int
 ) -> None:
-    """With few gaps kept, those from ``floor`` on are few enough, and none is made up."""
+    """The gaps above ``floor`` are complete, and none is made up."""
     gaps = taken(arrived, most)
     kept = gaps.newest(1000)
     assert len(kept) <= most
@@ -75,10 +75,10 @@ def test_a_bound_forgets_the_oldest_and_says_from_where_it_knows(
 
 @few
 @given(arrivals, st.integers(1, 6))
-def test_newest_are_complete_from_where_they_say(
+def test_newest_gaps_are_complete_from_their_start(
     arrived: list[int], count: int
 ) -> None:
-    """What is shown in part is all there is behind the number that is told with it."""
+    """A partial list has all gaps above the number that comes with it."""
     gaps = taken(arrived)
     since = gaps.since(count)
     shown = gaps.newest(count)
@@ -87,8 +87,8 @@ def test_newest_are_complete_from_where_they_say(
 
 @few
 @given(arrivals, st.integers(0, 70))
-def test_what_is_forgotten_is_returned_once(arrived: list[int], below: int) -> None:
-    """The gaps below a number come out, cut there, and are gone; the others stay."""
+def test_forgotten_gaps_are_returned_once(arrived: list[int], below: int) -> None:
+    """Gaps below a number are cut there, returned and removed; others stay."""
     gaps = taken(arrived)
     before = gaps.newest(1000)
     gone = gaps.forget(below)
@@ -99,8 +99,8 @@ def test_what_is_forgotten_is_returned_once(arrived: list[int], below: int) -> N
     assert gaps.forget(below) == ()
 
 
-def test_what_comes_too_late_to_be_known_is_late_and_not_received() -> None:
-    """Below what is remembered, a late number and a repeated one look the same."""
+def test_number_below_the_floor_is_late_not_received() -> None:
+    """There, a late number and a repeated one cannot be distinguished."""
     gaps = taken([0, 2, 4, 6, 8], most=2)
     received = gaps.received
     gaps.take(1)

@@ -39,8 +39,8 @@ def taken(arrived: list[int]) -> tuple[int, int, int]:
 
 @few
 @given(st.lists(st.one_of(st.integers(0, 20), numbers), max_size=60))
-def test_tally_is_what_happened(arrived: list[int]) -> None:
-    """Any numbers in any order are counted as a plain reading of them counts."""
+def test_count_matches_a_reference(arrived: list[int]) -> None:
+    """Any numbers in any order are counted as a simple model counts them."""
     assert taken(arrived) == oracle(arrived)
 
 
@@ -51,10 +51,10 @@ def test_tally_is_what_happened(arrived: list[int]) -> None:
     st.sets(st.integers(0, 199)),
     st.randoms(use_true_random=False),
 )
-def test_network_that_loses_doubles_and_reorders_is_seen(
+def test_loss_duplication_and_reordering_are_counted(
     sent: int, lost: set[int], doubled: set[int], chance: object
 ) -> None:
-    """What a network did to a flow is what its tally tells."""
+    """The counts are what a simulated network did to a flow."""
     path = [number for number in range(sent) if number not in lost]
     path += [number for number in path if number in doubled]
     chance.shuffle(path)  # type: ignore[attr-defined]
@@ -64,14 +64,14 @@ def test_network_that_loses_doubles_and_reorders_is_seen(
     assert late == oracle(path)[2]
 
 
-def test_flow_in_order_has_nothing_to_tell() -> None:
-    """A flow that arrives as it was sent has no duplicates and none out of order."""
+def test_flow_in_order_has_no_anomalies() -> None:
+    """There are no duplicates, and none out of order."""
     assert taken(list(range(MAX_SEQUENCE))) == (MAX_SEQUENCE, 0, 0)
     assert taken(list(range(MAX_SEQUENCE))[::-1]) == (MAX_SEQUENCE, 0, MAX_SEQUENCE - 1)
 
 
-def test_tally_is_bounded() -> None:
-    """A flow takes a bit a number, whatever comes first."""
+def test_count_memory_is_bounded() -> None:
+    """A flow takes one bit per number, whatever comes first."""
     tally = Tally()
     for sequence in (MAX_SEQUENCE - 1, 0, MAX_SEQUENCE - 1):
         tally.take(sequence)
@@ -81,7 +81,7 @@ def test_tally_is_bounded() -> None:
 @few
 @given(st.integers(0, 2**64 - 1), numbers, st.integers(0, 3), st.integers(37, 200))
 def test_question_round_trip(flow: int, sequence: int, flags: int, size: int) -> None:
-    """A question is read as it was written, whatever fills it up."""
+    """A question is parsed as it was serialized, whatever its padding."""
     question = CountQuestion(flow, sequence, CountFlag(flags))
     payload = question.serialize(size)
     assert len(payload) == size
@@ -90,7 +90,7 @@ def test_question_round_trip(flow: int, sequence: int, flags: int, size: int) ->
 
 @few
 @given(st.binary(max_size=80))
-def test_any_payload_is_a_question_or_refused(payload: bytes) -> None:
+def test_any_payload_is_a_question_or_rejected(payload: bytes) -> None:
     """Any bytes are a question whose answer fits in them, or one RemoteError."""
     question = error = None
     try:
@@ -107,8 +107,8 @@ def test_any_payload_is_a_question_or_refused(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("flags", [4, 5, 8, 128, 255])
-def test_unknown_flag_is_refused(flags: int) -> None:
-    """A flag without a name is a breach, beside any that has one."""
+def test_unknown_flag_is_rejected(flags: int) -> None:
+    """An undefined flag is a breach, also beside defined ones."""
     payload = bytearray(CountQuestion(1, 2).serialize(ANSWER_SIZE))
     payload[QUESTION_SIZE - 1] = flags
     with pytest.raises(RemoteError, match="out of range"):
@@ -131,7 +131,7 @@ def test_unknown_flag_is_refused(flags: int) -> None:
     st.integers(0, 200),
 )
 def test_answer_round_trip(answer: CountAnswer, size: int) -> None:
-    """An answer is read as it was written, and is never shorter than it must be."""
+    """An answer is parsed as it was serialized, and has at least its fixed size."""
     payload = answer.serialize(size)
     assert len(payload) == max(size, ANSWER_SIZE)
     assert udp_count.parse_answer(payload) == answer
@@ -140,5 +140,5 @@ def test_answer_round_trip(answer: CountAnswer, size: int) -> None:
 @few
 @given(st.binary(max_size=80))
 def test_any_payload_is_an_answer_or_none(payload: bytes) -> None:
-    """Any bytes are an answer, or too short for one; a server may not break a client."""
+    """Any bytes are an answer or too short: a server cannot crash a client."""
     assert (udp_count.parse_answer(payload) is None) == (len(payload) < ANSWER_SIZE)

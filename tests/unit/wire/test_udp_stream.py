@@ -12,10 +12,10 @@ from netduet.wire.frames import Kind
 from netduet.wire.sequence import SequenceGaps
 from netduet.wire.udp_stream import (
     COOKIE_SIZE,
-    GAPS,
-    LONGEST,
+    MAX_GAPS,
+    MAX_PERIOD_MS,
+    MIN_PERIOD_MS,
     QUESTION_SIZE,
-    SHORTEST,
     SIZE,
     Challenge,
     EndReason,
@@ -28,7 +28,7 @@ from netduet.wire.udp_stream import (
 few = settings(max_examples=200, deadline=None)
 flows = st.integers(0, 2**64 - 1)
 words = st.integers(0, 2**32 - 1)
-numbers = st.integers(0, udp_stream.LAST)
+numbers = st.integers(0, udp_stream.MAX_NUMBER)
 cookies = st.binary(min_size=COOKIE_SIZE, max_size=COOKIE_SIZE)
 
 
@@ -44,22 +44,28 @@ def tellings(draw: st.DrawFn) -> StreamStatus:
         draw(words),
         draw(flows),
         gaps.first,
-        gaps.since(GAPS),
+        gaps.since(MAX_GAPS),
         gaps.next,
         gaps.received,
         gaps.duplicated,
         gaps.late,
-        gaps.newest(GAPS),
+        gaps.newest(MAX_GAPS),
         draw(st.none() | st.integers(0, 2**32 - 2)),
     )
 
 
 @few
-@given(flows, numbers, st.integers(SHORTEST, LONGEST), cookies, st.integers(0, 1))
+@given(
+    flows,
+    numbers,
+    st.integers(MIN_PERIOD_MS, MAX_PERIOD_MS),
+    cookies,
+    st.integers(0, 1),
+)
 def test_question_round_trip(
     flow: int, sequence: int, period: int, cookie: bytes, flags: int
 ) -> None:
-    """A question is read as it was written, and fits the datagram."""
+    """A question is parsed as it was serialized, and fits the datagram."""
     question = StreamQuestion(flow, sequence, period, cookie, StreamFlag(flags))
     payload = question.serialize()
     assert len(payload) == QUESTION_SIZE
@@ -69,7 +75,7 @@ def test_question_round_trip(
 
 @few
 @given(st.binary(max_size=40))
-def test_any_payload_is_a_question_or_refused(payload: bytes) -> None:
+def test_any_payload_is_a_question_or_rejected(payload: bytes) -> None:
     """Any bytes are a question, or one RemoteError that names the frame."""
     question = error = None
     try:
@@ -85,8 +91,8 @@ def test_any_payload_is_a_question_or_refused(payload: bytes) -> None:
 
 @few
 @given(tellings())
-def test_telling_round_trip(told: StreamStatus) -> None:
-    """What a server tells is read as it was written, and fits the datagram."""
+def test_report_round_trip(told: StreamStatus) -> None:
+    """A server's report is parsed as it was serialized, and fits the datagram."""
     payload = told.serialize()
     assert udp_stream.parse_answer(payload) == told
     assert datagram.answer(Kind.STREAM, payload, 0, SIZE) is not None
@@ -97,12 +103,12 @@ def test_telling_round_trip(told: StreamStatus) -> None:
 def test_challenge_and_end_round_trip(
     flow: int, cookie: bytes, boot: bytes, why: EndReason
 ) -> None:
-    """A challenge and an end are read as they were written."""
+    """A challenge and an end are parsed as they were serialized."""
     for answer in (Challenge(flow, cookie, boot), StreamEnd(flow, why)):
         assert udp_stream.parse_answer(answer.serialize()) == answer
 
 
-def test_numbers_that_no_longer_fit_stay_at_the_largest() -> None:
+def test_large_counts_saturate() -> None:
     """A count beyond 32 bits does not wrap."""
     told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 2**40, 2**40, 2**40)
     read = udp_stream.parse_answer(told.serialize())
@@ -113,16 +119,16 @@ def test_numbers_that_no_longer_fit_stay_at_the_largest() -> None:
 @pytest.mark.parametrize(
     ("dropped", "read"), [(0, 0), (7, 7), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0)]
 )
-def test_counter_of_drops_begins_again(dropped: int, read: int) -> None:
-    """The largest number means that nobody knows, so it is never counted up to."""
+def test_drop_counter_skips_the_unknown_value(dropped: int, read: int) -> None:
+    """The largest number means unknown, so the counter wraps before it."""
     told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 5, 0, 0, (), dropped)
     again = udp_stream.parse_answer(told.serialize())
     assert isinstance(again, StreamStatus)
     assert again.dropped == read
 
 
-def test_drops_that_nobody_knows_are_told_as_such() -> None:
-    """It is no zero."""
+def test_unknown_drops_are_not_zero() -> None:
+    """Unknown has its own value."""
     told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 5, 0, 0)
     assert udp_stream.parse_answer(told.serialize()) == told
 
@@ -130,7 +136,7 @@ def test_drops_that_nobody_knows_are_told_as_such() -> None:
 @few
 @given(st.binary(max_size=200))
 def test_any_payload_is_an_answer_or_none(payload: bytes) -> None:
-    """Any bytes are an answer or None: a server may not break a client."""
+    """Any bytes are an answer or None: a server cannot crash a client."""
     answer = udp_stream.parse_answer(payload)
     assert answer is None or answer.serialize() == payload
 
@@ -145,18 +151,18 @@ def test_any_payload_is_an_answer_or_none(payload: bytes) -> None:
         (5, 9, ((4, 6),)),
     ],
 )
-def test_gaps_that_cannot_be_are_no_answer(
+def test_invalid_gaps_are_no_answer(
     since: int, upto: int, gaps: tuple[tuple[int, int], ...]
 ) -> None:
-    """Gaps are ranges, in their order, behind what is known and below the highest."""
+    """Gaps are ordered ranges, above what is known and below the highest number."""
     told = StreamStatus(1, 2, 3, 4, 0, since, upto, 5, 0, 0, gaps)
     assert udp_stream.parse_answer(told.serialize()) is None
 
 
 @few
 @given(flows, st.integers(1, 65_535), st.integers(0, 9))
-def test_cookie_is_of_one_client_flow_and_time(flow: int, port: int, age: int) -> None:
-    """Another address, port, flow, time or secret has another cookie."""
+def test_cookie_depends_on_client_flow_and_time(flow: int, port: int, age: int) -> None:
+    """Another address, port, flow, time or secret gives another cookie."""
     of = (b"s" * 32, "192.0.2.1", port, flow, age)
     others = [
         (b"t" * 32, "192.0.2.1", port, flow, age),
@@ -171,18 +177,18 @@ def test_cookie_is_of_one_client_flow_and_time(flow: int, port: int, age: int) -
     assert cookie not in {udp_stream.cookie(*one) for one in others}
 
 
-def test_number_that_none_can_follow_is_refused() -> None:
-    """What is told holds the number behind the highest, so that one has to fit."""
-    last = StreamQuestion(1, udp_stream.LAST, 20)
+def test_largest_number_is_rejected() -> None:
+    """The report holds the next number, which must fit."""
+    last = StreamQuestion(1, udp_stream.MAX_NUMBER, 20)
     assert udp_stream.parse_question(last.serialize(), 1) == last
-    beyond = StreamQuestion(1, udp_stream.LAST + 1, 20)
+    beyond = StreamQuestion(1, udp_stream.MAX_NUMBER + 1, 20)
     with pytest.raises(RemoteError) as caught:
         udp_stream.parse_question(beyond.serialize(), 1)
     assert caught.value.code is Code.BAD_MESSAGE
 
 
 @pytest.mark.parametrize(("first", "since"), [(9, 0), (0, 9)])
-def test_telling_of_what_was_never_sent_is_not_read(first: int, since: int) -> None:
-    """Nothing a server tells of is behind the highest number that it has."""
+def test_report_of_unsent_numbers_is_no_answer(first: int, since: int) -> None:
+    """No number of the report may be above the highest that was received."""
     told = StreamStatus(1, 2, 3, 4, first, since, 8, 5, 0, 0)
     assert udp_stream.parse_answer(told.serialize()) is None

@@ -28,8 +28,8 @@ from netduet.wire.untrusted import log_safe, recognise
         (b"", None),
     ],
 )
-def test_recognise(first: bytes, name: str | None) -> None:
-    """What a stranger's first bytes begin like is named; what is like nothing, is not."""
+def test_foreign_protocols_are_recognised(first: bytes, name: str | None) -> None:
+    """The first bytes of a foreign server are named if they match a protocol."""
     assert recognise(first) == name
 
 
@@ -49,13 +49,13 @@ def test_recognise(first: bytes, name: str | None) -> None:
         (b"\xed\xa0\x80", r"\xed\xa0\x80"),
     ],
 )
-def test_log_safe(data: bytes, shown: str) -> None:
-    """Text stays text; what forges lines, steers terminals or is no text is escaped."""
+def test_log_safe_escapes(data: bytes, shown: str) -> None:
+    """Text stays; what forges lines, controls terminals or is binary is escaped."""
     assert log_safe(data, 100) == shown
 
 
 def test_log_safe_cuts_between_characters() -> None:
-    """A character that the limit would cut in two is left out whole."""
+    """A character that the limit would split is left out."""
     assert log_safe("서버".encode(), 5) == "서…"
     assert log_safe("서버".encode(), 6) == "서버"
 
@@ -63,7 +63,7 @@ def test_log_safe_cuts_between_characters() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 100))
 def test_log_safe_is_one_bounded_line(data: bytes, limit: int) -> None:
-    """Any bytes become printable text of bounded length that UTF-8 can carry."""
+    """Any bytes become printable text of bounded length that UTF-8 can encode."""
     shown = log_safe(data, limit)
     assert shown.isprintable()
     assert len(shown.encode()) <= 10 * limit + len("…".encode())

@@ -61,7 +61,7 @@ def whole(vector: Vector) -> Peer:
 
 
 @named(load("frames"))
-def test_frame_both_ways(vector: Vector) -> None:
+def test_frame_vector_both_ways(vector: Vector) -> None:
     """A frame's fields give its bytes, and its bytes its fields."""
     data = bytes.fromhex(vector["hex"])
     payload = bytes.fromhex(vector["payload"])
@@ -74,7 +74,7 @@ def test_frame_both_ways(vector: Vector) -> None:
 
 
 @named(MESSAGES["valid"])
-def test_message_both_ways(vector: Vector) -> None:
+def test_message_vector_both_ways(vector: Vector) -> None:
     """A message's fields give its text, and its text its fields."""
     model = getattr(messages, vector["model"])
     message = messages.decode(model, vector["text"].encode())
@@ -83,8 +83,8 @@ def test_message_both_ways(vector: Vector) -> None:
 
 
 @named(MESSAGES["refused"])
-def test_message_refused(vector: Vector) -> None:
-    """A payload that breaks a rule is refused with a code, words, and the field."""
+def test_invalid_message_vector_is_rejected(vector: Vector) -> None:
+    """A payload that breaks a rule is rejected with code, text, and field."""
     with pytest.raises(RemoteError) as caught:
         messages.decode(getattr(messages, vector["model"]), raw(vector["in"]), 7)
     error = caught.value
@@ -94,7 +94,7 @@ def test_message_refused(vector: Vector) -> None:
 
 
 @named(STREAMS)
-def test_stream_whole(vector: Vector) -> None:
+def test_stream_vector_in_one_piece(vector: Vector) -> None:
     """A stream gives its events, its answers and its state."""
     told, sent, ended, state = whole(vector).outcome
     assert [event["event"] for event in told] == [
@@ -108,8 +108,8 @@ def test_stream_whole(vector: Vector) -> None:
 
 
 @named(STREAMS)
-def test_stream_byte_by_byte(vector: Vector) -> None:
-    """A stream that comes byte by byte means what it means whole."""
+def test_stream_vector_byte_by_byte(vector: Vector) -> None:
+    """The result is that of the whole stream."""
     peer = peer_of(vector)
     for byte in raw(vector["in"]):
         peer.feed(bytes([byte]))
@@ -117,8 +117,8 @@ def test_stream_byte_by_byte(vector: Vector) -> None:
 
 
 @named(STREAMS)
-def test_stream_in_two(vector: Vector) -> None:
-    """A stream cut in two anywhere means what it means whole."""
+def test_stream_vector_in_two_pieces(vector: Vector) -> None:
+    """The result is that of the whole stream, wherever it is cut."""
     data = raw(vector["in"])
     expected = whole(vector).outcome
     for cut in splits(len(data)):
@@ -129,8 +129,8 @@ def test_stream_in_two(vector: Vector) -> None:
 
 
 @named(STREAMS)
-def test_stream_ending_anywhere(vector: Vector) -> None:
-    """An end of stream after any prefix closes; inside a frame it is truncated."""
+def test_stream_vector_ending_anywhere(vector: Vector) -> None:
+    """An early end of stream closes; inside a frame it is a truncation."""
     data = raw(vector["in"])
     for cut in (0, *splits(len(data)), len(data)):
         peer = peer_of(vector)
@@ -169,8 +169,8 @@ def _inside(prefix: bytes) -> bool:
 
 
 @named([row for row in STREAMS if row["state"] in ("GREETED", "LINGER", "CLOSED")])
-def test_stream_with_more_behind(vector: Vector) -> None:
-    """What comes behind the end of a conversation changes nothing."""
+def test_stream_vector_followed_by_data(vector: Vector) -> None:
+    """Data after the end of the exchange changes nothing."""
     peer = whole(vector)
     told, sent, ended, _ = peer.outcome
     before = list(told)
@@ -180,8 +180,8 @@ def test_stream_with_more_behind(vector: Vector) -> None:
 
 
 @named(DATAGRAMS)
-def test_datagram(vector: Vector) -> None:
-    """A datagram is a question, a breach that is answered, or dropped."""
+def test_datagram_vector(vector: Vector) -> None:
+    """A datagram is a question, a breach with an answer, or dropped."""
     data = raw(vector["in"])
     answer = code = None
     try:
@@ -221,8 +221,8 @@ def _said(frame: Frame) -> bytes:
 
 
 @named(TRANSCRIPTS)
-def test_transcript(vector: Vector) -> None:
-    """Both ends, each fed what the other one sent, say what the transcript says."""
+def test_transcript_vector(vector: Vector) -> None:
+    """Both ends, each given the other's bytes, produce the transcript."""
     client = Peer(Role.CLIENT, opens=False)
     server = Peer(Role.SERVER)
     to_server, to_client = _Way(client, server), _Way(server, client)
@@ -303,8 +303,8 @@ def _act(client: Peer, server: Peer, turn: Vector) -> None:
 
 
 @pytest.mark.parametrize("cut", range(len(MAGIC) + 1))
-def test_magic_decided_at_each_prefix(cut: int) -> None:
-    """Each prefix of the magic waits for more; each wrong next byte is named at once."""
+def test_magic_is_decided_at_each_prefix(cut: int) -> None:
+    """Each prefix of the magic waits for more; each wrong next byte is reported."""
     peer = Peer(Role.SERVER)
     peer.feed(MAGIC[:cut])
     assert peer.connection.state is (State.OPENING if cut else State.START)
@@ -315,8 +315,8 @@ def test_magic_decided_at_each_prefix(cut: int) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(b"Hello, server!") + 1))
-def test_greeting_decided_at_each_prefix(cut: int) -> None:
-    """Any prefix of a plain greeting is greeted, at once and once."""
+def test_greeting_is_sent_at_any_prefix(cut: int) -> None:
+    """Any prefix of a plain greeting is answered at once and once."""
     peer = Peer(Role.SERVER)
     peer.feed(b"Hello, server!"[:cut])
     peer.feed(b"Hello, server!"[cut:])
@@ -326,7 +326,7 @@ def test_greeting_decided_at_each_prefix(cut: int) -> None:
     assert peer.connection.text == b"Hello, server!"
 
 
-def test_every_first_byte_decided() -> None:
+def test_every_first_byte_selects_a_dialect() -> None:
     """One first byte of 256 is framed, all others are plain."""
     states = {}
     for byte in range(256):
@@ -339,7 +339,7 @@ def test_every_first_byte_decided() -> None:
 
 
 def test_every_kind_and_code_has_a_vector() -> None:
-    """No kind of frame and no error code is without a stream that shows it."""
+    """Each frame kind and each error code occurs in a stream."""
     kinds, codes = set(), set()
     for row in STREAMS:
         for data in (raw(row["in"]), raw(row["sent"])):
@@ -355,7 +355,7 @@ def test_every_kind_and_code_has_a_vector() -> None:
 
 
 def test_every_transition_has_a_vector() -> None:
-    """Each row of the table of states is taken by some stream: none is dead."""
+    """Each row of the state table is used by a stream."""
     taken: set[tuple[State, Input]] = set()
 
     class Traced(Connection):
@@ -374,7 +374,7 @@ def test_every_transition_has_a_vector() -> None:
 
 
 def test_header_is_judged_before_its_payload() -> None:
-    """A length too large is refused before one byte of the payload has come."""
+    """A length too large is rejected before any byte of the payload has come."""
     row = next(row for row in STREAMS if row["name"] == "the longest length there is")
     data = raw(row["in"])
     assert data[-HEADER_SIZE:].startswith(b"\xff\xff\xff\xff")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from netduet.client.checks.base import CheckContext, CheckOptions
     from netduet.client.checks.identity.results import IdentityAnswer
+    from netduet.client.net.dial import Address
 
 Result = TypeVar("Result")
 
@@ -23,51 +24,64 @@ MAX_ADDRESSES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class AddressResults(Generic[Result]):
-    """The results of a check by address, and the options by which they are judged."""
+    """The results of a check by address, and the options by which they are judged.
+
+    ``unsupported`` are the addresses whose server lacks a feature that it requires.
+    """
 
     results: tuple[Result, ...]
     options: CheckOptions
+    unsupported: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AddressCheck(Generic[Result]):
     """A check of single addresses.
 
-    ``measure_address`` gets the address with its answer, and how many are measured;
-    ``judge_address`` is pure. Addresses are measured side by side, or ``in_turn`` where
-    they would share the path. ``max_addresses`` is a number, or one by profile.
-    ``finish`` has the last word on what the addresses' judgements come to.
+    ``measure_address`` gets the address with its answer; ``judge_address`` is pure.
+    ``requires`` are the server's features without which an address is not measured.
+    Addresses are measured side by side, or ``in_turn`` where they would share the
+    path. ``max_addresses`` is a number, or one by profile. ``finish`` has the last
+    word on what the addresses' judgements come to.
     """
 
-    measure_address: Callable[[CheckContext, IdentityAnswer, int], Awaitable[Result]]
+    measure_address: Callable[[CheckContext, IdentityAnswer], Awaitable[Result]]
     judge_address: Callable[[Result, CheckOptions], Judgement]
+    requires: frozenset[str] = frozenset()
     max_addresses: int | dict[str, int] = MAX_ADDRESSES
     in_turn: bool = False
-    finish: Callable[[Judgement, Sequence[Judgement]], Judgement] | None = None
+    finish: Callable[[Judgement, Sequence[Result]], Judgement] | None = None
 
     async def measure(self, context: CheckContext) -> AddressResults[Result]:
         """Measure at each address at which a netduet has answered."""
         limit = self.max_addresses
         if isinstance(limit, dict):
             limit = limit[context.profile]
-        answers = context.earlier(IdentityResult).known[:limit]
-        count = len(answers)
+        known = context.earlier(IdentityResult).known[:limit]
+        answers = [answer for answer in known if self.requires <= answer.features]
+        unsupported = tuple(answer.address for answer in known if answer not in answers)
         if self.in_turn:
             results = [
-                await self.measure_address(context, answer, count) for answer in answers
+                await self.measure_address(context, answer) for answer in answers
             ]
         else:
             results = await asyncio.gather(
-                *(self.measure_address(context, answer, count) for answer in answers)
+                *(self.measure_address(context, answer) for answer in answers)
             )
-        return AddressResults(tuple(results), context.options)
+        return AddressResults(tuple(results), context.options, unsupported)
 
     def judge(self, measured: AddressResults[Result]) -> Judgement:
         """Judge each address by itself, and merge."""
-        if not measured.results:
-            return Judgement("", skipped="no netduet to connect to")
         judgements = [
             self.judge_address(result, measured.options) for result in measured.results
         ]
+        if measured.unsupported:
+            where = ", ".join(map(str, measured.unsupported))
+            text = f"{where}: the server's version does not support this check"
+            judgements.append(Judgement("", skipped=text))
+        if not judgements:
+            return Judgement("", skipped="no netduet to connect to")
         merged = merge_judgements(judgements)
-        return merged if self.finish is None else self.finish(merged, judgements)
+        if self.finish is None or not measured.results:
+            return merged
+        return self.finish(merged, measured.results)

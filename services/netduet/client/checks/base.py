@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from netduet.client.net.timeouts import Timeouts
@@ -65,13 +64,6 @@ class CheckContext:
         return cast("Measurement", self.measured[kind])
 
 
-class Scope(StrEnum):
-    """What a check runs on: the target as a whole, or each of its addresses."""
-
-    TARGET = "target"
-    ADDRESS = "address"
-
-
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Measurement]):
     """A check; ``needs`` names those without which it has nothing to go on.
@@ -90,7 +82,6 @@ class Check(Generic[Measurement]):
     measure: Callable[[CheckContext], Awaitable[Measurement]]
     judge: Callable[[Measurement], Judgement]
     failures: tuple[Failure, ...] = ()
-    scope: Scope = Scope.TARGET
     heavy: bool = False
     after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)

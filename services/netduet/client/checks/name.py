@@ -18,7 +18,7 @@ from netduet.client.net.dial import Cause, Resolution, in_thread, resolve
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
-from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome
 
 QUERIES_PER_RECORD: Final = 3
 SLOW_SECONDS: Final = 1.0
@@ -53,20 +53,20 @@ class NameResult:
 
 async def measure(context: CheckContext) -> NameResult:
     """Resolve, and ask for each record type beside it."""
-    host, patience = context.target.host, context.timeouts.resolve
+    host, timeout = context.target.host, context.timeouts.resolve
     literal = _is_literal(host)
     evidence = asyncio.gather(
         *(
-            _query_record(host, record, patience)
+            _query_record(host, record, timeout)
             for record in (() if literal else ("A", "AAAA"))
         )
     )
-    resolution = await resolve(host, context.target.port, context.family, patience)
+    resolution = await resolve(host, context.target.port, context.family, timeout)
     queries = tuple(query for found in await evidence for query in found)
     return NameResult(host, literal, resolution, queries, context.target.expect)
 
 
-async def _query_record(host: str, record: str, patience: float) -> list[Query]:
+async def _query_record(host: str, record: str, timeout: float) -> list[Query]:
     """Ask several times, in a thread of its own, within the patience in all."""
     queries: list[Query] = []
 
@@ -74,7 +74,7 @@ async def _query_record(host: str, record: str, patience: float) -> list[Query]:
         import dns.exception  # noqa: PLC0415 - 60 ms of import, for names alone
         import dns.resolver  # noqa: PLC0415
 
-        until = time.monotonic() + patience
+        until = time.monotonic() + timeout
         try:
             resolver = dns.resolver.Resolver()
         except dns.exception.DNSException as error:  # no resolv.conf: not a fault
@@ -102,10 +102,10 @@ async def _query_record(host: str, record: str, patience: float) -> list[Query]:
             queries.append(Query(record, outcome, time.monotonic() - start))
 
     try:
-        async with asyncio.timeout(patience + 0.1):
+        async with asyncio.timeout(timeout + 0.1):
             await in_thread(ask)
     except TimeoutError:
-        queries.append(Query(record, "no response", patience))
+        queries.append(Query(record, "no response", timeout))
     return queries
 
 
@@ -140,8 +140,8 @@ def judge(name: NameResult) -> Judgement:
     addresses = ", ".join(address.host for address in resolution.addresses)
     if name.literal:
         return Judgement(f"{addresses} is an IP address; no lookup needed")
-    took = _format_milliseconds(resolution.seconds)
-    summary = f"{name.host} resolved to {addresses} in {took}"
+    duration = _format_milliseconds(resolution.seconds)
+    summary = f"{name.host} resolved to {addresses} in {duration}"
     return Judgement(summary, remarks=tuple(_remarks(name)), figures=figures)
 
 
@@ -153,7 +153,7 @@ def _finding(name: NameResult, resolution: Resolution) -> Finding:
             "name.timeout",
             f"no response for {name.host} within {resolution.seconds:.1f} s",
             evidence,
-            missed_deadline=Window(resolution.start, resolution.end),
+            missed_deadline=resolution.span,
         )
     if resolution.cause is Cause.NOT_FOUND:
         seen = f"{name.host} is not known to this host's resolver"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
-from netduet.client.checks.base import Check, CheckContext, CheckOptions, Scope
+from netduet.client.checks.base import Check, CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
@@ -19,13 +18,9 @@ from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Window,
 )
-from netduet.wire.messages import LedgerEntry, ServerReport
+from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo
 from netduet.wire.untrusted import escape
-
-MAX_ADDRESSES: Final = 8
-"""Addresses whose path is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +31,9 @@ class PathResult:
     """
 
     address: Address
-    opening: Handshake
+    handshake: Handshake
     local: tuple[str, int] | None = None
-    client_tcp_info: dict[str, int | str] | None = None
+    client_tcp_info: TcpInfo | None = None
     server_report: ServerReport | None = None
     entry: LedgerEntry | None = None
     missing: str = ""
@@ -46,56 +41,54 @@ class PathResult:
     received: int = 0
 
 
-async def measure(
-    context: CheckContext, answer: IdentityAnswer, _addresses: int
-) -> PathResult:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
     """Open a further connection to a netduet, and ask both ends about it."""
-    address, patience = answer.address, context.timeouts
-    async with open_connection(address, patience) as (opening, conversation):
-        if conversation is None:
-            return PathResult(address, opening)
-        host, port = conversation.local()
+    address, timeouts = answer.address, context.timeouts
+    async with open_connection(address, timeouts) as (handshake, connection):
+        if connection is None:
+            return PathResult(address, handshake)
+        host, port = connection.local()
         local = host.partition("%")[0], port
-        theirs = await conversation.report(patience.answer)
-        ours = conversation.info()
-        await conversation.end(patience.answer)
-        sent = conversation.connection.bytes_sent
-        received = conversation.connection.bytes_received
-        welcome = conversation.welcome
-    entry, missing = await ledger_entry(address, welcome, patience)
+        theirs = await connection.report(timeouts.answer)
+        ours = connection.info()
+        await connection.end(timeouts.answer)
+        sent = connection.wire.bytes_sent
+        received = connection.wire.bytes_received
+        welcome = connection.welcome
+    entry, missing = await ledger_entry(address, welcome, timeouts)
     return PathResult(
-        address, opening, local, ours, theirs, entry, missing, sent, received
+        address, handshake, local, ours, theirs, entry, missing, sent, received
     )
 
 
-def judge(way: PathResult, _: CheckOptions) -> Judgement:
+def judge(path: PathResult, _: CheckOptions) -> Judgement:
     """Compare what both ends say; what differs is a remark, no fault by itself."""
-    if way.opening.welcome is None:
-        return Judgement("", (_broken_finding(way),))
-    return Judgement(_describe_path(way), (), tuple(_remarks(way)), _figures(way))
+    if path.handshake.welcome is None:
+        return Judgement("", (_broken_finding(path),))
+    return Judgement(_describe_path(path), (), tuple(_remarks(path)), _figures(path))
 
 
-def _broken_finding(way: PathResult) -> Finding:
-    opening = way.opening
-    what = opening.detail or (
-        "closed immediately" if opening.closed else "unexpected response"
+def _broken_finding(path: PathResult) -> Finding:
+    handshake = path.handshake
+    what = handshake.detail or (
+        "closed immediately" if handshake.closed else "unexpected response"
     )
-    if opening.refused is not None:
-        what = f"the server says: {escape(opening.refused.message)}"
-    elif opening.broken is not None:
-        what = f"its response violates the protocol: {escape(opening.broken.message)}"
+    if handshake.refused is not None:
+        what = f"the server says: {escape(handshake.refused.message)}"
+    elif handshake.broken is not None:
+        what = f"its response violates the protocol: {escape(handshake.broken.message)}"
     missed = None
-    if opening.cause is Cause.TIMEOUT:
-        missed = Window(opening.start, opening.end)
-    seen = f"{way.address}: a later connection failed: {what}"
-    evidence_text = f"after {opening.seconds:.1f} s: {what}"
+    if handshake.cause is Cause.TIMEOUT:
+        missed = handshake.span
+    seen = f"{path.address}: a later connection failed: {what}"
+    evidence_text = f"after {handshake.seconds:.1f} s: {what}"
     return Finding(
         "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
     )
 
 
-def _peer_endpoint(way: PathResult) -> tuple[str, int]:
-    welcome = way.opening.welcome
+def _peer_endpoint(path: PathResult) -> tuple[str, int]:
+    welcome = path.handshake.welcome
     if welcome is None:
         return "", 0
     return welcome.peer.address.partition("%")[0], welcome.peer.port
@@ -107,13 +100,13 @@ def _format_endpoint(host: str, port: int) -> str:
     return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
 
-def _describe_path(way: PathResult) -> str:
-    seen = _peer_endpoint(way)
-    if way.local is not None and seen == way.local:
-        who = f"no NAT: the server sees this client's own address, {way.local[0]}"
+def _describe_path(path: PathResult) -> str:
+    seen = _peer_endpoint(path)
+    if path.local is not None and seen == path.local:
+        who = f"no NAT: the server sees this client's own address, {path.local[0]}"
     else:
         who = f"the server sees this client as {_format_endpoint(*seen)}"
-    mss = _segment_sizes(way)
+    mss = _segment_sizes(path)
     if mss is None:
         return who
     up, down, pmtu = mss
@@ -121,23 +114,21 @@ def _describe_path(way: PathResult) -> str:
     return f"{who}; MSS {same}, path MTU {pmtu}"
 
 
-def _segment_sizes(way: PathResult) -> tuple[int, int, int] | None:
+def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:
     """Return the segment sizes up and down, and the path MTU our kernel assumes."""
     if (
-        way.client_tcp_info is None
-        or way.server_report is None
-        or way.server_report.connection is None
+        path.client_tcp_info is None
+        or path.server_report is None
+        or path.server_report.connection is None
     ):
         return None
-    up, pmtu = way.client_tcp_info["snd_mss"], way.client_tcp_info["pmtu"]
-    if not isinstance(up, int) or not isinstance(pmtu, int):
-        return None
-    return up, way.server_report.connection.snd_mss, pmtu
+    up, pmtu = path.client_tcp_info.snd_mss, path.client_tcp_info.pmtu
+    return up, path.server_report.connection.snd_mss, pmtu
 
 
-def _remarks(way: PathResult) -> list[str]:
+def _remarks(path: PathResult) -> list[str]:
     remarks = []
-    seen, local = _peer_endpoint(way), way.local
+    seen, local = _peer_endpoint(path), path.local
     if local is not None and seen[0] != local[0]:
         remarks.append(
             f"the server sees {escape(seen[0])}, not this client's {local[0]}: there "
@@ -149,51 +140,51 @@ def _remarks(way: PathResult) -> list[str]:
             f"the server sees port {seen[1]}, not this client's {local[1]}: there is "
             "a NAT or proxy in between"
         )
-    there = way.opening.welcome.local if way.opening.welcome is not None else None
+    there = path.handshake.welcome.local if path.handshake.welcome is not None else None
     if (
         there is not None
-        and there.address.partition("%")[0] != way.address.host.partition("%")[0]
+        and there.address.partition("%")[0] != path.address.host.partition("%")[0]
     ):
         remarks.append(
-            f"connected to {way.address}, but the server's own address is "
+            f"connected to {path.address}, but the server's own address is "
             f"{_format_endpoint(there.address, there.port)}: there is a published "
             "port, virtual address or proxy in between"
         )
-    mss = _segment_sizes(way)
+    mss = _segment_sizes(path)
     if mss is not None and mss[0] != mss[1]:
         remarks.append(
             f"segments are at most {mss[0]} bytes up and {mss[1]} down: the two ends' "
             "MTUs differ, or something clamps the MSS in one direction"
         )
-    remarks += _ledger_remarks(way)
-    remarks += _host_remarks(way)
+    remarks += _ledger_remarks(path)
+    remarks += _host_remarks(path)
     return remarks
 
 
-def _ledger_remarks(way: PathResult) -> list[str]:
-    entry = way.entry
+def _ledger_remarks(path: PathResult) -> list[str]:
+    entry = path.entry
     if entry is None:
-        return [f"the server's record is not available: {way.missing}"]
-    if (entry.bytes_received, entry.bytes_sent) == (way.sent, way.received):
+        return [f"the server's record is not available: {path.missing}"]
+    if (entry.bytes_received, entry.bytes_sent) == (path.sent, path.received):
         return []
     differs = (
-        f"this end sent {way.sent} and received {way.received} bytes; the server "
+        f"this end sent {path.sent} and received {path.received} bytes; the server "
         f"received {entry.bytes_received} and sent {entry.bytes_sent}"
     )
     return [differs]
 
 
-def _host_remarks(way: PathResult) -> list[str]:
+def _host_remarks(path: PathResult) -> list[str]:
     remarks = []
-    if way.server_report is None:
+    if path.server_report is None:
         return ["the server did not report its own view of the connection"]
-    drops = way.server_report.listener.drops
+    drops = path.server_report.listener.drops
     if drops:
         remarks.append(
             f"the server's listening socket has dropped {drops} connection "
             f"attempt{'s' if drops > 1 else ''} since it started"
         )
-    throttled = way.server_report.host.throttled
+    throttled = path.server_report.host.throttled
     if throttled:
         remarks.append(
             f"the server was throttled by its CPU limit for {throttled:.1f} s since "
@@ -202,20 +193,13 @@ def _host_remarks(way: PathResult) -> list[str]:
     return remarks
 
 
-def _figures(way: PathResult) -> Figures:
-    figures: Figures = {"peer_address": escape(_peer_endpoint(way)[0])}
-    for side, info in (
-        ("client", way.client_tcp_info),
-        (
-            "server",
-            way.server_report.connection.model_dump()
-            if way.server_report is not None
-            and way.server_report.connection is not None
-            else None,
-        ),
-    ):
+def _figures(path: PathResult) -> Figures:
+    figures: Figures = {"peer_address": escape(_peer_endpoint(path)[0])}
+    report = path.server_report
+    server_tcp_info = None if report is None else report.connection
+    for side, info in (("client", path.client_tcp_info), ("server", server_tcp_info)):
         for key in ("rtt", "snd_mss", "pmtu", "total_retrans"):
-            figures[f"{side}_{key}"] = None if info is None else info[key]
+            figures[f"{side}_{key}"] = None if info is None else getattr(info, key)
     return figures
 
 
@@ -246,11 +230,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
 )
 
 
-def _finish(merged: Judgement, _: Sequence[Judgement]) -> Judgement:
-    return replace(merged, summary=merged.summary or "no path could be examined")
-
-
-_ADDRESSES: Final = AddressCheck(measure, judge, MAX_ADDRESSES, finish=_finish)
+_ADDRESSES: Final = AddressCheck(measure, judge, max_addresses=8)
 
 CHECK: Final = Check(
     "path",
@@ -259,6 +239,5 @@ CHECK: Final = Check(
     _ADDRESSES.measure,
     _ADDRESSES.judge,
     FAILURES,
-    Scope.ADDRESS,
     after=("balance",),
 )

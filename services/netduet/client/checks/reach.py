@@ -11,7 +11,8 @@ from netduet.client.checks.name import NameResult
 from netduet.client.net.dial import Address, Cause, ConnectResult, connect
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Figures, Finding, Judgement, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement
+from netduet.net.time_span import TimeSpan
 
 MAX_ADDRESSES: Final = 64
 """Addresses that are tried; a name with more is remarked on."""
@@ -56,11 +57,11 @@ async def measure(context: CheckContext) -> ReachResult:
     return ReachResult(tuple(tried), max(0, len(addresses) - MAX_ADDRESSES))
 
 
-async def _try_address(address: Address, patience: float) -> ConnectResult:
-    dialled = await connect(address, patience)
-    if dialled.sock is not None:
-        dialled.sock.close()
-    return dialled
+async def _try_address(address: Address, timeout: float) -> ConnectResult:
+    connect_result = await connect(address, timeout)
+    if connect_result.sock is not None:
+        connect_result.sock.close()
+    return connect_result
 
 
 def judge(reach: ReachResult) -> Judgement:
@@ -119,26 +120,26 @@ def _unreachable_finding(dead: list[ConnectResult]) -> Finding:
     )
 
 
-def _missed_deadline(dead: list[ConnectResult]) -> Window | None:
+def _missed_deadline(dead: list[ConnectResult]) -> TimeSpan | None:
     """Return the missed deadline when silence is all there was, else None."""
     if any(attempt.cause is not Cause.TIMEOUT for attempt in dead):
         return None
-    return Window(
+    return TimeSpan(
         min(connect_result.start for connect_result in dead),
         max(attempt.end for attempt in dead),
     )
 
 
 def _describe_attempt(attempt: ConnectResult) -> str:
-    took = f"{attempt.seconds * 1000:.1f} ms"
+    duration = f"{attempt.seconds * 1000:.1f} ms"
     if attempt.cause is None:
-        return f"{attempt.address} accepted in {took}"
+        return f"{attempt.address} accepted in {duration}"
     if attempt.cause is Cause.RESET:
-        return f"{attempt.address} accepted, then reset immediately, after {took}"
+        return f"{attempt.address} accepted, then reset immediately, after {duration}"
     if attempt.cause is Cause.TIMEOUT:
         syns = _count_syns(attempt.lost_syns + 1)
         return f"{attempt.address}: {syns} in {attempt.seconds:.1f} s, no response"
-    return f"{attempt.address}: {attempt.detail}, after {took}"
+    return f"{attempt.address}: {attempt.detail}, after {duration}"
 
 
 def _count_syns(syns: int) -> str:

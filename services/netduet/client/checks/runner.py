@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from netduet.client.checks.checkpoint import TargetCheckpoint
     from netduet.runtime.stall_monitor import StallMonitor
 
-Tell = Callable[[CheckResult], None]
+ResultHandler = Callable[[CheckResult], None]
 
 
 class CheckRunner:
@@ -44,9 +44,9 @@ class CheckRunner:
         self,
         context: CheckContext,
         stalls: StallMonitor,
-        tell: Tell,
+        on_result: ResultHandler,
         names: tuple[str, ...] = (),
-        kept: TargetCheckpoint | None = None,
+        checkpoint: TargetCheckpoint | None = None,
     ) -> None:
         """Prepare; ``tell`` is called with each result as it comes, in their order.
 
@@ -55,9 +55,9 @@ class CheckRunner:
         """
         self._context = context
         self._stalls = stalls
-        self._tell = tell
-        self._kept = kept
-        self._earlier = {} if kept is None else kept.earlier
+        self._on_result = on_result
+        self._checkpoint = checkpoint
+        self._earlier = {} if checkpoint is None else checkpoint.earlier
         self._chosen = _with_needs(names, context.target.expect)
         self._results: list[CheckResult] = []
         self._running: dict[str, float] = {}
@@ -121,8 +121,8 @@ class CheckRunner:
         else:
             async with self._path:
                 done = await self._run_check(check)
-        if self._kept is not None:
-            self._kept.keep(done)
+        if self._checkpoint is not None:
+            self._checkpoint.keep(done)
         return done
 
     async def _run_check(self, check: Check[Any]) -> CheckResult:
@@ -170,7 +170,7 @@ class CheckRunner:
         if done.findings:
             fields["error.type"] = done.findings[0].failure
         logs.logger().info("check.finished", **fields)
-        self._tell(done)
+        self._on_result(done)
 
 
 def _with_needs(names: tuple[str, ...], expect: Expect) -> tuple[Check[Any], ...]:

@@ -187,7 +187,7 @@ def _conclude(
     check_runner: CheckRunner, write: WriteLines, client: Instance
 ) -> Verdict:
     verdict = replace(
-        check_runner.verdict(), asked_by=str(client) if client.place else ""
+        check_runner.verdict(), asked_by=str(client) if client.node_and_zone else ""
     )
     write(text.skipped(verdict.results, text_columns()))
     write(text.verdict(verdict, width=text_columns()))

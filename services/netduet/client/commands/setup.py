@@ -53,7 +53,7 @@ def start_logs(settings: ClientSettings, *, chatty: bool = False) -> logs.LogWri
             "service.name": "netduet-client",
             "service.instance.id": socket.gethostname(),
             "service.version": __version__,
-            **logs.place(settings.node, settings.zone),
+            **logs.node_and_zone(settings.node, settings.zone),
         },
     )
 

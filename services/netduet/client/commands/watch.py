@@ -99,7 +99,7 @@ async def _watch(
             history=settings.watch_history,
         )
         names = [str(target) for target in targets]
-        notifier.started(names, settings.watch_neighbours, client.place)
+        notifier.started(names, settings.watch_neighbours, client.node_and_zone)
         async with _admin_port(admin, monitor, stalls, signals, client):
             await signals.run(monitor.run())
             notifier.summary(monitor.availability.summary(time.monotonic()))

@@ -18,7 +18,8 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from netduet.client.net.icmp_errors import IcmpMeaning
-from netduet.net import kernel
+from netduet.net.tcp_info import tcp_info
+from netduet.net.time_span import Timed
 
 Result = TypeVar("Result")
 
@@ -129,7 +130,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Timed):
     """What getaddrinfo(3) said. Times are monotonic seconds."""
 
     addresses: tuple[Address, ...]
@@ -138,14 +139,9 @@ class Resolution:
     start: float
     end: float
 
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.end - self.start
-
 
 @dataclass(frozen=True, slots=True)
-class ConnectResult:
+class ConnectResult(Timed):
     """What came of a connection attempt. Times are monotonic seconds.
 
     ``lost_syns`` counts exactly how many SYNs (or their answers) were lost
@@ -159,11 +155,6 @@ class ConnectResult:
     lost_syns: int
     start: float
     end: float
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.end - self.start
 
 
 def errno_name(number: int | None) -> str:
@@ -218,7 +209,7 @@ async def in_thread(call: Callable[[], Result]) -> Result:
 
 
 async def resolve(
-    host: str, port: int, family: socket.AddressFamily, patience: float
+    host: str, port: int, family: socket.AddressFamily, timeout: float
 ) -> Resolution:
     """Resolve a name as every program on this host does; never raises."""
     start = time.monotonic()
@@ -229,13 +220,13 @@ async def resolve(
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
 
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             found = await in_thread(ask)
     except (OSError, UnicodeError) as error:
         cause, detail = classify(error)
         end = time.monotonic()
         if cause is Cause.NOT_FOUND and family is not socket.AF_UNSPEC:
-            left = patience - (end - start)
+            left = timeout - (end - start)
             other = await resolve(host, port, socket.AF_UNSPEC, left)
             if other.addresses:
                 cause = Cause.NO_FAMILY
@@ -267,7 +258,7 @@ def has_route(address: Address) -> bool:
     return True
 
 
-async def connect(address: Address, patience: float) -> ConnectResult:
+async def connect(address: Address, timeout: float) -> ConnectResult:
     """Make one connection; never raises. The socket is the caller's to close."""
     start = time.monotonic()
     if not has_route(address):
@@ -277,7 +268,7 @@ async def connect(address: Address, patience: float) -> ConnectResult:
     try:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         sock.setblocking(False)
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().sock_connect(sock, address.sockaddr)
     except OSError as error:
         end = time.monotonic()
@@ -297,6 +288,5 @@ async def connect(address: Address, patience: float) -> ConnectResult:
 
 def lost_syns(sock: socket.socket) -> int:
     """Return how many SYNs of a fresh connection were sent again."""
-    info = kernel.tcp_info(sock.fileno())
-    lost = info["total_retrans"] if info is not None else 0
-    return lost if isinstance(lost, int) else 0
+    info = tcp_info(sock.fileno())
+    return 0 if info is None else info.total_retrans

@@ -20,6 +20,7 @@ from netduet.client.net.handshake import (
     handshake_from_event,
 )
 from netduet.net import kernel
+from netduet.net.tcp_info import tcp_info
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.events import (
     AnswerReceived,
@@ -38,6 +39,7 @@ from netduet.wire.messages import (
     Open,
     ReportQuestion,
     ServerReport,
+    TcpInfo,
     Welcome,
 )
 from netduet.wire.state_machine import Limits, Role, State
@@ -66,7 +68,7 @@ class FramedConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         """Prepare; the loop calls the rest."""
-        self.connection = Connection(Role.CLIENT, Limits(), 0.0)
+        self.wire = Connection(Role.CLIENT, Limits(), 0.0)
         self.lost: BaseException | None = None
         self.gone = False
         self.ending: ConnectionEnd | None = None
@@ -87,13 +89,13 @@ class FramedConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; wake who waits."""
-        self._events += self.connection.receive_data(data, time.monotonic())
+        self._events += self.wire.receive_data(data, time.monotonic())
         self._flush()
         self._wake()
 
     def eof_received(self) -> bool:
         """Take the end of the server's sending; our side stays open."""
-        self._events += self.connection.receive_eof(time.monotonic())
+        self._events += self.wire.receive_eof(time.monotonic())
         self._wake()
         return True
 
@@ -105,26 +107,26 @@ class FramedConnection(asyncio.Protocol):
 
     # What a check calls
 
-    async def open(self, patience: float) -> Handshake:
+    async def open(self, timeout: float) -> Handshake:
         """Open, and wait for the welcome or for whatever comes instead."""
         start = time.monotonic()
         nonce = secrets.token_hex(16)
         before = self._retransmissions()
-        if self.connection.state is State.START and not self.gone:
+        if self.wire.state is State.START and not self.gone:
             # Else the far end was done before we could speak.
-            self.connection.open(Open(nonce=nonce), start)
+            self.wire.open(Open(nonce=nonce), start)
             self._flush()
-        event = await self._next(patience)
-        opening = handshake_from_event(event, nonce, gone=self.gone, lost=self.lost)
-        if opening.welcome is not None:
-            self.welcome = opening.welcome
-        if opening.foreign:
-            opening = replace(
-                opening, foreign=await self._gather_foreign(opening.foreign)
+        event = await self._next(timeout)
+        handshake = handshake_from_event(event, nonce, gone=self.gone, lost=self.lost)
+        if handshake.welcome is not None:
+            self.welcome = handshake.welcome
+        if handshake.foreign:
+            handshake = replace(
+                handshake, foreign=await self._gather_foreign(handshake.foreign)
             )
         return replace(
-            opening,
-            sent=self.connection.bytes_sent,
+            handshake,
+            sent=self.wire.bytes_sent,
             acked=self._acked_bytes(),
             resent=max(0, self._retransmissions() - before),
             own_socket=self._peer == self._own,
@@ -132,24 +134,24 @@ class FramedConnection(asyncio.Protocol):
             end=time.monotonic(),
         )
 
-    async def report(self, patience: float) -> ServerReport | None:
+    async def report(self, timeout: float) -> ServerReport | None:
         """Ask for the server's evidence about this connection; None if it stays away."""
-        return await self._ask(Kind.REPORT, ReportQuestion(), ServerReport, patience)
+        return await self._ask(Kind.REPORT, ReportQuestion(), ServerReport, timeout)
 
-    async def ledger(self, conn_id: str, patience: float) -> LedgerAnswer | None:
+    async def ledger(self, conn_id: str, timeout: float) -> LedgerAnswer | None:
         """Ask how another connection went; None if no answer comes."""
         question = LedgerQuestion(conn_id=conn_id)
-        return await self._ask(Kind.LEDGER, question, LedgerAnswer, patience)
+        return await self._ask(Kind.LEDGER, question, LedgerAnswer, timeout)
 
     async def inspect(
-        self, conn_id: str, patience: float, window: float | None = None
+        self, conn_id: str, timeout: float, window: float | None = None
     ) -> Inspection | None:
         """Ask how another connection stands, and how the server fares; None if not.
 
         ``window`` is how many seconds the server is to look back on.
         """
         question = InspectQuestion(conn_id=conn_id, window=window)
-        return await self._ask(Kind.INSPECT, question, Inspection, patience)
+        return await self._ask(Kind.INSPECT, question, Inspection, timeout)
 
     def send(
         self, kind: Kind, question: BaseModel | bytes, *, more: bool = False
@@ -160,21 +162,21 @@ class FramedConnection(asyncio.Protocol):
         A connection that has ended meanwhile takes the question, and answers none.
         """
         self._question += 1
-        if self.connection.state is State.OPEN and not self.gone:
-            self.connection.ask(kind, question, self._question)
+        if self.wire.state is State.OPEN and not self.gone:
+            self.wire.ask(kind, question, self._question)
             if not more:
                 self._flush()
         return self._question
 
-    async def answer(self, number: int, patience: float) -> BaseModel | bytes | None:
+    async def answer(self, number: int, timeout: float) -> BaseModel | bytes | None:
         """Return the answer to a question: a message, or data; None if none came.
 
         None comes when the time is up, and can be asked for again; or when the
         connection has ended, and then ``ending`` says how.
         """
-        until = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while self.ending is None:
-            event = await self._next(until - time.monotonic())
+            event = await self._next(deadline - time.monotonic())
             match event:
                 case AnswerReceived(_, message, frame_id) if frame_id == number:
                     return message
@@ -185,11 +187,11 @@ class FramedConnection(asyncio.Protocol):
             self.ending = end_from_event(event, self.lost)
         return None
 
-    async def echoes(self, patience: float) -> int | None:
+    async def echoes(self, timeout: float) -> int | None:
         """Return how many ECHO frames come back next; None as for ``answer``."""
         if self.ending is not None:
             return None
-        event = await self._next(patience)
+        event = await self._next(timeout)
         if isinstance(event, EchoReceived):
             return event.count
         if event is not None or self.gone:
@@ -198,8 +200,8 @@ class FramedConnection(asyncio.Protocol):
 
     def end_sending(self) -> None:
         """End our sending by the end of stream alone; the server may still answer."""
-        if self.connection.state is State.OPEN and not self.gone:
-            self.connection.end_sending()
+        if self.wire.state is State.OPEN and not self.gone:
+            self.wire.end_sending()
             self._flush()
 
     def push(self, data: bytes) -> None:
@@ -216,24 +218,24 @@ class FramedConnection(asyncio.Protocol):
         """
         self._transport.get_extra_info("socket").setsockopt(level, name, value)
 
-    async def end(self, patience: float) -> bool:
+    async def end(self, timeout: float) -> bool:
         """End the stream by an END frame; tell whether the server ended its own."""
-        if self.connection.state is not State.OPEN or self.gone:
+        if self.wire.state is not State.OPEN or self.gone:
             return False
-        self.connection.end()
+        self.wire.end()
         self._flush()
-        until = time.monotonic() + patience
-        while (left := until - time.monotonic()) > 0:
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
             event = await self._next(left)
             if event is None or isinstance(event, EofReceived):
                 return event is not None
         return False
 
-    def info(self) -> dict[str, int | str] | None:
+    def info(self) -> TcpInfo | None:
         """Return this kernel's view of the connection."""
         if self.gone:
             return None
-        return kernel.tcp_info(self._transport.get_extra_info("socket").fileno())
+        return tcp_info(self._transport.get_extra_info("socket").fileno())
 
     def local(self) -> tuple[str, int]:
         """Return our own address and port."""
@@ -252,37 +254,39 @@ class FramedConnection(asyncio.Protocol):
     # Parts
 
     async def _ask(
-        self, kind: Kind, question: BaseModel, model: type[Message], patience: float
+        self, kind: Kind, question: BaseModel, model: type[Message], timeout: float
     ) -> Message | None:
-        if self.connection.state is not State.OPEN:
+        if self.wire.state is not State.OPEN:
             return None
-        answer = await self.answer(self.send(kind, question), patience)
+        answer = await self.answer(self.send(kind, question), timeout)
         return answer if isinstance(answer, model) else None
 
     async def _gather_foreign(self, first: bytes) -> bytes:
         """Let a stranger finish: a banner or an error page comes in pieces."""
         data = first
-        until = time.monotonic() + _FOREIGN_SETTLE_SECONDS
-        while len(data) < MAX_FOREIGN_BYTES and (left := until - time.monotonic()) > 0:
+        deadline = time.monotonic() + _FOREIGN_SETTLE_SECONDS
+        while (
+            len(data) < MAX_FOREIGN_BYTES and (left := deadline - time.monotonic()) > 0
+        ):
             event = await self._next(left)
             if not isinstance(event, PlainReceived):
                 break
             data += event.data
         return data[:MAX_FOREIGN_BYTES]
 
-    async def _next(self, patience: float) -> Event | None:
+    async def _next(self, timeout: float) -> Event | None:
         """Return the next event; None when time is up or the connection is gone."""
-        until = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while not self._events and not self.gone:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
-                async with asyncio.timeout(until - time.monotonic()):
+                async with asyncio.timeout(deadline - time.monotonic()):
                     await self._waiter
             except TimeoutError:
                 # Late ourselves: what came meanwhile is read before it is judged.
-                if time.monotonic() - until < _LATE_SECONDS:
+                if time.monotonic() - deadline < _LATE_SECONDS:
                     break
-                until = time.monotonic() + _GRACE_SECONDS
+                deadline = time.monotonic() + _GRACE_SECONDS
             finally:
                 self._waiter = None
         return self._events.popleft() if self._events else None
@@ -292,7 +296,7 @@ class FramedConnection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _flush(self) -> None:
-        out = self.connection.data_to_send()
+        out = self.wire.data_to_send()
         if not out or self._transport.is_closing():
             return
         self._transport.write(out[0] if len(out) == 1 else b"".join(out))
@@ -301,15 +305,12 @@ class FramedConnection(asyncio.Protocol):
 
     def _retransmissions(self) -> int:
         info = self.info()
-        return 0 if info is None else int(info["total_retrans"])
+        return 0 if info is None else info.total_retrans
 
     def _acked_bytes(self) -> int | None:
         info = self.info()
-        if info is None:
-            return None
-        acked = info["bytes_acked"]
         # The SYN counts as one byte (RFC 9293 §3.4).
-        return max(0, acked - 1) if isinstance(acked, int) else None
+        return None if info is None else max(0, info.bytes_acked - 1)
 
 
 async def start_framed_connection(sock: socket.socket) -> FramedConnection:
@@ -320,32 +321,34 @@ async def start_framed_connection(sock: socket.socket) -> FramedConnection:
 
     """
     loop = asyncio.get_running_loop()
-    _, conversation = await loop.create_connection(FramedConnection, sock=sock)
-    return conversation
+    _, connection = await loop.create_connection(FramedConnection, sock=sock)
+    return connection
 
 
 @asynccontextmanager
 async def open_connection(
-    address: Address, patience: Timeouts
+    address: Address, timeouts: Timeouts
 ) -> AsyncIterator[tuple[Handshake, FramedConnection | None]]:
     """Connect, open, and close in the end; never raises by itself.
 
     Gives what came of the opening, and a conversation where it was welcomed.
     """
-    dialled = await connect(address, patience.connect)
-    conversation = None
-    if dialled.sock is None:
-        opening = failed_handshake(dialled, dialled.cause, dialled.detail)
+    connect_result = await connect(address, timeouts.connect)
+    connection = None
+    if connect_result.sock is None:
+        handshake = failed_handshake(
+            connect_result, connect_result.cause, connect_result.detail
+        )
     else:
         try:
-            conversation = await start_framed_connection(dialled.sock)
+            connection = await start_framed_connection(connect_result.sock)
         except OSError as error:
-            dialled.sock.close()
-            opening = failed_handshake(dialled, *classify(error))
+            connect_result.sock.close()
+            handshake = failed_handshake(connect_result, *classify(error))
     try:
-        if conversation is not None:
-            opening = await conversation.open(patience.answer)
-        yield opening, conversation if opening.welcome is not None else None
+        if connection is not None:
+            handshake = await connection.open(timeouts.answer)
+        yield handshake, connection if handshake.welcome is not None else None
     finally:
-        if conversation is not None:
-            conversation.close()
+        if connection is not None:
+            connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netduet.client.net.dial import Cause, ConnectResult, classify
+from netduet.net.time_span import Timed
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
     EofReceived,
@@ -19,7 +20,7 @@ from netduet.wire.untrusted import escape
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(Timed):
     """What came of an opening: exactly one of the first five, or ``closed``.
 
     ``acked`` is how many of the ``sent`` bytes the far kernel has taken, None
@@ -42,11 +43,6 @@ class Handshake:
     own_socket: bool = False
     start: float = 0.0
     end: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +92,15 @@ def handshake_from_event(
 
 
 def failed_handshake(
-    dialled: ConnectResult, cause: Cause | None, detail: str
+    connect_result: ConnectResult, cause: Cause | None, detail: str
 ) -> Handshake:
     """Return what came of a connection that could not even be asked."""
     return Handshake(
         cause=cause,
         detail=detail,
-        accepted=dialled.sock is not None or cause is Cause.RESET,
-        start=dialled.start,
-        end=dialled.end,
+        accepted=connect_result.sock is not None or cause is Cause.RESET,
+        start=connect_result.start,
+        end=connect_result.end,
     )
 
 

@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.results.instance import instance_named
 from netduet.client.results.verdict import ServerHealth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from netduet.client.net.framed_connection import FramedConnection
     from netduet.client.net.timeouts import Timeouts
     from netduet.wire.messages import (
         Inspection,
@@ -37,6 +36,10 @@ Answer = TypeVar("Answer")
 TRIES: Final = 4
 
 _TIMEOUT_FACTOR: Final = 3
+
+_FORGOTTEN: Final = "the instance no longer has a record of the connection"
+_GONE: Final = "the instance no longer has the connection"
+_UNANSWERED: Final = "the instance did not respond to the query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,95 +57,82 @@ class ServerView:
 
 
 async def ledger_entry(
-    address: Address, welcome: Welcome, patience: Timeouts
+    address: Address, welcome: Welcome, timeouts: Timeouts
 ) -> tuple[LedgerEntry | None, str]:
     """Return how the server saw a connection, or None and why it cannot be had.
 
     Args:
         address: where the connection was made to.
         welcome: what it was welcomed with.
-        patience: how long to wait.
+        timeouts: for each connection and answer.
 
     """
-
-    async def ask(conversation: FramedConnection) -> LedgerAnswer | None:
-        answer = await conversation.ledger(welcome.conn_id, patience.answer)
-        await conversation.end(patience.answer)
-        return answer
-
-    answer, why = await _same_instance(address, welcome, patience, ask)
-    if answer is not None and answer.entry is None:
-        return None, "the instance no longer has a record of the connection"
-    return None if answer is None else answer.entry, why
+    ask = FramedConnection.ledger
+    answer, reason = await _same_instance(address, welcome, timeouts, ask)
+    if answer is None:
+        return None, reason
+    return answer.entry, "" if answer.entry is not None else _FORGOTTEN
 
 
 async def present_view(
-    address: Address, welcome: Welcome, patience: Timeouts
+    address: Address, welcome: Welcome, timeouts: Timeouts
 ) -> tuple[TcpInfo | None, str]:
     """Return how a connection stands for the server's kernel now, as ``ledger_entry``."""
     if "inspect" not in welcome.features:
-        return None, "the server is of a version that does not tell"
-
-    async def ask(conversation: FramedConnection) -> Inspection | None:
-        answer = await conversation.inspect(welcome.conn_id, patience.answer)
-        await conversation.end(patience.answer)
-        return answer
-
-    answer, why = await _same_instance(address, welcome, patience, ask)
-    if answer is not None and answer.connection is None:
-        return None, "the instance no longer has the connection"
-    return None if answer is None else answer.connection, why
+        return None, "the server's version does not support this query"
+    ask = FramedConnection.inspect
+    answer, reason = await _same_instance(address, welcome, timeouts, ask)
+    if answer is None:
+        return None, reason
+    return answer.connection, "" if answer.connection is not None else _GONE
 
 
 async def server_view(
-    address: Address, welcome: Welcome, patience: Timeouts
+    address: Address, welcome: Welcome, timeouts: Timeouts
 ) -> ServerView:
     """Return all that the server knows of a connection, asked as ``ledger_entry`` is."""
 
     async def ask(
-        conversation: FramedConnection,
+        connection: FramedConnection, conn_id: str, timeout: float
     ) -> tuple[LedgerAnswer | None, Inspection | None]:
-        record = await conversation.ledger(welcome.conn_id, patience.answer)
+        record = await connection.ledger(conn_id, timeout)
         view = None
         if "inspect" in welcome.features:
-            view = await conversation.inspect(welcome.conn_id, patience.answer)
-        await conversation.end(patience.answer)
+            view = await connection.inspect(conn_id, timeout)
         return record, view
 
-    answers, why = await _same_instance(address, welcome, patience, ask)
+    answers, reason = await _same_instance(address, welcome, timeouts, ask)
     if answers is None:
-        return ServerView(missing=why, found=False)
+        return ServerView(missing=reason, found=False)
     record, inspection = answers
     view = None if inspection is None else inspection.connection
     if record is None:
-        return ServerView(None, view, "the instance did not respond to the query")
+        return ServerView(None, view, _UNANSWERED)
     if record.entry is None:
-        return ServerView(
-            None, view, "the instance no longer has a record of the connection"
-        )
+        return ServerView(None, view, _FORGOTTEN)
     return ServerView(record.entry, view)
 
 
 async def _same_instance(
     address: Address,
     welcome: Welcome,
-    patience: Timeouts,
-    ask: Callable[[FramedConnection], Awaitable[Answer | None]],
+    timeouts: Timeouts,
+    ask: Callable[[FramedConnection, str, float], Awaitable[Answer | None]],
 ) -> tuple[Answer | None, str]:
-    """Ask the instance that welcomed; return its answer, or None and why there is none."""
-    why = "no instance responded"
-    for place in (*[address] * TRIES, *own_addresses(welcome)):
-        async with open_connection(place, patience) as (opening, conversation):
-            if conversation is None:
-                detail = opening.detail or "the server sent no welcome"
-                why = f"a second connection to {place}: {detail}"
-            elif conversation.welcome.boot_id != welcome.boot_id:
-                why = "only other instances responded"
-            elif (answer := await ask(conversation)) is None:
-                return None, "the instance did not respond to the query"
+    """Ask the instance that welcomed; return its answer, or None and the reason."""
+    reason = "no instance responded"
+    for candidate in (*[address] * TRIES, *own_addresses(welcome)):
+        async with open_connection(candidate, timeouts) as (handshake, connection):
+            if connection is None:
+                detail = handshake.detail or "the server sent no welcome"
+                reason = f"a second connection to {candidate}: {detail}"
+            elif connection.welcome.boot_id != welcome.boot_id:
+                reason = "only other instances responded"
             else:
-                return answer, ""
-    return None, why
+                answer = await ask(connection, welcome.conn_id, timeouts.answer)
+                await connection.end(timeouts.answer)
+                return answer, "" if answer is not None else _UNANSWERED
+    return None, reason
 
 
 def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
@@ -159,30 +149,30 @@ def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
 
 
 async def server_health(
-    addresses: Sequence[Address], patience: Timeouts, since: float
+    addresses: Sequence[Address], timeouts: Timeouts, since: float
 ) -> ServerHealth | None:
     """Return how the worst off of the servers at these addresses has fared.
 
     ``since`` is a monotonic second. None when none of them says so in time: a starved server has thrice as long.
     """
-    long = replace(patience, answer=_TIMEOUT_FACTOR * patience.answer)
+    longer = replace(timeouts, answer=_TIMEOUT_FACTOR * timeouts.answer)
     asked = await asyncio.gather(
-        *(_fares(address, long, since) for address in addresses[:TRIES])
+        *(_health_at(address, longer, since) for address in addresses[:TRIES])
     )
     return max(filter(None, asked), key=lambda health: health.lost, default=None)
 
 
-async def _fares(
-    address: Address, patience: Timeouts, since: float
+async def _health_at(
+    address: Address, timeouts: Timeouts, since: float
 ) -> ServerHealth | None:
-    async with open_connection(address, patience) as (_, conversation):
-        if conversation is None or "inspect" not in conversation.welcome.features:
+    async with open_connection(address, timeouts) as (_, connection):
+        if connection is None or "inspect" not in connection.welcome.features:
             return None
-        welcome = conversation.welcome
+        welcome = connection.welcome
         window = time.monotonic() - since
-        answer = await conversation.inspect(welcome.conn_id, patience.answer, window)
+        answer = await connection.inspect(welcome.conn_id, timeouts.answer, window)
     if answer is None:
         return None
     lost = max(answer.stalled, answer.throttled or 0.0)
-    who = instance_named(answer.instance, welcome.node, welcome.zone)
-    return ServerHealth(who, answer.window, lost)
+    instance = instance_named(answer.instance, welcome.node, welcome.zone)
+    return ServerHealth(instance, answer.window, lost)

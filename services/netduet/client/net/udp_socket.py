@@ -236,21 +236,21 @@ def stray_answers(
     A connected socket hears its peer alone, so another one asks, and waits in vain
     where all is well. Never raises.
     """
-    strays: list[tuple[bytes, str]] = []
+    others: list[tuple[bytes, str]] = []
     until = time.monotonic() + seconds
     with (
         contextlib.suppress(OSError),
         socket.socket(address.family, socket.SOCK_DGRAM) as sock,
     ):
         sock.sendto(question, address.sockaddr)
-        while len(strays) < _MAX_STRAYS and (left := until - time.monotonic()) > 0:
+        while len(others) < _MAX_STRAYS and (left := until - time.monotonic()) > 0:
             sock.settimeout(left)
             data, source = sock.recvfrom(65_535)
             if source[:2] != address.sockaddr[:2]:
                 host = source[0].partition("%")[0]
                 shown = f"[{host}]" if ":" in host else host
-                strays.append((data, f"{shown}:{source[1]}"))
-    return strays
+                others.append((data, f"{shown}:{source[1]}"))
+    return others
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
     ServerRestart,
-    covered_seconds,
 )
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import (
@@ -158,8 +157,7 @@ def _losses(observations: Observations, outage: Outage, rules: Rules) -> Outage:
 def _is_send_blocked(observations: Observations, outage: Outage) -> bool:
     """Tell whether our own kernel sent nothing for most of it."""
     blocked = observations.datagrams.send_blocked
-    seconds = covered_seconds(blocked, outage.start, outage.end)
-    return seconds >= STARVED_SHARE * outage.seconds
+    return outage.covered_seconds(blocked) >= STARVED_SHARE * outage.seconds
 
 
 def _is_both_ways(outage: Outage, restart: ServerRestart) -> bool:
@@ -278,5 +276,4 @@ def _classify_connections(
 def _meet(stall: ConnectionStall, run: ConnectFailureRun) -> bool:
     if stall.broken and run.previous_start <= stall.end <= run.end:
         return True
-    starts_before = stall.start < run.end + NEAR_SECONDS
-    return starts_before and stall.end > run.start - NEAR_SECONDS
+    return stall.is_near(run, NEAR_SECONDS)

@@ -20,6 +20,7 @@ from netduet.client.outages.events import (
     EventHandler,
     WelcomeHandler,
 )
+from netduet.net.time_span import Timed
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
@@ -40,7 +41,7 @@ _CLOSE_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectAttempt:
+class ConnectAttempt(Timed):
     """A fresh connection. ``void``: it failed by this end itself, and proves nothing.
 
     ``turned_away``: something answered, and it was no welcome, or there was no route.
@@ -192,47 +193,50 @@ class ConnectProbe:
             connect=min(bound, self._timeouts.connect),
             answer=min(bound, self._timeouts.answer),
         )
-        async with open_connection(self._address, timeouts) as (opening, conversation):
+        async with open_connection(self._address, timeouts) as (
+            handshake,
+            conversation,
+        ):
             end = time.monotonic()
             if conversation is not None:
                 self._on_welcome(conversation.welcome)
                 # Whether ends arrive is for the check close to say.
                 await conversation.end(_CLOSE_SECONDS)
-        error = _describe_failure(opening)
+        error = _describe_failure(handshake)
         if not error and end - start > bound:
             error = "it took too long"
         local = (
-            _is_local_failure(opening)
+            _is_local_failure(handshake)
             or self._stalls.stalled(start, end) > _MAX_STALLED_SECONDS
         )
         return ConnectAttempt(
-            start, end, error, bool(error) and local, _is_rejected(opening)
+            start, end, error, bool(error) and local, _is_rejected(handshake)
         )
 
 
-def _is_local_failure(opening: Handshake) -> bool:
+def _is_local_failure(handshake: Handshake) -> bool:
     """Tell whether this host itself had no descriptor, port or memory for it."""
-    return opening.cause is Cause.OTHER and not opening.accepted
+    return handshake.cause is Cause.OTHER and not handshake.accepted
 
 
-def _is_rejected(opening: Handshake) -> bool:
+def _is_rejected(handshake: Handshake) -> bool:
     """Tell whether something answered, and not as a server does, or nothing could leave."""
-    if opening.welcome is not None:
+    if handshake.welcome is not None:
         return False
     rejections = {None, Cause.REFUSED, Cause.RESET, Cause.NO_ROUTE}
-    return opening.closed or opening.cause in rejections
+    return handshake.closed or handshake.cause in rejections
 
 
-def _describe_failure(opening: Handshake) -> str:
+def _describe_failure(handshake: Handshake) -> str:
     """Return why a connection did not work, "" if it did."""
-    if opening.welcome is not None:
+    if handshake.welcome is not None:
         return ""
-    if opening.refused is not None:
-        return f"the server said {opening.refused.code}"
-    if opening.foreign or opening.broken is not None:
+    if handshake.refused is not None:
+        return f"the server said {handshake.refused.code}"
+    if handshake.foreign or handshake.broken is not None:
         return "something else than a netduet server answered"
-    if not opening.accepted:
-        return opening.detail
-    if opening.closed:
+    if not handshake.accepted:
+        return handshake.detail
+    if handshake.closed:
         return "accepted, and closed without an answer"
-    return f"accepted, and not answered: {opening.detail}"
+    return f"accepted, and not answered: {handshake.detail}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -21,6 +21,7 @@ from netduet.client.outages.events import (
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import OUTAGE, Outage
 from netduet.client.results.location import Location
+from netduet.net.time_span import Timed
 
 NEAR_SECONDS: Final = 0.3
 """Seconds between two events that belong together, at most."""
@@ -151,23 +152,13 @@ def _join_connections(
     return outages
 
 
-def _near(span: Outage | ConnectFailureRun, events: Iterable[Event]) -> list[Event]:
-    return [event for event in events if _touch(span, event)]
+def _near(span: Timed, events: Sequence[Event]) -> list[Event]:
+    return [event for event in events if event.is_near(span, NEAR_SECONDS)]
 
 
-def _outside(
-    events: Iterable[Event], spans: Iterable[Outage | ServerRestart]
-) -> list[Event]:
-    spans = list(spans)
-    return [event for event in events if not any(_touch(span, event) for span in spans)]
-
-
-def _touch(
-    span: Outage | ConnectFailureRun | ServerRestart,
-    event: LossRun | ConnectFailureRun | ConnectionStall | ServerRestart,
-) -> bool:
-    starts_before = event.start < span.end + NEAR_SECONDS
-    return starts_before and event.end > span.start - NEAR_SECONDS
+def _outside(events: Sequence[Event], spans: Iterable[Timed]) -> list[Event]:
+    near = [event for span in spans for event in _near(span, events)]
+    return [event for event in events if event not in near]
 
 
 def _longest(events: Iterable[Event]) -> Event | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.results.location import Location
+from netduet.net.time_span import Timed
 from netduet.wire.messages import Welcome
 
 OVERFLOW_SHARE: Final = 0.5
@@ -14,7 +15,7 @@ OVERFLOW_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class LossRun:
+class LossRun(Timed):
     """Consecutive datagrams of one direction that were lost.
 
     ``where`` is the direction, or unknown. It starts when the first lost datagram was
@@ -36,18 +37,13 @@ class LossRun:
     dropped: int = 0
 
     @property
-    def seconds(self) -> float:
-        """How long it lasted."""
-        return self.end - self.start
-
-    @property
     def overflowed(self) -> bool:
         """The receiver's own socket had no room for at least half as many as were lost."""
         return self.dropped >= OVERFLOW_SHARE * self.lost > 0
 
 
 @dataclass(frozen=True, slots=True)
-class ServerRestart:
+class ServerRestart(Timed):
     """The server began a new stream: ``start`` is when the last datagram of the old came.
 
     ``boot_ids`` identify the server process before and after, in hex; they are equal
@@ -61,18 +57,13 @@ class ServerRestart:
     end_reason: str = ""
 
     @property
-    def seconds(self) -> float:
-        """For how long neither stream sent."""
-        return self.end - self.start
-
-    @property
     def is_new_process(self) -> bool:
         """Another server process answers than before."""
         return self.boot_ids[0] != self.boot_ids[1]
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectFailureRun:
+class ConnectFailureRun(Timed):
     """Consecutive new connections that did not work at once.
 
     ``start`` and ``end`` are when the first of them was started, and the first one
@@ -91,11 +82,6 @@ class ConnectFailureRun:
     rejected: bool = False
 
     @property
-    def seconds(self) -> float:
-        """How long it lasted."""
-        return self.end - self.start
-
-    @property
     def min_seconds(self) -> float:
         """How long it lasted at least."""
         return self.last_start - self.start
@@ -107,7 +93,7 @@ class ConnectFailureRun:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionStall:
+class ConnectionStall(Timed):
     """The long-lived connection stalled: from a request's sending to its late answer.
 
     ``broken`` is the error with which the connection ended, "" where it went on;
@@ -120,22 +106,7 @@ class ConnectionStall:
     ended: bool = True
     client_stalled: float = 0.0
 
-    @property
-    def seconds(self) -> float:
-        """How long it lasted."""
-        return self.end - self.start
-
 
 ProbeEvent = LossRun | ServerRestart | ConnectFailureRun | ConnectionStall
 EventHandler = Callable[[ProbeEvent], None]
 WelcomeHandler = Callable[[Welcome], None]
-
-
-def covered_seconds(
-    spans: Iterable[tuple[float, float]], start: float, end: float
-) -> float:
-    """Return how many seconds from ``start`` to ``end`` the spans cover."""
-    return sum(
-        max(0.0, min(end, span_end) - max(start, span_start))
-        for span_start, span_end in spans
-    )

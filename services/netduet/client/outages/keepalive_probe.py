@@ -146,11 +146,11 @@ class KeepaliveProbe:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             async with open_connection(self._address, self._timeouts) as (
-                opening,
+                handshake,
                 connection,
             ):
                 if connection is None:
-                    self.connect_error = opening.detail or "it was not welcomed"
+                    self.connect_error = handshake.detail or "it was not welcomed"
                 else:
                     self.connections += 1
                     self._on_welcome(connection.welcome)
@@ -184,8 +184,7 @@ class KeepaliveProbe:
         detector.finish(time.monotonic(), broken)
         if not broken:
             info = connection.info()
-            retransmits = info["total_retrans"] if info is not None else 0
-            self.retransmits += retransmits if isinstance(retransmits, int) else 0
+            self.retransmits += 0 if info is None else info.total_retrans
             self.server_report = await connection.report(_REPORT_SECONDS)
             await connection.end(self._period)
 

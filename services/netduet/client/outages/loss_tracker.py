@@ -19,10 +19,10 @@ from netduet.client.outages.events import (
     LossRun,
     ProbeEvent,
     ServerRestart,
-    covered_seconds,
 )
 from netduet.client.outages.socket_drops import SocketDrops
 from netduet.client.results.location import Location
+from netduet.net.time_span import TimeSpan
 from netduet.wire.sequence import Gap, SequenceGaps
 from netduet.wire.udp_stream import StreamStatus
 
@@ -128,13 +128,13 @@ class LossTracker:
         self._holes: deque[_Hole] = deque(maxlen=_MAX_GAPS)
         self._offset = ClockOffset()
         self._last_server_time = 0.0  # when the highest was sent, on the server's clock
-        self._stalls: deque[tuple[float, float]] = deque(maxlen=_MAX_STALLS)
+        self._stalls: deque[TimeSpan] = deque(maxlen=_MAX_STALLS)
         # What the sockets themselves had no room for.
         self._drops_up = SocketDrops()
         self._drops_down = SocketDrops()
 
     @property
-    def stalls(self) -> tuple[tuple[float, float], ...]:
+    def stalls(self) -> tuple[TimeSpan, ...]:
         """The latest times in which the server's stream shows that it did not run."""
         return tuple(self._stalls)
 
@@ -229,7 +229,7 @@ class LossTracker:
         if now - start < MIN_SECONDS:
             return None
         sender_stalled = max(0.0, now - start - (unacknowledged + 1) * self.period)
-        receiver_stalled = covered_seconds(self._stalls, start, now)
+        receiver_stalled = TimeSpan(start, now).covered_seconds(self._stalls)
         dropped = self._drops_up.between(start, now + SETTLE_SECONDS)
         return LossRun(
             Location.TO_SERVER,
@@ -303,7 +303,7 @@ class LossTracker:
             since = self._gap_starts.get(start) or self._time(start)
             if end - start >= MIN_LOSSES and after - since >= MIN_SECONDS:
                 sender_stalled = max(0.0, after - since - (end - start) * self.period)
-                receiver_stalled = covered_seconds(self._stalls, since, after)
+                receiver_stalled = TimeSpan(since, after).covered_seconds(self._stalls)
                 self._events.append(
                     LossRun(
                         Location.TO_SERVER,
@@ -341,7 +341,7 @@ class LossTracker:
                 self._holes.append(hole)
             elif server_time - before > self.period + STALL_SECONDS:
                 self._stalls.append(
-                    (before + self.period + offset, server_time + offset)
+                    TimeSpan(before + self.period + offset, server_time + offset)
                 )
             self._last_server_time = server_time
             self._drops_up.record(status.dropped, server_time + offset)

@@ -10,9 +10,9 @@ from netduet.client.outages.events import (
     ConnectionStall,
     LossRun,
     ServerRestart,
-    covered_seconds,
 )
 from netduet.client.outages.loss_tracker import LossCounts
+from netduet.net.time_span import Timed, TimeSpan
 from netduet.wire.messages import ServerReport
 
 
@@ -40,8 +40,8 @@ class DatagramObservations:
     stalled: float = 0.0
     dropped: int | None = 0
     lateness: float = 0.0
-    server_stalls: tuple[tuple[float, float], ...] = ()
-    send_blocked: tuple[tuple[float, float], ...] = ()
+    server_stalls: tuple[TimeSpan, ...] = ()
+    send_blocked: tuple[TimeSpan, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -82,7 +82,7 @@ class LongLivedConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class Observations:
+class Observations(Timed):
     """All events and counts of one address from ``start`` to ``end``.
 
     ``utc_offset`` is what to add to our monotonic seconds to get those since 1970, UTC;
@@ -101,15 +101,8 @@ class Observations:
     stalls: tuple[ConnectionStall, ...] = ()
     utc_offset: float | None = None
 
-    @property
-    def seconds(self) -> float:
-        """For how long it was watched."""
-        return self.end - self.start
-
     def starved_seconds(self, event: ConnectionStall | ConnectFailureRun) -> float:
         """Return for how many seconds of an event, at most, an end was not running."""
         ours = event.client_stalled if isinstance(event, ConnectionStall) else 0.0
         stalls = self.datagrams.server_stalls
-        return min(
-            event.seconds, ours + covered_seconds(stalls, event.start, event.end)
-        )
+        return min(event.seconds, ours + event.covered_seconds(stalls))

@@ -19,7 +19,6 @@ from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
     LossRun,
-    covered_seconds,
 )
 from netduet.client.outages.outage import (
     DATAGRAMS_ONLY,
@@ -34,14 +33,13 @@ from netduet.client.outages.outage import (
     Outage,
 )
 from netduet.client.results.location import Location
+from netduet.net.time_span import TimeSpan
 
 MIN_PAUSE_SECONDS: Final = 0.2
 """Seconds for which a server must have sent nothing to be called paused."""
 
 MIN_ANSWERED: Final = 2
 """New connections that a paused server cannot answer: one may have come after the pause."""
-
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +146,22 @@ def _classify_silence(state: ProbeState) -> tuple[str, Location, str]:
 
 
 def close_without_loss(
-    start: float, end: float, server_stalls: tuple[Span, ...], answered: int
+    silence: TimeSpan, server_stalls: tuple[TimeSpan, ...], answered: int
 ) -> Outage:
-    """Return what silence was after which nothing was missing.
+    """Return what a silence was after which nothing was missing.
 
     ``server_stalls`` are the times in which the server's own stream shows that it sent
     nothing; ``answered`` is how many new connections it answered in the silence.
     """
-    spans = [span for span in server_stalls if span[0] < end and span[1] > start]
-    paused = covered_seconds(spans, start, end)
-    if paused < max(MIN_PAUSE_SECONDS, STARVED_SHARE * (end - start)):
-        text = describe.held_up(end - start)
+    start, end = silence.start, silence.end
+    spans = [span for span in server_stalls if span.is_near(silence)]
+    paused = silence.covered_seconds(spans)
+    if paused < max(MIN_PAUSE_SECONDS, STARVED_SHARE * silence.seconds):
+        text = describe.held_up(silence.seconds)
         return Outage(PAUSED, Location.UNKNOWN, start, end, text, proven=False)
     # It was noticed after it began, and its end was noticed after it was over.
-    start = max(start, min(span_start for span_start, _ in spans))
-    end = min(end, max(span_end for _, span_end in spans))
+    start = max(start, min(span.start for span in spans))
+    end = min(end, max(span.end for span in spans))
     if answered >= MIN_ANSWERED:
         text = describe.server_paused(paused, answered)
         return Outage(OUTAGE, Location.SERVER, start, end, text)

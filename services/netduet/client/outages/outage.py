@@ -13,6 +13,7 @@ from netduet.client.outages.events import (
 )
 from netduet.client.results.location import Location
 from netduet.client.results.verdict import Evidence
+from netduet.net.time_span import Timed
 
 OUTAGE: Final = "stream.outage"
 RESTARTED: Final = "stream.restarted"
@@ -35,7 +36,7 @@ UNAVAILABLE_CLASSES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(Timed):
     """One outage, in monotonic seconds; ``ended`` False: it is ongoing.
 
     Not ``proven``: an end was not running for so much of it that it says nothing about
@@ -56,11 +57,6 @@ class Outage:
     failure_run: ConnectFailureRun | None = None
     stall: ConnectionStall | None = None
     restart: ServerRestart | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasted, or has lasted so far."""
-        return self.end - self.start
 
     @property
     def direction(self) -> str:

@@ -31,5 +31,7 @@ class SocketDrops:
     def between(self, start: float, end: float) -> int:
         """Return how many there may have been in a time: in all readings that touch it."""
         return sum(
-            count for since, upto, count in self._spans if upto > start and since < end
+            count
+            for since, until, count in self._spans
+            if until > start and since < end
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.net.dial import errno_meaning
 from netduet.client.outages.events import EventHandler, LossRun
 from netduet.client.outages.loss_tracker import LossTracker
+from netduet.net.time_span import TimeSpan
 from netduet.wire import datagram, udp_stream
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import ANSWER, Kind
@@ -59,20 +60,20 @@ class UdpProbe:
         sock: UdpSocket,
         period: float,
         on_event: EventHandler,
-        picture: LossTracker | None = None,
+        tracker: LossTracker | None = None,
     ) -> None:
         """Say by which socket, at which pace (in seconds), and who hears of events.
 
         ``picture`` is where all goes; a new one unless it is given.
         """
-        self.tracker = picture or LossTracker(period)
+        self.tracker = tracker or LossTracker(period)
         self.ongoing: LossRun | None = None
         """The outage that went on when all was settled last."""
         self.answered = False
         self.refused = ""
         self.unsent = 0
         self.error = ""
-        self._send_blocked: deque[tuple[float, float]] = deque(maxlen=_MAX_SPANS)
+        self._send_blocked: deque[TimeSpan] = deque(maxlen=_MAX_SPANS)
         self.stalled = 0.0
         self.round_trip = 0.0
         self._sock = sock
@@ -88,7 +89,7 @@ class UdpProbe:
         self._due = self._settled = 0.0
 
     @property
-    def send_blocked(self) -> tuple[tuple[float, float], ...]:
+    def send_blocked(self) -> tuple[TimeSpan, ...]:
         """The latest times in which our own kernel did not send, for the reason ``error``."""
         return tuple(self._send_blocked)
 
@@ -175,9 +176,9 @@ class UdpProbe:
 
     def _note_blocked(self, now: float) -> None:
         spans, start = self._send_blocked, now
-        if spans and now - spans[-1][1] <= self._period:
-            start, _ = spans.pop()
-        spans.append((start, now + self._period))
+        if spans and now - spans[-1].end <= self._period:
+            start = spans.pop().start
+        spans.append(TimeSpan(start, now + self._period))
 
     def _send_question(self, number: int, flags: StreamFlag = udp_stream.PLAIN) -> str:
         period = round(self._period * 1000)
@@ -208,9 +209,9 @@ class UdpProbe:
             case StreamStatus():
                 self.refused = ""
                 self.tracker.record_status(answer, at, on_time=on_time)
-            case StreamEnd(why=EndReason.STOPPED):
+            case StreamEnd(reason=EndReason.STOPPED):
                 self._ended = True
-            case StreamEnd(why=why):
+            case StreamEnd(reason=why):
                 self.tracker.set_end_reason(why.name.lower())
 
     def _handle_error(self, payload: bytes) -> None:

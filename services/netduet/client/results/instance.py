@@ -32,7 +32,7 @@ class Instance:
         return text
 
     @property
-    def place(self) -> str:
+    def node_and_zone(self) -> str:
         """The node and the zone alone, as far as they are known: ``node-1 in eu-1b``."""
         return " in ".join(filter(None, (self.node, self.zone)))
 

@@ -52,36 +52,38 @@ def parse_target(
 
     """
     text = text.strip()
-    place, expect = _expectation(text, default_expect)
-    host, port = _place(text, place, default_port)
+    authority, expect = _expectation(text, default_expect)
+    host, port = _parse_authority(text, authority, default_port)
     return Target(host, port, expect)
 
 
 def _expectation(text: str, default: Expect) -> tuple[str, Expect]:
     """Return the text without what is expected of the target, and that."""
     bracket = text.rfind("]") + 1
-    place, equals, word = text[bracket:].partition("=")
+    authority, equals, word = text[bracket:].partition("=")
     if not equals:
         return text, default
     try:
-        return text[:bracket] + place, Expect(word)
+        return text[:bracket] + authority, Expect(word)
     except ValueError:
         raise _bad(
             text, f"what is expected follows the =: open or blocked, not {word!r}"
         ) from None
 
 
-def _place(text: str, place: str, default_port: int) -> tuple[str, int]:
+def _parse_authority(text: str, authority: str, default_port: int) -> tuple[str, int]:
     """Return the host and the port that the place means; ``text`` is all that was typed."""
-    if place.startswith("["):
-        host, bracket, rest = place[1:].partition("]")
+    if authority.startswith("["):
+        host, bracket, rest = authority[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise _bad(text, "an IPv6 target is [address] or [address]:port")
         return _ipv6(text, host), _port(text, rest, default_port)
-    if place.count(":") > 1 and "/" not in place:  # bare IPv6: no port can follow it
-        return _ipv6(text, place), default_port
-    host, colon, port = place.partition(":")
-    odd = any(not char.isprintable() or char in " /@?#[]" for char in place)
+    if (
+        authority.count(":") > 1 and "/" not in authority
+    ):  # bare IPv6: no port can follow it
+        return _ipv6(text, authority), default_port
+    host, colon, port = authority.partition(":")
+    odd = any(not char.isprintable() or char in " /@?#[]" for char in authority)
     if odd or not host or host.startswith("-"):
         raise _bad(text, FORMS)
     labels = host.removesuffix(".").split(".")

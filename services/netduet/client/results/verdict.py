@@ -15,6 +15,7 @@ from typing import Final
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
+from netduet.net.time_span import TimeSpan
 
 Figures = dict[str, int | float | str | bool | None]
 
@@ -35,14 +36,6 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A deadline that was missed: monotonic seconds from its begin to its end."""
-
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong.
 
@@ -57,7 +50,7 @@ class Finding:
     evidence: Evidence = ()
     figures: Figures = field(default_factory=dict)
     where: Location | None = None
-    missed_deadline: Window | None = None
+    missed_deadline: TimeSpan | None = None
     outcome: Outcome = Outcome.FAIL
 
 
@@ -145,9 +138,10 @@ class Verdict:
 
 
 def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
-    """Return one judgement over several places; further ones' figures are numbered.
+    """Return one judgement over several addresses; further ones' figures are numbered.
 
-    Skipped for the first reason there is, and blocking when one of them blocks.
+    Skipped when all are, for the first reason; or when one that blocks is, and nothing
+    was found at any. Otherwise the reasons are remarks. Blocking when one of them blocks.
     """
     figures: Figures = {}
     for number, judgement in enumerate(judgements, 1):
@@ -155,22 +149,23 @@ def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
         figures |= {
             f"{prefix}{name}": value for name, value in judgement.figures.items()
         }
+    findings = tuple(
+        finding for judgement in judgements for finding in judgement.findings
+    )
+    summaries = [judgement.summary for judgement in judgements if judgement.summary]
+    summaries = summaries or [finding.seen for finding in findings[:1]]
+    remarks = [remark for judgement in judgements for remark in judgement.remarks]
+    skipped = [judgement for judgement in judgements if judgement.skipped]
+    unproven = not findings and any(judgement.blocks for judgement in skipped)
+    reasons = [judgement.skipped for judgement in skipped if judgement.skipped]
+    if len(skipped) < len(judgements) and not unproven:
+        remarks, reasons = remarks + reasons, []
     return Judgement(
-        "; ".join(
-            dict.fromkeys(
-                judgement.summary for judgement in judgements if judgement.summary
-            )
-        ),
-        tuple(finding for judgement in judgements for finding in judgement.findings),
-        tuple(
-            dict.fromkeys(
-                remark for judgement in judgements for remark in judgement.remarks
-            )
-        ),
+        "; ".join(dict.fromkeys(summaries)),
+        findings,
+        tuple(dict.fromkeys(remarks)),
         figures,
-        next(
-            (judgement.skipped for judgement in judgements if judgement.skipped), None
-        ),
+        next(iter(reasons), None),
         blocks=any(judgement.blocks for judgement in judgements),
         absence=next(
             (judgement.absence for judgement in judgements if judgement.absence), None
@@ -194,7 +189,7 @@ def weigh_starvation(
     missed = finding.missed_deadline
     if missed is None or finding.outcome is not Outcome.FAIL:
         return finding
-    length = missed.end - missed.start
+    length = missed.seconds
     starved = _starved(missed, stalled)
     if starved:
         text = f"{starved}: its own starvation may be the only cause"
@@ -208,9 +203,9 @@ def weigh_starvation(
     return finding
 
 
-def _starved(window: Window, stalled: Callable[[float, float], float]) -> str:
+def _starved(window: TimeSpan, stalled: Callable[[float, float], float]) -> str:
     """Return for how long this client did not run, where that was too long, else ""."""
-    length = window.end - window.start
+    length = window.seconds
     lost = stalled(window.start, window.end)
     if length <= 0 or lost < STARVED * length:
         return ""

@@ -21,17 +21,17 @@ def connect_time_figures(seconds: Sequence[float]) -> Figures:
     if not seconds:
         return {}
     ordered = sorted(1000 * duration for duration in seconds)
-    figures_found: Figures = {
+    figures: Figures = {
         f"connect_p{percent}_ms": round(percentile(ordered, percent / 100), 3)
         for percent in (50, 90, 99)
     }
-    figures_found["connect_max_ms"] = round(ordered[-1], 3)
+    figures["connect_max_ms"] = round(ordered[-1], 3)
     buckets: dict[float, int] = {}
     for milliseconds in ordered:
         end = _bucket_end(milliseconds)
         buckets[end] = buckets.get(end, 0) + 1
-    figures_found |= {f"connect_to_{end:g}_ms": count for end, count in buckets.items()}
-    return figures_found
+    figures |= {f"connect_to_{end:g}_ms": count for end, count in buckets.items()}
+    return figures
 
 
 def _bucket_end(milliseconds: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from netduet.client.outages.outage import UNAVAILABLE_CLASSES, Outage, OutageEnded
 from netduet.client.results.instance import Instance
-from netduet.client.results.location import Location
+from netduet.net.time_span import Timed, TimeSpan
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class OutageTotals:
             self.seconds += self.uncovered_seconds(outage)
             self._until = max(self._until, outage.end)
 
-    def uncovered_seconds(self, outage: Outage) -> float:
+    def uncovered_seconds(self, outage: Timed) -> float:
         """Return its seconds that no earlier one covers."""
         return max(0.0, outage.end - max(outage.start, self._until))
 
@@ -76,9 +76,7 @@ class PeerAvailability:
         down = self.totals.seconds
         outage = self.ongoing
         if outage is not None and outage.failure in UNAVAILABLE_CLASSES:
-            down += self.totals.uncovered_seconds(
-                Outage("", Location.UNKNOWN, outage.start, now, "")
-            )
+            down += self.totals.uncovered_seconds(TimeSpan(outage.start, now))
         return min(down, self.watched_seconds(now))
 
 

@@ -83,11 +83,11 @@ class TargetSet:
     lapsed: dict[Address, float] = field(default_factory=dict)
 
     async def look_up(
-        self, family: socket.AddressFamily, patience: float
+        self, family: socket.AddressFamily, timeout: float
     ) -> list[ResolvedTarget]:
         """Resolve all names, and choose; return those whose trouble began or ended."""
         asked = (
-            resolve(resolved.target.host, resolved.target.port, family, patience)
+            resolve(resolved.target.host, resolved.target.port, family, timeout)
             for resolved in self.targets
         )
         return self.update(await asyncio.gather(*asked), time.monotonic())

@@ -91,12 +91,12 @@ class WatchMetrics(Collector):
         return info
 
     def _outages(self) -> Iterator[Metric]:
-        account = self._monitor.availability
+        tracker = self._monitor.availability
         labels = ["class", "direction"]
         count = CounterMetricFamily(
             "netduet_outages", "Outages of all peers that are over.", labels=labels
         )
-        for kind, value in account.totals.kinds.items():
+        for kind, value in tracker.totals.kinds.items():
             count.add_metric(kind, value)
         yield count
         seconds = CounterMetricFamily(
@@ -104,20 +104,20 @@ class WatchMetrics(Collector):
             "Seconds that these outages lasted.",
             labels=labels,
         )
-        for kind, length in account.totals.lengths.items():
+        for kind, length in tracker.totals.lengths.items():
             seconds.add_metric(kind, length)
         yield seconds
         yield CounterMetricFamily(
             "netduet_outages_unproven",
             "Outages in which an end itself did not run: nothing of the network is proven.",
-            value=account.totals.unproven,
+            value=tracker.totals.unproven,
         )
         findings = CounterMetricFamily(
             "netduet_findings",
             "What the checks on a schedule found, each as often as it began.",
             labels=["class"],
         )
-        for failure, value in account.findings.items():
+        for failure, value in tracker.findings.items():
             findings.add_metric([failure], value)
         yield findings
         each = CounterMetricFamily(
@@ -128,7 +128,7 @@ class WatchMetrics(Collector):
             "Seconds in which a peer could not be had, by outages that are over.",
             labels=_PEER,
         )
-        for peer in account.peers.values():
+        for peer in tracker.peers.values():
             each.add_metric([peer.target, peer.peer], peer.totals.outages)
             down.add_metric([peer.target, peer.peer], peer.totals.seconds)
         yield each
@@ -148,13 +148,13 @@ class WatchMetrics(Collector):
         )
         for peer in self._monitor.peers.values():
             totals = peer.totals()
-            for direction, way in (
+            for direction, counts in (
                 ("to_server", totals.up),
                 ("from_server", totals.down),
             ):
                 values = [peer.target, str(peer.address), direction]
-                sent.add_metric(values, way.sent)
-                lost.add_metric(values, way.lost)
+                sent.add_metric(values, counts.sent)
+                lost.add_metric(values, counts.lost)
         yield sent
         yield lost
 

@@ -101,9 +101,7 @@ class Monitor:
                 names.cancel()
                 self._finish()
                 tasks = [
-                    task
-                    for tasks_of_peer in self._tasks.values()
-                    for task in tasks_of_peer
+                    task for peer_tasks in self._tasks.values() for task in peer_tasks
                 ]
                 for task in tasks:
                     task.cancel()

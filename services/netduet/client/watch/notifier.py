@@ -34,11 +34,13 @@ class Notifier:
         self._log = logs.logger()
         self._problem_level = logging.INFO if words else logging.WARNING
 
-    def started(self, targets: Sequence[str], neighbours: int, place: str) -> None:
+    def started(self, targets: Sequence[str], neighbours: int, origin: str) -> None:
         """Report the start of the watch; ``place`` is its node and zone, "" if unknown."""
         limit = f"up to {neighbours} addresses" if neighbours else "all addresses"
         rest = f"{text.join_names(targets)} ({limit} per name)"
-        self._write_line("strong", "WATCH", f"{rest}, from {place}" if place else rest)
+        self._write_line(
+            "strong", "WATCH", f"{rest}, from {origin}" if origin else rest
+        )
         self._log.info("watch.started", **{"netduet.target": ", ".join(targets)})
 
     def added(self, peer: Peer) -> None:
@@ -76,9 +78,13 @@ class Notifier:
         target = str(named.target)
         fields: dict[str, object] = {"netduet.target": target}
         if named.error:
-            kept = len(named.addresses)
+            address_count = len(named.addresses)
             rest = f"{target} does not resolve ({escape(named.error)})"
-            rest += f"; its last {kept} addresses are kept" if kept else ""
+            rest += (
+                f"; its last {address_count} addresses are kept"
+                if address_count
+                else ""
+            )
             self._write_line("FAIL", "NAME", rest)
             cause = "" if named.cause is None else named.cause.value
             fields |= {"error.type": cause, "error.message": escape(named.error)}

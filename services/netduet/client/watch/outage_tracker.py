@@ -50,6 +50,7 @@ from netduet.client.outages.outage import (
     OutageUpdated,
 )
 from netduet.client.results.location import Location
+from netduet.net.time_span import TimeSpan
 
 QUIET_SECONDS: Final = 1.8
 """Seconds of quiet after which an episode is over: by then what was lost is certain."""
@@ -87,8 +88,8 @@ class ProbeTotals:
     connections_failed: int = 0
     questions_asked: int = 0
     questions_answered: int = 0
-    server_stalls: tuple[tuple[float, float], ...] = ()
-    send_blocked: tuple[tuple[float, float], ...] = ()
+    server_stalls: tuple[TimeSpan, ...] = ()
+    send_blocked: tuple[TimeSpan, ...] = ()
     send_error: str = ""
 
     @property
@@ -326,8 +327,9 @@ class OutageTracker:
         silent = ongoing.failure in SILENCES
         if loss_runs or ((failure_runs or stalls) and not silent):
             return close_by_chance(ongoing, end, loss_runs, failure_runs, stalls)
+        silence = TimeSpan(ongoing.start, end)
         return close_without_loss(
-            ongoing.start, end, totals.server_stalls, self._worked_in_silence
+            silence, totals.server_stalls, self._worked_in_silence
         )
 
     def _prefer_server_pause(
@@ -336,9 +338,9 @@ class OutageTracker:
         """Return a pause of the server instead of the outages, if it was silent throughout."""
         if any(isinstance(event, LossRun | ServerRestart) for event in self._events):
             return outages
-        start, end = ongoing.start, max(outage.end for outage in outages)
+        silence = TimeSpan(ongoing.start, max(outage.end for outage in outages))
         pause = close_without_loss(
-            start, end, totals.server_stalls, self._worked_in_silence
+            silence, totals.server_stalls, self._worked_in_silence
         )
         return [pause] if pause.proven else outages
 

@@ -28,7 +28,6 @@ from netduet.client.outages.events import (
     ConnectionStall,
     LossRun,
     ProbeEvent,
-    covered_seconds,
 )
 from netduet.client.outages.keepalive_probe import KeepaliveProbe
 from netduet.client.outages.loss_tracker import MIN_LOSSES, LossCounts, LossTracker
@@ -43,6 +42,7 @@ from netduet.client.watch.outage_tracker import (
     ProbeTotals,
 )
 from netduet.client.watch.peer_identity import PeerIdentity
+from netduet.net.time_span import TimeSpan
 
 if TYPE_CHECKING:
     from netduet.client.net.timeouts import Timeouts
@@ -302,7 +302,7 @@ class Peer:
         if self.outage_tracker.ongoing is None and not state.proven:
             return replace(state, stream=None)  # told when it is over, as what it is
         stalls = () if udp_probe is None else udp_probe.tracker.stalls
-        server_stalled = covered_seconds(stalls, start, now)
+        server_stalled = TimeSpan(start, now).covered_seconds(stalls)
         client_stalled = self._context.stalls.stalled(start, now)
         return without_starvation(
             state, client_stalled, server_stalled, max(now - start, POLL_SECONDS)
@@ -317,18 +317,20 @@ class Peer:
         if udp_probe is None:
             return None
         spans = [
-            span for span in udp_probe.send_blocked if span[0] > self._reported_blocked
+            span
+            for span in udp_probe.send_blocked
+            if span.start > self._reported_blocked
         ]
         outages = [
             LossRun(
                 Location.TO_SERVER,
-                start,
-                end,
-                round((end - start) / period),
+                span.start,
+                span.end,
+                round(span.seconds / period),
                 precision=period,
             )
-            for start, end in spans
-            if end - start >= MIN_LOSSES * period
+            for span in spans
+            if span.seconds >= MIN_LOSSES * period
         ]
         if not outages:
             return None
@@ -359,8 +361,7 @@ class Peer:
         """Tell whether it may all come from this end, which did not run meanwhile."""
         stalled = self._context.stalls.stalled
         return state.start is None and all(
-            stalled(event.start, event.end)
-            >= STALL_STARVED_SHARE * (event.end - event.start)
+            stalled(event.start, event.end) >= STALL_STARVED_SHARE * event.seconds
             for event in events
         )
 

@@ -21,9 +21,9 @@ from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Outcome,
-    Window,
     weigh_starvation,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
             if connection.ending is not None:
                 break
         end = time.monotonic()
-        info = connection.info() or {}
+        info = connection.info()
         ending = connection.ending
         await connection.end(timeouts.answer if back == QUESTIONS else 0.0)
     if back == QUESTIONS:
@@ -124,9 +124,9 @@ async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
         f"back in {end - start:.1f} s"
     )
     state = "the connection stood" if ending is None else ending.detail
-    retransmits = info.get("total_retrans", "an unknown number of")
+    retransmits = "an unknown number of" if info is None else info.total_retrans
     evidence = f"{state}; this kernel sent {retransmits} segments again"
-    missed_deadline = Window(start, end) if ending is None else None
+    missed_deadline = TimeSpan(start, end) if ending is None else None
     return Finding(
         "watch.load",
         summary,

@@ -62,19 +62,19 @@ def classes(
         ConnectionOutcome.CLOSED,
     ],
 )
-def test_a_third_that_fails_is_a_ghost(came: ConnectionOutcome) -> None:
-    """One dead backend of three is found, in whatever way it fails."""
+def test_dead_backend_of_three_is_found(came: ConnectionOutcome) -> None:
+    """One dead backend of three is found, however it fails."""
     found = classes(answers(20, "a"), answers(20, "b"), failed(20, came))
     assert found == ["balance.unhealthy_backend"]
 
 
-def test_two_late_ones_are_no_ghost() -> None:
-    """A connection or two that loss has delayed proves no dead backend."""
+def test_two_delayed_connections_are_no_dead_backend() -> None:
+    """A connection or two that packet loss delays prove no dead backend."""
     assert classes(answers(58, "a"), failed(2, ConnectionOutcome.CONNECT_TIMEOUT)) == []
 
 
-def test_silence_alone_names_its_window() -> None:
-    """What a starved client would see as well carries the deadline it missed."""
+def test_silence_carries_missed_deadline() -> None:
+    """What a starved client would see as well carries the deadline that was missed."""
     asked = AddressTrials(
         VIP, answers(40, "a") + failed(20, ConnectionOutcome.CONNECT_TIMEOUT)
     )
@@ -82,15 +82,15 @@ def test_silence_alone_names_its_window() -> None:
     assert finding.missed_deadline is not None
 
 
-def test_a_hot_backend_is_uneven() -> None:
-    """52 of 60 to one of three is no chance."""
+def test_overloaded_backend_is_uneven() -> None:
+    """52 of 60 connections to one of three backends is not chance."""
     assert classes(answers(52, "a"), answers(4, "b"), answers(4, "c")) == [
         "balance.uneven"
     ]
 
 
-def test_instances_are_told_with_their_nodes() -> None:
-    """A hot backend, and one that is the only one: where they run is told, if it is known."""
+def test_instances_are_named_with_their_nodes() -> None:
+    """A dominant and an only instance are named with their node, if known."""
     hot = replace(answers(1, "a")[0], node="n1", zone="z")
     cold = replace(answers(1, "b")[0], node="n2")
     trials = 52 * (hot,) + 4 * (cold,) + answers(4, "c")
@@ -100,8 +100,8 @@ def test_instances_are_told_with_their_nodes() -> None:
     assert "one instance, a (n1, z), answered all" in alone.summary
 
 
-def test_weight_that_is_meant_is_not_uneven() -> None:
-    """A canary's few connections are right where a person says so, and no more."""
+def test_allowed_share_is_not_uneven() -> None:
+    """A canary with few connections passes up to the imbalance that is allowed."""
     canary = answers(270, "a"), answers(30, "b")
     assert classes(*canary) == ["balance.uneven"]
     assert classes(*canary, uneven=9) == []
@@ -109,22 +109,22 @@ def test_weight_that_is_meant_is_not_uneven() -> None:
 
 
 def test_random_balancing_is_never_uneven() -> None:
-    """Chance alone, over 2,000 runs of a fair balancer, is never called uneven."""
+    """2,000 runs of a fair random balancer are never called uneven."""
     chance = random.Random(5)
     for _ in range(2000):
         names = chance.choices("abc", k=60)
         assert classes(*(answers(names.count(one), one) for one in "abc")) == []
 
 
-def test_strangers_among_netduets() -> None:
-    """Another program, and another service, are strangers beside the right one."""
+def test_foreign_servers_among_netduet_servers_are_found() -> None:
+    """Another program and another service beside the right one are both found."""
     other = classes(answers(40, "a"), answers(20, "b", "shop"))
     foreign = classes(answers(40, "a"), failed(20, ConnectionOutcome.FOREIGN))
     assert other == foreign == ["balance.wrong_service"]
 
 
 def test_fewer_instances_than_expected_are_missing() -> None:
-    """A number is judged only where a person gave one."""
+    """The number of instances is judged only if one is expected."""
     assert classes(answers(60, "a")) == []
     assert classes(answers(60, "a"), instances=3) == ["balance.missing"]
 
@@ -132,10 +132,10 @@ def test_fewer_instances_than_expected_are_missing() -> None:
 @pytest.mark.parametrize(
     "came", [ConnectionOutcome.CONNECT_TIMEOUT, ConnectionOutcome.REFUSED]
 )
-def test_failures_behind_a_good_beginning_are_no_dead_backend(
+def test_failures_after_successes_are_no_dead_backend(
     came: ConnectionOutcome,
 ) -> None:
-    """A limit on new connections lets the first ones pass, and a dead backend does not."""
+    """A limit on new connections lets the first ones pass; a dead backend does not."""
     trials = answers(13, "a") + failed(20, came) + answers(4, "a") + failed(23, came)
     judgement = judge(BalanceResult((AddressTrials(VIP, trials),)))
     assert [finding.failure for finding in judgement.findings] == [
@@ -145,8 +145,8 @@ def test_failures_behind_a_good_beginning_are_no_dead_backend(
     assert judgement.blocks
 
 
-def test_dead_backend_is_never_taken_for_an_end() -> None:
-    """A random or strict balancer before one dead of two, three or ten."""
+def test_dead_backend_is_no_sudden_outage() -> None:
+    """Holds for random and strict balancers with one dead backend of 2, 3 or 10."""
     chance = random.Random(11)
     for dead in (2, 3, 10):
         strict = [number % dead == dead - 1 for number in range(60)]

@@ -32,13 +32,13 @@ def given() -> set[str]:
     return set(found) - set(EVENTS)
 
 
-def test_every_class_that_is_given_is_known_and_every_known_one_is_given() -> None:
-    """No check finds what cannot be explained, and nothing is explained in vain."""
+def test_catalogue_and_reported_classes_are_the_same() -> None:
+    """Every class that a check reports has an explanation, and the reverse."""
     assert given() == set(CATALOGUE)
 
 
-def test_names_begin_with_their_check() -> None:
-    """A class says by its name which check finds it."""
+def test_class_names_start_with_their_check() -> None:
+    """The name of a class says which check reports it."""
     checks = {check.name for check in CHECKS} | {"check", "watch"}
     assert {name.partition(".")[0] for name in CATALOGUE} == checks
 
@@ -55,8 +55,8 @@ def test_older_names_are_free_and_lead_to_the_present_one() -> None:
 
 
 @pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda one: one.name)
-def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
-    """Each class has a known side, a meaning that is a sentence, causes and a next step."""
+def test_failure_class_is_complete(failure: Failure) -> None:
+    """Each class has a location, a meaning as a sentence, causes and next steps."""
     assert failure.where in Location
     assert failure.meaning.endswith(".")
     assert failure.meaning[0].isupper()
@@ -132,6 +132,6 @@ def test_failure_tells_all_that_a_person_needs(failure: Failure) -> None:
         ("check.defect", "client"),
     ],
 )
-def test_failure_sits_where_its_evidence_points(name: str, where: str) -> None:
-    """Only what the evidence proves is blamed on a side; silence alone blames nobody."""
+def test_location_follows_evidence(name: str, where: str) -> None:
+    """Only proof puts a fault on one side; silence alone does not."""
     assert CATALOGUE[name].where == where

@@ -14,10 +14,10 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
     result,
     skipped_because_of,
 )
+from netduet.net.time_span import TimeSpan
 
 RUN = {"version": "1", "targets": "a:1=open", "profile": "soak"}
 
@@ -36,9 +36,9 @@ def done(check: str, *findings: Finding) -> CheckResult:
     return result(check, "?", judgement, 1.5, lambda *_: 0.0)
 
 
-def test_what_is_kept_is_there_for_the_next_run(file: Path) -> None:
-    """A result comes back whole, with the time at which it was had."""
-    good = done("udp", Finding("udp.loss", "s", missed_deadline=Window(1.0, 2.0)))
+def test_saved_result_is_restored(file: Path) -> None:
+    """A result is restored unchanged, with the time at which it was measured."""
+    good = done("udp", Finding("udp.loss", "s", missed_deadline=TimeSpan(1.0, 2.0)))
     Checkpoint(file, RUN).part(1).keep(good)
     parts = Checkpoint(file, RUN)
     assert dict(parts.part(0).earlier) == {}
@@ -63,17 +63,17 @@ def test_what_is_kept_is_there_for_the_next_run(file: Path) -> None:
         done("udp", Finding("udp.loss", "s", outcome=Outcome.INCONCLUSIVE)),
     ],
 )
-def test_ground_and_what_has_no_verdict_is_not_kept(
+def test_prerequisites_and_skipped_checks_are_not_saved(
     file: Path, check_result: CheckResult
 ) -> None:
-    """What others stand on is measured anew, and so is what came to nothing."""
+    """Checks that others require, and those without a verdict, are run again."""
     resume = Checkpoint(file, RUN)
     resume.keep(0, check_result)
     assert dict(Checkpoint(file, RUN).part(0).earlier) == {}
 
 
-def test_file_is_whole_at_any_time_and_nothing_else_is_left(file: Path) -> None:
-    """Each result replaces the file by a longer one; complete, it is gone."""
+def test_file_is_replaced_atomically_and_removed_at_the_end(file: Path) -> None:
+    """Each result replaces the whole file; after the last check it is removed."""
     resume = Checkpoint(file, RUN)
     for number, name in enumerate(("path", "close", "udp"), 1):
         resume.keep(0, done(name))
@@ -92,10 +92,10 @@ def test_file_is_whole_at_any_time_and_nothing_else_is_left(file: Path) -> None:
         ({"more": "x"}, "its more is none, not x"),
     ],
 )
-def test_file_of_another_run_is_refused_and_stays(
+def test_file_of_another_run_is_refused_and_kept(
     file: Path, other: dict[str, str], said: str
 ) -> None:
-    """The line says in what it differs, and what to do."""
+    """The error says what differs and what to do."""
     Checkpoint(file, RUN).keep(0, done("udp"))
     before = file.read_text()
     with pytest.raises(ValueError, match="is of another run") as caught:
@@ -124,37 +124,37 @@ def edited(**changes: Any) -> str:
         edited(findings=[{"failure": "no.class", "seen": "s"}]),
     ],
 )
-def test_file_of_somebody_else_is_refused_and_stays(file: Path, text: str) -> None:
-    """Nothing that is not ours is written over."""
+def test_foreign_file_is_refused_and_kept(file: Path, text: str) -> None:
+    """A file that is no checkpoint is never overwritten."""
     file.write_text(text)
     with pytest.raises(ValueError, match="holds no run of netduet's"):
         Checkpoint(file, RUN)
     assert file.read_text() == text
 
 
-def test_bytes_and_folders_are_refused(file: Path) -> None:
-    """What is no text is no run either."""
+def test_binary_files_and_folders_are_refused(file: Path) -> None:
+    """A file that is not text is no checkpoint."""
     file.write_bytes(b"\xff\xfe")
     for place in (file, file.parent):
         with pytest.raises(ValueError, match="holds no run of netduet's"):
             Checkpoint(place, RUN)
 
 
-def test_empty_file_is_a_beginning(file: Path) -> None:
-    """A name that mktemp made is as good as none."""
+def test_empty_file_is_a_new_run(file: Path) -> None:
+    """An empty file, as mktemp makes, is accepted."""
     file.touch()
     Checkpoint(file, RUN).keep(0, done("udp"))
     assert list(Checkpoint(file, RUN).part(0).earlier) == ["udp"]
 
 
-def test_place_that_cannot_be_written_is_told_first(file: Path) -> None:
-    """Nobody waits for hours to hear that nothing was kept."""
+def test_unwritable_path_fails_at_start(file: Path) -> None:
+    """An unwritable path is reported before the run, not after hours."""
     with pytest.raises(ValueError, match="cannot be written: No such file"):
         Checkpoint(file.parent / "none/run", RUN)
 
 
-def test_file_that_can_no_longer_be_written_ends_no_run(file: Path) -> None:
-    """The trouble is remembered, to be told in the end; it is over when it is over."""
+def test_later_write_error_does_not_stop_the_run(file: Path) -> None:
+    """The error is kept for the end, and cleared if a later write succeeds."""
     resume = Checkpoint(file, RUN)
     file.unlink()
     file.parent.rmdir()

@@ -26,9 +26,10 @@ from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import Instance, instance_named
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
 from netduet.client.stats import histogram
 from netduet.client.stats.percentiles import percentile
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import NASTY
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
@@ -105,8 +106,8 @@ def found(judgement: Judgement) -> list[tuple[str, str | None]]:
     return [(finding.failure, finding.where) for finding in judgement.findings]
 
 
-def test_healthy_connections_pass_without_a_remark() -> None:
-    """Where each SYN was answered there is nothing to say but how soon."""
+def test_healthy_connections_pass_without_notes() -> None:
+    """If every SYN is answered, only the connect times are reported."""
     judgement = judged(run())
     assert (judgement.findings, judgement.remarks) == ((), ())
     assert judgement.summary == (
@@ -118,7 +119,7 @@ def test_healthy_connections_pass_without_a_remark() -> None:
     assert (told["connect_p50_ms"], told["connect_to_0.5_ms"]) == (0.5, 82)
 
 
-def test_no_netduet_is_skipped() -> None:
+def test_no_addresses_is_skipped() -> None:
     """Without an address there is nothing to connect to."""
     assert (
         CHECK.judge(AddressResults((), CheckOptions())).skipped
@@ -129,8 +130,8 @@ def test_no_netduet_is_skipped() -> None:
 # SYNs
 
 
-def test_few_lost_syns_are_a_remark_with_an_interval() -> None:
-    """One lost SYN in 83 may be chance: it is said, with what it may stand for."""
+def test_few_lost_syns_are_a_note_with_an_interval() -> None:
+    """One lost SYN in 83 may be chance: the note gives the confidence interval."""
     judgement = judged(run(served(0, 1, 0)))
     assert judgement.findings == ()
     [remark] = judgement.remarks
@@ -153,7 +154,7 @@ def test_few_lost_syns_are_a_remark_with_an_interval() -> None:
 def test_lost_syns_are_located_by_server_retransmissions(
     theirs: list[int | None], where: str
 ) -> None:
-    """A server that sent its answer again had the SYN; one that did not, had not."""
+    """A server that retransmitted its SYN-ACK had received the SYN."""
     lost = [served(number, 1, one) for number, one in enumerate(theirs)]
     judgement = judged(run(*lost))
     assert found(judgement) == [("churn.syn_lost", where)]
@@ -161,7 +162,7 @@ def test_lost_syns_are_located_by_server_retransmissions(
 
 
 def test_known_direction_has_its_own_loss_bound() -> None:
-    """A known way has its own bound; of an unknown one, both ways' bounds add up."""
+    """A known direction has its own bound; otherwise both bounds add up."""
     known = [served(number, 1, 0) for number in range(12)]
     assert found(judged(run(*known))) == [("churn.syn_lost", "path →")]
     unknown = [served(number, 1) for number in range(12)]
@@ -169,13 +170,13 @@ def test_known_direction_has_its_own_loss_bound() -> None:
 
 
 def test_syn_loss_below_max_loss_passes() -> None:
-    """The bound that a person sets holds for each way."""
+    """The bound that a user sets holds for each direction."""
     lost = [served(number, 1, 0) for number in range(25)]
     assert found(judged(run(*lost), max_loss=0.2)) == []
 
 
 def test_lost_syns_of_unwatched_instance_have_unknown_location() -> None:
-    """Where another instance served, its listening socket may have dropped them."""
+    """If another instance answered, its listening socket may have dropped them."""
     lost = [served(number, 1, 0) for number in range(25)]
     other = dataclasses.replace(served(25), boot_id="c" * 32)
     assert found(judged(run(*lost, other))) == [("churn.syn_lost", "unknown")]
@@ -187,7 +188,7 @@ def test_lost_syns_of_unwatched_instance_have_unknown_location() -> None:
 
 
 def test_retransmitted_syns_on_slow_path_are_not_lost() -> None:
-    """Where each answer takes over a second, nothing can be counted, and that is said."""
+    """If each answer takes over a second, no loss is counted, and a note says so."""
     slow = [
         dataclasses.replace(served(number, 1, 1), connect_seconds=1.4)
         for number in range(50)
@@ -200,8 +201,8 @@ def test_retransmitted_syns_on_slow_path_are_not_lost() -> None:
 # The server's queue
 
 
-def test_listen_drops_are_accept_queue() -> None:
-    """SYNs that arrived and were dropped there were not lost on the way."""
+def test_listen_drops_point_to_accept_queue() -> None:
+    """SYNs that arrived and were dropped there were not lost on the path."""
     lost = [served(number, 1, 0) for number in range(25)]
     witness = dataclasses.replace(
         WITNESS, drops=25, instance=instance_named(NASTY, "", NASTY)
@@ -211,22 +212,22 @@ def test_listen_drops_are_accept_queue() -> None:
     assert all(text.isprintable() for _, text in judgement.findings[0].evidence)
 
 
-def test_listen_drops_without_failures_are_a_remark() -> None:
-    """A queue that was full for a moment harmed nobody here."""
+def test_listen_drops_without_failures_are_a_note() -> None:
+    """A queue that was full for a moment did no harm here."""
     judgement = judged(run(), witness=dataclasses.replace(WITNESS, drops=2))
     assert judgement.findings == ()
     assert "dropped 2 SYNs" in judgement.remarks[0]
 
 
 def test_few_listen_drops_do_not_explain_many_lost_syns() -> None:
-    """Two drops do not account for 25 lost SYNs."""
+    """Two drops do not explain 25 lost SYNs."""
     lost = [served(number, 1, 0) for number in range(25)]
     judgement = judged(run(*lost), witness=dataclasses.replace(WITNESS, drops=2))
     assert found(judgement) == [("churn.syn_lost", "path →")]
 
 
 def test_listen_drop_does_not_explain_many_lost_answers() -> None:
-    """Many answers were lost, and one opening was dropped: that is no full queue."""
+    """Many lost SYN-ACKs and a single drop are no full queue."""
     lost = [served(number, 1, 1) for number in range(25)]
     judgement = judged(run(*lost), witness=dataclasses.replace(WITNESS, drops=1))
     assert found(judgement) == [("churn.syn_lost", "path ←")]
@@ -286,7 +287,7 @@ def bucket(
 def test_rate_limit_is_detected(
     rate: float, burst: int, count: int, gap: float, *, told: bool
 ) -> None:
-    """The burst, and the rate where it can be seen, come out of the pattern."""
+    """The pattern gives the burst, and the rate where it is visible."""
     one = bucket(rate, burst, count=count, gap=gap, told=told)
     judgement = judged(one, hold=None)
     assert found(judgement) == [("churn.rate_limited", None)]
@@ -297,7 +298,7 @@ def test_rate_limit_is_detected(
 
 
 def test_rate_limit_with_large_burst_shows_while_holding() -> None:
-    """What passes before connections are held is a part of the burst."""
+    """Connections that pass before the holding phase are part of the burst."""
     late = bucket(1 / 3, 20, count=32, gap=0.01, told=True)
     hold_result = HoldResult(
         late,
@@ -313,7 +314,7 @@ def test_rate_limit_with_large_burst_shows_while_holding() -> None:
 
 
 def test_total_block_is_a_limit_only_if_existing_connections_work() -> None:
-    """Without an old connection that works, it may as well be an outage."""
+    """Without an existing connection that works, it may be an outage."""
     one = bucket(0.01, 20)
     assert limit_detection.detect_token_bucket(
         one, path_works=True
@@ -323,7 +324,7 @@ def test_total_block_is_a_limit_only_if_existing_connections_work() -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
 def test_random_failures_are_no_rate_limit(share: float) -> None:
-    """SYNs lost or connections refused at random have neither beginning nor measure."""
+    """SYNs lost or connections refused at random show neither burst nor rate."""
     chance = random.Random(share)
     for _ in range(200):
         tries = [
@@ -336,7 +337,7 @@ def test_random_failures_are_no_rate_limit(share: float) -> None:
 @pytest.mark.parametrize("turn", ["..x", "x..", ".x", ".xx", "....x"])
 @pytest.mark.parametrize("count", [50, 1000])
 def test_dead_backend_in_rotation_is_no_rate_limit(turn: str, count: int) -> None:
-    """A balancer that leads each nth connection nowhere is regular from the beginning."""
+    """A balancer with a dead backend fails every nth connection from the start."""
     tries = [
         failed(AttemptOutcome.REFUSED, n, detail="ECONNREFUSED")
         if turn[n % len(turn)] == "x"
@@ -352,7 +353,7 @@ def test_dead_backend_in_rotation_is_no_rate_limit(turn: str, count: int) -> Non
 
 
 def test_count_limit_is_detected() -> None:
-    """None beside those that are held, and all when they are released: that is it."""
+    """New connections fail while others are held, and work once they are released."""
     beside = tuple(
         failed(AttemptOutcome.REFUSED, detail="ECONNREFUSED") for _ in range(4)
     )
@@ -384,12 +385,12 @@ def test_count_limit_is_detected() -> None:
 def test_other_failures_while_holding_are_no_count_limit(
     beside: tuple[Attempt, ...], after: tuple[Attempt, ...]
 ) -> None:
-    """What does not end with the release, or is somebody's word, is something else."""
+    """Failures that outlast the release, or come with a reason, are something else."""
     assert limit_detection.detect_count_limit(held(*beside, after=after)) is None
 
 
-def test_servers_own_limit_while_holding_is_a_remark() -> None:
-    """A netduet that serves no more at once says so: the network is not at fault."""
+def test_servers_own_limit_while_holding_is_a_note() -> None:
+    """A full netduet server says so: the network is not at fault."""
     said = "the server says: 16 connections from this address are open"
     tries = (
         *(served() for _ in range(15)),
@@ -404,7 +405,7 @@ def test_servers_own_limit_while_holding_is_a_remark() -> None:
 
 
 def test_server_rejecting_short_connections_is_count_limited() -> None:
-    """Its own limit is named as its own."""
+    """The server's own limit is named as such."""
     busy = [
         failed(AttemptOutcome.BUSY, number, detail="1 is open") for number in range(20)
     ]
@@ -412,7 +413,7 @@ def test_server_rejecting_short_connections_is_count_limited() -> None:
 
 
 def test_limit_is_reached_only_if_none_passes_after_first_failure() -> None:
-    """One that fails among others that pass is chance."""
+    """A failure among connections that pass is chance."""
     good, bad = served(), failed(AttemptOutcome.REFUSED)
     assert reaches_limit(PacedRun(3, 0.01, (good, bad, bad)))
     assert not reaches_limit(PacedRun(3, 0.01, (good, bad, good)))
@@ -422,7 +423,7 @@ def test_limit_is_reached_only_if_none_passes_after_first_failure() -> None:
 
 
 def test_single_pass_after_limit_does_not_hide_it() -> None:
-    """Another check may end a connection meanwhile: one more is then made."""
+    """Another check may end a connection meanwhile, so that one more passes."""
     good, bad = served(), failed(AttemptOutcome.NEVER_MADE, lost=2)
     assert reaches_limit(
         PacedRun(32, 0.01, (*([good] * 15), *([bad] * 10), good, *([bad] * 6)))
@@ -436,7 +437,7 @@ def test_single_pass_after_limit_does_not_hide_it() -> None:
 
 
 def test_ended_connections_fail_without_missed_deadline() -> None:
-    """A connection that was ended was ended: no stall explains it away."""
+    """A connection that was ended was ended: no stall explains it."""
     ended = [
         failed(AttemptOutcome.ENDED, 3 * n, detail="closed without an answer")
         for n in range(12)
@@ -448,17 +449,17 @@ def test_ended_connections_fail_without_missed_deadline() -> None:
 
 
 def test_unanswered_connections_carry_missed_deadline() -> None:
-    """What did not come in time carries the time that was waited."""
+    """A missing answer carries the time that was waited for it."""
     late = [failed(AttemptOutcome.UNANSWERED, n) for n in range(25)]
     [finding] = judged(run(*late)).findings
     assert (finding.failure, finding.missed_deadline) == (
         "churn.not_served",
-        Window(0.0, 1.48),
+        TimeSpan(0.0, 1.48),
     )
 
 
-def test_single_refusal_is_a_remark() -> None:
-    """A server may be restarted."""
+def test_single_refusal_is_a_note() -> None:
+    """The server may have restarted."""
     judgement = judged(run(failed(AttemptOutcome.REFUSED, detail="ECONNREFUSED")))
     assert judgement.findings == ()
     assert "1 of 82 connections were refused (ECONNREFUSED)" in judgement.remarks[0]
@@ -468,7 +469,7 @@ def test_single_refusal_is_a_remark() -> None:
 
 
 def test_missing_local_port_takes_precedence() -> None:
-    """One EADDRNOTAVAIL is enough: nothing of it is the network's."""
+    """A single EADDRNOTAVAIL decides: the network is not at fault."""
     none = failed(
         AttemptOutcome.NO_PORT, detail="EADDRNOTAVAIL: Cannot assign requested address"
     )
@@ -480,8 +481,8 @@ def test_missing_local_port_takes_precedence() -> None:
     assert judgement.figures["syns"] == 106  # none left for the one without a port
 
 
-def test_many_time_wait_ports_are_a_remark() -> None:
-    """Half of the ports taken by ended connections is a warning."""
+def test_many_time_wait_ports_are_a_note() -> None:
+    """TIME_WAIT on half of the local ports is worth a warning."""
     judgement = judged(run(), ports=Ports(40000, 40999, 500))
     assert judgement.findings == ()
     assert "500 connections of this host are in TIME_WAIT" in judgement.remarks[0]
@@ -490,7 +491,7 @@ def test_many_time_wait_ports_are_a_remark() -> None:
 
 
 def test_too_few_started_connections_are_inconclusive() -> None:
-    """A third of the plan is the least; below it nothing is claimed of the network."""
+    """With less than a third of the plan, nothing is said about the network."""
     few = PacedRun(50, GAP, tuple(served(n) for n in range(16)), 34, 0.049)
     judgement = judged(few)
     assert found(judgement) == [("churn.client_too_slow", None)]
@@ -502,7 +503,7 @@ def test_too_few_started_connections_are_inconclusive() -> None:
 
 
 def test_local_failures_count_as_not_started() -> None:
-    """Without descriptors nothing was sent."""
+    """Without free file descriptors nothing was sent."""
     none = [
         failed(AttemptOutcome.NOT_TRIED, n, detail="EMFILE: Too many")
         for n in range(40)
@@ -516,7 +517,7 @@ def test_local_failures_count_as_not_started() -> None:
 
 
 def test_silent_server_is_no_rate_limit() -> None:
-    """Connections that come about and stay silent have passed every limit."""
+    """Connections that are accepted and stay silent have passed every limit."""
     silent = [failed(AttemptOutcome.UNANSWERED, number) for number in range(20, 50)]
     smooth = [served(number) for number in range(20)]
     judgement = judged(run(*smooth, *silent))
@@ -525,13 +526,13 @@ def test_silent_server_is_no_rate_limit() -> None:
 
 
 def test_silence_while_holding_carries_missed_deadline() -> None:
-    """A limit that shows in lateness alone carries the time that was waited."""
+    """A limit that shows in missing answers alone carries the time waited."""
     beside = tuple(failed(AttemptOutcome.UNANSWERED, n) for n in range(4))
     hold_result = held(*beside, after=(served(),))
     [finding] = judged(run(), hold=hold_result).findings
     assert (finding.failure, finding.missed_deadline) == (
         "churn.count_limited",
-        Window(0.0, 1.06),
+        TimeSpan(0.0, 1.06),
     )
 
 
@@ -539,7 +540,7 @@ def test_silence_while_holding_carries_missed_deadline() -> None:
 
 
 def test_histogram_buckets_include_their_upper_bound() -> None:
-    """1, 2 and 5 in each decade; what is on the edge belongs to the lower bucket."""
+    """Buckets are 1, 2 and 5 per decade; a bound belongs to the lower bucket."""
     told = histogram.connect_time_figures([0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5])
     buckets = {name: count for name, count in told.items() if "_to_" in name}
     assert buckets == {
@@ -554,7 +555,7 @@ def test_histogram_buckets_include_their_upper_bound() -> None:
 
 
 def test_percentiles_are_measured_values() -> None:
-    """The smallest one that the share does not exceed."""
+    """A percentile is the smallest value that at least its share does not exceed."""
     hundred = [float(n) for n in range(1, 101)]
     assert [percentile(hundred, one) for one in (0.5, 0.9, 0.99, 1)] == [
         50,
@@ -566,7 +567,7 @@ def test_percentiles_are_measured_values() -> None:
 
 
 def test_connect_timeout_leaves_time_for_a_retransmission() -> None:
-    """With less, no SYN would be sent again, and none would be seen to be lost."""
+    """With less, no SYN would be retransmitted, and no loss would be seen."""
     target = Target("192.0.2.2", 12345)
     hasty = CheckContext(target, socket.AF_UNSPEC, "", Timeouts(0.5, 0.5, 0.5))
     plan = measure.fit_plan(measure.PLANS["quick"], hasty, 1)

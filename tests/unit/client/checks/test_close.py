@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.close import CHECK
 from netduet.client.checks.close.judge import judge
 from netduet.client.checks.close.results import (
-    Close,
     CloseMethod,
     CloseResult,
     CloseTrial,
@@ -18,14 +20,15 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Finding, Judgement, Outcome, Window
+from netduet.client.results.verdict import Finding, Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage, TcpInfo
-from tests.unit.client.far_end import NASTY, entry, report, welcome
+from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
 WELCOMED = Handshake(welcome=welcome())
-WAITED = Window(1, 4)
+WAITED = TimeSpan(1, 4)
 EOF = ConnectionEnd("eof", "the server closed its sending side")
 CUT = ConnectionEnd("broken", "the stream ended inside a frame")
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
@@ -41,17 +44,14 @@ BY_US = ServerView(entry(ended="reset", ended_by="client"))
 MISSING = ServerView(missing="only other instances responded", found=False)
 
 
-def state(name: str, retrans: int = 0) -> dict[str, int | str]:
+def state(name: str, retrans: int = 0, bytes_acked: int = 0) -> TcpInfo:
     """Return our kernel's view of a connection in this state."""
-    return {"state": name, "total_retrans": retrans}
+    return tcp_info(state=name, total_retrans=retrans, bytes_acked=bytes_acked)
 
 
 def still_open(name: str) -> ServerView:
     """Return what the server knows of a connection that is in this state there."""
-    told = report().connection
-    assert told is not None
-    view = TcpInfo.model_validate(told.model_dump() | {"state": name})
-    return ServerView(entry(ended=None, ended_by=None), view)
+    return ServerView(entry(ended=None, ended_by=None), tcp_info(state=name))
 
 
 GOOD: dict[CloseMethod, dict[str, object]] = {
@@ -86,7 +86,7 @@ def end(method: CloseMethod, **fields: object) -> CloseTrial:
 def judged(**changed: dict[str, object]) -> Judgement:
     """Judge all ends of an address, those that are named changed as told."""
     ends = tuple(end(method, **changed.get(method.value, {})) for method in CloseMethod)
-    return judge(Close((CloseResult(THERE, able=True, trials=ends),)))
+    return CHECK.judge(AddressResults((CloseResult(THERE, ends),), CheckOptions()))
 
 
 def found(method: CloseMethod, **fields: object) -> Finding:
@@ -95,8 +95,8 @@ def found(method: CloseMethod, **fields: object) -> Finding:
     return finding
 
 
-def test_ends_that_arrive_as_what_they_are_pass() -> None:
-    """Where each end arrives there is nothing to find, and nothing to remark."""
+def test_closes_delivered_unchanged_pass() -> None:
+    """If every kind of close arrives unchanged, there are no findings and no notes."""
     assert judged() == Judgement(
         "answers arrive whole after a half-close, at once and after 2 s; "
         "FIN and RST are delivered unchanged",
@@ -220,10 +220,10 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
 
 
 @pytest.mark.parametrize(("method", "fields", "failure", "where"), CASES)
-def test_end_that_arrives_as_another_has_a_class_and_a_place(
+def test_altered_close_has_a_class_and_a_location(
     method: CloseMethod, fields: dict[str, object], failure: str, where: str | None
 ) -> None:
-    """Each end may arrive in wrong ways; where nothing is proven, no place is blamed."""
+    """Without proof of the location, none is blamed."""
     finding = found(method, **fields)
     assert (finding.failure, finding.where) == (failure, where)
     assert finding.outcome is Outcome.FAIL
@@ -244,10 +244,10 @@ def test_end_that_arrives_as_another_has_a_class_and_a_place(
         (CloseMethod.RESET, {"ending": EOF}, None),
     ],
 )
-def test_absence_alone_may_be_excused(
-    method: CloseMethod, fields: dict[str, object], missed: Window | None
+def test_only_absence_carries_missed_deadline(
+    method: CloseMethod, fields: dict[str, object], missed: TimeSpan | None
 ) -> None:
-    """What did not come may be late, unless a kernel says that it never came."""
+    """A missing close may be late, unless a kernel proves that it was lost."""
     assert found(method, **fields).missed_deadline == missed
 
 
@@ -308,21 +308,21 @@ def test_absence_alone_may_be_excused(
         ),
     ],
 )
-def test_what_is_wrong_is_told_in_words(
+def test_finding_describes_cause_and_effect(
     method: CloseMethod, fields: dict[str, object], seen: str
 ) -> None:
-    """A sentence says who did what, and what came of it."""
+    """A sentence says which end did what, and what arrived."""
     assert found(method, **fields).seen == f"192.0.2.2:12345: {seen}"
 
 
-def test_pause_that_alone_is_fatal_is_told() -> None:
-    """Where the answer comes at once and not later, something forgets in between."""
+def test_loss_only_after_a_pause_is_noted() -> None:
+    """If the answer arrives at once but not later, a middlebox drops state."""
     finding = found(CloseMethod.PAUSED, answered=0, ending=RESET)
     assert finding.seen.endswith(" (when it paused for 2 s; without a pause it works)")
 
 
-def test_ends_that_fail_alike_are_one_finding() -> None:
-    """One cause is told once, with the evidence of both ends of each connection."""
+def test_closes_failing_alike_are_one_finding() -> None:
+    """One cause is one finding, with the evidence of each connection."""
     judgement = judged(
         at_once={"answered": 0},
         paused={"answered": 0, "server": MISSING},
@@ -394,8 +394,8 @@ def test_ends_that_fail_alike_are_one_finding() -> None:
         ),
     ],
 )
-def test_server_s_record_is_told(far: ServerView, said: str) -> None:
-    """Who ended the connection by the server's record stands beside what came here."""
+def test_evidence_has_the_servers_record(far: ServerView, said: str) -> None:
+    """The server's record of the close is shown beside the client's."""
     finding = found(CloseMethod.AT_ONCE, answered=0, server=far)
     assert finding.evidence[1] == (THEM, f"the same one: {said} bytes")
 
@@ -422,17 +422,17 @@ def test_server_s_record_is_told(far: ServerView, said: str) -> None:
         ),
     ],
 )
-def test_server_that_ends_by_itself_is_no_middlebox(
+def test_server_closing_on_its_own_is_no_middlebox(
     method: CloseMethod, fields: dict[str, object]
 ) -> None:
-    """A server that shuts down meanwhile says nothing about the network."""
+    """A server that shuts down says nothing about the network."""
     finding = found(method, **fields)
     assert (finding.failure, finding.where) == ("close.interrupted", "server")
     assert finding.outcome is Outcome.INCONCLUSIVE
 
 
-def test_data_that_does_not_even_pass_before_is_another_check_s_matter() -> None:
-    """Where large answers never come, an end of sending is not to blame."""
+def test_data_lost_before_half_close_is_left_to_other_checks() -> None:
+    """If large answers never arrive, the half-close is not to blame."""
     why = "500 bytes from the server do not arrive"
     judgement = judged(
         at_once={"open_failure": why, "answered": 0, "ending": None},
@@ -448,8 +448,8 @@ def test_data_that_does_not_even_pass_before_is_another_check_s_matter() -> None
     assert judgement.figures["reset"] == "as it was"
 
 
-def test_answer_that_is_still_sent_again_is_cut_by_nobody() -> None:
-    """While the server's kernel goes on trying, the rest is on its way, not cut off."""
+def test_answer_still_retransmitted_is_not_cut() -> None:
+    """While the server's kernel retransmits, the rest is on its way."""
     far = still_open("ESTABLISHED")
     assert far.view is not None
     trying = far.view.model_copy(update={"retrans": 1, "unacked": 4})
@@ -469,28 +469,28 @@ def test_answer_that_is_still_sent_again_is_cut_by_nobody() -> None:
     assert finding.failure == "close.answer_cut"
 
 
-def test_question_that_is_still_sent_again_is_no_lost_end() -> None:
-    """Where what came before our end of sending is lost too, the end is not to blame."""
+def test_request_still_retransmitted_is_no_lost_fin() -> None:
+    """If the data before our FIN is lost too, the FIN is not to blame."""
     part = {
         "answered": 0,
         "ending": None,
         "sent": 900,
-        "tcp_info": state("FIN_WAIT1", 3) | {"bytes_acked": 800},
+        "tcp_info": state("FIN_WAIT1", 3, 800),
         "server": still_open("ESTABLISHED"),
     }
     assert judged(at_once=part).skipped == (
         "not judged, for this end's kernel sends the question again and again: "
         "that is for the check size to tell"
     )
-    heard = state("FIN_WAIT1", 3) | {"bytes_acked": 901}
+    heard = state("FIN_WAIT1", 3, 901)
     assert (
         found(CloseMethod.AT_ONCE, **part | {"tcp_info": heard}).failure
         == "close.fin_changed"
     )
 
 
-def test_data_that_comes_after_the_server_s_patience_proves_nothing() -> None:
-    """A server listens for a while after its own end: slowness is no broken half-close."""
+def test_data_after_the_servers_timeout_proves_nothing() -> None:
+    """The server reads for a limited time after its FIN: late data proves nothing."""
     done = entry(ended="asked.finish", ended_by="server", bytes_received=100)
     lost = {"server": ServerView(done)}
     assert found(CloseMethod.FINISH, **lost).failure == "close.half_close"
@@ -501,41 +501,32 @@ def test_data_that_comes_after_the_server_s_patience_proves_nothing() -> None:
     )
 
 
-def test_same_evidence_is_told_once() -> None:
-    """Five connections that are refused alike are one line."""
+def test_same_evidence_is_listed_once() -> None:
+    """Five connections refused alike give one line of evidence."""
     refused = Handshake(
         refused=ErrorMessage(code="too_many_connections", message="full")
     )
     ends = tuple(CloseTrial(method, refused) for method in CloseMethod)
-    judgement = judge(Close((CloseResult(THERE, able=True, trials=ends),)))
+    judgement = judge(CloseResult(THERE, ends), CheckOptions())
     [finding] = judgement.findings
     assert finding.evidence == ((Side.SERVER, "it refused: full"),)
 
 
-def test_reset_is_judged_where_data_does_not_pass() -> None:
-    """What needs no data is judged all the same."""
+def test_reset_is_judged_without_working_data() -> None:
+    """Closes that need no data are judged all the same."""
     judgement = judged(at_once={"open_failure": "x"}, reset={"ending": EOF})
     assert [finding.failure for finding in judgement.findings] == ["close.reset_hidden"]
     assert judgement.skipped is None
 
 
-def test_address_that_is_not_judged_does_not_hide_a_finding_at_another() -> None:
-    """What was found stands, and nothing is said of what was not judged."""
+def test_skipped_address_does_not_hide_findings_of_another() -> None:
+    """The finding stands, and nothing is said about the address not judged."""
     unready = end(CloseMethod.AT_ONCE, open_failure="x")
-    first = CloseResult(THERE, able=True, trials=(unready,))
-    second = CloseResult(THERE, able=True, trials=(end(CloseMethod.RESET, ending=EOF),))
-    judgement = judge(Close((first, second)))
+    first = CloseResult(THERE, (unready,))
+    second = CloseResult(THERE, (end(CloseMethod.RESET, ending=EOF),))
+    judgement = CHECK.judge(AddressResults((first, second), CheckOptions()))
     assert (len(judgement.findings), judgement.skipped) == (1, None)
     assert judgement.summary == "1 of 1 ways to close arrive as something else"
-
-
-def test_server_that_cannot_be_asked_is_skipped() -> None:
-    """An older server is no fault of the network."""
-    judgement = judge(Close((CloseResult(THERE, able=False),)))
-    assert judgement.skipped == (
-        "the server is of a version that cannot be asked for ends"
-    )
-    assert (judgement.findings, judgement.blocks) == ((), False)
 
 
 @pytest.mark.parametrize(
@@ -544,50 +535,48 @@ def test_server_that_cannot_be_asked_is_skipped() -> None:
         (
             Handshake(cause=Cause.TIMEOUT, detail="late", start=2, end=5),
             "late",
-            Window(2, 5),
+            TimeSpan(2, 5),
         ),
         (Handshake(closed=True), "closed at once", None),
         (Handshake(foreign=b"?"), "another answer", None),
     ],
 )
-def test_connection_that_cannot_be_made_is_found(
-    opening: Handshake, what: str, missed: Window | None
+def test_failed_connection_is_a_finding(
+    opening: Handshake, what: str, missed: TimeSpan | None
 ) -> None:
-    """What worked once and not again is a failure; only silence can be excused."""
+    """Only a timeout carries a missed deadline."""
     finding = found(CloseMethod.AT_ONCE, opening=opening, wait=None)
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
 
 
-def test_own_reset_that_is_not_heard_of_is_remarked() -> None:
-    """A reset is sent once and may be lost: that alone is no fault."""
+def test_unseen_client_reset_is_a_note() -> None:
+    """A reset is sent once and may be lost, which is no fault."""
     judgement = judged(own_reset={"server": still_open("ESTABLISHED")})
     assert judgement.findings == ()
     assert judgement.remarks == ("the server has not received this end's reset yet",)
 
 
-def test_record_that_is_missing_blames_nobody() -> None:
-    """Where all went well here, a record that cannot be had is no fault."""
+def test_missing_record_is_no_finding() -> None:
+    """If all went well here, a missing server record is no fault."""
     missing: dict[str, dict[str, object]] = {
         method.value: {"server": MISSING} for method in CloseMethod
     }
     assert judged(**missing).findings == ()
 
 
-def test_several_addresses_have_findings_and_figures_of_their_own() -> None:
-    """What is wrong at one address does not hide what is at the other."""
-    good = CloseResult(
-        THERE, able=True, trials=tuple(end(method) for method in CloseMethod)
-    )
-    bad = CloseResult(THERE, able=True, trials=(end(CloseMethod.RESET, ending=EOF),))
-    judgement = judge(Close((good, bad)))
+def test_addresses_have_their_own_findings_and_figures() -> None:
+    """A finding at one address does not hide one at another."""
+    good = CloseResult(THERE, tuple(end(method) for method in CloseMethod))
+    bad = CloseResult(THERE, (end(CloseMethod.RESET, ending=EOF),))
+    judgement = CHECK.judge(AddressResults((good, bad), CheckOptions()))
     assert [finding.failure for finding in judgement.findings] == ["close.reset_hidden"]
     assert judgement.figures["reset"] == "as it was"
     assert judgement.figures["2.reset"] == "close.reset_hidden"
 
 
-def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
-    """What a server says moves no cursor."""
+def test_remote_text_is_escaped() -> None:
+    """Text from the server cannot move a terminal's cursor."""
     far = ServerView(entry(ended=NASTY, ended_by="server"))
     refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
     for finding in (

@@ -13,7 +13,8 @@ from netduet.client.checks.identity.results import IdentityAnswer, IdentityResul
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Finding, Window
+from netduet.client.results.verdict import Finding
+from netduet.net.time_span import TimeSpan
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC
 from netduet.wire.messages import ErrorMessage
@@ -178,18 +179,18 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
         ),
     ],
 )
-def test_who_is_no_netduet_is_told_by_what_it_does(
+def test_failed_handshake_has_a_class_and_a_location(
     fields: dict[str, object], failure: str, where: str | None, seen: str
 ) -> None:
-    """Each way not to be welcomed has its class, and the direction where one is proven."""
+    """Each way to fail has its class, and a direction where one is proven."""
     finding = found(**fields)
     assert (finding.failure, finding.where) == (failure, where)
     assert finding.seen == f"{ONE}{seen}"
 
 
-def test_silence_alone_can_be_excused() -> None:
-    """A starved client may miss an answer, but makes up neither a reset nor an end."""
-    assert found(cause=Cause.TIMEOUT).missed_deadline == Window(10.0, 13.0)
+def test_only_silence_carries_missed_deadline() -> None:
+    """A starved client may miss an answer, but cannot invent a reset or a FIN."""
+    assert found(cause=Cause.TIMEOUT).missed_deadline == TimeSpan(10.0, 13.0)
     assert found(cause=Cause.RESET).missed_deadline is None
     assert found(closed=True).missed_deadline is None
 
@@ -204,43 +205,41 @@ def test_silence_alone_can_be_excused() -> None:
         (None, ""),
     ],
 )
-def test_silence_tells_whether_the_request_arrived(
-    acked: int | None, said: str
-) -> None:
-    """Whether the far kernel took the request is evidence, and so is that no more is known."""
+def test_silence_says_whether_the_request_arrived(acked: int | None, said: str) -> None:
+    """Whether the remote kernel acknowledged the request is part of the evidence."""
     assert found(cause=Cause.TIMEOUT, acked=acked).evidence == (
         (Side.CLIENT, f"sent the request (80 bytes); received nothing{said}"),
         (Side.SERVER, "no information: no netduet server responded"),
     )
 
 
-def test_request_that_nobody_acknowledged_is_not_said_to_have_arrived() -> None:
-    """An accepted connection proves that openings pass, and no more."""
+def test_unacknowledged_request_is_not_said_to_have_arrived() -> None:
+    """An accepted connection proves only that SYNs pass."""
     assert "acknowledged no byte" in found(cause=Cause.TIMEOUT, acked=0).seen
     assert "did not respond" in found(cause=Cause.TIMEOUT, acked=80).seen
 
 
-def test_request_that_a_kernel_sent_in_vain_excuses_nobody() -> None:
-    """Kernels send again and acknowledge also for programs that are starved."""
+def test_retransmitted_request_carries_no_missed_deadline() -> None:
+    """Kernels retransmit and acknowledge for starved programs too."""
     assert found(cause=Cause.TIMEOUT, acked=0, resent=3).missed_deadline is None
     assert found(cause=Cause.TIMEOUT, acked=0, resent=2).missed_deadline is not None
     assert found(cause=Cause.TIMEOUT, acked=80, resent=3).missed_deadline is not None
 
 
-def test_count_of_acknowledged_bytes_is_no_clue_once_the_connection_is_gone() -> None:
-    """A reset that overtakes an acknowledgement leaves any count behind."""
+def test_acknowledged_bytes_are_ignored_after_a_reset() -> None:
+    """A reset may overtake an acknowledgement, so the count proves nothing."""
     told = [text for _, text in found(closed=True, acked=8).evidence]
     assert not any("acknowledged" in text for text in told)
 
 
 @pytest.mark.parametrize(
     ("cause", "missed"),
-    [(Cause.TIMEOUT, Window(10.0, 13.0)), (Cause.REFUSED, None)],
+    [(Cause.TIMEOUT, TimeSpan(10.0, 13.0)), (Cause.REFUSED, None)],
 )
-def test_connection_that_is_not_accepted_again_is_not_said_to_be(
-    cause: Cause, missed: Window | None
+def test_failed_second_connection_is_not_a_silent_server(
+    cause: Cause, missed: TimeSpan | None
 ) -> None:
-    """Who had accepted once and now does not is a broken path, and no silent server."""
+    """A server that accepted once and now does not points at a broken path."""
     made = opening(cause=cause, detail="EX: said so", sent=0, acked=None)
     answer = IdentityAnswer(ONE, dataclasses.replace(made, accepted=False))
     [finding] = judge(IdentityResult((answer,), "")).findings
@@ -251,8 +250,8 @@ def test_connection_that_is_not_accepted_again_is_not_said_to_be(
     )
 
 
-def test_netduet_of_the_expected_service_passes() -> None:
-    """The service, the instance and the time are told, and nothing is blocked."""
+def test_expected_service_passes() -> None:
+    """Service, instance and time are reported, and no check is blocked."""
     answer = IdentityAnswer(ONE, opening(welcome=welcome()))
     judgement = judge(IdentityResult((answer,), "netduet"))
     assert judgement.summary == (
@@ -269,8 +268,8 @@ def test_netduet_of_the_expected_service_passes() -> None:
     }
 
 
-def test_netduet_of_another_service_is_a_failure_that_blocks_nothing() -> None:
-    """What is expected and what answers are both named; the way to it can still be looked at."""
+def test_other_service_fails_and_blocks_nothing() -> None:
+    """Both services are named; the path can still be checked."""
     answer = IdentityAnswer(ONE, opening(welcome=welcome(service="other")))
     judgement = judge(IdentityResult((answer,), "mine"))
     [finding] = judgement.findings
@@ -291,14 +290,16 @@ def test_netduet_of_another_service_is_a_failure_that_blocks_nothing() -> None:
         ({"zone": "z1"}, "instance here in z1, "),
     ],
 )
-def test_who_answers_is_told_with_its_place(fields: dict[str, str], said: str) -> None:
-    """Node and zone are shown where the server says them."""
+def test_instance_is_named_with_node_and_zone(
+    fields: dict[str, str], said: str
+) -> None:
+    """Node and zone are shown if the server sends them."""
     answer = IdentityAnswer(ONE, opening(welcome=welcome(**fields)))
     assert said in judge(IdentityResult((answer,), "")).summary
 
 
-def test_nobody_who_answers_blocks() -> None:
-    """Without any netduet there is nothing to look at further."""
+def test_no_netduet_server_blocks_other_checks() -> None:
+    """Without a netduet server there is nothing further to check."""
     judgement = judge(IdentityResult((IdentityAnswer(ONE, opening(closed=True)),), ""))
     assert (judgement.summary, judgement.blocks) == (
         "no response from a netduet server",
@@ -307,7 +308,7 @@ def test_nobody_who_answers_blocks() -> None:
 
 
 def test_each_address_is_judged_and_instances_are_counted() -> None:
-    """One bad address fails beside good ones; who answers twice is one instance."""
+    """One bad address fails beside good ones; an instance is counted once."""
     answers = (
         IdentityAnswer(ONE, opening(welcome=welcome(boot_id="1" * 32))),
         IdentityAnswer(TWO, opening(welcome=welcome(boot_id="1" * 32))),
@@ -347,8 +348,8 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
         {"broken": RemoteError(Code.BAD_MESSAGE, NASTY)},
     ],
 )
-def test_nothing_of_the_wire_reaches_words_unescaped(fields: dict[str, Any]) -> None:
-    """No peer moves a cursor, breaks a line or turns the direction of writing."""
+def test_remote_text_is_escaped(fields: dict[str, Any]) -> None:
+    """No peer can move the cursor, break a line or change the text direction."""
     judgement = judge(IdentityResult((IdentityAnswer(ONE, opening(**fields)),), "mine"))
     [finding] = judgement.findings
     said = [
@@ -360,7 +361,7 @@ def test_nothing_of_the_wire_reaches_words_unescaped(fields: dict[str, Any]) -> 
     assert any(r"\x1b[31mred\n\u202egnp" in text for text in said)
 
 
-def test_much_talk_of_a_stranger_is_cut() -> None:
-    """Who talks without end fills no report, and the cut is visible."""
+def test_long_banner_of_a_foreign_server_is_truncated() -> None:
+    """Endless output of a foreign server is cut, visibly."""
     [(_, said)] = found(foreign=b"x" * 256).evidence
     assert said.endswith(f'"{"x" * SHOWN}…"')

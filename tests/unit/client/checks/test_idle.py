@@ -6,14 +6,14 @@ import socket
 
 import pytest
 
-from netduet.client.checks.idle import known_timers
-from netduet.client.checks.idle.judge import judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.idle import CHECK, known_timers
 from netduet.client.checks.idle.measure import FULL_RUNGS_SECONDS, RUNGS_SECONDS, plans
 from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldOutcome,
     HoldPlan,
-    Idle,
     IdleResult,
 )
 from netduet.client.net.dial import Address, Cause
@@ -25,16 +25,16 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
     conclude,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage, TcpInfo
-from tests.unit.client.far_end import NASTY, entry, report, welcome
+from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
 WELCOMED = Handshake(welcome=welcome())
-WAITED = Window(8, 11)
+WAITED = TimeSpan(8, 11)
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
 EOF = ConnectionEnd("eof", "the server closed its sending side")
 DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
@@ -44,23 +44,14 @@ CLOSED_THERE = ServerView(entry(ended="eof", ended_by="client", duration=8.0))
 GONE = ServerView(missing="only other instances responded", found=False)
 
 
-def ours(**fields: int | str) -> dict[str, int | str]:
+def ours(**fields: int) -> TcpInfo:
     """Return our kernel's view of a connection that is well, its fields changed."""
-    known: dict[str, int | str] = {
-        "state": "ESTABLISHED",
-        "unacked": 0,
-        "bytes_acked": 145,
-        "bytes_received": 500,
-    }
-    return known | fields
+    return tcp_info(**({"bytes_acked": 145, "bytes_received": 500} | fields))
 
 
 def view(**fields: int) -> TcpInfo:
     """Return the server's kernel's view of a connection that is well."""
-    known = {"bytes_acked": 501, "bytes_received": 144}
-    told = report(**(known | fields)).connection
-    assert told is not None
-    return told
+    return tcp_info(**({"bytes_acked": 501, "bytes_received": 144} | fields))
 
 
 def held(
@@ -85,9 +76,9 @@ def lived(rung: float, keepalive: int | None = None) -> list[HeldConnection]:
 
 def judged(*connections: HeldConnection, **fields: object) -> Judgement:
     """Judge the connections of one address."""
-    known: dict[str, object] = {"holds": True, "limit": 7200.0, "held": connections}
+    known: dict[str, object] = {"limit": 7200.0, "held": connections}
     ladder = IdleResult(THERE, **(known | fields))  # type: ignore[arg-type]
-    return judge(Idle((2, 8), (ladder,)))
+    return CHECK.judge(AddressResults((ladder,), CheckOptions()))
 
 
 def found(*connections: HeldConnection) -> Finding:
@@ -135,18 +126,18 @@ ERROR = ErrorMessage(code="too_many_connections", message="full")
         ({"refused": "asked to hold it: no response in time"}, HoldOutcome.NOT_HELD),
     ],
 )
-def test_fate_is_told_from_what_both_ends_say(
+def test_outcome_combines_evidence_of_both_ends(
     fields: dict[str, object], outcome: HoldOutcome
 ) -> None:
-    """What this end did not see, the server's record may; its own ends are no death."""
+    """The server's record completes the client's view; its own closes do not count."""
     assert held(8, US, **fields).outcome is outcome
 
 
 # All is well
 
 
-def test_connections_that_live_pass() -> None:
-    """Where all live there is nothing to find, and the longest silence is told."""
+def test_surviving_connections_pass() -> None:
+    """If all survive, the longest silence is reported and nothing is found."""
     assert judged(*lived(2), *lived(8), *lived(2, 1), *lived(8, 2)) == Judgement(
         "connections idle for 2 s and 8 s live",
         figures={
@@ -158,9 +149,9 @@ def test_connections_that_live_pass() -> None:
     )
 
 
-def test_profile_quick_holds_none_and_does_not_spoil_the_verdict() -> None:
-    """A check that was not asked for is skipped, and the others may still pass."""
-    judgement = judge(Idle(RUNGS_SECONDS["quick"]))
+def test_quick_profile_is_skipped_without_effect_on_verdict() -> None:
+    """A check that was not asked for is skipped, and the verdict may still be PASS."""
+    judgement = judged()
     assert judgement.skipped == (
         "profile quick holds no idle connections: --profile full"
     )
@@ -171,14 +162,14 @@ def test_profile_quick_holds_none_and_does_not_spoil_the_verdict() -> None:
     assert conclude("server:80", results).outcome is Outcome.PASS
 
 
-def test_longer_profile_holds_what_the_shorter_one_does() -> None:
+def test_longer_profile_contains_the_shorter_one() -> None:
     """A timer that soak finds can be told from a shorter one."""
     assert FULL_RUNGS_SECONDS == RUNGS_SECONDS["full"] == (30, 65, 125)
     assert RUNGS_SECONDS["soak"] == (*FULL_RUNGS_SECONDS, 305, 360, 610, 910, 3700)
 
 
-def test_plans_wake_from_either_end_and_keep_alive_where_probes_fit() -> None:
-    """Probes come well within the silence, once a minute at most."""
+def test_plan_covers_both_ends_and_keepalive() -> None:
+    """Keepalive probes are sent well within the silence, at most one per minute."""
     intervals = {plan.rung: plan.keepalive for plan in plans([1, 2, 8, 360])}
     assert intervals == {1: None, 2: 1, 8: 2, 360: 60}
     assert len(plans([1])) == 2
@@ -232,13 +223,13 @@ def test_plans_wake_from_either_end_and_keep_alive_where_probes_fit() -> None:
         ),
     ],
 )
-def test_way_to_die_has_a_class_and_a_place(
+def test_dead_connection_has_a_class_and_a_location(
     by_us: dict[str, object],
     by_them: dict[str, object],
     failure: str,
     where: str | None,
 ) -> None:
-    """A reset beats an end beats silence; only what the kernels prove has a place."""
+    """A reset outranks a FIN, which outranks silence; only kernels prove a location."""
     finding = found(held(8, US, **by_us), held(8, THEM, **by_them))
     assert (finding.failure, finding.where) == (failure, where)
     assert finding.outcome is Outcome.FAIL
@@ -253,16 +244,16 @@ def test_way_to_die_has_a_class_and_a_place(
         ({"server": ServerView(OPEN.entry, view(bytes_received=126))}, None),
     ],
 )
-def test_silence_alone_may_be_excused(
-    fields: dict[str, object], missed: Window | None
+def test_only_silence_carries_missed_deadline(
+    fields: dict[str, object], missed: TimeSpan | None
 ) -> None:
-    """What did not come may be late; what a kernel sent again and again is lost."""
+    """Missing data may be late; data that a kernel kept retransmitting is lost."""
     finding = found(held(8, US, **fields), held(8, THEM, answered=True))
     assert finding.missed_deadline == missed
 
 
-def test_forgotten_connections_are_told_in_words() -> None:
-    """Which silence they outlive, which kills, whether keep-alive saves, whose timer."""
+def test_summary_describes_the_idle_timer() -> None:
+    """It says what survives, what dies, whether keepalive helps, and the timer."""
     judgement = judged(
         *lived(305),
         held(360, US, ending=RESET, server=OPEN),
@@ -322,8 +313,8 @@ def test_forgotten_connections_are_told_in_words() -> None:
         ),
     ],
 )
-def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> None:
-    """Silence is told apart: acknowledged, or sent again and again."""
+def test_evidence_has_the_clients_view(fields: dict[str, object], line: str) -> None:
+    """Silence is described as acknowledged or as retransmitted."""
     finding = found(held(8, US, **fields))
     assert finding.evidence[0] == (US, f"woken by this end after 8 s: {line}")
 
@@ -355,14 +346,14 @@ def test_what_this_end_saw_is_evidence(fields: dict[str, object], line: str) -> 
         ),
     ],
 )
-def test_what_the_server_saw_is_evidence(far: ServerView, line: str) -> None:
-    """The server's record stands beside what this end saw; or why there is none."""
+def test_evidence_has_the_servers_view(far: ServerView, line: str) -> None:
+    """The server's record is shown, or why there is none."""
     finding = found(held(8, US, server=far))
     assert finding.evidence[1] == (THEM, f"the same one: {line}")
 
 
-def test_moment_of_the_end_gives_the_timer_away() -> None:
-    """A connection that ends in its silence says after how long."""
+def test_time_of_close_is_reported() -> None:
+    """A connection that ends during its silence says after how long."""
     finding = found(held(125, THEM, server=CLOSED_THERE))
     assert finding.seen.endswith("; the timer is 8.0 s: not a well-known timer")
     finding = found(held(125, US, ending=EOF, ended_after=60.2, wait=None))
@@ -385,17 +376,17 @@ def test_moment_of_the_end_gives_the_timer_away() -> None:
         ([], "those idle for 2 s live; the timer is between", None),
     ],
 )
-def test_whether_keep_alive_saves_is_told(
+def test_effect_of_keepalive_is_reported(
     kept: list[HeldConnection], words: str, lives: bool | None
 ) -> None:
-    """What helps is the first thing that a person wants to know."""
+    """A remedy that works is what a user wants to know first."""
     finding = found(held(8, US, ending=RESET), held(8, THEM, ending=RESET), *kept)
     assert words in finding.seen
     assert finding.figures["keepalive_lives"] is lives
 
 
-def test_keep_alive_that_kills_is_found() -> None:
-    """Where only those with keep-alive die, that is the finding."""
+def test_death_with_keepalive_only_is_found() -> None:
+    """If only connections with keepalive die, that is the finding."""
     judgement = judged(*lived(8), held(8, US, 2, ending=RESET), *lived(2, 1))
     [finding] = judgement.findings
     assert finding.failure == "idle.reset"
@@ -406,10 +397,10 @@ def test_keep_alive_that_kills_is_found() -> None:
     ("waker", "dies", "lives"),
     [(US, "this end", "the server"), (THEM, "the server", "this end")],
 )
-def test_death_by_one_waker_alone_is_remarked(
+def test_death_depending_on_the_waking_end_is_noted(
     waker: Side, dies: str, lives: str
 ) -> None:
-    """Where it matters who speaks first, a person is told."""
+    """A note says so if it matters which end sends first."""
     other = THEM if waker is US else US
     judgement = judged(held(8, waker, ending=RESET), held(8, other, answered=True))
     assert judgement.remarks == (
@@ -419,8 +410,8 @@ def test_death_by_one_waker_alone_is_remarked(
     assert judgement.figures["longest_lived"] is None
 
 
-def test_longer_silence_that_is_outlived_is_remarked() -> None:
-    """Where the longer one lives, no timer of silence is the cause."""
+def test_surviving_a_longer_silence_is_noted() -> None:
+    """If a longer silence is survived, no idle timer is the cause."""
     judgement = judged(
         held(2, US, ending=RESET), held(2, THEM, ending=RESET), *lived(8)
     )
@@ -447,8 +438,10 @@ def test_longer_silence_that_is_outlived_is_remarked() -> None:
         ),
     ],
 )
-def test_end_by_the_server_is_no_middlebox(fields: dict[str, object], why: str) -> None:
-    """A server that shuts down, is full or loses patience says nothing of the network."""
+def test_close_by_the_server_is_no_middlebox(
+    fields: dict[str, object], why: str
+) -> None:
+    """A server that shuts down or is full says nothing about the network."""
     finding = found(held(8, US, **fields), held(8, THEM, **fields))
     assert finding.failure == "idle.interrupted"
     assert finding.outcome is Outcome.INCONCLUSIVE
@@ -459,8 +452,8 @@ def test_end_by_the_server_is_no_middlebox(fields: dict[str, object], why: str) 
     )
 
 
-def test_one_end_by_the_server_does_not_hide_the_other_connection() -> None:
-    """A rung of which one connection tells enough is judged by that one."""
+def test_close_by_the_server_does_not_hide_another_connection() -> None:
+    """A rung is judged by the connection that remains."""
     assert (
         judged(held(8, US, answered=True), held(8, THEM, ending=DRAINED)).findings == ()
     )
@@ -468,16 +461,16 @@ def test_one_end_by_the_server_does_not_hide_the_other_connection() -> None:
     assert finding.failure == "idle.reset"
 
 
-def test_server_that_is_gone_leaves_it_open() -> None:
-    """A server that cannot be asked any more may have ended them itself."""
+def test_vanished_server_leaves_the_cause_open() -> None:
+    """A server that no longer answers may have closed them itself."""
     finding = found(held(8, US, ending=RESET, server=GONE), held(8, THEM, server=GONE))
     assert (finding.failure, finding.where) == ("idle.interrupted", "unknown")
     assert finding.outcome is Outcome.INCONCLUSIVE
     assert finding.seen.endswith("is no longer reachable")
 
 
-def test_rung_beyond_the_server_s_limit_is_not_tried_and_told() -> None:
-    """Our own limit never looks like a middlebox's."""
+def test_rung_beyond_the_servers_limit_is_noted_and_not_tried() -> None:
+    """The server's own limit must not look like a middlebox's."""
     judgement = judged(*lived(2), limit=10.0, beyond=(8.0, 30.0))
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -492,22 +485,13 @@ def test_rung_beyond_the_server_s_limit_is_not_tried_and_told() -> None:
     assert judgement.blocks is False
 
 
-def test_server_that_cannot_hold_is_skipped() -> None:
-    """An older server is no fault of the network."""
-    judgement = judged(holds=False)
-    assert judgement.skipped == (
-        "the server is of a version that holds no idle connections"
-    )
-    assert (judgement.findings, judgement.blocks) == ((), False)
-
-
 @pytest.mark.parametrize(
     ("fields", "what", "missed"),
     [
         (
             {"opening": Handshake(cause=Cause.TIMEOUT, detail="late", start=1, end=4)},
             "late",
-            Window(1, 4),
+            TimeSpan(1, 4),
         ),
         ({"opening": Handshake(closed=True)}, "closed at once", None),
         ({"opening": Handshake(foreign=b"?")}, "another answer", None),
@@ -523,18 +507,18 @@ def test_server_that_cannot_hold_is_skipped() -> None:
         ),
     ],
 )
-def test_connection_that_cannot_be_held_is_found(
-    fields: dict[str, object], what: str, missed: Window | None
+def test_failed_connection_is_a_finding(
+    fields: dict[str, object], what: str, missed: TimeSpan | None
 ) -> None:
-    """What worked once and not again is a failure; only silence can be excused."""
+    """Only a timeout carries a missed deadline."""
     waited = WAITED if "refused" in fields else None
     finding = found(held(8, US, **({"wait": waited} | fields)))
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
 
 
-def test_kernel_without_keep_alive_is_remarked() -> None:
-    """What this host cannot do is said, and blamed on nobody."""
+def test_kernel_without_keepalive_is_noted() -> None:
+    """What this host cannot do is noted and blames nobody."""
     refused = held(8, US, 2, wait=None, refused="keep-alive could not be set: EPERM")
     judgement = judged(*lived(8), refused)
     assert judgement.findings == ()
@@ -543,18 +527,19 @@ def test_kernel_without_keep_alive_is_remarked() -> None:
     )
 
 
-def test_nothing_that_could_be_judged_proves_nothing() -> None:
-    """Without a word on any rung the verdict is no PASS."""
-    judgement = judge(Idle((2,), ()))
+def test_nothing_judged_is_no_pass() -> None:
+    """If no rung has a result, the verdict is not PASS."""
+    refused = held(2, US, wait=None, refused="keep-alive could not be set: EPERM")
+    judgement = judged(refused)
     assert judgement.skipped == "no connection could be held"
     assert judgement.blocks
 
 
-def test_several_addresses_have_figures_of_their_own() -> None:
-    """What was found at the second address does not hide the first one's."""
-    good = IdleResult(THERE, holds=True, held=tuple(lived(8)))
-    bad = IdleResult(THERE, holds=True, held=(held(8, US, ending=RESET),))
-    judgement = judge(Idle((8,), (good, bad)))
+def test_addresses_have_their_own_figures() -> None:
+    """A finding at the second address does not hide that of the first."""
+    good = IdleResult(THERE, held=tuple(lived(8)))
+    bad = IdleResult(THERE, held=(held(8, US, ending=RESET),))
+    judgement = CHECK.judge(AddressResults((good, bad), CheckOptions()))
     assert (
         judgement.figures["longest_lived"],
         judgement.figures["2.shortest_died"],
@@ -565,8 +550,8 @@ def test_several_addresses_have_figures_of_their_own() -> None:
     assert len(judgement.findings) == 1
 
 
-def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
-    """What a server calls an end moves no cursor."""
+def test_remote_text_is_escaped() -> None:
+    """Text from the server cannot move a terminal's cursor."""
     nasty = ServerView(entry(ended=NASTY, ended_by="server"))
     refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
     silent = found(held(8, US, server=nasty))
@@ -597,15 +582,13 @@ def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
 def test_known_timers_lie_between_rungs(
     last: float, died: float, seconds: list[float]
 ) -> None:
-    """Each rung of the profiles ends just beyond a timer that is well known."""
+    """Each rung of the profiles is just above a well-known timer."""
     assert [timer.seconds for timer in known_timers.between(last, died)] == seconds
 
 
 @pytest.mark.parametrize(
     ("cut", "seconds"), [(60.4, [60]), (61.5, [60]), (63.0, []), (351.0, [350])]
 )
-def test_timer_is_known_by_the_moment_of_the_end(
-    cut: float, seconds: list[float]
-) -> None:
-    """An end that comes a moment after a known timer is that timer's."""
+def test_time_of_close_identifies_the_timer(cut: float, seconds: list[float]) -> None:
+    """A connection that ends just after a known timer points to that timer."""
     assert [timer.seconds for timer in known_timers.near(cut)] == seconds

@@ -75,10 +75,10 @@ def weighed(judgement: Judgement, stalled: float) -> CheckResult:
         (socket.AF_INET6, 3, 0, Response.OTHER),
     ],
 )
-def test_icmp_error_is_told_by_its_type_and_code(
+def test_icmp_type_and_code_give_the_response(
     family: socket.AddressFamily, kind: int, code: int, expected: Response
 ) -> None:
-    """The two families number the same things differently."""
+    """IPv4 and IPv6 number the same errors differently."""
     assert (
         response_from_icmp(family, IcmpNotice("EHOSTUNREACH", ROUTER, 0, kind, code))
         is expected
@@ -94,8 +94,8 @@ def test_icmp_error_is_told_by_its_type_and_code(
         (errno.EINVAL, Response.OTHER),
     ],
 )
-def test_error_alone_tells_less(number: int, expected: Response) -> None:
-    """A kernel that does not tell the message tells an error, which is taken instead."""
+def test_errno_without_icmp_is_less_precise(number: int, expected: Response) -> None:
+    """If the kernel does not pass on the ICMP message, its errno is used instead."""
     assert (
         response_from_icmp(socket.AF_INET, IcmpNotice(errno.errorcode[number]))
         is expected
@@ -127,10 +127,10 @@ def test_error_alone_tells_less(number: int, expected: Response) -> None:
         (NO_ROUTE, NO_ROUTE, "this host has no route there", "no route"),
     ],
 )
-def test_blocked_target_passes_and_says_how(
+def test_blocked_target_passes_and_names_the_response(
     tcp: ProbeResult, udp: ProbeResult, said: str, how: str
 ) -> None:
-    """Each manner of blocking has its words, for both protocols."""
+    """Each way of blocking has its words, for both protocols."""
     found = judged(door(tcp, udp))
     assert found.summary == f"192.0.2.1:80 is blocked: {said}"
     assert found.findings == ()
@@ -159,13 +159,13 @@ def test_blocked_target_passes_and_says_how(
         ),
     ],
 )
-def test_open_target_fails_and_says_who_answers(port: PortState, said: str) -> None:
-    """TCP or UDP, either is enough; a healthy neighbour does not excuse it."""
+def test_open_target_fails_and_names_the_server(port: PortState, said: str) -> None:
+    """TCP or UDP, either is enough; a blocked address does not excuse an open one."""
     found = judged(port, door(DROPPED, DROPPED, TWO))
     [finding] = found.findings
     assert finding.failure == "isolation.open"
-    alone = "" if port.opening else " for UDP only"
-    connects = "TCP connects in 10.0 ms; " if port.opening else ""
+    alone = "" if port.handshake else " for UDP only"
+    connects = "TCP connects in 10.0 ms; " if port.handshake else ""
     assert finding.seen == f"192.0.2.1:80 is open{alone}: {connects}{said}"
     assert found.figures["found"] == "open"
     assert "192.0.2.2:80 is blocked: TCP and UDP are dropped" in found.remarks[0]
@@ -178,8 +178,8 @@ def test_open_target_fails_and_says_who_answers(port: PortState, said: str) -> N
     [Handshake(closed=True), Handshake(cause=Cause.RESET)],
     ids=["end", "reset"],
 )
-def test_acceptance_without_a_word_may_be_a_proxys(opening: Handshake) -> None:
-    """A proxy that accepts, and blocks then, is named as what it may be."""
+def test_silent_accept_may_be_a_proxy(opening: Handshake) -> None:
+    """A proxy that accepts and then blocks is named as a possible cause."""
     found = judged(door(ACCEPTED, DROPPED, opening=opening))
     assert [finding.failure for finding in found.findings] == ["isolation.open"]
     assert "accepted by a proxy that blocks only afterwards" in found.remarks[0]
@@ -204,15 +204,15 @@ def test_acceptance_without_a_word_may_be_a_proxys(opening: Handshake) -> None:
         (door(DROPPED, DROPPED), "silence proves less about UDP than about TCP"),
     ],
 )
-def test_what_else_it_may_be_is_remarked(port: PortState, words: str) -> None:
-    """A block that may be none is still a pass, with what it leaves open."""
+def test_other_explanation_is_noted(port: PortState, words: str) -> None:
+    """A block that may have another cause passes, with a note."""
     found = judged(port)
     assert found.findings == ()
     assert words in found.remarks[0]
 
 
-def test_prohibition_leaves_nothing_open() -> None:
-    """What a router says it prohibits needs no remark, nor a control."""
+def test_administrative_prohibition_needs_no_note() -> None:
+    """An explicit prohibition by a router needs no control either."""
     assert judged(door(PROHIBITED, PROHIBITED), control="").remarks == ()
 
 
@@ -226,16 +226,16 @@ def test_prohibition_leaves_nothing_open() -> None:
         (door(DROPPED, PORT), False),
     ],
 )
-def test_silence_asks_for_a_control(port: PortState, asks: bool) -> None:
-    """A refusal from elsewhere proves that the client is connected; silence does not."""
+def test_silence_needs_a_control(port: PortState, asks: bool) -> None:
+    """A refusal proves that the client is connected; silence does not."""
     alone = " ".join(judged(port, control="").remarks)
     beside = " ".join(judged(port, control="app:80").remarks)
     assert ("this client may have no network at all" in alone) is asks
     assert ("app:80 was reached from here" in beside) is asks
 
 
-def test_client_without_any_route_proves_nothing() -> None:
-    """To a client without a network everything is blocked."""
+def test_client_without_a_route_is_inconclusive() -> None:
+    """Everything is blocked for a client without a network."""
     found = judged(
         door(NO_ROUTE, NO_ROUTE), door(NO_ROUTE, NO_ROUTE, SIX), routes=False
     )
@@ -248,7 +248,7 @@ def test_client_without_any_route_proves_nothing() -> None:
     assert found.summary == "cannot determine whether it is blocked"
 
 
-def test_single_syn_proves_nothing() -> None:
+def test_single_syn_is_inconclusive() -> None:
     """One lost packet looks like a block."""
     once = ProbeResult(Response.DROPPED, sent=1, start=10.0, end=10.5)
     done = weighed(judged(door(once, DROPPED)), 0.0)
@@ -256,8 +256,8 @@ def test_single_syn_proves_nothing() -> None:
     assert "1 SYN in 0.5 s" in done.findings[0].seen
 
 
-def test_host_that_could_not_ask_proves_nothing() -> None:
-    """An error of this host's own is no block."""
+def test_local_error_is_inconclusive() -> None:
+    """An error of this host is no block."""
     failed = ProbeResult(Response.OTHER, detail="EMFILE")
     done = weighed(judged(door(failed, failed)), 0.0)
     assert done.outcome is Outcome.INCONCLUSIVE
@@ -267,10 +267,10 @@ def test_host_that_could_not_ask_proves_nothing() -> None:
 @pytest.mark.parametrize(
     ("stalled", "outcome"), [(2.4, Outcome.PASS), (2.5, Outcome.INCONCLUSIVE)]
 )
-def test_silence_that_a_starved_client_heard_proves_nothing(
+def test_silence_at_a_starved_client_is_inconclusive(
     stalled: float, outcome: Outcome
 ) -> None:
-    """Who did not run for half of the time may have missed an answer."""
+    """A client that did not run for half of the time may have missed an answer."""
     done = weighed(judged(door(DROPPED, DROPPED)), stalled)
     assert done.outcome is outcome
     assert weighed(judged(door(RESET, PORT)), stalled).outcome is Outcome.PASS

@@ -22,7 +22,9 @@ from netduet.client.checks.load.results import (
 )
 from netduet.client.net.dial import Address
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
+from netduet.net.time_span import TimeSpan
+from tests.unit.client.far_end import tcp_info
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 UP, DOWN = Direction.UP, Direction.DOWN
@@ -86,7 +88,7 @@ def judged(*phases: Phase, min_rate: float = 0.0) -> Judgement:
 
 
 def test_healthy_path_passes_with_rates_and_latencies() -> None:
-    """Rates each way and the percentile idle and loaded stand in the summary."""
+    """The summary has the rate each way and the latency, idle and loaded."""
     told = judged(phase(flow(UP)), phase(flow(DOWN)))
     assert told.summary == (
         "192.0.2.2:12345: up 100 Mbit/s, down 100 Mbit/s; "
@@ -97,8 +99,8 @@ def test_healthy_path_passes_with_rates_and_latencies() -> None:
     assert told.figures["down.limit"] == "network"
 
 
-def test_slower_direction_is_a_remark() -> None:
-    """An asymmetry is told with both rates and its factor, and is no failure."""
+def test_slower_direction_is_a_note() -> None:
+    """An asymmetry is noted with both rates and its factor, and is no failure."""
     told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN, 940)))
     assert (
         told.remarks[0] == "up 9.6 Mbit/s, down 940 Mbit/s: upload is 97.9 times slower"
@@ -107,7 +109,7 @@ def test_slower_direction_is_a_remark() -> None:
 
 
 def test_only_steady_rate_is_noted_as_cap() -> None:
-    """A cap is named where the rate is flat and the network alone was waited for."""
+    """A cap is named if the rate is flat and the network alone is the limit."""
     flat, uneven = flow(UP), flow(DOWN)
     bumps = tuple((at, int(count * (1 + at % 2))) for at, count in uneven.arrivals)
     uneven = dataclasses.replace(uneven, arrivals=bumps)
@@ -124,7 +126,7 @@ def test_only_steady_rate_is_noted_as_cap() -> None:
 def test_queue_is_noted_if_kernel_and_echoes_agree(
     direction: Direction, words: str
 ) -> None:
-    """The way whose load raises the sender's round trip and the echoes has the queue."""
+    """The queue is in the direction whose load raises the RTT and delays echoes."""
     full = flow(direction, sender_infos=senders(BEGIN[direction], rtt=0.18))
     told = judged(phase(full, 0.18))
     assert [one for one in told.remarks if words in one]
@@ -133,13 +135,13 @@ def test_queue_is_noted_if_kernel_and_echoes_agree(
 
 
 def test_latency_unseen_by_kernel_is_no_queue() -> None:
-    """Programs that were late delay echoes, and never the kernel's round trip."""
+    """Late programs delay echoes, but not the kernel's RTT."""
     told = judged(phase(flow(UP), latency=0.2), phase(flow(DOWN), late=0.2))
     assert not [one for one in told.remarks if "queue" in one]
 
 
 def test_rtt_rise_without_echo_delay_is_no_queue() -> None:
-    """A round trip of bulk data that rises while echoes stay fast is no queue for others."""
+    """If only the RTT of the bulk data rises, no other traffic waits in the queue."""
     full = flow(UP, sender_infos=senders(BEGIN[UP], rtt=0.18))
     told = judged(phase(full, 0.001))
     assert not [one for one in told.remarks if "queue" in one]
@@ -164,7 +166,7 @@ def test_rtt_rise_without_echo_delay_is_no_queue() -> None:
 def test_limiting_part_comes_from_tcp_info(
     one: TransferFlow, cpu: float, whose: str
 ) -> None:
-    """Data that waits for a program is not the network's doing."""
+    """Data that waits for a program is not the network's fault."""
     assert limiting_part(phase(one, cpu=cpu), one) == whose
     told = judged(phase(one, cpu=cpu))
     assert bool([s for s in told.remarks if "path may carry more" in s]) == (
@@ -174,7 +176,7 @@ def test_limiting_part_comes_from_tcp_info(
 
 
 def test_rate_below_min_rate_fails_in_its_direction() -> None:
-    """Only --min-rate makes a slow path a failure, on the way that is slow."""
+    """Only --min-rate makes a slow path a failure, in the slow direction."""
     told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN)), min_rate=50e6)
     [finding] = told.findings
     assert (finding.failure, finding.where) == ("load.slow", "path →")
@@ -183,7 +185,7 @@ def test_rate_below_min_rate_fails_in_its_direction() -> None:
 
 
 def test_low_rate_is_inconclusive_at_a_slow_end_or_while_rising() -> None:
-    """Where the path may carry more, there is no verdict on its rate."""
+    """If the path may carry more, its rate is not judged."""
     busy = phase(flow(UP, 9.6), cpu=0.95)
     still = flow(DOWN, 9.6)
     points = tuple((at, int(2 ** (at - 20) * 1000)) for at, _ in still.arrivals)
@@ -196,37 +198,37 @@ def test_low_rate_is_inconclusive_at_a_slow_end_or_while_rising() -> None:
 
 
 def test_low_rate_not_limited_by_network_carries_missed_deadline() -> None:
-    """Where the network was not waited for all the time, starvation is weighed."""
+    """If the network was not the limit all the time, starvation is weighed."""
     half = flow(UP, 9.6, sender_infos=senders(10, network=0.6))
     [finding] = judged(phase(half), min_rate=50e6).findings
-    assert finding.missed_deadline == Window(10, 20)
+    assert finding.missed_deadline == TimeSpan(10, 20)
 
 
 @pytest.mark.parametrize(
     ("direction", "halt", "where"),
     [
-        (UP, TransferStall(Window(12, 15), 3, 0, 4000), "path →"),
-        (DOWN, TransferStall(Window(12, 15), 3, 0, 4000), "path ←"),
-        (UP, TransferStall(Window(12, 15), 3, 0, 0), "path ←"),
-        (DOWN, TransferStall(Window(12, 15), 3, 0, 0), "path →"),
-        (UP, TransferStall(Window(12, 15), 0, 9000, 0), "server"),
-        (DOWN, TransferStall(Window(12, 15), 0, 9000, 0), "client"),
-        (DOWN, TransferStall(Window(12, 15), missing="no response in time"), None),
+        (UP, TransferStall(TimeSpan(12, 15), 3, 0, 4000), "path →"),
+        (DOWN, TransferStall(TimeSpan(12, 15), 3, 0, 4000), "path ←"),
+        (UP, TransferStall(TimeSpan(12, 15), 3, 0, 0), "path ←"),
+        (DOWN, TransferStall(TimeSpan(12, 15), 3, 0, 0), "path →"),
+        (UP, TransferStall(TimeSpan(12, 15), 0, 9000, 0), "server"),
+        (DOWN, TransferStall(TimeSpan(12, 15), 0, 9000, 0), "client"),
+        (DOWN, TransferStall(TimeSpan(12, 15), missing="no response in time"), None),
     ],
 )
 def test_stall_is_located_by_both_kernels(
     direction: Direction, halt: TransferStall, where: str | None
 ) -> None:
-    """What was sent and is lacking, was taken and not acknowledged, or finds no room."""
+    """Data is lost, is not acknowledged, or finds no room at the receiver."""
     told = judged(phase(flow(direction, stall=halt)))
     [finding] = told.findings
     assert (finding.failure, finding.where) == ("load.stalled", where)
-    assert finding.missed_deadline == Window(12, 15)
+    assert finding.missed_deadline == TimeSpan(12, 15)
     assert "nothing moved for 3.0 s on any of 2 connections" in finding.seen
 
 
 def test_altered_bytes_and_cut_connection_fail() -> None:
-    """Both are findings of their own, each once."""
+    """Both are separate findings, each reported once."""
     told = judged(
         phase(flow(UP, changed=True)), phase(flow(DOWN, connection_error="ECONNRESET"))
     )
@@ -237,7 +239,7 @@ def test_altered_bytes_and_cut_connection_fail() -> None:
 
 
 def test_exhausted_transfer_rates_its_whole_time() -> None:
-    """A reader that wakes late finds all at once: what came then is no rate."""
+    """A reader that wakes late gets all data at once, which is no rate."""
     burst = ((13.0, 0), (13.001, 12_500_000))
     one = flow(UP, arrivals=burst, total=12_500_000)
     assert one.rate == pytest.approx(1e7)
@@ -249,7 +251,7 @@ def test_exhausted_transfer_rates_its_whole_time() -> None:
 
 
 def test_transfer_ended_by_server_is_skipped() -> None:
-    """Its own word is told, and nothing is blamed."""
+    """The server's reason is reported, and nothing is blamed."""
     told = judged(phase(flow(UP, server_refusal="DRAINING: bye", arrivals=(), total=0)))
     assert (told.findings, told.skipped) == (
         (),
@@ -257,15 +259,15 @@ def test_transfer_ended_by_server_is_skipped() -> None:
     )
 
 
-def test_server_without_features_is_skipped() -> None:
-    """An older server is not blamed for what it does not offer."""
-    place = LoadResult(THERE, skipped="the server does not offer sink")
+def test_load_that_cannot_be_measured_is_skipped() -> None:
+    """Without a connection to fill the path there is nothing to judge."""
+    place = LoadResult(THERE, skipped="a connection for bulk data failed: late")
     told = CHECK.judge(AddressResults((place,), CheckOptions()))
-    assert told.skipped == "192.0.2.2:12345: the server does not offer sink"
+    assert told.skipped == ("192.0.2.2:12345: a connection for bulk data failed: late")
 
 
-def test_percentiles_are_of_nearest_rank() -> None:
-    """The 99th of a hundred is the last but one; nothing has none."""
+def test_percentiles_use_nearest_rank() -> None:
+    """The 99th of a hundred is the last but one; an empty list has none."""
     spread = LatencySpread.from_times([number / 100 for number in range(1, 101)])
     assert spread == LatencySpread(100, 0.5, 0.9, 0.99, 1.0)
     assert LatencySpread.from_times([]) is None
@@ -273,17 +275,15 @@ def test_percentiles_are_of_nearest_rank() -> None:
 
 def test_incomplete_tcp_info_is_ignored() -> None:
     """An older server's report lacks fields: then there is no evidence."""
-    told = {"rtt": 100, "min_rtt": 50, "total_retrans": 1, "busy_time": 1}
-    assert SenderTcpInfo.from_tcp_info(1.0, 0, told) is None
-    whole = told | {"rwnd_limited": 0, "sndbuf_limited": None}
-    assert SenderTcpInfo.from_tcp_info(1.0, 0, whole) is None
-    assert (
-        SenderTcpInfo.from_tcp_info(1.0, 0, whole | {"sndbuf_limited": 0}) is not None
-    )
+    whole = tcp_info()
+    assert SenderTcpInfo.from_tcp_info(1.0, 0, whole) is not None
+    for name in ("min_rtt", "busy_time", "rwnd_limited", "sndbuf_limited"):
+        part = whole.model_copy(update={name: None})
+        assert SenderTcpInfo.from_tcp_info(1.0, 0, part) is None
 
 
-def test_incomplete_latency_is_a_remark() -> None:
-    """When the connection for echoes ends, its reason is a remark: the rates still count."""
+def test_ended_latency_probe_is_a_note() -> None:
+    """If the echo connection ends, a note gives the reason; the rates still count."""
     place = LoadResult(
         THERE, (IDLE, phase(flow(UP))), latency_error="Connection reset by peer"
     )

@@ -31,7 +31,7 @@ def test_latest_delay_is_last_echo_or_overdue_time(
     echoes: list[tuple[float, float | None]],
     latest: float | None,
 ) -> None:
-    """Echoes on their way say nothing yet; one that is overdue says that it waits."""
+    """An echo that is overdue counts with the time it has been awaited."""
     monkeypatch.setattr(time, "monotonic", lambda: NOW)
     echoing = LatencyProbe(Address(socket.AF_INET, "192.0.2.1", 12345), 0.01, 1.0)
     for ago, took in echoes:

@@ -13,7 +13,8 @@ from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Expect, Target
-from netduet.client.results.verdict import Outcome, Window
+from netduet.client.results.verdict import Outcome
+from netduet.net.time_span import TimeSpan
 
 FOUND = (
     Address(socket.AF_INET, "192.0.2.1", 80),
@@ -33,8 +34,8 @@ def name(
     return NameResult("server", literal=False, resolution=resolution, queries=queries)
 
 
-def test_name_that_resolves_passes() -> None:
-    """The addresses and the time are told; nothing is found and nothing blocked."""
+def test_resolved_name_passes() -> None:
+    """Addresses and time are reported; there is no finding and nothing is blocked."""
     judgement = judge(name())
     assert judgement.summary == (
         "server resolved to 192.0.2.1, 2001:db8::1 in 250.0 ms"
@@ -55,10 +56,10 @@ def test_name_that_resolves_passes() -> None:
         (Cause.OTHER, "name.failed", "resolving server failed: the detail"),
     ],
 )
-def test_name_that_does_not_resolve_blocks(
+def test_unresolved_name_fails_and_blocks(
     cause: Cause, failure: str, seen: str
 ) -> None:
-    """Each way not to resolve has its class, and leaves the others nothing to go on."""
+    """Each way to fail has its class, and the other checks are skipped."""
     judgement = judge(name(cause, "the detail"))
     [finding] = judgement.findings
     assert (finding.failure, finding.seen, judgement.blocks) == (
@@ -73,19 +74,21 @@ def test_name_that_does_not_resolve_blocks(
 @pytest.mark.parametrize(
     ("cause", "missed"),
     [
-        (Cause.TIMEOUT, Window(10.0, 10.25)),
+        (Cause.TIMEOUT, TimeSpan(10.0, 10.25)),
         (Cause.NOT_FOUND, None),
         (Cause.OTHER, None),
     ],
 )
-def test_only_silence_can_be_excused(cause: Cause, missed: Window | None) -> None:
-    """An answer, even a refusal, was heard: a starved client did not make it up."""
+def test_only_silence_carries_missed_deadline(
+    cause: Cause, missed: TimeSpan | None
+) -> None:
+    """An answer, even a refusal, was received; starvation cannot invent it."""
     [finding] = judge(name(cause)).findings
     assert finding.missed_deadline == missed
 
 
-def test_single_queries_are_evidence() -> None:
-    """What each record type was answered stands before what getaddrinfo said."""
+def test_queries_are_evidence() -> None:
+    """The answer for each record type is listed before that of getaddrinfo."""
     queries = (Query("A", "no response", 2.0), Query("AAAA", "0 records", 0.01))
     [finding] = judge(name(Cause.TIMEOUT, "late", queries=queries)).findings
     assert [said for _, said in finding.evidence] == [
@@ -128,16 +131,16 @@ def test_single_queries_are_evidence() -> None:
         ),
     ],
 )
-def test_what_is_slow_or_odd_is_remarked_on(
+def test_slow_or_unusual_answer_is_noted(
     measured: NameResult, remarks: tuple[str, ...]
 ) -> None:
-    """A name that resolves passes, and what may trouble others is said beside it."""
+    """A name that resolves passes, with notes on what may trouble others."""
     judgement = judge(measured)
     assert (judgement.remarks, judgement.findings) == (remarks, ())
 
 
-def test_name_that_fails_has_no_remark() -> None:
-    """When the name failed, its queries are evidence and not said twice."""
+def test_unresolved_name_has_no_notes() -> None:
+    """The queries of a failed name are evidence and are not repeated as notes."""
     queries = (Query("A", "no such name", 3.0),)
     assert judge(name(Cause.NOT_FOUND, queries=queries)).remarks == ()
 
@@ -146,10 +149,8 @@ def test_name_that_fails_has_no_remark() -> None:
     ("host", "family"),
     [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)],
 )
-async def test_address_is_not_asked_about(
-    host: str, family: socket.AddressFamily
-) -> None:
-    """An address has nothing to resolve: it is taken as it is, and no DNS is asked."""
+async def test_address_is_not_resolved(host: str, family: socket.AddressFamily) -> None:
+    """An IP address is used as given, without a DNS query."""
     patience = Timeouts(5.0, 5.0, 5.0)
     context = CheckContext(Target(host, 80), socket.AF_UNSPEC, "", patience)
     measured = await measure(context)
@@ -158,8 +159,8 @@ async def test_address_is_not_asked_about(
     assert judge(measured).summary == f"{host} is an IP address; no lookup needed"
 
 
-async def test_name_is_given_up_when_patience_is_over() -> None:
-    """A look-up that takes longer than it may is a missed deadline, not a wait."""
+async def test_slow_lookup_is_a_missed_deadline() -> None:
+    """A lookup is abandoned at its timeout."""
     patience = Timeouts(0.0, 5.0, 5.0)
     context = CheckContext(Target("name.invalid", 80), socket.AF_UNSPEC, "", patience)
     [finding] = judge(await measure(context)).findings
@@ -167,14 +168,14 @@ async def test_name_is_given_up_when_patience_is_over() -> None:
     assert finding.missed_deadline is not None
 
 
-def test_name_needs_no_other_check() -> None:
-    """It is the first: nothing before it can take its ground."""
+def test_name_requires_no_other_check() -> None:
+    """It is the first check."""
     assert (CHECK.name, CHECK.needs) == ("name", ())
 
 
 @pytest.mark.parametrize("cause", [Cause.NOT_FOUND, Cause.TIMEOUT, Cause.OTHER])
-def test_name_without_an_address_is_no_block(cause: Cause) -> None:
-    """Of a target that ought to be blocked, nothing is proven by a name that is not there."""
+def test_unresolved_blocked_target_is_no_proof(cause: Cause) -> None:
+    """An unknown name does not prove that a target is blocked."""
     judgement = judge(replace(name(cause), expect=Expect.BLOCKED))
     assert [finding.outcome for finding in judgement.findings] == [Outcome.INCONCLUSIVE]
     assert judgement.blocks

@@ -12,24 +12,20 @@ from netduet.client.checks.path import CHECK, PathResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Judgement, Window
-from tests.unit.client.far_end import NASTY, entry, report, welcome
+from netduet.client.results.verdict import Judgement
+from netduet.net.time_span import TimeSpan
+from tests.unit.client.far_end import NASTY, entry, report, tcp_info, welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 HERE = ("192.0.2.1", 40000)
-OURS: dict[str, int | str] = {
-    "snd_mss": 1448,
-    "pmtu": 1500,
-    "rtt": 250,
-    "total_retrans": 0,
-}
+OURS = tcp_info(rtt=250)
 
 
 def way(**fields: object) -> PathResult:
     """Return a way about which both ends agree, its fields changed as told."""
     known: dict[str, object] = {
         "address": THERE,
-        "opening": Handshake(welcome=welcome()),
+        "handshake": Handshake(welcome=welcome()),
         "local": HERE,
         "client_tcp_info": OURS,
         "server_report": report(),
@@ -55,8 +51,8 @@ def judged(**fields: object) -> Judgement:
     return CHECK.judge(AddressResults((way(**fields),), CheckOptions()))
 
 
-def test_ends_that_agree_pass_without_a_remark() -> None:
-    """Where both ends say the same there is nothing to say but what fits through."""
+def test_agreeing_ends_pass_without_notes() -> None:
+    """If both ends report the same, only the segment sizes are reported."""
     assert judged() == Judgement(
         "no NAT: the server sees this client's own address, 192.0.2.1; "
         "MSS 1448 in both directions, path MTU 1500",
@@ -68,7 +64,7 @@ def test_ends_that_agree_pass_without_a_remark() -> None:
             "client_total_retrans": 0,
             "server_rtt": 0,
             "server_snd_mss": 1448,
-            "server_pmtu": 0,
+            "server_pmtu": 1500,
             "server_total_retrans": 0,
         },
     )
@@ -78,20 +74,20 @@ def test_ends_that_agree_pass_without_a_remark() -> None:
     ("fields", "remark"),
     [
         (
-            {"opening": seen_as("203.0.113.9", 40000)},
+            {"handshake": seen_as("203.0.113.9", 40000)},
             (
                 "the server sees 203.0.113.9, not this client's 192.0.2.1: there is source NAT or a proxy in between; address allow-lists and per-address limits apply to that address"
             ),
         ),
         (
-            {"opening": seen_as("192.0.2.1", 50000)},
+            {"handshake": seen_as("192.0.2.1", 50000)},
             (
                 "the server sees port 50000, not this client's 40000: "
                 "there is a NAT or proxy in between"
             ),
         ),
         (
-            {"opening": answered_from("10.0.0.9")},
+            {"handshake": answered_from("10.0.0.9")},
             (
                 "connected to 192.0.2.2:12345, but the server's own address is 10.0.0.9:12345: there is a published port, virtual address or proxy in between"
             ),
@@ -135,10 +131,10 @@ def test_ends_that_agree_pass_without_a_remark() -> None:
         ),
     ],
 )
-def test_what_differs_is_a_remark_and_no_fault(
+def test_difference_between_ends_is_a_note(
     fields: dict[str, object], remark: str
 ) -> None:
-    """Each difference between the ends is said in words, and fails nothing."""
+    """Each difference is described and fails nothing."""
     judgement = judged(**fields)
     assert judgement.remarks == (remark,)
     assert (judgement.findings, judgement.blocks) == ((), False)
@@ -148,7 +144,7 @@ def test_what_differs_is_a_remark_and_no_fault(
     ("fields", "summary"),
     [
         (
-            {"opening": seen_as("203.0.113.9", 50000)},
+            {"handshake": seen_as("203.0.113.9", 50000)},
             (
                 "the server sees this client as 203.0.113.9:50000; "
                 "MSS 1448 in both directions, path MTU 1500"
@@ -171,20 +167,20 @@ def test_what_differs_is_a_remark_and_no_fault(
         ),
     ],
 )
-def test_summary_tells_who_is_seen_and_what_fits(
+def test_summary_has_addresses_and_segment_sizes(
     fields: dict[str, object], summary: str
 ) -> None:
-    """The segment sizes are told when both kernels said theirs, and left out when not."""
+    """Segment sizes are given only if both kernels report theirs."""
     assert judged(**fields).summary == summary
 
 
-def test_throttling_that_is_not_known_is_not_said() -> None:
-    """A server that cannot tell whether it was held back is not accused."""
+def test_unknown_throttling_is_not_reported() -> None:
+    """A server that cannot read its CPU throttling is not accused."""
     assert judged(server_report=report(throttled=None)).remarks == ()
 
 
-def test_figures_that_are_not_known_are_null() -> None:
-    """What a kernel did not say is None in the figures, never zero."""
+def test_unknown_figures_are_none() -> None:
+    """What a kernel did not report is None, never zero."""
     figures = judged(client_tcp_info=None, server_report=None).figures
     known = {key: value for key, value in figures.items() if value is not None}
     assert known == {"peer_address": "192.0.2.1"}
@@ -199,7 +195,7 @@ def test_figures_that_are_not_known_are_null() -> None:
                 cause=Cause.TIMEOUT, detail="no response in time", start=1, end=4
             ),
             "no response in time",
-            Window(1, 4),
+            TimeSpan(1, 4),
         ),
         (
             Handshake(cause=Cause.REFUSED, detail="ECONNREFUSED: x", start=1, end=4),
@@ -210,10 +206,10 @@ def test_figures_that_are_not_known_are_null() -> None:
         (Handshake(foreign=b"?", start=1, end=4), "unexpected response", None),
     ],
 )
-def test_further_connection_that_fails_is_found(
-    opening: Handshake, what: str, missed: Window | None
+def test_failed_further_connection_is_a_finding(
+    opening: Handshake, what: str, missed: TimeSpan | None
 ) -> None:
-    """What worked once and not twice is a failure; only silence can be excused."""
+    """Only a timeout carries a missed deadline."""
     judgement = CHECK.judge(
         AddressResults((PathResult(THERE, opening),), CheckOptions())
     )
@@ -221,11 +217,11 @@ def test_further_connection_that_fails_is_found(
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"{THERE}: a later connection failed: {what}"
     assert finding.evidence == ((Side.CLIENT, f"after 3.0 s: {what}"),)
-    assert judgement.summary == "no path could be examined"
+    assert judgement.summary == finding.seen
 
 
-def test_same_remark_of_many_ways_is_said_once() -> None:
-    """A server behind several addresses is not said to drop packets several times."""
+def test_same_note_of_several_addresses_is_given_once() -> None:
+    """A server behind several addresses has its drops noted once."""
     judgement = CHECK.judge(
         AddressResults((way(server_report=report(drops=3)),) * 4, CheckOptions())
     )
@@ -233,8 +229,8 @@ def test_same_remark_of_many_ways_is_said_once() -> None:
     assert judgement.summary.count("the server sees") == 1
 
 
-def test_good_way_beside_a_broken_one_is_told() -> None:
-    """One further connection that fails does not hide what the others showed."""
+def test_working_address_beside_a_failed_one_is_reported() -> None:
+    """A failed further connection does not hide the results of the others."""
     judgement = CHECK.judge(
         AddressResults(
             (PathResult(THERE, Handshake(closed=True)), way()), CheckOptions()
@@ -246,10 +242,10 @@ def test_good_way_beside_a_broken_one_is_told() -> None:
     )
 
 
-def test_nothing_of_the_wire_reaches_words_unescaped() -> None:
-    """What a server calls the two ends is shown, and moves no cursor."""
+def test_remote_text_is_escaped() -> None:
+    """Addresses that the server reports cannot move a terminal's cursor."""
     told = {"address": NASTY, "port": 1}
-    judgement = judged(opening=Handshake(welcome=welcome(peer=told, local=told)))
+    judgement = judged(handshake=Handshake(welcome=welcome(peer=told, local=told)))
     figures = [str(value) for value in judgement.figures.values()]
     said = [judgement.summary, *judgement.remarks, *figures]
     assert all(text.isprintable() for text in said)

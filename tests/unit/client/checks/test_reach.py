@@ -13,7 +13,8 @@ from netduet.client.net.dial import Address, Cause, ConnectResult, Resolution
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Finding, Judgement, Window
+from netduet.client.results.verdict import Finding, Judgement
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import FarEnd
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)
@@ -45,8 +46,8 @@ def found(*tried: ConnectResult) -> Finding:
     return finding
 
 
-def test_address_that_accepts_passes() -> None:
-    """One that accepts is told with its time, and nothing is found."""
+def test_accepting_address_passes() -> None:
+    """The connect time is reported, and nothing is found."""
     assert judged(dialled()) == Judgement(
         "192.0.2.1:80 accepted in 500.0 ms",
         figures={"tried": 1, "accepted": 1, "lost_syns": 0},
@@ -62,8 +63,8 @@ def test_address_that_accepts_passes() -> None:
         (Cause.OTHER, "reach.other"),
     ],
 )
-def test_address_that_does_not_accept_blocks(cause: Cause, failure: str) -> None:
-    """Each way not to be accepted has its class, and leaves the others no ground."""
+def test_failing_address_fails_and_blocks(cause: Cause, failure: str) -> None:
+    """Each way to fail has its class, and the other checks are skipped."""
     judgement = judged(dialled(cause=cause, detail="EX: said so"))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == (failure, True)
@@ -85,13 +86,13 @@ def test_address_that_does_not_accept_blocks(cause: Cause, failure: str) -> None
         ),
     ],
 )
-def test_single_address_is_told_in_full(attempt: ConnectResult, seen: str) -> None:
-    """What was observed is said with the error's own name, or the SYNs that were sent."""
+def test_single_address_is_described_in_full(attempt: ConnectResult, seen: str) -> None:
+    """The summary has the name of the error, or the number of SYNs sent."""
     assert found(attempt).evidence == ((Side.CLIENT, seen),)
 
 
-def test_class_of_many_dead_addresses_is_that_of_the_first() -> None:
-    """The first address is the one programs try first; each is in the evidence."""
+def test_class_is_that_of_the_first_failing_address() -> None:
+    """Programs try the first address first; all are in the evidence."""
     finding = found(
         dialled(ONE, Cause.REFUSED, "no"), dialled(TWO, Cause.TIMEOUT, lost=4)
     )
@@ -104,29 +105,29 @@ def test_class_of_many_dead_addresses_is_that_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("tried", "missed"),
     [
-        ([dialled(cause=Cause.TIMEOUT)], Window(10.0, 10.5)),
+        ([dialled(cause=Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
         (
             [
                 dialled(ONE, Cause.TIMEOUT, start=9.0),
                 dialled(TWO, Cause.TIMEOUT, end=16.0),
             ],
-            Window(9.0, 16.0),
+            TimeSpan(9.0, 16.0),
         ),
         ([dialled(ONE, Cause.TIMEOUT), dialled(TWO, Cause.REFUSED)], None),
         ([dialled(cause=Cause.REFUSED)], None),
-        ([dialled(ONE), dialled(TWO, Cause.TIMEOUT)], Window(10.0, 10.5)),
+        ([dialled(ONE), dialled(TWO, Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
         ([dialled(ONE), dialled(TWO, Cause.REFUSED)], None),
     ],
 )
-def test_only_silence_can_be_excused(
-    tried: list[ConnectResult], missed: Window | None
+def test_only_silence_carries_missed_deadline(
+    tried: list[ConnectResult], missed: TimeSpan | None
 ) -> None:
-    """The deadline counts as missed when silence was all that dead addresses showed."""
+    """The deadline counts as missed if all failed addresses were silent."""
     assert found(*tried).missed_deadline == missed
 
 
-def test_some_dead_addresses_are_a_failure_that_blocks_nothing() -> None:
-    """The dead are found, the others can still be asked, and all are evidence."""
+def test_partial_failure_blocks_nothing() -> None:
+    """Failed addresses are found; the others can still be checked."""
     judgement = judged(dialled(ONE), dialled(TWO, Cause.REFUSED, "ECONNREFUSED"))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("reach.partial", False)
@@ -137,8 +138,8 @@ def test_some_dead_addresses_are_a_failure_that_blocks_nothing() -> None:
     )
 
 
-def test_family_without_a_route_is_nobodys_fault() -> None:
-    """An address of a family that this host lacks is remarked on, and not judged."""
+def test_family_without_a_route_is_a_note() -> None:
+    """An address family that this host lacks is noted and not judged."""
     judgement = judged(dialled(ONE), dialled(SIX, Cause.NO_ROUTE))
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -147,21 +148,21 @@ def test_family_without_a_route_is_nobodys_fault() -> None:
 
 
 def test_no_route_at_all_is_skipped_and_blocks() -> None:
-    """Where nothing could be tried nothing is judged, and there is no ground to go on."""
+    """If nothing could be tried, nothing is judged and later checks are skipped."""
     judgement = judged(dialled(SIX, Cause.NO_ROUTE))
     assert (judgement.findings, judgement.blocks) == ((), True)
     assert judgement.skipped == "this host has no route to [2001:db8::1]:80"
     assert judgement.remarks == ()
 
 
-def test_dead_address_beside_one_without_a_route_is_all_dead() -> None:
-    """A family that could not be tried does not make the others partial."""
+def test_failure_beside_an_untried_family_is_total() -> None:
+    """A family that could not be tried does not make the failure partial."""
     tried = dialled(ONE, Cause.REFUSED, "no"), dialled(SIX, Cause.NO_ROUTE)
     assert found(*tried).failure == "reach.refused"
 
 
-def test_lost_syns_before_success_are_remarked_on() -> None:
-    """A second SYN tells of a loss or of slowness, and of no fault by itself."""
+def test_lost_syns_before_success_are_noted() -> None:
+    """A second SYN points to loss or slowness, and is no fault alone."""
     judgement = judged(dialled(lost=1, end=11.0))
     assert judgement.remarks == (
         (
@@ -171,15 +172,15 @@ def test_lost_syns_before_success_are_remarked_on() -> None:
     assert judgement.figures["lost_syns"] == 1
 
 
-def test_many_addresses_are_told_in_short() -> None:
-    """Three are named, the others counted; those beyond the bound are remarked on."""
+def test_many_addresses_are_summarized() -> None:
+    """Three are named, the others counted; those beyond the limit are noted."""
     judgement = judge(ReachResult((dialled(),) * 5, 7))
     assert judgement.summary.endswith("accepted in 500.0 ms; and 2 more")
     assert judgement.remarks == ("7 further addresses were not tried",)
 
 
-async def test_each_address_is_tried_within_a_bound() -> None:
-    """All addresses are connected to, up to the bound, and every socket is closed."""
+async def test_addresses_are_tried_up_to_a_limit() -> None:
+    """All addresses up to the limit are tried, and every socket is closed."""
     async with FarEnd(*[lambda taken: taken.waits()] * MAX_ADDRESSES) as far:
         found_ = (far.address,) * (MAX_ADDRESSES + 3)
         resolution = Resolution(found_, None, "", 0.0, 0.0)

@@ -24,8 +24,8 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.unit.client.far_end import NASTY
 
@@ -88,10 +88,10 @@ def outcomes(results: list[CheckResult]) -> list[str]:
         (SKIPPED, ["SKIP", "SKIP one", "SKIP one", "PASS"]),
     ],
 )
-async def test_checks_whose_ground_is_gone_follow_from_the_first_cause(
+async def test_blocked_checks_name_the_first_cause(
     run: Callable[..., Any], log: Log, judgement: Judgement, expected: list[str]
 ) -> None:
-    """What blocks takes along those that need it, and theirs, and nobody else."""
+    """A blocking failure skips the checks that require it, directly or not."""
     _, told = await run(
         check("one", judgement),
         check("two", GOOD, "one"),
@@ -102,10 +102,10 @@ async def test_checks_whose_ground_is_gone_follow_from_the_first_cause(
     assert len(log) == 4
 
 
-async def test_results_are_told_in_order_and_concluded(
+async def test_results_are_reported_in_order_with_a_verdict(
     run: Callable[..., Any], log: Log
 ) -> None:
-    """Each result is told as it comes; the verdict is over all of them."""
+    """Each result is reported as it comes; the verdict covers all."""
     made, told = await run(check("one", GOOD), check("two", BAD, "one"))
     verdict = made.verdict()
     assert [one.check for one in told] == ["one", "two"]
@@ -118,7 +118,7 @@ async def test_results_are_told_in_order_and_concluded(
 async def test_finished_check_is_logged_with_its_class(
     run: Callable[..., Any], log: Log
 ) -> None:
-    """A line has the target, the outcome and the class of the first finding."""
+    """The line has the target, the outcome and the class of the first finding."""
     await run(check("one", BAD))
     [line] = log
     assert line.pop("netduet.duration_s") >= 0
@@ -150,13 +150,13 @@ async def measure_well(_: CheckContext) -> int:
         (measure_well, "ZeroDivisionError: integer division or modulo by zero"),
     ],
 )
-async def test_check_that_raises_is_a_defect_and_ends_no_report(
+async def test_raising_check_is_a_defect_and_the_run_continues(
     run: Callable[..., Any],
     log: Log,
     measure: Callable[[CheckContext], Any],
     said: str,
 ) -> None:
-    """A defect of ours is a finding like another; those that need the check follow."""
+    """Our own defect is a finding; checks that require this one are skipped."""
     broken = Check("one", "?", (), measure, lambda value: Judgement(str(1 // value)))
     made, told = await run(broken, check("two", GOOD, "one"), check("other", GOOD))
     assert outcomes(told) == ["FAIL", "SKIP one", "PASS"]
@@ -166,11 +166,11 @@ async def test_check_that_raises_is_a_defect_and_ends_no_report(
     assert log[0]["exception.stacktrace"]
 
 
-async def test_measurement_is_there_for_those_that_need_it(
+async def test_earlier_measurement_is_available_by_type(
     run: Callable[..., Any],
     log: Log,  # noqa: ARG001 - kept off stdout
 ) -> None:
-    """A check finds what an earlier one measured, by its type."""
+    """A check looks up what an earlier one measured."""
 
     async def measure(given: CheckContext) -> str:
         return f"after {given.earlier(int)}"
@@ -180,15 +180,15 @@ async def test_measurement_is_there_for_those_that_need_it(
     assert told[1].summary == "after 0"
 
 
-async def test_our_own_starvation_is_weighed(log: Log) -> None:
-    """The stalls that the battery is given decide over a missed deadline."""
+async def test_starvation_excuses_a_missed_deadline(log: Log) -> None:
+    """The recorded stalls decide about a missed deadline."""
 
     class Starved(StallMonitor):
         def stalled(self, start: float, end: float) -> float:
             return end - start
 
     late = Judgement(
-        "late", (Finding("name.timeout", "s", missed_deadline=Window(0.0, 4.0)),)
+        "late", (Finding("name.timeout", "s", missed_deadline=TimeSpan(0.0, 4.0)),)
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "CHECKS", (check("one", late),))
@@ -198,10 +198,10 @@ async def test_our_own_starvation_is_weighed(log: Log) -> None:
     assert log[0]["netduet.outcome"] == "INCONCLUSIVE"
 
 
-async def test_battery_that_is_stopped_knows_what_it_has(
+async def test_stopped_run_has_a_verdict_over_finished_checks(
     monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
-    """Whoever interrupts gets a verdict over the checks that were done."""
+    """An interrupted run reports the checks that were done."""
     started = asyncio.Event()
 
     async def measure(_: CheckContext) -> int:
@@ -234,10 +234,10 @@ async def test_battery_that_is_stopped_knows_what_it_has(
         (("other", "one"), ["one", "other"]),
     ],
 )
-async def test_checks_that_are_chosen_bring_those_they_need(
+async def test_chosen_checks_include_their_requirements(
     monkeypatch: pytest.MonkeyPatch, log: Log, names: tuple[str, ...], ran: list[str]
 ) -> None:
-    """Whoever names a check gets it with its ground, in order, and nothing else."""
+    """A chosen check runs with those it requires, in order, and no others."""
     checks = (
         check("one", GOOD),
         check("two", GOOD, "one"),
@@ -262,14 +262,14 @@ async def test_checks_that_are_chosen_bring_those_they_need(
         (Expect.BLOCKED, ("open",), ["both", "shut"]),
     ],
 )
-async def test_checks_are_those_that_judge_what_is_expected(
+async def test_expectation_selects_the_checks(
     monkeypatch: pytest.MonkeyPatch,
     log: Log,
     expect: Expect,
     names: tuple[str, ...],
     ran: list[str],
 ) -> None:
-    """What ought to be blocked has checks of its own, which no choice of names takes away."""
+    """Targets that should be blocked have their own checks, whatever was chosen."""
     checks = (
         replace(check("both", GOOD), judges=tuple(Expect)),
         check("open", GOOD, "both"),
@@ -286,10 +286,10 @@ async def test_checks_are_those_that_judge_what_is_expected(
     assert len(log) == len(ran)
 
 
-async def test_what_an_interrupted_run_had_is_told_and_not_measured(
+async def test_restored_results_are_reported_and_not_measured_again(
     monkeypatch: pytest.MonkeyPatch, log: Log, tmp_path: Path
 ) -> None:
-    """Its ground is measured anew; what is new is kept as soon as it is there."""
+    """Their requirements are measured again; new results are saved at once."""
     checks = (check("one", GOOD), check("two", GOOD, "one"), check("last", GOOD, "one"))
     monkeypatch.setattr(runner, "CHECKS", checks)
     monkeypatch.setattr(resume_, "CHECKS", checks)
@@ -308,13 +308,13 @@ async def test_what_an_interrupted_run_had_is_told_and_not_measured(
 
 
 @pytest.mark.parametrize(("heavy", "most"), [(False, 2), (True, 1)])
-async def test_only_checks_that_fill_the_path_wait_for_each_other(
+async def test_only_heavy_checks_run_one_at_a_time(
     run: Callable[..., Any],
     log: Log,
     heavy: bool,
     most: int,
 ) -> None:
-    """Light checks run side by side, heavy ones never; all are told in their order."""
+    """Light checks run in parallel, heavy ones do not; all are reported in order."""
     under_way: set[str] = set()
     seen: list[int] = []
 
@@ -334,8 +334,8 @@ async def test_only_checks_that_fill_the_path_wait_for_each_other(
     assert len(log) == 2
 
 
-def test_each_check_stands_on_those_before_it() -> None:
-    """What a check needs has run before it, and no two have one name."""
+def test_checks_require_only_earlier_ones() -> None:
+    """Requirements come first in the list, and names are unique."""
     before: list[str] = []
     for one in CHECKS:
         assert set(one.needs) <= set(before)

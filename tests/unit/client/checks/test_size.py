@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.size.judge import judge
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.size import CHECK
 from netduet.client.checks.size.measure import LARGER_BYTES, MIN_SEARCH_BYTES, search
 from netduet.client.checks.size.results import (
-    SegmentCounters,
-    Size,
     SizeResult,
     SizeTrial,
     TrialOutcome,
@@ -20,18 +20,19 @@ from netduet.client.checks.size.results import (
 )
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Direction, Side
-from netduet.client.results.verdict import Figures, Finding, Judgement, Window
-from netduet.wire.messages import LedgerEntry
-from tests.unit.client.far_end import entry
+from netduet.client.results.verdict import Figures, Finding, Judgement
+from netduet.net.time_span import TimeSpan
+from netduet.wire.messages import LedgerEntry, TcpInfo
+from tests.unit.client.far_end import entry, tcp_info
 
 UP, DOWN = Direction
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 THERE6 = Address(socket.AF_INET6, "2001:db8::2", 12345)
-BEFORE = SegmentCounters(snd_mss=1448, pmtu=1500, acked=100)
-ALL_SENT = SegmentCounters(snd_mss=1448, pmtu=1500, acked=2000)
-IN_VAIN = SegmentCounters(snd_mss=1448, pmtu=1500, unacked=1, retransmits=4, acked=100)
-HELD = SegmentCounters(snd_mss=1448, pmtu=1500, notsent=1448, acked=100)
-WINDOW = Window(10.0, 11.9)
+BEFORE = tcp_info(bytes_acked=100)
+ALL_SENT = tcp_info(bytes_acked=2000)
+IN_VAIN = tcp_info(unacked=1, total_retrans=4, bytes_acked=100)
+HELD = tcp_info(notsent_bytes=1448, bytes_acked=100)
+WINDOW = TimeSpan(10.0, 11.9)
 STALLED, PASSED = TrialOutcome.STALLED, TrialOutcome.PASSED
 
 
@@ -69,7 +70,7 @@ def well(direction: Direction) -> tuple[SizeTrial, ...]:
 
 
 def hole(
-    direction: Direction, after: SegmentCounters | None = IN_VAIN, limit: int = 1348
+    direction: Direction, after: TcpInfo | None = IN_VAIN, limit: int = 1348
 ) -> tuple[SizeTrial, ...]:
     """Return the trials of a direction where packets above a limit stall."""
     return (
@@ -82,11 +83,16 @@ def hole(
     )
 
 
+def judge(*results: SizeResult) -> Judgement:
+    """Judge the results of these addresses."""
+    return CHECK.judge(AddressResults(results, CheckOptions()))
+
+
 def judged(
     up: tuple[SizeTrial, ...] | None = None, down: tuple[SizeTrial, ...] | None = None
 ) -> Judgement:
     """Judge the only course; a direction that is not told is without fault."""
-    return judge(Size((SizeResult(THERE, up or well(UP), down or well(DOWN)),)))
+    return judge(SizeResult(THERE, up or well(UP), down or well(DOWN)))
 
 
 def way(direction: Direction, trials: tuple[SizeTrial, ...]) -> Judgement:
@@ -108,8 +114,8 @@ def only(judgement: Judgement) -> Finding:
 # A path without fault
 
 
-def test_all_sizes_arriving_passes_without_a_remark() -> None:
-    """Where full packets and large amounts arrive, that is said, and nothing else."""
+def test_all_sizes_arriving_passes_without_notes() -> None:
+    """The summary names the packet and the amount that arrived."""
     figures: Figures = {
         f"{way}_{name}": value
         for way in ("up", "down")
@@ -128,21 +134,21 @@ def test_all_sizes_arriving_passes_without_a_remark() -> None:
 
 
 def test_differing_addresses_are_summarized_separately() -> None:
-    """Courses of one kind are told once, others each with its address."""
+    """Equal results are summarized once, others each with their address."""
     good, bad = (
         SizeResult(THERE, well(UP), well(DOWN)),
         SizeResult(THERE6, hole(UP), well(DOWN)),
     )
-    assert "192.0.2.2" not in judge(Size((good, replace(good, address=THERE6)))).summary
-    summary = judge(Size((good, bad))).summary
+    assert "192.0.2.2" not in judge(good, replace(good, address=THERE6)).summary
+    summary = judge(good, bad).summary
     assert summary.startswith("192.0.2.2:12345: full packets (1,448 bytes) arrive")
     assert "[2001:db8::2]:12345: to the server packets with up to 1,348" in summary
 
 
 def test_figures_of_further_addresses_are_numbered() -> None:
-    """Each course has its figures, those of the first without a number."""
+    """The figures of the first address have no number."""
     course = SizeResult(THERE, well(UP), well(DOWN))
-    figures = judge(Size((course, course))).figures
+    figures = judge(course, course).figures
     assert figures["up_full_packet"] == figures["2.up_full_packet"] == 1448
 
 
@@ -153,7 +159,7 @@ def test_figures_of_further_addresses_are_numbered() -> None:
 def test_unsendable_packet_is_a_black_hole(
     direction: Direction,
 ) -> None:
-    """Others of its length that got through were cut in two: the hole stands."""
+    """Segments of its length that were cut in two do not refute the black hole."""
     trials = (
         whole(direction, STALLED, after=HELD, arrived=0),
         *[whole(direction)] * 2,
@@ -204,12 +210,12 @@ def test_unsendable_packet_is_a_black_hole(
 )
 def test_lost_length_is_a_black_hole(
     direction: Direction,
-    after: SegmentCounters,
+    after: TcpInfo,
     side: Side,
     said: str,
     receiver: Side,
 ) -> None:
-    """The sender's kernel proves it, so no starvation excuses it; the MTU to set is told."""
+    """The sender's kernel proves it, so starvation is no excuse; the MTU is advised."""
     finding = only(way(direction, hole(direction, after)))
     to = "to" if direction is UP else "from"
     assert finding == Finding(
@@ -221,11 +227,11 @@ def test_lost_length_is_a_black_hole(
         {
             "direction": direction.value,
             "seconds": 1.9,
-            "retransmits": after.retransmits,
+            "retransmits": after.total_retrans,
             "snd_mss": 1448,
             "pmtu": 1500,
             "unacked": after.unacked,
-            "notsent": after.notsent,
+            "notsent": after.notsent_bytes,
             "passed": 1348,
             "stalled": 1349,
             "mtu": 1400,
@@ -248,17 +254,17 @@ def test_lost_length_is_a_black_hole(
 def test_mtu_to_set_counts_the_headers_in_use(
     address: Address, snd_mss: int, pmtu: int, mtu: int
 ) -> None:
-    """It is the payload that passed and its headers, whatever segment size was agreed."""
-    view = SegmentCounters(snd_mss=snd_mss, pmtu=pmtu)
+    """It is the payload that passed plus its headers, whatever the MSS."""
+    view = tcp_info(snd_mss=snd_mss, pmtu=pmtu)
     trials = tuple(
         replace(one, before=view) if one.delivered else one for one in hole(UP)
     )
-    finding = only(judge(Size((SizeResult(address, trials, well(DOWN)),))))
+    finding = only(judge(SizeResult(address, trials, well(DOWN))))
     assert finding.figures["mtu"] == mtu
 
 
 def test_black_hole_without_a_passing_size_names_no_mtu() -> None:
-    """Where not even the shortest packet passes, there is nothing to advise."""
+    """If even the shortest packet is lost, no MTU is advised."""
     trials = tuple(one for one in hole(UP) if not one.delivered)
     finding = only(judged((*trials, packet(UP, MIN_SEARCH_BYTES, STALLED))))
     assert finding.failure == "size.black_hole"
@@ -266,8 +272,8 @@ def test_black_hole_without_a_passing_size_names_no_mtu() -> None:
     assert (finding.figures["passed"], finding.figures["mtu"]) == (None, None)
 
 
-def test_amounts_passing_a_black_hole_are_a_remark() -> None:
-    """Many packets in one piece may pass where one packet stalls: it is a remark."""
+def test_amounts_passing_a_black_hole_are_a_note() -> None:
+    """Many packets may pass where a single one stalls."""
     trials = tuple(one for one in hole(UP) if one.is_one_packet)
     judgement = judged((*trials, amount(UP, 4096), amount(UP, 65536)))
     assert only(judgement).failure == "size.black_hole"
@@ -276,25 +282,25 @@ def test_amounts_passing_a_black_hole_are_a_remark() -> None:
 
 
 def test_black_hole_both_ways_is_two_findings() -> None:
-    """Each direction is a fault of its own, the way there first."""
+    """Each direction is a separate fault, upload first."""
     findings = judged(hole(UP), hole(DOWN, limit=1200)).findings
     assert [finding.where for finding in findings] == ["path →", "path ←"]
     assert [finding.figures["mtu"] for finding in findings] == [1400, 1252]
 
 
 def test_black_hole_at_several_addresses_is_one_finding() -> None:
-    """The same fault is found once, and each address is named in it."""
+    """The fault is reported once, with each address."""
     courses = tuple(
         SizeResult(address, hole(UP), well(DOWN)) for address in (THERE, THERE6)
     )
-    seen = only(judge(Size(courses))).seen
+    seen = only(judge(*courses)).seen
     assert seen.startswith("192.0.2.2:12345: packets")
     assert "; [2001:db8::2]:12345: packets" in seen
 
 
 def test_trial_of_two_segments_is_no_single_packet() -> None:
-    """A size that no longer fits into one packet tells nothing about a packet."""
-    short = SegmentCounters(snd_mss=1000, pmtu=1500)
+    """A size that needs two packets proves nothing about one packet."""
+    short = tcp_info(snd_mss=1000, pmtu=1500)
     two = replace(packet(UP, 1400), before=short)
     finding = only(judged((*hole(UP), two)))
     assert finding.figures["passed"] == 1348
@@ -307,26 +313,22 @@ def test_trial_of_two_segments_is_no_single_packet() -> None:
     "after",
     [
         ALL_SENT,
-        SegmentCounters(snd_mss=1448, pmtu=1500, unacked=1),  # nothing sent again
-        SegmentCounters(
-            snd_mss=1448, pmtu=1500, retransmits=3
-        ),  # acknowledged in the end
-        SegmentCounters(
-            snd_mss=1448, pmtu=1500, notsent=1000
-        ),  # the rest of a full window
+        tcp_info(unacked=1),  # nothing sent again
+        tcp_info(total_retrans=3),  # acknowledged in the end
+        tcp_info(notsent_bytes=1000),  # the rest of a full window
     ],
 )
 @pytest.mark.parametrize("direction", Direction)
 def test_stall_without_sender_evidence_is_no_black_hole(
-    direction: Direction, after: SegmentCounters
+    direction: Direction, after: TcpInfo
 ) -> None:
-    """A proxy that stops or a peer that does not read is no hole, and might be late."""
+    """A stopped proxy or a peer that does not read is no black hole and may be late."""
     finding = only(way(direction, hole(direction, after)))
     assert (finding.failure, finding.missed_deadline) == ("size.stalled", WINDOW)
 
 
 def test_stall_with_unqueried_sender_is_no_black_hole() -> None:
-    """Without the far kernel's view nothing is proven, and it is said why."""
+    """Without the remote kernel's evidence nothing is proven; the reason is given."""
     why = "only other instances responded"
     trials = tuple(replace(one, missing=why) for one in hole(DOWN, None))
     finding = only(judged(down=trials))
@@ -336,13 +338,13 @@ def test_stall_with_unqueried_sender_is_no_black_hole() -> None:
 
 
 def test_single_acknowledged_trial_refutes_black_hole() -> None:
-    """Every trial of a full packet whose sender could be asked must bear the hole out."""
+    """Every full packet whose sender could be queried must support it."""
     acknowledged = whole(UP, STALLED, after=ALL_SENT)
     assert only(judged((*hole(UP), acknowledged))).failure == "size.stalled"
 
 
 def test_random_stalls_are_no_black_hole() -> None:
-    """Where short packets stall and longer ones pass, it is not their length; one may."""
+    """If short packets stall and longer ones pass, length is not the cause."""
     odd = packet(UP, 400, STALLED)
     assert only(judged((*hole(UP), odd))).failure == "size.black_hole"
     finding = only(judged((*hole(UP), odd, odd)))
@@ -361,10 +363,10 @@ def test_random_stalls_are_no_black_hole() -> None:
         (lambda way, *fate: amount(way, 4096, *fate), lambda way: amount(way, 4096)),
     ],
 )
-def test_single_failed_trial_is_a_remark(
+def test_single_failed_trial_is_a_note(
     fate: TrialOutcome, trials: tuple[Callable[..., SizeTrial], ...]
 ) -> None:
-    """What went well when it was repeated is a remark: packets get lost."""
+    """A trial that passes when repeated is a note: packets get lost."""
     first, *others = trials
     made = (first(UP, fate), *(one(UP) for one in others), whole(UP))
     judgement = judged(made)
@@ -378,7 +380,7 @@ def test_single_failed_trial_is_a_remark(
 
 
 def test_unrepeated_failure_is_no_finding() -> None:
-    """One connection alone proves nothing, whatever it showed."""
+    """A single connection proves nothing."""
     for alone in (whole(UP, STALLED, after=IN_VAIN), amount(UP, 4096, STALLED)):
         assert judged((alone, packet(UP, 300))).findings == ()
 
@@ -393,26 +395,32 @@ def test_unrepeated_failure_is_no_finding() -> None:
         (UP, ALL_SENT, None, "path →", WINDOW),
         (UP, ALL_SENT, 65536, "server", WINDOW),  # its kernel has it all
         (UP, IN_VAIN, 9000, "path →", None),
-        (DOWN, SegmentCounters(1448, 1500, acked=70000), 9000, "path ←", WINDOW),
+        (DOWN, tcp_info(bytes_acked=70000), 9000, "path ←", WINDOW),
         (
             DOWN,
-            SegmentCounters(1448, 1500, acked=900),
+            tcp_info(bytes_acked=900),
             0,
             "server",
             WINDOW,
         ),  # never handed over
-        (DOWN, replace(IN_VAIN, notsent=65000), 9000, "path ←", None),
+        (
+            DOWN,
+            IN_VAIN.model_copy(update={"notsent_bytes": 65000}),
+            9000,
+            "path ←",
+            None,
+        ),
         (DOWN, None, 9000, "path ←", WINDOW),
     ],
 )
 def test_amount_stalling_twice_is_stalled(
     direction: Direction,
-    after: SegmentCounters | None,
+    after: TcpInfo | None,
     arrived: int | None,
     where: str,
-    missed: Window | None,
+    missed: TimeSpan | None,
 ) -> None:
-    """Only what a kernel sent in vain is no lateness; who was awaited is told."""
+    """Only data that a kernel kept retransmitting is not late."""
     stopped = amount(direction, 65536, STALLED, after=after, arrived=arrived)
     trials = (whole(direction), amount(direction, 4096), stopped, stopped)
     finding = only(way(direction, trials))
@@ -432,18 +440,18 @@ def test_amount_stalling_twice_is_stalled(
     [
         (ALL_SENT, "all data was sent and acknowledged"),
         (
-            replace(ALL_SENT, notsent=5000),
+            ALL_SENT.model_copy(update={"notsent_bytes": 5000}),
             (
                 "5,000 bytes wait to be sent: the other end of this TCP connection "
                 "accepts no more"
             ),
         ),
         (
-            replace(ALL_SENT, unacked=2),
+            ALL_SENT.model_copy(update={"unacked": 2}),
             "2 packets are in flight, none was retransmitted",
         ),
         (
-            replace(ALL_SENT, unacked=2, retransmits=7),
+            ALL_SENT.model_copy(update={"unacked": 2, "total_retrans": 7}),
             (
                 "the kernel made 7 retransmissions; 2 packets are unacknowledged, and no "
                 "acknowledgement came in 1.9 s; its path MTU is 1,500"
@@ -451,18 +459,16 @@ def test_amount_stalling_twice_is_stalled(
         ),
     ],
 )
-def test_stalled_transfer_shows_sender_evidence(
-    after: SegmentCounters, said: str
-) -> None:
-    """The sender's kernel tells whether it waits, has sent all, or is not heard."""
+def test_stalled_transfer_shows_sender_evidence(after: TcpInfo, said: str) -> None:
+    """The sender's kernel says whether it waits, has sent all, or gets no ACK."""
     stopped = amount(UP, 65536, STALLED, after=after)
     finding = only(judged((whole(UP), stopped, stopped)))
     assert finding.evidence == ((Side.CLIENT, said),)
 
 
 def test_lost_acknowledgements_are_located_on_the_opposite_path() -> None:
-    """Where the receiver has more than the sender heard of, acknowledgements are lost."""
-    after = replace(ALL_SENT, unacked=2, retransmits=7)
+    """The receiver has more than the sender got acknowledged."""
+    after = ALL_SENT.model_copy(update={"unacked": 2, "total_retrans": 7})
     one = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=3000)
     finding = only(judged((whole(UP), one, one)))
     assert (finding.failure, finding.where) == ("size.stalled", "path ←")
@@ -476,7 +482,7 @@ def test_lost_acknowledgements_are_located_on_the_opposite_path() -> None:
 
 
 def test_lost_request_is_not_blamed_on_server() -> None:
-    """A request that is lost on the way up keeps the server from sending."""
+    """If the request is lost on the way up, the server has nothing to send."""
     one = amount(DOWN, 65536, STALLED, after=ALL_SENT, arrived=0)
     assert only(judged((), (whole(DOWN), one, one))).where == "server"
     lost = replace(one, request_unacked=True)
@@ -504,7 +510,7 @@ def test_lost_request_is_not_blamed_on_server() -> None:
 def test_ledger_entry_locates_cut(
     ended: str | None, by: str | None, where: str, said: str
 ) -> None:
-    """What neither end has done, something in between did."""
+    """A close by neither end comes from in between."""
     cut = amount(UP, 4096, TrialOutcome.ENDED, detail="why", record=record(ended, by))
     finding = only(judged((whole(UP), cut, cut)))
     assert (finding.failure, finding.where) == ("size.cut", where)
@@ -515,7 +521,7 @@ def test_ledger_entry_locates_cut(
 
 
 def test_stall_after_end_at_server_is_a_cut() -> None:
-    """An end that only one of the two was told of is no stall."""
+    """A close that reached only one end is no stall."""
     cut = amount(DOWN, 4096, STALLED, after=None, record=record("reset", "client"))
     finding = only(judged((), (whole(DOWN), cut, cut)))
     assert (finding.failure, finding.where) == ("size.cut", "intermediary")
@@ -531,7 +537,7 @@ def test_stall_after_end_at_server_is_a_cut() -> None:
     ],
 )
 def test_server_refusal_is_no_size_failure(code: str, failure: str) -> None:
-    """A server that says why it serves no more is believed."""
+    """The server's own reason is accepted."""
     closed = trial(
         TrialPlan(UP),
         0,
@@ -546,7 +552,7 @@ def test_server_refusal_is_no_size_failure(code: str, failure: str) -> None:
 
 
 def test_connection_that_ends_twice_is_cut() -> None:
-    """An end in the middle is no lateness: it is told with the connection's last word."""
+    """An early close is no lateness: its error is reported."""
     ended = amount(UP, 4096, TrialOutcome.ENDED, after=None, detail="ECONNRESET: reset")
     finding = only(judged((whole(UP), ended, ended)))
     assert (finding.failure, finding.where, finding.missed_deadline) == (
@@ -564,9 +570,9 @@ def test_connection_that_ends_twice_is_cut() -> None:
     ("cause", "missed"), [(Cause.TIMEOUT, WINDOW), (Cause.REFUSED, None)]
 )
 def test_failed_connections_are_no_size_failure(
-    cause: Cause, missed: Window | None
+    cause: Cause, missed: TimeSpan | None
 ) -> None:
-    """Where no trial can even begin, that is the finding; only silence can be excused."""
+    """If no trial can start, that is the finding; only silence may be excused."""
     closed = trial(
         TrialPlan(UP),
         0,
@@ -589,7 +595,7 @@ def test_failed_connections_are_no_size_failure(
 def test_single_altered_byte_fails(
     direction: Direction, side: Side, where: str
 ) -> None:
-    """One changed byte is proof, without a second trial, and stands beside other faults."""
+    """One changed byte is proof without a second trial, beside other faults."""
     changed = amount(direction, 4096, TrialOutcome.CHANGED, changed_at=1234)
     finding = only(way(direction, (whole(direction), changed)))
     assert (finding.failure, finding.where) == ("size.changed", where)
@@ -604,9 +610,11 @@ def test_single_altered_byte_fails(
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_working_path_mtu_discovery_is_a_remark(direction: Direction) -> None:
-    """A smaller path MTU that the kernel learned, while all arrived, is as it should be."""
-    learned = replace(ALL_SENT, pmtu=1400, snd_mss=1348, retransmits=1)
+def test_working_path_mtu_discovery_is_a_note(direction: Direction) -> None:
+    """A smaller path MTU that the kernel learned is normal if all data arrives."""
+    learned = ALL_SENT.model_copy(
+        update={"pmtu": 1400, "snd_mss": 1348, "total_retrans": 1}
+    )
     judgement = way(direction, (whole(direction, after=learned), *well(direction)[1:]))
     assert judgement.findings == ()
     [remark] = judgement.remarks
@@ -616,15 +624,15 @@ def test_working_path_mtu_discovery_is_a_remark(direction: Direction) -> None:
     )
 
 
-def test_kernel_mtu_probing_is_a_remark() -> None:
-    """A kernel that sends shorter packets after losses hides a hole, and this is told."""
-    shorter = replace(ALL_SENT, snd_mss=1024, retransmits=3)
+def test_kernel_mtu_probing_is_a_note() -> None:
+    """A kernel that shortens packets after losses hides a black hole."""
+    shorter = ALL_SENT.model_copy(update={"snd_mss": 1024, "total_retrans": 3})
     [remark, *_] = judged((whole(UP, after=shorter), *well(UP)[1:])).remarks
     assert "until the kernel reduced their size by itself (to 1,024 bytes)" in remark
 
 
-def test_slow_transfer_is_a_remark() -> None:
-    """An amount that moves all the while and is not through in time is no fault."""
+def test_slow_transfer_is_a_note() -> None:
+    """A transfer that moves but does not finish in time is no fault."""
     slow = amount(DOWN, 1048576, TrialOutcome.SLOW)
     judgement = judged(down=(*well(DOWN)[:3], slow))
     assert judgement.findings == ()
@@ -637,9 +645,11 @@ def test_slow_transfer_is_a_remark() -> None:
 
 
 @pytest.mark.parametrize(("again", "told"), [(1, False), (2, False), (3, True)])
-def test_retransmissions_are_a_remark(again: int, told: bool) -> None:
-    """Loss that TCP repaired is told, but for what a kernel probes with anyway."""
-    repaired = amount(UP, 65536, after=replace(ALL_SENT, retransmits=again))
+def test_retransmissions_are_a_note(again: int, told: bool) -> None:
+    """Repaired loss is noted, except for the kernel's own probes."""
+    repaired = amount(
+        UP, 65536, after=ALL_SENT.model_copy(update={"total_retrans": again})
+    )
     remarks = judged((whole(UP), repaired)).remarks
     said = (
         "3 of about 47 packets to the server had to be retransmitted; all data arrived"
@@ -647,8 +657,8 @@ def test_retransmissions_are_a_remark(again: int, told: bool) -> None:
     assert remarks == ((said,) if told else ())
 
 
-def test_server_frame_limit_is_a_remark() -> None:
-    """A server of small frames bounds what can be tried; that is no fault."""
+def test_server_frame_limit_is_a_note() -> None:
+    """A server with a small frame limit bounds the trials, which is no fault."""
     limited = [trial(TrialPlan(UP, size), 1040, PASSED) for size in LARGER_BYTES]
     judgement = judged((replace(whole(UP), size=1040), *limited))
     assert judgement.findings == ()
@@ -657,26 +667,6 @@ def test_server_frame_limit_is_a_remark() -> None:
             "more than 1,040 bytes to the server were not tried: "
             "the server accepts no larger frames"
         ),
-    )
-
-
-def test_old_server_is_skipped() -> None:
-    """A server that offers neither sink nor source cannot be judged, and is not accused."""
-    judgement = judge(Size((SizeResult(THERE, lacking=("sink", "source")),)))
-    why = (
-        "the server at 192.0.2.2:12345 is of a version that does not offer "
-        "sink and source"
-    )
-    assert judgement == Judgement("", skipped=why)
-
-
-def test_old_server_beside_a_new_one_is_a_remark() -> None:
-    """In a rolling update the new one is judged, and the old one named."""
-    good = SizeResult(THERE, well(UP), well(DOWN))
-    judgement = judge(Size((good, SizeResult(THERE6, lacking=("source",)))))
-    assert judgement.skipped is None
-    assert judgement.remarks == (
-        "the server at [2001:db8::2]:12345 is of a version that does not offer source",
     )
 
 
@@ -700,12 +690,12 @@ class Network:
         fate = PASSED if min(size, self.mss) <= self.limit else STALLED
         if self.script:
             fate = self.script.pop(0)
-        before = SegmentCounters(self.mss, self.mss + 52)
+        before = tcp_info(snd_mss=self.mss, pmtu=self.mss + 52)
         return SizeTrial(plan, size, fate, WINDOW, before, IN_VAIN)
 
 
 async def test_healthy_path_takes_one_trial_per_size() -> None:
-    """Where a full packet passes, each larger size is tried once, and none below."""
+    """If a full packet passes, larger sizes are tried once and smaller ones never."""
     network = Network(1448)
     trials = await search(network.try_one, UP)
     assert [one.plan.size for one in trials] == [None, *LARGER_BYTES]
@@ -715,7 +705,7 @@ async def test_healthy_path_takes_one_trial_per_size() -> None:
 @pytest.mark.parametrize("mss", [536, 1448, 8948, 65483])
 @pytest.mark.parametrize("share", [0.38, 0.5, 0.931, 0.9999])
 async def test_limit_is_found_to_the_byte(mss: int, share: float) -> None:
-    """The search ends between two sizes that are neighbours, in few trials."""
+    """The search ends between two adjacent sizes, after few trials."""
     limit = int(mss * share)
     network = Network(limit, mss)
     trials = [one for one in await search(network.try_one, DOWN) if one.is_one_packet]
@@ -725,7 +715,7 @@ async def test_limit_is_found_to_the_byte(mss: int, share: float) -> None:
 
 
 async def test_full_packet_is_tried_again_before_it_counts() -> None:
-    """A hole is not believed on the word of one connection."""
+    """A single connection does not prove a black hole."""
     network = Network(1348)
     trials = await search(network.try_one, UP)
     assert [one.outcome for one in trials if one.is_full_packet] == [STALLED] * 3
@@ -733,7 +723,7 @@ async def test_full_packet_is_tried_again_before_it_counts() -> None:
 
 
 async def test_search_ends_if_smallest_packet_is_lost() -> None:
-    """Where not even the shortest packet passes, no further round is begun."""
+    """If even the shortest packet is lost, no further round starts."""
     network = Network(MIN_SEARCH_BYTES - 1)
     trials = await search(network.try_one, UP)
     packets = [one.size for one in trials if one.plan.one_packet]
@@ -742,26 +732,26 @@ async def test_search_ends_if_smallest_packet_is_lost() -> None:
 
 
 async def test_search_ends_if_full_packet_passes_again() -> None:
-    """When the repetition passes, what failed beside it is tried again, patiently."""
+    """If the repetition passes, other failures are retried with more time."""
     network = Network(1448)
     network.script = [STALLED, PASSED, PASSED, PASSED, STALLED]
     trials = await search(network.try_one, UP)
     assert len([one for one in trials if one.plan.one_packet]) <= 11
     assert trials[-1].plan == TrialPlan(UP, LARGER_BYTES[1])
-    assert judge(Size((SizeResult(THERE, trials, well(DOWN)),))).findings == ()
+    assert judge(SizeResult(THERE, trials, well(DOWN))).findings == ()
 
 
 @pytest.mark.parametrize("fate", [STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED])
 async def test_amount_that_fails_is_tried_twice(fate: TrialOutcome) -> None:
-    """A larger size that fails is repeated; one that is slow or changed is not."""
+    """A larger size that fails is repeated; a slow or altered one is not."""
     network = Network(1448)
     network.script = [PASSED, TrialOutcome.SLOW, TrialOutcome.CHANGED, fate]
     trials = await search(network.try_one, UP)
     assert [one.plan.size for one in trials] == [None, *LARGER_BYTES, LARGER_BYTES[2]]
 
 
-async def test_connection_that_is_not_made_is_tried_twice() -> None:
-    """One opening that fails is made again; after two there is nothing to try."""
+async def test_failed_connection_is_tried_twice() -> None:
+    """After two failed connects there is nothing to try."""
     network = Network(1448)
     network.script = [TrialOutcome.UNOPENED]
     assert len(await search(network.try_one, UP)) == 2 + len(LARGER_BYTES)

@@ -25,7 +25,8 @@ from netduet.client.outages.observations import (
     Observations,
 )
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from tests.unit.client.far_end import report
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
@@ -81,8 +82,8 @@ def closed(
     return ConnectFailureRun(start, end, start - 0.1, end - 0.1, failed, "no answer")
 
 
-def test_nothing_out_is_nothing_to_tell() -> None:
-    """A network that is never out passes, without a remark."""
+def test_no_outage_passes_without_notes() -> None:
+    """A network without an outage passes."""
     judgement = judged()
     assert (judgement.findings, judgement.remarks, judgement.skipped) == ((), (), None)
     assert "no outage" in judgement.summary
@@ -94,10 +95,8 @@ def test_nothing_out_is_nothing_to_tell() -> None:
     ("ways", "where"),
     [((FORTH,), FORTH), ((BACK,), BACK), ((FORTH, BACK), BETWEEN)],
 )
-def test_outage_is_a_failure_of_its_direction(
-    ways: tuple[str, ...], where: str
-) -> None:
-    """One way is that path's; both at once are of something in between."""
+def test_outage_is_located_by_its_direction(ways: tuple[str, ...], where: str) -> None:
+    """One direction is that path; both at once point in between."""
     outages = tuple(out(way) for way in ways)
     judgement = judged(loss_runs=outages, datagrams=lost(*outages))
     assert found(judgement) == [("stream.outage", where, Outcome.FAIL)]
@@ -109,8 +108,8 @@ def test_outage_is_a_failure_of_its_direction(
     assert {side for side, _ in finding.evidence} == {Side.CLIENT, Side.SERVER}
 
 
-def test_time_of_day_is_told_for_whoever_reads_other_logs() -> None:
-    """Where the clock is known, an outage is told by the time of day, in UTC."""
+def test_outage_has_its_time_of_day() -> None:
+    """With a known clock, an outage is reported in UTC, to compare with other logs."""
     loss_run = out(FORTH)
     judgement = judged(
         loss_runs=(loss_run,), datagrams=lost(loss_run), utc_offset=86_400.0 - 105.0
@@ -118,15 +117,15 @@ def test_time_of_day_is_told_for_whoever_reads_other_logs() -> None:
     assert "5.0 s into the check (at 00:00:00 UTC)" in judgement.findings[0].seen
 
 
-def test_outages_of_both_ways_at_other_times_are_two() -> None:
-    """What does not coincide has two causes."""
+def test_outages_at_different_times_are_two_findings() -> None:
+    """Outages that do not overlap have two causes."""
     outages = (out(FORTH), out(BACK, start=110.0))
     judgement = judged(loss_runs=outages, datagrams=lost(*outages))
     assert [finding.where for finding in judgement.findings] == [FORTH, BACK]
 
 
-def test_short_outage_is_a_remark() -> None:
-    """What is shorter than may be passes, and is told."""
+def test_short_outage_is_a_note() -> None:
+    """An outage shorter than allowed passes with a note."""
     loss_run = out(BACK, 0.4)
     judgement = judged(loss_runs=(loss_run,), datagrams=lost(loss_run))
     assert judgement.findings == ()
@@ -135,8 +134,8 @@ def test_short_outage_is_a_remark() -> None:
     assert found(longer) == [("stream.outage", BACK, Outcome.FAIL)]
 
 
-def test_row_that_chance_explains_is_no_outage() -> None:
-    """Where nearly half of all is lost anyway, a row of twelve comes by chance."""
+def test_loss_run_explained_by_chance_is_no_outage() -> None:
+    """At nearly 50 % loss, twelve in a row are lost by chance."""
     loss_run = out(FORTH, 0.24)
     datagrams = DatagramObservations(up=LossCounts(1000, 450), down=LossCounts(1000))
     judgement = judged(max_outage=0.2, loss_runs=(loss_run,), datagrams=datagrams)
@@ -145,8 +144,8 @@ def test_row_that_chance_explains_is_no_outage() -> None:
     assert judgement.figures["outages"] == 0
 
 
-def test_effects_on_connections_are_told_with_the_outage() -> None:
-    """What TCP made of it is evidence, and no failure of its own."""
+def test_effects_on_connections_are_part_of_the_outage() -> None:
+    """Effects on TCP are evidence, not a separate failure."""
     outages = (out(FORTH),)
     judgement = judged(
         loss_runs=outages,
@@ -161,8 +160,8 @@ def test_effects_on_connections_are_told_with_the_outage() -> None:
     assert "new connections worked 1.7 s before it recovered" in said
 
 
-def test_connection_that_broke_in_an_outage_is_told_with_it() -> None:
-    """A reset in an outage belongs to it."""
+def test_connection_broken_in_an_outage_is_part_of_it() -> None:
+    """A reset during an outage belongs to it."""
     outages = (out(FORTH),)
     pauses = (ConnectionStall(105.5, 106.0, "ECONNRESET"),)
     judgement = judged(loss_runs=outages, datagrams=lost(*outages), stalls=pauses)
@@ -171,10 +170,10 @@ def test_connection_that_broke_in_an_outage_is_told_with_it() -> None:
 
 
 @pytest.mark.parametrize("how", [{"sender_stalled": 0.8}, {"receiver_stalled": 0.8}])
-def test_outage_in_which_an_end_did_not_run_proves_nothing(
+def test_outage_at_a_starved_end_is_inconclusive(
     how: dict[str, float],
 ) -> None:
-    """Half of it without the sender or the receiver running: INCONCLUSIVE."""
+    """Sender or receiver did not run for half of it."""
     loss_run = out(FORTH, **how)
     judgement = judged(loss_runs=(loss_run,), datagrams=lost(loss_run))
     assert found(judgement) == [("stream.outage", FORTH, Outcome.INCONCLUSIVE)]
@@ -183,10 +182,8 @@ def test_outage_in_which_an_end_did_not_run_proves_nothing(
 @pytest.mark.parametrize(
     ("where", "side"), [(FORTH, Side.SERVER), (BACK, Side.CLIENT)], ids=["up", "down"]
 )
-def test_full_buffer_of_an_end_is_no_outage_of_the_network(
-    where: str, side: Side
-) -> None:
-    """What arrived and found no room in the receiver's socket was not lost on the way."""
+def test_full_socket_buffer_is_no_network_outage(where: str, side: Side) -> None:
+    """Datagrams dropped by the receiver's socket were not lost on the way."""
     loss_run = out(where, dropped=75)
     judgement = judged(loss_runs=(loss_run,), datagrams=lost(loss_run))
     assert found(judgement) == [("stream.outage", where, Outcome.INCONCLUSIVE)]
@@ -198,17 +195,17 @@ def test_full_buffer_of_an_end_is_no_outage_of_the_network(
     ]
 
 
-def test_silence_to_the_end_may_be_a_starved_server() -> None:
-    """Where nothing came any more, a stall of either end would look the same."""
+def test_silence_to_the_end_carries_missed_deadline() -> None:
+    """A stall of either end would look the same."""
     loss_run = out(UNKNOWN, ended=False)
     judgement = judged(loss_runs=(loss_run,))
     assert found(judgement) == [("stream.outage", UNKNOWN, Outcome.FAIL)]
-    assert judgement.findings[0].missed_deadline == Window(105.0, 106.5)
+    assert judgement.findings[0].missed_deadline == TimeSpan(105.0, 106.5)
     assert "until the check ended" in judgement.findings[0].seen
 
 
-def test_new_connections_alone_are_a_class_of_their_own() -> None:
-    """Old ones and datagrams went on: what is out is new work."""
+def test_outage_of_new_connections_alone_has_its_own_class() -> None:
+    """Existing connections and datagrams worked."""
     judgement = judged(
         failure_runs=(closed(),), new_connections=NewConnections(started=200, failed=15)
     )
@@ -221,8 +218,8 @@ def test_new_connections_alone_are_a_class_of_their_own() -> None:
     ) == (1.4, 1.6)
 
 
-def test_few_failed_connections_are_a_remark() -> None:
-    """A run that chance explains, or that is short, is told and passes."""
+def test_few_failed_connections_are_a_note() -> None:
+    """A run that is short, or that chance explains, passes with a note."""
     short = judged(
         failure_runs=(closed(0.4, failed=8),),
         new_connections=NewConnections(started=2000, failed=8),
@@ -239,8 +236,8 @@ def test_few_failed_connections_are_a_remark() -> None:
     assert any("scattered losses" in remark for remark in lucky.remarks)
 
 
-def test_loss_that_datagrams_do_not_have_excuses_no_connection() -> None:
-    """A few in a row are told as soon as datagrams show that next to nothing is lost."""
+def test_failed_connections_count_without_datagram_loss() -> None:
+    """A short run of failures counts if datagrams show hardly any loss."""
     few = NewConnections(started=20, failed=4)
     for flow, told in ((GOOD.datagrams, 1), (BLOCKED.datagrams, 0)):
         judgement = judged(
@@ -250,8 +247,8 @@ def test_loss_that_datagrams_do_not_have_excuses_no_connection() -> None:
         assert classes.count("stream.new_connections") == told
 
 
-def test_connections_that_were_turned_away_are_no_chance() -> None:
-    """No loss refuses a connection, however few were made before."""
+def test_refused_connections_are_no_chance() -> None:
+    """Packet loss refuses no connection, however few were made before."""
     refused = replace(closed(failed=3), rejected=True)
     for flow in (GOOD.datagrams, BLOCKED.datagrams):
         judgement = judged(
@@ -263,8 +260,8 @@ def test_connections_that_were_turned_away_are_no_chance() -> None:
         assert classes.count("stream.new_connections") == 1
 
 
-def test_new_and_old_connections_together_prove_what_neither_does_alone() -> None:
-    """Without datagrams, and after few connections, an outage shows by both at once."""
+def test_new_and_old_connections_together_prove_an_outage() -> None:
+    """Without datagrams, failures of both at once prove what neither does alone."""
     few = NewConnections(started=50, failed=3)
     closure, pause = closed(3.0, failed=3), ConnectionStall(105.0, 108.2)
     for closures, pauses, classes in (
@@ -277,51 +274,51 @@ def test_new_and_old_connections_together_prove_what_neither_does_alone() -> Non
         assert [finding.failure for finding in judgement.findings] == classes
 
 
-def test_old_connection_alone_is_a_class_of_its_own() -> None:
-    """New ones and datagrams went on: what is out is what was there."""
+def test_outage_of_the_old_connection_alone_has_its_own_class() -> None:
+    """New connections and datagrams worked."""
     judgement = judged(stalls=(ConnectionStall(105.0, 108.1),))
     assert found(judgement) == [("stream.old_connections", BETWEEN, Outcome.FAIL)]
     assert judgement.findings[0].missed_deadline is None
     assert {side for side, _ in judgement.findings[0].evidence} == set(Side)
 
 
-def test_old_connection_that_breaks_alone_is_a_failure() -> None:
-    """A reset out of nowhere is no lateness: nothing excuses it."""
+def test_break_of_the_old_connection_alone_fails() -> None:
+    """An unexplained reset is no lateness: nothing excuses it."""
     judgement = judged(stalls=(ConnectionStall(105.0, 105.1, "ECONNRESET"),))
     assert found(judgement) == [("stream.old_connections", BETWEEN, Outcome.FAIL)]
 
 
-def test_pause_that_single_losses_explain_is_a_remark() -> None:
-    """On a network that loses some anyway, TCP's back-off needs no outage."""
+def test_stall_explained_by_single_losses_is_a_note() -> None:
+    """On a lossy network TCP's back-off needs no outage."""
     datagrams = DatagramObservations(up=LossCounts(1000, 30), down=LossCounts(1000, 30))
     judgement = judged(datagrams=datagrams, stalls=(ConnectionStall(105.0, 105.7),))
     assert judgement.findings == ()
     assert any("stalled for 0.70 s" in remark for remark in judgement.remarks)
 
 
-def test_pause_in_which_we_did_not_run_proves_nothing() -> None:
-    """Our own event loop's stall delays answers too."""
+def test_stall_while_the_client_did_not_run_is_inconclusive() -> None:
+    """A stall of our own event loop delays answers too."""
     judgement = judged(stalls=(ConnectionStall(105.0, 108.0, client_stalled=2.0),))
     assert found(judgement) == [
         ("stream.old_connections", BETWEEN, Outcome.INCONCLUSIVE)
     ]
 
 
-def test_pause_in_which_the_server_did_not_run_proves_nothing() -> None:
-    """Its stream's times show when a server stood still, and for how long."""
-    stalls = ((105.0, 107.0),)
+def test_stall_while_the_server_did_not_run_is_inconclusive() -> None:
+    """The server's stream shows when and for how long it did not run."""
+    stalls = (TimeSpan(105.0, 107.0),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
     judgement = judged(datagrams=datagrams, stalls=(ConnectionStall(105.0, 108.0),))
     assert found(judgement) == [
         ("stream.old_connections", BETWEEN, Outcome.INCONCLUSIVE)
     ]
-    assert judgement.findings[0].missed_deadline == Window(105.0, 108.0)
+    assert judgement.findings[0].missed_deadline == TimeSpan(105.0, 108.0)
 
 
 @pytest.mark.parametrize("ours", [0.0, 0.3])
-def test_pause_that_stalls_explain_is_a_remark(ours: float) -> None:
-    """What is left without the times in which an end did not run counts."""
-    stalls = ((105.1, 105.9 - ours),)
+def test_stall_explained_by_starvation_is_a_note(ours: float) -> None:
+    """Time in which an end did not run is subtracted."""
+    stalls = (TimeSpan(105.1, 105.9 - ours),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
     pause = ConnectionStall(105.0, 106.0, client_stalled=ours)
     judgement = judged(datagrams=datagrams, stalls=(pause,))
@@ -329,8 +326,8 @@ def test_pause_that_stalls_explain_is_a_remark(ours: float) -> None:
     assert any("stalled for 1.00 s" in one for one in judgement.remarks)
 
 
-def test_without_datagrams_connections_tell_of_an_outage() -> None:
-    """Direction unknown, length between two bounds."""
+def test_outage_without_datagrams_is_found_by_connections() -> None:
+    """The direction is unknown and the length is between two bounds."""
     judgement = judged(
         BLOCKED,
         failure_runs=(closed(),),
@@ -354,18 +351,18 @@ def test_without_datagrams_connections_tell_of_an_outage() -> None:
         (DatagramObservations(answered=True), "no stream came"),
     ],
 )
-def test_why_datagrams_tell_nothing_is_said(
+def test_missing_datagrams_are_explained(
     datagrams: DatagramObservations, words: str
 ) -> None:
-    """Without datagrams the rest is judged, and the remark says what is missing."""
+    """Without datagrams the rest is judged, and a note says what is missing."""
     judgement = judged(datagrams=datagrams)
     assert judgement.findings == ()
     assert any(words in remark for remark in judgement.remarks)
     assert "as far as connections show" in judgement.summary
 
 
-def test_other_start_of_the_server_is_told_as_what_it_is() -> None:
-    """The outage around a restart is the server's; what follows from it is not told."""
+def test_server_restart_is_reported_as_a_restart() -> None:
+    """The outage around a restart is the server's; its effects are not repeated."""
     loss_run = out(FORTH, 2.0)
     restart = ServerRestart(104.9, 107.0, ("aa" * 16, "bb" * 16), "draining")
     judgement = judged(
@@ -379,8 +376,8 @@ def test_other_start_of_the_server_is_told_as_what_it_is() -> None:
     assert any("draining" in text for _, text in judgement.findings[0].evidence)
 
 
-def test_quick_restart_is_a_remark() -> None:
-    """An instance that takes over in time is told, and passes."""
+def test_quick_restart_is_a_note() -> None:
+    """An instance that takes over in time passes with a note."""
     restart = ServerRestart(105.0, 105.2, ("aa" * 16, "bb" * 16))
     judgement = judged(
         restarts=(restart,), stalls=(ConnectionStall(105.0, 105.2, "eof"),)
@@ -389,8 +386,8 @@ def test_quick_restart_is_a_remark() -> None:
     assert any("the server restarted" in remark for remark in judgement.remarks)
 
 
-def test_end_that_hardly_sent_proves_nothing() -> None:
-    """Less than a quarter of our own datagrams: no verdict about the network."""
+def test_client_that_hardly_sent_is_inconclusive() -> None:
+    """With less than a quarter of our datagrams sent, the network is not judged."""
     datagrams = DatagramObservations(
         up=LossCounts(100), down=LossCounts(900), unsent=900
     )
@@ -398,8 +395,8 @@ def test_end_that_hardly_sent_proves_nothing() -> None:
     assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
 
 
-def test_losses_are_remarks_of_their_way() -> None:
-    """Lost, doubled and late ones are told by direction."""
+def test_losses_are_noted_by_direction() -> None:
+    """Lost, duplicated and late datagrams are noted for each direction."""
     datagrams = DatagramObservations(
         up=LossCounts(1000, lost=3, duplicated=2), down=LossCounts(1000, late=4)
     )
@@ -412,16 +409,16 @@ def test_losses_are_remarks_of_their_way() -> None:
         assert words in remarks
 
 
-def test_connections_that_failed_by_this_end_are_said_not_to_count() -> None:
-    """What this end could not even try is a remark, and no failure of the network."""
+def test_connections_failed_locally_do_not_count() -> None:
+    """Connects that this end could not try are a note, not a network failure."""
     judgement = judged(new_connections=NewConnections(started=150, void=50))
     assert judgement.findings == ()
     (remark,) = judgement.remarks
     assert "50 of 200 new connections failed because of this client itself" in remark
 
 
-def test_nothing_is_proven_where_neither_datagrams_nor_connections_can_tell() -> None:
-    """Without datagrams, and with hardly a connection of this end's, nothing passes."""
+def test_without_datagrams_and_connections_is_inconclusive() -> None:
+    """Without datagrams and with hardly a connection, nothing passes."""
     judgement = judged(BLOCKED, new_connections=NewConnections(started=20, void=180))
     assert found(judgement) == [("stream.unsent", None, Outcome.INCONCLUSIVE)]
     fresh = NewConnections(started=180, void=20, longest_void=0.4)

@@ -7,6 +7,9 @@ import socket
 
 import pytest
 
+from netduet.client.checks.addresses import AddressResults
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.udp import CHECK
 from netduet.client.checks.udp.judge import judge
 from netduet.client.checks.udp.judge_loss import GROSS_SHARE
 from netduet.client.checks.udp.judge_sizes import vanishing_direction
@@ -14,7 +17,6 @@ from netduet.client.checks.udp.results import (
     Burst,
     DatagramFlow,
     DatagramTrial,
-    Udp,
     UdpOpeningResult,
     UdpResult,
     UdpSizes,
@@ -22,7 +24,8 @@ from netduet.client.checks.udp.results import (
 from netduet.client.net.dial import Address
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Judgement, Outcome, Window
+from netduet.client.results.verdict import Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage
 from netduet.wire.udp_count import PLAIN, CountAnswer
 from tests.unit.client.far_end import NASTY, welcome
@@ -76,7 +79,7 @@ def exchange(**fields: object) -> UdpResult:
 
 def judged(max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only exchange."""
-    return judge(Udp((exchange(**fields),), max_loss))
+    return judge(exchange(**fields), CheckOptions(max_loss=max_loss))
 
 
 def found(judgement: Judgement) -> list[tuple[str, str | None]]:
@@ -84,8 +87,8 @@ def found(judgement: Judgement) -> list[tuple[str, str | None]]:
     return [(finding.failure, finding.where) for finding in judgement.findings]
 
 
-def test_healthy_exchange_passes_without_a_remark() -> None:
-    """Where all that was sent came back there is nothing to say but what passed."""
+def test_healthy_exchange_passes_without_notes() -> None:
+    """If all datagrams come back, only the sizes that pass are reported."""
     assert judged() == Judgement(
         "300 datagrams to 192.0.2.2:12345 and back, none lost, "
         "up to 1472 bytes pass unfragmented both ways; fragmented datagrams pass too",
@@ -172,24 +175,24 @@ def test_healthy_exchange_passes_without_a_remark() -> None:
 def test_unanswered_opening_is_classified(
     knock: UdpOpeningResult, failure: str, where: str | None, words: str
 ) -> None:
-    """Refusal is told apart from silence, and whose it is where the kernel knows."""
+    """A refusal is distinguished from silence, and located if the kernel knows."""
     judgement = judged(opening=knock, burst=None, sizes=None)
     assert found(judgement) == [(failure, where)]
     assert words in judgement.findings[0].seen
 
 
 def test_only_silence_carries_missed_deadline() -> None:
-    """A refusal was received: no stall explains it away."""
+    """A refusal was received: no stall explains it."""
     silent = judged(opening=UNANSWERED, burst=None, sizes=None)
     refused = UdpOpeningResult(
         2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),), start=1, end=2
     )
     rejected = judged(opening=refused, burst=None, sizes=None)
-    assert silent.findings[0].missed_deadline == Window(1, 4)
+    assert silent.findings[0].missed_deadline == TimeSpan(1, 4)
     assert rejected.findings[0].missed_deadline is None
 
 
-def test_another_service_for_datagrams_is_a_failure() -> None:
+def test_other_service_on_udp_fails() -> None:
     """TCP and UDP of one address that lead to different services are a fault."""
     knock = dataclasses.replace(OPENED, welcome=welcome(service="shop"))
     judgement = judged(opening=knock, boot_id_after=None)
@@ -333,10 +336,8 @@ def test_another_service_for_datagrams_is_a_failure() -> None:
         ),
     ],
 )
-def test_harmless_observation_is_a_remark(
-    fields: dict[str, object], remark: str
-) -> None:
-    """Each is said in words, with the address, and fails nothing."""
+def test_harmless_observation_is_a_note(fields: dict[str, object], remark: str) -> None:
+    """Each is noted with its address and fails nothing."""
     judgement = judged(**fields)
     assert (judgement.remarks, judgement.findings) == ((f"{THERE}: {remark}",), ())
 
@@ -348,7 +349,7 @@ def test_harmless_observation_is_a_remark(
     ("lost", "fails"), [(0, False), (17, False), (18, True), (300, True)]
 )
 def test_loss_fails_only_beyond_chance(lost: int, fails: bool) -> None:
-    """Of 300 datagrams 18 must be lost to prove that more than 2 % are, each way."""
+    """Of 300 datagrams 18 must be lost to prove over 2 % loss, each way."""
     kept = 300 - lost
     up = judged(
         burst=burst(server_count=tally(received=kept, number=kept), answered=kept)
@@ -359,7 +360,7 @@ def test_loss_fails_only_beyond_chance(lost: int, fails: bool) -> None:
 
 
 def test_max_loss_is_respected() -> None:
-    """What is lost is measured against what was allowed."""
+    """Loss is compared with what the user allows."""
     half = burst(answered=150)
     assert found(judged(0.6, burst=half)) == []
     assert found(judged(0.3, burst=half)) == [("udp.loss", "path ←")]
@@ -367,7 +368,7 @@ def test_max_loss_is_respected() -> None:
 
 
 def test_loss_has_evidence_of_both_ends() -> None:
-    """The finding says what each end counted, and how sure it is."""
+    """The finding has the counts of both ends and the confidence."""
     lossy = burst(
         server_count=tally(received=270, number=270), answered=270, max_send_delay=0.004
     )
@@ -408,7 +409,7 @@ def test_loss_has_evidence_of_both_ends() -> None:
 def test_receiver_drops_are_inconclusive(
     fields: dict[str, object], way: str, where: str
 ) -> None:
-    """What found no room at an end was not lost on the way: no verdict about it."""
+    """Datagrams dropped by a full socket were not lost on the way."""
     judgement = judged(burst=burst(**fields))
     [finding] = judgement.findings
     assert (finding.failure, finding.where) == ("udp.overflow", where)
@@ -418,7 +419,7 @@ def test_receiver_drops_are_inconclusive(
 
 
 def test_loss_beyond_receiver_drops_fails() -> None:
-    """Drops of an end excuse as many datagrams as they are, and no more."""
+    """Drops excuse as many datagrams as were dropped, and no more."""
     judgement = judged(burst=burst(server_count=tally(received=150, dropped=90)))
     assert found(judgement) == [("udp.loss", "path →")]
     assert judgement.findings[0].figures["lost"] == 60
@@ -447,7 +448,7 @@ def test_loss_beyond_receiver_drops_fails() -> None:
                 "first_run_start": 2.5,
                 "runs_seconds": 0.25,
             },
-            Window(2.5, 2.75),
+            TimeSpan(2.5, 2.75),
         ),
         (
             {
@@ -460,13 +461,13 @@ def test_loss_beyond_receiver_drops_fails() -> None:
             None,
         ),
         ({"answered": 200}, None),
-        ({"answered": 200, "dropped": None}, Window(2, 3)),
+        ({"answered": 200, "dropped": None}, TimeSpan(2, 3)),
     ],
 )
 def test_loss_carries_missed_deadline_only_if_a_stall_explains_it(
-    fields: dict[str, object], missed: Window | None
+    fields: dict[str, object], missed: TimeSpan | None
 ) -> None:
-    """A stalled server loses questions in a row; no stall loses an answer unseen."""
+    """A stalled server loses consecutive questions, and no answers."""
     [finding] = judged(burst=burst(**fields)).findings
     assert (finding.failure, finding.missed_deadline) == ("udp.loss", missed)
 
@@ -484,25 +485,25 @@ def test_loss_carries_missed_deadline_only_if_a_stall_explains_it(
 def test_gross_duplication_or_reordering_fails(
     fields: dict[str, object], failure: str, where: str
 ) -> None:
-    """Half of all datagrams doubled or overtaken is no accident."""
+    """Half of all datagrams duplicated or overtaken is no accident."""
     judgement = judged(burst=burst(**fields))
     assert found(judgement) == [(failure, where)]
     assert judgement.remarks == ()
 
 
-def test_mild_reordering_is_a_remark() -> None:
-    """What might be a quarter by chance is not called gross."""
+def test_mild_reordering_is_a_note() -> None:
+    """What may be a quarter by chance is not called gross."""
     judgement = judged(burst=burst(reordered=int(GROSS_SHARE * 300)))
     assert (len(judgement.findings), len(judgement.remarks)) == (0, 1)
 
 
 def test_burst_without_server_count_is_silent() -> None:
-    """What was answered at first, and then no more, is told as that."""
+    """Answers at first and then none are reported as such."""
     judgement = judged(
         burst=burst(server_count=None, answered=90), boot_id_after=None, sizes=None
     )
     [finding] = judgement.findings
-    assert (finding.failure, finding.missed_deadline) == ("udp.silent", Window(2, 3))
+    assert (finding.failure, finding.missed_deadline) == ("udp.silent", TimeSpan(2, 3))
     assert (
         "300 more were sent, 90 of them were answered, and the server fell silent"
         in finding.seen
@@ -540,7 +541,7 @@ def test_few_sent_datagrams_are_inconclusive() -> None:
 def test_size_is_lost_only_if_small_ones_pass(
     one: DatagramTrial | None, where: str | None
 ) -> None:
-    """A lossy way is no black hole: chance must be ruled out, on the way it is said of."""
+    """A lossy path is no black hole: chance is ruled out in that direction."""
     assert vanishing_direction(one) == where
 
 
@@ -569,7 +570,7 @@ def test_size_is_lost_only_if_small_ones_pass(
 def test_black_hole_has_a_direction_and_a_limit(
     fields: dict[str, object], where: str, passes: int, mtu: int
 ) -> None:
-    """The finding names the way, the largest that passes, and the MTU to set."""
+    """The finding names the direction, the largest size and the MTU to set."""
     [finding] = judged(sizes=sizes(**fields)).findings
     assert (finding.failure, finding.where) == ("udp.black_hole", where)
     assert (finding.figures["passes"], finding.figures["mtu"]) == (passes, mtu)
@@ -582,7 +583,7 @@ def test_black_hole_has_a_direction_and_a_limit(
 
 
 def test_black_holes_in_both_directions_are_two_findings() -> None:
-    """What passes up may vanish on the way back, at a size of its own."""
+    """Each direction may lose a different size."""
     both = sizes(
         largest_trial=UP_GONE,
         return_trial=trial(DatagramFlow(19, 0, 19, 19), size=1372),
@@ -600,7 +601,7 @@ def test_black_holes_in_both_directions_are_two_findings() -> None:
 
 
 def test_size_refused_by_link_is_in_evidence() -> None:
-    """Where large ones did not even leave, the evidence says so."""
+    """The evidence says which sizes the local kernel refused."""
     refused = trial(DatagramFlow(19, 0, 0, 0, 19, "ENOBUFS"))
     [finding] = judged(
         sizes=sizes(largest_trial=refused, largest_up=1376, fragments=None)
@@ -616,15 +617,15 @@ def test_size_refused_by_link_is_in_evidence() -> None:
     ],
 )
 def test_lost_fragments_fail(fragments: DatagramTrial, where: str) -> None:
-    """Whole datagrams pass and fragments do not: on the way on which they vanish."""
+    """Whole datagrams pass and fragments do not: the finding names the direction."""
     judgement = judged(sizes=sizes(fragments=fragments))
     assert found(judgement) == [("udp.fragments", where)]
     assert judgement.figures["up_fragments"] is (where == "path ←")
     assert judgement.figures["down_fragments"] is (False if where == "path ←" else None)
 
 
-def test_fragments_lost_in_black_hole_are_a_remark() -> None:
-    """In a black hole fragments vanish for their length, not for being fragments."""
+def test_fragments_lost_in_black_hole_are_a_note() -> None:
+    """In a black hole fragments are lost for their length."""
     hole = sizes(
         largest_trial=UP_GONE,
         return_trial=passing(1372),
@@ -637,7 +638,7 @@ def test_fragments_lost_in_black_hole_are_a_remark() -> None:
 
 
 def test_trial_refused_by_kernel_is_not_judged() -> None:
-    """A size that never left is neither passed nor vanished."""
+    """A size that was never sent neither passes nor is lost."""
     refused = DatagramTrial(
         1472, DatagramFlow(1, 0, unsent=1, error="EMSGSIZE"), too_large=True
     )
@@ -649,26 +650,26 @@ def test_trial_refused_by_kernel_is_not_judged() -> None:
 # Several addresses
 
 
-def test_further_addresses_have_figures_of_their_own() -> None:
-    """Nothing of the first address is overwritten by the second."""
+def test_addresses_have_their_own_figures() -> None:
+    """The second address overwrites nothing of the first."""
     lossy = exchange(burst=burst(answered=150))
-    judgement = judge(Udp((exchange(), lossy), 0.02))
+    judgement = CHECK.judge(AddressResults((exchange(), lossy), CheckOptions()))
     assert judgement.figures["down_lost"] == 0
     assert judgement.figures["2.down_lost"] == 150
     assert found(judgement) == [("udp.loss", "path ←")]
 
 
 def test_address_without_a_socket_is_skipped() -> None:
-    """Where this host can send nothing at all nothing is judged; beside others, it is said."""
+    """If this host can send nothing, nothing is judged; with others a note says so."""
     bad = UdpResult(THERE, welcome(), socket_error="EMFILE: Too many open files")
     said = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
-    assert judge(Udp((bad,), 0.02)).skipped == said
-    beside = judge(Udp((bad, exchange()), 0.02))
+    assert judge(bad, CheckOptions()).skipped == said
+    beside = CHECK.judge(AddressResults((bad, exchange()), CheckOptions()))
     assert (beside.skipped, beside.remarks) == (None, (said,))
 
 
 def test_remote_text_is_escaped() -> None:
-    """What a server calls itself is shown, and moves no cursor."""
+    """The server's name for itself cannot move a terminal's cursor."""
     knock = UdpOpeningResult(
         1,
         welcome(instance=NASTY, service=NASTY, boot_id="d" * 32),

@@ -28,7 +28,7 @@ def got(*answers: CountAnswer, most: int = 1000) -> ReceivedAnswers:
 
 
 def test_answers_are_counted_by_their_numbers() -> None:
-    """A number again is a copy of an answer; a number behind a higher one came late."""
+    """A repeated number is a duplicate; one behind a higher one is reordered."""
     known = got(answer(0, 1, 1), answer(2, 3, 3), answer(1, 2, 2), answer(2, 3, 3))
     assert known.sequences == {0, 1, 2}
     assert known.tally.received == 3
@@ -37,7 +37,7 @@ def test_answers_are_counted_by_their_numbers() -> None:
 
 
 def test_same_question_answered_twice_is_two_answers() -> None:
-    """A datagram doubled on its way to the server is answered twice, and both count."""
+    """A question duplicated on its way is answered twice, and both count."""
     known = got(answer(0, 1, 1), answer(0, 2, 1))
     assert (known.tally.received, known.sequences) == (2, {0})
     assert not known.contradicts
@@ -53,7 +53,7 @@ def test_same_question_answered_twice_is_two_answers() -> None:
     ],
 )
 def test_inconsistent_answers_contradict(answers: tuple[CountAnswer, ...]) -> None:
-    """A number for two questions, one beyond all that was asked, a tally gone blank."""
+    """One number for two questions, one too high, or a count that was reset."""
     assert got(*answers, most=10).contradicts
 
 
@@ -63,7 +63,7 @@ def test_no_final_count_without_query_answer() -> None:
 
 
 def test_highest_count_is_final() -> None:
-    """A tally that was overtaken by a later one, or by an answer, loses nothing."""
+    """A count that a later one overtakes is not lost."""
     known = got(told(5, 5), told(4, 4), answer(6, 7, 6))
     assert known.final_count is not None
     assert (known.final_count.received, known.final_count.number) == (6, 7)
@@ -71,7 +71,7 @@ def test_highest_count_is_final() -> None:
 
 
 def test_loss_runs_are_consecutive_losses() -> None:
-    """Scattered losses are no row; what was never sent neither begins nor ends one."""
+    """Scattered losses are no run, and neither is what was never sent."""
     sent = {number: number / 10 for number in range(100) if number != 44}
     row = set(range(40, 40 + MIN_LOSS_RUN + 1))
     answered = set(sent) - row - {7, 70, 72} - set(range(90, 90 + MIN_LOSS_RUN - 1))
@@ -79,6 +79,6 @@ def test_loss_runs_are_consecutive_losses() -> None:
 
 
 def test_loss_run_at_the_end_counts() -> None:
-    """A way that closed and stayed closed is a row too."""
+    """Losses up to the end are a run too."""
     sent = {number: number / 10 for number in range(20)}
     assert loss_runs(sent, set(range(10))) == (10, 1.0, pytest.approx(0.9))

@@ -84,32 +84,32 @@ def error(number: int) -> OSError:
         (ValueError("label too long"), Cause.OTHER, "ValueError: label too long"),
     ],
 )
-def test_failure_has_a_class_and_keeps_its_name(
+def test_errno_gives_failure_class_and_keeps_its_name(
     raised: BaseException, cause: Cause, detail: str
 ) -> None:
-    """Each error is classed by its number, and its own name is never lost."""
+    """Each error is classified by its number, and its name is kept."""
     assert classify(raised) == (cause, detail)
 
 
 # Calls that block
 
 
-async def test_blocking_call_is_answered_from_a_thread() -> None:
-    """What it returns is returned; the thread holds nobody up who leaves before it."""
+async def test_blocking_call_returns_from_its_thread() -> None:
+    """The result is returned; an abandoned thread delays nobody."""
     thread = await in_thread(threading.current_thread)
     assert thread is not threading.current_thread()
     assert thread.daemon
 
 
-async def test_blocking_call_that_raises_raises() -> None:
-    """What goes wrong in the thread goes wrong where the call was made."""
+async def test_exception_of_blocking_call_reaches_the_caller() -> None:
+    """An exception in the thread is raised at the call."""
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda: 1 // 0)
 
 
 @pytest.mark.parametrize("late", [lambda: None, lambda: 1 // 0], ids=["says", "raises"])
-async def test_call_that_hangs_is_given_up(late: object) -> None:
-    """Nobody waits for a call that never ends, and its late answer disturbs nobody."""
+async def test_hanging_call_times_out(late: object) -> None:
+    """A call that never ends is abandoned, and its late result is ignored."""
     held, threads = threading.Event(), []
 
     def hang() -> object:
@@ -125,8 +125,8 @@ async def test_call_that_hangs_is_given_up(late: object) -> None:
     await asyncio.sleep(0)  # what the thread left for the loop is heard
 
 
-def test_call_that_outlives_its_loop_disturbs_nobody() -> None:
-    """A resolver that answers when the report is long out raises in no thread."""
+def test_call_outliving_its_loop_raises_nothing() -> None:
+    """A resolver that answers after the loop has closed raises in no thread."""
     held, threads = threading.Event(), []
 
     def hang() -> None:
@@ -154,27 +154,27 @@ def test_call_that_outlives_its_loop_disturbs_nobody() -> None:
 async def test_address_resolves_to_itself(
     host: str, family: socket.AddressFamily
 ) -> None:
-    """An address is found once, with the port that was asked for."""
+    """An IP address gives a single result, with the port that was asked for."""
     found = await resolve(host, 80, socket.AF_UNSPEC, PATIENCE)
     assert (found.addresses, found.cause) == ((Address(family, host, 80),), None)
 
 
-async def test_name_that_no_resolver_takes_is_a_failure() -> None:
-    """A name that cannot be written in DNS is told of and raises nothing."""
+async def test_invalid_name_fails_to_resolve() -> None:
+    """A name that DNS cannot encode is reported without an exception."""
     found = await resolve("a" * 64 + ".invalid", 80, socket.AF_UNSPEC, PATIENCE)
     assert (found.addresses, found.cause) == ((), Cause.OTHER)
     assert found.detail.startswith("UnicodeError: ")
 
 
-async def test_address_of_another_family_is_a_failure() -> None:
-    """Where IPv6 alone is wanted an IPv4 address is none."""
+async def test_literal_of_other_family_fails_to_resolve() -> None:
+    """An IPv4 address fails if only IPv6 is wanted."""
     found = await resolve("127.0.0.1", 80, socket.AF_INET6, PATIENCE)
     assert found.addresses == ()
     assert found.cause is not None
 
 
-async def test_look_up_that_takes_too_long_is_a_timeout() -> None:
-    """When patience is over the resolution says so, from its begin to its end."""
+async def test_slow_lookup_is_a_timeout() -> None:
+    """The resolution reports the timeout with its whole duration."""
     found = await resolve("name.invalid", 80, socket.AF_UNSPEC, 0.0)
     assert (found.addresses, found.cause) == ((), Cause.TIMEOUT)
     assert found.start <= found.end
@@ -183,7 +183,7 @@ async def test_look_up_that_takes_too_long_is_a_timeout() -> None:
 # Connections
 
 
-async def test_listener_accepts() -> None:
+async def test_listening_port_accepts() -> None:
     """A connection is made; its socket is the caller's, and no SYN was lost."""
     async with FarEnd(lambda taken: taken.waits()) as far:
         dialled = await connect(far.address, PATIENCE)
@@ -193,7 +193,7 @@ async def test_listener_accepts() -> None:
     assert (dialled.cause, dialled.detail, dialled.lost_syns) == (None, "", 0)
 
 
-async def test_port_without_a_listener_refuses() -> None:
+async def test_closed_port_refuses() -> None:
     """A port that is bound and does not listen answers with a reset."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -203,8 +203,8 @@ async def test_port_without_a_listener_refuses() -> None:
     assert dialled.detail == "ECONNREFUSED: Connection refused"
 
 
-async def test_dead_address_times_out_and_its_lost_syns_are_counted() -> None:
-    """Where SYNs vanish the attempt ends with patience, and says that more than one was sent."""
+async def test_lost_syns_are_counted_until_the_timeout() -> None:
+    """If SYNs are lost, the attempt times out and reports more than one SYN."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         assert kernel.ignore_new_connections(deaf.fileno())
         port = deaf.getsockname()[1]
@@ -214,8 +214,8 @@ async def test_dead_address_times_out_and_its_lost_syns_are_counted() -> None:
     assert dialled.lost_syns >= 1
 
 
-async def test_family_that_this_host_lacks_is_no_route() -> None:
-    """What cannot even be tried is kept apart from what failed; nothing was waited for."""
+async def test_family_missing_on_this_host_is_no_route() -> None:
+    """What cannot be tried is kept apart from what failed, without waiting."""
     absent = Address(socket.AF_IPX, "127.0.0.1", 80)
     assert not has_route(absent)
     dialled = await connect(absent, PATIENCE)
@@ -224,7 +224,7 @@ async def test_family_that_this_host_lacks_is_no_route() -> None:
 
 
 def test_loopback_has_a_route() -> None:
-    """The look for a route needs nobody who listens."""
+    """Looking up a route needs no listener."""
     assert has_route(LOCAL)
 
 
@@ -251,10 +251,10 @@ def test_loopback_has_a_route() -> None:
         ),
     ],
 )
-def test_address_is_shown_as_typed_and_given_as_the_kernel_takes_it(
+def test_link_local_address_keeps_its_interface(
     address: Address, shown: str, sockaddr: tuple[str | int, ...], version: str
 ) -> None:
-    """An interface of a link-local address is kept for the kernel."""
+    """The address is shown as typed and passed to the kernel with its scope."""
     assert (str(address), address.sockaddr, address.version) == (
         shown,
         sockaddr,
@@ -262,18 +262,15 @@ def test_address_is_shown_as_typed_and_given_as_the_kernel_takes_it(
     )
 
 
-async def test_address_of_another_family_is_told_from_a_name_that_is_unknown() -> None:
-    """A name that has addresses, but none of the family asked for, does exist."""
+async def test_name_without_that_family_differs_from_unknown_name() -> None:
+    """A name that only has addresses of the other family does exist."""
     found = await resolve("::1", 80, socket.AF_INET, PATIENCE)
     assert found.cause is Cause.NO_FAMILY
     assert "::1" in found.detail
 
 
-async def test_connect_that_is_cancelled_leaves_no_socket() -> None:
-    """Told to stop while it waits, a connection attempt closes what it opened.
-
-    A socket that is left open is a warning when it is collected, and so an error.
-    """
+async def test_cancelled_connect_closes_its_socket() -> None:
+    """A socket left open would be a ResourceWarning, and so an error."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         name = full.getsockname()
         with socket.create_connection(name):  # the queue has no more room

@@ -47,14 +47,14 @@ def says(data: bytes) -> Script:
 
 def ended(conversation: FramedConnection) -> bool:
     """Tell whether the far end's end of stream has been read."""
-    return conversation.connection.state is State.CLOSED
+    return conversation.wire.state is State.CLOSED
 
 
 # Opening
 
 
-async def test_netduet_welcomes() -> None:
-    """The welcome is returned; its kernel had taken all that was sent."""
+async def test_netduet_server_welcomes() -> None:
+    """The welcome is returned; the kernel had acknowledged all that was sent."""
     opening = await opened(welcomes)
     assert opening.welcome is not None
     assert opening.welcome.service == "netduet"
@@ -63,8 +63,8 @@ async def test_netduet_welcomes() -> None:
     assert opening.seconds == opening.end - opening.start >= 0
 
 
-async def test_welcome_of_somebody_else_is_a_breach() -> None:
-    """An answer with another nonce answers another question: a replay or a mix-up."""
+async def test_welcome_with_another_nonce_is_a_breach() -> None:
+    """An answer with another nonce belongs to another opening."""
     foreign = serialize(Kind.OPEN, encode(welcome(nonce="f" * 32)), flags=ANSWER)
     opening = await opened(says(MAGIC + foreign))
     assert (opening.welcome, opening.closed) == (None, False)
@@ -72,15 +72,15 @@ async def test_welcome_of_somebody_else_is_a_breach() -> None:
     assert opening.broken.message == "the response carries a nonce that is not ours"
 
 
-async def test_stranger_is_heard_up_to_a_bound() -> None:
-    """Whoever speaks no frames is kept in the first bytes, however much comes."""
+async def test_foreign_server_output_is_read_up_to_a_limit() -> None:
+    """Only the first bytes of a foreign protocol are kept, however much comes."""
     opening = await opened(says(b"Hello, client!" + b"x" * 10_000))
     assert len(opening.foreign) == MAX_FOREIGN_BYTES
     assert opening.foreign.startswith(b"Hello, client!")
 
 
-async def test_banner_that_comes_in_pieces_before_we_speak_is_heard_whole() -> None:
-    """A server that speaks first is a stranger, and all its words count."""
+async def test_early_banner_in_pieces_is_read_whole() -> None:
+    """A server that speaks first is foreign, and its whole banner is kept."""
     heard = threading.Event()
 
     def speaks_first(taken: Taken) -> None:
@@ -90,27 +90,27 @@ async def test_banner_that_comes_in_pieces_before_we_speak_is_heard_whole() -> N
         taken.waits()
 
     async with meeting(speaks_first) as conversation:
-        await until(lambda: conversation.connection.bytes_received == 4)
+        await until(lambda: conversation.wire.bytes_received == 4)
         heard.set()
-        await until(lambda: conversation.connection.bytes_received == 10)
+        await until(lambda: conversation.wire.bytes_received == 10)
         opening = await conversation.open(PATIENCE)
     assert opening.foreign == b"220 mail\r\n"
 
 
-async def test_banner_of_who_closes_before_we_speak_is_heard() -> None:
-    """Who speaks and leaves at once, such as a service of the time, is a stranger."""
+async def test_banner_before_immediate_close_is_read() -> None:
+    """A server that sends and closes at once, as daytime does, is foreign."""
     opening = await opened(lambda taken: taken.sock.sendall(b"noon"), before=ended)
     assert (opening.foreign, opening.sent) == (b"noon", 0)
 
 
-async def test_end_before_we_speak_is_no_defect_of_ours() -> None:
-    """A proxy whose server is dead closes at once, before a byte can be sent."""
+async def test_close_before_the_opening_is_reported() -> None:
+    """A proxy with a dead backend closes before a byte can be sent."""
     opening = await opened(lambda _: None, before=ended)
     assert (opening.closed, opening.cause, opening.sent) == (True, None, 0)
 
 
-async def test_reset_before_we_speak_is_no_defect_of_ours() -> None:
-    """Who cuts at once is told so, with the kernel's word for it, and is not ourselves."""
+async def test_reset_before_the_opening_is_reported() -> None:
+    """An immediate reset is reported with the kernel's error."""
     connected = threading.Event()
 
     def cuts(taken: Taken) -> None:
@@ -126,15 +126,15 @@ async def test_reset_before_we_speak_is_no_defect_of_ours() -> None:
     assert not opening.own_socket
 
 
-async def test_end_in_place_of_an_answer_is_seen() -> None:
-    """Who reads the opening and closes has answered nothing."""
+async def test_close_instead_of_an_answer_is_reported() -> None:
+    """A server that reads the opening and closes did not answer."""
     opening = await opened(lambda taken: taken.opening())
     assert (opening.closed, opening.cause) == (True, None)
     assert opening.acked is not None
 
 
-async def test_reset_in_place_of_an_answer_is_seen() -> None:
-    """Who reads the opening and cuts is told apart from who closes."""
+async def test_reset_instead_of_an_answer_is_reported() -> None:
+    """A reset after the opening is distinguished from a normal close."""
 
     def cuts(taken: Taken) -> None:
         taken.opening()
@@ -144,16 +144,16 @@ async def test_reset_in_place_of_an_answer_is_seen() -> None:
     assert (opening.closed, opening.cause) == (False, Cause.RESET)
 
 
-async def test_silence_ends_with_patience() -> None:
-    """Nobody is waited for longer than told; the kernel says that the request arrived."""
+async def test_silence_ends_at_the_timeout() -> None:
+    """The kernel says that the request arrived."""
     opening = await opened(lambda taken: taken.waits(), BRIEF)
     assert (opening.cause, opening.detail) == (Cause.TIMEOUT, "no response in time")
     assert opening.acked is not None
     assert opening.foreign == b""
 
 
-async def test_refusal_is_heard() -> None:
-    """A server's ERROR frame is kept with its code and its words."""
+async def test_refusal_is_reported_with_its_reason() -> None:
+    """The server's ERROR frame is kept with its code and text."""
     failure = ErrorMessage(code="draining", message="going")
     opening = await opened(says(MAGIC + serialize(Kind.ERROR, encode(failure))))
     assert opening.refused == failure
@@ -168,15 +168,15 @@ async def test_refusal_is_heard() -> None:
         (MAGIC + serialize(Kind.OPEN, b"{}"), Code.OUT_OF_ORDER),
     ],
 )
-async def test_breach_of_the_rules_is_named(answer: bytes, code: Code) -> None:
-    """What a far end does wrong in its first answer has the code of the rule."""
+async def test_protocol_breach_is_named(answer: bytes, code: Code) -> None:
+    """A wrong first answer has the code of the rule it breaks."""
     opening = await opened(says(answer))
     assert opening.broken is not None
     assert opening.broken.code is code
 
 
-async def test_end_inside_an_answer_is_a_breach() -> None:
-    """Who ends in the midst of the answer did not merely close."""
+async def test_close_inside_an_answer_is_a_breach() -> None:
+    """A truncated answer is more than a mere close."""
 
     def script(taken: Taken) -> None:
         taken.opening()
@@ -188,7 +188,7 @@ async def test_end_inside_an_answer_is_a_breach() -> None:
 
 
 async def test_connection_to_itself_is_recognised() -> None:
-    """A socket that is connected to itself (a simultaneous open) hears its own opening."""
+    """A simultaneous open to our own socket returns our own opening."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     sock.connect(sock.getsockname())

@@ -25,28 +25,28 @@ from netduet.client.net.icmp_errors import IcmpMeaning, icmp_meaning
         (socket.AF_INET6, 3, 0, IcmpMeaning.OTHER),
     ],
 )
-def test_icmp_error_means_what_its_type_and_code_say(
+def test_icmp_type_and_code_give_the_meaning(
     family: socket.AddressFamily, kind: int, code: int, meaning: IcmpMeaning
 ) -> None:
-    """A time that is exceeded, or a code that nobody knows, has no meaning of its own."""
+    """Time exceeded and unknown codes have no meaning of their own."""
     assert icmp_meaning(family, kind, code) is meaning
 
 
-def test_errno_means_the_same_by_name_and_by_number() -> None:
-    """A notice has the name of an error, an exception its number."""
+def test_errno_name_and_number_have_the_same_meaning() -> None:
+    """An ICMP notice has the name of an error, an exception its number."""
     assert errno_meaning("ECONNREFUSED") == errno_meaning(errno.ECONNREFUSED)
     assert errno_meaning(errno.ECONNREFUSED).cause is Cause.REFUSED
     assert errno_meaning("ECONNREFUSED").icmp is IcmpMeaning.PORT
 
 
 @pytest.mark.parametrize("error", [None, 0, 99999, "EWHAT"])
-def test_unknown_errno_means_nothing(error: int | str | None) -> None:
-    """What has no meaning here is an error like any other."""
+def test_unknown_errno_has_no_meaning(error: int | str | None) -> None:
+    """An errno without a meaning here is an ordinary error."""
     meaning = errno_meaning(error)
     assert meaning == ErrnoMeaning(Cause.OTHER)
 
 
-def test_errno_without_a_name_is_called_by_its_number() -> None:
+def test_errno_without_a_name_is_shown_as_number() -> None:
     """Some kernels have errors that Python does not know."""
     assert errno_name(errno.ENETDOWN) == "ENETDOWN"
     assert errno_name(99999) == "99999"

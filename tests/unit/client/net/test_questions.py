@@ -24,7 +24,7 @@ BRIEF = 0.05
 
 
 async def test_questions_are_answered() -> None:
-    """The report and the ledger's entry are what the far end says."""
+    """The report and the ledger entry are returned as the server sent them."""
     theirs, answer = report(drops=3), LedgerAnswer(instance="here", entry=entry())
 
     def script(taken: Taken) -> None:
@@ -43,8 +43,8 @@ async def test_questions_are_answered() -> None:
         assert await conversation.ledger("c" * 32, PATIENCE) == answer
 
 
-async def test_answer_to_another_question_is_passed_over() -> None:
-    """Only the answer with the question's own number counts."""
+async def test_answer_to_another_question_is_skipped() -> None:
+    """Only the answer with the id of the question counts."""
     wrong, right = report(drops=1), report(drops=2)
 
     def script(taken: Taken) -> None:
@@ -93,10 +93,8 @@ def asked_then(then: Callable[[Taken], object]) -> Script:
     ],
     ids=["end", "reset", "silence", "breach", "error"],
 )
-async def test_question_without_an_answer_is_none(
-    script: Script, patience: float
-) -> None:
-    """However a far end fails to answer, who asked hears of none and goes on."""
+async def test_unanswered_question_is_none(script: Script, patience: float) -> None:
+    """However the server fails to answer, the caller gets None and continues."""
     async with meeting(script) as conversation:
         assert (await conversation.open(PATIENCE)).welcome is not None
         assert await conversation.report(patience) is None
@@ -109,25 +107,25 @@ def stranger(taken: Taken) -> None:
     taken.waits()
 
 
-async def test_nothing_is_asked_of_who_did_not_welcome() -> None:
-    """A conversation that was never opened asks and ends nothing, and waits for nothing."""
+async def test_nothing_is_asked_without_a_welcome() -> None:
+    """A connection without a welcome sends no question and does not wait."""
     async with meeting(stranger) as conversation:
         await conversation.open(PATIENCE)
-        sent = conversation.connection.bytes_sent
+        sent = conversation.wire.bytes_sent
         assert await conversation.report(PATIENCE) is None
         assert await conversation.end(PATIENCE) is False
-        assert conversation.connection.bytes_sent == sent
+        assert conversation.wire.bytes_sent == sent
 
 
 # The end
 
 
 @pytest.mark.parametrize(("answered", "patience"), [(True, PATIENCE), (False, BRIEF)])
-async def test_end_tells_whether_the_far_end_ended(
+async def test_end_reports_whether_the_server_ended(
     answered: bool,
     patience: float,
 ) -> None:
-    """The stream has ended well when the far end has ended its own."""
+    """The close is clean if the server has ended its side too."""
 
     def script(taken: Taken) -> None:
         taken.welcomes()
@@ -142,13 +140,13 @@ async def test_end_tells_whether_the_far_end_ended(
         assert await conversation.end(patience) is answered
 
 
-async def test_kernel_tells_of_a_connection_until_it_is_gone() -> None:
-    """While it lives its figures are had; afterwards there are none, and no error."""
+async def test_tcp_info_is_available_until_the_close() -> None:
+    """After the close there is None, and no error."""
     async with meeting(welcomes) as framed_connection:
         await framed_connection.open(PATIENCE)
         info = framed_connection.info()
         assert info is not None
-        assert info["state"] == "ESTABLISHED"
+        assert info.state == "ESTABLISHED"
         host, port = framed_connection.local()
         assert host == "127.0.0.1"
         framed_connection.close()

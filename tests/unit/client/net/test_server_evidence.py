@@ -74,23 +74,23 @@ def plain(taken: Taken) -> None:
     taken.waits()
 
 
-async def test_same_instance_tells_what_it_saw() -> None:
-    """Its record of the connection is returned, and nothing is missing."""
+async def test_same_instance_returns_its_record() -> None:
+    """The record of the connection is returned, and nothing is missing."""
     async with FarEnd(answers(entry())) as far:
         found = await ledger_entry(far.address, welcome(), PATIENT)
     assert found == (entry(), "")
 
 
 @pytest.mark.parametrize("before", [[other], [plain], [other, plain, other]])
-async def test_other_instances_are_passed_over(before: list[Script]) -> None:
-    """Behind a balancer the question is asked again until the same instance answers."""
+async def test_other_instances_are_skipped(before: list[Script]) -> None:
+    """Behind a balancer the question is repeated until the same instance answers."""
     async with FarEnd(*before, answers(entry())) as far:
         found, _ = await ledger_entry(far.address, welcome(), PATIENT)
     assert found == entry()
 
 
-async def test_instance_is_asked_directly_at_last() -> None:
-    """When a balancer leads elsewhere each time, the instance's own address is asked."""
+async def test_instance_is_asked_directly_as_last_resort() -> None:
+    """If the balancer never leads there, the instance's own address is asked."""
     async with FarEnd(*[other] * TRIES) as far, FarEnd(answers(entry())) as direct:
         host, port = direct.address.host, direct.address.port
         met = welcome(local={"address": host, "port": port})
@@ -111,10 +111,8 @@ async def test_instance_is_asked_directly_at_last() -> None:
         ("", 80),
     ],
 )
-async def test_text_of_a_peer_that_is_no_address_is_not_dialled(
-    address: str, port: int
-) -> None:
-    """What a server says it is, and is none, is neither resolved nor shown nor a defect."""
+async def test_invalid_reported_address_is_not_dialled(address: str, port: int) -> None:
+    """Text that is no address is neither resolved nor shown, and raises nothing."""
     met = welcome(local={"address": address, "port": port})
     async with FarEnd(*[other] * TRIES) as far:
         found = await ledger_entry(far.address, met, PATIENT)
@@ -134,15 +132,15 @@ async def test_text_of_a_peer_that_is_no_address_is_not_dialled(
 async def test_same_instance_without_an_answer_is_not_asked_again(
     script: Script, why: str
 ) -> None:
-    """Once the right instance was met, what it does not tell nobody can."""
+    """Once the right instance was reached, no other can answer for it."""
     async with FarEnd(*[script] * 2) as far:
         found = await ledger_entry(far.address, welcome(), BRIEF)
     assert found == (None, why)
     assert far.met == 1
 
 
-async def test_stranger_in_its_place_is_told() -> None:
-    """Where no netduet welcomes any more, that is why there is no record."""
+async def test_foreign_server_in_its_place_is_reported() -> None:
+    """If no netduet server answers any more, that is why there is no record."""
     met = welcome(local={"address": "", "port": 0})
     async with FarEnd(*[plain] * TRIES) as far:
         found = await ledger_entry(far.address, met, PATIENT)
@@ -152,8 +150,8 @@ async def test_stranger_in_its_place_is_told() -> None:
     )
 
 
-async def test_second_connection_that_is_refused_is_told() -> None:
-    """A server that is gone meanwhile is named with the error of the last attempt."""
+async def test_refused_second_connection_is_reported() -> None:
+    """A server that has gone is named with the error of the last attempt."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
@@ -205,10 +203,10 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
         ([], None),
     ],
 )
-async def test_worst_off_of_the_servers_tells_how_it_fares(
+async def test_most_starved_server_decides(
     scripts: list[Script], expected: ServerHealth | None
 ) -> None:
-    """Stalled or throttled, the longer counts; who does not say is passed over."""
+    """Stalled or throttled, the longer time counts; servers without data do not."""
     async with FarEnd(*scripts) as far:
         assert (
             await server_health(
@@ -243,21 +241,18 @@ def inspected(view: TcpInfo | None) -> Script:
         (None, "the instance no longer has the connection"),
     ],
 )
-async def test_same_instance_shows_its_kernels_present_view(
+async def test_same_instance_returns_current_tcp_info(
     view: TcpInfo | None, why: str
 ) -> None:
-    """Other instances are passed over; a connection that is gone is said to be."""
+    """Other instances are skipped; a closed connection is reported as such."""
     met = welcome(features=["inspect"])
     async with FarEnd(other, inspected(view)) as far:
         assert await present_view(far.address, met, PATIENT) == (view, why)
 
 
-async def test_server_that_cannot_be_inspected_is_not_asked() -> None:
-    """An old version has no such view, and no connection is spent on it."""
+async def test_server_without_inspect_is_not_asked() -> None:
+    """No connection is spent on an old version."""
     async with FarEnd(other) as far:
         view, why = await present_view(far.address, welcome(features=[]), PATIENT)
-    assert (view, why) == (
-        None,
-        "the server is of a version that does not tell",
-    )
+    assert (view, why) == (None, "the server's version does not support this query")
     assert far.met == 0

@@ -36,7 +36,7 @@ def towards(sock: socket.socket) -> Address:
 def test_datagrams_are_sent_and_received(
     family: socket.AddressFamily, host: str
 ) -> None:
-    """What is sent arrives, and what is answered is waited for."""
+    """Receiving waits for the answer."""
     with peer(family, host) as far, UdpSocket(towards(far)) as sock:
         assert sock.send(b"question") == ""
         data, source = far.recvfrom(100)
@@ -47,7 +47,7 @@ def test_datagrams_are_sent_and_received(
 
 @pytest.mark.parametrize(("family", "host"), HOSTS)
 def test_refusal_names_its_sender(family: socket.AddressFamily, host: str) -> None:
-    """The error queue tells the ICMP error and its sender; the next one still leaves."""
+    """The error queue has the ICMP error and its sender; the next send works."""
     with peer(family, host) as far:
         address = towards(far)
     with UdpSocket(address) as sock:
@@ -57,14 +57,14 @@ def test_refusal_names_its_sender(family: socket.AddressFamily, host: str) -> No
         assert set(sock.notices) == {IcmpNotice("ECONNREFUSED", host, 0, kind, code)}
 
 
-def test_waiting_ends_without_an_answer() -> None:
-    """Silence is an empty list."""
+def test_receive_without_an_answer_is_empty() -> None:
+    """Silence gives an empty list."""
     with peer(*HOSTS[0]) as far, UdpSocket(towards(far)) as sock:
         assert sock.wait(0.001) == []
 
 
 def test_receive_buffer_overflow_is_counted() -> None:
-    """What this end had no room for is exactly what did not come out of its buffer."""
+    """The drop counter is exactly the number of datagrams that are missing."""
     count = 5000
     with peer(*HOSTS[0]) as far, UdpSocket(towards(far)) as sock:
         sock.send(b"")
@@ -84,7 +84,7 @@ def test_receive_buffer_overflow_is_counted() -> None:
 def test_too_large_datagram_returns_emsgsize(
     family: socket.AddressFamily, host: str
 ) -> None:
-    """What can never be sent has the error's name, and is no word of anybody else."""
+    """A local send error has its errno, and is no error from the network."""
     with peer(family, host) as far, UdpSocket(towards(far)) as sock:
         sock.set_fragmentation(allowed=False)
         assert sock.send(bytes(65_536)) == "EMSGSIZE"
@@ -93,7 +93,7 @@ def test_too_large_datagram_returns_emsgsize(
 
 @pytest.mark.parametrize(("family", "host"), HOSTS)
 def test_mtu_of_loopback_is_known(family: socket.AddressFamily, host: str) -> None:
-    """The kernel's path MTU and the interface's are the same where nothing is between."""
+    """The path MTU and the MTU of the interface are equal on loopback."""
     with peer(family, host) as far, UdpSocket(towards(far)) as sock:
         assert sock.mtu is not None
         assert sock.interface_mtu == sock.mtu
@@ -114,7 +114,7 @@ def test_mtu_of_loopback_is_known(family: socket.AddressFamily, host: str) -> No
 def test_error_queue_message_is_parsed(
     number: int, origin: int, info: int, offender: str, expected: tuple[str, str, int]
 ) -> None:
-    """The kernel's structure gives the error, who sent it, and the MTU it asks for."""
+    """The kernel's structure gives the error, its sender, and the MTU."""
     data = struct.pack("=IBBBBII", number, origin, 3, 3, 0, info, 0)
     if ":" in offender:
         packed = socket.inet_pton(socket.AF_INET6, offender)

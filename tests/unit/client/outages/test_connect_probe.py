@@ -24,13 +24,13 @@ def closures(
 
 
 @pytest.mark.parametrize("pattern", ["", "+++", "+-+--+", "+--?+", "?????"])
-def test_few_failures_are_no_closure(pattern: str) -> None:
-    """Single failures, two in a row, and what proves nothing are not told of."""
+def test_few_failures_are_no_failure_run(pattern: str) -> None:
+    """Single failures, two in a row, and inconclusive attempts are not reported."""
     assert closures(pattern)[0] == []
 
 
-def test_fewer_failures_are_told_where_that_is_asked_for() -> None:
-    """A run of two is told when it is over, and is still none that stands."""
+def test_shorter_run_is_reported_on_request() -> None:
+    """A run of two is reported once it is over, and is never open."""
     told: list[ProbeEvent] = []
     found = ConnectFailureTracker(told.append)
     found.min_failures = 2
@@ -42,21 +42,21 @@ def test_fewer_failures_are_told_where_that_is_asked_for() -> None:
     assert (event.failed, event.rejected) == (2, True)
 
 
-def test_closure_is_bounded_from_both_sides() -> None:
-    """It is told when one works again, between the begins around it."""
+def test_failure_run_has_bounds_on_both_sides() -> None:
+    """A run ends with the next success, between the attempts around it."""
     told, found = closures("++---?-+++", finish=False)
     assert told == [ConnectFailureRun(0.2, pytest.approx(0.7), 0.1, 0.6, 4, "out")]
     assert (found.started, found.failed, found.void) == (9, 4, 1)
 
 
-def test_longest_time_that_proves_nothing_is_known() -> None:
-    """Void ones count from the first failure before them until one works."""
+def test_longest_inconclusive_time_is_known() -> None:
+    """It lasts from the first failure before inconclusive attempts to a success."""
     assert closures("++??++??-??-+")[1].longest_void == pytest.approx(0.4)
     assert closures("+-??+")[1].longest_void == pytest.approx(0.2)
 
 
-def test_closure_that_has_not_ended_is_told_as_such() -> None:
-    """At the end, a run that goes on is told."""
+def test_open_failure_run_is_reported_at_the_end() -> None:
+    """At the end of the measurement an open run is reported."""
     (event,) = closures("++----")[0]
     assert isinstance(event, ConnectFailureRun)
     assert (event.failed, event.ended, event.last_start) == (4, False, 0.5)
@@ -85,19 +85,19 @@ def pauses(delays: dict[int, float], count: int = 60) -> list[ProbeEvent]:
     return told
 
 
-def test_connection_that_answers_has_no_pause() -> None:
-    """Answers a little late are none."""
+def test_answering_connection_has_no_stall() -> None:
+    """Slightly late answers are no stall."""
     assert pauses({20: 0.25, 40: 0.1}) == []
 
 
-def test_pause_lasts_from_the_oldest_question_to_its_answer() -> None:
-    """Those behind it, late for the same reason, belong to the same pause."""
+def test_stall_lasts_from_oldest_question_to_its_answer() -> None:
+    """Later questions that were delayed belong to the same stall."""
     (event,) = pauses({20: 1.5})
     assert event == ConnectionStall(pytest.approx(1.0), pytest.approx(2.5))
 
 
-def test_pauses_apart_are_told_apart() -> None:
-    """What was answered in time in between ends a pause."""
+def test_answer_between_two_stalls_separates_them() -> None:
+    """An answer in time ends a stall."""
     told = pauses({5: 0.6, 40: 0.5})
     assert [(event.start, event.end) for event in told] == [
         (pytest.approx(0.25), pytest.approx(0.85)),
@@ -105,8 +105,8 @@ def test_pauses_apart_are_told_apart() -> None:
     ]
 
 
-def test_connection_that_breaks_is_told() -> None:
-    """How it ended is told, and since when nothing had been answered."""
+def test_broken_connection_is_reported() -> None:
+    """The report has the error and the time of the first unanswered question."""
     told: list[ProbeEvent] = []
     found = StallDetector(told.append)
     found.record_sent(1.0)
@@ -117,8 +117,8 @@ def test_connection_that_breaks_is_told() -> None:
     assert found.waiting == 0
 
 
-def test_pause_that_has_not_ended_is_told_as_such() -> None:
-    """A question without an answer in the end, for long, is a pause that goes on."""
+def test_open_stall_is_reported_at_the_end() -> None:
+    """A question unanswered for long is a stall that goes on."""
     told: list[ProbeEvent] = []
     found = StallDetector(told.append)
     found.record_sent(1.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from netduet.client.outages.events import LossRun, ServerRestart
 from netduet.client.outages.loss_tracker import ClockOffset, LossTracker
 from netduet.wire.sequence import SequenceGaps
-from netduet.wire.udp_stream import GAPS, StreamStatus
+from netduet.wire.udp_stream import MAX_GAPS, StreamStatus
 
 PERIOD = 0.02
 DELAY = 0.004
@@ -71,12 +71,12 @@ class Network:
             self.number,
             int((self.now - self.start) * 1_000_000),
             arrived.first,
-            arrived.since(GAPS),
+            arrived.since(MAX_GAPS),
             arrived.next,
             arrived.received,
             arrived.duplicated,
             arrived.late,
-            arrived.newest(GAPS),
+            arrived.newest(MAX_GAPS),
             self.dropped,
         )
 
@@ -96,10 +96,8 @@ class Network:
     ("way", "where"), [("up", "path →"), ("down", "path ←")], ids=["up", "down"]
 )
 @pytest.mark.parametrize("lost", [12, 75, 500])
-def test_outage_is_told_with_its_direction_and_length(
-    way: str, where: str, lost: int
-) -> None:
-    """From the first lost one's sending to that of the first that arrived again."""
+def test_outage_has_direction_and_length(way: str, where: str, lost: int) -> None:
+    """From the sending of the first lost datagram to that of the next received one."""
     network = Network()
     network.ticks(100)
     start = network.now + PERIOD
@@ -116,8 +114,8 @@ def test_outage_is_told_with_its_direction_and_length(
     assert (counted.lost, other.lost) == (lost, 0)
 
 
-def test_what_the_server_had_no_room_for_is_told_of_the_outage() -> None:
-    """Its counter grew meanwhile; what it had counted before and counts later is not it."""
+def test_outage_counts_the_servers_socket_drops() -> None:
+    """Only the growth of the server's counter during the outage counts."""
     network = Network()
     network.dropped = 1000
     network.ticks(50)
@@ -133,8 +131,8 @@ def test_what_the_server_had_no_room_for_is_told_of_the_outage() -> None:
     assert (loss_run.where, loss_run.lost, loss_run.dropped) == ("path →", 40, 80)
 
 
-def test_what_this_end_had_no_room_for_is_told_of_the_outage() -> None:
-    """Our own socket's counter, read now and then."""
+def test_outage_counts_the_clients_socket_drops() -> None:
+    """Our own socket's counter is read regularly."""
     network = Network()
     for count in (9, 9):
         network.tracker.record_drops(count, network.now)
@@ -146,8 +144,8 @@ def test_what_this_end_had_no_room_for_is_told_of_the_outage() -> None:
     assert (loss_run.where, loss_run.lost, loss_run.dropped) == ("path ←", 40, 41)
 
 
-def test_another_server_counts_its_drops_anew() -> None:
-    """A higher count than that of the one before is no growth."""
+def test_drop_counter_of_another_server_starts_anew() -> None:
+    """A higher count than that of the previous server is no growth."""
     network = Network()
     network.ticks(50)
     network.ticks(40, up=False)
@@ -160,8 +158,8 @@ def test_another_server_counts_its_drops_anew() -> None:
     )
 
 
-def test_drops_that_nobody_knows_excuse_nothing() -> None:
-    """A kernel that does not say."""
+def test_unknown_drops_excuse_nothing() -> None:
+    """Some kernels do not report drops."""
     network = Network()
     network.dropped = None
     network.ticks(50)
@@ -171,8 +169,8 @@ def test_drops_that_nobody_knows_excuse_nothing() -> None:
     assert loss_run.dropped == 0
 
 
-def test_outage_of_both_ways_is_told_for_each() -> None:
-    """What was lost both ways at once is known of both, by what comes through next."""
+def test_outage_in_both_directions_is_reported_for_each() -> None:
+    """The next datagrams that arrive show what was lost in each direction."""
     network = Network()
     network.ticks(50)
     network.ticks(75, up=False, down=False)
@@ -185,8 +183,8 @@ def test_outage_of_both_ways_is_told_for_each() -> None:
         assert run.seconds == pytest.approx(75 * PERIOD, abs=0.002)
 
 
-def test_long_outage_is_told_though_nothing_is_kept_of_it() -> None:
-    """Of an outage longer than the memory of sendings, the begin is still known."""
+def test_outage_longer_than_the_history_keeps_its_start() -> None:
+    """The start is known even if the sent datagrams are no longer remembered."""
     network = Network()
     network.ticks(10)
     start = network.now + PERIOD
@@ -198,7 +196,7 @@ def test_long_outage_is_told_though_nothing_is_kept_of_it() -> None:
 
 
 def test_scattered_losses_are_counted_and_are_no_outage() -> None:
-    """Single losses, and a few in a row, are loss."""
+    """Single losses, and a few in a row, are packet loss."""
     network = Network()
     for turn in range(60):
         network.ticks(9)
@@ -221,10 +219,10 @@ few = settings(max_examples=60, deadline=None)
         max_size=40,
     )
 )
-def test_any_pattern_of_losses_is_known_in_the_end(
+def test_totals_are_exact_for_any_loss_pattern(
     phases: list[tuple[int, bool, bool]],
 ) -> None:
-    """Whatever is lost on both ways, the totals are exact when something comes again."""
+    """The totals are exact once a datagram arrives again."""
     network = Network()
     network.ticks(5)
     lost_up = lost_down = changes = 0
@@ -238,13 +236,13 @@ def test_any_pattern_of_losses_is_known_in_the_end(
     tracker = network.tracker
     assert tracker.down.lost == lost_down
     assert tracker.up.lost + tracker.up.unknown >= lost_up >= tracker.up.lost
-    if changes <= GAPS:  # no gap was forgotten while nothing came back
+    if changes <= MAX_GAPS:  # no gap was forgotten while nothing came back
         assert (tracker.up.lost, tracker.up.unknown) == (lost_up, 0)
     assert all(loss_run.lost >= 8 for loss_run in outages)
 
 
-def test_what_comes_late_is_not_lost() -> None:
-    """A datagram that is overtaken, and comes within a second, is late and no loss."""
+def test_late_datagram_is_not_lost() -> None:
+    """A datagram that arrives out of order within a second is late."""
     network = Network()
     network.ticks(10)
     network.now += PERIOD
@@ -258,20 +256,20 @@ def test_what_comes_late_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("who", ["sent", "gave"])
-def test_end_that_did_not_run_makes_no_outage(who: str) -> None:
-    """What was never sent is not lost, however long the pause."""
+def test_stalled_sender_is_no_outage(who: str) -> None:
+    """What was never sent is not lost, however long the stall."""
     network = Network()
     network.ticks(50)
     network.ticks(100, **{who: False})
     network.ticks(100)
     assert network.outages == []
     assert (network.tracker.up.lost, network.tracker.down.lost) == (0, 0)
-    stalled = sum(end - start for start, end in network.tracker.stalls)
+    stalled = sum(stall.seconds for stall in network.tracker.stalls)
     assert stalled == pytest.approx(2.0 if who == "gave" else 0.0, abs=0.03)
 
 
-def test_outage_in_which_the_server_did_not_run_says_so() -> None:
-    """Losses up while the server stood still may be its own: for how long is told."""
+def test_outage_includes_the_servers_stall() -> None:
+    """The outage says how long the server did not run meanwhile."""
     network = Network()
     network.ticks(50)
     network.ticks(100, up=False, gave=False)
@@ -280,8 +278,8 @@ def test_outage_in_which_the_server_did_not_run_says_so() -> None:
     assert loss_run.receiver_stalled == pytest.approx(2.0, abs=0.05)
 
 
-def test_pause_of_the_sender_within_an_outage_is_told() -> None:
-    """Of 2 s without an arrival, 1.6 s were a server that sent nothing."""
+def test_stall_of_the_sender_in_an_outage_is_reported() -> None:
+    """Of 2 s without an arrival, the server did not send for 1.6 s."""
     network = Network()
     network.ticks(50)
     network.ticks(10, down=False)
@@ -295,8 +293,8 @@ def test_pause_of_the_sender_within_an_outage_is_told() -> None:
     )
 
 
-def test_outage_up_that_has_not_ended_is_told() -> None:
-    """While the server's stream tells that it gets nothing, the direction is known."""
+def test_open_upload_outage_has_its_direction() -> None:
+    """As long as the server reports that nothing arrives, the direction is known."""
     network = Network()
     network.ticks(50)
     network.ticks(75, up=False)
@@ -306,7 +304,7 @@ def test_outage_up_that_has_not_ended_is_told() -> None:
 
 
 def test_silence_to_the_end_has_no_direction() -> None:
-    """When nothing comes any more, nobody tells which way is out."""
+    """If nothing arrives any more, either direction may be down."""
     network = Network()
     network.ticks(50)
     network.ticks(75, down=False)
@@ -315,8 +313,8 @@ def test_silence_to_the_end_has_no_direction() -> None:
     assert network.tracker.up.unknown == 75
 
 
-def test_restart_is_told_with_what_was_lost_meanwhile() -> None:
-    """Another start of the server begins a new stream, and counts anew."""
+def test_restart_is_reported_with_the_losses_around_it() -> None:
+    """Another boot id starts a new stream with new counts."""
     network = Network()
     network.ticks(50)
     network.ticks(50, up=False, gave=False)
@@ -332,7 +330,7 @@ def test_restart_is_told_with_what_was_lost_meanwhile() -> None:
 
 
 def test_old_streams_datagram_does_not_count_as_new() -> None:
-    """One of the server's old stream that comes behind the new one's first is dropped."""
+    """A late datagram of the previous stream is dropped."""
     network = Network()
     network.ticks(50)
     stale = network.telling()
@@ -343,8 +341,8 @@ def test_old_streams_datagram_does_not_count_as_new() -> None:
     assert [type(one) for one in network.finish()] == [ServerRestart]
 
 
-def test_offset_forgets_and_drift_does_not_add_up() -> None:
-    """The quickest of the last minute counts: a clock that drifts is followed."""
+def test_clock_offset_follows_a_drift() -> None:
+    """The fastest datagram of the last minute gives the offset."""
     offset = ClockOffset()
     for second in range(1000):
         offset.add(float(second), THEIRS + second * 1.0001)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from netduet.client.outages.socket_drops import SocketDrops
 
 
-def test_growth_belongs_to_all_the_time_since_the_reading_before() -> None:
-    """When exactly it was nobody knows: all times that touch it may have had it."""
+def test_growth_covers_the_time_since_the_last_reading() -> None:
+    """The exact time is unknown, so every overlapping time span may have it."""
     drops = SocketDrops()
     for total, at in ((7, 1.0), (7, 2.0), (12, 3.0), (12, 4.0)):
         drops.record(total, at)
@@ -17,7 +17,7 @@ def test_growth_belongs_to_all_the_time_since_the_reading_before() -> None:
 
 
 def test_first_reading_is_no_growth() -> None:
-    """What was counted before is none of ours; nor is another socket's counter."""
+    """Earlier drops and another socket's counter do not count."""
     drops = SocketDrops()
     drops.record(1000, 1.0)
     drops.record(None, 2.0)

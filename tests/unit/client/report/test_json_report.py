@@ -22,11 +22,11 @@ from netduet.client.results.verdict import (
     Judgement,
     Starvation,
     Verdict,
-    Window,
     conclude,
     result,
     skipped_because_of,
 )
+from netduet.net.time_span import TimeSpan
 
 SCHEMA = json.loads((Path(__file__).parents[4] / "docs/report.schema.json").read_text())
 CALM = Starvation(0, 0.0, None)
@@ -54,7 +54,7 @@ FAILED = conclude(
 )
 SKIPPED = conclude("c:1", [done("reach", skipped="no route", blocks=True)])
 LATE = conclude(
-    "d:1", [done("name", Finding("name.timeout", "s", missed_deadline=Window(0, 1)))]
+    "d:1", [done("name", Finding("name.timeout", "s", missed_deadline=TimeSpan(0, 1)))]
 )
 STOPPED = conclude("e:1", [], interrupted=True)
 
@@ -82,10 +82,10 @@ def read(
         ([], "INCONCLUSIVE", 3),
     ],
 )
-def test_document_fits_its_schema_whatever_the_outcome(
+def test_document_fits_its_schema_for_every_outcome(
     verdicts: list[Verdict], outcome: str, status: int
 ) -> None:
-    """Each report is valid, and its outcome and exit status say the same."""
+    """Each report is valid, and its outcome and exit status agree."""
     report = read(*verdicts)
     assert (report["outcome"], report["exit_status"]) == (outcome, status)
     assert [one["target"] for one in report["targets"]] == [
@@ -93,8 +93,8 @@ def test_document_fits_its_schema_whatever_the_outcome(
     ]
 
 
-def test_schema_refuses_what_is_no_report() -> None:
-    """The schema is one that can refuse: a field more, or one less, is no report."""
+def test_schema_rejects_missing_and_extra_fields() -> None:
+    """The schema is strict."""
     schema = jsonschema.Draft202012Validator(SCHEMA)
     report = read(FAILED)
     assert not schema.is_valid(report | {"more": 1})
@@ -102,8 +102,8 @@ def test_schema_refuses_what_is_no_report() -> None:
     assert not schema.is_valid(report)
 
 
-def test_root_is_told_with_all_that_is_known_of_its_class() -> None:
-    """A program needs no catalogue of its own to act on a failure."""
+def test_root_has_all_details_of_its_class() -> None:
+    """A program needs no failure catalogue of its own."""
     [target] = read(FAILED)["targets"]
     known = CATALOGUE["reach.refused"]
     assert target["root"] == {
@@ -124,8 +124,8 @@ def test_root_is_told_with_all_that_is_known_of_its_class() -> None:
     assert target["checks"][1]["findings"] == [target["root"]]
 
 
-def test_check_is_told_with_its_remarks_and_figures() -> None:
-    """A check that passed carries what it measured, and seconds to the microsecond."""
+def test_passed_check_has_notes_and_figures() -> None:
+    """A check that passed has its measurements, with times to the microsecond."""
     [target] = read(PASSED)["targets"]
     assert (target["root"], target["root_check"], target["follows"]) == (None, None, [])
     assert target["checks"] == [
@@ -151,10 +151,8 @@ def test_check_is_told_with_its_remarks_and_figures() -> None:
         ({"found": "open", "how": "open"}, "open", ""),
     ],
 )
-def test_target_is_told_with_what_was_expected_and_found(
-    figures: Figures, found: str, how: str
-) -> None:
-    """The truth table is there for a program, a row in each target."""
+def test_target_has_expected_and_found(figures: Figures, found: str, how: str) -> None:
+    """Each target has its row of the table of expectations."""
     verdict = conclude(
         "db:1", [done("isolation", figures=figures)], expected=Expect.BLOCKED
     )
@@ -167,28 +165,28 @@ def test_target_is_told_with_what_was_expected_and_found(
     assert target["missing"] == []
 
 
-def test_check_without_ground_names_its_cause() -> None:
-    """A skipped check says from which one it follows."""
+def test_skipped_check_names_its_cause() -> None:
+    """A skipped check names the failed one."""
     [target] = read(FAILED)["targets"]
     assert target["checks"][2]["follows_from"] == "reach"
 
 
-def test_side_of_the_evidence_counts_over_that_of_the_class() -> None:
-    """Where a finding proves the direction, the document says that one."""
+def test_proven_location_overrides_that_of_the_class() -> None:
+    """If a finding proves the direction, the document has that one."""
     mangled = Finding("identity.mangled", "s", where=Location.FROM_SERVER)
     [target] = read(conclude("a:1", [done("identity", mangled)]))["targets"]
     assert target["root"]["where"] == "path ←"
 
 
-def test_interrupted_target_says_so() -> None:
-    """Whoever reads the document knows that checks are missing."""
+def test_interrupted_target_is_marked() -> None:
+    """A reader of the document sees that checks are missing."""
     assert read(STOPPED)["targets"][0]["interrupted"] is True
     assert read(PASSED)["targets"][0]["interrupted"] is False
 
 
 @pytest.mark.parametrize("throttled", [None, 0.0, 1.25])
-def test_probe_tells_how_it_fared(throttled: float | None) -> None:
-    """Who the client is, and its own starvation; what is not known is null or empty."""
+def test_document_describes_the_client(throttled: float | None) -> None:
+    """It has the client's identity and starvation; unknown values are null or empty."""
     report = read(
         PASSED,
         starvation=Starvation(2, 0.12345678, throttled, 1024, 2048, 4096),

@@ -10,14 +10,14 @@ from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
-    Window,
     conclude,
     result,
     skipped_because_of,
 )
+from netduet.net.time_span import TimeSpan
 
 REFUSED = Finding("reach.refused", "it refused", ((Side.CLIENT, "ECONNREFUSED <&>"),))
-LATE = Finding("identity.silent", "no answer", missed_deadline=Window(0.0, 1.0))
+LATE = Finding("identity.silent", "no answer", missed_deadline=TimeSpan(0.0, 1.0))
 
 
 def done(check: str, *findings: Finding, stalled: float = 0.0) -> CheckResult:
@@ -34,8 +34,8 @@ def suite(*results: CheckResult, interrupted: bool = False) -> ET.Element:
     return only
 
 
-def test_suite_counts_what_came_of_its_checks() -> None:
-    """Failed, inconclusive and skipped checks are counted apart, in all the right places."""
+def test_suite_counts_outcomes() -> None:
+    """Failed, inconclusive and skipped checks are counted separately."""
     told = suite(
         done("name"),
         done("reach", REFUSED),
@@ -54,7 +54,7 @@ def test_suite_counts_what_came_of_its_checks() -> None:
 
 
 def test_failure_has_its_class_and_the_whole_diagnosis() -> None:
-    """Whoever reads the report in a CI system needs no other source."""
+    """A reader of the CI report needs no other source."""
     [case] = suite(done("reach", REFUSED))
     failure = case.find("failure")
     assert failure is not None
@@ -67,22 +67,22 @@ def test_failure_has_its_class_and_the_whole_diagnosis() -> None:
         assert part in failure.text
 
 
-def test_remarks_are_kept() -> None:
-    """A check that passed has its summary and its remarks in its output."""
+def test_notes_are_in_the_output() -> None:
+    """A passed check has its summary and notes in its output."""
     [case] = suite(done("name"))
     assert case.findtext("system-out") == "came to\na remark"
     assert case.get("classname") == "server:80"
 
 
-def test_interrupted_suite_is_in_error() -> None:
-    """What was still to come when a signal came is an error, not a silence."""
+def test_interrupted_suite_has_an_error() -> None:
+    """Checks that a signal prevented are an error, not silence."""
     told = suite(done("name"), interrupted=True)
     assert (told.get("tests"), told.get("errors")) == ("2", "1")
     assert told[-1].find("error") is not None
 
 
-def test_skip_without_a_finding_says_why() -> None:
-    """A check that was skipped tells what it follows from."""
+def test_skipped_check_names_its_cause() -> None:
+    """A skipped check says which failure it follows from."""
     [case] = suite(skipped_because_of("path", "?", "identity"))
     skipped = case.find("skipped")
     assert skipped is not None

@@ -52,16 +52,16 @@ def lines(*verdicts: Verdict, width: int = 80) -> list[str]:
     return [plain(line) for line in matrix(verdicts, width)]
 
 
-def test_truth_table_sets_found_against_expected() -> None:
-    """A line a target, its columns below each other, and a mark at its end."""
+def test_table_shows_expected_and_found() -> None:
+    """One line per target in aligned columns, with a mark at the end."""
     assert [plain(line) for line in truths([APP, DB], 80)] == [
         "  app:80  expected open,    found open (udp.loss)    ✗",
         "  db:5432 expected blocked, found blocked (dropped)  ✓",
     ]
 
 
-def test_narrow_terminal_has_the_truth_in_two_lines() -> None:
-    """What does not fit beside the target stands below it."""
+def test_narrow_terminal_uses_two_lines_per_target() -> None:
+    """What does not fit beside the target is on a second line."""
     assert [plain(line) for line in truths([APP, DB], 40)] == [
         "  ✗ app:80",
         "    expected open, found open (udp.loss)",
@@ -70,8 +70,8 @@ def test_narrow_terminal_has_the_truth_in_two_lines() -> None:
     ]
 
 
-def test_matrix_has_a_row_a_target_and_a_column_a_check() -> None:
-    """A cell is the class without the check's name, an outcome, or nothing."""
+def test_matrix_has_targets_as_rows_and_checks_as_columns() -> None:
+    """A cell has the class without the check's name, an outcome, or nothing."""
     assert lines(APP, GONE, DB) == [
         "           name  isolation  reach      udp",
         "  app:80   PASS             PASS       loss",
@@ -82,7 +82,7 @@ def test_matrix_has_a_row_a_target_and_a_column_a_check() -> None:
 
 
 def test_class_of_another_check_keeps_its_whole_name() -> None:
-    """Only its own check's name is left out."""
+    """Only the name of the column's own check is left out."""
     verdict = conclude("a:1", [done("identity", Finding("path.broken", "s"))])
     assert "path.broken" in lines(verdict)[1]
 
@@ -97,8 +97,8 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert any("long." in line and "…" in line for line in told) or width == 200
 
 
-def test_columns_that_do_not_fit_follow_below_with_the_targets() -> None:
-    """Each band begins with the targets again."""
+def test_further_columns_repeat_the_targets() -> None:
+    """Each block of columns starts with the targets."""
     told = lines(APP, GONE, DB, width=40)
     assert [line.split()[0] for line in told if line][:8] == [
         *("name", "app:80", "gone:1", "db:5432"),
@@ -107,5 +107,5 @@ def test_columns_that_do_not_fit_follow_below_with_the_targets() -> None:
 
 
 def test_single_target_has_no_table() -> None:
-    """Its verdict has said all there is."""
+    """The verdict of a single target is enough."""
     assert list(tables([APP], 80)) == []

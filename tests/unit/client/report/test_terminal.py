@@ -38,7 +38,7 @@ def on_terminal(color: str) -> str:
 
 
 def test_terminal_gets_colour() -> None:
-    """On a terminal an outcome is coloured without being asked for."""
+    """On a terminal outcomes are coloured by default."""
     assert on_terminal("auto").startswith(RED)
 
 
@@ -51,26 +51,26 @@ def test_terminal_gets_colour() -> None:
         ("auto", {"TERM": "dumb"}),
     ],
 )
-def test_terminal_that_wants_no_colour_gets_none(
+def test_colour_is_off_for_setting_no_color_and_dumb_terminal(
     monkeypatch: pytest.MonkeyPatch,
     color: str,
     variables: dict[str, str],
 ) -> None:
-    """The setting, NO_COLOR with any value, and a dumb terminal each say no."""
+    """The setting, NO_COLOR with any value, and TERM=dumb each turn it off."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert on_terminal(color) == "FAIL: [bold]it[/bold] :smile:\r\n"
 
 
-def test_empty_no_color_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_COLOR counts when it is not empty (no-color.org)."""
+def test_empty_no_color_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR counts if it is not empty (no-color.org)."""
     monkeypatch.setenv("NO_COLOR", "")
     assert on_terminal("auto").startswith(RED)
 
 
 @pytest.mark.parametrize("color", ["auto", "never"])
 def test_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str], color: str) -> None:
-    """What is no terminal gets the words alone, without spaces at the ends of lines."""
+    """A pipe gets text without escape sequences and trailing spaces."""
     writer(color)(LINES)
     assert capsys.readouterr().out == ("FAIL: [bold]it[/bold] :smile:\n\nlast words\n")
 
@@ -78,26 +78,26 @@ def test_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str], color: str) ->
 @pytest.mark.parametrize(
     "variables", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": ""}]
 )
-def test_colour_that_is_demanded_is_always_given(
+def test_colour_always_overrides_everything(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
 ) -> None:
-    """``always`` counts over what is no terminal, over NO_COLOR, over TERM."""
+    """``always`` overrides pipes, NO_COLOR and TERM."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     writer("always")(LINES)
     assert capsys.readouterr().out.startswith(RED)
 
 
-def test_words_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    """Brackets, emoji names and numbers in words are shown as they are."""
+def test_markup_in_text_is_not_interpreted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets, emoji names and numbers are shown unchanged."""
     writer("always")([(("", "[red]7[/red] :smile: 192.0.2.1 'x' True"),)])
     assert capsys.readouterr().out == "[red]7[/red] :smile: 192.0.2.1 'x' True\n"
 
 
-def test_long_line_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
-    """Lines are broken by those who write the words, and by nobody after them."""
+def test_long_line_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    """The writer of a text wraps it, not the terminal."""
     writer("always")([(("", "x" * 500),)])
     assert capsys.readouterr().out == "x" * 500 + "\n"
 
@@ -112,8 +112,8 @@ def test_long_line_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
         (9, (40, 40)),
     ],
 )
-def test_terminal_gives_the_width(width: int, expected: tuple[int, int]) -> None:
-    """Tables use all of a terminal, and sentences up to 120 columns."""
+def test_terminal_width_is_used(width: int, expected: tuple[int, int]) -> None:
+    """Tables use the whole width, sentences up to 120 columns."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     with (
@@ -127,10 +127,10 @@ def test_terminal_gives_the_width(width: int, expected: tuple[int, int]) -> None
 @pytest.mark.parametrize(
     ("variable", "expected"), [("60", 60), ("120", 120), ("0", 80), ("wide", 80)]
 )
-def test_columns_counts_over_the_width_of_a_pipe(
+def test_columns_variable_overrides_pipe_width(
     monkeypatch: pytest.MonkeyPatch, variable: str, expected: int
 ) -> None:
-    """A pipe is 80 columns wide unless COLUMNS holds a number."""
+    """A pipe is 80 columns wide unless COLUMNS is a number."""
     assert columns() == 80
     monkeypatch.setenv("COLUMNS", variable)
     assert columns() == expected

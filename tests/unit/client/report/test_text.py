@@ -41,8 +41,8 @@ def verdict(*results: CheckResult, interrupted: bool = False) -> list[str]:
     return [plain(line) for line in text.verdict(concluded)]
 
 
-def test_failure_is_told_from_the_root_to_the_next_step() -> None:
-    """The verdict says in order what, what was seen by whom, where, why, and what to do."""
+def test_failure_is_described_from_root_to_next_steps() -> None:
+    """In order: what, the evidence of both ends, where, causes, next steps."""
     told = verdict(
         done("name"), done("reach", REFUSED), skipped_because_of("path", "?", "reach")
     )
@@ -93,20 +93,20 @@ FAIL: the connection is refused (reach.refused)
 def test_verdict_is_one_sentence(
     results: list[CheckResult], interrupted: bool, sentence: str
 ) -> None:
-    """Below an empty line the outcome comes first, then what it means."""
+    """After an empty line the outcome comes first, then its meaning."""
     assert verdict(*results, interrupted=interrupted)[:2] == ["", sentence]
 
 
-def test_verdict_that_passed_says_no_more() -> None:
-    """Nothing follows a verdict about which there is nothing to do."""
+def test_passed_verdict_has_no_details() -> None:
+    """Nothing follows a verdict that needs no action."""
     assert len(verdict(done("name"))) == 2
 
 
 @pytest.mark.parametrize("results", [(done("name"),), (done("reach", REFUSED),)])
-def test_verdict_says_who_asked_where_that_is_known(
+def test_verdict_names_the_clients_node_if_known(
     results: tuple[CheckResult, ...],
 ) -> None:
-    """Whatever it is, it stands for the node that it was asked from."""
+    """A verdict holds for the node that it was measured from."""
     one = conclude("server:80", results)
     told = replace(one, asked_by="web-2 on node-1 in eu-1b")
     lines = [plain(line) for line in text.verdict(told)]
@@ -115,23 +115,23 @@ def test_verdict_says_who_asked_where_that_is_known(
     assert lines == [plain(line) for line in text.verdict(one)]
 
 
-def test_side_of_the_evidence_counts_over_that_of_the_class() -> None:
-    """Where a finding proves the direction, the class's usual side is not said."""
+def test_proven_location_overrides_that_of_the_class() -> None:
+    """If a finding proves the direction, the usual location is not shown."""
     mangled = Finding("identity.mangled", "s", where=Location.TO_SERVER)
     told = verdict(done("identity", mangled))
     assert "  where          path → (the path to the server)" in told
 
 
-def test_other_findings_are_told_below_the_root() -> None:
-    """What else was found is named with its class, each in its place."""
+def test_other_findings_follow_the_root() -> None:
+    """Other findings are listed with class and location."""
     partial = Finding("reach.partial", "1 of 2 addresses do not accept")
     closed = Finding("identity.closed", "it closed")
     told = verdict(done("reach", partial), done("identity", closed))
     assert told[-1] == "  also           identity.closed: it closed"
 
 
-def test_block_that_was_expected_is_no_working_network() -> None:
-    """A pass says how it is blocked, and nothing of a network that works."""
+def test_expected_block_is_not_called_a_working_network() -> None:
+    """A pass says how the target is blocked."""
     judgement = Judgement("s", figures={"found": "blocked", "how": "dropped"})
     check_result = result("isolation", "?", judgement, 0.1, lambda *_: 0.0)
     concluded = conclude("db:1", [check_result], expected=Expect.BLOCKED)
@@ -139,8 +139,8 @@ def test_block_that_was_expected_is_no_working_network() -> None:
     assert told == ["", "PASS: db:1 is blocked, as expected: dropped"]
 
 
-def test_interrupted_verdict_says_what_is_done_and_what_is_missing() -> None:
-    """Whoever stops knows what was had, also when nothing was."""
+def test_interrupted_verdict_lists_done_and_missing_checks() -> None:
+    """The same holds if nothing was done."""
     for results, before in (([done("name")], "name"), ([], "none")):
         concluded = conclude(
             "a:1", results, interrupted=True, missing=["reach", "path"]
@@ -164,15 +164,15 @@ def test_interrupted_verdict_says_what_is_done_and_what_is_missing() -> None:
         ),
     ],
 )
-def test_interrupted_run_says_how_to_go_on(path: str, trouble: str, said: str) -> None:
-    """The file, or the setting, or why there is none."""
+def test_interrupted_run_says_how_to_resume(path: str, trouble: str, said: str) -> None:
+    """It names the file, or the setting, or why there is none."""
     lines = [plain(line) for line in text.resumable(path, trouble)]
     assert said in " ".join(lines)
     assert max(map(len, lines)) <= WIDTH
 
 
-def test_result_of_an_interrupted_run_is_told_with_its_time() -> None:
-    """Nobody takes what was measured before for what is so now."""
+def test_restored_result_has_its_time() -> None:
+    """Earlier measurements are not mistaken for current ones."""
     check_result = CheckResult(
         "udp", "?", Outcome.PASS, "s", earlier="2026-01-02T03:04:05Z"
     )
@@ -181,7 +181,7 @@ def test_result_of_an_interrupted_run_is_told_with_its_time() -> None:
 
 
 def test_result_is_a_line_with_outcome_check_and_summary() -> None:
-    """The columns of all checks stand below each other."""
+    """The columns of all checks are aligned."""
     lines = [
         *text.result(done("name")),
         *text.result(done("reach", REFUSED)),
@@ -195,13 +195,13 @@ def test_result_is_a_line_with_outcome_check_and_summary() -> None:
 
 
 def test_check_without_a_summary_shows_its_question() -> None:
-    """A line never ends where its text should be."""
+    """A line is never without text."""
     check_result = CheckResult("name", "What is asked?", Outcome.PASS, "")
     assert plain(next(text.result(check_result))) == "  PASS  name      What is asked?"
 
 
-def test_long_summary_and_remarks_stay_in_their_column() -> None:
-    """What does not fit a line goes on below its own beginning."""
+def test_long_summary_and_notes_stay_in_their_column() -> None:
+    """Wrapped lines are indented to the column of the text."""
     check_result = CheckResult(
         "name", "?", Outcome.PASS, "word " * 20, remarks=("note " * 20,)
     )
@@ -212,15 +212,15 @@ def test_long_summary_and_remarks_stay_in_their_column() -> None:
     assert lines[3].startswith(" " * 24 + "note")
 
 
-def test_outcome_is_styled_by_its_name() -> None:
-    """A terminal's writer knows by the style which outcome a piece shows."""
+def test_outcome_has_its_style() -> None:
+    """The style tells the terminal writer the outcome of a piece of text."""
     line = next(text.result(done("reach", REFUSED)))
     assert [style for style, text in line if "FAIL" in text] == ["FAIL"]
 
 
 @pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda one: one.name)
-def test_explanation_fits_a_terminal_and_tells_all(failure: Failure) -> None:
-    """Each class is explained within the width, with its meaning, causes and steps."""
+def test_explanation_is_complete_and_fits_a_terminal(failure: Failure) -> None:
+    """Each class has its meaning, causes and next steps within the width."""
     lines = [plain(line) for line in text.explanation(failure)]
     assert lines[0] == f"{failure.name}: {failure.title}"
     assert max(map(len, lines)) <= WIDTH
@@ -232,20 +232,20 @@ def test_explanation_fits_a_terminal_and_tells_all(failure: Failure) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_verdict_of_each_class_fits_a_terminal(name: str) -> None:
-    """However long what was seen, no line is wider than a terminal."""
+    """However long the evidence, no line is wider than the terminal."""
     finding = Finding(name, "x" * 300, ((Side.SERVER, "y " * 300),))
     lines = verdict(done(name.partition(".")[0], finding))
     assert max(map(len, lines)) <= WIDTH
 
 
 def test_single_cause_has_no_number() -> None:
-    """Only what is a list is numbered."""
+    """Only lists are numbered."""
     told = verdict(done("check", Finding("check.defect", "s")))
     assert "  likely causes  a defect of netduet" in told
 
 
 def test_several_targets_are_counted_by_outcome() -> None:
-    """One line sums up how many of the targets came to what."""
+    """One line counts the targets by outcome."""
     verdicts = [
         conclude("a", [done("name")]),
         conclude("b", [done("reach", REFUSED)]),
@@ -256,12 +256,12 @@ def test_several_targets_are_counted_by_outcome() -> None:
 
 
 def test_heading_names_the_target() -> None:
-    """Above its checks stands what is checked."""
+    """The target is shown above its checks."""
     assert [plain(line) for line in text.heading("server:80")] == ["server:80"]
 
 
-def test_checks_without_a_meaning_are_one_line() -> None:
-    """One failure that explains many checks takes one line, below the others."""
+def test_checks_skipped_for_one_cause_are_one_line() -> None:
+    """A failure that explains many checks takes one line, below the others."""
     results = [
         done("name"),
         done("reach", REFUSED),
@@ -283,10 +283,10 @@ def test_checks_without_a_meaning_are_one_line() -> None:
         (Outcome.SKIP, "identity was skipped"),
     ],
 )
-def test_line_of_skipped_checks_says_how_the_cause_ended(
+def test_line_of_skipped_checks_has_the_outcome_of_the_cause(
     outcome: Outcome, reason: str
 ) -> None:
-    """A check that was skipped or inconclusive did not fail."""
+    """A skipped or inconclusive check did not fail."""
     results = [
         CheckResult("identity", "?", outcome, "s", blocks=True),
         *(skipped_because_of(check, "?", "identity") for check in ("path", "udp")),
@@ -296,7 +296,7 @@ def test_line_of_skipped_checks_says_how_the_cause_ended(
 
 
 def test_long_outcome_moves_only_the_first_line() -> None:
-    """INCONCLUSIVE fits, and the text below it stays in its column."""
+    """INCONCLUSIVE fits, and the text below stays in its column."""
     check_result = CheckResult("udp", "?", Outcome.INCONCLUSIVE, "word " * 20)
     lines = [plain(line) for line in text.result(check_result)]
     assert lines[0].startswith("  INCONCLUSIVE  udp       word word")
@@ -305,7 +305,7 @@ def test_long_outcome_moves_only_the_first_line() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_text_uses_the_width(width: int) -> None:
-    """No line is wider, and the longest one is nearly as wide."""
+    """No line is wider, and the longest is nearly as wide."""
     results = [
         done("name", remarks=("note " * 60,)),
         CheckResult("path", "?", Outcome.INCONCLUSIVE, "word " * 60),

@@ -77,16 +77,16 @@ LOSS = Finding("udp.loss", "s")
         ),
     ],
 )
-def test_row_says_what_was_found_and_whether_it_holds(
+def test_row_shows_what_was_found_and_whether_it_matches(
     expect: Expect, results: list[CheckResult], found: str, how: str, holds: bool | None
 ) -> None:
-    """It holds when the verdict is a pass; how it fell short is said in a word."""
+    """A pass matches; otherwise a word says how it fell short."""
     row = compare_expectation(conclude("db:1", results, expected=expect))
     assert (row.found, row.how, row.holds) == (found, how, holds)
 
 
-def test_target_that_was_interrupted_is_told_so() -> None:
-    """Nothing is claimed about a target whose checks were still to come."""
+def test_interrupted_target_is_marked() -> None:
+    """Nothing is claimed about a target with missing checks."""
     verdict = conclude("db:1", [], interrupted=True, missing=["name"])
     assert compare_expectation(verdict) == ExpectationResult(
         "db:1", Expect.OPEN, "unknown", "interrupted", None

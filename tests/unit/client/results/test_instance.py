@@ -22,16 +22,16 @@ from tests.unit.client.far_end import NASTY, welcome
         ),
     ],
 )
-def test_only_what_was_said_is_told(
+def test_missing_node_and_zone_are_not_shown(
     node: str, zone: str, said: str, brief: str, place: str
 ) -> None:
-    """No word stands for a node or a zone that nobody named."""
+    """There is no placeholder for an unknown node or zone."""
     who = instance_of(welcome(instance="web-2", node=node, zone=zone))
-    assert (str(who), who.brief, who.place) == (said, brief, place)
+    assert (str(who), who.brief, who.node_and_zone) == (said, brief, place)
 
 
-def test_names_of_a_stranger_are_safe_and_short() -> None:
-    """A far end may call itself anything."""
+def test_remote_names_are_escaped_and_truncated() -> None:
+    """A server may send any name for itself."""
     who = instance_named(NASTY, NASTY, "z" * 1000)
     assert str(who).isprintable()
     assert who.zone == "z" * LONGEST

@@ -8,7 +8,7 @@ from netduet.client.results.location import Direction, Location, Side
 
 
 @pytest.mark.parametrize("location", Location)
-def test_location_has_a_name_for_every_reader(location: Location) -> None:
+def test_location_has_all_its_names(location: Location) -> None:
     """Verdicts, sentences and metrics all name each location."""
     assert location.label
     assert location.phrase
@@ -25,7 +25,7 @@ def test_location_has_a_name_for_every_reader(location: Location) -> None:
 def test_direction_knows_its_path_and_ends(
     direction: Direction, path: Location, sender: Side, receiver: Side
 ) -> None:
-    """Bytes go up from the client, and down from the server."""
+    """Upload goes from the client to the server, download back."""
     assert (direction.path, direction.sender, direction.receiver) == (
         path,
         sender,

@@ -34,7 +34,7 @@ LONGEST_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
     ],
 )
 def test_target_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
-    """Each form means a host, without its brackets, and a port, the default or its own."""
+    """Every form gives a host, without brackets, and a port or the default."""
     assert parse_target(text, 12345) == Target(host, port)
 
 
@@ -56,10 +56,10 @@ def test_target_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
         ),
     ],
 )
-def test_target_may_end_in_what_is_expected(
+def test_target_may_end_with_its_expectation(
     text: str, default: Expect, target: Target
 ) -> None:
-    """What follows the last = counts over the setting, and is no part of the place."""
+    """The part after the last = overrides the setting and is not in the address."""
     assert parse_target(text, 12345, default) == target
     assert "=" not in str(target).partition("]")[2]
 
@@ -67,10 +67,8 @@ def test_target_may_end_in_what_is_expected(
 @pytest.mark.parametrize(
     ("text", "word"), [("db:1=", ""), ("db:1=shut", "shut"), ("a=b=open", "b=open")]
 )
-def test_expectation_that_is_none_is_told_with_those_that_are(
-    text: str, word: str
-) -> None:
-    """A misspelt word is never taken for the default."""
+def test_unknown_expectation_error_lists_the_valid_ones(text: str, word: str) -> None:
+    """A misspelt expectation is never taken for the default."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - its words are judged
         parse_target(text, 12345)
     why = f"what is expected follows the =: open or blocked, not {word!r}"
@@ -123,8 +121,8 @@ BRACKETS = "an IPv6 target is [address] or [address]:port"
         (LONGEST_NAME + "a", NAME),
     ],
 )
-def test_text_that_is_no_target_is_told_why(text: str, why: str) -> None:
-    """What is wrong is said in one line that shows the text and is safe to print."""
+def test_invalid_target_error_says_why(text: str, why: str) -> None:
+    """The error is one line, with the text escaped."""
     with pytest.raises(ValueError, match=r"^target ") as caught:
         parse_target(text, 12345)
     said = str(caught.value)
@@ -134,6 +132,6 @@ def test_text_that_is_no_target_is_told_why(text: str, why: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["server:80", "[2001:db8::1]:80", "192.0.2.1:1"])
-def test_target_is_shown_as_it_is_typed(text: str) -> None:
-    """What is shown can be typed again, and means the same."""
+def test_target_text_round_trip(text: str) -> None:
+    """What is shown can be typed again with the same meaning."""
     assert str(parse_target(text, 12345)) == text

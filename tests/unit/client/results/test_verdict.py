@@ -14,17 +14,17 @@ from netduet.client.results.verdict import (
     Outcome,
     ServerHealth,
     Verdict,
-    Window,
     conclude,
     exit_status,
     result,
     skipped_because_of,
     weigh_starvation,
 )
+from netduet.net.time_span import TimeSpan
 
 PASS, FAIL, SKIP, INCONCLUSIVE = Outcome
 
-LATE = Finding("reach.timeout", "silence", missed_deadline=Window(10.0, 14.0))
+LATE = Finding("reach.timeout", "silence", missed_deadline=TimeSpan(10.0, 14.0))
 WRONG = Finding("reach.refused", "refused")
 
 
@@ -56,15 +56,15 @@ def done(
     ("stalled", "outcome"),
     [(0.0, FAIL), (1.9, FAIL), (2.0, INCONCLUSIVE), (4.0, INCONCLUSIVE)],
 )
-def test_lateness_is_excused_when_stalls_fill_half_of_the_deadline(
+def test_stall_for_half_of_the_deadline_excuses_lateness(
     stalled: float, outcome: Outcome
 ) -> None:
-    """A missed deadline proves nothing when this client did not run for half of it."""
+    """A missed deadline proves nothing if the client did not run for half of it."""
     assert weigh_starvation(LATE, lambda *_: stalled).outcome is outcome
 
 
-def test_stalls_are_looked_for_in_the_deadline_alone() -> None:
-    """The window asked about is the one that was missed."""
+def test_only_stalls_within_the_deadline_count() -> None:
+    """The stalls of the missed time window are asked for."""
     asked = []
 
     def stalled(start: float, end: float) -> float:
@@ -75,8 +75,8 @@ def test_stalls_are_looked_for_in_the_deadline_alone() -> None:
     assert asked == [(10.0, 14.0)]
 
 
-def test_excuse_is_added_to_the_evidence() -> None:
-    """Whoever reads the finding is told that the client itself did not run, and how long."""
+def test_excuse_is_part_of_the_evidence() -> None:
+    """The finding says that the client did not run, and for how long."""
     [said] = weigh_starvation(LATE, always).evidence
     assert said == (
         Side.CLIENT,
@@ -86,24 +86,22 @@ def test_excuse_is_added_to_the_evidence() -> None:
     )
 
 
-def test_what_was_seen_is_not_excused() -> None:
-    """A refusal is a fact, however badly the client fared."""
+def test_observed_fact_is_not_excused() -> None:
+    """A refusal is a fact, however starved the client was."""
     assert weigh_starvation(WRONG, always) is WRONG
 
 
-def test_deadline_of_no_length_is_not_excused() -> None:
+def test_empty_deadline_is_not_excused() -> None:
     """Where nothing was waited for, no stall can be the reason."""
-    finding = Finding("reach.timeout", "silence", missed_deadline=Window(10.0, 10.0))
+    finding = Finding("reach.timeout", "silence", missed_deadline=TimeSpan(10.0, 10.0))
     assert weigh_starvation(finding, always).outcome is FAIL
 
 
 @pytest.mark.parametrize(
     ("lost", "outcome"), [(0.0, FAIL), (1.9, FAIL), (2.0, INCONCLUSIVE)]
 )
-def test_server_that_was_starved_excuses_lateness_too(
-    lost: float, outcome: Outcome
-) -> None:
-    """What the server says of its own starvation counts like ours, and is told."""
+def test_starved_server_excuses_lateness_too(lost: float, outcome: Outcome) -> None:
+    """The server's reported starvation counts like the client's."""
     weighed = weigh_starvation(
         LATE, never, ServerHealth(Instance("there", "node-1", "b"), 10.0, lost)
     )
@@ -113,8 +111,8 @@ def test_server_that_was_starved_excuses_lateness_too(
     assert weighed.evidence == (((Side.SERVER, said),) if excused else ())
 
 
-def test_server_that_was_starved_does_not_excuse_what_was_seen() -> None:
-    """A refusal is a fact, however badly the server fared."""
+def test_starved_server_does_not_excuse_an_observed_fact() -> None:
+    """A refusal is a fact, however starved the server was."""
     assert (
         weigh_starvation(WRONG, never, ServerHealth(Instance("there"), 10.0, 10.0))
         is WRONG
@@ -136,15 +134,15 @@ def test_server_that_was_starved_does_not_excuse_what_was_seen() -> None:
         (Judgement("", (WRONG,), skipped="no route"), FAIL),
     ],
 )
-def test_outcome_of_a_check_is_the_gravest_of_its_findings(
+def test_outcome_is_that_of_the_worst_finding(
     judgement: Judgement, outcome: Outcome
 ) -> None:
-    """FAIL counts over INCONCLUSIVE, over a skip, over PASS; a remark is no fault."""
+    """FAIL outranks INCONCLUSIVE, SKIP and PASS; a note is no fault."""
     assert result("reach", "?", judgement, 1.0, always).outcome is outcome
 
 
-def test_result_keeps_what_was_judged() -> None:
-    """Remarks, figures, duration and the reason of a skip come through unchanged."""
+def test_result_keeps_the_judgement() -> None:
+    """Notes, figures, duration and the reason of a skip are kept unchanged."""
     judgement = Judgement(
         "s", remarks=("r",), figures={"n": 1}, skipped="why", blocks=True
     )
@@ -153,8 +151,8 @@ def test_result_keeps_what_was_judged() -> None:
     )
 
 
-def test_check_without_ground_names_what_took_it() -> None:
-    """A check that cannot be made is skipped, blocks in turn, and names its cause."""
+def test_check_without_requirements_is_skipped_with_its_cause() -> None:
+    """It blocks others in turn, and names the first cause."""
     check_result = skipped_because_of("path", "?", "name")
     assert (check_result.outcome, check_result.blocks, check_result.follows) == (
         SKIP,
@@ -193,13 +191,13 @@ BLOCKED = [
         ),
     ],
 )
-def test_verdict_names_one_root_and_what_follows(
+def test_verdict_has_one_root_and_its_consequences(
     results: list[CheckResult],
     outcome: Outcome,
     root: str | None,
     follows: tuple[str, ...],
 ) -> None:
-    """A failure is the root, before any doubt; the others follow from it."""
+    """A failure is the root before any inconclusive finding."""
     verdict = conclude("t", results)
     assert (verdict.outcome, verdict.root_check, verdict.follows) == (
         outcome,
@@ -209,15 +207,15 @@ def test_verdict_names_one_root_and_what_follows(
     assert (verdict.root and verdict.root.failure) == (root and f"{root}.x")
 
 
-def test_root_is_the_finding_that_failed() -> None:
-    """Among the findings of one check, a doubtful one before it is not the root."""
+def test_root_is_the_failed_finding() -> None:
+    """An inconclusive finding before it in the same check is not the root."""
     doubtful = Finding("reach.timeout", "late", outcome=INCONCLUSIVE)
     check_result = CheckResult("reach", "?", FAIL, "", findings=(doubtful, WRONG))
     assert conclude("t", [check_result]).root is WRONG
 
 
-def test_root_is_the_finding_that_hurts_most() -> None:
-    """Changed data comes before refused datagrams, whatever the order of the checks."""
+def test_root_is_the_most_severe_finding() -> None:
+    """Altered data outranks refused datagrams, whatever the order of the checks."""
     results = [
         CheckResult("udp", "?", FAIL, "", findings=(Finding("udp.rejected", "no"),)),
         CheckResult(
@@ -237,8 +235,8 @@ def test_root_is_the_finding_that_hurts_most() -> None:
     assert conclude("t", results).root_check == "udp"
 
 
-def test_root_is_first_what_made_other_checks_impossible() -> None:
-    """What a failure has hidden cannot be weighed: it may be worse."""
+def test_blocking_finding_is_the_root() -> None:
+    """The failures that it hides may be worse."""
     blocking = CheckResult(
         "balance", "?", FAIL, "", findings=(Finding("balance.uneven", "u"),)
     )
@@ -251,15 +249,15 @@ def test_root_is_first_what_made_other_checks_impossible() -> None:
     assert conclude("t", [blocking, changed], severity=severity).root_check == "size"
 
 
-def test_a_failure_comes_before_doubt_of_a_worse_one() -> None:
-    """What is proven is the root, even if it hurts less than what is not."""
+def test_failure_outranks_inconclusive_finding_of_worse_class() -> None:
+    """What is proven is the root, even if it is less severe."""
     doubtful = done("reach", INCONCLUSIVE)
     verdict = conclude("t", [doubtful, done("load", FAIL)], severity=severity)
     assert verdict.root_check == "load"
 
 
 def test_equal_findings_keep_the_order_of_the_checks() -> None:
-    """Of two findings that hurt alike, the first one is the root."""
+    """Of two equally severe findings, the first is the root."""
     results = [done("size", FAIL), done("close", FAIL)]
     assert conclude("t", results, severity=severity).root_check == "size"
 
@@ -276,9 +274,7 @@ def test_equal_findings_keep_the_order_of_the_checks() -> None:
         ("load.slow", "stream.unsent"),
     ],
 )
-def test_classes_are_ordered_by_what_they_do_to_applications(
-    worse: str, better: str
-) -> None:
+def test_classes_are_ordered_by_effect_on_applications(worse: str, better: str) -> None:
     """Unreachable, data, stalls, connections, datagrams, performance, the probe."""
     assert severity(worse) < severity(better)
 
@@ -295,7 +291,7 @@ def test_classes_are_ordered_by_what_they_do_to_applications(
 def test_interrupted_verdict_is_no_pass(
     results: list[CheckResult], outcome: Outcome
 ) -> None:
-    """Who was stopped has proven nothing but what had failed before."""
+    """An interrupted run proves only the failures found before."""
     verdict = conclude("t", results, interrupted=True)
     assert (verdict.outcome, verdict.interrupted) == (outcome, True)
 
@@ -318,9 +314,9 @@ def test_interrupted_verdict_is_no_pass(
         ([], 3),
     ],
 )
-def test_exit_status_is_one_over_three_over_zero(
+def test_exit_status_prefers_1_over_3_over_0(
     outcomes: list[Outcome], status: int
 ) -> None:
-    """A failure is 1 whatever else there is; 0 is given when all targets passed."""
+    """Any failure gives 1; 0 means that all targets passed."""
     verdicts = [Verdict("t", outcome, (), None, None, ()) for outcome in outcomes]
     assert exit_status(verdicts) == status

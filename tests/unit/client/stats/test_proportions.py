@@ -25,35 +25,35 @@ def binomial(count: int, of: int, share: float) -> float:
         (4, 20, 0.0573, 0.4366),
     ],
 )
-def test_bounds_are_those_of_the_tables(
+def test_bounds_match_published_tables(
     count: int, of: int, low: float, high: float
 ) -> None:
-    """The bounds are Clopper's and Pearson's."""
+    """The bounds are those of Clopper and Pearson."""
     found = (lower_bound(count, of, 0.025), upper_bound(count, of, 0.025))
     assert found == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize(("count", "of"), [(1, 300), (30, 300), (150, 300), (299, 300)])
-def test_bound_is_where_chance_runs_out(count: int, of: int) -> None:
-    """At the lower bound so many, or more, come about once in 10,000 times."""
+def test_lower_bound_has_the_stated_probability(count: int, of: int) -> None:
+    """At the lower bound, as many or more happen once in 10,000 times."""
     low = lower_bound(count, of)
     tail = sum(binomial(number, of, low) for number in range(count, of + 1))
     assert tail == pytest.approx(1e-4, rel=1e-6)
 
 
-def test_many_are_bounded_as_exactly_as_few() -> None:
-    """The bounds of a long burst surround its share, and lie close to it."""
+def test_bounds_of_large_counts_are_exact() -> None:
+    """The bounds of a long burst are close around its share."""
     low, high = lower_bound(1500, 30_000), upper_bound(1500, 30_000)
     assert (round(low, 4), round(high, 4)) == (0.0454, 0.0548)
 
 
 @pytest.mark.parametrize(("lost", "fails"), [(17, False), (18, True)])
-def test_share_of_300_is_proven_from_18_on(lost: int, fails: bool) -> None:
+def test_loss_above_2_percent_needs_18_of_300(lost: int, fails: bool) -> None:
     """Of 300 datagrams, 18 must be lost to prove that more than 2 % are."""
     assert (lower_bound(lost, 300) > 0.02) is fails
 
 
-def test_nothing_of_nothing_proves_nothing() -> None:
+def test_empty_sample_has_the_widest_bounds() -> None:
     """Without any datagram the share may be anything."""
     assert (lower_bound(0, 0), upper_bound(0, 0)) == (0.0, 1.0)
 
@@ -67,8 +67,8 @@ def test_nothing_of_nothing_proves_nothing() -> None:
         (16, 16, 19, 1 / math.comb(35, 16)),
     ],
 )
-def test_chance_that_only_the_ones_beside_pass(
+def test_probability_of_an_initial_run(
     passed: int, beside: int, failed: int, chance: float
 ) -> None:
-    """It is one over the ways to choose the ones that passed among all."""
+    """It is one over the number of ways to choose those that passed."""
     assert p_by_chance(passed, beside, failed) == pytest.approx(chance)

@@ -48,7 +48,7 @@ def account(*outages: Outage) -> AvailabilityTracker:
         ([(1.0, 4.0), (3.0, 5.0)], 4.0),
     ],
 )
-def test_no_second_is_out_twice(
+def test_overlapping_outages_count_once(
     spans: list[tuple[float, float]], seconds: float
 ) -> None:
     """Outages that overlap count once."""
@@ -59,7 +59,7 @@ def test_no_second_is_out_twice(
     assert total.outages == len(spans)
 
 
-def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> None:
+def test_availability_is_the_share_of_time_without_outage() -> None:
     """Of two peers watched for 100 seconds, one was out for 10."""
     summary = account(
         trouble(10, 14), trouble(20, 26, where=Location.FROM_SERVER)
@@ -73,8 +73,8 @@ def test_availability_is_the_share_of_the_time_in_which_peers_could_be_had() -> 
     assert [row.peer for row in summary.rows] == ["a", "b"]
 
 
-def test_what_proves_nothing_or_stops_no_work_takes_no_availability() -> None:
-    """An old connection that stands still, and what starvation explains."""
+def test_inconclusive_and_harmless_outages_do_not_count() -> None:
+    """An old connection that stalls, and what starvation explains, cost nothing."""
     old = trouble(10, 20, "stream.old_connections", Location.INTERMEDIARY)
     starved = Outage("stream.outage", Location.TO_SERVER, 30, 40, "", proven=False)
     summary = account(old, starved).summary(100.0)
@@ -83,22 +83,22 @@ def test_what_proves_nothing_or_stops_no_work_takes_no_availability() -> None:
     assert "stream.old_connections" not in UNAVAILABLE_CLASSES
 
 
-def test_outage_that_goes_on_counts_as_far_as_it_goes() -> None:
-    """It is in the availability before it is over."""
+def test_open_outage_counts_up_to_now() -> None:
+    """It lowers the availability before it is over."""
     made = account()
     made.peers["a"].ongoing = trouble(90, 91)
     assert made.summary(100.0).availability == pytest.approx(0.95)
 
 
-def test_own_absence_is_not_watched() -> None:
-    """The time in which this end did not run belongs to nobody."""
+def test_clients_own_stall_is_not_watched_time() -> None:
+    """Time in which the client did not run counts for no peer."""
     made = account()
     made.peers["a"].client_stalled = 60.0
     assert made.summary(100.0).watched_seconds == pytest.approx(140.0)
 
 
-def test_peer_that_left_still_counts() -> None:
-    """What it came to stays in the sum, and in a bounded list."""
+def test_removed_peer_still_counts() -> None:
+    """Its numbers stay in the totals, and in a bounded list."""
     made = account(trouble(10, 20))
     made.remove("a", 50.0)
     summary = made.summary(100.0)
@@ -111,15 +111,15 @@ def test_peer_that_left_still_counts() -> None:
     assert made.summary(100.0).peers == 302
 
 
-def test_history_is_bounded_and_sums_are_not() -> None:
-    """Only the latest outages are remembered singly."""
+def test_history_is_bounded_and_totals_are_complete() -> None:
+    """Only the latest outages are remembered one by one."""
     made = account(*(trouble(n, n + 0.5) for n in range(1000)))
     assert len(made.history) == 100
     assert made.summary(2000.0).outages == 1000
 
 
-def test_summary_in_words() -> None:
-    """A person reads how much, how often, how long, what, where, and what to try."""
+def test_summary_text() -> None:
+    """It says how much, how often, how long, what, where, and what to try."""
     made = account(trouble(10, 11.5), trouble(20, 20.3))
     made.findings["balance.unhealthy_backend"] += 1
     lines = [plain(line) for line in text.summary(made.summary(3700.0), 0.0)]
@@ -133,8 +133,8 @@ def test_summary_in_words() -> None:
     assert "netduet explain stream.outage" in printed
 
 
-def test_summary_of_a_watch_that_saw_nothing() -> None:
-    """It says so, and claims nothing."""
+def test_summary_without_peers_claims_nothing() -> None:
+    """It says that nothing was watched."""
     lines = [
         plain(line)
         for line in text.summary(AvailabilityTracker(0.0, 10).summary(3.0), 0.0)
@@ -144,13 +144,13 @@ def test_summary_of_a_watch_that_saw_nothing() -> None:
 
 
 def test_availability_is_never_rounded_up() -> None:
-    """A second of a year is seen as less than all."""
+    """A second per year makes it less than 100 %."""
     assert text.availability_percent(1.0) == "100.000 %"
     assert text.availability_percent(1 - 1 / 31_536_000) == "99.999 %"
 
 
-def test_lines_of_an_outage() -> None:
-    """When, whom, how long, what, the class and the side."""
+def test_outage_lines_have_time_peer_length_class_and_location() -> None:
+    """Both lines of an outage, with and without a number."""
     going = Outage(
         "stream.outage", Location.UNKNOWN, 10, 11, "nothing comes back", ended=False
     )
@@ -167,8 +167,8 @@ def test_lines_of_an_outage() -> None:
     assert " a (ongoing, 1.00 s): nothing comes back (#3)" in line
 
 
-def test_peer_is_told_with_who_it_is() -> None:
-    """Until that is known, and behind a balancer, with the name that has it."""
+def test_peer_is_named_with_its_instance() -> None:
+    """While the instance is unknown, or behind a balancer, it is the name."""
     instance, who = Instance("a", "node-2", "eu-1b"), Instance("b")
     assert text.peer_name("10.0.0.1:1", "web:1") == "10.0.0.1:1 (web:1)"
     assert text.peer_name("10.0.0.1:1", "10.0.0.1:1") == "10.0.0.1:1"
@@ -193,8 +193,8 @@ def look(*outages: Outage) -> list[str]:
     return [plain(line) for line in text.outage_lines(told, 0.0, 0.0)]
 
 
-def test_many_peers_that_suffer_alike_share_a_line() -> None:
-    """Hundreds of peers must not say the same hundreds of times."""
+def test_peers_with_the_same_outage_share_a_line() -> None:
+    """Hundreds of peers do not repeat a line hundreds of times."""
     few = [trouble(10, 11)] * text.MAX_ALIKE
     assert len(look(*few)) == text.MAX_ALIKE
     other = trouble(10, 12, where=Location.FROM_SERVER)
@@ -207,8 +207,8 @@ def test_many_peers_that_suffer_alike_share_a_line() -> None:
     assert len(list(text.outage_lines(one_alone, 0.0, 0.0))) == len(many)
 
 
-def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
-    """For how long it has been is said, and that it is not over."""
+def test_open_outage_is_shown_with_what_is_known() -> None:
+    """It says how long it has lasted, and that it is not over."""
     notice: OutageNotice = OutageUpdated(
         7, Outage("watch.refused", Location.SERVER, 10, 13, "refused")
     )
@@ -216,28 +216,28 @@ def test_outage_that_goes_on_is_told_with_what_was_learnt() -> None:
     assert said.endswith("OUT   peer (ongoing, 3.00 s): refused (#7)")
 
 
-def test_names_of_very_many_are_few() -> None:
-    """A line stays a line."""
+def test_long_lists_of_names_are_shortened() -> None:
+    """A line stays short."""
     names = [str(number) for number in range(300)]
     assert text.join_names(names) == "0, 1, 2 and 297 more"
     assert text.join_names(names[:3]) == "0, 1, 2"
 
 
-def test_what_took_no_time_took_a_moment() -> None:
-    """An old connection that breaks is not out for 0.00 s."""
+def test_zero_duration_is_a_moment() -> None:
+    """A broken old connection is not out for 0.00 s."""
     assert text.duration(0.0) == "a moment"
 
 
-def test_hint_is_of_the_most_frequent_class() -> None:
-    """It is what one wants explained first."""
+def test_hint_explains_the_most_frequent_class() -> None:
+    """Its explanation is what a reader wants first."""
     often = [trouble(n, n + 0.5) for n in range(20, 23)]
     made = account(trouble(10, 11, "watch.paused", Location.SERVER), *often)
     *_, hint = text.summary(made.summary(100.0), 0.0)
     assert "`netduet explain stream.outage`" in plain(hint)
 
 
-def test_of_many_peers_those_without_an_outage_are_counted_alone() -> None:
-    """Twenty lines that say nothing are not read."""
+def test_peers_without_outage_are_only_counted() -> None:
+    """Twenty lines without content would not be read."""
     made = account(trouble(10, 14))
     for number in range(300):
         made.add(f"c{number}", "web", 0.0)

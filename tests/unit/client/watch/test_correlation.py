@@ -40,8 +40,8 @@ def told(made: AvailabilityTracker, *outages: tuple[str, Outage]) -> list[Common
     return list(find_common_causes(outage.history, outage.rows, outage.complete_since))
 
 
-def test_peers_of_one_node_that_were_out_together() -> None:
-    """Two of three overlap, and the one on another node was well."""
+def test_outages_of_all_peers_of_a_node_share_the_node() -> None:
+    """Two of three overlap, and the peer on another node was up."""
     outages = ("a", out(10, 20)), ("b", out(12, 19)), ("c", out(50, 60))
     assert told(account(), *outages) == [CommonCause("n1", 2, 10)]
 
@@ -56,8 +56,8 @@ ALL = [
 ]
 
 
-def test_all_peers_that_were_out_at_once() -> None:
-    """What they share is who watched them."""
+def test_outages_of_all_peers_share_this_end() -> None:
+    """All that they share is the client."""
     assert told(account(**THREE), *ALL) == [CommonCause("", 3, 10)]
     made = account(**THREE)
     for peer, outage in ALL:
@@ -88,10 +88,10 @@ def test_all_peers_that_were_out_at_once() -> None:
         "one was reached, and restarted",
     ],
 )
-def test_this_end_is_not_suspected(
+def test_partial_or_separate_outages_do_not_suspect_this_end(
     peers: dict[str, str], outages: list[tuple[str, Outage]] | None
 ) -> None:
-    """Not all of them, or not at once, or not for the network."""
+    """Not all peers, not at the same time, or not a network outage."""
     if outages is None:
         outages = [(peer, outage) for peer, (_, outage) in zip(peers, ALL, strict=True)]
     assert [cause for cause in told(account(**peers), *outages) if not cause.node] == []
@@ -120,15 +120,15 @@ def test_this_end_is_not_suspected(
         "one elsewhere in between",
     ],
 )
-def test_nothing_is_said_where_it_is_not_certain(
+def test_uncertain_common_cause_is_not_reported(
     outages: list[tuple[str, Outage]],
 ) -> None:
-    """Nothing follows where others were out, or may have been."""
+    """Other peers were out too, or may have been."""
     assert told(account(), *outages) == []
 
 
-def test_one_node_alone_shows_nothing() -> None:
-    """Somebody elsewhere must have been watched all the while, and known to be there."""
+def test_single_node_has_no_common_cause() -> None:
+    """A peer on another node must have been watched all the time."""
     both = ("a", out(10, 20)), ("b", out(12, 19))
     assert told(account(a="n1", b="n1"), *both) == []
     assert told(account(a="n1", b="n1", d=""), *both) == []
@@ -141,8 +141,8 @@ def test_one_node_alone_shows_nothing() -> None:
     assert told(made, *both) == [CommonCause("n1", 2, 10)]
 
 
-def test_history_that_is_not_whole_shows_nothing() -> None:
-    """An outage elsewhere that is remembered no more might have been at the same time."""
+def test_incomplete_history_has_no_common_cause() -> None:
+    """A forgotten outage elsewhere may have been at the same time."""
     both = ("a", out(10, 20)), ("b", out(12, 21))
     assert told(account(history=2), ("d", out(11, 19)), *both) == []
     assert told(account(history=2), ("d", out(2, 9)), *both) == [
@@ -150,16 +150,16 @@ def test_history_that_is_not_whole_shows_nothing() -> None:
     ]
 
 
-def test_outage_is_of_who_the_peer_was() -> None:
-    """Who takes its place afterwards does not change what was."""
+def test_outage_keeps_the_instance_of_its_time() -> None:
+    """A new instance at the address does not change past outages."""
     made = account()
     made.record("a", OutageEnded(1, out(10, 20)))
     made.peers["a"].set_instance(Instance("web-9", "n9"), 30.0)
     assert made.history[0] == OutageRecord("a", Instance("web-a", "n1"), out(10, 20))
 
 
-def test_summary_says_it() -> None:
-    """Peers are told with who they are, and the node that several share with a line."""
+def test_summary_names_the_common_cause() -> None:
+    """Peers are named with their instance, and a shared node has its own line."""
     made = account()
     for peer in "abc":
         made.record(peer, OutageEnded(1, out(10, 20)))

@@ -25,8 +25,8 @@ def addresses(count: int, first: int = 0) -> list[Address]:
     ]
 
 
-def test_choice_is_the_same_whatever_the_order() -> None:
-    """Who asks twice is told the same, and others are told something else."""
+def test_choice_does_not_depend_on_order() -> None:
+    """The same client gets the same peers; another client gets others."""
     some = addresses(50)
     assert choose(some, "a", 8) == choose([*reversed(some), some[0]], "a", 8)
     assert len(set(choose(some, "a", 8))) == 8
@@ -35,8 +35,8 @@ def test_choice_is_the_same_whatever_the_order() -> None:
     assert len(choose(some[:3], "a", 8)) == 3
 
 
-def test_address_that_comes_or_goes_moves_few_choices() -> None:
-    """Of n addresses one more takes about 1/n of all choices, and none moves between others."""
+def test_added_address_moves_few_choices() -> None:
+    """One more of n addresses takes about 1/n of the choices; no others move."""
     some = addresses(100)
     new = addresses(1, first=100)
     moved = 0
@@ -55,7 +55,7 @@ def test_address_that_comes_or_goes_moves_few_choices() -> None:
         assert before - after <= {gone}
 
 
-def test_everybody_is_watched_by_about_as_many() -> None:
+def test_addresses_have_similar_numbers_of_watchers() -> None:
     """Where each of n takes k of n, each has about k watchers, and hardly one has none.
 
     Chance leaves a share of e^-k to nobody: their servers tell, by whom they see.
@@ -68,8 +68,8 @@ def test_everybody_is_watched_by_about_as_many() -> None:
     assert max(watchers.values()) <= 24
 
 
-def test_name_that_does_not_resolve_keeps_its_addresses() -> None:
-    """Trouble is told when it begins and when it ends, and takes no address away."""
+def test_failed_lookup_keeps_the_addresses() -> None:
+    """A failure is reported when it starts and ends, and removes no address."""
     named = ResolvedTarget(parse_target("web:1", 1))
     two = tuple(addresses(2))
     assert not named.update(Resolution(two, None, "", 0.0, 0.1))
@@ -81,7 +81,7 @@ def test_name_that_does_not_resolve_keeps_its_addresses() -> None:
     assert (named.addresses, named.error, named.resolved) == (two[:1], "", True)
 
 
-def test_loopback_is_nobodys_own() -> None:
+def test_loopback_is_not_left_out_as_own_address() -> None:
     """Only addresses that others could have too are left out as this host's own."""
     assert not is_local_address(Address(socket.AF_INET, "127.0.0.1", 1))
     assert not is_local_address(Address(socket.AF_INET6, "::1", 1))
@@ -99,8 +99,8 @@ def whom(most: int, *names: str) -> TargetSet:
     return TargetSet(tuple(map(ResolvedTarget, targets)), "me", most)
 
 
-def test_subsets_of_a_name_come_to_the_choice_among_all() -> None:
-    """A resolver that gives 8 of 40, others each time: the same few, and never more."""
+def test_partial_answers_lead_to_the_choice_among_all() -> None:
+    """A resolver gives 8 of 40, different each time: the choice is stable."""
     some = addresses(40)
     for most, give in ((8, 8), (8, 3), (0, 8)):
         target_set, chance = whom(most), random.Random(3)
@@ -113,8 +113,8 @@ def test_subsets_of_a_name_come_to_the_choice_among_all() -> None:
         assert all(choice == set(choose(some, "me", most)) for choice in choices[100:])
 
 
-def test_address_that_no_answer_has_stays_for_a_while() -> None:
-    """From the first answer without it on; one that has it again begins anew."""
+def test_missing_address_is_kept_for_a_time() -> None:
+    """The time counts from the first answer without it, and restarts if it returns."""
     here, gone = addresses(2)
     target_set = whom(0)
     target_set.update([answer(here, gone)], 0.0)
@@ -136,8 +136,8 @@ def test_address_that_no_answer_has_stays_for_a_while() -> None:
     assert set(target_set.chosen) == {here, gone}
 
 
-def test_address_that_stays_counts_among_the_neighbours() -> None:
-    """It is one of the few by its rank, as if the name had it; never one more."""
+def test_kept_address_takes_a_place_in_the_choice() -> None:
+    """It is ranked as if the name still had it, without an extra place."""
     first, second, third = choose(addresses(3), "me", 0)
     target_set = whom(2)
     target_set.update([answer(first, third)], 0.0)
@@ -152,8 +152,8 @@ def test_address_that_stays_counts_among_the_neighbours() -> None:
     assert (set(target_set.chosen), target_set.lapsed) == ({first, second}, {})
 
 
-def test_failed_look_up_lets_nothing_lapse() -> None:
-    """What the name had stays, and is no older for it."""
+def test_failed_lookup_expires_nothing() -> None:
+    """Addresses of the name stay and do not age."""
     some = addresses(3)
     target_set = whom(0)
     target_set.update([answer(*some)], 0.0)
@@ -163,8 +163,8 @@ def test_failed_look_up_lets_nothing_lapse() -> None:
     assert (set(target_set.chosen), target_set.lapsed) == (set(some), {})
 
 
-def test_address_that_another_name_has_does_not_lapse() -> None:
-    """It is that name's from then on."""
+def test_address_with_another_name_does_not_expire() -> None:
+    """It belongs to that name from then on."""
     here, both = addresses(2)
     target_set = whom(0, "web", "db")
     target_set.update([answer(here, both), answer(both)], 0.0)

@@ -20,8 +20,8 @@ def at(host: int, port: int = 1) -> Address:
     return Address(2, f"192.0.2.{host}", port)
 
 
-def test_all_of_three_are_out() -> None:
-    """Since the last of them is."""
+def test_three_of_three_peers_out_suspects_this_end() -> None:
+    """It starts with the last of the three outages."""
     assert all_peers_out([(at(1), OUT), (at(2), LATER), (at(3), OUT)]) == 100.5
 
 
@@ -37,7 +37,7 @@ def test_all_of_three_are_out() -> None:
     ],
     ids=["nobody", "two", "one host", "one is well", "one refuses", "one is unproven"],
 )
-def test_somebody_is_reached_or_too_few_are_known(
+def test_reachable_peer_or_few_peers_do_not_suspect_this_end(
     standing: list[tuple[Address, Outage | None]],
 ) -> None:
     """Then this end is not suspected."""

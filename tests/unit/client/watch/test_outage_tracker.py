@@ -32,6 +32,7 @@ from netduet.client.watch.outage_tracker import (
     OutageTracker,
     ProbeTotals,
 )
+from netduet.net.time_span import TimeSpan
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
 FORTH, BACK = Location.TO_SERVER, Location.FROM_SERVER
@@ -91,8 +92,8 @@ def over(told: list[OutageNotice]) -> list[Outage]:
     return [notice.outage for notice in told if isinstance(notice, OutageEnded)]
 
 
-def test_peer_that_is_well_is_not_told_of() -> None:
-    """Nothing happens, and nothing is told."""
+def test_healthy_peer_is_not_reported() -> None:
+    """Without events there are no notices."""
     assert happened() == []
 
 
@@ -126,10 +127,10 @@ def test_peer_that_is_well_is_not_told_of() -> None:
         ),
     ],
 )
-def test_outage_is_told_when_it_begins_and_when_it_ends(
+def test_outage_is_reported_at_start_and_end(
     events: tuple[ProbeEvent, ...], failure: str, where: str, seconds: float
 ) -> None:
-    """Once each, with one number; the direction comes with the end."""
+    """Once each, with the same number; the direction comes with the end."""
     told = happened(*events, signs=silent())
     assert [(type(notice), notice.number) for notice in told] == [
         (OutageStarted, 1),
@@ -142,15 +143,15 @@ def test_outage_is_told_when_it_begins_and_when_it_ends(
     assert outage.proven
 
 
-def test_short_outage_is_told_when_it_is_over() -> None:
-    """One that was never seen while it went on has no number."""
+def test_short_outage_is_reported_at_its_end() -> None:
+    """An outage that was never reported as open has no number."""
     told = happened(out(BACK, seconds=0.5))
     assert [(type(notice), notice.number) for notice in told] == [(OutageEnded, 0)]
     assert "nothing arrived from the server" in told[0].outage.description
 
 
-def test_two_outages_of_one_episode_are_two() -> None:
-    """In their order; the one that was told to begin keeps its number."""
+def test_two_outages_of_one_episode_are_reported_separately() -> None:
+    """They are in order; the one reported at its start keeps its number."""
     told = happened(out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0))
     ended = [notice for notice in told if isinstance(notice, OutageEnded)]
     assert [(notice.number, round(notice.outage.seconds, 2)) for notice in ended] == [
@@ -159,8 +160,8 @@ def test_two_outages_of_one_episode_are_two() -> None:
     ]
 
 
-def test_losses_that_chance_explains_are_no_outage() -> None:
-    """Where a third of all is lost, eight in a row are nothing special."""
+def test_losses_explained_by_chance_are_no_outage() -> None:
+    """At 33 % loss, eight in a row are lost by chance."""
     watched = episodes()
     row = LossRun(FORTH, 100.0, 100.4, 8, precision=0.05)
     bad = replace(GOOD, up=LossCounts(10_000, 3500))
@@ -169,8 +170,8 @@ def test_losses_that_chance_explains_are_no_outage() -> None:
     assert told == []
 
 
-def test_earlier_outages_are_no_loss_that_chance_may_repeat() -> None:
-    """However much an outage took, the next short one is told."""
+def test_earlier_outage_does_not_count_as_loss_rate() -> None:
+    """However much an outage lost, the next short one is reported."""
     watched = episodes()
     long = out(FORTH, 100.0, 250.0)
     totals = replace(GOOD, up=LossCounts(10_000, long.lost))
@@ -184,8 +185,8 @@ def test_earlier_outages_are_no_loss_that_chance_may_repeat() -> None:
     assert [round(outage.seconds, 1) for outage in over(told)] == [250.0, 0.5]
 
 
-def test_losses_of_long_ago_excuse_nothing() -> None:
-    """After twice the window only what is lost now counts."""
+def test_old_losses_excuse_nothing() -> None:
+    """After twice the window only recent losses count."""
     watched = episodes()
     lossy = replace(GOOD, up=LossCounts(10_000, 3500))
     for turn in range(1, 4):
@@ -197,8 +198,8 @@ def test_losses_of_long_ago_excuse_nothing() -> None:
     assert len(over(watched.update(now + LATER, WELL, [], totals))) == 1
 
 
-def test_starved_end_proves_nothing() -> None:
-    """An outage for most of which an end did not run is told, and not counted."""
+def test_outage_at_a_starved_end_is_inconclusive() -> None:
+    """If an end did not run for most of it, it is reported and not counted."""
     starved = replace(out(FORTH), sender_stalled=1.5)
     (outage,) = over(happened(starved, signs=silent()))
     assert not outage.proven
@@ -206,16 +207,16 @@ def test_starved_end_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize("where", [FORTH, BACK])
-def test_full_buffer_of_an_end_proves_nothing(where: str) -> None:
-    """What arrived, and found no room in the receiver's socket, the network did not lose."""
+def test_full_socket_buffer_is_inconclusive(where: str) -> None:
+    """Datagrams dropped by the receiver's socket were not lost on the way."""
     (outage,) = over(happened(replace(out(where), dropped=1000), signs=silent()))
     assert not outage.proven
     assert "buffer was full" in outage.description
     assert any("from any sender" in text for _, text in outage.evidence)
 
 
-def test_what_an_end_that_did_not_run_explains_is_no_sign() -> None:
-    """A quarter of a pause, by both ends together; of all else half, by this end."""
+def test_events_explained_by_starvation_are_ignored() -> None:
+    """A quarter of a stall by both ends together, otherwise half by this end."""
     pause = ConnectionStall(100.0, 104.0, ended=False)
     stream = LossRun(FORTH, 100.0, 104.0, 80, ended=False)
     signs = ProbeState(stream, stall=pause)
@@ -226,16 +227,16 @@ def test_what_an_end_that_did_not_run_explains_is_no_sign() -> None:
     assert without_starvation(signs, 2.0, 0.0, 4.0) == ProbeState()
 
 
-def test_outage_is_not_told_while_a_full_buffer_may_be_all_of_it() -> None:
-    """It is told when it is over, as what it is."""
+def test_possible_socket_drops_delay_the_report() -> None:
+    """The outage is reported at its end, with its cause."""
     overflow = LossRun(FORTH, 100.0, 101.0, 20, dropped=15, ended=False)
     assert not ProbeState(overflow).proven
 
 
-def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
-    """Nothing was lost; the server's own stream tells that it did not run."""
+def test_stalled_server_is_no_network_outage() -> None:
+    """Nothing was lost; the server's stream shows that it did not run."""
     watched = episodes()
-    still = replace(GOOD, server_stalls=((100.0, 101.9),))
+    still = replace(GOOD, server_stalls=(TimeSpan(100.0, 101.9),))
     told = watched.update(101.0, silent(), [], GOOD)
     told += watched.update(102.0, silent(now=102.0), [], GOOD)
     told += watched.update(102.0 + LATER, WELL, [], still)
@@ -247,10 +248,10 @@ def test_server_that_stood_still_is_no_outage_of_the_network() -> None:
     )
 
 
-def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
-    """One was done before its datagrams came, and the old one was late: still the server."""
+def test_stalled_server_may_have_accepted_a_connection() -> None:
+    """A connect succeeded before its datagrams came; it is still the server."""
     watched = episodes()
-    still = replace(GOOD, server_stalls=((100.0, 101.9),))
+    still = replace(GOOD, server_stalls=(TimeSpan(100.0, 101.9),))
     worked = replace(silent(now=102.0), connections_work=True)
     told = watched.update(101.0, silent(), [], GOOD)
     told += watched.update(102.0, worked, [ConnectionStall(100.3, 102.0)], GOOD)
@@ -263,16 +264,16 @@ def test_server_that_stood_still_did_so_though_a_connection_was_made() -> None:
     )
 
 
-def test_silence_that_nothing_explains_proves_nothing() -> None:
-    """Nothing was lost, and nobody shows that he stood still."""
+def test_unexplained_silence_is_inconclusive() -> None:
+    """Nothing was lost, and neither end shows a stall."""
     watched = episodes()
     watched.update(101.0, silent(), [], GOOD)
     (outage,) = over(watched.update(101.0 + LATER, WELL, [], GOOD))
     assert (outage.where, outage.proven) == (UNKNOWN, False)
 
 
-def test_connections_alone_can_be_out() -> None:
-    """New ones, or the old one, while the streams go on."""
+def test_outage_of_connections_alone_is_reported() -> None:
+    """New ones, or the old one, while the streams work."""
     closure = ConnectFailureRun(100.0, 105.0, 99.0, 104.0, 5, "ETIMEDOUT")
     (outage,) = over(happened(closure))
     assert (outage.failure, outage.where) == ("stream.new_connections", UNKNOWN)
@@ -283,8 +284,8 @@ def test_connections_alone_can_be_out() -> None:
     assert happened(ConnectionStall(100.0, 100.4)) == []
 
 
-def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
-    """What an outage did to it is told with the outage, though TCP takes longer."""
+def test_late_recovery_of_the_old_connection_is_no_outage() -> None:
+    """It belongs to the outage that caused it, though TCP recovers later."""
     watched = episodes()
     outage = out(FORTH)
     told = watched.update(103.2, WELL, [outage], lost(outage))
@@ -295,8 +296,8 @@ def test_old_connection_that_recovers_late_is_no_outage_of_its_own() -> None:
     assert told + watched.update(120.0 + LATER, WELL, [], lost(outage)) == []
 
 
-def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
-    """TCP may take as long again: datagrams and new connections show that it is back."""
+def test_outage_ends_while_the_old_connection_backs_off() -> None:
+    """Datagrams and new connections show that the peer is back."""
     watched = episodes()
     told = watched.update(101.0, silent(), [], GOOD)
     outage = out(BOTH, 100.0, 20.0)
@@ -320,8 +321,8 @@ def test_outage_is_over_while_the_old_connection_still_backs_off() -> None:
     assert watched.ongoing is None
 
 
-def test_peer_that_answers_at_last_was_out_until_then() -> None:
-    """Nothing of it was counted before, so chance is no excuse, nor is starvation."""
+def test_peer_was_out_until_its_first_answer() -> None:
+    """Before its first answer, neither chance nor starvation is an excuse."""
     none = ProbeTotals(LossCounts(), LossCounts())
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no response in time")
@@ -346,8 +347,8 @@ def test_peer_that_answers_at_last_was_out_until_then() -> None:
     )
 
 
-def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
-    """Without datagrams a server's end shows by connections: the old one's first."""
+def test_broken_old_connection_starts_the_outage() -> None:
+    """Without datagrams the old connection shows the server's end first."""
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     before = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
     told = watched.update(0.0, WELL, [], before)
@@ -368,8 +369,8 @@ def test_old_connection_that_breaks_is_part_of_what_follows() -> None:
     assert "the existing connection stalled too" in outage.description
 
 
-def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
-    """One that stands still since long after an outage is trouble of its own."""
+def test_stalled_old_connection_keeps_only_its_own_outage_open() -> None:
+    """One that stalls long after an outage is an outage of its own."""
     watched = episodes()
     outage = out(FORTH)
     told = watched.update(103.2, WELL, [outage], lost(outage))
@@ -381,8 +382,8 @@ def test_old_connection_alone_holds_no_other_outage_open_than_its_own() -> None:
 
 
 @pytest.mark.parametrize("left", [True, False])
-def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None:
-    """New connections had not failed when it began, and have when it is told again."""
+def test_update_uses_current_knowledge(left: bool) -> None:
+    """New connections had not failed at the start, and have at the update."""
     watched = episodes()
     watched.update(101.0, silent(), [], GOOD)
     refused = replace(silent(now=104.0), connect_error="(EHOSTUNREACH)")
@@ -396,8 +397,8 @@ def test_outage_that_goes_on_is_told_by_what_is_known_by_now(left: bool) -> None
     assert "have not failed" not in told.outage.description
 
 
-def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
-    """Old and new connections had time to show it, and did not."""
+def test_outage_of_datagrams_alone_has_its_own_class() -> None:
+    """Old and new connections had time to fail, and did not."""
     outage = out(FORTH, 100.0, 4.0)
     watched = episodes()
     worked = replace(
@@ -427,10 +428,10 @@ def test_outage_of_datagrams_alone_is_no_outage_of_the_network() -> None:
     ],
     ids=["too short", "the old one stood", "new ones failed", "there was no old one"],
 )
-def test_outage_of_more_than_datagrams(
+def test_outage_with_connections_is_a_network_outage(
     seconds: float, event: ProbeEvent | None, answered: int
 ) -> None:
-    """Connections showed it, or could not have."""
+    """Connections failed too, or could not have yet."""
     outage = out(FORTH, 100.0, seconds)
     watched = episodes()
     totals = replace(
@@ -515,10 +516,10 @@ def test_outage_of_more_than_datagrams(
         ),
     ],
 )
-def test_what_begins_is_told_as_far_as_it_is_known(
+def test_start_is_reported_with_what_is_known(
     signs: ProbeState, failure: str, where: str, words: str
 ) -> None:
-    """Silence alone blames nobody; what proves more says more."""
+    """Silence alone has no location; more evidence gives one."""
     (told,) = episodes().update(101.0, signs, [], GOOD)
     outage = told.outage
     assert isinstance(told, OutageStarted)
@@ -531,8 +532,8 @@ def test_what_begins_is_told_as_far_as_it_is_known(
     assert words in outage.description
 
 
-def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
-    """Its name dropped it late; at the end of the watch the outage just goes on."""
+def test_peer_removed_during_an_outage_left_too_early() -> None:
+    """Its name dropped it late; at the end of the watch the outage stays open."""
     for left, failure in ((True, "watch.stale_dns"), (False, "stream.outage")):
         watched = episodes()
         watched.update(101.0, silent(), [], GOOD)
@@ -544,8 +545,8 @@ def test_peer_that_leaves_in_an_outage_left_too_early() -> None:
         assert watched.finish(105.0, left=left) == []
 
 
-def test_events_without_end_are_told_in_parts() -> None:
-    """Memory is bounded, however restless a network is."""
+def test_endless_events_are_reported_in_parts() -> None:
+    """Memory is bounded, however unstable the network."""
     watched = episodes()
     told: list[OutageNotice] = []
     for number in range(2 * MAX_EVENTS):
@@ -554,8 +555,8 @@ def test_events_without_end_are_told_in_parts() -> None:
     assert len(over(told)) >= MAX_EVENTS
 
 
-def test_outage_of_a_starved_end_proves_nothing_though_it_goes_on() -> None:
-    """At the end of the watch it is said to go on, and is not counted."""
+def test_open_outage_at_a_starved_end_is_inconclusive() -> None:
+    """At the end of the watch it is reported as open, and not counted."""
     watched = episodes()
     starved = LossRun(FORTH, 100.0, 104.0, 20, sender_stalled=3.0, ended=False)
     assert not ProbeState(starved).proven
@@ -572,16 +573,16 @@ def test_outage_of_a_starved_end_proves_nothing_though_it_goes_on() -> None:
 @pytest.mark.parametrize(
     ("stalled", "proven"), [(0.0, True), (0.3, True), (0.5, False)]
 )
-def test_old_connection_that_waited_for_a_starved_end_proves_nothing(
+def test_stall_of_the_old_connection_explained_by_starvation(
     stalled: float, proven: bool
 ) -> None:
-    """A quarter of a pause in which this end did not run explains all of it."""
+    """If this end did not run for a quarter of the stall, that explains all of it."""
     (outage,) = over(happened(ConnectionStall(100.0, 101.5, client_stalled=stalled)))
     assert outage.proven is proven
 
 
-def test_what_is_learnt_of_trouble_is_told_once() -> None:
-    """A second after it began little is known; long trouble must not stay told so."""
+def test_new_knowledge_is_reported_once() -> None:
+    """Little is known after a second; a long outage gets one update."""
     watched = episodes()
     told = watched.update(101.0, silent(), [], GOOD)
     for step in range(1, 200):
@@ -596,8 +597,8 @@ def test_what_is_learnt_of_trouble_is_told_once() -> None:
     assert told[1].outage.seconds == pytest.approx(5.0)
 
 
-def test_trouble_of_which_nothing_is_learnt_is_told_as_it_begins_alone() -> None:
-    """The same words twice are noise."""
+def test_outage_without_new_knowledge_has_no_update() -> None:
+    """The same text twice is noise."""
     watched = episodes()
     told = watched.update(101.0, silent(), [], GOOD)
     for step in range(1, 200):
@@ -606,8 +607,8 @@ def test_trouble_of_which_nothing_is_learnt_is_told_as_it_begins_alone() -> None
     assert [type(notice) for notice in told] == [OutageStarted]
 
 
-def test_end_that_cannot_send_itself_is_named() -> None:
-    """Our own link is down: the outage is at this end, whatever comes back or does not."""
+def test_local_send_error_is_located_at_this_end() -> None:
+    """If our own link is down, the outage is at this end."""
     signs = replace(silent(), send_error="ENETUNREACH")
     watched = episodes()
     (started,) = watched.update(101.0, signs, [], GOOD)
@@ -615,7 +616,7 @@ def test_end_that_cannot_send_itself_is_named() -> None:
     assert "ENETUNREACH: Network is unreachable" in started.outage.description
     outage = out(BACK)
     totals = replace(
-        lost(outage), send_blocked=((100.0, 102.0),), send_error="ENETUNREACH"
+        lost(outage), send_blocked=(TimeSpan(100.0, 102.0),), send_error="ENETUNREACH"
     )
     watched.update(103.0, WELL, [outage], totals)
     (one,) = over(watched.update(103.0 + LATER, WELL, [], totals))
@@ -625,14 +626,14 @@ def test_end_that_cannot_send_itself_is_named() -> None:
     )
 
 
-def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -> None:
-    """New connections worked: its own host lets no datagrams out."""
+def test_server_accepting_without_datagrams_did_not_stall() -> None:
+    """New connections worked: its own host blocks outgoing datagrams."""
     watched = episodes()
     told: list[OutageNotice] = []
     for second in range(1, 9):
         totals = replace(GOOD, connections_started=GOOD.connections_started + second)
         told += watched.update(100.0 + second, silent(now=100.0 + second), [], totals)
-    still = replace(totals, server_stalls=((100.1, 107.9),))
+    still = replace(totals, server_stalls=(TimeSpan(100.1, 107.9),))
     (outage,) = over(watched.update(108.0 + LATER, WELL, [], still))
     assert (outage.failure, outage.where, outage.proven) == (
         "stream.outage",
@@ -643,8 +644,8 @@ def test_server_that_answers_while_it_sends_no_datagrams_did_not_stand_still() -
     assert (outage.start, outage.end) == (100.1, 107.9)
 
 
-def test_connections_that_chance_may_fail_are_told_as_that() -> None:
-    """They failed: that nothing was lost would be untrue."""
+def test_connection_failures_by_chance_are_reported_as_such() -> None:
+    """They did fail: the text does not say that nothing was lost."""
     lossy = ProbeTotals(LossCounts(10_000, 3000), LossCounts(10_000, 3000), 60, 20)
     closure = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no response in time")
     watched = episodes()
@@ -659,8 +660,8 @@ def test_connections_that_chance_may_fail_are_told_as_that() -> None:
     )
 
 
-def test_end_that_did_not_run_is_named() -> None:
-    """Whose fault it may be is the first thing that one asks."""
+def test_starved_end_is_named() -> None:
+    """A reader first asks which end was starved."""
     for outage, end in (
         (replace(out(FORTH), sender_stalled=1.5), "this client"),
         (replace(out(FORTH), receiver_stalled=1.5), "the server"),
@@ -670,16 +671,16 @@ def test_end_that_did_not_run_is_named() -> None:
         assert f"{end} itself was not running" in one.description
 
 
-def test_outage_says_how_new_connections_were_turned_away() -> None:
-    """A firewall that rejects, or another program there, is told by its answer."""
+def test_outage_has_the_error_of_new_connections() -> None:
+    """A firewall that rejects, or a foreign server, is named by its answer."""
     why = "ECONNREFUSED: Connection refused"
     closure = ConnectFailureRun(100.0, 102.5, 99.0, 102.0, 3, why, rejected=True)
     (outage,) = over(happened(out(FORTH), closure, signs=silent()))
     assert outage.description.endswith(f"; new connections: {why}")
 
 
-def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
-    """It may have been made again by the time in which new ones have failed often enough."""
+def test_broken_old_connection_is_not_called_working() -> None:
+    """It may be open again by the time that enough new ones have failed."""
     closure = ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
     watched = episodes()
     watched.update(100.5, WELL, [ConnectionStall(100.0, 100.0, "ECONNRESET")], GOOD)
@@ -687,11 +688,11 @@ def test_old_connection_that_broke_is_not_said_to_go_on() -> None:
     assert told.outage.description == "new connections fail (x)"
 
 
-def test_server_that_was_silent_all_the_while_explains_its_connections() -> None:
-    """That they stood still, too, is no trouble of its own."""
+def test_silent_server_explains_its_stalled_connections() -> None:
+    """Their stall is no separate outage."""
     watched = episodes()
     watched.update(101.0, silent(), [], GOOD)
-    still = replace(GOOD, server_stalls=((100.0, 103.0),))
+    still = replace(GOOD, server_stalls=(TimeSpan(100.0, 103.0),))
     pause = ConnectionStall(100.0, 104.0)
     watched.update(104.0, WELL, [pause], still)
     (outage,) = over(watched.update(104.0 + LATER, WELL, [], still))
@@ -706,8 +707,10 @@ def test_server_that_was_silent_all_the_while_explains_its_connections() -> None
         ("no response in time", UNKNOWN),
     ],
 )
-def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) -> None:
-    """Without datagrams: no route is this end's, a refusal the server's."""
+def test_connection_errors_locate_an_outage_without_datagrams(
+    why: str, where: str
+) -> None:
+    """No route is this end's fault, a refusal the server's."""
     none = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
     closure = ConnectFailureRun(100.0, 104.0, 99.0, 103.0, 4, why)
     pause = ConnectionStall(100.0, 104.2)
@@ -720,8 +723,8 @@ def test_connections_alone_blame_an_end_where_they_say_so(why: str, where: str) 
     assert why in outage.description
 
 
-def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
-    """Something happens all the time, and it is never quiet for long."""
+def test_flapping_peer_is_reported_meanwhile() -> None:
+    """Events never stop for long enough to end the episode."""
     watched = episodes()
     told: list[OutageNotice] = []
     for step in range(240):
@@ -743,8 +746,8 @@ def test_peer_that_comes_and_goes_is_told_of_while_it_does() -> None:
     assert begins == sorted(begins)
 
 
-def test_what_shows_for_a_moment_is_not_told_as_learnt() -> None:
-    """A server that wakes has not read yet what came: that is no loss on the way to it."""
+def test_momentary_evidence_causes_no_update() -> None:
+    """A server that resumes has unread datagrams, which are not lost."""
     watched = episodes()
     told: list[OutageNotice] = []
     for step in range(4, 20):

@@ -35,8 +35,8 @@ class Told:
                 self.now += 0.25
 
 
-def test_first_one_is_told_at_once_and_once() -> None:
-    """Before that nothing is known."""
+def test_first_instance_is_reported_at_once_and_once() -> None:
+    """Before it nothing is known."""
     told = Told()
     assert (told.known.take_change(0.0), told.known.instance) == ((), None)
     told.met(*100 * (A,))
@@ -44,8 +44,8 @@ def test_first_one_is_told_at_once_and_once() -> None:
     assert told.known.instance == A
 
 
-def test_another_one_in_its_place_is_told_each_time() -> None:
-    """An update replaces a by b, and another b by c: each is told when it has stood."""
+def test_each_replacement_is_reported() -> None:
+    """An update replaces a by b, and a later one b by c."""
     told = Told()
     told.met(*70 * (A,), B)
     assert told.known.instance == A
@@ -54,8 +54,8 @@ def test_another_one_in_its_place_is_told_each_time() -> None:
     assert told.known.instance == C
 
 
-def test_one_that_comes_back_under_its_name_is_no_news() -> None:
-    """A restart is an outage's matter; who it is has not changed."""
+def test_restart_under_the_same_name_is_not_reported() -> None:
+    """A restart is reported with its outage."""
     told = Told()
     told.met(A, A)
     told.now += 50.0
@@ -63,8 +63,8 @@ def test_one_that_comes_back_under_its_name_is_no_news() -> None:
     assert told.said == [(A,)]
 
 
-def test_balancer_is_told_once() -> None:
-    """Round robin, chance, or a canary: two lines at most, and nobody is taken for the peer."""
+def test_balancer_is_reported_once() -> None:
+    """Round robin, random or a canary: at most two lines, and no instance is named."""
     chance = random.Random(7)
     many = [Instance(f"web-{number}") for number in range(200)]
     for answering in (
@@ -82,8 +82,8 @@ def test_balancer_is_told_once() -> None:
         assert told.known.instance is None
 
 
-def test_balancer_that_comes_to_one_is_told_when_that_is_sure() -> None:
-    """The others were taken away: after a while the one that is left is the peer."""
+def test_balancer_with_one_instance_left_is_reported_when_sure() -> None:
+    """After a while the only instance left is the peer."""
     told = Told()
     told.met(A, B, A, B, A)
     told.met(*(int(SETTLED_SECONDS) - 5) * (A,))
@@ -93,8 +93,8 @@ def test_balancer_that_comes_to_one_is_told_when_that_is_sure() -> None:
     assert told.known.instance == A
 
 
-def test_names_that_change_at_each_start_are_told_as_several() -> None:
-    """A server that fails at each start, under a name of its own, makes no flood."""
+def test_crash_loop_with_changing_names_is_reported_as_several() -> None:
+    """A server that restarts with a new name each time causes no flood."""
     told = Told()
     for number in range(100):
         told.met(*(int(CALM_SECONDS) + 2) * (Instance(f"web-{number}"),))

@@ -12,12 +12,13 @@ from netduet.client.checks.balance.results import (
     ConnectionOutcome,
 )
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Figures, Finding, Judgement, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.client.stats.proportions import (
     ERROR_PROBABILITY,
     lower_bound,
     p_initial_run,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 MIN_TIMEOUT_SHARE: Final = 0.05
@@ -49,8 +50,8 @@ def judge(balance: BalanceResult) -> Judgement:
     known = _trial_by_boot_id(balance)
     findings = [
         finding
-        for place in balance.by_address
-        for finding in _judge_address(place, balance)
+        for trials_of_address in balance.by_address
+        for finding in _judge_address(trials_of_address, balance)
     ]
     missing = _judge_instance_count(balance, len(known))
     if missing is not None:
@@ -136,7 +137,9 @@ def _judge_failures(asked: AddressTrials) -> Finding | None:
     if not counts[ConnectionOutcome.ANSWERED]:
         return None  # no balancer's fault: reach and identity speak of it
     total = len(asked.trials)
-    failed = {came: counts[came] for came in _FAILED_OUTCOMES if counts[came]}
+    failed = {
+        outcome: counts[outcome] for outcome in _FAILED_OUTCOMES if counts[outcome]
+    }
     proven = {
         came: count
         for came, count in failed.items()
@@ -178,7 +181,7 @@ def _judge_failures(asked: AddressTrials) -> Finding | None:
     missed = None
     if all(came in _TIMEOUTS for came in proven):
         late = [trial for trial in asked.trials if trial.outcome in proven]
-        missed = Window(
+        missed = TimeSpan(
             min(trial.start for trial in late), max(trial.end for trial in late)
         )
     return Finding(name, seen, evidence, figures, missed_deadline=missed)
@@ -270,7 +273,7 @@ def _judge_instance_count(balance: BalanceResult, found: int) -> Finding | None:
     late = [trial for trial in trials if trial.outcome in _TIMEOUTS]
     missed = None
     if late:
-        missed = Window(min(t.start for t in late), max(t.end for t in late))
+        missed = TimeSpan(min(t.start for t in late), max(t.end for t in late))
     return Finding(
         "balance.missing", seen, evidence, {"found": found}, missed_deadline=missed
     )
@@ -330,8 +333,8 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
         counts = Counter(trial.outcome for trial in address_trials.trials)
         remarks += [
             f"{address_trials.address}: {count} of {len(address_trials.trials)} "
-            f"connections {came}"
-            for came, count in counts.items()
-            if came not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
+            f"connections {outcome}"
+            for outcome, count in counts.items()
+            if outcome not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
         ]
     return remarks

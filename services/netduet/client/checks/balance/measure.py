@@ -46,16 +46,16 @@ async def measure(context: CheckContext) -> BalanceResult:
     alive = context.earlier(ReachResult).alive[:MAX_ADDRESSES]
     each = CONNECTIONS_BY_PROFILE[context.profile] // max(1, len(alive))
     pace = INTERVAL_SECONDS[context.profile] * max(1, len(alive))
-    places = await asyncio.gather(
+    all_trials = await asyncio.gather(
         *(
             _try_address(attempt.address, each, pace, context.timeouts)
             for attempt in alive
         )
     )
-    direct = await _try_instances(tuple(places), context.timeouts)
+    direct = await _try_instances(tuple(all_trials), context.timeouts)
     bounds = context.options
     return BalanceResult(
-        tuple(places),
+        tuple(all_trials),
         direct,
         context.expect_service,
         bounds.expect_instances,
@@ -94,19 +94,19 @@ async def _try_address(
 
 
 async def _try_instances(
-    places: tuple[AddressTrials, ...], timeouts: Timeouts
+    all_trials: tuple[AddressTrials, ...], timeouts: Timeouts
 ) -> tuple[tuple[str, Address, BalanceTrial], ...]:
     """Ask each of several instances where it says that it answered from."""
     known = {
         trial.boot_id: trial
-        for address_trials in places
+        for address_trials in all_trials
         for trial in address_trials.trials
     }
     known.pop("", None)
     if len(known) < 2:  # noqa: PLR2004 - nothing is balanced
         return ()
     # An address of the name is the balancer's, whoever says that it is its own.
-    named = {asked.address for asked in places}
+    named = {asked.address for asked in all_trials}
     brief = replace(
         timeouts,
         connect=min(_DIRECT_TIMEOUT_SECONDS, timeouts.connect),
@@ -117,25 +117,26 @@ async def _try_instances(
         for boot_id, trial in known.items()
         if trial.own_address is not None and trial.own_address not in named
     ][:MAX_DIRECT_TRIALS]
-    came = await asyncio.gather(*(try_connection(own, brief) for _, own in asked))
+    trials = await asyncio.gather(*(try_connection(own, brief) for _, own in asked))
     return tuple(
-        (boot_id, own, trial) for (boot_id, own), trial in zip(asked, came, strict=True)
+        (boot_id, own, trial)
+        for (boot_id, own), trial in zip(asked, trials, strict=True)
     )
 
 
 async def try_connection(address: Address, timeouts: Timeouts) -> BalanceTrial:
     """Open one connection, and end it at once."""
-    async with open_connection(address, timeouts) as (opening, conversation):
-        if conversation is not None:
-            await conversation.end(min(1.0, timeouts.answer))
-    return _trial(opening)
+    async with open_connection(address, timeouts) as (handshake, connection):
+        if connection is not None:
+            await connection.end(min(1.0, timeouts.answer))
+    return _trial(handshake)
 
 
-def _trial(opening: Handshake) -> BalanceTrial:
-    start, end = opening.start, opening.end
-    welcome = opening.welcome
+def _trial(handshake: Handshake) -> BalanceTrial:
+    start, end = handshake.start, handshake.end
+    welcome = handshake.welcome
     if welcome is None:
-        return BalanceTrial(_failed_outcome(opening), start=start, end=end)
+        return BalanceTrial(_failed_outcome(handshake), start=start, end=end)
     own = next(iter(own_addresses(welcome)), None)
     return BalanceTrial(
         ConnectionOutcome.ANSWERED,
@@ -151,21 +152,21 @@ def _trial(opening: Handshake) -> BalanceTrial:
     )
 
 
-def _failed_outcome(opening: Handshake) -> ConnectionOutcome:
-    if opening.refused is not None:
+def _failed_outcome(handshake: Handshake) -> ConnectionOutcome:
+    if handshake.refused is not None:
         return (
             ConnectionOutcome.BUSY
-            if opening.refused.code in _BUSY_CODES
+            if handshake.refused.code in _BUSY_CODES
             else ConnectionOutcome.OTHER
         )
-    if opening.foreign:
+    if handshake.foreign:
         return ConnectionOutcome.FOREIGN
-    if opening.closed:
+    if handshake.closed:
         return ConnectionOutcome.CLOSED
-    if opening.cause is Cause.TIMEOUT:
+    if handshake.cause is Cause.TIMEOUT:
         return (
             ConnectionOutcome.ANSWER_TIMEOUT
-            if opening.accepted
+            if handshake.accepted
             else ConnectionOutcome.CONNECT_TIMEOUT
         )
     by_cause = {
@@ -173,4 +174,4 @@ def _failed_outcome(opening: Handshake) -> ConnectionOutcome:
         Cause.UNREACHABLE: ConnectionOutcome.UNREACHABLE,
         Cause.RESET: ConnectionOutcome.RESET,
     }
-    return by_cause.get(opening.cause or Cause.OTHER, ConnectionOutcome.OTHER)
+    return by_cause.get(handshake.cause or Cause.OTHER, ConnectionOutcome.OTHER)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from netduet.client.net.dial import Address
 from netduet.client.results.instance import instance_named
+from netduet.net.time_span import Timed
 
 
 class ConnectionOutcome(StrEnum):
@@ -25,7 +26,7 @@ class ConnectionOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class BalanceTrial:
+class BalanceTrial(Timed):
     """One connection; the texts are a netduet's own, "" without one."""
 
     outcome: ConnectionOutcome

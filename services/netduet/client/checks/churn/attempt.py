@@ -27,8 +27,9 @@ from netduet.client.net.framed_connection import (
     start_framed_connection,
 )
 from netduet.client.net.handshake import Handshake
-from netduet.net import kernel
+from netduet.net.tcp_info import tcp_info
 from netduet.wire.errors import Code
+from netduet.wire.messages import TcpInfo
 from netduet.wire.untrusted import escape
 
 _END_SECONDS: Final = 1.0
@@ -113,11 +114,11 @@ async def _connect(
             connecting_task.cancel()
             await asyncio.gather(connecting_task, return_exceptions=True)
     end = time.monotonic()
-    info = kernel.tcp_info(sock.fileno())
+    info = tcp_info(sock.fileno())
     lost, counted = _lost_syns(info, end - start)
     error = None if connecting_task.cancelled() else connecting_task.exception()
     made = error is None and not connecting_task.cancelled()
-    made = made or (info is not None and info["state"] == "ESTABLISHED")
+    made = made or (info is not None and info.state == "ESTABLISHED")
     if made:
         duration = end - start
         return Attempt(
@@ -142,11 +143,10 @@ def _outcome_of(error: BaseException, cause: Cause) -> AttemptOutcome:
     )
 
 
-def _lost_syns(info: dict[str, int | str] | None, duration: float) -> tuple[int, bool]:
+def _lost_syns(info: TcpInfo | None, duration: float) -> tuple[int, bool]:
     """Return how many SYNs were retransmitted, and whether the kernel counted them."""
-    retransmits = None if info is None else info["total_retrans"]
-    if isinstance(retransmits, int):
-        return retransmits, True
+    if info is not None:
+        return info.total_retrans, True
     return int(duration >= SYN_RETRANSMIT_SECONDS), False
 
 

@@ -17,7 +17,8 @@ from netduet.client.checks.churn.results import (
     Witness,
 )
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Figures, Finding, Outcome, Window
+from netduet.client.results.verdict import Figures, Finding, Outcome
+from netduet.net.time_span import TimeSpan
 
 _MIN_EXPLAINED_SHARE: Final = 0.5
 """Share of the trouble that the listening socket's drops must account for."""
@@ -164,7 +165,7 @@ def count_limited(result: ChurnResult) -> Finding | None:
     missed = None
     if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in held.while_held):
         ends = [attempt.end for attempt in held.while_held]
-        missed = Window(held.while_held[0].start, max(ends))
+        missed = TimeSpan(held.while_held[0].start, max(ends))
     return Finding(
         "churn.count_limited", seen, evidence, figures, missed_deadline=missed
     )
@@ -220,7 +221,7 @@ def unserved(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
     """Return the finding that some came about in vain."""
     missed = None
     if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in attempts):
-        missed = Window(
+        missed = TimeSpan(
             min(attempt.start for attempt in attempts),
             max(attempt.end for attempt in attempts),
         )
@@ -244,7 +245,7 @@ def _failed_connections(
     text: str,
     result: ChurnResult,
     attempts: tuple[Attempt, ...],
-    missed: Window | None,
+    missed: TimeSpan | None,
 ) -> Finding:
     all_attempts = result.attempts
     share = format_share(len(attempts), len(all_attempts))

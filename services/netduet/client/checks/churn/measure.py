@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
+from netduet.client.checks.addresses import MAX_ADDRESSES
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.churn.pacer import Pacer
 from netduet.client.checks.churn.results import (
@@ -14,7 +15,7 @@ from netduet.client.checks.churn.results import (
     Ports,
     Witness,
 )
-from netduet.client.checks.identity.results import IdentityAnswer
+from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.timeouts import Timeouts
@@ -40,21 +41,20 @@ _MAX_TROUBLED_SHARE: Final = 0.5
 """Share of connections with trouble above which none are held besides."""
 
 
-async def measure(
-    context: CheckContext, answer: IdentityAnswer, addresses: int
-) -> ChurnResult:
-    """Try one of so many addresses."""
+async def measure(context: CheckContext, answer: IdentityAnswer) -> ChurnResult:
+    """Try one address."""
+    addresses = len(context.earlier(IdentityResult).known[:MAX_ADDRESSES])
     plan = fit_plan(PLANS[context.profile], context, addresses)
     return await _try(answer.address, plan, context.timeouts)
 
 
-def fit_plan(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
+def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> ChurnPlan:
     """Return the plan within what is set, and within the descriptors there are.
 
     Half of these are for the other checks, and for all else.
     """
     descriptors, _, _ = kernel.socket_limits()
-    per_address = descriptors // (2 * max(1, places))
+    per_address = descriptors // (2 * max(1, address_count))
     return replace(
         plan,
         connect_timeout=min(
@@ -66,8 +66,8 @@ def fit_plan(plan: ChurnPlan, context: CheckContext, places: int) -> ChurnPlan:
 
 
 async def _try(address: Address, plan: ChurnPlan, timeouts: Timeouts) -> ChurnResult:
-    async with open_connection(address, timeouts) as (opening, conversation):
-        watch = _WitnessWatch(conversation, timeouts.answer, opening.detail)
+    async with open_connection(address, timeouts) as (handshake, connection):
+        watch = _WitnessWatch(connection, timeouts.answer, handshake.detail)
         await watch.start()
         pacer = Pacer(address, timeouts.answer, plan)
         try:
@@ -91,10 +91,10 @@ class _WitnessWatch:
     """
 
     def __init__(
-        self, conversation: FramedConnection | None, timeout: float, missing: str
+        self, connection: FramedConnection | None, timeout: float, missing: str
     ) -> None:
         """Watch on this conversation, where there is one."""
-        self._conversation = conversation
+        self._conversation = connection
         self._patience = timeout
         self._missing = missing or "no connection for queries could be opened"
         self._first_report: ServerReport | None = None
@@ -118,11 +118,11 @@ class _WitnessWatch:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         last = await self._request_report()
-        conversation, first = self._conversation, self._first_report
-        if conversation is None or first is None:
+        connection, first = self._conversation, self._first_report
+        if connection is None or first is None:
             return Witness(missing=self._missing)
-        await conversation.end(self._patience)
-        welcome = conversation.welcome
+        await connection.end(self._patience)
+        welcome = connection.welcome
         witness = Witness(
             welcome.boot_id, instance_of(welcome), None, self._max_backlog
         )

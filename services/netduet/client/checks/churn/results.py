@@ -8,6 +8,7 @@ from typing import Final
 
 from netduet.client.net.dial import Address
 from netduet.client.results.instance import UNSAID, Instance
+from netduet.net.time_span import Timed
 
 SYN_RETRANSMIT_SECONDS: Final = 0.9
 """Seconds of connecting from which on a SYN was surely sent again.
@@ -40,7 +41,7 @@ class AttemptOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Timed):
     """A connection attempt. ``offset`` is its start in seconds since the run began.
 
     ``start`` and ``end`` are monotonic seconds; ``connect_seconds`` is the duration of the

@@ -7,11 +7,11 @@ none of its own that all use, this check is to be skipped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.close.results import (
-    Close,
     CloseMethod,
     CloseResult,
     CloseTrial,
@@ -23,9 +23,8 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
-    merge_judgements,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 _ACTIONS: Final = {
@@ -52,16 +51,8 @@ class Fault:
     where: Location | None = None
 
 
-def judge(close: Close) -> Judgement:
+def judge(place: CloseResult, _: CheckOptions) -> Judgement:
     """Compare how each connection was ended with how that arrived."""
-    judgement = merge_judgements([_judge_address(place) for place in close.places])
-    return replace(judgement, skipped=None) if judgement.findings else judgement
-
-
-def _judge_address(place: CloseResult) -> Judgement:
-    if not place.able:
-        text = "the server is of a version that cannot be asked for ends"
-        return Judgement("", skipped=text)
     unready = next(filter(None, map(_unjudged_reason, place.trials)), "")
     faults = [
         (trial, fault)
@@ -126,9 +117,8 @@ def _retransmission_reason(trial: CloseTrial) -> str:
     view, ours = trial.server.view, trial.tcp_info
     if trial.ending is not None or trial.whole or view is None or ours is None:
         return ""
-    acked = ours.get("bytes_acked")
     # More than an end of sending: what was sent before it has not been heard of, either.
-    if isinstance(acked, int) and acked < trial.sent and ours["total_retrans"]:
+    if ours.bytes_acked < trial.sent and ours.total_retrans:
         return "this end's kernel sends the question again and again"
     if view.retrans and view.unacked:
         return "the server's kernel sends the answer again and again"
@@ -237,16 +227,16 @@ def _fin_lost_after_sending(trial: CloseTrial) -> bool:
     """
     if trial.tcp_info is None:
         return False
-    if trial.tcp_info["state"] == "FIN_WAIT1":
-        return bool(trial.tcp_info["total_retrans"])
-    return trial.tcp_info["state"] == "FIN_WAIT2"
+    if trial.tcp_info.state == "FIN_WAIT1":
+        return bool(trial.tcp_info.total_retrans)
+    return trial.tcp_info.state == "FIN_WAIT2"
 
 
 def _server_ended_unnoticed(trial: CloseTrial) -> bool:
     """Tell whether the server did its part, and even our kernel knows nothing of it."""
     entry, ours = trial.server.entry, trial.tcp_info
     done = entry is not None and (entry.ended or "").startswith("asked.")
-    return done and ours is not None and ours["state"] in _STATES_BEFORE_FIN
+    return done and ours is not None and ours.state in _STATES_BEFORE_FIN
 
 
 def _judge_pushed(trial: CloseTrial) -> Fault | None:
@@ -322,10 +312,10 @@ def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
     )
 
 
-def _wait_window(end: CloseTrial) -> Window | None:
+def _wait_window(end: CloseTrial) -> TimeSpan | None:
     if end.wait is not None:
         return end.wait
-    return Window(end.opening.start, end.opening.end)
+    return end.opening.span
 
 
 def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:

@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.close.results import (
-    Close,
     CloseMethod,
     CloseResult,
     CloseTrial,
 )
-from netduet.client.checks.identity.results import IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.net.timeouts import Timeouts
-from netduet.client.results.verdict import Window
 from netduet.config.units import KIB
+from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import CloseQuestion, SinkAnswer, SourceQuestion
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from netduet.wire.messages import LedgerEntry, Welcome
-
-MAX_ADDRESSES: Final = 4
-"""Addresses at which connections are ended."""
 
 ANSWER_BYTES: Final = 48 * KIB
 """Bytes of an answer: many segments, and less than what buffers on the way hold."""
@@ -49,8 +45,6 @@ PAUSE_SECONDS: Final = {"quick": 1.0, "full": 2.0, "soak": 65.0}
 Of soak beyond 60 s, for which IPVS remembers a half-closed connection (moby#29655).
 """
 
-FEATURES: Final = frozenset({"close", "sink", "source", "ledger"})
-
 _POLL_SECONDS: Final = 0.1
 _SETTLE_SECONDS: Final = 1.5
 _FIRST_WAIT_SECONDS: Final = 1.0
@@ -61,38 +55,21 @@ _MAX_ANSWER_SECONDS: Final = 15.0
 """Seconds after which an answer that still moves is waited for no more."""
 
 
-async def measure(context: CheckContext) -> Close:
-    """End connections side by side, each in another way."""
-    known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
-    places = await asyncio.gather(
+async def measure(context: CheckContext, answer: IdentityAnswer) -> CloseResult:
+    """End connections to one address side by side, each in another way."""
+    pause, limit = PAUSE_SECONDS[context.profile], answer.hold_limit
+    pauses = {CloseMethod.PAUSED: pause if limit is None else min(pause, limit)}
+    trials = await asyncio.gather(
         *(
-            _try_address(context, answer.address, answer.opening.welcome)
-            for answer in known
-            if answer.opening.welcome is not None
+            _run_trial(
+                context.timeouts,
+                answer.address,
+                CloseTrial(method, Handshake(), pauses.get(method, 0.0)),
+            )
+            for method in CloseMethod
         )
     )
-    return Close(tuple(places))
-
-
-async def _try_address(
-    context: CheckContext, address: Address, welcome: Welcome
-) -> CloseResult:
-    if FEATURES - set(welcome.features):
-        return CloseResult(address, able=False)
-    limit = welcome.limits.hold
-    pause = PAUSE_SECONDS[context.profile]
-    pause = pause if limit is None else min(pause, limit)
-    timeouts = context.timeouts
-    ends = await asyncio.gather(
-        _run_trial(timeouts, address, CloseTrial(CloseMethod.AT_ONCE, Handshake())),
-        _run_trial(
-            timeouts, address, CloseTrial(CloseMethod.PAUSED, Handshake(), pause)
-        ),
-        _run_trial(timeouts, address, CloseTrial(CloseMethod.FINISH, Handshake())),
-        _run_trial(timeouts, address, CloseTrial(CloseMethod.RESET, Handshake())),
-        _run_trial(timeouts, address, CloseTrial(CloseMethod.OWN_RESET, Handshake())),
-    )
-    return CloseResult(address, able=True, trials=ends)
+    return CloseResult(answer.address, tuple(trials))
 
 
 async def _run_trial(
@@ -124,7 +101,7 @@ async def _run_trial(
             timeouts, address, conversation.welcome, done
         )
         if end.pushed and end.wait is not None:
-            end = replace(end, wait=Window(end.wait.end, time.monotonic()))
+            end = replace(end, wait=TimeSpan(end.wait.end, time.monotonic()))
         return replace(end, tcp_info=conversation.info(), server=server)
 
 
@@ -140,18 +117,15 @@ async def _push_after_fin(
     conversation.push(bytes(PUSHED_BYTES))
     until = time.monotonic() + _SETTLE_SECONDS
     # What took longer may have used up the server's patience before its end came here.
-    late = end.wait is not None and end.wait.end - end.wait.start > _FIRST_WAIT_SECONDS
+    late = end.wait is not None and end.wait.seconds > _FIRST_WAIT_SECONDS
     while not late and (info := conversation.info()) is not None:
-        again = int(info["total_retrans"])
-        again -= 0 if before is None else int(before["total_retrans"])
-        if (
-            not int(info["unacked"]) + int(info["notsent_bytes"])
-            or again >= _MIN_RETRANSMISSIONS
-        ):
+        again = info.total_retrans
+        again -= 0 if before is None else before.total_retrans
+        if not info.unacked + info.notsent_bytes or again >= _MIN_RETRANSMISSIONS:
             break
         late = time.monotonic() >= until
         await asyncio.sleep(_POLL_SECONDS)
-    sent = conversation.connection.bytes_sent + PUSHED_BYTES
+    sent = conversation.wire.bytes_sent + PUSHED_BYTES
     return replace(end, pushed=PUSHED_BYTES, sent=sent, late=late)
 
 
@@ -164,7 +138,7 @@ async def _await_answer(
     unready = await _open_failure(timeouts, conversation, size)
     if unready:
         return replace(end, open_failure=unready, ending=conversation.ending)
-    before = conversation.connection.bytes_received
+    before = conversation.wire.bytes_received
     finish = end.method is CloseMethod.FINISH
     number = conversation.send(
         Kind.CLOSE,
@@ -181,7 +155,7 @@ async def _await_answer(
     answer = await _receive_answer(conversation, number, end.pause + timeouts.answer)
     if answer is not None:
         await conversation.answer(number, timeouts.answer)
-    came = conversation.connection.bytes_received - before
+    came = conversation.wire.bytes_received - before
     changed = isinstance(answer, bytes) and answer != payload_pattern.make(size, seed)
     return replace(
         end,
@@ -189,8 +163,8 @@ async def _await_answer(
         answered=min(size, max(0, came - HEADER_SIZE)),
         changed=changed,
         ending=conversation.ending,
-        wait=Window(start, time.monotonic()),
-        sent=conversation.connection.bytes_sent,
+        wait=TimeSpan(start, time.monotonic()),
+        sent=conversation.wire.bytes_sent,
     )
 
 
@@ -236,8 +210,8 @@ async def _receive_answer(
 def _bytes_moved(conversation: FramedConnection) -> int:
     """Return a number that grows with what is acknowledged and what comes."""
     info = conversation.info()
-    acked = 0 if info is None else int(info["bytes_acked"])
-    return acked + conversation.connection.bytes_received
+    acked = 0 if info is None else info.bytes_acked
+    return acked + conversation.wire.bytes_received
 
 
 async def _await_reset(
@@ -255,7 +229,7 @@ async def _await_reset(
     if conversation.ending is None:
         conversation.push(b"\0")
         await conversation.answer(number, timeouts.answer)
-    waited = Window(start, time.monotonic())
+    waited = TimeSpan(start, time.monotonic())
     return replace(end, ending=conversation.ending, wait=waited)
 
 

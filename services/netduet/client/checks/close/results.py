@@ -8,7 +8,8 @@ from enum import StrEnum
 from netduet.client.net.dial import Address
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
+from netduet.wire.messages import TcpInfo
 
 
 class CloseMethod(StrEnum):
@@ -45,11 +46,11 @@ class CloseTrial:
     answered: int = 0
     changed: bool = False
     ending: ConnectionEnd | None = None
-    wait: Window | None = None
+    wait: TimeSpan | None = None
     pushed: int = 0
     late: bool = False
     sent: int = 0
-    tcp_info: dict[str, int | str] | None = None
+    tcp_info: TcpInfo | None = None
     server: ServerView = field(default_factory=ServerView)
 
     @property
@@ -60,15 +61,7 @@ class CloseTrial:
 
 @dataclass(frozen=True, slots=True)
 class CloseResult:
-    """The ends at one address; none when the server cannot be asked for them."""
+    """The ends at one address."""
 
     address: Address
-    able: bool
-    trials: tuple[CloseTrial, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """What was measured, by address."""
-
-    places: tuple[CloseResult, ...]
+    trials: tuple[CloseTrial, ...]

@@ -10,7 +10,7 @@ from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement, Window
+from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
 from netduet.wire.untrusted import escape, log_safe, recognise
@@ -48,9 +48,9 @@ def judge(identity: IdentityResult) -> Judgement:
         or "no response from a netduet server"
     )
     instances = {
-        answer.opening.welcome.boot_id
+        answer.handshake.welcome.boot_id
         for answer in good
-        if answer.opening.welcome is not None
+        if answer.handshake.welcome is not None
     }
     figures: Figures = {
         "asked": len(identity.answers),
@@ -65,9 +65,9 @@ def _who(answers: Sequence[IdentityAnswer]) -> Figures:
     """Return who answered, and where it is; further ones are numbered."""
     figures: Figures = {}
     for number, answer in enumerate(answers, 1):
-        if answer.opening.welcome is not None:
+        if answer.handshake.welcome is not None:
             prefix = f"{number}." if number > 1 else ""
-            who = instance_of(answer.opening.welcome)
+            who = instance_of(answer.handshake.welcome)
             figures |= {
                 f"{prefix}instance": who.instance,
                 f"{prefix}node": who.node or None,
@@ -77,84 +77,84 @@ def _who(answers: Sequence[IdentityAnswer]) -> Figures:
 
 
 def _describe_answer(answer: IdentityAnswer) -> str:
-    welcome = answer.opening.welcome
+    welcome = answer.handshake.welcome
     if welcome is None:
         return f"{answer.address}: no response from a netduet server"
     return (
         f'netduet "{escape(welcome.service)}", instance {instance_of(welcome)}, '
-        f"answered at {answer.address} in {answer.opening.seconds * 1000:.1f} ms"
+        f"answered at {answer.address} in {answer.handshake.seconds * 1000:.1f} ms"
     )
 
 
 def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
-    opening = answer.opening
-    if not opening.accepted:
+    handshake = answer.handshake
+    if not handshake.accepted:
         return _judge_refused(answer)
-    if opening.own_socket:
+    if handshake.own_socket:
         seen = f"{answer.address}: both ends of the connection are the same socket"
         return Finding("identity.self", seen)
-    if opening.welcome is not None:
+    if handshake.welcome is not None:
         return _judge_service(answer, expected)
-    if opening.foreign:
+    if handshake.foreign:
         return _judge_foreign(answer)
-    if opening.refused is not None or opening.broken is not None:
+    if handshake.refused is not None or handshake.broken is not None:
         return _judge_error(answer)
-    if opening.closed:
+    if handshake.closed:
         seen = (
             f"{answer.address} accepted the connection, then closed it without a "
             "response"
         )
-        return Finding("identity.closed", seen, _sent(opening))
-    if opening.cause is Cause.RESET:
+        return Finding("identity.closed", seen, _sent(handshake))
+    if handshake.cause is Cause.RESET:
         seen = (
             f"{answer.address} accepted the connection, then reset it without a "
             "response"
         )
-        return Finding("identity.reset", seen, _sent(opening))
-    if opening.cause is Cause.TIMEOUT:
+        return Finding("identity.reset", seen, _sent(handshake))
+    if handshake.cause is Cause.TIMEOUT:
         seen = (
             f"{answer.address} accepted the connection but did not respond within "
-            f"{opening.seconds:.1f} s"
+            f"{handshake.seconds:.1f} s"
         )
-        if opening.acked == 0:
+        if handshake.acked == 0:
             seen = (
                 f"{answer.address} accepted the connection but acknowledged no byte "
-                f"of the request within {opening.seconds:.1f} s: the request does not "
-                "arrive, or nothing comes back"
+                f"of the request within {handshake.seconds:.1f} s: the request does "
+                "not arrive, or nothing comes back"
             )
         # What a kernel sends again and again in vain, no starved program explains.
-        vain = opening.acked == 0 and opening.resent >= _IN_VAIN
-        missed = None if vain else Window(opening.start, opening.end)
+        unacknowledged = handshake.acked == 0 and handshake.resent >= _IN_VAIN
+        missed = None if unacknowledged else handshake.span
         figures: Figures = {
-            "sent": opening.sent,
-            "acked": opening.acked,
-            "resent": opening.resent,
+            "sent": handshake.sent,
+            "acked": handshake.acked,
+            "resent": handshake.resent,
         }
         return Finding(
-            "identity.silent", seen, _sent(opening), figures, missed_deadline=missed
+            "identity.silent", seen, _sent(handshake), figures, missed_deadline=missed
         )
-    seen = f"{answer.address}: {opening.detail}"
-    return Finding("path.broken", seen, ((Side.CLIENT, opening.detail),))
+    seen = f"{answer.address}: {handshake.detail}"
+    return Finding("path.broken", seen, ((Side.CLIENT, handshake.detail),))
 
 
 def _judge_refused(answer: IdentityAnswer) -> Finding:
     """Judge a connection that was not even accepted, at an address that had accepted."""
-    opening = answer.opening
+    handshake = answer.handshake
     missed = None
-    if opening.cause is Cause.TIMEOUT:
-        missed = Window(opening.start, opening.end)
+    if handshake.cause is Cause.TIMEOUT:
+        missed = handshake.span
     seen = (
         f"{answer.address} had accepted a connection, but now does not: "
-        f"{opening.detail}"
+        f"{handshake.detail}"
     )
-    evidence_text = f"after {opening.seconds:.1f} s: {opening.detail}"
+    evidence_text = f"after {handshake.seconds:.1f} s: {handshake.detail}"
     return Finding(
         "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
     )
 
 
 def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
-    welcome = answer.opening.welcome
+    welcome = answer.handshake.welcome
     if welcome is None or not expected or welcome.service == expected:
         return None
     seen = (
@@ -166,7 +166,7 @@ def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
 
 
 def _judge_foreign(answer: IdentityAnswer) -> Finding:
-    data = answer.opening.foreign
+    data = answer.handshake.foreign
     shown = log_safe(data, SHOWN)
     evidence = ((Side.SERVER, f'its first bytes: "{shown}"'),)
     if data.startswith(b"Hello, client!"):
@@ -185,7 +185,7 @@ def _judge_foreign(answer: IdentityAnswer) -> Finding:
 
 
 def _judge_error(answer: IdentityAnswer) -> Finding:
-    refused, broken = answer.opening.refused, answer.opening.broken
+    refused, broken = answer.handshake.refused, answer.handshake.broken
     if refused is not None:
         code, message, side = refused.code, escape(refused.message), Side.SERVER
     elif broken is not None:
@@ -211,13 +211,13 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
     return Finding(failure, seen, ((side, f"{escape(code)}: {message}"),), where=where)
 
 
-def _sent(opening: Handshake) -> Evidence:
-    text = f"sent the request ({opening.sent} bytes); received nothing"
-    if opening.cause is Cause.TIMEOUT and opening.acked is not None:
-        acked = min(opening.acked, opening.sent)
+def _sent(handshake: Handshake) -> Evidence:
+    text = f"sent the request ({handshake.sent} bytes); received nothing"
+    if handshake.cause is Cause.TIMEOUT and handshake.acked is not None:
+        acked = min(handshake.acked, handshake.sent)
         text += f"; the kernel at the other end acknowledged {acked} of them"
-        if opening.resent:
-            text += f"; this kernel retransmitted {opening.resent} packets"
+        if handshake.resent:
+            text += f"; this kernel retransmitted {handshake.resent} packets"
     return (
         (Side.CLIENT, text),
         (Side.SERVER, "no information: no netduet server responded"),

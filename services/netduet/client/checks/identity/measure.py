@@ -21,7 +21,7 @@ async def measure(context: CheckContext) -> IdentityResult:
 
 
 async def _open(context: CheckContext, address: Address) -> IdentityAnswer:
-    async with open_connection(address, context.timeouts) as (opening, conversation):
-        if conversation is not None:
-            await conversation.end(min(1.0, context.timeouts.answer))
-    return IdentityAnswer(address, opening)
+    async with open_connection(address, context.timeouts) as (handshake, connection):
+        if connection is not None:
+            await connection.end(min(1.0, context.timeouts.answer))
+    return IdentityAnswer(address, handshake)

@@ -13,7 +13,19 @@ class IdentityAnswer:
     """What came of an opening at one address."""
 
     address: Address
-    opening: Handshake
+    handshake: Handshake
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the server can do; nothing where no netduet server responds."""
+        welcome = self.handshake.welcome
+        return frozenset() if welcome is None else frozenset(welcome.features)
+
+    @property
+    def hold_limit(self) -> float | None:
+        """Seconds for which the server holds a connection at most, None if not said."""
+        welcome = self.handshake.welcome
+        return None if welcome is None else welcome.limits.hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +39,5 @@ class IdentityResult:
     def known(self) -> tuple[IdentityAnswer, ...]:
         """Those that a netduet gave."""
         return tuple(
-            answer for answer in self.answers if answer.opening.welcome is not None
+            answer for answer in self.answers if answer.handshake.welcome is not None
         )

@@ -7,14 +7,13 @@ die, how, whose timer that may be, and whether keep-alive saves them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.idle import known_timers
 from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldOutcome,
-    Idle,
     IdleResult,
 )
 from netduet.client.net.dial import Address, Cause
@@ -24,9 +23,8 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
-    merge_judgements,
 )
+from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 _FAILED_OUTCOMES: Final = {
@@ -42,30 +40,12 @@ _FAILED_OUTCOMES: Final = {
 _WAKER_NAMES: Final = {Side.CLIENT: "this end", Side.SERVER: "the server"}
 
 
-def judge(idle: Idle) -> Judgement:
+def judge(ladder: IdleResult, _: CheckOptions) -> Judgement:
     """Find the silence from which on connections die, how, and whose timer it may be."""
-    if not idle.rungs:
-        text = "profile quick holds no idle connections: --profile full"
-        return Judgement("", skipped=text)
-    judgement = merge_judgements([_judge_address(ladder) for ladder in idle.ladders])
-    if judgement.summary:
-        return replace(judgement, skipped=None, blocks=False)
-    return replace(
-        judgement,
-        skipped=judgement.skipped or "no connection could be held",
-        # It was asked for, and nothing is proven by it.
-        blocks=judgement.skipped is None,
-    )
-
-
-def _judge_address(ladder: IdleResult) -> Judgement:
-    """Judge the ladder of one address; the summary is empty when no rung was judged."""
-    if not ladder.holds:
-        text = "the server is of a version that holds no idle connections"
-        return Judgement("", skipped=text)
     remarks = _untried_remarks(ladder)
     if not ladder.held:
-        return Judgement("", skipped="; ".join(remarks))
+        text = "profile quick holds no idle connections: --profile full"
+        return Judgement("", skipped="; ".join(remarks) or text)
     plain, kept = _split_by_keepalive(ladder)
     lived, died = _rungs_by_outcome(plain)
     kept_lived, kept_died = _rungs_by_outcome(kept)
@@ -85,6 +65,10 @@ def _judge_address(ladder: IdleResult) -> Judgement:
     }
     parts = [f"idle for {_format_rungs(lived)} live"] if lived else []
     parts += [f"idle for {_format_rungs(died)} die"] if died else []
+    if not parts and not findings:
+        # It was asked for, and nothing is proven by it.
+        text = "no connection could be held"
+        return Judgement("", (), tuple(remarks), figures, skipped=text, blocks=True)
     summary = f"connections {', '.join(parts)}" if parts else ""
     return Judgement(summary, tuple(findings), tuple(remarks), figures)
 
@@ -190,7 +174,7 @@ def _finding(
     )
 
 
-def _wait_window(dead: list[HeldConnection]) -> Window | None:
+def _wait_window(dead: list[HeldConnection]) -> TimeSpan | None:
     return next((held.wait for held in dead if held.wait is not None), None)
 
 
@@ -249,7 +233,7 @@ def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
         ours, view = connection.tcp_info, connection.server.view
         if connection.plan.waker is Side.CLIENT and ours is not None:
             figures |= {
-                "client_unacked": ours["unacked"],
+                "client_unacked": ours.unacked,
                 "client_retrans": connection.retrans,
             }
         if connection.plan.waker is Side.SERVER and view is not None:
@@ -281,10 +265,10 @@ def _describe_client_side(held: HeldConnection) -> str:
         )
         ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
         return f"{ended.get(held.ending.how, held.ending.detail)}{when}"
-    waited = 0.0 if held.wait is None else held.wait.end - held.wait.start
+    waited = 0.0 if held.wait is None else held.wait.seconds
     if held.plan.waker is Side.SERVER or held.tcp_info is None:
         return f"nothing came in {waited:.1f} s"
-    unacked = held.tcp_info["unacked"]
+    unacked = held.tcp_info.unacked
     if not unacked:
         return f"no answer in {waited:.1f} s, though what was sent was acknowledged"
     return (
@@ -323,7 +307,7 @@ def _judge_failed_connections(ladder: IdleResult) -> list[Finding]:
         what = what or ("closed at once" if opening.closed else "another answer")
         missed = held.wait if held.ending is None else None
         if opening.cause is Cause.TIMEOUT:
-            missed = Window(opening.start, opening.end)
+            missed = opening.span
         seen = f"{ladder.address}: a further connection failed: {what}"
         evidence = ((Side.CLIENT, what),)
         return [Finding("path.broken", seen, evidence, missed_deadline=missed)]

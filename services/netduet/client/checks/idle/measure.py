@@ -14,31 +14,23 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity.results import IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldPlan,
-    Idle,
     IdleResult,
-    as_int,
 )
 from netduet.client.net.dial import Address, classify
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.server_evidence import server_view
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
-
-if TYPE_CHECKING:
-    from netduet.wire.messages import Welcome
-
-MAX_ADDRESSES: Final = 4
-"""Addresses at which connections are held."""
 
 MARGIN_SECONDS: Final = 5.0
 """Seconds by which a rung stays below what the server holds."""
@@ -56,36 +48,16 @@ _KEEPALIVE_PROBES: Final = 4
 _WAKERS: Final = (Side.CLIENT, Side.SERVER)
 
 
-async def measure(context: CheckContext) -> Idle:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> IdleResult:
     """Hold all connections side by side: it lasts as long as the longest silence."""
-    rungs = tuple(
-        sorted(set(context.options.idle_rungs or RUNGS_SECONDS[context.profile]))
-    )
-    if not rungs:
-        return Idle(())
-    known = context.earlier(IdentityResult).known[:MAX_ADDRESSES]
-    ladders = await asyncio.gather(
-        *(
-            _hold_all(context.timeouts, answer.address, answer.opening.welcome, rungs)
-            for answer in known
-            if answer.opening.welcome is not None
-        )
-    )
-    return Idle(rungs, tuple(ladders))
-
-
-async def _hold_all(
-    timeouts: Timeouts, address: Address, welcome: Welcome, rungs: tuple[float, ...]
-) -> IdleResult:
-    if "hold" not in welcome.features:
-        return IdleResult(address, holds=False)
-    limit = welcome.limits.hold
+    rungs = sorted(set(context.options.idle_rungs or RUNGS_SECONDS[context.profile]))
+    limit = answer.hold_limit
     within = [rung for rung in rungs if limit is None or rung + MARGIN_SECONDS <= limit]
     held = await asyncio.gather(
-        *(hold(timeouts, address, plan) for plan in plans(within))
+        *(hold(context.timeouts, answer.address, plan) for plan in plans(within))
     )
     beyond = tuple(rung for rung in rungs if rung not in within)
-    return IdleResult(address, holds=True, limit=limit, beyond=beyond, held=tuple(held))
+    return IdleResult(answer.address, limit, beyond, tuple(held))
 
 
 def plans(rungs: Iterable[float]) -> list[HoldPlan]:
@@ -135,7 +107,7 @@ async def _hold_and_wake(
             held,
             refused=f"asked to hold it: {detail}",
             ending=ending,
-            wait=Window(asked, time.monotonic()),
+            wait=TimeSpan(asked, time.monotonic()),
         )
     started, woke, retrans = time.monotonic(), None, _retransmitted(conversation)
     spoke = await conversation.answer(number, rung)
@@ -150,9 +122,9 @@ async def _hold_and_wake(
         answered=spoke is not None,
         ending=conversation.ending,
         ended_after=time.monotonic() - started if woke is None else None,
-        wait=None if woke is None else Window(woke, time.monotonic()),
-        sent=conversation.connection.bytes_sent,
-        received=conversation.connection.bytes_received,
+        wait=None if woke is None else TimeSpan(woke, time.monotonic()),
+        sent=conversation.wire.bytes_sent,
+        received=conversation.wire.bytes_received,
         tcp_info=tcp_info,
         retrans=_retransmitted(conversation) - retrans,
     )
@@ -172,4 +144,4 @@ def _set_keepalive(conversation: FramedConnection, interval: int | None) -> None
 
 def _retransmitted(conversation: FramedConnection) -> int:
     info = conversation.info()
-    return 0 if info is None else as_int(info["total_retrans"])
+    return 0 if info is None else info.total_retrans

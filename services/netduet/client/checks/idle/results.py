@@ -9,7 +9,8 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
+from netduet.wire.messages import TcpInfo
 
 
 class HoldOutcome(StrEnum):
@@ -48,10 +49,10 @@ class HeldConnection:
     answered: bool = False
     ending: ConnectionEnd | None = None
     ended_after: float | None = None
-    wait: Window | None = None
+    wait: TimeSpan | None = None
     sent: int = 0
     received: int = 0
-    tcp_info: dict[str, int | str] | None = None
+    tcp_info: TcpInfo | None = None
     retrans: int = 0
     server: ServerView = field(default_factory=ServerView)
 
@@ -84,7 +85,7 @@ class HeldConnection:
         Then the silence is no matter of either program's lateness.
         """
         if self.plan.waker is Side.CLIENT:
-            unacked = 0 if self.tcp_info is None else self.tcp_info["unacked"]
+            unacked = 0 if self.tcp_info is None else self.tcp_info.unacked
             return bool(unacked) and self.retrans > 0
         view = self.server.view
         return view is not None and view.unacked > 0 and view.total_retrans > 0
@@ -98,7 +99,7 @@ class HeldConnection:
         ours, view = self.tcp_info, self.server.view
         if ours is None or view is None:
             return False
-        took, came = as_int(ours["bytes_acked"]), as_int(ours["bytes_received"])
+        took, came = ours.bytes_acked, ours.bytes_received
         # The SYN counts as one byte (RFC 9293 §3.4).
         return took - 1 > view.bytes_received or view.bytes_acked - 1 > came
 
@@ -108,20 +109,6 @@ class IdleResult:
     """What was held at one address; ``beyond`` are the rungs above what it holds."""
 
     address: Address
-    holds: bool
     limit: float | None = None
     beyond: tuple[float, ...] = ()
     held: tuple[HeldConnection, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """The ladders of the addresses, with the rungs that were asked for."""
-
-    rungs: tuple[float, ...]
-    ladders: tuple[IdleResult, ...] = ()
-
-
-def as_int(value: int | str) -> int:
-    """Return a field of TCP_INFO that is a number."""
-    return value if isinstance(value, int) else 0

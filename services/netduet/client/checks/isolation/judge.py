@@ -17,7 +17,8 @@ from netduet.client.checks.isolation.results import (
 from netduet.client.net.dial import Cause
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome, Window
+from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome
+from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape, log_safe, recognise
 
 if TYPE_CHECKING:
@@ -47,20 +48,20 @@ _RESPONSE_LABELS: Final = {
 
 def judge(isolation: IsolationResult) -> Judgement:
     """Judge all addresses together: one that is open makes the target open."""
-    doors = isolation.ports
-    opened = [port for port in doors if port.is_open]
+    ports = isolation.ports
+    opened = [port for port in ports if port.is_open]
     unproven = _unproven_finding(isolation)
     figures: Figures = {
         "found": "open" if opened else "unknown" if unproven else "blocked",
-        "how": _found_figure(opened or doors),
-        "tried": len(doors),
+        "how": _found_figure(opened or ports),
+        "tried": len(ports),
         "open": len(opened),
-        "syns": sum(port_state.tcp.sent for port_state in doors),
-        "datagrams": sum(port.udp.sent for port in doors),
-        "tcp_seconds": max((round(port.tcp.seconds, 6) for port in doors), default=0.0),
-        "udp_seconds": max((round(port.udp.seconds, 6) for port in doors), default=0.0),
+        "syns": sum(port_state.tcp.sent for port_state in ports),
+        "datagrams": sum(port.udp.sent for port in ports),
+        "tcp_seconds": max((round(port.tcp.seconds, 6) for port in ports), default=0.0),
+        "udp_seconds": max((round(port.udp.seconds, 6) for port in ports), default=0.0),
     }
-    summary = _join_limited(_describe_port(port) for port in opened or doors)
+    summary = _join_limited(_describe_port(port) for port in opened or ports)
     if unproven is not None and not opened:
         summary = "cannot determine whether it is blocked"
     if opened:
@@ -74,7 +75,7 @@ def judge(isolation: IsolationResult) -> Judgement:
         summary,
         remarks=tuple(_blocked_remarks(isolation)),
         figures=figures,
-        absence=_silence_finding(doors),
+        absence=_silence_finding(ports),
     )
 
 
@@ -90,8 +91,8 @@ def _open_finding(opened: Sequence[PortState]) -> Finding:
         evidence.append(
             (Side.CLIENT, f"{port.address}: UDP {_describe_probe(port.udp)}")
         )
-        if port.opening is not None:
-            evidence.append((Side.SERVER, _describe_peer(port.opening)))
+        if port.handshake is not None:
+            evidence.append((Side.SERVER, _describe_peer(port.handshake)))
     return Finding(
         "isolation.open", _join_limited(map(_describe_port, opened)), tuple(evidence)
     )
@@ -99,31 +100,31 @@ def _open_finding(opened: Sequence[PortState]) -> Finding:
 
 def _unproven_finding(isolation: IsolationResult) -> Finding | None:
     """Return why nothing is proven, None when something is."""
-    doors = isolation.ports
+    ports = isolation.ports
     if not isolation.has_routes and all(
-        port.tcp.response is Response.NO_ROUTE for port in doors
+        port.tcp.response is Response.NO_ROUTE for port in ports
     ):
         seen = (
             "this client has no route to any other host, so everything appears blocked"
         )
-    elif meagre := [
+    elif undertested := [
         port_state
-        for port_state in doors
+        for port_state in ports
         if port_state.tcp.response is Response.DROPPED and _too_few_syns(port_state.tcp)
     ]:
-        first = meagre[0]
+        first = undertested[0]
         seen = (
             f"{first.address}: {_plural(first.tcp.sent, 'SYN')} in "
             f"{first.tcp.seconds:.1f} s: a single lost packet would look the same"
         )
-    elif failed := [port for port in doors if port.tcp.response is Response.OTHER]:
+    elif failed := [port for port in ports if port.tcp.response is Response.OTHER]:
         first = failed[0]
         seen = f"{first.address}: this host could not connect: {first.tcp.detail}"
     else:
         return None
     evidence = tuple(
         (Side.CLIENT, f"{port.address}: TCP {_describe_probe(port.tcp)}")
-        for port in doors[:_MAX_LISTED]
+        for port in ports[:_MAX_LISTED]
     )
     return Finding("isolation.unproven", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
@@ -132,17 +133,17 @@ def _too_few_syns(tcp: ProbeResult) -> bool:
     return tcp.sent < MIN_SYNS
 
 
-def _silence_finding(doors: Sequence[PortState]) -> Finding | None:
+def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
     """Return what stands should this client not have run while it waited in vain."""
     silent = [
         knock
-        for port in doors
+        for port in ports
         for knock in (port.tcp, port.udp)
         if knock.response is Response.DROPPED
     ]
     if not silent:
         return None
-    window = Window(
+    window = TimeSpan(
         min(probe.start for probe in silent), max(probe.end for probe in silent)
     )
     seen = "nothing was received, but this client was not running all the time"
@@ -159,8 +160,8 @@ def _describe_port(port: PortState) -> str:
         parts = [f"{port.address} is open"]
         if tcp.response is Response.OPEN:
             parts.append(f"TCP connects in {tcp.seconds * 1000:.1f} ms")
-        if port.opening is not None:
-            parts.append(_describe_peer(port.opening))
+        if port.handshake is not None:
+            parts.append(_describe_peer(port.handshake))
         if udp.response is Response.OPEN and tcp.response is Response.OPEN:
             parts.append("UDP responds too")
         elif udp.response is Response.OPEN:
@@ -206,11 +207,11 @@ def _describe_probe(probe: ProbeResult) -> str:
     return f"is {_describe_block(probe)}, after {probe.seconds * 1000:.1f} ms"
 
 
-def _found_figure(doors: Sequence[PortState]) -> str:
+def _found_figure(ports: Sequence[PortState]) -> str:
     """Return in two or three words how it is blocked, or what of it is open."""
     ways = {
         (_RESPONSE_LABELS[port.tcp.response], _RESPONSE_LABELS[port.udp.response])
-        for port in doors
+        for port in ports
     }
     if len(ways) > 1:
         return "differs by address"
@@ -218,25 +219,25 @@ def _found_figure(doors: Sequence[PortState]) -> str:
     return tcp if tcp == udp else f"TCP {tcp}, UDP {udp}"
 
 
-def _describe_peer(opening: Handshake) -> str:
+def _describe_peer(handshake: Handshake) -> str:
     """Return who answers an opening, as far as can be told."""
-    if opening.welcome is not None:
-        welcome = opening.welcome
+    if handshake.welcome is not None:
+        welcome = handshake.welcome
         return (
             f'netduet "{escape(welcome.service)}", instance '
             f"{instance_of(welcome)}, responds"
         )
-    if opening.foreign:
-        protocol = recognise(opening.foreign)
+    if handshake.foreign:
+        protocol = recognise(handshake.foreign)
         what = f"speaks {protocol.upper()}" if protocol else "is not netduet"
         return (
-            f'the peer {what}: "{log_safe(opening.foreign, MAX_FOREIGN_BYTES_SHOWN)}"'
+            f'the peer {what}: "{log_safe(handshake.foreign, MAX_FOREIGN_BYTES_SHOWN)}"'
         )
-    if opening.refused is not None:
-        return f"a netduet server responds: {escape(opening.refused.message)}"
-    if opening.closed or opening.cause is Cause.RESET:
+    if handshake.refused is not None:
+        return f"a netduet server responds: {escape(handshake.refused.message)}"
+    if handshake.closed or handshake.cause is Cause.RESET:
         return "the peer accepts, sends nothing and closes the connection"
-    if opening.cause is Cause.TIMEOUT:
+    if handshake.cause is Cause.TIMEOUT:
         return "the peer accepts but sends nothing"
     return "the peer is unknown"
 
@@ -276,8 +277,8 @@ def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
     ended = [
         port_state
         for port_state in isolation.ports
-        if port_state.opening is not None
-        and (port_state.opening.closed or port_state.opening.cause is Cause.RESET)
+        if port_state.handshake is not None
+        and (port_state.handshake.closed or port_state.handshake.cause is Cause.RESET)
     ]
     for result in ended:
         yield (

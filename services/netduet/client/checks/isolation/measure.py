@@ -43,7 +43,7 @@ from netduet.client.net.udp_socket import (
     read_error_queue,
 )
 from netduet.client.results.instance import instance_of
-from netduet.net import kernel
+from netduet.net.tcp_info import tcp_info
 
 if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext
@@ -62,33 +62,33 @@ _IPV6_ROUTES: Final = Path("/proc/net/ipv6_route")
 async def measure(context: CheckContext) -> IsolationResult:
     """Knock at all addresses side by side."""
     addresses = context.earlier(NameResult).resolution.addresses
-    doors = await asyncio.gather(
+    ports = await asyncio.gather(
         *(
             _probe_port(address, context.timeouts)
             for address in addresses[:MAX_ADDRESSES]
         )
     )
     left_out = max(0, len(addresses) - MAX_ADDRESSES)
-    return IsolationResult(tuple(doors), left_out, has_routes(), context.control)
+    return IsolationResult(tuple(ports), left_out, has_routes(), context.control)
 
 
-async def _probe_port(address: Address, patience: Timeouts) -> PortState:
+async def _probe_port(address: Address, timeouts: Timeouts) -> PortState:
     # A router that finds no host says so after 3 s, and then not of every packet
     # (RFC 4861 §10, RFC 1812 §4.3.2.8): both knocks listen for as long as one may.
-    long = max(patience.connect, patience.answer)
+    long = max(timeouts.connect, timeouts.answer)
     tcp, udp = await asyncio.gather(
-        in_thread(partial(probe_tcp, address, patience.connect)),
+        in_thread(partial(probe_tcp, address, timeouts.connect)),
         in_thread(partial(probe_udp, address, long)),
     )
-    opening: Handshake | None = None
+    handshake: Handshake | None = None
     if tcp.response is Response.OPEN:
-        async with open_connection(address, patience) as (opening, conversation):
-            if conversation is not None:
-                await conversation.end(min(1.0, patience.answer))
-    return PortState(address, tcp, udp, own_address(address), opening)
+        async with open_connection(address, timeouts) as (handshake, connection):
+            if connection is not None:
+                await connection.end(min(1.0, timeouts.answer))
+    return PortState(address, tcp, udp, own_address(address), handshake)
 
 
-def probe_tcp(address: Address, patience: float) -> ProbeResult:
+def probe_tcp(address: Address, timeout: float) -> ProbeResult:
     """Connect, and close at once where that works; never raises."""
     start = time.monotonic()
     if not has_route(address):
@@ -100,7 +100,7 @@ def probe_tcp(address: Address, patience: float) -> ProbeResult:
             error = sock.connect_ex(address.sockaddr)
             notices: list[IcmpNotice] = []
             if error == errno.EINPROGRESS:
-                error = _await_connect(sock, address, start + patience, notices)
+                error = _await_connect(sock, address, start + timeout, notices)
             sent = lost_syns(sock) + 1
     except OSError as failed:
         error, notices, sent = failed.errno or 0, [], 0
@@ -161,8 +161,8 @@ def _await_connect(
 
 
 def _state(sock: socket.socket) -> int | str | None:
-    info = kernel.tcp_info(sock.fileno())
-    return None if info is None else info["state"]
+    info = tcp_info(sock.fileno())
+    return None if info is None else info.state
 
 
 def _is_connected(sock: socket.socket) -> bool:
@@ -173,12 +173,12 @@ def _is_connected(sock: socket.socket) -> bool:
     return True
 
 
-def probe_udp(address: Address, patience: float) -> ProbeResult:
+def probe_udp(address: Address, timeout: float) -> ProbeResult:
     """Ask by datagrams as a netduet is asked, until something comes; never raises."""
     start = time.monotonic()
     try:
         with UdpSocket(address) as sock:
-            return _probe_by_datagrams(sock, address, start, patience)
+            return _probe_by_datagrams(sock, address, start, timeout)
     except OSError as error:
         name = errno_name(error.errno)
         no_route = errno_meaning(error.errno).no_route
@@ -187,36 +187,36 @@ def probe_udp(address: Address, patience: float) -> ProbeResult:
 
 
 def _probe_by_datagrams(
-    sock: UdpSocket, address: Address, start: float, patience: float
+    sock: UdpSocket, address: Address, start: float, timeout: float
 ) -> ProbeResult:
-    knocking = UdpOpening(sock)
+    udp_opening = UdpOpening(sock)
     for number, after in enumerate(_SEND_TIMES_SECONDS):
-        if after >= patience:
+        if after >= timeout:
             break
-        knocking.send(small=True)
-        until = start + min(patience, (*_SEND_TIMES_SECONDS, patience)[number + 1])
+        udp_opening.send(small=True)
+        until = start + min(timeout, (*_SEND_TIMES_SECONDS, timeout)[number + 1])
         while (left := until - time.monotonic()) > 0:
             arrived = sock.wait(left)
-            knocking.receive(arrived)
+            udp_opening.receive(arrived)
             if arrived or sock.notices:
                 break
         if arrived or sock.notices:
             break
     end = time.monotonic()
-    found = knocking.result(start, end)
+    found = udp_opening.result(start, end)
     if found.reached or found.foreign:
         welcome = found.welcome
         who = "" if welcome is None else f"instance {instance_of(welcome)}"
-        return ProbeResult(Response.OPEN, "", knocking.left, who, start, end)
+        return ProbeResult(Response.OPEN, "", udp_opening.left, who, start, end)
     if found.notices:
         first = found.notices[0]
         response = response_from_icmp(address.family, first)
         return ProbeResult(
-            response, first.offender, knocking.left, first.error, start, end
+            response, first.offender, udp_opening.left, first.error, start, end
         )
-    if not knocking.left:
+    if not udp_opening.left:
         return ProbeResult(Response.OTHER, "", 0, found.error, start, end)
-    return ProbeResult(Response.DROPPED, "", knocking.left, "", start, end)
+    return ProbeResult(Response.DROPPED, "", udp_opening.left, "", start, end)
 
 
 def own_address(address: Address) -> str:
@@ -241,7 +241,7 @@ def has_routes() -> bool:
     except OSError:  # a kernel without IPv6
         six = []
     # The destination comes first, 32 digits; the interface last (proc_net(5)).
-    far = [host for host in six if not host.startswith(("fe80", "ff"))]
+    server_port = [host for host in six if not host.startswith(("fe80", "ff"))]
     return any(line.split()[0] != "lo" for line in four if line.strip()) or any(
-        line.split()[-1] != "lo" for line in far if line.strip()
+        line.split()[-1] != "lo" for line in server_port if line.strip()
     )

@@ -11,6 +11,7 @@ from netduet.client.net.dial import Address, errno_meaning
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.icmp_errors import IcmpMeaning, icmp_meaning
 from netduet.client.net.udp_socket import IcmpNotice
+from netduet.net.time_span import Timed
 
 
 class Response(StrEnum):
@@ -45,7 +46,7 @@ def response_from_icmp(family: socket.AddressFamily, notice: IcmpNotice) -> Resp
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(Timed):
     """What came of one protocol. Times are monotonic seconds.
 
     ``sent`` is how many SYNs or datagrams left; ``offender`` whoever sent the ICMP
@@ -60,11 +61,6 @@ class ProbeResult:
     start: float = 0.0
     end: float = 0.0
 
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.end - self.start
-
 
 @dataclass(frozen=True, slots=True)
 class PortState:
@@ -77,7 +73,7 @@ class PortState:
     tcp: ProbeResult
     udp: ProbeResult
     own_address: str = ""
-    opening: Handshake | None = None
+    handshake: Handshake | None = None
 
     @property
     def is_open(self) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
-from netduet.client.checks.base import Check, Scope
+from netduet.client.checks.base import Check
 from netduet.client.checks.load import judge, measure
 from netduet.client.checks.load.failures import FAILURES
 
 _ADDRESSES: Final = AddressCheck(
-    measure.measure, judge.judge, {"quick": 1, "full": 1, "soak": 2}, in_turn=True
+    measure.measure,
+    judge.judge,
+    frozenset({"echo", "report", "sink", "source"}),
+    {"quick": 1, "full": 1, "soak": 2},
+    in_turn=True,
 )
 """Side by side the addresses would share the path."""
 
@@ -21,7 +25,6 @@ CHECK: Final = Check(
     _ADDRESSES.measure,
     _ADDRESSES.judge,
     FAILURES,
-    Scope.ADDRESS,
     heavy=True,
     after=("balance", "size"),
 )

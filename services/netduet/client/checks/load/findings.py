@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.checks.load.format import END_NAMES, format_rate
 from netduet.client.checks.load.results import TransferFlow, TransferStall
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Figures, Finding, Outcome, Window
+from netduet.client.results.verdict import Figures, Finding, Outcome
 
 _AT: Final = {Side.CLIENT: Location.CLIENT, Side.SERVER: Location.SERVER}
 
@@ -34,7 +34,7 @@ def find_failures(flow: TransferFlow) -> list[Finding]:
         )
     if flow.connection_error:
         seen = (
-            f"{flow.direction}: a connection ended after {flow.end - flow.start:.1f} s "
+            f"{flow.direction}: a connection ended after {flow.seconds:.1f} s "
             f"and {flow.total} bytes: {flow.connection_error}"
         )
         findings.append(
@@ -50,7 +50,7 @@ def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
     before = f"after {flow.total} bytes" if flow.total else "from the start"
     seen = (
         f"{flow.direction}: {before}, nothing moved for "
-        f"{window.end - window.start:.1f} s on any of {flow.connections} connections"
+        f"{window.seconds:.1f} s on any of {flow.connections} connections"
     )
     sender, receiver = flow.direction.sender, flow.direction.receiver
     evidence = [(sender, f"its kernel retransmitted {flow.retransmits} packets")]
@@ -97,7 +97,7 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
     seen = f"{flow.direction} {format_rate(reached)}, required: {format_rate(min_rate)}"
     doubt = _reason_for_doubt(flow, min_rate, limit)
     sender, receiver = flow.direction.sender, flow.direction.receiver
-    seconds = flow.end - flow.start
+    seconds = flow.seconds
     evidence = [
         (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s"),
         (sender, f"its kernel retransmitted {flow.retransmits} packets"),
@@ -119,7 +119,7 @@ def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | Non
         tuple(evidence),
         {"bit_s": round(reached), "min_rate": round(min_rate)},
         flow.direction.path,
-        None if _limited_by_network(flow) else Window(flow.start, flow.end),
+        None if _limited_by_network(flow) else flow.span,
         Outcome.INCONCLUSIVE if doubt else Outcome.FAIL,
     )
 

@@ -291,7 +291,7 @@ def _flow_figures(key: str, phase: Phase, flow: TransferFlow) -> Figures:
     figures: Figures = {
         f"{key}.bit_s": None if flow.rate is None else round(flow.rate),
         f"{key}.bytes": flow.total,
-        f"{key}.seconds": round(flow.end - flow.start, 3),
+        f"{key}.seconds": round(flow.seconds, 3),
         f"{key}.connections": flow.connections,
         f"{key}.retransmits": flow.retransmits,
         f"{key}.limit": limiting_part(phase, flow) or None,

@@ -45,11 +45,11 @@ _DRAIN_SECONDS: Final = 1.0
 class LatencyProbe:
     """Echoes of one address, as a context: asked from its begin to its end."""
 
-    def __init__(self, address: Address, interval: float, patience: float) -> None:
+    def __init__(self, address: Address, interval: float, timeout: float) -> None:
         """Prepare; one question each ``interval`` seconds."""
         self._address = address
         self._interval = interval
-        self._patience = patience
+        self._timeout = timeout
         self._over = threading.Event()
         self._echoes: list[EchoTiming] = []
         self._unread = b""
@@ -74,7 +74,7 @@ class LatencyProbe:
     def finish(self) -> None:
         """Have the last answers read, and the thread ended; blocks for that long."""
         self._over.set()
-        self._thread.join(self._patience + 2 * _DRAIN_SECONDS)
+        self._thread.join(self._timeout + 2 * _DRAIN_SECONDS)
 
     def echoes_between(self, start: float, end: float) -> tuple[EchoTiming, ...]:
         """Return those that were due between two instants."""
@@ -98,7 +98,7 @@ class LatencyProbe:
     def _run(self) -> None:
         try:
             with socket.create_connection(
-                self._address.sockaddr[:2], self._patience
+                self._address.sockaddr[:2], self._timeout
             ) as sock:
                 self._open(sock)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

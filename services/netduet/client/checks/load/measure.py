@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from netduet.client.checks.identity.results import IdentityAnswer
     from netduet.client.net.timeouts import Timeouts
 
-FEATURES: Final = ("echo", "report", "sink", "source")
-
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
@@ -63,17 +61,10 @@ _DRAINED_SLACK_SECONDS: Final = 0.005
 """Seconds by which an echo may exceed twice its idle delay on a drained path."""
 
 
-async def measure(
-    context: CheckContext, answer: IdentityAnswer, _addresses: int
-) -> LoadResult:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> LoadResult:
     """Load one address: at rest, then up, down, and both ways at once."""
     plan, timeouts = PLANS[context.profile], context.timeouts
-    address, welcome = answer.address, answer.opening.welcome
-    offered = () if welcome is None else welcome.features
-    lacking = [name for name in FEATURES if name not in offered]
-    if lacking:
-        reason = f"the server does not offer {' and '.join(lacking)}"
-        return LoadResult(address, skipped=reason)
+    address = answer.address
     with LatencyProbe(address, plan.echo_interval, timeouts.answer) as probe:
         load_run = _LoadRun(address, timeouts, plan, probe)
         await load_run.run()
@@ -182,13 +173,13 @@ class _LoadRun:
         contexts = [
             open_connection(self._address, self._timeouts) for _ in range(count)
         ]
-        for opening, connection in await asyncio.gather(
+        for handshake, connection in await asyncio.gather(
             *(stack.enter_async_context(context) for context in contexts)
         ):
             if connection is not None:
                 opened.append(connection)
             elif not opened:
-                detail = opening.detail or "it was not welcomed"
+                detail = handshake.detail or "it was not welcomed"
                 self._skipped = f"a connection for bulk data failed: {detail}"
         return opened
 

@@ -6,17 +6,18 @@ Times are monotonic seconds, sizes are bytes of payload, rates are bit/s of payl
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Self
 
 from netduet.client.stats.percentiles import percentile
+from netduet.net.time_span import Timed, TimeSpan
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.results.location import Direction
-    from netduet.client.results.verdict import Window
+    from netduet.wire.messages import TcpInfo
 
 SLICE_COUNT: Final = 5
 """Parts of a transfer whose rates are compared, to tell a steady one."""
@@ -44,20 +45,20 @@ class SenderTcpInfo:
     limited_by_buffer: float
 
     @classmethod
-    def from_tcp_info(
-        cls, at: float, connection: int, info: Mapping[str, int | str | None] | None
-    ) -> Self | None:
-        """Return it from what a kernel said; None where it did not say all of it."""
-        if info is None:
+    def from_tcp_info(cls, at: float, connection: int, info: TcpInfo) -> Self | None:
+        """Convert it; None where an older kernel reports only part of it."""
+        values = (
+            info.rtt,
+            info.min_rtt,
+            info.busy_time,
+            info.rwnd_limited,
+            info.sndbuf_limited,
+        )
+        times = [value / 1e6 for value in values if value is not None]
+        if len(times) < len(values):
             return None
-        names = ("min_rtt", "busy_time", "rwnd_limited", "sndbuf_limited")
-        values = [info.get(name) for name in ("rtt", *names)]
-        times = [value / 1e6 for value in values if isinstance(value, int)]
-        resent = info.get("total_retrans")
-        if len(times) < len(values) or not isinstance(resent, int):
-            return None
-        rtt, least, busy, by_receiver, by_buffer = times
-        return cls(at, connection, rtt, least, resent, busy, by_receiver, by_buffer)
+        rtt, min_rtt, *limits = times
+        return cls(at, connection, rtt, min_rtt, info.total_retrans, *limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class TransferStall:
     reached the receiver's kernel, ``unsent`` bytes waited to be sent; None: unknown.
     """
 
-    window: Window
+    window: TimeSpan
     unacked: int | None = None
     unsent: int | None = None
     undelivered: int | None = None
@@ -76,7 +77,7 @@ class TransferStall:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferFlow:
+class TransferFlow(Timed):
     """A transfer in one direction, over several connections.
 
     ``arrivals`` are (instant, bytes arrived by then) after the warm-up; ``total`` includes
@@ -242,7 +243,7 @@ class LatencySpread:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(Timed):
     """A phase of the check, with the echoes that were due in it.
 
     ``cpu_share`` is the share of one CPU that this process used.

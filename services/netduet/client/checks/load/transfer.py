@@ -24,7 +24,7 @@ from netduet.client.checks.load.results import (
 )
 from netduet.client.net.server_evidence import present_view
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
 from netduet.wire.frames import Kind
 from netduet.wire.messages import (
@@ -120,7 +120,7 @@ class Transfer:
         self._connection_error = ""
         self._server_refusal = ""
         self._received_before = sum(
-            connection.connection.bytes_received for connection in connections
+            connection.wire.bytes_received for connection in connections
         )
         self._last_progress = (-1, 0.0)
         self._idle_polls = 0
@@ -165,7 +165,9 @@ class Transfer:
 
     # Under way
 
-    async def _wait_until_done(self, pumps: list[asyncio.Task[None]]) -> Window | None:
+    async def _wait_until_done(
+        self, pumps: list[asyncio.Task[None]]
+    ) -> TimeSpan | None:
         """Wait for the end; return the time in which nothing moved, if it came to that.
 
         Looks are counted, not seconds: whoever is starved looks less often.
@@ -181,7 +183,7 @@ class Transfer:
             ):
                 return None
             if self._idle_polls * _POLL_SECONDS >= STALL_SECONDS:
-                return Window(self._last_progress[1], now)
+                return TimeSpan(self._last_progress[1], now)
             if self._exhausted and not self._in_flight_bytes:
                 return None
             if self._idle_polls == 0 and self._long_enough(now):
@@ -222,9 +224,9 @@ class Transfer:
             if self._up:
                 sender = SenderTcpInfo.from_tcp_info(now, number, info)
                 self._sender_infos += [] if sender is None else [sender]
-                acked += int(info["bytes_acked"])
+                acked += info.bytes_acked
         received = sum(
-            connection.connection.bytes_received for connection in self._connections
+            connection.wire.bytes_received for connection in self._connections
         )
         if not self._up:
             self._arrived = received - self._received_before
@@ -300,8 +302,7 @@ class Transfer:
         The answer then stood behind the data owed: its arrival tells no time.
         """
         if report.connection is not None:
-            info = report.connection.model_dump()
-            sender = SenderTcpInfo.from_tcp_info(asked, number, info)
+            sender = SenderTcpInfo.from_tcp_info(asked, number, report.connection)
             self._sender_infos += [] if sender is None else [sender]
 
     def _record_answer(
@@ -354,7 +355,7 @@ class Transfer:
     # Stalled
 
     async def _collect_evidence(
-        self, window: Window, address: Address, timeouts: Timeouts
+        self, window: TimeSpan, address: Address, timeouts: Timeouts
     ) -> TransferStall:
         """Ask both kernels what became of a transfer in which nothing moves."""
         first = self._connections[0]
@@ -362,18 +363,17 @@ class Transfer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVIDENCE_SECONDS):
                 view, missing = await present_view(address, first.welcome, timeouts)
-        local_info = first.info()
-        if view is None or local_info is None:
-            unacked = None if local_info is None else int(local_info["unacked"])
+        local = first.info()
+        if view is None or local is None:
+            unacked = None if local is None else local.unacked
             return TransferStall(window, unacked if self._up else None, missing=missing)
-        local = {key: int(value) for key, value in local_info.items() if key != "state"}
         if self._up:
             # The SYN counts as one byte (RFC 9293 §3.4).
-            acked, arrived = local["bytes_acked"] - 1, view.bytes_received
-            unacked, unsent = local["unacked"], local["notsent_bytes"]
-            sent = first.connection.bytes_sent - unsent
+            acked, arrived = local.bytes_acked - 1, view.bytes_received
+            unacked, unsent = local.unacked, local.notsent_bytes
+            sent = first.wire.bytes_sent - unsent
         else:
-            acked, arrived = view.bytes_acked - 1, local["bytes_received"]
+            acked, arrived = view.bytes_acked - 1, local.bytes_received
             unacked, unsent = view.unacked, view.notsent_bytes
             sent = acked + unacked * view.snd_mss
         undelivered = max(0, sent - arrived) if unacked else 0

@@ -101,7 +101,9 @@ def cannot_leave(trial: SizeTrial) -> bool:
     the rest of one.
     """
     after = trial.after
-    return trial.is_one_packet and after is not None and after.notsent >= trial.size
+    return (
+        trial.is_one_packet and after is not None and after.notsent_bytes >= trial.size
+    )
 
 
 def _stalls_below(trial: SizeTrial, passed: SizeTrial | None) -> bool:
@@ -168,5 +170,6 @@ def waits_for_server(trial: SizeTrial) -> bool:
     if before is None or after is None or trial.request_unacked:
         return False
     # Counted before the answer to REPORT left, so it is on the safe side.
-    handed = after.acked + after.unacked * after.snd_mss + after.notsent - before.acked
+    in_flight = after.unacked * after.snd_mss + after.notsent_bytes
+    handed = after.bytes_acked + in_flight - before.bytes_acked
     return handed < trial.size

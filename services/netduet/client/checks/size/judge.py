@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.size.black_hole import (
     FAILED_OUTCOMES,
     acks_are_lost,
@@ -20,8 +21,6 @@ from netduet.client.checks.size.black_hole import (
 )
 from netduet.client.checks.size.notes import TO, notes
 from netduet.client.checks.size.results import (
-    SegmentCounters,
-    Size,
     SizeResult,
     SizeTrial,
     TrialOutcome,
@@ -31,7 +30,7 @@ from netduet.client.results.location import Direction, Location, Side
 from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.wire.errors import Code
 from netduet.wire.frames import HEADER_SIZE
-from netduet.wire.messages import LedgerEntry
+from netduet.wire.messages import LedgerEntry, TcpInfo
 from netduet.wire.untrusted import escape
 
 _REFUSED: Final[dict[str, str]] = {
@@ -40,49 +39,30 @@ _REFUSED: Final[dict[str, str]] = {
 }
 
 
-def judge(size: Size) -> Judgement:
+def judge(result: SizeResult, _: CheckOptions) -> Judgement:
     """Tell a black hole from a stall of another kind, changed bytes, a cut, and loss."""
-    testable = [result for result in size.courses if not result.lacking]
-    if not testable:
-        return Judgement("", skipped=_lacking(size.courses))
     findings: list[Finding] = []
     remarks: list[str] = []
     figures: Figures = {}
-    for number, result in enumerate(testable, 1):
-        prefix = f"{number}." if number > 1 else ""
-        for direction, trials in result.directions:
-            found = _findings(result.address, direction, trials)
-            findings += found
-            faults = {finding.failure for finding in found}
-            remarks += notes(direction, trials, faults)
-            figures_of_direction = _figures(direction, trials)
-            figures |= {
-                f"{prefix}{name}": value for name, value in figures_of_direction.items()
-            }
-    untestable = [result for result in size.courses if result.lacking]
-    if untestable:
-        remarks.append(_lacking(untestable))
-    unique_remarks = tuple(dict.fromkeys(remarks))
+    for direction, trials in result.directions:
+        found = _findings(result.address, direction, trials)
+        findings += found
+        faults = {finding.failure for finding in found}
+        remarks += notes(direction, trials, faults)
+        figures |= _figures(direction, trials)
     # A path that does not carry large packets says nothing of how much it carries.
     blocks = bool(findings)
-    return Judgement(
-        _summary(testable),
-        _merge_same_kind(findings),
-        unique_remarks,
-        figures,
-        blocks=blocks,
+    return Judgement("", tuple(findings), tuple(remarks), figures, blocks=blocks)
+
+
+def finish(merged: Judgement, results: Sequence[SizeResult]) -> Judgement:
+    """Summarize all addresses, and report the same fault at several of them once."""
+    return replace(
+        merged, summary=_summary(results), findings=_merge_same_kind(merged.findings)
     )
 
 
-def _lacking(courses: Sequence[SizeResult]) -> str:
-    names = " and ".join(
-        dict.fromkeys(name for measured in courses for name in measured.lacking)
-    )
-    where = ", ".join(str(measured.address) for measured in courses)
-    return f"the server at {where} is of a version that does not offer {names}"
-
-
-def _merge_same_kind(findings: list[Finding]) -> tuple[Finding, ...]:
+def _merge_same_kind(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return each kind of finding once, the others of its kind told beside it."""
     kinds: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in findings:
@@ -294,7 +274,7 @@ def _evidence(direction: Direction, trial: SizeTrial) -> Evidence:
     return tuple(evidence)
 
 
-def _describe_sender(trial: SizeTrial, after: SegmentCounters) -> str:
+def _describe_sender(trial: SizeTrial, after: TcpInfo) -> str:
     seconds = f"{trial.seconds:.1f} s"
     mtu = f"its path MTU is {after.pmtu:,}"
     if is_unacknowledged(trial) and trial.is_one_packet:
@@ -310,12 +290,12 @@ def _describe_sender(trial: SizeTrial, after: SegmentCounters) -> str:
         )
     if cannot_leave(trial):
         return (
-            f"the kernel could not send a packet with {after.notsent:,} bytes in {seconds}: "
+            f"the kernel could not send a packet with {after.notsent_bytes:,} bytes in {seconds}: "
             f"its own link or firewall refuses it; {mtu}"
         )
-    if after.notsent:
+    if after.notsent_bytes:
         return (
-            f"{after.notsent:,} bytes wait to be sent: the other end of this TCP connection "
+            f"{after.notsent_bytes:,} bytes wait to be sent: the other end of this TCP connection "
             "accepts no more"
         )
     if after.unacked:
@@ -329,8 +309,9 @@ def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
         "seconds": round(trial.seconds, 3),
         "retransmits": trial.retransmits,
     }
-    for name in ("snd_mss", "pmtu", "unacked", "notsent"):
-        figures[name] = None if trial.after is None else getattr(trial.after, name)
+    for name in ("snd_mss", "pmtu", "unacked", "notsent_bytes"):
+        key = name.removesuffix("_bytes")
+        figures[key] = None if trial.after is None else getattr(trial.after, name)
     return figures
 
 

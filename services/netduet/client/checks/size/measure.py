@@ -14,10 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.size.black_hole import cannot_leave
 from netduet.client.checks.size.results import (
-    Size,
     SizeResult,
     SizeTrial,
     TrialOutcome,
@@ -31,16 +30,11 @@ if TYPE_CHECKING:
 
     Carry = Callable[[TrialPlan], Awaitable[SizeTrial]]
 
-MOST: Final = 4
-"""Addresses whose passage is looked at."""
-
 LARGER_BYTES: Final = (4 * 1024, 64 * 1024, 1024 * 1024)
 """Sizes of many packets."""
 
 MIN_SEARCH_BYTES: Final = 200
 """The least size at which the limit is searched."""
-
-NEEDED: Final = ("sink", "source")
 
 _FULL_PACKET_REPEATS: Final = 2
 """Full packets that are tried again when the first has stalled."""
@@ -51,25 +45,13 @@ _CONCURRENT_SIZES: Final = 11
 _MAX_SEARCH_ROUNDS: Final = 5
 
 
-async def measure(context: CheckContext) -> Size:
-    """Try sizes to each netduet and back, both at the same time."""
-    known = context.earlier(IdentityResult).known[:MOST]
-    return Size(
-        tuple(await asyncio.gather(*(_course(context, answer) for answer in known)))
-    )
-
-
-async def _course(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
-    address, welcome = answer.address, answer.opening.welcome
-    features = [] if welcome is None else welcome.features
-    lacking = tuple(name for name in NEEDED if name not in features)
-    if lacking:
-        return SizeResult(address, lacking=lacking)
-    try_plan = partial(run_trial, address, context.timeouts)
+async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
+    """Try sizes to a netduet and back, both at the same time."""
+    try_plan = partial(run_trial, answer.address, context.timeouts)
     up, down = await asyncio.gather(
         *(search(try_plan, direction) for direction in Direction)
     )
-    return SizeResult(address, up, down)
+    return SizeResult(answer.address, up, down)
 
 
 async def search(try_plan: Carry, direction: Direction) -> tuple[SizeTrial, ...]:

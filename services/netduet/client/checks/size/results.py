@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 
 if TYPE_CHECKING:
-    from netduet.wire.messages import LedgerEntry
+    from netduet.wire.messages import LedgerEntry, TcpInfo
 
 
 class TrialOutcome(StrEnum):
@@ -24,26 +23,6 @@ class TrialOutcome(StrEnum):
     SLOW = "slow"
     ENDED = "ended"
     UNOPENED = "unopened"
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentCounters:
-    """The sender's view of a connection (TCP_INFO)."""
-
-    snd_mss: int
-    pmtu: int
-    unacked: int = 0
-    notsent: int = 0
-    retransmits: int = 0
-    acked: int = 0
-
-    @classmethod
-    def from_tcp_info(cls, info: Mapping[str, int | str] | None) -> Self | None:
-        """Return it from what a kernel said, if that said anything."""
-        if info is None:
-            return None
-        names = ("snd_mss", "pmtu", "unacked", "notsent_bytes", "total_retrans")
-        return cls(*(int(info[name]) for name in (*names, "bytes_acked")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +55,9 @@ class SizeTrial:
     plan: TrialPlan
     size: int
     outcome: TrialOutcome
-    window: Window
-    before: SegmentCounters | None = None
-    after: SegmentCounters | None = None
+    window: TimeSpan
+    before: TcpInfo | None = None
+    after: TcpInfo | None = None
     arrived: int | None = None
     changed_at: int | None = None
     detail: str = ""
@@ -114,26 +93,18 @@ class SizeTrial:
         """How many packets the sender sent again during it."""
         if self.before is None or self.after is None:
             return 0
-        return max(0, self.after.retransmits - self.before.retransmits)
+        return max(0, self.after.total_retrans - self.before.total_retrans)
 
 
 @dataclass(frozen=True, slots=True)
 class SizeResult:
-    """The trials to and from one address; ``lacking`` are features the server lacks."""
+    """The trials to and from one address."""
 
     address: Address
-    up: tuple[SizeTrial, ...] = ()
-    down: tuple[SizeTrial, ...] = ()
-    lacking: tuple[str, ...] = ()
+    up: tuple[SizeTrial, ...]
+    down: tuple[SizeTrial, ...]
 
     @property
     def directions(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:
         """Both directions with their trials."""
         return (Direction.UP, self.up), (Direction.DOWN, self.down)
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """The courses that were looked at."""
-
-    courses: tuple[SizeResult, ...]

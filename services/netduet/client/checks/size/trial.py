@@ -13,7 +13,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.size.results import (
-    SegmentCounters,
     SizeTrial,
     TrialOutcome,
     TrialPlan,
@@ -23,7 +22,7 @@ from netduet.client.net.framed_connection import FramedConnection, open_connecti
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.results.location import Direction
-from netduet.client.results.verdict import Window
+from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import SinkAnswer, SourceQuestion
@@ -71,7 +70,7 @@ async def run_trial(address: Address, timeouts: Timeouts, plan: TrialPlan) -> Si
     """Try a size on a new connection; never raises by itself."""
     async with open_connection(address, timeouts) as (opening, connection):
         if connection is None:
-            window = Window(opening.start, opening.end)
+            window = opening.span
             return SizeTrial(
                 plan,
                 plan.size or 0,
@@ -103,7 +102,7 @@ class _TrialRunner:
         self._plan = plan
         self._connection = connection
         self._up = plan.direction is Direction.UP
-        self._local_view = SegmentCounters.from_tcp_info(connection.info())
+        self._local_view = connection.info()
 
     async def run(self) -> SizeTrial:
         """Send or have sent, and wait as long as there is progress."""
@@ -115,8 +114,8 @@ class _TrialRunner:
         size = self._choose_size(before)
         seed = secrets.randbits(8 * payload_pattern.SEED_SIZE)
         payload = payload_pattern.make(size - HEADER_SIZE, seed)
-        sent = connection.connection.bytes_sent
-        received = connection.connection.bytes_received
+        sent = connection.wire.bytes_sent
+        received = connection.wire.bytes_received
         number = self._send_request(payload, seed)
         answer, outcome, window = await self._wait_for_answer(number)
         changed_at = _first_changed_byte(answer, payload)
@@ -133,7 +132,7 @@ class _TrialRunner:
             arrived = None if view is None else max(0, view.bytes_received - sent)
         else:
             received += _EMPTY_ANSWER_BYTES
-            arrived = max(0, connection.connection.bytes_received - received)
+            arrived = max(0, connection.wire.bytes_received - received)
         ack_gap = self._ack_gap(after, view)
         ending = connection.ending
         return SizeTrial(
@@ -169,7 +168,7 @@ class _TrialRunner:
         question = SourceQuestion(size=len(payload), seed=seed)
         return connection.send(Kind.SOURCE, question)
 
-    def _choose_size(self, before: SegmentCounters | None) -> int:
+    def _choose_size(self, before: TcpInfo | None) -> int:
         known = before or self._local_view
         full = _DEFAULT_MSS_BYTES if known is None else known.snd_mss
         size = self._plan.size or full
@@ -181,7 +180,7 @@ class _TrialRunner:
 
     async def _wait_for_answer(
         self, number: int
-    ) -> tuple[BaseModel | bytes | None, TrialOutcome, Window]:
+    ) -> tuple[BaseModel | bytes | None, TrialOutcome, TimeSpan]:
         """Wait for the answer; give up when nothing has moved in so many looks.
 
         Looks are counted, not seconds: whoever is starved looks less often, and has
@@ -199,36 +198,32 @@ class _TrialRunner:
             answer = await connection.answer(number, _POLL_SECONDS)
             now = time.monotonic()
             if answer is not None:
-                return answer, TrialOutcome.PASSED, Window(start, now)
+                return answer, TrialOutcome.PASSED, TimeSpan(start, now)
             if connection.ending is not None:
-                return None, TrialOutcome.ENDED, Window(start, now)
+                return None, TrialOutcome.ENDED, TimeSpan(start, now)
             progress = self._progress()
             if progress != last:
                 last, moved, idle = progress, now, 0
             else:
                 idle += 1
             if idle * _POLL_SECONDS >= patience:
-                return None, TrialOutcome.STALLED, Window(moved, now)
+                return None, TrialOutcome.STALLED, TimeSpan(moved, now)
             if now - start >= max_seconds:
-                return None, TrialOutcome.SLOW, Window(start, now)
+                return None, TrialOutcome.SLOW, TimeSpan(start, now)
 
     def _round_trip(self) -> float:
         info = self._connection.info()
-        return 0.0 if info is None else int(info["rtt"]) / 1e6
+        return 0.0 if info is None else info.rtt / 1e6
 
     def _progress(self) -> int:
         """Return a number that changes when something moves, and keep our own view."""
-        self._local_view = (
-            SegmentCounters.from_tcp_info(self._connection.info()) or self._local_view
-        )
-        acked = (
-            self._local_view.acked if self._up and self._local_view is not None else 0
-        )
-        return acked + self._connection.connection.bytes_received
+        self._local_view = view = self._connection.info() or self._local_view
+        acked = view.bytes_acked if self._up and view is not None else 0
+        return acked + self._connection.wire.bytes_received
 
     async def _collect_evidence(
         self, outcome: TrialOutcome
-    ) -> tuple[SegmentCounters | None, ServerView]:
+    ) -> tuple[TcpInfo | None, ServerView]:
         """Return the sender's view, and what the server knows when it was asked."""
         self._progress()
         local = self._local_view if self._up else None
@@ -245,13 +240,13 @@ class _TrialRunner:
                 welcome = self._connection.welcome
                 server = await server_view(self._address, welcome, self._timeouts)
         if not self._up and server.view is not None:
-            local = SegmentCounters.from_tcp_info(server.view.model_dump())
+            local = server.view
         elif self._up:
             self._progress()  # anew: an acknowledgement had the time of a question
             local = self._local_view
         return local, server
 
-    def _ack_gap(self, sender: SegmentCounters | None, view: TcpInfo | None) -> int:
+    def _ack_gap(self, sender: TcpInfo | None, view: TcpInfo | None) -> int:
         """Return how many bytes the receiver has, and its sender has not heard of it.
 
         Both kernels count from the connection's begin, the SYN as one byte at most, and
@@ -259,16 +254,14 @@ class _TrialRunner:
         """
         if sender is None or view is None:
             return 0
-        received = self._connection.connection.bytes_received
+        received = self._connection.wire.bytes_received
         arrived = view.bytes_received if self._up else received
-        return max(0, arrived - sender.acked)
+        return max(0, arrived - sender.bytes_acked)
 
-    async def _request_counters(self, patience: float) -> SegmentCounters | None:
+    async def _request_counters(self, patience: float) -> TcpInfo | None:
         """Return the server's kernel's view of this very connection."""
         report = await self._connection.report(patience)
-        if report is None or report.connection is None:
-            return None
-        return SegmentCounters.from_tcp_info(report.connection.model_dump())
+        return None if report is None else report.connection
 
 
 def _describe_refusal(opening: Handshake) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
-from netduet.client.checks.base import Check, Scope
+from netduet.client.checks.base import Check
 from netduet.client.checks.stream import judge, measure
 from netduet.client.checks.stream.failures import FAILURES
 
@@ -18,7 +18,6 @@ CHECK: Final = Check(
     _ADDRESSES.measure,
     _ADDRESSES.judge,
     FAILURES,
-    Scope.ADDRESS,
     heavy=True,
     after=("balance",),
 )

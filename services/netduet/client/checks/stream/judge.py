@@ -19,8 +19,8 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
 )
+from netduet.net.time_span import TimeSpan
 
 MIN_SENT_SHARE: Final = 0.25
 """Share of our own datagrams that must have been sent, or nothing is proven."""
@@ -113,7 +113,7 @@ def _figures(observations: Observations, outage: Outage) -> Figures:
     }
 
 
-def _missed_deadline(observations: Observations, outage: Outage) -> Window | None:
+def _missed_deadline(observations: Observations, outage: Outage) -> TimeSpan | None:
     """Return its time where a stall of an end would look the same, else None."""
     if outage.failure == RESTARTED:
         return None
@@ -127,4 +127,4 @@ def _missed_deadline(observations: Observations, outage: Outage) -> Window | Non
         starved = 0.0 if event is None else observations.starved_seconds(event)
         ran = starved < STARVED_SHARE * outage.seconds
         shown = observations.datagrams.passed and ran
-    return None if shown else Window(outage.start, outage.end)
+    return None if shown else outage.span

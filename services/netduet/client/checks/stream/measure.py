@@ -60,9 +60,7 @@ PLANS: Final = {
 }
 
 
-async def measure(
-    context: CheckContext, answer: IdentityAnswer, _addresses: int
-) -> Observations:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> Observations:
     """Watch an address at which a netduet answers, for as long as the profile says."""
     plan = PLANS[context.profile]
     if context.options.stream_time:
@@ -74,36 +72,36 @@ async def watch(
     context: CheckContext, answer: IdentityAnswer, plan: StreamPlan
 ) -> Observations:
     """Watch one address."""
-    address, patience = answer.address, context.timeouts
-    welcome = answer.opening.welcome
-    asked = welcome is not None and FEATURE in welcome.features
+    address, timeouts = answer.address, context.timeouts
     events: list[ProbeEvent] = []
     start = time.monotonic()
 
-    def tell(event: ProbeEvent) -> None:  # also by the thread: a list takes both
+    def on_event(event: ProbeEvent) -> None:  # also by the thread: a list takes both
         if len(events) < MAX_EVENTS:
             events.append(event)
 
     async with StallMonitor() as stalls:
 
-        def tell_pause(event: ProbeEvent) -> None:
+        def on_tcp_event(event: ProbeEvent) -> None:
             if isinstance(event, ConnectionStall):
                 away = stalls.stalled(event.start, event.end)
                 event = replace(event, client_stalled=away)
-            tell(event)
+            on_event(event)
 
-        at_once = max(MAX_CONNECT_SECONDS, _ROUND_TRIPS * answer.opening.seconds)
+        at_once = max(MAX_CONNECT_SECONDS, _ROUND_TRIPS * answer.handshake.seconds)
         fresh = ConnectProbe(
             address,
-            patience,
+            timeouts,
             plan.connect,
             stalls,
-            tell,
+            on_event,
             max_seconds=min(at_once, _MAX_CONNECT_SECONDS),
         )
-        echoes = KeepaliveProbe(address, patience, plan.echo, tell_pause)
+        echoes = KeepaliveProbe(address, timeouts, plan.echo, on_tcp_event)
         datagrams, _, _ = await asyncio.gather(
-            _streamed(answer, plan, tell) if asked else _unasked(),
+            _streamed(answer, plan, on_event)
+            if FEATURE in answer.features
+            else _unasked(),
             fresh.run(plan.seconds),
             echoes.run(plan.seconds),
         )
@@ -142,42 +140,45 @@ async def _unasked() -> DatagramObservations:
 
 
 async def _streamed(
-    answer: IdentityAnswer, plan: StreamPlan, tell: EventHandler
+    answer: IdentityAnswer, plan: StreamPlan, on_event: EventHandler
 ) -> DatagramObservations:
     """Stream in a thread, which ends when this is cancelled."""
     stop = threading.Event()
     try:
-        return await in_thread(partial(_stream, answer, plan, tell, stop))
+        return await in_thread(partial(_stream, answer, plan, on_event, stop))
     finally:
         stop.set()
 
 
 def _stream(
-    answer: IdentityAnswer, plan: StreamPlan, tell: EventHandler, stop: threading.Event
+    answer: IdentityAnswer,
+    plan: StreamPlan,
+    on_event: EventHandler,
+    stop: threading.Event,
 ) -> DatagramObservations:
     try:
         sock = UdpSocket(answer.address)
     except OSError as error:
         return DatagramObservations(answered=False, error=classify(error)[1])
     with sock:
-        streaming = UdpProbe(sock, plan.datagram, tell)
-        streaming.run(plan.seconds, stop)
-        picture = streaming.tracker
+        udp_probe = UdpProbe(sock, plan.datagram, on_event)
+        udp_probe.run(plan.seconds, stop)
+        tracker = udp_probe.tracker
         notices = sock.notices
         return DatagramObservations(
             plan.datagram,
-            answered=streaming.answered,
-            refused=streaming.refused,
-            error=streaming.error,
+            answered=udp_probe.answered,
+            refused=udp_probe.refused,
+            error=udp_probe.error,
             notice=notices[0].error if notices else "",
-            round_trip=streaming.round_trip,
-            up=picture.up,
-            down=picture.down,
-            unsent=streaming.unsent,
-            stalled=streaming.stalled,
+            round_trip=udp_probe.round_trip,
+            up=tracker.up,
+            down=tracker.down,
+            unsent=udp_probe.unsent,
+            stalled=udp_probe.stalled,
             dropped=sock.dropped,
-            lateness=picture.lateness,
-            server_stalls=picture.stalls,
+            lateness=tracker.lateness,
+            server_stalls=tracker.stalls,
         )
 
 

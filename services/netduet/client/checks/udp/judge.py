@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
+from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.udp.judge_loss import judge_burst
 from netduet.client.checks.udp.judge_sizes import judge_sizes
-from netduet.client.checks.udp.results import Udp, UdpResult, tcp_evidence
+from netduet.client.checks.udp.results import UdpResult, tcp_evidence
 from netduet.client.net.dial import errno_meaning
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
@@ -16,8 +16,6 @@ from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
-    Window,
-    merge_judgements,
 )
 from netduet.wire.untrusted import escape, log_safe
 
@@ -25,17 +23,7 @@ _MAX_SHOWN_BYTES: Final = 80
 """Bytes of a stranger's datagram that are shown."""
 
 
-def judge(udp: Udp) -> Judgement:
-    """Judge each address by itself."""
-    judgements = [judge_exchange(measured, udp.max_loss) for measured in udp.exchanges]
-    judgement = merge_judgements(judgements)
-    if not judgement.summary:
-        return judgement
-    skipped = tuple(judgement.skipped for judgement in judgements if judgement.skipped)
-    return replace(judgement, remarks=judgement.remarks + skipped, skipped=None)
-
-
-def judge_exchange(measured: UdpResult, max_loss: float) -> Judgement:
+def judge(measured: UdpResult, options: CheckOptions) -> Judgement:
     """Judge reachability, then loss, then sizes, as far as each was measured."""
     if measured.socket_error:
         text = f"{measured.address}: no datagram could be sent: {measured.socket_error}"
@@ -51,7 +39,7 @@ def judge_exchange(measured: UdpResult, max_loss: float) -> Judgement:
             tuple(_opening_remarks(measured)),
             figures,
         ),
-        judge_burst(measured, max_loss),
+        judge_burst(measured, options.max_loss),
         judge_sizes(measured),
     ]
     for part in parts:
@@ -87,7 +75,7 @@ def _unreached(measured: UdpResult) -> Finding:
         return Finding(
             "udp.rejected", seen, ((Side.CLIENT, text),), where=Location.CLIENT
         )
-    seconds = opening.end - opening.start
+    seconds = opening.seconds
     seen = (
         f"{measured.address}: {opening.openings} opening datagrams in {seconds:.1f} s, "
         "no answer"
@@ -97,7 +85,7 @@ def _unreached(measured: UdpResult) -> Finding:
         "udp.silent",
         seen,
         ((Side.CLIENT, text), tcp_evidence(measured)),
-        missed_deadline=Window(opening.start, opening.end),
+        missed_deadline=opening.span,
     )
 
 

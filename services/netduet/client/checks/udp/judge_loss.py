@@ -14,9 +14,9 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
-    Window,
 )
 from netduet.client.stats.proportions import lower_bound, upper_bound
+from netduet.net.time_span import TimeSpan
 
 GROSS_SHARE: Final = 0.25
 """Share of datagrams that come twice, or out of order, from which on it is a failure."""
@@ -105,7 +105,7 @@ def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Fi
             f"{measured.address}: datagrams were answered at first; then {burst.sent} more "
             f"were sent, {burst.answered} of them were answered, and the server fell silent"
         )
-        missed = Window(burst.start, burst.end)
+        missed = burst.span
         evidence = (_sent_evidence(burst), tcp_evidence(measured))
         yield Finding("udp.silent", seen, evidence, missed_deadline=missed)
     if burst.sent < MIN_SENT_SHARE * burst.planned:
@@ -189,7 +189,7 @@ def _loss(
 
 def _missed_deadline(
     burst: Burst, direction: DirectionCounts, max_loss: float
-) -> Window | None:
+) -> TimeSpan | None:
     """Return when an end's stall would explain the loss; None where none would.
 
     An end that does not run loses what comes when its buffer is full, and kernels
@@ -199,11 +199,11 @@ def _missed_deadline(
     if direction.dropped is not None:
         return None
     if direction.where == Location.FROM_SERVER:
-        return Window(burst.start, burst.end)
+        return burst.span
     in_runs = min(burst.lost_in_runs, direction.lost)
     if lower_bound(direction.lost - in_runs, direction.sent - in_runs) > max_loss:
         return None
-    return Window(burst.first_run_start, burst.first_run_start + burst.runs_seconds)
+    return TimeSpan(burst.first_run_start, burst.first_run_start + burst.runs_seconds)
 
 
 def _sent_evidence(burst: Burst) -> tuple[Side, str]:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.udp.opening import answered_from
 from netduet.client.checks.udp.prober import UdpProber
 from netduet.client.checks.udp.results import (
     BurstPlan,
-    Udp,
     UdpOpeningResult,
     UdpResult,
 )
 from netduet.client.net.dial import classify, in_thread
 from netduet.client.net.udp_socket import UdpSocket
-
-MOST: Final = 4
-"""Addresses that are asked."""
 
 _STRAY_SECONDS: Final = 1.0
 """Seconds in which an answer from source would come."""
@@ -38,30 +32,19 @@ PLANS: Final = {
 """Datagrams of a burst, by profile."""
 
 
-async def measure(context: CheckContext) -> Udp:
-    """Ask each netduet by datagrams, side by side, each in a thread."""
-    known = context.earlier(IdentityResult).known[:MOST]
-    plan = PLANS[context.profile]
-    patience = context.timeouts.answer
-    # Two bursts at a time would be twice the rate, and fill a link that carries one.
-    turn = threading.Lock()
-    exchanges = await asyncio.gather(
-        *(
-            in_thread(partial(exchange, answer, plan, patience, turn))
-            for answer in known
-        )
-    )
-    return Udp(tuple(exchanges), context.options.max_loss)
+_BURST: Final = threading.Lock()
+"""Two bursts at a time would be twice the rate, and fill a link that carries one."""
 
 
-def exchange(
-    answer: IdentityAnswer,
-    plan: BurstPlan,
-    patience: float,
-    turn: threading.Lock | None = None,
-) -> UdpResult:
+async def measure(context: CheckContext, answer: IdentityAnswer) -> UdpResult:
+    """Ask a netduet by datagrams, in a thread."""
+    plan, timeout = PLANS[context.profile], context.timeouts.answer
+    return await in_thread(partial(exchange, answer, plan, timeout))
+
+
+def exchange(answer: IdentityAnswer, plan: BurstPlan, patience: float) -> UdpResult:
     """Ask at one address: an opening, a burst when it is its turn, sizes."""
-    address, tcp = answer.address, answer.opening.welcome
+    address, tcp = answer.address, answer.handshake.welcome
     try:
         sock = UdpSocket(address)
     except OSError as error:
@@ -75,7 +58,7 @@ def exchange(
             opening = replace(opening, answered_from=source)
         if not _server_counts(answer, opening):
             return UdpResult(address, tcp, opening)
-        with turn or contextlib.nullcontext():
+        with _BURST:
             burst = prober.burst(plan)
         if burst.server_count is None:
             return UdpResult(address, tcp, opening, burst)
@@ -85,5 +68,5 @@ def exchange(
 
 def _server_counts(answer: IdentityAnswer, opening: UdpOpeningResult) -> bool:
     """Tell whether the server that answers datagrams can count them."""
-    welcome = opening.welcome or answer.opening.welcome
+    welcome = opening.welcome or answer.handshake.welcome
     return opening.reached and welcome is not None and FEATURE in welcome.features

@@ -9,6 +9,7 @@ from netduet.client.net.dial import Address
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Side
+from netduet.net.time_span import Timed
 from netduet.wire.messages import ErrorMessage, Welcome
 from netduet.wire.udp_count import CountAnswer
 
@@ -28,7 +29,7 @@ class BurstPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class UdpOpeningResult:
+class UdpOpeningResult(Timed):
     """What came of the opening datagrams. Times are monotonic seconds.
 
     ``small_answered``: a small question was answered, whether or not an opening was;
@@ -58,7 +59,7 @@ class UdpOpeningResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(Timed):
     """A burst as counted at both ends. Times are monotonic seconds.
 
     ``server_count`` is the server's final count, None if unavailable; ``contradictory``:
@@ -162,11 +163,3 @@ def tcp_evidence(measured: UdpResult) -> tuple[Side, str]:
     """Return the evidence that the server itself is there."""
     name = instance_of(measured.tcp) if measured.tcp is not None else "unknown"
     return Side.SERVER, f"over TCP, instance {name} answers at the same address"
-
-
-@dataclass(frozen=True, slots=True)
-class Udp:
-    """What came of each address, and the share of datagrams that may be lost."""
-
-    exchanges: tuple[UdpResult, ...]
-    max_loss: float

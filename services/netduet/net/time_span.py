@@ -1,0 +1,43 @@
+"""Spans of monotonic time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class Timed:
+    """Lasts from ``start`` to ``end``, in seconds of the monotonic clock."""
+
+    __slots__ = ()
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.end - self.start
+
+    @property
+    def span(self) -> TimeSpan:
+        """Its time alone."""
+        return TimeSpan(self.start, self.end)
+
+    def is_near(self, other: Timed, seconds: float = 0.0) -> bool:
+        """Tell whether they overlap, or less than ``seconds`` lie between them."""
+        return self.start < other.end + seconds and self.end > other.start - seconds
+
+    def covered_seconds(self, spans: Iterable[Timed]) -> float:
+        """Return for how many seconds of it the spans last; they do not overlap."""
+        return sum(
+            max(0.0, min(self.end, span.end) - max(self.start, span.start))
+            for span in spans
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSpan(Timed):
+    """A span of time."""
+
+    start: float
+    end: float
