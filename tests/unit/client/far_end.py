@@ -193,7 +193,7 @@ async def talking(sock: socket.socket) -> AsyncIterator[FramedConnection]:
         yield conversation
     finally:
         conversation.close()
-        await until(lambda: conversation.gone)
+        await until(lambda: conversation.is_closed)
 
 
 @contextlib.asynccontextmanager

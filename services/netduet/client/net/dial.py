@@ -190,7 +190,7 @@ async def in_thread(call: Callable[[], Result]) -> Result:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 
-    def settle(method: Callable[[Any], None], value: object) -> None:
+    def set_result(method: Callable[[Any], None], value: object) -> None:
         if not future.done():
             method(value)
 
@@ -202,7 +202,7 @@ async def in_thread(call: Callable[[], Result]) -> Result:
         except Exception as error:  # noqa: BLE001 - handed to whoever waits
             method, value = future.set_exception, error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(settle, method, value)
+            loop.call_soon_threadsafe(set_result, method, value)
 
     threading.Thread(target=run, daemon=True, name="resolver").start()
     return await future

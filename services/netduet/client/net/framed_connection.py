@@ -69,8 +69,8 @@ class FramedConnection(asyncio.Protocol):
     def __init__(self) -> None:
         """Prepare; the loop calls the rest."""
         self.wire = Connection(Role.CLIENT, Limits(), 0.0)
-        self.lost: BaseException | None = None
-        self.gone = False
+        self.error: BaseException | None = None
+        self.is_closed = False
         self.ending: ConnectionEnd | None = None
         self.welcome: Welcome
         """What the opening was answered with; not there before."""
@@ -84,8 +84,8 @@ class FramedConnection(asyncio.Protocol):
         """Keep the transport, and who talks to whom."""
         self._transport = cast("asyncio.Transport", transport)
         # Kept: uvloop knows neither once the connection is gone.
-        self._own = transport.get_extra_info("sockname")
-        self._peer = transport.get_extra_info("peername")
+        self._local_address = transport.get_extra_info("sockname")
+        self._peer_address = transport.get_extra_info("peername")
 
     def data_received(self, data: bytes) -> None:
         """Take what came; wake who waits."""
@@ -101,8 +101,8 @@ class FramedConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remember how it ended."""
-        self.lost = exc
-        self.gone = True
+        self.error = exc
+        self.is_closed = True
         self._wake()
 
     # What a check calls
@@ -112,12 +112,14 @@ class FramedConnection(asyncio.Protocol):
         start = time.monotonic()
         nonce = secrets.token_hex(16)
         before = self._retransmissions()
-        if self.wire.state is State.START and not self.gone:
+        if self.wire.state is State.START and not self.is_closed:
             # Else the far end was done before we could speak.
             self.wire.open(Open(nonce=nonce), start)
             self._flush()
         event = await self._next(timeout)
-        handshake = handshake_from_event(event, nonce, gone=self.gone, lost=self.lost)
+        handshake = handshake_from_event(
+            event, nonce, is_closed=self.is_closed, lost=self.error
+        )
         if handshake.welcome is not None:
             self.welcome = handshake.welcome
         if handshake.foreign:
@@ -129,7 +131,7 @@ class FramedConnection(asyncio.Protocol):
             sent=self.wire.bytes_sent,
             acked=self._acked_bytes(),
             resent=max(0, self._retransmissions() - before),
-            own_socket=self._peer == self._own,
+            self_connected=self._peer_address == self._local_address,
             start=start,
             end=time.monotonic(),
         )
@@ -162,7 +164,7 @@ class FramedConnection(asyncio.Protocol):
         A connection that has ended meanwhile takes the question, and answers none.
         """
         self._question += 1
-        if self.wire.state is State.OPEN and not self.gone:
+        if self.wire.state is State.OPEN and not self.is_closed:
             self.wire.ask(kind, question, self._question)
             if not more:
                 self._flush()
@@ -182,9 +184,9 @@ class FramedConnection(asyncio.Protocol):
                     return message
                 case DataReceived(_, payload, frame_id) if frame_id == number:
                     return payload
-                case None if not self.gone:
+                case None if not self.is_closed:
                     return None
-            self.ending = end_from_event(event, self.lost)
+            self.ending = end_from_event(event, self.error)
         return None
 
     async def echoes(self, timeout: float) -> int | None:
@@ -194,17 +196,17 @@ class FramedConnection(asyncio.Protocol):
         event = await self._next(timeout)
         if isinstance(event, EchoReceived):
             return event.count
-        if event is not None or self.gone:
-            self.ending = end_from_event(event, self.lost)
+        if event is not None or self.is_closed:
+            self.ending = end_from_event(event, self.error)
         return None
 
     def end_sending(self) -> None:
         """End our sending by the end of stream alone; the server may still answer."""
-        if self.wire.state is State.OPEN and not self.gone:
+        if self.wire.state is State.OPEN and not self.is_closed:
             self.wire.end_sending()
             self._flush()
 
-    def push(self, data: bytes) -> None:
+    def send_raw(self, data: bytes) -> None:
         """Send bytes that mean nothing, whatever the protocol's state."""
         if not self._transport.is_closing():
             self._transport.write(data)
@@ -220,7 +222,7 @@ class FramedConnection(asyncio.Protocol):
 
     async def end(self, timeout: float) -> bool:
         """End the stream by an END frame; tell whether the server ended its own."""
-        if self.wire.state is not State.OPEN or self.gone:
+        if self.wire.state is not State.OPEN or self.is_closed:
             return False
         self.wire.end()
         self._flush()
@@ -233,13 +235,13 @@ class FramedConnection(asyncio.Protocol):
 
     def info(self) -> TcpInfo | None:
         """Return this kernel's view of the connection."""
-        if self.gone:
+        if self.is_closed:
             return None
         return tcp_info(self._transport.get_extra_info("socket").fileno())
 
     def local(self) -> tuple[str, int]:
         """Return our own address and port."""
-        return self._own[0], self._own[1]
+        return self._local_address[0], self._local_address[1]
 
     def reset(self) -> None:
         """Reset the connection."""
@@ -277,7 +279,7 @@ class FramedConnection(asyncio.Protocol):
     async def _next(self, timeout: float) -> Event | None:
         """Return the next event; None when time is up or the connection is gone."""
         deadline = time.monotonic() + timeout
-        while not self._events and not self.gone:
+        while not self._events and not self.is_closed:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):

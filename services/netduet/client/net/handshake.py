@@ -40,7 +40,7 @@ class Handshake(Timed):
     acked: int | None = None
     resent: int = 0
     accepted: bool = True
-    own_socket: bool = False
+    self_connected: bool = False
     start: float = 0.0
     end: float = 0.0
 
@@ -58,15 +58,15 @@ class ConnectionEnd:
 
 
 def handshake_from_event(
-    event: Event | None, nonce: str, *, gone: bool, lost: BaseException | None
+    event: Event | None, nonce: str, *, is_closed: bool, lost: BaseException | None
 ) -> Handshake:
     """Return what came of an opening.
 
     Args:
         event: the first one that came, None when none did in time.
         nonce: what the welcome has to repeat.
-        gone: whether the connection has ended.
-        lost: the error that it ended by.
+        is_closed: whether the connection is closed.
+        lost: the error that closed it.
 
     """
     match event:
@@ -83,9 +83,9 @@ def handshake_from_event(
             return Handshake(broken=error)
         case EofReceived():
             return Handshake(closed=True)
-    if gone and lost is None:
+    if is_closed and lost is None:
         return Handshake(closed=True)
-    if gone and lost is not None:
+    if is_closed and lost is not None:
         cause, detail = classify(lost)
         return Handshake(cause=cause, detail=detail)
     return Handshake(cause=Cause.TIMEOUT, detail="no response in time")
@@ -111,7 +111,7 @@ def end_from_event(
 
     Args:
         event: what came, None when the connection is gone.
-        lost: the error that it ended by.
+        lost: the error that closed it.
 
     """
     match event:

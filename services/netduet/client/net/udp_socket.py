@@ -228,7 +228,7 @@ class UdpSocket:
         return read_error_queue(self._sock, self._family)
 
 
-def stray_answers(
+def answers_from_elsewhere(
     address: Address, question: bytes, seconds: float
 ) -> list[tuple[bytes, str]]:
     """Ask once, and return what comes from elsewhere: data, and host and port.

@@ -18,6 +18,15 @@ from netduet.client.outages.events import (
     ConnectionStall,
     ServerRestart,
 )
+from netduet.client.outages.evidence import (
+    blocked_evidence,
+    doubt_evidence,
+    effects,
+    failure_evidence,
+    loss_evidence,
+    restart_evidence,
+    stall_evidence,
+)
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import (
     DATAGRAMS_ONLY,
@@ -117,7 +126,7 @@ def _classify_outage(
             outage,
             where=Location.CLIENT,
             description=describe.send_blocked(outage, error),
-            evidence=describe.blocked_evidence(outage),
+            evidence=blocked_evidence(outage),
         )
     else:
         classified = _losses(observations, outage, rules)
@@ -137,8 +146,8 @@ def _losses(observations: Observations, outage: Outage, rules: Rules) -> Outage:
     starved = outage.starved_seconds >= STARVED_SHARE * outage.seconds
     doubtful = starved or bool(outage.overflows)
     evidence = (
-        *describe.loss_evidence(observations, outage),
-        *describe.doubt_evidence(outage, starved=starved),
+        *loss_evidence(observations, outage),
+        *doubt_evidence(outage, starved=starved),
     )
     outage = replace(outage, evidence=evidence, proven=not doubtful)
     text = describe.loss(outage)
@@ -196,13 +205,13 @@ def _connections_lost(
         outage,
         where=where,
         description=describe.connections_lost(run),
-        evidence=describe.loss_evidence(observations, outage),
+        evidence=loss_evidence(observations, outage),
     )
 
 
 def _restarted(restart: ServerRestart, outage: Outage | None = None) -> Outage:
     """Classify a restart, and the outage around it, if there is one."""
-    text, evidence = describe.restarted(restart), describe.restart_evidence(restart)
+    text, evidence = describe.restarted(restart), restart_evidence(restart)
     restarted = Outage(
         RESTARTED,
         Location.SERVER,
@@ -219,7 +228,7 @@ def _restarted(restart: ServerRestart, outage: Outage | None = None) -> Outage:
     return replace(
         restarted,
         description=text,
-        evidence=(*evidence, *describe.effects(outage)),
+        evidence=(*evidence, *effects(outage)),
         loss_runs=outage.loss_runs,
         failure_run=outage.failure_run,
         stall=outage.stall,
@@ -243,7 +252,7 @@ def _classify_connections(
             run.start,
             run.end,
             describe.new_connections_failed(run, stalled=stall is not None),
-            describe.failure_evidence(observations, run),
+            failure_evidence(observations, run),
             tolerated=run.min_seconds <= rules.max_outage,
             failure_run=run,
         )
@@ -266,7 +275,7 @@ def _classify_connections(
             stall.start,
             stall.end,
             describe.connection_stalled(stall, failed),
-            describe.stall_evidence(observations, starved=None if proven else starved),
+            stall_evidence(observations, starved=None if proven else starved),
             proven=proven,
             tolerated=too_short,
             stall=stall,

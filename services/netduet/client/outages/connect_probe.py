@@ -187,30 +187,30 @@ class ConnectProbe:
 
     async def _attempt(self) -> ConnectAttempt:
         start = time.monotonic()
-        bound = self.max_seconds
+        max_seconds = self.max_seconds
         timeouts = replace(
             self._timeouts,
-            connect=min(bound, self._timeouts.connect),
-            answer=min(bound, self._timeouts.answer),
+            connect=min(max_seconds, self._timeouts.connect),
+            answer=min(max_seconds, self._timeouts.answer),
         )
         async with open_connection(self._address, timeouts) as (
             handshake,
-            conversation,
+            connection,
         ):
             end = time.monotonic()
-            if conversation is not None:
-                self._on_welcome(conversation.welcome)
+            if connection is not None:
+                self._on_welcome(connection.welcome)
                 # Whether ends arrive is for the check close to say.
-                await conversation.end(_CLOSE_SECONDS)
+                await connection.end(_CLOSE_SECONDS)
         error = _describe_failure(handshake)
-        if not error and end - start > bound:
+        if not error and end - start > max_seconds:
             error = "it took too long"
-        local = (
+        is_local = (
             _is_local_failure(handshake)
             or self._stalls.stalled(start, end) > _MAX_STALLED_SECONDS
         )
         return ConnectAttempt(
-            start, end, error, bool(error) and local, _is_rejected(handshake)
+            start, end, error, bool(error) and is_local, _is_rejected(handshake)
         )
 
 

@@ -53,55 +53,55 @@ class StallDetector:
         self._on_event = on_event
         self._on_round_trip = on_round_trip
         self._sent: deque[float] = deque()
-        self._quickest = float("inf")
+        self._min_round_trip = float("inf")
         self._stall: ConnectionStall | None = None
 
     @property
-    def waiting(self) -> int:
+    def unanswered(self) -> int:
         """How many questions have no answer."""
         return len(self._sent)
 
-    def record_sent(self, at: float) -> None:
+    def record_sent(self, now: float) -> None:
         """Count a question."""
         self.asked += 1
-        self._sent.append(at)
+        self._sent.append(now)
 
-    def record_answers(self, count: int, at: float) -> None:
+    def record_answers(self, count: int, now: float) -> None:
         """Take so many answers, that came at a time."""
         for _ in range(min(count, len(self._sent))):
             sent = self._sent.popleft()
             self.answered += 1
-            self._quickest = min(self._quickest, at - sent)
-            self._on_round_trip(at - sent)
-            if at - sent <= LATE_SECONDS + self._quickest:
+            self._min_round_trip = min(self._min_round_trip, now - sent)
+            self._on_round_trip(now - sent)
+            if now - sent <= LATE_SECONDS + self._min_round_trip:
                 self._report_stall()
             elif self._stall is None or sent > self._stall.end:
                 self._report_stall()
-                self._stall = ConnectionStall(sent, at)
+                self._stall = ConnectionStall(sent, now)
             else:
-                self._stall = replace(self._stall, end=at)
+                self._stall = replace(self._stall, end=now)
 
     @property
-    def quickest(self) -> float:
+    def min_round_trip(self) -> float:
         """The seconds of the quickest answer; 0 before the first."""
-        return 0.0 if self._quickest == float("inf") else self._quickest
+        return 0.0 if self._min_round_trip == float("inf") else self._min_round_trip
 
     def ongoing(self, now: float) -> ConnectionStall | None:
         """Return the pause that goes on, if one does."""
-        if not self._sent or now - self._sent[0] <= LATE_SECONDS + self.quickest:
+        if not self._sent or now - self._sent[0] <= LATE_SECONDS + self.min_round_trip:
             return None
         return ConnectionStall(self._sent[0], now, ended=False)
 
-    def finish(self, at: float, broken: str = "") -> None:
+    def finish(self, now: float, broken: str = "") -> None:
         """End the connection: by a breach of it, or because the time is up."""
-        start = self._sent[0] if self._sent else at
-        late = at - start > LATE_SECONDS + self.quickest
+        start = self._sent[0] if self._sent else now
+        late = now - start > LATE_SECONDS + self.min_round_trip
         stall = self._stall
         if stall is not None and late and start <= stall.end:
             start, self._stall = stall.start, None
         self._report_stall()
         if broken or late:
-            self._on_event(ConnectionStall(start, at, broken, ended=bool(broken)))
+            self._on_event(ConnectionStall(start, now, broken, ended=bool(broken)))
         self._sent.clear()
 
     def _report_stall(self) -> None:
@@ -169,11 +169,11 @@ class KeepaliveProbe:
             while connection.ending is None:
                 now = time.monotonic()
                 if now >= until and (
-                    not detector.waiting or now >= until + LATE_SECONDS
+                    not detector.unanswered or now >= until + LATE_SECONDS
                 ):
                     break
                 left = until + LATE_SECONDS - now
-                wait = left if detector.waiting else min(left, self._period)
+                wait = left if detector.unanswered else min(left, self._period)
                 count = await connection.echoes(max(self._period, wait))
                 if count:
                     detector.record_answers(count, time.monotonic())
@@ -191,7 +191,7 @@ class KeepaliveProbe:
     async def _send_questions(self, connection: FramedConnection, until: float) -> None:
         due = time.monotonic()
         while (now := time.monotonic()) < until:
-            if self.detector.waiting < MAX_UNANSWERED and connection.ending is None:
+            if self.detector.unanswered < MAX_UNANSWERED and connection.ending is None:
                 self.detector.record_sent(now)
                 connection.send(Kind.ECHO, _PAYLOAD)
             due = max(due + self._period, now)

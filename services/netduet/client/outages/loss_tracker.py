@@ -64,13 +64,13 @@ class ClockOffset:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._rotated = float("-inf")
+        self._rotated_at = float("-inf")
         self._previous = self._current = float("inf")
 
     def add(self, server_time: float, client_time: float) -> None:
         """Learn from an arrival."""
-        if client_time - self._rotated > _OFFSET_SECONDS:
-            self._rotated = client_time
+        if client_time - self._rotated_at > _OFFSET_SECONDS:
+            self._rotated_at = client_time
             self._previous, self._current = self._current, float("inf")
         self._current = min(self._current, client_time - server_time)
 
@@ -81,7 +81,7 @@ class ClockOffset:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hole:
+class _TimedGap:
     """Numbers of the server's that a later one overtook, and its times on both sides."""
 
     gap: Gap
@@ -98,16 +98,16 @@ class _Hole:
 class LossTracker:
     """Both directions of one flow."""
 
-    def __init__(self, period: float, ring: int = RING_SIZE) -> None:
+    def __init__(self, period: float, ring_size: int = RING_SIZE) -> None:
         """Start; ``period`` is the seconds from one datagram to the next, both ways.
 
         ``ring`` bounds the memory: eight bytes for each datagram that it holds.
         """
         self.period = period
-        self._ring = ring
+        self._ring_size = ring_size
         self.up = LossCounts()
         self.down = LossCounts()
-        self.latest: float | None = None
+        self.last_arrival: float | None = None
         """When the last datagram of the server's stream came."""
         self.lateness = 0.0
         """Seconds that the slowest datagram down took more than the quickest."""
@@ -118,14 +118,14 @@ class LossTracker:
         self._down_before = (0, 0, 0)
         self._up_before = (0, 0)
         # Up: when each left, what of them the server told last, what is settled.
-        self._times = array("d", bytes(8 * ring))
+        self._times = array("d", bytes(8 * ring_size))
         self._last_status: StreamStatus | None = None
-        self._gaps: list[Gap] = []
-        self._gap_starts: dict[int, float] = {}
+        self._up_gaps: list[Gap] = []
+        self._up_gap_starts: dict[int, float] = {}
         self._acknowledged = self._settled = 0
         # Down
         self._arrived = SequenceGaps(_MAX_GAPS, 0)
-        self._holes: deque[_Hole] = deque(maxlen=_MAX_GAPS)
+        self._down_gaps: deque[_TimedGap] = deque(maxlen=_MAX_GAPS)
         self._offset = ClockOffset()
         self._last_server_time = 0.0  # when the highest was sent, on the server's clock
         self._stalls: deque[TimeSpan] = deque(maxlen=_MAX_STALLS)
@@ -148,19 +148,19 @@ class LossTracker:
         """Learn that the server has ended its stream, and its word for why."""
         self._end_reason = reason
 
-    def record_drops(self, total: int | None, at: float) -> None:
+    def record_drops(self, total: int | None, now: float) -> None:
         """Learn how many datagrams our own socket has had no room for so far."""
-        self._drops_down.record(total, at)
+        self._drops_down.record(total, now)
 
-    def record_sent(self, at: float) -> None:
+    def record_sent(self, now: float) -> None:
         """Count a datagram that has just left; its number is how many left before it."""
-        if self._unacknowledged() == self._ring // 2:  # soon overwritten
-            self._gap_starts[self._acknowledged] = self._time(self._acknowledged)
-        self._times[self.up.sent % self._ring] = at
+        if self._unacknowledged() == self._ring_size // 2:  # soon overwritten
+            self._up_gap_starts[self._acknowledged] = self._sent_at(self._acknowledged)
+        self._times[self.up.sent % self._ring_size] = now
         self.up.sent += 1
 
     def record_status(
-        self, status: StreamStatus, at: float, *, on_time: bool = True
+        self, status: StreamStatus, arrived_at: float, *, on_time: bool = True
     ) -> None:
         """Take a datagram of the server's stream that came at a time.
 
@@ -172,10 +172,10 @@ class LossTracker:
         if last is None or status.run != last.run:
             if last is not None and status.run in self._runs:
                 return  # an old stream's, late
-            self._start_stream(status, at)
-        self._update_down(status, at, on_time=on_time)
+            self._start_stream(status, arrived_at)
+        self._record_down(status, arrived_at, on_time=on_time)
         if last is None or status.run != last.run or status.number > last.number:
-            self._update_up(status)
+            self._record_up(status)
             self._last_status = status
 
     # Out
@@ -195,7 +195,7 @@ class LossTracker:
     def finish(self, now: float) -> list[ProbeEvent]:
         """Return what is left; an outage that has not ended lasts until ``now``."""
         events = self.settle(float("inf"))
-        if self.latest is None:
+        if self.last_arrival is None:
             return events
         ongoing = self.ongoing(now)
         if ongoing is not None:
@@ -210,22 +210,22 @@ class LossTracker:
 
     def ongoing(self, now: float) -> LossRun | None:
         """Return the outage that goes on, as far as it can be told by now."""
-        latest = self.latest
-        if latest is None:
+        last_arrival = self.last_arrival
+        if last_arrival is None:
             return None
-        if now - latest >= MIN_SECONDS + MIN_LOSSES * self.period:
+        if now - last_arrival >= MIN_SECONDS + MIN_LOSSES * self.period:
             # Down is out for certain; what of ours arrives since then nobody can tell.
-            lost = int((now - latest) / self.period)
-            return LossRun(Location.UNKNOWN, latest, now, lost, ended=False)
+            lost = int((now - last_arrival) / self.period)
+            return LossRun(Location.UNKNOWN, last_arrival, now, lost, ended=False)
         unacknowledged, start = (
             self._unacknowledged(),
-            self._gap_starts.get(self._acknowledged),
+            self._up_gap_starts.get(self._acknowledged),
         )
-        if unacknowledged < MIN_LOSSES or now - latest > max(
+        if unacknowledged < MIN_LOSSES or now - last_arrival > max(
             MIN_SECONDS, 3 * self.period
         ):
             return None  # few lacking, or soon silent too
-        start = start or self._time(self._acknowledged)
+        start = start or self._sent_at(self._acknowledged)
         if now - start < MIN_SECONDS:
             return None
         sender_stalled = max(0.0, now - start - (unacknowledged + 1) * self.period)
@@ -244,63 +244,67 @@ class LossTracker:
 
     # Both
 
-    def _start_stream(self, status: StreamStatus, at: float) -> None:
+    def _start_stream(self, status: StreamStatus, arrived_at: float) -> None:
         """Begin with a new stream of the server's: the first, or one after an end."""
         self._runs.append(status.run)
         if self._last_status is not None:
             self._settle_down(float("inf"))
-            start = self.latest if self.latest is not None else at
-            boots = (self._stream_boot_id, self._boot_id)
-            self._events.append(ServerRestart(start, at, boots, self._end_reason))
+            start = self.last_arrival if self.last_arrival is not None else arrived_at
+            boot_ids = (self._stream_boot_id, self._boot_id)
+            self._events.append(
+                ServerRestart(start, arrived_at, boot_ids, self._end_reason)
+            )
             self._count_down()
         self._end_reason, self._stream_boot_id = "", self._boot_id
         self._arrived, self._offset = SequenceGaps(_MAX_GAPS, 0), ClockOffset()
         self._drops_up.reset()
         self._last_server_time = -self.period
-        self._holes.clear()
+        self._down_gaps.clear()
         self._down_before = (self.down.sent, self.down.duplicated, self.down.late)
         self._up_before = (self.up.duplicated, self.up.late)
         # What left before the server's stream began has not come to it.
         if status.first > self._acknowledged:
-            self._note_gap((self._acknowledged, status.first))
+            self._add_up_gap((self._acknowledged, status.first))
             self._acknowledged = status.first
 
     # Up
 
-    def _update_up(self, status: StreamStatus) -> None:
+    def _record_up(self, status: StreamStatus) -> None:
         floor = max(status.since, self._settled)
         if status.next < floor:
             return
-        kept = [(start, min(end, floor)) for start, end in self._gaps if start < floor]
+        settled = [
+            (start, min(end, floor)) for start, end in self._up_gaps if start < floor
+        ]
         self.up.unknown += max(0, status.since - max(self._acknowledged, self._settled))
-        self._gaps = kept
+        self._up_gaps = settled
         known = self._acknowledged
         for since, end in status.gaps:
             if end > floor:
-                self._note_gap((max(since, floor), end))
+                self._add_up_gap((max(since, floor), end))
         self._acknowledged = max(known, status.next)
         self.up.duplicated = self._up_before[0] + status.duplicated
         self.up.late = self._up_before[1] + status.late
 
-    def _note_gap(self, gap: Gap) -> None:
+    def _add_up_gap(self, gap: Gap) -> None:
         """Note a gap; of a long one, when it began is kept apart from the ring."""
-        self._gaps.append(gap)
+        self._up_gaps.append(gap)
         start, end = gap
-        if end - start >= MIN_LOSSES and start not in self._gap_starts:
-            self._gap_starts[start] = self._time(start)
+        if end - start >= MIN_LOSSES and start not in self._up_gap_starts:
+            self._up_gap_starts[start] = self._sent_at(start)
 
     def _settle_up(self, now: float) -> None:
         """Count the gaps whose ends were sent long enough ago."""
         certain = self._acknowledged
-        while self._gaps and self._gaps[0][1] < certain:
-            start, end = self._gaps[0]
-            after = self._time(end)
+        while self._up_gaps and self._up_gaps[0][1] < certain:
+            start, end = self._up_gaps[0]
+            after = self._sent_at(end)
             if after + SETTLE_SECONDS > now:
                 break
-            del self._gaps[0]
+            del self._up_gaps[0]
             self._settled = end
             self.up.lost += end - start
-            since = self._gap_starts.get(start) or self._time(start)
+            since = self._up_gap_starts.get(start) or self._sent_at(start)
             if end - start >= MIN_LOSSES and after - since >= MIN_SECONDS:
                 sender_stalled = max(0.0, after - since - (end - start) * self.period)
                 receiver_stalled = TimeSpan(since, after).covered_seconds(self._stalls)
@@ -316,29 +320,35 @@ class LossTracker:
                         dropped=self._drops_up.between(since, after + SETTLE_SECONDS),
                     )
                 )
-        for start in [number for number in self._gap_starts if number < self._settled]:
-            del self._gap_starts[start]
+        for start in [
+            number for number in self._up_gap_starts if number < self._settled
+        ]:
+            del self._up_gap_starts[start]
 
-    def _time(self, number: int) -> float:
+    def _sent_at(self, number: int) -> float:
         """Return when a number left; for one too long ago, when the oldest known did."""
-        oldest = max(0, self.up.sent - self._ring)
-        return self._times[max(number, oldest) % self._ring]
+        oldest = max(0, self.up.sent - self._ring_size)
+        return self._times[max(number, oldest) % self._ring_size]
 
     def _unacknowledged(self) -> int:
         return self.up.sent - self._acknowledged
 
     # Down
 
-    def _update_down(self, status: StreamStatus, at: float, *, on_time: bool) -> None:
+    def _record_down(
+        self, status: StreamStatus, arrived_at: float, *, on_time: bool
+    ) -> None:
         server_time, number = status.time / 1_000_000, status.number
-        self._offset.add(server_time, at)
-        self.latest = at
+        self._offset.add(server_time, arrived_at)
+        self.last_arrival = arrived_at
         expected, before = self._arrived.next, self._last_server_time
         if self._arrived.take(number):
             offset = self._offset.value
             if number > expected:
-                hole = _Hole((expected, number), before, server_time, at)
-                self._holes.append(hole)
+                timed_gap = _TimedGap(
+                    (expected, number), before, server_time, arrived_at
+                )
+                self._down_gaps.append(timed_gap)
             elif server_time - before > self.period + STALL_SECONDS:
                 self._stalls.append(
                     TimeSpan(before + self.period + offset, server_time + offset)
@@ -346,7 +356,7 @@ class LossTracker:
             self._last_server_time = server_time
             self._drops_up.record(status.dropped, server_time + offset)
             if on_time:
-                self.lateness = max(self.lateness, at - server_time - offset)
+                self.lateness = max(self.lateness, arrived_at - server_time - offset)
         self._count_down()
 
     def _count_down(self) -> None:
@@ -358,14 +368,14 @@ class LossTracker:
 
     def _settle_down(self, now: float) -> None:
         """Count what of the holes is still missing, once they are old enough."""
-        while self._holes and self._holes[0].arrived + SETTLE_SECONDS <= now:
-            hole = self._holes.popleft()
-            for start, end in self._arrived.forget(hole.gap[1]):
+        while self._down_gaps and self._down_gaps[0].arrived + SETTLE_SECONDS <= now:
+            timed_gap = self._down_gaps.popleft()
+            for start, end in self._arrived.forget(timed_gap.gap[1]):
                 self.down.lost += end - start
-                self._report_hole(hole, start, end)
+                self._report_down_gap(timed_gap, start, end)
 
-    def _report_hole(self, hole: _Hole, start: int, end: int) -> None:
-        since, after = hole.span(start, end, self.period)
+    def _report_down_gap(self, timed_gap: _TimedGap, start: int, end: int) -> None:
+        since, after = timed_gap.span(start, end, self.period)
         if end - start < MIN_LOSSES or after - since < MIN_SECONDS:
             return
         sender_stalled = max(0.0, after - since - (end - start) * self.period)

@@ -16,13 +16,13 @@ class SocketDrops:
         self._last: tuple[int, float] | None = None
         self._spans: deque[tuple[float, float, int]] = deque(maxlen=_MAX_READINGS)
 
-    def record(self, total: int | None, at: float) -> None:
+    def record(self, total: int | None, now: float) -> None:
         """Take a reading; None: the kernel does not say."""
         if total is None:
             return
-        last, self._last = self._last, (total, at)
+        last, self._last = self._last, (total, now)
         if last is not None and total > last[0]:
-            self._spans.append((last[1], at, total - last[0]))
+            self._spans.append((last[1], now, total - last[0]))
 
     def reset(self) -> None:
         """Begin with another counter; what the one before told stays."""

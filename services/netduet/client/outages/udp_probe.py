@@ -86,7 +86,7 @@ class UdpProbe:
         self._cookie_requests = 0
         self._ended = False
         self._on_time = True
-        self._due = self._settled = 0.0
+        self._due = self._settled_at = 0.0
 
     @property
     def send_blocked(self) -> tuple[TimeSpan, ...]:
@@ -103,9 +103,9 @@ class UdpProbe:
             self._wait(min(due, until) - time.monotonic())
         self._drain(stop)
 
-    def start(self, at: float) -> None:
+    def start(self, now: float) -> None:
         """Say when the first datagram is due (a monotonic second)."""
-        self._due = self._settled = at
+        self._due = self._settled_at = now
 
     def step(self, now: float) -> float:
         """Do what is due; return when the next datagram is."""
@@ -116,18 +116,18 @@ class UdpProbe:
             # up together must not go on in step.
             missed = int((now - self._due) / self._period)
             self._due += (1 + missed) * self._period
-        if now >= self._settled + _SETTLE_INTERVAL_SECONDS:
+        if now >= self._settled_at + _SETTLE_INTERVAL_SECONDS:
             self.tracker.record_drops(self._sock.dropped, now)
             for event in self.tracker.settle(now):
                 self._on_event(event)
             # Who comes late has not heard yet what waits for it.
             self.ongoing = self.tracker.ongoing(now) if self._on_time else None
-            self._settled = now
+            self._settled_at = now
         return self._due
 
-    def receive(self, arrived: list[bytes], at: float, *, on_time: bool) -> None:
+    def receive(self, datagrams: list[bytes], now: float, *, on_time: bool) -> None:
         """Take what has come; not ``fair``: it may have waited for us."""
-        for data in arrived:
+        for data in datagrams:
             try:
                 frame = datagram.parse(data)
             except RemoteError:
@@ -136,7 +136,7 @@ class UdpProbe:
                 continue
             if frame.kind == Kind.STREAM:
                 answer = udp_stream.parse_answer(frame.payload)
-                self._handle_answer(answer, at, on_time=on_time and self._on_time)
+                self._handle_answer(answer, now, on_time=on_time and self._on_time)
             elif frame.kind == Kind.ERROR:
                 self._handle_error(frame.payload)
 
@@ -163,7 +163,7 @@ class UdpProbe:
                 self.unsent += 1
                 self.error = error
                 if errno_meaning(error).local:
-                    self._note_blocked(now)
+                    self._record_blocked(now)
             else:
                 tracker.record_sent(now)
         elif now - self._cookie_asked_at >= min(
@@ -174,7 +174,7 @@ class UdpProbe:
             self._cookie_requests += 1
             self.error = self._send_question(0) or self.error
 
-    def _note_blocked(self, now: float) -> None:
+    def _record_blocked(self, now: float) -> None:
         spans, start = self._send_blocked, now
         if spans and now - spans[-1].end <= self._period:
             start = spans.pop().start
@@ -190,25 +190,25 @@ class UdpProbe:
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + max(0.0, seconds)
-        arrived = self._sock.wait(seconds)
-        at = time.monotonic()
-        self.receive(arrived, at, on_time=at - until < LATE_SECONDS)
+        datagrams = self._sock.wait(seconds)
+        now = time.monotonic()
+        self.receive(datagrams, now, on_time=now - until < LATE_SECONDS)
 
     def _handle_answer(
-        self, answer: udp_stream.StreamAnswer | None, at: float, *, on_time: bool
+        self, answer: udp_stream.StreamAnswer | None, now: float, *, on_time: bool
     ) -> None:
         if answer is None or answer.flow != self._flow:
             return
         match answer:
             case Challenge(cookie=cookie, boot=boot):
                 if not self.answered:
-                    self.round_trip = at - self._cookie_asked_at
+                    self.round_trip = now - self._cookie_asked_at
                 self.answered = True
                 self._cookie = cookie
                 self.tracker.set_boot_id(boot.hex())
             case StreamStatus():
                 self.refused = ""
-                self.tracker.record_status(answer, at, on_time=on_time)
+                self.tracker.record_status(answer, now, on_time=on_time)
             case StreamEnd(reason=EndReason.STOPPED):
                 self._ended = True
             case StreamEnd(reason=why):
@@ -224,15 +224,17 @@ class UdpProbe:
         """Wait for what is still under way, then end the stream; tell what is left."""
         tracker = self.tracker
         start = time.monotonic()
-        quiet = _QUIET_SECONDS + 2 * self.round_trip
+        quiet_seconds = _QUIET_SECONDS + 2 * self.round_trip
 
-        def waiting(now: float) -> bool:
-            if tracker.acknowledged >= tracker.up.sent or tracker.latest is None:
+        def must_wait(now: float) -> bool:
+            if tracker.acknowledged >= tracker.up.sent or tracker.last_arrival is None:
                 return False
-            silent = now - tracker.latest > quiet
-            return now < start + (_MAX_DRAIN_SECONDS + quiet if silent else quiet)
+            silent = now - tracker.last_arrival > quiet_seconds
+            return now < start + (
+                _MAX_DRAIN_SECONDS + quiet_seconds if silent else quiet_seconds
+            )
 
-        while waiting(now := time.monotonic()) and not stop.is_set():
+        while must_wait(now := time.monotonic()) and not stop.is_set():
             self._wait(self._period)
         tracker.record_drops(self._sock.dropped, now)
         for event in tracker.finish(now):
@@ -240,7 +242,7 @@ class UdpProbe:
         for _ in range(_STOP_ATTEMPTS if self.answered else 0):
             if self._ended or self._send_question(tracker.up.sent, StreamFlag.STOP):
                 break
-            self._wait_until(lambda: self._ended, quiet / _STOP_ATTEMPTS)
+            self._wait_until(lambda: self._ended, quiet_seconds / _STOP_ATTEMPTS)
 
     def _wait_until(self, done: Callable[[], bool], seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -81,7 +81,7 @@ class UdpScheduler:
             due = self._run_due()
             before = time.monotonic()
             ready = self._poll.poll(max(0.0, due - before), _MAX_EVENTS)
-            fair = time.monotonic() - max(due, before) < LATE_SECONDS
+            on_time = time.monotonic() - max(due, before) < LATE_SECONDS
             for descriptor, _ in ready:
                 flow = self._flows.get(descriptor)
                 if flow is None:
@@ -89,7 +89,7 @@ class UdpScheduler:
                         self._wake_receiver.recv(4096)
                     continue
                 probe, sock = flow
-                probe.receive(sock.receive(), time.monotonic(), on_time=fair)
+                probe.receive(sock.receive(), time.monotonic(), on_time=on_time)
         self._apply_requests()
         for probe, sock in list(self._flows.values()):
             self._close(probe, sock)
@@ -106,8 +106,8 @@ class UdpScheduler:
 
     def _apply_requests(self) -> None:
         with self._lock:
-            asked, self._requests = self._requests, []
-        for probe, sock, wait in asked:
+            requests, self._requests = self._requests, []
+        for probe, sock, wait in requests:
             if wait is None:
                 self._close(probe, sock)
                 continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.expectation import compare_expectation
 from netduet.client.results.failure import Failure
-from netduet.client.results.location import Location, Side
+from netduet.client.results.location import Location
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import CheckResult, Finding, Outcome, Verdict
 
@@ -34,7 +34,6 @@ _NOTE: Final = "note: "
 Line = tuple[tuple[str, str], ...]
 """Pieces of a line: style (an outcome's name, ``strong``, ``faint`` or "") and text."""
 
-_SIDE_LABELS: Final = {Side.CLIENT: "client", Side.SERVER: "server"}
 _SKIP_REASONS: Final = {
     Outcome.FAIL: "failed",
     Outcome.INCONCLUSIVE: "was inconclusive",
@@ -228,7 +227,7 @@ def finding(
     failure = known[root.failure]
     yield from _labelled("observed", root.seen, (), width)
     for side, evidence in root.evidence:
-        yield from _labelled(_SIDE_LABELS[side], evidence, (), width)
+        yield from _labelled(side, evidence, (), width)
     yield from _knowledge(failure, root.where or failure.where, width)
 
 

@@ -12,6 +12,11 @@ class Side(StrEnum):
     CLIENT = "client"
     SERVER = "server"
 
+    @property
+    def phrase(self) -> str:
+        """The end in a sentence: "this client" waits."""
+        return "this client" if self is Side.CLIENT else "the server"
+
 
 class Location(StrEnum):
     """Where a failure sits, as reports name it."""
@@ -49,6 +54,16 @@ class Direction(StrEnum):
     def path(self) -> Location:
         """The path that they take."""
         return Location.TO_SERVER if self is Direction.UP else Location.FROM_SERVER
+
+    @property
+    def phrase(self) -> str:
+        """The direction in a sentence: bytes "to the server" are lost."""
+        return "to the server" if self is Direction.UP else "from the server"
+
+    @property
+    def transfer(self) -> str:
+        """What users call a transfer that way."""
+        return "upload" if self is Direction.UP else "download"
 
     @property
     def opposite(self) -> Direction:

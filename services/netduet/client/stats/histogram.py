@@ -1,22 +1,43 @@
-"""Times of connecting: percentiles, and a histogram whose buckets grow. Pure."""
+"""Histograms of round-trip and connect times. Pure."""
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from typing import Final
 
 from netduet.client.results.verdict import Figures
 from netduet.client.stats.percentiles import percentile
 
+BUCKET_SECONDS: Final = (
+    *(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+    *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+)
+"""Upper ends of the buckets of round trips."""
+
 _BUCKET_STEPS: Final = (1, 2, 5)
 _SMALLEST_BUCKET_MS: Final = 0.1
 
 
-def connect_time_figures(seconds: Sequence[float]) -> Figures:
-    """Return p50, p90, p99 and the longest in ms, and how many fell into each bucket.
+class RoundTrips:
+    """A histogram of round trips: ``counts`` by bucket, the last one has no bound."""
 
-    A bucket is named by its upper end, 0.1, 0.2, 0.5, 1 ms and so on; the lower end
-    is that of the one before it. Empty ones are left out.
+    def __init__(self) -> None:
+        """Start empty."""
+        self.counts = [0] * (len(BUCKET_SECONDS) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count a round trip."""
+        self.counts[bisect.bisect_left(BUCKET_SECONDS, seconds)] += 1
+        self.sum += seconds
+
+
+def connect_time_figures(seconds: Sequence[float]) -> Figures:
+    """Return p50, p90, p99 and maximum in ms, and a count per bucket.
+
+    A bucket is named by its upper end: 0.1, 0.2, 0.5, 1 ms and so on. Empty ones are
+    omitted.
     """
     if not seconds:
         return {}

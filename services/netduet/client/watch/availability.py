@@ -18,9 +18,9 @@ class OutageTotals:
     seconds: float = 0.0
     longest: float = 0.0
     unproven: int = 0
-    kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many there were, by class and direction."""
-    lengths: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seconds_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Seconds of them, by class and direction."""
     _until: float = float("-inf")
 
@@ -32,8 +32,8 @@ class OutageTotals:
         self.outages += 1
         self.longest = max(self.longest, outage.seconds)
         kind = outage.failure, outage.direction
-        self.kinds[kind] += 1
-        self.lengths[kind] += outage.seconds  # type: ignore[assignment]  # a Counter of floats
+        self.counts[kind] += 1
+        self.seconds_out[kind] += outage.seconds  # type: ignore[assignment]  # a Counter of floats
         if outage.failure in UNAVAILABLE_CLASSES:
             self.seconds += self.uncovered_seconds(outage)
             self._until = max(self._until, outage.end)
@@ -103,7 +103,7 @@ class Summary:
     outages: int
     longest_seconds: float
     unproven: int
-    kinds: dict[tuple[str, str], int]
+    counts: dict[tuple[str, str], int]
     findings: dict[str, int]
     rows: tuple[PeerAvailability, ...]
     worst: tuple[OutageRecord, ...]
@@ -135,8 +135,8 @@ class AvailabilityTracker:
         self.history: deque[OutageRecord] = deque(maxlen=history)
         self.complete_since = float("-inf")
         """When the latest outage ended that is remembered no more."""
-        self._left: deque[PeerAvailability] = deque(maxlen=history)
-        self._gone_watched = self._gone_down = 0.0
+        self._removed: deque[PeerAvailability] = deque(maxlen=history)
+        self._removed_watched_seconds = self._removed_down_seconds = 0.0
 
     def add(self, peer: str, target: str, now: float) -> PeerAvailability:
         """Begin to count a peer."""
@@ -148,9 +148,9 @@ class AvailabilityTracker:
         """End to count a peer; what it came to stays."""
         watched = self.peers.pop(peer)
         watched.until, watched.ongoing = now, None
-        self._gone_watched += watched.watched_seconds(now)
-        self._gone_down += watched.down_seconds(now)
-        self._left.append(watched)
+        self._removed_watched_seconds += watched.watched_seconds(now)
+        self._removed_down_seconds += watched.down_seconds(now)
+        self._removed.append(watched)
 
     def record(self, peer: str, notice: OutageEnded) -> None:
         """Count an outage that is over, or is as good as over."""
@@ -163,7 +163,7 @@ class AvailabilityTracker:
 
     def summary(self, now: float) -> Summary:
         """Return what it comes to by now."""
-        rows = [*self.peers.values(), *self._left]
+        rows = [*self.peers.values(), *self._removed]
         rows.sort(
             key=lambda peer: (-peer.down_seconds(now), -peer.totals.outages, peer.peer)
         )
@@ -172,13 +172,14 @@ class AvailabilityTracker:
         return Summary(
             now - self.start,
             self.peers_total,
-            self._gone_watched
+            self._removed_watched_seconds
             + sum(availability.watched_seconds(now) for availability in present),
-            self._gone_down + sum(peer.down_seconds(now) for peer in present),
+            self._removed_down_seconds
+            + sum(peer.down_seconds(now) for peer in present),
             self.totals.outages,
             self.totals.longest,
             self.totals.unproven,
-            dict(self.totals.kinds),
+            dict(self.totals.counts),
             dict(self.findings),
             tuple(rows),
             tuple(sorted(proven, key=lambda record: -record.outage.seconds)[:5]),

@@ -1,20 +1,29 @@
-"""Which peers were out together, and what they share: one node, or this end alone. Pure."""
+"""What peers that are out together share: a node, or this client. Pure.
+
+All peers share this client's link, its node's network, and the rules for outgoing
+packets. Only the client can detect that these fail.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from netduet.client.net.dial import Address
+from netduet.client.outages.outage import Outage
 from netduet.client.watch.availability import OutageRecord, PeerAvailability
-from netduet.client.watch.lone_client import points_at_client
+
+MIN_HOSTS: Final = 3
+"""Hosts that must be out at once: two may be out by chance, or share a switch."""
+
+NETWORK_CLASSES: Final = frozenset({"stream.outage", "stream.new_connections"})
+"""Classes in which no packets arrive. A peer that refuses or restarts is reachable."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommonCause:
-    """Peers that were out together: how many, and since when.
-
-    All of one node; "" where they are all that were watched.
-    """
+    """Peers that were out together, and their node; "" if all watched peers were out."""
 
     node: str
     peers: int
@@ -26,11 +35,11 @@ def find_common_causes(
     rows: Sequence[PeerAvailability],
     complete_since: float,
 ) -> Iterator[CommonCause]:
-    """Yield when peers of one node were out together and nobody else, or all were.
+    """Yield the times at which only the peers of one node were out, or all peers.
 
-    Only what is certain: of a node each of them said that it is there, both ends of
-    each ran, and a peer that was known to be on another node was watched all the while.
-    ``whole`` is the monotonic second from which on the history has all that was.
+    Only certain cases: each of the peers has named the node, all ends were running, and
+    a peer on another known node was watched throughout. The history is complete from
+    the monotonic second ``complete_since`` on.
     """
     for group in _overlapping(history):
         start = min(record.outage.start for record in group)
@@ -50,22 +59,41 @@ def find_common_causes(
                 yield CommonCause(node, peers, start)
 
 
+def all_peers_out(ongoing: Collection[tuple[Address, Outage | None]]) -> float | None:
+    """Return the time since which all peers are out; None if one is reachable.
+
+    ``ongoing`` has the peers that have answered before, each with its ongoing outage.
+    """
+    outages = [outage for _, outage in ongoing if outage is not None]
+    hosts = (address.host for address, _ in ongoing)
+    if len(outages) < len(ongoing) or not _points_at_client(hosts, outages):
+        return None
+    return max(outage.start for outage in outages)
+
+
+def _points_at_client(hosts: Iterable[str], outages: Iterable[Outage]) -> bool:
+    """Whether simultaneous outages of these hosts suggest that this client is at fault."""
+    return len(set(hosts)) >= MIN_HOSTS and all(
+        outage.failure in NETWORK_CLASSES and outage.proven for outage in outages
+    )
+
+
 def _all_out(group: Sequence[OutageRecord], rows: Sequence[PeerAvailability]) -> bool:
-    """Tell whether all that were watched could not be reached at one time."""
+    """Whether all watched peers were unreachable at the same time."""
     out = {record.peer: record.outage for record in group}
     start = max(outage.start for outage in out.values())
     end = min(outage.end for outage in out.values())
     hosts = (peer.rpartition(":")[0] for peer in out)
-    if start >= end or not points_at_client(hosts, out.values()):
+    if start >= end or not _points_at_client(hosts, out.values()):
         return False
-    watched = (availability for availability in rows if availability.since <= start)
+    watched = (row for row in rows if row.since <= start)
     return all(
         peer.peer in out for peer in watched if peer.until is None or peer.until > start
     )
 
 
 def _overlapping(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]]:
-    """Yield what overlaps, each group once."""
+    """Yield each group of overlapping outages."""
     group: list[OutageRecord] = []
     end = float("-inf")
     for record in sorted(history, key=lambda record: record.outage.start):
@@ -79,7 +107,7 @@ def _overlapping(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]
 
 
 def _on_other_node(peer: PeerAvailability, node: str, start: float, end: float) -> bool:
-    """Tell whether a peer was watched all that time, and is on another node."""
+    """Whether a peer was watched throughout, and is on another node."""
     if peer.instance is None or peer.instance.node in {"", node}:
         return False
     return peer.instance_since <= start and (peer.until is None or peer.until >= end)

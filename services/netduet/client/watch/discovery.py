@@ -23,7 +23,7 @@ from typing import Final
 from netduet.client.net.dial import Address, Cause, Resolution, has_route, resolve
 from netduet.client.results.target import Target
 
-LAPSE_SECONDS: Final = 300.0
+MAX_ABSENT_SECONDS: Final = 300.0
 """Seconds for which an address stays that no answer has: a resolver that gives 8 of 100 in
 turn, others each 20 s, has given all of them within 250 s.
 """
@@ -80,17 +80,17 @@ class TargetSet:
     client: str
     max_per_name: int
     chosen: dict[Address, str] = field(default_factory=dict)
-    lapsed: dict[Address, float] = field(default_factory=dict)
+    absent_since: dict[Address, float] = field(default_factory=dict)
 
     async def look_up(
         self, family: socket.AddressFamily, timeout: float
     ) -> list[ResolvedTarget]:
         """Resolve all names, and choose; return those whose trouble began or ended."""
-        asked = (
+        lookups = (
             resolve(resolved.target.host, resolved.target.port, family, timeout)
             for resolved in self.targets
         )
-        return self.update(await asyncio.gather(*asked), time.monotonic())
+        return self.update(await asyncio.gather(*lookups), time.monotonic())
 
     def update(self, answers: Sequence[Resolution], now: float) -> list[ResolvedTarget]:
         """Take an answer for each name, and choose; return as ``look_up`` does.
@@ -109,20 +109,20 @@ class TargetSet:
         chosen: dict[Address, str] = {}
         for resolved_target in self.targets:
             target = str(resolved_target.target)
-            kept = [
+            previous = [
                 address
                 for address, name in self.chosen.items()
                 if name == target and address not in present
             ]
             for address in choose(
-                _others((*resolved_target.addresses, *kept)),
+                _preferred((*resolved_target.addresses, *previous)),
                 self.client,
                 self.max_per_name,
             ):
                 chosen.setdefault(address, target)
         self.chosen = chosen
-        self.lapsed = {
-            address: self.lapsed.get(address, now)
+        self.absent_since = {
+            address: self.absent_since.get(address, now)
             for address in chosen
             if address not in present
         }
@@ -132,21 +132,21 @@ class TargetSet:
         """Tell whether a name has it, by the latest answer."""
         return any(address in resolved.addresses for resolved in self.targets)
 
-    def overdue(self, now: float) -> list[Address]:
+    def expired(self, now: float) -> list[Address]:
         """Return those that no name has had for too long."""
         return [
             address
-            for address, since in self.lapsed.items()
-            if now - since >= LAPSE_SECONDS
+            for address, since in self.absent_since.items()
+            if now - since >= MAX_ABSENT_SECONDS
         ]
 
     def forget(self, address: Address) -> None:
         """Choose it no more, until a name has it again."""
         self.chosen.pop(address, None)
-        self.lapsed.pop(address, None)
+        self.absent_since.pop(address, None)
 
 
-def _others(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+def _preferred(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     """Return those that this host has a route to, without its own where others are."""
     routed = [address for address in addresses if has_route(address)] or list(addresses)
     others = [address for address in routed if not is_local_address(address)]

@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from netduet.client.results.instance import UNSAID
-from netduet.client.watch.peer import BUCKET_SECONDS
+from netduet.client.stats.histogram import BUCKET_SECONDS
 from netduet.runtime.process_metrics import build_info, starvation
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ class WatchMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read all counters now."""
-        me = self._client
-        yield build_info("netduet-client", me.instance, node=me.node, zone=me.zone)
+        client = self._client
+        yield build_info(
+            "netduet-client", client.instance, node=client.node, zone=client.zone
+        )
         yield from self._state()
         yield from self._outages()
         yield from self._datagrams()
@@ -96,7 +98,7 @@ class WatchMetrics(Collector):
         count = CounterMetricFamily(
             "netduet_outages", "Outages of all peers that are over.", labels=labels
         )
-        for kind, value in tracker.totals.kinds.items():
+        for kind, value in tracker.totals.counts.items():
             count.add_metric(kind, value)
         yield count
         seconds = CounterMetricFamily(
@@ -104,7 +106,7 @@ class WatchMetrics(Collector):
             "Seconds that these outages lasted.",
             labels=labels,
         )
-        for kind, length in tracker.totals.lengths.items():
+        for kind, length in tracker.totals.seconds_out.items():
             seconds.add_metric(kind, length)
         yield seconds
         yield CounterMetricFamily(
@@ -159,20 +161,20 @@ class WatchMetrics(Collector):
         yield lost
 
     def _connections(self) -> Iterator[Metric]:
-        fresh = CounterMetricFamily(
+        connections = CounterMetricFamily(
             "netduet_peer_connections",
             "Fresh connections: worked at once, failed, or void, for this end did not run.",
             labels=[*_PEER, "result"],
         )
         for peer in self._monitor.peers.values():
-            closures = peer.connect_probe.tracker
+            connect_tracker = peer.connect_probe.tracker
             for result, value in (
-                ("worked", closures.started - closures.failed),
-                ("failed", closures.failed),
-                ("void", closures.void),
+                ("worked", connect_tracker.started - connect_tracker.failed),
+                ("failed", connect_tracker.failed),
+                ("void", connect_tracker.void),
             ):
-                fresh.add_metric([peer.target, str(peer.address), result], value)
-        yield fresh
+                connections.add_metric([peer.target, str(peer.address), result], value)
+        yield connections
 
     def _round_trips(self) -> Metric:
         histogram = HistogramMetricFamily(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.outages.outage import OutageEnded, OutageNotice
 from netduet.client.outages.udp_scheduler import UdpScheduler
 from netduet.client.watch.availability import AvailabilityTracker
-from netduet.client.watch.discovery import LAPSE_SECONDS, TargetSet
-from netduet.client.watch.lone_client import all_peers_out
+from netduet.client.watch.correlation import all_peers_out
+from netduet.client.watch.discovery import MAX_ABSENT_SECONDS, TargetSet
 from netduet.client.watch.peer import POLL_SECONDS, Peer, PeerContext
 from netduet.client.watch.scheduled_checks import ScheduledChecks
 from netduet.runtime import logs
@@ -77,7 +77,7 @@ class Monitor:
         )
         self._tasks: dict[Address, list[asyncio.Task[None]]] = {}
         self._findings: dict[Address, set[str]] = {}
-        self._stalled_before: dict[Address, float] = {}
+        self._stalled_at_start: dict[Address, float] = {}
         self._all_out = False
         self._recent_outage = asyncio.Event()
         """Set while a peer is out, and has not been for long."""
@@ -90,27 +90,29 @@ class Monitor:
     async def run(self) -> None:
         """Watch for ever."""
         with self._udp_scheduler:
-            names = asyncio.create_task(self._follow_names())
+            lookups = asyncio.create_task(self._follow_names())
             try:
                 while True:
                     self._poll()
-                    if names.done():
-                        await names  # it never ends but by a defect
+                    if lookups.done():
+                        await lookups  # it never ends but by a defect
                     await asyncio.sleep(POLL_SECONDS)
             finally:
-                names.cancel()
+                lookups.cancel()
                 self._finish()
                 tasks = [
                     task for peer_tasks in self._tasks.values() for task in peer_tasks
                 ]
                 for task in tasks:
                     task.cancel()
-                await asyncio.gather(names, *tasks, return_exceptions=True)
+                await asyncio.gather(lookups, *tasks, return_exceptions=True)
 
     def _poll(self) -> None:
-        for address in self.targets.overdue(time.monotonic()):
+        for address in self.targets.expired(time.monotonic()):
             self.targets.forget(address)
-            self._remove(address, f"not in DNS for {LAPSE_SECONDS / 60:.0f} minutes")
+            self._remove(
+                address, f"not in DNS for {MAX_ABSENT_SECONDS / 60:.0f} minutes"
+            )
         notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
             notices += ((peer, notice) for notice in peer.poll(time.monotonic()))
@@ -121,9 +123,9 @@ class Monitor:
                 self.targets.forget(address)
                 self._remove(address, "no longer in DNS")
                 continue
-            why = peer.take_silence_reason(now)
-            if why:
-                self._notifier.without_datagrams(peer, why)
+            reason = peer.take_no_datagrams_reason(now)
+            if reason:
+                self._notifier.without_datagrams(peer, reason)
             availability = self.availability.peers[str(address)]
             instances = peer.take_identity_change(now)
             if instances:
@@ -131,7 +133,7 @@ class Monitor:
                 self._notifier.identified(peer, instances)
             availability.ongoing = peer.outage_tracker.ongoing
             availability.client_stalled = (
-                self._stalls.total - self._stalled_before[address]
+                self._stalls.total - self._stalled_at_start[address]
             )
         ongoing = [peer.outage_tracker.ongoing for peer in self.peers.values()]
         now = time.monotonic()
@@ -146,12 +148,12 @@ class Monitor:
 
     def _check_all_out(self) -> None:
         """Say, once, when no peer can be reached any more."""
-        met = [peer for peer in self.peers.values() if peer.identity.answered]
+        answered = [peer for peer in self.peers.values() if peer.identity.answered]
         start = all_peers_out(
-            [(peer.address, peer.outage_tracker.ongoing) for peer in met]
+            [(peer.address, peer.outage_tracker.ongoing) for peer in answered]
         )
         if start is not None and not self._all_out:
-            self._notifier.all_out(len(met), start)
+            self._notifier.all_out(len(answered), start)
         self._all_out = start is not None
 
     def _notify(self, notices: list[tuple[Peer, OutageNotice]]) -> None:
@@ -191,7 +193,7 @@ class Monitor:
             for resolved in changed:
                 self._notifier.lookup(resolved)
             for address, peer in list(self.peers.items()):
-                peer.lapsed = address in targets.lapsed
+                peer.absent_from_dns = address in targets.absent_since
                 if address not in targets.chosen:
                     self._remove(address, "replaced by other addresses of that name")
             for address, target in targets.chosen.items():
@@ -212,51 +214,51 @@ class Monitor:
     def _add(self, address: Address, target: str) -> None:
         peer = self.peers[address] = Peer(address, target, self._peer_context)
         self.availability.add(str(address), target, time.monotonic())
-        self._stalled_before[address] = self._stalls.total
+        self._stalled_at_start[address] = self._stalls.total
         self._findings[address] = set()
         self._notifier.added(peer)
         checks = self._scheduled_checks.run(
             address,
             lambda since: (
-                peer.last_trouble < since
+                peer.last_problem < since
                 and peer.outage_tracker.ongoing is None
-                and not peer.lapsed
+                and not peer.absent_from_dns
             ),
             partial(self._record_findings, peer),
         )
         self._tasks[address] = [
-            asyncio.create_task(_guarded(peer.run())),
-            asyncio.create_task(_guarded(checks)),
+            asyncio.create_task(_log_defects(peer.run())),
+            asyncio.create_task(_log_defects(checks)),
         ]
 
-    def _remove(self, address: Address, why: str) -> None:
+    def _remove(self, address: Address, reason: str) -> None:
         peer = self.peers.pop(address)
         now = time.monotonic()
         self._notify(self._final_notices(peer, now, left=not self.targets.has(address)))
         peer.close()
         for task in self._tasks.pop(address):
             task.cancel()
-        del self._findings[address], self._stalled_before[address]
+        del self._findings[address], self._stalled_at_start[address]
         self.availability.remove(str(address), now)
-        self._notifier.removed(peer, why)
+        self._notifier.removed(peer, reason)
 
     # Checks on a schedule
 
     def _record_findings(self, peer: Peer, findings: list[Finding]) -> None:
-        known = self._findings.get(peer.address)
-        if known is None:
+        previous = self._findings.get(peer.address)
+        if previous is None:
             return  # it has left meanwhile
         now = {finding.failure: finding for finding in findings}
-        for failure in sorted(known - now.keys()):
+        for failure in sorted(previous - now.keys()):
             self._notifier.finding_ended(peer, failure)
         for failure, finding in now.items():
-            if failure not in known:
+            if failure not in previous:
                 self.availability.findings[failure] += 1
                 self._notifier.finding_started(peer, finding)
         self._findings[peer.address] = set(now)
 
 
-async def _guarded(work: Coroutine[None, None, None]) -> None:
+async def _log_defects(work: Coroutine[None, None, None]) -> None:
     """Run what never ends; a defect of ours is told, and ends this part alone."""
     try:
         await work

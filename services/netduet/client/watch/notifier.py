@@ -73,21 +73,21 @@ class Notifier:
         fields = _peer_fields(peer) | {"netduet.diagnosis": escape(reason)}
         self._log.log(self._problem_level, "peer.without_datagrams", **fields)
 
-    def lookup(self, named: ResolvedTarget) -> None:
+    def lookup(self, resolved: ResolvedTarget) -> None:
         """Report that a name does not resolve, or resolves again."""
-        target = str(named.target)
+        target = str(resolved.target)
         fields: dict[str, object] = {"netduet.target": target}
-        if named.error:
-            address_count = len(named.addresses)
-            rest = f"{target} does not resolve ({escape(named.error)})"
+        if resolved.error:
+            address_count = len(resolved.addresses)
+            rest = f"{target} does not resolve ({escape(resolved.error)})"
             rest += (
                 f"; its last {address_count} addresses are kept"
                 if address_count
                 else ""
             )
             self._write_line("FAIL", "NAME", rest)
-            cause = "" if named.cause is None else named.cause.value
-            fields |= {"error.type": cause, "error.message": escape(named.error)}
+            cause = "" if resolved.cause is None else resolved.cause.value
+            fields |= {"error.type": cause, "error.message": escape(resolved.error)}
             self._log.log(self._problem_level, "lookup.failed", **fields)
         else:
             self._write_line("PASS", "NAME", f"{target} resolves now")
@@ -97,8 +97,8 @@ class Notifier:
         """Report the outages that started, went on or ended by one poll of all peers."""
         now = time.time()
         epoch = now - time.monotonic()
-        named = [(_peer_name(peer), notice) for peer, notice in notices]
-        self._write(text.outage_lines(named, now, epoch))
+        resolved = [(_peer_name(peer), notice) for peer, notice in notices]
+        self._write(text.outage_lines(resolved, now, epoch))
         for peer, notice in notices:
             self._log_outage(peer, notice, epoch)
 
@@ -165,7 +165,7 @@ class Notifier:
         self._write(text.summary(summary, time.time() - time.monotonic()))
         outages = {
             f"{failure}/{direction}": count
-            for (failure, direction), count in summary.kinds.items()
+            for (failure, direction), count in summary.counts.items()
         }
         availability = summary.availability
         fields: dict[str, object] = {

@@ -127,10 +127,10 @@ class OutageTracker:
         """How the ongoing outage was described: when it started, and later."""
         self._events: list[ProbeEvent] = []
         self._last_activity = 0.0
-        self._was_well = True
+        self._was_up = True
         """Nothing was wrong at the last update."""
         self._recent_outages: deque[Outage] = deque(maxlen=MAX_RECENT_OUTAGES)
-        self._rotated = float("-inf")
+        self._rotated_at = float("-inf")
         self._latest_totals = self._base_totals = ProbeTotals(
             LossCounts(), LossCounts()
         )
@@ -166,9 +166,9 @@ class OutageTracker:
         state = self._without_late_stall(state)
         notices: list[OutageNotice] = []
         start = state.start
-        if start is not None and self._was_well:
+        if start is not None and self._was_up:
             notices += self._split(start - SPLIT_SECONDS, now, totals)
-        self._was_well = start is None
+        self._was_up = start is None
         self._was_silent = self._was_silent or state.stream is not None
         if state.stream is None:
             self._worked_before_silence = None
@@ -193,11 +193,13 @@ class OutageTracker:
             notices += self._close(now, totals)
         return notices
 
-    def _split(self, at: float, now: float, totals: ProbeTotals) -> list[OutageNotice]:
+    def _split(
+        self, split_at: float, now: float, totals: ProbeTotals
+    ) -> list[OutageNotice]:
         """Close the episode that was over by then, if one was: another has started."""
-        earlier = [event for event in self._events if event.end <= at]
-        later = [event for event in self._events if event.end > at]
-        if not earlier or any(event.start <= at for event in later):
+        earlier = [event for event in self._events if event.end <= split_at]
+        later = [event for event in self._events if event.end > split_at]
+        if not earlier or any(event.start <= split_at for event in later):
             return []
         self._events = earlier
         notices = self._close(now, totals)
@@ -352,9 +354,9 @@ class OutageTracker:
 
     def _rotate(self, now: float, totals: ProbeTotals) -> None:
         """Forget what was counted long ago; the streams' counts go on, so copy them."""
-        if now - self._rotated < WINDOW_SECONDS:
+        if now - self._rotated_at < WINDOW_SECONDS:
             return
-        self._rotated = now
+        self._rotated_at = now
         self._base_totals = self._latest_totals
         up, down = replace(totals.up), replace(totals.down)
         self._latest_totals = replace(totals, up=up, down=down)

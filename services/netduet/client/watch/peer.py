@@ -6,7 +6,6 @@ Each costs one UDP socket, one old connection, and a fresh one now and then.
 from __future__ import annotations
 
 import asyncio
-import bisect
 import random
 import threading
 import time
@@ -36,6 +35,7 @@ from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location
+from netduet.client.stats.histogram import RoundTrips
 from netduet.client.watch.outage_tracker import (
     QUIET_SECONDS,
     OutageTracker,
@@ -57,12 +57,6 @@ RING_SIZE: Final = 4096
 MAX_EVENTS: Final = 256
 """Events that wait for a look; there is one several times a second."""
 
-BUCKET_SECONDS: Final = (
-    *(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
-    *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
-)
-"""Seconds up to which round trips are counted together."""
-
 CONNECT_PERIODS: Final = 20
 ECHO_PERIODS: Final = 10
 """Datagrams of a stream for each fresh connection, and each question on the old one."""
@@ -82,7 +76,7 @@ _TRIAL_SECONDS: Final = 1.0
 _ROUND_TRIPS: Final = 6
 _MAX_CONNECT_SECONDS: Final = 3.0
 _SOCKET_RETRY_SECONDS: Final = 10.0
-_SILENCE_SECONDS: Final = 10.0
+_NO_DATAGRAMS_SECONDS: Final = 10.0
 _CONFIRM_SECONDS: Final = 1.0
 
 
@@ -98,20 +92,6 @@ class PeerContext:
     outage_numbers: Iterator[int]
 
 
-class RoundTrips:
-    """Counts round trips by their length."""
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self.counts = [0] * (len(BUCKET_SECONDS) + 1)
-        self.sum = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect.bisect_left(BUCKET_SECONDS, seconds)] += 1
-        self.sum += seconds
-
-
 def is_answered_from_new_port(address: Address, period: float) -> bool:
     """Tell whether a stream from a new port is answered. Blocking, for a second or two.
 
@@ -122,7 +102,7 @@ def is_answered_from_new_port(address: Address, period: float) -> bool:
     with UdpSocket(address) as sock:
         trial = UdpProbe(sock, period, lambda _: None, LossTracker(period, RING_SIZE))
         trial.run(_TRIAL_SECONDS, threading.Event())
-        return trial.tracker.latest is not None
+        return trial.tracker.last_arrival is not None
 
 
 class Peer:
@@ -133,9 +113,9 @@ class Peer:
         self.address = address
         self.target = target
         self.round_trips = RoundTrips()
-        self.last_trouble = float("-inf")
+        self.last_problem = float("-inf")
         """When it was in trouble last."""
-        self.lapsed = False
+        self.absent_from_dns = False
         """Its name has it no more, and it is watched while it answers."""
         self.should_drop = False
         """It is in trouble since: it ends, which is none of the network's business."""
@@ -170,9 +150,9 @@ class Peer:
         self._sock: UdpSocket | None = None
         self._reported_blocked = float("-inf")
         self._worked_since: float | None = None
-        self._socket_tried = float("-inf")
+        self._socket_tried_at = float("-inf")
         self._started = time.monotonic()
-        self._silence_pending = True
+        self._no_datagrams_pending = True
         self._socket_error = ""
         self._trial: asyncio.Task[bool] | None = None
         self._trial_started = float("-inf")
@@ -195,19 +175,22 @@ class Peer:
 
     def poll(self, now: float) -> list[OutageNotice]:
         """Return what is to be told of it now."""
-        if self.udp_probe is None and now - self._socket_tried > _SOCKET_RETRY_SECONDS:
-            self._socket_tried = now
+        if (
+            self.udp_probe is None
+            and now - self._socket_tried_at > _SOCKET_RETRY_SECONDS
+        ):
+            self._socket_tried_at = now
             self._start_stream()
-        bound = _ROUND_TRIPS * self.keepalive_probe.detector.quickest
+        max_seconds = _ROUND_TRIPS * self.keepalive_probe.detector.min_round_trip
         self.connect_probe.max_seconds = min(
-            _MAX_CONNECT_SECONDS, max(MAX_CONNECT_SECONDS, bound)
+            _MAX_CONNECT_SECONDS, max(MAX_CONNECT_SECONDS, max_seconds)
         )
         totals = self.totals()  # before the events, which it has counted already
         events = [self._events.popleft() for _ in range(len(self._events))]
         state = self._probe_state(now)
         if events or state.start is not None:
-            self.last_trouble = now
-            if self.lapsed and not self._may_be_local(state, events):
+            self.last_problem = now
+            if self.absent_from_dns and not self._may_be_local(state, events):
                 self.should_drop = True
                 return []
         self._try_new_port(state, now)
@@ -222,16 +205,24 @@ class Peer:
         """Return who it is, when that is new: nothing until an outage has been told of."""
         return (
             self.identity.take_change(now)
-            if now - self.last_trouble >= QUIET_SECONDS
+            if now - self.last_problem >= QUIET_SECONDS
             else ()
         )
 
     def totals(self) -> ProbeTotals:
         """Return all that was counted."""
-        closures, pauses = self.connect_probe.tracker, self.keepalive_probe.detector
-        counted = closures.started, closures.failed, pauses.asked, pauses.answered
+        connect_tracker, detector = (
+            self.connect_probe.tracker,
+            self.keepalive_probe.detector,
+        )
+        counts = (
+            connect_tracker.started,
+            connect_tracker.failed,
+            detector.asked,
+            detector.answered,
+        )
         if self.udp_probe is None:
-            return ProbeTotals(LossCounts(), LossCounts(), *counted)
+            return ProbeTotals(LossCounts(), LossCounts(), *counts)
         udp_probe = self.udp_probe
         up, down, stalls = (
             udp_probe.tracker.up,
@@ -239,20 +230,23 @@ class Peer:
             udp_probe.tracker.stalls,
         )
         return ProbeTotals(
-            up, down, *counted, stalls, udp_probe.send_blocked, udp_probe.error
+            up, down, *counts, stalls, udp_probe.send_blocked, udp_probe.error
         )
 
-    def take_silence_reason(self, now: float) -> str:
+    def take_no_datagrams_reason(self, now: float) -> str:
         """Return, once, why its datagrams can tell nothing; "" where they can."""
         udp_probe = self.udp_probe
-        if not self._silence_pending or now - self._started < _SILENCE_SECONDS:
+        if (
+            not self._no_datagrams_pending
+            or now - self._started < _NO_DATAGRAMS_SECONDS
+        ):
             return ""
-        if udp_probe is not None and udp_probe.tracker.latest is not None:
+        if udp_probe is not None and udp_probe.tracker.last_arrival is not None:
             return ""
         worked = self.connect_probe.tracker.started > self.connect_probe.tracker.failed
         if not worked:
             return ""  # nothing answers there at all
-        self._silence_pending = False
+        self._no_datagrams_pending = False
         if udp_probe is None:
             return f"this host cannot send datagrams there ({self._socket_error})"
         if udp_probe.refused:
@@ -274,14 +268,18 @@ class Peer:
             )
         ):
             stall = None  # too short; or who knows whether new ones work
-        passed = udp_probe is not None and udp_probe.tracker.latest is not None
+        datagrams_pass = (
+            udp_probe is not None and udp_probe.tracker.last_arrival is not None
+        )
         failures.min_failures = (
-            MIN_FAILURES if passed else MIN_FAILURES_WITHOUT_DATAGRAMS
+            MIN_FAILURES if datagrams_pass else MIN_FAILURES_WITHOUT_DATAGRAMS
         )
         answered_before = (
-            passed or self.identity.answered or failures.started > failures.failed
+            datagrams_pass
+            or self.identity.answered
+            or failures.started > failures.failed
         )
-        unreachable = self.keepalive_probe.broken and not passed
+        unreachable = self.keepalive_probe.broken and not datagrams_pass
         connections_work = self._connections_work(stream, now)
         send_error, blocked = "", self._blocked_run(now)
         if udp_probe is not None and blocked is not None:
@@ -334,13 +332,13 @@ class Peer:
         ]
         if not outages:
             return None
-        *over, last = outages
+        *closed, last = outages
         if last.end < now - POLL_SECONDS:
-            over.append(last)
-        for loss_run in over:
+            closed.append(last)
+        for loss_run in closed:
             self._reported_blocked = loss_run.start
             self._events.append(loss_run)
-        return None if last in over else replace(last, end=now, ended=False)
+        return None if last in closed else replace(last, end=now, ended=False)
 
     def _connections_work(self, stream: LossRun | None, now: float) -> bool:
         """Tell whether connections work while datagrams stay away.

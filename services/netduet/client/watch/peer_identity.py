@@ -10,14 +10,14 @@ from typing import Final
 
 from netduet.client.results.instance import Instance
 
-SEVERAL_SECONDS: Final = 60.0
+BALANCER_SECONDS: Final = 60.0
 """Seconds within which who answers changes twice, where several do: connections come
 each second or so, and hardly anything is replaced twice a minute."""
 
-CALM_SECONDS: Final = 3.0
+CONFIRM_SECONDS: Final = 3.0
 """Seconds for which a change must stand to be told: behind a balancer it hardly does."""
 
-SETTLED_SECONDS: Final = 300.0
+SINGLE_SECONDS: Final = 300.0
 """Seconds for which one alone must answer, where several did, to be the only one."""
 
 MAX_INSTANCES: Final = 4
@@ -44,7 +44,7 @@ class PeerIdentity:
 
     def record(self, instance: Instance, now: float) -> None:
         """Take who welcomed a connection, at a monotonic second."""
-        if self._several and now - self._changed >= SETTLED_SECONDS:
+        if self._several and now - self._changed >= SINGLE_SECONDS:
             self._several = False
             self._recent.clear()
         self._recent.pop(instance, None)
@@ -52,7 +52,7 @@ class PeerIdentity:
         if len(self._recent) > MAX_INSTANCES:
             del self._recent[next(iter(self._recent))]
         if self._latest is not None and instance != self._latest:
-            self._several = self._several or now - self._changed < SEVERAL_SECONDS
+            self._several = self._several or now - self._changed < BALANCER_SECONDS
             self._changed = now
         self._latest = instance
 
@@ -65,7 +65,7 @@ class PeerIdentity:
                 return ()
             self._reported, self.instance = tuple(self._recent), None
             return self._reported
-        stable = not self._reported or now - self._changed >= CALM_SECONDS
+        stable = not self._reported or now - self._changed >= CONFIRM_SECONDS
         if self._reported == (self._latest,) or not stable:
             return ()
         self._reported, self.instance = (self._latest,), self._latest

@@ -62,7 +62,7 @@ class ScheduledChecks:
     async def run(
         self,
         address: Address,
-        is_well: Callable[[float], bool],
+        is_up: Callable[[float], bool],
         on_findings: Callable[[list[Finding]], None],
     ) -> None:
         """Check a peer again and again.
@@ -76,10 +76,10 @@ class ScheduledChecks:
             wait = random.uniform(1.0 - JITTER_SHARE, 1.0 + JITTER_SHARE)  # noqa: S311
             async with self._slots:
                 start = time.monotonic()
-                if not is_well(start):
+                if not is_up(start):
                     continue
                 findings = await self._check(address)
-                if is_well(start):
+                if is_up(start):
                     on_findings(findings)
 
     async def _check(self, address: Address) -> list[Finding]:
@@ -100,7 +100,7 @@ class ScheduledChecks:
 
 async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
     """Have a fresh connection carry a little both ways; return what is wrong with it."""
-    bound = _TIMEOUT_FACTOR * timeouts.answer
+    max_seconds = _TIMEOUT_FACTOR * timeouts.answer
     async with open_connection(address, timeouts) as (_, connection):
         if connection is None:
             return None  # for the fresh connections to tell
@@ -108,19 +108,21 @@ async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
         size = min(QUESTION_BYTES, connection.welcome.limits.max_frame)
         for _ in range(QUESTIONS):
             connection.send(Kind.ECHO, bytes(size))
-        back = 0
-        while back < QUESTIONS and (left := start + bound - time.monotonic()) > 0:
-            back += await connection.echoes(left) or 0
+        echoed = 0
+        while (
+            echoed < QUESTIONS and (left := start + max_seconds - time.monotonic()) > 0
+        ):
+            echoed += await connection.echoes(left) or 0
             if connection.ending is not None:
                 break
         end = time.monotonic()
         info = connection.info()
         ending = connection.ending
-        await connection.end(timeouts.answer if back == QUESTIONS else 0.0)
-    if back == QUESTIONS:
+        await connection.end(timeouts.answer if echoed == QUESTIONS else 0.0)
+    if echoed == QUESTIONS:
         return None
     summary = (
-        f"{address}: of {QUESTIONS} questions of {size} bytes, sent at once, {back} came "
+        f"{address}: of {QUESTIONS} questions of {size} bytes, sent at once, {echoed} came "
         f"back in {end - start:.1f} s"
     )
     state = "the connection stood" if ending is None else ending.detail

@@ -177,7 +177,7 @@ def summary(summary: Summary, epoch: float) -> Iterator[Line]:
             ),
         )
     for (failure, direction), count in sorted(
-        summary.kinds.items(), key=lambda kind: -kind[1]
+        summary.counts.items(), key=lambda kind: -kind[1]
     ):
         title = CATALOGUE[failure].title
         text = f"  {count} × {failure}, {_DIRECTION_LABELS[direction]}: {title}"
@@ -192,8 +192,8 @@ def summary(summary: Summary, epoch: float) -> Iterator[Line]:
         find_common_causes(summary.history, summary.rows, summary.complete_since)
     ):
         yield (("", f"  {clock(cause.start + epoch)} {_common_cause_line(cause)}"),)
-    if summary.kinds:
-        most, _ = max(summary.kinds, key=lambda kind: summary.kinds[kind])
+    if summary.counts:
+        most, _ = max(summary.counts, key=lambda kind: summary.counts[kind])
         yield (
             ("faint", f"  `netduet explain {most}` lists causes and what to try next"),
         )

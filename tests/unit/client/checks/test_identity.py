@@ -52,7 +52,7 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
     ("fields", "failure", "where", "seen"),
     [
         (
-            {"own_socket": True, "broken": ECHOED},
+            {"self_connected": True, "broken": ECHOED},
             "identity.self",
             None,
             ": both ends of the connection are the same socket",

@@ -271,7 +271,7 @@ def test_summary_describes_the_idle_timer() -> None:
         "360 s: 350 s is the timer of an AWS Network Load Balancer or NAT gateway"
     )
     assert finding.evidence == (
-        (US, "woken by this end after 360 s: ECONNRESET: Connection reset by peer"),
+        (US, "woken by this client after 360 s: ECONNRESET: Connection reset by peer"),
         (THEM, "the same one: still open, 126 of 144 bytes arrived"),
         (US, "woken by the server after 360 s: nothing came in 3.0 s"),
         (
@@ -316,7 +316,7 @@ def test_summary_describes_the_idle_timer() -> None:
 def test_evidence_has_the_clients_view(fields: dict[str, object], line: str) -> None:
     """Silence is described as acknowledged or as retransmitted."""
     finding = found(held(8, US, **fields))
-    assert finding.evidence[0] == (US, f"woken by this end after 8 s: {line}")
+    assert finding.evidence[0] == (US, f"woken by this client after 8 s: {line}")
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_time_of_close_is_reported() -> None:
     assert "the timer is 60.2 s: 60 s is the timer of nginx" in finding.seen
     assert finding.evidence[0] == (
         US,
-        "to be woken by this end: an end of stream came, after 60.2 s of silence",
+        "to be woken by this client: an end of stream came, after 60.2 s of silence",
     )
 
 
@@ -395,7 +395,7 @@ def test_death_with_keepalive_only_is_found() -> None:
 
 @pytest.mark.parametrize(
     ("waker", "dies", "lives"),
-    [(US, "this end", "the server"), (THEM, "the server", "this end")],
+    [(US, "this client", "the server"), (THEM, "the server", "this client")],
 )
 def test_death_depending_on_the_waking_end_is_noted(
     waker: Side, dies: str, lives: str

@@ -59,7 +59,7 @@ async def test_netduet_server_welcomes() -> None:
     assert opening.welcome is not None
     assert opening.welcome.service == "netduet"
     assert opening.acked == opening.sent > len(MAGIC)
-    assert not opening.own_socket
+    assert not opening.self_connected
     assert opening.seconds == opening.end - opening.start >= 0
 
 
@@ -119,11 +119,11 @@ async def test_reset_before_the_opening_is_reported() -> None:
 
     async with meeting(cuts) as conversation:
         connected.set()
-        await until(lambda: conversation.gone)
+        await until(lambda: conversation.is_closed)
         opening = await conversation.open(PATIENCE)
     assert (opening.cause, opening.sent, opening.acked) == (Cause.RESET, 0, None)
     assert opening.detail == "ECONNRESET: Connection reset by peer"
-    assert not opening.own_socket
+    assert not opening.self_connected
 
 
 async def test_close_instead_of_an_answer_is_reported() -> None:
@@ -195,5 +195,5 @@ async def test_connection_to_itself_is_recognised() -> None:
     sock.setblocking(False)
     async with talking(sock) as conversation:
         opening = await conversation.open(PATIENCE)
-    assert opening.own_socket
+    assert opening.self_connected
     assert opening.broken is not None

@@ -150,7 +150,7 @@ async def test_tcp_info_is_available_until_the_close() -> None:
         host, port = framed_connection.local()
         assert host == "127.0.0.1"
         framed_connection.close()
-        await until(lambda: framed_connection.gone)
+        await until(lambda: framed_connection.is_closed)
         assert framed_connection.info() is None
         assert framed_connection.local() == (host, port)
         assert await framed_connection.report(PATIENCE) is None

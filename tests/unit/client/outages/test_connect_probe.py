@@ -114,7 +114,7 @@ def test_broken_connection_is_reported() -> None:
     found.record_sent(2.0)
     found.finish(2.1, "reset")
     assert told == [ConnectionStall(2.0, 2.1, "reset")]
-    assert found.waiting == 0
+    assert found.unanswered == 0
 
 
 def test_open_stall_is_reported_at_the_end() -> None:

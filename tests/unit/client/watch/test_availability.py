@@ -66,7 +66,7 @@ def test_availability_is_the_share_of_time_without_outage() -> None:
     ).summary(100.0)
     assert summary.availability == pytest.approx(0.95)
     assert (summary.outages, summary.longest_seconds, summary.peers) == (2, 6, 2)
-    assert summary.kinds == {
+    assert summary.counts == {
         ("stream.outage", "to_server"): 1,
         ("stream.outage", "from_server"): 1,
     }

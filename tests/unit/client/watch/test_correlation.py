@@ -6,13 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from netduet.client.net.dial import Address
 from netduet.client.outages.outage import Outage, OutageEnded
 from netduet.client.report.text import plain
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Location
 from netduet.client.watch import text
 from netduet.client.watch.availability import AvailabilityTracker, OutageRecord
-from netduet.client.watch.correlation import CommonCause, find_common_causes
+from netduet.client.watch.correlation import (
+    CommonCause,
+    all_peers_out,
+    find_common_causes,
+)
 
 NODES = {"a": "n1", "b": "n1", "c": "n1", "d": "n2", "e": ""}
 """Peers, and the nodes that they are on."""
@@ -172,3 +177,36 @@ def test_summary_names_the_common_cause() -> None:
     assert any(
         line.startswith("  1970-01-01 00:00:10Z a (web-a on n1): ") for line in lines
     )
+
+
+OUT = Outage("stream.outage", Location.UNKNOWN, 100.0, 101.0, "nothing comes back")
+LATER = replace(OUT, start=100.5)
+
+
+def at(host: int, port: int = 1) -> Address:
+    """Return an address."""
+    return Address(2, f"192.0.2.{host}", port)
+
+
+def test_three_of_three_peers_out_suspects_this_end() -> None:
+    """It starts with the last of the three outages."""
+    assert all_peers_out([(at(1), OUT), (at(2), LATER), (at(3), OUT)]) == 100.5
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        [],
+        [(at(1), OUT), (at(2), OUT)],
+        [(at(1, 1), OUT), (at(1, 2), OUT), (at(1, 3), OUT)],
+        [(at(1), OUT), (at(2), OUT), (at(3), None)],
+        [(at(1), OUT), (at(2), OUT), (at(3), replace(OUT, failure="watch.refused"))],
+        [(at(1), OUT), (at(2), OUT), (at(3), replace(OUT, proven=False))],
+    ],
+    ids=["nobody", "two", "one host", "one is well", "one refuses", "one is unproven"],
+)
+def test_reachable_peer_or_few_peers_do_not_suspect_this_end(
+    standing: list[tuple[Address, Outage | None]],
+) -> None:
+    """Then this end is not suspected."""
+    assert all_peers_out(standing) is None

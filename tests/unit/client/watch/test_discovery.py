@@ -9,7 +9,7 @@ from collections import Counter
 from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.results.target import parse_target
 from netduet.client.watch.discovery import (
-    LAPSE_SECONDS,
+    MAX_ABSENT_SECONDS,
     ResolvedTarget,
     TargetSet,
     choose,
@@ -56,9 +56,9 @@ def test_added_address_moves_few_choices() -> None:
 
 
 def test_addresses_have_similar_numbers_of_watchers() -> None:
-    """Where each of n takes k of n, each has about k watchers, and hardly one has none.
+    """If each of n clients watches k of n, an address has about k watchers.
 
-    Chance leaves a share of e^-k to nobody: their servers tell, by whom they see.
+    By chance a share of e^-k has none: the metric of recent clients shows them.
     """
     some = addresses(200)
     watchers = Counter(
@@ -107,7 +107,7 @@ def test_partial_answers_lead_to_the_choice_among_all() -> None:
         choices = []
         for number in range(200):
             target_set.update([answer(*chance.sample(some, give))], 5.0 * number)
-            assert not target_set.overdue(5.0 * number)
+            assert not target_set.expired(5.0 * number)
             assert len(target_set.chosen) <= (most or 40)
             choices.append(set(target_set.chosen))
         assert all(choice == set(choose(some, "me", most)) for choice in choices[100:])
@@ -118,20 +118,23 @@ def test_missing_address_is_kept_for_a_time() -> None:
     here, gone = addresses(2)
     target_set = whom(0)
     target_set.update([answer(here, gone)], 0.0)
-    assert (set(target_set.chosen), target_set.lapsed) == ({here, gone}, {})
+    assert (set(target_set.chosen), target_set.absent_since) == ({here, gone}, {})
     target_set.update([answer(here)], 100.0)
     target_set.update([answer(here)], 200.0)
-    assert (set(target_set.chosen), target_set.lapsed) == ({here, gone}, {gone: 100.0})
+    assert (set(target_set.chosen), target_set.absent_since) == (
+        {here, gone},
+        {gone: 100.0},
+    )
     assert target_set.has(here)
     assert not target_set.has(gone)
-    assert target_set.overdue(100.0 + LAPSE_SECONDS - 1) == []
-    assert target_set.overdue(100.0 + LAPSE_SECONDS) == [gone]
+    assert target_set.expired(100.0 + MAX_ABSENT_SECONDS - 1) == []
+    assert target_set.expired(100.0 + MAX_ABSENT_SECONDS) == [gone]
     target_set.update([answer(here, gone)], 300.0)
-    assert target_set.lapsed == {}
+    assert target_set.absent_since == {}
     target_set.update([answer(here)], 305.0)
     target_set.forget(gone)
     target_set.update([answer(here)], 310.0)
-    assert (set(target_set.chosen), target_set.lapsed) == ({here}, {})
+    assert (set(target_set.chosen), target_set.absent_since) == ({here}, {})
     target_set.update([answer(here, gone)], 315.0)
     assert set(target_set.chosen) == {here, gone}
 
@@ -142,14 +145,14 @@ def test_kept_address_takes_a_place_in_the_choice() -> None:
     target_set = whom(2)
     target_set.update([answer(first, third)], 0.0)
     target_set.update([answer(second, third)], 5.0)
-    assert (set(target_set.chosen), set(target_set.lapsed)) == (
+    assert (set(target_set.chosen), set(target_set.absent_since)) == (
         {first, second},
         {first},
     )
     target_set = whom(2)
     target_set.update([answer(second, third)], 0.0)
     target_set.update([answer(first, second)], 5.0)
-    assert (set(target_set.chosen), target_set.lapsed) == ({first, second}, {})
+    assert (set(target_set.chosen), target_set.absent_since) == ({first, second}, {})
 
 
 def test_failed_lookup_expires_nothing() -> None:
@@ -160,7 +163,7 @@ def test_failed_lookup_expires_nothing() -> None:
     target_set.update(
         [Resolution((), Cause.TIMEOUT, "no response in time", 1.0, 6.0)], 6.0
     )
-    assert (set(target_set.chosen), target_set.lapsed) == (set(some), {})
+    assert (set(target_set.chosen), target_set.absent_since) == (set(some), {})
 
 
 def test_address_with_another_name_does_not_expire() -> None:
@@ -169,4 +172,7 @@ def test_address_with_another_name_does_not_expire() -> None:
     target_set = whom(0, "web", "db")
     target_set.update([answer(here, both), answer(both)], 0.0)
     target_set.update([answer(here), answer(both)], 5.0)
-    assert (target_set.chosen, target_set.lapsed) == ({here: "web:1", both: "db:1"}, {})
+    assert (target_set.chosen, target_set.absent_since) == (
+        {here: "web:1", both: "db:1"},
+        {},
+    )

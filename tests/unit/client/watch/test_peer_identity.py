@@ -7,9 +7,9 @@ import random
 
 from netduet.client.results.instance import Instance
 from netduet.client.watch.peer_identity import (
-    CALM_SECONDS,
+    CONFIRM_SECONDS,
     MAX_INSTANCES,
-    SETTLED_SECONDS,
+    SINGLE_SECONDS,
     PeerIdentity,
 )
 
@@ -86,7 +86,7 @@ def test_balancer_with_one_instance_left_is_reported_when_sure() -> None:
     """After a while the only instance left is the peer."""
     told = Told()
     told.met(A, B, A, B, A)
-    told.met(*(int(SETTLED_SECONDS) - 5) * (A,))
+    told.met(*(int(SINGLE_SECONDS) - 5) * (A,))
     assert told.known.instance is None
     told.met(*10 * (A,))
     assert told.said[-1] == (A,)
@@ -97,5 +97,5 @@ def test_crash_loop_with_changing_names_is_reported_as_several() -> None:
     """A server that restarts with a new name each time causes no flood."""
     told = Told()
     for number in range(100):
-        told.met(*(int(CALM_SECONDS) + 2) * (Instance(f"web-{number}"),))
+        told.met(*(int(CONFIRM_SECONDS) + 2) * (Instance(f"web-{number}"),))
     assert len(told.said) <= 3

@@ -74,7 +74,7 @@ class Pacer:
             answered = False
             for connection in self.held[:1]:
                 answered = await connection.report(self.answer_timeout) is not None
-            alive = sum(not connection.gone for connection in self.held)
+            alive = sum(not connection.is_closed for connection in self.held)
             await self._release()
             await asyncio.sleep(_SETTLE_SECONDS)
             after_release = await self._probe_limit()

@@ -114,7 +114,7 @@ async def _push_after_fin(
     neither acknowledged by then nor sent again in vain was slow, and proves nothing.
     """
     before = conversation.info()
-    conversation.push(bytes(PUSHED_BYTES))
+    conversation.send_raw(bytes(PUSHED_BYTES))
     until = time.monotonic() + _SETTLE_SECONDS
     # What took longer may have used up the server's patience before its end came here.
     late = end.wait is not None and end.wait.seconds > _FIRST_WAIT_SECONDS
@@ -227,7 +227,7 @@ async def _await_reset(
     number = conversation.send(Kind.CLOSE, question)
     await conversation.answer(number, min(_FIRST_WAIT_SECONDS, timeouts.answer))
     if conversation.ending is None:
-        conversation.push(b"\0")
+        conversation.send_raw(b"\0")
         await conversation.answer(number, timeouts.answer)
     waited = TimeSpan(start, time.monotonic())
     return replace(end, ending=conversation.ending, wait=waited)

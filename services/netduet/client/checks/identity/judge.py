@@ -90,7 +90,7 @@ def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
     handshake = answer.handshake
     if not handshake.accepted:
         return _judge_refused(answer)
-    if handshake.own_socket:
+    if handshake.self_connected:
         seen = f"{answer.address}: both ends of the connection are the same socket"
         return Finding("identity.self", seen)
     if handshake.welcome is not None:

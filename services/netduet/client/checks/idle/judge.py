@@ -37,8 +37,6 @@ _FAILED_OUTCOMES: Final = {
 }
 """Ways to die, the most telling first: their class, and the verb that describes them."""
 
-_WAKER_NAMES: Final = {Side.CLIENT: "this end", Side.SERVER: "the server"}
-
 
 def judge(ladder: IdleResult, _: CheckOptions) -> Judgement:
     """Find the silence from which on connections die, how, and whose timer it may be."""
@@ -245,7 +243,7 @@ def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
 
 
 def _evidence(held: HeldConnection) -> list[tuple[Side, str]]:
-    waker = f"woken by {_WAKER_NAMES[held.plan.waker]}"
+    waker = f"woken by {held.plan.waker.phrase}"
     kept = "" if held.plan.keepalive is None else ", with keep-alive"
     head = f"{waker} after {held.plan.rung:g} s{kept}"
     if held.ended_after is not None:
@@ -372,8 +370,8 @@ def _remarks(
             and first.get(other) is HoldOutcome.ALIVE
         ):
             remarks.append(
-                f"only those die that {_WAKER_NAMES[waker]} wakes; "
-                f"those that {_WAKER_NAMES[other]} wakes live"
+                f"only those die that {waker.phrase} wakes; "
+                f"those that {other.phrase} wakes live"
             )
     longer = [seconds for seconds in lived if seconds > died[0]]
     if longer:

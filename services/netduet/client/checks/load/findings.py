@@ -5,12 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from netduet.client.checks.load.format import END_NAMES, format_rate
+from netduet.client.checks.load.format import format_rate
 from netduet.client.checks.load.results import TransferFlow, TransferStall
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Figures, Finding, Outcome
-
-_AT: Final = {Side.CLIENT: Location.CLIENT, Side.SERVER: Location.SERVER}
 
 MIN_NETWORK_SHARE: Final = 0.8
 """Share of the time in which the network must have held the data up, for a cap."""
@@ -85,11 +83,13 @@ def _locate_stall(flow: TransferFlow, stall: TransferStall) -> Location | None:
     if stall.unacked:
         return flow.direction.opposite.path
     if stall.unsent:  # all was taken, and there is no room for more
-        return _AT[flow.direction.receiver]
+        return Location(flow.direction.receiver)
     return None
 
 
-def judge_rate(flow: TransferFlow, min_rate: float, limit: str) -> Finding | None:
+def judge_rate(
+    flow: TransferFlow, min_rate: float, limit: Side | str
+) -> Finding | None:
     """Return that a rate is too low; no verdict where it may not be the path's."""
     reached = flow.rate
     if reached is None or reached >= min_rate:
@@ -132,10 +132,10 @@ def _limited_by_network(flow: TransferFlow) -> bool:
     return flow.wait_shares is not None and flow.wait_shares[0] >= MIN_NETWORK_SHARE
 
 
-def _reason_for_doubt(flow: TransferFlow, min_rate: float, limit: str) -> str:
+def _reason_for_doubt(flow: TransferFlow, min_rate: float, limit: Side | str) -> str:
     """Return why a low rate proves nothing about the path, "" if it does."""
-    if limit in END_NAMES:
-        return f"{END_NAMES[limit]} was the bottleneck; the path may carry more"
+    if isinstance(limit, Side):
+        return f"{limit.phrase} was the bottleneck; the path may carry more"
     slices = flow.slices
     if flow.exhausted:
         return "the transfer used up its bytes too soon; --profile full carries more"

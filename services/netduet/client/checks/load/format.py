@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-END_NAMES: Final = {"client": "this client", "server": "the server"}
-"""The ends, as what may be the limit of a transfer."""
-
 
 def format_rate(bits: float) -> str:
     """Return bits a second, to three figures."""

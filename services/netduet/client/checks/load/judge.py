@@ -16,18 +16,14 @@ from netduet.client.checks.load.findings import (
     find_failures,
     judge_rate,
 )
-from netduet.client.checks.load.format import (
-    END_NAMES,
-    format_milliseconds,
-    format_rate,
-)
+from netduet.client.checks.load.format import format_milliseconds, format_rate
 from netduet.client.checks.load.results import (
     LatencySpread,
     LoadResult,
     Phase,
     TransferFlow,
 )
-from netduet.client.results.location import Direction
+from netduet.client.results.location import Direction, Side
 from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.wire.untrusted import escape
 
@@ -45,12 +41,6 @@ MAX_CAP_DEVIATION: Final = 0.1
 
 BUSY_CPU_SHARE: Final = 0.85
 """Share of a CPU from which on this process counts as the limit."""
-
-_KERNEL: Final = {
-    Direction.UP: "this end's kernel",
-    Direction.DOWN: "the server's kernel",
-}
-_PATH: Final = {Direction.UP: "upload", Direction.DOWN: "download"}
 
 
 def judge(result: LoadResult, options: CheckOptions) -> Judgement:
@@ -110,18 +100,17 @@ def _first_of_each_kind(findings: list[Finding]) -> tuple[Finding, ...]:
 # What limited a transfer
 
 
-def limiting_part(phase: Phase, flow: TransferFlow) -> str:
-    """Return what limited a transfer: client, server, network, or "" if unknown."""
+def limiting_part(phase: Phase, flow: TransferFlow) -> Side | str:
+    """Return what limited a transfer: an end, "network", or "" if unknown."""
     if phase.cpu_share >= BUSY_CPU_SHARE:
-        return "client"
+        return Side.CLIENT
     shares = flow.wait_shares
     if shares is None:
         return ""
     network, receiver, sender = shares
     if network >= max(receiver, sender):
         return "network"
-    up = flow.direction is Direction.UP
-    return "server" if (receiver > sender) == up else "client"
+    return flow.direction.receiver if receiver > sender else flow.direction.sender
 
 
 # Remarks
@@ -137,7 +126,7 @@ def _remarks(result: LoadResult, single: dict[Direction, Phase]) -> list[str]:
             times = max(up, down) / min(up, down)
             remarks.append(
                 f"up {format_rate(up)}, down {format_rate(down)}: "
-                f"{_PATH[less]} is {times:.3g} times slower"
+                f"{less.transfer} is {times:.3g} times slower"
             )
     idle = next((phase for phase in result.phases if phase.name == "idle"), None)
     for direction, phase in single.items():
@@ -147,14 +136,14 @@ def _remarks(result: LoadResult, single: dict[Direction, Phase]) -> list[str]:
     slow_ends = {
         direction: end
         for direction, phase in single.items()
-        if (end := limiting_part(phase, phase.flows[0])) in END_NAMES
+        if isinstance(end := limiting_part(phase, phase.flows[0]), Side)
     }
     for end in sorted(set(slow_ends.values())):
         directions = " and ".join(
             direction for direction, by in slow_ends.items() if by == end
         )
         remarks.append(
-            f"{directions}: {END_NAMES[end]} was the bottleneck: the path may carry more, and "
+            f"{directions}: {end.phrase} was the bottleneck: the path may carry more, and "
             "part of the latency under load is its own"
         )
     return remarks
@@ -201,8 +190,8 @@ def _queue_remarks(direction: Direction, phase: Phase, idle: Phase) -> list[str]
     return [
         (
             f"{direction}: p99 {format_milliseconds(rest.p99)} idle, {format_milliseconds(loaded.p99)} "
-            f"under load, without delays of this process: a queue in the {_PATH[direction]} path "
-            f"({_KERNEL[direction]} saw the RTT rise from {format_milliseconds(least)} to "
+            f"under load, without delays of this process: a queue in the {direction.transfer} path "
+            f"({direction.sender.phrase}'s kernel saw the RTT rise from {format_milliseconds(least)} to "
             f"{format_milliseconds(full)}{own})"
         )
     ]
@@ -229,7 +218,8 @@ def _summary(result: LoadResult, single: dict[Direction, Phase]) -> str:
     for direction, phase in single.items():
         flow = phase.flows[0]
         if flow.rate is not None:
-            least = "at least " if limiting_part(phase, flow) in END_NAMES else ""
+            by_end = isinstance(limiting_part(phase, flow), Side)
+            least = "at least " if by_end else ""
             parts.append(f"{direction} {least}{format_rate(flow.rate)}")
     both = next((phase for phase in result.phases if phase.name == "both"), None)
     if both is not None:
@@ -294,7 +284,7 @@ def _flow_figures(key: str, phase: Phase, flow: TransferFlow) -> Figures:
         f"{key}.seconds": round(flow.seconds, 3),
         f"{key}.connections": flow.connections,
         f"{key}.retransmits": flow.retransmits,
-        f"{key}.limit": limiting_part(phase, flow) or None,
+        f"{key}.limit": str(limiting_part(phase, flow)) or None,
     }
     for word, value in (("rtt", flow.rtt), ("min_rtt", flow.min_rtt)):
         if value is not None:

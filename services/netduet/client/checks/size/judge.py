@@ -19,7 +19,7 @@ from netduet.client.checks.size.black_hole import (
     smallest_stalled,
     waits_for_server,
 )
-from netduet.client.checks.size.notes import TO, notes
+from netduet.client.checks.size.notes import notes
 from netduet.client.checks.size.results import (
     SizeResult,
     SizeTrial,
@@ -109,7 +109,7 @@ def _black_hole(
     stalled = smallest_stalled(trials)
     passed = largest_passed(trials)
     mtu = None if passed is None else packet_length(address, passed)
-    to = TO[direction]
+    to = direction.phrase
     text = f"{address}: packets {to} with {stalled:,} bytes or more are lost"
     if passed is not None and mtu is not None:
         text += (
@@ -147,7 +147,7 @@ def _stalled(
     elif server_is_awaited:
         text = f"{address}: the server does not send the requested {last.size:,} bytes"
     else:
-        text = f"{address}: {last.size:,} bytes {TO[direction]} do not arrive"
+        text = f"{address}: {last.size:,} bytes {direction.phrase} do not arrive"
         if last.arrived:
             text += f" completely, only {last.arrived:,} of them do"
     text += f"; no progress for {last.seconds:.1f} s"
@@ -189,7 +189,7 @@ def _unopened(address: Address, trial: SizeTrial) -> Finding:
 def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     text = (
         f"{address}: the connection ends while it carries {trial.size:,} bytes "
-        f"{TO[direction]}: {_describe_end(trial)}"
+        f"{direction.phrase}: {_describe_end(trial)}"
     )
     after = f"after {trial.seconds:.1f} s: {_describe_end(trial)}"
     evidence = [(Side.CLIENT, after)]
@@ -238,7 +238,7 @@ def _describe_record(record: LedgerEntry) -> str:
 def _changed(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
     payload = trial.size - HEADER_SIZE
     text = (
-        f"{address}: of {payload:,} bytes {TO[direction]}, byte {trial.changed_at:,} "
+        f"{address}: of {payload:,} bytes {direction.phrase}, byte {trial.changed_at:,} "
         "arrives altered"
     )
     evidence = "it compared all of them with the bytes sent"

@@ -8,9 +8,6 @@ from netduet.client.checks.size.black_hole import FAILED_OUTCOMES
 from netduet.client.checks.size.results import SizeTrial, TrialOutcome
 from netduet.client.results.location import Direction
 
-TO: Final = {Direction.UP: "to the server", Direction.DOWN: "from the server"}
-"""A direction, in words."""
-
 _MIN_RETRANSMITS: Final = 3
 _MIN_RETRANSMIT_SHARE: Final = 0.005
 """Packets that must be sent again to be told: a kernel probes with one by itself."""
@@ -25,7 +22,7 @@ def notes(
     direction: Direction, trials: tuple[SizeTrial, ...], faults: set[str]
 ) -> list[str]:
     """Return what is to be told of a direction besides its faults, their classes."""
-    to = TO[direction]
+    to = direction.phrase
     remarks = [*_mtu_notes(direction, trials), *_speed_notes(direction, trials)]
     hole = "size.black_hole" in faults
     larger = [
@@ -54,7 +51,7 @@ def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
     if not views or not trials[0].delivered:
         return []
     first, least = views[0], min(view.pmtu for view in views)
-    to = TO[direction]
+    to = direction.phrase
     if least < first.pmtu:
         return [
             (
@@ -75,7 +72,7 @@ def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
 
 def _speed_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
     return [
-        f"{trial.size:,} bytes {TO[direction]} took more than "
+        f"{trial.size:,} bytes {direction.phrase} took more than "
         f"{trial.seconds:.1f} s, with steady progress: the path is slow"
         for trial in trials
         if trial.outcome is TrialOutcome.SLOW
@@ -83,7 +80,7 @@ def _speed_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[st
 
 
 def _loss_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
-    to = TO[direction]
+    to = direction.phrase
     remarks = []
     failed = [trial for trial in trials if trial.outcome in FAILED_OUTCOMES]
     if failed:

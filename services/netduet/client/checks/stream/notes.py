@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from netduet.client.checks.stream.summary import losses
-from netduet.client.outages import describe
+from netduet.client.outages import describe, evidence
 from netduet.client.outages.classify import STARVED_SHARE
 from netduet.client.outages.correlate import Correlation
 from netduet.client.outages.events import ConnectFailureRun, ConnectionStall, LossRun
@@ -32,7 +32,7 @@ def notes(
             short.append(event)
             continue
         when = describe.at(observations, outage.start)
-        effects = "; ".join(text for _, text in describe.effects(outage))
+        effects = "; ".join(text for _, text in evidence.effects(outage))
         text = f"{observations.address}: {when}, {outage.description}: {_SHORT}"
         yield f"{text}; {effects}" if effects else text
     for restart in correlation.restarts:

@@ -39,20 +39,18 @@ def losses(observations: Observations) -> Iterator[str]:
     """Yield what datagrams cannot show, and what was lost, duplicated or late each way."""
     address, datagrams = observations.address, observations.datagrams
     yield from _silence(observations)
-    for direction, where, counts in (
-        (Location.TO_SERVER, "on the way to the server", datagrams.up),
-        (Location.FROM_SERVER, "on the way back", datagrams.down),
+    for where, counts in (
+        (Location.TO_SERVER, datagrams.up),
+        (Location.FROM_SERVER, datagrams.down),
     ):
-        in_runs = sum(
-            run.lost for run in observations.loss_runs if run.where == direction
-        )
+        in_runs = sum(run.lost for run in observations.loss_runs if run.where == where)
         for count, what in (
             (counts.lost - in_runs, "were lost, singly or a few in a row,"),
             (counts.duplicated, "were duplicated"),
             (counts.late, "arrived out of order"),
         ):
             if datagrams.passed and count > 0:
-                yield f"{address}: {count} of {counts.sent} datagrams {what} {where}"
+                yield f"{address}: {count} of {counts.sent} datagrams {what} {where.phrase}"
     if datagrams.lateness > SLOW_SECONDS:
         yield (
             f"{address}: a datagram took {datagrams.lateness:.2f} s longer on the way "

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from netduet.client.checks.udp.results import UdpOpeningResult
-from netduet.client.net.udp_socket import stray_answers
+from netduet.client.net.udp_socket import answers_from_elsewhere
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import ANSWER, Kind
@@ -100,7 +100,7 @@ def answered_from(address: Address, seconds: float) -> str:
     nonce = secrets.token_hex(16)
     opening = encode(Open(nonce=nonce))
     data = datagram.serialize(Kind.OPEN, opening, 1, datagram.OPENING_SIZE)
-    for answer, source in stray_answers(address, data, seconds):
+    for answer, source in answers_from_elsewhere(address, data, seconds):
         # The nonce cannot be guessed: whoever says it was asked by us.
         if nonce.encode() in answer:
             return source
