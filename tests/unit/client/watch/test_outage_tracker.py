@@ -457,7 +457,7 @@ def test_outage_with_connections_is_a_network_outage(
             "its own datagrams still arrive",
         ),
         (
-            replace(silent(), connect_error="(ECONNREFUSED: Connection refused)"),
+            replace(silent(), connect_error="ECONNREFUSED: Connection refused"),
             "watch.refused",
             SERVER,
             "refuses connections",
