@@ -144,13 +144,13 @@ def test_unknown_name_is_the_root(netduet: Netduet) -> None:
 @pytest.mark.parametrize(
     ("manner", "failure", "seen"),
     [
-        (silent, "identity.silent", "accepted, and did not answer in 1."),
-        (closing, "identity.closed", "accepted, and closed without an answer"),
-        (resetting, "identity.reset", "accepted, and reset without an answer"),
-        (echoing, "identity.stranger", "it is an echo service"),
-        (saying(b"Hello, client!"), "identity.plain", "the plain greeting alone"),
+        (silent, "identity.silent", "did not respond within 1."),
+        (closing, "identity.closed", "then closed it without a response"),
+        (resetting, "identity.reset", "then reset it without a response"),
+        (echoing, "identity.not_netduet", "it is an echo service"),
+        (saying(b"Hello, client!"), "identity.plain", "the plain-text greeting only"),
         (saying(b"\x9eNDT\n\x1a\n"), "identity.mangled", "its CR LF became LF"),
-        (saying(b"\x00\x01\x02"), "identity.stranger", "speaks something unknown"),
+        (saying(b"\x00\x01\x02"), "identity.not_netduet", "speaks an unknown protocol"),
     ],
 )
 def test_foreign_server_is_classified(
@@ -171,7 +171,7 @@ def test_foreign_server_is_classified(
         ("TLS", b"\x15\x03\x01\x00\x02\x02\x46", r"\x15\x03\x01\x00\x02\x02F"),
         ("SSH", b"SSH-2.0-x\r\n\x1b[31m", rf"SSH-2.0-x{ESCAPED}"),
         ("PROXY protocol", b"PROXY UNKNOWN\r\n\x1b[31m", rf"PROXY UNKNOWN{ESCAPED}"),
-        ("something unknown", b"\xff\x80caf\xc3\xa9\x07", r"\xff\x80café\x07"),
+        ("an unknown protocol", b"\xff\x80caf\xc3\xa9\x07", r"\xff\x80café\x07"),
     ],
 )
 def test_foreign_protocol_is_recognised_and_escaped(
@@ -180,7 +180,7 @@ def test_foreign_protocol_is_recognised_and_escaped(
     """The foreign server's output is shown, and cannot control the terminal."""
     with stranger(saying(said)) as peer:
         done = netduet.run("check", peer.target)
-    assert failed(done, "identity") == "identity.stranger"
+    assert failed(done, "identity") == "identity.not_netduet"
     assert f"{peer.target} speaks {protocol}, not netduet" in words(done)
     assert f'server its first bytes: "{shown}"' in words(done)
     assert all(line.isprintable() for line in done.stdout.split("\n"))

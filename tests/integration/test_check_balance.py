@@ -63,8 +63,8 @@ async def test_round_robin_instances_are_even(start_server: StartServer) -> None
     ("turns", "failure"),
     [
         ("aaaaaaaaab", "balance.uneven"),
-        ("ab-", "balance.ghost"),
-        ("abz", "balance.stranger"),
+        ("ab-", "balance.unhealthy_backend"),
+        ("abz", "balance.wrong_service"),
     ],
 )
 async def test_balancer_fault_has_its_class(

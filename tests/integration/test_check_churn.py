@@ -93,7 +93,7 @@ async def test_proxy_with_dead_backend_is_unserved(
 
     async with standing(manner) as port:
         result, churn = await check(port)
-    assert [finding.failure for finding in result.findings] == ["churn.unserved"]
+    assert [finding.failure for finding in result.findings] == ["churn.not_served"]
     assert {attempt.outcome for attempt in churn.results[0].run.attempts} == {
         AttemptOutcome.SERVED,
         AttemptOutcome.ENDED,
@@ -127,7 +127,7 @@ async def test_late_starts_are_skipped(
     monkeypatch.setattr(pacer, "MAX_START_DELAY_SECONDS", -1.0)
     result, churn = await check(running.port)
     assert result.outcome is Outcome.INCONCLUSIVE
-    assert [finding.failure for finding in result.findings] == ["churn.unstarted"]
+    assert [finding.failure for finding in result.findings] == ["churn.client_too_slow"]
     assert churn.results[0].run.unstarted == 20
 
 

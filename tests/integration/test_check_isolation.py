@@ -39,7 +39,7 @@ def test_open_target_expected_blocked_fails(
     assert (done.returncode, done.stderr) == (1, "")
     said = words(done)
     assert f"{target} is open: TCP connects" in said
-    assert "instance the-one, answers; UDP is answered too" in said
+    assert "instance the-one, responds; UDP responds too" in said
     assert "(isolation.open)" in said
     checks = re.findall(r"^  [A-Z]+ +([a-z]+) ", done.stdout, re.MULTILINE)
     assert checks == ["name", "isolation"]
@@ -62,7 +62,7 @@ def test_refused_target_passes_with_a_note(
         done = netduet.run("check", *(word.format(target) for word in words_))
     assert (done.returncode, done.stderr) == (0, "")
     assert "TCP is rejected (reset)" in words(done)
-    assert "no firewall on the way is proven" in words(done)
+    assert "does not prove a firewall" in words(done)
     assert done.stdout.endswith(f"PASS: {target} is blocked, as expected: rejected\n")
 
 
@@ -70,7 +70,7 @@ def test_unknown_name_is_inconclusive(netduet: Netduet) -> None:
     """A misspelt name must not pass for a block: status 3."""
     done = netduet.run("check", "nonexistent.invalid=blocked")
     assert (done.returncode, done.stderr) == (3, "")
-    assert "a name without an address says nothing" in words(done)
+    assert "a name that does not resolve proves nothing" in words(done)
     assert "INCONCLUSIVE: no verdict on nonexistent.invalid:12345" in words(done)
 
 

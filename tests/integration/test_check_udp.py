@@ -285,7 +285,7 @@ async def test_reflected_question_is_a_foreign_server() -> None:
     """A peer that returns what it gets is no netduet server."""
     with relay(None) as port:
         judgement = judged(await ask(port, 0.5))
-    assert found(judgement) == [("udp.stranger", None)]
+    assert found(judgement) == [("udp.not_netduet", None)]
 
 
 async def test_two_servers_behind_a_port_are_not_loss(

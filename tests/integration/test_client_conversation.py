@@ -80,7 +80,7 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
     differing = [
         remark
         for remark in path.remarks
-        if "held back by its CPU limit" not in remark  # a busy machine's own matter
+        if "throttled by its CPU limit" not in remark  # a busy machine's own matter
     ]
     assert differing == []
 

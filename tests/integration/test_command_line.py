@@ -277,6 +277,17 @@ def test_explain_prints_all_of_a_class(netduet: Netduet) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_explain_accepts_an_older_name_and_says_the_present_one(
+    netduet: Netduet,
+) -> None:
+    """A name that a script or an old report has leads to the class as it is today."""
+    done = netduet.run("explain", "balance.ghost")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == netduet.run("explain", "balance.unhealthy_backend").stdout
+    assert done.stdout.startswith("balance.unhealthy_backend: ")
+    assert done.stdout.splitlines()[1] == "(formerly balance.ghost)"
+
+
 def test_generated_pages_match_the_declarations() -> None:
     """After a change of checks, classes, log events or fields run make docs."""
     done = subprocess.run(

@@ -285,7 +285,7 @@ def test_server_that_never_answered_is_out(watch: Callable[..., Watch]) -> None:
     assert "ECONNREFUSED" in line
     said = watching.stop()
     assert " (ongoing, " in said
-    assert "1 × watch.unmet, at the server's end:" in said
+    assert "1 × watch.never_reached, at the server's end:" in said
 
 
 def test_server_started_after_the_watch_is_found(
@@ -297,7 +297,7 @@ def test_server_started_after_the_watch_is_found(
     watching.wait("OUT ")
     serve_command(port=port)
     assert "first answer since the watch began" in watching.wait("BACK ")
-    assert "1 × watch.unmet" in watching.stop()
+    assert "1 × watch.never_reached" in watching.stop()
 
 
 def test_outage_of_all_peers_at_once_is_reported(
@@ -525,7 +525,7 @@ async def test_open_outage_of_a_removed_server_is_reported(
         await until(lambda: peer.outage_tracker.ongoing is not None)
         whom.script = [(address,)]
         await until(lambda: two not in watching.peers)
-    assert any("[watch.left; the server's end]" in line for line in said)
+    assert any("[watch.stale_dns; the server's end]" in line for line in said)
     assert told_once(watching)
 
 
@@ -544,7 +544,7 @@ async def test_outage_of_a_peer_no_longer_chosen_is_not_late_removal(
         watching.targets.targets[0].addresses = (address,)
         watching.targets.chosen = {}
         await until(lambda: not watching.peers)
-    assert not any("watch.left" in line for line in said)
+    assert not any("watch.stale_dns" in line for line in said)
     assert told_once(watching)
 
 
@@ -606,7 +606,7 @@ async def test_outage_triggers_an_early_lookup(
         server.process.send_signal(signal.SIGKILL)
         await until(lambda: not watching.peers)
     server.finish()
-    assert any(" LEFT " in line and "watch.left" in line for line in said)
+    assert any(" LEFT " in line and "watch.stale_dns" in line for line in said)
     assert not any(" BACK " in line for line in said)
 
 

@@ -184,7 +184,7 @@ def errno_text(error: int | str) -> str:
 def classify(error: BaseException) -> tuple[Cause, str]:
     """Return the class of a failure, and the error's own name."""
     if isinstance(error, TimeoutError) and not error.errno:
-        return Cause.TIMEOUT, "no answer in time"
+        return Cause.TIMEOUT, "no response in time"
     if isinstance(error, socket.gaierror):
         missing = error.errno in _NO_SUCH_NAME
         return Cause.NOT_FOUND if missing else Cause.OTHER, str(error.strerror)

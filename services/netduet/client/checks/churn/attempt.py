@@ -169,7 +169,7 @@ def _with_handshake(
             attempt,
             outcome=AttemptOutcome.UNANSWERED,
             end=end,
-            detail="no answer in time",
+            detail="no response in time",
         )
     if handshake.closed:
         detail = "closed without an answer"
