@@ -108,6 +108,9 @@ def checks() -> str:
     parts.append(MANNERS)
     for failure in CATALOGUE.values():
         parts.append(f"\n## {failure.name}\n\n**{failure.title}.** {failure.meaning}\n")
+        if failure.aliases:
+            names = ", ".join(f"`{alias}`" for alias in failure.aliases)
+            parts.append(f"\nFormerly {names}: `netduet explain` accepts both.\n")
         parts.append(f"\nWhere: {failure.where} ({failure.where.label}).\n")
         parts.append("\nLikeliest causes:\n\n")
         parts += [f"{n}. {cause}\n" for n, cause in enumerate(failure.causes, 1)]

@@ -178,18 +178,21 @@ def finish(container: DockerContainer) -> Finished:
 
 def wait_for(container: DockerContainer, word: str) -> None:
     """Read what a container prints until the word is there."""
-    said = b""
+    printed = b""
     command = ["docker", "logs", "--follow", container.get_container_id()]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as logs:
         assert logs.stdout is not None
-        for line in logs.stdout:
-            said += line
-            if word.encode() in said:
-                logs.kill()
-                return
-    raise AssertionError(said.decode())
+        try:
+            for line in logs.stdout:
+                printed += line
+                if word.encode() in printed:
+                    return
+        finally:
+            # A test whose time is up comes by here, too: nothing else ends it.
+            logs.kill()
+    raise AssertionError(printed.decode())
 
 
 def inside(container: DockerContainer) -> Container:

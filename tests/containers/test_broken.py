@@ -69,7 +69,7 @@ def test_web_server_under_the_name_is_recognised(stage: Stage) -> None:
     network = stage.network()
     stage.python(network, STRANGER, alias="server", wait=LISTENS)
     finding = failed(stage.client(network, "check", "--json", "server"), "identity")
-    assert finding["class"] == "identity.stranger"
+    assert finding["class"] == "identity.not_netduet"
     assert "HTTP" in str(finding)
 
 

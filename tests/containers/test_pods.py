@@ -118,7 +118,7 @@ def test_mesh_pod_runs_server_and_client(stage: Stage) -> None:
     server = play(stage, pod["server"], network, alias="netduet-mesh", wait=wait)
     shared = f"container:{server.get_container_id()}"
     client = play(stage, pod["client"], None, network_mode=shared)
-    wait_for(client, r"up to 8 addresses per name\), from node-1")
+    wait_for(client, "(up to 8 addresses per name), from node-1")
     wait_for(client, "is instance netduet-server-0 on node-1")
     urls = [
         url for container in pod.values() for url in probes(container, "netduet-mesh")

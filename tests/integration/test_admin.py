@@ -103,10 +103,10 @@ def named(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, frozenset(labels.items())]
 
 
-def test_probes_of_a_server_that_listens_are_well(
+def test_probes_of_a_listening_server_succeed(
     observed: Callable[..., Observed],
 ) -> None:
-    """It lives and is ready, says what it is, and has no other page."""
+    """It is live and ready, names its version, and has no other page."""
     server = observed(service="billing", instance="b1", node="n1", zone="z1")
     assert server.get("/livez").status == 200
     assert server.get("/readyz").status == 200
@@ -128,10 +128,10 @@ def test_probes_of_a_server_that_listens_are_well(
     assert server.get("/livez", method="POST").status == 405
 
 
-def test_readiness_ends_before_the_drain_begins(
+def test_readiness_ends_before_the_drain(
     observed: Callable[..., Observed],
 ) -> None:
-    """From SIGTERM on it is not ready, lives, and still answers whoever comes."""
+    """After SIGTERM it is live and not ready, and still answers new clients."""
     server = observed(shutdown_delay="1h")
     server.command.process.send_signal(signal.SIGTERM)
     assert server.command.wait("server.draining") is not None
@@ -141,8 +141,8 @@ def test_readiness_ends_before_the_drain_begins(
     assert server.command.stop() == 0
 
 
-def test_metrics_are_what_happened(observed: Callable[..., Observed]) -> None:
-    """Connections by dialect and end, bytes also of those that are open, limits."""
+def test_metrics_match_what_happened(observed: Callable[..., Observed]) -> None:
+    """Connections by dialect and end, bytes also of open ones, and limits."""
     server = observed(first_byte_timeout="1s")
     greet(server.command.port)
     with connect(server.command.port) as sock:
@@ -164,8 +164,8 @@ def test_metrics_are_what_happened(observed: Callable[..., Observed]) -> None:
     assert named(samples, "netduet_socket_drops_total", transport="tcp") == 0
 
 
-def test_clients_that_came_lately_are_others(observed: Callable[..., Observed]) -> None:
-    """A health check of this very host shows nobody that it can be reached."""
+def test_recent_clients_exclude_loopback(observed: Callable[..., Observed]) -> None:
+    """A health check of this host does not show that others reach the server."""
     server = observed()
     clients = "netduet_clients_recently"
     with Peer(server.command.port):
@@ -177,8 +177,8 @@ def test_clients_that_came_lately_are_others(observed: Callable[..., Observed]) 
             assert named(server.samples(), clients) == 2
 
 
-def test_metrics_tell_of_streams(observed: Callable[..., Observed]) -> None:
-    """How many are under way, how many may be, and how often there was no room."""
+def test_metrics_count_streams(observed: Callable[..., Observed]) -> None:
+    """The number of streams, their limit, and how often it was reached."""
     server = observed(max_streams=2)
 
     def streams() -> list[float]:
@@ -204,7 +204,7 @@ def test_metrics_tell_of_streams(observed: Callable[..., Observed]) -> None:
 
 
 def test_metrics_follow_the_conventions(observed: Callable[..., Observed]) -> None:
-    """Every metric has a help text, a name in its unit, and labels of few values."""
+    """Every metric has a help text, a base unit in its name, and few label values."""
     server = observed()
     text = server.get("/metrics").body
     families = list(text_string_to_metric_families(text))
@@ -219,10 +219,10 @@ def test_metrics_follow_the_conventions(observed: Callable[..., Observed]) -> No
     }
 
 
-def test_metrics_come_in_the_format_that_is_asked_for(
+def test_metrics_have_the_requested_format(
     observed: Callable[..., Observed],
 ) -> None:
-    """Prometheus's own text, or OpenMetrics, which a strict parser reads."""
+    """Prometheus text, or OpenMetrics, which a strict parser accepts."""
     server = observed()
     assert server.get("/metrics", PLAIN).type.startswith("text/plain; version=0.0.4")
     got = server.get("/metrics", OPENMETRICS)
@@ -230,10 +230,10 @@ def test_metrics_come_in_the_format_that_is_asked_for(
     assert list(openmetrics.text_string_to_metric_families(got.body))
 
 
-def test_admin_port_that_is_taken_is_one_clear_line(
+def test_admin_port_in_use_is_a_one_line_error(
     serve_command: ServeCommand,
 ) -> None:
-    """The server leaves with 2, and names the port and what to do."""
+    """The server exits with 2, and names the port and the remedy."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = serve_command(admin_port=port)
@@ -243,7 +243,7 @@ def test_admin_port_that_is_taken_is_one_clear_line(
     assert f"127.0.0.1, port {port}: something else listens there" in said
 
 
-def test_no_admin_port_unless_it_is_asked_for(serve_command: ServeCommand) -> None:
+def test_admin_port_is_off_by_default(serve_command: ServeCommand) -> None:
     """By default a server has one port, and no HTTP."""
     server = serve_command()
     assert server.of("admin.listening") == []

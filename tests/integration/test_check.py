@@ -62,10 +62,8 @@ def failed(done: Done, check: str) -> str:
 # A netduet
 
 
-def test_server_that_answers_passes(
-    serve_command: ServeCommand, netduet: Netduet
-) -> None:
-    """The right server passes all checks: status 0, and a verdict that names the target."""
+def test_good_server_passes(serve_command: ServeCommand, netduet: Netduet) -> None:
+    """All checks pass: status 0, and a verdict that names the target."""
     server = serve_command(instance="the-one")
     done = netduet.run("check", f"127.0.0.1:{server.port}")
     assert (done.returncode, done.stderr) == (0, "")
@@ -79,7 +77,7 @@ def test_server_that_answers_passes(
 def test_ipv6_target_in_brackets_passes(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """An IPv6 address with a port is typed in brackets, and told so."""
+    """An IPv6 address with a port is typed and shown in brackets."""
     server = serve_command(host="::1")
     done = netduet.run("check", f"[::1]:{server.port}")
     assert (done.returncode, done.stderr) == (0, "")
@@ -92,7 +90,7 @@ def test_ipv6_target_in_brackets_passes(
 def test_family_flag_uses_that_family_alone(
     serve_command: ServeCommand, netduet: Netduet, flag: str, host: str, other: str
 ) -> None:
-    """An address of the other family is not asked, though a server listens there."""
+    """The address of the other family is not used, though a server listens there."""
     port = str(serve_command(host="").port)
     assert netduet.run("check", flag, "-p", port, host).returncode == 0
     done = netduet.run("check", flag, "-p", port, other)
@@ -100,8 +98,10 @@ def test_family_flag_uses_that_family_alone(
     assert other in words(done)
 
 
-def test_other_service_is_named(serve_command: ServeCommand, netduet: Netduet) -> None:
-    """A netduet of another service fails, both names are told; * accepts any."""
+def test_other_service_fails_and_is_named(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """Both services are named; * accepts any."""
     target = f"127.0.0.1:{serve_command(service='billing').port}"
     done = netduet.run("check", "--expect-service", "orders", target)
     assert done.returncode == 1
@@ -115,7 +115,7 @@ def test_other_service_is_named(serve_command: ServeCommand, netduet: Netduet) -
 
 
 def test_full_server_is_busy(serve_command: ServeCommand, netduet: Netduet) -> None:
-    """A server that serves as many as it may is told from one that is broken."""
+    """A server at its connection limit is not called broken."""
     server = serve_command(max_connections=1)
     with Peer(server.port):
         done = netduet.run("check", f"127.0.0.1:{server.port}")
@@ -125,15 +125,15 @@ def test_full_server_is_busy(serve_command: ServeCommand, netduet: Netduet) -> N
 # Nobody, and somebody else
 
 
-def test_nothing_that_listens_is_refused(netduet: Netduet) -> None:
-    """A port on which nothing listens fails reach, and what stands on it is not judged."""
+def test_closed_port_is_refused(netduet: Netduet) -> None:
+    """Reach fails, and the checks that require it are not judged."""
     with nobody() as target:
         done = netduet.run("check", target)
     assert failed(done, "reach") == "reach.refused"
     assert f"observed {target} refuses connections" in words(done)
 
 
-def test_name_that_does_not_exist_is_the_root(netduet: Netduet) -> None:
+def test_unknown_name_is_the_root(netduet: Netduet) -> None:
     """A name that does not resolve fails, and nothing else is blamed."""
     done = netduet.run("check", "nonexistent.invalid")
     # Where no DNS server can be asked, the resolver has no answer instead of a no.
@@ -144,19 +144,19 @@ def test_name_that_does_not_exist_is_the_root(netduet: Netduet) -> None:
 @pytest.mark.parametrize(
     ("manner", "failure", "seen"),
     [
-        (silent, "identity.silent", "accepted, and did not answer in 1."),
-        (closing, "identity.closed", "accepted, and closed without an answer"),
-        (resetting, "identity.reset", "accepted, and reset without an answer"),
-        (echoing, "identity.stranger", "it is an echo service"),
-        (saying(b"Hello, client!"), "identity.plain", "the plain greeting alone"),
+        (silent, "identity.silent", "did not respond within 1."),
+        (closing, "identity.closed", "then closed it without a response"),
+        (resetting, "identity.reset", "then reset it without a response"),
+        (echoing, "identity.not_netduet", "it is an echo service"),
+        (saying(b"Hello, client!"), "identity.plain", "the plain-text greeting only"),
         (saying(b"\x9eNDT\n\x1a\n"), "identity.mangled", "its CR LF became LF"),
-        (saying(b"\x00\x01\x02"), "identity.stranger", "speaks something unknown"),
+        (saying(b"\x00\x01\x02"), "identity.not_netduet", "speaks an unknown protocol"),
     ],
 )
-def test_whoever_else_listens_is_told(
+def test_foreign_server_is_classified(
     netduet: Netduet, manner: Manner, failure: str, seen: str
 ) -> None:
-    """The kernel accepts, so reach passes; what then happens has a class and words."""
+    """The kernel accepts, so reach passes; identity has a class and a text."""
     with stranger(manner) as peer:
         done = netduet.run("check", SOON, peer.target)
     assert failed(done, "identity") == failure
@@ -171,25 +171,25 @@ def test_whoever_else_listens_is_told(
         ("TLS", b"\x15\x03\x01\x00\x02\x02\x46", r"\x15\x03\x01\x00\x02\x02F"),
         ("SSH", b"SSH-2.0-x\r\n\x1b[31m", rf"SSH-2.0-x{ESCAPED}"),
         ("PROXY protocol", b"PROXY UNKNOWN\r\n\x1b[31m", rf"PROXY UNKNOWN{ESCAPED}"),
-        ("something unknown", b"\xff\x80caf\xc3\xa9\x07", r"\xff\x80café\x07"),
+        ("an unknown protocol", b"\xff\x80caf\xc3\xa9\x07", r"\xff\x80café\x07"),
     ],
 )
-def test_strange_protocol_is_recognised_and_its_bytes_are_escaped(
+def test_foreign_protocol_is_recognised_and_escaped(
     netduet: Netduet, protocol: str, said: bytes, shown: str
 ) -> None:
-    """What a stranger says is shown, and does nothing to the terminal it is shown on."""
+    """The foreign server's output is shown, and cannot control the terminal."""
     with stranger(saying(said)) as peer:
         done = netduet.run("check", peer.target)
-    assert failed(done, "identity") == "identity.stranger"
+    assert failed(done, "identity") == "identity.not_netduet"
     assert f"{peer.target} speaks {protocol}, not netduet" in words(done)
     assert f'server its first bytes: "{shown}"' in words(done)
     assert all(line.isprintable() for line in done.stdout.split("\n"))
 
 
-def test_proxy_that_converts_text_is_found_on_the_way_there(
+def test_text_converting_proxy_is_located_on_the_upload_path(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """A server that got the signature changed says so: it is the path there."""
+    """The server says that it got a converted magic."""
     with stranger(converting(serve_command().port)) as peer:
         done = netduet.run("check", peer.target)
     assert failed(done, "identity") == "identity.mangled"
@@ -202,7 +202,7 @@ def test_proxy_that_converts_text_is_found_on_the_way_there(
 def test_worst_of_several_targets_counts(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """Each target has its verdict; one that fails makes the status 1, whatever its place."""
+    """Each target has its verdict; one failure makes the status 1."""
     good = f"127.0.0.1:{serve_command().port}"
     with nobody() as bad:
         for targets in ([good, bad], [bad, good]):
@@ -224,7 +224,7 @@ def test_worst_of_several_targets_counts(
 def test_targets_come_from_the_variable(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """The variable may list several targets; those that are typed count instead."""
+    """The variable may list several targets; typed ones replace them."""
     good = f"127.0.0.1:{serve_command().port}"
     with nobody() as bad:
         done = netduet.run("check", env={"NETDUET_CLIENT_TARGET": f"{good}, {bad}"})
@@ -235,8 +235,8 @@ def test_targets_come_from_the_variable(
     assert bad not in done.stdout
 
 
-def test_no_target_is_told_in_a_line(netduet: Netduet) -> None:
-    """Without a target there is nothing to check: status 2, and both ways to name one."""
+def test_missing_target_is_a_one_line_error(netduet: Netduet) -> None:
+    """Status 2, and both ways to give a target."""
     done = netduet.run("check")
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
@@ -262,8 +262,8 @@ def interrupted(netduet: Netduet, number: int, *words: str) -> tuple[Done, list[
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_gives_a_verdict_that_is_none(netduet: Netduet, number: int) -> None:
-    """What is known is told, the verdict says that it was stopped, and the status is 3."""
+def test_signal_gives_an_interrupted_verdict(netduet: Netduet, number: int) -> None:
+    """The results so far are printed, the verdict says interrupted, and status is 3."""
     done, targets = interrupted(netduet, number)
     said = words(done)
     assert "PASS reach" in said
@@ -275,8 +275,8 @@ def test_signal_gives_a_verdict_that_is_none(netduet: Netduet, number: int) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_leaves_a_whole_document(netduet: Netduet, number: int) -> None:
-    """The document tells of each target that it was interrupted, and after which checks."""
+def test_signal_leaves_a_complete_document(netduet: Netduet, number: int) -> None:
+    """The document says for each target that it was interrupted, and where."""
     done, targets = interrupted(netduet, number, "--json")
     document: dict[str, Any] = json.loads(done.stdout)
     assert (document["outcome"], document["exit_status"]) == ("INCONCLUSIVE", 3)

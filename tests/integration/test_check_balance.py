@@ -45,8 +45,8 @@ def found(result: CheckResult) -> list[str]:
     return [finding.failure for finding in result.findings]
 
 
-async def test_instances_that_take_turns_are_even(start_server: StartServer) -> None:
-    """Three servers by turns pass, each with its share; a fourth is missed."""
+async def test_round_robin_instances_are_even(start_server: StartServer) -> None:
+    """Three servers in rotation pass, each with its share; a fourth is missing."""
     servers = [await start_server(instance=name) for name in ("a", "b", "c")]
     async with standing(
         by_turns([faithful(running.port) for running in servers])
@@ -63,14 +63,14 @@ async def test_instances_that_take_turns_are_even(start_server: StartServer) -> 
     ("turns", "failure"),
     [
         ("aaaaaaaaab", "balance.uneven"),
-        ("ab-", "balance.ghost"),
-        ("abz", "balance.stranger"),
+        ("ab-", "balance.unhealthy_backend"),
+        ("abz", "balance.wrong_service"),
     ],
 )
-async def test_fault_of_a_balancer_is_named(
+async def test_balancer_fault_has_its_class(
     start_server: StartServer, turns: str, failure: str
 ) -> None:
-    """A hot backend, one that is dead, one of another service: each by its class."""
+    """An overloaded backend, a dead one, one of another service."""
     backends = {
         "a": faithful((await start_server(instance="a")).port),
         "b": faithful((await start_server(instance="b")).port),

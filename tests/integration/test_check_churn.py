@@ -51,7 +51,7 @@ async def check(port: int) -> tuple[CheckResult, AddressResults[ChurnResult]]:
 async def test_all_connections_are_served_on_loopback(
     start_server: StartServer,
 ) -> None:
-    """Each one reaches the netduet, and the server counts them all to their ends."""
+    """Each one reaches the server, and the server counts them all to their ends."""
     running = await start_server()
     result, churn = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
@@ -69,7 +69,7 @@ async def test_all_connections_are_served_on_loopback(
 
 
 async def test_transparent_proxy_passes(start_server: StartServer) -> None:
-    """The server sees another peer then: what it counts is not taken for our path."""
+    """The server's counters are not used, because it sees another peer."""
     running = await start_server()
     async with standing(faithful(running.port)) as port:
         result, churn = await check(port)
@@ -80,7 +80,7 @@ async def test_transparent_proxy_passes(start_server: StartServer) -> None:
 async def test_proxy_with_dead_backend_is_unserved(
     start_server: StartServer,
 ) -> None:
-    """Acceptance is not enough: what was accepted for a dead server is not served."""
+    """A connection accepted for a dead backend is not served."""
     running = await start_server()
     turns, lock = itertools.count(), threading.Lock()
     served = faithful(running.port)
@@ -93,17 +93,17 @@ async def test_proxy_with_dead_backend_is_unserved(
 
     async with standing(manner) as port:
         result, churn = await check(port)
-    assert [finding.failure for finding in result.findings] == ["churn.unserved"]
+    assert [finding.failure for finding in result.findings] == ["churn.not_served"]
     assert {attempt.outcome for attempt in churn.results[0].run.attempts} == {
         AttemptOutcome.SERVED,
         AttemptOutcome.ENDED,
     }
 
 
-async def test_servers_own_limit_is_a_remark(
+async def test_servers_own_limit_is_a_note(
     start_server: StartServer,
 ) -> None:
-    """A server that is at its limit says so, and nobody in between is blamed."""
+    """A server at its limit says so, and nothing in between is blamed."""
     running = await start_server(max_connections_per_client=6)
     measure.PLANS["quick"] = replace(FEW, gap=0.05)
     result, churn = await check(running.port)
@@ -122,19 +122,19 @@ async def test_servers_own_limit_is_a_remark(
 async def test_late_starts_are_skipped(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is caught up with: a connection that is late already is not made."""
+    """A connection that is already late is not made."""
     running = await start_server()
     monkeypatch.setattr(pacer, "MAX_START_DELAY_SECONDS", -1.0)
     result, churn = await check(running.port)
     assert result.outcome is Outcome.INCONCLUSIVE
-    assert [finding.failure for finding in result.findings] == ["churn.unstarted"]
+    assert [finding.failure for finding in result.findings] == ["churn.client_too_slow"]
     assert churn.results[0].run.unstarted == 20
 
 
 async def test_concurrency_is_bounded(
     start_server: StartServer,
 ) -> None:
-    """Connections that pile up are bounded; the rest is left out."""
+    """Slow connections pile up only to a limit; the rest is left out."""
     running = await start_server()
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
     run = await Pacer(address, PATIENCE, ChurnPlan(10, 1e-9, 0, PATIENCE, 1)).run()
@@ -143,7 +143,7 @@ async def test_concurrency_is_bounded(
 
 
 async def test_failures_add_extra_attempts() -> None:
-    """Where many fail, more are made, so that it can be told what it is."""
+    """More connections are made after failures, to find the cause."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
     plan = ChurnPlan(4, 0.02, 0, PATIENCE, extra_count=3)
@@ -152,7 +152,7 @@ async def test_failures_add_extra_attempts() -> None:
 
 
 async def test_closed_port_is_refused_without_lost_syns() -> None:
-    """A reset instead of an acceptance is no loss."""
+    """A RST instead of a SYN-ACK is no loss."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
     run = await Pacer(address, PATIENCE, ChurnPlan(3, 0.001, 0, PATIENCE)).run()
@@ -165,7 +165,7 @@ async def test_closed_port_is_refused_without_lost_syns() -> None:
 async def test_cancellation_does_not_wait_for_answers(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network that has gone silent holds up nobody who says to stop."""
+    """A silent network does not delay a stop."""
     running = await start_server()
     monkeypatch.setitem(measure.PLANS, "quick", replace(FEW, count=10_000, gap=0.02))
     silent = threading.Event()

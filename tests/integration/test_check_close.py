@@ -47,8 +47,8 @@ async def check(
     return battery.verdict().results[-1], context.earlier(AddressResults)
 
 
-async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
-    """With nothing in between each end arrives, and both ends' records agree."""
+async def test_all_closes_arrive_on_loopback(start_server: StartServer) -> None:
+    """Without a middlebox each close arrives, and the records of both ends agree."""
     running = await start_server()
     result, close = await check(running.port)
     assert (result.outcome, result.remarks) == (Outcome.PASS, ())
@@ -74,8 +74,8 @@ async def test_all_ends_arrive_on_loopback(start_server: StartServer) -> None:
     assert finish.pushed > 0
 
 
-async def test_small_frames_of_a_server_are_heeded(start_server: StartServer) -> None:
-    """A server that takes small frames alone is asked for small answers."""
+async def test_small_frame_limit_is_respected(start_server: StartServer) -> None:
+    """A server with small frames is asked for small answers."""
     running = await start_server(max_frame_size=1024)
     result, close = await check(running.port)
     assert result.outcome is Outcome.PASS
@@ -83,8 +83,8 @@ async def test_small_frames_of_a_server_are_heeded(start_server: StartServer) ->
     assert sizes == {1024}
 
 
-async def test_faithful_proxy_passes(start_server: StartServer) -> None:
-    """What passes on each end as what it is is not blamed."""
+async def test_transparent_proxy_passes(start_server: StartServer) -> None:
+    """A proxy that forwards each close unchanged is not blamed."""
     running = await start_server()
     async with standing(faithful(running.port)) as port:
         result, _ = await check(port)
@@ -104,13 +104,13 @@ async def test_faithful_proxy_passes(start_server: StartServer) -> None:
         (end_hardening, "close.fin_changed", {"at_once", "paused", "finish"}),
     ],
 )
-async def test_proxy_that_makes_something_else_of_an_end_is_found(
+async def test_proxy_altering_closes_is_found(
     start_server: StartServer,
     manner: Callable[[int], Manner],
     failure: str,
     ways: set[str],
 ) -> None:
-    """What it does is told, by which ends it shows, and that it sits in between."""
+    """The finding names the altered closes, and that a middlebox does it."""
     running = await start_server()
     async with standing(manner(running.port)) as port:
         result, _ = await check(port)
@@ -121,8 +121,8 @@ async def test_proxy_that_makes_something_else_of_an_end_is_found(
     assert set(found) <= {failure, "close.reset_hidden"}
 
 
-async def test_proxy_that_swallows_an_end_is_found(start_server: StartServer) -> None:
-    """Our end was acknowledged, and the server's kernel never had it: that is proof."""
+async def test_proxy_swallowing_a_fin_is_found(start_server: StartServer) -> None:
+    """Our FIN was acknowledged, and the server's kernel never got it."""
     running = await start_server(frame_timeout=4.0, idle_timeout=4.0)
     async with standing(end_swallowing(running.port)) as port:
         result, _ = await check(port, BRIEF)
@@ -133,18 +133,18 @@ async def test_proxy_that_swallows_an_end_is_found(start_server: StartServer) ->
     assert "the server never received the FIN" in finding.seen
 
 
-async def test_reset_that_is_lost_once_is_no_fault(start_server: StartServer) -> None:
-    """Nobody sends a lost reset again: a byte more has the far kernel send another one."""
+async def test_reset_lost_once_is_no_fault(start_server: StartServer) -> None:
+    """A RST is not retransmitted; a later byte makes the remote kernel send another."""
     running = await start_server()
     async with standing(reset_holding(running.port)) as port:
         result, _ = await check(port, BRIEF)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
 
 
-async def test_path_that_large_answers_do_not_pass_is_not_judged(
+async def test_path_without_large_answers_is_not_judged(
     start_server: StartServer,
 ) -> None:
-    """Where data does not even pass before, no end is blamed, and nothing is proven."""
+    """If data does not pass before the close, the close is not blamed."""
     running = await start_server()
     async with standing(large_swallowing(running.port)) as port:
         result, _ = await check(port, BRIEF)

@@ -51,8 +51,8 @@ async def check(port: int, *rungs: float, patience: Timeouts = BRIEF) -> CheckRe
     return battery.verdict().results[-1]
 
 
-async def test_silent_connections_live_on_loopback(start_server: StartServer) -> None:
-    """With nothing in between, all live, whichever end wakes them, with probes or not."""
+async def test_idle_connections_survive_on_loopback(start_server: StartServer) -> None:
+    """All survive, whichever end wakes them, with and without keepalive."""
     running = await start_server()
     result = await check(running.port, SHORT, LONG, patience=PATIENT)
     assert (result.outcome, result.remarks) == (Outcome.PASS, ())
@@ -64,10 +64,10 @@ async def test_silent_connections_live_on_loopback(start_server: StartServer) ->
     ("how", "failure"),
     [("reset", "idle.reset"), ("fin", "idle.closed"), ("silence", "idle.silent")],
 )
-async def test_proxy_that_cuts_what_is_silent_is_found(
+async def test_proxy_closing_idle_connections_is_found(
     start_server: StartServer, how: str, failure: str
 ) -> None:
-    """It is told how they die, that something in between did it, and that probes do not help."""
+    """The finding says how they die, at a middlebox, in spite of keepalive."""
     running = await start_server()
     async with standing(idle_cutting(running.port, how)) as port:
         result = await check(port, SHORT, LONG)
@@ -78,20 +78,20 @@ async def test_proxy_that_cuts_what_is_silent_is_found(
     assert finding.figures["keepalive_lives"] is False
 
 
-async def test_faithful_proxy_lets_silent_connections_live(
+async def test_transparent_proxy_passes(
     start_server: StartServer,
 ) -> None:
-    """What only carries is not blamed."""
+    """A proxy without an idle timeout is not blamed."""
     running = await start_server()
     async with standing(faithful(running.port)) as port:
         result = await check(port, SHORT, patience=PATIENT)
     assert result.outcome is Outcome.PASS
 
 
-async def test_rung_beyond_the_server_s_limit_is_skipped(
+async def test_rung_beyond_the_servers_limit_is_skipped(
     start_server: StartServer,
 ) -> None:
-    """A server that holds no longer is believed, and asked for no more."""
+    """The server is not asked for longer holds than it announces."""
     running = await start_server(hold_timeout=6.0)
     result = await check(running.port, 2.0)
     assert result.outcome is Outcome.SKIP
@@ -99,16 +99,16 @@ async def test_rung_beyond_the_server_s_limit_is_skipped(
     assert running.lines.of("connection.failed") == []
 
 
-async def test_idle_limit_of_the_server_does_not_end_what_it_holds(
+async def test_server_idle_timeout_does_not_end_held_connections(
     start_server: StartServer,
 ) -> None:
-    """The time held comes on top of the server's own patience."""
+    """The time of a hold comes on top of the idle timeout."""
     running = await start_server(idle_timeout=SHORT)
     result = await check(running.port, LONG, patience=PATIENT)
     assert result.outcome is Outcome.PASS
 
 
-async def test_server_that_shuts_down_meanwhile_is_no_middlebox(
+async def test_server_shutdown_is_no_middlebox(
     start_server: StartServer,
 ) -> None:
     """Connections that a drain ends say nothing about the network."""
@@ -154,8 +154,8 @@ def settled(port: int) -> tuple[str, float]:
 
 
 @pytest.mark.parametrize("keepalive", [None, 2])
-async def test_client_probes_only_when_it_is_told_to(keepalive: int | None) -> None:
-    """A held connection is silent, unless probes are asked for: then they come soon."""
+async def test_client_sends_keepalives_only_on_request(keepalive: int | None) -> None:
+    """A held connection is silent unless keepalive is requested."""
     found: list[tuple[str, float]] = []
 
     def script(taken: Taken) -> None:
@@ -172,7 +172,7 @@ async def test_client_probes_only_when_it_is_told_to(keepalive: int | None) -> N
     assert seconds <= (keepalive or 0)
 
 
-async def test_server_never_probes(start_server: StartServer) -> None:
+async def test_server_never_sends_keepalives(start_server: StartServer) -> None:
     """Its end of a held connection is silent too."""
     running = await start_server()
 
@@ -184,8 +184,8 @@ async def test_server_never_probes(start_server: StartServer) -> None:
     assert await asyncio.to_thread(ask) == (NONE, 0.0)
 
 
-async def test_quick_profile_is_silent_about_silence(start_server: StartServer) -> None:
-    """Without rungs of its own the profile quick holds nothing, and the verdict is PASS."""
+async def test_quick_profile_holds_no_connections(start_server: StartServer) -> None:
+    """The profile has no rungs, and the verdict is PASS."""
     running = await start_server()
     target = Target("127.0.0.1", running.port)
     context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)

@@ -30,23 +30,23 @@ def words(done: Done) -> str:
 # One target
 
 
-def test_open_target_that_ought_to_be_blocked_fails(
+def test_open_target_expected_blocked_fails(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """Status 1, the class, who answers, and no check that needs a path."""
+    """Status 1, the class, the server's identity, and no other checks."""
     target = f"127.0.0.1:{serve_command(instance='the-one').port}"
     done = netduet.run("check", f"{target}=blocked")
     assert (done.returncode, done.stderr) == (1, "")
     said = words(done)
     assert f"{target} is open: TCP connects" in said
-    assert "instance the-one, answers; UDP is answered too" in said
+    assert "instance the-one, responds; UDP responds too" in said
     assert "(isolation.open)" in said
     checks = re.findall(r"^  [A-Z]+ +([a-z]+) ", done.stdout, re.MULTILINE)
     assert checks == ["name", "isolation"]
 
 
-def test_stranger_that_answers_is_shown(netduet: Netduet) -> None:
-    """Whoever it is that can be reached, it is told who."""
+def test_foreign_server_is_shown(netduet: Netduet) -> None:
+    """Any reachable server is named."""
     with stranger(saying(b"SSH-2.0-OpenSSH_9\r\n")) as peer:
         done = netduet.run("check", "--expect", "blocked", peer.target)
     assert done.returncode == 1
@@ -54,28 +54,28 @@ def test_stranger_that_answers_is_shown(netduet: Netduet) -> None:
 
 
 @pytest.mark.parametrize("words_", [("{}=blocked",), ("--expect=blocked", "{}")])
-def test_refused_target_passes_with_its_doubt(
+def test_refused_target_passes_with_a_note(
     netduet: Netduet, words_: tuple[str, ...]
 ) -> None:
-    """A refusal is a block; that the host itself says so is a remark."""
+    """A refusal is a block; a note says that the host itself sent it."""
     with nobody() as target:
         done = netduet.run("check", *(word.format(target) for word in words_))
     assert (done.returncode, done.stderr) == (0, "")
     assert "TCP is rejected (reset)" in words(done)
-    assert "no firewall on the way is proven" in words(done)
+    assert "does not prove a firewall" in words(done)
     assert done.stdout.endswith(f"PASS: {target} is blocked, as expected: rejected\n")
 
 
-def test_name_that_does_not_exist_proves_nothing(netduet: Netduet) -> None:
+def test_unknown_name_is_inconclusive(netduet: Netduet) -> None:
     """A misspelt name must not pass for a block: status 3."""
     done = netduet.run("check", "nonexistent.invalid=blocked")
     assert (done.returncode, done.stderr) == (3, "")
-    assert "a name without an address says nothing" in words(done)
+    assert "a name that does not resolve proves nothing" in words(done)
     assert "INCONCLUSIVE: no verdict on nonexistent.invalid:12345" in words(done)
 
 
-def test_expectation_that_is_none_is_told_in_a_line(netduet: Netduet) -> None:
-    """Status 2, and what would be right."""
+def test_unknown_expectation_is_a_one_line_error(netduet: Netduet) -> None:
+    """Status 2, and the valid ones."""
     for done in (
         netduet.run("check", "127.0.0.1:1=shut"),
         netduet.run("check", "127.0.0.1:1", "--expect=shut"),
@@ -90,10 +90,10 @@ def test_expectation_that_is_none_is_told_in_a_line(netduet: Netduet) -> None:
 # Several targets
 
 
-def test_truth_table_and_matrix_stand_below_the_verdicts(
+def test_tables_follow_the_verdicts(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """What ought to be open is checked first, and told in the order that was typed."""
+    """Open targets are checked first; results are in the order that was typed."""
     good = f"127.0.0.1:{serve_command().port}"
     with nobody() as gone:
         env = {"NETDUET_CLIENT_TARGET": f"{gone}=blocked {good}"}
@@ -114,10 +114,10 @@ def test_truth_table_and_matrix_stand_below_the_verdicts(
     ]
 
 
-def test_document_and_junit_tell_both(
+def test_document_and_junit_have_both_expectations(
     serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
 ) -> None:
-    """JSON has expected and found of each target; JUnit a suite, and a case a check."""
+    """JSON has expected and found per target; JUnit a suite with a case per check."""
     file = tmp_path / "report.xml"
     good = f"127.0.0.1:{serve_command().port}"
     with nobody() as gone:
@@ -148,8 +148,10 @@ def loopback(port: int, host: str = "127.0.0.1") -> Address:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_server_is_open_for_both(start_server: StartServer, host: str) -> None:
-    """A netduet answers a connection and a datagram."""
+async def test_server_is_open_for_tcp_and_udp(
+    start_server: StartServer, host: str
+) -> None:
+    """A netduet server answers a connection and a datagram."""
     address = loopback((await start_server(host=host)).port, host)
     tcp = await asyncio.to_thread(probe_tcp, address, 5.0)
     udp = await asyncio.to_thread(probe_udp, address, 5.0)
@@ -158,8 +160,8 @@ async def test_server_is_open_for_both(start_server: StartServer, host: str) -> 
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_port_where_nothing_listens_refuses_both(host: str) -> None:
-    """A reset, and an ICMP error with its sender."""
+def test_closed_port_refuses_tcp_and_udp(host: str) -> None:
+    """A RST, and an ICMP error with its sender."""
     with socket.socket(loopback(0, host).family) as taken:
         taken.bind((host, 0))
         address = loopback(taken.getsockname()[1], host)
@@ -168,8 +170,8 @@ def test_port_where_nothing_listens_refuses_both(host: str) -> None:
     assert (udp.response, udp.offender) == (Response.PORT_UNREACHABLE, host)
 
 
-def test_silent_datagrams_are_dropped() -> None:
-    """A socket that never answers is silence, after several datagrams."""
+def test_unanswered_datagrams_are_dropped() -> None:
+    """A socket that never answers several datagrams counts as dropped."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         udp = probe_udp(loopback(silent.getsockname()[1]), 0.3)
@@ -177,7 +179,7 @@ def test_silent_datagrams_are_dropped() -> None:
 
 
 def test_full_accept_queue_is_dropped() -> None:
-    """A listener that takes no more is silence by TCP: the kernel drops the SYN."""
+    """The kernel drops the SYN, so the port is silent."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = loopback(full.getsockname()[1])
         taken = [socket.create_connection(address.sockaddr)]
@@ -187,6 +189,6 @@ def test_full_accept_queue_is_dropped() -> None:
     assert (tcp.response, tcp.sent) == (Response.DROPPED, 1)
 
 
-def test_own_routes_are_seen() -> None:
-    """Whether there is a route is read from the kernel, and never raises."""
+def test_local_routes_are_read() -> None:
+    """The kernel knows whether there is a route; reading it never raises."""
     assert has_routes() in {True, False}

@@ -81,10 +81,10 @@ async def relay(port: int, most: int) -> AsyncIterator[int]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_loopback_passes_and_both_ways_are_counted(
+async def test_loopback_passes_with_rates_both_ways(
     start_server: StartServer,
 ) -> None:
-    """Each way has a rate, evidence of its sender's kernel, and echoes with lateness."""
+    """Each direction has a rate, the sender's TCP_INFO, and latency samples."""
     running = await start_server()
     result, load = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
@@ -104,7 +104,7 @@ async def test_loopback_passes_and_both_ways_are_counted(
 
 
 async def test_small_frame_limit_is_respected(start_server: StartServer) -> None:
-    """A server that takes small frames alone is asked for small ones."""
+    """A server with small frames is asked for small ones."""
     running = await start_server(max_frame_size=4096)
     result, _ = await check(running.port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
@@ -113,7 +113,7 @@ async def test_small_frame_limit_is_respected(start_server: StartServer) -> None
 async def test_unreachable_min_rate_is_slow(
     start_server: StartServer,
 ) -> None:
-    """Where a rate is missed, the finding says by how much, each way."""
+    """The finding says by how much the rate is missed, each way."""
     running = await start_server()
     result, _ = await check(running.port, CheckOptions(min_rate=1e12))
     assert {finding.failure for finding in result.findings} == {"load.slow"}
@@ -121,10 +121,7 @@ async def test_unreachable_min_rate_is_slow(
 
 
 async def test_stopped_transfer_is_stalled(start_server: StartServer) -> None:
-    """Nothing moves any more, and nobody says why: that is a stall.
-
-    More than the check `size` sends comes through before.
-    """
+    """The relay stops after more data than the check `size` sends."""
     running = await start_server()
     async with relay(running.port, 1_500_000) as port:
         result, load = await check(port)
@@ -139,7 +136,7 @@ async def test_stopped_transfer_is_stalled(start_server: StartServer) -> None:
 async def test_unrequested_echo_ends_probe_with_reason(
     start_server: StartServer,
 ) -> None:
-    """Whatever comes back, the thread that asks ends in words, and not in a traceback."""
+    """The probe ends with a reason, not with a traceback."""
     running = await start_server()
 
     def manner(client: socket.socket) -> None:

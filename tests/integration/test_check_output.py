@@ -40,10 +40,10 @@ def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 # One document
 
 
-def test_document_of_a_server_that_answers_is_valid(
+def test_document_of_a_pass_is_valid(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """A pass is a document too: each check with its question and figures, no root."""
+    """It has each check with its question and figures, and no root."""
     target = f"127.0.0.1:{serve_command().port}"
     found = document(netduet.run("check", "--json", target))
     assert (found["outcome"], found["exit_status"]) == ("PASS", 0)
@@ -56,10 +56,10 @@ def test_document_of_a_server_that_answers_is_valid(
     assert figures["path"]["peer_address"] == "127.0.0.1"
 
 
-def test_who_answers_and_who_asks_is_told_with_its_node(
+def test_nodes_of_client_and_server_are_shown(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """In the document, in the words of a verdict, and in each line of the log."""
+    """In the document, in the text of the verdict, and in each log line."""
     port = serve_command(instance="web-2", node="node-2", zone="eu-1b").port
     mine = ("--node", "node-1", "--zone", "eu-1a", "--log-level", "info")
     only = ("--checks", "identity,balance,udp,churn", f"127.0.0.1:{port}")
@@ -83,10 +83,10 @@ def test_who_answers_and_who_asks_is_told_with_its_node(
     assert "instance web-2 on node-2 in eu-1b" in said
 
 
-def test_document_of_a_failure_carries_all_that_is_known_of_it(
+def test_document_of_a_failure_is_complete(
     netduet: Netduet,
 ) -> None:
-    """The root has its class, what was seen, likely causes and what to try."""
+    """The root has its class, observation, likely causes and next steps."""
     with nobody() as target:
         found = document(netduet.run("check", "--json", target))
     assert (found["outcome"], found["exit_status"]) == ("FAIL", 1)
@@ -99,10 +99,10 @@ def test_document_of_a_failure_carries_all_that_is_known_of_it(
     assert one["checks"][2]["follows_from"] == "reach"
 
 
-def test_document_of_several_targets_is_one(
+def test_several_targets_make_one_document(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """Several targets make one document, in their order; the worst of them counts."""
+    """They are in their order, and the worst one counts."""
     good = f"127.0.0.1:{serve_command().port}"
     with nobody() as refused, stranger(closing) as peer:
         targets = [good, refused, peer.target]
@@ -112,8 +112,8 @@ def test_document_of_several_targets_is_one(
     assert [one["outcome"] for one in found["targets"]] == ["PASS", "FAIL", "FAIL"]
 
 
-def test_document_shows_bytes_of_a_stranger_escaped(netduet: Netduet) -> None:
-    """What a stranger says stays within its string, and is safe to print."""
+def test_document_escapes_foreign_bytes(netduet: Netduet) -> None:
+    """The output of a foreign server stays in its string and is printable."""
     with stranger(saying(b'"},\r\n\x1b[31m\xff')) as peer:
         found = document(netduet.run("check", "--json", peer.target))
     [said] = found["targets"][0]["root"]["evidence"]
@@ -126,7 +126,7 @@ def test_document_shows_bytes_of_a_stranger_escaped(netduet: Netduet) -> None:
 def test_logs_are_json_lines_on_stderr(
     serve_command: ServeCommand, netduet: Netduet
 ) -> None:
-    """With logs at info, stdout holds what it always holds, and stderr an object a line."""
+    """With logs at info, stdout is unchanged, and stderr has JSON lines."""
     target = f"127.0.0.1:{serve_command().port}"
     done = netduet.run("check", "--json", "--log-level", "info", target)
     assert done.returncode == 0
@@ -139,8 +139,8 @@ def test_logs_are_json_lines_on_stderr(
     assert lines[-1]["netduet.outcome"] == "PASS"
 
 
-def test_failure_is_logged_by_its_class(netduet: Netduet) -> None:
-    """The class that the words name is a field of the log."""
+def test_failure_class_is_logged(netduet: Netduet) -> None:
+    """The class in the text is a field of the log."""
     with nobody() as target:
         done = netduet.run("check", target, env={"NETDUET_CLIENT_LOG_LEVEL": "info"})
     verdict = json.loads(done.stderr.splitlines()[-1])
@@ -167,8 +167,8 @@ def on_a_terminal(
     return said.decode()
 
 
-def test_terminal_is_coloured_unless_told_otherwise(netduet: Netduet) -> None:
-    """Colour on a terminal; none for NO_COLOR or --color never."""
+def test_terminal_is_coloured_unless_disabled(netduet: Netduet) -> None:
+    """There is no colour with NO_COLOR or --color never."""
     with nobody() as target:
         check = ("check", target)
         assert RED in on_a_terminal(netduet, *check, env={"TERM": "xterm"})
@@ -181,7 +181,7 @@ def test_terminal_is_coloured_unless_told_otherwise(netduet: Netduet) -> None:
 
 
 def test_dumb_terminal_gets_no_escape_sequence(netduet: Netduet) -> None:
-    """A terminal that cannot erase is shown no progress, for it could not be taken away."""
+    """A terminal that cannot erase gets no progress line."""
     with stranger(silent) as peer:
         words = ("check", "--answer-timeout=1s", peer.target)
         assert ESCAPE in on_a_terminal(netduet, *words, env={"TERM": "xterm"})
@@ -190,8 +190,8 @@ def test_dumb_terminal_gets_no_escape_sequence(netduet: Netduet) -> None:
     assert ESCAPE not in said
 
 
-def test_pipe_is_plain_unless_colour_is_asked_for(netduet: Netduet) -> None:
-    """No colour in a pipe; --color always is heeded even there, and over NO_COLOR."""
+def test_pipe_is_plain_unless_colour_is_requested(netduet: Netduet) -> None:
+    """--color always applies even there, and overrides NO_COLOR."""
     with nobody() as target:
         assert ESCAPE not in netduet.run("check", target).stdout
         done = netduet.run("check", "--color=always", target, env={"NO_COLOR": "1"})
@@ -223,18 +223,20 @@ def unread() -> Iterator[IO[bytes]]:
         ("--version",),
     ],
 )
-def test_reader_that_has_left_is_no_failure_of_a_check(
+def test_closed_pipe_is_no_failed_check(
     netduet: Netduet, words: tuple[str, ...]
 ) -> None:
-    """A verdict that nobody heard is none: status 3 (1 is a failed check), no traceback."""
+    """A verdict that nobody read gives status 3, not 1, and no traceback."""
     with unread() as pipe, nobody() as target:
         done = netduet.run(*words, stdout=pipe, env={"NETDUET_CLIENT_TARGET": target})
     assert (done.returncode, done.stderr) == (3, "")
 
 
 @pytest.mark.parametrize("words", [(), ("--json",), ("--color", "always")])
-def test_full_disk_is_told_in_a_line(netduet: Netduet, words: tuple[str, ...]) -> None:
-    """A verdict that cannot be written is none, and the reason is said."""
+def test_full_disk_is_a_one_line_error(
+    netduet: Netduet, words: tuple[str, ...]
+) -> None:
+    """A verdict that cannot be written is not a pass."""
     with Path("/dev/full").open("wb") as full, nobody() as target:
         done = netduet.run("check", *words, target, stdout=full)
     assert done.returncode == 3
@@ -242,8 +244,8 @@ def test_full_disk_is_told_in_a_line(netduet: Netduet, words: tuple[str, ...]) -
     assert line.startswith("netduet: standard output cannot be written: ")
 
 
-def test_closed_stdout_keeps_words_out_of_sockets(netduet: Netduet) -> None:
-    """Without a stdout, no socket takes its number: the peer hears the protocol alone."""
+def test_closed_stdout_leaks_no_text_into_sockets(netduet: Netduet) -> None:
+    """No socket gets descriptor 1: the peer receives only the protocol."""
     with stranger(closing) as peer:
         command = [sys.executable, "-m", "netduet", "check", peer.target]
         done = subprocess.run(
@@ -259,18 +261,18 @@ def test_closed_stdout_keeps_words_out_of_sockets(netduet: Netduet) -> None:
         assert peer.target.encode() not in peer.heard
 
 
-def test_stdout_without_unicode_shows_what_it_can(netduet: Netduet) -> None:
-    """A stream that cannot hold a character gets its number, not a traceback."""
+def test_stdout_without_unicode_escapes_characters(netduet: Netduet) -> None:
+    """A character that the encoding lacks is escaped, without a traceback."""
     with stranger(saying("안녕".encode())) as peer:
         done = netduet.run("check", peer.target, env={"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (1, "")
     assert r"\uc548\ub155" in done.stdout
 
 
-def test_junit_file_is_written_beside_the_words(
+def test_junit_file_is_written_beside_the_text(
     netduet: Netduet, serve_command: ServeCommand, tmp_path: Path
 ) -> None:
-    """The words and the exit status stay as they are; the file says the same."""
+    """Text and exit status are unchanged; the file has the same results."""
     file = tmp_path / "report.xml"
     port = serve_command().port
     done = netduet.run(
@@ -282,16 +284,16 @@ def test_junit_file_is_written_beside_the_words(
     assert [case.get("name") for case in suite] == ["name"]
 
 
-def test_junit_file_that_cannot_be_written_is_told_first(netduet: Netduet) -> None:
-    """Nobody waits for hours to hear that the report has no place."""
+def test_unwritable_junit_file_fails_at_start(netduet: Netduet) -> None:
+    """The error comes before the checks, not after hours."""
     done = netduet.run("check", "--junit", "/nonexistent/report.xml", "127.0.0.1:1")
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert "/nonexistent/report.xml" in line
 
 
-def test_check_of_no_such_name_is_refused(netduet: Netduet) -> None:
-    """A name that no check has is told with those that there are."""
+def test_unknown_check_name_is_rejected(netduet: Netduet) -> None:
+    """The error lists the checks."""
     done = netduet.run("check", "--checks", "reach,sise", "127.0.0.1:1")
     assert done.returncode == 2
     [line] = done.stderr.splitlines()

@@ -44,10 +44,10 @@ def words_of(done: Done) -> str:
     return " ".join(done.stdout.split())
 
 
-def test_interrupted_run_goes_on(
+def test_interrupted_run_is_resumed(
     serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
 ) -> None:
-    """What is done is told with its time, not measured again; complete, the file is gone."""
+    """Done checks are shown with their time and not repeated; the file is removed."""
     target = f"127.0.0.1:{serve_command().port}"
     file = tmp_path / "run"
     done = interrupted(netduet, file, *LONG, target)
@@ -65,10 +65,10 @@ def test_interrupted_run_goes_on(
     assert not file.exists()
 
 
-def test_document_tells_what_is_from_before_and_what_is_missing(
+def test_document_marks_restored_and_missing_checks(
     serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
 ) -> None:
-    """A machine sees the same: missing checks, and the time of earlier results."""
+    """The document has missing checks, and the time of earlier results."""
     target = f"127.0.0.1:{serve_command().port}"
     file = tmp_path / "run"
     done = interrupted(netduet, file, *LONG, "--json", target)
@@ -81,10 +81,10 @@ def test_document_tells_what_is_from_before_and_what_is_missing(
     assert set(earlier.values()) == {None}
 
 
-def test_file_of_another_run_is_refused_in_a_line(
+def test_file_of_another_run_is_a_one_line_error(
     serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
 ) -> None:
-    """Another profile, another target, another expectation: status 2, and nothing is asked."""
+    """Another profile, target or expectation: status 2, and nothing is measured."""
     target = f"127.0.0.1:{serve_command().port}"
     file = tmp_path / "run"
     interrupted(netduet, file, *LONG, target)
@@ -102,10 +102,10 @@ def test_file_of_another_run_is_refused_in_a_line(
     assert file.read_bytes() == before
 
 
-def test_interrupted_run_that_kept_nothing_says_how_it_could(
+def test_interrupted_run_without_a_file_names_the_setting(
     serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
 ) -> None:
-    """Who runs for long, and stops, hears of the setting; quick is short enough."""
+    """Long profiles name the setting; quick is short enough."""
     server = serve_command()
     process = netduet.start("check", *LONG, f"127.0.0.1:{server.port}")
     server.closed(2)
@@ -120,10 +120,10 @@ def test_interrupted_run_that_kept_nothing_says_how_it_could(
 @pytest.mark.parametrize(
     ("command", "status"), [("check", 3), ("hello", 3), ("serve", 0)]
 )
-def test_signal_before_all_else_is_told_in_a_line(
+def test_early_signal_is_a_one_line_message(
     number: signal.Signals, command: str, status: int
 ) -> None:
-    """A signal while the command is still being read leaves a line, not silence."""
+    """A signal during the start prints a line."""
     program = (
         "import os, sys, netduet.__main__ as main\n"
         f"main._run = lambda words: os.kill(os.getpid(), {int(number)})\n"

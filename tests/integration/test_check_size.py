@@ -155,14 +155,14 @@ async def test_healthy_path_passes(serve_command: ServeCommand) -> None:
 
 
 async def test_transparent_proxy_passes(serve_command: ServeCommand) -> None:
-    """A proxy that carries all is no fault."""
+    """A proxy that forwards everything is no fault."""
     with behind(serve_command().port) as port:
         result = await size(port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
 
 
-async def test_server_of_small_frames_passes(start_server: StartServer) -> None:
-    """What a server does not take is not tried, and that is told."""
+async def test_small_frame_limit_is_respected(start_server: StartServer) -> None:
+    """Larger sizes are not tried, and a note says so."""
     result = await size((await start_server(max_frame_size=2048)).port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
     assert result.figures["up_largest_passed"] == 2048 + 16
@@ -173,7 +173,7 @@ async def test_server_of_small_frames_passes(start_server: StartServer) -> None:
 async def test_altered_byte_is_located(
     serve_command: ServeCommand, way: str, where: str
 ) -> None:
-    """One bit of one byte is enough, and the direction and the place are told."""
+    """One altered bit is enough; direction and offset are reported."""
     with behind(serve_command().port, **{way: changing(20_000)}) as port:
         finding = only(await size(port))
     assert (finding.failure, finding.where) == ("size.changed", where)
@@ -194,14 +194,14 @@ async def test_altered_byte_is_located(
         ("down", swallowing, 300_000, "path ←"),
     ],
 )
-async def test_proxy_that_stops_is_no_black_hole(
+async def test_stopped_proxy_is_no_black_hole(
     serve_command: ServeCommand,
     way: str,
     manner: Callable[[int], Carry],
     limit: int,
     where: str,
 ) -> None:
-    """The sender's kernel was acknowledged all or told to wait: it is no matter of length."""
+    """All data was acknowledged or the window was closed: length is not the cause."""
     with behind(serve_command().port, **{way: manner(limit)}) as port:
         finding = only(await size(port))
     assert (finding.failure, finding.where) == ("size.stalled", where)
@@ -209,8 +209,8 @@ async def test_proxy_that_stops_is_no_black_hole(
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
-async def test_proxy_that_closes_is_cut(serve_command: ServeCommand, way: str) -> None:
-    """A connection that ends under a size each time is cut."""
+async def test_closing_proxy_is_a_cut(serve_command: ServeCommand, way: str) -> None:
+    """A connection that ends each time during a size is cut."""
     with behind(serve_command().port, **{way: ending(100_000)}) as port:
         finding = only(await size(port))
     assert finding.failure == "size.cut"

@@ -66,7 +66,7 @@ def out_from(first: int, count: int) -> Fault:
     return lambda n, data: [] if first <= n < first + count else [data]
 
 
-async def test_good_network_is_never_out(start_server: StartServer) -> None:
+async def test_good_network_has_no_outage(start_server: StartServer) -> None:
     """On loopback nothing is lost, and every connection works."""
     running = await start_server()
     place = await watched(running.port)
@@ -82,8 +82,8 @@ async def test_good_network_is_never_out(start_server: StartServer) -> None:
     ) == (0, True)
 
 
-async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> None:
-    """What has come meanwhile waits to be read: silence is told by who was in time."""
+async def test_late_client_reports_no_silence(start_server: StartServer) -> None:
+    """Datagrams that wait to be read are no silence."""
     running = await start_server()
 
     def stream() -> tuple[LossRun | None, LossRun | None]:
@@ -115,10 +115,10 @@ async def test_who_comes_late_tells_no_silence(start_server: StartServer) -> Non
         (faithful, out_from(30, 30), "path ←"),
     ],
 )
-async def test_outage_is_found_on_the_way_it_is_on(
+async def test_outage_is_found_in_its_direction(
     start_server: StartServer, up: Fault, down: Fault, where: str
 ) -> None:
-    """Thirty datagrams in a row, lost one way, are an outage of that way alone."""
+    """Thirty consecutive datagrams lost one way are an outage of that direction."""
     running = await start_server()
     with relay(running.port, up, down) as port:
         call = partial(streamed, port, 2.0, threading.Event())
@@ -133,10 +133,10 @@ async def test_outage_is_found_on_the_way_it_is_on(
     assert set(lost.values()) == {0}
 
 
-async def test_silence_that_goes_on_is_told_without_a_direction(
+async def test_open_silence_has_no_direction(
     start_server: StartServer,
 ) -> None:
-    """When nothing comes back any more, the end of the measurement tells so."""
+    """The end of the measurement reports it."""
     running = await start_server()
     with relay(running.port, faithful, out_from(20, 100_000)) as port:
         call = partial(streamed, port, 1.0, threading.Event())
@@ -145,10 +145,10 @@ async def test_silence_that_goes_on_is_told_without_a_direction(
     assert (loss_run.where, loss_run.ended) == ("unknown", False)
 
 
-async def test_blocked_datagrams_leave_what_connections_tell(
+async def test_blocked_udp_leaves_tcp_results(
     start_server: StartServer,
 ) -> None:
-    """Without UDP the check goes on by TCP, and says what it cannot tell."""
+    """Without UDP the check uses TCP, and says what it cannot see."""
     running = await start_server(udp=False)
     place = await watched(running.port)
     judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
@@ -157,10 +157,10 @@ async def test_blocked_datagrams_leave_what_connections_tell(
     assert not place.datagrams.passed
 
 
-async def test_server_that_cannot_stream_is_not_asked(
+async def test_server_without_streams_is_not_asked(
     start_server: StartServer,
 ) -> None:
-    """An older server is told from a network that drops datagrams."""
+    """An older server is not mistaken for a network that drops datagrams."""
     running = await start_server()
     place = await watched(running.port, features=())
     assert not place.datagrams.supported
@@ -170,10 +170,10 @@ async def test_server_that_cannot_stream_is_not_asked(
     )
 
 
-async def test_nothing_comes_through_and_nothing_is_claimed(
+async def test_no_datagram_passing_is_no_outage(
     start_server: StartServer,
 ) -> None:
-    """Where no datagram passes at all, there is no outage to tell of."""
+    """If no datagram passes at all, no outage is reported."""
     running = await start_server()
     with relay(running.port, swallowing, faithful) as port:
         call = partial(streamed, port, 0.5, threading.Event())
@@ -181,8 +181,8 @@ async def test_nothing_comes_through_and_nothing_is_claimed(
     assert (streaming.answered, events) == (False, [])
 
 
-async def test_stop_ends_a_stream_that_has_no_end(start_server: StartServer) -> None:
-    """A caller may stream for ever, hears events meanwhile, and stops when it likes."""
+async def test_stop_ends_an_endless_stream(start_server: StartServer) -> None:
+    """A caller gets events during the stream, and stops it at any time."""
     running = await start_server()
     told, stop = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
@@ -202,8 +202,8 @@ async def test_stop_ends_a_stream_that_has_no_end(start_server: StartServer) -> 
             await task
 
 
-async def test_other_start_of_the_server_is_met(start_server: StartServer) -> None:
-    """A server that is stopped says so, and its successor is known as another one."""
+async def test_restarted_server_is_recognised(start_server: StartServer) -> None:
+    """The old server announces its drain; the new one has another boot id."""
     first = await start_server()
     events: asyncio.Queue[ProbeEvent] = asyncio.Queue()
     started, stop = asyncio.Event(), threading.Event()
@@ -237,10 +237,8 @@ async def test_other_start_of_the_server_is_met(start_server: StartServer) -> No
     assert event.end_reason == "draining"
 
 
-async def test_connections_without_a_descriptor_are_not_held_against_the_network() -> (
-    None
-):
-    """What this end itself could not even try proves nothing of the way."""
+async def test_failed_sockets_do_not_count_against_the_network() -> None:
+    """Connects that fail for lack of descriptors prove nothing about the path."""
     told: list[ProbeEvent] = []
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with StallMonitor() as stalls:

@@ -61,7 +61,7 @@ def found(judgement: Judgement) -> list[tuple[str, str | None]]:
 
 
 async def test_good_server_loses_nothing(start_server: StartServer) -> None:
-    """On loopback all datagrams come back, and the largest there is passes whole."""
+    """On loopback all datagrams come back, and the largest passes unfragmented."""
     running = await start_server()
     judgement = judged(await ask(running.port))
     assert found(judgement) == []
@@ -83,7 +83,7 @@ async def test_good_server_loses_nothing(start_server: StartServer) -> None:
 async def test_loss_is_found_in_its_direction(
     start_server: StartServer, up: Fault, down: Fault, where: str
 ) -> None:
-    """A tenth lost one way is a failure of that way, and the other way is clean."""
+    """10 % loss one way fails in that direction, and the other is clean."""
     running = await start_server()
     with relay(running.port, up, down) as port:
         judgement = judged(await ask(port))
@@ -123,10 +123,10 @@ async def test_loss_is_found_in_its_direction(
         ),
     ],
 )
-async def test_duplicates_and_reordering_are_remarks_by_direction(
+async def test_duplicates_and_reordering_are_notes_by_direction(
     start_server: StartServer, up: Fault, down: Fault, figure: str, words: str
 ) -> None:
-    """A tenth doubled or late is no failure; it is counted on the way it happens."""
+    """10 % is no failure, and counts in its direction."""
     running = await start_server()
     with relay(running.port, up, down) as port:
         judgement = judged(await ask(port))
@@ -148,7 +148,7 @@ async def test_duplicates_and_reordering_are_remarks_by_direction(
 async def test_duplicating_everything_fails(
     start_server: StartServer, up: Fault, down: Fault, where: str
 ) -> None:
-    """A network that copies all datagrams is broken, though none is lost."""
+    """A network that duplicates every datagram is broken."""
     running = await start_server()
     with relay(running.port, up, down) as port:
         judgement = judged(await ask(port))
@@ -156,7 +156,7 @@ async def test_duplicating_everything_fails(
 
 
 async def test_outage_is_counted_as_loss_run(start_server: StartServer) -> None:
-    """Datagrams lost one behind the other are counted apart from scattered ones."""
+    """Consecutive losses are counted apart from scattered ones."""
     running = await start_server()
 
     def outage(number: int, data: bytes) -> list[bytes]:
@@ -170,8 +170,8 @@ async def test_outage_is_counted_as_loss_run(start_server: StartServer) -> None:
     assert finding.missed_deadline is None, "the server's socket has dropped none"
 
 
-async def test_answers_that_come_late_are_not_lost(start_server: StartServer) -> None:
-    """What arrives only behind the burst is counted, however many they are."""
+async def test_late_answers_are_not_lost(start_server: StartServer) -> None:
+    """Answers that arrive after the burst are all counted."""
     running = await start_server()
     with relay(running.port, faithful, held_until_asked()) as port:
         judgement = judged(await ask(port, plan=BurstPlan(1200, 0.0005)))
@@ -186,7 +186,7 @@ async def test_answers_that_come_late_are_not_lost(start_server: StartServer) ->
 async def test_no_answer_is_silent(
     start_server: StartServer, up: Fault, down: Fault
 ) -> None:
-    """Where nothing comes back the side is not known, and stalls may excuse it."""
+    """Without an answer the direction is unknown, and stalls may be an excuse."""
     running = await start_server()
     with relay(running.port, up, down) as port:
         measured = await ask(port, 0.5)
@@ -199,7 +199,7 @@ async def test_no_answer_is_silent(
 async def test_answers_from_another_port_are_misaddressed(
     start_server: StartServer,
 ) -> None:
-    """A connected socket never sees them; another one does, and knows its own question."""
+    """A connected socket cannot receive them; another one recognises its question."""
     running = await start_server()
     with answering_from_elsewhere(running.port) as port:
         judgement = judged(await ask(port, 0.5))
@@ -207,7 +207,7 @@ async def test_answers_from_another_port_are_misaddressed(
 
 
 async def test_single_lost_opening_passes(start_server: StartServer) -> None:
-    """The opening is sent again, and the remark says so."""
+    """The opening is sent again, with a note."""
     running = await start_server()
     with relay(running.port, lambda n, data: [data] if n else []) as port:
         judgement = judged(await ask(port))
@@ -218,7 +218,7 @@ async def test_single_lost_opening_passes(start_server: StartServer) -> None:
 async def test_path_closing_during_burst_is_silent(
     start_server: StartServer,
 ) -> None:
-    """What was answered at first and then no more is no loss by chance."""
+    """Answers that stop during the burst are no random loss."""
     running = await start_server()
     with relay(running.port, until(100)) as port:
         judgement = judged(await ask(port, 0.5))
@@ -229,7 +229,7 @@ async def test_path_closing_during_burst_is_silent(
 async def test_disabled_udp_is_rejected_by_server(
     start_server: StartServer,
 ) -> None:
-    """The ICMP error of the server's own kernel is told as the server's."""
+    """The ICMP error of the server's kernel is located at the server."""
     running = await start_server(udp=False)
     judgement = judged(await ask(running.port))
     assert found(judgement) == [("udp.rejected", "server")]
@@ -247,7 +247,7 @@ async def test_disabled_udp_is_rejected_by_server(
 async def test_size_limit_is_found_to_the_byte(
     start_server: StartServer, limit: int, where: str, figure: str
 ) -> None:
-    """A black hole has a way and a limit, even one below the size of an opening."""
+    """A black hole has a direction and a limit, even below the opening's size."""
     running = await start_server()
     broken = only_up_to(limit)
     up, down = (broken, faithful) if where == "path →" else (faithful, broken)
@@ -273,7 +273,7 @@ def answering(instance: str) -> Fault:
 
 
 async def test_old_server_is_only_reached() -> None:
-    """An older server passes for being there, and what was not looked at is said."""
+    """It passes because it answers, with a note on what was not measured."""
     with relay(None, answering("old")) as port:
         judgement = judged(await ask(port))
     assert found(judgement) == []
@@ -281,17 +281,17 @@ async def test_old_server_is_only_reached() -> None:
     assert "loss and sizes were not tested" in judgement.remarks[-1]
 
 
-async def test_reflected_question_is_a_stranger() -> None:
-    """What sends back what it gets is no netduet."""
+async def test_reflected_question_is_a_foreign_server() -> None:
+    """A peer that returns what it gets is no netduet server."""
     with relay(None) as port:
         judgement = judged(await ask(port, 0.5))
-    assert found(judgement) == [("udp.stranger", None)]
+    assert found(judgement) == [("udp.not_netduet", None)]
 
 
 async def test_two_servers_behind_a_port_are_not_loss(
     start_server: StartServer,
 ) -> None:
-    """Where datagrams of one socket reach servers by turns, loss cannot be counted."""
+    """If one socket's datagrams reach two servers, loss cannot be counted."""
     running, other = await start_server(), await start_server()
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as second:
         second.connect(("127.0.0.1", other.port))

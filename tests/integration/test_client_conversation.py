@@ -37,8 +37,8 @@ async def check(given: CheckContext) -> Verdict:
     return battery.verdict()
 
 
-async def test_both_ends_count_the_same(start_server: StartServer) -> None:
-    """What this end sent and received is what the server's ledger says of it."""
+async def test_counters_of_both_ends_agree(start_server: StartServer) -> None:
+    """The server's ledger has the bytes that the client sent and received."""
     running = await start_server()
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
     dialled = await connect(address, PATIENCE)
@@ -65,7 +65,7 @@ async def test_both_ends_count_the_same(start_server: StartServer) -> None:
 
 
 async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
-    """On loopback the two ends agree, and nothing is remarked on the way between."""
+    """On loopback the two ends agree, and there are no notes."""
     running = await start_server(service="mine")
     given = context(running.port, "mine")
     verdict = await check(given)
@@ -80,7 +80,7 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
     differing = [
         remark
         for remark in path.remarks
-        if "held back by its CPU limit" not in remark  # a busy machine's own matter
+        if "throttled by its CPU limit" not in remark  # a busy machine's own matter
     ]
     assert differing == []
 
@@ -92,13 +92,13 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
         ({"service": "mine", "max_connections": 1}, True, "identity.busy"),
     ],
 )
-async def test_server_that_is_not_right_is_found(
+async def test_wrong_or_full_server_is_classified(
     start_server: StartServer,
     settings: dict[str, object],
     taken: bool,
     failure: str,
 ) -> None:
-    """A server of another service, or without room for us, is found as what it is."""
+    """A server of another service and a full one are recognised."""
     running = await start_server(**settings)
     held = Peer(running.port) if taken else None
     verdict = await check(context(running.port, "mine"))

@@ -68,10 +68,10 @@ NOT_OF_WATCH = (
         ("explain", set()),
     ],
 )
-def test_help_of_a_command_names_each_of_its_flags(
+def test_command_help_lists_its_flags(
     netduet: Netduet, command: str, flags: set[str]
 ) -> None:
-    """Every setting that a command heeds is in its help, and no other."""
+    """Every setting that a command uses is in its help, and no other."""
     done = netduet.run(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Usage: netduet {command} ")
@@ -83,16 +83,16 @@ def test_help_of_a_command_names_each_of_its_flags(
 
 
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ()])
-def test_help_names_each_command(netduet: Netduet, words: tuple[str, ...]) -> None:
-    """The first thing that a new person types says what there is."""
+def test_help_lists_all_commands(netduet: Netduet, words: tuple[str, ...]) -> None:
+    """The help shows a new user what there is."""
     done = netduet.run(*words)
     assert (done.returncode, done.stderr) == (0, "")
     for command in ("check", "config", "explain", "hello", "serve"):
         assert re.search(rf"^│ {command} +[A-Z]", done.stdout, re.MULTILINE)
 
 
-def test_version_is_told(netduet: Netduet) -> None:
-    """The version alone, for a script to read."""
+def test_version_is_printed(netduet: Netduet) -> None:
+    """The version alone, for scripts."""
     for word in ("--version", "-V"):
         done = netduet.run(word)
         assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
@@ -129,16 +129,16 @@ def test_version_is_told(netduet: Netduet) -> None:
         ("hello [::1", "target '[::1': an IPv6 target is [address] or [address]:port"),
     ],
 )
-def test_line_that_means_nothing_is_refused_in_a_line(
+def test_invalid_command_is_a_one_line_error(
     netduet: Netduet, line: str, said: str
 ) -> None:
-    """One line that says what is wrong and what would be right, and status 2."""
+    """One line says what is wrong and what is valid, with status 2."""
     [told] = refused(netduet, *line.split())
     assert said in told
 
 
-def test_bad_values_are_a_line_each(netduet: Netduet) -> None:
-    """All that is wrong is told at once, whichever source it came from."""
+def test_invalid_values_give_a_line_each(netduet: Netduet) -> None:
+    """All errors are reported at once, from every source."""
     (netduet.folder / ".env").write_text("NETDUET_CLIENT_COLOR=red\n")
     variables = {"NETDUET_CLIENT_CONNECT_TIMEOUT": "0s"}
     assert set(refused(netduet, "check", "--port", "0", "x", env=variables)) == {
@@ -148,8 +148,8 @@ def test_bad_values_are_a_line_each(netduet: Netduet) -> None:
     }
 
 
-def test_bad_targets_are_a_line_each(netduet: Netduet) -> None:
-    """Nothing is checked when one of several targets means nothing."""
+def test_invalid_targets_give_a_line_each(netduet: Netduet) -> None:
+    """With one invalid target nothing is checked."""
     with nobody() as target:
         lines = refused(netduet, "check", target, "a:b", "c/d")
     assert [line.partition(": ")[0] for line in lines] == [
@@ -159,10 +159,10 @@ def test_bad_targets_are_a_line_each(netduet: Netduet) -> None:
 
 
 @pytest.mark.parametrize("command", [("serve",), ("check", "x"), ("hello", "x")])
-def test_misspelt_variable_is_refused_with_the_nearest_name(
+def test_misspelt_variable_is_rejected_with_the_nearest_name(
     netduet: Netduet, command: tuple[str, ...]
 ) -> None:
-    """A setting that would be ignored silently is told instead."""
+    """A misspelt setting is not ignored silently."""
     half = "SERVER" if command == ("serve",) else "CLIENT"
     [line] = refused(netduet, *command, env={f"NETDUET_{half}_PROT": "1"})
     assert line == (
@@ -171,8 +171,8 @@ def test_misspelt_variable_is_refused_with_the_nearest_name(
     )
 
 
-def test_links_of_kubernetes_are_set_aside_and_logged(netduet: Netduet) -> None:
-    """A Service with our name brings variables like ours: no settings, and one log line."""
+def test_kubernetes_service_links_are_ignored_and_logged(netduet: Netduet) -> None:
+    """Variables of a Service with our name are no settings."""
     links = {
         "NETDUET_CLIENT_PORT": "tcp://10.0.0.1:12345",
         "NETDUET_CLIENT_SERVICE_HOST": "10.0.0.1",
@@ -190,8 +190,8 @@ def test_links_of_kubernetes_are_set_aside_and_logged(netduet: Netduet) -> None:
 # config
 
 
-def test_show_tells_each_value_and_its_source(netduet: Netduet) -> None:
-    """One line a setting, as it can be typed, and where it came from."""
+def test_show_prints_each_value_and_its_source(netduet: Netduet) -> None:
+    """One line per setting, as it can be typed, with its source."""
     (netduet.folder / ".env").write_text("NETDUET_SERVER_LINGER=500ms\n")
     variables = {
         "NETDUET_CLIENT_TARGET": "a b:1",
@@ -210,16 +210,16 @@ def test_show_tells_each_value_and_its_source(netduet: Netduet) -> None:
     assert aside in done.stdout.splitlines()
 
 
-def test_check_of_good_settings_says_so(netduet: Netduet) -> None:
-    """Settings that can be used give a line and status 0; those of compose are known."""
+def test_config_check_of_valid_settings_succeeds(netduet: Netduet) -> None:
+    """Valid settings give a line and status 0; those of compose are known."""
     (netduet.folder / ".env").write_text("NETDUET_PUBLISH_PORT=1\nOTHER=1\n")
     done = netduet.run("config", "check", env={"NETDUET_CLIENT_TARGET": "server"})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "settings are valid\n"
 
 
-def test_check_tells_all_that_is_wrong_with_both_halves(netduet: Netduet) -> None:
-    """Bad values, misspelt names, and names of no half, each in a line."""
+def test_config_check_reports_errors_of_client_and_server(netduet: Netduet) -> None:
+    """Invalid values, misspelt and unknown names have a line each."""
     (netduet.folder / ".env").write_text("NETDUET_PUBLISH_PROT=1\n")
     variables = {
         "NETDUET_SERVER_PORT": "99999",
@@ -245,10 +245,10 @@ def test_check_tells_all_that_is_wrong_with_both_halves(netduet: Netduet) -> Non
         ("compose", r"^(NETDUET_(?:SERVER|CLIENT)_\w+): \$\{\1:-\}$"),
     ],
 )
-def test_reference_has_a_line_for_each_setting(
+def test_reference_lists_each_setting(
     netduet: Netduet, form: str, pattern: str
 ) -> None:
-    """Each form names every setting of both halves, in its order and once."""
+    """Each format has every setting of both programs once, in order."""
     done = netduet.run("config", "reference", "--format", form)
     assert (done.returncode, done.stderr) == (0, "")
     names = [model.variable(field) for model in HALVES for field in model.model_fields]
@@ -258,16 +258,16 @@ def test_reference_has_a_line_for_each_setting(
 # explain, and what is generated
 
 
-def test_explain_lists_each_class(netduet: Netduet) -> None:
-    """One line a class: its name and its title."""
+def test_explain_lists_all_classes(netduet: Netduet) -> None:
+    """One line per class: its name and its title."""
     done = netduet.run("explain")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [re.split(" {2,}", line) for line in done.stdout.splitlines()]
     assert lines == [[failure.name, failure.title] for failure in CATALOGUE.values()]
 
 
-def test_explain_tells_all_of_a_class(netduet: Netduet) -> None:
-    """The title, the meaning, the side, each cause and each thing to try, in 80 columns."""
+def test_explain_prints_all_of_a_class(netduet: Netduet) -> None:
+    """Title, meaning, location, causes and next steps, in 80 columns."""
     done = netduet.run("explain", "reach.timeout")
     assert (done.returncode, done.stderr) == (0, "")
     failure = CATALOGUE["reach.timeout"]
@@ -277,8 +277,19 @@ def test_explain_tells_all_of_a_class(netduet: Netduet) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_pages_are_what_the_declarations_say() -> None:
-    """Changed checks, classes, log events or fields change their pages: make docs."""
+def test_explain_accepts_an_older_name_and_says_the_present_one(
+    netduet: Netduet,
+) -> None:
+    """A name that a script or an old report has leads to the class as it is today."""
+    done = netduet.run("explain", "balance.ghost")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == netduet.run("explain", "balance.unhealthy_backend").stdout
+    assert done.stdout.startswith("balance.unhealthy_backend: ")
+    assert done.stdout.splitlines()[1] == "(formerly balance.ghost)"
+
+
+def test_generated_pages_match_the_declarations() -> None:
+    """After a change of checks, classes, log events or fields run make docs."""
     done = subprocess.run(
         [sys.executable, "docs/generate.py", "--check"],
         cwd=ROOT,

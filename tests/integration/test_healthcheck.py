@@ -65,18 +65,18 @@ def answering(answer: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("host", [None, "0.0.0.0", "::"])
-def test_server_that_answers_is_healthy(
+def test_answering_server_is_healthy(
     serve_command: ServeCommand, host: str | None
 ) -> None:
-    """A netduet that answers gives status 0 and no words; the log does not tell of it."""
+    """Status 0 without output, and the server does not log it."""
     server = serve_command(host=host or "")
     assert run(port=server.port, host=host) == (0, "")
     assert server.stop() == 0
     assert server.of("connection.closed") == []
 
 
-def test_check_runs_as_a_file_alone(serve_command: ServeCommand) -> None:
-    """Without site, the environment's packages or the current directory it works too."""
+def test_health_check_runs_as_a_single_file(serve_command: ServeCommand) -> None:
+    """It needs no site module, no packages and no current directory."""
     server = serve_command()
     code = (
         f"import sys; sys.path.append({str(SERVICES)!r}); "
@@ -88,7 +88,7 @@ def test_check_runs_as_a_file_alone(serve_command: ServeCommand) -> None:
 
 
 def test_frozen_server_is_unhealthy(serve_command: ServeCommand) -> None:
-    """A server whose kernel accepts and whose process does not run is found out."""
+    """A stopped process whose kernel still accepts is unhealthy."""
     server = serve_command()
     server.process.send_signal(signal.SIGSTOP)
     start = time.monotonic()
@@ -100,7 +100,7 @@ def test_frozen_server_is_unhealthy(serve_command: ServeCommand) -> None:
 
 
 def test_full_server_is_healthy(serve_command: ServeCommand) -> None:
-    """A server that serves as many as it may says so, and is not restarted for it."""
+    """A server at its limit must not be restarted for it."""
     server = serve_command(max_connections=1)
     with Peer(server.port):
         assert run(port=server.port) == (0, "")
@@ -112,8 +112,8 @@ def test_full_server_is_healthy(serve_command: ServeCommand) -> None:
         assert len(words.splitlines()) == 1
 
 
-def test_nothing_there_is_unhealthy() -> None:
-    """A port on which nothing listens gives status 1 and one line."""
+def test_closed_port_is_unhealthy() -> None:
+    """Status 1 and one line."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     status, words = run(port=port)
@@ -132,8 +132,8 @@ def test_nothing_there_is_unhealthy() -> None:
         b"\x9eNDT\r\n\x1a\n\x00\x00\x00\x02\x01\x01\0\0" + bytes(8) + b"{}",
     ],
 )
-def test_stranger_is_unhealthy(answer: bytes) -> None:
-    """Whatever answers otherwise than a netduet gives status 1 and one line."""
+def test_foreign_server_is_unhealthy(answer: bytes) -> None:
+    """Any other answer gives status 1 and one line."""
     with answering(answer) as port:
         status, words = run(port=port)
     assert status == 1
@@ -154,7 +154,7 @@ def test_stranger_is_unhealthy(answer: bytes) -> None:
 def test_port_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, value: str | None, port: int
 ) -> None:
-    """A service link of Kubernetes under the variable's name is not taken for the port."""
+    """A Kubernetes service link of the same name is not taken for the port."""
     monkeypatch.delenv("NETDUET_SERVER_HOST", raising=False)
     monkeypatch.delenv("NETDUET_SERVER_PORT", raising=False)
     if value is not None:
@@ -162,8 +162,8 @@ def test_port_comes_from_the_environment(
     assert healthcheck._target() == ("127.0.0.1", port)
 
 
-def test_impossible_port_is_a_line() -> None:
-    """A port beyond the range gives status 1 and one line, no traceback."""
+def test_invalid_port_is_a_one_line_error() -> None:
+    """A port out of range gives status 1 and no traceback."""
     status, words = run(port=99999)
     assert status == 1
     assert len(words.splitlines()) == 1

@@ -42,8 +42,8 @@ def complaint(netduet: Netduet, *words: str) -> str:
 # Whoever answers
 
 
-def test_plainest_server_is_heard(netduet: Netduet) -> None:
-    """The answer alone is on stdout; what was said has no terminator."""
+def test_answer_of_a_minimal_server_is_printed(netduet: Netduet) -> None:
+    """Only the answer is on stdout; the greeting was sent without a terminator."""
     with stranger(once) as peer:
         done = netduet.run("hello", peer.target)
         assert peer.heard == HELLO
@@ -52,15 +52,15 @@ def test_plainest_server_is_heard(netduet: Netduet) -> None:
     assert re.fullmatch(rf"14 bytes from {peer.target} in \d+\.\d ms", line)
 
 
-def test_server_that_never_closes_is_heard_too(netduet: Netduet) -> None:
-    """An answer is an answer, though the connection stays open."""
+def test_answer_of_a_server_that_never_closes_is_printed(netduet: Netduet) -> None:
+    """An answer counts although the connection stays open."""
     with stranger(lingering(GREETING)) as peer:
         done = netduet.run("hello", SOON, peer.target)
     assert (done.returncode, done.stdout) == (0, "Hello, client!\n")
 
 
-def test_answer_in_pieces_is_whole(netduet: Netduet) -> None:
-    """What comes is put together until the end of the stream."""
+def test_answer_in_pieces_is_joined(netduet: Netduet) -> None:
+    """All pieces up to the end of the stream are one answer."""
 
     def manner(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -73,24 +73,26 @@ def test_answer_in_pieces_is_whole(netduet: Netduet) -> None:
     assert (done.returncode, done.stdout) == (0, "Hello, client!\n")
 
 
-def test_real_server_is_heard(serve_command: ServeCommand, netduet: Netduet) -> None:
-    """Our own server answers, and has what was said in its log."""
+def test_netduet_server_answers_and_logs_the_greeting(
+    serve_command: ServeCommand, netduet: Netduet
+) -> None:
+    """Our own server answers, and logs the text."""
     server = serve_command(greeting="Guten Tag!")
     done = netduet.run("hello", "--greeting", "Hallo?", f"127.0.0.1:{server.port}")
     assert (done.returncode, done.stdout) == (0, "Guten Tag!\n")
     assert server.closed()["netduet.text"] == "Hallo?"
 
 
-def test_ipv6_server_is_heard(serve_command: ServeCommand, netduet: Netduet) -> None:
-    """An address in brackets is an IPv6 one; the line that counts shows it so."""
+def test_ipv6_server_answers(serve_command: ServeCommand, netduet: Netduet) -> None:
+    """An IPv6 address is typed and shown in brackets."""
     port = serve_command(host="::1").port
     done = netduet.run("hello", "-6", f"[::1]:{port}")
     assert (done.returncode, done.stdout) == (0, "Hello, client!\n")
     assert f" from [::1]:{port} in " in done.stderr
 
 
-def test_korean_goes_there_and_back(netduet: Netduet) -> None:
-    """Text is UTF-8 both ways, and is shown as it is."""
+def test_korean_text_round_trip(netduet: Netduet) -> None:
+    """Text is UTF-8 both ways, and is shown unchanged."""
     said, answer = "안녕, 서버!", "안녕, 클라이언트!"
     with stranger(saying(answer.encode())) as peer:
         done = netduet.run("hello", "--greeting", said, peer.target)
@@ -99,7 +101,7 @@ def test_korean_goes_there_and_back(netduet: Netduet) -> None:
 
 
 def test_answer_is_escaped(netduet: Netduet) -> None:
-    """No answer moves a cursor, forges a line, or turns the text around."""
+    """No answer can move the cursor, forge a line, or change the text direction."""
     answer = b"a\x1b[2J\x07\r\nPASS\xff\\ " + "\u202eb".encode()
     with stranger(saying(answer)) as peer:
         done = netduet.run("hello", peer.target)
@@ -107,8 +109,8 @@ def test_answer_is_escaped(netduet: Netduet) -> None:
     assert done.stdout == r"a\x1b[2J\x07\r\nPASS\xff\\ \u202eb" + "\n"
 
 
-def test_long_answer_is_cut(netduet: Netduet) -> None:
-    """What is too long to show ends in an ellipsis; all that was read is counted."""
+def test_long_answer_is_truncated(netduet: Netduet) -> None:
+    """A long answer ends in an ellipsis; all bytes are counted."""
     with stranger(saying(b"x" * 10_000)) as peer:
         done = netduet.run("hello", peer.target)
     assert (done.returncode, done.stdout) == (0, "x" * 4096 + "…\n")
@@ -126,22 +128,22 @@ def test_long_answer_is_cut(netduet: Netduet) -> None:
         (resetting, "ECONNRESET: "),
     ],
 )
-def test_no_answer_says_what_came_instead(
+def test_missing_answer_is_a_one_line_error(
     netduet: Netduet, manner: Manner, ended: str
 ) -> None:
-    """A server that takes the greeting and says nothing gives status 1 and one line."""
+    """A server that closes without an answer gives status 1 and one line."""
     with stranger(manner) as peer:
         line = complaint(netduet, SOON, peer.target)
     assert f"{peer.target}: connected, then: {ended}" in line
 
 
-def test_nothing_that_listens_is_refused(netduet: Netduet) -> None:
-    """A port on which nothing listens gives status 1 and one line that names it."""
+def test_closed_port_is_a_one_line_error(netduet: Netduet) -> None:
+    """Status 1, and the line names the port."""
     with nobody() as target:
         line = complaint(netduet, target)
     assert f"{target}: ECONNREFUSED" in line
 
 
-def test_name_that_does_not_exist_is_told(netduet: Netduet) -> None:
-    """A name that does not resolve gives status 1 and one line that names it."""
+def test_unknown_name_is_a_one_line_error(netduet: Netduet) -> None:
+    """Status 1, and the line has the name."""
     assert "nonexistent.invalid: " in complaint(netduet, "nonexistent.invalid")

@@ -55,10 +55,10 @@ def misbehave(port: int, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_any_behaviour_leaves_nothing_behind(
+async def test_random_clients_leave_nothing_behind(
     start_server: StartServer, seed: int
 ) -> None:
-    """Hundreds of clients of all kinds, at once, against short limits and few places."""
+    """Hundreds of clients of all kinds at once, with short and low limits."""
     running = await start_server(
         max_connections=20,
         first_byte_timeout=0.1,
@@ -95,10 +95,10 @@ async def test_any_behaviour_leaves_nothing_behind(
     assert all(entry.record and entry.record.ended for entry in entries)
 
 
-async def test_reset_that_was_not_yet_heard_of_raises_nothing(
+async def test_ending_to_a_peer_with_unread_reset_raises_nothing(
     start_server: StartServer,
 ) -> None:
-    """Ending the sending to a peer whose reset waits to be read is no defect of ours."""
+    """Our FIN to a peer whose RST is still unread is no defect."""
     running = await start_server(first_byte_timeout=0.1)
     sock = connect(running.port)
     assert await asyncio.to_thread(greet, running.port) == GREETING
@@ -114,10 +114,10 @@ async def test_reset_that_was_not_yet_heard_of_raises_nothing(
     assert line["error.type"] in ("ENOTCONN", "ECONNRESET")
 
 
-async def test_resets_at_the_worst_moment_raise_nothing(
+async def test_resets_during_a_write_raise_nothing(
     start_server: StartServer,
 ) -> None:
-    """Clients that reset while their answer is being written are recorded, no more."""
+    """Clients that reset while their answer is being written are only recorded."""
     running = await start_server(drain_timeout=5.0)
 
     def talk() -> None:

@@ -71,8 +71,8 @@ def tally(answer: CountAnswer) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_flow_is_counted(start_server: StartServer, host: str) -> None:
-    """Losses, duplicates and reordering of a flow are what its tally tells."""
+async def test_flow_anomalies_are_counted(start_server: StartServer, host: str) -> None:
+    """The count has the losses, duplicates and reordering of a flow."""
     running = await start_server(host="")
     sent = [0, 1, 4, 2, 4, 4, 7, 5]
 
@@ -89,8 +89,8 @@ async def test_flow_is_counted(start_server: StartServer, host: str) -> None:
     assert {answer.size for answer in answers} == {60}
 
 
-async def test_what_finds_no_room_is_told(start_server: StartServer) -> None:
-    """Datagrams that came while the server did not run, and found no room, are counted."""
+async def test_socket_drops_are_reported(start_server: StartServer) -> None:
+    """Datagrams dropped while the server did not run are counted."""
     running = await start_server()
 
     def last(client: Asker) -> CountAnswer:
@@ -110,8 +110,8 @@ async def test_what_finds_no_room_is_told(start_server: StartServer) -> None:
     assert answer.dropped == 3000 - answer.received
 
 
-async def test_long_flow_in_any_order_is_counted(start_server: StartServer) -> None:
-    """Thousands of datagrams, mixed and some twice, are each counted as they are."""
+async def test_long_shuffled_flow_is_counted(start_server: StartServer) -> None:
+    """Thousands of datagrams, shuffled and some twice, are counted exactly."""
     running = await start_server()
     chance = random.Random(3)
     numbers = list(range(2000))
@@ -137,8 +137,8 @@ async def test_long_flow_in_any_order_is_counted(start_server: StartServer) -> N
     assert tally(answer) == (2000, 300, late, 2300)
 
 
-async def test_tally_is_told_without_counting(start_server: StartServer) -> None:
-    """QUERY tells what has come, of a flow that is known and of one that is not."""
+async def test_query_is_answered_without_counting(start_server: StartServer) -> None:
+    """QUERY returns the count, of a known flow and of an unknown one."""
     running = await start_server()
 
     def talk() -> list[tuple[int, int, int, int]]:
@@ -157,7 +157,7 @@ async def test_tally_is_told_without_counting(start_server: StartServer) -> None
 async def test_answer_is_as_large_as_its_question_or_short(
     start_server: StartServer, size: int, flags: CountFlag
 ) -> None:
-    """An answer fills the question's size, or SHORT leaves the filling out."""
+    """An answer pads to the question's size, or SHORT leaves the padding out."""
     running = await start_server()
 
     def talk(asked: int) -> tuple[int, int, CountAnswer]:
@@ -175,7 +175,7 @@ async def test_answer_is_as_large_as_its_question_or_short(
 
 
 async def test_flows_and_sockets_do_not_mix(start_server: StartServer) -> None:
-    """Each flow of each socket has a tally of its own, whichever family it is of."""
+    """Each flow of each socket has its own count, for both address families."""
     running = await start_server(host="")
 
     def talk() -> list[tuple[int, int, int, int]]:
@@ -208,10 +208,10 @@ BREACHES = {
 
 
 @pytest.mark.parametrize("name", BREACHES)
-async def test_breach_is_answered_where_the_error_fits(
+async def test_breach_is_answered_if_the_error_fits(
     start_server: StartServer, name: str
 ) -> None:
-    """What is no COUNT is named in an ERROR, or in silence where it has no room."""
+    """An invalid COUNT gets an ERROR, or no answer if the ERROR does not fit."""
     running = await start_server()
     payload = BREACHES[name]
 
@@ -233,7 +233,7 @@ async def test_breach_is_answered_where_the_error_fits(
 
 
 async def test_breach_is_not_counted(start_server: StartServer) -> None:
-    """A question that is refused leaves the tally of its flow as it was."""
+    """A rejected question does not change the count of its flow."""
     running = await start_server()
 
     def talk() -> tuple[int, int, int, int]:
@@ -246,8 +246,8 @@ async def test_breach_is_not_counted(start_server: StartServer) -> None:
     assert await asyncio.to_thread(talk) == (1, 0, 0, 1)
 
 
-async def test_count_in_a_stream_is_out_of_order(start_server: StartServer) -> None:
-    """Counting is for datagrams: over TCP it is a breach, though it was announced."""
+async def test_count_over_tcp_is_out_of_order(start_server: StartServer) -> None:
+    """COUNT is for datagrams only, though its feature is announced."""
     running = await start_server()
 
     def talk() -> str:

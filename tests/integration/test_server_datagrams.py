@@ -53,7 +53,7 @@ def parts(answer: bytes) -> tuple[int, int, int, bytes]:
 async def test_opening_is_answered_from_the_address_asked(
     start_server: StartServer, host: str
 ) -> None:
-    """Whichever of its addresses is asked, the server answers from that one."""
+    """The answer comes from the address that the question was sent to."""
     running = await start_server(host="", service="shop")
     answer = await asyncio.to_thread(ask, running.port, opening(), host=host)
     kind, flags, number, payload = parts(answer)
@@ -65,8 +65,10 @@ async def test_opening_is_answered_from_the_address_asked(
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 60_000])
-async def test_echo_comes_back(start_server: StartServer, size: int) -> None:
-    """A datagram's payload is mirrored, without its padding."""
+async def test_echo_is_answered_without_padding(
+    start_server: StartServer, size: int
+) -> None:
+    """The payload of a datagram comes back without its padding."""
     running = await start_server()
     question = echo(b"x" * size, 77, size + 100)
     answer = await asyncio.to_thread(ask, running.port, question)
@@ -87,10 +89,10 @@ JUNK = {
 
 
 @pytest.mark.parametrize("name", JUNK)
-async def test_silence_to_what_is_no_question(
+async def test_non_questions_get_no_answer(
     start_server: StartServer, name: str
 ) -> None:
-    """Nothing answers what is not ours, an answer, or what leaves no room for one."""
+    """Foreign data, answers, and questions too short for an answer are ignored."""
     running = await start_server()
     # On loopback datagrams keep their order: an answer to junk would come first.
     answer = await asyncio.to_thread(ask, running.port, JUNK[name], echo(b"ok", 1))
@@ -114,8 +116,10 @@ BREACHES = {
 
 
 @pytest.mark.parametrize("name", BREACHES)
-async def test_breach_is_named(start_server: StartServer, name: str) -> None:
-    """A question that breaks a rule is answered by an error, if it left room for one."""
+async def test_breach_is_answered_with_an_error(
+    start_server: StartServer, name: str
+) -> None:
+    """A question that breaks a rule gets an ERROR, if it fits."""
     running = await start_server()
     sent, code = BREACHES[name]
     question = sent.ljust(600, b"\0")
@@ -126,8 +130,8 @@ async def test_breach_is_named(start_server: StartServer, name: str) -> None:
     assert len(answer) <= len(question)
 
 
-async def test_padding_that_is_not_zero_is_named(start_server: StartServer) -> None:
-    """What stands behind a datagram's frame must be zeros."""
+async def test_nonzero_padding_is_a_breach(start_server: StartServer) -> None:
+    """Bytes after the frame of a datagram must be zeros."""
     running = await start_server()
     question = echo(b"x") + b"\1" * 500
     answer = await asyncio.to_thread(ask, running.port, question)
@@ -137,7 +141,7 @@ async def test_padding_that_is_not_zero_is_named(start_server: StartServer) -> N
 async def test_answer_is_never_larger_than_its_question(
     start_server: StartServer,
 ) -> None:
-    """An opening of any size is answered by no more bytes, or not at all."""
+    """An opening of any size gets an answer no larger, or none."""
     running = await start_server()
 
     def talk() -> list[tuple[int, int]]:
@@ -151,8 +155,8 @@ async def test_answer_is_never_larger_than_its_question(
         assert answered <= asked
 
 
-async def test_many_datagrams_at_once(start_server: StartServer) -> None:
-    """A burst is answered whole, in order."""
+async def test_burst_is_answered_in_order(start_server: StartServer) -> None:
+    """A burst is answered completely."""
     running = await start_server()
 
     def talk() -> list[int]:
@@ -166,10 +170,10 @@ async def test_many_datagrams_at_once(start_server: StartServer) -> None:
     assert await asyncio.to_thread(talk) == list(range(100))
 
 
-async def test_queued_questions_are_answered_before_the_end(
+async def test_queued_questions_are_answered_before_the_exit(
     start_server: StartServer,
 ) -> None:
-    """What waits when the server is stopped is still answered."""
+    """Datagrams queued at the stop are still answered."""
     running = await start_server()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(PATIENCE)
@@ -181,7 +185,7 @@ async def test_queued_questions_are_answered_before_the_end(
 
 
 async def test_udp_can_be_switched_off(start_server: StartServer) -> None:
-    """Without UDP the port refuses datagrams, and TCP is served."""
+    """Without UDP the port refuses datagrams, and TCP works."""
     running = await start_server(udp=False)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.to_thread(ask, running.port, echo(b"x"))

@@ -23,8 +23,8 @@ MIB = 1024 * 1024
 _IP_MTU = 14  # ip(7); socket has no name for it
 
 
-async def test_opening_tells_who_answers(start_server: StartServer) -> None:
-    """The welcome carries identity, nonce, limits, features and both addresses."""
+async def test_welcome_identifies_the_server(start_server: StartServer) -> None:
+    """It has identity, nonce, limits, features and both addresses."""
     running = await start_server(service="shop", instance="shop-1", idle_timeout=33.0)
 
     def talk() -> tuple[dict[str, Any], dict[str, Any], tuple[str, int]]:
@@ -46,7 +46,7 @@ async def test_opening_tells_who_answers(start_server: StartServer) -> None:
 
 
 async def test_conn_ids_are_random_and_never_repeat(start_server: StartServer) -> None:
-    """Each connection has an id of 128 bits, new at each one."""
+    """Each connection has a new id of 128 bits."""
     running = await start_server()
 
     def talk() -> list[str]:
@@ -62,7 +62,7 @@ async def test_conn_ids_are_random_and_never_repeat(start_server: StartServer) -
 
 
 async def test_boot_id_is_new_at_each_start(start_server: StartServer) -> None:
-    """Two servers, or one that was started again, are told apart."""
+    """Two servers, or two starts of one, have different ids."""
     first, second = await start_server(), await start_server()
 
     def talk(port: int) -> str:
@@ -96,7 +96,7 @@ async def test_echo_mirrors_the_payload(start_server: StartServer, size: int) ->
 async def test_pipelined_echoes_come_back_in_order(
     start_server: StartServer, seed: int
 ) -> None:
-    """Thousands of frames, split anywhere, come back whole and in order."""
+    """Thousands of frames, split anywhere, come back complete and in order."""
     running = await start_server()
     chance = random.Random(seed)
     payloads = [
@@ -155,8 +155,8 @@ async def test_questions_in_one_segment_are_answered_in_order(
     assert await asyncio.to_thread(talk) == expected
 
 
-async def test_report_is_the_kernels_view(start_server: StartServer) -> None:
-    """The report shows this connection as the server's kernel sees it."""
+async def test_report_has_the_kernels_tcp_info(start_server: StartServer) -> None:
+    """The report has the TCP_INFO of this connection at the server."""
     running = await start_server()
 
     def talk() -> tuple[dict[str, Any], int]:
@@ -180,7 +180,7 @@ async def test_report_is_the_kernels_view(start_server: StartServer) -> None:
 
 
 async def test_report_counts_drops_of_this_listener(start_server: StartServer) -> None:
-    """Connections that found the accept queue full are counted as drops."""
+    """Connections dropped by a full accept queue are counted."""
     running, other = await start_server(backlog=1), await start_server()
     peer, stranger = Peer(running.port), Peer(other.port)
     await asyncio.to_thread(peer.open)
@@ -233,10 +233,10 @@ def _silence(peer: Peer) -> None:
         (_silence, "limit.idle", "server"),
     ],
 )
-async def test_ledger_knows_how_a_connection_ended(
+async def test_ledger_has_the_end_of_a_connection(
     start_server: StartServer, leave: Callable[[Peer], None], ended: str, by: str
 ) -> None:
-    """Over a second connection the server tells how an earlier one went, and by whom."""
+    """Another connection can ask how an earlier one ended, and by which end."""
     running = await start_server(idle_timeout=0.4)
     before = time.time()
 
@@ -267,8 +267,8 @@ async def test_ledger_knows_how_a_connection_ended(
     assert entry["bytes_received"] == opened + HEADER_SIZE + 1000 + extra
 
 
-async def test_ledger_shows_a_live_connection(start_server: StartServer) -> None:
-    """A connection that is still open is in the ledger, with no end."""
+async def test_ledger_has_open_connections(start_server: StartServer) -> None:
+    """A connection that is still open has an entry without an end."""
     running = await start_server()
 
     def talk() -> tuple[dict[str, Any], str]:
@@ -284,7 +284,7 @@ async def test_ledger_shows_a_live_connection(start_server: StartServer) -> None
 
 
 async def test_ledger_is_bounded(start_server: StartServer) -> None:
-    """The oldest connection is forgotten when there is no room; unknown is none."""
+    """The oldest entry is dropped when the ledger is full."""
     running = await start_server(ledger_size=2)
 
     def talk() -> list[bool]:
@@ -300,7 +300,7 @@ async def test_ledger_is_bounded(start_server: StartServer) -> None:
 
 
 async def test_end_is_answered_then_the_stream_ends(start_server: StartServer) -> None:
-    """END is answered by END, behind all other answers, and then the stream ends."""
+    """END is answered by END after all other answers, then comes the FIN."""
     running = await start_server()
 
     def talk() -> None:
@@ -352,7 +352,7 @@ BREACHES = {
 async def test_breach_is_answered_by_an_error_that_arrives(
     start_server: StartServer, name: str
 ) -> None:
-    """Each breach is named in an ERROR frame, which no reset destroys."""
+    """Each breach gets an ERROR frame, which no reset destroys."""
     running = await start_server()
     *opened, sent, code = BREACHES[name]
     more = bytes(2 * MIB)  # what a client has under way when it hears of its error
@@ -374,8 +374,8 @@ async def test_breach_is_answered_by_an_error_that_arrives(
     assert (line["netduet.ended"], line["error.type"]) == ("error", code)
 
 
-async def test_mangled_magic_is_named(start_server: StartServer) -> None:
-    """A middlebox that turned CR LF into LF is told by name."""
+async def test_converted_magic_is_named(start_server: StartServer) -> None:
+    """A middlebox that converts CR LF to LF is recognised."""
     running = await start_server()
 
     def talk() -> dict[str, Any]:
@@ -387,8 +387,8 @@ async def test_mangled_magic_is_named(start_server: StartServer) -> None:
     assert "CR LF" in failure["message"]
 
 
-async def test_unknown_version_hears_which_is_known(start_server: StartServer) -> None:
-    """A client of another version is told which one this server speaks."""
+async def test_unknown_version_is_told_the_known_one(start_server: StartServer) -> None:
+    """A client of another version learns which one the server speaks."""
     running = await start_server()
 
     def talk() -> dict[str, Any]:
@@ -401,7 +401,7 @@ async def test_unknown_version_hears_which_is_known(start_server: StartServer) -
 
 
 async def test_truncated_frame_is_an_error(start_server: StartServer) -> None:
-    """A stream that ends inside a frame is answered with an error."""
+    """A stream that ends inside a frame gets an ERROR."""
     running = await start_server()
 
     def talk() -> dict[str, Any]:
@@ -413,8 +413,8 @@ async def test_truncated_frame_is_an_error(start_server: StartServer) -> None:
     assert (await asyncio.to_thread(talk))["code"] == "truncated"
 
 
-async def test_questions_are_bounded(start_server: StartServer) -> None:
-    """A client that asks a thousand questions and more is cut off with a reason."""
+async def test_number_of_questions_is_limited(start_server: StartServer) -> None:
+    """A client with over a thousand questions is ended with a reason."""
     running = await start_server()
 
     def talk() -> tuple[int, dict[str, Any]]:

@@ -86,7 +86,7 @@ class Load:
 def test_sigterm_under_load_answers_all_it_accepted(
     serve_command: ServeCommand, delay: str
 ) -> None:
-    """Under a load of both dialects SIGTERM loses nobody who was connected."""
+    """Under load in both dialects SIGTERM loses no connected client."""
     server = serve_command(shutdown_delay=delay)
     load = Load(server.port)
     load.start()
@@ -103,10 +103,10 @@ def test_sigterm_under_load_answers_all_it_accepted(
     assert stopped["netduet.accepted"] >= load.fates["answered"]
 
 
-def test_queue_is_emptied_before_the_listener_closes(
+def test_accept_queue_is_served_before_the_listener_closes(
     serve_command: ServeCommand,
 ) -> None:
-    """Connections that wait to be accepted when SIGTERM comes are all answered."""
+    """Connections queued when SIGTERM comes are all answered."""
     server = serve_command(backlog=1024)
     server.process.send_signal(signal.SIGSTOP)
     socks = [connect(server.port) for _ in range(500)]
@@ -121,8 +121,8 @@ def test_queue_is_emptied_before_the_listener_closes(
     assert server.finish() == 0
 
 
-async def test_session_accepted_last_is_served(start_server: StartServer) -> None:
-    """A connection that waits in the queue when the stop comes is accepted and answered."""
+async def test_last_queued_connection_is_served(start_server: StartServer) -> None:
+    """A connection that is queued at the stop is accepted and answered."""
     for _ in range(10):
         running = await start_server(drain_timeout=5.0)
         with connect(running.port) as sock:
@@ -133,8 +133,8 @@ async def test_session_accepted_last_is_served(start_server: StartServer) -> Non
         assert len(running.lines.of("connection.closed")) == 1
 
 
-def test_shutdown_delay_goes_on_accepting(serve_command: ServeCommand) -> None:
-    """During the delay new clients are served; afterwards they are refused."""
+def test_shutdown_delay_accepts_connections(serve_command: ServeCommand) -> None:
+    """During the delay new clients are served, afterwards they are refused."""
     server = serve_command(shutdown_delay="500ms")
     start = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
@@ -148,8 +148,8 @@ def test_shutdown_delay_goes_on_accepting(serve_command: ServeCommand) -> None:
     assert server.finish() == 0
 
 
-def test_idle_peers_hear_of_the_drain(serve_command: ServeCommand) -> None:
-    """Idle framed peers are told ``draining``; the server need not wait for them."""
+def test_idle_peers_are_told_of_the_drain(serve_command: ServeCommand) -> None:
+    """Idle framed peers get ``draining``, and the server does not wait for them."""
     server = serve_command(drain_timeout="20s")
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(Peer(server.port)) for _ in range(10)]
@@ -166,8 +166,8 @@ def test_idle_peers_hear_of_the_drain(serve_command: ServeCommand) -> None:
     assert ends == {"drained"}
 
 
-def test_busy_peers_are_waited_for(serve_command: ServeCommand) -> None:
-    """A peer that goes on asking during the drain goes on being answered."""
+def test_drain_waits_for_busy_peers(serve_command: ServeCommand) -> None:
+    """A peer that keeps asking during the drain is answered."""
     server = serve_command(drain_timeout="2s")
     with Peer(server.port) as peer:
         server.process.send_signal(signal.SIGTERM)
@@ -181,10 +181,10 @@ def test_busy_peers_are_waited_for(serve_command: ServeCommand) -> None:
     assert (stopped["netduet.drained"], stopped["netduet.reset"]) == (0, 0)
 
 
-def test_client_that_never_closes_delays_the_end_but_shortly(
+def test_client_that_never_closes_delays_the_exit_briefly(
     serve_command: ServeCommand,
 ) -> None:
-    """A greeted client that stays connected without a word is not waited for long."""
+    """A greeted client that stays connected silently is dropped soon."""
     server = serve_command(drain_timeout="20s")
     with connect(server.port) as sock:
         sock.sendall(HELLO)
@@ -195,7 +195,7 @@ def test_client_that_never_closes_delays_the_end_but_shortly(
 
 
 def test_stuck_peers_are_reset_and_counted(serve_command: ServeCommand) -> None:
-    """Whoever does not finish within the drain's time is reset on purpose."""
+    """Peers that do not finish within the drain time are reset."""
     server = serve_command(drain_timeout="500ms")
     with Peer(server.port) as peer:
         stuffing = serialize(Kind.ECHO, bytes(100_000))
@@ -214,8 +214,8 @@ def test_stuck_peers_are_reset_and_counted(serve_command: ServeCommand) -> None:
     assert stopped["netduet.reset"] == 2
 
 
-def test_second_signal_leaves_at_once(serve_command: ServeCommand) -> None:
-    """A second SIGTERM ends the waiting, whatever is still open."""
+def test_second_signal_exits_at_once(serve_command: ServeCommand) -> None:
+    """A second SIGTERM ends the wait for open connections."""
     server = serve_command(shutdown_delay="30s", drain_timeout="30s")
     with Peer(server.port) as peer:
         server.process.send_signal(signal.SIGTERM)
@@ -228,8 +228,8 @@ def test_second_signal_leaves_at_once(serve_command: ServeCommand) -> None:
     assert server.of("server.stopped")
 
 
-def test_sigint_is_heeded_too(serve_command: ServeCommand) -> None:
-    """Ctrl-C ends the server as SIGTERM does, without a traceback."""
+def test_sigint_drains_like_sigterm(serve_command: ServeCommand) -> None:
+    """Ctrl-C ends the server without a traceback."""
     server = serve_command()
     assert server.stop(signal.SIGINT) == 0
     assert server.said() == ""
@@ -246,8 +246,8 @@ def serve_in_vain(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_port_taken_is_told_in_a_line(serve_command: ServeCommand) -> None:
-    """A port that is taken gives one line that names it, and exit status 2."""
+def test_port_in_use_is_a_one_line_error(serve_command: ServeCommand) -> None:
+    """The line names the port; the exit status is 2."""
     server = serve_command()
     done = serve_in_vain("--host", "127.0.0.1", "--port", str(server.port))
     assert done.returncode == 2
@@ -256,16 +256,16 @@ def test_port_taken_is_told_in_a_line(serve_command: ServeCommand) -> None:
     assert "stop it or take another port" in line
 
 
-def test_address_of_another_host_is_told_in_a_line() -> None:
-    """An address that this host does not have gives one line, and exit status 2."""
+def test_foreign_address_is_a_one_line_error() -> None:
+    """An address that this host lacks gives one line and exit status 2."""
     done = serve_in_vain("--host", "192.0.2.1", "--port", "0")
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert "192.0.2.1" in line
 
 
-def test_port_zero_is_one_port_everywhere(serve_command: ServeCommand) -> None:
-    """Any free port is the same one for TCP and UDP, IPv4 and IPv6."""
+def test_port_zero_is_the_same_port_everywhere(serve_command: ServeCommand) -> None:
+    """A free port is the same for TCP and UDP, IPv4 and IPv6."""
     server = serve_command(host="")
     lines = server.of("server.listening")
     assert {line["server.port"] for line in lines} == {server.port}
@@ -291,10 +291,10 @@ def _stop_for(command: Command, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.55, 1.5])
-def test_stopped_server_blames_nobody(
+def test_suspended_server_drops_no_active_peer(
     serve_command: ServeCommand, seconds: float
 ) -> None:
-    """A server that did not run for longer than its deadlines drops nobody who had spoken."""
+    """A server that did not run for longer than its deadlines drops no active peer."""
     server = serve_command(
         first_byte_timeout="500ms",
         opening_timeout="500ms",

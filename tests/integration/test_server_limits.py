@@ -71,8 +71,8 @@ def fate(sock: socket.socket | None) -> str:
             return "reset"
 
 
-async def test_silence_is_ended(start_server: StartServer) -> None:
-    """A client that says nothing sees the end of stream, then is let go."""
+async def test_silent_client_is_closed(start_server: StartServer) -> None:
+    """A client that sends nothing gets a FIN, then is closed."""
     running = await start_server(first_byte_timeout=0.3, linger=0.2)
     with await asyncio.to_thread(connect, running.port) as sock:
         assert await asyncio.to_thread(rest, sock) == b""
@@ -85,7 +85,7 @@ async def test_silence_is_ended(start_server: StartServer) -> None:
 
 
 async def test_dribbled_opening_is_too_slow(start_server: StartServer) -> None:
-    """The time for the opening counts from its first byte, not from its last."""
+    """The time for the opening counts from its first byte."""
     running = await start_server(opening_timeout=0.3)
 
     def talk() -> tuple[dict[str, Any], float]:
@@ -102,7 +102,7 @@ async def test_dribbled_opening_is_too_slow(start_server: StartServer) -> None:
 
 
 async def test_dribbled_frame_is_too_slow(start_server: StartServer) -> None:
-    """The time for a frame counts from its begin, and a byte now and then adds none."""
+    """The time for a frame counts from its start; single bytes do not extend it."""
     running = await start_server(frame_timeout=0.3)
 
     def talk() -> tuple[dict[str, Any], float]:
@@ -117,8 +117,8 @@ async def test_dribbled_frame_is_too_slow(start_server: StartServer) -> None:
     assert (await running.closed())["netduet.ended"] == "limit.frame"
 
 
-async def test_idle_peer_is_told(start_server: StartServer) -> None:
-    """An open connection on which nothing comes ends with an ERROR that says so."""
+async def test_idle_peer_gets_an_error(start_server: StartServer) -> None:
+    """An open connection without traffic ends with an ERROR that says so."""
     running = await start_server(idle_timeout=0.3)
 
     def talk() -> dict[str, Any]:
@@ -130,7 +130,7 @@ async def test_idle_peer_is_told(start_server: StartServer) -> None:
 
 
 async def test_busy_peer_is_not_idle(start_server: StartServer) -> None:
-    """Each frame begins the idle time anew."""
+    """Each frame restarts the idle time."""
     running = await start_server(idle_timeout=0.4)
 
     def talk() -> None:
@@ -143,8 +143,8 @@ async def test_busy_peer_is_not_idle(start_server: StartServer) -> None:
     await asyncio.to_thread(talk)
 
 
-async def test_lingering_peer_is_let_go(start_server: StartServer) -> None:
-    """A peer that ended and does not close is closed when the linger is over."""
+async def test_lingering_peer_is_closed(start_server: StartServer) -> None:
+    """A peer that ended and does not close is closed after the linger time."""
     running = await start_server(linger=0.2)
     peer = Peer(running.port)
     await asyncio.to_thread(peer.open)
@@ -157,8 +157,10 @@ async def test_lingering_peer_is_let_go(start_server: StartServer) -> None:
     peer.sock.close()
 
 
-async def test_lingering_peer_is_cut_by_bytes(start_server: StartServer) -> None:
-    """A peer that goes on sending after its error is cut at the bound of bytes."""
+async def test_lingering_peer_is_closed_at_the_byte_limit(
+    start_server: StartServer,
+) -> None:
+    """A peer that keeps sending after its error is closed at the limit."""
     running = await start_server(linger_bytes=100_000, linger=30.0)
 
     def talk() -> None:
@@ -172,8 +174,10 @@ async def test_lingering_peer_is_cut_by_bytes(start_server: StartServer) -> None
     assert (await running.closed())["error.type"] == "unknown_kind"
 
 
-async def test_total_is_bounded_and_said_once(start_server: StartServer) -> None:
-    """Beyond the bound a framed peer hears why, a plain one is greeted, and one line says so."""
+async def test_total_limit_refuses_and_is_logged_once(
+    start_server: StartServer,
+) -> None:
+    """Beyond it a framed peer gets the reason and a plain one its greeting."""
     running = await start_server(max_connections=3)
 
     def talk() -> list[dict[str, Any]]:
@@ -199,8 +203,8 @@ async def test_total_is_bounded_and_said_once(start_server: StartServer) -> None
     assert len(running.lines.of("connection.closed")) == 3
 
 
-async def test_places_are_free_again(start_server: StartServer) -> None:
-    """Whoever leaves, by whatever way, leaves a place for the next."""
+async def test_closed_connections_free_their_places(start_server: StartServer) -> None:
+    """However a client leaves, its place is free for the next."""
     running = await start_server(max_connections=2, linger=0.2)
 
     leave: list[Callable[[Peer], None]] = [
@@ -230,8 +234,8 @@ async def test_places_are_free_again(start_server: StartServer) -> None:
     assert await asyncio.to_thread(talk)
 
 
-async def test_each_client_address_is_bounded(start_server: StartServer) -> None:
-    """One address cannot take the places of the others."""
+async def test_client_limit_is_per_address(start_server: StartServer) -> None:
+    """One address cannot use up the places of the others."""
     running = await start_server(max_connections=100, max_connections_per_client=2)
 
     def open_from(source: str) -> tuple[socket.socket, bytes]:
@@ -256,7 +260,7 @@ async def test_each_client_address_is_bounded(start_server: StartServer) -> None
 async def test_beyond_the_lobby_connections_are_reset(
     start_server: StartServer,
 ) -> None:
-    """When those who wait to hear why they are refused are too many, no more may."""
+    """If too many connections wait for their refusal, further ones are reset."""
     running = await start_server(max_connections=1)
 
     def fates_of(crowd: list[socket.socket | None]) -> list[str]:
@@ -273,8 +277,8 @@ async def test_beyond_the_lobby_connections_are_reset(
     assert len(running.lines.of("server.limit_reached")) == 1
 
 
-async def test_refused_peers_do_not_stay(start_server: StartServer) -> None:
-    """A refused peer that says nothing leaves the lobby soon."""
+async def test_refused_peers_are_closed_soon(start_server: StartServer) -> None:
+    """A refused peer that sends nothing leaves the lobby soon."""
     running = await start_server(max_connections=1)
     sock, other = connect(running.port), connect(running.port)
     start = time.monotonic()
@@ -284,8 +288,8 @@ async def test_refused_peers_do_not_stay(start_server: StartServer) -> None:
     other.close()
 
 
-def test_few_descriptors_are_never_used_up(serve_command: ServeCommand) -> None:
-    """With 256 descriptors and 400 connections the server refuses, and stays responsive."""
+def test_few_descriptors_are_never_exhausted(serve_command: ServeCommand) -> None:
+    """With 256 descriptors and 400 connections the server refuses some and works."""
     server = serve_command(descriptors=256)
     ready = server.of("server.ready")[0]
     assert ready["netduet.max_connections"] == 128

@@ -87,8 +87,10 @@ def written(lines: list[Line]) -> int:
     return sum(line["event"] != "logs.dropped" for line in lines)
 
 
-def test_every_line_is_an_object_of_one_form(serve_command: ServeCommand) -> None:
-    """From the start to the end each line parses and says who wrote it, and when."""
+def test_every_line_is_a_json_object_with_common_fields(
+    serve_command: ServeCommand,
+) -> None:
+    """Each line parses, and has its instance and time."""
     # Kubernetes would write it, for a Service of the name netduet-server.
     server = serve_command(
         instance="here", service="pair", max_connections=8, service_host="10.0.0.1"
@@ -121,15 +123,15 @@ def test_every_line_is_an_object_of_one_form(serve_command: ServeCommand) -> Non
     assert server.said() == ""
 
 
-def test_set_aside_variables_are_named_in_the_log(serve_command: ServeCommand) -> None:
-    """What Kubernetes wrote is told of in a line of the server."""
+def test_ignored_variables_are_logged(serve_command: ServeCommand) -> None:
+    """Kubernetes service links are named in a line of the server."""
     server = serve_command(service_host="10.0.0.1")
     [line] = server.of("settings.ignored")
     assert line["netduet.names"] == ["NETDUET_SERVER_SERVICE_HOST"]
 
 
 def test_sigterm_loses_no_line(serve_command: ServeCommand) -> None:
-    """Of a thousand clients just before the end each has its line, in front of the last."""
+    """Each of a thousand clients before the exit has its line, before the last one."""
     server = serve_command()
     for _ in range(1000):
         assert greet(server.port) == GREETING
@@ -141,8 +143,8 @@ def test_sigterm_loses_no_line(serve_command: ServeCommand) -> None:
     assert server.said() == ""
 
 
-def test_reader_that_stalls_costs_lines_and_no_answers() -> None:
-    """Clients are answered while nobody reads; a reader that goes on is told what it missed."""
+def test_stalled_log_reader_loses_lines_and_no_answers() -> None:
+    """Clients are answered; a reader that resumes gets the number of dropped lines."""
     with unread() as (server, port):
         for _ in range(500):
             assert greet(port) == GREETING
@@ -155,8 +157,8 @@ def test_reader_that_stalls_costs_lines_and_no_answers() -> None:
         assert said == ""
 
 
-def test_reader_that_stalls_does_not_hold_up_the_end() -> None:
-    """SIGTERM ends a server whose log nobody reads; stderr says what is lost."""
+def test_stalled_log_reader_does_not_delay_the_exit() -> None:
+    """After SIGTERM stderr says how many lines are lost."""
     with unread() as (server, port):
         for _ in range(500):
             assert greet(port) == GREETING
@@ -170,8 +172,8 @@ def test_reader_that_stalls_does_not_hold_up_the_end() -> None:
         assert 0 <= known - (500 + AT_THE_END) <= BATCH
 
 
-def test_reader_that_leaves_costs_lines_and_no_answers() -> None:
-    """A server whose log reader has left goes on, ends as usual, and counts the lines."""
+def test_closed_log_pipe_loses_lines_and_no_answers() -> None:
+    """A server without a log reader works, exits as usual, and counts the lines."""
     with unread() as (server, port):
         assert server.process.stdout is not None
         server.process.stdout.close()

@@ -31,10 +31,10 @@ def converse(port: int, *pieces: bytes) -> bytes:
         return answer + rest(sock)
 
 
-async def test_plainest_client_is_answered_a_thousand_times(
+async def test_minimal_client_is_answered_a_thousand_times(
     start_server: StartServer,
 ) -> None:
-    """Connect, send without terminator or end of stream, one recv, close."""
+    """Connect, send without terminator or FIN, one recv, close."""
     running = await start_server()
 
     def talk() -> list[bytes]:
@@ -46,16 +46,16 @@ async def test_plainest_client_is_answered_a_thousand_times(
     assert (line["netduet.dialect"], line["netduet.ended"]) == ("plain", "greeted")
 
 
-async def test_end_of_stream_alone_is_greeted(start_server: StartServer) -> None:
-    """A client that sends nothing but its end of stream gets its greeting."""
+async def test_fin_without_data_is_greeted(start_server: StartServer) -> None:
+    """A client that only sends a FIN gets its greeting."""
     running = await start_server()
     assert await asyncio.to_thread(converse, running.port) == GREETING
     line = await running.closed()
     assert (line["netduet.dialect"], line["netduet.text"]) == ("plain", "")
 
 
-async def test_byte_by_byte_is_one_text(start_server: StartServer) -> None:
-    """A client that sends a byte at a time is greeted once, and logged as one text."""
+async def test_text_byte_by_byte_is_one_text(start_server: StartServer) -> None:
+    """A client that sends single bytes is greeted once, and logged as one text."""
     running = await start_server()
 
     def dribble() -> bytes:
@@ -70,8 +70,8 @@ async def test_byte_by_byte_is_one_text(start_server: StartServer) -> None:
     assert (await running.closed())["netduet.text"] == "Hello, server!"
 
 
-async def test_dribble_beyond_the_linger_is_cut(start_server: StartServer) -> None:
-    """A greeted client that goes on for ever is cut when its linger is over."""
+async def test_dribble_is_cut_after_the_linger_time(start_server: StartServer) -> None:
+    """A greeted client that keeps sending is closed when its linger time is over."""
     running = await start_server(plain_linger=0.3)
 
     def dribble() -> tuple[bytes, float]:
@@ -89,8 +89,8 @@ async def test_dribble_beyond_the_linger_is_cut(start_server: StartServer) -> No
     assert (await running.closed())["netduet.ended"] == "greeted"
 
 
-async def test_mebibyte_is_read_and_greeted(start_server: StartServer) -> None:
-    """A client that sends 1 MiB before it reads gets its greeting and a clean end."""
+async def test_one_mebibyte_is_read_and_greeted(start_server: StartServer) -> None:
+    """A client that sends 1 MiB before it reads gets its greeting and a FIN."""
     running = await start_server()
     text = b"x" * MIB
     assert await asyncio.to_thread(converse, running.port, text) == GREETING
@@ -99,8 +99,8 @@ async def test_mebibyte_is_read_and_greeted(start_server: StartServer) -> None:
     assert line["netduet.text"] == "x" * 1024 + "…"
 
 
-async def test_client_that_goes_away_is_recorded(start_server: StartServer) -> None:
-    """A client that connects and leaves, by FIN or by RST, is recorded as such."""
+async def test_leaving_client_is_recorded(start_server: StartServer) -> None:
+    """A client that connects and leaves, by FIN or RST, is recorded as such."""
     running = await start_server()
     with await asyncio.to_thread(connect, running.port) as sock:
         reset(sock)
@@ -113,10 +113,10 @@ async def test_client_that_goes_away_is_recorded(start_server: StartServer) -> N
     assert (line["netduet.dialect"], line["netduet.ended"]) == ("plain", "greeted")
 
 
-async def test_clients_gone_before_they_are_accepted_do_no_harm(
+async def test_connections_reset_in_the_accept_queue_are_harmless(
     start_server: StartServer,
 ) -> None:
-    """Connections that were reset in the accept queue leave nothing behind."""
+    """They leave nothing behind."""
     running = await start_server()
     for _ in range(100):  # the loop does not run: all of them wait in the queue
         reset(connect(running.port))
@@ -127,7 +127,7 @@ async def test_clients_gone_before_they_are_accepted_do_no_harm(
 
 
 async def test_split_character_is_logged_whole(start_server: StartServer) -> None:
-    """Korean text that arrives split inside a character is logged decoded."""
+    """Korean text that is split inside a character is logged decoded."""
     running = await start_server()
     text = "안녕하세요, 서버!"
     encoded = text.encode()
@@ -154,8 +154,8 @@ async def test_invalid_bytes_are_escaped(
     assert (await running.closed())["netduet.text"] == logged
 
 
-async def test_long_text_is_logged_cut(start_server: StartServer) -> None:
-    """No more text is logged than the limit, and never half a character."""
+async def test_long_text_is_truncated_in_the_log(start_server: StartServer) -> None:
+    """The log has at most the limit, and never half a character."""
     running = await start_server(max_plain_text=8)
     text = "서버서버".encode()
     assert await asyncio.to_thread(greet, running.port, text) == GREETING
@@ -163,7 +163,7 @@ async def test_long_text_is_logged_cut(start_server: StartServer) -> None:
 
 
 def test_text_forges_no_line_and_moves_no_cursor(serve_command: ServeCommand) -> None:
-    """Line breaks, escapes, separators and bidi controls reach the log as text only."""
+    """Line breaks, escapes, separators and bidi controls are logged as text."""
     server = serve_command()
     forged = 'a\r\n{"event":"server.stopped"}\n\x1b[2J\x9b31m\u2028\u2029\u202e\u0085'
     assert greet(server.port, forged.encode()) == GREETING
@@ -190,10 +190,10 @@ def test_text_forges_no_line_and_moves_no_cursor(serve_command: ServeCommand) ->
         (b"Hello, server!", None),
     ],
 )
-async def test_other_protocols_are_named_in_the_log_alone(
+async def test_foreign_protocol_is_named_only_in_the_log(
     start_server: StartServer, sent: bytes, protocol: str | None
 ) -> None:
-    """What looks like another protocol is greeted like anything else."""
+    """It is greeted like anything else."""
     running = await start_server()
     assert await asyncio.to_thread(converse, running.port, sent) == GREETING
     line = await running.closed()
@@ -202,24 +202,24 @@ async def test_other_protocols_are_named_in_the_log_alone(
 
 
 async def test_greeting_is_a_setting(start_server: StartServer) -> None:
-    """The greeting goes out in UTF-8, and nothing else goes out."""
+    """The greeting is sent in UTF-8, and nothing else is sent."""
     running = await start_server(greeting="안녕, 클라이언트!")
     answer = await asyncio.to_thread(converse, running.port, HELLO)
     assert answer.decode() == "안녕, 클라이언트!"
 
 
-async def test_answer_outlives_a_flood(start_server: StartServer) -> None:
-    """A client that sends 8 MiB and reads only then is not robbed of its answer."""
+async def test_answer_survives_a_flood(start_server: StartServer) -> None:
+    """A client that sends 8 MiB before it reads still gets its answer."""
     running = await start_server()
     for _ in range(5):
         text = bytes(8 * MIB)
         assert await asyncio.to_thread(converse, running.port, text) == GREETING
 
 
-async def test_client_that_never_ceases_is_cut_by_bytes(
+async def test_endless_sender_is_closed_at_the_byte_limit(
     start_server: StartServer,
 ) -> None:
-    """A client that sends without end is cut when the bound of bytes is reached."""
+    """A client that sends without end is closed at the limit."""
     running = await start_server(plain_linger_bytes=MIB)
 
     def flood() -> None:
@@ -235,7 +235,7 @@ async def test_client_that_never_ceases_is_cut_by_bytes(
 
 
 async def test_client_that_never_closes_is_closed(start_server: StartServer) -> None:
-    """A greeted client that neither reads nor closes does not hold its place."""
+    """A greeted client that neither reads nor closes does not keep its place."""
     running = await start_server(plain_linger=0.2)
     with await asyncio.to_thread(connect, running.port) as sock:
         sock.sendall(HELLO)
@@ -244,8 +244,8 @@ async def test_client_that_never_closes_is_closed(start_server: StartServer) -> 
         assert await asyncio.to_thread(rest, sock) == GREETING
 
 
-async def test_many_at_once_are_greeted(start_server: StartServer) -> None:
-    """Five hundred clients that are connected at the same time all get their answer."""
+async def test_simultaneous_clients_are_all_greeted(start_server: StartServer) -> None:
+    """Five hundred clients are connected at the same time."""
     running = await start_server()
 
     def talk() -> set[bytes]:
@@ -258,8 +258,8 @@ async def test_many_at_once_are_greeted(start_server: StartServer) -> None:
     assert await asyncio.to_thread(talk) == {GREETING}
 
 
-def test_clients_of_this_machine_are_greeted(serve_command: ServeCommand) -> None:
-    """The usual command-line clients, those that are installed, print the greeting."""
+def test_command_line_clients_print_the_greeting(serve_command: ServeCommand) -> None:
+    """The usual clients that are installed here print the greeting."""
     server = serve_command()
     url = f"telnet://127.0.0.1:{server.port}"
     port = str(server.port)
@@ -280,7 +280,7 @@ def test_clients_of_this_machine_are_greeted(serve_command: ServeCommand) -> Non
 
 
 async def test_half_closed_client_is_served(start_server: StartServer) -> None:
-    """A client that has ended its sending still reads its answer and a clean end."""
+    """A client that has ended its sending reads its answer and a FIN."""
     running = await start_server()
 
     def talk() -> tuple[bytes, bool]:

@@ -84,8 +84,8 @@ async def overfill(sock: socket.socket, connection: TcpConnection) -> tuple[int,
             most = max(most, connection._writer._transport.get_write_buffer_size())
 
 
-async def test_buffer_is_bounded(start_server: StartServer) -> None:
-    """For a peer that does not read, no more waits than the buffer and one read."""
+async def test_write_buffer_is_bounded(start_server: StartServer) -> None:
+    """For a peer that does not read, at most the buffer and one read wait."""
     running = await start_server(write_buffer=64 * KIB)
     connections = running.server._connections
     with stuck(running.port) as sock:
@@ -103,8 +103,8 @@ async def test_buffer_is_bounded(start_server: StartServer) -> None:
         reset(sock)
 
 
-def test_hundred_stuck_peers_harm_nobody(serve_command: ServeCommand) -> None:
-    """A hundred peers that do not read cost bounded memory, and are reset in time."""
+def test_hundred_stuck_peers_are_harmless(serve_command: ServeCommand) -> None:
+    """A hundred peers that do not read use bounded memory, and are reset in time."""
     server = serve_command(write_timeout="1s", write_buffer="64KiB")
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(Peer(server.port))
@@ -136,7 +136,7 @@ def test_hundred_stuck_peers_harm_nobody(serve_command: ServeCommand) -> None:
 
 
 async def test_stuck_peer_is_reset_in_time(start_server: StartServer) -> None:
-    """A peer that reads nothing for the write timeout is reset, not much later."""
+    """A peer that reads nothing is reset soon after the write timeout."""
     running = await start_server(write_timeout=0.5)
     with stuck(running.port) as sock:
         await asyncio.to_thread(fill, sock)
@@ -180,7 +180,7 @@ def say(sock: socket.socket, count: int, last: bytes) -> None:
 async def test_slow_reader_gets_everything(
     start_server: StartServer, last: bytes, room: int
 ) -> None:
-    """No limit cuts a peer that reads slowly: not before its END or FIN, not after."""
+    """No limit ends a peer that reads slowly, before and after its END or FIN."""
     running = await start_server(
         write_timeout=0.4, frame_timeout=0.3, linger=0.1, write_buffer=room
     )
@@ -202,10 +202,10 @@ async def test_slow_reader_gets_everything(
     assert received == line["netduet.bytes_sent"]
 
 
-async def test_frame_is_not_late_while_nobody_listens(
+async def test_frame_is_not_late_while_reading_is_paused(
     start_server: StartServer,
 ) -> None:
-    """The time in which the server did not read is not counted against a begun frame."""
+    """Time in which the server did not read does not count for a started frame."""
     running = await start_server(frame_timeout=0.5, write_timeout=5.0)
     frame = serialize(Kind.ECHO, bytes(8000))
     piece = frame[100:] + frame[:100]  # each ends inside a frame
@@ -233,10 +233,10 @@ async def test_frame_is_not_late_while_nobody_listens(
 
 
 @pytest.mark.parametrize(("last", "room"), WAYS.values(), ids=WAYS)
-async def test_stuck_peer_cannot_hold_a_close_open(
+async def test_stuck_peer_is_reset_after_its_fin(
     start_server: StartServer, last: bytes, room: int
 ) -> None:
-    """A peer that ends its sending and reads nothing is reset as well."""
+    """A peer that ends its sending and reads nothing is reset too."""
     running = await start_server(write_timeout=0.3, linger=0.1, write_buffer=room)
     with stuck(running.port) as sock:
         await asyncio.to_thread(say, sock, 8, last)

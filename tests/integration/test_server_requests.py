@@ -66,10 +66,10 @@ def only(running: Running) -> TcpConnection:
 
 
 @pytest.mark.parametrize("size", [0, 1, 8, 9, 70_000, MIB])
-async def test_sink_that_arrives_whole_is_said_to_be(
+async def test_unaltered_sink_is_confirmed(
     start_server: StartServer, size: int
 ) -> None:
-    """A pattern of any size is found unchanged, with all its bytes."""
+    """A pattern of any size is confirmed with its number of bytes."""
     running = await start_server()
 
     def talk() -> dict[str, Any]:
@@ -82,10 +82,10 @@ async def test_sink_that_arrives_whole_is_said_to_be(
 
 
 @pytest.mark.parametrize("at", [8, 9, 4095, 99_999])
-async def test_sink_that_was_changed_is_named_by_its_byte(
+async def test_altered_sink_names_the_first_altered_byte(
     start_server: StartServer, at: int
 ) -> None:
-    """The first byte that a middlebox changed is told."""
+    """A middlebox altered the pattern."""
     running = await start_server()
     data = bytearray(payload_pattern.make(100_000, 5))
     data[at] ^= 1
@@ -103,7 +103,7 @@ async def test_sink_that_was_changed_is_named_by_its_byte(
 async def test_source_is_answered_with_its_pattern(
     start_server: StartServer, size: int
 ) -> None:
-    """A pattern of any size up to the largest frame comes, with its question's id."""
+    """A pattern of any size up to the largest frame comes with the question's id."""
     running = await start_server()
 
     def talk() -> None:
@@ -121,10 +121,10 @@ async def test_source_is_answered_with_its_pattern(
 
 
 @pytest.mark.parametrize("split", [False, True])
-async def test_source_too_large_is_refused_behind_what_came_before(
+async def test_too_large_source_is_a_breach(
     start_server: StartServer, *, split: bool
 ) -> None:
-    """One byte more than a frame holds is a breach; what follows it is dropped."""
+    """Earlier questions are answered before the error, later ones dropped."""
     running = await start_server()
     echo = serialize(Kind.ECHO, b"x", id=1)
 
@@ -149,10 +149,10 @@ async def test_source_too_large_is_refused_behind_what_came_before(
     assert failure["facts"] == {"length": MIB + 1, "limit": MIB}
 
 
-async def test_smaller_frames_bound_sources_and_sinks(
+async def test_frame_limit_bounds_sources_and_sinks(
     start_server: StartServer,
 ) -> None:
-    """The server's own bound holds for patterns both ways."""
+    """The server's limit holds for patterns both ways."""
     running = await start_server(max_frame_size=2000)
 
     def talk() -> list[str]:
@@ -172,8 +172,8 @@ async def test_smaller_frames_bound_sources_and_sinks(
     assert await asyncio.to_thread(talk) == ["too_large"] * 3
 
 
-async def test_pipelined_sources_all_come_in_order(start_server: StartServer) -> None:
-    """Sources asked at once come one behind the other, with what stands between."""
+async def test_pipelined_sources_come_in_order(start_server: StartServer) -> None:
+    """Patterns come in the order of their questions, among other answers."""
     running = await start_server(write_buffer=64 * KIB, linger=0.2, frame_timeout=0.3)
     echo = serialize(Kind.ECHO, b"x", id=1)
     asked = b"".join(source(MIB, seed, seed) + echo for seed in range(40))
@@ -195,10 +195,10 @@ async def test_pipelined_sources_all_come_in_order(start_server: StartServer) ->
     assert line["netduet.frames_sent"] == line["netduet.frames_received"] == 82
 
 
-async def test_thousand_sources_for_a_peer_that_does_not_read_cost_one(
+async def test_thousand_sources_for_a_stuck_peer_use_bounded_memory(
     start_server: StartServer,
 ) -> None:
-    """Answers are made when they can leave: no more waits than the buffer and one."""
+    """Answers are made when they can be sent: the buffer and one wait."""
     running = await start_server(write_buffer=64 * KIB)
 
     def ask() -> socket.socket:
@@ -229,10 +229,10 @@ async def test_thousand_sources_for_a_peer_that_does_not_read_cost_one(
     assert (await running.closed())["netduet.ended"] == "reset"
 
 
-async def test_silences_broken_meanwhile_wait_behind_what_is_owed(
+async def test_ended_holds_wait_behind_pending_answers(
     start_server: StartServer,
 ) -> None:
-    """A word of the server's own makes no answer leave before there is room."""
+    """A message of the server does not push out an answer before there is room."""
     running = await start_server(write_buffer=64 * KIB)
     asked = b"".join(hold(0.1, speak=True, number=1) for _ in range(50))
 
@@ -259,10 +259,10 @@ async def test_silences_broken_meanwhile_wait_behind_what_is_owed(
     peer.sock.close()
 
 
-async def test_stuck_peer_that_asked_for_sources_is_reset(
+async def test_stuck_peer_with_pending_sources_is_reset(
     start_server: StartServer,
 ) -> None:
-    """The write timeout holds for answers that are owed, too."""
+    """The write timeout holds for pending answers too."""
     running = await start_server(write_timeout=0.3, write_buffer=64 * KIB)
     with await asyncio.to_thread(connect, running.port) as sock:
         sock.sendall(opening() + source(MIB) * 900)
@@ -271,10 +271,10 @@ async def test_stuck_peer_that_asked_for_sources_is_reset(
         assert line["netduet.bytes_sent"] < 100 * MIB
 
 
-async def test_other_peers_are_served_while_one_asks_for_much(
+async def test_other_peers_are_served_beside_a_large_request(
     start_server: StartServer,
 ) -> None:
-    """Who asks for a hundred sources and reads them keeps nobody else waiting for all."""
+    """A peer that asks for a hundred sources does not delay others until the end."""
     running = await start_server()
 
     def talk() -> int:
@@ -295,8 +295,8 @@ async def test_other_peers_are_served_while_one_asks_for_much(
 # HOLD
 
 
-async def test_held_silence_is_ended_by_the_client(start_server: StartServer) -> None:
-    """A connection held lives on beyond the idle time, and answers then."""
+async def test_hold_is_ended_by_the_client(start_server: StartServer) -> None:
+    """A held connection survives the idle time, and then answers."""
     running = await start_server(idle_timeout=0.3)
 
     def talk() -> float:
@@ -315,8 +315,8 @@ async def test_held_silence_is_ended_by_the_client(start_server: StartServer) ->
     assert (await running.closed())["netduet.ended"] == "limit.idle"
 
 
-async def test_held_silence_is_ended_by_the_server(start_server: StartServer) -> None:
-    """When the time is up the server speaks, with the id of the question."""
+async def test_hold_is_ended_by_the_server(start_server: StartServer) -> None:
+    """At the end of the hold the server answers with the question's id."""
     running = await start_server(idle_timeout=0.3)
 
     def talk() -> tuple[float, float]:
@@ -337,8 +337,8 @@ async def test_held_silence_is_ended_by_the_server(start_server: StartServer) ->
     assert ended >= 0.8 + 0.3
 
 
-async def test_held_silence_is_not_endless(start_server: StartServer) -> None:
-    """Beyond the time held, and the idle time more, the connection is idle."""
+async def test_hold_is_not_endless(start_server: StartServer) -> None:
+    """After the hold and the idle time the connection is idle."""
     running = await start_server(idle_timeout=0.3)
 
     def talk() -> float:
@@ -353,7 +353,7 @@ async def test_held_silence_is_not_endless(start_server: StartServer) -> None:
 
 
 async def test_each_hold_gets_its_second_answer(start_server: StartServer) -> None:
-    """Silences asked for side by side are each broken in their own time."""
+    """Concurrent holds end each at their own time."""
     running = await start_server()
 
     def talk() -> list[tuple[int, bool]]:
@@ -377,10 +377,10 @@ async def test_each_hold_gets_its_second_answer(start_server: StartServer) -> No
 
 
 @pytest.mark.parametrize("behind", [b"", serialize(Kind.ECHO, b"x") * 3])
-async def test_silence_beyond_the_limit_is_refused(
+async def test_hold_beyond_the_limit_is_rejected(
     start_server: StartServer, behind: bytes
 ) -> None:
-    """A client may ask for no more than the welcome announced."""
+    """The welcome announces the limit."""
     running = await start_server(hold_timeout=5.0)
 
     def talk() -> dict[str, Any]:
@@ -396,10 +396,10 @@ async def test_silence_beyond_the_limit_is_refused(
     assert (await running.closed())["error.type"] == "bad_message"
 
 
-async def test_begun_frame_is_late_though_a_silence_is_held(
+async def test_started_frame_is_late_despite_a_hold(
     start_server: StartServer,
 ) -> None:
-    """The byte behind a HOLD ends it, in the same segment too: its frame has begun."""
+    """A byte after a HOLD ends it, in the same segment too: its frame has started."""
     running = await start_server(frame_timeout=0.3)
 
     def talk() -> dict[str, Any]:
@@ -421,7 +421,7 @@ BEHIND = serialize(Kind.ECHO, b"x" * 100) * 50 + source(100) + serialize(Kind.EN
 async def test_finish_is_answered_then_the_server_ends(
     start_server: StartServer, behind: bytes, *, split: bool
 ) -> None:
-    """The server ends first, and drops what stands behind the question (P-9, P-58)."""
+    """The server ends first, and drops what follows the question (P-9, P-58)."""
     running = await start_server()
 
     def talk() -> str:
@@ -456,10 +456,10 @@ async def test_finish_is_answered_then_the_server_ends(
     assert entry["bytes_received"] == len(opening()) + HEADER_SIZE + 5 + sent
 
 
-async def test_finish_of_a_client_that_stays_is_aborted_in_time(
+async def test_client_that_stays_after_a_finish_is_aborted(
     start_server: StartServer,
 ) -> None:
-    """A client that does not end is waited for as after any end of the server's."""
+    """The timeout is that of any other end by the server."""
     running = await start_server(linger=0.3)
     peer = Peer(running.port)
 
@@ -476,10 +476,10 @@ async def test_finish_of_a_client_that_stays_is_aborted_in_time(
 
 
 @pytest.mark.parametrize("bound", [0, 4000])
-async def test_too_much_behind_a_finish_breaks_nothing(
+async def test_data_after_a_finish_is_dropped(
     start_server: StartServer, bound: int
 ) -> None:
-    """More than is dropped, in the question's own segment, ends it as later bytes do."""
+    """A large amount in the question's own segment is treated like later bytes."""
     running = await start_server(linger_bytes=bound)
 
     def talk() -> None:
@@ -495,10 +495,10 @@ async def test_too_much_behind_a_finish_breaks_nothing(
 
 @pytest.mark.parametrize("before", [b"", serialize(Kind.ECHO, b"x" * 1000) * 3])
 @pytest.mark.parametrize("behind", [b"", BEHIND])
-async def test_reset_is_a_reset(
+async def test_reset_request_resets_without_an_answer(
     start_server: StartServer, before: bytes, behind: bytes
 ) -> None:
-    """The connection is reset without an answer; what was asked before had one."""
+    """Earlier questions were answered."""
     running = await start_server()
 
     def talk() -> str:
@@ -516,10 +516,10 @@ async def test_reset_is_a_reset(
     assert (entry["ended"], entry["ended_by"]) == ("asked.reset", "server")
 
 
-async def test_reset_comes_behind_the_sources_asked_before_it(
+async def test_reset_comes_after_earlier_sources(
     start_server: StartServer,
 ) -> None:
-    """Large answers that are owed are sent before the reset that was asked behind them."""
+    """Large pending answers are sent before the reset."""
     running = await start_server()
 
     def talk() -> None:
@@ -537,10 +537,10 @@ async def test_reset_comes_behind_the_sources_asked_before_it(
 @pytest.mark.parametrize(
     ("delay", "size"), [(0.0, 0), (0.0, 9), (0.4, 50_000), (0.2, MIB)]
 )
-async def test_half_close_is_answered_behind_the_clients_end(
+async def test_half_close_is_answered_after_the_clients_fin(
     start_server: StartServer, delay: float, size: int
 ) -> None:
-    """The answer comes after the client's FIN and the delay, never before it."""
+    """The answer comes after the FIN and the delay, never before."""
     running = await start_server()
 
     def talk() -> tuple[str, int, float]:
@@ -568,10 +568,10 @@ async def test_half_close_is_answered_behind_the_clients_end(
 
 
 @pytest.mark.parametrize("fin", [False, True])
-async def test_frames_behind_an_awaited_end_are_dropped(
+async def test_frames_before_an_awaited_end_are_dropped(
     start_server: StartServer, *, fin: bool
 ) -> None:
-    """Nothing is answered behind the question, with or without the FIN in one go."""
+    """Nothing after the question is answered, with the FIN in one segment or not."""
     running = await start_server()
 
     def talk() -> None:
@@ -589,10 +589,10 @@ async def test_frames_behind_an_awaited_end_are_dropped(
     assert line["netduet.frames_received"] == 2
 
 
-async def test_awaited_end_that_does_not_come_is_a_limit(
+async def test_missing_awaited_end_reaches_a_limit(
     start_server: StartServer,
 ) -> None:
-    """A client that asked to be waited for and does not end is aborted, and so told."""
+    """A client that does not end as announced is aborted, and recorded so."""
     running = await start_server(frame_timeout=0.3)
 
     def talk() -> str:
@@ -612,10 +612,10 @@ async def test_awaited_end_that_does_not_come_is_a_limit(
     assert entry["ended"] == "limit.frame"
 
 
-async def test_awaited_end_may_be_a_reset_of_the_clients(
+async def test_awaited_end_may_be_a_client_reset(
     start_server: StartServer,
 ) -> None:
-    """A client that resets instead of ending did not end as it asked."""
+    """A client that resets instead of ending is recorded so."""
     running = await start_server()
 
     def talk() -> None:
@@ -629,8 +629,8 @@ async def test_awaited_end_may_be_a_reset_of_the_clients(
     assert (line["netduet.ended"], line["netduet.ended_by"]) == ("reset", "client")
 
 
-async def test_delay_beyond_the_limit_is_refused(start_server: StartServer) -> None:
-    """A delay, too, is at most what was announced; the error arrives."""
+async def test_delay_beyond_the_limit_is_rejected(start_server: StartServer) -> None:
+    """The welcome announces the limit; the error arrives."""
     running = await start_server(hold_timeout=5.0)
 
     def talk() -> dict[str, Any]:
@@ -642,10 +642,10 @@ async def test_delay_beyond_the_limit_is_refused(start_server: StartServer) -> N
     assert (failure["code"], failure["facts"]) == ("bad_message", {"field": "delay"})
 
 
-async def test_delayed_answer_costs_nothing_while_it_waits(
+async def test_delayed_answer_uses_no_memory_while_it_waits(
     start_server: StartServer,
 ) -> None:
-    """The pattern of a late answer is made when it is sent, not when it is asked for."""
+    """The pattern is made when it is sent."""
     running = await start_server()
 
     def ask() -> list[Peer]:
@@ -678,7 +678,7 @@ async def test_delayed_answer_costs_nothing_while_it_waits(
 
 
 async def test_inspect_shows_another_connection(start_server: StartServer) -> None:
-    """The kernel's view of a connection that lives is told over another one."""
+    """The TCP_INFO of an open connection is available over another one."""
     running = await start_server()
 
     def talk() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -695,8 +695,8 @@ async def test_inspect_shows_another_connection(start_server: StartServer) -> No
     assert 0 <= seen["stalled"] <= seen["window"] <= 31
 
 
-async def test_inspect_of_none_is_none(start_server: StartServer) -> None:
-    """A connection that is gone, or never was here, has no view."""
+async def test_inspect_of_unknown_connection_is_none(start_server: StartServer) -> None:
+    """A closed connection, or an unknown one, has no TCP_INFO."""
     running = await start_server()
 
     def leave() -> str:
@@ -714,10 +714,10 @@ async def test_inspect_of_none_is_none(start_server: StartServer) -> None:
     assert await asyncio.to_thread(look, gone) == [None, None]
 
 
-async def test_inspect_shows_what_a_stuck_connection_has_in_flight(
+async def test_inspect_shows_unread_bytes_of_a_stuck_connection(
     start_server: StartServer,
 ) -> None:
-    """Bytes that a peer does not read are seen as waiting, from beside it."""
+    """Bytes that a peer does not read are visible from another connection."""
     running = await start_server()
 
     def talk() -> dict[str, Any]:
@@ -737,7 +737,7 @@ async def test_inspect_shows_what_a_stuck_connection_has_in_flight(
 
 
 async def test_held_connection_is_told_of_a_drain(start_server: StartServer) -> None:
-    """Who is held in silence hears at once that the server leaves."""
+    """A held connection gets the drain message at once."""
     running = await start_server(drain_timeout=5.0)
     peer = Peer(running.port)
     await asyncio.to_thread(peer.open)
@@ -750,10 +750,10 @@ async def test_held_connection_is_told_of_a_drain(start_server: StartServer) -> 
     assert failure["code"] == "draining"
 
 
-async def test_drain_waits_for_answers_that_are_owed(
+async def test_drain_waits_for_pending_answers(
     start_server: StartServer,
 ) -> None:
-    """What was asked for before a drain is still answered by a server that has time."""
+    """Questions asked before a drain are answered within its time."""
     running = await start_server(drain_timeout=8.0)
     peer = Peer(running.port)
     await asyncio.to_thread(peer.open)
@@ -771,10 +771,10 @@ async def test_drain_waits_for_answers_that_are_owed(
     await stopping
 
 
-async def test_connection_that_is_owed_answers_is_not_quiet(
+async def test_connection_with_pending_answers_is_not_idle(
     start_server: StartServer,
 ) -> None:
-    """Between two answers nothing waits in the transport, and a drain waits still."""
+    """Between two answers nothing is buffered, and a drain still waits."""
     running = await start_server()
     peer = Peer(running.port)
     await asyncio.to_thread(peer.open)

@@ -75,10 +75,10 @@ async def talk(running: Running, script: Callable[[Bare], Result]) -> Result:
         return await asyncio.to_thread(script, bare)
 
 
-async def test_stream_goes_on_by_itself_until_it_is_ended(
+async def test_stream_continues_until_it_is_stopped(
     start_server: StartServer,
 ) -> None:
-    """Once begun, the server sends at its own pace, and ends when it is asked to."""
+    """The server sends at its own pace, and stops on request."""
     running = await start_server()
 
     def script(bare: Bare) -> list[StreamStatus]:
@@ -95,10 +95,10 @@ async def test_stream_goes_on_by_itself_until_it_is_ended(
     assert (told[-1].received, told[-1].gaps) == (2, ((1, 2),))
 
 
-async def test_what_the_servers_socket_had_no_room_for_is_told(
+async def test_socket_drops_of_the_server_are_reported(
     start_server: StartServer,
 ) -> None:
-    """Its loop does not turn while datagrams come: the socket drops, and counts them."""
+    """The event loop is blocked while datagrams come: the socket drops and counts."""
     running = await start_server()
     first = Bare(running.port)
     with first.sock:
@@ -122,10 +122,10 @@ async def test_what_the_servers_socket_had_no_room_for_is_told(
     assert count > 0
 
 
-async def test_without_its_own_cookie_nobody_gets_more_than_was_asked(
+async def test_answers_without_a_valid_cookie_are_not_larger(
     start_server: StartServer,
 ) -> None:
-    """Each question of a forged source has one answer, a smaller one, or none."""
+    """Each question from a forged source has one smaller answer, or none."""
     running = await start_server()
 
     def script(bare: Bare) -> None:
@@ -146,8 +146,8 @@ async def test_without_its_own_cookie_nobody_gets_more_than_was_asked(
     await talk(running, script)
 
 
-async def test_server_that_shuts_down_says_so(start_server: StartServer) -> None:
-    """A drain ends each stream with a word."""
+async def test_shutdown_ends_streams_with_a_message(start_server: StartServer) -> None:
+    """A drain tells each stream."""
     running = await start_server()
     bare = Bare(running.port)
     with bare.sock:
@@ -160,8 +160,8 @@ async def test_server_that_shuts_down_says_so(start_server: StartServer) -> None
         ).reason is EndReason.DRAINING
 
 
-async def test_one_address_gets_so_many(start_server: StartServer) -> None:
-    """The seventeenth stream to one address is refused by an error."""
+async def test_streams_per_address_are_limited(start_server: StartServer) -> None:
+    """The seventeenth stream to one address gets an error."""
     running = await start_server()
 
     def script(bare: Bare) -> bytes:

@@ -111,10 +111,10 @@ def watch(netduet: Netduet) -> Callable[..., Watch]:
     return start
 
 
-def test_outage_is_told_from_begin_to_end(
+def test_outage_is_reported_from_start_to_end(
     watch: Callable[..., Watch], serve_command: ServeCommand
 ) -> None:
-    """A server is killed and started again: both are told, and the summary counts it."""
+    """A server is killed and restarted: both are reported and counted."""
     port = free_port()
     server = serve_command(port=port)
     admin = free_port()
@@ -147,10 +147,10 @@ def test_outage_is_told_from_begin_to_end(
     assert watching.logged == []
 
 
-def test_who_a_peer_is_is_told_and_who_takes_its_place(
+def test_instance_of_a_peer_and_its_successor_are_reported(
     watch: Callable[..., Watch], serve_command: ServeCommand
 ) -> None:
-    """Instance, node and zone, in lines and metrics; an outage is of who was there."""
+    """Lines and metrics have instance, node and zone; outages keep the old one."""
     port = free_port()
     server = serve_command(port=port, instance="web-1", node="n1", zone="z")
     watching = watch(
@@ -234,10 +234,10 @@ def _until_counted(watching: Watch) -> dict[str, float]:
     raise AssertionError(samples)
 
 
-def test_logs_tell_the_same(
+def test_json_logs_have_the_same_events(
     watch: Callable[..., Watch], serve_command: ServeCommand
 ) -> None:
-    """With --json, lines of JSON on stderr tell all, and stdout stays empty."""
+    """With --json, stderr has everything as JSON lines, and stdout is empty."""
     port = free_port()
     server = serve_command(port=port, instance="web-1", node="n1")
     words = (f"127.0.0.1:{port}", "--json", "--node", "n0")
@@ -266,10 +266,10 @@ def test_logs_tell_the_same(
     assert 0 <= summary["netduet.availability"] < 1
 
 
-def test_name_that_does_not_resolve_is_told_and_watched_for(
+def test_unknown_name_is_reported_and_looked_up_again(
     watch: Callable[..., Watch],
 ) -> None:
-    """It is said once, nothing is claimed, and the watch is not ready."""
+    """It is reported once, nothing is claimed, and the watch is not ready."""
     watching = watch("nowhere.invalid:1", admin=free_port())
     watching.wait(r"NAME .*nowhere.invalid:1 does not resolve")
     assert watching.get("/readyz").status == 503
@@ -277,33 +277,33 @@ def test_name_that_does_not_resolve_is_told_and_watched_for(
     assert "nothing was watched" in watching.stop()
 
 
-def test_server_that_was_never_there(watch: Callable[..., Watch]) -> None:
-    """No netduet has answered there yet, and its host refuses."""
+def test_server_that_never_answered_is_out(watch: Callable[..., Watch]) -> None:
+    """Its host refuses."""
     watching = watch(f"127.0.0.1:{free_port()}")
     line = watching.wait("OUT ")
     assert "no netduet has answered there yet" in line
     assert "ECONNREFUSED" in line
     said = watching.stop()
     assert " (ongoing, " in said
-    assert "1 × watch.unmet, at the server's end:" in said
+    assert "1 × watch.never_reached, at the server's end:" in said
 
 
-def test_server_that_comes_after_the_watch(
+def test_server_started_after_the_watch_is_found(
     watch: Callable[..., Watch], serve_command: ServeCommand
 ) -> None:
-    """It is met in the end, and was no outage of the network."""
+    """The time before it was no network outage."""
     port = free_port()
     watching = watch(f"127.0.0.1:{port}")
     watching.wait("OUT ")
     serve_command(port=port)
     assert "first answer since the watch began" in watching.wait("BACK ")
-    assert "1 × watch.unmet" in watching.stop()
+    assert "1 × watch.never_reached" in watching.stop()
 
 
-def test_all_peers_at_once_is_said(
+def test_outage_of_all_peers_at_once_is_reported(
     watch: Callable[..., Watch], serve_command: ServeCommand
 ) -> None:
-    """Three hosts fall silent together: what they share is looked at first."""
+    """Three hosts go silent together: a line points at this end."""
     port = free_port()
     server = serve_command(port=port, host="0.0.0.0")
     addresses = (f"127.0.0.{host}:{port}" for host in (1, 2, 3))
@@ -323,15 +323,15 @@ def test_all_peers_at_once_is_said(
     assert watching.stop().count("ALL ") == 1
 
 
-def test_target_that_must_be_blocked_is_not_for_a_watch(netduet: Netduet) -> None:
-    """One line says what does that."""
+def test_blocked_target_is_rejected(netduet: Netduet) -> None:
+    """One line says which command to use."""
     done = netduet.run("watch", "db:1=blocked")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "netduet check" in done.stderr
 
 
-def test_admin_port_that_is_taken_is_one_clear_line(netduet: Netduet) -> None:
-    """The watch leaves with 2, and names the port and what to do."""
+def test_admin_port_in_use_is_a_one_line_error(netduet: Netduet) -> None:
+    """The watch exits with 2, and names the port and the remedy."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = netduet.run("watch", "127.0.0.1:1", "--admin-port", port)
@@ -339,8 +339,8 @@ def test_admin_port_that_is_taken_is_one_clear_line(netduet: Netduet) -> None:
     assert f"port {port}: something else listens there" in done.stderr
 
 
-def test_watch_has_the_flags_that_mean_something_to_it(netduet: Netduet) -> None:
-    """Those of single checks are not among them, nor its own among those of check."""
+def test_watch_has_only_its_own_flags(netduet: Netduet) -> None:
+    """Flags of single checks are not among them, nor the reverse."""
     watch = netduet.run("watch", "--help").stdout
     check = netduet.run("check", "--help").stdout
     assert "--watch-neighbours" in watch
@@ -406,8 +406,8 @@ def at(host: str, port: int) -> Address:
     return Address(socket.AF_INET, host, port)
 
 
-async def test_peers_come_and_go_with_their_name(start_server: StartServer) -> None:
-    """One that appears is watched, one that leaves is dropped, and both are said."""
+async def test_peers_follow_their_name(start_server: StartServer) -> None:
+    """A new address is watched, a removed one is dropped, and both are reported."""
     running = await start_server(host="0.0.0.0")
     address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
     async with watching_of(address) as (watching, said):
@@ -453,10 +453,10 @@ async def two_of_a_name(
         yield watching, said, whom
 
 
-async def test_address_that_look_ups_lack_is_watched_while_it_answers(
+async def test_answering_address_is_watched_between_partial_lookups(
     start_server: StartServer,
 ) -> None:
-    """A resolver that gives one of two in turn: nobody comes or goes."""
+    """A resolver alternates between two addresses: both stay."""
     running = await start_server(host="0.0.0.0")
     address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
     whom = answered((address,), (two,), (address,), (two,))
@@ -472,10 +472,10 @@ async def test_address_that_look_ups_lack_is_watched_while_it_answers(
         assert not any(line[21:22] == "-" for line in said)
 
 
-async def test_server_that_its_name_dropped_leaves_without_an_outage(
+async def test_server_removed_from_its_name_has_no_outage(
     start_server: StartServer,
 ) -> None:
-    """A pod that is taken away leaves the name first and ends afterwards."""
+    """A pod leaves DNS first and ends afterwards."""
     stays, leaves = await start_server(), await start_server()
     async with two_of_a_name(stays, leaves) as (watching, said, whom):
         address, two = whom.script[0]
@@ -492,8 +492,8 @@ async def test_server_that_its_name_dropped_leaves_without_an_outage(
     assert watching.availability.summary(time.monotonic()).outages == 0
 
 
-async def test_own_stall_makes_no_peer_leave(serve_command: ServeCommand) -> None:
-    """What this end missed because it did not run says nothing of a peer that lapsed."""
+async def test_own_stall_removes_no_peer(serve_command: ServeCommand) -> None:
+    """What this end missed while it did not run says nothing about a peer."""
     running = serve_command(host="0.0.0.0")
     address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
     whom = answered((address, two))
@@ -513,10 +513,10 @@ async def test_own_stall_makes_no_peer_leave(serve_command: ServeCommand) -> Non
         assert watching.peers[two] is peer
 
 
-async def test_outage_that_stands_when_the_name_drops_the_server(
+async def test_open_outage_of_a_removed_server_is_reported(
     start_server: StartServer,
 ) -> None:
-    """It stopped first, and left its name afterwards: that is told, and it leaves at once."""
+    """It stopped before its name dropped it: a line says so, and it is removed."""
     stays, leaves = await start_server(), await start_server()
     async with two_of_a_name(stays, leaves) as (watching, said, whom):
         address, two = whom.script[0]
@@ -525,14 +525,14 @@ async def test_outage_that_stands_when_the_name_drops_the_server(
         await until(lambda: peer.outage_tracker.ongoing is not None)
         whom.script = [(address,)]
         await until(lambda: two not in watching.peers)
-    assert any("[watch.left; the server's end]" in line for line in said)
+    assert any("[watch.stale_dns; the server's end]" in line for line in said)
     assert told_once(watching)
 
 
-async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
+async def test_outage_of_a_peer_no_longer_chosen_is_not_late_removal(
     start_server: StartServer,
 ) -> None:
-    """Others are chosen instead, and the name still has it: nobody took it out too late."""
+    """Other peers are chosen, and the name still has the address."""
     running = await start_server()
     address = at("127.0.0.1", running.port)
     async with watching_of(address) as (watching, said):
@@ -544,14 +544,14 @@ async def test_outage_of_a_peer_whose_turn_is_over_is_no_fault_of_its_name(
         watching.targets.targets[0].addresses = (address,)
         watching.targets.chosen = {}
         await until(lambda: not watching.peers)
-    assert not any("watch.left" in line for line in said)
+    assert not any("watch.stale_dns" in line for line in said)
     assert told_once(watching)
 
 
-async def test_who_it_is_waits_for_the_end_of_an_outage(
+async def test_new_instance_is_reported_after_the_outage(
     start_server: StartServer,
 ) -> None:
-    """Who answers meanwhile is not whom the outage is of."""
+    """The outage is that of the previous instance."""
     running = await start_server(instance="web-1")
     address = at("127.0.0.1", running.port)
     async with watching_of(address) as (watching, _):
@@ -569,8 +569,8 @@ async def test_who_it_is_waits_for_the_end_of_an_outage(
     assert peer.instance == other
 
 
-async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -> None:
-    """Each connection reaches another instance: a line says so, and no peer is named."""
+async def test_balancer_is_reported_once_as_several(start_server: StartServer) -> None:
+    """Each connection reaches another instance: no peer is named."""
     behind = [
         await start_server(instance=name, node=f"n-{name}", udp=False) for name in "abc"
     ]
@@ -592,10 +592,10 @@ async def test_balancer_is_told_as_several_and_once(start_server: StartServer) -
     assert sum(line[21:23] == "IS" for line in said) == 2
 
 
-async def test_name_is_looked_up_soon_while_a_peer_is_out(
+async def test_outage_triggers_an_early_lookup(
     serve_command: ServeCommand,
 ) -> None:
-    """However seldom it is looked up else: the name may have dropped who is out."""
+    """However long the interval, the name may have dropped the peer."""
     server = serve_command()
     address = at("127.0.0.1", server.port)
     async with watching_of(address, names=3600.0) as (watching, said):
@@ -606,14 +606,14 @@ async def test_name_is_looked_up_soon_while_a_peer_is_out(
         server.process.send_signal(signal.SIGKILL)
         await until(lambda: not watching.peers)
     server.finish()
-    assert any(" LEFT " in line and "watch.left" in line for line in said)
+    assert any(" LEFT " in line and "watch.stale_dns" in line for line in said)
     assert not any(" BACK " in line for line in said)
 
 
-async def test_server_that_is_gone_without_datagrams_is_one_outage(
+async def test_outage_without_datagrams_is_reported_once(
     serve_command: ServeCommand,
 ) -> None:
-    """Its old connection breaks first, and new ones fail later: both are one."""
+    """The old connection breaks first, and new ones fail later."""
     server = serve_command(udp="false")
     address = at("127.0.0.1", server.port)
     async with watching_of(address) as (watching, said):
@@ -632,10 +632,10 @@ async def test_server_that_is_gone_without_datagrams_is_one_outage(
     assert watching.availability.summary(time.monotonic()).outages == 1
 
 
-async def test_old_connection_is_not_blamed_before_new_ones_were_tried(
+async def test_outage_of_the_old_connection_waits_for_new_ones(
     start_server: StartServer,
 ) -> None:
-    """The old one stands still at once; whether new ones work is seen a little later."""
+    """The old one stalls at once; whether new ones work is known later."""
     running = await start_server()
     async with watching_of(at("127.0.0.1", running.port)) as (watching, _):
         await until(lambda: len(watching.peers) == 1)
@@ -650,10 +650,10 @@ async def test_old_connection_is_not_blamed_before_new_ones_were_tried(
         assert peer._probe_state(now).stall is not None
 
 
-async def test_checks_on_the_schedule_find_what_streams_do_not(
+async def test_scheduled_checks_find_a_wrong_service(
     start_server: StartServer,
 ) -> None:
-    """A server of another service answers everything, and is the wrong one."""
+    """A server of another service answers every stream."""
     running = await start_server(service="billing")
     address = at("127.0.0.1", running.port)
     async with watching_of(address) as (watching, said):
@@ -714,8 +714,10 @@ class Nat(asyncio.DatagramProtocol):
             self._behind[client].sendto(data)
 
 
-async def test_flow_that_leads_nowhere_is_begun_anew(start_server: StartServer) -> None:
-    """Datagrams do not pass while connections work: from another port they do."""
+async def test_dead_flow_is_restarted_from_another_port(
+    start_server: StartServer,
+) -> None:
+    """Datagrams do not pass while connections work; from another port they do."""
     datagrams = await start_server()
     loop = asyncio.get_running_loop()
     _, nat = await loop.create_datagram_endpoint(
@@ -737,14 +739,14 @@ async def test_flow_that_leads_nowhere_is_begun_anew(start_server: StartServer) 
     assert summary.counts == {("watch.stuck_flow", "both"): 1}
 
 
-async def test_light_load_of_a_healthy_server(start_server: StartServer) -> None:
-    """All comes back, and nothing is found."""
+async def test_light_load_of_a_healthy_server_passes(start_server: StartServer) -> None:
+    """All data comes back, and nothing is found."""
     running = await start_server()
     assert await check_load(at("127.0.0.1", running.port), PATIENT) is None
 
 
-async def test_light_load_that_is_not_carried() -> None:
-    """A far end that welcomes, and then answers nothing or leaves."""
+async def test_failed_light_load_is_reported() -> None:
+    """A server that welcomes, and then does not answer or closes."""
 
     def leaves(taken: Taken) -> None:
         taken.welcomes()
@@ -760,7 +762,7 @@ async def test_light_load_that_is_not_carried() -> None:
 
 
 async def test_many_streams_share_a_thread(start_server: StartServer) -> None:
-    """Each is one stream to the server, and tells of itself alone; one more ends alone."""
+    """Each is its own stream at the server; one that is added ends on its own."""
     running = await start_server(host="0.0.0.0")
     events: list[ProbeEvent] = []
     flows = []

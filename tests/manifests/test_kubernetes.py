@@ -325,10 +325,7 @@ def test_policies_allow_only_clients(everything: list[Manifest]) -> None:
 
 
 def test_pods_know_their_node_and_zone(everything: list[Manifest]) -> None:
-    """Pod, node and zone come from the cluster, not from a person.
-
-    A client's instance is its host's name, which is the pod's.
-    """
+    """Both come from the cluster; the client's instance is the pod's host name."""
     zone = "metadata.labels['topology.kubernetes.io/zone']"
     expected = {
         "server": {

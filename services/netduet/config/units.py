@@ -1,4 +1,4 @@
-"""Quantities as a person types them: times, sizes, shares and rates."""
+"""Quantities in readable units: times, sizes, shares and rates."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def show_share(share: float) -> str:
 
 
 def show_rate(rate: float) -> str:
-    """Return bits a second as a person types them."""
+    """Return bits per second as a person types them."""
     for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
         if rate >= size:
             return f"{rate / size:g}{unit}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import PrivateAttr
 
-from netduet.client.checks.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import CATALOGUE, current_name
 from netduet.client.report import json_reader, json_report, text
 from netduet.client.results.verdict import Outcome
 
@@ -109,7 +109,8 @@ class Report(json_report.ReportDocument):
     def assert_fails(self, failure: str) -> FindingPart:
         """Pass when a finding of this class was made; return the first such finding.
 
-        For tests that break something on purpose: ``size.black_hole``.
+        For tests that break something on purpose: ``size.black_hole``. An older name of
+        a class is accepted too.
 
         Raises:
             InconclusiveError: it, or whether it is there, could not be told.
@@ -119,9 +120,9 @@ class Report(json_report.ReportDocument):
         """
         __tracebackhide__ = True
         for finding_part in self.failures:
-            if finding_part.failure == failure:
+            if current_name(finding_part.failure) == current_name(failure):
                 return finding_part
-        if failure not in CATALOGUE:
+        if current_name(failure) not in CATALOGUE:
             close = difflib.get_close_matches(failure, CATALOGUE, 1)
             remedy = f"did you mean {close[0]}?" if close else "see docs/checks.md"
             raise ValueError(

@@ -212,12 +212,12 @@ def test_watch_reports_the_outage_of_a_killed_task(stack: Stack) -> None:
         until("over", lambda: b" LEFT " in watching.container.logs())
         said = watching.told()
     assert len(re.findall(r" OUT .*\(#1\)\n", said)) == 1, said
-    assert "[watch.left; the server's end]" in said
+    assert "[watch.stale_dns; the server's end]" in said
     assert " BACK " not in said
     found = re.search(r"availability ([\d.]+) %, 1 outage of", said)
     assert found is not None, said
     assert 0 < float(found[1]) < 100
-    assert "1 × watch.left, at the server's end:" in said
+    assert "1 × watch.stale_dns, at the server's end:" in said
     assert len(re.findall(r"\): 100\.000 %, no outage\n", said)) == 1, said
 
 
@@ -237,7 +237,7 @@ def test_unreachable_virtual_ip_is_explained(
             return
         [finding] = checks["reach"]["findings"]
         assert (done.status, finding["class"]) == (1, "reach.unreachable")
-        assert any("no IPVS" in one for one in finding["causes"])
+        assert any("lacks IPVS" in one for one in finding["causes"])
         assert any("endpoint_mode: dnsrr" in one for one in finding["next"])
     finally:
         stack.remove()

@@ -12,7 +12,7 @@ from tests.lab.networks.declaration import Network
 from tests.lab.topology import ABSENT4, OTHERS4, SERVER4
 
 _VIP: Final = Names((SERVER4,))
-_GHOST: Final = fails("balance.ghost", "intermediary")
+_GHOST: Final = fails("balance.unhealthy_backend", "intermediary")
 
 NETWORKS: Final = (
     Network(
@@ -60,7 +60,7 @@ NETWORKS: Final = (
     Network(
         "stranger-among-three",
         "one of three backends is a web server",
-        fails("balance.stranger", "server"),
+        fails("balance.wrong_service", "server"),
         proxy=middleboxes.every_nth(3, middleboxes.speaking_http),
         servers=2,
         names=_VIP,

@@ -19,7 +19,7 @@ CHURN: Final = ("-4", "--checks", "churn")
 ALL: Final = ("-4",)
 FULL: Final = (*CHURN, "--profile", "full")
 _BY_RATE: Final = fails("churn.rate_limited", "intermediary")
-_STOPPED: Final = fails("balance.stopped", "unknown")
+_STOPPED: Final = fails("balance.stopped_responding", "unknown")
 ACTIONS: Final = (("dropped", False), ("reset", True))
 
 NETWORKS: Final = (

@@ -128,14 +128,14 @@ NETWORKS: Final = (
     Network(
         "stranger-web",
         "a web server has the name",
-        fails("identity.stranger", "server"),
+        fails("identity.not_netduet", "server"),
         server=middleboxes.web,
         representative=True,
     ),
     Network(
         "stranger-shell",
         "a server that speaks first has the name",
-        fails("identity.stranger", "server"),
+        fails("identity.not_netduet", "server"),
         server=middleboxes.shell,
     ),
     Network(

@@ -60,7 +60,7 @@ NETWORKS: Final = (
     Network(
         "one-backend-dead",
         "one of three servers behind a virtual address is gone",
-        fails("balance.ghost", "intermediary"),
+        fails("balance.unhealthy_backend", "intermediary"),
         conditions=(balanced((SERVER4, OTHERS4[0], ABSENT4)),),
         names=Names((SERVER4,)),
     ),

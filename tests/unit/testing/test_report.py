@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import ALIASES, CATALOGUE
 from netduet.client.report import text
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import Instance
@@ -122,6 +122,19 @@ def test_unknown_class_is_described_by_the_report() -> None:
     assert report.assert_fails("reach.brand_new").seen == REFUSED.seen
 
 
+@pytest.mark.parametrize(("older", "name"), ALIASES.items())
+def test_older_name_of_a_class_is_accepted(older: str, name: str) -> None:
+    """In a test's assertion, and in the report of a client of an earlier version."""
+    verdict = conclude("a:1", [done("x", Finding(name, "seen"))])
+    earlier = Report.read(document([verdict], CALM).replace(name, older))
+    for report in (read(verdict), earlier):
+        assert report.assert_fails(older).seen == "seen"
+        assert report.assert_fails(name).seen == "seen"
+        assert str(report) == printed(verdict)
+    with pytest.raises(AssertionError, match="expected, and nothing was found"):
+        read(PASSED).assert_fails(older)
+
+
 def test_report_of_another_schema_version_is_rejected() -> None:
     """Fields of another schema are not guessed."""
     other = json.loads(document([PASSED], CALM)) | {"schema_version": 99}
@@ -161,9 +174,9 @@ FAIL: the connection is refused (reach.refused)
                  2. it listens on another port, or on 127.0.0.1 alone
                  3. a firewall rejects with a reset (REJECT --reject-with
                     tcp-reset)
-  try next       1. look whether the server runs and what it listens on: docker
-                    logs, ss -tln
-                 2. compare the port asked with the port listened on
+  try next       1. check whether the server is running and what it listens on:
+                    docker logs, ss -tln
+                 2. compare the requested port with the listening port
 
 b:1
   PASS  name      came to

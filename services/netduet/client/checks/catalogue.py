@@ -21,6 +21,16 @@ CATALOGUE: Final[dict[str, Failure]] = {
     )
 }
 
+ALIASES: Final = {
+    alias: failure.name for failure in CATALOGUE.values() for alias in failure.aliases
+}
+"""The present name of each class, by an older one."""
+
+
+def current_name(name: str) -> str:
+    """Return the present name of a class of failure, given by any of its names."""
+    return ALIASES.get(name, name)
+
 
 def severity(name: str) -> Severity:
     """Return how much a class of failure hurts; the usual for one that is not known."""

@@ -1,4 +1,4 @@
-"""Does the name resolve, at once and always?
+"""Does the name resolve, quickly and reliably?
 
 ``getaddrinfo`` judges: it is what every program uses. Next to it A and AAAA are
 asked separately, several times, as evidence: a query that is lost now and then,
@@ -26,8 +26,8 @@ SLOW_SECONDS: Final = 1.0
 
 
 _UNPROVEN_REMARK: Final = (
-    "a name without an address says nothing of what is blocked: it may be misspelt, "
-    "or unknown on this client's networks alone; expect its address to be blocked"
+    "a name that does not resolve proves nothing about blocking: it may be misspelt, "
+    "or known only on other networks; expect its IP address to be blocked instead"
 )
 
 
@@ -96,7 +96,7 @@ async def _query_record(host: str, record: str, timeout: float) -> list[Query]:
             except dns.resolver.NXDOMAIN:
                 outcome = "no such name"
             except dns.exception.Timeout:
-                outcome = "no answer"
+                outcome = "no response"
             except dns.exception.DNSException as error:
                 outcome = type(error).__name__
             queries.append(Query(record, outcome, time.monotonic() - start))
@@ -105,7 +105,7 @@ async def _query_record(host: str, record: str, timeout: float) -> list[Query]:
         async with asyncio.timeout(timeout + 0.1):
             await in_thread(ask)
     except TimeoutError:
-        queries.append(Query(record, "no answer", timeout))
+        queries.append(Query(record, "no response", timeout))
     return queries
 
 
@@ -139,9 +139,9 @@ def judge(name: NameResult) -> Judgement:
         )
     addresses = ", ".join(address.host for address in resolution.addresses)
     if name.literal:
-        return Judgement(f"{addresses} is an address: nothing to resolve")
+        return Judgement(f"{addresses} is an IP address; no lookup needed")
     duration = _format_milliseconds(resolution.seconds)
-    summary = f"{name.host} is {addresses}, found in {duration}"
+    summary = f"{name.host} resolved to {addresses} in {duration}"
     return Judgement(summary, remarks=tuple(_remarks(name)), figures=figures)
 
 
@@ -151,7 +151,7 @@ def _finding(name: NameResult, resolution: Resolution) -> Finding:
     if resolution.cause is Cause.TIMEOUT:
         return Finding(
             "name.timeout",
-            f"no answer about {name.host} within {resolution.seconds:.1f} s",
+            f"no response for {name.host} within {resolution.seconds:.1f} s",
             evidence,
             missed_deadline=resolution.span,
         )
@@ -159,7 +159,7 @@ def _finding(name: NameResult, resolution: Resolution) -> Finding:
         seen = f"{name.host} is not known to this host's resolver"
         return Finding("name.not_found", seen, evidence)
     if resolution.cause is Cause.NO_FAMILY:
-        seen = f"{name.host} has addresses, but none of the family that was asked for"
+        seen = f"{name.host} has addresses, but none of the requested family"
         return Finding("name.family", seen, evidence)
     seen = f"resolving {name.host} failed: {resolution.detail}"
     return Finding("name.failed", seen, evidence)
@@ -169,18 +169,20 @@ def _remarks(name: NameResult) -> list[str]:
     remarks = []
     if name.resolution.seconds >= SLOW_SECONDS:
         remarks.append(
-            f"resolving took {name.resolution.seconds:.1f} s: a query was lost or "
-            "its server is slow; resolvers ask again after 2.5 or 5 s"
+            f"the lookup took {name.resolution.seconds:.1f} s: a query was lost or "
+            "the DNS server is slow; resolvers retry after 2.5 or 5 s"
         )
     late = [query for query in name.queries if query.seconds >= SLOW_SECONDS]
     if late:
         remarks.append(
-            f"{len(late)} of {len(name.queries)} single DNS queries took "
+            f"{len(late)} of {len(name.queries)} individual DNS queries took "
             f"{SLOW_SECONDS:g} s or more: " + "; ".join(_describe_queries(tuple(late)))
         )
     answers = {query.answer for query in name.queries}
     if answers == {"no such name"}:
-        remarks.append("DNS does not know the name; /etc/hosts or another source does")
+        remarks.append(
+            "the name is not in DNS; it comes from /etc/hosts or another source"
+        )
     return remarks
 
 
@@ -196,7 +198,7 @@ def _group_queries(queries: tuple[Query, ...]) -> list[str]:
             lines += _describe_queries((group[0],))
         else:
             lines.append(
-                f"{len(group)} {record} queries: {answer} each time, in {longest} at most"
+                f"{len(group)} {record} queries: {answer} each time, within {longest}"
             )
     return lines
 
@@ -216,31 +218,34 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "name.not_found",
         "the name does not exist",
-        "The resolver of this host answered, and knows no address of the name.",
+        "The resolver of this host responded that it knows no address for the name.",
         Location.CLIENT,
         (
             "the name is misspelt, or belongs to a service that is not running",
-            "client and server are not on a network that they share",
+            "client and server do not share a network",
             "the name needs its domain or namespace (service.namespace in Kubernetes)",
         ),
         (
             "check that the server runs, and under which name: docker ps, kubectl get svc",
-            "check that both are on one network: docker network inspect NETWORK",
+            "check that both are on the same network: docker network inspect NETWORK",
             "try the server's address instead of its name",
         ),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "name.timeout",
-        "the resolver does not answer",
-        "No answer about the name came in time: neither an address nor a refusal.",
+        "the resolver does not respond",
+        "No response for the name arrived in time: neither an address nor an error.",
         Location.UNKNOWN,
         (
             "the DNS server in /etc/resolv.conf is down or cannot be reached",
             "a firewall drops DNS (UDP and TCP port 53)",
         ),
         (
-            "look at /etc/resolv.conf, and ask its server: nslookup NAME SERVER",
+            (
+                "look at /etc/resolv.conf, and query its server directly: nslookup "
+                "NAME SERVER"
+            ),
             "try the server's address instead of its name",
         ),
         severity=Severity.UNREACHABLE,
@@ -248,32 +253,37 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "name.family",
         "the name has no address of that family",
-        "The name exists and has addresses, but none of the family that was asked for.",
+        "The name exists and has addresses, but none of the requested family.",
         Location.CLIENT,
         (
-            "the setting asks for IPv4 or IPv6 alone, and the server has only the other",
+            (
+                "the setting allows only IPv4 or only IPv6, and the server has only "
+                "the other"
+            ),
             "the network between the two has no IPv6 (or no IPv4)",
         ),
-        ("leave --family out, or give the server an address of that family",),
+        ("omit --family, or give the server an address of that family",),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "name.failed",
         "the name could not be resolved",
-        "The resolver reported a failure of its own.",
+        "The resolver reported an error other than an unknown name.",
         Location.UNKNOWN,
         (
-            "the DNS server answers SERVFAIL or REFUSED: its own upstream is broken",
+            "the DNS server returns SERVFAIL or REFUSED: its own upstream is broken",
             "no DNS server is configured on this host",
         ),
-        ("look at /etc/resolv.conf, and ask its server: nslookup NAME SERVER",),
+        (
+            "look at /etc/resolv.conf, and query its server directly: nslookup NAME SERVER",
+        ),
         severity=Severity.UNREACHABLE,
     ),
 )
 
 CHECK: Final = Check(
     "name",
-    "Does the name resolve, at once and always?",
+    "Does the name resolve, quickly and reliably?",
     (),
     measure,
     judge,

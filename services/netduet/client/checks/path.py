@@ -71,16 +71,16 @@ def judge(path: PathResult, _: CheckOptions) -> Judgement:
 def _broken_finding(path: PathResult) -> Finding:
     handshake = path.handshake
     what = handshake.detail or (
-        "closed at once" if handshake.closed else "another answer"
+        "closed immediately" if handshake.closed else "unexpected response"
     )
     if handshake.refused is not None:
         what = f"the server says: {escape(handshake.refused.message)}"
     elif handshake.broken is not None:
-        what = f"its answer breaks a rule: {escape(handshake.broken.message)}"
+        what = f"its response violates the protocol: {escape(handshake.broken.message)}"
     missed = None
     if handshake.cause is Cause.TIMEOUT:
         missed = handshake.span
-    seen = f"{path.address}: a further connection failed: {what}"
+    seen = f"{path.address}: a later connection failed: {what}"
     evidence_text = f"after {handshake.seconds:.1f} s: {what}"
     return Finding(
         "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
@@ -103,14 +103,14 @@ def _format_endpoint(host: str, port: int) -> str:
 def _describe_path(path: PathResult) -> str:
     seen = _peer_endpoint(path)
     if path.local is not None and seen == path.local:
-        who = f"the server sees this client as itself, {path.local[0]}"
+        who = f"no NAT: the server sees this client's own address, {path.local[0]}"
     else:
         who = f"the server sees this client as {_format_endpoint(*seen)}"
     mss = _segment_sizes(path)
     if mss is None:
         return who
     up, down, pmtu = mss
-    same = f"{up} both ways" if up == down else f"{up} up, {down} down"
+    same = f"{up} in both directions" if up == down else f"{up} up, {down} down"
     return f"{who}; MSS {same}, path MTU {pmtu}"
 
 
@@ -131,14 +131,14 @@ def _remarks(path: PathResult) -> list[str]:
     seen, local = _peer_endpoint(path), path.local
     if local is not None and seen[0] != local[0]:
         remarks.append(
-            f"the server sees {escape(seen[0])}, not this client's {local[0]}: "
-            "source NAT or a proxy lies between; lists of allowed addresses and "
-            "limits per address act on that address"
+            f"the server sees {escape(seen[0])}, not this client's {local[0]}: there "
+            "is source NAT or a proxy in between; address allow-lists and per-address "
+            "limits apply to that address"
         )
     elif local is not None and seen[1] != local[1]:
         remarks.append(
-            f"the server sees port {seen[1]}, not this client's {local[1]}: "
-            "a NAT or proxy lies between"
+            f"the server sees port {seen[1]}, not this client's {local[1]}: there is "
+            "a NAT or proxy in between"
         )
     there = path.handshake.welcome.local if path.handshake.welcome is not None else None
     if (
@@ -146,15 +146,15 @@ def _remarks(path: PathResult) -> list[str]:
         and there.address.partition("%")[0] != path.address.host.partition("%")[0]
     ):
         remarks.append(
-            f"the server was asked at {path.address} and answers from "
-            f"{_format_endpoint(there.address, there.port)}: a published port, virtual "
-            "address or proxy lies between"
+            f"connected to {path.address}, but the server's own address is "
+            f"{_format_endpoint(there.address, there.port)}: there is a published "
+            "port, virtual address or proxy in between"
         )
     mss = _segment_sizes(path)
     if mss is not None and mss[0] != mss[1]:
         remarks.append(
-            f"segments are at most {mss[0]} bytes up and {mss[1]} down: "
-            "the two ends' MTUs differ, or something clamps one direction"
+            f"segments are at most {mss[0]} bytes up and {mss[1]} down: the two ends' "
+            "MTUs differ, or something clamps the MSS in one direction"
         )
     remarks += _ledger_remarks(path)
     remarks += _host_remarks(path)
@@ -164,11 +164,11 @@ def _remarks(path: PathResult) -> list[str]:
 def _ledger_remarks(path: PathResult) -> list[str]:
     entry = path.entry
     if entry is None:
-        return [f"the far end's record could not be had: {path.missing}"]
+        return [f"the server's record is not available: {path.missing}"]
     if (entry.bytes_received, entry.bytes_sent) == (path.sent, path.received):
         return []
     differs = (
-        f"this end sent {path.sent} and received {path.received} bytes, the server "
+        f"this end sent {path.sent} and received {path.received} bytes; the server "
         f"received {entry.bytes_received} and sent {entry.bytes_sent}"
     )
     return [differs]
@@ -181,14 +181,14 @@ def _host_remarks(path: PathResult) -> list[str]:
     drops = path.server_report.listener.drops
     if drops:
         remarks.append(
-            f"the server's listening socket has dropped {drops} "
-            f"opening{'s' if drops > 1 else ''} of connections since it started"
+            f"the server's listening socket has dropped {drops} connection "
+            f"attempt{'s' if drops > 1 else ''} since it started"
         )
     throttled = path.server_report.host.throttled
     if throttled:
         remarks.append(
-            "the server was held back by its CPU limit for "
-            f"{throttled:.1f} s since it started"
+            f"the server was throttled by its CPU limit for {throttled:.1f} s since "
+            "it started"
         )
     return remarks
 
@@ -206,24 +206,24 @@ def _figures(path: PathResult) -> Figures:
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "path.broken",
-        "a further connection fails",
-        "One connection worked, and the next one to the same address did not.",
+        "a later connection fails",
+        "One connection succeeded; the next one to the same address failed.",
         Location.UNKNOWN,
         (
-            "several servers stand behind the address, and one of them is broken",
+            "there are several servers behind the address, and one of them is broken",
             (
-                "a firewall or balancer limits the connections of a client, or how fast it may "
-                "open them"
+                "a firewall or balancer limits the number or the rate of a client's "
+                "connections"
             ),
-            "the network loses many packets, or one of several links is dead",
-            "the server was stopped or restarted meanwhile",
+            "the network loses many packets, or one of several links is down",
+            "the server was stopped or restarted during the check",
         ),
         (
-            "run the check again, several times: is it every second or third time?",
-            "check each server behind the address by its own address",
+            "run the check several times: does every second or third run fail?",
+            "check each server behind the address directly",
             (
-                "look for limits on the way: iptables -vnL (connlimit, hashlimit), nf_conntrack: "
-                "table full"
+                "look for limits on the path: iptables -vnL (connlimit, hashlimit), "
+                "nf_conntrack: table full"
             ),
         ),
     ),
@@ -234,7 +234,7 @@ _ADDRESSES: Final = AddressCheck(measure, judge, max_addresses=8)
 
 CHECK: Final = Check(
     "path",
-    "Whom does the server see, and what fits through?",
+    "Which client address does the server see, and what are the MSS and path MTU?",
     ("identity",),
     _ADDRESSES.measure,
     _ADDRESSES.judge,

@@ -20,7 +20,7 @@ MAX_ADDRESSES: Final = 64
 
 _FAILURE_TEXTS: Final = {
     "reach.refused": "refuses connections",
-    "reach.timeout": "does not answer to connection attempts",
+    "reach.timeout": "does not respond to connection attempts",
     "reach.unreachable": "cannot be reached",
 }
 
@@ -89,7 +89,8 @@ def judge(reach: ReachResult) -> Judgement:
         finding = _unreachable_finding(dead)
         return Judgement(summary, (finding,), remarks, figures, blocks=True)
     seen = (
-        f"{len(dead)} of {len(routed)} addresses do not accept: {_join_addresses(dead)}"
+        f"{len(dead)} of {len(routed)} addresses do not accept connections: "
+        f"{_join_addresses(dead)}"
     )
     evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in routed)
     # That another address works proves the probe: no stall explains this one away
@@ -100,7 +101,7 @@ def judge(reach: ReachResult) -> Judgement:
 
 
 def _unreachable_finding(dead: list[ConnectResult]) -> Finding:
-    """Return the finding when no address accepts: the class is the first one's."""
+    """Return the finding when no address accepts connections: the class is the first one's."""
     first = dead[0]
     name = {
         Cause.REFUSED: "reach.refused",
@@ -111,7 +112,7 @@ def _unreachable_finding(dead: list[ConnectResult]) -> Finding:
     figures: Figures = {
         "lost_syns": sum(connect_result.lost_syns for connect_result in dead)
     }
-    seen = f"no address accepts: {_join_addresses(dead)}"
+    seen = f"no address accepts connections: {_join_addresses(dead)}"
     if len(dead) == 1:
         seen = f"{first.address} {_FAILURE_TEXTS.get(name, 'cannot be connected to')}"
     return Finding(
@@ -134,10 +135,10 @@ def _describe_attempt(attempt: ConnectResult) -> str:
     if attempt.cause is None:
         return f"{attempt.address} accepted in {duration}"
     if attempt.cause is Cause.RESET:
-        return f"{attempt.address} accepted, and reset at once, after {duration}"
+        return f"{attempt.address} accepted, then reset immediately, after {duration}"
     if attempt.cause is Cause.TIMEOUT:
         syns = _count_syns(attempt.lost_syns + 1)
-        return f"{attempt.address}: {syns} in {attempt.seconds:.1f} s, and no answer"
+        return f"{attempt.address}: {syns} in {attempt.seconds:.1f} s, no response"
     return f"{attempt.address}: {attempt.detail}, after {duration}"
 
 
@@ -169,9 +170,9 @@ def _remarks(reach: ReachResult) -> tuple[str, ...]:
             f"{families} not tried: this host has no route to {_join_addresses(no_route)}"
         )
     remarks += [
-        f"{attempt.address} accepted only when {_count_syns(attempt.lost_syns)} more had been sent, "
-        f"after {attempt.seconds:.1f} s: packets are lost, or the server or the path is slow "
-        "(a kernel sends again after 1 s)"
+        f"{attempt.address} accepted only after {_count_syns(attempt.lost_syns)} had "
+        f"been retransmitted, in {attempt.seconds:.1f} s: packets are lost, or the "
+        "server or the path is slow (a kernel retransmits after 1 s)"
         for attempt in reach.alive
         if attempt.lost_syns
     ]
@@ -184,7 +185,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "reach.refused",
         "the connection is refused",
-        "The host answered each connection attempt with a reset: nothing listens there.",
+        (
+            "The host rejected each connection attempt with a reset: nothing listens "
+            "there."
+        ),
         Location.SERVER,
         (
             "the server is not running, or has not started to listen yet",
@@ -192,24 +196,27 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a firewall rejects with a reset (REJECT --reject-with tcp-reset)",
         ),
         (
-            "look whether the server runs and what it listens on: docker logs, ss -tln",
-            "compare the port asked with the port listened on",
+            (
+                "check whether the server is running and what it listens on: docker "
+                "logs, ss -tln"
+            ),
+            "compare the requested port with the listening port",
         ),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.timeout",
-        "connection attempts vanish",
-        "Connection attempts were sent again and again, and nothing came back at all.",
+        "connection attempts get no response",
+        "Connection attempts were retransmitted, and nothing came back at all.",
         Location.UNKNOWN,
         (
             "a firewall, security group or network policy drops them",
             "the address is stale: a container or host that is gone",
-            "the answers are lost on the way back (asymmetric routing)",
+            "the responses are lost on the way back (asymmetric routing)",
         ),
         (
             "check the firewalls and network policies between the two",
-            "check that the address is the server's present one",
+            "check that the address is the server's current one",
             "capture on the server (tcpdump tcp port PORT): do SYNs arrive?",
         ),
         severity=Severity.UNREACHABLE,
@@ -217,22 +224,25 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "reach.unreachable",
         "the host cannot be reached",
-        "A router, or this host itself, reports that the address leads nowhere.",
+        "A router, or this host itself, reports that the address is unreachable.",
         Location.INTERMEDIARY,
         (
-            "nothing has the address (no answer to ARP): the container or host is gone",
-            "no route leads there, or a firewall rejects with an ICMP error",
-            "routers send packets round in a loop",
             (
-                "the address is a Swarm service's virtual one, and this kernel has no IPVS, "
-                "which is what answers there"
+                "no host has the address (no response to ARP): the container or host "
+                "is gone"
+            ),
+            "no route leads there, or a firewall rejects with an ICMP error",
+            "packets loop between routers",
+            (
+                "the address is the virtual IP of a Swarm service, and this kernel "
+                "lacks IPVS, which implements it"
             ),
         ),
         (
-            "check that the address is the server's present one",
+            "check that the address is the server's current one",
             (
-                "in a Swarm: ask tasks.SERVICE, the tasks' own addresses; if these answer, "
-                "deploy the service with endpoint_mode: dnsrr"
+                "in a Swarm: check tasks.SERVICE, the tasks' own addresses; if they "
+                "respond, deploy the service with endpoint_mode: dnsrr"
             ),
             (
                 "check the routes: ip route get ADDRESS, here and on the routers; tracepath -n "
@@ -247,23 +257,23 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "The kernel of this host reported an error that has no class of its own.",
         Location.CLIENT,
         ("see the error's name in the evidence",),
-        ("look the error's name up: errno(3), connect(2)",),
+        ("look up the error's name: errno(3), connect(2)",),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "reach.partial",
-        "some addresses of the name are dead",
+        "some addresses of the name accept no connections",
         "The name has several addresses; some accept connections and some do not.",
         Location.UNKNOWN,
         (
             "the name still lists a server that is gone",
             "one replica is down, or does not listen on this family of addresses",
             "AAAA records exist, but the server listens on IPv4 alone (or the reverse)",
-            "one of several links on the way is dead: then it is not always the same one",
+            "one of several links on the path is down: then the failing address varies",
         ),
         (
-            "compare the addresses of the name with the servers that run",
-            "restart or remove the dead one; a client that picks it waits or fails",
+            "compare the addresses of the name with the running servers",
+            "restart or remove the failing one; clients that pick it wait or fail",
         ),
     ),
 )

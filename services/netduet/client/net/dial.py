@@ -46,8 +46,9 @@ class ErrnoMeaning:
 
     ``icmp`` is the ICMP error that the kernel maps to it, in the words of
     ``icmp_text``. ``remote``: on a UDP socket it reports that the network refused an
-    earlier datagram. ``local``: this host's kernel did not send. ``no_route``: this
-    host has no route, no address or no protocol of that family.
+    earlier datagram. ``local``: this host's kernel did not send. ``no_route``:
+    this host has no route, no address or no protocol of that family. ``no_port``: it
+    has no local port left for that address.
     """
 
     cause: Cause
@@ -56,6 +57,7 @@ class ErrnoMeaning:
     remote: bool = False
     local: bool = False
     no_route: bool = False
+    no_port: bool = False
 
 
 _UNKNOWN_ERRNO: Final = ErrnoMeaning(Cause.OTHER)
@@ -88,7 +90,9 @@ _ERRNOS: Final = {
         Cause.OTHER, IcmpMeaning.PROHIBITED, "prohibited", local=True
     ),
     errno.EPERM: ErrnoMeaning(Cause.OTHER, local=True),
-    errno.EADDRNOTAVAIL: ErrnoMeaning(Cause.OTHER, local=True, no_route=True),
+    errno.EADDRNOTAVAIL: ErrnoMeaning(
+        Cause.OTHER, local=True, no_route=True, no_port=True
+    ),
     errno.EAFNOSUPPORT: ErrnoMeaning(Cause.OTHER, no_route=True),
 }
 """The one table of what errno values mean."""
@@ -163,21 +167,29 @@ def errno_name(number: int | None) -> str:
 
 
 def errno_meaning(error: int | str | None) -> ErrnoMeaning:
-    """Return the meaning of an errno, given by number or name."""
+    """Return the meaning of an errno, given by number, name or ``errno_text``."""
+    if isinstance(error, str):
+        error = getattr(errno, error.partition(":")[0], None)
+    return _UNKNOWN_ERRNO if error is None else _ERRNOS.get(error, _UNKNOWN_ERRNO)
+
+
+def errno_text(error: int | str) -> str:
+    """Return the name of an errno with the kernel's text for it."""
     number = getattr(errno, error, None) if isinstance(error, str) else error
-    return _UNKNOWN_ERRNO if number is None else _ERRNOS.get(number, _UNKNOWN_ERRNO)
+    return (
+        str(error) if number is None else f"{errno_name(number)}: {os.strerror(number)}"
+    )
 
 
 def classify(error: BaseException) -> tuple[Cause, str]:
     """Return the class of an error, and the error's name."""
     if isinstance(error, TimeoutError) and not error.errno:
-        return Cause.TIMEOUT, "no answer in time"
+        return Cause.TIMEOUT, "no response in time"
     if isinstance(error, socket.gaierror):
         missing = error.errno in _NO_SUCH_NAME
         return Cause.NOT_FOUND if missing else Cause.OTHER, str(error.strerror)
     if isinstance(error, OSError) and error.errno is not None:
-        cause = errno_meaning(error.errno).cause
-        return cause, f"{errno_name(error.errno)}: {os.strerror(error.errno)}"
+        return errno_meaning(error.errno).cause, errno_text(error.errno)
     return Cause.OTHER, f"{type(error).__name__}: {error}"
 
 

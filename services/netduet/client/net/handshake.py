@@ -72,7 +72,7 @@ def handshake_from_event(
         case WelcomeReceived(message) if message.nonce == nonce:
             return Handshake(welcome=message)
         case WelcomeReceived():
-            detail = "the answer carries a nonce that is not ours"
+            detail = "the response carries a nonce that is not ours"
             return Handshake(broken=RemoteError(Code.BAD_MESSAGE, detail))
         case PlainReceived(data):
             return Handshake(foreign=data)
@@ -87,7 +87,7 @@ def handshake_from_event(
     if is_closed and lost is not None:
         cause, detail = classify(lost)
         return Handshake(cause=cause, detail=detail)
-    return Handshake(cause=Cause.TIMEOUT, detail="no answer in time")
+    return Handshake(cause=Cause.TIMEOUT, detail="no response in time")
 
 
 def failed_handshake(
@@ -114,7 +114,7 @@ def end_from_event(
     """
     match event:
         case EofReceived():
-            return ConnectionEnd("eof", "the server ended its sending")
+            return ConnectionEnd("eof", "the server closed its sending side")
         case ErrorReceived(message):
             return ConnectionEnd("error", escape(f"{message.code}: {message.message}"))
         case PeerFailed(error):

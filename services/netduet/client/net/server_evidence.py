@@ -37,9 +37,9 @@ TRIES: Final = 4
 
 _TIMEOUT_FACTOR: Final = 3
 
-_FORGOTTEN: Final = "the instance no longer remembers the connection"
+_FORGOTTEN: Final = "the instance no longer has a record of the connection"
 _GONE: Final = "the instance no longer has the connection"
-_UNANSWERED: Final = "the instance did not answer the question"
+_UNANSWERED: Final = "the instance did not respond to the query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +119,14 @@ async def _same_instance(
     ask: Callable[[FramedConnection, str, float], Awaitable[Answer | None]],
 ) -> tuple[Answer | None, str]:
     """Ask the instance of this welcome; return its answer, or None and the reason."""
-    reason = "no instance answered"
+    reason = "no instance responded"
     for candidate in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(candidate, timeouts) as (handshake, connection):
             if connection is None:
-                detail = handshake.detail or "was not welcomed"
+                detail = handshake.detail or "the server sent no welcome"
                 reason = f"a second connection to {candidate}: {detail}"
             elif connection.welcome.boot_id != welcome.boot_id:
-                reason = "only other instances answered"
+                reason = "only other instances responded"
             else:
                 answer = await ask(connection, welcome.conn_id, timeouts.answer)
                 await connection.end(timeouts.answer)

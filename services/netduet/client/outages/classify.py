@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netduet.client.net.dial import UNROUTED
+from netduet.client.net.dial import UNROUTED, Cause, errno_meaning
 from netduet.client.outages import describe
 from netduet.client.outages.correlate import NEAR_SECONDS, Correlation
 from netduet.client.outages.events import (
@@ -37,8 +37,6 @@ from netduet.client.outages.outage import (
     Outage,
 )
 from netduet.client.results.location import Location
-
-REFUSED_ERROR: Final = "ECONNREFUSED"
 
 STARVED_SHARE: Final = 0.5
 """Share of an outage in which an end was not running that excuses the network."""
@@ -106,7 +104,7 @@ def classify(
 
 def location_by_error(error: str) -> Location:
     """Return at which end it is that a connection failed so; unknown for silence."""
-    if REFUSED_ERROR in error:
+    if errno_meaning(error).cause is Cause.REFUSED:
         return Location.SERVER
     return Location.CLIENT if error == UNROUTED else Location.UNKNOWN
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from datetime import UTC, datetime
 from typing import Final
 
+from netduet.client.net.dial import errno_text
 from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
@@ -56,12 +55,6 @@ def bounds(run: ConnectFailureRun) -> str:
     return f"{seconds(run.min_seconds)} to {seconds(run.max_seconds)}"
 
 
-def error_text(code: str) -> str:
-    """Return an error's name with the kernel's text for it."""
-    number = getattr(errno, code, None)
-    return code if number is None else f"{code}: {os.strerror(number)}"
-
-
 # Closed outages
 
 
@@ -78,7 +71,7 @@ def datagrams_only(outage: Outage) -> str:
 
 def send_blocked(outage: Outage, error: str) -> str:
     """Describe an outage in which this client's own kernel sent nothing."""
-    return f"this client could not send to it ({error_text(error)}) {_length(outage)}"
+    return f"this client could not send to it ({errno_text(error)}) {_length(outage)}"
 
 
 def starved(outage: Outage) -> str:
@@ -194,7 +187,7 @@ def never_answered(reason: str) -> str:
 
 def cannot_send(error: str) -> str:
     """Describe that this client's own kernel sends nothing there."""
-    return f"this client cannot send to it ({error_text(error)})"
+    return f"this client cannot send to it ({errno_text(error)})"
 
 
 def refused() -> str:

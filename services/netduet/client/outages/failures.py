@@ -9,7 +9,7 @@ from netduet.client.results.location import Location
 
 WATCH: Final[tuple[Failure, ...]] = (
     Failure(
-        "watch.left",
+        "watch.stale_dns",
         "the server stopped before DNS dropped it",
         "A server stopped answering, and only then its address left DNS: whoever used the "
         "address meanwhile reached nobody.",
@@ -26,9 +26,10 @@ WATCH: Final[tuple[Failure, ...]] = (
             ),
             "look at the server's log for server.draining and server.stopped",
         ),
+        aliases=("watch.left",),
     ),
     Failure(
-        "watch.unmet",
+        "watch.never_reached",
         "no netduet has answered there yet",
         "Since the watch began no netduet has answered at this address: either the network is "
         "out, or no server runs there.",
@@ -42,6 +43,7 @@ WATCH: Final[tuple[Failure, ...]] = (
             "run `netduet check` against the same address: it distinguishes these",
             "check that the target is right, and that its server runs",
         ),
+        aliases=("watch.unmet",),
     ),
     Failure(
         "watch.refused",

@@ -7,7 +7,6 @@ from typing import Final
 
 from netduet.client.outages import describe
 from netduet.client.outages.classify import (
-    REFUSED_ERROR,
     STALL_STARVED_SHARE,
     STARVED_SHARE,
     location_by_error,
@@ -133,9 +132,9 @@ def _classify_silence(state: ProbeState) -> tuple[str, Location, str]:
     """Classify an outage in which no datagrams arrive."""
     if state.send_error:
         return OUTAGE, Location.CLIENT, describe.cannot_send(state.send_error)
-    if REFUSED_ERROR in state.connect_error:
-        return REFUSED, Location.SERVER, describe.refused()
     where = location_by_error(state.connect_error)
+    if where is Location.SERVER:
+        return REFUSED, where, describe.refused()
     return OUTAGE, where, describe.silent(state.connect_error)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from netduet.client.checks.catalogue import current_name
 from netduet.client.report.json_report import (
     CheckPart,
     FindingPart,
@@ -30,7 +31,8 @@ def verdicts(report: ReportDocument) -> tuple[Verdict, ...]:
 def known(report: ReportDocument) -> dict[str, Failure]:
     """Return what the report itself tells of the classes of failure in it.
 
-    A client of another version may know classes that this catalogue does not have.
+    A client of another version may know classes that this catalogue does not have,
+    or have an older name for one that it has.
     """
     parts = [
         finding
@@ -39,8 +41,8 @@ def known(report: ReportDocument) -> dict[str, Failure]:
         for finding in check.findings
     ]
     return {
-        finding_part.failure: Failure(
-            finding_part.failure,
+        current_name(finding_part.failure): Failure(
+            current_name(finding_part.failure),
             finding_part.title,
             "",
             _location(finding_part.where),
@@ -85,7 +87,7 @@ def _result(check_part: CheckPart) -> CheckResult:
 
 def _finding(finding_part: FindingPart) -> Finding:
     return Finding(
-        finding_part.failure,
+        current_name(finding_part.failure),
         finding_part.seen,
         tuple((evidence.side, evidence.text) for evidence in finding_part.evidence),
         dict(finding_part.figures),

@@ -188,6 +188,8 @@ def explanation(failure: Failure, width: int = WIDTH) -> Iterator[Line]:
     yield (("strong", failure.name), ("", first.removeprefix(failure.name)))
     for line in others:
         yield (("", line),)
+    if failure.aliases:
+        yield (("faint", f"(formerly {', '.join(failure.aliases)})"),)
     yield ()
     for line in _wrap(failure.meaning, width, 0):
         yield (("", line),)

@@ -32,7 +32,7 @@ class Failure:
     """A class of failure: what it is, where it sits, its causes, the next thing to try.
 
     ``causes`` are ordered, the likeliest first. ``severity`` decides which of several
-    findings is the root.
+    findings is the root. ``aliases`` are older names, still accepted.
     """
 
     name: str
@@ -42,3 +42,4 @@ class Failure:
     causes: tuple[str, ...]
     next: tuple[str, ...]
     severity: Severity = Severity.CONNECTIONS
+    aliases: tuple[str, ...] = ()

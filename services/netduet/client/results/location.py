@@ -87,7 +87,7 @@ _LABELS: Final = {
     Location.INTERMEDIARY: "something in between",
     Location.TO_SERVER: "the path to the server",
     Location.FROM_SERVER: "the path back from the server",
-    Location.UNKNOWN: "cannot be told from here",
+    Location.UNKNOWN: "cannot be determined from this end",
 }
 
 _DIRECTIONS: Final = {
@@ -105,5 +105,5 @@ _PHRASES: Final = {
     Location.INTERMEDIARY: "in between",
     Location.TO_SERVER: "on the way to the server",
     Location.FROM_SERVER: "on the way back",
-    Location.UNKNOWN: "unknown where",
+    Location.UNKNOWN: "location unknown",
 }

@@ -192,12 +192,12 @@ def weigh_starvation(
     length = missed.seconds
     starved = _starved(missed, stalled)
     if starved:
-        text = f"{starved}: its own starvation may be all there is"
+        text = f"{starved}: its own starvation may be the only cause"
         return _excused(finding, Side.CLIENT, text)
     if theirs is not None and length > 0 and theirs.lost >= STARVED * length:
         text = (
-            f"instance {theirs.who} itself could not run for {theirs.lost:.1f} s "
-            f"of its last {theirs.window:.1f} s: its starvation may be all there is"
+            f"instance {theirs.who} was not running for {theirs.lost:.1f} s of its "
+            f"last {theirs.window:.1f} s: its starvation may be the only cause"
         )
         return _excused(finding, Side.SERVER, text)
     return finding
@@ -210,8 +210,7 @@ def _starved(window: TimeSpan, stalled: Callable[[float, float], float]) -> str:
     if length <= 0 or lost < STARVED * length:
         return ""
     return (
-        f"this client itself did not run for {lost:.1f} s "
-        f"of the {length:.1f} s it waited"
+        f"this client was not running for {lost:.1f} s of the {length:.1f} s it waited"
     )
 
 
@@ -222,7 +221,7 @@ def _absent(
     if absence is None or absence.missed_deadline is None:
         return ()
     starved = _starved(absence.missed_deadline, stalled)
-    text = f"{starved}: it may have missed an answer"
+    text = f"{starved}: it may have missed a response"
     return (_excused(absence, Side.CLIENT, text),) if starved else ()
 
 

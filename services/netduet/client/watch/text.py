@@ -121,7 +121,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
     )
     if not outage.proven:
         return line(at, "INCONCLUSIVE", "?", rest)
-    if outage.failure == "watch.left":
+    if outage.failure == "watch.stale_dns":
         return line(at, "FAIL", "LEFT", rest)
     return line(at, "PASS", "BACK", rest)
 

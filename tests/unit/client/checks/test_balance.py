@@ -65,7 +65,7 @@ def classes(
 def test_dead_backend_of_three_is_found(came: ConnectionOutcome) -> None:
     """One dead backend of three is found, however it fails."""
     found = classes(answers(20, "a"), answers(20, "b"), failed(20, came))
-    assert found == ["balance.ghost"]
+    assert found == ["balance.unhealthy_backend"]
 
 
 def test_two_delayed_connections_are_no_dead_backend() -> None:
@@ -120,7 +120,7 @@ def test_foreign_servers_among_netduet_servers_are_found() -> None:
     """Another program and another service beside the right one are both found."""
     other = classes(answers(40, "a"), answers(20, "b", "shop"))
     foreign = classes(answers(40, "a"), failed(20, ConnectionOutcome.FOREIGN))
-    assert other == foreign == ["balance.stranger"]
+    assert other == foreign == ["balance.wrong_service"]
 
 
 def test_fewer_instances_than_expected_are_missing() -> None:
@@ -138,7 +138,9 @@ def test_failures_after_successes_are_no_dead_backend(
     """A limit on new connections lets the first ones pass; a dead backend does not."""
     trials = answers(13, "a") + failed(20, came) + answers(4, "a") + failed(23, came)
     judgement = judge(BalanceResult((AddressTrials(VIP, trials),)))
-    assert [finding.failure for finding in judgement.findings] == ["balance.stopped"]
+    assert [finding.failure for finding in judgement.findings] == [
+        "balance.stopped_responding"
+    ]
     assert "the first 13 of 60 connections were answered" in judgement.findings[0].seen
     assert judgement.blocks
 
@@ -153,4 +155,6 @@ def test_dead_backend_is_no_sudden_outage() -> None:
             one = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
             trials = tuple(one[0][0] if bad else one[1][0] for bad in fails)
             judgement = judge(BalanceResult((AddressTrials(VIP, trials),)))
-            assert "balance.stopped" not in {f.failure for f in judgement.findings}
+            assert "balance.stopped_responding" not in {
+                f.failure for f in judgement.findings
+            }

@@ -9,7 +9,7 @@ import pytest
 
 from netduet import client
 from netduet.client.checks import CHECKS
-from netduet.client.checks.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import ALIASES, CATALOGUE, current_name
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location
 from netduet.runtime.logs import EVENTS
@@ -26,6 +26,7 @@ def given() -> set[str]:
     ]
     text = "".join(path.read_text() for path in paths)
     text = re.sub(r'\bFailure\(\s*"[a-z_.]+"', "", text)
+    text = re.sub(r"\baliases=\([^)]*\)", "", text)
     prefixes = "|".join([*(check.name for check in CHECKS), "check", "watch"])
     found = re.findall(rf'"((?:{prefixes})\.[a-z_]+)"', text)
     return set(found) - set(EVENTS)
@@ -40,6 +41,17 @@ def test_class_names_start_with_their_check() -> None:
     """The name of a class says which check reports it."""
     checks = {check.name for check in CHECKS} | {"check", "watch"}
     assert {name.partition(".")[0] for name in CATALOGUE} == checks
+
+
+def test_older_names_are_free_and_lead_to_the_present_one() -> None:
+    """An alias is no class's name, belongs to one class, and keeps its check's prefix."""
+    aliases = [alias for known in CATALOGUE.values() for alias in known.aliases]
+    assert len(aliases) == len(set(aliases)) == len(ALIASES)
+    assert not set(aliases) & set(CATALOGUE)
+    for alias in aliases:
+        assert current_name(alias).partition(".")[0] == alias.partition(".")[0]
+    assert current_name("balance.ghost") == "balance.unhealthy_backend"
+    assert current_name("no.such") == "no.such"
 
 
 @pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda one: one.name)
@@ -70,7 +82,7 @@ def test_failure_class_is_complete(failure: Failure) -> None:
         ("identity.silent", "unknown"),
         ("identity.closed", "intermediary"),
         ("identity.reset", "intermediary"),
-        ("identity.stranger", "server"),
+        ("identity.not_netduet", "server"),
         ("identity.plain", "unknown"),
         ("identity.mangled", "intermediary"),
         ("identity.other_service", "server"),
@@ -86,7 +98,7 @@ def test_failure_class_is_complete(failure: Failure) -> None:
         ("udp.silent", "unknown"),
         ("udp.rejected", "intermediary"),
         ("udp.misaddressed", "intermediary"),
-        ("udp.stranger", "server"),
+        ("udp.not_netduet", "server"),
         ("udp.unsent", "client"),
         ("udp.loss", "intermediary"),
         ("udp.duplicated", "intermediary"),
@@ -103,15 +115,15 @@ def test_failure_class_is_complete(failure: Failure) -> None:
         ("churn.count_limited", "intermediary"),
         ("churn.syn_lost", "intermediary"),
         ("churn.refused", "unknown"),
-        ("churn.unserved", "unknown"),
-        ("churn.unstarted", "client"),
+        ("churn.not_served", "unknown"),
+        ("churn.client_too_slow", "client"),
         ("stream.outage", "intermediary"),
         ("stream.new_connections", "unknown"),
         ("stream.old_connections", "intermediary"),
         ("stream.restarted", "server"),
         ("stream.unsent", "client"),
-        ("watch.left", "server"),
-        ("watch.unmet", "unknown"),
+        ("watch.stale_dns", "server"),
+        ("watch.never_reached", "unknown"),
         ("watch.refused", "server"),
         ("watch.datagrams", "intermediary"),
         ("watch.paused", "server"),

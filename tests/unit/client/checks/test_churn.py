@@ -136,7 +136,7 @@ def test_few_lost_syns_are_a_note_with_an_interval() -> None:
     assert judgement.findings == ()
     [remark] = judgement.remarks
     assert (
-        "1 of 83 connection attempts (SYNs) got no answer in time and were retransmitted: 1.2%"
+        "1 of 83 connection attempts (SYNs) got no response in time and were retransmitted: 1.2%"
         in remark
     )
     assert "between 0.0% and 13.3%" in remark
@@ -443,7 +443,7 @@ def test_ended_connections_fail_without_missed_deadline() -> None:
         for n in range(12)
     ]
     judgement = judged(run(*ended))
-    assert found(judgement) == [("churn.unserved", None)]
+    assert found(judgement) == [("churn.not_served", None)]
     assert judgement.findings[0].missed_deadline is None
     assert "12×: closed without an answer" in judgement.findings[0].evidence[0][1]
 
@@ -453,7 +453,7 @@ def test_unanswered_connections_carry_missed_deadline() -> None:
     late = [failed(AttemptOutcome.UNANSWERED, n) for n in range(25)]
     [finding] = judged(run(*late)).findings
     assert (finding.failure, finding.missed_deadline) == (
-        "churn.unserved",
+        "churn.not_served",
         TimeSpan(0.0, 1.48),
     )
 
@@ -494,7 +494,7 @@ def test_too_few_started_connections_are_inconclusive() -> None:
     """With less than a third of the plan, nothing is said about the network."""
     few = PacedRun(50, GAP, tuple(served(n) for n in range(16)), 34, 0.049)
     judgement = judged(few)
-    assert found(judgement) == [("churn.unstarted", None)]
+    assert found(judgement) == [("churn.client_too_slow", None)]
     assert judgement.findings[0].outcome is Outcome.INCONCLUSIVE
     enough = PacedRun(50, GAP, tuple(served(n) for n in range(44)), 6, 0.049)
     judgement = judged(enough)
@@ -509,7 +509,7 @@ def test_local_failures_count_as_not_started() -> None:
         for n in range(40)
     ]
     judgement = judged(run(*none))
-    assert found(judgement) == [("churn.unstarted", None)]
+    assert found(judgement) == [("churn.client_too_slow", None)]
     assert judgement.findings[0].evidence == ((Side.CLIENT, "EMFILE: Too many"),)
 
 
@@ -521,7 +521,7 @@ def test_silent_server_is_no_rate_limit() -> None:
     silent = [failed(AttemptOutcome.UNANSWERED, number) for number in range(20, 50)]
     smooth = [served(number) for number in range(20)]
     judgement = judged(run(*smooth, *silent))
-    assert found(judgement) == [("churn.unserved", None)]
+    assert found(judgement) == [("churn.not_served", None)]
     assert judgement.findings[0].missed_deadline is not None
 
 

@@ -29,7 +29,7 @@ THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
 WELCOMED = Handshake(welcome=welcome())
 WAITED = TimeSpan(1, 4)
-EOF = ConnectionEnd("eof", "the server ended its sending")
+EOF = ConnectionEnd("eof", "the server closed its sending side")
 CUT = ConnectionEnd("broken", "the stream ended inside a frame")
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
 DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
@@ -41,7 +41,7 @@ FINISHED = ServerView(
 )
 DID_RESET = ServerView(entry(ended="asked.reset", ended_by="server"))
 BY_US = ServerView(entry(ended="reset", ended_by="client"))
-MISSING = ServerView(missing="only other instances answered", found=False)
+MISSING = ServerView(missing="only other instances responded", found=False)
 
 
 def state(name: str, retrans: int = 0, bytes_acked: int = 0) -> TcpInfo:
@@ -355,7 +355,7 @@ def test_closes_failing_alike_are_one_finding() -> None:
             THEM,
             (
                 "the same one: the server's record is unavailable: "
-                "only other instances answered"
+                "only other instances responded"
             ),
         ),
         (

@@ -55,73 +55,73 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
             {"self_connected": True, "broken": ECHOED},
             "identity.self",
             None,
-            ": both ends of the connection are this very socket",
+            ": both ends of the connection are the same socket",
         ),
         (
             {"foreign": b"Hello, client!"},
             "identity.plain",
             None,
-            " answers with the plain greeting alone",
+            " responds with the plain-text greeting only",
         ),
         (
             {"foreign": b"HTTP/1.1 400 Bad Request\r\n"},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
             " speaks HTTP, not netduet",
         ),
         (
             {"foreign": b"SSH-2.0-x"},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
             " speaks SSH, not netduet",
         ),
         (
             {"foreign": b"\x15\x03\x01\x00\x02\x02\x46"},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
             " speaks TLS, not netduet",
         ),
         (
             {"foreign": b"220 mail"},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
-            " speaks something unknown, not netduet",
+            " speaks an unknown protocol, not netduet",
         ),
         (
             {"foreign": b"220 hi\r\n" + MAGIC + b"\0\0"},
             "identity.mangled",
             "path ←",
-            ": a netduet's answer arrives changed: 8 foreign bytes come before it",
+            ": a netduet server's response arrives altered: 8 foreign bytes precede it",
         ),
         (
             {"foreign": MAGIC[1:] + b"\0\0"},
             "identity.mangled",
             "path ←",
-            ": a netduet's answer arrives changed: its first byte is lost, or another one",
+            ": a netduet server's response arrives altered: its first byte is missing or changed",
         ),
         (
             {"broken": ECHOED},
-            "identity.stranger",
+            "identity.not_netduet",
             None,
-            " sends our own opening back: it is an echo service",
+            " sends our own request back: it is an echo service",
         ),
         (
             {"broken": EARLY},
             "identity.protocol",
             None,
-            ": its answer breaks a rule: END answer",
+            ": its response violates the protocol: END answer",
         ),
         (
             {"broken": BROKEN},
             "identity.protocol",
             None,
-            ": its answer breaks a rule: a payload of 9 bytes: at most 8 here",
+            ": its response violates the protocol: a payload of 9 bytes: at most 8 here",
         ),
         (
             {"broken": MANGLED},
             "identity.mangled",
             "path ←",
-            ": its answer breaks a rule: the magic was changed on the way: by a clerk",
+            ": its response violates the protocol: the magic was changed on the way: by a clerk",
         ),
         (
             {"refused": refused("magic_broken")},
@@ -157,19 +157,19 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
             {"closed": True},
             "identity.closed",
             None,
-            " accepted, and closed without an answer",
+            " accepted the connection, then closed it without a response",
         ),
         (
             {"cause": Cause.RESET},
             "identity.reset",
             None,
-            " accepted, and reset without an answer",
+            " accepted the connection, then reset it without a response",
         ),
         (
             {"cause": Cause.TIMEOUT},
             "identity.silent",
             None,
-            " accepted, and did not answer in 3.0 s",
+            " accepted the connection but did not respond within 3.0 s",
         ),
         (
             {"cause": Cause.UNREACHABLE, "detail": "EHOSTUNREACH: No route to host"},
@@ -198,25 +198,25 @@ def test_only_silence_carries_missed_deadline() -> None:
 @pytest.mark.parametrize(
     ("acked", "said"),
     [
-        (80, "; the kernel at the other end has acknowledged 80 of them"),
-        (0, "; the kernel at the other end has acknowledged 0 of them"),
+        (80, "; the kernel at the other end acknowledged 80 of them"),
+        (0, "; the kernel at the other end acknowledged 0 of them"),
         # Our FIN counts as one.
-        (81, "; the kernel at the other end has acknowledged 80 of them"),
+        (81, "; the kernel at the other end acknowledged 80 of them"),
         (None, ""),
     ],
 )
 def test_silence_says_whether_the_request_arrived(acked: int | None, said: str) -> None:
     """Whether the remote kernel acknowledged the request is part of the evidence."""
     assert found(cause=Cause.TIMEOUT, acked=acked).evidence == (
-        (Side.CLIENT, f"the request, 80 bytes, was sent; no byte came back{said}"),
-        (Side.SERVER, "nothing is known of the far end: no netduet answered there"),
+        (Side.CLIENT, f"sent the request (80 bytes); received nothing{said}"),
+        (Side.SERVER, "no information: no netduet server responded"),
     )
 
 
 def test_unacknowledged_request_is_not_said_to_have_arrived() -> None:
     """An accepted connection proves only that SYNs pass."""
     assert "acknowledged no byte" in found(cause=Cause.TIMEOUT, acked=0).seen
-    assert "did not answer" in found(cause=Cause.TIMEOUT, acked=80).seen
+    assert "did not respond" in found(cause=Cause.TIMEOUT, acked=80).seen
 
 
 def test_retransmitted_request_carries_no_missed_deadline() -> None:
@@ -244,7 +244,10 @@ def test_failed_second_connection_is_not_a_silent_server(
     answer = IdentityAnswer(ONE, dataclasses.replace(made, accepted=False))
     [finding] = judge(IdentityResult((answer,), "")).findings
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
-    assert finding.seen == f"{ONE} had accepted, and now does not: EX: said so"
+    assert (
+        finding.seen
+        == f"{ONE} had accepted a connection, but now does not: EX: said so"
+    )
 
 
 def test_expected_service_passes() -> None:
@@ -298,7 +301,10 @@ def test_instance_is_named_with_node_and_zone(
 def test_no_netduet_server_blocks_other_checks() -> None:
     """Without a netduet server there is nothing further to check."""
     judgement = judge(IdentityResult((IdentityAnswer(ONE, opening(closed=True)),), ""))
-    assert (judgement.summary, judgement.blocks) == ("no netduet answers", True)
+    assert (judgement.summary, judgement.blocks) == (
+        "no response from a netduet server",
+        True,
+    )
 
 
 def test_each_address_is_judged_and_instances_are_counted() -> None:

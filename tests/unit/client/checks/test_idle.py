@@ -36,12 +36,12 @@ US, THEM = Side.CLIENT, Side.SERVER
 WELCOMED = Handshake(welcome=welcome())
 WAITED = TimeSpan(8, 11)
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
-EOF = ConnectionEnd("eof", "the server ended its sending")
+EOF = ConnectionEnd("eof", "the server closed its sending side")
 DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
 OPEN = ServerView(entry(ended=None, ended_by=None, bytes_received=126))
 RESET_THERE = ServerView(entry(ended="reset", ended_by="client", duration=8.0))
 CLOSED_THERE = ServerView(entry(ended="eof", ended_by="client", duration=8.0))
-GONE = ServerView(missing="only other instances answered", found=False)
+GONE = ServerView(missing="only other instances responded", found=False)
 
 
 def ours(**fields: int) -> TcpInfo:
@@ -123,7 +123,7 @@ ERROR = ErrorMessage(code="too_many_connections", message="full")
         ({"ending": DRAINED}, HoldOutcome.ENDED_BY_SERVER),
         ({"opening": Handshake(refused=ERROR)}, HoldOutcome.ENDED_BY_SERVER),
         ({"opening": Handshake(cause=Cause.TIMEOUT)}, HoldOutcome.NOT_HELD),
-        ({"refused": "asked to hold it: no answer in time"}, HoldOutcome.NOT_HELD),
+        ({"refused": "asked to hold it: no response in time"}, HoldOutcome.NOT_HELD),
     ],
 )
 def test_outcome_combines_evidence_of_both_ends(
@@ -215,7 +215,7 @@ def test_plan_covers_both_ends_and_keepalive() -> None:
         (
             {
                 "ending": RESET,
-                "server": ServerView(missing="the instance no longer remembers"),
+                "server": ServerView(missing="the instance no longer has a record"),
             },
             {},
             "idle.reset",
@@ -338,10 +338,10 @@ def test_evidence_has_the_clients_view(fields: dict[str, object], line: str) -> 
             "ended by the server: limit.idle",
         ),
         (
-            ServerView(missing="the instance did not answer the question"),
+            ServerView(missing="the instance did not respond to the query"),
             (
                 "the server's record is unavailable: "
-                "the instance did not answer the question"
+                "the instance did not respond to the query"
             ),
         ),
     ],
@@ -496,8 +496,8 @@ def test_rung_beyond_the_servers_limit_is_noted_and_not_tried() -> None:
         ({"opening": Handshake(closed=True)}, "closed at once", None),
         ({"opening": Handshake(foreign=b"?")}, "another answer", None),
         (
-            {"refused": "asked to hold it: no answer in time"},
-            "asked to hold it: no answer in time",
+            {"refused": "asked to hold it: no response in time"},
+            "asked to hold it: no response in time",
             WAITED,
         ),
         (

@@ -143,19 +143,19 @@ def test_blocked_target_passes_and_names_the_response(
     [
         (
             door(ACCEPTED, ACCEPTED, opening=NETDUET),
-            'netduet "orders", instance a, answers; UDP is answered too',
+            'netduet "orders", instance a, responds; UDP responds too',
         ),
         (
             door(ACCEPTED, DROPPED, opening=Handshake(foreign=b"SSH-2.0-x\r\n")),
-            'who answers speaks SSH: "SSH-2.0-x\\r\\n"; UDP is dropped',
+            'the peer speaks SSH: "SSH-2.0-x\\r\\n"; UDP is dropped',
         ),
         (
             door(ACCEPTED, DROPPED, opening=Handshake(cause=Cause.TIMEOUT)),
-            "whoever accepts says nothing; UDP is dropped",
+            "the peer accepts but sends nothing; UDP is dropped",
         ),
         (
             door(DROPPED, ProbeResult(Response.OPEN, sent=2, detail="instance a")),
-            "datagrams are answered, by instance a; TCP is dropped",
+            "datagrams get a response, by instance a; TCP is dropped",
         ),
     ],
 )
@@ -164,7 +164,7 @@ def test_open_target_fails_and_names_the_server(port: PortState, said: str) -> N
     found = judged(port, door(DROPPED, DROPPED, TWO))
     [finding] = found.findings
     assert finding.failure == "isolation.open"
-    alone = "" if port.handshake else " for UDP alone"
+    alone = "" if port.handshake else " for UDP only"
     connects = "TCP connects in 10.0 ms; " if port.handshake else ""
     assert finding.seen == f"192.0.2.1:80 is open{alone}: {connects}{said}"
     assert found.figures["found"] == "open"
@@ -182,7 +182,7 @@ def test_silent_accept_may_be_a_proxy(opening: Handshake) -> None:
     """A proxy that accepts and then blocks is named as a possible cause."""
     found = judged(door(ACCEPTED, DROPPED, opening=opening))
     assert [finding.failure for finding in found.findings] == ["isolation.open"]
-    assert "may be a proxy on the way" in found.remarks[0]
+    assert "accepted by a proxy that blocks only afterwards" in found.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -195,13 +195,13 @@ def test_silent_accept_may_be_a_proxy(opening: Handshake) -> None:
         ),
         (
             door(ProbeResult(Response.HOST_UNREACHABLE, ROUTER, 1), DROPPED),
-            f"{ROUTER} says that the host cannot be reached",
+            f"{ROUTER} reports that the host is unreachable",
         ),
         (
             door(ProbeResult(Response.HOST_UNREACHABLE, OWN, 1), DROPPED),
-            "this host says that the host cannot be reached",
+            "this host reports that the host is unreachable",
         ),
-        (door(DROPPED, DROPPED), "silence says less of UDP than of TCP"),
+        (door(DROPPED, DROPPED), "silence proves less about UDP than about TCP"),
     ],
 )
 def test_other_explanation_is_noted(port: PortState, words: str) -> None:
@@ -230,7 +230,7 @@ def test_silence_needs_a_control(port: PortState, asks: bool) -> None:
     """A refusal proves that the client is connected; silence does not."""
     alone = " ".join(judged(port, control="").remarks)
     beside = " ".join(judged(port, control="app:80").remarks)
-    assert ("is this client connected at all?" in alone) is asks
+    assert ("this client may have no network at all" in alone) is asks
     assert ("app:80 was reached from here" in beside) is asks
 
 
@@ -245,7 +245,7 @@ def test_client_without_a_route_is_inconclusive() -> None:
         "isolation.unproven",
     )
     assert found.figures["found"] == "unknown"
-    assert found.summary == "whether it is blocked cannot be told"
+    assert found.summary == "cannot determine whether it is blocked"
 
 
 def test_single_syn_is_inconclusive() -> None:

@@ -213,7 +213,7 @@ def test_low_rate_not_limited_by_network_carries_missed_deadline() -> None:
         (DOWN, TransferStall(TimeSpan(12, 15), 3, 0, 0), "path →"),
         (UP, TransferStall(TimeSpan(12, 15), 0, 9000, 0), "server"),
         (DOWN, TransferStall(TimeSpan(12, 15), 0, 9000, 0), "client"),
-        (DOWN, TransferStall(TimeSpan(12, 15), missing="no answer in time"), None),
+        (DOWN, TransferStall(TimeSpan(12, 15), missing="no response in time"), None),
     ],
 )
 def test_stall_is_located_by_both_kernels(

@@ -37,7 +37,9 @@ def name(
 def test_resolved_name_passes() -> None:
     """Addresses and time are reported; there is no finding and nothing is blocked."""
     judgement = judge(name())
-    assert judgement.summary == ("server is 192.0.2.1, 2001:db8::1, found in 250.0 ms")
+    assert judgement.summary == (
+        "server resolved to 192.0.2.1, 2001:db8::1 in 250.0 ms"
+    )
     assert (judgement.findings, judgement.remarks, judgement.blocks) == ((), (), False)
     assert judgement.figures == {"resolve_seconds": 0.25, "addresses": 2}
 
@@ -50,7 +52,7 @@ def test_resolved_name_passes() -> None:
             "name.not_found",
             "server is not known to this host's resolver",
         ),
-        (Cause.TIMEOUT, "name.timeout", "no answer about server within 0.2 s"),
+        (Cause.TIMEOUT, "name.timeout", "no response for server within 0.2 s"),
         (Cause.OTHER, "name.failed", "resolving server failed: the detail"),
     ],
 )
@@ -87,10 +89,10 @@ def test_only_silence_carries_missed_deadline(
 
 def test_queries_are_evidence() -> None:
     """The answer for each record type is listed before that of getaddrinfo."""
-    queries = (Query("A", "no answer", 2.0), Query("AAAA", "0 records", 0.01))
+    queries = (Query("A", "no response", 2.0), Query("AAAA", "0 records", 0.01))
     [finding] = judge(name(Cause.TIMEOUT, "late", queries=queries)).findings
     assert [said for _, said in finding.evidence] == [
-        "A query: no answer in 2000.0 ms",
+        "A query: no response in 2000.0 ms",
         "AAAA query: 0 records in 10.0 ms",
         "getaddrinfo: late",
     ]
@@ -104,8 +106,7 @@ def test_queries_are_evidence() -> None:
             name(seconds=2.5),
             (
                 (
-                    "resolving took 2.5 s: a query was lost or its server is slow; "
-                    "resolvers ask again after 2.5 or 5 s"
+                    "the lookup took 2.5 s: a query was lost or the DNS server is slow; resolvers retry after 2.5 or 5 s"
                 ),
             ),
         ),
@@ -113,14 +114,14 @@ def test_queries_are_evidence() -> None:
             name(queries=(Query("A", "1 records", 0.1), Query("AAAA", "late", 1.5))),
             (
                 (
-                    "1 of 2 single DNS queries took 1 s or more: "
+                    "1 of 2 individual DNS queries took 1 s or more: "
                     "AAAA query: late in 1500.0 ms"
                 ),
             ),
         ),
         (
             name(queries=(Query("A", "no such name", 0.1),) * 2),
-            ("DNS does not know the name; /etc/hosts or another source does",),
+            ("the name is not in DNS; it comes from /etc/hosts or another source",),
         ),
         (
             name(
@@ -155,7 +156,7 @@ async def test_address_is_not_resolved(host: str, family: socket.AddressFamily) 
     measured = await measure(context)
     assert measured.resolution.addresses == (Address(family, host, 80),)
     assert measured.queries == ()
-    assert judge(measured).summary == f"{host} is an address: nothing to resolve"
+    assert judge(measured).summary == f"{host} is an IP address; no lookup needed"
 
 
 async def test_slow_lookup_is_a_missed_deadline() -> None:
@@ -178,4 +179,4 @@ def test_unresolved_blocked_target_is_no_proof(cause: Cause) -> None:
     judgement = judge(replace(name(cause), expect=Expect.BLOCKED))
     assert [finding.outcome for finding in judgement.findings] == [Outcome.INCONCLUSIVE]
     assert judgement.blocks
-    assert "expect its address to be blocked" in judgement.remarks[0]
+    assert "expect its IP address to be blocked" in judgement.remarks[0]

@@ -54,8 +54,8 @@ def judged(**fields: object) -> Judgement:
 def test_agreeing_ends_pass_without_notes() -> None:
     """If both ends report the same, only the segment sizes are reported."""
     assert judged() == Judgement(
-        "the server sees this client as itself, 192.0.2.1; "
-        "MSS 1448 both ways, path MTU 1500",
+        "no NAT: the server sees this client's own address, 192.0.2.1; "
+        "MSS 1448 in both directions, path MTU 1500",
         figures={
             "peer_address": "192.0.2.1",
             "client_rtt": 250,
@@ -76,49 +76,46 @@ def test_agreeing_ends_pass_without_notes() -> None:
         (
             {"handshake": seen_as("203.0.113.9", 40000)},
             (
-                "the server sees 203.0.113.9, not this client's 192.0.2.1: source NAT or "
-                "a proxy lies between; lists of allowed addresses and limits per address "
-                "act on that address"
+                "the server sees 203.0.113.9, not this client's 192.0.2.1: there is source NAT or a proxy in between; address allow-lists and per-address limits apply to that address"
             ),
         ),
         (
             {"handshake": seen_as("192.0.2.1", 50000)},
             (
                 "the server sees port 50000, not this client's 40000: "
-                "a NAT or proxy lies between"
+                "there is a NAT or proxy in between"
             ),
         ),
         (
             {"handshake": answered_from("10.0.0.9")},
             (
-                "the server was asked at 192.0.2.2:12345 and answers from 10.0.0.9:12345: "
-                "a published port, virtual address or proxy lies between"
+                "connected to 192.0.2.2:12345, but the server's own address is 10.0.0.9:12345: there is a published port, virtual address or proxy in between"
             ),
         ),
         (
             {"server_report": report(snd_mss=1380)},
             (
                 "segments are at most 1448 bytes up and 1380 down: "
-                "the two ends' MTUs differ, or something clamps one direction"
+                "the two ends' MTUs differ, or something clamps the MSS in one direction"
             ),
         ),
         (
             {"sent": 99},
             (
-                "this end sent 99 and received 200 bytes, the server received 100 "
+                "this end sent 99 and received 200 bytes; the server received 100 "
                 "and sent 200"
             ),
         ),
         (
             {"received": 201},
             (
-                "this end sent 100 and received 201 bytes, the server received 100 "
+                "this end sent 100 and received 201 bytes; the server received 100 "
                 "and sent 200"
             ),
         ),
         (
-            {"entry": None, "missing": "only other instances answered"},
-            "the far end's record could not be had: only other instances answered",
+            {"entry": None, "missing": "only other instances responded"},
+            "the server's record is not available: only other instances responded",
         ),
         (
             {"server_report": None},
@@ -126,11 +123,11 @@ def test_agreeing_ends_pass_without_notes() -> None:
         ),
         (
             {"server_report": report(drops=3)},
-            "the server's listening socket has dropped 3 openings of connections since it started",
+            "the server's listening socket has dropped 3 connection attempts since it started",
         ),
         (
             {"server_report": report(throttled=1.25)},
-            "the server was held back by its CPU limit for 1.2 s since it started",
+            "the server was throttled by its CPU limit for 1.2 s since it started",
         ),
     ],
 )
@@ -150,18 +147,24 @@ def test_difference_between_ends_is_a_note(
             {"handshake": seen_as("203.0.113.9", 50000)},
             (
                 "the server sees this client as 203.0.113.9:50000; "
-                "MSS 1448 both ways, path MTU 1500"
+                "MSS 1448 in both directions, path MTU 1500"
             ),
         ),
         (
             {"server_report": report(snd_mss=1380)},
             (
-                "the server sees this client as itself, 192.0.2.1; "
+                "no NAT: the server sees this client's own address, 192.0.2.1; "
                 "MSS 1448 up, 1380 down, path MTU 1500"
             ),
         ),
-        ({"client_tcp_info": None}, "the server sees this client as itself, 192.0.2.1"),
-        ({"server_report": None}, "the server sees this client as itself, 192.0.2.1"),
+        (
+            {"client_tcp_info": None},
+            "no NAT: the server sees this client's own address, 192.0.2.1",
+        ),
+        (
+            {"server_report": None},
+            "no NAT: the server sees this client's own address, 192.0.2.1",
+        ),
     ],
 )
 def test_summary_has_addresses_and_segment_sizes(
@@ -188,8 +191,10 @@ def test_unknown_figures_are_none() -> None:
     ("opening", "what", "missed"),
     [
         (
-            Handshake(cause=Cause.TIMEOUT, detail="no answer in time", start=1, end=4),
-            "no answer in time",
+            Handshake(
+                cause=Cause.TIMEOUT, detail="no response in time", start=1, end=4
+            ),
+            "no response in time",
             TimeSpan(1, 4),
         ),
         (
@@ -197,8 +202,8 @@ def test_unknown_figures_are_none() -> None:
             "ECONNREFUSED: x",
             None,
         ),
-        (Handshake(closed=True, start=1, end=4), "closed at once", None),
-        (Handshake(foreign=b"?", start=1, end=4), "another answer", None),
+        (Handshake(closed=True, start=1, end=4), "closed immediately", None),
+        (Handshake(foreign=b"?", start=1, end=4), "unexpected response", None),
     ],
 )
 def test_failed_further_connection_is_a_finding(
@@ -210,7 +215,7 @@ def test_failed_further_connection_is_a_finding(
     )
     [finding] = judgement.findings
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
-    assert finding.seen == f"{THERE}: a further connection failed: {what}"
+    assert finding.seen == f"{THERE}: a later connection failed: {what}"
     assert finding.evidence == ((Side.CLIENT, f"after 3.0 s: {what}"),)
     assert judgement.summary == finding.seen
 
@@ -232,7 +237,9 @@ def test_working_address_beside_a_failed_one_is_reported() -> None:
         )
     )
     assert [finding.failure for finding in judgement.findings] == ["path.broken"]
-    assert judgement.summary.startswith("the server sees this client as itself")
+    assert judgement.summary.startswith(
+        "no NAT: the server sees this client's own address"
+    )
 
 
 def test_remote_text_is_escaped() -> None:

@@ -82,7 +82,7 @@ def test_failing_address_fails_and_blocks(cause: Cause, failure: str) -> None:
         ),
         (
             dialled(ONE, Cause.TIMEOUT, lost=2, end=15.0),
-            "192.0.2.1:80: 3 SYNs in 5.0 s, and no answer",
+            "192.0.2.1:80: 3 SYNs in 5.0 s, no response",
         ),
     ],
 )
@@ -97,7 +97,7 @@ def test_class_is_that_of_the_first_failing_address() -> None:
         dialled(ONE, Cause.REFUSED, "no"), dialled(TWO, Cause.TIMEOUT, lost=4)
     )
     assert finding.failure == "reach.refused"
-    assert finding.seen == "no address accepts: 192.0.2.1:80, 192.0.2.2:80"
+    assert finding.seen == "no address accepts connections: 192.0.2.1:80, 192.0.2.2:80"
     assert len(finding.evidence) == 2
     assert finding.figures == {"lost_syns": 4}
 
@@ -131,7 +131,7 @@ def test_partial_failure_blocks_nothing() -> None:
     judgement = judged(dialled(ONE), dialled(TWO, Cause.REFUSED, "ECONNREFUSED"))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("reach.partial", False)
-    assert finding.seen == "1 of 2 addresses do not accept: 192.0.2.2:80"
+    assert finding.seen == "1 of 2 addresses do not accept connections: 192.0.2.2:80"
     assert len(finding.evidence) == 2
     assert judgement.summary == (
         "192.0.2.1:80 accepted in 500.0 ms; no connection to 192.0.2.2:80"
@@ -166,8 +166,7 @@ def test_lost_syns_before_success_are_noted() -> None:
     judgement = judged(dialled(lost=1, end=11.0))
     assert judgement.remarks == (
         (
-            "192.0.2.1:80 accepted only when 1 SYN more had been sent, after 1.0 s: packets "
-            "are lost, or the server or the path is slow (a kernel sends again after 1 s)"
+            "192.0.2.1:80 accepted only after 1 SYN had been retransmitted, in 1.0 s: packets are lost, or the server or the path is slow (a kernel retransmits after 1 s)"
         ),
     )
     assert judgement.figures["lost_syns"] == 1

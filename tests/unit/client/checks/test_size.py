@@ -329,7 +329,7 @@ def test_stall_without_sender_evidence_is_no_black_hole(
 
 def test_stall_with_unqueried_sender_is_no_black_hole() -> None:
     """Without the remote kernel's evidence nothing is proven; the reason is given."""
-    why = "only other instances answered"
+    why = "only other instances responded"
     trials = tuple(replace(one, missing=why) for one in hole(DOWN, None))
     finding = only(judged(down=trials))
     assert (finding.failure, finding.missed_deadline) == ("size.stalled", WINDOW)

@@ -17,11 +17,11 @@ from netduet.client.checks.udp.results import (
     Burst,
     DatagramFlow,
     DatagramTrial,
-    UdpOpeningResult,
     UdpResult,
     UdpSizes,
 )
 from netduet.client.net.dial import Address
+from netduet.client.net.udp_handshake import UdpOpeningResult
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import Judgement, Outcome
@@ -166,7 +166,7 @@ def test_healthy_exchange_passes_without_notes() -> None:
             UdpOpeningResult(
                 1, foreign=b"\x1b[31m", notices=(IcmpNotice("ECONNREFUSED"),)
             ),
-            "udp.stranger",
+            "udp.not_netduet",
             None,
             r'not netduet: "\x1b[31m"',
         ),
@@ -196,7 +196,7 @@ def test_other_service_on_udp_fails() -> None:
     """TCP and UDP of one address that lead to different services are a fault."""
     knock = dataclasses.replace(OPENED, welcome=welcome(service="shop"))
     judgement = judged(opening=knock, boot_id_after=None)
-    assert found(judgement) == [("udp.stranger", None)]
+    assert found(judgement) == [("udp.not_netduet", None)]
 
 
 @pytest.mark.parametrize(

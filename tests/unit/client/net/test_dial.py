@@ -63,7 +63,7 @@ def error(number: int) -> OSError:
         (error(errno.EMFILE), Cause.OTHER, "EMFILE: Too many open files"),
         (error(errno.EACCES), Cause.OTHER, "EACCES: Permission denied"),
         (OSError(99999, "odd"), Cause.OTHER, "99999: Unknown error 99999"),
-        (TimeoutError(), Cause.TIMEOUT, "no answer in time"),
+        (TimeoutError(), Cause.TIMEOUT, "no response in time"),
         (
             socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
             Cause.NOT_FOUND,

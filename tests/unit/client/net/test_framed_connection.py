@@ -69,7 +69,7 @@ async def test_welcome_with_another_nonce_is_a_breach() -> None:
     opening = await opened(says(MAGIC + foreign))
     assert (opening.welcome, opening.closed) == (None, False)
     assert opening.broken is not None
-    assert opening.broken.message == "the answer carries a nonce that is not ours"
+    assert opening.broken.message == "the response carries a nonce that is not ours"
 
 
 async def test_foreign_server_output_is_read_up_to_a_limit() -> None:
@@ -147,7 +147,7 @@ async def test_reset_instead_of_an_answer_is_reported() -> None:
 async def test_silence_ends_at_the_timeout() -> None:
     """The kernel says that the request arrived."""
     opening = await opened(lambda taken: taken.waits(), BRIEF)
-    assert (opening.cause, opening.detail) == (Cause.TIMEOUT, "no answer in time")
+    assert (opening.cause, opening.detail) == (Cause.TIMEOUT, "no response in time")
     assert opening.acked is not None
     assert opening.foreign == b""
 

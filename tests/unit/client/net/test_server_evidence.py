@@ -116,16 +116,16 @@ async def test_invalid_reported_address_is_not_dialled(address: str, port: int) 
     met = welcome(local={"address": address, "port": port})
     async with FarEnd(*[other] * TRIES) as far:
         found = await ledger_entry(far.address, met, PATIENT)
-    assert found == (None, "only other instances answered")
+    assert found == (None, "only other instances responded")
 
 
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        (answers(None), "the instance no longer remembers the connection"),
+        (answers(None), "the instance no longer has a record of the connection"),
         (
             welcomes,
-            "the instance did not answer the question",
+            "the instance did not respond to the query",
         ),
     ],
 )
@@ -144,7 +144,10 @@ async def test_foreign_server_in_its_place_is_reported() -> None:
     met = welcome(local={"address": "", "port": 0})
     async with FarEnd(*[plain] * TRIES) as far:
         found = await ledger_entry(far.address, met, PATIENT)
-    assert found == (None, f"a second connection to {far.address}: was not welcomed")
+    assert found == (
+        None,
+        f"a second connection to {far.address}: the server sent no welcome",
+    )
 
 
 async def test_refused_second_connection_is_reported() -> None:
@@ -193,7 +196,10 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
             ServerHealth(Instance(r"\x1b[31mred\n\u202egnp", "n1", "z"), 10.0, 4.0),
         ),
         ([plain], None),
-        ([welcomes], None),  # it does not offer to be inspected
+        (
+            [welcomes],
+            None,
+        ),  # it does not offer to be inspected
         ([], None),
     ],
 )

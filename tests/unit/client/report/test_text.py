@@ -58,9 +58,9 @@ FAIL: the connection is refused (reach.refused)
                  2. it listens on another port, or on 127.0.0.1 alone
                  3. a firewall rejects with a reset (REJECT --reject-with
                     tcp-reset)
-  try next       1. look whether the server runs and what it listens on: docker
-                    logs, ss -tln
-                 2. compare the port asked with the port listened on"""
+  try next       1. check whether the server is running and what it listens on:
+                    docker logs, ss -tln
+                 2. compare the requested port with the listening port"""
     )
 
 

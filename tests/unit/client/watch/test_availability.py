@@ -121,13 +121,13 @@ def test_history_is_bounded_and_totals_are_complete() -> None:
 def test_summary_text() -> None:
     """It says how much, how often, how long, what, where, and what to try."""
     made = account(trouble(10, 11.5), trouble(20, 20.3))
-    made.findings["balance.ghost"] += 1
+    made.findings["balance.unhealthy_backend"] += 1
     lines = [plain(line) for line in text.summary(made.summary(3700.0), 0.0)]
     assert lines[1] == "Watched 2 peers for 1 h 1 min 40 s"
     assert lines[2] == "  availability 99.975 %, 2 outages, the longest of 1.50 s"
     printed = "\n".join(lines)
     assert "2 × stream.outage, on the way to the server" in printed
-    assert "1 × balance.ghost" in printed
+    assert "1 × balance.unhealthy_backend" in printed
     assert "a (web): 99.951 %, 2 outages, the longest of 1.50 s" in printed
     assert "b (web): 100.000 %, no outage" in printed
     assert "netduet explain stream.outage" in printed

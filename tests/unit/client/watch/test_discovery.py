@@ -56,9 +56,9 @@ def test_added_address_moves_few_choices() -> None:
 
 
 def test_addresses_have_similar_numbers_of_watchers() -> None:
-    """Where each of n takes k of n, each has about k watchers, and hardly one has none.
+    """If each of n clients watches k of n, an address has about k watchers.
 
-    Chance leaves a share of e^-k to nobody: their servers tell, by whom they see.
+    By chance a share of e^-k has none: the metric of recent clients shows them.
     """
     some = addresses(200)
     watchers = Counter(
@@ -74,9 +74,9 @@ def test_failed_lookup_keeps_the_addresses() -> None:
     two = tuple(addresses(2))
     assert not named.update(Resolution(two, None, "", 0.0, 0.1))
     for told in (True, False):
-        failed = Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)
+        failed = Resolution((), Cause.TIMEOUT, "no response in time", 1.0, 6.0)
         assert named.update(failed) is told
-        assert (named.addresses, named.error) == (two, "no answer in time")
+        assert (named.addresses, named.error) == (two, "no response in time")
     assert named.update(Resolution(two[:1], None, "", 7.0, 7.1))
     assert (named.addresses, named.error, named.resolved) == (two[:1], "", True)
 
@@ -161,7 +161,7 @@ def test_failed_lookup_expires_nothing() -> None:
     target_set = whom(0)
     target_set.update([answer(*some)], 0.0)
     target_set.update(
-        [Resolution((), Cause.TIMEOUT, "no answer in time", 1.0, 6.0)], 6.0
+        [Resolution((), Cause.TIMEOUT, "no response in time", 1.0, 6.0)], 6.0
     )
     assert (set(target_set.chosen), target_set.absent_since) == (set(some), {})
 

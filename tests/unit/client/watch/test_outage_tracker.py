@@ -325,7 +325,7 @@ def test_peer_was_out_until_its_first_answer() -> None:
     """Before its first answer, neither chance nor starvation is an excuse."""
     none = ProbeTotals(LossCounts(), LossCounts())
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
-    closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no answer in time")
+    closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no response in time")
     signs = ProbeState(failure_run=replace(closure, ended=False), answered_before=False)
     told = watched.update(103.0, signs, [], none)
     after = ProbeTotals(LossCounts(), LossCounts(), 21, 20)
@@ -337,7 +337,7 @@ def test_peer_was_out_until_its_first_answer() -> None:
     ]
     (outage,) = over(told)
     assert (outage.failure, outage.where, outage.proven) == (
-        "watch.unmet",
+        "watch.never_reached",
         UNKNOWN,
         True,
     )
@@ -352,12 +352,12 @@ def test_broken_old_connection_starts_the_outage() -> None:
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     before = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
     told = watched.update(0.0, WELL, [], before)
-    broke = ConnectionStall(100.0, 100.0, "the server ended its sending")
+    broke = ConnectionStall(100.0, 100.0, "the server closed its sending side")
     gone = ProbeState(unreachable=True)
     told += watched.update(100.2, gone, [broke], before)
     told += watched.update(100.2 + LATER, gone, [], before)
     assert told == []
-    closure = ConnectFailureRun(100.6, 110.6, 99.6, 109.6, 10, "no answer in time")
+    closure = ConnectFailureRun(100.6, 110.6, 99.6, 109.6, 10, "no response in time")
     out_now = replace(gone, failure_run=replace(closure, ended=False))
     (told_now,) = watched.update(103.6, out_now, [], before)
     assert told_now.outage.failure == "stream.outage"
@@ -457,7 +457,7 @@ def test_outage_with_connections_is_a_network_outage(
             "its own datagrams still arrive",
         ),
         (
-            replace(silent(), connect_error="(ECONNREFUSED: Connection refused)"),
+            replace(silent(), connect_error="ECONNREFUSED: Connection refused"),
             "watch.refused",
             SERVER,
             "refuses connections",
@@ -467,7 +467,7 @@ def test_outage_with_connections_is_a_network_outage(
                 failure_run=ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x"),
                 answered_before=False,
             ),
-            "watch.unmet",
+            "watch.never_reached",
             UNKNOWN,
             "no netduet has answered there yet: x",
         ),
@@ -534,7 +534,7 @@ def test_start_is_reported_with_what_is_known(
 
 def test_peer_removed_during_an_outage_left_too_early() -> None:
     """Its name dropped it late; at the end of the watch the outage stays open."""
-    for left, failure in ((True, "watch.left"), (False, "stream.outage")):
+    for left, failure in ((True, "watch.stale_dns"), (False, "stream.outage")):
         watched = episodes()
         watched.update(101.0, silent(), [], GOOD)
         (told,) = watched.finish(104.0, left=left)
@@ -647,7 +647,7 @@ def test_server_accepting_without_datagrams_did_not_stall() -> None:
 def test_connection_failures_by_chance_are_reported_as_such() -> None:
     """They did fail: the text does not say that nothing was lost."""
     lossy = ProbeTotals(LossCounts(10_000, 3000), LossCounts(10_000, 3000), 60, 20)
-    closure = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no answer in time")
+    closure = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no response in time")
     watched = episodes()
     standing = ProbeState(failure_run=replace(closure, ended=False))
     watched.update(103.0, standing, [], lossy)
@@ -655,7 +655,7 @@ def test_connection_failures_by_chance_are_reported_as_such() -> None:
     (outage,) = over(watched.update(103.5 + LATER, WELL, [], lossy))
     assert (outage.failure, outage.proven) == ("stream.new_connections", False)
     assert outage.description == (
-        "3 new connections in a row failed (no answer in time): "
+        "3 new connections in a row failed (no response in time): "
         "too few to rule out chance, so nothing is proven"
     )
 
@@ -704,7 +704,7 @@ def test_silent_server_explains_its_stalled_connections() -> None:
     [
         (UNROUTED, "client"),
         ("ECONNREFUSED: Connection refused", SERVER),
-        ("no answer in time", UNKNOWN),
+        ("no response in time", UNKNOWN),
     ],
 )
 def test_connection_errors_locate_an_outage_without_datagrams(
@@ -734,7 +734,9 @@ def test_flapping_peer_is_reported_meanwhile() -> None:
         signs = silent(start, now) if 0.5 < since < 1.5 else WELL
         events: list[ProbeEvent] = []
         if since == 0.0:  # before the streams' silence can be told
-            events = [ConnectionStall(start, start, "the server ended its sending")]
+            events = [
+                ConnectionStall(start, start, "the server closed its sending side")
+            ]
         elif since == 1.5:
             events = [ServerRestart(start, start + 1.5, ("aa", "bb"))]
         told += watched.update(now, signs, events, GOOD)

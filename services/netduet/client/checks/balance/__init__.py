@@ -10,7 +10,7 @@ from netduet.client.checks.base import Check
 
 CHECK: Final = Check(
     "balance",
-    "Do all backends answer, each its share?",
+    "Do all backends respond, and is the load spread evenly?",
     ("identity",),
     measure.measure,
     judge.judge,

@@ -9,47 +9,67 @@ from netduet.client.results.location import Location
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
-        "balance.ghost",
-        "some connections reach a backend that is dead",
-        "A share of connections to one address failed, while the others were answered.",
+        "balance.unhealthy_backend",
+        "some connections reach an unhealthy backend",
+        "Some connections to an address failed, while others were answered.",
         Location.INTERMEDIARY,
         (
-            "the balancer still sends to an address that nothing has any more",
-            "a backend's process is dead or its port closed, and no health check says so",
+            "the balancer still sends to an address that no longer exists",
+            (
+                "a backend's process is dead or its port closed, and no health check "
+                "notices"
+            ),
             "a firewall lets the balancer reach only some of its backends",
-            "no backend is dead: new connections are limited, and others used the limit up",
+            (
+                "no backend is down: new connections are limited, and other "
+                "connections used up the limit"
+            ),
         ),
         (
             (
-                "compare the balancer's list of backends with the instances that answered: "
-                "those in the list alone are the dead ones (docker ps; kubectl get endpoints)"
+                "compare the balancer's list of backends with the instances that "
+                "responded: those only in the list are down (docker ps; kubectl get "
+                "endpoints)"
             ),
             "give the balancer a health check that opens a connection",
-            "wait a minute and ask again: do the first ones all pass then? that is a limit",
+            (
+                "wait a minute and run the check again: if the first connections all "
+                "succeed, it is a limit"
+            ),
         ),
+        aliases=("balance.ghost",),
     ),
     Failure(
-        "balance.stopped",
-        "connections are answered at first, and then they fail",
-        "The first of many fresh connections to an address were all answered, and of those "
-        "behind them far more failed than chance explains.",
+        "balance.stopped_responding",
+        "connections succeed at first, then fail",
+        (
+            "The first of many new connections to an address all got a response; of "
+            "the later ones, far more failed than chance explains."
+        ),
         Location.UNKNOWN,
         (
-            "a firewall, balancer or protection against floods limits new connections",
-            "a table of connections on the way became full (nf_conntrack: table full)",
-            "the server or one of its backends died or was stopped meanwhile",
+            "a firewall, balancer or flood protection limits new connections",
+            "a connection table on the path filled up (nf_conntrack: table full)",
+            "the server or one of its backends crashed or was stopped during the check",
         ),
         (
-            "wait a minute and ask again: a limit lets about as many pass at first",
-            "run --checks churn, which tells a limit by rate and its numbers",
-            "look for the rule: iptables -S, nft list ruleset, on both hosts and between",
-            "look whether the servers still run, and since when (docker ps)",
+            (
+                "wait a minute and run the check again: a limit lets about as many "
+                "through at first"
+            ),
+            "run --checks churn, which identifies a rate limit and measures it",
+            (
+                "look for the rule: iptables -S, nft list ruleset, on both hosts and "
+                "in between"
+            ),
+            "check whether the servers are still running, and since when (docker ps)",
         ),
+        aliases=("balance.stopped",),
     ),
     Failure(
-        "balance.stranger",
+        "balance.wrong_service",
         "some connections reach another program",
-        "A share of connections was answered by something else than the service asked for.",
+        "Some connections were answered by something other than the expected service.",
         Location.SERVER,
         (
             "an address in the balancer's list now belongs to another program",
@@ -59,37 +79,46 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "compare the balancer's list of backends with those that should be in it",
             "--expect-service '*' if several services are meant",
         ),
+        aliases=("balance.stranger",),
     ),
     Failure(
         "balance.uneven",
         "one backend gets far more than its share",
-        "One instance surely gets far more connections than the others get on average "
-        "(--max-uneven): chance alone does not explain it.",
+        (
+            "One instance gets more connections than --max-uneven times the average "
+            "of the others, more than chance explains."
+        ),
         Location.INTERMEDIARY,
         (
-            "the balancer's weights are not alike, by mistake or as for a canary",
-            "it counts open connections, and long ones hold the others back",
-            "it hashes something that hardly differs between connections",
+            "the balancer's weights differ, by mistake or on purpose (a canary)",
+            "it balances by open connections, and long-lived ones skew the count",
+            "it hashes a value that hardly differs between connections",
         ),
         (
-            "look at the balancer's weights and at its method",
-            "if it is meant so: --max-uneven with how many times the others' it may get",
-            "ask again while nothing else uses the service",
+            "check the balancer's weights and its balancing method",
+            "if it is intended, set --max-uneven to the multiple that is allowed",
+            "run the check again while nothing else uses the service",
         ),
         severity=Severity.PERFORMANCE,
     ),
     Failure(
         "balance.missing",
-        "fewer instances answer than expected",
-        "Many fresh connections met fewer instances than --expect-instances says.",
+        "fewer instances respond than expected",
+        (
+            "Many new connections reached fewer instances than --expect-instances "
+            "requires."
+        ),
         Location.UNKNOWN,
         (
-            "an instance does not run, or the balancer's health check takes it for ill",
-            "the balancer is sticky: it keeps each client at one instance",
+            (
+                "an instance is not running, or the balancer's health check considers "
+                "it unhealthy"
+            ),
+            "the balancer is sticky: it keeps each client on one instance",
         ),
         (
-            "count the instances that run, and those in the balancer's list",
-            "ask with --profile full: it makes more connections",
+            "count the running instances, and those in the balancer's list",
+            "run the check with --profile full: it makes more connections",
         ),
     ),
 )

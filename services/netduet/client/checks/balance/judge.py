@@ -30,7 +30,7 @@ MIN_INITIAL_RUN: Final = 6
 """Connections that must have been answered at first for the rest to have stopped."""
 
 _BLOCKING_FAILURES: Final = frozenset(
-    {"balance.ghost", "balance.stopped", "balance.stranger"}
+    {"balance.unhealthy_backend", "balance.stopped_responding", "balance.wrong_service"}
 )
 _TIMEOUTS: Final = frozenset(
     {ConnectionOutcome.CONNECT_TIMEOUT, ConnectionOutcome.ANSWER_TIMEOUT}
@@ -96,7 +96,7 @@ def _describe_shares(trials: tuple[BalanceTrial, ...]) -> str:
         for key, count in counts.most_common(MAX_INSTANCES_SHOWN)
     ]
     if not parts:
-        return f"none of {len(trials)} was answered"
+        return f"none of {len(trials)} connections got a response"
     name, _, count = parts[0].rpartition(" ")
     parts[0] = f"{name} answered {count} of {len(trials)}"
     if len(counts) > MAX_INSTANCES_SHOWN:
@@ -152,25 +152,29 @@ def _judge_failures(asked: AddressTrials) -> Finding | None:
     how = "; ".join(f"{number} {came}" for came, number in proven.items())
     head = _initial_run(asked)
     name, seen = (
-        "balance.ghost",
+        "balance.unhealthy_backend",
         (
-            f"{asked.address}: of {total} connections {count} failed, while others were "
-            f"answered: {how}{_describe_dead_backends(count, asked)}"
+            f"{asked.address}: {count} of {total} connections failed, while others "
+            f"were answered: {how}{_describe_dead_backends(count, asked)}"
         ),
     )
     if head:
         name, seen = (
-            "balance.stopped",
+            "balance.stopped_responding",
             (
-                f"{asked.address}: the first {head} of {total} connections were answered, and "
-                f"of those behind them {count} failed: {how}; a dead backend fails from the first on"
+                f"{asked.address}: the first {head} of {total} connections were "
+                f"answered; of the later ones, {count} failed: {how}; a backend that "
+                "is down would have failed from the start"
             ),
         )
     evidence = (
         (Side.CLIENT, _describe_shares(asked.trials)),
         (
             Side.SERVER,
-            "no netduet answered the failed ones: there is none to be asked about them",
+            (
+                "no evidence from the server: no netduet server responded on the "
+                "failed connections"
+            ),
         ),
     )
     figures: Figures = {"failed": count, "of": total, "answered_at_first": head}
@@ -198,7 +202,7 @@ def _describe_dead_backends(count: int, asked: AddressTrials) -> str:
     dead = round(alive * share / (1 - share)) if share < 1 else 0
     if not dead:
         return ""
-    return f"; that fits {dead} dead of {alive + dead} backends"
+    return f"; consistent with {dead} of {alive + dead} backends being down"
 
 
 def _judge_strangers(asked: AddressTrials, expected: str) -> Finding | None:
@@ -211,17 +215,17 @@ def _judge_strangers(asked: AddressTrials, expected: str) -> Finding | None:
         return None  # all are strangers: identity speaks of it
     parts = []
     if foreign:
-        parts.append(f"{foreign} were answered by something that is no netduet")
+        parts.append(f"{foreign} were answered by something other than netduet")
     if others:
         services = ", ".join(sorted({f'"{escape(trial.service)}"' for trial in others}))
         parts.append(
-            f"{len(others)} by a netduet of the service {services}, "
-            f'and "{escape(expected)}" was expected'
+            f"{len(others)} were answered by a netduet server of the service "
+            f'{services}; expected "{escape(expected)}"'
         )
-    seen = f"{asked.address}: of {len(asked.trials)} connections {'; '.join(parts)}"
+    seen = f"{asked.address}: of {len(asked.trials)} connections, {'; '.join(parts)}"
     evidence = ((Side.CLIENT, _describe_shares(asked.trials)),)
     figures: Figures = {"foreign": foreign, "other_service": len(others)}
-    return Finding("balance.stranger", seen, evidence, figures)
+    return Finding("balance.wrong_service", seen, evidence, figures)
 
 
 def _judge_shares(asked: AddressTrials, most: float) -> Finding | None:
@@ -243,10 +247,10 @@ def _judge_shares(asked: AddressTrials, most: float) -> Finding | None:
         return None
     name = next(t.label for t in asked.trials if t.boot_id == busiest)
     seen = (
-        f"{asked.address}: {_describe_shares(asked.trials)}: {name} gets over "
-        f"{most:g} times what the others get on average, and chance does not explain it"
+        f"{asked.address}: {_describe_shares(asked.trials)}: {name} gets more than "
+        f"{most:g} times the average of the others, more than chance explains"
     )
-    evidence = ((Side.SERVER, "each instance named itself in its answer"),)
+    evidence = ((Side.SERVER, "each instance identified itself in its response"),)
     figures: Figures = {"most": count, "of": total, "instances": several}
     return Finding("balance.uneven", seen, evidence, figures)
 
@@ -256,8 +260,8 @@ def _judge_instance_count(balance: BalanceResult, found: int) -> Finding | None:
         return None
     trials = [trial for asked in balance.by_address for trial in asked.trials]
     seen = (
-        f"{found} instances answered {len(trials)} connections, "
-        f"and {balance.expected_instances} were expected"
+        f"{found} instances responded to {len(trials)} connections; "
+        f"{balance.expected_instances} were expected"
     )
     evidence = tuple(
         (
@@ -281,11 +285,11 @@ def _remarks(
     remarks = []
     versions = sorted({escape(trial.software) for trial in known.values()})
     if len(versions) > 1:
-        remarks.append(f"the instances are of several versions: {', '.join(versions)}")
+        remarks.append(f"the instances run different versions: {', '.join(versions)}")
     names = Counter(trial.instance for trial in known.values())
     remarks += [
-        f"{escape(name)} is the name of {count} processes: it was restarted "
-        "meanwhile, or several containers have one name"
+        f"{count} processes are named {escape(name)}: it was restarted during the "
+        "check, or several containers share the name"
         for name, count in names.items()
         if count > 1
     ]
@@ -295,7 +299,8 @@ def _remarks(
         if trial.outcome is not ConnectionOutcome.ANSWERED and boot_id in known:
             name = known[boot_id].label
             remarks.append(
-                f"{name} answers through the balancer, and not at its own address {own}"
+                f"{name} responds through the balancer, but not at its own address "
+                f"{own}"
             )
     return tuple(remarks)
 
@@ -313,13 +318,13 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
     ]
     if len(every) > 1 and len(alone) == len(at):
         remarks.append(
-            f"the name itself balances: {len(at)} addresses, each with one instance "
-            "(or a balancer that keeps this client at one)"
+            f"balancing by DNS: the name has {len(at)} addresses, each with one "
+            "instance (or with a sticky balancer)"
         )
     elif len(every) > 1:
         remarks += [
-            f"{asked.address}: one instance answers all, although the name has others: "
-            "a balancer that is sticky, or no balancer"
+            f"{asked.address}: all connections reach one instance, although the name "
+            "has others: a sticky balancer, or none"
             for asked in alone
         ]
     for address_trials in balance.by_address:
@@ -327,7 +332,8 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
             continue  # the finding says it
         counts = Counter(trial.outcome for trial in address_trials.trials)
         remarks += [
-            f"{address_trials.address}: of {len(address_trials.trials)} connections {count} {outcome}"
+            f"{address_trials.address}: {count} of {len(address_trials.trials)} "
+            f"connections {outcome}"
             for outcome, count in counts.items()
             if outcome not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
         ]

@@ -14,14 +14,14 @@ class ConnectionOutcome(StrEnum):
     """What came of a connection, in the words that are shown."""
 
     ANSWERED = "answered"
-    CONNECT_TIMEOUT = "did not accept in time"
-    ANSWER_TIMEOUT = "accepted, and did not answer in time"
+    CONNECT_TIMEOUT = "timed out while connecting"
+    ANSWER_TIMEOUT = "were accepted but got no response in time"
     REFUSED = "were refused"
-    UNREACHABLE = "found the host unreachable"
+    UNREACHABLE = "failed because the host is unreachable"
     RESET = "were reset"
-    CLOSED = "were accepted and closed without an answer"
-    FOREIGN = "were answered by something that is no netduet"
-    BUSY = "were turned away by a netduet that is full or stops"
+    CLOSED = "were closed without a response"
+    FOREIGN = "were answered by something other than netduet"
+    BUSY = "were rejected by a netduet server that is full or draining"
     OTHER = "failed in other ways"
 
 

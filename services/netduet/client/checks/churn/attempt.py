@@ -10,7 +10,6 @@ not exhaust what it measures.
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import time
 from dataclasses import replace
@@ -21,7 +20,7 @@ from netduet.client.checks.churn.results import (
     Attempt,
     AttemptOutcome,
 )
-from netduet.client.net.dial import Address, Cause, classify
+from netduet.client.net.dial import Address, Cause, classify, errno_meaning
 from netduet.client.net.framed_connection import (
     FramedConnection,
     start_framed_connection,
@@ -134,7 +133,7 @@ async def _connect(
 
 
 def _outcome_of(error: BaseException, cause: Cause) -> AttemptOutcome:
-    if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+    if isinstance(error, OSError) and errno_meaning(error.errno).no_port:
         return AttemptOutcome.NO_PORT
     if cause is Cause.TIMEOUT:
         return AttemptOutcome.NEVER_MADE
@@ -170,7 +169,7 @@ def _with_handshake(
             attempt,
             outcome=AttemptOutcome.UNANSWERED,
             end=end,
-            detail="no answer in time",
+            detail="no response in time",
         )
     if handshake.closed:
         detail = "closed without an answer"

@@ -147,7 +147,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
     ),
     Failure(
-        "churn.unserved",
+        "churn.not_served",
         "some connections are accepted but not served",
         "Connections were accepted, and then ended or stayed silent before a netduet "
         "answered, while others to the same address were served: more than allowed "
@@ -162,9 +162,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look at the health of each server behind the balancer",
             "look at the server's log: does it know of these connections?",
         ),
+        aliases=("churn.unserved",),
     ),
     Failure(
-        "churn.unstarted",
+        "churn.client_too_slow",
         "this host cannot make enough connections",
         "Too few connections could be started in time to say anything about the "
         "network.",
@@ -178,5 +179,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "let it open more files: ulimit -n; docker run --ulimit nofile=65536",
         ),
         severity=Severity.PROBE,
+        aliases=("churn.unstarted",),
     ),
 )

@@ -71,7 +71,7 @@ def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> F
         else f"the latest started {run.max_start_delay:.3f} s late"
     )
     return Finding(
-        "churn.unstarted",
+        "churn.client_too_slow",
         seen,
         ((Side.CLIENT, reason),),
         outcome=Outcome.INCONCLUSIVE,
@@ -226,7 +226,7 @@ def unserved(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
             max(attempt.end for attempt in attempts),
         )
     return _failed_connections(
-        "churn.unserved", "connected but were not served", result, attempts, missed
+        "churn.not_served", "connected but were not served", result, attempts, missed
     )
 
 

@@ -98,8 +98,8 @@ def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     address = result.address
     if counted.lost_syns and counted.countable:
         remarks.append(
-            f"{address}: {counted.lost_syns} of {counted.syns} connection attempts (SYNs) got no answer "
-            "in time and were retransmitted: "
+            f"{address}: {counted.lost_syns} of {counted.syns} connection attempts "
+            "(SYNs) got no response in time and were retransmitted: "
             f"{format_share(counted.lost_syns, counted.syns)}"
         )
     for outcomes, text in (

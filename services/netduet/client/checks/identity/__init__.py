@@ -10,7 +10,7 @@ from netduet.client.checks.identity.failures import FAILURES
 
 CHECK: Final = Check(
     "identity",
-    "Does the right netduet answer there?",
+    "Does the right netduet server respond?",
     ("reach",),
     measure.measure,
     judge.judge,

@@ -10,112 +10,148 @@ from netduet.client.results.location import Location
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "identity.silent",
-        "the connection is accepted and nobody answers",
-        "The connection was accepted, by a kernel or a proxy, and no answer to the request "
-        "came.",
+        "connection accepted, but no response",
+        (
+            "The connection was accepted, by a kernel or a proxy, but no response to "
+            "the request arrived."
+        ),
         Location.UNKNOWN,
         (
             "the server is frozen: paused, stopped, deadlocked, out of CPU or memory",
-            "a proxy, sidecar or balancer in front accepts for a server that is dead",
-            "a firewall lets connections open, and drops what they then carry",
-            "a proxy waits for the request to end, or everything takes very long",
+            (
+                "a proxy, sidecar or balancer in front accepts connections on behalf "
+                "of a server that is down"
+            ),
+            "a firewall allows the handshake but drops the data that follows",
+            (
+                "a proxy waits for the end of the request, or the server or the path "
+                "is very slow"
+            ),
         ),
         (
-            "look whether the server runs: docker ps (paused?), its logs, its CPU",
-            "ask the server's own address, past any proxy or balancer",
-            "wait longer: --answer-timeout 15s",
-            "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
+            (
+                "check whether the server is running: docker ps (paused?), its logs, "
+                "its CPU"
+            ),
+            "connect directly to the server's address, bypassing any proxy or balancer",
+            "allow more time: --answer-timeout 15s",
+            (
+                "capture at both ends (tcpdump tcp port PORT): see which side stops "
+                "responding"
+            ),
         ),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.closed",
-        "the connection is accepted and closed at once",
-        "The connection was ended without a single byte of an answer.",
+        "connection accepted, then closed without a response",
+        "The connection was closed without a single byte of a response.",
         Location.INTERMEDIARY,
         (
-            "a proxy or balancer (docker-proxy, sidecar) accepts for a server that is dead",
-            "the server closes what it does not understand: it is no netduet",
-            "the server is at its limit of connections",
+            (
+                "a proxy or balancer (docker-proxy, sidecar) accepts connections on "
+                "behalf of a server that is down"
+            ),
+            (
+                "the server closes connections that it does not understand: it is not "
+                "netduet"
+            ),
+            "the server has reached its connection limit",
         ),
         (
-            "ask the server's own address, past any proxy or published port",
-            "look at the server's logs",
+            (
+                "connect directly to the server's address, bypassing any proxy or "
+                "published port"
+            ),
+            "check the server's logs",
         ),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.reset",
-        "the connection is accepted and reset",
-        "The connection was cut by a reset without a single byte of an answer.",
+        "connection accepted, then reset",
+        "The connection was reset before a single byte of a response arrived.",
         Location.INTERMEDIARY,
         (
-            "a proxy or balancer (docker-proxy, sidecar) accepts for a server that is dead",
-            "the server crashed or was killed while it answered",
-            "a firewall cuts connections that carry data it does not know",
+            (
+                "a proxy or balancer (docker-proxy, sidecar) accepts connections on "
+                "behalf of a server that is down"
+            ),
+            "the server crashed or was killed while responding",
+            "a firewall resets connections that carry data it does not recognize",
         ),
         (
-            "ask the server's own address, past any proxy or published port",
-            "look at the server's logs",
+            (
+                "connect directly to the server's address, bypassing any proxy or "
+                "published port"
+            ),
+            "check the server's logs",
         ),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
-        "identity.stranger",
-        "something else answers",
-        "Whoever listens there speaks, but is no netduet.",
+        "identity.not_netduet",
+        "something other than netduet responds",
+        "Something responds at the address, but it is not a netduet server.",
         Location.SERVER,
         (
-            "another service has this name or port",
-            "a stale address now belongs to somebody else",
+            "another service uses this name or port",
+            "a stale address now belongs to another host",
         ),
         (
             "check which service the name and port belong to",
-            "netduet hello HOST:PORT holds the plain conversation with any server",
+            (
+                "run `netduet hello HOST:PORT`: it greets any plain-text server and "
+                "prints the reply"
+            ),
         ),
         severity=Severity.UNREACHABLE,
+        aliases=("identity.stranger",),
     ),
     Failure(
         "identity.plain",
-        "a plain server answers",
-        "The answer is the plain greeting: the server knows no framed protocol, or is a "
-        "netduet that did not get the first byte of our request first.",
+        "a plain-text server responds",
+        (
+            "The response is the plain-text greeting: the server does not support the "
+            "framed protocol, or it is a netduet server whose first received byte was "
+            "not that of our request."
+        ),
         Location.UNKNOWN,
         (
-            "the server is the plain ancestor of netduet, or a script like it",
-            "a balancer says something of its own first (a PROXY protocol header)",
-            "a proxy or tunnel changes or swallows the first bytes",
+            "the server is netduet's plain-text predecessor, or a similar script",
+            "a balancer sends data of its own first (a PROXY protocol header)",
+            "a proxy or tunnel alters or drops the first bytes",
         ),
         (
-            "look which program runs there, and its log: docker ps, docker logs",
-            "switch the PROXY protocol off in the balancer: netduet does not speak it",
-            "ask the server's own address, past any proxy or balancer",
+            "check which program runs there, and its log: docker ps, docker logs",
+            "disable the PROXY protocol in the balancer: netduet does not support it",
+            "connect directly to the server's address, bypassing any proxy or balancer",
         ),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.mangled",
-        "bytes are changed on the way",
-        "The protocol's signature did not arrive as it was sent: text conversion changed it, "
+        "the first bytes are altered in transit",
+        "The protocol's signature did not arrive as sent: text conversion changed it, "
         "or other bytes came before it.",
         Location.INTERMEDIARY,
         (
-            "a proxy or tunnel treats the stream as text and converts line ends",
-            "a proxy says something of its own first: a banner, an error page",
+            "a proxy or tunnel treats the stream as text and converts line endings",
+            "a proxy sends data of its own first: a banner, an error page",
         ),
         (
-            "switch the proxy or tunnel to pass bytes as they are (TCP mode, binary)",
-            "ask the server's own address, past any proxy or balancer",
+            "configure the proxy or tunnel to pass bytes unchanged (TCP mode, binary)",
+            "connect directly to the server's address, bypassing any proxy or balancer",
         ),
         severity=Severity.DATA,
     ),
     Failure(
         "identity.other_service",
-        "a netduet of another service answers",
-        "The server names a service that is not the one expected.",
+        "a netduet server of another service responds",
+        "The server reports a service other than the expected one.",
         Location.SERVER,
         (
-            "the name or address leads to another deployment",
+            "the name or address belongs to another deployment",
             "the expectation is wrong (--expect-service)",
         ),
         (
@@ -130,41 +166,43 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.CLIENT,
         (
             "the port lies in this host's ephemeral range and nothing listens on it",
-            "the target is an address of this very host by mistake",
+            "the target is, by mistake, an address of this host",
         ),
-        ("check the target, and take a port outside net.ipv4.ip_local_port_range",),
+        ("check the target, and use a port outside net.ipv4.ip_local_port_range",),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.busy",
-        "the server refuses for lack of room",
-        "The server answered that its limit of connections is reached.",
+        "the server has reached its connection limit",
+        "The server responded that its connection limit is reached.",
         Location.SERVER,
         (
             "clients hold more connections than NETDUET_SERVER_MAX_CONNECTIONS allows",
-            "the limit is lower than what one check holds at a time (some dozen)",
+            "the limit is lower than what a check holds open at once (a few dozen)",
             "many clients share one address (NAT), and the limit per client is low",
         ),
-        ("raise the limit, or find out on the server who holds them: ss -tn",),
+        ("raise the limit, or find out on the server which clients hold them: ss -tn",),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.draining",
         "the server is shutting down",
-        "The server answered that it takes no new work.",
+        "The server responded that it accepts no new work.",
         Location.SERVER,
-        ("it is being stopped or replaced: a balancer still sends clients to it",),
-        ("try again; if it lasts, compare the balancer's targets with what runs",),
+        ("it is being stopped or replaced, and a balancer still sends clients to it",),
+        (
+            "try again; if it persists, compare the balancer's targets with the running servers",
+        ),
         severity=Severity.UNREACHABLE,
     ),
     Failure(
         "identity.protocol",
-        "the two ends do not understand each other",
-        "One end broke a rule of the protocol, and says which.",
+        "the two ends do not agree on the protocol",
+        "One end violated the protocol; the message says how.",
         Location.UNKNOWN,
         (
-            "the two are of versions that do not fit",
-            "something on the way changes, cuts or injects bytes",
+            "the two ends have incompatible versions",
+            "something on the path alters, truncates or injects data",
         ),
         ("compare the versions: netduet --version at both ends",),
         severity=Severity.UNREACHABLE,

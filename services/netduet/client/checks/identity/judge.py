@@ -26,7 +26,7 @@ _NAMES: Final = {"http": "HTTP", "tls": "TLS", "ssh": "SSH", "proxy": "PROXY pro
 _IN_VAIN: Final = 3
 """Packets sent again from which on random loss is not it: four were lost in a row."""
 
-_BEHEADED: Final = "its first byte is lost, or another one"
+_BEHEADED: Final = "its first byte is missing or changed"
 
 _BY_CODE: Final = {
     Code.MAGIC_BROKEN: "identity.mangled",
@@ -45,7 +45,7 @@ def judge(identity: IdentityResult) -> Judgement:
     good = identity.known
     summary = (
         "; ".join(_describe_answer(answer) for answer in good[:_NAMED])
-        or "no netduet answers"
+        or "no response from a netduet server"
     )
     instances = {
         answer.handshake.welcome.boot_id
@@ -79,7 +79,7 @@ def _who(answers: Sequence[IdentityAnswer]) -> Figures:
 def _describe_answer(answer: IdentityAnswer) -> str:
     welcome = answer.handshake.welcome
     if welcome is None:
-        return f"{answer.address} does not"
+        return f"{answer.address}: no response from a netduet server"
     return (
         f'netduet "{escape(welcome.service)}", instance {instance_of(welcome)}, '
         f"answered at {answer.address} in {answer.handshake.seconds * 1000:.1f} ms"
@@ -91,7 +91,7 @@ def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
     if not handshake.accepted:
         return _judge_refused(answer)
     if handshake.self_connected:
-        seen = f"{answer.address}: both ends of the connection are this very socket"
+        seen = f"{answer.address}: both ends of the connection are the same socket"
         return Finding("identity.self", seen)
     if handshake.welcome is not None:
         return _judge_service(answer, expected)
@@ -100,17 +100,27 @@ def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
     if handshake.refused is not None or handshake.broken is not None:
         return _judge_error(answer)
     if handshake.closed:
-        seen = f"{answer.address} accepted, and closed without an answer"
+        seen = (
+            f"{answer.address} accepted the connection, then closed it without a "
+            "response"
+        )
         return Finding("identity.closed", seen, _sent(handshake))
     if handshake.cause is Cause.RESET:
-        seen = f"{answer.address} accepted, and reset without an answer"
+        seen = (
+            f"{answer.address} accepted the connection, then reset it without a "
+            "response"
+        )
         return Finding("identity.reset", seen, _sent(handshake))
     if handshake.cause is Cause.TIMEOUT:
-        seen = f"{answer.address} accepted, and did not answer in {handshake.seconds:.1f} s"
+        seen = (
+            f"{answer.address} accepted the connection but did not respond within "
+            f"{handshake.seconds:.1f} s"
+        )
         if handshake.acked == 0:
             seen = (
-                f"{answer.address} accepted, and acknowledged no byte of the request in "
-                f"{handshake.seconds:.1f} s: it does not arrive there, or nothing comes back"
+                f"{answer.address} accepted the connection but acknowledged no byte "
+                f"of the request within {handshake.seconds:.1f} s: the request does "
+                "not arrive, or nothing comes back"
             )
         # What a kernel sends again and again in vain, no starved program explains.
         unacknowledged = handshake.acked == 0 and handshake.resent >= _IN_VAIN
@@ -133,7 +143,10 @@ def _judge_refused(answer: IdentityAnswer) -> Finding:
     missed = None
     if handshake.cause is Cause.TIMEOUT:
         missed = handshake.span
-    seen = f"{answer.address} had accepted, and now does not: {handshake.detail}"
+    seen = (
+        f"{answer.address} had accepted a connection, but now does not: "
+        f"{handshake.detail}"
+    )
     evidence_text = f"after {handshake.seconds:.1f} s: {handshake.detail}"
     return Finding(
         "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
@@ -157,18 +170,18 @@ def _judge_foreign(answer: IdentityAnswer) -> Finding:
     shown = log_safe(data, SHOWN)
     evidence = ((Side.SERVER, f'its first bytes: "{shown}"'),)
     if data.startswith(b"Hello, client!"):
-        seen = f"{answer.address} answers with the plain greeting alone"
+        seen = f"{answer.address} responds with the plain-text greeting only"
         return Finding("identity.plain", seen, evidence)
     start = data.find(MAGIC[1:])
     if start >= 0:
         whole = start > 0 and data[start - 1] == MAGIC[0]
-        what = f"{start - 1} foreign bytes come before it" if whole else _BEHEADED
-        seen = f"{answer.address}: a netduet's answer arrives changed: {what}"
+        what = f"{start - 1} foreign bytes precede it" if whole else _BEHEADED
+        seen = f"{answer.address}: a netduet server's response arrives altered: {what}"
         return Finding("identity.mangled", seen, evidence, where=Location.FROM_SERVER)
     protocol = recognise(data)
-    what = f"speaks {_NAMES[protocol]}" if protocol else "speaks something unknown"
+    what = f"speaks {_NAMES[protocol]}" if protocol else "speaks an unknown protocol"
     seen = f"{answer.address} {what}, not netduet"
-    return Finding("identity.stranger", seen, evidence, {"protocol": protocol})
+    return Finding("identity.not_netduet", seen, evidence, {"protocol": protocol})
 
 
 def _judge_error(answer: IdentityAnswer) -> Finding:
@@ -183,10 +196,14 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
     failure = known.get(code, "identity.protocol")
     echoed = broken is not None and broken.facts.get("kind") == Kind.OPEN
     if echoed and code == Code.OUT_OF_ORDER:
-        seen = f"{answer.address} sends our own opening back: it is an echo service"
-        text = "the first bytes that came are those that this end had sent"
-        return Finding("identity.stranger", seen, ((side, text),))
-    whose = "the server says" if side is Side.SERVER else "its answer breaks a rule"
+        seen = f"{answer.address} sends our own request back: it is an echo service"
+        text = "the first bytes received are those that this end sent"
+        return Finding("identity.not_netduet", seen, ((side, text),))
+    whose = (
+        "the server says"
+        if side is Side.SERVER
+        else "its response violates the protocol"
+    )
     seen = f"{answer.address}: {whose}: {message}"
     where = None
     if failure == "identity.mangled":
@@ -195,13 +212,13 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
 
 
 def _sent(handshake: Handshake) -> Evidence:
-    text = f"the request, {handshake.sent} bytes, was sent; no byte came back"
+    text = f"sent the request ({handshake.sent} bytes); received nothing"
     if handshake.cause is Cause.TIMEOUT and handshake.acked is not None:
         acked = min(handshake.acked, handshake.sent)
-        text += f"; the kernel at the other end has acknowledged {acked} of them"
+        text += f"; the kernel at the other end acknowledged {acked} of them"
         if handshake.resent:
-            text += f", and they were sent again ({handshake.resent})"
+            text += f"; this kernel retransmitted {handshake.resent} packets"
     return (
         (Side.CLIENT, text),
-        (Side.SERVER, "nothing is known of the far end: no netduet answered there"),
+        (Side.SERVER, "no information: no netduet server responded"),
     )

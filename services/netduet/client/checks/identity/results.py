@@ -17,7 +17,7 @@ class IdentityAnswer:
 
     @property
     def features(self) -> frozenset[str]:
-        """What the server can do; nothing where no netduet answers."""
+        """What the server can do; nothing where no netduet server responds."""
         welcome = self.handshake.welcome
         return frozenset() if welcome is None else frozenset(welcome.features)
 

@@ -102,7 +102,7 @@ async def _hold_and_wake(
     asked = time.monotonic()
     if await conversation.answer(number, timeouts.answer) is None:
         ending = conversation.ending
-        detail = "no answer in time" if ending is None else ending.detail
+        detail = "no response in time" if ending is None else ending.detail
         return replace(
             held,
             refused=f"asked to hold it: {detail}",

@@ -63,7 +63,7 @@ def judge(isolation: IsolationResult) -> Judgement:
     }
     summary = _join_limited(_describe_port(port) for port in opened or ports)
     if unproven is not None and not opened:
-        summary = "whether it is blocked cannot be told"
+        summary = "cannot determine whether it is blocked"
     if opened:
         remarks = tuple(_open_remarks(isolation))
         return Judgement(summary, (_open_finding(opened),), remarks, figures)
@@ -104,7 +104,9 @@ def _unproven_finding(isolation: IsolationResult) -> Finding | None:
     if not isolation.has_routes and all(
         port.tcp.response is Response.NO_ROUTE for port in ports
     ):
-        seen = "this client has no route to anywhere: to it, everything is blocked"
+        seen = (
+            "this client has no route to any other host, so everything appears blocked"
+        )
     elif undertested := [
         port_state
         for port_state in ports
@@ -113,11 +115,11 @@ def _unproven_finding(isolation: IsolationResult) -> Finding | None:
         first = undertested[0]
         seen = (
             f"{first.address}: {_plural(first.tcp.sent, 'SYN')} in "
-            f"{first.tcp.seconds:.1f} s: one lost packet would look the same"
+            f"{first.tcp.seconds:.1f} s: a single lost packet would look the same"
         )
     elif failed := [port for port in ports if port.tcp.response is Response.OTHER]:
         first = failed[0]
-        seen = f"{first.address}: this host could not ask: {first.tcp.detail}"
+        seen = f"{first.address}: this host could not connect: {first.tcp.detail}"
     else:
         return None
     evidence = tuple(
@@ -144,7 +146,7 @@ def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
     window = TimeSpan(
         min(probe.start for probe in silent), max(probe.end for probe in silent)
     )
-    seen = "nothing was heard, by a client that was itself held up"
+    seen = "nothing was received, but this client was not running all the time"
     return Finding("isolation.unproven", seen, missed_deadline=window)
 
 
@@ -161,11 +163,11 @@ def _describe_port(port: PortState) -> str:
         if port.handshake is not None:
             parts.append(_describe_peer(port.handshake))
         if udp.response is Response.OPEN and tcp.response is Response.OPEN:
-            parts.append("UDP is answered too")
+            parts.append("UDP responds too")
         elif udp.response is Response.OPEN:
             by = f", by {udp.detail}" if udp.detail else ""
-            parts[0] += " for UDP alone"
-            parts.append(f"datagrams are answered{by}; TCP is {_describe_block(tcp)}")
+            parts[0] += " for UDP only"
+            parts.append(f"datagrams get a response{by}; TCP is {_describe_block(tcp)}")
         else:
             parts.append(f"UDP is {_describe_block(udp)}")
         return f"{parts[0]}: {'; '.join(parts[1:])}"
@@ -188,18 +190,18 @@ def _describe_block(probe: ProbeResult) -> str:
         case Response.HOST_UNREACHABLE:
             return f"rejected (ICMP host unreachable{by})"
         case Response.NO_ROUTE:
-            return "without a route from here"
+            return "not routable from this host"
         case Response.OTHER:
-            return f"kept back by this host ({probe.detail})"
+            return f"blocked by this host itself ({probe.detail})"
     return probe.response.value
 
 
 def _describe_probe(probe: ProbeResult) -> str:
     match probe.response:
         case Response.OPEN:
-            return f"was answered after {probe.seconds * 1000:.1f} ms"
+            return f"got a response after {probe.seconds * 1000:.1f} ms"
         case Response.DROPPED:
-            return f"got no answer in {probe.seconds:.1f} s ({probe.sent} were sent)"
+            return f"got no response in {probe.seconds:.1f} s ({probe.sent} sent)"
         case Response.NO_ROUTE:
             return "was not tried: this host has no route there"
     return f"is {_describe_block(probe)}, after {probe.seconds * 1000:.1f} ms"
@@ -212,7 +214,7 @@ def _found_figure(ports: Sequence[PortState]) -> str:
         for port in ports
     }
     if len(ways) > 1:
-        return "its addresses differ"
+        return "differs by address"
     [(tcp, udp)] = ways or {("", "")}
     return tcp if tcp == udp else f"TCP {tcp}, UDP {udp}"
 
@@ -223,19 +225,21 @@ def _describe_peer(handshake: Handshake) -> str:
         welcome = handshake.welcome
         return (
             f'netduet "{escape(welcome.service)}", instance '
-            f"{instance_of(welcome)}, answers"
+            f"{instance_of(welcome)}, responds"
         )
     if handshake.foreign:
         protocol = recognise(handshake.foreign)
-        what = f"speaks {protocol.upper()}" if protocol else "is no netduet"
-        return f'who answers {what}: "{log_safe(handshake.foreign, MAX_FOREIGN_BYTES_SHOWN)}"'
+        what = f"speaks {protocol.upper()}" if protocol else "is not netduet"
+        return (
+            f'the peer {what}: "{log_safe(handshake.foreign, MAX_FOREIGN_BYTES_SHOWN)}"'
+        )
     if handshake.refused is not None:
-        return f"a netduet answers: {escape(handshake.refused.message)}"
+        return f"a netduet server responds: {escape(handshake.refused.message)}"
     if handshake.closed or handshake.cause is Cause.RESET:
-        return "whoever accepts says nothing, and ends the connection"
+        return "the peer accepts, sends nothing and closes the connection"
     if handshake.cause is Cause.TIMEOUT:
-        return "whoever accepts says nothing"
-    return "who answers is not known"
+        return "the peer accepts but sends nothing"
+    return "the peer is unknown"
 
 
 # Remarks
@@ -251,11 +255,14 @@ def _blocked_remarks(isolation: IsolationResult) -> Iterable[str]:
         port_state.answered for port_state in isolation.ports
     ):
         if isolation.control:
-            yield f"{isolation.control} was reached from here: this client is connected"
+            yield (
+                f"{isolation.control} was reached from here, so this client has a "
+                "working network"
+            )
         else:
             yield (
-                "nothing else was reached from here: is this client connected at all? "
-                "check a target beside it that is open"
+                "nothing else was reached from here, so this client may have no "
+                "network at all; also check a target that is known to be open"
             )
     yield from _untried_remark(isolation)
 
@@ -264,7 +271,9 @@ def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
     """Yield what is to be said beside addresses that are open."""
     shut = [port for port in isolation.ports if not port.is_open]
     if shut:
-        yield f"further addresses are not open: {_join_limited(map(_describe_port, shut))}"
+        yield (
+            f"other addresses are not open: {_join_limited(map(_describe_port, shut))}"
+        )
     ended = [
         port_state
         for port_state in isolation.ports
@@ -273,8 +282,8 @@ def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
     ]
     for result in ended:
         yield (
-            f"{result.address}: who accepts may be a proxy on the way that blocks only "
-            "then: nothing was heard from the target itself"
+            f"{result.address}: the connection may have been accepted by a proxy that "
+            "blocks only afterwards: nothing was received from the target itself"
         )
     yield from _untried_remark(isolation)
 
@@ -289,8 +298,8 @@ def _other_explanation(port: PortState) -> str:
     )
     if detail is not None and detail.offender == port.address.host:
         return (
-            "the ICMP error comes from the host itself: it is reached, and nothing "
-            "listens there; no firewall on the way is proven"
+            "the ICMP error comes from the host itself: it is reachable, and nothing "
+            "listens there; this does not prove a firewall"
         )
     if any(k.response is Response.HOST_UNREACHABLE for k in knocks):
         by = next(
@@ -298,18 +307,18 @@ def _other_explanation(port: PortState) -> str:
         )
         who = "this host" if by and by == port.own_address else by or "a router"
         return (
-            f"{who} says that the host cannot be reached: nothing may have the "
-            "address at all, and then no firewall is proven"
+            f"{who} reports that the host is unreachable: possibly no host has the "
+            "address, so this does not prove a firewall"
         )
     if tcp.response is Response.RESET:
         return (
-            "a reset comes from a firewall that rejects, or from the host itself, "
-            "where nothing listens: from here the two look the same"
+            "a reset comes from a firewall that rejects, or from the host itself when "
+            "nothing listens there: from here the two look the same"
         )
     if udp.response is Response.DROPPED:
         return (
-            "silence says less of UDP than of TCP: a service that is no netduet "
-            "would not have answered these datagrams either"
+            "silence proves less about UDP than about TCP: a service other than "
+            "netduet would not have responded to these datagrams either"
         )
     return ""
 

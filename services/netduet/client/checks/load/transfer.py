@@ -359,7 +359,7 @@ class Transfer:
     ) -> TransferStall:
         """Ask both kernels what became of a transfer in which nothing moves."""
         first = self._connections[0]
-        view, missing = None, "no answer in time"
+        view, missing = None, "no response in time"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVIDENCE_SECONDS):
                 view, missing = await present_view(address, first.welcome, timeouts)

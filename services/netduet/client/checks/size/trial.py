@@ -234,7 +234,7 @@ class _TrialRunner:
             return await self._request_counters(short), ServerView()
         if self._plan.brief:
             return local, ServerView()
-        server = ServerView(missing="no answer in time")
+        server = ServerView(missing="no response in time")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timeouts.answer):
                 welcome = self._connection.welcome

@@ -44,7 +44,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.DATAGRAMS,
     ),
     Failure(
-        "udp.stranger",
+        "udp.not_netduet",
         "another program answers datagrams",
         "Connections reach the right server; datagrams to the same address reach "
         "another program.",
@@ -55,6 +55,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         ("look what listens on the server for UDP: ss -ulnp",),
         severity=Severity.DATAGRAMS,
+        aliases=("udp.stranger",),
     ),
     Failure(
         "udp.misaddressed",

@@ -60,7 +60,7 @@ def _unreached(measured: UdpResult) -> Finding:
             f"{measured.address}: another program answers datagrams, not netduet: "
             f'"{log_safe(opening.foreign, _MAX_SHOWN_BYTES)}"'
         )
-        return Finding("udp.stranger", seen, (tcp_evidence(measured),))
+        return Finding("udp.not_netduet", seen, (tcp_evidence(measured),))
     if opening.answered_from:
         seen = f"{measured.address}: datagrams are answered from {opening.answered_from} instead"
         text = "the answer carries this client's own nonce, so the server sent it"
@@ -118,7 +118,7 @@ def _find_other_service(measured: UdpResult) -> Iterator[Finding]:
         f'{measured.address}: connections reach the service "{escape(tcp.service)}", '
         f'datagrams "{escape(udp.service)}"'
     )
-    yield Finding("udp.stranger", seen, (tcp_evidence(measured),))
+    yield Finding("udp.not_netduet", seen, (tcp_evidence(measured),))
 
 
 def _opening_remarks(measured: UdpResult) -> Iterator[str]:
