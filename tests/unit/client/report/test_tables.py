@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.report.tables import matrix, tables, expectation_table
+from netduet.client.report.tables import expectation_table, matrix, tables
 from netduet.client.report.text import plain
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (

@@ -169,8 +169,8 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
             "balance.stopped_responding",
             (
                 f"{address_trials.address}: the first {run_length} of {total} "
-                f"connections were answered; of the later ones, {count} failed: {how}; a backend that "
-                "is down would have failed from the start"
+                f"connections were answered; of the later ones, {count} failed: {how}; "
+                "a backend that is down would have failed from the start"
             ),
         )
     evidence = (
