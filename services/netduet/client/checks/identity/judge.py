@@ -140,9 +140,7 @@ def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
 def _judge_refused(answer: IdentityAnswer) -> Finding:
     """Judge a connection that was not even accepted, at an address that had accepted."""
     handshake = answer.handshake
-    missed = None
-    if handshake.cause is Cause.TIMEOUT:
-        missed = handshake.span
+    missed = handshake.missed_deadline
     seen = (
         f"{answer.address} had accepted a connection, but now does not: "
         f"{handshake.detail}"
