@@ -49,15 +49,23 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
             return PathResult(address, handshake)
         host, port = connection.local()
         local = host.partition("%")[0], port
-        theirs = await connection.report(timeouts.answer)
-        ours = connection.info()
+        server_counts = await connection.report(timeouts.answer)
+        client_counts = connection.info()
         await connection.end(timeouts.answer)
         sent = connection.wire.bytes_sent
         received = connection.wire.bytes_received
         welcome = connection.welcome
     entry, missing = await ledger_entry(address, welcome, timeouts)
     return PathResult(
-        address, handshake, local, ours, theirs, entry, missing, sent, received
+        address,
+        handshake,
+        local,
+        client_counts,
+        server_counts,
+        entry,
+        missing,
+        sent,
+        received,
     )
 
 
@@ -92,15 +100,17 @@ def _format_endpoint(host: str, port: int) -> str:
 def _describe_path(path: PathResult) -> str:
     seen = _peer_endpoint(path)
     if path.local is not None and seen == path.local:
-        who = f"no NAT: the server sees this client's own address, {path.local[0]}"
+        client_text = (
+            f"no NAT: the server sees this client's own address, {path.local[0]}"
+        )
     else:
-        who = f"the server sees this client as {_format_endpoint(*seen)}"
+        client_text = f"the server sees this client as {_format_endpoint(*seen)}"
     mss = _segment_sizes(path)
     if mss is None:
-        return who
+        return client_text
     up, down, pmtu = mss
     same = f"{up} in both directions" if up == down else f"{up} up, {down} down"
-    return f"{who}; MSS {same}, path MTU {pmtu}"
+    return f"{client_text}; MSS {same}, path MTU {pmtu}"
 
 
 def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:

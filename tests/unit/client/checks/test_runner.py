@@ -27,7 +27,7 @@ from netduet.client.results.verdict import (
 )
 from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import StallMonitor
-from tests.unit.client.far_end import NASTY
+from tests.unit.client.fake_server import HOSTILE_TEXT
 
 GOOD = Judgement("good")
 BAD = Judgement("bad", (Finding("reach.refused", "s"),), blocks=True)
@@ -135,7 +135,7 @@ async def test_finished_check_is_logged_with_its_class(
 
 async def measure_badly(_: CheckContext) -> int:
     """Raise, with words that came from a peer."""
-    raise RuntimeError(NASTY)
+    raise RuntimeError(HOSTILE_TEXT)
 
 
 async def measure_well(_: CheckContext) -> int:
@@ -295,15 +295,17 @@ async def test_restored_results_are_reported_and_not_measured_again(
     monkeypatch.setattr(resume_, "CHECKS", checks)
     finding = Finding("reach.refused", "s")
     earlier = CheckResult("two", "?", Outcome.FAIL, "as it was", findings=(finding,))
-    Checkpoint(tmp_path / "run", {}).keep(0, earlier)
+    Checkpoint(tmp_path / "run", {}).save(0, earlier)
     resume = Checkpoint(tmp_path / "run", {})
     told: list[CheckResult] = []
     async with StallMonitor() as stalls:
-        made = CheckRunner(context(), stalls, told.append, (), resume.part(0))
+        made = CheckRunner(context(), stalls, told.append, (), resume.for_target(0))
         await made.run()
     assert [result.summary for result in told] == ["good", "as it was", "good"]
     assert [bool(check_result.earlier) for check_result in told] == [False, True, False]
-    assert {"two", "last"} <= Checkpoint(tmp_path / "run", {}).part(0).earlier.keys()
+    assert {"two", "last"} <= Checkpoint(tmp_path / "run", {}).for_target(
+        0
+    ).earlier.keys()
     assert len(log) == 3
 
 
