@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.checks.addresses import AddressCheck
 from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
-from netduet.client.net.dial import Address, Cause
+from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ledger_entry
@@ -78,21 +78,10 @@ def judge(path: PathResult, _: CheckOptions) -> Judgement:
 
 def _broken_finding(path: PathResult) -> Finding:
     handshake = path.handshake
-    what = handshake.detail or (
-        "closed immediately" if handshake.closed else "unexpected response"
-    )
-    if handshake.refused is not None:
-        what = f"the server says: {escape(handshake.refused.message)}"
-    elif handshake.broken is not None:
-        what = f"its response violates the protocol: {escape(handshake.broken.message)}"
-    missed = None
-    if handshake.cause is Cause.TIMEOUT:
-        missed = handshake.span
-    seen = f"{path.address}: a later connection failed: {what}"
-    evidence_text = f"after {handshake.seconds:.1f} s: {what}"
-    return Finding(
-        "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
-    )
+    seen = f"{path.address}: a later connection failed: {handshake.failure}"
+    evidence = ((Side.CLIENT, f"after {handshake.seconds:.1f} s: {handshake.failure}"),)
+    missed = handshake.missed_deadline
+    return Finding("path.broken", seen, evidence, missed_deadline=missed)
 
 
 def _peer_endpoint(path: PathResult) -> tuple[str, int]:

@@ -141,9 +141,7 @@ def _judge_answer(answer: IdentityAnswer, expected: str) -> Finding | None:
 def _judge_refused(answer: IdentityAnswer) -> Finding:
     """Judge a connection that was not accepted, though an earlier one was."""
     handshake = answer.handshake
-    missed = None
-    if handshake.cause is Cause.TIMEOUT:
-        missed = handshake.span
+    missed = handshake.missed_deadline
     seen = (
         f"{answer.address} had accepted a connection, but now does not: "
         f"{handshake.detail}"
