@@ -124,7 +124,7 @@ def test_long_answer_is_truncated(netduet: Netduet) -> None:
     ("manner", "ended"),
     [
         (silent, "no answer within 0.5 s; the connection is still open"),
-        (closing, "closed without an answer"),
+        (closing, "closed without a response"),
         (resetting, "ECONNRESET: "),
     ],
 )

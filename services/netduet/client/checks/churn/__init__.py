@@ -1,4 +1,4 @@
-"""Can short connections be made at a rate, and many be held at once?"""
+"""Can short connections be opened at a steady rate, and many be held open at once?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ADDRESSES: Final = AddressCheck(measure.measure, judge.judge)
 
 CHECK: Final = Check(
     "churn",
-    "Can short connections be made at a rate, and many be held at once?",
+    "Can short connections be opened at a steady rate, and many be held open at once?",
     ("identity",),
     _ADDRESSES.measure,
     _ADDRESSES.judge,

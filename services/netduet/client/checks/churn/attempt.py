@@ -172,9 +172,9 @@ def _with_handshake(
             detail="no response in time",
         )
     if handshake.closed:
-        detail = "closed without an answer"
+        detail = "closed without a response"
     elif handshake.foreign:
-        detail = "another program answers"
+        detail = "another program responds"
     else:
         detail = handshake.detail or "the answer violates the protocol"
     return replace(attempt, outcome=AttemptOutcome.ENDED, end=end, detail=detail)

@@ -20,7 +20,7 @@ _ADDRESSES: Final = AddressCheck(
 
 CHECK: Final = Check(
     "load",
-    "How much does the path carry, and how does that delay others?",
+    "How much does the path carry, and how much latency does load add?",
     ("identity",),
     _ADDRESSES.measure,
     _ADDRESSES.judge,

@@ -179,7 +179,7 @@ class _LoadRun:
             if connection is not None:
                 opened.append(connection)
             elif not opened:
-                detail = handshake.detail or "it was not welcomed"
+                detail = handshake.detail or "the server sent no welcome"
                 self._skipped = f"a connection for bulk data failed: {detail}"
         return opened
 
