@@ -17,11 +17,11 @@ from netduet.client.checks.udp.results import (
     Burst,
     DatagramFlow,
     DatagramTrial,
-    UdpOpeningResult,
     UdpResult,
     UdpSizes,
 )
 from netduet.client.net.dial import Address
+from netduet.client.net.udp_handshake import UdpOpeningResult
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import Judgement, Outcome

@@ -24,7 +24,6 @@ from netduet.client.checks.isolation.results import (
     response_from_icmp,
 )
 from netduet.client.checks.name import NameResult
-from netduet.client.checks.udp.opening import UdpOpening
 from netduet.client.net.dial import (
     Address,
     Cause,
@@ -36,6 +35,7 @@ from netduet.client.net.dial import (
 )
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
+from netduet.client.net.udp_handshake import UdpOpening
 from netduet.client.net.udp_socket import (
     IcmpNotice,
     UdpSocket,

@@ -9,14 +9,13 @@ from typing import Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
-from netduet.client.checks.udp.opening import answered_from
 from netduet.client.checks.udp.prober import UdpProber
 from netduet.client.checks.udp.results import (
     BurstPlan,
-    UdpOpeningResult,
     UdpResult,
 )
 from netduet.client.net.dial import classify, in_thread
+from netduet.client.net.udp_handshake import UdpOpeningResult, answered_from
 from netduet.client.net.udp_socket import UdpSocket
 
 _STRAY_SECONDS: Final = 1.0

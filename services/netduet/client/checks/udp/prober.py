@@ -10,7 +10,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.udp.opening import UdpOpening
 from netduet.client.checks.udp.received import ReceivedAnswers, loss_runs
 from netduet.client.checks.udp.results import (
     SMALL_BYTES,
@@ -18,9 +17,9 @@ from netduet.client.checks.udp.results import (
     BurstPlan,
     DatagramFlow,
     DatagramTrial,
-    UdpOpeningResult,
     UdpSizes,
 )
+from netduet.client.net.udp_handshake import UdpOpening, UdpOpeningResult
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import ANSWER, HEADER_SIZE, MAGIC, Kind

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from netduet.client.net.dial import Address
+from netduet.client.net.udp_handshake import UdpOpeningResult
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Side
 from netduet.net.time_span import Timed
-from netduet.wire.messages import ErrorMessage, Welcome
+from netduet.wire.messages import Welcome
 from netduet.wire.udp_count import CountAnswer
 
 SMALL_BYTES: Final = 200
@@ -26,36 +27,6 @@ class BurstPlan:
 
     count: int
     gap: float
-
-
-@dataclass(frozen=True, slots=True)
-class UdpOpeningResult(Timed):
-    """What came of the opening datagrams. Times are monotonic seconds.
-
-    ``small_answered``: a small question was answered, whether or not an opening was;
-    ``foreign``: the first datagram that is no netduet answer; ``error``: why a datagram
-    could not be sent; ``answered_from``: the address and port that answered instead of the
-    target.
-    """
-
-    openings: int = 0
-    welcome: Welcome | None = None
-    refused: ErrorMessage | None = None
-    small_answered: bool = False
-    foreign: bytes = b""
-    notices: tuple[IcmpNotice, ...] = ()
-    error: str = ""
-    answered_from: str = ""
-    round_trip: float = 0.0
-    start: float = 0.0
-    end: float = 0.0
-
-    @property
-    def reached(self) -> bool:
-        """A netduet has answered."""
-        return (
-            self.welcome is not None or self.refused is not None or self.small_answered
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netduet.client.checks.udp.results import UdpOpeningResult
 from netduet.client.net.udp_socket import answers_from_elsewhere
+from netduet.net.time_span import Timed
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import ANSWER, Kind
@@ -15,7 +16,37 @@ from netduet.wire.messages import ErrorMessage, Open, Welcome, decode, encode
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
-    from netduet.client.net.udp_socket import UdpSocket
+    from netduet.client.net.udp_socket import IcmpNotice, UdpSocket
+
+
+@dataclass(frozen=True, slots=True)
+class UdpOpeningResult(Timed):
+    """What came of the opening datagrams. Times are monotonic seconds.
+
+    ``small_answered``: a small question was answered, whether or not an opening was;
+    ``foreign``: the first datagram that is no netduet answer; ``error``: why a datagram
+    could not be sent; ``answered_from``: the address and port that answered instead of the
+    target.
+    """
+
+    openings: int = 0
+    welcome: Welcome | None = None
+    refused: ErrorMessage | None = None
+    small_answered: bool = False
+    foreign: bytes = b""
+    notices: tuple[IcmpNotice, ...] = ()
+    error: str = ""
+    answered_from: str = ""
+    round_trip: float = 0.0
+    start: float = 0.0
+    end: float = 0.0
+
+    @property
+    def reached(self) -> bool:
+        """A netduet has answered."""
+        return (
+            self.welcome is not None or self.refused is not None or self.small_answered
+        )
 
 
 class UdpOpening:
