@@ -150,7 +150,9 @@ class KeepaliveProbe:
                 connection,
             ):
                 if connection is None:
-                    self.connect_error = handshake.detail or "the server sent no welcome"
+                    self.connect_error = (
+                        handshake.detail or "the server sent no welcome"
+                    )
                 else:
                     self.connections += 1
                     self._on_welcome(connection.welcome)

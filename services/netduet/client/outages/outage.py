@@ -40,7 +40,7 @@ class Outage(Timed):
     """One outage, in monotonic seconds; ``ended`` False: it is ongoing.
 
     Not ``proven``: an end was not running for so much of it that it says nothing about
-    the network, or chance explains it. ``tolerated``: it is short enough to pass. The
+    the network, or chance explains it. ``tolerated``: it is within the allowed length. The
     last four fields are the events that it was built from, as far as there were any.
     """
 

@@ -13,7 +13,7 @@ _ADDRESSES: Final = AddressCheck(measure.measure, judge.judge)
 
 CHECK: Final = Check(
     "stream",
-    "Is the network ever out, for how long, and which way?",
+    "Is the network ever out, for how long, and in which direction?",
     ("identity",),
     _ADDRESSES.measure,
     _ADDRESSES.judge,
