@@ -95,7 +95,7 @@ def one(
     from tests.lab import outages  # noqa: PLC0415 - there inside
     from tests.lab.expectation import passes  # noqa: PLC0415
     from tests.lab.networks import Network  # noqa: PLC0415
-    from tests.lab.run import check, inhabit  # noqa: PLC0415
+    from tests.lab.run import check, start_services  # noqa: PLC0415
     from tests.lab.topology import topology  # noqa: PLC0415
 
     long = f"{seconds + 3.5:.1f}s"
@@ -104,8 +104,8 @@ def one(
     outage = outages.Outage(tuple(f"-o {way}" for way in ways), seconds)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(topology(number, ()))
-        inhabit(stack, network, place)
-        with outages.during(place, outage) as happened:
+        start_services(stack, network, place)
+        with outages.outage_during(place, outage) as happened:
             report, _ = check(network, place)
     findings: list[dict[str, Any]] = [
         finding
@@ -116,18 +116,23 @@ def one(
     found = findings[0] if len(findings) == 1 else None
     where = found["where"] if found else f"{len(findings)} findings"
     length = found["figures"]["seconds"] if found else 0.0
-    return where, length, happened.seconds, happened.doubt
+    return where, length, happened.seconds, happened.uncertainty
 
 
 def by_watch(
     number: int, ways: tuple[str, ...], seconds: float
 ) -> tuple[str, float, float, float]:
     """Have an outage as ``one`` does, told by a watch."""
-    from tests.lab.watching import watched  # noqa: PLC0415 - there inside
+    from tests.lab.watch_run import watch_outage  # noqa: PLC0415 - there inside
 
-    told = watched(number, ways, seconds)
-    right = told.told_where == told.where
-    return WHERE[ways] if right else told.told_where, told.told, told.truth, told.doubt
+    told = watch_outage(number, ways, seconds)
+    right = told.reported_where == told.where
+    return (
+        WHERE[ways] if right else told.reported_where,
+        told.reported_seconds,
+        told.seconds,
+        told.uncertainty,
+    )
 
 
 if __name__ == "__main__":

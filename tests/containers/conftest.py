@@ -1,4 +1,4 @@
-"""The engine, the images, and a stage for each test.
+"""The engine, the images, and a sandbox for each test.
 
 No test here is ever skipped: without an engine each of them fails and says so.
 """
@@ -16,7 +16,7 @@ import pytest
 from docker.errors import DockerException
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
-from tests.containers.stage import Images, Stage
+from tests.containers.sandbox import Images, Sandbox
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(name: str) -> Iterator[None]:
+def exclusive_lock(name: str) -> Iterator[None]:
     """Keep the other workers of this run waiting: what one builds, they then have."""
     folder = ROOT / "build"
     folder.mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ def engine() -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def images(engine: docker.DockerClient) -> Images:
     """Build both images as ``make up`` does, and find the Python they stand on."""
-    with one_at_a_time("images"):
+    with exclusive_lock("images"):
         built = subprocess.run(
             ["make", "--no-print-directory", "images"],
             cwd=ROOT,
@@ -89,7 +89,7 @@ def images(engine: docker.DockerClient) -> Images:
 
 
 @pytest.fixture
-def stage(images: Images) -> Iterator[Stage]:
-    """Return a stage that is cleared when the test is over."""
-    with Stage(images) as one:
+def sandbox(images: Images) -> Iterator[Sandbox]:
+    """Return a sandbox that is cleared when the test is over."""
+    with Sandbox(images) as one:
         yield one

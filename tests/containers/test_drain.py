@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.containers.stage import PORT, Stage, inside, wait_for
+from tests.containers.sandbox import PORT, Sandbox, engine_handle, wait_for_output
 
 # Eight plain clients without pause until the server is gone: a connect that is
 # refused, or whose name is gone, ends one; an accepted connection without its
@@ -42,17 +42,17 @@ print(json.dumps({{"answered": sum(answered), "lost": lost}}), flush=True)
 """
 
 
-def test_sigterm_under_load_loses_no_accepted_client(stage: Stage) -> None:
+def test_sigterm_under_load_loses_no_accepted_client(sandbox: Sandbox) -> None:
     """The server exits with 0 within the grace period."""
-    network = stage.network()
-    server = stage.server(network)
-    storm = stage.python(network, STORM)
-    wait_for(storm, "storm")
+    network = sandbox.network()
+    server = sandbox.server(network)
+    storm = sandbox.python(network, STORM)
+    wait_for_output(storm, "storm")
     # The storm is at full strength once the server has answered some hundreds.
     while server.get_logs()[0].count(b"connection.closed") < 500:
         pass
-    inside(server).stop(timeout=10)
-    state = inside(server).wait()
+    engine_handle(server).stop(timeout=10)
+    state = engine_handle(server).wait()
     assert state["StatusCode"] == 0
     assert storm.wait() == 0
     counted = json.loads(storm.get_logs()[0].splitlines()[-1])

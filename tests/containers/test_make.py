@@ -14,7 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.containers.stage import Images
+from tests.containers.sandbox import Images
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from netduet.runtime.logs import EVENTS
-from tests.containers.stage import PORT, Finished, Stage, address, inside
+from tests.containers.sandbox import (
+    PORT,
+    ContainerResult,
+    Sandbox,
+    address,
+    engine_handle,
+)
 
 SECOND = 1_000_000_000
 
@@ -52,29 +58,29 @@ def lines(text: str) -> list[dict[str, object]]:
     return found
 
 
-def passed(result: Finished) -> bool:
+def passed(result: ContainerResult) -> bool:
     """Tell whether a check passed, by its words and by its status."""
     assert result.status == 0, result.out + result.err
     return "PASS" in result.out and "FAIL" not in result.out
 
 
 @pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv4+ipv6"])
-def test_pair_on_a_fresh_network_passes(stage: Stage, *, ipv6: bool) -> None:
+def test_pair_on_a_fresh_network_passes(sandbox: Sandbox, *, ipv6: bool) -> None:
     """The verdict is PASS, and the exit status 0."""
-    network = stage.network(ipv6=ipv6)
-    stage.server(network)
-    assert passed(stage.client(network, "check", "server"))
+    network = sandbox.network(ipv6=ipv6)
+    sandbox.server(network)
+    assert passed(sandbox.client(network, "check", "server"))
 
 
-def test_pair_over_ipv6_alone_passes(stage: Stage) -> None:
+def test_pair_over_ipv6_alone_passes(sandbox: Sandbox) -> None:
     """An IPv6 address is reached and judged like any other."""
-    network = stage.network(ipv6=True)
-    server = stage.server(network)
+    network = sandbox.network(ipv6=True)
+    server = sandbox.server(network)
     target = f"[{address(server, network, '6')}]:{PORT}"
-    assert passed(stage.client(network, "check", target))
+    assert passed(sandbox.client(network, "check", target))
 
 
-def test_server_is_healthy_in_seconds(stage: Stage) -> None:
+def test_server_is_healthy_in_seconds(sandbox: Sandbox) -> None:
     """The image's health check succeeds as soon as the server answers."""
     check = {
         "test": ["CMD", "netduet-healthcheck"],
@@ -82,8 +88,8 @@ def test_server_is_healthy_in_seconds(stage: Stage) -> None:
         "timeout": 3 * SECOND,
         "retries": 20,
     }
-    server = stage.server(stage.network(), healthcheck=check)
-    wrapped = inside(server)
+    server = sandbox.server(sandbox.network(), healthcheck=check)
+    wrapped = engine_handle(server)
     for _ in range(100):
         wrapped.reload()
         if wrapped.attrs["State"]["Health"]["Status"] == "healthy":
@@ -92,23 +98,23 @@ def test_server_is_healthy_in_seconds(stage: Stage) -> None:
     assert wrapped.attrs["State"]["Health"]["Status"] == "healthy"
 
 
-def test_image_declares_a_health_check(stage: Stage) -> None:
+def test_image_declares_a_health_check(sandbox: Sandbox) -> None:
     """The server's image checks itself without a shell."""
-    wrapped = inside(stage.server(stage.network()))
+    wrapped = engine_handle(sandbox.server(sandbox.network()))
     declared = wrapped.attrs["Config"]["Healthcheck"]["Test"]
     assert declared[0] == "CMD"
     assert "netduet-healthcheck" in declared[-1]
 
 
-def test_every_log_line_conforms(stage: Stage) -> None:
+def test_every_log_line_conforms(sandbox: Sandbox) -> None:
     """Both containers write only JSON lines, with known events and common fields."""
-    network = stage.network()
-    server = stage.server(network, env={"NETDUET_SERVER_LOG_LEVEL": "debug"})
-    client = stage.client(
+    network = sandbox.network()
+    server = sandbox.server(network, env={"NETDUET_SERVER_LOG_LEVEL": "debug"})
+    client = sandbox.client(
         network, "check", "server", env={"NETDUET_CLIENT_LOG_LEVEL": "debug"}
     )
-    stage.client(network, "hello", "server")
-    inside(server).stop(timeout=20)
+    sandbox.client(network, "hello", "server")
+    engine_handle(server).stop(timeout=20)
     out, err = server.get_logs()
     assert err == b""
     events = [fields["event"] for fields in lines(out.decode())]
@@ -117,10 +123,10 @@ def test_every_log_line_conforms(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("half", ["server", "client"])
-def test_image_runs_without_privileges(stage: Stage, half: str) -> None:
+def test_image_runs_without_privileges(sandbox: Sandbox, half: str) -> None:
     """A numeric user, no capabilities, and nothing that is writable."""
-    image = stage.images.server if half == "server" else stage.images.client
-    asked = stage.start(
+    image = sandbox.images.server if half == "server" else sandbox.images.client
+    asked = sandbox.start(
         image,
         entrypoint=["python3", "-c", ASK_INSIDE],
         read_only=True,
@@ -139,14 +145,14 @@ def test_image_runs_without_privileges(stage: Stage, half: str) -> None:
 
 
 @pytest.mark.parametrize("half", ["server", "client"])
-def test_image_has_only_its_own_commands(stage: Stage, half: str) -> None:
+def test_image_has_only_its_own_commands(sandbox: Sandbox, half: str) -> None:
     """A command of the other image names that image, and exits with 2."""
     image, words = (
-        (stage.images.server, ["check", "server"])
+        (sandbox.images.server, ["check", "server"])
         if half == "server"
-        else (stage.images.client, ["serve"])
+        else (sandbox.images.client, ["serve"])
     )
-    asked = stage.start(image, command=words)
+    asked = sandbox.start(image, command=words)
     assert asked.wait() == 2
     out, err = asked.get_logs()
     assert out == b""
@@ -154,7 +160,7 @@ def test_image_has_only_its_own_commands(stage: Stage, half: str) -> None:
     assert b"netduet-client" in err or b"netduet-server" in err
 
 
-def test_kubernetes_service_links_are_ignored(stage: Stage) -> None:
+def test_kubernetes_service_links_are_ignored(sandbox: Sandbox) -> None:
     """Variables that Kubernetes sets for a Service of our name are ignored."""
     links = {}
     for prefix in ("NETDUET_SERVER", "NETDUET_CLIENT"):
@@ -168,18 +174,18 @@ def test_kubernetes_service_links_are_ignored(stage: Stage) -> None:
             f"{prefix}_PORT_12345_TCP_PORT": "12345",
             f"{prefix}_PORT_12345_TCP_ADDR": "198.18.0.9",
         }
-    network = stage.network()
-    server = stage.server(network, env=links)
-    assert passed(stage.client(network, "check", "server", env=links))
+    network = sandbox.network()
+    server = sandbox.server(network, env=links)
+    assert passed(sandbox.client(network, "check", "server", env=links))
     said = lines(server.get_logs()[0].decode())
     assert [fields["event"] for fields in said].count("settings.ignored") == 1
 
 
-def test_several_targets_are_each_judged(stage: Stage) -> None:
+def test_several_targets_are_each_judged(sandbox: Sandbox) -> None:
     """Two targets, one of them absent: both are reported and the worst counts."""
-    network = stage.network()
-    stage.server(network, alias="here")
-    result = stage.client(network, "check", "here", "nowhere")
+    network = sandbox.network()
+    sandbox.server(network, alias="here")
+    result = sandbox.client(network, "check", "here", "nowhere")
     assert result.status == 1, result.out
     assert "here" in result.out
     assert "nowhere" in result.out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.containers.stage import PORT, Stage, wait_for
+from tests.containers.sandbox import PORT, Sandbox, wait_for_output
 
 # The plainest client there is, once and again.
 PLAINEST = f"""
@@ -45,40 +45,40 @@ sys.exit(subprocess.run(["netduet", "serve"], stdout=writer).returncode)
 """
 
 
-def test_plain_client_is_answered_a_thousand_times(stage: Stage) -> None:
+def test_plain_client_is_answered_a_thousand_times(sandbox: Sandbox) -> None:
     """A plain socket client in a third container gets each of 1,000 answers."""
-    network = stage.network()
-    stage.server(network)
-    third = stage.python(network, IN_A_ROW)
+    network = sandbox.network()
+    sandbox.server(network)
+    third = sandbox.python(network, IN_A_ROW)
     assert third.wait() == 0, third.get_logs()
     assert third.get_logs()[0] == b"1000\n"
 
 
-def test_simultaneous_plain_clients_are_all_answered(stage: Stage) -> None:
+def test_simultaneous_plain_clients_are_all_answered(sandbox: Sandbox) -> None:
     """Two hundred plain clients connect at the same time."""
-    network = stage.network()
-    stage.server(network)
-    third = stage.python(network, AT_ONCE)
+    network = sandbox.network()
+    sandbox.server(network)
+    third = sandbox.python(network, AT_ONCE)
     assert third.wait() == 0, third.get_logs()
     assert third.get_logs()[0] == b"200\n"
 
 
-def test_hello_works_with_a_plain_server(stage: Stage) -> None:
+def test_hello_works_with_a_plain_server(sandbox: Sandbox) -> None:
     """``netduet hello`` exchanges greetings with a one-shot server."""
-    network = stage.network()
-    plain = stage.python(network, ONE_SHOT, alias="server")
-    wait_for(plain, "listening")
-    result = stage.client(network, "hello", "server")
+    network = sandbox.network()
+    plain = sandbox.python(network, ONE_SHOT, alias="server")
+    wait_for_output(plain, "listening")
+    result = sandbox.client(network, "hello", "server")
     assert result.status == 0, result.err
     assert "Hello, client!" in result.out
     assert plain.wait() == 0
     assert plain.get_logs()[0] == b"listening\nHello, server!\n"
 
 
-def test_full_log_pipe_does_not_affect_service(stage: Stage) -> None:
+def test_full_log_pipe_does_not_affect_service(sandbox: Sandbox) -> None:
     """With a full log pipe and no reader, peers are answered as usual."""
-    network = stage.network()
-    stage.server(network, entrypoint=["python3", "-c", READER_STOPPED], init=True)
-    third = stage.python(network, IN_A_ROW)
+    network = sandbox.network()
+    sandbox.server(network, entrypoint=["python3", "-c", READER_STOPPED], init=True)
+    third = sandbox.python(network, IN_A_ROW)
     assert third.wait() == 0, third.get_logs()
     assert third.get_logs()[0] == b"1000\n"

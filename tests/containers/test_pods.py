@@ -14,7 +14,12 @@ import yaml
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from tests.containers.stage import Finished, Stage, finish, wait_for
+from tests.containers.sandbox import (
+    ContainerResult,
+    Sandbox,
+    wait_for_end,
+    wait_for_output,
+)
 
 KUBERNETES = Path(__file__).parents[2] / "deploy/kubernetes"
 FILLED_IN = {
@@ -39,7 +44,7 @@ def containers(path: str) -> dict[str, Container]:
 
 
 def play(
-    stage: Stage, container: Container, network: Network | None, **options: Any
+    sandbox: Sandbox, container: Container, network: Network | None, **options: Any
 ) -> DockerContainer:
     """Start a container as its manifest says."""
     env = {
@@ -48,7 +53,7 @@ def play(
         else FILLED_IN[entry["valueFrom"]["fieldRef"]["fieldPath"]]
         for entry in container.get("env", ())
     }
-    return stage.start(
+    return sandbox.start(
         container["image"],
         network,
         command=container.get("args"),
@@ -69,59 +74,61 @@ def probes(container: Container, host: str) -> list[str]:
     return [f"http://{host}:{ports[get['port']]}{get['path']}" for get in asked]
 
 
-def served(stage: Stage, network: Network, alias: str) -> DockerContainer:
+def served(sandbox: Sandbox, network: Network, alias: str) -> DockerContainer:
     """Start the Deployment's pod, and wait until it answers."""
     container = containers("server/server.yaml")["server"]
     wait = ["netduet-healthcheck"]
-    return play(stage, container, network, alias=alias, wait=wait)
+    return play(sandbox, container, network, alias=alias, wait=wait)
 
 
-def ask(stage: Stage, network: Network, *urls: str) -> Finished:
+def ask(sandbox: Sandbox, network: Network, *urls: str) -> ContainerResult:
     """Ask as the kubelet does: from outside the pod, over HTTP."""
     command = ["python3", "-c", PROBE, *urls]
-    return finish(stage.start(stage.images.python, network, command=command))
+    return wait_for_end(sandbox.start(sandbox.images.python, network, command=command))
 
 
-def test_server_pod_answers_probes_and_passes_checks(stage: Stage) -> None:
+def test_server_pod_answers_probes_and_passes_checks(sandbox: Sandbox) -> None:
     """The Job's pod passes, and names the node of the server."""
-    network = stage.network()
-    served(stage, network, "netduet")
+    network = sandbox.network()
+    served(sandbox, network, "netduet")
     container = containers("server/server.yaml")["server"]
-    asked = ask(stage, network, *probes(container, "netduet"))
+    asked = ask(sandbox, network, *probes(container, "netduet"))
     assert asked.out.split() == ["200"] * 3, asked.err
-    served(stage, network, "netduet-each")
+    served(sandbox, network, "netduet-each")
     job = containers("check/check.yaml")["client"]
     [profile] = [one for one in job["env"] if one["name"].endswith("_PROFILE")]
     profile["value"] = "quick"
-    done = finish(play(stage, job, network))
+    done = wait_for_end(play(sandbox, job, network))
     assert done.status == 0, done.out
     said = " ".join(done.out.split())
     assert "instance netduet-server-0 on node-1" in said
     assert re.search(r"run from \S+ on node-1", said)
 
 
-def test_isolation_job_fails_without_network_policies(stage: Stage) -> None:
+def test_isolation_job_fails_without_network_policies(sandbox: Sandbox) -> None:
     """The engine enforces no policies: the Job that proves them says so."""
-    network = stage.network()
-    served(stage, network, "netduet")
-    served(stage, network, "netduet-each")
-    done = finish(play(stage, containers("blocked/blocked.yaml")["client"], network))
+    network = sandbox.network()
+    served(sandbox, network, "netduet")
+    served(sandbox, network, "netduet-each")
+    done = wait_for_end(
+        play(sandbox, containers("blocked/blocked.yaml")["client"], network)
+    )
     assert done.status == 1, done.out
     assert "isolation.open" in done.out
 
 
-def test_mesh_pod_runs_server_and_client(stage: Stage) -> None:
+def test_mesh_pod_runs_server_and_client(sandbox: Sandbox) -> None:
     """They share one network: their ports do not collide, and both are probed."""
-    network = stage.network()
+    network = sandbox.network()
     pod = containers("mesh/mesh.yaml")
     wait = ["netduet-healthcheck"]
-    server = play(stage, pod["server"], network, alias="netduet-mesh", wait=wait)
+    server = play(sandbox, pod["server"], network, alias="netduet-mesh", wait=wait)
     shared = f"container:{server.get_container_id()}"
-    client = play(stage, pod["client"], None, network_mode=shared)
-    wait_for(client, "(up to 8 addresses per name), from node-1")
-    wait_for(client, "is instance netduet-server-0 on node-1")
+    client = play(sandbox, pod["client"], None, network_mode=shared)
+    wait_for_output(client, "(up to 8 addresses per name), from node-1")
+    wait_for_output(client, "is instance netduet-server-0 on node-1")
     urls = [
         url for container in pod.values() for url in probes(container, "netduet-mesh")
     ]
-    asked = ask(stage, network, *urls)
+    asked = ask(sandbox, network, *urls)
     assert asked.out.split() == ["200"] * 5, asked.err

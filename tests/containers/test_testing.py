@@ -13,7 +13,7 @@ from testcontainers.core.network import Network
 from netduet.testing import Duet, DuetError
 from netduet.testing.client import ended
 from netduet.testing.engine import Image, connect, require
-from tests.containers.stage import Images, Stage, inside
+from tests.containers.sandbox import Images, Sandbox, engine_handle
 
 SOON = ("name", "reach", "identity")
 ONE = {"service": "one", "port": 8080}
@@ -35,10 +35,10 @@ def pair(images: Images) -> Iterator[Duet]:
 
 
 def test_pair_passes_and_leaves_nothing(
-    stage: Stage, engine: docker.DockerClient
+    sandbox: Sandbox, engine: docker.DockerClient
 ) -> None:
     """All checks pass, and no container is left."""
-    network = stage.network()
+    network = sandbox.network()
     here: dict[str, Any] = {"network": network.name}
     with Duet(network) as duet:
         report = duet.check("quick", checks=("size", "close"))
@@ -53,9 +53,11 @@ def test_pair_passes_and_leaves_nothing(
     assert engine.containers.list(all=True, filters=here) == []
 
 
-def test_failing_test_leaves_nothing(stage: Stage, engine: docker.DockerClient) -> None:
+def test_failing_test_leaves_nothing(
+    sandbox: Sandbox, engine: docker.DockerClient
+) -> None:
     """Whatever a test raises, the server is removed."""
-    network = stage.network()
+    network = sandbox.network()
     with pytest.raises(KeyboardInterrupt), Duet(network):
         raise KeyboardInterrupt
     here: dict[str, Any] = {"network": network.name}
@@ -63,10 +65,10 @@ def test_failing_test_leaves_nothing(stage: Stage, engine: docker.DockerClient) 
 
 
 def test_network_may_be_a_name_or_an_id(
-    stage: Stage, engine: docker.DockerClient
+    sandbox: Sandbox, engine: docker.DockerClient
 ) -> None:
     """A network made without testcontainers works too, also for parallel pairs."""
-    network = stage.network()
+    network = sandbox.network()
     assert network.id is not None
     found = engine.networks.get(network.id)
     with (
@@ -79,20 +81,20 @@ def test_network_may_be_a_name_or_an_id(
     assert "two" in report.assert_fails("identity.other_service").seen
 
 
-def test_fault_made_by_a_test_is_found(stage: Stage) -> None:
+def test_fault_made_by_a_test_is_found(sandbox: Sandbox) -> None:
     """The server's container is paused: the finding is that nothing answers."""
-    with Duet(stage.network()) as duet:
-        inside(duet.server).pause()
+    with Duet(sandbox.network()) as duet:
+        engine_handle(duet.server).pause()
         report = duet.check(checks=SOON, answer_timeout="500ms")
     report.assert_fails("identity.silent")
     with pytest.raises(AssertionError, match="FAIL: connection accepted, but no"):
         report.assert_ok()
 
 
-def test_client_timeout_error_has_the_results_so_far(stage: Stage) -> None:
+def test_client_timeout_error_has_the_results_so_far(sandbox: Sandbox) -> None:
     """The client is stopped, and its findings are in the error."""
-    with Duet(stage.network()) as duet:
-        inside(duet.server).pause()
+    with Duet(sandbox.network()) as duet:
+        engine_handle(duet.server).pause()
         for seconds in BUSY:
             with pytest.raises(DuetError) as caught:
                 duet.check(checks=SOON, answer_timeout=60.0, timeout=seconds)
@@ -104,17 +106,17 @@ def test_client_timeout_error_has_the_results_so_far(stage: Stage) -> None:
     assert "INCONCLUSIVE: interrupted before all checks" in told
 
 
-def test_server_start_failure_has_exit_status_and_log(stage: Stage) -> None:
+def test_server_start_failure_has_exit_status_and_log(sandbox: Sandbox) -> None:
     """The error has the exit status and the end of the log."""
-    duet = Duet(stage.network(), server_settings={"host": "192.0.2.1"})
+    duet = Duet(sandbox.network(), server_settings={"host": "192.0.2.1"})
     with pytest.raises(DuetError, match="the server ended with status 2\n") as caught:
         duet.start()
     assert "192.0.2.1" in str(caught.value)
 
 
-def test_unhealthy_server_error_has_health_check_and_log(stage: Stage) -> None:
+def test_unhealthy_server_error_has_health_check_and_log(sandbox: Sandbox) -> None:
     """The error has the health check's output and the end of the log."""
-    network = stage.network()
+    network = sandbox.network()
     for seconds in BUSY:
         # It then takes a free port, of which its health check does not know.
         duet = Duet(network, server_settings={"port": 0}, ready_timeout=seconds)
@@ -139,10 +141,10 @@ def test_unhealthy_server_error_has_health_check_and_log(stage: Stage) -> None:
     ],
 )
 def test_client_crash_error_has_status_and_stderr(
-    stage: Stage, program: str, said: str
+    sandbox: Sandbox, program: str, said: str
 ) -> None:
     """A client without a report is never a verdict."""
-    client = stage.python(None, program)
+    client = sandbox.python(None, program)
     with pytest.raises(DuetError) as caught:
         ended(client, 30.0, ())
     assert str(caught.value).startswith(f"the client ended with {said}")
@@ -210,10 +212,10 @@ def test_missing_image_is_named(image: Image, said: str) -> None:
     assert str(caught.value).startswith(said)
 
 
-def test_swapped_image_is_named(stage: Stage) -> None:
+def test_swapped_image_is_named(sandbox: Sandbox) -> None:
     """The image of the wrong program says which one it is."""
     with (
-        Duet(stage.network(), client_image=stage.images.server) as duet,
+        Duet(sandbox.network(), client_image=sandbox.images.server) as duet,
         pytest.raises(DuetError, match="holds only the server half"),
     ):
         duet.check()

@@ -13,20 +13,28 @@ import pytest_asyncio
 from netduet.net.bind import bind
 from netduet.server.app import Server
 from netduet.server.settings import ServerSettings
-from tests.integration.running import PATIENCE, Command, Lines, Netduet, Running
+from tests.integration.servers import (
+    TIMEOUT_SECONDS,
+    LogLines,
+    NetduetCommand,
+    RunningServer,
+    ServerProcess,
+)
 
 
 class StartServer(Protocol):
     """Starts a server in this loop, with settings by their field names."""
 
-    def __call__(self, **overrides: object) -> Awaitable[Running]:
+    def __call__(self, **overrides: object) -> Awaitable[RunningServer]:
         """Return it once it listens."""
 
 
 class ServeCommand(Protocol):
     """Runs ``netduet serve`` on a free port, with settings by their field names."""
 
-    def __call__(self, descriptors: int | None = None, **settings: object) -> Command:
+    def __call__(
+        self, descriptors: int | None = None, **settings: object
+    ) -> ServerProcess:
         """Return it once it listens, or has left."""
 
 
@@ -36,16 +44,16 @@ async def start_server() -> AsyncIterator[StartServer]:
 
     They listen on 127.0.0.1 (and on a free port) unless ``host`` says otherwise.
     """
-    started: list[Running] = []
+    started: list[RunningServer] = []
 
-    async def start(**overrides: object) -> Running:
+    async def start(**overrides: object) -> RunningServer:
         chosen = {"host": "127.0.0.1", "port": 0, "drain_timeout": 0.0} | overrides
         settings = ServerSettings.model_validate(chosen)
-        lines = Lines()
+        lines = LogLines()
         server = Server(settings, settings.instance or "here", lines.logger())
         sockets = bind(settings.host, settings.port, udp=settings.udp)
         task = asyncio.create_task(server.run(sockets))
-        running = Running(sockets.port, server, lines, task)
+        running = RunningServer(sockets.port, server, lines, task)
         started.append(running)
         ready = asyncio.create_task(lines.wait("server.ready"))
         await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -55,7 +63,7 @@ async def start_server() -> AsyncIterator[StartServer]:
         return running
 
     yield start
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         for running in started:
             await running.stop()
 
@@ -66,15 +74,15 @@ def serve_command() -> Iterator[ServeCommand]:
 
     ``descriptors`` is how many files it may open at most.
     """
-    started: list[Command] = []
+    started: list[ServerProcess] = []
 
-    def serve(descriptors: int | None = None, **settings: object) -> Command:
+    def serve(descriptors: int | None = None, **settings: object) -> ServerProcess:
         chosen = {"host": "127.0.0.1", "port": 0} | settings
         environment = {
             f"NETDUET_SERVER_{name.upper()}": str(value)
             for name, value in chosen.items()
         }
-        command = Command(environment, descriptors)
+        command = ServerProcess(environment, descriptors)
         started.append(command)
         return command
 
@@ -84,7 +92,7 @@ def serve_command() -> Iterator[ServeCommand]:
 
 
 @pytest.fixture
-def netduet(tmp_path: Path) -> Iterator[Netduet]:
+def netduet(tmp_path: Path) -> Iterator[NetduetCommand]:
     """Run the command where no settings are but those that the test gives."""
-    with Netduet(tmp_path) as command:
+    with NetduetCommand(tmp_path) as command:
         yield command

@@ -9,19 +9,19 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from tests.integration.peer import connect, reset
-from tests.integration.strangers import Manner, Stranger
+from tests.integration.foreign_servers import Behaviour, ForeignServer
+from tests.integration.framed_client import connect, reset
 
-IDLE = 0.5
+IDLE_SECONDS = 0.5
 """Seconds of silence after which a connection is cut."""
 
 _CHUNK = 65536
 
 
 @contextlib.asynccontextmanager
-async def standing(manner: Manner) -> AsyncIterator[int]:
+async def running_proxy(behaviour: Behaviour) -> AsyncIterator[int]:
     """Return the port of a proxy; the server may live in the test's own loop."""
-    stranger = Stranger(manner, "127.0.0.1")
+    stranger = ForeignServer(behaviour, "127.0.0.1")
     try:
         yield stranger.port
     finally:
@@ -30,7 +30,7 @@ async def standing(manner: Manner) -> AsyncIterator[int]:
 
 
 @dataclass
-class Pair:
+class ProxiedConnection:
     """Both sides of a connection that a proxy carries."""
 
     client: socket.socket
@@ -40,9 +40,9 @@ class Pair:
         """Return the other side."""
         return self.server if sock is self.client else self.client
 
-    def carry(
+    def forward(
         self,
-        patience: float | None = None,
+        timeout: float | None = None,
         *,
         until_end: bool = False,
         largest: int = _CHUNK,
@@ -54,7 +54,7 @@ class Pair:
         """
         open_sides = [self.client, self.server]
         while open_sides:
-            ready, _, _ = select.select(open_sides, [], [], patience)
+            ready, _, _ = select.select(open_sides, [], [], timeout)
             if not ready:
                 return None
             for sock in ready:
@@ -67,7 +67,7 @@ class Pair:
                 open_sides.remove(sock)
                 if until_end:
                     return sock
-                end(self.other(sock))
+                send_fin(self.other(sock))
         return self.client
 
     def reset(self) -> None:
@@ -76,33 +76,33 @@ class Pair:
         reset(self.server)
 
 
-def end(sock: socket.socket) -> None:
+def send_fin(sock: socket.socket) -> None:
     """End the sending, if the other end is still there."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_WR)
 
 
-def faithful(port: int) -> Manner:
+def forward_all(port: int) -> Behaviour:
     """Pass on bytes, each end of sending and each reset as what they are."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server:
-            pair = Pair(client, server)
+            pair = ProxiedConnection(client, server)
             try:
-                pair.carry()
+                pair.forward()
             except ConnectionError:
                 pair.reset()
 
-    return manner
+    return behave
 
 
-def idle_cutting(port: int, how: str) -> Manner:
+def end_idle_connections(port: int, how: str) -> Behaviour:
     """Cut what is silent: by ``reset``, by ``fin``, or by ``silence``, swallowing all."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server:
-            pair = Pair(client, server)
-            if pair.carry(IDLE) is not None:
+            pair = ProxiedConnection(client, server)
+            if pair.forward(IDLE_SECONDS) is not None:
                 return
             if how == "reset":
                 pair.reset()
@@ -110,107 +110,107 @@ def idle_cutting(port: int, how: str) -> Manner:
                 while client.recv(_CHUNK):
                     pass
 
-    return manner
+    return behave
 
 
-def half_close_breaking(port: int) -> Manner:
+def close_at_first_fin(port: int) -> Behaviour:
     """Close both ways when the first end of sending comes."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server:
-            Pair(client, server).carry(until_end=True)
+            ProxiedConnection(client, server).forward(until_end=True)
 
-    return manner
+    return behave
 
 
-def answer_cutting(port: int, limit: int) -> Manner:
+def truncate_answer(port: int, limit: int) -> Behaviour:
     """Carry the asker's end of sending, and so many bytes of answer after it."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server:
-            if Pair(client, server).carry(until_end=True) is server:
-                end(client)
+            if ProxiedConnection(client, server).forward(until_end=True) is server:
+                send_fin(client)
                 while data := client.recv(_CHUNK):
                     server.sendall(data)
                 return
-            end(server)
+            send_fin(server)
             left = limit
             while left and (data := server.recv(left)):
                 client.sendall(data)
                 left -= len(data)
 
-    return manner
+    return behave
 
 
-def end_swallowing(port: int) -> Manner:
+def swallow_client_fin(port: int) -> Behaviour:
     """Never tell the server that the client has ended its sending."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server:
             source, sink = client, server
-            if Pair(client, server).carry(until_end=True) is client:
+            if ProxiedConnection(client, server).forward(until_end=True) is client:
                 source, sink = server, client
             else:
-                end(client)
+                send_fin(client)
             while data := source.recv(_CHUNK):
                 sink.sendall(data)
 
-    return manner
+    return behave
 
 
-def reset_holding(port: int) -> Manner:
+def hold_server_reset(port: int) -> Behaviour:
     """Lose the server's reset, and send one when the client speaks again."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server:
             try:
-                Pair(client, server).carry()
+                ProxiedConnection(client, server).forward()
             except ConnectionError:
                 client.recv(1)
                 reset(client)
                 reset(server)
 
-    return manner
+    return behave
 
 
-def large_swallowing(port: int) -> Manner:
+def swallow_after_large_answer(port: int) -> Behaviour:
     """Swallow all that comes once a larger answer has come, as a hole does."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server:
-            pair = Pair(client, server)
+            pair = ProxiedConnection(client, server)
             try:
-                pair.carry(largest=2048)
+                pair.forward(largest=2048)
                 while client.recv(_CHUNK):
                     pass
             except ConnectionError:
                 pair.reset()
 
-    return manner
+    return behave
 
 
-def reset_hiding(port: int) -> Manner:
+def turn_resets_into_fins(port: int) -> Behaviour:
     """Turn each reset into a proper end."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server, contextlib.suppress(ConnectionError):
-            Pair(client, server).carry()
+            ProxiedConnection(client, server).forward()
 
-    return manner
+    return behave
 
 
-def end_hardening(port: int) -> Manner:
+def turn_server_fin_into_reset(port: int) -> Behaviour:
     """Turn the server's proper end into a reset, once its bytes were taken."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server:
-            pair = Pair(client, server)
-            if pair.carry(until_end=True) is server:
+            pair = ProxiedConnection(client, server)
+            if pair.forward(until_end=True) is server:
                 pair.reset()
                 return
-            end(server)
+            send_fin(server)
             while data := server.recv(_CHUNK):
                 client.sendall(data)
             pair.reset()
 
-    return manner
+    return behave

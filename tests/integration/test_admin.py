@@ -20,8 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from netduet import __version__
 from netduet.wire.udp_stream import NO_COOKIE
 from tests.integration.conftest import ServeCommand
-from tests.integration.peer import GREETING, Peer, connect, greet
-from tests.integration.running import PATIENCE, Command
+from tests.integration.framed_client import (
+    GREETING,
+    FramedClient,
+    connect,
+    exchange_greetings,
+)
+from tests.integration.servers import TIMEOUT_SECONDS, ServerProcess
 from tests.integration.test_server_streams import Bare
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -41,7 +46,7 @@ class Got:
 
 def page(port: int, path: str, accept: str = "*/*", method: str = "GET") -> Got:
     """Ask an admin port for a page."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, TIMEOUT_SECONDS)
     try:
         connection.request(method, path, headers={"Accept": accept})
         answer = connection.getresponse()
@@ -71,7 +76,7 @@ def free_port() -> int:
 class Observed:
     """A server with its admin port."""
 
-    command: Command
+    command: ServerProcess
     port: int
 
     def get(self, path: str, accept: str = "*/*", method: str = "GET") -> Got:
@@ -137,19 +142,19 @@ def test_readiness_ends_before_the_drain(
     assert server.command.wait("server.draining") is not None
     assert server.get("/readyz").status == 503
     assert server.get("/livez").status == 200
-    assert greet(server.command.port) == GREETING
+    assert exchange_greetings(server.command.port) == GREETING
     assert server.command.stop() == 0
 
 
 def test_metrics_match_what_happened(observed: Callable[..., Observed]) -> None:
     """Connections by dialect and end, bytes also of open ones, and limits."""
     server = observed(first_byte_timeout="1s")
-    greet(server.command.port)
+    exchange_greetings(server.command.port)
     with connect(server.command.port) as sock:
         assert sock.recv(1) == b""  # it said nothing, and its time is over
     for count in (1, 2):
-        server.command.closed(count)
-    with Peer(server.command.port) as peer:
+        server.command.closed_line(count)
+    with FramedClient(server.command.port) as peer:
         peer.echo(b"x" * 100)
         samples = server.samples()
     ended = "netduet_connections_ended_total"
@@ -168,11 +173,11 @@ def test_recent_clients_exclude_loopback(observed: Callable[..., Observed]) -> N
     """A health check of this host does not show that others reach the server."""
     server = observed()
     clients = "netduet_clients_recently"
-    with Peer(server.command.port):
+    with FramedClient(server.command.port):
         assert named(server.samples(), clients) == 0
         with (
-            Peer(server.command.port, source="127.0.0.2"),
-            Peer(server.command.port, source="127.0.0.3"),
+            FramedClient(server.command.port, source="127.0.0.2"),
+            FramedClient(server.command.port, source="127.0.0.3"),
         ):
             assert named(server.samples(), clients) == 2
 
@@ -238,7 +243,7 @@ def test_admin_port_in_use_is_a_one_line_error(
         port = taken.getsockname()[1]
         server = serve_command(admin_port=port)
         assert server.finish() == 2
-    said = server.said()
+    said = server.stderr_text()
     assert said.count("\n") == 1
     assert f"127.0.0.1, port {port}: something else listens there" in said
 

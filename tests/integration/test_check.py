@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import ServeCommand
-from tests.integration.peer import Peer
-from tests.integration.running import Netduet
-from tests.integration.strangers import (
-    Manner,
-    closing,
-    converting,
-    echoing,
-    nobody,
-    resetting,
-    saying,
-    silent,
-    stranger,
+from tests.integration.foreign_servers import (
+    Behaviour,
+    answer_and_close,
+    close_by_reset,
+    close_normally,
+    closed_port,
+    convert_line_ends,
+    echo_bytes,
+    foreign_server,
+    stay_silent,
 )
+from tests.integration.framed_client import FramedClient
+from tests.integration.servers import NetduetCommand
 
 Done = subprocess.CompletedProcess[str]
 
@@ -62,7 +62,9 @@ def failed(done: Done, check: str) -> str:
 # A netduet
 
 
-def test_good_server_passes(serve_command: ServeCommand, netduet: Netduet) -> None:
+def test_good_server_passes(
+    serve_command: ServeCommand, netduet: NetduetCommand
+) -> None:
     """All checks pass: status 0, and a verdict that names the target."""
     server = serve_command(instance="the-one")
     done = netduet.run("check", f"127.0.0.1:{server.port}")
@@ -75,7 +77,7 @@ def test_good_server_passes(serve_command: ServeCommand, netduet: Netduet) -> No
 
 
 def test_ipv6_target_in_brackets_passes(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """An IPv6 address with a port is typed and shown in brackets."""
     server = serve_command(host="::1")
@@ -88,7 +90,11 @@ def test_ipv6_target_in_brackets_passes(
     ("flag", "host", "other"), [("-4", "127.0.0.1", "::1"), ("-6", "::1", "127.0.0.1")]
 )
 def test_family_flag_uses_that_family_alone(
-    serve_command: ServeCommand, netduet: Netduet, flag: str, host: str, other: str
+    serve_command: ServeCommand,
+    netduet: NetduetCommand,
+    flag: str,
+    host: str,
+    other: str,
 ) -> None:
     """The address of the other family is not used, though a server listens there."""
     port = str(serve_command(host="").port)
@@ -99,7 +105,7 @@ def test_family_flag_uses_that_family_alone(
 
 
 def test_other_service_fails_and_is_named(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """Both services are named; * accepts any."""
     target = f"127.0.0.1:{serve_command(service='billing').port}"
@@ -114,10 +120,12 @@ def test_other_service_fails_and_is_named(
         assert done.returncode == 0, done.stdout
 
 
-def test_full_server_is_busy(serve_command: ServeCommand, netduet: Netduet) -> None:
+def test_full_server_is_busy(
+    serve_command: ServeCommand, netduet: NetduetCommand
+) -> None:
     """A server at its connection limit is not called broken."""
     server = serve_command(max_connections=1)
-    with Peer(server.port):
+    with FramedClient(server.port):
         done = netduet.run("check", f"127.0.0.1:{server.port}")
     assert failed(done, "identity") == "identity.busy"
 
@@ -125,15 +133,15 @@ def test_full_server_is_busy(serve_command: ServeCommand, netduet: Netduet) -> N
 # Nobody, and somebody else
 
 
-def test_closed_port_is_refused(netduet: Netduet) -> None:
+def test_closed_port_is_refused(netduet: NetduetCommand) -> None:
     """Reach fails, and the checks that require it are not judged."""
-    with nobody() as target:
+    with closed_port() as target:
         done = netduet.run("check", target)
     assert failed(done, "reach") == "reach.refused"
     assert f"observed {target} refuses connections" in words(done)
 
 
-def test_unknown_name_is_the_root(netduet: Netduet) -> None:
+def test_unknown_name_is_the_root(netduet: NetduetCommand) -> None:
     """A name that does not resolve fails, and nothing else is blamed."""
     done = netduet.run("check", "nonexistent.invalid")
     # Where no DNS server can be asked, the resolver has no answer instead of a no.
@@ -144,20 +152,32 @@ def test_unknown_name_is_the_root(netduet: Netduet) -> None:
 @pytest.mark.parametrize(
     ("manner", "failure", "seen"),
     [
-        (silent, "identity.silent", "did not respond within 1."),
-        (closing, "identity.closed", "then closed it without a response"),
-        (resetting, "identity.reset", "then reset it without a response"),
-        (echoing, "identity.not_netduet", "it is an echo service"),
-        (saying(b"Hello, client!"), "identity.plain", "the plain-text greeting only"),
-        (saying(b"\x9eNDT\n\x1a\n"), "identity.mangled", "its CR LF became LF"),
-        (saying(b"\x00\x01\x02"), "identity.not_netduet", "speaks an unknown protocol"),
+        (stay_silent, "identity.silent", "did not respond within 1."),
+        (close_normally, "identity.closed", "then closed it without a response"),
+        (close_by_reset, "identity.reset", "then reset it without a response"),
+        (echo_bytes, "identity.not_netduet", "it is an echo service"),
+        (
+            answer_and_close(b"Hello, client!"),
+            "identity.plain",
+            "the plain-text greeting only",
+        ),
+        (
+            answer_and_close(b"\x9eNDT\n\x1a\n"),
+            "identity.mangled",
+            "its CR LF became LF",
+        ),
+        (
+            answer_and_close(b"\x00\x01\x02"),
+            "identity.not_netduet",
+            "speaks an unknown protocol",
+        ),
     ],
 )
 def test_foreign_server_is_classified(
-    netduet: Netduet, manner: Manner, failure: str, seen: str
+    netduet: NetduetCommand, manner: Behaviour, failure: str, seen: str
 ) -> None:
     """The kernel accepts, so reach passes; identity has a class and a text."""
-    with stranger(manner) as peer:
+    with foreign_server(manner) as peer:
         done = netduet.run("check", SOON, peer.target)
     assert failed(done, "identity") == failure
     assert f"observed {peer.target}" in words(done)
@@ -175,10 +195,10 @@ def test_foreign_server_is_classified(
     ],
 )
 def test_foreign_protocol_is_recognised_and_escaped(
-    netduet: Netduet, protocol: str, said: bytes, shown: str
+    netduet: NetduetCommand, protocol: str, said: bytes, shown: str
 ) -> None:
     """The foreign server's output is shown, and cannot control the terminal."""
-    with stranger(saying(said)) as peer:
+    with foreign_server(answer_and_close(said)) as peer:
         done = netduet.run("check", peer.target)
     assert failed(done, "identity") == "identity.not_netduet"
     assert f"{peer.target} speaks {protocol}, not netduet" in words(done)
@@ -187,10 +207,10 @@ def test_foreign_protocol_is_recognised_and_escaped(
 
 
 def test_text_converting_proxy_is_located_on_the_upload_path(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """The server says that it got a converted magic."""
-    with stranger(converting(serve_command().port)) as peer:
+    with foreign_server(convert_line_ends(serve_command().port)) as peer:
         done = netduet.run("check", peer.target)
     assert failed(done, "identity") == "identity.mangled"
     assert "where path → (the path to the server)" in words(done)
@@ -200,11 +220,11 @@ def test_text_converting_proxy_is_located_on_the_upload_path(
 
 
 def test_worst_of_several_targets_counts(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """Each target has its verdict; one failure makes the status 1."""
     good = f"127.0.0.1:{serve_command().port}"
-    with nobody() as bad:
+    with closed_port() as bad:
         for targets in ([good, bad], [bad, good]):
             done = netduet.run("check", *targets)
             assert done.returncode == 1
@@ -222,11 +242,11 @@ def test_worst_of_several_targets_counts(
 
 
 def test_targets_come_from_the_variable(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """The variable may list several targets; typed ones replace them."""
     good = f"127.0.0.1:{serve_command().port}"
-    with nobody() as bad:
+    with closed_port() as bad:
         done = netduet.run("check", env={"NETDUET_CLIENT_TARGET": f"{good}, {bad}"})
         assert done.returncode == 1
         assert done.stdout.endswith("\n2 targets: 1 PASS, 1 FAIL\n")
@@ -235,7 +255,7 @@ def test_targets_come_from_the_variable(
     assert bad not in done.stdout
 
 
-def test_missing_target_is_a_one_line_error(netduet: Netduet) -> None:
+def test_missing_target_is_a_one_line_error(netduet: NetduetCommand) -> None:
     """Status 2, and both ways to give a target."""
     done = netduet.run("check")
     assert (done.returncode, done.stdout) == (2, "")
@@ -247,14 +267,16 @@ def test_missing_target_is_a_one_line_error(netduet: Netduet) -> None:
 # Signals
 
 
-def interrupted(netduet: Netduet, number: int, *words: str) -> tuple[Done, list[str]]:
+def interrupted(
+    netduet: NetduetCommand, number: int, *words: str
+) -> tuple[Done, list[str]]:
     """Send a signal while a silent peer is waited for; another target is still to come."""
-    with stranger(silent) as peer, nobody() as other:
+    with foreign_server(stay_silent) as peer, closed_port() as other:
         targets = [peer.target, other]
         process = netduet.start("check", "--answer-timeout=1h", *words, *targets)
         with contextlib.ExitStack() as stack:
             stack.callback(process.kill)  # else the peer would wait for its client
-            peer.spoken_to()
+            peer.wait_for_data()
             process.send_signal(number)
             done = netduet.finish(process)
     assert (done.returncode, done.stderr) == (3, "")
@@ -262,7 +284,9 @@ def interrupted(netduet: Netduet, number: int, *words: str) -> tuple[Done, list[
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_gives_an_interrupted_verdict(netduet: Netduet, number: int) -> None:
+def test_signal_gives_an_interrupted_verdict(
+    netduet: NetduetCommand, number: int
+) -> None:
     """The results so far are printed, the verdict says interrupted, and status is 3."""
     done, targets = interrupted(netduet, number)
     said = words(done)
@@ -275,7 +299,9 @@ def test_signal_gives_an_interrupted_verdict(netduet: Netduet, number: int) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_leaves_a_complete_document(netduet: Netduet, number: int) -> None:
+def test_signal_leaves_a_complete_document(
+    netduet: NetduetCommand, number: int
+) -> None:
     """The document says for each target that it was interrupted, and where."""
     done, targets = interrupted(netduet, number, "--json")
     document: dict[str, Any] = json.loads(done.stdout)

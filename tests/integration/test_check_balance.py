@@ -15,14 +15,14 @@ from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
-from tests.integration.proxies import faithful, standing
-from tests.integration.running import PATIENCE
-from tests.integration.strangers import Manner, closing
+from tests.integration.foreign_servers import Behaviour, close_normally
+from tests.integration.proxies import forward_all, running_proxy
+from tests.integration.servers import TIMEOUT_SECONDS
 
-PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 
-def by_turns(manners: Sequence[Manner]) -> Manner:
+def by_turns(manners: Sequence[Behaviour]) -> Behaviour:
     """Return a manner: connections are led to each of these by turns."""
     turns = itertools.cycle(manners)
     return lambda sock: next(turns)(sock)
@@ -48,8 +48,8 @@ def found(result: CheckResult) -> list[str]:
 async def test_round_robin_instances_are_even(start_server: StartServer) -> None:
     """Three servers in rotation pass, each with its share; a fourth is missing."""
     servers = [await start_server(instance=name) for name in ("a", "b", "c")]
-    async with standing(
-        by_turns([faithful(running.port) for running in servers])
+    async with running_proxy(
+        by_turns([forward_all(running.port) for running in servers])
     ) as port:
         result = await check(port)
         missing = await check(port, CheckOptions(expect_instances=4))
@@ -72,11 +72,11 @@ async def test_balancer_fault_has_its_class(
 ) -> None:
     """An overloaded backend, a dead one, one of another service."""
     backends = {
-        "a": faithful((await start_server(instance="a")).port),
-        "b": faithful((await start_server(instance="b")).port),
-        "z": faithful((await start_server(instance="z", service="shop")).port),
-        "-": closing,
+        "a": forward_all((await start_server(instance="a")).port),
+        "b": forward_all((await start_server(instance="b")).port),
+        "z": forward_all((await start_server(instance="z", service="shop")).port),
+        "-": close_normally,
     }
     # The first one is for the checks before: identity meets a server that is right.
-    async with standing(by_turns([backends[one] for one in turns])) as port:
+    async with running_proxy(by_turns([backends[one] for one in turns])) as port:
         assert found(await check(port)) == [failure]

@@ -23,11 +23,11 @@ from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
-from tests.integration.peer import connect
-from tests.integration.proxies import Pair, faithful, standing
-from tests.integration.running import PATIENCE, until
+from tests.integration.framed_client import connect
+from tests.integration.proxies import ProxiedConnection, forward_all, running_proxy
+from tests.integration.servers import TIMEOUT_SECONDS, wait_until
 
-PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 FEW = ChurnPlan(20, 0.005, 8, 2.3)
 
 
@@ -35,7 +35,7 @@ FEW = ChurnPlan(20, 0.005, 8, 2.3)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have few connections, and none left out: a test's machine may be busy."""
     monkeypatch.setitem(measure.PLANS, "quick", FEW)
-    monkeypatch.setattr(pacer, "MAX_START_DELAY_SECONDS", PATIENCE)
+    monkeypatch.setattr(pacer, "MAX_START_DELAY_SECONDS", TIMEOUT_SECONDS)
 
 
 async def check(port: int) -> tuple[CheckResult, AddressResults[ChurnResult]]:
@@ -71,7 +71,7 @@ async def test_all_connections_are_served_on_loopback(
 async def test_transparent_proxy_passes(start_server: StartServer) -> None:
     """The server's counters are not used, because it sees another peer."""
     running = await start_server()
-    async with standing(faithful(running.port)) as port:
+    async with running_proxy(forward_all(running.port)) as port:
         result, churn = await check(port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
     assert not any(attempt.direct for attempt in churn.results[0].attempts)
@@ -83,7 +83,7 @@ async def test_proxy_with_dead_backend_is_unserved(
     """A connection accepted for a dead backend is not served."""
     running = await start_server()
     turns, lock = itertools.count(), threading.Lock()
-    served = faithful(running.port)
+    served = forward_all(running.port)
 
     def manner(client: socket.socket) -> None:
         with lock:
@@ -91,7 +91,7 @@ async def test_proxy_with_dead_backend_is_unserved(
         if turn < 3 or turn % 2:  # the checks before it, and the one to ask on
             served(client)
 
-    async with standing(manner) as port:
+    async with running_proxy(manner) as port:
         result, churn = await check(port)
     assert [finding.failure for finding in result.findings] == ["churn.not_served"]
     assert {attempt.outcome for attempt in churn.results[0].run.attempts} == {
@@ -137,7 +137,9 @@ async def test_concurrency_is_bounded(
     """Slow connections pile up only to a limit; the rest is left out."""
     running = await start_server()
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
-    run = await Pacer(address, PATIENCE, ChurnPlan(10, 1e-9, 0, PATIENCE, 1)).run()
+    run = await Pacer(
+        address, TIMEOUT_SECONDS, ChurnPlan(10, 1e-9, 0, TIMEOUT_SECONDS, 1)
+    ).run()
     assert 0 < len(run.attempts) < 10
     assert len(run.attempts) + run.unstarted == 10
 
@@ -146,8 +148,8 @@ async def test_failures_add_extra_attempts() -> None:
     """More connections are made after failures, to find the cause."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
-    plan = ChurnPlan(4, 0.02, 0, PATIENCE, extra_count=3)
-    run = await Pacer(address, PATIENCE, plan).run()
+    plan = ChurnPlan(4, 0.02, 0, TIMEOUT_SECONDS, extra_count=3)
+    run = await Pacer(address, TIMEOUT_SECONDS, plan).run()
     assert (run.planned, len(run.attempts)) == (7, 7)
 
 
@@ -155,7 +157,9 @@ async def test_closed_port_is_refused_without_lost_syns() -> None:
     """A RST instead of a SYN-ACK is no loss."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
-    run = await Pacer(address, PATIENCE, ChurnPlan(3, 0.001, 0, PATIENCE)).run()
+    run = await Pacer(
+        address, TIMEOUT_SECONDS, ChurnPlan(3, 0.001, 0, TIMEOUT_SECONDS)
+    ).run()
     assert [(attempt.outcome, attempt.lost_syns) for attempt in run.attempts] == [
         (AttemptOutcome.REFUSED, 0)
     ] * 3
@@ -176,7 +180,7 @@ async def test_cancellation_does_not_wait_for_answers(
         if next(carried) > 2:  # the check before it, and the one to ask on
             under_way.set()
         with connect(running.port) as server:
-            pair = Pair(client, server)
+            pair = ProxiedConnection(client, server)
             while True:
                 for sock in select.select([client, server], [], [])[0]:
                     data = sock.recv(65_536)
@@ -185,14 +189,14 @@ async def test_cancellation_does_not_wait_for_answers(
                     if not silent.is_set():
                         pair.other(sock).sendall(data)
 
-    endless = Timeouts(PATIENCE, PATIENCE, 3600.0)
-    async with standing(manner) as port:
+    endless = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 3600.0)
+    async with running_proxy(manner) as port:
         context = CheckContext(Target("127.0.0.1", port), socket.AF_UNSPEC, "", endless)
         async with StallMonitor() as stalls:
             await CheckRunner(context, stalls, lambda _: None, ("identity",)).run()
         task = asyncio.create_task(CHECK.measure(context))
-        await until(under_way.is_set)
+        await wait_until(under_way.is_set)
         silent.set()
         task.cancel()
-        await until(task.done)
+        await wait_until(task.done)
     assert task.cancelled()

@@ -16,22 +16,22 @@ from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
+from tests.integration.foreign_servers import Behaviour
 from tests.integration.proxies import (
-    answer_cutting,
-    end_hardening,
-    end_swallowing,
-    faithful,
-    half_close_breaking,
-    large_swallowing,
-    reset_hiding,
-    reset_holding,
-    standing,
+    close_at_first_fin,
+    forward_all,
+    hold_server_reset,
+    running_proxy,
+    swallow_after_large_answer,
+    swallow_client_fin,
+    truncate_answer,
+    turn_resets_into_fins,
+    turn_server_fin_into_reset,
 )
-from tests.integration.running import PATIENCE
-from tests.integration.strangers import Manner
+from tests.integration.servers import TIMEOUT_SECONDS
 
-PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
-BRIEF = Timeouts(PATIENCE, PATIENCE, 1.0)
+PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+BRIEF = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 1.0)
 """How long is waited for what never comes."""
 
 
@@ -86,7 +86,7 @@ async def test_small_frame_limit_is_respected(start_server: StartServer) -> None
 async def test_transparent_proxy_passes(start_server: StartServer) -> None:
     """A proxy that forwards each close unchanged is not blamed."""
     running = await start_server()
-    async with standing(faithful(running.port)) as port:
+    async with running_proxy(forward_all(running.port)) as port:
         result, _ = await check(port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
 
@@ -94,25 +94,29 @@ async def test_transparent_proxy_passes(start_server: StartServer) -> None:
 @pytest.mark.parametrize(
     ("manner", "failure", "ways"),
     [
-        (half_close_breaking, "close.half_close", {"at_once", "paused", "finish"}),
+        (close_at_first_fin, "close.half_close", {"at_once", "paused", "finish"}),
         (
-            lambda port: answer_cutting(port, 1000),
+            lambda port: truncate_answer(port, 1000),
             "close.answer_cut",
             {"at_once", "paused"},
         ),
-        (reset_hiding, "close.reset_hidden", {"reset", "own_reset"}),
-        (end_hardening, "close.fin_changed", {"at_once", "paused", "finish"}),
+        (turn_resets_into_fins, "close.reset_hidden", {"reset", "own_reset"}),
+        (
+            turn_server_fin_into_reset,
+            "close.fin_changed",
+            {"at_once", "paused", "finish"},
+        ),
     ],
 )
 async def test_proxy_altering_closes_is_found(
     start_server: StartServer,
-    manner: Callable[[int], Manner],
+    manner: Callable[[int], Behaviour],
     failure: str,
     ways: set[str],
 ) -> None:
     """The finding names the altered closes, and that a middlebox does it."""
     running = await start_server()
-    async with standing(manner(running.port)) as port:
+    async with running_proxy(manner(running.port)) as port:
         result, _ = await check(port)
     assert result.outcome is Outcome.FAIL
     found = {finding.failure: finding for finding in result.findings}
@@ -124,7 +128,7 @@ async def test_proxy_altering_closes_is_found(
 async def test_proxy_swallowing_a_fin_is_found(start_server: StartServer) -> None:
     """Our FIN was acknowledged, and the server's kernel never got it."""
     running = await start_server(frame_timeout=4.0, idle_timeout=4.0)
-    async with standing(end_swallowing(running.port)) as port:
+    async with running_proxy(swallow_client_fin(running.port)) as port:
         result, _ = await check(port, BRIEF)
     finding = next(
         finding for finding in result.findings if finding.failure == "close.fin_changed"
@@ -136,7 +140,7 @@ async def test_proxy_swallowing_a_fin_is_found(start_server: StartServer) -> Non
 async def test_reset_lost_once_is_no_fault(start_server: StartServer) -> None:
     """A RST is not retransmitted; a later byte makes the remote kernel send another."""
     running = await start_server()
-    async with standing(reset_holding(running.port)) as port:
+    async with running_proxy(hold_server_reset(running.port)) as port:
         result, _ = await check(port, BRIEF)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
 
@@ -146,7 +150,7 @@ async def test_path_without_large_answers_is_not_judged(
 ) -> None:
     """If data does not pass before the close, the close is not blamed."""
     running = await start_server()
-    async with standing(large_swallowing(running.port)) as port:
+    async with running_proxy(swallow_after_large_answer(running.port)) as port:
         result, _ = await check(port, BRIEF)
     assert (result.outcome, result.blocks) == (Outcome.SKIP, True)
     assert "data does not even pass while both ends are open" in result.summary

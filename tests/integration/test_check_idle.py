@@ -22,17 +22,22 @@ from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldAnswer
 from tests.integration.conftest import StartServer
-from tests.integration.peer import Peer
-from tests.integration.proxies import IDLE, faithful, idle_cutting, standing
-from tests.integration.running import PATIENCE, Running, until
-from tests.unit.client.far_end import FarEnd, Taken
+from tests.integration.framed_client import FramedClient
+from tests.integration.proxies import (
+    IDLE_SECONDS,
+    end_idle_connections,
+    forward_all,
+    running_proxy,
+)
+from tests.integration.servers import TIMEOUT_SECONDS, RunningServer, wait_until
+from tests.unit.client.fake_server import AcceptedConnection, FakeServer
 
-SHORT, LONG = IDLE / 10, IDLE * 3
-PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
-BRIEF = Timeouts(PATIENCE, PATIENCE, 1.0)
+SHORT, LONG = IDLE_SECONDS / 10, IDLE_SECONDS * 3
+PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+BRIEF = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 1.0)
 """How long is waited for what never comes."""
 
-HASTY = Timeouts(PATIENCE, PATIENCE, 0.2)
+HASTY = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 0.2)
 
 
 async def check(port: int, *rungs: float, patience: Timeouts = BRIEF) -> CheckResult:
@@ -69,7 +74,7 @@ async def test_proxy_closing_idle_connections_is_found(
 ) -> None:
     """The finding says how they die, at a middlebox, in spite of keepalive."""
     running = await start_server()
-    async with standing(idle_cutting(running.port, how)) as port:
+    async with running_proxy(end_idle_connections(running.port, how)) as port:
         result = await check(port, SHORT, LONG)
         [finding] = result.findings
     assert (result.outcome, finding.failure) == (Outcome.FAIL, failure)
@@ -83,7 +88,7 @@ async def test_transparent_proxy_passes(
 ) -> None:
     """A proxy without an idle timeout is not blamed."""
     running = await start_server()
-    async with standing(faithful(running.port)) as port:
+    async with running_proxy(forward_all(running.port)) as port:
         result = await check(port, SHORT, patience=PATIENT)
     assert result.outcome is Outcome.PASS
 
@@ -112,16 +117,16 @@ async def test_server_shutdown_is_no_middlebox(
     start_server: StartServer,
 ) -> None:
     """Connections that a drain ends say nothing about the network."""
-    running = await start_server(drain_timeout=PATIENCE)
+    running = await start_server(drain_timeout=TIMEOUT_SECONDS)
     task = asyncio.create_task(check(running.port, 60.0))
-    await until(lambda: held(running) == 4)
+    await wait_until(lambda: held(running) == 4)
     running.server.stop()
     result = await task
     assert result.outcome is Outcome.INCONCLUSIVE
     assert {finding.failure for finding in result.findings} == {"idle.interrupted"}
 
 
-def held(running: Running) -> int:
+def held(running: RunningServer) -> int:
     """Return how many connections are established to a server of this host."""
     return len(timers(running.port))
 
@@ -145,7 +150,7 @@ NONE, SENDS_AGAIN, PROBES = "00", "01", "02"
 
 def settled(port: int) -> tuple[str, float]:
     """Return the timer of the only connection, once all that it sent is acknowledged."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < until:
         [timer] = timers(port)
         if timer[0] != SENDS_AGAIN:
@@ -158,14 +163,14 @@ async def test_client_sends_keepalives_only_on_request(keepalive: int | None) ->
     """A held connection is silent unless keepalive is requested."""
     found: list[tuple[str, float]] = []
 
-    def script(taken: Taken) -> None:
-        taken.welcomes(features=["hold"])
-        question = taken.frame()
+    def script(taken: AcceptedConnection) -> None:
+        taken.send_welcome(features=["hold"])
+        question = taken.read_frame()
         assert question.kind == Kind.HOLD
-        taken.answers(Kind.HOLD, HoldAnswer(spoke=False), question.id)
+        taken.send_answer(Kind.HOLD, HoldAnswer(spoke=False), question.id)
         found.append(settled(taken.sock.getpeername()[1]))
 
-    async with FarEnd(script) as far:
+    async with FakeServer(script) as far:
         await hold(HASTY, far.address, HoldPlan(60.0, Side.CLIENT, keepalive))
     [(kind, seconds)] = found
     assert kind == (NONE if keepalive is None else PROBES)
@@ -177,7 +182,7 @@ async def test_server_never_sends_keepalives(start_server: StartServer) -> None:
     running = await start_server()
 
     def ask() -> tuple[str, float]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             assert peer.ask(Kind.HOLD, seconds=60.0, speak=False) == {"spoke": False}
             return settled(running.port)
 

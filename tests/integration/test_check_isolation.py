@@ -16,8 +16,12 @@ from netduet.client.checks.isolation.measure import has_routes, probe_tcp, probe
 from netduet.client.checks.isolation.results import Response
 from netduet.client.net.dial import Address
 from tests.integration.conftest import ServeCommand, StartServer
-from tests.integration.running import Netduet
-from tests.integration.strangers import nobody, saying, stranger
+from tests.integration.foreign_servers import (
+    answer_and_close,
+    closed_port,
+    foreign_server,
+)
+from tests.integration.servers import NetduetCommand
 
 Done = subprocess.CompletedProcess[str]
 
@@ -31,7 +35,7 @@ def words(done: Done) -> str:
 
 
 def test_open_target_expected_blocked_fails(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """Status 1, the class, the server's identity, and no other checks."""
     target = f"127.0.0.1:{serve_command(instance='the-one').port}"
@@ -45,9 +49,9 @@ def test_open_target_expected_blocked_fails(
     assert checks == ["name", "isolation"]
 
 
-def test_foreign_server_is_shown(netduet: Netduet) -> None:
+def test_foreign_server_is_shown(netduet: NetduetCommand) -> None:
     """Any reachable server is named."""
-    with stranger(saying(b"SSH-2.0-OpenSSH_9\r\n")) as peer:
+    with foreign_server(answer_and_close(b"SSH-2.0-OpenSSH_9\r\n")) as peer:
         done = netduet.run("check", "--expect", "blocked", peer.target)
     assert done.returncode == 1
     assert "speaks SSH" in words(done)
@@ -55,10 +59,10 @@ def test_foreign_server_is_shown(netduet: Netduet) -> None:
 
 @pytest.mark.parametrize("words_", [("{}=blocked",), ("--expect=blocked", "{}")])
 def test_refused_target_passes_with_a_note(
-    netduet: Netduet, words_: tuple[str, ...]
+    netduet: NetduetCommand, words_: tuple[str, ...]
 ) -> None:
     """A refusal is a block; a note says that the host itself sent it."""
-    with nobody() as target:
+    with closed_port() as target:
         done = netduet.run("check", *(word.format(target) for word in words_))
     assert (done.returncode, done.stderr) == (0, "")
     assert "TCP is rejected (reset)" in words(done)
@@ -66,7 +70,7 @@ def test_refused_target_passes_with_a_note(
     assert done.stdout.endswith(f"PASS: {target} is blocked, as expected: rejected\n")
 
 
-def test_unknown_name_is_inconclusive(netduet: Netduet) -> None:
+def test_unknown_name_is_inconclusive(netduet: NetduetCommand) -> None:
     """A misspelt name must not pass for a block: status 3."""
     done = netduet.run("check", "nonexistent.invalid=blocked")
     assert (done.returncode, done.stderr) == (3, "")
@@ -74,7 +78,7 @@ def test_unknown_name_is_inconclusive(netduet: Netduet) -> None:
     assert "INCONCLUSIVE: no verdict on nonexistent.invalid:12345" in words(done)
 
 
-def test_unknown_expectation_is_a_one_line_error(netduet: Netduet) -> None:
+def test_unknown_expectation_is_a_one_line_error(netduet: NetduetCommand) -> None:
     """Status 2, and the valid ones."""
     for done in (
         netduet.run("check", "127.0.0.1:1=shut"),
@@ -91,11 +95,11 @@ def test_unknown_expectation_is_a_one_line_error(netduet: Netduet) -> None:
 
 
 def test_tables_follow_the_verdicts(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """Open targets are checked first; results are in the order that was typed."""
     good = f"127.0.0.1:{serve_command().port}"
-    with nobody() as gone:
+    with closed_port() as gone:
         env = {"NETDUET_CLIENT_TARGET": f"{gone}=blocked {good}"}
         done = netduet.run("check", "--checks=identity", env=env)
     assert (done.returncode, done.stderr) == (0, "")
@@ -115,12 +119,12 @@ def test_tables_follow_the_verdicts(
 
 
 def test_document_and_junit_have_both_expectations(
-    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+    serve_command: ServeCommand, netduet: NetduetCommand, tmp_path: Path
 ) -> None:
     """JSON has expected and found per target; JUnit a suite with a case per check."""
     file = tmp_path / "report.xml"
     good = f"127.0.0.1:{serve_command().port}"
-    with nobody() as gone:
+    with closed_port() as gone:
         flags = ("--json", "--checks=reach", "--junit", str(file))
         done = netduet.run("check", *flags, f"{good}=blocked", gone)
     assert done.returncode == 1

@@ -19,11 +19,11 @@ from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.frames import ANSWER, Kind, serialize
 from tests.integration.conftest import StartServer
-from tests.integration.peer import connect
-from tests.integration.proxies import standing
-from tests.integration.running import PATIENCE, until
+from tests.integration.framed_client import connect
+from tests.integration.proxies import running_proxy
+from tests.integration.servers import TIMEOUT_SECONDS, wait_until
 
-PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 
 async def check(
@@ -52,7 +52,7 @@ async def relay(port: int, most: int) -> AsyncIterator[int]:
                 if left is not None:
                     left -= len(data)
                     if left < 0:
-                        await asyncio.sleep(PATIENCE)
+                        await asyncio.sleep(TIMEOUT_SECONDS)
                         break
                 writer.write(data)
                 await writer.drain()
@@ -150,8 +150,8 @@ async def test_unrequested_echo_ends_probe_with_reason(
         while client.recv(65_536):
             pass
 
-    async with standing(manner) as port:
+    async with running_proxy(manner) as port:
         address = Address(socket.AF_INET, "127.0.0.1", port)
-        with LatencyProbe(address, 60.0, PATIENCE) as echoing:
-            await until(lambda: not echoing.alive)
+        with LatencyProbe(address, 60.0, TIMEOUT_SECONDS) as echoing:
+            await wait_until(lambda: not echoing.alive)
     assert "never requested" in echoing.detail

@@ -19,8 +19,14 @@ import jsonschema
 import pytest
 
 from tests.integration.conftest import ServeCommand
-from tests.integration.running import PATIENCE, Netduet
-from tests.integration.strangers import closing, nobody, saying, silent, stranger
+from tests.integration.foreign_servers import (
+    answer_and_close,
+    close_normally,
+    closed_port,
+    foreign_server,
+    stay_silent,
+)
+from tests.integration.servers import TIMEOUT_SECONDS, NetduetCommand
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs/report.schema.json").read_text())
@@ -41,7 +47,7 @@ def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_document_of_a_pass_is_valid(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """It has each check with its question and figures, and no root."""
     target = f"127.0.0.1:{serve_command().port}"
@@ -57,7 +63,7 @@ def test_document_of_a_pass_is_valid(
 
 
 def test_nodes_of_client_and_server_are_shown(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """In the document, in the text of the verdict, and in each log line."""
     port = serve_command(instance="web-2", node="node-2", zone="eu-1b").port
@@ -84,10 +90,10 @@ def test_nodes_of_client_and_server_are_shown(
 
 
 def test_document_of_a_failure_is_complete(
-    netduet: Netduet,
+    netduet: NetduetCommand,
 ) -> None:
     """The root has its class, observation, likely causes and next steps."""
-    with nobody() as target:
+    with closed_port() as target:
         found = document(netduet.run("check", "--json", target))
     assert (found["outcome"], found["exit_status"]) == ("FAIL", 1)
     [one] = found["targets"]
@@ -100,11 +106,11 @@ def test_document_of_a_failure_is_complete(
 
 
 def test_several_targets_make_one_document(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """They are in their order, and the worst one counts."""
     good = f"127.0.0.1:{serve_command().port}"
-    with nobody() as refused, stranger(closing) as peer:
+    with closed_port() as refused, foreign_server(close_normally) as peer:
         targets = [good, refused, peer.target]
         found = document(netduet.run("check", "-J", *targets))
     assert found["exit_status"] == 1
@@ -112,9 +118,9 @@ def test_several_targets_make_one_document(
     assert [one["outcome"] for one in found["targets"]] == ["PASS", "FAIL", "FAIL"]
 
 
-def test_document_escapes_foreign_bytes(netduet: Netduet) -> None:
+def test_document_escapes_foreign_bytes(netduet: NetduetCommand) -> None:
     """The output of a foreign server stays in its string and is printable."""
-    with stranger(saying(b'"},\r\n\x1b[31m\xff')) as peer:
+    with foreign_server(answer_and_close(b'"},\r\n\x1b[31m\xff')) as peer:
         found = document(netduet.run("check", "--json", peer.target))
     [said] = found["targets"][0]["root"]["evidence"]
     assert said["text"].endswith(r'""},\r\n\x1b[31m\xff"')
@@ -124,7 +130,7 @@ def test_document_escapes_foreign_bytes(netduet: Netduet) -> None:
 
 
 def test_logs_are_json_lines_on_stderr(
-    serve_command: ServeCommand, netduet: Netduet
+    serve_command: ServeCommand, netduet: NetduetCommand
 ) -> None:
     """With logs at info, stdout is unchanged, and stderr has JSON lines."""
     target = f"127.0.0.1:{serve_command().port}"
@@ -139,9 +145,9 @@ def test_logs_are_json_lines_on_stderr(
     assert lines[-1]["netduet.outcome"] == "PASS"
 
 
-def test_failure_class_is_logged(netduet: Netduet) -> None:
+def test_failure_class_is_logged(netduet: NetduetCommand) -> None:
     """The class in the text is a field of the log."""
-    with nobody() as target:
+    with closed_port() as target:
         done = netduet.run("check", target, env={"NETDUET_CLIENT_LOG_LEVEL": "info"})
     verdict = json.loads(done.stderr.splitlines()[-1])
     assert verdict["error.type"] == "reach.refused"
@@ -152,7 +158,7 @@ def test_failure_class_is_logged(netduet: Netduet) -> None:
 
 
 def on_a_terminal(
-    netduet: Netduet, *words: str, env: dict[str, str] | None = None
+    netduet: NetduetCommand, *words: str, env: dict[str, str] | None = None
 ) -> str:
     """Run with a terminal as stdout; return what it was sent."""
     ours, theirs = pty.openpty()
@@ -167,9 +173,9 @@ def on_a_terminal(
     return said.decode()
 
 
-def test_terminal_is_coloured_unless_disabled(netduet: Netduet) -> None:
+def test_terminal_is_coloured_unless_disabled(netduet: NetduetCommand) -> None:
     """There is no colour with NO_COLOR or --color never."""
-    with nobody() as target:
+    with closed_port() as target:
         check = ("check", target)
         assert RED in on_a_terminal(netduet, *check, env={"TERM": "xterm"})
         for plain in (
@@ -180,9 +186,9 @@ def test_terminal_is_coloured_unless_disabled(netduet: Netduet) -> None:
             assert re.search(r"\x1b\[[0-9;]*m", plain) is None
 
 
-def test_dumb_terminal_gets_no_escape_sequence(netduet: Netduet) -> None:
+def test_dumb_terminal_gets_no_escape_sequence(netduet: NetduetCommand) -> None:
     """A terminal that cannot erase gets no progress line."""
-    with stranger(silent) as peer:
+    with foreign_server(stay_silent) as peer:
         words = ("check", "--answer-timeout=1s", peer.target)
         assert ESCAPE in on_a_terminal(netduet, *words, env={"TERM": "xterm"})
         said = on_a_terminal(netduet, *words, env={"TERM": "dumb"})
@@ -190,9 +196,9 @@ def test_dumb_terminal_gets_no_escape_sequence(netduet: Netduet) -> None:
     assert ESCAPE not in said
 
 
-def test_pipe_is_plain_unless_colour_is_requested(netduet: Netduet) -> None:
+def test_pipe_is_plain_unless_colour_is_requested(netduet: NetduetCommand) -> None:
     """--color always applies even there, and overrides NO_COLOR."""
-    with nobody() as target:
+    with closed_port() as target:
         assert ESCAPE not in netduet.run("check", target).stdout
         done = netduet.run("check", "--color=always", target, env={"NO_COLOR": "1"})
     assert RED in done.stdout
@@ -224,53 +230,53 @@ def unread() -> Iterator[IO[bytes]]:
     ],
 )
 def test_closed_pipe_is_no_failed_check(
-    netduet: Netduet, words: tuple[str, ...]
+    netduet: NetduetCommand, words: tuple[str, ...]
 ) -> None:
     """A verdict that nobody read gives status 3, not 1, and no traceback."""
-    with unread() as pipe, nobody() as target:
+    with unread() as pipe, closed_port() as target:
         done = netduet.run(*words, stdout=pipe, env={"NETDUET_CLIENT_TARGET": target})
     assert (done.returncode, done.stderr) == (3, "")
 
 
 @pytest.mark.parametrize("words", [(), ("--json",), ("--color", "always")])
 def test_full_disk_is_a_one_line_error(
-    netduet: Netduet, words: tuple[str, ...]
+    netduet: NetduetCommand, words: tuple[str, ...]
 ) -> None:
     """A verdict that cannot be written is not a pass."""
-    with Path("/dev/full").open("wb") as full, nobody() as target:
+    with Path("/dev/full").open("wb") as full, closed_port() as target:
         done = netduet.run("check", *words, target, stdout=full)
     assert done.returncode == 3
     [line] = done.stderr.splitlines()
     assert line.startswith("netduet: standard output cannot be written: ")
 
 
-def test_closed_stdout_leaks_no_text_into_sockets(netduet: Netduet) -> None:
+def test_closed_stdout_leaks_no_text_into_sockets(netduet: NetduetCommand) -> None:
     """No socket gets descriptor 1: the peer receives only the protocol."""
-    with stranger(closing) as peer:
+    with foreign_server(close_normally) as peer:
         command = [sys.executable, "-m", "netduet", "check", peer.target]
         done = subprocess.run(
             ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command],
             cwd=netduet.folder,
             env={},
             stderr=subprocess.PIPE,
-            timeout=PATIENCE * 3,
+            timeout=TIMEOUT_SECONDS * 3,
             check=False,
         )
         assert (done.returncode, done.stderr) == (1, b"")
-        assert peer.heard.startswith(b"\x9eNDT\r\n\x1a\n")
-        assert peer.target.encode() not in peer.heard
+        assert peer.received.startswith(b"\x9eNDT\r\n\x1a\n")
+        assert peer.target.encode() not in peer.received
 
 
-def test_stdout_without_unicode_escapes_characters(netduet: Netduet) -> None:
+def test_stdout_without_unicode_escapes_characters(netduet: NetduetCommand) -> None:
     """A character that the encoding lacks is escaped, without a traceback."""
-    with stranger(saying("안녕".encode())) as peer:
+    with foreign_server(answer_and_close("안녕".encode())) as peer:
         done = netduet.run("check", peer.target, env={"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (1, "")
     assert r"\uc548\ub155" in done.stdout
 
 
 def test_junit_file_is_written_beside_the_text(
-    netduet: Netduet, serve_command: ServeCommand, tmp_path: Path
+    netduet: NetduetCommand, serve_command: ServeCommand, tmp_path: Path
 ) -> None:
     """Text and exit status are unchanged; the file has the same results."""
     file = tmp_path / "report.xml"
@@ -284,7 +290,7 @@ def test_junit_file_is_written_beside_the_text(
     assert [case.get("name") for case in suite] == ["name"]
 
 
-def test_unwritable_junit_file_fails_at_start(netduet: Netduet) -> None:
+def test_unwritable_junit_file_fails_at_start(netduet: NetduetCommand) -> None:
     """The error comes before the checks, not after hours."""
     done = netduet.run("check", "--junit", "/nonexistent/report.xml", "127.0.0.1:1")
     assert (done.returncode, done.stdout) == (2, "")
@@ -292,7 +298,7 @@ def test_unwritable_junit_file_fails_at_start(netduet: Netduet) -> None:
     assert "/nonexistent/report.xml" in line
 
 
-def test_unknown_check_name_is_rejected(netduet: Netduet) -> None:
+def test_unknown_check_name_is_rejected(netduet: NetduetCommand) -> None:
     """The error lists the checks."""
     done = netduet.run("check", "--checks", "reach,sise", "127.0.0.1:1")
     assert done.returncode == 2

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import ServeCommand
-from tests.integration.running import PATIENCE, Netduet
+from tests.integration.servers import TIMEOUT_SECONDS, NetduetCommand
 
 LONG = ("--profile=full", "--idle-rungs=1h", "--checks=path,idle")
 SHORT = ("--profile=full", "--idle-rungs=1h", "--checks=path")
@@ -28,10 +28,10 @@ def kept(file: Path) -> list[str]:
     return [one["result"]["check"] for one in json.loads(file.read_text())["done"]]
 
 
-def interrupted(netduet: Netduet, file: Path, *words: str) -> Done:
+def interrupted(netduet: NetduetCommand, file: Path, *words: str) -> Done:
     """Run until a first result is kept, then send a SIGINT."""
     process = netduet.start("check", *words, "--resume", str(file))
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT_SECONDS
     while not kept(file) and process.poll() is None:
         assert time.monotonic() < until, "nothing was kept"
         os.sched_yield()
@@ -45,7 +45,7 @@ def words_of(done: Done) -> str:
 
 
 def test_interrupted_run_is_resumed(
-    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+    serve_command: ServeCommand, netduet: NetduetCommand, tmp_path: Path
 ) -> None:
     """Done checks are shown with their time and not repeated; the file is removed."""
     target = f"127.0.0.1:{serve_command().port}"
@@ -66,7 +66,7 @@ def test_interrupted_run_is_resumed(
 
 
 def test_document_marks_restored_and_missing_checks(
-    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+    serve_command: ServeCommand, netduet: NetduetCommand, tmp_path: Path
 ) -> None:
     """The document has missing checks, and the time of earlier results."""
     target = f"127.0.0.1:{serve_command().port}"
@@ -82,7 +82,7 @@ def test_document_marks_restored_and_missing_checks(
 
 
 def test_file_of_another_run_is_a_one_line_error(
-    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+    serve_command: ServeCommand, netduet: NetduetCommand, tmp_path: Path
 ) -> None:
     """Another profile, target or expectation: status 2, and nothing is measured."""
     target = f"127.0.0.1:{serve_command().port}"
@@ -103,12 +103,12 @@ def test_file_of_another_run_is_a_one_line_error(
 
 
 def test_interrupted_run_without_a_file_names_the_setting(
-    serve_command: ServeCommand, netduet: Netduet, tmp_path: Path
+    serve_command: ServeCommand, netduet: NetduetCommand, tmp_path: Path
 ) -> None:
     """Long profiles name the setting; quick is short enough."""
     server = serve_command()
     process = netduet.start("check", *LONG, f"127.0.0.1:{server.port}")
-    server.closed(2)
+    server.closed_line(2)
     process.send_signal(signal.SIGTERM)
     done = netduet.finish(process)
     assert done.returncode == 3
@@ -133,7 +133,7 @@ def test_early_signal_is_a_one_line_message(
     done = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_SECONDS,
         text=True,
         check=False,
     )

@@ -18,11 +18,11 @@ from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Finding, Outcome
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import ServeCommand, StartServer
-from tests.integration.peer import connect
-from tests.integration.running import PATIENCE
-from tests.integration.strangers import Manner, stranger
+from tests.integration.foreign_servers import Behaviour, foreign_server
+from tests.integration.framed_client import connect
+from tests.integration.servers import TIMEOUT_SECONDS
 
-PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 Carry = Callable[[int, bytes], bytes | None]
 """From the bytes carried before and new ones to what goes on; None stops reading."""
@@ -98,7 +98,7 @@ def ending(after: int) -> Carry:
     return carry
 
 
-def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Manner:
+def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Behaviour:
     """Pass on what comes both ways, in these manners, until it is over."""
 
     def manner(client: socket.socket) -> None:
@@ -110,7 +110,7 @@ def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Manner:
             for descriptor in (*ways, over.fileno()):
                 poll.register(descriptor, select.POLLIN)
             while True:
-                for descriptor, event in poll.poll(PATIENCE * 1000):
+                for descriptor, event in poll.poll(TIMEOUT_SECONDS * 1000):
                     if descriptor not in ways or not event & select.POLLIN:
                         return
                     source, target, carry = ways[descriptor]
@@ -132,7 +132,7 @@ def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Manner:
 def behind(port: int, up: Carry = whole, down: Carry = whole) -> Iterator[int]:
     """Give the port of a proxy before this port."""
     over, told = socket.socketpair()
-    with over, told, stranger(proxy(port, over, up, down)) as one:
+    with over, told, foreign_server(proxy(port, over, up, down)) as one:
         try:
             yield one.port
         finally:

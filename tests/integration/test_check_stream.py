@@ -28,8 +28,8 @@ from netduet.client.results.target import parse_target
 from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.udp_stream import StreamAnswer
 from tests.integration.conftest import StartServer
-from tests.integration.relays import Fault, faithful, relay, swallowing
-from tests.unit.client.far_end import welcome
+from tests.integration.udp_relays import Fault, drop_all, pass_all, relay
+from tests.unit.client.fake_server import make_welcome
 
 PATIENCE = Timeouts(resolve=3.0, connect=3.0, answer=3.0)
 PLAN = StreamPlan(1.0)
@@ -46,7 +46,7 @@ async def watched(port: int, features: tuple[str, ...] = (FEATURE,)) -> Observat
     context = CheckContext(
         target, socket.AF_UNSPEC, "netduet", PATIENCE, options=CheckOptions()
     )
-    opening = Handshake(welcome=welcome(features=list(features)))
+    opening = Handshake(welcome=make_welcome(features=list(features)))
     return await watch(context, IdentityAnswer(address(port), opening), PLAN)
 
 
@@ -111,8 +111,8 @@ async def test_late_client_reports_no_silence(start_server: StartServer) -> None
 @pytest.mark.parametrize(
     ("up", "down", "where"),
     [
-        (out_from(30, 30), faithful, "path →"),
-        (faithful, out_from(30, 30), "path ←"),
+        (out_from(30, 30), pass_all, "path →"),
+        (pass_all, out_from(30, 30), "path ←"),
     ],
 )
 async def test_outage_is_found_in_its_direction(
@@ -138,7 +138,7 @@ async def test_open_silence_has_no_direction(
 ) -> None:
     """The end of the measurement reports it."""
     running = await start_server()
-    with relay(running.port, faithful, out_from(20, 100_000)) as port:
+    with relay(running.port, pass_all, out_from(20, 100_000)) as port:
         call = partial(streamed, port, 1.0, threading.Event())
         _, events = await asyncio.to_thread(call)
     (loss_run,) = [event for event in events if isinstance(event, LossRun)]
@@ -175,7 +175,7 @@ async def test_no_datagram_passing_is_no_outage(
 ) -> None:
     """If no datagram passes at all, no outage is reported."""
     running = await start_server()
-    with relay(running.port, swallowing, faithful) as port:
+    with relay(running.port, drop_all, pass_all) as port:
         call = partial(streamed, port, 0.5, threading.Event())
         streaming, events = await asyncio.to_thread(call)
     assert (streaming.answered, events) == (False, [])
@@ -194,7 +194,7 @@ async def test_stop_ends_an_endless_stream(start_server: StartServer) -> None:
         with UdpSocket(address(port)) as sock:
             UdpProbe(sock, 0.02, tell).run(float("inf"), stop)
 
-    with relay(running.port, out_from(20, 20), faithful) as port:
+    with relay(running.port, out_from(20, 20), pass_all) as port:
         task = asyncio.create_task(asyncio.to_thread(stream, port))
         async with asyncio.timeout(10):
             await told.wait()

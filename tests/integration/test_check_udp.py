@@ -20,21 +20,21 @@ from netduet.wire import datagram
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
 from netduet.wire.messages import Open, decode, encode
 from tests.integration.conftest import StartServer
-from tests.integration.relays import (
+from tests.integration.udp_relays import (
     Fault,
-    all_doubled,
-    answering_from_elsewhere,
-    every_tenth_doubled,
-    every_tenth_dropped,
-    every_tenth_held,
-    faithful,
-    held_until_asked,
-    only_up_to,
+    delay_every_tenth,
+    drop_all,
+    drop_every_tenth,
+    drop_from_number,
+    drop_longer_than,
+    duplicate_all,
+    duplicate_every_tenth,
+    hold_until_query,
+    pass_all,
     relay,
-    swallowing,
-    until,
+    relay_answering_from_another_port,
 )
-from tests.unit.client.far_end import welcome
+from tests.unit.client.fake_server import make_welcome
 
 PLAN = BurstPlan(300, 0.001)
 PATIENCE = 3.0
@@ -46,7 +46,9 @@ async def ask(
 ) -> UdpResult:
     """Ask at a port of loopback where, over TCP, a netduet was met."""
     address = Address(socket.AF_INET, "127.0.0.1", port)
-    answer = IdentityAnswer(address, Handshake(welcome=welcome(features=[FEATURE])))
+    answer = IdentityAnswer(
+        address, Handshake(welcome=make_welcome(features=[FEATURE]))
+    )
     return await asyncio.to_thread(exchange, answer, plan, patience)
 
 
@@ -76,8 +78,8 @@ async def test_good_server_loses_nothing(start_server: StartServer) -> None:
 @pytest.mark.parametrize(
     ("up", "down", "where"),
     [
-        (every_tenth_dropped, faithful, "path →"),
-        (faithful, every_tenth_dropped, "path ←"),
+        (drop_every_tenth, pass_all, "path →"),
+        (pass_all, drop_every_tenth, "path ←"),
     ],
 )
 async def test_loss_is_found_in_its_direction(
@@ -98,26 +100,26 @@ async def test_loss_is_found_in_its_direction(
     ("up", "down", "figure", "words"),
     [
         (
-            every_tenth_doubled,
-            faithful,
+            duplicate_every_tenth,
+            pass_all,
             "up_duplicated",
             "arrived more than once on the",
         ),
         (
-            faithful,
-            every_tenth_doubled,
+            pass_all,
+            duplicate_every_tenth,
             "down_duplicated",
             "arrived more than once on the",
         ),
         (
-            every_tenth_held(),
-            faithful,
+            delay_every_tenth(),
+            pass_all,
             "up_reordered",
             "arrived out of order on the",
         ),
         (
-            faithful,
-            every_tenth_held(),
+            pass_all,
+            delay_every_tenth(),
             "down_reordered",
             "arrived out of order on the",
         ),
@@ -143,7 +145,7 @@ async def test_duplicates_and_reordering_are_notes_by_direction(
 
 @pytest.mark.parametrize(
     ("up", "down", "where"),
-    [(all_doubled, faithful, "path →"), (faithful, all_doubled, "path ←")],
+    [(duplicate_all, pass_all, "path →"), (pass_all, duplicate_all, "path ←")],
 )
 async def test_duplicating_everything_fails(
     start_server: StartServer, up: Fault, down: Fault, where: str
@@ -173,16 +175,14 @@ async def test_outage_is_counted_as_loss_run(start_server: StartServer) -> None:
 async def test_late_answers_are_not_lost(start_server: StartServer) -> None:
     """Answers that arrive after the burst are all counted."""
     running = await start_server()
-    with relay(running.port, faithful, held_until_asked()) as port:
+    with relay(running.port, pass_all, hold_until_query()) as port:
         judgement = judged(await ask(port, plan=BurstPlan(1200, 0.0005)))
     assert found(judgement) == []
     assert judgement.figures["down_lost"] == 0
     assert not any("cannot be counted" in remark for remark in judgement.remarks)
 
 
-@pytest.mark.parametrize(
-    ("up", "down"), [(swallowing, faithful), (faithful, swallowing)]
-)
+@pytest.mark.parametrize(("up", "down"), [(drop_all, pass_all), (pass_all, drop_all)])
 async def test_no_answer_is_silent(
     start_server: StartServer, up: Fault, down: Fault
 ) -> None:
@@ -201,7 +201,7 @@ async def test_answers_from_another_port_are_misaddressed(
 ) -> None:
     """A connected socket cannot receive them; another one recognises its question."""
     running = await start_server()
-    with answering_from_elsewhere(running.port) as port:
+    with relay_answering_from_another_port(running.port) as port:
         judgement = judged(await ask(port, 0.5))
     assert found(judgement) == [("udp.misaddressed", None)]
 
@@ -220,7 +220,7 @@ async def test_path_closing_during_burst_is_silent(
 ) -> None:
     """Answers that stop during the burst are no random loss."""
     running = await start_server()
-    with relay(running.port, until(100)) as port:
+    with relay(running.port, drop_from_number(100)) as port:
         judgement = judged(await ask(port, 0.5))
     assert found(judgement) == [("udp.silent", None)]
     assert "were answered at first" in judgement.findings[0].seen
@@ -249,8 +249,8 @@ async def test_size_limit_is_found_to_the_byte(
 ) -> None:
     """A black hole has a direction and a limit, even below the opening's size."""
     running = await start_server()
-    broken = only_up_to(limit)
-    up, down = (broken, faithful) if where == "path →" else (faithful, broken)
+    broken = drop_longer_than(limit)
+    up, down = (broken, pass_all) if where == "path →" else (pass_all, broken)
     with relay(running.port, up, down) as port:
         judgement = judged(await ask(port, 0.5))
     assert found(judgement) == [("udp.black_hole", where)]
@@ -266,7 +266,7 @@ def answering(instance: str) -> Fault:
         if frame.kind != Kind.OPEN:
             return []
         nonce = decode(Open, frame.payload).nonce
-        message = welcome(nonce=nonce, instance=instance, features=["echo"])
+        message = make_welcome(nonce=nonce, instance=instance, features=["echo"])
         return [MAGIC + serialize(Kind.OPEN, encode(message), flags=ANSWER)]
 
     return fault

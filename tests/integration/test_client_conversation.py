@@ -17,10 +17,10 @@ from netduet.client.results.target import Target
 from netduet.client.results.verdict import Outcome, Verdict
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
-from tests.integration.peer import Peer
-from tests.integration.running import PATIENCE
+from tests.integration.framed_client import FramedClient
+from tests.integration.servers import TIMEOUT_SECONDS
 
-PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 
 def context(port: int, service: str = "") -> CheckContext:
@@ -41,16 +41,16 @@ async def test_counters_of_both_ends_agree(start_server: StartServer) -> None:
     """The server's ledger has the bytes that the client sent and received."""
     running = await start_server()
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
-    dialled = await connect(address, PATIENCE)
+    dialled = await connect(address, TIMEOUT_SECONDS)
     assert dialled.sock is not None
     conversation = await start_framed_connection(dialled.sock)
-    opening = await conversation.open(PATIENCE)
+    opening = await conversation.open(TIMEOUT_SECONDS)
     assert opening.welcome is not None
-    report = await conversation.report(PATIENCE)
+    report = await conversation.report(TIMEOUT_SECONDS)
     assert report is not None
     assert report.connection is not None
     local = conversation.local()
-    assert await conversation.end(PATIENCE)
+    assert await conversation.end(TIMEOUT_SECONDS)
     conversation.close()
 
     entry, why = await ledger_entry(address, opening.welcome, PATIENT)
@@ -100,7 +100,7 @@ async def test_wrong_or_full_server_is_classified(
 ) -> None:
     """A server of another service and a full one are recognised."""
     running = await start_server(**settings)
-    held = Peer(running.port) if taken else None
+    held = FramedClient(running.port) if taken else None
     verdict = await check(context(running.port, "mine"))
     if held is not None:
         held.sock.close()

@@ -15,8 +15,8 @@ from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.settings import ClientSettings
 from netduet.config.load import Settings, flag
 from netduet.server.settings import ServerSettings
-from tests.integration.running import PATIENCE, Netduet
-from tests.integration.strangers import nobody
+from tests.integration.foreign_servers import closed_port
+from tests.integration.servers import TIMEOUT_SECONDS, NetduetCommand
 
 ROOT = Path(__file__).parents[2]
 HALVES = (ServerSettings, ClientSettings)
@@ -36,7 +36,7 @@ def flags_of(model: type[Settings], *besides: str) -> set[str]:
 
 
 def refused(
-    netduet: Netduet, *words: str, env: dict[str, str] | None = None
+    netduet: NetduetCommand, *words: str, env: dict[str, str] | None = None
 ) -> list[str]:
     """Return the lines in which a command line is refused: status 2, nothing done."""
     done = netduet.run(*words, env=env)
@@ -69,7 +69,7 @@ NOT_OF_WATCH = (
     ],
 )
 def test_command_help_lists_its_flags(
-    netduet: Netduet, command: str, flags: set[str]
+    netduet: NetduetCommand, command: str, flags: set[str]
 ) -> None:
     """Every setting that a command uses is in its help, and no other."""
     done = netduet.run(command, "--help")
@@ -83,7 +83,9 @@ def test_command_help_lists_its_flags(
 
 
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ()])
-def test_help_lists_all_commands(netduet: Netduet, words: tuple[str, ...]) -> None:
+def test_help_lists_all_commands(
+    netduet: NetduetCommand, words: tuple[str, ...]
+) -> None:
     """The help shows a new user what there is."""
     done = netduet.run(*words)
     assert (done.returncode, done.stderr) == (0, "")
@@ -91,7 +93,7 @@ def test_help_lists_all_commands(netduet: Netduet, words: tuple[str, ...]) -> No
         assert re.search(rf"^│ {command} +[A-Z]", done.stdout, re.MULTILINE)
 
 
-def test_version_is_printed(netduet: Netduet) -> None:
+def test_version_is_printed(netduet: NetduetCommand) -> None:
     """The version alone, for scripts."""
     for word in ("--version", "-V"):
         done = netduet.run(word)
@@ -130,14 +132,14 @@ def test_version_is_printed(netduet: Netduet) -> None:
     ],
 )
 def test_invalid_command_is_a_one_line_error(
-    netduet: Netduet, line: str, said: str
+    netduet: NetduetCommand, line: str, said: str
 ) -> None:
     """One line says what is wrong and what is valid, with status 2."""
     [told] = refused(netduet, *line.split())
     assert said in told
 
 
-def test_invalid_values_give_a_line_each(netduet: Netduet) -> None:
+def test_invalid_values_give_a_line_each(netduet: NetduetCommand) -> None:
     """All errors are reported at once, from every source."""
     (netduet.folder / ".env").write_text("NETDUET_CLIENT_COLOR=red\n")
     variables = {"NETDUET_CLIENT_CONNECT_TIMEOUT": "0s"}
@@ -148,9 +150,9 @@ def test_invalid_values_give_a_line_each(netduet: Netduet) -> None:
     }
 
 
-def test_invalid_targets_give_a_line_each(netduet: Netduet) -> None:
+def test_invalid_targets_give_a_line_each(netduet: NetduetCommand) -> None:
     """With one invalid target nothing is checked."""
-    with nobody() as target:
+    with closed_port() as target:
         lines = refused(netduet, "check", target, "a:b", "c/d")
     assert [line.partition(": ")[0] for line in lines] == [
         "target 'a:b'",
@@ -160,7 +162,7 @@ def test_invalid_targets_give_a_line_each(netduet: Netduet) -> None:
 
 @pytest.mark.parametrize("command", [("serve",), ("check", "x"), ("hello", "x")])
 def test_misspelt_variable_is_rejected_with_the_nearest_name(
-    netduet: Netduet, command: tuple[str, ...]
+    netduet: NetduetCommand, command: tuple[str, ...]
 ) -> None:
     """A misspelt setting is not ignored silently."""
     half = "SERVER" if command == ("serve",) else "CLIENT"
@@ -171,14 +173,16 @@ def test_misspelt_variable_is_rejected_with_the_nearest_name(
     )
 
 
-def test_kubernetes_service_links_are_ignored_and_logged(netduet: Netduet) -> None:
+def test_kubernetes_service_links_are_ignored_and_logged(
+    netduet: NetduetCommand,
+) -> None:
     """Variables of a Service with our name are no settings."""
     links = {
         "NETDUET_CLIENT_PORT": "tcp://10.0.0.1:12345",
         "NETDUET_CLIENT_SERVICE_HOST": "10.0.0.1",
         "NETDUET_CLIENT_PORT_12345_TCP_ADDR": "10.0.0.1",
     }
-    with nobody() as target:
+    with closed_port() as target:
         done = netduet.run("check", "--log-level=info", target, env=links)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     [line] = [line for line in lines if line["event"] == "settings.ignored"]
@@ -190,7 +194,7 @@ def test_kubernetes_service_links_are_ignored_and_logged(netduet: Netduet) -> No
 # config
 
 
-def test_show_prints_each_value_and_its_source(netduet: Netduet) -> None:
+def test_show_prints_each_value_and_its_source(netduet: NetduetCommand) -> None:
     """One line per setting, as it can be typed, with its source."""
     (netduet.folder / ".env").write_text("NETDUET_SERVER_LINGER=500ms\n")
     variables = {
@@ -210,7 +214,7 @@ def test_show_prints_each_value_and_its_source(netduet: Netduet) -> None:
     assert aside in done.stdout.splitlines()
 
 
-def test_config_check_of_valid_settings_succeeds(netduet: Netduet) -> None:
+def test_config_check_of_valid_settings_succeeds(netduet: NetduetCommand) -> None:
     """Valid settings give a line and status 0; those of compose are known."""
     (netduet.folder / ".env").write_text("NETDUET_PUBLISH_PORT=1\nOTHER=1\n")
     done = netduet.run("config", "check", env={"NETDUET_CLIENT_TARGET": "server"})
@@ -218,7 +222,9 @@ def test_config_check_of_valid_settings_succeeds(netduet: Netduet) -> None:
     assert done.stdout == "settings are valid\n"
 
 
-def test_config_check_reports_errors_of_client_and_server(netduet: Netduet) -> None:
+def test_config_check_reports_errors_of_client_and_server(
+    netduet: NetduetCommand,
+) -> None:
     """Invalid values, misspelt and unknown names have a line each."""
     (netduet.folder / ".env").write_text("NETDUET_PUBLISH_PROT=1\n")
     variables = {
@@ -246,7 +252,7 @@ def test_config_check_reports_errors_of_client_and_server(netduet: Netduet) -> N
     ],
 )
 def test_reference_lists_each_setting(
-    netduet: Netduet, form: str, pattern: str
+    netduet: NetduetCommand, form: str, pattern: str
 ) -> None:
     """Each format has every setting of both programs once, in order."""
     done = netduet.run("config", "reference", "--format", form)
@@ -258,7 +264,7 @@ def test_reference_lists_each_setting(
 # explain, and what is generated
 
 
-def test_explain_lists_all_classes(netduet: Netduet) -> None:
+def test_explain_lists_all_classes(netduet: NetduetCommand) -> None:
     """One line per class: its name and its title."""
     done = netduet.run("explain")
     assert (done.returncode, done.stderr) == (0, "")
@@ -266,7 +272,7 @@ def test_explain_lists_all_classes(netduet: Netduet) -> None:
     assert lines == [[failure.name, failure.title] for failure in CATALOGUE.values()]
 
 
-def test_explain_prints_all_of_a_class(netduet: Netduet) -> None:
+def test_explain_prints_all_of_a_class(netduet: NetduetCommand) -> None:
     """Title, meaning, location, causes and next steps, in 80 columns."""
     done = netduet.run("explain", "reach.timeout")
     assert (done.returncode, done.stderr) == (0, "")
@@ -278,7 +284,7 @@ def test_explain_prints_all_of_a_class(netduet: Netduet) -> None:
 
 
 def test_explain_accepts_an_older_name_and_says_the_present_one(
-    netduet: Netduet,
+    netduet: NetduetCommand,
 ) -> None:
     """A name that a script or an old report has leads to the class as it is today."""
     done = netduet.run("explain", "balance.ghost")
@@ -295,7 +301,7 @@ def test_generated_pages_match_the_declarations() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 3,
+        timeout=TIMEOUT_SECONDS * 3,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

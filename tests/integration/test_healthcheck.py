@@ -18,7 +18,7 @@ from netduet.server import healthcheck
 from netduet.server.admission import LOBBY
 from netduet.wire.frames import PORT
 from tests.integration.conftest import ServeCommand
-from tests.integration.peer import GREETING, Peer, connect
+from tests.integration.framed_client import GREETING, FramedClient, connect
 
 SERVICES = Path(healthcheck.__file__).parents[2]
 
@@ -102,7 +102,7 @@ def test_frozen_server_is_unhealthy(serve_command: ServeCommand) -> None:
 def test_full_server_is_healthy(serve_command: ServeCommand) -> None:
     """A server at its limit must not be restarted for it."""
     server = serve_command(max_connections=1)
-    with Peer(server.port):
+    with FramedClient(server.port):
         assert run(port=server.port) == (0, "")
         with contextlib.ExitStack() as stack:
             for _ in range(LOBBY):

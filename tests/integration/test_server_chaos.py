@@ -12,7 +12,14 @@ import pytest
 
 from netduet.wire.frames import MAGIC, Kind, serialize
 from tests.integration.conftest import StartServer
-from tests.integration.peer import GREETING, HELLO, connect, greet, opening, reset
+from tests.integration.framed_client import (
+    GREETING,
+    HELLO,
+    connect,
+    exchange_greetings,
+    opening,
+    reset,
+)
 
 ECHO = serialize(Kind.ECHO, b"x" * 500)
 
@@ -80,7 +87,7 @@ async def test_random_clients_leave_nothing_behind(
             misbehave(running.port, chance)
 
     await asyncio.gather(*(asyncio.to_thread(some, number) for number in range(6)))
-    assert await asyncio.to_thread(greet, running.port) == GREETING
+    assert await asyncio.to_thread(exchange_greetings, running.port) == GREETING
     await running.stop()
     [stopped] = running.lines.of("server.stopped")
     assert stopped["netduet.accepted"] >= 200
@@ -101,7 +108,7 @@ async def test_ending_to_a_peer_with_unread_reset_raises_nothing(
     """Our FIN to a peer whose RST is still unread is no defect."""
     running = await start_server(first_byte_timeout=0.1)
     sock = connect(running.port)
-    assert await asyncio.to_thread(greet, running.port) == GREETING
+    assert await asyncio.to_thread(exchange_greetings, running.port) == GREETING
     [greeted] = (
         connection for connection in running.server._connections if not connection.ended
     )
@@ -109,7 +116,7 @@ async def test_ending_to_a_peer_with_unread_reset_raises_nothing(
     time.sleep(0.15)  # noqa: ASYNC251
     reset(sock)
     greeted._writer._check_deadline()
-    line = await running.closed(2)
+    line = await running.closed_line(2)
     assert line["netduet.ended"] == "limit.first_byte"
     assert line["error.type"] in ("ENOTCONN", "ECONNRESET")
 

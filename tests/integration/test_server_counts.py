@@ -15,8 +15,8 @@ from netduet.wire import datagram, udp_count
 from netduet.wire.frames import ANSWER, HEADER_SIZE, MAGIC, Kind
 from netduet.wire.udp_count import ANSWER_SIZE, CountAnswer, CountFlag, CountQuestion
 from tests.integration.conftest import StartServer
-from tests.integration.peer import Peer
-from tests.integration.running import PATIENCE
+from tests.integration.framed_client import FramedClient
+from tests.integration.servers import TIMEOUT_SECONDS
 from tests.integration.test_server_datagrams import parts
 
 OVERHEAD = len(MAGIC) + HEADER_SIZE
@@ -30,7 +30,7 @@ class Asker:
         """Connect."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(TIMEOUT_SECONDS)
         self.sock.connect((host, port))
 
     def send(
@@ -251,7 +251,7 @@ async def test_count_over_tcp_is_out_of_order(start_server: StartServer) -> None
     running = await start_server()
 
     def talk() -> str:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             assert "count" in peer.welcome["features"]
             peer.send(Kind.COUNT, bytes(ANSWER_SIZE))
             return str(peer.error()["code"])

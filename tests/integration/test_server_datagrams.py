@@ -12,7 +12,7 @@ import pytest
 
 from netduet.wire.frames import ANSWER, HEADER, HEADER_SIZE, MAGIC, Kind, serialize
 from tests.integration.conftest import StartServer
-from tests.integration.running import PATIENCE
+from tests.integration.servers import TIMEOUT_SECONDS
 
 OVERHEAD = len(MAGIC) + HEADER_SIZE
 
@@ -35,7 +35,7 @@ def ask(port: int, *questions: bytes, host: str = "127.0.0.1") -> bytes:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT_SECONDS)
         sock.connect((host, port))
         for question in questions:
             sock.send(question)
@@ -161,7 +161,7 @@ async def test_burst_is_answered_in_order(start_server: StartServer) -> None:
 
     def talk() -> list[int]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(PATIENCE)
+            sock.settimeout(TIMEOUT_SECONDS)
             sock.connect(("127.0.0.1", running.port))
             for number in range(100):
                 sock.send(echo(b"x", number))
@@ -176,7 +176,7 @@ async def test_queued_questions_are_answered_before_the_exit(
     """Datagrams queued at the stop are still answered."""
     running = await start_server()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT_SECONDS)
         sock.connect(("127.0.0.1", running.port))
         for number in range(150):  # the loop does not run: all of them wait
             sock.send(echo(b"x", number))

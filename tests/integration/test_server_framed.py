@@ -16,8 +16,14 @@ import pytest
 
 from netduet.wire.frames import ANSWER, HEADER_SIZE, MAGIC, Kind, serialize
 from tests.integration.conftest import StartServer
-from tests.integration.peer import Peer, connect, opening, reset, rest
-from tests.integration.running import Running
+from tests.integration.framed_client import (
+    FramedClient,
+    connect,
+    opening,
+    read_to_end,
+    reset,
+)
+from tests.integration.servers import RunningServer
 
 MIB = 1024 * 1024
 _IP_MTU = 14  # ip(7); socket has no name for it
@@ -29,8 +35,8 @@ async def test_welcome_identifies_the_server(start_server: StartServer) -> None:
 
     def talk() -> tuple[dict[str, Any], dict[str, Any], tuple[str, int]]:
         nonce = "0123456789abcdef" * 2
-        first = Peer(running.port)
-        with first.sock, Peer(running.port) as second:
+        first = FramedClient(running.port)
+        with first.sock, FramedClient(running.port) as second:
             return first.open(nonce=nonce), second.welcome, first.sock.getsockname()
 
     welcome, other, address = await asyncio.to_thread(talk)
@@ -52,7 +58,7 @@ async def test_conn_ids_are_random_and_never_repeat(start_server: StartServer) -
     def talk() -> list[str]:
         ids = []
         for _ in range(200):
-            with Peer(running.port) as peer:
+            with FramedClient(running.port) as peer:
                 ids.append(peer.welcome["conn_id"])
         return ids
 
@@ -66,7 +72,7 @@ async def test_boot_id_is_new_at_each_start(start_server: StartServer) -> None:
     first, second = await start_server(), await start_server()
 
     def talk(port: int) -> str:
-        with Peer(port) as peer:
+        with FramedClient(port) as peer:
             return str(peer.welcome["boot_id"])
 
     assert await asyncio.to_thread(talk, first.port) != await asyncio.to_thread(
@@ -81,7 +87,7 @@ async def test_echo_mirrors_the_payload(start_server: StartServer, size: int) ->
     payload = random.Random(size).randbytes(size)
 
     def talk() -> None:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             with peer.sending(serialize(Kind.ECHO, payload, id=2**64 - 1)):
                 frame = peer.receive()
             assert frame.payload == payload
@@ -115,12 +121,12 @@ async def test_pipelined_echoes_come_back_in_order(
             sock.sendall(stream[offset : offset + size])
             offset += size
 
-    def receive(peer: Peer) -> None:
+    def receive(peer: FramedClient) -> None:
         for number, payload in enumerate(payloads):
             frame = peer.receive()
             assert (frame.id, frame.payload) == (number, payload)
 
-    peer = Peer(running.port)
+    peer = FramedClient(running.port)
     await asyncio.to_thread(peer.open)
     await asyncio.gather(
         asyncio.to_thread(pieces, peer.sock), asyncio.to_thread(receive, peer)
@@ -143,7 +149,7 @@ async def test_questions_in_one_segment_are_answered_in_order(
                 + serialize(Kind.ECHO, b"2")
                 + serialize(Kind.END)
             )
-            data = rest(sock)
+            data = read_to_end(sock)
         kinds, offset = [], len(MAGIC)
         while offset < len(data):
             length, kind = struct.unpack_from("!IB", data, offset)
@@ -160,7 +166,7 @@ async def test_report_has_the_kernels_tcp_info(start_server: StartServer) -> Non
     running = await start_server()
 
     def talk() -> tuple[dict[str, Any], int]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.echo(bytes(100_000))
             report = peer.ask(Kind.REPORT)
             return report, peer.sock.getsockopt(socket.IPPROTO_IP, _IP_MTU)
@@ -182,7 +188,7 @@ async def test_report_has_the_kernels_tcp_info(start_server: StartServer) -> Non
 async def test_report_counts_drops_of_this_listener(start_server: StartServer) -> None:
     """Connections dropped by a full accept queue are counted."""
     running, other = await start_server(backlog=1), await start_server()
-    peer, stranger = Peer(running.port), Peer(other.port)
+    peer, stranger = FramedClient(running.port), FramedClient(other.port)
     await asyncio.to_thread(peer.open)
     await asyncio.to_thread(stranger.open)
     socks = [socket.socket() for _ in range(8)]
@@ -198,27 +204,27 @@ async def test_report_counts_drops_of_this_listener(start_server: StartServer) -
     assert beside["listener"] == {"drops": 0, "backlog": 0}
 
 
-def _end(peer: Peer) -> None:
+def _end(peer: FramedClient) -> None:
     peer.end()
 
 
-def _fin(peer: Peer) -> None:
+def _fin(peer: FramedClient) -> None:
     peer.sock.shutdown(socket.SHUT_WR)
-    assert rest(peer.sock) == b""
+    assert read_to_end(peer.sock) == b""
     peer.sock.close()
 
 
-def _reset(peer: Peer) -> None:
+def _reset(peer: FramedClient) -> None:
     reset(peer.sock)
 
 
-def _breach(peer: Peer) -> None:
+def _breach(peer: FramedClient) -> None:
     peer.send(99)
     assert peer.error()["code"] == "unknown_kind"
     peer.sock.close()
 
 
-def _silence(peer: Peer) -> None:
+def _silence(peer: FramedClient) -> None:
     assert peer.error()["code"] == "idle"
     peer.sock.close()
 
@@ -234,14 +240,17 @@ def _silence(peer: Peer) -> None:
     ],
 )
 async def test_ledger_has_the_end_of_a_connection(
-    start_server: StartServer, leave: Callable[[Peer], None], ended: str, by: str
+    start_server: StartServer,
+    leave: Callable[[FramedClient], None],
+    ended: str,
+    by: str,
 ) -> None:
     """Another connection can ask how an earlier one ended, and by which end."""
     running = await start_server(idle_timeout=0.4)
     before = time.time()
 
     def first() -> tuple[dict[str, Any], tuple[str, int]]:
-        peer = Peer(running.port)
+        peer = FramedClient(running.port)
         welcome = peer.open()
         peer.echo(b"x" * 1000)
         address = peer.sock.getsockname()
@@ -249,11 +258,11 @@ async def test_ledger_has_the_end_of_a_connection(
         return welcome, address
 
     def second(conn_id: str) -> dict[str, Any]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             return dict(peer.ask(Kind.LEDGER, conn_id=conn_id)["entry"])
 
     welcome, address = await asyncio.to_thread(first)
-    line = await running.closed()
+    line = await running.closed_line()
     entry = await asyncio.to_thread(second, welcome["conn_id"])
     assert (entry["ended"], entry["ended_by"]) == (ended, by)
     assert (line["netduet.ended"], line["netduet.ended_by"]) == (ended, by)
@@ -272,7 +281,7 @@ async def test_ledger_has_open_connections(start_server: StartServer) -> None:
     running = await start_server()
 
     def talk() -> tuple[dict[str, Any], str]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             conn_id = peer.welcome["conn_id"]
             return peer.ask(Kind.LEDGER, conn_id=conn_id)["entry"], conn_id
 
@@ -288,7 +297,7 @@ async def test_ledger_is_bounded(start_server: StartServer) -> None:
     running = await start_server(ledger_size=2)
 
     def talk() -> list[bool]:
-        peers = [Peer(running.port) for _ in range(3)]
+        peers = [FramedClient(running.port) for _ in range(3)]
         ids = [peer.open()["conn_id"] for peer in peers]
         asked = [*ids, "0" * 32]
         answers = [peers[2].ask(Kind.LEDGER, conn_id=one) for one in asked]
@@ -304,17 +313,17 @@ async def test_end_is_answered_then_the_stream_ends(start_server: StartServer) -
     running = await start_server()
 
     def talk() -> None:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             echoes = serialize(Kind.ECHO, bytes(1000)) * 500
             with peer.sending(echoes + serialize(Kind.END, id=5)):
                 for _ in range(500):
                     assert peer.receive().kind == Kind.ECHO
                 last = peer.receive()
             assert (last.kind, last.flags, last.id) == (Kind.END, ANSWER, 5)
-            assert rest(peer.sock) == b""
+            assert read_to_end(peer.sock) == b""
 
     await asyncio.to_thread(talk)
-    line = await running.closed()
+    line = await running.closed_line()
     assert (line["netduet.frames_received"], line["netduet.frames_sent"]) == (502, 502)
 
 
@@ -358,7 +367,7 @@ async def test_breach_is_answered_by_an_error_that_arrives(
     more = bytes(2 * MIB)  # what a client has under way when it hears of its error
 
     def talk() -> dict[str, Any]:
-        peer = Peer(running.port)
+        peer = FramedClient(running.port)
         if opened:
             peer.open()
         with peer.sending(sent.encode() if isinstance(sent, str) else sent + more):
@@ -370,7 +379,7 @@ async def test_breach_is_answered_by_an_error_that_arrives(
 
     failure = await asyncio.to_thread(talk)
     assert failure["code"] == code
-    line = await running.closed()
+    line = await running.closed_line()
     assert (line["netduet.ended"], line["error.type"]) == ("error", code)
 
 
@@ -381,7 +390,7 @@ async def test_converted_magic_is_named(start_server: StartServer) -> None:
     def talk() -> dict[str, Any]:
         with connect(running.port) as sock:
             sock.sendall(opening().replace(b"\r\n", b"\n"))
-            return dict(json.loads(rest(sock)[len(MAGIC) + HEADER_SIZE :]))
+            return dict(json.loads(read_to_end(sock)[len(MAGIC) + HEADER_SIZE :]))
 
     failure = await asyncio.to_thread(talk)
     assert "CR LF" in failure["message"]
@@ -394,7 +403,7 @@ async def test_unknown_version_is_told_the_known_one(start_server: StartServer) 
     def talk() -> dict[str, Any]:
         with connect(running.port) as sock:
             sock.sendall(opening(version=9))
-            return dict(json.loads(rest(sock)[len(MAGIC) + HEADER_SIZE :]))
+            return dict(json.loads(read_to_end(sock)[len(MAGIC) + HEADER_SIZE :]))
 
     failure = await asyncio.to_thread(talk)
     assert failure["facts"] == {"version": 9, "supported": 1}
@@ -405,7 +414,7 @@ async def test_truncated_frame_is_an_error(start_server: StartServer) -> None:
     running = await start_server()
 
     def talk() -> dict[str, Any]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(serialize(Kind.ECHO, bytes(100))[:50])
             peer.sock.shutdown(socket.SHUT_WR)
             return peer.error()
@@ -418,12 +427,12 @@ async def test_number_of_questions_is_limited(start_server: StartServer) -> None
     running = await start_server()
 
     def talk() -> tuple[int, dict[str, Any]]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             with peer.sending(serialize(Kind.REPORT, b"{}") * 1100):
                 count = 0
                 while (frame := peer.receive()).kind == Kind.REPORT:
                     count += 1
-            assert rest(peer.sock) == b""
+            assert read_to_end(peer.sock) == b""
             return count, json.loads(frame.payload)
 
     count, failure = await asyncio.to_thread(talk)
@@ -433,16 +442,16 @@ async def test_number_of_questions_is_limited(start_server: StartServer) -> None
 
 async def test_half_closed_client_reads_all_answers(start_server: StartServer) -> None:
     """A client that sends much, ends its sending and reads late gets every answer."""
-    running: Running = await start_server()
+    running: RunningServer = await start_server()
     stream = serialize(Kind.ECHO, bytes(1000)) * 4000
 
     def talk() -> int:
-        with Peer(running.port) as peer, peer.sending(stream):
+        with FramedClient(running.port) as peer, peer.sending(stream):
             # Whoever sends is stopped by back-pressure until this thread reads.
             for _ in range(4000):
                 assert len(peer.receive().payload) == 1000
             peer.sock.shutdown(socket.SHUT_WR)
-            return len(rest(peer.sock))
+            return len(read_to_end(peer.sock))
 
     assert await asyncio.to_thread(talk) == 0
-    assert (await running.closed())["netduet.ended"] == "eof"
+    assert (await running.closed_line())["netduet.ended"] == "eof"

@@ -17,16 +17,16 @@ import pytest
 
 from netduet.wire.frames import Kind, serialize
 from tests.integration.conftest import ServeCommand, StartServer
-from tests.integration.peer import (
+from tests.integration.framed_client import (
     GREETING,
     HELLO,
-    Peer,
+    FramedClient,
     connect,
-    greet,
+    exchange_greetings,
     opening,
-    rest,
+    read_to_end,
 )
-from tests.integration.running import PATIENCE, Command
+from tests.integration.servers import TIMEOUT_SECONDS, ServerProcess
 
 
 @dataclass
@@ -45,12 +45,12 @@ class Load:
             thread = threading.Thread(target=self._repeat, args=(name, client))
             thread.start()
             self._threads.append(thread)
-        assert self._warm.wait(PATIENCE)
+        assert self._warm.wait(TIMEOUT_SECONDS)
 
     def join(self) -> None:
         """Wait until each client was refused: nobody listens any more."""
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT_SECONDS)
         self._over.set()
 
     def _repeat(self, name: str, client: Callable[[socket.socket], None]) -> None:
@@ -77,7 +77,7 @@ class Load:
     def _framed(self, sock: socket.socket) -> None:
         sock.sendall(opening() + serialize(Kind.ECHO, b"x" * 100) * 3)
         sock.sendall(serialize(Kind.END))
-        answer = rest(sock)
+        answer = read_to_end(sock)
         if answer.count(b"x" * 100) != 3:
             raise EOFError(f"answered {answer!r}")
 
@@ -114,7 +114,7 @@ def test_accept_queue_is_served_before_the_listener_closes(
         sock.sendall(HELLO)
     server.process.send_signal(signal.SIGTERM)
     server.process.send_signal(signal.SIGCONT)
-    answers = Counter(rest(sock) for sock in socks)
+    answers = Counter(read_to_end(sock) for sock in socks)
     for sock in socks:
         sock.close()
     assert answers == {GREETING: 500}
@@ -129,7 +129,7 @@ async def test_last_queued_connection_is_served(start_server: StartServer) -> No
             sock.sendall(HELLO)
             sock.shutdown(socket.SHUT_WR)
             await running.stop()
-            assert rest(sock) == GREETING
+            assert read_to_end(sock) == GREETING
         assert len(running.lines.of("connection.closed")) == 1
 
 
@@ -141,7 +141,7 @@ def test_shutdown_delay_accepts_connections(serve_command: ServeCommand) -> None
     server.wait("server.draining")
     while True:
         try:
-            assert greet(server.port) == GREETING
+            assert exchange_greetings(server.port) == GREETING
         except ConnectionRefusedError:
             break
     assert 0.5 <= time.monotonic() - start < 3
@@ -152,12 +152,12 @@ def test_idle_peers_are_told_of_the_drain(serve_command: ServeCommand) -> None:
     """Idle framed peers get ``draining``, and the server does not wait for them."""
     server = serve_command(drain_timeout="20s")
     with contextlib.ExitStack() as stack:
-        peers = [stack.enter_context(Peer(server.port)) for _ in range(10)]
+        peers = [stack.enter_context(FramedClient(server.port)) for _ in range(10)]
         silent = stack.enter_context(connect(server.port))
         start = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert {peer.error()["code"] for peer in peers} == {"draining"}
-        assert rest(silent) == b""
+        assert read_to_end(silent) == b""
     assert server.finish() == 0
     assert time.monotonic() - start < 5
     [stopped] = server.of("server.stopped")
@@ -169,7 +169,7 @@ def test_idle_peers_are_told_of_the_drain(serve_command: ServeCommand) -> None:
 def test_drain_waits_for_busy_peers(serve_command: ServeCommand) -> None:
     """A peer that keeps asking during the drain is answered."""
     server = serve_command(drain_timeout="2s")
-    with Peer(server.port) as peer:
+    with FramedClient(server.port) as peer:
         server.process.send_signal(signal.SIGTERM)
         server.wait("server.draining")
         start = time.monotonic()
@@ -188,7 +188,7 @@ def test_client_that_never_closes_delays_the_exit_briefly(
     server = serve_command(drain_timeout="20s")
     with connect(server.port) as sock:
         sock.sendall(HELLO)
-        assert rest(sock) == GREETING
+        assert read_to_end(sock) == GREETING
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 4
@@ -197,19 +197,21 @@ def test_client_that_never_closes_delays_the_exit_briefly(
 def test_stuck_peers_are_reset_and_counted(serve_command: ServeCommand) -> None:
     """Peers that do not finish within the drain time are reset."""
     server = serve_command(drain_timeout="500ms")
-    with Peer(server.port) as peer:
+    with FramedClient(server.port) as peer:
         stuffing = serialize(Kind.ECHO, bytes(100_000))
         peer.sock.settimeout(0.3)
         with contextlib.suppress(TimeoutError):
             while True:
                 peer.sock.sendall(stuffing)
-        with Peer(server.port) as reader:  # last: a peer silent for long is drained
+        with FramedClient(
+            server.port
+        ) as reader:  # last: a peer silent for long is drained
             start = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             assert server.finish() == 0
             assert time.monotonic() - start < 4
             with pytest.raises(ConnectionError):
-                rest(reader.sock)
+                read_to_end(reader.sock)
     [stopped] = server.of("server.stopped")
     assert stopped["netduet.reset"] == 2
 
@@ -217,14 +219,14 @@ def test_stuck_peers_are_reset_and_counted(serve_command: ServeCommand) -> None:
 def test_second_signal_exits_at_once(serve_command: ServeCommand) -> None:
     """A second SIGTERM ends the wait for open connections."""
     server = serve_command(shutdown_delay="30s", drain_timeout="30s")
-    with Peer(server.port) as peer:
+    with FramedClient(server.port) as peer:
         server.process.send_signal(signal.SIGTERM)
         server.wait("server.draining")
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 2
         with pytest.raises(ConnectionError):
-            rest(peer.sock)
+            read_to_end(peer.sock)
     assert server.of("server.stopped")
 
 
@@ -232,7 +234,7 @@ def test_sigint_drains_like_sigterm(serve_command: ServeCommand) -> None:
     """Ctrl-C ends the server without a traceback."""
     server = serve_command()
     assert server.stop(signal.SIGINT) == 0
-    assert server.said() == ""
+    assert server.stderr_text() == ""
 
 
 def serve_in_vain(*words: str) -> subprocess.CompletedProcess[str]:
@@ -241,7 +243,7 @@ def serve_in_vain(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "netduet", "serve", *words],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 
@@ -271,11 +273,11 @@ def test_port_zero_is_the_same_port_everywhere(serve_command: ServeCommand) -> N
     assert {line["server.port"] for line in lines} == {server.port}
     found = {(line["network.transport"], line["network.type"]) for line in lines}
     assert found == {(t, f) for t in ("tcp", "udp") for f in ("ipv4", "ipv6")}
-    assert greet(server.port) == GREETING
+    assert exchange_greetings(server.port) == GREETING
     with connect(server.port, "::1") as sock:
         sock.sendall(HELLO)
-        assert rest(sock) == GREETING
-    line = server.closed(2)
+        assert read_to_end(sock) == GREETING
+    line = server.closed_line(2)
     assert {line["network.type"] for line in server.of("connection.closed")} == {
         "ipv4",
         "ipv6",
@@ -283,7 +285,7 @@ def test_port_zero_is_the_same_port_everywhere(serve_command: ServeCommand) -> N
     assert line["network.transport"] == "tcp"
 
 
-def _stop_for(command: Command, seconds: float) -> None:
+def _stop_for(command: ServerProcess, seconds: float) -> None:
     """Stop the process, and let it go on after a while; the while is the subject."""
     command.process.send_signal(signal.SIGSTOP)
     time.sleep(seconds)
@@ -305,7 +307,7 @@ def test_suspended_server_drops_no_active_peer(
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(connect(server.port)) for _ in range(30)]
         started = [stack.enter_context(connect(server.port)) for _ in range(30)]
-        framed = [stack.enter_context(Peer(server.port)) for _ in range(30)]
+        framed = [stack.enter_context(FramedClient(server.port)) for _ in range(30)]
         for sock in started:
             sock.sendall(hello[:20])
         halves = serialize(Kind.ECHO, b"x" * 100)
@@ -319,6 +321,6 @@ def test_suspended_server_drops_no_active_peer(
         for peer in framed:
             peer.sock.sendall(halves[50:])
         _stop_for(server, seconds)
-        assert {rest(sock) for sock in silent} == {GREETING}
+        assert {read_to_end(sock) for sock in silent} == {GREETING}
         assert all(b"conn_id" in sock.recv(4096) for sock in started)
         assert {peer.receive().payload for peer in framed} == {b"x" * 100}

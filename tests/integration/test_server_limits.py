@@ -18,17 +18,17 @@ import pytest
 from netduet.server.admission import LOBBY
 from netduet.wire.frames import HEADER_SIZE, MAGIC, Kind, serialize
 from tests.integration.conftest import ServeCommand, StartServer
-from tests.integration.peer import (
+from tests.integration.framed_client import (
     GREETING,
     HELLO,
-    Peer,
+    FramedClient,
     connect,
-    greet,
+    exchange_greetings,
     opening,
+    read_to_end,
     reset,
-    rest,
 )
-from tests.integration.running import PATIENCE, until
+from tests.integration.servers import TIMEOUT_SECONDS, wait_until
 
 
 def failure_of(answer: bytes) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def fate(sock: socket.socket | None) -> str:
     with sock:
         try:
             sock.sendall(HELLO)
-            return "greeted" if rest(sock) == GREETING else "closed"
+            return "greeted" if read_to_end(sock) == GREETING else "closed"
         except ConnectionError:
             return "reset"
 
@@ -75,8 +75,8 @@ async def test_silent_client_is_closed(start_server: StartServer) -> None:
     """A client that sends nothing gets a FIN, then is closed."""
     running = await start_server(first_byte_timeout=0.3, linger=0.2)
     with await asyncio.to_thread(connect, running.port) as sock:
-        assert await asyncio.to_thread(rest, sock) == b""
-        line = await running.closed()
+        assert await asyncio.to_thread(read_to_end, sock) == b""
+        line = await running.closed_line()
     assert (line["netduet.ended"], line["netduet.ended_by"]) == (
         "limit.first_byte",
         "server",
@@ -92,13 +92,13 @@ async def test_dribbled_opening_is_too_slow(start_server: StartServer) -> None:
         with connect(running.port) as sock:
             start = time.monotonic()
             dribble(sock, opening(padding="x" * 500))
-            return failure_of(rest(sock)), time.monotonic() - start
+            return failure_of(read_to_end(sock)), time.monotonic() - start
 
     failure, seconds = await asyncio.to_thread(talk)
     assert failure["code"] == "too_slow"
     assert failure["facts"]["received"] > 0
     assert 0.3 <= seconds < 3
-    assert (await running.closed())["netduet.ended"] == "limit.opening"
+    assert (await running.closed_line())["netduet.ended"] == "limit.opening"
 
 
 async def test_dribbled_frame_is_too_slow(start_server: StartServer) -> None:
@@ -106,7 +106,7 @@ async def test_dribbled_frame_is_too_slow(start_server: StartServer) -> None:
     running = await start_server(frame_timeout=0.3)
 
     def talk() -> tuple[dict[str, Any], float]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             start = time.monotonic()
             dribble(peer.sock, serialize(Kind.ECHO, bytes(1000)))
             return peer.error(), time.monotonic() - start
@@ -114,7 +114,7 @@ async def test_dribbled_frame_is_too_slow(start_server: StartServer) -> None:
     failure, seconds = await asyncio.to_thread(talk)
     assert failure["code"] == "too_slow"
     assert 0.3 <= seconds < 3
-    assert (await running.closed())["netduet.ended"] == "limit.frame"
+    assert (await running.closed_line())["netduet.ended"] == "limit.frame"
 
 
 async def test_idle_peer_gets_an_error(start_server: StartServer) -> None:
@@ -122,11 +122,11 @@ async def test_idle_peer_gets_an_error(start_server: StartServer) -> None:
     running = await start_server(idle_timeout=0.3)
 
     def talk() -> dict[str, Any]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             return peer.error()
 
     assert (await asyncio.to_thread(talk))["code"] == "idle"
-    assert (await running.closed())["netduet.ended"] == "limit.idle"
+    assert (await running.closed_line())["netduet.ended"] == "limit.idle"
 
 
 async def test_busy_peer_is_not_idle(start_server: StartServer) -> None:
@@ -134,7 +134,7 @@ async def test_busy_peer_is_not_idle(start_server: StartServer) -> None:
     running = await start_server(idle_timeout=0.4)
 
     def talk() -> None:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             for _ in range(10):
                 select.select([peer.sock], [], [], 0.1)  # a pause of this client
                 assert peer.echo(b"x") == b"x"
@@ -146,14 +146,14 @@ async def test_busy_peer_is_not_idle(start_server: StartServer) -> None:
 async def test_lingering_peer_is_closed(start_server: StartServer) -> None:
     """A peer that ended and does not close is closed after the linger time."""
     running = await start_server(linger=0.2)
-    peer = Peer(running.port)
+    peer = FramedClient(running.port)
     await asyncio.to_thread(peer.open)
     peer.send(Kind.END)
-    line = await running.closed()
+    line = await running.closed_line()
     assert (line["netduet.ended"], line["netduet.ended_by"]) == ("end", "client")
     assert 0.2 <= line["netduet.duration_s"] < 3
     assert (await asyncio.to_thread(peer.receive)).kind == Kind.END
-    assert await asyncio.to_thread(rest, peer.sock) == b""
+    assert await asyncio.to_thread(read_to_end, peer.sock) == b""
     peer.sock.close()
 
 
@@ -164,14 +164,14 @@ async def test_lingering_peer_is_closed_at_the_byte_limit(
     running = await start_server(linger_bytes=100_000, linger=30.0)
 
     def talk() -> None:
-        with Peer(running.port) as peer, contextlib.suppress(ConnectionError):
+        with FramedClient(running.port) as peer, contextlib.suppress(ConnectionError):
             peer.send(99)
             for _ in range(1000):
                 peer.sock.sendall(bytes(100_000))
             pytest.fail("100 MB were taken")
 
     await asyncio.to_thread(talk)
-    assert (await running.closed())["error.type"] == "unknown_kind"
+    assert (await running.closed_line())["error.type"] == "unknown_kind"
 
 
 async def test_total_limit_refuses_and_is_logged_once(
@@ -182,13 +182,13 @@ async def test_total_limit_refuses_and_is_logged_once(
 
     def talk() -> list[dict[str, Any]]:
         with contextlib.ExitStack() as stack:
-            served = [stack.enter_context(Peer(running.port)) for _ in range(3)]
+            served = [stack.enter_context(FramedClient(running.port)) for _ in range(3)]
             failures = []
             for _ in range(5):
                 with connect(running.port) as sock:
                     sock.sendall(opening())
-                    failures.append(failure_of(rest(sock)))
-            assert greet(running.port) == GREETING
+                    failures.append(failure_of(read_to_end(sock)))
+            assert exchange_greetings(running.port) == GREETING
             assert all(peer.echo(b"still here") == b"still here" for peer in served)
             for peer in served:
                 peer.end()
@@ -197,7 +197,7 @@ async def test_total_limit_refuses_and_is_logged_once(
     failures = await asyncio.to_thread(talk)
     assert {failure["code"] for failure in failures} == {"too_many_connections"}
     assert failures[0]["facts"] == {"limit": 3}
-    await running.closed(3)
+    await running.closed_line(3)
     [line] = running.lines.of("server.limit_reached")
     assert (line["netduet.limit"], line["netduet.open"]) == (3, 4)
     assert len(running.lines.of("connection.closed")) == 3
@@ -207,14 +207,14 @@ async def test_closed_connections_free_their_places(start_server: StartServer) -
     """However a client leaves, its place is free for the next."""
     running = await start_server(max_connections=2, linger=0.2)
 
-    leave: list[Callable[[Peer], None]] = [
-        Peer.end,
+    leave: list[Callable[[FramedClient], None]] = [
+        FramedClient.end,
         lambda peer: peer.sock.close(),
         lambda peer: reset(peer.sock),
     ]
 
     def served(turn: int) -> bool:
-        peer = Peer(running.port)
+        peer = FramedClient(running.port)
         with peer.sock:
             peer.sock.sendall(opening())
             assert peer._exactly(len(MAGIC)) == MAGIC
@@ -225,7 +225,7 @@ async def test_closed_connections_free_their_places(start_server: StartServer) -
 
     def talk() -> bool:
         # A place is free once the server has heard that its peer is gone.
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT_SECONDS
         turn = 0
         while turn < 60 and time.monotonic() < until:
             turn += served(turn)
@@ -267,11 +267,11 @@ async def test_beyond_the_lobby_connections_are_reset(
         return [fate(sock) for sock in crowd]
 
     with contextlib.ExitStack() as stack:
-        open_peer = partial(stack.enter_context, Peer(running.port))
+        open_peer = partial(stack.enter_context, FramedClient(running.port))
         await asyncio.to_thread(open_peer)
         crowd = await asyncio.to_thread(crowd_of, running.port, LOBBY + 10)
         counters = running.server._counters
-        await until(lambda: counters.accepted == 1 + LOBBY + 10)
+        await wait_until(lambda: counters.accepted == 1 + LOBBY + 10)
         fates = await asyncio.to_thread(fates_of, crowd)
     assert fates == ["greeted"] * LOBBY + ["reset"] * 10
     assert len(running.lines.of("server.limit_reached")) == 1
@@ -282,7 +282,7 @@ async def test_refused_peers_are_closed_soon(start_server: StartServer) -> None:
     running = await start_server(max_connections=1)
     sock, other = connect(running.port), connect(running.port)
     start = time.monotonic()
-    assert await asyncio.to_thread(rest, other) == b""
+    assert await asyncio.to_thread(read_to_end, other) == b""
     assert time.monotonic() - start < 3
     sock.close()
     other.close()
@@ -301,8 +301,8 @@ def test_few_descriptors_are_never_exhausted(serve_command: ServeCommand) -> Non
         server.process.send_signal(signal.SIGCONT)
         fates = [fate(sock) for sock in crowd]
         assert fates.count("greeted") >= 128
-        assert greet(server.port) == GREETING
-        with Peer(server.port) as peer:
+        assert exchange_greetings(server.port) == GREETING
+        with FramedClient(server.port) as peer:
             assert peer.echo(b"x") == b"x"
             peer.end()
     assert len(server.of("server.limit_reached")) == 1

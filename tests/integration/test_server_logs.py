@@ -18,8 +18,14 @@ import pytest
 from netduet import __version__
 from netduet.runtime import logs
 from tests.integration.conftest import ServeCommand
-from tests.integration.peer import GREETING, Peer, connect, greet, reset
-from tests.integration.running import PATIENCE, Line
+from tests.integration.framed_client import (
+    GREETING,
+    FramedClient,
+    connect,
+    exchange_greetings,
+    reset,
+)
+from tests.integration.servers import TIMEOUT_SECONDS, Line
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -47,7 +53,7 @@ class Unread:
     def stop(self) -> tuple[list[Line], str]:
         """End it while everything is read; return its last lines, and its words."""
         self.process.send_signal(signal.SIGTERM)
-        out, said = self.process.communicate(timeout=PATIENCE)
+        out, said = self.process.communicate(timeout=TIMEOUT_SECONDS)
         assert self.process.returncode == 0
         return [json.loads(raw) for raw in out.splitlines()], said.decode()
 
@@ -95,8 +101,8 @@ def test_every_line_is_a_json_object_with_common_fields(
     server = serve_command(
         instance="here", service="pair", max_connections=8, service_host="10.0.0.1"
     )
-    assert greet(server.port, b"\x1b[2J\n\xff\xed\x95") == GREETING
-    with Peer(server.port) as peer:
+    assert exchange_greetings(server.port, b"\x1b[2J\n\xff\xed\x95") == GREETING
+    with FramedClient(server.port) as peer:
         assert peer.echo(b"x") == b"x"
         peer.end()
     reset(connect(server.port))
@@ -120,7 +126,7 @@ def test_every_line_is_a_json_object_with_common_fields(
         for name in logs.EVENTS
         if name.startswith(("server.", "connection.", "settings."))
     } - {"server.family_absent"}
-    assert server.said() == ""
+    assert server.stderr_text() == ""
 
 
 def test_ignored_variables_are_logged(serve_command: ServeCommand) -> None:
@@ -134,20 +140,20 @@ def test_sigterm_loses_no_line(serve_command: ServeCommand) -> None:
     """Each of a thousand clients before the exit has its line, before the last one."""
     server = serve_command()
     for _ in range(1000):
-        assert greet(server.port) == GREETING
+        assert exchange_greetings(server.port) == GREETING
     assert server.stop() == 0
     assert len(server.of("connection.closed")) == 1000
     assert server.lines[-1]["event"] == "server.stopped"
     assert server.lines[-1]["netduet.accepted"] == 1000
     assert dropped(server.lines) == 0
-    assert server.said() == ""
+    assert server.stderr_text() == ""
 
 
 def test_stalled_log_reader_loses_lines_and_no_answers() -> None:
     """Clients are answered; a reader that resumes gets the number of dropped lines."""
     with unread() as (server, port):
         for _ in range(500):
-            assert greet(port) == GREETING
+            assert exchange_greetings(port) == GREETING
         lines = server.read_until("logs.dropped")
         assert lines[-1]["level"] == "warning"
         assert lines[-1]["service.version"] == __version__
@@ -161,9 +167,9 @@ def test_stalled_log_reader_does_not_delay_the_exit() -> None:
     """After SIGTERM stderr says how many lines are lost."""
     with unread() as (server, port):
         for _ in range(500):
-            assert greet(port) == GREETING
+            assert exchange_greetings(port) == GREETING
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(PATIENCE) == 0
+        assert server.process.wait(TIMEOUT_SECONDS) == 0
         out, said = server.process.communicate()
         told = re.fullmatch(rb"netduet: (\d+) log lines were lost: .*\n", said)
         assert told is not None
@@ -178,9 +184,9 @@ def test_closed_log_pipe_loses_lines_and_no_answers() -> None:
         assert server.process.stdout is not None
         server.process.stdout.close()
         for _ in range(100):
-            assert greet(port) == GREETING
+            assert exchange_greetings(port) == GREETING
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(PATIENCE) == 0
+        assert server.process.wait(TIMEOUT_SECONDS) == 0
         assert server.process.stderr is not None
         said = server.process.stderr.read()
         lost = 100 + AT_THE_END

@@ -15,7 +15,14 @@ import time
 import pytest
 
 from tests.integration.conftest import ServeCommand, StartServer
-from tests.integration.peer import GREETING, HELLO, connect, greet, reset, rest
+from tests.integration.framed_client import (
+    GREETING,
+    HELLO,
+    connect,
+    exchange_greetings,
+    read_to_end,
+    reset,
+)
 
 MIB = 1024 * 1024
 
@@ -28,7 +35,7 @@ def converse(port: int, *pieces: bytes) -> bytes:
             sock.sendall(piece)
             answer = answer or sock.recv(1024)
         sock.shutdown(socket.SHUT_WR)
-        return answer + rest(sock)
+        return answer + read_to_end(sock)
 
 
 async def test_minimal_client_is_answered_a_thousand_times(
@@ -38,10 +45,10 @@ async def test_minimal_client_is_answered_a_thousand_times(
     running = await start_server()
 
     def talk() -> list[bytes]:
-        return [greet(running.port) for _ in range(1000)]
+        return [exchange_greetings(running.port) for _ in range(1000)]
 
     assert await asyncio.to_thread(talk) == [GREETING] * 1000
-    line = await running.closed(1000)
+    line = await running.closed_line(1000)
     assert line["netduet.text"] == "Hello, server!"
     assert (line["netduet.dialect"], line["netduet.ended"]) == ("plain", "greeted")
 
@@ -50,7 +57,7 @@ async def test_fin_without_data_is_greeted(start_server: StartServer) -> None:
     """A client that only sends a FIN gets its greeting."""
     running = await start_server()
     assert await asyncio.to_thread(converse, running.port) == GREETING
-    line = await running.closed()
+    line = await running.closed_line()
     assert (line["netduet.dialect"], line["netduet.text"]) == ("plain", "")
 
 
@@ -64,10 +71,10 @@ async def test_text_byte_by_byte_is_one_text(start_server: StartServer) -> None:
                 sock.sendall(bytes([byte]))
                 time.sleep(0.01)  # what this client does, not what the test waits for
             sock.shutdown(socket.SHUT_WR)
-            return rest(sock)
+            return read_to_end(sock)
 
     assert await asyncio.to_thread(dribble) == GREETING
-    assert (await running.closed())["netduet.text"] == "Hello, server!"
+    assert (await running.closed_line())["netduet.text"] == "Hello, server!"
 
 
 async def test_dribble_is_cut_after_the_linger_time(start_server: StartServer) -> None:
@@ -86,7 +93,7 @@ async def test_dribble_is_cut_after_the_linger_time(start_server: StartServer) -
     answer, seconds = await asyncio.to_thread(dribble)
     assert answer == GREETING
     assert 0.3 <= seconds < 2
-    assert (await running.closed())["netduet.ended"] == "greeted"
+    assert (await running.closed_line())["netduet.ended"] == "greeted"
 
 
 async def test_one_mebibyte_is_read_and_greeted(start_server: StartServer) -> None:
@@ -94,7 +101,7 @@ async def test_one_mebibyte_is_read_and_greeted(start_server: StartServer) -> No
     running = await start_server()
     text = b"x" * MIB
     assert await asyncio.to_thread(converse, running.port, text) == GREETING
-    line = await running.closed()
+    line = await running.closed_line()
     assert line["netduet.bytes_received"] == MIB
     assert line["netduet.text"] == "x" * 1024 + "…"
 
@@ -104,12 +111,14 @@ async def test_leaving_client_is_recorded(start_server: StartServer) -> None:
     running = await start_server()
     with await asyncio.to_thread(connect, running.port) as sock:
         reset(sock)
-    line = await running.closed()
+    line = await running.closed_line()
     assert (line["netduet.dialect"], line["netduet.ended"]) == ("none", "reset")
     assert (line["netduet.ended_by"], line["error.type"]) == ("client", "ECONNRESET")
     with await asyncio.to_thread(connect, running.port):
         pass
-    line = await running.closed(2)  # an end of stream like any other: it is greeted
+    line = await running.closed_line(
+        2
+    )  # an end of stream like any other: it is greeted
     assert (line["netduet.dialect"], line["netduet.ended"]) == ("plain", "greeted")
 
 
@@ -120,7 +129,7 @@ async def test_connections_reset_in_the_accept_queue_are_harmless(
     running = await start_server()
     for _ in range(100):  # the loop does not run: all of them wait in the queue
         reset(connect(running.port))
-    assert await asyncio.to_thread(greet, running.port) == GREETING
+    assert await asyncio.to_thread(exchange_greetings, running.port) == GREETING
     lines = running.lines.of("connection.closed")
     gone = [line for line in lines if line["netduet.dialect"] == "none"]
     assert all(line["netduet.ended_by"] == "client" for line in gone)
@@ -133,7 +142,7 @@ async def test_split_character_is_logged_whole(start_server: StartServer) -> Non
     encoded = text.encode()
     halves = encoded[:4], encoded[4:]
     assert await asyncio.to_thread(converse, running.port, *halves) == GREETING
-    assert (await running.closed())["netduet.text"] == text
+    assert (await running.closed_line())["netduet.text"] == text
 
 
 @pytest.mark.parametrize(
@@ -150,24 +159,24 @@ async def test_invalid_bytes_are_escaped(
 ) -> None:
     """Bytes that are no text are logged escaped."""
     running = await start_server()
-    assert await asyncio.to_thread(greet, running.port, sent) == GREETING
-    assert (await running.closed())["netduet.text"] == logged
+    assert await asyncio.to_thread(exchange_greetings, running.port, sent) == GREETING
+    assert (await running.closed_line())["netduet.text"] == logged
 
 
 async def test_long_text_is_truncated_in_the_log(start_server: StartServer) -> None:
     """The log has at most the limit, and never half a character."""
     running = await start_server(max_plain_text=8)
     text = "서버서버".encode()
-    assert await asyncio.to_thread(greet, running.port, text) == GREETING
-    assert (await running.closed())["netduet.text"] == "서버…"
+    assert await asyncio.to_thread(exchange_greetings, running.port, text) == GREETING
+    assert (await running.closed_line())["netduet.text"] == "서버…"
 
 
 def test_text_forges_no_line_and_moves_no_cursor(serve_command: ServeCommand) -> None:
     """Line breaks, escapes, separators and bidi controls are logged as text."""
     server = serve_command()
     forged = 'a\r\n{"event":"server.stopped"}\n\x1b[2J\x9b31m\u2028\u2029\u202e\u0085'
-    assert greet(server.port, forged.encode()) == GREETING
-    line = server.closed()
+    assert exchange_greetings(server.port, forged.encode()) == GREETING
+    line = server.closed_line()
     assert server.stop() == 0
     assert "server.stopped" in line["netduet.text"]
     assert len(server.of("server.stopped")) == 1
@@ -196,7 +205,7 @@ async def test_foreign_protocol_is_named_only_in_the_log(
     """It is greeted like anything else."""
     running = await start_server()
     assert await asyncio.to_thread(converse, running.port, sent) == GREETING
-    line = await running.closed()
+    line = await running.closed_line()
     assert line.get("netduet.looks_like") == protocol
     assert line["client.address"] == "127.0.0.1"
 
@@ -229,7 +238,7 @@ async def test_endless_sender_is_closed_at_the_byte_limit(
             pytest.fail("1 GiB was taken")
 
     await asyncio.to_thread(flood)
-    line = await running.closed()
+    line = await running.closed_line()
     assert line["netduet.ended"] == "greeted"
     assert MIB < line["netduet.bytes_received"] <= 2 * MIB
 
@@ -239,9 +248,9 @@ async def test_client_that_never_closes_is_closed(start_server: StartServer) -> 
     running = await start_server(plain_linger=0.2)
     with await asyncio.to_thread(connect, running.port) as sock:
         sock.sendall(HELLO)
-        line = await running.closed()
+        line = await running.closed_line()
         assert 0.2 <= line["netduet.duration_s"] < 2
-        assert await asyncio.to_thread(rest, sock) == GREETING
+        assert await asyncio.to_thread(read_to_end, sock) == GREETING
 
 
 async def test_simultaneous_clients_are_all_greeted(start_server: StartServer) -> None:
@@ -253,7 +262,7 @@ async def test_simultaneous_clients_are_all_greeted(start_server: StartServer) -
             socks = [stack.enter_context(connect(running.port)) for _ in range(500)]
             for sock in socks:
                 sock.sendall(HELLO)
-            return {rest(sock) for sock in socks}
+            return {read_to_end(sock) for sock in socks}
 
     assert await asyncio.to_thread(talk) == {GREETING}
 
@@ -276,7 +285,7 @@ def test_command_line_clients_print_the_greeting(serve_command: ServeCommand) ->
             command, input=HELLO, capture_output=True, timeout=20, check=False
         )
         assert done.stdout == GREETING, (command, done)
-        assert server.closed(line)["netduet.text"] == "Hello, server!"
+        assert server.closed_line(line)["netduet.text"] == "Hello, server!"
 
 
 async def test_half_closed_client_is_served(start_server: StartServer) -> None:
@@ -289,7 +298,7 @@ async def test_half_closed_client_is_served(start_server: StartServer) -> None:
             sock.shutdown(socket.SHUT_WR)
             poller = select.poll()
             poller.register(sock, 0)
-            answer = rest(sock)
+            answer = read_to_end(sock)
             failed = any(what & select.POLLERR for _, what in poller.poll(0))
             return answer, failed
 

@@ -16,8 +16,8 @@ import pytest
 from netduet.server.tcp_connection import TcpConnection
 from netduet.wire.frames import Kind, serialize
 from tests.integration.conftest import ServeCommand, StartServer
-from tests.integration.peer import Peer, opening, reset
-from tests.integration.running import PATIENCE, Command, until
+from tests.integration.framed_client import FramedClient, opening, reset
+from tests.integration.servers import TIMEOUT_SECONDS, ServerProcess, wait_until
 
 KIB = 1024
 READ = 256 * KIB
@@ -51,7 +51,7 @@ def stuck(port: int) -> socket.socket:
     return sock
 
 
-def memory(command: Command) -> int:
+def memory(command: ServerProcess) -> int:
     """Return the resident memory of a server process, in bytes."""
     pages = Path(f"/proc/{command.process.pid}/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
@@ -73,7 +73,7 @@ async def overfill(sock: socket.socket, connection: TcpConnection) -> tuple[int,
     """
     sock.setblocking(False)
     sent = most = 0
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while True:
             try:
                 sent += sock.send(ECHOES[sent % len(ECHOES) :])
@@ -89,7 +89,7 @@ async def test_write_buffer_is_bounded(start_server: StartServer) -> None:
     running = await start_server(write_buffer=64 * KIB)
     connections = running.server._connections
     with stuck(running.port) as sock:
-        await until(lambda: bool(connections))
+        await wait_until(lambda: bool(connections))
         [connection] = connections
         sent, most = await overfill(sock, connection)
         assert 64 * KIB < most <= 64 * KIB + READ
@@ -107,7 +107,7 @@ def test_hundred_stuck_peers_are_harmless(serve_command: ServeCommand) -> None:
     """A hundred peers that do not read use bounded memory, and are reset in time."""
     server = serve_command(write_timeout="1s", write_buffer="64KiB")
     with contextlib.ExitStack() as stack:
-        other = stack.enter_context(Peer(server.port))
+        other = stack.enter_context(FramedClient(server.port))
         other.echo(b"warm")
         before = memory(server)
         socks = [stack.enter_context(stuck(server.port)) for _ in range(100)]
@@ -130,7 +130,7 @@ def test_hundred_stuck_peers_are_harmless(serve_command: ServeCommand) -> None:
         assert all(was_reset(sock) for sock in socks)
         assert time.monotonic() - start < 6
         assert other.echo(b"unharmed") == b"unharmed"
-        server.closed(100)
+        server.closed_line(100)
         lines = server.of("connection.closed")
         assert {line["netduet.ended"] for line in lines} == {"limit.write"}
 
@@ -140,7 +140,7 @@ async def test_stuck_peer_is_reset_in_time(start_server: StartServer) -> None:
     running = await start_server(write_timeout=0.5)
     with stuck(running.port) as sock:
         await asyncio.to_thread(fill, sock)
-        line = await running.closed()
+        line = await running.closed_line()
         assert (line["netduet.ended"], line["netduet.ended_by"]) == (
             "limit.write",
             "server",
@@ -197,7 +197,7 @@ async def test_slow_reader_gets_everything(
     received, seconds = await asyncio.to_thread(talk)
     assert received > 16 * len(ECHOES)
     assert seconds > 2 * 0.4
-    line = await running.closed()
+    line = await running.closed_line()
     assert line["netduet.ended"] == ("end" if last else "eof")
     assert received == line["netduet.bytes_sent"]
 
@@ -212,12 +212,12 @@ async def test_frame_is_not_late_while_reading_is_paused(
 
     with stuck(running.port) as sock:
         sent = sock.send(frame[:100])
-        await until(lambda: bool(running.server._connections))
+        await wait_until(lambda: bool(running.server._connections))
         [connection] = running.server._connections
         opened = len(opening())
         while connection._writer._paused_at is None:
             sent += await asyncio.to_thread(sock.send, piece)
-            await until(lambda: connection.wire.bytes_received == opened + sent)  # noqa: B023
+            await wait_until(lambda: connection.wire.bytes_received == opened + sent)  # noqa: B023
         await asyncio.sleep(0.6)  # longer than a frame may take
 
         def rest_of_it() -> bytes:
@@ -240,7 +240,7 @@ async def test_stuck_peer_is_reset_after_its_fin(
     running = await start_server(write_timeout=0.3, linger=0.1, write_buffer=room)
     with stuck(running.port) as sock:
         await asyncio.to_thread(say, sock, 8, last)
-        line = await running.closed()
+        line = await running.closed_line()
         assert 0.3 <= line["netduet.duration_s"] < 3
         assert running.server._counters.limits == {"write": 1}
         assert await asyncio.to_thread(was_reset, sock)

@@ -18,8 +18,14 @@ from netduet.wire import payload_pattern
 from netduet.wire.frames import ANSWER, HEADER_SIZE, Kind, serialize
 from netduet.wire.state_machine import State
 from tests.integration.conftest import StartServer
-from tests.integration.peer import Peer, connect, opening, reset, rest
-from tests.integration.running import Running, until
+from tests.integration.framed_client import (
+    FramedClient,
+    connect,
+    opening,
+    read_to_end,
+    reset,
+)
+from tests.integration.servers import RunningServer, wait_until
 
 MIB = 1024 * 1024
 KIB = 1024
@@ -49,14 +55,14 @@ def hold(seconds: float, *, speak: bool = False, number: int = 7) -> bytes:
     return question(Kind.HOLD, number, seconds=seconds, speak=speak)
 
 
-def ledger(running: Running, conn_id: str) -> dict[str, Any]:
+def ledger(running: RunningServer, conn_id: str) -> dict[str, Any]:
     """Return what the server remembers of a connection, asked over another one."""
-    with Peer(running.port) as peer:
+    with FramedClient(running.port) as peer:
         entry: dict[str, Any] = peer.ask(Kind.LEDGER, conn_id=conn_id)["entry"]
         return entry
 
 
-def only(running: Running) -> TcpConnection:
+def only(running: RunningServer) -> TcpConnection:
     """Return the server's only connection."""
     [connection] = running.server._connections
     return connection
@@ -74,7 +80,7 @@ async def test_unaltered_sink_is_confirmed(
 
     def talk() -> dict[str, Any]:
         sink = serialize(Kind.SINK, payload_pattern.make(size, 5), id=7)
-        with Peer(running.port) as peer, peer.sending(sink):
+        with FramedClient(running.port) as peer, peer.sending(sink):
             return peer.message(Kind.SINK)
 
     told = await asyncio.to_thread(talk)
@@ -93,7 +99,7 @@ async def test_altered_sink_names_the_first_altered_byte(
 
     def talk() -> dict[str, Any]:
         sink = serialize(Kind.SINK, bytes(data), id=7)
-        with Peer(running.port) as peer, peer.sending(sink):
+        with FramedClient(running.port) as peer, peer.sending(sink):
             return peer.message(Kind.SINK)
 
     assert (await asyncio.to_thread(talk))["changed_at"] == at
@@ -107,7 +113,7 @@ async def test_source_is_answered_with_its_pattern(
     running = await start_server()
 
     def talk() -> None:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(source(size, 2**64 - 1, 77))
             frame = peer.receive()
             assert (frame.kind, frame.flags, frame.id) == (Kind.SOURCE, ANSWER, 77)
@@ -115,7 +121,7 @@ async def test_source_is_answered_with_its_pattern(
             peer.end()
 
     await asyncio.to_thread(talk)
-    line = await running.closed()
+    line = await running.closed_line()
     assert line["netduet.ended"] == "end"
     assert line["netduet.frames_sent"] == 3
 
@@ -129,7 +135,7 @@ async def test_too_large_source_is_a_breach(
     echo = serialize(Kind.ECHO, b"x", id=1)
 
     def talk() -> dict[str, Any]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             if split:
                 for piece in (echo, source(8), source(MIB + 1)):
                     peer.sock.sendall(piece)
@@ -162,7 +168,7 @@ async def test_frame_limit_bounds_sources_and_sinks(
             serialize(Kind.SINK, bytes(2001)),
             close("finish", size=2001),
         ):
-            with Peer(running.port) as peer:
+            with FramedClient(running.port) as peer:
                 peer.sock.sendall(source(2000))
                 assert len(peer.receive().payload) == 2000
                 peer.sock.sendall(sent)
@@ -179,7 +185,7 @@ async def test_pipelined_sources_come_in_order(start_server: StartServer) -> Non
     asked = b"".join(source(MIB, seed, seed) + echo for seed in range(40))
 
     def talk() -> None:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(asked + serialize(Kind.END, id=3))
             for seed in range(40):
                 frame = peer.receive()
@@ -187,10 +193,10 @@ async def test_pipelined_sources_come_in_order(start_server: StartServer) -> Non
                 assert frame.payload == payload_pattern.make(MIB, seed)
                 assert peer.receive().payload == b"x"
             assert peer.receive().kind == Kind.END
-            assert rest(peer.sock) == b""
+            assert read_to_end(peer.sock) == b""
 
     await asyncio.to_thread(talk)
-    line = await running.closed()
+    line = await running.closed_line()
     assert line["netduet.ended"] == "end"
     assert line["netduet.frames_sent"] == line["netduet.frames_received"] == 82
 
@@ -212,9 +218,9 @@ async def test_thousand_sources_for_a_stuck_peer_use_bounded_memory(
     tracemalloc.start()
     try:
         sock = await asyncio.to_thread(ask)
-        await until(lambda: bool(running.server._connections))
+        await wait_until(lambda: bool(running.server._connections))
         connection = only(running)
-        await until(lambda: connection._writer._buffer_full)
+        await wait_until(lambda: connection._writer._buffer_full)
         for _ in range(20):  # turns of the loop, in which nothing more is made
             await asyncio.sleep(0)
         waiting = connection._writer._transport.get_write_buffer_size()
@@ -226,7 +232,7 @@ async def test_thousand_sources_for_a_stuck_peer_use_bounded_memory(
     assert 64 * KIB < waiting <= 64 * KIB + MIB + HEADER_SIZE + KIB
     assert peak < 8 * MIB
     reset(sock)
-    assert (await running.closed())["netduet.ended"] == "reset"
+    assert (await running.closed_line())["netduet.ended"] == "reset"
 
 
 async def test_ended_holds_wait_behind_pending_answers(
@@ -236,20 +242,20 @@ async def test_ended_holds_wait_behind_pending_answers(
     running = await start_server(write_buffer=64 * KIB)
     asked = b"".join(hold(0.1, speak=True, number=1) for _ in range(50))
 
-    def read(peer: Peer) -> list[bool]:
+    def read(peer: FramedClient) -> list[bool]:
         kinds = [peer.receive().kind for _ in range(50 + 60)]
         assert kinds == [Kind.HOLD] * 50 + [Kind.SOURCE] * 60
         return [peer.message(Kind.HOLD)["spoke"] for _ in range(50)]
 
-    peer = Peer(running.port)
+    peer = FramedClient(running.port)
     await asyncio.to_thread(peer.open)
     connection = only(running)
     peer.sock.sendall(asked + source(MIB) * 60)
-    await until(
+    await wait_until(
         lambda: connection._writer._buffer_full and connection._delayed is not None
     )
     assert connection._delayed is not None
-    await until(lambda: not connection._delayed._timers)  # type: ignore[union-attr]
+    await wait_until(lambda: not connection._delayed._timers)  # type: ignore[union-attr]
     assert connection.wire.owed > 30
     assert (
         connection._writer._transport.get_write_buffer_size()
@@ -266,7 +272,7 @@ async def test_stuck_peer_with_pending_sources_is_reset(
     running = await start_server(write_timeout=0.3, write_buffer=64 * KIB)
     with await asyncio.to_thread(connect, running.port) as sock:
         sock.sendall(opening() + source(MIB) * 900)
-        line = await running.closed()
+        line = await running.closed_line()
         assert line["netduet.ended"] == "limit.write"
         assert line["netduet.bytes_sent"] < 100 * MIB
 
@@ -278,7 +284,7 @@ async def test_other_peers_are_served_beside_a_large_request(
     running = await start_server()
 
     def talk() -> int:
-        with Peer(running.port) as busy, Peer(running.port) as other:
+        with FramedClient(running.port) as busy, FramedClient(running.port) as other:
             busy.sock.sendall(source(MIB) * 100)
             busy.receive()
             assert other.echo(b"now") == b"now"
@@ -300,7 +306,7 @@ async def test_hold_is_ended_by_the_client(start_server: StartServer) -> None:
     running = await start_server(idle_timeout=0.3)
 
     def talk() -> float:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             start = time.monotonic()
             peer.sock.sendall(hold(1.0))
             assert peer.message(Kind.HOLD) == {"spoke": False}
@@ -312,7 +318,7 @@ async def test_hold_is_ended_by_the_client(start_server: StartServer) -> None:
             return silent
 
     assert await asyncio.to_thread(talk) >= 0.9
-    assert (await running.closed())["netduet.ended"] == "limit.idle"
+    assert (await running.closed_line())["netduet.ended"] == "limit.idle"
 
 
 async def test_hold_is_ended_by_the_server(start_server: StartServer) -> None:
@@ -320,7 +326,7 @@ async def test_hold_is_ended_by_the_server(start_server: StartServer) -> None:
     running = await start_server(idle_timeout=0.3)
 
     def talk() -> tuple[float, float]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             start = time.monotonic()
             peer.sock.sendall(hold(0.8, speak=True, number=5))
             first, second = peer.receive(), peer.receive()
@@ -342,7 +348,7 @@ async def test_hold_is_not_endless(start_server: StartServer) -> None:
     running = await start_server(idle_timeout=0.3)
 
     def talk() -> float:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             start = time.monotonic()
             peer.sock.sendall(hold(0.5))
             peer.message(Kind.HOLD)
@@ -357,7 +363,7 @@ async def test_each_hold_gets_its_second_answer(start_server: StartServer) -> No
     running = await start_server()
 
     def talk() -> list[tuple[int, bool]]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(
                 hold(0.4, speak=True, number=1)
                 + hold(0.2, speak=True, number=2)
@@ -372,7 +378,7 @@ async def test_each_hold_gets_its_second_answer(start_server: StartServer) -> No
 
     told = await asyncio.to_thread(talk)
     assert told == [(1, False), (2, False), (3, False), (2, True), (1, True)]
-    line = await running.closed()
+    line = await running.closed_line()
     assert line["netduet.ended"] == "end"
 
 
@@ -384,7 +390,7 @@ async def test_hold_beyond_the_limit_is_rejected(
     running = await start_server(hold_timeout=5.0)
 
     def talk() -> dict[str, Any]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             assert peer.welcome["limits"]["hold"] == 5.0
             peer.sock.sendall(hold(5.0))
             assert peer.message(Kind.HOLD) == {"spoke": False}
@@ -393,7 +399,7 @@ async def test_hold_beyond_the_limit_is_rejected(
 
     failure = await asyncio.to_thread(talk)
     assert (failure["code"], failure["facts"]) == ("bad_message", {"field": "seconds"})
-    assert (await running.closed())["error.type"] == "bad_message"
+    assert (await running.closed_line())["error.type"] == "bad_message"
 
 
 async def test_started_frame_is_late_despite_a_hold(
@@ -403,7 +409,7 @@ async def test_started_frame_is_late_despite_a_hold(
     running = await start_server(frame_timeout=0.3)
 
     def talk() -> dict[str, Any]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(hold(60.0) + b"\0")
             peer.message(Kind.HOLD)
             return peer.error()
@@ -425,7 +431,7 @@ async def test_finish_is_answered_then_the_server_ends(
     running = await start_server()
 
     def talk() -> str:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             before = serialize(Kind.ECHO, b"first", id=1)
             if split:
                 peer.sock.sendall(before)
@@ -439,12 +445,12 @@ async def test_finish_is_answered_then_the_server_ends(
                 frame = peer.receive()
                 assert (frame.kind, frame.flags, frame.id) == (Kind.CLOSE, ANSWER, 9)
                 assert frame.payload == payload_pattern.make(1000, 5)
-            assert rest(peer.sock) == b""
+            assert read_to_end(peer.sock) == b""
             peer.sock.sendall(b"still open this way")
             return str(peer.welcome["conn_id"])
 
     conn_id = await asyncio.to_thread(talk)
-    line = await running.closed()
+    line = await running.closed_line()
     entry = await asyncio.to_thread(ledger, running, conn_id)
     assert (entry["ended"], entry["ended_by"]) == ("asked.finish", "server")
     assert (line["netduet.ended"], line["netduet.ended_by"]) == (
@@ -461,17 +467,17 @@ async def test_client_that_stays_after_a_finish_is_aborted(
 ) -> None:
     """The timeout is that of any other end by the server."""
     running = await start_server(linger=0.3)
-    peer = Peer(running.port)
+    peer = FramedClient(running.port)
 
     def talk() -> None:
         peer.open()
         peer.sock.sendall(close("finish"))
         assert peer.receive().payload == b""
-        assert rest(peer.sock) == b""
+        assert read_to_end(peer.sock) == b""
 
     with peer.sock:
         await asyncio.to_thread(talk)
-        assert (await running.closed())["netduet.ended"] == "asked.finish"
+        assert (await running.closed_line())["netduet.ended"] == "asked.finish"
     assert running.server._counters.limits == {"linger": 1}
 
 
@@ -483,13 +489,13 @@ async def test_data_after_a_finish_is_dropped(
     running = await start_server(linger_bytes=bound)
 
     def talk() -> None:
-        with Peer(running.port) as peer, contextlib.suppress(ConnectionError):
+        with FramedClient(running.port) as peer, contextlib.suppress(ConnectionError):
             peer.sock.sendall(close("finish", size=10) + bytes(bound + 1))
             assert peer.receive().payload == payload_pattern.make(10, 5)
-            rest(peer.sock)
+            read_to_end(peer.sock)
 
     await asyncio.to_thread(talk)
-    assert (await running.closed())["netduet.ended"] == "asked.finish"
+    assert (await running.closed_line())["netduet.ended"] == "asked.finish"
     assert running.server._counters.limits == {"linger_bytes": 1}
 
 
@@ -502,16 +508,16 @@ async def test_reset_request_resets_without_an_answer(
     running = await start_server()
 
     def talk() -> str:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(before + close("reset", size=5) + behind)
             for _ in range(3 if before else 0):
                 assert peer.receive().payload == b"x" * 1000
             with pytest.raises(ConnectionResetError):
-                rest(peer.sock)
+                read_to_end(peer.sock)
             return str(peer.welcome["conn_id"])
 
     conn_id = await asyncio.to_thread(talk)
-    await running.closed()
+    await running.closed_line()
     entry = await asyncio.to_thread(ledger, running, conn_id)
     assert (entry["ended"], entry["ended_by"]) == ("asked.reset", "server")
 
@@ -523,13 +529,13 @@ async def test_reset_comes_after_earlier_sources(
     running = await start_server()
 
     def talk() -> None:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(source(MIB, 1) + source(MIB, 2) + close("reset"))
             with pytest.raises(ConnectionResetError):  # it destroys what is on its way
-                rest(peer.sock)
+                read_to_end(peer.sock)
 
     await asyncio.to_thread(talk)
-    line = await running.closed()
+    line = await running.closed_line()
     assert line["netduet.ended"] == "asked.reset"
     assert line["netduet.frames_sent"] == 3
 
@@ -544,7 +550,7 @@ async def test_half_close_is_answered_after_the_clients_fin(
     running = await start_server()
 
     def talk() -> tuple[str, int, float]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             asked = close("after_eof", delay, size)
             peer.sock.sendall(asked)
             assert select.select([peer.sock], [], [], 0.2)[0] == []
@@ -554,12 +560,12 @@ async def test_half_close_is_answered_after_the_clients_fin(
             waited = time.monotonic() - start
             assert (frame.kind, frame.flags, frame.id) == (Kind.CLOSE, ANSWER, 9)
             assert frame.payload == payload_pattern.make(size, 5)
-            assert rest(peer.sock) == b""
+            assert read_to_end(peer.sock) == b""
             return peer.welcome["conn_id"], len(asked), waited
 
     conn_id, asked, waited = await asyncio.to_thread(talk)
     assert waited >= delay - CLOCK
-    line = await running.closed()
+    line = await running.closed_line()
     entry = await asyncio.to_thread(ledger, running, conn_id)
     assert (entry["ended"], entry["ended_by"]) == ("asked.after_eof", "client")
     assert entry["bytes_received"] == len(opening()) + asked
@@ -575,16 +581,16 @@ async def test_frames_before_an_awaited_end_are_dropped(
     running = await start_server()
 
     def talk() -> None:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(close("after_eof", 0.0, 9) + BEHIND[:-3])
             if not fin:
                 assert select.select([peer.sock], [], [], 0.2)[0] == []
             peer.sock.shutdown(socket.SHUT_WR)
             assert peer.receive().payload == payload_pattern.make(9, 5)
-            assert rest(peer.sock) == b""
+            assert read_to_end(peer.sock) == b""
 
     await asyncio.to_thread(talk)
-    line = await running.closed()
+    line = await running.closed_line()
     assert line["netduet.ended"] == "asked.after_eof"
     assert line["netduet.frames_received"] == 2
 
@@ -596,14 +602,14 @@ async def test_missing_awaited_end_reaches_a_limit(
     running = await start_server(frame_timeout=0.3)
 
     def talk() -> str:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(close("after_eof", 0.0, 9))
             with contextlib.suppress(ConnectionResetError):
-                assert rest(peer.sock) == b""
+                assert read_to_end(peer.sock) == b""
             return str(peer.welcome["conn_id"])
 
     conn_id = await asyncio.to_thread(talk)
-    line = await running.closed()
+    line = await running.closed_line()
     assert (line["netduet.ended"], line["netduet.ended_by"]) == (
         "limit.frame",
         "server",
@@ -619,13 +625,13 @@ async def test_awaited_end_may_be_a_client_reset(
     running = await start_server()
 
     def talk() -> None:
-        peer = Peer(running.port)
+        peer = FramedClient(running.port)
         peer.open()
         peer.sock.sendall(close("after_eof", 0.0, 9))
         reset(peer.sock)
 
     await asyncio.to_thread(talk)
-    line = await running.closed()
+    line = await running.closed_line()
     assert (line["netduet.ended"], line["netduet.ended_by"]) == ("reset", "client")
 
 
@@ -634,7 +640,7 @@ async def test_delay_beyond_the_limit_is_rejected(start_server: StartServer) -> 
     running = await start_server(hold_timeout=5.0)
 
     def talk() -> dict[str, Any]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             peer.sock.sendall(close("after_eof", 5.5) + BEHIND)
             return peer.error()
 
@@ -648,8 +654,8 @@ async def test_delayed_answer_uses_no_memory_while_it_waits(
     """The pattern is made when it is sent."""
     running = await start_server()
 
-    def ask() -> list[Peer]:
-        peers = [Peer(running.port) for _ in range(20)]
+    def ask() -> list[FramedClient]:
+        peers = [FramedClient(running.port) for _ in range(20)]
         for peer in peers:
             peer.open()
             peer.sock.sendall(close("after_eof", 60.0, MIB))
@@ -660,7 +666,7 @@ async def test_delayed_answer_uses_no_memory_while_it_waits(
     try:
         peers = await asyncio.to_thread(ask)
         sessions = running.server._connections
-        await until(
+        await wait_until(
             lambda: (
                 [connection.wire.state for connection in sessions]
                 == [State.PARTED] * 20
@@ -682,7 +688,7 @@ async def test_inspect_shows_another_connection(start_server: StartServer) -> No
     running = await start_server()
 
     def talk() -> tuple[dict[str, Any], dict[str, Any]]:
-        with Peer(running.port) as first, Peer(running.port) as second:
+        with FramedClient(running.port) as first, FramedClient(running.port) as second:
             first.echo(bytes(50_000))
             seen = second.ask(Kind.INSPECT, conn_id=first.welcome["conn_id"])
             return seen, second.ask(Kind.INSPECT, conn_id=second.welcome["conn_id"])
@@ -700,17 +706,17 @@ async def test_inspect_of_unknown_connection_is_none(start_server: StartServer) 
     running = await start_server()
 
     def leave() -> str:
-        with Peer(running.port) as gone:
+        with FramedClient(running.port) as gone:
             gone.end()
             return str(gone.welcome["conn_id"])
 
     def look(conn_id: str) -> list[object]:
-        with Peer(running.port) as peer:
+        with FramedClient(running.port) as peer:
             asked = (conn_id, "0" * 32)
             return [peer.ask(Kind.INSPECT, conn_id=one)["connection"] for one in asked]
 
     gone = await asyncio.to_thread(leave)
-    await running.closed()
+    await running.closed_line()
     assert await asyncio.to_thread(look, gone) == [None, None]
 
 
@@ -721,7 +727,7 @@ async def test_inspect_shows_unread_bytes_of_a_stuck_connection(
     running = await start_server()
 
     def talk() -> dict[str, Any]:
-        with Peer(running.port) as stuck, Peer(running.port) as other:
+        with FramedClient(running.port) as stuck, FramedClient(running.port) as other:
             stuck.sock.sendall(source(MIB) * 20)
             select.select([stuck.sock], [], [], 10)
             seen: dict[str, Any] = {}
@@ -739,7 +745,7 @@ async def test_inspect_shows_unread_bytes_of_a_stuck_connection(
 async def test_held_connection_is_told_of_a_drain(start_server: StartServer) -> None:
     """A held connection gets the drain message at once."""
     running = await start_server(drain_timeout=5.0)
-    peer = Peer(running.port)
+    peer = FramedClient(running.port)
     await asyncio.to_thread(peer.open)
     peer.sock.sendall(hold(3600.0, speak=True))
     assert await asyncio.to_thread(peer.message, Kind.HOLD) == {"spoke": False}
@@ -755,7 +761,7 @@ async def test_drain_waits_for_pending_answers(
 ) -> None:
     """Questions asked before a drain are answered within its time."""
     running = await start_server(drain_timeout=8.0)
-    peer = Peer(running.port)
+    peer = FramedClient(running.port)
     await asyncio.to_thread(peer.open)
     peer.sock.sendall(source(MIB) * 20)
     assert len((await asyncio.to_thread(peer.receive)).payload) == MIB
@@ -776,7 +782,7 @@ async def test_connection_with_pending_answers_is_not_idle(
 ) -> None:
     """Between two answers nothing is buffered, and a drain still waits."""
     running = await start_server()
-    peer = Peer(running.port)
+    peer = FramedClient(running.port)
     await asyncio.to_thread(peer.open)
     connection = only(running)
     peer.sock.sendall(source(100) * 900 + serialize(Kind.END))
@@ -786,6 +792,6 @@ async def test_connection_with_pending_answers_is_not_idle(
     connection._last_received -= 5  # as if these were many more
     assert connection._writer._transport.get_write_buffer_size() == 0
     assert not connection.quiet
-    await asyncio.to_thread(rest, peer.sock)
+    await asyncio.to_thread(read_to_end, peer.sock)
     peer.sock.close()
-    assert (await running.closed())["netduet.ended"] == "end"
+    assert (await running.closed_line())["netduet.ended"] == "end"

@@ -23,7 +23,7 @@ from netduet.wire.udp_stream import (
     StreamStatus,
 )
 from tests.integration.conftest import StartServer
-from tests.integration.running import PATIENCE, Running
+from tests.integration.servers import TIMEOUT_SECONDS, RunningServer
 
 Result = TypeVar("Result")
 
@@ -34,7 +34,7 @@ class Bare:
     def __init__(self, port: int, flow: int = 7) -> None:
         """Connect."""
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(TIMEOUT_SECONDS)
         self.sock.connect(("127.0.0.1", port))
         self.flow = flow
         self.cookie = NO_COOKIE
@@ -68,7 +68,7 @@ class Bare:
         self.cookie = self.until(Challenge).cookie
 
 
-async def talk(running: Running, script: Callable[[Bare], Result]) -> Result:
+async def talk(running: RunningServer, script: Callable[[Bare], Result]) -> Result:
     """Let a socket do as told, in a thread."""
     bare = Bare(running.port)
     with bare.sock:

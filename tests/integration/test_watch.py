@@ -38,10 +38,19 @@ from netduet.client.watch.peer_identity import CONFIRM_SECONDS
 from netduet.client.watch.scheduled_checks import QUESTIONS, check_load
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import ServeCommand, StartServer
-from tests.integration.proxies import faithful, standing
-from tests.integration.running import PATIENCE, Netduet, Running, until
+from tests.integration.proxies import forward_all, running_proxy
+from tests.integration.servers import (
+    TIMEOUT_SECONDS,
+    NetduetCommand,
+    RunningServer,
+    wait_until,
+)
 from tests.integration.test_admin import Got, free_port, page
-from tests.unit.client.far_end import FarEnd, Taken, welcomes
+from tests.unit.client.fake_server import (
+    AcceptedConnection,
+    FakeServer,
+    welcome_and_wait,
+)
 
 PATIENT = Timeouts(resolve=3.0, connect=3.0, answer=3.0)
 
@@ -76,17 +85,17 @@ class Watch:
             return next((one for one in lines if re.search(words, one)), None)
 
         with self.changed:
-            assert self.changed.wait_for(lambda: found() is not None, 3 * PATIENCE), (
-                f"no {words!r} in {self.lines} {self.logged}"
-            )
+            assert self.changed.wait_for(
+                lambda: found() is not None, 3 * TIMEOUT_SECONDS
+            ), f"no {words!r} in {self.lines} {self.logged}"
             return found() or ""
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         """Send a signal; return all that was said when it has left with 0."""
         self.process.send_signal(number)
-        assert self.process.wait(PATIENCE) == 0, self.logged
+        assert self.process.wait(TIMEOUT_SECONDS) == 0, self.logged
         for thread in self.threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT_SECONDS)
         return "".join(self.lines)
 
     def get(self, path: str) -> Got:
@@ -101,7 +110,7 @@ class Watch:
 
 
 @pytest.fixture
-def watch(netduet: Netduet) -> Callable[..., Watch]:
+def watch(netduet: NetduetCommand) -> Callable[..., Watch]:
     """Start watches."""
 
     def start(*words: str, admin: int = 0) -> Watch:
@@ -221,7 +230,7 @@ def _samples(
 
 def _until_counted(watching: Watch) -> dict[str, float]:
     """Return the metrics when streams and connections of every peer work."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_SECONDS
     needed = (
         "netduet_peer_datagrams_total",
         "netduet_peer_connections_total",
@@ -323,14 +332,14 @@ def test_outage_of_all_peers_at_once_is_reported(
     assert watching.stop().count("ALL ") == 1
 
 
-def test_blocked_target_is_rejected(netduet: Netduet) -> None:
+def test_blocked_target_is_rejected(netduet: NetduetCommand) -> None:
     """One line says which command to use."""
     done = netduet.run("watch", "db:1=blocked")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "netduet check" in done.stderr
 
 
-def test_admin_port_in_use_is_a_one_line_error(netduet: Netduet) -> None:
+def test_admin_port_in_use_is_a_one_line_error(netduet: NetduetCommand) -> None:
     """The watch exits with 2, and names the port and the remedy."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -339,7 +348,7 @@ def test_admin_port_in_use_is_a_one_line_error(netduet: Netduet) -> None:
     assert f"port {port}: something else listens there" in done.stderr
 
 
-def test_watch_has_only_its_own_flags(netduet: Netduet) -> None:
+def test_watch_has_only_its_own_flags(netduet: NetduetCommand) -> None:
     """Flags of single checks are not among them, nor the reverse."""
     watch = netduet.run("watch", "--help").stdout
     check = netduet.run("check", "--help").stdout
@@ -411,13 +420,13 @@ async def test_peers_follow_their_name(start_server: StartServer) -> None:
     running = await start_server(host="0.0.0.0")
     address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
     async with watching_of(address) as (watching, said):
-        await until(lambda: address in watching.peers)
+        await wait_until(lambda: address in watching.peers)
         watching.targets.chosen = {address: "pair:1", two: "pair:1"}
-        await until(lambda: two in watching.peers)
+        await wait_until(lambda: two in watching.peers)
         peer = watching.peers[two]
-        await until(lambda: peer.totals().down.sent > 3)
+        await wait_until(lambda: peer.totals().down.sent > 3)
         watching.targets.chosen = {two: "pair:1"}
-        await until(lambda: address not in watching.peers)
+        await wait_until(lambda: address not in watching.peers)
         assert peer.totals().up.lost == 0
     assert [line[21:].split()[:2] for line in said if "is instance" not in line] == [
         ["+", str(address)],
@@ -442,14 +451,14 @@ def answered(*script: tuple[Address, ...]) -> Answered:
 
 @contextlib.asynccontextmanager
 async def two_of_a_name(
-    first: Running, second: Running
+    first: RunningServer, second: RunningServer
 ) -> AsyncIterator[tuple[Monitor, list[str], Answered]]:
     """Watch two servers of one name; begin when the second one's stream is there."""
     address, two = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
     whom = answered((address, two))
     async with watching_of(whom=whom) as (watching, said):
-        await until(lambda: len(watching.peers) == 2)
-        await until(lambda: watching.peers[two].totals().down.sent > 3)
+        await wait_until(lambda: len(watching.peers) == 2)
+        await wait_until(lambda: watching.peers[two].totals().down.sent > 3)
         yield watching, said, whom
 
 
@@ -461,13 +470,13 @@ async def test_answering_address_is_watched_between_partial_lookups(
     address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
     whom = answered((address,), (two,), (address,), (two,))
     async with watching_of(whom=whom) as (watching, said):
-        await until(lambda: set(watching.peers) == {address, two})
+        await wait_until(lambda: set(watching.peers) == {address, two})
         started = dict(watching.peers)
-        await until(
+        await wait_until(
             lambda: len(whom.script) == 1 and set(whom.absent_since) == {address}
         )
         before = started[address].totals().down.sent
-        await until(lambda: started[address].totals().down.sent > before + 10)
+        await wait_until(lambda: started[address].totals().down.sent > before + 10)
         assert watching.peers == started
         assert not any(line[21:22] == "-" for line in said)
 
@@ -480,11 +489,11 @@ async def test_server_removed_from_its_name_has_no_outage(
     async with two_of_a_name(stays, leaves) as (watching, said, whom):
         address, two = whom.script[0]
         peer = watching.peers[two]
-        await until(lambda: peer.instance is not None)
+        await wait_until(lambda: peer.instance is not None)
         whom.script = [(address,)]
-        await until(lambda: peer.absent_from_dns)
+        await wait_until(lambda: peer.absent_from_dns)
         await leaves.stop()
-        await until(lambda: two not in watching.peers)
+        await wait_until(lambda: two not in watching.peers)
         whom.script = [(address,)]
         assert two not in whom.chosen
     told = [line[21:].split()[0] for line in said if f" {two} " in line]
@@ -498,17 +507,17 @@ async def test_own_stall_removes_no_peer(serve_command: ServeCommand) -> None:
     address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
     whom = answered((address, two))
     async with watching_of(whom=whom) as (watching, _):
-        await until(lambda: len(watching.peers) == 2)
+        await wait_until(lambda: len(watching.peers) == 2)
         peer = watching.peers[two]
-        await until(lambda: peer.keepalive_probe.detector.answered > 3)
+        await wait_until(lambda: peer.keepalive_probe.detector.answered > 3)
         whom.script = [(address,)]
-        await until(lambda: peer.absent_from_dns)
+        await wait_until(lambda: peer.absent_from_dns)
         before = peer.last_problem
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while not peer.keepalive_probe.detector.unanswered:  # noqa: ASYNC110 - seen in that very turn
                 await asyncio.sleep(0)
         time.sleep(1.0)  # noqa: ASYNC251 - the loop stands still: that is the fault
-        await until(lambda: peer.last_problem > before)
+        await wait_until(lambda: peer.last_problem > before)
         assert not peer.should_drop
         assert watching.peers[two] is peer
 
@@ -522,9 +531,9 @@ async def test_open_outage_of_a_removed_server_is_reported(
         address, two = whom.script[0]
         peer = watching.peers[two]
         await leaves.stop()
-        await until(lambda: peer.outage_tracker.ongoing is not None)
+        await wait_until(lambda: peer.outage_tracker.ongoing is not None)
         whom.script = [(address,)]
-        await until(lambda: two not in watching.peers)
+        await wait_until(lambda: two not in watching.peers)
     assert any("[watch.stale_dns; the server's end]" in line for line in said)
     assert told_once(watching)
 
@@ -536,14 +545,14 @@ async def test_outage_of_a_peer_no_longer_chosen_is_not_late_removal(
     running = await start_server()
     address = at("127.0.0.1", running.port)
     async with watching_of(address) as (watching, said):
-        await until(lambda: address in watching.peers)
+        await wait_until(lambda: address in watching.peers)
         peer = watching.peers[address]
-        await until(lambda: peer.totals().down.sent > 3)
+        await wait_until(lambda: peer.totals().down.sent > 3)
         await running.stop()
-        await until(lambda: peer.outage_tracker.ongoing is not None)
+        await wait_until(lambda: peer.outage_tracker.ongoing is not None)
         watching.targets.targets[0].addresses = (address,)
         watching.targets.chosen = {}
-        await until(lambda: not watching.peers)
+        await wait_until(lambda: not watching.peers)
     assert not any("watch.stale_dns" in line for line in said)
     assert told_once(watching)
 
@@ -555,9 +564,9 @@ async def test_new_instance_is_reported_after_the_outage(
     running = await start_server(instance="web-1")
     address = at("127.0.0.1", running.port)
     async with watching_of(address) as (watching, _):
-        await until(lambda: address in watching.peers)
+        await wait_until(lambda: address in watching.peers)
         peer = watching.peers[address]
-        await until(lambda: peer.instance is not None)
+        await wait_until(lambda: peer.instance is not None)
     now = peer.last_problem = time.monotonic()
     other = Instance("web-2")
     peer.identity.record(other, now - CONFIRM_SECONDS)
@@ -574,21 +583,21 @@ async def test_balancer_is_reported_once_as_several(start_server: StartServer) -
     behind = [
         await start_server(instance=name, node=f"n-{name}", udp=False) for name in "abc"
     ]
-    turns = itertools.cycle([faithful(running.port) for running in behind])
+    turns = itertools.cycle([forward_all(running.port) for running in behind])
 
     def by_turns(client: socket.socket) -> None:
         next(turns)(client)
 
     async with (
-        standing(by_turns) as port,
+        running_proxy(by_turns) as port,
         watching_of(at("127.0.0.1", port)) as (watching, said),
     ):
         several = re.compile(r"IS .* is several instances, including ")
-        await until(lambda: any(map(several.search, said)))
+        await wait_until(lambda: any(map(several.search, said)))
         (peer,) = watching.peers.values()
         assert peer.instance is None
         before = peer.connect_probe.tracker.started
-        await until(lambda: peer.connect_probe.tracker.started > before + 6)
+        await wait_until(lambda: peer.connect_probe.tracker.started > before + 6)
     assert sum(line[21:23] == "IS" for line in said) == 2
 
 
@@ -599,12 +608,12 @@ async def test_outage_triggers_an_early_lookup(
     server = serve_command()
     address = at("127.0.0.1", server.port)
     async with watching_of(address, names=3600.0) as (watching, said):
-        await until(lambda: address in watching.peers)
+        await wait_until(lambda: address in watching.peers)
         peer = watching.peers[address]
-        await until(lambda: peer.totals().down.sent > 3)
+        await wait_until(lambda: peer.totals().down.sent > 3)
         watching.targets.chosen = {}
         server.process.send_signal(signal.SIGKILL)
-        await until(lambda: not watching.peers)
+        await wait_until(lambda: not watching.peers)
     server.finish()
     assert any(" LEFT " in line and "watch.stale_dns" in line for line in said)
     assert not any(" BACK " in line for line in said)
@@ -617,16 +626,16 @@ async def test_outage_without_datagrams_is_reported_once(
     server = serve_command(udp="false")
     address = at("127.0.0.1", server.port)
     async with watching_of(address) as (watching, said):
-        await until(lambda: address in watching.peers)
+        await wait_until(lambda: address in watching.peers)
         peer = watching.peers[address]
-        await until(
+        await wait_until(
             lambda: (
                 peer.keepalive_probe.connections
                 and peer.totals().connections_started > 1
             )
         )
         server.process.send_signal(signal.SIGKILL)
-        await until(lambda: peer.outage_tracker.ongoing is not None)
+        await wait_until(lambda: peer.outage_tracker.ongoing is not None)
     server.finish()
     assert not any("keeps working" in line or " BACK " in line for line in said), said
     assert watching.availability.summary(time.monotonic()).outages == 1
@@ -638,9 +647,9 @@ async def test_outage_of_the_old_connection_waits_for_new_ones(
     """The old one stalls at once; whether new ones work is known later."""
     running = await start_server()
     async with watching_of(at("127.0.0.1", running.port)) as (watching, _):
-        await until(lambda: len(watching.peers) == 1)
+        await wait_until(lambda: len(watching.peers) == 1)
         (peer,) = watching.peers.values()
-        await until(lambda: peer.connect_probe.tracker.last_success > 0)
+        await wait_until(lambda: peer.connect_probe.tracker.last_success > 0)
         now = time.monotonic()
         pauses = peer.keepalive_probe.detector
         pauses._sent.appendleft(now - 1.0)
@@ -657,7 +666,7 @@ async def test_scheduled_checks_find_a_wrong_service(
     running = await start_server(service="billing")
     address = at("127.0.0.1", running.port)
     async with watching_of(address) as (watching, said):
-        await until(lambda: any("identity.other_service" in line for line in said))
+        await wait_until(lambda: any("identity.other_service" in line for line in said))
         assert watching.availability.findings["identity.other_service"] == 1
     assert watching.availability.summary(time.monotonic()).outages == 0
 
@@ -727,12 +736,12 @@ async def test_dead_flow_is_restarted_from_another_port(
     try:
         await start_server(port=port, udp=False)
         async with watching_of(at("127.0.0.1", port)) as (watching, said):
-            async with asyncio.timeout(4 * PATIENCE):
+            async with asyncio.timeout(4 * TIMEOUT_SECONDS):
                 while not any("watch.stuck_flow" in one for one in said):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             (peer,) = watching.peers.values()
             before = peer.totals().down.sent
-            await until(lambda: peer.totals().down.sent > before + 10)
+            await wait_until(lambda: peer.totals().down.sent > before + 10)
     finally:
         nat.close()
     summary = watching.availability.summary(time.monotonic())
@@ -748,16 +757,16 @@ async def test_light_load_of_a_healthy_server_passes(start_server: StartServer) 
 async def test_failed_light_load_is_reported() -> None:
     """A server that welcomes, and then does not answer or closes."""
 
-    def leaves(taken: Taken) -> None:
-        taken.welcomes()
-        taken.frame()
+    def leaves(taken: AcceptedConnection) -> None:
+        taken.send_welcome()
+        taken.read_frame()
 
-    for script, silence in ((welcomes, True), (leaves, False)):
-        async with FarEnd(script) as far:
+    for script, silence in ((welcome_and_wait, True), (leaves, False)):
+        async with FakeServer(script) as far:
             found = await check_load(far.address, Timeouts(3.0, 3.0, 0.1))
         assert found is not None
         assert found.failure == "watch.load"
-        assert f"of {QUESTIONS} questions" in found.seen
+        assert f"of {QUESTIONS} requests" in found.seen
         assert (found.missed_deadline is not None) is silence
 
 
@@ -771,12 +780,14 @@ async def test_many_streams_share_a_thread(start_server: StartServer) -> None:
             sock = UdpSocket(at(f"127.0.0.{number}", running.port))
             flows.append((UdpProbe(sock, 0.02, events.append), sock))
             scheduler.add(*flows[-1], 0.02)
-        await until(lambda: all(probe.tracker.down.sent > 10 for probe, _ in flows))
+        await wait_until(
+            lambda: all(probe.tracker.down.sent > 10 for probe, _ in flows)
+        )
         assert threading.active_count() < 8
         scheduler.remove(*flows[0])
-        await until(lambda: flows[0][1].fileno() < 0)
+        await wait_until(lambda: flows[0][1].fileno() < 0)
         before = flows[1][0].tracker.down.sent
-        await until(lambda: flows[1][0].tracker.down.sent > before + 10)
+        await wait_until(lambda: flows[1][0].tracker.down.sent > before + 10)
     assert all(sock.fileno() < 0 for _, sock in flows)
     assert events == []
     assert all(probe.tracker.up.lost == 0 for probe, _ in flows)

@@ -43,7 +43,7 @@ def _tell(result: container.Result, *, fully: bool) -> None:
     print(
         f"{right} {result['network']}: {cells} ({result['seconds']:.1f} s)", flush=True
     )
-    for line in matrix.told([result]):
+    for line in matrix.complaint_lines([result]):
         print(f"    {matrix.WRONG} {line}")
     if fully and result.get("report"):
         _tell_checks(result["report"]["targets"][0]["checks"])

@@ -121,16 +121,16 @@ def syns_lost(share: float, way: Way) -> Condition:
     return _forward(f"-o {way} -p tcp --tcp-flags {flags} {chance}", "DROP")
 
 
-def new_limited_by_rate(rate: str, burst: int, *, told: bool) -> Condition:
+def new_limited_by_rate(rate: str, burst: int, *, reset: bool) -> Condition:
     """Let so many new connections pass at once, then at a rate; ``told``: by a reset."""
     limit = f"--hashlimit-above {rate} --hashlimit-burst {burst} --hashlimit-name new"
-    action = "REJECT --reject-with tcp-reset" if told else "DROP"
+    action = "REJECT --reject-with tcp-reset" if reset else "DROP"
     return _forward(f"-o {UP} -p tcp --syn -m hashlimit {limit}", action)
 
 
-def new_limited_by_count(count: int, *, told: bool) -> Condition:
+def new_limited_by_count(count: int, *, reset: bool) -> Condition:
     """Let so many connections be open at once."""
-    action = "REJECT --reject-with tcp-reset" if told else "DROP"
+    action = "REJECT --reject-with tcp-reset" if reset else "DROP"
     limit = f"--connlimit-above {count} --connlimit-mask 0"
     return _forward(f"-o {UP} -p tcp --syn -m connlimit {limit}", action)
 
@@ -295,7 +295,7 @@ def through_proxy() -> Condition:
 # Memory of connections
 
 
-def idle_forgotten(seconds: int, *, told: bool) -> Condition:
+def idle_forgotten(seconds: int, *, reset: bool) -> Condition:
     """Forget a connection that is idle; then drop its packets, or ``told``, reset it.
 
     Only whoever sends first is told: the other end is left in silence.
@@ -304,7 +304,7 @@ def idle_forgotten(seconds: int, *, told: bool) -> Condition:
         f"net.netfilter.nf_conntrack_tcp_timeout_established={seconds}",
         "net.netfilter.nf_conntrack_tcp_loose=0",
     )
-    action = "REJECT --reject-with tcp-reset" if told else "DROP"
+    action = "REJECT --reject-with tcp-reset" if reset else "DROP"
     unknown = _forward("-p tcp -m conntrack --ctstate INVALID", action)
     settings: tuple[Line, ...] = tuple(("router", timer) for timer in timers)
     return dataclasses.replace(unknown, settings=settings)

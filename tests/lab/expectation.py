@@ -54,7 +54,7 @@ def passes(*remarks: tuple[str, str], may: tuple[str, ...] = ()) -> Expected:
     return Expected(("PASS",), remarks=remarks, may=may)
 
 
-def proves_nothing(*remarks: tuple[str, str]) -> Expected:
+def is_inconclusive(*remarks: tuple[str, str]) -> Expected:
     """Expect that no verdict can be had, with these remarks."""
     return Expected(("INCONCLUSIVE",), remarks=remarks)
 

@@ -38,11 +38,14 @@ def page(results: Sequence[Result], seconds: float, day: date) -> str:
     )
     lines = [_HEAD.format(mark=WRONG), facts, *_table(results)]
     if wrong:
-        lines += ["\n## What is wrong\n\n", *(f"- {one}\n" for one in told(wrong))]
+        lines += [
+            "\n## What is wrong\n\n",
+            *(f"- {one}\n" for one in complaint_lines(wrong)),
+        ]
     return "".join(lines)
 
 
-def told(results: Iterable[Result]) -> list[str]:
+def complaint_lines(results: Iterable[Result]) -> list[str]:
     """Return the complaints, a line each."""
     return [
         f"{result['network']}, {check}: {complaint}"

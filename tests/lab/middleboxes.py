@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 from tests.lab.conditions import PORT
-from tests.lab.resident import bound
+from tests.lab.namespace_loop import bound_socket
 
 Dial = Callable[[], Awaitable[socket.socket]]
 """Connects to the next server."""
-Manner = Callable[[socket.socket, Dial], Awaitable[None]]
+Behaviour = Callable[[socket.socket, Dial], Awaitable[None]]
 Change = Callable[[bytes], bytes]
 
 _CHUNK: Final = 65536
@@ -29,9 +29,9 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 class Middlebox:
     """Listens on both families, and treats each connection in its manner."""
 
-    def __init__(self, manner: Manner, servers: tuple[str, ...]) -> None:
+    def __init__(self, behaviour: Behaviour, servers: tuple[str, ...]) -> None:
         """Have these servers (addresses) behind it; connections take turns."""
-        self._manner = manner
+        self._behaviour = behaviour
         self._servers = {
             family: itertools.cycle(
                 [one for one in servers if (":" in one) == (family == socket.AF_INET6)]
@@ -43,7 +43,7 @@ class Middlebox:
     async def open(self) -> None:
         """Serve in the running loop."""
         for host in ("0.0.0.0", "::"):
-            self._spawn(self._accept(bound(socket.SOCK_STREAM, host, PORT)))
+            self._spawn(self._accept(bound_socket(socket.SOCK_STREAM, host, PORT)))
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -55,9 +55,9 @@ class Middlebox:
         with listener:
             while True:
                 client, _ = await loop.sock_accept(listener)
-                self._spawn(self._treat(client))
+                self._spawn(self._serve(client))
 
-    async def _treat(self, client: socket.socket) -> None:
+    async def _serve(self, client: socket.socket) -> None:
         with contextlib.ExitStack() as sockets:
             sockets.enter_context(client)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -72,61 +72,61 @@ class Middlebox:
                 return server
 
             with contextlib.suppress(OSError):
-                await self._manner(client, dial)
+                await self._behaviour(client, dial)
 
 
 # Proxies
 
 
-async def faithful(client: socket.socket, dial: Dial) -> None:
+async def forward_all(client: socket.socket, dial: Dial) -> None:
     """Pass on bytes, each end of sending and each reset as what they are."""
     await relay(client, await dial())
 
 
-def every_nth(nth: int, other: Manner) -> Manner:
+def every_nth(nth: int, other: Behaviour) -> Behaviour:
     """Treat each nth connection in another manner, and pass on the rest."""
     turns = itertools.count(1)
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
-        treat = faithful if next(turns) % nth else other
+    async def behave(client: socket.socket, dial: Dial) -> None:
+        treat = forward_all if next(turns) % nth else other
         await treat(client, dial)
 
-    return manner
+    return behave
 
 
-async def speaking_http(client: socket.socket, _: Dial) -> None:
+async def answer_http_error(client: socket.socket, _: Dial) -> None:
     """Answer whatever comes as a web server does that does not understand."""
     loop = asyncio.get_running_loop()
     await loop.sock_recv(client, _CHUNK)
     await loop.sock_sendall(client, b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-def mangling(*, up: bool) -> Manner:
+def convert_line_ends(*, up: bool) -> Behaviour:
     """Take one way's bytes for text, and turn each CR LF into LF."""
 
     def convert(data: bytes) -> bytes:
         return data.replace(b"\r\n", b"\n")
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, dial: Dial) -> None:
         server = await dial()
         await relay(
             client, server, up=convert if up else bytes, down=bytes if up else convert
         )
 
-    return manner
+    return behave
 
 
-async def half_close_breaking(client: socket.socket, dial: Dial) -> None:
+async def close_at_first_fin(client: socket.socket, dial: Dial) -> None:
     """Close both ways once either end has ended its sending."""
     server = await dial()
-    with resets_carried(client, server):
+    with resets_forwarded(client, server):
         await _first_of(pump(client, server), pump(server, client))
 
 
-def answer_cutting(limit: int) -> Manner:
+def truncate_answer(limit: int) -> Behaviour:
     """Carry the asker's end of sending, and at most so many bytes of answer after it."""
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, dial: Dial) -> None:
         server = await dial()
         asked = asyncio.Event()
 
@@ -144,13 +144,13 @@ def answer_cutting(limit: int) -> Manner:
             if not asked.is_set():  # the server ended first: nothing to cut
                 end_sending(client)
 
-        with resets_carried(client, server):
-            await both(up(), down())
+        with resets_forwarded(client, server):
+            await wait_for_all(up(), down())
 
-    return manner
+    return behave
 
 
-async def end_swallowing(client: socket.socket, dial: Dial) -> None:
+async def swallow_client_fin(client: socket.socket, dial: Dial) -> None:
     """Never tell the server that the client has ended its sending."""
     server = await dial()
     loop = asyncio.get_running_loop()
@@ -160,24 +160,24 @@ async def end_swallowing(client: socket.socket, dial: Dial) -> None:
             await loop.sock_sendall(server, data)
         await loop.create_future()
 
-    await both(up(), pump(server, client))
+    await wait_for_all(up(), pump(server, client))
 
 
-async def reset_hiding(client: socket.socket, dial: Dial) -> None:
+async def turn_resets_into_fins(client: socket.socket, dial: Dial) -> None:
     """Turn each reset into a proper end."""
     server = await dial()
     with contextlib.suppress(ConnectionError):
-        await both(pump(client, server), pump(server, client))
+        await wait_for_all(pump(client, server), pump(server, client))
 
 
-def idle_cutting(seconds: float, how: str) -> Manner:
+def end_idle_connections(seconds: float, how: str) -> Behaviour:
     """End idle connections: by ``reset``, by ``fin``, or by ``silence``, forgetting them.
 
     A proxy that falls silent still acknowledges at its own end; a router that
     forgets does not (``conditions.idle_forgotten``).
     """
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, dial: Dial) -> None:
         server = await dial()
         loop = asyncio.get_running_loop()
         try:
@@ -195,32 +195,32 @@ def idle_cutting(seconds: float, how: str) -> Manner:
             elif how == "silence":
                 await loop.create_future()
 
-    return manner
+    return behave
 
 
 # Proxies whose server is dead
 
 
-async def silent(client: socket.socket, _: Dial) -> None:
+async def stay_silent(client: socket.socket, _: Dial) -> None:
     """Accept, read and say nothing, for a server that hangs."""
     while await asyncio.get_running_loop().sock_recv(client, _CHUNK):
         pass
 
 
-async def closing(client: socket.socket, _: Dial) -> None:
+async def close_after_request(client: socket.socket, _: Dial) -> None:
     """Accept, read what is asked, and end without a word."""
     await asyncio.get_running_loop().sock_recv(client, _CHUNK)
     end_sending(client)
-    await silent(client, _)
+    await stay_silent(client, _)
 
 
-async def resetting(client: socket.socket, _: Dial) -> None:
+async def reset_after_request(client: socket.socket, _: Dial) -> None:
     """Accept, read what is asked, and reset."""
     await asyncio.get_running_loop().sock_recv(client, _CHUNK)
     reset(client)
 
 
-async def resetting_at_once(client: socket.socket, _: Dial) -> None:
+async def reset_at_once(client: socket.socket, _: Dial) -> None:
     """Accept, and reset before anything is asked."""
     reset(client)
 
@@ -228,20 +228,20 @@ async def resetting_at_once(client: socket.socket, _: Dial) -> None:
 # Strangers
 
 
-async def web(client: socket.socket, _: Dial) -> None:
+async def serve_web(client: socket.socket, _: Dial) -> None:
     """Be a web server that is asked something odd."""
     loop = asyncio.get_running_loop()
     await loop.sock_recv(client, _CHUNK)
     said = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     await loop.sock_sendall(client, said)
     end_sending(client)
-    await silent(client, _)
+    await stay_silent(client, _)
 
 
-async def shell(client: socket.socket, _: Dial) -> None:
+async def send_banner(client: socket.socket, _: Dial) -> None:
     """Be a server that speaks first."""
     await asyncio.get_running_loop().sock_sendall(client, b"SSH-2.0-OpenSSH_10.0\r\n")
-    await silent(client, _)
+    await stay_silent(client, _)
 
 
 # What they are made of
@@ -254,12 +254,12 @@ async def relay(
     down: Change = bytes,
 ) -> None:
     """Carry bytes both ways, changed as told, ends and resets as what they are."""
-    with resets_carried(client, server):
-        await both(pump(client, server, up), pump(server, client, down))
+    with resets_forwarded(client, server):
+        await wait_for_all(pump(client, server, up), pump(server, client, down))
 
 
 @contextlib.contextmanager
-def resets_carried(client: socket.socket, server: socket.socket) -> Iterator[None]:
+def resets_forwarded(client: socket.socket, server: socket.socket) -> Iterator[None]:
     """Have a reset at one end be one at the other, too."""
     try:
         yield
@@ -278,7 +278,7 @@ async def pump(
     end_sending(sink)
 
 
-async def both(*pumps: Awaitable[None]) -> None:
+async def wait_for_all(*pumps: Awaitable[None]) -> None:
     """Wait for all; the first error ends them."""
     tasks = [asyncio.ensure_future(pump) for pump in pumps]
     try:

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from tests.lab.resident import bound
+from tests.lab.namespace_loop import bound_socket
 
 NAME: Final = "server.test"
 
@@ -38,7 +38,7 @@ class NameServer(asyncio.DatagramProtocol):
     @classmethod
     async def open(cls, names: Names, host: str) -> None:
         """Serve in the running loop."""
-        sock = bound(socket.SOCK_DGRAM, host, 53)
+        sock = bound_socket(socket.SOCK_DGRAM, host, 53)
         loop = asyncio.get_running_loop()
         await loop.create_datagram_endpoint(lambda: cls(names), sock=sock)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from tests.lab.conditions import DOWN, PORT, UP, Way
-from tests.lab.topology import Place, Role
+from tests.lab.topology import Namespaces, Role
 
 _FAMILIES: Final = ("iptables", "ip6tables")
 _COUNTED: Final = f"-p udp --dport {PORT}"
@@ -28,7 +28,7 @@ _READ: Final = 0.05
 """Seconds that a tool takes to read what it is given, or more."""
 
 _LOOK: Final = 0.05
-_PATIENCE: Final = 60.0
+_TIMEOUT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Outage:
 
 
 @dataclass(slots=True)
-class Happened:
+class OutageTimes:
     """When the rules came into force and went, between two instants each."""
 
     start: tuple[float, float] = (0.0, 0.0)
@@ -60,28 +60,28 @@ class Happened:
         return sum(self.end) / 2 - sum(self.start) / 2
 
     @property
-    def doubt(self) -> float:
+    def uncertainty(self) -> float:
         """How far off that may be."""
         spans = (self.start, self.end)
         return sum(after - before for before, after in spans) / 2
 
 
-def all_out(*ways: Way, seconds: float = 1.5) -> Outage:
+def packets_dropped(*ways: Way, seconds: float = 1.5) -> Outage:
     """Drop all that goes these ways."""
     return Outage(tuple(f"-o {way}" for way in ways), seconds)
 
 
-def new_out(seconds: float = 1.5) -> Outage:
+def new_connections_dropped(seconds: float = 1.5) -> Outage:
     """Drop what begins a TCP connection."""
     return Outage((f"-o {UP} -p tcp --syn",), seconds)
 
 
-def old_out(seconds: float = 1.5) -> Outage:
+def old_connections_dropped(seconds: float = 1.5) -> Outage:
     """Drop what belongs to the TCP connections that are there."""
     return Outage((), seconds, old=True)
 
 
-def own_out(seconds: float = 1.5) -> Outage:
+def client_output_dropped(seconds: float = 1.5) -> Outage:
     """Let the client's own host send nothing: its kernel says so to who tries."""
     return Outage(("",), seconds, role="client", chain="OUTPUT")
 
@@ -90,15 +90,15 @@ BOTH: Final = (UP, DOWN)
 
 
 @contextlib.contextmanager
-def during(place: Place, outage: Outage | None) -> Iterator[Happened]:
+def outage_during(place: Namespaces, outage: Outage | None) -> Iterator[OutageTimes]:
     """Have an outage while the block runs, if there is one to have."""
-    happened, over = Happened(), threading.Event()
+    happened, over = OutageTimes(), threading.Event()
     if outage is None:
         yield happened
         return
     for tool in _FAMILIES:
         _run(place, tool, f"*mangle\n-A FORWARD {_COUNTED}\nCOMMIT\n")
-    thread = threading.Thread(target=_have, args=(place, outage, happened, over))
+    thread = threading.Thread(target=_cause, args=(place, outage, happened, over))
     thread.start()
     try:
         yield happened
@@ -107,35 +107,35 @@ def during(place: Place, outage: Outage | None) -> Iterator[Happened]:
         thread.join()
 
 
-def _have(
-    place: Place, outage: Outage, happened: Happened, over: threading.Event
+def _cause(
+    place: Namespaces, outage: Outage, happened: OutageTimes, over: threading.Event
 ) -> None:
     try:
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT_SECONDS
         while _datagrams(place) < _BEGUN and time.monotonic() < until:
             if over.wait(_LOOK):
                 return
         if over.wait(_LATER):
             return
         matches = _ports(place) if outage.old else outage.matches
-        with _Change(place, outage, "-I", matches) as change:
+        with _RuleChange(place, outage, "-I", matches) as change:
             happened.start = change.make()
         until = sum(happened.start) / 2 + outage.seconds
-        with _Change(place, outage, "-D", matches) as change:
+        with _RuleChange(place, outage, "-D", matches) as change:
             over.wait(until - time.monotonic())
             happened.end = change.make()
     except (OSError, subprocess.SubprocessError) as error:
         happened.failed.append(str(error))
 
 
-class _Change:
+class _RuleChange:
     """A change of both families' rules, by tools that wait for their last word only.
 
     A busy machine takes long to start a process: that is over when it matters.
     """
 
     def __init__(
-        self, place: Place, outage: Outage, how: str, matches: tuple[str, ...]
+        self, place: Namespaces, outage: Outage, how: str, matches: tuple[str, ...]
     ) -> None:
         """Have the tools read all but the last word."""
         rule = f"{how} {outage.chain}"
@@ -175,7 +175,7 @@ class _Change:
         return times[0], times[1]
 
 
-def _datagrams(place: Place) -> int:
+def _datagrams(place: Namespaces) -> int:
     """Return how many datagrams the router has met on their way to the server."""
     counted = 0
     for tool in _FAMILIES:
@@ -184,7 +184,7 @@ def _datagrams(place: Place) -> int:
     return counted
 
 
-def _ports(place: Place) -> tuple[str, ...]:
+def _ports(place: Namespaces) -> tuple[str, ...]:
     """Return what matches the client's connections that are there now."""
     told = _output(place, "client", "ss", "-tnH", "state", "established")
     ports = re.findall(rf":(\d+)\s+\S+:{PORT}\b", told)
@@ -192,7 +192,7 @@ def _ports(place: Place) -> tuple[str, ...]:
     return (f"-p tcp -m multiport --ports {listed}",)
 
 
-def _run(place: Place, tool: str, script: str) -> None:
+def _run(place: Namespaces, tool: str, script: str) -> None:
     subprocess.run(
         place.command("router", f"{tool}-restore", "--noflush"),
         input=script,
@@ -202,7 +202,7 @@ def _run(place: Place, tool: str, script: str) -> None:
     )
 
 
-def _output(place: Place, role: str, *words: str) -> str:
+def _output(place: Namespaces, role: str, *words: str) -> str:
     command = place.command("client" if role == "client" else "router", *words)
     return subprocess.run(
         command, capture_output=True, text=True, timeout=10, check=True

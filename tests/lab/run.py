@@ -32,25 +32,25 @@ from tests.lab.conditions import Condition, through_proxy
 from tests.lab.expectation import VERDICT, Report, cells, complaints
 from tests.lab.middleboxes import Middlebox
 from tests.lab.nameserver import NameServer
+from tests.lab.namespace_loop import loop_in_namespace
 from tests.lab.networks import ALL, NETWORKS, Network
-from tests.lab.resident import resident
-from tests.lab.topology import OTHERS4, ROUTER4, SERVER4, SERVER6, Place, topology
+from tests.lab.topology import OTHERS4, ROUTER4, SERVER4, SERVER6, Namespaces, topology
 from tests.lab.tunrouter import DEVICE, READY, arguments
 
 Process = subprocess.Popen[bytes]
 
-AT_ONCE: Final = 3
+MAX_PARALLEL: Final = 3
 """Networks side by side: most of a check is waiting, and two cores are enough."""
 
-_LONGER: Final = 240.0
-_PATIENCE: Final = 20.0
+_EXTRA_SECONDS: Final = 240.0
+_TIMEOUT_SECONDS: Final = 20.0
 
 
 def main() -> None:
     """Run the networks that are asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--representative", action="store_true")
-    parser.add_argument("--at-once", type=int, default=AT_ONCE)
+    parser.add_argument("--at-once", type=int, default=MAX_PARALLEL)
     parser.add_argument("--load", type=int, default=0)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--profile")
@@ -68,7 +68,9 @@ def main() -> None:
     if asked.profile:
         profile = ("--profile", asked.profile)
         networks = [
-            replace(one, flags=(*one.flags, *profile), seconds=one.seconds + _LONGER)
+            replace(
+                one, flags=(*one.flags, *profile), seconds=one.seconds + _EXTRA_SECONDS
+            )
             for one in networks
         ]
     # The slow ones first, so that none is left alone at the end.
@@ -92,8 +94,8 @@ def examine(network: Network, number: int) -> dict[str, Any]:
         with contextlib.ExitStack() as stack:
             place = stack.enter_context(topology(number, _conditions(network)))
             result["made_seconds"] = round(time.monotonic() - start, 3)
-            inhabit(stack, network, place)
-            happened = stack.enter_context(outages.during(place, network.outage))
+            start_services(stack, network, place)
+            happened = stack.enter_context(outages.outage_during(place, network.outage))
             report, said = check(network, place)
             if happened.failed:
                 raise RuntimeError(f"the outage: {happened.failed}")  # noqa: TRY301 - told below
@@ -120,7 +122,9 @@ def _conditions(network: Network) -> tuple[Condition, ...]:
     return (*network.conditions, through_proxy())
 
 
-def inhabit(stack: contextlib.ExitStack, network: Network, place: Place) -> None:
+def start_services(
+    stack: contextlib.ExitStack, network: Network, place: Namespaces
+) -> None:
     """Start all that lives in a network; return when it listens."""
     servers = (SERVER4, *OTHERS4)[: network.servers]
 
@@ -129,24 +133,24 @@ def inhabit(stack: contextlib.ExitStack, network: Network, place: Place) -> None
         if network.proxy is not None:
             await Middlebox(network.proxy, (*servers, SERVER6)).open()
 
-    stack.enter_context(resident(place.path("router"), in_router))
-    if network.weather is not None:
-        stack.enter_context(_tun_router(place, arguments(*network.weather)))
+    stack.enter_context(loop_in_namespace(place.path("router"), in_router))
+    if network.impairments is not None:
+        stack.enter_context(_tun_router(place, arguments(*network.impairments)))
     if callable(network.server):
         stranger = Middlebox(network.server, ())
-        stack.enter_context(resident(place.path("server"), stranger.open))
+        stack.enter_context(loop_in_namespace(place.path("server"), stranger.open))
     elif network.server is not None:
         rhythm = network.rhythm if network.starved == "server" else None
         _serve(stack, place, network.server, servers, rhythm)
     if network.background:
         busy = [sys.executable, "-m", "netduet", "check", "--checks", "load"]
         words = [*busy, "--profile", "soak", SERVER4]
-        stack.enter_context(_process(place.as_nobody("client", *words)))
+        stack.enter_context(_process(place.unprivileged_command("client", *words)))
 
 
 def _serve(
     stack: contextlib.ExitStack,
-    place: Place,
+    place: Namespaces,
     flags: tuple[str, ...],
     addresses: tuple[str, ...],
     rhythm: tuple[float, float] | None,
@@ -157,24 +161,26 @@ def _serve(
     for number, address in enumerate(addresses, 1):
         own = ["--instance", f"lab-{number}", *(["--host", address] * several)]
         words = [sys.executable, "-m", "netduet", "serve", *own, *flags]
-        started.append(stack.enter_context(_process(place.as_nobody("server", *words))))
+        started.append(
+            stack.enter_context(_process(place.unprivileged_command("server", *words)))
+        )
     for server in started:
         _wait_for(server, b'"server.ready"')
         if rhythm is not None:
-            stack.enter_context(_starving(server, *rhythm))
+            stack.enter_context(_starved(server, *rhythm))
 
 
-def check(network: Network, place: Place) -> tuple[Report, str]:
+def check(network: Network, place: Namespaces) -> tuple[Report, str]:
     """Run the client to its end; return its report ({} without one), and stderr."""
     command = [sys.executable, "-m", "netduet", "check", "--json", *network.flags]
     further = [target for target, _ in network.also]
-    line = place.as_nobody("client", *command, network.target, *further)
+    line = place.unprivileged_command("client", *command, network.target, *further)
     with (
         _process(line, stderr=subprocess.PIPE) as client,
         contextlib.ExitStack() as stack,
     ):
         if network.starved == "client":
-            stack.enter_context(_starving(client, *network.rhythm))
+            stack.enter_context(_starved(client, *network.rhythm))
         try:
             out, said = client.communicate(timeout=network.seconds)
         except subprocess.TimeoutExpired:
@@ -198,7 +204,7 @@ def _process(command: list[str], stderr: int | None = None) -> Iterator[Process]
         yield process
     finally:
         process.kill()
-        process.wait(_PATIENCE)
+        process.wait(_TIMEOUT_SECONDS)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -207,14 +213,16 @@ def _process(command: list[str], stderr: int | None = None) -> Iterator[Process]
 def _wait_for(process: Process, word: bytes) -> None:
     """Read what a process prints until the word is there; afterwards, drop the rest."""
     assert process.stdout is not None
-    timer = threading.Timer(_PATIENCE, process.kill)
+    timer = threading.Timer(_TIMEOUT_SECONDS, process.kill)
     timer.start()
     try:
         for line in process.stdout:
             if word in line:
                 break
         else:
-            raise RuntimeError(f"{process.args!r} ended, or took over {_PATIENCE} s")
+            raise RuntimeError(
+                f"{process.args!r} ended, or took over {_TIMEOUT_SECONDS} s"
+            )
     finally:
         timer.cancel()
     threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
@@ -228,7 +236,7 @@ def _drain(pipe: IO[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _tun_router(place: Place, words: list[str]) -> Iterator[None]:
+def _tun_router(place: Namespaces, words: list[str]) -> Iterator[None]:
     """Lead all that is forwarded through a router in user space."""
     name = place.namespace("router")
     lines = [
@@ -245,14 +253,14 @@ def _tun_router(place: Place, words: list[str]) -> Iterator[None]:
     with _process(place.command("router", *command)) as process:
         for line in lines:
             subprocess.run(
-                ["ip", "-n", name, *line.split()], check=True, timeout=_PATIENCE
+                ["ip", "-n", name, *line.split()], check=True, timeout=_TIMEOUT_SECONDS
             )
         _wait_for(process, READY.encode())
         yield
 
 
 @contextlib.contextmanager
-def _starving(process: Process, runs: float, stops: float) -> Iterator[None]:
+def _starved(process: Process, runs: float, stops: float) -> Iterator[None]:
     """Let a process run and stop by turns, as a limit of a CPU's share does."""
     over = threading.Event()
 

@@ -34,7 +34,7 @@ ABSENT4: Final = "198.18.2.99"
 """An address of the server's network that nothing has."""
 
 _NOBODY: Final = "65534"
-_PATIENCE: Final = 10
+_TIMEOUT_SECONDS: Final = 10
 _RESOLVERS: Final = Path("/etc/netns")
 
 _ROOT: Final = """\
@@ -84,7 +84,7 @@ _FORWARDING: Final = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Namespaces:
     """The three namespaces of one network."""
 
     number: int
@@ -101,7 +101,7 @@ class Place:
         """Return a command line that runs there, as root."""
         return ["ip", "netns", "exec", self.namespace(role), *words]
 
-    def as_nobody(self, role: Role, *words: str) -> list[str]:
+    def unprivileged_command(self, role: Role, *words: str) -> list[str]:
         """Return a command line that runs there as an ordinary user.
 
         Each word of it replaces the process, so that its id is the command's own.
@@ -112,15 +112,15 @@ class Place:
 
 
 @contextlib.contextmanager
-def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Place]:
+def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Namespaces]:
     """Make the namespaces, put the conditions in force; remove all at the end."""
-    place = Place(number)
+    place = Namespaces(number)
     conditions = tuple(conditions)
     names = {role: place.namespace(role) for role in ROLES}
     try:
         _do(["ip", "-batch", "-"], _ROOT.format(**names))
         for role in ROLES:
-            _furnish(place, role, conditions)
+            _configure(place, role, conditions)
         _filter(place, conditions)
         queues = [line for condition in conditions for line in condition.queues]
         if queues:
@@ -134,12 +134,14 @@ def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Place]:
         for name in names.values():
             if Path("/run/netns", name).exists():
                 subprocess.run(
-                    ["ip", "netns", "del", name], check=False, timeout=_PATIENCE
+                    ["ip", "netns", "del", name], check=False, timeout=_TIMEOUT_SECONDS
                 )
         shutil.rmtree(_RESOLVERS / names["client"], ignore_errors=True)
 
 
-def _furnish(place: Place, role: Role, conditions: tuple[Condition, ...]) -> None:
+def _configure(
+    place: Namespaces, role: Role, conditions: tuple[Condition, ...]
+) -> None:
     namespace = place.namespace(role)
     # Addresses of IPv6 before links come up would be lost; settings come first.
     settings = [*_PLAIN, *(_FORWARDING if role == "router" else ())]
@@ -157,7 +159,7 @@ def _furnish(place: Place, role: Role, conditions: tuple[Condition, ...]) -> Non
     _do(["ip", "-n", namespace, "-batch", "-"], batch)
 
 
-def _filter(place: Place, conditions: tuple[Condition, ...]) -> None:
+def _filter(place: Namespaces, conditions: tuple[Condition, ...]) -> None:
     """Put the router's rules in force, one call a family."""
     for tool, rules in (
         (
@@ -186,7 +188,7 @@ def _do(command: list[str], script: str = "") -> None:
         input=script,
         text=True,
         capture_output=True,
-        timeout=_PATIENCE,
+        timeout=_TIMEOUT_SECONDS,
         check=False,
     )
     if done.returncode:

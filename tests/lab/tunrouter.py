@@ -34,7 +34,7 @@ _CLIENT6: Final = bytes.fromhex("20010db80001")
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class Impairments:
     """What befalls packets one way. Times in seconds, the others are shares.
 
     ``protocol`` (tcp or udp) confines all but delay and jitter to its packets.
@@ -63,7 +63,7 @@ class Queue:
         self._count = 0
         self._last = 0.0
 
-    def take(self, packet: bytes, weather: Weather, now: float) -> None:
+    def take(self, packet: bytes, weather: Impairments, now: float) -> None:
         """Decide what becomes of a packet."""
         chance = self._random.random
         protocol, start = _transport(packet)
@@ -137,7 +137,7 @@ def changed(packet: bytes, start: int, least: int) -> bytes:
     return bytes(result)
 
 
-def route(up: Weather, down: Weather) -> None:
+def route(up: Impairments, down: Impairments) -> None:
     """Carry packets until standard input ends."""
     tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     named = struct.pack("16sH22x", DEVICE.encode(), _TUN_WITHOUT_INFORMATION)
@@ -172,10 +172,10 @@ def _read(tun: int) -> list[bytes]:
     return packets
 
 
-def arguments(up: Weather, down: Weather) -> list[str]:
+def arguments(up: Impairments, down: Impairments) -> list[str]:
     """Return what to put on the command line."""
     return [json.dumps(dataclasses.asdict(weather)) for weather in (up, down)]
 
 
 if __name__ == "__main__":
-    route(*(Weather(**json.loads(word)) for word in sys.argv[1:3]))
+    route(*(Impairments(**json.loads(word)) for word in sys.argv[1:3]))

@@ -18,11 +18,11 @@ from kubernetes_validate.utils import all_versions
 from netduet import __version__
 from netduet.config.units import parse_duration
 from tests.manifests.conftest import KUBERNETES, Manifest, Render
-from tests.manifests.reading import (
+from tests.manifests.model import (
     Workload,
-    chosen,
     may_receive,
     may_send,
+    selector_matches,
     workloads,
 )
 
@@ -243,7 +243,7 @@ def test_names_and_labels_are_consistent(everything: list[Manifest]) -> None:
         assert one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "netduet"
         if one["kind"] in ("Deployment", "DaemonSet"):
             labels = one["spec"]["template"]["metadata"]["labels"]
-            assert chosen(one["spec"]["selector"], labels)
+            assert selector_matches(one["spec"]["selector"], labels)
             assert one["metadata"]["labels"] == labels
     for workload in workloads(everything):
         assert set(LABELS) <= set(workload.labels)
@@ -261,7 +261,7 @@ def test_services_lead_to_existing_ports(everything: list[Manifest]) -> None:
         [workload] = [
             workload
             for workload in workloads(everything)
-            if chosen({"matchLabels": spec["selector"]}, workload.labels)
+            if selector_matches({"matchLabels": spec["selector"]}, workload.labels)
         ]
         there = {
             (port["name"], port["protocol"]): port["containerPort"]
@@ -359,13 +359,13 @@ def test_servers_stay_available_in_updates_and_drains(
     ]
     assert budget["spec"]["maxUnavailable"] == 1
     labels = server["spec"]["template"]["metadata"]["labels"]
-    assert chosen(budget["spec"]["selector"], labels)
+    assert selector_matches(budget["spec"]["selector"], labels)
     spread = server["spec"]["template"]["spec"]["topologySpreadConstraints"]
     assert [one["topologyKey"] for one in spread] == [
         "kubernetes.io/hostname",
         "topology.kubernetes.io/zone",
     ]
-    assert all(chosen(one["labelSelector"], labels) for one in spread)
+    assert all(selector_matches(one["labelSelector"], labels) for one in spread)
 
 
 def test_jobs_end_with_one_verdict(everything: list[Manifest]) -> None:

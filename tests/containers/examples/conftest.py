@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.containers.stage import Images
+from tests.containers.sandbox import Images
 
 
 @pytest.fixture(autouse=True)

@@ -13,14 +13,14 @@ import pytest
 import yaml
 from testcontainers.core.network import Network
 
-from tests.containers.prometheus.asking import Prometheus
-from tests.containers.stage import Images, Stage
+from tests.containers.prometheus.api import Prometheus
+from tests.containers.sandbox import Images, Sandbox
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy/prometheus"
 SERVER = "server:12346"
 
-Watching = Callable[..., Prometheus]
+StartPrometheus = Callable[..., Prometheus]
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def prometheus_image(engine: docker.DockerClient, images: Images) -> str:
 
 
 @pytest.fixture
-def watching(prometheus_image: str, stage: Stage) -> Watching:
+def start_prometheus(prometheus_image: str, sandbox: Sandbox) -> StartPrometheus:
     """Return what starts a Prometheus that scrapes each second, ``server`` or others."""
 
     def start(network: Network, *targets: str) -> Prometheus:
@@ -74,7 +74,7 @@ def watching(prometheus_image: str, stage: Stage) -> Watching:
             "&& exec prometheus --config.file=/tmp/prometheus.yaml "
             "--storage.tsdb.path=/tmp/data --web.listen-address=:9090"
         )
-        container = stage.start(
+        container = sandbox.start(
             prometheus_image,
             network,
             command=["sh", "-c", run],

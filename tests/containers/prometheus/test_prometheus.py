@@ -6,8 +6,15 @@ import re
 
 import yaml
 
-from tests.containers.prometheus.conftest import RULES, Watching
-from tests.containers.stage import PORT, Finished, Stage, finish, inside, wait_for
+from tests.containers.prometheus.conftest import RULES, StartPrometheus
+from tests.containers.sandbox import (
+    PORT,
+    ContainerResult,
+    Sandbox,
+    engine_handle,
+    wait_for_end,
+    wait_for_output,
+)
 
 CLIENT = {"NETDUET_CLIENT_ADMIN_HOST": "*", "NETDUET_CLIENT_ADMIN_PORT": "12347"}
 ADMIN = {"NETDUET_SERVER_ADMIN_HOST": "*", "NETDUET_SERVER_ADMIN_PORT": "12346"}
@@ -21,13 +28,13 @@ time.sleep(60)
 """
 
 
-def promtool(stage: Stage, image: str, *words: str) -> Finished:
+def promtool(sandbox: Sandbox, image: str, *words: str) -> ContainerResult:
     """Run promtool, where the rules are."""
-    return finish(stage.start(image, command=["promtool", *words]))
+    return wait_for_end(sandbox.start(image, command=["promtool", *words]))
 
 
 def test_promtool_accepts_rules_and_configuration(
-    stage: Stage, prometheus_image: str
+    sandbox: Sandbox, prometheus_image: str
 ) -> None:
     """The rules and the example configuration are valid; the rules' tests pass."""
     for words in (
@@ -35,7 +42,7 @@ def test_promtool_accepts_rules_and_configuration(
         ("check", "config", "prometheus.yaml"),
         ("test", "rules", "netduet.rules.test.yaml"),
     ):
-        done = promtool(stage, prometheus_image, *words)
+        done = promtool(sandbox, prometheus_image, *words)
         assert done.status == 0, done.out + done.err
 
 
@@ -54,22 +61,24 @@ def test_each_alert_fires_in_a_rule_test() -> None:
 
 
 def test_paused_server_fires_alerts_until_it_is_back(
-    stage: Stage, watching: Watching
+    sandbox: Sandbox, start_prometheus: StartPrometheus
 ) -> None:
     """A healthy server fires none; a paused one is down and missing."""
-    network = stage.network()
-    server = stage.server(network, env=ADMIN)
-    prometheus = watching(network)
-    prometheus.until("scraped", lambda prometheus: prometheus.values("up") == [1])
-    checked = stage.client(network, "check", "server")
+    network = sandbox.network()
+    server = sandbox.server(network, env=ADMIN)
+    prometheus = start_prometheus(network)
+    prometheus.wait_until("scraped", lambda prometheus: prometheus.values("up") == [1])
+    checked = sandbox.client(network, "check", "server")
     assert checked.status == 0, checked.out
     ended = 'sum(netduet_connections_ended_total{dialect="framed"})'
-    prometheus.until("counted", lambda prometheus: sum(prometheus.values(ended)) > 0)
+    prometheus.wait_until(
+        "counted", lambda prometheus: sum(prometheus.values(ended)) > 0
+    )
     # On a busy machine it may be starved, and then that is told, and rightly.
     assert not {"NetduetDown", "NetduetGone"} & set(prometheus.firing())
-    inside(server).pause()
+    engine_handle(server).pause()
     try:
-        prometheus.until(
+        prometheus.wait_until(
             "down",
             lambda prometheus: (
                 {"NetduetDown", "NetduetGone"} <= set(prometheus.firing())
@@ -78,8 +87,8 @@ def test_paused_server_fires_alerts_until_it_is_back(
         told = prometheus.firing()["NetduetDown"]
         assert told["summary"] == "server:12346 of netduet cannot be scraped"
     finally:
-        inside(server).unpause()
-    prometheus.until(
+        engine_handle(server).unpause()
+    prometheus.wait_until(
         "up again",
         lambda prometheus: (
             not {"NetduetDown", "NetduetGone"} & set(prometheus.firing())
@@ -88,56 +97,64 @@ def test_paused_server_fires_alerts_until_it_is_back(
 
 
 def test_reached_connection_limit_fires_an_alert(
-    stage: Stage, watching: Watching
+    sandbox: Sandbox, start_prometheus: StartPrometheus
 ) -> None:
     """A server with room for one refuses two of three clients."""
-    network = stage.network()
-    stage.server(network, env=ADMIN | {"NETDUET_SERVER_MAX_CONNECTIONS": "1"})
-    prometheus = watching(network)
+    network = sandbox.network()
+    sandbox.server(network, env=ADMIN | {"NETDUET_SERVER_MAX_CONNECTIONS": "1"})
+    prometheus = start_prometheus(network)
     none_yet = "sum(netduet_connections_refused_total)"
-    prometheus.until("scraped", lambda prometheus: prometheus.values(none_yet) == [0])
-    crowd = stage.python(network, CROWD)
-    wait_for(crowd, "crowd")
-    prometheus.until(
+    prometheus.wait_until(
+        "scraped", lambda prometheus: prometheus.values(none_yet) == [0]
+    )
+    crowd = sandbox.python(network, CROWD)
+    wait_for_output(crowd, "crowd")
+    prometheus.wait_until(
         "refused", lambda prometheus: "NetduetConnectionsRefused" in prometheus.firing()
     )
     said = prometheus.firing()["NetduetConnectionsRefused"]["description"]
     assert "max_connections" in said
 
 
-def test_outage_seen_by_watch_fires_an_alert(stage: Stage, watching: Watching) -> None:
+def test_outage_seen_by_watch_fires_an_alert(
+    sandbox: Sandbox, start_prometheus: StartPrometheus
+) -> None:
     """A paused peer is out; when it is back, the past outage still fires."""
-    network = stage.network()
-    server = stage.server(network)
-    stage.start_client(network, "watch", "server", alias="client", env=CLIENT)
-    prometheus = watching(network, "client:12347")
-    prometheus.until(
+    network = sandbox.network()
+    server = sandbox.server(network)
+    sandbox.start_client(network, "watch", "server", alias="client", env=CLIENT)
+    prometheus = start_prometheus(network, "client:12347")
+    prometheus.wait_until(
         "watched", lambda prometheus: prometheus.values("netduet_peer_up") == [1]
     )
-    inside(server).pause()
+    engine_handle(server).pause()
     try:
-        prometheus.until(
+        prometheus.wait_until(
             "out", lambda prometheus: "NetduetPeerOut" in prometheus.firing()
         )
     finally:
-        inside(server).unpause()
-    prometheus.until(
+        engine_handle(server).unpause()
+    prometheus.wait_until(
         "counted", lambda prometheus: "NetduetOutages" in prometheus.firing()
     )
-    prometheus.until(
+    prometheus.wait_until(
         "back", lambda prometheus: "NetduetPeerOut" not in prometheus.firing()
     )
 
 
-def test_metrics_of_rules_exist(stage: Stage, watching: Watching) -> None:
+def test_metrics_of_rules_exist(
+    sandbox: Sandbox, start_prometheus: StartPrometheus
+) -> None:
     """Prometheus has each metric of the rules from a real server."""
-    network = stage.network()
+    network = sandbox.network()
     # Only a process with a limit of the CPU tells on every kernel how it was held back.
-    stage.server(network, env=ADMIN, cpu_period=100_000, cpu_quota=200_000)
-    stage.start_client(network, "watch", "server", alias="client", env=CLIENT)
-    prometheus = watching(network, "server:12346", "client:12347")
-    prometheus.until("scraped", lambda prometheus: prometheus.values("up") == [1, 1])
-    prometheus.until(
+    sandbox.server(network, env=ADMIN, cpu_period=100_000, cpu_quota=200_000)
+    sandbox.start_client(network, "watch", "server", alias="client", env=CLIENT)
+    prometheus = start_prometheus(network, "server:12346", "client:12347")
+    prometheus.wait_until(
+        "scraped", lambda prometheus: prometheus.values("up") == [1, 1]
+    )
+    prometheus.wait_until(
         "watched", lambda prometheus: prometheus.values("netduet_peer_up") == [1]
     )
     rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())

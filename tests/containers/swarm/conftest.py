@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tests.containers.stage import Images
-from tests.containers.swarm.playing import Stack, require_no_swarm
+from tests.containers.sandbox import Images
+from tests.containers.swarm.stack import Stack, require_no_swarm
 
 _BRIDGE = "docker_gwbridge"
 

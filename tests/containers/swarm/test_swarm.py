@@ -14,12 +14,12 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from tests.containers.stage import HARDENED, PORT, Finished, Images
-from tests.containers.swarm.playing import (
+from tests.containers.sandbox import HARDENED, PORT, ContainerResult, Images
+from tests.containers.swarm.stack import (
     Stack,
-    finished,
     require_no_swarm,
-    until,
+    wait_for_end,
+    wait_until,
 )
 
 pytestmark = pytest.mark.timeout(300)
@@ -48,7 +48,9 @@ print(json.dumps({{"answered": answered, "lost": lost[:9], "longest": longest}})
 """
 
 
-def check(stack: Stack, target: str, *words: str) -> tuple[Finished, dict[str, Any]]:
+def check(
+    stack: Stack, target: str, *words: str
+) -> tuple[ContainerResult, dict[str, Any]]:
     """Check a target from the stack's network; return its checks by name, too."""
     done = stack.client("check", "--json", *words, target)
     assert done.out, done.err
@@ -73,8 +75,10 @@ def test_deployed_stack_is_watched_from_the_start(stack: Stack) -> None:
     assert "Global" in service.attrs["Spec"]["Mode"]
     [client] = stack.containers("client")
     node = stack.engine.info()["Name"]
-    until("watched", lambda: b" (tasks.server:12345) is now watched\n" in client.logs())
-    until("named", lambda: f" on {node}\n".encode() in client.logs())
+    wait_until(
+        "watched", lambda: b" (tasks.server:12345) is now watched\n" in client.logs()
+    )
+    wait_until("named", lambda: f" on {node}\n".encode() in client.logs())
     client.kill("SIGTERM")
     assert client.wait()["StatusCode"] == 0
     said = client.logs(stderr=False).decode()
@@ -101,11 +105,11 @@ def test_rolling_update_loses_nothing(stack: Stack) -> None:
     storm = stack.start(
         stack.images.python, ["python3", "-c", STORM], init=True, mem_limit="256m"
     )
-    until("asking", lambda: b"storm" in storm.logs())
+    wait_until("asking", lambda: b"storm" in storm.logs())
     stack.update()
     stack.settle(1)
     storm.kill("SIGTERM")
-    done = finished(storm)
+    done = wait_for_end(storm)
     told = json.loads(done.out.splitlines()[-1])
     assert not ids(stack) & before
     assert told["lost"] == [], told
@@ -119,7 +123,7 @@ def test_killed_task_is_replaced(stack: Stack) -> None:
     stack.scale(2)
     [victim, other] = stack.containers("server")
     victim.kill()
-    until("gone", lambda: victim.id not in ids(stack))
+    wait_until("gone", lambda: victim.id not in ids(stack))
     stack.settle(2)
     assert victim.id not in ids(stack)
     assert other.id in ids(stack)
@@ -152,7 +156,7 @@ class Watch:
             added = len(re.findall(r"\+ .* is now watched\n", text))
             return added - text.count(" is no longer watched") == number
 
-        until(f"{number} watched", said)
+        wait_until(f"{number} watched", said)
 
     def told(self) -> str:
         """End it; return all that it said."""
@@ -190,7 +194,7 @@ def test_watch_sees_no_outage_in_a_rolling_update(stack: Stack) -> None:
         stack.update()
         stack.settle(2)
         assert not ids(stack) & before
-        until(
+        wait_until(
             "all watched",
             lambda: watching.container.logs().count(b"is no longer watched") == 2,
         )
@@ -206,10 +210,12 @@ def test_watch_reports_the_outage_of_a_killed_task(stack: Stack) -> None:
     # It looks names up by itself when one is out; by chance it would have just before.
     with watch(stack, "--watch-resolve-interval", "1h") as watching:
         watching.watches(2)
-        until("named", lambda: watching.container.logs().count(b" is instance ") == 2)
+        wait_until(
+            "named", lambda: watching.container.logs().count(b" is instance ") == 2
+        )
         victim, _ = stack.containers("server")
         victim.kill()
-        until("over", lambda: b" LEFT " in watching.container.logs())
+        wait_until("over", lambda: b" LEFT " in watching.container.logs())
         said = watching.told()
     assert len(re.findall(r" OUT .*\(#1\)\n", said)) == 1, said
     assert "[watch.stale_dns; the server's end]" in said

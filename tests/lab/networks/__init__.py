@@ -35,16 +35,16 @@ from __future__ import annotations
 from typing import Final
 
 from tests.lab.networks import (
-    balancing,
-    carrying,
-    churning,
-    connecting,
+    balance,
+    churn,
+    delivery,
     healthy,
     isolation,
-    lasting,
-    loaded,
-    oddities,
+    lifetime,
+    load,
     outages,
+    reach,
+    unusual,
 )
 from tests.lab.networks.declaration import Network
 
@@ -52,14 +52,14 @@ __all__ = ["ALL", "NETWORKS", "Network"]
 
 NETWORKS: Final = (
     *healthy.NETWORKS,
-    *connecting.NETWORKS,
-    *balancing.NETWORKS,
-    *carrying.NETWORKS,
-    *lasting.NETWORKS,
-    *churning.NETWORKS,
+    *reach.NETWORKS,
+    *balance.NETWORKS,
+    *delivery.NETWORKS,
+    *lifetime.NETWORKS,
+    *churn.NETWORKS,
     *outages.NETWORKS,
-    *loaded.NETWORKS,
-    *oddities.NETWORKS,
+    *load.NETWORKS,
+    *unusual.NETWORKS,
     *isolation.NETWORKS,
 )
 

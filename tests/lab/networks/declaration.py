@@ -11,14 +11,14 @@ from tests.lab.conditions import (
     Condition,
 )
 from tests.lab.expectation import Expected
-from tests.lab.middleboxes import Manner
+from tests.lab.middleboxes import Behaviour
 from tests.lab.nameserver import NAME, Names
 from tests.lab.outages import Outage
 from tests.lab.topology import (
     SERVER4,
     SERVER6,
 )
-from tests.lab.tunrouter import Weather
+from tests.lab.tunrouter import Impairments
 
 V4: Final = ("-4",)
 V6: Final = ("-6",)
@@ -36,9 +36,9 @@ class Network:
     what: str
     expect: Expected
     conditions: tuple[Condition, ...] = ()
-    weather: tuple[Weather, Weather] | None = None
-    proxy: Manner | None = None
-    server: tuple[str, ...] | Manner | None = ()
+    impairments: tuple[Impairments, Impairments] | None = None
+    proxy: Behaviour | None = None
+    server: tuple[str, ...] | Behaviour | None = ()
     servers: int = 1
     names: Names = field(default=Names((SERVER4, SERVER6)))
     target: str = NAME

@@ -28,7 +28,7 @@ from tests.lab.topology import (
     SERVER4,
     SERVER6,
 )
-from tests.lab.tunrouter import Weather
+from tests.lab.tunrouter import Impairments
 
 NETWORKS: Final = (
     # Healthy
@@ -64,7 +64,7 @@ NETWORKS: Final = (
         "balancer-proxy",
         "three servers behind a TCP balancer that is a proxy",
         passes(("path", "source NAT or a proxy")),
-        proxy=middleboxes.faithful,
+        proxy=middleboxes.forward_all,
         servers=3,
         names=Names((SERVER4,)),
         representative=True,
@@ -106,7 +106,7 @@ NETWORKS: Final = (
         "delay-50ms",
         "50 ms there and 50 ms back",
         passes(),
-        weather=(Weather(delay=0.05), Weather(delay=0.05)),
+        impairments=(Impairments(delay=0.05), Impairments(delay=0.05)),
         representative=True,
     ),
     Network(

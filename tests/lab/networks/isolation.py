@@ -12,7 +12,7 @@ from tests.lab.conditions import (
     reset,
     unplugged,
 )
-from tests.lab.expectation import fails, never_fails, passes, proves_nothing
+from tests.lab.expectation import fails, is_inconclusive, never_fails, passes
 from tests.lab.nameserver import NAME, Names
 from tests.lab.networks.declaration import Network
 from tests.lab.topology import ABSENT4, OTHERS4, ROUTER4, SERVER4
@@ -130,14 +130,14 @@ NETWORKS: Final = (
     Network(
         "isolation-no-name",
         "what ought to be blocked has no address",
-        proves_nothing(("name", "a name without an address says nothing")),
+        is_inconclusive(("name", "a name without an address says nothing")),
         names=Names(()),
         target=BLOCKED,
     ),
     Network(
         "isolation-no-network",
         "the client has no network",
-        proves_nothing(),
+        is_inconclusive(),
         conditions=(unplugged(),),
         target=f"{SERVER4}=blocked",
     ),

@@ -7,7 +7,12 @@ from typing import Final
 from tests.lab.conditions import UP, dropped, lost, source_nat
 from tests.lab.expectation import fails, never_fails, passes
 from tests.lab.networks.declaration import WAYS, Network
-from tests.lab.outages import BOTH, all_out, new_out, old_out
+from tests.lab.outages import (
+    BOTH,
+    new_connections_dropped,
+    old_connections_dropped,
+    packets_dropped,
+)
 
 STREAM: Final = ("-4", "--checks", "stream", "--profile", "full", "--stream-time")
 WATCHED: Final = (*STREAM, "7s")
@@ -37,7 +42,7 @@ NETWORKS: Final = (
             f"outage-{way}",
             f"all packets are lost for 1.5 s, {way}",
             fails("stream.outage", where),
-            outage=all_out(direction),
+            outage=packets_dropped(direction),
             flags=WATCHED,
             representative=way == "up",
         )
@@ -47,21 +52,21 @@ NETWORKS: Final = (
         "outage-both",
         "all packets are lost for 1.5 s, both ways",
         fails("stream.outage", "intermediary"),
-        outage=all_out(*BOTH),
+        outage=packets_dropped(*BOTH),
         flags=WATCHED,
     ),
     Network(
         "outage-new",
         "for 1.5 s no new connection can be made",
         fails("stream.new_connections", "unknown"),
-        outage=new_out(),
+        outage=new_connections_dropped(),
         flags=LONGER,
     ),
     Network(
         "outage-old",
         "for 1.5 s the packets of old connections are lost",
         fails("stream.old_connections", "intermediary"),
-        outage=old_out(),
+        outage=old_connections_dropped(),
         flags=LONGER,
     ),
     Network(
@@ -69,7 +74,7 @@ NETWORKS: Final = (
         "all packets are lost for 1.5 s, and datagrams always",
         fails("stream.outage", "unknown"),
         conditions=(dropped("udp", UP),),
-        outage=all_out(*BOTH),
+        outage=packets_dropped(*BOTH),
         flags=LONGER,
     ),
     Network(
@@ -77,7 +82,7 @@ NETWORKS: Final = (
         "all packets are lost for 1.5 s on the way up; the router hides the client",
         fails("stream.outage", "path →"),
         conditions=(source_nat(),),
-        outage=all_out(UP),
+        outage=packets_dropped(UP),
         flags=WATCHED,
     ),
     Network(
@@ -85,14 +90,14 @@ NETWORKS: Final = (
         "all packets are lost for 1.5 s on the way up, and 1 % always",
         fails("stream.outage", "path →"),
         conditions=(lost(0.01, UP),),
-        outage=all_out(UP),
+        outage=packets_dropped(UP),
         flags=WATCHED,
     ),
     Network(
         "outage-short",
         "all packets are lost for 0.35 s, both ways: shorter than may be",
         passes(("stream", "within the allowed length")),
-        outage=all_out(*BOTH, seconds=0.35),
+        outage=packets_dropped(*BOTH, seconds=0.35),
         # Rules may go late on a busy machine, and the outage then is longer.
         flags=(*WATCHED, "--max-outage", "1s"),
     ),

@@ -24,7 +24,7 @@ from netduet.config.load import (
     typed,
 )
 from netduet.server.settings import ServerSettings
-from tests.unit.sample import Sample, lines_of, nowhere
+from tests.unit.sample_settings import SampleSettings, empty_sources, error_lines
 
 ROOT = Path(__file__).parents[3]
 HALVES = (ServerSettings, ClientSettings)
@@ -33,7 +33,7 @@ HALVES = (ServerSettings, ClientSettings)
 @pytest.fixture(autouse=True)
 def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
     """Start each test with no settings anywhere; return where it may put some."""
-    return nowhere(monkeypatch, tmp_path)
+    return empty_sources(monkeypatch, tmp_path)
 
 
 # Precedence
@@ -45,7 +45,7 @@ def test_value_comes_from_the_first_source_that_has_one(
     """The order is flag, environment, .env, file secret, default."""
 
     def now(**flags: object) -> tuple[int, Source | None]:
-        loaded: Loaded[Sample] = load(Sample, flags, around)
+        loaded: Loaded[SampleSettings] = load(SampleSettings, flags, around)
         return loaded.settings.port, loaded.sources.get("port")
 
     assert now() == (12_345, None)
@@ -67,8 +67,8 @@ def test_empty_value_counts_as_unset_in_every_source(
     around.dotenv.write_text("NETDUET_SAMPLE_PORT=\nNETDUET_SAMPLE_MODE=\n")
     (around.secrets / "netduet_sample_port").write_text("")
     (around.secrets / "netduet_sample_mode").write_text("framed")
-    loaded = load(Sample, {"name": None}, around)
-    assert loaded.settings == Sample(mode="framed")
+    loaded = load(SampleSettings, {"name": None}, around)
+    assert loaded.settings == SampleSettings(mode="framed")
     assert set(loaded.sources) == {"mode"}
 
 
@@ -78,7 +78,7 @@ def test_list_is_separated_by_commas_or_spaces(
 ) -> None:
     """A list is not JSON."""
     monkeypatch.setenv("NETDUET_SAMPLE_WORDS", text)
-    assert load(Sample, {}, around).settings.words == ("a", "b")
+    assert load(SampleSettings, {}, around).settings.words == ("a", "b")
 
 
 def test_program_checks_only_its_own_prefix(
@@ -89,7 +89,7 @@ def test_program_checks_only_its_own_prefix(
     around.dotenv.write_text(
         "NETDUET_SERVER_NOPE=1\nNETDUET_SAMPLE_PORT=5\nOTHER=x\nno assignment here\n"
     )
-    assert load(Sample, {}, around).settings == Sample(port=5)
+    assert load(SampleSettings, {}, around).settings == SampleSettings(port=5)
 
 
 # What is said of bad values
@@ -121,7 +121,7 @@ def test_invalid_value_is_one_line_with_name_value_and_remedy(
 ) -> None:
     """The line names the variable, not a field, and says what is valid."""
     monkeypatch.setenv(f"NETDUET_SAMPLE_{name}", value)
-    assert lines_of(around) == [f"NETDUET_SAMPLE_{name}={value}: {remedy}"]
+    assert error_lines(around) == [f"NETDUET_SAMPLE_{name}={value}: {remedy}"]
 
 
 def test_line_names_the_source_of_the_value(around: SourcePaths) -> None:
@@ -133,23 +133,23 @@ def test_line_names_the_source_of_the_value(around: SourcePaths) -> None:
         "--port 99999: must be at most 65535",
         ".env: NETDUET_SAMPLE_WAIT=soon: must be a time such as 500ms, 30s or 2m",
         f"{secret}: loud: must be plain or framed",
-    ] == lines_of(around, port="99999")
+    ] == error_lines(around, port="99999")
 
 
 def test_empty_flag_is_a_value(around: SourcePaths) -> None:
     """An empty flag is deliberate; only variables can be empty by accident."""
-    assert lines_of(around, name="") == ["--name '': must not be empty"]
+    assert error_lines(around, name="") == ["--name '': must not be empty"]
 
 
 def test_contradiction_names_both_settings_as_given(
     monkeypatch: pytest.MonkeyPatch, around: SourcePaths
 ) -> None:
     """Two settings that are valid alone but not together give one line."""
-    assert lines_of(around, port="11") == [
+    assert error_lines(around, port="11") == [
         "--port 11: must not exceed NETDUET_SAMPLE_MOST=10, the default"
     ]
     monkeypatch.setenv("NETDUET_SAMPLE_MOST", "20")
-    assert lines_of(around, port="21") == [
+    assert error_lines(around, port="21") == [
         "--port 21: must not exceed NETDUET_SAMPLE_MOST=20"
     ]
 
@@ -160,7 +160,7 @@ def test_value_cannot_forge_a_line_or_move_a_cursor(
 ) -> None:
     """Unprintable text is quoted."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", value)
-    [line] = lines_of(around)
+    [line] = error_lines(around)
     assert line.isprintable()
     assert line == f"NETDUET_SAMPLE_PORT={value!r}: must be a whole number"
 
@@ -170,7 +170,7 @@ def test_long_value_is_truncated(
 ) -> None:
     """An error stays on one line."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "x" * 5000)
-    [line] = lines_of(around)
+    [line] = error_lines(around)
     assert line == f"NETDUET_SAMPLE_PORT={'x' * 200}…: must be a whole number"
 
 
@@ -179,7 +179,7 @@ def test_value_that_is_not_utf8_is_rejected(
 ) -> None:
     """A variable may hold any bytes; text is UTF-8."""
     monkeypatch.setenv("NETDUET_SAMPLE_NAME", os.fsdecode(b"caf\xe9"))
-    [line] = lines_of(around)
+    [line] = error_lines(around)
     assert line.endswith(": must be UTF-8")
     assert line.isascii()
 
@@ -202,7 +202,7 @@ def test_secret_value_is_never_shown(
             (around.secrets / "netduet_sample_token").write_text("xyz")
         case _:
             flags["token"] = "xyz"
-    [line] = lines_of(around, **flags)
+    [line] = error_lines(around, **flags)
     assert "xyz" not in line
     assert "********: " in line
 
@@ -210,10 +210,10 @@ def test_secret_value_is_never_shown(
 def test_secret_is_masked_when_shown(around: SourcePaths) -> None:
     """The program gets the value, and no screen shows it."""
     (around.secrets / "netduet_sample_token").write_text("hunter2\n")
-    settings = load(Sample, {}, around).settings
+    settings = load(SampleSettings, {}, around).settings
     assert settings.token is not None
     assert settings.token.get_secret_value() == "hunter2"
-    info = Sample.model_fields["token"]
+    info = SampleSettings.model_fields["token"]
     assert show(info, settings.token) == "********"
     assert show(info, None) == ""
     assert "hunter2" not in repr(settings)
@@ -231,7 +231,7 @@ def test_printable_text_is_shown_unchanged(text: str) -> None:
 def test_settings_are_frozen() -> None:
     """Settings are immutable."""
     with pytest.raises(ValueError, match="frozen"):
-        Sample().port = 1  # type: ignore[misc]
+        SampleSettings().port = 1  # type: ignore[misc]
 
 
 # What is generated

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from netduet.config.load import SourcePaths, load, nearest
-from tests.unit.sample import Sample, lines_of, nowhere
+from tests.unit.sample_settings import SampleSettings, empty_sources, error_lines
 
 
 @pytest.fixture(autouse=True)
 def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
     """Start each test with no settings anywhere; return where it may put some."""
-    return nowhere(monkeypatch, tmp_path)
+    return empty_sources(monkeypatch, tmp_path)
 
 
 # Names that no setting has
@@ -27,7 +27,7 @@ def test_misspelt_variable_is_rejected_with_the_nearest_name(
     around.dotenv.write_text("NETDUET_SAMPLE_RROM=1\n")
     (around.secrets / "netduet_sample_tokn").write_text("hunter2")
     wrong = "no setting has this name: did you mean"
-    assert lines_of(around) == [
+    assert error_lines(around) == [
         f"NETDUET_SAMPLE_PROT: {wrong} NETDUET_SAMPLE_PORT?",
         f"{around.dotenv}: NETDUET_SAMPLE_RROM: {wrong} NETDUET_SAMPLE_ROOM?",
         f"{around.secrets}/netduet_sample_tokn: {wrong} netduet_sample_token?",
@@ -40,7 +40,7 @@ def test_misspelt_name_and_invalid_value_are_reported_together(
     """A user sees both mistakes at the first start."""
     monkeypatch.setenv("NETDUET_SAMPLE_MODES", "1")
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "x")
-    assert len(lines_of(around)) == 2
+    assert len(error_lines(around)) == 2
 
 
 def test_lower_case_variable_is_rejected(
@@ -48,7 +48,7 @@ def test_lower_case_variable_is_rejected(
 ) -> None:
     """With two spellings of a variable it would be unclear which one counts."""
     monkeypatch.setenv("netduet_sample_port", "1")
-    [line] = lines_of(around)
+    [line] = error_lines(around)
     assert line.endswith("did you mean NETDUET_SAMPLE_PORT?")
 
 
@@ -87,8 +87,8 @@ def test_service_links_are_ignored_and_named(
     """The variables that Kubernetes sets for a Service of our name are no settings."""
     for name, value in LINKS.items():
         monkeypatch.setenv(name, value)
-    loaded = load(Sample, {}, around)
-    assert loaded.settings == Sample()
+    loaded = load(SampleSettings, {}, around)
+    assert loaded.settings == SampleSettings()
     assert loaded.ignored == tuple(sorted(LINKS))
 
 
@@ -98,7 +98,7 @@ def test_service_link_does_not_hide_the_next_source(
     """A port in .env counts although Kubernetes set the variable."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "tcp://10.0.0.1:12345")
     around.dotenv.write_text("NETDUET_SAMPLE_PORT=5\n")
-    assert load(Sample, {}, around).settings.port == 5
+    assert load(SampleSettings, {}, around).settings.port == 5
 
 
 def test_service_link_in_a_file_is_a_mistake(
@@ -107,11 +107,11 @@ def test_service_link_in_a_file_is_a_mistake(
     """Kubernetes only sets the environment."""
     monkeypatch.setenv("NETDUET_SAMPLE_SERVICE_PORT", "12345")
     around.dotenv.write_text("NETDUET_SAMPLE_PORT=tcp://10.0.0.1:12345\n")
-    assert lines_of(around) == [
+    assert error_lines(around) == [
         ".env: NETDUET_SAMPLE_PORT=tcp://10.0.0.1:12345: must be a whole number"
     ]
     around.dotenv.write_text("NETDUET_SAMPLE_SERVICE_HOST=10.0.0.1\n")
-    [line] = lines_of(around)
+    [line] = error_lines(around)
     assert "NETDUET_SAMPLE_SERVICE_HOST: no setting has this name" in line
 
 
@@ -121,22 +121,22 @@ def test_service_link_in_a_file_is_a_mistake(
 def test_invalid_netduet_line_in_dotenv_is_rejected(around: SourcePaths) -> None:
     """A netduet line that sets nothing would otherwise be ignored silently."""
     around.dotenv.write_text("A=1\nNETDUET_SAMPLE_PORT 99\n")
-    assert lines_of(around) == [f"{around.dotenv}: line 2: must be NAME=value"]
+    assert error_lines(around) == [f"{around.dotenv}: line 2: must be NAME=value"]
 
 
 def test_file_that_is_not_utf8_is_a_one_line_error(around: SourcePaths) -> None:
     """A file in another encoding is reported."""
     around.dotenv.write_bytes(b"NETDUET_SAMPLE_NAME=caf\xe9\n")
-    assert lines_of(around) == [f"{around.dotenv}: must be UTF-8"]
+    assert error_lines(around) == [f"{around.dotenv}: must be UTF-8"]
     around.dotenv.unlink()
     (around.secrets / "netduet_sample_name").write_bytes(b"caf\xe9")
-    assert lines_of(around) == [f"{around.secrets}: files must be UTF-8"]
+    assert error_lines(around) == [f"{around.secrets}: files must be UTF-8"]
 
 
 def test_secret_that_is_a_folder_is_a_one_line_error(around: SourcePaths) -> None:
     """An orchestrator may mount a folder in place of a file."""
     (around.secrets / "netduet_sample_token").mkdir()
-    [line] = lines_of(around)
+    [line] = error_lines(around)
     assert str(around.secrets / "netduet_sample_token") in line
 
 
@@ -144,10 +144,10 @@ def test_secrets_folder_that_is_a_file_is_a_one_line_error(around: SourcePaths) 
     """The reason is the system's own error."""
     around.secrets.rmdir()
     around.secrets.write_text("")
-    assert lines_of(around) == [f"{around.secrets}: cannot be read: Not a directory"]
+    assert error_lines(around) == [f"{around.secrets}: cannot be read: Not a directory"]
 
 
 def test_missing_sources_are_no_error(around: SourcePaths) -> None:
     """Neither .env nor a folder of secrets is required."""
     around.secrets.rmdir()
-    assert load(Sample, {}, around).settings == Sample()
+    assert load(SampleSettings, {}, around).settings == SampleSettings()

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.logpipe import (
-    LONG,
-    PATIENCE,
-    QUEUE,
-    Pipe,
-    confessed,
-    numbered,
+from tests.unit.log_pipe import (
+    OVERSIZED_LINE,
+    QUEUE_LINES,
+    TIMEOUT_SECONDS,
+    LogPipe,
+    numbered_lines,
     read_all,
-    until,
+    reported_drops,
+    wait_until,
 )
 
 # Whoever waits where nobody should must not hold up the others for long.
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.timeout(30)
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
+def pipe() -> Iterator[LogPipe]:
     """Open a pipe; nothing of it is left when the test is over."""
-    one = Pipe()
+    one = LogPipe()
     yield one
     one.close()
 
@@ -38,23 +38,23 @@ def pipe() -> Iterator[Pipe]:
 # Somebody reads
 
 
-def test_all_lines_come_in_order(pipe: Pipe) -> None:
+def test_all_lines_come_in_order(pipe: LogPipe) -> None:
     """Of ten thousand lines, many times what a pipe holds, none is lost or moved."""
     log = pipe.start(queue=10_000)
-    lines = numbered(10_000)
+    lines = numbered_lines(10_000)
     for line in lines:
         log.put(line)
     assert pipe.close_log() == b"".join(lines)
     assert log.dropped == 0
-    assert pipe.endings == 1
+    assert pipe.exits == 1
 
 
-def test_lines_of_several_threads_stay_whole(pipe: Pipe) -> None:
+def test_lines_of_several_threads_stay_whole(pipe: LogPipe) -> None:
     """Threads that log concurrently lose nothing, and each keeps its order."""
     log = pipe.start(queue=4000)
 
     def author(name: bytes) -> None:
-        for line in numbered(1000):
+        for line in numbered_lines(1000):
             log.put(name + line)
 
     names = [b"a ", b"b ", b"c ", b"d "]
@@ -67,13 +67,13 @@ def test_lines_of_several_threads_stay_whole(pipe: Pipe) -> None:
     assert len(lines) == 4000
     for name in names:
         mine = [line.removeprefix(name) for line in lines if line.startswith(name)]
-        assert mine == numbered(1000)
+        assert mine == numbered_lines(1000)
 
 
-def test_line_is_written_without_a_close(pipe: Pipe) -> None:
+def test_line_is_written_without_a_close(pipe: LogPipe) -> None:
     """A line is written without a later one or a close."""
     log = pipe.start()
-    for line in numbered(3):  # the thread has gone back to waiting in between
+    for line in numbered_lines(3):  # the thread has gone back to waiting in between
         log.put(line)
         assert os.read(pipe.reader, 1000) == line
 
@@ -96,62 +96,64 @@ for number in range(5000):
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_dropped_lines_are_reported_in_one_line(pipe: Pipe, *, blocking: bool) -> None:
+def test_dropped_lines_are_reported_in_one_line(
+    pipe: LogPipe, *, blocking: bool
+) -> None:
     """A stalled reader delays nobody, and is told how many lines it missed."""
     os.set_blocking(pipe.writer, blocking)
     log = pipe.start()
     pipe.stall()
-    lines = numbered(30)
+    lines = numbered_lines(30)
     for line in lines:
         log.put(line)
-    room = QUEUE - 1  # the line that is being written has a place of its own
+    room = QUEUE_LINES - 1  # the line that is being written has a place of its own
     assert log.dropped == 30 - room
-    expected = LONG + b"dropped %d\n" % (30 - room) + b"".join(lines[:room])
+    expected = OVERSIZED_LINE + b"dropped %d\n" % (30 - room) + b"".join(lines[:room])
     assert pipe.close_log() == expected
 
 
-def test_each_stall_is_reported_separately(pipe: Pipe) -> None:
+def test_each_stall_is_reported_separately(pipe: LogPipe) -> None:
     """Lines reported as dropped are not reported again."""
     log = pipe.start()
     data = b""
-    kept = b"".join(numbered(QUEUE - 1))
+    kept = b"".join(numbered_lines(QUEUE_LINES - 1))
     for stalls, missed in ((1, 3), (2, 5)):
         pipe.stall()
-        for line in numbered(QUEUE - 1 + missed):
+        for line in numbered_lines(QUEUE_LINES - 1 + missed):
             log.put(line)
         while data.count(kept) < stalls:
             data += os.read(pipe.reader, 65536)
     data += pipe.close_log()
-    assert confessed(data) == [3, 5]
+    assert reported_drops(data) == [3, 5]
     assert log.dropped == 8
 
 
 def test_close_does_not_wait_for_a_stalled_reader(
-    pipe: Pipe, capfd: pytest.CaptureFixture[str]
+    pipe: LogPipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A close ends at its timeout, and writes the number of lost lines to stderr."""
     log = pipe.start()
     pipe.stall()
-    for line in numbered(30):
+    for line in numbered_lines(30):
         log.put(line)
     start = time.monotonic()
     log.close(0.2)
-    assert 0.2 <= time.monotonic() - start < PATIENCE
-    assert pipe.endings == 1
+    assert 0.2 <= time.monotonic() - start < TIMEOUT_SECONDS
+    assert pipe.exits == 1
     assert log.dropped == 31
     said = "netduet: 31 log lines were lost: nobody read them\n"
     assert capfd.readouterr() == ("", said)
 
 
 def test_reported_drops_are_not_repeated_on_stderr(
-    pipe: Pipe, capfd: pytest.CaptureFixture[str]
+    pipe: LogPipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Lines that the reader was told of are not counted on stderr."""
     log = pipe.start()
     pipe.stall()
-    for line in numbered(30):
+    for line in numbered_lines(30):
         log.put(line)
-    assert confessed(pipe.close_log()) == [log.dropped]
+    assert reported_drops(pipe.close_log()) == [log.dropped]
     assert capfd.readouterr() == ("", "")
 
 
@@ -171,7 +173,7 @@ def stderr_is(descriptor: int | None) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("closed", [False, True])
-def test_close_does_not_wait_for_stderr(pipe: Pipe, *, closed: bool) -> None:
+def test_close_does_not_wait_for_stderr(pipe: LogPipe, *, closed: bool) -> None:
     """A stderr that is closed or that nobody reads does not delay the exit."""
     log = pipe.start()
     pipe.stall()
@@ -181,22 +183,22 @@ def test_close_does_not_wait_for_stderr(pipe: Pipe, *, closed: bool) -> None:
 
 
 def test_second_close_does_nothing(
-    pipe: Pipe, capfd: pytest.CaptureFixture[str]
+    pipe: LogPipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Closing again neither waits, nor undoes, nor repeats anything."""
     log = pipe.start()
     pipe.stall()
     log.close(0)
-    log.close(PATIENCE * 100)
-    assert pipe.endings == 1
+    log.close(TIMEOUT_SECONDS * 100)
+    assert pipe.exits == 1
     assert capfd.readouterr().err.count("\n") == 1
 
 
-def test_line_after_the_close_counts_as_lost(pipe: Pipe) -> None:
+def test_line_after_the_close_counts_as_lost(pipe: LogPipe) -> None:
     """A late line does no harm and is not written."""
     log = pipe.start()
     log.put(b"before\n")
-    log.close(PATIENCE)
+    log.close(TIMEOUT_SECONDS)
     log.put(b"after\n")
     os.close(pipe.writer)
     assert read_all(pipe.reader) == b"before\n"
@@ -208,48 +210,48 @@ def test_line_after_the_close_counts_as_lost(pipe: Pipe) -> None:
 
 @pytest.mark.parametrize("stalled", [False, True])
 def test_closed_pipe_ends_the_thread(
-    pipe: Pipe, capfd: pytest.CaptureFixture[str], *, stalled: bool
+    pipe: LogPipe, capfd: pytest.CaptureFixture[str], *, stalled: bool
 ) -> None:
     """If the reader has gone, waiting and later lines count as lost."""
     log = pipe.start()
     if stalled:
         pipe.stall()
     os.close(pipe.reader)
-    for line in numbered(5):
+    for line in numbered_lines(5):
         log.put(line)
-    until(lambda: not log._thread.is_alive())
-    for line in numbered(50):
+    wait_until(lambda: not log._thread.is_alive())
+    for line in numbered_lines(50):
         log.put(line)
     lost = 55 + stalled
     assert log.dropped == lost  # none waits for a thread that is no more
-    log.close(PATIENCE)
+    log.close(TIMEOUT_SECONDS)
     assert log.dropped == lost
     said = f"netduet: {lost} log lines were lost: nobody read them\n"
     assert capfd.readouterr() == ("", said)
 
 
-def test_full_disk_is_waited_for(pipe: Pipe) -> None:
+def test_full_disk_is_waited_for(pipe: LogPipe) -> None:
     """Writing continues once the disk has room again."""
-    lines = numbered(30)
+    lines = numbered_lines(30)
     with pipe.full_disk():
         log = pipe.start()
         for line in lines:
             log.put(line)
-        until(pipe.trying)
-        assert log.dropped == 30 - QUEUE
+        wait_until(pipe.is_writing)
+        assert log.dropped == 30 - QUEUE_LINES
     data = pipe.close_log()
-    assert sum(confessed(data)) == 30 - QUEUE
+    assert sum(reported_drops(data)) == 30 - QUEUE_LINES
     kept = [line for line in data.splitlines(keepends=True) if line in lines]
-    assert kept == lines[:QUEUE]
+    assert kept == lines[:QUEUE_LINES]
 
 
 def test_full_disk_does_not_delay_the_close(
-    pipe: Pipe, capfd: pytest.CaptureFixture[str]
+    pipe: LogPipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A disk that stays full costs only the lines, which are counted."""
     with pipe.full_disk():
         log = pipe.start()
-        for line in numbered(30):
+        for line in numbered_lines(30):
             log.put(line)
         log.close(0.2)
     assert log.dropped == 30

@@ -19,7 +19,7 @@ import pytest
 
 import netduet
 from netduet.runtime import logs
-from tests.unit.logged import FIELDS, lines, logging_to, raw
+from tests.unit.log_capture import FIELDS, logged_bytes, logged_lines, logging_to
 
 
 def say(value: object) -> Callable[[], object]:
@@ -29,7 +29,7 @@ def say(value: object) -> Callable[[], object]:
 
 def shown(value: object) -> object:
     """Return a value as it stands in the log."""
-    [line] = lines(say(value))
+    [line] = logged_lines(say(value))
     return line["netduet.value"]
 
 
@@ -38,7 +38,7 @@ def shown(value: object) -> object:
 
 def test_line_is_an_object_with_the_common_fields() -> None:
     """Time, level, event and the bound fields come before the event's own."""
-    [line] = lines(say(1))
+    [line] = logged_lines(say(1))
     fixed = {"level": "info", "event": "server.ready", **FIELDS, "netduet.value": 1}
     assert line == {"timestamp": line["timestamp"], **fixed}
     assert list(line) == ["timestamp", *fixed]
@@ -47,7 +47,7 @@ def test_line_is_an_object_with_the_common_fields() -> None:
 def test_time_is_rfc_3339_in_utc() -> None:
     """The time of a line is that of its event, in UTC, to the microsecond."""
     before = datetime.now(UTC)
-    [line] = lines(say(1))
+    [line] = logged_lines(say(1))
     stamp = line["timestamp"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", stamp)
     assert before <= datetime.fromisoformat(stamp) <= datetime.now(UTC)
@@ -60,7 +60,7 @@ def test_lines_keep_their_order() -> None:
         for number in range(1000):
             say(number)()
 
-    assert [line["netduet.value"] for line in lines(act)] == list(range(1000))
+    assert [line["netduet.value"] for line in logged_lines(act)] == list(range(1000))
 
 
 def test_bound_fields_are_those_of_the_latest_start() -> None:
@@ -72,7 +72,7 @@ def test_bound_fields_are_those_of_the_latest_start() -> None:
         with logging_to(second, fields={"service.name": "other"}):
             say(2)()
 
-    [line] = lines(act)
+    [line] = logged_lines(act)
     other = json.loads(os.pread(second, 4096, 0))
     os.close(second)
     assert (line["netduet.value"], other["netduet.value"]) == (1, 2)
@@ -90,7 +90,7 @@ def test_unknown_event_raises() -> None:
         with pytest.raises(ValueError, match=r"'server\.raedy' is not in logs\.EVENTS"):
             logs.logger().info("server.raedy")
 
-    assert raw(act) == []
+    assert logged_bytes(act) == []
 
 
 def _logged(tree: ast.AST) -> Iterator[ast.expr]:
@@ -130,7 +130,7 @@ def test_less_severe_lines_are_left_out(level: str) -> None:
         for name in names:
             getattr(logs.logger(), name)("server.ready")
 
-    found = [line["level"] for line in lines(act, level=level)]
+    found = [line["level"] for line in logged_lines(act, level=level)]
     assert found == names[names.index(level) :]
 
 
@@ -159,7 +159,7 @@ def test_hostile_text_is_escaped_and_parses_to_itself(text: str) -> None:
     """A line is printable whatever it contains, and a parser restores the text."""
     values: list[object] = [text, [text], {"name": [text]}, {text: 1}]
     for value, fields in itertools.product(values, (FIELDS, {})):  # Korean, and ASCII
-        [line] = raw(say(value), fields=fields)
+        [line] = logged_bytes(say(value), fields=fields)
         assert line.decode().isprintable()
         assert json.loads(line)["netduet.value"] == value
 
@@ -168,16 +168,16 @@ def test_hostile_text_is_escaped_and_parses_to_itself(text: str) -> None:
 def test_hostile_text_stays_in_its_line_in_console_form(text: str) -> None:
     """In console form, too, nothing moves the cursor or reorders words."""
     for value in (text, [text], {text: 1}):
-        [line] = raw(say(value), style="console")
+        [line] = logged_bytes(say(value), style="console")
         assert line.decode().isprintable()
         assert b"server.ready" in line
 
 
 def test_printable_text_is_unchanged() -> None:
     """Letters of any language are written as they are."""
-    [line] = raw(say("안녕, client! 🙂"))
+    [line] = logged_bytes(say("안녕, client! 🙂"))
     assert "안녕, client! 🙂" in line.decode()
-    [line] = raw(say("안녕, client! 🙂"), style="console")
+    [line] = logged_bytes(say("안녕, client! 🙂"), style="console")
     assert "안녕, client! 🙂" in line.decode()
 
 
@@ -189,7 +189,7 @@ def test_lone_surrogate_is_escaped(text: str) -> None:
         (text, escaped),
         ({text: [text, 1, None, 0.5]}, {escaped: [escaped, 1, None, 0.5]}),
     ):
-        [line] = raw(say(value))
+        [line] = logged_bytes(say(value))
         assert line.decode().isprintable()
         assert json.loads(line)["netduet.value"] == expected
 
@@ -277,7 +277,7 @@ def test_json_is_written_to_a_terminal_on_request() -> None:
 
 def test_console_without_a_terminal_has_no_colours() -> None:
     """Console text in a file has no escape sequences."""
-    [line] = raw(say("x"), style="console")
+    [line] = logged_bytes(say("x"), style="console")
     assert line.decode().isprintable()
     assert not line.startswith(b"{")
 

@@ -18,7 +18,7 @@ import uvloop
 
 from netduet.runtime import logs
 from netduet.runtime.logs import exception_fields
-from tests.unit.logged import FIELDS, lines, logging_to, raw
+from tests.unit.log_capture import FIELDS, logged_bytes, logged_lines, logging_to
 
 SECRET = f"hunter-{len(__name__)}"
 """Made when it runs, so that no line of source holds it."""
@@ -109,7 +109,7 @@ def test_exception_is_logged_as_fields(
 ) -> None:
     """Wherever an exception is caught, its line has one form; stderr is empty."""
     act, event, told = RAISED[way]
-    [line] = lines(act)
+    [line] = logged_lines(act)
     assert (line["level"], line["event"]) == ("error", event)
     assert line.items() >= FIELDS.items()
     assert line["exception.type"] == "RuntimeError"
@@ -128,7 +128,7 @@ def test_exception_is_logged_as_fields(
 def test_traceback_shows_no_local_variables(way: str, style: str) -> None:
     """The values of variables are in no line."""
     act, event, _ = RAISED[way]
-    [line] = raw(act, style=style)
+    [line] = logged_bytes(act, style=style)
     assert event.encode() in line
     assert b"fail" in line
     assert b"password" not in line
@@ -171,7 +171,7 @@ def test_deep_traceback_keeps_its_end() -> None:
         except RuntimeError:
             logs.logger().exception("runtime.exception")
 
-    [line] = lines(act)
+    [line] = logged_lines(act)
     names = [frame.rpartition(" ")[2] for frame in line["exception.stacktrace"]]
     assert names == ["deep"] * 19 + ["fail"]
     assert line["exception.message"] == "x" * 2048
@@ -185,7 +185,7 @@ def test_sys_exit_in_a_thread_is_not_logged() -> None:
         thread.start()
         thread.join()
 
-    assert lines(act) == []
+    assert logged_lines(act) == []
 
 
 # The end

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netduet.runtime import logs
-from tests.unit.logged import FIELDS, lines, raw
+from tests.unit.log_capture import FIELDS, logged_bytes, logged_lines
 
 FOREIGN = "sample.library"
 
@@ -27,7 +27,9 @@ FOREIGN = "sample.library"
 )
 def test_library_record_is_a_line(number: int, level: str) -> None:
     """A record has its logger, its message, and the nearest level of ours below."""
-    [line] = lines(lambda: logging.getLogger(FOREIGN).log(number, "took %d s", 3))
+    [line] = logged_lines(
+        lambda: logging.getLogger(FOREIGN).log(number, "took %d s", 3)
+    )
     fixed = {
         "level": level,
         "event": "runtime.message",
@@ -47,7 +49,7 @@ def test_records_are_filtered_by_level(level: str) -> None:
         for name in names:
             getattr(logging.getLogger(FOREIGN), name)("x")
 
-    found = [line["level"] for line in lines(act, level=level)]
+    found = [line["level"] for line in logged_lines(act, level=level)]
     assert found == names[max(1, names.index(level)) :]
 
 
@@ -59,7 +61,7 @@ def test_record_with_bad_arguments_is_a_line(
     message: str, arguments: tuple[Any, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The message is logged unformatted, with the reason."""
-    [line] = lines(lambda: logging.getLogger(FOREIGN).error(message, *arguments))
+    [line] = logged_lines(lambda: logging.getLogger(FOREIGN).error(message, *arguments))
     assert line["netduet.message"].startswith(f"{message!r} (")
     assert "Error: " in line["netduet.message"]
     assert capfd.readouterr() == ("", "")
@@ -68,7 +70,7 @@ def test_record_with_bad_arguments_is_a_line(
 def test_hostile_record_forges_no_line() -> None:
     """A long message with a line break and an escape sequence is cut and escaped."""
     text = "\x1b[2J\n{}\u2028\ud800" + "x" * 10_000
-    [line] = raw(lambda: logging.getLogger(FOREIGN).error("%s", text))
+    [line] = logged_bytes(lambda: logging.getLogger(FOREIGN).error("%s", text))
     assert line.decode().isprintable()
     message = json.loads(line)["netduet.message"]
     assert message == "\x1b[2J\n{}\u2028\\ud800" + "x" * 2039
@@ -82,7 +84,7 @@ def test_warning_is_a_line() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        [line] = lines(act)
+        [line] = logged_lines(act)
     fixed = {
         "level": "warning",
         "event": "runtime.warning",
@@ -121,7 +123,7 @@ def test_object_with_failing_str_is_logged() -> None:
 
     for style in ("json", "console"):
         with warnings.catch_warnings(record=True):
-            found = raw(act, style=style)
+            found = logged_bytes(act, style=style)
         assert len(found) == 5
         for line in found[:2] + found[3:]:
             assert NO_TEXT in line.decode()

@@ -15,7 +15,7 @@ from netduet.wire.connection import Connection
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC, Kind, serialize
 from netduet.wire.state_machine import Limits, Role
-from tests.integration.running import Lines
+from tests.integration.servers import LogLines
 
 
 def record(
@@ -45,9 +45,9 @@ def record(
 
 
 @pytest.fixture
-def lines() -> Lines:
+def lines() -> LogLines:
     """Return a log that remembers."""
-    return Lines()
+    return LogLines()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def counters() -> Counters:
 
 
 @pytest.fixture
-def access_log(lines: Lines, counters: Counters) -> AccessLog:
+def access_log(lines: LogLines, counters: Counters) -> AccessLog:
     """Return an access log that writes to ``lines``."""
     admission = Admission(10, 5, 100_000)
     return AccessLog(lines.logger(), counters, admission, max_text=1024)
@@ -68,14 +68,14 @@ TURNED_AWAY = AdmissionDecision.TURNED_AWAY
 OPENING = MAGIC + serialize(Kind.OPEN, b'{"version":1,"nonce":"%s"}' % (b"0" * 32))
 
 
-def last(lines: Lines) -> dict[str, Any]:
+def last(lines: LogLines) -> dict[str, Any]:
     """Return the only line."""
     [line] = lines.all
     return line
 
 
 def test_plain_connection_is_one_line(
-    access_log: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: LogLines, counters: Counters
 ) -> None:
     """A plain connection is logged with its text, its end and its bytes."""
     access_log.closed(record(b"Hello, server!", ended="greeted"))
@@ -100,7 +100,7 @@ def test_plain_connection_is_one_line(
 
 
 def test_framed_connection_has_its_id_and_frames(
-    access_log: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: LogLines, counters: Counters
 ) -> None:
     """A framed connection is logged with its id and frame counts, without text."""
     data = OPENING + serialize(Kind.ECHO, b"x") * 3
@@ -127,7 +127,7 @@ def test_framed_connection_has_its_id_and_frames(
 )
 def test_error_is_named_by_its_kind(
     access_log: AccessLog,
-    lines: Lines,
+    lines: LogLines,
     error: BaseException | None,
     fields: dict[str, str],
 ) -> None:
@@ -140,7 +140,7 @@ def test_error_is_named_by_its_kind(
 
 
 def test_connection_without_a_byte_has_no_dialect(
-    access_log: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: LogLines, counters: Counters
 ) -> None:
     """A peer that sent nothing used neither dialect."""
     access_log.closed(record())
@@ -159,7 +159,7 @@ def test_connection_without_a_byte_has_no_dialect(
     ],
 )
 def test_health_check_is_logged_at_debug(
-    access_log: AccessLog, lines: Lines, facts: dict[str, Any], level: str
+    access_log: AccessLog, lines: LogLines, facts: dict[str, Any], level: str
 ) -> None:
     """A connection over loopback without a question is logged at debug only."""
     known = {
@@ -173,7 +173,7 @@ def test_health_check_is_logged_at_debug(
 
 
 def test_refusals_are_logged_once_per_interval(
-    access_log: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: LogLines, counters: Counters
 ) -> None:
     """The first is logged at once, later ones as a count after the interval."""
     for number in range(100):
@@ -187,7 +187,7 @@ def test_refusals_are_logged_once_per_interval(
 
 
 def test_refused_connection_is_not_logged_singly(
-    access_log: AccessLog, lines: Lines, counters: Counters
+    access_log: AccessLog, lines: LogLines, counters: Counters
 ) -> None:
     """A flood of refusals does not fill the log, but bytes are counted."""
     access_log.closed(record(b"Hello", served=False))

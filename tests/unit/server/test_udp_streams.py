@@ -22,7 +22,7 @@ from netduet.wire.udp_stream import (
     StreamQuestion,
     StreamStatus,
 )
-from tests.integration.running import until
+from tests.integration.servers import wait_until
 
 PEER = ("192.0.2.1", 1024)
 BOOT = "ab" * 16
@@ -58,7 +58,7 @@ class Client:
 
     async def tellings(self, count: int) -> list[StreamStatus]:
         """Return so many datagrams of the stream, once they are there."""
-        await until(lambda: len(self.told) >= count)
+        await wait_until(lambda: len(self.told) >= count)
         return self.told
 
     @property
@@ -134,7 +134,7 @@ async def test_unsent_datagram_takes_no_number() -> None:
     client.learn()
     client.works = False
     client.ask(0)
-    await until(lambda: client.tried > 1)
+    await wait_until(lambda: client.tried > 1)
     client.works = True
     told = await client.tellings(2)
     assert [stream_status.number for stream_status in told[:2]] == [0, 1]
@@ -189,7 +189,7 @@ async def test_expired_lease_ends_the_stream_with_a_message() -> None:
     client = Client(server)
     client.learn(-LEASE_SECONDS - 1)
     client.ask(0, later=-LEASE_SECONDS - 1)
-    await until(lambda: not len(server))
+    await wait_until(lambda: not len(server))
     assert client.got[-1] == StreamEnd(7, EndReason.LEASE_SECONDS)
 
 

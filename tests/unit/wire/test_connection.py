@@ -13,7 +13,7 @@ from netduet.wire.events import EchoReceived, EndReceived, Event, RequestReceive
 from netduet.wire.frames import ANSWER, MAGIC, Kind
 from netduet.wire.messages import ReportQuestion
 from netduet.wire.state_machine import Limits, Role, State
-from tests.unit.wire.vectors import ANSWERS, OPENING, Peer, load, raw
+from tests.unit.wire.vectors import ANSWERS, OPENING, VectorPeer, load, raw
 
 STREAMS = {row["name"]: raw(row["in"]) for row in load("streams")}
 OPENED, WELCOMED = STREAMS["an opening"], STREAMS["a welcome"]
@@ -26,14 +26,14 @@ CLOSE = frames.serialize(
 )
 
 
-def server(**limits: float) -> Peer:
+def server(**limits: float) -> VectorPeer:
     """Return a server whose client has opened at time 0."""
-    peer = Peer(Role.SERVER, Limits(**limits))  # type: ignore[arg-type]
+    peer = VectorPeer(Role.SERVER, Limits(**limits))  # type: ignore[arg-type]
     peer.feed(OPENED)
     return peer
 
 
-def names(peer: Peer) -> list[str]:
+def names(peer: VectorPeer) -> list[str]:
     """Return the names of the events so far."""
     return [event["event"] for event in peer.told]
 
@@ -51,7 +51,7 @@ def test_first_byte_deadline_counts_from_the_accept() -> None:
 
 def test_opening_deadline_is_a_total() -> None:
     """Single bytes do not extend the time for the opening."""
-    peer = Peer(Role.SERVER)
+    peer = VectorPeer(Role.SERVER)
     for second, byte in enumerate(OPENED[:40]):
         peer.feed(bytes([byte]), now=3.0 + second / 10)
     assert peer.connection.deadline == 8.0
@@ -108,7 +108,7 @@ def test_linger_is_a_total() -> None:
 
 def test_client_has_no_deadline_before_its_opening() -> None:
     """Afterwards it has the deadlines of its limits."""
-    peer = Peer(Role.CLIENT, opens=False)
+    peer = VectorPeer(Role.CLIENT, opens=False)
     assert peer.connection.deadline is None
     assert peer.connection.expire(1e9) == []
     peer.connection.open(OPENING, 7.0)
@@ -119,7 +119,7 @@ def test_client_has_no_deadline_before_its_opening() -> None:
 
 def test_foreign_server_has_no_deadline() -> None:
     """The client's own timeouts limit a foreign protocol."""
-    peer = Peer(Role.CLIENT)
+    peer = VectorPeer(Role.CLIENT)
     peer.feed(b"220 ready\r\n")
     assert peer.connection.deadline is None
 
@@ -220,7 +220,7 @@ def test_frame_limit_is_inclusive() -> None:
 
 def test_plain_text_is_kept_up_to_limit_plus_one() -> None:
     """The extra byte shows that there was more text."""
-    peer = Peer(Role.SERVER, Limits(max_text=4))
+    peer = VectorPeer(Role.SERVER, Limits(max_text=4))
     peer.feed(b"abc")
     peer.feed(b"defgh")
     assert peer.connection.text == b"abcde"
@@ -324,10 +324,10 @@ def test_counters_count_bytes_and_whole_frames() -> None:
 def test_refusal_names_the_frame_and_the_limit() -> None:
     """A refused opening gets the reason with its own id, and nothing is opened."""
     error = RemoteError(Code.TOO_MANY_CONNECTIONS, "no more", {"limit": 3})
-    peer = Peer(Role.SERVER, refusal=error)
+    peer = VectorPeer(Role.SERVER, refusal=error)
     peer.feed(STREAMS["an opening with an id"])
     assert names(peer) == ["PeerFailed"]
-    client = Peer(Role.CLIENT)
+    client = VectorPeer(Role.CLIENT)
     client.feed(peer.sent)
     assert client.told[0]["id"] == 7
     assert client.told[0]["message"].facts == {"limit": 3}
@@ -335,7 +335,7 @@ def test_refusal_names_the_frame_and_the_limit() -> None:
 
 def test_refusal_ends_a_partial_opening() -> None:
     """A drain ends a connection with a partial opening; the magic is sent first."""
-    peer = Peer(Role.SERVER)
+    peer = VectorPeer(Role.SERVER)
     peer.feed(OPENED[:20])
     peer.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0)
     peer.flush()
@@ -345,7 +345,7 @@ def test_refusal_ends_a_partial_opening() -> None:
 
 def test_refusal_does_not_affect_a_plain_peer() -> None:
     """A drain adds nothing to a greeting."""
-    peer = Peer(Role.SERVER)
+    peer = VectorPeer(Role.SERVER)
     peer.feed(b"Hello, server!")
     peer.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0)
     peer.flush()
@@ -358,7 +358,7 @@ def test_long_error_is_truncated() -> None:
     error = RemoteError(Code.DRAINING, "x" * 5000, {"why": "y" * 5000})
     peer.connection.refuse(error, 0.0)
     peer.flush()
-    client = Peer(Role.CLIENT)
+    client = VectorPeer(Role.CLIENT)
     client.feed(peer.sent)
     assert len(client.told[-1]["message"].message) == 1024
 
@@ -372,7 +372,7 @@ def test_empty_greeting_is_followed_by_the_end() -> None:
 
 def test_empty_read_has_no_effect() -> None:
     """It neither greets nor opens nor starts a frame."""
-    for peer in (Peer(Role.SERVER), Peer(Role.CLIENT), server()):
+    for peer in (VectorPeer(Role.SERVER), VectorPeer(Role.CLIENT), server()):
         before = peer.outcome
         deadline = peer.connection.deadline
         peer.feed(b"", now=3.0)
@@ -382,7 +382,7 @@ def test_empty_read_has_no_effect() -> None:
 
 def test_early_banner_makes_the_connection_plain() -> None:
     """A banner before our opening is plain, and so is all data after it."""
-    peer = Peer(Role.CLIENT, opens=False)
+    peer = VectorPeer(Role.CLIENT, opens=False)
     peer.feed(b"220 ")
     peer.connection.open(OPENING, 0.0)
     peer.feed(MAGIC)
@@ -392,7 +392,7 @@ def test_early_banner_makes_the_connection_plain() -> None:
 
 def test_end_is_sent_once() -> None:
     """A second end() does nothing."""
-    peer = Peer(Role.CLIENT)
+    peer = VectorPeer(Role.CLIENT)
     peer.feed(WELCOMED)
     before = len(peer.sent)
     peer.connection.end()
@@ -406,10 +406,10 @@ def test_end_is_sent_once() -> None:
 
 def test_misuse_is_a_local_error() -> None:
     """A defect of ours raises LocalError and sends nothing."""
-    client, fresh = Peer(Role.CLIENT), Peer(Role.CLIENT, opens=False)
+    client, fresh = VectorPeer(Role.CLIENT), VectorPeer(Role.CLIENT, opens=False)
     client.feed(WELCOMED)
     client.connection.end()
-    opened, plain = server(), Peer(Role.SERVER)
+    opened, plain = server(), VectorPeer(Role.SERVER)
     plain.feed(b"x")
     ask = ReportQuestion()
     answer = ANSWERS[Kind.REPORT]
@@ -420,7 +420,7 @@ def test_misuse_is_a_local_error() -> None:
         lambda: opened.connection.say(b"x"),
         lambda: opened.connection.answer(Kind.ECHO, bytes(2**20 + 1), 1),
         lambda: plain.connection.answer(Kind.REPORT, answer, 1),
-        lambda: Peer(Role.SERVER).connection.answer(Kind.REPORT, answer, 1),
+        lambda: VectorPeer(Role.SERVER).connection.answer(Kind.REPORT, answer, 1),
         lambda: client.connection.open(OPENING, 0.0),
         lambda: client.connection.ask(Kind.REPORT, ask, 1),
         lambda: client.connection.answer(Kind.REPORT, answer, 1),
@@ -442,7 +442,7 @@ def test_misuse_is_a_local_error() -> None:
 
 def test_sending_after_the_end_is_a_local_error() -> None:
     """A client that has ended after its server can send no more."""
-    peer = Peer(Role.CLIENT, opens=False)
+    peer = VectorPeer(Role.CLIENT, opens=False)
     peer.eof()
     with pytest.raises(LocalError):
         peer.connection.say(b"x")

@@ -32,7 +32,7 @@ from netduet.wire.messages import (
 )
 from netduet.wire.state_machine import Limits, Role, State
 from tests.unit.wire.vectors import ANSWERS as ANSWERED
-from tests.unit.wire.vectors import Peer, load, raw
+from tests.unit.wire.vectors import VectorPeer, load, raw
 
 SMALL = Limits(
     max_frame=600, max_questions=3, linger_bytes=80, max_text=9, plain_linger_bytes=80
@@ -160,7 +160,7 @@ def test_any_split_gives_the_same_result(
     role: Role, data: bytes, places: list[int], end: bool
 ) -> None:
     """Any bytes, split anywhere, give equal events, answers, state and deadline."""
-    whole, cut = Peer(role, SMALL), Peer(role, SMALL)
+    whole, cut = VectorPeer(role, SMALL), VectorPeer(role, SMALL)
     whole.feed(data)
     for piece in pieces(data, places):
         cut.feed(piece)
@@ -181,7 +181,7 @@ def test_any_bytes_give_events_or_one_breach(
     role: Role, data: bytes, places: list[int]
 ) -> None:
     """No input raises; at most one breach is reported and one ERROR sent."""
-    peer = Peer(role, SMALL)
+    peer = VectorPeer(role, SMALL)
     for piece in pieces(data, places):
         peer.feed(piece)
     peer.eof()
@@ -201,7 +201,7 @@ def test_any_bytes_give_events_or_one_breach(
     assert len(errors) == (breaches if role is Role.SERVER else 0)
 
 
-def sent_frames(peer: Peer) -> list[Frame]:
+def sent_frames(peer: VectorPeer) -> list[Frame]:
     """Return the frames that a peer sent."""
     found, at = [], len(MAGIC)
     while peer.sent.startswith(MAGIC) and (one := frames.parse(peer.sent, at)):
@@ -215,7 +215,7 @@ def sent_frames(peer: Peer) -> list[Frame]:
 @given(roles, streams, cuts)
 def test_buffer_is_bounded(role: Role, data: bytes, places: list[int]) -> None:
     """An incomplete frame takes at most the size of a control frame."""
-    peer = Peer(role, SMALL)
+    peer = VectorPeer(role, SMALL)
     bound = HEADER_SIZE + max(SMALL.max_frame, frames.MAX_CONTROL)
     for piece in pieces(data, places):
         peer.feed(piece)
@@ -330,7 +330,7 @@ def test_answer_to_any_datagram_is_not_larger(data: bytes) -> None:
 @given(st.lists(echo_frames, max_size=12).map(b"".join), cuts)
 def test_echo_mirrors_each_frame(data: bytes, places: list[int]) -> None:
     """Each ECHO comes back with its id, its payload and the flag."""
-    peer = Peer(Role.SERVER)
+    peer = VectorPeer(Role.SERVER)
     peer.feed(OPENED)
     start = len(peer.sent)
     for piece in pieces(data, places):
@@ -464,7 +464,7 @@ class Handing(Connection):
 @pytest.mark.parametrize("payload", [0, 1, 15, 100_000])
 def test_scanned_bytes_are_bounded(step: int, payload: int) -> None:
     """However a frame is split, its bytes are scanned at most three times."""
-    peer = Peer(Role.SERVER, made_of=Handing)
+    peer = VectorPeer(Role.SERVER, made_of=Handing)
     data = OPENED + echo_frame(payload) * (3 if payload > 1000 else 50)
     for at in range(0, len(data), step):
         peer.feed(data[at : at + step])

@@ -32,8 +32,8 @@ from netduet.wire.messages import (
 from netduet.wire.state_machine import TRANSITIONS, Input, Role, State
 from tests.unit.wire.vectors import (
     OPENING,
-    Peer,
     Vector,
+    VectorPeer,
     finish,
     load,
     matches,
@@ -53,7 +53,7 @@ def named(rows: list[Vector]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vector", rows, ids=lambda row: row["name"])
 
 
-def whole(vector: Vector) -> Peer:
+def whole(vector: Vector) -> VectorPeer:
     """Run a stream's vector in one piece."""
     peer = peer_of(vector)
     peer.feed(raw(vector["in"]))
@@ -223,8 +223,8 @@ def _said(frame: Frame) -> bytes:
 @named(TRANSCRIPTS)
 def test_transcript_vector(vector: Vector) -> None:
     """Both ends, each given the other's bytes, produce the transcript."""
-    client = Peer(Role.CLIENT, opens=False)
-    server = Peer(Role.SERVER)
+    client = VectorPeer(Role.CLIENT, opens=False)
+    server = VectorPeer(Role.SERVER)
     to_server, to_client = _Way(client, server), _Way(server, client)
     for turn in vector["turns"]:
         learnt = len(client.told)
@@ -245,7 +245,7 @@ def expected(pieces: list[Any]) -> tuple[bytes, bool]:
 class _Way:
     """What one peer sends, on its way to the other."""
 
-    def __init__(self, sender: Peer, receiver: Peer) -> None:
+    def __init__(self, sender: VectorPeer, receiver: VectorPeer) -> None:
         self._sender = sender
         self._receiver = receiver
         self._carried = 0
@@ -284,7 +284,7 @@ QUESTIONS: dict[str, tuple[Kind, BaseModel | bytes]] = {
 """What a client of a transcript asks, by the word for it."""
 
 
-def _act(client: Peer, server: Peer, turn: Vector) -> None:
+def _act(client: VectorPeer, server: VectorPeer, turn: Vector) -> None:
     connection = client.connection
     match turn["client does"]:
         case "end the sending":
@@ -305,7 +305,7 @@ def _act(client: Peer, server: Peer, turn: Vector) -> None:
 @pytest.mark.parametrize("cut", range(len(MAGIC) + 1))
 def test_magic_is_decided_at_each_prefix(cut: int) -> None:
     """Each prefix of the magic waits for more; each wrong next byte is reported."""
-    peer = Peer(Role.SERVER)
+    peer = VectorPeer(Role.SERVER)
     peer.feed(MAGIC[:cut])
     assert peer.connection.state is (State.OPENING if cut else State.START)
     assert (peer.told, peer.sent) == ([], b"")
@@ -317,7 +317,7 @@ def test_magic_is_decided_at_each_prefix(cut: int) -> None:
 @pytest.mark.parametrize("cut", range(1, len(b"Hello, server!") + 1))
 def test_greeting_is_sent_at_any_prefix(cut: int) -> None:
     """Any prefix of a plain greeting is answered at once and once."""
-    peer = Peer(Role.SERVER)
+    peer = VectorPeer(Role.SERVER)
     peer.feed(b"Hello, server!"[:cut])
     peer.feed(b"Hello, server!"[cut:])
     told, sent, ended, state = peer.outcome
@@ -330,7 +330,7 @@ def test_every_first_byte_selects_a_dialect() -> None:
     """One first byte of 256 is framed, all others are plain."""
     states = {}
     for byte in range(256):
-        peer = Peer(Role.SERVER)
+        peer = VectorPeer(Role.SERVER)
         peer.feed(bytes([byte]))
         states[byte] = peer.connection.state
     framed = [byte for byte, state in states.items() if state is State.OPENING]

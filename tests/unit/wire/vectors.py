@@ -30,7 +30,7 @@ FOLDER = Path(__file__).parents[2] / "vectors"
 GREETING = b"Hello, client!"
 
 Vector = dict[str, Any]
-Told = dict[str, Any]
+EventFields = dict[str, Any]
 
 
 def load(name: str) -> Any:
@@ -74,7 +74,7 @@ OPENING = messages.decode(
 )
 
 
-class Peer:
+class VectorPeer:
     """One end: keeps what its connection tells and sends; answers as all vectors do."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Peer:
         self.connection = made_of(
             role, limits or Limits(), 0.0, greeting=GREETING, refusal=refusal
         )
-        self.told: list[Told] = []
+        self.told: list[EventFields] = []
         self.sent = b""
         self.ended = False
         self._closing: tuple[CloseQuestion, int] | None = None
@@ -122,14 +122,14 @@ class Peer:
             self.sent += b"".join(out)
 
     @property
-    def outcome(self) -> tuple[list[Told], bytes, bool, State]:
+    def outcome(self) -> tuple[list[EventFields], bytes, bool, State]:
         """All that an observer sees."""
         return self.told, self.sent, self.ended, self.connection.state
 
     def _take(self, events: list[Event]) -> None:
         server = self.connection.role is Role.SERVER
         for event in events:
-            self._tell(event)
+            self._record(event)
             match event:
                 case EchoReceived() if server:
                     self.connection.echo(event)
@@ -168,8 +168,8 @@ class Peer:
             self.connection.answer(Kind.CLOSE, pattern, frame_id)
             self.connection.half_close()
 
-    def _tell(self, event: Event) -> None:
-        told = tell(event)
+    def _record(self, event: Event) -> None:
+        told = event_fields(event)
         last = self.told[-1] if self.told else {"event": ""}
         if told["event"] == last["event"] == "EchoReceived":
             last["frames"] += told["frames"]
@@ -180,9 +180,9 @@ class Peer:
             self.told.append(told)
 
 
-def tell(event: Event) -> Told:
+def event_fields(event: Event) -> EventFields:
     """Return an event in the vectors' terms; bytes stay bytes."""
-    told: Told = {"event": type(event).__name__}
+    told: EventFields = {"event": type(event).__name__}
     for field in fields(event):
         value = getattr(event, field.name)
         match field.name, value:
@@ -201,31 +201,31 @@ def tell(event: Event) -> Told:
     return told
 
 
-def matches(told: Told, expected: Told) -> bool:
+def matches(fields: EventFields, expected: EventFields) -> bool:
     """Tell whether an event says all that the vector expects of it."""
-    known = dict(told)
+    known = dict(fields)
     if "data" in known:
         known["text"] = known["data"].decode()
     if "payload" in known:
         known["payload"] = known["payload"].hex()
     if "message" in known:
         known |= known["message"].model_dump()
-        if told["event"] == "OpenReceived":
-            known["id"] = told["id"]
+        if fields["event"] == "OpenReceived":
+            known["id"] = fields["id"]
     return all(known.get(name) == value for name, value in expected.items())
 
 
-def peer_of(vector: Vector, made_of: type[Connection] = Connection) -> Peer:
+def peer_of(vector: Vector, made_of: type[Connection] = Connection) -> VectorPeer:
     """Return the end that a stream vector is about."""
     refusal = vector.get("refusal")
     error = None
     if refusal is not None:
         error = RemoteError(Code(refusal["code"]), refusal["message"], refusal["facts"])
     limits = Limits(**vector.get("limits", {}))
-    return Peer(Role[vector["role"].upper()], limits, error, made_of=made_of)
+    return VectorPeer(Role[vector["role"].upper()], limits, error, made_of=made_of)
 
 
-def finish(peer: Peer, vector: Vector) -> Peer:
+def finish(peer: VectorPeer, vector: Vector) -> VectorPeer:
     """Do what a vector has behind its bytes: an end of stream, a look at the clock."""
     if vector.get("eof"):
         peer.eof()

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from netduet.client.checks.base import Check
 from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.results.verdict import Judgement, merge_judgements
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext, CheckOptions
     from netduet.client.checks.identity.results import IdentityAnswer
     from netduet.client.net.dial import Address
+    from netduet.client.results.failure import Failure
 
 Result = TypeVar("Result")
 
@@ -51,6 +53,21 @@ class AddressCheck(Generic[Result]):
     max_addresses: int | dict[str, int] = MAX_ADDRESSES
     in_turn: bool = False
     finish: Callable[[Judgement, Sequence[Result]], Judgement] | None = None
+
+    def as_check(
+        self,
+        name: str,
+        question: str,
+        failures: tuple[Failure, ...],
+        *,
+        heavy: bool = False,
+        after: tuple[str, ...] = ("balance",),
+    ) -> Check[AddressResults[Result]]:
+        """Return the check, which needs an address at which a netduet answers."""
+        needs = ("identity",)
+        return Check(
+            name, question, needs, self.measure, self.judge, failures, heavy, after
+        )
 
     async def measure(self, context: CheckContext) -> AddressResults[Result]:
         """Measure at each address at which a netduet has answered."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
-from netduet.client.checks.base import Check, CheckContext, CheckOptions
+from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
@@ -230,14 +230,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
 )
 
 
-_ADDRESSES: Final = AddressCheck(measure, judge, max_addresses=8)
-
-CHECK: Final = Check(
+CHECK: Final = AddressCheck(measure, judge, max_addresses=8).as_check(
     "path",
     "Which client address does the server see, and what are the MSS and path MTU?",
-    ("identity",),
-    _ADDRESSES.measure,
-    _ADDRESSES.judge,
     FAILURES,
-    after=("balance",),
 )

@@ -1,6 +1,6 @@
-"""Resolving and connecting, and the one table of what errno values mean.
+"""Resolving and connecting, and the one table of errno meanings.
 
-The errno is the product here: every failure keeps its name.
+Every failure keeps the name of its errno, which is the most useful result.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNROUTED: Final = "this host has no route there"
 
 
 class Cause(StrEnum):
-    """Why a name or an address could not be had."""
+    """Why a name could not be resolved or an address not be reached."""
 
     REFUSED = "refused"
     TIMEOUT = "timeout"
@@ -42,11 +42,11 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrnoMeaning:
-    """What an errno says.
+    """The meaning of an errno.
 
-    ``icmp`` is the ICMP error that the kernel makes it of, in the words of
-    ``icmp_text``. ``remote``: on a datagram socket it tells of an earlier datagram that
-    the network refused. ``local``: this host's own kernel did not send. ``no_route``:
+    ``icmp`` is the ICMP error that the kernel maps to it, in the words of
+    ``icmp_text``. ``remote``: on a UDP socket it reports that the network refused an
+    earlier datagram. ``local``: this host's kernel did not send. ``no_route``:
     this host has no route, no address or no protocol of that family. ``no_port``: it
     has no local port left for that address.
     """
@@ -117,14 +117,14 @@ class Address:
 
     @property
     def sockaddr(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """Return what connect(2) takes."""
+        """The address as connect(2) takes it."""
         if self.family is socket.AF_INET6:
             return (self.host, self.port, 0, self.scope)
         return (self.host, self.port)
 
     @property
     def version(self) -> str:
-        """Return ``IPv4`` or ``IPv6``."""
+        """``IPv4`` or ``IPv6``."""
         return "IPv6" if self.family is socket.AF_INET6 else "IPv4"
 
     def __str__(self) -> str:
@@ -135,7 +135,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Resolution(Timed):
-    """What getaddrinfo(3) said. Times are monotonic seconds."""
+    """The result of getaddrinfo(3). Times are monotonic seconds."""
 
     addresses: tuple[Address, ...]
     cause: Cause | None
@@ -146,10 +146,10 @@ class Resolution(Timed):
 
 @dataclass(frozen=True, slots=True)
 class ConnectResult(Timed):
-    """What came of a connection attempt. Times are monotonic seconds.
+    """The result of a connection attempt. Times are monotonic seconds.
 
-    ``lost_syns`` counts exactly how many SYNs (or their answers) were lost
-    (tcpi_total_retrans), whether or not the connection was made in the end.
+    ``lost_syns`` is the exact number of SYNs (or their answers) that were lost
+    (tcpi_total_retrans), whether or not the attempt succeeded in the end.
     """
 
     address: Address
@@ -162,12 +162,12 @@ class ConnectResult(Timed):
 
 
 def errno_name(number: int | None) -> str:
-    """Return the name of an errno, its number where it has none."""
+    """Return the name of an errno, or its number if it has none."""
     return errno.errorcode.get(number or 0, str(number))
 
 
 def errno_meaning(error: int | str | None) -> ErrnoMeaning:
-    """Return what an errno means, given by its number, its name or its ``errno_text``."""
+    """Return the meaning of an errno, given by number, name or ``errno_text``."""
     if isinstance(error, str):
         error = getattr(errno, error.partition(":")[0], None)
     return _UNKNOWN_ERRNO if error is None else _ERRNOS.get(error, _UNKNOWN_ERRNO)
@@ -182,7 +182,7 @@ def errno_text(error: int | str) -> str:
 
 
 def classify(error: BaseException) -> tuple[Cause, str]:
-    """Return the class of a failure, and the error's own name."""
+    """Return the class of an error, and the error's name."""
     if isinstance(error, TimeoutError) and not error.errno:
         return Cause.TIMEOUT, "no response in time"
     if isinstance(error, socket.gaierror):
@@ -194,10 +194,10 @@ def classify(error: BaseException) -> tuple[Cause, str]:
 
 
 async def in_thread(call: Callable[[], Result]) -> Result:
-    """Run a blocking call in a daemon thread of its own.
+    """Run a blocking call in its own daemon thread.
 
-    Not the loop's executor: a resolver that hangs would fill it, and hold up the
-    end of the process. Nobody waits for a thread that is given up.
+    Not in the loop's executor: a hanging resolver would fill it, and would delay the
+    end of the process.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
@@ -213,7 +213,7 @@ async def in_thread(call: Callable[[], Result]) -> Result:
             value = call()
         except Exception as error:  # noqa: BLE001 - handed to whoever waits
             method, value = future.set_exception, error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(set_result, method, value)
 
     threading.Thread(target=run, daemon=True, name="resolver").start()
@@ -227,8 +227,8 @@ async def resolve(
     start = time.monotonic()
 
     def ask() -> list[Any]:
-        # Without AI_ADDRCONFIG: an address of a family that this host lacks is
-        # evidence too.
+        # Without AI_ADDRCONFIG: addresses of families that this host lacks are evidence
+        # too.
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
 
     try:
@@ -261,7 +261,7 @@ async def resolve(
 
 
 def has_route(address: Address) -> bool:
-    """Tell whether this host has a route to an address; nothing is sent."""
+    """Return whether this host has a route to an address; sends nothing."""
     try:
         with socket.socket(address.family, socket.SOCK_DGRAM) as probe:
             probe.connect(address.sockaddr)
@@ -271,7 +271,7 @@ def has_route(address: Address) -> bool:
 
 
 async def connect(address: Address, timeout: float) -> ConnectResult:
-    """Make one connection; never raises. The socket is the caller's to close."""
+    """Make one connection; never raises. The caller must close the socket."""
     start = time.monotonic()
     if not has_route(address):
         detail = UNROUTED
@@ -290,7 +290,7 @@ async def connect(address: Address, timeout: float) -> ConnectResult:
             lost = lost_syns(sock)
             sock.close()
         return ConnectResult(address, None, cause, detail, lost, start, end)
-    except BaseException:  # told to stop: nobody else knows of the socket
+    except BaseException:  # cancelled: no one else closes the socket
         if sock is not None:
             sock.close()
         raise
@@ -299,6 +299,6 @@ async def connect(address: Address, timeout: float) -> ConnectResult:
 
 
 def lost_syns(sock: socket.socket) -> int:
-    """Return how many SYNs of a fresh connection were sent again."""
+    """Return how many SYNs of a new connection were retransmitted."""
     info = tcp_info(sock.fileno())
     return 0 if info is None else info.total_retrans

@@ -1,4 +1,4 @@
-"""The client's end of a framed connection: socket to wire, with deadlines."""
+"""The client's end of a framed connection: socket, protocol and deadlines."""
 
 from __future__ import annotations
 
@@ -54,66 +54,66 @@ if TYPE_CHECKING:
 Message = TypeVar("Message", bound="BaseModel")
 
 MAX_FOREIGN_BYTES: Final = 256
-"""How much of a stranger's talk is kept."""
+"""Bytes that are kept of another program's answer."""
 
 _FOREIGN_SETTLE_SECONDS: Final = 0.2
-"""Seconds in which a stranger may finish the sentence that it began."""
+"""Seconds for the rest of another program's answer."""
 
 _LATE_SECONDS: Final = 0.25
 _GRACE_SECONDS: Final = 0.1
 
 
 class FramedConnection(asyncio.Protocol):
-    """One framed connection. Made by ``start_framed_connection``; ``close`` it in any case."""
+    """One framed connection; make it by ``start_framed_connection``, and ``close`` it."""
 
     def __init__(self) -> None:
-        """Prepare; the loop calls the rest."""
+        """Create it unconnected; the loop calls ``connection_made``."""
         self.wire = Connection(Role.CLIENT, Limits(), 0.0)
         self.error: BaseException | None = None
         self.is_closed = False
         self.ending: ConnectionEnd | None = None
         self.welcome: Welcome
-        """What the opening was answered with; not there before."""
+        """The answer to the opening; not set before."""
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._question = 0
 
-    # What the loop calls
+    # Callbacks of the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport, and who talks to whom."""
+        """Keep the transport and both addresses."""
         self._transport = cast("asyncio.Transport", transport)
-        # Kept: uvloop knows neither once the connection is gone.
+        # uvloop forgets both once the connection is closed.
         self._local_address = transport.get_extra_info("sockname")
         self._peer_address = transport.get_extra_info("peername")
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; wake who waits."""
+        """Queue the events; wake the waiting task."""
         self._events += self.wire.receive_data(data, time.monotonic())
         self._flush()
         self._wake()
 
     def eof_received(self) -> bool:
-        """Take the end of the server's sending; our side stays open."""
+        """Queue the server's end of stream; our side stays open."""
         self._events += self.wire.receive_eof(time.monotonic())
         self._wake()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Remember how it ended."""
+        """Keep the error."""
         self.error = exc
         self.is_closed = True
         self._wake()
 
-    # What a check calls
+    # For the checks
 
     async def open(self, timeout: float) -> Handshake:
-        """Open, and wait for the welcome or for whatever comes instead."""
+        """Send the opening; wait for the welcome or any other answer."""
         start = time.monotonic()
         nonce = secrets.token_hex(16)
         before = self._retransmissions()
         if self.wire.state is State.START and not self.is_closed:
-            # Else the far end was done before we could speak.
+            # Otherwise the server was done before we could send.
             self.wire.open(Open(nonce=nonce), start)
             self._flush()
         event = await self._next(timeout)
@@ -137,20 +137,20 @@ class FramedConnection(asyncio.Protocol):
         )
 
     async def report(self, timeout: float) -> ServerReport | None:
-        """Ask for the server's evidence about this connection; None if it stays away."""
+        """Return the server's evidence about this connection, or None."""
         return await self._ask(Kind.REPORT, ReportQuestion(), ServerReport, timeout)
 
     async def ledger(self, conn_id: str, timeout: float) -> LedgerAnswer | None:
-        """Ask how another connection went; None if no answer comes."""
+        """Return the record of another connection, or None."""
         question = LedgerQuestion(conn_id=conn_id)
         return await self._ask(Kind.LEDGER, question, LedgerAnswer, timeout)
 
     async def inspect(
         self, conn_id: str, timeout: float, window: float | None = None
     ) -> Inspection | None:
-        """Ask how another connection stands, and how the server fares; None if not.
+        """Return the state of another connection and of the server, or None.
 
-        ``window`` is how many seconds the server is to look back on.
+        ``window`` is how many seconds the server looks back on.
         """
         question = InspectQuestion(conn_id=conn_id, window=window)
         return await self._ask(Kind.INSPECT, question, Inspection, timeout)
@@ -158,10 +158,10 @@ class FramedConnection(asyncio.Protocol):
     def send(
         self, kind: Kind, question: BaseModel | bytes, *, more: bool = False
     ) -> int:
-        """Ask, in one write; return the question's number, for ``answer``.
+        """Send a question; return its number, for ``answer``.
 
-        With ``more`` it waits, and leaves in one write with the next question.
-        A connection that has ended meanwhile takes the question, and answers none.
+        With ``more`` it leaves in one write with the next question. On a closed
+        connection it is not sent, and gets no answer.
         """
         self._question += 1
         if self.wire.state is State.OPEN and not self.is_closed:
@@ -171,10 +171,10 @@ class FramedConnection(asyncio.Protocol):
         return self._question
 
     async def answer(self, number: int, timeout: float) -> BaseModel | bytes | None:
-        """Return the answer to a question: a message, or data; None if none came.
+        """Return the answer to a question: a message, or data; None if there is none.
 
-        None comes when the time is up, and can be asked for again; or when the
-        connection has ended, and then ``ending`` says how.
+        None after the timeout, when the caller may ask again, or when the connection
+        has ended, which ``ending`` then describes.
         """
         deadline = time.monotonic() + timeout
         while self.ending is None:
@@ -190,7 +190,7 @@ class FramedConnection(asyncio.Protocol):
         return None
 
     async def echoes(self, timeout: float) -> int | None:
-        """Return how many ECHO frames come back next; None as for ``answer``."""
+        """Return the number of ECHO frames that arrive next; None as for ``answer``."""
         if self.ending is not None:
             return None
         event = await self._next(timeout)
@@ -201,13 +201,13 @@ class FramedConnection(asyncio.Protocol):
         return None
 
     def end_sending(self) -> None:
-        """End our sending by the end of stream alone; the server may still answer."""
+        """End our sending without an END frame; the server may still answer."""
         if self.wire.state is State.OPEN and not self.is_closed:
             self.wire.end_sending()
             self._flush()
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes that mean nothing, whatever the protocol's state."""
+        """Send bytes that the protocol does not allow in its state."""
         if not self._transport.is_closing():
             self._transport.write(data)
 
@@ -221,7 +221,7 @@ class FramedConnection(asyncio.Protocol):
         self._transport.get_extra_info("socket").setsockopt(level, name, value)
 
     async def end(self, timeout: float) -> bool:
-        """End the stream by an END frame; tell whether the server ended its own."""
+        """End the stream with an END frame; return whether the server ended its own."""
         if self.wire.state is not State.OPEN or self.is_closed:
             return False
         self.wire.end()
@@ -253,7 +253,7 @@ class FramedConnection(asyncio.Protocol):
         """Close at once."""
         self._transport.abort()
 
-    # Parts
+    # Helpers
 
     async def _ask(
         self, kind: Kind, question: BaseModel, model: type[Message], timeout: float
@@ -264,7 +264,7 @@ class FramedConnection(asyncio.Protocol):
         return answer if isinstance(answer, model) else None
 
     async def _gather_foreign(self, first: bytes) -> bytes:
-        """Let a stranger finish: a banner or an error page comes in pieces."""
+        """Return the rest of another program's answer: a banner may come in pieces."""
         data = first
         deadline = time.monotonic() + _FOREIGN_SETTLE_SECONDS
         while (
@@ -277,7 +277,7 @@ class FramedConnection(asyncio.Protocol):
         return data[:MAX_FOREIGN_BYTES]
 
     async def _next(self, timeout: float) -> Event | None:
-        """Return the next event; None when time is up or the connection is gone."""
+        """Return the next event; None after the timeout or once closed."""
         deadline = time.monotonic() + timeout
         while not self._events and not self.is_closed:
             self._waiter = asyncio.get_running_loop().create_future()
@@ -285,7 +285,7 @@ class FramedConnection(asyncio.Protocol):
                 async with asyncio.timeout(deadline - time.monotonic()):
                     await self._waiter
             except TimeoutError:
-                # Late ourselves: what came meanwhile is read before it is judged.
+                # This process was late: read what has arrived meanwhile.
                 if time.monotonic() - deadline < _LATE_SECONDS:
                     break
                 deadline = time.monotonic() + _GRACE_SECONDS
@@ -316,11 +316,10 @@ class FramedConnection(asyncio.Protocol):
 
 
 async def start_framed_connection(sock: socket.socket) -> FramedConnection:
-    """Return a conversation over a connected socket, which it then owns.
+    """Return a framed connection that owns this connected socket.
 
     Raises:
-        OSError: the connection is gone already.
-
+        OSError: the connection is already closed.
     """
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(FramedConnection, sock=sock)
@@ -331,9 +330,9 @@ async def start_framed_connection(sock: socket.socket) -> FramedConnection:
 async def open_connection(
     address: Address, timeouts: Timeouts
 ) -> AsyncIterator[tuple[Handshake, FramedConnection | None]]:
-    """Connect, open, and close in the end; never raises by itself.
+    """Connect and open; close at the end. Never raises by itself.
 
-    Gives what came of the opening, and a conversation where it was welcomed.
+    Yields the result of the handshake, and the connection if it was welcomed.
     """
     connect_result = await connect(address, timeouts.connect)
     connection = None

@@ -1,4 +1,4 @@
-"""What came of an opening, and how a connection ended. Pure."""
+"""The results of an opening, and of the end of a connection. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from netduet.wire.untrusted import escape
 
 @dataclass(frozen=True, slots=True)
 class Handshake(Timed):
-    """What came of an opening: exactly one of the first five, or ``closed``.
+    """The result of an opening: exactly one of the first five, or ``closed``.
 
-    ``acked`` is how many of the ``sent`` bytes the far kernel has taken, None
-    when this kernel does not say; ``resent`` how many packets it sent again;
-    ``accepted`` False when not even a connection was
-    made. Times are monotonic seconds.
+    ``acked`` is how many of the ``sent`` bytes the remote kernel has acknowledged, None
+    if unknown; ``resent`` is the number of retransmitted packets; ``accepted`` is False
+    if there was no connection; ``self_connected``: both ends are the same socket. Times
+    are monotonic seconds.
     """
 
     welcome: Welcome | None = None
@@ -47,10 +47,10 @@ class Handshake(Timed):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEnd:
-    """How a connection ended under a question.
+    """How a connection ended before an answer.
 
-    ``how`` is ``eof``, ``error`` (the server said why), ``broken`` (its bytes broke
-    a rule) or the word of a ``dial.Cause``: ``reset`` above all.
+    ``how`` is ``eof``, ``error`` (the server sent a reason), ``broken`` (a protocol
+    error) or the value of a ``dial.Cause``, usually ``reset``.
     """
 
     how: str
@@ -60,14 +60,13 @@ class ConnectionEnd:
 def handshake_from_event(
     event: Event | None, nonce: str, *, is_closed: bool, lost: BaseException | None
 ) -> Handshake:
-    """Return what came of an opening.
+    """Return the result of an opening.
 
     Args:
-        event: the first one that came, None when none did in time.
-        nonce: what the welcome has to repeat.
+        event: the first event, None after a timeout.
+        nonce: what the welcome must repeat.
         is_closed: whether the connection is closed.
         lost: the error that closed it.
-
     """
     match event:
         case WelcomeReceived(message) if message.nonce == nonce:
@@ -94,7 +93,7 @@ def handshake_from_event(
 def failed_handshake(
     connect_result: ConnectResult, cause: Cause | None, detail: str
 ) -> Handshake:
-    """Return what came of a connection that could not even be asked."""
+    """Return the result of a connection that was not made, or closed at once."""
     return Handshake(
         cause=cause,
         detail=detail,
@@ -107,12 +106,11 @@ def failed_handshake(
 def end_from_event(
     event: Event | None, lost: BaseException | None
 ) -> ConnectionEnd | None:
-    """Return the end that an event is, None for one that is none.
+    """Return the end that an event means, None if it means none.
 
     Args:
-        event: what came, None when the connection is gone.
+        event: the event, None when the connection is closed.
         lost: the error that closed it.
-
     """
     match event:
         case EofReceived():

@@ -1,4 +1,4 @@
-"""What the types and codes of ICMP errors mean. Pure."""
+"""The meanings of ICMP error types and codes. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class IcmpMeaning(StrEnum):
-    """What an ICMP error says of what it refuses."""
+    """What an ICMP error refuses."""
 
     PORT = "port"
     """Nothing listens on the port."""
@@ -32,7 +32,7 @@ _BY_CODE: Final = {
 
 
 def icmp_meaning(family: socket.AddressFamily, kind: int, code: int) -> IcmpMeaning:
-    """Return what an ICMP error of this type and code says."""
+    """Return the meaning of an ICMP error."""
     if kind != _UNREACHABLE_TYPE[family]:
         return IcmpMeaning.OTHER
     return _BY_CODE[family].get(code, IcmpMeaning.OTHER)

@@ -1,8 +1,8 @@
-"""The far end's evidence, asked for over a second connection.
+"""The server's evidence about a connection, requested over a second one.
 
-Behind a balancer a second connection may reach another instance: it is tried
-again, a bounded number of times, until the same instance answers, then at the
-address that the instance itself answered from.
+Behind a balancer a second connection may reach another instance. It is retried, a
+bounded number of times, until the same instance answers, and then at the instance's own
+address.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _UNANSWERED: Final = "the instance did not respond to the query"
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """What the server knows of a connection: its record, and its kernel's view now.
+    """What the server knows of a connection: its record, and its kernel's current view.
 
-    ``missing`` says why there is no record; ``found`` whether the same instance
-    was there to be asked at all.
+    ``missing`` is why there is no record; ``found`` is whether the same instance
+    answered.
     """
 
     entry: LedgerEntry | None = None
@@ -59,13 +59,12 @@ class ServerView:
 async def ledger_entry(
     address: Address, welcome: Welcome, timeouts: Timeouts
 ) -> tuple[LedgerEntry | None, str]:
-    """Return how the server saw a connection, or None and why it cannot be had.
+    """Return the server's record of a connection, or None and the reason.
 
     Args:
-        address: where the connection was made to.
-        welcome: what it was welcomed with.
+        address: the connection's address.
+        welcome: the connection's welcome.
         timeouts: for each connection and answer.
-
     """
     ask = FramedConnection.ledger
     answer, reason = await _same_instance(address, welcome, timeouts, ask)
@@ -77,7 +76,7 @@ async def ledger_entry(
 async def present_view(
     address: Address, welcome: Welcome, timeouts: Timeouts
 ) -> tuple[TcpInfo | None, str]:
-    """Return how a connection stands for the server's kernel now, as ``ledger_entry``."""
+    """Return the server's kernel's view of a connection, as ``ledger_entry``."""
     if "inspect" not in welcome.features:
         return None, "the server's version does not support this query"
     ask = FramedConnection.inspect
@@ -90,7 +89,7 @@ async def present_view(
 async def server_view(
     address: Address, welcome: Welcome, timeouts: Timeouts
 ) -> ServerView:
-    """Return all that the server knows of a connection, asked as ``ledger_entry`` is."""
+    """Return all that the server knows of a connection; see ``ledger_entry``."""
 
     async def ask(
         connection: FramedConnection, conn_id: str, timeout: float
@@ -119,7 +118,7 @@ async def _same_instance(
     timeouts: Timeouts,
     ask: Callable[[FramedConnection, str, float], Awaitable[Answer | None]],
 ) -> tuple[Answer | None, str]:
-    """Ask the instance that welcomed; return its answer, or None and the reason."""
+    """Ask the instance of this welcome; return its answer, or None and the reason."""
     reason = "no instance responded"
     for candidate in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(candidate, timeouts) as (handshake, connection):
@@ -136,11 +135,11 @@ async def _same_instance(
 
 
 def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
-    """Return the address an instance says it answered from, if it is one at all."""
+    """Return the address that an instance says it answers from, if it is valid."""
     host, port = welcome.local.address, welcome.local.port
     try:
         version = ipaddress.ip_address(host).version
-    except ValueError:  # the text of a peer: never resolved, never shown as it is
+    except ValueError:  # a peer's text: never resolved
         return ()
     if "%" in host or not port:
         return ()
@@ -151,9 +150,10 @@ def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
 async def server_health(
     addresses: Sequence[Address], timeouts: Timeouts, since: float
 ) -> ServerHealth | None:
-    """Return how the worst off of the servers at these addresses has fared.
+    """Return the health of the most starved of the servers at these addresses.
 
-    ``since`` is a monotonic second. None when none of them says so in time: a starved server has thrice as long.
+    ``since`` is a monotonic second. None if no server answers; a starved server has
+    three times as long.
     """
     longer = replace(timeouts, answer=_TIMEOUT_FACTOR * timeouts.answer)
     asked = await asyncio.gather(

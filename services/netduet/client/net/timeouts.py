@@ -1,4 +1,4 @@
-"""How long this client waits for each step."""
+"""The timeouts of a client's steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait, in seconds."""
+    """Timeouts in seconds."""
 
     resolve: float
     connect: float

@@ -1,7 +1,7 @@
-"""A connected UDP socket, and all that its kernel tells: answers, ICMP errors, drops.
+"""A connected UDP socket with all that its kernel reports: answers, ICMP errors, drops.
 
-Blocking, for a thread of its own: a burst keeps time better there than in the event
-loop, and uvloop takes an error queue that is not empty for a broken descriptor.
+It blocks, and is used in its own thread: a burst keeps time better there than in the
+event loop, and uvloop takes a non-empty error queue for a broken descriptor.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from netduet.client.net.dial import Address
 
 MAX_DATAGRAM_BYTES: Final = {socket.AF_INET: 65_507, socket.AF_INET6: 65_527}
-"""The most bytes that a datagram carries, by family."""
+"""The largest payload of a datagram, by family."""
 
 HEADER_BYTES: Final = {socket.AF_INET: 28, socket.AF_INET6: 48}
 """Bytes of the headers of IP and UDP, without options."""
 
-# linux/in.h, linux/in6.h: socket has names for none of them before Python 3.14.
+# linux/in.h, linux/in6.h: the socket module lacks these before Python 3.14.
 _MTU_DISCOVER: Final = {socket.AF_INET: 10, socket.AF_INET6: 23}
 _MTU: Final = {socket.AF_INET: 14, socket.AF_INET6: 24}
 _RECVERR: Final = {socket.AF_INET: 11, socket.AF_INET6: 25}
@@ -39,8 +39,8 @@ _LEVEL: Final = {
 }
 _FRAGMENT, _FORBID, _FORBID_UP_TO_DEVICE = 0, 2, 3  # IP_PMTUDISC_DONT, _DO, _PROBE
 
-# linux/errqueue.h, struct sock_extended_err: errno, origin, type, code, pad, info, data;
-# the address of whoever sent the ICMP message stands behind it.
+# linux/errqueue.h, struct sock_extended_err: errno, origin, type, code, pad, info,
+# data; followed by the address of the ICMP message's sender.
 _EXTENDED: Final = struct.Struct("=IBBBBII")
 _ORIGIN_LOCAL: Final = 1
 """``SO_EE_ORIGIN_LOCAL`` of linux/errqueue.h: our own kernel reports the error."""
@@ -52,16 +52,16 @@ _MAX_NOTICES: Final = 64
 _MAX_SEND_TRIES: Final = 4
 
 _MAX_STRAYS: Final = 16
-"""Datagrams that are looked at, for one from elsewhere."""
+"""Datagrams that are examined for one from another address."""
 
 
 @dataclass(frozen=True, slots=True)
 class IcmpNotice:
     """An ICMP error about a datagram of ours.
 
-    ``error`` is the errno's name; ``offender`` who sent it, "" when the kernel does
-    not say; ``mtu`` is what it asks for when a datagram was too large, else 0;
-    ``kind`` and ``code`` are the message's type and code, 0 when not known.
+    ``error`` is the errno's name; ``offender`` is the sender's address, "" if unknown;
+    ``mtu`` is the MTU it reports when a datagram was too large, else 0; ``kind`` and
+    ``code`` are the message's type and code, 0 if unknown.
     """
 
     error: str
@@ -72,14 +72,13 @@ class IcmpNotice:
 
 
 class UdpSocket:
-    """One connected socket. Use as a context manager."""
+    """A connected UDP socket. Use as a context manager."""
 
     def __init__(self, address: Address) -> None:
         """Connect; nothing is sent.
 
         Raises:
             OSError: no socket, or no route.
-
         """
         family = self._family = address.family
         self._sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -97,14 +96,14 @@ class UdpSocket:
         self._poll.register(self._sock, select.POLLIN)
         self._drops_before = kernel.socket_drops(self._sock.fileno())
         self.notices: list[IcmpNotice] = []
-        """The ICMP errors so far, a bounded number of them."""
+        """The ICMP errors so far, bounded in number."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Return the socket."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close."""
+        """Close the socket."""
         self.close()
 
     def close(self) -> None:
@@ -118,7 +117,7 @@ class UdpSocket:
 
     @property
     def mtu(self) -> int | None:
-        """The path MTU that the kernel assumes; None when it does not say."""
+        """The path MTU that the kernel assumes; None if unknown."""
         try:
             return self._sock.getsockopt(_LEVEL[self._family], _MTU[self._family])
         except OSError:
@@ -126,10 +125,10 @@ class UdpSocket:
 
     @property
     def interface_mtu(self) -> int | None:
-        """The MTU of the interface that leads there; None when it cannot be had.
+        """The MTU of the outgoing interface; None if unknown.
 
-        Nothing is sent: a datagram that must not be larger than the interface's MTU,
-        and is, comes back through the error queue with that MTU.
+        Nothing is sent: a datagram that is larger than the interface's MTU and must not
+        be fragmented comes back through the error queue with that MTU.
         """
         known = self.mtu
         if (
@@ -144,10 +143,10 @@ class UdpSocket:
 
     @property
     def dropped(self) -> int | None:
-        """Datagrams that this socket itself had no room for; None when not known.
+        """Datagrams that this socket had no room for; None if unknown.
 
-        SO_MEMINFO holds the very counter that SO_RXQ_OVFL sends along with the next
-        datagram (sk_drops), without a next datagram.
+        SO_MEMINFO has the counter (sk_drops) that SO_RXQ_OVFL would attach only to the
+        next datagram.
         """
         now = kernel.socket_drops(self._sock.fileno())
         if now is None or self._drops_before is None:
@@ -155,36 +154,36 @@ class UdpSocket:
         return now - self._drops_before
 
     def set_fragmentation(self, *, allowed: bool) -> None:
-        """Let datagrams travel in fragments, or forbid it to all on the way."""
+        """Allow fragmentation of datagrams, or forbid it along the whole path."""
         self._set_pmtu_discovery(_FRAGMENT if allowed else _FORBID)
 
     def send(self, data: bytes) -> str:
-        """Send; return "" or the name of the error that kept it from leaving."""
+        """Send; return "" or the name of the error."""
         name = ""
         for _ in range(_MAX_SEND_TRIES):
             try:
                 self._sock.send(data)
             except OSError as error:
                 name = errno_name(error.errno)
-                # An ICMP error about an earlier one: this one has not been tried.
+                # An ICMP error about an earlier datagram: this one has not been sent.
                 if not self._note_errors(error):
                     break
             else:
                 return ""
-        return name  # without a route each try says the same
+        return name  # without a route all attempts fail alike
 
     def fileno(self) -> int:
-        """Return the descriptor, for who waits for many of them."""
+        """Return the descriptor, for polling."""
         return self._sock.fileno()
 
     def wait(self, seconds: float) -> list[bytes]:
-        """Return what has come, or comes next within so many seconds."""
+        """Return what has arrived, or arrives next within so many seconds."""
         if not self._poll.poll(math.ceil(max(0.0, seconds) * 1000)):
             return []
         return self.receive()
 
     def receive(self) -> list[bytes]:
-        """Return what has come; the errors that the kernel tells of are noted."""
+        """Return what has arrived; record the errors that the kernel reports."""
         arrived: list[bytes] = []
         for _ in range(_MAX_BATCH):
             try:
@@ -194,20 +193,18 @@ class UdpSocket:
             except OSError as error:
                 self._note_errors(error)
         if not arrived:
-            self._add_notices(
-                self._read_errors()
-            )  # else it would wake us again at once
+            self._add_notices(self._read_errors())  # or it would wake us again at once
         return arrived
 
     def _set_pmtu_discovery(self, how: int) -> None:
         self._sock.setsockopt(_LEVEL[self._family], _MTU_DISCOVER[self._family], how)
 
     def _note_errors(self, error: OSError) -> bool:
-        """Remember what the error queue holds; tell whether others caused the error."""
+        """Record the error queue; return whether it was about an earlier datagram."""
         errors = [queued for queued in self._read_errors() if not queued.local]
         self._add_notices(errors)
         if not errors and errno_meaning(error.errno).remote:
-            # A kernel without an error queue tells the error alone.
+            # A kernel without an error queue reports only the error.
             self._add_notices(
                 [_QueuedError(errno_name(error.errno), "", 0, local=False)]
             )
@@ -231,10 +228,10 @@ class UdpSocket:
 def answers_from_elsewhere(
     address: Address, question: bytes, seconds: float
 ) -> list[tuple[bytes, str]]:
-    """Ask once, and return what comes from elsewhere: data, and host and port.
+    """Ask once, and return the answers from other addresses: data, and host and port.
 
-    A connected socket hears its peer alone, so another one asks, and waits in vain
-    where all is well. Never raises.
+    A connected socket receives only from its peer, so this one is not connected; it
+    waits for the whole time if all is well. Never raises.
     """
     others: list[tuple[bytes, str]] = []
     until = time.monotonic() + seconds
@@ -264,14 +261,14 @@ class _QueuedError:
 
 
 def enable_error_queue(sock: socket.socket, family: socket.AddressFamily) -> None:
-    """Have the kernel keep the ICMP errors about a socket's packets (ip(7), IP_RECVERR)."""
+    """Make the kernel keep ICMP errors about a socket's packets (ip(7), IP_RECVERR)."""
     sock.setsockopt(_LEVEL[family], _RECVERR[family], 1)
 
 
 def read_error_queue(
     sock: socket.socket, family: socket.AddressFamily
 ) -> list[_QueuedError]:
-    """Empty the error queue of a socket, and return what was in it."""
+    """Empty a socket's error queue, and return its entries."""
     errors = []
     for _ in range(_MAX_BATCH):
         try:
@@ -287,7 +284,7 @@ def read_error_queue(
 
 
 def parse_extended_error(data: bytes) -> _QueuedError:
-    """Return what a message of the error queue says (ip(7), IP_RECVERR)."""
+    """Parse a message of the error queue (ip(7), IP_RECVERR)."""
     number, origin, kind, code, _, info, _ = _EXTENDED.unpack_from(data)
     mtu = info if number == errno.EMSGSIZE else 0
     offender = _offender(data[_EXTENDED.size :])

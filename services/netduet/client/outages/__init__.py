@@ -1,6 +1,7 @@
-"""Measures outages for any length of time, in bounded memory; judges nothing.
+"""Finds, classifies and describes outages, for the check ``stream`` and for ``watch``.
 
-Three things go on side by side: a stream of datagrams each way (``datagrams``), a
-fresh connection each tick (``connections``), and one old connection (``echoes``). Each
-hands ``events`` to its caller as soon as they are certain, and keeps totals.
+Three probes run side by side: a UDP stream in each direction (``udp_probe``), new
+connections (``connect_probe``), and a long-lived one (``keepalive_probe``). Each passes
+``events`` to its caller as soon as they are certain, and keeps totals in bounded
+memory.
 """

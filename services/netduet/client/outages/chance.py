@@ -1,4 +1,4 @@
-"""Which events chance explains: scattered losses may line up. Pure."""
+"""Which events chance explains, because scattered losses may coincide. Pure."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ PACKETS_PER_CONNECTION: Final = 4
 """Packets that a new connection needs: SYN, SYN-ACK, the request, its answer."""
 
 JOINT_ERROR_RATE: Final = 0.01
-"""How often the bound of the loss may be wrong where two kinds must fail at one time:
-both the time before would have to be lucky, and then the run unlucky.
-"""
+"""Error probability of the loss bound where two kinds must fail together: chance would
+have to favour the time before, and then to disfavour both."""
 
 FIRST_RETRANSMIT_SECONDS: Final = 0.2
-"""Seconds until TCP first retransmits a lost segment; then twice that, and so on."""
+"""Seconds until TCP first retransmits a lost segment; the time doubles each time."""
 
 
 def is_loss_run_by_chance(observations: Observations, run: LossRun) -> bool:
-    """Tell whether a run of losses may come by chance, as the other losses do.
+    """Whether a loss run may be due to chance, given the other losses.
 
-    The loss rate is bounded by what is lost besides (99.99 %), and a run may begin at
-    any datagram.
+    The loss rate is bounded by the losses outside of runs (99.99 %), and a run may
+    start at any datagram.
     """
     datagrams = observations.datagrams
     counts = datagrams.down if run.where == Location.FROM_SERVER else datagrams.up
@@ -41,10 +40,10 @@ def is_loss_run_by_chance(observations: Observations, run: LossRun) -> bool:
 def is_failure_run_by_chance(
     observations: Observations, failure_run: ConnectFailureRun
 ) -> bool:
-    """Tell whether so many connections may fail by chance, as the others do.
+    """Whether so many connections may fail by chance.
 
-    Loss rejects nobody. And where datagrams pass, their loss rate bounds how often
-    connections fail by chance, too: each needs four packets to work at once.
+    Packet loss causes no rejections. Where datagrams pass, their loss rate also bounds
+    how often connections fail by chance: each needs four packets in a row.
     """
     if failure_run.rejected:
         return False
@@ -61,7 +60,7 @@ def is_failure_run_by_chance(
 def are_both_by_chance(
     observations: Observations, failure_run: ConnectFailureRun, stall: ConnectionStall
 ) -> bool:
-    """Tell whether new connections and the existing one may fail together by chance."""
+    """Whether new connections and the existing one may fail together by chance."""
     if failure_run.rejected or stall.broken:
         return False
     rate = _loss_rate_of_connections(observations, JOINT_ERROR_RATE)
@@ -74,10 +73,10 @@ def are_both_by_chance(
 
 
 def is_stall_by_chance(observations: Observations, stall: ConnectionStall) -> bool:
-    """Tell whether a connection may stall for so long because of single losses.
+    """Whether single losses may stall a connection for so long.
 
     A lost segment is retransmitted after about 0.2 s, 0.4 s more, 0.8 s more and so on
-    (RFC 6298 §5): for a long stall, each of these must be lost too.
+    (RFC 6298 §5): in a long stall, each of these must be lost too.
     """
     if stall.broken:
         return False
@@ -98,7 +97,7 @@ def _losses_needed(observations: Observations, stall: ConnectionStall) -> int:
 
 
 def _loss_rate_of_datagrams(observations: Observations) -> float:
-    """Return the highest likely loss rate, by the datagrams outside of loss runs."""
+    """Return the highest likely loss rate, from the datagrams outside of loss runs."""
     up, down = observations.datagrams.up, observations.datagrams.down
     in_runs = sum(run.lost for run in observations.loss_runs)
     lost, sent = up.lost + down.lost - in_runs, up.sent + down.sent - in_runs
@@ -108,9 +107,9 @@ def _loss_rate_of_datagrams(observations: Observations) -> float:
 def _loss_rate_of_connections(
     observations: Observations, error_rate: float = ERROR_PROBABILITY
 ) -> float:
-    """Return the highest likely loss rate, by the new connections outside of runs.
+    """Return the highest likely loss rate, from the new connections outside of runs.
 
-    Each of them needs two packets at the least, its SYN and the answer to it.
+    Each of them needs at least two packets, its SYN and the answer.
     """
     in_runs = sum(run.failed for run in observations.failure_runs)
     started = max(1, observations.new_connections.started - in_runs)

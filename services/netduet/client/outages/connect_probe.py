@@ -1,7 +1,8 @@
-"""A fresh connection each tick: when was new work possible?
+"""New connections at intervals: when was new work possible?
 
-A connection is made, opened and ended. It works, opened, at once or not: a SYN that is
-lost is sent again after a second (RFC 6298 §2), and says nothing of the time between.
+A connection is made, opened and ended. Only one that works at once counts as working: a
+lost SYN is retransmitted after a second (RFC 6298 §2), which says nothing about the
+time in between.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from netduet.runtime.stall_monitor import StallMonitor
 
 MAX_CONNECT_SECONDS: Final = 0.8
-"""Seconds in which a connection must be done to have worked at once."""
+"""Seconds within which a connection must be welcomed to count as working."""
 
 MIN_FAILURES: Final = 3
-"""Connections one behind the other that must fail to be told of."""
+"""Consecutive failures that are reported."""
 
 MAX_PENDING: Final = 16
-"""Connections under way at once."""
+"""Maximum concurrent attempts."""
 
 _MAX_STALLED_SECONDS: Final = 0.1
 _CLOSE_SECONDS: Final = 0.3
@@ -42,9 +43,9 @@ _CLOSE_SECONDS: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class ConnectAttempt(Timed):
-    """A fresh connection. ``void``: it failed by this end itself, and proves nothing.
+    """A new connection. ``void``: it failed because of this client, and proves nothing.
 
-    ``turned_away``: something answered, and it was no welcome, or there was no route.
+    ``rejected``: something other than a server answered, or there was no route.
     """
 
     start: float
@@ -55,32 +56,32 @@ class ConnectAttempt(Timed):
 
     @property
     def worked(self) -> bool:
-        """It worked at once."""
+        """Whether it worked at once."""
         return not self.error
 
 
 class ConnectFailureTracker:
-    """Finds the runs of connections that did not work. Pure; ticks come in order."""
+    """Finds runs of failed connections. Pure; attempts must be in order."""
 
     def __init__(self, on_event: EventHandler) -> None:
-        """Say who hears of a run that is over."""
+        """Report runs that are over to ``on_event``."""
         self.started = 0
         self.failed = 0
         self.void = 0
         self.longest_void = 0.0
-        """Seconds for which void ones came one behind the other, with no other that worked."""
+        """Longest time in seconds in which all attempts were void or failed."""
         self._void_since: float | None = None
         self.last_error = ""
-        """Why the latest one did not work, "" where it did."""
+        """Why the latest attempt failed, "" if it worked."""
         self.min_failures = MIN_FAILURES
-        """From how many on a run that is over is told of."""
+        """Shortest run that is reported when it is over."""
         self._on_event = on_event
         self._run: ConnectFailureRun | None = None
         self.last_success = 0.0
-        """When the latest that worked was begun; 0 before the first."""
+        """Start of the latest attempt that worked; 0 before the first."""
 
     def record(self, attempt: ConnectAttempt) -> None:
-        """Take the next one."""
+        """Add the next attempt."""
         run = self._run
         if attempt.void:
             self.void += 1
@@ -126,14 +127,14 @@ class ConnectFailureTracker:
         return run if run is not None and run.failed >= MIN_FAILURES else None
 
     def finish(self) -> None:
-        """Tell of a run that is not over."""
+        """Report a run that is not over."""
         if self.ongoing is not None:
             self._on_event(self.ongoing)
         self._run = None
 
 
 class ConnectProbe:
-    """Begins one every so often; ``closures`` has the totals."""
+    """Starts a new connection at each period; ``tracker`` has the totals."""
 
     def __init__(
         self,
@@ -146,10 +147,10 @@ class ConnectProbe:
         max_seconds: float = MAX_CONNECT_SECONDS,
         on_welcome: WelcomeHandler = lambda _: None,
     ) -> None:
-        """Say where to, how often (in seconds), who watches us, and who hears of events.
+        """Prepare; ``period`` is in seconds.
 
-        ``at_once`` is in how many seconds a connection must be done; ``met`` hears who
-        welcomed it.
+        ``max_seconds`` is how long a connection may take, and ``on_welcome`` gets each
+        welcome.
         """
         self.tracker = ConnectFailureTracker(on_event)
         self.skipped = 0
@@ -162,7 +163,7 @@ class ConnectProbe:
         self._pending: deque[asyncio.Task[ConnectAttempt]] = deque()
 
     async def run(self, seconds: float) -> None:
-        """Go on for so long; then wait for those under way."""
+        """Run for that many seconds; then wait for pending attempts."""
         try:
             await self._run(time.monotonic() + seconds)
             for task in self._pending:
@@ -200,7 +201,7 @@ class ConnectProbe:
             end = time.monotonic()
             if connection is not None:
                 self._on_welcome(connection.welcome)
-                # Whether ends arrive is for the check close to say.
+                # Whether the end arrives is up to the check ``close``.
                 await connection.end(_CLOSE_SECONDS)
         error = _describe_failure(handshake)
         if not error and end - start > max_seconds:
@@ -215,12 +216,12 @@ class ConnectProbe:
 
 
 def _is_local_failure(handshake: Handshake) -> bool:
-    """Tell whether this host itself had no descriptor, port or memory for it."""
+    """Whether this host had no descriptor, port or memory for it."""
     return handshake.cause is Cause.OTHER and not handshake.accepted
 
 
 def _is_rejected(handshake: Handshake) -> bool:
-    """Tell whether something answered, and not as a server does, or nothing could leave."""
+    """Whether something other than a server answered, or nothing could be sent."""
     if handshake.welcome is not None:
         return False
     rejections = {None, Cause.REFUSED, Cause.RESET, Cause.NO_ROUTE}
@@ -228,7 +229,7 @@ def _is_rejected(handshake: Handshake) -> bool:
 
 
 def _describe_failure(handshake: Handshake) -> str:
-    """Return why a connection did not work, "" if it did."""
+    """Return why a connection failed, "" if it worked."""
     if handshake.welcome is not None:
         return ""
     if handshake.refused is not None:

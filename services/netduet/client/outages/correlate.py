@@ -1,4 +1,4 @@
-"""Which of the measured events belong to one outage, and which to none. Pure."""
+"""Which events belong to one outage, and which to none. Pure."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from netduet.client.results.location import Location
 from netduet.net.time_span import Timed
 
 NEAR_SECONDS: Final = 0.3
-"""Seconds between two events that belong together, at most."""
+"""Maximum seconds between two events of one outage."""
 
 COMMON_SHARE: Final = 0.5
-"""Share of the longer of two loss runs that both must cover to be one outage."""
+"""Share of the longer of two loss runs that they must share to be one outage."""
 
 Event = TypeVar("Event", LossRun, ConnectFailureRun, ConnectionStall, ServerRestart)
 
@@ -36,9 +36,9 @@ Event = TypeVar("Event", LossRun, ConnectFailureRun, ConnectionStall, ServerRest
 class Correlation:
     """All that happened at an address: outages, and the events outside of them.
 
-    The outages have their events, their direction and the class ``stream.outage``;
-    ``classify`` refines the class and words them. ``by_chance`` are the events that
-    scattered losses explain.
+    The outages have their events, their direction and the class ``stream.outage``,
+    which ``classify`` refines. ``by_chance`` are the events that scattered losses
+    explain.
     """
 
     outages: tuple[Outage, ...] = ()
@@ -61,7 +61,7 @@ def correlate(observations: Observations) -> Correlation:
     failure_runs = _outside(observations.failure_runs, explained)
     stalls = _outside(observations.stalls, explained)
     if not observations.datagrams.passed:
-        # Both kinds at once: together they may prove what neither does alone.
+        # Both kinds at once may prove together what neither proves alone.
         joint = _join_connections(observations, failure_runs, stalls)
         outages += joint
         failure_runs, stalls = _outside(failure_runs, joint), _outside(stalls, joint)
@@ -81,7 +81,7 @@ def correlate(observations: Observations) -> Correlation:
 
 
 def _join_directions(loss_runs: Iterable[LossRun]) -> list[Outage]:
-    """Join a loss run of one direction with one of the other at about the same time."""
+    """Join a loss run of one direction with a simultaneous one of the other."""
     ups = [run for run in loss_runs if run.where == Location.TO_SERVER]
     others = [run for run in loss_runs if run.where != Location.TO_SERVER]
     outages = []
@@ -117,7 +117,7 @@ def _outage(where: Location, *loss_runs: LossRun) -> Outage:
 
 
 def _with_effects(observations: Observations, outage: Outage) -> Outage:
-    """Add the longest of each kind of event that happened meanwhile."""
+    """Add the longest of each kind of event during the outage."""
     return replace(
         outage,
         failure_run=_longest(_near(outage, observations.failure_runs)),

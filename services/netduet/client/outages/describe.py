@@ -213,7 +213,7 @@ def stalling() -> str:
     return "the existing connection is stalled; new connections work"
 
 
-# Outages that no event proves
+# Describe failing new connections; ``existing`` is the existing one's state.
 
 
 def held_up(length: float) -> str:

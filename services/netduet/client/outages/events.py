@@ -1,4 +1,4 @@
-"""The events that the probes report. Times are seconds of our monotonic clock."""
+"""The events that the probes report. Times are monotonic seconds of this client."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ OVERFLOW_SHARE: Final = 0.5
 class LossRun(Timed):
     """Consecutive datagrams of one direction that were lost.
 
-    ``where`` is the direction, or unknown. It starts when the first lost datagram was
-    sent and ends when the first one that arrived again was sent. ``sender_stalled`` and
-    ``receiver_stalled`` are for how many seconds of that an end was not running;
-    ``dropped`` counts the datagrams, from any sender, that the receiver's own socket had
-    no room for meanwhile; ``ended`` False: it was ongoing when the measurement ended.
-    ``precision`` is how far off start and end may be, in seconds.
+    ``where`` is the direction, or unknown. The run starts when the first lost datagram
+    was sent and ends when the next one that arrived was sent. ``sender_stalled`` and
+    ``receiver_stalled`` are for how many seconds of it that end was not running;
+    ``dropped`` counts the datagrams, from any sender, that the receiver's socket buffer
+    had no room for meanwhile; ``ended`` False: it was ongoing when the measurement
+    ended. ``precision`` is the error of start and end, in seconds.
     """
 
     where: Location
@@ -38,17 +38,17 @@ class LossRun(Timed):
 
     @property
     def overflowed(self) -> bool:
-        """The receiver's own socket had no room for at least half as many as were lost."""
+        """Whether the receiver's full buffer explains at least half of the losses."""
         return self.dropped >= OVERFLOW_SHARE * self.lost > 0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRestart(Timed):
-    """The server began a new stream: ``start`` is when the last datagram of the old came.
+    """The server started a new stream; ``start`` is the last arrival of the old one.
 
-    ``boot_ids`` identify the server process before and after, in hex; they are equal
-    where the process went on. ``end_reason`` is why the server ended the old stream, ""
-    where it did not say.
+    ``boot_ids`` identify the server process before and after, in hex; they are equal if
+    it is the same process. ``end_reason`` is why the server ended the old stream, "" if
+    it gave no reason.
     """
 
     start: float
@@ -58,7 +58,7 @@ class ServerRestart(Timed):
 
     @property
     def is_new_process(self) -> bool:
-        """Another server process answers than before."""
+        """Whether another server process answers than before."""
         return self.boot_ids[0] != self.boot_ids[1]
 
 
@@ -66,10 +66,10 @@ class ServerRestart(Timed):
 class ConnectFailureRun(Timed):
     """Consecutive new connections that did not work at once.
 
-    ``start`` and ``end`` are when the first of them was started, and the first one
-    after them that worked; ``last_start`` when the last of them was.
-    ``previous_start`` is when the last one before them was started. ``rejected``: one
-    of them was refused, had no route, or got a foreign answer, which loss cannot cause.
+    ``start`` is when the first of them was started, ``last_start`` when the last one
+    was, ``end`` when the next one that worked was, and ``previous_start`` when the one
+    before them was. ``rejected``: one of them was refused, had no route, or got a
+    foreign answer, which loss cannot cause.
     """
 
     start: float
@@ -83,20 +83,20 @@ class ConnectFailureRun(Timed):
 
     @property
     def min_seconds(self) -> float:
-        """How long it lasted at least."""
+        """Minimum duration."""
         return self.last_start - self.start
 
     @property
     def max_seconds(self) -> float:
-        """How long it lasted at most."""
+        """Maximum duration."""
         return self.end - self.previous_start
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStall(Timed):
-    """The long-lived connection stalled: from a request's sending to its late answer.
+    """A stall of the long-lived connection, from a request's sending to its late answer.
 
-    ``broken`` is the error with which the connection ended, "" where it went on;
+    ``broken`` is the error that closed the connection, "" if it survived;
     ``client_stalled`` is for how many seconds of it this client was not running.
     """
 

@@ -1,4 +1,4 @@
-"""Classes of failure that only ``netduet watch`` tells of."""
+"""Failure classes that only ``netduet watch`` reports."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""One old connection, in use all the time: what an outage does to what was there.
+"""A long-lived connection in constant use: what an outage does to existing ones.
 
-Numbered questions (ECHO) leave at a steady pace, and their answers come in order, so a
-connection that stands still shows by the age of its oldest question. TCP's back-off
-stretches an outage, and a loss in one direction stops both: nothing is said here about
-how long the network was out, or which way.
+Numbered requests (ECHO) are sent at a steady pace, and the answers come in order, so
+the age of the oldest unanswered request shows a stall. TCP's back-off prolongs an
+outage, and loss in either direction stops both, so this probe shows neither how long
+the network was out nor the direction.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     from netduet.wire.messages import ServerReport
 
 LATE_SECONDS: Final = 0.3
-"""Seconds beyond the quickest answer from which on an answer is late.
+"""Seconds beyond the shortest round trip after which an answer is late.
 
-A lost segment is sent again after about a round trip and 0.2 s (tcp(7)'s least
-retransmission timeout on Linux).
-"""
+A lost segment is retransmitted after about a round trip plus 0.2 s (Linux's minimum
+retransmission timeout, TCP_RTO_MIN)."""
 
 MAX_UNANSWERED: Final = 200
-"""Questions without an answer at which no more are asked."""
+"""Maximum unanswered requests."""
 
 _RECONNECT_SECONDS: Final = 0.5
 _REPORT_SECONDS: Final = 1.0
@@ -40,14 +39,14 @@ _PAYLOAD: Final = bytes(8)
 
 
 class StallDetector:
-    """Finds where answers were late. Pure; they come in the order of the questions."""
+    """Finds late answers. Pure; answers must be in the order of the requests."""
 
     def __init__(
         self,
         on_event: EventHandler,
         on_round_trip: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Say who hears of a pause that is over, and of the seconds of each answer."""
+        """Report stalls that are over, and the seconds of each round trip."""
         self.asked = 0
         self.answered = 0
         self._on_event = on_event
@@ -58,16 +57,16 @@ class StallDetector:
 
     @property
     def unanswered(self) -> int:
-        """How many questions have no answer."""
+        """The number of unanswered requests."""
         return len(self._sent)
 
     def record_sent(self, now: float) -> None:
-        """Count a question."""
+        """Count a request."""
         self.asked += 1
         self._sent.append(now)
 
     def record_answers(self, count: int, now: float) -> None:
-        """Take so many answers, that came at a time."""
+        """Record that so many answers arrived."""
         for _ in range(min(count, len(self._sent))):
             sent = self._sent.popleft()
             self.answered += 1
@@ -83,17 +82,17 @@ class StallDetector:
 
     @property
     def min_round_trip(self) -> float:
-        """The seconds of the quickest answer; 0 before the first."""
+        """The shortest round trip in seconds; 0 before the first."""
         return 0.0 if self._min_round_trip == float("inf") else self._min_round_trip
 
     def ongoing(self, now: float) -> ConnectionStall | None:
-        """Return the pause that goes on, if one does."""
+        """Return the ongoing stall, if there is one."""
         if not self._sent or now - self._sent[0] <= LATE_SECONDS + self.min_round_trip:
             return None
         return ConnectionStall(self._sent[0], now, ended=False)
 
     def finish(self, now: float, broken: str = "") -> None:
-        """End the connection: by a breach of it, or because the time is up."""
+        """End the connection, because it ``broke`` or because the time is up."""
         start = self._sent[0] if self._sent else now
         late = now - start > LATE_SECONDS + self.min_round_trip
         stall = self._stall
@@ -111,7 +110,7 @@ class StallDetector:
 
 
 class KeepaliveProbe:
-    """Keeps one connection in use; makes another when it breaks."""
+    """Keeps one connection in use; opens another when it breaks."""
 
     def __init__(
         self,
@@ -123,26 +122,26 @@ class KeepaliveProbe:
         *,
         on_welcome: WelcomeHandler = lambda _: None,
     ) -> None:
-        """Say where to, at which pace (in seconds), and who hears of events.
+        """Prepare; ``period`` is in seconds.
 
-        ``round_trip`` hears of the seconds of each answer, ``met`` who welcomed.
+        ``on_round_trip`` gets the seconds of each answer, ``on_welcome`` each welcome.
         """
         self.detector = StallDetector(on_event, on_round_trip)
         self.connections = 0
         self.broken = False
-        """The last one is gone, and none has been made since."""
+        """Whether the last connection broke, and none has been opened since."""
         self.connect_error = ""
         self.server_report: ServerReport | None = None
-        """What the server said of the connection in the end."""
+        """The server's final report about the connection."""
         self.retransmits = 0
-        """Segments that our own kernel sent again."""
+        """Segments that this kernel retransmitted."""
         self._address = address
         self._timeouts = timeouts
         self._period = period
         self._on_welcome = on_welcome
 
     async def run(self, seconds: float) -> None:
-        """Go on for so long."""
+        """Run for that many seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             async with open_connection(self._address, self._timeouts) as (
@@ -164,7 +163,7 @@ class KeepaliveProbe:
                 await asyncio.sleep(min(left, _RECONNECT_SECONDS))
 
     async def _exchange(self, connection: FramedConnection, until: float) -> None:
-        """Ask and take answers until the time is up or the connection ends."""
+        """Send requests and record answers until the end."""
         sender = asyncio.create_task(self._send_questions(connection, until))
         detector = self.detector
         try:

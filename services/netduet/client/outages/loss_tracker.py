@@ -1,11 +1,12 @@
-"""What two streams of datagrams come to: losses, outages, each way. Pure.
+"""Loss and outages of the two UDP streams of a flow. Pure.
 
-What was sent and what came goes in, with the time; outages come out when nothing late
-can change them any more. Memory is bounded, however long it goes on.
+The times of sent and received datagrams go in; outages come out once no late datagram
+can change them. Memory is bounded, however long the streams last.
 
-Up, the server tells in every datagram what it lacks, so the next one that comes
-through tells all. Down, the server's numbers and times do, mapped to our clock by the
-quickest datagram of the last minute (its arrival minus the server's time).
+Up (to the server), each of the server's datagrams lists the gaps, so the next one that
+arrives reports all of them. Down (from the server), the numbers and times of the
+server's datagrams show the gaps. The server's times are mapped to this client's clock
+by the fastest datagram of the last minute (its arrival minus the server's time).
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from netduet.wire.udp_stream import StreamStatus
 
 MIN_LOSSES: Final = 8
 MIN_SECONDS: Final = 0.2
-"""Datagrams in a row, and seconds, that must be lost to be an outage and no loss."""
+"""Datagrams in a row, and seconds, that must be lost to be an outage."""
 
 SETTLE_SECONDS: Final = 1.0
-"""Seconds for which a datagram may still come late: before, it is not lost."""
+"""Seconds for which a datagram may still arrive late, and is not lost."""
 
 STALL_SECONDS: Final = 0.1
-"""Seconds by which a server's datagram must leave late to show that it did not run."""
+"""Seconds by which a server's datagram must be late to show a stall of the server."""
 
 RING_SIZE: Final = 1 << 16
-"""Datagrams of which it is known when each left; of a gap before them, its begin alone."""
+"""Datagrams whose time of sending is remembered; of older gaps only the start is."""
 
 _MAX_GAPS: Final = 4096
 _MAX_STALLS: Final = 64
@@ -47,7 +48,7 @@ _MAX_RUNS: Final = 16
 
 @dataclass(slots=True)
 class LossCounts:
-    """What has become of one direction so far; ``untold`` of its datagrams nobody knows."""
+    """Counts of one direction; the fate of ``unknown`` datagrams was never reported."""
 
     sent: int = 0
     lost: int = 0
@@ -57,18 +58,18 @@ class LossCounts:
 
 
 class ClockOffset:
-    """Our clock minus the server's, by the quickest datagram of the last minute.
+    """Our clock minus the server's, from the fastest datagram of the last minute.
 
-    Not of all time: two clocks drift apart, by up to 0.2 s an hour.
+    Only of the last minute, because clocks drift, by up to 0.2 s per hour.
     """
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without a reading."""
         self._rotated_at = float("-inf")
         self._previous = self._current = float("inf")
 
     def add(self, server_time: float, client_time: float) -> None:
-        """Learn from an arrival."""
+        """Add the times of a datagram."""
         if client_time - self._rotated_at > _OFFSET_SECONDS:
             self._rotated_at = client_time
             self._previous, self._current = self._current, float("inf")
@@ -76,13 +77,13 @@ class ClockOffset:
 
     @property
     def value(self) -> float:
-        """What to add to the server's time."""
+        """Seconds to add to the server's time."""
         return min(self._previous, self._current)
 
 
 @dataclass(frozen=True, slots=True)
 class _TimedGap:
-    """Numbers of the server's that a later one overtook, and its times on both sides."""
+    """A gap in the server's numbers, with the server's times before and after it."""
 
     gap: Gap
     before: float
@@ -90,7 +91,7 @@ class _TimedGap:
     arrived: float
 
     def span(self, start: int, end: int, period: float) -> tuple[float, float]:
-        """Return when two of its numbers were sent: at the earliest, at the latest."""
+        """Return when these numbers were sent: the earliest and the latest time."""
         since = self.before + (start - self.gap[0] + 1) * period
         return since, self.after - (self.gap[1] - end) * period
 
@@ -99,25 +100,25 @@ class LossTracker:
     """Both directions of one flow."""
 
     def __init__(self, period: float, ring_size: int = RING_SIZE) -> None:
-        """Start; ``period`` is the seconds from one datagram to the next, both ways.
+        """Start; ``period`` is the seconds between datagrams, in both directions.
 
-        ``ring`` bounds the memory: eight bytes for each datagram that it holds.
+        ``ring_size`` bounds the memory: eight bytes per datagram.
         """
         self.period = period
         self._ring_size = ring_size
         self.up = LossCounts()
         self.down = LossCounts()
         self.last_arrival: float | None = None
-        """When the last datagram of the server's stream came."""
+        """When the last datagram of the server's stream arrived."""
         self.lateness = 0.0
-        """Seconds that the slowest datagram down took more than the quickest."""
+        """Seconds by which the slowest datagram down was slower than the fastest."""
         self._events: list[ProbeEvent] = []
         self._boot_id = self._stream_boot_id = ""
         self._end_reason = ""
         self._runs: deque[int] = deque(maxlen=_MAX_RUNS)
         self._down_before = (0, 0, 0)
         self._up_before = (0, 0)
-        # Up: when each left, what of them the server told last, what is settled.
+        # Up: times of sending, what the server reported last, what is settled
         self._times = array("d", bytes(8 * ring_size))
         self._last_status: StreamStatus | None = None
         self._up_gaps: list[Gap] = []
@@ -127,33 +128,33 @@ class LossTracker:
         self._arrived = SequenceGaps(_MAX_GAPS, 0)
         self._down_gaps: deque[_TimedGap] = deque(maxlen=_MAX_GAPS)
         self._offset = ClockOffset()
-        self._last_server_time = 0.0  # when the highest was sent, on the server's clock
+        self._last_server_time = 0.0  # of the highest number, on the server's clock
         self._stalls: deque[TimeSpan] = deque(maxlen=_MAX_STALLS)
-        # What the sockets themselves had no room for.
+        # Datagrams that the sockets themselves had no room for
         self._drops_up = SocketDrops()
         self._drops_down = SocketDrops()
 
     @property
     def stalls(self) -> tuple[TimeSpan, ...]:
-        """The latest times in which the server's stream shows that it did not run."""
+        """The latest times in which the server was not running, as its stream shows."""
         return tuple(self._stalls)
 
-    # In
+    # Input
 
     def set_boot_id(self, boot_id: str) -> None:
-        """Learn which start of the server answers."""
+        """Set the boot id of the server that answers."""
         self._boot_id = boot_id
 
     def set_end_reason(self, reason: str) -> None:
-        """Learn that the server has ended its stream, and its word for why."""
+        """Set why the server ended its stream."""
         self._end_reason = reason
 
     def record_drops(self, total: int | None, now: float) -> None:
-        """Learn how many datagrams our own socket has had no room for so far."""
+        """Record how many datagrams our socket has had no room for so far."""
         self._drops_down.record(total, now)
 
     def record_sent(self, now: float) -> None:
-        """Count a datagram that has just left; its number is how many left before it."""
+        """Count a datagram that was just sent; its number is the count before it."""
         if self._unacknowledged() == self._ring_size // 2:  # soon overwritten
             self._up_gap_starts[self._acknowledged] = self._sent_at(self._acknowledged)
         self._times[self.up.sent % self._ring_size] = now
@@ -162,38 +163,38 @@ class LossTracker:
     def record_status(
         self, status: StreamStatus, arrived_at: float, *, on_time: bool = True
     ) -> None:
-        """Take a datagram of the server's stream that came at a time.
+        """Record a datagram of the server's stream.
 
-        Not ``fair``: it may have come earlier, and waited for us.
+        ``on_time`` False: it may have arrived earlier and waited for this process.
         """
         if status.next > self.up.sent:
-            return  # a server that makes things up
+            return  # an invalid status
         last = self._last_status
         if last is None or status.run != last.run:
             if last is not None and status.run in self._runs:
-                return  # an old stream's, late
+                return  # a late datagram of an old stream
             self._start_stream(status, arrived_at)
         self._record_down(status, arrived_at, on_time=on_time)
         if last is None or status.run != last.run or status.number > last.number:
             self._record_up(status)
             self._last_status = status
 
-    # Out
+    # Output
 
     @property
     def acknowledged(self) -> int:
-        """How many of ours the server has told about: all below the highest it got."""
+        """The number of our datagrams that the server has reported on."""
         return self._acknowledged
 
     def settle(self, now: float) -> list[ProbeEvent]:
-        """Return what has become certain since the last time, in no special order."""
+        """Return the events that have become certain, in any order."""
         self._settle_up(now)
         self._settle_down(now)
         events, self._events = self._events, []
         return events
 
     def finish(self, now: float) -> list[ProbeEvent]:
-        """Return what is left; an outage that has not ended lasts until ``now``."""
+        """Return the remaining events; an ongoing outage lasts until ``now``."""
         events = self.settle(float("inf"))
         if self.last_arrival is None:
             return events
@@ -209,12 +210,12 @@ class LossTracker:
         return events
 
     def ongoing(self, now: float) -> LossRun | None:
-        """Return the outage that goes on, as far as it can be told by now."""
+        """Return the ongoing outage, as far as it is known."""
         last_arrival = self.last_arrival
         if last_arrival is None:
             return None
         if now - last_arrival >= MIN_SECONDS + MIN_LOSSES * self.period:
-            # Down is out for certain; what of ours arrives since then nobody can tell.
+            # Down is certainly out; whether our datagrams arrive is unknown.
             lost = int((now - last_arrival) / self.period)
             return LossRun(Location.UNKNOWN, last_arrival, now, lost, ended=False)
         unacknowledged, start = (
@@ -224,7 +225,7 @@ class LossTracker:
         if unacknowledged < MIN_LOSSES or now - last_arrival > max(
             MIN_SECONDS, 3 * self.period
         ):
-            return None  # few lacking, or soon silent too
+            return None  # too few missing, or down may be out too
         start = start or self._sent_at(self._acknowledged)
         if now - start < MIN_SECONDS:
             return None
@@ -245,7 +246,7 @@ class LossTracker:
     # Both
 
     def _start_stream(self, status: StreamStatus, arrived_at: float) -> None:
-        """Begin with a new stream of the server's: the first, or one after an end."""
+        """Start a new stream of the server: the first one, or one after an end."""
         self._runs.append(status.run)
         if self._last_status is not None:
             self._settle_down(float("inf"))
@@ -262,7 +263,7 @@ class LossTracker:
         self._down_gaps.clear()
         self._down_before = (self.down.sent, self.down.duplicated, self.down.late)
         self._up_before = (self.up.duplicated, self.up.late)
-        # What left before the server's stream began has not come to it.
+        # Datagrams sent before the server's stream started did not count.
         if status.first > self._acknowledged:
             self._add_up_gap((self._acknowledged, status.first))
             self._acknowledged = status.first
@@ -287,7 +288,7 @@ class LossTracker:
         self.up.late = self._up_before[1] + status.late
 
     def _add_up_gap(self, gap: Gap) -> None:
-        """Note a gap; of a long one, when it began is kept apart from the ring."""
+        """Add a gap; the start of a long one is kept outside of the ring."""
         self._up_gaps.append(gap)
         start, end = gap
         if end - start >= MIN_LOSSES and start not in self._up_gap_starts:
@@ -326,7 +327,7 @@ class LossTracker:
             del self._up_gap_starts[start]
 
     def _sent_at(self, number: int) -> float:
-        """Return when a number left; for one too long ago, when the oldest known did."""
+        """Return when a number was sent, or the oldest known time."""
         oldest = max(0, self.up.sent - self._ring_size)
         return self._times[max(number, oldest) % self._ring_size]
 
@@ -367,7 +368,7 @@ class LossTracker:
         self.down.late = late + arrived.late
 
     def _settle_down(self, now: float) -> None:
-        """Count what of the holes is still missing, once they are old enough."""
+        """Count what is still missing of the gaps that are old enough."""
         while self._down_gaps and self._down_gaps[0].arrived + SETTLE_SECONDS <= now:
             timed_gap = self._down_gaps.popleft()
             for start, end in self._arrived.forget(timed_gap.gap[1]):

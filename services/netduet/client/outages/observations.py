@@ -1,4 +1,4 @@
-"""What the probes measured of an address in a time. Times are monotonic seconds."""
+"""What the probes measured at one address. Times are monotonic seconds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class DatagramObservations:
     """The UDP streams, one datagram each ``period`` seconds.
 
     ``supported`` False: the server cannot stream. ``answered`` False: no answer came;
-    ``refused`` is why the server does not stream. ``unsent`` of ours were not sent,
-    ``dropped`` found no room in this client's buffer (None: unknown);
-    ``server_stalls`` are when the server was not running, as its stream shows, and
-    ``send_blocked`` when this client's own kernel sent nothing, with the error ``error``.
+    ``refused`` is why the server does not stream. ``unsent`` of our datagrams were not
+    sent, ``dropped`` found no room in this client's buffer (None: unknown).
+    ``server_stalls`` are the times in which the server was not running, as its stream
+    shows, and ``send_blocked`` those in which this client's kernel sent nothing,
+    because of ``error``.
     """
 
     period: float = 0.02
@@ -45,7 +46,7 @@ class DatagramObservations:
 
     @property
     def passed(self) -> bool:
-        """The server's stream arrived: direction and length are known."""
+        """Whether the server's stream arrived, so direction and length are known."""
         return self.answered and self.down.sent > 0
 
 
@@ -54,7 +55,7 @@ class NewConnections:
     """The new connections, one each ``period`` seconds.
 
     ``started`` are those that prove something; ``void`` ones failed because of this
-    client itself, for ``longest_void`` seconds in a row.
+    client, for up to ``longest_void`` seconds in a row.
     """
 
     period: float = 0.1
@@ -67,10 +68,10 @@ class NewConnections:
 
 @dataclass(frozen=True, slots=True)
 class LongLivedConnection:
-    """The long-lived connection (``connections``, where it broke and was made again).
+    """The long-lived connection; ``connections`` counts how often it was opened.
 
-    ``retransmits`` are the segments that our kernel retransmitted (None: unknown),
-    ``server_report`` what the server reported of its own end.
+    ``retransmits`` are the segments that this kernel retransmitted (None: unknown),
+    ``server_report`` is the server's evidence.
     """
 
     asked: int = 0
@@ -85,8 +86,7 @@ class LongLivedConnection:
 class Observations(Timed):
     """All events and counts of one address from ``start`` to ``end``.
 
-    ``utc_offset`` is what to add to our monotonic seconds to get those since 1970, UTC;
-    None: unknown.
+    ``utc_offset`` is Unix time minus our monotonic seconds; None if unknown.
     """
 
     address: Address

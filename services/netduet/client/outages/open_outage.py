@@ -1,7 +1,4 @@
-"""Open outages: what they look like so far, and what they were if no event proves them.
-
-Pure.
-"""
+"""Ongoing outages as they are known so far, and outages that no event proves. Pure."""
 
 from __future__ import annotations
 
@@ -38,18 +35,18 @@ MIN_PAUSE_SECONDS: Final = 0.2
 """Seconds for which a server must have sent nothing to be called paused."""
 
 MIN_ANSWERED: Final = 2
-"""New connections that a paused server cannot answer: one may have come after the pause."""
+"""New connections that a paused server cannot answer: one may come after the pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """What is wrong now, by the streams, by new connections, by the long-lived one.
+    """What is wrong now with the stream, new connections, and the long-lived connection.
 
-    ``connect_error`` is how the latest new connection failed, "" where it worked;
-    ``answered_before`` whether this peer has ever answered; ``connections_work``
-    whether a connection started since datagrams stay away worked. ``unreachable``: no
-    datagrams pass that could tell, and the long-lived connection broke and could not be
-    made again. ``send_error`` is why our own kernel sends nothing there, "" where it does.
+    ``connect_error`` is why the latest new connection failed, "" if it worked;
+    ``answered_before`` whether the peer has ever answered; ``connections_work`` whether
+    a connection worked that was started after the datagrams stopped. ``unreachable``:
+    no datagrams pass, and the long-lived connection broke and cannot be opened again.
+    ``send_error`` is why our kernel sends nothing, "" if it does.
     """
 
     stream: LossRun | None = None
@@ -63,7 +60,7 @@ class ProbeState:
 
     @property
     def proven(self) -> bool:
-        """Both ends were running, and had room, for most of what the stream shows."""
+        """Whether both ends were running, with room, for most of the loss run."""
         run = self.stream
         if run is None:
             return True
@@ -72,7 +69,7 @@ class ProbeState:
 
     @property
     def start(self) -> float | None:
-        """When the first of them started; None: all is well."""
+        """The start of the first problem; None if there is none."""
         events = (self.stream, self.failure_run, self.stall)
         return min((event.start for event in events if event is not None), default=None)
 
@@ -80,9 +77,9 @@ class ProbeState:
 def without_starvation(
     state: ProbeState, client_stalled: float, server_stalled: float, seconds: float
 ) -> ProbeState:
-    """Return the state without what an end that was not running explains.
+    """Return the state without what the starvation of an end explains.
 
-    Of the ``seconds`` since it started, this client was not running for
+    Of the ``seconds`` since the problem started, this client was not running for
     ``client_stalled``, and the server, as its stream shows, for ``server_stalled``.
     """
     if client_stalled >= STARVED_SHARE * seconds:
@@ -95,13 +92,13 @@ def without_starvation(
 def classify_ongoing(
     state: ProbeState, now: float, *, disturbed: bool = False
 ) -> Outage:
-    """Return what can be said of an outage while it is ongoing.
+    """Return the ongoing outage as it is known so far.
 
-    ``disturbed``: the long-lived connection has stalled or broken lately.
+    ``disturbed``: the long-lived connection has stalled or broken recently.
     """
     failure, where, text = _classify(state, disturbed=disturbed)
     start = now if state.start is None else state.start
-    # The stream's thread may have seen it begin after this poll's time was taken.
+    # The stream's thread may have noticed it after the time of this poll.
     return Outage(failure, where, start, max(start, now), text, ended=False)
 
 
@@ -132,7 +129,7 @@ def _classify(state: ProbeState, *, disturbed: bool) -> tuple[str, Location, str
 
 
 def _classify_silence(state: ProbeState) -> tuple[str, Location, str]:
-    """Return what it is that no datagrams come."""
+    """Classify an outage in which no datagrams arrive."""
     if state.send_error:
         return OUTAGE, Location.CLIENT, describe.cannot_send(state.send_error)
     where = location_by_error(state.connect_error)
@@ -141,16 +138,16 @@ def _classify_silence(state: ProbeState) -> tuple[str, Location, str]:
     return OUTAGE, where, describe.silent(state.connect_error)
 
 
-# When it is over
+# Closed outages
 
 
 def close_without_loss(
     silence: TimeSpan, server_stalls: tuple[TimeSpan, ...], answered: int
 ) -> Outage:
-    """Return what a silence was after which nothing was missing.
+    """Return an outage without datagrams after which none was missing.
 
-    ``server_stalls`` are the times in which the server's own stream shows that it sent
-    nothing; ``answered`` is how many new connections it answered in the silence.
+    ``server_stalls`` are the times in which, as its stream shows, the server sent
+    nothing; ``answered`` is how many new connections it answered meanwhile.
     """
     start, end = silence.start, silence.end
     spans = [span for span in server_stalls if span.is_near(silence)]
@@ -158,7 +155,7 @@ def close_without_loss(
     if paused < max(MIN_PAUSE_SECONDS, STARVED_SHARE * silence.seconds):
         text = describe.held_up(silence.seconds)
         return Outage(PAUSED, Location.UNKNOWN, start, end, text, proven=False)
-    # It was noticed after it began, and its end was noticed after it was over.
+    # Both its start and its end were noticed late.
     start = max(start, min(span.start for span in spans))
     end = min(end, max(span.end for span in spans))
     if answered >= MIN_ANSWERED:
@@ -176,7 +173,7 @@ def close_by_chance(
     failure_runs: tuple[ConnectFailureRun, ...],
     stalls: tuple[ConnectionStall, ...],
 ) -> Outage:
-    """Return an outage that was reported, and that chance explains or that was too short."""
+    """Return a reported outage that chance explains or that was too short."""
     events = [describe.lost_in_a_row(run) for run in loss_runs[:1]]
     events += [describe.failed_in_a_row(run) for run in failure_runs[:1]]
     if not events:
@@ -191,7 +188,8 @@ def close_at_first_answer(
 ) -> Outage:
     """Return the outage of a peer that had not answered since the watch began.
 
-    Lost datagrams are counted from the first answer on only, so connections tell.
+    Connections determine it, because lost datagrams count only from the first answer
+    on.
     """
     end = max((run.end for run in failure_runs), default=ongoing.end)
     text = describe.first_answer(sum(run.failed for run in failure_runs))
@@ -200,7 +198,7 @@ def close_at_first_answer(
 
 
 def as_stuck_flow(outage: Outage) -> Outage:
-    """Return an outage that was over as soon as datagrams left from another port."""
+    """Return an outage that ended when datagrams were sent from another port."""
     text = describe.stuck_flow(outage.seconds)
     return replace(
         outage, failure=STUCK_FLOW, where=Location.INTERMEDIARY, description=text
@@ -208,6 +206,6 @@ def as_stuck_flow(outage: Outage) -> Outage:
 
 
 def as_left(ongoing: Outage, now: float) -> Outage:
-    """Return the outage of a peer that its name dropped after it had stopped answering."""
+    """Return the outage of a peer that stopped answering and left the DNS."""
     text = describe.left(now - ongoing.start, ongoing.description)
     return Outage(LEFT, Location.SERVER, ongoing.start, now, text)

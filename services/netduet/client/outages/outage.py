@@ -1,4 +1,4 @@
-"""An outage, open or closed: the one shape that the check ``stream`` and ``watch`` share."""
+"""An outage, ongoing or closed, for the check ``stream`` and for ``watch``."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ UNAVAILABLE_CLASSES: Final = frozenset(
         *(LEFT, PAUSED, REFUSED, STUCK_FLOW, NEVER_ANSWERED),
     )
 )
-"""Classes in which no new work was possible: they count against availability."""
+"""Classes in which no new work was possible: they reduce availability."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage(Timed):
     """One outage, in monotonic seconds; ``ended`` False: it is ongoing.
 
-    Not ``proven``: an end was not running for so much of it that it says nothing about
-    the network, or chance explains it. ``tolerated``: it is within the allowed length. The
-    last four fields are the events that it was built from, as far as there were any.
+    ``proven`` False: an end was not running for most of it, or chance explains it.
+    ``tolerated``: it is short enough to pass. The last four fields are the events that
+    it consists of.
     """
 
     failure: str
@@ -79,7 +79,7 @@ class Outage(Timed):
 
 @dataclass(frozen=True, slots=True)
 class OutageStarted:
-    """An outage that is ongoing; its end will carry the same ``number``."""
+    """An outage that is ongoing; its end will have the same ``number``."""
 
     number: int
     outage: Outage

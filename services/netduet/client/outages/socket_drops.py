@@ -1,4 +1,4 @@
-"""When a socket had no room for datagrams, by its counter read now and then. Pure."""
+"""When a socket dropped datagrams, from occasional readings of its counter. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MAX_READINGS: Final = 64
 
 
 class SocketDrops:
-    """Follows the counter of one socket."""
+    """The drops of one socket."""
 
     def __init__(self) -> None:
         """Start before the first reading."""
@@ -17,7 +17,7 @@ class SocketDrops:
         self._spans: deque[tuple[float, float, int]] = deque(maxlen=_MAX_READINGS)
 
     def record(self, total: int | None, now: float) -> None:
-        """Take a reading; None: the kernel does not say."""
+        """Add a reading; None if the kernel does not report it."""
         if total is None:
             return
         last, self._last = self._last, (total, now)
@@ -25,11 +25,11 @@ class SocketDrops:
             self._spans.append((last[1], now, total - last[0]))
 
     def reset(self) -> None:
-        """Begin with another counter; what the one before told stays."""
+        """Continue with another counter; earlier drops are kept."""
         self._last = None
 
     def between(self, start: float, end: float) -> int:
-        """Return how many there may have been in a time: in all readings that touch it."""
+        """Return the largest possible number of drops between two times."""
         return sum(
             count
             for since, until, count in self._spans

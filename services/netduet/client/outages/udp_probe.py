@@ -1,7 +1,7 @@
-"""Streams datagrams to a server and has it stream back, by one socket.
+"""Streams datagrams to a server, and receives the server's stream, on one socket.
 
-Blocking, for a thread of its own: it keeps time better there than in the event loop.
-It paces, asks for the cookie, and hands all that was sent and came to the picture.
+It blocks, and runs in its own thread, which keeps time better than the event loop. It
+sends at a steady pace, requests the cookie, and records everything in the tracker.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from netduet.client.net.udp_socket import UdpSocket
 
 LATE_SECONDS: Final = 0.05
-"""Seconds behind its time from which on a datagram of ours shows that we did not run."""
+"""Seconds by which a datagram of ours must be late to show that we were not running."""
 
 _SETTLE_INTERVAL_SECONDS: Final = 0.25
 _QUIET_SECONDS: Final = 0.3
@@ -44,15 +44,15 @@ _STOP_ATTEMPTS: Final = 5
 _MAX_SPANS: Final = 64
 _COOKIE_RETRY_SECONDS: Final = 0.1
 _MAX_COOKIE_RETRY_SECONDS: Final = 2.0
-"""Seconds between two questions for a cookie, at first and after some in vain."""
+"""Seconds between two requests for a cookie, at first and after some failures."""
 
 
 class UdpProbe:
-    """One flow. ``run`` it in a thread; ``picture`` is then what came of it.
+    """One flow. ``run`` it in a thread; ``tracker`` has the result.
 
-    ``answered`` tells whether a cookie came, ``refused`` why the server streams not;
-    ``unsent`` counts those that did not leave, for the reason ``error`` or because this
-    end did not run, for ``stalled`` seconds in all.
+    ``answered``: a cookie arrived. ``refused`` is why the server does not stream;
+    ``unsent`` counts the datagrams that were not sent, because of ``error`` or because
+    this process was not running, for ``stalled`` seconds in total.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class UdpProbe:
         on_event: EventHandler,
         tracker: LossTracker | None = None,
     ) -> None:
-        """Say by which socket, at which pace (in seconds), and who hears of events.
+        """Prepare; ``period`` is in seconds.
 
-        ``picture`` is where all goes; a new one unless it is given.
+        A given ``tracker`` is continued.
         """
         self.tracker = tracker or LossTracker(period)
         self.ongoing: LossRun | None = None
-        """The outage that went on when all was settled last."""
+        """The ongoing outage at the last settling."""
         self.answered = False
         self.refused = ""
         self.unsent = 0
@@ -90,11 +90,11 @@ class UdpProbe:
 
     @property
     def send_blocked(self) -> tuple[TimeSpan, ...]:
-        """The latest times in which our own kernel did not send, for the reason ``error``."""
+        """The latest times in which our kernel sent nothing, because of ``error``."""
         return tuple(self._send_blocked)
 
     def run(self, seconds: float, stop: threading.Event) -> None:
-        """Stream for so long, or until told to stop; then end the server's stream."""
+        """Stream for so many seconds or until ``stop``; then end both streams."""
         now = time.monotonic()
         until = now + seconds
         self.start(now)
@@ -104,29 +104,29 @@ class UdpProbe:
         self._drain(stop)
 
     def start(self, now: float) -> None:
-        """Say when the first datagram is due (a monotonic second)."""
+        """Set when the first datagram is due (a monotonic second)."""
         self._due = self._settled_at = now
 
     def step(self, now: float) -> float:
-        """Do what is due; return when the next datagram is."""
+        """Do what is due; return when the next datagram is due."""
         if now >= self._due:
             self._count_delay(now - self._due)
             self._send(now)
-            # What was missed is left out, and the phase is kept: many that were held
-            # up together must not go on in step.
+            # Missed datagrams are not sent later. The phase is kept, so that probes
+            # held up together do not run in step.
             missed = int((now - self._due) / self._period)
             self._due += (1 + missed) * self._period
         if now >= self._settled_at + _SETTLE_INTERVAL_SECONDS:
             self.tracker.record_drops(self._sock.dropped, now)
             for event in self.tracker.settle(now):
                 self._on_event(event)
-            # Who comes late has not heard yet what waits for it.
+            # After a delay, waiting datagrams have not been read yet.
             self.ongoing = self.tracker.ongoing(now) if self._on_time else None
             self._settled_at = now
         return self._due
 
     def receive(self, datagrams: list[bytes], now: float, *, on_time: bool) -> None:
-        """Take what has come; not ``fair``: it may have waited for us."""
+        """Handle datagrams; ``on_time`` False: they may have waited for us."""
         for data in datagrams:
             try:
                 frame = datagram.parse(data)
@@ -141,14 +141,14 @@ class UdpProbe:
                 self._handle_error(frame.payload)
 
     def request_stop(self) -> None:
-        """Ask the server to end its stream; nobody waits for an answer."""
+        """Ask the server to end its stream, without waiting for an answer."""
         if self.answered:
             self._send_question(self.tracker.up.sent, StreamFlag.STOP)
 
-    # Parts
+    # Helpers
 
     def _count_delay(self, late: float) -> None:
-        """Count what could not be sent in its time: it is not caught up with."""
+        """Count the datagrams that were not sent in time."""
         self._on_time = late < LATE_SECONDS
         if not self._on_time:
             self.stalled += late
@@ -221,7 +221,7 @@ class UdpProbe:
             self.refused = "an error that cannot be read"
 
     def _drain(self, stop: threading.Event) -> None:
-        """Wait for what is still under way, then end the stream; tell what is left."""
+        """Wait for datagrams in flight, report the rest, and end the stream."""
         tracker = self.tracker
         start = time.monotonic()
         quiet_seconds = _QUIET_SECONDS + 2 * self.round_trip

@@ -1,6 +1,7 @@
-"""Many streams of datagrams, one thread for all: what each costs does not grow.
+"""Runs many UDP streams in one thread, at a constant cost per stream.
 
-The thread sends what is due, in the order in which it is, and hands on what comes.
+The thread sends the datagrams in the order in which they are due, and passes on what it
+receives.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ _MAX_WAIT_SECONDS: Final = 1.0
 
 
 class UdpScheduler:
-    """The streams that go on side by side. Use as a context manager."""
+    """The running streams. Use as a context manager."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start with no streams."""
         self._poll = select.epoll()
         self._queue: list[tuple[float, int, UdpProbe]] = []
         self._flows: dict[int, tuple[UdpProbe, UdpSocket]] = {}
@@ -42,13 +43,13 @@ class UdpScheduler:
         self._thread = threading.Thread(target=self._run, daemon=True, name="streams")
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start the thread."""
         self._poll.register(self._wake_receiver.fileno(), select.EPOLLIN)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all of them, and the thread."""
+        """End all streams and the thread."""
         self._stopped = True
         self._wake()
         self._thread.join()
@@ -57,11 +58,11 @@ class UdpScheduler:
         self._wake_receiver.close()
 
     def add(self, probe: UdpProbe, sock: UdpSocket, period: float) -> None:
-        """Take a stream in, to begin within a period, as chance has it."""
+        """Add a stream, which starts after a random part of a period."""
         self._request(probe, sock, random.uniform(0.0, period))  # noqa: S311 - a spread
 
     def remove(self, probe: UdpProbe, sock: UdpSocket) -> None:
-        """End a stream, and close its socket; nothing is told of it any more."""
+        """End a stream without further events, and close its socket."""
         self._request(probe, sock, None)
 
     def _request(self, probe: UdpProbe, sock: UdpSocket, wait: float | None) -> None:
@@ -70,7 +71,7 @@ class UdpScheduler:
         self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # it is awake, and has not looked
+        with contextlib.suppress(BlockingIOError):  # a wake-up is already pending
             self._wake_sender.send(b"!")
 
     # In the thread
@@ -95,7 +96,7 @@ class UdpScheduler:
             self._close(probe, sock)
 
     def _run_due(self) -> float:
-        """Do what is due, each stream once; return when the next is."""
+        """Run each stream that is due once; return when the next one is due."""
         due = self._queue
         for _ in range(len(due)):
             if due[0][0] > (now := time.monotonic()):

@@ -1,6 +1,7 @@
-"""``netduet watch``: for ever, and of every address behind a name.
+"""``netduet watch``: all addresses behind the given names, until it is stopped.
 
-``whom`` says which addresses, ``peer`` measures one of them, ``rounds`` are the checks
-on a schedule. What is seen goes through ``episodes`` and ``diagnosis`` to ``account``,
-all three pure, and from there to words, logs and metrics. ``app`` wires it together.
+``discovery`` finds the addresses, ``peer`` measures one of them, ``scheduled_checks``
+runs checks on it. ``outage_tracker`` turns measurements into outages, which
+``availability`` counts and ``correlation`` compares. ``notifier``, ``text`` and
+``metrics`` report them. ``monitor`` wires it together.
 """

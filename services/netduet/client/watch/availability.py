@@ -1,4 +1,4 @@
-"""What a watch comes to: availability, outages, the longest, by class and direction. Pure."""
+"""Availability and outages of a watch, by peer, class and direction. Pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from netduet.net.time_span import Timed, TimeSpan
 
 @dataclass(slots=True)
 class OutageTotals:
-    """What troubles come to. ``unproven`` ones count nowhere else."""
+    """Counts of outages. ``unproven`` ones are not in the other counts."""
 
     outages: int = 0
     seconds: float = 0.0
     longest: float = 0.0
     unproven: int = 0
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many there were, by class and direction."""
+    """Number of outages, by class and direction."""
     seconds_out: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Seconds of them, by class and direction."""
+    """Seconds of outages, by class and direction."""
     _until: float = float("-inf")
 
     def add(self, outage: Outage) -> None:
-        """Count one that is over."""
+        """Count an outage that is over."""
         if not outage.proven:
             self.unproven += 1
             return
@@ -39,16 +39,17 @@ class OutageTotals:
             self._until = max(self._until, outage.end)
 
     def uncovered_seconds(self, outage: Timed) -> float:
-        """Return its seconds that no earlier one covers."""
+        """Return the seconds of a span that no earlier outage covers."""
         return max(0.0, outage.end - max(outage.start, self._until))
 
 
 @dataclass(slots=True)
 class PeerAvailability:
-    """One peer: ``until`` is None while it is watched; ``away`` is for how long we were.
+    """One peer: ``until`` is None while it is watched.
 
-    ``who`` is the instance that answers there, None where that is not known, or several
-    do; ``who_since`` when that was said.
+    ``client_stalled`` is for how many seconds this client was not running. ``instance``
+    is the instance that answers there, None if unknown or if several do;
+    ``instance_since`` is when it was identified.
     """
 
     peer: str
@@ -62,17 +63,17 @@ class PeerAvailability:
     ongoing: Outage | None = None
 
     def set_instance(self, who: Instance | None, now: float) -> None:
-        """Take who it is by now."""
+        """Set the instance that answers from now on."""
         if who != self.instance:
             self.instance, self.instance_since = who, now
 
     def watched_seconds(self, now: float) -> float:
-        """Return for how long it was watched, while this end ran."""
+        """Return how long the peer was watched while this client was running."""
         end = now if self.until is None else self.until
         return max(0.0, end - self.since - self.client_stalled)
 
     def down_seconds(self, now: float) -> float:
-        """Return for how long it was out, one that goes on included."""
+        """Return how long the peer was out, including the ongoing outage."""
         down = self.totals.seconds
         outage = self.ongoing
         if outage is not None and outage.failure in UNAVAILABLE_CLASSES:
@@ -82,7 +83,7 @@ class PeerAvailability:
 
 @dataclass(frozen=True, slots=True)
 class OutageRecord:
-    """An outage that is over: of whom, and who that was when it began."""
+    """An outage that is over: its peer, and the peer's instance when it started."""
 
     peer: str
     instance: Instance | None
@@ -91,9 +92,9 @@ class OutageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The whole watch. ``rows`` are peers, the worst first; ``worst`` the longest outages.
+    """The whole watch. ``rows`` are the peers, worst first; ``longest`` are outages.
 
-    ``history`` is all that is remembered singly, and is whole from ``whole`` on.
+    ``history`` has the latest outages, all of them from ``complete_since`` on.
     """
 
     seconds: float
@@ -113,7 +114,7 @@ class Summary:
 
     @property
     def availability(self) -> float | None:
-        """The share of the time in which peers could be had; None when none was watched."""
+        """Share of the time in which peers were available; None without peers."""
         return (
             1.0 - self.down_seconds / self.watched_seconds
             if self.watched_seconds > 0
@@ -122,30 +123,30 @@ class Summary:
 
 
 class AvailabilityTracker:
-    """Keeps count of all peers, in bounded memory."""
+    """Counts the outages of all peers, in bounded memory."""
 
     def __init__(self, start: float, history: int) -> None:
-        """Say since when, and how many outages and peers that left are remembered."""
+        """Start to count; ``history`` bounds remembered outages and removed peers."""
         self.start = start
         self.peers: dict[str, PeerAvailability] = {}
         self.totals = OutageTotals()
         self.findings: Counter[str] = Counter()
-        """What the checks on a schedule found, by class."""
+        """Findings of the scheduled checks, by class."""
         self.peers_total = 0
         self.history: deque[OutageRecord] = deque(maxlen=history)
         self.complete_since = float("-inf")
-        """When the latest outage ended that is remembered no more."""
+        """The end of the latest outage that is no longer in the history."""
         self._removed: deque[PeerAvailability] = deque(maxlen=history)
         self._removed_watched_seconds = self._removed_down_seconds = 0.0
 
     def add(self, peer: str, target: str, now: float) -> PeerAvailability:
-        """Begin to count a peer."""
+        """Start to count a peer."""
         self.peers_total += 1
         watched = self.peers[peer] = PeerAvailability(peer, target, now)
         return watched
 
     def remove(self, peer: str, now: float) -> None:
-        """End to count a peer; what it came to stays."""
+        """Stop counting a peer; its counts are kept."""
         watched = self.peers.pop(peer)
         watched.until, watched.ongoing = now, None
         self._removed_watched_seconds += watched.watched_seconds(now)
@@ -153,7 +154,7 @@ class AvailabilityTracker:
         self._removed.append(watched)
 
     def record(self, peer: str, notice: OutageEnded) -> None:
-        """Count an outage that is over, or is as good as over."""
+        """Count an outage that is over."""
         watched, history = self.peers[peer], self.history
         watched.totals.add(notice.outage)
         self.totals.add(notice.outage)
@@ -162,7 +163,7 @@ class AvailabilityTracker:
         history.append(OutageRecord(peer, watched.instance, notice.outage))
 
     def summary(self, now: float) -> Summary:
-        """Return what it comes to by now."""
+        """Return the summary up to now."""
         rows = [*self.peers.values(), *self._removed]
         rows.sort(
             key=lambda peer: (-peer.down_seconds(now), -peer.totals.outages, peer.peer)

@@ -1,12 +1,12 @@
-"""Whom to watch: the addresses behind names, looked up again and again, a few of each.
+"""Which addresses to watch: those behind the names, resolved periodically, a few of each.
 
-In a cluster of n where everybody watched everybody, there would be n² watches. By
+If each of n members of a cluster watched all others, there would be n² watches. With
 rendezvous hashing (Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit
-Rates", 1998) each client takes a few, always the same ones, and when one comes or
-goes only 1/n of the choices change.
+Rates", 1998) each client chooses a few, always the same ones, and only 1/n of the
+choices change when a member comes or goes.
 
-Many resolvers give some of many addresses, and others the next time: one that an answer
-lacks need not be gone. It stays for a while, as long as nothing is wrong with it.
+Many resolvers return a changing subset of many addresses, so an address that is missing
+from an answer may still exist. It is kept for a while, as long as it works.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ from netduet.client.net.dial import Address, Cause, Resolution, has_route, resol
 from netduet.client.results.target import Target
 
 MAX_ABSENT_SECONDS: Final = 300.0
-"""Seconds for which an address stays that no answer has: a resolver that gives 8 of 100 in
-turn, others each 20 s, has given all of them within 250 s.
-"""
+"""Seconds for which an address is kept that no answer contains. A resolver that rotates
+through 100 addresses, 8 at a time, every 20 s has returned all of them within 250 s."""
 
 
 def choose(
     addresses: Iterable[Address], client: str, limit: int
 ) -> tuple[Address, ...]:
-    """Return the addresses that a client of this name is to watch; 0 is all of them. Pure."""
+    """Return the addresses that this client watches; ``limit`` 0 means all. Pure."""
     known = sorted(
         set(addresses), key=lambda address: (score(address, client), str(address))
     )
@@ -40,13 +39,13 @@ def choose(
 
 
 def score(address: Address, client: str) -> bytes:
-    """Return by what an address is ranked for a client: the least are taken."""
+    """Return the rank of an address for a client; the lowest are chosen."""
     return hashlib.blake2b(f"{client}\0{address}".encode(), digest_size=8).digest()
 
 
 @dataclass(slots=True)
 class ResolvedTarget:
-    """A target, and the addresses that its name had when it was resolved last."""
+    """A target, and the addresses from its latest successful resolution."""
 
     target: Target
     addresses: tuple[Address, ...] = ()
@@ -55,10 +54,10 @@ class ResolvedTarget:
     resolved: bool = False
 
     def update(self, resolution: Resolution) -> bool:
-        """Take an answer; tell whether it is about trouble, or the end of some.
+        """Store an answer; return whether an error started or ended.
 
-        A name that does not resolve keeps its addresses: what a resolver does not
-        say now need not be gone.
+        A name that does not resolve keeps its addresses: an error does not mean that
+        they are gone.
         """
         before = self.error
         self.cause = resolution.cause
@@ -72,8 +71,8 @@ class ResolvedTarget:
 class TargetSet:
     """All targets. ``chosen`` are the addresses to watch, each with its target's name.
 
-    ``lapsed`` are those of them that no name has any more, and the monotonic second of
-    the first answer without.
+    ``absent_since`` has those that no name resolves to any more, with the monotonic
+    second of the first answer without them.
     """
 
     targets: tuple[ResolvedTarget, ...]
@@ -85,7 +84,7 @@ class TargetSet:
     async def look_up(
         self, family: socket.AddressFamily, timeout: float
     ) -> list[ResolvedTarget]:
-        """Resolve all names, and choose; return those whose trouble began or ended."""
+        """Resolve all names and choose; return targets whose error started or ended."""
         lookups = (
             resolve(resolved.target.host, resolved.target.port, family, timeout)
             for resolved in self.targets
@@ -93,10 +92,10 @@ class TargetSet:
         return self.update(await asyncio.gather(*lookups), time.monotonic())
 
     def update(self, answers: Sequence[Resolution], now: float) -> list[ResolvedTarget]:
-        """Take an answer for each name, and choose; return as ``look_up`` does.
+        """Store an answer for each name and choose; return as ``look_up`` does.
 
-        Those that were chosen are chosen among with those that the names have now: what
-        a resolver gives in turns comes to the same few.
+        The addresses chosen before take part in the choice, so a rotating answer leads
+        to the same few.
         """
         changed = [
             resolved
@@ -129,11 +128,11 @@ class TargetSet:
         return changed
 
     def has(self, address: Address) -> bool:
-        """Tell whether a name has it, by the latest answer."""
+        """Whether the latest answer for a name has this address."""
         return any(address in resolved.addresses for resolved in self.targets)
 
     def expired(self, now: float) -> list[Address]:
-        """Return those that no name has had for too long."""
+        """Return the addresses that were absent for too long."""
         return [
             address
             for address, since in self.absent_since.items()
@@ -141,20 +140,20 @@ class TargetSet:
         ]
 
     def forget(self, address: Address) -> None:
-        """Choose it no more, until a name has it again."""
+        """Stop choosing an address until a name has it again."""
         self.chosen.pop(address, None)
         self.absent_since.pop(address, None)
 
 
 def _preferred(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-    """Return those that this host has a route to, without its own where others are."""
+    """Return the addresses with a route, this host's own only if there are no others."""
     routed = [address for address in addresses if has_route(address)] or list(addresses)
     others = [address for address in routed if not is_local_address(address)]
     return tuple(others or routed)
 
 
 def is_local_address(address: Address) -> bool:
-    """Tell whether an address is this host's own, other than loopback."""
+    """Whether an address is this host's own, other than loopback."""
     if ipaddress.ip_address(address.host.partition("%")[0]).is_loopback:
         return False
     with socket.socket(address.family, socket.SOCK_DGRAM) as probe:

@@ -1,7 +1,7 @@
-"""The watch's metrics, read from plain counters when somebody asks.
+"""The watch's metrics, read from its counters on request.
 
-Names and units follow Prometheus's conventions. Each peer that is watched now is a
-value of the label ``peer``, and no other: as many as the neighbours allow.
+Names and units follow Prometheus's conventions. The label ``peer`` has one value per
+watched peer, so ``--watch-neighbours`` bounds the number of series.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _PEER: Final = ("target", "peer")
 
 
 class WatchMetrics(Collector):
-    """Everything that a watch counts, as Prometheus reads it."""
+    """The collector of all metrics of a watch."""
 
     def __init__(
         self, watching: Monitor, stalls: StallMonitor, asker: Instance
     ) -> None:
-        """Bind what is counted, and who it is that counts."""
+        """Set the sources of the metrics."""
         self._monitor = watching
         self._stalls = stalls
         self._client = asker
@@ -79,7 +79,7 @@ class WatchMetrics(Collector):
         yield failed
 
     def _peer_info(self) -> Metric:
-        """Tell of each peer who it is: one series each, or joins would lose some."""
+        """Return the identity of each peer: one series each, so that joins work."""
         info = GaugeMetricFamily(
             "netduet_peer_info",
             (

@@ -1,4 +1,4 @@
-"""Everybody who is watched: peers that come and go, looked at several times a second."""
+"""The monitor: adds and removes peers, polls them, and reports their outages."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _MIN_LOOKUP_SECONDS: Final = 1.0
 
 _FAST_LOOKUP_SECONDS: Final = 60.0
-"""Seconds of an outage in which names are looked up each second: one that drops who is
-out does so by then, and a resolver is not to be asked so often for ever."""
+"""Seconds of an outage in which names are resolved each second. A name that drops its
+failed address has done so by then, and the resolver must not be loaded for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """How often, in seconds: datagrams of a stream, checks, look-ups of names."""
+    """Seconds between datagrams of a stream, scheduled checks, and look-ups."""
 
     datagram: float
     checks: float
@@ -45,7 +45,7 @@ class Intervals:
 
 
 class Monitor:
-    """A watch. ``run`` it until it is cancelled; then ``finish``."""
+    """A watch. ``run`` runs until it is cancelled."""
 
     def __init__(
         self,
@@ -80,22 +80,22 @@ class Monitor:
         self._stalled_at_start: dict[Address, float] = {}
         self._all_out = False
         self._recent_outage = asyncio.Event()
-        """Set while a peer is out, and has not been for long."""
+        """Set while a peer has been out for a short time."""
 
     @property
     def ready(self) -> bool:
-        """Every name has been resolved: who is to be watched is known."""
+        """Whether every name has been resolved."""
         return all(resolved.resolved for resolved in self.targets.targets)
 
     async def run(self) -> None:
-        """Watch for ever."""
+        """Watch until cancelled."""
         with self._udp_scheduler:
             lookups = asyncio.create_task(self._follow_names())
             try:
                 while True:
                     self._poll()
                     if lookups.done():
-                        await lookups  # it never ends but by a defect
+                        await lookups  # only a defect ends it
                     await asyncio.sleep(POLL_SECONDS)
             finally:
                 lookups.cancel()
@@ -147,7 +147,7 @@ class Monitor:
         self._check_all_out()
 
     def _check_all_out(self) -> None:
-        """Say, once, when no peer can be reached any more."""
+        """Report, once, that all peers are out."""
         answered = [peer for peer in self.peers.values() if peer.identity.answered]
         start = all_peers_out(
             [(peer.address, peer.outage_tracker.ongoing) for peer in answered]
@@ -164,7 +164,7 @@ class Monitor:
             self._notifier.outages(notices)
 
     def _finish(self) -> None:
-        """Tell of what goes on while the watch ends."""
+        """Report ongoing outages at the end of the watch."""
         now = time.monotonic()
         notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
@@ -202,9 +202,9 @@ class Monitor:
             await self._wait_for_next_lookup(start + self._intervals.names)
 
     async def _wait_for_next_lookup(self, due: float) -> None:
-        """Wait for the next look-up; while a peer is out, only for a moment.
+        """Wait for the next look-up; only a second while a peer is out.
 
-        Its name may have dropped it, and how long it had the address is told.
+        Its name may have dropped it, and the report says after how long.
         """
         await asyncio.sleep(_MIN_LOOKUP_SECONDS)
         with contextlib.suppress(TimeoutError):
@@ -242,12 +242,12 @@ class Monitor:
         self.availability.remove(str(address), now)
         self._notifier.removed(peer, reason)
 
-    # Checks on a schedule
+    # Scheduled checks
 
     def _record_findings(self, peer: Peer, findings: list[Finding]) -> None:
         previous = self._findings.get(peer.address)
         if previous is None:
-            return  # it has left meanwhile
+            return  # the peer was removed meanwhile
         now = {finding.failure: finding for finding in findings}
         for failure in sorted(previous - now.keys()):
             self._notifier.finding_ended(peer, failure)
@@ -259,7 +259,7 @@ class Monitor:
 
 
 async def _log_defects(work: Coroutine[None, None, None]) -> None:
-    """Run what never ends; a defect of ours is told, and ends this part alone."""
+    """Run a task that never ends; log a defect, which ends only this task."""
     try:
         await work
     except Exception as error:  # noqa: BLE001 - the watch goes on

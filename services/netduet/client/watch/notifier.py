@@ -1,4 +1,4 @@
-"""Reports each event as a line for people on stdout, and as a log event."""
+"""Reports each event as a line on stdout and as a log event."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ Write = Callable[[Iterable[Line]], None]
 
 
 class Notifier:
-    """Reports everything once, to people and to log collectors."""
+    """Reports every event once, to people and to log collectors."""
 
     def __init__(self, write: Write, *, words: bool = True) -> None:
-        """Write lines by ``write``; without ``words`` nobody reads them, so logs warn."""
+        """Write lines by ``write``; without ``words`` nobody reads them, so log warnings."""
         self._write = write
         self._log = logs.logger()
         self._problem_level = logging.INFO if words else logging.WARNING
 
     def started(self, targets: Sequence[str], neighbours: int, origin: str) -> None:
-        """Report the start of the watch; ``place`` is its node and zone, "" if unknown."""
+        """Report the start of the watch; ``origin`` is node and zone, "" if unknown."""
         limit = f"up to {neighbours} addresses" if neighbours else "all addresses"
         rest = f"{text.join_names(targets)} ({limit} per name)"
         self._write_line(
@@ -94,7 +94,7 @@ class Notifier:
             self._log.info("lookup.recovered", **fields)
 
     def outages(self, notices: Sequence[tuple[Peer, OutageNotice]]) -> None:
-        """Report the outages that started, went on or ended by one poll of all peers."""
+        """Report the outages that started, changed or ended in one poll of all peers."""
         now = time.time()
         epoch = now - time.monotonic()
         resolved = [(_peer_name(peer), notice) for peer, notice in notices]

@@ -1,8 +1,8 @@
 """When an outage of a peer starts and ends: states and events in, notices out. Pure.
 
-The state says what is wrong now, events what has happened, once that is certain. All
-events with no more than a short quiet time in between are one episode; when it is over,
-they are correlated and classified, as in the check ``stream``.
+The state is what is wrong now; an event is something that has happened and is certain.
+Consecutive events with at most a short quiet time between them form an episode. Its
+events are correlated and classified when it is over, as in the check ``stream``.
 """
 
 from __future__ import annotations
@@ -50,37 +50,36 @@ from netduet.client.outages.outage import (
     OutageUpdated,
 )
 from netduet.client.results.location import Location
-from netduet.net.time_span import TimeSpan
+from netduet.net.time_span import Timed, TimeSpan
 
 QUIET_SECONDS: Final = 1.8
-"""Seconds of quiet after which an episode is over: by then what was lost is certain."""
+"""Seconds of quiet after which an episode is over; by then all losses are certain."""
 
 UPDATE_SECONDS: Final = (5.0, 30.0)
-"""Seconds into an outage at which is reported what has been learnt of it, if anything."""
+"""Seconds into an outage after which it is updated, if more is known about it."""
 
 SPLIT_SECONDS: Final = 1.25
-"""Seconds between an end and a start that make two episodes: a peer that comes and goes
-every few seconds is never quiet for long, and what was lost is certain by then, too.
-"""
+"""Seconds between an end and a start that separate two episodes. A peer that fails
+every few seconds is never quiet for long, and all losses are certain by then."""
 
 MAX_EVENTS: Final = 200
-"""Events of an episode; with more it is reported in parts."""
+"""Maximum events of an episode; then it is reported in parts."""
 
 WINDOW_SECONDS: Final = 300.0
-"""Seconds, once or twice that, whose losses say what chance may cause."""
+"""Losses of the last one to two such windows determine what chance may cause."""
 
 MAX_RECENT_OUTAGES: Final = 8
 """Outages whose aftermath is recognised."""
 
 SILENCES: Final = frozenset({OUTAGE, REFUSED, DATAGRAMS_ONLY})
-"""Classes of an ongoing outage in which datagrams stay away."""
+"""Classes of an ongoing outage in which no datagrams arrive."""
 
 EventType = TypeVar("EventType", bound=ProbeEvent)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeTotals:
-    """What a peer's streams and connections have counted since the watch began."""
+    """The counters of a peer's probes since the watch began."""
 
     up: LossCounts
     down: LossCounts
@@ -94,12 +93,12 @@ class ProbeTotals:
 
     @property
     def connections_worked(self) -> int:
-        """How many new connections worked."""
+        """The number of new connections that worked."""
         return self.connections_started - self.connections_failed
 
 
 class OutageTracker:
-    """Follows one peer."""
+    """Tracks the outages of one peer."""
 
     def __init__(
         self,
@@ -109,14 +108,14 @@ class OutageTracker:
         max_outage: float,
         numbers: Iterator[int],
     ) -> None:
-        """Follow an address.
+        """Track an address.
 
         ``period`` and ``connect_period`` are the seconds between datagrams and between
-        new connections, ``max_outage`` those for which connections may be out, and
-        ``numbers`` gives each outage its number.
+        new connections, ``max_outage`` is how long connections may be out, and
+        ``numbers`` yields the numbers of outages.
         """
         self.ongoing: Outage | None = None
-        """The ongoing outage, as it was reported."""
+        """The ongoing outage as it was last reported."""
         self._address = address
         self._period = period
         self._connect_period = connect_period
@@ -124,11 +123,11 @@ class OutageTracker:
         self._numbers = numbers
         self._number = 0
         self._announced: list[str] = []
-        """How the ongoing outage was described: when it started, and later."""
+        """The descriptions of the ongoing outage so far."""
         self._events: list[ProbeEvent] = []
         self._last_activity = 0.0
         self._was_up = True
-        """Nothing was wrong at the last update."""
+        """Whether nothing was wrong at the last update."""
         self._recent_outages: deque[Outage] = deque(maxlen=MAX_RECENT_OUTAGES)
         self._rotated_at = float("-inf")
         self._latest_totals = self._base_totals = ProbeTotals(
@@ -136,15 +135,15 @@ class OutageTracker:
         )
         self._new_port_at = float("-inf")
         self._never_answered = False
-        """The peer had never answered when the ongoing outage started."""
+        """Whether the peer had never answered when the ongoing outage started."""
         self._worked_before_silence: int | None = None
-        """How many new connections had worked when the streams fell silent."""
+        """The number of new connections that had worked when the streams fell silent."""
         self._was_silent = False
-        """The streams have been silent in this episode."""
+        """Whether the streams were silent in this episode."""
         self._worked_in_silence = 0
-        """How many worked in the latest silence."""
+        """The number of new connections that worked in the latest silence."""
         self._late_stall: ConnectionStall | None = None
-        """A stall that an outage which is over left behind, and that is not over."""
+        """An ongoing stall that a closed outage caused."""
         self._recent_runs: deque[tuple[float, LossRun | ConnectFailureRun]] = deque(
             maxlen=MAX_EVENTS
         )
@@ -156,7 +155,7 @@ class OutageTracker:
         events: Iterable[ProbeEvent],
         totals: ProbeTotals,
     ) -> list[OutageNotice]:
-        """Add what is new; return what is to be reported."""
+        """Add the latest state and events; return what to report."""
         self._rotate(now, totals)
         for event in events:
             self._events.append(event)
@@ -170,33 +169,28 @@ class OutageTracker:
             notices += self._split(start - SPLIT_SECONDS, now, totals)
         self._was_up = start is None
         self._was_silent = self._was_silent or state.stream is not None
+        worked = totals.connections_worked
         if state.stream is None:
             self._worked_before_silence = None
-        elif self._worked_before_silence is None:
-            self._worked_before_silence, self._worked_in_silence = (
-                totals.connections_worked,
-                0,
-            )
         else:
-            self._worked_in_silence = (
-                totals.connections_worked - self._worked_before_silence
-            )
+            if self._worked_before_silence is None:
+                self._worked_before_silence = worked
+            self._worked_in_silence = worked - self._worked_before_silence
         if state.start is not None:
             self._last_activity = now
             notices += self._announce(state, now)
         elif state.unreachable and self._events:
-            self._last_activity = now  # whether new ones can be made is not known yet
+            self._last_activity = now  # whether new connections work is not known yet
         quiet = now - self._last_activity >= QUIET_SECONDS
-        if (self._events or self.ongoing is not None) and (
-            quiet or len(self._events) >= MAX_EVENTS
-        ):
+        due = quiet or len(self._events) >= MAX_EVENTS
+        if due and (self._events or self.ongoing is not None):
             notices += self._close(now, totals)
         return notices
 
     def _split(
         self, split_at: float, now: float, totals: ProbeTotals
     ) -> list[OutageNotice]:
-        """Close the episode that was over by then, if one was: another has started."""
+        """Close the episode that was over by ``split_at``, if any."""
         earlier = [event for event in self._events if event.end <= split_at]
         later = [event for event in self._events if event.end > split_at]
         if not earlier or any(event.start <= split_at for event in later):
@@ -207,13 +201,13 @@ class OutageTracker:
         return notices
 
     def note_new_port(self, now: float) -> None:
-        """Note that the stream continues from another port, because that one is answered."""
+        """Note that the stream continues from a new port, which is answered."""
         self._new_port_at = now
 
     def finish(
         self, now: float, *, left: bool, stalled: float = 0.0
     ) -> list[OutageNotice]:
-        """Return what is to be reported when the peer is no longer watched.
+        """Return what to report when the peer is no longer watched.
 
         ``left``: the name has dropped the peer. ``stalled`` is for how many seconds of
         the ongoing outage this client was not running.
@@ -239,14 +233,14 @@ class OutageTracker:
             self._announced = [current.description]
             return [OutageStarted(self._number, current)]
         start = min(ongoing.start, current.start)
-        # A class that proves less does not replace one that proves more.
+        # A class that proves less must not replace one that proves more.
         newer = current.failure in SILENCES | {ongoing.failure}
         newer = newer or ongoing.failure in {OLD_CONNECTIONS, DATAGRAMS_ONLY}
         self.ongoing = outage = replace(
             current if newer else ongoing, start=start, end=now, proven=state.proven
         )
         due = sum(outage.seconds >= later for later in UPDATE_SECONDS)
-        # What is about to end may look like something else for a moment.
+        # An outage that is about to end may look different for a moment.
         stable = ongoing.description == outage.description
         if len(self._announced) > due or not stable:
             return []
@@ -257,27 +251,21 @@ class OutageTracker:
     def _without_late_stall(self, state: ProbeState) -> ProbeState:
         """Return the state without a stall that an outage left behind.
 
-        TCP's back-off stretches an outage to twice its length for an existing connection:
-        when datagrams arrive and new connections work, the peer is back.
+        TCP's back-off makes an outage up to twice as long for an existing connection:
+        the peer is up when datagrams arrive and new connections work.
         """
         stall, self._late_stall = state.stall, None
         if stall is None or state.stream is not None or state.failure_run is not None:
             return state
-        spans: list[LossRun | Outage] = [
-            *_only(self._events, LossRun),
-            *self._recent_outages,
-        ]
+        spans = *_only(self._events, LossRun), *self._recent_outages
         if not any(self._near(stall.start, span) for span in spans):
             return state
         self._late_stall = stall
         return replace(state, stall=None)
 
-    def _near(self, instant: float, span: LossRun | Outage) -> bool:
-        return (
-            span.start - self._connect_period
-            <= instant
-            <= span.end + self._connect_period
-        )
+    def _near(self, instant: float, span: Timed) -> bool:
+        margin = self._connect_period
+        return span.start - margin <= instant <= span.end + margin
 
     def _close(self, now: float, totals: ProbeTotals) -> list[OutageNotice]:
         observations = self._observations(now, totals)
@@ -322,7 +310,7 @@ class OutageTracker:
     def _explain_without_outage(
         self, ongoing: Outage, end: float, totals: ProbeTotals
     ) -> Outage:
-        """Return what an outage was that was reported, and that no event proves."""
+        """Return the outage that was reported but that no event proves."""
         loss_runs = _only(self._events, LossRun)
         failure_runs = _only(self._events, ConnectFailureRun)
         stalls = _only(self._events, ConnectionStall)
@@ -337,7 +325,7 @@ class OutageTracker:
     def _prefer_server_pause(
         self, ongoing: Outage, outages: list[Outage], totals: ProbeTotals
     ) -> list[Outage]:
-        """Return a pause of the server instead of the outages, if it was silent throughout."""
+        """Return a pause of the server instead if it was silent throughout."""
         if any(isinstance(event, LossRun | ServerRestart) for event in self._events):
             return outages
         silence = TimeSpan(ongoing.start, max(outage.end for outage in outages))
@@ -347,13 +335,13 @@ class OutageTracker:
         return [pause] if pause.proven else outages
 
     def _is_aftermath(self, outage: Outage) -> bool:
-        """Tell whether an earlier outage explains that the existing connection stalled."""
+        """Whether an earlier outage explains the stall of the existing connection."""
         return outage.failure == OLD_CONNECTIONS and any(
             self._near(outage.start, earlier) for earlier in self._recent_outages
         )
 
     def _rotate(self, now: float, totals: ProbeTotals) -> None:
-        """Forget what was counted long ago; the streams' counts go on, so copy them."""
+        """Move the window of recent counts; copy the streams' counts, which change."""
         if now - self._rotated_at < WINDOW_SECONDS:
             return
         self._rotated_at = now
@@ -364,7 +352,7 @@ class OutageTracker:
             self._recent_runs.popleft()
 
     def _observations(self, now: float, totals: ProbeTotals) -> Observations:
-        """Return the episode's events, with the counts of the recent past."""
+        """Return the episode's events, with the counts of the recent windows."""
         runs = [event for _, event in self._recent_runs]
         loss_runs = [run for run in runs if isinstance(run, LossRun)]
         base = self._base_totals
@@ -402,7 +390,7 @@ class OutageTracker:
 
 
 def _scattered(now: LossCounts, base: LossCounts, in_runs: int) -> LossCounts:
-    """Return what was sent recently, and what was lost outside of loss runs."""
+    """Return the recent datagrams, and those lost outside of loss runs."""
     return LossCounts(now.sent - base.sent, max(0, now.lost - base.lost - in_runs))
 
 

@@ -1,6 +1,6 @@
-"""One peer: its streams, its connections, what they say of it, what they cost.
+"""One watched address: its probes, and their state.
 
-Each costs one UDP socket, one old connection, and a fresh one now and then.
+It costs a UDP socket, a long-lived connection, and new connections at intervals.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from netduet.client.outages.connect_probe import (
     ConnectProbe,
 )
 from netduet.client.outages.events import (
+    ConnectFailureRun,
     ConnectionStall,
     LossRun,
     ProbeEvent,
@@ -52,25 +53,24 @@ if TYPE_CHECKING:
     from netduet.wire.messages import Welcome
 
 RING_SIZE: Final = 4096
-"""Datagrams of which it is known when each left: 32 KiB a peer."""
+"""Datagrams whose time of sending is remembered: 32 KiB per peer."""
 
 MAX_EVENTS: Final = 256
-"""Events that wait for a look; there is one several times a second."""
+"""Events between two polls."""
 
 CONNECT_PERIODS: Final = 20
 ECHO_PERIODS: Final = 10
-"""Datagrams of a stream for each fresh connection, and each question on the old one."""
+"""Periods of the stream per new connection, and per request on the long-lived one."""
 
 POLL_SECONDS: Final = 0.25
-"""Seconds between two looks at a peer."""
+"""Seconds between two polls."""
 
 STUCK_DATAGRAMS: Final = 300
-"""Datagrams without an answer, while connections work, after which others are tried."""
+"""Unanswered datagrams, while connections work, after which a new port is tried."""
 
 MIN_FAILURES_WITHOUT_DATAGRAMS: Final = 2
-"""New connections behind one another that are told of where no datagrams pass: with the
-old one's pause so few may prove an outage.
-"""
+"""Consecutive failures to report when no datagrams pass: together with a stall of the
+long-lived connection they may prove an outage."""
 
 _TRIAL_SECONDS: Final = 1.0
 _ROUND_TRIPS: Final = 6
@@ -93,11 +93,10 @@ class PeerContext:
 
 
 def is_answered_from_new_port(address: Address, period: float) -> bool:
-    """Tell whether a stream from a new port is answered. Blocking, for a second or two.
+    """Return whether a stream from a new port is answered. Blocks for a second or two.
 
     Raises:
         OSError: no socket, or no route.
-
     """
     with UdpSocket(address) as sock:
         trial = UdpProbe(sock, period, lambda _: None, LossTracker(period, RING_SIZE))
@@ -106,19 +105,19 @@ def is_answered_from_new_port(address: Address, period: float) -> bool:
 
 
 class Peer:
-    """Watches one address. ``run`` it; ``look`` often; ``close`` it in the end."""
+    """One watched address: ``run`` the probes, ``poll`` for notices, then ``close``."""
 
     def __init__(self, address: Address, target: str, context: PeerContext) -> None:
-        """Prepare; ``target`` is the name that it is watched for."""
+        """Prepare; ``target`` is the name that it was resolved from."""
         self.address = address
         self.target = target
         self.round_trips = RoundTrips()
         self.last_problem = float("-inf")
-        """When it was in trouble last."""
+        """The monotonic second of the latest problem."""
         self.absent_from_dns = False
-        """Its name has it no more, and it is watched while it answers."""
+        """Whether no name has this address any more; it is watched while it works."""
         self.should_drop = False
-        """It is in trouble since: it ends, which is none of the network's business."""
+        """Whether it was absent from DNS when a problem started: not an outage."""
         self.identity = PeerIdentity()
         self._context = context
         self._events: deque[ProbeEvent] = deque(maxlen=MAX_EVENTS)
@@ -158,34 +157,30 @@ class Peer:
         self._trial_started = float("-inf")
 
     async def run(self) -> None:
-        """Go on until cancelled."""
-        # Else all peers would have their turns at the same time.
+        """Run the TCP probes until cancelled."""
+        # A random delay, so that the probes of all peers do not run in step.
         spread = random.uniform(0.0, ECHO_PERIODS * self._context.period)  # noqa: S311
         await asyncio.sleep(spread)
-        forever = float("inf")
-        await asyncio.gather(
-            self.connect_probe.run(forever), self.keepalive_probe.run(forever)
-        )
+        probes = self.connect_probe, self.keepalive_probe
+        await asyncio.gather(*(probe.run(float("inf")) for probe in probes))
 
     def close(self) -> None:
-        """End the stream."""
+        """End the UDP stream."""
         if self._trial is not None:
             self._trial.cancel()
         self._stop_stream()
 
     def poll(self, now: float) -> list[OutageNotice]:
-        """Return what is to be told of it now."""
-        if (
-            self.udp_probe is None
-            and now - self._socket_tried_at > _SOCKET_RETRY_SECONDS
-        ):
+        """Return the notices that are due."""
+        retry_at = self._socket_tried_at + _SOCKET_RETRY_SECONDS
+        if self.udp_probe is None and now > retry_at:
             self._socket_tried_at = now
             self._start_stream()
-        max_seconds = _ROUND_TRIPS * self.keepalive_probe.detector.min_round_trip
+        connect_seconds = _ROUND_TRIPS * self.keepalive_probe.detector.min_round_trip
         self.connect_probe.max_seconds = min(
-            _MAX_CONNECT_SECONDS, max(MAX_CONNECT_SECONDS, max_seconds)
+            _MAX_CONNECT_SECONDS, max(MAX_CONNECT_SECONDS, connect_seconds)
         )
-        totals = self.totals()  # before the events, which it has counted already
+        totals = self.totals()  # before the events: the probes count first
         events = [self._events.popleft() for _ in range(len(self._events))]
         state = self._probe_state(now)
         if events or state.start is not None:
@@ -198,54 +193,32 @@ class Peer:
 
     @property
     def instance(self) -> Instance | None:
-        """The instance that answers there; None: not known, or several do."""
+        """The instance that answers there; None if unknown or if several do."""
         return self.identity.instance
 
     def take_identity_change(self, now: float) -> tuple[Instance, ...]:
-        """Return who it is, when that is new: nothing until an outage has been told of."""
-        return (
-            self.identity.take_change(now)
-            if now - self.last_problem >= QUIET_SECONDS
-            else ()
-        )
+        """Return the instances if they changed, but not shortly after a problem."""
+        quiet = now - self.last_problem >= QUIET_SECONDS
+        return self.identity.take_change(now) if quiet else ()
 
     def totals(self) -> ProbeTotals:
-        """Return all that was counted."""
-        connect_tracker, detector = (
-            self.connect_probe.tracker,
-            self.keepalive_probe.detector,
-        )
-        counts = (
-            connect_tracker.started,
-            connect_tracker.failed,
-            detector.asked,
-            detector.answered,
-        )
-        if self.udp_probe is None:
+        """Return the counters of all probes."""
+        connect, keepalive = self.connect_probe.tracker, self.keepalive_probe.detector
+        counts = connect.started, connect.failed, keepalive.asked, keepalive.answered
+        probe = self.udp_probe
+        if probe is None:
             return ProbeTotals(LossCounts(), LossCounts(), *counts)
-        udp_probe = self.udp_probe
-        up, down, stalls = (
-            udp_probe.tracker.up,
-            udp_probe.tracker.down,
-            udp_probe.tracker.stalls,
-        )
-        return ProbeTotals(
-            up, down, *counts, stalls, udp_probe.send_blocked, udp_probe.error
-        )
+        up, down, stalls = probe.tracker.up, probe.tracker.down, probe.tracker.stalls
+        return ProbeTotals(up, down, *counts, stalls, probe.send_blocked, probe.error)
 
     def take_no_datagrams_reason(self, now: float) -> str:
-        """Return, once, why its datagrams can tell nothing; "" where they can."""
-        udp_probe = self.udp_probe
-        if (
-            not self._no_datagrams_pending
-            or now - self._started < _NO_DATAGRAMS_SECONDS
-        ):
+        """Return, once, the reason why UDP shows nothing here; "" if it does."""
+        early = now - self._started < _NO_DATAGRAMS_SECONDS
+        if early or not self._no_datagrams_pending or self._datagrams_pass:
             return ""
-        if udp_probe is not None and udp_probe.tracker.last_arrival is not None:
-            return ""
-        worked = self.connect_probe.tracker.started > self.connect_probe.tracker.failed
-        if not worked:
+        if not self.totals().connections_worked:
             return ""  # nothing answers there at all
+        udp_probe = self.udp_probe
         self._no_datagrams_pending = False
         if udp_probe is None:
             return f"this host cannot send datagrams there ({self._socket_error})"
@@ -253,24 +226,18 @@ class Peer:
             return f"the server refuses to stream datagrams: {udp_probe.refused}"
         return f"datagrams do not pass ({udp_probe.error or 'no response to any'})"
 
+    @property
+    def _datagrams_pass(self) -> bool:
+        probe = self.udp_probe
+        return probe is not None and probe.tracker.last_arrival is not None
+
     def _probe_state(self, now: float) -> ProbeState:
         udp_probe, failures = self.udp_probe, self.connect_probe.tracker
         stream = None
         if udp_probe is not None and not udp_probe.refused:
             stream = udp_probe.ongoing
-        stall = self.keepalive_probe.detector.ongoing(now)
-        if stall is not None and (
-            stall.seconds <= self._context.tolerance
-            or (
-                stream is None
-                and failures.ongoing is None
-                and failures.last_success < stall.start
-            )
-        ):
-            stall = None  # too short; or who knows whether new ones work
-        datagrams_pass = (
-            udp_probe is not None and udp_probe.tracker.last_arrival is not None
-        )
+        stall = self._ongoing_stall(now, others=stream or failures.ongoing)
+        datagrams_pass = self._datagrams_pass
         failures.min_failures = (
             MIN_FAILURES if datagrams_pass else MIN_FAILURES_WITHOUT_DATAGRAMS
         )
@@ -298,7 +265,8 @@ class Peer:
         if start is None:
             return state
         if self.outage_tracker.ongoing is None and not state.proven:
-            return replace(state, stream=None)  # told when it is over, as what it is
+            # Reported once it is over and classified.
+            return replace(state, stream=None)
         stalls = () if udp_probe is None else udp_probe.tracker.stalls
         server_stalled = TimeSpan(start, now).covered_seconds(stalls)
         client_stalled = self._context.stalls.stalled(start, now)
@@ -306,19 +274,25 @@ class Peer:
             state, client_stalled, server_stalled, max(now - start, POLL_SECONDS)
         )
 
-    def _blocked_run(self, now: float) -> LossRun | None:
-        """Return the outage that this end itself is, when its kernel sends nothing.
+    def _ongoing_stall(
+        self, now: float, others: LossRun | ConnectFailureRun | None
+    ) -> ConnectionStall | None:
+        """Return a long stall, if it is known whether new connections work meanwhile."""
+        stall = self.keepalive_probe.detector.ongoing(now)
+        if stall is None or stall.seconds <= self._context.tolerance:
+            return None
+        worked = self.connect_probe.tracker.last_success >= stall.start
+        return stall if worked or others is not None else None
 
-        Those that are over are told of: what was never sent is lost to nobody's count.
+    def _blocked_run(self, now: float) -> LossRun | None:
+        """Return the ongoing outage in which this client's own kernel sends nothing.
+
+        Those that are over become events: the trackers do not count what was never
+        sent.
         """
         udp_probe, period = self.udp_probe, self._context.period
         if udp_probe is None:
             return None
-        spans = [
-            span
-            for span in udp_probe.send_blocked
-            if span.start > self._reported_blocked
-        ]
         outages = [
             LossRun(
                 Location.TO_SERVER,
@@ -327,8 +301,9 @@ class Peer:
                 round(span.seconds / period),
                 precision=period,
             )
-            for span in spans
-            if span.seconds >= MIN_LOSSES * period
+            for span in udp_probe.send_blocked
+            if span.start > self._reported_blocked
+            and span.seconds >= MIN_LOSSES * period
         ]
         if not outages:
             return None
@@ -341,9 +316,10 @@ class Peer:
         return None if last in closed else replace(last, end=now, ended=False)
 
     def _connections_work(self, stream: LossRun | None, now: float) -> bool:
-        """Tell whether connections work while datagrams stay away.
+        """Whether connections work while no datagrams arrive.
 
-        One that waited for a server to go on is done before its datagrams come.
+        Only after a while: after a pause of the server, connections work before
+        datagrams arrive.
         """
         failures = self.connect_probe.tracker
         if stream is None or failures.last_error:
@@ -356,7 +332,7 @@ class Peer:
         )
 
     def _may_be_local(self, state: ProbeState, events: list[ProbeEvent]) -> bool:
-        """Tell whether it may all come from this end, which did not run meanwhile."""
+        """Whether it may all be due to this client, which was not running."""
         stalled = self._context.stalls.stalled
         return state.start is None and all(
             stalled(event.start, event.end) >= STALL_STARVED_SHARE * event.seconds
@@ -364,10 +340,10 @@ class Peer:
         )
 
     def _try_new_port(self, state: ProbeState, now: float) -> None:
-        """Where datagrams do not pass but connections work: see whether another port helps.
+        """Try another port when connections work but datagrams do not pass.
 
-        What keeps track of flows may go on sending one to a server that is gone, for as
-        long as the flow goes on.
+        A stateful device may send a flow to a dead server for as long as the flow
+        lasts.
         """
         loss_run, period = state.stream, self._context.period
         if (
@@ -380,10 +356,8 @@ class Peer:
         if trial is None:
             if now - self._trial_started >= STUCK_DATAGRAMS * period:
                 self._trial_started = now
-                work = in_thread(
-                    partial(is_answered_from_new_port, self.address, period)
-                )
-                self._trial = asyncio.create_task(work)
+                call = partial(is_answered_from_new_port, self.address, period)
+                self._trial = asyncio.create_task(in_thread(call))
         elif trial.done():
             self._trial = None
             if not trial.exception() and trial.result():
@@ -398,7 +372,7 @@ class Peer:
         self.udp_probe = self._sock = None
 
     def _start_stream(self, tracker: LossTracker | None = None) -> None:
-        """Begin to stream, from another port than before; the picture may go on."""
+        """Start a stream from a new port; a given tracker continues."""
         try:
             sock = UdpSocket(self.address)
         except OSError as error:

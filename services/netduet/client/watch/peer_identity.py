@@ -1,7 +1,7 @@
-"""Who answers at an address: one instance, or several behind a balancer. Pure.
+"""Which instance answers at an address, or that several do behind a balancer. Pure.
 
-Behind a balancer each connection may reach another instance. That is said once, and
-not at each change; that one took another's place is said each time.
+Behind a balancer each connection may reach another instance. That is reported once, and
+not on each change; the replacement of an instance by another is reported each time.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from typing import Final
 from netduet.client.results.instance import Instance
 
 BALANCER_SECONDS: Final = 60.0
-"""Seconds within which who answers changes twice, where several do: connections come
-each second or so, and hardly anything is replaced twice a minute."""
+"""Two changes within these seconds mean that several instances answer: connections come
+each second or so, and an instance is hardly replaced twice a minute."""
 
 CONFIRM_SECONDS: Final = 3.0
-"""Seconds for which a change must stand to be told: behind a balancer it hardly does."""
+"""Seconds for which a change must last to be reported; behind a balancer it hardly
+does."""
 
 SINGLE_SECONDS: Final = 300.0
-"""Seconds for which one alone must answer, where several did, to be the only one."""
+"""Seconds for which only one of several instances must answer to be the only one."""
 
 MAX_INSTANCES: Final = 4
-"""Instances of a balancer that are remembered, and told."""
+"""Instances behind a balancer that are remembered and reported."""
 
 
 class PeerIdentity:
-    """Follows who answers at one address."""
+    """Tracks which instance answers at one address."""
 
     def __init__(self) -> None:
-        """Know nobody."""
+        """Start without an instance."""
         self.instance: Instance | None = None
-        """The one who answers, as it was told; None: not known, or several."""
+        """The instance, as reported; None if unknown or if there are several."""
         self._reported: tuple[Instance, ...] = ()
         self._latest: Instance | None = None
         self._changed = float("-inf")
@@ -39,11 +40,11 @@ class PeerIdentity:
 
     @property
     def answered(self) -> bool:
-        """Somebody has answered there."""
+        """Whether an instance has answered there."""
         return self._latest is not None
 
     def record(self, instance: Instance, now: float) -> None:
-        """Take who welcomed a connection, at a monotonic second."""
+        """Record the instance of a welcome, at a monotonic second."""
         if self._several and now - self._changed >= SINGLE_SECONDS:
             self._several = False
             self._recent.clear()
@@ -57,7 +58,7 @@ class PeerIdentity:
         self._latest = instance
 
     def take_change(self, now: float) -> tuple[Instance, ...]:
-        """Return, once, who it is: one, or some of several; () when that is told."""
+        """Return a change once: the instance, or some of several; () without a change."""
         if self._latest is None:
             return ()
         if self._several:

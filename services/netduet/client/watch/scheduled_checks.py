@@ -1,7 +1,7 @@
-"""The checks on a schedule: who answers, how it is shared out, and a little load.
+"""The scheduled checks: identity, balance, and a light load.
 
-They find what the streams do not see: another service, a dead backend behind one
-address, a path on which a connection can be had and carries nothing.
+They find what the streams miss: another service, a dead backend behind one address, a
+path on which connections are accepted but carry nothing.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ if TYPE_CHECKING:
 CHECKS: Final = ("identity", "balance")
 
 MAX_CONCURRENT: Final = 2
-"""Peers whose turn it is at the same time: a bound on what the schedule costs."""
+"""Peers that are checked at the same time, which bounds the cost."""
 
 JITTER_SHARE: Final = 0.2
-"""Share of the interval by which a turn comes early or late: clients must not march in step."""
+"""Jitter as a share of the interval: clients must not run in step."""
 
 QUESTIONS: Final = 16
 QUESTION_BYTES: Final = 16 * 1024
-"""Questions of the light load, and bytes of each; the same comes back."""
+"""Requests of the light load, and bytes of each; they are echoed."""
 
 _TIMEOUT_FACTOR: Final = 3.0
 
 
 class ScheduledChecks:
-    """Gives each peer its turn."""
+    """Runs the checks of all peers."""
 
     def __init__(
         self, context: CheckContext, stalls: StallMonitor, interval: float
     ) -> None:
-        """Say what all checks share, who watches us, and the seconds between two turns."""
+        """Prepare; ``interval`` is the seconds between two runs for a peer."""
         self._context = context
         self._stalls = stalls
         self._interval = interval
@@ -65,10 +65,10 @@ class ScheduledChecks:
         is_up: Callable[[float], bool],
         on_findings: Callable[[list[Finding]], None],
     ) -> None:
-        """Check a peer again and again.
+        """Check a peer periodically.
 
-        ``well`` tells whether it was, since a monotonic second: what the checks find
-        in an outage follows from it. ``found`` hears of the findings of each turn.
+        ``is_up`` returns whether the peer was up since a monotonic second: findings
+        during an outage follow from it. ``on_findings`` gets the findings of each run.
         """
         wait = random.uniform(0.1, 1.0)  # noqa: S311 - a spread, no secret
         while True:
@@ -99,11 +99,11 @@ class ScheduledChecks:
 
 
 async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
-    """Have a fresh connection carry a little both ways; return what is wrong with it."""
+    """Send a little data both ways over a new connection; return the finding, if any."""
     max_seconds = _TIMEOUT_FACTOR * timeouts.answer
     async with open_connection(address, timeouts) as (_, connection):
         if connection is None:
-            return None  # for the fresh connections to tell
+            return None  # the connect probe reports that
         start = time.monotonic()
         size = min(QUESTION_BYTES, connection.welcome.limits.max_frame)
         for _ in range(QUESTIONS):

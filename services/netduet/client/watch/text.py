@@ -1,4 +1,4 @@
-"""The lines that a person reads, while the watch runs and at its end. Pure."""
+"""The lines of a watch for people, while it runs and at its end. Pure."""
 
 from __future__ import annotations
 

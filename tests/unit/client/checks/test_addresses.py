@@ -14,12 +14,12 @@ from netduet.client.net.handshake import Handshake
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Finding, Judgement, merge_judgements
-from tests.unit.client.far_end import welcome
+from tests.unit.client.fake_server import make_welcome
 
 NEW, OLD = (
     IdentityAnswer(
         Address(socket.AF_INET, host, 12345),
-        Handshake(welcome=welcome(features=features)),
+        Handshake(welcome=make_welcome(features=features)),
     )
     for host, features in (("192.0.2.2", ["echo", "close"]), ("192.0.2.3", ["echo"]))
 )

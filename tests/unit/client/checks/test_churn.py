@@ -30,7 +30,7 @@ from netduet.client.results.verdict import Judgement, Outcome
 from netduet.client.stats import histogram
 from netduet.client.stats.percentiles import percentile
 from netduet.net.time_span import TimeSpan
-from tests.unit.client.far_end import NASTY
+from tests.unit.client.fake_server import HOSTILE_TEXT
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 BOOT = "b" * 32
@@ -205,7 +205,7 @@ def test_listen_drops_point_to_accept_queue() -> None:
     """SYNs that arrived and were dropped there were not lost on the path."""
     lost = [served(number, 1, 0) for number in range(25)]
     witness = dataclasses.replace(
-        WITNESS, drops=25, instance=instance_named(NASTY, "", NASTY)
+        WITNESS, drops=25, instance=instance_named(HOSTILE_TEXT, "", HOSTILE_TEXT)
     )
     judgement = judged(run(*lost), witness=witness)
     assert found(judgement) == [("churn.accept_queue", None)]

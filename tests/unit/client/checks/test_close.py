@@ -23,24 +23,29 @@ from netduet.client.results.location import Side
 from netduet.client.results.verdict import Finding, Judgement, Outcome
 from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage, TcpInfo
-from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
+from tests.unit.client.fake_server import (
+    HOSTILE_TEXT,
+    make_ledger_entry,
+    make_welcome,
+    tcp_info,
+)
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
-WELCOMED = Handshake(welcome=welcome())
+WELCOMED = Handshake(welcome=make_welcome())
 WAITED = TimeSpan(1, 4)
 EOF = ConnectionEnd("eof", "the server closed its sending side")
 CUT = ConnectionEnd("broken", "the stream ended inside a frame")
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
 DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
 ASKED = ServerView(
-    entry(ended="asked.after_eof", ended_by="client", bytes_received=900)
+    make_ledger_entry(ended="asked.after_eof", ended_by="client", bytes_received=900)
 )
 FINISHED = ServerView(
-    entry(ended="asked.finish", ended_by="server", bytes_received=900)
+    make_ledger_entry(ended="asked.finish", ended_by="server", bytes_received=900)
 )
-DID_RESET = ServerView(entry(ended="asked.reset", ended_by="server"))
-BY_US = ServerView(entry(ended="reset", ended_by="client"))
+DID_RESET = ServerView(make_ledger_entry(ended="asked.reset", ended_by="server"))
+BY_US = ServerView(make_ledger_entry(ended="reset", ended_by="client"))
 MISSING = ServerView(missing="only other instances responded", found=False)
 
 
@@ -51,7 +56,9 @@ def state(name: str, retrans: int = 0, bytes_acked: int = 0) -> TcpInfo:
 
 def still_open(name: str) -> ServerView:
     """Return what the server knows of a connection that is in this state there."""
-    return ServerView(entry(ended=None, ended_by=None), tcp_info(state=name))
+    return ServerView(
+        make_ledger_entry(ended=None, ended_by=None), tcp_info(state=name)
+    )
 
 
 GOOD: dict[CloseMethod, dict[str, object]] = {
@@ -212,7 +219,7 @@ CASES: list[tuple[CloseMethod, dict[str, object], str, str | None]] = [
     ),
     (
         CloseMethod.OWN_RESET,
-        {"server": ServerView(entry(ended="eof", ended_by="client"))},
+        {"server": ServerView(make_ledger_entry(ended="eof", ended_by="client"))},
         "close.reset_hidden",
         "path →",
     ),
@@ -303,7 +310,7 @@ def test_only_absence_carries_missed_deadline(
         ),
         (
             CloseMethod.OWN_RESET,
-            {"server": ServerView(entry(ended="eof", ended_by="client"))},
+            {"server": ServerView(make_ledger_entry(ended="eof", ended_by="client"))},
             "this end reset the connection, and the server saw a normal close",
         ),
     ],
@@ -384,12 +391,12 @@ def test_closes_failing_alike_are_one_finding() -> None:
             "still open (CLOSE_WAIT), received 100 and sent 200",
         ),
         (
-            ServerView(entry(ended=None, ended_by=None)),
+            ServerView(make_ledger_entry(ended=None, ended_by=None)),
             "still open, received 100 and sent 200",
         ),
         (BY_US, "ended by this end: a reset; received 100 and sent 200"),
         (
-            ServerView(entry(ended="limit.linger", ended_by="server")),
+            ServerView(make_ledger_entry(ended="limit.linger", ended_by="server")),
             "ended by the server: limit.linger; received 100 and sent 200",
         ),
     ],
@@ -410,7 +417,11 @@ def test_evidence_has_the_servers_record(far: ServerView, said: str) -> None:
         (CloseMethod.RESET, {"ending": DRAINED}),
         (
             CloseMethod.OWN_RESET,
-            {"server": ServerView(entry(ended="drained", ended_by="server"))},
+            {
+                "server": ServerView(
+                    make_ledger_entry(ended="drained", ended_by="server")
+                )
+            },
         ),
         (
             CloseMethod.FINISH,
@@ -491,7 +502,9 @@ def test_request_still_retransmitted_is_no_lost_fin() -> None:
 
 def test_data_after_the_servers_timeout_proves_nothing() -> None:
     """The server reads for a limited time after its FIN: late data proves nothing."""
-    done = entry(ended="asked.finish", ended_by="server", bytes_received=100)
+    done = make_ledger_entry(
+        ended="asked.finish", ended_by="server", bytes_received=100
+    )
     lost = {"server": ServerView(done)}
     assert found(CloseMethod.FINISH, **lost).failure == "close.half_close"
     judgement = judged(finish=lost | {"late": True})
@@ -577,8 +590,8 @@ def test_addresses_have_their_own_findings_and_figures() -> None:
 
 def test_remote_text_is_escaped() -> None:
     """Text from the server cannot move a terminal's cursor."""
-    far = ServerView(entry(ended=NASTY, ended_by="server"))
-    refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
+    far = ServerView(make_ledger_entry(ended=HOSTILE_TEXT, ended_by="server"))
+    refused = Handshake(refused=ErrorMessage(code=HOSTILE_TEXT, message=HOSTILE_TEXT))
     for finding in (
         found(CloseMethod.AT_ONCE, answered=0, server=far),
         found(CloseMethod.OWN_RESET, server=far),

@@ -18,7 +18,7 @@ from netduet.net.time_span import TimeSpan
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import MAGIC
 from netduet.wire.messages import ErrorMessage
-from tests.unit.client.far_end import NASTY, welcome
+from tests.unit.client.fake_server import HOSTILE_TEXT, make_welcome
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)
 TWO = Address(socket.AF_INET6, "2001:db8::1", 80)
@@ -252,7 +252,7 @@ def test_failed_second_connection_is_not_a_silent_server(
 
 def test_expected_service_passes() -> None:
     """Service, instance and time are reported, and no check is blocked."""
-    answer = IdentityAnswer(ONE, opening(welcome=welcome()))
+    answer = IdentityAnswer(ONE, opening(welcome=make_welcome()))
     judgement = judge(IdentityResult((answer,), "netduet"))
     assert judgement.summary == (
         'netduet "netduet", instance here, answered at 192.0.2.1:80 in 3000.0 ms'
@@ -270,7 +270,7 @@ def test_expected_service_passes() -> None:
 
 def test_other_service_fails_and_blocks_nothing() -> None:
     """Both services are named; the path can still be checked."""
-    answer = IdentityAnswer(ONE, opening(welcome=welcome(service="other")))
+    answer = IdentityAnswer(ONE, opening(welcome=make_welcome(service="other")))
     judgement = judge(IdentityResult((answer,), "mine"))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("identity.other_service", False)
@@ -294,7 +294,7 @@ def test_instance_is_named_with_node_and_zone(
     fields: dict[str, str], said: str
 ) -> None:
     """Node and zone are shown if the server sends them."""
-    answer = IdentityAnswer(ONE, opening(welcome=welcome(**fields)))
+    answer = IdentityAnswer(ONE, opening(welcome=make_welcome(**fields)))
     assert said in judge(IdentityResult((answer,), "")).summary
 
 
@@ -310,10 +310,10 @@ def test_no_netduet_server_blocks_other_checks() -> None:
 def test_each_address_is_judged_and_instances_are_counted() -> None:
     """One bad address fails beside good ones; an instance is counted once."""
     answers = (
-        IdentityAnswer(ONE, opening(welcome=welcome(boot_id="1" * 32))),
-        IdentityAnswer(TWO, opening(welcome=welcome(boot_id="1" * 32))),
+        IdentityAnswer(ONE, opening(welcome=make_welcome(boot_id="1" * 32))),
+        IdentityAnswer(TWO, opening(welcome=make_welcome(boot_id="1" * 32))),
         IdentityAnswer(
-            TWO, opening(welcome=welcome(boot_id="2" * 32, node="n", zone="z"))
+            TWO, opening(welcome=make_welcome(boot_id="2" * 32, node="n", zone="z"))
         ),
         IdentityAnswer(TWO, opening(closed=True)),
     )
@@ -339,13 +339,17 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"welcome": welcome(service=NASTY, instance=NASTY, software=NASTY)},
-        {"welcome": welcome(node=NASTY, zone=NASTY)},
-        {"foreign": NASTY.encode()},
-        {"foreign": b"HTTP/1.1 " + NASTY.encode()},
-        {"foreign": b"\xff\xfe" + NASTY.encode()},
-        {"refused": ErrorMessage(code=NASTY, message=NASTY)},
-        {"broken": RemoteError(Code.BAD_MESSAGE, NASTY)},
+        {
+            "welcome": make_welcome(
+                service=HOSTILE_TEXT, instance=HOSTILE_TEXT, software=HOSTILE_TEXT
+            )
+        },
+        {"welcome": make_welcome(node=HOSTILE_TEXT, zone=HOSTILE_TEXT)},
+        {"foreign": HOSTILE_TEXT.encode()},
+        {"foreign": b"HTTP/1.1 " + HOSTILE_TEXT.encode()},
+        {"foreign": b"\xff\xfe" + HOSTILE_TEXT.encode()},
+        {"refused": ErrorMessage(code=HOSTILE_TEXT, message=HOSTILE_TEXT)},
+        {"broken": RemoteError(Code.BAD_MESSAGE, HOSTILE_TEXT)},
     ],
 )
 def test_remote_text_is_escaped(fields: dict[str, Any]) -> None:

@@ -29,18 +29,27 @@ from netduet.client.results.verdict import (
 )
 from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage, TcpInfo
-from tests.unit.client.far_end import NASTY, entry, tcp_info, welcome
+from tests.unit.client.fake_server import (
+    HOSTILE_TEXT,
+    make_ledger_entry,
+    make_welcome,
+    tcp_info,
+)
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 US, THEM = Side.CLIENT, Side.SERVER
-WELCOMED = Handshake(welcome=welcome())
+WELCOMED = Handshake(welcome=make_welcome())
 WAITED = TimeSpan(8, 11)
 RESET = ConnectionEnd("reset", "ECONNRESET: Connection reset by peer")
 EOF = ConnectionEnd("eof", "the server closed its sending side")
 DRAINED = ConnectionEnd("error", "draining: the server is shutting down")
-OPEN = ServerView(entry(ended=None, ended_by=None, bytes_received=126))
-RESET_THERE = ServerView(entry(ended="reset", ended_by="client", duration=8.0))
-CLOSED_THERE = ServerView(entry(ended="eof", ended_by="client", duration=8.0))
+OPEN = ServerView(make_ledger_entry(ended=None, ended_by=None, bytes_received=126))
+RESET_THERE = ServerView(
+    make_ledger_entry(ended="reset", ended_by="client", duration=8.0)
+)
+CLOSED_THERE = ServerView(
+    make_ledger_entry(ended="eof", ended_by="client", duration=8.0)
+)
 GONE = ServerView(missing="only other instances responded", found=False)
 
 
@@ -106,18 +115,28 @@ ERROR = ErrorMessage(code="too_many_connections", message="full")
         ({"server": RESET_THERE}, HoldOutcome.RESET),
         ({"server": CLOSED_THERE}, HoldOutcome.CLOSED),
         (
-            {"server": ServerView(entry(ended="limit.idle", ended_by="server"))},
+            {
+                "server": ServerView(
+                    make_ledger_entry(ended="limit.idle", ended_by="server")
+                )
+            },
             HoldOutcome.SILENT,
         ),
         (
             {
-                "server": ServerView(entry(ended="limit.idle", ended_by="server")),
+                "server": ServerView(
+                    make_ledger_entry(ended="limit.idle", ended_by="server")
+                ),
                 "ending": RESET,
             },
             HoldOutcome.ENDED_BY_SERVER,
         ),
         (
-            {"server": ServerView(entry(ended="drained", ended_by="server"))},
+            {
+                "server": ServerView(
+                    make_ledger_entry(ended="drained", ended_by="server")
+                )
+            },
             HoldOutcome.ENDED_BY_SERVER,
         ),
         ({"ending": DRAINED}, HoldOutcome.ENDED_BY_SERVER),
@@ -260,7 +279,9 @@ def test_summary_describes_the_idle_timer() -> None:
         held(
             360,
             THEM,
-            server=ServerView(entry(ended="reset", ended_by="client", duration=360.0)),
+            server=ServerView(
+                make_ledger_entry(ended="reset", ended_by="client", duration=360.0)
+            ),
         ),
         *lived(360, 60),
     )
@@ -334,7 +355,7 @@ def test_evidence_has_the_clients_view(fields: dict[str, object], line: str) -> 
             "closed by this end, according to its record; this end did not do that",
         ),
         (
-            ServerView(entry(ended="limit.idle", ended_by="server")),
+            ServerView(make_ledger_entry(ended="limit.idle", ended_by="server")),
             "ended by the server: limit.idle",
         ),
         (
@@ -432,7 +453,9 @@ def test_surviving_a_longer_silence_is_noted() -> None:
         (
             {
                 "ending": EOF,
-                "server": ServerView(entry(ended="limit.idle", ended_by="server")),
+                "server": ServerView(
+                    make_ledger_entry(ended="limit.idle", ended_by="server")
+                ),
             },
             "limit.idle",
         ),
@@ -552,8 +575,8 @@ def test_addresses_have_their_own_figures() -> None:
 
 def test_remote_text_is_escaped() -> None:
     """Text from the server cannot move a terminal's cursor."""
-    nasty = ServerView(entry(ended=NASTY, ended_by="server"))
-    refused = Handshake(refused=ErrorMessage(code=NASTY, message=NASTY))
+    nasty = ServerView(make_ledger_entry(ended=HOSTILE_TEXT, ended_by="server"))
+    refused = Handshake(refused=ErrorMessage(code=HOSTILE_TEXT, message=HOSTILE_TEXT))
     silent = found(held(8, US, server=nasty))
     ended = found(held(8, US, opening=refused))
     said = [text for finding in (silent, ended) for _, text in finding.evidence]

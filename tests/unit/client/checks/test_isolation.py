@@ -19,7 +19,7 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.verdict import CheckResult, Judgement, Outcome, result
-from tests.unit.client.far_end import welcome
+from tests.unit.client.fake_server import make_welcome
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)
 TWO = Address(socket.AF_INET, "192.0.2.2", 80)
@@ -33,7 +33,7 @@ ACCEPTED = ProbeResult(Response.OPEN, sent=1, start=10.0, end=10.01)
 PROHIBITED = ProbeResult(Response.PROHIBITED, ROUTER, 1, "EHOSTUNREACH", 10.0, 10.1)
 PORT = ProbeResult(Response.PORT_UNREACHABLE, ROUTER, 1, "ECONNREFUSED", 10.0, 10.1)
 NO_ROUTE = ProbeResult(Response.NO_ROUTE)
-NETDUET = Handshake(welcome=welcome(service="orders", instance="a"))
+NETDUET = Handshake(welcome=make_welcome(service="orders", instance="a"))
 
 
 def door(

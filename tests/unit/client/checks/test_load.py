@@ -24,7 +24,7 @@ from netduet.client.net.dial import Address
 from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Judgement, Outcome
 from netduet.net.time_span import TimeSpan
-from tests.unit.client.far_end import tcp_info
+from tests.unit.client.fake_server import tcp_info
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 UP, DOWN = Direction.UP, Direction.DOWN

@@ -14,7 +14,13 @@ from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import Judgement
 from netduet.net.time_span import TimeSpan
-from tests.unit.client.far_end import NASTY, entry, report, tcp_info, welcome
+from tests.unit.client.fake_server import (
+    HOSTILE_TEXT,
+    make_ledger_entry,
+    make_server_report,
+    make_welcome,
+    tcp_info,
+)
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
 HERE = ("192.0.2.1", 40000)
@@ -25,11 +31,11 @@ def way(**fields: object) -> PathResult:
     """Return a way about which both ends agree, its fields changed as told."""
     known: dict[str, object] = {
         "address": THERE,
-        "handshake": Handshake(welcome=welcome()),
+        "handshake": Handshake(welcome=make_welcome()),
         "local": HERE,
         "client_tcp_info": OURS,
-        "server_report": report(),
-        "entry": entry(bytes_received=100, bytes_sent=200),
+        "server_report": make_server_report(),
+        "entry": make_ledger_entry(bytes_received=100, bytes_sent=200),
         "sent": 100,
         "received": 200,
     }
@@ -38,12 +44,12 @@ def way(**fields: object) -> PathResult:
 
 def seen_as(address: str, port: int) -> Handshake:
     """Return an opening whose server saw the client as this."""
-    return Handshake(welcome=welcome(peer={"address": address, "port": port}))
+    return Handshake(welcome=make_welcome(peer={"address": address, "port": port}))
 
 
 def answered_from(address: str) -> Handshake:
     """Return an opening whose server says that it is this."""
-    return Handshake(welcome=welcome(local={"address": address, "port": 12345}))
+    return Handshake(welcome=make_welcome(local={"address": address, "port": 12345}))
 
 
 def judged(**fields: object) -> Judgement:
@@ -93,7 +99,7 @@ def test_agreeing_ends_pass_without_notes() -> None:
             ),
         ),
         (
-            {"server_report": report(snd_mss=1380)},
+            {"server_report": make_server_report(snd_mss=1380)},
             (
                 "segments are at most 1448 bytes up and 1380 down: "
                 "the two ends' MTUs differ, or something clamps the MSS in one direction"
@@ -122,11 +128,11 @@ def test_agreeing_ends_pass_without_notes() -> None:
             "the server did not report its own view of the connection",
         ),
         (
-            {"server_report": report(drops=3)},
+            {"server_report": make_server_report(drops=3)},
             "the server's listening socket has dropped 3 connection attempts since it started",
         ),
         (
-            {"server_report": report(throttled=1.25)},
+            {"server_report": make_server_report(throttled=1.25)},
             "the server was throttled by its CPU limit for 1.2 s since it started",
         ),
     ],
@@ -151,7 +157,7 @@ def test_difference_between_ends_is_a_note(
             ),
         ),
         (
-            {"server_report": report(snd_mss=1380)},
+            {"server_report": make_server_report(snd_mss=1380)},
             (
                 "no NAT: the server sees this client's own address, 192.0.2.1; "
                 "MSS 1448 up, 1380 down, path MTU 1500"
@@ -176,7 +182,7 @@ def test_summary_has_addresses_and_segment_sizes(
 
 def test_unknown_throttling_is_not_reported() -> None:
     """A server that cannot read its CPU throttling is not accused."""
-    assert judged(server_report=report(throttled=None)).remarks == ()
+    assert judged(server_report=make_server_report(throttled=None)).remarks == ()
 
 
 def test_unknown_figures_are_none() -> None:
@@ -223,7 +229,9 @@ def test_failed_further_connection_is_a_finding(
 def test_same_note_of_several_addresses_is_given_once() -> None:
     """A server behind several addresses has its drops noted once."""
     judgement = CHECK.judge(
-        AddressResults((way(server_report=report(drops=3)),) * 4, CheckOptions())
+        AddressResults(
+            (way(server_report=make_server_report(drops=3)),) * 4, CheckOptions()
+        )
     )
     assert len(judgement.remarks) == 1
     assert judgement.summary.count("the server sees") == 1
@@ -244,8 +252,8 @@ def test_working_address_beside_a_failed_one_is_reported() -> None:
 
 def test_remote_text_is_escaped() -> None:
     """Addresses that the server reports cannot move a terminal's cursor."""
-    told = {"address": NASTY, "port": 1}
-    judgement = judged(handshake=Handshake(welcome=welcome(peer=told, local=told)))
+    told = {"address": HOSTILE_TEXT, "port": 1}
+    judgement = judged(handshake=Handshake(welcome=make_welcome(peer=told, local=told)))
     figures = [str(value) for value in judgement.figures.values()]
     said = [judgement.summary, *judgement.remarks, *figures]
     assert all(text.isprintable() for text in said)

@@ -15,7 +15,7 @@ from netduet.client.results.location import Side
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Finding, Judgement
 from netduet.net.time_span import TimeSpan
-from tests.unit.client.far_end import FarEnd
+from tests.unit.client.fake_server import FakeServer
 
 ONE = Address(socket.AF_INET, "192.0.2.1", 80)
 TWO = Address(socket.AF_INET, "192.0.2.2", 80)
@@ -181,7 +181,9 @@ def test_many_addresses_are_summarized() -> None:
 
 async def test_addresses_are_tried_up_to_a_limit() -> None:
     """All addresses up to the limit are tried, and every socket is closed."""
-    async with FarEnd(*[lambda taken: taken.waits()] * MAX_ADDRESSES) as far:
+    async with FakeServer(
+        *[lambda taken: taken.wait_for_close()] * MAX_ADDRESSES
+    ) as far:
         found_ = (far.address,) * (MAX_ADDRESSES + 3)
         resolution = Resolution(found_, None, "", 0.0, 0.0)
         context = CheckContext(

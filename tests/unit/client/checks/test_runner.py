@@ -27,7 +27,7 @@ from netduet.client.results.verdict import (
 )
 from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import StallMonitor
-from tests.unit.client.far_end import NASTY
+from tests.unit.client.fake_server import HOSTILE_TEXT
 
 GOOD = Judgement("good")
 BAD = Judgement("bad", (Finding("reach.refused", "s"),), blocks=True)
@@ -135,7 +135,7 @@ async def test_finished_check_is_logged_with_its_class(
 
 async def measure_badly(_: CheckContext) -> int:
     """Raise, with words that came from a peer."""
-    raise RuntimeError(NASTY)
+    raise RuntimeError(HOSTILE_TEXT)
 
 
 async def measure_well(_: CheckContext) -> int:

@@ -23,7 +23,7 @@ from netduet.client.results.location import Direction, Side
 from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import LedgerEntry, TcpInfo
-from tests.unit.client.far_end import entry, tcp_info
+from tests.unit.client.fake_server import make_ledger_entry, tcp_info
 
 UP, DOWN = Direction
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
@@ -102,7 +102,9 @@ def way(direction: Direction, trials: tuple[SizeTrial, ...]) -> Judgement:
 
 def record(ended: str | None, by: str | None) -> LedgerEntry:
     """Return what the server remembers of a connection."""
-    return entry(ended=ended, ended_by=by, bytes_received=900, bytes_sent=500)
+    return make_ledger_entry(
+        ended=ended, ended_by=by, bytes_received=900, bytes_sent=500
+    )
 
 
 def only(judgement: Judgement) -> Finding:

@@ -27,7 +27,7 @@ from netduet.client.outages.observations import (
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Judgement, Outcome
 from netduet.net.time_span import TimeSpan
-from tests.unit.client.far_end import report
+from tests.unit.client.fake_server import make_server_report
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
 FORTH, BACK = Location.TO_SERVER, Location.FROM_SERVER
@@ -39,7 +39,9 @@ GOOD = Observations(
     end=120.0,
     datagrams=DatagramObservations(up=LossCounts(1000), down=LossCounts(1000)),
     new_connections=NewConnections(started=200),
-    long_lived=LongLivedConnection(asked=400, answered=400, server_report=report()),
+    long_lived=LongLivedConnection(
+        asked=400, answered=400, server_report=make_server_report()
+    ),
 )
 BLOCKED = replace(GOOD, datagrams=DatagramObservations(answered=False))
 

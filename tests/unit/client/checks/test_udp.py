@@ -28,10 +28,10 @@ from netduet.client.results.verdict import Judgement, Outcome
 from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import ErrorMessage
 from netduet.wire.udp_count import PLAIN, CountAnswer
-from tests.unit.client.far_end import NASTY, welcome
+from tests.unit.client.fake_server import HOSTILE_TEXT, make_welcome
 
 THERE = Address(socket.AF_INET, "192.0.2.2", 12345)
-OPENED = UdpOpeningResult(1, welcome(), round_trip=0.0005, start=1, end=2)
+OPENED = UdpOpeningResult(1, make_welcome(), round_trip=0.0005, start=1, end=2)
 UNANSWERED = UdpOpeningResult(4, start=1, end=4)
 
 
@@ -73,7 +73,9 @@ def sizes(**fields: object) -> UdpSizes:
 
 def exchange(**fields: object) -> UdpResult:
     """Return an exchange that nothing befell, its fields changed as told."""
-    good = UdpResult(THERE, welcome(), OPENED, burst(), welcome().boot_id, sizes())
+    good = UdpResult(
+        THERE, make_welcome(), OPENED, burst(), make_welcome().boot_id, sizes()
+    )
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
@@ -194,7 +196,7 @@ def test_only_silence_carries_missed_deadline() -> None:
 
 def test_other_service_on_udp_fails() -> None:
     """TCP and UDP of one address that lead to different services are a fault."""
-    knock = dataclasses.replace(OPENED, welcome=welcome(service="shop"))
+    knock = dataclasses.replace(OPENED, welcome=make_welcome(service="shop"))
     judgement = judged(opening=knock, boot_id_after=None)
     assert found(judgement) == [("udp.not_netduet", None)]
 
@@ -205,7 +207,7 @@ def test_other_service_on_udp_fails() -> None:
         (
             {
                 "opening": dataclasses.replace(
-                    OPENED, welcome=welcome(boot_id="d" * 32, node="n2", zone="z")
+                    OPENED, welcome=make_welcome(boot_id="d" * 32, node="n2", zone="z")
                 ),
                 "boot_id_after": "d" * 32,
             },
@@ -661,7 +663,7 @@ def test_addresses_have_their_own_figures() -> None:
 
 def test_address_without_a_socket_is_skipped() -> None:
     """If this host can send nothing, nothing is judged; with others a note says so."""
-    bad = UdpResult(THERE, welcome(), socket_error="EMFILE: Too many open files")
+    bad = UdpResult(THERE, make_welcome(), socket_error="EMFILE: Too many open files")
     said = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
     assert judge(bad, CheckOptions()).skipped == said
     beside = CHECK.judge(AddressResults((bad, exchange()), CheckOptions()))
@@ -672,10 +674,10 @@ def test_remote_text_is_escaped() -> None:
     """The server's name for itself cannot move a terminal's cursor."""
     knock = UdpOpeningResult(
         1,
-        welcome(instance=NASTY, service=NASTY, boot_id="d" * 32),
-        ErrorMessage(code="x", message=NASTY),
+        make_welcome(instance=HOSTILE_TEXT, service=HOSTILE_TEXT, boot_id="d" * 32),
+        ErrorMessage(code="x", message=HOSTILE_TEXT),
     )
-    tcp = welcome(instance=NASTY, service="mine")
+    tcp = make_welcome(instance=HOSTILE_TEXT, service="mine")
     judgement = judged(tcp=tcp, opening=knock, boot_id_after=None)
     said = [judgement.summary, *judgement.remarks]
     for finding in judgement.findings:

@@ -21,8 +21,8 @@ from netduet.client.net.dial import (
     resolve,
 )
 from netduet.net import kernel
-from tests.integration.running import PATIENCE, until
-from tests.unit.client.far_end import FarEnd
+from tests.integration.servers import TIMEOUT_SECONDS, wait_until
+from tests.unit.client.fake_server import FakeServer
 
 LOCAL = Address(socket.AF_INET, "127.0.0.1", 1)
 
@@ -114,14 +114,14 @@ async def test_hanging_call_times_out(late: object) -> None:
 
     def hang() -> object:
         threads.append(threading.current_thread())
-        held.wait(PATIENCE)
+        held.wait(TIMEOUT_SECONDS)
         return late()  # type: ignore[operator]
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await in_thread(hang)
     held.set()
-    await until(lambda: not threads[0].is_alive())
+    await wait_until(lambda: not threads[0].is_alive())
     await asyncio.sleep(0)  # what the thread left for the loop is heard
 
 
@@ -131,7 +131,7 @@ def test_call_outliving_its_loop_raises_nothing() -> None:
 
     def hang() -> None:
         threads.append(threading.current_thread())
-        held.wait(PATIENCE)
+        held.wait(TIMEOUT_SECONDS)
 
     async def give_up() -> None:
         async with asyncio.timeout(0.01):
@@ -140,7 +140,7 @@ def test_call_outliving_its_loop_raises_nothing() -> None:
     with pytest.raises(TimeoutError):
         asyncio.run(give_up())
     held.set()
-    threads[0].join(PATIENCE)
+    threads[0].join(TIMEOUT_SECONDS)
     assert not threads[0].is_alive()
 
 
@@ -155,20 +155,20 @@ async def test_address_resolves_to_itself(
     host: str, family: socket.AddressFamily
 ) -> None:
     """An IP address gives a single result, with the port that was asked for."""
-    found = await resolve(host, 80, socket.AF_UNSPEC, PATIENCE)
+    found = await resolve(host, 80, socket.AF_UNSPEC, TIMEOUT_SECONDS)
     assert (found.addresses, found.cause) == ((Address(family, host, 80),), None)
 
 
 async def test_invalid_name_fails_to_resolve() -> None:
     """A name that DNS cannot encode is reported without an exception."""
-    found = await resolve("a" * 64 + ".invalid", 80, socket.AF_UNSPEC, PATIENCE)
+    found = await resolve("a" * 64 + ".invalid", 80, socket.AF_UNSPEC, TIMEOUT_SECONDS)
     assert (found.addresses, found.cause) == ((), Cause.OTHER)
     assert found.detail.startswith("UnicodeError: ")
 
 
 async def test_literal_of_other_family_fails_to_resolve() -> None:
     """An IPv4 address fails if only IPv6 is wanted."""
-    found = await resolve("127.0.0.1", 80, socket.AF_INET6, PATIENCE)
+    found = await resolve("127.0.0.1", 80, socket.AF_INET6, TIMEOUT_SECONDS)
     assert found.addresses == ()
     assert found.cause is not None
 
@@ -185,8 +185,8 @@ async def test_slow_lookup_is_a_timeout() -> None:
 
 async def test_listening_port_accepts() -> None:
     """A connection is made; its socket is the caller's, and no SYN was lost."""
-    async with FarEnd(lambda taken: taken.waits()) as far:
-        dialled = await connect(far.address, PATIENCE)
+    async with FakeServer(lambda taken: taken.wait_for_close()) as far:
+        dialled = await connect(far.address, TIMEOUT_SECONDS)
         assert dialled.sock is not None
         with dialled.sock as sock:
             assert sock.getpeername() == far.address.sockaddr
@@ -198,7 +198,9 @@ async def test_closed_port_refuses() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        dialled = await connect(Address(socket.AF_INET, "127.0.0.1", port), PATIENCE)
+        dialled = await connect(
+            Address(socket.AF_INET, "127.0.0.1", port), TIMEOUT_SECONDS
+        )
     assert (dialled.sock, dialled.cause) == (None, Cause.REFUSED)
     assert dialled.detail == "ECONNREFUSED: Connection refused"
 
@@ -218,7 +220,7 @@ async def test_family_missing_on_this_host_is_no_route() -> None:
     """What cannot be tried is kept apart from what failed, without waiting."""
     absent = Address(socket.AF_IPX, "127.0.0.1", 80)
     assert not has_route(absent)
-    dialled = await connect(absent, PATIENCE)
+    dialled = await connect(absent, TIMEOUT_SECONDS)
     assert (dialled.sock, dialled.cause) == (None, Cause.NO_ROUTE)
     assert dialled.seconds == 0
 
@@ -264,7 +266,7 @@ def test_link_local_address_keeps_its_interface(
 
 async def test_name_without_that_family_differs_from_unknown_name() -> None:
     """A name that only has addresses of the other family does exist."""
-    found = await resolve("::1", 80, socket.AF_INET, PATIENCE)
+    found = await resolve("::1", 80, socket.AF_INET, TIMEOUT_SECONDS)
     assert found.cause is Cause.NO_FAMILY
     assert "::1" in found.detail
 
@@ -274,7 +276,7 @@ async def test_cancelled_connect_closes_its_socket() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         name = full.getsockname()
         with socket.create_connection(name):  # the queue has no more room
-            connecting = connect(Address(socket.AF_INET, *name), PATIENCE)
+            connecting = connect(Address(socket.AF_INET, *name), TIMEOUT_SECONDS)
             task = asyncio.ensure_future(connecting)
             await asyncio.sleep(0)
             task.cancel()

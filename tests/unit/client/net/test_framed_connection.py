@@ -15,9 +15,16 @@ from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
 from netduet.wire.messages import ErrorMessage, encode
 from netduet.wire.state_machine import State
-from tests.integration.peer import reset
-from tests.integration.running import PATIENCE, until
-from tests.unit.client.far_end import Script, Taken, meeting, talking, welcome, welcomes
+from tests.integration.framed_client import reset
+from tests.integration.servers import TIMEOUT_SECONDS, wait_until
+from tests.unit.client.fake_server import (
+    AcceptedConnection,
+    Script,
+    connection_to_fake_server,
+    framed_connection,
+    make_welcome,
+    welcome_and_wait,
+)
 
 BRIEF = 0.05
 """How long to wait for what does not come."""
@@ -25,22 +32,22 @@ BRIEF = 0.05
 
 async def opened(
     script: Script,
-    patience: float = PATIENCE,
+    patience: float = TIMEOUT_SECONDS,
     before: Callable[[FramedConnection], bool] = lambda _: True,
 ) -> Handshake:
     """Open, once something is so before; return what came of it."""
-    async with meeting(script) as conversation:
-        await until(lambda: before(conversation))
+    async with connection_to_fake_server(script) as conversation:
+        await wait_until(lambda: before(conversation))
         return await conversation.open(patience)
 
 
 def says(data: bytes) -> Script:
     """Return a far end that reads the opening, says this, and waits."""
 
-    def script(taken: Taken) -> None:
-        taken.opening()
+    def script(taken: AcceptedConnection) -> None:
+        taken.read_opening()
         taken.sock.sendall(data)
-        taken.waits()
+        taken.wait_for_close()
 
     return script
 
@@ -55,7 +62,7 @@ def ended(conversation: FramedConnection) -> bool:
 
 async def test_netduet_server_welcomes() -> None:
     """The welcome is returned; the kernel had acknowledged all that was sent."""
-    opening = await opened(welcomes)
+    opening = await opened(welcome_and_wait)
     assert opening.welcome is not None
     assert opening.welcome.service == "netduet"
     assert opening.acked == opening.sent > len(MAGIC)
@@ -65,7 +72,7 @@ async def test_netduet_server_welcomes() -> None:
 
 async def test_welcome_with_another_nonce_is_a_breach() -> None:
     """An answer with another nonce belongs to another opening."""
-    foreign = serialize(Kind.OPEN, encode(welcome(nonce="f" * 32)), flags=ANSWER)
+    foreign = serialize(Kind.OPEN, encode(make_welcome(nonce="f" * 32)), flags=ANSWER)
     opening = await opened(says(MAGIC + foreign))
     assert (opening.welcome, opening.closed) == (None, False)
     assert opening.broken is not None
@@ -83,17 +90,17 @@ async def test_early_banner_in_pieces_is_read_whole() -> None:
     """A server that speaks first is foreign, and its whole banner is kept."""
     heard = threading.Event()
 
-    def speaks_first(taken: Taken) -> None:
+    def speaks_first(taken: AcceptedConnection) -> None:
         taken.sock.sendall(b"220 ")
-        assert heard.wait(PATIENCE)
+        assert heard.wait(TIMEOUT_SECONDS)
         taken.sock.sendall(b"mail\r\n")
-        taken.waits()
+        taken.wait_for_close()
 
-    async with meeting(speaks_first) as conversation:
-        await until(lambda: conversation.wire.bytes_received == 4)
+    async with connection_to_fake_server(speaks_first) as conversation:
+        await wait_until(lambda: conversation.wire.bytes_received == 4)
         heard.set()
-        await until(lambda: conversation.wire.bytes_received == 10)
-        opening = await conversation.open(PATIENCE)
+        await wait_until(lambda: conversation.wire.bytes_received == 10)
+        opening = await conversation.open(TIMEOUT_SECONDS)
     assert opening.foreign == b"220 mail\r\n"
 
 
@@ -113,14 +120,14 @@ async def test_reset_before_the_opening_is_reported() -> None:
     """An immediate reset is reported with the kernel's error."""
     connected = threading.Event()
 
-    def cuts(taken: Taken) -> None:
-        assert connected.wait(PATIENCE)
+    def cuts(taken: AcceptedConnection) -> None:
+        assert connected.wait(TIMEOUT_SECONDS)
         reset(taken.sock)
 
-    async with meeting(cuts) as conversation:
+    async with connection_to_fake_server(cuts) as conversation:
         connected.set()
-        await until(lambda: conversation.is_closed)
-        opening = await conversation.open(PATIENCE)
+        await wait_until(lambda: conversation.is_closed)
+        opening = await conversation.open(TIMEOUT_SECONDS)
     assert (opening.cause, opening.sent, opening.acked) == (Cause.RESET, 0, None)
     assert opening.detail == "ECONNRESET: Connection reset by peer"
     assert not opening.self_connected
@@ -128,7 +135,7 @@ async def test_reset_before_the_opening_is_reported() -> None:
 
 async def test_close_instead_of_an_answer_is_reported() -> None:
     """A server that reads the opening and closes did not answer."""
-    opening = await opened(lambda taken: taken.opening())
+    opening = await opened(lambda taken: taken.read_opening())
     assert (opening.closed, opening.cause) == (True, None)
     assert opening.acked is not None
 
@@ -136,8 +143,8 @@ async def test_close_instead_of_an_answer_is_reported() -> None:
 async def test_reset_instead_of_an_answer_is_reported() -> None:
     """A reset after the opening is distinguished from a normal close."""
 
-    def cuts(taken: Taken) -> None:
-        taken.opening()
+    def cuts(taken: AcceptedConnection) -> None:
+        taken.read_opening()
         reset(taken.sock)
 
     opening = await opened(cuts)
@@ -146,7 +153,7 @@ async def test_reset_instead_of_an_answer_is_reported() -> None:
 
 async def test_silence_ends_at_the_timeout() -> None:
     """The kernel says that the request arrived."""
-    opening = await opened(lambda taken: taken.waits(), BRIEF)
+    opening = await opened(lambda taken: taken.wait_for_close(), BRIEF)
     assert (opening.cause, opening.detail) == (Cause.TIMEOUT, "no response in time")
     assert opening.acked is not None
     assert opening.foreign == b""
@@ -178,8 +185,8 @@ async def test_protocol_breach_is_named(answer: bytes, code: Code) -> None:
 async def test_close_inside_an_answer_is_a_breach() -> None:
     """A truncated answer is more than a mere close."""
 
-    def script(taken: Taken) -> None:
-        taken.opening()
+    def script(taken: AcceptedConnection) -> None:
+        taken.read_opening()
         taken.sock.sendall(MAGIC[:3])
 
     opening = await opened(script)
@@ -193,7 +200,7 @@ async def test_connection_to_itself_is_recognised() -> None:
     sock.bind(("127.0.0.1", 0))
     sock.connect(sock.getsockname())
     sock.setblocking(False)
-    async with talking(sock) as conversation:
-        opening = await conversation.open(PATIENCE)
+    async with framed_connection(sock) as conversation:
+        opening = await conversation.open(TIMEOUT_SECONDS)
     assert opening.self_connected
     assert opening.broken is not None

@@ -8,15 +8,15 @@ import pytest
 
 from netduet.wire.frames import ANSWER, Kind, serialize
 from netduet.wire.messages import ErrorMessage, LedgerAnswer, encode
-from tests.integration.peer import reset
-from tests.integration.running import PATIENCE, until
-from tests.unit.client.far_end import (
+from tests.integration.framed_client import reset
+from tests.integration.servers import TIMEOUT_SECONDS, wait_until
+from tests.unit.client.fake_server import (
+    AcceptedConnection,
     Script,
-    Taken,
-    entry,
-    meeting,
-    report,
-    welcomes,
+    connection_to_fake_server,
+    make_ledger_entry,
+    make_server_report,
+    welcome_and_wait,
 )
 
 BRIEF = 0.05
@@ -25,46 +25,49 @@ BRIEF = 0.05
 
 async def test_questions_are_answered() -> None:
     """The report and the ledger entry are returned as the server sent them."""
-    theirs, answer = report(drops=3), LedgerAnswer(instance="here", entry=entry())
+    theirs, answer = (
+        make_server_report(drops=3),
+        LedgerAnswer(instance="here", entry=make_ledger_entry()),
+    )
 
-    def script(taken: Taken) -> None:
-        taken.welcomes()
-        question = taken.frame()
+    def script(taken: AcceptedConnection) -> None:
+        taken.send_welcome()
+        question = taken.read_frame()
         assert question.kind == Kind.REPORT
-        taken.answers(Kind.REPORT, theirs, question.id)
-        question = taken.frame()
+        taken.send_answer(Kind.REPORT, theirs, question.id)
+        question = taken.read_frame()
         assert b'"conn_id":"' + b"c" * 32 in question.payload
-        taken.answers(Kind.LEDGER, answer, question.id)
-        taken.waits()
+        taken.send_answer(Kind.LEDGER, answer, question.id)
+        taken.wait_for_close()
 
-    async with meeting(script) as conversation:
-        await conversation.open(PATIENCE)
-        assert await conversation.report(PATIENCE) == theirs
-        assert await conversation.ledger("c" * 32, PATIENCE) == answer
+    async with connection_to_fake_server(script) as conversation:
+        await conversation.open(TIMEOUT_SECONDS)
+        assert await conversation.report(TIMEOUT_SECONDS) == theirs
+        assert await conversation.ledger("c" * 32, TIMEOUT_SECONDS) == answer
 
 
 async def test_answer_to_another_question_is_skipped() -> None:
     """Only the answer with the id of the question counts."""
-    wrong, right = report(drops=1), report(drops=2)
+    wrong, right = make_server_report(drops=1), make_server_report(drops=2)
 
-    def script(taken: Taken) -> None:
-        taken.welcomes()
-        question = taken.frame()
-        taken.answers(Kind.REPORT, wrong, question.id + 1)
-        taken.answers(Kind.REPORT, right, question.id)
-        taken.waits()
+    def script(taken: AcceptedConnection) -> None:
+        taken.send_welcome()
+        question = taken.read_frame()
+        taken.send_answer(Kind.REPORT, wrong, question.id + 1)
+        taken.send_answer(Kind.REPORT, right, question.id)
+        taken.wait_for_close()
 
-    async with meeting(script) as conversation:
-        await conversation.open(PATIENCE)
-        assert await conversation.report(PATIENCE) == right
+    async with connection_to_fake_server(script) as conversation:
+        await conversation.open(TIMEOUT_SECONDS)
+        assert await conversation.report(TIMEOUT_SECONDS) == right
 
 
-def asked_then(then: Callable[[Taken], object]) -> Script:
+def asked_then(then: Callable[[AcceptedConnection], object]) -> Script:
     """Return a far end that welcomes, reads one question, and does this."""
 
-    def script(taken: Taken) -> None:
-        taken.welcomes()
-        taken.frame()
+    def script(taken: AcceptedConnection) -> None:
+        taken.send_welcome()
+        taken.read_frame()
         then(taken)
 
     return script
@@ -73,12 +76,12 @@ def asked_then(then: Callable[[Taken], object]) -> Script:
 @pytest.mark.parametrize(
     ("script", "patience"),
     [
-        (asked_then(lambda _: None), PATIENCE),
-        (asked_then(lambda taken: reset(taken.sock)), PATIENCE),
-        (asked_then(lambda taken: taken.waits()), BRIEF),
+        (asked_then(lambda _: None), TIMEOUT_SECONDS),
+        (asked_then(lambda taken: reset(taken.sock)), TIMEOUT_SECONDS),
+        (asked_then(lambda taken: taken.wait_for_close()), BRIEF),
         (
             asked_then(lambda taken: taken.sock.sendall(serialize(99))),
-            PATIENCE,
+            TIMEOUT_SECONDS,
         ),
         (
             asked_then(
@@ -88,69 +91,71 @@ def asked_then(then: Callable[[Taken], object]) -> Script:
                     )
                 )
             ),
-            PATIENCE,
+            TIMEOUT_SECONDS,
         ),
     ],
     ids=["end", "reset", "silence", "breach", "error"],
 )
 async def test_unanswered_question_is_none(script: Script, patience: float) -> None:
     """However the server fails to answer, the caller gets None and continues."""
-    async with meeting(script) as conversation:
-        assert (await conversation.open(PATIENCE)).welcome is not None
+    async with connection_to_fake_server(script) as conversation:
+        assert (await conversation.open(TIMEOUT_SECONDS)).welcome is not None
         assert await conversation.report(patience) is None
 
 
-def stranger(taken: Taken) -> None:
+def stranger(taken: AcceptedConnection) -> None:
     """Speak no frames."""
-    taken.opening()
+    taken.read_opening()
     taken.sock.sendall(b"stranger")
-    taken.waits()
+    taken.wait_for_close()
 
 
 async def test_nothing_is_asked_without_a_welcome() -> None:
     """A connection without a welcome sends no question and does not wait."""
-    async with meeting(stranger) as conversation:
-        await conversation.open(PATIENCE)
+    async with connection_to_fake_server(stranger) as conversation:
+        await conversation.open(TIMEOUT_SECONDS)
         sent = conversation.wire.bytes_sent
-        assert await conversation.report(PATIENCE) is None
-        assert await conversation.end(PATIENCE) is False
+        assert await conversation.report(TIMEOUT_SECONDS) is None
+        assert await conversation.end(TIMEOUT_SECONDS) is False
         assert conversation.wire.bytes_sent == sent
 
 
 # The end
 
 
-@pytest.mark.parametrize(("answered", "patience"), [(True, PATIENCE), (False, BRIEF)])
+@pytest.mark.parametrize(
+    ("answered", "patience"), [(True, TIMEOUT_SECONDS), (False, BRIEF)]
+)
 async def test_end_reports_whether_the_server_ended(
     answered: bool,
     patience: float,
 ) -> None:
     """The close is clean if the server has ended its side too."""
 
-    def script(taken: Taken) -> None:
-        taken.welcomes()
-        assert taken.frame().kind == Kind.END
+    def script(taken: AcceptedConnection) -> None:
+        taken.send_welcome()
+        assert taken.read_frame().kind == Kind.END
         if answered:
             taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
         else:
-            taken.waits()
+            taken.wait_for_close()
 
-    async with meeting(script) as conversation:
-        await conversation.open(PATIENCE)
+    async with connection_to_fake_server(script) as conversation:
+        await conversation.open(TIMEOUT_SECONDS)
         assert await conversation.end(patience) is answered
 
 
 async def test_tcp_info_is_available_until_the_close() -> None:
     """After the close there is None, and no error."""
-    async with meeting(welcomes) as framed_connection:
-        await framed_connection.open(PATIENCE)
+    async with connection_to_fake_server(welcome_and_wait) as framed_connection:
+        await framed_connection.open(TIMEOUT_SECONDS)
         info = framed_connection.info()
         assert info is not None
         assert info.state == "ESTABLISHED"
         host, port = framed_connection.local()
         assert host == "127.0.0.1"
         framed_connection.close()
-        await until(lambda: framed_connection.is_closed)
+        await wait_until(lambda: framed_connection.is_closed)
         assert framed_connection.info() is None
         assert framed_connection.local() == (host, port)
-        assert await framed_connection.report(PATIENCE) is None
+        assert await framed_connection.report(TIMEOUT_SECONDS) is None

@@ -26,20 +26,20 @@ from netduet.wire.messages import (
     TcpInfo,
     decode,
 )
-from tests.integration.running import PATIENCE
-from tests.unit.client.far_end import (
-    NASTY,
-    FarEnd,
+from tests.integration.servers import TIMEOUT_SECONDS
+from tests.unit.client.fake_server import (
+    HOSTILE_TEXT,
+    AcceptedConnection,
+    FakeServer,
     Script,
-    Taken,
-    entry,
-    report,
-    welcome,
-    welcomes,
+    make_ledger_entry,
+    make_server_report,
+    make_welcome,
+    welcome_and_wait,
 )
 
-PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
-BRIEF = Timeouts(PATIENCE, PATIENCE, 0.05)
+PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+BRIEF = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 0.05)
 
 AGE = 7.0
 """Seconds since the window began that a server is asked about."""
@@ -48,60 +48,63 @@ AGE = 7.0
 def answers(found: LedgerEntry | None) -> Script:
     """Return the same instance, which has this in its ledger."""
 
-    def script(taken: Taken) -> None:
-        taken.welcomes()
-        question = taken.frame()
+    def script(taken: AcceptedConnection) -> None:
+        taken.send_welcome()
+        question = taken.read_frame()
         assert question.kind == Kind.LEDGER
         assert b"c" * 32 in question.payload
-        taken.answers(
+        taken.send_answer(
             Kind.LEDGER, LedgerAnswer(instance="here", entry=found), question.id
         )
-        assert taken.frame().kind == Kind.END
+        assert taken.read_frame().kind == Kind.END
         taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
 
     return script
 
 
-def other(taken: Taken) -> None:
+def other(taken: AcceptedConnection) -> None:
     """Be another instance behind the same address."""
-    taken.welcomes(boot_id="e" * 32)
-    taken.waits()
+    taken.send_welcome(boot_id="e" * 32)
+    taken.wait_for_close()
 
 
-def plain(taken: Taken) -> None:
+def plain(taken: AcceptedConnection) -> None:
     """Be no netduet."""
     taken.sock.sendall(b"Hello, client!")
-    taken.waits()
+    taken.wait_for_close()
 
 
 async def test_same_instance_returns_its_record() -> None:
     """The record of the connection is returned, and nothing is missing."""
-    async with FarEnd(answers(entry())) as far:
-        found = await ledger_entry(far.address, welcome(), PATIENT)
-    assert found == (entry(), "")
+    async with FakeServer(answers(make_ledger_entry())) as far:
+        found = await ledger_entry(far.address, make_welcome(), PATIENT)
+    assert found == (make_ledger_entry(), "")
 
 
 @pytest.mark.parametrize("before", [[other], [plain], [other, plain, other]])
 async def test_other_instances_are_skipped(before: list[Script]) -> None:
     """Behind a balancer the question is repeated until the same instance answers."""
-    async with FarEnd(*before, answers(entry())) as far:
-        found, _ = await ledger_entry(far.address, welcome(), PATIENT)
-    assert found == entry()
+    async with FakeServer(*before, answers(make_ledger_entry())) as far:
+        found, _ = await ledger_entry(far.address, make_welcome(), PATIENT)
+    assert found == make_ledger_entry()
 
 
 async def test_instance_is_asked_directly_as_last_resort() -> None:
     """If the balancer never leads there, the instance's own address is asked."""
-    async with FarEnd(*[other] * TRIES) as far, FarEnd(answers(entry())) as direct:
+    async with (
+        FakeServer(*[other] * TRIES) as far,
+        FakeServer(answers(make_ledger_entry())) as direct,
+    ):
         host, port = direct.address.host, direct.address.port
-        met = welcome(local={"address": host, "port": port})
+        met = make_welcome(local={"address": host, "port": port})
         found, _ = await ledger_entry(far.address, met, PATIENT)
-    assert (found, far.met, direct.met) == (entry(), TRIES, 1)
+    assert (found, far.accepted, direct.accepted) == (make_ledger_entry(), TRIES, 1)
 
 
 @pytest.mark.parametrize(
     ("address", "port"),
     [
-        (NASTY, 80),
+        (HOSTILE_TEXT, 80),
         ("localhost", 80),
         ("name.invalid", 80),
         ("\0", 80),
@@ -113,8 +116,8 @@ async def test_instance_is_asked_directly_as_last_resort() -> None:
 )
 async def test_invalid_reported_address_is_not_dialled(address: str, port: int) -> None:
     """Text that is no address is neither resolved nor shown, and raises nothing."""
-    met = welcome(local={"address": address, "port": port})
-    async with FarEnd(*[other] * TRIES) as far:
+    met = make_welcome(local={"address": address, "port": port})
+    async with FakeServer(*[other] * TRIES) as far:
         found = await ledger_entry(far.address, met, PATIENT)
     assert found == (None, "only other instances responded")
 
@@ -124,7 +127,7 @@ async def test_invalid_reported_address_is_not_dialled(address: str, port: int) 
     [
         (answers(None), "the instance no longer has a record of the connection"),
         (
-            welcomes,
+            welcome_and_wait,
             "the instance did not respond to the query",
         ),
     ],
@@ -133,16 +136,16 @@ async def test_same_instance_without_an_answer_is_not_asked_again(
     script: Script, why: str
 ) -> None:
     """Once the right instance was reached, no other can answer for it."""
-    async with FarEnd(*[script] * 2) as far:
-        found = await ledger_entry(far.address, welcome(), BRIEF)
+    async with FakeServer(*[script] * 2) as far:
+        found = await ledger_entry(far.address, make_welcome(), BRIEF)
     assert found == (None, why)
-    assert far.met == 1
+    assert far.accepted == 1
 
 
 async def test_foreign_server_in_its_place_is_reported() -> None:
     """If no netduet server answers any more, that is why there is no record."""
-    met = welcome(local={"address": "", "port": 0})
-    async with FarEnd(*[plain] * TRIES) as far:
+    met = make_welcome(local={"address": "", "port": 0})
+    async with FakeServer(*[plain] * TRIES) as far:
         found = await ledger_entry(far.address, met, PATIENT)
     assert found == (
         None,
@@ -156,7 +159,7 @@ async def test_refused_second_connection_is_reported() -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         address = Address(socket.AF_INET, "127.0.0.1", port)
-        met = welcome(local={"address": "127.0.0.1", "port": port})
+        met = make_welcome(local={"address": "127.0.0.1", "port": port})
         found, why = await ledger_entry(address, met, PATIENT)
     assert found is None
     assert why == (
@@ -167,9 +170,9 @@ async def test_refused_second_connection_is_reported() -> None:
 def faring(stalled: float, throttled: float | None, instance: str = "here") -> Script:
     """Return a server that fared like this in its last ten seconds."""
 
-    def script(taken: Taken) -> None:
-        taken.welcomes(features=["inspect"], node="n1", zone="z")
-        question = taken.frame()
+    def script(taken: AcceptedConnection) -> None:
+        taken.send_welcome(features=["inspect"], node="n1", zone="z")
+        question = taken.read_frame()
         assert question.kind == Kind.INSPECT
         asked = decode(InspectQuestion, question.payload)
         assert asked.window == pytest.approx(AGE, abs=1)
@@ -180,8 +183,8 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
             stalled=stalled,
             throttled=throttled,
         )
-        taken.answers(Kind.INSPECT, told, question.id)
-        taken.waits()
+        taken.send_answer(Kind.INSPECT, told, question.id)
+        taken.wait_for_close()
 
     return script
 
@@ -192,12 +195,12 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
         ([faring(2.0, None)], ServerHealth(Instance("here", "n1", "z"), 10.0, 2.0)),
         ([faring(2.0, 3.0)], ServerHealth(Instance("here", "n1", "z"), 10.0, 3.0)),
         (
-            [faring(1.0, 0.0), plain, faring(4.0, 0.0, NASTY)],
+            [faring(1.0, 0.0), plain, faring(4.0, 0.0, HOSTILE_TEXT)],
             ServerHealth(Instance(r"\x1b[31mred\n\u202egnp", "n1", "z"), 10.0, 4.0),
         ),
         ([plain], None),
         (
-            [welcomes],
+            [welcome_and_wait],
             None,
         ),  # it does not offer to be inspected
         ([], None),
@@ -207,7 +210,7 @@ async def test_most_starved_server_decides(
     scripts: list[Script], expected: ServerHealth | None
 ) -> None:
     """Stalled or throttled, the longer time counts; servers without data do not."""
-    async with FarEnd(*scripts) as far:
+    async with FakeServer(*scripts) as far:
         assert (
             await server_health(
                 [far.address] * len(scripts), PATIENT, time.monotonic() - AGE
@@ -219,16 +222,16 @@ async def test_most_starved_server_decides(
 def inspected(view: TcpInfo | None) -> Script:
     """Return the same instance, whose kernel has this to say of the connection."""
 
-    def script(taken: Taken) -> None:
-        taken.welcomes(features=["inspect"], node="n1", zone="z")
-        question = taken.frame()
+    def script(taken: AcceptedConnection) -> None:
+        taken.send_welcome(features=["inspect"], node="n1", zone="z")
+        question = taken.read_frame()
         assert question.kind == Kind.INSPECT
         assert b"c" * 32 in question.payload
         told = Inspection(
             instance="here", connection=view, window=1.0, stalled=0.0, throttled=None
         )
-        taken.answers(Kind.INSPECT, told, question.id)
-        assert taken.frame().kind == Kind.END
+        taken.send_answer(Kind.INSPECT, told, question.id)
+        assert taken.read_frame().kind == Kind.END
         taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
 
     return script
@@ -237,7 +240,7 @@ def inspected(view: TcpInfo | None) -> Script:
 @pytest.mark.parametrize(
     ("view", "why"),
     [
-        (report(unacked=3).connection, ""),
+        (make_server_report(unacked=3).connection, ""),
         (None, "the instance no longer has the connection"),
     ],
 )
@@ -245,14 +248,14 @@ async def test_same_instance_returns_current_tcp_info(
     view: TcpInfo | None, why: str
 ) -> None:
     """Other instances are skipped; a closed connection is reported as such."""
-    met = welcome(features=["inspect"])
-    async with FarEnd(other, inspected(view)) as far:
+    met = make_welcome(features=["inspect"])
+    async with FakeServer(other, inspected(view)) as far:
         assert await present_view(far.address, met, PATIENT) == (view, why)
 
 
 async def test_server_without_inspect_is_not_asked() -> None:
     """No connection is spent on an old version."""
-    async with FarEnd(other) as far:
-        view, why = await present_view(far.address, welcome(features=[]), PATIENT)
+    async with FakeServer(other) as far:
+        view, why = await present_view(far.address, make_welcome(features=[]), PATIENT)
     assert (view, why) == (None, "the server's version does not support this query")
-    assert far.met == 0
+    assert far.accepted == 0

@@ -12,7 +12,7 @@ import pytest
 
 from netduet.client.net.dial import Address
 from netduet.client.net.udp_socket import IcmpNotice, UdpSocket, parse_extended_error
-from tests.integration.running import PATIENCE
+from tests.integration.servers import TIMEOUT_SECONDS
 
 HOSTS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 
@@ -21,7 +21,7 @@ HOSTS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 def peer(family: socket.AddressFamily, host: str) -> Iterator[socket.socket]:
     """Return a bound socket that never waits for long."""
     with closing(socket.socket(family, socket.SOCK_DGRAM)) as sock:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT_SECONDS)
         sock.bind((host, 0))
         yield sock
 
@@ -41,7 +41,7 @@ def test_datagrams_are_sent_and_received(
         assert sock.send(b"question") == ""
         data, source = far.recvfrom(100)
         far.sendto(b"answer", source)
-        assert (data, sock.wait(PATIENCE)) == (b"question", [b"answer"])
+        assert (data, sock.wait(TIMEOUT_SECONDS)) == (b"question", [b"answer"])
         assert sock.notices == []
 
 
@@ -52,7 +52,7 @@ def test_refusal_names_its_sender(family: socket.AddressFamily, host: str) -> No
         address = towards(far)
     with UdpSocket(address) as sock:
         assert [sock.send(b"1"), sock.send(b"2")] == ["", ""]
-        assert sock.wait(PATIENCE) == []
+        assert sock.wait(TIMEOUT_SECONDS) == []
         kind, code = (1, 4) if ":" in host else (3, 3)  # port unreachable
         assert set(sock.notices) == {IcmpNotice("ECONNREFUSED", host, 0, kind, code)}
 

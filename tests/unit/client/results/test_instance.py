@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netduet.client.results.instance import LONGEST, UNSAID, instance_named, instance_of
-from tests.unit.client.far_end import NASTY, welcome
+from tests.unit.client.fake_server import HOSTILE_TEXT, make_welcome
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def test_missing_node_and_zone_are_not_shown(
     node: str, zone: str, said: str, brief: str, place: str
 ) -> None:
     """There is no placeholder for an unknown node or zone."""
-    who = instance_of(welcome(instance="web-2", node=node, zone=zone))
+    who = instance_of(make_welcome(instance="web-2", node=node, zone=zone))
     assert (str(who), who.brief, who.node_and_zone) == (said, brief, place)
 
 
 def test_remote_names_are_escaped_and_truncated() -> None:
     """A server may send any name for itself."""
-    who = instance_named(NASTY, NASTY, "z" * 1000)
+    who = instance_named(HOSTILE_TEXT, HOSTILE_TEXT, "z" * 1000)
     assert str(who).isprintable()
     assert who.zone == "z" * LONGEST
     assert str(UNSAID) == ""

@@ -5,19 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
-from netduet.client.checks.base import Check
 from netduet.client.checks.udp import judge, measure
 from netduet.client.checks.udp.failures import FAILURES
 
-_ADDRESSES: Final = AddressCheck(measure.measure, judge.judge)
-
-CHECK: Final = Check(
+CHECK: Final = AddressCheck(measure.measure, judge.judge).as_check(
     "udp",
     "Do datagrams get through, how many are lost, and which sizes pass?",
-    ("identity",),
-    _ADDRESSES.measure,
-    _ADDRESSES.judge,
     FAILURES,
     heavy=True,
-    after=("balance",),
 )

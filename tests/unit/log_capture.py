@@ -27,7 +27,7 @@ def logging_to(descriptor: int, **changes: Any) -> Iterator[None]:
         structlog.reset_defaults()
 
 
-def raw(act: Callable[[], object], **changes: Any) -> list[bytes]:
+def logged_bytes(act: Callable[[], object], **changes: Any) -> list[bytes]:
     """Return what is logged to a file while ``act`` runs: whole lines, as bytes."""
     descriptor = os.memfd_create("log")
     try:
@@ -40,6 +40,6 @@ def raw(act: Callable[[], object], **changes: Any) -> list[bytes]:
     return data.split(b"\n")[:-1]
 
 
-def lines(act: Callable[[], object], **changes: Any) -> list[dict[str, Any]]:
+def logged_lines(act: Callable[[], object], **changes: Any) -> list[dict[str, Any]]:
     """Return what is logged while ``act`` runs, as the fields of each line."""
-    return [json.loads(line) for line in raw(act, **changes)]
+    return [json.loads(line) for line in logged_bytes(act, **changes)]

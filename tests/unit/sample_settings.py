@@ -22,7 +22,7 @@ from netduet.config.load import (
 )
 
 
-class Sample(Settings):
+class SampleSettings(Settings):
     """Settings of every kind."""
 
     model_config = SettingsConfigDict(env_prefix="NETDUET_SAMPLE_")
@@ -61,7 +61,7 @@ class Sample(Settings):
         return self
 
 
-def nowhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> SourcePaths:
+def empty_sources(monkeypatch: pytest.MonkeyPatch, folder: Path) -> SourcePaths:
     """Take all settings away; return where a test may put some."""
     for name in list(os.environ):
         if name.upper().startswith("NETDUET_"):
@@ -71,8 +71,8 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> SourcePaths:
     return SourcePaths(folder / ".env", folder / "secrets")
 
 
-def lines_of(around: SourcePaths, **flags: object) -> list[str]:
+def error_lines(sources: SourcePaths, **flags: object) -> list[str]:
     """Return what is said about settings that cannot be used."""
     with pytest.raises(SettingsError) as caught:
-        load(Sample, flags, around)
+        load(SampleSettings, flags, sources)
     return caught.value.lines

@@ -20,20 +20,20 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from netduet.runtime import logs
 from netduet.server.app import Server
 
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 """Seconds after which something awaited is taken for lost."""
 
 Line = dict[str, Any]
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     """Let the loop run until something is so."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while not condition():  # noqa: ASYNC110 - what is asked knows of no event
             await asyncio.sleep(0.001)
 
 
-class Lines:
+class LogLines:
     """The log of a server in this process, as the fields of each line."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Lines:
         if len(self.of(event)) < count:
             arrived = asyncio.get_running_loop().create_future()
             self._waiting.append((event, count, arrived))
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 await arrived
         return self.of(event)[count - 1]
 
@@ -76,12 +76,12 @@ class Lines:
 
 
 @dataclass
-class Running:
+class RunningServer:
     """A server that runs in the test's loop."""
 
     port: int
     server: Server
-    lines: Lines
+    lines: LogLines
     task: asyncio.Task[None]
 
     async def stop(self) -> None:
@@ -90,12 +90,12 @@ class Running:
             self.server.stop()
         await self.task
 
-    async def closed(self, count: int = 1) -> Line:
+    async def closed_line(self, count: int = 1) -> Line:
         """Return what was logged of the ``count``-th connection that ended."""
         return await self.lines.wait("connection.closed", count)
 
 
-class Command:
+class ServerProcess:
     """``netduet serve`` as a process of its own; its log is read by a thread."""
 
     def __init__(
@@ -137,13 +137,14 @@ class Command:
         """Return the ``count``-th line of an event; None when the server left first."""
         with self._changed:
             found = self._changed.wait_for(
-                lambda: self._over or len(self._matching(event)) >= count, PATIENCE
+                lambda: self._over or len(self._matching(event)) >= count,
+                TIMEOUT_SECONDS,
             )
             matching = self._matching(event)
         assert found, f"{len(matching)} of {count} lines {event}"
         return matching[count - 1] if len(matching) >= count else None
 
-    def closed(self, count: int = 1) -> Line:
+    def closed_line(self, count: int = 1) -> Line:
         """Return what was logged of the ``count``-th connection that ended."""
         line = self.wait("connection.closed", count)
         assert line is not None
@@ -156,11 +157,11 @@ class Command:
 
     def finish(self) -> int:
         """Wait until the process has left; return its status."""
-        status = self.process.wait(PATIENCE * 2)
-        self._reader.join(PATIENCE)
+        status = self.process.wait(TIMEOUT_SECONDS * 2)
+        self._reader.join(TIMEOUT_SECONDS)
         return status
 
-    def said(self) -> str:
+    def stderr_text(self) -> str:
         """Return what the process wrote to standard error; call it when it has left."""
         assert self.process.stderr is not None
         return self.process.stderr.read().decode()
@@ -169,8 +170,8 @@ class Command:
         """End the process, whatever state it is in."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        self.process.wait(TIMEOUT_SECONDS)
+        self._reader.join(TIMEOUT_SECONDS)
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self.process.stdout.close()
@@ -199,7 +200,7 @@ def _clean(environment: os._Environ[str]) -> dict[str, str]:
     }
 
 
-class Netduet:
+class NetduetCommand:
     """Any command of ``netduet`` as a process of its own.
 
     It runs in a folder of the test's own and with the variables that are given,
@@ -253,7 +254,7 @@ class Netduet:
         self, process: subprocess.Popen[str]
     ) -> subprocess.CompletedProcess[str]:
         """Wait for the end of a command; return what it said."""
-        out, err = process.communicate(timeout=PATIENCE * 3)
+        out, err = process.communicate(timeout=TIMEOUT_SECONDS * 3)
         return subprocess.CompletedProcess(
             process.args, process.returncode, out or "", err
         )

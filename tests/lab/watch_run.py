@@ -2,7 +2,7 @@
 
 Prints one JSON line an outage: the truth, and what was told.
 
-    python -m tests.lab.watching
+    python -m tests.lab.watch_run
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.lab import outages
 from tests.lab.conditions import DOWN, UP, Way
 from tests.lab.expectation import passes
 from tests.lab.networks import Network
-from tests.lab.run import inhabit
+from tests.lab.run import start_services
 from tests.lab.topology import SERVER4, topology
 
 WHERE: Final[dict[tuple[Way, ...], str]] = {
@@ -34,21 +34,21 @@ OUTAGES: Final = (((UP,), 0.9), ((DOWN,), 1.4), ((UP, DOWN), 2.3), ((), 1.7))
 """Which ways are out, and for how long; none: this end's own host sends nothing."""
 
 
-_PATIENCE: Final = 60.0
+_TIMEOUT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WatchedOutage:
     """An outage: what it truly was, ± ``doubt``, and what was told of it.
 
     ``began`` is whether it was told while it went on, ``status`` that of the watch.
     """
 
     where: str
-    truth: float
-    doubt: float
-    told_where: str
-    told: float
+    seconds: float
+    uncertainty: float
+    reported_where: str
+    reported_seconds: float
     started: bool
     status: int
 
@@ -57,18 +57,18 @@ def main() -> None:
     """Have each outage once."""
     subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
     for number, (ways, seconds) in enumerate(OUTAGES):
-        print(json.dumps(asdict(watched(number, ways, seconds))), flush=True)
+        print(json.dumps(asdict(watch_outage(number, ways, seconds))), flush=True)
 
 
-def watched(number: int, ways: tuple[Way, ...], seconds: float) -> Told:
+def watch_outage(number: int, ways: tuple[Way, ...], seconds: float) -> WatchedOutage:
     """Have an outage in a network of its own while a watch goes on."""
     network = Network("outage", "", passes())
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(topology(number, ()))
-        inhabit(stack, network, place)
+        start_services(stack, network, place)
         command = [sys.executable, "-m", "netduet", "watch", "--json", SERVER4]
         process = subprocess.Popen(
-            place.as_nobody("client", *command),
+            place.unprivileged_command("client", *command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -76,23 +76,23 @@ def watched(number: int, ways: tuple[Way, ...], seconds: float) -> Told:
         )
         stack.callback(process.wait)
         stack.callback(process.kill)
-        timer = threading.Timer(_PATIENCE, process.kill)
+        timer = threading.Timer(_TIMEOUT_SECONDS, process.kill)
         stack.callback(timer.cancel)
         timer.start()
-        outage = outages.all_out(*ways, seconds=seconds)
+        outage = outages.packets_dropped(*ways, seconds=seconds)
         if not ways:
-            outage = outages.own_out(seconds)
-        with outages.during(place, outage) as happened:
+            outage = outages.client_output_dropped(seconds)
+        with outages.outage_during(place, outage) as happened:
             events = _until_ended(process)
         if happened.failed:
             raise RuntimeError(f"the outage: {happened.failed}")
         process.send_signal(signal.SIGTERM)
         process.communicate()
         ended = events.get("outage.ended", {})
-        return Told(
+        return WatchedOutage(
             WHERE[ways],
             happened.seconds,
-            happened.doubt,
+            happened.uncertainty,
             ended.get("netduet.direction", ""),
             ended.get("netduet.duration_s", 0.0),
             "outage.began" in events,

@@ -13,45 +13,45 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 
-Settle = Callable[[], Awaitable[None]]
+Setup = Callable[[], Awaitable[None]]
 """Opens what it listens on, starts tasks in the loop, and returns."""
 
 
 @contextlib.contextmanager
-def resident(namespace: str, settle: Settle) -> Iterator[None]:
+def loop_in_namespace(namespace: str, setup: Setup) -> Iterator[None]:
     """Have this live in the namespace (a file of /run/netns) until the end."""
-    one = _Resident(namespace, settle)
+    one = _NamespaceLoop(namespace, setup)
     one.thread.start()
     try:
-        if not one.settled.wait(PATIENCE):
+        if not one.is_ready.wait(TIMEOUT_SECONDS):
             raise TimeoutError(f"nothing settled in {namespace}")
         if one.error is not None:
             raise one.error
         yield
     finally:
-        one.leave()
+        one.stop()
 
 
-class _Resident:
-    def __init__(self, namespace: str, settle: Settle) -> None:
-        self.settled = threading.Event()
+class _NamespaceLoop:
+    def __init__(self, namespace: str, settle: Setup) -> None:
+        self.is_ready = threading.Event()
         self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self._live, daemon=True, name=namespace)
+        self.thread = threading.Thread(target=self._run, daemon=True, name=namespace)
         self._namespace = namespace
-        self._settle = settle
+        self._setup = settle
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._over = asyncio.Event()
+        self._stopped = asyncio.Event()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """End the loop, its tasks and the thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended by itself
-                self._loop.call_soon_threadsafe(self._over.set)
-        self.thread.join(PATIENCE)
+                self._loop.call_soon_threadsafe(self._stopped.set)
+        self.thread.join(TIMEOUT_SECONDS)
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             with open(self._namespace, "rb") as file:  # noqa: PTH123 - a descriptor is wanted
                 # This thread alone; Python 3.12, which the lab's image has.
@@ -60,16 +60,16 @@ class _Resident:
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self.error = error
         finally:
-            self.settled.set()
+            self.is_ready.set()
 
     async def _stay(self) -> None:
         self._loop = asyncio.get_running_loop()
-        await self._settle()
-        self.settled.set()
-        await self._over.wait()
+        await self._setup()
+        self.is_ready.set()
+        await self._stopped.wait()
 
 
-def bound(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+def bound_socket(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
     """Return a socket for a loop: of the address's family alone, and listening if TCP."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, kind)

@@ -16,14 +16,14 @@ from docker.models.containers import Container
 from docker.models.services import Service
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
-from tests.containers.stage import HARDENED, Finished, Images
+from tests.containers.sandbox import HARDENED, ContainerResult, Images
 
 STACK: Final = Path(__file__).parents[3] / "deploy/swarm/stack.yml"
-PATIENCE: Final = 120.0
-_LOOK: Final = 0.2
-_OURS: Final = {LABEL_SESSION_ID: SESSION_ID}
+TIMEOUT_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.2
+_LABELS: Final = {LABEL_SESSION_ID: SESSION_ID}
 _NAMESPACE: Final = "com.docker.stack.namespace"
-_BUSY: Final = (
+_ALREADY_IN_SWARM: Final = (
     "this engine is part of a swarm already, so NO swarm test ran: they make a swarm of "
     "their own and leave it in the end; run them on an engine that is in none"
 )
@@ -37,16 +37,16 @@ def require_no_swarm(info: Mapping[str, Any]) -> None:
 
     """
     if info["Swarm"]["LocalNodeState"] != "inactive":
-        raise RuntimeError(_BUSY)
+        raise RuntimeError(_ALREADY_IN_SWARM)
 
 
-def until(what: str, holds: Callable[[], bool]) -> None:
+def wait_until(what: str, holds: Callable[[], bool]) -> None:
     """Look again until something holds; fail, saying what, when it never does."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < end:
         if holds():
             return
-        time.sleep(_LOOK)
+        time.sleep(_POLL_SECONDS)
     raise AssertionError(f"never {what}")
 
 
@@ -77,9 +77,9 @@ class Stack:
         label = {"label": f"{_NAMESPACE}={self.name}"}
         for service in self.engine.services.list(filters=label):
             service.remove()
-        until("without tasks", lambda: not self.containers())
+        wait_until("without tasks", lambda: not self.containers())
         for network in self.engine.networks.list(filters=label):
-            until(f"removed: {network.name}", lambda one=network: _removed(one))
+            wait_until(f"removed: {network.name}", lambda one=network: _removed(one))
 
     @property
     def network(self) -> str:
@@ -109,7 +109,7 @@ class Stack:
                 and len(self.containers("server")) == replicas
             )
 
-        until(f"{replicas} servers", settled)
+        wait_until(f"{replicas} servers", settled)
 
     def scale(self, replicas: int) -> None:
         """Have so many servers, and wait for it."""
@@ -124,8 +124,8 @@ class Stack:
             found: str = self.server.attrs.get("UpdateStatus", {}).get("State", "")
             return found
 
-        until("under way", lambda: state() in {"updating", "completed"})
-        until("completed", lambda: state() == "completed")
+        wait_until("under way", lambda: state() in {"updating", "completed"})
+        wait_until("completed", lambda: state() == "completed")
 
     def start(self, image: str, command: list[str], **options: Any) -> Container:
         """Start a container on the stack's network, as a person joins it by hand."""
@@ -134,22 +134,22 @@ class Stack:
             command,
             network=self.network,
             detach=True,
-            labels=_OURS,
+            labels=_LABELS,
             **options,
         )
 
-    def client(self, *words: str) -> Finished:
+    def client(self, *words: str) -> ContainerResult:
         """Run a client on the stack's network to its end."""
-        return finished(self.start(self.images.client, list(words), **HARDENED))
+        return wait_for_end(self.start(self.images.client, list(words), **HARDENED))
 
 
-def finished(container: Container) -> Finished:
+def wait_for_end(container: Container) -> ContainerResult:
     """Wait for a container's end, remove it, return what it said."""
     status = int(container.wait()["StatusCode"])
     out = container.logs(stdout=True, stderr=False).decode()
     err = container.logs(stdout=False, stderr=True).decode()
     container.remove()
-    return Finished(status, out, err)
+    return ContainerResult(status, out, err)
 
 
 def _removed(network: Any) -> bool:

@@ -13,21 +13,21 @@ from collections.abc import Callable, Iterator
 
 from netduet.runtime.log_writer import LogWriter
 
-PATIENCE = 10.0
-QUEUE = 10
-LONG = b"x" * 100_000 + b"\n"
+TIMEOUT_SECONDS = 10.0
+QUEUE_LINES = 10
+OVERSIZED_LINE = b"x" * 100_000 + b"\n"
 """More than a pipe holds: its write fills the pipe, and is not over."""
 
 
-def until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)  # what is asked knows of no event
 
 
-def numbered(count: int) -> list[bytes]:
+def numbered_lines(count: int) -> list[bytes]:
     """Return lines that differ."""
     return [b"line %d of many, to be told apart\n" % number for number in range(count)]
 
@@ -40,21 +40,21 @@ def read_all(descriptor: int) -> bytes:
     return b"".join(pieces)
 
 
-def confessed(data: bytes) -> list[int]:
+def reported_drops(data: bytes) -> list[int]:
     """Return what each line about dropped lines says."""
     return [int(count) for count in re.findall(rb"^dropped (\d+)$", data, re.MULTILINE)]
 
 
-class Pipe:
+class LogPipe:
     """A pipe, a log writer on it, and what came out."""
 
     def __init__(self) -> None:
         """Open it."""
         self.reader, self.writer = os.pipe()
-        self.endings = 0
+        self.exits = 0
         self.log: LogWriter | None = None
 
-    def start(self, queue: int = QUEUE) -> LogWriter:
+    def start(self, queue: int = QUEUE_LINES) -> LogWriter:
         """Start to write to it."""
         self.log = LogWriter(self.writer, queue, b"dropped %d\n".__mod__, self._ended)
         return self.log
@@ -62,8 +62,8 @@ class Pipe:
     def stall(self) -> None:
         """Have a line written that nobody reads; the pipe is full, and a line waits."""
         assert self.log is not None
-        self.log.put(LONG)
-        until(lambda: not select.select([], [self.writer], [], 0)[1])
+        self.log.put(OVERSIZED_LINE)
+        wait_until(lambda: not select.select([], [self.writer], [], 0)[1])
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
@@ -78,7 +78,7 @@ class Pipe:
             os.dup2(kept, self.writer)
             os.close(kept)
 
-    def trying(self) -> bool:
+    def is_writing(self) -> bool:
         """Tell whether the log's thread is inside of a try to write."""
         assert self.log is not None
         frame = sys._current_frames().get(self.log._thread.ident or 0)
@@ -90,9 +90,9 @@ class Pipe:
         found: list[bytes] = []
         thread = threading.Thread(target=lambda: found.append(read_all(self.reader)))
         thread.start()
-        self.log.close(PATIENCE)
+        self.log.close(TIMEOUT_SECONDS)
         os.close(self.writer)
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT_SECONDS)
         return found[0]
 
     def close(self) -> None:
@@ -101,10 +101,10 @@ class Pipe:
             os.close(self.reader)  # a thread that waits to write hears of it
         if self.log is not None:
             self.log.close(0)
-            self.log._thread.join(PATIENCE)
+            self.log._thread.join(TIMEOUT_SECONDS)
             assert not self.log._thread.is_alive()
         with contextlib.suppress(OSError):
             os.close(self.writer)
 
     def _ended(self) -> None:
-        self.endings += 1
+        self.exits += 1

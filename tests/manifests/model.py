@@ -43,7 +43,7 @@ def workloads(manifests: Iterable[Manifest]) -> Iterator[Workload]:
             )
 
 
-def chosen(selector: Mapping[str, Any], labels: Labels) -> bool:
+def selector_matches(selector: Mapping[str, Any], labels: Labels) -> bool:
     """Tell whether a selector of labels chooses a pod (LabelSelector, meta/v1)."""
     wanted = selector.get("matchLabels", {})
     if any(labels.get(name) != value for name, value in wanted.items()):
@@ -85,7 +85,7 @@ def _allowed(
         for manifest in manifests
         if manifest["kind"] == "NetworkPolicy"
         and way in manifest["spec"]["policyTypes"]
-        and chosen(manifest["spec"]["podSelector"], pod)
+        and selector_matches(manifest["spec"]["podSelector"], pod)
     ]
     rules = [rule for spec in policies for rule in spec.get(way.lower(), ())]
     return not policies or any(_fits(rule, port, other) for rule in rules)
@@ -99,6 +99,6 @@ def _fits(rule: Manifest, port: Manifest, other: Labels) -> bool:
     if peers is None:
         return True
     return any(
-        "namespaceSelector" not in one and chosen(one["podSelector"], other)
+        "namespaceSelector" not in one and selector_matches(one["podSelector"], other)
         for one in peers
     )

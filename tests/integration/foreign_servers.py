@@ -7,20 +7,20 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from tests.integration.peer import connect, reset
-from tests.integration.running import PATIENCE
+from tests.integration.framed_client import connect, reset
+from tests.integration.servers import TIMEOUT_SECONDS
 
-Manner = Callable[[socket.socket], None]
+Behaviour = Callable[[socket.socket], None]
 """What a stranger does with a connection; it is closed afterwards."""
 
 
-class Stranger:
+class ForeignServer:
     """A server of bad or other manners, on a free port of a loopback address."""
 
-    def __init__(self, manner: Manner, host: str) -> None:
+    def __init__(self, behaviour: Behaviour, host: str) -> None:
         """Listen."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._manner = manner
+        self._manner = behaviour
         self._listener = socket.create_server((host, 0), family=family)
         self._threads = [threading.Thread(target=self._accept)]
         self._spoken_to = threading.Event()
@@ -29,21 +29,21 @@ class Stranger:
         self.target = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self._threads[0].start()
 
-    def spoken_to(self) -> None:
+    def wait_for_data(self) -> None:
         """Wait until a client has sent something."""
-        assert self._spoken_to.wait(PATIENCE * 2), "nobody spoke"
+        assert self._spoken_to.wait(TIMEOUT_SECONDS * 2), "nobody spoke"
 
     @property
-    def heard(self) -> bytes:
+    def received(self) -> bytes:
         """The first thing that a client said."""
-        self.spoken_to()
+        self.wait_for_data()
         return self._heard[0]
 
     def close(self) -> None:
         """Stop, once all clients have left."""
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT_SECONDS)
             assert not thread.is_alive(), "a client has not left"
         self._listener.close()
 
@@ -57,7 +57,7 @@ class Stranger:
 
     def _serve(self, sock: socket.socket) -> None:
         with sock, contextlib.suppress(ConnectionError):
-            sock.settimeout(PATIENCE * 2)
+            sock.settimeout(TIMEOUT_SECONDS * 2)
             first = sock.recv(4096, socket.MSG_PEEK)
             if first:
                 self._heard.append(first)
@@ -66,9 +66,11 @@ class Stranger:
 
 
 @contextlib.contextmanager
-def stranger(manner: Manner, host: str = "127.0.0.1") -> Iterator[Stranger]:
+def foreign_server(
+    behaviour: Behaviour, host: str = "127.0.0.1"
+) -> Iterator[ForeignServer]:
     """Serve in this manner whoever says something."""
-    one = Stranger(manner, host)
+    one = ForeignServer(behaviour, host)
     try:
         yield one
     finally:
@@ -76,63 +78,63 @@ def stranger(manner: Manner, host: str = "127.0.0.1") -> Iterator[Stranger]:
 
 
 @contextlib.contextmanager
-def nobody() -> Iterator[str]:
+def closed_port() -> Iterator[str]:
     """Return a target that refuses: its port is taken, and nothing listens on it."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{sock.getsockname()[1]}"
 
 
-def silent(sock: socket.socket) -> None:
+def stay_silent(sock: socket.socket) -> None:
     """Read all that comes, and say nothing."""
     while sock.recv(65536):
         pass
 
 
-def closing(sock: socket.socket) -> None:
+def close_normally(sock: socket.socket) -> None:
     """End without a word, and without a reset."""
     sock.shutdown(socket.SHUT_WR)
-    silent(sock)
+    stay_silent(sock)
 
 
-def resetting(sock: socket.socket) -> None:
+def close_by_reset(sock: socket.socket) -> None:
     """Cut the connection."""
     reset(sock)
 
 
-def echoing(sock: socket.socket) -> None:
+def echo_bytes(sock: socket.socket) -> None:
     """Send back what comes."""
     while data := sock.recv(65536):
         sock.sendall(data)
 
 
-def saying(answer: bytes) -> Manner:
+def answer_and_close(answer: bytes) -> Behaviour:
     """Answer, and end the sending."""
 
-    def manner(sock: socket.socket) -> None:
+    def behave(sock: socket.socket) -> None:
         sock.sendall(answer)
-        closing(sock)
+        close_normally(sock)
 
-    return manner
+    return behave
 
 
-def lingering(answer: bytes) -> Manner:
+def answer_and_stay(answer: bytes) -> Behaviour:
     """Answer, and keep the connection."""
 
-    def manner(sock: socket.socket) -> None:
+    def behave(sock: socket.socket) -> None:
         sock.sendall(answer)
-        silent(sock)
+        stay_silent(sock)
 
-    return manner
+    return behave
 
 
-def converting(port: int) -> Manner:
+def convert_line_ends(port: int) -> Behaviour:
     """Pass on to a port of this host as text: each CR LF becomes LF on the way there."""
 
-    def manner(sock: socket.socket) -> None:
+    def behave(sock: socket.socket) -> None:
         with connect(port) as server:
             server.sendall(sock.recv(65536).replace(b"\r\n", b"\n"))
             while data := server.recv(65536):
                 sock.sendall(data)
 
-    return manner
+    return behave

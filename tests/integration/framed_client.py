@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from netduet.wire.frames import HEADER, HEADER_SIZE, MAGIC, Frame, Kind, serialize
-from tests.integration.running import PATIENCE
+from tests.integration.servers import TIMEOUT_SECONDS
 
 HELLO = b"Hello, server!"
 GREETING = b"Hello, client!"
@@ -21,17 +21,17 @@ GREETING = b"Hello, client!"
 
 def connect(port: int, host: str = "127.0.0.1", source: str = "") -> socket.socket:
     """Connect, from an address; whatever then takes too long raises TimeoutError."""
-    return socket.create_connection((host, port), PATIENCE, (source, 0))
+    return socket.create_connection((host, port), TIMEOUT_SECONDS, (source, 0))
 
 
-def greet(port: int, text: bytes = HELLO) -> bytes:
+def exchange_greetings(port: int, text: bytes = HELLO) -> bytes:
     """Hold the plainest conversation there is."""
     with connect(port) as sock:
         sock.sendall(text)
         return sock.recv(1024)
 
 
-def rest(sock: socket.socket) -> bytes:
+def read_to_end(sock: socket.socket) -> bytes:
     """Return all that comes until the end of stream; a reset raises."""
     pieces = []
     while piece := sock.recv(65536):
@@ -51,7 +51,7 @@ def opening(**fields: object) -> bytes:
     return MAGIC + serialize(Kind.OPEN, json.dumps(message).encode(), id=1)
 
 
-class Peer:
+class FramedClient:
     """A framed client."""
 
     def __init__(self, port: int, host: str = "127.0.0.1", source: str = "") -> None:
@@ -108,14 +108,14 @@ class Peer:
     def error(self) -> dict[str, Any]:
         """Return an ERROR frame, behind which the stream ends without a reset."""
         fields = self.message(Kind.ERROR)
-        assert rest(self.sock) == b""
+        assert read_to_end(self.sock) == b""
         return fields
 
     def end(self) -> None:
         """End by an END frame; it is answered, then the stream ends."""
         self.send(Kind.END)
         assert self.receive().kind == Kind.END
-        assert rest(self.sock) == b""
+        assert read_to_end(self.sock) == b""
         self.sock.close()
 
     @contextlib.contextmanager
@@ -124,7 +124,7 @@ class Peer:
         thread = threading.Thread(target=self.sock.sendall, args=(data,))
         thread.start()
         yield
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT_SECONDS)
 
     def _exactly(self, size: int) -> bytes:
         data = bytearray()

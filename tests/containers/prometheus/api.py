@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from testcontainers.core.container import DockerContainer
 
-PATIENCE: Final = 60.0
-_LOOK: Final = 0.2
+TIMEOUT_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,16 @@ class Prometheus:
             if one["state"] == "firing"
         }
 
-    def until(self, what: str, holds: Callable[[Prometheus], bool]) -> None:
+    def wait_until(self, what: str, holds: Callable[[Prometheus], bool]) -> None:
         """Look again until something holds; fail, saying what, when it never does."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < end:
             try:
                 if holds(self):
                     return
             except (urllib.error.URLError, ConnectionError):
                 pass  # it has not come up yet
-            time.sleep(_LOOK)
+            time.sleep(_POLL_SECONDS)
         said = b"".join(self.container.get_logs()).decode(errors="replace")
         raise AssertionError(f"never {what}; firing: {self.firing()}\n{said[-2000:]}")
 

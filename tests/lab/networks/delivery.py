@@ -23,7 +23,7 @@ from tests.lab.conditions import (
 )
 from tests.lab.expectation import fails, passes
 from tests.lab.networks.declaration import UDP, V4, WAYS, Network
-from tests.lab.tunrouter import Weather
+from tests.lab.tunrouter import Impairments
 
 
 def _hole(way: str, how: str, family: str) -> Network:
@@ -131,7 +131,7 @@ NETWORKS: Final = (
         "udp-reordered",
         "5 % of datagrams come 20 ms late on the way up",
         passes(("udp", "arrived out of order on the way to the server")),
-        weather=(Weather(held=0.05, protocol="udp"), Weather()),
+        impairments=(Impairments(held=0.05, protocol="udp"), Impairments()),
         flags=UDP,
         representative=True,
     ),
@@ -139,14 +139,14 @@ NETWORKS: Final = (
         "udp-reordered-down",
         "5 % of datagrams come 20 ms late on the way down",
         passes(("udp", "arrived out of order on the way back")),
-        weather=(Weather(), Weather(held=0.05, protocol="udp")),
+        impairments=(Impairments(), Impairments(held=0.05, protocol="udp")),
         flags=UDP,
     ),
     Network(
         "udp-duplicated",
         "5 % of datagrams come twice on the way up",
         passes(("udp", "arrived more than once on the way to the server")),
-        weather=(Weather(duplicated=0.05, protocol="udp"), Weather()),
+        impairments=(Impairments(duplicated=0.05, protocol="udp"), Impairments()),
         flags=UDP,
         representative=True,
     ),
@@ -154,7 +154,7 @@ NETWORKS: Final = (
         "udp-duplicated-down",
         "5 % of datagrams come twice on the way down",
         passes(("udp", "arrived more than once on the way back")),
-        weather=(Weather(), Weather(duplicated=0.05, protocol="udp")),
+        impairments=(Impairments(), Impairments(duplicated=0.05, protocol="udp")),
         flags=UDP,
     ),
     *(
@@ -228,9 +228,9 @@ NETWORKS: Final = (
             f"changed-{way}",
             f"a bit of every 20th long TCP segment is changed, {way}",
             fails("size.changed", where, may=("close.answer_changed",)),
-            weather=(
-                Weather(changed=0.05 if way == "up" else 0.0),
-                Weather(changed=0.05 if way == "down" else 0.0),
+            impairments=(
+                Impairments(changed=0.05 if way == "up" else 0.0),
+                Impairments(changed=0.05 if way == "down" else 0.0),
             ),
             representative=way == "down",
         )

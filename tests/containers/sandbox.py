@@ -1,4 +1,4 @@
-"""The stage of the container tests: networks and containers on the real engine.
+"""The sandbox of the container tests: networks and containers on the real engine.
 
 Everything made here carries the label of this test session, by which
 ``conftest`` removes what a broken test left behind: the reaper that
@@ -49,7 +49,7 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class ContainerResult:
     """A container that ran to its end."""
 
     status: int
@@ -63,7 +63,7 @@ class Finished:
         return document
 
 
-class Stage:
+class Sandbox:
     """Makes networks and containers, and removes them when the test is over."""
 
     def __init__(self, images: Images) -> None:
@@ -153,9 +153,11 @@ class Stage:
             **options,
         )
 
-    def client(self, network: Network | None, *words: str, **options: Any) -> Finished:
+    def client(
+        self, network: Network | None, *words: str, **options: Any
+    ) -> ContainerResult:
         """Run a client to its end."""
-        return finish(self.start_client(network, *words, **options))
+        return wait_for_end(self.start_client(network, *words, **options))
 
     def start_client(
         self, network: Network | None, *words: str, **options: Any
@@ -169,14 +171,14 @@ class Stage:
         )
 
 
-def finish(container: DockerContainer) -> Finished:
+def wait_for_end(container: DockerContainer) -> ContainerResult:
     """Wait for a container's end and return what it said."""
     status = container.wait()
     out, err = container.get_logs()
-    return Finished(status, out.decode(), err.decode())
+    return ContainerResult(status, out.decode(), err.decode())
 
 
-def wait_for(container: DockerContainer, word: str) -> None:
+def wait_for_output(container: DockerContainer, word: str) -> None:
     """Read what a container prints until the word is there."""
     printed = b""
     command = ["docker", "logs", "--follow", container.get_container_id()]
@@ -195,14 +197,14 @@ def wait_for(container: DockerContainer, word: str) -> None:
     raise AssertionError(printed.decode())
 
 
-def inside(container: DockerContainer) -> Container:
+def engine_handle(container: DockerContainer) -> Container:
     """Return the engine's own handle: pause, stop, kill."""
     return container.get_wrapped_container()
 
 
 def address(container: DockerContainer, network: Network, family: str = "") -> str:
     """Return the address of a container on a network; ``family`` "6" for IPv6."""
-    wrapped = inside(container)
+    wrapped = engine_handle(container)
     wrapped.reload()
     settings = wrapped.attrs["NetworkSettings"]["Networks"][network.name]
     key = "GlobalIPv6Address" if family == "6" else "IPAddress"

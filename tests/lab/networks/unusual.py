@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.lab import quirks
+from tests.lab import unusual_faults
 from tests.lab.conditions import DOWN, UP, balanced, longer_dropped, real_packets, slow
 from tests.lab.expectation import fails, passes
 from tests.lab.nameserver import Names
 from tests.lab.networks.declaration import V4, Network
 from tests.lab.topology import ABSENT4, OTHERS4, SERVER4
-from tests.lab.tunrouter import Weather
+from tests.lab.tunrouter import Impairments
 
 NETWORKS: Final = (
     # Odd, and healthy
@@ -18,29 +18,31 @@ NETWORKS: Final = (
         "options-stripped",
         "a firewall takes window scaling, SACK and timestamps off TCP's openings",
         passes(),
-        conditions=(quirks.options_stripped("wscale,sack-permitted,timestamp"),),
+        conditions=(
+            unusual_faults.options_stripped("wscale,sack-permitted,timestamp"),
+        ),
     ),
     Network(
         "bare-acks-lost",
         "30 % of acknowledgements without data are lost, both ways",
         passes(),
         conditions=(
-            quirks.bare_acks_lost(0.3, UP),
-            quirks.bare_acks_lost(0.3, DOWN),
+            unusual_faults.bare_acks_lost(0.3, UP),
+            unusual_faults.bare_acks_lost(0.3, DOWN),
         ),
     ),
     Network(
         "bytes-apart",
         "a proxy hands on the first bytes one by one, and odd pieces after them",
         passes(("path", "source NAT or a proxy")),
-        proxy=quirks.splitting,
+        proxy=unusual_faults.split_pieces,
         representative=True,
     ),
     Network(
         "delay-800ms",
         "800 ms there and 800 ms back: a SYN is sent again before its answer can come",
         passes(("reach", "the path is slow"), ("size", "the path is slow")),
-        weather=(Weather(delay=0.8), Weather(delay=0.8)),
+        impairments=(Impairments(delay=0.8), Impairments(delay=0.8)),
         seconds=120,
     ),
     Network(
@@ -54,7 +56,7 @@ NETWORKS: Final = (
         "ttl-used-up",
         "packets to the server come to the router with no hop left (a loop)",
         fails("reach.unreachable", "intermediary"),
-        conditions=(quirks.short_lived(UP),),
+        conditions=(unusual_faults.short_lived(UP),),
         flags=V4,
     ),
     Network(
@@ -76,25 +78,27 @@ NETWORKS: Final = (
         "banner-first",
         "a proxy says a line of its own before it passes anything on",
         fails("identity.mangled", "path ←"),
-        proxy=quirks.prefixing(down=b"220 welcome to the gateway\r\n"),
+        proxy=unusual_faults.insert_prefix(down=b"220 welcome to the gateway\r\n"),
     ),
     Network(
         "proxy-header",
         "a balancer puts a PROXY protocol header before each connection",
         fails("identity.plain", "unknown"),
-        proxy=quirks.prefixing(up=b"PROXY TCP4 198.18.1.2 198.18.2.2 40000 12345\r\n"),
+        proxy=unusual_faults.insert_prefix(
+            up=b"PROXY TCP4 198.18.1.2 198.18.2.2 40000 12345\r\n"
+        ),
     ),
     Network(
         "first-byte-lost-down",
         "a proxy loses the first byte of each answer",
         fails("identity.mangled", "path ←"),
-        proxy=quirks.swallowing(up=False),
+        proxy=unusual_faults.drop_first_byte(up=False),
     ),
     Network(
         "piece-repeated-up",
         "a proxy hands on a piece of 100 bytes twice",
         fails("size.changed", "path →"),
-        proxy=quirks.repeating(30_000, up=True),
+        proxy=unusual_faults.repeat_piece(30_000, up=True),
     ),
     # Connections that work for a while
     *(
@@ -102,7 +106,7 @@ NETWORKS: Final = (
             f"first-packets-{way}",
             f"a firewall passes the first ten packets of a connection {way} alone",
             fails("size.stalled", where),
-            conditions=(quirks.first_packets_only(10, link),),
+            conditions=(unusual_faults.first_packets_only(10, link),),
             flags=("--checks", "size"),
             representative=way == "down",
         )
@@ -112,26 +116,26 @@ NETWORKS: Final = (
         "reset-after-20k",
         "a firewall resets whoever sends on a connection that has carried 20 KiB",
         fails("size.cut", "intermediary"),
-        conditions=(quirks.reset_after(20),),
+        conditions=(unusual_faults.reset_after(20),),
     ),
     Network(
         "pushed-dropped-up",
         "connections open, and what they carry to the server is dropped",
         fails("identity.silent", "unknown"),
-        conditions=(quirks.pushed_dropped(UP),),
+        conditions=(unusual_faults.pushed_dropped(UP),),
     ),
     # One family, one protocol
     Network(
         "v6-small-only",
         "IPv6 packets of more than 800 bytes are dropped on the way to the server",
         fails("size.black_hole", "path →", may=("udp.black_hole",)),
-        conditions=(real_packets(), quirks.only_ipv6(longer_dropped(800, UP))),
+        conditions=(real_packets(), unusual_faults.only_ipv6(longer_dropped(800, UP))),
     ),
     Network(
         "udp-from-elsewhere",
         "datagrams are answered from another port than they were sent to",
         fails("udp.misaddressed", "intermediary"),
-        conditions=(quirks.answered_from_elsewhere(),),
+        conditions=(unusual_faults.answered_from_elsewhere(),),
         representative=True,
     ),
 )

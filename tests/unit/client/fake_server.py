@@ -28,10 +28,10 @@ from netduet.wire.messages import (
     Welcome,
     encode,
 )
-from tests.integration.peer import rest
-from tests.integration.running import PATIENCE, until
+from tests.integration.framed_client import read_to_end
+from tests.integration.servers import TIMEOUT_SECONDS, wait_until
 
-NASTY = "\x1b[31mred\n\u202egnp"
+HOSTILE_TEXT = "\x1b[31mred\n\u202egnp"
 """A terminal's escape sequence, a line break, a change of writing direction."""
 
 _WELCOME: dict[str, object] = {
@@ -61,15 +61,15 @@ _ENTRY: dict[str, object] = {
     "ended_by": "client",
 }
 
-Script = Callable[["Taken"], object]
+Script = Callable[["AcceptedConnection"], object]
 
 
-def welcome(**fields: object) -> Welcome:
+def make_welcome(**fields: object) -> Welcome:
     """Return a welcome, its fields changed as told."""
     return Welcome.model_validate(_WELCOME | fields)
 
 
-def entry(**fields: object) -> LedgerEntry:
+def make_ledger_entry(**fields: object) -> LedgerEntry:
     """Return how a connection went, its fields changed as told."""
     return LedgerEntry.model_validate(_ENTRY | fields)
 
@@ -81,7 +81,7 @@ def tcp_info(**fields: int | str) -> TcpInfo:
     return TcpInfo.model_validate(counters | defaults | fields)
 
 
-def report(
+def make_server_report(
     *, drops: int = 0, throttled: float | None = 0.0, **connection: int
 ) -> ServerReport:
     """Return a server's evidence; ``connection`` is what its kernel says."""
@@ -93,38 +93,38 @@ def report(
     )
 
 
-class Taken:
+class AcceptedConnection:
     """A connection as its far end sees it: blocking, and never for long."""
 
     def __init__(self, sock: socket.socket) -> None:
         """Take it."""
         self.sock = sock
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT_SECONDS)
 
-    def opening(self) -> str:
+    def read_opening(self) -> str:
         """Read the opening; return its nonce."""
         assert self._exactly(len(MAGIC)) == MAGIC
-        nonce: str = json.loads(self.frame().payload)["nonce"]
+        nonce: str = json.loads(self.read_frame().payload)["nonce"]
         return nonce
 
-    def welcomes(self, **fields: object) -> None:
+    def send_welcome(self, **fields: object) -> None:
         """Read the opening, and welcome who sent it."""
-        message = welcome(**({"nonce": self.opening()} | fields))
+        message = make_welcome(**({"nonce": self.read_opening()} | fields))
         self.sock.sendall(MAGIC)
-        self.answers(1, message, 0)
+        self.send_answer(1, message, 0)
 
-    def answers(self, kind: int, message: BaseModel, number: int) -> None:
+    def send_answer(self, kind: int, message: BaseModel, number: int) -> None:
         """Answer a question."""
         self.sock.sendall(serialize(kind, encode(message), flags=ANSWER, id=number))
 
-    def frame(self) -> Frame:
+    def read_frame(self) -> Frame:
         """Read a frame."""
         length, kind, flags, _, number = HEADER.unpack(self._exactly(HEADER_SIZE))
         return Frame(kind, flags, number, self._exactly(length))
 
-    def waits(self) -> None:
+    def wait_for_close(self) -> None:
         """Say nothing until the client has left."""
-        rest(self.sock)
+        read_to_end(self.sock)
 
     def _exactly(self, size: int) -> bytes:
         data = b""
@@ -136,16 +136,16 @@ class Taken:
         return data
 
 
-class FarEnd:
+class FakeServer:
     """Listens on loopback; each connection is met by the next of its scripts."""
 
     def __init__(self, *scripts: Script) -> None:
         """Listen; nobody is met before the context is entered."""
         self._scripts = scripts
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._meet)
+        self._thread = threading.Thread(target=self._serve)
         self._failed: Exception | None = None
-        self.met = 0
+        self.accepted = 0
         self.address = Address(
             socket.AF_INET, "127.0.0.1", self._listener.getsockname()[1]
         )
@@ -164,49 +164,49 @@ class FarEnd:
         """Meet nobody any more; raise what a script has raised."""
         self._listener.shutdown(socket.SHUT_RDWR)
         # Not here: a client's last words are still for the loop to send.
-        await asyncio.to_thread(self._thread.join, PATIENCE)
+        await asyncio.to_thread(self._thread.join, TIMEOUT_SECONDS)
         self._listener.close()
         if self._failed is not None and error is None:
             raise self._failed
 
-    def _meet(self) -> None:
+    def _serve(self) -> None:
         for script in self._scripts:
             try:
                 sock, _ = self._listener.accept()
             except OSError:  # shut down: not all scripts were needed
                 return
-            self.met += 1
+            self.accepted += 1
             try:
                 # A client that has heard enough leaves by a reset.
                 with sock, contextlib.suppress(ConnectionError):
-                    script(Taken(sock))
+                    script(AcceptedConnection(sock))
             except Exception as failure:  # noqa: BLE001 - raised where the test is
                 self._failed = failure
                 return
 
 
 @contextlib.asynccontextmanager
-async def talking(sock: socket.socket) -> AsyncIterator[FramedConnection]:
+async def framed_connection(sock: socket.socket) -> AsyncIterator[FramedConnection]:
     """Hold a conversation over a socket; it is gone afterwards."""
     conversation = await start_framed_connection(sock)
     try:
         yield conversation
     finally:
         conversation.close()
-        await until(lambda: conversation.is_closed)
+        await wait_until(lambda: conversation.is_closed)
 
 
 @contextlib.asynccontextmanager
-async def meeting(script: Script) -> AsyncIterator[FramedConnection]:
+async def connection_to_fake_server(script: Script) -> AsyncIterator[FramedConnection]:
     """Hold a conversation with a far end that does as told."""
-    async with FarEnd(script) as far:
-        dialled = await connect(far.address, PATIENCE)
+    async with FakeServer(script) as server:
+        dialled = await connect(server.address, TIMEOUT_SECONDS)
         assert dialled.sock is not None
-        async with talking(dialled.sock) as conversation:
+        async with framed_connection(dialled.sock) as conversation:
             yield conversation
 
 
-def welcomes(taken: Taken) -> None:
+def welcome_and_wait(connection: AcceptedConnection) -> None:
     """Be a far end that welcomes, and asks and answers no more."""
-    taken.welcomes()
-    taken.waits()
+    connection.send_welcome()
+    connection.wait_for_close()

@@ -71,32 +71,32 @@ class Relay:
             self._back.send(data)
 
 
-def faithful(_: int, data: bytes) -> list[bytes]:
+def pass_all(_: int, data: bytes) -> list[bytes]:
     """Hand on all there is."""
     return [data]
 
 
-def swallowing(_number: int, _data: bytes) -> list[bytes]:
+def drop_all(_number: int, _data: bytes) -> list[bytes]:
     """Hand on nothing."""
     return []
 
 
-def every_tenth_dropped(number: int, data: bytes) -> list[bytes]:
+def drop_every_tenth(number: int, data: bytes) -> list[bytes]:
     """Lose a tenth."""
     return [] if number % 10 == 9 else [data]
 
 
-def every_tenth_doubled(number: int, data: bytes) -> list[bytes]:
+def duplicate_every_tenth(number: int, data: bytes) -> list[bytes]:
     """Hand a tenth on twice."""
     return [data, data] if number % 10 == 9 else [data]
 
 
-def all_doubled(_: int, data: bytes) -> list[bytes]:
+def duplicate_all(_: int, data: bytes) -> list[bytes]:
     """Hand everything on twice."""
     return [data, data]
 
 
-def every_tenth_held() -> Fault:
+def delay_every_tenth() -> Fault:
     """Return a fault: a tenth is handed on behind the next one."""
     held: list[bytes] = []
 
@@ -110,7 +110,7 @@ def every_tenth_held() -> Fault:
     return fault
 
 
-def held_until_asked() -> Fault:
+def hold_until_query() -> Fault:
     """Return a fault: answers are held until the first one that tells a tally."""
     held: list[bytes] = []
     asked = False
@@ -131,19 +131,19 @@ def held_until_asked() -> Fault:
     return fault
 
 
-def only_up_to(size: int) -> Fault:
+def drop_longer_than(size: int) -> Fault:
     """Return a fault: what is longer vanishes."""
     return lambda _, data: [data] if len(data) <= size else []
 
 
-def until(number: int) -> Fault:
+def drop_from_number(number: int) -> Fault:
     """Return a fault: from this number on, nothing passes."""
     return lambda n, data: [data] if n < number else []
 
 
 @contextmanager
 def relay(
-    port: int | None, up: Fault = faithful, down: Fault = faithful
+    port: int | None, up: Fault = pass_all, down: Fault = pass_all
 ) -> Iterator[int]:
     """Run a relay to a server's port; give the port to ask."""
     with closing(Relay(port, up, down)) as one:
@@ -151,7 +151,7 @@ def relay(
 
 
 @contextmanager
-def answering_from_elsewhere(port: int) -> Iterator[int]:
+def relay_answering_from_another_port(port: int) -> Iterator[int]:
     """Run a relay that hands answers on from another port than the one asked."""
-    with closing(Relay(port, faithful, faithful, elsewhere=True)) as one:
+    with closing(Relay(port, pass_all, pass_all, elsewhere=True)) as one:
         yield one.port

@@ -64,7 +64,7 @@ NETWORKS: Final = (
             f"new-by-rate-{how}",
             f"10 new connections pass at once, then 10 a second; the rest is {how}",
             fails("churn.rate_limited", "intermediary"),
-            conditions=(new_limited_by_rate("10/sec", 10, told=told),),
+            conditions=(new_limited_by_rate("10/sec", 10, reset=told),),
             flags=CHURN,
             representative=not told,
         )
@@ -75,7 +75,7 @@ NETWORKS: Final = (
             f"new-by-rate-{how}-full",
             f"50 new connections pass at once, then 40 a second; the rest is {how}",
             fails("churn.rate_limited", "intermediary"),
-            conditions=(new_limited_by_rate("40/sec", 50, told=told),),
+            conditions=(new_limited_by_rate("40/sec", 50, reset=told),),
             flags=FULL,
         )
         for how, told in ACTIONS
@@ -85,7 +85,7 @@ NETWORKS: Final = (
             f"new-by-minute-{how}",
             f"20 new connections pass at once, then 20 a minute; the rest is {how}",
             fails("churn.rate_limited", "intermediary"),
-            conditions=(new_limited_by_rate("20/min", 20, told=told),),
+            conditions=(new_limited_by_rate("20/min", 20, reset=told),),
             flags=CHURN,
         )
         for how, told in ACTIONS
@@ -94,7 +94,7 @@ NETWORKS: Final = (
         "new-by-rate-large-burst",
         "60 new connections pass at once, then 6 a minute; the rest is dropped",
         fails("churn.rate_limited", "intermediary"),
-        conditions=(new_limited_by_rate("6/min", 60, told=False),),
+        conditions=(new_limited_by_rate("6/min", 60, reset=False),),
         flags=CHURN,
     ),
     Network(
@@ -116,7 +116,7 @@ NETWORKS: Final = (
             f"new-by-count-{how}",
             f"16 connections may be open at once; the rest is {how}",
             fails("churn.count_limited", "intermediary"),
-            conditions=(new_limited_by_count(16, told=told),),
+            conditions=(new_limited_by_count(16, reset=told),),
             flags=CHURN,
         )
         for how, told in ACTIONS
@@ -133,7 +133,7 @@ NETWORKS: Final = (
             f"all-new-by-{rate}-{how}",
             f"{burst} new connections pass at once, then {limit}: all checks; the rest is {how}",
             expected,
-            conditions=(new_limited_by_rate(limit, burst, told=told),),
+            conditions=(new_limited_by_rate(limit, burst, reset=told),),
             flags=ALL,
         )
         for rate, limit, burst, how, told, expected in (
@@ -147,7 +147,7 @@ NETWORKS: Final = (
         "new-by-count-beside-idle",
         "16 connections may be open at once, and the check idle ends some meanwhile",
         fails("churn.count_limited", "intermediary"),
-        conditions=(new_limited_by_count(16, told=False),),
+        conditions=(new_limited_by_count(16, reset=False),),
         flags=(
             "-4",
             "--checks",

@@ -9,14 +9,14 @@ from typing import Final
 
 from tests.lab.conditions import DOWN, UP, Condition, Rule, Way
 from tests.lab.middleboxes import (
+    Behaviour,
     Dial,
-    Manner,
-    both,
     end_sending,
     pump,
     relay,
     reset,
-    resets_carried,
+    resets_forwarded,
+    wait_for_all,
 )
 
 _CHUNK: Final = 65536
@@ -25,7 +25,7 @@ _CHUNK: Final = 65536
 # Conditions
 
 
-def everywhere(table: str, text: str) -> Condition:
+def both_families(table: str, text: str) -> Condition:
     """Have one rule for both families."""
     rule = Rule(table, text)
     return Condition(ipv4=(rule,), ipv6=(rule,))
@@ -43,7 +43,7 @@ def first_packets_only(packets: int, way: Way) -> Condition:
     """Pass so many packets of each connection this way, and drop all others."""
     direction = "original" if way == UP else "reply"
     match = f"--connbytes {packets + 1}: --connbytes-dir {direction}"
-    return everywhere(
+    return both_families(
         "filter",
         f"-A FORWARD -o {way} -p tcp -m connbytes {match} --connbytes-mode packets "
         "-j DROP",
@@ -56,12 +56,12 @@ def reset_after(kilobytes: int) -> Condition:
         f"--connbytes {kilobytes * 1024}: --connbytes-dir both --connbytes-mode bytes"
     )
     reject = "-j REJECT --reject-with tcp-reset"
-    return everywhere("filter", f"-A FORWARD -p tcp -m connbytes {match} {reject}")
+    return both_families("filter", f"-A FORWARD -p tcp -m connbytes {match} {reject}")
 
 
 def pushed_dropped(way: Way) -> Condition:
     """Drop segments with the flag PSH."""
-    return everywhere(
+    return both_families(
         "filter", f"-A FORWARD -o {way} -p tcp --tcp-flags PSH PSH -j DROP"
     )
 
@@ -117,20 +117,20 @@ def answered_from_elsewhere() -> Condition:
     )
 
 
-def openings_limited(each_second: int, burst: int) -> Condition:
+def syns_limited(each_second: int, burst: int) -> Condition:
     """Drop openings of TCP above a rate."""
     limit = f"--hashlimit-above {each_second}/sec --hashlimit-burst {burst}"
-    return everywhere(
+    return both_families(
         "filter",
         f"-A FORWARD -o {UP} -p tcp --syn -m hashlimit {limit} --hashlimit-name syn "
         "-j DROP",
     )
 
 
-def connections_limited(most: int, action: str) -> Condition:
+def connections_limited(count: int, action: str) -> Condition:
     """Let a client have so many connections at a time."""
-    rule = f"-A FORWARD -o {UP} -p tcp --syn -m connlimit --connlimit-above {most}"
-    return everywhere("filter", f"{rule} -j {action}")
+    rule = f"-A FORWARD -o {UP} -p tcp --syn -m connlimit --connlimit-above {count}"
+    return both_families("filter", f"{rule} -j {action}")
 
 
 def icmp_dropped() -> Condition:
@@ -160,10 +160,10 @@ def server_setting(line: str) -> Condition:
 # Proxies
 
 
-def delaying(seconds: float) -> Manner:
+def delay_pieces(seconds: float) -> Behaviour:
     """Hand on each piece late, one after the other."""
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, dial: Dial) -> None:
         server = await dial()
 
         async def carry(source: socket.socket, sink: socket.socket) -> None:
@@ -173,13 +173,13 @@ def delaying(seconds: float) -> Manner:
                 await loop.sock_sendall(sink, data)
             end_sending(sink)
 
-        with resets_carried(client, server):
-            await both(carry(client, server), carry(server, client))
+        with resets_forwarded(client, server):
+            await wait_for_all(carry(client, server), carry(server, client))
 
-    return manner
+    return behave
 
 
-async def buffering(client: socket.socket, dial: Dial) -> None:
+async def buffer_request(client: socket.socket, dial: Dial) -> None:
     """Hand the request on when it has ended, and not before."""
     loop = asyncio.get_running_loop()
     whole = b""
@@ -191,7 +191,7 @@ async def buffering(client: socket.socket, dial: Dial) -> None:
     await pump(server, client)
 
 
-async def splitting(client: socket.socket, dial: Dial) -> None:
+async def split_pieces(client: socket.socket, dial: Dial) -> None:
     """Hand on the first bytes one by one, and odd pieces after them: all is well."""
     server = await dial()
 
@@ -203,14 +203,14 @@ async def splitting(client: socket.socket, dial: Dial) -> None:
             await loop.sock_sendall(sink, data)
         end_sending(sink)
 
-    with resets_carried(client, server):
-        await both(carry(client, server), carry(server, client))
+    with resets_forwarded(client, server):
+        await wait_for_all(carry(client, server), carry(server, client))
 
 
-def prefixing(up: bytes = b"", down: bytes = b"") -> Manner:
+def insert_prefix(up: bytes = b"", down: bytes = b"") -> Behaviour:
     """Say something of its own first, to the server or to the client."""
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, dial: Dial) -> None:
         server = await dial()
         loop = asyncio.get_running_loop()
         if up:
@@ -219,13 +219,13 @@ def prefixing(up: bytes = b"", down: bytes = b"") -> Manner:
             await loop.sock_sendall(client, down)
         await relay(client, server)
 
-    return manner
+    return behave
 
 
-def swallowing(*, up: bool) -> Manner:
+def drop_first_byte(*, up: bool) -> Behaviour:
     """Lose the first byte of one way."""
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, dial: Dial) -> None:
         server = await dial()
         swallowed = False
 
@@ -238,13 +238,13 @@ def swallowing(*, up: bool) -> Manner:
             client, server, up=rest if up else bytes, down=bytes if up else rest
         )
 
-    return manner
+    return behave
 
 
-def repeating(after: int, *, up: bool) -> Manner:
+def repeat_piece(after: int, *, up: bool) -> Behaviour:
     """Hand on a piece twice, once so many bytes have passed one way."""
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, dial: Dial) -> None:
         server = await dial()
         passed = 0
 
@@ -257,13 +257,13 @@ def repeating(after: int, *, up: bool) -> Manner:
             client, server, up=twice if up else bytes, down=bytes if up else twice
         )
 
-    return manner
+    return behave
 
 
-def stopping(after: int, how: str, *, up: bool) -> Manner:
+def stop_after(after: int, how: str, *, up: bool) -> Behaviour:
     """Carry so many bytes one way; then ``reset``, ``fin`` or ``silence``."""
 
-    async def manner(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, dial: Dial) -> None:
         server = await dial()
         passed = 0
         loop = asyncio.get_running_loop()
@@ -285,7 +285,7 @@ def stopping(after: int, how: str, *, up: bool) -> Manner:
 
         ways = ((client, server), (server, client))
         mine, other = ways if up else ways[::-1]
-        with contextlib.suppress(EOFError), resets_carried(client, server):
-            await both(carry(*mine), pump(*other))
+        with contextlib.suppress(EOFError), resets_forwarded(client, server):
+            await wait_for_all(carry(*mine), pump(*other))
 
-    return manner
+    return behave

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from tests.lab import container
-from tests.lab.watching import OUTAGES
+from tests.lab.watch_run import OUTAGES
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -18,7 +18,13 @@ def test_outages_are_reported_with_length_and_direction() -> None:
     """Lengths are right within 0.1 s, or within the accuracy that is possible."""
     name = f"netduet-watching-{uuid.uuid4().hex[:12]}"
     command = ["docker", "run", "--rm", "--name", name, *container.OPTIONS]
-    command += ["--entrypoint", "python", container.build(), "-m", "tests.lab.watching"]
+    command += [
+        "--entrypoint",
+        "python",
+        container.build(),
+        "-m",
+        "tests.lab.watch_run",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, timeout=300, check=False)
     finally:
@@ -28,7 +34,9 @@ def test_outages_are_reported_with_length_and_direction() -> None:
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(told) == len(OUTAGES)
     for one in told:
-        assert one["told_where"] == one["where"], told
-        assert abs(one["told"] - one["truth"]) <= max(0.1, one["doubt"]), told
-        assert one["began"], told
+        assert one["reported_where"] == one["where"], told
+        assert abs(one["reported_seconds"] - one["seconds"]) <= max(
+            0.1, one["uncertainty"]
+        ), told
+        assert one["started"], told
         assert one["status"] == 0, told

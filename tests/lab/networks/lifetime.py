@@ -21,7 +21,7 @@ NETWORKS: Final = (
         "idle-forgotten",
         "a router forgets idle connections after 5 s, and drops their packets",
         fails("idle.silent", "intermediary"),
-        conditions=(idle_forgotten(5, told=False),),
+        conditions=(idle_forgotten(5, reset=False),),
         flags=IDLE,
         representative=True,
     ),
@@ -29,7 +29,7 @@ NETWORKS: Final = (
         "idle-forgotten-reset",
         "a router forgets idle connections after 5 s, and resets whoever sends",
         fails("idle.reset", "intermediary"),
-        conditions=(idle_forgotten(5, told=True),),
+        conditions=(idle_forgotten(5, reset=True),),
         flags=IDLE,
         representative=True,
     ),
@@ -38,7 +38,7 @@ NETWORKS: Final = (
         "a router that hides the client forgets idle connections after 5 s",
         # The server's own words lead to the router, which resets what it knows not.
         fails(("idle.reset", "idle.silent"), "intermediary"),
-        conditions=(source_nat(), idle_forgotten(5, told=False)),
+        conditions=(source_nat(), idle_forgotten(5, reset=False)),
         flags=IDLE,
     ),
     *(
@@ -46,7 +46,7 @@ NETWORKS: Final = (
             f"idle-proxy-{how}",
             f"a proxy ends idle connections after 5 s by {how}",
             fails(failure, "intermediary"),
-            proxy=middleboxes.idle_cutting(5, how),
+            proxy=middleboxes.end_idle_connections(5, how),
             flags=IDLE,
             representative=how == "fin",
         )
@@ -61,21 +61,21 @@ NETWORKS: Final = (
         "half-close-broken",
         "a proxy closes both ways at the first end of sending",
         fails("close.half_close", "intermediary"),
-        proxy=middleboxes.half_close_breaking,
+        proxy=middleboxes.close_at_first_fin,
         representative=True,
     ),
     Network(
         "answer-cut",
         "a proxy carries 1,000 bytes of answer after the asker's end of sending",
         fails("close.answer_cut", "intermediary"),
-        proxy=middleboxes.answer_cutting(1000),
+        proxy=middleboxes.truncate_answer(1000),
         representative=True,
     ),
     Network(
         "reset-hidden",
         "a proxy turns resets into proper ends",
         fails("close.reset_hidden", "intermediary"),
-        proxy=middleboxes.reset_hiding,
+        proxy=middleboxes.turn_resets_into_fins,
         representative=True,
     ),
     Network(
@@ -88,7 +88,7 @@ NETWORKS: Final = (
         "fin-swallowed",
         "a proxy never tells the server that the client has ended its sending",
         fails("close.fin_changed", "intermediary", may=("close.reset_hidden",)),
-        proxy=middleboxes.end_swallowing,
+        proxy=middleboxes.swallow_client_fin,
     ),
     *(
         Network(
