@@ -25,11 +25,11 @@ from netduet.client.results.verdict import CheckResult, Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST: Final = 16 * 1024 * 1024
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """Bytes of a file that is read at all."""
 
 _DONE: Final = frozenset({Outcome.PASS, Outcome.FAIL})
-_GROUND: Final = frozenset(need for check in CHECKS for need in check.needs)
+_NEEDED: Final = frozenset(need for check in CHECKS for need in check.needs)
 
 
 class CompletedCheck(BaseModel):
@@ -65,21 +65,21 @@ class Checkpoint:
         """
         self._path = path
         self._record = Record(run=dict(run))
-        self.trouble = ""
+        self.write_error = ""
         """Why the file could not be written, when it could not."""
-        text = self._text()
+        text = self._read()
         if text.strip():
-            self._record = self._checked(text)
+            self._record = self._parse(text)
         self._write()
-        if self.trouble:
-            raise self._bad(f"cannot be written: {self.trouble}")
+        if self.write_error:
+            raise self._error(f"cannot be written: {self.write_error}")
 
     @property
     def path(self) -> str:
         """The name of the file."""
         return str(self._path)
 
-    def part(self, target: int) -> TargetCheckpoint:
+    def for_target(self, target: int) -> TargetCheckpoint:
         """Return what is done of the target of this number."""
         done = self._record.done
         earlier = {
@@ -89,13 +89,13 @@ class Checkpoint:
         }
         return TargetCheckpoint(self, target, earlier)
 
-    def keep(self, target: int, result: CheckResult) -> None:
+    def save(self, target: int, result: CheckResult) -> None:
         """Remember a result that is worth it; never raises.
 
         What other checks stand on is always measured anew, and so is what had no
         verdict.
         """
-        if result.outcome not in _DONE or result.check in _GROUND:
+        if result.outcome not in _DONE or result.check in _NEEDED:
             return
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         done = CompletedCheck(target=target, at=at, result=result)
@@ -107,32 +107,32 @@ class Checkpoint:
         with contextlib.suppress(OSError):
             self._path.unlink()
 
-    def _text(self) -> str:
+    def _read(self) -> str:
         try:
             if not self._path.exists():
                 return ""
-            if not self._path.is_file() or self._path.stat().st_size > LARGEST:
-                raise self._foreign()
+            if not self._path.is_file() or self._path.stat().st_size > MAX_FILE_BYTES:
+                raise self._wrong_file_error()
             return self._path.read_text("utf-8")
         except OSError as error:
-            raise self._bad(f"cannot be read: {error.strerror}") from None
+            raise self._error(f"cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise self._foreign() from None
+            raise self._wrong_file_error() from None
 
-    def _checked(self, text: str) -> Record:
+    def _parse(self, text: str) -> Record:
         try:
             record = Record.model_validate_json(text)
         except ValidationError:
-            raise self._foreign() from None
+            raise self._wrong_file_error() from None
         other = {
-            name: (theirs, ours)
-            for name, ours in self._record.run.items()
-            if (theirs := record.run.get(name, "none")) != ours
+            name: (recorded, current)
+            for name, current in self._record.run.items()
+            if (recorded := record.run.get(name, "none")) != current
         }
         if other:
-            [(name, (theirs, ours)), *_] = other.items()
-            raise self._bad(
-                f"is of another run: its {name} is {theirs}, not {ours}; "
+            [(name, (recorded, current)), *_] = other.items()
+            raise self._error(
+                f"is of another run: its {name} is {recorded}, not {current}; "
                 "remove it, or name another file"
             )
         known = {check.name for check in CHECKS}
@@ -142,11 +142,13 @@ class Checkpoint:
                 completed_check.result.check not in known
                 or not classes <= CATALOGUE.keys()
             ):
-                raise self._foreign()
+                raise self._wrong_file_error()
         return Record(
             run=record.run,
             done=tuple(
-                completed_check.model_copy(update={"result": _marked(completed_check)})
+                completed_check.model_copy(
+                    update={"result": _with_time(completed_check)}
+                )
                 for completed_check in record.done
             ),
         )
@@ -156,26 +158,26 @@ class Checkpoint:
         text = self._record.model_dump_json(indent=1) + "\n"
         name = ""
         try:
-            number, name = tempfile.mkstemp(
+            descriptor, name = tempfile.mkstemp(
                 prefix=f".{self._path.name}.", dir=self._path.parent
             )
-            with os.fdopen(number, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 # No fsync: it would hold up what is being measured meanwhile.
                 file.write(text)
             Path(name).replace(self._path)
         except OSError as error:
-            self.trouble = error.strerror or str(error)
+            self.write_error = error.strerror or str(error)
             if name:
                 with contextlib.suppress(OSError):
                     Path(name).unlink()
         else:
-            self.trouble = ""
+            self.write_error = ""
 
-    def _foreign(self) -> ValueError:
-        return self._bad("holds no run of netduet's; name another file")
+    def _wrong_file_error(self) -> ValueError:
+        return self._error("holds no run of netduet's; name another file")
 
-    def _bad(self, why: str) -> ValueError:
-        return ValueError(f"resume {self._path}: {why}")
+    def _error(self, reason: str) -> ValueError:
+        return ValueError(f"resume {self._path}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +188,11 @@ class TargetCheckpoint:
     target: int
     earlier: Mapping[str, CheckResult]
 
-    def keep(self, result: CheckResult) -> None:
+    def save(self, result: CheckResult) -> None:
         """Remember a result of this run."""
-        self.resume.keep(self.target, result)
+        self.resume.save(self.target, result)
 
 
-def _marked(completed_check: CompletedCheck) -> CheckResult:
+def _with_time(completed_check: CompletedCheck) -> CheckResult:
     """Return a result that says when it was had."""
     return replace(completed_check.result, earlier=completed_check.at)

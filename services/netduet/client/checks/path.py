@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.checks.addresses import AddressCheck
 from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
-from netduet.client.net.dial import Address, Cause
+from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ledger_entry
@@ -49,15 +49,23 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
             return PathResult(address, handshake)
         host, port = connection.local()
         local = host.partition("%")[0], port
-        theirs = await connection.report(timeouts.answer)
-        ours = connection.info()
+        server_counts = await connection.report(timeouts.answer)
+        client_counts = connection.info()
         await connection.end(timeouts.answer)
         sent = connection.wire.bytes_sent
         received = connection.wire.bytes_received
         welcome = connection.welcome
     entry, missing = await ledger_entry(address, welcome, timeouts)
     return PathResult(
-        address, handshake, local, ours, theirs, entry, missing, sent, received
+        address,
+        handshake,
+        local,
+        client_counts,
+        server_counts,
+        entry,
+        missing,
+        sent,
+        received,
     )
 
 
@@ -70,21 +78,10 @@ def judge(path: PathResult, _: CheckOptions) -> Judgement:
 
 def _broken_finding(path: PathResult) -> Finding:
     handshake = path.handshake
-    what = handshake.detail or (
-        "closed immediately" if handshake.closed else "unexpected response"
-    )
-    if handshake.refused is not None:
-        what = f"the server says: {escape(handshake.refused.message)}"
-    elif handshake.broken is not None:
-        what = f"its response violates the protocol: {escape(handshake.broken.message)}"
-    missed = None
-    if handshake.cause is Cause.TIMEOUT:
-        missed = handshake.span
-    seen = f"{path.address}: a later connection failed: {what}"
-    evidence_text = f"after {handshake.seconds:.1f} s: {what}"
-    return Finding(
-        "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
-    )
+    seen = f"{path.address}: a later connection failed: {handshake.failure}"
+    evidence = ((Side.CLIENT, f"after {handshake.seconds:.1f} s: {handshake.failure}"),)
+    missed = handshake.missed_deadline
+    return Finding("path.broken", seen, evidence, missed_deadline=missed)
 
 
 def _peer_endpoint(path: PathResult) -> tuple[str, int]:
@@ -103,15 +100,17 @@ def _format_endpoint(host: str, port: int) -> str:
 def _describe_path(path: PathResult) -> str:
     seen = _peer_endpoint(path)
     if path.local is not None and seen == path.local:
-        who = f"no NAT: the server sees this client's own address, {path.local[0]}"
+        client_text = (
+            f"no NAT: the server sees this client's own address, {path.local[0]}"
+        )
     else:
-        who = f"the server sees this client as {_format_endpoint(*seen)}"
+        client_text = f"the server sees this client as {_format_endpoint(*seen)}"
     mss = _segment_sizes(path)
     if mss is None:
-        return who
+        return client_text
     up, down, pmtu = mss
     same = f"{up} in both directions" if up == down else f"{up} up, {down} down"
-    return f"{who}; MSS {same}, path MTU {pmtu}"
+    return f"{client_text}; MSS {same}, path MTU {pmtu}"
 
 
 def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:

@@ -78,16 +78,18 @@ class CheckRunner:
                     for name in (*check.needs, *check.after)
                     if name in tasks
                 ]
-                tasks[check.name] = asyncio.create_task(self._turn(check, needs))
+                tasks[check.name] = asyncio.create_task(
+                    self._run_when_ready(check, needs)
+                )
             for task in tasks.values():
-                self._take(await task)
+                self._record(await task)
         finally:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             for task in list(tasks.values())[len(self._results) :]:
                 if not task.cancelled():  # done, and not yet told: so was its like
-                    self._take(task.result())
+                    self._record(task.result())
 
     def verdict(self) -> Verdict:
         """Return what is known so far; interrupted when a check is still to come."""
@@ -103,7 +105,7 @@ class CheckRunner:
             severity=severity,
         )
 
-    async def _turn(
+    async def _run_when_ready(
         self, check: Check[Any], needs: list[asyncio.Task[CheckResult]]
     ) -> CheckResult:
         """Wait for the checks that this one stands on, and for the path to be quiet."""
@@ -122,7 +124,7 @@ class CheckRunner:
             async with self._path:
                 done = await self._run_check(check)
         if self._checkpoint is not None:
-            self._checkpoint.keep(done)
+            self._checkpoint.save(done)
         return done
 
     async def _run_check(self, check: Check[Any]) -> CheckResult:
@@ -141,24 +143,26 @@ class CheckRunner:
             del self._running[check.name]
         seconds = time.monotonic() - start
         stalled = self._stalls.stalled
-        theirs = None
-        missed = [
+        health = None
+        deadlines = [
             finding.missed_deadline.start
             for finding in judgement.findings
-            if finding.missed_deadline is not None and self._stands(finding)
+            if finding.missed_deadline is not None and self._fails(finding)
         ]
-        if missed:
+        if deadlines:
             reach = self._context.measured.get(ReachResult)
-            alive = reach.alive if isinstance(reach, ReachResult) else ()
+            alive = reach.accepted if isinstance(reach, ReachResult) else ()
             addresses = [attempt.address for attempt in alive]
-            theirs = await server_health(addresses, self._context.timeouts, min(missed))
-        return result(check.name, check.question, judgement, seconds, stalled, theirs)
+            health = await server_health(
+                addresses, self._context.timeouts, min(deadlines)
+            )
+        return result(check.name, check.question, judgement, seconds, stalled, health)
 
-    def _stands(self, finding: Finding) -> bool:
+    def _fails(self, finding: Finding) -> bool:
         """Tell whether a finding stands unless the server was starved."""
         return weigh_starvation(finding, self._stalls.stalled).outcome is Outcome.FAIL
 
-    def _take(self, done: CheckResult) -> None:
+    def _record(self, done: CheckResult) -> None:
         self._results.append(done)
         fields: dict[str, Any] = {
             "server.address": self._context.target.host,

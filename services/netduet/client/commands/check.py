@@ -34,7 +34,7 @@ from netduet.client.report.terminal import (
     writer,
 )
 from netduet.client.results.expectation import compare_expectation
-from netduet.client.results.target import Expect, turns
+from netduet.client.results.target import Expect, order
 from netduet.client.results.verdict import CheckResult, Starvation, Verdict, exit_status
 from netduet.net import kernel
 from netduet.runtime import logs
@@ -145,7 +145,7 @@ async def _check(
         write(text.result(result, text_columns()))
 
     async with StallMonitor() as stalls:
-        for number in turns(targets):
+        for number in order(targets):
             if verdicts:
                 write([()])
             write(text.heading(str(targets[number])))
@@ -154,7 +154,7 @@ async def _check(
                 stalls,
                 result,
                 settings.checks,
-                None if resume is None else resume.part(number),
+                None if resume is None else resume.for_target(number),
             )
             await signals.run(_run(check_runner, progress))
             verdicts[number] = _conclude(check_runner, write, client_instance(settings))
@@ -223,7 +223,7 @@ def _finish(
         return
     if any(verdict.interrupted for verdict in verdicts):
         if resume is not None:
-            write(text.resumable(resume.path, resume.trouble, text_columns()))
+            write(text.resumable(resume.path, resume.write_error, text_columns()))
         elif settings.profile != "quick":
             write(text.resumable("", "", text_columns()))
     if len(verdicts) > 1:

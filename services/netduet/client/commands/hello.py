@@ -68,11 +68,11 @@ async def _greet(
         return _complain(f"{target.host}: {resolution.detail}")
     problems = []
     for address in resolution.addresses:
-        dialled = await connect(address, limits.connect)
-        if dialled.sock is None:
-            problems.append(f"{address}: {dialled.detail}")
+        connect_result = await connect(address, limits.connect)
+        if connect_result.sock is None:
+            problems.append(f"{address}: {connect_result.detail}")
             continue
-        with dialled.sock as sock:
+        with connect_result.sock as sock:
             return await _talk(sock, address, greeting, limits.answer)
     return _complain("; ".join(problems))
 

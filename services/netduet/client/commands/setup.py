@@ -41,12 +41,12 @@ def no_output(_: Iterable[text.Line]) -> None:
     """Write nothing: the report is one document, at the end."""
 
 
-def start_logs(settings: ClientSettings, *, chatty: bool = False) -> logs.LogWriter:
+def start_logs(settings: ClientSettings, *, verbose: bool = False) -> logs.LogWriter:
     """Start to log; ``chatty`` logs at level info at least, whatever the settings say."""
     quiet = settings.log_level in {"warning", "error"}
     return logs.start(
         sys.stderr.fileno(),
-        level="info" if chatty and quiet else settings.log_level,
+        level="info" if verbose and quiet else settings.log_level,
         style=settings.log_format,
         queue=settings.log_queue,
         fields={

@@ -48,7 +48,7 @@ def watch(
     0 after a signal, 2 when the admin port cannot be listened on. ``ignored`` as for
     ``check``. With ``json_report`` the only output is log lines, from level info on.
     """
-    log_writer = start_logs(settings, chatty=settings.json_report)
+    log_writer = start_logs(settings, verbose=settings.json_report)
     try:
         log_ignored(ignored)
         admin = []

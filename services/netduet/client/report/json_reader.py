@@ -20,8 +20,8 @@ from netduet.client.results.verdict import CheckResult, Finding, Verdict
 def verdicts(report: ReportDocument) -> tuple[Verdict, ...]:
     """Return the verdicts that the report tells of."""
     probe = report.probe
-    asker = Instance(probe.instance, probe.node, probe.zone)
-    asked_by = str(asker) if asker.node_and_zone else ""
+    client = Instance(probe.instance, probe.node, probe.zone)
+    asked_by = str(client) if client.node_and_zone else ""
     return tuple(
         replace(_verdict(target_part), asked_by=asked_by)
         for target_part in report.targets

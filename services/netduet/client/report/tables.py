@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 _MARKS: Final = {True: ("PASS", "✓"), False: ("FAIL", "✗"), None: ("INCONCLUSIVE", "?")}
 _SHORT: Final = {Outcome.SKIP: "–", Outcome.INCONCLUSIVE: "?"}
 _GAP: Final = "  "
-_ROOM: Final = 30
+_MIN_LINE_COLUMNS: Final = 30
 """Columns that a target and what was found have at least, in a line."""
 
-_LEAST: Final = 20
+_MIN_TARGET_COLUMNS: Final = 20
 """Columns that a target has at least, where it needs them."""
 
 
@@ -31,12 +31,12 @@ def tables(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     """Yield the truth table, then the matrix; nothing for a single target."""
     if len(verdicts) > 1:
         yield ()
-        yield from truths(verdicts, width)
+        yield from expectation_table(verdicts, width)
         yield ()
         yield from matrix(verdicts, width)
 
 
-def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
+def expectation_table(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     """Yield for each target what was expected, what was found, and a mark.
 
     A line each, or two where a terminal is too narrow for that.
@@ -47,9 +47,9 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     ]
     expected = max(len(row.expected) for row in rows) + 1
     room = width - len("   expected  found   ✓") - expected
-    if room < _ROOM:
+    if room < _MIN_LINE_COLUMNS:
         for row, text in zip(rows, descriptions, strict=True):
-            yield from _in_two_lines(row, text, width)
+            yield from _two_line_row(row, text, width)
         return
     found = min(
         max(map(len, descriptions)), room - min(_targets_width(verdicts), room // 2)
@@ -65,7 +65,7 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         )
 
 
-def _in_two_lines(
+def _two_line_row(
     row: ExpectationResult, description: str, width: int
 ) -> Iterator[Line]:
     target = _cut(row.target, width - 4)
@@ -76,9 +76,11 @@ def _in_two_lines(
 def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     """Yield targets in rows, checks in columns: PASS, a class of failure, or a mark."""
     # The few checks of targets that ought to be blocked come first, to stand together.
-    few_first = sorted(verdicts, key=lambda verdict: verdict.expected is Expect.OPEN)
+    blocked_first = sorted(
+        verdicts, key=lambda verdict: verdict.expected is Expect.OPEN
+    )
     checks = list(
-        dict.fromkeys(result.check for row in few_first for result in row.results)
+        dict.fromkeys(result.check for row in blocked_first for result in row.results)
     )
     cells = [
         {
@@ -87,7 +89,7 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         }
         for row in verdicts
     ]
-    first = min(_targets_width(verdicts), max(_LEAST, width // 3))
+    first = min(_targets_width(verdicts), max(_MIN_TARGET_COLUMNS, width // 3))
     room = max(1, width - len(_GAP) - first)
     widths = {
         check: min(
@@ -99,10 +101,10 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     for number, band in enumerate(_bands(checks, widths, room)):
         if number:
             yield ()
-        heads = "".join(
+        headings = "".join(
             _GAP + _cut(column, widths[column]).ljust(widths[column]) for column in band
         )
-        yield (("faint", _GAP + " " * first + heads),)
+        yield (("faint", _GAP + " " * first + headings),)
         for verdict, row in zip(verdicts, cells, strict=True):
             name = _cut(verdict.target, first).ljust(first)
             line: list[tuple[str, str]] = [("strong", _GAP + name)]

@@ -163,10 +163,10 @@ def overall(verdicts: Sequence[Verdict]) -> Iterator[Line]:
     yield (("strong", f"{len(verdicts)} targets: {summary}"),)
 
 
-def resumable(path: str, trouble: str, width: int = WIDTH) -> Iterator[Line]:
+def resumable(path: str, problem: str, width: int = WIDTH) -> Iterator[Line]:
     """Yield how to resume an interrupted run; ``path`` is "" when nothing was saved."""
-    if trouble:
-        advice = f"could not save all results in {path}: {trouble}"
+    if problem:
+        advice = f"could not save all results in {path}: {problem}"
     elif path:
         advice = f"results are saved in {path}; run the same command again to resume"
     else:

@@ -10,7 +10,7 @@ from netduet.wire.untrusted import escape
 if TYPE_CHECKING:
     from netduet.wire.messages import Welcome
 
-LONGEST: Final = 256
+MAX_NAME_LENGTH: Final = 256
 """Characters of each name that are shown: as many as the settings take."""
 
 
@@ -43,7 +43,7 @@ class Instance:
         return f"{self.instance} ({where})" if where else self.instance
 
 
-UNSAID: Final = Instance("")
+UNKNOWN_INSTANCE: Final = Instance("")
 """Of somebody who has said nothing."""
 
 
@@ -54,4 +54,6 @@ def instance_of(welcome: Welcome) -> Instance:
 
 def instance_named(instance: str, node: str, zone: str) -> Instance:
     """Return these names, made safe to show."""
-    return Instance(*(escape(text[:LONGEST]) for text in (instance, node, zone)))
+    return Instance(
+        *(escape(text[:MAX_NAME_LENGTH]) for text in (instance, node, zone))
+    )

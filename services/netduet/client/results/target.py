@@ -83,8 +83,8 @@ def _parse_authority(text: str, authority: str, default_port: int) -> tuple[str,
     ):  # bare IPv6: no port can follow it
         return _ipv6(text, authority), default_port
     host, colon, port = authority.partition(":")
-    odd = any(not char.isprintable() or char in " /@?#[]" for char in authority)
-    if odd or not host or host.startswith("-"):
+    is_invalid = any(not char.isprintable() or char in " /@?#[]" for char in authority)
+    if is_invalid or not host or host.startswith("-"):
         raise _bad(text, FORMS)
     labels = host.removesuffix(".").split(".")
     if len(host) > _MAX_NAME_LENGTH or not all(
@@ -121,11 +121,11 @@ def _port(text: str, suffix: str, default: int) -> int:
     return int(digits)
 
 
-def _bad(text: str, why: str) -> ValueError:
-    return ValueError(f"target {text!r}: {why}")
+def _bad(text: str, reason: str) -> ValueError:
+    return ValueError(f"target {text!r}: {reason}")
 
 
-def turns(targets: Sequence[Target]) -> list[int]:
+def order(targets: Sequence[Target]) -> list[int]:
     """Return the order of the targets: those that ought to be open come first.
 
     One that is reached is the control of those that ought to be blocked: it proves

@@ -176,14 +176,14 @@ def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
 def weigh_starvation(
     finding: Finding,
     stalled: Callable[[float, float], float],
-    theirs: ServerHealth | None = None,
+    health: ServerHealth | None = None,
 ) -> Finding:
     """Return the finding, INCONCLUSIVE when an end's own stalls could explain it.
 
     Args:
         finding: what the check found.
         stalled: for how many seconds between two instants we did not run.
-        theirs: how the server fares, where it could be asked.
+        health: how the server fares, where it could be asked.
 
     """
     missed = finding.missed_deadline
@@ -193,13 +193,13 @@ def weigh_starvation(
     starved = _starved(missed, stalled)
     if starved:
         text = f"{starved}: its own starvation may be the only cause"
-        return _excused(finding, Side.CLIENT, text)
-    if theirs is not None and length > 0 and theirs.lost >= STARVED * length:
+        return _starvation_text(finding, Side.CLIENT, text)
+    if health is not None and length > 0 and health.lost >= STARVED * length:
         text = (
-            f"instance {theirs.who} was not running for {theirs.lost:.1f} s of its "
-            f"last {theirs.window:.1f} s: its starvation may be the only cause"
+            f"instance {health.who} was not running for {health.lost:.1f} s of its "
+            f"last {health.window:.1f} s: its starvation may be the only cause"
         )
-        return _excused(finding, Side.SERVER, text)
+        return _starvation_text(finding, Side.SERVER, text)
     return finding
 
 
@@ -214,7 +214,7 @@ def _starved(window: TimeSpan, stalled: Callable[[float, float], float]) -> str:
     )
 
 
-def _absent(
+def _absence_finding(
     absence: Finding | None, stalled: Callable[[float, float], float]
 ) -> tuple[Finding, ...]:
     """Return the finding that silence proves nothing, when this client did not run."""
@@ -222,10 +222,10 @@ def _absent(
         return ()
     starved = _starved(absence.missed_deadline, stalled)
     text = f"{starved}: it may have missed a response"
-    return (_excused(absence, Side.CLIENT, text),) if starved else ()
+    return (_starvation_text(absence, Side.CLIENT, text),) if starved else ()
 
 
-def _excused(finding: Finding, side: Side, text: str) -> Finding:
+def _starvation_text(finding: Finding, side: Side, text: str) -> Finding:
     evidence = (*finding.evidence, (side, text))
     return replace(finding, outcome=Outcome.INCONCLUSIVE, evidence=evidence)
 
@@ -236,13 +236,13 @@ def result(  # noqa: PLR0917
     judgement: Judgement,
     seconds: float,
     stalled: Callable[[float, float], float],
-    theirs: ServerHealth | None = None,
+    health: ServerHealth | None = None,
 ) -> CheckResult:
     """Return what a judgement comes to, once the ends' own starvation is weighed."""
     findings = tuple(
-        weigh_starvation(finding, stalled, theirs) for finding in judgement.findings
+        weigh_starvation(finding, stalled, health) for finding in judgement.findings
     )
-    findings += _absent(judgement.absence, stalled)
+    findings += _absence_finding(judgement.absence, stalled)
     outcomes = {finding.outcome for finding in findings}
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
@@ -267,8 +267,10 @@ def result(  # noqa: PLR0917
 
 def skipped_because_of(check: str, question: str, cause: str) -> CheckResult:
     """Return the result of a check that another one made impossible."""
-    why = f"skipped: {cause} did not pass"
-    return CheckResult(check, question, Outcome.SKIP, why, blocks=True, follows=cause)
+    reason = f"skipped: {cause} did not pass"
+    return CheckResult(
+        check, question, Outcome.SKIP, reason, blocks=True, follows=cause
+    )
 
 
 def conclude(
@@ -298,7 +300,7 @@ def conclude(
         outcome = Outcome.FAIL
     elif interrupted or Outcome.INCONCLUSIVE in outcomes:
         outcome = Outcome.INCONCLUSIVE
-    elif Outcome.PASS in outcomes and not _undone(results):
+    elif Outcome.PASS in outcomes and not _needed_check_skipped(results):
         outcome = Outcome.PASS
     else:
         outcome = Outcome.SKIP
@@ -339,7 +341,7 @@ def _root(
     return None
 
 
-def _undone(results: Sequence[CheckResult]) -> bool:
+def _needed_check_skipped(results: Sequence[CheckResult]) -> bool:
     """Tell whether a check was skipped that others needed: nothing is then proven."""
     return any(
         check_result.outcome is Outcome.SKIP and check_result.blocks

@@ -43,13 +43,13 @@ _BUSY_CODES: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.v
 
 async def measure(context: CheckContext) -> BalanceResult:
     """Ask each address side by side, then each instance at its own address."""
-    alive = context.earlier(ReachResult).alive[:MAX_ADDRESSES]
-    each = CONNECTIONS_BY_PROFILE[context.profile] // max(1, len(alive))
-    pace = INTERVAL_SECONDS[context.profile] * max(1, len(alive))
+    answered = context.earlier(ReachResult).accepted[:MAX_ADDRESSES]
+    each = CONNECTIONS_BY_PROFILE[context.profile] // max(1, len(answered))
+    pace = INTERVAL_SECONDS[context.profile] * max(1, len(answered))
     all_trials = await asyncio.gather(
         *(
             _try_address(attempt.address, each, pace, context.timeouts)
-            for attempt in alive
+            for attempt in answered
         )
     )
     direct = await _try_instances(tuple(all_trials), context.timeouts)
@@ -106,21 +106,23 @@ async def _try_instances(
     if len(known) < 2:  # noqa: PLR2004 - nothing is balanced
         return ()
     # An address of the name is the balancer's, whoever says that it is its own.
-    named = {asked.address for asked in all_trials}
-    brief = replace(
+    listed = {address_trials.address for address_trials in all_trials}
+    timeouts_direct = replace(
         timeouts,
         connect=min(_DIRECT_TIMEOUT_SECONDS, timeouts.connect),
         answer=min(_DIRECT_TIMEOUT_SECONDS, timeouts.answer),
     )
-    asked = [
+    instances = [
         (boot_id, trial.own_address)
         for boot_id, trial in known.items()
-        if trial.own_address is not None and trial.own_address not in named
+        if trial.own_address is not None and trial.own_address not in listed
     ][:MAX_DIRECT_TRIALS]
-    trials = await asyncio.gather(*(try_connection(own, brief) for _, own in asked))
+    trials = await asyncio.gather(
+        *(try_connection(own_address, timeouts_direct) for _, own_address in instances)
+    )
     return tuple(
-        (boot_id, own, trial)
-        for (boot_id, own), trial in zip(asked, trials, strict=True)
+        (boot_id, own_address, trial)
+        for (boot_id, own_address), trial in zip(instances, trials, strict=True)
     )
 
 
@@ -137,14 +139,14 @@ def _trial(handshake: Handshake) -> BalanceTrial:
     welcome = handshake.welcome
     if welcome is None:
         return BalanceTrial(_failed_outcome(handshake), start=start, end=end)
-    own = next(iter(own_addresses(welcome)), None)
+    own_address = next(iter(own_addresses(welcome)), None)
     return BalanceTrial(
         ConnectionOutcome.ANSWERED,
         welcome.boot_id,
         welcome.instance,
         welcome.service,
         welcome.software,
-        own,
+        own_address,
         start,
         end,
         welcome.node,

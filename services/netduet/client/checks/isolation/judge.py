@@ -136,10 +136,10 @@ def _too_few_syns(tcp: ProbeResult) -> bool:
 def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
     """Return what stands should this client not have run while it waited in vain."""
     silent = [
-        knock
+        probe
         for port in ports
-        for knock in (port.tcp, port.udp)
-        if knock.response is Response.DROPPED
+        for probe in (port.tcp, port.udp)
+        if probe.response is Response.DROPPED
     ]
     if not silent:
         return None
@@ -291,23 +291,28 @@ def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
 def _other_explanation(port: PortState) -> str:
     """Return what else than a block it may be, "" when nothing else is likely."""
     tcp, udp = port.tcp, port.udp
-    knocks = (tcp, udp)
-    detail = next(
-        (k for k in knocks if k.response is Response.PORT_UNREACHABLE and k.offender),
-        None,
-    )
-    if detail is not None and detail.offender == port.address.host:
+    probes = (tcp, udp)
+    refusals = [
+        probe.offender
+        for probe in probes
+        if probe.response is Response.PORT_UNREACHABLE and probe.offender
+    ]
+    if refusals and refusals[0] == port.address.host:
         return (
             "the ICMP error comes from the host itself: it is reachable, and nothing "
             "listens there; this does not prove a firewall"
         )
-    if any(k.response is Response.HOST_UNREACHABLE for k in knocks):
-        by = next(
-            (k.offender for k in knocks if k.response is Response.HOST_UNREACHABLE), ""
-        )
-        who = "this host" if by and by == port.own_address else by or "a router"
+    offenders = [
+        probe.offender
+        for probe in probes
+        if probe.response is Response.HOST_UNREACHABLE
+    ]
+    if offenders:
+        sender = offenders[0] or "a router"
+        if sender == port.own_address:
+            sender = "this host"
         return (
-            f"{who} reports that the host is unreachable: possibly no host has the "
+            f"{sender} reports that the host is unreachable: possibly no host has the "
             "address, so this does not prove a firewall"
         )
     if tcp.response is Response.RESET:

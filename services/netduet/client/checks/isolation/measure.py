@@ -75,10 +75,10 @@ async def measure(context: CheckContext) -> IsolationResult:
 async def _probe_port(address: Address, timeouts: Timeouts) -> PortState:
     # A router that finds no host says so after 3 s, and then not of every packet
     # (RFC 4861 §10, RFC 1812 §4.3.2.8): both knocks listen for as long as one may.
-    long = max(timeouts.connect, timeouts.answer)
+    udp_timeout = max(timeouts.connect, timeouts.answer)
     tcp, udp = await asyncio.gather(
         in_thread(partial(probe_tcp, address, timeouts.connect)),
-        in_thread(partial(probe_udp, address, long)),
+        in_thread(partial(probe_udp, address, udp_timeout)),
     )
     handshake: Handshake | None = None
     if tcp.response is Response.OPEN:
@@ -110,16 +110,16 @@ def probe_tcp(address: Address, timeout: float) -> ProbeResult:
         return ProbeResult(Response.OPEN, "", sent, "", start, end)
     if notices:
         last = notices[-1]
-        found = response_from_icmp(address.family, last)
-        return ProbeResult(found, last.offender, sent, last.error, start, end)
+        response = response_from_icmp(address.family, last)
+        return ProbeResult(response, last.offender, sent, last.error, start, end)
     known = {
         Cause.TIMEOUT: Response.DROPPED,
         Cause.REFUSED: Response.RESET,
         Cause.RESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
     }
     cause = errno_meaning(error).cause
-    found = known.get(cause) or response_from_icmp(address.family, IcmpNotice(name))
-    return ProbeResult(found, "", sent, name, start, end)
+    response = known.get(cause) or response_from_icmp(address.family, IcmpNotice(name))
+    return ProbeResult(response, "", sent, name, start, end)
 
 
 def _await_connect(
@@ -182,8 +182,8 @@ def probe_udp(address: Address, timeout: float) -> ProbeResult:
     except OSError as error:
         name = errno_name(error.errno)
         no_route = errno_meaning(error.errno).no_route
-        found = Response.NO_ROUTE if no_route else Response.OTHER
-        return ProbeResult(found, "", 0, name, start, time.monotonic())
+        response = Response.NO_ROUTE if no_route else Response.OTHER
+        return ProbeResult(response, "", 0, name, start, time.monotonic())
 
 
 def _probe_by_datagrams(
@@ -203,19 +203,19 @@ def _probe_by_datagrams(
         if arrived or sock.notices:
             break
     end = time.monotonic()
-    found = udp_opening.result(start, end)
-    if found.reached or found.foreign:
-        welcome = found.welcome
+    opening_result = udp_opening.result(start, end)
+    if opening_result.reached or opening_result.foreign:
+        welcome = opening_result.welcome
         who = "" if welcome is None else f"instance {instance_of(welcome)}"
         return ProbeResult(Response.OPEN, "", udp_opening.left, who, start, end)
-    if found.notices:
-        first = found.notices[0]
+    if opening_result.notices:
+        first = opening_result.notices[0]
         response = response_from_icmp(address.family, first)
         return ProbeResult(
             response, first.offender, udp_opening.left, first.error, start, end
         )
     if not udp_opening.left:
-        return ProbeResult(Response.OTHER, "", 0, found.error, start, end)
+        return ProbeResult(Response.OTHER, "", 0, opening_result.error, start, end)
     return ProbeResult(Response.DROPPED, "", udp_opening.left, "", start, end)
 
 
@@ -224,24 +224,24 @@ def own_address(address: Address) -> str:
     try:
         with socket.socket(address.family, socket.SOCK_DGRAM) as sock:
             sock.connect(address.sockaddr)
-            own: str = sock.getsockname()[0]
+            address_text: str = sock.getsockname()[0]
     except OSError:
         return ""
-    return own
+    return address_text
 
 
 def has_routes() -> bool:
     """Tell whether this host has a route to anywhere but itself; True if unknown."""
     try:
-        four = _IPV4_ROUTES.read_text().splitlines()[1:]
+        ipv4 = _IPV4_ROUTES.read_text().splitlines()[1:]
     except OSError:
         return True
     try:
-        six = _IPV6_ROUTES.read_text().splitlines()
+        ipv6 = _IPV6_ROUTES.read_text().splitlines()
     except OSError:  # a kernel without IPv6
-        six = []
+        ipv6 = []
     # The destination comes first, 32 digits; the interface last (proc_net(5)).
-    server_port = [host for host in six if not host.startswith(("fe80", "ff"))]
-    return any(line.split()[0] != "lo" for line in four if line.strip()) or any(
-        line.split()[-1] != "lo" for line in server_port if line.strip()
+    ipv6 = [line for line in ipv6 if not line.startswith(("fe80", "ff"))]
+    return any(line.split()[0] != "lo" for line in ipv4 if line.strip()) or any(
+        line.split()[-1] != "lo" for line in ipv6 if line.strip()
     )
