@@ -1,9 +1,7 @@
-"""What an interrupted run has done, in a file, for the run that goes on from there.
+"""The file from which a run continues after an interruption (``--resume``).
 
-The file is written anew after each check, beside the old one, and takes its place
-in one step (rename(2)): whenever the run ends, a whole file is there. It is a
-by-product, like the part of a file that rsync --partial-dir keeps: a run that is
-complete removes it, so that the same command asks everything anew the next time.
+The file is replaced atomically after each check (rename(2)), so it is always complete.
+A run that completes removes it, so that the same command starts over.
 """
 
 from __future__ import annotations
@@ -26,14 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of a file that is read at all."""
+"""Largest file that is read."""
 
 _DONE: Final = frozenset({Outcome.PASS, Outcome.FAIL})
 _NEEDED: Final = frozenset(need for check in CHECKS for need in check.needs)
 
 
 class CompletedCheck(BaseModel):
-    """A check that is done: of the target of this number, when (RFC 3339)."""
+    """A completed check: of which target (a number), and when (RFC 3339)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +41,7 @@ class CompletedCheck(BaseModel):
 
 
 class Record(BaseModel):
-    """The file. ``run`` is all that the next run must have in common with this one."""
+    """The content of the file. ``run`` must be equal in the run that continues."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,20 +51,19 @@ class Record(BaseModel):
 
 
 class Checkpoint:
-    """What is done, as the file has it and as it grows."""
+    """The completed checks, kept in a file."""
 
     def __init__(self, path: Path, run: Mapping[str, str]) -> None:
-        """Read the file, or begin one.
+        """Read the file, or create it.
 
         Raises:
-            ValueError: it cannot be read or written, or is of another run; the
-                message says what to do, in a line.
-
+            ValueError: it cannot be read or written, or belongs to another run; the
+                message is one line and says what to do.
         """
         self._path = path
         self._record = Record(run=dict(run))
         self.write_error = ""
-        """Why the file could not be written, when it could not."""
+        """Why the file could not be written, "" if it could."""
         text = self._read()
         if text.strip():
             self._record = self._parse(text)
@@ -76,11 +73,11 @@ class Checkpoint:
 
     @property
     def path(self) -> str:
-        """The name of the file."""
+        """The path of the file."""
         return str(self._path)
 
     def for_target(self, target: int) -> TargetCheckpoint:
-        """Return what is done of the target of this number."""
+        """Return the completed checks of a target."""
         done = self._record.done
         earlier = {
             completed_check.result.check: completed_check.result
@@ -90,9 +87,9 @@ class Checkpoint:
         return TargetCheckpoint(self, target, earlier)
 
     def save(self, target: int, result: CheckResult) -> None:
-        """Remember a result that is worth it; never raises.
+        """Save a result; never raises.
 
-        What other checks stand on is always measured anew, and so is what had no
+        Checks that others need are always measured again, and so are those without a
         verdict.
         """
         if result.outcome not in _DONE or result.check in _NEEDED:
@@ -103,7 +100,7 @@ class Checkpoint:
         self._write()
 
     def complete(self) -> None:
-        """Remove the file: nothing is left to go on with."""
+        """Remove the file: the run is complete."""
         with contextlib.suppress(OSError):
             self._path.unlink()
 
@@ -154,7 +151,7 @@ class Checkpoint:
         )
 
     def _write(self) -> None:
-        """Put the new file in the place of the old one; remember why that failed."""
+        """Replace the file; keep the error if that fails."""
         text = self._record.model_dump_json(indent=1) + "\n"
         name = ""
         try:
@@ -162,7 +159,7 @@ class Checkpoint:
                 prefix=f".{self._path.name}.", dir=self._path.parent
             )
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                # No fsync: it would hold up what is being measured meanwhile.
+                # No fsync: it would delay what is being measured meanwhile.
                 file.write(text)
             Path(name).replace(self._path)
         except OSError as error:
@@ -182,7 +179,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class TargetCheckpoint:
-    """What is done of one target: ``earlier`` are the results of before, by check."""
+    """The completed checks of one target; ``earlier`` are those of earlier runs."""
 
     resume: Checkpoint
     target: int
@@ -194,5 +191,5 @@ class TargetCheckpoint:
 
 
 def _with_time(completed_check: CompletedCheck) -> CheckResult:
-    """Return a result that says when it was had."""
+    """Return the result with the time of its measurement."""
     return replace(completed_check.result, earlier=completed_check.at)

@@ -1,4 +1,4 @@
-"""What lies between: whom does the server see, and what fits through?"""
+"""What is between client and server: address translation, segment sizes, path MTU."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from netduet.wire.untrusted import escape
 
 @dataclass(frozen=True, slots=True)
 class PathResult:
-    """The way to one address, as both ends see it.
+    """The path to one address, as both ends see it.
 
-    ``missing`` says why the far end's record of the connection could not be had.
+    ``missing`` is why the server's record of the connection is not available.
     """
 
     address: Address
@@ -42,7 +42,7 @@ class PathResult:
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
-    """Open a further connection to a netduet, and ask both ends about it."""
+    """Open a further connection to a netduet server, and ask both ends about it."""
     address, timeouts = answer.address, context.timeouts
     async with open_connection(address, timeouts) as (handshake, connection):
         if connection is None:
@@ -70,7 +70,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
 
 
 def judge(path: PathResult, _: CheckOptions) -> Judgement:
-    """Compare what both ends say; what differs is a remark, no fault by itself."""
+    """Compare both ends' views; differences are notes, not failures."""
     if path.handshake.welcome is None:
         return Judgement("", (_broken_finding(path),))
     return Judgement(_describe_path(path), (), tuple(_remarks(path)), _figures(path))
@@ -92,7 +92,7 @@ def _peer_endpoint(path: PathResult) -> tuple[str, int]:
 
 
 def _format_endpoint(host: str, port: int) -> str:
-    """Return an address that a peer named, with its port, as a person types it."""
+    """Return an address and port from a peer as a person types them."""
     shown = escape(host)
     return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
@@ -114,7 +114,7 @@ def _describe_path(path: PathResult) -> str:
 
 
 def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:
-    """Return the segment sizes up and down, and the path MTU our kernel assumes."""
+    """Return the segment sizes up and down, and this kernel's path MTU."""
     if (
         path.client_tcp_info is None
         or path.server_report is None

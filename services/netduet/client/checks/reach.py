@@ -15,7 +15,7 @@ from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.net.time_span import TimeSpan
 
 MAX_ADDRESSES: Final = 64
-"""Addresses that are tried; a name with more is remarked on."""
+"""Maximum addresses to try; a note says if there are more."""
 
 
 _FAILURE_TEXTS: Final = {
@@ -29,14 +29,14 @@ _ACCEPTED_CAUSES: Final = (None, Cause.RESET)
 
 @dataclass(frozen=True, slots=True)
 class ReachResult:
-    """What came of a connection to each address; their sockets are closed."""
+    """A connection attempt per address; the sockets are closed."""
 
     tried: tuple[ConnectResult, ...]
     left_out: int
 
     @property
     def accepted(self) -> tuple[ConnectResult, ...]:
-        """Those that accepted; one that was then reset at once did accept.
+        """The attempts that were accepted, including those that were then reset at once.
 
         A reset instead of an acceptance is ECONNREFUSED (RFC 9293 §3.10.7.3).
         """
@@ -46,7 +46,7 @@ class ReachResult:
 
 
 async def measure(context: CheckContext) -> ReachResult:
-    """Connect to all addresses side by side, and close again."""
+    """Connect to all addresses concurrently, and close again."""
     addresses = context.earlier(NameResult).resolution.addresses
     tried = await asyncio.gather(
         *(
@@ -65,7 +65,7 @@ async def _try_address(address: Address, timeout: float) -> ConnectResult:
 
 
 def judge(reach: ReachResult) -> Judgement:
-    """Judge each address; a family without a route here is nobody's fault."""
+    """Judge each address; a family without a route is not a failure."""
     accepted = reach.accepted
     routed = [attempt for attempt in reach.tried if attempt.cause is not Cause.NO_ROUTE]
     failed = [
@@ -93,15 +93,15 @@ def judge(reach: ReachResult) -> Judgement:
         f"{_join_addresses(failed)}"
     )
     evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in routed)
-    # That another address works proves the probe: no stall explains this one away
-    # unless all that it showed is silence.
+    # Another address works, so this client does: no stall explains this one, unless it
+    # is only silent.
     missed = _missed_deadline(failed)
     partial = Finding("reach.partial", seen, evidence, missed_deadline=missed)
     return Judgement(summary, (partial,), remarks, figures)
 
 
 def _unreachable_finding(failed: list[ConnectResult]) -> Finding:
-    """Return the finding when no address accepts connections: the class is the first one's."""
+    """Return the finding that no address accepts; its class is the first one's."""
     first = failed[0]
     name = {
         Cause.REFUSED: "reach.refused",
@@ -121,7 +121,7 @@ def _unreachable_finding(failed: list[ConnectResult]) -> Finding:
 
 
 def _missed_deadline(failed: list[ConnectResult]) -> TimeSpan | None:
-    """Return the missed deadline when silence is all there was, else None."""
+    """Return the missed deadline if all attempts timed out, else None."""
     if any(attempt.cause is not Cause.TIMEOUT for attempt in failed):
         return None
     return TimeSpan.covering(failed)

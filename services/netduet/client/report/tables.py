@@ -1,7 +1,7 @@
-"""Several targets at a glance: a truth table, and a matrix of targets and checks.
+"""Several targets at a glance: a table of expectations, and a matrix of checks.
 
-Pure: lines for ``words``, no wider than asked. Columns that do not fit beside each
-other follow below, with the targets once more.
+Pure: lines for ``text``, within a width. Columns that do not fit follow below, with the
+targets repeated.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _MARKS: Final = {True: ("PASS", "✓"), False: ("FAIL", "✗"), None: ("INCONCLU
 _SHORT: Final = {Outcome.SKIP: "–", Outcome.INCONCLUSIVE: "?"}
 _GAP: Final = "  "
 _MIN_LINE_COLUMNS: Final = 30
-"""Columns that a target and what was found have at least, in a line."""
+"""Minimum columns for a target and its result on one line."""
 
 _MIN_TARGET_COLUMNS: Final = 20
-"""Columns that a target has at least, where it needs them."""
+"""Columns that a target may take at least."""
 
 
 def tables(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
-    """Yield the truth table, then the matrix; nothing for a single target."""
+    """Yield the table of expectations and the matrix; nothing for a single target."""
     if len(verdicts) > 1:
         yield ()
         yield from expectation_table(verdicts, width)
@@ -39,7 +39,7 @@ def tables(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
 def expectation_table(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     """Yield for each target what was expected, what was found, and a mark.
 
-    A line each, or two where a terminal is too narrow for that.
+    One line per target, or two on a narrow terminal.
     """
     rows = [compare_expectation(verdict) for verdict in verdicts]
     descriptions = [
@@ -74,8 +74,8 @@ def _two_line_row(
 
 
 def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
-    """Yield targets in rows, checks in columns: PASS, a class of failure, or a mark."""
-    # The few checks of targets that ought to be blocked come first, to stand together.
+    """Yield targets in rows, checks in columns: PASS, a failure class, or a mark."""
+    # Keep the few checks of targets that are expected to be blocked together.
     blocked_first = sorted(
         verdicts, key=lambda verdict: verdict.expected is Expect.OPEN
     )
@@ -118,7 +118,7 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
 
 
 def _cell(result: CheckResult) -> str:
-    """Return the class of the first finding, without the check's own name."""
+    """Return the class of the first finding, without the check's name."""
     finding = next(
         (each for each in result.findings if each.outcome is result.outcome), None
     )
@@ -132,7 +132,7 @@ def _cell(result: CheckResult) -> str:
 def _bands(
     checks: Sequence[str], widths: dict[str, int], room: int
 ) -> Iterator[list[str]]:
-    """Yield the checks that fit beside each other, in turn."""
+    """Yield the groups of checks that fit next to each other."""
     band: list[str] = []
     taken = 0
     for check in checks:

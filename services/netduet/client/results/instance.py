@@ -1,4 +1,4 @@
-"""Who somebody is, and where: an instance, its node, its zone, as far as it says. Pure."""
+"""The identity of a server or client: instance, node and zone. Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from netduet.wire.messages import Welcome
 
 MAX_NAME_LENGTH: Final = 256
-"""Characters of each name that are shown: as many as the settings take."""
+"""Characters of each name that are shown; the settings accept as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Names that are safe to show; "" where nobody said it."""
+    """Names that are safe to show; "" if unknown."""
 
     instance: str
     node: str = ""
     zone: str = ""
 
     def __str__(self) -> str:
-        """Return all of it as it is told: ``web-2 on node-1 in eu-1b``."""
+        """Return all known names: ``web-2 on node-1 in eu-1b``."""
         text = self.instance
         if self.node:
             text += f" on {self.node}"
@@ -33,22 +33,22 @@ class Instance:
 
     @property
     def node_and_zone(self) -> str:
-        """The node and the zone alone, as far as they are known: ``node-1 in eu-1b``."""
+        """Node and zone, as far as known: ``node-1 in eu-1b``."""
         return " in ".join(filter(None, (self.node, self.zone)))
 
     @property
     def brief(self) -> str:
-        """The same for lists: ``web-2 (node-1, eu-1b)``."""
+        """The short form for lists: ``web-2 (node-1, eu-1b)``."""
         where = ", ".join(filter(None, (self.node, self.zone)))
         return f"{self.instance} ({where})" if where else self.instance
 
 
 UNKNOWN_INSTANCE: Final = Instance("")
-"""Of somebody who has said nothing."""
+"""Nothing is known."""
 
 
 def instance_of(welcome: Welcome) -> Instance:
-    """Return what a server says of itself, made safe to show."""
+    """Return the names from a welcome, made safe to show."""
     return instance_named(welcome.instance, welcome.node, welcome.zone)
 
 

@@ -1,4 +1,4 @@
-"""What the counts of a balancer say. Pure."""
+"""What the counts of a balancer prove. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 MIN_TIMEOUT_SHARE: Final = 0.05
-"""Share of silent connections that loss alone, with SYNs sent again, never reaches."""
+"""Share of timeouts that loss alone, with its retransmissions, never reaches."""
 MIN_ERROR_SHARE: Final = 0.01
-"""Share that must fail by a refusal, a reset or an end: loss makes none of these."""
+"""Share of refusals, resets or closes, none of which loss causes."""
 MAX_INSTANCES_SHOWN: Final = 6
 MIN_INITIAL_RUN: Final = 6
-"""Connections that must have been answered at first for the rest to have stopped."""
+"""Connections that must be answered first for the others to have stopped."""
 
 _BLOCKING_FAILURES: Final = frozenset(
     {"balance.unhealthy_backend", "balance.stopped_responding", "balance.wrong_service"}
@@ -46,7 +46,7 @@ _FAILED_OUTCOMES: Final = (
 
 
 def judge(balance: BalanceResult) -> Judgement:
-    """Judge each address by itself, and the instances of all of them together."""
+    """Judge each address, and the instances of all addresses together."""
     known = _trial_by_boot_id(balance)
     findings = [
         finding
@@ -67,14 +67,14 @@ def judge(balance: BalanceResult) -> Judgement:
     summary = "; ".join(
         _summary(address_trials) for address_trials in balance.by_address
     )
-    # Where a share of connections goes elsewhere, others measure what chance brings.
+    # If a share of connections fails, other checks would measure chance.
     blocks = any(finding.failure in _BLOCKING_FAILURES for finding in findings)
     remarks = _remarks(balance, known, findings)
     return Judgement(summary, tuple(findings), remarks, figures, blocks=blocks)
 
 
 def _trial_by_boot_id(balance: BalanceResult) -> dict[str, BalanceTrial]:
-    """Return one connection of each instance of the right service, by its boot_id."""
+    """Return one trial of each instance of the right service, by boot id."""
     return {
         trial.boot_id: trial
         for trial in balance.trials
@@ -87,7 +87,7 @@ def _is_other_service(trial: BalanceTrial, expected: str) -> bool:
 
 
 def _describe_shares(address_trials: AddressTrials) -> str:
-    """Say who answered how many: "lab-1 answered 52 of 60, lab-2 4"."""
+    """Describe how many each one answered: "lab-1 answered 52 of 60, lab-2 4"."""
     counts, trials = address_trials.instances, address_trials.trials
     names = {trial.boot_id: trial.label for trial in trials}
     parts = [
@@ -128,12 +128,12 @@ def _judge_address(
 def _judge_failures(address_trials: AddressTrials) -> Finding | None:
     """Find a share of connections that fails while others are answered.
 
-    A dead backend has its share from the first connection on; a limit on new ones, or a
-    server that dies meanwhile, does not.
+    A dead backend fails its share from the first connection on; a limit on new
+    connections, or a server that dies meanwhile, does not.
     """
     counts = address_trials.outcomes
     if not counts[ConnectionOutcome.ANSWERED]:
-        return None  # no balancer's fault: reach and identity speak of it
+        return None  # not the balancer's fault: reach and identity report it
     total = len(address_trials.trials)
     failed = {
         outcome: counts[outcome] for outcome in _FAILED_OUTCOMES if counts[outcome]
@@ -184,7 +184,7 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
 
 
 def _initial_run(address_trials: AddressTrials) -> int:
-    """Return how many were answered before the first failure, 0 where chance may be it."""
+    """Return how many were answered before the first failure, 0 if by chance."""
     passed = [trial.outcome not in _FAILED_OUTCOMES for trial in address_trials.trials]
     run_length = passed.index(False)
     chance = p_initial_run(run_length, len(passed), sum(passed))
@@ -196,7 +196,7 @@ def _initial_run(address_trials: AddressTrials) -> int:
 
 
 def _describe_dead_backends(count: int, address_trials: AddressTrials) -> str:
-    """Say what the share fits: so many dead beside those that answered."""
+    """Describe how many dead backends the share of failures suggests."""
     answering = len(address_trials.instances)
     share = count / len(address_trials.trials)
     down = round(answering * share / (1 - share)) if share < 1 else 0
@@ -213,7 +213,7 @@ def _judge_services(address_trials: AddressTrials, expected: str) -> Finding | N
     ]
     correct = counts[ConnectionOutcome.ANSWERED] - len(others)
     if not correct or not (foreign or others):
-        return None  # all are strangers: identity speaks of it
+        return None  # all are other programs: identity reports it
     parts = []
     if foreign:
         parts.append(f"{foreign} were answered by something other than netduet")
@@ -231,17 +231,18 @@ def _judge_services(address_trials: AddressTrials, expected: str) -> Finding | N
 
 
 def _judge_shares(address_trials: AddressTrials, max_uneven: float) -> Finding | None:
-    """Find an instance that surely gets over ``most`` times the others' average.
+    """Find an instance that gets over ``max_uneven`` times the others' average.
 
-    A share is ``most`` times the mean of the others' at ``most / (others + most)``.
-    Exact, and the doubt is divided by the instances, as the busiest of them is picked.
+    Its share is then over ``max_uneven / (others + max_uneven)``. The bound is exact;
+    the error probability is divided by the number of instances, because the busiest is
+    chosen.
     """
     counts = address_trials.instances
     instance_count, total = len(counts), sum(counts.values())
     if instance_count < 2:  # noqa: PLR2004 - one alone cannot be uneven
         return None
     if any(trial.outcome in _TIMEOUTS for trial in address_trials.trials):
-        return None  # who was late is not counted: the shares are not the balancer's
+        return None  # late instances are not counted: the shares are not the balancer's
     [(busiest, count)] = counts.most_common(1)
     if lower_bound(count, total, ERROR_PROBABILITY / instance_count) <= max_uneven / (
         instance_count - 1 + max_uneven
@@ -293,7 +294,7 @@ def _remarks(
         if count > 1
     ]
     remarks += _address_remarks(balance)
-    # Beside a dead backend one failure proves nothing of an instance's own address.
+    # With a dead backend, one failure proves nothing about an instance's own address.
     for boot_id, own_address, trial in () if findings else balance.direct_trials:
         if trial.outcome is not ConnectionOutcome.ANSWERED and boot_id in known:
             name = known[boot_id].label
@@ -326,7 +327,7 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
         ]
     for address_trials in balance.by_address:
         if _judge_failures(address_trials) is not None:
-            continue  # the finding says it
+            continue  # the finding has it
         remarks += [
             f"{address_trials.address}: {count} of {len(address_trials.trials)} "
             f"connections {outcome}"

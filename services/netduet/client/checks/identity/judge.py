@@ -1,4 +1,4 @@
-"""Tells a netduet of the right service from anything else that answers. Pure."""
+"""Distinguishes a netduet server of the right service from anything else. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netduet.wire.frames import MAGIC, Kind
 from netduet.wire.untrusted import escape, log_safe, recognise
 
 MAX_BYTES_SHOWN: Final = 80
-"""Bytes of a stranger's talk that are shown."""
+"""Bytes of another program's answer that are shown."""
 
 MAX_ANSWERS_SHOWN: Final = 3
 """Servers that are named; all are counted."""
@@ -24,7 +24,7 @@ MAX_ANSWERS_SHOWN: Final = 3
 _NAMES: Final = {"http": "HTTP", "tls": "TLS", "ssh": "SSH", "proxy": "PROXY protocol"}
 
 _MIN_RETRANSMITS: Final = 3
-"""Packets sent again from which on random loss is not it: four were lost in a row."""
+"""Retransmissions that rule out random loss: four packets in a row were lost."""
 
 _MAGIC_CUT: Final = "its first byte is missing or changed"
 
@@ -36,7 +36,7 @@ _BY_CODE: Final = {
 
 
 def judge(identity: IdentityResult) -> Judgement:
-    """Tell a netduet of the right service from all that may answer instead."""
+    """Judge which program and service answered at each address."""
     findings = []
     for answer in identity.answers:
         finding = _judge_answer(answer, identity.expected)
@@ -62,7 +62,7 @@ def judge(identity: IdentityResult) -> Judgement:
 
 
 def _instance_figures(answers: Sequence[IdentityAnswer]) -> Figures:
-    """Return who answered, and where it is; further ones are numbered."""
+    """Return the identity of each server; further ones are numbered."""
     figures: Figures = {}
     for number, answer in enumerate(answers, 1):
         if answer.handshake.welcome is not None:
@@ -122,7 +122,8 @@ def _judge_answer(answer: IdentityAnswer, expected: str) -> Finding | None:
                 f"of the request within {handshake.seconds:.1f} s: the request does "
                 "not arrive, or nothing comes back"
             )
-        # What a kernel sends again and again in vain, no starved program explains.
+        # The kernel retransmitted without success, which a starved program does not
+        # explain.
         unacknowledged = handshake.acked == 0 and handshake.resent >= _MIN_RETRANSMITS
         missed = None if unacknowledged else handshake.span
         figures: Figures = {
@@ -138,7 +139,7 @@ def _judge_answer(answer: IdentityAnswer, expected: str) -> Finding | None:
 
 
 def _judge_refused(answer: IdentityAnswer) -> Finding:
-    """Judge a connection that was not even accepted, at an address that had accepted."""
+    """Judge a connection that was not accepted, though an earlier one was."""
     handshake = answer.handshake
     missed = handshake.missed_deadline
     seen = (
@@ -188,7 +189,7 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
         code, message, side = refused.code, escape(refused.message), Side.SERVER
     elif broken is not None:
         code, message, side = broken.code.value, escape(broken.message), Side.CLIENT
-    else:  # the caller has seen that one of the two is there
+    else:  # the caller has checked that one of them is set
         raise AssertionError
     known = {known.value: name for known, name in _BY_CODE.items()}
     failure = known.get(code, "identity.protocol")

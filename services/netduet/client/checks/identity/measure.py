@@ -12,7 +12,7 @@ from netduet.client.net.framed_connection import open_connection
 
 
 async def measure(context: CheckContext) -> IdentityResult:
-    """Open a framed connection to each address that accepts, side by side."""
+    """Open a framed connection to each address that accepts, concurrently."""
     connect_result = context.earlier(ReachResult).accepted
     answers = await asyncio.gather(
         *(_open(context, attempt.address) for attempt in connect_result)
