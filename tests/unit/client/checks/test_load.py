@@ -169,7 +169,7 @@ def test_limiting_part_comes_from_tcp_info(
     """Data that waits for a program is not the network's fault."""
     assert limiting_part(phase(one, cpu=cpu), one) == whose
     told = judged(phase(one, cpu=cpu))
-    assert bool([s for s in told.remarks if "path may carry more" in s]) == (
+    assert bool([s for s in told.remarks if "which may carry more" in s]) == (
         whose in {"client", "server"}
     )
     assert ("at least" in told.summary) == (whose in {"client", "server"})
@@ -193,7 +193,7 @@ def test_low_rate_is_inconclusive_at_a_slow_end_or_while_rising() -> None:
     told = judged(busy, rising, min_rate=50e6)
     assert [finding.outcome for finding in told.findings] == 2 * [Outcome.INCONCLUSIVE]
     said = [finding.evidence[-1][1] for finding in told.findings]
-    assert "this client was the bottleneck" in said[0]
+    assert "this client was the limit, not the path" in said[0]
     assert "still rising" in said[1]
 
 
@@ -247,7 +247,7 @@ def test_exhausted_transfer_rates_its_whole_time() -> None:
     assert spent.rate == pytest.approx(2e7)
     [finding] = judged(phase(spent), min_rate=50e6).findings
     assert finding.outcome is Outcome.INCONCLUSIVE
-    assert "used up" in finding.evidence[-1][1]
+    assert "ran out of data" in finding.evidence[-1][1]
 
 
 def test_transfer_ended_by_server_is_skipped() -> None:

@@ -68,7 +68,7 @@ def test_outages_of_all_peers_share_this_end() -> None:
     for peer, outage in ALL:
         made.record(peer, OutageEnded(0, outage))
     said = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
-    assert any("all 3 peers were out at once" in line for line in said)
+    assert any("all 3 peers were out at the same time" in line for line in said)
 
 
 @pytest.mark.parametrize(
