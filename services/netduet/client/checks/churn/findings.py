@@ -167,10 +167,7 @@ def count_limited(result: ChurnResult) -> Finding | None:
     server_text = _witness_evidence(result.witness)
     figures: Figures = {"limit_count": limit}
     evidence = ((Side.CLIENT, client_text), server_text)
-    missed = None
-    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in hold.while_held):
-        ends = [attempt.end for attempt in hold.while_held]
-        missed = TimeSpan(hold.while_held[0].start, max(ends))
+    missed = _missed_deadline(hold.while_held)
     return Finding(
         "churn.count_limited", seen, evidence, figures, missed_deadline=missed
     )
@@ -227,15 +224,14 @@ def refused(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
 
 def unserved(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
     """Return the finding that some came about in vain."""
-    missed = None
-    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in attempts):
-        missed = TimeSpan(
-            min(attempt.start for attempt in attempts),
-            max(attempt.end for attempt in attempts),
-        )
-    return _failed_connections(
-        "churn.not_served", "connected but were not served", result, attempts, missed
-    )
+    missed, text = _missed_deadline(attempts), "connected but were not served"
+    return _failed_connections("churn.not_served", text, result, attempts, missed)
+
+
+def _missed_deadline(attempts: tuple[Attempt, ...]) -> TimeSpan | None:
+    """Return the time of the attempts if silence is all there was, else None."""
+    silent = all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in attempts)
+    return TimeSpan.covering(attempts) if silent else None
 
 
 def server_busy(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:

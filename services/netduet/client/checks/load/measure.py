@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.results import IdentityAnswer
@@ -93,14 +93,7 @@ class _LoadRun:
     def result(self) -> LoadResult:
         """Return what was measured, with the echoes of each phase."""
         phases = [
-            Phase(
-                phase.name,
-                phase.start,
-                phase.end,
-                phase.flows,
-                self._probe.echoes_between(phase.start, phase.end),
-                phase.cpu_share,
-            )
+            replace(phase, echoes=self._probe.echoes_between(phase.start, phase.end))
             for phase in self._phases
         ]
         return LoadResult(

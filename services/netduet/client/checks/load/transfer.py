@@ -13,7 +13,7 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -148,12 +148,13 @@ class Transfer:
             stall = await self._collect_evidence(window, address, timeouts)
         for connection in self._connections:
             connection.reset()  # what waits in our buffers must not disturb what comes next
+        warm = self._start + _WARM_UP_SHARE * (end - self._start)
         return TransferFlow(
             self._direction,
             len(self._connections),
             self._start,
             end,
-            tuple(self._rated_arrivals(end)),
+            tuple(event for event in self._arrivals if event[0] >= warm),
             tuple(self._sender_infos),
             self._arrived,
             self._exhausted,
@@ -351,12 +352,6 @@ class Transfer:
     def _max_in_flight(self) -> float:
         minimum, maximum = _IN_FLIGHT_BYTES
         return min(max(minimum, self._rate()), maximum)
-
-    def _rated_arrivals(self, end: float) -> Iterator[tuple[float, int]]:
-        """Give what arrived after the warm-up."""
-        warm_up_end = self._start + _WARM_UP_SHARE * (end - self._start)
-        rated = [event for event in self._arrivals if event[0] >= warm_up_end]
-        yield from rated
 
     # Stalled
 

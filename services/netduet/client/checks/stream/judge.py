@@ -9,7 +9,7 @@ from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.stream.notes import notes
 from netduet.client.checks.stream.summary import figures, summary
 from netduet.client.outages import describe
-from netduet.client.outages.classify import STARVED_SHARE, check_rules, classify
+from netduet.client.outages.classify import STARVED_SHARE, Rules, classify
 from netduet.client.outages.correlate import correlate
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import OUTAGE, RESTARTED, Outage
@@ -30,7 +30,7 @@ def judge(observations: Observations, options: CheckOptions) -> Judgement:
     """Judge one address: outages longer than ``max_outage`` are failures."""
     max_outage = options.max_outage
     correlation = correlate(observations)
-    outages = classify(observations, correlation, check_rules(max_outage))
+    outages = classify(observations, correlation, Rules(max_outage))
     findings = [*_unsent(observations, max_outage)]
     findings += [
         _finding(observations, outage) for outage in outages if not outage.tolerated

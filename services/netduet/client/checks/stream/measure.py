@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
@@ -21,6 +21,7 @@ from netduet.client.outages.events import (
     LossRun,
     ProbeEvent,
     ServerRestart,
+    of_kind,
 )
 from netduet.client.outages.keepalive_probe import KeepaliveProbe
 from netduet.client.outages.observations import (
@@ -39,8 +40,6 @@ MAX_EVENTS: Final = 1000
 
 _ROUND_TRIPS: Final = 6
 _MAX_CONNECT_SECONDS: Final = 3.0
-
-EventKind = TypeVar("EventKind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +128,10 @@ async def watch(
             keepalive_probe.retransmits,
             keepalive_probe.server_report,
         ),
-        _only(events, LossRun),
-        _only(events, ServerRestart),
-        _only(events, ConnectFailureRun),
-        _only(events, ConnectionStall),
+        of_kind(events, LossRun),
+        of_kind(events, ServerRestart),
+        of_kind(events, ConnectFailureRun),
+        of_kind(events, ConnectionStall),
         time.time() - time.monotonic(),
     )
 
@@ -182,7 +181,3 @@ def _stream(
             lateness=tracker.lateness,
             server_stalls=tracker.stalls,
         )
-
-
-def _only(events: list[ProbeEvent], kind: type[EventKind]) -> tuple[EventKind, ...]:
-    return tuple(event for event in events if isinstance(event, kind))
