@@ -197,11 +197,13 @@ def test_unusable_network_is_named(network: str, expected: str) -> None:
     ("image", "expected"),
     [
         (
-            Image("netduet-nowhere", ours=True, variable="NETDUET_TESTING_X_IMAGE"),
+            Image(
+                "netduet-nowhere", is_default=True, variable="NETDUET_TESTING_X_IMAGE"
+            ),
             NOWHERE,
         ),
         (
-            Image("127.0.0.1:9/nowhere:1", ours=False, variable="X"),
+            Image("127.0.0.1:9/nowhere:1", is_default=False, variable="X"),
             "image '127.0.0.1:9/nowhere:1' is not there, and cannot be pulled: ",
         ),
     ],

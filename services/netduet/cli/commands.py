@@ -52,7 +52,7 @@ def serve(flags: Flags) -> int:
     return run(loaded.settings, loaded.ignored)
 
 
-def check(words: Sequence[str], flags: Flags) -> int:
+def check(arguments: Sequence[str], flags: Flags) -> int:
     """Check each target, or those of the settings; return the exit status.
 
     Raises:
@@ -60,7 +60,7 @@ def check(words: Sequence[str], flags: Flags) -> int:
 
     """
     loaded = load(client_settings(), flags)
-    targets = _targets(loaded.settings, words)
+    targets = _targets(loaded.settings, arguments)
     from netduet.client.commands.check import check as run  # noqa: PLC0415
     from netduet.client.commands.check import unusable  # noqa: PLC0415
 
@@ -70,7 +70,7 @@ def check(words: Sequence[str], flags: Flags) -> int:
     return run(loaded.settings, targets, loaded.ignored)
 
 
-def watch(words: Sequence[str], flags: Flags) -> int:
+def watch(arguments: Sequence[str], flags: Flags) -> int:
     """Watch each target until a signal; return the exit status.
 
     Raises:
@@ -79,7 +79,7 @@ def watch(words: Sequence[str], flags: Flags) -> int:
 
     """
     loaded = load(client_settings(), flags)
-    targets = _targets(loaded.settings, words)
+    targets = _targets(loaded.settings, arguments)
     blocked = [str(target) for target in targets if target.expect.value == "blocked"]
     if blocked:
         raise UsageError(
@@ -199,12 +199,12 @@ def _models() -> list[type[Settings]]:
     return models
 
 
-def _targets(settings: ClientSettings, words: Sequence[str]) -> tuple[Target, ...]:
+def _targets(settings: ClientSettings, arguments: Sequence[str]) -> tuple[Target, ...]:
     from netduet.client.results.target import Expect, parse_target  # noqa: PLC0415
 
     expect = Expect(settings.expect)
     problems, targets = [], []
-    for word in words or settings.target:
+    for word in arguments or settings.target:
         try:
             targets.append(parse_target(word, settings.port, expect))
         except ValueError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from requests.exceptions import RequestException
 
-from netduet.testing.engine import DuetError, plainly
+from netduet.testing.engine import DuetError, engine_errors
 from netduet.testing.report import Report
 
 if TYPE_CHECKING:
@@ -21,30 +21,32 @@ _KILLED_STATUS: Final = 137
 """Exit status of a process that SIGKILL ended (128 + 9)."""
 
 
-def ended(client: DockerContainer, timeout: float, asked: tuple[str, ...]) -> Report:
+def ended(
+    client: DockerContainer, timeout: float, requested: tuple[str, ...]
+) -> Report:
     """Return the report of a client that is under way.
 
     Args:
         client: its container.
         timeout: seconds until it is told to stop.
-        asked: the checks that were asked for by name.
+        requested: the checks that were asked for by name.
 
     Raises:
         DuetError: it does not end in time, or ends without a report.
 
     """
     container = client.get_wrapped_container()
-    with plainly("the client's end cannot be had"):
+    with engine_errors("the client's end cannot be had"):
         status = _status(container, timeout)
         if status is None:
             container.kill("SIGTERM")  # it then reports what is known so far
             _status(container, _GRACE)
         out, err = client.get_logs()
     if status is None:
-        known = _known(out, asked) or err.decode(errors="replace").strip()
+        known = _known(out, requested) or err.decode(errors="replace").strip()
         raise DuetError(f"the client did not end within {timeout:g} s\n{known}")
     try:
-        return Report.read(out, asked)
+        return Report.read(out, requested)
     except ValueError as error:
         message = err.decode(errors="replace").strip()
         if status == _USAGE_STATUS:
@@ -59,9 +61,9 @@ def ended(client: DockerContainer, timeout: float, asked: tuple[str, ...]) -> Re
         ) from None
 
 
-def _known(out: bytes, asked: tuple[str, ...]) -> str:
+def _known(out: bytes, requested: tuple[str, ...]) -> str:
     try:
-        return str(Report.read(out, asked))
+        return str(Report.read(out, requested))
     except ValueError:
         return ""
 

@@ -18,7 +18,7 @@ from netduet.config.load import Settings, SettingsError, from_values, show
 from netduet.server.settings import ServerSettings
 from netduet.testing import engine
 from netduet.testing.client import ended
-from netduet.testing.engine import DuetError, Image, Named, plainly
+from netduet.testing.engine import DuetError, Image, Named, engine_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,15 +170,15 @@ class Duet:
             raise DuetError(f"{name}: no setting of a check in a test")
         if self._server is None:
             raise DuetError(_NOT_STARTED)
-        asked = {"expect_service": self._settings.service, **settings}
-        asked |= {"profile": profile, "target": target or self.address}
-        values = _given(ClientSettings, asked)
+        requested = {"expect_service": self._settings.service, **settings}
+        requested |= {"profile": profile, "target": target or self.address}
+        values = _given(ClientSettings, requested)
         env = _environment(values) | {"NETDUET_CLIENT_JSON_REPORT": "true"}
         client = engine.container(
             self._client_image, self._client_on, env, command=("check",)
         )
         try:
-            with plainly("the client could not be started"):
+            with engine_errors("the client could not be started"):
                 client.start()
             patience = _TIMEOUTS[profile] if timeout is None else timeout
             return ended(client, patience, values.checks)
@@ -207,7 +207,7 @@ class Duet:
             aliases=(self.alias,),
             command=("serve",),
         )
-        with plainly("the server could not be started"):
+        with engine_errors("the server could not be started"):
             self._server.start()
             self._await(self._server)
 
@@ -234,11 +234,11 @@ class Duet:
 def _problem(server: DockerContainer) -> str | None:
     """Return what its health check says against a server; None when it answers."""
     try:
-        asked = server.exec(["netduet-healthcheck"])
+        requested = server.exec(["netduet-healthcheck"])
     except docker.errors.APIError as error:  # it has just ended, or cannot be asked
         return str(error)
-    message = asked.output.decode(errors="replace").strip()
-    return message or "unhealthy" if asked.exit_code else None
+    message = requested.output.decode(errors="replace").strip()
+    return message or "unhealthy" if requested.exit_code else None
 
 
 def _given(model: type[Model], values: Mapping[str, object]) -> Model:

@@ -32,15 +32,18 @@ class Image:
     """An image of one half; ``ours`` when nobody has named another one."""
 
     name: str
-    ours: bool
+    is_default: bool
     variable: str
 
     @classmethod
     def of(cls, half: Literal["server", "client"], given: str | None) -> Image:
         """Return the image that was given, or the variable's, or ours."""
-        ours, variable = f"netduet-{half}", f"NETDUET_TESTING_{half.upper()}_IMAGE"
-        name = given or os.environ.get(variable) or ours
-        return cls(name, name == ours, variable)
+        is_default, variable = (
+            f"netduet-{half}",
+            f"NETDUET_TESTING_{half.upper()}_IMAGE",
+        )
+        name = given or os.environ.get(variable) or is_default
+        return cls(name, name == is_default, variable)
 
 
 class Named(Protocol):
@@ -52,7 +55,7 @@ class Named(Protocol):
 
 
 @contextlib.contextmanager
-def plainly(what: str) -> Iterator[None]:
+def engine_errors(what: str) -> Iterator[None]:
     """Turn what the engine refuses into one plain error.
 
     Raises:
@@ -128,11 +131,11 @@ def require(engine: DockerClient, image: Image) -> None:
         DuetError: it is not there, and cannot be pulled.
 
     """
-    with plainly(f"image {image.name!r} is not there, and cannot be pulled"):
+    with engine_errors(f"image {image.name!r} is not there, and cannot be pulled"):
         try:
             engine.client.images.get(image.name)
         except docker.errors.ImageNotFound:
-            if image.ours:
+            if image.is_default:
                 raise DuetError(
                     f"image {image.name!r} is not there: build it by `make images` in "
                     f"netduet's repository, or name another one in {image.variable}"
@@ -164,7 +167,7 @@ def container(
 
 def log_text(docker_container: DockerContainer) -> str:
     """Return what a container has written so far, both streams."""
-    with plainly("a container's log cannot be read"):
+    with engine_errors("a container's log cannot be read"):
         return docker_container.get_wrapped_container().logs().decode(errors="replace")
 
 
@@ -175,7 +178,7 @@ def remove(docker_container: DockerContainer) -> None:
         DuetError: the engine does not do it.
 
     """
-    with plainly("a container cannot be removed"):
+    with engine_errors("a container cannot be removed"):
         try:
             docker_container.stop()
         except docker.errors.NotFound:

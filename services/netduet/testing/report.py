@@ -27,7 +27,7 @@ class Report(json_report.ReportDocument):
     Its fields are those of docs/report.schema.json. Times are seconds, sizes bytes.
     """
 
-    _asked: tuple[str, ...] = PrivateAttr(default=())
+    _requested: tuple[str, ...] = PrivateAttr(default=())
 
     @classmethod
     def read(cls, text: str | bytes, asked: Iterable[str] = ()) -> Self:
@@ -46,7 +46,7 @@ class Report(json_report.ReportDocument):
                 f"and this is netduet.testing for version {json_report.SCHEMA_VERSION}: "
                 "take the image and the package of one version"
             )
-        report._asked = tuple(asked)
+        report._requested = tuple(asked)
         return report
 
     @property
@@ -98,7 +98,7 @@ class Report(json_report.ReportDocument):
             raise AssertionError(self._diagnosis())
         if self.outcome is not Outcome.PASS:
             raise InconclusiveError(self._inconclusive())
-        for name in self._asked:
+        for name in self._requested:
             check_part = self.checks.get(name)
             if check_part is not None and check_part.outcome is Outcome.SKIP:
                 raise InconclusiveError(

@@ -1,7 +1,8 @@
 """Errors of the wire protocol, by whose fault they are.
 
-WireError ├── LocalError    misuse of the protocol by this program: a defect └──
-RemoteError   a protocol error of the peer; says what to answer
+WireError
+├── LocalError    misuse of the protocol by this program: a defect
+└── RemoteError   a protocol error of the peer; says what to answer
 """
 
 from __future__ import annotations

@@ -91,11 +91,15 @@ def test_image_is_argument_or_variable_or_default(
     variable = "NETDUET_TESTING_CLIENT_IMAGE"
     monkeypatch.delenv(variable, raising=False)
     assert Image.of("client", None) == Image(
-        "netduet-client", ours=True, variable=variable
+        "netduet-client", is_default=True, variable=variable
     )
     monkeypatch.setenv(variable, "there:1")
-    assert Image.of("client", None) == Image("there:1", ours=False, variable=variable)
-    assert Image.of("client", "here") == Image("here", ours=False, variable=variable)
+    assert Image.of("client", None) == Image(
+        "there:1", is_default=False, variable=variable
+    )
+    assert Image.of("client", "here") == Image(
+        "here", is_default=False, variable=variable
+    )
 
 
 def test_no_engine_is_an_error_and_no_skip(monkeypatch: pytest.MonkeyPatch) -> None:

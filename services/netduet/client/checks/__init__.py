@@ -1,8 +1,8 @@
-"""The checks, in the order in which each stands on those before it.
+"""The checks, each after those that it needs.
 
-A check is one module (or a folder, where it is large) with one declaration: a name,
-the question it answers, the checks it needs, how it measures (sockets and clocks)
-and how it judges (pure).
+A check is a module (a package if it is large) with one declaration: a name, the
+question it answers, the checks it needs, how it measures (sockets and clocks) and how
+it judges (pure).
 """
 
 from __future__ import annotations

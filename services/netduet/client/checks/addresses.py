@@ -1,4 +1,4 @@
-"""Runs a check at each address at which a netduet answers, and merges what it finds."""
+"""Runs a check at each address of a netduet server, and merges the judgements."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 MAX_ADDRESSES: Final = 4
-"""Addresses at which a check runs, unless it says otherwise."""
+"""Default maximum of addresses at which a check runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddressResults(Generic[Result]):
-    """The results of a check by address, and the options by which they are judged.
+    """The results of a check by address, and the options that judge them.
 
-    ``unsupported`` are the addresses whose server lacks a feature that it requires.
+    ``unsupported`` are the addresses whose server lacks a required feature.
     """
 
     results: tuple[Result, ...]
@@ -40,11 +40,11 @@ class AddressResults(Generic[Result]):
 class AddressCheck(Generic[Result]):
     """A check of single addresses.
 
-    ``measure_address`` gets the address with its answer; ``judge_address`` is pure.
-    ``requires`` are the server's features without which an address is not measured.
-    Addresses are measured side by side, or ``in_turn`` where they would share the
-    path. ``max_addresses`` is a number, or one by profile. ``finish`` has the last
-    word on what the addresses' judgements come to.
+    ``measure_address`` gets the identity answer of an address; ``judge_address`` is
+    pure. An address whose server lacks a feature that the check ``requires`` is not
+    measured. Addresses are measured concurrently, or ``in_turn`` if they would share
+    the path. ``max_addresses`` is a number, or one per profile. ``finish`` may change
+    the merged judgement.
     """
 
     measure_address: Callable[[CheckContext, IdentityAnswer], Awaitable[Result]]
@@ -70,7 +70,7 @@ class AddressCheck(Generic[Result]):
         )
 
     async def measure(self, context: CheckContext) -> AddressResults[Result]:
-        """Measure at each address at which a netduet has answered."""
+        """Measure each address at which a netduet server answered."""
         limit = self.max_addresses
         if isinstance(limit, dict):
             limit = limit[context.profile]
@@ -88,7 +88,7 @@ class AddressCheck(Generic[Result]):
         return AddressResults(tuple(results), context.options, unsupported)
 
     def judge(self, measured: AddressResults[Result]) -> Judgement:
-        """Judge each address by itself, and merge."""
+        """Judge each address, and merge the judgements."""
         judgements = [
             self.judge_address(result, measured.options) for result in measured.results
         ]

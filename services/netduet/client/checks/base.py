@@ -1,4 +1,4 @@
-"""What a check is, and what it is given."""
+"""The interface of a check, and its inputs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ Measurement = TypeVar("Measurement")
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What a person may set for single checks. Each field is the setting of its name.
+    """Settings of single checks; each field is the setting of its name.
 
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
-    those of the profile), ``expect_instances`` is a number (0: not said),
-    ``max_uneven`` how many times the others' average one of them may get,
-    ``min_rate`` is in bit/s (0: not judged), ``max_outage`` and ``stream_time`` are
-    seconds (0: of the profile).
+    of the profile), ``expect_instances`` is a number (0: any), ``max_uneven`` is a
+    multiple of the others' average, ``min_rate`` is in bit/s (0: none), ``max_outage``
+    and ``stream_time`` are seconds (0: of the profile).
     """
 
     max_loss: float = 0.02
@@ -40,9 +39,9 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What a check may use: the target, the bounds, what was measured before it.
+    """The inputs of a check: target, settings, and earlier measurements.
 
-    ``control`` is another target that was reached from here before, "" for none.
+    ``control`` is another target that was reached before, "" for none.
     """
 
     target: Target
@@ -58,22 +57,19 @@ class CheckContext:
         """Return the measurement of a check that this one needs.
 
         Raises:
-            KeyError: that check did not run: a defect of the order of checks.
-
+            KeyError: that check did not run: a defect in the order of checks.
         """
         return cast("Measurement", self.measured[kind])
 
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Measurement]):
-    """A check; ``needs`` names those without which it has nothing to go on.
+    """A check. Without those that it ``needs`` it is skipped.
 
-    ``after`` names those that it waits for where they run: when one of them blocks,
-    what this one would measure follows from it.
-
-    One that fills the path is ``heavy``: no two of these run at the same time.
-    ``failures`` are the classes of failure that it finds, in the catalogue's order.
-    ``judges`` says of which targets it has anything to say, by what is expected of them.
+    ``after`` names checks that it waits for if they run; it is skipped when one of them
+    blocks. Two ``heavy`` checks, which fill the path, never run at the same time.
+    ``failures`` are its failure classes, in the catalogue's order. ``judges`` are the
+    expectations whose targets it judges.
     """
 
     name: str
@@ -96,4 +92,4 @@ DEFECT: Final = Failure(
     ("report it, with the log that this command writes to stderr",),
     severity=Severity.PROBE,
 )
-"""What is reported when a check raises an error of its own."""
+"""Reported when a check raises an exception."""

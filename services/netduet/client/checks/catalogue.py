@@ -1,6 +1,6 @@
-"""All classes of failure: what each check declares, then what only ``watch`` finds.
+"""All failure classes: those of each check, then those of ``watch``.
 
-``netduet explain``, ``docs/checks.md`` and every report are made from it.
+``netduet explain``, ``docs/checks.md`` and every report use it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CATALOGUE: Final[dict[str, Failure]] = {
 ALIASES: Final = {
     alias: failure.name for failure in CATALOGUE.values() for alias in failure.aliases
 }
-"""The present name of each class, by an older one."""
+"""The current name of each class, by its older names."""
 
 
 def current_name(name: str) -> str:
-    """Return the present name of a class of failure, given by any of its names."""
+    """Return the current name of a failure class, given any of its names."""
     return ALIASES.get(name, name)
 
 
 def severity(name: str) -> Severity:
-    """Return how much a class of failure hurts; the usual for one that is not known."""
+    """Return the severity of a failure class; the default one if it is unknown."""
     failure = CATALOGUE.get(name)
     return Severity.CONNECTIONS if failure is None else failure.severity

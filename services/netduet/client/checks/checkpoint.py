@@ -1,9 +1,7 @@
-"""What an interrupted run has done, in a file, for the run that goes on from there.
+"""The file from which a run continues after an interruption (``--resume``).
 
-The file is written anew after each check, beside the old one, and takes its place
-in one step (rename(2)): whenever the run ends, a whole file is there. It is a
-by-product, like the part of a file that rsync --partial-dir keeps: a run that is
-complete removes it, so that the same command asks everything anew the next time.
+The file is replaced atomically after each check (rename(2)), so it is always complete.
+A run that completes removes it, so that the same command starts over.
 """
 
 from __future__ import annotations
@@ -25,15 +23,15 @@ from netduet.client.results.verdict import CheckResult, Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of a file that is read at all."""
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+"""Largest file that is read."""
 
 _DONE: Final = frozenset({Outcome.PASS, Outcome.FAIL})
-_GROUND: Final = frozenset(need for check in CHECKS for need in check.needs)
+_NEEDED: Final = frozenset(need for check in CHECKS for need in check.needs)
 
 
 class CompletedCheck(BaseModel):
-    """A check that is done: of the target of this number, when (RFC 3339)."""
+    """A completed check: of which target (a number), and when (RFC 3339)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +41,7 @@ class CompletedCheck(BaseModel):
 
 
 class Record(BaseModel):
-    """The file. ``run`` is all that the next run must have in common with this one."""
+    """The content of the file. ``run`` must be equal in the run that continues."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,34 +51,33 @@ class Record(BaseModel):
 
 
 class Checkpoint:
-    """What is done, as the file has it and as it grows."""
+    """The completed checks, kept in a file."""
 
     def __init__(self, path: Path, run: Mapping[str, str]) -> None:
-        """Read the file, or begin one.
+        """Read the file, or create it.
 
         Raises:
-            ValueError: it cannot be read or written, or is of another run; the
-                message says what to do, in a line.
-
+            ValueError: it cannot be read or written, or belongs to another run; the
+                message is one line and says what to do.
         """
         self._path = path
         self._record = Record(run=dict(run))
-        self.trouble = ""
-        """Why the file could not be written, when it could not."""
-        text = self._text()
+        self.write_error = ""
+        """Why the file could not be written, "" if it could."""
+        text = self._read()
         if text.strip():
-            self._record = self._checked(text)
+            self._record = self._parse(text)
         self._write()
-        if self.trouble:
-            raise self._bad(f"cannot be written: {self.trouble}")
+        if self.write_error:
+            raise self._error(f"cannot be written: {self.write_error}")
 
     @property
     def path(self) -> str:
-        """The name of the file."""
+        """The path of the file."""
         return str(self._path)
 
-    def part(self, target: int) -> TargetCheckpoint:
-        """Return what is done of the target of this number."""
+    def for_target(self, target: int) -> TargetCheckpoint:
+        """Return the completed checks of a target."""
         done = self._record.done
         earlier = {
             completed_check.result.check: completed_check.result
@@ -89,13 +86,13 @@ class Checkpoint:
         }
         return TargetCheckpoint(self, target, earlier)
 
-    def keep(self, target: int, result: CheckResult) -> None:
-        """Remember a result that is worth it; never raises.
+    def save(self, target: int, result: CheckResult) -> None:
+        """Save a result; never raises.
 
-        What other checks stand on is always measured anew, and so is what had no
+        Checks that others need are always measured again, and so are those without a
         verdict.
         """
-        if result.outcome not in _DONE or result.check in _GROUND:
+        if result.outcome not in _DONE or result.check in _NEEDED:
             return
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         done = CompletedCheck(target=target, at=at, result=result)
@@ -103,36 +100,36 @@ class Checkpoint:
         self._write()
 
     def complete(self) -> None:
-        """Remove the file: nothing is left to go on with."""
+        """Remove the file: the run is complete."""
         with contextlib.suppress(OSError):
             self._path.unlink()
 
-    def _text(self) -> str:
+    def _read(self) -> str:
         try:
             if not self._path.exists():
                 return ""
-            if not self._path.is_file() or self._path.stat().st_size > LARGEST:
-                raise self._foreign()
+            if not self._path.is_file() or self._path.stat().st_size > MAX_FILE_BYTES:
+                raise self._wrong_file_error()
             return self._path.read_text("utf-8")
         except OSError as error:
-            raise self._bad(f"cannot be read: {error.strerror}") from None
+            raise self._error(f"cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise self._foreign() from None
+            raise self._wrong_file_error() from None
 
-    def _checked(self, text: str) -> Record:
+    def _parse(self, text: str) -> Record:
         try:
             record = Record.model_validate_json(text)
         except ValidationError:
-            raise self._foreign() from None
+            raise self._wrong_file_error() from None
         other = {
-            name: (theirs, ours)
-            for name, ours in self._record.run.items()
-            if (theirs := record.run.get(name, "none")) != ours
+            name: (recorded, current)
+            for name, current in self._record.run.items()
+            if (recorded := record.run.get(name, "none")) != current
         }
         if other:
-            [(name, (theirs, ours)), *_] = other.items()
-            raise self._bad(
-                f"is of another run: its {name} is {theirs}, not {ours}; "
+            [(name, (recorded, current)), *_] = other.items()
+            raise self._error(
+                f"is of another run: its {name} is {recorded}, not {current}; "
                 "remove it, or name another file"
             )
         known = {check.name for check in CHECKS}
@@ -142,55 +139,57 @@ class Checkpoint:
                 completed_check.result.check not in known
                 or not classes <= CATALOGUE.keys()
             ):
-                raise self._foreign()
+                raise self._wrong_file_error()
         return Record(
             run=record.run,
             done=tuple(
-                completed_check.model_copy(update={"result": _marked(completed_check)})
+                completed_check.model_copy(
+                    update={"result": _with_time(completed_check)}
+                )
                 for completed_check in record.done
             ),
         )
 
     def _write(self) -> None:
-        """Put the new file in the place of the old one; remember why that failed."""
+        """Replace the file; keep the error if that fails."""
         text = self._record.model_dump_json(indent=1) + "\n"
         name = ""
         try:
-            number, name = tempfile.mkstemp(
+            descriptor, name = tempfile.mkstemp(
                 prefix=f".{self._path.name}.", dir=self._path.parent
             )
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                # No fsync: it would hold up what is being measured meanwhile.
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                # No fsync: it would delay what is being measured meanwhile.
                 file.write(text)
             Path(name).replace(self._path)
         except OSError as error:
-            self.trouble = error.strerror or str(error)
+            self.write_error = error.strerror or str(error)
             if name:
                 with contextlib.suppress(OSError):
                     Path(name).unlink()
         else:
-            self.trouble = ""
+            self.write_error = ""
 
-    def _foreign(self) -> ValueError:
-        return self._bad("holds no run of netduet's; name another file")
+    def _wrong_file_error(self) -> ValueError:
+        return self._error("holds no run of netduet's; name another file")
 
-    def _bad(self, why: str) -> ValueError:
-        return ValueError(f"resume {self._path}: {why}")
+    def _error(self, reason: str) -> ValueError:
+        return ValueError(f"resume {self._path}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class TargetCheckpoint:
-    """What is done of one target: ``earlier`` are the results of before, by check."""
+    """The completed checks of one target; ``earlier`` are those of earlier runs."""
 
     resume: Checkpoint
     target: int
     earlier: Mapping[str, CheckResult]
 
-    def keep(self, result: CheckResult) -> None:
+    def save(self, result: CheckResult) -> None:
         """Remember a result of this run."""
-        self.resume.keep(self.target, result)
+        self.resume.save(self.target, result)
 
 
-def _marked(completed_check: CompletedCheck) -> CheckResult:
-    """Return a result that says when it was had."""
+def _with_time(completed_check: CompletedCheck) -> CheckResult:
+    """Return the result with the time of its measurement."""
     return replace(completed_check.result, earlier=completed_check.at)

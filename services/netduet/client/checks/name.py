@@ -1,8 +1,8 @@
 """Does the name resolve, quickly and reliably?
 
-``getaddrinfo`` judges: it is what every program uses. Next to it A and AAAA are
-asked separately, several times, as evidence: a query that is lost now and then,
-a family that answers late.
+``getaddrinfo`` decides, because every program uses it. A and AAAA are also queried
+separately, several times, as evidence: of queries lost now and then, of a family that
+answers late.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome
 
 QUERIES_PER_RECORD: Final = 3
 SLOW_SECONDS: Final = 1.0
-"""Seconds from which a look-up is remarked on: resolvers retry after 2.5 or 5 s."""
+"""Seconds from which a look-up is noted as slow: resolvers retry after 2.5 or 5 s."""
 
 
 _UNPROVEN_REMARK: Final = (
@@ -33,7 +33,7 @@ _UNPROVEN_REMARK: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One DNS query: what came of it, and the seconds it took."""
+    """One DNS query: its outcome and duration in seconds."""
 
     record: str
     answer: str
@@ -42,7 +42,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class NameResult:
-    """What was measured. ``queries`` is empty for an address, and without DNS."""
+    """The measurement. ``queries`` is empty for an IP address, and without DNS."""
 
     host: str
     literal: bool
@@ -52,7 +52,7 @@ class NameResult:
 
 
 async def measure(context: CheckContext) -> NameResult:
-    """Resolve, and ask for each record type beside it."""
+    """Resolve the name, and query each record type separately."""
     host, timeout = context.target.host, context.timeouts.resolve
     literal = _is_literal(host)
     evidence = asyncio.gather(
@@ -67,7 +67,7 @@ async def measure(context: CheckContext) -> NameResult:
 
 
 async def _query_record(host: str, record: str, timeout: float) -> list[Query]:
-    """Ask several times, in a thread of its own, within the patience in all."""
+    """Query several times, in a thread, within ``timeout`` seconds in total."""
     queries: list[Query] = []
 
     def ask() -> None:
@@ -77,7 +77,7 @@ async def _query_record(host: str, record: str, timeout: float) -> list[Query]:
         until = time.monotonic() + timeout
         try:
             resolver = dns.resolver.Resolver()
-        except dns.exception.DNSException as error:  # no resolv.conf: not a fault
+        except dns.exception.DNSException as error:  # no resolv.conf is not a failure
             queries.append(Query(record, type(error).__name__, 0.0))
             return
         for _ in range(QUERIES_PER_RECORD):
@@ -118,7 +118,7 @@ def _is_literal(host: str) -> bool:
 
 
 def judge(name: NameResult) -> Judgement:
-    """Judge by getaddrinfo; tell what the single queries add."""
+    """Judge by getaddrinfo; note what the single queries add."""
     resolution = name.resolution
     figures: Figures = {
         "resolve_seconds": round(resolution.seconds, 6),
@@ -187,7 +187,7 @@ def _remarks(name: NameResult) -> list[str]:
 
 
 def _group_queries(queries: tuple[Query, ...]) -> list[str]:
-    """Tell those that were answered alike in one line."""
+    """Describe the queries, one line for those with equal answers."""
     alike: dict[tuple[str, str], list[Query]] = {}
     for query in queries:
         alike.setdefault((query.record, query.answer), []).append(query)

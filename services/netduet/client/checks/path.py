@@ -1,4 +1,4 @@
-"""What lies between: whom does the server see, and what fits through?"""
+"""What is between client and server: address translation, segment sizes, path MTU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from netduet.client.checks.addresses import AddressCheck
 from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
-from netduet.client.net.dial import Address, Cause
+from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ledger_entry
@@ -25,9 +25,9 @@ from netduet.wire.untrusted import escape
 
 @dataclass(frozen=True, slots=True)
 class PathResult:
-    """The way to one address, as both ends see it.
+    """The path to one address, as both ends see it.
 
-    ``missing`` says why the far end's record of the connection could not be had.
+    ``missing`` is why the server's record of the connection is not available.
     """
 
     address: Address
@@ -42,27 +42,35 @@ class PathResult:
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
-    """Open a further connection to a netduet, and ask both ends about it."""
+    """Open a further connection to a netduet server, and ask both ends about it."""
     address, timeouts = answer.address, context.timeouts
     async with open_connection(address, timeouts) as (handshake, connection):
         if connection is None:
             return PathResult(address, handshake)
         host, port = connection.local()
         local = host.partition("%")[0], port
-        theirs = await connection.report(timeouts.answer)
-        ours = connection.info()
+        server_counts = await connection.report(timeouts.answer)
+        client_counts = connection.info()
         await connection.end(timeouts.answer)
         sent = connection.wire.bytes_sent
         received = connection.wire.bytes_received
         welcome = connection.welcome
     entry, missing = await ledger_entry(address, welcome, timeouts)
     return PathResult(
-        address, handshake, local, ours, theirs, entry, missing, sent, received
+        address,
+        handshake,
+        local,
+        client_counts,
+        server_counts,
+        entry,
+        missing,
+        sent,
+        received,
     )
 
 
 def judge(path: PathResult, _: CheckOptions) -> Judgement:
-    """Compare what both ends say; what differs is a remark, no fault by itself."""
+    """Compare both ends' views; differences are notes, not failures."""
     if path.handshake.welcome is None:
         return Judgement("", (_broken_finding(path),))
     return Judgement(_describe_path(path), (), tuple(_remarks(path)), _figures(path))
@@ -70,21 +78,10 @@ def judge(path: PathResult, _: CheckOptions) -> Judgement:
 
 def _broken_finding(path: PathResult) -> Finding:
     handshake = path.handshake
-    what = handshake.detail or (
-        "closed immediately" if handshake.closed else "unexpected response"
-    )
-    if handshake.refused is not None:
-        what = f"the server says: {escape(handshake.refused.message)}"
-    elif handshake.broken is not None:
-        what = f"its response violates the protocol: {escape(handshake.broken.message)}"
-    missed = None
-    if handshake.cause is Cause.TIMEOUT:
-        missed = handshake.span
-    seen = f"{path.address}: a later connection failed: {what}"
-    evidence_text = f"after {handshake.seconds:.1f} s: {what}"
-    return Finding(
-        "path.broken", seen, ((Side.CLIENT, evidence_text),), missed_deadline=missed
-    )
+    seen = f"{path.address}: a later connection failed: {handshake.failure}"
+    evidence = ((Side.CLIENT, f"after {handshake.seconds:.1f} s: {handshake.failure}"),)
+    missed = handshake.missed_deadline
+    return Finding("path.broken", seen, evidence, missed_deadline=missed)
 
 
 def _peer_endpoint(path: PathResult) -> tuple[str, int]:
@@ -95,7 +92,7 @@ def _peer_endpoint(path: PathResult) -> tuple[str, int]:
 
 
 def _format_endpoint(host: str, port: int) -> str:
-    """Return an address that a peer named, with its port, as a person types it."""
+    """Return an address and port from a peer as a person types them."""
     shown = escape(host)
     return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
@@ -103,19 +100,21 @@ def _format_endpoint(host: str, port: int) -> str:
 def _describe_path(path: PathResult) -> str:
     seen = _peer_endpoint(path)
     if path.local is not None and seen == path.local:
-        who = f"no NAT: the server sees this client's own address, {path.local[0]}"
+        client_text = (
+            f"no NAT: the server sees this client's own address, {path.local[0]}"
+        )
     else:
-        who = f"the server sees this client as {_format_endpoint(*seen)}"
+        client_text = f"the server sees this client as {_format_endpoint(*seen)}"
     mss = _segment_sizes(path)
     if mss is None:
-        return who
+        return client_text
     up, down, pmtu = mss
     same = f"{up} in both directions" if up == down else f"{up} up, {down} down"
-    return f"{who}; MSS {same}, path MTU {pmtu}"
+    return f"{client_text}; MSS {same}, path MTU {pmtu}"
 
 
 def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:
-    """Return the segment sizes up and down, and the path MTU our kernel assumes."""
+    """Return the segment sizes up and down, and this kernel's path MTU."""
     if (
         path.client_tcp_info is None
         or path.server_report is None

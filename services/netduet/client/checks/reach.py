@@ -15,7 +15,7 @@ from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.net.time_span import TimeSpan
 
 MAX_ADDRESSES: Final = 64
-"""Addresses that are tried; a name with more is remarked on."""
+"""Maximum addresses to try; a note says if there are more."""
 
 
 _FAILURE_TEXTS: Final = {
@@ -29,14 +29,14 @@ _ACCEPTED_CAUSES: Final = (None, Cause.RESET)
 
 @dataclass(frozen=True, slots=True)
 class ReachResult:
-    """What came of a connection to each address; their sockets are closed."""
+    """A connection attempt per address; the sockets are closed."""
 
     tried: tuple[ConnectResult, ...]
     left_out: int
 
     @property
-    def alive(self) -> tuple[ConnectResult, ...]:
-        """Those that accepted; one that was then reset at once did accept.
+    def accepted(self) -> tuple[ConnectResult, ...]:
+        """The attempts that were accepted, including those that were then reset at once.
 
         A reset instead of an acceptance is ECONNREFUSED (RFC 9293 §3.10.7.3).
         """
@@ -46,7 +46,7 @@ class ReachResult:
 
 
 async def measure(context: CheckContext) -> ReachResult:
-    """Connect to all addresses side by side, and close again."""
+    """Connect to all addresses concurrently, and close again."""
     addresses = context.earlier(NameResult).resolution.addresses
     tried = await asyncio.gather(
         *(
@@ -65,10 +65,10 @@ async def _try_address(address: Address, timeout: float) -> ConnectResult:
 
 
 def judge(reach: ReachResult) -> Judgement:
-    """Judge each address; a family without a route here is nobody's fault."""
-    alive = reach.alive
+    """Judge each address; a family without a route is not a failure."""
+    accepted = reach.accepted
     routed = [attempt for attempt in reach.tried if attempt.cause is not Cause.NO_ROUTE]
-    dead = [
+    failed = [
         connect_result
         for connect_result in routed
         if connect_result.cause not in _ACCEPTED_CAUSES
@@ -76,57 +76,57 @@ def judge(reach: ReachResult) -> Judgement:
     remarks = _remarks(reach)
     figures: Figures = {
         "tried": len(reach.tried),
-        "accepted": len(alive),
+        "accepted": len(accepted),
         "lost_syns": sum(attempt.lost_syns for attempt in reach.tried),
     }
     if not routed:
         why = f"this host has no route to {_join_addresses(list(reach.tried))}"
         return Judgement("", (), remarks, figures, skipped=why, blocks=True)
-    summary = _summary(list(alive), dead)
-    if not dead:
+    summary = _summary(list(accepted), failed)
+    if not failed:
         return Judgement(summary, (), remarks, figures)
-    if not alive:
-        finding = _unreachable_finding(dead)
+    if not accepted:
+        finding = _unreachable_finding(failed)
         return Judgement(summary, (finding,), remarks, figures, blocks=True)
     seen = (
-        f"{len(dead)} of {len(routed)} addresses do not accept connections: "
-        f"{_join_addresses(dead)}"
+        f"{len(failed)} of {len(routed)} addresses do not accept connections: "
+        f"{_join_addresses(failed)}"
     )
     evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in routed)
-    # That another address works proves the probe: no stall explains this one away
-    # unless all that it showed is silence.
-    missed = _missed_deadline(dead)
+    # Another address works, so this client does: no stall explains this one, unless it
+    # is only silent.
+    missed = _missed_deadline(failed)
     partial = Finding("reach.partial", seen, evidence, missed_deadline=missed)
     return Judgement(summary, (partial,), remarks, figures)
 
 
-def _unreachable_finding(dead: list[ConnectResult]) -> Finding:
-    """Return the finding when no address accepts connections: the class is the first one's."""
-    first = dead[0]
+def _unreachable_finding(failed: list[ConnectResult]) -> Finding:
+    """Return the finding that no address accepts; its class is the first one's."""
+    first = failed[0]
     name = {
         Cause.REFUSED: "reach.refused",
         Cause.TIMEOUT: "reach.timeout",
         Cause.UNREACHABLE: "reach.unreachable",
     }.get(first.cause or Cause.OTHER, "reach.other")
-    evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in dead)
+    evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in failed)
     figures: Figures = {
-        "lost_syns": sum(connect_result.lost_syns for connect_result in dead)
+        "lost_syns": sum(connect_result.lost_syns for connect_result in failed)
     }
-    seen = f"no address accepts connections: {_join_addresses(dead)}"
-    if len(dead) == 1:
+    seen = f"no address accepts connections: {_join_addresses(failed)}"
+    if len(failed) == 1:
         seen = f"{first.address} {_FAILURE_TEXTS.get(name, 'cannot be connected to')}"
     return Finding(
-        name, seen, evidence, figures, missed_deadline=_missed_deadline(dead)
+        name, seen, evidence, figures, missed_deadline=_missed_deadline(failed)
     )
 
 
-def _missed_deadline(dead: list[ConnectResult]) -> TimeSpan | None:
-    """Return the missed deadline when silence is all there was, else None."""
-    if any(attempt.cause is not Cause.TIMEOUT for attempt in dead):
+def _missed_deadline(failed: list[ConnectResult]) -> TimeSpan | None:
+    """Return the missed deadline if all attempts timed out, else None."""
+    if any(attempt.cause is not Cause.TIMEOUT for attempt in failed):
         return None
     return TimeSpan(
-        min(connect_result.start for connect_result in dead),
-        max(attempt.end for attempt in dead),
+        min(connect_result.start for connect_result in failed),
+        max(attempt.end for attempt in failed),
     )
 
 
@@ -146,12 +146,12 @@ def _count_syns(syns: int) -> str:
     return f"{syns} SYN{'s' if syns > 1 else ''}"
 
 
-def _summary(alive: list[ConnectResult], dead: list[ConnectResult]) -> str:
-    parts = [_describe_attempt(attempt) for attempt in alive[:3]]
-    if len(alive) > len(parts):
-        parts.append(f"and {len(alive) - len(parts)} more")
-    if dead:
-        parts.append(f"no connection to {_join_addresses(dead)}")
+def _summary(accepted: list[ConnectResult], failed: list[ConnectResult]) -> str:
+    parts = [_describe_attempt(attempt) for attempt in accepted[:3]]
+    if len(accepted) > len(parts):
+        parts.append(f"and {len(accepted) - len(parts)} more")
+    if failed:
+        parts.append(f"no connection to {_join_addresses(failed)}")
     return "; ".join(parts)
 
 
@@ -173,7 +173,7 @@ def _remarks(reach: ReachResult) -> tuple[str, ...]:
         f"{attempt.address} accepted only after {_count_syns(attempt.lost_syns)} had "
         f"been retransmitted, in {attempt.seconds:.1f} s: packets are lost, or the "
         "server or the path is slow (a kernel retransmits after 1 s)"
-        for attempt in reach.alive
+        for attempt in reach.accepted
         if attempt.lost_syns
     ]
     if reach.left_out:

@@ -1,4 +1,4 @@
-"""Runs the checks of a target, those side by side that do not disturb each other."""
+"""Runs the checks of a target, concurrently if they do not interfere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ResultHandler = Callable[[CheckResult], None]
 
 
 class CheckRunner:
-    """The checks of one target. After ``run``, or in the middle of it, ``verdict``."""
+    """The checks of one target: ``run`` them, then take the ``verdict``."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class CheckRunner:
         names: tuple[str, ...] = (),
         checkpoint: TargetCheckpoint | None = None,
     ) -> None:
-        """Prepare; ``tell`` is called with each result as it comes, in their order.
+        """Prepare; ``on_result`` is called with each result, in the order of the checks.
 
-        ``names`` are the checks to run, with those that they need; none means all.
-        ``kept`` has what an interrupted run had done, and keeps what this one does.
+        ``names`` are the checks to run, besides those that they need; none means all.
+        ``checkpoint`` has the results of an interrupted run, and saves new ones.
         """
         self._context = context
         self._stalls = stalls
@@ -65,11 +65,11 @@ class CheckRunner:
 
     @property
     def running(self) -> dict[str, float]:
-        """The checks under way, with the monotonic second at which each began."""
+        """The running checks, with the monotonic second at which each started."""
         return dict(self._running)
 
     async def run(self) -> None:
-        """Run all checks; one whose ground is gone is skipped and says so."""
+        """Run all checks; skip those whose needed checks failed."""
         tasks: dict[str, asyncio.Task[CheckResult]] = {}
         try:
             for check in self._chosen:
@@ -78,19 +78,21 @@ class CheckRunner:
                     for name in (*check.needs, *check.after)
                     if name in tasks
                 ]
-                tasks[check.name] = asyncio.create_task(self._turn(check, needs))
+                tasks[check.name] = asyncio.create_task(
+                    self._run_when_ready(check, needs)
+                )
             for task in tasks.values():
-                self._take(await task)
+                self._record(await task)
         finally:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             for task in list(tasks.values())[len(self._results) :]:
-                if not task.cancelled():  # done, and not yet told: so was its like
-                    self._take(task.result())
+                if not task.cancelled():  # done, but not yet reported
+                    self._record(task.result())
 
     def verdict(self) -> Verdict:
-        """Return what is known so far; interrupted when a check is still to come."""
+        """Return the verdict so far; it is interrupted if checks are missing."""
         done = {check_result.check for check_result in self._results}
         missing = [check.name for check in self._chosen if check.name not in done]
         target = self._context.target
@@ -103,10 +105,10 @@ class CheckRunner:
             severity=severity,
         )
 
-    async def _turn(
+    async def _run_when_ready(
         self, check: Check[Any], needs: list[asyncio.Task[CheckResult]]
     ) -> CheckResult:
-        """Wait for the checks that this one stands on, and for the path to be quiet."""
+        """Wait for the needed checks, and for other heavy ones."""
         if check.name in self._earlier:
             return self._earlier[check.name]
         before = [await asyncio.shield(task) for task in needs]
@@ -122,7 +124,7 @@ class CheckRunner:
             async with self._path:
                 done = await self._run_check(check)
         if self._checkpoint is not None:
-            self._checkpoint.keep(done)
+            self._checkpoint.save(done)
         return done
 
     async def _run_check(self, check: Check[Any]) -> CheckResult:
@@ -141,24 +143,26 @@ class CheckRunner:
             del self._running[check.name]
         seconds = time.monotonic() - start
         stalled = self._stalls.stalled
-        theirs = None
-        missed = [
+        health = None
+        deadlines = [
             finding.missed_deadline.start
             for finding in judgement.findings
-            if finding.missed_deadline is not None and self._stands(finding)
+            if finding.missed_deadline is not None and self._fails(finding)
         ]
-        if missed:
+        if deadlines:
             reach = self._context.measured.get(ReachResult)
-            alive = reach.alive if isinstance(reach, ReachResult) else ()
+            alive = reach.accepted if isinstance(reach, ReachResult) else ()
             addresses = [attempt.address for attempt in alive]
-            theirs = await server_health(addresses, self._context.timeouts, min(missed))
-        return result(check.name, check.question, judgement, seconds, stalled, theirs)
+            health = await server_health(
+                addresses, self._context.timeouts, min(deadlines)
+            )
+        return result(check.name, check.question, judgement, seconds, stalled, health)
 
-    def _stands(self, finding: Finding) -> bool:
-        """Tell whether a finding stands unless the server was starved."""
+    def _fails(self, finding: Finding) -> bool:
+        """Whether a finding is a failure unless the server was starved."""
         return weigh_starvation(finding, self._stalls.stalled).outcome is Outcome.FAIL
 
-    def _take(self, done: CheckResult) -> None:
+    def _record(self, done: CheckResult) -> None:
         self._results.append(done)
         fields: dict[str, Any] = {
             "server.address": self._context.target.host,
@@ -174,11 +178,11 @@ class CheckRunner:
 
 
 def _with_needs(names: tuple[str, ...], expect: Expect) -> tuple[Check[Any], ...]:
-    """Return the checks of these names and those they need, in their order.
+    """Return the checks of these names and those they need, in order.
 
-    Of those alone that judge targets of which this is expected. One that is expected
-    to be blocked is judged by all of them, whatever the names: they are few, and the
-    names choose among what can be asked over a path.
+    Only those that judge targets with this expectation. A target that is expected to be
+    blocked gets all of them: they are few, and ``--checks`` names those that need a
+    path.
     """
     judging = [check for check in CHECKS if expect in check.judges]
     wanted = set(names) if expect is Expect.OPEN else set()

@@ -34,7 +34,7 @@ from netduet.client.report.terminal import (
     writer,
 )
 from netduet.client.results.expectation import compare_expectation
-from netduet.client.results.target import Expect, turns
+from netduet.client.results.target import Expect, order
 from netduet.client.results.verdict import CheckResult, Starvation, Verdict, exit_status
 from netduet.net import kernel
 from netduet.runtime import logs
@@ -55,9 +55,9 @@ def check(
 ) -> int:
     """Check each target and print the verdict; return the exit status.
 
-    0 passed, 1 a check failed, 2 the file of ``resume`` cannot be used, 3
-    inconclusive, all skipped or interrupted. ``ignored`` names variables that look
-    like settings and are Kubernetes' own.
+    0: passed, 1: a check failed, 2: the file of ``resume`` is unusable, 3:
+    inconclusive, all skipped, or interrupted. ``ignored`` names environment variables
+    that look like settings but are set by Kubernetes.
     """
     try:
         resume = _resume(settings, targets)
@@ -75,7 +75,7 @@ def check(
 
 
 def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list[str]:
-    """Return a line for each setting that only now is seen to be unusable."""
+    """Return a line for each setting that proves to be unusable at this point."""
     known = [check.name for check in CHECKS]
     lines = [
         f"check {name!r}: there is none of this name; the checks are {', '.join(known)}"
@@ -100,11 +100,10 @@ def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list
 
 
 def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Checkpoint | None:
-    """Return what an earlier run has done, None when nothing is to be kept.
+    """Return the progress of an earlier run; None if none is kept.
 
     Raises:
-        ValueError: the file cannot be used; the message is a line.
-
+        ValueError: the file cannot be used; the message is one line.
     """
     if not settings.resume:
         return None
@@ -129,7 +128,7 @@ async def _check(
 ) -> int:
     signals = (
         SignalScope()
-    )  # before all that takes time: a signal gives a verdict from now on
+    )  # before anything slow: from now on a signal leads to a verdict
     from netduet.client.checks.runner import CheckRunner  # noqa: PLC0415 - after the first words
     from netduet.runtime.stall_monitor import StallMonitor  # noqa: PLC0415
 
@@ -139,13 +138,13 @@ async def _check(
 
     def result(result: CheckResult) -> None:
         if result.follows is not None:
-            return  # one line for all of them comes with the verdict
+            return  # the verdict has one line for all of them
         if progress is not None:
             progress.clear()
         write(text.result(result, text_columns()))
 
     async with StallMonitor() as stalls:
-        for number in turns(targets):
+        for number in order(targets):
             if verdicts:
                 write([()])
             write(text.heading(str(targets[number])))
@@ -154,7 +153,7 @@ async def _check(
                 stalls,
                 result,
                 settings.checks,
-                None if resume is None else resume.part(number),
+                None if resume is None else resume.for_target(number),
             )
             await signals.run(_run(check_runner, progress))
             verdicts[number] = _conclude(check_runner, write, client_instance(settings))
@@ -166,7 +165,7 @@ async def _check(
 
 
 def _control(verdicts: Iterable[Verdict]) -> str:
-    """Return a target that was reached, "" when none was."""
+    """Return a target that was reached, "" if none was."""
     rows = map(compare_expectation, verdicts)
     return next((row.target for row in rows if row.found == "open"), "")
 
@@ -223,7 +222,7 @@ def _finish(
         return
     if any(verdict.interrupted for verdict in verdicts):
         if resume is not None:
-            write(text.resumable(resume.path, resume.trouble, text_columns()))
+            write(text.resumable(resume.path, resume.write_error, text_columns()))
         elif settings.profile != "quick":
             write(text.resumable("", "", text_columns()))
     if len(verdicts) > 1:

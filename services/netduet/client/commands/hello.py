@@ -1,4 +1,4 @@
-"""The command ``hello``: the plain conversation with any plain server."""
+"""The command ``hello``: a plain-text exchange with any plain server."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
-"""Bytes of an answer that are read."""
+"""Maximum bytes of an answer that are read."""
 
 SHOWN_BYTES: Final = 4096
-"""Bytes of an answer that are printed."""
+"""Maximum bytes of an answer that are printed."""
 
 
 def hello(settings: ClientSettings, target: Target) -> int:
-    """Hold the plain conversation; return 0 when something came back, else 1.
+    """Exchange greetings; return 0 if there was an answer, else 1.
 
-    3 when a signal came first.
+    3 after a signal.
     """
     limits = timeouts(settings)
     family = FAMILIES[settings.family]
@@ -57,22 +57,22 @@ def hello(settings: ClientSettings, target: Target) -> int:
 async def _greet(
     target: Target, greeting: str, family: socket.AddressFamily, limits: Timeouts
 ) -> int:
-    """Greet a server and print what comes back; return 0 if anything did, else 1.
+    """Send a greeting and print the answer; return 0 if there was one, else 1.
 
-    The greeting has no terminator, and our sending does not end: the plainest
-    server reads once, answers and closes. One that never closes is left after
-    the timeout for an answer.
+    The greeting has no terminator, and the client does not end its sending: the
+    simplest server reads once, answers and closes. If the server does not close, the
+    client does after the timeout for an answer.
     """
     resolution = await resolve(target.host, target.port, family, limits.resolve)
     if resolution.cause is not None:
         return _complain(f"{target.host}: {resolution.detail}")
     problems = []
     for address in resolution.addresses:
-        dialled = await connect(address, limits.connect)
-        if dialled.sock is None:
-            problems.append(f"{address}: {dialled.detail}")
+        connect_result = await connect(address, limits.connect)
+        if connect_result.sock is None:
+            problems.append(f"{address}: {connect_result.detail}")
             continue
-        with dialled.sock as sock:
+        with connect_result.sock as sock:
             return await _talk(sock, address, greeting, limits.answer)
     return _complain("; ".join(problems))
 

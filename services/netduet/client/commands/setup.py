@@ -1,4 +1,4 @@
-"""What the client's commands share: logs, options and who the client is."""
+"""What the client's commands share: logs, options, and the client's identity."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ WriteLines = Callable[[Iterable[text.Line]], None]
 
 
 def no_output(_: Iterable[text.Line]) -> None:
-    """Write nothing: the report is one document, at the end."""
+    """Write nothing, because the report is a single document at the end."""
 
 
-def start_logs(settings: ClientSettings, *, chatty: bool = False) -> logs.LogWriter:
-    """Start to log; ``chatty`` logs at level info at least, whatever the settings say."""
+def start_logs(settings: ClientSettings, *, verbose: bool = False) -> logs.LogWriter:
+    """Start to log; ``verbose`` sets at least the level info."""
     quiet = settings.log_level in {"warning", "error"}
     return logs.start(
         sys.stderr.fileno(),
-        level="info" if chatty and quiet else settings.log_level,
+        level="info" if verbose and quiet else settings.log_level,
         style=settings.log_format,
         queue=settings.log_queue,
         fields={
@@ -59,7 +59,7 @@ def start_logs(settings: ClientSettings, *, chatty: bool = False) -> logs.LogWri
 
 
 def log_ignored(ignored: tuple[str, ...]) -> None:
-    """Log the variables that look like settings and are Kubernetes' own."""
+    """Log the variables that look like settings but are set by Kubernetes."""
     if ignored:
         logs.logger().warning("settings.ignored", **{"netduet.names": list(ignored)})
 
@@ -67,7 +67,7 @@ def log_ignored(ignored: tuple[str, ...]) -> None:
 def check_context(
     settings: ClientSettings, target: Target, control: str
 ) -> CheckContext:
-    """Return what the checks of a target need to know."""
+    """Return the inputs of a target's checks."""
     return CheckContext(
         target,
         FAMILIES[settings.family],
@@ -85,12 +85,12 @@ def check_context(
 
 
 def client_instance(settings: ClientSettings) -> Instance:
-    """Return the name and the location of this client."""
+    """Return the name and location of this client."""
     return instance_named(socket.gethostname(), settings.node, settings.zone)
 
 
 def timeouts(settings: ClientSettings) -> Timeouts:
-    """Return how long to wait for a name, a connection and an answer."""
+    """Return the timeouts of this client."""
     return Timeouts(
         settings.resolve_timeout, settings.connect_timeout, settings.answer_timeout
     )

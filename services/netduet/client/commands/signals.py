@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class SignalScope:
-    """Runs work until SIGTERM or SIGINT; whatever is still to run then, does not.
+    """Runs coroutines until SIGTERM or SIGINT; after a signal, none is started.
 
-    The handlers are needed even by a one-shot command: as PID 1 of a container,
-    Python ignores SIGTERM without one.
+    Even a short command needs the handlers: as PID 1 of a container, Python ignores
+    SIGTERM without one.
     """
 
     def __init__(self) -> None:
-        """Heed both signals from now on."""
+        """Handle both signals from now on."""
         self.stopped = False
         self._task: asyncio.Task[None] | None = None
         loop = asyncio.get_running_loop()
@@ -27,7 +27,7 @@ class SignalScope:
             loop.add_signal_handler(number, self._stop)
 
     async def run(self, work: Coroutine[None, None, None]) -> None:
-        """Run the work, to its end or until a signal comes."""
+        """Run a coroutine until it ends or a signal arrives."""
         self._task = asyncio.ensure_future(work)
         if self.stopped:
             self._task.cancel()

@@ -48,7 +48,7 @@ def watch(
     0 after a signal, 2 when the admin port cannot be listened on. ``ignored`` as for
     ``check``. With ``json_report`` the only output is log lines, from level info on.
     """
-    log_writer = start_logs(settings, chatty=settings.json_report)
+    log_writer = start_logs(settings, verbose=settings.json_report)
     try:
         log_ignored(ignored)
         admin = []
@@ -72,7 +72,7 @@ async def _watch(
 ) -> None:
     """Watch until a signal; ``admin`` are the sockets of the admin port, if any."""
     context = check_context(settings, targets[0], "")
-    # Each address is checked by itself: how many a name has is not stated.
+    # Each address is checked separately, so the number of instances is not known.
     options = replace(context.options, expect_instances=0)
     context = replace(context, profile="quick", options=options)
     client = client_instance(settings)
@@ -81,7 +81,7 @@ async def _watch(
     notifier = Notifier(write, words=not settings.json_report)
     target_set = TargetSet(
         tuple(ResolvedTarget(target) for target in targets),
-        # A node's name outlives the container on it: choices do not change with each.
+        # A node's name is more stable than a container's, and so are the choices.
         client.node or client.instance,
         settings.watch_neighbours,
     )

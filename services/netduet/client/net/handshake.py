@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netduet.client.net.dial import Cause, ConnectResult, classify
-from netduet.net.time_span import Timed
+from netduet.net.time_span import Timed, TimeSpan
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
     EofReceived,
@@ -43,6 +43,22 @@ class Handshake(Timed):
     self_connected: bool = False
     start: float = 0.0
     end: float = 0.0
+
+    @property
+    def failure(self) -> str:
+        """Why there was no welcome."""
+        if self.refused is not None:
+            return f"the server says: {escape(self.refused.message)}"
+        if self.broken is not None:
+            return f"its response violates the protocol: {escape(self.broken.message)}"
+        if self.closed:
+            return "closed without a response"
+        return self.detail or "another program answers"
+
+    @property
+    def missed_deadline(self) -> TimeSpan | None:
+        """Its time if it failed by silence alone, which a stall of an end explains too."""
+        return self.span if self.cause is Cause.TIMEOUT else None
 
 
 @dataclass(frozen=True, slots=True)

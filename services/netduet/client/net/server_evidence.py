@@ -123,8 +123,7 @@ async def _same_instance(
     for candidate in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(candidate, timeouts) as (handshake, connection):
             if connection is None:
-                detail = handshake.detail or "the server sent no welcome"
-                reason = f"a second connection to {candidate}: {detail}"
+                reason = f"a second connection to {candidate}: {handshake.failure}"
             elif connection.welcome.boot_id != welcome.boot_id:
                 reason = "only other instances responded"
             else:

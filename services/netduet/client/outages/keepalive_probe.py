@@ -149,7 +149,7 @@ class KeepaliveProbe:
                 connection,
             ):
                 if connection is None:
-                    self.connect_error = handshake.detail or "it was not welcomed"
+                    self.connect_error = handshake.failure
                 else:
                     self.connections += 1
                     self._on_welcome(connection.welcome)

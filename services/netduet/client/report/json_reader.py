@@ -1,4 +1,4 @@
-"""A report read back into what words are made from: the way back of ``jsondoc``."""
+"""Reads a JSON report back into verdicts: the reverse of ``json_report``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from netduet.client.results.verdict import CheckResult, Finding, Verdict
 
 
 def verdicts(report: ReportDocument) -> tuple[Verdict, ...]:
-    """Return the verdicts that the report tells of."""
+    """Return the verdicts of a report."""
     probe = report.probe
-    asker = Instance(probe.instance, probe.node, probe.zone)
-    asked_by = str(asker) if asker.node_and_zone else ""
+    client = Instance(probe.instance, probe.node, probe.zone)
+    asked_by = str(client) if client.node_and_zone else ""
     return tuple(
         replace(_verdict(target_part), asked_by=asked_by)
         for target_part in report.targets
@@ -29,10 +29,10 @@ def verdicts(report: ReportDocument) -> tuple[Verdict, ...]:
 
 
 def known(report: ReportDocument) -> dict[str, Failure]:
-    """Return what the report itself tells of the classes of failure in it.
+    """Return the failure classes that the report describes.
 
-    A client of another version may know classes that this catalogue does not have,
-    or have an older name for one that it has.
+    A client of another version may have classes that this catalogue lacks, or know one
+    by an older name.
     """
     parts = [
         finding
@@ -57,7 +57,7 @@ def _verdict(target_part: TargetPart) -> Verdict:
     results = tuple(_result(check) for check in target_part.checks)
     root = None if target_part.root is None else _finding(target_part.root)
     for result in results:
-        # The root is one of the findings, as it was before it was written down.
+        # The root is one of the findings, as before serialization.
         if result.check == target_part.root_check and root in result.findings:
             root = result.findings[result.findings.index(root)]
     return Verdict(
@@ -97,7 +97,7 @@ def _finding(finding_part: FindingPart) -> Finding:
 
 
 def _location(name: str) -> Location:
-    """Return where a failure sits; unknown for what only another version knows."""
+    """Return the location of this name; unknown if only another version has it."""
     try:
         return Location(name)
     except ValueError:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from netduet import __version__
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.expectation import Found, compare_expectation
-from netduet.client.results.instance import UNSAID, Instance
+from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance
 from netduet.client.results.location import Side
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
@@ -135,7 +135,7 @@ class ReportDocument(_Part):
 def document(
     verdicts: Sequence[Verdict],
     starvation: Starvation,
-    asker: Instance = UNSAID,
+    client: Instance = UNKNOWN_INSTANCE,
 ) -> str:
     """Return the document as text, ended by a line break; ``asker`` is this client."""
     status = exit_status(verdicts)
@@ -147,9 +147,9 @@ def document(
         exit_status=status,
         targets=[_target(verdict) for verdict in verdicts],
         probe=ProbePart(
-            instance=asker.instance,
-            node=asker.node,
-            zone=asker.zone,
+            instance=client.instance,
+            node=client.node,
+            zone=client.zone,
             stalls=starvation.stalls,
             stalled_seconds=round(starvation.stalled, 6),
             throttled_seconds=starvation.throttled,

@@ -1,8 +1,7 @@
-"""Verdicts as JUnit XML: a suite for each target, a case for each check.
+"""Verdicts as JUnit XML: a suite per target, a case per check.
 
-The form is the one that CI systems read (testsuites, testsuite, testcase with
-failure, error or skipped). FAIL is a failure; INCONCLUSIVE is an error, for
-nothing was shown either way.
+The format is what CI systems read (testsuites, testsuite, testcase with failure, error
+or skipped). FAIL is a failure; INCONCLUSIVE is an error, because nothing is proven.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _COUNTED: Final = {"failure": "failures", "error": "errors", "skipped": "skipped
 
 
 def document(verdicts: Sequence[Verdict]) -> str:
-    """Return the document as text, ended by a line break."""
+    """Return the document as text that ends with a line break."""
     root = ET.Element("testsuites", name="netduet")
     for verdict in verdicts:
         _suite(root, verdict)

@@ -1,7 +1,7 @@
-"""Several targets at a glance: a truth table, and a matrix of targets and checks.
+"""Several targets at a glance: a table of expectations, and a matrix of checks.
 
-Pure: lines for ``words``, no wider than asked. Columns that do not fit beside each
-other follow below, with the targets once more.
+Pure: lines for ``text``, within a width. Columns that do not fit follow below, with the
+targets repeated.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 _MARKS: Final = {True: ("PASS", "✓"), False: ("FAIL", "✗"), None: ("INCONCLUSIVE", "?")}
 _SHORT: Final = {Outcome.SKIP: "–", Outcome.INCONCLUSIVE: "?"}
 _GAP: Final = "  "
-_ROOM: Final = 30
-"""Columns that a target and what was found have at least, in a line."""
+_MIN_LINE_COLUMNS: Final = 30
+"""Minimum columns for a target and its result on one line."""
 
-_LEAST: Final = 20
-"""Columns that a target has at least, where it needs them."""
+_MIN_TARGET_COLUMNS: Final = 20
+"""Columns that a target may take at least."""
 
 
 def tables(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
-    """Yield the truth table, then the matrix; nothing for a single target."""
+    """Yield the table of expectations and the matrix; nothing for a single target."""
     if len(verdicts) > 1:
         yield ()
-        yield from truths(verdicts, width)
+        yield from expectation_table(verdicts, width)
         yield ()
         yield from matrix(verdicts, width)
 
 
-def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
+def expectation_table(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     """Yield for each target what was expected, what was found, and a mark.
 
-    A line each, or two where a terminal is too narrow for that.
+    One line per target, or two on a narrow terminal.
     """
     rows = [compare_expectation(verdict) for verdict in verdicts]
     descriptions = [
@@ -47,9 +47,9 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     ]
     expected = max(len(row.expected) for row in rows) + 1
     room = width - len("   expected  found   ✓") - expected
-    if room < _ROOM:
+    if room < _MIN_LINE_COLUMNS:
         for row, text in zip(rows, descriptions, strict=True):
-            yield from _in_two_lines(row, text, width)
+            yield from _two_line_row(row, text, width)
         return
     found = min(
         max(map(len, descriptions)), room - min(_targets_width(verdicts), room // 2)
@@ -65,7 +65,7 @@ def truths(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         )
 
 
-def _in_two_lines(
+def _two_line_row(
     row: ExpectationResult, description: str, width: int
 ) -> Iterator[Line]:
     target = _cut(row.target, width - 4)
@@ -74,11 +74,13 @@ def _in_two_lines(
 
 
 def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
-    """Yield targets in rows, checks in columns: PASS, a class of failure, or a mark."""
-    # The few checks of targets that ought to be blocked come first, to stand together.
-    few_first = sorted(verdicts, key=lambda verdict: verdict.expected is Expect.OPEN)
+    """Yield targets in rows, checks in columns: PASS, a failure class, or a mark."""
+    # Keep the few checks of targets that are expected to be blocked together.
+    blocked_first = sorted(
+        verdicts, key=lambda verdict: verdict.expected is Expect.OPEN
+    )
     checks = list(
-        dict.fromkeys(result.check for row in few_first for result in row.results)
+        dict.fromkeys(result.check for row in blocked_first for result in row.results)
     )
     cells = [
         {
@@ -87,7 +89,7 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         }
         for row in verdicts
     ]
-    first = min(_targets_width(verdicts), max(_LEAST, width // 3))
+    first = min(_targets_width(verdicts), max(_MIN_TARGET_COLUMNS, width // 3))
     room = max(1, width - len(_GAP) - first)
     widths = {
         check: min(
@@ -99,10 +101,10 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
     for number, band in enumerate(_bands(checks, widths, room)):
         if number:
             yield ()
-        heads = "".join(
+        headings = "".join(
             _GAP + _cut(column, widths[column]).ljust(widths[column]) for column in band
         )
-        yield (("faint", _GAP + " " * first + heads),)
+        yield (("faint", _GAP + " " * first + headings),)
         for verdict, row in zip(verdicts, cells, strict=True):
             name = _cut(verdict.target, first).ljust(first)
             line: list[tuple[str, str]] = [("strong", _GAP + name)]
@@ -116,7 +118,7 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
 
 
 def _cell(result: CheckResult) -> str:
-    """Return the class of the first finding, without the check's own name."""
+    """Return the class of the first finding, without the check's name."""
     finding = next(
         (each for each in result.findings if each.outcome is result.outcome), None
     )
@@ -130,7 +132,7 @@ def _cell(result: CheckResult) -> str:
 def _bands(
     checks: Sequence[str], widths: dict[str, int], room: int
 ) -> Iterator[list[str]]:
-    """Yield the checks that fit beside each other, in turn."""
+    """Yield the groups of checks that fit next to each other."""
     band: list[str] = []
     taken = 0
     for check in checks:

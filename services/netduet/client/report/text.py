@@ -1,7 +1,6 @@
-"""A verdict as text for people: pure, wrapped at a width, no colour codes of its own.
+"""A verdict as text for people: pure, wrapped to a width, without colour codes.
 
-A line is a list of styled pieces; ``plain`` joins them, and the writer in
-``terminal`` colours them.
+A line is a list of styled pieces; ``plain`` joins them, and ``terminal`` colours them.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def result(check_result: CheckResult, width: int = WIDTH) -> Iterator[Line]:
     head = 2 + len(outcome) + len(name)
     summary = check_result.summary or check_result.question
     first, *others = _wrap(summary, width, _TEXT_COLUMN, head - _TEXT_COLUMN) or [""]
-    # A check that was left out and blocks no other one does not ask for attention.
+    # A skipped check that blocks no other one needs no attention.
     is_minor = check_result.outcome is Outcome.SKIP and not check_result.blocks
     text_style, name_style = ("faint", "faint") if is_minor else ("", "strong")
     yield (
@@ -87,7 +86,7 @@ def _note(note: str, width: int) -> Iterator[Line]:
 
 
 def skipped(results: Sequence[CheckResult], width: int = WIDTH) -> Iterator[Line]:
-    """Yield one line for all checks that one other check made meaningless."""
+    """Yield one line for all checks that were skipped because of another check."""
     outcomes = {result.check: result.outcome for result in results}
     causes: dict[str, list[CheckResult]] = {}
     for check_result in results:
@@ -163,10 +162,10 @@ def overall(verdicts: Sequence[Verdict]) -> Iterator[Line]:
     yield (("strong", f"{len(verdicts)} targets: {summary}"),)
 
 
-def resumable(path: str, trouble: str, width: int = WIDTH) -> Iterator[Line]:
+def resumable(path: str, problem: str, width: int = WIDTH) -> Iterator[Line]:
     """Yield how to resume an interrupted run; ``path`` is "" when nothing was saved."""
-    if trouble:
-        advice = f"could not save all results in {path}: {trouble}"
+    if problem:
+        advice = f"could not save all results in {path}: {problem}"
     elif path:
         advice = f"results are saved in {path}; run the same command again to resume"
     else:
@@ -183,7 +182,7 @@ def resumable(path: str, trouble: str, width: int = WIDTH) -> Iterator[Line]:
 
 
 def explanation(failure: Failure, width: int = WIDTH) -> Iterator[Line]:
-    """Yield all that is known of a class of failure."""
+    """Yield everything that is known about a failure class."""
     first, *others = _wrap(f"{failure.name}: {failure.title}", width, 0)
     yield (("strong", failure.name), ("", first.removeprefix(failure.name)))
     for line in others:

@@ -1,4 +1,4 @@
-"""What was expected of a target, and what was found. Pure."""
+"""Whether a target's verdict meets its expectation. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _HOLDS: Final = {Outcome.PASS: True, Outcome.FAIL: False}
 
 @dataclass(frozen=True, slots=True)
 class ExpectationResult:
-    """A row of the truth table.
+    """A row of the table of expectations.
 
-    ``found`` is ``open``, ``blocked``, ``not reached`` or ``unknown``; ``how`` says
-    more in a few words, "" for nothing; ``holds`` is None when it cannot be told.
+    ``found`` is ``open``, ``blocked``, ``not reached`` or ``unknown``; ``how`` adds a
+    few words, or is ""; ``holds`` is None if undecided.
     """
 
     target: str
@@ -29,10 +29,10 @@ class ExpectationResult:
 
 
 def compare_expectation(verdict: Verdict) -> ExpectationResult:
-    """Return what a verdict comes to, against what was expected.
+    """Compare a verdict with the target's expectation.
 
-    It holds when the verdict is PASS: a target that was expected to be open, and is,
-    but with a path that is broken, is not what was expected either.
+    It holds if the verdict is PASS: a target that is open as expected, but over a
+    broken path, does not meet its expectation.
     """
     by_name = {result.check: result for result in verdict.results}
     found, how = (

@@ -1,4 +1,4 @@
-"""What is known about a class of failure."""
+"""What is known about a failure class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netduet.client.results.location import Location
 
 
 class Severity(IntEnum):
-    """How much a class of failure hurts applications; the worst is the least number."""
+    """How much a failure class hurts applications; the lowest number is the worst."""
 
     UNREACHABLE = 1
     """Nothing works: no name, no connection, not the right server."""
@@ -29,7 +29,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A class of failure: what it is, where it sits, its causes, the next thing to try.
+    """A failure class: meaning, usual location, causes, and next steps.
 
     ``causes`` are ordered, the likeliest first. ``severity`` decides which of several
     findings is the root. ``aliases`` are older names, still accepted.

@@ -1,4 +1,4 @@
-"""Who somebody is, and where: an instance, its node, its zone, as far as it says. Pure."""
+"""The identity of a server or client: instance, node and zone. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from netduet.wire.untrusted import escape
 if TYPE_CHECKING:
     from netduet.wire.messages import Welcome
 
-LONGEST: Final = 256
-"""Characters of each name that are shown: as many as the settings take."""
+MAX_NAME_LENGTH: Final = 256
+"""Characters of each name that are shown; the settings accept as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Names that are safe to show; "" where nobody said it."""
+    """Names that are safe to show; "" if unknown."""
 
     instance: str
     node: str = ""
     zone: str = ""
 
     def __str__(self) -> str:
-        """Return all of it as it is told: ``web-2 on node-1 in eu-1b``."""
+        """Return all known names: ``web-2 on node-1 in eu-1b``."""
         text = self.instance
         if self.node:
             text += f" on {self.node}"
@@ -33,25 +33,27 @@ class Instance:
 
     @property
     def node_and_zone(self) -> str:
-        """The node and the zone alone, as far as they are known: ``node-1 in eu-1b``."""
+        """Node and zone, as far as known: ``node-1 in eu-1b``."""
         return " in ".join(filter(None, (self.node, self.zone)))
 
     @property
     def brief(self) -> str:
-        """The same for lists: ``web-2 (node-1, eu-1b)``."""
+        """The short form for lists: ``web-2 (node-1, eu-1b)``."""
         where = ", ".join(filter(None, (self.node, self.zone)))
         return f"{self.instance} ({where})" if where else self.instance
 
 
-UNSAID: Final = Instance("")
-"""Of somebody who has said nothing."""
+UNKNOWN_INSTANCE: Final = Instance("")
+"""Nothing is known."""
 
 
 def instance_of(welcome: Welcome) -> Instance:
-    """Return what a server says of itself, made safe to show."""
+    """Return the names from a welcome, made safe to show."""
     return instance_named(welcome.instance, welcome.node, welcome.zone)
 
 
 def instance_named(instance: str, node: str, zone: str) -> Instance:
     """Return these names, made safe to show."""
-    return Instance(*(escape(text[:LONGEST]) for text in (instance, node, zone)))
+    return Instance(
+        *(escape(text[:MAX_NAME_LENGTH]) for text in (instance, node, zone))
+    )

@@ -1,4 +1,4 @@
-"""Where a failure sits, and the two directions between client and server. Pure."""
+"""Where a failure is, and the two directions between client and server. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Side(StrEnum):
-    """Who saw a piece of evidence."""
+    """The end that observed a piece of evidence."""
 
     CLIENT = "client"
     SERVER = "server"
@@ -19,7 +19,7 @@ class Side(StrEnum):
 
 
 class Location(StrEnum):
-    """Where a failure sits, as reports name it."""
+    """Where a failure is, as reports name it."""
 
     CLIENT = "client"
     SERVER = "server"
@@ -45,14 +45,14 @@ class Location(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way bytes go: up to the server, or down from it."""
+    """The direction of data: up to the server, or down from it."""
 
     UP = "up"
     DOWN = "down"
 
     @property
     def path(self) -> Location:
-        """The path that they take."""
+        """The path of this direction."""
         return Location.TO_SERVER if self is Direction.UP else Location.FROM_SERVER
 
     @property
@@ -62,22 +62,22 @@ class Direction(StrEnum):
 
     @property
     def transfer(self) -> str:
-        """What users call a transfer that way."""
+        """The usual name of a transfer in this direction."""
         return "upload" if self is Direction.UP else "download"
 
     @property
     def opposite(self) -> Direction:
-        """The direction in which their acknowledgements go."""
+        """The direction of the acknowledgements."""
         return Direction.DOWN if self is Direction.UP else Direction.UP
 
     @property
     def sender(self) -> Side:
-        """The end that sends them."""
+        """The end that sends."""
         return Side.CLIENT if self is Direction.UP else Side.SERVER
 
     @property
     def receiver(self) -> Side:
-        """The end that receives them."""
+        """The end that receives."""
         return self.opposite.sender
 
 

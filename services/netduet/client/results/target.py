@@ -1,8 +1,8 @@
 """A target as a person types it: ``host``, ``host:port`` or ``[v6]:port``.
 
-``=open`` or ``=blocked`` may follow: what is expected of it. No name (RFC 1123
-§2.1), address or port holds a ``=``; the scope of an IPv6 address may, which is why
-only what follows the bracket counts there.
+``=open`` or ``=blocked`` may follow, which states the expectation. No name (RFC 1123
+§2.1), address or port contains a ``=``, but the scope of an IPv6 address may, so only
+what follows the bracket counts there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_LABEL_LENGTH: Final = 63
 
 
 class Expect(StrEnum):
-    """What is expected of a target: that it can be reached, or that it cannot."""
+    """Whether a target should be reachable or not."""
 
     OPEN = "open"
     BLOCKED = "blocked"
@@ -30,7 +30,7 @@ class Expect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host (a name, or an address without brackets), a port, what is expected."""
+    """A host (a name, or an address without brackets), a port, and the expectation."""
 
     host: str
     port: int
@@ -45,11 +45,10 @@ class Target:
 def parse_target(
     text: str, default_port: int, default_expect: Expect = Expect.OPEN
 ) -> Target:
-    """Return the target that the text means.
+    """Parse a target.
 
     Raises:
-        ValueError: it means none; the message says what would be right.
-
+        ValueError: it is not valid; the message says what would be.
     """
     text = text.strip()
     authority, expect = _expectation(text, default_expect)
@@ -58,7 +57,7 @@ def parse_target(
 
 
 def _expectation(text: str, default: Expect) -> tuple[str, Expect]:
-    """Return the text without what is expected of the target, and that."""
+    """Split off the expectation."""
     bracket = text.rfind("]") + 1
     authority, equals, word = text[bracket:].partition("=")
     if not equals:
@@ -72,7 +71,7 @@ def _expectation(text: str, default: Expect) -> tuple[str, Expect]:
 
 
 def _parse_authority(text: str, authority: str, default_port: int) -> tuple[str, int]:
-    """Return the host and the port that the place means; ``text`` is all that was typed."""
+    """Return host and port; ``text`` is the whole target, for messages."""
     if authority.startswith("["):
         host, bracket, rest = authority[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
@@ -80,11 +79,11 @@ def _parse_authority(text: str, authority: str, default_port: int) -> tuple[str,
         return _ipv6(text, host), _port(text, rest, default_port)
     if (
         authority.count(":") > 1 and "/" not in authority
-    ):  # bare IPv6: no port can follow it
+    ):  # bare IPv6: no port can follow
         return _ipv6(text, authority), default_port
     host, colon, port = authority.partition(":")
-    odd = any(not char.isprintable() or char in " /@?#[]" for char in authority)
-    if odd or not host or host.startswith("-"):
+    is_invalid = any(not char.isprintable() or char in " /@?#[]" for char in authority)
+    if is_invalid or not host or host.startswith("-"):
         raise _bad(text, FORMS)
     labels = host.removesuffix(".").split(".")
     if len(host) > _MAX_NAME_LENGTH or not all(
@@ -101,7 +100,7 @@ def _parse_authority(text: str, authority: str, default_port: int) -> tuple[str,
 def _ipv6(text: str, host: str) -> str:
     try:
         ipaddress.IPv6Address(host)
-        if not host.isprintable() or " " in host:  # in the scope, which may be any
+        if not host.isprintable() or " " in host:  # in the scope, which is free text
             raise ValueError(host)  # noqa: TRY301
     except ValueError:
         raise _bad(text, f"{host!r} is no IPv6 address; {FORMS}") from None
@@ -109,7 +108,7 @@ def _ipv6(text: str, host: str) -> str:
 
 
 def _port(text: str, suffix: str, default: int) -> int:
-    """Return the port that a suffix such as ``:80`` names; without one, the default."""
+    """Return the port of a suffix such as ``:80``, or the default without one."""
     if not suffix:
         return default
     digits = suffix[1:]
@@ -121,15 +120,15 @@ def _port(text: str, suffix: str, default: int) -> int:
     return int(digits)
 
 
-def _bad(text: str, why: str) -> ValueError:
-    return ValueError(f"target {text!r}: {why}")
+def _bad(text: str, reason: str) -> ValueError:
+    return ValueError(f"target {text!r}: {reason}")
 
 
-def turns(targets: Sequence[Target]) -> list[int]:
-    """Return the order of the targets: those that ought to be open come first.
+def order(targets: Sequence[Target]) -> list[int]:
+    """Return the order of the targets: those that should be open come first.
 
-    One that is reached is the control of those that ought to be blocked: it proves
-    that this client is connected.
+    One that is reached is the control for those that should be blocked: it proves that
+    this client is connected.
     """
     numbers = range(len(targets))
     return sorted(numbers, key=lambda number: targets[number].expect is Expect.BLOCKED)

@@ -1,8 +1,8 @@
-"""From findings to a verdict. Pure: no socket, no clock, no words for people.
+"""From findings to a verdict. Pure: no socket, no clock, no text for people.
 
-A check judges its own measurement (``Judgement``); this file says what that is
-worth given how the probe itself fared, which finding is the root (the one that
-hurts applications most), and what the exit status is.
+A check judges its own measurement (``Judgement``). Here starvation of either end is
+taken into account, the root finding (the one that hurts applications most) is chosen,
+and the exit status is determined.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from netduet.net.time_span import TimeSpan
 Figures = dict[str, int | float | str | bool | None]
 
 Evidence = tuple[tuple[Side, str], ...]
-"""Who observed what, in the order in which it is told."""
+"""Which side observed what, in the order of the report."""
 
 STARVED: Final = 0.5
-"""Share of a missed deadline that must have been our own stall to excuse it."""
+"""Share of a missed deadline in which an end was not running that excuses the network."""
 
 
 class Outcome(StrEnum):
-    """What a check came to."""
+    """The outcome of a check."""
 
     PASS = "PASS"  # noqa: S105 - no password
     FAIL = "FAIL"
@@ -56,11 +56,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a check makes of its measurement.
+    """The judgement of a check about its measurement.
 
-    ``blocks`` means that the checks which need this one have nothing to go on.
-    ``absence`` is the reverse of a finding with ``missed``: it stands only when the
-    probe itself did not run through that window, for what passes by silence alone.
+    ``blocks``: the checks that need this one are skipped. ``absence`` is the reverse of
+    a finding with ``missed_deadline``, for a check that passes by silence: it applies
+    if this client was not running throughout that window.
     """
 
     summary: str
@@ -74,7 +74,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """A check that is done. ``follows`` names the check that made it impossible.
+    """A completed check. ``follows`` names the check because of which it was skipped.
 
     ``earlier`` is when an interrupted run measured it (RFC 3339), "" for this run.
     """
@@ -94,10 +94,10 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Starvation:
-    """How the probe itself fared, in seconds; None where unknown.
+    """The starvation of this client, in seconds; None where unknown.
 
     ``descriptors`` is how many files it may open, ``receive_buffer`` and
-    ``send_buffer`` what the kernel gives a new UDP socket, in bytes.
+    ``send_buffer`` are the bytes of a new UDP socket's buffers.
     """
 
     stalls: int
@@ -110,7 +110,7 @@ class Starvation:
 
 @dataclass(frozen=True, slots=True)
 class ServerHealth:
-    """How a server fared in its last ``window`` seconds: ``lost`` of them, at least."""
+    """A server's starvation: ``lost`` of the last ``window`` seconds, at least."""
 
     who: Instance
     window: float
@@ -119,10 +119,10 @@ class ServerHealth:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All checks of one target: the one root finding, and what follows from it.
+    """All checks of one target, and the root finding.
 
-    ``missing`` are the checks that were still to come when it was interrupted;
-    ``asked_by`` says which client's it is, and where that runs, "" where nobody said it.
+    ``missing`` are the checks that did not run because of an interruption; ``asked_by``
+    is the client's name and location, "" if unknown.
     """
 
     target: str
@@ -138,10 +138,11 @@ class Verdict:
 
 
 def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
-    """Return one judgement over several addresses; further ones' figures are numbered.
+    """Merge the judgements of several addresses; later figures are numbered.
 
-    Skipped when all are, for the first reason; or when one that blocks is, and nothing
-    was found at any. Otherwise the reasons are remarks. Blocking when one of them blocks.
+    It is skipped, for the first reason, if all are, or if a blocking one is and no
+    address has a finding. Otherwise the reasons become notes. It blocks if one of them
+    blocks.
     """
     figures: Figures = {}
     for number, judgement in enumerate(judgements, 1):
@@ -176,15 +177,14 @@ def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
 def weigh_starvation(
     finding: Finding,
     stalled: Callable[[float, float], float],
-    theirs: ServerHealth | None = None,
+    health: ServerHealth | None = None,
 ) -> Finding:
-    """Return the finding, INCONCLUSIVE when an end's own stalls could explain it.
+    """Return the finding; INCONCLUSIVE if an end's stalls could explain it.
 
     Args:
         finding: what the check found.
-        stalled: for how many seconds between two instants we did not run.
-        theirs: how the server fares, where it could be asked.
-
+        stalled: returns how many seconds between two times this client was not running.
+        health: the server's starvation, if known.
     """
     missed = finding.missed_deadline
     if missed is None or finding.outcome is not Outcome.FAIL:
@@ -193,18 +193,18 @@ def weigh_starvation(
     starved = _starved(missed, stalled)
     if starved:
         text = f"{starved}: its own starvation may be the only cause"
-        return _excused(finding, Side.CLIENT, text)
-    if theirs is not None and length > 0 and theirs.lost >= STARVED * length:
+        return _starvation_text(finding, Side.CLIENT, text)
+    if health is not None and length > 0 and health.lost >= STARVED * length:
         text = (
-            f"instance {theirs.who} was not running for {theirs.lost:.1f} s of its "
-            f"last {theirs.window:.1f} s: its starvation may be the only cause"
+            f"instance {health.who} was not running for {health.lost:.1f} s of its "
+            f"last {health.window:.1f} s: its starvation may be the only cause"
         )
-        return _excused(finding, Side.SERVER, text)
+        return _starvation_text(finding, Side.SERVER, text)
     return finding
 
 
 def _starved(window: TimeSpan, stalled: Callable[[float, float], float]) -> str:
-    """Return for how long this client did not run, where that was too long, else ""."""
+    """Return the text for a starved client, "" if it was running long enough."""
     length = window.seconds
     lost = stalled(window.start, window.end)
     if length <= 0 or lost < STARVED * length:
@@ -214,18 +214,18 @@ def _starved(window: TimeSpan, stalled: Callable[[float, float], float]) -> str:
     )
 
 
-def _absent(
+def _absence_finding(
     absence: Finding | None, stalled: Callable[[float, float], float]
 ) -> tuple[Finding, ...]:
-    """Return the finding that silence proves nothing, when this client did not run."""
+    """Return the finding that silence proves nothing if this client was not running."""
     if absence is None or absence.missed_deadline is None:
         return ()
     starved = _starved(absence.missed_deadline, stalled)
     text = f"{starved}: it may have missed a response"
-    return (_excused(absence, Side.CLIENT, text),) if starved else ()
+    return (_starvation_text(absence, Side.CLIENT, text),) if starved else ()
 
 
-def _excused(finding: Finding, side: Side, text: str) -> Finding:
+def _starvation_text(finding: Finding, side: Side, text: str) -> Finding:
     evidence = (*finding.evidence, (side, text))
     return replace(finding, outcome=Outcome.INCONCLUSIVE, evidence=evidence)
 
@@ -236,13 +236,13 @@ def result(  # noqa: PLR0917
     judgement: Judgement,
     seconds: float,
     stalled: Callable[[float, float], float],
-    theirs: ServerHealth | None = None,
+    health: ServerHealth | None = None,
 ) -> CheckResult:
-    """Return what a judgement comes to, once the ends' own starvation is weighed."""
+    """Return the result of a judgement, with starvation taken into account."""
     findings = tuple(
-        weigh_starvation(finding, stalled, theirs) for finding in judgement.findings
+        weigh_starvation(finding, stalled, health) for finding in judgement.findings
     )
-    findings += _absent(judgement.absence, stalled)
+    findings += _absence_finding(judgement.absence, stalled)
     outcomes = {finding.outcome for finding in findings}
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
@@ -266,9 +266,11 @@ def result(  # noqa: PLR0917
 
 
 def skipped_because_of(check: str, question: str, cause: str) -> CheckResult:
-    """Return the result of a check that another one made impossible."""
-    why = f"skipped: {cause} did not pass"
-    return CheckResult(check, question, Outcome.SKIP, why, blocks=True, follows=cause)
+    """Return the result of a check that was skipped because of another one."""
+    reason = f"skipped: {cause} did not pass"
+    return CheckResult(
+        check, question, Outcome.SKIP, reason, blocks=True, follows=cause
+    )
 
 
 def conclude(
@@ -282,10 +284,10 @@ def conclude(
 ) -> Verdict:
     """Return the verdict over all checks of a target.
 
-    The root is the finding that hurts applications most, of those that failed, or of
-    those that are inconclusive when nothing failed. One that made other checks
-    impossible comes first; then ``severity`` decides, by class of failure; then the
-    order of the checks, each of which stands on those before it.
+    The root finding is the one that hurts applications most, among the failures or,
+    without one, the inconclusive findings. A finding because of which checks were
+    skipped comes first; then ``severity`` decides, by failure class; then the order of
+    the checks, in which each follows those that it needs.
     """
     outcomes = {check_result.outcome for check_result in results}
     root_check, root = _root(results, severity) or (None, None)
@@ -298,7 +300,7 @@ def conclude(
         outcome = Outcome.FAIL
     elif interrupted or Outcome.INCONCLUSIVE in outcomes:
         outcome = Outcome.INCONCLUSIVE
-    elif Outcome.PASS in outcomes and not _undone(results):
+    elif Outcome.PASS in outcomes and not _needed_check_skipped(results):
         outcome = Outcome.PASS
     else:
         outcome = Outcome.SKIP
@@ -318,7 +320,7 @@ def conclude(
 def _root(
     results: Sequence[CheckResult], severity: Callable[[str], int]
 ) -> tuple[str, Finding] | None:
-    """Return the root finding and its check, None when nothing was found."""
+    """Return the root finding and its check, None without findings."""
     followed = {check_result.follows for check_result in results}
     for wanted in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         found = [
@@ -339,8 +341,8 @@ def _root(
     return None
 
 
-def _undone(results: Sequence[CheckResult]) -> bool:
-    """Tell whether a check was skipped that others needed: nothing is then proven."""
+def _needed_check_skipped(results: Sequence[CheckResult]) -> bool:
+    """Whether a check that others need was skipped, so that nothing is proven."""
     return any(
         check_result.outcome is Outcome.SKIP and check_result.blocks
         for check_result in results

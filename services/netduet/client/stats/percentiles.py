@@ -1,4 +1,4 @@
-"""Percentiles by nearest rank: values that were seen. Pure."""
+"""Percentiles by nearest rank, so each is a measured value. Pure."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from collections.abc import Sequence
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value that this share of the (sorted) values do not exceed."""
+    """Return the smallest of the sorted values that this share does not exceed."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

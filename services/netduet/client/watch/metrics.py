@@ -18,7 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from netduet.client.results.instance import UNSAID
+from netduet.client.results.instance import UNKNOWN_INSTANCE
 from netduet.client.stats.histogram import BUCKET_SECONDS
 from netduet.runtime.process_metrics import build_info, starvation
 
@@ -87,7 +87,7 @@ class WatchMetrics(Collector):
             labels=[*_PEER, "instance_name", "node", "zone"],
         )
         for peer in self._monitor.peers.values():
-            who = peer.instance or UNSAID
+            who = peer.instance or UNKNOWN_INSTANCE
             named = [who.instance, who.node, who.zone]
             info.add_metric([peer.target, str(peer.address), *named], 1)
         return info

@@ -39,10 +39,10 @@ def done(check: str, *findings: Finding) -> CheckResult:
 def test_saved_result_is_restored(file: Path) -> None:
     """A result is restored unchanged, with the time at which it was measured."""
     good = done("udp", Finding("udp.loss", "s", missed_deadline=TimeSpan(1.0, 2.0)))
-    Checkpoint(file, RUN).part(1).keep(good)
+    Checkpoint(file, RUN).for_target(1).save(good)
     parts = Checkpoint(file, RUN)
-    assert dict(parts.part(0).earlier) == {}
-    [(name, back)] = parts.part(1).earlier.items()
+    assert dict(parts.for_target(0).earlier) == {}
+    [(name, back)] = parts.for_target(1).earlier.items()
     assert name == "udp"
     assert back.earlier.endswith("Z")
     assert (
@@ -68,15 +68,15 @@ def test_prerequisites_and_skipped_checks_are_not_saved(
 ) -> None:
     """Checks that others require, and those without a verdict, are run again."""
     resume = Checkpoint(file, RUN)
-    resume.keep(0, check_result)
-    assert dict(Checkpoint(file, RUN).part(0).earlier) == {}
+    resume.save(0, check_result)
+    assert dict(Checkpoint(file, RUN).for_target(0).earlier) == {}
 
 
 def test_file_is_replaced_atomically_and_removed_at_the_end(file: Path) -> None:
     """Each result replaces the whole file; after the last check it is removed."""
     resume = Checkpoint(file, RUN)
     for number, name in enumerate(("path", "close", "udp"), 1):
-        resume.keep(0, done(name))
+        resume.save(0, done(name))
         assert len(json.loads(file.read_text())["done"]) == number
         assert [path.name for path in file.parent.iterdir()] == ["run"]
     resume.complete()
@@ -96,7 +96,7 @@ def test_file_of_another_run_is_refused_and_kept(
     file: Path, other: dict[str, str], reason: str
 ) -> None:
     """The error says what differs and what to do."""
-    Checkpoint(file, RUN).keep(0, done("udp"))
+    Checkpoint(file, RUN).save(0, done("udp"))
     before = file.read_text()
     with pytest.raises(ValueError, match="is of another run") as caught:
         Checkpoint(file, RUN | other)
@@ -145,8 +145,8 @@ def test_binary_files_and_folders_are_refused(file: Path) -> None:
 def test_empty_file_is_a_new_run(file: Path) -> None:
     """An empty file, as mktemp makes, is accepted."""
     file.touch()
-    Checkpoint(file, RUN).keep(0, done("udp"))
-    assert list(Checkpoint(file, RUN).part(0).earlier) == ["udp"]
+    Checkpoint(file, RUN).save(0, done("udp"))
+    assert list(Checkpoint(file, RUN).for_target(0).earlier) == ["udp"]
 
 
 def test_unwritable_path_fails_at_start(file: Path) -> None:
@@ -160,9 +160,9 @@ def test_later_write_error_does_not_stop_the_run(file: Path) -> None:
     resume = Checkpoint(file, RUN)
     file.unlink()
     file.parent.rmdir()
-    resume.keep(0, done("udp"))
-    assert resume.trouble == "No such file or directory"
+    resume.save(0, done("udp"))
+    assert resume.write_error == "No such file or directory"
     file.parent.mkdir()
-    resume.keep(0, done("close"))
-    assert resume.trouble == ""
-    assert list(Checkpoint(file, RUN).part(0).earlier) == ["udp", "close"]
+    resume.save(0, done("close"))
+    assert resume.write_error == ""
+    assert list(Checkpoint(file, RUN).for_target(0).earlier) == ["udp", "close"]

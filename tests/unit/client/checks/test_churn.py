@@ -442,13 +442,13 @@ def test_single_pass_after_limit_does_not_hide_it() -> None:
 def test_ended_connections_fail_without_missed_deadline() -> None:
     """A connection that was ended was ended: no stall explains it."""
     ended = [
-        failed(AttemptOutcome.ENDED, 3 * n, detail="closed without an answer")
+        failed(AttemptOutcome.ENDED, 3 * n, detail="closed without a response")
         for n in range(12)
     ]
     judgement = judged(run(*ended))
     assert found(judgement) == [("churn.not_served", None)]
     assert judgement.findings[0].missed_deadline is None
-    assert "12×: closed without an answer" in judgement.findings[0].evidence[0][1]
+    assert "12×: closed without a response" in judgement.findings[0].evidence[0][1]
 
 
 def test_unanswered_connections_carry_missed_deadline() -> None:

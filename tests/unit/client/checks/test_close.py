@@ -550,8 +550,8 @@ def test_skipped_address_does_not_hide_findings_of_another() -> None:
             "late",
             TimeSpan(2, 5),
         ),
-        (Handshake(closed=True), "closed at once", None),
-        (Handshake(foreign=b"?"), "another answer", None),
+        (Handshake(closed=True), "closed without a response", None),
+        (Handshake(foreign=b"?"), "another program answers", None),
     ],
 )
 def test_failed_connection_is_a_finding(

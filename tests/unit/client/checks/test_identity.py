@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netduet.client.checks.identity.judge import SHOWN, judge
+from netduet.client.checks.identity.judge import MAX_BYTES_SHOWN, judge
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
@@ -373,5 +373,5 @@ def test_remote_text_is_escaped(fields: dict[str, Any]) -> None:
 
 def test_long_banner_of_a_foreign_server_is_truncated() -> None:
     """Endless output of a foreign server is cut, visibly."""
-    [(_, text)] = found(foreign=b"x" * 256).evidence
-    assert text.endswith(f'"{"x" * SHOWN}…"')
+    [(_, said)] = found(foreign=b"x" * 256).evidence
+    assert said.endswith(f'"{"x" * MAX_BYTES_SHOWN}…"')

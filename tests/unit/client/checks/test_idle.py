@@ -516,8 +516,8 @@ def test_rung_beyond_the_servers_limit_is_noted_and_not_tried() -> None:
             "late",
             TimeSpan(1, 4),
         ),
-        ({"opening": Handshake(closed=True)}, "closed at once", None),
-        ({"opening": Handshake(foreign=b"?")}, "another answer", None),
+        ({"opening": Handshake(closed=True)}, "closed without a response", None),
+        ({"opening": Handshake(foreign=b"?")}, "another program answers", None),
         (
             {"refused": "asked to hold it: no response in time"},
             "asked to hold it: no response in time",

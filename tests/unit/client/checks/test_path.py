@@ -208,8 +208,8 @@ def test_unknown_figures_are_none() -> None:
             "ECONNREFUSED: x",
             None,
         ),
-        (Handshake(closed=True, start=1, end=4), "closed immediately", None),
-        (Handshake(foreign=b"?", start=1, end=4), "unexpected response", None),
+        (Handshake(closed=True, start=1, end=4), "closed without a response", None),
+        (Handshake(foreign=b"?", start=1, end=4), "another program answers", None),
     ],
 )
 def test_failed_further_connection_is_a_finding(

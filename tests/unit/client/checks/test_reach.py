@@ -191,7 +191,7 @@ async def test_addresses_are_tried_up_to_a_limit() -> None:
         )
         context.measured[NameResult] = NameResult("server", False, resolution, ())
         reach = await measure(context)
-    assert (len(reach.alive), reach.left_out) == (MAX_ADDRESSES, 3)
+    assert (len(reach.accepted), reach.left_out) == (MAX_ADDRESSES, 3)
     assert all(
         attempt.sock is None or attempt.sock.fileno() == -1 for attempt in reach.tried
     )

@@ -12,7 +12,7 @@ import pytest
 from netduet import __version__
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report.json_report import document
-from netduet.client.results.instance import UNSAID, Instance
+from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance
 from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
@@ -60,7 +60,9 @@ STOPPED = conclude("e:1", [], interrupted=True)
 
 
 def read(
-    *verdicts: Verdict, starvation: Starvation = CALM, asker: Instance = UNSAID
+    *verdicts: Verdict,
+    starvation: Starvation = CALM,
+    asker: Instance = UNKNOWN_INSTANCE,
 ) -> dict[str, Any]:
     """Return the document, which its schema accepts."""
     text = document(verdicts, starvation, asker)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.report.tables import matrix, tables, truths
+from netduet.client.report.tables import expectation_table, matrix, tables
 from netduet.client.report.text import plain
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
@@ -54,7 +54,7 @@ def lines(*verdicts: Verdict, width: int = 80) -> list[str]:
 
 def test_table_shows_expected_and_found() -> None:
     """One line per target in aligned columns, with a mark at the end."""
-    assert [plain(line) for line in truths([APP, DB], 80)] == [
+    assert [plain(line) for line in expectation_table([APP, DB], 80)] == [
         "  app:80  expected open,    found open (udp.loss)    ✗",
         "  db:5432 expected blocked, found blocked (dropped)  ✓",
     ]
@@ -62,7 +62,7 @@ def test_table_shows_expected_and_found() -> None:
 
 def test_narrow_terminal_uses_two_lines_per_target() -> None:
     """What does not fit beside the target is on a second line."""
-    assert [plain(line) for line in truths([APP, DB], 40)] == [
+    assert [plain(line) for line in expectation_table([APP, DB], 40)] == [
         "  ✗ app:80",
         "    expected open, found open (udp.loss)",
         "  ✓ db:5432",

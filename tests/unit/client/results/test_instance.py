@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.results.instance import LONGEST, UNSAID, instance_named, instance_of
+from netduet.client.results.instance import (
+    MAX_NAME_LENGTH,
+    UNKNOWN_INSTANCE,
+    instance_named,
+    instance_of,
+)
 from tests.unit.client.fake_server import HOSTILE_TEXT, make_welcome
 
 
@@ -34,5 +39,5 @@ def test_remote_names_are_escaped_and_truncated() -> None:
     """A server may send any name for itself."""
     who = instance_named(HOSTILE_TEXT, HOSTILE_TEXT, "z" * 1000)
     assert str(who).isprintable()
-    assert who.zone == "z" * LONGEST
-    assert str(UNSAID) == ""
+    assert who.zone == "z" * MAX_NAME_LENGTH
+    assert str(UNKNOWN_INSTANCE) == ""

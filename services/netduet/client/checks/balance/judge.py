@@ -1,4 +1,4 @@
-"""What the counts of a balancer say. Pure."""
+"""What the counts of a balancer prove. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 MIN_TIMEOUT_SHARE: Final = 0.05
-"""Share of silent connections that loss alone, with SYNs sent again, never reaches."""
+"""Share of timeouts that loss alone, with its retransmissions, never reaches."""
 MIN_ERROR_SHARE: Final = 0.01
-"""Share that must fail by a refusal, a reset or an end: loss makes none of these."""
+"""Share of refusals, resets or closes, none of which loss causes."""
 MAX_INSTANCES_SHOWN: Final = 6
 MIN_INITIAL_RUN: Final = 6
-"""Connections that must have been answered at first for the rest to have stopped."""
+"""Connections that must be answered first for the others to have stopped."""
 
 _BLOCKING_FAILURES: Final = frozenset(
     {"balance.unhealthy_backend", "balance.stopped_responding", "balance.wrong_service"}
@@ -46,17 +46,21 @@ _FAILED_OUTCOMES: Final = (
 
 
 def judge(balance: BalanceResult) -> Judgement:
-    """Judge each address by itself, and the instances of all of them together."""
+    """Judge each address, and the instances of all addresses together."""
     known = _trial_by_boot_id(balance)
     findings = [
         finding
-        for trials_of_address in balance.by_address
-        for finding in _judge_address(trials_of_address, balance)
+        for address_trials in balance.by_address
+        for finding in _judge_address(address_trials, balance)
     ]
     missing = _judge_instance_count(balance, len(known))
     if missing is not None:
         findings.append(missing)
-    trials = [trial for asked in balance.by_address for trial in asked.trials]
+    trials = [
+        trial
+        for address_trials in balance.by_address
+        for trial in address_trials.trials
+    ]
     figures: Figures = {
         "connections": len(trials),
         "answered": sum(
@@ -67,18 +71,18 @@ def judge(balance: BalanceResult) -> Judgement:
     summary = "; ".join(
         _summary(address_trials) for address_trials in balance.by_address
     )
-    # Where a share of connections goes elsewhere, others measure what chance brings.
+    # If a share of connections fails, other checks would measure chance.
     blocks = any(finding.failure in _BLOCKING_FAILURES for finding in findings)
     remarks = _remarks(balance, known, findings)
     return Judgement(summary, tuple(findings), remarks, figures, blocks=blocks)
 
 
 def _trial_by_boot_id(balance: BalanceResult) -> dict[str, BalanceTrial]:
-    """Return one connection of each instance of the right service, by its boot_id."""
+    """Return one trial of each instance of the right service, by boot id."""
     return {
         trial.boot_id: trial
-        for asked in balance.by_address
-        for trial in asked.trials
+        for address_trials in balance.by_address
+        for trial in address_trials.trials
         if trial.boot_id and not _is_other_service(trial, balance.expected_service)
     }
 
@@ -88,7 +92,7 @@ def _is_other_service(trial: BalanceTrial, expected: str) -> bool:
 
 
 def _describe_shares(trials: tuple[BalanceTrial, ...]) -> str:
-    """Say who answered how many: "lab-1 answered 52 of 60, lab-2 4"."""
+    """Describe how many each one answered: "lab-1 answered 52 of 60, lab-2 4"."""
     counts = Counter(trial.boot_id for trial in trials if trial.boot_id)
     names = {trial.boot_id: trial.label for trial in trials}
     parts = [
@@ -104,71 +108,73 @@ def _describe_shares(trials: tuple[BalanceTrial, ...]) -> str:
     return ", ".join(parts)
 
 
-def _summary(asked: AddressTrials) -> str:
-    instances = {trial.boot_id for trial in asked.trials if trial.boot_id}
+def _summary(address_trials: AddressTrials) -> str:
+    instances = {trial.boot_id for trial in address_trials.trials if trial.boot_id}
     all_answered = all(
-        trial.outcome is ConnectionOutcome.ANSWERED for trial in asked.trials
+        trial.outcome is ConnectionOutcome.ANSWERED for trial in address_trials.trials
     )
     if len(instances) == 1 and all_answered:
-        name = asked.trials[0].label
+        name = address_trials.trials[0].label
         return (
-            f"{asked.address}: one instance, {name}, answered all "
-            f"{len(asked.trials)} connections"
+            f"{address_trials.address}: one instance, {name}, answered all "
+            f"{len(address_trials.trials)} connections"
         )
-    return f"{asked.address}: {_describe_shares(asked.trials)}"
+    return f"{address_trials.address}: {_describe_shares(address_trials.trials)}"
 
 
-def _judge_address(asked: AddressTrials, balance: BalanceResult) -> list[Finding]:
+def _judge_address(
+    address_trials: AddressTrials, balance: BalanceResult
+) -> list[Finding]:
     found = [
-        _judge_failures(asked),
-        _judge_strangers(asked, balance.expected_service),
-        _judge_shares(asked, balance.max_uneven),
+        _judge_failures(address_trials),
+        _judge_services(address_trials, balance.expected_service),
+        _judge_shares(address_trials, balance.max_uneven),
     ]
     return [finding for finding in found if finding is not None]
 
 
-def _judge_failures(asked: AddressTrials) -> Finding | None:
+def _judge_failures(address_trials: AddressTrials) -> Finding | None:
     """Find a share of connections that fails while others are answered.
 
-    A dead backend has its share from the first connection on; a limit on new ones, or a
-    server that dies meanwhile, does not.
+    A dead backend fails its share from the first connection on; a limit on new
+    connections, or a server that dies meanwhile, does not.
     """
-    counts = Counter(trial.outcome for trial in asked.trials)
+    counts = Counter(trial.outcome for trial in address_trials.trials)
     if not counts[ConnectionOutcome.ANSWERED]:
-        return None  # no balancer's fault: reach and identity speak of it
-    total = len(asked.trials)
+        return None  # not the balancer's fault: reach and identity report it
+    total = len(address_trials.trials)
     failed = {
         outcome: counts[outcome] for outcome in _FAILED_OUTCOMES if counts[outcome]
     }
     proven = {
-        came: count
-        for came, count in failed.items()
+        outcome: count
+        for outcome, count in failed.items()
         if lower_bound(count, total)
-        > (MIN_TIMEOUT_SHARE if came in _TIMEOUTS else MIN_ERROR_SHARE)
+        > (MIN_TIMEOUT_SHARE if outcome in _TIMEOUTS else MIN_ERROR_SHARE)
     }
     if not proven:
         return None
     count = sum(proven.values())
-    how = "; ".join(f"{number} {came}" for came, number in proven.items())
-    head = _initial_run(asked)
+    how = "; ".join(f"{number} {outcome}" for outcome, number in proven.items())
+    run_length = _initial_run(address_trials)
     name, seen = (
         "balance.unhealthy_backend",
         (
-            f"{asked.address}: {count} of {total} connections failed, while others "
-            f"were answered: {how}{_describe_dead_backends(count, asked)}"
+            f"{address_trials.address}: {count} of {total} connections failed, while "
+            f"others were answered: {how}{_describe_dead_backends(count, address_trials)}"
         ),
     )
-    if head:
+    if run_length:
         name, seen = (
             "balance.stopped_responding",
             (
-                f"{asked.address}: the first {head} of {total} connections were "
-                f"answered; of the later ones, {count} failed: {how}; a backend that "
-                "is down would have failed from the start"
+                f"{address_trials.address}: the first {run_length} of {total} "
+                f"connections were answered; of the later ones, {count} failed: {how}; "
+                "a backend that is down would have failed from the start"
             ),
         )
     evidence = (
-        (Side.CLIENT, _describe_shares(asked.trials)),
+        (Side.CLIENT, _describe_shares(address_trials.trials)),
         (
             Side.SERVER,
             (
@@ -177,42 +183,50 @@ def _judge_failures(asked: AddressTrials) -> Finding | None:
             ),
         ),
     )
-    figures: Figures = {"failed": count, "of": total, "answered_at_first": head}
+    figures: Figures = {"failed": count, "of": total, "answered_at_first": run_length}
     missed = None
-    if all(came in _TIMEOUTS for came in proven):
-        late = [trial for trial in asked.trials if trial.outcome in proven]
+    if all(outcome in _TIMEOUTS for outcome in proven):
+        late = [trial for trial in address_trials.trials if trial.outcome in proven]
         missed = TimeSpan(
             min(trial.start for trial in late), max(trial.end for trial in late)
         )
     return Finding(name, seen, evidence, figures, missed_deadline=missed)
 
 
-def _initial_run(asked: AddressTrials) -> int:
-    """Return how many were answered before the first failure, 0 where chance may be it."""
-    well = [trial.outcome not in _FAILED_OUTCOMES for trial in asked.trials]
-    head = well.index(False)
-    chance = p_initial_run(head, len(well), sum(well))
-    return head if head >= MIN_INITIAL_RUN and chance < ERROR_PROBABILITY else 0
+def _initial_run(address_trials: AddressTrials) -> int:
+    """Return how many were answered before the first failure, 0 if by chance."""
+    passed = [trial.outcome not in _FAILED_OUTCOMES for trial in address_trials.trials]
+    run_length = passed.index(False)
+    chance = p_initial_run(run_length, len(passed), sum(passed))
+    return (
+        run_length
+        if run_length >= MIN_INITIAL_RUN and chance < ERROR_PROBABILITY
+        else 0
+    )
 
 
-def _describe_dead_backends(count: int, asked: AddressTrials) -> str:
-    """Say what the share fits: so many dead beside those that answered."""
-    alive = len({trial.boot_id for trial in asked.trials if trial.boot_id})
-    share = count / len(asked.trials)
-    dead = round(alive * share / (1 - share)) if share < 1 else 0
-    if not dead:
+def _describe_dead_backends(count: int, address_trials: AddressTrials) -> str:
+    """Describe how many dead backends the share of failures suggests."""
+    answering = len({trial.boot_id for trial in address_trials.trials if trial.boot_id})
+    share = count / len(address_trials.trials)
+    down = round(answering * share / (1 - share)) if share < 1 else 0
+    if not down:
         return ""
-    return f"; consistent with {dead} of {alive + dead} backends being down"
+    return f"; consistent with {down} of {answering + down} backends being down"
 
 
-def _judge_strangers(asked: AddressTrials, expected: str) -> Finding | None:
-    foreign = sum(trial.outcome is ConnectionOutcome.FOREIGN for trial in asked.trials)
-    others = [trial for trial in asked.trials if _is_other_service(trial, expected)]
-    right = sum(
-        trial.outcome is ConnectionOutcome.ANSWERED for trial in asked.trials
+def _judge_services(address_trials: AddressTrials, expected: str) -> Finding | None:
+    foreign = sum(
+        trial.outcome is ConnectionOutcome.FOREIGN for trial in address_trials.trials
+    )
+    others = [
+        trial for trial in address_trials.trials if _is_other_service(trial, expected)
+    ]
+    correct = sum(
+        trial.outcome is ConnectionOutcome.ANSWERED for trial in address_trials.trials
     ) - len(others)
-    if not right or not (foreign or others):
-        return None  # all are strangers: identity speaks of it
+    if not correct or not (foreign or others):
+        return None  # all are other programs: identity reports it
     parts = []
     if foreign:
         parts.append(f"{foreign} were answered by something other than netduet")
@@ -222,43 +236,49 @@ def _judge_strangers(asked: AddressTrials, expected: str) -> Finding | None:
             f"{len(others)} were answered by a netduet server of the service "
             f'{services}; expected "{escape(expected)}"'
         )
-    seen = f"{asked.address}: of {len(asked.trials)} connections, {'; '.join(parts)}"
-    evidence = ((Side.CLIENT, _describe_shares(asked.trials)),)
+    count = len(address_trials.trials)
+    seen = f"{address_trials.address}: of {count} connections, {'; '.join(parts)}"
+    evidence = ((Side.CLIENT, _describe_shares(address_trials.trials)),)
     figures: Figures = {"foreign": foreign, "other_service": len(others)}
     return Finding("balance.wrong_service", seen, evidence, figures)
 
 
-def _judge_shares(asked: AddressTrials, most: float) -> Finding | None:
-    """Find an instance that surely gets over ``most`` times the others' average.
+def _judge_shares(address_trials: AddressTrials, max_uneven: float) -> Finding | None:
+    """Find an instance that gets over ``max_uneven`` times the others' average.
 
-    A share is ``most`` times the mean of the others' at ``most / (others + most)``.
-    Exact, and the doubt is divided by the instances, as the busiest of them is picked.
+    Its share is then over ``max_uneven / (others + max_uneven)``. The bound is exact;
+    the error probability is divided by the number of instances, because the busiest is
+    chosen.
     """
-    counts = Counter(trial.boot_id for trial in asked.trials if trial.boot_id)
-    several, total = len(counts), sum(counts.values())
-    if several < 2:  # noqa: PLR2004 - one alone cannot be uneven
+    counts = Counter(trial.boot_id for trial in address_trials.trials if trial.boot_id)
+    instance_count, total = len(counts), sum(counts.values())
+    if instance_count < 2:  # noqa: PLR2004 - one alone cannot be uneven
         return None
-    if any(trial.outcome in _TIMEOUTS for trial in asked.trials):
-        return None  # who was late is not counted: the shares are not the balancer's
+    if any(trial.outcome in _TIMEOUTS for trial in address_trials.trials):
+        return None  # late instances are not counted: the shares are not the balancer's
     [(busiest, count)] = counts.most_common(1)
-    if lower_bound(count, total, ERROR_PROBABILITY / several) <= most / (
-        several - 1 + most
+    if lower_bound(count, total, ERROR_PROBABILITY / instance_count) <= max_uneven / (
+        instance_count - 1 + max_uneven
     ):
         return None
-    name = next(t.label for t in asked.trials if t.boot_id == busiest)
+    name = next(t.label for t in address_trials.trials if t.boot_id == busiest)
     seen = (
-        f"{asked.address}: {_describe_shares(asked.trials)}: {name} gets more than "
-        f"{most:g} times the average of the others, more than chance explains"
+        f"{address_trials.address}: {_describe_shares(address_trials.trials)}: {name} "
+        f"gets more than {max_uneven:g} times the average of the others, more than chance explains"
     )
     evidence = ((Side.SERVER, "each instance identified itself in its response"),)
-    figures: Figures = {"most": count, "of": total, "instances": several}
+    figures: Figures = {"most": count, "of": total, "instances": instance_count}
     return Finding("balance.uneven", seen, evidence, figures)
 
 
 def _judge_instance_count(balance: BalanceResult, found: int) -> Finding | None:
     if not balance.expected_instances or found >= balance.expected_instances:
         return None
-    trials = [trial for asked in balance.by_address for trial in asked.trials]
+    trials = [
+        trial
+        for address_trials in balance.by_address
+        for trial in address_trials.trials
+    ]
     seen = (
         f"{found} instances responded to {len(trials)} connections; "
         f"{balance.expected_instances} were expected"
@@ -294,42 +314,43 @@ def _remarks(
         if count > 1
     ]
     remarks += _address_remarks(balance)
-    # Beside a dead backend one failure proves nothing of an instance's own address.
-    for boot_id, own, trial in () if findings else balance.direct_trials:
+    # With a dead backend, one failure proves nothing about an instance's own address.
+    for boot_id, own_address, trial in () if findings else balance.direct_trials:
         if trial.outcome is not ConnectionOutcome.ANSWERED and boot_id in known:
             name = known[boot_id].label
             remarks.append(
                 f"{name} responds through the balancer, but not at its own address "
-                f"{own}"
+                f"{own_address}"
             )
     return tuple(remarks)
 
 
 def _address_remarks(balance: BalanceResult) -> list[str]:
     remarks = []
-    at = [
-        {t.boot_id for t in asked.trials if t.boot_id} for asked in balance.by_address
+    instance_sets = [
+        {t.boot_id for t in address_trials.trials if t.boot_id}
+        for address_trials in balance.by_address
     ]
-    every = set().union(*at)
-    alone = [
+    all_instances = set().union(*instance_sets)
+    single_instance = [
         address_trials
-        for address_trials, seen in zip(balance.by_address, at, strict=True)
+        for address_trials, seen in zip(balance.by_address, instance_sets, strict=True)
         if len(seen) == 1
     ]
-    if len(every) > 1 and len(alone) == len(at):
+    if len(all_instances) > 1 and len(single_instance) == len(instance_sets):
         remarks.append(
-            f"balancing by DNS: the name has {len(at)} addresses, each with one "
+            f"balancing by DNS: the name has {len(instance_sets)} addresses, each with one "
             "instance (or with a sticky balancer)"
         )
-    elif len(every) > 1:
+    elif len(all_instances) > 1:
         remarks += [
-            f"{asked.address}: all connections reach one instance, although the name "
-            "has others: a sticky balancer, or none"
-            for asked in alone
+            f"{address_trials.address}: all connections reach one instance, although "
+            "the name has others: a sticky balancer, or none"
+            for address_trials in single_instance
         ]
     for address_trials in balance.by_address:
         if _judge_failures(address_trials) is not None:
-            continue  # the finding says it
+            continue  # the finding has it
         counts = Counter(trial.outcome for trial in address_trials.trials)
         remarks += [
             f"{address_trials.address}: {count} of {len(address_trials.trials)} "

@@ -1,4 +1,4 @@
-"""Many fresh connections to each address, counted by who answers."""
+"""Opens many connections to each address, counted by the instance that answers."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
     from netduet.client.net.timeouts import Timeouts
 
 CONNECTIONS_BY_PROFILE: Final = {"quick": 60, "full": 300, "soak": 300}
-"""Connections of a profile, shared between the addresses."""
+"""Connections per profile, divided among the addresses."""
 INTERVAL_SECONDS: Final = {"quick": 0.008, "full": 0.02, "soak": 0.02}
-"""Seconds between one connection and the next."""
+"""Seconds between two connections."""
 MAX_ADDRESSES: Final = 4
-"""Addresses that are asked."""
+"""Maximum addresses."""
 MAX_CONCURRENT: Final = 64
-"""Connections to an address under way at once, where there are descriptors for them."""
+"""Maximum concurrent connections to an address, if there are descriptors for them."""
 MAX_TIMEOUTS: Final = 30
-"""Connections without an answer after which no more are made: they cost time."""
+"""Timeouts after which no more connections are made, because they take long."""
 MAX_DIRECT_TRIALS: Final = 16
-"""Instances that are asked at their own address."""
+"""Maximum instances that are tried at their own address."""
 _DIRECT_TIMEOUT_SECONDS: Final = 1.0
 
 _BUSY_CODES: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.value})
 
 
 async def measure(context: CheckContext) -> BalanceResult:
-    """Ask each address side by side, then each instance at its own address."""
-    alive = context.earlier(ReachResult).alive[:MAX_ADDRESSES]
-    each = CONNECTIONS_BY_PROFILE[context.profile] // max(1, len(alive))
-    pace = INTERVAL_SECONDS[context.profile] * max(1, len(alive))
+    """Measure each address concurrently, then each instance at its own address."""
+    answered = context.earlier(ReachResult).accepted[:MAX_ADDRESSES]
+    each = CONNECTIONS_BY_PROFILE[context.profile] // max(1, len(answered))
+    pace = INTERVAL_SECONDS[context.profile] * max(1, len(answered))
     all_trials = await asyncio.gather(
         *(
             _try_address(attempt.address, each, pace, context.timeouts)
-            for attempt in alive
+            for attempt in answered
         )
     )
     direct = await _try_instances(tuple(all_trials), context.timeouts)
@@ -67,7 +67,7 @@ async def _try_address(
     address: Address, count: int, pace: float, timeouts: Timeouts
 ) -> AddressTrials:
     descriptors, _, _ = kernel.socket_limits()
-    # Half of them are for the other checks, and for all else.
+    # The other half is for the other checks and everything else.
     room = asyncio.Semaphore(
         max(1, min(MAX_CONCURRENT, descriptors // (2 * MAX_ADDRESSES)))
     )
@@ -96,7 +96,7 @@ async def _try_address(
 async def _try_instances(
     all_trials: tuple[AddressTrials, ...], timeouts: Timeouts
 ) -> tuple[tuple[str, Address, BalanceTrial], ...]:
-    """Ask each of several instances where it says that it answered from."""
+    """Try each of several instances at the address that it says it answers from."""
     known = {
         trial.boot_id: trial
         for address_trials in all_trials
@@ -105,22 +105,24 @@ async def _try_instances(
     known.pop("", None)
     if len(known) < 2:  # noqa: PLR2004 - nothing is balanced
         return ()
-    # An address of the name is the balancer's, whoever says that it is its own.
-    named = {asked.address for asked in all_trials}
-    brief = replace(
+    # An address of the name is the balancer's, even if an instance names it as its own.
+    listed = {address_trials.address for address_trials in all_trials}
+    timeouts_direct = replace(
         timeouts,
         connect=min(_DIRECT_TIMEOUT_SECONDS, timeouts.connect),
         answer=min(_DIRECT_TIMEOUT_SECONDS, timeouts.answer),
     )
-    asked = [
+    instances = [
         (boot_id, trial.own_address)
         for boot_id, trial in known.items()
-        if trial.own_address is not None and trial.own_address not in named
+        if trial.own_address is not None and trial.own_address not in listed
     ][:MAX_DIRECT_TRIALS]
-    trials = await asyncio.gather(*(try_connection(own, brief) for _, own in asked))
+    trials = await asyncio.gather(
+        *(try_connection(own_address, timeouts_direct) for _, own_address in instances)
+    )
     return tuple(
-        (boot_id, own, trial)
-        for (boot_id, own), trial in zip(asked, trials, strict=True)
+        (boot_id, own_address, trial)
+        for (boot_id, own_address), trial in zip(instances, trials, strict=True)
     )
 
 
@@ -137,14 +139,14 @@ def _trial(handshake: Handshake) -> BalanceTrial:
     welcome = handshake.welcome
     if welcome is None:
         return BalanceTrial(_failed_outcome(handshake), start=start, end=end)
-    own = next(iter(own_addresses(welcome)), None)
+    own_address = next(iter(own_addresses(welcome)), None)
     return BalanceTrial(
         ConnectionOutcome.ANSWERED,
         welcome.boot_id,
         welcome.instance,
         welcome.service,
         welcome.software,
-        own,
+        own_address,
         start,
         end,
         welcome.node,

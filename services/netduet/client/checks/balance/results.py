@@ -1,4 +1,4 @@
-"""What came of many connections to the addresses of a name."""
+"""What the check ``balance`` measures: many connections to the addresses of a name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netduet.net.time_span import Timed
 
 
 class ConnectionOutcome(StrEnum):
-    """What came of a connection, in the words that are shown."""
+    """The outcome of a connection, as it is shown."""
 
     ANSWERED = "answered"
     CONNECT_TIMEOUT = "timed out while connecting"
@@ -27,7 +27,7 @@ class ConnectionOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BalanceTrial(Timed):
-    """One connection; the texts are a netduet's own, "" without one."""
+    """One connection; the texts come from the server, "" without one."""
 
     outcome: ConnectionOutcome
     boot_id: str = ""
@@ -42,13 +42,13 @@ class BalanceTrial(Timed):
 
     @property
     def label(self) -> str:
-        """The instance, and where it is, as lists show it."""
+        """The instance and its location, for lists."""
         return instance_named(self.instance, self.node, self.zone).brief
 
 
 @dataclass(frozen=True, slots=True)
 class AddressTrials:
-    """All connections to one address of the name, in the order in which they began."""
+    """All connections to one address, in the order of their start."""
 
     address: Address
     trials: tuple[BalanceTrial, ...]
@@ -56,10 +56,10 @@ class AddressTrials:
 
 @dataclass(frozen=True, slots=True)
 class BalanceResult:
-    """What was counted; ``direct`` is boot_id asked, address, what came of it.
+    """The trials; ``direct_trials`` are boot id, address and trial of each instance.
 
-    ``expected`` is the service ("" for any), ``instances`` how many must answer (0:
-    not said), ``uneven`` how many times the others' average one of them may get.
+    ``expected_service`` is "" for any, ``expected_instances`` 0 for any; ``max_uneven``
+    is a multiple of the other instances' average.
     """
 
     by_address: tuple[AddressTrials, ...]

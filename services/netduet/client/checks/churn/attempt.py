@@ -29,7 +29,6 @@ from netduet.client.net.handshake import Handshake
 from netduet.net.tcp_info import tcp_info
 from netduet.wire.errors import Code
 from netduet.wire.messages import TcpInfo
-from netduet.wire.untrusted import escape
 
 _END_SECONDS: Final = 1.0
 """Seconds the server has to send its FIN; no result depends on it."""
@@ -158,23 +157,12 @@ def _with_handshake(
         host, port = connection.local()
         direct = seen_from == (host.partition("%")[0], port)
         return replace(attempt, boot_id=welcome.boot_id, direct=direct)
-    end = handshake.end
-    if handshake.refused is not None:
-        busy = handshake.refused.code == Code.TOO_MANY_CONNECTIONS
-        outcome = AttemptOutcome.BUSY if busy else AttemptOutcome.ENDED
-        detail = f"the server says: {escape(handshake.refused.message)}"
-        return replace(attempt, outcome=outcome, end=end, detail=detail)
-    if handshake.cause is Cause.TIMEOUT:
-        return replace(
-            attempt,
-            outcome=AttemptOutcome.UNANSWERED,
-            end=end,
-            detail="no response in time",
-        )
-    if handshake.closed:
-        detail = "closed without an answer"
-    elif handshake.foreign:
-        detail = "another program answers"
-    else:
-        detail = handshake.detail or "the answer violates the protocol"
-    return replace(attempt, outcome=AttemptOutcome.ENDED, end=end, detail=detail)
+    outcome = AttemptOutcome.ENDED
+    refused = handshake.refused
+    if refused is not None and refused.code == Code.TOO_MANY_CONNECTIONS:
+        outcome = AttemptOutcome.BUSY
+    elif handshake.cause is Cause.TIMEOUT:
+        outcome = AttemptOutcome.UNANSWERED
+    return replace(
+        attempt, outcome=outcome, end=handshake.end, detail=handshake.failure
+    )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from netduet.client.net.dial import Address
-from netduet.client.results.instance import UNSAID, Instance
+from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance
 from netduet.net.time_span import Timed
 
 SYN_RETRANSMIT_SECONDS: Final = 0.9
@@ -145,7 +145,7 @@ class Witness:
     """
 
     boot_id: str = ""
-    instance: Instance = UNSAID
+    instance: Instance = UNKNOWN_INSTANCE
     drops: int | None = None
     max_backlog: int = 0
     survived: bool = False

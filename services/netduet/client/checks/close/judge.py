@@ -160,11 +160,9 @@ def _judge_failed_handshake(trial: CloseTrial) -> Fault:
     if opening.refused is not None:
         text = escape(f"{opening.refused.code}: {opening.refused.message}")
         return Fault("close.interrupted", f"the server refused a connection: {text}")
-    what = opening.detail or ("closed at once" if opening.closed else "another answer")
-    proven = opening.cause is not Cause.TIMEOUT
-    return Fault(
-        "path.broken", f"a further connection failed: {what}", proven, Location.UNKNOWN
-    )
+    what = f"a further connection failed: {opening.failure}"
+    proven = opening.missed_deadline is None
+    return Fault("path.broken", what, proven, Location.UNKNOWN)
 
 
 def _judge_answer(trial: CloseTrial) -> Fault | None:
@@ -323,8 +321,8 @@ def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:
     if refused is not None:
         return [(Side.SERVER, escape(f"it refused: {refused.message}"))]
     if trial.opening.welcome is None:
-        text = trial.opening.detail or "no welcome"
-        return [(Side.CLIENT, f"after {trial.opening.seconds:.1f} s: {text}")]
+        opening = trial.opening
+        return [(Side.CLIENT, f"after {opening.seconds:.1f} s: {opening.failure}")]
     pause = f", answer after {trial.pause:g} s" if trial.pause else ""
     here = f"{_ACTIONS[trial.method].removeprefix('this end ')}{pause}: "
     if trial.method is CloseMethod.OWN_RESET:

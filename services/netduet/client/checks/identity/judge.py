@@ -1,4 +1,4 @@
-"""Tells a netduet of the right service from anything else that answers. Pure."""
+"""Distinguishes a netduet server of the right service from anything else. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
 from netduet.wire.untrusted import escape, log_safe, recognise
 
-SHOWN: Final = 80
-"""Bytes of a stranger's talk that are shown."""
+MAX_BYTES_SHOWN: Final = 80
+"""Bytes of another program's answer that are shown."""
 
-_NAMED: Final = 3
+MAX_ANSWERS_SHOWN: Final = 3
 """Servers that are named; all are counted."""
 
 _NAMES: Final = {"http": "HTTP", "tls": "TLS", "ssh": "SSH", "proxy": "PROXY protocol"}
 
-_IN_VAIN: Final = 3
-"""Packets sent again from which on random loss is not it: four were lost in a row."""
+_MIN_RETRANSMITS: Final = 3
+"""Retransmissions that rule out random loss: four packets in a row were lost."""
 
-_BEHEADED: Final = "its first byte is missing or changed"
+_MAGIC_CUT: Final = "its first byte is missing or changed"
 
 _BY_CODE: Final = {
     Code.MAGIC_BROKEN: "identity.mangled",
@@ -36,42 +36,42 @@ _BY_CODE: Final = {
 
 
 def judge(identity: IdentityResult) -> Judgement:
-    """Tell a netduet of the right service from all that may answer instead."""
+    """Judge which program and service answered at each address."""
     findings = []
     for answer in identity.answers:
-        finding = _judge_one(answer, identity.expected)
+        finding = _judge_answer(answer, identity.expected)
         if finding is not None:
             findings.append(finding)
-    good = identity.known
+    known = identity.known
     summary = (
-        "; ".join(_describe_answer(answer) for answer in good[:_NAMED])
+        "; ".join(_describe_answer(answer) for answer in known[:MAX_ANSWERS_SHOWN])
         or "no response from a netduet server"
     )
     instances = {
         answer.handshake.welcome.boot_id
-        for answer in good
+        for answer in known
         if answer.handshake.welcome is not None
     }
     figures: Figures = {
         "asked": len(identity.answers),
-        "answered": len(good),
+        "answered": len(known),
         "instances": len(instances),
-        **_who(good[:_NAMED]),
+        **_instance_figures(known[:MAX_ANSWERS_SHOWN]),
     }
-    return Judgement(summary, tuple(findings), (), figures, blocks=not good)
+    return Judgement(summary, tuple(findings), (), figures, blocks=not known)
 
 
-def _who(answers: Sequence[IdentityAnswer]) -> Figures:
-    """Return who answered, and where it is; further ones are numbered."""
+def _instance_figures(answers: Sequence[IdentityAnswer]) -> Figures:
+    """Return the identity of each server; further ones are numbered."""
     figures: Figures = {}
     for number, answer in enumerate(answers, 1):
         if answer.handshake.welcome is not None:
             prefix = f"{number}." if number > 1 else ""
-            who = instance_of(answer.handshake.welcome)
+            instance = instance_of(answer.handshake.welcome)
             figures |= {
-                f"{prefix}instance": who.instance,
-                f"{prefix}node": who.node or None,
-                f"{prefix}zone": who.zone or None,
+                f"{prefix}instance": instance.instance,
+                f"{prefix}node": instance.node or None,
+                f"{prefix}zone": instance.zone or None,
             }
     return figures
 
@@ -86,7 +86,7 @@ def _describe_answer(answer: IdentityAnswer) -> str:
     )
 
 
-def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
+def _judge_answer(answer: IdentityAnswer, expected: str) -> Finding | None:
     handshake = answer.handshake
     if not handshake.accepted:
         return _judge_refused(answer)
@@ -122,8 +122,9 @@ def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
                 f"of the request within {handshake.seconds:.1f} s: the request does "
                 "not arrive, or nothing comes back"
             )
-        # What a kernel sends again and again in vain, no starved program explains.
-        unacknowledged = handshake.acked == 0 and handshake.resent >= _IN_VAIN
+        # The kernel retransmitted without success, which a starved program does not
+        # explain.
+        unacknowledged = handshake.acked == 0 and handshake.resent >= _MIN_RETRANSMITS
         missed = None if unacknowledged else handshake.span
         figures: Figures = {
             "sent": handshake.sent,
@@ -138,11 +139,9 @@ def _judge_one(answer: IdentityAnswer, expected: str) -> Finding | None:
 
 
 def _judge_refused(answer: IdentityAnswer) -> Finding:
-    """Judge a connection that was not even accepted, at an address that had accepted."""
+    """Judge a connection that was not accepted, though an earlier one was."""
     handshake = answer.handshake
-    missed = None
-    if handshake.cause is Cause.TIMEOUT:
-        missed = handshake.span
+    missed = handshake.missed_deadline
     seen = (
         f"{answer.address} had accepted a connection, but now does not: "
         f"{handshake.detail}"
@@ -167,15 +166,15 @@ def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
 
 def _judge_foreign(answer: IdentityAnswer) -> Finding:
     data = answer.handshake.foreign
-    shown = log_safe(data, SHOWN)
+    shown = log_safe(data, MAX_BYTES_SHOWN)
     evidence = ((Side.SERVER, f'its first bytes: "{shown}"'),)
     if data.startswith(b"Hello, client!"):
         seen = f"{answer.address} responds with the plain-text greeting only"
         return Finding("identity.plain", seen, evidence)
     start = data.find(MAGIC[1:])
     if start >= 0:
-        whole = start > 0 and data[start - 1] == MAGIC[0]
-        what = f"{start - 1} foreign bytes precede it" if whole else _BEHEADED
+        magic_complete = start > 0 and data[start - 1] == MAGIC[0]
+        what = f"{start - 1} foreign bytes precede it" if magic_complete else _MAGIC_CUT
         seen = f"{answer.address}: a netduet server's response arrives altered: {what}"
         return Finding("identity.mangled", seen, evidence, where=Location.FROM_SERVER)
     protocol = recognise(data)
@@ -190,7 +189,7 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
         code, message, side = refused.code, escape(refused.message), Side.SERVER
     elif broken is not None:
         code, message, side = broken.code.value, escape(broken.message), Side.CLIENT
-    else:  # the caller has seen that one of the two is there
+    else:  # the caller has checked that one of them is set
         raise AssertionError
     known = {known.value: name for known, name in _BY_CODE.items()}
     failure = known.get(code, "identity.protocol")
@@ -199,12 +198,12 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
         seen = f"{answer.address} sends our own request back: it is an echo service"
         text = "the first bytes received are those that this end sent"
         return Finding("identity.not_netduet", seen, ((side, text),))
-    whose = (
+    prefix = (
         "the server says"
         if side is Side.SERVER
         else "its response violates the protocol"
     )
-    seen = f"{answer.address}: {whose}: {message}"
+    seen = f"{answer.address}: {prefix}: {message}"
     where = None
     if failure == "identity.mangled":
         where = Location.TO_SERVER if side is Side.SERVER else Location.FROM_SERVER

@@ -12,10 +12,10 @@ from netduet.client.net.framed_connection import open_connection
 
 
 async def measure(context: CheckContext) -> IdentityResult:
-    """Open a framed connection to each address that accepts, side by side."""
-    alive = context.earlier(ReachResult).alive
+    """Open a framed connection to each address that accepts, concurrently."""
+    connect_result = context.earlier(ReachResult).accepted
     answers = await asyncio.gather(
-        *(_open(context, attempt.address) for attempt in alive)
+        *(_open(context, attempt.address) for attempt in connect_result)
     )
     return IdentityResult(tuple(answers), context.expect_service)
 

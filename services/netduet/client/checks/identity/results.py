@@ -1,4 +1,4 @@
-"""Who answered at each address: what the check ``identity`` measured."""
+"""What the check ``identity`` measures: the answer at each address."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from netduet.client.net.handshake import Handshake
 
 @dataclass(frozen=True, slots=True)
 class IdentityAnswer:
-    """What came of an opening at one address."""
+    """The handshake with one address."""
 
     address: Address
     handshake: Handshake
 
     @property
     def features(self) -> frozenset[str]:
-        """What the server can do; nothing where no netduet server responds."""
+        """The server's features; empty if no netduet server answered."""
         welcome = self.handshake.welcome
         return frozenset() if welcome is None else frozenset(welcome.features)
 
     @property
     def hold_limit(self) -> float | None:
-        """Seconds for which the server holds a connection at most, None if not said."""
+        """Maximum seconds for which the server holds a connection, None if unknown."""
         welcome = self.handshake.welcome
         return None if welcome is None else welcome.limits.hold
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityResult:
-    """The answers, and the service that was expected ("" for any)."""
+    """The answers, and the expected service ("" for any)."""
 
     answers: tuple[IdentityAnswer, ...]
     expected: str
 
     @property
     def known(self) -> tuple[IdentityAnswer, ...]:
-        """Those that a netduet gave."""
+        """The answers of netduet servers."""
         return tuple(
             answer for answer in self.answers if answer.handshake.welcome is not None
         )

@@ -16,7 +16,7 @@ from netduet.client.checks.idle.results import (
     HoldOutcome,
     IdleResult,
 )
-from netduet.client.net.dial import Address, Cause
+from netduet.client.net.dial import Address
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
@@ -301,11 +301,10 @@ def _judge_failed_connections(ladder: IdleResult) -> list[Finding]:
             held.refused and held.wait is None
         ):
             continue
-        what = held.refused or opening.detail
-        what = what or ("closed at once" if opening.closed else "another answer")
-        missed = held.wait if held.ending is None else None
-        if opening.cause is Cause.TIMEOUT:
-            missed = opening.span
+        what = held.refused or opening.failure
+        missed = opening.missed_deadline
+        if missed is None and held.ending is None:
+            missed = held.wait
         seen = f"{ladder.address}: a further connection failed: {what}"
         evidence = ((Side.CLIENT, what),)
         return [Finding("path.broken", seen, evidence, missed_deadline=missed)]

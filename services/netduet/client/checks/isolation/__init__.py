@@ -1,4 +1,4 @@
-"""Is the target blocked, as expected, and how? Run instead of all that needs a path."""
+"""Is the target blocked, as expected, and how? Runs instead of the other checks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Judges whether a target is blocked, and says how. Pure.
+"""Judges whether a target is blocked, and how. Pure.
 
-Silence passes only when the probe ran (``Judgement.absence``) and asked more than
-once: a lost packet is silence too.
+Silence passes only if this client was running (``Judgement.absence``) and sent more
+than one packet: a lost packet is silent too.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from netduet.client.net.handshake import Handshake
 
 MAX_FOREIGN_BYTES_SHOWN: Final = 80
-"""Bytes of a stranger's talk that are shown."""
+"""Bytes of another program's answer that are shown."""
 
 MIN_SYNS: Final = 2
-"""SYNs without an answer from which on it is no single lost packet."""
+"""Unanswered SYNs that rule out a single lost packet."""
 
 _MAX_LISTED: Final = 3
 
@@ -47,7 +47,7 @@ _RESPONSE_LABELS: Final = {
 
 
 def judge(isolation: IsolationResult) -> Judgement:
-    """Judge all addresses together: one that is open makes the target open."""
+    """Judge all addresses together: a single open one makes the target open."""
     ports = isolation.ports
     opened = [port for port in ports if port.is_open]
     unproven = _unproven_finding(isolation)
@@ -99,7 +99,7 @@ def _open_finding(opened: Sequence[PortState]) -> Finding:
 
 
 def _unproven_finding(isolation: IsolationResult) -> Finding | None:
-    """Return why nothing is proven, None when something is."""
+    """Return why nothing is proven, None if something is."""
     ports = isolation.ports
     if not isolation.has_routes and all(
         port.tcp.response is Response.NO_ROUTE for port in ports
@@ -134,12 +134,12 @@ def _too_few_syns(tcp: ProbeResult) -> bool:
 
 
 def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
-    """Return what stands should this client not have run while it waited in vain."""
+    """Return the finding that applies if this client was not running meanwhile."""
     silent = [
-        knock
+        probe
         for port in ports
-        for knock in (port.tcp, port.udp)
-        if knock.response is Response.DROPPED
+        for probe in (port.tcp, port.udp)
+        if probe.response is Response.DROPPED
     ]
     if not silent:
         return None
@@ -150,11 +150,11 @@ def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
     return Finding("isolation.unproven", seen, missed_deadline=window)
 
 
-# Words
+# Descriptions
 
 
 def _describe_port(port: PortState) -> str:
-    """Return how a door stands, in a sentence."""
+    """Describe the state of a port."""
     tcp, udp = port.tcp, port.udp
     if port.is_open:
         parts = [f"{port.address} is open"]
@@ -220,7 +220,7 @@ def _found_figure(ports: Sequence[PortState]) -> str:
 
 
 def _describe_peer(handshake: Handshake) -> str:
-    """Return who answers an opening, as far as can be told."""
+    """Describe the program that answered."""
     if handshake.welcome is not None:
         welcome = handshake.welcome
         return (
@@ -242,7 +242,7 @@ def _describe_peer(handshake: Handshake) -> str:
     return "the peer is unknown"
 
 
-# Remarks
+# Notes
 
 
 def _blocked_remarks(isolation: IsolationResult) -> Iterable[str]:
@@ -268,7 +268,7 @@ def _blocked_remarks(isolation: IsolationResult) -> Iterable[str]:
 
 
 def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
-    """Yield what is to be said beside addresses that are open."""
+    """Yield the notes about open addresses."""
     shut = [port for port in isolation.ports if not port.is_open]
     if shut:
         yield (
@@ -289,25 +289,30 @@ def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
 
 
 def _other_explanation(port: PortState) -> str:
-    """Return what else than a block it may be, "" when nothing else is likely."""
+    """Return an explanation other than a block, "" if none is likely."""
     tcp, udp = port.tcp, port.udp
-    knocks = (tcp, udp)
-    detail = next(
-        (k for k in knocks if k.response is Response.PORT_UNREACHABLE and k.offender),
-        None,
-    )
-    if detail is not None and detail.offender == port.address.host:
+    probes = (tcp, udp)
+    refusals = [
+        probe.offender
+        for probe in probes
+        if probe.response is Response.PORT_UNREACHABLE and probe.offender
+    ]
+    if refusals and refusals[0] == port.address.host:
         return (
             "the ICMP error comes from the host itself: it is reachable, and nothing "
             "listens there; this does not prove a firewall"
         )
-    if any(k.response is Response.HOST_UNREACHABLE for k in knocks):
-        by = next(
-            (k.offender for k in knocks if k.response is Response.HOST_UNREACHABLE), ""
-        )
-        who = "this host" if by and by == port.own_address else by or "a router"
+    offenders = [
+        probe.offender
+        for probe in probes
+        if probe.response is Response.HOST_UNREACHABLE
+    ]
+    if offenders:
+        sender = offenders[0] or "a router"
+        if sender == port.own_address:
+            sender = "this host"
         return (
-            f"{who} reports that the host is unreachable: possibly no host has the "
+            f"{sender} reports that the host is unreachable: possibly no host has the "
             "address, so this does not prove a firewall"
         )
     if tcp.response is Response.RESET:

@@ -1,6 +1,6 @@
-"""Knocks at a port by TCP and UDP, and hears every answer and every ICMP error.
+"""Probes a port by TCP and UDP, and records every answer and ICMP error.
 
-In threads, by plain sockets: uvloop takes an error queue that is not empty for a
+In threads, with plain sockets, because uvloop takes a non-empty error queue for a
 broken descriptor.
 """
 
@@ -50,17 +50,17 @@ if TYPE_CHECKING:
     from netduet.client.net.timeouts import Timeouts
 
 MAX_ADDRESSES: Final = 16
-"""Addresses that are knocked at."""
+"""Maximum addresses that are probed."""
 
 _SEND_TIMES_SECONDS: Final = (0.0, 0.2, 0.6, 1.4, 2.4)
-"""Seconds after which a datagram is sent once more."""
+"""Seconds after the start at which a datagram is sent again."""
 
 _IPV4_ROUTES: Final = Path("/proc/net/route")
 _IPV6_ROUTES: Final = Path("/proc/net/ipv6_route")
 
 
 async def measure(context: CheckContext) -> IsolationResult:
-    """Knock at all addresses side by side."""
+    """Probe all addresses concurrently."""
     addresses = context.earlier(NameResult).resolution.addresses
     ports = await asyncio.gather(
         *(
@@ -73,12 +73,12 @@ async def measure(context: CheckContext) -> IsolationResult:
 
 
 async def _probe_port(address: Address, timeouts: Timeouts) -> PortState:
-    # A router that finds no host says so after 3 s, and then not of every packet
-    # (RFC 4861 §10, RFC 1812 §4.3.2.8): both knocks listen for as long as one may.
-    long = max(timeouts.connect, timeouts.answer)
+    # A router that finds no host reports it after 3 s, and only for some packets (RFC
+    # 4861 §10, RFC 1812 §4.3.2.8): UDP waits for as long as TCP may.
+    udp_timeout = max(timeouts.connect, timeouts.answer)
     tcp, udp = await asyncio.gather(
         in_thread(partial(probe_tcp, address, timeouts.connect)),
-        in_thread(partial(probe_udp, address, long)),
+        in_thread(partial(probe_udp, address, udp_timeout)),
     )
     handshake: Handshake | None = None
     if tcp.response is Response.OPEN:
@@ -89,7 +89,7 @@ async def _probe_port(address: Address, timeouts: Timeouts) -> PortState:
 
 
 def probe_tcp(address: Address, timeout: float) -> ProbeResult:
-    """Connect, and close at once where that works; never raises."""
+    """Connect, and close at once if that works; never raises."""
     start = time.monotonic()
     if not has_route(address):
         return ProbeResult(Response.NO_ROUTE, start=start, end=start)
@@ -110,24 +110,25 @@ def probe_tcp(address: Address, timeout: float) -> ProbeResult:
         return ProbeResult(Response.OPEN, "", sent, "", start, end)
     if notices:
         last = notices[-1]
-        found = response_from_icmp(address.family, last)
-        return ProbeResult(found, last.offender, sent, last.error, start, end)
+        response = response_from_icmp(address.family, last)
+        return ProbeResult(response, last.offender, sent, last.error, start, end)
     known = {
         Cause.TIMEOUT: Response.DROPPED,
         Cause.REFUSED: Response.RESET,
-        Cause.RESET: Response.OPEN,  # it had accepted (RFC 9293 §3.10.7.3)
+        Cause.RESET: Response.OPEN,  # it was accepted first (RFC 9293 §3.10.7.3)
     }
     cause = errno_meaning(error).cause
-    found = known.get(cause) or response_from_icmp(address.family, IcmpNotice(name))
-    return ProbeResult(found, "", sent, name, start, end)
+    response = known.get(cause) or response_from_icmp(address.family, IcmpNotice(name))
+    return ProbeResult(response, "", sent, name, start, end)
 
 
 def _await_connect(
     sock: socket.socket, address: Address, until: float, notices: list[IcmpNotice]
 ) -> int:
-    """Wait for a connection to be made; return 0 or the number of its error.
+    """Wait for a connection; return 0 or the errno.
 
-    An ICMP error that does not end the attempt (tcp(7)) is noted, and waiting goes on.
+    An ICMP error that does not end the attempt (tcp(7)) is recorded, and the wait
+    continues.
     """
     poll = select.poll()
     poll.register(sock, select.POLLOUT)
@@ -146,8 +147,8 @@ def _await_connect(
             )
             for queued in remote
         ]
-        # Emptying the queue takes the error along (net/core/skbuff.c,
-        # sock_dequeue_err_skb); the state still tells that it was the end.
+        # Emptying the queue clears the error (net/core/skbuff.c, sock_dequeue_err_skb);
+        # the state still shows that the attempt ended.
         if remote and not error and _state(sock) == "CLOSE":
             error = errno.EHOSTUNREACH
         if error:
@@ -156,7 +157,7 @@ def _await_connect(
             return 0
         if left <= 0:
             return errno.ETIMEDOUT
-        if events and not remote:  # nothing new, and it would wake us again at once
+        if events and not remote:  # nothing new; it would wake us again at once
             time.sleep(min(0.01, left))
 
 
@@ -174,7 +175,7 @@ def _is_connected(sock: socket.socket) -> bool:
 
 
 def probe_udp(address: Address, timeout: float) -> ProbeResult:
-    """Ask by datagrams as a netduet is asked, until something comes; never raises."""
+    """Send netduet openings until something arrives; never raises."""
     start = time.monotonic()
     try:
         with UdpSocket(address) as sock:
@@ -182,8 +183,8 @@ def probe_udp(address: Address, timeout: float) -> ProbeResult:
     except OSError as error:
         name = errno_name(error.errno)
         no_route = errno_meaning(error.errno).no_route
-        found = Response.NO_ROUTE if no_route else Response.OTHER
-        return ProbeResult(found, "", 0, name, start, time.monotonic())
+        response = Response.NO_ROUTE if no_route else Response.OTHER
+        return ProbeResult(response, "", 0, name, start, time.monotonic())
 
 
 def _probe_by_datagrams(
@@ -203,45 +204,46 @@ def _probe_by_datagrams(
         if arrived or sock.notices:
             break
     end = time.monotonic()
-    found = udp_opening.result(start, end)
-    if found.reached or found.foreign:
-        welcome = found.welcome
+    opening_result = udp_opening.result(start, end)
+    if opening_result.reached or opening_result.foreign:
+        welcome = opening_result.welcome
         who = "" if welcome is None else f"instance {instance_of(welcome)}"
         return ProbeResult(Response.OPEN, "", udp_opening.left, who, start, end)
-    if found.notices:
-        first = found.notices[0]
+    if opening_result.notices:
+        first = opening_result.notices[0]
         response = response_from_icmp(address.family, first)
         return ProbeResult(
             response, first.offender, udp_opening.left, first.error, start, end
         )
     if not udp_opening.left:
-        return ProbeResult(Response.OTHER, "", 0, found.error, start, end)
+        return ProbeResult(Response.OTHER, "", 0, opening_result.error, start, end)
     return ProbeResult(Response.DROPPED, "", udp_opening.left, "", start, end)
 
 
 def own_address(address: Address) -> str:
-    """Return the address that this host asks from, "" without a route."""
+    """Return this host's address on that route, "" without a route."""
     try:
         with socket.socket(address.family, socket.SOCK_DGRAM) as sock:
             sock.connect(address.sockaddr)
-            own: str = sock.getsockname()[0]
+            address_text: str = sock.getsockname()[0]
     except OSError:
         return ""
-    return own
+    return address_text
 
 
 def has_routes() -> bool:
-    """Tell whether this host has a route to anywhere but itself; True if unknown."""
+    """Whether this host has a route to any other host; True if unknown."""
     try:
-        four = _IPV4_ROUTES.read_text().splitlines()[1:]
+        ipv4 = _IPV4_ROUTES.read_text().splitlines()[1:]
     except OSError:
         return True
     try:
-        six = _IPV6_ROUTES.read_text().splitlines()
+        ipv6 = _IPV6_ROUTES.read_text().splitlines()
     except OSError:  # a kernel without IPv6
-        six = []
-    # The destination comes first, 32 digits; the interface last (proc_net(5)).
-    server_port = [host for host in six if not host.startswith(("fe80", "ff"))]
-    return any(line.split()[0] != "lo" for line in four if line.strip()) or any(
-        line.split()[-1] != "lo" for line in server_port if line.strip()
+        ipv6 = []
+    # The destination is the first field, 32 digits; the interface the last
+    # (proc_net(5)).
+    ipv6 = [line for line in ipv6 if not line.startswith(("fe80", "ff"))]
+    return any(line.split()[0] != "lo" for line in ipv4 if line.strip()) or any(
+        line.split()[-1] != "lo" for line in ipv6 if line.strip()
     )

@@ -1,4 +1,4 @@
-"""What came of knocking at a port that ought to be blocked, by TCP and by UDP."""
+"""What the check ``isolation`` measures: the answers of TCP and UDP ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netduet.net.time_span import Timed
 
 
 class Response(StrEnum):
-    """How a knock was answered, or not."""
+    """How a probe was answered, or that it was not."""
 
     OPEN = "open"
     DROPPED = "dropped"
@@ -36,9 +36,9 @@ _BY_ICMP: Final = {
 
 
 def response_from_icmp(family: socket.AddressFamily, notice: IcmpNotice) -> Response:
-    """Return what an ICMP error says.
+    """Return the meaning of an ICMP error.
 
-    A kernel that does not tell the message itself tells the error that it makes of it.
+    A kernel that does not report the message itself reports the errno it maps it to.
     """
     if notice.kind:
         return _BY_ICMP[icmp_meaning(family, notice.kind, notice.code)]
@@ -47,11 +47,11 @@ def response_from_icmp(family: socket.AddressFamily, notice: IcmpNotice) -> Resp
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult(Timed):
-    """What came of one protocol. Times are monotonic seconds.
+    """The result of one protocol. Times are monotonic seconds.
 
-    ``sent`` is how many SYNs or datagrams left; ``offender`` whoever sent the ICMP
-    error, "" where nobody did or the kernel does not say; ``detail`` the error's name,
-    or who answers.
+    ``sent`` is the number of SYNs or datagrams; ``offender`` is the sender of an ICMP
+    error, "" if there was none or it is unknown; ``detail`` is the error's name, or who
+    answered.
     """
 
     response: Response
@@ -64,9 +64,9 @@ class ProbeResult(Timed):
 
 @dataclass(frozen=True, slots=True)
 class PortState:
-    """A port of one address. ``own`` is the address that this host asks from.
+    """A port of one address. ``own_address`` is this host's address on that route.
 
-    ``opening`` is what came of an opening where TCP is open.
+    ``handshake`` is the result of an opening, if TCP is open.
     """
 
     address: Address
@@ -77,12 +77,12 @@ class PortState:
 
     @property
     def is_open(self) -> bool:
-        """One of the two gets through."""
+        """Whether TCP or UDP is open."""
         return Response.OPEN in {self.tcp.response, self.udp.response}
 
     @property
     def answered(self) -> bool:
-        """Something that is not this host itself has answered, if only to refuse."""
+        """Whether something other than this host answered, even if only to refuse."""
         silent = {Response.DROPPED, Response.NO_ROUTE, Response.OTHER}
         return any(
             probe.response not in silent
@@ -93,10 +93,10 @@ class PortState:
 
 @dataclass(frozen=True, slots=True)
 class IsolationResult:
-    """All addresses of a target that ought to be blocked.
+    """All addresses of a target that should be blocked.
 
-    ``routes``: this host has a route to anywhere but itself; ``control`` is another
-    target that was reached from here, "" for none.
+    ``has_routes``: this host has a route to another host; ``control`` is another target
+    that was reached, "" for none.
     """
 
     ports: tuple[PortState, ...]

@@ -179,8 +179,8 @@ class _LoadRun:
             if connection is not None:
                 opened.append(connection)
             elif not opened:
-                detail = handshake.detail or "it was not welcomed"
-                self._skipped = f"a connection for bulk data failed: {detail}"
+                why = handshake.failure
+                self._skipped = f"a connection for bulk data failed: {why}"
         return opened
 
     async def _wait_until_drained(self) -> None:

@@ -19,7 +19,6 @@ from netduet.client.checks.size.results import (
 )
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
-from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.results.location import Direction
 from netduet.net.time_span import TimeSpan
@@ -27,7 +26,6 @@ from netduet.wire import payload_pattern
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import SinkAnswer, SourceQuestion
 from netduet.wire.state_machine import Limits
-from netduet.wire.untrusted import escape
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -76,7 +74,7 @@ async def run_trial(address: Address, timeouts: Timeouts, plan: TrialPlan) -> Si
                 plan.size or 0,
                 TrialOutcome.UNOPENED,
                 window,
-                detail=_describe_refusal(opening),
+                detail=opening.failure,
                 cause=opening.cause,
                 refusal_code="" if opening.refused is None else opening.refused.code,
             )
@@ -262,16 +260,6 @@ class _TrialRunner:
         """Return the server's kernel's view of this very connection."""
         report = await self._connection.report(patience)
         return None if report is None else report.connection
-
-
-def _describe_refusal(opening: Handshake) -> str:
-    if opening.refused is not None:
-        return f"the server says: {escape(opening.refused.message)}"
-    if opening.broken is not None:
-        return f"its answer violates the protocol: {escape(opening.broken.message)}"
-    return (
-        opening.detail or "the connection was accepted, but the handshake got no answer"
-    )
 
 
 def _first_changed_byte(answer: BaseModel | bytes | None, payload: bytes) -> int | None:
