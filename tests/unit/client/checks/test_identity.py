@@ -373,5 +373,5 @@ def test_remote_text_is_escaped(fields: dict[str, Any]) -> None:
 
 def test_long_banner_of_a_foreign_server_is_truncated() -> None:
     """Endless output of a foreign server is cut, visibly."""
-    [(_, said)] = found(foreign=b"x" * 256).evidence
-    assert said.endswith(f'"{"x" * MAX_BYTES_SHOWN}…"')
+    [(_, text)] = found(foreign=b"x" * 256).evidence
+    assert text.endswith(f'"{"x" * MAX_BYTES_SHOWN}…"')

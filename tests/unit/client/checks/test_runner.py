@@ -299,10 +299,14 @@ async def test_restored_results_are_reported_and_not_measured_again(
     resume = Checkpoint(tmp_path / "run", {})
     results: list[CheckResult] = []
     async with StallMonitor() as stalls:
-        made = CheckRunner(context(), stalls, told.append, (), resume.for_target(0))
+        made = CheckRunner(context(), stalls, results.append, (), resume.for_target(0))
         await made.run()
-    assert [result.summary for result in told] == ["good", "as it was", "good"]
-    assert [bool(check_result.earlier) for check_result in told] == [False, True, False]
+    assert [result.summary for result in results] == ["good", "as it was", "good"]
+    assert [bool(check_result.earlier) for check_result in results] == [
+        False,
+        True,
+        False,
+    ]
     assert {"two", "last"} <= Checkpoint(tmp_path / "run", {}).for_target(
         0
     ).earlier.keys()
