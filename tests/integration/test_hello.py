@@ -128,7 +128,7 @@ def test_long_answer_is_truncated(netduet: NetduetCommand) -> None:
     ("manner", "ended"),
     [
         (stay_silent, "no answer within 0.5 s; the connection is still open"),
-        (close_normally, "closed without an answer"),
+        (close_normally, "closed without a response"),
         (close_by_reset, "ECONNRESET: "),
     ],
 )

@@ -292,7 +292,7 @@ def test_server_that_never_answered_is_out(watch: Callable[..., Watch]) -> None:
     """Its host refuses."""
     watching = watch(f"127.0.0.1:{free_port()}")
     line = watching.wait("OUT ")
-    assert "no netduet has answered there yet" in line
+    assert "no netduet server has responded there yet" in line
     assert "ECONNREFUSED" in line
     summary = watching.stop()
     assert " (ongoing, " in summary
@@ -307,7 +307,7 @@ def test_server_started_after_the_watch_is_found(
     watching = watch(f"127.0.0.1:{port}")
     watching.wait("OUT ")
     serve_command(port=port)
-    assert "first answer since the watch began" in watching.wait("BACK ")
+    assert "first response since the watch began" in watching.wait("BACK ")
     assert "1 × watch.never_reached" in watching.stop()
 
 
@@ -327,8 +327,8 @@ def test_outage_of_all_peers_at_once_is_reported(
         line = watching.wait("ALL ")
     finally:
         server.process.send_signal(signal.SIGCONT)
-    assert "all 3 peers are out at once" in line
-    assert "what they share, this client" in line
+    assert "all 3 peers are out at the same time" in line
+    assert "what they share: this client" in line
     for number in (1, 2, 3):
         watching.wait(rf"BACK .*\(#{number}\).*\[watch\.paused; the server's end\]")
     assert watching.stop().count("ALL ") == 1
@@ -596,8 +596,8 @@ async def test_balancer_is_reported_once_as_several(start_server: StartServer) -
         running_proxy(by_turns) as port,
         watching_of(at("127.0.0.1", port)) as (watching, lines),
     ):
-        several = re.compile(r"IS .* is several instances, among them ")
-        await wait_until(lambda: any(map(several.search, lines)))
+        several = re.compile(r"IS .* is several instances, including ")
+        await wait_until(lambda: any(map(several.search, said)))
         (peer,) = watching.peers.values()
         assert peer.instance is None
         before = peer.connect_probe.tracker.started
@@ -772,7 +772,7 @@ async def test_failed_light_load_is_reported() -> None:
             found = await check_load(far.address, Timeouts(3.0, 3.0, 0.1))
         assert found is not None
         assert found.failure == "watch.load"
-        assert f"of {QUESTIONS} questions" in found.seen
+        assert f"of {QUESTIONS} requests" in found.seen
         assert (found.missed_deadline is not None) is silence
 
 

@@ -96,7 +96,7 @@ NETWORKS: Final = (
     Network(
         "outage-short",
         "all packets are lost for 0.35 s, both ways: shorter than may be",
-        passes(("stream", "short enough to pass")),
+        passes(("stream", "within the allowed length")),
         outage=packets_dropped(*BOTH, seconds=0.35),
         # Rules may go late on a busy machine, and the outage then is longer.
         flags=(*WATCHED, "--max-outage", "1s"),

@@ -82,7 +82,7 @@ async def _talk(
 ) -> int:
     loop = asyncio.get_running_loop()
     start = last_received = time.monotonic()
-    answer, problem, still_open = b"", "closed without an answer", ""
+    answer, problem, still_open = b"", "closed without a response", ""
     try:
         async with asyncio.timeout(max_seconds):
             await loop.sock_sendall(sock, greeting.encode())

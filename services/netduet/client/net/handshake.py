@@ -53,7 +53,7 @@ class Handshake(Timed):
             return f"its response violates the protocol: {escape(self.broken.message)}"
         if self.closed:
             return "closed without a response"
-        return self.detail or "another program answers"
+        return self.detail or "another program responds"
 
     @property
     def missed_deadline(self) -> TimeSpan | None:

@@ -235,9 +235,9 @@ def _describe_failure(handshake: Handshake) -> str:
     if handshake.refused is not None:
         return f"the server said {handshake.refused.code}"
     if handshake.foreign or handshake.broken is not None:
-        return "something else than a netduet server answered"
+        return "something other than a netduet server responded"
     if not handshake.accepted:
         return handshake.detail
     if handshake.closed:
-        return "accepted, and closed without an answer"
-    return f"accepted, and not answered: {handshake.detail}"
+        return "accepted, then closed without a response"
+    return f"accepted, but then: {handshake.detail}"

@@ -27,7 +27,7 @@ _DID_NOT_HAPPEN: Final = {
 
 _END_REASONS: Final = {
     "draining": "the old process announced it was draining",
-    "lease": "the old process had ended the stream: it received nothing for long",
+    "lease": "the old process had ended the stream because it had received nothing for a long time",
 }
 
 
@@ -84,7 +84,7 @@ def starved(outage: Outage) -> str:
 
 def overflowed() -> str:
     """Say that an end had no room for what arrived."""
-    return "a receive buffer was full meanwhile, so nothing is proven"
+    return "a receive buffer was full at the time, so nothing is proven"
 
 
 def rejections(run: ConnectFailureRun) -> str:
@@ -102,7 +102,7 @@ def connections_lost(run: ConnectFailureRun) -> str:
 
 def restarted(restart: ServerRestart) -> str:
     """Describe a restart of the server."""
-    text = f"the server restarted: no answer for {seconds(restart.seconds)}"
+    text = f"the server restarted: no response for {seconds(restart.seconds)}"
     if not restart.end_reason:
         return text
     reason = escape(restart.end_reason)
@@ -182,7 +182,7 @@ def ongoing_to_server() -> str:
 
 def never_answered(reason: str) -> str:
     """Describe an address at which no netduet has answered since the watch began."""
-    return f"no netduet has answered there yet: {escape(reason)}"
+    return f"no netduet server has responded there yet: {escape(reason)}"
 
 
 def cannot_send(error: str) -> str:
@@ -192,7 +192,7 @@ def cannot_send(error: str) -> str:
 
 def refused() -> str:
     """Describe a host that refuses connections."""
-    return "nothing listens there any more: its host refuses connections"
+    return "nothing listens there any longer: its host refuses connections"
 
 
 def silent(reason: str) -> str:
@@ -219,8 +219,8 @@ def stalling() -> str:
 def held_up(length: float) -> str:
     """Describe silence after which nothing was missing."""
     return (
-        f"nothing came for {seconds(length)}, and nothing was lost: it was delayed, or "
-        "this client was not running; nothing is proven"
+        f"nothing arrived for {seconds(length)}, but nothing was lost: it was "
+        "delayed, or this client was not running; nothing is proven"
     )
 
 
@@ -242,7 +242,7 @@ def by_chance(events: list[str]) -> str:
 
 def first_answer(failed: int) -> str:
     """Describe a peer that answers for the first time; so many connections failed before."""
-    text = "first answer since the watch began"
+    text = "first response since the watch began"
     return (
         f"{text}; {failed} new connections in a row failed before" if failed else text
     )
@@ -259,5 +259,6 @@ def stuck_flow(length: float) -> str:
 def left(length: float, description: str) -> str:
     """Describe a peer that its name dropped while it did not answer."""
     return (
-        f"DNS dropped it only after {seconds(length)} without an answer ({description})"
+        f"DNS dropped it only after {seconds(length)} without a response "
+        f"({description})"
     )

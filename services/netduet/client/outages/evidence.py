@@ -32,16 +32,22 @@ def loss_evidence(observations: Observations, outage: Outage) -> Evidence:
                 (Side.CLIENT, sent),
                 (
                     Side.SERVER,
-                    f"reports {run.lost} missing in a row, and those before and after received",
+                    (
+                        f"reports {run.lost} missing in a row, and received those "
+                        "before and after"
+                    ),
                 ),
             ]
         elif run.where == Location.FROM_SERVER:
             evidence += [
                 (
                     Side.SERVER,
-                    f"{sent}, as the numbers and times in those before and after show",
+                    (
+                        f"{sent}, as the sequence numbers and times of those before "
+                        "and after show"
+                    ),
                 ),
-                (Side.CLIENT, f"did not receive these {run.lost}, in a row"),
+                (Side.CLIENT, f"did not receive these {run.lost} datagrams in a row"),
             ]
         else:
             evidence.append(
@@ -61,7 +67,7 @@ def doubt_evidence(outage: Outage, *, starved: bool) -> Evidence:
     """Return why an outage proves nothing about the network; nothing if it does."""
     if starved:
         text = (
-            f"one of the ends itself was not running for {outage.starved_seconds:.1f} s of "
+            f"one of the ends was not running for {outage.starved_seconds:.1f} s of "
             "it: its own starvation may be the only cause"
         )
         return ((Side.CLIENT, text),)
@@ -69,8 +75,8 @@ def doubt_evidence(outage: Outage, *, starved: bool) -> Evidence:
         (
             Side.SERVER if run.where == Location.TO_SERVER else Side.CLIENT,
             (
-                f"{run.dropped} datagrams, from any sender, arrived meanwhile and were "
-                "dropped: the receive buffer of its own socket was full"
+                f"{run.dropped} datagrams, from any sender, arrived meanwhile and "
+                "were dropped: the receive buffer of its socket was full"
             ),
         )
         for run in outage.overflows
@@ -80,12 +86,12 @@ def doubt_evidence(outage: Outage, *, starved: bool) -> Evidence:
 def restart_evidence(restart: ServerRestart) -> Evidence:
     """Return how both processes of the server identified themselves."""
     old, new = (escape(boot_id)[:8] for boot_id in restart.boot_ids)
-    before = f"the process before had the boot ID {old}…"
+    before = f"the previous process had the boot ID {old}…"
     if restart.end_reason:
         before += f", and ended its stream: {escape(restart.end_reason)}"
     return (
         (Side.SERVER, before),
-        (Side.SERVER, f"the process that answers now has the boot ID {new}…"),
+        (Side.SERVER, f"the current process has the boot ID {new}…"),
     )
 
 
@@ -116,7 +122,7 @@ def effects(outage: Outage) -> Evidence:
             f"was possible ({escape(run.reason)})"
         )
     elif outage.loss_runs:
-        texts.append("new connections kept working, or nearly all did")
+        texts.append("all or nearly all new connections kept working")
     if stall is None:
         if outage.loss_runs:
             texts.append("the existing connection did not stall for long")
@@ -160,8 +166,8 @@ def connection_evidence(observations: Observations) -> Evidence:
             (
                 Side.SERVER,
                 (
-                    "its UDP stream went on all the time: "
-                    f"{lost} of {sent} datagrams were lost, both directions together"
+                    f"its UDP stream never stopped: {lost} of {sent} datagrams were "
+                    "lost, in both directions together"
                 ),
             )
         )

@@ -11,12 +11,14 @@ WATCH: Final[tuple[Failure, ...]] = (
     Failure(
         "watch.stale_dns",
         "the server stopped before DNS dropped it",
-        "A server stopped answering, and only then its address left DNS: whoever used the "
-        "address meanwhile reached nobody.",
+        (
+            "A server stopped responding, and only later was its address removed from "
+            "DNS: clients that used the address in between reached nobody."
+        ),
         Location.SERVER,
         (
             "a rolling update or a scale-down stops a server before DNS drops its address",
-            "the server crashed, or its node went away",
+            "the server crashed, or its node went down",
             "DNS records are cached for longer than the server keeps running (TTL, caches)",
         ),
         (
@@ -30,9 +32,9 @@ WATCH: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "watch.never_reached",
-        "no netduet has answered there yet",
-        "Since the watch began no netduet has answered at this address: either the network is "
-        "out, or no server runs there.",
+        "no netduet server has responded there yet",
+        "Since the watch began, no netduet server has responded at this address: "
+        "either the network is out, or no server runs there.",
         Location.UNKNOWN,
         (
             "the server has not started yet, or listens on another port",
@@ -48,19 +50,19 @@ WATCH: Final[tuple[Failure, ...]] = (
     Failure(
         "watch.refused",
         "nothing listens where the server was",
-        "A server that had answered no longer does, and its host refuses connections.",
+        "A server that had responded no longer does, and its host refuses connections.",
         Location.SERVER,
         (
             "the server stopped or crashed, and its host is up",
             "it is being replaced, and the new server does not listen yet",
-            "a firewall in between rejects, with the server's address",
+            "a firewall in between rejects connections, using the server's address",
         ),
         (
-            "check whether the server runs, and its log: did it drain, or crash?",
+            "check whether the server is running, and its log: did it drain or crash?",
             "make the new server listen before the old one stops (start-first, maxUnavailable: 0)",
             (
-                "if it runs: find out who rejects, from further away (tcpdump 'tcp[tcpflags] "
-                "& tcp-rst != 0')"
+                "if it is running: find out where the rejections come from (tcpdump "
+                "'tcp[tcpflags] & tcp-rst != 0')"
             ),
         ),
     ),
@@ -76,7 +78,10 @@ WATCH: Final[tuple[Failure, ...]] = (
             "a full table of UDP flows (NAT, conntrack)",
         ),
         (
-            "allow UDP on the server's port, both ways, and find out who changed a rule at that time",
+            (
+                "allow UDP on the server's port in both directions, and find out who "
+                "changed a rule at that time"
+            ),
             "run `netduet check --checks udp` against the same address: it reports sizes and rates",
         ),
     ),
@@ -99,13 +104,13 @@ WATCH: Final[tuple[Failure, ...]] = (
                 "look at the server's own stalls and throttling: netduet_stalled_seconds_total, "
                 "netduet_throttled_seconds_total"
             ),
-            "remove CPU limits from services that must answer in time",
+            "remove CPU limits from services that must respond in time",
             "check the firewall of the server's host: did its rules change at that time?",
         ),
     ),
     Failure(
         "watch.stuck_flow",
-        "a UDP flow was stuck, and a new one works",
+        "a UDP flow was stuck, but a new one works",
         "Datagrams from one source port no longer passed, in one direction or both, while new "
         "connections worked; from another port they pass.",
         Location.INTERMEDIARY,
@@ -114,12 +119,15 @@ WATCH: Final[tuple[Failure, ...]] = (
                 "a NAT or a balancer remembers the flow, and keeps sending it to a server that "
                 "is gone (conntrack: for as long as the flow lasts)"
             ),
-            "one of several paths or links that flows are balanced over is dead",
+            "one of several paths or links that flows are balanced over is down",
         ),
         (
             "find the flow: `conntrack -L -p udp`, and delete it: `conntrack -D`",
-            "whatever changes the balancer's servers should delete the flows to removed ones",
-            "let the application open a new socket when answers stop",
+            (
+                "whatever updates the balancer's servers should also delete the flows "
+                "to removed servers"
+            ),
+            "let the application open a new socket when responses stop",
         ),
     ),
     Failure(
@@ -131,7 +139,10 @@ WATCH: Final[tuple[Failure, ...]] = (
         (
             "large packets are lost: a path with a smaller MTU whose ICMP messages are filtered",
             "so many packets are lost that TCP makes no progress",
-            "something in between stalls once a connection carries more than a greeting",
+            (
+                "something in between stalls once a connection carries more than a "
+                "few bytes"
+            ),
         ),
         (
             (

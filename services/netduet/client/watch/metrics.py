@@ -61,7 +61,7 @@ class WatchMetrics(Collector):
         )
         up = GaugeMetricFamily(
             "netduet_peer_up",
-            "Whether a peer is well: 1, or 0 in an outage.",
+            "Whether a peer is up: 1, or 0 during an outage.",
             labels=_PEER,
         )
         for peer in watching.peers.values():
@@ -71,7 +71,7 @@ class WatchMetrics(Collector):
         yield self._peer_info()
         failed = GaugeMetricFamily(
             "netduet_target_resolves",
-            "Whether a target's name resolved when it was looked up last.",
+            "Whether the last lookup of a target's name succeeded.",
             labels=["target"],
         )
         for resolved in watching.targets.targets:
@@ -82,8 +82,10 @@ class WatchMetrics(Collector):
         """Return the identity of each peer: one series each, so that joins work."""
         info = GaugeMetricFamily(
             "netduet_peer_info",
-            "The instance that a peer is, and where; empty where that is not known, or "
-            "where several answer. Always 1.",
+            (
+                "The instance, node and zone of a peer; empty where unknown, or where "
+                "several instances respond. Always 1."
+            ),
             labels=[*_PEER, "instance_name", "node", "zone"],
         )
         for peer in self._monitor.peers.values():
@@ -96,14 +98,14 @@ class WatchMetrics(Collector):
         tracker = self._monitor.availability
         labels = ["class", "direction"]
         count = CounterMetricFamily(
-            "netduet_outages", "Outages of all peers that are over.", labels=labels
+            "netduet_outages", "Ended outages of all peers.", labels=labels
         )
         for kind, value in tracker.totals.counts.items():
             count.add_metric(kind, value)
         yield count
         seconds = CounterMetricFamily(
             "netduet_outage_seconds",
-            "Seconds that these outages lasted.",
+            "Total duration of these outages, in seconds.",
             labels=labels,
         )
         for kind, length in tracker.totals.seconds_out.items():
@@ -111,23 +113,26 @@ class WatchMetrics(Collector):
         yield seconds
         yield CounterMetricFamily(
             "netduet_outages_unproven",
-            "Outages in which an end itself did not run: nothing of the network is proven.",
+            (
+                "Outages that prove nothing about the network, because an end itself "
+                "was not running."
+            ),
             value=tracker.totals.unproven,
         )
         findings = CounterMetricFamily(
             "netduet_findings",
-            "What the checks on a schedule found, each as often as it began.",
+            "Findings of scheduled checks, counted when they begin.",
             labels=["class"],
         )
         for failure, value in tracker.findings.items():
             findings.add_metric([failure], value)
         yield findings
         each = CounterMetricFamily(
-            "netduet_peer_outages", "Outages of a peer that are over.", labels=_PEER
+            "netduet_peer_outages", "Ended outages of a peer.", labels=_PEER
         )
         down = CounterMetricFamily(
             "netduet_peer_down_seconds",
-            "Seconds in which a peer could not be had, by outages that are over.",
+            "Seconds for which a peer was out, in ended outages.",
             labels=_PEER,
         )
         for peer in tracker.peers.values():
@@ -140,12 +145,12 @@ class WatchMetrics(Collector):
         labels = [*_PEER, "direction"]
         sent = CounterMetricFamily(
             "netduet_peer_datagrams",
-            "Datagrams of the streams that were sent, by direction.",
+            "Datagrams that the streams sent, by direction.",
             labels=labels,
         )
         lost = CounterMetricFamily(
             "netduet_peer_datagrams_lost",
-            "Datagrams of the streams that were lost, by direction.",
+            "Datagrams that the streams lost, by direction.",
             labels=labels,
         )
         for peer in self._monitor.peers.values():
@@ -163,7 +168,10 @@ class WatchMetrics(Collector):
     def _connections(self) -> Iterator[Metric]:
         connections = CounterMetricFamily(
             "netduet_peer_connections",
-            "Fresh connections: worked at once, failed, or void, for this end did not run.",
+            (
+                "New connections by result: worked in time, failed, or void because "
+                "this end was not running."
+            ),
             labels=[*_PEER, "result"],
         )
         for peer in self._monitor.peers.values():
@@ -179,7 +187,7 @@ class WatchMetrics(Collector):
     def _round_trips(self) -> Metric:
         histogram = HistogramMetricFamily(
             "netduet_peer_round_trip_seconds",
-            "Round trips of small questions on the old connection.",
+            "Round-trip times of small requests on the long-lived connection.",
             labels=_PEER,
         )
         bounds = [*map(str, BUCKET_SECONDS), "+Inf"]

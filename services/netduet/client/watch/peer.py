@@ -223,8 +223,8 @@ class Peer:
         if udp_probe is None:
             return f"this host cannot send datagrams there ({self._socket_error})"
         if udp_probe.refused:
-            return f"the server streams no datagrams: {udp_probe.refused}"
-        return f"datagrams do not pass ({udp_probe.error or 'no answer came to any'})"
+            return f"the server refuses to stream datagrams: {udp_probe.refused}"
+        return f"datagrams do not pass ({udp_probe.error or 'no response to any'})"
 
     @property
     def _datagrams_pass(self) -> bool:

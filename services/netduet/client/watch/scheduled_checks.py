@@ -122,12 +122,12 @@ async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
     if echoed == QUESTIONS:
         return None
     summary = (
-        f"{address}: of {QUESTIONS} questions of {size} bytes, sent at once, {echoed} came "
-        f"back in {end - start:.1f} s"
+        f"{address}: {echoed} of {QUESTIONS} requests of {size} bytes, sent together, "
+        f"were answered within {end - start:.1f} s"
     )
-    state = "the connection stood" if ending is None else ending.detail
+    state = "the connection stayed open" if ending is None else ending.detail
     retransmits = "an unknown number of" if info is None else info.total_retrans
-    evidence = f"{state}; this kernel sent {retransmits} segments again"
+    evidence = f"{state}; this kernel retransmitted {retransmits} segments"
     missed_deadline = TimeSpan(start, end) if ending is None else None
     return Finding(
         "watch.load",

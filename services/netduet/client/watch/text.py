@@ -33,7 +33,9 @@ MAX_NAMES: Final = 3
 _MOMENT_SECONDS: Final = 0.005
 """Seconds below which a time would be shown as 0.00 s."""
 
-_CLIENT_SIDE: Final = "check first what they share, this client: its link, its node, its firewall or policy"
+_CLIENT_SIDE: Final = (
+    "check first what they share: this client, its link, node, firewall or policy"
+)
 
 _DIRECTION_LABELS: Final = {
     location.direction: location.phrase for location in Location
@@ -56,7 +58,7 @@ def identity_line(peer: str, instances: Sequence[Instance]) -> str:
     if len(instances) == 1:
         return f"{peer} is instance {instances[0]}"
     names = ", ".join(instance.brief for instance in instances)
-    return f"{peer} is several instances, among them {names}"
+    return f"{peer} is several instances, including {names}"
 
 
 def line(at: float, style: str, word: str, rest: str) -> Line:
@@ -129,7 +131,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
 def all_out(peers: int, since: float) -> str:
     """Say that all peers are out, since so many seconds after 1970."""
     when = clock(since)[11:]
-    return f"all {peers} peers are out at once since {when}: {_CLIENT_SIDE}"
+    return f"all {peers} peers are out at the same time, since {when}: {_CLIENT_SIDE}"
 
 
 def duration(seconds: float) -> str:
@@ -218,7 +220,7 @@ def _rows(summary: Summary) -> Iterator[Line]:
         yield (("", f"  {_row(row, summary.now)}"),)
     rest = len(summary.rows) - len(rows)
     if rest and summary.rows[len(rows)].totals.outages:
-        yield (("faint", f"  and {rest} more peers with no more downtime"),)
+        yield (("faint", f"  and {rest} more peers with no longer downtime"),)
     elif rest:
         yield (("faint", f"  {rest} more peers: no outage"),)
 
@@ -236,7 +238,7 @@ def _row(row: PeerAvailability, now: float) -> str:
 
 def _common_cause_line(cause: CommonCause) -> str:
     if not cause.node:
-        return f"all {cause.peers} peers were out at once: {_CLIENT_SIDE}"
+        return f"all {cause.peers} peers were out at the same time: {_CLIENT_SIDE}"
     return f"{cause.peers} peers were out together, all on node {cause.node}; no peer on another node was"
 
 

@@ -350,7 +350,7 @@ def test_dead_backend_in_rotation_is_no_rate_limit(turn: str, count: int) -> Non
     judgement = judged(run(*tries, planned=count), hold=None)
     assert found(judgement) == [("churn.refused", None)]
     assert (
-        "instance here on node-1 in zone-b answered"
+        "instance here on node-1 in zone-b responded"
         in (judgement.findings[0].evidence[1][1])
     )
 
@@ -365,7 +365,7 @@ def test_count_limit_is_detected() -> None:
     assert found(judgement) == [("churn.count_limited", None)]
     [finding] = judgement.findings
     assert finding.figures == {"limit_count": 16}  # with the one that was asked on
-    assert finding.seen.startswith("16 connections to")
+    assert finding.seen.startswith("no more than 16 connections to")
     assert (
         "with 15 open (and 1 for queries), 4 more were refused"
         in finding.evidence[0][1]

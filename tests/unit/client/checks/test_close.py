@@ -551,7 +551,7 @@ def test_skipped_address_does_not_hide_findings_of_another() -> None:
             TimeSpan(2, 5),
         ),
         (Handshake(closed=True), "closed without a response", None),
-        (Handshake(foreign=b"?"), "another program answers", None),
+        (Handshake(foreign=b"?"), "another program responds", None),
     ],
 )
 def test_failed_connection_is_a_finding(

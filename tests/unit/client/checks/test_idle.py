@@ -517,7 +517,7 @@ def test_rung_beyond_the_servers_limit_is_noted_and_not_tried() -> None:
             TimeSpan(1, 4),
         ),
         ({"opening": Handshake(closed=True)}, "closed without a response", None),
-        ({"opening": Handshake(foreign=b"?")}, "another program answers", None),
+        ({"opening": Handshake(foreign=b"?")}, "another program responds", None),
         (
             {"refused": "asked to hold it: no response in time"},
             "asked to hold it: no response in time",

@@ -209,7 +209,7 @@ def test_unknown_figures_are_none() -> None:
             None,
         ),
         (Handshake(closed=True, start=1, end=4), "closed without a response", None),
-        (Handshake(foreign=b"?", start=1, end=4), "another program answers", None),
+        (Handshake(foreign=b"?", start=1, end=4), "another program responds", None),
     ],
 )
 def test_failed_further_connection_is_a_finding(

@@ -149,7 +149,7 @@ async def test_foreign_server_in_its_place_is_reported() -> None:
         found = await ledger_entry(far.address, met, PATIENT)
     assert found == (
         None,
-        f"a second connection to {far.address}: another program answers",
+        f"a second connection to {far.address}: another program responds",
     )
 
 

@@ -180,7 +180,7 @@ def test_peer_is_named_with_its_instance() -> None:
         "10.0.0.1:1 is instance a on node-2 in eu-1b"
     )
     assert text.identity_line("10.0.0.1:1", [instance, who]) == (
-        "10.0.0.1:1 is several instances, among them a (node-2, eu-1b), b"
+        "10.0.0.1:1 is several instances, including a (node-2, eu-1b), b"
     )
 
 
@@ -248,4 +248,4 @@ def test_peers_without_outage_are_only_counted() -> None:
     for number in range(300):
         made.record(f"c{number}", OutageEnded(0, trouble(10, 11)))
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
-    assert "  and 282 more peers with no more downtime" in lines
+    assert "  and 282 more peers with no longer downtime" in lines

@@ -345,7 +345,7 @@ def test_peer_was_out_until_its_first_answer() -> None:
     )
     assert outage.seconds == pytest.approx(20.0)
     assert outage.description == (
-        "first answer since the watch began; 20 new connections in a row failed before"
+        "first response since the watch began; 20 new connections in a row failed before"
     )
 
 
@@ -473,7 +473,7 @@ def test_outage_with_connections_is_a_network_outage(
             ),
             "watch.never_reached",
             UNKNOWN,
-            "no netduet has answered there yet: x",
+            "no netduet server has responded there yet: x",
         ),
         (
             ProbeState(

@@ -1,4 +1,4 @@
-"""Can short connections be made at a rate, and many be held at once?"""
+"""Can short connections be opened at a steady rate, and many be held open at once?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netduet.client.checks.churn.failures import FAILURES
 
 CHECK: Final = AddressCheck(measure.measure, judge.judge).as_check(
     "churn",
-    "Can short connections be made at a rate, and many be held at once?",
+    "Can short connections be opened at a steady rate, and many be held open at once?",
     FAILURES,
     heavy=True,
 )

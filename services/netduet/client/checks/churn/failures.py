@@ -18,20 +18,20 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "the range of local ports is small (net.ipv4.ip_local_port_range)",
             (
-                "a program on this host opens connections faster than ended ones are "
-                "forgotten (60 s), instead of using them again"
+                "a program on this host opens connections faster than closed ones "
+                "expire (60 s), instead of reusing them"
             ),
             "a program on this host leaks connections",
         ),
         (
             (
-                "look what takes the ports: ss -tan state all, ss -s; many in "
-                "time-wait, or many established?"
+                "find out what uses the ports: ss -tan state all, ss -s; are most in "
+                "time-wait, or established?"
             ),
             "widen the range: sysctl net.ipv4.ip_local_port_range='1024 65535'",
             (
-                "let new connections take ports in TIME_WAIT: "
-                "sysctl net.ipv4.tcp_tw_reuse=1; use connections more than once"
+                "let new connections reuse ports in TIME_WAIT: sysctl "
+                "net.ipv4.tcp_tw_reuse=1; reuse connections"
             ),
         ),
         severity=Severity.PROBE,
@@ -44,8 +44,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.SERVER,
         (
             "the server's program accepts too slowly: it is short of CPU, or blocked",
-            "its backlog is too short (listen(2)), or the kernel's bound on it is",
-            "more connections come than the server was made for",
+            "its backlog (listen(2)) or the kernel's limit on it is too small",
+            "more connections arrive than the server is designed for",
         ),
         (
             (
@@ -53,10 +53,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "net.core.somaxconn in the server's network namespace"
             ),
             (
-                "look at the server's queue (ss -ltn: Recv-Q of Send-Q) and counters "
+                "check the server's queue (ss -ltn: Recv-Q of Send-Q) and counters "
                 "(nstat -az TcpExtListenOverflows TcpExtListenDrops)"
             ),
-            "look for a CPU limit of the server's container: cpu.stat, nr_throttled",
+            "check for a CPU limit on the server's container: cpu.stat, nr_throttled",
         ),
     ),
     Failure(
@@ -66,28 +66,33 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "rate and the rest are dropped or refused. This is not random loss.",
         Location.INTERMEDIARY,
         (
-            "a firewall limits new connections a second (hashlimit, limit, recent)",
-            "a balancer or a protection against floods limits each client address",
+            "a firewall limits new connections per second (hashlimit, limit, recent)",
+            "a balancer or flood protection limits each client address",
             "the server's own host has such a rule",
         ),
         (
             (
-                "look for the rule by its numbers: iptables -S, nft list ruleset, on both "
-                "hosts and between them"
+                "look for the rule by its numbers: iptables -S, nft list ruleset, on "
+                "both hosts and in between"
             ),
-            "is a NAT on the way? all clients behind it share its address and the limit",
-            "use connections more than once (keep-alive, pools)",
+            (
+                "if there is a NAT in between, all clients behind it share its "
+                "address and the limit"
+            ),
+            "reuse connections (keep-alive, pools)",
         ),
     ),
     Failure(
         "churn.count_limited",
         "the number of open connections is limited",
-        "Up to a certain number of connections can be open at once, and no more; when "
-        "they are closed, new ones pass again.",
+        (
+            "Only a certain number of connections can be open at once; when they are "
+            "closed, new ones pass again."
+        ),
         Location.INTERMEDIARY,
         (
-            "a firewall limits connections of one address (connlimit, ct count)",
-            "a proxy or balancer serves so many connections at once, in all or of a client",
+            "a firewall limits the connections per address (connlimit, ct count)",
+            "a proxy or balancer limits concurrent connections, in total or per client",
             "the server's own host has such a rule",
         ),
         (
@@ -95,38 +100,41 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "look for the rule by its number: iptables -S, nft list ruleset; "
                 "maxconn or worker_connections of a proxy"
             ),
-            "is a NAT on the way? all clients behind it share its address and the limit",
             (
-                "where the server itself says that it serves no more: "
-                "NETDUET_SERVER_MAX_CONNECTIONS, NETDUET_SERVER_MAX_CONNECTIONS_PER_CLIENT"
+                "if there is a NAT in between, all clients behind it share its "
+                "address and the limit"
+            ),
+            (
+                "if the server itself says that it is full: "
+                "NETDUET_SERVER_MAX_CONNECTIONS, "
+                "NETDUET_SERVER_MAX_CONNECTIONS_PER_CLIENT"
             ),
         ),
     ),
     Failure(
         "churn.syn_lost",
         "connection attempts are lost",
-        "More SYNs, or the server's answers to them, were lost than allowed "
-        "(--max-loss), and chance does not explain it. Each lost SYN delays a "
-        "connection by a second or more.",
+        "More SYNs or SYN-ACKs were lost than allowed (--max-loss), more than chance "
+        "explains. Each lost SYN delays a connection by a second or more.",
         Location.INTERMEDIARY,
         (
-            "a link on the way is overloaded, or loses packets of all kinds",
+            "a link on the path is overloaded, or loses packets of all kinds",
             (
-                "a stateful device on the way has no room for new connections "
+                "a stateful device on the path has no room for new connections "
                 "(nf_conntrack: table full)"
             ),
-            "one of several links or balancers on the way is broken",
+            "one of several links or balancers on the path is broken",
         ),
         (
             (
-                "are other packets lost too? compare the check udp; if not, look at what "
-                "treats new connections apart: firewalls, protection against floods"
+                "compare with the check udp: if other packets are not lost, look at "
+                "what treats new connections specially: firewalls, flood protection"
             ),
             (
-                "run the check again with --profile full: more connections tell chance "
-                "from a limit on new ones"
+                "run the check again with --profile full: more connections "
+                "distinguish chance from a limit on new ones"
             ),
-            "look at each device on the way: dmesg | grep conntrack; ip -s link",
+            "check each device on the path: dmesg | grep conntrack; ip -s link",
             "capture at both ends: tcpdump 'tcp[tcpflags] & tcp-syn != 0'",
         ),
     ),
@@ -137,30 +145,37 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "an ICMP error: more than allowed (--max-loss).",
         Location.UNKNOWN,
         (
-            "behind the address are several servers, and one of them is down",
-            "a firewall rejects a part of the connections (a limit)",
-            "the server was restarted meanwhile",
+            "there are several servers behind the address, and one of them is down",
+            "a firewall rejects some of the connections (a limit)",
+            "the server was restarted during the check",
         ),
         (
-            "look at the health of each server behind the balancer",
-            "run the check again: is the share of refused ones the same?",
+            "check the health of each server behind the balancer",
+            "run the check again: is the share of refused connections the same?",
         ),
     ),
     Failure(
         "churn.not_served",
         "some connections are accepted but not served",
-        "Connections were accepted, and then ended or stayed silent before a netduet "
-        "answered, while others to the same address were served: more than allowed "
-        "(--max-loss).",
+        (
+            "Connections were accepted, then closed or left without a response, while "
+            "others to the same address were served: more than allowed (--max-loss)."
+        ),
         Location.UNKNOWN,
         (
-            "a proxy or balancer accepts for several servers, and one of them is down",
-            "the server is overloaded, or was restarted meanwhile",
-            "several addresses or programs share the port, and one is a stranger",
+            (
+                "a proxy or balancer accepts connections on behalf of several "
+                "servers, and one of them is down"
+            ),
+            "the server is overloaded, or was restarted during the check",
+            (
+                "several hosts or programs share the address, and one of them is not "
+                "netduet"
+            ),
         ),
         (
-            "look at the health of each server behind the balancer",
-            "look at the server's log: does it know of these connections?",
+            "check the health of each server behind the balancer",
+            "check the server's log: does it contain these connections?",
         ),
         aliases=("churn.unserved",),
     ),
@@ -171,8 +186,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "network.",
         Location.CLIENT,
         (
-            "this host is short of CPU, or a CPU limit holds this process back",
-            "this process may open too few descriptors",
+            "this host is short of CPU, or a CPU limit throttles this process",
+            "this process has too few file descriptors",
         ),
         (
             "run the check again on a host that is less busy",

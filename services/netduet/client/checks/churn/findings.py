@@ -26,8 +26,8 @@ _MIN_EXPLAINED_SHARE: Final = 0.5
 _OUTCOME_TEXTS: Final = {
     AttemptOutcome.NEVER_MADE: "timed out",
     AttemptOutcome.REFUSED: "were refused",
-    AttemptOutcome.ENDED: "ended before an answer",
-    AttemptOutcome.UNANSWERED: "connected but got no answer",
+    AttemptOutcome.ENDED: "were closed before a response",
+    AttemptOutcome.UNANSWERED: "connected but got no response",
     AttemptOutcome.BUSY: "were rejected by the server (busy)",
 }
 
@@ -148,16 +148,17 @@ def count_limited(result: ChurnResult) -> Finding | None:
         return None
     most += result.witness.survived
     seen = (
-        f"{most} connections to {result.address} can be open at once, no more; "
+        f"no more than {most} connections to {result.address} can be open at once; "
         "when they were closed, new ones passed"
     )
     how = held.while_held[0]
     client_text = (
-        f"with {held.held_count} open (and {int(result.witness.survived)} for queries), {len(held.while_held)} more "
+        f"with {held.held_count} open (and {int(result.witness.survived)} for "
+        f"queries), {len(held.while_held)} more "
         f"{_OUTCOME_TEXTS.get(how.outcome, how.outcome.value)}{f' ({how.detail})' if how.detail else ''}; "
-        f"{held.alive} of the open ones stayed alive, and a queried one answered; "
-        f"afterwards {len(held.after_release)} of {len(held.after_release)} passed; connections of other checks "
-        "and programs to the same address may count too"
+        f"{held.alive} of the open ones stayed alive, and a queried one responded; "
+        f"afterwards {len(held.after_release)} of {len(held.after_release)} passed; "
+        "connections of other checks and programs to the same address may count too"
     )
     server_text = _witness_evidence(result.witness)
     figures: Figures = {"limit_count": most}
@@ -174,8 +175,9 @@ def count_limited(result: ChurnResult) -> Finding | None:
 def syn_lost(result: ChurnResult, counted: ConnectionCounts) -> Finding:
     """Return the finding that SYNs, or their answers, are lost."""
     seen = (
-        f"{counted.lost_syns} of {counted.syns} connection attempts (SYNs) to {result.address}, "
-        f"or their answers, were lost: {format_share(counted.lost_syns, counted.syns)}"
+        f"{counted.lost_syns} of {counted.syns} connection attempts (SYNs) to "
+        f"{result.address}, or the responses to them, were lost: "
+        f"{format_share(counted.lost_syns, counted.syns)}"
     )
     late = max(
         (attempt.connect_seconds or 0.0 for attempt in counted.attempts), default=0.0
@@ -187,9 +189,11 @@ def syn_lost(result: ChurnResult, counted: ConnectionCounts) -> Finding:
             (
                 Side.SERVER,
                 (
-                    f"of {counted.connections_lost_up + counted.connections_lost_down} connections whose SYN was sent "
-                    f"again, the server never had the first one of {counted.connections_lost_up}, and "
-                    f"sent its answer to {counted.connections_lost_down} again"
+                    "of "
+                    f"{counted.connections_lost_up + counted.connections_lost_down} "
+                    "connections whose SYN was retransmitted, the server never "
+                    f"received the first SYN of {counted.connections_lost_up}, and "
+                    f"retransmitted its SYN-ACK to {counted.connections_lost_down}"
                 ),
             )
         )
@@ -286,7 +290,7 @@ def _witness_evidence(witness: Witness) -> tuple[Side, str]:
     return (
         Side.SERVER,
         (
-            f"on an existing connection, instance {witness.instance} answered throughout; "
-            f"its listening socket dropped {witness.drops}"
+            f"on an existing connection, instance {witness.instance} responded "
+            f"throughout; its listening socket dropped {witness.drops}"
         ),
     )

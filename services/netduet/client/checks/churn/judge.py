@@ -118,8 +118,8 @@ def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     drops = result.witness.drops
     if drops:
         remarks.append(
-            f"{address}: the server's listening socket dropped {drops} SYNs: "
-            "its accept queue was full for short times"
+            f"{address}: the server's listening socket dropped {drops} SYNs: its "
+            "accept queue was briefly full"
         )
     return tuple(remarks)
 
@@ -135,8 +135,8 @@ def _context_remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[st
         )
     if counted.lost_syns and not counted.countable:
         remarks.append(
-            f"{address}: the RTT is so long that SYNs are retransmitted though none was "
-            "lost: losses cannot be counted"
+            f"{address}: the RTT is so long that SYNs are retransmitted although none "
+            "was lost: losses cannot be counted"
         )
     busy = counted.with_outcome(AttemptOutcome.BUSY)
     if busy:

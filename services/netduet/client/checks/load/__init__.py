@@ -16,7 +16,7 @@ CHECK: Final = AddressCheck(
     in_turn=True,
 ).as_check(
     "load",
-    "How much does the path carry, and how does that delay others?",
+    "How much does the path carry, and how much latency does load add?",
     FAILURES,
     heavy=True,
     after=("balance", "size"),

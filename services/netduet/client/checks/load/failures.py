@@ -13,17 +13,19 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "load.stalled",
         "transfers stop under load",
-        "Under bulk data, no connection made progress for seconds, though small "
-        "packets had passed before.",
+        (
+            "Under bulk data, no connection made progress for seconds, although small "
+            "packets had passed before."
+        ),
         Location.UNKNOWN,
         (
-            "a shaper, policer or firewall drops all that exceeds a rate",
+            "a shaper, policer or firewall drops everything above a rate",
             "a link on the way failed, or its queue is full of other traffic",
-            "a packet size that the path swallows: the check size finds those",
+            "the path drops packets of a certain size: the check size finds it",
         ),
         (
-            "look at the check size first: what it finds explains this",
-            "look at the drop counters of the interfaces and shapers on the way",
+            "look at the check size first: its findings explain this",
+            "check the drop counters of the interfaces and shapers on the path",
             _ALONE,
         ),
         severity=Severity.STALL,
@@ -34,13 +36,19 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "The rate measured at the receiver is below the required one (--min-rate).",
         Location.INTERMEDIARY,
         (
-            "a shaper or policer on the way caps the rate",
-            "a link on the way is slow, or others use it",
+            "a shaper or policer on the path caps the rate",
+            "a link on the path is slow, or shared with others",
             "packets are lost, and TCP slows down",
         ),
         (
-            "see which way it is low, and whether a note says that it is steady (a cap)",
-            "look for limits of rate on the way: tc, the cloud's instance type, a plan",
+            (
+                "see in which direction the rate is low, and whether a note says that "
+                "it is steady (a cap)"
+            ),
+            (
+                "look for rate limits on the path: tc, the cloud instance type, the "
+                "subscription plan"
+            ),
             _ALONE,
         ),
         severity=Severity.PERFORMANCE,
@@ -48,16 +56,18 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "load.cut",
         "connections end under load",
-        "A connection that carried bulk data ended, and the server did not announce "
-        "it.",
+        (
+            "A connection that carried bulk data ended, although the server had not "
+            "announced it."
+        ),
         Location.INTERMEDIARY,
         (
-            "a proxy, balancer or firewall ends connections that carry much",
-            "the server was stopped or killed meanwhile",
+            "a proxy, balancer or firewall ends connections that carry a lot of data",
+            "the server was stopped or killed during the check",
         ),
         (
-            "look at the logs of proxies and firewalls on the way",
-            "ask the server's own address, past any proxy or balancer",
+            "check the logs of proxies and firewalls on the path",
+            "connect directly to the server's address, bypassing any proxy or balancer",
         ),
         severity=Severity.DATA,
     ),
@@ -68,11 +78,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             "broken hardware or checksum offload changes bytes",
-            "a proxy or tunnel changes what it carries",
+            "a proxy or tunnel alters what it carries",
         ),
         (
-            "switch checksum offload off at one end after the other (ethtool -K)",
-            "run the check size, which tells where and how much",
+            "disable checksum offload at one end, then at the other (ethtool -K)",
+            "run the check size, which shows where and how much",
         ),
         severity=Severity.DATA,
     ),

@@ -57,7 +57,10 @@ def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
         evidence.append((sender, text))
     if stall.undelivered is not None:
         evidence.append(
-            (receiver, f"its kernel lacks {stall.undelivered} bytes of these packets")
+            (
+                receiver,
+                f"its kernel is missing {stall.undelivered} bytes of these packets",
+            )
         )
     if stall.missing:
         text = f"the server's evidence is not available: {stall.missing}"
@@ -135,14 +138,14 @@ def _limited_by_network(flow: TransferFlow) -> bool:
 def _reason_for_doubt(flow: TransferFlow, min_rate: float, limit: Side | str) -> str:
     """Return why a low rate proves nothing about the path, "" if it does."""
     if isinstance(limit, Side):
-        return f"{limit.phrase} was the bottleneck; the path may carry more"
+        return f"{limit.phrase} was the limit, not the path, which may carry more"
     slices = flow.slices
     if flow.exhausted:
-        return "the transfer used up its bytes too soon; --profile full carries more"
+        return "the transfer ran out of data too soon; --profile full sends more"
     if flow.rate and _is_rising(slices) and slices[-1] > _RISING_FACTOR * flow.rate:
-        return "the rate was still rising at the end; --profile full takes longer"
+        return "the rate was still rising at the end; --profile full runs longer"
     if any(slice_rate >= min_rate for slice_rate in slices):
-        return "the rate was reached part of the time; --profile full takes longer"
+        return "the rate was reached only part of the time; --profile full runs longer"
     return ""
 
 

@@ -143,8 +143,8 @@ def _remarks(result: LoadResult, single: dict[Direction, Phase]) -> list[str]:
             direction for direction, by in slow_ends.items() if by == end
         )
         remarks.append(
-            f"{directions}: {end.phrase} was the bottleneck: the path may carry more, and "
-            "part of the latency under load is its own"
+            f"{directions}: limited by {end.phrase}, not by the path, which may carry "
+            "more; part of the latency under load is its own"
         )
     return remarks
 

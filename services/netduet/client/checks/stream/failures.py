@@ -18,12 +18,15 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a router, switch or link failed over, or a route changed",
             "a firewall, NAT or virtual network loaded new rules, or restarted",
             "a link went down and up again: a loose cable, Wi-Fi roaming",
-            "one way only: a link or route that only this direction takes, or a queue that overflows",
+            (
+                "in one direction only: a link or route that only this direction "
+                "takes, or a queue that overflows"
+            ),
             "at one end: its own link or route was gone, or its own firewall blocked outgoing packets",
         ),
         (
             "look for what changed at that time in the logs of the devices in between",
-            "one way only: follow that direction's path; the two may differ",
+            "in one direction only: follow that direction's path; the two may differ",
             "at one end: `ip link`, `ip route` and its firewall's rules (`nft list ruleset`) there",
             "run again with a longer --stream-time, to see whether and when it happens again",
             "raise --max-outage if the application can tolerate it",
@@ -33,8 +36,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.new_connections",
         "no new connection could be made for a while",
-        "Existing connections kept working, but for longer than allowed (--max-outage) no "
-        "new one worked at once.",
+        (
+            "Existing connections kept working, but for longer than allowed "
+            "(--max-outage) no new connection worked in time."
+        ),
         Location.UNKNOWN,
         (
             "a firewall, NAT or host has no room for more connections (its table is full)",

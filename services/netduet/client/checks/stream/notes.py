@@ -14,8 +14,10 @@ from netduet.client.outages.outage import NEW_CONNECTIONS, OLD_CONNECTIONS, Outa
 
 Event = LossRun | ConnectFailureRun | ConnectionStall
 
-_SHORT = "short enough to pass"
-_CHANCE = "scattered losses may explain it; a longer --stream-time can tell"
+_SHORT = "within the allowed length"
+_CHANCE = (
+    "scattered losses may explain it; a longer --stream-time can show whether they do"
+)
 
 
 def notes(
@@ -38,8 +40,9 @@ def notes(
     for restart in correlation.restarts:
         if not restart.is_new_process:
             yield (
-                f"{observations.address}: {describe.at(observations, restart.end)}, the "
-                "server began a new stream, because it had received nothing for long"
+                f"{observations.address}: {describe.at(observations, restart.end)}, "
+                "the server began a new stream, because it had received nothing for a "
+                "long time"
             )
     for events, reason in ((short, _SHORT), (correlation.by_chance, _CHANCE)):
         for kind in (LossRun, ConnectFailureRun, ConnectionStall):
@@ -67,6 +70,6 @@ def _of_kind(
             if starved >= STARVED_SHARE * event.seconds:
                 reason = "the network need not be the cause"
     if len(events) > 1:
-        text += f", and {len(events) - 1} more times for less long"
+        text += f", and {len(events) - 1} more times for a shorter time"
     when = describe.at(observations, event.start)
     yield f"{observations.address}: {when}, {text}: {reason}"

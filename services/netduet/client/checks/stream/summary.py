@@ -32,7 +32,7 @@ def summary(observations: Observations, outages: Sequence[Outage]) -> str:
     else:
         text += "no outage, as far as connections show"
     worked = connections.started - connections.failed
-    return f"{text}; {worked} of {connections.started} new connections worked at once"
+    return f"{text}; {worked} of {connections.started} new connections worked in time"
 
 
 def losses(observations: Observations) -> Iterator[str]:
@@ -54,7 +54,7 @@ def losses(observations: Observations) -> Iterator[str]:
     if datagrams.lateness > SLOW_SECONDS:
         yield (
             f"{address}: a datagram took {datagrams.lateness:.2f} s longer on the way "
-            "back than the quickest: it was delayed, not lost"
+            "back than the fastest: it was delayed, not lost"
         )
     connections, long_lived = observations.new_connections, observations.long_lived
     if connections.void:
@@ -79,11 +79,11 @@ def _silence(observations: Observations) -> Iterator[str]:
     elif datagrams.refused:
         reason = f"the server refuses to stream datagrams: {datagrams.refused}"
     elif datagrams.answered:
-        reason = "datagrams were answered at first, but no stream came"
+        reason = "the server responded to datagrams at first, but no stream arrived"
     elif datagrams.error or datagrams.notice:
         reason = f"UDP does not pass ({datagrams.error or datagrams.notice})"
     else:
-        reason = "UDP does not pass: no datagram was answered"
+        reason = "UDP does not pass: no datagram got a response"
     period = observations.new_connections.period * 1000
     yield (
         f"{observations.address}: {reason}; so the direction of an outage is unknown, and "
