@@ -597,7 +597,7 @@ async def test_balancer_is_reported_once_as_several(start_server: StartServer) -
         watching_of(at("127.0.0.1", port)) as (watching, lines),
     ):
         several = re.compile(r"IS .* is several instances, including ")
-        await wait_until(lambda: any(map(several.search, said)))
+        await wait_until(lambda: any(map(several.search, lines)))
         (peer,) = watching.peers.values()
         assert peer.instance is None
         before = peer.connect_probe.tracker.started

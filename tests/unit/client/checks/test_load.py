@@ -168,9 +168,9 @@ def test_limiting_part_comes_from_tcp_info(
     flow_: TransferFlow, cpu: float, whose: str
 ) -> None:
     """Data that waits for a program is not the network's fault."""
-    assert limiting_part(phase(one, cpu=cpu), one) == whose
-    told = judged(phase(one, cpu=cpu))
-    assert bool([s for s in told.remarks if "which may carry more" in s]) == (
+    assert limiting_part(phase(flow_, cpu=cpu), flow_) == whose
+    judgement = judged(phase(flow_, cpu=cpu))
+    assert bool([s for s in judgement.remarks if "which may carry more" in s]) == (
         whose in {"client", "server"}
     )
     assert ("at least" in judgement.summary) == (whose in {"client", "server"})
@@ -191,11 +191,13 @@ def test_low_rate_is_inconclusive_at_a_slow_end_or_while_rising() -> None:
     still = flow(DOWN, 9.6)
     points = tuple((at, int(2 ** (at - 20) * 1000)) for at, _ in still.arrivals)
     rising = phase(dataclasses.replace(still, arrivals=points))
-    told = judged(busy, rising, min_rate=50e6)
-    assert [finding.outcome for finding in told.findings] == 2 * [Outcome.INCONCLUSIVE]
-    said = [finding.evidence[-1][1] for finding in told.findings]
-    assert "this client was the limit, not the path" in said[0]
-    assert "still rising" in said[1]
+    judgement = judged(busy, rising, min_rate=50e6)
+    assert [finding.outcome for finding in judgement.findings] == 2 * [
+        Outcome.INCONCLUSIVE
+    ]
+    texts = [finding.evidence[-1][1] for finding in judgement.findings]
+    assert "this client was the limit, not the path" in texts[0]
+    assert "still rising" in texts[1]
 
 
 def test_low_rate_not_limited_by_network_carries_missed_deadline() -> None:

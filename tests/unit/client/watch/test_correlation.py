@@ -69,8 +69,8 @@ def test_outages_of_all_peers_share_this_end() -> None:
     made = account(**THREE)
     for peer, outage in ALL:
         made.record(peer, OutageEnded(0, outage))
-    said = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
-    assert any("all 3 peers were out at the same time" in line for line in said)
+    lines = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
+    assert any("all 3 peers were out at the same time" in line for line in lines)
 
 
 @pytest.mark.parametrize(
