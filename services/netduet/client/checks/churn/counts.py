@@ -109,9 +109,7 @@ def max_loss_both_ways(max_loss: float) -> float:
     return 1 - (1 - max_loss) ** 2
 
 
-def format_share(count: int, of: int) -> str:
+def format_share(count: int, total: int) -> str:
     """Return a share with its confidence interval."""
-    low, high = lower_bound(count, of), upper_bound(count, of)
-    return (
-        f"{count / of:.1%} (between {low:.1%} and {high:.1%} with 99.98 % confidence)"
-    )
+    low, high = lower_bound(count, total), upper_bound(count, total)
+    return f"{count / total:.1%} (between {low:.1%} and {high:.1%} with 99.98 % confidence)"

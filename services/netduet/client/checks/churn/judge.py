@@ -55,17 +55,17 @@ def _findings(
     )
     if started < _MIN_STARTED_SHARE * result.run.planned:
         return (findings.unstarted(result, counted, started),)
-    held = findings.count_limited(result)
+    hold = findings.count_limited(result)
     # Beside held connections none passes: that is told by itself.
-    judged = counted if held is None else count_attempts(result.run.attempts)
+    judged = counted if hold is None else count_attempts(result.run.attempts)
     found = _frequent_failures(result, judged, max_loss)
     if found:
-        whole = findings.accept_queue(result, judged)
-        if whole is None:
-            whole = findings.rate_limited(result)
-        if whole is not None:
-            return (whole,)
-    return tuple(found if held is None else [held, *found])
+        explanation = findings.accept_queue(result, judged)
+        if explanation is None:
+            explanation = findings.rate_limited(result)
+        if explanation is not None:
+            return (explanation,)
+    return tuple(found if hold is None else [hold, *found])
 
 
 def _frequent_failures(
@@ -74,18 +74,18 @@ def _frequent_failures(
     """Return what goes wrong too often for chance."""
     found = []
 
-    def often(attempts: tuple[Attempt, ...]) -> bool:
+    def frequent(attempts: tuple[Attempt, ...]) -> bool:
         return lower_bound(len(attempts), len(judged.attempts)) > max_loss
 
     if exceeds_max_loss(judged, max_loss):
         found.append(findings.syn_lost(result, judged))
-    if often(refused := judged.with_outcome(AttemptOutcome.REFUSED)):
+    if frequent(refused := judged.with_outcome(AttemptOutcome.REFUSED)):
         found.append(findings.refused(result, refused))
-    if often(
+    if frequent(
         unserved := judged.with_outcome(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)
     ):
         found.append(findings.unserved(result, unserved))
-    if often(
+    if frequent(
         busy := count_attempts(result.run.attempts).with_outcome(AttemptOutcome.BUSY)
     ):
         found.append(findings.server_busy(result, busy))
@@ -189,7 +189,7 @@ def _summary(result: ChurnResult, counted: ConnectionCounts) -> str:
 
 
 def _figures(result: ChurnResult, counted: ConnectionCounts) -> Figures:
-    run, held, ports = result.run, result.hold, result.ports
+    run, hold, ports = result.run, result.hold, result.ports
     figures: Figures = {
         "planned": run.planned,
         "rate": round(run.rate, 3),
@@ -212,7 +212,7 @@ def _figures(result: ChurnResult, counted: ConnectionCounts) -> Figures:
         "instances": len(
             {attempt.boot_id for attempt in counted.attempts if attempt.boot_id}
         ),
-        "held": None if held is None else held.held_count,
+        "held": None if hold is None else hold.held_count,
         "listener_instance": result.witness.instance.instance,
         "listener_node": result.witness.instance.node or None,
         "listener_zone": result.witness.instance.zone or None,

@@ -74,73 +74,82 @@ def detect_token_bucket(run: PacedRun, *, path_works: bool) -> TokenBucket | Non
     ``path_works``: an old connection worked all the while, so that what stops to
     pass is new connections alone.
     """
-    smooth = [attempt.smooth for attempt in run.attempts]
-    if all(smooth) or not smooth:
+    clean_passes = [attempt.passed_cleanly for attempt in run.attempts]
+    if all(clean_passes) or not clean_passes:
         return None
-    head = smooth.index(False)
-    rest = smooth[head:]
-    if head < max(MIN_INITIAL_PASSES, _MIN_INITIAL_FACTOR * _usual_run_length(rest)):
+    initial_run = clean_passes.index(False)
+    remaining = clean_passes[initial_run:]
+    if initial_run < max(
+        MIN_INITIAL_PASSES, _MIN_INITIAL_FACTOR * _usual_run_length(remaining)
+    ):
         return None
-    if p_initial_run(head, len(smooth), sum(smooth)) > _MAX_P_INITIAL_RUN:
+    if (
+        p_initial_run(initial_run, len(clean_passes), sum(clean_passes))
+        > _MAX_P_INITIAL_RUN
+    ):
         return None
-    start = run.attempts[head].offset
+    start = run.attempts[initial_run].offset
     passed = sorted(
         attempt.offset + attempt.connect_seconds
-        for attempt in run.attempts[head:]
+        for attempt in run.attempts[initial_run:]
         if attempt.passed and attempt.connect_seconds is not None
     )
-    alone = tuple(
+    queries_worked = tuple(
         attempt
-        for attempt in run.attempts[head:]
+        for attempt in run.attempts[initial_run:]
         if attempt.offset < start + SYN_RETRANSMIT_SECONDS
     )
     early = [instant for instant in passed if instant < start + SYN_RETRANSMIT_SECONDS]
-    regular = _is_regular(run.attempts[head:], passed, run.gap)
+    regular = _is_regular(run.attempts[initial_run:], passed, run.gap)
     # At first no SYN that is sent again comes in between.
-    if not (regular or _is_regular(alone, early, run.gap)):
-        hardly = (
-            sum(rest) <= _MAX_PASSED_SHARE * len(rest) and len(rest) >= _MIN_BLOCKED
+    if not (regular or _is_regular(queries_worked, early, run.gap)):
+        few_passed = (
+            sum(remaining) <= _MAX_PASSED_SHARE * len(remaining)
+            and len(remaining) >= _MIN_BLOCKED
         )
-        if not (hardly and path_works):
+        if not (few_passed and path_works):
             return None
     rate = _pass_rate(run, start, passed)
-    return TokenBucket(max(1, round(head - rate * start)), rate, start)
+    return TokenBucket(max(1, round(initial_run - rate * start)), rate, start)
 
 
-def _usual_run_length(smooth: Sequence[bool]) -> float:
+def _usual_run_length(clean_passes: Sequence[bool]) -> float:
     """Return how many pass in a row, as a rule: a stall of ours lets tokens gather."""
-    runs = [len(list(run)) for passes, run in groupby(smooth) if passes]
+    runs = [len(list(run)) for passes, run in groupby(clean_passes) if passes]
     return median(runs) if runs else 0.0
 
 
-def _is_regular(rest: Sequence[Attempt], passed: list[float], gap: float) -> bool:
+def _is_regular(remaining: Sequence[Attempt], passed: list[float], gap: float) -> bool:
     """Tell whether passes (or failures, where these are fewer) are too regular.
 
     Under pure loss each place in a row has the same chance: distances are geometric, or
     exponential where SYNs that were sent again come in between.
     """
-    failed = [attempt.offset for attempt in rest if not attempt.smooth]
-    share = len(failed) / len(rest)
+    failed = [attempt.offset for attempt in remaining if not attempt.passed_cleanly]
+    share = len(failed) / len(remaining)
     events = failed
     if share >= 0.5:  # noqa: PLR2004 - the half
         events, share = passed, 1 - share
     distances = [after - before for before, after in pairwise(events)]
     if len(distances) < _MIN_INTERVALS:
         return False
-    middle = median(distances)
-    near = sum(
-        abs(distance - middle) <= _TOLERANCE_SHARE * middle for distance in distances
+    median_distance = median(distances)
+    nearby = sum(
+        abs(distance - median_distance) <= _TOLERANCE_SHARE * median_distance
+        for distance in distances
     )
     density = min(1.0, gap * len(distances) / sum(distances))
-    expected_shares = [_p_geometric_near(p, middle / gap) for p in (share, density)]
+    expected_shares = [
+        _p_geometric_near(p, median_distance / gap) for p in (share, density)
+    ]
     expected = max(_REGULAR_SHARE_BY_CHANCE, *expected_shares)
-    return lower_bound(near, len(distances), _MAX_P_INTERVALS) > expected
+    return lower_bound(nearby, len(distances), _MAX_P_INTERVALS) > expected
 
 
-def _p_geometric_near(share: float, middle: float) -> float:
+def _p_geometric_near(share: float, distance: float) -> float:
     """Return how likely a geometric distance is near this one (in places of the row)."""
-    first = max(1, math.ceil((1 - _TOLERANCE_SHARE) * middle - _CLOCK_SLACK_SLOTS))
-    last = math.floor((1 + _TOLERANCE_SHARE) * middle + _CLOCK_SLACK_SLOTS)
+    first = max(1, math.ceil((1 - _TOLERANCE_SHARE) * distance - _CLOCK_SLACK_SLOTS))
+    last = math.floor((1 + _TOLERANCE_SHARE) * distance + _CLOCK_SLACK_SLOTS)
     return (1.0 - share) ** (first - 1) - (1.0 - share) ** last
 
 
@@ -153,18 +162,18 @@ def _pass_rate(run: PacedRun, start: float, passed: list[float]) -> float:
     return len(passed) / (passed[-1] - start) if passed[-1] > start else 0.0
 
 
-def detect_count_limit(held: HoldResult) -> int | None:
+def detect_count_limit(hold: HoldResult) -> int | None:
     """Return how many connections may be held at once, where there is a limit.
 
     It is one when none came about beside those that were held and still answered, and
     all did when these were released. A server that says itself that it is busy is none.
     """
-    if not held.while_held or not held.after_release:
+    if not hold.while_held or not hold.after_release:
         return None
-    made_beside = any(attempt.boot_id for attempt in held.while_held)
-    made_after = all(attempt.boot_id for attempt in held.after_release)
-    busy = any(attempt.outcome is AttemptOutcome.BUSY for attempt in held.while_held)
-    none_sent = any(not attempt.sent_syns for attempt in held.while_held)
-    if made_beside or not made_after or busy or none_sent or not held.answered:
+    made_while_held = any(attempt.boot_id for attempt in hold.while_held)
+    made_after = all(attempt.boot_id for attempt in hold.after_release)
+    busy = any(attempt.outcome is AttemptOutcome.BUSY for attempt in hold.while_held)
+    none_sent = any(not attempt.sent_syns for attempt in hold.while_held)
+    if made_while_held or not made_after or busy or none_sent or not hold.answered:
         return None
-    return held.held_count
+    return hold.held_count

@@ -67,19 +67,19 @@ def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> Chur
 
 async def _try(address: Address, plan: ChurnPlan, timeouts: Timeouts) -> ChurnResult:
     async with open_connection(address, timeouts) as (handshake, connection):
-        watch = _WitnessWatch(connection, timeouts.answer, handshake.detail)
-        await watch.start()
+        witness_watch = _WitnessWatch(connection, timeouts.answer, handshake.detail)
+        await witness_watch.start()
         pacer = Pacer(address, timeouts.answer, plan)
         try:
             run = await pacer.run()
             held = None
-            trouble = sum(not attempt.smooth for attempt in run.attempts)
+            trouble = sum(not attempt.passed_cleanly for attempt in run.attempts)
             if trouble <= _MAX_TROUBLED_SHARE * len(run.attempts):
                 held = await pacer.hold()
             ports = _local_ports()
-            witness = await watch.end()
+            witness = await witness_watch.end()
         finally:
-            watch.stop()
+            witness_watch.stop()
     return ChurnResult(address, run, held, witness, ports)
 
 
@@ -94,8 +94,8 @@ class _WitnessWatch:
         self, connection: FramedConnection | None, timeout: float, missing: str
     ) -> None:
         """Watch on this conversation, where there is one."""
-        self._conversation = connection
-        self._patience = timeout
+        self._connection = connection
+        self._timeout = timeout
         self._missing = missing or "no connection for queries could be opened"
         self._first_report: ServerReport | None = None
         self._max_backlog = 0
@@ -118,10 +118,10 @@ class _WitnessWatch:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         last = await self._request_report()
-        connection, first = self._conversation, self._first_report
+        connection, first = self._connection, self._first_report
         if connection is None or first is None:
             return Witness(missing=self._missing)
-        await connection.end(self._patience)
+        await connection.end(self._timeout)
         welcome = connection.welcome
         witness = Witness(
             welcome.boot_id, instance_of(welcome), None, self._max_backlog
@@ -141,9 +141,9 @@ class _WitnessWatch:
             await asyncio.sleep(_REPORT_INTERVAL_SECONDS)
 
     async def _request_report(self) -> ServerReport | None:
-        if self._conversation is None:
+        if self._connection is None:
             return None
-        report = await self._conversation.report(self._patience)
+        report = await self._connection.report(self._timeout)
         if report is not None:
             self._max_backlog = max(self._max_backlog, report.listener.backlog or 0)
         return report

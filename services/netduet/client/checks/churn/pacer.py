@@ -132,52 +132,54 @@ def reaches_limit(run: PacedRun) -> bool:
     Where another one ends elsewhere meanwhile, as those of the check idle do, it makes
     room for one more.
     """
-    made = [attempt.boot_id != "" for attempt in run.attempts]
-    if not made or made[-1]:
+    established = [attempt.boot_id != "" for attempt in run.attempts]
+    if not established or established[-1]:
         return False
-    first = made.index(False)
-    behind = made[first:]
-    return first > 0 and sum(behind) <= _MAX_PASSED_SHARE * len(behind)
+    first = established.index(False)
+    after_failure = established[first:]
+    return first > 0 and sum(after_failure) <= _MAX_PASSED_SHARE * len(after_failure)
 
 
 def _many_troubled(tasks: Sequence[asyncio.Task[Attempt]]) -> bool:
     """Tell whether many have trouble; a late half may still be on its way."""
-    early = tasks[: len(tasks) // 2]
-    bad = sum(attempt.done() and not attempt.result().smooth for attempt in tasks)
-    bad += sum(not attempt.done() for attempt in early)
-    return bad > _MIN_TROUBLED_SHARE * len(early)
+    first_tasks = tasks[: len(tasks) // 2]
+    troubled = sum(
+        attempt.done() and not attempt.result().passed_cleanly for attempt in tasks
+    )
+    troubled += sum(not attempt.done() for attempt in first_tasks)
+    return troubled > _MIN_TROUBLED_SHARE * len(first_tasks)
 
 
 async def _run_paced(
     start_attempt: Callable[[float], Coroutine[None, None, Attempt]],
     count: int,
     gap: float,
-    most: int,
-    longer: int = 0,
+    max_concurrent: int,
+    extra_count: int = 0,
 ) -> PacedRun:
     """Start each at its time; what could not be is left out, not caught up with."""
     tasks: list[asyncio.Task[Attempt]] = []
-    planned, unstarted, late, under_way = 0, 0, 0.0, 0
+    planned, unstarted, max_delay, running = 0, 0, 0.0, 0
 
     def done(_: object) -> None:
-        nonlocal under_way
-        under_way -= 1
+        nonlocal running
+        running -= 1
 
     start = time.monotonic()
     try:
-        for number in range(count + longer):
+        for number in range(count + extra_count):
             if number == count and not _many_troubled(tasks):
                 break
             planned = number + 1
             due = start + number * gap
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
-            behind = now - due
-            if behind > MAX_START_DELAY_SECONDS or under_way >= most:
+            lateness = now - due
+            if lateness > MAX_START_DELAY_SECONDS or running >= max_concurrent:
                 unstarted += 1
                 continue
-            late = max(late, behind)
-            under_way += 1
+            max_delay = max(max_delay, lateness)
+            running += 1
             task = asyncio.create_task(start_attempt(now - start))
             task.add_done_callback(done)
             tasks.append(task)
@@ -186,4 +188,4 @@ async def _run_paced(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return PacedRun(planned, gap, tuple(tries), unstarted, late)
+    return PacedRun(planned, gap, tuple(tries), unstarted, max_delay)

@@ -70,7 +70,7 @@ class Attempt(Timed):
         return self.outcome in (AttemptOutcome.SERVED, AttemptOutcome.UNANSWERED)
 
     @property
-    def smooth(self) -> bool:
+    def passed_cleanly(self) -> bool:
         """It passed, and its first SYN was answered."""
         return self.passed and not self.lost_syns
 

@@ -98,7 +98,7 @@ def judge_rate(
     if reached is None or reached >= min_rate:
         return None
     seen = f"{flow.direction} {format_rate(reached)}, required: {format_rate(min_rate)}"
-    doubt = _reason_for_doubt(flow, min_rate, limit)
+    reason = _reason_for_doubt(flow, min_rate, limit)
     sender, receiver = flow.direction.sender, flow.direction.receiver
     seconds = flow.seconds
     evidence = [
@@ -114,8 +114,8 @@ def judge_rate(
             f"{by_receiver} %, for the sending program {by_sender} %"
         )
         evidence.append((sender, text))
-    if doubt:
-        evidence.append((Side.CLIENT, f"no verdict: {doubt}"))
+    if reason:
+        evidence.append((Side.CLIENT, f"no verdict: {reason}"))
     return Finding(
         "load.slow",
         seen,
@@ -123,7 +123,7 @@ def judge_rate(
         {"bit_s": round(reached), "min_rate": round(min_rate)},
         flow.direction.path,
         None if _limited_by_network(flow) else flow.span,
-        Outcome.INCONCLUSIVE if doubt else Outcome.FAIL,
+        Outcome.INCONCLUSIVE if reason else Outcome.FAIL,
     )
 
 

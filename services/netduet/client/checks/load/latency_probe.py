@@ -67,7 +67,7 @@ class LatencyProbe:
         self._over.set()
 
     @property
-    def alive(self) -> bool:
+    def running(self) -> bool:
         """Whether it still asks."""
         return self._thread.is_alive()
 
@@ -80,7 +80,7 @@ class LatencyProbe:
         """Return those that were due between two instants."""
         return tuple(echo for echo in list(self._echoes) if start <= echo.due < end)
 
-    def latest_delay(self) -> float | None:
+    def current_delay(self) -> float | None:
         """Return the latest round trip, or for how long the next one has been due.
 
         The longer of the two counts: a queue shows by what has not come yet. None while
@@ -105,7 +105,7 @@ class LatencyProbe:
                 with contextlib.suppress(OSError):  # then our own clock has to do
                     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 sock.setblocking(False)
-                self._ask(sock)
+                self._send_questions(sock)
         except OSError as error:
             self.detail = error.strerror or str(error)
 
@@ -121,7 +121,7 @@ class LatencyProbe:
             if events or not data:
                 raise ConnectionError("the echo connection was not accepted")
 
-    def _ask(self, sock: socket.socket) -> None:
+    def _send_questions(self, sock: socket.socket) -> None:
         """Ask at each due time, and read in between."""
         due = time.monotonic()
         until = None
@@ -158,11 +158,11 @@ class LatencyProbe:
                 raise ConnectionError("the server closed the echo connection")
             if not 0 < frame.id <= len(self._echoes):
                 raise ConnectionError("an echo arrived that was never requested")
-            asked = self._echoes[frame.id - 1]
+            count = self._echoes[frame.id - 1]
             # The kernel's clock may step: never before the question left.
-            instant = max(arrived, asked.sent)
+            instant = max(arrived, count.sent)
             self._echoes[frame.id - 1] = EchoTiming(
-                asked.due, asked.sent, instant, read
+                count.due, count.sent, instant, read
             )
         self._unread = self._unread[offset:]
 

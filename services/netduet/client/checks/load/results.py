@@ -125,10 +125,10 @@ class TransferFlow(Timed):
         step = (end - start) / SLICE_COUNT
         if step <= 0:
             return ()
-        marks = [
+        boundaries = [
             self._arrived_by(start + number * step) for number in range(SLICE_COUNT + 1)
         ]
-        return tuple(8 * (late - early) / step for early, late in pairwise(marks))
+        return tuple(8 * (late - early) / step for early, late in pairwise(boundaries))
 
     @property
     def max_deviation(self) -> float | None:
@@ -142,12 +142,12 @@ class TransferFlow(Timed):
     def _arrived_by(self, instant: float) -> float:
         """Return how many bytes had arrived at an instant, between two points."""
         before = self.arrivals[0]
-        for point in self.arrivals:
-            if point[0] >= instant:
-                span = point[0] - before[0]
+        for arrival in self.arrivals:
+            if arrival[0] >= instant:
+                span = arrival[0] - before[0]
                 share = (instant - before[0]) / span if span > 0 else 1.0
-                return before[1] + share * (point[1] - before[1])
-            before = point
+                return before[1] + share * (arrival[1] - before[1])
+            before = arrival
         return before[1]
 
     @property
@@ -205,8 +205,8 @@ class TransferFlow(Timed):
         )
 
 
-def _share(part: float, whole: float) -> float:
-    return min(1.0, max(0.0, part / whole))
+def _share(slice_bytes: float, whole: float) -> float:
+    return min(1.0, max(0.0, slice_bytes / whole))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -148,12 +148,13 @@ class Transfer:
             stall = await self._collect_evidence(window, address, timeouts)
         for connection in self._connections:
             connection.reset()  # what waits in our buffers must not disturb what comes next
+        warm = self._start + _WARM_UP_SHARE * (end - self._start)
         return TransferFlow(
             self._direction,
             len(self._connections),
             self._start,
             end,
-            tuple(self._rated_arrivals(end)),
+            tuple(event for event in self._arrivals if event[0] >= warm),
             tuple(self._sender_infos),
             self._arrived,
             self._exhausted,
@@ -205,14 +206,16 @@ class Transfer:
     def _long_enough(self, now: float) -> bool:
         """Tell whether the time is up, and enough of it was watched."""
         length, passed = self._duration(), now - self._start
-        watched = self._polls * _POLL_SECONDS >= length * _MIN_POLLED_SHARE
-        return passed >= length and (watched or passed >= _MAX_STARVED_FACTOR * length)
+        enough_polls = self._polls * _POLL_SECONDS >= length * _MIN_POLLED_SHARE
+        return passed >= length and (
+            enough_polls or passed >= _MAX_STARVED_FACTOR * length
+        )
 
     def _duration(self) -> float:
         """Long enough for TCP to find the path's rate, within reason."""
         rtt = max((info.min_rtt for info in self._sender_infos), default=0.0)
-        warm = min(_WARM_UP_ROUND_TRIPS * rtt, _MAX_WARM_UP_SECONDS)
-        return max(self._extent.seconds, warm)
+        warm_up_seconds = min(_WARM_UP_ROUND_TRIPS * rtt, _MAX_WARM_UP_SECONDS)
+        return max(self._extent.seconds, warm_up_seconds)
 
     def _poll(self, now: float) -> None:
         acked = 0
@@ -231,11 +234,11 @@ class Transfer:
         if not self._up:
             self._arrived = received - self._received_before
             self._arrivals.append((now, self._arrived))
-        moved = acked + received
-        if moved == self._last_progress[0]:
+        progress = acked + received
+        if progress == self._last_progress[0]:
             self._idle_polls += 1
         else:
-            self._last_progress, self._idle_polls = (moved, now), 0
+            self._last_progress, self._idle_polls = (progress, now), 0
 
     async def _pump(self, number: int, connection: FramedConnection) -> None:
         """Ask on one connection, several questions at once, until told to stop."""
@@ -243,48 +246,48 @@ class Transfer:
         questions = 0
         reported = 0.0
         share = len(self._connections)
-        own, last = 0, False
+        in_flight, last_report_asked = 0, False
         while True:
             while (
                 not self._stopping
                 and questions < MAX_QUESTIONS
-                and own < self._max_in_flight() / share
+                and in_flight < self._max_in_flight() / share
                 and not self._is_exhausted()
             ):
                 size = self._frame_size()
                 now = time.monotonic()
                 if not self._up and now - reported > _REPORT_INTERVAL_SECONDS:
-                    asked = connection.send(Kind.REPORT, ReportQuestion())
-                    pending.append((asked, 0, b"", now))
+                    question_number = connection.send(Kind.REPORT, ReportQuestion())
+                    pending.append((question_number, 0, b"", now))
                     reported, questions = now, questions + 1
-                seed, whole = self._patterns[questions % _PATTERN_COUNT]
+                seed, pattern = self._patterns[questions % _PATTERN_COUNT]
                 if self._up:
-                    asked = connection.send(Kind.SINK, whole[:size])
+                    question_number = connection.send(Kind.SINK, pattern[:size])
                 else:
                     question = SourceQuestion(size=size, seed=seed)
-                    asked = connection.send(Kind.SOURCE, question)
-                pending.append((asked, size, whole, now))
+                    question_number = connection.send(Kind.SOURCE, question)
+                pending.append((question_number, size, pattern, now))
                 questions += 1
-                own += size
+                in_flight += size
                 self._requested_bytes += size
                 self._in_flight_bytes += size
             ended = self._stopping or self._exhausted or questions >= MAX_QUESTIONS
-            if ended and not self._up and not last:
-                last = True
-                asked = connection.send(Kind.REPORT, ReportQuestion())
-                pending.append((asked, 0, b"", time.monotonic()))
+            if ended and not self._up and not last_report_asked:
+                last_report_asked = True
+                question_number = connection.send(Kind.REPORT, ReportQuestion())
+                pending.append((question_number, 0, b"", time.monotonic()))
             if not pending:
                 self._exhausted = self._exhausted or not self._stopping
                 return
-            asked, size, whole, since = pending[0]
-            answer = await connection.answer(asked, _POLL_SECONDS)
+            question_number, size, pattern, asked_at = pending[0]
+            answer = await connection.answer(question_number, _POLL_SECONDS)
             if answer is not None:
                 pending.popleft()
-                own -= size
+                in_flight -= size
                 self._in_flight_bytes -= size
-                self._record_answer(answer, size, whole)
+                self._record_answer(answer, size, pattern)
                 if isinstance(answer, ServerReport):
-                    self._record_report(number, answer, since)
+                    self._record_report(number, answer, asked_at)
             elif connection.ending is not None:
                 self._record_end(connection)
                 return
@@ -296,17 +299,21 @@ class Transfer:
         )
         return self._exhausted
 
-    def _record_report(self, number: int, report: ServerReport, asked: float) -> None:
+    def _record_report(
+        self, number: int, report: ServerReport, question_number: float
+    ) -> None:
         """Keep what the server's kernel said; it was read soon after it was asked for.
 
         The answer then stood behind the data owed: its arrival tells no time.
         """
         if report.connection is not None:
-            sender = SenderTcpInfo.from_tcp_info(asked, number, report.connection)
+            sender = SenderTcpInfo.from_tcp_info(
+                question_number, number, report.connection
+            )
             self._sender_infos += [] if sender is None else [sender]
 
     def _record_answer(
-        self, answer: BaseModel | bytes, size: int, whole: bytes
+        self, answer: BaseModel | bytes, size: int, pattern: bytes
     ) -> None:
         now = time.monotonic()
         match answer:
@@ -315,7 +322,7 @@ class Transfer:
                 self._arrivals.append((now, self._arrived))
                 self._changed |= changed_at is not None or received != size
             case bytes():
-                self._changed |= len(answer) != size or not whole.startswith(answer)
+                self._changed |= len(answer) != size or not pattern.startswith(answer)
             case _:
                 pass
 
@@ -332,25 +339,19 @@ class Transfer:
         """Bytes a second, of late."""
         if len(self._arrivals) < 2:  # noqa: PLR2004 - a rate has a begin and an end
             return 0.0
-        start, before = self._arrivals[max(0, len(self._arrivals) - 20)]
-        end, after = self._arrivals[-1]
-        return (after - before) / max(_POLL_SECONDS, end - start)
+        start, bytes_before = self._arrivals[max(0, len(self._arrivals) - 20)]
+        end, bytes_after = self._arrivals[-1]
+        return (bytes_after - bytes_before) / max(_POLL_SECONDS, end - start)
 
     def _frame_size(self) -> int:
         """Return a power of two: few patterns are then made, and often used."""
-        wanted = int(self._rate() * _FRAME_SECONDS)
-        size = 1 << max(MIN_FRAME_BYTES, wanted).bit_length() - 1
+        frame_bytes = int(self._rate() * _FRAME_SECONDS)
+        size = 1 << max(MIN_FRAME_BYTES, frame_bytes).bit_length() - 1
         return min(size, self._largest)
 
     def _max_in_flight(self) -> float:
-        least, most = _IN_FLIGHT_BYTES
-        return min(max(least, self._rate()), most)
-
-    def _rated_arrivals(self, end: float) -> Iterator[tuple[float, int]]:
-        """Give what arrived after the warm-up."""
-        warm = self._start + _WARM_UP_SHARE * (end - self._start)
-        late = [event for event in self._arrivals if event[0] >= warm]
-        yield from late
+        minimum, maximum = _IN_FLIGHT_BYTES
+        return min(max(minimum, self._rate()), maximum)
 
     # Stalled
 

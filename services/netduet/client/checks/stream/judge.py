@@ -9,7 +9,7 @@ from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.stream.notes import notes
 from netduet.client.checks.stream.summary import figures, summary
 from netduet.client.outages import describe
-from netduet.client.outages.classify import STARVED_SHARE, check_rules, classify
+from netduet.client.outages.classify import STARVED_SHARE, Rules, classify
 from netduet.client.outages.correlate import correlate
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import OUTAGE, RESTARTED, Outage
@@ -30,7 +30,7 @@ def judge(observations: Observations, options: CheckOptions) -> Judgement:
     """Judge one address: outages longer than ``max_outage`` are failures."""
     max_outage = options.max_outage
     correlation = correlate(observations)
-    outages = classify(observations, correlation, check_rules(max_outage))
+    outages = classify(observations, correlation, Rules(max_outage))
     findings = [*_unsent(observations, max_outage)]
     findings += [
         _finding(observations, outage) for outage in outages if not outage.tolerated
@@ -69,12 +69,12 @@ def _unsent(observations: Observations, max_outage: float) -> Iterator[Finding]:
 def _unconnected(observations: Observations, max_outage: float) -> Iterator[Finding]:
     """Report that only connections could show outages, and this client made too few."""
     connections = observations.new_connections
-    tried = connections.started + connections.void
-    enough = connections.started >= max(1.0, MIN_SENT_SHARE * tried)
+    attempted = connections.started + connections.void
+    enough = connections.started >= max(1.0, MIN_SENT_SHARE * attempted)
     if enough and connections.longest_void <= max_outage:
         return
     text = (
-        f"{observations.address}: UDP does not pass, and {connections.void} of {tried} new "
+        f"{observations.address}: UDP does not pass, and {connections.void} of {attempted} new "
         "connections failed because of this client itself"
     )
     reason = "it was not running, or had no file descriptor, port or memory for them"
@@ -125,6 +125,6 @@ def _missed_deadline(observations: Observations, outage: Outage) -> TimeSpan | N
     else:
         event = outage.failure_run or outage.stall
         starved = 0.0 if event is None else observations.starved_seconds(event)
-        ran = starved < STARVED_SHARE * outage.seconds
-        shown = observations.datagrams.passed and ran
+        running = starved < STARVED_SHARE * outage.seconds
+        shown = observations.datagrams.passed and running
     return None if shown else outage.span

@@ -25,8 +25,8 @@ def summary(observations: Observations, outages: Sequence[Outage]) -> str:
     if outages:
         longest = max(outage.seconds for outage in outages)
         count = len(outages)
-        many = "1 outage" if count == 1 else f"{count} outages, the longest"
-        text += f"{many} of {describe.seconds(longest)}"
+        in_all = "1 outage" if count == 1 else f"{count} outages, the longest"
+        text += f"{in_all} of {describe.seconds(longest)}"
     elif datagrams.passed:
         text += "no outage"
     else:
