@@ -189,14 +189,14 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
         assert question.kind == Kind.INSPECT
         asked = decode(InspectQuestion, question.payload)
         assert asked.window == pytest.approx(AGE, abs=1)
-        told = Inspection(
+        inspection = Inspection(
             instance=instance,
             connection=None,
             window=10.0,
             stalled=stalled,
             throttled=throttled,
         )
-        taken.send_answer(Kind.INSPECT, told, question.id)
+        taken.send_answer(Kind.INSPECT, inspection, question.id)
         taken.wait_for_close()
 
     return script
