@@ -91,5 +91,5 @@ def images(engine: docker.DockerClient) -> Images:
 @pytest.fixture
 def sandbox(images: Images) -> Iterator[Sandbox]:
     """Return a sandbox that is cleared when the test is over."""
-    with Sandbox(images) as one:
-        yield one
+    with Sandbox(images) as created:
+        yield created

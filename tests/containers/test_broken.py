@@ -29,9 +29,9 @@ def failed(result: ContainerResult, check: str) -> dict[str, Any]:
     """Return the one finding of a check that failed, as ``--json`` tells it."""
     assert result.status == 1, result.out + result.err
     [target] = result.document["targets"]
-    [found] = [one for one in target["checks"] if one["name"] == check]
+    [found] = [entry for entry in target["checks"] if entry["name"] == check]
     assert found["outcome"] == "FAIL", result.out
-    [finding] = [one for one in found["findings"] if one["outcome"] == "FAIL"]
+    [finding] = [entry for entry in found["findings"] if entry["outcome"] == "FAIL"]
     assert target["root"]["class"] == finding["class"]
     assert isinstance(finding, dict)
     return finding

@@ -68,9 +68,9 @@ def clone(images: Images, tmp_path: Path) -> Iterator[Clone]:
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    one = Clone(tmp_path, f"netduet-test-{uuid.uuid4().hex[:8]}", port)
-    yield one
-    one.make("down")
+    created = Clone(tmp_path, f"netduet-test-{uuid.uuid4().hex[:8]}", port)
+    yield created
+    created.make("down")
 
 
 def test_up_prints_the_verdict_and_down_removes_all(

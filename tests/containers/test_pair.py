@@ -177,8 +177,8 @@ def test_kubernetes_service_links_are_ignored(sandbox: Sandbox) -> None:
     network = sandbox.network()
     server = sandbox.server(network, env=links)
     assert passed(sandbox.client(network, "check", "server", env=links))
-    said = lines(server.get_logs()[0].decode())
-    assert [fields["event"] for fields in said].count("settings.ignored") == 1
+    logged = lines(server.get_logs()[0].decode())
+    assert [fields["event"] for fields in logged].count("settings.ignored") == 1
 
 
 def test_several_targets_are_each_judged(sandbox: Sandbox) -> None:

@@ -40,7 +40,7 @@ def containers(path: str) -> dict[str, Container]:
     """Return the containers of the first workload of a file, by name."""
     manifest = next(iter(yaml.safe_load_all((KUBERNETES / path).read_text())))
     found = manifest["spec"]["template"]["spec"]["containers"]
-    return {one["name"]: one for one in found}
+    return {container["name"]: container for container in found}
 
 
 def play(
@@ -96,13 +96,15 @@ def test_server_pod_answers_probes_and_passes_checks(sandbox: Sandbox) -> None:
     assert asked.out.split() == ["200"] * 3, asked.err
     served(sandbox, network, "netduet-each")
     job = containers("check/check.yaml")["client"]
-    [profile] = [one for one in job["env"] if one["name"].endswith("_PROFILE")]
+    [profile] = [
+        variable for variable in job["env"] if variable["name"].endswith("_PROFILE")
+    ]
     profile["value"] = "quick"
     done = wait_for_end(play(sandbox, job, network))
     assert done.status == 0, done.out
-    said = " ".join(done.out.split())
-    assert "instance netduet-server-0 on node-1" in said
-    assert re.search(r"run from \S+ on node-1", said)
+    output = " ".join(done.out.split())
+    assert "instance netduet-server-0 on node-1" in output
+    assert re.search(r"run from \S+ on node-1", output)
 
 
 def test_isolation_job_fails_without_network_policies(sandbox: Sandbox) -> None:

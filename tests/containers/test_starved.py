@@ -39,6 +39,6 @@ def test_fault_is_named_with_a_throttled_server(sandbox: Sandbox) -> None:
     server = sandbox.server(network, env={"NETDUET_SERVER_UDP": "false"})
     engine_handle(server).update(**TENTH)
     result = sandbox.client(network, "check", "--json", "server")
-    assert [one["class"] for one in checks(result)["udp"]["findings"]] == [
+    assert [finding["class"] for finding in checks(result)["udp"]["findings"]] == [
         "udp.rejected"
     ]

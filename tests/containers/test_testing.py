@@ -16,7 +16,7 @@ from netduet.testing.engine import Image, connect, require
 from tests.containers.sandbox import Images, Sandbox, engine_handle
 
 SOON = ("name", "reach", "identity")
-ONE = {"service": "one", "port": 8080}
+SERVER_SETTINGS = {"service": "one", "port": 8080}
 BUSY = (4.0, 30.0)
 """Seconds in which a process in a container begins its work; a busy machine needs more."""
 
@@ -72,12 +72,14 @@ def test_network_may_be_a_name_or_an_id(
     assert network.id is not None
     found = engine.networks.get(network.id)
     with (
-        Duet(network.id, client_network=network.name, server_settings=ONE) as duet,
-        Duet(found, alias="two", server_settings={"service": "two"}) as two,
+        Duet(
+            network.id, client_network=network.name, server_settings=SERVER_SETTINGS
+        ) as duet,
+        Duet(found, alias="two", server_settings={"service": "two"}) as second,
     ):
         duet.check(checks=SOON).assert_ok()
-        report = duet.check(target=two.address, checks=SOON)
-    assert two.address == "two:12345"
+        report = duet.check(target=second.address, checks=SOON)
+    assert second.address == "two:12345"
     assert "two" in report.assert_fails("identity.other_service").seen
 
 
@@ -98,12 +100,12 @@ def test_client_timeout_error_has_the_results_so_far(sandbox: Sandbox) -> None:
         for seconds in BUSY:
             with pytest.raises(DuetError) as caught:
                 duet.check(checks=SOON, answer_timeout=60.0, timeout=seconds)
-            told = str(caught.value)
-            assert told.startswith(f"the client did not exit within {seconds:g} s\n")
-            if "PASS  reach" in told:
+            message = str(caught.value)
+            assert message.startswith(f"the client did not exit within {seconds:g} s\n")
+            if "PASS  reach" in message:
                 break
-    assert "PASS  reach" in told
-    assert "INCONCLUSIVE: interrupted before all checks" in told
+    assert "PASS  reach" in message
+    assert "INCONCLUSIVE: interrupted before all checks" in message
 
 
 def test_server_start_failure_has_exit_status_and_log(sandbox: Sandbox) -> None:
@@ -122,15 +124,15 @@ def test_unhealthy_server_error_has_health_check_and_log(sandbox: Sandbox) -> No
         duet = Duet(network, server_settings={"port": 0}, ready_timeout=seconds)
         with pytest.raises(DuetError) as caught:
             duet.start()
-        told = str(caught.value)
-        assert f"not respond after {seconds:g} s: unhealthy" in told
-        if "server.listening" in told:
+        message = str(caught.value)
+        assert f"not respond after {seconds:g} s: unhealthy" in message
+        if "server.listening" in message:
             break
-    assert "server.listening" in told
+    assert "server.listening" in message
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "expected"),
     [
         ("exit('broken')", "status 1 and without a readable report\nbroken"),
         ("print('{}')", "status 0 and without a readable report\n"),
@@ -141,17 +143,17 @@ def test_unhealthy_server_error_has_health_check_and_log(sandbox: Sandbox) -> No
     ],
 )
 def test_client_crash_error_has_status_and_stderr(
-    sandbox: Sandbox, program: str, said: str
+    sandbox: Sandbox, program: str, expected: str
 ) -> None:
     """A client without a report is never a verdict."""
     client = sandbox.python(None, program)
     with pytest.raises(DuetError) as caught:
         ended(client, 30.0, ())
-    assert str(caught.value).startswith(f"the client exited with {said}")
+    assert str(caught.value).startswith(f"the client exited with {expected}")
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
         (
             {"chekcs": ("size",)},
@@ -168,16 +170,16 @@ def test_client_crash_error_has_status_and_stderr(
     ],
 )
 def test_invalid_check_setting_is_named(
-    pair: Duet, settings: dict[str, object], said: str
+    pair: Duet, settings: dict[str, object], expected: str
 ) -> None:
     """One line says which setting, which value, and what is valid."""
     with pytest.raises(DuetError) as caught:
         pair.check(**settings)  # type: ignore[arg-type]
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(expected)
 
 
 @pytest.mark.parametrize(
-    ("network", "said"),
+    ("network", "expected"),
     [
         (
             "netduet-nowhere",
@@ -190,15 +192,15 @@ def test_invalid_check_setting_is_named(
     ],
 )
 @pytest.mark.usefixtures("images")
-def test_unusable_network_is_named(network: str, said: str) -> None:
+def test_unusable_network_is_named(network: str, expected: str) -> None:
     """One line says which network, and how to make one."""
     with pytest.raises(DuetError) as caught:
         Duet(network).start()
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(expected)
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "expected"),
     [
         (
             Image(
@@ -213,11 +215,11 @@ def test_unusable_network_is_named(network: str, said: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("engine")
-def test_missing_image_is_named(image: Image, said: str) -> None:
+def test_missing_image_is_named(image: Image, expected: str) -> None:
     """One line says which image, and how to build it; ours is never pulled."""
     with pytest.raises(DuetError) as caught:
         require(connect(), image)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(expected)
 
 
 def test_swapped_image_is_named(sandbox: Sandbox) -> None:

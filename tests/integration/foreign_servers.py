@@ -70,11 +70,11 @@ def foreign_server(
     behaviour: Behaviour, host: str = "127.0.0.1"
 ) -> Iterator[ForeignServer]:
     """Serve in this manner whoever says something."""
-    one = ForeignServer(behaviour, host)
+    server = ForeignServer(behaviour, host)
     try:
-        yield one
+        yield server
     finally:
-        one.close()
+        server.close()
 
 
 @contextlib.contextmanager

@@ -243,9 +243,9 @@ def test_admin_port_in_use_is_a_one_line_error(
         port = taken.getsockname()[1]
         server = serve_command(admin_port=port)
         assert server.finish() == 2
-    said = server.stderr_text()
-    assert said.count("\n") == 1
-    assert f"127.0.0.1, port {port}: something else listens there" in said
+    error_line = server.stderr_text()
+    assert error_line.count("\n") == 1
+    assert f"127.0.0.1, port {port}: something else listens there" in error_line
 
 
 def test_admin_port_is_off_by_default(serve_command: ServeCommand) -> None:

@@ -185,7 +185,7 @@ def test_foreign_server_is_classified(
 
 
 @pytest.mark.parametrize(
-    ("protocol", "said", "shown"),
+    ("protocol", "sent", "shown"),
     [
         ("HTTP", b"HTTP/1.1 400 No\r\n\x1b[31m", rf"HTTP/1.1 400 No{ESCAPED}"),
         ("TLS", b"\x15\x03\x01\x00\x02\x02\x46", r"\x15\x03\x01\x00\x02\x02F"),
@@ -195,10 +195,10 @@ def test_foreign_server_is_classified(
     ],
 )
 def test_foreign_protocol_is_recognised_and_escaped(
-    netduet: NetduetCommand, protocol: str, said: bytes, shown: str
+    netduet: NetduetCommand, protocol: str, sent: bytes, shown: str
 ) -> None:
     """The foreign server's output is shown, and cannot control the terminal."""
-    with foreign_server(answer_and_close(said)) as peer:
+    with foreign_server(answer_and_close(sent)) as peer:
         done = netduet.run("check", peer.target)
     assert failed(done, "identity") == "identity.not_netduet"
     assert f"{peer.target} speaks {protocol}, not netduet" in words(done)
@@ -289,13 +289,13 @@ def test_signal_gives_an_interrupted_verdict(
 ) -> None:
     """The results so far are printed, the verdict says interrupted, and status is 3."""
     done, targets = interrupted(netduet, number)
-    said = words(done)
-    assert "PASS reach" in said
+    output = words(done)
+    assert "PASS reach" in output
     for target in targets:
         stopped = f"INCONCLUSIVE: interrupted before all checks of {target} were done"
-        assert stopped in said
-    assert "PASS:" not in said
-    assert said.endswith("2 targets: 2 INCONCLUSIVE")
+        assert stopped in output
+    assert "PASS:" not in output
+    assert output.endswith("2 targets: 2 INCONCLUSIVE")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -306,8 +306,11 @@ def test_signal_leaves_a_complete_document(
     done, targets = interrupted(netduet, number, "--json")
     document: dict[str, Any] = json.loads(done.stdout)
     assert (document["outcome"], document["exit_status"]) == ("INCONCLUSIVE", 3)
-    told = {
-        one["target"]: (one["interrupted"], [check["name"] for check in one["checks"]])
-        for one in document["targets"]
+    finished = {
+        target_report["target"]: (
+            target_report["interrupted"],
+            [check["name"] for check in target_report["checks"]],
+        )
+        for target_report in document["targets"]
     }
-    assert told == {targets[0]: (True, ["name", "reach"]), targets[1]: (True, [])}
+    assert finished == {targets[0]: (True, ["name", "reach"]), targets[1]: (True, [])}

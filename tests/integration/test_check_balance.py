@@ -78,5 +78,5 @@ async def test_balancer_fault_has_its_class(
         "-": close_normally,
     }
     # The first one is for the checks before: identity meets a server that is right.
-    async with running_proxy(by_turns([backends[one] for one in turns])) as port:
+    async with running_proxy(by_turns([backends[name] for name in turns])) as port:
         assert found(await check(port)) == [failure]

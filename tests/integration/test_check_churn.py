@@ -108,7 +108,7 @@ async def test_servers_own_limit_is_a_note(
     measure.PLANS["quick"] = replace(FEW, gap=0.05)
     result, churn = await check(running.port)
     assert result.outcome is Outcome.PASS
-    assert any("the server's own limit" in one for one in result.remarks)
+    assert any("the server's own limit" in remark for remark in result.remarks)
     [place] = churn.results
     assert place.hold is not None
     assert {attempt.outcome for attempt in place.hold.while_held} == {

@@ -41,10 +41,10 @@ def test_open_target_expected_blocked_fails(
     target = f"127.0.0.1:{serve_command(instance='the-one').port}"
     done = netduet.run("check", f"{target}=blocked")
     assert (done.returncode, done.stderr) == (1, "")
-    said = words(done)
-    assert f"{target} is open: TCP connects" in said
-    assert "instance the-one, responds; UDP responds too" in said
-    assert "(isolation.open)" in said
+    output = words(done)
+    assert f"{target} is open: TCP connects" in output
+    assert "instance the-one, responds; UDP responds too" in output
+    assert "(isolation.open)" in output
     checks = re.findall(r"^  [A-Z]+ +([a-z]+) ", done.stdout, re.MULTILINE)
     assert checks == ["name", "isolation"]
 
@@ -128,11 +128,11 @@ def test_document_and_junit_have_both_expectations(
         flags = ("--json", "--checks=reach", "--junit", str(file))
         done = netduet.run("check", *flags, f"{good}=blocked", gone)
     assert done.returncode == 1
-    told = [
-        (one["target"], one["expected"], one["found"], one["how"])
-        for one in json.loads(done.stdout)["targets"]
+    rows = [
+        (entry["target"], entry["expected"], entry["found"], entry["how"])
+        for entry in json.loads(done.stdout)["targets"]
     ]
-    assert told == [
+    assert rows == [
         (good, "blocked", "open", "isolation.open"),
         (gone, "open", "not reached", "reach.refused"),
     ]

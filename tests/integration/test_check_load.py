@@ -153,5 +153,5 @@ async def test_unrequested_echo_ends_probe_with_reason(
     async with running_proxy(manner) as port:
         address = Address(socket.AF_INET, "127.0.0.1", port)
         with LatencyProbe(address, 60.0, TIMEOUT_SECONDS) as echoing:
-            await wait_until(lambda: not echoing.alive)
+            await wait_until(lambda: not echoing.running)
     assert "never requested" in echoing.detail

@@ -53,12 +53,16 @@ def test_document_of_a_pass_is_valid(
     target = f"127.0.0.1:{serve_command().port}"
     found = document(netduet.run("check", "--json", target))
     assert (found["outcome"], found["exit_status"]) == ("PASS", 0)
-    [one] = found["targets"]
-    assert (one["target"], one["root"], one["interrupted"]) == (target, None, False)
-    outcomes = {check["name"]: check["outcome"] for check in one["checks"]}
+    [target_report] = found["targets"]
+    assert (
+        target_report["target"],
+        target_report["root"],
+        target_report["interrupted"],
+    ) == (target, None, False)
+    outcomes = {check["name"]: check["outcome"] for check in target_report["checks"]}
     assert outcomes.pop("idle") == "SKIP"  # quick holds no connections
     assert set(outcomes.values()) == {"PASS"}
-    figures = {check["name"]: check["figures"] for check in one["checks"]}
+    figures = {check["name"]: check["figures"] for check in target_report["checks"]}
     assert figures["path"]["peer_address"] == "127.0.0.1"
 
 
@@ -74,9 +78,9 @@ def test_nodes_of_client_and_server_are_shown(
     asked = report["probe"]
     assert (asked["node"], asked["zone"]) == ("node-1", "eu-1a")
     assert asked["instance"] == socket.gethostname()
-    checks = {one["name"]: one for one in report["targets"][0]["checks"]}
+    checks = {name["name"]: name for name in report["targets"][0]["checks"]}
     figures = checks["identity"]["figures"]
-    assert [figures[one] for one in ("instance", "node", "zone")] == [
+    assert [figures[name] for name in ("instance", "node", "zone")] == [
         *("web-2", "node-2", "eu-1b")
     ]
     assert checks["churn"]["figures"]["listener_node"] == "node-2"
@@ -84,9 +88,9 @@ def test_nodes_of_client_and_server_are_shown(
     for line in map(json.loads, done.stderr.splitlines()):
         assert line["k8s.node.name"] == "node-1"
         assert line["cloud.availability_zone"] == "eu-1a"
-    said = " ".join(netduet.run("check", *mine[:4], *only).stdout.split())
-    assert f"works run from {socket.gethostname()} on node-1 in eu-1a" in said
-    assert "instance web-2 on node-2 in eu-1b" in said
+    output = " ".join(netduet.run("check", *mine[:4], *only).stdout.split())
+    assert f"works run from {socket.gethostname()} on node-1 in eu-1a" in output
+    assert "instance web-2 on node-2 in eu-1b" in output
 
 
 def test_document_of_a_failure_is_complete(
@@ -96,13 +100,16 @@ def test_document_of_a_failure_is_complete(
     with closed_port() as target:
         found = document(netduet.run("check", "--json", target))
     assert (found["outcome"], found["exit_status"]) == ("FAIL", 1)
-    [one] = found["targets"]
-    assert (one["root_check"], one["root"]["class"]) == ("reach", "reach.refused")
-    assert target in one["root"]["seen"]
-    assert one["root"]["causes"]
-    assert one["root"]["next"]
-    assert one["follows"][:2] == ["identity", "balance"]
-    assert one["checks"][2]["follows_from"] == "reach"
+    [target_report] = found["targets"]
+    assert (target_report["root_check"], target_report["root"]["class"]) == (
+        "reach",
+        "reach.refused",
+    )
+    assert target in target_report["root"]["seen"]
+    assert target_report["root"]["causes"]
+    assert target_report["root"]["next"]
+    assert target_report["follows"][:2] == ["identity", "balance"]
+    assert target_report["checks"][2]["follows_from"] == "reach"
 
 
 def test_several_targets_make_one_document(
@@ -114,16 +121,16 @@ def test_several_targets_make_one_document(
         targets = [good, refused, peer.target]
         found = document(netduet.run("check", "-J", *targets))
     assert found["exit_status"] == 1
-    assert [one["target"] for one in found["targets"]] == targets
-    assert [one["outcome"] for one in found["targets"]] == ["PASS", "FAIL", "FAIL"]
+    assert [entry["target"] for entry in found["targets"]] == targets
+    assert [entry["outcome"] for entry in found["targets"]] == ["PASS", "FAIL", "FAIL"]
 
 
 def test_document_escapes_foreign_bytes(netduet: NetduetCommand) -> None:
     """The output of a foreign server stays in its string and is printable."""
     with foreign_server(answer_and_close(b'"},\r\n\x1b[31m\xff')) as peer:
         found = document(netduet.run("check", "--json", peer.target))
-    [said] = found["targets"][0]["root"]["evidence"]
-    assert said["text"].endswith(r'""},\r\n\x1b[31m\xff"')
+    [evidence] = found["targets"][0]["root"]["evidence"]
+    assert evidence["text"].endswith(r'""},\r\n\x1b[31m\xff"')
 
 
 # Two streams
@@ -165,12 +172,12 @@ def on_a_terminal(
     with os.fdopen(ours, "rb") as screen, os.fdopen(theirs, "wb") as terminal:
         process = netduet.start(*words, stdout=terminal, env=env)
         terminal.close()
-        said = b""
+        output = b""
         with contextlib.suppress(OSError):  # EIO: the far side is closed
             while piece := screen.read1(65536):
-                said += piece
+                output += piece
         netduet.finish(process)
-    return said.decode()
+    return output.decode()
 
 
 def test_terminal_is_coloured_unless_disabled(netduet: NetduetCommand) -> None:
@@ -191,9 +198,9 @@ def test_dumb_terminal_gets_no_escape_sequence(netduet: NetduetCommand) -> None:
     with foreign_server(stay_silent) as peer:
         words = ("check", "--answer-timeout=1s", peer.target)
         assert ESCAPE in on_a_terminal(netduet, *words, env={"TERM": "xterm"})
-        said = on_a_terminal(netduet, *words, env={"TERM": "dumb"})
-    assert "(identity.silent)" in said
-    assert ESCAPE not in said
+        output = on_a_terminal(netduet, *words, env={"TERM": "dumb"})
+    assert "(identity.silent)" in output
+    assert ESCAPE not in output
 
 
 def test_pipe_is_plain_unless_colour_is_requested(netduet: NetduetCommand) -> None:

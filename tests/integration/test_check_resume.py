@@ -25,7 +25,7 @@ def kept(file: Path) -> list[str]:
     """Return the checks whose results the file holds."""
     if not file.exists():
         return []
-    return [one["result"]["check"] for one in json.loads(file.read_text())["done"]]
+    return [entry["result"]["check"] for entry in json.loads(file.read_text())["done"]]
 
 
 def interrupted(netduet: NetduetCommand, file: Path, *words: str) -> Done:
@@ -52,10 +52,10 @@ def test_interrupted_run_is_resumed(
     file = tmp_path / "run"
     done = interrupted(netduet, file, *LONG, target)
     assert (done.returncode, done.stderr) == (3, "")
-    said = words_of(done)
-    assert "completed name, reach, identity, path not run idle" in said
+    output = words_of(done)
+    assert "completed name, reach, identity, path not run idle" in output
     advice = f"results are saved in {file}; run the same command again to resume"
-    assert advice in said
+    assert advice in output
     assert kept(file) == ["path"]
 
     done = netduet.run("check", *SHORT, "--resume", str(file), target)
@@ -72,11 +72,11 @@ def test_document_marks_restored_and_missing_checks(
     target = f"127.0.0.1:{serve_command().port}"
     file = tmp_path / "run"
     done = interrupted(netduet, file, *LONG, "--json", target)
-    [one] = json.loads(done.stdout)["targets"]
-    assert (one["interrupted"], one["missing"]) == (True, ["idle"])
+    [target_report] = json.loads(done.stdout)["targets"]
+    assert (target_report["interrupted"], target_report["missing"]) == (True, ["idle"])
     done = netduet.run("check", *SHORT, "--json", "--resume", str(file), target)
-    [one] = json.loads(done.stdout)["targets"]
-    earlier = {check["name"]: check["earlier"] for check in one["checks"]}
+    [target_report] = json.loads(done.stdout)["targets"]
+    earlier = {check["name"]: check["earlier"] for check in target_report["checks"]}
     assert earlier.pop("path").endswith("Z")
     assert set(earlier.values()) == {None}
 

@@ -131,12 +131,12 @@ def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Behaviour:
 @contextlib.contextmanager
 def behind(port: int, up: Carry = whole, down: Carry = whole) -> Iterator[int]:
     """Give the port of a proxy before this port."""
-    over, told = socket.socketpair()
-    with over, told, foreign_server(proxy(port, over, up, down)) as one:
+    over, stopped = socket.socketpair()
+    with over, stopped, foreign_server(proxy(port, over, up, down)) as server:
         try:
-            yield one.port
+            yield server.port
         finally:
-            told.shutdown(socket.SHUT_WR)
+            stopped.shutdown(socket.SHUT_WR)
 
 
 def only(result: CheckResult) -> Finding:

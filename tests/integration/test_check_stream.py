@@ -165,8 +165,8 @@ async def test_server_without_streams_is_not_asked(
     place = await watched(running.port, features=())
     assert not place.datagrams.supported
     assert any(
-        "version" in one
-        for one in CHECK.judge(AddressResults((place,), CheckOptions())).remarks
+        "version" in remark
+        for remark in CHECK.judge(AddressResults((place,), CheckOptions())).remarks
     )
 
 
@@ -184,11 +184,11 @@ async def test_no_datagram_passing_is_no_outage(
 async def test_stop_ends_an_endless_stream(start_server: StartServer) -> None:
     """A caller gets events during the stream, and stops it at any time."""
     running = await start_server()
-    told, stop = asyncio.Event(), threading.Event()
+    reported, stop = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
     def tell(_: ProbeEvent) -> None:
-        loop.call_soon_threadsafe(told.set)
+        loop.call_soon_threadsafe(reported.set)
 
     def stream(port: int) -> None:
         with UdpSocket(address(port)) as sock:
@@ -197,7 +197,7 @@ async def test_stop_ends_an_endless_stream(start_server: StartServer) -> None:
     with relay(running.port, out_from(20, 20), pass_all) as port:
         task = asyncio.create_task(asyncio.to_thread(stream, port))
         async with asyncio.timeout(10):
-            await told.wait()
+            await reported.wait()
             stop.set()
             await task
 
@@ -239,15 +239,15 @@ async def test_restarted_server_is_recognised(start_server: StartServer) -> None
 
 async def test_failed_sockets_do_not_count_against_the_network() -> None:
     """Connects that fail for lack of descriptors prove nothing about the path."""
-    told: list[ProbeEvent] = []
+    events: list[ProbeEvent] = []
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with StallMonitor() as stalls:
-        fresh = ConnectProbe(address(1), PATIENCE, 0.01, stalls, told.append)
+        fresh = ConnectProbe(address(1), PATIENCE, 0.01, stalls, events.append)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             await fresh.run(0.2)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert told == []
+    assert events == []
     assert fresh.tracker.started == 0
     assert fresh.tracker.void > 0

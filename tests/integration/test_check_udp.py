@@ -67,8 +67,8 @@ async def test_good_server_loses_nothing(start_server: StartServer) -> None:
     running = await start_server()
     judgement = judged(await ask(running.port))
     assert found(judgement) == []
-    told = {name: judgement.figures[name] for name in ("up_lost", "down_lost")}
-    assert told == {"up_lost": 0, "down_lost": 0}
+    losses = {name: judgement.figures[name] for name in ("up_lost", "down_lost")}
+    assert losses == {"up_lost": 0, "down_lost": 0}
     assert (
         judgement.figures["up_largest"] == judgement.figures["down_largest"] == 65_507
     )

@@ -76,10 +76,10 @@ def test_command_help_lists_its_flags(
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Usage: netduet {command} ")
     boxed = " ".join(re.findall("^│ (-.*?)(?:  |$)", done.stdout, re.MULTILINE))
-    told = {word for word in boxed.split() if re.fullmatch("--?[a-z0-9-]+", word)}
+    listed = {word for word in boxed.split() if re.fullmatch("--?[a-z0-9-]+", word)}
     short = {"-p", "-J"}
-    negative = {f"--no-{one.removeprefix('--')}" for one in flags}
-    assert flags == told - short - negative
+    negative = {f"--no-{flag.removeprefix('--')}" for flag in flags}
+    assert flags == listed - short - negative
 
 
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ()])
@@ -104,7 +104,7 @@ def test_version_is_printed(netduet: NetduetCommand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         ("chekc", 'Did you mean "check"?'),
         ("check --prot 1 x", "Did you mean --port?"),
@@ -135,11 +135,11 @@ def test_version_is_printed(netduet: NetduetCommand) -> None:
     ],
 )
 def test_invalid_command_is_a_one_line_error(
-    netduet: NetduetCommand, line: str, said: str
+    netduet: NetduetCommand, line: str, expected: str
 ) -> None:
     """One line says what is wrong and what is valid, with status 2."""
-    [told] = refused(netduet, *line.split())
-    assert said in told
+    [error_line] = refused(netduet, *line.split())
+    assert expected in error_line
 
 
 def test_invalid_values_give_a_line_each(netduet: NetduetCommand) -> None:
@@ -280,9 +280,9 @@ def test_explain_prints_all_of_a_class(netduet: NetduetCommand) -> None:
     done = netduet.run("explain", "reach.timeout")
     assert (done.returncode, done.stderr) == (0, "")
     failure = CATALOGUE["reach.timeout"]
-    said = " ".join(done.stdout.split())
+    output = " ".join(done.stdout.split())
     for text in (failure.title, failure.meaning, *failure.causes, *failure.next):
-        assert text in said
+        assert text in output
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

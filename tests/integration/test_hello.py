@@ -97,10 +97,10 @@ def test_ipv6_server_answers(
 
 def test_korean_text_round_trip(netduet: NetduetCommand) -> None:
     """Text is UTF-8 both ways, and is shown unchanged."""
-    said, answer = "안녕, 서버!", "안녕, 클라이언트!"
+    greeting, answer = "안녕, 서버!", "안녕, 클라이언트!"
     with foreign_server(answer_and_close(answer.encode())) as peer:
-        done = netduet.run("hello", "--greeting", said, peer.target)
-        assert peer.received == said.encode()
+        done = netduet.run("hello", "--greeting", greeting, peer.target)
+        assert peer.received == greeting.encode()
     assert (done.returncode, done.stdout) == (0, f"{answer}\n")
 
 

@@ -81,12 +81,14 @@ async def test_random_clients_leave_nothing_behind(
         ledger_size=10,
     )
 
-    def some(number: int) -> None:
+    def run_clients(number: int) -> None:
         chance = random.Random(seed * 100 + number)
         for _ in range(40):
             misbehave(running.port, chance)
 
-    await asyncio.gather(*(asyncio.to_thread(some, number) for number in range(6)))
+    await asyncio.gather(
+        *(asyncio.to_thread(run_clients, number) for number in range(6))
+    )
     assert await asyncio.to_thread(exchange_greetings, running.port) == GREETING
     await running.stop()
     [stopped] = running.lines.of("server.stopped")

@@ -60,9 +60,9 @@ class Asker:
 @contextlib.contextmanager
 def asker(port: int, host: str = "127.0.0.1") -> Iterator[Asker]:
     """Lend a client; its socket is closed afterwards."""
-    one = Asker(port, host)
-    with one.sock:
-        yield one
+    asker_ = Asker(port, host)
+    with asker_.sock:
+        yield asker_
 
 
 def tally(answer: CountAnswer) -> tuple[int, int, int, int]:
@@ -145,8 +145,8 @@ async def test_query_is_answered_without_counting(start_server: StartServer) -> 
         with asker(running.port) as client:
             unknown = client.ask(9, flags=CountFlag.QUERY)
             client.ask(5)
-            told = [client.ask(9, flags=CountFlag.QUERY) for _ in range(2)]
-            return [tally(answer) for answer in (unknown, *told, client.ask(9))]
+            counts = [client.ask(9, flags=CountFlag.QUERY) for _ in range(2)]
+            return [tally(answer) for answer in (unknown, *counts, client.ask(9))]
 
     expected = [(0, 0, 0, 0), (1, 0, 0, 1), (1, 0, 0, 1), (2, 0, 0, 2)]
     assert await asyncio.to_thread(talk) == expected
@@ -180,16 +180,16 @@ async def test_flows_and_sockets_do_not_mix(start_server: StartServer) -> None:
 
     def talk() -> list[tuple[int, int, int, int]]:
         with (
-            asker(running.port) as one,
+            asker(running.port) as first,
             asker(running.port) as other,
             asker(running.port, "::1") as third,
         ):
             for sequence in range(5):
-                one.ask(sequence, flow=1)
+                first.ask(sequence, flow=1)
             for sequence in (0, 0, 0):
-                one.ask(sequence, flow=2)
+                first.ask(sequence, flow=2)
             other.ask(9, flow=1)
-            asked = [(one, 1), (one, 2), (other, 1), (third, 1)]
+            asked = [(first, 1), (first, 2), (other, 1), (third, 1)]
             return [
                 tally(client.ask(0, flow=flow, flags=CountFlag.QUERY))
                 for client, flow in asked
@@ -223,9 +223,9 @@ async def test_breach_is_answered_if_the_error_fits(
             return len(data), data
 
     size, data = await asyncio.to_thread(talk, 400)
-    kind, flags, number, said = parts(data)
+    kind, flags, number, answer_payload = parts(data)
     assert (kind, flags, number) == (Kind.ERROR, ANSWER, 5)
-    assert json.loads(said)["code"] == "bad_message"
+    assert json.loads(answer_payload)["code"] == "bad_message"
     assert size <= 400
     assert (await asyncio.to_thread(talk, 0))[1] == MAGIC + bytes.fromhex(
         "0000000410010000 0000000000000000"

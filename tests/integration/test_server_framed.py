@@ -64,7 +64,7 @@ async def test_conn_ids_are_random_and_never_repeat(start_server: StartServer) -
 
     ids = await asyncio.to_thread(talk)
     assert len(set(ids)) == 200
-    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+    assert all(re.fullmatch("[0-9a-f]{32}", conn_id) for conn_id in ids)
 
 
 async def test_boot_id_is_new_at_each_start(start_server: StartServer) -> None:
@@ -300,7 +300,7 @@ async def test_ledger_is_bounded(start_server: StartServer) -> None:
         peers = [FramedClient(running.port) for _ in range(3)]
         ids = [peer.open()["conn_id"] for peer in peers]
         asked = [*ids, "0" * 32]
-        answers = [peers[2].ask(Kind.LEDGER, conn_id=one) for one in asked]
+        answers = [peers[2].ask(Kind.LEDGER, conn_id=conn_id_) for conn_id_ in asked]
         for peer in peers:
             peer.sock.close()
         return [answer["entry"] is not None for answer in answers]

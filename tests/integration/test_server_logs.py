@@ -53,9 +53,9 @@ class Unread:
     def stop(self) -> tuple[list[Line], str]:
         """End it while everything is read; return its last lines, and its words."""
         self.process.send_signal(signal.SIGTERM)
-        out, said = self.process.communicate(timeout=TIMEOUT_SECONDS)
+        out, err = self.process.communicate(timeout=TIMEOUT_SECONDS)
         assert self.process.returncode == 0
-        return [json.loads(raw) for raw in out.splitlines()], said.decode()
+        return [json.loads(raw) for raw in out.splitlines()], err.decode()
 
 
 @contextlib.contextmanager
@@ -66,7 +66,10 @@ def unread(**settings: object) -> Iterator[tuple[Unread, int]]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith("NETDUET_")
-    } | {f"NETDUET_SERVER_{name.upper()}": str(one) for name, one in chosen.items()}
+    } | {
+        f"NETDUET_SERVER_{name.upper()}": str(setting)
+        for name, setting in chosen.items()
+    }
     with subprocess.Popen(
         [sys.executable, "-m", "netduet", "serve"],
         stdin=subprocess.DEVNULL,
@@ -158,9 +161,9 @@ def test_stalled_log_reader_loses_lines_and_no_answers() -> None:
         assert lines[-1]["level"] == "warning"
         assert lines[-1]["service.version"] == __version__
         assert dropped(lines) > 0
-        last, said = server.stop()
+        last, err = server.stop()
         assert written(lines + last) + dropped(lines + last) == 500 + AT_THE_END
-        assert said == ""
+        assert err == ""
 
 
 def test_stalled_log_reader_does_not_delay_the_exit() -> None:
@@ -170,11 +173,11 @@ def test_stalled_log_reader_does_not_delay_the_exit() -> None:
             assert exchange_greetings(port) == GREETING
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(TIMEOUT_SECONDS) == 0
-        out, said = server.process.communicate()
-        told = re.fullmatch(rb"netduet: (\d+) log lines were lost: .*\n", said)
-        assert told is not None
+        out, err = server.process.communicate()
+        lost_lines = re.fullmatch(rb"netduet: (\d+) log lines were lost: .*\n", err)
+        assert lost_lines is not None
         lines = [json.loads(raw) for raw in out.splitlines(True) if raw.endswith(b"\n")]
-        known = written(lines) + dropped(lines) + int(told[1])
+        known = written(lines) + dropped(lines) + int(lost_lines[1])
         assert 0 <= known - (500 + AT_THE_END) <= BATCH
 
 
@@ -188,6 +191,6 @@ def test_closed_log_pipe_loses_lines_and_no_answers() -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(TIMEOUT_SECONDS) == 0
         assert server.process.stderr is not None
-        said = server.process.stderr.read()
+        err = server.process.stderr.read()
         lost = 100 + AT_THE_END
-        assert said == b"netduet: %d log lines were lost: nobody read them\n" % lost
+        assert err == b"netduet: %d log lines were lost: nobody read them\n" % lost

@@ -83,8 +83,8 @@ async def test_unaltered_sink_is_confirmed(
         with FramedClient(running.port) as peer, peer.sending(sink):
             return peer.message(Kind.SINK)
 
-    told = await asyncio.to_thread(talk)
-    assert told == {"received": size, "changed_at": None}
+    confirmed = await asyncio.to_thread(talk)
+    assert confirmed == {"received": size, "changed_at": None}
 
 
 @pytest.mark.parametrize("at", [8, 9, 4095, 99_999])
@@ -369,15 +369,15 @@ async def test_each_hold_gets_its_second_answer(start_server: StartServer) -> No
                 + hold(0.2, speak=True, number=2)
                 + hold(9.0, speak=True, number=3)
             )
-            told = []
+            received = []
             for _ in range(5):
                 frame = peer.receive()
-                told.append((frame.id, json.loads(frame.payload)["spoke"]))
+                received.append((frame.id, json.loads(frame.payload)["spoke"]))
             peer.end()  # the third one is cancelled
-            return told
+            return received
 
-    told = await asyncio.to_thread(talk)
-    assert told == [(1, False), (2, False), (3, False), (2, True), (1, True)]
+    received = await asyncio.to_thread(talk)
+    assert received == [(1, False), (2, False), (3, False), (2, True), (1, True)]
     line = await running.closed_line()
     assert line["netduet.ended"] == "end"
 
@@ -713,7 +713,10 @@ async def test_inspect_of_unknown_connection_is_none(start_server: StartServer) 
     def look(conn_id: str) -> list[object]:
         with FramedClient(running.port) as peer:
             asked = (conn_id, "0" * 32)
-            return [peer.ask(Kind.INSPECT, conn_id=one)["connection"] for one in asked]
+            return [
+                peer.ask(Kind.INSPECT, conn_id=connection_id)["connection"]
+                for connection_id in asked
+            ]
 
     gone = await asyncio.to_thread(leave)
     await running.closed_line()

@@ -85,14 +85,14 @@ async def test_stream_continues_until_it_is_stopped(
         bare.learn()
         bare.ask(0)
         bare.ask(2)
-        told = [bare.until(StreamStatus) for _ in range(5)]
+        statuses = [bare.until(StreamStatus) for _ in range(5)]
         bare.ask(3, StreamFlag.STOP)
         assert bare.until(StreamEnd).reason is EndReason.STOPPED
-        return told
+        return statuses
 
-    told = await talk(running, script)
-    assert [stream_status.number for stream_status in told] == [0, 1, 2, 3, 4]
-    assert (told[-1].received, told[-1].gaps) == (2, ((1, 2),))
+    received = await talk(running, script)
+    assert [stream_status.number for stream_status in received] == [0, 1, 2, 3, 4]
+    assert (received[-1].received, received[-1].gaps) == (2, ((1, 2),))
 
 
 async def test_socket_drops_of_the_server_are_reported(
@@ -111,11 +111,11 @@ async def test_socket_drops_of_the_server_are_reported(
         def last() -> tuple[int, int]:
             assert before.dropped is not None
             while True:
-                told = first.until(StreamStatus)
-                assert told.dropped is not None
-                dropped = told.dropped - before.dropped
-                if told.received + dropped >= 3000:  # it has read all that is there
-                    return told.received + dropped, dropped
+                status = first.until(StreamStatus)
+                assert status.dropped is not None
+                dropped = status.dropped - before.dropped
+                if status.received + dropped >= 3000:  # it has read all that is there
+                    return status.received + dropped, dropped
 
         known, count = await asyncio.to_thread(last)
     assert known == 3000

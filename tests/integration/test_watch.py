@@ -82,7 +82,7 @@ class Watch:
         lines = self.logged if logged else self.lines
 
         def found() -> str | None:
-            return next((one for one in lines if re.search(words, one)), None)
+            return next((line for line in lines if re.search(words, line)), None)
 
         with self.changed:
             assert self.changed.wait_for(
@@ -139,9 +139,9 @@ def test_outage_is_reported_from_start_to_end(
     serve_command(port=port)
     line = watching.wait(r"BACK .*\(#1\)")
     assert "stream.restarted; the server's end" in line
-    told = re.search(r"out for ([\d.]+) s", line)
-    assert told is not None
-    assert 0 < float(told[1]) <= time.monotonic() - started
+    match = re.search(r"out for ([\d.]+) s", line)
+    assert match is not None
+    assert 0 < float(match[1]) <= time.monotonic() - started
     samples = _samples(watching)
     assert samples["netduet_peer_up"] == 1
     assert samples["netduet_outages_total"] == 1
@@ -149,10 +149,10 @@ def test_outage_is_reported_from_start_to_end(
     assert watching.get("/livez").status == watching.get("/readyz").status == 200
     assert json.loads(watching.get("/version").body)["service"] == "netduet-client"
     assert watching.get("/").status == 404
-    said = watching.stop()
-    assert "Watched 1 peer for" in said
-    assert re.search(r"availability \d+\.\d+ %, 1 outage of", said)
-    assert "1 × stream.restarted, at the server's end:" in said
+    summary = watching.stop()
+    assert "Watched 1 peer for" in summary
+    assert re.search(r"availability \d+\.\d+ %, 1 outage of", summary)
+    assert "1 × stream.restarted, at the server's end:" in summary
     assert watching.logged == []
 
 
@@ -190,10 +190,12 @@ def test_instance_of_a_peer_and_its_successor_are_reported(
         *("web-2", "n2"),
         "",
     )
-    said = watching.stop()
-    words = [line[21:].split()[0] for line in said.splitlines() if line[19:20] == "Z"]
+    summary = watching.stop()
+    words = [
+        line[21:].split()[0] for line in summary.splitlines() if line[19:20] == "Z"
+    ]
     ends = {"BACK", "?"}
-    assert [one for one in words if one not in ends] == [
+    assert [text for text in words if text not in ends] == [
         "WATCH",
         "+",
         "IS",
@@ -292,9 +294,9 @@ def test_server_that_never_answered_is_out(watch: Callable[..., Watch]) -> None:
     line = watching.wait("OUT ")
     assert "no netduet server has responded there yet" in line
     assert "ECONNREFUSED" in line
-    said = watching.stop()
-    assert " (ongoing, " in said
-    assert "1 × watch.never_reached, at the server's end:" in said
+    summary = watching.stop()
+    assert " (ongoing, " in summary
+    assert "1 × watch.never_reached, at the server's end:" in summary
 
 
 def test_server_started_after_the_watch_is_found(
@@ -378,8 +380,10 @@ class Answered(TargetSet):
 
     async def look_up(self, *_: object) -> list[ResolvedTarget]:
         """Take an answer as a resolver's."""
-        some = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        return self.update([Resolution(some, None, "", 0.0, 0.0)], time.monotonic())
+        addresses = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return self.update(
+            [Resolution(addresses, None, "", 0.0, 0.0)], time.monotonic()
+        )
 
 
 @contextlib.asynccontextmanager
@@ -387,10 +391,10 @@ async def watching_of(
     *addresses: Address, whom: TargetSet | None = None, names: float = 1.0
 ) -> AsyncIterator[tuple[Monitor, list[str]]]:
     """Watch addresses, or whom else; give the watch, and what it says; look up each ``names`` seconds."""
-    said: list[str] = []
+    lines: list[str] = []
 
-    def write(lines: Iterable[Line]) -> None:
-        said.extend(plain(line) for line in lines)
+    def write(new_lines: Iterable[Line]) -> None:
+        lines.extend(plain(line) for line in new_lines)
 
     target = parse_target("pair:1", 1)
     if whom is None:
@@ -404,7 +408,7 @@ async def watching_of(
         )
         running = asyncio.create_task(watching.run())
         try:
-            yield watching, said
+            yield watching, lines
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -418,19 +422,19 @@ def at(host: str, port: int) -> Address:
 async def test_peers_follow_their_name(start_server: StartServer) -> None:
     """A new address is watched, a removed one is dropped, and both are reported."""
     running = await start_server(host="0.0.0.0")
-    address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
-    async with watching_of(address) as (watching, said):
+    address, second = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    async with watching_of(address) as (watching, lines):
         await wait_until(lambda: address in watching.peers)
-        watching.targets.chosen = {address: "pair:1", two: "pair:1"}
-        await wait_until(lambda: two in watching.peers)
-        peer = watching.peers[two]
+        watching.targets.chosen = {address: "pair:1", second: "pair:1"}
+        await wait_until(lambda: second in watching.peers)
+        peer = watching.peers[second]
         await wait_until(lambda: peer.totals().down.sent > 3)
-        watching.targets.chosen = {two: "pair:1"}
+        watching.targets.chosen = {second: "pair:1"}
         await wait_until(lambda: address not in watching.peers)
         assert peer.totals().up.lost == 0
-    assert [line[21:].split()[:2] for line in said if "is instance" not in line] == [
+    assert [line[21:].split()[:2] for line in lines if "is instance" not in line] == [
         ["+", str(address)],
-        ["+", str(two)],
+        ["+", str(second)],
         ["-", str(address)],
     ]
     assert watching.availability.summary(time.monotonic()).outages == 0
@@ -454,12 +458,12 @@ async def two_of_a_name(
     first: RunningServer, second: RunningServer
 ) -> AsyncIterator[tuple[Monitor, list[str], Answered]]:
     """Watch two servers of one name; begin when the second one's stream is there."""
-    address, two = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
-    whom = answered((address, two))
-    async with watching_of(whom=whom) as (watching, said):
+    address, other = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
+    whom = answered((address, other))
+    async with watching_of(whom=whom) as (watching, lines):
         await wait_until(lambda: len(watching.peers) == 2)
-        await wait_until(lambda: watching.peers[two].totals().down.sent > 3)
-        yield watching, said, whom
+        await wait_until(lambda: watching.peers[other].totals().down.sent > 3)
+        yield watching, lines, whom
 
 
 async def test_answering_address_is_watched_between_partial_lookups(
@@ -467,10 +471,10 @@ async def test_answering_address_is_watched_between_partial_lookups(
 ) -> None:
     """A resolver alternates between two addresses: both stay."""
     running = await start_server(host="0.0.0.0")
-    address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
-    whom = answered((address,), (two,), (address,), (two,))
-    async with watching_of(whom=whom) as (watching, said):
-        await wait_until(lambda: set(watching.peers) == {address, two})
+    address, second = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    whom = answered((address,), (second,), (address,), (second,))
+    async with watching_of(whom=whom) as (watching, lines):
+        await wait_until(lambda: set(watching.peers) == {address, second})
         started = dict(watching.peers)
         await wait_until(
             lambda: len(whom.script) == 1 and set(whom.absent_since) == {address}
@@ -478,7 +482,7 @@ async def test_answering_address_is_watched_between_partial_lookups(
         before = started[address].totals().down.sent
         await wait_until(lambda: started[address].totals().down.sent > before + 10)
         assert watching.peers == started
-        assert not any(line[21:22] == "-" for line in said)
+        assert not any(line[21:22] == "-" for line in lines)
 
 
 async def test_server_removed_from_its_name_has_no_outage(
@@ -486,29 +490,29 @@ async def test_server_removed_from_its_name_has_no_outage(
 ) -> None:
     """A pod leaves DNS first and ends afterwards."""
     stays, leaves = await start_server(), await start_server()
-    async with two_of_a_name(stays, leaves) as (watching, said, whom):
-        address, two = whom.script[0]
-        peer = watching.peers[two]
+    async with two_of_a_name(stays, leaves) as (watching, lines, whom):
+        address, second = whom.script[0]
+        peer = watching.peers[second]
         await wait_until(lambda: peer.instance is not None)
         whom.script = [(address,)]
         await wait_until(lambda: peer.absent_from_dns)
         await leaves.stop()
-        await wait_until(lambda: two not in watching.peers)
+        await wait_until(lambda: second not in watching.peers)
         whom.script = [(address,)]
-        assert two not in whom.chosen
-    told = [line[21:].split()[0] for line in said if f" {two} " in line]
-    assert told == ["+", "IS", "-"]
+        assert second not in whom.chosen
+    reported = [line[21:].split()[0] for line in lines if f" {second} " in line]
+    assert reported == ["+", "IS", "-"]
     assert watching.availability.summary(time.monotonic()).outages == 0
 
 
 async def test_own_stall_removes_no_peer(serve_command: ServeCommand) -> None:
     """What this end missed while it did not run says nothing about a peer."""
     running = serve_command(host="0.0.0.0")
-    address, two = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
-    whom = answered((address, two))
+    address, second = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
+    whom = answered((address, second))
     async with watching_of(whom=whom) as (watching, _):
         await wait_until(lambda: len(watching.peers) == 2)
-        peer = watching.peers[two]
+        peer = watching.peers[second]
         await wait_until(lambda: peer.keepalive_probe.detector.answered > 3)
         whom.script = [(address,)]
         await wait_until(lambda: peer.absent_from_dns)
@@ -519,7 +523,7 @@ async def test_own_stall_removes_no_peer(serve_command: ServeCommand) -> None:
         time.sleep(1.0)  # noqa: ASYNC251 - the loop stands still: that is the fault
         await wait_until(lambda: peer.last_problem > before)
         assert not peer.should_drop
-        assert watching.peers[two] is peer
+        assert watching.peers[second] is peer
 
 
 async def test_open_outage_of_a_removed_server_is_reported(
@@ -527,14 +531,14 @@ async def test_open_outage_of_a_removed_server_is_reported(
 ) -> None:
     """It stopped before its name dropped it: a line says so, and it is removed."""
     stays, leaves = await start_server(), await start_server()
-    async with two_of_a_name(stays, leaves) as (watching, said, whom):
-        address, two = whom.script[0]
-        peer = watching.peers[two]
+    async with two_of_a_name(stays, leaves) as (watching, lines, whom):
+        address, second = whom.script[0]
+        peer = watching.peers[second]
         await leaves.stop()
         await wait_until(lambda: peer.outage_tracker.ongoing is not None)
         whom.script = [(address,)]
-        await wait_until(lambda: two not in watching.peers)
-    assert any("[watch.stale_dns; the server's end]" in line for line in said)
+        await wait_until(lambda: second not in watching.peers)
+    assert any("[watch.stale_dns; the server's end]" in line for line in lines)
     assert told_once(watching)
 
 
@@ -544,7 +548,7 @@ async def test_outage_of_a_peer_no_longer_chosen_is_not_late_removal(
     """Other peers are chosen, and the name still has the address."""
     running = await start_server()
     address = at("127.0.0.1", running.port)
-    async with watching_of(address) as (watching, said):
+    async with watching_of(address) as (watching, lines):
         await wait_until(lambda: address in watching.peers)
         peer = watching.peers[address]
         await wait_until(lambda: peer.totals().down.sent > 3)
@@ -553,7 +557,7 @@ async def test_outage_of_a_peer_no_longer_chosen_is_not_late_removal(
         watching.targets.targets[0].addresses = (address,)
         watching.targets.chosen = {}
         await wait_until(lambda: not watching.peers)
-    assert not any("watch.stale_dns" in line for line in said)
+    assert not any("watch.stale_dns" in line for line in lines)
     assert told_once(watching)
 
 
@@ -590,15 +594,15 @@ async def test_balancer_is_reported_once_as_several(start_server: StartServer) -
 
     async with (
         running_proxy(by_turns) as port,
-        watching_of(at("127.0.0.1", port)) as (watching, said),
+        watching_of(at("127.0.0.1", port)) as (watching, lines),
     ):
         several = re.compile(r"IS .* is several instances, including ")
-        await wait_until(lambda: any(map(several.search, said)))
+        await wait_until(lambda: any(map(several.search, lines)))
         (peer,) = watching.peers.values()
         assert peer.instance is None
         before = peer.connect_probe.tracker.started
         await wait_until(lambda: peer.connect_probe.tracker.started > before + 6)
-    assert sum(line[21:23] == "IS" for line in said) == 2
+    assert sum(line[21:23] == "IS" for line in lines) == 2
 
 
 async def test_outage_triggers_an_early_lookup(
@@ -607,7 +611,7 @@ async def test_outage_triggers_an_early_lookup(
     """However long the interval, the name may have dropped the peer."""
     server = serve_command()
     address = at("127.0.0.1", server.port)
-    async with watching_of(address, names=3600.0) as (watching, said):
+    async with watching_of(address, names=3600.0) as (watching, lines):
         await wait_until(lambda: address in watching.peers)
         peer = watching.peers[address]
         await wait_until(lambda: peer.totals().down.sent > 3)
@@ -615,8 +619,8 @@ async def test_outage_triggers_an_early_lookup(
         server.process.send_signal(signal.SIGKILL)
         await wait_until(lambda: not watching.peers)
     server.finish()
-    assert any(" LEFT " in line and "watch.stale_dns" in line for line in said)
-    assert not any(" BACK " in line for line in said)
+    assert any(" LEFT " in line and "watch.stale_dns" in line for line in lines)
+    assert not any(" BACK " in line for line in lines)
 
 
 async def test_outage_without_datagrams_is_reported_once(
@@ -625,7 +629,7 @@ async def test_outage_without_datagrams_is_reported_once(
     """The old connection breaks first, and new ones fail later."""
     server = serve_command(udp="false")
     address = at("127.0.0.1", server.port)
-    async with watching_of(address) as (watching, said):
+    async with watching_of(address) as (watching, lines):
         await wait_until(lambda: address in watching.peers)
         peer = watching.peers[address]
         await wait_until(
@@ -637,7 +641,7 @@ async def test_outage_without_datagrams_is_reported_once(
         server.process.send_signal(signal.SIGKILL)
         await wait_until(lambda: peer.outage_tracker.ongoing is not None)
     server.finish()
-    assert not any("keeps working" in line or " BACK " in line for line in said), said
+    assert not any("keeps working" in line or " BACK " in line for line in lines), lines
     assert watching.availability.summary(time.monotonic()).outages == 1
 
 
@@ -665,8 +669,10 @@ async def test_scheduled_checks_find_a_wrong_service(
     """A server of another service answers every stream."""
     running = await start_server(service="billing")
     address = at("127.0.0.1", running.port)
-    async with watching_of(address) as (watching, said):
-        await wait_until(lambda: any("identity.other_service" in line for line in said))
+    async with watching_of(address) as (watching, lines):
+        await wait_until(
+            lambda: any("identity.other_service" in line for line in lines)
+        )
         assert watching.availability.findings["identity.other_service"] == 1
     assert watching.availability.summary(time.monotonic()).outages == 0
 
@@ -735,9 +741,9 @@ async def test_dead_flow_is_restarted_from_another_port(
     port = nat.front.get_extra_info("sockname")[1]
     try:
         await start_server(port=port, udp=False)
-        async with watching_of(at("127.0.0.1", port)) as (watching, said):
+        async with watching_of(at("127.0.0.1", port)) as (watching, lines):
             async with asyncio.timeout(4 * TIMEOUT_SECONDS):
-                while not any("watch.stuck_flow" in one for one in said):  # noqa: ASYNC110
+                while not any("watch.stuck_flow" in line for line in lines):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             (peer,) = watching.peers.values()
             before = peer.totals().down.sent

@@ -55,13 +55,13 @@ class Relay:
         while self._ended not in (ready := select.select(sockets, [], [])[0]):
             if self._front in ready:
                 data, client = self._front.recvfrom(65_535)
-                for one in self._up(ups, data):
-                    self._to_server(one, client)
+                for piece in self._up(ups, data):
+                    self._to_server(piece, client)
                 ups += 1
             if self._back is not None and self._back in ready:
                 data = self._back.recv(65_535)
-                for one in self._down(downs, data):
-                    self._answering.sendto(one, client)
+                for piece in self._down(downs, data):
+                    self._answering.sendto(piece, client)
                 downs += 1
 
     def _to_server(self, data: bytes, client: tuple[str, int]) -> None:
@@ -146,12 +146,12 @@ def relay(
     port: int | None, up: Fault = pass_all, down: Fault = pass_all
 ) -> Iterator[int]:
     """Run a relay to a server's port; give the port to ask."""
-    with closing(Relay(port, up, down)) as one:
-        yield one.port
+    with closing(Relay(port, up, down)) as running:
+        yield running.port
 
 
 @contextmanager
 def relay_answering_from_another_port(port: int) -> Iterator[int]:
     """Run a relay that hands answers on from another port than the one asked."""
-    with closing(Relay(port, pass_all, pass_all, elsewhere=True)) as one:
-        yield one.port
+    with closing(Relay(port, pass_all, pass_all, elsewhere=True)) as running:
+        yield running.port

@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
         results.append(result)
         _tell(result, fully=bool(words))
     seconds = time.monotonic() - start
-    wrong = [one for one in results if one["wrong"]]
+    wrong = [result_ for result_ in results if result_["wrong"]]
     if not words:
         page = matrix.page(results, seconds, datetime.now(UTC).date())
         PAGE.write_text(page, encoding="utf-8")
@@ -57,11 +57,11 @@ def _tell_checks(checks: list[container.Result]) -> None:
         print(f"    {check['name']}: {check['summary']} ({check['seconds']:.2f} s)")
         for remark in check["remarks"]:
             print(f"      remark: {remark}")
-        for one in check["findings"]:
+        for finding in check["findings"]:
             print(
-                f"      {one['outcome']} {one['class']} at {one['where']}: {one['seen']}"
+                f"      {finding['outcome']} {finding['class']} at {finding['where']}: {finding['seen']}"
             )
-            for evidence in one["evidence"]:
+            for evidence in finding["evidence"]:
                 print(f"        {evidence['side']}: {evidence['text']}")
         if check["figures"]:
             print(f"      figures: {check['figures']}")

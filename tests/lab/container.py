@@ -49,8 +49,8 @@ def build() -> str:
         check=False,
     )
     if done.returncode:
-        said = (done.stdout + done.stderr).decode(errors="replace")
-        raise RuntimeError(f"the image {IMAGE} could not be built: {said}")
+        output = (done.stdout + done.stderr).decode(errors="replace")
+        raise RuntimeError(f"the image {IMAGE} could not be built: {output}")
     return done.stdout.decode().split()[-1]
 
 

@@ -73,7 +73,7 @@ def cells(report: Report) -> dict[str, str]:
 
 
 def _cell(outcome: str, findings: list[dict[str, Any]]) -> str:
-    classes = " ".join(dict.fromkeys(one["class"] for one in findings))
+    classes = " ".join(dict.fromkeys(finding["class"] for finding in findings))
     if outcome == "INCONCLUSIVE":
         return f"INCONCLUSIVE ({classes})"
     return classes if outcome == "FAIL" else outcome
@@ -89,15 +89,15 @@ def complaints(expected: Expected, report: Report, number: int = 0) -> dict[str,
     if expected.failures:
         wrong |= _about_root(expected, target)
     for check in target["checks"]:
-        said = _about_check(expected, check)
-        if said:
-            wrong.setdefault(check["name"], said)
+        complaint = _about_check(expected, check)
+        if complaint:
+            wrong.setdefault(check["name"], complaint)
     for name, words in expected.remarks:
         remarks = [
             remark
-            for one in target["checks"]
-            if one["name"] == name
-            for remark in (one["summary"], *one["remarks"])
+            for check_ in target["checks"]
+            if check_["name"] == name
+            for remark in (check_["summary"], *check_["remarks"])
         ]
         if not any(words in remark for remark in remarks):
             wrong.setdefault(name, f"no remark says {words!r}: {remarks}")
@@ -106,14 +106,16 @@ def complaints(expected: Expected, report: Report, number: int = 0) -> dict[str,
 
 def _about_root(expected: Expected, target: dict[str, Any]) -> dict[str, str]:
     root = target["root"]
-    wanted = [(expected.check, one, expected.where) for one in expected.failures]
+    wanted = [
+        (expected.check, failure, expected.where) for failure in expected.failures
+    ]
     if root is None or root["outcome"] != "FAIL":
         return {expected.check: f"{' or '.join(expected.failures)} was not found"}
     found = (target["root_check"], root["class"], root["where"])
     if found in wanted:
         return {}
-    said = "root is {}: {} at {}, instead of {}: {} at {}"
-    return {expected.check: said.format(*found, *wanted[0])}
+    template = "root is {}: {} at {}, instead of {}: {} at {}"
+    return {expected.check: template.format(*found, *wanted[0])}
 
 
 def _about_check(expected: Expected, check: dict[str, Any]) -> str:
@@ -123,9 +125,9 @@ def _about_check(expected: Expected, check: dict[str, Any]) -> str:
         return ""
     # Beside one that is right, a finding without a verdict names nothing wrongly.
     odd = [
-        one["class"]
-        for one in check["findings"]
-        if one["class"] not in allowed and one["outcome"] == "FAIL"
+        finding["class"]
+        for finding in check["findings"]
+        if finding["class"] not in allowed and finding["outcome"] == "FAIL"
     ]
     if odd:
         return f"{check['outcome']} by {', '.join(dict.fromkeys(odd))}"

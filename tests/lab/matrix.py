@@ -40,7 +40,7 @@ def page(results: Sequence[Result], seconds: float, day: date) -> str:
     if wrong:
         lines += [
             "\n## What is wrong\n\n",
-            *(f"- {one}\n" for one in complaint_lines(wrong)),
+            *(f"- {complaint}\n" for complaint in complaint_lines(wrong)),
         ]
     return "".join(lines)
 

@@ -34,7 +34,11 @@ class Middlebox:
         self._behaviour = behaviour
         self._servers = {
             family: itertools.cycle(
-                [one for one in servers if (":" in one) == (family == socket.AF_INET6)]
+                [
+                    address
+                    for address in servers
+                    if (":" in address) == (family == socket.AF_INET6)
+                ]
             )
             for family in (socket.AF_INET, socket.AF_INET6)
         }
@@ -232,8 +236,10 @@ async def serve_web(client: socket.socket, _: Dial) -> None:
     """Be a web server that is asked something odd."""
     loop = asyncio.get_running_loop()
     await loop.sock_recv(client, _CHUNK)
-    said = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    await loop.sock_sendall(client, said)
+    response = (
+        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+    await loop.sock_sendall(client, response)
     end_sending(client)
     await stay_silent(client, _)
 

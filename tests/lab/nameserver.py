@@ -50,8 +50,8 @@ class NameServer(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Answer, late if so declared."""
         loop = asyncio.get_running_loop()
-        said = answer(data, self._names)
-        loop.call_later(self._names.delay, self._transport.sendto, said, addr)
+        response = answer(data, self._names)
+        loop.call_later(self._names.delay, self._transport.sendto, response, addr)
 
 
 def answer(query: bytes, names: Names) -> bytes:
@@ -66,7 +66,9 @@ def answer(query: bytes, names: Names) -> bytes:
     known = ".".join(labels) == NAME and bool(names.addresses)
     found = [
         packed
-        for packed in (ipaddress.ip_address(one).packed for one in names.addresses)
+        for packed in (
+            ipaddress.ip_address(address).packed for address in names.addresses
+        )
         if known and {_A: 4, _AAAA: 16}.get(wanted) == len(packed)
     ]
     flags = _ANSWER | (0 if known else _NXDOMAIN)

@@ -22,16 +22,16 @@ Setup = Callable[[], Awaitable[None]]
 @contextlib.contextmanager
 def loop_in_namespace(namespace: str, setup: Setup) -> Iterator[None]:
     """Have this live in the namespace (a file of /run/netns) until the end."""
-    one = _NamespaceLoop(namespace, setup)
-    one.thread.start()
+    loop = _NamespaceLoop(namespace, setup)
+    loop.thread.start()
     try:
-        if not one.is_ready.wait(TIMEOUT_SECONDS):
+        if not loop.is_ready.wait(TIMEOUT_SECONDS):
             raise TimeoutError(f"nothing settled in {namespace}")
-        if one.error is not None:
-            raise one.error
+        if loop.error is not None:
+            raise loop.error
         yield
     finally:
-        one.stop()
+        loop.stop()
 
 
 class _NamespaceLoop:

@@ -179,15 +179,15 @@ def _datagrams(place: Namespaces) -> int:
     """Return how many datagrams the router has met on their way to the server."""
     counted = 0
     for tool in _FAMILIES:
-        told = _output(place, "router", f"{tool}-save", "-c", "-t", "mangle")
-        counted += sum(map(int, re.findall(r"^\[(\d+):\d+\] -A", told, re.MULTILINE)))
+        rules = _output(place, "router", f"{tool}-save", "-c", "-t", "mangle")
+        counted += sum(map(int, re.findall(r"^\[(\d+):\d+\] -A", rules, re.MULTILINE)))
     return counted
 
 
 def _ports(place: Namespaces) -> tuple[str, ...]:
     """Return what matches the client's connections that are there now."""
-    told = _output(place, "client", "ss", "-tnH", "state", "established")
-    ports = re.findall(rf":(\d+)\s+\S+:{PORT}\b", told)
+    sockets = _output(place, "client", "ss", "-tnH", "state", "established")
+    ports = re.findall(rf":(\d+)\s+\S+:{PORT}\b", sockets)
     listed = ",".join(dict.fromkeys(ports))
     return (f"-p tcp -m multiport --ports {listed}",)
 

@@ -69,18 +69,22 @@ def main() -> None:
         profile = ("--profile", asked.profile)
         networks = [
             replace(
-                one, flags=(*one.flags, *profile), seconds=one.seconds + _EXTRA_SECONDS
+                declared,
+                flags=(*declared.flags, *profile),
+                seconds=declared.seconds + _EXTRA_SECONDS,
             )
-            for one in networks
+            for declared in networks
         ]
     # The slow ones first, so that none is left alone at the end.
-    networks.sort(key=lambda one: bool(one.starved), reverse=True)
+    networks.sort(key=lambda declared: bool(declared.starved), reverse=True)
     with contextlib.ExitStack() as stack:
         for _ in range(asked.load):
             burning = [sys.executable, "-c", "while True: pass"]
             stack.enter_context(_process(burning))
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(asked.at_once))
-        running = [pool.submit(examine, one, n) for n, one in enumerate(networks)]
+        running = [
+            pool.submit(examine, declared, n) for n, declared in enumerate(networks)
+        ]
         for done in concurrent.futures.as_completed(running):
             print(json.dumps(done.result()), flush=True)
 
@@ -96,13 +100,13 @@ def examine(network: Network, number: int) -> dict[str, Any]:
             result["made_seconds"] = round(time.monotonic() - start, 3)
             start_services(stack, network, place)
             happened = stack.enter_context(outages.outage_during(place, network.outage))
-            report, said = check(network, place)
+            report, stderr = check(network, place)
             if happened.failed:
                 raise RuntimeError(f"the outage: {happened.failed}")  # noqa: TRY301 - told below
         result["report"] = report
-        result["said"] = said[-4000:]
+        result["said"] = stderr[-4000:]
         if not report:
-            result["wrong"] = {VERDICT: f"netduet printed no report: {said[-1000:]}"}
+            result["wrong"] = {VERDICT: f"netduet printed no report: {stderr[-1000:]}"}
         else:
             result["cells"] = cells(report)
             result["wrong"] = complaints(network.expect, report)
@@ -182,11 +186,11 @@ def check(network: Network, place: Namespaces) -> tuple[Report, str]:
         if network.starved == "client":
             stack.enter_context(_starved(client, *network.rhythm))
         try:
-            out, said = client.communicate(timeout=network.seconds)
+            out, err = client.communicate(timeout=network.seconds)
         except subprocess.TimeoutExpired:
             return {}, f"no verdict in {network.seconds:g} s"
     report: Report = json.loads(out) if out else {}
-    return report, said.decode(errors="replace").strip()
+    return report, err.decode(errors="replace").strip()
 
 
 @contextlib.contextmanager

@@ -31,12 +31,12 @@ def test_outages_are_reported_with_length_and_direction() -> None:
         remove = ["docker", "rm", "-f", name]
         subprocess.run(remove, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(told) == len(OUTAGES)
-    for one in told:
-        assert one["reported_where"] == one["where"], told
-        assert abs(one["reported_seconds"] - one["seconds"]) <= max(
-            0.1, one["uncertainty"]
-        ), told
-        assert one["started"], told
-        assert one["status"] == 0, told
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) == len(OUTAGES)
+    for result in results:
+        assert result["reported_where"] == result["where"], results
+        assert abs(result["reported_seconds"] - result["seconds"]) <= max(
+            0.1, result["uncertainty"]
+        ), results
+        assert result["started"], results
+        assert result["status"] == 0, results

@@ -48,9 +48,9 @@ def selector_matches(selector: Mapping[str, Any], labels: Labels) -> bool:
     wanted = selector.get("matchLabels", {})
     if any(labels.get(name) != value for name, value in wanted.items()):
         return False
-    for one in selector.get("matchExpressions", ()):
-        assert one["operator"] == "In", "the tests read no other operator"
-        if labels.get(one["key"]) not in one["values"]:
+    for expression in selector.get("matchExpressions", ()):
+        assert expression["operator"] == "In", "the tests read no other operator"
+        if labels.get(expression["key"]) not in expression["values"]:
             return False
     return True
 
@@ -99,6 +99,6 @@ def _fits(rule: Manifest, port: Manifest, other: Labels) -> bool:
     if peers is None:
         return True
     return any(
-        "namespaceSelector" not in one and selector_matches(one["podSelector"], other)
-        for one in peers
+        "namespaceSelector" not in peer and selector_matches(peer["podSelector"], other)
+        for peer in peers
     )

@@ -32,13 +32,13 @@ OLDEST: Final = (1, 30)
 VERSIONS: Final = [
     f"{major}.{minor}"
     for major, minor in sorted(
-        {tuple(map(int, one.split(".")[:2])) for one in all_versions()}
+        {tuple(map(int, item.split(".")[:2])) for item in all_versions()}
     )
     if (major, minor) >= OLDEST
 ]
 SERVER: Final = ("server", "mesh")
 LABELS: Final = ("app.kubernetes.io/name", "app.kubernetes.io/component")
-PORTS: Final = [{"port": 12345, "protocol": one} for one in ("TCP", "UDP")]
+PORTS: Final = [{"port": 12345, "protocol": item} for item in ("TCP", "UDP")]
 DNS: Final = {"port": 53, "protocol": "UDP"}
 HTTPS: Final = {"port": 443, "protocol": "TCP"}
 ADMIN: Final = {"port": 12346, "protocol": "TCP"}
@@ -54,7 +54,7 @@ def everything(
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [f"{beside}/{one}" for one in FOLDERS],
+        "resources": [f"{beside}/{folder}" for folder in FOLDERS],
         "components": [f"{beside}/monitoring"],
     }
     (overlay / "kustomization.yaml").write_text(json.dumps(kustomization))
@@ -81,7 +81,10 @@ def labels_of(manifests: list[Manifest], name: str) -> Mapping[str, str]:
 
 def env_of(container: Manifest) -> dict[str, str]:
     """Return a container's environment; what the cluster fills in is ``n``."""
-    return {one["name"]: one.get("value", "n") for one in container.get("env", ())}
+    return {
+        variable["name"]: variable.get("value", "n")
+        for variable in container.get("env", ())
+    }
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -94,8 +97,8 @@ def test_manifests_are_valid(everything: list[Manifest], version: str) -> None:
         if "monitoring.coreos" not in manifest["apiVersion"]
     ]
     assert len(judged) == len(everything) - 1
-    for one in judged:
-        kubernetes_validate.validate(one, version, strict=True)
+    for validation in judged:
+        kubernetes_validate.validate(validation, version, strict=True)
 
 
 def test_schemas_are_strict(everything: list[Manifest]) -> None:
@@ -192,7 +195,7 @@ def test_grace_period_covers_prestop_and_drain(everything: list[Manifest]) -> No
         if container["name"] == "server"
     ]
     assert len(seen) == len(SERVER)
-    for one, container in seen:
+    for workload_, container in seen:
         env = env_of(container)
         own = [
             float(str(parse_duration(env[f"NETDUET_SERVER_{name}"])))
@@ -202,7 +205,7 @@ def test_grace_period_covers_prestop_and_drain(everything: list[Manifest]) -> No
         probe = container["readinessProbe"]
         unready = probe["periodSeconds"] * probe["failureThreshold"]
         assert own[0] >= unready, "the delay is for those who ask /readyz"
-        assert one.pod["terminationGracePeriodSeconds"] >= sleep + sum(own) + 3
+        assert workload_.pod["terminationGracePeriodSeconds"] >= sleep + sum(own) + 3
 
 
 def test_environment_is_valid(everything: list[Manifest]) -> None:
@@ -223,8 +226,10 @@ def test_environment_is_valid(everything: list[Manifest]) -> None:
 def test_images_are_named_once(everything: list[Manifest]) -> None:
     """They are in one file, with this version; each container has its own command."""
     component = yaml.safe_load((KUBERNETES / "images/kustomization.yaml").read_text())
-    known = {f"{one['newName']}:{one['newTag']}" for one in component["images"]}
-    assert {one["newTag"] for one in component["images"]} == {__version__}
+    known = {
+        f"{image_['newName']}:{image_['newTag']}" for image_ in component["images"]
+    }
+    assert {image_["newTag"] for image_ in component["images"]} == {__version__}
     assert {container["image"] for _, container in pods(everything)} == known
     for _, container in pods(everything):
         assert container["name"] in container["image"]
@@ -237,14 +242,14 @@ def test_names_and_labels_are_consistent(everything: list[Manifest]) -> None:
     ]
     # The Job and the CronJob are one check: apart by their kind.
     assert len(named) == len(set(named))
-    for one in everything:
-        home = one["metadata"].get("namespace", one["metadata"]["name"])
+    for manifest_ in everything:
+        home = manifest_["metadata"].get("namespace", manifest_["metadata"]["name"])
         assert home == "netduet"
-        assert one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "netduet"
-        if one["kind"] in ("Deployment", "DaemonSet"):
-            labels = one["spec"]["template"]["metadata"]["labels"]
-            assert selector_matches(one["spec"]["selector"], labels)
-            assert one["metadata"]["labels"] == labels
+        assert manifest_["metadata"]["labels"]["app.kubernetes.io/part-of"] == "netduet"
+        if manifest_["kind"] in ("Deployment", "DaemonSet"):
+            labels = manifest_["spec"]["template"]["metadata"]["labels"]
+            assert selector_matches(manifest_["spec"]["selector"], labels)
+            assert manifest_["metadata"]["labels"] == labels
     for workload in workloads(everything):
         assert set(LABELS) <= set(workload.labels)
 
@@ -295,7 +300,9 @@ def test_targets_are_existing_services(everything: list[Manifest]) -> None:
         ["watch", "netduet-mesh"],
     ]
     for args in asked:
-        assert {one for one in args if one.startswith("netduet")} <= services
+        assert {
+            argument for argument in args if argument.startswith("netduet")
+        } <= services
 
 
 def test_policies_allow_only_clients(everything: list[Manifest]) -> None:
@@ -339,12 +346,12 @@ def test_pods_know_their_node_and_zone(everything: list[Manifest]) -> None:
         },
     }
     for _, container in pods(everything):
-        told: dict[str, Any] = {
-            one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"]
-            for one in container["env"]
-            if "valueFrom" in one
+        sources: dict[str, Any] = {
+            variable["name"]: variable["valueFrom"]["fieldRef"]["fieldPath"]
+            for variable in container["env"]
+            if "valueFrom" in variable
         }
-        assert told == expected[container["name"]]
+        assert sources == expected[container["name"]]
 
 
 def test_servers_stay_available_in_updates_and_drains(
@@ -361,11 +368,13 @@ def test_servers_stay_available_in_updates_and_drains(
     labels = server["spec"]["template"]["metadata"]["labels"]
     assert selector_matches(budget["spec"]["selector"], labels)
     spread = server["spec"]["template"]["spec"]["topologySpreadConstraints"]
-    assert [one["topologyKey"] for one in spread] == [
+    assert [constraint["topologyKey"] for constraint in spread] == [
         "kubernetes.io/hostname",
         "topology.kubernetes.io/zone",
     ]
-    assert all(selector_matches(one["labelSelector"], labels) for one in spread)
+    assert all(
+        selector_matches(constraint["labelSelector"], labels) for constraint in spread
+    )
 
 
 def test_jobs_end_with_one_verdict(everything: list[Manifest]) -> None:

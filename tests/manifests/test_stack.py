@@ -30,12 +30,12 @@ def seconds(text: str) -> float:
 def test_services_are_hardened(services: dict[str, dict[str, Any]]) -> None:
     """A read-only root, no capabilities, bounded logs and memory, no CPU limit."""
     assert set(services) == {"server", "client"}
-    for one in services.values():
-        assert one["read_only"] is True
-        assert one["cap_drop"] == ["ALL"]
-        assert set(one["logging"]["options"]) == {"max-size", "max-file"}
-        assert set(one["deploy"]["resources"]["limits"]) == {"memory"}
-        assert "ports" not in one
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+        assert set(service["deploy"]["resources"]["limits"]) == {"memory"}
+        assert "ports" not in service
 
 
 def test_grace_period_covers_the_drain(
@@ -44,8 +44,8 @@ def test_grace_period_covers_the_drain(
     """A kill during the drain would lose connections."""
     env = services["server"]["environment"]
     own = [
-        seconds(env[f"NETDUET_SERVER_{one}"])
-        for one in ("SHUTDOWN_DELAY", "DRAIN_TIMEOUT")
+        seconds(env[f"NETDUET_SERVER_{name}"])
+        for name in ("SHUTDOWN_DELAY", "DRAIN_TIMEOUT")
     ]
     assert seconds(services["server"]["stop_grace_period"]) >= sum(own) + 3
 
@@ -64,10 +64,10 @@ def test_update_starts_a_new_task_first(
 
 def test_environment_is_valid(services: dict[str, dict[str, Any]]) -> None:
     """`netduet config check` accepts the environment of each service."""
-    for one in services.values():
+    for service in services.values():
         done = subprocess.run(
             [Path(sys.executable).with_name("netduet"), "config", "check"],
-            env=one["environment"],
+            env=service["environment"],
             cwd="/",
             capture_output=True,
             text=True,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 class Timed:
@@ -41,3 +42,10 @@ class TimeSpan(Timed):
 
     start: float
     end: float
+
+    @classmethod
+    def covering(cls, spans: Sequence[Timed]) -> Self | None:
+        """Return the span from the first start to the last end; None of nothing."""
+        if not spans:
+            return None
+        return cls(min(span.start for span in spans), max(span.end for span in spans))

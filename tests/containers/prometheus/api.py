@@ -28,14 +28,14 @@ class Prometheus:
         """Return the values that a query finds now."""
         asked = urllib.parse.urlencode({"query": query})
         found = self._get(f"/api/v1/query?{asked}")
-        return [float(one["value"][1]) for one in found["result"]]
+        return [float(sample["value"][1]) for sample in found["result"]]
 
     def firing(self) -> dict[str, dict[str, str]]:
         """Return the alerts that fire now: names, and their annotations."""
         return {
-            one["labels"]["alertname"]: one["annotations"]
-            for one in self._get("/api/v1/alerts")["alerts"]
-            if one["state"] == "firing"
+            alert["labels"]["alertname"]: alert["annotations"]
+            for alert in self._get("/api/v1/alerts")["alerts"]
+            if alert["state"] == "firing"
         }
 
     def wait_until(self, what: str, holds: Callable[[Prometheus], bool]) -> None:
@@ -48,8 +48,8 @@ class Prometheus:
             except (urllib.error.URLError, ConnectionError):
                 pass  # it has not come up yet
             time.sleep(_POLL_SECONDS)
-        said = b"".join(self.container.get_logs()).decode(errors="replace")
-        raise AssertionError(f"never {what}; firing: {self.firing()}\n{said[-2000:]}")
+        log = b"".join(self.container.get_logs()).decode(errors="replace")
+        raise AssertionError(f"never {what}; firing: {self.firing()}\n{log[-2000:]}")
 
     def _get(self, path: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:

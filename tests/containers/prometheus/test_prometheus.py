@@ -49,12 +49,12 @@ def test_promtool_accepts_rules_and_configuration(
 def test_each_alert_fires_in_a_rule_test() -> None:
     """An alert that never fired in promtool may never fire."""
     rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
-    named = {rule["alert"] for one in rules["groups"] for rule in one["rules"]}
+    named = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
     tested = yaml.safe_load((RULES / "netduet.rules.test.yaml").read_text())
     fired = {
         case["alertname"]
-        for one in tested["tests"]
-        for case in one.get("alert_rule_test", ())
+        for group in tested["tests"]
+        for case in group.get("alert_rule_test", ())
         if case["exp_alerts"]
     }
     assert fired == named
@@ -84,8 +84,8 @@ def test_paused_server_fires_alerts_until_it_is_back(
                 {"NetduetDown", "NetduetGone"} <= set(prometheus.firing())
             ),
         )
-        told = prometheus.firing()["NetduetDown"]
-        assert told["summary"] == "server:12346 of netduet cannot be scraped"
+        annotations = prometheus.firing()["NetduetDown"]
+        assert annotations["summary"] == "server:12346 of netduet cannot be scraped"
     finally:
         engine_handle(server).unpause()
     prometheus.wait_until(
@@ -112,8 +112,8 @@ def test_reached_connection_limit_fires_an_alert(
     prometheus.wait_until(
         "refused", lambda prometheus: "NetduetConnectionsRefused" in prometheus.firing()
     )
-    said = prometheus.firing()["NetduetConnectionsRefused"]["description"]
-    assert "max_connections" in said
+    description = prometheus.firing()["NetduetConnectionsRefused"]["description"]
+    assert "max_connections" in description
 
 
 def test_outage_seen_by_watch_fires_an_alert(
@@ -160,8 +160,8 @@ def test_metrics_of_rules_exist(
     rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
     asked = {
         name
-        for one in rules["groups"]
-        for rule in one["rules"]
+        for group in rules["groups"]
+        for rule in group["rules"]
         for name in re.findall(r"\b(?:netduet|process)_\w+", rule["expr"])
     }
     assert len(asked) >= 14

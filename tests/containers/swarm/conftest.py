@@ -34,10 +34,10 @@ def swarm(engine: docker.DockerClient) -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="module")
 def stack(swarm: docker.DockerClient, images: Images) -> Iterator[Stack]:
     """Deploy the stack with one server; remove it in the end."""
-    one = Stack(swarm, images)
+    deployed = Stack(swarm, images)
     try:
-        one.deploy(NETDUET_REPLICAS="1")
-        one.settle(1)
-        yield one
+        deployed.deploy(NETDUET_REPLICAS="1")
+        deployed.settle(1)
+        yield deployed
     finally:
-        one.remove()
+        deployed.remove()

@@ -79,7 +79,9 @@ class Stack:
             service.remove()
         wait_until("without tasks", lambda: not self.containers())
         for network in self.engine.networks.list(filters=label):
-            wait_until(f"removed: {network.name}", lambda one=network: _removed(one))
+            wait_until(
+                f"removed: {network.name}", lambda network_=network: _removed(network_)
+            )
 
     @property
     def network(self) -> str:
@@ -103,7 +105,7 @@ class Stack:
 
         def settled() -> bool:
             tasks = self.server.tasks({"desired-state": "running"})
-            states = [one["Status"]["State"] for one in tasks]
+            states = [task["Status"]["State"] for task in tasks]
             return (
                 states == ["running"] * replicas
                 and len(self.containers("server")) == replicas

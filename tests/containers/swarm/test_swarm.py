@@ -55,7 +55,7 @@ def check(
     done = stack.client("check", "--json", *words, target)
     assert done.out, done.err
     [found] = done.document["targets"]
-    return done, {one["name"]: one for one in found["checks"]}
+    return done, {check_["name"]: check_ for check_ in found["checks"]}
 
 
 def instances(checks: dict[str, Any]) -> int:
@@ -81,10 +81,10 @@ def test_deployed_stack_is_watched_from_the_start(stack: Stack) -> None:
     wait_until("named", lambda: f" on {node}\n".encode() in client.logs())
     client.kill("SIGTERM")
     assert client.wait()["StatusCode"] == 0
-    said = client.logs(stderr=False).decode()
-    assert "Watched 1 peer for" in said
-    assert "availability 100.000 %, no outage" in said
-    assert f", from {node}\n" in said
+    log = client.logs(stderr=False).decode()
+    assert "Watched 1 peer for" in log
+    assert "availability 100.000 %, no outage" in log
+    assert f", from {node}\n" in log
 
 
 def test_scaled_stack_has_each_of_its_servers(stack: Stack) -> None:
@@ -110,10 +110,10 @@ def test_rolling_update_loses_nothing(stack: Stack) -> None:
     stack.settle(1)
     storm.kill("SIGTERM")
     done = wait_for_end(storm)
-    told = json.loads(done.out.splitlines()[-1])
+    report = json.loads(done.out.splitlines()[-1])
     assert not ids(stack) & before
-    assert told["lost"] == [], told
-    assert told["answered"] > 100
+    assert report["lost"] == [], report
+    assert report["answered"] > 100
     done, checks = check(stack, "server")
     assert (done.status, instances(checks)) == (0, 1), done.out
 
@@ -144,33 +144,33 @@ def watch(stack: Stack, *words: str) -> Iterator[Watch]:
 
 @dataclass
 class Watch:
-    """A client that watches; what it says is told in the end."""
+    """A running `netduet watch`."""
 
     container: Container
 
-    def watches(self, number: int) -> None:
-        """Wait until it watches so many."""
+    def wait_for_peers(self, number: int) -> None:
+        """Wait until it watches this number of peers."""
 
-        def said() -> bool:
+        def all_watched() -> bool:
             text = self.container.logs(stderr=False).decode()
             added = len(re.findall(r"\+ .* is now watched\n", text))
             return added - text.count(" is no longer watched") == number
 
-        wait_until(f"{number} watched", said)
+        wait_until(f"{number} watched", all_watched)
 
-    def told(self) -> str:
-        """End it; return all that it said."""
+    def stop(self) -> str:
+        """Stop it; return its output."""
         self.container.kill("SIGTERM")
         assert self.container.wait()["StatusCode"] == 0
         return self.container.logs(stderr=False).decode()
 
 
-def assert_nothing_lost(said: str, peers: int) -> None:
+def assert_nothing_lost(summary: str, peers: int) -> None:
     """Make sure that so many were watched, and that none was ever out."""
-    assert f"Watched {peers} peers for" in said, said
-    assert "availability 100.000 %, no outage" in said, said
-    assert not re.search(r" (OUT|BACK|LEFT|\?) ", said), said
-    assert " × " not in said, said
+    assert f"Watched {peers} peers for" in summary, summary
+    assert "availability 100.000 %, no outage" in summary, summary
+    assert not re.search(r" (OUT|BACK|LEFT|\?) ", summary), summary
+    assert " × " not in summary, summary
 
 
 def test_watch_sees_no_outage_while_scaling(stack: Stack) -> None:
@@ -179,10 +179,10 @@ def test_watch_sees_no_outage_while_scaling(stack: Stack) -> None:
     with watch(stack) as watching:
         for replicas in (1, 5, 2):
             stack.scale(replicas)
-            watching.watches(replicas)
-        said = watching.told()
-    assert_nothing_lost(said, 5)
-    assert said.count(", no longer watched") == 3
+            watching.wait_for_peers(replicas)
+        summary = watching.stop()
+    assert_nothing_lost(summary, 5)
+    assert summary.count(", no longer watched") == 3
 
 
 def test_watch_sees_no_outage_in_a_rolling_update(stack: Stack) -> None:
@@ -190,7 +190,7 @@ def test_watch_sees_no_outage_in_a_rolling_update(stack: Stack) -> None:
     stack.scale(2)
     before = ids(stack)
     with watch(stack) as watching:
-        watching.watches(2)
+        watching.wait_for_peers(2)
         stack.update()
         stack.settle(2)
         assert not ids(stack) & before
@@ -198,10 +198,10 @@ def test_watch_sees_no_outage_in_a_rolling_update(stack: Stack) -> None:
             "all watched",
             lambda: watching.container.logs().count(b"is no longer watched") == 2,
         )
-        watching.watches(2)
-        said = watching.told()
-    assert_nothing_lost(said, 4)
-    assert said.count(", no longer watched") == 2
+        watching.wait_for_peers(2)
+        summary = watching.stop()
+    assert_nothing_lost(summary, 4)
+    assert summary.count(", no longer watched") == 2
 
 
 def test_watch_reports_the_outage_of_a_killed_task(stack: Stack) -> None:
@@ -209,22 +209,22 @@ def test_watch_reports_the_outage_of_a_killed_task(stack: Stack) -> None:
     stack.scale(2)
     # It looks names up by itself when one is out; by chance it would have just before.
     with watch(stack, "--watch-resolve-interval", "1h") as watching:
-        watching.watches(2)
+        watching.wait_for_peers(2)
         wait_until(
             "named", lambda: watching.container.logs().count(b" is instance ") == 2
         )
         victim, _ = stack.containers("server")
         victim.kill()
         wait_until("over", lambda: b" LEFT " in watching.container.logs())
-        said = watching.told()
-    assert len(re.findall(r" OUT .*\(#1\)\n", said)) == 1, said
-    assert "[watch.stale_dns; the server's end]" in said
-    assert " BACK " not in said
-    found = re.search(r"availability ([\d.]+) %, 1 outage of", said)
-    assert found is not None, said
+        summary = watching.stop()
+    assert len(re.findall(r" OUT .*\(#1\)\n", summary)) == 1, summary
+    assert "[watch.stale_dns; the server's end]" in summary
+    assert " BACK " not in summary
+    found = re.search(r"availability ([\d.]+) %, 1 outage of", summary)
+    assert found is not None, summary
     assert 0 < float(found[1]) < 100
-    assert "1 × watch.stale_dns, at the server's end:" in said
-    assert len(re.findall(r"\): 100\.000 %, no outage\n", said)) == 1, said
+    assert "1 × watch.stale_dns, at the server's end:" in summary
+    assert len(re.findall(r"\): 100\.000 %, no outage\n", summary)) == 1, summary
 
 
 def test_unreachable_virtual_ip_is_explained(
@@ -243,8 +243,8 @@ def test_unreachable_virtual_ip_is_explained(
             return
         [finding] = checks["reach"]["findings"]
         assert (done.status, finding["class"]) == (1, "reach.unreachable")
-        assert any("lacks IPVS" in one for one in finding["causes"])
-        assert any("endpoint_mode: dnsrr" in one for one in finding["next"])
+        assert any("lacks IPVS" in text for text in finding["causes"])
+        assert any("endpoint_mode: dnsrr" in text for text in finding["next"])
     finally:
         stack.remove()
 

@@ -64,31 +64,31 @@ NETWORKS: Final = (
             f"new-by-rate-{how}",
             f"10 new connections pass at once, then 10 a second; the rest is {how}",
             fails("churn.rate_limited", "intermediary"),
-            conditions=(new_limited_by_rate("10/sec", 10, reset=told),),
+            conditions=(new_limited_by_rate("10/sec", 10, reset=with_reset),),
             flags=CHURN,
-            representative=not told,
+            representative=not with_reset,
         )
-        for how, told in ACTIONS
+        for how, with_reset in ACTIONS
     ),
     *(
         Network(
             f"new-by-rate-{how}-full",
             f"50 new connections pass at once, then 40 a second; the rest is {how}",
             fails("churn.rate_limited", "intermediary"),
-            conditions=(new_limited_by_rate("40/sec", 50, reset=told),),
+            conditions=(new_limited_by_rate("40/sec", 50, reset=with_reset),),
             flags=FULL,
         )
-        for how, told in ACTIONS
+        for how, with_reset in ACTIONS
     ),
     *(
         Network(
             f"new-by-minute-{how}",
             f"20 new connections pass at once, then 20 a minute; the rest is {how}",
             fails("churn.rate_limited", "intermediary"),
-            conditions=(new_limited_by_rate("20/min", 20, reset=told),),
+            conditions=(new_limited_by_rate("20/min", 20, reset=with_reset),),
             flags=CHURN,
         )
-        for how, told in ACTIONS
+        for how, with_reset in ACTIONS
     ),
     Network(
         "new-by-rate-large-burst",
@@ -116,10 +116,10 @@ NETWORKS: Final = (
             f"new-by-count-{how}",
             f"16 connections may be open at once; the rest is {how}",
             fails("churn.count_limited", "intermediary"),
-            conditions=(new_limited_by_count(16, reset=told),),
+            conditions=(new_limited_by_count(16, reset=with_reset),),
             flags=CHURN,
         )
-        for how, told in ACTIONS
+        for how, with_reset in ACTIONS
     ),
     Network(
         "new-by-count-server",
@@ -133,10 +133,10 @@ NETWORKS: Final = (
             f"all-new-by-{rate}-{how}",
             f"{burst} new connections pass at once, then {limit}: all checks; the rest is {how}",
             expected,
-            conditions=(new_limited_by_rate(limit, burst, reset=told),),
+            conditions=(new_limited_by_rate(limit, burst, reset=with_reset),),
             flags=ALL,
         )
-        for rate, limit, burst, how, told, expected in (
+        for rate, limit, burst, how, with_reset, expected in (
             ("rate", "10/sec", 10, "dropped", False, _BY_RATE),
             ("rate", "10/sec", 10, "reset", True, _STOPPED),
             ("minute", "20/min", 20, "dropped", False, _STOPPED),

@@ -41,3 +41,9 @@ def test_covered_seconds_count_overlaps_only() -> None:
     spans = [TimeSpan(5.0, 12.0), TimeSpan(13.0, 14.0), TimeSpan(19.5, 40.0)]
     assert SPAN.covered_seconds(spans) == 3.5
     assert SPAN.covered_seconds([TimeSpan(0.0, 10.0), TimeSpan(20.0, 21.0)]) == 0.0
+
+
+def test_covering_span_lasts_from_first_start_to_last_end() -> None:
+    """The spans may be in any order; nothing is covered by no span."""
+    assert TimeSpan.covering([SPAN, TimeSpan(5.0, 6.0)]) == TimeSpan(5.0, 20.0)
+    assert TimeSpan.covering([]) is None

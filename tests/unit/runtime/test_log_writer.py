@@ -30,9 +30,9 @@ pytestmark = pytest.mark.timeout(30)
 @pytest.fixture
 def pipe() -> Iterator[LogPipe]:
     """Open a pipe; nothing of it is left when the test is over."""
-    one = LogPipe()
-    yield one
-    one.close()
+    opened = LogPipe()
+    yield opened
+    opened.close()
 
 
 # Somebody reads
@@ -141,8 +141,8 @@ def test_close_does_not_wait_for_a_stalled_reader(
     assert 0.2 <= time.monotonic() - start < TIMEOUT_SECONDS
     assert pipe.exits == 1
     assert log.dropped == 31
-    said = "netduet: 31 log lines were lost: nobody read them\n"
-    assert capfd.readouterr() == ("", said)
+    expected = "netduet: 31 log lines were lost: nobody read them\n"
+    assert capfd.readouterr() == ("", expected)
 
 
 def test_reported_drops_are_not_repeated_on_stderr(
@@ -226,8 +226,8 @@ def test_closed_pipe_ends_the_thread(
     assert log.dropped == lost  # none waits for a thread that is no more
     log.close(TIMEOUT_SECONDS)
     assert log.dropped == lost
-    said = f"netduet: {lost} log lines were lost: nobody read them\n"
-    assert capfd.readouterr() == ("", said)
+    expected = f"netduet: {lost} log lines were lost: nobody read them\n"
+    assert capfd.readouterr() == ("", expected)
 
 
 def test_full_disk_is_waited_for(pipe: LogPipe) -> None:
@@ -255,5 +255,5 @@ def test_full_disk_does_not_delay_the_close(
             log.put(line)
         log.close(0.2)
     assert log.dropped == 30
-    said = "netduet: 30 log lines were lost: nobody read them\n"
-    assert capfd.readouterr() == ("", said)
+    expected = "netduet: 30 log lines were lost: nobody read them\n"
+    assert capfd.readouterr() == ("", expected)

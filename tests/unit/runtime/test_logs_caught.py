@@ -108,7 +108,7 @@ def test_exception_is_logged_as_fields(
     way: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Wherever an exception is caught, its line has one form; stderr is empty."""
-    act, event, told = RAISED[way]
+    act, event, fields = RAISED[way]
     [line] = logged_lines(act)
     assert (line["level"], line["event"]) == ("error", event)
     assert line.items() >= FIELDS.items()
@@ -116,10 +116,10 @@ def test_exception_is_logged_as_fields(
     assert line["exception.message"] == "it broke"
     assert line["exception.stacktrace"][-1].startswith(f"{__file__}:")
     assert line["exception.stacktrace"][-1].endswith(" fail")
-    if told is None:
+    if fields is None:
         assert "netduet.message" not in line
     else:
-        assert re.match(told, line["netduet.message"])
+        assert re.match(fields, line["netduet.message"])
     assert capfd.readouterr() == ("", "")
 
 

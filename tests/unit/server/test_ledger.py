@@ -96,8 +96,8 @@ def test_closed_entry_has_no_descriptor() -> None:
 
 def test_message_has_all_fields_of_an_entry() -> None:
     """The message has every field in plain JSON."""
-    told = json.loads(encode(entry(1).message(100.0)))
-    assert told == {
+    message = json.loads(encode(entry(1).message(100.0)))
+    assert message == {
         "conn_id": f"{1:032x}",
         "peer": {"address": "192.0.2.1", "port": 1024},
         "opened_at": 1_700_000_000.0,

@@ -39,8 +39,8 @@ def test_answer_repeats_the_question() -> None:
 def test_each_datagram_is_counted_once_and_answered() -> None:
     """Duplicate and late datagrams are distinguished from new ones."""
     flows = UdpFlowCounters()
-    told = [tally(ask(flows, sequence)) for sequence in (0, 2, 1, 2, 5)]
-    assert told == [
+    counts = [tally(ask(flows, sequence)) for sequence in (0, 2, 1, 2, 5)]
+    assert counts == [
         (1, 0, 0, 1),
         (2, 0, 0, 2),
         (3, 0, 1, 3),

@@ -37,7 +37,7 @@ class Client:
         """Ask nothing yet."""
         self.server, self.peer, self.flow = server, peer, flow
         self.cookie = NO_COOKIE
-        self.got: list[StreamAnswer] = []
+        self.received: list[StreamAnswer] = []
         self.works = True
         self.dropped: int | None = None
         self.tried = 0
@@ -56,24 +56,24 @@ class Client:
         assert isinstance(challenge, Challenge)
         self.cookie = challenge.cookie
 
-    async def tellings(self, count: int) -> list[StreamStatus]:
+    async def received_statuses(self, count: int) -> list[StreamStatus]:
         """Return so many datagrams of the stream, once they are there."""
-        await wait_until(lambda: len(self.told) >= count)
-        return self.told
+        await wait_until(lambda: len(self.statuses) >= count)
+        return self.statuses
 
     @property
-    def told(self) -> list[StreamStatus]:
-        """What came of the stream."""
+    def statuses(self) -> list[StreamStatus]:
+        """The datagrams of the stream."""
         return [
             stream_answer
-            for stream_answer in self.got
+            for stream_answer in self.received
             if isinstance(stream_answer, StreamStatus)
         ]
 
     def _send(self, answer: StreamAnswer) -> bool:
         self.tried += 1
         if self.works:
-            self.got.append(answer)
+            self.received.append(answer)
         return self.works
 
 
@@ -89,7 +89,7 @@ async def test_stream_needs_a_cookie() -> None:
     challenge = other.ask()
     assert isinstance(challenge, Challenge)
     assert challenge.boot.hex() == BOOT
-    assert (len(server), client.got, other.got) == (0, [], [])
+    assert (len(server), client.received, other.received) == (0, [], [])
 
 
 async def test_cookie_starts_a_continuous_stream() -> None:
@@ -99,16 +99,18 @@ async def test_cookie_starts_a_continuous_stream() -> None:
     client.learn()
     assert client.ask(0) is None
     assert client.ask(3) is None
-    told = await client.tellings(3)
-    assert [stream_status.number for stream_status in told] == list(range(len(told)))
+    statuses = await client.received_statuses(3)
+    assert [stream_status.number for stream_status in statuses] == list(
+        range(len(statuses))
+    )
     assert {
         (stream_status.received, stream_status.next, stream_status.gaps)
-        for stream_status in told[1:]
+        for stream_status in statuses[1:]
     } == {(2, 4, ((1, 3),))}
-    assert [stream_status.time for stream_status in told] == sorted(
-        stream_status.time for stream_status in told
+    assert [stream_status.time for stream_status in statuses] == sorted(
+        stream_status.time for stream_status in statuses
     )
-    assert len({stream_status.run for stream_status in told}) == 1
+    assert len({stream_status.run for stream_status in statuses}) == 1
     server.end()
 
 
@@ -118,12 +120,12 @@ async def test_each_datagram_has_the_drop_counter() -> None:
     client = Client(server)
     client.learn()
     client.ask(0)
-    told = await client.tellings(1)
-    assert told[-1].dropped is None
+    statuses = await client.received_statuses(1)
+    assert statuses[-1].dropped is None
     client.dropped = 8
-    before = len(client.told)
-    told = await client.tellings(before + 1)
-    assert told[-1].dropped == 8
+    before = len(client.statuses)
+    statuses = await client.received_statuses(before + 1)
+    assert statuses[-1].dropped == 8
     server.end()
 
 
@@ -136,8 +138,8 @@ async def test_unsent_datagram_takes_no_number() -> None:
     client.ask(0)
     await wait_until(lambda: client.tried > 1)
     client.works = True
-    told = await client.tellings(2)
-    assert [stream_status.number for stream_status in told[:2]] == [0, 1]
+    statuses = await client.received_statuses(2)
+    assert [stream_status.number for stream_status in statuses[:2]] == [0, 1]
     server.end()
 
 
@@ -160,15 +162,15 @@ async def test_moved_client_needs_a_new_cookie() -> None:
     client, moved = Client(server), Client(server, ("198.51.100.1", 9))
     client.learn()
     client.ask(0)
-    (first, *_) = await client.tellings(1)
+    (first, *_) = await client.received_statuses(1)
     moved.cookie = client.cookie
     assert isinstance(moved.ask(1), Challenge)
     moved.learn()
     moved.ask(2)
-    before = len(client.told)
-    (then, *_) = await moved.tellings(1)
+    before = len(client.statuses)
+    (then, *_) = await moved.received_statuses(1)
     assert (then.run, then.received, len(server)) == (first.run, 2, 1)
-    assert len(client.told) == before
+    assert len(client.statuses) == before
     server.end()
 
 
@@ -190,7 +192,7 @@ async def test_expired_lease_ends_the_stream_with_a_message() -> None:
     client.learn(-LEASE_SECONDS - 1)
     client.ask(0, later=-LEASE_SECONDS - 1)
     await wait_until(lambda: not len(server))
-    assert client.got[-1] == StreamEnd(7, EndReason.LEASE_SECONDS)
+    assert client.received[-1] == StreamEnd(7, EndReason.LEASE_SECONDS)
 
 
 async def test_shutdown_ends_all_streams_with_a_message() -> None:
@@ -201,7 +203,7 @@ async def test_shutdown_ends_all_streams_with_a_message() -> None:
     late.learn()
     client.ask(0)
     server.end()
-    assert client.got[-1] == StreamEnd(7, EndReason.DRAINING)
+    assert client.received[-1] == StreamEnd(7, EndReason.DRAINING)
     assert late.ask(0) == StreamEnd(8, EndReason.DRAINING)
     assert len(server) == 0
 
@@ -232,7 +234,7 @@ async def test_stream_survives_any_client_number() -> None:
     client.learn()
     client.ask(0)
     client.ask(MAX_NUMBER)
-    told = await client.tellings(3)
-    assert udp_stream.parse_answer(told[-1].serialize()) == told[-1]
-    assert told[-1].next == MAX_NUMBER + 1
+    statuses = await client.received_statuses(3)
+    assert udp_stream.parse_answer(statuses[-1].serialize()) == statuses[-1]
+    assert statuses[-1].next == MAX_NUMBER + 1
     server.end()

@@ -16,7 +16,7 @@ from netduet.testing.engine import Image
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
         ({"servce": "x"}, "servce: no setting has this name: did you mean service?"),
         ({"service": ""}, "service='': must not be empty"),
@@ -25,12 +25,12 @@ from netduet.testing.engine import Image
     ],
 )
 def test_invalid_server_setting_is_named(
-    settings: dict[str, object], said: str
+    settings: dict[str, object], expected: str
 ) -> None:
     """One line says which setting, which value, and what is valid."""
     with pytest.raises(DuetError) as caught:
         Duet("net", server_settings=settings)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_only_testing_imports_the_engines_libraries() -> None:
         "import sys, netduet.cli.commands, netduet.client.commands.check, netduet.server.app; "
         "print([name for name in ('docker', 'testcontainers') if name in sys.modules])"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program],
         env=dict(os.environ),
         capture_output=True,
@@ -123,4 +123,4 @@ def test_only_testing_imports_the_engines_libraries() -> None:
         timeout=60,
         check=True,
     )
-    assert told.stdout == "[]\n"
+    assert done.stdout == "[]\n"

@@ -50,11 +50,11 @@ REFUSES = conclude(
     "b:1",
     [done("name"), done("reach", REFUSED), skipped_because_of("path", "?", "reach")],
 )
-TWO = conclude("b:1", [done("reach", REFUSED), done("close", HIDDEN)])
+SEVERAL = conclude("b:1", [done("reach", REFUSED), done("close", HIDDEN)])
 STARVED = conclude("c:1", [done("name"), done("identity", LATE)])
 SKIPPED = conclude("d:1", [done("reach", skipped="blocks")])
 STOPPED = conclude("e:1", [done("name")], interrupted=True)
-ALL = (PASSED, PARTLY, REFUSES, TWO, STARVED, SKIPPED, STOPPED)
+ALL = (PASSED, PARTLY, REFUSES, SEVERAL, STARVED, SKIPPED, STOPPED)
 
 
 def read(*verdicts: Verdict, asked: tuple[str, ...] = ()) -> Report:
@@ -77,8 +77,8 @@ def test_report_names_the_clients_node() -> None:
     """The node is in the document once, and in each verdict."""
     asker = Instance("web-2", "node-1", "eu-1b")
     text = document([PASSED, REFUSES], CALM, asker)
-    told = [replace(verdict, asked_by=str(asker)) for verdict in (PASSED, REFUSES)]
-    assert str(Report.read(text)) == printed(*told)
+    verdicts = [replace(verdict, asked_by=str(asker)) for verdict in (PASSED, REFUSES)]
+    assert str(Report.read(text)) == printed(*verdicts)
 
 
 def test_report_of_an_older_client_without_instance_is_read() -> None:
@@ -98,7 +98,7 @@ def test_report_of_each_class_equals_the_clients_output(name: str) -> None:
 
 def test_report_is_typed() -> None:
     """A test asks for checks by name, findings by class, and figures by name."""
-    report = read(TWO)
+    report = read(SEVERAL)
     assert report.outcome is Outcome.FAIL
     assert report.root is not None
     assert (report.root.failure, report.root.where) == ("reach.refused", "server")
@@ -188,7 +188,7 @@ b:1
 
 
 @pytest.mark.parametrize(
-    ("verdict", "asked", "said"),
+    ("verdict", "asked", "expected"),
     [
         (STARVED, (), "INCONCLUSIVE, not PASS: an end was not running"),
         (SKIPPED, (), "INCONCLUSIVE, not PASS: a check that others depend on"),
@@ -197,37 +197,37 @@ b:1
     ],
 )
 def test_inconclusive_report_is_not_ok(
-    verdict: Verdict, asked: tuple[str, ...], said: str
+    verdict: Verdict, asked: tuple[str, ...], expected: str
 ) -> None:
     """The message says so, and what to do."""
     with pytest.raises(InconclusiveError) as caught:
         read(verdict, asked=asked).assert_ok()
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(expected)
 
 
 def test_expected_failure_is_returned() -> None:
     """A test can look at the finding further."""
-    found = read(TWO).assert_fails("close.reset_hidden")
+    found = read(SEVERAL).assert_fails("close.reset_hidden")
     assert (found.seen, found.where) == ("it ended properly", "path →")
 
 
 @pytest.mark.parametrize(
-    ("verdict", "failure", "said"),
+    ("verdict", "failure", "expected"),
     [
         (PASSED, "size.black_hole", "size.black_hole expected, but nothing was found"),
         (
-            TWO,
+            SEVERAL,
             "size.black_hole",
             "size.black_hole expected, but only reach.refused, close.reset_hidden was",
         ),
     ],
 )
-def test_missing_failure_raises(verdict: Verdict, failure: str, said: str) -> None:
+def test_missing_failure_raises(verdict: Verdict, failure: str, expected: str) -> None:
     """The message says what was found instead."""
     with pytest.raises(AssertionError) as caught:
         read(verdict).assert_fails(failure)
     assert not isinstance(caught.value, InconclusiveError)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(expected)
     assert printed(verdict) in str(caught.value)
 
 

@@ -35,7 +35,7 @@ def server(**limits: float) -> VectorPeer:
 
 def names(peer: VectorPeer) -> list[str]:
     """Return the names of the events so far."""
-    return [event["event"] for event in peer.told]
+    return [event["event"] for event in peer.events]
 
 
 # Deadlines
@@ -56,7 +56,7 @@ def test_opening_deadline_is_a_total() -> None:
         peer.feed(bytes([byte]), now=3.0 + second / 10)
     assert peer.connection.deadline == 8.0
     peer.expire(8.0)
-    assert peer.told == [{"event": "Expired", "limit": "opening"}]
+    assert peer.events == [{"event": "Expired", "limit": "opening"}]
 
 
 def test_frame_deadline_is_a_total() -> None:
@@ -198,7 +198,7 @@ def test_frame_limit_below_64_kib_limits_only_echo() -> None:
     ):
         peer = server(max_frame=100)
         peer.feed(data)
-        assert peer.told[-1]["code"] == "too_large"
+        assert peer.events[-1]["code"] == "too_large"
     peer = server(max_frame=1)
     question = frames.serialize(Kind.REPORT, b" " * 500 + b"{}")
     peer.feed(question)
@@ -212,10 +212,10 @@ def test_frame_limit_is_inclusive() -> None:
     peer.feed(data)
     for at in range(0, len(data), 4096):
         peer.feed(data[at : at + 4096])
-    assert peer.told[-1]["frames"] == 2
+    assert peer.events[-1]["frames"] == 2
     peer = server(max_frame=99_999)
     peer.feed(data[:16])
-    assert peer.told[-1]["code"] == "too_large"
+    assert peer.events[-1]["code"] == "too_large"
 
 
 def test_plain_text_is_kept_up_to_limit_plus_one() -> None:
@@ -289,8 +289,8 @@ def test_promised_answers_are_made_one_at_a_time() -> None:
     assert connection.bytes_sent == before + 17
     then = connection.data_to_send()
     assert (connection.owed, made) == (0, [1, 2])
-    parsed = [frames.parse(bytes(one)) for one in (*first, *then[:-1])]
-    kinds = [one[0].kind for one in parsed if one is not None]
+    parsed = [frames.parse(bytes(frame)) for frame in (*first, *then[:-1])]
+    kinds = [frame[0].kind for frame in parsed if frame is not None]
     assert kinds == [Kind.SOURCE, Kind.ECHO, Kind.SOURCE, Kind.REPORT, Kind.END]
     assert then[-1] == SEND_EOF
     assert connection.frames_sent == 1 + len(kinds)
@@ -329,8 +329,8 @@ def test_refusal_names_the_frame_and_the_limit() -> None:
     assert names(peer) == ["PeerFailed"]
     client = VectorPeer(Role.CLIENT)
     client.feed(peer.sent)
-    assert client.told[0]["id"] == 7
-    assert client.told[0]["message"].facts == {"limit": 3}
+    assert client.events[0]["id"] == 7
+    assert client.events[0]["message"].facts == {"limit": 3}
 
 
 def test_refusal_ends_a_partial_opening() -> None:
@@ -360,7 +360,7 @@ def test_long_error_is_truncated() -> None:
     peer.flush()
     client = VectorPeer(Role.CLIENT)
     client.feed(peer.sent)
-    assert len(client.told[-1]["message"].message) == 1024
+    assert len(client.events[-1]["message"].message) == 1024
 
 
 def test_empty_greeting_is_followed_by_the_end() -> None:
@@ -387,7 +387,7 @@ def test_early_banner_makes_the_connection_plain() -> None:
     peer.connection.open(OPENING, 0.0)
     peer.feed(MAGIC)
     assert peer.connection.state is State.FOREIGN
-    assert peer.told == [{"event": "PlainReceived", "data": b"220 " + MAGIC}]
+    assert peer.events == [{"event": "PlainReceived", "data": b"220 " + MAGIC}]
 
 
 def test_end_is_sent_once() -> None:

@@ -30,14 +30,14 @@ def test_short_pattern_is_a_part_of_its_seed(size: int) -> None:
 @few
 @given(st.integers(0, 3000), st.integers(0, 3000), seeds)
 def test_shorter_pattern_is_a_prefix_of_the_longer(
-    one: int, other: int, seed: int
+    size: int, other: int, seed: int
 ) -> None:
     """The size does not change the byte at an offset."""
     short, long = sorted(
-        (payload_pattern.make(one, seed), payload_pattern.make(other, seed)), key=len
+        (payload_pattern.make(size, seed), payload_pattern.make(other, seed)), key=len
     )
     assert long.startswith(short)
-    assert {len(short), len(long)} == {one, other}
+    assert {len(short), len(long)} == {size, other}
 
 
 @few

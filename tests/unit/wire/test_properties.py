@@ -188,7 +188,7 @@ def test_any_bytes_give_events_or_one_breach(
     peer.eof()
     peer.feed(data)
     peer.expire(1e9)
-    names = [event["event"] for event in peer.told]
+    names = [event["event"] for event in peer.events]
     breaches = names.count("PeerFailed")
     assert breaches <= 1
     if "Expired" not in names:
@@ -204,9 +204,9 @@ def test_any_bytes_give_events_or_one_breach(
 def sent_frames(peer: VectorPeer) -> list[Frame]:
     """Return the frames that a peer sent."""
     found, at = [], len(MAGIC)
-    while peer.sent.startswith(MAGIC) and (one := frames.parse(peer.sent, at)):
-        found.append(one[0])
-        at = one[1]
+    while peer.sent.startswith(MAGIC) and (parsed := frames.parse(peer.sent, at)):
+        found.append(parsed[0])
+        at = parsed[1]
     assert not peer.sent.startswith(MAGIC) or at == len(peer.sent)
     return found
 
@@ -229,8 +229,8 @@ def test_any_payload_is_a_message_or_rejected(model: type[Any], data: bytes) -> 
     """Any bytes are a message or one RemoteError, whose ERROR fits."""
     error = refusal(model, data)
     if error is not None:
-        said = messages.encode(messages.ErrorMessage.of(error))
-        assert messages.decode(messages.ErrorMessage, said).code == error.code
+        payload_ = messages.encode(messages.ErrorMessage.of(error))
+        assert messages.decode(messages.ErrorMessage, payload_).code == error.code
 
 
 def refusal(model: type[Any], payload: bytes) -> RemoteError | None:
@@ -313,13 +313,13 @@ def test_answer_to_any_datagram_is_not_larger(data: bytes) -> None:
         frame = datagram.parse_question(data)
         if frame is None:
             return
-        said = frame.payload
+        answer_payload = frame.payload
         if frame.kind == Kind.COUNT:
-            question = udp_count.parse_question(said, frame.id)
-            said = UdpFlowCounters().answer(
-                ("192.0.2.1", 1), question, len(said), len(said)
+            question = udp_count.parse_question(answer_payload, frame.id)
+            answer_payload = UdpFlowCounters().answer(
+                ("192.0.2.1", 1), question, len(answer_payload), len(answer_payload)
             )
-        answer = datagram.answer(Kind(frame.kind), said, frame.id, len(data))
+        answer = datagram.answer(Kind(frame.kind), answer_payload, frame.id, len(data))
     except RemoteError as error:
         answer = datagram.failure(error, len(data))
     assert answer is None or len(answer) <= len(data)

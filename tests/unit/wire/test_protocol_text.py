@@ -92,10 +92,10 @@ def test_kinds_table_matches() -> None:
         (2, 0, messages.QUESTIONS),
         (3, ANSWER, messages.ANSWERS),
     ):
-        said = {Kind[name]: row[column] for name, row in rows.items()}
-        raw = {(kind, flags) for kind in said if said[kind].endswith(" bytes")}
+        listed = {Kind[name]: row[column] for name, row in rows.items()}
+        raw = {(kind, flags) for kind in listed if listed[kind].endswith(" bytes")}
         assert raw == {pair for pair in DATA if pair[1] == flags}
-        spoken = {kind for kind in said if said[kind] == "JSON"} - {Kind.ERROR}
+        spoken = {kind for kind in listed if listed[kind] == "JSON"} - {Kind.ERROR}
         assert spoken == set(models)
 
 
@@ -141,7 +141,7 @@ def test_welcome_table_matches() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "phrase",
     [
         " ".join(f"{byte:02x}" for byte in frames.MAGIC),
         f"port, {frames.PORT},",
@@ -160,6 +160,6 @@ def test_welcome_table_matches() -> None:
         f"at most {MAX_STREAMS} streams, and at most {MAX_STREAMS_PER_CLIENT} to one address",
     ],
 )
-def test_numbers_in_the_text_match(said: str) -> None:
+def test_numbers_in_the_text_match(phrase: str) -> None:
     """Numbers in the rules are those of the code."""
-    assert said in TEXT
+    assert phrase in TEXT

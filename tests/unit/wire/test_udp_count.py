@@ -25,7 +25,9 @@ numbers = st.integers(0, MAX_SEQUENCE - 1)
 def oracle(arrived: list[int]) -> tuple[int, int, int]:
     """Return different ones, repeated ones, and new ones behind a higher one."""
     first = [n for at, n in enumerate(arrived) if n not in arrived[:at]]
-    late = [n for at, n in enumerate(first) if any(n < one for one in first[:at])]
+    late = [
+        n for at, n in enumerate(first) if any(n < earlier for earlier in first[:at])
+    ]
     return len(first), len(arrived) - len(first), len(late)
 
 

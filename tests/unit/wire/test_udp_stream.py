@@ -91,10 +91,10 @@ def test_any_payload_is_a_question_or_rejected(payload: bytes) -> None:
 
 @few
 @given(tellings())
-def test_report_round_trip(told: StreamStatus) -> None:
+def test_report_round_trip(status: StreamStatus) -> None:
     """A server's report is parsed as it was serialized, and fits the datagram."""
-    payload = told.serialize()
-    assert udp_stream.parse_answer(payload) == told
+    payload = status.serialize()
+    assert udp_stream.parse_answer(payload) == status
     assert datagram.answer(Kind.STREAM, payload, 0, SIZE) is not None
 
 
@@ -110,8 +110,8 @@ def test_challenge_and_end_round_trip(
 
 def test_large_counts_saturate() -> None:
     """A count beyond 32 bits does not wrap."""
-    told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 2**40, 2**40, 2**40)
-    read = udp_stream.parse_answer(told.serialize())
+    status = StreamStatus(1, 2, 3, 4, 0, 0, 9, 2**40, 2**40, 2**40)
+    read = udp_stream.parse_answer(status.serialize())
     assert isinstance(read, StreamStatus)
     assert (read.received, read.duplicated, read.late) == (2**32 - 1,) * 3
 
@@ -121,16 +121,16 @@ def test_large_counts_saturate() -> None:
 )
 def test_drop_counter_skips_the_unknown_value(dropped: int, read: int) -> None:
     """The largest number means unknown, so the counter wraps before it."""
-    told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 5, 0, 0, (), dropped)
-    again = udp_stream.parse_answer(told.serialize())
+    status = StreamStatus(1, 2, 3, 4, 0, 0, 9, 5, 0, 0, (), dropped)
+    again = udp_stream.parse_answer(status.serialize())
     assert isinstance(again, StreamStatus)
     assert again.dropped == read
 
 
 def test_unknown_drops_are_not_zero() -> None:
     """Unknown has its own value."""
-    told = StreamStatus(1, 2, 3, 4, 0, 0, 9, 5, 0, 0)
-    assert udp_stream.parse_answer(told.serialize()) == told
+    status = StreamStatus(1, 2, 3, 4, 0, 0, 9, 5, 0, 0)
+    assert udp_stream.parse_answer(status.serialize()) == status
 
 
 @few
@@ -155,8 +155,8 @@ def test_invalid_gaps_are_no_answer(
     since: int, upto: int, gaps: tuple[tuple[int, int], ...]
 ) -> None:
     """Gaps are ordered ranges, above what is known and below the highest number."""
-    told = StreamStatus(1, 2, 3, 4, 0, since, upto, 5, 0, 0, gaps)
-    assert udp_stream.parse_answer(told.serialize()) is None
+    status = StreamStatus(1, 2, 3, 4, 0, since, upto, 5, 0, 0, gaps)
+    assert udp_stream.parse_answer(status.serialize()) is None
 
 
 @few
@@ -174,7 +174,7 @@ def test_cookie_depends_on_client_flow_and_time(flow: int, port: int, age: int) 
     cookie = udp_stream.cookie(*of)
     assert udp_stream.cookie(*of) == cookie
     assert len(cookie) == COOKIE_SIZE
-    assert cookie not in {udp_stream.cookie(*one) for one in others}
+    assert cookie not in {udp_stream.cookie(*arguments) for arguments in others}
 
 
 def test_largest_number_is_rejected() -> None:
@@ -190,5 +190,5 @@ def test_largest_number_is_rejected() -> None:
 @pytest.mark.parametrize(("first", "since"), [(9, 0), (0, 9)])
 def test_report_of_unsent_numbers_is_no_answer(first: int, since: int) -> None:
     """No number of the report may be above the highest that was received."""
-    told = StreamStatus(1, 2, 3, 4, first, since, 8, 5, 0, 0)
-    assert udp_stream.parse_answer(told.serialize()) is None
+    status = StreamStatus(1, 2, 3, 4, first, since, 8, 5, 0, 0)
+    assert udp_stream.parse_answer(status.serialize()) is None

@@ -96,11 +96,11 @@ def test_invalid_message_vector_is_rejected(vector: Vector) -> None:
 @named(STREAMS)
 def test_stream_vector_in_one_piece(vector: Vector) -> None:
     """A stream gives its events, its answers and its state."""
-    told, sent, ended, state = whole(vector).outcome
-    assert [event["event"] for event in told] == [
+    events, sent, ended, state = whole(vector).outcome
+    assert [event["event"] for event in events] == [
         event["event"] for event in vector["events"]
     ]
-    for event, expected in zip(told, vector["events"], strict=True):
+    for event, expected in zip(events, vector["events"], strict=True):
         assert matches(event, expected), (event, expected)
     assert sent == raw(vector["sent"])
     assert ended == (vector["sent"][-1:] == ["EOF"])
@@ -135,17 +135,17 @@ def test_stream_vector_ending_anywhere(vector: Vector) -> None:
     for cut in (0, *splits(len(data)), len(data)):
         peer = peer_of(vector)
         peer.feed(data[:cut])
-        before, was = len(peer.told), peer.connection.state
+        before, was = len(peer.events), peer.connection.state
         peer_ended = peer.ended
         peer.eof()
-        told, _, ended, state = peer.outcome
+        events, _, ended, state = peer.outcome
         expected = ["EofReceived"]
         if was is State.START:
             expected.insert(0, "GreetingReceived")
         if was in (State.OPENING, State.OPEN) and _inside(data[:cut]):
             expected.insert(0, "PeerFailed")
-            assert told[before]["code"] == "truncated"
-        assert [event["event"] for event in told[before:]] == (
+            assert events[before]["code"] == "truncated"
+        assert [event["event"] for event in events[before:]] == (
             [] if was is State.CLOSED else expected
         )
         if state is State.PARTED:  # an end that was asked for is still to be made
@@ -172,11 +172,11 @@ def _inside(prefix: bytes) -> bool:
 def test_stream_vector_followed_by_data(vector: Vector) -> None:
     """Data after the end of the exchange changes nothing."""
     peer = whole(vector)
-    told, sent, ended, _ = peer.outcome
-    before = list(told)
+    events, sent, ended, _ = peer.outcome
+    before = list(events)
     bound = peer.connection.limits.plain_linger_bytes
     peer.feed(MAGIC[: min(bound - len(raw(vector["in"])), 5)])
-    assert (peer.told, peer.sent, peer.ended) == (before, sent, ended)
+    assert (peer.events, peer.sent, peer.ended) == (before, sent, ended)
 
 
 @named(DATAGRAMS)
@@ -189,7 +189,7 @@ def test_datagram_vector(vector: Vector) -> None:
         assert (frame is None) == vector.get("dropped", False)
         if frame is not None and frame.kind != Kind.OPEN:
             kind = Kind(frame.kind)
-            answer = datagram.answer(kind, _said(frame), frame.id, len(data))
+            answer = datagram.answer(kind, _answer_payload(frame), frame.id, len(data))
     except RemoteError as error:
         code = error.code
         answer = datagram.failure(error, len(data))
@@ -202,7 +202,7 @@ def test_datagram_vector(vector: Vector) -> None:
     assert answer is None or len(answer) <= len(data)
 
 
-def _said(frame: Frame) -> bytes:
+def _answer_payload(frame: Frame) -> bytes:
     """Return the payload that answers an ECHO, the first COUNT there was, a STREAM."""
     if frame.kind == Kind.ECHO:
         return frame.payload
@@ -210,9 +210,9 @@ def _said(frame: Frame) -> bytes:
         asked = udp_stream.parse_question(frame.payload, frame.id)
         server = UdpStreams("bb" * 16, bytes(32))
         way = ReplyPath(("192.0.2.1", 1024), lambda _: True, lambda: 0)
-        told = server.take(asked, way, 0.0)
-        assert told is not None
-        return told.serialize()
+        answer = server.take(asked, way, 0.0)
+        assert answer is not None
+        return answer.serialize()
     question = udp_count.parse_question(frame.payload, frame.id)
     size = len(frame.payload)
     return UdpFlowCounters().answer(
@@ -227,11 +227,11 @@ def test_transcript_vector(vector: Vector) -> None:
     server = VectorPeer(Role.SERVER)
     to_server, to_client = _Way(client, server), _Way(server, client)
     for turn in vector["turns"]:
-        learnt = len(client.told)
+        learnt = len(client.events)
         _act(client, server, turn)
         assert to_server.carry() == expected(turn["client sends"])
         assert to_client.carry() == expected(turn["server sends"])
-        events = client.told[learnt:]
+        events = client.events[learnt:]
         for event, wanted in zip(events, turn["client learns"], strict=True):
             assert matches(event, wanted), (event, wanted)
     assert client.connection.state is server.connection.state is State.CLOSED
@@ -308,10 +308,10 @@ def test_magic_is_decided_at_each_prefix(cut: int) -> None:
     peer = VectorPeer(Role.SERVER)
     peer.feed(MAGIC[:cut])
     assert peer.connection.state is (State.OPENING if cut else State.START)
-    assert (peer.told, peer.sent) == ([], b"")
+    assert (peer.events, peer.sent) == ([], b"")
     if 0 < cut < len(MAGIC):
         peer.feed(bytes([MAGIC[cut] ^ 0x20]))
-        assert [event.get("code") for event in peer.told] == ["magic_broken"]
+        assert [event.get("code") for event in peer.events] == ["magic_broken"]
 
 
 @pytest.mark.parametrize("cut", range(1, len(b"Hello, server!") + 1))
@@ -320,8 +320,8 @@ def test_greeting_is_sent_at_any_prefix(cut: int) -> None:
     peer = VectorPeer(Role.SERVER)
     peer.feed(b"Hello, server!"[:cut])
     peer.feed(b"Hello, server!"[cut:])
-    told, sent, ended, state = peer.outcome
-    assert told == [{"event": "GreetingReceived"}]
+    events, sent, ended, state = peer.outcome
+    assert events == [{"event": "GreetingReceived"}]
     assert (sent, ended, state) == (b"Hello, client!", True, State.GREETED)
     assert peer.connection.text == b"Hello, server!"
 
@@ -382,4 +382,4 @@ def test_header_is_judged_before_its_payload() -> None:
     peer.feed(data[:-1])
     assert peer.connection.state is State.OPEN
     peer.feed(data[-1:])
-    assert peer.told[-1]["code"] == "too_large"
+    assert peer.events[-1]["code"] == "too_large"

@@ -90,7 +90,7 @@ class VectorPeer:
         self.connection = made_of(
             role, limits or Limits(), 0.0, greeting=GREETING, refusal=refusal
         )
-        self.told: list[EventFields] = []
+        self.events: list[EventFields] = []
         self.sent = b""
         self.ended = False
         self._closing: tuple[CloseQuestion, int] | None = None
@@ -124,7 +124,7 @@ class VectorPeer:
     @property
     def outcome(self) -> tuple[list[EventFields], bytes, bool, State]:
         """All that an observer sees."""
-        return self.told, self.sent, self.ended, self.connection.state
+        return self.events, self.sent, self.ended, self.connection.state
 
     def _take(self, events: list[Event]) -> None:
         server = self.connection.role is Role.SERVER
@@ -169,36 +169,36 @@ class VectorPeer:
             self.connection.half_close()
 
     def _record(self, event: Event) -> None:
-        told = event_fields(event)
-        last = self.told[-1] if self.told else {"event": ""}
-        if told["event"] == last["event"] == "EchoReceived":
-            last["frames"] += told["frames"]
-            last["run"] += told["run"]
-        elif told["event"] == last["event"] == "PlainReceived":
-            last["data"] += told["data"]
+        fields = event_fields(event)
+        last = self.events[-1] if self.events else {"event": ""}
+        if fields["event"] == last["event"] == "EchoReceived":
+            last["frames"] += fields["frames"]
+            last["run"] += fields["run"]
+        elif fields["event"] == last["event"] == "PlainReceived":
+            last["data"] += fields["data"]
         else:
-            self.told.append(told)
+            self.events.append(fields)
 
 
 def event_fields(event: Event) -> EventFields:
     """Return an event in the vectors' terms; bytes stay bytes."""
-    told: EventFields = {"event": type(event).__name__}
+    described: EventFields = {"event": type(event).__name__}
     for field in fields(event):
         value = getattr(event, field.name)
         match field.name, value:
             case "error", RemoteError():
-                told |= {"code": str(value.code), "facts": value.facts}
+                described |= {"code": str(value.code), "facts": value.facts}
             case "message", BaseModel():
-                told["message"] = value
+                described["message"] = value
             case "kind", Kind():
-                told["kind"] = value.name
+                described["kind"] = value.name
             case (("size" | "starts"), _):
                 pass
             case _:
-                told[field.name] = value
+                described[field.name] = value
     if isinstance(event, EchoReceived):
-        told["frames"] = event.count
-    return told
+        described["frames"] = event.count
+    return described
 
 
 def matches(fields: EventFields, expected: EventFields) -> bool:

@@ -124,10 +124,7 @@ def _missed_deadline(failed: list[ConnectResult]) -> TimeSpan | None:
     """Return the missed deadline if all attempts timed out, else None."""
     if any(attempt.cause is not Cause.TIMEOUT for attempt in failed):
         return None
-    return TimeSpan(
-        min(connect_result.start for connect_result in failed),
-        max(attempt.end for attempt in failed),
-    )
+    return TimeSpan.covering(failed)
 
 
 def _describe_attempt(attempt: ConnectResult) -> str:

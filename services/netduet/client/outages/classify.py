@@ -50,7 +50,7 @@ STOPPED_TOGETHER_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the check ``stream`` and ``watch`` judge differently."""
+    """What the check ``stream`` and ``watch`` judge differently; by default the check."""
 
     max_outage: float
     """Seconds for which connections, and in the check all, may be out."""
@@ -64,11 +64,6 @@ class Rules:
     """A stall while new connections fail is part of that outage."""
     stall_starved_share: float = STARVED_SHARE
     """Share of a stall in which an end was not running that explains the stall."""
-
-
-def check_rules(max_outage: float) -> Rules:
-    """Return the rules of the check ``stream``."""
-    return Rules(max_outage)
 
 
 def watch_rules(max_outage: float) -> Rules:

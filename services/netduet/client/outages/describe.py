@@ -213,7 +213,7 @@ def stalling() -> str:
     return "the existing connection is stalled; new connections work"
 
 
-# Describe failing new connections; ``existing`` is the existing one's state.
+# Outages that no event proves
 
 
 def held_up(length: float) -> str:

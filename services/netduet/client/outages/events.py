@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from netduet.client.results.location import Location
 from netduet.net.time_span import Timed
@@ -110,3 +110,12 @@ class ConnectionStall(Timed):
 ProbeEvent = LossRun | ServerRestart | ConnectFailureRun | ConnectionStall
 EventHandler = Callable[[ProbeEvent], None]
 WelcomeHandler = Callable[[Welcome], None]
+
+EventKind = TypeVar("EventKind", bound=ProbeEvent)
+
+
+def of_kind(
+    events: Iterable[ProbeEvent], kind: type[EventKind]
+) -> tuple[EventKind, ...]:
+    """Return the events of one kind."""
+    return tuple(event for event in events if isinstance(event, kind))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
 from netduet.client.net.dial import Address
 from netduet.client.outages.classify import STALL_STARVED_SHARE, classify, watch_rules
@@ -21,6 +21,7 @@ from netduet.client.outages.events import (
     LossRun,
     ProbeEvent,
     ServerRestart,
+    of_kind,
 )
 from netduet.client.outages.loss_tracker import LossCounts
 from netduet.client.outages.observations import (
@@ -73,8 +74,6 @@ MAX_RECENT_OUTAGES: Final = 8
 
 SILENCES: Final = frozenset({OUTAGE, REFUSED, DATAGRAMS_ONLY})
 """Classes of an ongoing outage in which no datagrams arrive."""
-
-EventType = TypeVar("EventType", bound=ProbeEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +256,7 @@ class OutageTracker:
         stall, self._late_stall = state.stall, None
         if stall is None or state.stream is not None or state.failure_run is not None:
             return state
-        spans = *_only(self._events, LossRun), *self._recent_outages
+        spans = *of_kind(self._events, LossRun), *self._recent_outages
         if not any(self._near(stall.start, span) for span in spans):
             return state
         self._late_stall = stall
@@ -277,7 +276,7 @@ class OutageTracker:
         ]
         ongoing, number = self.ongoing, self._number
         if self._never_answered and ongoing is not None:
-            failure_runs = _only(self._events, ConnectFailureRun)
+            failure_runs = of_kind(self._events, ConnectFailureRun)
             first = close_at_first_answer(ongoing, failure_runs)
             outages = [
                 first,
@@ -311,9 +310,9 @@ class OutageTracker:
         self, ongoing: Outage, end: float, totals: ProbeTotals
     ) -> Outage:
         """Return the outage that was reported but that no event proves."""
-        loss_runs = _only(self._events, LossRun)
-        failure_runs = _only(self._events, ConnectFailureRun)
-        stalls = _only(self._events, ConnectionStall)
+        loss_runs = of_kind(self._events, LossRun)
+        failure_runs = of_kind(self._events, ConnectFailureRun)
+        stalls = of_kind(self._events, ConnectionStall)
         silent = ongoing.failure in SILENCES
         if loss_runs or ((failure_runs or stalls) and not silent):
             return close_by_chance(ongoing, end, loss_runs, failure_runs, stalls)
@@ -356,7 +355,7 @@ class OutageTracker:
         runs = [event for _, event in self._recent_runs]
         loss_runs = [run for run in runs if isinstance(run, LossRun)]
         base = self._base_totals
-        stalls = _only(self._events, ConnectionStall)
+        stalls = of_kind(self._events, ConnectionStall)
         up = sum(run.lost for run in loss_runs if run.where != Location.FROM_SERVER)
         down = sum(run.lost for run in loss_runs if run.where == Location.FROM_SERVER)
         failed = sum(run.failed for run in runs if isinstance(run, ConnectFailureRun))
@@ -382,9 +381,9 @@ class OutageTracker:
                 totals.questions_answered - base.questions_answered,
                 retransmits=None,
             ),
-            _only(self._events, LossRun),
-            _only(self._events, ServerRestart),
-            _only(self._events, ConnectFailureRun),
+            of_kind(self._events, LossRun),
+            of_kind(self._events, ServerRestart),
+            of_kind(self._events, ConnectFailureRun),
             stalls if self._late_stall is None else (*stalls, self._late_stall),
         )
 
@@ -392,7 +391,3 @@ class OutageTracker:
 def _scattered(now: LossCounts, base: LossCounts, in_runs: int) -> LossCounts:
     """Return the recent datagrams, and those lost outside of loss runs."""
     return LossCounts(now.sent - base.sent, max(0, now.lost - base.lost - in_runs))
-
-
-def _only(events: list[ProbeEvent], kind: type[EventType]) -> tuple[EventType, ...]:
-    return tuple(event for event in events if isinstance(event, kind))

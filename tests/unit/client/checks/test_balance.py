@@ -40,7 +40,7 @@ def classes(
     *trials: tuple[BalanceTrial, ...], instances: int = 0, uneven: float = 2.0
 ) -> list[str]:
     """Return the classes found in these connections to one address, well mixed."""
-    mixed = [trial for some in trials for trial in some]
+    mixed = [trial for group in trials for trial in group]
     random.Random(3).shuffle(mixed)
     asked = AddressTrials(VIP, tuple(mixed))
     options = {
@@ -113,7 +113,7 @@ def test_random_balancing_is_never_uneven() -> None:
     chance = random.Random(5)
     for _ in range(2000):
         names = chance.choices("abc", k=60)
-        assert classes(*(answers(names.count(one), one) for one in "abc")) == []
+        assert classes(*(answers(names.count(name), name) for name in "abc")) == []
 
 
 def test_foreign_servers_among_netduet_servers_are_found() -> None:
@@ -152,8 +152,8 @@ def test_dead_backend_is_no_sudden_outage() -> None:
         strict = [number % dead == dead - 1 for number in range(60)]
         draws = [[chance.random() < 1 / dead for _ in strict] for _ in range(300)]
         for fails in (strict, *draws):
-            one = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
-            trials = tuple(one[0][0] if bad else one[1][0] for bad in fails)
+            cycle_ = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
+            trials = tuple(cycle_[0][0] if bad else cycle_[1][0] for bad in fails)
             judgement = judge(BalanceResult((AddressTrials(VIP, trials),)))
             assert "balance.stopped_responding" not in {
                 f.failure for f in judgement.findings

@@ -84,7 +84,7 @@ def test_file_is_replaced_atomically_and_removed_at_the_end(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "reason"),
     [
         ({"version": "2"}, "its version is 1, not 2"),
         ({"targets": "b:1=open"}, "its targets is a:1=open, not b:1=open"),
@@ -93,25 +93,23 @@ def test_file_is_replaced_atomically_and_removed_at_the_end(file: Path) -> None:
     ],
 )
 def test_file_of_another_run_is_refused_and_kept(
-    file: Path, other: dict[str, str], said: str
+    file: Path, other: dict[str, str], reason: str
 ) -> None:
     """The error says what differs and what to do."""
     Checkpoint(file, RUN).save(0, done("udp"))
     before = file.read_text()
     with pytest.raises(ValueError, match="belongs to another run") as caught:
         Checkpoint(file, RUN | other)
-    said = (
-        f"resume {file}: belongs to another run: {said}; remove it, or use another file"
-    )
-    assert str(caught.value) == said
+    reason = f"resume {file}: belongs to another run: {reason}; remove it, or use another file"
+    assert str(caught.value) == reason
     assert file.read_text() == before
 
 
 def edited(**changes: Any) -> str:
     """Return a file with a result that has been changed by hand."""
     result_ = {"check": "udp", "question": "?", "outcome": "PASS", "summary": "s"}
-    one = {"target": 0, "at": "2026", "result": result_ | changes}
-    return json.dumps({"kind": "netduet resume", "run": RUN, "done": [one]})
+    entry = {"target": 0, "at": "2026", "result": result_ | changes}
+    return json.dumps({"kind": "netduet resume", "run": RUN, "done": [entry]})
 
 
 @pytest.mark.parametrize(

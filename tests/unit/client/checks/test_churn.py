@@ -69,8 +69,8 @@ def failed(
 def run(*tries: Attempt, planned: int = 50, **fields: object) -> PacedRun:
     """Return a run of these, and of smooth ones behind them."""
     rest = [served(number) for number in range(len(tries), planned)]
-    one = PacedRun(planned, GAP, (*tries, *rest))
-    return dataclasses.replace(one, **fields)  # type: ignore[arg-type]
+    paced = PacedRun(planned, GAP, (*tries, *rest))
+    return dataclasses.replace(paced, **fields)  # type: ignore[arg-type]
 
 
 def held(
@@ -88,16 +88,16 @@ def held(
     )
 
 
-def place(one: PacedRun, **fields: object) -> ChurnResult:
+def place(run_: PacedRun, **fields: object) -> ChurnResult:
     """Return a place, nothing else being wrong but what is told."""
-    good = ChurnResult(THERE, one, held(), WITNESS, PORTS)
+    good = ChurnResult(THERE, run_, held(), WITNESS, PORTS)
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
-def judged(one: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
+def judged(run_: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only place."""
     return CHECK.judge(
-        AddressResults((place(one, **fields),), CheckOptions(max_loss=max_loss))
+        AddressResults((place(run_, **fields),), CheckOptions(max_loss=max_loss))
     )
 
 
@@ -114,9 +114,9 @@ def test_healthy_connections_pass_without_notes() -> None:
         "82 connections to 192.0.2.2:12345, at 50 per second, connected in 0.5 ms (p50), "
         "0.5 ms (p99), no SYN lost; 32 open at once"
     )
-    told = judgement.figures
-    assert (told["tried"], told["served"], told["lost_syns"]) == (82, 82, 0)
-    assert (told["connect_p50_ms"], told["connect_to_0.5_ms"]) == (0.5, 82)
+    figures = judgement.figures
+    assert (figures["tried"], figures["served"], figures["lost_syns"]) == (82, 82, 0)
+    assert (figures["connect_p50_ms"], figures["connect_to_0.5_ms"]) == (0.5, 82)
 
 
 def test_no_addresses_is_skipped() -> None:
@@ -155,7 +155,10 @@ def test_lost_syns_are_located_by_server_retransmissions(
     theirs: list[int | None], where: str
 ) -> None:
     """A server that retransmitted its SYN-ACK had received the SYN."""
-    lost = [served(number, 1, one) for number, one in enumerate(theirs)]
+    lost = [
+        served(number, 1, retransmissions)
+        for number, retransmissions in enumerate(theirs)
+    ]
     judgement = judged(run(*lost))
     assert found(judgement) == [("churn.syn_lost", where)]
     assert judgement.findings[0].missed_deadline is None
@@ -183,8 +186,8 @@ def test_lost_syns_of_unwatched_instance_have_unknown_location() -> None:
     unknown = dataclasses.replace(WITNESS, drops=None, missing="it does not tell")
     judgement = judged(run(*lost), witness=unknown)
     assert found(judgement) == [("churn.syn_lost", "unknown")]
-    said = "the server's evidence is not available: it does not tell"
-    assert (Side.SERVER, said) in judgement.findings[0].evidence
+    note = "the server's evidence is not available: it does not tell"
+    assert (Side.SERVER, note) in judgement.findings[0].evidence
 
 
 def test_retransmitted_syns_on_slow_path_are_not_lost() -> None:
@@ -243,7 +246,7 @@ def bucket(
     count: int = 50,
     gap: float = GAP,
     patience: float = 2.3,
-    told: bool = False,
+    refused: bool = False,
 ) -> PacedRun:
     """Return what a bucket of tokens makes of connections; ``told``: by resets."""
     waiting = [(number * gap, number, 0) for number in range(count)]
@@ -264,7 +267,7 @@ def bucket(
                 lost_syns=lost,
                 boot_id=BOOT,
             )
-        elif told:
+        elif refused:
             tries[number] = Attempt(AttemptOutcome.REFUSED, at, detail="ECONNREFUSED")
         elif now + 1.02 - at < patience:
             waiting.append((now + 1.02, number, lost + 1))
@@ -273,7 +276,7 @@ def bucket(
     return PacedRun(count, gap, tuple(tries[number] for number in range(count)))
 
 
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize(
     ("rate", "burst", "count", "gap"),
     [
@@ -285,11 +288,11 @@ def bucket(
     ],
 )
 def test_rate_limit_is_detected(
-    rate: float, burst: int, count: int, gap: float, *, told: bool
+    rate: float, burst: int, count: int, gap: float, *, refused: bool
 ) -> None:
     """The pattern gives the burst, and the rate where it is visible."""
-    one = bucket(rate, burst, count=count, gap=gap, told=told)
-    judgement = judged(one, hold=None)
+    limited = bucket(rate, burst, count=count, gap=gap, refused=refused)
+    judgement = judged(limited, hold=None)
     assert found(judgement) == [("churn.rate_limited", None)]
     figures = judgement.findings[0].figures
     assert figures["limit_burst"] == pytest.approx(burst, abs=2)
@@ -299,7 +302,7 @@ def test_rate_limit_is_detected(
 
 def test_rate_limit_with_large_burst_shows_while_holding() -> None:
     """Connections that pass before the holding phase are part of the burst."""
-    late = bucket(1 / 3, 20, count=32, gap=0.01, told=True)
+    late = bucket(1 / 3, 20, count=32, gap=0.01, refused=True)
     hold_result = HoldResult(
         late,
         20,
@@ -315,11 +318,11 @@ def test_rate_limit_with_large_burst_shows_while_holding() -> None:
 
 def test_total_block_is_a_limit_only_if_existing_connections_work() -> None:
     """Without an existing connection that works, it may be an outage."""
-    one = bucket(0.01, 20)
+    limited = bucket(0.01, 20)
     assert limit_detection.detect_token_bucket(
-        one, path_works=True
+        limited, path_works=True
     ) == limit_detection.TokenBucket(20, 0.0, 0.4)
-    assert limit_detection.detect_token_bucket(one, path_works=False) is None
+    assert limit_detection.detect_token_bucket(limited, path_works=False) is None
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
@@ -391,17 +394,17 @@ def test_other_failures_while_holding_are_no_count_limit(
 
 def test_servers_own_limit_while_holding_is_a_note() -> None:
     """A full netduet server says so: the network is not at fault."""
-    said = "the server says: 16 connections from this address are open"
+    message = "the server says: 16 connections from this address are open"
     tries = (
         *(served() for _ in range(15)),
-        *(failed(AttemptOutcome.BUSY, detail=said),) * 17,
+        *(failed(AttemptOutcome.BUSY, detail=message),) * 17,
     )
     hold_result = dataclasses.replace(
         held(), run=PacedRun(32, 0.01, tries), held_count=15
     )
     judgement = judged(run(), hold=hold_result)
     assert judgement.findings == ()
-    assert said in judgement.remarks[0]
+    assert message in judgement.remarks[0]
 
 
 def test_server_rejecting_short_connections_is_count_limited() -> None:
@@ -476,8 +479,8 @@ def test_missing_local_port_takes_precedence() -> None:
     lost = [served(number, 1, 0) for number in range(25)]
     judgement = judged(run(none, *lost), ports=Ports(40000, 40019, 9))
     assert found(judgement) == [("churn.ports_exhausted", None)]
-    said = "40000 to 40019 (20); 9 connections of this host are in TIME_WAIT"
-    assert said in judgement.findings[0].evidence[1][1]
+    text = "40000 to 40019 (20); 9 connections of this host are in TIME_WAIT"
+    assert text in judgement.findings[0].evidence[1][1]
     assert judgement.figures["syns"] == 106  # none left for the one without a port
 
 
@@ -541,8 +544,10 @@ def test_silence_while_holding_carries_missed_deadline() -> None:
 
 def test_histogram_buckets_include_their_upper_bound() -> None:
     """Buckets are 1, 2 and 5 per decade; a bound belongs to the lower bucket."""
-    told = histogram.connect_time_figures([0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5])
-    buckets = {name: count for name, count in told.items() if "_to_" in name}
+    figures = histogram.connect_time_figures(
+        [0.00005, 0.0001, 0.00011, 0.002, 1.0, 3.5]
+    )
+    buckets = {name: count for name, count in figures.items() if "_to_" in name}
     assert buckets == {
         "connect_to_0.1_ms": 2,
         "connect_to_0.2_ms": 1,
@@ -550,14 +555,14 @@ def test_histogram_buckets_include_their_upper_bound() -> None:
         "connect_to_1000_ms": 1,
         "connect_to_5000_ms": 1,
     }
-    assert (told["connect_p50_ms"], told["connect_max_ms"]) == (0.11, 3500.0)
+    assert (figures["connect_p50_ms"], figures["connect_max_ms"]) == (0.11, 3500.0)
     assert histogram.connect_time_figures([]) == {}
 
 
 def test_percentiles_are_measured_values() -> None:
     """A percentile is the smallest value that at least its share does not exceed."""
     hundred = [float(n) for n in range(1, 101)]
-    assert [percentile(hundred, one) for one in (0.5, 0.9, 0.99, 1)] == [
+    assert [percentile(hundred, share) for share in (0.5, 0.9, 0.99, 1)] == [
         50,
         90,
         99,

@@ -384,7 +384,7 @@ def test_closes_failing_alike_are_one_finding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("far", "said"),
+    ("far", "expected"),
     [
         (
             still_open("CLOSE_WAIT"),
@@ -401,10 +401,10 @@ def test_closes_failing_alike_are_one_finding() -> None:
         ),
     ],
 )
-def test_evidence_has_the_servers_record(far: ServerView, said: str) -> None:
+def test_evidence_has_the_servers_record(far: ServerView, expected: str) -> None:
     """The server's record of the close is shown beside the client's."""
     finding = found(CloseMethod.AT_ONCE, answered=0, server=far)
-    assert finding.evidence[1] == (THEM, f"the same one: {said} bytes")
+    assert finding.evidence[1] == (THEM, f"the same one: {expected} bytes")
 
 
 # What is no fault of the network, or another check's
@@ -597,5 +597,5 @@ def test_remote_text_is_escaped() -> None:
         found(CloseMethod.OWN_RESET, server=far),
         found(CloseMethod.FINISH, opening=refused),
     ):
-        said = [finding.seen, *(text for _, text in finding.evidence)]
-        assert all(text.isprintable() for text in said)
+        texts = [finding.seen, *(text for _, text in finding.evidence)]
+        assert all(text.isprintable() for text in texts)

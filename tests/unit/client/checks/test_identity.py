@@ -20,8 +20,8 @@ from netduet.wire.frames import MAGIC
 from netduet.wire.messages import ErrorMessage
 from tests.unit.client.fake_server import HOSTILE_TEXT, make_welcome
 
-ONE = Address(socket.AF_INET, "192.0.2.1", 80)
-TWO = Address(socket.AF_INET6, "2001:db8::1", 80)
+FIRST = Address(socket.AF_INET, "192.0.2.1", 80)
+SECOND = Address(socket.AF_INET6, "2001:db8::1", 80)
 
 
 def opening(**fields: object) -> Handshake:
@@ -32,7 +32,7 @@ def opening(**fields: object) -> Handshake:
 
 def found(**fields: object) -> Finding:
     """Return the one finding about the only address."""
-    answers = (IdentityAnswer(ONE, opening(**fields)),)
+    answers = (IdentityAnswer(FIRST, opening(**fields)),)
     [finding] = judge(IdentityResult(answers, "")).findings
     return finding
 
@@ -185,7 +185,7 @@ def test_failed_handshake_has_a_class_and_a_location(
     """Each way to fail has its class, and a direction where one is proven."""
     finding = found(**fields)
     assert (finding.failure, finding.where) == (failure, where)
-    assert finding.seen == f"{ONE}{seen}"
+    assert finding.seen == f"{FIRST}{seen}"
 
 
 def test_only_silence_carries_missed_deadline() -> None:
@@ -196,7 +196,7 @@ def test_only_silence_carries_missed_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("acked", "said"),
+    ("acked", "expected"),
     [
         (80, "; the kernel at the other end acknowledged 80 of them"),
         (0, "; the kernel at the other end acknowledged 0 of them"),
@@ -205,10 +205,12 @@ def test_only_silence_carries_missed_deadline() -> None:
         (None, ""),
     ],
 )
-def test_silence_says_whether_the_request_arrived(acked: int | None, said: str) -> None:
+def test_silence_says_whether_the_request_arrived(
+    acked: int | None, expected: str
+) -> None:
     """Whether the remote kernel acknowledged the request is part of the evidence."""
     assert found(cause=Cause.TIMEOUT, acked=acked).evidence == (
-        (Side.CLIENT, f"sent the request (80 bytes); received nothing{said}"),
+        (Side.CLIENT, f"sent the request (80 bytes); received nothing{expected}"),
         (Side.SERVER, "no information: no netduet server responded"),
     )
 
@@ -228,8 +230,8 @@ def test_retransmitted_request_carries_no_missed_deadline() -> None:
 
 def test_acknowledged_bytes_are_ignored_after_a_reset() -> None:
     """A reset may overtake an acknowledgement, so the count proves nothing."""
-    told = [text for _, text in found(closed=True, acked=8).evidence]
-    assert not any("acknowledged" in text for text in told)
+    texts = [text for _, text in found(closed=True, acked=8).evidence]
+    assert not any("acknowledged" in text for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -241,18 +243,18 @@ def test_failed_second_connection_is_not_a_silent_server(
 ) -> None:
     """A server that accepted once and now does not points at a broken path."""
     made = opening(cause=cause, detail="EX: said so", sent=0, acked=None)
-    answer = IdentityAnswer(ONE, dataclasses.replace(made, accepted=False))
+    answer = IdentityAnswer(FIRST, dataclasses.replace(made, accepted=False))
     [finding] = judge(IdentityResult((answer,), "")).findings
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert (
         finding.seen
-        == f"{ONE} had accepted a connection, but now does not: EX: said so"
+        == f"{FIRST} had accepted a connection, but now does not: EX: said so"
     )
 
 
 def test_expected_service_passes() -> None:
     """Service, instance and time are reported, and no check is blocked."""
-    answer = IdentityAnswer(ONE, opening(welcome=make_welcome()))
+    answer = IdentityAnswer(FIRST, opening(welcome=make_welcome()))
     judgement = judge(IdentityResult((answer,), "netduet"))
     assert judgement.summary == (
         'netduet "netduet", instance here, answered at 192.0.2.1:80 in 3000.0 ms'
@@ -270,7 +272,7 @@ def test_expected_service_passes() -> None:
 
 def test_other_service_fails_and_blocks_nothing() -> None:
     """Both services are named; the path can still be checked."""
-    answer = IdentityAnswer(ONE, opening(welcome=make_welcome(service="other")))
+    answer = IdentityAnswer(FIRST, opening(welcome=make_welcome(service="other")))
     judgement = judge(IdentityResult((answer,), "mine"))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("identity.other_service", False)
@@ -282,7 +284,7 @@ def test_other_service_fails_and_blocks_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected"),
     [
         ({}, "instance here, "),
         ({"node": "n1"}, "instance here on n1, "),
@@ -291,16 +293,18 @@ def test_other_service_fails_and_blocks_nothing() -> None:
     ],
 )
 def test_instance_is_named_with_node_and_zone(
-    fields: dict[str, str], said: str
+    fields: dict[str, str], expected: str
 ) -> None:
     """Node and zone are shown if the server sends them."""
-    answer = IdentityAnswer(ONE, opening(welcome=make_welcome(**fields)))
-    assert said in judge(IdentityResult((answer,), "")).summary
+    answer = IdentityAnswer(FIRST, opening(welcome=make_welcome(**fields)))
+    assert expected in judge(IdentityResult((answer,), "")).summary
 
 
 def test_no_netduet_server_blocks_other_checks() -> None:
     """Without a netduet server there is nothing further to check."""
-    judgement = judge(IdentityResult((IdentityAnswer(ONE, opening(closed=True)),), ""))
+    judgement = judge(
+        IdentityResult((IdentityAnswer(FIRST, opening(closed=True)),), "")
+    )
     assert (judgement.summary, judgement.blocks) == (
         "no response from a netduet server",
         True,
@@ -310,12 +314,12 @@ def test_no_netduet_server_blocks_other_checks() -> None:
 def test_each_address_is_judged_and_instances_are_counted() -> None:
     """One bad address fails beside good ones; an instance is counted once."""
     answers = (
-        IdentityAnswer(ONE, opening(welcome=make_welcome(boot_id="1" * 32))),
-        IdentityAnswer(TWO, opening(welcome=make_welcome(boot_id="1" * 32))),
+        IdentityAnswer(FIRST, opening(welcome=make_welcome(boot_id="1" * 32))),
+        IdentityAnswer(SECOND, opening(welcome=make_welcome(boot_id="1" * 32))),
         IdentityAnswer(
-            TWO, opening(welcome=make_welcome(boot_id="2" * 32, node="n", zone="z"))
+            SECOND, opening(welcome=make_welcome(boot_id="2" * 32, node="n", zone="z"))
         ),
-        IdentityAnswer(TWO, opening(closed=True)),
+        IdentityAnswer(SECOND, opening(closed=True)),
     )
     judgement = judge(IdentityResult(answers, ""))
     assert [finding.failure for finding in judgement.findings] == ["identity.closed"]
@@ -354,18 +358,20 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
 )
 def test_remote_text_is_escaped(fields: dict[str, Any]) -> None:
     """No peer can move the cursor, break a line or change the text direction."""
-    judgement = judge(IdentityResult((IdentityAnswer(ONE, opening(**fields)),), "mine"))
+    judgement = judge(
+        IdentityResult((IdentityAnswer(FIRST, opening(**fields)),), "mine")
+    )
     [finding] = judgement.findings
-    said = [
+    texts = [
         judgement.summary,
         finding.seen,
         *(text for _, text in finding.evidence),
     ]
-    assert all(text.isprintable() for text in said)
-    assert any(r"\x1b[31mred\n\u202egnp" in text for text in said)
+    assert all(text.isprintable() for text in texts)
+    assert any(r"\x1b[31mred\n\u202egnp" in text for text in texts)
 
 
 def test_long_banner_of_a_foreign_server_is_truncated() -> None:
     """Endless output of a foreign server is cut, visibly."""
-    [(_, said)] = found(foreign=b"x" * 256).evidence
-    assert said.endswith(f'"{"x" * MAX_BYTES_SHOWN}…"')
+    [(_, text)] = found(foreign=b"x" * 256).evidence
+    assert text.endswith(f'"{"x" * MAX_BYTES_SHOWN}…"')

@@ -579,9 +579,9 @@ def test_remote_text_is_escaped() -> None:
     refused = Handshake(refused=ErrorMessage(code=HOSTILE_TEXT, message=HOSTILE_TEXT))
     silent = found(held(8, US, server=nasty))
     ended = found(held(8, US, opening=refused))
-    said = [text for finding in (silent, ended) for _, text in finding.evidence]
-    assert len(said) == 3
-    assert all(text.isprintable() for text in (*said, ended.seen))
+    texts = [text for finding in (silent, ended) for _, text in finding.evidence]
+    assert len(texts) == 3
+    assert all(text.isprintable() for text in (*texts, ended.seen))
 
 
 # Timers

@@ -21,8 +21,8 @@ from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.verdict import CheckResult, Judgement, Outcome, result
 from tests.unit.client.fake_server import make_welcome
 
-ONE = Address(socket.AF_INET, "192.0.2.1", 80)
-TWO = Address(socket.AF_INET, "192.0.2.2", 80)
+FIRST = Address(socket.AF_INET, "192.0.2.1", 80)
+SECOND = Address(socket.AF_INET, "192.0.2.2", 80)
 SIX = Address(socket.AF_INET6, "2001:db8::1", 80)
 OWN = "198.51.100.7"
 ROUTER = "198.51.100.1"
@@ -39,7 +39,7 @@ NETDUET = Handshake(welcome=make_welcome(service="orders", instance="a"))
 def door(
     tcp: ProbeResult,
     udp: ProbeResult,
-    address: Address = ONE,
+    address: Address = FIRST,
     opening: Handshake | None = None,
 ) -> PortState:
     """Return what came of knocking at an address."""
@@ -103,7 +103,7 @@ def test_errno_without_icmp_is_less_precise(number: int, expected: Response) -> 
 
 
 @pytest.mark.parametrize(
-    ("tcp", "udp", "said", "how"),
+    ("tcp", "udp", "expected", "how"),
     [
         (DROPPED, DROPPED, "TCP and UDP are dropped", "dropped"),
         (
@@ -128,18 +128,18 @@ def test_errno_without_icmp_is_less_precise(number: int, expected: Response) -> 
     ],
 )
 def test_blocked_target_passes_and_names_the_response(
-    tcp: ProbeResult, udp: ProbeResult, said: str, how: str
+    tcp: ProbeResult, udp: ProbeResult, expected: str, how: str
 ) -> None:
     """Each way of blocking has its words, for both protocols."""
     found = judged(door(tcp, udp))
-    assert found.summary == f"192.0.2.1:80 is blocked: {said}"
+    assert found.summary == f"192.0.2.1:80 is blocked: {expected}"
     assert found.findings == ()
     assert (found.figures["found"], found.figures["how"]) == ("blocked", how)
     assert weighed(found, 0.0).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize(
-    ("port", "said"),
+    ("port", "expected"),
     [
         (
             door(ACCEPTED, ACCEPTED, opening=NETDUET),
@@ -159,14 +159,14 @@ def test_blocked_target_passes_and_names_the_response(
         ),
     ],
 )
-def test_open_target_fails_and_names_the_server(port: PortState, said: str) -> None:
+def test_open_target_fails_and_names_the_server(port: PortState, expected: str) -> None:
     """TCP or UDP, either is enough; a blocked address does not excuse an open one."""
-    found = judged(port, door(DROPPED, DROPPED, TWO))
+    found = judged(port, door(DROPPED, DROPPED, SECOND))
     [finding] = found.findings
     assert finding.failure == "isolation.open"
     alone = "" if port.handshake else " for UDP only"
     connects = "TCP connects in 10.0 ms; " if port.handshake else ""
-    assert finding.seen == f"192.0.2.1:80 is open{alone}: {connects}{said}"
+    assert finding.seen == f"192.0.2.1:80 is open{alone}: {connects}{expected}"
     assert found.figures["found"] == "open"
     assert "192.0.2.2:80 is blocked: TCP and UDP are dropped" in found.remarks[0]
     # No stall explains an answer away.

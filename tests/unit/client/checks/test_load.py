@@ -68,11 +68,11 @@ def echoes(start: float, latency: float, late: float = 0.0) -> tuple[EchoTiming,
 
 
 def phase(
-    one: TransferFlow, latency: float = 0.001, late: float = 0.0, cpu: float = 0
+    flow_: TransferFlow, latency: float = 0.001, late: float = 0.0, cpu: float = 0
 ) -> Phase:
     """Return the time of one transfer."""
-    asked = echoes(one.start, latency, late)
-    return Phase(one.direction.value, one.start, one.end, (one,), asked, cpu)
+    asked = echoes(flow_.start, latency, late)
+    return Phase(flow_.direction.value, flow_.start, flow_.end, (flow_,), asked, cpu)
 
 
 IDLE = Phase("idle", 0, 10, (), echoes(0, 0.0004))
@@ -89,23 +89,24 @@ def judged(*phases: Phase, min_rate: float = 0.0) -> Judgement:
 
 def test_healthy_path_passes_with_rates_and_latencies() -> None:
     """The summary has the rate each way and the latency, idle and loaded."""
-    told = judged(phase(flow(UP)), phase(flow(DOWN)))
-    assert told.summary == (
+    judgement = judged(phase(flow(UP)), phase(flow(DOWN)))
+    assert judgement.summary == (
         "192.0.2.2:12345: up 100 Mbit/s, down 100 Mbit/s; "
         "p99 0.4 ms idle, 1.0 ms loaded up, 1.0 ms loaded down"
     )
-    assert (told.findings, told.skipped) == ((), None)
-    assert told.figures["up.bit_s"] == pytest.approx(1e8)
-    assert told.figures["down.limit"] == "network"
+    assert (judgement.findings, judgement.skipped) == ((), None)
+    assert judgement.figures["up.bit_s"] == pytest.approx(1e8)
+    assert judgement.figures["down.limit"] == "network"
 
 
 def test_slower_direction_is_a_note() -> None:
     """An asymmetry is noted with both rates and its factor, and is no failure."""
-    told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN, 940)))
+    judgement = judged(phase(flow(UP, 9.6)), phase(flow(DOWN, 940)))
     assert (
-        told.remarks[0] == "up 9.6 Mbit/s, down 940 Mbit/s: upload is 97.9 times slower"
+        judgement.remarks[0]
+        == "up 9.6 Mbit/s, down 940 Mbit/s: upload is 97.9 times slower"
     )
-    assert told.findings == ()
+    assert judgement.findings == ()
 
 
 def test_only_steady_rate_is_noted_as_cap() -> None:
@@ -113,8 +114,8 @@ def test_only_steady_rate_is_noted_as_cap() -> None:
     flat, uneven = flow(UP), flow(DOWN)
     bumps = tuple((at, int(count * (1 + at % 2))) for at, count in uneven.arrivals)
     uneven = dataclasses.replace(uneven, arrivals=bumps)
-    told = judged(phase(flat), phase(uneven))
-    assert [one for one in told.remarks if "steady" in one] == [
+    judgement = judged(phase(flat), phase(uneven))
+    assert [remark for remark in judgement.remarks if "steady" in remark] == [
         "up: a steady 100 Mbit/s, within 1 %: typical of a traffic shaper or a slow link"
     ]
 
@@ -128,27 +129,27 @@ def test_queue_is_noted_if_kernel_and_echoes_agree(
 ) -> None:
     """The queue is in the direction whose load raises the RTT and delays echoes."""
     full = flow(direction, sender_infos=senders(BEGIN[direction], rtt=0.18))
-    told = judged(phase(full, 0.18))
-    assert [one for one in told.remarks if words in one]
+    judgement = judged(phase(full, 0.18))
+    assert [remark for remark in judgement.remarks if words in remark]
     other = UP if direction is DOWN else DOWN
-    assert not [one for one in told.remarks if f"{other}: p99" in one]
+    assert not [remark for remark in judgement.remarks if f"{other}: p99" in remark]
 
 
 def test_latency_unseen_by_kernel_is_no_queue() -> None:
     """Late programs delay echoes, but not the kernel's RTT."""
-    told = judged(phase(flow(UP), latency=0.2), phase(flow(DOWN), late=0.2))
-    assert not [one for one in told.remarks if "queue" in one]
+    judgement = judged(phase(flow(UP), latency=0.2), phase(flow(DOWN), late=0.2))
+    assert not [remark for remark in judgement.remarks if "queue" in remark]
 
 
 def test_rtt_rise_without_echo_delay_is_no_queue() -> None:
     """If only the RTT of the bulk data rises, no other traffic waits in the queue."""
     full = flow(UP, sender_infos=senders(BEGIN[UP], rtt=0.18))
-    told = judged(phase(full, 0.001))
-    assert not [one for one in told.remarks if "queue" in one]
+    judgement = judged(phase(full, 0.001))
+    assert not [remark for remark in judgement.remarks if "queue" in remark]
 
 
 @pytest.mark.parametrize(
-    ("one", "cpu", "whose"),
+    ("flow_", "cpu", "whose"),
     [
         (flow(UP), 0.1, "network"),
         (flow(UP), 0.95, "client"),
@@ -164,21 +165,21 @@ def test_rtt_rise_without_echo_delay_is_no_queue() -> None:
     ],
 )
 def test_limiting_part_comes_from_tcp_info(
-    one: TransferFlow, cpu: float, whose: str
+    flow_: TransferFlow, cpu: float, whose: str
 ) -> None:
     """Data that waits for a program is not the network's fault."""
-    assert limiting_part(phase(one, cpu=cpu), one) == whose
-    told = judged(phase(one, cpu=cpu))
-    assert bool([s for s in told.remarks if "which may carry more" in s]) == (
+    assert limiting_part(phase(flow_, cpu=cpu), flow_) == whose
+    judgement = judged(phase(flow_, cpu=cpu))
+    assert bool([s for s in judgement.remarks if "which may carry more" in s]) == (
         whose in {"client", "server"}
     )
-    assert ("at least" in told.summary) == (whose in {"client", "server"})
+    assert ("at least" in judgement.summary) == (whose in {"client", "server"})
 
 
 def test_rate_below_min_rate_fails_in_its_direction() -> None:
     """Only --min-rate makes a slow path a failure, in the slow direction."""
-    told = judged(phase(flow(UP, 9.6)), phase(flow(DOWN)), min_rate=50e6)
-    [finding] = told.findings
+    judgement = judged(phase(flow(UP, 9.6)), phase(flow(DOWN)), min_rate=50e6)
+    [finding] = judgement.findings
     assert (finding.failure, finding.where) == ("load.slow", "path →")
     assert (finding.outcome, finding.missed_deadline) == (Outcome.FAIL, None)
     assert finding.seen == "up 9.6 Mbit/s, required: 50 Mbit/s"
@@ -190,11 +191,13 @@ def test_low_rate_is_inconclusive_at_a_slow_end_or_while_rising() -> None:
     still = flow(DOWN, 9.6)
     points = tuple((at, int(2 ** (at - 20) * 1000)) for at, _ in still.arrivals)
     rising = phase(dataclasses.replace(still, arrivals=points))
-    told = judged(busy, rising, min_rate=50e6)
-    assert [finding.outcome for finding in told.findings] == 2 * [Outcome.INCONCLUSIVE]
-    said = [finding.evidence[-1][1] for finding in told.findings]
-    assert "this client was the limit, not the path" in said[0]
-    assert "still rising" in said[1]
+    judgement = judged(busy, rising, min_rate=50e6)
+    assert [finding.outcome for finding in judgement.findings] == 2 * [
+        Outcome.INCONCLUSIVE
+    ]
+    texts = [finding.evidence[-1][1] for finding in judgement.findings]
+    assert "this client was the limit, not the path" in texts[0]
+    assert "still rising" in texts[1]
 
 
 def test_low_rate_not_limited_by_network_carries_missed_deadline() -> None:
@@ -220,8 +223,8 @@ def test_stall_is_located_by_both_kernels(
     direction: Direction, halt: TransferStall, where: str | None
 ) -> None:
     """Data is lost, is not acknowledged, or finds no room at the receiver."""
-    told = judged(phase(flow(direction, stall=halt)))
-    [finding] = told.findings
+    judgement = judged(phase(flow(direction, stall=halt)))
+    [finding] = judgement.findings
     assert (finding.failure, finding.where) == ("load.stalled", where)
     assert finding.missed_deadline == TimeSpan(12, 15)
     assert "nothing moved for 3.0 s on any of 2 connections" in finding.seen
@@ -229,10 +232,10 @@ def test_stall_is_located_by_both_kernels(
 
 def test_altered_bytes_and_cut_connection_fail() -> None:
     """Both are separate findings, each reported once."""
-    told = judged(
+    judgement = judged(
         phase(flow(UP, changed=True)), phase(flow(DOWN, connection_error="ECONNRESET"))
     )
-    assert [(finding.failure, finding.where) for finding in told.findings] == [
+    assert [(finding.failure, finding.where) for finding in judgement.findings] == [
         ("load.changed", "path →"),
         ("load.cut", None),
     ]
@@ -241,8 +244,8 @@ def test_altered_bytes_and_cut_connection_fail() -> None:
 def test_exhausted_transfer_rates_its_whole_time() -> None:
     """A reader that wakes late gets all data at once, which is no rate."""
     burst = ((13.0, 0), (13.001, 12_500_000))
-    one = flow(UP, arrivals=burst, total=12_500_000)
-    assert one.rate == pytest.approx(1e7)
+    flow_ = flow(UP, arrivals=burst, total=12_500_000)
+    assert flow_.rate == pytest.approx(1e7)
     spent = flow(UP, exhausted=True, total=25_000_000)
     assert spent.rate == pytest.approx(2e7)
     [finding] = judged(phase(spent), min_rate=50e6).findings
@@ -252,8 +255,10 @@ def test_exhausted_transfer_rates_its_whole_time() -> None:
 
 def test_transfer_ended_by_server_is_skipped() -> None:
     """The server's reason is reported, and nothing is blamed."""
-    told = judged(phase(flow(UP, server_refusal="DRAINING: bye", arrivals=(), total=0)))
-    assert (told.findings, told.skipped) == (
+    judgement = judged(
+        phase(flow(UP, server_refusal="DRAINING: bye", arrivals=(), total=0))
+    )
+    assert (judgement.findings, judgement.skipped) == (
         (),
         "192.0.2.2:12345: the server ended a transfer: DRAINING: bye",
     )
@@ -262,8 +267,10 @@ def test_transfer_ended_by_server_is_skipped() -> None:
 def test_load_that_cannot_be_measured_is_skipped() -> None:
     """Without a connection to fill the path there is nothing to judge."""
     place = LoadResult(THERE, skipped="a connection for bulk data failed: late")
-    told = CHECK.judge(AddressResults((place,), CheckOptions()))
-    assert told.skipped == ("192.0.2.2:12345: a connection for bulk data failed: late")
+    judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
+    assert judgement.skipped == (
+        "192.0.2.2:12345: a connection for bulk data failed: late"
+    )
 
 
 def test_percentiles_use_nearest_rank() -> None:
@@ -287,6 +294,6 @@ def test_ended_latency_probe_is_a_note() -> None:
     place = LoadResult(
         THERE, (IDLE, phase(flow(UP))), latency_error="Connection reset by peer"
     )
-    told = CHECK.judge(AddressResults((place,), CheckOptions()))
-    assert "Connection reset by peer" in told.remarks[-1]
-    assert (told.findings, told.skipped) == ((), None)
+    judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
+    assert "Connection reset by peer" in judgement.remarks[-1]
+    assert (judgement.findings, judgement.skipped) == ((), None)

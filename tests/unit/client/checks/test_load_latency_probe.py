@@ -38,5 +38,5 @@ def test_latest_delay_is_last_echo_or_overdue_time(
         due = NOW - ago
         arrived = None if took is None else due + took
         echoing._echoes.append(EchoTiming(due, due, arrived, arrived))
-    said = echoing.latest_delay()
-    assert said == (None if latest is None else pytest.approx(latest))
+    delay = echoing.current_delay()
+    assert delay == (None if latest is None else pytest.approx(latest))

@@ -91,7 +91,7 @@ def test_queries_are_evidence() -> None:
     """The answer for each record type is listed before that of getaddrinfo."""
     queries = (Query("A", "no response", 2.0), Query("AAAA", "0 records", 0.01))
     [finding] = judge(name(Cause.TIMEOUT, "late", queries=queries)).findings
-    assert [said for _, said in finding.evidence] == [
+    assert [text for _, text in finding.evidence] == [
         "A query: no response in 2000.0 ms",
         "AAAA query: 0 records in 10.0 ms",
         "getaddrinfo: late",

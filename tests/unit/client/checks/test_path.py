@@ -252,9 +252,11 @@ def test_working_address_beside_a_failed_one_is_reported() -> None:
 
 def test_remote_text_is_escaped() -> None:
     """Addresses that the server reports cannot move a terminal's cursor."""
-    told = {"address": HOSTILE_TEXT, "port": 1}
-    judgement = judged(handshake=Handshake(welcome=make_welcome(peer=told, local=told)))
+    address = {"address": HOSTILE_TEXT, "port": 1}
+    judgement = judged(
+        handshake=Handshake(welcome=make_welcome(peer=address, local=address))
+    )
     figures = [str(value) for value in judgement.figures.values()]
-    said = [judgement.summary, *judgement.remarks, *figures]
-    assert all(text.isprintable() for text in said)
-    assert sum(r"\x1b[31mred\n\u202egnp" in text for text in said) == 4
+    texts = [judgement.summary, *judgement.remarks, *figures]
+    assert all(text.isprintable() for text in texts)
+    assert sum(r"\x1b[31mred\n\u202egnp" in text for text in texts) == 4

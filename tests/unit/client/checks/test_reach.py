@@ -17,13 +17,13 @@ from netduet.client.results.verdict import Finding, Judgement
 from netduet.net.time_span import TimeSpan
 from tests.unit.client.fake_server import FakeServer
 
-ONE = Address(socket.AF_INET, "192.0.2.1", 80)
-TWO = Address(socket.AF_INET, "192.0.2.2", 80)
+FIRST = Address(socket.AF_INET, "192.0.2.1", 80)
+SECOND = Address(socket.AF_INET, "192.0.2.2", 80)
 SIX = Address(socket.AF_INET6, "2001:db8::1", 80)
 
 
 def dialled(
-    address: Address = ONE,
+    address: Address = FIRST,
     cause: Cause | None = None,
     detail: str = "",
     *,
@@ -81,7 +81,7 @@ def test_failing_address_fails_and_blocks(cause: Cause, failure: str) -> None:
             "[2001:db8::1]:80: ECONNREFUSED: Connection refused, after 500.0 ms",
         ),
         (
-            dialled(ONE, Cause.TIMEOUT, lost=2, end=15.0),
+            dialled(FIRST, Cause.TIMEOUT, lost=2, end=15.0),
             "192.0.2.1:80: 3 SYNs in 5.0 s, no response",
         ),
     ],
@@ -94,7 +94,7 @@ def test_single_address_is_described_in_full(attempt: ConnectResult, seen: str) 
 def test_class_is_that_of_the_first_failing_address() -> None:
     """Programs try the first address first; all are in the evidence."""
     finding = found(
-        dialled(ONE, Cause.REFUSED, "no"), dialled(TWO, Cause.TIMEOUT, lost=4)
+        dialled(FIRST, Cause.REFUSED, "no"), dialled(SECOND, Cause.TIMEOUT, lost=4)
     )
     assert finding.failure == "reach.refused"
     assert finding.seen == "no address accepts connections: 192.0.2.1:80, 192.0.2.2:80"
@@ -108,15 +108,15 @@ def test_class_is_that_of_the_first_failing_address() -> None:
         ([dialled(cause=Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
         (
             [
-                dialled(ONE, Cause.TIMEOUT, start=9.0),
-                dialled(TWO, Cause.TIMEOUT, end=16.0),
+                dialled(FIRST, Cause.TIMEOUT, start=9.0),
+                dialled(SECOND, Cause.TIMEOUT, end=16.0),
             ],
             TimeSpan(9.0, 16.0),
         ),
-        ([dialled(ONE, Cause.TIMEOUT), dialled(TWO, Cause.REFUSED)], None),
+        ([dialled(FIRST, Cause.TIMEOUT), dialled(SECOND, Cause.REFUSED)], None),
         ([dialled(cause=Cause.REFUSED)], None),
-        ([dialled(ONE), dialled(TWO, Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
-        ([dialled(ONE), dialled(TWO, Cause.REFUSED)], None),
+        ([dialled(FIRST), dialled(SECOND, Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
+        ([dialled(FIRST), dialled(SECOND, Cause.REFUSED)], None),
     ],
 )
 def test_only_silence_carries_missed_deadline(
@@ -128,7 +128,7 @@ def test_only_silence_carries_missed_deadline(
 
 def test_partial_failure_blocks_nothing() -> None:
     """Failed addresses are found; the others can still be checked."""
-    judgement = judged(dialled(ONE), dialled(TWO, Cause.REFUSED, "ECONNREFUSED"))
+    judgement = judged(dialled(FIRST), dialled(SECOND, Cause.REFUSED, "ECONNREFUSED"))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("reach.partial", False)
     assert finding.seen == "1 of 2 addresses do not accept connections: 192.0.2.2:80"
@@ -140,7 +140,7 @@ def test_partial_failure_blocks_nothing() -> None:
 
 def test_family_without_a_route_is_a_note() -> None:
     """An address family that this host lacks is noted and not judged."""
-    judgement = judged(dialled(ONE), dialled(SIX, Cause.NO_ROUTE))
+    judgement = judged(dialled(FIRST), dialled(SIX, Cause.NO_ROUTE))
     assert judgement.findings == ()
     assert judgement.remarks == (
         "IPv6 not tried: this host has no route to [2001:db8::1]:80",
@@ -157,7 +157,7 @@ def test_no_route_at_all_is_skipped_and_blocks() -> None:
 
 def test_failure_beside_an_untried_family_is_total() -> None:
     """A family that could not be tried does not make the failure partial."""
-    tried = dialled(ONE, Cause.REFUSED, "no"), dialled(SIX, Cause.NO_ROUTE)
+    tried = dialled(FIRST, Cause.REFUSED, "no"), dialled(SIX, Cause.NO_ROUTE)
     assert found(*tried).failure == "reach.refused"
 
 

@@ -65,11 +65,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     async def run_(*checks: Check[Any]) -> tuple[CheckRunner, list[CheckResult]]:
         monkeypatch.setattr(runner, "CHECKS", checks)
-        told: list[CheckResult] = []
+        results: list[CheckResult] = []
         async with StallMonitor() as stalls:
-            made = CheckRunner(context(), stalls, told.append)
+            made = CheckRunner(context(), stalls, results.append)
             await made.run()
-        return made, told
+        return made, results
 
     return run_
 
@@ -92,13 +92,13 @@ async def test_blocked_checks_name_the_first_cause(
     run: Callable[..., Any], log: Log, judgement: Judgement, expected: list[str]
 ) -> None:
     """A blocking failure skips the checks that require it, directly or not."""
-    _, told = await run(
+    _, results = await run(
         check("one", judgement),
         check("two", GOOD, "one"),
         check("three", GOOD, "two"),
         check("other", GOOD),
     )
-    assert outcomes(told) == expected
+    assert outcomes(results) == expected
     assert len(log) == 4
 
 
@@ -106,10 +106,10 @@ async def test_results_are_reported_in_order_with_a_verdict(
     run: Callable[..., Any], log: Log
 ) -> None:
     """Each result is reported as it comes; the verdict covers all."""
-    made, told = await run(check("one", GOOD), check("two", BAD, "one"))
+    made, results = await run(check("one", GOOD), check("two", BAD, "one"))
     verdict = made.verdict()
-    assert [one.check for one in told] == ["one", "two"]
-    assert verdict.results == tuple(told)
+    assert [result.check for result in results] == ["one", "two"]
+    assert verdict.results == tuple(results)
     assert (verdict.target, verdict.root_check) == ("server:80", "two")
     assert not verdict.interrupted
     assert [line["netduet.check"] for line in log] == ["one", "two"]
@@ -144,7 +144,7 @@ async def measure_well(_: CheckContext) -> int:
 
 
 @pytest.mark.parametrize(
-    ("measure", "said"),
+    ("measure", "expected"),
     [
         (measure_badly, r"RuntimeError: \x1b[31mred\n\u202egnp"),
         (measure_well, "ZeroDivisionError: integer division or modulo by zero"),
@@ -154,14 +154,14 @@ async def test_raising_check_is_a_defect_and_the_run_continues(
     run: Callable[..., Any],
     log: Log,
     measure: Callable[[CheckContext], Any],
-    said: str,
+    expected: str,
 ) -> None:
     """Our own defect is a finding; checks that require this one are skipped."""
     broken = Check("one", "?", (), measure, lambda value: Judgement(str(1 // value)))
-    made, told = await run(broken, check("two", GOOD, "one"), check("other", GOOD))
-    assert outcomes(told) == ["FAIL", "SKIP one", "PASS"]
+    made, results = await run(broken, check("two", GOOD, "one"), check("other", GOOD))
+    assert outcomes(results) == ["FAIL", "SKIP one", "PASS"]
     root = made.verdict().root
-    assert (root.failure, root.seen) == ("check.defect", said)
+    assert (root.failure, root.seen) == ("check.defect", expected)
     assert log[0]["event"] == "runtime.exception"
     assert log[0]["exception.stacktrace"]
 
@@ -176,8 +176,8 @@ async def test_earlier_measurement_is_available_by_type(
         return f"after {given.earlier(int)}"
 
     later = Check("two", "?", ("one",), measure, Judgement)
-    _, told = await run(check("one", GOOD), later)
-    assert told[1].summary == "after 0"
+    _, results = await run(check("one", GOOD), later)
+    assert results[1].summary == "after 0"
 
 
 async def test_starvation_excuses_a_missed_deadline(log: Log) -> None:
@@ -297,12 +297,16 @@ async def test_restored_results_are_reported_and_not_measured_again(
     earlier = CheckResult("two", "?", Outcome.FAIL, "as it was", findings=(finding,))
     Checkpoint(tmp_path / "run", {}).save(0, earlier)
     resume = Checkpoint(tmp_path / "run", {})
-    told: list[CheckResult] = []
+    results: list[CheckResult] = []
     async with StallMonitor() as stalls:
-        made = CheckRunner(context(), stalls, told.append, (), resume.for_target(0))
+        made = CheckRunner(context(), stalls, results.append, (), resume.for_target(0))
         await made.run()
-    assert [result.summary for result in told] == ["good", "as it was", "good"]
-    assert [bool(check_result.earlier) for check_result in told] == [False, True, False]
+    assert [result.summary for result in results] == ["good", "as it was", "good"]
+    assert [bool(check_result.earlier) for check_result in results] == [
+        False,
+        True,
+        False,
+    ]
     assert {"two", "last"} <= Checkpoint(tmp_path / "run", {}).for_target(
         0
     ).earlier.keys()
@@ -330,17 +334,17 @@ async def test_only_heavy_checks_run_one_at_a_time(
 
         return Check(name, "?", (), measure, lambda _: GOOD, heavy=heavy)
 
-    _, told = await run(passing("one"), passing("two"))
+    _, results = await run(passing("one"), passing("two"))
     assert max(seen) == most
-    assert [one.check for one in told] == ["one", "two"]
+    assert [result.check for result in results] == ["one", "two"]
     assert len(log) == 2
 
 
 def test_checks_require_only_earlier_ones() -> None:
     """Requirements come first in the list, and names are unique."""
     before: list[str] = []
-    for one in CHECKS:
-        assert set(one.needs) <= set(before)
-        assert one.question.endswith("?")
-        before.append(one.name)
+    for check_ in CHECKS:
+        assert set(check_.needs) <= set(before)
+        assert check_.question.endswith("?")
+        before.append(check_.name)
     assert len(set(before)) == len(CHECKS)

@@ -176,7 +176,7 @@ def test_unsendable_packet_is_a_black_hole(
 
 
 @pytest.mark.parametrize(
-    ("direction", "after", "side", "said", "receiver"),
+    ("direction", "after", "side", "expected", "receiver"),
     [
         (
             UP,
@@ -214,7 +214,7 @@ def test_lost_length_is_a_black_hole(
     direction: Direction,
     after: TcpInfo,
     side: Side,
-    said: str,
+    expected: str,
     receiver: Side,
 ) -> None:
     """The sender's kernel proves it, so starvation is no excuse; the MTU is advised."""
@@ -225,7 +225,7 @@ def test_lost_length_is_a_black_hole(
         f"192.0.2.2:12345: packets {to} the server with 1,349 bytes or more "
         "are lost without an ICMP error, packets of up to 1,348 bytes arrive: set the MTU to 1,400 or "
         "less at both ends",
-        ((side, said), (receiver, "0 of these 1,448 bytes arrived")),
+        ((side, expected), (receiver, "0 of these 1,448 bytes arrived")),
         {
             "direction": direction.value,
             "seconds": 1.9,
@@ -259,7 +259,7 @@ def test_mtu_to_set_counts_the_headers_in_use(
     """It is the payload that passed plus its headers, whatever the MSS."""
     view = tcp_info(snd_mss=snd_mss, pmtu=pmtu)
     trials = tuple(
-        replace(one, before=view) if one.delivered else one for one in hole(UP)
+        replace(trial, before=view) if trial.delivered else trial for trial in hole(UP)
     )
     finding = only(judge(SizeResult(address, trials, well(DOWN))))
     assert finding.figures["mtu"] == mtu
@@ -267,7 +267,7 @@ def test_mtu_to_set_counts_the_headers_in_use(
 
 def test_black_hole_without_a_passing_size_names_no_mtu() -> None:
     """If even the shortest packet is lost, no MTU is advised."""
-    trials = tuple(one for one in hole(UP) if not one.delivered)
+    trials = tuple(trial for trial in hole(UP) if not trial.delivered)
     finding = only(judged((*trials, packet(UP, MIN_SEARCH_BYTES, STALLED))))
     assert finding.failure == "size.black_hole"
     assert finding.seen.endswith(f"with {MIN_SEARCH_BYTES} bytes or more are lost")
@@ -276,7 +276,7 @@ def test_black_hole_without_a_passing_size_names_no_mtu() -> None:
 
 def test_amounts_passing_a_black_hole_are_a_note() -> None:
     """Many packets may pass where a single one stalls."""
-    trials = tuple(one for one in hole(UP) if one.is_one_packet)
+    trials = tuple(trial for trial in hole(UP) if trial.is_one_packet)
     judgement = judged((*trials, amount(UP, 4096), amount(UP, 65536)))
     assert only(judgement).failure == "size.black_hole"
     [remark] = judgement.remarks
@@ -303,8 +303,8 @@ def test_black_hole_at_several_addresses_is_one_finding() -> None:
 def test_trial_of_two_segments_is_no_single_packet() -> None:
     """A size that needs two packets proves nothing about one packet."""
     short = tcp_info(snd_mss=1000, pmtu=1500)
-    two = replace(packet(UP, 1400), before=short)
-    finding = only(judged((*hole(UP), two)))
+    split = replace(packet(UP, 1400), before=short)
+    finding = only(judged((*hole(UP), split)))
     assert finding.figures["passed"] == 1348
 
 
@@ -332,11 +332,11 @@ def test_stall_without_sender_evidence_is_no_black_hole(
 def test_stall_with_unqueried_sender_is_no_black_hole() -> None:
     """Without the remote kernel's evidence nothing is proven; the reason is given."""
     why = "only other instances responded"
-    trials = tuple(replace(one, missing=why) for one in hole(DOWN, None))
+    trials = tuple(replace(trial, missing=why) for trial in hole(DOWN, None))
     finding = only(judged(down=trials))
     assert (finding.failure, finding.missed_deadline) == ("size.stalled", WINDOW)
-    said = f"the server's kernel could not be queried: {why}"
-    assert (Side.CLIENT, said) in finding.evidence
+    text = f"the server's kernel could not be queried: {why}"
+    assert (Side.CLIENT, text) in finding.evidence
 
 
 def test_single_acknowledged_trial_refutes_black_hole() -> None:
@@ -370,7 +370,7 @@ def test_single_failed_trial_is_a_note(
 ) -> None:
     """A trial that passes when repeated is a note: packets get lost."""
     first, *others = trials
-    made = (first(UP, fate), *(one(UP) for one in others), whole(UP))
+    made = (first(UP, fate), *(make(UP) for make in others), whole(UP))
     judgement = judged(made)
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -438,7 +438,7 @@ def test_amount_stalling_twice_is_stalled(
 
 
 @pytest.mark.parametrize(
-    ("after", "said"),
+    ("after", "expected"),
     [
         (ALL_SENT, "all data was sent and acknowledged"),
         (
@@ -461,18 +461,18 @@ def test_amount_stalling_twice_is_stalled(
         ),
     ],
 )
-def test_stalled_transfer_shows_sender_evidence(after: TcpInfo, said: str) -> None:
+def test_stalled_transfer_shows_sender_evidence(after: TcpInfo, expected: str) -> None:
     """The sender's kernel says whether it waits, has sent all, or gets no ACK."""
     stopped = amount(UP, 65536, STALLED, after=after)
     finding = only(judged((whole(UP), stopped, stopped)))
-    assert finding.evidence == ((Side.CLIENT, said),)
+    assert finding.evidence == ((Side.CLIENT, expected),)
 
 
 def test_lost_acknowledgements_are_located_on_the_opposite_path() -> None:
     """The receiver has more than the sender got acknowledged."""
     after = ALL_SENT.model_copy(update={"unacked": 2, "total_retrans": 7})
-    one = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=3000)
-    finding = only(judged((whole(UP), one, one)))
+    trial = amount(UP, 65536, STALLED, after=after, arrived=9000, ack_gap=3000)
+    finding = only(judged((whole(UP), trial, trial)))
     assert (finding.failure, finding.where) == ("size.stalled", "path ←")
     assert "the acknowledgements of the received bytes are lost" in finding.seen
     assert finding.evidence[-1] == (
@@ -485,14 +485,14 @@ def test_lost_acknowledgements_are_located_on_the_opposite_path() -> None:
 
 def test_lost_request_is_not_blamed_on_server() -> None:
     """If the request is lost on the way up, the server has nothing to send."""
-    one = amount(DOWN, 65536, STALLED, after=ALL_SENT, arrived=0)
-    assert only(judged((), (whole(DOWN), one, one))).where == "server"
-    lost = replace(one, request_unacked=True)
+    trial = amount(DOWN, 65536, STALLED, after=ALL_SENT, arrived=0)
+    assert only(judged((), (whole(DOWN), trial, trial))).where == "server"
+    lost = replace(trial, request_unacked=True)
     assert only(judged((), (whole(DOWN), lost, lost))).where == "path ←"
 
 
 @pytest.mark.parametrize(
-    ("ended", "by", "where", "said"),
+    ("ended", "by", "where", "expected"),
     [
         (None, None, "intermediary", "this connection is still open"),
         (
@@ -510,7 +510,7 @@ def test_lost_request_is_not_blamed_on_server() -> None:
     ],
 )
 def test_ledger_entry_locates_cut(
-    ended: str | None, by: str | None, where: str, said: str
+    ended: str | None, by: str | None, where: str, expected: str
 ) -> None:
     """A close by neither end comes from in between."""
     cut = amount(UP, 4096, TrialOutcome.ENDED, detail="why", record=record(ended, by))
@@ -518,7 +518,7 @@ def test_ledger_entry_locates_cut(
     assert (finding.failure, finding.where) == ("size.cut", where)
     assert finding.evidence[-1] == (
         Side.SERVER,
-        f"{said}; received 900 and sent 500 bytes",
+        f"{expected}; received 900 and sent 500 bytes",
     )
 
 
@@ -646,17 +646,17 @@ def test_slow_transfer_is_a_note() -> None:
     )
 
 
-@pytest.mark.parametrize(("again", "told"), [(1, False), (2, False), (3, True)])
-def test_retransmissions_are_a_note(again: int, told: bool) -> None:
+@pytest.mark.parametrize(("again", "noted"), [(1, False), (2, False), (3, True)])
+def test_retransmissions_are_a_note(again: int, noted: bool) -> None:
     """Repaired loss is noted, except for the kernel's own probes."""
     repaired = amount(
         UP, 65536, after=ALL_SENT.model_copy(update={"total_retrans": again})
     )
     remarks = judged((whole(UP), repaired)).remarks
-    said = (
+    note = (
         "3 of about 47 packets to the server had to be retransmitted; all data arrived"
     )
-    assert remarks == ((said,) if told else ())
+    assert remarks == ((note,) if noted else ())
 
 
 def test_server_frame_limit_is_a_note() -> None:
@@ -700,8 +700,8 @@ async def test_healthy_path_takes_one_trial_per_size() -> None:
     """If a full packet passes, larger sizes are tried once and smaller ones never."""
     network = Network(1448)
     trials = await search(network.try_one, UP)
-    assert [one.plan.size for one in trials] == [None, *LARGER_BYTES]
-    assert all(one.plan.direction is UP for one in trials)
+    assert [trial.plan.size for trial in trials] == [None, *LARGER_BYTES]
+    assert all(trial.plan.direction is UP for trial in trials)
 
 
 @pytest.mark.parametrize("mss", [536, 1448, 8948, 65483])
@@ -710,9 +710,11 @@ async def test_limit_is_found_to_the_byte(mss: int, share: float) -> None:
     """The search ends between two adjacent sizes, after few trials."""
     limit = int(mss * share)
     network = Network(limit, mss)
-    trials = [one for one in await search(network.try_one, DOWN) if one.is_one_packet]
-    assert max(one.size for one in trials if one.delivered) == limit
-    assert min(one.size for one in trials if not one.delivered) == limit + 1
+    trials = [
+        trial for trial in await search(network.try_one, DOWN) if trial.is_one_packet
+    ]
+    assert max(trial.size for trial in trials if trial.delivered) == limit
+    assert min(trial.size for trial in trials if not trial.delivered) == limit + 1
     assert len(network.plans) <= 60
 
 
@@ -720,15 +722,15 @@ async def test_full_packet_is_tried_again_before_it_counts() -> None:
     """A single connection does not prove a black hole."""
     network = Network(1348)
     trials = await search(network.try_one, UP)
-    assert [one.outcome for one in trials if one.is_full_packet] == [STALLED] * 3
-    assert not any(one.plan.brief for one in trials if one.is_full_packet)
+    assert [trial.outcome for trial in trials if trial.is_full_packet] == [STALLED] * 3
+    assert not any(trial.plan.brief for trial in trials if trial.is_full_packet)
 
 
 async def test_search_ends_if_smallest_packet_is_lost() -> None:
     """If even the shortest packet is lost, no further round starts."""
     network = Network(MIN_SEARCH_BYTES - 1)
     trials = await search(network.try_one, UP)
-    packets = [one.size for one in trials if one.plan.one_packet]
+    packets = [trial.size for trial in trials if trial.plan.one_packet]
     assert min(packets) == MIN_SEARCH_BYTES
     assert len(trials) <= 20
 
@@ -738,7 +740,7 @@ async def test_search_ends_if_full_packet_passes_again() -> None:
     network = Network(1448)
     network.script = [STALLED, PASSED, PASSED, PASSED, STALLED]
     trials = await search(network.try_one, UP)
-    assert len([one for one in trials if one.plan.one_packet]) <= 11
+    assert len([trial for trial in trials if trial.plan.one_packet]) <= 11
     assert trials[-1].plan == TrialPlan(UP, LARGER_BYTES[1])
     assert judge(SizeResult(THERE, trials, well(DOWN))).findings == ()
 
@@ -749,7 +751,11 @@ async def test_amount_that_fails_is_tried_twice(fate: TrialOutcome) -> None:
     network = Network(1448)
     network.script = [PASSED, TrialOutcome.SLOW, TrialOutcome.CHANGED, fate]
     trials = await search(network.try_one, UP)
-    assert [one.plan.size for one in trials] == [None, *LARGER_BYTES, LARGER_BYTES[2]]
+    assert [trial.plan.size for trial in trials] == [
+        None,
+        *LARGER_BYTES,
+        LARGER_BYTES[2],
+    ]
 
 
 async def test_failed_connection_is_tried_twice() -> None:

@@ -156,10 +156,10 @@ def test_effects_on_connections_are_part_of_the_outage() -> None:
         stalls=(ConnectionStall(105.0, 108.2),),
     )
     assert found(judgement) == [("stream.outage", FORTH, Outcome.FAIL)]
-    said = " ".join(text for _, text in judgement.findings[0].evidence)
-    assert "1.40 s to 1.60 s" in said
-    assert "TCP took 1.7 s longer to recover" in said
-    assert "new connections worked 1.7 s before it recovered" in said
+    texts = " ".join(text for _, text in judgement.findings[0].evidence)
+    assert "1.40 s to 1.60 s" in texts
+    assert "TCP took 1.7 s longer to recover" in texts
+    assert "new connections worked 1.7 s before it recovered" in texts
 
 
 def test_connection_broken_in_an_outage_is_part_of_it() -> None:
@@ -189,8 +189,8 @@ def test_full_socket_buffer_is_no_network_outage(where: str, side: Side) -> None
     loss_run = out(where, dropped=75)
     judgement = judged(loss_runs=(loss_run,), datagrams=lost(loss_run))
     assert found(judgement) == [("stream.outage", where, Outcome.INCONCLUSIVE)]
-    (said,) = (text for by, text in judgement.findings[0].evidence if "full" in text)
-    assert (side, said) in judgement.findings[0].evidence
+    (full,) = (text for by, text in judgement.findings[0].evidence if "full" in text)
+    assert (side, full) in judgement.findings[0].evidence
     few = out(where, dropped=37)
     assert found(judged(loss_runs=(few,), datagrams=lost(few))) == [
         ("stream.outage", where, Outcome.FAIL)
@@ -241,12 +241,12 @@ def test_few_failed_connections_are_a_note() -> None:
 def test_failed_connections_count_without_datagram_loss() -> None:
     """A short run of failures counts if datagrams show hardly any loss."""
     few = NewConnections(started=20, failed=4)
-    for flow, told in ((GOOD.datagrams, 1), (BLOCKED.datagrams, 0)):
+    for flow, count in ((GOOD.datagrams, 1), (BLOCKED.datagrams, 0)):
         judgement = judged(
             failure_runs=(closed(failed=4),), new_connections=few, datagrams=flow
         )
         classes = [finding.failure for finding in judgement.findings]
-        assert classes.count("stream.new_connections") == told
+        assert classes.count("stream.new_connections") == count
 
 
 def test_refused_connections_are_no_chance() -> None:
@@ -325,7 +325,7 @@ def test_stall_explained_by_starvation_is_a_note(ours: float) -> None:
     pause = ConnectionStall(105.0, 106.0, client_stalled=ours)
     judgement = judged(datagrams=datagrams, stalls=(pause,))
     assert judgement.findings == ()
-    assert any("stalled for 1.00 s" in one for one in judgement.remarks)
+    assert any("stalled for 1.00 s" in remark for remark in judgement.remarks)
 
 
 def test_outage_without_datagrams_is_found_by_connections() -> None:

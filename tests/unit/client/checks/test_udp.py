@@ -525,7 +525,7 @@ def test_few_sent_datagrams_are_inconclusive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "where"),
+    ("full", "where"),
     [
         (None, None),
         (passing(), None),
@@ -541,10 +541,10 @@ def test_few_sent_datagrams_are_inconclusive() -> None:
     ],
 )
 def test_size_is_lost_only_if_small_ones_pass(
-    one: DatagramTrial | None, where: str | None
+    full: DatagramTrial | None, where: str | None
 ) -> None:
     """A lossy path is no black hole: chance is ruled out in that direction."""
-    assert vanishing_direction(one) == where
+    assert vanishing_direction(full) == where
 
 
 @pytest.mark.parametrize(
@@ -664,10 +664,10 @@ def test_addresses_have_their_own_figures() -> None:
 def test_address_without_a_socket_is_skipped() -> None:
     """If this host can send nothing, nothing is judged; with others a note says so."""
     bad = UdpResult(THERE, make_welcome(), socket_error="EMFILE: Too many open files")
-    said = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
-    assert judge(bad, CheckOptions()).skipped == said
+    note = "192.0.2.2:12345: no datagram could be sent: EMFILE: Too many open files"
+    assert judge(bad, CheckOptions()).skipped == note
     beside = CHECK.judge(AddressResults((bad, exchange()), CheckOptions()))
-    assert (beside.skipped, beside.remarks) == (None, (said,))
+    assert (beside.skipped, beside.remarks) == (None, (note,))
 
 
 def test_remote_text_is_escaped() -> None:
@@ -679,8 +679,8 @@ def test_remote_text_is_escaped() -> None:
     )
     tcp = make_welcome(instance=HOSTILE_TEXT, service="mine")
     judgement = judged(tcp=tcp, opening=knock, boot_id_after=None)
-    said = [judgement.summary, *judgement.remarks]
+    texts = [judgement.summary, *judgement.remarks]
     for finding in judgement.findings:
-        said += [finding.seen, *(text for _, text in finding.evidence)]
-    assert all(text.isprintable() for text in said)
-    assert sum(r"\x1b[31mred\n\u202egnp" in text for text in said) == 4
+        texts += [finding.seen, *(text for _, text in finding.evidence)]
+    assert all(text.isprintable() for text in texts)
+    assert sum(r"\x1b[31mred\n\u202egnp" in text for text in texts) == 4

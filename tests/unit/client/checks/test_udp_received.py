@@ -14,7 +14,7 @@ def answer(sequence: int, number: int, received: int) -> CountAnswer:
     return CountAnswer(1, sequence, PLAIN, received, 0, 0, number, 33)
 
 
-def told(received: int, number: int) -> CountAnswer:
+def tally(received: int, number: int) -> CountAnswer:
     """Return the answer to a question for the tally."""
     return CountAnswer(1, 0, CountFlag.QUERY, received, 0, 0, number, 33)
 
@@ -49,7 +49,7 @@ def test_same_question_answered_twice_is_two_answers() -> None:
         (answer(0, 1, 1), answer(1, 1, 1)),
         (answer(0, 11, 1),),
         (answer(0, 0, 1),),
-        (answer(0, 1, 1), told(0, 0)),
+        (answer(0, 1, 1), tally(0, 0)),
     ],
 )
 def test_inconsistent_answers_contradict(answers: tuple[CountAnswer, ...]) -> None:
@@ -64,7 +64,7 @@ def test_no_final_count_without_query_answer() -> None:
 
 def test_highest_count_is_final() -> None:
     """A count that a later one overtakes is not lost."""
-    known = got(told(5, 5), told(4, 4), answer(6, 7, 6))
+    known = got(tally(5, 5), tally(4, 4), answer(6, 7, 6))
     assert known.final_count is not None
     assert (known.final_count.received, known.final_count.number) == (6, 7)
     assert not known.contradicts

@@ -176,14 +176,14 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
         assert question.kind == Kind.INSPECT
         asked = decode(InspectQuestion, question.payload)
         assert asked.window == pytest.approx(AGE, abs=1)
-        told = Inspection(
+        inspection = Inspection(
             instance=instance,
             connection=None,
             window=10.0,
             stalled=stalled,
             throttled=throttled,
         )
-        taken.send_answer(Kind.INSPECT, told, question.id)
+        taken.send_answer(Kind.INSPECT, inspection, question.id)
         taken.wait_for_close()
 
     return script
@@ -227,10 +227,10 @@ def inspected(view: TcpInfo | None) -> Script:
         question = taken.read_frame()
         assert question.kind == Kind.INSPECT
         assert b"c" * 32 in question.payload
-        told = Inspection(
+        inspection = Inspection(
             instance="here", connection=view, window=1.0, stalled=0.0, throttled=None
         )
-        taken.send_answer(Kind.INSPECT, told, question.id)
+        taken.send_answer(Kind.INSPECT, inspection, question.id)
         assert taken.read_frame().kind == Kind.END
         taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
 

@@ -13,14 +13,14 @@ def closures(
     pattern: str, *, finish: bool = True
 ) -> tuple[list[ProbeEvent], ConnectFailureTracker]:
     """Return what is told of ticks each 0.1 s: ``+`` works, ``-`` not, ``?`` is void."""
-    told: list[ProbeEvent] = []
-    found = ConnectFailureTracker(told.append)
-    for at, one in enumerate(pattern):
-        why = "" if one == "+" else "out"
-        found.record(ConnectAttempt(at / 10, at / 10 + 0.8, why, one == "?"))
+    events: list[ProbeEvent] = []
+    found = ConnectFailureTracker(events.append)
+    for at, outcome in enumerate(pattern):
+        why = "" if outcome == "+" else "out"
+        found.record(ConnectAttempt(at / 10, at / 10 + 0.8, why, outcome == "?"))
     if finish:
         found.finish()
-    return told, found
+    return events, found
 
 
 @pytest.mark.parametrize("pattern", ["", "+++", "+-+--+", "+--?+", "?????"])
@@ -31,21 +31,21 @@ def test_few_failures_are_no_failure_run(pattern: str) -> None:
 
 def test_shorter_run_is_reported_on_request() -> None:
     """A run of two is reported once it is over, and is never open."""
-    told: list[ProbeEvent] = []
-    found = ConnectFailureTracker(told.append)
+    events: list[ProbeEvent] = []
+    found = ConnectFailureTracker(events.append)
     found.min_failures = 2
     for at, why in enumerate(["", "out", "out", ""]):
         assert found.ongoing is None
         found.record(ConnectAttempt(at, at + 0.5, why, rejected=at == 2))
-    (event,) = told
+    (event,) = events
     assert isinstance(event, ConnectFailureRun)
     assert (event.failed, event.rejected) == (2, True)
 
 
 def test_failure_run_has_bounds_on_both_sides() -> None:
     """A run ends with the next success, between the attempts around it."""
-    told, found = closures("++---?-+++", finish=False)
-    assert told == [ConnectFailureRun(0.2, pytest.approx(0.7), 0.1, 0.6, 4, "out")]
+    events, found = closures("++---?-+++", finish=False)
+    assert events == [ConnectFailureRun(0.2, pytest.approx(0.7), 0.1, 0.6, 4, "out")]
     assert (found.started, found.failed, found.void) == (9, 4, 1)
 
 
@@ -67,8 +67,8 @@ def pauses(delays: dict[int, float], count: int = 60) -> list[ProbeEvent]:
 
     Answers come in the order of the questions, as TCP has it.
     """
-    told: list[ProbeEvent] = []
-    found = StallDetector(told.append)
+    events: list[ProbeEvent] = []
+    found = StallDetector(events.append)
     sent = [number * 0.05 for number in range(count)]
     answered, latest = [], 0.0
     for number, at in enumerate(sent):
@@ -82,7 +82,7 @@ def pauses(delays: dict[int, float], count: int = 60) -> list[ProbeEvent]:
         else:
             found.record_sent(at)
     found.finish(answered[-1])
-    return told
+    return events
 
 
 def test_answering_connection_has_no_stall() -> None:
@@ -98,8 +98,8 @@ def test_stall_lasts_from_oldest_question_to_its_answer() -> None:
 
 def test_answer_between_two_stalls_separates_them() -> None:
     """An answer in time ends a stall."""
-    told = pauses({5: 0.6, 40: 0.5})
-    assert [(event.start, event.end) for event in told] == [
+    events = pauses({5: 0.6, 40: 0.5})
+    assert [(event.start, event.end) for event in events] == [
         (pytest.approx(0.25), pytest.approx(0.85)),
         (pytest.approx(2.0), pytest.approx(2.5)),
     ]
@@ -107,20 +107,20 @@ def test_answer_between_two_stalls_separates_them() -> None:
 
 def test_broken_connection_is_reported() -> None:
     """The report has the error and the time of the first unanswered question."""
-    told: list[ProbeEvent] = []
-    found = StallDetector(told.append)
+    events: list[ProbeEvent] = []
+    found = StallDetector(events.append)
     found.record_sent(1.0)
     found.record_answers(1, 1.01)
     found.record_sent(2.0)
     found.finish(2.1, "reset")
-    assert told == [ConnectionStall(2.0, 2.1, "reset")]
+    assert events == [ConnectionStall(2.0, 2.1, "reset")]
     assert found.unanswered == 0
 
 
 def test_open_stall_is_reported_at_the_end() -> None:
     """A question unanswered for long is a stall that goes on."""
-    told: list[ProbeEvent] = []
-    found = StallDetector(told.append)
+    events: list[ProbeEvent] = []
+    found = StallDetector(events.append)
     found.record_sent(1.0)
     found.finish(2.0)
-    assert told == [ConnectionStall(1.0, 2.0, ended=False)]
+    assert events == [ConnectionStall(1.0, 2.0, ended=False)]

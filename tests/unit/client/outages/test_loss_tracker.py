@@ -51,10 +51,10 @@ class Network:
             if up:
                 self.arrived.take(number)
         if gave and self.arrived.received:
-            told = self.telling()
+            status = self.telling()
             self.number += 1
             if down:
-                tracker.record_status(told, self.now + DELAY)
+                tracker.record_status(status, self.now + DELAY)
         self.events += tracker.settle(self.now)
 
     def ticks(self, count: int, **how: bool) -> None:
@@ -88,7 +88,7 @@ class Network:
     @property
     def outages(self) -> list[LossRun]:
         """The outages, in the order of their begin."""
-        found = [one for one in self.finish() if isinstance(one, LossRun)]
+        found = [event for event in self.finish() if isinstance(event, LossRun)]
         return sorted(found, key=lambda loss_run: loss_run.start)
 
 
@@ -322,7 +322,7 @@ def test_restart_is_reported_with_the_losses_around_it() -> None:
     network.server(run=2)
     network.ticks(100)
     events = network.finish()
-    (restart,) = [one for one in events if isinstance(one, ServerRestart)]
+    (restart,) = [event for event in events if isinstance(event, ServerRestart)]
     assert restart.boot_ids == ("a", "b")
     assert restart.end - restart.start == pytest.approx(51 * PERIOD, abs=0.001)
     assert network.tracker.up.lost == 50
@@ -338,7 +338,7 @@ def test_old_streams_datagram_does_not_count_as_new() -> None:
     network.ticks(50)
     network.tracker.record_status(stale, network.now)
     network.ticks(60)
-    assert [type(one) for one in network.finish()] == [ServerRestart]
+    assert [type(event) for event in network.finish()] == [ServerRestart]
 
 
 def test_clock_offset_follows_a_drift() -> None:

@@ -90,7 +90,7 @@ def test_document_fits_its_schema_for_every_outcome(
     """Each report is valid, and its outcome and exit status agree."""
     report = read(*verdicts)
     assert (report["outcome"], report["exit_status"]) == (outcome, status)
-    assert [one["target"] for one in report["targets"]] == [
+    assert [target["target"] for target in report["targets"]] == [
         verdict.target for verdict in verdicts
     ]
 

@@ -36,16 +36,18 @@ def suite(*results: CheckResult, interrupted: bool = False) -> ET.Element:
 
 def test_suite_counts_outcomes() -> None:
     """Failed, inconclusive and skipped checks are counted separately."""
-    told = suite(
+    parsed = suite(
         done("name"),
         done("reach", REFUSED),
         done("identity", LATE, stalled=1.0),
         skipped_because_of("path", "?", "identity"),
     )
-    counted = {key: told.get(key) for key in ("tests", "failures", "errors", "skipped")}
+    counted = {
+        key: parsed.get(key) for key in ("tests", "failures", "errors", "skipped")
+    }
     assert counted == {"tests": "4", "failures": "1", "errors": "1", "skipped": "1"}
-    assert (told.get("name"), told.get("time")) == ("netduet server:80", "4.500")
-    assert [[child.tag for child in case] for case in told] == [
+    assert (parsed.get("name"), parsed.get("time")) == ("netduet server:80", "4.500")
+    assert [[child.tag for child in case] for case in parsed] == [
         ["system-out"],
         ["failure", "system-out"],
         ["error", "system-out"],
@@ -76,9 +78,9 @@ def test_notes_are_in_the_output() -> None:
 
 def test_interrupted_suite_has_an_error() -> None:
     """Checks that a signal prevented are an error, not silence."""
-    told = suite(done("name"), interrupted=True)
-    assert (told.get("tests"), told.get("errors")) == ("2", "1")
-    assert told[-1].find("error") is not None
+    parsed = suite(done("name"), interrupted=True)
+    assert (parsed.get("tests"), parsed.get("errors")) == ("2", "1")
+    assert parsed[-1].find("error") is not None
 
 
 def test_skipped_check_names_its_cause() -> None:

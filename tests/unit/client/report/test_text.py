@@ -43,11 +43,11 @@ def verdict(*results: CheckResult, interrupted: bool = False) -> list[str]:
 
 def test_failure_is_described_from_root_to_next_steps() -> None:
     """In order: what, the evidence of both ends, where, causes, next steps."""
-    told = verdict(
+    lines = verdict(
         done("name"), done("reach", REFUSED), skipped_because_of("path", "?", "reach")
     )
     assert (
-        "\n".join(told)
+        "\n".join(lines)
         == """
 FAIL: the connection is refused (reach.refused)
   observed       192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
@@ -107,27 +107,27 @@ def test_verdict_names_the_clients_node_if_known(
     results: tuple[CheckResult, ...],
 ) -> None:
     """A verdict holds for the node that it was measured from."""
-    one = conclude("server:80", results)
-    told = replace(one, asked_by="web-2 on node-1 in eu-1b")
-    lines = [plain(line) for line in text.verdict(told)]
+    verdict_ = conclude("server:80", results)
+    asked = replace(verdict_, asked_by="web-2 on node-1 in eu-1b")
+    lines = [plain(line) for line in text.verdict(asked)]
     assert "  run from       web-2 on node-1 in eu-1b" in lines
     lines.remove("  run from       web-2 on node-1 in eu-1b")
-    assert lines == [plain(line) for line in text.verdict(one)]
+    assert lines == [plain(line) for line in text.verdict(verdict_)]
 
 
 def test_proven_location_overrides_that_of_the_class() -> None:
     """If a finding proves the direction, the usual location is not shown."""
     mangled = Finding("identity.mangled", "s", where=Location.TO_SERVER)
-    told = verdict(done("identity", mangled))
-    assert "  where          path → (the path to the server)" in told
+    lines = verdict(done("identity", mangled))
+    assert "  where          path → (the path to the server)" in lines
 
 
 def test_other_findings_follow_the_root() -> None:
     """Other findings are listed with class and location."""
     partial = Finding("reach.partial", "1 of 2 addresses do not accept")
     closed = Finding("identity.closed", "it closed")
-    told = verdict(done("reach", partial), done("identity", closed))
-    assert told[-1] == "  also           identity.closed: it closed"
+    lines = verdict(done("reach", partial), done("identity", closed))
+    assert lines[-1] == "  also           identity.closed: it closed"
 
 
 def test_expected_block_is_not_called_a_working_network() -> None:
@@ -135,8 +135,8 @@ def test_expected_block_is_not_called_a_working_network() -> None:
     judgement = Judgement("s", figures={"found": "blocked", "how": "dropped"})
     check_result = result("isolation", "?", judgement, 0.1, lambda *_: 0.0)
     concluded = conclude("db:1", [check_result], expected=Expect.BLOCKED)
-    told = [plain(line) for line in text.verdict(concluded)]
-    assert told == ["", "PASS: db:1 is blocked, as expected: dropped"]
+    lines = [plain(line) for line in text.verdict(concluded)]
+    assert lines == ["", "PASS: db:1 is blocked, as expected: dropped"]
 
 
 def test_interrupted_verdict_lists_done_and_missing_checks() -> None:
@@ -145,15 +145,15 @@ def test_interrupted_verdict_lists_done_and_missing_checks() -> None:
         concluded = conclude(
             "a:1", results, interrupted=True, missing=["reach", "path"]
         )
-        told = [plain(line) for line in text.verdict(concluded)]
-        assert told[-2:] == [
+        lines = [plain(line) for line in text.verdict(concluded)]
+        assert lines[-2:] == [
             f"  completed      {before}",
             "  not run        reach, path",
         ]
 
 
 @pytest.mark.parametrize(
-    ("path", "trouble", "said"),
+    ("path", "trouble", "expected"),
     [
         ("/tmp/a-run", "", "results are saved in /tmp/a-run"),
         ("", "", "with --resume FILE"),
@@ -164,10 +164,12 @@ def test_interrupted_verdict_lists_done_and_missing_checks() -> None:
         ),
     ],
 )
-def test_interrupted_run_says_how_to_resume(path: str, trouble: str, said: str) -> None:
+def test_interrupted_run_says_how_to_resume(
+    path: str, trouble: str, expected: str
+) -> None:
     """It names the file, or the setting, or why there is none."""
     lines = [plain(line) for line in text.resumable(path, trouble)]
-    assert said in " ".join(lines)
+    assert expected in " ".join(lines)
     assert max(map(len, lines)) <= WIDTH
 
 
@@ -218,7 +220,9 @@ def test_outcome_has_its_style() -> None:
     assert [style for style, text in line if "FAIL" in text] == ["FAIL"]
 
 
-@pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "failure", CATALOGUE.values(), ids=lambda failure_: failure_.name
+)
 def test_explanation_is_complete_and_fits_a_terminal(failure: Failure) -> None:
     """Each class has its meaning, causes and next steps within the width."""
     lines = [plain(line) for line in text.explanation(failure)]
@@ -240,8 +244,8 @@ def test_verdict_of_each_class_fits_a_terminal(name: str) -> None:
 
 def test_single_cause_has_no_number() -> None:
     """Only lists are numbered."""
-    told = verdict(done("check", Finding("check.defect", "s")))
-    assert "  likely causes  a defect of netduet" in told
+    lines = verdict(done("check", Finding("check.defect", "s")))
+    assert "  likely causes  a defect of netduet" in lines
 
 
 def test_several_targets_are_counted_by_outcome() -> None:
@@ -251,8 +255,8 @@ def test_several_targets_are_counted_by_outcome() -> None:
         conclude("b", [done("reach", REFUSED)]),
         conclude("c", [done("name")]),
     ]
-    told = [plain(line) for line in text.overall(verdicts)]
-    assert told == ["", "3 targets: 2 PASS, 1 FAIL"]
+    lines = [plain(line) for line in text.overall(verdicts)]
+    assert lines == ["", "3 targets: 2 PASS, 1 FAIL"]
 
 
 def test_heading_names_the_target() -> None:

@@ -14,7 +14,7 @@ from tests.unit.client.fake_server import HOSTILE_TEXT, make_welcome
 
 
 @pytest.mark.parametrize(
-    ("node", "zone", "said", "brief", "place"),
+    ("node", "zone", "expected", "brief", "place"),
     [
         ("", "", "web-2", "web-2", ""),
         ("node-1", "", "web-2 on node-1", "web-2 (node-1)", "node-1"),
@@ -28,11 +28,11 @@ from tests.unit.client.fake_server import HOSTILE_TEXT, make_welcome
     ],
 )
 def test_missing_node_and_zone_are_not_shown(
-    node: str, zone: str, said: str, brief: str, place: str
+    node: str, zone: str, expected: str, brief: str, place: str
 ) -> None:
     """There is no placeholder for an unknown node or zone."""
     who = instance_of(make_welcome(instance="web-2", node=node, zone=zone))
-    assert (str(who), who.brief, who.node_and_zone) == (said, brief, place)
+    assert (str(who), who.brief, who.node_and_zone) == (expected, brief, place)
 
 
 def test_remote_names_are_escaped_and_truncated() -> None:

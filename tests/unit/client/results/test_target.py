@@ -125,10 +125,10 @@ def test_invalid_target_error_says_why(text: str, why: str) -> None:
     """The error is one line, with the text escaped."""
     with pytest.raises(ValueError, match=r"^target ") as caught:
         parse_target(text, 12345)
-    said = str(caught.value)
-    assert said.startswith(f"target {text.strip()!r}: ")
-    assert why in said
-    assert said.isprintable()
+    message = str(caught.value)
+    assert message.startswith(f"target {text.strip()!r}: ")
+    assert why in message
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize("text", ["server:80", "[2001:db8::1]:80", "192.0.2.1:1"])

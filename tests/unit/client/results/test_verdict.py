@@ -77,8 +77,8 @@ def test_only_stalls_within_the_deadline_count() -> None:
 
 def test_excuse_is_part_of_the_evidence() -> None:
     """The finding says that the client did not run, and for how long."""
-    [said] = weigh_starvation(LATE, always).evidence
-    assert said == (
+    [excuse] = weigh_starvation(LATE, always).evidence
+    assert excuse == (
         Side.CLIENT,
         (
             "this client was not running for 4.0 s of the 4.0 s it waited: its own starvation may be the only cause"
@@ -106,9 +106,9 @@ def test_starved_server_excuses_lateness_too(lost: float, outcome: Outcome) -> N
         LATE, never, ServerHealth(Instance("there", "node-1", "b"), 10.0, lost)
     )
     assert weighed.outcome is outcome
-    said = f"instance there on node-1 in b was not running for {lost:.1f} s of its last 10.0 s: its starvation may be the only cause"
+    excuse = f"instance there on node-1 in b was not running for {lost:.1f} s of its last 10.0 s: its starvation may be the only cause"
     excused = outcome is INCONCLUSIVE
-    assert weighed.evidence == (((Side.SERVER, said),) if excused else ())
+    assert weighed.evidence == (((Side.SERVER, excuse),) if excused else ())
 
 
 def test_starved_server_does_not_excuse_an_observed_fact() -> None:

@@ -186,11 +186,11 @@ def test_peer_is_named_with_its_instance() -> None:
 
 def look(*outages: Outage) -> list[str]:
     """Return the lines of one look, in which each of so many peers had an outage."""
-    told = [
+    rows = [
         (f"peer-{n}", OutageEnded(n, outage))
         for n, outage in enumerate(outages, start=1)
     ]
-    return [plain(line) for line in text.outage_lines(told, 0.0, 0.0)]
+    return [plain(line) for line in text.outage_lines(rows, 0.0, 0.0)]
 
 
 def test_peers_with_the_same_outage_share_a_line() -> None:
@@ -212,8 +212,8 @@ def test_open_outage_is_shown_with_what_is_known() -> None:
     notice: OutageNotice = OutageUpdated(
         7, Outage("watch.refused", Location.SERVER, 10, 13, "refused")
     )
-    said = plain(text.outage_line("peer", notice, 0.0, 0.0))
-    assert said.endswith("OUT   peer (ongoing, 3.00 s): refused (#7)")
+    line = plain(text.outage_line("peer", notice, 0.0, 0.0))
+    assert line.endswith("OUT   peer (ongoing, 3.00 s): refused (#7)")
 
 
 def test_long_lists_of_names_are_shortened() -> None:

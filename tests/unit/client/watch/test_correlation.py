@@ -37,7 +37,9 @@ def account(history: int = 100, met: float = 1.0, **nodes: str) -> AvailabilityT
     return made
 
 
-def told(made: AvailabilityTracker, *outages: tuple[str, Outage]) -> list[CommonCause]:
+def common_causes(
+    made: AvailabilityTracker, *outages: tuple[str, Outage]
+) -> list[CommonCause]:
     """Return what is told of these outages, in the order in which they ended."""
     for peer, outage in outages:
         made.record(peer, OutageEnded(0, outage))
@@ -48,7 +50,7 @@ def told(made: AvailabilityTracker, *outages: tuple[str, Outage]) -> list[Common
 def test_outages_of_all_peers_of_a_node_share_the_node() -> None:
     """Two of three overlap, and the peer on another node was up."""
     outages = ("a", out(10, 20)), ("b", out(12, 19)), ("c", out(50, 60))
-    assert told(account(), *outages) == [CommonCause("n1", 2, 10)]
+    assert common_causes(account(), *outages) == [CommonCause("n1", 2, 10)]
 
 
 THREE = {"1.1.1.1:1": "n1", "1.1.1.2:1": "n2", "1.1.1.3:1": ""}
@@ -63,12 +65,12 @@ ALL = [
 
 def test_outages_of_all_peers_share_this_end() -> None:
     """All that they share is the client."""
-    assert told(account(**THREE), *ALL) == [CommonCause("", 3, 10)]
+    assert common_causes(account(**THREE), *ALL) == [CommonCause("", 3, 10)]
     made = account(**THREE)
     for peer, outage in ALL:
         made.record(peer, OutageEnded(0, outage))
-    said = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
-    assert any("all 3 peers were out at the same time" in line for line in said)
+    lines = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
+    assert any("all 3 peers were out at the same time" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,9 @@ def test_partial_or_separate_outages_do_not_suspect_this_end(
     """Not all peers, not at the same time, or not a network outage."""
     if outages is None:
         outages = [(peer, outage) for peer, (_, outage) in zip(peers, ALL, strict=True)]
-    assert [cause for cause in told(account(**peers), *outages) if not cause.node] == []
+    assert [
+        cause for cause in common_causes(account(**peers), *outages) if not cause.node
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -129,28 +133,28 @@ def test_uncertain_common_cause_is_not_reported(
     outages: list[tuple[str, Outage]],
 ) -> None:
     """Other peers were out too, or may have been."""
-    assert told(account(), *outages) == []
+    assert common_causes(account(), *outages) == []
 
 
 def test_single_node_has_no_common_cause() -> None:
     """A peer on another node must have been watched all the time."""
     both = ("a", out(10, 20)), ("b", out(12, 19))
-    assert told(account(a="n1", b="n1"), *both) == []
-    assert told(account(a="n1", b="n1", d=""), *both) == []
-    assert told(account(met=15.0), *both) == []
+    assert common_causes(account(a="n1", b="n1"), *both) == []
+    assert common_causes(account(a="n1", b="n1", d=""), *both) == []
+    assert common_causes(account(met=15.0), *both) == []
     made = account()
     made.remove("d", 15.0)
-    assert told(made, *both) == []
+    assert common_causes(made, *both) == []
     made = account()
     made.remove("d", 25.0)
-    assert told(made, *both) == [CommonCause("n1", 2, 10)]
+    assert common_causes(made, *both) == [CommonCause("n1", 2, 10)]
 
 
 def test_incomplete_history_has_no_common_cause() -> None:
     """A forgotten outage elsewhere may have been at the same time."""
     both = ("a", out(10, 20)), ("b", out(12, 21))
-    assert told(account(history=2), ("d", out(11, 19)), *both) == []
-    assert told(account(history=2), ("d", out(2, 9)), *both) == [
+    assert common_causes(account(history=2), ("d", out(11, 19)), *both) == []
+    assert common_causes(account(history=2), ("d", out(2, 9)), *both) == [
         CommonCause("n1", 2, 10)
     ]
 

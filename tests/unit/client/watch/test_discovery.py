@@ -27,31 +27,33 @@ def addresses(count: int, first: int = 0) -> list[Address]:
 
 def test_choice_does_not_depend_on_order() -> None:
     """The same client gets the same peers; another client gets others."""
-    some = addresses(50)
-    assert choose(some, "a", 8) == choose([*reversed(some), some[0]], "a", 8)
-    assert len(set(choose(some, "a", 8))) == 8
-    assert choose(some, "a", 8) != choose(some, "b", 8)
-    assert len(choose(some, "a", 0)) == 50
-    assert len(choose(some[:3], "a", 8)) == 3
+    candidates = addresses(50)
+    assert choose(candidates, "a", 8) == choose(
+        [*reversed(candidates), candidates[0]], "a", 8
+    )
+    assert len(set(choose(candidates, "a", 8))) == 8
+    assert choose(candidates, "a", 8) != choose(candidates, "b", 8)
+    assert len(choose(candidates, "a", 0)) == 50
+    assert len(choose(candidates[:3], "a", 8)) == 3
 
 
 def test_added_address_moves_few_choices() -> None:
     """One more of n addresses takes about 1/n of the choices; no others move."""
-    some = addresses(100)
+    candidates = addresses(100)
     new = addresses(1, first=100)
     moved = 0
     for number in range(200):
-        before = set(choose(some, f"client-{number}", 8))
-        after = set(choose([*some, *new], f"client-{number}", 8))
+        before = set(choose(candidates, f"client-{number}", 8))
+        after = set(choose([*candidates, *new], f"client-{number}", 8))
         assert after - before <= set(new)
         assert len(before - after) == len(after - before)
         moved += len(after - before)
     assert 0 < moved < 2 * 200 * 8 / 101
     # What leaves is replaced, and nothing else.
-    gone = some[0]
+    gone = candidates[0]
     for number in range(50):
-        before = set(choose(some, f"client-{number}", 8))
-        after = set(choose(some[1:], f"client-{number}", 8))
+        before = set(choose(candidates, f"client-{number}", 8))
+        after = set(choose(candidates[1:], f"client-{number}", 8))
         assert before - after <= {gone}
 
 
@@ -60,25 +62,27 @@ def test_addresses_have_similar_numbers_of_watchers() -> None:
 
     By chance a share of e^-k has none: the metric of recent clients shows them.
     """
-    some = addresses(200)
+    candidates = addresses(200)
     watchers = Counter(
-        address for number in range(200) for address in choose(some, f"c{number}", 8)
+        address
+        for number in range(200)
+        for address in choose(candidates, f"c{number}", 8)
     )
-    assert sum(not watchers[address] for address in some) <= 2
+    assert sum(not watchers[address] for address in candidates) <= 2
     assert max(watchers.values()) <= 24
 
 
 def test_failed_lookup_keeps_the_addresses() -> None:
     """A failure is reported when it starts and ends, and removes no address."""
     named = ResolvedTarget(parse_target("web:1", 1))
-    two = tuple(addresses(2))
-    assert not named.update(Resolution(two, None, "", 0.0, 0.1))
-    for told in (True, False):
+    pair = tuple(addresses(2))
+    assert not named.update(Resolution(pair, None, "", 0.0, 0.1))
+    for reported in (True, False):
         failed = Resolution((), Cause.TIMEOUT, "no response in time", 1.0, 6.0)
-        assert named.update(failed) is told
-        assert (named.addresses, named.error) == (two, "no response in time")
-    assert named.update(Resolution(two[:1], None, "", 7.0, 7.1))
-    assert (named.addresses, named.error, named.resolved) == (two[:1], "", True)
+        assert named.update(failed) is reported
+        assert (named.addresses, named.error) == (pair, "no response in time")
+    assert named.update(Resolution(pair[:1], None, "", 7.0, 7.1))
+    assert (named.addresses, named.error, named.resolved) == (pair[:1], "", True)
 
 
 def test_loopback_is_not_left_out_as_own_address() -> None:
@@ -88,9 +92,9 @@ def test_loopback_is_not_left_out_as_own_address() -> None:
     assert not is_local_address(Address(socket.AF_INET, "192.0.2.1", 1))
 
 
-def answer(*some: Address) -> Resolution:
+def answer(*found: Address) -> Resolution:
     """Return what a look-up says."""
-    return Resolution(tuple(some), None, "", 0.0, 0.0)
+    return Resolution(tuple(found), None, "", 0.0, 0.0)
 
 
 def whom(most: int, *names: str) -> TargetSet:
@@ -101,16 +105,18 @@ def whom(most: int, *names: str) -> TargetSet:
 
 def test_partial_answers_lead_to_the_choice_among_all() -> None:
     """A resolver gives 8 of 40, different each time: the choice is stable."""
-    some = addresses(40)
+    candidates = addresses(40)
     for most, give in ((8, 8), (8, 3), (0, 8)):
         target_set, chance = whom(most), random.Random(3)
         choices = []
         for number in range(200):
-            target_set.update([answer(*chance.sample(some, give))], 5.0 * number)
+            target_set.update([answer(*chance.sample(candidates, give))], 5.0 * number)
             assert not target_set.expired(5.0 * number)
             assert len(target_set.chosen) <= (most or 40)
             choices.append(set(target_set.chosen))
-        assert all(choice == set(choose(some, "me", most)) for choice in choices[100:])
+        assert all(
+            choice == set(choose(candidates, "me", most)) for choice in choices[100:]
+        )
 
 
 def test_missing_address_is_kept_for_a_time() -> None:
@@ -157,13 +163,13 @@ def test_kept_address_takes_a_place_in_the_choice() -> None:
 
 def test_failed_lookup_expires_nothing() -> None:
     """Addresses of the name stay and do not age."""
-    some = addresses(3)
+    candidates = addresses(3)
     target_set = whom(0)
-    target_set.update([answer(*some)], 0.0)
+    target_set.update([answer(*candidates)], 0.0)
     target_set.update(
         [Resolution((), Cause.TIMEOUT, "no response in time", 1.0, 6.0)], 6.0
     )
-    assert (set(target_set.chosen), target_set.absent_since) == (set(some), {})
+    assert (set(target_set.chosen), target_set.absent_since) == (set(candidates), {})
 
 
 def test_address_with_another_name_does_not_expire() -> None:

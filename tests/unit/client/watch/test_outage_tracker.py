@@ -65,15 +65,15 @@ def happened(
 ) -> list[OutageNotice]:
     """Return what is told when signs are there from 100 to 102, and events after them."""
     watched = episodes()
-    told: list[OutageNotice] = []
+    notices: list[OutageNotice] = []
     now = 100.5
     while now < 102.0:
-        told += watched.update(now, signs or WELL, [], GOOD)
+        notices += watched.update(now, signs or WELL, [], GOOD)
         now += 0.25
-    told += watched.update(103.0, WELL, events, lost(*events))
+    notices += watched.update(103.0, WELL, events, lost(*events))
     for step in range(1, 12):
-        told += watched.update(103.0 + step / 4, WELL, [], lost(*events))
-    return told
+        notices += watched.update(103.0 + step / 4, WELL, [], lost(*events))
+    return notices
 
 
 def lost(*events: ProbeEvent) -> ProbeTotals:
@@ -87,9 +87,9 @@ def lost(*events: ProbeEvent) -> ProbeTotals:
     return ProbeTotals(LossCounts(10_100, up), LossCounts(10_100, down), 510, failed)
 
 
-def over(told: list[OutageNotice]) -> list[Outage]:
+def over(notices: list[OutageNotice]) -> list[Outage]:
     """Return what is told to be over."""
-    return [notice.outage for notice in told if isinstance(notice, OutageEnded)]
+    return [notice.outage for notice in notices if isinstance(notice, OutageEnded)]
 
 
 def test_healthy_peer_is_not_reported() -> None:
@@ -131,13 +131,13 @@ def test_outage_is_reported_at_start_and_end(
     events: tuple[ProbeEvent, ...], failure: str, where: str, seconds: float
 ) -> None:
     """Once each, with the same number; the direction comes with the end."""
-    told = happened(*events, signs=silent())
-    assert [(type(notice), notice.number) for notice in told] == [
+    notices = happened(*events, signs=silent())
+    assert [(type(notice), notice.number) for notice in notices] == [
         (OutageStarted, 1),
         (OutageEnded, 1),
     ]
-    assert told[0].outage.where == UNKNOWN
-    (outage,) = over(told)
+    assert notices[0].outage.where == UNKNOWN
+    (outage,) = over(notices)
     assert (outage.failure, outage.where) == (failure, where)
     assert outage.seconds == pytest.approx(seconds)
     assert outage.proven
@@ -145,15 +145,17 @@ def test_outage_is_reported_at_start_and_end(
 
 def test_short_outage_is_reported_at_its_end() -> None:
     """An outage that was never reported as open has no number."""
-    told = happened(out(BACK, seconds=0.5))
-    assert [(type(notice), notice.number) for notice in told] == [(OutageEnded, 0)]
-    assert "nothing arrived from the server" in told[0].outage.description
+    notices = happened(out(BACK, seconds=0.5))
+    assert [(type(notice), notice.number) for notice in notices] == [(OutageEnded, 0)]
+    assert "nothing arrived from the server" in notices[0].outage.description
 
 
 def test_two_outages_of_one_episode_are_reported_separately() -> None:
     """They are in order; the one reported at its start keeps its number."""
-    told = happened(out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0))
-    ended = [notice for notice in told if isinstance(notice, OutageEnded)]
+    notices = happened(
+        out(FORTH, 100.0, 0.6), out(FORTH, 101.0, 1.0), signs=silent(100.0)
+    )
+    ended = [notice for notice in notices if isinstance(notice, OutageEnded)]
     assert [(notice.number, round(notice.outage.seconds, 2)) for notice in ended] == [
         (1, 0.6),
         (0, 1.0),
@@ -165,9 +167,9 @@ def test_losses_explained_by_chance_are_no_outage() -> None:
     watched = episodes()
     row = LossRun(FORTH, 100.0, 100.4, 8, precision=0.05)
     bad = replace(GOOD, up=LossCounts(10_000, 3500))
-    told = watched.update(103.0, WELL, [row], bad)
-    told += watched.update(103.0 + LATER, WELL, [], bad)
-    assert told == []
+    notices = watched.update(103.0, WELL, [row], bad)
+    notices += watched.update(103.0 + LATER, WELL, [], bad)
+    assert notices == []
 
 
 def test_earlier_outage_does_not_count_as_loss_rate() -> None:
@@ -175,14 +177,14 @@ def test_earlier_outage_does_not_count_as_loss_rate() -> None:
     watched = episodes()
     long = out(FORTH, 100.0, 250.0)
     totals = replace(GOOD, up=LossCounts(10_000, long.lost))
-    told = watched.update(352.0, WELL, [long], totals)
-    told += watched.update(352.0 + LATER, WELL, [], totals)
+    notices = watched.update(352.0, WELL, [long], totals)
+    notices += watched.update(352.0 + LATER, WELL, [], totals)
     short = LossRun(FORTH, 360.0, 360.5, 10, precision=0.05)
     totals = replace(GOOD, up=LossCounts(10_200, long.lost + 10))
-    told += watched.update(362.0, WELL, [short], totals)
-    told += watched.update(362.0 + LATER, WELL, [], totals)
+    notices += watched.update(362.0, WELL, [short], totals)
+    notices += watched.update(362.0 + LATER, WELL, [], totals)
     assert [loss_run.lost for loss_run in (long, short)] == [5000, 10]
-    assert [round(outage.seconds, 1) for outage in over(told)] == [250.0, 0.5]
+    assert [round(outage.seconds, 1) for outage in over(notices)] == [250.0, 0.5]
 
 
 def test_old_losses_excuse_nothing() -> None:
@@ -237,10 +239,10 @@ def test_stalled_server_is_no_network_outage() -> None:
     """Nothing was lost; the server's stream shows that it did not run."""
     watched = episodes()
     still = replace(GOOD, server_stalls=(TimeSpan(100.0, 101.9),))
-    told = watched.update(101.0, silent(), [], GOOD)
-    told += watched.update(102.0, silent(now=102.0), [], GOOD)
-    told += watched.update(102.0 + LATER, WELL, [], still)
-    (outage,) = over(told)
+    notices = watched.update(101.0, silent(), [], GOOD)
+    notices += watched.update(102.0, silent(now=102.0), [], GOOD)
+    notices += watched.update(102.0 + LATER, WELL, [], still)
+    (outage,) = over(notices)
     assert (outage.failure, outage.where, outage.proven) == (
         "watch.paused",
         SERVER,
@@ -253,10 +255,10 @@ def test_stalled_server_may_have_accepted_a_connection() -> None:
     watched = episodes()
     still = replace(GOOD, server_stalls=(TimeSpan(100.0, 101.9),))
     worked = replace(silent(now=102.0), connections_work=True)
-    told = watched.update(101.0, silent(), [], GOOD)
-    told += watched.update(102.0, worked, [ConnectionStall(100.3, 102.0)], GOOD)
-    told += watched.update(102.0 + LATER, WELL, [], still)
-    (outage,) = over(told)
+    notices = watched.update(101.0, silent(), [], GOOD)
+    notices += watched.update(102.0, worked, [ConnectionStall(100.3, 102.0)], GOOD)
+    notices += watched.update(102.0 + LATER, WELL, [], still)
+    (outage,) = over(notices)
     assert (outage.failure, outage.where, outage.proven) == (
         "watch.paused",
         SERVER,
@@ -288,36 +290,36 @@ def test_late_recovery_of_the_old_connection_is_no_outage() -> None:
     """It belongs to the outage that caused it, though TCP recovers later."""
     watched = episodes()
     outage = out(FORTH)
-    told = watched.update(103.2, WELL, [outage], lost(outage))
-    told += watched.update(103.2 + LATER, WELL, [], lost(outage))
-    assert len(over(told)) == 1
+    notices = watched.update(103.2, WELL, [outage], lost(outage))
+    notices += watched.update(103.2 + LATER, WELL, [], lost(outage))
+    assert len(over(notices)) == 1
     late = ConnectionStall(100.1, 120.0)
-    told = watched.update(120.0, WELL, [late], lost(outage))
-    assert told + watched.update(120.0 + LATER, WELL, [], lost(outage)) == []
+    notices = watched.update(120.0, WELL, [late], lost(outage))
+    assert notices + watched.update(120.0 + LATER, WELL, [], lost(outage)) == []
 
 
 def test_outage_ends_while_the_old_connection_backs_off() -> None:
     """Datagrams and new connections show that the peer is back."""
     watched = episodes()
-    told = watched.update(101.0, silent(), [], GOOD)
+    notices = watched.update(101.0, silent(), [], GOOD)
     outage = out(BOTH, 100.0, 20.0)
     lacking = lost(outage)
     late = ConnectionStall(100.1, 121.0, ended=False)
-    told += watched.update(121.0, ProbeState(stall=late), [outage], lacking)
+    notices += watched.update(121.0, ProbeState(stall=late), [outage], lacking)
     still = ProbeState(stall=replace(late, end=121.0 + LATER))
-    told += watched.update(121.0 + LATER, still, [], lacking)
-    assert [type(notice) for notice in told] == [OutageStarted, OutageEnded]
-    (one,) = over(told)
-    assert one.seconds == pytest.approx(20.0)
+    notices += watched.update(121.0 + LATER, still, [], lacking)
+    assert [type(notice) for notice in notices] == [OutageStarted, OutageEnded]
+    (outage_,) = over(notices)
+    assert outage_.seconds == pytest.approx(20.0)
     assert "the existing connection has not recovered yet" in [
-        text for _, text in one.evidence
+        text for _, text in outage_.evidence
     ]
-    told = watched.update(
+    notices = watched.update(
         130.0, ProbeState(stall=replace(late, end=130.0)), [], lacking
     )
-    told += watched.update(140.0, WELL, [ConnectionStall(100.1, 139.0)], lacking)
-    told += watched.update(140.0 + LATER, WELL, [], lacking)
-    assert told == []
+    notices += watched.update(140.0, WELL, [ConnectionStall(100.1, 139.0)], lacking)
+    notices += watched.update(140.0 + LATER, WELL, [], lacking)
+    assert notices == []
     assert watched.ongoing is None
 
 
@@ -327,15 +329,15 @@ def test_peer_was_out_until_its_first_answer() -> None:
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no response in time")
     signs = ProbeState(failure_run=replace(closure, ended=False), answered_before=False)
-    told = watched.update(103.0, signs, [], none)
+    notices = watched.update(103.0, signs, [], none)
     after = ProbeTotals(LossCounts(), LossCounts(), 21, 20)
-    told += watched.update(120.5, WELL, [closure], after)
-    told += watched.update(120.5 + LATER, WELL, [], after)
-    assert [(type(notice), notice.number) for notice in told] == [
+    notices += watched.update(120.5, WELL, [closure], after)
+    notices += watched.update(120.5 + LATER, WELL, [], after)
+    assert [(type(notice), notice.number) for notice in notices] == [
         (OutageStarted, 1),
         (OutageEnded, 1),
     ]
-    (outage,) = over(told)
+    (outage,) = over(notices)
     assert (outage.failure, outage.where, outage.proven) == (
         "watch.never_reached",
         UNKNOWN,
@@ -351,12 +353,12 @@ def test_broken_old_connection_starts_the_outage() -> None:
     """Without datagrams the old connection shows the server's end first."""
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     before = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
-    told = watched.update(0.0, WELL, [], before)
+    notices = watched.update(0.0, WELL, [], before)
     broke = ConnectionStall(100.0, 100.0, "the server closed its sending side")
     gone = ProbeState(unreachable=True)
-    told += watched.update(100.2, gone, [broke], before)
-    told += watched.update(100.2 + LATER, gone, [], before)
-    assert told == []
+    notices += watched.update(100.2, gone, [broke], before)
+    notices += watched.update(100.2 + LATER, gone, [], before)
+    assert notices == []
     closure = ConnectFailureRun(100.6, 110.6, 99.6, 109.6, 10, "no response in time")
     out_now = replace(gone, failure_run=replace(closure, ended=False))
     (told_now,) = watched.update(103.6, out_now, [], before)
@@ -373,8 +375,8 @@ def test_stalled_old_connection_keeps_only_its_own_outage_open() -> None:
     """One that stalls long after an outage is an outage of its own."""
     watched = episodes()
     outage = out(FORTH)
-    told = watched.update(103.2, WELL, [outage], lost(outage))
-    told += watched.update(103.2 + LATER, WELL, [], lost(outage))
+    notices = watched.update(103.2, WELL, [outage], lost(outage))
+    notices += watched.update(103.2 + LATER, WELL, [], lost(outage))
     pause = ConnectionStall(110.0, 112.0, ended=False)
     (told_now,) = watched.update(112.0, ProbeState(stall=pause), [], lost(outage))
     assert isinstance(told_now, OutageStarted)
@@ -392,9 +394,9 @@ def test_update_uses_current_knowledge(left: bool) -> None:
         failure_run=ConnectFailureRun(100.5, 105.0, 99.5, 104.5, 5, "x")
     )
     watched.update(105.0, recovers, [], GOOD)
-    (told,) = watched.finish(105.0, left=left)
-    assert "new connections: (EHOSTUNREACH)" in told.outage.description
-    assert "have not failed" not in told.outage.description
+    (notice,) = watched.finish(105.0, left=left)
+    assert "new connections: (EHOSTUNREACH)" in notice.outage.description
+    assert "have not failed" not in notice.outage.description
 
 
 def test_outage_of_datagrams_alone_has_its_own_class() -> None:
@@ -407,15 +409,17 @@ def test_outage_of_datagrams_alone_has_its_own_class() -> None:
         questions_asked=200,
         questions_answered=200,
     )
-    told = watched.update(101.0, silent(), [], worked)
-    told += watched.update(102.0, replace(silent(), connections_work=True), [], worked)
+    notices = watched.update(101.0, silent(), [], worked)
+    notices += watched.update(
+        102.0, replace(silent(), connections_work=True), [], worked
+    )
     assert watched.ongoing is not None
     assert watched.ongoing.failure == "watch.datagrams"
-    told += watched.update(104.5, WELL, [outage], worked)
-    told += watched.update(104.5 + LATER, WELL, [], worked)
-    (one,) = over(told)
-    assert (one.failure, one.where) == ("watch.datagrams", FORTH)
-    assert "while TCP connections kept working" in one.description
+    notices += watched.update(104.5, WELL, [outage], worked)
+    notices += watched.update(104.5 + LATER, WELL, [], worked)
+    (outage_,) = over(notices)
+    assert (outage_.failure, outage_.where) == ("watch.datagrams", FORTH)
+    assert "while TCP connections kept working" in outage_.description
 
 
 @pytest.mark.parametrize(
@@ -441,9 +445,9 @@ def test_outage_with_connections_is_a_network_outage(
         questions_answered=answered,
     )
     events = [outage] if event is None else [outage, event]
-    told = watched.update(104.5, WELL, events, totals)
-    told += watched.update(104.5 + LATER, WELL, [], totals)
-    assert over(told)[0].failure == "stream.outage"
+    notices = watched.update(104.5, WELL, events, totals)
+    notices += watched.update(104.5 + LATER, WELL, [], totals)
+    assert over(notices)[0].failure == "stream.outage"
 
 
 @pytest.mark.parametrize(
@@ -520,9 +524,9 @@ def test_start_is_reported_with_what_is_known(
     signs: ProbeState, failure: str, where: str, words: str
 ) -> None:
     """Silence alone has no location; more evidence gives one."""
-    (told,) = episodes().update(101.0, signs, [], GOOD)
-    outage = told.outage
-    assert isinstance(told, OutageStarted)
+    (notice,) = episodes().update(101.0, signs, [], GOOD)
+    outage = notice.outage
+    assert isinstance(notice, OutageStarted)
     assert (outage.failure, outage.where, outage.ended, outage.start) == (
         failure,
         where,
@@ -537,9 +541,9 @@ def test_peer_removed_during_an_outage_left_too_early() -> None:
     for left, failure in ((True, "watch.stale_dns"), (False, "stream.outage")):
         watched = episodes()
         watched.update(101.0, silent(), [], GOOD)
-        (told,) = watched.finish(104.0, left=left)
-        outage = told.outage
-        assert (told.number, outage.failure, outage.seconds) == (1, failure, 4.0)
+        (notice,) = watched.finish(104.0, left=left)
+        outage = notice.outage
+        assert (notice.number, outage.failure, outage.seconds) == (1, failure, 4.0)
         assert outage.proven
         assert outage.ended is left
         assert watched.finish(105.0, left=left) == []
@@ -548,11 +552,11 @@ def test_peer_removed_during_an_outage_left_too_early() -> None:
 def test_endless_events_are_reported_in_parts() -> None:
     """Memory is bounded, however unstable the network."""
     watched = episodes()
-    told: list[OutageNotice] = []
+    notices: list[OutageNotice] = []
     for number in range(2 * MAX_EVENTS):
         event = out(FORTH, 100.0 + number, 0.5)
-        told += watched.update(101.0 + number, silent(), [event], GOOD)
-    assert len(over(told)) >= MAX_EVENTS
+        notices += watched.update(101.0 + number, silent(), [event], GOOD)
+    assert len(over(notices)) >= MAX_EVENTS
 
 
 def test_open_outage_at_a_starved_end_is_inconclusive() -> None:
@@ -562,12 +566,12 @@ def test_open_outage_at_a_starved_end_is_inconclusive() -> None:
     assert not ProbeState(starved).proven
     watched.update(101.0, silent(), [], GOOD)
     watched.update(104.0, ProbeState(starved), [], GOOD)
-    (told,) = watched.finish(104.0, left=False)
-    assert not told.outage.proven
+    (notice,) = watched.finish(104.0, left=False)
+    assert not notice.outage.proven
     watched = episodes()
     watched.update(101.0, silent(), [], GOOD)
-    (told,) = watched.finish(104.0, left=False, stalled=1.0)
-    assert not told.outage.proven
+    (notice,) = watched.finish(104.0, left=False, stalled=1.0)
+    assert not notice.outage.proven
 
 
 @pytest.mark.parametrize(
@@ -584,27 +588,27 @@ def test_stall_of_the_old_connection_explained_by_starvation(
 def test_new_knowledge_is_reported_once() -> None:
     """Little is known after a second; a long outage gets one update."""
     watched = episodes()
-    told = watched.update(101.0, silent(), [], GOOD)
+    notices = watched.update(101.0, silent(), [], GOOD)
     for step in range(1, 200):
         now = 101.0 + step / 4
         why = "" if now < 102.0 else "ECONNREFUSED: Connection refused"
-        told += watched.update(
+        notices += watched.update(
             now, replace(silent(now=now), connect_error=why), [], GOOD
         )
-    assert [type(notice) for notice in told] == [OutageStarted, OutageUpdated]
-    assert "have not failed so far" in told[0].outage.description
-    assert told[1].outage.failure == "watch.refused"
-    assert told[1].outage.seconds == pytest.approx(5.0)
+    assert [type(notice) for notice in notices] == [OutageStarted, OutageUpdated]
+    assert "have not failed so far" in notices[0].outage.description
+    assert notices[1].outage.failure == "watch.refused"
+    assert notices[1].outage.seconds == pytest.approx(5.0)
 
 
 def test_outage_without_new_knowledge_has_no_update() -> None:
     """The same text twice is noise."""
     watched = episodes()
-    told = watched.update(101.0, silent(), [], GOOD)
+    notices = watched.update(101.0, silent(), [], GOOD)
     for step in range(1, 200):
         now = 101.0 + step / 4
-        told += watched.update(now, silent(now=now), [], GOOD)
-    assert [type(notice) for notice in told] == [OutageStarted]
+        notices += watched.update(now, silent(now=now), [], GOOD)
+    assert [type(notice) for notice in notices] == [OutageStarted]
 
 
 def test_local_send_error_is_located_at_this_end() -> None:
@@ -619,8 +623,8 @@ def test_local_send_error_is_located_at_this_end() -> None:
         lost(outage), send_blocked=(TimeSpan(100.0, 102.0),), send_error="ENETUNREACH"
     )
     watched.update(103.0, WELL, [outage], totals)
-    (one,) = over(watched.update(103.0 + LATER, WELL, [], totals))
-    assert (one.failure, one.where, one.direction, one.proven) == (
+    (outage_,) = over(watched.update(103.0 + LATER, WELL, [], totals))
+    assert (outage_.failure, outage_.where, outage_.direction, outage_.proven) == (
         *("stream.outage", "client", "client"),
         True,
     )
@@ -629,10 +633,12 @@ def test_local_send_error_is_located_at_this_end() -> None:
 def test_server_accepting_without_datagrams_did_not_stall() -> None:
     """New connections worked: its own host blocks outgoing datagrams."""
     watched = episodes()
-    told: list[OutageNotice] = []
+    notices: list[OutageNotice] = []
     for second in range(1, 9):
         totals = replace(GOOD, connections_started=GOOD.connections_started + second)
-        told += watched.update(100.0 + second, silent(now=100.0 + second), [], totals)
+        notices += watched.update(
+            100.0 + second, silent(now=100.0 + second), [], totals
+        )
     still = replace(totals, server_stalls=(TimeSpan(100.1, 107.9),))
     (outage,) = over(watched.update(108.0 + LATER, WELL, [], still))
     assert (outage.failure, outage.where, outage.proven) == (
@@ -667,8 +673,8 @@ def test_starved_end_is_named() -> None:
         (replace(out(FORTH), receiver_stalled=1.5), "the server"),
         (replace(out(BACK), sender_stalled=1.5), "the server"),
     ):
-        (one,) = over(happened(outage, signs=silent()))
-        assert f"{end} itself was not running" in one.description
+        (outage_,) = over(happened(outage, signs=silent()))
+        assert f"{end} itself was not running" in outage_.description
 
 
 def test_outage_has_the_error_of_new_connections() -> None:
@@ -684,8 +690,8 @@ def test_broken_old_connection_is_not_called_working() -> None:
     closure = ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
     watched = episodes()
     watched.update(100.5, WELL, [ConnectionStall(100.0, 100.0, "ECONNRESET")], GOOD)
-    (told,) = watched.update(103.0, ProbeState(failure_run=closure), [], GOOD)
-    assert told.outage.description == "new connections fail (x)"
+    (notice,) = watched.update(103.0, ProbeState(failure_run=closure), [], GOOD)
+    assert notice.outage.description == "new connections fail (x)"
 
 
 def test_silent_server_explains_its_stalled_connections() -> None:
@@ -726,7 +732,7 @@ def test_connection_errors_locate_an_outage_without_datagrams(
 def test_flapping_peer_is_reported_meanwhile() -> None:
     """Events never stop for long enough to end the episode."""
     watched = episodes()
-    told: list[OutageNotice] = []
+    notices: list[OutageNotice] = []
     for step in range(240):
         now = 100.0 + step / 4
         turn, since = divmod(now - 100.0, 3.0)
@@ -739,8 +745,8 @@ def test_flapping_peer_is_reported_meanwhile() -> None:
             ]
         elif since == 1.5:
             events = [ServerRestart(start, start + 1.5, ("aa", "bb"))]
-        told += watched.update(now, signs, events, GOOD)
-    ended = [notice for notice in told if isinstance(notice, OutageEnded)]
+        notices += watched.update(now, signs, events, GOOD)
+    ended = [notice for notice in notices if isinstance(notice, OutageEnded)]
     assert len(ended) >= 12
     begins = [notice.outage.start for notice in ended]
     assert begins == sorted(begins)
@@ -749,11 +755,11 @@ def test_flapping_peer_is_reported_meanwhile() -> None:
 def test_momentary_evidence_causes_no_update() -> None:
     """A server that resumes has unread datagrams, which are not lost."""
     watched = episodes()
-    told: list[OutageNotice] = []
+    notices: list[OutageNotice] = []
     for step in range(4, 20):
         now = 100.0 + step / 4
-        told += watched.update(now, silent(now=now), [], GOOD)
+        notices += watched.update(now, silent(now=now), [], GOOD)
     waking = LossRun(FORTH, 100.0, 105.0, 100, ended=False)
-    told += watched.update(105.0, ProbeState(waking), [], GOOD)
-    told += watched.update(105.25, WELL, [], GOOD)
-    assert [type(notice) for notice in told] == [OutageStarted]
+    notices += watched.update(105.0, ProbeState(waking), [], GOOD)
+    notices += watched.update(105.25, WELL, [], GOOD)
+    assert [type(notice) for notice in notices] == [OutageStarted]

@@ -56,15 +56,11 @@ def judge(balance: BalanceResult) -> Judgement:
     missing = _judge_instance_count(balance, len(known))
     if missing is not None:
         findings.append(missing)
-    trials = [
-        trial
-        for address_trials in balance.by_address
-        for trial in address_trials.trials
-    ]
     figures: Figures = {
-        "connections": len(trials),
+        "connections": len(balance.trials),
         "answered": sum(
-            trial.outcome is ConnectionOutcome.ANSWERED for trial in trials
+            address_trials.outcomes[ConnectionOutcome.ANSWERED]
+            for address_trials in balance.by_address
         ),
         "instances": len(known),
     }
@@ -81,8 +77,7 @@ def _trial_by_boot_id(balance: BalanceResult) -> dict[str, BalanceTrial]:
     """Return one trial of each instance of the right service, by boot id."""
     return {
         trial.boot_id: trial
-        for address_trials in balance.by_address
-        for trial in address_trials.trials
+        for trial in balance.trials
         if trial.boot_id and not _is_other_service(trial, balance.expected_service)
     }
 
@@ -91,9 +86,9 @@ def _is_other_service(trial: BalanceTrial, expected: str) -> bool:
     return bool(trial.service and expected and trial.service != expected)
 
 
-def _describe_shares(trials: tuple[BalanceTrial, ...]) -> str:
+def _describe_shares(address_trials: AddressTrials) -> str:
     """Describe how many each one answered: "lab-1 answered 52 of 60, lab-2 4"."""
-    counts = Counter(trial.boot_id for trial in trials if trial.boot_id)
+    counts, trials = address_trials.instances, address_trials.trials
     names = {trial.boot_id: trial.label for trial in trials}
     parts = [
         f"{names[key]} {count}"
@@ -109,17 +104,14 @@ def _describe_shares(trials: tuple[BalanceTrial, ...]) -> str:
 
 
 def _summary(address_trials: AddressTrials) -> str:
-    instances = {trial.boot_id for trial in address_trials.trials if trial.boot_id}
-    all_answered = all(
-        trial.outcome is ConnectionOutcome.ANSWERED for trial in address_trials.trials
-    )
-    if len(instances) == 1 and all_answered:
+    all_answered = set(address_trials.outcomes) <= {ConnectionOutcome.ANSWERED}
+    if len(address_trials.instances) == 1 and all_answered:
         name = address_trials.trials[0].label
         return (
             f"{address_trials.address}: one instance, {name}, answered all "
             f"{len(address_trials.trials)} connections"
         )
-    return f"{address_trials.address}: {_describe_shares(address_trials.trials)}"
+    return f"{address_trials.address}: {_describe_shares(address_trials)}"
 
 
 def _judge_address(
@@ -139,7 +131,7 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
     A dead backend fails its share from the first connection on; a limit on new
     connections, or a server that dies meanwhile, does not.
     """
-    counts = Counter(trial.outcome for trial in address_trials.trials)
+    counts = address_trials.outcomes
     if not counts[ConnectionOutcome.ANSWERED]:
         return None  # not the balancer's fault: reach and identity report it
     total = len(address_trials.trials)
@@ -174,7 +166,7 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
             ),
         )
     evidence = (
-        (Side.CLIENT, _describe_shares(address_trials.trials)),
+        (Side.CLIENT, _describe_shares(address_trials)),
         (
             Side.SERVER,
             (
@@ -187,9 +179,7 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
     missed = None
     if all(outcome in _TIMEOUTS for outcome in proven):
         late = [trial for trial in address_trials.trials if trial.outcome in proven]
-        missed = TimeSpan(
-            min(trial.start for trial in late), max(trial.end for trial in late)
-        )
+        missed = TimeSpan.covering(late)
     return Finding(name, seen, evidence, figures, missed_deadline=missed)
 
 
@@ -207,7 +197,7 @@ def _initial_run(address_trials: AddressTrials) -> int:
 
 def _describe_dead_backends(count: int, address_trials: AddressTrials) -> str:
     """Describe how many dead backends the share of failures suggests."""
-    answering = len({trial.boot_id for trial in address_trials.trials if trial.boot_id})
+    answering = len(address_trials.instances)
     share = count / len(address_trials.trials)
     down = round(answering * share / (1 - share)) if share < 1 else 0
     if not down:
@@ -216,15 +206,12 @@ def _describe_dead_backends(count: int, address_trials: AddressTrials) -> str:
 
 
 def _judge_services(address_trials: AddressTrials, expected: str) -> Finding | None:
-    foreign = sum(
-        trial.outcome is ConnectionOutcome.FOREIGN for trial in address_trials.trials
-    )
+    counts = address_trials.outcomes
+    foreign = counts[ConnectionOutcome.FOREIGN]
     others = [
         trial for trial in address_trials.trials if _is_other_service(trial, expected)
     ]
-    correct = sum(
-        trial.outcome is ConnectionOutcome.ANSWERED for trial in address_trials.trials
-    ) - len(others)
+    correct = counts[ConnectionOutcome.ANSWERED] - len(others)
     if not correct or not (foreign or others):
         return None  # all are other programs: identity reports it
     parts = []
@@ -238,7 +225,7 @@ def _judge_services(address_trials: AddressTrials, expected: str) -> Finding | N
         )
     count = len(address_trials.trials)
     seen = f"{address_trials.address}: of {count} connections, {'; '.join(parts)}"
-    evidence = ((Side.CLIENT, _describe_shares(address_trials.trials)),)
+    evidence = ((Side.CLIENT, _describe_shares(address_trials)),)
     figures: Figures = {"foreign": foreign, "other_service": len(others)}
     return Finding("balance.wrong_service", seen, evidence, figures)
 
@@ -250,7 +237,7 @@ def _judge_shares(address_trials: AddressTrials, max_uneven: float) -> Finding |
     the error probability is divided by the number of instances, because the busiest is
     chosen.
     """
-    counts = Counter(trial.boot_id for trial in address_trials.trials if trial.boot_id)
+    counts = address_trials.instances
     instance_count, total = len(counts), sum(counts.values())
     if instance_count < 2:  # noqa: PLR2004 - one alone cannot be uneven
         return None
@@ -263,7 +250,7 @@ def _judge_shares(address_trials: AddressTrials, max_uneven: float) -> Finding |
         return None
     name = next(t.label for t in address_trials.trials if t.boot_id == busiest)
     seen = (
-        f"{address_trials.address}: {_describe_shares(address_trials.trials)}: {name} "
+        f"{address_trials.address}: {_describe_shares(address_trials)}: {name} "
         f"gets more than {max_uneven:g} times the average of the others, more than chance explains"
     )
     evidence = ((Side.SERVER, "each instance identified itself in its response"),)
@@ -274,26 +261,19 @@ def _judge_shares(address_trials: AddressTrials, max_uneven: float) -> Finding |
 def _judge_instance_count(balance: BalanceResult, found: int) -> Finding | None:
     if not balance.expected_instances or found >= balance.expected_instances:
         return None
-    trials = [
-        trial
-        for address_trials in balance.by_address
-        for trial in address_trials.trials
-    ]
     seen = (
-        f"{found} instances responded to {len(trials)} connections; "
+        f"{found} instances responded to {len(balance.trials)} connections; "
         f"{balance.expected_instances} were expected"
     )
     evidence = tuple(
         (
             Side.CLIENT,
-            f"{address_trials.address}: {_describe_shares(address_trials.trials)}",
+            f"{address_trials.address}: {_describe_shares(address_trials)}",
         )
         for address_trials in balance.by_address
     )
-    late = [trial for trial in trials if trial.outcome in _TIMEOUTS]
-    missed = None
-    if late:
-        missed = TimeSpan(min(t.start for t in late), max(t.end for t in late))
+    late = [trial for trial in balance.trials if trial.outcome in _TIMEOUTS]
+    missed = TimeSpan.covering(late)
     return Finding(
         "balance.missing", seen, evidence, {"found": found}, missed_deadline=missed
     )
@@ -327,19 +307,16 @@ def _remarks(
 
 def _address_remarks(balance: BalanceResult) -> list[str]:
     remarks = []
-    instance_sets = [
-        {t.boot_id for t in address_trials.trials if t.boot_id}
-        for address_trials in balance.by_address
-    ]
-    all_instances = set().union(*instance_sets)
+    all_instances = {trial.boot_id for trial in balance.trials if trial.boot_id}
     single_instance = [
         address_trials
-        for address_trials, seen in zip(balance.by_address, instance_sets, strict=True)
-        if len(seen) == 1
+        for address_trials in balance.by_address
+        if len(address_trials.instances) == 1
     ]
-    if len(all_instances) > 1 and len(single_instance) == len(instance_sets):
+    count = len(balance.by_address)
+    if len(all_instances) > 1 and len(single_instance) == count:
         remarks.append(
-            f"balancing by DNS: the name has {len(instance_sets)} addresses, each with one "
+            f"balancing by DNS: the name has {count} addresses, each with one "
             "instance (or with a sticky balancer)"
         )
     elif len(all_instances) > 1:
@@ -351,11 +328,10 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
     for address_trials in balance.by_address:
         if _judge_failures(address_trials) is not None:
             continue  # the finding has it
-        counts = Counter(trial.outcome for trial in address_trials.trials)
         remarks += [
             f"{address_trials.address}: {count} of {len(address_trials.trials)} "
             f"connections {outcome}"
-            for outcome, count in counts.items()
+            for outcome, count in address_trials.outcomes.items()
             if outcome not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
         ]
     return remarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -53,6 +54,16 @@ class AddressTrials:
     address: Address
     trials: tuple[BalanceTrial, ...]
 
+    @property
+    def outcomes(self) -> Counter[ConnectionOutcome]:
+        """How many connections had each outcome."""
+        return Counter(trial.outcome for trial in self.trials)
+
+    @property
+    def instances(self) -> Counter[str]:
+        """How many connections each instance answered, by its boot_id."""
+        return Counter(trial.boot_id for trial in self.trials if trial.boot_id)
+
 
 @dataclass(frozen=True, slots=True)
 class BalanceResult:
@@ -67,3 +78,8 @@ class BalanceResult:
     expected_service: str = ""
     expected_instances: int = 0
     max_uneven: float = 2.0
+
+    @property
+    def trials(self) -> tuple[BalanceTrial, ...]:
+        """The connections to all addresses."""
+        return tuple(trial for found in self.by_address for trial in found.trials)

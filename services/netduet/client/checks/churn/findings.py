@@ -1,4 +1,4 @@
-"""The findings about short connections, in words and with both ends' evidence. Pure."""
+"""The findings about short connections, with both ends' evidence. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from netduet.client.results.verdict import Figures, Finding, Outcome
 from netduet.net.time_span import TimeSpan
 
 _MIN_EXPLAINED_SHARE: Final = 0.5
-"""Share of the trouble that the listening socket's drops must account for."""
+"""Share of the failures that the listening socket's drops must explain."""
 
 _OUTCOME_TEXTS: Final = {
     AttemptOutcome.NEVER_MADE: "timed out",
@@ -34,15 +34,15 @@ _OUTCOME_TEXTS: Final = {
 
 def ports_exhausted(result: ChurnResult, counted: ConnectionCounts) -> Finding:
     """Return the finding that this host has no port left."""
-    none, made = (
+    unanswered, established = (
         counted.with_outcome(AttemptOutcome.NO_PORT),
         counted.with_outcome(AttemptOutcome.SERVED),
     )
     seen = (
-        f"{len(none)} of {len(counted.attempts)} connections to {result.address} had no "
-        f"local port: {none[0].detail}"
+        f"{len(unanswered)} of {len(counted.attempts)} connections to {result.address} had no "
+        f"local port: {unanswered[0].detail}"
     )
-    evidence = [(Side.CLIENT, f"{len(made)} others were served")]
+    evidence = [(Side.CLIENT, f"{len(established)} others were served")]
     if result.ports is not None:
         ports = result.ports
         text = (
@@ -58,7 +58,7 @@ def ports_exhausted(result: ChurnResult, counted: ConnectionCounts) -> Finding:
 
 
 def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> Finding:
-    """Return the finding that this end did not do its part."""
+    """Return the finding that this client could not start enough connections."""
     run = result.run
     seen = (
         f"only {started} of {run.planned} connections to {result.address}, at "
@@ -79,18 +79,18 @@ def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> F
 
 
 def accept_queue(result: ChurnResult, counted: ConnectionCounts) -> Finding | None:
-    """Return the finding that the server's own listener drops, where it explains most.
+    """Return the finding that the server's listener drops SYNs, if that explains most.
 
-    Only for an instance whose listener was watched: behind a balancer the drops of one
-    say nothing of the others.
+    Only for an instance whose listener was watched: behind a balancer, the drops of one
+    say nothing about the others.
     """
     drops = result.witness.drops
     if not drops:
         return None
     ended = counted.with_outcome(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)
-    trouble = counted.lost_syns - counted.syns_lost_down + len(ended)
-    # Beside many answers that were lost, a drop or two more explain nothing.
-    if drops <= counted.syns_lost_down or drops < _MIN_EXPLAINED_SHARE * trouble:
+    problem = counted.lost_syns - counted.syns_lost_down + len(ended)
+    # With many lost answers, one or two drops explain nothing.
+    if drops <= counted.syns_lost_down or drops < _MIN_EXPLAINED_SHARE * problem:
         return None
     seen = (
         f"the server's listening socket dropped {drops} SYNs while "
@@ -107,14 +107,18 @@ def accept_queue(result: ChurnResult, counted: ConnectionCounts) -> Finding | No
 
 
 def rate_limited(result: ChurnResult) -> Finding | None:
-    """Return the finding that a bucket of tokens lets connections pass, if one does.
+    """Return the finding of a rate limit (a token bucket), if there is one.
 
-    A large burst may last until connections are held; all before it then passed.
+    A large burst may last until connections are held; then all before it passed.
     """
     run, before = result.run, 0
     bucket = detect_token_bucket(run, path_works=result.witness.survived)
-    quiet = all(attempt.smooth for attempt in run.attempts)
-    if quiet and result.hold is not None and detect_count_limit(result.hold) is None:
+    all_passed = all(attempt.passed_cleanly for attempt in run.attempts)
+    if (
+        all_passed
+        and result.hold is not None
+        and detect_count_limit(result.hold) is None
+    ):
         before, run = len(run.attempts), result.hold.run
         bucket = detect_token_bucket(run, path_works=result.witness.survived)
     if bucket is None:
@@ -141,48 +145,45 @@ def rate_limited(result: ChurnResult) -> Finding | None:
 
 
 def count_limited(result: ChurnResult) -> Finding | None:
-    """Return the finding that so many connections are the most, where they are."""
-    held = result.hold
-    most = None if held is None else detect_count_limit(held)
-    if held is None or most is None:
+    """Return the finding of a limit on concurrent connections, if there is one."""
+    hold = result.hold
+    limit = None if hold is None else detect_count_limit(hold)
+    if hold is None or limit is None:
         return None
-    most += result.witness.survived
+    limit += result.witness.survived
     seen = (
-        f"no more than {most} connections to {result.address} can be open at once; "
+        f"no more than {limit} connections to {result.address} can be open at once; "
         "when they were closed, new ones passed"
     )
-    how = held.while_held[0]
+    how = hold.while_held[0]
     client_text = (
-        f"with {held.held_count} open (and {int(result.witness.survived)} for "
-        f"queries), {len(held.while_held)} more "
+        f"with {hold.held_count} open (and {int(result.witness.survived)} for "
+        f"queries), {len(hold.while_held)} more "
         f"{_OUTCOME_TEXTS.get(how.outcome, how.outcome.value)}{f' ({how.detail})' if how.detail else ''}; "
-        f"{held.alive} of the open ones stayed alive, and a queried one responded; "
-        f"afterwards {len(held.after_release)} of {len(held.after_release)} passed; "
+        f"{hold.alive} of the open ones stayed alive, and a queried one responded; "
+        f"afterwards {len(hold.after_release)} of {len(hold.after_release)} passed; "
         "connections of other checks and programs to the same address may count too"
     )
     server_text = _witness_evidence(result.witness)
-    figures: Figures = {"limit_count": most}
+    figures: Figures = {"limit_count": limit}
     evidence = ((Side.CLIENT, client_text), server_text)
-    missed = None
-    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in held.while_held):
-        ends = [attempt.end for attempt in held.while_held]
-        missed = TimeSpan(held.while_held[0].start, max(ends))
+    missed = _missed_deadline(hold.while_held)
     return Finding(
         "churn.count_limited", seen, evidence, figures, missed_deadline=missed
     )
 
 
 def syn_lost(result: ChurnResult, counted: ConnectionCounts) -> Finding:
-    """Return the finding that SYNs, or their answers, are lost."""
+    """Return the finding that SYNs or their answers are lost."""
     seen = (
         f"{counted.lost_syns} of {counted.syns} connection attempts (SYNs) to "
         f"{result.address}, or the responses to them, were lost: "
         f"{format_share(counted.lost_syns, counted.syns)}"
     )
-    late = max(
+    slowest = max(
         (attempt.connect_seconds or 0.0 for attempt in counted.attempts), default=0.0
     )
-    client_text = f"{_describe_outcomes(counted.attempts)}; the slowest took {late:.1f} s to connect"
+    client_text = f"{_describe_outcomes(counted.attempts)}; the slowest took {slowest:.1f} s to connect"
     evidence = [(Side.CLIENT, client_text)]
     if counted.connections_lost_up + counted.connections_lost_down:
         evidence.append(
@@ -206,36 +207,35 @@ def syn_lost(result: ChurnResult, counted: ConnectionCounts) -> Finding:
     }
     where = counted.where
     if where == Location.TO_SERVER and not _all_listeners_watched(result):
-        where = Location.UNKNOWN  # a listening socket may have dropped them, unseen
+        where = Location.UNKNOWN  # a listening socket may have dropped them
     return Finding("churn.syn_lost", seen, tuple(evidence), figures, where=where)
 
 
 def _all_listeners_watched(result: ChurnResult) -> bool:
-    """Tell whether the drops of every instance that served are known."""
-    met = {attempt.boot_id for attempt in result.attempts if attempt.boot_id}
-    return result.witness.drops is not None and met <= {result.witness.boot_id}
+    """Whether the drops of all instances that answered are known."""
+    instances = {attempt.boot_id for attempt in result.attempts if attempt.boot_id}
+    return result.witness.drops is not None and instances <= {result.witness.boot_id}
 
 
 def refused(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
-    """Return the finding that the address refuses some."""
+    """Return the finding that the address refuses some connections."""
     return _failed_connections("churn.refused", "were refused", result, attempts, None)
 
 
 def unserved(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
-    """Return the finding that some came about in vain."""
-    missed = None
-    if all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in attempts):
-        missed = TimeSpan(
-            min(attempt.start for attempt in attempts),
-            max(attempt.end for attempt in attempts),
-        )
-    return _failed_connections(
-        "churn.not_served", "connected but were not served", result, attempts, missed
-    )
+    """Return the finding that some connections were made but not served."""
+    missed, text = _missed_deadline(attempts), "connected but were not served"
+    return _failed_connections("churn.not_served", text, result, attempts, missed)
+
+
+def _missed_deadline(attempts: tuple[Attempt, ...]) -> TimeSpan | None:
+    """Return the time of the attempts if silence is all there was, else None."""
+    silent = all(attempt.outcome is AttemptOutcome.UNANSWERED for attempt in attempts)
+    return TimeSpan.covering(attempts) if silent else None
 
 
 def server_busy(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
-    """Return the finding that the server itself is at its limit, few as ours are."""
+    """Return the finding that the server is at its limit, although ours are few."""
     seen = (
         f"the server rejected {len(attempts)} of {len(result.attempts)} connections to "
         f"{result.address}: {attempts[0].detail}"
@@ -271,17 +271,17 @@ def _describe_outcomes(all_attempts: tuple[Attempt, ...]) -> str:
         for outcome, text in _OUTCOME_TEXTS.items()
         if counts[outcome]
     ]
-    again = sum(
+    retransmitted = sum(
         attempt.outcome is AttemptOutcome.SERVED and attempt.lost_syns > 0
         for attempt in all_attempts
     )
-    if again:
-        parts[0] += f" ({again} of them after a retransmission)"
+    if retransmitted:
+        parts[0] += f" ({retransmitted} of them after a retransmission)"
     return ", ".join(parts)
 
 
 def _witness_evidence(witness: Witness) -> tuple[Side, str]:
-    """Return what an old connection says of the server meanwhile."""
+    """Return what the long-lived connection shows about the server."""
     if witness.missing:
         return (
             Side.SERVER,

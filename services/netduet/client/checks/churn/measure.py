@@ -1,4 +1,4 @@
-"""Short connections to each address, and what the server says of them meanwhile."""
+"""Short connections to each address, and the server's reports meanwhile."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ PLANS: Final = {
     "full": ChurnPlan(1000, 1 / 100, 200, 5.0),
     "soak": ChurnPlan(6000, 1 / 100, 200, 5.0),
 }
-"""By profile. Two SYNs that are lost are waited for in ``quick``, five in ``full``."""
+"""By profile: ``quick`` can wait for two lost SYNs, ``full`` for five."""
 
 _MIN_CONNECT_SECONDS: Final = 1.3
-"""Seconds that each has at least, whatever is set: a SYN without an answer is sent again
-after 1 s (RFC 6298 §2.1), and else none would be seen to be lost."""
+"""Minimum timeout, whatever is set: a SYN is retransmitted after 1 s (RFC 6298 §2.1),
+and a shorter timeout would not show that one was lost."""
 
 _REPORT_INTERVAL_SECONDS: Final = 0.25
-"""Seconds between two looks at the server's queue."""
+"""Seconds between two reports on the accept queue."""
 
 _MAX_TROUBLED_SHARE: Final = 0.5
-"""Share of connections with trouble above which none are held besides."""
+"""Share of failing connections above which none are held open."""
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> ChurnResult:
-    """Try one address."""
+    """Measure one address."""
     addresses = len(context.earlier(IdentityResult).known[:MAX_ADDRESSES])
     plan = fit_plan(PLANS[context.profile], context, addresses)
     return await _try(answer.address, plan, context.timeouts)
 
 
 def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> ChurnPlan:
-    """Return the plan within what is set, and within the descriptors there are.
+    """Limit the plan to the settings and to the available descriptors.
 
-    Half of these are for the other checks, and for all else.
+    The other half of the descriptors is for other checks and everything else.
     """
     descriptors, _, _ = kernel.socket_limits()
     per_address = descriptors // (2 * max(1, address_count))
@@ -67,61 +67,61 @@ def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> Chur
 
 async def _try(address: Address, plan: ChurnPlan, timeouts: Timeouts) -> ChurnResult:
     async with open_connection(address, timeouts) as (handshake, connection):
-        watch = _WitnessWatch(connection, timeouts.answer, handshake.detail)
-        await watch.start()
+        witness_watch = _WitnessWatch(connection, timeouts.answer, handshake.detail)
+        await witness_watch.start()
         pacer = Pacer(address, timeouts.answer, plan)
         try:
             run = await pacer.run()
             held = None
-            trouble = sum(not attempt.smooth for attempt in run.attempts)
+            trouble = sum(not attempt.passed_cleanly for attempt in run.attempts)
             if trouble <= _MAX_TROUBLED_SHARE * len(run.attempts):
                 held = await pacer.hold()
             ports = _local_ports()
-            witness = await watch.end()
+            witness = await witness_watch.end()
         finally:
-            watch.stop()
+            witness_watch.stop()
     return ChurnResult(address, run, held, witness, ports)
 
 
 class _WitnessWatch:
-    """One connection that is open all the while, so that one instance is asked.
+    """A connection that stays open, to ask one instance before and after.
 
-    To ask on a new connection, before and after, could reach two instances behind a
-    balancer; or none, where new connections are what does not work.
+    New connections could reach two instances behind a balancer, or none if new
+    connections are what fails.
     """
 
     def __init__(
         self, connection: FramedConnection | None, timeout: float, missing: str
     ) -> None:
-        """Watch on this conversation, where there is one."""
-        self._conversation = connection
-        self._patience = timeout
+        """Prepare; without a connection, ``missing`` is why."""
+        self._connection = connection
+        self._timeout = timeout
         self._missing = missing or "no connection for queries could be opened"
         self._first_report: ServerReport | None = None
         self._max_backlog = 0
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Ask for the first time, and go on asking."""
+        """Send the first request, and continue periodically."""
         self._first_report = await self._request_report()
         if self._first_report is not None:
             self._task = asyncio.create_task(self._poll())
 
     def stop(self) -> None:
-        """Ask no more, without a word: whoever was told to stop does not wait."""
+        """Stop at once, without ending the stream."""
         if self._task is not None:
             self._task.cancel()
 
     async def end(self) -> Witness:
-        """Ask for the last time; tell what changed."""
+        """Send the last request; return what changed."""
         self.stop()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         last = await self._request_report()
-        connection, first = self._conversation, self._first_report
+        connection, first = self._connection, self._first_report
         if connection is None or first is None:
             return Witness(missing=self._missing)
-        await connection.end(self._patience)
+        await connection.end(self._timeout)
         welcome = connection.welcome
         witness = Witness(
             welcome.boot_id, instance_of(welcome), None, self._max_backlog
@@ -141,9 +141,9 @@ class _WitnessWatch:
             await asyncio.sleep(_REPORT_INTERVAL_SECONDS)
 
     async def _request_report(self) -> ServerReport | None:
-        if self._conversation is None:
+        if self._connection is None:
             return None
-        report = await self._conversation.report(self._patience)
+        report = await self._connection.report(self._timeout)
         if report is not None:
             self._max_backlog = max(self._max_backlog, report.listener.backlog or 0)
         return report

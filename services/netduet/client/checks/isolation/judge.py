@@ -141,11 +141,9 @@ def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
         for probe in (port.tcp, port.udp)
         if probe.response is Response.DROPPED
     ]
-    if not silent:
+    window = TimeSpan.covering(silent)
+    if window is None:
         return None
-    window = TimeSpan(
-        min(probe.start for probe in silent), max(probe.end for probe in silent)
-    )
     seen = "nothing was received, but this client was not running all the time"
     return Finding("isolation.unproven", seen, missed_deadline=window)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.results import IdentityAnswer
@@ -93,14 +93,7 @@ class _LoadRun:
     def result(self) -> LoadResult:
         """Return what was measured, with the echoes of each phase."""
         phases = [
-            Phase(
-                phase.name,
-                phase.start,
-                phase.end,
-                phase.flows,
-                self._probe.echoes_between(phase.start, phase.end),
-                phase.cpu_share,
-            )
+            replace(phase, echoes=self._probe.echoes_between(phase.start, phase.end))
             for phase in self._phases
         ]
         return LoadResult(
@@ -120,22 +113,26 @@ class _LoadRun:
                 return
 
     async def _measure_idle(self) -> None:
-        start, used = time.monotonic(), time.process_time()
+        start, cpu_before = time.monotonic(), time.process_time()
         until = start + self._timeouts.answer
-        while self._probe.latest_delay() is None and self._probe.alive:
+        while self._probe.current_delay() is None and self._probe.running:
             if time.monotonic() >= until:
                 break
             await asyncio.sleep(_POLL_SECONDS)
         start = time.monotonic()
         await asyncio.sleep(self._plan.idle_seconds)
-        self._add_phase("idle", start, used, ())
+        self._add_phase("idle", start, cpu_before, ())
 
     def _add_phase(
-        self, name: str, start: float, used: float, flows: tuple[TransferFlow, ...]
+        self,
+        name: str,
+        start: float,
+        cpu_before: float,
+        flows: tuple[TransferFlow, ...],
     ) -> None:
         end = time.monotonic()
-        cpu = (time.process_time() - used) / max(_POLL_SECONDS, end - start)
-        self._phases.append(Phase(name, start, end, flows, cpu_share=cpu))
+        cpu_share = (time.process_time() - cpu_before) / max(_POLL_SECONDS, end - start)
+        self._phases.append(Phase(name, start, end, flows, cpu_share=cpu_share))
 
     async def _run_phase(
         self, directions: tuple[Direction, ...], extent: TransferExtent
@@ -149,16 +146,18 @@ class _LoadRun:
                 if not connections:
                     return False
                 transfers.append(Transfer(direction, connections, extent))
-            start, used = time.monotonic(), time.process_time()
+            start, cpu_before = time.monotonic(), time.process_time()
             flows = await asyncio.gather(
                 *(transfer.run(self._address, self._timeouts) for transfer in transfers)
             )
             end = max(flow.end for flow in flows)
             name = "both" if len(flows) > 1 else directions[0].value
-            cpu = (time.process_time() - used) / max(
+            cpu_share = (time.process_time() - cpu_before) / max(
                 _POLL_SECONDS, time.monotonic() - start
             )
-            self._phases.append(Phase(name, start, end, tuple(flows), cpu_share=cpu))
+            self._phases.append(
+                Phase(name, start, end, tuple(flows), cpu_share=cpu_share)
+            )
         return all(
             not (flow.stall or flow.connection_error or flow.server_refusal)
             for flow in flows
@@ -184,14 +183,14 @@ class _LoadRun:
         return opened
 
     async def _wait_until_drained(self) -> None:
-        """Wait until the queues of the last phase have drained."""
+        """Wait until the queues of the last phase are empty."""
         idle = self._phases[0]
         echoes = self._probe.echoes_between(idle.start, idle.end)
         times = sorted(echo.arrived - echo.due for echo in echoes if echo.arrived)
-        usual = times[len(times) * 9 // 10] if times else 0.0
+        idle_delay = times[len(times) * 9 // 10] if times else 0.0
         until = time.monotonic() + _MAX_DRAIN_SECONDS
-        while time.monotonic() < until and self._probe.alive:
-            latest = self._probe.latest_delay()
-            if latest is not None and latest <= 2 * usual + _DRAINED_SLACK_SECONDS:
+        while time.monotonic() < until and self._probe.running:
+            latest = self._probe.current_delay()
+            if latest is not None and latest <= 2 * idle_delay + _DRAINED_SLACK_SECONDS:
                 return
             await asyncio.sleep(_POLL_SECONDS)

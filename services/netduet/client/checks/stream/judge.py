@@ -9,7 +9,7 @@ from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.stream.notes import notes
 from netduet.client.checks.stream.summary import figures, summary
 from netduet.client.outages import describe
-from netduet.client.outages.classify import STARVED_SHARE, check_rules, classify
+from netduet.client.outages.classify import STARVED_SHARE, Rules, classify
 from netduet.client.outages.correlate import correlate
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import OUTAGE, RESTARTED, Outage
@@ -23,14 +23,14 @@ from netduet.client.results.verdict import (
 from netduet.net.time_span import TimeSpan
 
 MIN_SENT_SHARE: Final = 0.25
-"""Share of our own datagrams that must have been sent, or nothing is proven."""
+"""Share of our datagrams that must have been sent to prove anything."""
 
 
 def judge(observations: Observations, options: CheckOptions) -> Judgement:
     """Judge one address: outages longer than ``max_outage`` are failures."""
     max_outage = options.max_outage
     correlation = correlate(observations)
-    outages = classify(observations, correlation, check_rules(max_outage))
+    outages = classify(observations, correlation, Rules(max_outage))
     findings = [*_unsent(observations, max_outage)]
     findings += [
         _finding(observations, outage) for outage in outages if not outage.tolerated
@@ -44,7 +44,7 @@ def judge(observations: Observations, options: CheckOptions) -> Judgement:
 
 
 def _unsent(observations: Observations, max_outage: float) -> Iterator[Finding]:
-    """Report that too little was measured for a verdict about the network."""
+    """Report that too little was sent for a verdict about the network."""
     datagrams = observations.datagrams
     planned = datagrams.up.sent + datagrams.unsent
     if not datagrams.passed:
@@ -67,14 +67,14 @@ def _unsent(observations: Observations, max_outage: float) -> Iterator[Finding]:
 
 
 def _unconnected(observations: Observations, max_outage: float) -> Iterator[Finding]:
-    """Report that only connections could show outages, and this client made too few."""
+    """Report that only connections could show outages, and too few were made."""
     connections = observations.new_connections
-    tried = connections.started + connections.void
-    enough = connections.started >= max(1.0, MIN_SENT_SHARE * tried)
+    attempted = connections.started + connections.void
+    enough = connections.started >= max(1.0, MIN_SENT_SHARE * attempted)
     if enough and connections.longest_void <= max_outage:
         return
     text = (
-        f"{observations.address}: UDP does not pass, and {connections.void} of {tried} new "
+        f"{observations.address}: UDP does not pass, and {connections.void} of {attempted} new "
         "connections failed because of this client itself"
     )
     reason = "it was not running, or had no file descriptor, port or memory for them"
@@ -114,17 +114,18 @@ def _figures(observations: Observations, outage: Outage) -> Figures:
 
 
 def _missed_deadline(observations: Observations, outage: Outage) -> TimeSpan | None:
-    """Return its time where a stall of an end would look the same, else None."""
+    """Return the outage's time if an end's stall would look the same, else None."""
     if outage.failure == RESTARTED:
         return None
     if outage.failure == OUTAGE:
-        # Where both streams show that their ends ran, no stall elsewhere excuses anything.
+        # If both streams show that their ends were running, no stall excuses the
+        # outage.
         shown = bool(outage.loss_runs) and outage.ended
     elif outage.stall is not None and outage.stall.broken:
         shown = True
     else:
         event = outage.failure_run or outage.stall
         starved = 0.0 if event is None else observations.starved_seconds(event)
-        ran = starved < STARVED_SHARE * outage.seconds
-        shown = observations.datagrams.passed and ran
+        running = starved < STARVED_SHARE * outage.seconds
+        shown = observations.datagrams.passed and running
     return None if shown else outage.span

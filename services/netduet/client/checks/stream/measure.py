@@ -1,4 +1,4 @@
-"""Watches each address for a time: two streams of datagrams, fresh connections, an old one."""
+"""Watches an address: two UDP streams, new connections, a long-lived one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
@@ -21,6 +21,7 @@ from netduet.client.outages.events import (
     LossRun,
     ProbeEvent,
     ServerRestart,
+    of_kind,
 )
 from netduet.client.outages.keepalive_probe import KeepaliveProbe
 from netduet.client.outages.observations import (
@@ -35,17 +36,15 @@ from netduet.runtime.stall_monitor import StallMonitor
 FEATURE: Final = "stream"
 
 MAX_EVENTS: Final = 1000
-"""Events that are kept of each address."""
+"""Maximum events kept per address."""
 
 _ROUND_TRIPS: Final = 6
 _MAX_CONNECT_SECONDS: Final = 3.0
 
-EventKind = TypeVar("EventKind")
-
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """For how long, and how often: seconds from one to the next of each kind."""
+    """Duration, and seconds between two datagrams, connections and echoes."""
 
     seconds: float
     datagram: float = 0.02
@@ -61,7 +60,7 @@ PLANS: Final = {
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> Observations:
-    """Watch an address at which a netduet answers, for as long as the profile says."""
+    """Watch an address for the time of the profile."""
     plan = PLANS[context.profile]
     if context.options.stream_time:
         plan = replace(plan, seconds=context.options.stream_time)
@@ -76,7 +75,7 @@ async def watch(
     events: list[ProbeEvent] = []
     start = time.monotonic()
 
-    def on_event(event: ProbeEvent) -> None:  # also by the thread: a list takes both
+    def on_event(event: ProbeEvent) -> None:  # also called by the thread
         if len(events) < MAX_EVENTS:
             events.append(event)
 
@@ -84,28 +83,30 @@ async def watch(
 
         def on_tcp_event(event: ProbeEvent) -> None:
             if isinstance(event, ConnectionStall):
-                away = stalls.stalled(event.start, event.end)
-                event = replace(event, client_stalled=away)
+                stalled = stalls.stalled(event.start, event.end)
+                event = replace(event, client_stalled=stalled)
             on_event(event)
 
-        at_once = max(MAX_CONNECT_SECONDS, _ROUND_TRIPS * answer.handshake.seconds)
-        fresh = ConnectProbe(
+        max_connect_seconds = max(
+            MAX_CONNECT_SECONDS, _ROUND_TRIPS * answer.handshake.seconds
+        )
+        connect_probe = ConnectProbe(
             address,
             timeouts,
             plan.connect,
             stalls,
             on_event,
-            max_seconds=min(at_once, _MAX_CONNECT_SECONDS),
+            max_seconds=min(max_connect_seconds, _MAX_CONNECT_SECONDS),
         )
-        echoes = KeepaliveProbe(address, timeouts, plan.echo, on_tcp_event)
+        keepalive_probe = KeepaliveProbe(address, timeouts, plan.echo, on_tcp_event)
         datagrams, _, _ = await asyncio.gather(
-            _streamed(answer, plan, on_event)
+            _stream_in_thread(answer, plan, on_event)
             if FEATURE in answer.features
-            else _unasked(),
-            fresh.run(plan.seconds),
-            echoes.run(plan.seconds),
+            else _unsupported(),
+            connect_probe.run(plan.seconds),
+            keepalive_probe.run(plan.seconds),
         )
-    closures, pauses = fresh.tracker, echoes.detector
+    connect_tracker, detector = connect_probe.tracker, keepalive_probe.detector
     return Observations(
         address,
         start,
@@ -113,33 +114,33 @@ async def watch(
         datagrams,
         NewConnections(
             plan.connect,
-            closures.started,
-            closures.failed,
-            closures.void,
-            fresh.skipped,
-            closures.longest_void,
+            connect_tracker.started,
+            connect_tracker.failed,
+            connect_tracker.void,
+            connect_probe.skipped,
+            connect_tracker.longest_void,
         ),
         LongLivedConnection(
-            pauses.asked,
-            pauses.answered,
-            echoes.connections,
-            echoes.connect_error,
-            echoes.retransmits,
-            echoes.server_report,
+            detector.asked,
+            detector.answered,
+            keepalive_probe.connections,
+            keepalive_probe.connect_error,
+            keepalive_probe.retransmits,
+            keepalive_probe.server_report,
         ),
-        _only(events, LossRun),
-        _only(events, ServerRestart),
-        _only(events, ConnectFailureRun),
-        _only(events, ConnectionStall),
+        of_kind(events, LossRun),
+        of_kind(events, ServerRestart),
+        of_kind(events, ConnectFailureRun),
+        of_kind(events, ConnectionStall),
         time.time() - time.monotonic(),
     )
 
 
-async def _unasked() -> DatagramObservations:
+async def _unsupported() -> DatagramObservations:
     return DatagramObservations(supported=False, answered=False)
 
 
-async def _streamed(
+async def _stream_in_thread(
     answer: IdentityAnswer, plan: StreamPlan, on_event: EventHandler
 ) -> DatagramObservations:
     """Stream in a thread, which ends when this is cancelled."""
@@ -180,7 +181,3 @@ def _stream(
             lateness=tracker.lateness,
             server_stalls=tracker.stalls,
         )
-
-
-def _only(events: list[ProbeEvent], kind: type[EventKind]) -> tuple[EventKind, ...]:
-    return tuple(event for event in events if isinstance(event, kind))
