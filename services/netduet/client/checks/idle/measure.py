@@ -124,7 +124,6 @@ async def _hold_and_wake(
         ended_after=time.monotonic() - started if woke is None else None,
         wait=None if woke is None else TimeSpan(woke, time.monotonic()),
         sent=connection.wire.bytes_sent,
-        received=connection.wire.bytes_received,
         tcp_info=tcp_info,
         retrans=_retransmitted(connection) - retrans,
     )

@@ -51,7 +51,6 @@ class HeldConnection:
     ended_after: float | None = None
     wait: TimeSpan | None = None
     sent: int = 0
-    received: int = 0
     tcp_info: TcpInfo | None = None
     retrans: int = 0
     server: ServerView = field(default_factory=ServerView)
