@@ -48,57 +48,57 @@ AGE = 7.0
 def answers(found: LedgerEntry | None) -> Script:
     """Return the same instance, which has this in its ledger."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome()
-        question = taken.read_frame()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        question = accepted.read_frame()
         assert question.kind == Kind.LEDGER
         assert b"c" * 32 in question.payload
-        taken.send_answer(
+        accepted.send_answer(
             Kind.LEDGER, LedgerAnswer(instance="here", entry=found), question.id
         )
-        assert taken.read_frame().kind == Kind.END
-        taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
+        assert accepted.read_frame().kind == Kind.END
+        accepted.sock.sendall(serialize(Kind.END, flags=ANSWER))
 
     return script
 
 
-def other(taken: AcceptedConnection) -> None:
+def other(accepted: AcceptedConnection) -> None:
     """Be another instance behind the same address."""
-    taken.send_welcome(boot_id="e" * 32)
-    taken.wait_for_close()
+    accepted.send_welcome(boot_id="e" * 32)
+    accepted.wait_for_close()
 
 
-def plain(taken: AcceptedConnection) -> None:
+def plain(accepted: AcceptedConnection) -> None:
     """Be no netduet."""
-    taken.sock.sendall(b"Hello, client!")
-    taken.wait_for_close()
+    accepted.sock.sendall(b"Hello, client!")
+    accepted.wait_for_close()
 
 
 async def test_same_instance_returns_its_record() -> None:
     """The record of the connection is returned, and nothing is missing."""
-    async with FakeServer(answers(make_ledger_entry())) as far:
-        found = await ledger_entry(far.address, make_welcome(), PATIENT)
+    async with FakeServer(answers(make_ledger_entry())) as server:
+        found = await ledger_entry(server.address, make_welcome(), PATIENT)
     assert found == (make_ledger_entry(), "")
 
 
 @pytest.mark.parametrize("before", [[other], [plain], [other, plain, other]])
 async def test_other_instances_are_skipped(before: list[Script]) -> None:
     """Behind a balancer the question is repeated until the same instance answers."""
-    async with FakeServer(*before, answers(make_ledger_entry())) as far:
-        found, _ = await ledger_entry(far.address, make_welcome(), PATIENT)
+    async with FakeServer(*before, answers(make_ledger_entry())) as server:
+        found, _ = await ledger_entry(server.address, make_welcome(), PATIENT)
     assert found == make_ledger_entry()
 
 
 async def test_instance_is_asked_directly_as_last_resort() -> None:
     """If the balancer never leads there, the instance's own address is asked."""
     async with (
-        FakeServer(*[other] * TRIES) as far,
+        FakeServer(*[other] * TRIES) as server,
         FakeServer(answers(make_ledger_entry())) as direct,
     ):
         host, port = direct.address.host, direct.address.port
-        met = make_welcome(local={"address": host, "port": port})
-        found, _ = await ledger_entry(far.address, met, PATIENT)
-    assert (found, far.accepted, direct.accepted) == (make_ledger_entry(), TRIES, 1)
+        welcome = make_welcome(local={"address": host, "port": port})
+        found, _ = await ledger_entry(server.address, welcome, PATIENT)
+    assert (found, server.accepted, direct.accepted) == (make_ledger_entry(), TRIES, 1)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ async def test_instance_is_asked_directly_as_last_resort() -> None:
 )
 async def test_invalid_reported_address_is_not_dialled(address: str, port: int) -> None:
     """Text that is no address is neither resolved nor shown, and raises nothing."""
-    met = make_welcome(local={"address": address, "port": port})
-    async with FakeServer(*[other] * TRIES) as far:
-        found = await ledger_entry(far.address, met, PATIENT)
+    welcome = make_welcome(local={"address": address, "port": port})
+    async with FakeServer(*[other] * TRIES) as server:
+        found = await ledger_entry(server.address, welcome, PATIENT)
     assert found == (None, "only other instances responded")
 
 
@@ -136,20 +136,20 @@ async def test_same_instance_without_an_answer_is_not_asked_again(
     script: Script, why: str
 ) -> None:
     """Once the right instance was reached, no other can answer for it."""
-    async with FakeServer(*[script] * 2) as far:
-        found = await ledger_entry(far.address, make_welcome(), BRIEF)
+    async with FakeServer(*[script] * 2) as server:
+        found = await ledger_entry(server.address, make_welcome(), BRIEF)
     assert found == (None, why)
-    assert far.accepted == 1
+    assert server.accepted == 1
 
 
 async def test_foreign_server_in_its_place_is_reported() -> None:
     """If no netduet server answers any more, that is why there is no record."""
-    met = make_welcome(local={"address": "", "port": 0})
-    async with FakeServer(*[plain] * TRIES) as far:
-        found = await ledger_entry(far.address, met, PATIENT)
+    welcome = make_welcome(local={"address": "", "port": 0})
+    async with FakeServer(*[plain] * TRIES) as server:
+        found = await ledger_entry(server.address, welcome, PATIENT)
     assert found == (
         None,
-        f"a second connection to {far.address}: another program responds",
+        f"a second connection to {server.address}: another program responds",
     )
 
 
@@ -159,8 +159,8 @@ async def test_refused_second_connection_is_reported() -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         address = Address(socket.AF_INET, "127.0.0.1", port)
-        met = make_welcome(local={"address": "127.0.0.1", "port": port})
-        found, why = await ledger_entry(address, met, PATIENT)
+        welcome = make_welcome(local={"address": "127.0.0.1", "port": port})
+        found, why = await ledger_entry(address, welcome, PATIENT)
     assert found is None
     assert why == (
         f"a second connection to 127.0.0.1:{port}: ECONNREFUSED: Connection refused"
@@ -170,9 +170,9 @@ async def test_refused_second_connection_is_reported() -> None:
 def faring(stalled: float, throttled: float | None, instance: str = "here") -> Script:
     """Return a server that fared like this in its last ten seconds."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome(features=["inspect"], node="n1", zone="z")
-        question = taken.read_frame()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome(features=["inspect"], node="n1", zone="z")
+        question = accepted.read_frame()
         assert question.kind == Kind.INSPECT
         asked = decode(InspectQuestion, question.payload)
         assert asked.window == pytest.approx(AGE, abs=1)
@@ -183,8 +183,8 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
             stalled=stalled,
             throttled=throttled,
         )
-        taken.send_answer(Kind.INSPECT, inspection, question.id)
-        taken.wait_for_close()
+        accepted.send_answer(Kind.INSPECT, inspection, question.id)
+        accepted.wait_for_close()
 
     return script
 
@@ -210,10 +210,10 @@ async def test_most_starved_server_decides(
     scripts: list[Script], expected: ServerHealth | None
 ) -> None:
     """Stalled or throttled, the longer time counts; servers without data do not."""
-    async with FakeServer(*scripts) as far:
+    async with FakeServer(*scripts) as server:
         assert (
             await server_health(
-                [far.address] * len(scripts), PATIENT, time.monotonic() - AGE
+                [server.address] * len(scripts), PATIENT, time.monotonic() - AGE
             )
             == expected
         )
@@ -222,17 +222,17 @@ async def test_most_starved_server_decides(
 def inspected(view: TcpInfo | None) -> Script:
     """Return the same instance, whose kernel has this to say of the connection."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome(features=["inspect"], node="n1", zone="z")
-        question = taken.read_frame()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome(features=["inspect"], node="n1", zone="z")
+        question = accepted.read_frame()
         assert question.kind == Kind.INSPECT
         assert b"c" * 32 in question.payload
         inspection = Inspection(
             instance="here", connection=view, window=1.0, stalled=0.0, throttled=None
         )
-        taken.send_answer(Kind.INSPECT, inspection, question.id)
-        assert taken.read_frame().kind == Kind.END
-        taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
+        accepted.send_answer(Kind.INSPECT, inspection, question.id)
+        assert accepted.read_frame().kind == Kind.END
+        accepted.sock.sendall(serialize(Kind.END, flags=ANSWER))
 
     return script
 
@@ -248,14 +248,16 @@ async def test_same_instance_returns_current_tcp_info(
     view: TcpInfo | None, why: str
 ) -> None:
     """Other instances are skipped; a closed connection is reported as such."""
-    met = make_welcome(features=["inspect"])
-    async with FakeServer(other, inspected(view)) as far:
-        assert await present_view(far.address, met, PATIENT) == (view, why)
+    welcome = make_welcome(features=["inspect"])
+    async with FakeServer(other, inspected(view)) as server:
+        assert await present_view(server.address, welcome, PATIENT) == (view, why)
 
 
 async def test_server_without_inspect_is_not_asked() -> None:
     """No connection is spent on an old version."""
-    async with FakeServer(other) as far:
-        view, why = await present_view(far.address, make_welcome(features=[]), PATIENT)
+    async with FakeServer(other) as server:
+        view, why = await present_view(
+            server.address, make_welcome(features=[]), PATIENT
+        )
     assert (view, why) == (None, "the server's version does not support this query")
-    assert far.accepted == 0
+    assert server.accepted == 0
