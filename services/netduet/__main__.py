@@ -1,6 +1,6 @@
-"""The command ``netduet``: runs one command line, and tells what went wrong in a line.
+"""The command ``netduet``: runs one command line, and reports errors in one line.
 
-Light on purpose: what a command needs is imported when it runs.
+It imports little: each command imports what it needs.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ USAGE: Final = 2
 """Exit status of bad usage and bad settings."""
 
 INTERRUPTED: Final = 3
-"""Exit status when there is no verdict: interrupted, unheard, or a defect of ours."""
+"""Exit status without a verdict: interrupted, output closed, or a defect."""
 
 
 def main() -> int:
     """Run the command line; return its exit status."""
     words = sys.argv[1:]
     _keep_streams()
-    # As PID 1, Python ignores SIGTERM without a handler; the loops bring their own.
+    # As PID 1, Python ignores SIGTERM without a handler; the loops set their own.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = _run(words)
@@ -32,7 +32,7 @@ def main() -> int:
         if words[:1] in (["serve"], ["watch"]):
             return 0
         return _say(["stopped by a signal before there was a verdict"], INTERRUPTED)
-    except SystemExit:  # rich ends so, with status 1, when whoever read us has left
+    except SystemExit:  # rich exits with status 1 when the output is closed
         return INTERRUPTED
     except Exception as error:
         if sys.flags.dev_mode:
@@ -44,7 +44,7 @@ def main() -> int:
 def _run(words: list[str]) -> int:
     from netduet.cli import commands  # noqa: PLC0415
 
-    # The usual command lines need no parser.
+    # Most command lines need no parser.
     if words == ["serve"]:
         commands.require("serve")
         return commands.serve({})
@@ -65,7 +65,7 @@ def _complain(error: Exception) -> int:
             return _say(error.lines, USAGE)
         case UsageError():
             return _say([str(error)], USAGE)
-        case BrokenPipeError():  # whoever read our words has left: say no more
+        case BrokenPipeError():  # the reader of our output has left
             _forget_stdout()
             return INTERRUPTED
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO, filename=None):
@@ -79,7 +79,7 @@ def _complain(error: Exception) -> int:
 
 
 def _place(error: Exception) -> str:
-    """Return where an exception was raised, in brackets."""
+    """Return the place where an exception was raised, in brackets."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -96,9 +96,10 @@ def _say(lines: list[str], status: int) -> int:
 
 
 def _keep_streams() -> None:
-    """Give closed standard streams a place, and words that cannot be encoded a form.
+    """Reopen closed standard streams, and escape unencodable text.
 
-    Else a socket takes the number of a closed stream, and words end up in it.
+    Otherwise a socket could get the number of a closed stream, and output would go
+    there.
     """
     for number in range(3):
         try:
@@ -115,7 +116,7 @@ def _keep_streams() -> None:
 
 
 def _forget_stdout() -> None:
-    """Let nothing more be written to stdout: whoever read it has left."""
+    """Discard further output: the reader of stdout has left."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

@@ -1,6 +1,6 @@
-"""The command line: flags and help made from the settings models.
+"""The command line: flags and help from the settings models.
 
-Imported only when there is something to parse, for the parser is slow to load.
+Imported only if needed, because the parser is slow to load.
 """
 
 from __future__ import annotations
@@ -202,8 +202,8 @@ def _positional(
 def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator[Slot]:
     """Yield a keyword for each field.
 
-    Values stay text here: ``configuration.load`` judges them, so that a bad one
-    is told in the same words whichever source it came from.
+    Values stay text here: ``config.load`` validates them, so that messages are the same
+    for every source.
     """
     groups = {
         name: Group.create_ordered(name)

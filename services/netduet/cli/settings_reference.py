@@ -1,4 +1,4 @@
-"""The reference of all settings, rendered from their declarations."""
+"""The reference of all settings, generated from their declarations."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ def _bounds(info: FieldInfo) -> Iterator[str]:
 
 
 def judge(models: Models) -> list[str]:
-    """Return a line for each problem of the settings that are in force.
+    """Return a line for each problem of the effective settings.
 
-    Besides each half's own names, a name with our prefix that nobody reads.
+    That includes names with our prefix that nothing reads.
     """
     problems = []
     known = {*TOOLING, *TESTING}

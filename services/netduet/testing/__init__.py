@@ -1,7 +1,7 @@
-"""The pair as an instrument in tests: both containers on networks that a test gives.
+"""Runs both containers in tests, on networks that the test provides.
 
-``pip install netduet[testing]``; the images are made by ``make images``. A page with
-an example: docs/testing.md.
+``pip install netduet[testing]``; ``make images`` builds the images. docs/testing.md has
+an example.
 """
 
 from netduet.client.report.json_report import CheckPart, FindingPart, TargetPart

@@ -1,4 +1,4 @@
-"""A client's end: its report, or one plain error that says why there is none."""
+"""Waits for a client's container: its report, or an error that explains why not."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
 _GRACE: Final = 5.0
-"""Seconds that a client has, once told to stop, to say what it knows."""
+"""Seconds that a client has after SIGTERM to report."""
 
 _USAGE_STATUS: Final = 2
 _KILLED_STATUS: Final = 137
-"""Exit status of a process that SIGKILL ended (128 + 9)."""
+"""Exit status of a process killed by SIGKILL (128 + 9)."""
 
 
 def ended(
     client: DockerContainer, timeout: float, requested: tuple[str, ...]
 ) -> Report:
-    """Return the report of a client that is under way.
+    """Return the report of a running client.
 
     Args:
         client: its container.
         timeout: seconds until it is told to stop.
-        requested: the checks that were asked for by name.
+        requested: the checks that were requested by name.
 
     Raises:
         DuetError: it does not end in time, or ends without a report.
-
     """
     container = client.get_wrapped_container()
     with engine_errors("the client's end cannot be had"):
         status = _status(container, timeout)
         if status is None:
-            container.kill("SIGTERM")  # it then reports what is known so far
+            container.kill("SIGTERM")  # it then reports the results so far
             _status(container, _GRACE)
         out, err = client.get_logs()
     if status is None:
@@ -69,10 +68,10 @@ def _known(out: bytes, requested: tuple[str, ...]) -> str:
 
 
 def _status(container: Container, timeout: float) -> int | None:
-    """Wait for the end; return the exit status, None when it does not come in time."""
+    """Wait for the end; return the exit status, None after the timeout."""
     try:
         return int(container.wait(timeout=timeout)["StatusCode"])
-    except RequestException:  # which one depends on the way to the engine
+    except RequestException:  # which one depends on the connection to the engine
         container.reload()
         if container.status == "running":
             return None

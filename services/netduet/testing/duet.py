@@ -1,8 +1,8 @@
-"""Both containers of the pair, played by a test.
+"""The server's and the client's containers, run by a test.
 
-In testcontainers' idiom: a context manager, or ``start`` and ``stop``. Containers
-carry testcontainers' labels, so that its reaper finds them; their names are the
-engine's, so that any number of pairs stand side by side.
+As in testcontainers: a context manager, or ``start`` and ``stop``. Containers carry
+testcontainers' labels, so that its reaper finds them. The engine chooses their names,
+so any number of pairs can run at once.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=Settings)
 
 _TIMEOUTS: Final = {"quick": 60.0, "full": 600.0, "soak": 24 * 3600.0}
-"""Seconds that a client has to its end: several times what its profile takes."""
+"""Timeout in seconds by profile: several times its usual duration."""
 
 _OURS: Final = frozenset(
     ("target", "profile", "json_report", "junit", "color", "greeting")
 )
-"""Settings of the client that are arguments of ``check``, or mean nothing to it."""
+"""Client settings that are arguments of ``check``, or do not apply."""
 
 _POLL_SECONDS: Final = 0.1
 _LAST_LINES: Final = 20
@@ -45,7 +45,7 @@ _NOT_STARTED: Final = "the pair is not started: use it in a with block"
 
 
 class Duet:
-    """A server that runs, and a client for each check that is asked of it."""
+    """A running server, and a client for each check."""
 
     def __init__(
         self,
@@ -96,7 +96,6 @@ class Duet:
 
         Raises:
             DuetError: it is not started.
-
         """
         if self._server is None:
             raise DuetError(_NOT_STARTED)
@@ -120,8 +119,7 @@ class Duet:
 
         Raises:
             DuetError: no engine, network or image, the server does not answer, or it
-                is started already.
-
+                is already started.
         """
         if self._server is not None:
             raise DuetError("the pair is started already")
@@ -133,7 +131,7 @@ class Duet:
         return self
 
     def stop(self) -> None:
-        """Remove the server; harmless when there is none."""
+        """Remove the server, if there is one."""
         server, self._server = self._server, None
         client, self._engine = self._engine, None
         try:
@@ -186,11 +184,10 @@ class Duet:
             engine.remove(client)
 
     def server_log(self) -> str:
-        """Return what the server has logged so far: a JSON object a line.
+        """Return the server's log so far: one JSON object per line.
 
         Raises:
             DuetError: it is not started.
-
         """
         return engine.log_text(self.server)
 
@@ -212,7 +209,7 @@ class Duet:
             self._await(self._server)
 
     def _await(self, server: DockerContainer) -> None:
-        """Wait until the server answers; its end is told at once."""
+        """Wait until the server answers; fail at once when it ends."""
         wrapped = server.get_wrapped_container()
         end = time.monotonic() + self._ready_timeout
         while True:
@@ -232,21 +229,20 @@ class Duet:
 
 
 def _problem(server: DockerContainer) -> str | None:
-    """Return what its health check says against a server; None when it answers."""
+    """Return the message of the server's health check; None when it answers."""
     try:
         requested = server.exec(["netduet-healthcheck"])
-    except docker.errors.APIError as error:  # it has just ended, or cannot be asked
+    except docker.errors.APIError as error:  # it has just ended
         return str(error)
     message = requested.output.decode(errors="replace").strip()
     return message or "unhealthy" if requested.exit_code else None
 
 
 def _given(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Return settings made of these values alone.
+    """Return settings from these values alone.
 
     Raises:
-        DuetError: one is unknown or bad; the message says what would be right.
-
+        DuetError: a setting is unknown or invalid; the message says what is valid.
     """
     try:
         return from_values(model, values)
@@ -255,7 +251,7 @@ def _given(model: type[Model], values: Mapping[str, object]) -> Model:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Return what was given of settings as a container's variables.
+    """Return the explicitly set settings as environment variables.
 
     An image of another version may not know the others.
     """

@@ -1,4 +1,4 @@
-"""What the pair needs of the container engine, and plain errors when it is not there."""
+"""The container engine, with clear errors when it does not work."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ HARDENED: Final[dict[str, Any]] = {
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
 }
-"""As docker-compose.yml runs both: they need nothing of what is taken here."""
+"""The restrictions of docker-compose.yml; neither program needs more."""
 
 _ENGINES_OWN: Final = frozenset(("bridge", "host", "none"))
 
 
 class DuetError(Exception):
-    """The pair could not be played: nothing is said about the network."""
+    """The containers could not be run; says nothing about the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of one half; ``ours`` when nobody has named another one."""
+    """An image; ``is_default`` if neither the caller nor a variable names one."""
 
     name: str
     is_default: bool
@@ -37,7 +37,7 @@ class Image:
 
     @classmethod
     def of(cls, half: Literal["server", "client"], given: str | None) -> Image:
-        """Return the image that was given, or the variable's, or ours."""
+        """Return the given image, or the variable's, or the default."""
         is_default, variable = (
             f"netduet-{half}",
             f"NETDUET_TESTING_{half.upper()}_IMAGE",
@@ -47,7 +47,7 @@ class Image:
 
 
 class Named(Protocol):
-    """A network as testcontainers or docker-py has it."""
+    """A network object of testcontainers or docker-py."""
 
     @property
     def name(self) -> str | None:
@@ -56,11 +56,10 @@ class Named(Protocol):
 
 @contextlib.contextmanager
 def engine_errors(what: str) -> Iterator[None]:
-    """Turn what the engine refuses into one plain error.
+    """Turn any error of the engine into one clear error.
 
     Raises:
-        DuetError: in the place of any error of the engine.
-
+        DuetError: instead of the engine's error.
     """
     try:
         yield
@@ -75,11 +74,10 @@ def engine_errors(what: str) -> Iterator[None]:
 
 
 def connect() -> DockerClient:
-    """Return the engine, which has answered.
+    """Return a client of the engine, which has answered.
 
     Raises:
-        DuetError: none answers.
-
+        DuetError: no engine answers.
     """
     try:
         client = DockerClient()
@@ -93,15 +91,14 @@ def connect() -> DockerClient:
 
 
 def network_name(engine: DockerClient, network: Named | str) -> str:
-    """Return the name of a network that is there.
+    """Return the name of an existing network.
 
     Args:
-        engine: where it is looked for.
+        engine: a client of the engine.
         network: as testcontainers or docker-py has it, or its name or id.
 
     Raises:
         DuetError: there is none, or names are not resolved on it.
-
     """
     asked = network if isinstance(network, str) else str(network.name)
     try:
@@ -123,13 +120,13 @@ def network_name(engine: DockerClient, network: Named | str) -> str:
 
 
 def require(engine: DockerClient, image: Image) -> None:
-    """Make sure that an image is there.
+    """Make sure that an image exists.
 
-    One of our names is never pulled: in a registry it would be a stranger's.
+    The default names are never pulled, because a registry may have another project's
+    image of that name.
 
     Raises:
-        DuetError: it is not there, and cannot be pulled.
-
+        DuetError: it does not exist, and cannot be pulled.
     """
     with engine_errors(f"image {image.name!r} is not there, and cannot be pulled"):
         try:
@@ -151,11 +148,9 @@ def container(
     aliases: tuple[str, ...] = (),
     command: tuple[str, ...],
 ) -> DockerContainer:
-    """Return a container of ours that is not started; testcontainers labels it."""
+    """Return a container that is not started, labelled by testcontainers."""
     docker_container = DockerContainer(image.name)
-    docker_container.image = (
-        image.name
-    )  # as it was looked for: no prefix of a registry before it
+    docker_container.image = image.name  # the exact name, without a registry prefix
     docker_container.with_command(list(command)).with_envs(**env)
     api = docker_container.get_docker_client().client.api
     endpoint = api.create_endpoint_config(aliases=list(aliases))
@@ -166,17 +161,16 @@ def container(
 
 
 def log_text(docker_container: DockerContainer) -> str:
-    """Return what a container has written so far, both streams."""
+    """Return the output of a container so far, both streams."""
     with engine_errors("a container's log cannot be read"):
         return docker_container.get_wrapped_container().logs().decode(errors="replace")
 
 
 def remove(docker_container: DockerContainer) -> None:
-    """Remove a container, started or not; one that is gone already is removed.
+    """Remove a container, running or not; a missing one is not an error.
 
     Raises:
-        DuetError: the engine does not do it.
-
+        DuetError: the engine cannot remove it.
     """
     with engine_errors("a container cannot be removed"):
         try:

@@ -1,4 +1,4 @@
-"""What a check came to, typed, with the assertions that a test makes of it."""
+"""A typed report of a check, with assertions for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class InconclusiveError(AssertionError):
-    """Nothing was shown either way: no PASS, and no FAIL of the network."""
+    """Nothing is proven: neither PASS nor a failure of the network."""
 
 
 class Report(json_report.ReportDocument):
@@ -145,7 +145,7 @@ class Report(json_report.ReportDocument):
         ]
 
     def _diagnosis(self) -> str:
-        """Return the verdict first, for a test's summary shows the first line alone."""
+        """Return the verdict first: a test summary shows only the first line."""
         known = json_reader.known(self)
         parts = []
         for verdict in json_reader.verdicts(self):

@@ -15,15 +15,15 @@ from netduet.client.results.location import Location
 from netduet.client.stats.proportions import lower_bound, upper_bound
 
 _ONE_WAY_SHARE: Final = 0.9
-"""Share of the located losses from which on they count as lost in one direction."""
+"""Share of the located losses from which one direction counts as the location."""
 
 _MIN_LOCATED_LOSSES: Final = 4
-"""Connections with a lost SYN that are needed to tell the direction."""
+"""Connections with a lost SYN that are needed to find the direction."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCounts:
-    """Attempts, counted: ``syns`` were sent, ``lost_syns`` of them were retransmitted.
+    """Counts of attempts: ``syns`` were sent, ``lost_syns`` of them were retransmitted.
 
     ``connections_lost_up`` are connections whose first SYN never reached the server,
     ``connections_lost_down`` those whose SYN-ACK the server retransmitted;
@@ -46,7 +46,7 @@ class ConnectionCounts:
 
     @property
     def where(self) -> Location:
-        """Where SYNs are lost, as the server's kernel tells."""
+        """Where SYNs are lost, according to the server's kernel."""
         if self.connections_lost_up + self.connections_lost_down < _MIN_LOCATED_LOSSES:
             return Location.UNKNOWN
         share = self.connections_lost_up / (
@@ -62,7 +62,7 @@ class ConnectionCounts:
 
     @property
     def countable(self) -> bool:
-        """A SYN that is sent again was lost: an answer takes no second to come."""
+        """Whether a retransmitted SYN was lost: answers take less than a second."""
         connect_times = [
             attempt.connect_seconds
             for attempt in self.attempts
@@ -92,7 +92,7 @@ def count_attempts(attempts: Iterable[Attempt]) -> ConnectionCounts:
 
 
 def exceeds_max_loss(connection_counts: ConnectionCounts, max_loss: float) -> bool:
-    """Return whether more SYNs are lost than allowed: one way, or both ways together."""
+    """Whether more SYNs are lost than allowed, in one direction or in both together."""
     if not connection_counts.countable or not connection_counts.lost_syns:
         return False
     each = max(connection_counts.syns_lost_up, connection_counts.syns_lost_down)

@@ -1,4 +1,4 @@
-"""The findings about short connections, in words and with both ends' evidence. Pure."""
+"""The findings about short connections, with both ends' evidence. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from netduet.client.results.verdict import Figures, Finding, Outcome
 from netduet.net.time_span import TimeSpan
 
 _MIN_EXPLAINED_SHARE: Final = 0.5
-"""Share of the trouble that the listening socket's drops must account for."""
+"""Share of the failures that the listening socket's drops must explain."""
 
 _OUTCOME_TEXTS: Final = {
     AttemptOutcome.NEVER_MADE: "timed out",
@@ -58,7 +58,7 @@ def ports_exhausted(result: ChurnResult, counted: ConnectionCounts) -> Finding:
 
 
 def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> Finding:
-    """Return the finding that this end did not do its part."""
+    """Return the finding that this client could not start enough connections."""
     run = result.run
     seen = (
         f"only {started} of {run.planned} connections to {result.address}, at "
@@ -79,17 +79,17 @@ def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> F
 
 
 def accept_queue(result: ChurnResult, counted: ConnectionCounts) -> Finding | None:
-    """Return the finding that the server's own listener drops, where it explains most.
+    """Return the finding that the server's listener drops SYNs, if that explains most.
 
-    Only for an instance whose listener was watched: behind a balancer the drops of one
-    say nothing of the others.
+    Only for an instance whose listener was watched: behind a balancer, the drops of one
+    say nothing about the others.
     """
     drops = result.witness.drops
     if not drops:
         return None
     ended = counted.with_outcome(AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED)
     problem = counted.lost_syns - counted.syns_lost_down + len(ended)
-    # Beside many answers that were lost, a drop or two more explain nothing.
+    # With many lost answers, one or two drops explain nothing.
     if drops <= counted.syns_lost_down or drops < _MIN_EXPLAINED_SHARE * problem:
         return None
     seen = (
@@ -107,9 +107,9 @@ def accept_queue(result: ChurnResult, counted: ConnectionCounts) -> Finding | No
 
 
 def rate_limited(result: ChurnResult) -> Finding | None:
-    """Return the finding that a bucket of tokens lets connections pass, if one does.
+    """Return the finding of a rate limit (a token bucket), if there is one.
 
-    A large burst may last until connections are held; all before it then passed.
+    A large burst may last until connections are held; then all before it passed.
     """
     run, before = result.run, 0
     bucket = detect_token_bucket(run, path_works=result.witness.survived)
@@ -145,7 +145,7 @@ def rate_limited(result: ChurnResult) -> Finding | None:
 
 
 def count_limited(result: ChurnResult) -> Finding | None:
-    """Return the finding that so many connections are the most, where they are."""
+    """Return the finding of a limit on concurrent connections, if there is one."""
     hold = result.hold
     limit = None if hold is None else detect_count_limit(hold)
     if hold is None or limit is None:
@@ -174,7 +174,7 @@ def count_limited(result: ChurnResult) -> Finding | None:
 
 
 def syn_lost(result: ChurnResult, counted: ConnectionCounts) -> Finding:
-    """Return the finding that SYNs, or their answers, are lost."""
+    """Return the finding that SYNs or their answers are lost."""
     seen = (
         f"{counted.lost_syns} of {counted.syns} connection attempts (SYNs) to "
         f"{result.address}, or the responses to them, were lost: "
@@ -207,23 +207,23 @@ def syn_lost(result: ChurnResult, counted: ConnectionCounts) -> Finding:
     }
     where = counted.where
     if where == Location.TO_SERVER and not _all_listeners_watched(result):
-        where = Location.UNKNOWN  # a listening socket may have dropped them, unseen
+        where = Location.UNKNOWN  # a listening socket may have dropped them
     return Finding("churn.syn_lost", seen, tuple(evidence), figures, where=where)
 
 
 def _all_listeners_watched(result: ChurnResult) -> bool:
-    """Tell whether the drops of every instance that served are known."""
+    """Whether the drops of all instances that answered are known."""
     instances = {attempt.boot_id for attempt in result.attempts if attempt.boot_id}
     return result.witness.drops is not None and instances <= {result.witness.boot_id}
 
 
 def refused(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
-    """Return the finding that the address refuses some."""
+    """Return the finding that the address refuses some connections."""
     return _failed_connections("churn.refused", "were refused", result, attempts, None)
 
 
 def unserved(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
-    """Return the finding that some came about in vain."""
+    """Return the finding that some connections were made but not served."""
     missed, text = _missed_deadline(attempts), "connected but were not served"
     return _failed_connections("churn.not_served", text, result, attempts, missed)
 
@@ -235,7 +235,7 @@ def _missed_deadline(attempts: tuple[Attempt, ...]) -> TimeSpan | None:
 
 
 def server_busy(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
-    """Return the finding that the server itself is at its limit, few as ours are."""
+    """Return the finding that the server is at its limit, although ours are few."""
     seen = (
         f"the server rejected {len(attempts)} of {len(result.attempts)} connections to "
         f"{result.address}: {attempts[0].detail}"
@@ -281,7 +281,7 @@ def _describe_outcomes(all_attempts: tuple[Attempt, ...]) -> str:
 
 
 def _witness_evidence(witness: Witness) -> tuple[Side, str]:
-    """Return what an old connection says of the server meanwhile."""
+    """Return what the long-lived connection shows about the server."""
     if witness.missing:
         return (
             Side.SERVER,

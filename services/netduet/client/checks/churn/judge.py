@@ -24,10 +24,10 @@ from netduet.client.stats.percentiles import percentile
 from netduet.client.stats.proportions import lower_bound
 
 _MIN_STARTED_SHARE: Final = 1 / 3
-"""Share of the planned connections that must be started to tell anything."""
+"""Share of the planned connections that must be started to prove anything."""
 
 _HIGH_TIME_WAIT_SHARE: Final = 0.5
-"""Share of this host's ports in TIME_WAIT from which on it is remarked on."""
+"""Share of this host's ports in TIME_WAIT that is noted."""
 
 
 def judge(result: ChurnResult, options: CheckOptions) -> Judgement:
@@ -47,7 +47,7 @@ def judge(result: ChurnResult, options: CheckOptions) -> Judgement:
 def _findings(
     result: ChurnResult, counted: ConnectionCounts, max_loss: float
 ) -> tuple[Finding, ...]:
-    """Return what is wrong: what is at this end first, then what explains the most."""
+    """Return the findings: this client's first, then the one that explains the most."""
     if counted.with_outcome(AttemptOutcome.NO_PORT):
         return (findings.ports_exhausted(result, counted),)
     started = len(result.run.attempts) - len(
@@ -56,7 +56,7 @@ def _findings(
     if started < _MIN_STARTED_SHARE * result.run.planned:
         return (findings.unstarted(result, counted, started),)
     hold = findings.count_limited(result)
-    # Beside held connections none passes: that is told by itself.
+    # The failures at the limit are reported by its own finding.
     judged = counted if hold is None else count_attempts(result.run.attempts)
     found = _frequent_failures(result, judged, max_loss)
     if found:
@@ -71,7 +71,7 @@ def _findings(
 def _frequent_failures(
     result: ChurnResult, judged: ConnectionCounts, max_loss: float
 ) -> list[Finding]:
-    """Return what goes wrong too often for chance."""
+    """Return what fails too often to be chance."""
     found = []
 
     def frequent(attempts: tuple[Attempt, ...]) -> bool:
@@ -93,7 +93,7 @@ def _frequent_failures(
 
 
 def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
-    """Return what is not as it should be, and less than a failure."""
+    """Return notes on what is not as it should be, but not a failure."""
     remarks = []
     address = result.address
     if counted.lost_syns and counted.countable:
@@ -125,7 +125,7 @@ def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
 
 
 def _context_remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
-    """Return what a person must know to read the numbers, whatever was found."""
+    """Return notes that help to read the numbers."""
     remarks = []
     run, address = result.run, result.address
     if run.unstarted and run.unstarted <= run.planned * (1 - _MIN_STARTED_SHARE):
@@ -149,7 +149,7 @@ def _context_remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[st
 
 
 def _time_wait_remarks(ports: Ports | None) -> list[str]:
-    """Return what is to be said of connections here that have ended, and keep ports."""
+    """Return notes on closed connections that still use up ports."""
     if ports is None or ports.time_wait is None:
         return []
     if ports.time_wait < _HIGH_TIME_WAIT_SHARE * ports.count:

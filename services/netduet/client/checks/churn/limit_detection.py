@@ -1,8 +1,8 @@
 """Is it a limit on new connections, or chance? Pure.
 
-A limit by rate is a token bucket: a burst passes, and from then on one connection
-each time that a token has come. Loss by chance has neither a beginning nor regular
-distances, and a balancer that leads each third connection nowhere has no beginning.
+A rate limit is a token bucket: a burst passes, and then one connection per token.
+Random loss has neither an initial burst nor regular intervals, and a balancer that
+fails every third connection has no initial burst.
 """
 
 from __future__ import annotations
@@ -24,34 +24,33 @@ from netduet.client.checks.churn.results import (
 from netduet.client.stats.proportions import lower_bound, p_initial_run
 
 MIN_INITIAL_PASSES: Final = 4
-"""Connections that must have passed at first."""
+"""Connections that must pass first."""
 
 _MIN_INITIAL_FACTOR: Final = 2
-"""By how many times that beginning is longer than the rows of passes behind it."""
+"""Factor by which the initial run is longer than the later runs of passes."""
 
 _MAX_P_INITIAL_RUN: Final = 1e-3
-"""How often chance may put the passes at such a beginning."""
+"""Maximum probability that chance produces such an initial run."""
 
 _MAX_P_INTERVALS: Final = 1e-2
-"""How often chance may make such distances; both together, about once in 100,000 times."""
+"""Maximum probability of such intervals by chance; of both, about 1 in 100,000."""
 
 _TOLERANCE_SHARE: Final = 0.5
-"""A distance is regular that is off their median by no more than this share of it."""
+"""Maximum deviation of a regular interval from the median, as a share of it."""
 
 _REGULAR_SHARE_BY_CHANCE: Final = 1 / math.sqrt(3) - 1 / math.sqrt(3) ** 3
-"""Share of exponential distances that are so near to a value, whichever it is.
+"""Share of exponential intervals that are so close to any one value.
 
-Of mean 1, it is exp(-c / 2) - exp(-3 c / 2): at most this, at c = ln 3.
-"""
+With mean 1, it is exp(-c / 2) - exp(-3 c / 2): at most this, at c = ln 3."""
 
 _CLOCK_SLACK_SLOTS: Final = 0.25
-"""Places of a row by which a distance may be off for the clocks' sake."""
+"""Attempts by which an interval may be off because of clocks."""
 
 _MIN_INTERVALS: Final = 5
-"""Distances of which it can be said that they are regular."""
+"""Intervals that are needed to call them regular."""
 
 _MIN_BLOCKED: Final = 10
-"""Failures that must follow where hardly any passes any more."""
+"""Failures that are needed when almost none passes any more."""
 
 _MAX_PASSED_SHARE: Final = 0.1
 
@@ -69,10 +68,10 @@ class TokenBucket:
 
 
 def detect_token_bucket(run: PacedRun, *, path_works: bool) -> TokenBucket | None:
-    """Return the limit by rate that explains a run's failures, or None.
+    """Return the rate limit that explains a run's failures, or None.
 
-    ``path_works``: an old connection worked all the while, so that what stops to
-    pass is new connections alone.
+    ``path_works``: a long-lived connection worked throughout, so only new connections
+    fail.
     """
     clean_passes = [attempt.passed_cleanly for attempt in run.attempts]
     if all(clean_passes) or not clean_passes:
@@ -101,7 +100,7 @@ def detect_token_bucket(run: PacedRun, *, path_works: bool) -> TokenBucket | Non
     )
     early = [instant for instant in passed if instant < start + SYN_RETRANSMIT_SECONDS]
     regular = _is_regular(run.attempts[initial_run:], passed, run.gap)
-    # At first no SYN that is sent again comes in between.
+    # In the initial run no SYN was retransmitted.
     if not (regular or _is_regular(queries_worked, early, run.gap)):
         few_passed = (
             sum(remaining) <= _MAX_PASSED_SHARE * len(remaining)
@@ -114,16 +113,16 @@ def detect_token_bucket(run: PacedRun, *, path_works: bool) -> TokenBucket | Non
 
 
 def _usual_run_length(clean_passes: Sequence[bool]) -> float:
-    """Return how many pass in a row, as a rule: a stall of ours lets tokens gather."""
+    """Return the median run of passes: tokens gather during stalls of ours."""
     runs = [len(list(run)) for passes, run in groupby(clean_passes) if passes]
     return median(runs) if runs else 0.0
 
 
 def _is_regular(remaining: Sequence[Attempt], passed: list[float], gap: float) -> bool:
-    """Tell whether passes (or failures, where these are fewer) are too regular.
+    """Whether passes (or failures, if these are fewer) are too regular for chance.
 
-    Under pure loss each place in a row has the same chance: distances are geometric, or
-    exponential where SYNs that were sent again come in between.
+    Under random loss each attempt has the same chance: intervals are geometric, or
+    exponential where retransmitted SYNs come in between.
     """
     failed = [attempt.offset for attempt in remaining if not attempt.passed_cleanly]
     share = len(failed) / len(remaining)
@@ -147,14 +146,14 @@ def _is_regular(remaining: Sequence[Attempt], passed: list[float], gap: float) -
 
 
 def _p_geometric_near(share: float, distance: float) -> float:
-    """Return how likely a geometric distance is near this one (in places of the row)."""
+    """Return the probability of a geometric interval close to this one, in attempts."""
     first = max(1, math.ceil((1 - _TOLERANCE_SHARE) * distance - _CLOCK_SLACK_SLOTS))
     last = math.floor((1 + _TOLERANCE_SHARE) * distance + _CLOCK_SLACK_SLOTS)
     return (1.0 - share) ** (first - 1) - (1.0 - share) ** last
 
 
 def _pass_rate(run: PacedRun, start: float, passed: list[float]) -> float:
-    """Return how many a second passed while there were more than could."""
+    """Return how many per second passed while more were attempted."""
     end = run.planned * run.gap
     during = [instant for instant in passed if start <= instant <= end]
     if len(during) > _MIN_INTERVALS or not passed:
@@ -163,10 +162,11 @@ def _pass_rate(run: PacedRun, start: float, passed: list[float]) -> float:
 
 
 def detect_count_limit(hold: HoldResult) -> int | None:
-    """Return how many connections may be held at once, where there is a limit.
+    """Return how many connections may be open at once, if there is a limit.
 
-    It is one when none came about beside those that were held and still answered, and
-    all did when these were released. A server that says itself that it is busy is none.
+    There is one if none could be made while others were open and still answered, and
+    all could once these were closed. A server that reports itself as busy is not such a
+    limit.
     """
     if not hold.while_held or not hold.after_release:
         return None

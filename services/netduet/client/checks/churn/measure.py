@@ -1,4 +1,4 @@
-"""Short connections to each address, and what the server says of them meanwhile."""
+"""Short connections to each address, and the server's reports meanwhile."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ PLANS: Final = {
     "full": ChurnPlan(1000, 1 / 100, 200, 5.0),
     "soak": ChurnPlan(6000, 1 / 100, 200, 5.0),
 }
-"""By profile. Two SYNs that are lost are waited for in ``quick``, five in ``full``."""
+"""By profile: ``quick`` can wait for two lost SYNs, ``full`` for five."""
 
 _MIN_CONNECT_SECONDS: Final = 1.3
-"""Seconds that each has at least, whatever is set: a SYN without an answer is sent again
-after 1 s (RFC 6298 §2.1), and else none would be seen to be lost."""
+"""Minimum timeout, whatever is set: a SYN is retransmitted after 1 s (RFC 6298 §2.1),
+and a shorter timeout would not show that one was lost."""
 
 _REPORT_INTERVAL_SECONDS: Final = 0.25
-"""Seconds between two looks at the server's queue."""
+"""Seconds between two reports on the accept queue."""
 
 _MAX_TROUBLED_SHARE: Final = 0.5
-"""Share of connections with trouble above which none are held besides."""
+"""Share of failing connections above which none are held open."""
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> ChurnResult:
-    """Try one address."""
+    """Measure one address."""
     addresses = len(context.earlier(IdentityResult).known[:MAX_ADDRESSES])
     plan = fit_plan(PLANS[context.profile], context, addresses)
     return await _try(answer.address, plan, context.timeouts)
 
 
 def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> ChurnPlan:
-    """Return the plan within what is set, and within the descriptors there are.
+    """Limit the plan to the settings and to the available descriptors.
 
-    Half of these are for the other checks, and for all else.
+    The other half of the descriptors is for other checks and everything else.
     """
     descriptors, _, _ = kernel.socket_limits()
     per_address = descriptors // (2 * max(1, address_count))
@@ -84,16 +84,16 @@ async def _try(address: Address, plan: ChurnPlan, timeouts: Timeouts) -> ChurnRe
 
 
 class _WitnessWatch:
-    """One connection that is open all the while, so that one instance is asked.
+    """A connection that stays open, to ask one instance before and after.
 
-    To ask on a new connection, before and after, could reach two instances behind a
-    balancer; or none, where new connections are what does not work.
+    New connections could reach two instances behind a balancer, or none if new
+    connections are what fails.
     """
 
     def __init__(
         self, connection: FramedConnection | None, timeout: float, missing: str
     ) -> None:
-        """Watch on this conversation, where there is one."""
+        """Prepare; without a connection, ``missing`` is why."""
         self._connection = connection
         self._timeout = timeout
         self._missing = missing or "no connection for queries could be opened"
@@ -102,18 +102,18 @@ class _WitnessWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Ask for the first time, and go on asking."""
+        """Send the first request, and continue periodically."""
         self._first_report = await self._request_report()
         if self._first_report is not None:
             self._task = asyncio.create_task(self._poll())
 
     def stop(self) -> None:
-        """Ask no more, without a word: whoever was told to stop does not wait."""
+        """Stop at once, without ending the stream."""
         if self._task is not None:
             self._task.cancel()
 
     async def end(self) -> Witness:
-        """Ask for the last time; tell what changed."""
+        """Send the last request; return what changed."""
         self.stop()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)

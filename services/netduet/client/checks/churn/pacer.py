@@ -1,4 +1,4 @@
-"""Connections at a fixed rate, each at its time; and as many as may be at once."""
+"""Makes connections at a fixed rate, and holds many open at once."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection
 
 MAX_START_DELAY_SECONDS: Final = 0.1
-"""Seconds by which a connection may start late; then it is left out, and said."""
+"""Maximum delay of a start; later ones are skipped and counted."""
 
 HOLD_GAP_SECONDS: Final = 0.01
-"""Seconds between two connections that are kept."""
+"""Seconds between two connections that are held open."""
 
 PROBE_COUNT: Final = 4
-"""Connections with which a limit on those at once is confirmed, and its end is."""
+"""Connections that confirm a limit on open connections, and its end."""
 
 _PROBE_GAP_SECONDS: Final = 0.3
-"""Seconds between two of these: a limit by rate lets one pass meanwhile."""
+"""Seconds between two of these; a rate limit lets one pass meanwhile."""
 
 _PROBE_TIMEOUT_SECONDS: Final = 1.5
-"""Seconds for each: its SYN is sent once more meanwhile."""
+"""Seconds for each; its SYN is retransmitted once meanwhile."""
 
 _MIN_TROUBLED_SHARE: Final = 0.2
-"""Share of the first connections from which on further ones are made."""
+"""Share of failing connections among the first half from which more are made."""
 
 _MAX_PASSED_SHARE: Final = 0.1
-"""Share of those behind the first failure that may yet be made at a limit by count."""
+"""Share of connections after the first failure that may still pass at such a limit."""
 
 _SETTLE_SECONDS: Final = 0.1
-"""Seconds for whoever counts connections to see that they were ended."""
+"""Seconds for whatever counts connections to notice their end."""
 
 
 @dataclass(slots=True)
 class Pacer:
-    """Makes the connections of one address."""
+    """Makes the connections to one address."""
 
     address: Address
     answer_timeout: float
@@ -57,7 +57,7 @@ class Pacer:
         )
 
     async def hold(self) -> HoldResult:
-        """Keep connections up to the plan's number; find out what ends that."""
+        """Hold up to the plan's number of connections open; probe why fewer can be."""
         plan = self.plan
         try:
             run = await _run_paced(
@@ -81,7 +81,7 @@ class Pacer:
             return HoldResult(
                 run, held.held_count, alive, answered, while_held, after_release
             )
-        except BaseException:  # told to stop: without a word to the server
+        except BaseException:  # cancelled: close without ending the stream
             for connection in self.held:
                 connection.close()
             raise
@@ -115,7 +115,7 @@ class Pacer:
         return attempt
 
     async def _release(self) -> None:
-        """End all that are kept; in any case close them."""
+        """End all held connections, and close them in any case."""
         released, self.held = self.held, []
         try:
             await asyncio.gather(
@@ -127,10 +127,9 @@ class Pacer:
 
 
 def reaches_limit(run: PacedRun) -> bool:
-    """Tell whether the connections were made up to some number, and hardly any from there.
+    """Whether connections were made up to some number, and almost none after it.
 
-    Where another one ends elsewhere meanwhile, as those of the check idle do, it makes
-    room for one more.
+    A connection of another check that ends meanwhile makes room for one more.
     """
     established = [attempt.boot_id != "" for attempt in run.attempts]
     if not established or established[-1]:
@@ -141,7 +140,7 @@ def reaches_limit(run: PacedRun) -> bool:
 
 
 def _many_troubled(tasks: Sequence[asyncio.Task[Attempt]]) -> bool:
-    """Tell whether many have trouble; a late half may still be on its way."""
+    """Whether many fail; the second half may still be in progress."""
     first_tasks = tasks[: len(tasks) // 2]
     troubled = sum(
         attempt.done() and not attempt.result().passed_cleanly for attempt in tasks
@@ -157,7 +156,7 @@ async def _run_paced(
     max_concurrent: int,
     extra_count: int = 0,
 ) -> PacedRun:
-    """Start each at its time; what could not be is left out, not caught up with."""
+    """Start each attempt when it is due; skip those that cannot start in time."""
     tasks: list[asyncio.Task[Attempt]] = []
     planned, unstarted, max_delay, running = 0, 0, 0.0, 0
 

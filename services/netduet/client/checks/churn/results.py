@@ -11,29 +11,28 @@ from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance
 from netduet.net.time_span import Timed
 
 SYN_RETRANSMIT_SECONDS: Final = 0.9
-"""Seconds of connecting from which on a SYN was surely sent again.
+"""Duration of a connect from which a SYN was certainly retransmitted.
 
-A first SYN is sent again after 1 s (RFC 6298 §2.1), a little is left for clocks. How
-often it was cannot be told from the time: the steps are those of
-tcp_syn_linear_timeouts and more.
-"""
+The first retransmission comes after 1 s (RFC 6298 §2.1), less a margin for clocks.
+The number of retransmissions does not follow from the time, because it depends on
+tcp_syn_linear_timeouts and more."""
 
 
 class AttemptOutcome(StrEnum):
-    """What became of a connection."""
+    """The outcome of an attempt."""
 
     SERVED = "served"
-    """A netduet welcomed it."""
+    """A netduet server welcomed it."""
     NEVER_MADE = "never made"
     """No answer to any SYN in time."""
     REFUSED = "refused"
     """A reset or an ICMP error instead of an acceptance."""
     ENDED = "ended"
-    """It was made, and ended (or another program spoke) before a welcome."""
+    """It was made, and ended (or another program answered) before a welcome."""
     UNANSWERED = "unanswered"
-    """It was made, and nothing came in time."""
+    """It was made, and nothing arrived in time."""
     BUSY = "busy"
-    """The server itself said that it serves no more at once."""
+    """The server reported that it serves no more at once."""
     NO_PORT = "no port"
     """This host has no free port for it: nothing was sent."""
     NOT_TRIED = "not tried"
@@ -66,17 +65,17 @@ class Attempt(Timed):
 
     @property
     def passed(self) -> bool:
-        """It was established, and nobody ended it; silence may be a starved server's."""
+        """Whether it was established and not ended; a silent server may be starved."""
         return self.outcome in (AttemptOutcome.SERVED, AttemptOutcome.UNANSWERED)
 
     @property
     def passed_cleanly(self) -> bool:
-        """It passed, and its first SYN was answered."""
+        """Whether it passed without a retransmitted SYN."""
         return self.passed and not self.lost_syns
 
     @property
     def sent_syns(self) -> int:
-        """How many SYNs were sent."""
+        """The number of SYNs sent."""
         silent = (AttemptOutcome.NO_PORT, AttemptOutcome.NOT_TRIED)
         return 0 if self.outcome in silent else self.lost_syns + 1
 
@@ -85,9 +84,9 @@ class Attempt(Timed):
 class ChurnPlan:
     """How many connections at what gap in seconds, and how many to hold open at once.
 
-    ``connect_timeout`` bounds each attempt, ``max_concurrent`` how many are under way at
-    once; further ones are left out. ``extra_count`` more are made where many of the first
-    fail: few attempts show that something fails, more show what it is.
+    ``connect_timeout`` bounds each attempt, ``max_concurrent`` the attempts in
+    progress; further ones are skipped. ``extra_count`` more are made if many of the
+    first fail: few attempts show that something fails, more show what.
     """
 
     count: int
@@ -100,10 +99,10 @@ class ChurnPlan:
 
 @dataclass(frozen=True, slots=True)
 class PacedRun:
-    """Attempts started at a fixed rate, whatever became of those before.
+    """Attempts started at a fixed rate, whatever the outcome of earlier ones.
 
-    ``unstarted`` could not be started in time and were left out; ``max_start_delay`` is the
-    largest delay of the others, in seconds.
+    ``unstarted`` could not be started in time and were skipped; ``max_start_delay`` is
+    the largest delay of the others, in seconds.
     """
 
     planned: int
@@ -114,17 +113,17 @@ class PacedRun:
 
     @property
     def rate(self) -> float:
-        """How many a second were due."""
+        """Planned attempts per second."""
         return 1 / self.gap
 
 
 @dataclass(frozen=True, slots=True)
 class HoldResult:
-    """Connections that were held open, to see how many there may be at once.
+    """Connections held open, to see how many there may be at once.
 
-    Where the last ones failed: ``alive`` of the ``held_count`` still lived when further
-    attempts (``while_held``) failed; ``after_release`` were made when all had been closed.
-    ``answered``: a held connection answered a query meanwhile.
+    If the last ones failed: ``alive`` of the ``held_count`` were still open when
+    further attempts (``while_held``) failed; ``after_release`` were made when all had
+    been closed. ``answered``: a held connection answered a request meanwhile.
     """
 
     run: PacedRun
@@ -137,11 +136,11 @@ class HoldResult:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A connection that stays open throughout: what the server reported on it.
+    """A connection that stays open throughout, and the server's reports on it.
 
-    ``drops`` is what the listening socket that accepted it dropped meanwhile, None if
-    unknown; ``max_backlog`` the most connections seen in its accept queue; ``survived``: it
-    still answered at the end.
+    ``drops`` is what its listening socket dropped meanwhile, None if unknown;
+    ``max_backlog`` is the longest accept queue seen; ``survived``: it still answered at
+    the end.
     """
 
     boot_id: str = ""
@@ -154,7 +153,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of this host for connections of its own, and those in TIME_WAIT."""
+    """The ports for this host's outgoing connections, and those in TIME_WAIT."""
 
     low: int
     high: int
@@ -162,13 +161,13 @@ class Ports:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of ports."""
         return self.high - self.low + 1
 
 
 @dataclass(frozen=True, slots=True)
 class ChurnResult:
-    """What came of one address."""
+    """What was measured at one address."""
 
     address: Address
     run: PacedRun
@@ -178,5 +177,5 @@ class ChurnResult:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """All but those that were made to find a limit out."""
+        """All attempts except those that probe a limit."""
         return self.run.attempts + (() if self.hold is None else self.hold.run.attempts)

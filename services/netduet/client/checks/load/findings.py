@@ -1,4 +1,4 @@
-"""What is wrong with a transfer: stalled, cut, changed, slower than it must be. Pure."""
+"""What is wrong with a transfer: it stalled, was cut, changed or is too slow. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Figures, Finding, Outcome
 
 MIN_NETWORK_SHARE: Final = 0.8
-"""Share of the time in which the network must have held the data up, for a cap."""
+"""Share of the time in which the sender must wait for the network to prove a cap."""
 
 _RISING_FACTOR: Final = 1.5
-"""By how much the last part of a transfer must exceed the mean to be rising still: in slow
-start (RFC 5681 §3.1) the last fifth carries twice the mean and more."""
+"""Factor by which the last part of a transfer must exceed the mean to be still rising:
+in slow start (RFC 5681 §3.1) the last fifth carries twice the mean and more."""
 
 
 def find_failures(flow: TransferFlow) -> list[Finding]:
-    """Return what ended a transfer, or was wrong with its bytes."""
+    """Return what ended a transfer or changed its bytes."""
     findings = []
     if flow.changed:
         seen = f"{flow.direction}: data was altered in transit"
@@ -78,14 +78,14 @@ def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
 
 
 def _locate_stall(flow: TransferFlow, stall: TransferStall) -> Location | None:
-    """Return the side at which a transfer has stalled, where both kernels prove it."""
+    """Return the location of a stall if both kernels prove it."""
     if stall.unacked is None or stall.unsent is None or stall.undelivered is None:
         return None
     if stall.undelivered:
         return flow.direction.path
     if stall.unacked:
         return flow.direction.opposite.path
-    if stall.unsent:  # all was taken, and there is no room for more
+    if stall.unsent:  # everything was acknowledged, and the receiver has no room
         return Location(flow.direction.receiver)
     return None
 
@@ -93,7 +93,7 @@ def _locate_stall(flow: TransferFlow, stall: TransferStall) -> Location | None:
 def judge_rate(
     flow: TransferFlow, min_rate: float, limit: Side | str
 ) -> Finding | None:
-    """Return that a rate is too low; no verdict where it may not be the path's."""
+    """Return the finding that a rate is too low, or proves nothing about the path."""
     reached = flow.rate
     if reached is None or reached >= min_rate:
         return None
@@ -128,9 +128,9 @@ def judge_rate(
 
 
 def _limited_by_network(flow: TransferFlow) -> bool:
-    """Tell whether it was the network that the sender's kernel waited for.
+    """Whether the sender's kernel waited for the network.
 
-    Then there was always more to send, and no program's lateness explains the rate.
+    Then there was always more to send, so no late program explains the rate.
     """
     return flow.wait_shares is not None and flow.wait_shares[0] >= MIN_NETWORK_SHARE
 
@@ -150,5 +150,5 @@ def _reason_for_doubt(flow: TransferFlow, min_rate: float, limit: Side | str) ->
 
 
 def _is_rising(slices: tuple[float, ...]) -> bool:
-    """Tell whether each part carried more than the one before it."""
+    """Whether each part carried more than the one before it."""
     return bool(slices) and all(earlier < other for earlier, other in pairwise(slices))

@@ -1,10 +1,10 @@
-"""Rates and times in a person's words."""
+"""Rates and times in readable units."""
 
 from __future__ import annotations
 
 
 def format_rate(bits: float) -> str:
-    """Return bits a second, to three figures."""
+    """Return bits per second, to three figures."""
     for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
         if bits >= size:
             value = bits / size
@@ -13,7 +13,7 @@ def format_rate(bits: float) -> str:
 
 
 def format_milliseconds(seconds: float) -> str:
-    """Return a time in milliseconds, as exact as it is short."""
+    """Return a time in milliseconds, with fewer digits for longer times."""
     value = seconds * 1000
     if value >= 10:  # noqa: PLR2004 - a figure more below
         return f"{value:.0f} ms"

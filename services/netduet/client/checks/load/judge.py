@@ -1,9 +1,8 @@
-"""What a loaded path tells: findings, remarks, figures. Pure.
+"""What a loaded path shows: findings, notes, figures. Pure.
 
-A queue is claimed on the word of the sender's kernel alone, whose round trip rises
-above the least it ever saw: the time in which both programs ran late is not in it.
-Echoes have to say the same. What a path does not carry because an end of ours is too
-slow is never called a limit of the path.
+A queue is reported only if the sender's kernel sees its RTT rise above the minimum,
+which does not include delays of the programs, and if the echoes agree. A limit of an
+end is never reported as a limit of the path.
 """
 
 from __future__ import annotations
@@ -28,19 +27,19 @@ from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.wire.untrusted import escape
 
 MIN_QUEUE_SECONDS: Final = 0.03
-"""Seconds by which a round trip must rise to be called a queue."""
+"""Seconds by which the RTT must rise to be called a queue."""
 
 MIN_QUEUE_SHARE: Final = 0.5
-"""The same, as a share of the least round trip."""
+"""The same, as a share of the minimum RTT."""
 
 MIN_ASYMMETRY_FACTOR: Final = 3.0
-"""How many times less one way must carry to be remarked on."""
+"""Factor between the directions' rates that is noted."""
 
 MAX_CAP_DEVIATION: Final = 0.1
-"""How far the rates of a cap's slices may be from their mean, as a share."""
+"""Maximum deviation of the slices' rates from their mean at a cap, as a share."""
 
 BUSY_CPU_SHARE: Final = 0.85
-"""Share of a CPU from which on this process counts as the limit."""
+"""Share of a CPU from which this process counts as the limit."""
 
 
 def judge(result: LoadResult, options: CheckOptions) -> Judgement:
@@ -90,7 +89,7 @@ _ONE_WAY_PHASES: Final = frozenset(direction.value for direction in Direction)
 
 
 def _first_of_each_kind(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Return one finding for each class and side: the first."""
+    """Return the first finding of each class and side."""
     kinds: dict[tuple[str, str | None], Finding] = {}
     for finding in findings:
         kinds.setdefault((finding.failure, finding.where), finding)
@@ -113,7 +112,7 @@ def limiting_part(phase: Phase, flow: TransferFlow) -> Side | str:
     return flow.direction.receiver if receiver > sender else flow.direction.sender
 
 
-# Remarks
+# Notes
 
 
 def _remarks(result: LoadResult, single: dict[Direction, Phase]) -> list[str]:
@@ -150,7 +149,7 @@ def _remarks(result: LoadResult, single: dict[Direction, Phase]) -> list[str]:
 
 
 def _cap_remarks(direction: Direction, phase: Phase) -> list[str]:
-    """Remark on a rate that is as steady as only a shaper's, where no end is slow."""
+    """Note a rate that is as steady as a shaper's, if no end is the limit."""
     flow = phase.flows[0]
     shares, furthest, mean = flow.wait_shares, flow.max_deviation, flow.rate
     if shares is None or furthest is None or mean is None or flow.exhausted:
@@ -170,7 +169,7 @@ def _cap_remarks(direction: Direction, phase: Phase) -> list[str]:
 
 
 def _queue_remarks(direction: Direction, phase: Phase, idle: Phase) -> list[str]:
-    """Remark on a queue, where the sender's kernel and the echoes both saw it."""
+    """Note a queue that both the sender's kernel and the echoes show."""
     flow = phase.flows[0]
     least, full = flow.min_rtt, flow.rtt
     rest, loaded = idle.path_latency, _settled_latency(phase)
@@ -198,7 +197,7 @@ def _queue_remarks(direction: Direction, phase: Phase, idle: Phase) -> list[str]
 
 
 def _settled_latency(phase: Phase) -> LatencySpread | None:
-    """Return the echoes' times, own lateness left out, while the path was full."""
+    """Return the latency while the path was full, without this process's delays."""
     since = phase.flows[0].settled_at
     late = LatencySpread.from_times(
         [

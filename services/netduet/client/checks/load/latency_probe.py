@@ -1,10 +1,10 @@
-"""Small questions at fixed times, in a thread and on a connection of their own.
+"""Small requests at fixed times, in a separate thread and on a separate connection.
 
-Open loop: each leaves at its time whether or not the one before it is answered, and
-its round trip counts from when it was due, so that a stall delays every one that was
-due in it (coordinated omission: G. Tene, "How NOT to Measure Latency"). The kernel
-says when an answer arrived (SO_TIMESTAMPNS, Documentation/networking/timestamping.rst),
-so that a reader who is late makes no latency; how late the sender was is kept.
+Open loop: each is sent at its time whether or not the one before it was answered, and
+its round trip counts from when it was due, so a stall delays all that were due in it
+(coordinated omission: G. Tene, "How NOT to Measure Latency"). The kernel reports when
+an answer arrived (SO_TIMESTAMPNS, Documentation/networking/timestamping.rst), so a late
+reader adds no latency; the delay of the sender is recorded separately.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("@ll")
 _PAYLOAD: Final = bytes(range(16))
 _MAX_QUESTIONS: Final = 50_000
-"""Questions that are asked at most."""
+"""Maximum requests."""
 
 _SELECTABLE: Final = 1024
-"""Descriptors below this can be waited for by select(2)."""
+"""select(2) works for descriptors below this."""
 
 _READ_BYTES: Final = 65_536
 _DRAIN_SECONDS: Final = 1.0
-"""Seconds that the last answers have."""
+"""Seconds to wait for the last answers."""
 
 
 class LatencyProbe:
-    """Echoes of one address, as a context: asked from its begin to its end."""
+    """Measures the latency of one address while its context is active."""
 
     def __init__(self, address: Address, interval: float, timeout: float) -> None:
-        """Prepare; one question each ``interval`` seconds."""
+        """Prepare; one request each ``interval`` seconds."""
         self._address = address
         self._interval = interval
         self._timeout = timeout
@@ -54,37 +54,37 @@ class LatencyProbe:
         self._echoes: list[EchoTiming] = []
         self._unread = b""
         self.detail = ""
-        """Why it ended before its time."""
+        """Why it ended early."""
         self._thread = threading.Thread(target=self._run, daemon=True, name="echoing")
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End; whoever needs the last answers waits with ``finish``."""
+        """Stop the requests; ``finish`` waits for the last answers."""
         self._over.set()
 
     @property
     def running(self) -> bool:
-        """Whether it still asks."""
+        """Whether it still sends requests."""
         return self._thread.is_alive()
 
     def finish(self) -> None:
-        """Have the last answers read, and the thread ended; blocks for that long."""
+        """Wait for the last answers and for the end of the thread; blocks."""
         self._over.set()
         self._thread.join(self._timeout + 2 * _DRAIN_SECONDS)
 
     def echoes_between(self, start: float, end: float) -> tuple[EchoTiming, ...]:
-        """Return those that were due between two instants."""
+        """Return the echoes that were due between two times."""
         return tuple(echo for echo in list(self._echoes) if start <= echo.due < end)
 
     def current_delay(self) -> float | None:
-        """Return the latest round trip, or for how long the next one has been due.
+        """Return the latest round trip, or how long the next one is overdue.
 
-        The longer of the two counts: a queue shows by what has not come yet. None while
-        nothing at all has been answered.
+        The longer of the two, because a queue delays what has not arrived yet. None
+        before the first answer.
         """
         overdue = 0.0
         for echo in reversed(self._echoes):
@@ -102,7 +102,7 @@ class LatencyProbe:
             ) as sock:
                 self._open(sock)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with contextlib.suppress(OSError):  # then our own clock has to do
+                with contextlib.suppress(OSError):  # then this process's clock is used
                     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 sock.setblocking(False)
                 self._send_questions(sock)
@@ -122,7 +122,7 @@ class LatencyProbe:
                 raise ConnectionError("the echo connection was not accepted")
 
     def _send_questions(self, sock: socket.socket) -> None:
-        """Ask at each due time, and read in between."""
+        """Send each request when it is due, and read in between."""
         due = time.monotonic()
         until = None
         while until is None or time.monotonic() < until:
@@ -159,7 +159,7 @@ class LatencyProbe:
             if not 0 < frame.id <= len(self._echoes):
                 raise ConnectionError("an echo arrived that was never requested")
             count = self._echoes[frame.id - 1]
-            # The kernel's clock may step: never before the question left.
+            # The kernel's clock may step: never before the request was sent.
             instant = max(arrived, count.sent)
             self._echoes[frame.id - 1] = EchoTiming(
                 count.due, count.sent, instant, read
@@ -177,7 +177,7 @@ def _readable(sock: socket.socket, wait: float) -> bool:
 
 
 def _seconds_queued(ancillary: list[tuple[int, int, bytes]]) -> float:
-    """Return for how many seconds what was read had been there."""
+    """Return how many seconds the data had been in the socket's buffer."""
     for level, kind, data in ancillary:
         known = (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS)
         if known and len(data) == _TIMESPEC.size:

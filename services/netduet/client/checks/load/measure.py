@@ -183,7 +183,7 @@ class _LoadRun:
         return opened
 
     async def _wait_until_drained(self) -> None:
-        """Wait until the queues of the last phase have drained."""
+        """Wait until the queues of the last phase are empty."""
         idle = self._phases[0]
         echoes = self._probe.echoes_between(idle.start, idle.end)
         times = sorted(echo.arrived - echo.due for echo in echoes if echo.arrived)

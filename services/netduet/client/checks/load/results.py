@@ -1,4 +1,4 @@
-"""What the check ``load`` measures: flows of bulk data, echoes meanwhile.
+"""What the check ``load`` measures: bulk transfers, and echoes meanwhile.
 
 Times are monotonic seconds, sizes are bytes of payload, rates are bit/s of payload.
 """
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from netduet.wire.messages import TcpInfo
 
 SLICE_COUNT: Final = 5
-"""Parts of a transfer whose rates are compared, to tell a steady one."""
+"""Parts of a transfer whose rates are compared."""
 
 _MIN_RATED_SHARE: Final = 0.3
-"""Share of the time that must be left after the warm-up to tell a rate from it alone."""
+"""Share of the time that must remain after the warm-up to measure the rate from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SenderTcpInfo:
-    """The sender's TCP_INFO of a connection at an instant.
+    """The sender's TCP_INFO of a connection at a time.
 
-    Times are in seconds. ``busy`` is how long data was in flight or waiting; during that,
-    ``limited_by_receiver`` the receiver's window was the limit, ``limited_by_buffer`` the
-    sender's own buffer (include/uapi/linux/tcp.h, tcpi_busy_time and the next two).
+    Times are in seconds. ``busy`` is how long data was in flight or waiting; meanwhile,
+    ``limited_by_receiver`` is how long the receiver's window was the limit, and
+    ``limited_by_buffer`` how long the sender's buffer was (include/uapi/linux/tcp.h,
+    tcpi_busy_time and the next two).
     """
 
     at: float
@@ -46,7 +47,7 @@ class SenderTcpInfo:
 
     @classmethod
     def from_tcp_info(cls, at: float, connection: int, info: TcpInfo) -> Self | None:
-        """Convert it; None where an older kernel reports only part of it."""
+        """Convert it; None if an older kernel reports only a part."""
         values = (
             info.rtt,
             info.min_rtt,
@@ -65,8 +66,9 @@ class SenderTcpInfo:
 class TransferStall:
     """No progress in this window, and what both kernels reported afterwards.
 
-    ``unacked`` packets of the sender were not acknowledged, ``undelivered`` bytes had not
-    reached the receiver's kernel, ``unsent`` bytes waited to be sent; None: unknown.
+    ``unacked`` packets of the sender were not acknowledged, ``undelivered`` bytes had
+    not reached the receiver's kernel, ``unsent`` bytes waited to be sent; None if
+    unknown.
     """
 
     window: TimeSpan
@@ -80,10 +82,10 @@ class TransferStall:
 class TransferFlow(Timed):
     """A transfer in one direction, over several connections.
 
-    ``arrivals`` are (instant, bytes arrived by then) after the warm-up; ``total`` includes
+    ``arrivals`` are (time, bytes arrived by then) after the warm-up; ``total`` includes
     the warm-up. ``exhausted``: it ended because its bytes were used up.
-    ``connection_error`` is why a connection ended unexpectedly; ``server_refusal`` is what
-    the server said if it ended the transfer.
+    ``connection_error`` is why a connection ended unexpectedly; ``server_refusal`` is
+    the server's reason if it ended the transfer.
     """
 
     direction: Direction
@@ -101,10 +103,10 @@ class TransferFlow(Timed):
 
     @property
     def rate(self) -> float | None:
-        """Bits a second after the warm-up; None where nothing arrived.
+        """Bits per second after the warm-up; None if nothing arrived.
 
-        Over all of the time where its bytes were used up early: the little that came
-        after the warm-up may have come at once, and a high rate would be a guess.
+        Over the whole time if the bytes were used up early: the few that came after the
+        warm-up may have come at once, and a high rate would be a guess.
         """
         whole = self.end - self.start
         if not self.total or whole <= 0:
@@ -118,7 +120,7 @@ class TransferFlow(Timed):
 
     @property
     def slices(self) -> tuple[float, ...]:
-        """The rates of equal parts of the time; empty where they cannot be told apart."""
+        """The rates of equal parts of the time; empty if they are too short."""
         if len(self.arrivals) <= 2 * SLICE_COUNT:
             return ()
         start, end = self.arrivals[0][0], self.arrivals[-1][0]
@@ -132,7 +134,7 @@ class TransferFlow(Timed):
 
     @property
     def max_deviation(self) -> float | None:
-        """How far a part's rate was from the mean, at most, as a share of it."""
+        """The largest deviation of a part's rate from the mean, as a share of it."""
         rates = self.slices
         mean = statistics.fmean(rates) if rates else 0.0
         if not mean:
@@ -140,7 +142,7 @@ class TransferFlow(Timed):
         return max(abs(slice_rate - mean) for slice_rate in rates) / mean
 
     def _arrived_by(self, instant: float) -> float:
-        """Return how many bytes had arrived at an instant, between two points."""
+        """Return how many bytes had arrived at a time, interpolated."""
         before = self.arrivals[0]
         for arrival in self.arrivals:
             if arrival[0] >= instant:
@@ -152,7 +154,7 @@ class TransferFlow(Timed):
 
     @property
     def rtt(self) -> float | None:
-        """The median of what the sender's kernel said while the path was full."""
+        """The median RTT of the sender's kernel while the path was full."""
         late = [
             sender.rtt for sender in self.sender_infos if sender.at >= self.settled_at
         ]
@@ -160,7 +162,7 @@ class TransferFlow(Timed):
 
     @property
     def min_rtt(self) -> float | None:
-        """The least round trip that the sender's kernel ever saw."""
+        """The minimum RTT of the sender's kernel."""
         return min(
             (sender.min_rtt for sender in self.sender_infos),
             default=None,
@@ -168,18 +170,18 @@ class TransferFlow(Timed):
 
     @property
     def settled_at(self) -> float:
-        """The instant from which the path is taken to be full: half of the time."""
+        """The time from which the path counts as full: half of the transfer."""
         return (self.start + self.end) / 2
 
     @property
     def retransmits(self) -> int:
-        """Packets that the sender's kernel sent again."""
+        """Packets that the sender's kernel retransmitted."""
         last = {sender.connection: sender.retransmits for sender in self.sender_infos}
         return sum(last.values())
 
     @property
     def wait_shares(self) -> tuple[float, float, float] | None:
-        """Shares of the time in which (network, receiver, sender) held the data up."""
+        """Shares of the time in which (network, receiver, sender) delayed the data."""
         first: dict[int, SenderTcpInfo] = {}
         last: dict[int, SenderTcpInfo] = {}
         for sender in self.sender_infos:
@@ -211,9 +213,9 @@ def _share(slice_bytes: float, whole: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class EchoTiming:
-    """A small question: when it was due, left, and when its answer arrived and was read.
+    """A small request: when it was due and sent, its answer arrived and was read.
 
-    ``arrived`` is the kernel's time where it gives one. None: no answer came.
+    ``arrived`` is the kernel's time if available. None: no answer.
     """
 
     due: float
@@ -234,7 +236,7 @@ class LatencySpread:
 
     @classmethod
     def from_times(cls, times: Sequence[float]) -> Self | None:
-        """Return them by nearest rank; None of nothing."""
+        """Return them by nearest rank; None without times."""
         if not times:
             return None
         rank = sorted(times)
@@ -246,7 +248,7 @@ class LatencySpread:
 class Phase(Timed):
     """A phase of the check, with the echoes that were due in it.
 
-    ``cpu_share`` is the share of one CPU that this process used.
+    ``cpu_share`` is this process's share of one CPU.
     """
 
     name: str
@@ -266,14 +268,14 @@ class Phase(Timed):
 
     @property
     def send_delay(self) -> LatencySpread | None:
-        """By how much this end itself sent too late: the part that is our own."""
+        """How late this process sent: its own part of the latency."""
         return LatencySpread.from_times(
             [max(0.0, echo.sent - echo.due) for echo in self.echoes]
         )
 
     @property
     def path_latency(self) -> LatencySpread | None:
-        """From the sending to the arrival: without our own lateness."""
+        """From the sending to the arrival, without this process's delay."""
         times = [
             echo.arrived - echo.sent for echo in self.echoes if echo.arrived is not None
         ]
@@ -282,9 +284,9 @@ class Phase(Timed):
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What was measured at one address; ``skipped`` says why nothing was.
+    """What was measured at one address; ``skipped`` is why nothing was.
 
-    ``latency_error`` says why the latency probe ended early, "" if it did not.
+    ``latency_error`` is why the latency probe ended early, "" if it did not.
     """
 
     address: Address

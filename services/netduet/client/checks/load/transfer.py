@@ -1,9 +1,9 @@
-"""Fills the path one way: frames on a few connections, always a bounded part under way.
+"""Fills the path in one direction: frames on a few connections, bounded bytes in flight.
 
-Rates are counted where the data arrives: up by the server's answers to SINK, down by
-what came. A frame takes about 20 ms at the rate that was reached so far, and about a
-second's worth is under way at most, so that a deep queue can show itself (RFC 6349
-§3.3: the window must exceed the product of bandwidth and delay; RFC 9097 on time).
+Rates are measured where the data arrives: up by the server's answers to SINK, down by
+the received bytes. A frame takes about 20 ms at the current rate, and at most about a
+second's worth is in flight, so that a deep queue can show (RFC 6349 §3.3: the window
+must exceed the bandwidth-delay product; RFC 9097 on duration).
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ if TYPE_CHECKING:
 
 MIN_FRAME_BYTES: Final = 16 * 1024
 MAX_FRAME_BYTES: Final = 256 * 1024
-"""Sizes of frames: a server parses one at once, and others wait for that long."""
+"""Limits of a frame's size: a server parses a frame at once, and other connections
+wait."""
 
 MAX_QUESTIONS: Final = Limits().max_questions - 50
-"""Questions of one connection: the server ends one that asks more."""
+"""Maximum requests per connection; the server ends one that sends more."""
 
 STALL_SECONDS: Final = 2.5
 """Seconds without progress on any connection after which a transfer has stalled.
 
-A kernel sends again after 0.2, 0.4, 0.8 and 1.6 s (RFC 6298 §5.5): so many must have
-been lost in a row, on each connection, for random loss to look like it.
-"""
+A kernel retransmits after 0.2, 0.4, 0.8 and 1.6 s (RFC 6298 §5.5), so random loss
+would have to hit all of these, on each connection."""
 
 _FRAME_SECONDS: Final = 0.02
 _IN_FLIGHT_BYTES: Final = (256 * 1024, 8 * 1024 * 1024)
 _WARM_UP_SHARE: Final = 0.3
-"""Share of the time that is not counted: TCP's slow start (RFC 5681 §3.1)."""
+"""Share of the time that is not measured: TCP's slow start (RFC 5681 §3.1)."""
 
 _POLL_SECONDS: Final = 0.02
 _WARM_UP_ROUND_TRIPS: Final = 8
 _MAX_WARM_UP_SECONDS: Final = 1.0
 _MIN_POLLED_SHARE: Final = 0.5
-"""Share of the looks that must have been taken before the time is up."""
+"""Share of the polls that must have been made by the end."""
 
 _MAX_STARVED_FACTOR: Final = 3.0
-"""How many times longer a starved end may take."""
+"""Factor by which a starved end may take longer."""
 
 _REPORT_INTERVAL_SECONDS: Final = 0.05
 _LAST_REPORT_SECONDS: Final = 0.8
@@ -78,14 +78,14 @@ _EVIDENCE_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class TransferExtent:
-    """For how many seconds a transfer lasts, and how many bytes, at most."""
+    """Maximum duration and bytes of a transfer."""
 
     seconds: float
     max_bytes: int
 
 
 class Transfer:
-    """One way, over connections that are open; they can carry no second one."""
+    """A transfer in one direction; its connections cannot be used for another one."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Transfer:
         self._polls = 0
 
     async def run(self, address: Address, timeouts: Timeouts) -> TransferFlow:
-        """Carry data for so long, or until it stalls; return what came of it."""
+        """Transfer until the time is up or it stalls; return the result."""
         self._start = time.monotonic()
         pumps = [
             asyncio.create_task(self._pump(number, connection))
@@ -147,7 +147,7 @@ class Transfer:
         if window is not None:
             stall = await self._collect_evidence(window, address, timeouts)
         for connection in self._connections:
-            connection.reset()  # what waits in our buffers must not disturb what comes next
+            connection.reset()  # data in our buffers must not disturb the next transfer
         warm = self._start + _WARM_UP_SHARE * (end - self._start)
         return TransferFlow(
             self._direction,
@@ -164,14 +164,14 @@ class Transfer:
             stall,
         )
 
-    # Under way
+    # Transfer
 
     async def _wait_until_done(
         self, pumps: list[asyncio.Task[None]]
     ) -> TimeSpan | None:
-        """Wait for the end; return the time in which nothing moved, if it came to that.
+        """Wait for the end; return the time without progress if it stalled.
 
-        Looks are counted, not seconds: whoever is starved looks less often.
+        Polls are counted, not seconds, because a starved process polls less often.
         """
         while True:
             await asyncio.wait(pumps, timeout=_POLL_SECONDS)
@@ -193,7 +193,7 @@ class Transfer:
     async def _await_last_reports(
         self, pumps: list[asyncio.Task[None]], since: float
     ) -> None:
-        """Have the server's last words read: they stand behind the data it owes."""
+        """Wait for the server's last reports, which follow the data."""
         until = time.monotonic() + _LAST_REPORT_SECONDS
         while time.monotonic() < until and not all(pump.done() for pump in pumps):
             if (
@@ -204,7 +204,7 @@ class Transfer:
             await asyncio.wait(pumps, timeout=_POLL_SECONDS)
 
     def _long_enough(self, now: float) -> bool:
-        """Tell whether the time is up, and enough of it was watched."""
+        """Whether the time is up, with enough polls."""
         length, passed = self._duration(), now - self._start
         enough_polls = self._polls * _POLL_SECONDS >= length * _MIN_POLLED_SHARE
         return passed >= length and (
@@ -212,7 +212,7 @@ class Transfer:
         )
 
     def _duration(self) -> float:
-        """Long enough for TCP to find the path's rate, within reason."""
+        """Return the duration, long enough for TCP to reach the path's rate."""
         rtt = max((info.min_rtt for info in self._sender_infos), default=0.0)
         warm_up_seconds = min(_WARM_UP_ROUND_TRIPS * rtt, _MAX_WARM_UP_SECONDS)
         return max(self._extent.seconds, warm_up_seconds)
@@ -241,7 +241,7 @@ class Transfer:
             self._last_progress, self._idle_polls = (progress, now), 0
 
     async def _pump(self, number: int, connection: FramedConnection) -> None:
-        """Ask on one connection, several questions at once, until told to stop."""
+        """Send requests on one connection, several at once, until the end."""
         pending: deque[tuple[int, int, bytes, float]] = deque()
         questions = 0
         reported = 0.0
@@ -293,7 +293,7 @@ class Transfer:
                 return
 
     def _is_exhausted(self) -> bool:
-        """Tell whether all bytes that may be asked for have been."""
+        """Whether all bytes have been requested."""
         self._exhausted = (
             self._exhausted or self._requested_bytes >= self._extent.max_bytes
         )
@@ -302,9 +302,9 @@ class Transfer:
     def _record_report(
         self, number: int, report: ServerReport, question_number: float
     ) -> None:
-        """Keep what the server's kernel said; it was read soon after it was asked for.
+        """Record the server's TCP_INFO, with the time of the request.
 
-        The answer then stood behind the data owed: its arrival tells no time.
+        The answer waits behind the data, so the time of its arrival means nothing.
         """
         if report.connection is not None:
             sender = SenderTcpInfo.from_tcp_info(
@@ -336,7 +336,7 @@ class Transfer:
             self._connection_error = ending.detail
 
     def _rate(self) -> float:
-        """Bytes a second, of late."""
+        """Return the current rate in bytes per second."""
         if len(self._arrivals) < 2:  # noqa: PLR2004 - a rate has a begin and an end
             return 0.0
         start, bytes_before = self._arrivals[max(0, len(self._arrivals) - 20)]
@@ -344,7 +344,7 @@ class Transfer:
         return (bytes_after - bytes_before) / max(_POLL_SECONDS, end - start)
 
     def _frame_size(self) -> int:
-        """Return a power of two: few patterns are then made, and often used."""
+        """Return a power of two, so that few patterns are made and reused."""
         frame_bytes = int(self._rate() * _FRAME_SECONDS)
         size = 1 << max(MIN_FRAME_BYTES, frame_bytes).bit_length() - 1
         return min(size, self._largest)
@@ -353,12 +353,12 @@ class Transfer:
         minimum, maximum = _IN_FLIGHT_BYTES
         return min(max(minimum, self._rate()), maximum)
 
-    # Stalled
+    # Stalls
 
     async def _collect_evidence(
         self, window: TimeSpan, address: Address, timeouts: Timeouts
     ) -> TransferStall:
-        """Ask both kernels what became of a transfer in which nothing moves."""
+        """Ask both kernels about a transfer without progress."""
         first = self._connections[0]
         view, missing = None, "no response in time"
         with contextlib.suppress(TimeoutError):
@@ -379,5 +379,5 @@ class Transfer:
             sent = acked + unacked * view.snd_mss
         undelivered = max(0, sent - arrived) if unacked else 0
         if arrived > acked:
-            undelivered = 0  # it did arrive: its acknowledgements did not
+            undelivered = 0  # the data arrived; its acknowledgements did not
         return TransferStall(window, unacked, unsent, undelivered)

@@ -1,4 +1,4 @@
-"""What is an outage: how long, which way, and what did it do to connections?"""
+"""Is the network ever out: for how long, in which direction, with which effects?"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from netduet.client.results.verdict import (
 from netduet.net.time_span import TimeSpan
 
 MIN_SENT_SHARE: Final = 0.25
-"""Share of our own datagrams that must have been sent, or nothing is proven."""
+"""Share of our datagrams that must have been sent to prove anything."""
 
 
 def judge(observations: Observations, options: CheckOptions) -> Judgement:
@@ -44,7 +44,7 @@ def judge(observations: Observations, options: CheckOptions) -> Judgement:
 
 
 def _unsent(observations: Observations, max_outage: float) -> Iterator[Finding]:
-    """Report that too little was measured for a verdict about the network."""
+    """Report that too little was sent for a verdict about the network."""
     datagrams = observations.datagrams
     planned = datagrams.up.sent + datagrams.unsent
     if not datagrams.passed:
@@ -67,7 +67,7 @@ def _unsent(observations: Observations, max_outage: float) -> Iterator[Finding]:
 
 
 def _unconnected(observations: Observations, max_outage: float) -> Iterator[Finding]:
-    """Report that only connections could show outages, and this client made too few."""
+    """Report that only connections could show outages, and too few were made."""
     connections = observations.new_connections
     attempted = connections.started + connections.void
     enough = connections.started >= max(1.0, MIN_SENT_SHARE * attempted)
@@ -114,11 +114,12 @@ def _figures(observations: Observations, outage: Outage) -> Figures:
 
 
 def _missed_deadline(observations: Observations, outage: Outage) -> TimeSpan | None:
-    """Return its time where a stall of an end would look the same, else None."""
+    """Return the outage's time if an end's stall would look the same, else None."""
     if outage.failure == RESTARTED:
         return None
     if outage.failure == OUTAGE:
-        # Where both streams show that their ends ran, no stall elsewhere excuses anything.
+        # If both streams show that their ends were running, no stall excuses the
+        # outage.
         shown = bool(outage.loss_runs) and outage.ended
     elif outage.stall is not None and outage.stall.broken:
         shown = True

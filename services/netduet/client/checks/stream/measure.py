@@ -1,4 +1,4 @@
-"""Watches each address for a time: two streams of datagrams, fresh connections, an old one."""
+"""Watches an address: two UDP streams, new connections, a long-lived one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from netduet.runtime.stall_monitor import StallMonitor
 FEATURE: Final = "stream"
 
 MAX_EVENTS: Final = 1000
-"""Events that are kept of each address."""
+"""Maximum events kept per address."""
 
 _ROUND_TRIPS: Final = 6
 _MAX_CONNECT_SECONDS: Final = 3.0
@@ -44,7 +44,7 @@ _MAX_CONNECT_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """For how long, and how often: seconds from one to the next of each kind."""
+    """Duration, and seconds between two datagrams, connections and echoes."""
 
     seconds: float
     datagram: float = 0.02
@@ -60,7 +60,7 @@ PLANS: Final = {
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> Observations:
-    """Watch an address at which a netduet answers, for as long as the profile says."""
+    """Watch an address for the time of the profile."""
     plan = PLANS[context.profile]
     if context.options.stream_time:
         plan = replace(plan, seconds=context.options.stream_time)
@@ -75,7 +75,7 @@ async def watch(
     events: list[ProbeEvent] = []
     start = time.monotonic()
 
-    def on_event(event: ProbeEvent) -> None:  # also by the thread: a list takes both
+    def on_event(event: ProbeEvent) -> None:  # also called by the thread
         if len(events) < MAX_EVENTS:
             events.append(event)
 

@@ -1,4 +1,4 @@
-"""What is worth a note, and is no failure. Pure."""
+"""Notes on what is not a failure. Pure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def notes(
 def _of_kind(
     observations: Observations, events: Sequence[Event], reason: str
 ) -> Iterator[str]:
-    """Describe the longest of some events of one kind, and count the others."""
+    """Describe the longest event of a kind, and count the others."""
     if not events:
         return
     event = max(events, key=lambda event: event.seconds)

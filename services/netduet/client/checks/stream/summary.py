@@ -13,11 +13,11 @@ from netduet.client.results.location import Location
 from netduet.client.results.verdict import Figures
 
 SLOW_SECONDS: Final = 0.3
-"""Seconds beyond the quickest datagram that one may take before it is worth a note."""
+"""Seconds by which a datagram must be slower than the fastest one to be noted."""
 
 
 def summary(observations: Observations, outages: Sequence[Outage]) -> str:
-    """Return the result in a line."""
+    """Return the result in one line."""
     datagrams, connections = observations.datagrams, observations.new_connections
     text = f"{observations.seconds:.0f} s with {observations.address}: "
     if datagrams.passed:
@@ -36,7 +36,7 @@ def summary(observations: Observations, outages: Sequence[Outage]) -> str:
 
 
 def losses(observations: Observations) -> Iterator[str]:
-    """Yield what datagrams cannot show, and what was lost, duplicated or late each way."""
+    """Yield notes on datagrams that were lost, duplicated or late, or not measured."""
     address, datagrams = observations.address, observations.datagrams
     yield from _silence(observations)
     for where, counts in (
@@ -92,7 +92,7 @@ def _silence(observations: Observations) -> Iterator[str]:
 
 
 def figures(observations: Observations, outages: Sequence[Outage]) -> Figures:
-    """Return the numbers."""
+    """Return the figures."""
     datagrams, connections = observations.datagrams, observations.new_connections
     numbers: Figures = {
         "seconds": round(observations.seconds, 1),
