@@ -74,7 +74,7 @@ def _complain(error: Exception) -> int:
             return _say([line], INTERRUPTED)
     message = " ".join(str(error).split())
     place = _place(error)
-    line = f"a defect, please report it: {type(error).__name__}: {message}{place}"
+    line = f"internal error, please report it: {type(error).__name__}: {message}{place}"
     return _say([line], INTERRUPTED)
 
 

@@ -50,7 +50,7 @@ def engine() -> Iterator[docker.DockerClient]:
         client.ping()
     except DockerException as error:
         pytest.fail(
-            f"no container engine answers, so NO container test ran: {error}",
+            f"no container engine responds, so NO container test ran: {error}",
             pytrace=False,
         )
     yield client

@@ -21,8 +21,8 @@ BUSY = (4.0, 30.0)
 """Seconds in which a process in a container begins its work; a busy machine needs more."""
 
 NOWHERE = (
-    "image 'netduet-nowhere' is not there: build it by `make images` in netduet's "
-    "repository, or name another one in NETDUET_TESTING_X_IMAGE"
+    "image 'netduet-nowhere' does not exist: build it with `make images` in netduet's "
+    "repository, or set NETDUET_TESTING_X_IMAGE to another one"
 )
 
 
@@ -46,7 +46,7 @@ def test_pair_passes_and_leaves_nothing(
         assert list(report.checks) == [*SOON, "size", "close"]
         assert str(report).startswith(f"{duet.address}\n  PASS  name ")
         assert "connection.closed" in duet.server_log()
-        with pytest.raises(DuetError, match="started already"):
+        with pytest.raises(DuetError, match="already started"):
             duet.start()
         [server] = engine.containers.list(all=True, filters=here)
         assert server.labels[LABEL_SESSION_ID] == SESSION_ID
@@ -101,7 +101,7 @@ def test_client_timeout_error_has_the_results_so_far(sandbox: Sandbox) -> None:
             with pytest.raises(DuetError) as caught:
                 duet.check(checks=SOON, answer_timeout=60.0, timeout=seconds)
             message = str(caught.value)
-            assert message.startswith(f"the client did not end within {seconds:g} s\n")
+            assert message.startswith(f"the client did not exit within {seconds:g} s\n")
             if "PASS  reach" in message:
                 break
     assert "PASS  reach" in message
@@ -125,7 +125,7 @@ def test_unhealthy_server_error_has_health_check_and_log(sandbox: Sandbox) -> No
         with pytest.raises(DuetError) as caught:
             duet.start()
         message = str(caught.value)
-        assert f"not answer after {seconds:g} s: unhealthy" in message
+        assert f"not respond after {seconds:g} s: unhealthy" in message
         if "server.listening" in message:
             break
     assert "server.listening" in message
@@ -134,11 +134,11 @@ def test_unhealthy_server_error_has_health_check_and_log(sandbox: Sandbox) -> No
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
-        ("exit('broken')", "status 1 and without a report that can be read\nbroken"),
-        ("print('{}')", "status 0 and without a report that can be read\n"),
+        ("exit('broken')", "status 1 and without a readable report\nbroken"),
+        ("print('{}')", "status 0 and without a readable report\n"),
         (
             "import os; os.kill(os.getpid(), 9)",
-            "status 137 (killed: out of memory?) and without a report",
+            "status 137 (killed: out of memory?) and without a readable report",
         ),
     ],
 )
@@ -149,7 +149,7 @@ def test_client_crash_error_has_status_and_stderr(
     client = sandbox.python(None, program)
     with pytest.raises(DuetError) as caught:
         ended(client, 30.0, ())
-    assert str(caught.value).startswith(f"the client ended with {expected}")
+    assert str(caught.value).startswith(f"the client exited with {expected}")
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_client_crash_error_has_status_and_stderr(
         ({"profile": "fast"}, "profile=fast: must be quick, full or soak"),
         ({"target": "a:b"}, "target=a:b: target 'a:b': the port must be a number"),
         ({"answer_timeout": 0}, "answer_timeout=0: must be more than 0s"),
-        ({"junit": "x"}, "junit: no setting of a check in a test"),
+        ({"junit": "x"}, "junit: not a setting of a check in a test"),
         (
             {"checks": "siz"},
-            "the client refuses what it was asked: netduet: check 'siz'",
+            "the client rejected its arguments: netduet: check 'siz'",
         ),
     ],
 )
@@ -181,8 +181,14 @@ def test_invalid_check_setting_is_named(
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
-        ("netduet-nowhere", "network 'netduet-nowhere': there is none: make it first"),
-        ("bridge", "network 'bridge' is the engine's own, and resolves no names"),
+        (
+            "netduet-nowhere",
+            "network 'netduet-nowhere' does not exist: create it first",
+        ),
+        (
+            "bridge",
+            "network 'bridge' is the engine's default network and resolves no names",
+        ),
     ],
 )
 @pytest.mark.usefixtures("images")
@@ -204,7 +210,7 @@ def test_unusable_network_is_named(network: str, expected: str) -> None:
         ),
         (
             Image("127.0.0.1:9/nowhere:1", is_default=False, variable="X"),
-            "image '127.0.0.1:9/nowhere:1' is not there, and cannot be pulled: ",
+            "image '127.0.0.1:9/nowhere:1' does not exist here and cannot be pulled: ",
         ),
     ],
 )
@@ -220,6 +226,6 @@ def test_swapped_image_is_named(sandbox: Sandbox) -> None:
     """The image of the wrong program says which one it is."""
     with (
         Duet(sandbox.network(), client_image=sandbox.images.server) as duet,
-        pytest.raises(DuetError, match="holds only the server half"),
+        pytest.raises(DuetError, match="contains only the server;"),
     ):
         duet.check()

@@ -88,7 +88,7 @@ def test_unknown_expectation_is_a_one_line_error(netduet: NetduetCommand) -> Non
     ):
         assert (done.returncode, done.stdout) == (2, "")
         [line] = done.stderr.splitlines()
-        assert re.search(r"open or blocked|=blocked|leave the = away", line)
+        assert re.search(r"open or blocked|=blocked|remove the =", line)
 
 
 # Several targets

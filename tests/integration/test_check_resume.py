@@ -98,7 +98,7 @@ def test_file_of_another_run_is_a_one_line_error(
         done = netduet.run("check", *words, "--resume", str(file))
         assert (done.returncode, done.stdout) == (2, "")
         [line] = done.stderr.splitlines()
-        assert f"resume {file}: is of another run: its " in line
+        assert f"resume {file}: belongs to another run: its " in line
     assert file.read_bytes() == before
 
 

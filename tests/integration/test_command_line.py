@@ -110,8 +110,11 @@ def test_version_is_printed(netduet: NetduetCommand) -> None:
         ("check --prot 1 x", "Did you mean --port?"),
         ("check --port", "--port requires an argument"),
         ("check --json=maybe x", '"maybe"'),
-        ("check -4 -6 x", "-4, -6 and --family: give one of them"),
-        ("check -4 --family 6 x", "-4, -6 and --family: give one of them"),
+        ("check -4 -6 x", "-4, -6 and --family exclude each other: use one of them"),
+        (
+            "check -4 --family 6 x",
+            "-4, -6 and --family exclude each other: use one of them",
+        ),
         ("hello", "TARGET requires an argument"),
         ("hello a b", "unexpected 'b'"),
         ("serve now", "unexpected 'now'"),
@@ -210,7 +213,7 @@ def test_show_prints_each_value_and_its_source(netduet: NetduetCommand) -> None:
     assert shown["NETDUET_CLIENT_TARGET"] == ("a,b:1", "environment")
     assert shown["NETDUET_SERVER_LINGER"] == ("500ms", ".env")
     assert shown["NETDUET_SERVER_PORT"] == ("12345", "default")
-    aside = "# NETDUET_SERVER_SERVICE_HOST is set aside: Kubernetes wrote it"
+    aside = "# NETDUET_SERVER_SERVICE_HOST is ignored: Kubernetes set it"
     assert aside in done.stdout.splitlines()
 
 
@@ -237,9 +240,9 @@ def test_config_check_reports_errors_of_client_and_server(
     assert set(refused(netduet, "config", "check", env=variables)) == {
         "NETDUET_SERVER_PORT=99999: must be at most 65535",
         f"NETDUET_CLIENT_TARGT: no setting has this name: {meant}_CLIENT_TARGET?",
-        f"NETDUET_CLINT_PORT: nobody reads this name: {meant}_CLIENT_PORT?",
-        "NETDUET_ELSE: nobody reads this name; see docs/configuration.md",
-        f".env: NETDUET_PUBLISH_PROT: nobody reads this name: {meant}_PUBLISH_PORT?",
+        f"NETDUET_CLINT_PORT: nothing reads this name: {meant}_CLIENT_PORT?",
+        "NETDUET_ELSE: nothing reads this name; see docs/configuration.md",
+        f".env: NETDUET_PUBLISH_PROT: nothing reads this name: {meant}_PUBLISH_PORT?",
     }
 
 

@@ -127,7 +127,7 @@ def test_long_answer_is_truncated(netduet: NetduetCommand) -> None:
 @pytest.mark.parametrize(
     ("behave", "ended"),
     [
-        (stay_silent, "no answer within 0.5 s; the connection is still open"),
+        (stay_silent, "no response within 0.5 s; the connection is still open"),
         (close_normally, "closed without a response"),
         (close_by_reset, "ECONNRESET: "),
     ],

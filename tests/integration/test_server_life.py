@@ -255,7 +255,7 @@ def test_port_in_use_is_a_one_line_error(serve_command: ServeCommand) -> None:
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert str(server.port) in line
-    assert "stop it or take another port" in line
+    assert "stop it or use another port" in line
 
 
 def test_foreign_address_is_a_one_line_error() -> None:

@@ -83,8 +83,8 @@ def watch(arguments: Sequence[str], flags: Flags) -> int:
     blocked = [str(target) for target in targets if target.expect.value == "blocked"]
     if blocked:
         raise UsageError(
-            f"target {blocked[0]}=blocked: watch tells how well what is open works; "
-            "`netduet check` judges what must be blocked"
+            f"target {blocked[0]}=blocked: watch takes open targets only; use "
+            "`netduet check` for targets that must be blocked"
         )
     from netduet.client.commands.watch import watch as run  # noqa: PLC0415
 
@@ -100,7 +100,7 @@ def hello(word: str, flags: Flags) -> int:
     """
     loaded = load(client_settings(), flags)
     if "=" in word:
-        raise UsageError(f"target {word!r}: hello expects nothing: leave the = away")
+        raise UsageError(f"target {word!r}: hello takes no expectation: remove the =")
     [target] = _targets(loaded.settings, [word])
     from netduet.client.commands.hello import hello as run  # noqa: PLC0415
 
@@ -131,12 +131,12 @@ def config_show() -> int:
         for text, origin in lines:
             print(f"{text:<{width}}  # {origin}")
         for name in loaded.ignored:
-            print(f"# {name} is set aside: Kubernetes wrote it")
+            print(f"# {name} is ignored: Kubernetes set it")
     return 0
 
 
 def config_check() -> int:
-    """Judge the settings in the environment and in .env, without running anything."""
+    """Validate the settings in the environment and in .env, without running anything."""
     from netduet.cli.settings_reference import judge  # noqa: PLC0415
 
     problems = judge(_models())
@@ -165,8 +165,8 @@ def require(command: str) -> None:
     if half is not None and not holds(half):
         other = "client" if half == "server" else "server"
         raise UsageError(
-            f"this image holds only the {other} half; "
-            f"`{command}` needs the netduet-{half} image"
+            f"this image contains only the {other}; `{command}` needs the "
+            f"netduet-{half} image"
         )
 
 

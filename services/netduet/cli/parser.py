@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _SUMMARIES: Final = {
-    "serve": """Answer on one port, TCP and UDP, until SIGTERM.
+    "serve": """Serve TCP and UDP on one port until SIGTERM.
 
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or address.""",
     "check": """Check the network to each TARGET and report what is wrong.
@@ -35,9 +35,9 @@ _SUMMARIES: Final = {
     all output is log lines on stderr, and stdout stays empty.
 
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or admin address.""",
-    "hello": """Greet any plain-text server and print its answer.
+    "hello": """Greet any plain-text server and print its reply.
 
-    Exit status: 0 answered, 1 no answer, 2 bad usage or settings, 3 interrupted.""",
+    Exit status: 0 reply received, 1 no reply, 2 bad usage or settings, 3 interrupted.""",
     "explain": """Explain a failure class; without CLASS, list all.""",
 }
 _USAGE: Final = {
@@ -136,7 +136,7 @@ def _flagged(command: str) -> Callable[..., int]:
             lambda name=None: commands.explain(name),
             [
                 _positional(
-                    "name", "Class as a report names it: reach.refused.", "CLASS"
+                    "name", "Failure class as in a report: reach.refused.", "CLASS"
                 )
             ],
         )
@@ -146,14 +146,14 @@ def _flagged(command: str) -> Callable[..., int]:
         return _signed(lambda **flags: commands.serve(flags), _slots(model, fields))
     model = commands.client_settings()
     if command == "hello":
-        word = _positional("word", f"Whom to greet: {_FORMS}.", "TARGET", needed=True)
+        word = _positional("word", f"Server to greet: {_FORMS}.", "TARGET", needed=True)
         return _signed(
             lambda word, **flags: commands.hello(word, _family(flags)),
             [word, *_slots(model, _HELLO)],
         )
     if command == "watch":
         description = (
-            f"What to watch: {_FORMS}; every address of a name, as it changes."
+            f"What to watch: {_FORMS}; all addresses of a name, also when they change."
         )
         words = _positional("words", description, "TARGET", many=True)
         fields = set(model.model_fields) - _NOT_WATCHED - {"target", "greeting"}
@@ -162,8 +162,8 @@ def _flagged(command: str) -> Callable[..., int]:
             [words, *_slots(model, fields)],
         )
     description = (
-        f"What to check: {_FORMS}. With =blocked behind it (db:5432=blocked) it passes "
-        "only when it cannot be reached; =open is the contrary of --expect blocked."
+        f"What to check: {_FORMS}. With =blocked appended (db:5432=blocked), the "
+        "target passes only if it cannot be reached; =open overrides --expect blocked."
     )
     words = _positional("words", description, "TARGET", many=True)
     fields = set(model.model_fields) - _WATCH - {"target", "greeting"}
@@ -255,7 +255,7 @@ def _family(flags: Mapping[str, Any]) -> Flags:
     short = {number for number in "46" if rest.pop(f"ipv{number}", False)}
     asked = short | ({rest["family"]} if rest.get("family") else set())
     if short and len(asked) > 1:
-        raise UsageError("-4, -6 and --family: give one of them")
+        raise UsageError("-4, -6 and --family exclude each other: use one of them")
     return rest | {"family": short.pop()} if short else rest
 
 
@@ -295,7 +295,7 @@ def _epilogue(command: str) -> str:
     example = "max-frame-size" if half == "SERVER" else "answer-timeout"
     variable = f"NETDUET_{half}_{example.upper().replace('-', '_')}"
     return (
-        f"Each flag is a variable too, in the environment or in .env: --{example} is "
-        f"{variable}. Times are written 500ms, 30s or 2m, sizes 64KiB or 1MiB. "
-        "`netduet config show` prints what is in force."
+        "Each flag can also be set by a variable, in the environment or in .env: "
+        f"--{example} is {variable}. Times are written 500ms, 30s or 2m, sizes 64KiB "
+        "or 1MiB. `netduet config show` prints the effective settings."
     )

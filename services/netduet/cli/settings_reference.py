@@ -31,12 +31,12 @@ _INTRODUCTION = """\
 
 Generated from the declarations by `make docs`; a test compares.
 
-A value comes from, in this order: the command line's flag, the environment variable, the file `.env`, a file secret `/run/secrets/<variable in lower case>`, the default.
+Values are taken from, in order of precedence: the command-line flag, the environment variable, the file `.env`, a file secret `/run/secrets/<variable in lower case>`, the default.
 An empty variable counts as unset.
 Times are written `500ms`, `30s`, `2m`; sizes `4096`, `64KiB`, `1MiB`.
-A name with one of our prefixes that no setting has is refused, with the nearest right name.
-The variables that Kubernetes writes for a Service named `netduet-server` or `netduet-client` are recognised, set aside and logged.
-`netduet config show` prints what is in force and where it came from, `netduet config check` judges it.
+A variable with one of these prefixes that matches no setting is an error; the message suggests the closest name.
+The variables that Kubernetes writes for a Service named `netduet-server` or `netduet-client` are recognised, ignored and logged.
+`netduet config show` prints the effective values and where they come from; `netduet config check` validates them.
 """
 
 _ENV_INTRODUCTION = """\
@@ -61,7 +61,7 @@ def markdown(models: Models) -> str:
             )
     parts.append("\n## Compose and make\n\n| variable | meaning |\n|---|---|\n")
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in TOOLING.items()]
-    parts.append("\n## In tests\n\nThe environment alone, for [netduet.testing]")
+    parts.append("\n## In tests\n\nEnvironment variables only, for [netduet.testing]")
     parts.append("(testing.md).\n\n| variable | meaning |\n|---|---|\n")
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in TESTING.items()]
     return "".join(parts)
@@ -158,6 +158,6 @@ def judge(models: Models) -> list[str]:
             foreign = name.startswith(PREFIX) and not name.startswith(prefixes + halves)
             if foreign and name not in known:
                 problems.append(
-                    f"{where}{name}: nobody reads this name{nearest(name, known)}"
+                    f"{where}{name}: nothing reads this name{nearest(name, known)}"
                 )
     return problems

@@ -47,10 +47,10 @@ class ClientSettings(Settings):
         BeforeValidator(_anything),
         Field(max_length=128, json_schema_extra={"empty": "*"}),
     ] = "netduet"
-    """Service that must answer; `*` accepts any."""
+    """Service that must respond; `*` accepts any."""
 
     family: Literal["any", "4", "6"] = "any"
-    """Addresses to use: IPv4 alone, IPv6 alone, or any."""
+    """Addresses to use: IPv4 only, IPv6 only, or any."""
 
     profile: Literal["quick", "full", "soak"] = "quick"
     """How much to check: quick takes seconds, full about two minutes, soak hours."""
@@ -65,7 +65,7 @@ class ClientSettings(Settings):
     """Idle times that the check `idle` tries; empty uses those of the profile."""
 
     expect_instances: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Number of instances that must answer behind the name; 0 accepts any number."""
+    """Number of instances that must respond behind the name; 0 accepts any number."""
 
     max_uneven: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 2.0
     """Maximum connections per instance, as a multiple of the other instances' average."""
@@ -86,7 +86,7 @@ class ClientSettings(Settings):
     """Timeout for connecting to an address."""
 
     answer_timeout: Seconds = 3.0
-    """Timeout for an answer from a server."""
+    """Timeout for a response from a server."""
 
     watch_neighbours: Annotated[int, Field(ge=0, le=1000)] = 8
     """Maximum addresses to watch per name, chosen consistently by node (or host) name; 0 watches all."""

@@ -73,8 +73,8 @@ __all__ = [
 ]
 
 TOOLING: Final = {
-    "NETDUET_PUBLISH_PORT": "the port of this machine that compose publishes",
-    "NETDUET_PYTHON_IMAGE": "the image that both final images stand on",
+    "NETDUET_PUBLISH_PORT": "the port on this machine that compose publishes",
+    "NETDUET_PYTHON_IMAGE": "the base of both final images",
     "NETDUET_BUILDER_IMAGE": "the image in which their dependencies are installed",
 }
 """Variables with our prefix that only compose and make read."""

@@ -80,7 +80,7 @@ def _bind_all(
         sockets.close()
         raise
     if not sockets.tcp:
-        raise OSError(errno.EADDRNOTAVAIL, "no family has this address")
+        raise OSError(errno.EADDRNOTAVAIL, "no address family supports this address")
     return Sockets(port, sockets.tcp, sockets.udp, sockets.absent)
 
 
@@ -104,12 +104,12 @@ def _bind_one(
 def reason(error: OSError, host: str, port: int) -> str:
     """Return one line: why an address cannot be listened on, and a remedy."""
     remedies = {
-        errno.EADDRINUSE: "something else listens there: stop it or take another port",
-        errno.EACCES: "ports below 1024 need a privilege: take a higher one",
+        errno.EADDRINUSE: "something else listens there: stop it or use another port",
+        errno.EACCES: "ports below 1024 require a privilege: use a higher one",
         errno.EADDRNOTAVAIL: "this host has no such address",
     }
     if isinstance(error, socket.gaierror):
-        remedy = "this name has no address here"
+        remedy = "this name does not resolve here"
     else:
         remedy = remedies.get(error.errno or 0, error.strerror or str(error))
     return f"cannot listen on {host or 'every address'}, port {port}: {remedy}"

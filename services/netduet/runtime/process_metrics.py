@@ -18,7 +18,9 @@ def build_info(service: str, instance: str, **node_and_zone: str) -> Metric:
     labels = {"version": __version__, "service": service, "instance_name": instance}
     labels |= node_and_zone
     build = GaugeMetricFamily(
-        "netduet_build_info", "What runs here; always 1.", labels=list(labels)
+        "netduet_build_info",
+        "Version and identity of this process; always 1.",
+        labels=list(labels),
     )
     build.add_metric(list(labels.values()), 1)
     return build
@@ -27,17 +29,17 @@ def build_info(service: str, instance: str, **node_and_zone: str) -> Metric:
 def starvation(stalls: StallMonitor) -> Iterator[Metric]:
     """Yield how long this process could not run, or was throttled."""
     yield CounterMetricFamily(
-        "netduet_stalls", "Times that the event loop could not run.", value=stalls.count
+        "netduet_stalls", "Number of event loop stalls.", value=stalls.count
     )
     yield CounterMetricFamily(
         "netduet_stalled_seconds",
-        "Seconds for which the event loop could not run.",
+        "Seconds for which the event loop was stalled.",
         value=stalls.total,
     )
     throttled = stalls.throttled()
     if throttled is not None:
         yield CounterMetricFamily(
             "netduet_throttled_seconds",
-            "Seconds for which a CPU limit held this process back.",
+            "Seconds for which a CPU limit throttled this process.",
             value=throttled,
         )

@@ -66,9 +66,9 @@ class Admission:
             return None
         by_client = admitted is AdmissionDecision.REFUSED_CLIENT
         limit = self.per_client if by_client else self.total
-        limit_name = "from this address" if by_client else "in all"
+        limit_name = "from this address" if by_client else "in total"
         return RemoteError(
             Code.TOO_MANY_CONNECTIONS,
-            f"{limit} connections {limit_name} are open: no more are served",
+            f"the limit of {limit} connections {limit_name} is reached",
             {"limit": limit},
         )

@@ -36,7 +36,7 @@ def check(host: str, port: int) -> str | None:
             sock.sendall(MAGIC + opening)
             answer = _receive(sock, len(MAGIC) + HEADER_SIZE)
             if not answer.startswith(MAGIC):
-                return f"not a netduet: {answer[:32]!r}"
+                return f"not a netduet server: {answer[:32]!r}"
             length, kind, flags, _, _ = HEADER.unpack_from(answer, len(MAGIC))
             payload = _receive(sock, min(length, MAX_CONTROL))
             if kind == Kind.ERROR and b'"too_many_connections"' in payload:

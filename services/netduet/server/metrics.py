@@ -62,12 +62,10 @@ class ServerMetrics(Collector):
     def _connections(self) -> Iterator[Metric]:
         context = self._context
         counters = context.counters
-        yield _gauge(
-            "netduet_connections", "Connections open now.", context.admission.open
-        )
+        yield _gauge("netduet_connections", "Open connections.", context.admission.open)
         yield _gauge(
             "netduet_connections_limit",
-            "Connections that may be open at once.",
+            "Maximum concurrent connections.",
             context.admission.total,
         )
         yield _gauge(
@@ -86,7 +84,7 @@ class ServerMetrics(Collector):
         yield ended
         refused = CounterMetricFamily(
             "netduet_connections_refused",
-            "Connections that a limit refused: told why, or reset.",
+            "Connections rejected by a limit, with an error or a reset.",
             labels=["how"],
         )
         refused.add_metric(["told"], counters.refused)
@@ -94,7 +92,7 @@ class ServerMetrics(Collector):
         yield refused
         limits = CounterMetricFamily(
             "netduet_limits_reached",
-            "Connections that a limit of time or size ended.",
+            "Connections ended by a time or size limit.",
             labels=["limit"],
         )
         for limit, count in counters.limits.items():
@@ -103,18 +101,18 @@ class ServerMetrics(Collector):
 
     def _datagram_streams(self) -> Iterator[Metric]:
         streams = self._streams
-        yield _gauge(
-            "netduet_streams", "Streams of datagrams under way now.", len(streams)
-        )
+        yield _gauge("netduet_streams", "Active UDP streams.", len(streams))
         yield _gauge(
             "netduet_streams_limit",
-            "Streams of datagrams that may be under way at once.",
+            "Maximum concurrent UDP streams.",
             streams.max_streams,
         )
         refused = CounterMetricFamily(
             "netduet_stream_requests_refused",
-            "Datagrams that asked for a stream and found no room, by the limit; a client "
-            "asks again with each.",
+            (
+                "Stream requests rejected, by limit; a client repeats its request "
+                "with each datagram."
+            ),
             labels=["limit"],
         )
         for limit, count in streams.refused.items():
@@ -135,7 +133,7 @@ class ServerMetrics(Collector):
                 yield _counter(f"netduet_{direction}_{name}", text, total)
         datagrams = CounterMetricFamily(
             "netduet_datagrams",
-            "Datagrams received, by what became of them.",
+            "Datagrams received, by outcome.",
             labels=["result"],
         )
         datagrams.add_metric(["answered"], counters.datagrams_answered)
@@ -144,7 +142,10 @@ class ServerMetrics(Collector):
         yield datagrams
         dropped = CounterMetricFamily(
             "netduet_socket_drops",
-            "Openings of connections, and datagrams, that the sockets had no room for.",
+            (
+                "Connection attempts and datagrams dropped because a socket's queue "
+                "was full."
+            ),
             labels=["transport"],
         )
         before = self._context.handlers.listen_drops_before

@@ -99,7 +99,7 @@ class ServerSettings(Settings):
     """Maximum time for which a client may ask the server to hold an idle connection."""
 
     write_timeout: Seconds = 10.0
-    """Time after which a client that reads nothing while answers are pending is reset."""
+    """Time after which a client that reads nothing while responses are pending is reset."""
 
     linger: Seconds = 2.0
     """Time a framed client has to close after the server's FIN."""

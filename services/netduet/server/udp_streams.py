@@ -175,7 +175,7 @@ class UdpStreams:
         if full or theirs >= self._max_per_client:
             self.refused["total" if full else "client"] += 1
             limit = self.max_streams if full else self._max_per_client
-            message = f"{limit} streams are under way: no more"
+            message = f"the limit of {limit} streams is reached"
             facts: dict[str, int | str] = {"limit": limit}
             raise RemoteError(Code.TOO_MANY_CONNECTIONS, message, facts, frame_id)
         stream = _UdpStream(

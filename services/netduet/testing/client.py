@@ -35,7 +35,7 @@ def ended(
         DuetError: it does not end in time, or ends without a report.
     """
     container = client.get_wrapped_container()
-    with engine_errors("the client's end cannot be had"):
+    with engine_errors("the client's exit status is not available"):
         status = _status(container, timeout)
         if status is None:
             container.kill("SIGTERM")  # it then reports the results so far
@@ -43,20 +43,18 @@ def ended(
         out, err = client.get_logs()
     if status is None:
         known = _known(out, requested) or err.decode(errors="replace").strip()
-        raise DuetError(f"the client did not end within {timeout:g} s\n{known}")
+        raise DuetError(f"the client did not exit within {timeout:g} s\n{known}")
     try:
         return Report.read(out, requested)
     except ValueError as error:
         message = err.decode(errors="replace").strip()
         if status == _USAGE_STATUS:
-            raise DuetError(
-                f"the client refuses what it was asked: {message}"
-            ) from None
+            raise DuetError(f"the client rejected its arguments: {message}") from None
         killed = " (killed: out of memory?)" if status == _KILLED_STATUS else ""
         why = f"\n{error}" if out else ""
         raise DuetError(
-            f"the client ended with status {status}{killed} and without a report that "
-            f"can be read\n{message}{why}"
+            f"the client exited with status {status}{killed} and without a readable "
+            f"report\n{message}{why}"
         ) from None
 
 

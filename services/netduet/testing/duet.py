@@ -122,7 +122,7 @@ class Duet:
                 is already started.
         """
         if self._server is not None:
-            raise DuetError("the pair is started already")
+            raise DuetError("the pair is already started")
         try:
             self._start()
         except BaseException:
@@ -165,7 +165,7 @@ class Duet:
 
         """
         for name in sorted(_OURS & set(settings)):
-            raise DuetError(f"{name}: no setting of a check in a test")
+            raise DuetError(f"{name}: not a setting of a check in a test")
         if self._server is None:
             raise DuetError(_NOT_STARTED)
         requested = {"expect_service": self._settings.service, **settings}
@@ -221,7 +221,7 @@ class Duet:
             if problem is None:
                 return
             if time.monotonic() > end:
-                why = f"does not answer after {self._ready_timeout:g} s: {problem}"
+                why = f"does not respond after {self._ready_timeout:g} s: {problem}"
                 break
             time.sleep(_POLL_SECONDS)
         last = "\n".join(engine.log_text(server).splitlines()[-_LAST_LINES:])

@@ -67,8 +67,8 @@ def engine_errors(what: str) -> Iterator[None]:
         remedy = ""
         if "ryuk" in str(error):  # testcontainers starts it before the first container
             remedy = (
-                "; testcontainers' reaper has an image of its own: "
-                "TESTCONTAINERS_RYUK_DISABLED=true where it cannot be pulled"
+                "; testcontainers' reaper needs an image of its own: set "
+                "TESTCONTAINERS_RYUK_DISABLED=true if it cannot be pulled"
             )
         raise DuetError(f"{what}: {error}{remedy}") from error
 
@@ -84,8 +84,7 @@ def connect() -> DockerClient:
         client.client.ping()
     except docker.errors.DockerException as error:
         raise DuetError(
-            f"no container engine answers: {error}; start Docker, "
-            "or say in DOCKER_HOST where it is"
+            f"no container engine responds: {error}; start Docker, or set DOCKER_HOST"
         ) from error
     return client
 
@@ -105,16 +104,16 @@ def network_name(engine: DockerClient, network: Named | str) -> str:
         found = engine.client.networks.get(asked)
     except docker.errors.NotFound:
         raise DuetError(
-            f"network {asked!r}: there is none: make it first, "
-            "with testcontainers' Network() or docker network create"
+            f"network {asked!r} does not exist: create it first, with testcontainers' "
+            "Network() or docker network create"
         ) from None
     except docker.errors.DockerException as error:
         raise DuetError(f"network {asked!r}: {error}") from error
     name = str(found.name)
     if name in _ENGINES_OWN:
         raise DuetError(
-            f"network {name!r} is the engine's own, and resolves no names: make one "
-            "with testcontainers' Network() or docker network create"
+            f"network {name!r} is the engine's default network and resolves no names: "
+            "create one with testcontainers' Network() or docker network create"
         )
     return name
 
@@ -128,14 +127,17 @@ def require(engine: DockerClient, image: Image) -> None:
     Raises:
         DuetError: it does not exist, and cannot be pulled.
     """
-    with engine_errors(f"image {image.name!r} is not there, and cannot be pulled"):
+    with engine_errors(
+        f"image {image.name!r} does not exist here and cannot be pulled"
+    ):
         try:
             engine.client.images.get(image.name)
         except docker.errors.ImageNotFound:
             if image.is_default:
                 raise DuetError(
-                    f"image {image.name!r} is not there: build it by `make images` in "
-                    f"netduet's repository, or name another one in {image.variable}"
+                    f"image {image.name!r} does not exist: build it with `make "
+                    f"images` in netduet's repository, or set {image.variable} to "
+                    "another one"
                 ) from None
             engine.client.images.pull(image.name)
 

@@ -42,9 +42,9 @@ class Report(json_report.ReportDocument):
         report = cls.model_validate_json(text, extra="ignore")
         if report.schema_version != json_report.SCHEMA_VERSION:
             raise ValueError(
-                f"a report of schema version {report.schema_version}, "
-                f"and this is netduet.testing for version {json_report.SCHEMA_VERSION}: "
-                "take the image and the package of one version"
+                f"the report has schema version {report.schema_version}, but this "
+                f"netduet.testing reads version {json_report.SCHEMA_VERSION}: use the "
+                "image and the package of the same version"
             )
         report._requested = tuple(asked)
         return report
@@ -102,7 +102,7 @@ class Report(json_report.ReportDocument):
             check_part = self.checks.get(name)
             if check_part is not None and check_part.outcome is Outcome.SKIP:
                 raise InconclusiveError(
-                    f"the check {name} was asked for, and was not made: "
+                    f"the check {name} was requested but did not run: "
                     f"{check_part.summary}\n\n{self}"
                 )
 
@@ -125,16 +125,14 @@ class Report(json_report.ReportDocument):
         if current_name(failure) not in CATALOGUE:
             close = difflib.get_close_matches(failure, CATALOGUE, 1)
             remedy = f"did you mean {close[0]}?" if close else "see docs/checks.md"
-            raise ValueError(
-                f"{failure!r}: no class of failure has this name: {remedy}"
-            )
+            raise ValueError(f"{failure!r}: no such failure class: {remedy}")
         if self.outcome is Outcome.INCONCLUSIVE:
             raise InconclusiveError(f"{failure} expected: {self._inconclusive()}")
         found = ", ".join(
             dict.fromkeys(finding_part.failure for finding_part in self.failures)
         )
         instead = f"only {found} was found" if found else "nothing was found"
-        raise AssertionError(f"{failure} expected, and {instead}\n\n{self}")
+        raise AssertionError(f"{failure} expected, but {instead}\n\n{self}")
 
     def _findings(self) -> list[FindingPart]:
         return [
@@ -157,12 +155,13 @@ class Report(json_report.ReportDocument):
 
     def _inconclusive(self) -> str:
         if any(target_part.interrupted for target_part in self.targets):
-            advice = "the client was stopped before its end: run it again"
+            advice = "the client was stopped before it finished: run it again"
         elif self._findings():
             advice = (
-                "an end could itself not run while it waited, or nothing can be told "
-                "from here: run it again with CPU to spare, with fewer tests at once"
+                "an end was not running while it waited, or the cause cannot be "
+                "determined from this end: run it again with spare CPU, with fewer "
+                "tests in parallel"
             )
         else:
-            advice = "a check that others stand on was skipped: its line says why"
-        return f"INCONCLUSIVE, which is no PASS: {advice}\n\n{self._diagnosis()}"
+            advice = "a check that others depend on was skipped: its line says why"
+        return f"INCONCLUSIVE, not PASS: {advice}\n\n{self._diagnosis()}"

@@ -67,4 +67,4 @@ def test_refusal_names_the_limit_that_was_reached() -> None:
     assert total is not None
     assert (mine.facts, total.facts) == ({"limit": 2}, {"limit": 5})
     assert "from this address" in mine.message
-    assert "in all" in total.message
+    assert "in total" in total.message

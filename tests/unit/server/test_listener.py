@@ -114,7 +114,7 @@ def test_port_zero_skips_ports_in_use_for_udp(
     ("host", "words"),
     [
         ("192.0.2.1", "192.0.2.1, port 0: this host has no such address"),
-        ("no-such-name.invalid", "this name has no address here"),
+        ("no-such-name.invalid", "this name does not resolve here"),
     ],
 )
 def test_foreign_address_is_named(host: str, words: str) -> None:

@@ -105,7 +105,7 @@ def test_image_is_argument_or_variable_or_default(
 def test_no_engine_is_an_error_and_no_skip(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an engine, one line says so and what to do."""
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
-    with pytest.raises(DuetError, match=r"no container engine answers: .*DOCKER_HOST"):
+    with pytest.raises(DuetError, match=r"no container engine responds: .*DOCKER_HOST"):
         Duet("net").start()
 
 

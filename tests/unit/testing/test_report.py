@@ -131,7 +131,7 @@ def test_older_name_of_a_class_is_accepted(older: str, name: str) -> None:
         assert report.assert_fails(older).seen == "seen"
         assert report.assert_fails(name).seen == "seen"
         assert str(report) == printed(verdict)
-    with pytest.raises(AssertionError, match="expected, and nothing was found"):
+    with pytest.raises(AssertionError, match="expected, but nothing was found"):
         read(PASSED).assert_fails(older)
 
 
@@ -140,7 +140,7 @@ def test_report_of_another_schema_version_is_rejected() -> None:
     other = json.loads(document([PASSED], CALM)) | {"schema_version": 99}
     with pytest.raises(ValueError, match="schema version 99") as caught:
         Report.read(json.dumps(other))
-    assert "of one version" in str(caught.value)
+    assert "of the same version" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "PASS", "{}", "[]", b"\xff"])
@@ -190,10 +190,10 @@ b:1
 @pytest.mark.parametrize(
     ("verdict", "asked", "expected"),
     [
-        (STARVED, (), "INCONCLUSIVE, which is no PASS: an end could itself not run"),
-        (SKIPPED, (), "INCONCLUSIVE, which is no PASS: a check that others stand on"),
-        (STOPPED, (), "INCONCLUSIVE, which is no PASS: the client was stopped"),
-        (PARTLY, ("idle",), "the check idle was asked for, and was not made: none are"),
+        (STARVED, (), "INCONCLUSIVE, not PASS: an end was not running"),
+        (SKIPPED, (), "INCONCLUSIVE, not PASS: a check that others depend on"),
+        (STOPPED, (), "INCONCLUSIVE, not PASS: the client was stopped"),
+        (PARTLY, ("idle",), "the check idle was requested but did not run: none are"),
     ],
 )
 def test_inconclusive_report_is_not_ok(
@@ -214,11 +214,11 @@ def test_expected_failure_is_returned() -> None:
 @pytest.mark.parametrize(
     ("verdict", "failure", "expected"),
     [
-        (PASSED, "size.black_hole", "size.black_hole expected, and nothing was found"),
+        (PASSED, "size.black_hole", "size.black_hole expected, but nothing was found"),
         (
             SEVERAL,
             "size.black_hole",
-            "size.black_hole expected, and only reach.refused, close.reset_hidden was",
+            "size.black_hole expected, but only reach.refused, close.reset_hidden was",
         ),
     ],
 )

@@ -129,8 +129,8 @@ class Checkpoint:
         if other:
             [(name, (recorded, current)), *_] = other.items()
             raise self._error(
-                f"is of another run: its {name} is {recorded}, not {current}; "
-                "remove it, or name another file"
+                f"belongs to another run: its {name} is {recorded}, not {current}; "
+                "remove it, or use another file"
             )
         known = {check.name for check in CHECKS}
         for completed_check in record.done:
@@ -171,7 +171,7 @@ class Checkpoint:
             self.write_error = ""
 
     def _wrong_file_error(self) -> ValueError:
-        return self._error("holds no run of netduet's; name another file")
+        return self._error("is not a netduet run; use another file")
 
     def _error(self, reason: str) -> ValueError:
         return ValueError(f"resume {self._path}: {reason}")

@@ -78,7 +78,7 @@ def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list
     """Return a line for each setting that proves to be unusable at this point."""
     known = [check.name for check in CHECKS]
     lines = [
-        f"check {name!r}: there is none of this name; the checks are {', '.join(known)}"
+        f"check {name!r}: no such check; the checks are {', '.join(known)}"
         for name in settings.checks
         if name not in known
     ]
@@ -86,8 +86,9 @@ def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list
     if settings.checks and not lines:
         none = not {check.name for check in judging} & set(settings.checks)
         lines += [
-            f"checks {','.join(settings.checks)}: none of them judges {target}, which is "
-            f"expected to be open; expect it to be blocked: {target}=blocked"
+            f"checks {','.join(settings.checks)}: none of them applies to {target}, "
+            "which is expected to be open; to expect it to be blocked, use "
+            f"{target}=blocked"
             for target in targets
             if none and target.expect is Expect.OPEN
         ]

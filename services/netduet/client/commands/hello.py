@@ -94,7 +94,7 @@ async def _talk(
                 last_received = time.monotonic()
     except TimeoutError:
         still_open = "; the connection is still open"
-        problem = f"no answer within {max_seconds:g} s{still_open}"
+        problem = f"no response within {max_seconds:g} s{still_open}"
     except OSError as error:
         problem = classify(error)[1]
     if not answer:

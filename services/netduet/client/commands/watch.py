@@ -125,7 +125,7 @@ async def _admin_port(
         "/readyz": probe(
             lambda: monitor.ready and not signals.stopped,
             "watching",
-            "a name has not resolved yet, or the watch ends",
+            "a name has not resolved yet, or the watch is ending",
         ),
         "/metrics": metrics(WatchMetrics(monitor, stalls, client)),
         "/version": version("netduet-client", client.instance),

@@ -50,7 +50,7 @@ def _suite(root: ET.Element, verdict: Verdict) -> None:
         _case(suite, verdict, result)
     if verdict.interrupted:
         case = ET.SubElement(
-            suite, "testcase", classname=verdict.target, name="the checks still to come"
+            suite, "testcase", classname=verdict.target, name="remaining checks"
         )
         message = "interrupted before all checks were done"
         ET.SubElement(case, "error", message=message, type="INCONCLUSIVE")

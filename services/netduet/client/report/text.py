@@ -170,7 +170,7 @@ def resumable(path: str, problem: str, width: int = WIDTH) -> Iterator[Line]:
         advice = f"results are saved in {path}; run the same command again to resume"
     else:
         advice = (
-            "no results were saved; with --resume FILE they are, and the same "
+            "no results were saved; with --resume FILE, they are saved and the same "
             "command resumes after an interruption"
         )
     yield ()

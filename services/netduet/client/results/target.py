@@ -66,7 +66,7 @@ def _expectation(text: str, default: Expect) -> tuple[str, Expect]:
         return text[:bracket] + authority, Expect(word)
     except ValueError:
         raise _bad(
-            text, f"what is expected follows the =: open or blocked, not {word!r}"
+            text, f"the = must be followed by open or blocked, not {word!r}"
         ) from None
 
 
@@ -91,8 +91,10 @@ def _parse_authority(text: str, authority: str, default_port: int) -> tuple[str,
     ):
         raise _bad(
             text,
-            f"a name has at most {_MAX_NAME_LENGTH} characters, and between its dots "
-            f"1 to {_MAX_LABEL_LENGTH}",
+            (
+                f"a name has at most {_MAX_NAME_LENGTH} characters, with 1 to "
+                f"{_MAX_LABEL_LENGTH}"
+            ),
         )
     return host, _port(text, colon + port, default_port)
 
@@ -103,7 +105,7 @@ def _ipv6(text: str, host: str) -> str:
         if not host.isprintable() or " " in host:  # in the scope, which is free text
             raise ValueError(host)  # noqa: TRY301
     except ValueError:
-        raise _bad(text, f"{host!r} is no IPv6 address; {FORMS}") from None
+        raise _bad(text, f"{host!r} is not an IPv6 address; {FORMS}") from None
     return host
 
 

@@ -98,11 +98,9 @@ def test_file_of_another_run_is_refused_and_kept(
     """The error says what differs and what to do."""
     Checkpoint(file, RUN).save(0, done("udp"))
     before = file.read_text()
-    with pytest.raises(ValueError, match="is of another run") as caught:
+    with pytest.raises(ValueError, match="belongs to another run") as caught:
         Checkpoint(file, RUN | other)
-    reason = (
-        f"resume {file}: is of another run: {reason}; remove it, or name another file"
-    )
+    reason = f"resume {file}: belongs to another run: {reason}; remove it, or use another file"
     assert str(caught.value) == reason
     assert file.read_text() == before
 
@@ -129,7 +127,7 @@ def edited(**changes: Any) -> str:
 def test_foreign_file_is_refused_and_kept(file: Path, text: str) -> None:
     """A file that is no checkpoint is never overwritten."""
     file.write_text(text)
-    with pytest.raises(ValueError, match="holds no run of netduet's"):
+    with pytest.raises(ValueError, match="is not a netduet run"):
         Checkpoint(file, RUN)
     assert file.read_text() == text
 
@@ -137,9 +135,9 @@ def test_foreign_file_is_refused_and_kept(file: Path, text: str) -> None:
 def test_binary_files_and_folders_are_refused(file: Path) -> None:
     """A file that is not text is no checkpoint."""
     file.write_bytes(b"\xff\xfe")
-    for path in (file, file.parent):
-        with pytest.raises(ValueError, match="holds no run of netduet's"):
-            Checkpoint(path, RUN)
+    for place in (file, file.parent):
+        with pytest.raises(ValueError, match="is not a netduet run"):
+            Checkpoint(place, RUN)
 
 
 def test_empty_file_is_a_new_run(file: Path) -> None:

@@ -71,13 +71,13 @@ def test_unknown_expectation_error_lists_the_valid_ones(text: str, word: str) ->
     """A misspelt expectation is never taken for the default."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - its words are judged
         parse_target(text, 12345)
-    why = f"what is expected follows the =: open or blocked, not {word!r}"
+    why = f"the = must be followed by open or blocked, not {word!r}"
     assert str(caught.value) == f"target {text!r}: {why}"
 
 
 FORMS = "a target is host, host:port or [v6]:port"
 PORT = "the port must be a number from 1 to 65535"
-NAME = "a name has at most 253 characters, and between its dots 1 to 63"
+NAME = "a name has at most 253 characters, with 1 to 63"
 BRACKETS = "an IPv6 target is [address] or [address]:port"
 
 
@@ -107,13 +107,13 @@ BRACKETS = "an IPv6 target is [address] or [address]:port"
         ("server:000080", PORT),
         ("[::1", BRACKETS),
         ("[::1]80", BRACKETS),
-        ("server:80:90", "is no IPv6 address"),
-        ("[server]:80", "is no IPv6 address"),
-        ("[192.0.2.1]", "is no IPv6 address"),
-        ("[]", "is no IPv6 address"),
-        ("::1::2", "is no IPv6 address"),
-        ("fe80::1%\x1b[31m", "is no IPv6 address"),
-        ("[fe80::1%two words]", "is no IPv6 address"),
+        ("server:80:90", "is not an IPv6 address"),
+        ("[server]:80", "is not an IPv6 address"),
+        ("[192.0.2.1]", "is not an IPv6 address"),
+        ("[]", "is not an IPv6 address"),
+        ("::1::2", "is not an IPv6 address"),
+        ("fe80::1%\x1b[31m", "is not an IPv6 address"),
+        ("[fe80::1%two words]", "is not an IPv6 address"),
         (".", NAME),
         ("a..b", NAME),
         (".a", NAME),
