@@ -11,7 +11,7 @@ from netduet.client.checks.base import CheckContext
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address, connect
 from netduet.client.net.framed_connection import start_framed_connection
-from netduet.client.net.server_evidence import ledger_entry
+from netduet.client.net.server_evidence import server_view
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Outcome, Verdict
@@ -53,8 +53,7 @@ async def test_counters_of_both_ends_agree(start_server: StartServer) -> None:
     assert await connection.end(TIMEOUT_SECONDS)
     connection.close()
 
-    entry, why = await ledger_entry(address, opening.welcome, PATIENT)
-    assert (why, entry is not None) == ("", True)
+    entry = (await server_view(address, opening.welcome, PATIENT)).entry
     assert entry is not None
     assert (entry.bytes_received, entry.bytes_sent) == (
         connection.wire.bytes_sent,

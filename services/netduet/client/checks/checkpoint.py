@@ -78,11 +78,10 @@ class Checkpoint:
 
     def for_target(self, target: int) -> TargetCheckpoint:
         """Return the completed checks of a target."""
-        done = self._record.done
         earlier = {
-            completed_check.result.check: completed_check.result
-            for completed_check in done
-            if completed_check.target == target
+            done.result.check: replace(done.result, earlier=done.at)
+            for done in self._record.done
+            if done.target == target
         }
         return TargetCheckpoint(self, target, earlier)
 
@@ -140,15 +139,7 @@ class Checkpoint:
                 or not classes <= CATALOGUE.keys()
             ):
                 raise self._wrong_file_error()
-        return Record(
-            run=record.run,
-            done=tuple(
-                completed_check.model_copy(
-                    update={"result": _with_time(completed_check)}
-                )
-                for completed_check in record.done
-            ),
-        )
+        return record
 
     def _write(self) -> None:
         """Replace the file; keep the error if that fails."""
@@ -188,8 +179,3 @@ class TargetCheckpoint:
     def save(self, result: CheckResult) -> None:
         """Remember a result of this run."""
         self.resume.save(self.target, result)
-
-
-def _with_time(completed_check: CompletedCheck) -> CheckResult:
-    """Return the result with the time of its measurement."""
-    return replace(completed_check.result, earlier=completed_check.at)

@@ -11,7 +11,7 @@ from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
-from netduet.client.net.server_evidence import ledger_entry
+from netduet.client.net.server_evidence import server_view
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
@@ -55,15 +55,15 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
         sent = connection.wire.bytes_sent
         received = connection.wire.bytes_received
         welcome = connection.welcome
-    entry, missing = await ledger_entry(address, welcome, timeouts)
+    server = await server_view(address, welcome, timeouts)
     return PathResult(
         address,
         handshake,
         local,
         client_counts,
         server_counts,
-        entry,
-        missing,
+        server.entry,
+        server.missing,
         sent,
         received,
     )

@@ -12,34 +12,23 @@ import ipaddress
 import socket
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.framed_connection import open_connection
 from netduet.client.results.instance import instance_named
 from netduet.client.results.verdict import ServerHealth
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
+    from netduet.client.net.framed_connection import FramedConnection
     from netduet.client.net.timeouts import Timeouts
-    from netduet.wire.messages import (
-        Inspection,
-        LedgerAnswer,
-        LedgerEntry,
-        TcpInfo,
-        Welcome,
-    )
-
-Answer = TypeVar("Answer")
+    from netduet.wire.messages import LedgerEntry, TcpInfo, Welcome
 
 TRIES: Final = 4
 
 _TIMEOUT_FACTOR: Final = 3
-
-_FORGOTTEN: Final = "the instance no longer has a record of the connection"
-_GONE: Final = "the instance no longer has the connection"
-_UNANSWERED: Final = "the instance did not respond to the query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,69 +45,16 @@ class ServerView:
     found: bool = True
 
 
-async def ledger_entry(
+async def server_view(
     address: Address, welcome: Welcome, timeouts: Timeouts
-) -> tuple[LedgerEntry | None, str]:
-    """Return the server's record of a connection, or None and the reason.
+) -> ServerView:
+    """Return what the server knows of a connection.
 
     Args:
         address: the connection's address.
         welcome: the connection's welcome.
         timeouts: for each connection and answer.
     """
-    ask = FramedConnection.ledger
-    answer, reason = await _same_instance(address, welcome, timeouts, ask)
-    if answer is None:
-        return None, reason
-    return answer.entry, "" if answer.entry is not None else _FORGOTTEN
-
-
-async def present_view(
-    address: Address, welcome: Welcome, timeouts: Timeouts
-) -> tuple[TcpInfo | None, str]:
-    """Return the server's kernel's view of a connection, as ``ledger_entry``."""
-    if "inspect" not in welcome.features:
-        return None, "the server's version does not support this query"
-    ask = FramedConnection.inspect
-    answer, reason = await _same_instance(address, welcome, timeouts, ask)
-    if answer is None:
-        return None, reason
-    return answer.connection, "" if answer.connection is not None else _GONE
-
-
-async def server_view(
-    address: Address, welcome: Welcome, timeouts: Timeouts
-) -> ServerView:
-    """Return all that the server knows of a connection; see ``ledger_entry``."""
-
-    async def ask(
-        connection: FramedConnection, conn_id: str, timeout: float
-    ) -> tuple[LedgerAnswer | None, Inspection | None]:
-        record = await connection.ledger(conn_id, timeout)
-        view = None
-        if "inspect" in welcome.features:
-            view = await connection.inspect(conn_id, timeout)
-        return record, view
-
-    answers, reason = await _same_instance(address, welcome, timeouts, ask)
-    if answers is None:
-        return ServerView(missing=reason, found=False)
-    record, inspection = answers
-    view = None if inspection is None else inspection.connection
-    if record is None:
-        return ServerView(None, view, _UNANSWERED)
-    if record.entry is None:
-        return ServerView(None, view, _FORGOTTEN)
-    return ServerView(record.entry, view)
-
-
-async def _same_instance(
-    address: Address,
-    welcome: Welcome,
-    timeouts: Timeouts,
-    ask: Callable[[FramedConnection, str, float], Awaitable[Answer | None]],
-) -> tuple[Answer | None, str]:
-    """Ask the instance of this welcome; return its answer, or None and the reason."""
     reason = "no instance responded"
     for candidate in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(candidate, timeouts) as (handshake, connection):
@@ -127,10 +63,25 @@ async def _same_instance(
             elif connection.welcome.boot_id != welcome.boot_id:
                 reason = "only other instances responded"
             else:
-                answer = await ask(connection, welcome.conn_id, timeouts.answer)
-                await connection.end(timeouts.answer)
-                return answer, "" if answer is not None else _UNANSWERED
-    return None, reason
+                return await _ask_instance(connection, welcome, timeouts.answer)
+    return ServerView(missing=reason, found=False)
+
+
+async def _ask_instance(
+    connection: FramedConnection, welcome: Welcome, patience: float
+) -> ServerView:
+    record = await connection.ledger(welcome.conn_id, patience)
+    inspection = None
+    if record is not None and "inspect" in welcome.features:
+        inspection = await connection.inspect(welcome.conn_id, patience)
+    await connection.end(patience)
+    view = None if inspection is None else inspection.connection
+    if record is None:
+        return ServerView(missing="the instance did not respond to the query")
+    if record.entry is None:
+        missing = "the instance no longer has a record of the connection"
+        return ServerView(view=view, missing=missing)
+    return ServerView(record.entry, view)
 
 
 def own_addresses(welcome: Welcome) -> tuple[Address, ...]:

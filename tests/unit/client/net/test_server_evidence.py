@@ -10,9 +10,9 @@ import pytest
 from netduet.client.net.dial import Address
 from netduet.client.net.server_evidence import (
     TRIES,
-    ledger_entry,
-    present_view,
+    ServerView,
     server_health,
+    server_view,
 )
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import Instance
@@ -45,8 +45,15 @@ AGE = 7.0
 """Seconds since the window began that a server is asked about."""
 
 
-def answers(found: LedgerEntry | None) -> Script:
-    """Return the same instance, which has this in its ledger."""
+def inspected(view: TcpInfo | None) -> Inspection:
+    """Return what an instance reports of a connection, whose kernel has this view."""
+    return Inspection(
+        instance="here", connection=view, window=1.0, stalled=0.0, throttled=None
+    )
+
+
+def answers(found: LedgerEntry | None, inspection: Inspection | None = None) -> Script:
+    """Return the same instance, which has this in its ledger, and may be inspected."""
 
     def script(accepted: AcceptedConnection) -> None:
         accepted.send_welcome()
@@ -56,8 +63,13 @@ def answers(found: LedgerEntry | None) -> Script:
         accepted.send_answer(
             Kind.LEDGER, LedgerAnswer(instance="here", entry=found), question.id
         )
-        assert accepted.read_frame().kind == Kind.END
-        accepted.sock.sendall(serialize(Kind.END, flags=ANSWER))
+        if inspection is not None:
+            question = taken.read_frame()
+            assert question.kind == Kind.INSPECT
+            assert b"c" * 32 in question.payload
+            taken.send_answer(Kind.INSPECT, inspection, question.id)
+        assert taken.read_frame().kind == Kind.END
+        taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
 
     return script
 
@@ -76,17 +88,17 @@ def plain(accepted: AcceptedConnection) -> None:
 
 async def test_same_instance_returns_its_record() -> None:
     """The record of the connection is returned, and nothing is missing."""
-    async with FakeServer(answers(make_ledger_entry())) as server:
-        found = await ledger_entry(server.address, make_welcome(), PATIENT)
-    assert found == (make_ledger_entry(), "")
+    async with FakeServer(answers(make_ledger_entry())) as far:
+        server = await server_view(far.address, make_welcome(), PATIENT)
+    assert server == ServerView(make_ledger_entry())
 
 
 @pytest.mark.parametrize("before", [[other], [plain], [other, plain, other]])
 async def test_other_instances_are_skipped(before: list[Script]) -> None:
     """Behind a balancer the question is repeated until the same instance answers."""
-    async with FakeServer(*before, answers(make_ledger_entry())) as server:
-        found, _ = await ledger_entry(server.address, make_welcome(), PATIENT)
-    assert found == make_ledger_entry()
+    async with FakeServer(*before, answers(make_ledger_entry())) as far:
+        server = await server_view(far.address, make_welcome(), PATIENT)
+    assert server.entry == make_ledger_entry()
 
 
 async def test_instance_is_asked_directly_as_last_resort() -> None:
@@ -96,9 +108,10 @@ async def test_instance_is_asked_directly_as_last_resort() -> None:
         FakeServer(answers(make_ledger_entry())) as direct,
     ):
         host, port = direct.address.host, direct.address.port
-        welcome = make_welcome(local={"address": host, "port": port})
-        found, _ = await ledger_entry(server.address, welcome, PATIENT)
-    assert (found, server.accepted, direct.accepted) == (make_ledger_entry(), TRIES, 1)
+        met = make_welcome(local={"address": host, "port": port})
+        server = await server_view(far.address, met, PATIENT)
+    assert server.entry == make_ledger_entry()
+    assert (far.accepted, direct.accepted) == (TRIES, 1)
 
 
 @pytest.mark.parametrize(
@@ -116,10 +129,10 @@ async def test_instance_is_asked_directly_as_last_resort() -> None:
 )
 async def test_invalid_reported_address_is_not_dialled(address: str, port: int) -> None:
     """Text that is no address is neither resolved nor shown, and raises nothing."""
-    welcome = make_welcome(local={"address": address, "port": port})
-    async with FakeServer(*[other] * TRIES) as server:
-        found = await ledger_entry(server.address, welcome, PATIENT)
-    assert found == (None, "only other instances responded")
+    met = make_welcome(local={"address": address, "port": port})
+    async with FakeServer(*[other] * TRIES) as far:
+        server = await server_view(far.address, met, PATIENT)
+    assert server == ServerView(missing="only other instances responded", found=False)
 
 
 @pytest.mark.parametrize(
@@ -136,18 +149,18 @@ async def test_same_instance_without_an_answer_is_not_asked_again(
     script: Script, why: str
 ) -> None:
     """Once the right instance was reached, no other can answer for it."""
-    async with FakeServer(*[script] * 2) as server:
-        found = await ledger_entry(server.address, make_welcome(), BRIEF)
-    assert found == (None, why)
-    assert server.accepted == 1
+    async with FakeServer(*[script] * 2) as far:
+        server = await server_view(far.address, make_welcome(), BRIEF)
+    assert server == ServerView(missing=why)
+    assert far.accepted == 1
 
 
 async def test_foreign_server_in_its_place_is_reported() -> None:
     """If no netduet server answers any more, that is why there is no record."""
-    welcome = make_welcome(local={"address": "", "port": 0})
-    async with FakeServer(*[plain] * TRIES) as server:
-        found = await ledger_entry(server.address, welcome, PATIENT)
-    assert found == (
+    met = make_welcome(local={"address": "", "port": 0})
+    async with FakeServer(*[plain] * TRIES) as far:
+        server = await server_view(far.address, met, PATIENT)
+    assert (server.entry, server.missing) == (
         None,
         f"a second connection to {server.address}: another program responds",
     )
@@ -159,10 +172,10 @@ async def test_refused_second_connection_is_reported() -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         address = Address(socket.AF_INET, "127.0.0.1", port)
-        welcome = make_welcome(local={"address": "127.0.0.1", "port": port})
-        found, why = await ledger_entry(address, welcome, PATIENT)
-    assert found is None
-    assert why == (
+        met = make_welcome(local={"address": "127.0.0.1", "port": port})
+        server = await server_view(address, met, PATIENT)
+    assert server.entry is None
+    assert server.missing == (
         f"a second connection to 127.0.0.1:{port}: ECONNREFUSED: Connection refused"
     )
 
@@ -219,45 +232,10 @@ async def test_most_starved_server_decides(
         )
 
 
-def inspected(view: TcpInfo | None) -> Script:
-    """Return the same instance, whose kernel has this to say of the connection."""
-
-    def script(accepted: AcceptedConnection) -> None:
-        accepted.send_welcome(features=["inspect"], node="n1", zone="z")
-        question = accepted.read_frame()
-        assert question.kind == Kind.INSPECT
-        assert b"c" * 32 in question.payload
-        inspection = Inspection(
-            instance="here", connection=view, window=1.0, stalled=0.0, throttled=None
-        )
-        accepted.send_answer(Kind.INSPECT, inspection, question.id)
-        assert accepted.read_frame().kind == Kind.END
-        accepted.sock.sendall(serialize(Kind.END, flags=ANSWER))
-
-    return script
-
-
-@pytest.mark.parametrize(
-    ("view", "why"),
-    [
-        (make_server_report(unacked=3).connection, ""),
-        (None, "the instance no longer has the connection"),
-    ],
-)
-async def test_same_instance_returns_current_tcp_info(
-    view: TcpInfo | None, why: str
-) -> None:
-    """Other instances are skipped; a closed connection is reported as such."""
-    welcome = make_welcome(features=["inspect"])
-    async with FakeServer(other, inspected(view)) as server:
-        assert await present_view(server.address, welcome, PATIENT) == (view, why)
-
-
-async def test_server_without_inspect_is_not_asked() -> None:
-    """No connection is spent on an old version."""
-    async with FakeServer(other) as server:
-        view, why = await present_view(
-            server.address, make_welcome(features=[]), PATIENT
-        )
-    assert (view, why) == (None, "the server's version does not support this query")
-    assert server.accepted == 0
+@pytest.mark.parametrize("view", [make_server_report(unacked=3).connection, None])
+async def test_same_instance_returns_current_tcp_info(view: TcpInfo | None) -> None:
+    """Other instances are skipped; a closed connection has no TCP_INFO."""
+    met = make_welcome(features=["inspect"])
+    async with FakeServer(other, answers(make_ledger_entry(), inspected(view))) as far:
+        server = await server_view(far.address, met, PATIENT)
+    assert server == ServerView(make_ledger_entry(), view)

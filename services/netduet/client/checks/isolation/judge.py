@@ -34,16 +34,9 @@ MIN_SYNS: Final = 2
 
 _MAX_LISTED: Final = 3
 
-_RESPONSE_LABELS: Final = {
-    Response.OPEN: "open",
-    Response.DROPPED: "dropped",
-    Response.RESET: "rejected",
-    Response.PROHIBITED: "rejected",
-    Response.PORT_UNREACHABLE: "rejected",
-    Response.HOST_UNREACHABLE: "unreachable",
-    Response.NO_ROUTE: "no route",
-    Response.OTHER: "failed",
-}
+_REJECTIONS: Final = frozenset(
+    {Response.RESET, Response.PROHIBITED, Response.PORT_UNREACHABLE}
+)
 
 
 def judge(isolation: IsolationResult) -> Judgement:
@@ -207,14 +200,15 @@ def _describe_probe(probe: ProbeResult) -> str:
 
 def _found_figure(ports: Sequence[PortState]) -> str:
     """Return in two or three words how it is blocked, or what of it is open."""
-    ways = {
-        (_RESPONSE_LABELS[port.tcp.response], _RESPONSE_LABELS[port.udp.response])
-        for port in ports
-    }
+    ways = {(_label(port.tcp), _label(port.udp)) for port in ports}
     if len(ways) > 1:
         return "differs by address"
     [(tcp, udp)] = ways or {("", "")}
     return tcp if tcp == udp else f"TCP {tcp}, UDP {udp}"
+
+
+def _label(probe: ProbeResult) -> str:
+    return "rejected" if probe.response in _REJECTIONS else probe.response.value
 
 
 def _describe_peer(handshake: Handshake) -> str:

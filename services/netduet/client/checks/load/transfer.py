@@ -22,7 +22,7 @@ from netduet.client.checks.load.results import (
     TransferFlow,
     TransferStall,
 )
-from netduet.client.net.server_evidence import present_view
+from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.results.location import Direction
 from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
@@ -360,12 +360,13 @@ class Transfer:
     ) -> TransferStall:
         """Ask both kernels about a transfer without progress."""
         first = self._connections[0]
-        view, missing = None, "no response in time"
+        server = ServerView(missing="no response in time")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVIDENCE_SECONDS):
-                view, missing = await present_view(address, first.welcome, timeouts)
-        local = first.info()
+                server = await server_view(address, first.welcome, timeouts)
+        local, view = first.info(), server.view
         if view is None or local is None:
+            missing = server.missing or "the server does not report this connection"
             unacked = None if local is None else local.unacked
             return TransferStall(window, unacked if self._up else None, missing=missing)
         if self._up:
