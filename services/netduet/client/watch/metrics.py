@@ -132,7 +132,7 @@ class WatchMetrics(Collector):
         )
         down = CounterMetricFamily(
             "netduet_peer_down_seconds",
-            "Seconds for which a peer was out, in ended outages.",
+            "Seconds without new work for a peer, in ended outages; UDP alone does not count.",
             labels=_PEER,
         )
         for peer in tracker.peers.values():

@@ -86,7 +86,7 @@ GOOD: dict[CloseMethod, dict[str, object]] = {
 
 def end(method: CloseMethod, **fields: object) -> CloseTrial:
     """Return an end that arrived as what it is, its fields changed as told."""
-    known: dict[str, object] = {"opening": WELCOMED, "wait": WAITED}
+    known: dict[str, object] = {"handshake": WELCOMED, "wait": WAITED}
     return CloseTrial(method, **(known | GOOD[method] | fields))  # type: ignore[arg-type]
 
 
@@ -428,7 +428,7 @@ def test_evidence_has_the_servers_record(
         (
             CloseMethod.FINISH,
             {
-                "opening": Handshake(
+                "handshake": Handshake(
                     refused=ErrorMessage(code="draining", message="bye")
                 )
             },
@@ -560,7 +560,7 @@ def test_failed_connection_is_a_finding(
     opening: Handshake, what: str, missed: TimeSpan | None
 ) -> None:
     """Only a timeout carries a missed deadline."""
-    finding = found(CloseMethod.AT_ONCE, opening=opening, wait=None)
+    finding = found(CloseMethod.AT_ONCE, handshake=opening, wait=None)
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
 
@@ -595,9 +595,9 @@ def test_remote_text_is_escaped() -> None:
     server_view = ServerView(make_ledger_entry(ended=HOSTILE_TEXT, ended_by="server"))
     refused = Handshake(refused=ErrorMessage(code=HOSTILE_TEXT, message=HOSTILE_TEXT))
     for finding in (
-        found(CloseMethod.AT_ONCE, answered=0, server=server_view),
-        found(CloseMethod.OWN_RESET, server=server_view),
-        found(CloseMethod.FINISH, opening=refused),
+        found(CloseMethod.AT_ONCE, answered=0, server=far),
+        found(CloseMethod.OWN_RESET, server=far),
+        found(CloseMethod.FINISH, handshake=refused),
     ):
         texts = [finding.seen, *(text for _, text in finding.evidence)]
         assert all(text.isprintable() for text in texts)

@@ -69,7 +69,7 @@ def held(
     """Return a connection that nobody answered on, its fields changed as told."""
     known: dict[str, object] = {
         "plan": HoldPlan(rung, waker, keepalive),
-        "opening": WELCOMED,
+        "handshake": WELCOMED,
         "wait": WAITED,
         "sent": 144,
         "tcp_info": client_tcp_info(),
@@ -140,8 +140,8 @@ ERROR = ErrorMessage(code="too_many_connections", message="full")
             HoldOutcome.ENDED_BY_SERVER,
         ),
         ({"ending": DRAINED}, HoldOutcome.ENDED_BY_SERVER),
-        ({"opening": Handshake(refused=ERROR)}, HoldOutcome.ENDED_BY_SERVER),
-        ({"opening": Handshake(cause=Cause.TIMEOUT)}, HoldOutcome.NOT_HELD),
+        ({"handshake": Handshake(refused=ERROR)}, HoldOutcome.ENDED_BY_SERVER),
+        ({"handshake": Handshake(cause=Cause.TIMEOUT)}, HoldOutcome.NOT_HELD),
         ({"refused": "asked to hold it: no response in time"}, HoldOutcome.NOT_HELD),
     ],
 )
@@ -449,7 +449,7 @@ def test_surviving_a_longer_silence_is_noted() -> None:
     ("fields", "why"),
     [
         ({"ending": DRAINED}, "draining: the server is shutting down"),
-        ({"opening": Handshake(refused=ERROR)}, "too_many_connections: full"),
+        ({"handshake": Handshake(refused=ERROR)}, "too_many_connections: full"),
         (
             {
                 "ending": EOF,
@@ -512,12 +512,16 @@ def test_rung_beyond_the_servers_limit_is_noted_and_not_tried() -> None:
     ("fields", "what", "missed"),
     [
         (
-            {"opening": Handshake(cause=Cause.TIMEOUT, detail="late", start=1, end=4)},
+            {
+                "handshake": Handshake(
+                    cause=Cause.TIMEOUT, detail="late", start=1, end=4
+                )
+            },
             "late",
             TimeSpan(1, 4),
         ),
-        ({"opening": Handshake(closed=True)}, "closed without a response", None),
-        ({"opening": Handshake(foreign=b"?")}, "another program responds", None),
+        ({"handshake": Handshake(closed=True)}, "closed without a response", None),
+        ({"handshake": Handshake(foreign=b"?")}, "another program responds", None),
         (
             {"refused": "asked to hold it: no response in time"},
             "asked to hold it: no response in time",
@@ -578,7 +582,7 @@ def test_remote_text_is_escaped() -> None:
     nasty = ServerView(make_ledger_entry(ended=HOSTILE_TEXT, ended_by="server"))
     refused = Handshake(refused=ErrorMessage(code=HOSTILE_TEXT, message=HOSTILE_TEXT))
     silent = found(held(8, US, server=nasty))
-    ended = found(held(8, US, opening=refused))
+    ended = found(held(8, US, handshake=refused))
     texts = [text for finding in (silent, ended) for _, text in finding.evidence]
     assert len(texts) == 3
     assert all(text.isprintable() for text in (*texts, ended.seen))

@@ -51,28 +51,30 @@ class Fault:
     where: Location | None = None
 
 
-def judge(place: CloseResult, _: CheckOptions) -> Judgement:
+def judge(result: CloseResult, _: CheckOptions) -> Judgement:
     """Compare how each connection was ended with how that arrived."""
-    unready = next(filter(None, map(_unjudged_reason, place.trials)), "")
+    reason = next(filter(None, map(_unjudged_reason, result.trials)), "")
     faults = [
         (trial, fault)
-        for trial in place.trials
+        for trial in result.trials
         if (fault := _judge_trial(trial)) is not None
     ]
     findings = []
     for failure in dict.fromkeys(fault.failure for _, fault in faults):
-        same = [(trial, fault) for trial, fault in faults if fault.failure == failure]
-        findings.append(_finding(place.address, same))
+        same_class = [
+            (trial, fault) for trial, fault in faults if fault.failure == failure
+        ]
+        findings.append(_finding(result.address, same_class))
     remarks = [
         "the server has not received this end's reset yet"
-        for trial in place.trials
+        for trial in result.trials
         if trial.method is CloseMethod.OWN_RESET
         and trial.server.entry is not None
         and trial.server.entry.ended is None
     ]
     remarks += [
         "the path is too slow to tell whether data passes after the server's end"
-        for trial in place.trials
+        for trial in result.trials
         if trial.late
     ]
     figures: Figures = {
@@ -80,19 +82,19 @@ def judge(place: CloseResult, _: CheckOptions) -> Judgement:
             (fault.failure for other, fault in faults if other is trial),
             _delivered_figure(trial),
         )
-        for trial in place.trials
+        for trial in result.trials
     }
     skipped = None
-    if unready and not findings:
-        skipped = f"not judged, for {unready}: that is for the check size to tell"
+    if reason and not findings:
+        skipped = f"not judged, for {reason}: that is for the check size to tell"
     return Judgement(
-        "" if skipped else _summary(place, faults),
+        "" if skipped else _summary(result, faults),
         tuple(findings),
         tuple(remarks),
         figures,
         skipped,
         # It was asked for, and nothing is proven by it.
-        blocks=bool(unready),
+        blocks=bool(reason),
     )
 
 
@@ -114,23 +116,23 @@ def _retransmission_reason(trial: CloseTrial) -> str:
 
     The kernel that has them goes on trying: nothing has cut them off.
     """
-    view, ours = trial.server.view, trial.tcp_info
-    if trial.ending is not None or trial.whole or view is None or ours is None:
+    view, client_info = trial.server.view, trial.tcp_info
+    if trial.ending is not None or trial.whole or view is None or client_info is None:
         return ""
     # More than an end of sending: what was sent before it has not been heard of, either.
-    if ours.bytes_acked < trial.sent and ours.total_retrans:
+    if client_info.bytes_acked < trial.sent and client_info.total_retrans:
         return "this end's kernel sends the question again and again"
     if view.retrans and view.unacked:
         return "the server's kernel sends the answer again and again"
     return ""
 
 
-def _summary(place: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
+def _summary(result: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
     wrong = {trial.method for trial, _ in faults}
     if wrong:
-        return f"{len(wrong)} of {len(place.trials)} ways to close arrive as something else"
+        return f"{len(wrong)} of {len(result.trials)} ways to close arrive as something else"
     pauses = [
-        trial.pause for trial in place.trials if trial.method is CloseMethod.PAUSED
+        trial.pause for trial in result.trials if trial.method is CloseMethod.PAUSED
     ]
     after = "".join(f" and after {pause:g} s" for pause in pauses)
     return (
@@ -141,13 +143,13 @@ def _summary(place: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
 
 def _judge_trial(trial: CloseTrial) -> Fault | None:
     """Return what is wrong with an end, None when nothing is, or nothing is known."""
-    if trial.opening.welcome is None:
+    if trial.handshake.welcome is None:
         return _judge_failed_handshake(trial)
     if trial.open_failure or _retransmission_reason(trial):
         return None
     if trial.ending is not None and trial.ending.how == "error":
-        what = f"the server itself ended the connection: {trial.ending.detail}"
-        return Fault("close.interrupted", what)
+        description = f"the server itself ended the connection: {trial.ending.detail}"
+        return Fault("close.interrupted", description)
     if trial.method is CloseMethod.RESET:
         return _judge_reset(trial)
     if trial.method is CloseMethod.OWN_RESET:
@@ -156,45 +158,54 @@ def _judge_trial(trial: CloseTrial) -> Fault | None:
 
 
 def _judge_failed_handshake(trial: CloseTrial) -> Fault:
-    opening = trial.opening
-    if opening.refused is not None:
-        text = escape(f"{opening.refused.code}: {opening.refused.message}")
+    handshake = trial.handshake
+    if handshake.refused is not None:
+        text = escape(f"{handshake.refused.code}: {handshake.refused.message}")
         return Fault("close.interrupted", f"the server refused a connection: {text}")
-    what = f"a further connection failed: {opening.failure}"
-    proven = opening.missed_deadline is None
-    return Fault("path.broken", what, proven, Location.UNKNOWN)
+    description = f"a further connection failed: {handshake.failure}"
+    proven = handshake.missed_deadline is None
+    return Fault("path.broken", description, proven, Location.UNKNOWN)
 
 
 def _judge_answer(trial: CloseTrial) -> Fault | None:
     """Judge an answer at the end of a connection, and the end of sending behind it."""
-    did, how = _ACTIONS[trial.method], "" if trial.ending is None else trial.ending.how
+    action, how = (
+        _ACTIONS[trial.method],
+        "" if trial.ending is None else trial.ending.how,
+    )
     if trial.changed:
         return Fault(
-            "close.answer_changed", f"{did}, and the answer's bytes are others"
+            "close.answer_changed", f"{action}, and the answer's bytes are others"
         )
     if trial.whole and how == "eof":
         return None
     if trial.whole and not how:
-        what = "the answer came whole, and the server's end of sending never did"
-        return Fault("close.fin_changed", what, proven=_server_ended_unnoticed(trial))
-    if trial.whole:
-        what = f"the answer came whole, and then {_describe_ending(trial)} instead of the end"
-        return Fault("close.fin_changed", what)
-    if how == Cause.RESET and _is_forged_reset(trial):
-        what = f"{did}; then each end received a reset that the other had not sent"
-        return Fault("close.reset_forged", what)
-    if trial.answered or trial.method is CloseMethod.FINISH:
-        what = (
-            f"{did}; of the answer {trial.answered} of {trial.size} bytes came, then "
-        )
+        description = "the answer came whole, and the server's end of sending never did"
         return Fault(
-            "close.answer_cut", what + _describe_ending(trial), proven=bool(how)
+            "close.fin_changed", description, proven=_server_ended_unnoticed(trial)
+        )
+    if trial.whole:
+        description = f"the answer came whole, and then {_describe_ending(trial)} instead of the end"
+        return Fault("close.fin_changed", description)
+    if how == Cause.RESET and _is_forged_reset(trial):
+        description = (
+            f"{action}; then each end received a reset that the other had not sent"
+        )
+        return Fault("close.reset_forged", description)
+    if trial.answered or trial.method is CloseMethod.FINISH:
+        description = f"{action}; of the answer {trial.answered} of {trial.size} bytes came, then "
+        return Fault(
+            "close.answer_cut", description + _describe_ending(trial), proven=bool(how)
         )
     if not how and _server_missed_fin(trial):
-        what = "this end ended its sending, and the server never received the FIN"
-        return Fault("close.fin_changed", what, proven=_fin_lost_after_sending(trial))
-    what = f"{did}; then {_describe_ending(trial)} instead of the answer"
-    return Fault("close.half_close", what, proven=bool(how))
+        description = (
+            "this end ended its sending, and the server never received the FIN"
+        )
+        return Fault(
+            "close.fin_changed", description, proven=_fin_lost_after_sending(trial)
+        )
+    description = f"{action}; then {_describe_ending(trial)} instead of the answer"
+    return Fault("close.half_close", description, proven=bool(how))
 
 
 def _describe_ending(trial: CloseTrial) -> str:
@@ -232,9 +243,9 @@ def _fin_lost_after_sending(trial: CloseTrial) -> bool:
 
 def _server_ended_unnoticed(trial: CloseTrial) -> bool:
     """Tell whether the server did its part, and even our kernel knows nothing of it."""
-    entry, ours = trial.server.entry, trial.tcp_info
+    entry, client_info = trial.server.entry, trial.tcp_info
     done = entry is not None and (entry.ended or "").startswith("asked.")
-    return done and ours is not None and ours.state in _STATES_BEFORE_FIN
+    return done and client_info is not None and client_info.state in _STATES_BEFORE_FIN
 
 
 def _judge_pushed(trial: CloseTrial) -> Fault | None:
@@ -248,21 +259,25 @@ def _judge_pushed(trial: CloseTrial) -> Fault | None:
     ):
         return None
     arrived = max(0, trial.pushed - (trial.sent - entry.bytes_received))
-    what = (
+    description = (
         f"{_ACTIONS[trial.method]}; of {trial.pushed} bytes sent to it afterwards "
         f"{arrived} arrived"
     )
-    return Fault("close.half_close", what, proven=entry.ended is not None)
+    return Fault("close.half_close", description, proven=entry.ended is not None)
 
 
 def _judge_reset(trial: CloseTrial) -> Fault | None:
     if trial.ending is None:
-        what = f"{_ACTIONS[trial.method]}, and nothing came"
-        return Fault("close.reset_lost", what, proven=_server_ended_unnoticed(trial))
+        description = f"{_ACTIONS[trial.method]}, and nothing came"
+        return Fault(
+            "close.reset_lost", description, proven=_server_ended_unnoticed(trial)
+        )
     if trial.ending.how == Cause.RESET:
         return None
-    what = f"{_ACTIONS[trial.method]}, and {_describe_ending(trial)} came instead"
-    return Fault("close.reset_hidden", what)
+    description = (
+        f"{_ACTIONS[trial.method]}, and {_describe_ending(trial)} came instead"
+    )
+    return Fault("close.reset_hidden", description)
 
 
 def _judge_own_reset(trial: CloseTrial) -> Fault | None:
@@ -270,34 +285,34 @@ def _judge_own_reset(trial: CloseTrial) -> Fault | None:
     if entry is None or entry.ended is None or entry.ended == "reset":
         return None
     if entry.ended_by != Side.CLIENT:
-        what = f"the server itself ended the connection: {escape(entry.ended)}"
-        return Fault("close.interrupted", what)
-    what = f"{_ACTIONS[trial.method]}, and the server saw a normal close"
-    return Fault("close.reset_hidden", what, where=Location.TO_SERVER)
+        description = f"the server itself ended the connection: {escape(entry.ended)}"
+        return Fault("close.interrupted", description)
+    description = f"{_ACTIONS[trial.method]}, and the server saw a normal close"
+    return Fault("close.reset_hidden", description, where=Location.TO_SERVER)
 
 
-def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
+def _finding(address: Address, faults: list[tuple[CloseTrial, Fault]]) -> Finding:
     """Return a finding of one class, with the evidence of all ends that show it."""
-    end, fault = same[0]
+    first, fault = faults[0]
     seen = f"{address}: {fault.description}"
-    pauses = [trial.pause for trial, _ in same if trial.method is CloseMethod.PAUSED]
-    if pauses and len(same) == 1:
+    pauses = [trial.pause for trial, _ in faults if trial.method is CloseMethod.PAUSED]
+    if pauses and len(faults) == 1:
         seen += f" (when it paused for {pauses[0]:g} s; without a pause it works)"
     where = fault.where
-    proven = any(fault.proven for _, fault in same)
-    recorded = any(trial.server.entry is not None for trial, _ in same)
+    proven = any(fault.proven for _, fault in faults)
+    recorded = any(trial.server.entry is not None for trial, _ in faults)
     if where is None and not (proven and recorded):
         where = Location.UNKNOWN
     interrupted = fault.failure == "close.interrupted"
-    missed = None if proven else _wait_window(end)
+    missed = None if proven else _wait_window(first)
     evidence = tuple(
-        dict.fromkeys(line for trial, _ in same for line in _evidence(trial))
+        dict.fromkeys(line for trial, _ in faults for line in _evidence(trial))
     )
     figures: Figures = {
-        "ends": " ".join(trial.method.value for trial, _ in same),
-        "size": end.size,
-        "answered": end.answered,
-        "pushed": end.pushed,
+        "ends": " ".join(trial.method.value for trial, _ in faults),
+        "size": first.size,
+        "answered": first.answered,
+        "pushed": first.pushed,
     }
     return Finding(
         fault.failure,
@@ -310,31 +325,33 @@ def _finding(address: Address, same: list[tuple[CloseTrial, Fault]]) -> Finding:
     )
 
 
-def _wait_window(end: CloseTrial) -> TimeSpan | None:
-    if end.wait is not None:
-        return end.wait
-    return end.opening.span
+def _wait_window(trial: CloseTrial) -> TimeSpan | None:
+    if trial.wait is not None:
+        return trial.wait
+    return trial.handshake.span
 
 
 def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:
-    refused = trial.opening.refused
+    refused = trial.handshake.refused
     if refused is not None:
         return [(Side.SERVER, escape(f"it refused: {refused.message}"))]
-    if trial.opening.welcome is None:
-        opening = trial.opening
-        return [(Side.CLIENT, f"after {opening.seconds:.1f} s: {opening.failure}")]
+    if trial.handshake.welcome is None:
+        handshake = trial.handshake
+        return [(Side.CLIENT, f"after {handshake.seconds:.1f} s: {handshake.failure}")]
     pause = f", answer after {trial.pause:g} s" if trial.pause else ""
-    here = f"{_ACTIONS[trial.method].removeprefix('this end ')}{pause}: "
+    client_text = f"{_ACTIONS[trial.method].removeprefix('this end ')}{pause}: "
     if trial.method is CloseMethod.OWN_RESET:
-        here += "this end cannot observe the effect"
+        client_text += "this end cannot observe the effect"
     else:
-        came = (
+        received = (
             f"{trial.answered} of {trial.size} bytes came, then " if trial.size else ""
         )
-        here += f"{came}{_describe_ending(trial)}"
-        here += f"; {trial.pushed} bytes were sent after it" if trial.pushed else ""
+        client_text += f"{received}{_describe_ending(trial)}"
+        client_text += (
+            f"; {trial.pushed} bytes were sent after it" if trial.pushed else ""
+        )
     return [
-        (Side.CLIENT, here),
+        (Side.CLIENT, client_text),
         (Side.SERVER, f"the same one: {_describe_record(trial)}"),
     ]
 

@@ -73,149 +73,153 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> CloseResult:
 
 
 async def _run_trial(
-    timeouts: Timeouts, address: Address, end: CloseTrial
+    timeouts: Timeouts, address: Address, trial: CloseTrial
 ) -> CloseTrial:
-    async with open_connection(address, timeouts) as (opening, conversation):
-        end = replace(end, opening=opening)
-        if conversation is None:
-            return end
-        done: Callable[[LedgerEntry], bool] = _is_recorded
-        if end.method is CloseMethod.OWN_RESET:
-            conversation.reset()
-            done = _has_ended
-        elif end.method is CloseMethod.RESET:
-            end = await _await_reset(timeouts, conversation, end)
+    async with open_connection(address, timeouts) as (handshake, connection):
+        trial = replace(trial, handshake=handshake)
+        if connection is None:
+            return trial
+        is_final: Callable[[LedgerEntry], bool] = _is_recorded
+        if trial.method is CloseMethod.OWN_RESET:
+            connection.reset()
+            is_final = _has_ended
+        elif trial.method is CloseMethod.RESET:
+            trial = await _await_reset(timeouts, connection, trial)
         else:
-            end = await _await_answer(timeouts, conversation, end)
-        if end.open_failure:
-            return end
+            trial = await _await_answer(timeouts, connection, trial)
+        if trial.open_failure:
+            return trial
         if (
-            end.method is CloseMethod.FINISH
-            and end.ending is not None
-            and end.ending.how == "eof"
+            trial.method is CloseMethod.FINISH
+            and trial.ending is not None
+            and trial.ending.how == "eof"
         ):
-            end = await _push_after_fin(conversation, end)
-            done = partial(_has_received, end.sent)
+            trial = await _push_after_fin(connection, trial)
+            is_final = partial(_has_received, trial.sent)
         # While our end still stands: a close would be told to the server.
         server = await _await_server_record(
-            timeouts, address, conversation.welcome, done
+            timeouts, address, connection.welcome, is_final
         )
-        if end.pushed and end.wait is not None:
-            end = replace(end, wait=TimeSpan(end.wait.end, time.monotonic()))
-        return replace(end, tcp_info=conversation.info(), server=server)
+        if trial.pushed and trial.wait is not None:
+            trial = replace(trial, wait=TimeSpan(trial.wait.end, time.monotonic()))
+        return replace(trial, tcp_info=connection.info(), server=server)
 
 
 async def _push_after_fin(
-    conversation: FramedConnection, end: CloseTrial
+    connection: FramedConnection, trial: CloseTrial
 ) -> CloseTrial:
     """Send on, though the server has ended its sending, and it is soon gone for good.
 
     A server that has said all listens for two more seconds (its ``linger``): what is
     neither acknowledged by then nor sent again in vain was slow, and proves nothing.
     """
-    before = conversation.info()
-    conversation.send_raw(bytes(PUSHED_BYTES))
-    until = time.monotonic() + _SETTLE_SECONDS
+    before = connection.info()
+    connection.send_raw(bytes(PUSHED_BYTES))
+    deadline = time.monotonic() + _SETTLE_SECONDS
     # What took longer may have used up the server's patience before its end came here.
-    late = end.wait is not None and end.wait.seconds > _FIRST_WAIT_SECONDS
-    while not late and (info := conversation.info()) is not None:
-        again = info.total_retrans
-        again -= 0 if before is None else before.total_retrans
-        if not info.unacked + info.notsent_bytes or again >= _MIN_RETRANSMISSIONS:
+    late = trial.wait is not None and trial.wait.seconds > _FIRST_WAIT_SECONDS
+    while not late and (info := connection.info()) is not None:
+        retransmits = info.total_retrans
+        retransmits -= 0 if before is None else before.total_retrans
+        if not info.unacked + info.notsent_bytes or retransmits >= _MIN_RETRANSMISSIONS:
             break
-        late = time.monotonic() >= until
+        late = time.monotonic() >= deadline
         await asyncio.sleep(_POLL_SECONDS)
-    sent = conversation.wire.bytes_sent + PUSHED_BYTES
-    return replace(end, pushed=PUSHED_BYTES, sent=sent, late=late)
+    sent = connection.wire.bytes_sent + PUSHED_BYTES
+    return replace(trial, pushed=PUSHED_BYTES, sent=sent, late=late)
 
 
 async def _await_answer(
-    timeouts: Timeouts, conversation: FramedConnection, end: CloseTrial
+    timeouts: Timeouts, connection: FramedConnection, trial: CloseTrial
 ) -> CloseTrial:
     """Have a pattern sent as the connection ends; wait for it, and for the end."""
-    limit = conversation.welcome.limits.max_frame
+    limit = connection.welcome.limits.max_frame
     size, seed = min(ANSWER_BYTES, limit), secrets.randbits(63)
-    unready = await _open_failure(timeouts, conversation, size)
-    if unready:
-        return replace(end, open_failure=unready, ending=conversation.ending)
-    before = conversation.wire.bytes_received
-    finish = end.method is CloseMethod.FINISH
-    number = conversation.send(
+    open_failure = await _open_failure(timeouts, connection, size)
+    if open_failure:
+        return replace(trial, open_failure=open_failure, ending=connection.ending)
+    before = connection.wire.bytes_received
+    finish = trial.method is CloseMethod.FINISH
+    number = connection.send(
         Kind.CLOSE,
         CloseQuestion(
             how="finish" if finish else "after_eof",
-            delay=end.pause,
+            delay=trial.pause,
             size=size,
             seed=seed,
         ),
     )
     if not finish:
-        conversation.end_sending()
+        connection.end_sending()
     start = time.monotonic()
-    answer = await _receive_answer(conversation, number, end.pause + timeouts.answer)
+    answer = await _receive_answer(connection, number, trial.pause + timeouts.answer)
     if answer is not None:
-        await conversation.answer(number, timeouts.answer)
-    came = conversation.wire.bytes_received - before
+        await connection.answer(number, timeouts.answer)
+    received = connection.wire.bytes_received - before
     changed = isinstance(answer, bytes) and answer != payload_pattern.make(size, seed)
     return replace(
-        end,
+        trial,
         size=size,
-        answered=min(size, max(0, came - HEADER_SIZE)),
+        answered=min(size, max(0, received - HEADER_SIZE)),
         changed=changed,
-        ending=conversation.ending,
+        ending=connection.ending,
         wait=TimeSpan(start, time.monotonic()),
-        sent=conversation.wire.bytes_sent,
+        sent=connection.wire.bytes_sent,
     )
 
 
 async def _open_failure(
-    timeouts: Timeouts, conversation: FramedConnection, size: int
+    timeouts: Timeouts, connection: FramedConnection, size: int
 ) -> str:
     """Return why as much data does not even pass while both ends are open, or ""."""
     pushed = min(PUSHED_BYTES, size)
     pattern = payload_pattern.make(pushed, secrets.randbits(63))
-    up = conversation.send(Kind.SINK, pattern)
+    up = connection.send(Kind.SINK, pattern)
     seed = secrets.randbits(63)
-    down = conversation.send(Kind.SOURCE, SourceQuestion(size=size, seed=seed))
-    sunk = await _receive_answer(conversation, up, timeouts.answer)
-    if not isinstance(sunk, SinkAnswer):
-        return f"{pushed} bytes to the server {_describe_failure(conversation)}"
-    came = await _receive_answer(conversation, down, timeouts.answer)
-    if came is None:
-        return f"{size} bytes from the server {_describe_failure(conversation)}"
-    if sunk.changed_at is not None or came != payload_pattern.make(size, seed):
+    down = connection.send(Kind.SOURCE, SourceQuestion(size=size, seed=seed))
+    sink_answer = await _receive_answer(connection, up, timeouts.answer)
+    if not isinstance(sink_answer, SinkAnswer):
+        return f"{pushed} bytes to the server {_describe_failure(connection)}"
+    source_answer = await _receive_answer(connection, down, timeouts.answer)
+    if source_answer is None:
+        return f"{size} bytes from the server {_describe_failure(connection)}"
+    if sink_answer.changed_at is not None or source_answer != payload_pattern.make(
+        size, seed
+    ):
         return "bytes are changed on the way"
     return ""
 
 
-def _describe_failure(conversation: FramedConnection) -> str:
-    ending = conversation.ending
+def _describe_failure(connection: FramedConnection) -> str:
+    ending = connection.ending
     return "do not arrive" if ending is None else f"fail ({ending.detail})"
 
 
 async def _receive_answer(
-    conversation: FramedConnection, number: int, seconds: float
+    connection: FramedConnection, number: int, seconds: float
 ) -> BaseModel | bytes | None:
     """Return an answer, None when no byte moved for ``seconds``, or it ended."""
-    until = time.monotonic() + _MAX_ANSWER_SECONDS
-    moved = -1
-    while (now := _bytes_moved(conversation)) != moved and time.monotonic() < until:
-        moved = now
-        answer = await conversation.answer(number, seconds)
-        if answer is not None or conversation.ending is not None:
+    deadline = time.monotonic() + _MAX_ANSWER_SECONDS
+    last_moved = -1
+    while (
+        now := _bytes_moved(connection)
+    ) != last_moved and time.monotonic() < deadline:
+        last_moved = now
+        answer = await connection.answer(number, seconds)
+        if answer is not None or connection.ending is not None:
             return answer
     return None
 
 
-def _bytes_moved(conversation: FramedConnection) -> int:
+def _bytes_moved(connection: FramedConnection) -> int:
     """Return a number that grows with what is acknowledged and what comes."""
-    info = conversation.info()
+    info = connection.info()
     acked = 0 if info is None else info.bytes_acked
-    return acked + conversation.wire.bytes_received
+    return acked + connection.wire.bytes_received
 
 
 async def _await_reset(
-    timeouts: Timeouts, conversation: FramedConnection, end: CloseTrial
+    timeouts: Timeouts, connection: FramedConnection, trial: CloseTrial
 ) -> CloseTrial:
     """Have the server reset the connection.
 
@@ -224,26 +228,30 @@ async def _await_reset(
     """
     question = CloseQuestion(how="reset", delay=0.0, size=0, seed=0)
     start = time.monotonic()
-    number = conversation.send(Kind.CLOSE, question)
-    await conversation.answer(number, min(_FIRST_WAIT_SECONDS, timeouts.answer))
-    if conversation.ending is None:
-        conversation.send_raw(b"\0")
-        await conversation.answer(number, timeouts.answer)
+    number = connection.send(Kind.CLOSE, question)
+    await connection.answer(number, min(_FIRST_WAIT_SECONDS, timeouts.answer))
+    if connection.ending is None:
+        connection.send_raw(b"\0")
+        await connection.answer(number, timeouts.answer)
     waited = TimeSpan(start, time.monotonic())
-    return replace(end, ending=conversation.ending, wait=waited)
+    return replace(trial, ending=connection.ending, wait=waited)
 
 
 async def _await_server_record(
     timeouts: Timeouts,
     address: Address,
     welcome: Welcome,
-    done: Callable[[LedgerEntry], bool],
+    is_final: Callable[[LedgerEntry], bool],
 ) -> ServerView:
     """Ask for the server's record, again for a while until it says that it is done."""
-    until = time.monotonic() + _SETTLE_SECONDS
+    deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
         server = await server_view(address, welcome, timeouts)
-        if server.entry is None or done(server.entry) or time.monotonic() >= until:
+        if (
+            server.entry is None
+            or is_final(server.entry)
+            or time.monotonic() >= deadline
+        ):
             return server
         await asyncio.sleep(_POLL_SECONDS)
 

@@ -39,7 +39,7 @@ class CloseTrial:
     """
 
     method: CloseMethod
-    opening: Handshake
+    handshake: Handshake
     pause: float = 0.0
     open_failure: str = ""
     size: int = 0

@@ -38,28 +38,30 @@ _FAILED_OUTCOMES: Final = {
 """Ways to die, the most telling first: their class, and the verb that describes them."""
 
 
-def judge(ladder: IdleResult, _: CheckOptions) -> Judgement:
+def judge(result: IdleResult, _: CheckOptions) -> Judgement:
     """Find the silence from which on connections die, how, and whose timer it may be."""
-    remarks = _untried_remarks(ladder)
-    if not ladder.held:
+    remarks = _untried_remarks(result)
+    if not result.held:
         text = "profile quick holds no idle connections: --profile full"
         return Judgement("", skipped="; ".join(remarks) or text)
-    plain, kept = _split_by_keepalive(ladder)
-    lived, died = _rungs_by_outcome(plain)
-    kept_lived, kept_died = _rungs_by_outcome(kept)
-    findings = _judge_failed_connections(ladder)
+    without_keepalive, with_keepalive = _split_by_keepalive(result)
+    lived, died = _rungs_by_outcome(without_keepalive)
+    keepalive_lived, keepalive_died = _rungs_by_outcome(with_keepalive)
+    findings = _judge_failed_connections(result)
     if died:
-        findings.append(_finding(ladder.address, plain, kept))
-    elif kept_died:
-        findings.append(_finding(ladder.address, kept, ()))
+        findings.append(_finding(result.address, without_keepalive, with_keepalive))
+    elif keepalive_died:
+        findings.append(_finding(result.address, with_keepalive, ()))
         remarks.append("only connections held with keep-alive die")
-    findings += _judge_server_ends(ladder)
-    remarks += _keepalive_remarks(kept) + _remarks(plain, lived, died)
+    findings += _judge_server_ends(result)
+    remarks += _keepalive_remarks(with_keepalive) + _remarks(
+        without_keepalive, lived, died
+    )
     figures: Figures = {
         "longest_lived": max(lived, default=None),
         "shortest_died": min(died, default=None),
-        "keepalive_longest_lived": max(kept_lived, default=None),
-        "keepalive_shortest_died": min(kept_died, default=None),
+        "keepalive_longest_lived": max(keepalive_lived, default=None),
+        "keepalive_shortest_died": min(keepalive_died, default=None),
     }
     parts = [f"idle for {_format_rungs(lived)} live"] if lived else []
     parts += [f"idle for {_format_rungs(died)} die"] if died else []
@@ -71,22 +73,26 @@ def judge(ladder: IdleResult, _: CheckOptions) -> Judgement:
     return Judgement(summary, tuple(findings), tuple(remarks), figures)
 
 
-def _untried_remarks(ladder: IdleResult) -> list[str]:
-    if not ladder.beyond:
+def _untried_remarks(result: IdleResult) -> list[str]:
+    if not result.beyond:
         return []
     text = (
-        f"not tried: {_format_rungs(ladder.beyond)}, for the server holds a silent "
-        f"connection for no more than {ladder.limit:g} s (its hold timeout)"
+        f"not tried: {_format_rungs(result.beyond)}, for the server holds a silent "
+        f"connection for no more than {result.limit:g} s (its hold timeout)"
     )
     return [text]
 
 
 def _split_by_keepalive(
-    ladder: IdleResult,
+    result: IdleResult,
 ) -> tuple[tuple[HeldConnection, ...], tuple[HeldConnection, ...]]:
     """Return the connections held without keep-alive, and those with."""
-    plain = tuple(held for held in ladder.held if held.plan.keepalive is None)
-    return plain, tuple(held for held in ladder.held if held not in plain)
+    without_keepalive = tuple(
+        held for held in result.held if held.plan.keepalive is None
+    )
+    return without_keepalive, tuple(
+        held for held in result.held if held not in without_keepalive
+    )
 
 
 def _rungs_by_outcome(
@@ -107,47 +113,59 @@ def _rungs_by_outcome(
 
 
 def _finding(
-    address: Address, held: tuple[HeldConnection, ...], kept: tuple[HeldConnection, ...]
+    address: Address,
+    held: tuple[HeldConnection, ...],
+    with_keepalive: tuple[HeldConnection, ...],
 ) -> Finding:
     """Tell how those of the shortest deadly silence died, and what saves them."""
     lived, died = _rungs_by_outcome(held)
     rung = died[0]
     last = max((seconds for seconds in lived if seconds < rung), default=0.0)
-    dead = [
+    failed = [
         connection
         for connection in held
         if connection.plan.rung == rung and connection.outcome in _FAILED_OUTCOMES
     ]
-    fate = next(
+    worst = next(
         hold_outcome
         for hold_outcome in _FAILED_OUTCOMES
-        if any(held.outcome is hold_outcome for held in dead)
+        if any(held.outcome is hold_outcome for held in failed)
     )
-    failure, verb = _FAILED_OUTCOMES[fate]
-    beside = [held for held in kept if held.plan.rung == rung]
+    failure, verb = _FAILED_OUTCOMES[worst]
+    with_keepalive_same_rung = [
+        held for held in with_keepalive if held.plan.rung == rung
+    ]
     parts = [f"{address}: connections idle for {rung:g} s {verb}"]
     if last:
         parts.append(f"those idle for {last:g} s live")
-    saved = _survives_with_keepalive(beside)
+    saved = _survives_with_keepalive(with_keepalive_same_rung)
     if saved is not None:
-        does = "they live" if saved else "they die too"
-        parts.append(f"with keep-alive every {beside[0].plan.keepalive} s {does}")
-    timer, culprits = _describe_timer(last, rung, dead)
-    figures = _figures(dead, last, rung) | {
-        "keepalive": beside[0].plan.keepalive if beside else None,
+        fate_text = "they live" if saved else "they die too"
+        parts.append(
+            f"with keep-alive every {with_keepalive_same_rung[0].plan.keepalive} s {fate_text}"
+        )
+    timer, timers = _describe_timer(last, rung, failed)
+    figures = _figures(failed, last, rung) | {
+        "keepalive": with_keepalive_same_rung[0].plan.keepalive
+        if with_keepalive_same_rung
+        else None,
         "keepalive_lives": saved,
-        "known_timer": culprits[0].seconds if culprits else None,
+        "known_timer": timers[0].seconds if timers else None,
     }
     seen = f"{'; '.join(parts)}; {timer}"
     evidence = tuple(
         line
         for held in (
-            *dead,
-            *(held for held in beside if held.outcome in _FAILED_OUTCOMES),
+            *failed,
+            *(
+                held
+                for held in with_keepalive_same_rung
+                if held.outcome in _FAILED_OUTCOMES
+            ),
         )
         for line in _evidence(held)
     )
-    if not any(held.server.found for held in dead):
+    if not any(held.server.found for held in failed):
         seen += "; the server that held them is no longer reachable"
         return Finding(
             "idle.interrupted",
@@ -157,55 +175,55 @@ def _finding(
             where=Location.UNKNOWN,
             outcome=Outcome.INCONCLUSIVE,
         )
-    sure = fate is not HoldOutcome.SILENT or any(
-        held.unacknowledged or held.lost_on_path for held in dead
+    proven = worst is not HoldOutcome.SILENT or any(
+        held.unacknowledged or held.lost_on_path for held in failed
     )
-    recorded = any(held.server.entry is not None for held in dead)
-    where = None if sure and recorded else Location.UNKNOWN
+    recorded = any(held.server.entry is not None for held in failed)
+    where = None if proven and recorded else Location.UNKNOWN
     return Finding(
         failure,
         seen,
         evidence,
         figures,
         where,
-        missed_deadline=None if sure else _wait_window(dead),
+        missed_deadline=None if proven else _wait_window(failed),
     )
 
 
-def _wait_window(dead: list[HeldConnection]) -> TimeSpan | None:
-    return next((held.wait for held in dead if held.wait is not None), None)
+def _wait_window(failed: list[HeldConnection]) -> TimeSpan | None:
+    return next((held.wait for held in failed if held.wait is not None), None)
 
 
-def _survives_with_keepalive(kept: Iterable[HeldConnection]) -> bool | None:
+def _survives_with_keepalive(with_keepalive: Iterable[HeldConnection]) -> bool | None:
     """Tell whether keep-alive saved them; None when that was not tried."""
-    fates = {held.outcome for held in kept}
-    if fates & set(_FAILED_OUTCOMES):
+    outcomes = {held.outcome for held in with_keepalive}
+    if outcomes & set(_FAILED_OUTCOMES):
         return False
-    return True if HoldOutcome.ALIVE in fates else None
+    return True if HoldOutcome.ALIVE in outcomes else None
 
 
 def _describe_timer(
-    last: float, rung: float, dead: list[HeldConnection]
+    last: float, rung: float, failed: list[HeldConnection]
 ) -> tuple[str, tuple[known_timers.Timer, ...]]:
     """Return what is known of the timer, in words, and whose it may be."""
-    cut = min(_early_ends(dead), default=None)
-    if cut is not None:
-        culprits = known_timers.near(cut)
-        text = f"the timer is {cut:.1f} s"
+    timer_seconds = min(_early_ends(failed), default=None)
+    if timer_seconds is not None:
+        timers = known_timers.near(timer_seconds)
+        text = f"the timer is {timer_seconds:.1f} s"
     else:
-        culprits = known_timers.between(last, rung)
+        timers = known_timers.between(last, rung)
         below = (
             f"is between {last:g} s and {rung:g} s" if last else f"is below {rung:g} s"
         )
         text = f"the timer {below}"
-    whose = known_timers.describe(culprits) or "not a well-known timer"
-    return f"{text}: {whose}", culprits
+    owners = known_timers.describe(timers) or "not a well-known timer"
+    return f"{text}: {owners}", timers
 
 
-def _early_ends(dead: list[HeldConnection]) -> list[float]:
+def _early_ends(failed: list[HeldConnection]) -> list[float]:
     """Return how long silences lasted that were ended before anybody spoke."""
-    cuts = [held.ended_after for held in dead if held.ended_after is not None]
-    for connection in dead:
+    early_ends = [held.ended_after for held in failed if held.ended_after is not None]
+    for connection in failed:
         entry = connection.server.entry
         early = 0.9 * connection.plan.rung
         if (
@@ -215,23 +233,23 @@ def _early_ends(dead: list[HeldConnection]) -> list[float]:
         ):
             continue
         if entry.duration < early:
-            cuts.append(entry.duration)
-    return cuts
+            early_ends.append(entry.duration)
+    return early_ends
 
 
-def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
-    fates = {held.plan.waker: held.outcome.value for held in dead}
+def _figures(failed: list[HeldConnection], last: float, rung: float) -> Figures:
+    outcomes = {held.plan.waker: held.outcome.value for held in failed}
     figures: Figures = {
         "lived": last or None,
         "died": rung,
-        "woken_by_client": fates.get(Side.CLIENT, HoldOutcome.ALIVE.value),
-        "woken_by_server": fates.get(Side.SERVER, HoldOutcome.ALIVE.value),
+        "woken_by_client": outcomes.get(Side.CLIENT, HoldOutcome.ALIVE.value),
+        "woken_by_server": outcomes.get(Side.SERVER, HoldOutcome.ALIVE.value),
     }
-    for connection in dead:
-        ours, view = connection.tcp_info, connection.server.view
-        if connection.plan.waker is Side.CLIENT and ours is not None:
+    for connection in failed:
+        client_info, view = connection.tcp_info, connection.server.view
+        if connection.plan.waker is Side.CLIENT and client_info is not None:
             figures |= {
-                "client_unacked": ours.unacked,
+                "client_unacked": client_info.unacked,
                 "client_retrans": connection.retrans,
             }
         if connection.plan.waker is Side.SERVER and view is not None:
@@ -244,12 +262,12 @@ def _figures(dead: list[HeldConnection], last: float, rung: float) -> Figures:
 
 def _evidence(held: HeldConnection) -> list[tuple[Side, str]]:
     waker = f"woken by {held.plan.waker.phrase}"
-    kept = "" if held.plan.keepalive is None else ", with keep-alive"
-    head = f"{waker} after {held.plan.rung:g} s{kept}"
+    with_keepalive = "" if held.plan.keepalive is None else ", with keep-alive"
+    prefix = f"{waker} after {held.plan.rung:g} s{with_keepalive}"
     if held.ended_after is not None:
-        head = f"to be {waker}{kept}"
+        prefix = f"to be {waker}{with_keepalive}"
     return [
-        (Side.CLIENT, f"{head}: {_describe_client_side(held)}"),
+        (Side.CLIENT, f"{prefix}: {_describe_client_side(held)}"),
         (Side.SERVER, f"the same one: {_describe_server_side(held)}"),
     ]
 
@@ -293,41 +311,41 @@ def _describe_server_side(held: HeldConnection) -> str:
     return f"ended by the server: {escape(entry.ended)}"
 
 
-def _judge_failed_connections(ladder: IdleResult) -> list[Finding]:
+def _judge_failed_connections(result: IdleResult) -> list[Finding]:
     """Find connections that could not be made or not be asked, the first of them."""
-    for held in ladder.held:
-        opening = held.opening
+    for held in result.held:
+        handshake = held.handshake
         if held.outcome is not HoldOutcome.NOT_HELD or (
             held.refused and held.wait is None
         ):
             continue
-        what = held.refused or opening.failure
-        missed = opening.missed_deadline
+        reason = held.refused or handshake.failure
+        missed = handshake.missed_deadline
         if missed is None and held.ending is None:
             missed = held.wait
-        seen = f"{ladder.address}: a further connection failed: {what}"
-        evidence = ((Side.CLIENT, what),)
+        seen = f"{result.address}: a further connection failed: {reason}"
+        evidence = ((Side.CLIENT, reason),)
         return [Finding("path.broken", seen, evidence, missed_deadline=missed)]
     return []
 
 
-def _judge_server_ends(ladder: IdleResult) -> list[Finding]:
+def _judge_server_ends(result: IdleResult) -> list[Finding]:
     """Find rungs of which nothing is known, for the server itself ended them."""
     judged = {
         held.plan.rung
-        for held in ladder.held
+        for held in result.held
         if held.outcome in _FAILED_OUTCOMES or held.outcome is HoldOutcome.ALIVE
     }
     ended = [
         held
-        for held in ladder.held
+        for held in result.held
         if held.outcome is HoldOutcome.ENDED_BY_SERVER and held.plan.rung not in judged
     ]
     if not ended:
         return []
     rungs = sorted({held.plan.rung for held in ended})
     seen = (
-        f"{ladder.address}: connections to be idle for {_format_rungs(rungs)} were ended "
+        f"{result.address}: connections to be idle for {_format_rungs(rungs)} were ended "
         f"by the server itself: {_server_reason(ended[0])}"
     )
     return [
@@ -341,27 +359,33 @@ def _judge_server_ends(ladder: IdleResult) -> list[Finding]:
 
 
 def _server_reason(held: HeldConnection) -> str:
-    if held.opening.refused is not None:
-        return escape(f"{held.opening.refused.code}: {held.opening.refused.message}")
+    if held.handshake.refused is not None:
+        return escape(
+            f"{held.handshake.refused.code}: {held.handshake.refused.message}"
+        )
     if held.ending is not None and held.ending.how == "error":
         return held.ending.detail
     entry = held.server.entry
     return "" if entry is None else escape(entry.ended or "")
 
 
-def _keepalive_remarks(kept: tuple[HeldConnection, ...]) -> list[str]:
-    refused = {held.refused for held in kept if held.refused and held.wait is None}
+def _keepalive_remarks(with_keepalive: tuple[HeldConnection, ...]) -> list[str]:
+    refused = {
+        held.refused for held in with_keepalive if held.refused and held.wait is None
+    }
     return [f"none was held with keep-alive: {why}" for why in sorted(refused)]
 
 
 def _remarks(
-    plain: tuple[HeldConnection, ...], lived: list[float], died: list[float]
+    without_keepalive: tuple[HeldConnection, ...], lived: list[float], died: list[float]
 ) -> list[str]:
     if not died:
         return []
     remarks = []
     first = {
-        held.plan.waker: held.outcome for held in plain if held.plan.rung == died[0]
+        held.plan.waker: held.outcome
+        for held in without_keepalive
+        if held.plan.rung == died[0]
     }
     for waker, other in ((Side.CLIENT, Side.SERVER), (Side.SERVER, Side.CLIENT)):
         if (

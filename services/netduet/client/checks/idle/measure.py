@@ -72,36 +72,36 @@ def plans(rungs: Iterable[float]) -> list[HoldPlan]:
 
 async def hold(timeouts: Timeouts, address: Address, plan: HoldPlan) -> HeldConnection:
     """Hold one connection as planned, and see what becomes of it."""
-    async with open_connection(address, timeouts) as (opening, conversation):
-        held = HeldConnection(plan, opening)
-        if conversation is None:
+    async with open_connection(address, timeouts) as (handshake, connection):
+        held = HeldConnection(plan, handshake)
+        if connection is None:
             return held
         try:
-            _set_keepalive(conversation, plan.keepalive)
+            _set_keepalive(connection, plan.keepalive)
         except OSError as error:
             _, detail = classify(error)
             return replace(held, refused=f"keep-alive could not be set: {detail}")
-        held = await _hold_and_wake(timeouts, conversation, held)
+        held = await _hold_and_wake(timeouts, connection, held)
         if held.answered:
-            await conversation.end(timeouts.answer)
+            await connection.end(timeouts.answer)
             return held
         # While our end still stands: a close would be told to the server.
-        server = await server_view(address, conversation.welcome, timeouts)
+        server = await server_view(address, connection.welcome, timeouts)
     return replace(held, server=server)
 
 
 async def _hold_and_wake(
-    timeouts: Timeouts, conversation: FramedConnection, held: HeldConnection
+    timeouts: Timeouts, connection: FramedConnection, held: HeldConnection
 ) -> HeldConnection:
     """Be silent, then have one end speak; return what came of it."""
     rung, speak = held.plan.rung, held.plan.waker is Side.SERVER
     question = HoldQuestion(
         seconds=rung if speak else rung + MARGIN_SECONDS, speak=speak
     )
-    number = conversation.send(Kind.HOLD, question)
+    number = connection.send(Kind.HOLD, question)
     asked = time.monotonic()
-    if await conversation.answer(number, timeouts.answer) is None:
-        ending = conversation.ending
+    if await connection.answer(number, timeouts.answer) is None:
+        ending = connection.ending
         detail = "no response in time" if ending is None else ending.detail
         return replace(
             held,
@@ -109,39 +109,39 @@ async def _hold_and_wake(
             ending=ending,
             wait=TimeSpan(asked, time.monotonic()),
         )
-    started, woke, retrans = time.monotonic(), None, _retransmitted(conversation)
-    spoke = await conversation.answer(number, rung)
-    if spoke is None and conversation.ending is None:
+    started, woke, retrans = time.monotonic(), None, _retransmitted(connection)
+    spoke = await connection.answer(number, rung)
+    if spoke is None and connection.ending is None:
         woke = time.monotonic()
         if not speak:
-            number = conversation.send(Kind.REPORT, ReportQuestion())
-        spoke = await conversation.answer(number, timeouts.answer)
-    tcp_info = conversation.info()
+            number = connection.send(Kind.REPORT, ReportQuestion())
+        spoke = await connection.answer(number, timeouts.answer)
+    tcp_info = connection.info()
     return replace(
         held,
         answered=spoke is not None,
-        ending=conversation.ending,
+        ending=connection.ending,
         ended_after=time.monotonic() - started if woke is None else None,
         wait=None if woke is None else TimeSpan(woke, time.monotonic()),
-        sent=conversation.wire.bytes_sent,
-        received=conversation.wire.bytes_received,
+        sent=connection.wire.bytes_sent,
+        received=connection.wire.bytes_received,
         tcp_info=tcp_info,
-        retrans=_retransmitted(conversation) - retrans,
+        retrans=_retransmitted(connection) - retrans,
     )
 
 
-def _set_keepalive(conversation: FramedConnection, interval: int | None) -> None:
+def _set_keepalive(connection: FramedConnection, interval: int | None) -> None:
     on = interval is not None
-    conversation.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(on))
+    connection.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(on))
     if interval is not None:
         for name, value in (
             (socket.TCP_KEEPIDLE, interval),
             (socket.TCP_KEEPINTVL, interval),
             (socket.TCP_KEEPCNT, _KEEPALIVE_PROBES),
         ):
-            conversation.set_option(socket.IPPROTO_TCP, name, value)
+            connection.set_option(socket.IPPROTO_TCP, name, value)
 
 
-def _retransmitted(conversation: FramedConnection) -> int:
-    info = conversation.info()
+def _retransmitted(connection: FramedConnection) -> int:
+    info = connection.info()
     return 0 if info is None else info.total_retrans

@@ -44,7 +44,7 @@ class HeldConnection:
     """
 
     plan: HoldPlan
-    opening: Handshake
+    handshake: Handshake
     refused: str = ""
     answered: bool = False
     ending: ConnectionEnd | None = None
@@ -64,9 +64,9 @@ class HeldConnection:
         by_server = entry is not None and entry.ended_by == Side.SERVER
         if self.answered:
             return HoldOutcome.ALIVE
-        if self.opening.refused is not None or how == "error":
+        if self.handshake.refused is not None or how == "error":
             return HoldOutcome.ENDED_BY_SERVER
-        if self.opening.welcome is None or self.refused:
+        if self.handshake.welcome is None or self.refused:
             return HoldOutcome.NOT_HELD
         if entry is not None and entry.ended == "drained":
             return HoldOutcome.ENDED_BY_SERVER

@@ -44,14 +44,16 @@ def smallest_failure(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
     Where it is a full packet, the rest was only tried to find the limit. One that its
     own kernel could not send was not lost by chance, whatever became of others.
     """
-    held = [trial for trial in trials if trial.is_full_packet and cannot_leave(trial)]
-    if held:
-        return held
-    amounts: dict[int, list[SizeTrial]] = {}
+    unsendable = [
+        trial for trial in trials if trial.is_full_packet and cannot_leave(trial)
+    ]
+    if unsendable:
+        return unsendable
+    trials_by_size: dict[int, list[SizeTrial]] = {}
     for trial in trials:
         if not trial.plan.one_packet:
-            amounts.setdefault(trial.plan.size or 0, []).append(trial)
-    for _, tried in sorted(amounts.items()):
+            trials_by_size.setdefault(trial.plan.size or 0, []).append(trial)
+    for _, tried in sorted(trials_by_size.items()):
         if len(tried) >= _MIN_FAILURES and all(
             trial.outcome in FAILED_OUTCOMES for trial in tried
         ):
@@ -71,7 +73,7 @@ def is_black_hole(trials: tuple[SizeTrial, ...]) -> bool:
         observed = [trial for trial in observed if cannot_leave(trial)]
     elif len(stalled) < _MIN_FAILURES:
         return False
-    if not observed or not all(map(_sent_in_vain, observed)):
+    if not observed or not all(map(_is_lost_or_unsendable, observed)):
         return False
     # Where short ones stall and longer ones pass, it is not the length that decides.
     passed = largest_passed(trials)
@@ -79,7 +81,7 @@ def is_black_hole(trials: tuple[SizeTrial, ...]) -> bool:
     return len(short_stalls) <= _MAX_SHORT_STALLS
 
 
-def _sent_in_vain(trial: SizeTrial) -> bool:
+def _is_lost_or_unsendable(trial: SizeTrial) -> bool:
     """Tell whether the sender's kernel has tried in vain (see the head of this file)."""
     return is_unacknowledged(trial) or cannot_leave(trial)
 
@@ -123,13 +125,13 @@ def largest_passed(trials: Iterable[SizeTrial]) -> SizeTrial | None:
     then does not look at it.
     """
     tried = tuple(trials)
-    held = min(
+    smallest_unsendable = min(
         (trial.size for trial in tried if cannot_leave(trial)), default=_NO_LIMIT_BYTES
     )
     passed = (
         trial
         for trial in tried
-        if trial.is_one_packet and trial.delivered and trial.size < held
+        if trial.is_one_packet and trial.delivered and trial.size < smallest_unsendable
     )
     return max(passed, key=lambda trial: trial.size, default=None)
 
@@ -137,13 +139,13 @@ def largest_passed(trials: Iterable[SizeTrial]) -> SizeTrial | None:
 def smallest_stalled(trials: Iterable[SizeTrial]) -> int:
     """Return the least size of one packet above all that passed, and that stalled."""
     passed = largest_passed(trials)
-    low = 0 if passed is None else passed.size
+    passed_bytes = 0 if passed is None else passed.size
     return min(
         trial.size
         for trial in trials
         if (trial.is_one_packet or trial.is_full_packet)
         and trial.outcome is TrialOutcome.STALLED
-        and trial.size > low
+        and trial.size > passed_bytes
     )
 
 
@@ -171,5 +173,5 @@ def waits_for_server(trial: SizeTrial) -> bool:
         return False
     # Counted before the answer to REPORT left, so it is on the safe side.
     in_flight = after.unacked * after.snd_mss + after.notsent_bytes
-    handed = after.bytes_acked + in_flight - before.bytes_acked
-    return handed < trial.size
+    sent = after.bytes_acked + in_flight - before.bytes_acked
+    return sent < trial.size

@@ -109,8 +109,8 @@ def _black_hole(
     stalled = smallest_stalled(trials)
     passed = largest_passed(trials)
     mtu = None if passed is None else packet_length(address, passed)
-    to = direction.phrase
-    text = f"{address}: packets {to} with {stalled:,} bytes or more are lost"
+    phrase = direction.phrase
+    text = f"{address}: packets {phrase} with {stalled:,} bytes or more are lost"
     if passed is not None and mtu is not None:
         text += (
             f" without an ICMP error, packets of up to {passed.size:,} bytes arrive: "
@@ -318,10 +318,10 @@ def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
 # The whole
 
 
-def _summary(courses: Sequence[SizeResult]) -> str:
-    texts = {result.address: _describe_result(result) for result in courses}
+def _summary(results: Sequence[SizeResult]) -> str:
+    texts = {result.address: _describe_result(result) for result in results}
     if len(set(texts.values())) == 1:
-        return _describe_result(courses[0])
+        return _describe_result(results[0])
     return "; ".join(f"{address}: {text}" for address, text in texts.items())
 
 

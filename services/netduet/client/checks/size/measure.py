@@ -28,7 +28,7 @@ from netduet.client.results.location import Direction
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    Carry = Callable[[TrialPlan], Awaitable[SizeTrial]]
+    TrialFunction = Callable[[TrialPlan], Awaitable[SizeTrial]]
 
 LARGER_BYTES: Final = (4 * 1024, 64 * 1024, 1024 * 1024)
 """Sizes of many packets."""
@@ -54,7 +54,9 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
     return SizeResult(answer.address, up, down)
 
 
-async def search(try_plan: Carry, direction: Direction) -> tuple[SizeTrial, ...]:
+async def search(
+    try_plan: TrialFunction, direction: Direction
+) -> tuple[SizeTrial, ...]:
     """Return the trials that it takes to know what gets through one way."""
     full = TrialPlan(direction)
     trials = [await try_plan(full)]
@@ -82,7 +84,9 @@ def _failed_larger(trial: SizeTrial) -> bool:
     return not (trial.delivered or trial.is_full_packet or trial.plan.one_packet)
 
 
-async def _try_with_repeats(try_plan: Carry, plans: list[TrialPlan]) -> list[SizeTrial]:
+async def _try_with_repeats(
+    try_plan: TrialFunction, plans: list[TrialPlan]
+) -> list[SizeTrial]:
     """Try all at the same time, and those that fail a second time."""
     trials = await _try_concurrently(try_plan, plans)
     doubtful = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
@@ -98,7 +102,7 @@ def _first_was_chance(trials: list[SizeTrial]) -> bool:
 
 
 async def _search_below(
-    try_plan: Carry, direction: Direction, first: SizeTrial
+    try_plan: TrialFunction, direction: Direction, first: SizeTrial
 ) -> list[SizeTrial]:
     """Try a full packet again, larger amounts, and what less gets through."""
     plans = [TrialPlan(direction)] * _FULL_PACKET_REPEATS
@@ -137,6 +141,6 @@ def _evenly_between(low: int, high: int, count: int) -> list[int]:
 
 
 async def _try_concurrently(
-    try_plan: Carry, plans: Iterable[TrialPlan]
+    try_plan: TrialFunction, plans: Iterable[TrialPlan]
 ) -> list[SizeTrial]:
     return await asyncio.gather(*(try_plan(plan) for plan in plans))

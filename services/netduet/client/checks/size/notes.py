@@ -22,15 +22,15 @@ def notes(
     direction: Direction, trials: tuple[SizeTrial, ...], faults: set[str]
 ) -> list[str]:
     """Return what is to be told of a direction besides its faults, their classes."""
-    to = direction.phrase
+    phrase = direction.phrase
     remarks = [*_mtu_notes(direction, trials), *_speed_notes(direction, trials)]
-    hole = "size.black_hole" in faults
+    has_black_hole = "size.black_hole" in faults
     larger = [
         trial.size for trial in trials if trial.delivered and not trial.is_one_packet
     ]
-    if hole and larger:
+    if has_black_hole and larger:
         remarks.append(
-            f"{min(larger):,} bytes {to} do pass: a virtual link hands many packets on "
+            f"{min(larger):,} bytes {phrase} do pass: a virtual link hands many packets on "
             "in one piece, past the length check that a single packet fails; so some "
             "transfers work and others hang"
         )
@@ -38,7 +38,7 @@ def notes(
     limited = [] if any(trial.plan.one_packet for trial in trials) else limited
     if limited:
         remarks.append(
-            f"more than {max(limited):,} bytes {to} were not tried: "
+            f"more than {max(limited):,} bytes {phrase} were not tried: "
             "the server accepts no larger frames"
         )
     if not faults:
@@ -50,12 +50,12 @@ def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
     views = [view for trial in trials for view in (trial.before, trial.after) if view]
     if not views or not trials[0].delivered:
         return []
-    first, least = views[0], min(view.pmtu for view in views)
-    to = direction.phrase
-    if least < first.pmtu:
+    first, min_pmtu = views[0], min(view.pmtu for view in views)
+    phrase = direction.phrase
+    if min_pmtu < first.pmtu:
         return [
             (
-                f"the path MTU {to} is {least:,}, the link MTU {first.pmtu:,}: "
+                f"the path MTU {phrase} is {min_pmtu:,}, the link MTU {first.pmtu:,}: "
                 "a router reported it (path MTU discovery works)"
             )
         ]
@@ -63,7 +63,7 @@ def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
     if shorter < first.snd_mss and trials[0].retransmits >= _PROBING_RETRANSMITS:
         return [
             (
-                f"full packets {to} were lost until the kernel reduced their size by itself "
+                f"full packets {phrase} were lost until the kernel reduced their size by itself "
                 f"(to {shorter:,} bytes): larger packets are lost without an ICMP error"
             )
         ]
@@ -80,24 +80,24 @@ def _speed_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[st
 
 
 def _loss_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]:
-    to = direction.phrase
+    phrase = direction.phrase
     remarks = []
     failed = [trial for trial in trials if trial.outcome in FAILED_OUTCOMES]
     if failed:
-        what = failed[-1].detail or _DEFAULT_REASON
+        reason = failed[-1].detail or _DEFAULT_REASON
         remarks.append(
-            f"{len(failed)} of {len(trials)} trials {to} failed, and passed when "
-            f"repeated: {what}"
+            f"{len(failed)} of {len(trials)} trials {phrase} failed, and passed when "
+            f"repeated: {reason}"
         )
-    again = sum(trial.retransmits for trial in trials if trial.delivered)
+    retransmits = sum(trial.retransmits for trial in trials if trial.delivered)
     sent = sum(
         -(-trial.size // trial.before.snd_mss)
         for trial in trials
         if trial.delivered and trial.before is not None
     )
-    if again >= _MIN_RETRANSMITS and again >= _MIN_RETRANSMIT_SHARE * sent:
+    if retransmits >= _MIN_RETRANSMITS and retransmits >= _MIN_RETRANSMIT_SHARE * sent:
         remarks.append(
-            f"{again:,} of about {sent:,} packets {to} had to be retransmitted; "
+            f"{retransmits:,} of about {sent:,} packets {phrase} had to be retransmitted; "
             "all data arrived"
         )
     return remarks

@@ -66,17 +66,19 @@ _DEFAULT_MSS_BYTES: Final = 1448
 
 async def run_trial(address: Address, timeouts: Timeouts, plan: TrialPlan) -> SizeTrial:
     """Try a size on a new connection; never raises by itself."""
-    async with open_connection(address, timeouts) as (opening, connection):
+    async with open_connection(address, timeouts) as (handshake, connection):
         if connection is None:
-            window = opening.span
+            window = handshake.span
             return SizeTrial(
                 plan,
                 plan.size or 0,
                 TrialOutcome.UNOPENED,
                 window,
-                detail=opening.failure,
-                cause=opening.cause,
-                refusal_code="" if opening.refused is None else opening.refused.code,
+                detail=handshake.failure,
+                cause=handshake.cause,
+                refusal_code=""
+                if handshake.refused is None
+                else handshake.refused.code,
             )
         trial = await _TrialRunner(address, timeouts, plan, connection).run()
         if trial.delivered:
@@ -105,10 +107,8 @@ class _TrialRunner:
     async def run(self) -> SizeTrial:
         """Send or have sent, and wait as long as there is progress."""
         connection = self._connection
-        answer_in = self._timeouts.answer
-        before = (
-            self._local_view if self._up else await self._request_counters(answer_in)
-        )
+        timeout = self._timeouts.answer
+        before = self._local_view if self._up else await self._request_counters(timeout)
         size = self._choose_size(before)
         seed = secrets.randbits(8 * payload_pattern.SEED_SIZE)
         payload = payload_pattern.make(size - HEADER_SIZE, seed)
@@ -168,10 +168,10 @@ class _TrialRunner:
 
     def _choose_size(self, before: TcpInfo | None) -> int:
         known = before or self._local_view
-        full = _DEFAULT_MSS_BYTES if known is None else known.snd_mss
-        size = self._plan.size or full
+        full_packet_bytes = _DEFAULT_MSS_BYTES if known is None else known.snd_mss
+        size = self._plan.size or full_packet_bytes
         if self._plan.one_packet:
-            size = min(size, full)
+            size = min(size, full_packet_bytes)
         # Where a server takes less than a full packet, so much is tried.
         max_frame = min(self._connection.welcome.limits.max_frame, Limits().max_frame)
         return min(size, HEADER_SIZE + max_frame)
@@ -185,9 +185,11 @@ class _TrialRunner:
         longer.
         """
         connection = self._connection
-        start = moved = time.monotonic()
-        patience = SEARCH_STALL_SECONDS if self._plan.brief else STALL_SECONDS
-        patience += min(_EXTRA_ROUND_TRIPS * self._round_trip(), _MAX_EXTRA_SECONDS)
+        start = progress_at = time.monotonic()
+        stall_seconds = SEARCH_STALL_SECONDS if self._plan.brief else STALL_SECONDS
+        stall_seconds += min(
+            _EXTRA_ROUND_TRIPS * self._round_trip(), _MAX_EXTRA_SECONDS
+        )
         max_seconds = min(
             MAX_TRIAL_SECONDS, _FRAME_TIMEOUT_SHARE * connection.welcome.limits.frame
         )
@@ -201,11 +203,11 @@ class _TrialRunner:
                 return None, TrialOutcome.ENDED, TimeSpan(start, now)
             progress = self._progress()
             if progress != last:
-                last, moved, idle = progress, now, 0
+                last, progress_at, idle = progress, now, 0
             else:
                 idle += 1
-            if idle * _POLL_SECONDS >= patience:
-                return None, TrialOutcome.STALLED, TimeSpan(moved, now)
+            if idle * _POLL_SECONDS >= stall_seconds:
+                return None, TrialOutcome.STALLED, TimeSpan(progress_at, now)
             if now - start >= max_seconds:
                 return None, TrialOutcome.SLOW, TimeSpan(start, now)
 
@@ -228,8 +230,8 @@ class _TrialRunner:
         if outcome in (TrialOutcome.PASSED, TrialOutcome.CHANGED):
             if self._up or self._plan.brief:
                 return local, ServerView()
-            short = min(_REPORT_SECONDS, self._timeouts.answer)
-            return await self._request_counters(short), ServerView()
+            timeout = min(_REPORT_SECONDS, self._timeouts.answer)
+            return await self._request_counters(timeout), ServerView()
         if self._plan.brief:
             return local, ServerView()
         server = ServerView(missing="no response in time")
@@ -256,9 +258,9 @@ class _TrialRunner:
         arrived = view.bytes_received if self._up else received
         return max(0, arrived - sender.bytes_acked)
 
-    async def _request_counters(self, patience: float) -> TcpInfo | None:
+    async def _request_counters(self, timeout: float) -> TcpInfo | None:
         """Return the server's kernel's view of this very connection."""
-        report = await self._connection.report(patience)
+        report = await self._connection.report(timeout)
         return None if report is None else report.connection
 
 

@@ -45,15 +45,15 @@ class DirectionCounts:
     reordered: int
 
 
-def judge_burst(measured: UdpResult, max_loss: float) -> Judgement:
+def judge_burst(result: UdpResult, max_loss: float) -> Judgement:
     """Judge each direction by itself: what is lost for certain, and what may be."""
-    burst = measured.burst
+    burst = result.burst
     if burst is None:
         return Judgement("")
     return Judgement(
-        _summary(measured, burst),
-        tuple(_findings(measured, burst, max_loss)),
-        tuple(_remarks(measured, burst, max_loss)),
+        _summary(result, burst),
+        tuple(_findings(result, burst, max_loss)),
+        tuple(_remarks(result, burst, max_loss)),
         _figures(burst),
     )
 
@@ -89,35 +89,35 @@ def _separate_drops(missing: int, dropped: int | None) -> tuple[int, int | None]
     return missing - (full or 0), full
 
 
-def _several_servers(measured: UdpResult, burst: Burst) -> bool:
+def _several_servers(result: UdpResult, burst: Burst) -> bool:
     """Tell whether one socket's datagrams reached several servers, or no one tally."""
-    welcome = measured.opening.welcome
-    moved = welcome is not None and measured.boot_id_after not in {
+    welcome = result.opening.welcome
+    moved = welcome is not None and result.boot_id_after not in {
         None,
         welcome.boot_id,
     }
     return burst.contradictory or moved
 
 
-def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
+def _findings(result: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
     if burst.server_count is None:
         seen = (
-            f"{measured.address}: datagrams were answered at first; then {burst.sent} more "
+            f"{result.address}: datagrams were answered at first; then {burst.sent} more "
             f"were sent, {burst.answered} of them were answered, and the server fell silent"
         )
         missed = burst.span
-        evidence = (_sent_evidence(burst), tcp_evidence(measured))
+        evidence = (_sent_evidence(burst), tcp_evidence(result))
         yield Finding("udp.silent", seen, evidence, missed_deadline=missed)
     if burst.sent < MIN_SENT_SHARE * burst.planned:
-        yield _unsent(measured, burst)
-    if _several_servers(measured, burst):
+        yield _unsent(result, burst)
+    if _several_servers(result, burst):
         return
     for direction in count_directions(burst):
         if lower_bound(direction.lost, direction.sent) > max_loss:
-            yield _loss(measured, burst, direction, max_loss)
+            yield _loss(result, burst, direction, max_loss)
         elif (direction.dropped or 0) > GROSS_SHARE * direction.sent:
-            yield _overflow(measured, burst, direction)
-        for failure, count, what in (
+            yield _overflow(result, burst, direction)
+        for failure, count, kind in (
             ("udp.duplicated", direction.duplicated, "arrived more than once"),
             ("udp.reordered", direction.reordered, "arrived out of order"),
         ):
@@ -125,34 +125,34 @@ def _findings(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[Fi
                 lower_bound(min(count, direction.received), direction.received)
                 > GROSS_SHARE
             ):
-                seen = f"{measured.address}: {_format_count(count, direction.received)} {what} {direction.where.phrase}"
+                seen = f"{result.address}: {_format_count(count, direction.received)} {kind} {direction.where.phrase}"
                 yield Finding(
                     failure, seen, _count_evidence(burst), {}, direction.where
                 )
 
 
-def _unsent(measured: UdpResult, burst: Burst) -> Finding:
+def _unsent(result: UdpResult, burst: Burst) -> Finding:
     """Say that too little was measured: no verdict about the network."""
-    why = (
+    reason = (
         f"the others did not leave ({burst.error})"
         if burst.error
         else "this process did not run often enough"
     )
     seen = (
-        f"{measured.address}: this client sent only {burst.sent} of {burst.planned} "
-        f"datagrams, because {why}"
+        f"{result.address}: this client sent only {burst.sent} of {burst.planned} "
+        f"datagrams, because {reason}"
     )
     inconclusive = Outcome.INCONCLUSIVE
     return Finding("udp.unsent", seen, (_sent_evidence(burst),), outcome=inconclusive)
 
 
-def _overflow(measured: UdpResult, burst: Burst, direction: DirectionCounts) -> Finding:
+def _overflow(result: UdpResult, burst: Burst, direction: DirectionCounts) -> Finding:
     """Say that an end could not keep up: no verdict about the network."""
     receiver = (
         Location.SERVER if direction.where == Location.TO_SERVER else Location.CLIENT
     )
     seen = (
-        f"{measured.address}: {_format_count(direction.dropped or 0, direction.sent)} arrived {direction.where.phrase} "
+        f"{result.address}: {_format_count(direction.dropped or 0, direction.sent)} arrived {direction.where.phrase} "
         "and were dropped there: the receiver's buffer was full"
     )
     inconclusive = Outcome.INCONCLUSIVE
@@ -162,10 +162,10 @@ def _overflow(measured: UdpResult, burst: Burst, direction: DirectionCounts) -> 
 
 
 def _loss(
-    measured: UdpResult, burst: Burst, direction: DirectionCounts, max_loss: float
+    result: UdpResult, burst: Burst, direction: DirectionCounts, max_loss: float
 ) -> Finding:
     seen = (
-        f"{measured.address}: {_format_count(direction.lost, direction.sent)} were lost {direction.where.phrase}: "
+        f"{result.address}: {_format_count(direction.lost, direction.sent)} were lost {direction.where.phrase}: "
         f"{_format_bounds(direction)}; allowed: {_format_percent(max_loss)}"
     )
     figures: Figures = {
@@ -238,38 +238,38 @@ def _describe_drops(count: int | None) -> str:
     return f"its buffer dropped {count or 'none'}"
 
 
-def _remarks(measured: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
+def _remarks(result: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
     if MIN_SENT_SHARE * burst.planned <= burst.sent < burst.planned:
-        why = (
+        reason = (
             f": {burst.error}"
             if burst.error
             else ": this process did not run often enough"
         )
         yield (
-            f"{measured.address}: this client sent {burst.sent} of {burst.planned} "
-            f"datagrams{why}"
+            f"{result.address}: this client sent {burst.sent} of {burst.planned} "
+            f"datagrams{reason}"
         )
-    if burst.server_count is not None and _several_servers(measured, burst):
+    if burst.server_count is not None and _several_servers(result, burst):
         yield (
-            f"{measured.address}: the datagrams of one socket were answered by several "
+            f"{result.address}: the datagrams of one socket were answered by several "
             "servers, or by one that restarted: losses cannot be counted"
         )
         return
     for direction in count_directions(burst):
-        yield from _direction_remarks(measured, direction, max_loss)
+        yield from _direction_remarks(result, direction, max_loss)
 
 
 def _direction_remarks(
-    measured: UdpResult, direction: DirectionCounts, max_loss: float
+    result: UdpResult, direction: DirectionCounts, max_loss: float
 ) -> Iterator[str]:
-    prefix = f"{measured.address}:"
+    prefix = f"{result.address}:"
     if 0 < (direction.dropped or 0) <= GROSS_SHARE * direction.sent:
-        whose = (
+        receiver_name = (
             "the server's" if direction.where == Location.TO_SERVER else "this client's"
         )
         yield (
             f"{prefix} {_format_count(direction.dropped or 0, direction.sent)} arrived {direction.where.phrase} and "
-            f"were dropped because {whose} buffer was full: not counted as lost"
+            f"were dropped because {receiver_name} buffer was full: not counted as lost"
         )
     if direction.lost and lower_bound(direction.lost, direction.sent) <= max_loss:
         text = f"{prefix} {_format_count(direction.lost, direction.sent)} were lost {direction.where.phrase}"
@@ -280,7 +280,7 @@ def _direction_remarks(
         ):
             more = "; too few to rule out chance, --profile full sends more"
         yield f"{text}: {_format_bounds(direction)}{more}"
-    for count, what in (
+    for count, kind in (
         (direction.duplicated, "arrived more than once"),
         (direction.reordered, "arrived out of order"),
     ):
@@ -289,12 +289,12 @@ def _direction_remarks(
             and lower_bound(min(count, direction.received), direction.received)
             <= GROSS_SHARE
         ):
-            yield f"{prefix} {_format_count(count, direction.received)} {what} {direction.where.phrase}"
+            yield f"{prefix} {_format_count(count, direction.received)} {kind} {direction.where.phrase}"
 
 
-def _summary(measured: UdpResult, burst: Burst) -> str:
-    text = f"{burst.sent} datagrams to {measured.address}"
-    up_and_down = () if _several_servers(measured, burst) else count_directions(burst)
+def _summary(result: UdpResult, burst: Burst) -> str:
+    text = f"{burst.sent} datagrams to {result.address}"
+    up_and_down = () if _several_servers(result, burst) else count_directions(burst)
     if not up_and_down:
         return text
     up, down = up_and_down

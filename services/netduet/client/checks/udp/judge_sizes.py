@@ -18,15 +18,15 @@ from netduet.client.stats.proportions import ERROR_PROBABILITY, p_by_chance
 _NEAR: Final = "small ones sent in between arrive"
 
 
-def judge_sizes(measured: UdpResult) -> Judgement:
+def judge_sizes(result: UdpResult) -> Judgement:
     """Tell sizes that vanish from those that are merely too large, and from loss."""
-    sizes = measured.sizes
+    sizes = result.sizes
     if sizes is None:
         return Judgement("")
     return Judgement(
         "; ".join(_summary_parts(sizes)),
-        tuple(_findings(measured, sizes)),
-        tuple(_remarks(measured, sizes)),
+        tuple(_findings(result, sizes)),
+        tuple(_remarks(result, sizes)),
         _figures(sizes),
     )
 
@@ -62,14 +62,14 @@ def _black_holes(sizes: UdpSizes) -> dict[Location, tuple[DatagramTrial, int | N
     return black_holes
 
 
-def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
+def _findings(result: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
     black_holes = _black_holes(sizes)
     for where, (trial, largest) in black_holes.items():
-        yield _black_hole(measured, sizes, where, trial, largest)
+        yield _black_hole(result, sizes, where, trial, largest)
     fragments, lost = sizes.fragments, vanishing_direction(sizes.fragments)
     if fragments is not None and lost is not None and lost not in black_holes:
         seen = (
-            f"{measured.address}: fragmented datagrams of {fragments.size} bytes are lost "
+            f"{result.address}: fragmented datagrams of {fragments.size} bytes are lost "
             f"{lost.phrase}; {_NEAR}"
         )
         figures: Figures = {"size": fragments.size}
@@ -77,7 +77,7 @@ def _findings(measured: UdpResult, sizes: UdpSizes) -> Iterator[Finding]:
 
 
 def _black_hole(
-    measured: UdpResult,
+    result: UdpResult,
     sizes: UdpSizes,
     where: Location,
     trial: DatagramTrial,
@@ -87,7 +87,7 @@ def _black_hole(
     limit = "" if largest is None else f"; the largest that passes has {largest} bytes"
     mtu = "" if largest is None else f" (MTU {largest + headers})"
     seen = (
-        f"{measured.address}: unfragmented datagrams of {trial.size} bytes are lost "
+        f"{result.address}: unfragmented datagrams of {trial.size} bytes are lost "
         f"{where.phrase}{limit}{mtu}; {_NEAR}; no ICMP error came"
     )
     figures: Figures = {
@@ -117,7 +117,7 @@ def _trial_evidence(trial: DatagramTrial) -> Evidence:
     return (Side.CLIENT, sent), (Side.SERVER, server_text), (Side.CLIENT, answers_text)
 
 
-def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
+def _remarks(result: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     mtu, interface = sizes.mtu, sizes.interface_mtu
     if mtu is not None and interface is not None and mtu < interface:
         offender = next(
@@ -129,13 +129,13 @@ def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
             else f"ICMP from {offender or 'a router'} reported it, as it should"
         )
         yield (
-            f"{measured.address}: the path MTU is {mtu}, the interface MTU {interface}: {source}"
+            f"{result.address}: the path MTU is {mtu}, the interface MTU {interface}: {source}"
         )
     black_holes = _black_holes(sizes)
     where = vanishing_direction(sizes.fragments)
     if where is not None and where in black_holes:
         yield (
-            f"{measured.address}: fragments are lost too {where.phrase}: "
+            f"{result.address}: fragments are lost too {where.phrase}: "
             "each is as long as the unfragmented datagrams that are lost"
         )
     for trial, what in (
@@ -144,7 +144,7 @@ def _remarks(measured: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     ):
         if _undecided(trial) and trial is not None:
             yield (
-                f"{measured.address}: cannot tell whether {what} {trial.size} bytes pass: "
+                f"{result.address}: cannot tell whether {what} {trial.size} bytes pass: "
                 "none did, and too few small ones did"
             )
 

@@ -41,7 +41,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> UdpResult:
     return await in_thread(partial(exchange, answer, plan, timeout))
 
 
-def exchange(answer: IdentityAnswer, plan: BurstPlan, patience: float) -> UdpResult:
+def exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpResult:
     """Ask at one address: an opening, a burst when it is its turn, sizes."""
     address, tcp = answer.address, answer.handshake.welcome
     try:
@@ -50,10 +50,10 @@ def exchange(answer: IdentityAnswer, plan: BurstPlan, patience: float) -> UdpRes
         _, detail = classify(error)
         return UdpResult(address, tcp, socket_error=detail)
     with sock:
-        prober = UdpProber(sock, patience)
+        prober = UdpProber(sock, timeout)
         opening = prober.open()
         if not (opening.reached or opening.foreign or opening.error):
-            source = answered_from(address, min(_STRAY_SECONDS, patience))
+            source = answered_from(address, min(_STRAY_SECONDS, timeout))
             opening = replace(opening, answered_from=source)
         if not _server_counts(answer, opening):
             return UdpResult(address, tcp, opening)

@@ -96,10 +96,10 @@ class _SizedFlow:
 class UdpProber:
     """Probes one server through one socket: opening, burst, sizes."""
 
-    def __init__(self, sock: UdpSocket, patience: float) -> None:
+    def __init__(self, sock: UdpSocket, timeout: float) -> None:
         """Say by which socket, and how long a server has to answer."""
         self._sock = sock
-        self._patience = patience
+        self._timeout = timeout
         self._pause = 0.05
         self._quiet = _QUIET_SECONDS
 
@@ -107,13 +107,13 @@ class UdpProber:
         """Send opening datagrams with growing waits; later ones with a small question too."""
         start = time.monotonic()
         opening = UdpOpening(self._sock)
-        unit = self._patience / (2**_MAX_OPENINGS - 1)
+        unit = self._timeout / (2**_MAX_OPENINGS - 1)
         notice_count = 0
         for number in range(_MAX_OPENINGS):
             opening.send(small=number > 0)
             until = time.monotonic() + unit * 2**number
-            while not opening.done and (left := until - time.monotonic()) > 0:
-                opening.receive(self._sock.wait(left))
+            while not opening.done and (remaining := until - time.monotonic()) > 0:
+                opening.receive(self._sock.wait(remaining))
                 if len(self._sock.notices) > notice_count or not opening.left:
                     # Refused: an answer may still come, but hardly a late one.
                     notice_count = len(self._sock.notices)
@@ -131,8 +131,8 @@ class UdpProber:
         for number in range(_MAX_OPENINGS):
             opening.send(small=False)
             until = time.monotonic() + self._pause * 2**number
-            while not opening.done and (left := until - time.monotonic()) > 0:
-                opening.receive(self._sock.wait(left))
+            while not opening.done and (remaining := until - time.monotonic()) > 0:
+                opening.receive(self._sock.wait(remaining))
             if opening.welcome is not None:
                 return opening.welcome.boot_id
         return None
@@ -153,8 +153,8 @@ class UdpProber:
         start = due = time.monotonic()
         until = start + _MAX_SEND_STRETCH * plan.count * plan.gap + 1.0
         for sequence in range(plan.count):
-            while (left := due - time.monotonic()) > 0:
-                self._receive(left, {flow: received})
+            while (remaining := due - time.monotonic()) > 0:
+                self._receive(remaining, {flow: received})
             now = time.monotonic()
             if now > until:
                 break
@@ -170,7 +170,7 @@ class UdpProber:
             {flow: received}, lambda: len(received.sequences) == len(sent)
         )
         self._query_counts({flow: received})
-        in_a_row, row_begin, row_seconds = loss_runs(sent, received.sequences)
+        in_a_row, run_start, run_seconds = loss_runs(sent, received.sequences)
         return Burst(
             plan.count,
             len(sent),
@@ -183,8 +183,8 @@ class UdpProber:
             reordered=received.tally.reordered,
             dropped=_difference(self._sock.dropped, before),
             lost_in_runs=in_a_row,
-            first_run_start=row_begin,
-            runs_seconds=row_seconds,
+            first_run_start=run_start,
+            runs_seconds=run_seconds,
             server_count=received.final_count,
             contradictory=received.contradicts,
             start=start,
@@ -293,12 +293,12 @@ class UdpProber:
         wait: float = 0.0,
     ) -> None:
         """Take what still comes, until all is there or nothing has come for a while."""
-        quiet = wait or self._quiet
-        end = time.monotonic() + _MAX_SETTLE_SECONDS + quiet
-        until = time.monotonic() + quiet
-        while not done() and (left := min(until, end) - time.monotonic()) > 0:
-            if self._receive(left, received) and not wait:
-                until = time.monotonic() + quiet
+        quiet_seconds = wait or self._quiet
+        end = time.monotonic() + _MAX_SETTLE_SECONDS + quiet_seconds
+        until = time.monotonic() + quiet_seconds
+        while not done() and (remaining := min(until, end) - time.monotonic()) > 0:
+            if self._receive(remaining, received) and not wait:
+                until = time.monotonic() + quiet_seconds
         for _ in range(
             _MAX_DRAINS
         ):  # what waits here was not lost, however late we are
@@ -310,12 +310,12 @@ class UdpProber:
     ) -> None:
         """Take what comes until so many seconds have passed."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._receive(left, received)
+        while (remaining := until - time.monotonic()) > 0:
+            self._receive(remaining, received)
 
     def _query_counts(self, received: dict[int, ReceivedAnswers]) -> None:
         """Ask for the tallies, again and again until they are there."""
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self._timeout
         wait = self._pause
         for _ in range(_MAX_QUERIES):
             missing = [
@@ -339,12 +339,12 @@ class UdpProber:
 
     def _receive(self, seconds: float, received: dict[int, ReceivedAnswers]) -> int:
         """Take what comes within so many seconds; return how many were of these flows."""
-        taken = 0
+        count = 0
         for answer in _answers(self._sock.wait(seconds)):
             if answer.flow in received:
                 received[answer.flow].add(answer)
-                taken += 1
-        return taken
+                count += 1
+        return count
 
 
 def _new_flow() -> int:
@@ -356,8 +356,8 @@ def _question(flow: int, sequence: int, size: int, flags: CountFlag = PLAIN) -> 
     return datagram.serialize(Kind.COUNT, payload, 3)
 
 
-def _answers(arrived: list[bytes]) -> Iterator[CountAnswer]:
-    for data in arrived:
+def _answers(datagrams: list[bytes]) -> Iterator[CountAnswer]:
+    for data in datagrams:
         try:
             frame = datagram.parse(data)
         except RemoteError:

@@ -130,7 +130,7 @@ class UdpResult:
     socket_error: str = ""
 
 
-def tcp_evidence(measured: UdpResult) -> tuple[Side, str]:
+def tcp_evidence(result: UdpResult) -> tuple[Side, str]:
     """Return the evidence that the server itself is there."""
-    name = instance_of(measured.tcp) if measured.tcp is not None else "unknown"
+    name = instance_of(result.tcp) if result.tcp is not None else "unknown"
     return Side.SERVER, f"over TCP, instance {name} answers at the same address"
