@@ -595,8 +595,8 @@ def test_remote_text_is_escaped() -> None:
     server_view = ServerView(make_ledger_entry(ended=HOSTILE_TEXT, ended_by="server"))
     refused = Handshake(refused=ErrorMessage(code=HOSTILE_TEXT, message=HOSTILE_TEXT))
     for finding in (
-        found(CloseMethod.AT_ONCE, answered=0, server=far),
-        found(CloseMethod.OWN_RESET, server=far),
+        found(CloseMethod.AT_ONCE, answered=0, server=server_view),
+        found(CloseMethod.OWN_RESET, server=server_view),
         found(CloseMethod.FINISH, handshake=refused),
     ):
         texts = [finding.seen, *(text for _, text in finding.evidence)]
