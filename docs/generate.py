@@ -35,43 +35,43 @@ MEANINGS = {
     Severity.UNREACHABLE: "nothing works: no name, no connection, not the right server",
     Severity.DATA: "data is changed, or lost with the connection that carried it",
     Severity.STALL: "data stops: an outage, a black hole, a connection that dies unnoticed",
-    Severity.CONNECTIONS: "connections are not made, kept or ended as they should be",
+    Severity.CONNECTIONS: "connections are not opened, kept or closed correctly",
     Severity.DATAGRAMS: "datagrams are lost, refused, reordered or duplicated",
-    Severity.PERFORMANCE: "everything works, and is slow or uneven",
+    Severity.PERFORMANCE: "everything works, but slowly or unevenly",
     Severity.PROBE: "the client itself failed: little is known of the network",
 }
 
 MANNERS = """
-## Targets that ought to be blocked
+## Targets that should be blocked
 
-`TARGET=blocked` (`db:5432=blocked`, `[2001:db8::1]:53=blocked`) passes only when the target cannot be reached; `--expect blocked` says so of all targets, and `TARGET=open` excepts one.
-Of such a target `name` and `isolation` run, and nothing else; `--checks` chooses among the checks of the others.
-TCP and UDP are both tried, at each address, TCP for as long as `--connect-timeout` says, UDP for the longer of that and `--answer-timeout`.
+`TARGET=blocked` (`db:5432=blocked`, `[2001:db8::1]:53=blocked`) passes only if the target cannot be reached; `--expect blocked` applies this to all targets, and `TARGET=open` exempts one.
+For such a target only `name` and `isolation` run; `--checks` selects among the checks of the other targets.
+TCP and UDP are both tried at each address, TCP for `--connect-timeout`, UDP for the longer of that and `--answer-timeout`.
 
-| what came back | it is called |
+| response | result |
 |---|---|
-| an acceptance, a reset after it, any datagram | open: `isolation.open` |
+| a connection, also one that is then reset, or any datagram | open: `isolation.open` |
 | nothing | dropped |
-| a reset instead of an acceptance | rejected: by a firewall, or by a host where nothing listens; from outside the two look the same |
-| ICMP: prohibited, port unreachable, host unreachable | rejected, by whom the kernel names; the host itself, or a router that finds no host, prove no firewall, and a remark says so |
+| a reset instead of a connection | rejected: by a firewall, or by a host on which nothing listens; from outside the two look the same |
+| ICMP: prohibited, port unreachable, host unreachable | rejected, by the sender that the kernel reports; an error from the host itself, or from a router that finds no host, does not prove a firewall, and a note says so |
 | nothing was sent: this host has no route there | no route |
 
-Nothing is proven, and the verdict is INCONCLUSIVE, when the name has no address (misspelt, or known on other networks alone: give the address), when this client has no route to anywhere or could not run while it waited, and when there was time for a single SYN only.
-Silence is also what a client hears that is not connected: a target beside it that is open is the control. Those are checked first; without one a remark asks.
-A service that is no netduet would not answer our datagrams: about UDP, silence says less than about TCP.
+The verdict is INCONCLUSIVE if the name has no address (it may be misspelt, or known only on other networks: use the address), if this client has no route to any other host or was not running while it waited, and if there was time for only one SYN.
+A client without a network also sees only silence. Open targets in the same run serve as a control and are checked first; without one, a note asks for one.
+A service other than netduet would not respond to netduet's datagrams, so silence proves less about UDP than about TCP.
 
 ## Several targets
 
-Below the verdicts stand a truth table (expected against found) and a matrix (targets, checks; PASS, or the class of failure without the check's name), no wider than the terminal.
+Below the verdicts come a truth table (expected and found) and a matrix (targets and checks; PASS, or the failure class without the check's name), no wider than the terminal.
 The JSON report has `expected`, `found` and `how` for each target; JUnit has a suite for each target and a case for each check.
 
-## A run that is interrupted
+## Interrupted runs
 
-SIGINT (Ctrl-C) and SIGTERM end a run with all that is known, what is done and what is missing, and status 3.
-`--resume FILE` keeps the result of each check as it is done: the same command goes on from there, and shows them with their time.
-Measured anew is what other checks stand on (`name`, `reach`, `identity`), what had no verdict, and a check that was under way.
-A file of other targets, another profile, version, family, service or bound is refused with status 2, and so is a file that is not netduet's: neither is written to.
-The file is removed when all is done, like the part of a file that `rsync --partial-dir` keeps: the same command then asks everything anew.
+SIGINT (Ctrl-C) and SIGTERM end a run with everything known so far, what is done and what is missing, and status 3.
+`--resume FILE` saves the result of each check when it finishes: the same command continues from there, and shows those results with their time.
+Checks that others depend on (`name`, `reach`, `identity`), checks without a verdict, and a check that was running are measured again.
+A file from a run with other targets, or another profile, version, family, service or limit, is rejected with status 2, and so is a file that netduet did not write: neither is overwritten.
+The file is removed when the run is complete, so the same command then starts from the beginning.
 """
 
 
@@ -90,7 +90,7 @@ def checks() -> str:
     """Return the page of checks and of classes of failure."""
     parts = [
         "# Checks and what they find\n\n",
-        "Generated from the declarations by `make docs`; a test compares.\n",
+        "Generated from the declarations by `make docs`; a test checks that it is current.\n",
         "`netduet explain CLASS` prints the same about one class.\n\n",
         "| check | question | needs |\n|---|---|---|\n",
     ]
@@ -98,7 +98,7 @@ def checks() -> str:
         needs = ", ".join(check.needs)
         parts.append(f"| `{check.name}` | {check.question} | {needs} |\n")
     parts += ["\n## The root finding\n\n", ROOT_FINDING]
-    parts.append("| order | what it does to applications | classes |\n|---|---|---|\n")
+    parts.append("| order | effect on applications | classes |\n|---|---|---|\n")
     for severity in Severity:
         names = [f.name for f in CATALOGUE.values() if f.severity is severity]
         classes = ", ".join(
@@ -123,7 +123,7 @@ def events() -> str:
     """Return the page of log events."""
     parts = [
         "# Log events\n\n",
-        "Generated from the declarations by `make docs`; a test compares.\n\n",
+        "Generated from the declarations by `make docs`; a test checks that it is current.\n\n",
         "One JSON object a line: `timestamp` (UTC, RFC 3339), `level`, `event`, then\n",
         "fields named after OpenTelemetry's semantic conventions, and our own under\n",
         "`netduet.`.\nThe server logs to stdout; the client to stderr.\n\n",

@@ -29,7 +29,7 @@ Models = Sequence[type[Settings]]
 _INTRODUCTION = """\
 # Configuration
 
-Generated from the declarations by `make docs`; a test compares.
+Generated from the declarations by `make docs`; a test checks that it is current.
 
 Values are taken from, in order of precedence: the command-line flag, the environment variable, the file `.env`, a file secret `/run/secrets/<variable in lower case>`, the default.
 An empty variable counts as unset.

@@ -17,7 +17,7 @@ _GHOST: Final = fails("balance.unhealthy_backend", "intermediary")
 NETWORKS: Final = (
     Network(
         "ghost-refused",
-        "one of three backends has no process any more",
+        "one of three backends has no running process",
         _GHOST,
         conditions=(balanced((SERVER4, *OTHERS4)),),
         servers=2,
@@ -26,7 +26,7 @@ NETWORKS: Final = (
     ),
     Network(
         "ghost-silent",
-        "one of three backends swallows all",
+        "one of three backends drops everything silently",
         _GHOST,
         conditions=(balanced((SERVER4, OTHERS4[0], ABSENT4)), absent(ABSENT4)),
         servers=2,
@@ -34,7 +34,7 @@ NETWORKS: Final = (
     ),
     Network(
         "ghost-nobody",
-        "one of three backends is an address that nothing has",
+        "one of three backends is an address that no host has",
         _GHOST,
         conditions=(balanced((SERVER4, OTHERS4[0], ABSENT4)),),
         servers=2,
@@ -42,7 +42,7 @@ NETWORKS: Final = (
     ),
     Network(
         "ghost-closed",
-        "a proxy accepts, and closes each third connection: its backend is dead",
+        "a proxy accepts, then closes every third connection: its backend is dead",
         _GHOST,
         proxy=middleboxes.every_nth(3, middleboxes.close_after_request),
         servers=2,
@@ -68,7 +68,7 @@ NETWORKS: Final = (
     ),
     Network(
         "single-server",
-        "one server alone",
+        "a single server",
         passes(),
         names=_VIP,
     ),

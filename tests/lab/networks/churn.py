@@ -26,7 +26,7 @@ NETWORKS: Final = (
     *(
         Network(
             f"syns-lost-{way}{'' if flags is CHURN else '-full'}",
-            f"20 % of SYNs (or of their answers) are lost on the way {way}",
+            f"20 % of SYNs (or SYN-ACKs) are lost on the way {way}",
             fails("churn.syn_lost", where),
             conditions=(syns_lost(0.2, direction),),
             flags=flags,
@@ -37,14 +37,14 @@ NETWORKS: Final = (
     ),
     Network(
         "churn-lossy-1-full",
-        "1 % of all packets are lost, both ways, under many short connections",
+        "1 % of all packets are lost in both directions, with many short connections",
         passes(("churn", "were retransmitted")),
         conditions=tuple(lost(0.01, direction) for _, direction, _ in WAYS),
         flags=FULL,
     ),
     Network(
         "accept-queue-short",
-        "the server accepts in fits and starts, and two connections may wait",
+        "the server accepts in bursts, and its queue holds two connections",
         fails("churn.accept_queue", "server"),
         server=("--backlog", "1"),
         starved="server",
@@ -99,7 +99,7 @@ NETWORKS: Final = (
     ),
     Network(
         "syns-lost-both",
-        "20 % of SYNs and 20 % of their answers are lost",
+        "20 % of SYNs and 20 % of SYN-ACKs are lost",
         fails("churn.syn_lost", "intermediary"),
         conditions=tuple(syns_lost(0.2, direction) for _, direction, _ in WAYS),
         flags=FULL,
@@ -145,7 +145,7 @@ NETWORKS: Final = (
     ),
     Network(
         "new-by-count-beside-idle",
-        "16 connections may be open at once, and the check idle ends some meanwhile",
+        "16 connections may be open at once, while the check idle ends some",
         fails("churn.count_limited", "intermediary"),
         conditions=(new_limited_by_count(16, reset=False),),
         flags=(

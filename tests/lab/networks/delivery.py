@@ -87,7 +87,7 @@ NETWORKS: Final = (
     ),
     Network(
         "udp-off",
-        "the server answers no datagrams: its kernel refuses them",
+        "the server does not serve UDP: its kernel rejects datagrams",
         fails("udp.rejected", "server"),
         server=("--no-udp",),
         flags=UDP,
@@ -115,14 +115,14 @@ NETWORKS: Final = (
     ),
     Network(
         "udp-rate-limited",
-        "no more than 100 datagrams a second pass on the way to the server",
+        "at most 100 datagrams per second pass on the way to the server",
         fails("udp.loss", "path →"),
         conditions=(rate_limited(100, UP),),
         flags=UDP,
     ),
     Network(
         "udp-lossy-1",
-        "1 % of datagrams are lost, both ways: fewer than may be",
+        "1 % of datagrams are lost in both directions: within the limit",
         passes(("udp", "were lost")),
         conditions=(lost(0.01, UP, "udp"), lost(0.01, DOWN, "udp")),
         flags=(*UDP, "--profile", "full"),
@@ -181,7 +181,7 @@ NETWORKS: Final = (
     ),
     Network(
         "udp-pmtu-discovery",
-        "the route has a smaller MTU both ways, and says so",
+        "the route has a smaller MTU in both directions, and reports it",
         passes(("udp", "reported it, as it should")),
         conditions=(narrow_route(1400, UP), narrow_route(1400, DOWN)),
         flags=UDP,
@@ -195,7 +195,7 @@ NETWORKS: Final = (
     ),
     Network(
         "hole-both-ways",
-        "packets over 1,400 bytes vanish both ways",
+        "packets over 1,400 bytes vanish in both directions",
         fails("size.black_hole", "path →", may=("udp.black_hole",)),
         conditions=(
             longer_dropped(1400, UP),
@@ -213,7 +213,10 @@ NETWORKS: Final = (
     ),
     Network(
         "hole-lossy-up",
-        "packets over 1,400 bytes vanish on the way up, and 1 % of all both ways",
+        (
+            "packets over 1,400 bytes vanish on the way up, and 1 % of all in both "
+            "directions"
+        ),
         fails("size.black_hole", "path →", may=("udp.black_hole",)),
         conditions=(
             longer_dropped(1400, UP),

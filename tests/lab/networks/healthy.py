@@ -38,8 +38,8 @@ NETWORKS: Final = (
         passes(),
         representative=True,
     ),
-    Network("healthy-v4", "routed, IPv4 alone", passes(), flags=V4),
-    Network("healthy-v6", "routed, IPv6 alone", passes(), flags=V6),
+    Network("healthy-v4", "routed, IPv4 only", passes(), flags=V4),
+    Network("healthy-v6", "routed, IPv6 only", passes(), flags=V6),
     Network(
         "bridge",
         "both ends on one bridge, IPv4 and IPv6",
@@ -54,7 +54,7 @@ NETWORKS: Final = (
     ),
     Network(
         "published-port",
-        "the router's port leads to the server (DNAT)",
+        "the router forwards a published port to the server (DNAT)",
         passes(("path", "a published port")),
         conditions=(published_port(),),
         names=Names((ROUTER4, ROUTER6)),
@@ -71,7 +71,7 @@ NETWORKS: Final = (
     ),
     Network(
         "balancer-nat",
-        "three servers behind a virtual address (DNAT by turns)",
+        "three servers behind a virtual address (round-robin DNAT)",
         passes(),
         conditions=(balanced((SERVER4, *OTHERS4)),),
         servers=3,
@@ -98,7 +98,7 @@ NETWORKS: Final = (
     ),
     Network(
         "pmtu-discovery",
-        "the route has a smaller MTU both ways, and says so",
+        "the route has a smaller MTU in both directions, and reports it",
         passes(("size", "path MTU discovery works")),
         conditions=(narrow_route(1400, UP), narrow_route(1400, DOWN)),
     ),
@@ -111,13 +111,13 @@ NETWORKS: Final = (
     ),
     Network(
         "lossy-1",
-        "1 % of all packets are lost, both ways",
+        "1 % of all packets are lost in both directions",
         passes(),
         conditions=(lost(0.01, UP), lost(0.01, DOWN)),
     ),
     Network(
         "name-slow",
-        "the name server answers after 3 s",
+        "the name server responds after 3 s",
         passes(("name", "resolving took 3.")),
         names=Names((SERVER4, SERVER6), delay=3.0),
     ),

@@ -24,20 +24,20 @@ NETWORKS: Final = (
     # Open
     Network(
         "isolation-open",
-        "nothing blocks what ought to be blocked",
+        "nothing blocks what should be blocked",
         fails("isolation.open", "intermediary"),
         target=BLOCKED,
     ),
     Network(
         "isolation-open-tcp",
-        "UDP alone is dropped",
+        "only UDP is dropped",
         fails("isolation.open", "intermediary"),
         conditions=(dropped("udp"),),
         target=BLOCKED,
     ),
     Network(
         "isolation-open-udp",
-        "TCP alone is dropped",
+        "only TCP is dropped",
         fails("isolation.open", "intermediary"),
         conditions=(dropped("tcp"),),
         target=BLOCKED,
@@ -45,7 +45,7 @@ NETWORKS: Final = (
     ),
     Network(
         "isolation-open-v6",
-        "the rules name IPv4 alone",
+        "the rules cover only IPv4",
         fails("isolation.open", "intermediary"),
         conditions=(address_dropped(SERVER4),),
         target=BLOCKED,
@@ -53,7 +53,7 @@ NETWORKS: Final = (
     # Blocked
     Network(
         "isolation-dropped",
-        "TCP and UDP are dropped, as they ought to be",
+        "TCP and UDP are dropped, as they should be",
         passes(("isolation", "TCP and UDP are dropped"), _UNSURE),
         conditions=(dropped("all"),),
         target=BLOCKED,
@@ -91,7 +91,7 @@ NETWORKS: Final = (
     ),
     Network(
         "isolation-truth",
-        "one of two servers is open and one blocked, as they ought to be",
+        "one of two servers is open and one blocked, as they should be",
         passes(
             ("isolation", "TCP and UDP are dropped"),
             ("isolation", f"{OTHERS4[0]}:12345 was reached from here"),
@@ -104,7 +104,7 @@ NETWORKS: Final = (
     ),
     Network(
         "isolation-truth-swapped",
-        "the one that ought to be open is blocked, and the other way round",
+        "the one that should be open is blocked, and vice versa",
         fails("isolation.open", "intermediary"),
         conditions=(address_dropped(OTHERS4[0]),),
         servers=2,
@@ -114,14 +114,14 @@ NETWORKS: Final = (
     # Not there at all
     Network(
         "isolation-refused",
-        "nothing listens where it ought to be blocked",
+        "nothing listens on the target that should be blocked",
         passes(("isolation", "no firewall on the way is proven")),
         server=None,
         target=BLOCKED,
     ),
     Network(
         "isolation-absent",
-        "nothing has the address that ought to be blocked",
+        "no host has the address that should be blocked",
         passes(("isolation", f"{ROUTER4} says that the host cannot be reached")),
         names=Names((ABSENT4,)),
         target=BLOCKED,
@@ -129,7 +129,7 @@ NETWORKS: Final = (
     # Nothing is proven
     Network(
         "isolation-no-name",
-        "what ought to be blocked has no address",
+        "the target that should be blocked has no address",
         is_inconclusive(("name", "a name without an address says nothing")),
         names=Names(()),
         target=BLOCKED,
@@ -143,7 +143,7 @@ NETWORKS: Final = (
     ),
     Network(
         "isolation-starved-client",
-        "the client runs 5 % of the time, and what ought to be blocked is",
+        "the client runs 5 % of the time, and the target is blocked as expected",
         never_fails(),
         conditions=(dropped("all"),),
         target=BLOCKED,

@@ -27,7 +27,7 @@ NETWORKS: Final = (
     ),
     Network(
         "idle-forgotten-reset",
-        "a router forgets idle connections after 5 s, and resets whoever sends",
+        "a router forgets idle connections after 5 s, and resets their senders",
         fails("idle.reset", "intermediary"),
         conditions=(idle_forgotten(5, reset=True),),
         flags=IDLE,
@@ -59,21 +59,21 @@ NETWORKS: Final = (
     # Ends
     Network(
         "half-close-broken",
-        "a proxy closes both ways at the first end of sending",
+        "a proxy closes both directions at the first FIN",
         fails("close.half_close", "intermediary"),
         proxy=middleboxes.close_at_first_fin,
         representative=True,
     ),
     Network(
         "answer-cut",
-        "a proxy carries 1,000 bytes of answer after the asker's end of sending",
+        "a proxy carries only 1,000 bytes of the response after the client's FIN",
         fails("close.answer_cut", "intermediary"),
         proxy=middleboxes.truncate_answer(1000),
         representative=True,
     ),
     Network(
         "reset-hidden",
-        "a proxy turns resets into proper ends",
+        "a proxy turns resets into normal closes",
         fails("close.reset_hidden", "intermediary"),
         proxy=middleboxes.turn_resets_into_fins,
         representative=True,
@@ -86,14 +86,14 @@ NETWORKS: Final = (
     ),
     Network(
         "fin-swallowed",
-        "a proxy never tells the server that the client has ended its sending",
+        "a proxy never forwards the client's FIN to the server",
         fails("close.fin_changed", "intermediary", may=("close.reset_hidden",)),
         proxy=middleboxes.swallow_client_fin,
     ),
     *(
         Network(
             f"fin-dropped-{way}",
-            f"a firewall drops ends of sending on the way {way}",
+            f"a firewall drops FINs on the way {way}",
             fails("close.fin_changed", "intermediary"),
             conditions=(flagged_dropped("FIN", direction),),
         )

@@ -16,10 +16,12 @@ _CAP: Final = 10
 _PATHS: Final = {UP: "upload", DOWN: "download"}
 
 NETWORKS: Final = (
-    Network("load-fast", "routed and fast, loaded for long", passes(), flags=FULL),
+    Network(
+        "load-fast", "routed and fast, loaded for a long time", passes(), flags=FULL
+    ),
     Network(
         "load-background",
-        "routed and fast, while another client fills the path both ways",
+        "routed and fast, while another client fills the path in both directions",
         passes(),
         background=True,
     ),

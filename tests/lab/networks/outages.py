@@ -50,7 +50,7 @@ NETWORKS: Final = (
     ),
     Network(
         "outage-both",
-        "all packets are lost for 1.5 s, both ways",
+        "all packets are lost for 1.5 s in both directions",
         fails("stream.outage", "intermediary"),
         outage=packets_dropped(*BOTH),
         flags=WATCHED,
@@ -64,7 +64,7 @@ NETWORKS: Final = (
     ),
     Network(
         "outage-old",
-        "for 1.5 s the packets of old connections are lost",
+        "for 1.5 s the packets of existing connections are lost",
         fails("stream.old_connections", "intermediary"),
         outage=old_connections_dropped(),
         flags=LONGER,
@@ -95,7 +95,7 @@ NETWORKS: Final = (
     ),
     Network(
         "outage-short",
-        "all packets are lost for 0.35 s, both ways: shorter than may be",
+        "all packets are lost for 0.35 s in both directions: within the limit",
         passes(("stream", "within the allowed length")),
         outage=packets_dropped(*BOTH, seconds=0.35),
         # Rules may go late on a busy machine, and the outage then is longer.

@@ -16,7 +16,7 @@ NETWORKS: Final = (
     # Odd, and healthy
     Network(
         "options-stripped",
-        "a firewall takes window scaling, SACK and timestamps off TCP's openings",
+        "a firewall strips window scaling, SACK and timestamps from SYNs",
         passes(),
         conditions=(
             unusual_faults.options_stripped("wscale,sack-permitted,timestamp"),
@@ -24,7 +24,7 @@ NETWORKS: Final = (
     ),
     Network(
         "bare-acks-lost",
-        "30 % of acknowledgements without data are lost, both ways",
+        "30 % of pure ACKs are lost in both directions",
         passes(),
         conditions=(
             unusual_faults.bare_acks_lost(0.3, UP),
@@ -33,28 +33,31 @@ NETWORKS: Final = (
     ),
     Network(
         "bytes-apart",
-        "a proxy hands on the first bytes one by one, and odd pieces after them",
+        "a proxy forwards the first bytes one by one, and odd-sized pieces after them",
         passes(("path", "source NAT or a proxy")),
         proxy=unusual_faults.split_pieces,
         representative=True,
     ),
     Network(
         "delay-800ms",
-        "800 ms there and 800 ms back: a SYN is sent again before its answer can come",
+        (
+            "800 ms there and 800 ms back: a SYN is retransmitted before its response "
+            "can arrive"
+        ),
         passes(("reach", "the path is slow"), ("size", "the path is slow")),
         impairments=(Impairments(delay=0.8), Impairments(delay=0.8)),
         seconds=120,
     ),
     Network(
         "slow-2mbit",
-        "2 Mbit/s both ways, with a long queue",
+        "2 Mbit/s in both directions, with a long queue",
         passes(("size", "the path is slow")),
         conditions=(slow(2, UP, 2000), slow(2, DOWN, 2000)),
     ),
     # Connections
     Network(
         "ttl-used-up",
-        "packets to the server come to the router with no hop left (a loop)",
+        "packets to the server reach the router with no hops left (a loop)",
         fails("reach.unreachable", "intermediary"),
         conditions=(unusual_faults.short_lived(UP),),
         flags=V4,
@@ -68,7 +71,7 @@ NETWORKS: Final = (
     ),
     Network(
         "five-connections",
-        "the server serves five connections at a time",
+        "the server serves five connections at once",
         fails("identity.busy", "server", check="size"),
         flags=("--checks", "size"),
         server=("--max-connections", "5"),
@@ -76,13 +79,13 @@ NETWORKS: Final = (
     # What carries bytes changes them
     Network(
         "banner-first",
-        "a proxy says a line of its own before it passes anything on",
+        "a proxy sends a line of its own before it forwards anything",
         fails("identity.mangled", "path ←"),
         proxy=unusual_faults.insert_prefix(down=b"220 welcome to the gateway\r\n"),
     ),
     Network(
         "proxy-header",
-        "a balancer puts a PROXY protocol header before each connection",
+        "a balancer prepends a PROXY protocol header to each connection",
         fails("identity.plain", "unknown"),
         proxy=unusual_faults.insert_prefix(
             up=b"PROXY TCP4 198.18.1.2 198.18.2.2 40000 12345\r\n"
@@ -90,13 +93,13 @@ NETWORKS: Final = (
     ),
     Network(
         "first-byte-lost-down",
-        "a proxy loses the first byte of each answer",
+        "a proxy loses the first byte of each response",
         fails("identity.mangled", "path ←"),
         proxy=unusual_faults.drop_first_byte(up=False),
     ),
     Network(
         "piece-repeated-up",
-        "a proxy hands on a piece of 100 bytes twice",
+        "a proxy forwards a piece of 100 bytes twice",
         fails("size.changed", "path →"),
         proxy=unusual_faults.repeat_piece(30_000, up=True),
     ),
@@ -104,7 +107,7 @@ NETWORKS: Final = (
     *(
         Network(
             f"first-packets-{way}",
-            f"a firewall passes the first ten packets of a connection {way} alone",
+            f"a firewall passes only the first ten packets of a connection, {way}",
             fails("size.stalled", where),
             conditions=(unusual_faults.first_packets_only(10, link),),
             flags=("--checks", "size"),
@@ -120,7 +123,7 @@ NETWORKS: Final = (
     ),
     Network(
         "pushed-dropped-up",
-        "connections open, and what they carry to the server is dropped",
+        "connections open, but the data that they carry to the server is dropped",
         fails("identity.silent", "unknown"),
         conditions=(unusual_faults.pushed_dropped(UP),),
     ),
@@ -133,7 +136,7 @@ NETWORKS: Final = (
     ),
     Network(
         "udp-from-elsewhere",
-        "datagrams are answered from another port than they were sent to",
+        "datagrams are answered from a different port than the one they were sent to",
         fails("udp.misaddressed", "intermediary"),
         conditions=(unusual_faults.answered_from_elsewhere(),),
         representative=True,

@@ -1,4 +1,4 @@
-"""Openings by datagram under way, and what comes back instead of an answer."""
+"""Openings by datagram, and what arrives instead of an answer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UdpOpeningResult(Timed):
-    """What came of the opening datagrams. Times are monotonic seconds.
+    """The result of the opening datagrams. Times are monotonic seconds.
 
     ``small_answered``: a small question was answered, whether or not an opening was;
-    ``foreign``: the first datagram that is no netduet answer; ``error``: why a datagram
-    could not be sent; ``answered_from``: the address and port that answered instead of the
-    target.
+    ``foreign``: the first datagram that is not a netduet answer; ``error``: why a
+    datagram could not be sent; ``answered_from``: the address and port that answered
+    instead of the target.
     """
 
     openings: int = 0
@@ -43,14 +43,14 @@ class UdpOpeningResult(Timed):
 
     @property
     def reached(self) -> bool:
-        """A netduet has answered."""
+        """Whether a netduet server has answered."""
         return (
             self.welcome is not None or self.refused is not None or self.small_answered
         )
 
 
 class UdpOpening:
-    """Openings under way."""
+    """Openings in progress."""
 
     def __init__(self, sock: UdpSocket) -> None:
         self._sock = sock
@@ -62,17 +62,17 @@ class UdpOpening:
         self._error = ""
         self._round_trip = 0.0
         self.left = 0
-        """How many questions this kernel took."""
+        """The number of datagrams that this kernel sent."""
         self.welcome: Welcome | None = None
         self.refused: ErrorMessage | None = None
 
     @property
     def done(self) -> bool:
-        """An opening has been answered."""
+        """Whether an opening has been answered."""
         return self.welcome is not None or self.refused is not None
 
     def send(self, *, small: bool) -> None:
-        """Open once more."""
+        """Send another opening."""
         nonce = secrets.token_hex(16)
         opening = encode(Open(nonce=nonce))
         self._asked[nonce] = time.monotonic()
@@ -89,7 +89,7 @@ class UdpOpening:
         self.left += not error
 
     def receive(self, arrived: list[bytes]) -> None:
-        """Understand what came."""
+        """Process received datagrams."""
         for data in arrived:
             try:
                 frame = datagram.parse(data)
@@ -111,7 +111,7 @@ class UdpOpening:
             self.welcome = welcome
 
     def result(self, start: float, end: float) -> UdpOpeningResult:
-        """Return what came of it."""
+        """Return the result."""
         return UdpOpeningResult(
             self._openings,
             self.welcome,
@@ -127,12 +127,12 @@ class UdpOpening:
 
 
 def answered_from(address: Address, seconds: float) -> str:
-    """Return which other address and port answer an opening, "" when none does."""
+    """Return another address and port that answers an opening, "" if none does."""
     nonce = secrets.token_hex(16)
     opening = encode(Open(nonce=nonce))
     data = datagram.serialize(Kind.OPEN, opening, 1, datagram.OPENING_SIZE)
     for answer, source in answers_from_elsewhere(address, data, seconds):
-        # The nonce cannot be guessed: whoever says it was asked by us.
+        # The nonce cannot be guessed, so the sender has received our opening.
         if nonce.encode() in answer:
             return source
     return ""

@@ -1,7 +1,6 @@
-"""What closed outages are: their class, their location, what they prove. Pure.
+"""The classes and locations of closed outages, and what they prove. Pure.
 
-The check ``stream`` and ``watch`` classify by the same code; ``Rules`` are the few
-questions that they answer differently.
+The check ``stream`` and ``watch`` share this code; ``Rules`` are their differences.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ STARVED_SHARE: Final = 0.5
 """Share of an outage in which an end was not running that excuses the network."""
 
 STALL_STARVED_SHARE: Final = 0.25
-"""Share of a stall, for a watch: what waited while an end was not running comes late."""
+"""The same for a stall in ``watch``: what waited for a starved end arrives late."""
 
 STOPPED_TOGETHER_SECONDS: Final = 1.0
-"""Seconds within which the server's stream must have stopped with ours to be out too."""
+"""Seconds within which both streams must stop for both directions to be out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,11 @@ class Rules:
     """What the check ``stream`` and ``watch`` judge differently; by default the check."""
 
     max_outage: float
-    """Seconds for which connections, and in the check all, may be out."""
+    """Seconds for which connections, and in the check everything, may be out."""
     tolerates_short: bool = True
-    """An outage or a restart no longer than ``max_outage`` passes."""
+    """An outage or restart no longer than ``max_outage`` passes."""
     locates_by_errors: bool = False
-    """How connections failed, and whether this client could send, tells the location."""
+    """Errors of connections, and whether this client could send, show the location."""
     separates_datagrams: bool = False
     """An outage of UDP alone has a class of its own."""
     merges_stalls: bool = False
@@ -81,7 +80,7 @@ def watch_rules(max_outage: float) -> Rules:
 def classify(
     observations: Observations, correlation: Correlation, rules: Rules
 ) -> list[Outage]:
-    """Return all outages, with class and description; the tolerated ones are marked."""
+    """Return all outages, with class and description; tolerated ones are marked."""
     outages = [
         _classify_outage(observations, outage, rules) for outage in correlation.outages
     ]
@@ -98,7 +97,7 @@ def classify(
 
 
 def location_by_error(error: str) -> Location:
-    """Return at which end it is that a connection failed so; unknown for silence."""
+    """Return the end at which a connection failed so; unknown for silence."""
     if errno_meaning(error).cause is Cause.REFUSED:
         return Location.SERVER
     return Location.CLIENT if error == UNROUTED else Location.UNKNOWN
@@ -127,7 +126,7 @@ def _classify_outage(
 
 
 def _losses(observations: Observations, outage: Outage, rules: Rules) -> Outage:
-    """Classify what loss runs show."""
+    """Classify an outage that loss runs show."""
     restart = outage.restart
     if (
         rules.locates_by_errors
@@ -157,24 +156,24 @@ def _losses(observations: Observations, outage: Outage, rules: Rules) -> Outage:
 
 
 def _is_send_blocked(observations: Observations, outage: Outage) -> bool:
-    """Tell whether our own kernel sent nothing for most of it."""
+    """Whether this client's kernel sent nothing for most of the outage."""
     blocked = observations.datagrams.send_blocked
     return outage.covered_seconds(blocked) >= STARVED_SHARE * outage.seconds
 
 
 def _is_both_ways(outage: Outage, restart: ServerRestart) -> bool:
-    """Tell whether both directions were out, though the old stream is not there to show it.
+    """Whether both directions were out, although the old stream cannot show it.
 
-    A server ends a stream that receives nothing for long. Had its way been open, its
-    datagrams would have come until then.
+    A server ends a stream when it receives nothing for long. If its direction had
+    worked, its datagrams would have arrived until then.
     """
     return restart.start - outage.start < STOPPED_TOGETHER_SECONDS
 
 
 def _connections_kept_working(observations: Observations, outage: Outage) -> bool:
-    """Tell whether it was long enough for connections to show it, and none did.
+    """Whether the outage was long enough for connections to show it, but none did.
 
-    On the existing one there are two requests in the time from one new one to the next.
+    The existing connection has two requests per new connection.
     """
     affected = outage.failure_run is not None or outage.stall is not None
     connections = observations.new_connections
@@ -189,10 +188,10 @@ def _connections_kept_working(observations: Observations, outage: Outage) -> boo
 def _connections_lost(
     observations: Observations, outage: Outage, rules: Rules
 ) -> Outage:
-    """Classify what only connections show."""
+    """Classify an outage that only connections show."""
     run = outage.failure_run
     if run is None:
-        return outage  # never: such an outage is made of one
+        return outage  # never: such an outage consists of one
     where = location_by_error(run.reason) if rules.locates_by_errors else outage.where
     return replace(
         outage,
@@ -203,7 +202,7 @@ def _connections_lost(
 
 
 def _restarted(restart: ServerRestart, outage: Outage | None = None) -> Outage:
-    """Classify a restart, and the outage around it, if there is one."""
+    """Classify a restart, and the outage around it, if any."""
     text, evidence = describe.restarted(restart), restart_evidence(restart)
     restarted = Outage(
         RESTARTED,
@@ -231,7 +230,7 @@ def _restarted(restart: ServerRestart, outage: Outage | None = None) -> Outage:
 def _classify_connections(
     observations: Observations, correlation: Correlation, rules: Rules
 ) -> Iterator[Outage]:
-    """Classify what happened to connections alone."""
+    """Classify the events of connections outside of outages."""
     for run in correlation.failure_runs:
         stall = next((stall for stall in correlation.stalls if _meet(stall, run)), None)
         failure, where = NEW_CONNECTIONS, Location.UNKNOWN

@@ -153,7 +153,6 @@ class ConnectProbe:
         welcome.
         """
         self.tracker = ConnectFailureTracker(on_event)
-        self.skipped = 0
         self.max_seconds = max_seconds
         self._address = address
         self._timeouts = timeouts
@@ -181,8 +180,6 @@ class ConnectProbe:
                 self.tracker.record(self._pending.popleft().result())
             if len(self._pending) < MAX_PENDING:
                 self._pending.append(asyncio.create_task(self._attempt()))
-            else:
-                self.skipped += 1
             due = max(due + self._period, now)
             await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
 

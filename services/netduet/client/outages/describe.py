@@ -40,7 +40,7 @@ def seconds(value: float) -> str:
 
 
 def at(observations: Observations, instant: float) -> str:
-    """Return when something happened: the time into the check, and the time of day."""
+    """Return a time as seconds into the check and as time of day."""
     into_check = f"{max(0.0, instant - observations.start):.1f} s into the check"
     if observations.utc_offset is None:
         return into_check
@@ -49,7 +49,7 @@ def at(observations: Observations, instant: float) -> str:
 
 
 def bounds(run: ConnectFailureRun) -> str:
-    """Return for how long new connections failed: at least, and at most."""
+    """Return the lower and upper limit of how long new connections failed."""
     if not run.ended:
         return f"at least {seconds(run.min_seconds)}, until the check ended"
     return f"{seconds(run.min_seconds)} to {seconds(run.max_seconds)}"
@@ -70,12 +70,12 @@ def datagrams_only(outage: Outage) -> str:
 
 
 def send_blocked(outage: Outage, error: str) -> str:
-    """Describe an outage in which this client's own kernel sent nothing."""
+    """Describe an outage in which this client's kernel sent nothing."""
     return f"this client could not send to it ({errno_text(error)}) {_length(outage)}"
 
 
 def starved(outage: Outage) -> str:
-    """Say that an end was not running for most of an outage."""
+    """Describe that an end was not running for most of an outage."""
     return (
         f"for {seconds(outage.starved_seconds)} of it {_starved_end(outage)} itself was "
         "not running, so nothing is proven"
@@ -83,12 +83,12 @@ def starved(outage: Outage) -> str:
 
 
 def overflowed() -> str:
-    """Say that an end had no room for what arrived."""
+    """Describe that an end had no room for what arrived."""
     return "a receive buffer was full at the time, so nothing is proven"
 
 
 def rejections(run: ConnectFailureRun) -> str:
-    """Say why new connections failed meanwhile."""
+    """Describe why new connections failed during the outage."""
     return f"new connections: {escape(run.reason)}"
 
 
@@ -118,12 +118,12 @@ def new_connections_failed(run: ConnectFailureRun, *, stalled: bool) -> str:
 
 
 def failed_in_a_row(run: ConnectFailureRun) -> str:
-    """Say how many new connections failed, and why."""
+    """Describe how many new connections failed, and why."""
     return f"{run.failed} new connections in a row failed ({escape(run.reason)})"
 
 
 def connection_stalled(stall: ConnectionStall, failed: int) -> str:
-    """Describe a stall of the existing connection; ``failed`` new ones failed meanwhile."""
+    """Describe a stall of the existing connection while ``failed`` new ones failed."""
     text = stalled_for(stall)
     if stall.broken:
         text = f"the existing connection broke ({escape(stall.broken)})"
@@ -133,12 +133,12 @@ def connection_stalled(stall: ConnectionStall, failed: int) -> str:
 
 
 def stalled_for(stall: ConnectionStall) -> str:
-    """Say for how long the existing connection stalled."""
+    """Describe how long the existing connection stalled."""
     return f"the existing connection stalled for {seconds(stall.seconds)}"
 
 
 def lost_in_a_row(run: LossRun) -> str:
-    """Say how many datagrams were lost in a row."""
+    """Describe how many consecutive datagrams were lost."""
     return f"{run.lost} datagrams in a row were lost"
 
 
@@ -150,7 +150,7 @@ def _length(outage: Outage) -> str:
 
 
 def _starved_end(outage: Outage) -> str:
-    """Return which end was not running for longest."""
+    """Return the end that was not running for longest."""
     client = max(
         run.receiver_stalled
         if run.where == Location.FROM_SERVER
@@ -186,7 +186,7 @@ def never_answered(reason: str) -> str:
 
 
 def cannot_send(error: str) -> str:
-    """Describe that this client's own kernel sends nothing there."""
+    """Describe that this client's kernel sends nothing there."""
     return f"this client cannot send to it ({errno_text(error)})"
 
 
@@ -196,14 +196,14 @@ def refused() -> str:
 
 
 def silent(reason: str) -> str:
-    """Describe silence; ``reason`` is how new connections fail, "" where they do not."""
+    """Describe silence; ``reason`` is why new connections fail, "" if they do not."""
     if reason:
         return f"nothing comes back; new connections: {escape(reason)}"
     return "nothing comes back over UDP; new connections have not failed so far"
 
 
 def connections_fail(run: ConnectFailureRun, existing: str) -> str:
-    """Describe new connections that fail; ``existing`` is how the existing one fares."""
+    """Describe failing new connections; ``existing`` is the existing one's state."""
     text = f"new connections fail ({escape(run.reason)})"
     return f"{text}, {existing}" if existing else text
 
@@ -225,7 +225,7 @@ def held_up(length: float) -> str:
 
 
 def server_paused(length: float, answered: int) -> str:
-    """Describe that the server sent nothing; it answered so many new connections."""
+    """Describe that the server sent nothing, but answered so many new connections."""
     text = f"the server itself sent no datagrams for {seconds(length)}, as its stream shows"
     if answered:
         return (
@@ -236,12 +236,12 @@ def server_paused(length: float, answered: int) -> str:
 
 
 def by_chance(events: list[str]) -> str:
-    """Describe an outage that was reported, and that chance explains."""
+    """Describe a reported outage that chance explains."""
     return f"{' and '.join(events)}: too few to rule out chance, so nothing is proven"
 
 
 def first_answer(failed: int) -> str:
-    """Describe a peer that answers for the first time; so many connections failed before."""
+    """Describe a peer's first answer, after so many failed connections."""
     text = "first response since the watch began"
     return (
         f"{text}; {failed} new connections in a row failed before" if failed else text
@@ -249,7 +249,7 @@ def first_answer(failed: int) -> str:
 
 
 def stuck_flow(length: float) -> str:
-    """Describe datagrams that passed as soon as they left from another port."""
+    """Describe datagrams that passed once they were sent from another port."""
     return (
         f"for {seconds(length)} datagrams from one port did not pass, while new "
         "connections worked; datagrams from another port pass"
@@ -257,7 +257,7 @@ def stuck_flow(length: float) -> str:
 
 
 def left(length: float, description: str) -> str:
-    """Describe a peer that its name dropped while it did not answer."""
+    """Describe a peer that DNS dropped while it did not answer."""
     return (
         f"DNS dropped it only after {seconds(length)} without a response "
         f"({description})"

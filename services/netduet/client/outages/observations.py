@@ -34,7 +34,6 @@ class DatagramObservations:
     refused: str = ""
     error: str = ""
     notice: str = ""
-    round_trip: float = 0.0
     up: LossCounts = field(default_factory=LossCounts)
     down: LossCounts = field(default_factory=LossCounts)
     unsent: int = 0
@@ -62,13 +61,12 @@ class NewConnections:
     started: int = 0
     failed: int = 0
     void: int = 0
-    skipped: int = 0
     longest_void: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class LongLivedConnection:
-    """The long-lived connection; ``connections`` counts how often it was opened.
+    """The long-lived connection.
 
     ``retransmits`` are the segments that this kernel retransmitted (None: unknown),
     ``server_report`` is the server's evidence.
@@ -76,7 +74,6 @@ class LongLivedConnection:
 
     asked: int = 0
     answered: int = 0
-    connections: int = 1
     connect_error: str = ""
     retransmits: int | None = 0
     server_report: ServerReport | None = None

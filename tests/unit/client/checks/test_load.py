@@ -61,10 +61,7 @@ def flow(
 def echoes(start: float, latency: float, late: float = 0.0) -> tuple[EchoTiming, ...]:
     """Return a hundred echoes in ten seconds."""
     dues = [start + number / 10 for number in range(100)]
-    return tuple(
-        EchoTiming(due, due + late, due + late + latency, due + late + latency)
-        for due in dues
-    )
+    return tuple(EchoTiming(due, due + late, due + late + latency) for due in dues)
 
 
 def phase(
@@ -276,7 +273,7 @@ def test_load_that_cannot_be_measured_is_skipped() -> None:
 def test_percentiles_use_nearest_rank() -> None:
     """The 99th of a hundred is the last but one; an empty list has none."""
     spread = LatencySpread.from_times([number / 100 for number in range(1, 101)])
-    assert spread == LatencySpread(100, 0.5, 0.9, 0.99, 1.0)
+    assert spread == LatencySpread(0.5, 0.9, 0.99, 1.0)
     assert LatencySpread.from_times([]) is None
 
 

@@ -39,14 +39,13 @@ _LOCAL_CAUSES: Final = frozenset({Cause.OTHER, Cause.NO_ROUTE})
 async def make_attempt(
     address: Address, offset: float, connect_timeout: float, answer_timeout: float
 ) -> tuple[Attempt, FramedConnection | None]:
-    """Make a connection; return the attempt, and the connection where it was welcomed.
+    """Make a connection; return the attempt, and the connection if it was welcomed.
 
     Args:
         address: the address to connect to.
         offset: when the attempt starts, in seconds since its run started.
         connect_timeout: seconds for the TCP handshake.
         answer_timeout: seconds for the welcome.
-
     """
     start = time.monotonic()
     try:
@@ -87,7 +86,7 @@ async def make_attempt(
 
 
 async def end_connection(connection: FramedConnection) -> None:
-    """End a connection properly."""
+    """End a connection with END and FIN."""
     try:
         await connection.end(_END_SECONDS)
     finally:
@@ -101,7 +100,7 @@ async def _connect(
     start: float,
     connect_timeout: float,
 ) -> Attempt:
-    """Connect; the kernel's state decides, not how soon this process could look."""
+    """Connect; the kernel's state decides, not when this process looked."""
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
     connecting_task = asyncio.ensure_future(loop.sock_connect(sock, address.sockaddr))

@@ -1,4 +1,4 @@
-"""Do connections end as they are meant to?"""
+"""Are half-closes, FIN and RST delivered unchanged?"""
 
 from __future__ import annotations
 

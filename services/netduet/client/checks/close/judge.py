@@ -1,8 +1,8 @@
-"""Do connections end as they are meant to?
+"""Are half-closes, FIN and RST delivered unchanged?
 
-``measure`` closes the connections; this module judges whether each close arrived
-unchanged. All of it is about the end of stream of TCP itself: under TLS, which has
-none of its own that all use, this check is to be skipped.
+``measure`` closes connections in different ways; this module judges whether each close
+arrived unchanged. It is about TCP's own end of stream, so the check should be skipped
+under TLS, which has no equivalent that all programs use.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _ACTIONS: Final = {
     CloseMethod.OWN_RESET: "this end reset the connection",
 }
 _STATES_BEFORE_FIN: Final = ("ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2")
-"""States of an end that has not heard of the other's end (RFC 9293 §3.3.2)."""
+"""States of an end that has not received the other end's FIN (RFC 9293 §3.3.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with an end: its class, and what was seen in words.
+    """What is wrong with a close: its failure class and a description.
 
-    ``proven`` is False when the only symptom is that something did not arrive.
+    ``proven`` is False if the only symptom is that something did not arrive.
     """
 
     failure: str
@@ -52,7 +52,7 @@ class Fault:
 
 
 def judge(result: CloseResult, _: CheckOptions) -> Judgement:
-    """Compare how each connection was ended with how that arrived."""
+    """Compare each way of closing with what arrived."""
     reason = next(filter(None, map(_unjudged_reason, result.trials)), "")
     faults = [
         (trial, fault)
@@ -93,7 +93,7 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
         tuple(remarks),
         figures,
         skipped,
-        # It was asked for, and nothing is proven by it.
+        # It was requested, but proves nothing.
         blocks=bool(reason),
     )
 
@@ -103,7 +103,7 @@ def _delivered_figure(trial: CloseTrial) -> str | None:
 
 
 def _unjudged_reason(trial: CloseTrial) -> str:
-    """Return why an end tells nothing, or ""."""
+    """Return why a close cannot be judged, or ""."""
     if trial.open_failure:
         return (
             f"data does not even pass while both ends are open ({trial.open_failure})"
@@ -112,14 +112,14 @@ def _unjudged_reason(trial: CloseTrial) -> str:
 
 
 def _retransmission_reason(trial: CloseTrial) -> str:
-    """Return why a close cannot be judged: its bytes are still being retransmitted, or "".
+    """Return why the bytes before the close are still being retransmitted, or "".
 
-    The kernel that has them goes on trying: nothing has cut them off.
+    The sending kernel still tries, so nothing has cut the connection.
     """
     view, client_info = trial.server.view, trial.tcp_info
     if trial.ending is not None or trial.whole or view is None or client_info is None:
         return ""
-    # More than an end of sending: what was sent before it has not been heard of, either.
+    # Data before the FIN is unacknowledged, not only the FIN.
     if client_info.bytes_acked < trial.sent and client_info.total_retrans:
         return "this end's kernel sends the question again and again"
     if view.retrans and view.unacked:
@@ -142,7 +142,7 @@ def _summary(result: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str
 
 
 def _judge_trial(trial: CloseTrial) -> Fault | None:
-    """Return what is wrong with an end, None when nothing is, or nothing is known."""
+    """Return the fault of a close; None if there is none or nothing is known."""
     if trial.handshake.welcome is None:
         return _judge_failed_handshake(trial)
     if trial.open_failure or _retransmission_reason(trial):
@@ -168,7 +168,7 @@ def _judge_failed_handshake(trial: CloseTrial) -> Fault:
 
 
 def _judge_answer(trial: CloseTrial) -> Fault | None:
-    """Judge an answer at the end of a connection, and the end of sending behind it."""
+    """Judge the answer before the close, and the FIN after it."""
     action, how = (
         _ACTIONS[trial.method],
         "" if trial.ending is None else trial.ending.how,
@@ -216,7 +216,7 @@ def _describe_ending(trial: CloseTrial) -> str:
 
 
 def _is_forged_reset(trial: CloseTrial) -> bool:
-    """Tell whether the server's record says that this end reset, which it did not."""
+    """Whether the server recorded a reset from this end, which sent none."""
     entry = trial.server.entry
     return (
         entry is not None and entry.ended == "reset" and entry.ended_by == Side.CLIENT
@@ -224,15 +224,15 @@ def _is_forged_reset(trial: CloseTrial) -> bool:
 
 
 def _server_missed_fin(trial: CloseTrial) -> bool:
-    """Tell whether the server's kernel knows nothing of our end of sending."""
+    """Whether the server's kernel has not received this end's FIN."""
     view = trial.server.view
     return view is not None and view.state == "ESTABLISHED"
 
 
 def _fin_lost_after_sending(trial: CloseTrial) -> bool:
-    """Tell whether the kernels prove that our end of sending was lost on the way.
+    """Whether the kernels prove that this end's FIN was lost on the path.
 
-    Something else has acknowledged it, or it was sent again and again.
+    Something else acknowledged it, or it was retransmitted.
     """
     if trial.tcp_info is None:
         return False
@@ -242,14 +242,14 @@ def _fin_lost_after_sending(trial: CloseTrial) -> bool:
 
 
 def _server_ended_unnoticed(trial: CloseTrial) -> bool:
-    """Tell whether the server did its part, and even our kernel knows nothing of it."""
+    """Whether the server closed as requested, and this kernel received nothing of it."""
     entry, client_info = trial.server.entry, trial.tcp_info
     done = entry is not None and (entry.ended or "").startswith("asked.")
     return done and client_info is not None and client_info.state in _STATES_BEFORE_FIN
 
 
 def _judge_pushed(trial: CloseTrial) -> Fault | None:
-    """Judge what was sent after the server had ended its sending."""
+    """Judge the data sent after the server's FIN."""
     entry = trial.server.entry
     if (
         not trial.pushed
@@ -292,7 +292,7 @@ def _judge_own_reset(trial: CloseTrial) -> Fault | None:
 
 
 def _finding(address: Address, faults: list[tuple[CloseTrial, Fault]]) -> Finding:
-    """Return a finding of one class, with the evidence of all ends that show it."""
+    """Return a finding of one class, with the evidence of all its trials."""
     first, fault = faults[0]
     seen = f"{address}: {fault.description}"
     pauses = [trial.pause for trial, _ in faults if trial.method is CloseMethod.PAUSED]

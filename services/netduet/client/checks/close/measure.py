@@ -1,4 +1,4 @@
-"""Ends connections in each way there is: what the check ``close`` measures."""
+"""Closes connections in different ways: the measurement of the check ``close``."""
 
 from __future__ import annotations
 
@@ -34,29 +34,28 @@ if TYPE_CHECKING:
     from netduet.wire.messages import LedgerEntry, Welcome
 
 ANSWER_BYTES: Final = 48 * KIB
-"""Bytes of an answer: many segments, and less than what buffers on the way hold."""
+"""Size of an answer: many segments, but less than the buffers on a path hold."""
 
 PUSHED_BYTES: Final = 8 * KIB
-"""Bytes that are sent after the server has ended its sending."""
+"""Bytes sent after the server's FIN."""
 
 PAUSE_SECONDS: Final = {"quick": 1.0, "full": 2.0, "soak": 65.0}
-"""Seconds between our end of sending and the answer, by profile.
+"""Seconds between this end's FIN and the answer, by profile.
 
-Of soak beyond 60 s, for which IPVS remembers a half-closed connection (moby#29655).
-"""
+Soak exceeds 60 s, after which IPVS forgets a half-closed connection (moby#29655)."""
 
 _POLL_SECONDS: Final = 0.1
 _SETTLE_SECONDS: Final = 1.5
 _FIRST_WAIT_SECONDS: Final = 1.0
 _MIN_RETRANSMISSIONS: Final = 3
-"""Packets sent again that random loss does not explain."""
+"""Retransmissions that random loss does not explain."""
 
 _MAX_ANSWER_SECONDS: Final = 15.0
-"""Seconds after which an answer that still moves is waited for no more."""
+"""Maximum seconds to wait for an answer that still makes progress."""
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> CloseResult:
-    """End connections to one address side by side, each in another way."""
+    """Close connections to one address concurrently, each in a different way."""
     pause, limit = PAUSE_SECONDS[context.profile], answer.hold_limit
     pauses = {CloseMethod.PAUSED: pause if limit is None else min(pause, limit)}
     trials = await asyncio.gather(
@@ -96,7 +95,7 @@ async def _run_trial(
         ):
             trial = await _push_after_fin(connection, trial)
             is_final = partial(_has_received, trial.sent)
-        # While our end still stands: a close would be told to the server.
+        # Before this end closes, which the server would record.
         server = await _await_server_record(
             timeouts, address, connection.welcome, is_final
         )
@@ -108,15 +107,15 @@ async def _run_trial(
 async def _push_after_fin(
     connection: FramedConnection, trial: CloseTrial
 ) -> CloseTrial:
-    """Send on, though the server has ended its sending, and it is soon gone for good.
+    """Send more data after the server's FIN.
 
-    A server that has said all listens for two more seconds (its ``linger``): what is
-    neither acknowledged by then nor sent again in vain was slow, and proves nothing.
+    A server lingers for two seconds after its FIN. Data that is neither acknowledged by
+    then nor retransmitted was slow, and proves nothing.
     """
     before = connection.info()
     connection.send_raw(bytes(PUSHED_BYTES))
     deadline = time.monotonic() + _SETTLE_SECONDS
-    # What took longer may have used up the server's patience before its end came here.
+    # After a longer wait, the server may have stopped lingering before its FIN arrived.
     late = trial.wait is not None and trial.wait.seconds > _FIRST_WAIT_SECONDS
     while not late and (info := connection.info()) is not None:
         retransmits = info.total_retrans
@@ -132,7 +131,7 @@ async def _push_after_fin(
 async def _await_answer(
     timeouts: Timeouts, connection: FramedConnection, trial: CloseTrial
 ) -> CloseTrial:
-    """Have a pattern sent as the connection ends; wait for it, and for the end."""
+    """Request a pattern and a close; wait for both."""
     limit = connection.welcome.limits.max_frame
     size, seed = min(ANSWER_BYTES, limit), secrets.randbits(63)
     open_failure = await _open_failure(timeouts, connection, size)
@@ -171,7 +170,7 @@ async def _await_answer(
 async def _open_failure(
     timeouts: Timeouts, connection: FramedConnection, size: int
 ) -> str:
-    """Return why as much data does not even pass while both ends are open, or ""."""
+    """Return why as much data does not pass even without a close, or ""."""
     pushed = min(PUSHED_BYTES, size)
     pattern = payload_pattern.make(pushed, secrets.randbits(63))
     up = connection.send(Kind.SINK, pattern)
@@ -198,7 +197,7 @@ def _describe_failure(connection: FramedConnection) -> str:
 async def _receive_answer(
     connection: FramedConnection, number: int, seconds: float
 ) -> BaseModel | bytes | None:
-    """Return an answer, None when no byte moved for ``seconds``, or it ended."""
+    """Return an answer; None if no byte moved for ``seconds``, or at the end."""
     deadline = time.monotonic() + _MAX_ANSWER_SECONDS
     last_moved = -1
     while (
@@ -212,7 +211,7 @@ async def _receive_answer(
 
 
 def _bytes_moved(connection: FramedConnection) -> int:
-    """Return a number that grows with what is acknowledged and what comes."""
+    """Return a number that grows with acknowledged and received bytes."""
     info = connection.info()
     acked = 0 if info is None else info.bytes_acked
     return acked + connection.wire.bytes_received
@@ -223,8 +222,8 @@ async def _await_reset(
 ) -> CloseTrial:
     """Have the server reset the connection.
 
-    Nobody sends a lost reset again; but a byte to where no connection is any more
-    makes the server's kernel send another one.
+    A lost reset is not retransmitted, but a byte sent to a closed connection makes the
+    server's kernel send another one.
     """
     question = CloseQuestion(how="reset", delay=0.0, size=0, seed=0)
     start = time.monotonic()
@@ -243,7 +242,7 @@ async def _await_server_record(
     welcome: Welcome,
     is_final: Callable[[LedgerEntry], bool],
 ) -> ServerView:
-    """Ask for the server's record, again for a while until it says that it is done."""
+    """Request the server's record until it is final, for a limited time."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
         server = await server_view(address, welcome, timeouts)

@@ -1,4 +1,4 @@
-"""What came of connections that were closed in different ways."""
+"""What the check ``close`` measures: connections closed in different ways."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from netduet.wire.messages import TcpInfo
 
 
 class CloseMethod(StrEnum):
-    """How a connection is ended."""
+    """The way a connection is closed."""
 
     AT_ONCE = "at_once"
-    """This end ends its sending; the answer follows at once."""
+    """This end sends a FIN; the answer follows at once."""
     PAUSED = "paused"
-    """The same, and the answer follows after a pause."""
+    """The same, but the answer follows after a pause."""
     FINISH = "finish"
-    """The server answers and ends its sending; this end goes on sending."""
+    """The server answers and sends a FIN; this end sends more data."""
     RESET = "reset"
     """The server resets."""
     OWN_RESET = "own_reset"
@@ -31,11 +31,11 @@ class CloseMethod(StrEnum):
 class CloseTrial:
     """One connection, and how its close arrived.
 
-    ``open_failure`` says why data did not pass even while both ends were open.
-    ``late``: what was pushed was still on its way when the server may have been done
-    waiting. ``answered`` is how many of the ``size`` bytes of the answer came, ``changed``
-    whether they were others; ``pushed`` how many bytes were sent after the server's
-    end, ``sent`` all bytes that this end has sent.
+    ``open_failure`` is why data did not pass even before the close. ``late``: the
+    pushed data may have arrived after the server's linger. ``answered`` is how many of
+    the ``size`` bytes of the answer arrived, ``changed`` whether they were altered;
+    ``pushed`` is how many bytes were sent after the server's FIN, ``sent`` is all bytes
+    that this end sent.
     """
 
     method: CloseMethod
@@ -55,13 +55,13 @@ class CloseTrial:
 
     @property
     def whole(self) -> bool:
-        """Whether the answer came, every byte of it."""
+        """Whether the whole answer arrived."""
         return self.answered == self.size and not self.changed
 
 
 @dataclass(frozen=True, slots=True)
 class CloseResult:
-    """The ends at one address."""
+    """The trials at one address."""
 
     address: Address
     trials: tuple[CloseTrial, ...]

@@ -1,4 +1,4 @@
-"""Do connections live that nobody uses for a while?"""
+"""Do idle connections survive?"""
 
 from __future__ import annotations
 

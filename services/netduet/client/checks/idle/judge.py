@@ -1,7 +1,7 @@
-"""Do connections live that nobody uses for a while?
+"""Do idle connections survive?
 
-``measure`` holds the connections; this module judges them: from which time on they
-die, how, whose timer that may be, and whether keep-alive saves them.
+``measure`` holds the connections; this module judges from which idle time they die,
+how, whose timer it may be, and whether keep-alive helps.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _FAILED_OUTCOMES: Final = {
         "no longer carry data, and neither end is notified",
     ),
 }
-"""Ways to die, the most telling first: their class, and the verb that describes them."""
+"""Ways to die, the most conclusive first: failure class, and verb for the description."""
 
 
 def judge(result: IdleResult, _: CheckOptions) -> Judgement:
-    """Find the silence from which on connections die, how, and whose timer it may be."""
+    """Find the idle time from which connections die, how, and whose timer it may be."""
     remarks = _untried_remarks(result)
     if not result.held:
         text = "profile quick holds no idle connections: --profile full"
@@ -66,7 +66,7 @@ def judge(result: IdleResult, _: CheckOptions) -> Judgement:
     parts = [f"idle for {_format_rungs(lived)} live"] if lived else []
     parts += [f"idle for {_format_rungs(died)} die"] if died else []
     if not parts and not findings:
-        # It was asked for, and nothing is proven by it.
+        # It was requested, but proves nothing.
         text = "no connection could be held"
         return Judgement("", (), tuple(remarks), figures, skipped=text, blocks=True)
     summary = f"connections {', '.join(parts)}" if parts else ""
@@ -86,7 +86,7 @@ def _untried_remarks(result: IdleResult) -> list[str]:
 def _split_by_keepalive(
     result: IdleResult,
 ) -> tuple[tuple[HeldConnection, ...], tuple[HeldConnection, ...]]:
-    """Return the connections held without keep-alive, and those with."""
+    """Return the connections held without keep-alive, and those with it."""
     without_keepalive = tuple(
         held for held in result.held if held.plan.keepalive is None
     )
@@ -98,7 +98,7 @@ def _split_by_keepalive(
 def _rungs_by_outcome(
     held: Iterable[HeldConnection],
 ) -> tuple[list[float], list[float]]:
-    """Return the rungs at which all lived that could be judged, and those where one died."""
+    """Return the rungs at which all judged connections lived, or one died."""
     died = {
         connection.plan.rung
         for connection in held
@@ -117,7 +117,7 @@ def _finding(
     held: tuple[HeldConnection, ...],
     with_keepalive: tuple[HeldConnection, ...],
 ) -> Finding:
-    """Tell how those of the shortest deadly silence died, and what saves them."""
+    """Describe how connections died at the shortest fatal rung, and what helps."""
     lived, died = _rungs_by_outcome(held)
     rung = died[0]
     last = max((seconds for seconds in lived if seconds < rung), default=0.0)
@@ -195,7 +195,7 @@ def _wait_window(failed: list[HeldConnection]) -> TimeSpan | None:
 
 
 def _survives_with_keepalive(with_keepalive: Iterable[HeldConnection]) -> bool | None:
-    """Tell whether keep-alive saved them; None when that was not tried."""
+    """Whether keep-alive helped; None if it was not tried."""
     outcomes = {held.outcome for held in with_keepalive}
     if outcomes & set(_FAILED_OUTCOMES):
         return False
@@ -205,7 +205,7 @@ def _survives_with_keepalive(with_keepalive: Iterable[HeldConnection]) -> bool |
 def _describe_timer(
     last: float, rung: float, failed: list[HeldConnection]
 ) -> tuple[str, tuple[known_timers.Timer, ...]]:
-    """Return what is known of the timer, in words, and whose it may be."""
+    """Return a description of the timer, and the known timers that match."""
     timer_seconds = min(_early_ends(failed), default=None)
     if timer_seconds is not None:
         timers = known_timers.near(timer_seconds)
@@ -221,7 +221,7 @@ def _describe_timer(
 
 
 def _early_ends(failed: list[HeldConnection]) -> list[float]:
-    """Return how long silences lasted that were ended before anybody spoke."""
+    """Return the idle times of connections that ended before they were used again."""
     early_ends = [held.ended_after for held in failed if held.ended_after is not None]
     for connection in failed:
         entry = connection.server.entry
@@ -312,7 +312,7 @@ def _describe_server_side(held: HeldConnection) -> str:
 
 
 def _judge_failed_connections(result: IdleResult) -> list[Finding]:
-    """Find connections that could not be made or not be asked, the first of them."""
+    """Report the first connection that could not be made or used."""
     for held in result.held:
         handshake = held.handshake
         if held.outcome is not HoldOutcome.NOT_HELD or (
@@ -330,7 +330,7 @@ def _judge_failed_connections(result: IdleResult) -> list[Finding]:
 
 
 def _judge_server_ends(result: IdleResult) -> list[Finding]:
-    """Find rungs of which nothing is known, for the server itself ended them."""
+    """Report rungs that prove nothing, because the server ended the connections."""
     judged = {
         held.plan.rung
         for held in result.held
@@ -405,6 +405,6 @@ def _remarks(
 
 
 def _format_rungs(rungs: Iterable[float]) -> str:
-    """Return rungs as they are spoken: 2 s, 8 s and 30 s."""
+    """Return rungs as text: 2 s, 8 s and 30 s."""
     *first, last = [f"{seconds:g} s" for seconds in rungs]
     return f"{', '.join(first)} and {last}" if first else last

@@ -1,6 +1,6 @@
-"""Well-known timers after which something in between ends or forgets a silent connection.
+"""Well-known timers after which a middlebox ends or forgets an idle connection.
 
-Defaults, in seconds; each with where it is written down.
+Defaults in seconds, each with its source.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TOLERANCE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A default that many leave as it is."""
+    """A default timeout that many installations keep."""
 
     seconds: float
     owner: str
@@ -47,12 +47,12 @@ KNOWN: Final = (
 
 
 def between(lived: float, died: float) -> tuple[Timer, ...]:
-    """Return those that let ``lived`` seconds of silence pass, and not ``died``."""
+    """Return the timers above ``lived`` and up to ``died`` seconds."""
     return tuple(timer for timer in KNOWN if lived < timer.seconds <= died)
 
 
 def near(seconds: float) -> tuple[Timer, ...]:
-    """Return those that end a silence after just about so long."""
+    """Return the timers close to this time."""
     return tuple(
         timer
         for timer in KNOWN
@@ -62,7 +62,7 @@ def near(seconds: float) -> tuple[Timer, ...]:
 
 
 def describe(timers: tuple[Timer, ...]) -> str:
-    """Return in words whose timers these are."""
+    """Name the owners of these timers."""
     return "; ".join(
         f"{timer.seconds:g} s is the timer of {timer.owner}" for timer in timers
     )

@@ -1,10 +1,10 @@
-"""Holds connections in silence: what the check ``idle`` measures.
+"""Holds idle connections: the measurement of the check ``idle``.
 
-Connections are held in silence, two for each time (a rung), and then used again: one
-by this end, one by the server. For a middlebox that has forgotten a connection may
-reset whoever speaks first, and the other end then hears nothing; so the server's
-record of each one that died is read, over another connection. A second set is held
-with TCP keep-alive, which is off otherwise, at both ends.
+Two connections are held idle for each time (a rung), and then used again: one by this
+end, one by the server. A middlebox that has forgotten a connection may reset the end
+that sends first, and the other end receives nothing; so the server's record of each
+dead connection is requested over another one. A second set is held with TCP keep-alive,
+which is otherwise off, at both ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
 
 MARGIN_SECONDS: Final = 5.0
-"""Seconds by which a rung stays below what the server holds."""
+"""Seconds by which a rung must stay below the server's hold limit."""
 
 FULL_RUNGS_SECONDS: Final = (30.0, 65.0, 125.0)
 RUNGS_SECONDS: Final = {
@@ -41,7 +41,7 @@ RUNGS_SECONDS: Final = {
     "full": FULL_RUNGS_SECONDS,
     "soak": (*FULL_RUNGS_SECONDS, 305.0, 360.0, 610.0, 910.0, 3700.0),
 }
-"""Seconds of silence by profile: each just beyond a well-known timer."""
+"""Idle times by profile, each just above a well-known timer."""
 
 _MAX_KEEPALIVE_SECONDS: Final = 60.0
 _KEEPALIVE_PROBES: Final = 4
@@ -49,7 +49,7 @@ _WAKERS: Final = (Side.CLIENT, Side.SERVER)
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> IdleResult:
-    """Hold all connections side by side: it lasts as long as the longest silence."""
+    """Hold all connections concurrently; this takes as long as the longest rung."""
     rungs = sorted(set(context.options.idle_rungs or RUNGS_SECONDS[context.profile]))
     limit = answer.hold_limit
     within = [rung for rung in rungs if limit is None or rung + MARGIN_SECONDS <= limit]
@@ -61,7 +61,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> IdleResult:
 
 
 def plans(rungs: Iterable[float]) -> list[HoldPlan]:
-    """Return what to hold: with keep-alive where its probes fit into the silence."""
+    """Return the plans; with keep-alive only where its probes fit into the rung."""
     found = []
     for rung in rungs:
         interval = max(1, int(min(rung / _KEEPALIVE_PROBES, _MAX_KEEPALIVE_SECONDS)))
@@ -71,7 +71,7 @@ def plans(rungs: Iterable[float]) -> list[HoldPlan]:
 
 
 async def hold(timeouts: Timeouts, address: Address, plan: HoldPlan) -> HeldConnection:
-    """Hold one connection as planned, and see what becomes of it."""
+    """Hold one connection as planned; return the result."""
     async with open_connection(address, timeouts) as (handshake, connection):
         held = HeldConnection(plan, handshake)
         if connection is None:
@@ -85,7 +85,7 @@ async def hold(timeouts: Timeouts, address: Address, plan: HoldPlan) -> HeldConn
         if held.answered:
             await connection.end(timeouts.answer)
             return held
-        # While our end still stands: a close would be told to the server.
+        # Before this end closes, which the server would record.
         server = await server_view(address, connection.welcome, timeouts)
     return replace(held, server=server)
 
@@ -93,7 +93,7 @@ async def hold(timeouts: Timeouts, address: Address, plan: HoldPlan) -> HeldConn
 async def _hold_and_wake(
     timeouts: Timeouts, connection: FramedConnection, held: HeldConnection
 ) -> HeldConnection:
-    """Be silent, then have one end speak; return what came of it."""
+    """Stay idle, then have one end send; return the result."""
     rung, speak = held.plan.rung, held.plan.waker is Side.SERVER
     question = HoldQuestion(
         seconds=rung if speak else rung + MARGIN_SECONDS, speak=speak
@@ -124,7 +124,6 @@ async def _hold_and_wake(
         ended_after=time.monotonic() - started if woke is None else None,
         wait=None if woke is None else TimeSpan(woke, time.monotonic()),
         sent=connection.wire.bytes_sent,
-        received=connection.wire.bytes_received,
         tcp_info=tcp_info,
         retrans=_retransmitted(connection) - retrans,
     )

@@ -1,4 +1,4 @@
-"""What came of connections that were held idle."""
+"""What the check ``idle`` measures: connections that were held idle."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from netduet.wire.messages import TcpInfo
 
 
 class HoldOutcome(StrEnum):
-    """What became of a connection."""
+    """The outcome of a held connection."""
 
     ALIVE = "lived"
     RESET = "reset"
     CLOSED = "closed"
     SILENT = "silent"
     NOT_HELD = "unheld"
-    """It could not even be held."""
+    """It could not be held."""
     ENDED_BY_SERVER = "ended by the server"
 
 
 @dataclass(frozen=True, slots=True)
 class HoldPlan:
-    """A silence of ``rung`` seconds; ``keepalive`` is the interval of its probes."""
+    """``rung`` seconds of idle time; ``keepalive`` is the interval of its probes."""
 
     rung: float
     waker: Side
@@ -36,11 +36,11 @@ class HoldPlan:
 
 @dataclass(frozen=True, slots=True)
 class HeldConnection:
-    """A connection that was held; or was not, and then ``refused`` may say why.
+    """A held connection; if it could not be held, ``refused`` may be why.
 
-    ``ended_after`` is how long the silence lasted when it ended early; ``wait``
-    is from the wake-up to the end; ``tcp_info`` this kernel's view at the end of it, and
-    ``retrans`` how many segments it sent again meanwhile.
+    ``ended_after`` is the idle time if it ended early; ``wait`` is from the wake-up to
+    the end; ``tcp_info`` is this kernel's view at the end of it, and ``retrans`` is how
+    many segments it retransmitted meanwhile.
     """
 
     plan: HoldPlan
@@ -51,14 +51,13 @@ class HeldConnection:
     ended_after: float | None = None
     wait: TimeSpan | None = None
     sent: int = 0
-    received: int = 0
     tcp_info: TcpInfo | None = None
     retrans: int = 0
     server: ServerView = field(default_factory=ServerView)
 
     @property
     def outcome(self) -> HoldOutcome:
-        """What became of it; an end that the server made itself is no middlebox's."""
+        """The outcome; an end by the server itself is not a middlebox's."""
         how = "" if self.ending is None else self.ending.how
         entry = self.server.entry
         by_server = entry is not None and entry.ended_by == Side.SERVER
@@ -80,9 +79,9 @@ class HeldConnection:
 
     @property
     def unacknowledged(self) -> bool:
-        """Whether the kernel at the waker's end says that nothing was acknowledged.
+        """Whether the kernel at the waking end received no acknowledgement.
 
-        Then the silence is no matter of either program's lateness.
+        Then the silence is not due to a late program.
         """
         if self.plan.waker is Side.CLIENT:
             unacked = 0 if self.tcp_info is None else self.tcp_info.unacked
@@ -92,9 +91,9 @@ class HeldConnection:
 
     @property
     def lost_on_path(self) -> bool:
-        """Whether one kernel's bytes were acknowledged, and the other never had them.
+        """Whether one kernel's bytes were acknowledged, but never reached the other one.
 
-        Then something in between took them. A kernel counts whatever its program does.
+        Then a middlebox accepted them. Kernels count independently of their programs.
         """
         ours, view = self.tcp_info, self.server.view
         if ours is None or view is None:
@@ -106,7 +105,7 @@ class HeldConnection:
 
 @dataclass(frozen=True, slots=True)
 class IdleResult:
-    """What was held at one address; ``beyond`` are the rungs above what it holds."""
+    """The connections at one address; ``beyond`` are rungs above the server's limit."""
 
     address: Address
     limit: float | None = None

@@ -16,6 +16,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from netduet.client.checks.load.results import EchoTiming
@@ -146,10 +147,10 @@ class LatencyProbe:
 
     def _read(self, sock: socket.socket) -> None:
         data, ancillary, _, _ = sock.recvmsg(_READ_BYTES, 128)
-        read = time.monotonic()
+        now = time.monotonic()
         if not data:
             raise ConnectionError("the echo connection was closed")
-        arrived = read - max(0.0, _seconds_queued(ancillary))
+        arrived = now - max(0.0, _seconds_queued(ancillary))
         self._unread += data
         offset = 0
         while (found := parse(self._unread, offset)) is not None:
@@ -158,12 +159,10 @@ class LatencyProbe:
                 raise ConnectionError("the server closed the echo connection")
             if not 0 < frame.id <= len(self._echoes):
                 raise ConnectionError("an echo arrived that was never requested")
-            count = self._echoes[frame.id - 1]
+            echo = self._echoes[frame.id - 1]
             # The kernel's clock may step: never before the request was sent.
-            instant = max(arrived, count.sent)
-            self._echoes[frame.id - 1] = EchoTiming(
-                count.due, count.sent, instant, read
-            )
+            instant = max(arrived, echo.sent)
+            self._echoes[frame.id - 1] = replace(echo, arrived=instant)
         self._unread = self._unread[offset:]
 
 

@@ -213,7 +213,7 @@ def _share(slice_bytes: float, whole: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class EchoTiming:
-    """A small request: when it was due and sent, its answer arrived and was read.
+    """A small request: when it was due and sent, and when its answer arrived.
 
     ``arrived`` is the kernel's time if available. None: no answer.
     """
@@ -221,14 +221,12 @@ class EchoTiming:
     due: float
     sent: float
     arrived: float | None = None
-    read: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LatencySpread:
     """Percentiles of latencies, in seconds."""
 
-    count: int
     p50: float
     p90: float
     p99: float
@@ -241,7 +239,7 @@ class LatencySpread:
             return None
         rank = sorted(times)
         p50, p90, p99 = (percentile(rank, share) for share in (0.5, 0.9, 0.99))
-        return cls(len(rank), p50, p90, p99, rank[-1])
+        return cls(p50, p90, p99, rank[-1])
 
 
 @dataclass(frozen=True, slots=True)

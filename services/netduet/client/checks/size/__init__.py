@@ -1,4 +1,4 @@
-"""Does everything get through, whatever its size? MTU black holes, each way."""
+"""Does data of any size pass, in each direction? Finds MTU black holes."""
 
 from __future__ import annotations
 

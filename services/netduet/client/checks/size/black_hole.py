@@ -1,10 +1,10 @@
-"""Where does it end: at a length, or at something else? What trials prove. Pure.
+"""Is packet length the limit? What trials prove. Pure.
 
-The signature of an MTU black hole is the sender's: its kernel sends a packet again
-and again and none is acknowledged, or it cannot hand the packet on at all (a drop
-on this very host shows no retransmission). The receiver's program has no part in
-it: a kernel acknowledges also for a program that is frozen. So this evidence
-stands, however starved either end is; every other stall might be mere lateness.
+The evidence of an MTU black hole is the sender's: its kernel retransmits a packet that
+is never acknowledged, or cannot send it at all (a drop on this host shows no
+retransmission). The receiving program plays no part, because a kernel acknowledges even
+for a frozen program. So this evidence holds however starved an end is; any other stall
+may be a delay.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ FAILED_OUTCOMES: Final = (
 )
 
 _MIN_FAILURES: Final = 2
-"""Connections on which a size must fail: one alone may be lost at random."""
+"""Connections on which a size must fail: a single packet may be lost at random."""
 
 _MAX_SHORT_STALLS: Final = 1
-"""Short packets that may stall beside longer ones that pass."""
+"""Short packets that may stall although longer ones pass."""
 
 _NO_LIMIT_BYTES: Final = 1 << 32
 _SYN_BYTES: Final = 1
-"""Bytes by which two kernels' counts may differ: a SYN counts as one, or not."""
+"""Bytes by which two kernels' counts may differ, because a SYN counts as one or not."""
 
 _MIN_HEADER_BYTES: Final = {socket.AF_INET: 40, socket.AF_INET6: 60}
 _MAX_OPTION_BYTES: Final = 40
@@ -39,10 +39,11 @@ _TIMESTAMP_BYTES: Final = 12
 
 
 def smallest_failure(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
-    """Return the trials of the least amount that failed each time, twice at least.
+    """Return the trials of the smallest size that failed each time, at least twice.
 
-    Where it is a full packet, the rest was only tried to find the limit. One that its
-    own kernel could not send was not lost by chance, whatever became of others.
+    If it is a full packet, the other trials only search for the limit. A packet that
+    its own kernel could not send was not lost by chance, whatever the other trials
+    show.
     """
     unsendable = [
         trial for trial in trials if trial.is_full_packet and cannot_leave(trial)
@@ -62,7 +63,7 @@ def smallest_failure(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
 
 
 def is_black_hole(trials: tuple[SizeTrial, ...]) -> bool:
-    """Tell whether a length is the limit, and the sender's kernel bears it out."""
+    """Whether packet length is the limit, and the sender's kernel confirms it."""
     stalled = [
         trial
         for trial in trials
@@ -75,32 +76,32 @@ def is_black_hole(trials: tuple[SizeTrial, ...]) -> bool:
         return False
     if not observed or not all(map(_is_lost_or_unsendable, observed)):
         return False
-    # Where short ones stall and longer ones pass, it is not the length that decides.
+    # If short packets stall and longer ones pass, length is not the cause.
     passed = largest_passed(trials)
     short_stalls = [trial for trial in trials if _stalls_below(trial, passed)]
     return len(short_stalls) <= _MAX_SHORT_STALLS
 
 
 def _is_lost_or_unsendable(trial: SizeTrial) -> bool:
-    """Tell whether the sender's kernel has tried in vain (see the head of this file)."""
+    """Whether the sender's kernel proves the loss (see the module's docstring)."""
     return is_unacknowledged(trial) or cannot_leave(trial)
 
 
 def is_unacknowledged(trial: SizeTrial) -> bool:
-    """Tell whether the sender's kernel sends again, and hears nothing."""
+    """Whether the sender's kernel retransmits without an acknowledgement."""
     return trial.after is not None and trial.after.unacked > 0 and trial.retransmits > 0
 
 
 def acks_are_lost(trial: SizeTrial) -> bool:
-    """Tell whether the bytes arrive, and it is their acknowledgements that do not."""
+    """Whether the bytes arrive, but not their acknowledgements."""
     return is_unacknowledged(trial) and trial.ack_gap > _SYN_BYTES
 
 
 def cannot_leave(trial: SizeTrial) -> bool:
-    """Tell whether a packet could not leave at all.
+    """Whether the sender's kernel could not send a packet at all.
 
-    What a peer's full window holds back is another matter: more than one packet, or
-    the rest of one.
+    A full window of the peer looks different: it holds back several packets, or the
+    rest of one.
     """
     after = trial.after
     return (
@@ -120,9 +121,9 @@ def _stalls_below(trial: SizeTrial, passed: SizeTrial | None) -> bool:
 def largest_passed(trials: Iterable[SizeTrial]) -> SizeTrial | None:
     """Return the trial of the longest single packet that arrived.
 
-    One as long as what its kernel could not send got through in two pieces: a packet
-    that needs room for an option is cut (see ``_ask`` in ``trial``), and a virtual link
-    then does not look at it.
+    Not one as long as a packet that its kernel could not send: it passed as two
+    segments, because a TCP option needed room (see ``_send_request`` in ``trial``), and
+    a virtual link does not check the length of such segments.
     """
     tried = tuple(trials)
     smallest_unsendable = min(
@@ -137,7 +138,7 @@ def largest_passed(trials: Iterable[SizeTrial]) -> SizeTrial | None:
 
 
 def smallest_stalled(trials: Iterable[SizeTrial]) -> int:
-    """Return the least size of one packet above all that passed, and that stalled."""
+    """Return the smallest packet that stalled, above all that passed."""
     passed = largest_passed(trials)
     passed_bytes = 0 if passed is None else passed.size
     return min(
@@ -150,10 +151,10 @@ def smallest_stalled(trials: Iterable[SizeTrial]) -> int:
 
 
 def packet_length(address: Address, passed: SizeTrial) -> int | None:
-    """Return how long the packet was that carried this: the payload and all headers.
+    """Return the length of the packet with this payload, including all headers.
 
-    The kernel's path MTU less its segment size are the headers in use, unless the
-    peer or something on the way had it take smaller segments than the path allows.
+    The headers are the kernel's path MTU minus its segment size, unless the peer or a
+    middlebox requested smaller segments than the path allows.
     """
     if passed.before is None:
         return None
@@ -165,13 +166,13 @@ def packet_length(address: Address, passed: SizeTrial) -> int | None:
 
 
 def waits_for_server(trial: SizeTrial) -> bool:
-    """Tell whether the server's kernel shows that its own program is what is awaited."""
+    """Whether the server's kernel shows that the server program is late."""
     before, after = trial.before, trial.after
     if trial.plan.direction is Direction.UP:
         return trial.arrived is not None and trial.arrived >= trial.size
     if before is None or after is None or trial.request_unacked:
         return False
-    # Counted before the answer to REPORT left, so it is on the safe side.
+    # Counted before the answer to REPORT was sent, so it errs on the safe side.
     in_flight = after.unacked * after.snd_mss + after.notsent_bytes
     sent = after.bytes_acked + in_flight - before.bytes_acked
     return sent < trial.size

@@ -1,4 +1,4 @@
-"""What the trials of sizes tell: findings, remarks, figures. Pure."""
+"""Judges the trials of sizes: findings, notes, figures. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _REFUSED: Final[dict[str, str]] = {
 
 
 def judge(result: SizeResult, _: CheckOptions) -> Judgement:
-    """Tell a black hole from a stall of another kind, changed bytes, a cut, and loss."""
+    """Distinguish black holes, other stalls, changed bytes, early ends and loss."""
     findings: list[Finding] = []
     remarks: list[str] = []
     figures: Figures = {}
@@ -50,20 +50,20 @@ def judge(result: SizeResult, _: CheckOptions) -> Judgement:
         faults = {finding.failure for finding in found}
         remarks += notes(direction, trials, faults)
         figures |= _figures(direction, trials)
-    # A path that does not carry large packets says nothing of how much it carries.
+    # The rate of a path that drops large packets means nothing.
     blocks = bool(findings)
     return Judgement("", tuple(findings), tuple(remarks), figures, blocks=blocks)
 
 
 def finish(merged: Judgement, results: Sequence[SizeResult]) -> Judgement:
-    """Summarize all addresses, and report the same fault at several of them once."""
+    """Summarize all addresses; report a fault that several of them share once."""
     return replace(
         merged, summary=_summary(results), findings=_merge_same_kind(merged.findings)
     )
 
 
 def _merge_same_kind(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return each kind of finding once, the others of its kind told beside it."""
+    """Merge the findings of the same class and location."""
     kinds: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in findings:
         kinds.setdefault((finding.failure, finding.where), []).append(finding)
@@ -76,7 +76,7 @@ def _merge_same_kind(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     )
 
 
-# What is wrong one way
+# Findings of one direction
 
 
 def _findings(
@@ -168,13 +168,13 @@ def _stalled(
         _evidence(direction, last),
         figures,
         where=Location.SERVER if server_is_awaited else path,
-        # What a kernel sent in vain was not late because a program was.
+        # Retransmissions of the kernel rule out a late program.
         missed_deadline=None if is_unacknowledged(last) else last.window,
     )
 
 
 def _unopened(address: Address, trial: SizeTrial) -> Finding:
-    """Judge connections that were not even made or welcomed: no size is to blame."""
+    """Judge connections that were not made or welcomed, whatever the size."""
     side = Side.SERVER if trial.refusal_code else Side.CLIENT
     missed = trial.window if trial.cause is Cause.TIMEOUT else None
     return Finding(
@@ -205,7 +205,7 @@ def _cut(address: Address, direction: Direction, trial: SizeTrial) -> Finding:
 
 
 def _ended_at_server(trial: SizeTrial) -> bool:
-    """Tell whether the connection has ended for the server, and this end was not told."""
+    """Whether the connection ended at the server without this client noticing."""
     return trial.record is not None and trial.record.ended is not None
 
 
@@ -214,13 +214,13 @@ def _describe_end(trial: SizeTrial) -> str:
 
 
 def _ended_where(trial: SizeTrial) -> Location | None:
-    """Return which side ended a connection that this end did not end, None if unknown."""
+    """Return the location of an end that this client did not cause, None if unknown."""
     record = trial.record
     if record is None:
         return None
     if record.ended is not None and record.ended_by != Side.CLIENT:
         return Location.SERVER
-    # Neither end did: each holds the other for it, or has it open.
+    # Neither end caused it: each blames the other, or still has it open.
     return Location.INTERMEDIARY
 
 
@@ -315,7 +315,7 @@ def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
     return figures
 
 
-# The whole
+# Summary
 
 
 def _summary(results: Sequence[SizeResult]) -> str:

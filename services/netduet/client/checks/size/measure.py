@@ -1,9 +1,9 @@
-"""Does everything get through, whatever its size? Which sizes are tried, and when.
+"""Which sizes the check ``size`` tries, and in which order.
 
-First a single packet as long as the sender's kernel makes them. Where that stalls,
-the limit is searched below it. Amounts of many packets prove nothing about one: a
-virtual link hands them on in one piece, past the checks of length that a packet of
-1,400 bytes fails.
+First a single packet, as long as the sender's kernel makes them. If it stalls, the
+limit is searched below it. Data of many packets proves nothing about single ones: a
+virtual link passes it in one piece, without the length check that a packet of 1,400
+bytes fails.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     TrialFunction = Callable[[TrialPlan], Awaitable[SizeTrial]]
 
 LARGER_BYTES: Final = (4 * 1024, 64 * 1024, 1024 * 1024)
-"""Sizes of many packets."""
+"""Sizes of several packets."""
 
 MIN_SEARCH_BYTES: Final = 200
-"""The least size at which the limit is searched."""
+"""Smallest size of the search."""
 
 _FULL_PACKET_REPEATS: Final = 2
-"""Full packets that are tried again when the first has stalled."""
+"""Full packets that are tried again if the first one stalled."""
 
 _CONCURRENT_SIZES: Final = 11
-"""Sizes that are tried at the same time: three rounds find one of 1,500."""
+"""Sizes tried concurrently: three rounds find the limit among 1,500."""
 
 _MAX_SEARCH_ROUNDS: Final = 5
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
-    """Try sizes to a netduet and back, both at the same time."""
+    """Try sizes to and from a netduet server concurrently."""
     try_plan = partial(run_trial, answer.address, context.timeouts)
     up, down = await asyncio.gather(
         *(search(try_plan, direction) for direction in Direction)
@@ -57,7 +57,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
 async def search(
     try_plan: TrialFunction, direction: Direction
 ) -> tuple[SizeTrial, ...]:
-    """Return the trials that it takes to know what gets through one way."""
+    """Return the trials that determine what passes in one direction."""
     full = TrialPlan(direction)
     trials = [await try_plan(full)]
     if trials[0].outcome is TrialOutcome.UNOPENED:
@@ -70,7 +70,7 @@ async def search(
         return (*trials, *await _try_with_repeats(try_plan, larger))
     trials += await _search_below(try_plan, direction, first)
     if _first_was_chance(trials):
-        # The first was lost, no more: what failed beside it counts once as well.
+        # Only the first one was lost, so other failures are also repeated.
         failed = [
             TrialPlan(direction, trial.size)
             for trial in trials
@@ -87,7 +87,7 @@ def _failed_larger(trial: SizeTrial) -> bool:
 async def _try_with_repeats(
     try_plan: TrialFunction, plans: list[TrialPlan]
 ) -> list[SizeTrial]:
-    """Try all at the same time, and those that fail a second time."""
+    """Try all concurrently, and those that fail once more."""
     trials = await _try_concurrently(try_plan, plans)
     doubtful = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
     failed = [trial.plan for trial in trials if trial.outcome in doubtful]
@@ -95,7 +95,7 @@ async def _try_with_repeats(
 
 
 def _first_was_chance(trials: list[SizeTrial]) -> bool:
-    """Tell whether a full packet that failed was lost by chance, as others pass."""
+    """Whether a full packet was lost by chance, because others pass."""
     return any(
         trial.is_full_packet and trial.delivered for trial in trials
     ) and not any(map(cannot_leave, trials))
@@ -104,7 +104,7 @@ def _first_was_chance(trials: list[SizeTrial]) -> bool:
 async def _search_below(
     try_plan: TrialFunction, direction: Direction, first: SizeTrial
 ) -> list[SizeTrial]:
-    """Try a full packet again, larger amounts, and what less gets through."""
+    """Try full packets again, larger sizes, and smaller packets."""
     plans = [TrialPlan(direction)] * _FULL_PACKET_REPEATS
     plans += [TrialPlan(direction, larger, brief=True) for larger in LARGER_BYTES]
     low, high = MIN_SEARCH_BYTES, first.size
@@ -134,7 +134,7 @@ async def _search_below(
 
 
 def _evenly_between(low: int, high: int, count: int) -> list[int]:
-    """Return so many sizes evenly between two, the ends excluded; the least first."""
+    """Return that many sizes evenly between two, excluding them, in order."""
     step = max(1.0, (high - low) / (count + 1))
     sizes = (low + max(1, round(number * step)) for number in range(1, count + 1))
     return sorted({size for size in sizes if size < high})

@@ -1,4 +1,4 @@
-"""What the trials of sizes tell that is no fault. Pure."""
+"""Notes on the trials of sizes that are not failures. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netduet.client.results.location import Direction
 
 _MIN_RETRANSMITS: Final = 3
 _MIN_RETRANSMIT_SHARE: Final = 0.005
-"""Packets that must be sent again to be told: a kernel probes with one by itself."""
+"""Share of retransmitted packets that is noted; a kernel probes with one by itself."""
 
 _DEFAULT_REASON: Final = "packets are lost"
 
@@ -21,7 +21,7 @@ _PROBING_RETRANSMITS: Final = 3
 def notes(
     direction: Direction, trials: tuple[SizeTrial, ...], faults: set[str]
 ) -> list[str]:
-    """Return what is to be told of a direction besides its faults, their classes."""
+    """Return the notes on a direction; ``faults`` are the classes of its findings."""
     phrase = direction.phrase
     remarks = [*_mtu_notes(direction, trials), *_speed_notes(direction, trials)]
     has_black_hole = "size.black_hole" in faults

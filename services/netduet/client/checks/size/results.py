@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TrialOutcome(StrEnum):
-    """What became of a trial."""
+    """The outcome of a trial."""
 
     PASSED = "passed"
     CHANGED = "changed"
@@ -29,8 +29,8 @@ class TrialOutcome(StrEnum):
 class TrialPlan:
     """What to try: a direction and a size, None for exactly one full packet.
 
-    ``one_packet``: cut a size that would need two packets to one; ``brief``: the stall is
-    known and its limit is searched for, so wait less.
+    ``one_packet``: reduce a size that would need two packets to one; ``brief``: wait
+    less, because the stall is known and only its limit is searched.
     """
 
     direction: Direction
@@ -70,12 +70,12 @@ class SizeTrial:
 
     @property
     def seconds(self) -> float:
-        """How long it was waited for in vain, or in all."""
+        """The time without progress, or of the whole trial."""
         return self.window.end - self.window.start
 
     @property
     def delivered(self) -> bool:
-        """Whether all of it arrived, whatever it looked like."""
+        """Whether all bytes arrived, changed or not."""
         return self.outcome in (TrialOutcome.PASSED, TrialOutcome.CHANGED)
 
     @property
@@ -90,7 +90,7 @@ class SizeTrial:
 
     @property
     def retransmits(self) -> int:
-        """How many packets the sender sent again during it."""
+        """The packets that the sender retransmitted."""
         if self.before is None or self.after is None:
             return 0
         return max(0, self.after.total_retrans - self.before.total_retrans)

@@ -1,6 +1,6 @@
-"""One trial of a size: a connection of its own, so many bytes, what became of them.
+"""One trial of a size, on a separate connection.
 
-A size is that of a frame, header included: what goes to TCP in one write.
+A size is that of a frame, header included: the bytes of one write to TCP.
 """
 
 from __future__ import annotations
@@ -36,32 +36,31 @@ if TYPE_CHECKING:
 STALL_SECONDS: Final = 1.8
 """Seconds without progress after which a trial has stalled.
 
-A kernel sends again after 200 ms at the earliest, then after 400, then 800 more: a
-packet must have been lost four times for random loss to look like a stall.
-"""
+A kernel retransmits after at least 200 ms, then after 400 and 800 ms more, so random
+loss would have to hit a packet four times to look like a stall."""
 
 SEARCH_STALL_SECONDS: Final = 1.0
-"""The same where the stall is known and its limit is searched: lost three times."""
+"""The same while the limit of a known stall is searched: three losses."""
 
 MAX_TRIAL_SECONDS: Final = 5.0
-"""Seconds a trial may take that does make progress."""
+"""Maximum seconds of a trial that makes progress."""
 
 _REPORT_SECONDS: Final = 1.0
-"""Seconds for what is asked of a connection when its bytes have arrived."""
+"""Seconds for requests on a connection whose bytes have arrived."""
 
 _POLL_SECONDS: Final = 0.1
 _EXTRA_ROUND_TRIPS: Final = 4
-"""Round trips of patience besides: the kernel's own times grow with them."""
+"""Round trips added to these times, because the kernel's timers grow with them."""
 
 _MAX_EXTRA_SECONDS: Final = 2.0
 _FRAME_TIMEOUT_SHARE: Final = 0.8
-"""Share of the server's limit on a frame's time that a trial may use up."""
+"""Share of the server's frame timeout that a trial may take."""
 
 _EMPTY_ANSWER_BYTES: Final = HEADER_SIZE
-"""Bytes of the empty answer that comes before the one that is asked for."""
+"""Bytes of the empty answer before the requested one."""
 
 _DEFAULT_MSS_BYTES: Final = 1448
-"""What a full packet carries where no kernel says it."""
+"""Payload of a full packet if the kernel does not report it."""
 
 
 async def run_trial(address: Address, timeouts: Timeouts, plan: TrialPlan) -> SizeTrial:
@@ -87,7 +86,7 @@ async def run_trial(address: Address, timeouts: Timeouts, plan: TrialPlan) -> Si
 
 
 class _TrialRunner:
-    """A trial under way, on the connection that was opened for it."""
+    """Runs a trial on an open connection."""
 
     def __init__(
         self,
@@ -96,7 +95,7 @@ class _TrialRunner:
         plan: TrialPlan,
         connection: FramedConnection,
     ) -> None:
-        """Bind what it is made of."""
+        """Prepare a trial."""
         self._address = address
         self._timeouts = timeouts
         self._plan = plan
@@ -105,7 +104,7 @@ class _TrialRunner:
         self._local_view = connection.info()
 
     async def run(self) -> SizeTrial:
-        """Send or have sent, and wait as long as there is progress."""
+        """Transfer the bytes, and wait while there is progress."""
         connection = self._connection
         timeout = self._timeouts.answer
         before = self._local_view if self._up else await self._request_counters(timeout)
@@ -150,18 +149,19 @@ class _TrialRunner:
         )
 
     def _send_request(self, payload: bytes, seed: int) -> int:
-        """Send the bytes or ask for them, so that no acknowledgement travels in them.
+        """Send or request the bytes so that their packet carries no acknowledgement.
 
-        If one did, and was lost with them, its own sender would send again; who gets
-        that twice says so in an option, by which the next packet is too long, is cut
-        in two, and passes a virtual link as one that is not looked at.
+        If such an acknowledgement were lost with the packet, its sender would
+        retransmit, and the receiver would report the duplicate in an option. That makes
+        the next packet too long for one segment, and a virtual link passes two segments
+        unchecked.
         """
         connection = self._connection
         if self._up:
-            with contextlib.suppress(OSError):  # gone already: the answer will tell
+            with contextlib.suppress(OSError):  # already closed: the answer shows it
                 connection.set_option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             return connection.send(Kind.SINK, payload)
-        # Both leave in one packet, and the first answer acknowledges both.
+        # Both are sent in one packet, and the first answer acknowledges both.
         connection.send(Kind.SOURCE, SourceQuestion(size=0, seed=0), more=True)
         question = SourceQuestion(size=len(payload), seed=seed)
         return connection.send(Kind.SOURCE, question)
@@ -172,16 +172,16 @@ class _TrialRunner:
         size = self._plan.size or full_packet_bytes
         if self._plan.one_packet:
             size = min(size, full_packet_bytes)
-        # Where a server takes less than a full packet, so much is tried.
+        # If a server accepts less than a full packet, try that.
         max_frame = min(self._connection.welcome.limits.max_frame, Limits().max_frame)
         return min(size, HEADER_SIZE + max_frame)
 
     async def _wait_for_answer(
         self, number: int
     ) -> tuple[BaseModel | bytes | None, TrialOutcome, TimeSpan]:
-        """Wait for the answer; give up when nothing has moved in so many looks.
+        """Wait for the answer, until nothing has moved for a number of polls.
 
-        Looks are counted, not seconds: whoever is starved looks less often, and has
+        Polls are counted, not seconds: a starved process polls less often, and gets
         longer.
         """
         connection = self._connection
@@ -216,7 +216,7 @@ class _TrialRunner:
         return 0.0 if info is None else info.rtt / 1e6
 
     def _progress(self) -> int:
-        """Return a number that changes when something moves, and keep our own view."""
+        """Return a number that changes with any progress; store this kernel's view."""
         self._local_view = view = self._connection.info() or self._local_view
         acked = view.bytes_acked if self._up and view is not None else 0
         return acked + self._connection.wire.bytes_received
@@ -224,7 +224,7 @@ class _TrialRunner:
     async def _collect_evidence(
         self, outcome: TrialOutcome
     ) -> tuple[TcpInfo | None, ServerView]:
-        """Return the sender's view, and what the server knows when it was asked."""
+        """Return the sender's view, and the server's view if it was requested."""
         self._progress()
         local = self._local_view if self._up else None
         if outcome in (TrialOutcome.PASSED, TrialOutcome.CHANGED):
@@ -242,15 +242,15 @@ class _TrialRunner:
         if not self._up and server.view is not None:
             local = server.view
         elif self._up:
-            self._progress()  # anew: an acknowledgement had the time of a question
+            self._progress()  # again: acknowledgements have had more time
             local = self._local_view
         return local, server
 
     def _ack_gap(self, sender: TcpInfo | None, view: TcpInfo | None) -> int:
-        """Return how many bytes the receiver has, and its sender has not heard of it.
+        """Return how many received bytes the sender's kernel does not know of.
 
-        Both kernels count from the connection's begin, the SYN as one byte at most, and
-        the receiver only what is in order, which is what it acknowledges.
+        Both kernels count from the start of the connection, the SYN as at most one
+        byte, and the receiver only bytes in order, which it acknowledges.
         """
         if sender is None or view is None:
             return 0
@@ -259,13 +259,13 @@ class _TrialRunner:
         return max(0, arrived - sender.bytes_acked)
 
     async def _request_counters(self, timeout: float) -> TcpInfo | None:
-        """Return the server's kernel's view of this very connection."""
+        """Return the server's kernel's view of this connection."""
         report = await self._connection.report(timeout)
         return None if report is None else report.connection
 
 
 def _first_changed_byte(answer: BaseModel | bytes | None, payload: bytes) -> int | None:
-    """Return where the first byte stands that did not arrive as it was sent."""
+    """Return the offset of the first changed byte."""
     if isinstance(answer, SinkAnswer):
         return answer.changed_at
     if not isinstance(answer, bytes) or answer == payload:

@@ -1,4 +1,4 @@
-"""Do datagrams get through, how many are lost each way, and which sizes pass?"""
+"""Do datagrams pass, how many are lost in each direction, and which sizes pass?"""
 
 from __future__ import annotations
 

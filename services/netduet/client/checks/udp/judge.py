@@ -1,4 +1,4 @@
-"""What datagrams to one address tell: whether anything answers, then the rest. Pure."""
+"""Judges the datagrams of one address: reachability first, then the rest. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from netduet.client.results.verdict import (
 from netduet.wire.untrusted import escape, log_safe
 
 _MAX_SHOWN_BYTES: Final = 80
-"""Bytes of a stranger's datagram that are shown."""
+"""Bytes of another program's datagram that are shown."""
 
 
 def judge(result: UdpResult, options: CheckOptions) -> Judgement:
@@ -90,7 +90,7 @@ def _unreached(result: UdpResult) -> Finding:
 
 
 def _rejected(result: UdpResult) -> Finding:
-    """Say who refused: the ICMP error's sender is known where the kernel tells."""
+    """Report a rejection; the kernel may know the ICMP error's sender."""
     first = result.opening.notices[0]
     kind = errno_meaning(first.error).icmp_text
     named = f"{first.error}, {kind}" if kind else first.error

@@ -1,4 +1,4 @@
-"""What a burst of datagrams tells: loss, copies and order, each way. Pure."""
+"""Judges a burst of datagrams: loss, duplicates and reordering per direction. Pure."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from netduet.client.stats.proportions import lower_bound, upper_bound
 from netduet.net.time_span import TimeSpan
 
 GROSS_SHARE: Final = 0.25
-"""Share of datagrams that come twice, or out of order, from which on it is a failure."""
+"""Share of duplicate or reordered datagrams from which it is a failure."""
 
 CONCLUSIVE_COUNT: Final = 1000
-"""Datagrams below which little is proven: more are advised where some were lost."""
+"""Datagrams below which little is proven: after losses, a note advises more."""
 
 MIN_SENT_SHARE: Final = 0.25
-"""Share of the planned datagrams that must have left, or nothing is proven."""
+"""Share of the planned datagrams that must be sent to prove anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectionCounts:
-    """What one direction of a burst came to.
+    """The counts of one direction of a burst.
 
-    ``dropped`` arrived at the receiver and found no room there (None: not known);
-    they are not ``lost``.
+    ``dropped`` reached the receiver and found no room there (None: unknown); they are
+    not ``lost``.
     """
 
     where: Location
@@ -46,7 +46,7 @@ class DirectionCounts:
 
 
 def judge_burst(result: UdpResult, max_loss: float) -> Judgement:
-    """Judge each direction by itself: what is lost for certain, and what may be."""
+    """Judge each direction: what is certainly lost, and what may be."""
     burst = result.burst
     if burst is None:
         return Judgement("")
@@ -59,7 +59,7 @@ def judge_burst(result: UdpResult, max_loss: float) -> Judgement:
 
 
 def count_directions(burst: Burst) -> tuple[DirectionCounts, ...]:
-    """Return what each direction came to; nothing when the counts prove nothing."""
+    """Return the counts of each direction; nothing if the counts prove nothing."""
     tally = burst.server_count
     if tally is None or burst.contradictory:
         return ()
@@ -83,14 +83,14 @@ def count_directions(burst: Burst) -> tuple[DirectionCounts, ...]:
 
 
 def _separate_drops(missing: int, dropped: int | None) -> tuple[int, int | None]:
-    """Tell what the network lost from what the receiver had no room for."""
+    """Separate the network's losses from those of the receiver's full buffer."""
     missing = max(0, missing)
     full = None if dropped is None else min(dropped, missing)
     return missing - (full or 0), full
 
 
 def _several_servers(result: UdpResult, burst: Burst) -> bool:
-    """Tell whether one socket's datagrams reached several servers, or no one tally."""
+    """Whether one socket's datagrams reached several servers."""
     welcome = result.opening.welcome
     moved = welcome is not None and result.boot_id_after not in {
         None,
@@ -132,7 +132,7 @@ def _findings(result: UdpResult, burst: Burst, max_loss: float) -> Iterator[Find
 
 
 def _unsent(result: UdpResult, burst: Burst) -> Finding:
-    """Say that too little was measured: no verdict about the network."""
+    """Report that too little was sent for a verdict about the network."""
     reason = (
         f"the others did not leave ({burst.error})"
         if burst.error
@@ -147,7 +147,7 @@ def _unsent(result: UdpResult, burst: Burst) -> Finding:
 
 
 def _overflow(result: UdpResult, burst: Burst, direction: DirectionCounts) -> Finding:
-    """Say that an end could not keep up: no verdict about the network."""
+    """Report that an end could not keep up, so nothing is proven about the network."""
     receiver = (
         Location.SERVER if direction.where == Location.TO_SERVER else Location.CLIENT
     )
@@ -190,11 +190,11 @@ def _loss(
 def _missed_deadline(
     burst: Burst, direction: DirectionCounts, max_loss: float
 ) -> TimeSpan | None:
-    """Return when an end's stall would explain the loss; None where none would.
+    """Return the time in which an end's stall would explain the loss, or None.
 
-    An end that does not run loses what comes when its buffer is full, and kernels
-    count that. Where one does not: a server so loses all questions in a row, until it
-    runs again.
+    An end that is not running loses what arrives while its buffer is full, which
+    kernels count. If one does not count it: such a server loses consecutive questions
+    until it runs again.
     """
     if direction.dropped is not None:
         return None
@@ -215,7 +215,7 @@ def _sent_evidence(burst: Burst) -> tuple[Side, str]:
 
 
 def _count_evidence(burst: Burst) -> Evidence:
-    """Return what each end counted."""
+    """Return the counts of each end."""
     tally = burst.server_count
     if tally is None:
         return (_sent_evidence(burst),)
@@ -330,7 +330,7 @@ def _figures(burst: Burst) -> Figures:
     return figures
 
 
-# Words
+# Descriptions
 
 
 def _format_count(count: int, total: int) -> str:

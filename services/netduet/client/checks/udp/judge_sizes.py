@@ -1,4 +1,4 @@
-"""Which sizes of datagrams pass, whole and in fragments. Pure."""
+"""Which sizes of datagrams pass, unfragmented and fragmented. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEAR: Final = "small ones sent in between arrive"
 
 
 def judge_sizes(result: UdpResult) -> Judgement:
-    """Tell sizes that vanish from those that are merely too large, and from loss."""
+    """Distinguish sizes that vanish from those that are too large, and from loss."""
     sizes = result.sizes
     if sizes is None:
         return Judgement("")
@@ -32,7 +32,7 @@ def judge_sizes(result: UdpResult) -> Judgement:
 
 
 def vanishing_direction(trial: DatagramTrial | None) -> Location | None:
-    """Return on which way datagrams of this size vanish while small ones pass."""
+    """Return the direction in which this size vanishes while small ones pass."""
     if trial is None or trial.control is None:
         return None
     flow, control = trial.flow, trial.control
@@ -48,7 +48,7 @@ def vanishing_direction(trial: DatagramTrial | None) -> Location | None:
 
 
 def _black_holes(sizes: UdpSizes) -> dict[Location, tuple[DatagramTrial, int | None]]:
-    """Return the ways on which whole datagrams vanish: the trial, the largest that passes."""
+    """Return per vanishing direction the trial and the largest size that passes."""
     black_holes: dict[Location, tuple[DatagramTrial, int | None]] = {}
     for trial in (sizes.largest_trial, sizes.return_trial):
         direction = vanishing_direction(trial)
@@ -100,7 +100,7 @@ def _black_hole(
 
 
 def _trial_evidence(trial: DatagramTrial) -> Evidence:
-    """Return what each end saw of a trial."""
+    """Return what each end observed in a trial."""
     flow, control = trial.flow, trial.control
     if control is None:
         return ()
@@ -150,14 +150,14 @@ def _remarks(result: UdpResult, sizes: UdpSizes) -> Iterator[str]:
 
 
 def _undecided(trial: DatagramTrial | None) -> bool:
-    """Tell whether nothing came back, and nothing can be made of it."""
+    """Whether nothing came back, without an explanation."""
     if trial is None or trial.control is None or trial.flow.returned:
         return False
     return vanishing_direction(trial) is None
 
 
 def passes(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
-    """Return whether a size passes up, and down; None where it is not known."""
+    """Return whether a size passes up, and down; None if unknown."""
     if trial is None:
         return None, None
     if trial.flow.returned:
@@ -169,7 +169,7 @@ def passes(trial: DatagramTrial | None) -> tuple[bool | None, bool | None]:
 
 
 def _largest_passed(sizes: UdpSizes) -> tuple[int | None, int | None]:
-    """Return the largest datagram that passes whole, up and down."""
+    """Return the largest datagram that passes unfragmented, up and down."""
     up, down = passes(sizes.largest_trial)
     size = sizes.largest_trial.size
     return_size = sizes.return_trial.size if sizes.return_trial is not None else None

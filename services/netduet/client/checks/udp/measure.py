@@ -1,4 +1,4 @@
-"""Do datagrams get through, how many are lost each way, and which sizes pass?"""
+"""Runs the check ``udp``: openings, a burst, sizes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from netduet.client.net.udp_handshake import UdpOpeningResult, answered_from
 from netduet.client.net.udp_socket import UdpSocket
 
 _STRAY_SECONDS: Final = 1.0
-"""Seconds in which an answer from source would come."""
+"""Seconds to wait for an answer from another address."""
 
 FEATURE: Final = "count"
 
@@ -32,17 +32,17 @@ PLANS: Final = {
 
 
 _BURST: Final = threading.Lock()
-"""Two bursts at a time would be twice the rate, and fill a link that carries one."""
+"""Two bursts at once would double the rate, and might fill a link that carries one."""
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> UdpResult:
-    """Ask a netduet by datagrams, in a thread."""
+    """Probe a netduet server by datagrams, in a thread."""
     plan, timeout = PLANS[context.profile], context.timeouts.answer
     return await in_thread(partial(exchange, answer, plan, timeout))
 
 
 def exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpResult:
-    """Ask at one address: an opening, a burst when it is its turn, sizes."""
+    """Probe one address: an opening, a burst when it is its turn, sizes."""
     address, tcp = answer.address, answer.handshake.welcome
     try:
         sock = UdpSocket(address)
@@ -66,6 +66,6 @@ def exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpResu
 
 
 def _server_counts(answer: IdentityAnswer, opening: UdpOpeningResult) -> bool:
-    """Tell whether the server that answers datagrams can count them."""
+    """Whether the server that answers datagrams can count them."""
     welcome = opening.welcome or answer.handshake.welcome
     return opening.reached and welcome is not None and FEATURE in welcome.features

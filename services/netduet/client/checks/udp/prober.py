@@ -1,7 +1,7 @@
-"""Asking by datagrams: an opening, a paced burst, sizes; what each end counted.
+"""Probes a server by datagrams: openings, a paced burst, sizes; and counts at both ends.
 
-Blocking, in a thread (see ``client.datagrams``), bounded in time and in datagrams.
-Nothing is judged here.
+It blocks, in a thread (see ``net.udp_socket``), with bounded time and datagrams. It
+judges nothing.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ OVERHEAD_BYTES: Final = len(MAGIC) + HEADER_SIZE
 MIN_DATAGRAM_BYTES: Final = OVERHEAD_BYTES + ANSWER_SIZE
 
 CONTROL_COUNT: Final = 16
-"""Datagrams of a size that seems to vanish, each with a small one beside it."""
+"""Datagrams of a size that seems to vanish, each with a small one."""
 
 MIN_FRAGMENTED_BYTES: Final = 4000
-"""The least size that is sent in fragments."""
+"""The smallest size that is sent in fragments."""
 
 _MAX_FRAGMENTED_BYTES: Final = 65_000
 _MAX_OPENINGS: Final = 4
 _FIRST_TRIES: Final = 3
 _SPACING_SECONDS: Final = 0.01
 _QUIET_SECONDS: Final = 0.1
-"""Seconds without an answer after which no more are waited for, beside 2 round trips."""
+"""Seconds without an answer, plus 2 round trips, after which the wait ends."""
 
 _MAX_SETTLE_SECONDS: Final = 2.0
 _MAX_DRAINS: Final = 50
@@ -61,11 +61,11 @@ _TRIES_PER_SIZE: Final = 3
 _MAX_ROUNDS: Final = 5
 _MAX_SEND_STRETCH: Final = 3.0
 _MAX_ANSWERS_PER_DATAGRAM: Final = 8
-"""Answers to each datagram of a burst beyond which they cannot be the server's."""
+"""Answers per datagram of a burst above which they cannot be the server's."""
 
 
 class _SizedFlow:
-    """A flow of questions of one size."""
+    """A flow of datagrams of one size."""
 
     def __init__(self, sock: UdpSocket, size: int) -> None:
         self._sock, self._size = sock, size
@@ -81,7 +81,7 @@ class _SizedFlow:
         self._unsent += bool(error)
 
     def result(self) -> DatagramFlow:
-        """Return how it went."""
+        """Return the counts."""
         last = self.received.last_count
         return DatagramFlow(
             self._sent,
@@ -97,14 +97,14 @@ class UdpProber:
     """Probes one server through one socket: opening, burst, sizes."""
 
     def __init__(self, sock: UdpSocket, timeout: float) -> None:
-        """Say by which socket, and how long a server has to answer."""
+        """Prepare; ``timeout`` is the seconds that the server has to answer."""
         self._sock = sock
         self._timeout = timeout
         self._pause = 0.05
         self._quiet = _QUIET_SECONDS
 
     def open(self) -> UdpOpeningResult:
-        """Send opening datagrams with growing waits; later ones with a small question too."""
+        """Send openings with growing waits; later ones with a small question."""
         start = time.monotonic()
         opening = UdpOpening(self._sock)
         unit = self._timeout / (2**_MAX_OPENINGS - 1)
@@ -115,7 +115,7 @@ class UdpProber:
             while not opening.done and (remaining := until - time.monotonic()) > 0:
                 opening.receive(self._sock.wait(remaining))
                 if len(self._sock.notices) > notice_count or not opening.left:
-                    # Refused: an answer may still come, but hardly a late one.
+                    # After a refusal an answer may still come, but hardly a late one.
                     notice_count = len(self._sock.notices)
                     until = min(until, time.monotonic() + self._pause)
             if opening.done or (number and (notice_count or not opening.left)):
@@ -126,7 +126,7 @@ class UdpProber:
         return found
 
     def boot_id(self) -> str | None:
-        """Return which instance answers an opening now; None if none does."""
+        """Return the boot id of the server that answers now; None without an answer."""
         opening = UdpOpening(self._sock)
         for number in range(_MAX_OPENINGS):
             opening.send(small=False)
@@ -138,10 +138,10 @@ class UdpProber:
         return None
 
     def burst(self, plan: BurstPlan) -> Burst:
-        """Send numbered datagrams, each at its time, and count what comes back.
+        """Send numbered datagrams, each when it is due, and count the answers.
 
-        What could not be sent in time is not caught up with: a burst in a burst
-        might overflow a queue that an even flow passes.
+        Datagrams that were not sent in time are skipped: a burst in the burst might
+        overflow a queue that an even flow passes.
         """
         flow, received = (
             _new_flow(),
@@ -192,7 +192,7 @@ class UdpProber:
         )
 
     def sizes(self) -> UdpSizes:
-        """Find out which sizes pass whole, then whether fragments do."""
+        """Find the sizes that pass unfragmented, then whether fragments pass."""
         interface = self._sock.interface_mtu
         self._sock.set_fragmentation(allowed=False)
         known = len(self._sock.notices)
@@ -225,10 +225,10 @@ class UdpProber:
             fragments,
         )
 
-    # Parts
+    # Helpers
 
     def _try_largest(self) -> tuple[int | None, DatagramTrial]:
-        """Try the largest datagram that this kernel sends whole, as long as it learns."""
+        """Try the largest unfragmented datagram until the path MTU is stable."""
         for _ in range(_MAX_ROUNDS):
             mtu = self._sock.mtu
             size = min(mtu or SMALL_BYTES, 65_535) - self._sock.headers
@@ -238,7 +238,7 @@ class UdpProber:
         return mtu, trial
 
     def _try_size(self, size: int) -> DatagramTrial:
-        """Send datagrams of a size until one is answered, else many with small ones."""
+        """Send datagrams of a size until one is answered, or many with small ones."""
         large, small = _SizedFlow(self._sock, size), _SizedFlow(self._sock, SMALL_BYTES)
         received = {
             sized_flow.flow: sized_flow.received for sized_flow in (large, small)
@@ -292,7 +292,7 @@ class UdpProber:
         done: Callable[[], bool],
         wait: float = 0.0,
     ) -> None:
-        """Take what still comes, until all is there or nothing has come for a while."""
+        """Receive until everything has arrived, or nothing has for a while."""
         quiet_seconds = wait or self._quiet
         end = time.monotonic() + _MAX_SETTLE_SECONDS + quiet_seconds
         until = time.monotonic() + quiet_seconds
@@ -301,20 +301,20 @@ class UdpProber:
                 until = time.monotonic() + quiet_seconds
         for _ in range(
             _MAX_DRAINS
-        ):  # what waits here was not lost, however late we are
+        ):  # waiting datagrams are not lost, however late this process is
             if not self._receive(0.0, received):
                 break
 
     def _receive_during(
         self, seconds: float, received: dict[int, ReceivedAnswers]
     ) -> None:
-        """Take what comes until so many seconds have passed."""
+        """Receive for that many seconds."""
         until = time.monotonic() + seconds
         while (remaining := until - time.monotonic()) > 0:
             self._receive(remaining, received)
 
     def _query_counts(self, received: dict[int, ReceivedAnswers]) -> None:
-        """Ask for the tallies, again and again until they are there."""
+        """Request the tallies until they arrive."""
         until = time.monotonic() + self._timeout
         wait = self._pause
         for _ in range(_MAX_QUERIES):
@@ -338,7 +338,7 @@ class UdpProber:
             wait = min(1.3 * wait, max(0.0, until - time.monotonic()) + 0.01)
 
     def _receive(self, seconds: float, received: dict[int, ReceivedAnswers]) -> int:
-        """Take what comes within so many seconds; return how many were of these flows."""
+        """Receive what arrives next; return how many answers belong to these flows."""
         count = 0
         for answer in _answers(self._sock.wait(seconds)):
             if answer.flow in received:

@@ -1,4 +1,4 @@
-"""What has come back of a flow of numbered datagrams."""
+"""The answers to a flow of numbered datagrams."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netduet.wire.udp_count import CountAnswer, CountFlag, Tally
 
 @dataclass(slots=True)
 class ReceivedAnswers:
-    """The answers of a flow so far; ``max_number`` is the highest number one may have."""
+    """The answers of a flow; ``max_number`` is the highest plausible number of one."""
 
     max_number: int = 1000
     numbers: dict[int, int] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class ReceivedAnswers:
     contradictory: bool = False
 
     def add(self, answer: CountAnswer) -> None:
-        """Count an answer; the server counts its own from one on."""
+        """Count an answer; the server numbers its answers from one on."""
         if answer.flags & CountFlag.QUERY:
             if self.last_count is None or answer.received >= self.last_count.received:
                 self.last_count = answer
@@ -31,7 +31,7 @@ class ReceivedAnswers:
             not 0 < number <= self.max_number
             or self.numbers.get(number, sequence) != sequence
         ):
-            self.contradictory = True  # two servers, or one that has forgotten the flow
+            self.contradictory = True  # two servers, or one that has lost the flow
             return
         self.numbers[number] = sequence
         self.sequences.add(answer.sequence)
@@ -40,7 +40,7 @@ class ReceivedAnswers:
 
     @property
     def final_count(self) -> CountAnswer | None:
-        """The server's last word, and what answers behind it added to it."""
+        """The server's latest count, which includes later answers."""
         if self.last_count is None:
             return None
         received = max(self.last_count.received, self.highest)
@@ -49,13 +49,13 @@ class ReceivedAnswers:
 
     @property
     def contradicts(self) -> bool:
-        """The answers cannot all be of one tally."""
+        """Whether the answers cannot all belong to one tally."""
         forgotten = self.last_count is not None and not self.last_count.received
         return self.contradictory or (forgotten and self.highest > 0)
 
 
 def loss_runs(sent: dict[int, float], answered: set[int]) -> tuple[int, float, float]:
-    """Return how many were lost in runs, when the first run began, and their total seconds.
+    """Return the datagrams lost in runs, the first run's start, and the total seconds.
 
     Args:
         sent: when each datagram was sent, in order.

@@ -1,4 +1,4 @@
-"""What is measured by datagrams: openings, a burst, sizes."""
+"""What the check ``udp`` measures: openings, a burst, sizes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from netduet.wire.messages import Welcome
 from netduet.wire.udp_count import CountAnswer
 
 SMALL_BYTES: Final = 200
-"""Bytes of a small datagram: no path has an MTU that it would not fit."""
+"""Size of a small datagram, which fits any path MTU."""
 
 MIN_LOSS_RUN: Final = 8
-"""Consecutive datagrams without an answer that chance does not explain."""
+"""Consecutive unanswered datagrams that chance does not explain."""
 
 
 @dataclass(frozen=True, slots=True)
 class BurstPlan:
-    """A burst: how many datagrams, and the seconds from one to the next."""
+    """The number of datagrams in a burst, and the seconds between them."""
 
     count: int
     gap: float
@@ -115,10 +115,10 @@ class UdpSizes:
 
 @dataclass(frozen=True, slots=True)
 class UdpResult:
-    """What came of one address.
+    """What was measured at one address.
 
-    ``tcp`` is the welcome of a connection there; ``boot_id_after`` the instance that
-    answered after the burst; ``socket_error`` why no socket could be opened.
+    ``tcp`` is the welcome of a TCP connection there; ``boot_id_after`` is the instance
+    that answered after the burst; ``socket_error`` is why no socket could be opened.
     """
 
     address: Address
@@ -131,6 +131,6 @@ class UdpResult:
 
 
 def tcp_evidence(result: UdpResult) -> tuple[Side, str]:
-    """Return the evidence that the server itself is there."""
+    """Return the evidence that the server itself is reachable."""
     name = instance_of(result.tcp) if result.tcp is not None else "unknown"
     return Side.SERVER, f"over TCP, instance {name} answers at the same address"
