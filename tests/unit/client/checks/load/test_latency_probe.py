@@ -37,6 +37,6 @@ def test_latest_delay_is_last_echo_or_overdue_time(
     for ago, took in echoes:
         due = NOW - ago
         arrived = None if took is None else due + took
-        echoing._echoes.append(EchoTiming(due, due, arrived))
-    delay = echoing.current_delay()
+        probe._echoes.append(EchoTiming(due, due, arrived))
+    delay = probe.current_delay()
     assert delay == (None if latest is None else pytest.approx(latest))
