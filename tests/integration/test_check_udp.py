@@ -42,14 +42,14 @@ PATIENCE = 3.0
 
 
 async def ask(
-    port: int, patience: float = PATIENCE, plan: BurstPlan = PLAN
+    port: int, timeout: float = PATIENCE, plan: BurstPlan = PLAN
 ) -> UdpResult:
     """Ask at a port of loopback where, over TCP, a netduet was met."""
     address = Address(socket.AF_INET, "127.0.0.1", port)
     answer = IdentityAnswer(
         address, Handshake(welcome=make_welcome(features=[FEATURE]))
     )
-    return await asyncio.to_thread(exchange, answer, plan, patience)
+    return await asyncio.to_thread(exchange, answer, plan, timeout)
 
 
 def judged(measured: UdpResult) -> Judgement:
@@ -277,7 +277,7 @@ async def test_old_server_is_only_reached() -> None:
     with relay(None, answering("old")) as port:
         judgement = judged(await ask(port))
     assert found(judgement) == []
-    assert judgement.summary.endswith("answers datagrams")
+    assert judgement.summary.endswith("responds to datagrams")
     assert "loss and sizes were not tested" in judgement.remarks[-1]
 
 
