@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
@@ -31,7 +30,7 @@ from netduet.wire.messages import CloseQuestion, SinkAnswer, SourceQuestion
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.wire.messages import LedgerEntry, Welcome
+    from netduet.wire.messages import Welcome
 
 ANSWER_BYTES: Final = 48 * KIB
 """Size of an answer: many segments, but less than the buffers on a path hold."""
@@ -78,10 +77,10 @@ async def _run_trial(
         trial = replace(trial, handshake=handshake)
         if connection is None:
             return trial
-        is_final: Callable[[LedgerEntry], bool] = _is_recorded
+        final_bytes = 0.0
         if trial.method is CloseMethod.OWN_RESET:
             connection.reset()
-            is_final = _has_ended
+            final_bytes = math.inf
         elif trial.method is CloseMethod.RESET:
             trial = await _await_reset(timeouts, connection, trial)
         else:
@@ -94,10 +93,10 @@ async def _run_trial(
             and trial.ending.how == "eof"
         ):
             trial = await _push_after_fin(connection, trial)
-            is_final = partial(_has_received, trial.sent)
+            final_bytes = trial.sent
         # Before this end closes, which the server would record.
         server = await _await_server_record(
-            timeouts, address, connection.welcome, is_final
+            timeouts, address, connection.welcome, final_bytes
         )
         if trial.pushed and trial.wait is not None:
             trial = replace(trial, wait=TimeSpan(trial.wait.end, time.monotonic()))
@@ -237,31 +236,18 @@ async def _await_reset(
 
 
 async def _await_server_record(
-    timeouts: Timeouts,
-    address: Address,
-    welcome: Welcome,
-    is_final: Callable[[LedgerEntry], bool],
+    timeouts: Timeouts, address: Address, welcome: Welcome, final_bytes: float
 ) -> ServerView:
-    """Request the server's record until it is final, for a limited time."""
+    """Request the server's record until it has ended or received so many bytes."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
         server = await server_view(address, welcome, timeouts)
-        if (
-            server.entry is None
-            or is_final(server.entry)
-            or time.monotonic() >= deadline
-        ):
+        entry = server.entry
+        is_final = (
+            entry is None
+            or entry.ended is not None
+            or entry.bytes_received >= final_bytes
+        )
+        if is_final or time.monotonic() >= deadline:
             return server
         await asyncio.sleep(_POLL_SECONDS)
-
-
-def _is_recorded(_: LedgerEntry) -> bool:
-    return True
-
-
-def _has_ended(entry: LedgerEntry) -> bool:
-    return entry.ended is not None
-
-
-def _has_received(sent: int, entry: LedgerEntry) -> bool:
-    return entry.ended is not None or entry.bytes_received >= sent
