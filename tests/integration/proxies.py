@@ -21,12 +21,12 @@ _CHUNK = 65536
 @contextlib.asynccontextmanager
 async def running_proxy(behaviour: Behaviour) -> AsyncIterator[int]:
     """Return the port of a proxy; the server may live in the test's own loop."""
-    stranger = ForeignServer(behaviour, "127.0.0.1")
+    server = ForeignServer(behaviour, "127.0.0.1")
     try:
-        yield stranger.port
+        yield server.port
     finally:
         # Not here: what it still carries is for the loop to send.
-        await asyncio.to_thread(stranger.close)
+        await asyncio.to_thread(server.close)
 
 
 @dataclass

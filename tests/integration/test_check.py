@@ -150,7 +150,7 @@ def test_unknown_name_is_the_root(netduet: NetduetCommand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manner", "failure", "seen"),
+    ("behaviour", "failure", "seen"),
     [
         (stay_silent, "identity.silent", "did not respond within 1."),
         (close_normally, "identity.closed", "then closed it without a response"),
@@ -174,10 +174,10 @@ def test_unknown_name_is_the_root(netduet: NetduetCommand) -> None:
     ],
 )
 def test_foreign_server_is_classified(
-    netduet: NetduetCommand, manner: Behaviour, failure: str, seen: str
+    netduet: NetduetCommand, behaviour: Behaviour, failure: str, seen: str
 ) -> None:
     """The kernel accepts, so reach passes; identity has a class and a text."""
-    with foreign_server(manner) as peer:
+    with foreign_server(behaviour) as peer:
         done = netduet.run("check", SOON, peer.target)
     assert failed(done, "identity") == failure
     assert f"observed {peer.target}" in words(done)

@@ -35,9 +35,9 @@ async def check(port: int, bounds: CheckOptions | None = None) -> CheckResult:
         target, socket.AF_UNSPEC, "netduet", PATIENT, "quick", bounds or CheckOptions()
     )
     async with StallMonitor() as stalls:
-        battery = CheckRunner(context, stalls, lambda _: None, ("balance",))
-        await battery.run()
-    return battery.verdict().results[-1]
+        check_runner = CheckRunner(context, stalls, lambda _: None, ("balance",))
+        await check_runner.run()
+    return check_runner.verdict().results[-1]
 
 
 def found(result: CheckResult) -> list[str]:

@@ -43,9 +43,9 @@ async def check(port: int) -> tuple[CheckResult, AddressResults[ChurnResult]]:
     target = Target("127.0.0.1", port)
     context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
     async with StallMonitor() as stalls:
-        battery = CheckRunner(context, stalls, lambda _: None, ("churn",))
-        await battery.run()
-    return battery.verdict().results[-1], context.earlier(AddressResults)
+        check_runner = CheckRunner(context, stalls, lambda _: None, ("churn",))
+        await check_runner.run()
+    return check_runner.verdict().results[-1], context.earlier(AddressResults)
 
 
 async def test_all_connections_are_served_on_loopback(
@@ -85,13 +85,13 @@ async def test_proxy_with_dead_backend_is_unserved(
     turns, lock = itertools.count(), threading.Lock()
     served = forward_all(running.port)
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with lock:
             turn = next(turns)
         if turn < 3 or turn % 2:  # the checks before it, and the one to ask on
             served(client)
 
-    async with running_proxy(manner) as port:
+    async with running_proxy(behave) as port:
         result, churn = await check(port)
     assert [finding.failure for finding in result.findings] == ["churn.not_served"]
     assert {attempt.outcome for attempt in churn.results[0].run.attempts} == {
@@ -176,7 +176,7 @@ async def test_cancellation_does_not_wait_for_answers(
     carried = itertools.count()
     under_way = threading.Event()
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         if next(carried) > 2:  # the check before it, and the one to ask on
             under_way.set()
         with connect(running.port) as server:
@@ -190,7 +190,7 @@ async def test_cancellation_does_not_wait_for_answers(
                         pair.other(sock).sendall(data)
 
     endless = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 3600.0)
-    async with running_proxy(manner) as port:
+    async with running_proxy(behave) as port:
         context = CheckContext(Target("127.0.0.1", port), socket.AF_UNSPEC, "", endless)
         async with StallMonitor() as stalls:
             await CheckRunner(context, stalls, lambda _: None, ("identity",)).run()

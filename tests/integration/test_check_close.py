@@ -36,15 +36,15 @@ BRIEF = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 1.0)
 
 
 async def check(
-    port: int, patience: Timeouts = PATIENT
+    port: int, timeouts: Timeouts = PATIENT
 ) -> tuple[CheckResult, AddressResults[CloseResult]]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
-    context = CheckContext(target, socket.AF_UNSPEC, "", patience)
+    context = CheckContext(target, socket.AF_UNSPEC, "", timeouts)
     async with StallMonitor() as stalls:
-        battery = CheckRunner(context, stalls, lambda _: None, ("close",))
-        await battery.run()
-    return battery.verdict().results[-1], context.earlier(AddressResults)
+        check_runner = CheckRunner(context, stalls, lambda _: None, ("close",))
+        await check_runner.run()
+    return check_runner.verdict().results[-1], context.earlier(AddressResults)
 
 
 async def test_all_closes_arrive_on_loopback(start_server: StartServer) -> None:
@@ -92,7 +92,7 @@ async def test_transparent_proxy_passes(start_server: StartServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manner", "failure", "ways"),
+    ("proxy", "failure", "ways"),
     [
         (close_at_first_fin, "close.half_close", {"at_once", "paused", "finish"}),
         (
@@ -110,13 +110,13 @@ async def test_transparent_proxy_passes(start_server: StartServer) -> None:
 )
 async def test_proxy_altering_closes_is_found(
     start_server: StartServer,
-    manner: Callable[[int], Behaviour],
+    proxy: Callable[[int], Behaviour],
     failure: str,
     ways: set[str],
 ) -> None:
     """The finding names the altered closes, and that a middlebox does it."""
     running = await start_server()
-    async with running_proxy(manner(running.port)) as port:
+    async with running_proxy(proxy(running.port)) as port:
         result, _ = await check(port)
     assert result.outcome is Outcome.FAIL
     found = {finding.failure: finding for finding in result.findings}

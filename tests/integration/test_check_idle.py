@@ -40,26 +40,26 @@ BRIEF = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 1.0)
 HASTY = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 0.2)
 
 
-async def check(port: int, *rungs: float, patience: Timeouts = BRIEF) -> CheckResult:
+async def check(port: int, *rungs: float, timeouts: Timeouts = BRIEF) -> CheckResult:
     """Run the check, with those that it needs; return what came of it."""
     context = CheckContext(
         Target("127.0.0.1", port),
         socket.AF_UNSPEC,
         "",
-        patience,
+        timeouts,
         "full",
         CheckOptions(idle_rungs=rungs),
     )
     async with StallMonitor() as stalls:
-        battery = CheckRunner(context, stalls, lambda _: None, ("idle",))
-        await battery.run()
-    return battery.verdict().results[-1]
+        check_runner = CheckRunner(context, stalls, lambda _: None, ("idle",))
+        await check_runner.run()
+    return check_runner.verdict().results[-1]
 
 
 async def test_idle_connections_survive_on_loopback(start_server: StartServer) -> None:
     """All survive, whichever end wakes them, with and without keepalive."""
     running = await start_server()
-    result = await check(running.port, SHORT, LONG, patience=PATIENT)
+    result = await check(running.port, SHORT, LONG, timeouts=PATIENT)
     assert (result.outcome, result.remarks) == (Outcome.PASS, ())
     assert result.figures["longest_lived"] == LONG
     assert result.figures["keepalive_longest_lived"] == LONG
@@ -89,7 +89,7 @@ async def test_transparent_proxy_passes(
     """A proxy without an idle timeout is not blamed."""
     running = await start_server()
     async with running_proxy(forward_all(running.port)) as port:
-        result = await check(port, SHORT, patience=PATIENT)
+        result = await check(port, SHORT, timeouts=PATIENT)
     assert result.outcome is Outcome.PASS
 
 
@@ -109,7 +109,7 @@ async def test_server_idle_timeout_does_not_end_held_connections(
 ) -> None:
     """The time of a hold comes on top of the idle timeout."""
     running = await start_server(idle_timeout=SHORT)
-    result = await check(running.port, LONG, patience=PATIENT)
+    result = await check(running.port, LONG, timeouts=PATIENT)
     assert result.outcome is Outcome.PASS
 
 
@@ -163,15 +163,15 @@ async def test_client_sends_keepalives_only_on_request(keepalive: int | None) ->
     """A held connection is silent unless keepalive is requested."""
     found: list[tuple[str, float]] = []
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome(features=["hold"])
-        question = taken.read_frame()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome(features=["hold"])
+        question = accepted.read_frame()
         assert question.kind == Kind.HOLD
-        taken.send_answer(Kind.HOLD, HoldAnswer(spoke=False), question.id)
-        found.append(settled(taken.sock.getpeername()[1]))
+        accepted.send_answer(Kind.HOLD, HoldAnswer(spoke=False), question.id)
+        found.append(settled(accepted.sock.getpeername()[1]))
 
-    async with FakeServer(script) as far:
-        await hold(HASTY, far.address, HoldPlan(60.0, Side.CLIENT, keepalive))
+    async with FakeServer(script) as server:
+        await hold(HASTY, server.address, HoldPlan(60.0, Side.CLIENT, keepalive))
     [(kind, seconds)] = found
     assert kind == (NONE if keepalive is None else PROBES)
     assert seconds <= (keepalive or 0)
@@ -195,9 +195,9 @@ async def test_quick_profile_holds_no_connections(start_server: StartServer) -> 
     target = Target("127.0.0.1", running.port)
     context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
     async with StallMonitor() as stalls:
-        battery = CheckRunner(context, stalls, lambda _: None, ("idle",))
-        await battery.run()
-    verdict = battery.verdict()
+        check_runner = CheckRunner(context, stalls, lambda _: None, ("idle",))
+        await check_runner.run()
+    verdict = check_runner.verdict()
     assert verdict.results[-1].outcome is Outcome.SKIP
     assert verdict.outcome is Outcome.PASS
     [result] = context.earlier(AddressResults).results

@@ -34,9 +34,9 @@ async def check(
     bounds = bounds or CheckOptions()
     context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT, options=bounds)
     async with StallMonitor() as stalls:
-        battery = CheckRunner(context, stalls, lambda _: None, ("load",))
-        await battery.run()
-    return battery.verdict().results[-1], context.earlier(AddressResults)
+        check_runner = CheckRunner(context, stalls, lambda _: None, ("load",))
+        await check_runner.run()
+    return check_runner.verdict().results[-1], context.earlier(AddressResults)
 
 
 @contextlib.asynccontextmanager
@@ -139,7 +139,7 @@ async def test_unrequested_echo_ends_probe_with_reason(
     """The probe ends with a reason, not with a traceback."""
     running = await start_server()
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(running.port) as server:
             server.sendall(client.recv(4096))
             client.sendall(server.recv(65_536))
@@ -150,8 +150,8 @@ async def test_unrequested_echo_ends_probe_with_reason(
         while client.recv(65_536):
             pass
 
-    async with running_proxy(manner) as port:
+    async with running_proxy(behave) as port:
         address = Address(socket.AF_INET, "127.0.0.1", port)
-        with LatencyProbe(address, 60.0, TIMEOUT_SECONDS) as echoing:
-            await wait_until(lambda: not echoing.running)
-    assert "never requested" in echoing.detail
+        with LatencyProbe(address, 60.0, TIMEOUT_SECONDS) as probe:
+            await wait_until(lambda: not probe.running)
+    assert "never requested" in probe.detail

@@ -41,11 +41,11 @@ async def size(port: int) -> CheckResult:
         async with StallMonitor() as stalls:
             target = Target("127.0.0.1", port)
             given = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
-            battery = CheckRunner(given, stalls, lambda _: None, ("size",))
-            await battery.run()
+            check_runner = CheckRunner(given, stalls, lambda _: None, ("size",))
+            await check_runner.run()
     [result] = [
         check_result
-        for check_result in battery.verdict().results
+        for check_result in check_runner.verdict().results
         if check_result.check == "size"
     ]
     return result
@@ -101,7 +101,7 @@ def ending(after: int) -> Carry:
 def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Behaviour:
     """Pass on what comes both ways, in these manners, until it is over."""
 
-    def manner(client: socket.socket) -> None:
+    def behave(client: socket.socket) -> None:
         with connect(port) as server, contextlib.suppress(OSError):
             ways = {client.fileno(): (client, server, up)}
             ways[server.fileno()] = (server, client, down)
@@ -125,7 +125,7 @@ def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Behaviour:
                         poll.unregister(descriptor)
                         target.shutdown(socket.SHUT_WR)
 
-    return manner
+    return behave
 
 
 @contextlib.contextmanager
@@ -184,7 +184,7 @@ async def test_altered_byte_is_located(
 
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
-    ("way", "manner", "limit", "where"),
+    ("way", "behave", "limit", "where"),
     [
         ("up", deaf, 300_000, "path →"),
         ("up", swallowing, 300_000, "path →"),
@@ -197,12 +197,12 @@ async def test_altered_byte_is_located(
 async def test_stopped_proxy_is_no_black_hole(
     serve_command: ServeCommand,
     way: str,
-    manner: Callable[[int], Carry],
+    behave: Callable[[int], Carry],
     limit: int,
     where: str,
 ) -> None:
     """All data was acknowledged or the window was closed: length is not the cause."""
-    with behind(serve_command().port, **{way: manner(limit)}) as port:
+    with behind(serve_command().port, **{way: behave(limit)}) as port:
         finding = only(await size(port))
     assert (finding.failure, finding.where) == ("size.stalled", where)
     assert finding.missed_deadline is not None

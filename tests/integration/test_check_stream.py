@@ -69,16 +69,16 @@ def out_from(first: int, count: int) -> Fault:
 async def test_good_network_has_no_outage(start_server: StartServer) -> None:
     """On loopback nothing is lost, and every connection works."""
     running = await start_server()
-    place = await watched(running.port)
-    judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
+    observations = await watched(running.port)
+    judgement = CHECK.judge(AddressResults((observations,), CheckOptions()))
     assert judgement.findings == ()
-    assert (place.datagrams.up.lost, place.datagrams.down.lost) == (0, 0)
-    assert place.datagrams.passed
-    assert place.long_lived.answered == place.long_lived.asked > 0
-    assert place.long_lived.server_report is not None
+    assert (observations.datagrams.up.lost, observations.datagrams.down.lost) == (0, 0)
+    assert observations.datagrams.passed
+    assert observations.long_lived.answered == observations.long_lived.asked > 0
+    assert observations.long_lived.server_report is not None
     assert (
-        place.new_connections.failed,
-        place.new_connections.started + place.new_connections.void > 0,
+        observations.new_connections.failed,
+        observations.new_connections.started + observations.new_connections.void > 0,
     ) == (0, True)
 
 
@@ -150,11 +150,11 @@ async def test_blocked_udp_leaves_tcp_results(
 ) -> None:
     """Without UDP the check uses TCP, and says what it cannot see."""
     running = await start_server(udp=False)
-    place = await watched(running.port)
-    judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
+    observations = await watched(running.port)
+    judgement = CHECK.judge(AddressResults((observations,), CheckOptions()))
     assert judgement.findings == ()
     assert any("direction" in remark for remark in judgement.remarks)
-    assert not place.datagrams.passed
+    assert not observations.datagrams.passed
 
 
 async def test_server_without_streams_is_not_asked(
@@ -162,11 +162,13 @@ async def test_server_without_streams_is_not_asked(
 ) -> None:
     """An older server is not mistaken for a network that drops datagrams."""
     running = await start_server()
-    place = await watched(running.port, features=())
-    assert not place.datagrams.supported
+    observations = await watched(running.port, features=())
+    assert not observations.datagrams.supported
     assert any(
         "version" in remark
-        for remark in CHECK.judge(AddressResults((place,), CheckOptions())).remarks
+        for remark in CHECK.judge(
+            AddressResults((observations,), CheckOptions())
+        ).remarks
     )
 
 

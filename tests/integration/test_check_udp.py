@@ -42,14 +42,14 @@ PATIENCE = 3.0
 
 
 async def ask(
-    port: int, patience: float = PATIENCE, plan: BurstPlan = PLAN
+    port: int, timeout: float = PATIENCE, plan: BurstPlan = PLAN
 ) -> UdpResult:
     """Ask at a port of loopback where, over TCP, a netduet was met."""
     address = Address(socket.AF_INET, "127.0.0.1", port)
     answer = IdentityAnswer(
         address, Handshake(welcome=make_welcome(features=[FEATURE]))
     )
-    return await asyncio.to_thread(exchange, answer, plan, patience)
+    return await asyncio.to_thread(exchange, answer, plan, timeout)
 
 
 def judged(measured: UdpResult) -> Judgement:

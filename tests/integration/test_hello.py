@@ -24,7 +24,7 @@ from tests.integration.servers import NetduetCommand
 SOON = "--answer-timeout=500ms"
 
 
-def once(sock: socket.socket) -> None:
+def answer_once(sock: socket.socket) -> None:
     """Read once, answer, close: the plainest server there is."""
     sock.recv(1024)
     sock.sendall(GREETING)
@@ -44,7 +44,7 @@ def complaint(netduet: NetduetCommand, *words: str) -> str:
 
 def test_answer_of_a_minimal_server_is_printed(netduet: NetduetCommand) -> None:
     """Only the answer is on stdout; the greeting was sent without a terminator."""
-    with foreign_server(once) as peer:
+    with foreign_server(answer_once) as peer:
         done = netduet.run("hello", peer.target)
         assert peer.received == HELLO
     assert (done.returncode, done.stdout) == (0, "Hello, client!\n")
@@ -64,13 +64,13 @@ def test_answer_of_a_server_that_never_closes_is_printed(
 def test_answer_in_pieces_is_joined(netduet: NetduetCommand) -> None:
     """All pieces up to the end of the stream are one answer."""
 
-    def manner(sock: socket.socket) -> None:
+    def behave(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for number in range(len(GREETING)):
             sock.sendall(GREETING[number : number + 1])
         close_normally(sock)
 
-    with foreign_server(manner) as peer:
+    with foreign_server(behave) as peer:
         done = netduet.run("hello", peer.target)
     assert (done.returncode, done.stdout) == (0, "Hello, client!\n")
 
@@ -125,7 +125,7 @@ def test_long_answer_is_truncated(netduet: NetduetCommand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manner", "ended"),
+    ("behave", "ended"),
     [
         (stay_silent, "no response within 0.5 s; the connection is still open"),
         (close_normally, "closed without a response"),
@@ -133,10 +133,10 @@ def test_long_answer_is_truncated(netduet: NetduetCommand) -> None:
     ],
 )
 def test_missing_answer_is_a_one_line_error(
-    netduet: NetduetCommand, manner: Behaviour, ended: str
+    netduet: NetduetCommand, behave: Behaviour, ended: str
 ) -> None:
     """A server that closes without an answer gives status 1 and one line."""
-    with foreign_server(manner) as peer:
+    with foreign_server(behave) as peer:
         line = complaint(netduet, SOON, peer.target)
     assert f"{peer.target}: connected, then: {ended}" in line
 

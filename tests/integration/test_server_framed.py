@@ -188,17 +188,17 @@ async def test_report_has_the_kernels_tcp_info(start_server: StartServer) -> Non
 async def test_report_counts_drops_of_this_listener(start_server: StartServer) -> None:
     """Connections dropped by a full accept queue are counted."""
     running, other = await start_server(backlog=1), await start_server()
-    peer, stranger = FramedClient(running.port), FramedClient(other.port)
+    peer, other_client = FramedClient(running.port), FramedClient(other.port)
     await asyncio.to_thread(peer.open)
-    await asyncio.to_thread(stranger.open)
+    await asyncio.to_thread(other_client.open)
     socks = [socket.socket() for _ in range(8)]
     for sock in socks:  # the loop does not run meanwhile: nothing is accepted
         sock.setblocking(False)
         sock.connect_ex(("127.0.0.1", running.port))
 
     report = await asyncio.to_thread(peer.ask, Kind.REPORT)
-    beside = await asyncio.to_thread(stranger.ask, Kind.REPORT)
-    for sock in (*socks, peer.sock, stranger.sock):
+    beside = await asyncio.to_thread(other_client.ask, Kind.REPORT)
+    for sock in (*socks, peer.sock, other_client.sock):
         sock.close()
     assert report["listener"]["drops"] >= 8 - 2
     assert beside["listener"] == {"drops": 0, "backlog": 0}

@@ -59,7 +59,7 @@ def crowd_of(port: int, count: int) -> list[socket.socket | None]:
     return crowd
 
 
-def fate(sock: socket.socket | None) -> str:
+def outcome(sock: socket.socket | None) -> str:
     """Greet on a connection, close it, and tell what became of it."""
     if sock is None:
         return "reset"
@@ -264,7 +264,7 @@ async def test_beyond_the_lobby_connections_are_reset(
     running = await start_server(max_connections=1)
 
     def fates_of(crowd: list[socket.socket | None]) -> list[str]:
-        return [fate(sock) for sock in crowd]
+        return [outcome(sock) for sock in crowd]
 
     with contextlib.ExitStack() as stack:
         open_peer = partial(stack.enter_context, FramedClient(running.port))
@@ -299,7 +299,7 @@ def test_few_descriptors_are_never_exhausted(serve_command: ServeCommand) -> Non
         server.process.send_signal(signal.SIGSTOP)
         crowd = crowd_of(server.port, 400)
         server.process.send_signal(signal.SIGCONT)
-        fates = [fate(sock) for sock in crowd]
+        fates = [outcome(sock) for sock in crowd]
         assert fates.count("greeted") >= 128
         assert exchange_greetings(server.port) == GREETING
         with FramedClient(server.port) as peer:

@@ -388,7 +388,7 @@ class Answered(TargetSet):
 
 @contextlib.asynccontextmanager
 async def watching_of(
-    *addresses: Address, whom: TargetSet | None = None, names: float = 1.0
+    *addresses: Address, targets: TargetSet | None = None, names: float = 1.0
 ) -> AsyncIterator[tuple[Monitor, list[str]]]:
     """Watch addresses, or whom else; give the watch, and what it says; look up each ``names`` seconds."""
     lines: list[str] = []
@@ -397,14 +397,14 @@ async def watching_of(
         lines.extend(plain(line) for line in new_lines)
 
     target = parse_target("pair:1", 1)
-    if whom is None:
-        whom = Scripted((ResolvedTarget(target, resolved=True),), "me", 8)
-        whom.chosen = dict.fromkeys(addresses, str(target))
+    if targets is None:
+        targets = Scripted((ResolvedTarget(target, resolved=True),), "me", 8)
+        targets.chosen = dict.fromkeys(addresses, str(target))
     context = CheckContext(target, socket.AF_UNSPEC, "netduet", PATIENT)
     async with StallMonitor() as stalls:
         paces = Intervals(0.02, 1.0, names)
         watching = Monitor(
-            whom, paces, context, stalls, notifier=Notifier(write), history=10
+            targets, paces, context, stalls, notifier=Notifier(write), history=10
         )
         running = asyncio.create_task(watching.run())
         try:
@@ -459,11 +459,11 @@ async def two_of_a_name(
 ) -> AsyncIterator[tuple[Monitor, list[str], Answered]]:
     """Watch two servers of one name; begin when the second one's stream is there."""
     address, other = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
-    whom = answered((address, other))
-    async with watching_of(whom=whom) as (watching, lines):
+    targets = answered((address, other))
+    async with watching_of(targets=targets) as (watching, lines):
         await wait_until(lambda: len(watching.peers) == 2)
         await wait_until(lambda: watching.peers[other].totals().down.sent > 3)
-        yield watching, lines, whom
+        yield watching, lines, targets
 
 
 async def test_answering_address_is_watched_between_partial_lookups(
@@ -472,12 +472,12 @@ async def test_answering_address_is_watched_between_partial_lookups(
     """A resolver alternates between two addresses: both stay."""
     running = await start_server(host="0.0.0.0")
     address, second = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
-    whom = answered((address,), (second,), (address,), (second,))
-    async with watching_of(whom=whom) as (watching, lines):
+    targets = answered((address,), (second,), (address,), (second,))
+    async with watching_of(targets=targets) as (watching, lines):
         await wait_until(lambda: set(watching.peers) == {address, second})
         started = dict(watching.peers)
         await wait_until(
-            lambda: len(whom.script) == 1 and set(whom.absent_since) == {address}
+            lambda: len(targets.script) == 1 and set(targets.absent_since) == {address}
         )
         before = started[address].totals().down.sent
         await wait_until(lambda: started[address].totals().down.sent > before + 10)
@@ -490,16 +490,16 @@ async def test_server_removed_from_its_name_has_no_outage(
 ) -> None:
     """A pod leaves DNS first and ends afterwards."""
     stays, leaves = await start_server(), await start_server()
-    async with two_of_a_name(stays, leaves) as (watching, lines, whom):
-        address, second = whom.script[0]
+    async with two_of_a_name(stays, leaves) as (watching, lines, targets):
+        address, second = targets.script[0]
         peer = watching.peers[second]
         await wait_until(lambda: peer.instance is not None)
-        whom.script = [(address,)]
+        targets.script = [(address,)]
         await wait_until(lambda: peer.absent_from_dns)
         await leaves.stop()
         await wait_until(lambda: second not in watching.peers)
-        whom.script = [(address,)]
-        assert second not in whom.chosen
+        targets.script = [(address,)]
+        assert second not in targets.chosen
     reported = [line[21:].split()[0] for line in lines if f" {second} " in line]
     assert reported == ["+", "IS", "-"]
     assert watching.availability.summary(time.monotonic()).outages == 0
@@ -509,12 +509,12 @@ async def test_own_stall_removes_no_peer(serve_command: ServeCommand) -> None:
     """What this end missed while it did not run says nothing about a peer."""
     running = serve_command(host="0.0.0.0")
     address, second = at("127.0.0.1", running.port), at("127.0.0.2", running.port)
-    whom = answered((address, second))
-    async with watching_of(whom=whom) as (watching, _):
+    targets = answered((address, second))
+    async with watching_of(targets=targets) as (watching, _):
         await wait_until(lambda: len(watching.peers) == 2)
         peer = watching.peers[second]
         await wait_until(lambda: peer.keepalive_probe.detector.answered > 3)
-        whom.script = [(address,)]
+        targets.script = [(address,)]
         await wait_until(lambda: peer.absent_from_dns)
         before = peer.last_problem
         async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -531,12 +531,12 @@ async def test_open_outage_of_a_removed_server_is_reported(
 ) -> None:
     """It stopped before its name dropped it: a line says so, and it is removed."""
     stays, leaves = await start_server(), await start_server()
-    async with two_of_a_name(stays, leaves) as (watching, lines, whom):
-        address, second = whom.script[0]
+    async with two_of_a_name(stays, leaves) as (watching, lines, targets):
+        address, second = targets.script[0]
         peer = watching.peers[second]
         await leaves.stop()
         await wait_until(lambda: peer.outage_tracker.ongoing is not None)
-        whom.script = [(address,)]
+        targets.script = [(address,)]
         await wait_until(lambda: second not in watching.peers)
     assert any("[watch.stale_dns; the server's end]" in line for line in lines)
     assert told_once(watching)
@@ -763,13 +763,13 @@ async def test_light_load_of_a_healthy_server_passes(start_server: StartServer) 
 async def test_failed_light_load_is_reported() -> None:
     """A server that welcomes, and then does not answer or closes."""
 
-    def leaves(taken: AcceptedConnection) -> None:
-        taken.send_welcome()
-        taken.read_frame()
+    def leaves(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        accepted.read_frame()
 
     for script, silence in ((welcome_and_wait, True), (leaves, False)):
-        async with FakeServer(script) as far:
-            found = await check_load(far.address, Timeouts(3.0, 3.0, 0.1))
+        async with FakeServer(script) as server:
+            found = await check_load(server.address, Timeouts(3.0, 3.0, 0.1))
         assert found is not None
         assert found.failure == "watch.load"
         assert f"of {QUESTIONS} requests" in found.seen

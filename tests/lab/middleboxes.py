@@ -66,7 +66,7 @@ class Middlebox:
             sockets.enter_context(client)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-            async def dial() -> socket.socket:
+            async def connect() -> socket.socket:
                 server = socket.socket(client.family)
                 sockets.enter_context(server)
                 server.setblocking(False)
@@ -76,24 +76,24 @@ class Middlebox:
                 return server
 
             with contextlib.suppress(OSError):
-                await self._behaviour(client, dial)
+                await self._behaviour(client, connect)
 
 
 # Proxies
 
 
-async def forward_all(client: socket.socket, dial: Dial) -> None:
+async def forward_all(client: socket.socket, connect: Dial) -> None:
     """Pass on bytes, each end of sending and each reset as what they are."""
-    await relay(client, await dial())
+    await relay(client, await connect())
 
 
 def every_nth(nth: int, other: Behaviour) -> Behaviour:
     """Treat each nth connection in another manner, and pass on the rest."""
     turns = itertools.count(1)
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
+    async def behave(client: socket.socket, connect: Dial) -> None:
         treat = forward_all if next(turns) % nth else other
-        await treat(client, dial)
+        await treat(client, connect)
 
     return behave
 
@@ -111,8 +111,8 @@ def convert_line_ends(*, up: bool) -> Behaviour:
     def convert(data: bytes) -> bytes:
         return data.replace(b"\r\n", b"\n")
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
-        server = await dial()
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
         await relay(
             client, server, up=convert if up else bytes, down=bytes if up else convert
         )
@@ -120,9 +120,9 @@ def convert_line_ends(*, up: bool) -> Behaviour:
     return behave
 
 
-async def close_at_first_fin(client: socket.socket, dial: Dial) -> None:
+async def close_at_first_fin(client: socket.socket, connect: Dial) -> None:
     """Close both ways once either end has ended its sending."""
-    server = await dial()
+    server = await connect()
     with resets_forwarded(client, server):
         await _first_of(pump(client, server), pump(server, client))
 
@@ -130,8 +130,8 @@ async def close_at_first_fin(client: socket.socket, dial: Dial) -> None:
 def truncate_answer(limit: int) -> Behaviour:
     """Carry the asker's end of sending, and at most so many bytes of answer after it."""
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
-        server = await dial()
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
         asked = asyncio.Event()
 
         async def up() -> None:
@@ -154,9 +154,9 @@ def truncate_answer(limit: int) -> Behaviour:
     return behave
 
 
-async def swallow_client_fin(client: socket.socket, dial: Dial) -> None:
+async def swallow_client_fin(client: socket.socket, connect: Dial) -> None:
     """Never tell the server that the client has ended its sending."""
-    server = await dial()
+    server = await connect()
     loop = asyncio.get_running_loop()
 
     async def up() -> None:
@@ -167,9 +167,9 @@ async def swallow_client_fin(client: socket.socket, dial: Dial) -> None:
     await wait_for_all(up(), pump(server, client))
 
 
-async def turn_resets_into_fins(client: socket.socket, dial: Dial) -> None:
+async def turn_resets_into_fins(client: socket.socket, connect: Dial) -> None:
     """Turn each reset into a proper end."""
-    server = await dial()
+    server = await connect()
     with contextlib.suppress(ConnectionError):
         await wait_for_all(pump(client, server), pump(server, client))
 
@@ -181,8 +181,8 @@ def end_idle_connections(seconds: float, how: str) -> Behaviour:
     forgets does not (``conditions.idle_forgotten``).
     """
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
-        server = await dial()
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds) as limit:

@@ -90,15 +90,17 @@ BOTH: Final = (UP, DOWN)
 
 
 @contextlib.contextmanager
-def outage_during(place: Namespaces, outage: Outage | None) -> Iterator[OutageTimes]:
+def outage_during(
+    namespaces: Namespaces, outage: Outage | None
+) -> Iterator[OutageTimes]:
     """Have an outage while the block runs, if there is one to have."""
     happened, over = OutageTimes(), threading.Event()
     if outage is None:
         yield happened
         return
     for tool in _FAMILIES:
-        _run(place, tool, f"*mangle\n-A FORWARD {_COUNTED}\nCOMMIT\n")
-    thread = threading.Thread(target=_cause, args=(place, outage, happened, over))
+        _run(namespaces, tool, f"*mangle\n-A FORWARD {_COUNTED}\nCOMMIT\n")
+    thread = threading.Thread(target=_cause, args=(namespaces, outage, happened, over))
     thread.start()
     try:
         yield happened
@@ -108,20 +110,20 @@ def outage_during(place: Namespaces, outage: Outage | None) -> Iterator[OutageTi
 
 
 def _cause(
-    place: Namespaces, outage: Outage, happened: OutageTimes, over: threading.Event
+    namespaces: Namespaces, outage: Outage, happened: OutageTimes, over: threading.Event
 ) -> None:
     try:
         until = time.monotonic() + _TIMEOUT_SECONDS
-        while _datagrams(place) < _BEGUN and time.monotonic() < until:
+        while _datagrams(namespaces) < _BEGUN and time.monotonic() < until:
             if over.wait(_LOOK):
                 return
         if over.wait(_LATER):
             return
-        matches = _ports(place) if outage.old else outage.matches
-        with _RuleChange(place, outage, "-I", matches) as change:
+        matches = _ports(namespaces) if outage.old else outage.matches
+        with _RuleChange(namespaces, outage, "-I", matches) as change:
             happened.start = change.make()
         until = sum(happened.start) / 2 + outage.seconds
-        with _RuleChange(place, outage, "-D", matches) as change:
+        with _RuleChange(namespaces, outage, "-D", matches) as change:
             over.wait(until - time.monotonic())
             happened.end = change.make()
     except (OSError, subprocess.SubprocessError) as error:
@@ -135,14 +137,14 @@ class _RuleChange:
     """
 
     def __init__(
-        self, place: Namespaces, outage: Outage, how: str, matches: tuple[str, ...]
+        self, namespaces: Namespaces, outage: Outage, how: str, matches: tuple[str, ...]
     ) -> None:
         """Have the tools read all but the last word."""
         rule = f"{how} {outage.chain}"
         lines = "".join(f"{rule} {match} -j DROP\n" for match in matches)
         self._tools = [
             subprocess.Popen(
-                place.command(outage.role, f"{tool}-restore", "--noflush"),
+                namespaces.command(outage.role, f"{tool}-restore", "--noflush"),
                 stdin=subprocess.PIPE,
                 text=True,
             )
@@ -175,26 +177,26 @@ class _RuleChange:
         return times[0], times[1]
 
 
-def _datagrams(place: Namespaces) -> int:
+def _datagrams(namespaces: Namespaces) -> int:
     """Return how many datagrams the router has met on their way to the server."""
     counted = 0
     for tool in _FAMILIES:
-        rules = _output(place, "router", f"{tool}-save", "-c", "-t", "mangle")
+        rules = _output(namespaces, "router", f"{tool}-save", "-c", "-t", "mangle")
         counted += sum(map(int, re.findall(r"^\[(\d+):\d+\] -A", rules, re.MULTILINE)))
     return counted
 
 
-def _ports(place: Namespaces) -> tuple[str, ...]:
+def _ports(namespaces: Namespaces) -> tuple[str, ...]:
     """Return what matches the client's connections that are there now."""
-    sockets = _output(place, "client", "ss", "-tnH", "state", "established")
+    sockets = _output(namespaces, "client", "ss", "-tnH", "state", "established")
     ports = re.findall(rf":(\d+)\s+\S+:{PORT}\b", sockets)
     listed = ",".join(dict.fromkeys(ports))
     return (f"-p tcp -m multiport --ports {listed}",)
 
 
-def _run(place: Namespaces, tool: str, script: str) -> None:
+def _run(namespaces: Namespaces, tool: str, script: str) -> None:
     subprocess.run(
-        place.command("router", f"{tool}-restore", "--noflush"),
+        namespaces.command("router", f"{tool}-restore", "--noflush"),
         input=script,
         text=True,
         timeout=10,
@@ -202,8 +204,8 @@ def _run(place: Namespaces, tool: str, script: str) -> None:
     )
 
 
-def _output(place: Namespaces, role: str, *words: str) -> str:
-    command = place.command("client" if role == "client" else "router", *words)
+def _output(namespaces: Namespaces, role: str, *words: str) -> str:
+    command = namespaces.command("client" if role == "client" else "router", *words)
     return subprocess.run(
         command, capture_output=True, text=True, timeout=10, check=True
     ).stdout

@@ -96,11 +96,13 @@ def examine(network: Network, number: int) -> dict[str, Any]:
     result["kernel"] = platform.release()
     try:
         with contextlib.ExitStack() as stack:
-            place = stack.enter_context(topology(number, _conditions(network)))
+            namespaces = stack.enter_context(topology(number, _conditions(network)))
             result["made_seconds"] = round(time.monotonic() - start, 3)
-            start_services(stack, network, place)
-            happened = stack.enter_context(outages.outage_during(place, network.outage))
-            report, stderr = check(network, place)
+            start_services(stack, network, namespaces)
+            happened = stack.enter_context(
+                outages.outage_during(namespaces, network.outage)
+            )
+            report, stderr = check(network, namespaces)
             if happened.failed:
                 raise RuntimeError(f"the outage: {happened.failed}")  # noqa: TRY301 - told below
         result["report"] = report
@@ -127,7 +129,7 @@ def _conditions(network: Network) -> tuple[Condition, ...]:
 
 
 def start_services(
-    stack: contextlib.ExitStack, network: Network, place: Namespaces
+    stack: contextlib.ExitStack, network: Network, namespaces: Namespaces
 ) -> None:
     """Start all that lives in a network; return when it listens."""
     servers = (SERVER4, *OTHERS4)[: network.servers]
@@ -137,24 +139,26 @@ def start_services(
         if network.proxy is not None:
             await Middlebox(network.proxy, (*servers, SERVER6)).open()
 
-    stack.enter_context(loop_in_namespace(place.path("router"), in_router))
+    stack.enter_context(loop_in_namespace(namespaces.path("router"), in_router))
     if network.impairments is not None:
-        stack.enter_context(_tun_router(place, arguments(*network.impairments)))
+        stack.enter_context(_tun_router(namespaces, arguments(*network.impairments)))
     if callable(network.server):
-        stranger = Middlebox(network.server, ())
-        stack.enter_context(loop_in_namespace(place.path("server"), stranger.open))
+        foreign_server = Middlebox(network.server, ())
+        stack.enter_context(
+            loop_in_namespace(namespaces.path("server"), foreign_server.open)
+        )
     elif network.server is not None:
         rhythm = network.rhythm if network.starved == "server" else None
-        _serve(stack, place, network.server, servers, rhythm)
+        _serve(stack, namespaces, network.server, servers, rhythm)
     if network.background:
         busy = [sys.executable, "-m", "netduet", "check", "--checks", "load"]
         words = [*busy, "--profile", "soak", SERVER4]
-        stack.enter_context(_process(place.unprivileged_command("client", *words)))
+        stack.enter_context(_process(namespaces.unprivileged_command("client", *words)))
 
 
 def _serve(
     stack: contextlib.ExitStack,
-    place: Namespaces,
+    namespaces: Namespaces,
     flags: tuple[str, ...],
     addresses: tuple[str, ...],
     rhythm: tuple[float, float] | None,
@@ -166,7 +170,9 @@ def _serve(
         own = ["--instance", f"lab-{number}", *(["--host", address] * several)]
         words = [sys.executable, "-m", "netduet", "serve", *own, *flags]
         started.append(
-            stack.enter_context(_process(place.unprivileged_command("server", *words)))
+            stack.enter_context(
+                _process(namespaces.unprivileged_command("server", *words))
+            )
         )
     for server in started:
         _wait_for(server, b'"server.ready"')
@@ -174,11 +180,11 @@ def _serve(
             stack.enter_context(_starved(server, *rhythm))
 
 
-def check(network: Network, place: Namespaces) -> tuple[Report, str]:
+def check(network: Network, namespaces: Namespaces) -> tuple[Report, str]:
     """Run the client to its end; return its report ({} without one), and stderr."""
     command = [sys.executable, "-m", "netduet", "check", "--json", *network.flags]
     further = [target for target, _ in network.also]
-    line = place.unprivileged_command("client", *command, network.target, *further)
+    line = namespaces.unprivileged_command("client", *command, network.target, *further)
     with (
         _process(line, stderr=subprocess.PIPE) as client,
         contextlib.ExitStack() as stack,
@@ -240,9 +246,9 @@ def _drain(pipe: IO[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _tun_router(place: Namespaces, words: list[str]) -> Iterator[None]:
+def _tun_router(namespaces: Namespaces, words: list[str]) -> Iterator[None]:
     """Lead all that is forwarded through a router in user space."""
-    name = place.namespace("router")
+    name = namespaces.namespace("router")
     lines = [
         f"tuntap add mode tun name {DEVICE}",
         f"link set {DEVICE} up txqueuelen 5000",
@@ -254,7 +260,7 @@ def _tun_router(place: Namespaces, words: list[str]) -> Iterator[None]:
             for device in ("to_client", "to_server")
         ]
     command = [sys.executable, "-m", "tests.lab.tunrouter", *words]
-    with _process(place.command("router", *command)) as process:
+    with _process(namespaces.command("router", *command)) as process:
         for line in lines:
             subprocess.run(
                 ["ip", "-n", name, *line.split()], check=True, timeout=_TIMEOUT_SECONDS

@@ -114,14 +114,14 @@ class Namespaces:
 @contextlib.contextmanager
 def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Namespaces]:
     """Make the namespaces, put the conditions in force; remove all at the end."""
-    place = Namespaces(number)
+    namespaces = Namespaces(number)
     conditions = tuple(conditions)
-    names = {role: place.namespace(role) for role in ROLES}
+    names = {role: namespaces.namespace(role) for role in ROLES}
     try:
         _do(["ip", "-batch", "-"], _ROOT.format(**names))
         for role in ROLES:
-            _configure(place, role, conditions)
-        _filter(place, conditions)
+            _configure(namespaces, role, conditions)
+        _filter(namespaces, conditions)
         queues = [line for condition in conditions for line in condition.queues]
         if queues:
             command = ["tc", "-n", names["router"], "-batch", "-"]
@@ -129,7 +129,7 @@ def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Namespace
         folder = _RESOLVERS / names["client"]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "resolv.conf").write_text(f"nameserver {ROUTER4}\n")
-        yield place
+        yield namespaces
     finally:
         for name in names.values():
             if Path("/run/netns", name).exists():
@@ -140,9 +140,9 @@ def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Namespace
 
 
 def _configure(
-    place: Namespaces, role: Role, conditions: tuple[Condition, ...]
+    namespaces: Namespaces, role: Role, conditions: tuple[Condition, ...]
 ) -> None:
-    namespace = place.namespace(role)
+    namespace = namespaces.namespace(role)
     # Addresses of IPv6 before links come up would be lost; settings come first.
     settings = [*_PLAIN, *(_FORWARDING if role == "router" else ())]
     settings += [
@@ -151,7 +151,7 @@ def _configure(
         for at, word in condition.settings
         if at == role
     ]
-    _do(place.command(role, "sysctl", "-qw", *settings))
+    _do(namespaces.command(role, "sysctl", "-qw", *settings))
     lines = [
         line for condition in conditions for at, line in condition.links if at == role
     ]
@@ -159,7 +159,7 @@ def _configure(
     _do(["ip", "-n", namespace, "-batch", "-"], batch)
 
 
-def _filter(place: Namespaces, conditions: tuple[Condition, ...]) -> None:
+def _filter(namespaces: Namespaces, conditions: tuple[Condition, ...]) -> None:
     """Put the router's rules in force, one call a family."""
     for tool, rules in (
         (
@@ -179,7 +179,7 @@ def _filter(place: Namespaces, conditions: tuple[Condition, ...]) -> None:
                 + "COMMIT\n"
                 for table in tables
             )
-            _do(place.command("router", tool, "--noflush"), script)
+            _do(namespaces.command("router", tool, "--noflush"), script)
 
 
 def _do(command: list[str], script: str = "") -> None:

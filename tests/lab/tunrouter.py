@@ -63,24 +63,24 @@ class Queue:
         self._count = 0
         self._last = 0.0
 
-    def take(self, packet: bytes, weather: Impairments, now: float) -> None:
+    def take(self, packet: bytes, impairments: Impairments, now: float) -> None:
         """Decide what becomes of a packet."""
         chance = self._random.random
         protocol, start = _transport(packet)
-        number = {"tcp": _TCP, "udp": _UDP}.get(weather.protocol, protocol)
-        mine = protocol == number
-        if mine and chance() < weather.lost:
+        number = {"tcp": _TCP, "udp": _UDP}.get(impairments.protocol, protocol)
+        applies = protocol == number
+        if applies and chance() < impairments.lost:
             return
-        if protocol == _TCP and chance() < weather.changed:
-            packet = changed(packet, start, weather.changed_from)
-        due = now + weather.delay + weather.jitter * chance()
-        if mine and chance() < weather.held:
-            self._put(due + weather.hold, packet)
+        if protocol == _TCP and chance() < impairments.changed:
+            packet = changed(packet, start, impairments.changed_from)
+        due = now + impairments.delay + impairments.jitter * chance()
+        if applies and chance() < impairments.held:
+            self._put(due + impairments.hold, packet)
             return
         # Jitter alone never lets one packet overtake another.
         due = self._last = max(due, self._last)
         self._put(due, packet)
-        if mine and chance() < weather.duplicated:
+        if applies and chance() < impairments.duplicated:
             self._put(due, packet)
 
     def due(self, now: float) -> bytes | None:
@@ -154,8 +154,8 @@ def route(up: Impairments, down: Impairments) -> None:
         now = clock()
         if tun in ready:
             for packet in _read(tun):
-                queue, weather = queues[goes_down(packet)]
-                queue.take(packet, weather, now)
+                queue, impairments = queues[goes_down(packet)]
+                queue.take(packet, impairments, now)
         for queue, _ in queues:
             while (due := queue.due(now)) is not None:
                 os.write(tun, due)
@@ -174,7 +174,7 @@ def _read(tun: int) -> list[bytes]:
 
 def arguments(up: Impairments, down: Impairments) -> list[str]:
     """Return what to put on the command line."""
-    return [json.dumps(dataclasses.asdict(weather)) for weather in (up, down)]
+    return [json.dumps(dataclasses.asdict(impairments)) for impairments in (up, down)]
 
 
 if __name__ == "__main__":

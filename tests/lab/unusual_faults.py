@@ -163,8 +163,8 @@ def server_setting(line: str) -> Condition:
 def delay_pieces(seconds: float) -> Behaviour:
     """Hand on each piece late, one after the other."""
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
-        server = await dial()
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
 
         async def carry(source: socket.socket, sink: socket.socket) -> None:
             loop = asyncio.get_running_loop()
@@ -179,21 +179,21 @@ def delay_pieces(seconds: float) -> Behaviour:
     return behave
 
 
-async def buffer_request(client: socket.socket, dial: Dial) -> None:
+async def buffer_request(client: socket.socket, connect: Dial) -> None:
     """Hand the request on when it has ended, and not before."""
     loop = asyncio.get_running_loop()
     whole = b""
     while data := await loop.sock_recv(client, _CHUNK):
         whole += data
-    server = await dial()
+    server = await connect()
     await loop.sock_sendall(server, whole)
     end_sending(server)
     await pump(server, client)
 
 
-async def split_pieces(client: socket.socket, dial: Dial) -> None:
+async def split_pieces(client: socket.socket, connect: Dial) -> None:
     """Hand on the first bytes one by one, and odd pieces after them: all is well."""
-    server = await dial()
+    server = await connect()
 
     async def carry(source: socket.socket, sink: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -210,8 +210,8 @@ async def split_pieces(client: socket.socket, dial: Dial) -> None:
 def insert_prefix(up: bytes = b"", down: bytes = b"") -> Behaviour:
     """Say something of its own first, to the server or to the client."""
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
-        server = await dial()
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
         loop = asyncio.get_running_loop()
         if up:
             await loop.sock_sendall(server, up)
@@ -225,8 +225,8 @@ def insert_prefix(up: bytes = b"", down: bytes = b"") -> Behaviour:
 def drop_first_byte(*, up: bool) -> Behaviour:
     """Lose the first byte of one way."""
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
-        server = await dial()
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
         swallowed = False
 
         def rest(data: bytes) -> bytes:
@@ -244,8 +244,8 @@ def drop_first_byte(*, up: bool) -> Behaviour:
 def repeat_piece(after: int, *, up: bool) -> Behaviour:
     """Hand on a piece twice, once so many bytes have passed one way."""
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
-        server = await dial()
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
         passed = 0
 
         def twice(data: bytes) -> bytes:
@@ -263,8 +263,8 @@ def repeat_piece(after: int, *, up: bool) -> Behaviour:
 def stop_after(after: int, how: str, *, up: bool) -> Behaviour:
     """Carry so many bytes one way; then ``reset``, ``fin`` or ``silence``."""
 
-    async def behave(client: socket.socket, dial: Dial) -> None:
-        server = await dial()
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
         passed = 0
         loop = asyncio.get_running_loop()
 
@@ -284,8 +284,8 @@ def stop_after(after: int, how: str, *, up: bool) -> Behaviour:
             end_sending(sink)
 
         ways = ((client, server), (server, client))
-        mine, other = ways if up else ways[::-1]
+        stopped, other = ways if up else ways[::-1]
         with contextlib.suppress(EOFError), resets_forwarded(client, server):
-            await wait_for_all(carry(*mine), pump(*other))
+            await wait_for_all(carry(*stopped), pump(*other))
 
     return behave

@@ -64,11 +64,11 @@ def watch_outage(number: int, ways: tuple[Way, ...], seconds: float) -> WatchedO
     """Have an outage in a network of its own while a watch goes on."""
     network = Network("outage", "", passes())
     with contextlib.ExitStack() as stack:
-        place = stack.enter_context(topology(number, ()))
-        start_services(stack, network, place)
+        namespaces = stack.enter_context(topology(number, ()))
+        start_services(stack, network, namespaces)
         command = [sys.executable, "-m", "netduet", "watch", "--json", SERVER4]
         process = subprocess.Popen(
-            place.unprivileged_command("client", *command),
+            namespaces.unprivileged_command("client", *command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -82,7 +82,7 @@ def watch_outage(number: int, ways: tuple[Way, ...], seconds: float) -> WatchedO
         outage = outages.packets_dropped(*ways, seconds=seconds)
         if not ways:
             outage = outages.client_output_dropped(seconds)
-        with outages.outage_during(place, outage) as happened:
+        with outages.outage_during(namespaces, outage) as happened:
             events = _until_ended(process)
         if happened.failed:
             raise RuntimeError(f"the outage: {happened.failed}")

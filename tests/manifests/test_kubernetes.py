@@ -309,14 +309,14 @@ def test_policies_allow_only_clients(everything: list[Manifest]) -> None:
     """Only clients reach the server; other pods are blocked there."""
     server = labels_of(everything, "netduet-server")
     client = labels_of(everything, "netduet-check")
-    stranger = labels_of(everything, "netduet-blocked")
+    blocked = labels_of(everything, "netduet-blocked")
     mesh = labels_of(everything, "netduet-mesh")
     other: dict[str, str] = {}
     for port in PORTS:
         for sender, receiver, sent, received in (
             (client, server, True, True),
             (mesh, mesh, True, True),
-            (stranger, server, True, False),
+            (blocked, server, True, False),
             (other, server, False, False),
             (mesh, server, False, False),
             (server, client, False, False),
@@ -325,7 +325,7 @@ def test_policies_allow_only_clients(everything: list[Manifest]) -> None:
             here, there = dict(sender), dict(receiver)
             assert may_send(everything, here, port, there) is sent
             assert may_receive(everything, there, port, here) is received
-    for pod in (client, stranger, mesh, other):
+    for pod in (client, blocked, mesh, other):
         assert may_send(everything, dict(pod), DNS, {})
         assert not may_send(everything, dict(pod), HTTPS, {})
         assert not may_receive(everything, dict(server), ADMIN, dict(pod))

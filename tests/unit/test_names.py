@@ -1,4 +1,4 @@
-"""Names follow the rules of CONTRIBUTING.md: judged on the syntax tree of services."""
+"""Names follow the rules of CONTRIBUTING.md: judged on syntax trees."""
 
 from __future__ import annotations
 
@@ -27,11 +27,18 @@ def tree() -> structure.Tree:
     return structure.parse(structure.read_sources(None))
 
 
-def test_banned_names_are_not_used(tree: structure.Tree) -> None:
+@pytest.fixture(scope="module")
+def all_code(tree: structure.Tree) -> structure.Tree:
+    """Add all of tests, with paths that begin with their folder."""
+    tests = structure.parse(structure.read_sources(None, "tests"))
+    return {**tree, **{f"tests/{path}": module for path, module in tests.items()}}
+
+
+def test_banned_names_are_not_used(all_code: structure.Tree) -> None:
     """A variable, parameter, attribute or function is named by what it holds or does."""
     offenders = [
         structure.Definition(name, path, line)
-        for path, module in tree.items()
+        for path, module in all_code.items()
         for name, line in structure.bound_names(module)
         if name.strip("_").lower() in BANNED
     ]
@@ -70,13 +77,13 @@ def test_numeric_constants_say_their_meaning(tree: structure.Tree) -> None:
     assert not offenders, _listed("bare numbers", offenders)
 
 
-def test_modules_are_named_by_nouns(tree: structure.Tree) -> None:
+def test_modules_are_named_by_nouns(all_code: structure.Tree) -> None:
     """A module is named by what it holds."""
     offenders = [
         path
-        for path in tree
+        for path in all_code
         for part in PurePath(path).with_suffix("").parts
-        if re.search("ing$", part) and part not in NAMES_WITH_ING
+        if re.search("ing$", part) and part.removeprefix("test_") not in NAMES_WITH_ING
     ]
     assert not offenders, _listed("modules named by a participle", offenders)
 

@@ -188,22 +188,22 @@ class FakeServer:
 @contextlib.asynccontextmanager
 async def framed_connection(sock: socket.socket) -> AsyncIterator[FramedConnection]:
     """Hold a conversation over a socket; it is gone afterwards."""
-    conversation = await start_framed_connection(sock)
+    connection = await start_framed_connection(sock)
     try:
-        yield conversation
+        yield connection
     finally:
-        conversation.close()
-        await wait_until(lambda: conversation.is_closed)
+        connection.close()
+        await wait_until(lambda: connection.is_closed)
 
 
 @contextlib.asynccontextmanager
 async def connection_to_fake_server(script: Script) -> AsyncIterator[FramedConnection]:
     """Hold a conversation with a far end that does as told."""
     async with FakeServer(script) as server:
-        dialled = await connect(server.address, TIMEOUT_SECONDS)
-        assert dialled.sock is not None
-        async with framed_connection(dialled.sock) as conversation:
-            yield conversation
+        connected = await connect(server.address, TIMEOUT_SECONDS)
+        assert connected.sock is not None
+        async with framed_connection(connected.sock) as connection:
+            yield connection
 
 
 def welcome_and_wait(connection: AcceptedConnection) -> None:

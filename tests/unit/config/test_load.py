@@ -31,7 +31,7 @@ HALVES = (ServerSettings, ClientSettings)
 
 
 @pytest.fixture(autouse=True)
-def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
+def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
     """Start each test with no settings anywhere; return where it may put some."""
     return empty_sources(monkeypatch, tmp_path)
 
@@ -40,19 +40,19 @@ def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
 
 
 def test_value_comes_from_the_first_source_that_has_one(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """The order is flag, environment, .env, file secret, default."""
 
     def now(**flags: object) -> tuple[int, Source | None]:
-        loaded: Loaded[SampleSettings] = load(SampleSettings, flags, around)
+        loaded: Loaded[SampleSettings] = load(SampleSettings, flags, sources)
         return loaded.settings.port, loaded.sources.get("port")
 
     assert now() == (12_345, None)
-    secret = around.secrets / "netduet_sample_port"
+    secret = sources.secrets / "netduet_sample_port"
     secret.write_text("1\n")
     assert now() == (1, Source("secret", str(secret)))
-    around.dotenv.write_text("NETDUET_SAMPLE_PORT=2\n")
+    sources.dotenv.write_text("NETDUET_SAMPLE_PORT=2\n")
     assert now() == (2, Source(".env", "NETDUET_SAMPLE_PORT"))
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "3")
     assert now() == (3, Source("environment", "NETDUET_SAMPLE_PORT"))
@@ -60,36 +60,36 @@ def test_value_comes_from_the_first_source_that_has_one(
 
 
 def test_empty_value_counts_as_unset_in_every_source(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """Compose passes an unset variable as an empty one."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "")
-    around.dotenv.write_text("NETDUET_SAMPLE_PORT=\nNETDUET_SAMPLE_MODE=\n")
-    (around.secrets / "netduet_sample_port").write_text("")
-    (around.secrets / "netduet_sample_mode").write_text("framed")
-    loaded = load(SampleSettings, {"name": None}, around)
+    sources.dotenv.write_text("NETDUET_SAMPLE_PORT=\nNETDUET_SAMPLE_MODE=\n")
+    (sources.secrets / "netduet_sample_port").write_text("")
+    (sources.secrets / "netduet_sample_mode").write_text("framed")
+    loaded = load(SampleSettings, {"name": None}, sources)
     assert loaded.settings == SampleSettings(mode="framed")
     assert set(loaded.sources) == {"mode"}
 
 
 @pytest.mark.parametrize("text", ["a,b", "a b", " a , b,", "a,\tb"])
 def test_list_is_separated_by_commas_or_spaces(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths, text: str
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths, text: str
 ) -> None:
     """A list is not JSON."""
     monkeypatch.setenv("NETDUET_SAMPLE_WORDS", text)
-    assert load(SampleSettings, {}, around).settings.words == ("a", "b")
+    assert load(SampleSettings, {}, sources).settings.words == ("a", "b")
 
 
 def test_program_checks_only_its_own_prefix(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """Server and client share one .env, which other programs may use too."""
     monkeypatch.setenv("NETDUET_SERVER_PROT", "1")
-    around.dotenv.write_text(
+    sources.dotenv.write_text(
         "NETDUET_SERVER_NOPE=1\nNETDUET_SAMPLE_PORT=5\nOTHER=x\nno assignment here\n"
     )
-    assert load(SampleSettings, {}, around).settings == SampleSettings(port=5)
+    assert load(SampleSettings, {}, sources).settings == SampleSettings(port=5)
 
 
 # What is said of bad values
@@ -114,72 +114,72 @@ def test_program_checks_only_its_own_prefix(
 )
 def test_invalid_value_is_one_line_with_name_value_and_remedy(
     monkeypatch: pytest.MonkeyPatch,
-    around: SourcePaths,
+    sources: SourcePaths,
     name: str,
     value: str,
     remedy: str,
 ) -> None:
     """The line names the variable, not a field, and says what is valid."""
     monkeypatch.setenv(f"NETDUET_SAMPLE_{name}", value)
-    assert error_lines(around) == [f"NETDUET_SAMPLE_{name}={value}: {remedy}"]
+    assert error_lines(sources) == [f"NETDUET_SAMPLE_{name}={value}: {remedy}"]
 
 
-def test_line_names_the_source_of_the_value(around: SourcePaths) -> None:
+def test_line_names_the_source_of_the_value(sources: SourcePaths) -> None:
     """Flags, lines of .env and file secrets are named, all at once."""
-    around.dotenv.write_text("NETDUET_SAMPLE_WAIT=soon\n")
-    secret = around.secrets / "netduet_sample_mode"
+    sources.dotenv.write_text("NETDUET_SAMPLE_WAIT=soon\n")
+    secret = sources.secrets / "netduet_sample_mode"
     secret.write_text("loud\n")
     assert [
         "--port 99999: must be at most 65535",
         ".env: NETDUET_SAMPLE_WAIT=soon: must be a time such as 500ms, 30s or 2m",
         f"{secret}: loud: must be plain or framed",
-    ] == error_lines(around, port="99999")
+    ] == error_lines(sources, port="99999")
 
 
-def test_empty_flag_is_a_value(around: SourcePaths) -> None:
+def test_empty_flag_is_a_value(sources: SourcePaths) -> None:
     """An empty flag is deliberate; only variables can be empty by accident."""
-    assert error_lines(around, name="") == ["--name '': must not be empty"]
+    assert error_lines(sources, name="") == ["--name '': must not be empty"]
 
 
 def test_contradiction_names_both_settings_as_given(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """Two settings that are valid alone but not together give one line."""
-    assert error_lines(around, port="11") == [
+    assert error_lines(sources, port="11") == [
         "--port 11: must not exceed NETDUET_SAMPLE_MOST=10, the default"
     ]
     monkeypatch.setenv("NETDUET_SAMPLE_MOST", "20")
-    assert error_lines(around, port="21") == [
+    assert error_lines(sources, port="21") == [
         "--port 21: must not exceed NETDUET_SAMPLE_MOST=20"
     ]
 
 
 @pytest.mark.parametrize("value", ["\x1b[31mred", "1\n2", " 1x", "\u202e1"])
 def test_value_cannot_forge_a_line_or_move_a_cursor(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths, value: str
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths, value: str
 ) -> None:
     """Unprintable text is quoted."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", value)
-    [line] = error_lines(around)
+    [line] = error_lines(sources)
     assert line.isprintable()
     assert line == f"NETDUET_SAMPLE_PORT={value!r}: must be a whole number"
 
 
 def test_long_value_is_truncated(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """An error stays on one line."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "x" * 5000)
-    [line] = error_lines(around)
+    [line] = error_lines(sources)
     assert line == f"NETDUET_SAMPLE_PORT={'x' * 200}…: must be a whole number"
 
 
 def test_value_that_is_not_utf8_is_rejected(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """A variable may hold any bytes; text is UTF-8."""
     monkeypatch.setenv("NETDUET_SAMPLE_NAME", os.fsdecode(b"caf\xe9"))
-    [line] = error_lines(around)
+    [line] = error_lines(sources)
     assert line.endswith(": must be UTF-8")
     assert line.isascii()
 
@@ -189,7 +189,7 @@ def test_value_that_is_not_utf8_is_rejected(
 
 @pytest.mark.parametrize("kind", ["environment", ".env", "secret", "flag"])
 def test_secret_value_is_never_shown(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths, kind: str
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths, kind: str
 ) -> None:
     """A secret that is too short is rejected without being shown."""
     flags: dict[str, object] = {}
@@ -197,20 +197,20 @@ def test_secret_value_is_never_shown(
         case "environment":
             monkeypatch.setenv("NETDUET_SAMPLE_TOKEN", "xyz")
         case ".env":
-            around.dotenv.write_text("NETDUET_SAMPLE_TOKEN=xyz\n")
+            sources.dotenv.write_text("NETDUET_SAMPLE_TOKEN=xyz\n")
         case "secret":
-            (around.secrets / "netduet_sample_token").write_text("xyz")
+            (sources.secrets / "netduet_sample_token").write_text("xyz")
         case _:
             flags["token"] = "xyz"
-    [line] = error_lines(around, **flags)
+    [line] = error_lines(sources, **flags)
     assert "xyz" not in line
     assert "********: " in line
 
 
-def test_secret_is_masked_when_shown(around: SourcePaths) -> None:
+def test_secret_is_masked_when_shown(sources: SourcePaths) -> None:
     """The program gets the value, and no screen shows it."""
-    (around.secrets / "netduet_sample_token").write_text("hunter2\n")
-    settings = load(SampleSettings, {}, around).settings
+    (sources.secrets / "netduet_sample_token").write_text("hunter2\n")
+    settings = load(SampleSettings, {}, sources).settings
     assert settings.token is not None
     assert settings.token.get_secret_value() == "hunter2"
     info = SampleSettings.model_fields["token"]

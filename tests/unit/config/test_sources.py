@@ -11,7 +11,7 @@ from tests.unit.sample_settings import SampleSettings, empty_sources, error_line
 
 
 @pytest.fixture(autouse=True)
-def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
+def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
     """Start each test with no settings anywhere; return where it may put some."""
     return empty_sources(monkeypatch, tmp_path)
 
@@ -20,35 +20,35 @@ def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SourcePaths:
 
 
 def test_misspelt_variable_is_rejected_with_the_nearest_name(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """pydantic-settings would ignore it silently."""
     monkeypatch.setenv("NETDUET_SAMPLE_PROT", "1")
-    around.dotenv.write_text("NETDUET_SAMPLE_RROM=1\n")
-    (around.secrets / "netduet_sample_tokn").write_text("hunter2")
+    sources.dotenv.write_text("NETDUET_SAMPLE_RROM=1\n")
+    (sources.secrets / "netduet_sample_tokn").write_text("hunter2")
     wrong = "no setting has this name: did you mean"
-    assert error_lines(around) == [
+    assert error_lines(sources) == [
         f"NETDUET_SAMPLE_PROT: {wrong} NETDUET_SAMPLE_PORT?",
-        f"{around.dotenv}: NETDUET_SAMPLE_RROM: {wrong} NETDUET_SAMPLE_ROOM?",
-        f"{around.secrets}/netduet_sample_tokn: {wrong} netduet_sample_token?",
+        f"{sources.dotenv}: NETDUET_SAMPLE_RROM: {wrong} NETDUET_SAMPLE_ROOM?",
+        f"{sources.secrets}/netduet_sample_tokn: {wrong} netduet_sample_token?",
     ]
 
 
 def test_misspelt_name_and_invalid_value_are_reported_together(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """A user sees both mistakes at the first start."""
     monkeypatch.setenv("NETDUET_SAMPLE_MODES", "1")
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "x")
-    assert len(error_lines(around)) == 2
+    assert len(error_lines(sources)) == 2
 
 
 def test_lower_case_variable_is_rejected(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """With two spellings of a variable it would be unclear which one counts."""
     monkeypatch.setenv("netduet_sample_port", "1")
-    [line] = error_lines(around)
+    [line] = error_lines(sources)
     assert line.endswith("did you mean NETDUET_SAMPLE_PORT?")
 
 
@@ -82,72 +82,76 @@ LINKS = {
 
 
 def test_service_links_are_ignored_and_named(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """The variables that Kubernetes sets for a Service of our name are no settings."""
     for name, value in LINKS.items():
         monkeypatch.setenv(name, value)
-    loaded = load(SampleSettings, {}, around)
+    loaded = load(SampleSettings, {}, sources)
     assert loaded.settings == SampleSettings()
     assert loaded.ignored == tuple(sorted(LINKS))
 
 
 def test_service_link_does_not_hide_the_next_source(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """A port in .env counts although Kubernetes set the variable."""
     monkeypatch.setenv("NETDUET_SAMPLE_PORT", "tcp://10.0.0.1:12345")
-    around.dotenv.write_text("NETDUET_SAMPLE_PORT=5\n")
-    assert load(SampleSettings, {}, around).settings.port == 5
+    sources.dotenv.write_text("NETDUET_SAMPLE_PORT=5\n")
+    assert load(SampleSettings, {}, sources).settings.port == 5
 
 
 def test_service_link_in_a_file_is_a_mistake(
-    monkeypatch: pytest.MonkeyPatch, around: SourcePaths
+    monkeypatch: pytest.MonkeyPatch, sources: SourcePaths
 ) -> None:
     """Kubernetes only sets the environment."""
     monkeypatch.setenv("NETDUET_SAMPLE_SERVICE_PORT", "12345")
-    around.dotenv.write_text("NETDUET_SAMPLE_PORT=tcp://10.0.0.1:12345\n")
-    assert error_lines(around) == [
+    sources.dotenv.write_text("NETDUET_SAMPLE_PORT=tcp://10.0.0.1:12345\n")
+    assert error_lines(sources) == [
         ".env: NETDUET_SAMPLE_PORT=tcp://10.0.0.1:12345: must be a whole number"
     ]
-    around.dotenv.write_text("NETDUET_SAMPLE_SERVICE_HOST=10.0.0.1\n")
-    [line] = error_lines(around)
+    sources.dotenv.write_text("NETDUET_SAMPLE_SERVICE_HOST=10.0.0.1\n")
+    [line] = error_lines(sources)
     assert "NETDUET_SAMPLE_SERVICE_HOST: no setting has this name" in line
 
 
 # Sources that cannot be read
 
 
-def test_invalid_netduet_line_in_dotenv_is_rejected(around: SourcePaths) -> None:
+def test_invalid_netduet_line_in_dotenv_is_rejected(sources: SourcePaths) -> None:
     """A netduet line that sets nothing would otherwise be ignored silently."""
-    around.dotenv.write_text("A=1\nNETDUET_SAMPLE_PORT 99\n")
-    assert error_lines(around) == [f"{around.dotenv}: line 2: must be NAME=value"]
+    sources.dotenv.write_text("A=1\nNETDUET_SAMPLE_PORT 99\n")
+    assert error_lines(sources) == [f"{sources.dotenv}: line 2: must be NAME=value"]
 
 
-def test_file_that_is_not_utf8_is_a_one_line_error(around: SourcePaths) -> None:
+def test_file_that_is_not_utf8_is_a_one_line_error(sources: SourcePaths) -> None:
     """A file in another encoding is reported."""
-    around.dotenv.write_bytes(b"NETDUET_SAMPLE_NAME=caf\xe9\n")
-    assert error_lines(around) == [f"{around.dotenv}: must be UTF-8"]
-    around.dotenv.unlink()
-    (around.secrets / "netduet_sample_name").write_bytes(b"caf\xe9")
-    assert error_lines(around) == [f"{around.secrets}: files must be UTF-8"]
+    sources.dotenv.write_bytes(b"NETDUET_SAMPLE_NAME=caf\xe9\n")
+    assert error_lines(sources) == [f"{sources.dotenv}: must be UTF-8"]
+    sources.dotenv.unlink()
+    (sources.secrets / "netduet_sample_name").write_bytes(b"caf\xe9")
+    assert error_lines(sources) == [f"{sources.secrets}: files must be UTF-8"]
 
 
-def test_secret_that_is_a_folder_is_a_one_line_error(around: SourcePaths) -> None:
+def test_secret_that_is_a_folder_is_a_one_line_error(sources: SourcePaths) -> None:
     """An orchestrator may mount a folder in place of a file."""
-    (around.secrets / "netduet_sample_token").mkdir()
-    [line] = error_lines(around)
-    assert str(around.secrets / "netduet_sample_token") in line
+    (sources.secrets / "netduet_sample_token").mkdir()
+    [line] = error_lines(sources)
+    assert str(sources.secrets / "netduet_sample_token") in line
 
 
-def test_secrets_folder_that_is_a_file_is_a_one_line_error(around: SourcePaths) -> None:
+def test_secrets_folder_that_is_a_file_is_a_one_line_error(
+    sources: SourcePaths,
+) -> None:
     """The reason is the system's own error."""
-    around.secrets.rmdir()
-    around.secrets.write_text("")
-    assert error_lines(around) == [f"{around.secrets}: cannot be read: Not a directory"]
+    sources.secrets.rmdir()
+    sources.secrets.write_text("")
+    assert error_lines(sources) == [
+        f"{sources.secrets}: cannot be read: Not a directory"
+    ]
 
 
-def test_missing_sources_are_no_error(around: SourcePaths) -> None:
+def test_missing_sources_are_no_error(sources: SourcePaths) -> None:
     """Neither .env nor a folder of secrets is required."""
-    around.secrets.rmdir()
-    assert load(SampleSettings, {}, around).settings == SampleSettings()
+    sources.secrets.rmdir()
+    assert load(SampleSettings, {}, sources).settings == SampleSettings()

@@ -95,8 +95,8 @@ def test_kinds_table_matches() -> None:
         listed = {Kind[name]: row[column] for name, row in rows.items()}
         raw = {(kind, flags) for kind in listed if listed[kind].endswith(" bytes")}
         assert raw == {pair for pair in DATA if pair[1] == flags}
-        spoken = {kind for kind in listed if listed[kind] == "JSON"} - {Kind.ERROR}
-        assert spoken == set(models)
+        json_kinds = {kind for kind in listed if listed[kind] == "JSON"} - {Kind.ERROR}
+        assert json_kinds == set(models)
 
 
 def test_header_table_matches() -> None:

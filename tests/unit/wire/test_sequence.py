@@ -11,7 +11,7 @@ few = settings(max_examples=200, deadline=None)
 arrivals = st.lists(st.integers(0, 60), max_size=80)
 
 
-def taken(
+def gaps_of(
     arrived: list[int], most: int = 1000, first: int | None = None
 ) -> SequenceGaps:
     """Return the gaps after these numbers have arrived."""
@@ -38,7 +38,7 @@ def missing(arrived: list[int], start: int) -> tuple[Gap, ...]:
 @given(arrivals)
 def test_gaps_match_a_reference(arrived: list[int]) -> None:
     """Any numbers in any order give the gaps that a simple set gives."""
-    gaps = taken(arrived)
+    gaps = gaps_of(arrived)
     assert gaps.newest(1000) == missing(arrived, min(arrived, default=0))
     assert gaps.next == max(arrived, default=-1) + 1
     assert gaps.first == gaps.floor == min(arrived, default=0)
@@ -53,7 +53,7 @@ def test_gaps_match_a_reference(arrived: list[int]) -> None:
 @given(arrivals)
 def test_known_start_makes_a_gap_before_the_first_number(arrived: list[int]) -> None:
     """If the first number is known, all missing ones after it are gaps."""
-    gaps = taken(arrived, first=0)
+    gaps = gaps_of(arrived, first=0)
     assert gaps.newest(1000) == (missing(arrived, 0) if arrived else ())
     assert gaps.received == len(set(arrived))
 
@@ -64,7 +64,7 @@ def test_limit_drops_oldest_gaps_and_raises_the_floor(
     arrived: list[int], most: int
 ) -> None:
     """The gaps above ``floor`` are complete, and none is made up."""
-    gaps = taken(arrived, most)
+    gaps = gaps_of(arrived, most)
     kept = gaps.newest(1000)
     assert len(kept) <= most
     true = missing(arrived, min(arrived, default=0))
@@ -79,7 +79,7 @@ def test_newest_gaps_are_complete_from_their_start(
     arrived: list[int], count: int
 ) -> None:
     """A partial list has all gaps above the number that comes with it."""
-    gaps = taken(arrived)
+    gaps = gaps_of(arrived)
     since = gaps.since(count)
     shown = gaps.newest(count)
     assert shown == tuple(gap for gap in gaps.newest(1000) if gap[0] >= since)
@@ -89,7 +89,7 @@ def test_newest_gaps_are_complete_from_their_start(
 @given(arrivals, st.integers(0, 70))
 def test_forgotten_gaps_are_returned_once(arrived: list[int], below: int) -> None:
     """Gaps below a number are cut there, returned and removed; others stay."""
-    gaps = taken(arrived)
+    gaps = gaps_of(arrived)
     before = gaps.newest(1000)
     gone = gaps.forget(below)
     assert gone == tuple((a, min(b, below)) for a, b in before if a < below)
@@ -101,7 +101,7 @@ def test_forgotten_gaps_are_returned_once(arrived: list[int], below: int) -> Non
 
 def test_number_below_the_floor_is_late_not_received() -> None:
     """There, a late number and a repeated one cannot be distinguished."""
-    gaps = taken([0, 2, 4, 6, 8], most=2)
+    gaps = gaps_of([0, 2, 4, 6, 8], most=2)
     received = gaps.received
     gaps.take(1)
     assert (gaps.received, gaps.late, gaps.floor) == (received, 1, 4)

@@ -227,11 +227,11 @@ def test_transcript_vector(vector: Vector) -> None:
     server = VectorPeer(Role.SERVER)
     to_server, to_client = _Way(client, server), _Way(server, client)
     for turn in vector["turns"]:
-        learnt = len(client.events)
+        known = len(client.events)
         _act(client, server, turn)
         assert to_server.carry() == expected(turn["client sends"])
         assert to_client.carry() == expected(turn["server sends"])
-        events = client.events[learnt:]
+        events = client.events[known:]
         for event, wanted in zip(events, turn["client learns"], strict=True):
             assert matches(event, wanted), (event, wanted)
     assert client.connection.state is server.connection.state is State.CLOSED

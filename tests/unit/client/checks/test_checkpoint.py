@@ -135,9 +135,9 @@ def test_foreign_file_is_refused_and_kept(file: Path, text: str) -> None:
 def test_binary_files_and_folders_are_refused(file: Path) -> None:
     """A file that is not text is no checkpoint."""
     file.write_bytes(b"\xff\xfe")
-    for place in (file, file.parent):
+    for path in (file, file.parent):
         with pytest.raises(ValueError, match="is not a netduet run"):
-            Checkpoint(place, RUN)
+            Checkpoint(path, RUN)
 
 
 def test_empty_file_is_a_new_run(file: Path) -> None:

@@ -58,12 +58,14 @@ def served(number: int = 0, lost: int = 0, theirs: int | None = None) -> Attempt
 
 
 def failed(
-    fate: AttemptOutcome, number: int = 0, lost: int = 0, detail: str = ""
+    outcome: AttemptOutcome, number: int = 0, lost: int = 0, detail: str = ""
 ) -> Attempt:
     """Return a connection that was not."""
     at = number * GAP
-    made = 0.0005 if fate in (AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED) else None
-    return Attempt(fate, at, at, at + 1, made, lost, detail=detail)
+    made = (
+        0.0005 if outcome in (AttemptOutcome.ENDED, AttemptOutcome.UNANSWERED) else None
+    )
+    return Attempt(outcome, at, at, at + 1, made, lost, detail=detail)
 
 
 def run(*tries: Attempt, planned: int = 50, **fields: object) -> PacedRun:
@@ -88,7 +90,7 @@ def held(
     )
 
 
-def place(run_: PacedRun, **fields: object) -> ChurnResult:
+def churn_result(run_: PacedRun, **fields: object) -> ChurnResult:
     """Return a place, nothing else being wrong but what is told."""
     good = ChurnResult(THERE, run_, held(), WITNESS, PORTS)
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
@@ -97,7 +99,7 @@ def place(run_: PacedRun, **fields: object) -> ChurnResult:
 def judged(run_: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only place."""
     return CHECK.judge(
-        AddressResults((place(run_, **fields),), CheckOptions(max_loss=max_loss))
+        AddressResults((churn_result(run_, **fields),), CheckOptions(max_loss=max_loss))
     )
 
 
@@ -245,7 +247,7 @@ def bucket(
     *,
     count: int = 50,
     gap: float = GAP,
-    patience: float = 2.3,
+    timeout: float = 2.3,
     refused: bool = False,
 ) -> PacedRun:
     """Return what a bucket of tokens makes of connections; ``told``: by resets."""
@@ -269,7 +271,7 @@ def bucket(
             )
         elif refused:
             tries[number] = Attempt(AttemptOutcome.REFUSED, at, detail="ECONNREFUSED")
-        elif now + 1.02 - at < patience:
+        elif now + 1.02 - at < timeout:
             waiting.append((now + 1.02, number, lost + 1))
         else:
             tries[number] = Attempt(AttemptOutcome.NEVER_MADE, at, lost_syns=lost)

@@ -384,7 +384,7 @@ def test_closes_failing_alike_are_one_finding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("far", "expected"),
+    ("server_view", "expected"),
     [
         (
             still_open("CLOSE_WAIT"),
@@ -401,9 +401,11 @@ def test_closes_failing_alike_are_one_finding() -> None:
         ),
     ],
 )
-def test_evidence_has_the_servers_record(far: ServerView, expected: str) -> None:
+def test_evidence_has_the_servers_record(
+    server_view: ServerView, expected: str
+) -> None:
     """The server's record of the close is shown beside the client's."""
-    finding = found(CloseMethod.AT_ONCE, answered=0, server=far)
+    finding = found(CloseMethod.AT_ONCE, answered=0, server=server_view)
     assert finding.evidence[1] == (THEM, f"the same one: {expected} bytes")
 
 
@@ -461,14 +463,14 @@ def test_data_lost_before_half_close_is_left_to_other_checks() -> None:
 
 def test_answer_still_retransmitted_is_not_cut() -> None:
     """While the server's kernel retransmits, the rest is on its way."""
-    far = still_open("ESTABLISHED")
-    assert far.view is not None
-    trying = far.view.model_copy(update={"retrans": 1, "unacked": 4})
+    server_view = still_open("ESTABLISHED")
+    assert server_view.view is not None
+    trying = server_view.view.model_copy(update={"retrans": 1, "unacked": 4})
     part = {
         "answered": 100,
         "ending": None,
         "tcp_info": state("FIN_WAIT2"),
-        "server": replace(far, view=trying),
+        "server": replace(server_view, view=trying),
     }
     judgement = judged(at_once=part)
     assert judgement.skipped == (
@@ -476,7 +478,7 @@ def test_answer_still_retransmitted_is_not_cut() -> None:
         "that is for the check size to tell"
     )
     assert judgement.findings == ()
-    [finding] = judged(at_once=part | {"server": far}).findings
+    [finding] = judged(at_once=part | {"server": server_view}).findings
     assert finding.failure == "close.answer_cut"
 
 
@@ -493,9 +495,9 @@ def test_request_still_retransmitted_is_no_lost_fin() -> None:
         "not judged, for this end's kernel sends the question again and again: "
         "that is for the check size to tell"
     )
-    heard = state("FIN_WAIT1", 3, 901)
+    acked = state("FIN_WAIT1", 3, 901)
     assert (
-        found(CloseMethod.AT_ONCE, **part | {"tcp_info": heard}).failure
+        found(CloseMethod.AT_ONCE, **part | {"tcp_info": acked}).failure
         == "close.fin_changed"
     )
 
@@ -590,11 +592,11 @@ def test_addresses_have_their_own_findings_and_figures() -> None:
 
 def test_remote_text_is_escaped() -> None:
     """Text from the server cannot move a terminal's cursor."""
-    far = ServerView(make_ledger_entry(ended=HOSTILE_TEXT, ended_by="server"))
+    server_view = ServerView(make_ledger_entry(ended=HOSTILE_TEXT, ended_by="server"))
     refused = Handshake(refused=ErrorMessage(code=HOSTILE_TEXT, message=HOSTILE_TEXT))
     for finding in (
-        found(CloseMethod.AT_ONCE, answered=0, server=far),
-        found(CloseMethod.OWN_RESET, server=far),
+        found(CloseMethod.AT_ONCE, answered=0, server=server_view),
+        found(CloseMethod.OWN_RESET, server=server_view),
         found(CloseMethod.FINISH, handshake=refused),
     ):
         texts = [finding.seen, *(text for _, text in finding.evidence)]

@@ -53,7 +53,7 @@ CLOSED_THERE = ServerView(
 GONE = ServerView(missing="only other instances responded", found=False)
 
 
-def ours(**fields: int) -> TcpInfo:
+def client_tcp_info(**fields: int) -> TcpInfo:
     """Return our kernel's view of a connection that is well, its fields changed."""
     return tcp_info(**({"bytes_acked": 145, "bytes_received": 500} | fields))
 
@@ -72,7 +72,7 @@ def held(
         "handshake": WELCOMED,
         "wait": WAITED,
         "sent": 144,
-        "tcp_info": ours(),
+        "tcp_info": client_tcp_info(),
         "server": OPEN,
     }
     return HeldConnection(**(known | fields))  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def found(*connections: HeldConnection) -> Finding:
 
 # Fates
 
-UNHEARD = {"tcp_info": ours(unacked=1), "retrans": 4}
+UNHEARD = {"tcp_info": client_tcp_info(unacked=1), "retrans": 4}
 ERROR = ErrorMessage(code="too_many_connections", message="full")
 
 
@@ -224,7 +224,7 @@ def test_plan_covers_both_ends_and_keepalive() -> None:
             {},
             {
                 "server": ServerView(OPEN.entry, view()),
-                "tcp_info": ours(bytes_received=480),
+                "tcp_info": client_tcp_info(bytes_received=480),
             },
             "idle.silent",
             None,
@@ -341,7 +341,7 @@ def test_evidence_has_the_clients_view(fields: dict[str, object], line: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("far", "line"),
+    ("server_view", "line"),
     [
         (
             ServerView(OPEN.entry, view(unacked=1, total_retrans=3)),
@@ -367,9 +367,9 @@ def test_evidence_has_the_clients_view(fields: dict[str, object], line: str) -> 
         ),
     ],
 )
-def test_evidence_has_the_servers_view(far: ServerView, line: str) -> None:
+def test_evidence_has_the_servers_view(server_view: ServerView, line: str) -> None:
     """The server's record is shown, or why there is none."""
-    finding = found(held(8, US, server=far))
+    finding = found(held(8, US, server=server_view))
     assert finding.evidence[1] == (THEM, f"the same one: {line}")
 
 

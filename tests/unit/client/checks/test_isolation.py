@@ -217,7 +217,7 @@ def test_administrative_prohibition_needs_no_note() -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "asks"),
+    ("port", "needed"),
     [
         (door(DROPPED, DROPPED), True),
         (door(NO_ROUTE, NO_ROUTE), True),
@@ -226,12 +226,12 @@ def test_administrative_prohibition_needs_no_note() -> None:
         (door(DROPPED, PORT), False),
     ],
 )
-def test_silence_needs_a_control(port: PortState, asks: bool) -> None:
+def test_silence_needs_a_control(port: PortState, needed: bool) -> None:
     """A refusal proves that the client is connected; silence does not."""
     alone = " ".join(judged(port, control="").remarks)
     beside = " ".join(judged(port, control="app:80").remarks)
-    assert ("this client may have no network at all" in alone) is asks
-    assert ("app:80 was reached from here" in beside) is asks
+    assert ("this client may have no network at all" in alone) is needed
+    assert ("app:80 was reached from here" in beside) is needed
 
 
 def test_client_without_a_route_is_inconclusive() -> None:

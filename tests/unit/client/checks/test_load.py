@@ -205,7 +205,7 @@ def test_low_rate_not_limited_by_network_carries_missed_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("direction", "halt", "where"),
+    ("direction", "transfer_stall", "where"),
     [
         (UP, TransferStall(TimeSpan(12, 15), 3, 0, 4000), "path →"),
         (DOWN, TransferStall(TimeSpan(12, 15), 3, 0, 4000), "path ←"),
@@ -217,10 +217,10 @@ def test_low_rate_not_limited_by_network_carries_missed_deadline() -> None:
     ],
 )
 def test_stall_is_located_by_both_kernels(
-    direction: Direction, halt: TransferStall, where: str | None
+    direction: Direction, transfer_stall: TransferStall, where: str | None
 ) -> None:
     """Data is lost, is not acknowledged, or finds no room at the receiver."""
-    judgement = judged(phase(flow(direction, stall=halt)))
+    judgement = judged(phase(flow(direction, stall=transfer_stall)))
     [finding] = judgement.findings
     assert (finding.failure, finding.where) == ("load.stalled", where)
     assert finding.missed_deadline == TimeSpan(12, 15)
@@ -263,8 +263,8 @@ def test_transfer_ended_by_server_is_skipped() -> None:
 
 def test_load_that_cannot_be_measured_is_skipped() -> None:
     """Without a connection to fill the path there is nothing to judge."""
-    place = LoadResult(THERE, skipped="a connection for bulk data failed: late")
-    judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
+    result = LoadResult(THERE, skipped="a connection for bulk data failed: late")
+    judgement = CHECK.judge(AddressResults((result,), CheckOptions()))
     assert judgement.skipped == (
         "192.0.2.2:12345: a connection for bulk data failed: late"
     )
@@ -288,9 +288,9 @@ def test_incomplete_tcp_info_is_ignored() -> None:
 
 def test_ended_latency_probe_is_a_note() -> None:
     """If the echo connection ends, a note gives the reason; the rates still count."""
-    place = LoadResult(
+    result = LoadResult(
         THERE, (IDLE, phase(flow(UP))), latency_error="Connection reset by peer"
     )
-    judgement = CHECK.judge(AddressResults((place,), CheckOptions()))
+    judgement = CHECK.judge(AddressResults((result,), CheckOptions()))
     assert "Connection reset by peer" in judgement.remarks[-1]
     assert (judgement.findings, judgement.skipped) == ((), None)

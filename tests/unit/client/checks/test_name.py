@@ -151,8 +151,8 @@ def test_unresolved_name_has_no_notes() -> None:
 )
 async def test_address_is_not_resolved(host: str, family: socket.AddressFamily) -> None:
     """An IP address is used as given, without a DNS query."""
-    patience = Timeouts(5.0, 5.0, 5.0)
-    context = CheckContext(Target(host, 80), socket.AF_UNSPEC, "", patience)
+    timeouts = Timeouts(5.0, 5.0, 5.0)
+    context = CheckContext(Target(host, 80), socket.AF_UNSPEC, "", timeouts)
     measured = await measure(context)
     assert measured.resolution.addresses == (Address(family, host, 80),)
     assert measured.queries == ()
@@ -161,8 +161,8 @@ async def test_address_is_not_resolved(host: str, family: socket.AddressFamily) 
 
 async def test_slow_lookup_is_a_missed_deadline() -> None:
     """A lookup is abandoned at its timeout."""
-    patience = Timeouts(0.0, 5.0, 5.0)
-    context = CheckContext(Target("name.invalid", 80), socket.AF_UNSPEC, "", patience)
+    timeouts = Timeouts(0.0, 5.0, 5.0)
+    context = CheckContext(Target("name.invalid", 80), socket.AF_UNSPEC, "", timeouts)
     [finding] = judge(await measure(context)).findings
     assert finding.failure == "name.timeout"
     assert finding.missed_deadline is not None

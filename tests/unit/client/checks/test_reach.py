@@ -22,7 +22,7 @@ SECOND = Address(socket.AF_INET, "192.0.2.2", 80)
 SIX = Address(socket.AF_INET6, "2001:db8::1", 80)
 
 
-def dialled(
+def connect_result(
     address: Address = FIRST,
     cause: Cause | None = None,
     detail: str = "",
@@ -48,7 +48,7 @@ def found(*tried: ConnectResult) -> Finding:
 
 def test_accepting_address_passes() -> None:
     """The connect time is reported, and nothing is found."""
-    assert judged(dialled()) == Judgement(
+    assert judged(connect_result()) == Judgement(
         "192.0.2.1:80 accepted in 500.0 ms",
         figures={"tried": 1, "accepted": 1, "lost_syns": 0},
     )
@@ -65,7 +65,7 @@ def test_accepting_address_passes() -> None:
 )
 def test_failing_address_fails_and_blocks(cause: Cause, failure: str) -> None:
     """Each way to fail has its class, and the other checks are skipped."""
-    judgement = judged(dialled(cause=cause, detail="EX: said so"))
+    judgement = judged(connect_result(cause=cause, detail="EX: said so"))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == (failure, True)
     assert judgement.summary == "no connection to 192.0.2.1:80"
@@ -77,11 +77,11 @@ def test_failing_address_fails_and_blocks(cause: Cause, failure: str) -> None:
     ("attempt", "seen"),
     [
         (
-            dialled(SIX, Cause.REFUSED, "ECONNREFUSED: Connection refused"),
+            connect_result(SIX, Cause.REFUSED, "ECONNREFUSED: Connection refused"),
             "[2001:db8::1]:80: ECONNREFUSED: Connection refused, after 500.0 ms",
         ),
         (
-            dialled(FIRST, Cause.TIMEOUT, lost=2, end=15.0),
+            connect_result(FIRST, Cause.TIMEOUT, lost=2, end=15.0),
             "192.0.2.1:80: 3 SYNs in 5.0 s, no response",
         ),
     ],
@@ -94,7 +94,8 @@ def test_single_address_is_described_in_full(attempt: ConnectResult, seen: str) 
 def test_class_is_that_of_the_first_failing_address() -> None:
     """Programs try the first address first; all are in the evidence."""
     finding = found(
-        dialled(FIRST, Cause.REFUSED, "no"), dialled(SECOND, Cause.TIMEOUT, lost=4)
+        connect_result(FIRST, Cause.REFUSED, "no"),
+        connect_result(SECOND, Cause.TIMEOUT, lost=4),
     )
     assert finding.failure == "reach.refused"
     assert finding.seen == "no address accepts connections: 192.0.2.1:80, 192.0.2.2:80"
@@ -105,18 +106,27 @@ def test_class_is_that_of_the_first_failing_address() -> None:
 @pytest.mark.parametrize(
     ("tried", "missed"),
     [
-        ([dialled(cause=Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
+        ([connect_result(cause=Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
         (
             [
-                dialled(FIRST, Cause.TIMEOUT, start=9.0),
-                dialled(SECOND, Cause.TIMEOUT, end=16.0),
+                connect_result(FIRST, Cause.TIMEOUT, start=9.0),
+                connect_result(SECOND, Cause.TIMEOUT, end=16.0),
             ],
             TimeSpan(9.0, 16.0),
         ),
-        ([dialled(FIRST, Cause.TIMEOUT), dialled(SECOND, Cause.REFUSED)], None),
-        ([dialled(cause=Cause.REFUSED)], None),
-        ([dialled(FIRST), dialled(SECOND, Cause.TIMEOUT)], TimeSpan(10.0, 10.5)),
-        ([dialled(FIRST), dialled(SECOND, Cause.REFUSED)], None),
+        (
+            [
+                connect_result(FIRST, Cause.TIMEOUT),
+                connect_result(SECOND, Cause.REFUSED),
+            ],
+            None,
+        ),
+        ([connect_result(cause=Cause.REFUSED)], None),
+        (
+            [connect_result(FIRST), connect_result(SECOND, Cause.TIMEOUT)],
+            TimeSpan(10.0, 10.5),
+        ),
+        ([connect_result(FIRST), connect_result(SECOND, Cause.REFUSED)], None),
     ],
 )
 def test_only_silence_carries_missed_deadline(
@@ -128,7 +138,9 @@ def test_only_silence_carries_missed_deadline(
 
 def test_partial_failure_blocks_nothing() -> None:
     """Failed addresses are found; the others can still be checked."""
-    judgement = judged(dialled(FIRST), dialled(SECOND, Cause.REFUSED, "ECONNREFUSED"))
+    judgement = judged(
+        connect_result(FIRST), connect_result(SECOND, Cause.REFUSED, "ECONNREFUSED")
+    )
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("reach.partial", False)
     assert finding.seen == "1 of 2 addresses do not accept connections: 192.0.2.2:80"
@@ -140,7 +152,7 @@ def test_partial_failure_blocks_nothing() -> None:
 
 def test_family_without_a_route_is_a_note() -> None:
     """An address family that this host lacks is noted and not judged."""
-    judgement = judged(dialled(FIRST), dialled(SIX, Cause.NO_ROUTE))
+    judgement = judged(connect_result(FIRST), connect_result(SIX, Cause.NO_ROUTE))
     assert judgement.findings == ()
     assert judgement.remarks == (
         "IPv6 not tried: this host has no route to [2001:db8::1]:80",
@@ -149,7 +161,7 @@ def test_family_without_a_route_is_a_note() -> None:
 
 def test_no_route_at_all_is_skipped_and_blocks() -> None:
     """If nothing could be tried, nothing is judged and later checks are skipped."""
-    judgement = judged(dialled(SIX, Cause.NO_ROUTE))
+    judgement = judged(connect_result(SIX, Cause.NO_ROUTE))
     assert (judgement.findings, judgement.blocks) == ((), True)
     assert judgement.skipped == "this host has no route to [2001:db8::1]:80"
     assert judgement.remarks == ()
@@ -157,13 +169,16 @@ def test_no_route_at_all_is_skipped_and_blocks() -> None:
 
 def test_failure_beside_an_untried_family_is_total() -> None:
     """A family that could not be tried does not make the failure partial."""
-    tried = dialled(FIRST, Cause.REFUSED, "no"), dialled(SIX, Cause.NO_ROUTE)
+    tried = (
+        connect_result(FIRST, Cause.REFUSED, "no"),
+        connect_result(SIX, Cause.NO_ROUTE),
+    )
     assert found(*tried).failure == "reach.refused"
 
 
 def test_lost_syns_before_success_are_noted() -> None:
     """A second SYN points to loss or slowness, and is no fault alone."""
-    judgement = judged(dialled(lost=1, end=11.0))
+    judgement = judged(connect_result(lost=1, end=11.0))
     assert judgement.remarks == (
         (
             "192.0.2.1:80 accepted only after 1 SYN had been retransmitted, in 1.0 s: packets are lost, or the server or the path is slow (a kernel retransmits after 1 s)"
@@ -174,7 +189,7 @@ def test_lost_syns_before_success_are_noted() -> None:
 
 def test_many_addresses_are_summarized() -> None:
     """Three are named, the others counted; those beyond the limit are noted."""
-    judgement = judge(ReachResult((dialled(),) * 5, 7))
+    judgement = judge(ReachResult((connect_result(),) * 5, 7))
     assert judgement.summary.endswith("accepted in 500.0 ms; and 2 more")
     assert judgement.remarks == ("7 further addresses were not tried",)
 
@@ -182,9 +197,9 @@ def test_many_addresses_are_summarized() -> None:
 async def test_addresses_are_tried_up_to_a_limit() -> None:
     """All addresses up to the limit are tried, and every socket is closed."""
     async with FakeServer(
-        *[lambda taken: taken.wait_for_close()] * MAX_ADDRESSES
-    ) as far:
-        found_ = (far.address,) * (MAX_ADDRESSES + 3)
+        *[lambda accepted: accepted.wait_for_close()] * MAX_ADDRESSES
+    ) as server:
+        found_ = (server.address,) * (MAX_ADDRESSES + 3)
         resolution = Resolution(found_, None, "", 0.0, 0.0)
         context = CheckContext(
             Target("server", 80), socket.AF_UNSPEC, "", Timeouts(5.0, 5.0, 5.0)

@@ -37,31 +37,33 @@ STALLED, PASSED = TrialOutcome.STALLED, TrialOutcome.PASSED
 
 
 def whole(
-    direction: Direction, fate: TrialOutcome = PASSED, **fields: object
+    direction: Direction, outcome: TrialOutcome = PASSED, **fields: object
 ) -> SizeTrial:
     """Return the trial of a full packet, its fields changed as told."""
-    return trial(TrialPlan(direction), 1448, fate, **fields)
+    return trial(TrialPlan(direction), 1448, outcome, **fields)
 
 
-def packet(direction: Direction, size: int, fate: TrialOutcome = PASSED) -> SizeTrial:
+def packet(
+    direction: Direction, size: int, outcome: TrialOutcome = PASSED
+) -> SizeTrial:
     """Return the trial of one packet in search of the limit."""
     plan = TrialPlan(direction, size, one_packet=True, brief=True)
-    return trial(plan, size, fate, after=None)
+    return trial(plan, size, outcome, after=None)
 
 
 def amount(
-    direction: Direction, size: int, fate: TrialOutcome = PASSED, **fields: object
+    direction: Direction, size: int, outcome: TrialOutcome = PASSED, **fields: object
 ) -> SizeTrial:
     """Return the trial of many packets."""
-    return trial(TrialPlan(direction, size), size, fate, **fields)
+    return trial(TrialPlan(direction, size), size, outcome, **fields)
 
 
 def trial(
-    plan: TrialPlan, size: int, fate: TrialOutcome, **fields: object
+    plan: TrialPlan, size: int, outcome: TrialOutcome, **fields: object
 ) -> SizeTrial:
     """Return a trial; one that stalled did so without the sender's fault."""
     known: dict[str, object] = {"before": BEFORE, "after": ALL_SENT}
-    return SizeTrial(plan, size, fate, WINDOW, **(known | fields))  # type: ignore[arg-type]
+    return SizeTrial(plan, size, outcome, WINDOW, **(known | fields))  # type: ignore[arg-type]
 
 
 def well(direction: Direction) -> tuple[SizeTrial, ...]:
@@ -357,20 +359,25 @@ def test_random_stalls_are_no_black_hole() -> None:
     )
 
 
-@pytest.mark.parametrize("fate", [STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED])
+@pytest.mark.parametrize(
+    "outcome", [STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED]
+)
 @pytest.mark.parametrize(
     "trials",
     [
         (whole, whole, lambda way, _=None: amount(way, 4096)),
-        (lambda way, *fate: amount(way, 4096, *fate), lambda way: amount(way, 4096)),
+        (
+            lambda way, *outcome: amount(way, 4096, *outcome),
+            lambda way: amount(way, 4096),
+        ),
     ],
 )
 def test_single_failed_trial_is_a_note(
-    fate: TrialOutcome, trials: tuple[Callable[..., SizeTrial], ...]
+    outcome: TrialOutcome, trials: tuple[Callable[..., SizeTrial], ...]
 ) -> None:
     """A trial that passes when repeated is a note: packets get lost."""
     first, *others = trials
-    made = (first(UP, fate), *(make(UP) for make in others), whole(UP))
+    made = (first(UP, outcome), *(make(UP) for make in others), whole(UP))
     judgement = judged(made)
     assert judgement.findings == ()
     assert judgement.remarks == (
@@ -689,11 +696,11 @@ class Network:
         """Let a size pass or not; what stands in the script comes first."""
         self.plans.append(plan)
         size = plan.size or self.mss
-        fate = PASSED if min(size, self.mss) <= self.limit else STALLED
+        outcome = PASSED if min(size, self.mss) <= self.limit else STALLED
         if self.script:
-            fate = self.script.pop(0)
+            outcome = self.script.pop(0)
         before = tcp_info(snd_mss=self.mss, pmtu=self.mss + 52)
-        return SizeTrial(plan, size, fate, WINDOW, before, IN_VAIN)
+        return SizeTrial(plan, size, outcome, WINDOW, before, IN_VAIN)
 
 
 async def test_healthy_path_takes_one_trial_per_size() -> None:
@@ -745,11 +752,13 @@ async def test_search_ends_if_full_packet_passes_again() -> None:
     assert judge(SizeResult(THERE, trials, well(DOWN))).findings == ()
 
 
-@pytest.mark.parametrize("fate", [STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED])
-async def test_amount_that_fails_is_tried_twice(fate: TrialOutcome) -> None:
+@pytest.mark.parametrize(
+    "outcome", [STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED]
+)
+async def test_amount_that_fails_is_tried_twice(outcome: TrialOutcome) -> None:
     """A larger size that fails is repeated; a slow or altered one is not."""
     network = Network(1448)
-    network.script = [PASSED, TrialOutcome.SLOW, TrialOutcome.CHANGED, fate]
+    network.script = [PASSED, TrialOutcome.SLOW, TrialOutcome.CHANGED, outcome]
     trials = await search(network.try_one, UP)
     assert [trial.plan.size for trial in trials] == [
         None,

@@ -47,11 +47,13 @@ BLOCKED = replace(GOOD, datagrams=DatagramObservations(answered=False))
 
 
 def judged(
-    place: Observations = GOOD, max_outage: float = 0.5, **fields: Any
+    observations: Observations = GOOD, max_outage: float = 0.5, **fields: Any
 ) -> Judgement:
     """Judge a place, its fields changed as told."""
     return CHECK.judge(
-        AddressResults((replace(place, **fields),), CheckOptions(max_outage=max_outage))
+        AddressResults(
+            (replace(observations, **fields),), CheckOptions(max_outage=max_outage)
+        )
     )
 
 
@@ -265,10 +267,10 @@ def test_refused_connections_are_no_chance() -> None:
 def test_new_and_old_connections_together_prove_an_outage() -> None:
     """Without datagrams, failures of both at once prove what neither does alone."""
     few = NewConnections(started=50, failed=3)
-    closure, pause = closed(3.0, failed=3), ConnectionStall(105.0, 108.2)
+    failure_run, pause = closed(3.0, failed=3), ConnectionStall(105.0, 108.2)
     for closures, pauses, classes in (
-        ((closure,), (pause,), ["stream.outage"]),
-        ((closure,), (), []),
+        ((failure_run,), (pause,), ["stream.outage"]),
+        ((failure_run,), (), []),
     ):
         judgement = judged(
             BLOCKED, new_connections=few, failure_runs=closures, stalls=pauses
@@ -317,12 +319,12 @@ def test_stall_while_the_server_did_not_run_is_inconclusive() -> None:
     assert judgement.findings[0].missed_deadline == TimeSpan(105.0, 108.0)
 
 
-@pytest.mark.parametrize("ours", [0.0, 0.3])
-def test_stall_explained_by_starvation_is_a_note(ours: float) -> None:
+@pytest.mark.parametrize("stalled", [0.0, 0.3])
+def test_stall_explained_by_starvation_is_a_note(stalled: float) -> None:
     """Time in which an end did not run is subtracted."""
-    stalls = (TimeSpan(105.1, 105.9 - ours),)
+    stalls = (TimeSpan(105.1, 105.9 - stalled),)
     datagrams = replace(GOOD.datagrams, server_stalls=stalls)
-    pause = ConnectionStall(105.0, 106.0, client_stalled=ours)
+    pause = ConnectionStall(105.0, 106.0, client_stalled=stalled)
     judgement = judged(datagrams=datagrams, stalls=(pause,))
     assert judgement.findings == ()
     assert any("stalled for 1.00 s" in remark for remark in judgement.remarks)

@@ -185,12 +185,12 @@ async def test_slow_lookup_is_a_timeout() -> None:
 
 async def test_listening_port_accepts() -> None:
     """A connection is made; its socket is the caller's, and no SYN was lost."""
-    async with FakeServer(lambda taken: taken.wait_for_close()) as far:
-        dialled = await connect(far.address, TIMEOUT_SECONDS)
-        assert dialled.sock is not None
-        with dialled.sock as sock:
-            assert sock.getpeername() == far.address.sockaddr
-    assert (dialled.cause, dialled.detail, dialled.lost_syns) == (None, "", 0)
+    async with FakeServer(lambda accepted: accepted.wait_for_close()) as server:
+        connected = await connect(server.address, TIMEOUT_SECONDS)
+        assert connected.sock is not None
+        with connected.sock as sock:
+            assert sock.getpeername() == server.address.sockaddr
+    assert (connected.cause, connected.detail, connected.lost_syns) == (None, "", 0)
 
 
 async def test_closed_port_refuses() -> None:
@@ -198,11 +198,11 @@ async def test_closed_port_refuses() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        dialled = await connect(
+        connected = await connect(
             Address(socket.AF_INET, "127.0.0.1", port), TIMEOUT_SECONDS
         )
-    assert (dialled.sock, dialled.cause) == (None, Cause.REFUSED)
-    assert dialled.detail == "ECONNREFUSED: Connection refused"
+    assert (connected.sock, connected.cause) == (None, Cause.REFUSED)
+    assert connected.detail == "ECONNREFUSED: Connection refused"
 
 
 async def test_lost_syns_are_counted_until_the_timeout() -> None:
@@ -211,18 +211,18 @@ async def test_lost_syns_are_counted_until_the_timeout() -> None:
         assert kernel.ignore_new_connections(deaf.fileno())
         port = deaf.getsockname()[1]
         # The kernel sends a SYN again after a second.
-        dialled = await connect(Address(socket.AF_INET, "127.0.0.1", port), 1.5)
-    assert (dialled.sock, dialled.cause) == (None, Cause.TIMEOUT)
-    assert dialled.lost_syns >= 1
+        connected = await connect(Address(socket.AF_INET, "127.0.0.1", port), 1.5)
+    assert (connected.sock, connected.cause) == (None, Cause.TIMEOUT)
+    assert connected.lost_syns >= 1
 
 
 async def test_family_missing_on_this_host_is_no_route() -> None:
     """What cannot be tried is kept apart from what failed, without waiting."""
     absent = Address(socket.AF_IPX, "127.0.0.1", 80)
     assert not has_route(absent)
-    dialled = await connect(absent, TIMEOUT_SECONDS)
-    assert (dialled.sock, dialled.cause) == (None, Cause.NO_ROUTE)
-    assert dialled.seconds == 0
+    connected = await connect(absent, TIMEOUT_SECONDS)
+    assert (connected.sock, connected.cause) == (None, Cause.NO_ROUTE)
+    assert connected.seconds == 0
 
 
 def test_loopback_has_a_route() -> None:

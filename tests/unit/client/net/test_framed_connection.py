@@ -32,29 +32,29 @@ BRIEF = 0.05
 
 async def opened(
     script: Script,
-    patience: float = TIMEOUT_SECONDS,
+    timeout: float = TIMEOUT_SECONDS,
     before: Callable[[FramedConnection], bool] = lambda _: True,
 ) -> Handshake:
     """Open, once something is so before; return what came of it."""
-    async with connection_to_fake_server(script) as conversation:
-        await wait_until(lambda: before(conversation))
-        return await conversation.open(patience)
+    async with connection_to_fake_server(script) as connection:
+        await wait_until(lambda: before(connection))
+        return await connection.open(timeout)
 
 
 def says(data: bytes) -> Script:
     """Return a far end that reads the opening, says this, and waits."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.read_opening()
-        taken.sock.sendall(data)
-        taken.wait_for_close()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.read_opening()
+        accepted.sock.sendall(data)
+        accepted.wait_for_close()
 
     return script
 
 
-def ended(conversation: FramedConnection) -> bool:
+def ended(connection: FramedConnection) -> bool:
     """Tell whether the far end's end of stream has been read."""
-    return conversation.wire.state is State.CLOSED
+    return connection.wire.state is State.CLOSED
 
 
 # Opening
@@ -88,25 +88,27 @@ async def test_foreign_server_output_is_read_up_to_a_limit() -> None:
 
 async def test_early_banner_in_pieces_is_read_whole() -> None:
     """A server that speaks first is foreign, and its whole banner is kept."""
-    heard = threading.Event()
+    received = threading.Event()
 
-    def speaks_first(taken: AcceptedConnection) -> None:
-        taken.sock.sendall(b"220 ")
-        assert heard.wait(TIMEOUT_SECONDS)
-        taken.sock.sendall(b"mail\r\n")
-        taken.wait_for_close()
+    def speaks_first(accepted: AcceptedConnection) -> None:
+        accepted.sock.sendall(b"220 ")
+        assert received.wait(TIMEOUT_SECONDS)
+        accepted.sock.sendall(b"mail\r\n")
+        accepted.wait_for_close()
 
-    async with connection_to_fake_server(speaks_first) as conversation:
-        await wait_until(lambda: conversation.wire.bytes_received == 4)
-        heard.set()
-        await wait_until(lambda: conversation.wire.bytes_received == 10)
-        opening = await conversation.open(TIMEOUT_SECONDS)
+    async with connection_to_fake_server(speaks_first) as connection:
+        await wait_until(lambda: connection.wire.bytes_received == 4)
+        received.set()
+        await wait_until(lambda: connection.wire.bytes_received == 10)
+        opening = await connection.open(TIMEOUT_SECONDS)
     assert opening.foreign == b"220 mail\r\n"
 
 
 async def test_banner_before_immediate_close_is_read() -> None:
     """A server that sends and closes at once, as daytime does, is foreign."""
-    opening = await opened(lambda taken: taken.sock.sendall(b"noon"), before=ended)
+    opening = await opened(
+        lambda accepted: accepted.sock.sendall(b"noon"), before=ended
+    )
     assert (opening.foreign, opening.sent) == (b"noon", 0)
 
 
@@ -120,14 +122,14 @@ async def test_reset_before_the_opening_is_reported() -> None:
     """An immediate reset is reported with the kernel's error."""
     connected = threading.Event()
 
-    def cuts(taken: AcceptedConnection) -> None:
+    def cuts(accepted: AcceptedConnection) -> None:
         assert connected.wait(TIMEOUT_SECONDS)
-        reset(taken.sock)
+        reset(accepted.sock)
 
-    async with connection_to_fake_server(cuts) as conversation:
+    async with connection_to_fake_server(cuts) as connection:
         connected.set()
-        await wait_until(lambda: conversation.is_closed)
-        opening = await conversation.open(TIMEOUT_SECONDS)
+        await wait_until(lambda: connection.is_closed)
+        opening = await connection.open(TIMEOUT_SECONDS)
     assert (opening.cause, opening.sent, opening.acked) == (Cause.RESET, 0, None)
     assert opening.detail == "ECONNRESET: Connection reset by peer"
     assert not opening.self_connected
@@ -135,7 +137,7 @@ async def test_reset_before_the_opening_is_reported() -> None:
 
 async def test_close_instead_of_an_answer_is_reported() -> None:
     """A server that reads the opening and closes did not answer."""
-    opening = await opened(lambda taken: taken.read_opening())
+    opening = await opened(lambda accepted: accepted.read_opening())
     assert (opening.closed, opening.cause) == (True, None)
     assert opening.acked is not None
 
@@ -143,9 +145,9 @@ async def test_close_instead_of_an_answer_is_reported() -> None:
 async def test_reset_instead_of_an_answer_is_reported() -> None:
     """A reset after the opening is distinguished from a normal close."""
 
-    def cuts(taken: AcceptedConnection) -> None:
-        taken.read_opening()
-        reset(taken.sock)
+    def cuts(accepted: AcceptedConnection) -> None:
+        accepted.read_opening()
+        reset(accepted.sock)
 
     opening = await opened(cuts)
     assert (opening.closed, opening.cause) == (False, Cause.RESET)
@@ -153,7 +155,7 @@ async def test_reset_instead_of_an_answer_is_reported() -> None:
 
 async def test_silence_ends_at_the_timeout() -> None:
     """The kernel says that the request arrived."""
-    opening = await opened(lambda taken: taken.wait_for_close(), BRIEF)
+    opening = await opened(lambda accepted: accepted.wait_for_close(), BRIEF)
     assert (opening.cause, opening.detail) == (Cause.TIMEOUT, "no response in time")
     assert opening.acked is not None
     assert opening.foreign == b""
@@ -185,9 +187,9 @@ async def test_protocol_breach_is_named(answer: bytes, code: Code) -> None:
 async def test_close_inside_an_answer_is_a_breach() -> None:
     """A truncated answer is more than a mere close."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.read_opening()
-        taken.sock.sendall(MAGIC[:3])
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.read_opening()
+        accepted.sock.sendall(MAGIC[:3])
 
     opening = await opened(script)
     assert opening.broken is not None
@@ -200,7 +202,7 @@ async def test_connection_to_itself_is_recognised() -> None:
     sock.bind(("127.0.0.1", 0))
     sock.connect(sock.getsockname())
     sock.setblocking(False)
-    async with framed_connection(sock) as conversation:
-        opening = await conversation.open(TIMEOUT_SECONDS)
+    async with framed_connection(sock) as connection:
+        opening = await connection.open(TIMEOUT_SECONDS)
     assert opening.self_connected
     assert opening.broken is not None

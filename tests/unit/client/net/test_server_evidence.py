@@ -1,4 +1,4 @@
-"""The far end's record of a connection, asked for past balancers and strangers."""
+"""The server's record of a connection, asked for past balancers and other servers."""
 
 from __future__ import annotations
 
@@ -55,63 +55,63 @@ def inspected(view: TcpInfo | None) -> Inspection:
 def answers(found: LedgerEntry | None, inspection: Inspection | None = None) -> Script:
     """Return the same instance, which has this in its ledger, and may be inspected."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome()
-        question = taken.read_frame()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        question = accepted.read_frame()
         assert question.kind == Kind.LEDGER
         assert b"c" * 32 in question.payload
-        taken.send_answer(
+        accepted.send_answer(
             Kind.LEDGER, LedgerAnswer(instance="here", entry=found), question.id
         )
         if inspection is not None:
-            question = taken.read_frame()
+            question = accepted.read_frame()
             assert question.kind == Kind.INSPECT
             assert b"c" * 32 in question.payload
-            taken.send_answer(Kind.INSPECT, inspection, question.id)
-        assert taken.read_frame().kind == Kind.END
-        taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
+            accepted.send_answer(Kind.INSPECT, inspection, question.id)
+        assert accepted.read_frame().kind == Kind.END
+        accepted.sock.sendall(serialize(Kind.END, flags=ANSWER))
 
     return script
 
 
-def other(taken: AcceptedConnection) -> None:
+def other(accepted: AcceptedConnection) -> None:
     """Be another instance behind the same address."""
-    taken.send_welcome(boot_id="e" * 32)
-    taken.wait_for_close()
+    accepted.send_welcome(boot_id="e" * 32)
+    accepted.wait_for_close()
 
 
-def plain(taken: AcceptedConnection) -> None:
+def plain(accepted: AcceptedConnection) -> None:
     """Be no netduet."""
-    taken.sock.sendall(b"Hello, client!")
-    taken.wait_for_close()
+    accepted.sock.sendall(b"Hello, client!")
+    accepted.wait_for_close()
 
 
 async def test_same_instance_returns_its_record() -> None:
     """The record of the connection is returned, and nothing is missing."""
-    async with FakeServer(answers(make_ledger_entry())) as far:
-        server = await server_view(far.address, make_welcome(), PATIENT)
+    async with FakeServer(answers(make_ledger_entry())) as fake:
+        server = await server_view(fake.address, make_welcome(), PATIENT)
     assert server == ServerView(make_ledger_entry())
 
 
 @pytest.mark.parametrize("before", [[other], [plain], [other, plain, other]])
 async def test_other_instances_are_skipped(before: list[Script]) -> None:
     """Behind a balancer the question is repeated until the same instance answers."""
-    async with FakeServer(*before, answers(make_ledger_entry())) as far:
-        server = await server_view(far.address, make_welcome(), PATIENT)
+    async with FakeServer(*before, answers(make_ledger_entry())) as fake:
+        server = await server_view(fake.address, make_welcome(), PATIENT)
     assert server.entry == make_ledger_entry()
 
 
 async def test_instance_is_asked_directly_as_last_resort() -> None:
     """If the balancer never leads there, the instance's own address is asked."""
     async with (
-        FakeServer(*[other] * TRIES) as far,
+        FakeServer(*[other] * TRIES) as fake,
         FakeServer(answers(make_ledger_entry())) as direct,
     ):
         host, port = direct.address.host, direct.address.port
-        met = make_welcome(local={"address": host, "port": port})
-        server = await server_view(far.address, met, PATIENT)
+        welcome = make_welcome(local={"address": host, "port": port})
+        server = await server_view(fake.address, welcome, PATIENT)
     assert server.entry == make_ledger_entry()
-    assert (far.accepted, direct.accepted) == (TRIES, 1)
+    assert (fake.accepted, direct.accepted) == (TRIES, 1)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ async def test_instance_is_asked_directly_as_last_resort() -> None:
 )
 async def test_invalid_reported_address_is_not_dialled(address: str, port: int) -> None:
     """Text that is no address is neither resolved nor shown, and raises nothing."""
-    met = make_welcome(local={"address": address, "port": port})
-    async with FakeServer(*[other] * TRIES) as far:
-        server = await server_view(far.address, met, PATIENT)
+    welcome = make_welcome(local={"address": address, "port": port})
+    async with FakeServer(*[other] * TRIES) as fake:
+        server = await server_view(fake.address, welcome, PATIENT)
     assert server == ServerView(missing="only other instances responded", found=False)
 
 
@@ -149,20 +149,20 @@ async def test_same_instance_without_an_answer_is_not_asked_again(
     script: Script, why: str
 ) -> None:
     """Once the right instance was reached, no other can answer for it."""
-    async with FakeServer(*[script] * 2) as far:
-        server = await server_view(far.address, make_welcome(), BRIEF)
+    async with FakeServer(*[script] * 2) as fake:
+        server = await server_view(fake.address, make_welcome(), BRIEF)
     assert server == ServerView(missing=why)
-    assert far.accepted == 1
+    assert fake.accepted == 1
 
 
 async def test_foreign_server_in_its_place_is_reported() -> None:
     """If no netduet server answers any more, that is why there is no record."""
-    met = make_welcome(local={"address": "", "port": 0})
-    async with FakeServer(*[plain] * TRIES) as far:
-        server = await server_view(far.address, met, PATIENT)
+    welcome = make_welcome(local={"address": "", "port": 0})
+    async with FakeServer(*[plain] * TRIES) as fake:
+        server = await server_view(fake.address, welcome, PATIENT)
     assert (server.entry, server.missing) == (
         None,
-        f"a second connection to {far.address}: another program responds",
+        f"a second connection to {fake.address}: another program responds",
     )
 
 
@@ -172,8 +172,8 @@ async def test_refused_second_connection_is_reported() -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         address = Address(socket.AF_INET, "127.0.0.1", port)
-        met = make_welcome(local={"address": "127.0.0.1", "port": port})
-        server = await server_view(address, met, PATIENT)
+        welcome = make_welcome(local={"address": "127.0.0.1", "port": port})
+        server = await server_view(address, welcome, PATIENT)
     assert server.entry is None
     assert server.missing == (
         f"a second connection to 127.0.0.1:{port}: ECONNREFUSED: Connection refused"
@@ -183,9 +183,9 @@ async def test_refused_second_connection_is_reported() -> None:
 def faring(stalled: float, throttled: float | None, instance: str = "here") -> Script:
     """Return a server that fared like this in its last ten seconds."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome(features=["inspect"], node="n1", zone="z")
-        question = taken.read_frame()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome(features=["inspect"], node="n1", zone="z")
+        question = accepted.read_frame()
         assert question.kind == Kind.INSPECT
         asked = decode(InspectQuestion, question.payload)
         assert asked.window == pytest.approx(AGE, abs=1)
@@ -196,8 +196,8 @@ def faring(stalled: float, throttled: float | None, instance: str = "here") -> S
             stalled=stalled,
             throttled=throttled,
         )
-        taken.send_answer(Kind.INSPECT, inspection, question.id)
-        taken.wait_for_close()
+        accepted.send_answer(Kind.INSPECT, inspection, question.id)
+        accepted.wait_for_close()
 
     return script
 
@@ -223,10 +223,10 @@ async def test_most_starved_server_decides(
     scripts: list[Script], expected: ServerHealth | None
 ) -> None:
     """Stalled or throttled, the longer time counts; servers without data do not."""
-    async with FakeServer(*scripts) as far:
+    async with FakeServer(*scripts) as fake:
         assert (
             await server_health(
-                [far.address] * len(scripts), PATIENT, time.monotonic() - AGE
+                [fake.address] * len(scripts), PATIENT, time.monotonic() - AGE
             )
             == expected
         )
@@ -234,8 +234,8 @@ async def test_most_starved_server_decides(
 
 @pytest.mark.parametrize("view", [make_server_report(unacked=3).connection, None])
 async def test_same_instance_returns_current_tcp_info(view: TcpInfo | None) -> None:
-    """Other instances are skipped; a closed connection has no TCP_INFO."""
-    met = make_welcome(features=["inspect"])
-    async with FakeServer(other, answers(make_ledger_entry(), inspected(view))) as far:
-        server = await server_view(far.address, met, PATIENT)
+    """Other instances are skipped; a closed connection is reported as such."""
+    welcome = make_welcome(features=["inspect"])
+    async with FakeServer(other, answers(make_ledger_entry(), inspected(view))) as fake:
+        server = await server_view(fake.address, welcome, PATIENT)
     assert server == ServerView(make_ledger_entry(), view)

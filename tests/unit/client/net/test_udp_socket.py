@@ -37,10 +37,10 @@ def test_datagrams_are_sent_and_received(
     family: socket.AddressFamily, host: str
 ) -> None:
     """Receiving waits for the answer."""
-    with peer(family, host) as far, UdpSocket(towards(far)) as sock:
+    with peer(family, host) as remote, UdpSocket(towards(remote)) as sock:
         assert sock.send(b"question") == ""
-        data, source = far.recvfrom(100)
-        far.sendto(b"answer", source)
+        data, source = remote.recvfrom(100)
+        remote.sendto(b"answer", source)
         assert (data, sock.wait(TIMEOUT_SECONDS)) == (b"question", [b"answer"])
         assert sock.notices == []
 
@@ -48,8 +48,8 @@ def test_datagrams_are_sent_and_received(
 @pytest.mark.parametrize(("family", "host"), HOSTS)
 def test_refusal_names_its_sender(family: socket.AddressFamily, host: str) -> None:
     """The error queue has the ICMP error and its sender; the next send works."""
-    with peer(family, host) as far:
-        address = towards(far)
+    with peer(family, host) as remote:
+        address = towards(remote)
     with UdpSocket(address) as sock:
         assert [sock.send(b"1"), sock.send(b"2")] == ["", ""]
         assert sock.wait(TIMEOUT_SECONDS) == []
@@ -59,18 +59,18 @@ def test_refusal_names_its_sender(family: socket.AddressFamily, host: str) -> No
 
 def test_receive_without_an_answer_is_empty() -> None:
     """Silence gives an empty list."""
-    with peer(*HOSTS[0]) as far, UdpSocket(towards(far)) as sock:
+    with peer(*HOSTS[0]) as remote, UdpSocket(towards(remote)) as sock:
         assert sock.wait(0.001) == []
 
 
 def test_receive_buffer_overflow_is_counted() -> None:
     """The drop counter is exactly the number of datagrams that are missing."""
     count = 5000
-    with peer(*HOSTS[0]) as far, UdpSocket(towards(far)) as sock:
+    with peer(*HOSTS[0]) as remote, UdpSocket(towards(remote)) as sock:
         sock.send(b"")
-        _, source = far.recvfrom(1)
+        _, source = remote.recvfrom(1)
         for _ in range(count):
-            far.sendto(bytes(1000), source)
+            remote.sendto(bytes(1000), source)
         received = 0
         while arrived := sock.wait(0):
             received += len(arrived)
@@ -85,7 +85,7 @@ def test_too_large_datagram_returns_emsgsize(
     family: socket.AddressFamily, host: str
 ) -> None:
     """A local send error has its errno, and is no error from the network."""
-    with peer(family, host) as far, UdpSocket(towards(far)) as sock:
+    with peer(family, host) as remote, UdpSocket(towards(remote)) as sock:
         sock.set_fragmentation(allowed=False)
         assert sock.send(bytes(65_536)) == "EMSGSIZE"
         assert sock.notices == []
@@ -94,12 +94,12 @@ def test_too_large_datagram_returns_emsgsize(
 @pytest.mark.parametrize(("family", "host"), HOSTS)
 def test_mtu_of_loopback_is_known(family: socket.AddressFamily, host: str) -> None:
     """The path MTU and the MTU of the interface are equal on loopback."""
-    with peer(family, host) as far, UdpSocket(towards(far)) as sock:
+    with peer(family, host) as remote, UdpSocket(towards(remote)) as sock:
         assert sock.mtu is not None
         assert sock.interface_mtu == sock.mtu
-        far.setblocking(False)
+        remote.setblocking(False)
         with pytest.raises(BlockingIOError):  # nothing was sent to find it out
-            far.recv(100)
+            remote.recv(100)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Network:
             if up:
                 self.arrived.take(number)
         if gave and self.arrived.received:
-            status = self.telling()
+            status = self.make_status()
             self.number += 1
             if down:
                 tracker.record_status(status, self.now + DELAY)
@@ -62,7 +62,7 @@ class Network:
         for _ in range(count):
             self.tick(**how)
 
-    def telling(self) -> StreamStatus:
+    def make_status(self) -> StreamStatus:
         """Return what the server sends now."""
         arrived = self.arrived
         return StreamStatus(
@@ -246,7 +246,7 @@ def test_late_datagram_is_not_lost() -> None:
     network = Network()
     network.ticks(10)
     network.now += PERIOD
-    held = network.telling()
+    held = network.make_status()
     network.number += 1
     network.ticks(20)
     network.tracker.record_status(held, network.now)
@@ -333,7 +333,7 @@ def test_old_streams_datagram_does_not_count_as_new() -> None:
     """A late datagram of the previous stream is dropped."""
     network = Network()
     network.ticks(50)
-    stale = network.telling()
+    stale = network.make_status()
     network.server(run=2)
     network.ticks(50)
     network.tracker.record_status(stale, network.now)

@@ -153,7 +153,7 @@ def test_interrupted_verdict_lists_done_and_missing_checks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "trouble", "expected"),
+    ("path", "error", "expected"),
     [
         ("/tmp/a-run", "", "results are saved in /tmp/a-run"),
         ("", "", "with --resume FILE"),
@@ -165,10 +165,10 @@ def test_interrupted_verdict_lists_done_and_missing_checks() -> None:
     ],
 )
 def test_interrupted_run_says_how_to_resume(
-    path: str, trouble: str, expected: str
+    path: str, error: str, expected: str
 ) -> None:
     """It names the file, or the setting, or why there is none."""
-    lines = [plain(line) for line in text.resumable(path, trouble)]
+    lines = [plain(line) for line in text.resumable(path, error)]
     assert expected in " ".join(lines)
     assert max(map(len, lines)) <= WIDTH
 

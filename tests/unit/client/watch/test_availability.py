@@ -19,7 +19,7 @@ from netduet.client.watch import text
 from netduet.client.watch.availability import AvailabilityTracker, OutageTotals
 
 
-def trouble(
+def make_outage(
     start: float,
     end: float,
     failure: str = "stream.outage",
@@ -29,7 +29,7 @@ def trouble(
     return Outage(failure, where, start, end, "nothing arrived")
 
 
-def account(*outages: Outage) -> AvailabilityTracker:
+def make_tracker(*outages: Outage) -> AvailabilityTracker:
     """Return the account of two peers, of which the first had outages."""
     made = AvailabilityTracker(0.0, history=100)
     made.add("a", "web", 0.0)
@@ -54,15 +54,15 @@ def test_overlapping_outages_count_once(
     """Outages that overlap count once."""
     total = OutageTotals()
     for start, end in spans:
-        total.add(trouble(start, end))
+        total.add(make_outage(start, end))
     assert total.seconds == seconds
     assert total.outages == len(spans)
 
 
 def test_availability_is_the_share_of_time_without_outage() -> None:
     """Of two peers watched for 100 seconds, one was out for 10."""
-    summary = account(
-        trouble(10, 14), trouble(20, 26, where=Location.FROM_SERVER)
+    summary = make_tracker(
+        make_outage(10, 14), make_outage(20, 26, where=Location.FROM_SERVER)
     ).summary(100.0)
     assert summary.availability == pytest.approx(0.95)
     assert (summary.outages, summary.longest_seconds, summary.peers) == (2, 6, 2)
@@ -75,9 +75,9 @@ def test_availability_is_the_share_of_time_without_outage() -> None:
 
 def test_inconclusive_and_harmless_outages_do_not_count() -> None:
     """An old connection that stalls, and what starvation explains, cost nothing."""
-    old = trouble(10, 20, "stream.old_connections", Location.INTERMEDIARY)
+    old = make_outage(10, 20, "stream.old_connections", Location.INTERMEDIARY)
     starved = Outage("stream.outage", Location.TO_SERVER, 30, 40, "", proven=False)
-    summary = account(old, starved).summary(100.0)
+    summary = make_tracker(old, starved).summary(100.0)
     assert summary.availability == 1.0
     assert (summary.outages, summary.unproven) == (1, 1)
     assert "stream.old_connections" not in UNAVAILABLE_CLASSES
@@ -85,21 +85,21 @@ def test_inconclusive_and_harmless_outages_do_not_count() -> None:
 
 def test_open_outage_counts_up_to_now() -> None:
     """It lowers the availability before it is over."""
-    made = account()
-    made.peers["a"].ongoing = trouble(90, 91)
+    made = make_tracker()
+    made.peers["a"].ongoing = make_outage(90, 91)
     assert made.summary(100.0).availability == pytest.approx(0.95)
 
 
 def test_clients_own_stall_is_not_watched_time() -> None:
     """Time in which the client did not run counts for no peer."""
-    made = account()
+    made = make_tracker()
     made.peers["a"].client_stalled = 60.0
     assert made.summary(100.0).watched_seconds == pytest.approx(140.0)
 
 
 def test_removed_peer_still_counts() -> None:
     """Its numbers stay in the totals, and in a bounded list."""
-    made = account(trouble(10, 20))
+    made = make_tracker(make_outage(10, 20))
     made.remove("a", 50.0)
     summary = made.summary(100.0)
     assert (summary.watched_seconds, summary.down_seconds) == (150.0, 10.0)
@@ -113,14 +113,14 @@ def test_removed_peer_still_counts() -> None:
 
 def test_history_is_bounded_and_totals_are_complete() -> None:
     """Only the latest outages are remembered one by one."""
-    made = account(*(trouble(n, n + 0.5) for n in range(1000)))
+    made = make_tracker(*(make_outage(n, n + 0.5) for n in range(1000)))
     assert len(made.history) == 100
     assert made.summary(2000.0).outages == 1000
 
 
 def test_summary_text() -> None:
     """It says how much, how often, how long, what, where, and what to try."""
-    made = account(trouble(10, 11.5), trouble(20, 20.3))
+    made = make_tracker(make_outage(10, 11.5), make_outage(20, 20.3))
     made.findings["balance.unhealthy_backend"] += 1
     lines = [plain(line) for line in text.summary(made.summary(3700.0), 0.0)]
     assert lines[1] == "Watched 2 peers for 1 h 1 min 40 s"
@@ -151,19 +151,19 @@ def test_availability_is_never_rounded_up() -> None:
 
 def test_outage_lines_have_time_peer_length_class_and_location() -> None:
     """Both lines of an outage, with and without a number."""
-    going = Outage(
+    open_outage = Outage(
         "stream.outage", Location.UNKNOWN, 10, 11, "nothing comes back", ended=False
     )
-    line = plain(text.outage_line("a", OutageStarted(3, going), 11.0, 0.0))
+    line = plain(text.outage_line("a", OutageStarted(3, open_outage), 11.0, 0.0))
     assert line == (
         "1970-01-01 00:00:11Z OUT   a: nothing comes back, since 00:00:10Z (#3)"
     )
-    line = plain(text.outage_line("a", OutageEnded(3, trouble(10, 12)), 14.0, 0.0))
+    line = plain(text.outage_line("a", OutageEnded(3, make_outage(10, 12)), 14.0, 0.0))
     assert line == (
         "1970-01-01 00:00:14Z BACK  a: out for 2.00 s since 00:00:10Z (#3): nothing "
         "arrived [stream.outage; the path to the server]"
     )
-    line = plain(text.outage_line("a", OutageEnded(3, going), 14.0, 0.0))
+    line = plain(text.outage_line("a", OutageEnded(3, open_outage), 14.0, 0.0))
     assert " a (ongoing, 1.00 s): nothing comes back (#3)" in line
 
 
@@ -195,10 +195,10 @@ def look(*outages: Outage) -> list[str]:
 
 def test_peers_with_the_same_outage_share_a_line() -> None:
     """Hundreds of peers do not repeat a line hundreds of times."""
-    few = [trouble(10, 11)] * text.MAX_ALIKE
+    few = [make_outage(10, 11)] * text.MAX_ALIKE
     assert len(look(*few)) == text.MAX_ALIKE
-    other = trouble(10, 12, where=Location.FROM_SERVER)
-    many = [trouble(10, 11 + n / 100) for n in range(300)]
+    other = make_outage(10, 12, where=Location.FROM_SERVER)
+    many = [make_outage(10, 11 + n / 100) for n in range(300)]
     shared, single = look(*many, other)
     assert "BACK  300 peers (peer-1, peer-2, peer-3 and 297 more), the" in shared
     assert "out for 3.99 s" in shared
@@ -230,15 +230,15 @@ def test_zero_duration_is_a_moment() -> None:
 
 def test_hint_explains_the_most_frequent_class() -> None:
     """Its explanation is what a reader wants first."""
-    often = [trouble(n, n + 0.5) for n in range(20, 23)]
-    made = account(trouble(10, 11, "watch.paused", Location.SERVER), *often)
+    often = [make_outage(n, n + 0.5) for n in range(20, 23)]
+    made = make_tracker(make_outage(10, 11, "watch.paused", Location.SERVER), *often)
     *_, hint = text.summary(made.summary(100.0), 0.0)
     assert "`netduet explain stream.outage`" in plain(hint)
 
 
 def test_peers_without_outage_are_only_counted() -> None:
     """Twenty lines without content would not be read."""
-    made = account(trouble(10, 14))
+    made = make_tracker(make_outage(10, 14))
     for number in range(300):
         made.add(f"c{number}", "web", 0.0)
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
@@ -246,6 +246,6 @@ def test_peers_without_outage_are_only_counted() -> None:
     assert "  301 more peers: no outage" in lines
     assert not [line for line in lines if "c1" in line]
     for number in range(300):
-        made.record(f"c{number}", OutageEnded(0, trouble(10, 11)))
+        made.record(f"c{number}", OutageEnded(0, make_outage(10, 11)))
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
     assert "  and 282 more peers with no longer downtime" in lines

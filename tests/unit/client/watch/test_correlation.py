@@ -29,28 +29,30 @@ def out(start: float, end: float, *, proven: bool = True) -> Outage:
     return Outage("stream.outage", where, start, end, "nothing came", proven=proven)
 
 
-def account(history: int = 100, met: float = 1.0, **nodes: str) -> AvailabilityTracker:
-    """Return an account of peers that said at ``met`` where they are."""
+def make_tracker(
+    history: int = 100, met_at: float = 1.0, **nodes: str
+) -> AvailabilityTracker:
+    """Return a tracker of peers whose nodes are known since ``met_at``."""
     made = AvailabilityTracker(0.0, history)
     for peer, node in (nodes or NODES).items():
-        made.add(peer, "web", 0.0).set_instance(Instance(f"web-{peer}", node), met)
+        made.add(peer, "web", 0.0).set_instance(Instance(f"web-{peer}", node), met_at)
     return made
 
 
 def common_causes(
     made: AvailabilityTracker, *outages: tuple[str, Outage]
 ) -> list[CommonCause]:
-    """Return what is told of these outages, in the order in which they ended."""
+    """Return the common causes of these outages, in order of their ends."""
     for peer, outage in outages:
         made.record(peer, OutageEnded(0, outage))
-    outage = made.summary(1000.0)
-    return list(find_common_causes(outage.history, outage.rows, outage.complete_since))
+    totals = made.summary(1000.0)
+    return list(find_common_causes(totals.history, totals.rows, totals.complete_since))
 
 
 def test_outages_of_all_peers_of_a_node_share_the_node() -> None:
     """Two of three overlap, and the peer on another node was up."""
     outages = ("a", out(10, 20)), ("b", out(12, 19)), ("c", out(50, 60))
-    assert common_causes(account(), *outages) == [CommonCause("n1", 2, 10)]
+    assert common_causes(make_tracker(), *outages) == [CommonCause("n1", 2, 10)]
 
 
 THREE = {"1.1.1.1:1": "n1", "1.1.1.2:1": "n2", "1.1.1.3:1": ""}
@@ -65,8 +67,8 @@ ALL = [
 
 def test_outages_of_all_peers_share_this_end() -> None:
     """All that they share is the client."""
-    assert common_causes(account(**THREE), *ALL) == [CommonCause("", 3, 10)]
-    made = account(**THREE)
+    assert common_causes(make_tracker(**THREE), *ALL) == [CommonCause("", 3, 10)]
+    made = make_tracker(**THREE)
     for peer, outage in ALL:
         made.record(peer, OutageEnded(0, outage))
     lines = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]
@@ -102,7 +104,9 @@ def test_partial_or_separate_outages_do_not_suspect_this_end(
     if outages is None:
         outages = [(peer, outage) for peer, (_, outage) in zip(peers, ALL, strict=True)]
     assert [
-        cause for cause in common_causes(account(**peers), *outages) if not cause.node
+        cause
+        for cause in common_causes(make_tracker(**peers), *outages)
+        if not cause.node
     ] == []
 
 
@@ -133,19 +137,19 @@ def test_uncertain_common_cause_is_not_reported(
     outages: list[tuple[str, Outage]],
 ) -> None:
     """Other peers were out too, or may have been."""
-    assert common_causes(account(), *outages) == []
+    assert common_causes(make_tracker(), *outages) == []
 
 
 def test_single_node_has_no_common_cause() -> None:
     """A peer on another node must have been watched all the time."""
     both = ("a", out(10, 20)), ("b", out(12, 19))
-    assert common_causes(account(a="n1", b="n1"), *both) == []
-    assert common_causes(account(a="n1", b="n1", d=""), *both) == []
-    assert common_causes(account(met=15.0), *both) == []
-    made = account()
+    assert common_causes(make_tracker(a="n1", b="n1"), *both) == []
+    assert common_causes(make_tracker(a="n1", b="n1", d=""), *both) == []
+    assert common_causes(make_tracker(met_at=15.0), *both) == []
+    made = make_tracker()
     made.remove("d", 15.0)
     assert common_causes(made, *both) == []
-    made = account()
+    made = make_tracker()
     made.remove("d", 25.0)
     assert common_causes(made, *both) == [CommonCause("n1", 2, 10)]
 
@@ -153,15 +157,15 @@ def test_single_node_has_no_common_cause() -> None:
 def test_incomplete_history_has_no_common_cause() -> None:
     """A forgotten outage elsewhere may have been at the same time."""
     both = ("a", out(10, 20)), ("b", out(12, 21))
-    assert common_causes(account(history=2), ("d", out(11, 19)), *both) == []
-    assert common_causes(account(history=2), ("d", out(2, 9)), *both) == [
+    assert common_causes(make_tracker(history=2), ("d", out(11, 19)), *both) == []
+    assert common_causes(make_tracker(history=2), ("d", out(2, 9)), *both) == [
         CommonCause("n1", 2, 10)
     ]
 
 
 def test_outage_keeps_the_instance_of_its_time() -> None:
     """A new instance at the address does not change past outages."""
-    made = account()
+    made = make_tracker()
     made.record("a", OutageEnded(1, out(10, 20)))
     made.peers["a"].set_instance(Instance("web-9", "n9"), 30.0)
     assert made.history[0] == OutageRecord("a", Instance("web-a", "n1"), out(10, 20))
@@ -169,7 +173,7 @@ def test_outage_keeps_the_instance_of_its_time() -> None:
 
 def test_summary_names_the_common_cause() -> None:
     """Peers are named with their instance, and a shared node has its own line."""
-    made = account()
+    made = make_tracker()
     for peer in "abc":
         made.record(peer, OutageEnded(1, out(10, 20)))
     lines = [plain(line) for line in text.summary(made.summary(1000.0), 0.0)]

@@ -97,7 +97,7 @@ def answer(*found: Address) -> Resolution:
     return Resolution(tuple(found), None, "", 0.0, 0.0)
 
 
-def whom(most: int, *names: str) -> TargetSet:
+def make_targets(most: int, *names: str) -> TargetSet:
     """Return who watches these names."""
     targets = [parse_target(name, 1) for name in names or ("web",)]
     return TargetSet(tuple(map(ResolvedTarget, targets)), "me", most)
@@ -107,7 +107,7 @@ def test_partial_answers_lead_to_the_choice_among_all() -> None:
     """A resolver gives 8 of 40, different each time: the choice is stable."""
     candidates = addresses(40)
     for most, give in ((8, 8), (8, 3), (0, 8)):
-        target_set, chance = whom(most), random.Random(3)
+        target_set, chance = make_targets(most), random.Random(3)
         choices = []
         for number in range(200):
             target_set.update([answer(*chance.sample(candidates, give))], 5.0 * number)
@@ -122,7 +122,7 @@ def test_partial_answers_lead_to_the_choice_among_all() -> None:
 def test_missing_address_is_kept_for_a_time() -> None:
     """The time counts from the first answer without it, and restarts if it returns."""
     here, gone = addresses(2)
-    target_set = whom(0)
+    target_set = make_targets(0)
     target_set.update([answer(here, gone)], 0.0)
     assert (set(target_set.chosen), target_set.absent_since) == ({here, gone}, {})
     target_set.update([answer(here)], 100.0)
@@ -148,14 +148,14 @@ def test_missing_address_is_kept_for_a_time() -> None:
 def test_kept_address_takes_a_place_in_the_choice() -> None:
     """It is ranked as if the name still had it, without an extra place."""
     first, second, third = choose(addresses(3), "me", 0)
-    target_set = whom(2)
+    target_set = make_targets(2)
     target_set.update([answer(first, third)], 0.0)
     target_set.update([answer(second, third)], 5.0)
     assert (set(target_set.chosen), set(target_set.absent_since)) == (
         {first, second},
         {first},
     )
-    target_set = whom(2)
+    target_set = make_targets(2)
     target_set.update([answer(second, third)], 0.0)
     target_set.update([answer(first, second)], 5.0)
     assert (set(target_set.chosen), target_set.absent_since) == ({first, second}, {})
@@ -164,7 +164,7 @@ def test_kept_address_takes_a_place_in_the_choice() -> None:
 def test_failed_lookup_expires_nothing() -> None:
     """Addresses of the name stay and do not age."""
     candidates = addresses(3)
-    target_set = whom(0)
+    target_set = make_targets(0)
     target_set.update([answer(*candidates)], 0.0)
     target_set.update(
         [Resolution((), Cause.TIMEOUT, "no response in time", 1.0, 6.0)], 6.0
@@ -175,7 +175,7 @@ def test_failed_lookup_expires_nothing() -> None:
 def test_address_with_another_name_does_not_expire() -> None:
     """It belongs to that name from then on."""
     here, both = addresses(2)
-    target_set = whom(0, "web", "db")
+    target_set = make_targets(0, "web", "db")
     target_set.update([answer(here, both), answer(both)], 0.0)
     target_set.update([answer(here), answer(both)], 5.0)
     assert (target_set.chosen, target_set.absent_since) == (

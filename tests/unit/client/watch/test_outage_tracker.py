@@ -276,8 +276,8 @@ def test_unexplained_silence_is_inconclusive() -> None:
 
 def test_outage_of_connections_alone_is_reported() -> None:
     """New ones, or the old one, while the streams work."""
-    closure = ConnectFailureRun(100.0, 105.0, 99.0, 104.0, 5, "ETIMEDOUT")
-    (outage,) = over(happened(closure))
+    failure_run = ConnectFailureRun(100.0, 105.0, 99.0, 104.0, 5, "ETIMEDOUT")
+    (outage,) = over(happened(failure_run))
     assert (outage.failure, outage.where) == ("stream.new_connections", UNKNOWN)
     (outage,) = over(happened(ConnectionStall(100.0, 101.5)))
     assert (outage.failure, outage.where) == ("stream.old_connections", BOTH)
@@ -327,11 +327,15 @@ def test_peer_was_out_until_its_first_answer() -> None:
     """Before its first answer, neither chance nor starvation is an excuse."""
     none = ProbeTotals(LossCounts(), LossCounts())
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
-    closure = ConnectFailureRun(100.0, 120.0, 100.0, 119.0, 20, "no response in time")
-    signs = ProbeState(failure_run=replace(closure, ended=False), answered_before=False)
+    failure_run = ConnectFailureRun(
+        100.0, 120.0, 100.0, 119.0, 20, "no response in time"
+    )
+    signs = ProbeState(
+        failure_run=replace(failure_run, ended=False), answered_before=False
+    )
     notices = watched.update(103.0, signs, [], none)
     after = ProbeTotals(LossCounts(), LossCounts(), 21, 20)
-    notices += watched.update(120.5, WELL, [closure], after)
+    notices += watched.update(120.5, WELL, [failure_run], after)
     notices += watched.update(120.5 + LATER, WELL, [], after)
     assert [(type(notice), notice.number) for notice in notices] == [
         (OutageStarted, 1),
@@ -359,13 +363,15 @@ def test_broken_old_connection_starts_the_outage() -> None:
     notices += watched.update(100.2, gone, [broke], before)
     notices += watched.update(100.2 + LATER, gone, [], before)
     assert notices == []
-    closure = ConnectFailureRun(100.6, 110.6, 99.6, 109.6, 10, "no response in time")
-    out_now = replace(gone, failure_run=replace(closure, ended=False))
+    failure_run = ConnectFailureRun(
+        100.6, 110.6, 99.6, 109.6, 10, "no response in time"
+    )
+    out_now = replace(gone, failure_run=replace(failure_run, ended=False))
     (told_now,) = watched.update(103.6, out_now, [], before)
     assert told_now.outage.failure == "stream.outage"
     assert "and the existing one broke" in told_now.outage.description
     after = ProbeTotals(LossCounts(), LossCounts(), 511, 10, 1000, 1000)
-    watched.update(111.0, WELL, [closure], after)
+    watched.update(111.0, WELL, [failure_run], after)
     (outage,) = over(watched.update(111.0 + LATER, WELL, [], after))
     assert (outage.failure, outage.where) == ("stream.outage", UNKNOWN)
     assert "the existing connection stalled too" in outage.description
@@ -653,11 +659,11 @@ def test_server_accepting_without_datagrams_did_not_stall() -> None:
 def test_connection_failures_by_chance_are_reported_as_such() -> None:
     """They did fail: the text does not say that nothing was lost."""
     lossy = ProbeTotals(LossCounts(10_000, 3000), LossCounts(10_000, 3000), 60, 20)
-    closure = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no response in time")
+    failure_run = ConnectFailureRun(100.0, 103.5, 99.0, 102.0, 3, "no response in time")
     watched = episodes()
-    standing = ProbeState(failure_run=replace(closure, ended=False))
+    standing = ProbeState(failure_run=replace(failure_run, ended=False))
     watched.update(103.0, standing, [], lossy)
-    watched.update(103.5, WELL, [closure], lossy)
+    watched.update(103.5, WELL, [failure_run], lossy)
     (outage,) = over(watched.update(103.5 + LATER, WELL, [], lossy))
     assert (outage.failure, outage.proven) == ("stream.new_connections", False)
     assert outage.description == (
@@ -680,17 +686,17 @@ def test_starved_end_is_named() -> None:
 def test_outage_has_the_error_of_new_connections() -> None:
     """A firewall that rejects, or a foreign server, is named by its answer."""
     why = "ECONNREFUSED: Connection refused"
-    closure = ConnectFailureRun(100.0, 102.5, 99.0, 102.0, 3, why, rejected=True)
-    (outage,) = over(happened(out(FORTH), closure, signs=silent()))
+    failure_run = ConnectFailureRun(100.0, 102.5, 99.0, 102.0, 3, why, rejected=True)
+    (outage,) = over(happened(out(FORTH), failure_run, signs=silent()))
     assert outage.description.endswith(f"; new connections: {why}")
 
 
 def test_broken_old_connection_is_not_called_working() -> None:
     """It may be open again by the time that enough new ones have failed."""
-    closure = ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
+    failure_run = ConnectFailureRun(100.0, 103.0, 99.0, 102.0, 3, "x", ended=False)
     watched = episodes()
     watched.update(100.5, WELL, [ConnectionStall(100.0, 100.0, "ECONNRESET")], GOOD)
-    (notice,) = watched.update(103.0, ProbeState(failure_run=closure), [], GOOD)
+    (notice,) = watched.update(103.0, ProbeState(failure_run=failure_run), [], GOOD)
     assert notice.outage.description == "new connections fail (x)"
 
 
@@ -718,12 +724,12 @@ def test_connection_errors_locate_an_outage_without_datagrams(
 ) -> None:
     """No route is this end's fault, a refusal the server's."""
     none = ProbeTotals(LossCounts(), LossCounts(), 500, 0, 1000, 1000)
-    closure = ConnectFailureRun(100.0, 104.0, 99.0, 103.0, 4, why)
+    failure_run = ConnectFailureRun(100.0, 104.0, 99.0, 103.0, 4, why)
     pause = ConnectionStall(100.0, 104.2)
     watched = OutageTracker(ADDRESS, 0.05, 1.0, 0.5, itertools.count(1))
     watched.update(0.0, WELL, [], none)
     after = replace(none, connections_started=504, connections_failed=4)
-    watched.update(104.5, WELL, [closure, pause], after)
+    watched.update(104.5, WELL, [failure_run, pause], after)
     (outage,) = over(watched.update(104.5 + LATER, WELL, [], after))
     assert (outage.failure, outage.where) == ("stream.outage", where)
     assert why in outage.description

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import secrets
 import time
 from dataclasses import replace
@@ -77,10 +76,8 @@ async def _run_trial(
         trial = replace(trial, handshake=handshake)
         if connection is None:
             return trial
-        final_bytes = 0.0
         if trial.method is CloseMethod.OWN_RESET:
             connection.reset()
-            final_bytes = math.inf
         elif trial.method is CloseMethod.RESET:
             trial = await _await_reset(timeouts, connection, trial)
         else:
@@ -93,11 +90,9 @@ async def _run_trial(
             and trial.ending.how == "eof"
         ):
             trial = await _push_after_fin(connection, trial)
-            final_bytes = trial.sent
         # Before this end closes, which the server would record.
-        server = await _await_server_record(
-            timeouts, address, connection.welcome, final_bytes
-        )
+        welcome = connection.welcome
+        server = await _await_server_record(timeouts, address, welcome, trial)
         if trial.pushed and trial.wait is not None:
             trial = replace(trial, wait=TimeSpan(trial.wait.end, time.monotonic()))
         return replace(trial, tcp_info=connection.info(), server=server)
@@ -236,18 +231,25 @@ async def _await_reset(
 
 
 async def _await_server_record(
-    timeouts: Timeouts, address: Address, welcome: Welcome, final_bytes: float
+    timeouts: Timeouts,
+    address: Address,
+    welcome: Welcome,
+    trial: CloseTrial,
 ) -> ServerView:
     """Request the server's record until it has ended or received so many bytes."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
         server = await server_view(address, welcome, timeouts)
         entry = server.entry
-        is_final = (
-            entry is None
-            or entry.ended is not None
-            or entry.bytes_received >= final_bytes
-        )
-        if is_final or time.monotonic() >= deadline:
+        if entry is None or _is_final(entry, trial) or time.monotonic() >= deadline:
             return server
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def _is_final(entry: LedgerEntry, trial: CloseTrial) -> bool:
+    """Whether the record has all that is expected of it after this trial."""
+    if entry.ended is not None:
+        return True
+    if trial.method is CloseMethod.OWN_RESET:
+        return False
+    return not trial.pushed or entry.bytes_received >= trial.sent

@@ -30,62 +30,62 @@ async def test_questions_are_answered() -> None:
         LedgerAnswer(instance="here", entry=make_ledger_entry()),
     )
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome()
-        question = taken.read_frame()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        question = accepted.read_frame()
         assert question.kind == Kind.REPORT
-        taken.send_answer(Kind.REPORT, theirs, question.id)
-        question = taken.read_frame()
+        accepted.send_answer(Kind.REPORT, theirs, question.id)
+        question = accepted.read_frame()
         assert b'"conn_id":"' + b"c" * 32 in question.payload
-        taken.send_answer(Kind.LEDGER, answer, question.id)
-        taken.wait_for_close()
+        accepted.send_answer(Kind.LEDGER, answer, question.id)
+        accepted.wait_for_close()
 
-    async with connection_to_fake_server(script) as conversation:
-        await conversation.open(TIMEOUT_SECONDS)
-        assert await conversation.report(TIMEOUT_SECONDS) == theirs
-        assert await conversation.ledger("c" * 32, TIMEOUT_SECONDS) == answer
+    async with connection_to_fake_server(script) as connection:
+        await connection.open(TIMEOUT_SECONDS)
+        assert await connection.report(TIMEOUT_SECONDS) == theirs
+        assert await connection.ledger("c" * 32, TIMEOUT_SECONDS) == answer
 
 
 async def test_answer_to_another_question_is_skipped() -> None:
     """Only the answer with the id of the question counts."""
     wrong, right = make_server_report(drops=1), make_server_report(drops=2)
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome()
-        question = taken.read_frame()
-        taken.send_answer(Kind.REPORT, wrong, question.id + 1)
-        taken.send_answer(Kind.REPORT, right, question.id)
-        taken.wait_for_close()
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        question = accepted.read_frame()
+        accepted.send_answer(Kind.REPORT, wrong, question.id + 1)
+        accepted.send_answer(Kind.REPORT, right, question.id)
+        accepted.wait_for_close()
 
-    async with connection_to_fake_server(script) as conversation:
-        await conversation.open(TIMEOUT_SECONDS)
-        assert await conversation.report(TIMEOUT_SECONDS) == right
+    async with connection_to_fake_server(script) as connection:
+        await connection.open(TIMEOUT_SECONDS)
+        assert await connection.report(TIMEOUT_SECONDS) == right
 
 
 def asked_then(then: Callable[[AcceptedConnection], object]) -> Script:
     """Return a far end that welcomes, reads one question, and does this."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome()
-        taken.read_frame()
-        then(taken)
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        accepted.read_frame()
+        then(accepted)
 
     return script
 
 
 @pytest.mark.parametrize(
-    ("script", "patience"),
+    ("script", "timeout"),
     [
         (asked_then(lambda _: None), TIMEOUT_SECONDS),
-        (asked_then(lambda taken: reset(taken.sock)), TIMEOUT_SECONDS),
-        (asked_then(lambda taken: taken.wait_for_close()), BRIEF),
+        (asked_then(lambda accepted: reset(accepted.sock)), TIMEOUT_SECONDS),
+        (asked_then(lambda accepted: accepted.wait_for_close()), BRIEF),
         (
-            asked_then(lambda taken: taken.sock.sendall(serialize(99))),
+            asked_then(lambda accepted: accepted.sock.sendall(serialize(99))),
             TIMEOUT_SECONDS,
         ),
         (
             asked_then(
-                lambda taken: taken.sock.sendall(
+                lambda accepted: accepted.sock.sendall(
                     serialize(
                         Kind.ERROR, encode(ErrorMessage(code="idle", message="late"))
                     )
@@ -96,53 +96,53 @@ def asked_then(then: Callable[[AcceptedConnection], object]) -> Script:
     ],
     ids=["end", "reset", "silence", "breach", "error"],
 )
-async def test_unanswered_question_is_none(script: Script, patience: float) -> None:
+async def test_unanswered_question_is_none(script: Script, timeout: float) -> None:
     """However the server fails to answer, the caller gets None and continues."""
-    async with connection_to_fake_server(script) as conversation:
-        assert (await conversation.open(TIMEOUT_SECONDS)).welcome is not None
-        assert await conversation.report(patience) is None
+    async with connection_to_fake_server(script) as connection:
+        assert (await connection.open(TIMEOUT_SECONDS)).welcome is not None
+        assert await connection.report(timeout) is None
 
 
-def stranger(taken: AcceptedConnection) -> None:
+def send_foreign_text(accepted: AcceptedConnection) -> None:
     """Speak no frames."""
-    taken.read_opening()
-    taken.sock.sendall(b"stranger")
-    taken.wait_for_close()
+    accepted.read_opening()
+    accepted.sock.sendall(b"stranger")
+    accepted.wait_for_close()
 
 
 async def test_nothing_is_asked_without_a_welcome() -> None:
     """A connection without a welcome sends no question and does not wait."""
-    async with connection_to_fake_server(stranger) as conversation:
-        await conversation.open(TIMEOUT_SECONDS)
-        sent = conversation.wire.bytes_sent
-        assert await conversation.report(TIMEOUT_SECONDS) is None
-        assert await conversation.end(TIMEOUT_SECONDS) is False
-        assert conversation.wire.bytes_sent == sent
+    async with connection_to_fake_server(send_foreign_text) as connection:
+        await connection.open(TIMEOUT_SECONDS)
+        sent = connection.wire.bytes_sent
+        assert await connection.report(TIMEOUT_SECONDS) is None
+        assert await connection.end(TIMEOUT_SECONDS) is False
+        assert connection.wire.bytes_sent == sent
 
 
 # The end
 
 
 @pytest.mark.parametrize(
-    ("answered", "patience"), [(True, TIMEOUT_SECONDS), (False, BRIEF)]
+    ("answered", "timeout"), [(True, TIMEOUT_SECONDS), (False, BRIEF)]
 )
 async def test_end_reports_whether_the_server_ended(
     answered: bool,
-    patience: float,
+    timeout: float,
 ) -> None:
     """The close is clean if the server has ended its side too."""
 
-    def script(taken: AcceptedConnection) -> None:
-        taken.send_welcome()
-        assert taken.read_frame().kind == Kind.END
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        assert accepted.read_frame().kind == Kind.END
         if answered:
-            taken.sock.sendall(serialize(Kind.END, flags=ANSWER))
+            accepted.sock.sendall(serialize(Kind.END, flags=ANSWER))
         else:
-            taken.wait_for_close()
+            accepted.wait_for_close()
 
-    async with connection_to_fake_server(script) as conversation:
-        await conversation.open(TIMEOUT_SECONDS)
-        assert await conversation.end(patience) is answered
+    async with connection_to_fake_server(script) as connection:
+        await connection.open(TIMEOUT_SECONDS)
+        assert await connection.end(timeout) is answered
 
 
 async def test_tcp_info_is_available_until_the_close() -> None:

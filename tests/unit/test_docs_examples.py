@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 EXAMPLES = "\n".join(
     path.read_text() for path in (ROOT / "tests/containers/examples").glob("test_*.py")
 )

@@ -32,32 +32,32 @@ async def check(given: CheckContext) -> Verdict:
     """Run all checks; return the verdict."""
     with capture_logs():
         async with StallMonitor() as stalls:
-            battery = CheckRunner(given, stalls, lambda _: None)
-            await battery.run()
-    return battery.verdict()
+            check_runner = CheckRunner(given, stalls, lambda _: None)
+            await check_runner.run()
+    return check_runner.verdict()
 
 
 async def test_counters_of_both_ends_agree(start_server: StartServer) -> None:
     """The server's ledger has the bytes that the client sent and received."""
     running = await start_server()
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
-    dialled = await connect(address, TIMEOUT_SECONDS)
-    assert dialled.sock is not None
-    conversation = await start_framed_connection(dialled.sock)
-    opening = await conversation.open(TIMEOUT_SECONDS)
+    connected = await connect(address, TIMEOUT_SECONDS)
+    assert connected.sock is not None
+    connection = await start_framed_connection(connected.sock)
+    opening = await connection.open(TIMEOUT_SECONDS)
     assert opening.welcome is not None
-    report = await conversation.report(TIMEOUT_SECONDS)
+    report = await connection.report(TIMEOUT_SECONDS)
     assert report is not None
     assert report.connection is not None
-    local = conversation.local()
-    assert await conversation.end(TIMEOUT_SECONDS)
-    conversation.close()
+    local = connection.local()
+    assert await connection.end(TIMEOUT_SECONDS)
+    connection.close()
 
     entry = (await server_view(address, opening.welcome, PATIENT)).entry
     assert entry is not None
     assert (entry.bytes_received, entry.bytes_sent) == (
-        conversation.wire.bytes_sent,
-        conversation.wire.bytes_received,
+        connection.wire.bytes_sent,
+        connection.wire.bytes_received,
     )
     assert (entry.ended, entry.ended_by) == ("end", "client")
     assert (entry.peer.address, entry.peer.port) == local
@@ -85,7 +85,7 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "taken", "failure"),
+    ("settings", "full", "failure"),
     [
         ({"service": "other"}, False, "identity.other_service"),
         ({"service": "mine", "max_connections": 1}, True, "identity.busy"),
@@ -94,12 +94,12 @@ async def test_good_server_passes_all_checks(start_server: StartServer) -> None:
 async def test_wrong_or_full_server_is_classified(
     start_server: StartServer,
     settings: dict[str, object],
-    taken: bool,
+    full: bool,
     failure: str,
 ) -> None:
     """A server of another service and a full one are recognised."""
     running = await start_server(**settings)
-    held = FramedClient(running.port) if taken else None
+    held = FramedClient(running.port) if full else None
     verdict = await check(context(running.port, "mine"))
     if held is not None:
         held.sock.close()

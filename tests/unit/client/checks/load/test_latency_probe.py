@@ -33,10 +33,10 @@ def test_latest_delay_is_last_echo_or_overdue_time(
 ) -> None:
     """An echo that is overdue counts with the time it has been awaited."""
     monkeypatch.setattr(time, "monotonic", lambda: NOW)
-    echoing = LatencyProbe(Address(socket.AF_INET, "192.0.2.1", 12345), 0.01, 1.0)
+    probe = LatencyProbe(Address(socket.AF_INET, "192.0.2.1", 12345), 0.01, 1.0)
     for ago, took in echoes:
         due = NOW - ago
         arrived = None if took is None else due + took
-        echoing._echoes.append(EchoTiming(due, due, arrived))
-    delay = echoing.current_delay()
+        probe._echoes.append(EchoTiming(due, due, arrived))
+    delay = probe.current_delay()
     assert delay == (None if latest is None else pytest.approx(latest))
