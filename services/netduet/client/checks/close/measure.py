@@ -29,7 +29,7 @@ from netduet.wire.messages import CloseQuestion, SinkAnswer, SourceQuestion
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from netduet.wire.messages import Welcome
+    from netduet.wire.messages import LedgerEntry, Welcome
 
 ANSWER_BYTES: Final = 48 * KIB
 """Size of an answer: many segments, but less than the buffers on a path hold."""
@@ -236,7 +236,7 @@ async def _await_server_record(
     welcome: Welcome,
     trial: CloseTrial,
 ) -> ServerView:
-    """Request the server's record until it has ended or received so many bytes."""
+    """Request the server's record until it is final, for a limited time."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
         server = await server_view(address, welcome, timeouts)
