@@ -373,7 +373,7 @@ def _keepalive_remarks(with_keepalive: tuple[HeldConnection, ...]) -> list[str]:
     refused = {
         held.refused for held in with_keepalive if held.refused and held.wait is None
     }
-    return [f"none was held with keep-alive: {why}" for why in sorted(refused)]
+    return [f"none was held with keep-alive: {reason}" for reason in sorted(refused)]
 
 
 def _remarks(
