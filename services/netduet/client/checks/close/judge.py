@@ -103,7 +103,6 @@ def _delivered_figure(trial: CloseTrial) -> str | None:
 
 
 def _unjudged_reason(trial: CloseTrial) -> str:
-    """Return why a close cannot be judged, or ""."""
     if trial.open_failure:
         return (
             f"data does not even pass while both ends are open ({trial.open_failure})"
@@ -249,7 +248,6 @@ def _server_ended_unnoticed(trial: CloseTrial) -> bool:
 
 
 def _judge_pushed(trial: CloseTrial) -> Fault | None:
-    """Judge the data sent after the server's FIN."""
     entry = trial.server.entry
     if (
         not trial.pushed

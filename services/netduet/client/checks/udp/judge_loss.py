@@ -215,7 +215,6 @@ def _sent_evidence(burst: Burst) -> tuple[Side, str]:
 
 
 def _count_evidence(burst: Burst) -> Evidence:
-    """Return the counts of each end."""
     tally = burst.server_count
     if tally is None:
         return (_sent_evidence(burst),)
