@@ -105,7 +105,7 @@ async def _hold_and_wake(
         detail = "no response in time" if ending is None else ending.detail
         return replace(
             held,
-            refused=f"asked to hold it: {detail}",
+            refused=f"while asking the server to hold it: {detail}",
             ending=ending,
             wait=TimeSpan(asked, time.monotonic()),
         )
