@@ -74,7 +74,6 @@ class Handlers:
         ledger: Ledger,
         stalls: StallMonitor,
     ) -> None:
-        """Set what the answers are made of."""
         self.identity = identity
         self._ledger = ledger
         self._stalls = stalls

@@ -38,7 +38,6 @@ class ServerMetrics(Collector):
         stalls: StallMonitor,
         sockets: Sockets,
     ) -> None:
-        """Set the sources of the metrics."""
         self._context = context
         self._open_connections = open_connections
         self._streams = streams

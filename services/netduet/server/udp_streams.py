@@ -104,7 +104,6 @@ class UdpStreams:
         self._over = False
 
     def __len__(self) -> int:
-        """Return the number of streams."""
         return len(self._streams)
 
     def take(

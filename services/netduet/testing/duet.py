@@ -102,7 +102,6 @@ class Duet:
         return self._server
 
     def __enter__(self) -> Self:
-        """Start the server."""
         return self.start()
 
     def __exit__(
@@ -111,7 +110,6 @@ class Duet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Remove all that was started."""
         self.stop()
 
     def start(self) -> Self:

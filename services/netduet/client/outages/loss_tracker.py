@@ -64,7 +64,6 @@ class ClockOffset:
     """
 
     def __init__(self) -> None:
-        """Start without a reading."""
         self._rotated_at = float("-inf")
         self._previous = self._current = float("inf")
 
@@ -218,13 +217,10 @@ class LossTracker:
             # Down is certainly out; whether our datagrams arrive is unknown.
             lost = int((now - last_arrival) / self.period)
             return LossRun(Location.UNKNOWN, last_arrival, now, lost, ended=False)
-        unacknowledged, start = (
-            self._unacknowledged(),
-            self._up_gap_starts.get(self._acknowledged),
-        )
-        if unacknowledged < MIN_LOSSES or now - last_arrival > max(
-            MIN_SECONDS, 3 * self.period
-        ):
+        unacknowledged = self._unacknowledged()
+        start = self._up_gap_starts.get(self._acknowledged)
+        silence = max(MIN_SECONDS, 3 * self.period)
+        if unacknowledged < MIN_LOSSES or now - last_arrival > silence:
             return None  # too few missing, or down may be out too
         start = start or self._sent_at(self._acknowledged)
         if now - start < MIN_SECONDS:

@@ -36,7 +36,6 @@ class WatchMetrics(Collector):
     def __init__(
         self, watching: Monitor, stalls: StallMonitor, client: Instance
     ) -> None:
-        """Set the sources of the metrics."""
         self._monitor = watching
         self._stalls = stalls
         self._client = client

@@ -103,7 +103,6 @@ def _delivered_figure(trial: CloseTrial) -> str | None:
 
 
 def _unjudged_reason(trial: CloseTrial) -> str:
-    """Return why a close cannot be judged, or ""."""
     if trial.open_failure:
         return (
             f"data does not even pass while both ends are open ({trial.open_failure})"
@@ -169,10 +168,8 @@ def _judge_failed_handshake(trial: CloseTrial) -> Fault:
 
 def _judge_answer(trial: CloseTrial) -> Fault | None:
     """Judge the answer before the close, and the FIN after it."""
-    action, how = (
-        _ACTIONS[trial.method],
-        "" if trial.ending is None else trial.ending.how,
-    )
+    action = _ACTIONS[trial.method]
+    how = "" if trial.ending is None else trial.ending.how
     if trial.changed:
         return Fault(
             "close.answer_changed", f"{action}, and the bytes of the response differ"
@@ -255,7 +252,6 @@ def _server_ended_unnoticed(trial: CloseTrial) -> bool:
 
 
 def _judge_pushed(trial: CloseTrial) -> Fault | None:
-    """Judge the data sent after the server's FIN."""
     entry = trial.server.entry
     if (
         not trial.pushed

@@ -143,7 +143,6 @@ def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
 
 
 def _describe_port(port: PortState) -> str:
-    """Describe the state of a port."""
     tcp, udp = port.tcp, port.udp
     if port.is_open:
         parts = [f"{port.address} is open"]
@@ -212,7 +211,6 @@ def _label(probe: ProbeResult) -> str:
 
 
 def _describe_peer(handshake: Handshake) -> str:
-    """Describe the program that answered."""
     if handshake.welcome is not None:
         welcome = handshake.welcome
         return (
@@ -260,7 +258,6 @@ def _blocked_remarks(isolation: IsolationResult) -> Iterable[str]:
 
 
 def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
-    """Yield the notes about open addresses."""
     closed = [port for port in isolation.ports if not port.is_open]
     if closed:
         yield (

@@ -59,7 +59,6 @@ class LatencyProbe:
         self._thread = threading.Thread(target=self._run, daemon=True, name="echoing")
 
     def __enter__(self) -> Self:
-        """Start the thread."""
         self._thread.start()
         return self
 

@@ -63,7 +63,6 @@ def finish(merged: Judgement, results: Sequence[SizeResult]) -> Judgement:
 
 
 def _merge_same_kind(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Merge the findings of the same class and location."""
     kinds: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in findings:
         kinds.setdefault((finding.failure, finding.where), []).append(finding)

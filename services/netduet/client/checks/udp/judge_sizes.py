@@ -100,7 +100,6 @@ def _black_hole(
 
 
 def _trial_evidence(trial: DatagramTrial) -> Evidence:
-    """Return what each end observed in a trial."""
     flow, control = trial.flow, trial.control
     if control is None:
         return ()
