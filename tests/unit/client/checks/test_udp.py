@@ -231,7 +231,8 @@ def test_other_service_on_udp_fails() -> None:
         (
             {"burst": None, "sizes": None},
             (
-                "the server version cannot count datagrams: loss and sizes were not tested"
+                "the server's version does not support counting datagrams: loss and "
+                "sizes were not tested"
             ),
         ),
         (

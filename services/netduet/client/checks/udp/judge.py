@@ -138,6 +138,6 @@ def _opening_remarks(result: UdpResult) -> Iterator[str]:
         yield f"{result.address}: the server says: {escape(opening.refused.message)}"
     if result.burst is None:
         yield (
-            f"{result.address}: the server version cannot count datagrams: "
+            f"{result.address}: the server's version does not support counting datagrams: "
             "loss and sizes were not tested"
         )
