@@ -97,7 +97,7 @@ class AddressCheck(Generic[Result]):
             text = f"{where}: the server's version does not support this check"
             judgements.append(Judgement("", skipped=text))
         if not judgements:
-            return Judgement("", skipped="no netduet to connect to")
+            return Judgement("", skipped="no netduet server to connect to")
         merged = _merge(judgements)
         if self.finish is None or not measured.results:
             return merged

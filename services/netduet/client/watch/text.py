@@ -243,7 +243,6 @@ def _common_cause_line(cause: CommonCause) -> str:
 
 
 def _largest(groups: Iterable[CommonCause]) -> list[CommonCause]:
-    """Return the causes with the most peers, the latest first among equals."""
     return sorted(groups, key=lambda cause: (-cause.peers, -cause.start))[
         :MAX_COMMON_CAUSES
     ]

@@ -52,7 +52,7 @@ CHECK = AddressCheck(_measure, _judge, frozenset({"close"}))
         ((NEW,), Judgement("192.0.2.2 works")),
         ((NEW, OLD), Judgement("192.0.2.2 works", remarks=(UNSUPPORTED,))),
         ((OLD,), Judgement("", skipped=UNSUPPORTED)),
-        ((), Judgement("", skipped="no netduet to connect to")),
+        ((), Judgement("", skipped="no netduet server to connect to")),
     ],
 )
 async def test_address_without_a_required_feature_is_not_measured(

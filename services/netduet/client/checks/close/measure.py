@@ -179,7 +179,7 @@ async def _open_failure(
     if sink_answer.changed_at is not None or source_answer != payload_pattern.make(
         size, seed
     ):
-        return "bytes are changed on the way"
+        return "bytes are altered in transit"
     return ""
 
 

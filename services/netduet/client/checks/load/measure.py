@@ -82,7 +82,6 @@ class _LoadRun:
         plan: LoadPlan,
         probe: LatencyProbe,
     ) -> None:
-        """Prepare the phases."""
         self._address = address
         self._timeouts = timeouts
         self._plan = plan
@@ -174,7 +173,6 @@ class _LoadRun:
         return opened
 
     async def _wait_until_drained(self) -> None:
-        """Wait until the queues of the last phase are empty."""
         idle = self._phases[0]
         echoes = self._probe.echoes_between(idle.start, idle.end)
         times = sorted(echo.arrived - echo.due for echo in echoes if echo.arrived)
