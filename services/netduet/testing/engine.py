@@ -38,12 +38,10 @@ class Image:
     @classmethod
     def of(cls, half: Literal["server", "client"], given: str | None) -> Image:
         """Return the given image, or the variable's, or the default."""
-        is_default, variable = (
-            f"netduet-{half}",
-            f"NETDUET_TESTING_{half.upper()}_IMAGE",
-        )
-        name = given or os.environ.get(variable) or is_default
-        return cls(name, name == is_default, variable)
+        default = f"netduet-{half}"
+        variable = f"NETDUET_TESTING_{half.upper()}_IMAGE"
+        name = given or os.environ.get(variable) or default
+        return cls(name, name == default, variable)
 
 
 class Named(Protocol):
