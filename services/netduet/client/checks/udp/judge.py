@@ -44,7 +44,7 @@ def judge(result: UdpResult, options: CheckOptions) -> Judgement:
     ]
     for part in parts:
         figures |= part.figures
-    summary = ", ".join(part.summary for part in parts if part.summary)
+    summary = "; ".join(part.summary for part in parts if part.summary)
     return Judgement(
         summary or f"{result.address} responds to datagrams",
         tuple(finding for part in parts for finding in part.findings),
